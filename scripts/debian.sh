@@ -1,0 +1,55 @@
+# Sourced: packages of the machine's Debian, unpacked and never installed. apt
+# works here with a state of its own, made from the machine's own sources (and
+# their deb-src), so any user may run it and nothing of the system changes.
+APT=$CACHE/apt
+
+# Write the private state and read the package lists into it; once a script.
+prepare_apt() {
+    [ -z "${apt_is_ready:-}" ] || return 0
+    command -v apt-get dpkg >/dev/null || die "this is not a Debian with apt-get and dpkg; $1"
+    mkdir -p "$APT"/{lists,archives}/partial "$APT/sources.list.d"
+    private_sources
+    cat >"$APT/apt.conf" <<CONF
+#clear APT::Update;
+APT::Sandbox::User "root";
+Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
+Dir::State "$APT";
+Dir::State::status "/dev/null";
+Dir::Cache "$APT";
+Dir::Etc::SourceList "/dev/null";
+Dir::Etc::SourceParts "$APT/sources.list.d";
+CONF
+    say "reading Debian's package lists (about 20 MB)"
+    private_apt update || say "not all lists could be read, going on with those that were"
+    apt_is_ready=yes
+}
+
+# Copy the machine's sources, in both their formats, with deb-src added.
+private_sources() {
+    local SOURCES PARTS file name
+    eval "$(apt-config shell SOURCES Dir::Etc::SourceList/f PARTS Dir::Etc::SourceParts/d)"
+    rm -f "$APT"/sources.list.d/*
+    for file in "$SOURCES" "$PARTS"/*.list "$PARTS"/*.sources; do
+        [ -r "$file" ] || continue
+        name=${file##*/}
+        sed -E '/^deb-src\s/d; /^deb\s/{p; s/^deb/deb-src/}; s/^Types:.*/Types: deb deb-src/I' \
+            "$file" >"$APT/sources.list.d/${name/#sources.list/sources.list.list}"
+    done
+}
+
+private_apt() { apt-get -qq -c "$APT/apt.conf" "$@" >&2; }
+
+# unpack_packages <folder> <package>…: fetch the packages and unpack them into the folder.
+unpack_packages() {
+    local folder=$1 package
+    shift
+    rm -rf "$APT/debs" && mkdir -p "$APT/debs" "$folder"
+    for package; do
+        say "fetching Debian's $package"
+        (cd "$APT/debs" && private_apt download "$package") || return 1
+    done
+    for package in "$APT"/debs/*.deb; do
+        dpkg -x "$package" "$folder"
+    done
+    rm -rf "$APT/debs"
+}
