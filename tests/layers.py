@@ -1,0 +1,155 @@
+"""The import layers of `wrapper/`: a module imports only what stands in rows above its own.
+
+The tables below are the rule; `scripts/check` runs this file. Every import counts, also one inside
+a function or under TYPE_CHECKING. A module that is in no row fails the check.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = "wrapper"
+
+# Each row may import from those above it.
+ROWS: dict[str, tuple[str, ...]] = {
+    "values": ("durations", "flags", "flag_values", "command_line", "usage", "settings", "model"),
+    "pure": (
+        "lease",
+        "health",
+        "confirm",
+        "observation",
+        "plan",
+        "summary",
+        "render",
+        "prometheus_args",
+    ),
+    "ground": ("clock", "bounded"),
+    "adapters": (
+        "files",
+        "process",
+        "prometheus",
+        "cluster",
+        "file_lease",
+        "snapshot",
+        "log",
+        "inputs",
+    ),
+    "actors": ("elector", "sensors", "performer", "supervisor"),
+    "edge": ("metrics", "proxy", "web"),
+    "top": ("init", "assembly", "__main__"),
+}
+
+# Within a row nothing imports its siblings, but for these.
+SIBLINGS: dict[str, set[str]] = {
+    "flag_values": {"durations", "flags"},
+    "command_line": {"flags", "flag_values"},
+    "usage": {"flags"},
+    "settings": {"durations", "flags", "flag_values", "command_line", "usage", "model"},
+    "observation": {"lease", "health", "confirm"},
+    "plan": {"lease", "health", "confirm", "observation"},
+    "summary": {"lease", "confirm", "observation", "plan"},
+    "inputs": {"files"},
+    "performer": {"elector", "sensors"},
+    "supervisor": {"elector", "sensors", "performer"},
+    "web": {"proxy", "metrics"},
+    "__main__": {"init", "assembly"},
+}
+
+# Rows above that a row may still not know.
+HIDDEN: dict[str, set[str]] = {"edge": {"actors"}}
+
+# Foreign packages that one module alone may import.
+SOLE_IMPORTER: dict[str, str] = {"kubernetes": "cluster"}
+
+# What does I/O, has a clock or starts something: not for these rows, but for the exceptions.
+WITHOUT_IO = ("values", "pure")
+# fmt: off
+IO_PACKAGES = frozenset({
+    "asyncio", "concurrent", "ctypes", "fcntl", "flask", "gevent", "gunicorn", "http", "io",
+    "kubernetes", "logging", "mmap", "multiprocessing", "os", "prometheus_client", "psutil",
+    "queue", "requests", "select", "selectors", "shutil", "signal", "socket", "socketserver",
+    "ssl", "subprocess", "tempfile", "threading", "time", "urllib3",
+})
+# fmt: on
+IO_EXCEPTIONS: dict[str, set[str]] = {
+    "observation": {"signal"},  # the numbers only
+    "plan": {"signal"},  # likewise
+}
+
+
+def main() -> int:
+    """Check the package beside this folder; print each violation and return the exit status."""
+    sources = {
+        path.stem: path.read_text(encoding="utf-8")
+        for path in sorted((Path(__file__).parent.parent / PACKAGE).glob("*.py"))
+    }
+    found = list(violations(sources))
+    for line in found:
+        sys.stdout.write(line + "\n")
+    sys.stdout.write(f"import layers: {len(sources)} modules, {len(found)} violations\n")
+    return 1 if found else 0
+
+
+def violations(sources: dict[str, str]) -> Iterator[str]:
+    """Yield one sentence for each forbidden import in `sources` (module name → text)."""
+    for module, text in sources.items():
+        if module == "__init__":
+            continue
+        if row_of(module) is None:
+            yield f"{PACKAGE}/{module}.py is in no layer: add it to ROWS in tests/layers.py"
+            continue
+        for line, target in imports(ast.parse(text)):
+            complaint = judge(module, target)
+            if complaint:
+                yield f"{PACKAGE}/{module}.py:{line}: {complaint}"
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield line and dotted name of every import; a relative one is written out."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(filter(None, (PACKAGE if node.level else "", node.module)))
+            if base == PACKAGE:
+                yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
+            else:
+                yield node.lineno, base
+
+
+def judge(module: str, target: str) -> str | None:
+    """Say what is wrong with `module` importing the dotted name `target`; None where nothing is."""
+    package, _, rest = target.partition(".")
+    if package == PACKAGE:
+        return judge_sibling(module, rest.partition(".")[0])
+    if SOLE_IMPORTER.get(package, module) != module:
+        return f"only {SOLE_IMPORTER[package]} may import {package}"
+    is_io = package in IO_PACKAGES and package not in IO_EXCEPTIONS.get(module, ())
+    if is_io and row_of(module) in WITHOUT_IO:
+        return f"{module} is in the layer of {row_of(module)}, which may not import {package}"
+    return None
+
+
+def judge_sibling(module: str, target: str) -> str | None:
+    """Say what is wrong with one module of the package importing another."""
+    own, other = row_of(module), row_of(target)
+    if own is None or other is None:
+        return None  # a name of the package itself, or a module reported on its own
+    order = list(ROWS)
+    if own == other:
+        is_allowed = target in SIBLINGS.get(module, ())
+    else:
+        is_allowed = order.index(other) < order.index(own) and other not in HIDDEN.get(own, ())
+    return None if is_allowed else f"{module} ({own}) may not import {target} ({other})"
+
+
+def row_of(module: str) -> str | None:
+    """Return the row that a module stands in."""
+    return next((row for row, modules in ROWS.items() if module in modules), None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

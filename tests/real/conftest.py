@@ -1,0 +1,81 @@
+"""Fixtures of real parts. A failed test shows the end of each running part's log."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.real.parts import (
+    ApiServer,
+    Etcd,
+    Namespace,
+    Program,
+    Receiver,
+    WriteLog,
+    started,
+)
+
+_numbers = itertools.count(1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the logs of the parts that run to the report of a failed test."""
+    report = yield
+    if report.failed:
+        for log, part in Program.running.items():
+            report.sections.append((f"log of {part.argv[0]} ({log})", part.tail()))
+    return report
+
+
+@pytest.fixture(scope="session")
+def shared_api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """Run etcd and kube-apiserver for the whole test run."""
+    folder = tmp_path_factory.mktemp("kubernetes")
+    with started(Etcd(folder)) as etcd, started(ApiServer(folder, etcd)) as server:
+        yield server
+
+
+@pytest.fixture
+def api_server(shared_api_server: ApiServer) -> Iterator[ApiServer]:
+    """Give the API server; what a test does to it or its etcd is undone afterwards."""
+    yield shared_api_server
+    shared_api_server.restore()
+
+
+@pytest.fixture
+def make_namespace(api_server: ApiServer, tmp_path: Path) -> Callable[..., Namespace]:
+    """Give a function that makes a fresh namespace; keywords as those of `Namespace`."""
+
+    def make(**keywords: Any) -> Namespace:
+        name = f"test-{next(_numbers)}"
+        return Namespace(api_server, tmp_path / name, name, **keywords)
+
+    return make
+
+
+@pytest.fixture
+def namespace(make_namespace: Callable[..., Namespace]) -> Namespace:
+    """Give a fresh namespace with a service account that has the documented rights only."""
+    return make_namespace()
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> Iterator[Receiver]:
+    """Run a Prometheus that takes remote writes."""
+    with started(Receiver(tmp_path / "receiver")) as part:
+        yield part
+
+
+@pytest.fixture
+def write_log() -> Iterator[WriteLog]:
+    """Run a remote-write endpoint that records who writes when."""
+    log = WriteLog()
+    yield log
+    log.close()

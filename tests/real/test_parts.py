@@ -1,0 +1,118 @@
+"""The real parts work as the tests built on them assume."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.real.parts import ApiServer, Namespace, Prometheus, Receiver, WriteLog, started
+from tests.support import free_port, wait_until
+
+LEASE = {
+    "metadata": {"name": "prometheus", "annotations": {"incarnation": "one"}},
+    "spec": {"holderIdentity": "a", "leaseDurationSeconds": 15, "leaseTransitions": 0},
+}
+
+WRITES_ITS_OWN = """
+global: {scrape_interval: 200ms, scrape_timeout: 200ms}
+scrape_configs: [{job_name: self, static_configs: [{targets: ["{address}"]}]}]
+remote_write: [{url: "%s", queue_config: {batch_send_deadline: 100ms}}]
+"""
+
+
+def test_service_account_creates_and_updates_its_lease(namespace: Namespace) -> None:
+    """The documented rights do for a create, a read and a versioned update of the one lease."""
+    assert namespace.lease() is None
+    assert namespace.call("POST", LEASE).status_code == 201
+    lease = namespace.call("GET").json()
+    lease["spec"]["holderIdentity"] = "b"
+    assert namespace.call("PUT", lease).status_code == 200
+    assert namespace.holder() == "b"
+    assert namespace.call("PUT", lease).status_code == 409, "the version is no longer the newest"
+
+
+def test_service_account_may_nothing_else(namespace: Namespace) -> None:
+    """Listing, deleting and another lease are forbidden; an unknown token is not let in."""
+    server, token = namespace.server, namespace.token
+    assert server.call("GET", namespace.leases_path, token=token).status_code == 403
+    assert server.call("GET", f"{namespace.leases_path}/another", token=token).status_code == 403
+    assert namespace.call("DELETE").status_code == 403
+    assert server.call("GET", namespace.leases_path, token="unknown").status_code == 401
+
+
+def test_service_account_watches_its_lease(namespace: Namespace) -> None:
+    """A watch of the one lease by name is allowed and reports its creation."""
+    watch = f"{namespace.leases_path}?watch=1&timeoutSeconds=1&fieldSelector=metadata.name="
+    namespace.call("POST", LEASE)
+    answer = namespace.server.call("GET", f"{watch}prometheus", token=namespace.token)
+    assert answer.status_code == 200
+    assert '"type":"ADDED"' in answer.text
+
+
+def test_kubeconfig_opens_the_server_to_the_official_client(namespace: Namespace) -> None:
+    """The kubernetes package reads the lease with the namespace's kubeconfig."""
+    client = pytest.importorskip("kubernetes.client")
+    config = pytest.importorskip("kubernetes.config")
+    namespace.call("POST", LEASE)
+    with config.new_client_from_config(str(namespace.kubeconfig)) as api:
+        lease = client.CoordinationV1Api(api).read_namespaced_lease("prometheus", namespace.name)
+    assert lease.spec.holder_identity == "a"
+
+
+def test_token_is_renewed_by_rename(namespace: Namespace) -> None:
+    """A renewed token differs from the old one and is let in."""
+    old, inode = namespace.token, namespace.token_file.stat().st_ino
+    namespace.renew_token()
+    assert namespace.token_file.stat().st_ino != inode
+    assert namespace.call("GET").status_code == 404
+    assert old
+
+
+def test_frozen_server_hangs_and_thaws(api_server: ApiServer, namespace: Namespace) -> None:
+    """A frozen API server lets requests hang; thawed, it answers again."""
+    api_server.freeze()
+    with pytest.raises(requests.Timeout):
+        requests.get(f"{api_server.url}/livez", verify=str(api_server.ca_file), timeout=0.3)
+    api_server.thaw()
+    assert namespace.lease() is None
+
+
+def test_leases_outlive_a_restart(api_server: ApiServer, namespace: Namespace) -> None:
+    """A killed API server refuses connections; restored, it still has the lease."""
+    namespace.call("POST", LEASE)
+    api_server.kill()
+    with pytest.raises(requests.ConnectionError):
+        namespace.lease()
+    api_server.restore()
+    assert namespace.holder() == "a"
+
+
+def test_receiver_takes_what_a_prometheus_writes(tmp_path: Path, receiver: Receiver) -> None:
+    """Samples scraped by one Prometheus arrive at the receiver by remote write."""
+    config = WRITES_ITS_OWN % receiver.write_url
+    with started(Prometheus(tmp_path / "sender", config)) as sender:
+        assert "remote_write" in sender.applied_config()
+        wait_until(lambda: receiver.query('up{job="self"}'), 15, "the receiver has samples")
+
+
+def test_write_log_tells_replicas_apart(tmp_path: Path, write_log: WriteLog) -> None:
+    """Each remote write is recorded with its replica, and none after the sender's death."""
+    with started(Prometheus(tmp_path / "a", WRITES_ITS_OWN % write_log.url("a"))) as sender:
+        wait_until(lambda: len(write_log.writes("a")) > 1, 15, "two writes of a")
+        sender.kill()
+    assert write_log.writers() == {"a"}
+    times = [write.at for write in write_log.writes()]
+    assert times == sorted(times)
+    assert write_log.writers(since=times[-1] + 0.001) == set()
+
+
+def test_wait_ends_with_what_it_waited_for() -> None:
+    """A wait in vain names what it waited for; refused connections count as not yet."""
+    with pytest.raises(AssertionError, match=r"in vain: an answer; last answer: .*refused"):
+        wait_until(lambda: requests.get(f"http://127.0.0.1:{free_port()}"), 0.1, "an answer")
+    done = threading.Event()
+    threading.Timer(0.05, done.set).start()
+    wait_until(done.is_set, 5, "the timer")

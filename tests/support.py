@@ -1,0 +1,57 @@
+"""Small things that all tests share: waits with a deadline, and free ports."""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_given: set[int] = set()
+
+
+def wait_until(predicate: Callable[[], T], timeout_s: float, what: str, poll_s: float = 0.02) -> T:
+    """Call `predicate` until it answers something true, and return that.
+
+    An OSError (a refused connection, say; those of requests are OSErrors too) counts as not yet.
+    Raises AssertionError, naming `what` and the last answer, after `timeout_s` seconds.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        answer: T | OSError
+        try:
+            answer = predicate()
+            if answer:
+                return answer
+        except OSError as error:
+            answer = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout_s} s in vain: {what}; last answer: {answer!r}")
+        time.sleep(poll_s)
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on, never the same twice.
+
+    It lies below the range that the kernel takes for outgoing connections, so that none of those
+    can have it before its user does.
+    """
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if port in _given or not _can_bind(probe, port):
+                continue
+        _given.add(port)
+        return port
+
+
+def _can_bind(probe: socket.socket, port: int) -> bool:
+    try:
+        probe.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
