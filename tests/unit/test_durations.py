@@ -1,0 +1,110 @@
+"""Durations are read as Go reads them, and what is written is read back."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from wrapper.durations import go_duration, parse_duration, prometheus_duration
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0.0),
+        ("-0", 0.0),
+        ("0s", 0.0),
+        ("15s", 15.0),
+        ("1m30s", 90.0),
+        ("500ms", 0.5),
+        ("1h", 3600.0),
+        ("1.5s", 1.5),
+        ("1.s", 1.0),
+        (".5s", 0.5),
+        ("300us", 0.0003),
+        ("300\u00b5s", 0.0003),
+        ("300\u03bcs", 0.0003),
+        ("7ns", 7e-9),
+        ("1s1m", 61.0),
+        ("+2s", 2.0),
+        ("-2s", -2.0),
+        ("2562047h", 9223369200.0),
+    ],
+)
+def test_reads_what_go_reads(text: str, seconds: float) -> None:
+    """Every form of Go's ParseDuration has its seconds."""
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "cure"),
+    [
+        ("", "for example 15s"),
+        ("15", "write 15s for seconds"),
+        ("1.5", "write 1.5s for seconds"),
+        ("2d", "write 48h"),
+        ("1w", "write 168h"),
+        ("soon", "for example 15s"),
+        ("15 s", "for example 15s"),
+        (" 15s", "for example 15s"),
+        ("15s\n", "for example 15s"),
+        (".s", "for example 15s"),
+        ("--2s", "for example 15s"),
+        ("1e3s", "for example 15s"),
+        ("15S", "for example 15s"),
+        ("\u0661s", "for example 15s"),
+        ("2562048h", "292 years"),
+        ("9" * 20 + "s", "292 years"),
+        ("9" * 5000 + "s", "for example 15s"),
+        ("9" * 20 + "." + "9" * 400 + "h", "292 years"),
+    ],
+)
+def test_refuses_the_rest_with_a_cure(text: str, cure: str) -> None:
+    """What Go does not read is refused, and the refusal says how to write it."""
+    with pytest.raises(ValueError, match=cure):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0s"),
+        (90.0, "1m30s"),
+        (0.6, "600ms"),
+        (1.5, "1s500ms"),
+        (3661.0, "1h1m1s"),
+        (0.0003, "300us"),
+        (-2.0, "-2s"),
+        (-1e-9, "0s"),
+        (13.95 - 10.0, "3s950ms"),
+    ],
+)
+def test_writes_without_fractions(seconds: float, text: str) -> None:
+    """Each unit has a whole number, as Prometheus demands it."""
+    assert go_duration(seconds) == text
+
+
+@given(st.integers(min_value=-(2**50), max_value=2**50))
+@example(1)
+def test_reads_back_what_it_writes(microseconds: int) -> None:
+    """No whole microsecond is lost on the way out and in again."""
+    seconds = microseconds / 10**6
+    assert parse_duration(go_duration(seconds)) == seconds
+
+
+@given(st.floats(min_value=0, max_value=2**32))
+def test_never_writes_prometheus_more_than_asked(seconds: float) -> None:
+    """A limit for Prometheus is rounded down to the millisecond, and never zero."""
+    written = parse_duration(prometheus_duration(seconds))
+    assert 0.001 <= written <= max(seconds + 1e-6, 0.001)
+    assert seconds - written < 0.001 + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.6, "600ms"), (0.0, "1ms"), (-3.0, "1ms"), (1.0009, "1s"), (0.95, "950ms")],
+)
+def test_writes_whole_milliseconds_for_prometheus(seconds: float, text: str) -> None:
+    """Prometheus knows nothing smaller than a millisecond."""
+    assert prometheus_duration(seconds) == text

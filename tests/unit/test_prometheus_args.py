@@ -1,0 +1,178 @@
+"""Prometheus' own arguments are understood as Prometheus understands them."""
+
+from __future__ import annotations
+
+import pytest
+
+from wrapper.prometheus_args import ChildArguments, with_argument, with_config_file
+
+
+def parsed(*words: str) -> ChildArguments:
+    """Return what `prometheus` with these words says, which must be without problems."""
+    arguments = ChildArguments.parse(("prometheus", *words))
+    assert arguments.problems == ()
+    return arguments
+
+
+def test_defaults_are_those_of_prometheus() -> None:
+    """A bare command reads ./prometheus.yml and answers on 9090."""
+    assert parsed() == ChildArguments(
+        config_file="prometheus.yml",
+        base_url="http://127.0.0.1:9090",
+        storage_path="data/",
+        is_agent=False,
+        has_lifecycle=False,
+        flush_deadline=None,
+        web_config_file="",
+        problems=(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "field", "value"),
+    [
+        (("--config.file=/a.yml",), "config_file", "/a.yml"),
+        (("--config.file", "/a.yml"), "config_file", "/a.yml"),
+        (("--config.file=a=b",), "config_file", "a=b"),
+        (("--storage.tsdb.path=/d",), "storage_path", "/d"),
+        (("--storage.agent.path=/d",), "storage_path", "data/"),
+        (("--agent",), "storage_path", "data-agent/"),
+        (("--agent", "--storage.agent.path", "/d"), "storage_path", "/d"),
+        (("--enable-feature=agent",), "is_agent", True),
+        (("--enable-feature=x,agent",), "is_agent", True),
+        (("--enable-feature=x", "--enable-feature", "agent"), "is_agent", True),
+        (("--enable-feature=agents",), "is_agent", False),
+        (("--no-agent",), "is_agent", False),
+        (("--web.enable-lifecycle",), "has_lifecycle", True),
+        (("--no-web.enable-lifecycle",), "has_lifecycle", False),
+        (("--storage.remote.flush-deadline=1m",), "flush_deadline", "1m"),
+        (("--unknown", "--config.file=a"), "config_file", "a"),
+        (("--unknown", "x", "--config.file=a"), "config_file", "a"),
+        (("--no-config.auto-reload",), "config_file", "prometheus.yml"),
+    ],
+)
+def test_reads_each_form(words: tuple[str, ...], field: str, value: object) -> None:
+    """A value after `=` or as the next word, booleans with and without `--no-`."""
+    assert getattr(parsed(*words), field) == value
+
+
+@pytest.mark.parametrize(
+    ("words", "url"),
+    [
+        (("--web.listen-address=:9091",), "http://127.0.0.1:9091"),
+        (("--web.listen-address=0.0.0.0:9091",), "http://127.0.0.1:9091"),
+        (("--web.listen-address=[::]:9091",), "http://127.0.0.1:9091"),
+        (("--web.listen-address=[::1]:9091",), "http://[::1]:9091"),
+        (("--web.listen-address=10.1.2.3:9091",), "http://10.1.2.3:9091"),
+        (("--web.listen-address=localhost:9091",), "http://localhost:9091"),
+        (("--web.listen-address=:1", "--web.listen-address=:2"), "http://127.0.0.1:1"),
+        (("--web.route-prefix=/p",), "http://127.0.0.1:9090/p"),
+        (("--web.route-prefix=p/q/",), "http://127.0.0.1:9090/p/q"),
+        (("--web.route-prefix=/",), "http://127.0.0.1:9090"),
+        (("--web.external-url=https://h/p/",), "http://127.0.0.1:9090/p"),
+        (("--web.external-url=https://h",), "http://127.0.0.1:9090"),
+        (("--web.external-url=/p",), "http://127.0.0.1:9090/p"),
+        (("--web.external-url=h.example/p",), "http://127.0.0.1:9090/h.example/p"),
+        (("--web.external-url=http://h/a%20b?q",), "http://127.0.0.1:9090/a%20b"),
+        (("--web.external-url=http://[h/",), "http://127.0.0.1:9090"),
+        (("--web.external-url=localhost:9090/p",), "http://127.0.0.1:9090"),
+        (("--web.external-url=http://h/p", "--web.route-prefix=/"), "http://127.0.0.1:9090"),
+        (("--web.external-url=http://h/p", "--web.route-prefix="), "http://127.0.0.1:9090/p"),
+    ],
+)
+def test_knows_where_it_answers(words: tuple[str, ...], url: str) -> None:
+    """All addresses mean loopback; the route prefix wins over the external URL's path."""
+    assert parsed(*words).base_url == url
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("env", "A=b", "-u", "C", "prometheus", "--config.file=a"),
+        ("tini", "-g", "--", "prometheus", "--config.file=a"),
+        ("./start.sh", "--config.file=a"),
+        ("nice", "-n", "5", "prometheus", "--config.file", "a", "--x"),
+    ],
+)
+def test_reads_through_a_command_in_front(command: tuple[str, ...]) -> None:
+    """Prometheus need not be the first word."""
+    arguments = ChildArguments.parse(command)
+    assert (arguments.config_file, arguments.problems) == ("a", ())
+
+
+@pytest.mark.parametrize(
+    ("words", "start", "cure"),
+    [
+        (("@/etc/args",), "@/etc/args: ", "write them in the command itself"),
+        (("--config.file=a", "--config.file=b"), "--config.file: given 2 times (a, b)", "keep one"),
+        (("--agent", "--no-agent"), "--agent: given 2 times", "keep one"),
+        (("--config.auto-reload",), "--config.auto-reload: this program reloads", "remove it"),
+        (("--enable-feature=x,auto-reload-config",), "--enable-feature=auto-reload-c", "remove it"),
+        (("--config.file",), "--config.file: its value is missing", "--config.file=VALUE"),
+        (("--storage.tsdb.path", "--x"), "--storage.tsdb.path: its value is", "path=VALUE"),
+        (("--config.file=",), "--config.file: its value is empty", "--config.file=prometheus.yml"),
+        (("--web.listen-address=",), "--web.listen-address: its value is empty", "0.0.0.0:9090"),
+        (("--web.listen-address=9090x",), "--web.listen-address=9090x: it names no", ":9090"),
+        (("--web.listen-address=:0",), "--web.listen-address=:0: it names no port", ":9090"),
+        (("--web.listen-address=:http",), "--web.listen-address=:http: it names no", ":9090"),
+        (("--web.listen-address=:65536",), "--web.listen-address=:65536: it names", ":9090"),
+        (("--web.enable-lifecycle=true",), "--web.enable-lifecycle=true: Prom", "write --web.ena"),
+        (
+            ("-config.file=a",),
+            "-config.file=a: Prometheus' flags have two",
+            "write --config.file=a",
+        ),
+        (("--web.config.file=w.yml",), "--web.config.file=w.yml: TLS or a password", "remove it"),
+        (("--",), "--: Prometheus reads no flags after it", "remove it"),
+        (("--", "--web.enable-lifecycle"), "--: Prometheus reads no flags after it", "remove it"),
+        (("-c", "exec prometheus --config.file=a"), "'exec prometheus", "a word of its own"),
+    ],
+)
+def test_refuses_what_hides_or_disturbs(words: tuple[str, ...], start: str, cure: str) -> None:
+    """One mistake makes one line that names the argument, the cause and the cure."""
+    (line,) = ChildArguments.parse(("prometheus", *words)).problems
+    assert line.startswith(start)
+    assert cure in line
+
+
+def test_says_all_at_once() -> None:
+    """Nothing hides behind the first mistake; a file of arguments is no value."""
+    words = ("--config.file", "@f", "--config.auto-reload", "--web.listen-address=x")
+    lines = ChildArguments.parse(("prometheus", *words)).problems
+    assert [line.partition(":")[0].partition("=")[0] for line in lines] == [
+        "--config.file",
+        "@f",
+        "--config.auto-reload",
+        "--web.listen-address",
+    ]
+
+
+def test_web_configuration_means_tls() -> None:
+    """Where Prometheus has a web configuration, it is told and the URL says so."""
+    arguments = ChildArguments.parse(("prometheus", "--web.config.file=w.yml"))
+    assert arguments.base_url == "https://127.0.0.1:9090"
+    assert arguments.web_config_file == "w.yml"
+
+
+def test_adds_an_argument() -> None:
+    """A flag is added at the end, and read back."""
+    command = with_argument(("prometheus", "--x"), "storage.remote.flush-deadline", "600ms")
+    assert command == ("prometheus", "--x", "--storage.remote.flush-deadline=600ms")
+    assert ChildArguments.parse(command).flush_deadline == "600ms"
+
+
+@pytest.mark.parametrize(
+    ("command", "changed"),
+    [
+        (("p", "--config.file=a", "--x"), ("p", "--config.file=new", "--x")),
+        (("p", "--config.file", "a", "--x"), ("p", "--config.file", "new", "--x")),
+        (("p", "--x"), ("p", "--x", "--config.file=new")),
+        (("p",), ("p", "--config.file=new")),
+    ],
+)
+def test_replaces_the_configuration_file(
+    command: tuple[str, ...], changed: tuple[str, ...]
+) -> None:
+    """The path changes where it stands, in either form; without one it is added."""
+    assert with_config_file(command, "new") == changed
+    assert ChildArguments.parse(changed).config_file == "new"

@@ -1,0 +1,496 @@
+"""Words and variables become settings, or all that is wrong with them is said at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wrapper.durations import go_duration
+from wrapper.flags import GROUPS, Kind
+from wrapper.settings import (
+    FLAGS,
+    Address,
+    Settings,
+    SettingsError,
+    load,
+    lock_path,
+    question,
+    usage,
+)
+
+CHILD = ("--", "prometheus", "--config.file=p.yml")
+OWNER = ("--config=c.yml", *CHILD)
+SIDECAR = ("--config=c.yml", "--output=o.yml", "--notify-http-url=http://localhost:9090/-/reload")
+
+
+def loaded(
+    argv: Sequence[str] = OWNER, environ: Mapping[str, str] | None = None, **more: str
+) -> Settings:
+    """Return the settings on a host called `host`."""
+    return load(argv, environ or {}, **{"hostname": "host", "incarnation": "random", **more})
+
+
+def problems(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Return what is said to be wrong, () for nothing."""
+    try:
+        loaded(argv, environ)
+    except SettingsError as error:
+        return error.problems
+    return ()
+
+
+def own(*words: str) -> tuple[str, ...]:
+    """Return a valid command line with these words in it."""
+    return (*words, *OWNER)
+
+
+# --- forms ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "field", "value"),
+    [
+        (("-lease-name=a",), "lease_name", "a"),
+        (("--lease-name=a",), "lease_name", "a"),
+        (("-lease-name", "a"), "lease_name", "a"),
+        (("--lease-name", "a"), "lease_name", "a"),
+        (("--lease-name", ""), "lease_name", ""),
+        (("--lease-name=a=b",), "lease_name", "a=b"),
+        (("--lease-name=a", "--lease-name=b"), "lease_name", "b"),
+        (("-lease-name", "-a"), "lease_name", "-a"),
+        (("-init",), "init", True),
+        *((("-init=" + word,), "init", True) for word in ("1", "t", "T", "true", "True", "TRUE")),
+        *((("-init=" + word,), "init", False) for word in ("0", "f", "F", "false", "FALSE")),
+        (("--lease-duration=1m30s",), "lease_duration_s", 90.0),
+        (("--healthcheck-period", "500ms"), "healthcheck_period_s", 0.5),
+        (("--api-shutdown-grace-delay=0",), "api_shutdown_grace_delay_s", 0.0),
+        (("--healthcheck-failure-threshold=1",), "healthcheck_failure_threshold", 1),
+        (("--api-proxy-prometheus-local-port=65535",), "api_proxy_prometheus_local_port", 65535),
+        (("--api-listen-address=:9095",), "api_listen_address", Address("", 9095)),
+        (("--api-listen-address=[::1]:9095",), "api_listen_address", Address("::1", 9095)),
+        (("--api-listen-address=a.b:0",), "api_listen_address", Address("a.b", 0)),
+        (("--output-mode=0640",), "output_mode", 0o640),
+        (("--output-mode=0o640",), "output_mode", 0o640),
+        (("--output-mode=640",), "output_mode", 0o640),
+        (("--role=follower",), "role", "follower"),
+        (("--lease-lock=file:/a b:c",), "lease_lock", "file:/a b:c"),
+        (("--notify-http-url=https://u:p@h/x",), "notify_http_url", "https://u:p@h/x"),
+        (("--notify-http-url=http://[::1]:1/",), "notify_http_url", "http://[::1]:1/"),
+    ],
+)
+def test_reads_each_form(words: tuple[str, ...], field: str, value: object) -> None:
+    """One dash or two, the value apart or after `=`, each kind of value."""
+    found = getattr(loaded(own(*words)), field)
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_all_after_two_dashes_is_the_childs() -> None:
+    """What looks like a flag of ours, or another `--`, stays with the command."""
+    words = ("prometheus", "--init", "--", "-lease-name")
+    assert loaded(("--config=c", "--", *words)).child == words
+    assert not loaded(("--config=c", "--", *words)).init
+
+
+def test_defaults_are_those_of_the_issue() -> None:
+    """The Go peer's names and the agreed defaults hold."""
+    settings = loaded()
+    assert (
+        settings.lease_duration_s,
+        settings.lease_renew_deadline_s,
+        settings.lease_retry_period_s,
+        settings.readiness_poll_period_s,
+        settings.healthcheck_period_s,
+        settings.healthcheck_timeout_s,
+        settings.notify_retry_delay_s,
+        settings.api_shutdown_grace_delay_s,
+        settings.demotion_grace_s,
+    ) == (15, 10, 2, 5, 5, 2, 10, 15, 8)
+    assert str(settings.api_listen_address) == ":9095"
+    assert (settings.notify_http_method, settings.notify_retry_max_attempts) == ("POST", 5)
+    assert (settings.healthcheck_failure_threshold, settings.api_workers) == (3, 1)
+
+
+# --- environment ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "environ", "value"),
+    [
+        ((), {"ELECTOR_LEASE_NAME": "env"}, "env"),
+        (("--lease-name=flag",), {"ELECTOR_LEASE_NAME": "env"}, "flag"),
+        (("--lease-name=",), {"ELECTOR_LEASE_NAME": "env"}, ""),
+        ((), {"ELECTOR_LEASE_NAME": ""}, ""),
+        ((), {"LEASE_NAME": "env", "ELECTOR_PORT": "tcp://10.0.0.1:9095"}, ""),
+    ],
+)
+def test_variable_gives_the_default(
+    words: tuple[str, ...], environ: dict[str, str], value: str
+) -> None:
+    """A flag wins, an empty variable is none, what Kubernetes adds by itself does no harm."""
+    assert loaded(own(*words), environ).lease_name == value
+
+
+@pytest.mark.parametrize(
+    ("words", "environ", "value"),
+    [
+        ((), {"KUBECONFIG": "a:b"}, "a:b"),
+        ((), {"KUBECONFIG": "a", "ELECTOR_KUBECONFIG": "b"}, "b"),
+        (("--kubeconfig=c",), {"KUBECONFIG": "a", "ELECTOR_KUBECONFIG": "b"}, "c"),
+        ((), {"KUBECONFIG": "a", "ELECTOR_KUBECONFIG": ""}, "a"),
+    ],
+)
+def test_kubeconfig_is_found_as_kubectl_finds_it(
+    words: tuple[str, ...], environ: dict[str, str], value: str
+) -> None:
+    """KUBECONFIG counts, but after our own variable and the flag."""
+    assert loaded(own(*words), environ).kubeconfig == value
+
+
+def test_empty_variable_counts_as_unset_for_every_kind() -> None:
+    """A variable left empty in a manifest changes nothing."""
+    assert loaded(environ={flag.env: "" for flag in FLAGS}) == loaded()
+
+
+def test_who_it_is_comes_from_the_pod() -> None:
+    """POD_NAME and POD_UID name the replica; else the host's name and the random word."""
+    pod = loaded(environ={"POD_NAME": "p-0", "POD_UID": "uid"}, pod_namespace="monitoring")
+    assert (pod.identity, pod.incarnation, pod.namespace) == ("p-0", "uid", "monitoring")
+    other = loaded(own("--lease-namespace=n"), {"POD_NAME": ""}, pod_namespace="monitoring")
+    assert (other.identity, other.incarnation, other.namespace) == ("host", "random", "n")
+    assert loaded().namespace == ""
+
+
+# --- what is refused --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "start", "cure"),
+    [
+        (("--leese-name=a",), "--leese-name: unknown flag", "did you mean --lease-name?"),
+        (("-xyzzy",), "--xyzzy: unknown flag", "--help lists all"),
+        (("--web.enable-lifecycle",), "--web.enable-lifecycle: unknown", "belong after --"),
+        (("---init",), "---init: not a flag", "--help lists all"),
+        (("-",), "-: not a flag", "--help lists all"),
+        (("--=1",), "--=1: not a flag", "--help lists all"),
+        (("--lease-name",), "--lease-name: its value is missing", "--lease-name=TEXT"),
+        (("--lease-duration", "--init=0"), "--lease-duration: its value is", "=15s"),
+        (("--lease-duration", "-init=0"), "--lease-duration: its value is", "=15s"),
+        (("--init", "true"), "'true': no flag takes it", "--init=true"),
+        (("--init=yes",), "--init='yes': not a boolean", "--init=true"),
+        (("--lease-duration=15",), "--lease-duration='15': not a duration", "write 15s"),
+        (("--lease-duration=",), "--lease-duration='': not a duration", "for example 15s"),
+        (("--cool-down=0",), "--cool-down='0': not above zero", "for example 10s"),
+        (("--cool-down=-1s",), "--cool-down='-1s': not above zero", "for example 10s"),
+        (("--api-shutdown-grace-delay", "-1s"), "--api-shutdown-grace-delay='-1s': below", "15s"),
+        (
+            ("--healthcheck-success-threshold=0",),
+            "--healthcheck-success-threshold='0'",
+            "example 3",
+        ),
+        (("--api-workers=two",), "--api-workers='two': not a whole number", "for example 3"),
+        (("--api-proxy-prometheus-local-port=0",), "--api-proxy-prometheus-local-port", "9090"),
+        (("--api-proxy-prometheus-remote-port=65536",), "--api-proxy-prom", "1 to 65535"),
+        (("--api-listen-address=9095",), "--api-listen-address='9095': not an a", "write :9095"),
+        (("--api-listen-address=::1:9095",), "--api-listen-address=", "[::1]:9095"),
+        (("--api-listen-address=:99999",), "--api-listen-address=", "write :9095"),
+        (("--api-listen-address=",), "--api-listen-address=''", "write :9095"),
+        (("--role=chief",), "--role='chief': unknown", "leader, follower"),
+        (("--log-level=",), "--log-level='': unknown", "debug, info"),
+        (("--lease-lock=file:",), "--lease-lock='file:': it names no file", "file:/run"),
+        (("--lease-lock=file",), "--lease-lock='file': it names no file", "file:/run"),
+        (("--lease-lock=file:a",), "--lease-lock='file:a': the path depends", "absolute"),
+        (("--lease-lock=etcd",), "--lease-lock='etcd': unknown", "kubernetes"),
+        (("--output-mode=rw",), "--output-mode='rw': not permissions", "0600"),
+        (("--output-mode=0888",), "--output-mode='0888': not permissions", "0600"),
+        (("--output-mode=0066",), "--output-mode='0066': the owner", "0600"),
+        (
+            ("--notify-http-url=localhost:9090",),
+            "--notify-http-url=",
+            "http://127.0.0.1:9090/-/rel",
+        ),
+        (
+            ("--readiness-http-url=ftp://h/",),
+            "--readiness-http-url=",
+            "http://127.0.0.1:9090/-/ready",
+        ),
+        (("--healthcheck-http-url=http://",), "--healthcheck-http-url=", "/-/healthy"),
+        (("--healthcheck-http-url=http://h:x/",), "--healthcheck-http-url=", "/-/healthy"),
+        (("--healthcheck-http-url=http://[::1/",), "--healthcheck-http-url=", "/-/healthy"),
+        (("--healthcheck-http-url=http://h:0/",), "--healthcheck-http-url=", "/-/healthy"),
+        (("--healthcheck-http-url=http://a b/",), "--healthcheck-http-url=", "/-/healthy"),
+        (("--lease-name=a\nb",), "--lease-name='a\\nb': it holds a line break", "one plain line"),
+        (("--lease-lock=kubernetes",), "--lease-name: missing", "--lease-name=prometheus"),
+    ],
+)
+def test_refuses_in_one_line(words: tuple[str, ...], start: str, cure: str) -> None:
+    """One mistake makes one line: the flag, its value, the cause, the cure."""
+    (line,) = problems(own(*words))
+    assert line.startswith(start)
+    assert cure in line
+    assert "\n" not in line
+
+
+def test_names_the_variable_that_is_wrong() -> None:
+    """A bad value from the environment is told by the variable's name, unless a flag overrides."""
+    environ = {"ELECTOR_LEASE_DURATION": "15"}
+    (line,) = problems(OWNER, environ)
+    assert line.startswith("ELECTOR_LEASE_DURATION='15': not a duration")
+    assert problems(own("--lease-duration=15s"), environ) == ()
+
+
+def test_says_all_at_once() -> None:
+    """Flags, variables and rules between them: nothing hides behind the first mistake."""
+    words = ("--leese-name=a", "--cool-down=x", "--lease-retry-period=9s", "--leader-config=l")
+    lines = problems((*words, *CHILD), {"ELECTOR_API_WORKERS": "0"})
+    assert [line.partition(":")[0].partition("=")[0].split(" ")[0] for line in lines] == [
+        "--leese-name",
+        "--cool-down",
+        "ELECTOR_API_WORKERS",
+        "--lease-renew-deadline",
+        "--config",
+    ]
+    with pytest.raises(SettingsError) as caught:
+        loaded((*words, *CHILD))
+    assert str(caught.value).count("\n") == 3
+
+
+def test_a_value_of_an_unknown_flag_is_not_a_second_mistake() -> None:
+    """`--leese-name a` is one mistake, and the flag that was meant is not missing as well."""
+    assert len(problems(("--lease-lock=kubernetes", "--leese-name", "a", *OWNER))) == 1
+    assert len(problems(("--confg", "c.yml", *CHILD))) == 1
+
+
+def test_forgotten_separator_is_one_mistake() -> None:
+    """Without `--` the command's own flags are not held against us one by one."""
+    (line,) = problems(("--lease-lock=kubernetes", "prometheus", "--config.file=p.yml", "--x"))
+    assert line.startswith("'prometheus': neither a flag nor a value")
+
+
+def test_a_flag_is_not_taken_for_a_value() -> None:
+    """After `--lease-name` even an unknown flag is a flag: both are told."""
+    lines = problems(own("--lease-name", "--xyzzy"))
+    assert [line.partition(";")[0] for line in lines] == [
+        "--lease-name: its value is missing",
+        "--xyzzy: unknown flag",
+    ]
+
+
+def test_empty_command_is_refused() -> None:
+    """`--` at the end is neither a sidecar nor a child."""
+    (line,) = problems(("--config=c.yml", "--"))
+    assert line.startswith("--: no command follows it")
+
+
+def test_password_in_a_url_is_not_repeated() -> None:
+    """What is refused may be logged: a password in it is not."""
+    (line,) = problems(own("--notify-http-url=ftp://admin:s3cret@h/"))
+    assert "s3cret" not in line
+    assert "@h/" in line
+
+
+# --- rules between settings -------------------------------------------------------------------
+
+
+def times(duration: str, deadline: str, period: str = "500ms") -> tuple[str, ...]:
+    """Return a valid command line with these lease times."""
+    return own(
+        f"--lease-duration={duration}",
+        f"--lease-renew-deadline={deadline}",
+        f"--lease-retry-period={period}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("duration", "deadline", "period"),
+    [("15s", "10s", "2s"), ("10s", "8s", "2s"), ("3s", "2s", "500ms"), ("10s", "9199ms", "2s")],
+)
+def test_takes_lease_times_that_leave_time(duration: str, deadline: str, period: str) -> None:
+    """The usual times pass, and what is left of them is the margin."""
+    settings = loaded(times(duration, deadline, period))
+    assert settings.last_moment_s == pytest.approx(settings.lease_duration_s * 0.95 - 0.3)
+    margin_s = settings.last_moment_s - settings.lease_renew_deadline_s
+    assert settings.margin_s == pytest.approx(margin_s)
+    assert settings.margin_s > 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (times("10s", "10s"), "--lease-duration (10s) is not above --lease-renew-deadline (10s); "),
+        (times("9s", "10s"), "set --lease-duration to 11s or more"),
+        (
+            times("10s", "9200ms"),
+            "leaves no time to step down after --lease-renew-deadline (9s200ms)",
+        ),
+        (times("10s", "9300ms"), "set --lease-duration to 11s or more"),
+        (times("2500ms", "1s"), "--lease-duration (2s500ms) is not in whole seconds"),
+        (times("2500ms", "1s"), "set it to 3s"),
+        (times("15s", "2400ms", "2s"), "not above 1.2 times --lease-retry-period (2s)"),
+        (times("15s", "2s", "3s"), "set the deadline above 3s600ms"),
+    ],
+)
+def test_refuses_lease_times_that_do_not_fit(argv: tuple[str, ...], said: str) -> None:
+    """Each inequality is held, and the line says what to set."""
+    (line,) = problems(argv)
+    assert said in line
+
+
+@given(
+    st.integers(min_value=1, max_value=10**4),
+    st.integers(min_value=1, max_value=10**7),
+    st.integers(min_value=1, max_value=10**7),
+)
+def test_lease_times_are_taken_or_refused_by_the_formula(
+    duration_s: int, deadline_ms: int, period_ms: int
+) -> None:
+    """Whatever is accepted leaves time to step down and time to retry, and nothing else does."""
+    argv = times(f"{duration_s}s", go_duration(deadline_ms / 1000), go_duration(period_ms / 1000))
+    fits = duration_s * 950 - 300 > deadline_ms and deadline_ms * 10 > period_ms * 12
+    assert (problems(argv) == ()) == fits
+
+
+@given(st.integers(min_value=650, max_value=10**7))
+def test_the_advised_duration_is_the_least_that_fits(deadline_ms: int) -> None:
+    """Following the advice works, and a second less would not."""
+    deadline = go_duration(deadline_ms / 1000)
+    (line,) = problems(times("1s", deadline, "1ms"))
+    advised = int(line.partition("set --lease-duration to ")[2].partition("s")[0])
+    assert problems(times(f"{advised}s", deadline, "1ms")) == ()
+    assert problems(times(f"{advised - 1}s", deadline, "1ms")) != ()
+
+
+@pytest.mark.parametrize(
+    ("argv", "starts"),
+    [
+        (OWNER, ()),
+        (SIDECAR, ()),
+        (("--init", "--config=c", "--output=o"), ()),
+        (("--init", "--config=c", *CHILD), ()),
+        (own("--leader-config=l.yml"), ()),
+        (CHILD, ("--config: missing",)),
+        (("--leader-config=l", *CHILD), ("--config: missing",)),
+        (SIDECAR[:1], ("--output: missing", "--notify-http-url: missing")),
+        (("--init", "--config=c"), ("--output: missing",)),
+        ((), ("--config: missing", "--output: missing", "--notify-http-url: missing")),
+        (own("--api-proxy-enabled"), ()),
+        (own("--api-proxy-enabled", "--lease-name=l"), ("--api-proxy-prometheus-service-name: m",)),
+        (own("--api-proxy-enabled", "--lease-name=l", "--lease-lock=none"), ()),
+        (own("--api-proxy-enabled", "--lease-name=l", "--api-proxy-prometheus-service-name=s"), ()),
+    ],
+)
+def test_each_form_needs_its_own(argv: tuple[str, ...], starts: tuple[str, ...]) -> None:
+    """Owner, sidecar, init and proxy each ask for what they cannot do without, and no more."""
+    lines = problems(argv)
+    assert len(lines) == len(starts)
+    assert all(line.startswith(start) for line, start in zip(lines, starts, strict=True))
+
+
+# --- what follows from them -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("argv", "owns", "mode"),
+    [
+        (OWNER, True, 0o600),
+        (SIDECAR, False, 0o644),
+        (own("--init"), False, 0o644),
+        ((*SIDECAR, "--output-mode=0600"), False, 0o600),
+        (own("--output-mode=0644"), True, 0o644),
+    ],
+)
+def test_permissions_follow_the_form(argv: tuple[str, ...], owns: bool, mode: int) -> None:
+    """The file is private where the same user runs Prometheus, unless told otherwise."""
+    settings = loaded(argv)
+    assert (settings.owns_child, settings.output_mode) == (owns, mode)
+
+
+@pytest.mark.parametrize(
+    ("words", "with_overrides", "without"),
+    [
+        ((), "file", "none"),
+        (("--lease-name=l",), "kubernetes", "kubernetes"),
+        (("--lease-lock=kubernetes", "--lease-name=l"), "kubernetes", "kubernetes"),
+        (("--lease-lock=none", "--lease-name=l"), "none", "none"),
+        (("--lease-lock=file:/x", "--lease-name=l"), "file", "file"),
+    ],
+)
+def test_lock_is_chosen(words: tuple[str, ...], with_overrides: str, without: str) -> None:
+    """`auto` takes Kubernetes where a lease is named, else a file where there is need of one."""
+    settings = loaded(own(*words))
+    assert settings.lock_kind(has_overrides=True) == with_overrides
+    assert settings.lock_kind(has_overrides=False) == without
+
+
+@pytest.mark.parametrize(
+    ("words", "path"),
+    [
+        ((), "/tmp/prometheus-elector-1000/election.lock"),
+        (("--lease-lock=file:/run/a.lock",), "/run/a.lock"),
+        (("--lease-lock=none",), None),
+        (("--lease-name=l",), None),
+    ],
+)
+def test_lock_file_is_named(words: tuple[str, ...], path: str | None) -> None:
+    """Only a file lock has a path."""
+    assert loaded(own(*words)).lock_path(has_overrides=True, uid=1000) == path
+
+
+def test_replicas_of_one_user_find_one_lock_file_in_any_session() -> None:
+    """The environment has no say: two sessions must not hold two elections."""
+    sessions: tuple[dict[str, str], ...] = (
+        {},
+        {"XDG_RUNTIME_DIR": "/run/user/7", "TMPDIR": "/var/tmp", "HOME": "/h"},
+    )
+    paths = {loaded(environ=e).lock_path(has_overrides=True, uid=7) for e in sessions}
+    assert paths == {lock_path(7)}
+    assert lock_path(7) != lock_path(8)
+
+
+# --- help -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("argv", "asked"),
+    [
+        *(((word,), "help") for word in ("-h", "--h", "-help", "--help")),
+        *(((word,), "version") for word in ("-version", "--version")),
+        (("--config=c", "--version", "--help"), "help"),
+        (("--config=c", "--", "prometheus", "--help"), None),
+        ((), None),
+    ],
+)
+def test_recognises_a_question(argv: tuple[str, ...], asked: str | None) -> None:
+    """Only our own words count, wherever they stand."""
+    assert question(argv) == asked
+
+
+def test_help_text_tells_all() -> None:
+    """Every flag is there with its default and its variable, in lines that fit a terminal."""
+    text = " ".join(usage().split())
+    for flag in FLAGS:
+        assert f" --{flag.name}" in text
+        assert f"[{', '.join((flag.env, *flag.also_env))}]" in text
+        assert f"Default: {flag.shown_default}." in text or not flag.shown_default
+    assert max(map(len, usage().splitlines())) <= 100
+    assert text.count("prometheus-elector --") >= 3
+
+
+def test_table_and_settings_agree() -> None:
+    """Each flag has its field, each field its flag; names, variables and fields are unique."""
+    own_fields = {"child", "identity", "incarnation", "namespace"}
+    fields = {field.name for field in dataclasses.fields(Settings)} - own_fields
+    assert fields == {flag.field for flag in FLAGS}
+    assert len({flag.name for flag in FLAGS}) == len({flag.env for flag in FLAGS}) == len(FLAGS)
+    assert {flag.group for flag in FLAGS} == set(GROUPS)
+    assert all((flag.kind is Kind.CHOICE) == bool(flag.choices) for flag in FLAGS)
+
+
+@given(st.lists(st.text(max_size=12) | st.sampled_from([f"--{flag.name}" for flag in FLAGS])))
+def test_never_fails_in_another_way(argv: list[Any]) -> None:
+    """Whatever the words are, there are settings or lines that say what is wrong."""
+    assert all("\n" not in line for line in problems(argv))

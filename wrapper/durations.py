@@ -1,0 +1,62 @@
+"""Durations as Go writes them (``1m30s``, ``500ms``, ``1.5s``), in seconds on our side; pure.
+
+The grammar is that of Go's ``time.ParseDuration``, to the whole nanosecond. What is written back
+has no fractions, so that Prometheus' own parser, which knows none, reads it as well.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+_NANOSECONDS = {
+    "ns": 1,
+    "us": 10**3,
+    "µs": 10**3,  # U+00B5, and below U+03BC: Go takes both
+    "μs": 10**3,
+    "ms": 10**6,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3600 * 10**9,
+}
+_PART = re.compile(rf"([0-9]{{1,20}}(?:\.[0-9]*)?|\.[0-9]+)({'|'.join(_NANOSECONDS)})")
+_WHOLE = re.compile(rf"[+-]?(?:{_PART.pattern})+")
+_LIMIT_NS = 2**63  # Go counts nanoseconds in an int64
+_WRITTEN_US = {"h": 3600 * 10**6, "m": 60 * 10**6, "s": 10**6, "ms": 10**3, "us": 1}
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds that a Go duration names; raise ValueError with the cause and the cure."""
+    if text in ("0", "+0", "-0"):
+        return 0.0
+    if not _WHOLE.fullmatch(text):
+        raise ValueError(f"not a duration; {_cure(text)}")
+    total = sum(round(float(number) * _NANOSECONDS[unit]) for number, unit in _PART.findall(text))
+    if total >= _LIMIT_NS:
+        raise ValueError("longer than 292 years; write a shorter one, for example 10s")
+    return (-total if text.startswith("-") else total) / 10**9
+
+
+def _cure(text: str) -> str:
+    """Say how to write what was probably meant."""
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        return f"it has no unit: write {text}s for seconds"
+    if re.fullmatch(r"[0-9]+[dw]", text):
+        return f"the largest unit is h: write {int(text[:-1]) * (24 if text[-1] == 'd' else 168)}h"
+    return "write numbers with units (h, m, s, ms, us), for example 15s, 1m30s or 500ms"
+
+
+def go_duration(seconds: float) -> str:
+    """Return the text of a duration, to the whole microsecond: ``1m30s``, ``600ms``, ``0s``."""
+    rest = round(abs(seconds) * 10**6)
+    text = "-" if seconds < 0 and rest else ""
+    for unit, size in _WRITTEN_US.items():
+        count, rest = divmod(rest, size)
+        text += f"{count}{unit}" if count else ""
+    return text or "0s"
+
+
+def prometheus_duration(seconds: float) -> str:
+    """Return a duration's text for a flag of Prometheus: whole ms, rounded down, at least 1."""
+    milliseconds = math.floor(round(seconds * 1000, 3))
+    return go_duration(max(1, milliseconds) / 1000)

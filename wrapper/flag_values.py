@@ -1,0 +1,153 @@
+"""A flag's text → its value; pure. A refusal is a ValueError that names the cause and the cure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from wrapper.durations import parse_duration
+from wrapper.flags import Flag, Kind
+
+_LAST_PORT = 65535
+_BOOLEANS = dict.fromkeys(("1", "t", "T", "true", "True", "TRUE"), True) | dict.fromkeys(
+    ("0", "f", "F", "false", "False", "FALSE"), False
+)  # the words of Go's strconv.ParseBool
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen; ``host`` "" means all addresses, an IPv6 one is without its brackets."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+Value = str | bool | int | float | Address
+
+
+def is_boolean(text: str) -> bool:
+    """Tell whether Go would read this word as a boolean."""
+    return text in _BOOLEANS
+
+
+def read_value(flag: Flag, text: str) -> Value:
+    """Return the value that the text means for this flag; raise ValueError."""
+    return _READERS[flag.kind](flag, text)
+
+
+def _read_text(_flag: Flag, text: str) -> str:
+    if "\0" in text or "\n" in text:
+        raise ValueError("it holds a line break or a NUL; write one plain line")
+    return text
+
+
+def _read_boolean(flag: Flag, text: str) -> bool:
+    if text not in _BOOLEANS:
+        raise ValueError(f"not a boolean; write --{flag.name}=true or --{flag.name}=false")
+    return _BOOLEANS[text]
+
+
+def _read_count(_flag: Flag, text: str) -> int:
+    if not re.fullmatch(r"\+?[1-9][0-9]{0,8}", text):
+        raise ValueError("not a whole number from 1 up; write one, for example 3")
+    return int(text)
+
+
+def _read_port(_flag: Flag, text: str) -> int:
+    port = _port(text)
+    if not port:
+        raise ValueError(f"not a port; write a number from 1 to {_LAST_PORT}, for example 9090")
+    return port
+
+
+def _read_duration(flag: Flag, text: str) -> float:
+    seconds = parse_duration(text)
+    if seconds < 0 or (seconds == 0 and not flag.may_be_zero):
+        wanted = "below zero" if flag.may_be_zero else "not above zero"
+        raise ValueError(f"{wanted}; write a longer one, for example {flag.default}")
+    return seconds
+
+
+def _read_address(_flag: Flag, text: str) -> Address:
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:/\s]*)):([0-9]+)", text)
+    port = _port(match[3]) if match else None
+    if match is None or port is None:
+        raise ValueError("not an address; write :9095, 127.0.0.1:9095 or [::1]:9095")
+    return Address(match[1] or match[2], port)
+
+
+def _read_url(flag: Flag, text: str) -> str:
+    if text and not _is_http_url(text):
+        raise ValueError(f"not an HTTP URL; write it whole, for example {_URL_EXAMPLES[flag.name]}")
+    return text
+
+
+def _read_choice(flag: Flag, text: str) -> str:
+    if text not in flag.choices:
+        raise ValueError(f"unknown; write one of {', '.join(flag.choices)}")
+    return text
+
+
+def _read_lock(_flag: Flag, text: str) -> str:
+    if text in ("file", "file:"):
+        raise ValueError("it names no file; write file:/run/prometheus-elector/election.lock")
+    if text.startswith("file:") and not text.startswith("file:/"):
+        raise ValueError(
+            "the path depends on the folder of each replica, which must all use one file; "
+            "write an absolute path, for example file:/run/prometheus-elector/election.lock"
+        )
+    if text not in ("auto", "kubernetes", "none") and not text.startswith("file:"):
+        raise ValueError("unknown; write auto, kubernetes, file:PATH or none")
+    return _read_text(_flag, text)
+
+
+def _read_mode(_flag: Flag, text: str) -> int:
+    """Read permissions; 0 for none given."""
+    if not text:
+        return 0
+    if not re.fullmatch(r"(?:0o?)?[0-7]{3}", text):
+        raise ValueError("not permissions in octal; write for example 0600 or 0644")
+    if not int(text, 8) & 0o400:
+        raise ValueError("the owner could not read the file; write for example 0600 or 0644")
+    return int(text, 8)
+
+
+def _port(text: str) -> int | None:
+    """Return a port's number, None where the text is no port."""
+    return int(text) if re.fullmatch("[0-9]{1,5}", text) and int(text) <= _LAST_PORT else None
+
+
+def _is_http_url(text: str) -> bool:
+    """Tell whether it is a URL with http or https, a host and, if any, a valid port."""
+    try:
+        parts = urlsplit(text)
+        is_port_valid = parts.port != 0  # reading it raises for what is no port
+    except ValueError:
+        return False
+    is_plain = not re.search(r"[\s\0]", text)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and is_port_valid and is_plain
+
+
+_URL_EXAMPLES = {
+    "readiness-http-url": "http://127.0.0.1:9090/-/ready",
+    "healthcheck-http-url": "http://127.0.0.1:9090/-/healthy",
+    "notify-http-url": "http://127.0.0.1:9090/-/reload",
+}
+
+_READERS: dict[Kind, Callable[[Flag, str], Value]] = {
+    Kind.TEXT: _read_text,
+    Kind.BOOLEAN: _read_boolean,
+    Kind.COUNT: _read_count,
+    Kind.PORT: _read_port,
+    Kind.DURATION: _read_duration,
+    Kind.ADDRESS: _read_address,
+    Kind.URL: _read_url,
+    Kind.CHOICE: _read_choice,
+    Kind.LOCK: _read_lock,
+    Kind.MODE: _read_mode,
+}

@@ -1,0 +1,350 @@
+"""The table of flags: the single place that names them, their defaults and what they mean; pure.
+
+The help text, the environment variables, the parser and the README's table all follow from it. The
+names and meanings of the Go prometheus-elector's flags are kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What a flag's value is; the word is its placeholder in the help text."""
+
+    TEXT = "TEXT"
+    BOOLEAN = "BOOLEAN"
+    COUNT = "NUMBER"  # 1 and up
+    PORT = "PORT"
+    DURATION = "DURATION"
+    ADDRESS = "HOST:PORT"
+    URL = "URL"
+    CHOICE = "CHOICE"
+    LOCK = "LOCK"
+    MODE = "OCTAL"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag. ``default`` is written as a user would write it; a value is of ``kind``.
+
+    ``default_note`` describes a default that depends on something else. ``also_env`` are variables
+    that count after the flag's own. A duration is above zero unless ``may_be_zero``.
+    """
+
+    name: str
+    kind: Kind
+    default: str
+    group: str
+    help: str
+    choices: tuple[str, ...] = ()
+    default_note: str = ""
+    also_env: tuple[str, ...] = ()
+    may_be_zero: bool = False
+
+    @property
+    def env(self) -> str:
+        """The environment variable that sets the flag's default."""
+        return "ELECTOR_" + self.name.upper().replace("-", "_")
+
+    @property
+    def field(self) -> str:
+        """The name of the flag's field in ``Settings``."""
+        return self.name.replace("-", "_") + ("_s" if self.kind is Kind.DURATION else "")
+
+    @property
+    def placeholder(self) -> str:
+        """What stands for the value in the help text; the choices where there are any."""
+        return "|".join(self.choices) or self.kind.value
+
+    @property
+    def shown_default(self) -> str:
+        """The default as people are told; "" where there is none."""
+        return self.default_note or self.default
+
+
+CONFIGURATION = "Configuration"
+ELECTION = "Election"
+PROMETHEUS = "Prometheus"
+API = "API and proxy"
+LOG = "Log"
+GROUPS = (CONFIGURATION, ELECTION, PROMETHEUS, API, LOG)
+
+FLAGS: tuple[Flag, ...] = (
+    Flag(
+        "config",
+        Kind.TEXT,
+        "",
+        CONFIGURATION,
+        "The input: a file with a `follower` and a `leader` section; with --leader-config, a whole "
+        "Prometheus configuration.",
+    ),
+    Flag(
+        "leader-config",
+        Kind.TEXT,
+        "",
+        CONFIGURATION,
+        "A file with what the leader adds to --config, which is then a whole Prometheus "
+        "configuration: the follower's.",
+    ),
+    Flag(
+        "output",
+        Kind.TEXT,
+        "",
+        CONFIGURATION,
+        "Where to write the configuration that Prometheus reads.",
+        default_note="--config.file of the command after --",
+    ),
+    Flag(
+        "output-mode",
+        Kind.MODE,
+        "",
+        CONFIGURATION,
+        "The permissions of the output file, which can hold passwords; as sidecar and with --init "
+        "it is readable by all because Prometheus may run as another user.",
+        default_note="0600 with a command after --, else 0644",
+    ),
+    Flag(
+        "rehash-period",
+        Kind.DURATION,
+        "5s",
+        CONFIGURATION,
+        "How often the input files are read again to find changes that the kernel does not report "
+        "(subPath mounts, network file systems). Others are seen at once.",
+    ),
+    Flag(
+        "init",
+        Kind.BOOLEAN,
+        "false",
+        CONFIGURATION,
+        "Write the follower's configuration to --output and exit: for an init container.",
+    ),
+    Flag(
+        "lease-lock",
+        Kind.LOCK,
+        "auto",
+        ELECTION,
+        "What elects the leader: `kubernetes` (a Lease), `file:PATH` (a lock file, for replicas on "
+        "one machine), `none` (no election: see --role), or `auto`: kubernetes where --lease-name "
+        "is given; else, where the leader has overrides, the file "
+        "/tmp/prometheus-elector-UID/election.lock; else none.",
+    ),
+    Flag(
+        "role",
+        Kind.CHOICE,
+        "leader",
+        ELECTION,
+        "The role that this replica always has when there is no election.",
+        choices=("leader", "follower"),
+    ),
+    Flag("lease-name", Kind.TEXT, "", ELECTION, "The name of the Lease, the same on all replicas."),
+    Flag(
+        "lease-namespace",
+        Kind.TEXT,
+        "",
+        ELECTION,
+        "The namespace of the Lease.",
+        default_note="the pod's own, else the kubeconfig's",
+    ),
+    Flag(
+        "kubeconfig",
+        Kind.TEXT,
+        "",
+        ELECTION,
+        "How to reach Kubernetes from outside; several files are separated by colons.",
+        default_note="the pod's service account",
+        also_env=("KUBECONFIG",),
+    ),
+    Flag(
+        "lease-duration",
+        Kind.DURATION,
+        "15s",
+        ELECTION,
+        "How long a lease lasts after its last renewal, in whole seconds: a leader that vanishes "
+        "is replaced after this time.",
+    ),
+    Flag(
+        "lease-renew-deadline",
+        Kind.DURATION,
+        "10s",
+        ELECTION,
+        "A leader that cannot renew its lease for so long steps down. What is left until 95 % of "
+        "--lease-duration less 0.3s is its time to do so before Prometheus is killed.",
+    ),
+    Flag(
+        "lease-retry-period",
+        Kind.DURATION,
+        "2s",
+        ELECTION,
+        "The pause between two renewals, or attempts at one.",
+    ),
+    Flag(
+        "demotion-grace",
+        Kind.DURATION,
+        "8s",
+        ELECTION,
+        "How long a leader that leaves in order may take to become a follower (remote_write sends "
+        "what it holds) before Prometheus is killed instead.",
+    ),
+    Flag(
+        "cool-down",
+        Kind.DURATION,
+        "10s",
+        ELECTION,
+        "How long a replica keeps out of the election after its Prometheus refused the leader's "
+        "configuration; it doubles each time.",
+    ),
+    Flag(
+        "prometheus-grace",
+        Kind.DURATION,
+        "60s",
+        PROMETHEUS,
+        "How long Prometheus may take to stop after SIGTERM before it is killed. In Kubernetes the "
+        "kubelet kills the whole pod terminationGracePeriodSeconds (30 by default) after its own "
+        "SIGTERM: for an orderly end set that above --demotion-grace + 1s + the time your "
+        "Prometheus takes.",
+    ),
+    Flag(
+        "readiness-http-url",
+        Kind.URL,
+        "",
+        PROMETHEUS,
+        "What answers 200 once Prometheus is ready; the election waits for it.",
+        default_note="derived from the command after --; as sidecar, not asked",
+    ),
+    Flag(
+        "readiness-poll-period",
+        Kind.DURATION,
+        "5s",
+        PROMETHEUS,
+        "How often readiness is asked for; at first it is asked more often.",
+    ),
+    Flag("readiness-timeout", Kind.DURATION, "2s", PROMETHEUS, "The limit of one such request."),
+    Flag(
+        "healthcheck-http-url",
+        Kind.URL,
+        "",
+        PROMETHEUS,
+        "What answers 200 while Prometheus is healthy; an unhealthy one leaves the election.",
+        default_note="derived from the command after --; as sidecar, not asked",
+    ),
+    Flag("healthcheck-period", Kind.DURATION, "5s", PROMETHEUS, "How often health is asked for."),
+    Flag("healthcheck-timeout", Kind.DURATION, "2s", PROMETHEUS, "The limit of one such request."),
+    Flag(
+        "healthcheck-failure-threshold",
+        Kind.COUNT,
+        "3",
+        PROMETHEUS,
+        "So many failures in a row make Prometheus unhealthy.",
+    ),
+    Flag(
+        "healthcheck-success-threshold",
+        Kind.COUNT,
+        "3",
+        PROMETHEUS,
+        "So many successes in a row make it healthy again.",
+    ),
+    Flag(
+        "notify-http-url",
+        Kind.URL,
+        "",
+        PROMETHEUS,
+        "What makes Prometheus reload by HTTP, for example http://127.0.0.1:9090/-/reload (it "
+        "needs --web.enable-lifecycle).",
+        default_note="none: reload by SIGHUP; needed as sidecar",
+    ),
+    Flag(
+        "notify-http-method",
+        Kind.CHOICE,
+        "POST",
+        PROMETHEUS,
+        "The method of that request.",
+        choices=("POST", "PUT", "GET"),
+    ),
+    Flag("notify-timeout", Kind.DURATION, "2s", PROMETHEUS, "The limit of one such request."),
+    Flag(
+        "notify-retry-max-attempts",
+        Kind.COUNT,
+        "5",
+        PROMETHEUS,
+        "A leader whose reload is not confirmed after so many times --notify-retry-delay gives the "
+        "lease back; a follower goes on trying.",
+    ),
+    Flag(
+        "notify-retry-delay",
+        Kind.DURATION,
+        "10s",
+        PROMETHEUS,
+        "How long to wait for a reload to take effect before it is asked for again.",
+    ),
+    Flag(
+        "api-listen-address",
+        Kind.ADDRESS,
+        ":9095",
+        API,
+        "Where the API (/_elector/…) and the proxy listen: :9095, 127.0.0.1:9095 or [::1]:9095.",
+    ),
+    Flag("api-workers", Kind.COUNT, "1", API, "The number of processes that answer there."),
+    Flag(
+        "api-shutdown-grace-delay",
+        Kind.DURATION,
+        "15s",
+        API,
+        "How long requests under way may take to end when the API stops.",
+        may_be_zero=True,
+    ),
+    Flag(
+        "api-proxy-enabled",
+        Kind.BOOLEAN,
+        "false",
+        API,
+        "Forward everything but /_elector/… to the leader's Prometheus.",
+    ),
+    Flag(
+        "api-proxy-prometheus-local-port",
+        Kind.PORT,
+        "9090",
+        API,
+        "The port of this replica's Prometheus, asked while it leads.",
+    ),
+    Flag(
+        "api-proxy-prometheus-remote-port",
+        Kind.PORT,
+        "9090",
+        API,
+        "The port of the Prometheus of any other replica.",
+    ),
+    Flag(
+        "api-proxy-prometheus-service-name",
+        Kind.TEXT,
+        "",
+        API,
+        "The headless Service of the StatefulSet: the leader is http://POD.SERVICE:PORT.",
+    ),
+    Flag(
+        "runtime-metrics",
+        Kind.BOOLEAN,
+        "false",
+        API,
+        "Export metrics of the Python runtime as well.",
+    ),
+    Flag(
+        "log-level",
+        Kind.CHOICE,
+        "info",
+        LOG,
+        "The least important lines to log.",
+        choices=("debug", "info", "warn", "error"),
+    ),
+    Flag(
+        "log-format",
+        Kind.CHOICE,
+        "logfmt",
+        LOG,
+        "How lines are written.",
+        choices=("logfmt", "json"),
+    ),
+)
+
+BY_NAME = {flag.name: flag for flag in FLAGS}

@@ -1,0 +1,245 @@
+"""What must be known from Prometheus' own arguments; pure.
+
+They are read as Prometheus' parser (kingpin) reads them: two dashes, ``--flag=value`` or
+``--flag value``, a boolean alone or with ``--no-`` before its name. All words after the first are
+read, so that a command may stand before Prometheus (``env A=b prometheus …``, a script that passes
+``"$@"`` on, ``tini -- prometheus …``). Where it ends: what a script adds by itself is not seen.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import quote, unquote, urlsplit
+
+CONFIG_FILE = "config.file"
+LISTEN_ADDRESS = "web.listen-address"
+FLUSH_DEADLINE = "storage.remote.flush-deadline"
+
+# The flags that matter here, with Prometheus' own defaults.
+_DEFAULTS = {
+    CONFIG_FILE: "prometheus.yml",
+    LISTEN_ADDRESS: "0.0.0.0:9090",
+    "web.route-prefix": "",
+    "web.external-url": "",
+    "web.config.file": "",
+    "storage.tsdb.path": "data/",
+    "storage.agent.path": "data-agent/",
+    FLUSH_DEADLINE: "",
+    "enable-feature": "",
+}
+_BOOLEANS = frozenset({"agent", "web.enable-lifecycle", "config.auto-reload"})
+_REPEATABLE = frozenset({"enable-feature", LISTEN_ADDRESS})  # the second since 3.0
+_NEVER_EMPTY = (CONFIG_FILE, LISTEN_ADDRESS, "storage.tsdb.path", "storage.agent.path")
+_ALL_ADDRESSES = frozenset({"", "0.0.0.0", "::"})
+_LAST_PORT = 65535
+
+
+@dataclass(slots=True)
+class _Words:
+    """What was read: texts by flag, in order, and what is wrong; a boolean's are true or false."""
+
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def note(self, name: str, text: str) -> None:
+        self.texts.setdefault(name, []).append(text)
+
+    def first(self, name: str) -> str:
+        return self.texts.get(name, [_DEFAULTS[name]])[0]
+
+    def is_on(self, name: str) -> bool:
+        return self.texts.get(name, ["false"])[-1] == "true"
+
+    @property
+    def features(self) -> set[str]:
+        return {name for text in self.texts.get("enable-feature", ()) for name in text.split(",")}
+
+
+@dataclass(frozen=True, slots=True)
+class ChildArguments:
+    """What a command for Prometheus says; paths as written there.
+
+    ``base_url`` has the route prefix and no slash at its end. ``flush_deadline`` is None where it
+    is not given. With a ``web_config_file`` the port may want TLS or a password. ``problems`` are
+    lines for people; where there are any, the rest is not to be relied on.
+    """
+
+    config_file: str
+    base_url: str
+    storage_path: str
+    is_agent: bool
+    has_lifecycle: bool
+    flush_deadline: str | None
+    web_config_file: str
+    problems: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, command: Sequence[str]) -> Self:
+        """Read a command: a program and its arguments."""
+        words = _read(command)
+        is_agent = words.is_on("agent") or "agent" in words.features
+        return cls(
+            config_file=words.first(CONFIG_FILE),
+            base_url=_base_url(words),
+            storage_path=words.first("storage.agent.path" if is_agent else "storage.tsdb.path"),
+            is_agent=is_agent,
+            has_lifecycle=words.is_on("web.enable-lifecycle"),
+            flush_deadline=words.first(FLUSH_DEADLINE) or None,
+            web_config_file=words.first("web.config.file"),
+            problems=(*words.problems, *_problems(words)),
+        )
+
+
+def with_argument(command: Sequence[str], name: str, value: str) -> tuple[str, ...]:
+    """Return the command with one more flag at its end; the name is without dashes."""
+    return (*command, f"--{name}={value}")
+
+
+def with_config_file(command: Sequence[str], path: str) -> tuple[str, ...]:
+    """Return the command with another configuration file: in the old one's place, or at the end."""
+    words = list(command)
+    for at, word in enumerate(words[1:], 1):
+        if word.startswith(f"--{CONFIG_FILE}="):
+            words[at] = f"--{CONFIG_FILE}={path}"
+            return tuple(words)
+        if word == f"--{CONFIG_FILE}" and at + 1 < len(words):
+            words[at + 1] = path
+            return tuple(words)
+    return with_argument(words, CONFIG_FILE, path)
+
+
+# --- reading the words ---------------------------------------------------------------------------
+
+
+def _read(command: Sequence[str]) -> _Words:
+    """Read all words after the program's name."""
+    words = _Words()
+    rest = deque(command[1:])
+    while rest:
+        word = rest.popleft()
+        if word == "--":
+            words.problems.extend(_separator_problems(rest))
+        elif word.startswith("--"):
+            _read_flag(word[2:], rest, words)
+        else:
+            words.problems.extend(_plain_word_problems(word))
+    return words
+
+
+def _read_flag(word: str, rest: deque[str], words: _Words) -> None:
+    """Note a flag (without its dashes) if it is one that matters, with its value."""
+    name, equals, text = word.partition("=")
+    if name in _DEFAULTS:
+        if not equals and (not rest or rest[0].startswith(("-", "@"))):
+            words.problems.append(f"--{name}: its value is missing; write --{name}=VALUE")
+            return
+        words.note(name, text if equals else rest.popleft())
+    elif (positive := name.removeprefix("no-")) in _BOOLEANS:
+        if equals:
+            cure = f"write --{positive} or --no-{positive}"
+            words.problems.append(f"--{word}: Prometheus takes no value for it; {cure}")
+        words.note(positive, str(positive == name).lower())
+
+
+def _separator_problems(rest: deque[str]) -> Iterator[str]:
+    """Judge a ``--``: before a command it belongs to the program in front, else it ends flags."""
+    if not rest or rest[0].startswith("-"):
+        yield "--: Prometheus reads no flags after it; remove it"
+
+
+def _plain_word_problems(word: str) -> Iterator[str]:
+    """Judge a word that is no flag: it may hide flags."""
+    if word.startswith("@"):
+        yield (
+            f"{word}: Prometheus reads arguments from this file, where they are not seen from "
+            "here; write them in the command itself"
+        )
+    elif word.partition("=")[0].removeprefix("-") in _DEFAULTS and word.startswith("-"):
+        yield f"{word}: Prometheus' flags have two dashes; write -{word}"
+    elif f"--{CONFIG_FILE}" in word:
+        yield (
+            f"{word!r}: Prometheus' flags are hidden in one word (a shell's text?); write each as "
+            "a word of its own: -- prometheus --config.file=…"
+        )
+
+
+# --- what is wrong with them ---------------------------------------------------------------------
+
+
+def _problems(words: _Words) -> Iterator[str]:
+    """Yield what this program cannot work with."""
+    for name, texts in words.texts.items():
+        if len(texts) > 1 and name not in _REPEATABLE:
+            given = ", ".join(texts)
+            yield f"--{name}: given {len(texts)} times ({given}); Prometheus refuses that: keep one"
+    for name in _NEVER_EMPTY:
+        if words.first(name) == "":
+            yield f"--{name}: its value is empty; write --{name}={_DEFAULTS[name]}, or remove it"
+    yield from _auto_reload_problems(words)
+    yield from _web_problems(words)
+
+
+def _auto_reload_problems(words: _Words) -> Iterator[str]:
+    """Refuse that Prometheus reloads by itself: it would read a role before it is decided."""
+    cure = "this program reloads Prometheus, and two must not; remove it"
+    if words.is_on("config.auto-reload"):
+        yield f"--config.auto-reload: {cure}"
+    if "auto-reload-config" in words.features:
+        yield f"--enable-feature=auto-reload-config: {cure}"
+
+
+def _web_problems(words: _Words) -> Iterator[str]:
+    """Refuse a port that cannot be asked."""
+    address = words.first(LISTEN_ADDRESS)
+    port = _host_and_port(address)[1]
+    if address and not (port.isascii() and port.isdigit() and 0 < int(port) <= _LAST_PORT):
+        yield (
+            f"--{LISTEN_ADDRESS}={address}: it names no port that could be asked; write a host and "
+            "a number from 1 up, for example 0.0.0.0:9090"
+        )
+    if path := words.first("web.config.file"):
+        yield (
+            f"--web.config.file={path}: TLS or a password on Prometheus' own port, which this "
+            "program could not ask then; remove it, and protect the port in front of Prometheus"
+        )
+
+
+# --- where Prometheus answers --------------------------------------------------------------------
+
+
+def _base_url(words: _Words) -> str:
+    """Return the URL under which this machine reaches Prometheus."""
+    host, port = _host_and_port(words.first(LISTEN_ADDRESS))
+    host = "127.0.0.1" if host in _ALL_ADDRESSES else host
+    scheme = "https" if words.first("web.config.file") else "http"
+    shown = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{shown}:{port}{_prefix(words)}"
+
+
+def _host_and_port(address: str) -> tuple[str, str]:
+    """Take an address apart; an IPv6 host comes without its brackets."""
+    host, _, port = address.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), port
+
+
+def _prefix(words: _Words) -> str:
+    """Return the path before all of Prometheus' own: "" or with a slash in front, none behind.
+
+    As Prometheus' main.go has it: the route prefix, else the path of the external URL.
+    """
+    path = words.first("web.route-prefix") or _url_path(words.first("web.external-url"))
+    path = path.strip("/")
+    return f"/{quote(path)}" if path else ""
+
+
+def _url_path(url: str) -> str:
+    """Return a URL's decoded path; one without a host in Go's sense (``host:9090/x``) has none."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # a broken bracket: Prometheus refuses it itself
+        return ""
+    is_opaque = bool(parts.scheme) and not parts.netloc
+    return "" if is_opaque else unquote(parts.path)

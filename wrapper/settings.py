@@ -1,0 +1,312 @@
+"""Flags and environment → one frozen value, or all that is wrong with them at once; pure.
+
+What holds of every ``Settings``: each value is valid in itself, and those that depend on each other
+fit (``_RULES``); above all, between the renew deadline and the last moment there is time to step
+down. What files hold, and whether they exist, is not known here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from wrapper.command_line import (
+    CHILD,
+    CommandLine,
+    complain,
+    parse_command_line,
+    parse_environment,
+    question,
+)
+from wrapper.durations import go_duration
+from wrapper.flag_values import Address, read_value
+from wrapper.flags import FLAGS
+from wrapper.usage import usage
+
+__all__ = ["FLAGS", "Address", "Settings", "SettingsError", "load", "question", "usage"]
+
+LEASE_SHARE = 0.95  # clocks may run at rates that differ by 5 %
+KILL_TIME_S = 0.3  # what a kill and the end of what is under way may take
+LEAST_MARGIN_S = 0.001
+JITTER = 1.2  # client-go's JitterFactor
+
+LockKind = Literal["kubernetes", "file", "none"]
+_LOCK_KINDS: dict[str, LockKind] = {"kubernetes": "kubernetes", "file": "file", "none": "none"}
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; ``problems`` are lines that each name one cause and its cure.
+
+    ``settings`` are those asked for, with the default where a value was refused: good enough to
+    look for further problems, for nothing else.
+    """
+
+    def __init__(self, problems: tuple[str, ...], settings: Settings) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+        self.settings = settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What was asked for: a field for each flag, durations in seconds, and who this replica is.
+
+    ``child`` is the command after ``--``; without one this is a sidecar. ``incarnation`` tells two
+    pods of one name apart. ``namespace`` "" means that of the kubeconfig.
+    """
+
+    child: tuple[str, ...]
+    identity: str
+    incarnation: str
+    namespace: str
+
+    config: str
+    leader_config: str
+    output: str
+    output_mode: int
+    rehash_period_s: float
+    init: bool
+
+    lease_lock: str
+    role: str
+    lease_name: str
+    lease_namespace: str
+    kubeconfig: str
+    lease_duration_s: float
+    lease_renew_deadline_s: float
+    lease_retry_period_s: float
+    demotion_grace_s: float
+    cool_down_s: float
+
+    prometheus_grace_s: float
+    readiness_http_url: str
+    readiness_poll_period_s: float
+    readiness_timeout_s: float
+    healthcheck_http_url: str
+    healthcheck_period_s: float
+    healthcheck_timeout_s: float
+    healthcheck_failure_threshold: int
+    healthcheck_success_threshold: int
+    notify_http_url: str
+    notify_http_method: str
+    notify_timeout_s: float
+    notify_retry_max_attempts: int
+    notify_retry_delay_s: float
+
+    api_listen_address: Address
+    api_workers: int
+    api_shutdown_grace_delay_s: float
+    api_proxy_enabled: bool
+    api_proxy_prometheus_local_port: int
+    api_proxy_prometheus_remote_port: int
+    api_proxy_prometheus_service_name: str
+    runtime_metrics: bool
+
+    log_level: str
+    log_format: str
+
+    @property
+    def last_moment_s(self) -> float:
+        """When a leader's Prometheus must be dead or demoted; the supervisor and the kernel agree.
+
+        In seconds after the sending of the last renewal that was acknowledged.
+        """
+        return self.lease_duration_s * LEASE_SHARE - KILL_TIME_S
+
+    @property
+    def margin_s(self) -> float:
+        """The time between the end of leadership and the last moment."""
+        return self.last_moment_s - self.lease_renew_deadline_s
+
+    @property
+    def owns_child(self) -> bool:
+        """Whether this program starts Prometheus itself."""
+        return bool(self.child) and not self.init
+
+    def lock_kind(self, *, has_overrides: bool) -> LockKind:
+        """Return what elects the leader; ``auto`` depends on whether the leader has overrides."""
+        if self.lease_lock != "auto":
+            return _LOCK_KINDS[self.lease_lock.partition(":")[0]]
+        if self.lease_name:
+            return "kubernetes"
+        return "file" if has_overrides else "none"
+
+    def lock_path(self, *, has_overrides: bool, uid: int) -> str | None:
+        """Return the lock file of this user's replicas; None where no file elects the leader."""
+        if self.lock_kind(has_overrides=has_overrides) != "file":
+            return None
+        return (
+            self.lease_lock.removeprefix("file:") if self.lease_lock != "auto" else lock_path(uid)
+        )
+
+
+def lock_path(uid: int) -> str:
+    """Return the lock file that all replicas of one user find by themselves.
+
+    It depends on nothing but the user: were it taken from the environment ($XDG_RUNTIME_DIR,
+    $TMPDIR), two replicas started in different sessions would each win an election of their own.
+    """
+    return f"/tmp/prometheus-elector-{uid}/election.lock"  # noqa: S108 - its owner is checked
+
+
+def load(
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    hostname: str,
+    incarnation: str,
+    pod_namespace: str = "",
+) -> Settings:
+    """Return the settings that the words after the program's name and the environment give.
+
+    ``incarnation`` is a random word, used where POD_UID is not set; ``pod_namespace`` is the
+    namespace that the service account's folder names. Raises SettingsError with all problems.
+    """
+    line = parse_command_line(argv)
+    values = _read_values(line, environ)
+    values["output_mode"] = values["output_mode"] or _default_mode(values["init"], line.child)
+    settings = Settings(
+        child=line.child,
+        identity=environ.get("POD_NAME") or hostname,
+        incarnation=environ.get("POD_UID") or incarnation,
+        namespace=values["lease_namespace"] or pod_namespace,
+        **values,
+    )
+    problems = (*line.problems, *_misfits(settings, line.broken))
+    if problems:
+        raise SettingsError(problems, settings)
+    return settings
+
+
+def _read_values(line: CommandLine, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return a value for each field; where its text is refused, the default."""
+    given = parse_environment(environ) | line.given
+    values = {}
+    for flag in FLAGS:
+        values[flag.field] = read_value(flag, flag.default)
+        if flag.name in given:
+            try:
+                values[flag.field] = read_value(flag, given[flag.name].text)
+            except ValueError as error:
+                line.refuse(complain(given[flag.name], str(error)), flag.name)
+    return values
+
+
+def _default_mode(is_init: bool, child: tuple[str, ...]) -> int:
+    """Return the output's permissions: others may read it where Prometheus may be another user."""
+    return 0o600 if child and not is_init else 0o644
+
+
+# --- rules between several settings --------------------------------------------------------------
+
+
+def _misfits(settings: Settings, broken: set[str]) -> Iterator[str]:
+    """Yield what does not fit; a rule about a flag that is broken already has nothing to say."""
+    for names, rule in _RULES:
+        if broken.isdisjoint(names):
+            yield from rule(settings)
+
+
+def _whole_seconds(settings: Settings) -> Iterator[str]:
+    duration_s = settings.lease_duration_s
+    if duration_s != int(duration_s):
+        yield (
+            f"--lease-duration ({go_duration(duration_s)}) is not in whole seconds, and a Lease "
+            f"counts nothing else; set it to {math.ceil(duration_s)}s"
+        )
+
+
+def _time_to_step_down(settings: Settings) -> Iterator[str]:
+    if round(settings.margin_s, 6) >= LEAST_MARGIN_S:
+        return
+    deadline_s = settings.lease_renew_deadline_s
+    deadline = go_duration(deadline_s)
+    duration = go_duration(settings.lease_duration_s)
+    needed_s = round((deadline_s + KILL_TIME_S + LEAST_MARGIN_S) / LEASE_SHARE, 6)
+    if settings.lease_duration_s <= deadline_s:
+        wrong = f"--lease-duration ({duration}) is not above --lease-renew-deadline ({deadline})"
+    else:
+        wrong = (
+            f"--lease-duration ({duration}) leaves no time to step down after "
+            f"--lease-renew-deadline ({deadline}): 95 % of it less 0.3s must be above that"
+        )
+    yield f"{wrong}; set --lease-duration to {math.ceil(needed_s)}s or more, or the deadline lower"
+
+
+def _time_to_retry(settings: Settings) -> Iterator[str]:
+    least_s = round(settings.lease_retry_period_s * JITTER, 6)
+    deadline_s = settings.lease_renew_deadline_s
+    if deadline_s <= least_s:
+        yield (
+            f"--lease-renew-deadline ({go_duration(deadline_s)}) is not above {JITTER} times "
+            f"--lease-retry-period ({go_duration(settings.lease_retry_period_s)}), so that one "
+            f"slow renewal would end leadership; set the deadline above {go_duration(least_s)}, or "
+            "the period lower"
+        )
+
+
+def _has_input(settings: Settings) -> Iterator[str]:
+    if settings.config:
+        return
+    if settings.leader_config:
+        yield (
+            "--config: missing; --leader-config only says what the leader adds: name the whole "
+            "Prometheus configuration with --config=FILE"
+        )
+    else:
+        yield (
+            "--config: missing; name a file with a follower and a leader section, for example "
+            "--config=/etc/prometheus-elector/config.yml"
+        )
+
+
+def _lease_has_name(settings: Settings) -> Iterator[str]:
+    if settings.lease_lock == "kubernetes" and not settings.lease_name:
+        yield (
+            "--lease-name: missing, and --lease-lock=kubernetes needs it; give all replicas the "
+            "same, for example --lease-name=prometheus"
+        )
+
+
+def _proxy_finds_leader(settings: Settings) -> Iterator[str]:
+    is_on_kubernetes = settings.lock_kind(has_overrides=True) == "kubernetes"
+    is_unnamed = not settings.api_proxy_prometheus_service_name
+    if settings.api_proxy_enabled and is_on_kubernetes and is_unnamed and not settings.init:
+        yield (
+            "--api-proxy-prometheus-service-name: missing, and --api-proxy-enabled needs it; name "
+            "the StatefulSet's headless Service"
+        )
+
+
+def _output_is_known(settings: Settings) -> Iterator[str]:
+    if not settings.output and not settings.child:
+        yield (
+            "--output: missing, and there is no command after -- to derive it from; name the file "
+            "that Prometheus reads, for example --output=/etc/prometheus/prometheus.yml"
+        )
+
+
+def _sidecar_can_reload(settings: Settings) -> Iterator[str]:
+    if not settings.notify_http_url and not settings.child and not settings.init:
+        yield (
+            "--notify-http-url: missing, and there is no command after --, so that Prometheus is "
+            "reloaded by HTTP; set for example --notify-http-url=http://127.0.0.1:9090/-/reload, "
+            "or write -- and Prometheus' command"
+        )
+
+
+_RULES: tuple[tuple[tuple[str, ...], Callable[[Settings], Iterator[str]]], ...] = (
+    (("lease-duration",), _whole_seconds),
+    (("lease-duration", "lease-renew-deadline"), _time_to_step_down),
+    (("lease-renew-deadline", "lease-retry-period"), _time_to_retry),
+    (("config", "leader-config"), _has_input),
+    (("lease-lock", "lease-name"), _lease_has_name),
+    (
+        ("api-proxy-enabled", "api-proxy-prometheus-service-name", "lease-lock", "lease-name"),
+        _proxy_finds_leader,
+    ),
+    (("output", CHILD), _output_is_known),
+    (("notify-http-url", "init", CHILD), _sidecar_can_reload),
+)

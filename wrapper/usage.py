@@ -1,0 +1,77 @@
+"""The help text: made of the table of flags; pure."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from wrapper.flags import FLAGS, GROUPS, Flag, Kind
+
+_WIDTH = 96
+_HEAD = """\
+prometheus-elector: of several identical Prometheus replicas, exactly one writes.
+
+Each replica runs this program. One of them is elected: its Prometheus gets the leader's
+configuration (remote_write and the like), the others the follower's. A leader that goes away, or
+can no longer be sure that it leads, stops writing before another begins.
+
+Usage:
+  prometheus-elector [flags] -- prometheus [flags of Prometheus]
+      start Prometheus and own it: the full guarantee
+  prometheus-elector [flags]
+      sidecar: drive a Prometheus in another container, by HTTP; it cannot be killed from here, so
+      one that does not answer may go on writing
+  prometheus-elector --init [flags]
+      write the follower's configuration and exit
+
+Examples:
+  # In Kubernetes, with POD_NAME and POD_UID set from the pod's own fields:
+  prometheus-elector --config=/etc/elector/config.yml --output=/prometheus/elector.yml \\
+      --lease-name=prometheus -- prometheus --config.file=/prometheus/elector.yml
+
+  # Two replicas on one machine; start the second with other ports, folders and another POD_NAME:
+  POD_NAME=a prometheus-elector --config=config.yml --output=a.yml -- \\
+      prometheus --config.file=a.yml --storage.tsdb.path=data-a
+
+  # A whole Prometheus file and, apart from it, what the leader adds:
+  prometheus-elector --config=prometheus.yml --leader-config=leader.yml --output=run.yml \\
+      --lease-name=prometheus -- prometheus --config.file=run.yml
+
+Flags are written with one dash or two, as --flag=value or --flag value; durations as 1m30s or
+500ms. A flag wins over its environment variable, which wins over the default.
+"""
+_TAIL = """\
+Other variables:
+  POD_NAME   the identity of this replica (default: the host's name)
+  POD_UID    tells two pods of one name apart (default: a random word at each start)
+
+  --help     print this text
+  --version  print the version
+"""
+
+
+def usage() -> str:
+    """Return the text for ``--help``."""
+    return "\n".join((_HEAD, *(_group(name) for name in GROUPS), _TAIL))
+
+
+def _group(name: str) -> str:
+    """Return the part about one group of flags."""
+    lines = (line for flag in FLAGS if flag.group == name for line in _flag(flag))
+    return "\n".join((f"{name}:", *lines, ""))
+
+
+def _flag(flag: Flag) -> Iterator[str]:
+    """Yield the lines about one flag."""
+    value = "" if flag.kind is Kind.BOOLEAN else f"={flag.placeholder}"
+    yield f"  --{flag.name}{value}"
+    default = f" Default: {flag.shown_default}." if flag.shown_default else ""
+    indent = " " * 6
+    yield from textwrap.wrap(
+        f"{flag.help}{default} [{', '.join((flag.env, *flag.also_env))}]",
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
