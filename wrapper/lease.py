@@ -1,0 +1,229 @@
+"""The rules of a lease, as client-go has them, and ours on top; pure: every function takes ``now``.
+
+The guarantee: of all candidates that keep these rules, at most one may believe that it leads, as
+long as their clocks run at about the same rate. A candidate counts a lease as expired only when it
+has seen no change of the record for the lease's own duration on *its* clock, and a holder counts
+from the moment before it *sent* its last acknowledged renewal. Times in the record are only
+compared for change. Where it ends: a candidate that ignores the record, a clock that stands still,
+and a lease that somebody deletes: who has never seen its holder takes it for a new one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from wrapper.model import LeaseRecord, LeaseView, Seen, Stance
+
+# A lease that nobody renews is only looked at now and then: a watch reports what happens to it.
+IDLE_READ_PERIOD_S = 60.0
+FIRST_RETRY_S = 0.1
+
+
+class Request(StrEnum):
+    """What to ask of the lock next."""
+
+    READ = "read"
+    WRITE = "write"
+    RELEASE = "release"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Who contends, and for how long a lease is taken; durations in seconds."""
+
+    identity: str
+    incarnation: str
+    duration_s: float
+    renew_deadline_s: float
+    retry_period_s: float
+    last_moment_s: float
+    url: str | None = None
+
+    @property
+    def margin_s(self) -> float:
+        """The time that a holder has to demote after it stopped leading."""
+        return self.last_moment_s - self.renew_deadline_s
+
+    def owns(self, record: LeaseRecord | None) -> bool:
+        """Tell whether this very process (or an earlier one of the same pod) wrote the record."""
+        return (
+            record is not None
+            and record.holder == self.identity
+            and record.incarnation == self.incarnation
+        )
+
+    def released(self, record: LeaseRecord | None) -> bool:
+        """Tell whether the record is a release that this very process signed."""
+        return record is not None and not record.holder and record.incarnation == self.incarnation
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What to do now (``request``, None: nothing) and when to look again."""
+
+    request: Request | None
+    wake_at: float
+
+
+def leads_until(view: LeaseView, terms: Terms) -> float | None:
+    """Return the moment at which leadership ends unless renewed, None where there is none."""
+    return None if view.renewed_at is None else view.renewed_at + terms.renew_deadline_s
+
+
+def leads(view: LeaseView, terms: Terms, now: float) -> bool:
+    """Tell whether this candidate leads: computed from the last good renewal, never remembered."""
+    until = leads_until(view, terms)
+    return until is not None and now < until
+
+
+def observe(view: LeaseView, seen: Seen, now: float, terms: Terms) -> LeaseView:
+    """Fold one sight of the lease into what is known of it."""
+    record = _vanished(view.last) if seen.record is None else seen.record
+    is_changed = view.last is None or record != view.last
+    is_lost = view.renewed_at is not None and record is not None and not terms.owns(record)
+    return replace(
+        view,
+        seen=seen,
+        last=record,
+        heard_at=now,
+        changed_at=now if is_changed and record is not None else view.changed_at,
+        free_at=_free_at(record, now, terms) if is_changed else view.free_at,
+        renewed_at=None if is_lost else view.renewed_at,
+        released_at=now if is_lost and terms.released(record) else view.released_at,
+        failures=0,
+        problem="",
+    )
+
+
+def _vanished(last: LeaseRecord | None) -> LeaseRecord | None:
+    """Return what is remembered of a lease that has been deleted.
+
+    Its holder may have renewed it unseen just before, so that it counts as one last change.
+    """
+    return None if last is None else replace(last, renew_time="")
+
+
+def _free_at(record: LeaseRecord | None, now: float, terms: Terms) -> float:
+    """Return when a record first seen ``now`` counts as expired.
+
+    A release that nobody signed comes from a peer that releases before it has demoted: it is
+    followed by a wait of one margin.
+    """
+    if record is None or terms.owns(record):
+        return now
+    if record.holder:
+        return now + record.duration_s
+    was_signed_or_never_held = record.incarnation is not None or not record.acquire_time
+    return now if was_signed_or_never_held else now + terms.margin_s
+
+
+def written(view: LeaseView, seen: Seen, sent_at: float, now: float) -> LeaseView:
+    """Fold in an acknowledged write of ours: held if it names a holder, else released."""
+    is_held = seen.record is not None and bool(seen.record.holder)
+    return replace(
+        view,
+        seen=seen,
+        last=seen.record,
+        heard_at=now,
+        changed_at=now,
+        free_at=now,
+        renewed_at=sent_at if is_held else None,
+        released_at=None if is_held else now,
+        request_at=0.0,
+        failures=0,
+        problem="",
+    )
+
+
+def conflicted(view: LeaseView) -> LeaseView:
+    """Fold in that someone else was faster: what was seen is out of date."""
+    return replace(view, seen=None, failures=0, problem="")
+
+
+def failed(
+    view: LeaseView, problem: str, now: float, terms: Terms, retry_after_s: float = 0.0
+) -> LeaseView:
+    """Fold in a request that failed, and put off the next.
+
+    The delay doubles up to the retry period. What a server asks for is honoured inside the
+    deadline: a holder asks once more before it has to step down, a standby waits no longer than it.
+    """
+    asked_s = min(retry_after_s, terms.renew_deadline_s)
+    delay_s = max(min(FIRST_RETRY_S * 2**view.failures, terms.retry_period_s), asked_s)
+    request_at = now + delay_s
+    until = leads_until(view, terms)
+    if until is not None and now < until:
+        request_at = min(request_at, max(now + FIRST_RETRY_S, until - terms.retry_period_s))
+    failures = min(view.failures + 1, 16)
+    return replace(view, seen=None, request_at=request_at, failures=failures, problem=problem)
+
+
+def next_step(view: LeaseView, stance: Stance, now: float, terms: Terms) -> Step:
+    """Decide the next request, or how long to wait for a reason to make one."""
+    view = _forget_expired(view, now, terms)
+    if now < view.request_at:
+        return Step(None, view.request_at)
+    if view.seen is None:
+        return Step(Request.READ, now)
+    if view.renewed_at is not None:
+        return _as_holder(view.renewed_at, stance, now, terms)
+    return _as_standby(view, stance, now, terms)
+
+
+def _forget_expired(view: LeaseView, now: float, terms: Terms) -> LeaseView:
+    """Stop counting a lease as held that others may have taken by now."""
+    is_expired = view.renewed_at is not None and now >= view.renewed_at + terms.duration_s
+    return replace(view, renewed_at=None) if is_expired else view
+
+
+def _as_holder(renewed_at: float, stance: Stance, now: float, terms: Terms) -> Step:
+    if stance is Stance.RELEASE:
+        return Step(Request.RELEASE, now)
+    due_at = renewed_at + terms.retry_period_s
+    return Step(Request.WRITE if now >= due_at else None, due_at)
+
+
+def _as_standby(view: LeaseView, stance: Stance, now: float, terms: Terms) -> Step:
+    if stance is Stance.CONTEND and now >= view.free_at:
+        return Step(Request.WRITE, now)
+    read_at = view.heard_at + _patience_s(view, now, terms)
+    if now >= read_at:
+        return Step(Request.READ, now)
+    return Step(None, min(read_at, view.free_at) if stance is Stance.CONTEND else read_at)
+
+
+def _patience_s(view: LeaseView, now: float, terms: Terms) -> float:
+    """Return how long the watch may be silent: a holder is heard of once a retry period."""
+    is_renewed = bool(view.holder) and now < view.free_at
+    return 1.5 * terms.retry_period_s + 0.5 if is_renewed else IDLE_READ_PERIOD_S
+
+
+def next_record(view: LeaseView, terms: Terms, wall: str) -> LeaseRecord:
+    """Return the record that acquires or renews; ``wall`` is the time to write.
+
+    As client-go: a new holder counts one transition and starts a new acquire time.
+    """
+    old = view.seen.record if view.seen else None
+    is_ours = old is not None and old.holder == terms.identity
+    return LeaseRecord(
+        holder=terms.identity,
+        duration_s=terms.duration_s,
+        acquire_time=(old.acquire_time if old and is_ours else "") or wall,
+        renew_time=wall,
+        transitions=0 if old is None else old.transitions + (0 if is_ours else 1),
+        incarnation=terms.incarnation,
+        url=terms.url,
+    )
+
+
+def release_record(view: LeaseView, terms: Terms, wall: str) -> LeaseRecord:
+    """Return the record that releases, as client-go writes it, signed with our incarnation."""
+    return LeaseRecord(
+        holder="",
+        duration_s=1.0,
+        acquire_time=wall,
+        renew_time=wall,
+        transitions=view.last.transitions if view.last else 0,
+        incarnation=terms.incarnation,
+    )

@@ -1,0 +1,440 @@
+"""The words of the program: enums and frozen values that its parts hand to each other.
+
+Only shapes belong here, no rules and no I/O. Times named ``…_at`` are seconds on CLOCK_BOOTTIME
+(it goes on while the machine sleeps); ``…_time`` is wall time, only for others to read. Durations
+end in ``_s``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+class Role(StrEnum):
+    """What a replica's Prometheus is configured as."""
+
+    LEADER = "leader"
+    FOLLOWER = "follower"
+
+
+class Stance(StrEnum):
+    """What the elector is told to do about the lease."""
+
+    CONTEND = "contend"  # acquire it when free, renew it while held
+    HOLD = "hold"  # renew it while held, never acquire it
+    RELEASE = "release"  # give it back if held, then only look on
+
+
+# --- the lease ---
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRecord:
+    """What a lease says, in client-go's terms; times are RFC 3339 text with microseconds.
+
+    ``incarnation`` is the process that wrote the record, None where its annotation is missing or
+    belongs to another record. ``url`` is where the holder's Prometheus answers, where known.
+    """
+
+    holder: str = ""
+    duration_s: float = 1.0
+    acquire_time: str = ""
+    renew_time: str = ""
+    transitions: int = 0
+    incarnation: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One sight of the lease: its record (None: no such lease) and the version to write over."""
+
+    record: LeaseRecord | None
+    version: str | None = None
+
+
+class LeaseConflict(Exception):
+    """Someone else wrote the lease first, or holds the lock: read again."""
+
+
+class LeaseUnavailable(Exception):
+    """The lease cannot be reached or may not be used; the text says what to do about it.
+
+    ``reason`` is one short word for metrics, ``retry_after_s`` what the server asked for.
+    """
+
+    def __init__(self, message: str, reason: str = "error", retry_after_s: float = 0.0) -> None:
+        """Keep the reason beside the message."""
+        super().__init__(message)
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+
+
+class LeaseLock(Protocol):
+    """Where the lease lives. All calls block, none longer than the lock's own request timeout."""
+
+    def describe(self) -> str:
+        """Return what this lock is, for people: ``lease NAMESPACE/NAME`` or ``lock file PATH``."""
+
+    def read(self) -> Seen:
+        """Return the lease as it is now; raise LeaseUnavailable."""
+
+    def write(self, record: LeaseRecord, version: str | None) -> Seen:
+        """Create it (version None) or replace exactly that version.
+
+        A record without a holder is a release. Raise LeaseConflict, LeaseUnavailable.
+        """
+
+    def watch(self, seen: Seen, on_change: Callable[[Seen | None], None]) -> None:
+        """Report changes after ``seen`` until the watch ends or fails (then it raises).
+
+        ``None`` is reported where something has changed but has to be read.
+        """
+
+    def close(self) -> None:
+        """End a watch that is running in another thread; harmless when none is."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseView:
+    """What this candidate knows of the lease.
+
+    ``renewed_at`` is when its last acknowledged write was *sent*, None while it does not hold the
+    lease. ``free_at`` is when the lease counts as expired on this candidate's own clock.
+    """
+
+    seen: Seen | None = None  # None: not read yet, or out of date
+    last: LeaseRecord | None = None  # the last record seen, also when ``seen`` is out of date
+    heard_at: float = 0.0
+    changed_at: float = 0.0
+    free_at: float = 0.0
+    renewed_at: float | None = None
+    released_at: float | None = None
+    request_at: float = 0.0  # no request before this
+    failures: int = 0
+    problem: str = ""  # why the last request failed; "" when it did not
+
+    @property
+    def holder(self) -> str:
+        """The identity that the last record names, "" for none."""
+        return self.last.holder if self.last else ""
+
+
+# --- configuration ---
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """The bytes that Prometheus reads in one role, and what is needed to recognise them.
+
+    ``fingerprint`` is the SHA-256 of ``content`` in hex; ``writes_remotely`` says that it has a
+    non-empty ``remote_write``.
+    """
+
+    role: Role
+    content: bytes = field(repr=False, compare=False)
+    fingerprint: str
+    writes_remotely: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Renderings:
+    """Both renderings of one input."""
+
+    follower: Rendering
+    leader: Rendering
+
+    def of(self, role: Role) -> Rendering:
+        """Return the rendering of a role; without overrides, a leader's is the follower's."""
+        return self.leader if role is Role.LEADER and self.has_overrides else self.follower
+
+    @property
+    def has_overrides(self) -> bool:
+        """Whether the leader reads anything else than a follower."""
+        return self.leader.fingerprint != self.follower.fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What Prometheus says that it has loaded.
+
+    ``image`` is a hash of ``/api/v1/status/config`` and ``writes_remotely`` whether a remote_write
+    stands in it; ``is_successful`` and ``success_time`` are its
+    ``prometheus_config_last_reload_*`` metrics; ``asked_at`` is before the first was asked.
+    """
+
+    image: str
+    writes_remotely: bool
+    is_successful: bool
+    success_time: float
+    asked_at: float
+
+
+# --- events: facts that threads, signals and performed actions report ---
+
+
+@dataclass(frozen=True, slots=True)
+class SignalReceived:
+    """A signal reached the supervisor."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChildExited:
+    """Prometheus has ended; ``status`` as ``subprocess`` gives it (negative: killed by a signal)."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class WebExited:
+    """The web server has ended."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class WebStarted:
+    """The web server has been started."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadinessProbed:
+    """Prometheus was asked whether it is ready; ``detail`` is its answer when it is not."""
+
+    is_ready: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthProbed:
+    """Prometheus was asked whether it is healthy; ``detail`` is what was wrong."""
+
+    is_healthy: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseReported:
+    """The elector's knowledge of the lease has changed."""
+
+    view: LeaseView
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationRead:
+    """The inputs were read and are valid."""
+
+    renderings: Renderings
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationRejected:
+    """The inputs were read and cannot be used; the last good ones stay in force."""
+
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteStarted:
+    """A rendering is about to be renamed into place: from here on it may be loaded."""
+
+    rendering: Rendering
+
+
+@dataclass(frozen=True, slots=True)
+class RenderingWritten:
+    """A rendering stands in the output file."""
+
+    rendering: Rendering
+
+
+@dataclass(frozen=True, slots=True)
+class WriteFailed:
+    """A rendering could not be written; the old file is unchanged."""
+
+    rendering: Rendering
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadSent:
+    """Prometheus was told to reload."""
+
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadAnswered:
+    """Prometheus answered our reload request, or nothing came (``status`` 0)."""
+
+    fingerprint: str
+    sent_at: float
+    status: int
+    problem: str = ""
+    duration_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedObserved:
+    """Prometheus was asked what it has loaded."""
+
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class FenceChecked:
+    """It was checked whether killing the child ends what writes; ``obstacle`` says why not."""
+
+    obstacle: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildMeasured:
+    """The child's use of the machine, by name (bytes, seconds, counts)."""
+
+    usage: Mapping[str, float]
+
+
+Event = (
+    SignalReceived
+    | ChildExited
+    | WebExited
+    | WebStarted
+    | ReadinessProbed
+    | HealthProbed
+    | LeaseReported
+    | ConfigurationRead
+    | ConfigurationRejected
+    | WriteStarted
+    | RenderingWritten
+    | WriteFailed
+    | ReloadSent
+    | ReloadAnswered
+    | LoadedObserved
+    | FenceChecked
+    | ChildMeasured
+)
+
+
+# --- actions: what the supervisor's performer is told to do ---
+
+
+@dataclass(frozen=True, slots=True)
+class ArmSwitch:
+    """Set the dead-man's switch to kill the supervisor at this moment."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class DisarmSwitch:
+    """Take the dead-man's switch back."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRendering:
+    """Put a rendering in the place of the output file."""
+
+    rendering: Rendering
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadPrometheus:
+    """Tell Prometheus to read its file again; the fingerprint is of what stands there."""
+
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignalPrometheus:
+    """Send Prometheus a signal; ``reason`` is for the log where it is one that ends it."""
+
+    number: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadConfiguration:
+    """Read the inputs again and render them."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartWeb:
+    """Start the web server."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopWeb:
+    """End the web server in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """Leave with this exit status."""
+
+    status: int
+
+
+Action = (
+    ArmSwitch
+    | DisarmSwitch
+    | WriteRendering
+    | ReloadPrometheus
+    | SignalPrometheus
+    | ReadConfiguration
+    | StartWeb
+    | StopWeb
+    | Exit
+)
+
+
+# --- what the web side is told ---
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that the supervisor tells the web side, as of ``stamped_at``.
+
+    Everything in it is plain enough for JSON. ``leads_until_at`` is when leadership ends unless it
+    is renewed, None for a follower that does not lead. ``prometheus_url`` is this replica's own
+    Prometheus, ``holder_url`` the leader's where its lease says so. ``counters`` are totals since
+    the supervisor started, by metric name; ``usage`` is what the child was last measured to use.
+    """
+
+    stamped_at: float
+    identity: str
+    role: Role
+    reason: str
+    election: str
+    is_ready: bool
+    is_healthy: bool
+    is_stopping: bool
+    leads_until_at: float | None
+    lease_expires_at: float | None
+    holder: str
+    holder_url: str
+    lease_transitions: int
+    lease_problem: str
+    last_transition_time: float
+    prometheus_url: str
+    child_pid: int | None
+    child_start_time: float | None
+    configuration_is_valid: bool
+    configuration_problem: str
+    written_role: str
+    written_fingerprint: str
+    loaded_fingerprint: str
+    may_write: bool
+    counters: Mapping[str, float]
+    usage: Mapping[str, float]
+
+    def leads(self, now: float) -> bool:
+        """Tell whether this replica leads at ``now``, by the lease that the snapshot knows of."""
+        return self.leads_until_at is not None and now < self.leads_until_at

@@ -1,0 +1,243 @@
+"""What the supervisor knows, as one frozen value, and how each event changes it; pure.
+
+``fold`` takes in what was reported, ``remember`` what was decided. Neither decides anything.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from wrapper import confirm, health
+from wrapper.confirm import Loading, Outcome
+from wrapper.health import Health
+from wrapper.model import (
+    ChildExited,
+    ChildMeasured,
+    ConfigurationRead,
+    ConfigurationRejected,
+    Event,
+    FenceChecked,
+    HealthProbed,
+    LeaseReported,
+    LeaseView,
+    LoadedObserved,
+    ReadinessProbed,
+    ReloadAnswered,
+    ReloadSent,
+    Renderings,
+    RenderingWritten,
+    Role,
+    SignalReceived,
+    WebExited,
+    WebStarted,
+    WriteFailed,
+    WriteStarted,
+)
+
+_PROVEN_S = 30.0  # what has gone well for so long is no longer held to its failures
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The few settings that folding needs; thresholds count probes, durations are seconds."""
+
+    identity: str
+    failure_threshold: int = 3
+    success_threshold: int = 3
+    step_down_pause_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """All that is known at one moment; ``None`` where nothing has been reported yet."""
+
+    renderings: Renderings
+    loading: Loading
+    role_since: float
+    role: Role = Role.FOLLOWER
+    lease: LeaseView = field(default_factory=LeaseView)
+    last_renewed_at: float | None = None
+    is_ready: bool = False
+    was_ready: bool = False
+    readiness_detail: str = ""
+    health: Health = field(default_factory=Health)
+    configuration_problem: str = ""
+    wants_configuration: bool = False
+    write_problem: str = ""
+    write_failed_at: float = 0.0
+    write_failed_role: Role | None = None
+    child_pid: int | None = None
+    child_status: int | None = None
+    child_exited_at: float = 0.0
+    terminated_at: float | None = None
+    killed_at: float | None = None
+    passed_on: tuple[int, ...] = ()
+    stop_signals: int = 0
+    stop_at: float | None = None
+    steps_down_until: float | None = None
+    release_ordered_at: float | None = None
+    fence_obstacle: str | None = None
+    switch_at: float | None = None
+    safe_since: float | None = None
+    cools_until: float = 0.0
+    failed_promotions: int = 0
+    promotion_problem: str = ""
+    web_pid: int | None = None
+    web_failures: int = 0
+    web_started_at: float = 0.0
+    web_exited_at: float | None = None
+    web_stopped_at: float | None = None
+    usage: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def may_write(self) -> bool:
+        """Whether this replica's Prometheus is a possible writer: it may have the leader's part."""
+        return self.child_status is None and self.loading.may_be_leader
+
+    @property
+    def holds_lease(self) -> bool:
+        """Whether the lease is held, also when leadership has run out."""
+        return self.lease.renewed_at is not None
+
+
+def fold(o: Observation, event: Event, now: float, rules: Rules) -> Observation:
+    """Return the observation with one event taken in."""
+    match event:
+        case LoadedObserved() | ReloadSent() | ReloadAnswered():
+            return _fold_loading(o, event, now)
+        case WriteStarted() | RenderingWritten() | WriteFailed():
+            return _fold_write(o, event, now)
+        case SignalReceived(number):
+            return _fold_signal(o, number, now, rules)
+        case LeaseReported(view):
+            return _fold_lease(o, view, rules)
+        case ChildExited() | WebStarted() | WebExited():
+            return _fold_process(o, event, now)
+        case ReadinessProbed() | HealthProbed():
+            return _fold_probe(o, event, rules)
+        case ConfigurationRead() | ConfigurationRejected():
+            return _fold_configuration(o, event)
+        case FenceChecked() | ChildMeasured():
+            return _fold_measurement(o, event)
+
+
+def _fold_loading(
+    o: Observation, event: LoadedObserved | ReloadSent | ReloadAnswered, now: float
+) -> Observation:
+    match event:
+        case LoadedObserved(evidence):
+            return replace(o, loading=confirm.observed(o.loading, evidence))
+        case ReloadSent():
+            return replace(o, loading=confirm.reload_sent(o.loading, now))
+        case ReloadAnswered():
+            return replace(o, loading=confirm.answered(o.loading, event, now))
+
+
+def _fold_write(
+    o: Observation, event: WriteStarted | RenderingWritten | WriteFailed, now: float
+) -> Observation:
+    match event:
+        case WriteStarted(rendering):
+            loading = confirm.write_started(o.loading, rendering)
+            return replace(o, write_problem="", loading=loading)
+        case RenderingWritten(rendering):
+            loading = confirm.written(o.loading, rendering, now)
+            return replace(o, write_problem="", loading=loading)
+        case WriteFailed(rendering, problem):
+            return replace(
+                o,
+                loading=confirm.write_failed(o.loading),
+                write_problem=problem,
+                write_failed_at=now,
+                write_failed_role=rendering.role,
+            )
+
+
+def _fold_signal(o: Observation, number: int, now: float, rules: Rules) -> Observation:
+    if number in STOP_SIGNALS:
+        first_at = now if o.stop_at is None else o.stop_at
+        return replace(o, stop_signals=o.stop_signals + 1, stop_at=first_at)
+    if number == signal.SIGUSR1:
+        return replace(o, steps_down_until=now + rules.step_down_pause_s)
+    if number == signal.SIGHUP:
+        return replace(o, wants_configuration=True)
+    return replace(o, passed_on=(*o.passed_on, number))
+
+
+def _fold_lease(o: Observation, view: LeaseView, rules: Rules) -> Observation:
+    """Take in the elector's view; a step-down ends early when another has led."""
+    another_leads = view.holder not in ("", rules.identity) and view.changed_at > 0
+    renewed_at = o.last_renewed_at if view.renewed_at is None else view.renewed_at
+    return replace(
+        o,
+        lease=view,
+        last_renewed_at=renewed_at,
+        steps_down_until=None if another_leads else o.steps_down_until,
+    )
+
+
+def _fold_process(
+    o: Observation, event: ChildExited | WebStarted | WebExited, now: float
+) -> Observation:
+    match event:
+        case ChildExited(status):
+            return replace(o, child_status=status, child_exited_at=now, is_ready=False)
+        case WebStarted(pid):
+            return replace(o, web_pid=pid, web_started_at=now, web_exited_at=None)
+        case WebExited():
+            lasted = now - o.web_started_at > _PROVEN_S
+            failures = 1 if lasted else o.web_failures + 1
+            return replace(o, web_pid=None, web_exited_at=now, web_failures=failures)
+
+
+def _fold_probe(o: Observation, event: ReadinessProbed | HealthProbed, rules: Rules) -> Observation:
+    match event:
+        case ReadinessProbed(is_ready, detail):
+            was_ready = o.was_ready or is_ready
+            return replace(o, is_ready=is_ready, was_ready=was_ready, readiness_detail=detail)
+        case HealthProbed(is_healthy, detail):
+            verdict = health.probed(
+                o.health,
+                is_healthy,
+                detail,
+                failures=rules.failure_threshold,
+                successes=rules.success_threshold,
+            )
+            return replace(o, health=verdict)
+
+
+def _fold_configuration(
+    o: Observation, event: ConfigurationRead | ConfigurationRejected
+) -> Observation:
+    match event:
+        case ConfigurationRead(renderings):
+            return replace(o, renderings=renderings, configuration_problem="")
+        case ConfigurationRejected(problem):
+            return replace(o, configuration_problem=problem)
+
+
+def _fold_measurement(o: Observation, event: FenceChecked | ChildMeasured) -> Observation:
+    match event:
+        case FenceChecked(obstacle):
+            return replace(o, fence_obstacle=obstacle)
+        case ChildMeasured(usage):
+            return replace(o, usage=usage)
+
+
+def remember(o: Observation, role: Role, now: float) -> Observation:
+    """Note what was decided and since when, and what one look has answered."""
+    safe_since = None if o.may_write else (o.safe_since if o.safe_since is not None else now)
+    has_led = role is Role.LEADER and o.loading.is_settled and o.loading.outcome is Outcome.LOADED
+    has_proven = has_led and now - o.role_since > _PROVEN_S
+    return replace(
+        o,
+        role=role,
+        role_since=o.role_since if role is o.role else now,
+        safe_since=safe_since,
+        failed_promotions=0 if has_proven else o.failed_promotions,
+        wants_configuration=False,
+        passed_on=(),
+    )
