@@ -1,0 +1,127 @@
+"""Children that die with us and the dead-man's switch, on real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support import free_port, wait_until
+from wrapper import process
+
+PARENT = """
+import signal, sys, time
+from wrapper import clock, process
+child = process.start_child(["sleep", "60"], ignore=[signal.SIGHUP])
+switch = process.DeadMansSwitch()
+{then}
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def parent(then: str = "") -> tuple[subprocess.Popen[bytes], psutil.Process]:
+    """Start a process that starts a child, and return both."""
+    started = subprocess.Popen(
+        [sys.executable, "-c", PARENT.format(then=then)], stdout=subprocess.PIPE
+    )
+    assert started.stdout is not None
+    with started.stdout:
+        return started, psutil.Process(int(started.stdout.readline()))
+
+
+def has_gone(child: psutil.Process) -> bool:
+    """Tell whether a process has ended, reaped or not."""
+    return not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_child_dies_when_its_parent_is_killed() -> None:
+    """SIGKILL of the parent ends the child without anyone's help."""
+    started, child = parent()
+    started.kill()
+    started.wait()
+    wait_until(lambda: has_gone(child), 2, "the child has died")
+
+
+def test_the_switch_kills_a_stopped_process_and_its_child_on_time() -> None:
+    """Armed for 0.6 s from now: a parent stopped by SIGSTOP is dead then, and not before."""
+    started, child = parent("switch.arm(clock.now() + 0.6)")
+    armed_at = time.monotonic()
+    os.kill(started.pid, signal.SIGSTOP)
+    assert started.wait(timeout=5) == -signal.SIGKILL
+    assert 0.3 < time.monotonic() - armed_at < 1.0
+    wait_until(lambda: has_gone(child), 2, "the child has died")
+
+
+def test_a_disarmed_switch_kills_nobody() -> None:
+    """Armed and taken back: the process is there after the moment has passed."""
+    started, child = parent("switch.arm(clock.now() + 0.2); switch.disarm()")
+    with pytest.raises(subprocess.TimeoutExpired):
+        started.wait(timeout=0.6)
+    started.kill()
+    started.wait()
+    wait_until(lambda: has_gone(child), 2, "the child has died")
+
+
+def test_the_switch_can_be_put_off() -> None:
+    """Armed again for later, the process outlives the first moment and dies at the second."""
+    started, _child = parent("switch.arm(clock.now() + 0.2); switch.arm(clock.now() + 0.8)")
+    with pytest.raises(subprocess.TimeoutExpired):
+        started.wait(timeout=0.4)
+    assert started.wait(timeout=5) == -signal.SIGKILL
+
+
+def test_a_child_starts_with_the_signals_ignored_that_were_named() -> None:
+    """SIGHUP does not end a child that was started with it ignored."""
+    started, child = parent()
+    child.send_signal(signal.SIGHUP)
+    with pytest.raises(psutil.TimeoutExpired):
+        child.wait(timeout=0.2)
+    started.kill()
+    started.wait()
+
+
+LISTENER = """
+import socket, subprocess, sys, time
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("listening", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_child_that_listens_itself_can_be_fenced() -> None:
+    """The process that owns the listening socket is no obstacle; its port elsewhere is one."""
+    port = free_port()
+    with subprocess.Popen(
+        [sys.executable, "-c", LISTENER, str(port)], stdout=subprocess.PIPE
+    ) as listener:
+        assert listener.stdout is not None
+        listener.stdout.readline()
+        assert process.fence_obstacle(listener.pid, port) == ""
+        assert "does not listen" in process.fence_obstacle(os.getpid(), port)
+        listener.kill()
+
+
+def test_a_binary_with_setuid_cannot_be_fenced(tmp_path: Path) -> None:
+    """An exec of a setuid file clears the death signal, so it is refused."""
+    binary = tmp_path / "sleep"
+    binary.write_bytes(Path("/bin/sleep").read_bytes())
+    binary.chmod(0o4755)
+    with subprocess.Popen([str(binary), "60"]) as sleeper:
+        assert "setuid" in process.fence_obstacle(sleeper.pid, 1)
+        sleeper.kill()
+
+
+def test_a_process_that_has_gone_is_an_obstacle() -> None:
+    """What cannot be looked at cannot be fenced."""
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    with socket.socket():
+        assert "cannot be read" in process.fence_obstacle(gone.pid, 1)

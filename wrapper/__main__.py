@@ -1,0 +1,75 @@
+"""The command: from words and files to a running supervisor, or to all that is wrong with them.
+
+Nothing heavy is imported here before Prometheus has been started, and the process that is PID 1
+stays behind as init before anything else is done.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from wrapper import __version__, init
+from wrapper.settings import Settings, SettingsError, load, question, usage
+
+BAD_INPUT = 2
+_POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program with these words (default: the command line's); return the exit status."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    asked = question(words)
+    if asked:
+        print(usage() if asked == "help" else f"prometheus-elector {__version__}")  # noqa: T201
+        return 0
+    if os.getpid() == 1:
+        init.split()
+    return _run(words)
+
+
+def _run(words: Sequence[str]) -> int:
+    from wrapper import assembly  # noqa: PLC0415 - after init has been left behind
+
+    settings, problems = _settings(words)
+    start = assembly.prepare(settings)
+    problems = [*problems, *start.problems]
+    if problems:
+        return _refuse(problems)
+    return assembly.write_once(start) if settings.init else assembly.supervise(start)
+
+
+def _settings(words: Sequence[str]) -> tuple[Settings, list[str]]:
+    """Return the settings, and what is wrong with them."""
+    try:
+        settings = load(
+            words,
+            os.environ,
+            hostname=socket.gethostname(),
+            incarnation=secrets.token_hex(8),
+            pod_namespace=_pod_namespace(),
+        )
+    except SettingsError as error:
+        return error.settings, list(error.problems)
+    return settings, []
+
+
+def _pod_namespace() -> str:
+    try:
+        return _POD_NAMESPACE.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def _refuse(problems: Sequence[str]) -> int:
+    for problem in problems:
+        print(f"prometheus-elector: {problem}", file=sys.stderr)  # noqa: T201
+    return BAD_INPUT
+
+
+if __name__ == "__main__":
+    sys.exit(main())

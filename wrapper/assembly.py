@@ -1,0 +1,396 @@
+"""Building: from settings to everything that runs, in the order that safety asks for.
+
+The order is the point: the output file is locked and *is* the follower rendering before Prometheus
+starts, signals are queued before there is anything to signal, and nothing heavy is imported before
+Prometheus runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from wrapper import clock, confirm, durations, files, log, process, sensors
+from wrapper.cluster import KubernetesLease, check_kubeconfig
+from wrapper.elector import Elector
+from wrapper.file_lease import FileLease
+from wrapper.inputs import BadInputs, Inputs, Sources
+from wrapper.lease import Terms
+from wrapper.model import ChildExited, LeaseLock, Renderings, Role
+from wrapper.observation import Observation, Rules
+from wrapper.performer import Notifier, Output, Parts, Performer
+from wrapper.plan import Policy
+from wrapper.process import DeadMansSwitch
+from wrapper.prometheus import PrometheusApi
+from wrapper.prometheus_args import FLUSH_DEADLINE, ChildArguments, with_argument
+from wrapper.sensors import Fence, InputWatch, LoadedSensor, Probing, start_thread
+from wrapper.settings import Settings
+from wrapper.snapshot import SnapshotWriter
+from wrapper.summary import Constants
+from wrapper.supervisor import Events, Frame, Supervisor
+
+LOG = logging.getLogger(__name__)
+BAD_INPUT = 2
+MEASURE_PERIOD_S = 5.0
+STEP_DOWN_PAUSE_S = 30.0
+PREDECESSOR_WAIT_S = 5.0
+FLUSH_SHARE = 0.5
+LEAST_FLUSH_S = 0.1
+REQUEST_SHARE = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What was found out before anything was started; ``problems`` when it cannot be."""
+
+    settings: Settings
+    arguments: ChildArguments
+    inputs: Inputs
+    renderings: Renderings | None
+    problems: tuple[str, ...] = ()
+    output: Path = field(default_factory=Path)
+
+    @property
+    def overrides(self) -> bool:
+        """Whether a leader reads anything else than a follower."""
+        return self.renderings is not None and self.renderings.has_overrides
+
+    @property
+    def good(self) -> Renderings:
+        """The renderings of a start without problems."""
+        if self.renderings is None:
+            raise RuntimeError("a start with problems has no renderings")
+        return self.renderings
+
+
+# --- before anything is started ---
+
+
+def prepare(settings: Settings) -> Start:
+    """Read the inputs and look for everything that would keep this from running."""
+    arguments = ChildArguments.parse(settings.child)
+    leader_config = Path(settings.leader_config) if settings.leader_config else None
+    inputs = Inputs(Sources(Path(settings.config), leader_config))
+    renderings, problems = _render(settings, inputs)
+    output = Path(settings.output or arguments.config_file)
+    problems += _problems_of_child(settings, arguments)
+    problems += _problems_of_output(output)
+    start = Start(settings, arguments, inputs, renderings, tuple(problems), output)
+    if settings.lock_kind(has_overrides=start.overrides) == "kubernetes" and not settings.init:
+        unusable = check_kubeconfig(settings.kubeconfig)
+        problems += [unusable] if unusable else []
+    return Start(settings, arguments, inputs, renderings, tuple(problems), output)
+
+
+def _render(settings: Settings, inputs: Inputs) -> tuple[Renderings | None, list[str]]:
+    if not settings.config:
+        return None, []  # the settings have said so
+    try:
+        return inputs.read(is_start=True), []
+    except BadInputs as error:
+        return None, list(error.problems)
+
+
+def _problems_of_child(settings: Settings, arguments: ChildArguments) -> list[str]:
+    if not settings.child:
+        return []
+    command = settings.child[0]
+    found = [] if shutil.which(command) else [_no_such_command(command)]
+    return [*found, *arguments.problems]
+
+
+def _no_such_command(command: str) -> str:
+    return (
+        f"{command}: no such command, or it may not be executed; "
+        "write Prometheus' path after --, for example -- /bin/prometheus"
+    )
+
+
+def _problems_of_output(output: Path) -> list[str]:
+    folder = output.parent
+    if not folder.is_dir():
+        return [f"--output={output}: its folder {folder} does not exist; create it"]
+    if not os.access(folder, os.W_OK | os.X_OK):
+        who = f"user {os.getuid()}"
+        return [f"--output={output}: {who} cannot write in {folder}; name a folder where it can"]
+    return []
+
+
+# --- the short form: --init ---
+
+
+def write_once(start: Start) -> int:
+    """Write the follower rendering; return the exit status."""
+    log.set_up(start.settings.log_level, as_json=start.settings.log_format == "json")
+    follower = start.good.follower
+    try:
+        files.write_atomically(start.output, follower.content, start.settings.output_mode)
+    except OSError as error:
+        LOG.error("the follower rendering cannot be written", extra={"reason": str(error)})  # noqa: TRY400
+        return 1
+    LOG.info("follower rendering written", extra={"output": start.output})
+    return 0
+
+
+# --- the long form ---
+
+
+def supervise(start: Start) -> int:
+    """Run until Prometheus has ended or we are told to; return the exit status."""
+    settings = start.settings
+    log.set_up(settings.log_level, as_json=settings.log_format == "json")
+    events = Events()
+    events.listen_to_signals()
+    try:
+        output_lock = files.OutputLock(start.output, wait_s=PREDECESSOR_WAIT_S)
+        lock, lock_fds = _lock(start)
+        follower = start.good.follower
+        files.write_atomically(start.output, follower.content, settings.output_mode)
+    except (files.OutputInUse, OSError) as error:
+        LOG.error("cannot start", extra={"reason": str(error)})  # noqa: TRY400
+        return BAD_INPUT
+    child = _start_prometheus(start, (output_lock.fileno(), *lock_fds), events)
+    return _supervise(start, events, child, lock)
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """Prometheus as it was started, and when (wall time)."""
+
+    process: subprocess.Popen[bytes]
+    start_time: float
+
+
+def _lock(start: Start) -> tuple[LeaseLock | None, tuple[int, ...]]:
+    """Return where the lease lives, None without election, and what Prometheus has to inherit."""
+    settings = start.settings
+    match settings.lock_kind(has_overrides=start.overrides):
+        case "kubernetes":
+            return _kubernetes_lease(settings), ()
+        case "file":
+            path = settings.lock_path(has_overrides=start.overrides, uid=os.getuid())
+            lease = FileLease(Path(path or ""), settings.incarnation)
+            return lease, (lease.fileno(),)
+        case _:
+            return None, ()
+
+
+def _kubernetes_lease(settings: Settings) -> KubernetesLease:
+    return KubernetesLease(
+        name=settings.lease_name,
+        namespace=settings.namespace,
+        kubeconfig=settings.kubeconfig,
+        incarnation=settings.incarnation,
+        request_timeout_s=settings.lease_retry_period_s * REQUEST_SHARE,
+    )
+
+
+def _start_prometheus(start: Start, inherit: tuple[int, ...], events: Events) -> Child | None:
+    """Start Prometheus, with SIGHUP ignored: an early one would end it."""
+    if not start.settings.owns_child:
+        return None
+    child = process.start_child(_command(start), inherit=inherit, ignore=(signal.SIGHUP,))
+    process.await_child(child, lambda status: events.put(ChildExited(status)), "prometheus")
+    return Child(child, clock.wall())
+
+
+def _command(start: Start) -> tuple[str, ...]:
+    """Return the child's command; its flush deadline is inside the margin unless it has its own."""
+    settings = start.settings
+    is_elected = settings.lock_kind(has_overrides=start.overrides) != "none"
+    if not is_elected or start.arguments.flush_deadline is not None:
+        return settings.child
+    deadline_s = max(settings.margin_s * FLUSH_SHARE, LEAST_FLUSH_S)
+    return with_argument(settings.child, FLUSH_DEADLINE, durations.prometheus_duration(deadline_s))
+
+
+def _supervise(start: Start, events: Events, child: Child | None, lock: LeaseLock | None) -> int:
+    """Start the threads and the web server around Prometheus, and run the loop."""
+    settings = start.settings
+    terms = _terms(start)
+    elector = Elector(lock, terms, events.put) if lock is not None else None
+    api = PrometheusApi(_base_url(start))
+    loaded = LoadedSensor(api, events.put) if api.knows_status else None
+    inputs = InputWatch(start.inputs, settings.rehash_period_s, events.put)
+    snapshots = SnapshotWriter()
+    parts = Parts(
+        child=child.process if child else None,
+        switch=DeadMansSwitch() if child else None,
+        elector=elector,
+        loaded=loaded,
+        inputs=inputs,
+        output=Output(start.output, settings.output_mode),
+        notifier=_notifier(settings),
+        api=api,
+        start_web=_web_starter(start, snapshots),
+    )
+    performer = Performer(parts, events.put)
+    frame = _frame(start, terms, child, lock)
+    _start_threads(start, api, parts, events)
+    _say_start(start, frame)
+    try:
+        return Supervisor(frame, events, performer, snapshots).run()
+    finally:
+        performer.leave_nothing()
+
+
+def _terms(start: Start) -> Terms:
+    settings = start.settings
+    return Terms(
+        identity=_identity(start),
+        incarnation=settings.incarnation,
+        duration_s=settings.lease_duration_s,
+        renew_deadline_s=settings.lease_renew_deadline_s,
+        retry_period_s=settings.lease_retry_period_s,
+        last_moment_s=settings.last_moment_s,
+        url=_base_url(start) or None,
+    )
+
+
+def _identity(start: Start) -> str:
+    """Return who this replica is; on one machine the hostname alone would name them all."""
+    settings = start.settings
+    is_file = settings.lock_kind(has_overrides=start.overrides) == "file"
+    if not is_file or os.environ.get("POD_NAME"):
+        return settings.identity
+    return f"{settings.identity}:{urlsplit(_base_url(start)).port or os.getpid()}"
+
+
+def _base_url(start: Start) -> str:
+    """Return where Prometheus answers, "" where that is not known."""
+    settings = start.settings
+    if settings.owns_child:
+        return start.arguments.base_url
+    for url, ending in (
+        (settings.notify_http_url, "/-/reload"),
+        (settings.readiness_http_url, "/-/ready"),
+        (settings.healthcheck_http_url, "/-/healthy"),
+    ):
+        if url.endswith(ending):
+            return url.removesuffix(ending)
+    return ""
+
+
+def _notifier(settings: Settings) -> Notifier:
+    return Notifier(
+        url=settings.notify_http_url,
+        method=settings.notify_http_method,
+        timeout_s=settings.notify_timeout_s,
+    )
+
+
+def _frame(start: Start, terms: Terms, child: Child | None, lock: LeaseLock | None) -> Frame:
+    settings = start.settings
+    now = clock.now()
+    return Frame(
+        observation=_first_observation(start, child, now),
+        policy=_policy(settings, terms, is_elected=lock is not None),
+        rules=Rules(
+            identity=terms.identity,
+            failure_threshold=settings.healthcheck_failure_threshold,
+            success_threshold=settings.healthcheck_success_threshold,
+            step_down_pause_s=max(STEP_DOWN_PAUSE_S, 2 * settings.lease_duration_s),
+        ),
+        constants=Constants(
+            identity=terms.identity,
+            election=lock.describe() if lock is not None else "none",
+            prometheus_url=_base_url(start),
+            child_start_time=child.start_time if child else None,
+        ),
+    )
+
+
+def _first_observation(start: Start, child: Child | None, now: float) -> Observation:
+    """Return what is known at the start.
+
+    Our own child has the follower rendering; someone else's Prometheus may still have what an
+    earlier run of ours left it with.
+    """
+    renderings = start.good
+    if child is not None:
+        loading = confirm.started_with(renderings.follower, now)
+        return Observation(renderings, loading, now, child_pid=child.process.pid)
+    loading = confirm.write_started(confirm.Loading(), renderings.of(Role.LEADER))
+    return Observation(renderings, confirm.written(loading, renderings.follower, now), now)
+
+
+def _policy(settings: Settings, terms: Terms, *, is_elected: bool) -> Policy:
+    return Policy(
+        terms=terms,
+        fixed_role=None if is_elected else Role(settings.role),
+        owns_child=settings.owns_child,
+        demotion_grace_s=settings.demotion_grace_s,
+        prometheus_grace_s=settings.prometheus_grace_s,
+        web_grace_s=settings.api_shutdown_grace_delay_s,
+        reload_retry_s=settings.notify_retry_delay_s,
+        reload_attempts=settings.notify_retry_max_attempts,
+        cool_down_s=settings.cool_down_s,
+    )
+
+
+def _start_threads(start: Start, api: PrometheusApi, parts: Parts, events: Events) -> None:
+    settings = start.settings
+    probing = _probing(settings, api)
+    pid = parts.child.pid if parts.child else None
+    fence = Fence(pid, urlsplit(_base_url(start)).port or 0)
+    start_thread(
+        lambda: sensors.watch_prometheus(api, probing, fence, events.put), "watch-prometheus"
+    )
+    if parts.elector is not None:
+        parts.elector.start()
+    if parts.loaded is not None:
+        start_thread(parts.loaded.run, "watch-loaded")
+    start_thread(parts.inputs.run, "watch-inputs")
+    if pid is not None:
+        start_thread(
+            lambda: sensors.measure_child(pid, MEASURE_PERIOD_S, events.put), "measure-child"
+        )
+
+
+def _probing(settings: Settings, api: PrometheusApi) -> Probing:
+    """Return where to ask: what the flags say, else what follows from the child's arguments."""
+    derived = settings.owns_child
+    ready = settings.readiness_http_url or (api.url("/-/ready") if derived else "")
+    healthy = settings.healthcheck_http_url or (api.url("/-/healthy") if derived else "")
+    return Probing(
+        readiness_url=ready,
+        readiness_period_s=settings.readiness_poll_period_s,
+        readiness_timeout_s=settings.readiness_timeout_s,
+        health_url=healthy,
+        health_period_s=settings.healthcheck_period_s,
+        health_timeout_s=settings.healthcheck_timeout_s,
+    )
+
+
+def _web_starter(
+    start: Start, snapshots: SnapshotWriter
+) -> Callable[[], subprocess.Popen[bytes]]: ...
+
+
+def _say_start(start: Start, frame: Frame) -> None:
+    settings = start.settings
+    LOG.info(
+        "started",
+        extra={
+            "identity": frame.constants.identity,
+            "election": frame.constants.election,
+            "output": start.output,
+        },
+    )
+    if not start.overrides:
+        LOG.warning(
+            "the leader has no overrides: every replica reads the same",
+            extra={"config": settings.config},
+        )
+    if not settings.owns_child:
+        LOG.warning(
+            "sidecar: a Prometheus that does not answer cannot be stopped from here, "
+            "so that it may write beside another leader"
+        )

@@ -1,0 +1,65 @@
+"""PID 1: a small parent that reaps orphans, forwards signals and passes on the exit status.
+
+It is needed because the kernel ignores a timer's SIGKILL for PID 1, which would make the dead-man's
+switch useless there. It forks before anything large is imported, and then only waits. When it ends,
+the kernel ends everything else in its PID namespace.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+
+FORWARDED = frozenset(
+    {
+        signal.SIGTERM,
+        signal.SIGINT,
+        signal.SIGHUP,
+        signal.SIGQUIT,
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+    }
+)
+_SIGNALLED = 128
+
+
+def split() -> None:
+    """Go on as a child; the caller's own process stays behind as init and never returns from here.
+
+    The child leads a process group of its own, so that a terminal's Ctrl-C reaches it once.
+    """
+    watched = FORWARDED | {signal.SIGCHLD}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
+    child = os.fork()
+    if child == 0:
+        os.setpgid(0, 0)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return
+    os._exit(_serve(child, watched))
+
+
+def _serve(child: int, watched: frozenset[signal.Signals]) -> int:
+    """Forward and reap until the child has ended; return the status to leave with."""
+    while True:
+        number = signal.sigwait(watched)
+        if number != signal.SIGCHLD:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, number)
+            continue
+        status = _reap(child)
+        if status is not None:
+            return status if status >= 0 else _SIGNALLED - status
+
+
+def _reap(child: int) -> int | None:
+    """Wait for all that have ended; return the child's exit status if it is one of them."""
+    ended = None
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                break
+            if pid == child:
+                ended = os.waitstatus_to_exitcode(status)
+    return ended

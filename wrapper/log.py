@@ -1,0 +1,58 @@
+"""Logs: one event a line on standard error, logfmt as Prometheus' own, or JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class Formatter(logging.Formatter):
+    """Writes a record's time, level, source, message and its ``extra`` fields."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        """Choose JSON or logfmt."""
+        super().__init__()
+        self._as_json = as_json
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line."""
+        fields = _fields(record)
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
+        if self._as_json:
+            return json.dumps(fields, default=str, ensure_ascii=False)
+        return " ".join(f"{name}={_quoted(value)}" for name, value in fields.items())
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    stamp = datetime.fromtimestamp(record.created, UTC)
+    fields: dict[str, Any] = {
+        "ts": stamp.strftime("%Y-%m-%dT%H:%M:%S.") + f"{stamp.microsecond // 1000:03d}Z",
+        "level": "warn" if record.levelno == logging.WARNING else record.levelname.lower(),
+        "component": "elector",
+        "msg": record.getMessage(),
+    }
+    fields.update((name, value) for name, value in vars(record).items() if name not in _STANDARD)
+    return fields
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    is_plain = text and not any(c.isspace() or c in '="\\' or not c.isprintable() for c in text)
+    return text if is_plain else json.dumps(text, ensure_ascii=False)
+
+
+def set_up(level: str, *, as_json: bool = False) -> None:
+    """Send the program's logs to standard error from ``level`` on (debug, info, warn, error)."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Formatter(as_json=as_json))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel({"warn": logging.WARNING}.get(level, level.upper()))
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    logging.getLogger("kubernetes").setLevel(logging.ERROR)

@@ -1,0 +1,185 @@
+"""Processes: starting a child that dies with us, ending it, and the dead-man's switch; Linux only.
+
+The guarantee: a child started here is killed by the kernel when the thread that started it ends,
+so start children from the main thread; and while the switch is armed this process is killed at the
+moment set, even when it is stopped or deadlocked. Where it ends: the death signal reaches the
+direct child only, an exec of a file with capabilities or setuid clears it, and the kernel ignores
+the switch in PID 1 of a PID namespace.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_CLOCK_BOOTTIME = 7
+_SIGEV_SIGNAL = 0
+_TIMER_ABSTIME = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when the thread that started it ends."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it died before the line above
+        os._exit(1)
+
+
+def start_child(
+    command: Sequence[str],
+    *,
+    inherit: Sequence[int] = (),
+    environment: Mapping[str, str] | None = None,
+    ignore: Sequence[int] = (),
+) -> subprocess.Popen[bytes]:
+    """Start a child in a process group of its own that is killed when the calling thread ends.
+
+    ``inherit`` are descriptors that it keeps, ``ignore`` signals that it starts with ignored.
+    Raise OSError where the command cannot be started.
+    """
+    parent = os.getpid()
+
+    def prepare() -> None:
+        die_with_parent(parent)
+        for number in ignore:
+            signal.signal(number, signal.SIG_IGN)
+
+    return subprocess.Popen(
+        list(command),
+        pass_fds=tuple(inherit),
+        env=environment,
+        process_group=0,
+        preexec_fn=prepare,  # noqa: PLW1509 - before any thread runs
+    )
+
+
+def await_child(child: subprocess.Popen[bytes], report: Callable[[int], None], name: str) -> None:
+    """Report the exit status from a thread of its own when the child ends."""
+    threading.Thread(target=lambda: report(child.wait()), name=f"wait-{name}", daemon=True).start()
+
+
+def send_signal(child: subprocess.Popen[bytes], number: int) -> None:
+    """Send a signal to the child itself, unless it has been waited for."""
+    with contextlib.suppress(ProcessLookupError):
+        child.send_signal(number)
+
+
+def kill_group(child: subprocess.Popen[bytes]) -> None:
+    """Kill the child's whole process group; harmless when it has gone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+
+
+class _SignalEvent(ctypes.Structure):
+    """``struct sigevent`` of Linux: 64 bytes, of which a signal needs the first three fields."""
+
+    _fields_ = (
+        ("value", ctypes.c_void_p),
+        ("number", ctypes.c_int),
+        ("notify", ctypes.c_int),
+        ("rest", ctypes.c_byte * 48),
+    )
+
+
+class _TimeSpec(ctypes.Structure):
+    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
+
+
+class _TimerSpec(ctypes.Structure):
+    _fields_ = (("interval", _TimeSpec), ("value", _TimeSpec))
+
+
+class DeadMansSwitch:
+    """A kernel timer that kills this process at a moment of CLOCK_BOOTTIME, unless put off."""
+
+    def __init__(self) -> None:
+        """Make the timer, disarmed; raise OSError where the kernel has none."""
+        self._timer = ctypes.c_void_p()
+        event = _SignalEvent(number=signal.SIGKILL, notify=_SIGEV_SIGNAL)
+        _check(
+            _LIBC.timer_create(
+                ctypes.c_int(_CLOCK_BOOTTIME), ctypes.byref(event), ctypes.byref(self._timer)
+            )
+        )
+
+    def arm(self, at: float) -> None:
+        """Kill this process at ``at``; a moment that has passed kills it at once."""
+        self._set(max(at, 0.001))
+
+    def disarm(self) -> None:
+        """Take it back."""
+        self._set(0.0)
+
+    def _set(self, at: float) -> None:
+        whole = int(at)
+        value = _TimeSpec(whole, int((at - whole) * 1e9))
+        spec = _TimerSpec(_TimeSpec(0, 0), value)
+        _check(_LIBC.timer_settime(self._timer, _TIMER_ABSTIME, ctypes.byref(spec), None))
+
+
+def _check(result: int) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def fence_obstacle(pid: int, port: int) -> str:
+    """Return why killing this process would not end what answers on ``port``, "" when it would.
+
+    The child itself has to own the listening socket, not something that a script started, and its
+    binary may carry neither capabilities nor setuid: both would outlive the death signal.
+    """
+    executable = f"/proc/{pid}/exe"
+    try:
+        mode = Path(executable).stat().st_mode
+        if mode & 0o6000 or _has_capabilities(executable):
+            return "its binary has capabilities or setuid, which clear the parent-death signal"
+        owned = _sockets_of(pid)
+    except OSError as error:
+        return f"/proc/{pid} cannot be read: {error.strerror}"
+    if owned & _listeners(port):
+        return ""
+    return (
+        f"process {pid} does not listen on port {port} itself; "
+        "start Prometheus with exec, not as a script's child"
+    )
+
+
+def _has_capabilities(path: str) -> bool:
+    try:
+        return bool(os.getxattr(path, "security.capability"))
+    except OSError:
+        return False
+
+
+def _sockets_of(pid: int) -> set[str]:
+    found = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            target = str(descriptor.readlink())
+            if target.startswith("socket:["):
+                found.add(target[len("socket:[") : -1])
+    return found
+
+
+def _listeners(port: int) -> set[str]:
+    """Return the inodes of the sockets that listen on a port, from /proc/net/tcp and tcp6."""
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError), Path(table).open(encoding="ascii") as lines:
+            next(lines)
+            for line in lines:
+                fields = line.split()
+                if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+                    found.add(fields[9])
+    return found
+
+
+_LISTEN = "0A"

@@ -1,0 +1,118 @@
+"""Prometheus' HTTP side: is it ready, is it healthy, reload, and what has it loaded.
+
+Every call blocks for at most its time limit and raises nothing: what went wrong is in the answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from wrapper import clock
+from wrapper.bounded import bounded
+from wrapper.model import Evidence
+
+if TYPE_CHECKING:
+    import requests
+
+_OK = 200
+_SUCCESSFUL = re.compile(rb"^prometheus_config_last_reload_successful (\S+)$", re.MULTILINE)
+_SUCCESS_TIME = re.compile(
+    rb"^prometheus_config_last_reload_success_timestamp_seconds (\S+)$", re.MULTILINE
+)
+# As Prometheus prints its configuration: the YAML is one JSON string, remote_write a top-level key.
+_REMOTE_WRITE = re.compile(rb'(?:"|\\n)remote_write:')
+_LONGEST_ANSWER = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: ``status`` 0 with the reason in ``detail`` when nothing did."""
+
+    status: int
+    detail: str = ""
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the status is 200."""
+        return self.status == _OK
+
+
+class PrometheusApi:
+    """Asks one Prometheus; ``timeout_s`` bounds connecting and each wait for bytes."""
+
+    def __init__(self, base_url: str = "") -> None:
+        """Take the URL that paths are added to, e.g. ``http://127.0.0.1:9090/prefix``."""
+        self._base_url = base_url.rstrip("/")
+
+    @property
+    def knows_status(self) -> bool:
+        """Whether it is known where Prometheus' own API answers."""
+        return bool(self._base_url)
+
+    def url(self, path: str) -> str:
+        """Return the URL of one of Prometheus' paths."""
+        return self._base_url + path
+
+    def probe(self, url: str, timeout_s: float) -> Answer:
+        """GET a URL and tell what came."""
+        return self.ask("GET", url, timeout_s)
+
+    def ask(self, method: str, url: str, timeout_s: float) -> Answer:
+        """Send a request without a body; never follow elsewhere, never use a proxy."""
+        try:
+            response = _request(method, url, timeout_s)
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is the answer
+            return Answer(0, _in_short(error, url, timeout_s))
+        return Answer(response.status_code, response.text.strip()[:_LONGEST_ANSWER])
+
+    def evidence(self, timeout_s: float) -> Evidence | None:
+        """Return what Prometheus says that it has loaded, None when it does not say."""
+        asked_at = clock.now()
+        try:
+            shown = _request("GET", self.url("/api/v1/status/config"), timeout_s)
+            metrics = _request("GET", self.url("/metrics"), timeout_s)
+        except Exception:  # noqa: BLE001 - it will be asked again
+            return None
+        if shown.status_code != _OK or metrics.status_code != _OK:
+            return None
+        return read_evidence(shown.content, metrics.content, asked_at)
+
+
+def read_evidence(shown: bytes, metrics: bytes, asked_at: float) -> Evidence:
+    """Read the answers of ``/api/v1/status/config`` and ``/metrics``."""
+    return Evidence(
+        image=hashlib.sha256(shown).hexdigest(),
+        writes_remotely=bool(_REMOTE_WRITE.search(shown)),
+        is_successful=_metric(_SUCCESSFUL, metrics) == 1.0,
+        success_time=_metric(_SUCCESS_TIME, metrics),
+        asked_at=asked_at,
+    )
+
+
+def _metric(pattern: re.Pattern[bytes], metrics: bytes) -> float:
+    found = pattern.search(metrics)
+    return float(found[1]) if found else 0.0
+
+
+def _request(method: str, url: str, timeout_s: float) -> requests.Response:
+    import requests  # noqa: PLC0415 - heavy: after Prometheus has been started
+
+    def ask() -> Any:
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.request(method, url, timeout=timeout_s, allow_redirects=False)
+
+    response: requests.Response = bounded(ask, timeout_s)
+    return response
+
+
+def _in_short(error: Exception, url: str, timeout_s: float) -> str:
+    """Say in a few words why nothing came."""
+    if isinstance(error, TimeoutError) or "timed out" in str(error).lower():
+        return f"no answer from {url} within {timeout_s:g} s"
+    if "refused" in str(error):
+        return f"connection refused by {url}"
+    return f"{url}: {type(error).__name__}"

@@ -1,0 +1,193 @@
+"""The threads that look: is Prometheus ready, healthy, what has it loaded; have the inputs changed.
+
+They report facts and decide nothing. Each has one loop, asks with a time limit, and waits in
+slices; none of them touches Prometheus other than by asking.
+"""
+
+from __future__ import annotations
+
+import logging
+import resource
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wrapper import clock
+from wrapper.inputs import Inputs
+from wrapper.model import (
+    ChildMeasured,
+    Event,
+    FenceChecked,
+    HealthProbed,
+    LoadedObserved,
+    ReadinessProbed,
+)
+from wrapper.process import fence_obstacle
+from wrapper.prometheus import PrometheusApi
+
+if TYPE_CHECKING:
+    import psutil
+
+LOG = logging.getLogger(__name__)
+Report = Callable[[Event], None]
+
+FIRST_POLL_S = 0.02
+POLL_GROWTH = 1.1
+EVIDENCE_FIRST_S = 0.01
+EVIDENCE_MOST_S = 0.1
+EVIDENCE_TIMEOUT_S = 10.0
+SAY_WAITING_EVERY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Probing:
+    """Where and how often to ask; an empty URL is not asked. Durations in seconds."""
+
+    readiness_url: str
+    readiness_period_s: float
+    readiness_timeout_s: float
+    health_url: str
+    health_period_s: float
+    health_timeout_s: float
+
+
+def start_thread(run: Callable[[], None], name: str) -> threading.Thread:
+    """Start a thread that ends with the process."""
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def watch_prometheus(api: PrometheusApi, probing: Probing, fence: Fence, report: Report) -> None:
+    """Wait until Prometheus is ready, then look after its health, for ever."""
+    _await_readiness(api, probing, report)
+    report(FenceChecked(fence.obstacle()))
+    report(ReadinessProbed(is_ready=True))
+    while probing.health_url:
+        threading.Event().wait(probing.health_period_s)
+        answer = api.probe(probing.health_url, probing.health_timeout_s)
+        detail = "" if answer.is_ok else _told(answer.status, answer.detail)
+        report(HealthProbed(answer.is_ok, detail))
+
+
+def _await_readiness(api: PrometheusApi, probing: Probing, report: Report) -> None:
+    """Poll at once and often at first, then at the readiness period."""
+    pause_s = FIRST_POLL_S
+    said_at = clock.now()
+    while probing.readiness_url:
+        answer = api.probe(probing.readiness_url, probing.readiness_timeout_s)
+        if answer.is_ok:
+            return
+        detail = _told(answer.status, answer.detail)
+        report(ReadinessProbed(is_ready=False, detail=detail))
+        if clock.now() - said_at >= SAY_WAITING_EVERY_S:
+            said_at = clock.now()
+            LOG.info("waiting for Prometheus to be ready", extra={"reason": detail})
+        threading.Event().wait(pause_s)
+        pause_s = min(pause_s * POLL_GROWTH, probing.readiness_period_s)
+
+
+def _told(status: int, detail: str) -> str:
+    first_line = detail.partition("\n")[0]
+    return f"HTTP {status} {first_line}".rstrip() if status else first_line
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """What has to hold for the child to be killed for certain; ``pid`` None: not our child."""
+
+    pid: int | None
+    port: int
+
+    def obstacle(self) -> str:
+        """Return why killing the child would not be enough, "" when it is."""
+        return fence_obstacle(self.pid, self.port) if self.pid is not None else ""
+
+
+class LoadedSensor:
+    """Asks Prometheus what it has loaded, while that is wanted: often at first, then less."""
+
+    def __init__(self, api: PrometheusApi, report: Report) -> None:
+        """Prepare; ``run`` is the thread's body."""
+        self._api = api
+        self._report = report
+        self._wanted = threading.Event()
+        self._pause_s = EVIDENCE_FIRST_S
+
+    def want(self, is_wanted: bool) -> None:
+        """Begin or end asking."""
+        if is_wanted and not self._wanted.is_set():
+            self.hurry()
+            self._wanted.set()
+        elif not is_wanted:
+            self._wanted.clear()
+
+    def hurry(self) -> None:
+        """Ask often again: something has just been sent or renamed."""
+        self._pause_s = EVIDENCE_FIRST_S
+
+    def run(self) -> None:
+        """Ask and report, for ever."""
+        while True:
+            self._wanted.wait()
+            asked_at = clock.now()
+            evidence = self._api.evidence(EVIDENCE_TIMEOUT_S)
+            if evidence is not None:
+                self._report(LoadedObserved(evidence))
+            # Twice as long as the answer took, at least: a large configuration is a large answer.
+            took_s = clock.now() - asked_at
+            threading.Event().wait(max(self._pause_s, 2 * took_s))
+            self._pause_s = min(self._pause_s * 1.5, EVIDENCE_MOST_S)
+
+
+class InputWatch:
+    """Reads the inputs again now and then, or when asked to, and reports what changed."""
+
+    def __init__(self, inputs: Inputs, period_s: float, report: Report) -> None:
+        """Take the inputs as they were read at the start."""
+        self._inputs = inputs
+        self._period_s = period_s
+        self._report = report
+        self._asked = threading.Event()
+
+    def look(self) -> None:
+        """Look now rather than at the next period."""
+        self._asked.set()
+
+    def run(self) -> None:
+        """Look, report, and wait, for ever."""
+        while True:
+            self._asked.wait(self._period_s)
+            self._asked.clear()
+            event = self._inputs.changed()
+            if event is not None:
+                self._report(event)
+
+
+def measure_child(pid: int, period_s: float, report: Report) -> None:
+    """Report what the child uses of the machine, every period, until it has gone."""
+    import psutil  # noqa: PLC0415 - heavy: after Prometheus has been started
+
+    child = psutil.Process(pid)
+    while True:
+        try:
+            report(ChildMeasured(_usage(child)))
+        except psutil.Error:
+            return
+        threading.Event().wait(period_s)
+
+
+def _usage(child: psutil.Process) -> dict[str, float]:
+    """Return memory in bytes, CPU in seconds, counts of files and threads."""
+    with child.oneshot():
+        times = child.cpu_times()
+        return {
+            "resident_memory_bytes": float(child.memory_info().rss),
+            "virtual_memory_bytes": float(child.memory_info().vms),
+            "cpu_seconds": times.user + times.system,
+            "open_fds": float(child.num_fds()),
+            "max_fds": float(child.rlimit(resource.RLIMIT_NOFILE)[0]),
+            "threads": float(child.num_threads()),
+            "start_time_seconds": child.create_time(),
+        }
