@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from wrapper import clock, confirm, durations, files, log, process, sensors
+from wrapper import clock, confirm, durations, files, log, process, prometheus, sensors
 from wrapper.cluster import KubernetesLease, check_kubeconfig
 from wrapper.elector import Elector
 from wrapper.file_lease import FileLease
@@ -337,6 +337,7 @@ def _policy(settings: Settings, terms: Terms, *, is_elected: bool) -> Policy:
 
 def _start_threads(start: Start, api: PrometheusApi, parts: Parts, events: Events) -> None:
     settings = start.settings
+    prometheus.load()
     probing = _probing(settings, api)
     pid = parts.child.pid if parts.child else None
     fence = Fence(pid, urlsplit(_base_url(start)).port or 0)

@@ -27,6 +27,15 @@ _REMOTE_WRITE = re.compile(rb'(?:"|\\n)remote_write:')
 _LONGEST_ANSWER = 300
 
 
+def load() -> None:
+    """Import what asking needs, once Prometheus has been started.
+
+    To be called before other threads import: two that import packages which import each other can
+    see one of them half made.
+    """
+    import requests  # noqa: F401, PLC0415 - heavy
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came back: ``status`` 0 with the reason in ``detail`` when nothing did."""

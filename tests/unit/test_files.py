@@ -1,0 +1,250 @@
+"""Files: bounded inputs, outputs replaced whole or not at all, and the lock on an output."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from wrapper.files import (
+    InputError,
+    OutputInUse,
+    OutputLock,
+    is_current,
+    read_input,
+    write_atomically,
+)
+
+LIMIT = 1000
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Make a folder, under a umask that allows nothing to others."""
+    old = os.umask(0o077)
+    yield tmp_path
+    os.umask(old)
+    tmp_path.chmod(0o700)
+
+
+def names(folder: Path) -> list[str]:
+    """Return what is in a folder."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+# --- inputs ---------------------------------------------------------------------------------------
+
+
+def test_reads_what_is_there(folder: Path) -> None:
+    """Bytes come as they are, up to the limit."""
+    path = folder / "in.yml"
+    path.write_bytes(b"x" * LIMIT)
+    assert read_input(path, LIMIT) == b"x" * LIMIT
+
+
+def test_unpacks_gzip_by_content(folder: Path) -> None:
+    """It is the first bytes that tell, not the name; several members are one file."""
+    path = folder / "in.yml"
+    path.write_bytes(gzip.compress(b"a: 1\n") + gzip.compress(b"b: 2\n"))
+    assert read_input(path, LIMIT) == b"a: 1\nb: 2\n"
+    (folder / "in.gz").write_bytes(b"a: 1\n")
+    assert read_input(folder / "in.gz", LIMIT) == b"a: 1\n"
+
+
+def test_limit_holds_for_what_is_unpacked(folder: Path) -> None:
+    """A small file that unpacks to a large one is as refused as a large one."""
+    packed, plain = folder / "packed", folder / "plain"
+    packed.write_bytes(gzip.compress(b"x" * (LIMIT + 1)))
+    plain.write_bytes(b"x" * (LIMIT + 1))
+    for path in (packed, plain):
+        with pytest.raises(InputError, match=f"{path}: more than {LIMIT} bytes; "):
+            read_input(path, LIMIT)
+
+
+def test_device_without_end_is_bounded() -> None:
+    """Nothing is read without limit, and /dev/null is an empty input."""
+    with pytest.raises(InputError, match="/dev/zero: more than 1000 bytes; "):
+        read_input(Path("/dev/zero"), LIMIT)
+    assert read_input(Path("/dev/null"), LIMIT) == b""
+
+
+@pytest.mark.parametrize("cut", [-1, 12])
+def test_bad_gzip(folder: Path, cut: int) -> None:
+    """Cut or damaged gzip is an error that names the file."""
+    path = folder / "in.yml"
+    path.write_bytes(gzip.compress(b"a: 1\n")[:cut] if cut < 0 else b"\x1f\x8b" + b"x" * cut)
+    with pytest.raises(InputError, match=r"in\.yml: gzip that cannot be unpacked .*; pack it"):
+        read_input(path, LIMIT)
+
+
+def test_unreadable_inputs_say_why(folder: Path) -> None:
+    """Missing, a folder, below a file, a pipe: each with its path, its cause and its cure."""
+    (folder / "file").write_bytes(b"")
+    os.mkfifo(folder / "pipe")
+    expected = {
+        folder / "none": "No such file or directory; create it, or correct the path",
+        folder: "Is a directory; name a file in it",
+        folder / "file" / "x": "Not a directory; correct the path",
+        folder / "pipe": "a pipe, which cannot be read again; name a regular file",
+    }
+    for path, said in expected.items():
+        with pytest.raises(InputError) as raised:
+            read_input(path, LIMIT)
+        assert str(raised.value) == f"{path}: {said}"
+
+
+def test_input_without_permission(folder: Path) -> None:
+    """A file of someone else is refused with the cure; root is asked as another user."""
+    path = folder / "in.yml"
+    path.write_bytes(b"a: 1\n")
+    path.chmod(0)
+    program = (
+        "import os, pathlib, sys; from wrapper.files import read_input\n"
+        "os.chdir(sys.argv[1])\n"  # before the right to go there is given up
+        "os.getuid() or os.setuid(65534)\n"
+        "read_input(pathlib.Path('in.yml'), 9)\n"
+    )
+    folder.chmod(0o755)
+    run = subprocess.run(
+        [sys.executable, "-c", program, folder], capture_output=True, text=True, check=False
+    )
+    assert "InputError: in.yml: Permission denied; let the user id that" in run.stderr
+
+
+# --- outputs --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_writes_with_the_mode_whatever_the_umask(folder: Path, mode: int) -> None:
+    """A new file has the content and the mode, and nothing else is left."""
+    path = folder / "out.yml"
+    write_atomically(path, b"a: 1\n", mode)
+    assert path.read_bytes() == b"a: 1\n"
+    assert path.stat().st_mode & 0o7777 == mode
+    assert names(folder) == ["out.yml"]
+
+
+def test_replaces_and_does_not_write_into(folder: Path) -> None:
+    """Who has the old file open goes on reading the old content."""
+    path = folder / "out.yml"
+    write_atomically(path, b"old", 0o644)
+    with path.open("rb") as old:
+        write_atomically(path, b"new", 0o600)
+        assert old.read() == b"old"
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_mode & 0o7777 == 0o600
+
+
+def test_leftover_of_a_killed_run_is_no_obstacle(folder: Path) -> None:
+    """In a container each run has the same process id; a link planted there is not followed."""
+    victim = folder / "victim"
+    victim.write_bytes(b"mine")
+    (folder / f".out.yml.tmp-{os.getpid()}").symlink_to(victim)
+    write_atomically(folder / "out.yml", b"new", 0o600)
+    assert names(folder) == ["out.yml", "victim"]
+    assert victim.read_bytes() == b"mine"
+
+
+def test_failed_rename_leaves_everything(folder: Path) -> None:
+    """Where the new file cannot take its place, there is no trace of it."""
+    path = folder / "out.yml"
+    path.mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_atomically(path, b"new", 0o600)
+    assert names(folder) == ["out.yml"]
+
+
+def test_full_disk_leaves_the_old_file(folder: Path) -> None:
+    """A write that fails half-way changes nothing; a limit on file sizes stands for the disk."""
+    path = folder / "out.yml"
+    write_atomically(path, b"old", 0o600)
+    program = (
+        "import pathlib, resource, signal, sys; from wrapper.files import write_atomically\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "write_atomically(pathlib.Path(sys.argv[1]), b'x' * 100_000, 0o600)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program, path], capture_output=True, text=True, check=False
+    )
+    assert "File too large" in run.stderr
+    assert path.read_bytes() == b"old"
+    assert names(folder) == ["out.yml"]
+
+
+def test_is_current(folder: Path) -> None:
+    """A file is current with the same bytes and the same mode, and only then."""
+    path = folder / "out.yml"
+    assert not is_current(path, b"", 0o600)
+    write_atomically(path, b"abc", 0o600)
+    assert is_current(path, b"abc", 0o600)
+    assert not is_current(path, b"abd", 0o600)
+    assert not is_current(path, b"abcd", 0o600)
+    assert not is_current(path, b"abc", 0o644)
+    assert not is_current(folder, b"abc", 0o600)
+
+
+# --- the lock -------------------------------------------------------------------------------------
+
+
+def test_second_holder_is_refused(folder: Path) -> None:
+    """One output has one writer; the refusal names it, and the lock's file stays behind."""
+    os.umask(0)
+    path = folder / "out.yml"
+    with OutputLock(path), pytest.raises(OutputInUse, match=f"^{path}: another .*; end that one"):
+        OutputLock(path)
+    assert names(folder) == ["out.yml.lock"]
+    assert (folder / "out.yml.lock").stat().st_mode & 0o7777 == 0o600
+    with OutputLock(path) as lock:
+        lock.close()
+        OutputLock(path).close()
+
+
+def test_waits_for_the_holder_to_go(folder: Path) -> None:
+    """With a wait, the lock is taken as soon as it is free, and refused at the deadline."""
+    path = folder / "out.yml"
+    first = OutputLock(path)
+    started = time.monotonic()
+    with pytest.raises(OutputInUse):
+        OutputLock(path, wait_s=0.1)
+    assert 0.1 <= time.monotonic() - started < 1
+    timer = threading.Timer(0.1, first.close)
+    timer.start()
+    OutputLock(path, wait_s=10).close()
+    timer.join()
+    assert time.monotonic() - started < 5
+
+
+def test_child_that_inherits_it_holds_it(folder: Path) -> None:
+    """The lock is free when the last process with the descriptor is gone, not before."""
+    path = folder / "out.yml"
+    with OutputLock(path) as lock:
+        child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[lock.fileno()])
+    with pytest.raises(OutputInUse):
+        OutputLock(path)
+    child.communicate()
+    OutputLock(path).close()
+
+
+def test_child_that_does_not_inherit_it_does_not_hold_it(folder: Path) -> None:
+    """Other children of the holder do not keep the lock by accident."""
+    path = folder / "out.yml"
+    with OutputLock(path):
+        child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, close_fds=False)
+    OutputLock(path).close()
+    child.communicate()
+
+
+def test_lock_file_that_is_a_link_is_refused(folder: Path) -> None:
+    """A link in the lock's place could lead two processes to different locks."""
+    (folder / "out.yml.lock").symlink_to(folder / "elsewhere")
+    with pytest.raises(OSError, match="symbolic links"):
+        OutputLock(folder / "out.yml")
+    assert names(folder) == ["out.yml.lock"]

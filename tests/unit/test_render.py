@@ -1,0 +1,557 @@
+"""Rendering: golden cases, fidelity of scalars, merge rules, and what is said of bad input."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from wrapper.model import Role
+from wrapper.render import ConfigurationError, Rendered, fingerprint, render, render_overrides
+
+GOLDEN = json.loads((Path(__file__).parent.parent / "vectors" / "merge.json").read_text("utf-8"))
+RETYPED_KEYS = {"y": "true"}  # the peer reads this key as a boolean; we keep it as written
+
+
+def text(rendered: Rendered, role: Role = Role.LEADER) -> str:
+    """Return a role's rendering as text."""
+    return rendered.renderings.of(role).content.decode()
+
+
+def leader(content: str) -> str:
+    """Return the leader's rendering of a one-file input."""
+    return text(render(content.encode(), "x.yml"))
+
+
+def follower(content: str) -> str:
+    """Return the follower's rendering of a one-file input."""
+    return text(render(content.encode(), "x.yml"), Role.FOLLOWER)
+
+
+def problems(content: str | bytes) -> tuple[str, ...]:
+    """Return what is said of an input that cannot be used."""
+    with pytest.raises(ConfigurationError) as raised:
+        render(content.encode() if isinstance(content, str) else content, "x.yml")
+    return raised.value.problems
+
+
+def compose(content: str | bytes) -> Node:
+    """Return the root of a document."""
+    root = yaml.compose(content, Loader=yaml.CSafeLoader)
+    assert root is not None
+    return root
+
+
+# --- golden cases ---------------------------------------------------------------------------------
+
+
+def renamed(value: Any) -> Any:
+    """Return loaded YAML with its keys as the peer types them."""
+    if isinstance(value, dict):
+        return {RETYPED_KEYS.get(key, key): renamed(item) for key, item in value.items()}
+    return [renamed(item) for item in value] if isinstance(value, list) else value
+
+
+def scalars(node: Node) -> Iterator[tuple[str, str]]:
+    """Yield tag and text of every scalar in a graph."""
+    if isinstance(node, ScalarNode):
+        yield node.tag, node.value
+    else:
+        for child in node.value:
+            for part in child if isinstance(child, tuple) else (child,):
+                yield from scalars(part)
+
+
+@pytest.mark.parametrize("role", list(Role))
+@pytest.mark.parametrize("case", GOLDEN, ids=lambda case: case["name"])
+def test_golden_case(case: dict[str, Any], role: Role) -> None:
+    """Each golden case has the peer's structure with the input's scalars, or is an error."""
+    if f"{role}_error" in case or "leader_error" in case:
+        (problem, *_) = problems(case["input"])
+        line = re.search(r"line (\d+):", case["leader_error"])
+        assert line is None or problem.startswith(f"x.yml:{line[1]}:")
+        return
+    content = render(case["input"].encode(), "x.yml").renderings.of(role).content
+    assert renamed(yaml.safe_load(content)) == case[role]
+    assert set(scalars(compose(content))) <= set(scalars(first_document(case["input"])))
+
+
+def first_document(content: str) -> Node:
+    """Return the root of the first document."""
+    root: Node = next(yaml.compose_all(content, Loader=yaml.CSafeLoader))
+    return root
+
+
+def test_there_are_41_golden_cases() -> None:
+    """The file in the repository is whole."""
+    assert len(GOLDEN) == 41
+
+
+# --- fidelity: generated documents ----------------------------------------------------------------
+
+NASTY = (
+    *("", "~", "null", "1.10", "010", "0o17", "1:30", "2024-01-01", "n", "y", "yes", ".inf", "1e3"),
+    *("=", "<<", "$1", "*a", "&a", "!a", "# a", "a: b", "- a", "a #b", "%a", "@a", "'", '"', "{}"),
+    *(" a", "a ", "a\nb", "a\n\nb\n\n", "\na", "  a\n b", "\ta", "é😀", "\x85", "\u2028", "\ufeff"),
+    *("a\\nb", "x" * 200, "long words " * 30, "a\n  b\nc\n", "\x00", "...", "---", "?", "a:"),
+)
+RESOLVER: Any = yaml.SafeLoader("")
+values = st.sampled_from(NASTY) | st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+
+
+@st.composite
+def scalar_nodes(draw: st.DrawFn) -> ScalarNode:
+    """Draw a scalar in any style, now and then with a tag of its own."""
+    value, style = draw(values), draw(st.sampled_from([None, "'", '"', "|", ">"]))
+    tag = RESOLVER.resolve(ScalarNode, value, (style is None, style is not None))
+    tag = draw(st.sampled_from([tag, tag, tag, "tag:yaml.org,2002:str", "!own"]))
+    return ScalarNode(tag, value, style=style)
+
+
+def key_node(value: str) -> ScalarNode:
+    """Return a key, plain where it can be."""
+    return ScalarNode(RESOLVER.resolve(ScalarNode, value, (True, False)), value)
+
+
+keys = st.sampled_from(["a", "b", "c", "1.10", "n", "010", "~", "", "é😀"]) | values.filter(
+    lambda value: value != "<<"
+)
+flows = st.booleans()
+NULL = ("tag:yaml.org,2002:null", "null")
+
+
+def collections(children: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
+    """Extend a strategy by lists and mappings of it."""
+    lists = st.builds(
+        lambda items, flow: SequenceNode("tag:yaml.org,2002:seq", items, flow_style=flow),
+        st.lists(children, max_size=4),
+        flows,
+    )
+    return lists | mappings(children)
+
+
+def mappings(children: st.SearchStrategy[Node]) -> st.SearchStrategy[MappingNode]:
+    """Draw mappings of what the strategy draws; a child may come twice, which makes an anchor."""
+    return st.builds(
+        lambda entries, again, flow: MappingNode(
+            "tag:yaml.org,2002:map",
+            [(key_node(key), child) for key, child in entries.items()]
+            + [(key_node(f"again {index}"), child) for index, child in enumerate(again(entries))],
+            flow_style=flow,
+        ),
+        st.dictionaries(keys, children, max_size=4),
+        st.sampled_from([lambda _: (), lambda entries: tuple(entries.values())[:2]]),
+        flows,
+    )
+
+
+sections = mappings(st.recursive(scalar_nodes(), collections, max_leaves=12))
+
+
+def written(**parts: MappingNode) -> str:
+    """Write sections as an input."""
+    entries = [(key_node(name), part) for name, part in parts.items()]
+    root = MappingNode("tag:yaml.org,2002:map", entries, flow_style=False)
+    return str(yaml.serialize(root, Dumper=yaml.CSafeDumper, allow_unicode=True))
+
+
+def understood(node: ScalarNode) -> tuple[str, str]:
+    """Return tag and text; to Prometheus a number or time with a colon is text."""
+    if node.tag == NULL[0]:
+        return NULL
+    numbers = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp")}
+    is_text = node.tag in numbers and ":" in node.value
+    return "tag:yaml.org,2002:str" if is_text else node.tag, node.value
+
+
+def tags(content: str) -> set[str]:
+    """Return the tags that stand in a document, as opposed to those that are inferred."""
+    events: Iterator[Any] = yaml.parse(content, Loader=yaml.CSafeLoader)
+    return {event.tag for event in events if getattr(event, "tag", None)}
+
+
+def shape(node: Node) -> Any:
+    """Return a graph as nested values of tags and texts, as Prometheus understands them."""
+    if isinstance(node, ScalarNode):
+        return understood(node)
+    if isinstance(node, MappingNode):
+        return node.tag, [(shape(key), shape(value)) for key, value in node.value]
+    return node.tag, [shape(item) for item in node.value]
+
+
+@given(sections)
+def test_follower_is_the_same_graph(section: MappingNode) -> None:
+    """Whatever is written under follower parses to the same tags and texts once rendered."""
+    content = written(follower=section)
+    original = compose(content).value[0][1]
+    assert shape(compose(follower(content))) == shape(original)
+    assert tags(follower(content)) <= tags(content)
+
+
+@given(sections, sections)
+def test_leader_without_overrides_is_the_follower(section: MappingNode, other: MappingNode) -> None:
+    """With nothing to override both renderings are the same bytes."""
+    content = written(follower=section)
+    rendered = render(content.encode(), "x.yml").renderings
+    assert rendered.leader.content == rendered.follower.content
+    assert not rendered.has_overrides
+    whole = written(only=other).encode()
+    overridden = render_overrides(whole, "x.yml", [("y.yml", b""), ("z.yml", b"# none\n")])
+    assert not overridden.renderings.has_overrides
+
+
+class ClashError(Exception):
+    """A list is to be appended to what is none."""
+
+
+def merged(old: Any, new: Any) -> Any:
+    """Merge loaded values by the golden cases' rules: the oracle for the merge of nodes."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        both = {key: merged(old[key], new[key]) for key in old if key in new}
+        return {**old, **new, **both}
+    if isinstance(new, list) and old not in (None, NULL):
+        if not isinstance(old, list):
+            raise ClashError
+        return old + new
+    return new
+
+
+def values_of(node: Node) -> Any:
+    """Return a graph as dicts and lists of scalars with their tags."""
+    if isinstance(node, ScalarNode):
+        return understood(node)
+    if isinstance(node, MappingNode):
+        return {key.value or "null": values_of(value) for key, value in node.value}
+    return [values_of(item) for item in node.value]
+
+
+@given(sections, sections)
+def test_merge_of_nodes_is_the_merge_of_values(one: MappingNode, two: MappingNode) -> None:
+    """Merging the graphs gives what merging the values gives, and the follower is left alone."""
+    content = written(follower=one, leader=two)
+    root = compose(content)
+    before, override = (values_of(section) for _, section in root.value)
+    try:
+        expected = merged(copy.deepcopy(before), override)
+    except ClashError:
+        assert problems(content)
+        return
+    assert values_of(compose(leader(content))) == expected
+    assert tags(leader(content)) <= tags(content)
+    assert values_of(compose(follower(content))) == before
+
+
+# --- fidelity: single cases -----------------------------------------------------------------------
+
+
+def test_scalars_stay_as_written() -> None:
+    """Nothing is re-typed or re-quoted."""
+    lines = (
+        "a: 1.10\nn: yes\nb: 010\nc: 1:30\nd: 2024-01-01\ne: ~\nf: 'yes'\ng: \"x\"\nh: !!str 5\n"
+    )
+    section = "".join(f"  {line}\n" for line in lines.splitlines())
+    assert follower("follower:\n" + section) == lines.replace("!!str 5", "'5'")
+
+
+def test_empty_flow_scalar_becomes_null() -> None:
+    """An empty value in flow style is null, as libyaml's own writing of it is refused."""
+    assert follower("follower: {a: , b: 1}") == "{a: null, b: 1}\n"
+    assert follower("follower:\n  a:\n  b: 1\n") == "a:\nb: 1\n"
+
+
+def test_what_looks_like_base_60_in_flow_style_is_text() -> None:
+    """Prometheus reads `1:30` as text; libyaml's own writing of it, `!!int '1:30'`, is refused."""
+    section = "[1:30, 2024-01-01 10:00:00, 10:30.5]"
+    assert follower(f"follower:\n  a: {section}\n  b: 1:30\n") == (
+        "a: ['1:30', '2024-01-01 10:00:00', '10:30.5']\nb: 1:30\n"
+    )
+
+
+def test_empty_scalar_that_an_alias_brings_into_flow_style_becomes_null() -> None:
+    """It is the place where a node is written that counts, not where it was read."""
+    content = "leader:\n  x: &x\n    a:\nfollower:\n  y: [*x]\n"
+    assert "!" not in follower(content)
+    assert yaml.safe_load(follower(content)) == {"y": [{"a": None}]}
+
+
+def test_bom_and_crlf_are_read() -> None:
+    """What a Windows editor saves is the same configuration."""
+    content = "\ufefffollower:\r\n  a: |\r\n    one\r\n    two\r\n  b: x\r\n"
+    assert follower(content) == "a: |\n  one\n  two\nb: x\n"
+
+
+def test_long_lines_are_not_folded() -> None:
+    """A scalar of 5,000 columns stays on its line."""
+    words = "word " * 1000 + "end"
+    assert follower(f"follower:\n  a: {words}\n  b: '{words}'\n") == f"a: {words}\nb: '{words}'\n"
+
+
+def test_literal_that_keeps_its_last_lines_does_not_end_the_document() -> None:
+    """A `|+` scalar before other keys leaves one document."""
+    content = "follower:\n  a: |+\n    x\n\n  b: 1\n"
+    assert yaml.safe_load(follower(content)) == {"a": "x\n\n", "b": 1}
+
+
+def test_anchor_may_be_defined_anew() -> None:
+    """As Prometheus does, an alias means the anchor above it."""
+    content = "follower:\n  a: &x 1\n  b: *x\n  c: &x 2\n  d: *x\n"
+    assert yaml.safe_load(follower(content)) == {"a": 1, "b": 1, "c": 2, "d": 2}
+
+
+def test_merge_keys_stay_where_nothing_overrides() -> None:
+    """Prometheus itself expands them."""
+    content = "follower:\n  a: &a {x: 1}\n  b: {<<: *a, y: 2}\n"
+    assert follower(content) == "a: &id001 {x: 1}\nb: {<<: *id001, y: 2}\n"
+    assert leader(content) == follower(content)
+
+
+def test_merge_keys_are_expanded_where_the_leader_overrides() -> None:
+    """The override wins over what the merge key brought in; the anchored mapping is as it was."""
+    content = (
+        "follower:\n  a: &a {x: 1, z: {p: 1}}\n  b:\n    <<: *a\n    y: 2\n"
+        "leader:\n  b: {x: 9, z: {q: 2}}\n"
+    )
+    expected = {"a": {"x": 1, "z": {"p": 1}}, "b": {"x": 9, "z": {"p": 1, "q": 2}, "y": 2}}
+    assert yaml.safe_load(leader(content)) == expected
+
+
+def test_merge_keys_of_the_leader_override_too() -> None:
+    """A merge key in an override brings in its entries; of several mappings the first counts."""
+    content = "follower:\n  a: {x: 1}\nleader:\n  a: {<<: [{x: 2}, {x: 3, y: 3}]}\n"
+    assert yaml.safe_load(leader(content)) == {"a": {"x": 2, "y": 3}}
+
+
+def test_a_merge_key_after_a_key_wins_as_in_prometheus() -> None:
+    """go-yaml v2 takes entries in the order of the file; expansion keeps that."""
+    content = "follower:\n  a: {x: 1, <<: {x: 2}}\nleader:\n  a: {y: 3}\n"
+    assert leader(content) == "a: {x: 2, y: 3}\n"
+
+
+def test_shared_node_is_overridden_in_one_place_only() -> None:
+    """An override of an aliased mapping or list does not reach its other uses."""
+    content = "follower:\n  a: &a {x: [1]}\n  b: *a\nleader:\n  b: {x: [2], y: 1}\n"
+    assert yaml.safe_load(leader(content)) == {"a": {"x": [1]}, "b": {"x": [1, 2], "y": 1}}
+
+
+def test_block_style_override_of_flow_style_keeps_empty_values() -> None:
+    """What is merged is in flow style only where both sides are."""
+    content = "follower:\n  a: {x: 1, l: [1]}\nleader:\n  a:\n    y:\n    z: {p: }\n    l:\n    -\n"
+    assert leader(content) == "a:\n  x: 1\n  l:\n  - 1\n  -\n  y:\n  z: {p: null}\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("x", "{}", {}),
+        ("[1]", "{}", {}),
+        ("", "{}", {}),
+        ("", "[]", []),
+        ("x", "{b: 1}", {"b": 1}),
+        ("{b: {c: 1}}", "{b: {}}", {"b": {"c": 1}}),
+        ("{b: 1}", "{c: {}, d: []}", {"b": 1, "c": {}, "d": []}),
+        ("{b: 1}", "x", "x"),
+        ("[1]", "", None),
+    ],
+)
+def test_corners_of_the_merge(old: str, new: str, expected: Any) -> None:
+    """What the golden cases leave open is as the peer's merge library (mergo 1.0) does it."""
+    content = f"follower:\n  a: {old}\nleader:\n  a: {new}\n"
+    assert yaml.safe_load(leader(content)) == {"a": expected}
+
+
+@pytest.mark.parametrize(("old", "new"), [("x", "[]"), ("{}", "[]"), ("{}", "[1]"), ("''", "[1]")])
+def test_list_over_what_is_none(old: str, new: str) -> None:
+    """A list cannot be appended to a mapping or a single value, not even an empty one."""
+    (problem,) = problems(f"follower:\n  a: {old}\nleader:\n  a: {new}\n")
+    assert re.fullmatch(r'x\.yml:4:6: "a" is a list here and .* at x\.yml:2; make .*', problem)
+
+
+# --- renderings -----------------------------------------------------------------------------------
+
+
+def test_empty_section_renders_as_an_empty_map() -> None:
+    """A follower without configuration is `{}`, never an empty file."""
+    assert follower("follower: {}\nleader: {a: 1}\n") == "{}\n"
+
+
+def test_fingerprint_is_of_the_bytes() -> None:
+    """A rendering is recognised by the SHA-256 of its content."""
+    rendering = render(b"follower: {}", "x.yml").renderings.follower
+    assert rendering.fingerprint == fingerprint(b"{}\n")
+    assert rendering.fingerprint.startswith(
+        "ca3d163bab055381827226140568f3bef7eaac187cebd76878e0b6"
+    )
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ("{remote_write: [{url: http://r}]}", True),
+        ("{<<: {remote_write: [{url: http://r}]}}", True),
+        ("{remote_write: []}", False),
+        ("{remote_write: }", False),
+        ("{remote_writes: [{url: http://r}]}", False),
+        ("{a: {remote_write: [{url: http://r}]}}", False),
+    ],
+)
+def test_who_writes_remotely(section: str, *, expected: bool) -> None:
+    """A rendering writes when a non-empty remote_write stands at its top, merged in or not."""
+    rendered = render(f"follower: {{}}\nleader: {section}\n".encode(), "x.yml").renderings
+    assert rendered.leader.writes_remotely is expected
+    assert rendered.follower.writes_remotely is False
+    assert (rendered.follower.role, rendered.leader.role) == (Role.FOLLOWER, Role.LEADER)
+
+
+def test_whole_file_and_overrides() -> None:
+    """Overrides of a whole Prometheus file land one after the other."""
+    rendered = render_overrides(
+        b"global: {a: 1}\nrule_files: [a]\n",
+        "p.yml",
+        [("1.yml", b"rule_files: [b]\n"), ("2.yml", b""), ("3.yml", b"global: {a: 2}\n")],
+    )
+    assert text(rendered, Role.FOLLOWER) == "global: {a: 1}\nrule_files: [a]\n"
+    assert text(rendered) == "global: {a: 2}\nrule_files: [a, b]\n"
+
+
+def test_anchors_are_each_file_s_own() -> None:
+    """The same anchor in base and override means two things."""
+    rendered = render_overrides(b"a: &x 1\nb: *x\n", "p.yml", [("o.yml", b"c: &x 2\nd: *x\n")])
+    assert yaml.safe_load(text(rendered)) == {"a": 1, "b": 1, "c": 2, "d": 2}
+
+
+# --- what is said of bad input --------------------------------------------------------------------
+
+
+def test_all_problems_of_a_file_at_once() -> None:
+    """Each has its line, in the order of the file, with cause and cure."""
+    content = (
+        "folower: {}\nleader:\n  a: [1]\n  a: [2]\nfollower:\n  a: x\n  b: {c: {d: 1, d: 2}}\n"
+        "  e: {<<: 1}\n  f: {{ x }}\n"
+    )
+    assert problems(content) == (
+        'x.yml:1:1: unknown key "folower"; did you mean "follower"?',
+        'x.yml:4:3: the key "a" is already on line 3; keep one of them',
+        'x.yml:4:6: "a" is a list here and a single value at x.yml:6; make both lists',
+        'x.yml:7:17: the key "d" is already on line 7; keep one of them',
+        "x.yml:8:11: << wants a mapping, not a single value; name an anchor",
+        "x.yml:9:7: a mapping cannot be a key; quote a value with braces",
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("", 'x.yml:1:1: no configuration under "follower"'),
+        ("# x\n", 'x.yml:1:1: no configuration under "follower"'),
+        ("leader: {}\n", 'x.yml:1:1: no configuration under "follower"'),
+        ("leader: {}\nfollower:\n", 'x.yml:2:1: no configuration under "follower"'),
+        ("- a\n", "x.yml:1:1: the file must be a mapping, not a list"),
+        ("follower: x\n", "x.yml:1:11: follower must be a mapping, not a single value"),
+        ("follower: {}\nleader: [x]\n", "x.yml:2:9: leader must be a mapping, not a list"),
+        ("follower: [\n", "x.yml:1:12: not YAML: while parsing a flow node did not find"),
+        ("follower:\n\ta: 1\n", "x.yml:2:1: not YAML: while scanning for the next token found"),
+        ("follower: 'abc\n\n", "x.yml:1:11: not YAML: while scanning a quoted scalar"),
+        ("follower: a: b\n", "x.yml:1:12: not YAML: mapping values are not allowed"),
+        ("follower:\n- *secret\n", "x.yml:2:3: not YAML: found undefined alias; define"),
+        ("a: &x 1\nb: &x 2\nc: *secret\n", "x.yml:3:4: not YAML: found undefined alias; define"),
+        ("follower:\n  a: &a [*a]\n", "x.yml:2:6: the value contains itself"),
+        (b"follower:\n  \xc3\xa9: \xff\n", "x.yml:2:6: not text (invalid leading UTF-8 octet)"),
+        ("follower: {a: \x01}\n", "x.yml:1:15: not text (control characters are not allowed)"),
+        ("follower: " + "[" * 300 + "]" * 300, "x.yml:1:210: more than 200 levels deep"),
+        ("{'fol\\nlower': 1, follower: {}}", 'x.yml:1:2: unknown key "fol'),
+    ],
+)
+def test_problem(content: str | bytes, expected: str) -> None:
+    """Each kind of bad input is one line with its place, its cause and its cure."""
+    (problem,) = problems(content)
+    assert problem.startswith(expected)
+    assert "; " in problem
+    assert "\n" not in problem
+
+
+def test_prometheus_file_where_sections_are_wanted() -> None:
+    """A plain Prometheus file is told where its keys belong."""
+    first, second = problems("global: {}\n")
+    assert first.startswith('x.yml:1:1: no configuration under "follower"')
+    assert second == (
+        'x.yml:1:1: unknown key "global"; '
+        'move it under "follower" or "leader", which alone may stand here'
+    )
+
+
+def test_problems_of_all_files_at_once() -> None:
+    """Base and overrides are read even when one of them is no YAML."""
+    with pytest.raises(ConfigurationError) as raised:
+        render_overrides(b"a: [\n", "p.yml", [("o.yml", b"a: 1\na: 2\n"), ("q.yml", b"a: b: c\n")])
+    assert [problem.split(":")[0] for problem in raised.value.problems] == [
+        "o.yml",
+        "p.yml",
+        "q.yml",
+    ]
+
+
+def test_an_empty_whole_file_is_refused() -> None:
+    """A file that an editor has just cut to nothing is no configuration; `{}` is one."""
+    with pytest.raises(ConfigurationError, match=r"p\.yml:1:1: no configuration; write {}"):
+        render_overrides(b"# nothing\n", "p.yml", [])
+    assert text(render_overrides(b"{}\n", "p.yml", [])) == "{}\n"
+
+
+def test_override_that_is_no_mapping() -> None:
+    """An override document says where it is wrong."""
+    with pytest.raises(ConfigurationError, match=r"o\.yml:1:1: the file must be a mapping"):
+        render_overrides(b"{}", "p.yml", [("o.yml", b"- a\n")])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "follower: hunter2\n",
+        "follower: {a: [hunter2, *hunter2]}\n",
+        "follower: {a: 'hunter2\n",
+        "follower: {p: hunter2, p: hunter2}\n",
+        "follower: {p: hunter2}\nleader: {p: [hunter2]}\n",
+        "follower: {<<: hunter2}\n",
+        "follower: {[hunter2]: hunter2}\n",
+    ],
+)
+def test_no_values_in_messages(content: str) -> None:
+    """A value may be a secret."""
+    assert not any("hunter2" in problem for problem in problems(content))
+
+
+def test_remote_writes_renders_but_is_suspicious() -> None:
+    """The common misprint is reported with its place, in either section."""
+    content = "follower: {}\nleader:\n  remote_writes: [{url: http://r}]\n"
+    rendered = render(content.encode(), "x.yml")
+    said = ('x.yml:3:3: unknown key "remote_writes"; did you mean "remote_write"?',)
+    assert rendered.suspicions == said
+    assert render(b"follower: {remote_write: []}", "x.yml").suspicions == ()
+    overridden = render_overrides(b"remote_writes: []", "p.yml", [("o.yml", b"remote_writes: []")])
+    assert [line[:10] for line in overridden.suspicions] == ["p.yml:1:1:", "o.yml:1:1:"]
+
+
+# --- the garbage collector -----------------------------------------------------------------------
+
+
+def test_garbage_collector_is_restored() -> None:
+    """It runs again after a rendering and after an error, and stays off where it was off."""
+    render(b"follower: {}", "x.yml")
+    problems("- a")
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        render(b"follower: {}", "x.yml")
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
