@@ -1,0 +1,342 @@
+"""How soon another writes: fresh start, leader vanishes, Prometheus dies, ordered, frozen.
+
+Two replicas with real Prometheus on a real Lease, 10 s / 8 s / 2 s, each Prometheus asked every few
+milliseconds what it has loaded. Peers, given with --peer, are run as sidecars with the Go
+prometheus-elector's flags. Times are seconds; quote medians, the machine is part of the figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+import requests
+
+from tests.real.parts import ApiServer, Etcd, Namespace, Program, WriteLog, program, started
+from tests.real.replica import FOLLOWER, LEADER, Replica, on_lease
+from tests.support import free_port, wait_until
+
+DURATIONS = ("10s", "8s", "2s")
+LEASE_S = 10.0
+FROZEN_S = 30.0
+SAMPLE_PAUSE_S = 0.004
+Flags = tuple[str, ...]
+
+
+class Peer:
+    """A sidecar elector and the Prometheus that it drives, told by the Go peer's flags."""
+
+    def __init__(self, binary: str, folder: Path, name: str, flags: Flags, write_url: str) -> None:
+        folder = folder / name
+        folder.mkdir(parents=True)
+        self.name = name
+        address = f"127.0.0.1:{free_port()}"
+        self.url = f"http://{address}"
+        config, output = folder / "elector.yml", folder / "prometheus.yml"
+        config.write_text(FOLLOWER.format(address=address) + LEADER.format(url=write_url))
+        output.write_text("global: {scrape_interval: 1s}\n")
+        argv = [program("prometheus"), f"--config.file={output}", "--web.enable-lifecycle"]
+        argv += [f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address={address}"]
+        self._prometheus = Program("prometheus", argv, folder)
+        argv = ["env", f"POD_NAME={name}", *binary.split(), f"-config={config}", *flags]
+        argv += [f"-output={output}", f"-notify-http-url={self.url}/-/reload"]
+        argv += [f"-readiness-http-url={self.url}/-/ready", "-readiness-poll-period=5s"]
+        argv += [f"-healthcheck-http-url={self.url}/-/healthy"]
+        argv += [f"-api-listen-address=127.0.0.1:{free_port()}"]
+        self._elector = Program(name, argv, folder)
+
+    def start(self) -> None:
+        """Start both."""
+        self._prometheus.start()
+        self._elector.start()
+
+    def stop(self) -> None:
+        """End both."""
+        self._elector.stop()
+        self._prometheus.stop()
+
+    def vanish(self) -> None:
+        """Kill both at once."""
+        os.kill(self._elector.pid, signal.SIGKILL)
+        os.kill(self._prometheus.pid, signal.SIGKILL)
+
+    def kill_prometheus(self) -> None:
+        """Kill Prometheus alone."""
+        os.kill(self._prometheus.pid, signal.SIGKILL)
+
+    def term(self) -> None:
+        """Ask the elector to stop; its Prometheus goes on, as beside a sidecar."""
+        os.kill(self._elector.pid, signal.SIGTERM)
+
+    def electors(self) -> list[psutil.Process]:
+        """Return the processes that are not Prometheus."""
+        return [psutil.Process(self._elector.pid)]
+
+
+class Own(Replica):
+    """This program as the parent of its Prometheus, with the verbs of a peer."""
+
+    def vanish(self) -> None:
+        """Kill all of it at once."""
+        for process in self.family():
+            process.kill()
+
+    def kill_prometheus(self) -> None:
+        """Kill Prometheus alone."""
+        self.child.kill()
+
+    def electors(self) -> list[psutil.Process]:
+        """Return the processes that are not Prometheus."""
+        child = self.child
+        return [process for process in self.family() if process.pid != child.pid]
+
+
+Subject = Own | Peer
+
+
+@dataclass
+class Watcher:
+    """Asks one Prometheus all the time whether it has a remote_write; keeps the changes."""
+
+    url: str
+    changes: list[tuple[float, bool]] = field(default_factory=list)
+    _ended: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        session = requests.Session()
+        while not self._ended.is_set():
+            try:
+                text = session.get(f"{self.url}/api/v1/status/config", timeout=1).text
+                writes = "\\nremote_write:" in text
+            except requests.Timeout:
+                writes = self.writes  # a frozen one is what it was
+            except requests.RequestException:
+                writes = False
+            if writes != self.writes:
+                self.changes.append((time.time(), writes))
+            time.sleep(SAMPLE_PAUSE_S)
+
+    @property
+    def writes(self) -> bool:
+        """Whether it had a remote_write when last asked."""
+        return bool(self.changes) and self.changes[-1][1]
+
+    def since(self, start: float) -> float:
+        """Return when, after ``start``, it first had one."""
+        return next(at for at, writes in self.changes if writes and at >= start)
+
+    def end(self) -> None:
+        """Ask no more."""
+        self._ended.set()
+
+    def spans(self) -> Iterator[tuple[float, float]]:
+        """Yield from when to when it had one."""
+        times = [at for at, _ in self.changes] + [time.time()]
+        yield from (
+            (a, b) for (a, writes), b in zip(self.changes, times[1:], strict=True) if writes
+        )
+
+
+def overlap(one: Watcher, other: Watcher) -> float:
+    """Return for how long both had a remote_write."""
+    pairs = [(a, b) for a in one.spans() for b in other.spans()]
+    return sum(max(0.0, min(a[1], b[1]) - max(a[0], b[0])) for a, b in pairs)
+
+
+@dataclass
+class Bench:
+    """The API server, and how to make the subjects of one kind."""
+
+    server: ApiServer
+    folder: Path
+    make: Callable[[Path, str, Flags, str], Subject]
+    runs: int = 0
+
+    @contextmanager
+    def pair(self) -> Iterator[tuple[Namespace, list[Subject], list[Watcher]]]:
+        """Give a settled leader and standby, watched, on a Lease of their own."""
+        with ExitStack() as stack:
+            namespace, subjects, watchers = self._prepare(stack)
+            for subject, watcher in zip(subjects, watchers, strict=True):
+                subject.start()
+                if subject is subjects[0]:
+                    wait_until(lambda w=watcher: w.writes, 30, "the first leads")  # type: ignore[misc]
+            url = f"{subjects[1].url}/-/ready"
+            wait_until(lambda: requests.get(url, timeout=1).ok, 30, "the second is ready")
+            time.sleep(6)  # a peer waits 5 s before it looks, and joins then
+            yield namespace, subjects, watchers
+
+    def _prepare(self, stack: ExitStack) -> tuple[Namespace, list[Subject], list[Watcher]]:
+        self.runs += 1
+        folder = self.folder / f"{id(self)}-{self.runs}"
+        namespace = Namespace(self.server, folder / "k8s", f"bench-{id(self)}-{self.runs}")
+        log = WriteLog()
+        stack.callback(log.close)
+        d, r, p = DURATIONS
+        flags = (f"-lease-duration={d}", f"-lease-renew-deadline={r}", f"-lease-retry-period={p}")
+        flags += on_lease(namespace)
+        subjects = [self.make(folder, name, flags, log.url(name)) for name in ("a", "b")]
+        watchers = [Watcher(subject.url) for subject in subjects]
+        for subject, watcher in zip(subjects, watchers, strict=True):
+            stack.callback(_end, subject)
+            stack.callback(watcher.end)
+        return namespace, subjects, watchers
+
+    # --- the cases: each returns the figure, seconds ---
+
+    def fresh_start(self) -> dict[str, float]:
+        """Measure from the start of a replica with a free lease to the leader's configuration."""
+        with ExitStack() as stack:
+            _, subjects, watchers = self._prepare(stack)
+            start = time.time()
+            subjects[0].start()
+            wait_until(lambda: watchers[0].writes, 30, "it leads", 0.002)
+            return {"to writer": watchers[0].since(start) - start}
+
+    def vanished(self) -> dict[str, float]:
+        """Measure from the kill, and from the expiry of the lease, to the standby's."""
+        with self.pair() as (namespace, subjects, watchers):
+            start = time.time()
+            subjects[0].vanish()
+            lease = namespace.lease()
+            assert lease is not None
+            renewed = datetime.fromisoformat(lease["spec"]["renewTime"]).timestamp()
+            wait_until(lambda: watchers[1].writes, 40, "the other leads", 0.002)
+            at = watchers[1].since(start)
+            return {"after the kill": at - start, "after expiry": at - renewed - LEASE_S}
+
+    def prometheus_dies(self) -> dict[str, float]:
+        """Measure from the kill of Prometheus to the standby's configuration."""
+        return self._handed_over(lambda subject: subject.kill_prometheus())
+
+    def ordered(self) -> dict[str, float]:
+        """Measure from SIGTERM to the standby's configuration, and how long both had it."""
+        return self._handed_over(lambda subject: subject.term())
+
+    def _handed_over(self, act: Callable[[Subject], None]) -> dict[str, float]:
+        with self.pair() as (_, subjects, watchers):
+            start = time.time()
+            act(subjects[0])
+            wait_until(lambda: watchers[1].writes, 40, "the other leads", 0.002)
+            wait_until(lambda: not watchers[0].writes, 40, "the first has ended", 0.002)
+            at = watchers[1].since(start)
+            return {"to writer": at - start, "both": overlap(*watchers)}
+
+    def frozen(self) -> dict[str, float]:
+        """Freeze everything but Prometheus for 30 s; measure how long both could write."""
+        with self.pair() as (_, subjects, watchers):
+            processes = subjects[0].electors()
+            start = time.time()
+            for process in processes:
+                process.suspend()
+            wait_until(lambda: watchers[1].writes, 40, "the other leads", 0.002)
+            while time.time() < start + FROZEN_S:
+                time.sleep(0.1)
+            for process in processes:
+                _resume(process)
+            wait_until(lambda: not watchers[0].writes, 40, "the first writes no more", 0.01)
+            return {"to writer": watchers[1].since(start) - start, "both": overlap(*watchers)}
+
+
+def _end(subject: Subject) -> None:
+    subject.stop()
+
+
+def _resume(process: psutil.Process) -> None:
+    try:
+        process.resume()
+    except psutil.NoSuchProcess:
+        return
+
+
+CASES: dict[str, Callable[[Bench], dict[str, float]]] = {
+    "fresh start": Bench.fresh_start,
+    "leader vanishes": Bench.vanished,
+    "Prometheus dies": Bench.prometheus_dies,
+    "ordered (SIGTERM)": Bench.ordered,
+    "elector frozen 30 s": Bench.frozen,
+}
+
+
+def main() -> int:
+    """Measure and print; return the exit status."""
+    options = _options()
+    kinds = {"prometheus-elector": _own}
+    kinds |= {peer: _peer(peer) for peer in options.peer}
+    with tempfile.TemporaryDirectory(prefix="prometheus-elector-") as name, ExitStack() as stack:
+        folder = Path(name)
+        etcd = stack.enter_context(started(Etcd(folder)))
+        server = stack.enter_context(started(ApiServer(folder, etcd)))
+        benches = {kind: Bench(server, folder, make) for kind, make in kinds.items()}
+        _say(f"durations {' / '.join(DURATIONS)}, {options.runs} runs each, in turn")
+        for case, measure in CASES.items():
+            if options.only in case:
+                _measure(case, measure, benches, options.runs)
+    return 0
+
+
+def _measure(
+    case: str,
+    measure: Callable[[Bench], dict[str, float]],
+    benches: dict[str, Bench],
+    runs: int,
+) -> None:
+    found: dict[str, list[dict[str, float]]] = {kind: [] for kind in benches}
+    for run in range(runs):
+        for kind, bench in benches.items():
+            print(f"\r{case}: run {run + 1} of {runs}, {kind} …", end="", file=sys.stderr)  # noqa: T201
+            found[kind].append(measure(bench))
+    print("\r" + " " * 78 + "\r", end="", file=sys.stderr)  # noqa: T201
+    for kind, figures in found.items():
+        for name in figures[0]:
+            values = [figure[name] for figure in figures]
+            low, middle, high = min(values), statistics.median(values), max(values)
+            _say(
+                f"{case:22} {name:16} {kind:20.20} min {low:6.2f}  median {middle:6.2f}"
+                f"  max {high:6.2f} s"
+            )
+
+
+def _own(folder: Path, name: str, flags: Flags, write_url: str) -> Subject:
+    return Own(folder, name, *flags, write_url=write_url)
+
+
+def _peer(binary: str) -> Callable[[Path, str, Flags, str], Subject]:
+    return lambda folder, name, flags, write_url: Peer(binary, folder, name, flags, write_url)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/bench failover", description=__doc__)
+    parser.add_argument("--runs", type=int, default=3, help="runs of each case (default 3)")
+    parser.add_argument("--only", default="", help="only cases whose name contains this")
+    parser.add_argument(
+        "--peer",
+        action="append",
+        default=[],
+        metavar="BINARY",
+        help="also measure this program, which takes the Go prometheus-elector's flags",
+    )
+    return parser.parse_args()
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""One replica as users run it: prometheus-elector as the parent of a real Prometheus."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+
+from tests.real.parts import Namespace, Program, applied_config, program
+from tests.support import free_port, wait_until
+
+# Short durations, so that tests of expiry take seconds.
+QUICK = ("--lease-duration=3s", "--lease-renew-deadline=2s", "--lease-retry-period=500ms")
+
+FOLLOWER = """\
+follower:
+  global:
+    scrape_interval: 1s
+  scrape_configs:
+  - job_name: self
+    static_configs:
+    - targets: ['{address}']
+"""
+LEADER = """\
+leader:
+  remote_write:
+  - url: {url}
+    queue_config: {{batch_send_deadline: 200ms}}
+"""
+
+
+class Replica(Program):
+    """A wrapper and its Prometheus, each on a port of its own; ``name`` is its identity."""
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        *flags: str,
+        write_url: str | None = None,
+        child_flags: tuple[str, ...] = (),
+    ) -> None:
+        folder = folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        self.name = name
+        self.address = f"127.0.0.1:{free_port()}"
+        self.url = f"http://{self.address}"
+        self.api = f"http://127.0.0.1:{(port := free_port())}"
+        self.config = folder / "elector.yml"
+        self.output = folder / "prometheus.yml"
+        self.write_config(write_url)
+        argv: list[str] = ["env", f"POD_NAME={name}", sys.executable, "-m", "wrapper"]
+        argv += [f"--config={self.config}", f"--api-listen-address=127.0.0.1:{port}", *flags]
+        argv += ["--", program("prometheus"), f"--config.file={self.output}"]
+        argv += [f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address={self.address}"]
+        super().__init__(name, [*argv, *child_flags], folder)
+
+    def write_config(self, write_url: str | None) -> None:
+        """Write the elector's configuration, with a leader that writes to this URL."""
+        text = FOLLOWER.format(address=self.address)
+        if write_url:
+            text += LEADER.format(url=write_url)
+        self.config.write_text(text)
+
+    @property
+    def says_it_leads(self) -> bool:
+        """Whether its API says that it is the leader."""
+        answer = requests.get(f"{self.api}/_elector/leader", timeout=2)
+        return answer.status_code == 200 and bool(answer.json()["is_leader"])
+
+    @property
+    def has_remote_write(self) -> bool:
+        """Whether its Prometheus has a remote_write in force."""
+        return "\nremote_write:" in applied_config(self.url)
+
+    @property
+    def child(self) -> psutil.Process:
+        """Its Prometheus."""
+        return self._descendant(lambda words: any("--storage.tsdb.path" in word for word in words))
+
+    @property
+    def web(self) -> psutil.Process:
+        """Its web server's parent process."""
+        return self._descendant(lambda words: "wrapper.web" in words)
+
+    def _descendant(self, is_it: Any) -> psutil.Process:
+        for process in psutil.Process(self.pid).children(recursive=True):
+            if is_it(process.cmdline()):
+                return process
+        raise OSError(f"{self.name} has no such child (yet)")
+
+    def await_ready(self, timeout_s: float = 15) -> None:
+        """Wait until its API says that it is ready."""
+        url = f"{self.api}/_elector/readyz"
+        wait_until(lambda: requests.get(url, timeout=2).ok, timeout_s, f"{self.name} is ready")
+
+    def await_leader(self, timeout_s: float = 15) -> None:
+        """Wait until its Prometheus has the leader's configuration in force."""
+        wait_until(
+            lambda: self._running() and self.has_remote_write, timeout_s, f"{self.name} leads"
+        )
+
+    def await_follower(self, timeout_s: float = 15) -> None:
+        """Wait until its Prometheus answers, and has the follower's configuration in force."""
+        wait_until(lambda: self._running() and not self.has_remote_write, timeout_s, "it follows")
+
+    def _running(self) -> bool:
+        assert self.is_running, f"{self.name} ended:\n{self.tail()}"
+        return True
+
+    def await_end(self, timeout_s: float = 15) -> int:
+        """Wait until it has ended and return its exit status."""
+        assert self.process is not None
+        return self.process.wait(timeout_s)
+
+    def family(self) -> list[psutil.Process]:
+        """Return the supervisor and all its descendants."""
+        supervisor = psutil.Process(self.pid)
+        return [supervisor, *supervisor.children(recursive=True)]
+
+    def term(self) -> None:
+        """Ask it to stop."""
+        os.kill(self.pid, signal.SIGTERM)
+
+
+def on_lease(namespace: Namespace) -> tuple[str, ...]:
+    """Return the flags that elect on a namespace's Lease."""
+    return (
+        f"--kubeconfig={namespace.kubeconfig}",
+        f"--lease-name={namespace.lease_name}",
+        f"--lease-namespace={namespace.name}",
+    )

@@ -1,0 +1,256 @@
+"""The Kubernetes lease against a real API server, with the documented rights only."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.real.parts import ADMIN_TOKEN, ApiServer, Namespace, kubeconfig
+from tests.support import wait_until
+from wrapper.cluster import INCARNATION, KubernetesLease
+from wrapper.model import LeaseConflict, LeaseLock, LeaseRecord, LeaseUnavailable, Seen
+
+THEN = "2026-01-02T03:04:05.000006Z"
+LATER = "2026-01-02T03:04:07.120000Z"
+RECORD = LeaseRecord("a", 15.0, THEN, THEN, 0, "pod-1")
+
+
+def lock_in(namespace: Namespace, **changes: Any) -> KubernetesLease:
+    """Return a lock of the namespace's lease."""
+    options: dict[str, Any] = {"name": namespace.lease_name, "namespace": ""}
+    options |= {"kubeconfig": str(namespace.kubeconfig), "incarnation": "pod-1"}
+    return KubernetesLease(**(options | {"request_timeout_s": 2.0} | changes))
+
+
+@pytest.fixture
+def lease(namespace: Namespace) -> KubernetesLease:
+    """Give a lock of a lease that does not exist yet."""
+    return lock_in(namespace)
+
+
+def test_it_is_a_lease_lock(namespace: Namespace, lease: KubernetesLease) -> None:
+    """The class fits the protocol; the namespace is the kubeconfig context's."""
+    lock: LeaseLock = lease
+    assert lock.describe() == f"lease {namespace.name}/prometheus"
+
+
+def test_a_missing_lease_is_created(namespace: Namespace, lease: KubernetesLease) -> None:
+    """No lease is read as none; created, it reads as client-go writes it, and comes back."""
+    assert lease.read() == Seen(None)
+    written = lease.write(RECORD, None)
+    stored = namespace.lease()
+    assert stored is not None
+    assert stored["spec"] == {
+        "holderIdentity": "a",
+        "leaseDurationSeconds": 15,
+        "acquireTime": THEN,
+        "renewTime": THEN,
+        "leaseTransitions": 0,
+    }
+    assert list(stored["metadata"]["annotations"]) == [INCARNATION]
+    assert written == Seen(RECORD, stored["metadata"]["resourceVersion"])
+    assert lease.read() == written
+
+
+def test_a_release_is_stored_as_client_go_stores_it(
+    namespace: Namespace, lease: KubernetesLease
+) -> None:
+    """The holder is named and empty, the duration one second."""
+    held = lease.write(RECORD, None)
+    lease.write(LeaseRecord("", 1.0, LATER, LATER, 0, "pod-1"), held.version)
+    stored = namespace.lease()
+    assert stored is not None
+    assert stored["spec"] == {
+        "holderIdentity": "",
+        "leaseDurationSeconds": 1,
+        "acquireTime": LATER,
+        "renewTime": LATER,
+        "leaseTransitions": 0,
+    }
+
+
+def test_of_two_writers_one_is_late(namespace: Namespace, lease: KubernetesLease) -> None:
+    """Creating what exists, and replacing what has changed or gone, is a conflict."""
+    other = lock_in(namespace)
+    first = other.write(RECORD, None)
+    with pytest.raises(LeaseConflict):
+        lease.write(RECORD, None)
+    assert lease.read() == first
+    second = lease.write(LeaseRecord("b", 15.0, LATER, LATER, 1), first.version)
+    assert second.version != first.version
+    with pytest.raises(LeaseConflict):
+        other.write(RECORD, first.version)
+    path = f"{namespace.leases_path}/prometheus"
+    namespace.server.call("DELETE", path).raise_for_status()
+    with pytest.raises(LeaseConflict):
+        lease.write(RECORD, second.version)
+    assert lease.read() == Seen(None)
+
+
+def test_what_others_keep_on_the_lease_stays(namespace: Namespace, lease: KubernetesLease) -> None:
+    """Labels, annotations and owners survive renewals; a foreign holder's record is unsigned."""
+    lease.write(RECORD, None)
+    theirs = namespace.lease()
+    assert theirs is not None
+    theirs["metadata"]["labels"] = {"team": "x"}
+    theirs["metadata"]["annotations"]["note"] = "y"
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u"}
+    theirs["metadata"]["ownerReferences"] = [owner]
+    theirs["spec"]["holderIdentity"] = "go-peer"
+    namespace.call("PUT", theirs).raise_for_status()
+    seen = lease.read()
+    assert seen.record == LeaseRecord("go-peer", 15.0, THEN, THEN, 0, None)
+    lease.write(RECORD, seen.version)
+    stored = namespace.lease()
+    assert stored is not None
+    assert stored["metadata"]["labels"] == {"team": "x"}
+    assert stored["metadata"]["annotations"]["note"] == "y"
+    assert stored["metadata"]["ownerReferences"] == [owner]
+
+
+def test_a_rotated_token_is_used(namespace: Namespace, lease: KubernetesLease) -> None:
+    """When the token file is replaced, the next request carries the new one."""
+    namespace.token_file.write_text("expired")
+    with pytest.raises(LeaseUnavailable) as caught:
+        lease.read()
+    assert caught.value.reason == "unauthorized"
+    namespace.renew_token()
+    assert lease.read() == Seen(None)
+
+
+def test_a_missing_right_is_named(namespace: Namespace) -> None:
+    """Another lease than the one that the rights are for: who, which verb, which lease, where."""
+    other = lock_in(namespace, name="other")
+    with pytest.raises(LeaseUnavailable) as caught:
+        other.read()
+    assert caught.value.reason == "forbidden"
+    assert str(caught.value) == (
+        f"system:serviceaccount:{namespace.name}:elector may not get leases.coordination.k8s.io"
+        f" other in namespace {namespace.name} (403): grant the verb get by a Role and a"
+        f" RoleBinding in namespace {namespace.name}"
+    )
+    with pytest.raises(LeaseUnavailable, match="may not watch leases"):
+        other.watch(Seen(None), lambda _: None)
+
+
+def test_a_missing_namespace_is_named(api_server: ApiServer, tmp_path: Path) -> None:
+    """A namespace that does not exist reads as no lease; the attempt to create one says it."""
+    (tmp_path / "token").write_text(ADMIN_TOKEN)
+    (tmp_path / "kubeconfig").write_text(kubeconfig(api_server, "nowhere", tmp_path / "token"))
+    lease = KubernetesLease("prometheus", "", str(tmp_path / "kubeconfig"), "pod-1", 2.0)
+    assert lease.read() == Seen(None)
+    with pytest.raises(LeaseUnavailable) as caught:
+        lease.write(RECORD, None)
+    assert (caught.value.reason, str(caught.value)) == (
+        "namespace",
+        "the namespace nowhere does not exist: create it, or name another by --lease-namespace",
+    )
+
+
+def test_an_invalid_record_is_refused_in_the_servers_words(lease: KubernetesLease) -> None:
+    """What the API does not accept comes back with its reason."""
+    with pytest.raises(LeaseUnavailable) as caught:
+        lease.write(LeaseRecord("a", 15.0, "not a time", THEN), None)
+    assert caught.value.reason == "refused"
+    assert "refuses to create leases" in str(caught.value)
+
+
+def test_a_frozen_server_costs_one_limit_and_heals(
+    api_server: ApiServer, namespace: Namespace
+) -> None:
+    """A server that hangs is given up at the limit; thawed, it is asked as before."""
+    lease = lock_in(namespace, request_timeout_s=0.5)
+    written = lease.write(RECORD, None)
+    api_server.freeze()
+    started_at = time.monotonic()
+    with pytest.raises(LeaseUnavailable) as caught:
+        lease.read()
+    assert caught.value.reason == "timeout"
+    assert time.monotonic() - started_at < 1.5
+    api_server.thaw()
+    assert lease.read() == written
+
+
+class Watch:
+    """A watch in a thread, what it reported and when."""
+
+    def __init__(self, lease: KubernetesLease, seen: Seen) -> None:
+        self.reported: list[tuple[Seen | None, float]] = []
+        self.error: LeaseUnavailable | None = None
+        self.thread = threading.Thread(target=self._run, args=(lease, seen), daemon=True)
+        self.thread.start()
+
+    def _run(self, lease: KubernetesLease, seen: Seen) -> None:
+        try:
+            lease.watch(seen, lambda news: self.reported.append((news, time.monotonic())))
+        except LeaseUnavailable as error:
+            self.error = error
+
+
+@pytest.fixture
+def watching(lease: KubernetesLease) -> Iterator[Callable[[Seen], Watch]]:
+    """Give a function that watches; watches are closed and ended at the end."""
+    watches: list[Watch] = []
+
+    def watch(seen: Seen) -> Watch:
+        watches.append(Watch(lease, seen))
+        return watches[-1]
+
+    yield watch
+    lease.close()
+    for started in watches:
+        started.thread.join(2)
+        assert not started.thread.is_alive()
+        assert started.error is None
+
+
+def test_a_watch_reports_each_change_soon(
+    namespace: Namespace, lease: KubernetesLease, watching: Callable[[Seen], Watch]
+) -> None:
+    """Creation, renewal, release and deletion come in order, each well within a second."""
+    other = lock_in(namespace)
+    watch = watching(lease.read())
+    wait_until(lambda: lease._watches, 2, "the watch has begun")
+    expected: list[tuple[Seen, float]] = [(other.write(RECORD, None), time.monotonic())]
+    for record in (
+        LeaseRecord("a", 15.0, THEN, LATER, 0, "pod-1"),
+        LeaseRecord("", 1.0, LATER, LATER, 0, "x"),
+    ):
+        renewed = other.write(record, expected[-1][0].version)
+        expected.append((renewed, time.monotonic()))
+    namespace.server.call("DELETE", f"{namespace.leases_path}/prometheus").raise_for_status()
+    expected.append((Seen(None), time.monotonic()))
+    wait_until(lambda: len(watch.reported) == 4, 2, "four changes")
+    assert [news for news, _ in watch.reported] == [seen for seen, _ in expected]
+    for (_, heard_at), (_, sent_at) in zip(watch.reported, expected, strict=True):
+        assert heard_at - sent_at < 0.5
+
+
+def test_a_watch_begins_where_the_read_ended(
+    namespace: Namespace, lease: KubernetesLease, watching: Callable[[Seen], Watch]
+) -> None:
+    """What happens between the read and the watch is reported, what was read is not."""
+    read = lease.write(RECORD, None)
+    between = lock_in(namespace)
+    changed = between.write(LeaseRecord("b", 15.0, LATER, LATER), between.read().version)
+    watch = watching(read)
+    wait_until(lambda: watch.reported, 2, "the change")
+    assert [news for news, _ in watch.reported] == [changed]
+
+
+def test_a_watch_survives_neither_the_server_nor_the_caller(
+    api_server: ApiServer, namespace: Namespace
+) -> None:
+    """When the server is killed the watch ends with an error."""
+    lease = lock_in(namespace)
+    watch = Watch(lease, lease.write(RECORD, None))
+    wait_until(lambda: lease._watches, 2, "the watch has begun")
+    api_server.kill()
+    watch.thread.join(2)
+    assert not watch.thread.is_alive()
+    assert watch.error is not None

@@ -1,0 +1,137 @@
+"""Two replicas on a real Lease, each with a real Prometheus; a real Prometheus receives."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.real.parts import Namespace, Receiver, WriteLog, started
+from tests.real.replica import QUICK, Replica, on_lease
+from tests.support import wait_until
+
+LEASE_S = 3.0
+MICRO_TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")
+Start = Callable[..., Replica]
+
+
+@pytest.fixture
+def start(tmp_path: Path, namespace: Namespace) -> Iterator[Start]:
+    """Give a function that starts a replica on the test's Lease."""
+    with ExitStack() as stack:
+
+        def start_one(name: str, *flags: str, **options: object) -> Replica:
+            replica = Replica(tmp_path, name, *on_lease(namespace), *QUICK, *flags, **options)  # type: ignore[arg-type]
+            return stack.enter_context(started(replica))
+
+        yield start_one
+
+
+@pytest.fixture
+def pair(start: Start, write_log: WriteLog) -> tuple[Replica, Replica]:
+    """Give a leader and a follower that are both settled."""
+    leader = start("prometheus-0", write_url=write_log.url("prometheus-0"))
+    leader.await_leader()
+    follower = start("prometheus-1", write_url=write_log.url("prometheus-1"))
+    follower.await_follower()
+    return leader, follower
+
+
+def test_exactly_one_replica_has_remote_write(pair: tuple[Replica, Replica]) -> None:
+    """The leader's Prometheus has remote_write in force, the follower's has none."""
+    leader, follower = pair
+    assert leader.has_remote_write
+    assert not follower.has_remote_write
+    wait_until(lambda: leader.says_it_leads, 5, "the leader says so")
+    answer = requests.get(f"{follower.api}/_elector/leader", timeout=2).json()
+    assert answer == {"is_leader": False, "current_leader": "prometheus-0"}
+
+
+def test_the_lease_reads_as_client_go_writes_it(
+    pair: tuple[Replica, Replica], namespace: Namespace
+) -> None:
+    """The Lease has client-go's fields, in its formats, and nothing else in its spec."""
+    lease = namespace.lease()
+    assert lease is not None
+    spec = lease["spec"]
+    assert set(spec) == {
+        "holderIdentity",
+        "leaseDurationSeconds",
+        "acquireTime",
+        "renewTime",
+        "leaseTransitions",
+    } or (set(spec) | {"leaseTransitions"}) == set(spec)
+    assert spec["holderIdentity"] == "prometheus-0"
+    assert spec["leaseDurationSeconds"] == LEASE_S
+    assert spec["leaseTransitions"] == 0
+    assert MICRO_TIME.match(spec["acquireTime"])
+    assert MICRO_TIME.match(spec["renewTime"])
+
+
+def test_a_vanished_leader_is_replaced_when_its_lease_runs_out(
+    pair: tuple[Replica, Replica], namespace: Namespace, write_log: WriteLog
+) -> None:
+    """Killed with -9: not before the lease has run out, and soon after; its Prometheus dies too."""
+    leader, follower = pair
+    child = leader.child
+    wait_until(lambda: write_log.writes("prometheus-0"), 15, "the leader writes")
+    killed_at = time.monotonic()
+    leader.kill()
+    assert not child.is_running() or child.status() == "zombie"
+    follower.await_leader(LEASE_S + 2)
+    took_s = time.monotonic() - killed_at
+    assert LEASE_S - 0.6 < took_s < LEASE_S + 1
+    assert namespace.holder() == "prometheus-1"
+    wait_until(lambda: write_log.writes("prometheus-1"), 15, "the new leader writes")
+
+
+def test_a_leader_that_is_asked_to_stop_is_replaced_at_once(
+    pair: tuple[Replica, Replica], namespace: Namespace
+) -> None:
+    """SIGTERM: demoted, released, replaced long before the lease would run out; exit status 0."""
+    leader, follower = pair
+    asked_at = time.monotonic()
+    leader.term()
+    follower.await_leader()
+    assert time.monotonic() - asked_at < LEASE_S / 2
+    assert leader.await_end() == 0
+    lease = namespace.lease()
+    assert lease is not None
+    assert lease["spec"]["holderIdentity"] == "prometheus-1"
+    assert lease["spec"]["leaseTransitions"] == 1
+
+
+def test_real_samples_reach_a_real_receiver_from_one_leader_after_the_other(
+    start: Start, receiver: Receiver
+) -> None:
+    """A receiving Prometheus gets samples of the first leader, then of the second."""
+    replicas = [start(name, write_url=receiver.write_url) for name in ("a", "b")]
+    wait_until(lambda: sum(replica.has_remote_write for replica in replicas), 15, "one leads")
+    replicas.sort(key=lambda replica: not replica.has_remote_write)
+    for replica in replicas:
+        up = f'up{{instance="{replica.address}"}}'
+        replica.await_leader()
+        wait_until(lambda up=up: receiver.query(up), 20, f"samples of {replica.name}")  # type: ignore[misc]
+        replica.term()
+        assert replica.await_end() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT])
+def test_a_dead_prometheus_ends_its_wrapper_and_frees_the_lease(
+    pair: tuple[Replica, Replica], number: signal.Signals
+) -> None:
+    """Prometheus killed: the other leads at once, the wrapper exits with 128 + the signal."""
+    leader, follower = pair
+    os.kill(leader.child.pid, number)
+    killed_at = time.monotonic()
+    follower.await_leader(2)
+    assert time.monotonic() - killed_at < LEASE_S / 2
+    expected = 128 + number if number == signal.SIGKILL else 2  # Go's own answer to SIGABRT
+    assert leader.await_end() == expected

@@ -1,0 +1,225 @@
+"""Without Kubernetes: replicas on one lock file, no election, and the sidecar form."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from tests.real.parts import Program, Prometheus, WriteLog, started
+from tests.real.replica import FOLLOWER, LEADER, QUICK, Replica
+from tests.support import free_port, wait_until
+
+Start = Callable[..., Replica]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Give a function that starts a replica on the test's lock file."""
+    with ExitStack() as stack:
+
+        def start_one(name: str, *flags: str, **options: object) -> Replica:
+            lock = f"--lease-lock=file:{tmp_path / 'locks/election.lock'}"
+            replica = Replica(tmp_path, name, lock, *QUICK, *flags, **options)  # type: ignore[arg-type]
+            return stack.enter_context(started(replica))
+
+        yield start_one
+
+
+@pytest.fixture
+def pair(start: Start, write_log: WriteLog) -> tuple[Replica, Replica]:
+    """Give a leader and a follower that are both settled."""
+    flags = ("--api-proxy-enabled",)
+    leader = start("a", *flags, write_url=write_log.url("a"))
+    leader.await_leader()
+    follower = start("b", *flags, write_url=write_log.url("b"))
+    follower.await_follower()
+    return leader, follower
+
+
+def current_leader(replica: Replica) -> str:
+    """Return who leads, by a replica's API."""
+    answer = requests.get(f"{replica.api}/_elector/leader", timeout=2).json()
+    return str(answer.get("current_leader"))
+
+
+def test_two_replicas_on_one_lock_file_elect_one(pair: tuple[Replica, Replica]) -> None:
+    """One has remote_write, and both know which."""
+    leader, follower = pair
+    assert leader.has_remote_write
+    assert not follower.has_remote_write
+    for replica in pair:
+        wait_until(lambda r=replica: current_leader(r) == "a", 5, "it knows the leader")  # type: ignore[misc]
+
+
+def test_the_proxy_of_a_follower_answers_from_the_leader(pair: tuple[Replica, Replica]) -> None:
+    """Asked at the follower, the leader's Prometheus shows its configuration."""
+    _leader, follower = pair
+    wait_until(lambda: current_leader(follower) == "a", 5, "the follower knows the leader")
+    answer = requests.get(f"{follower.api}/api/v1/status/config", timeout=5)
+    assert "remote_write" in answer.json()["data"]["yaml"]
+
+
+def test_a_killed_leader_is_replaced_on_one_machine(pair: tuple[Replica, Replica]) -> None:
+    """SIGKILL: the lock is free as soon as its Prometheus is dead, and is taken then."""
+    leader, follower = pair
+    leader.kill()
+    follower.await_leader(2)
+
+
+def test_an_ordered_stop_hands_over_and_ends_with_0(pair: tuple[Replica, Replica]) -> None:
+    """SIGTERM: the other leads, the wrapper and its Prometheus have gone."""
+    leader, follower = pair
+    family = leader.family()
+    leader.term()
+    follower.await_leader(3)
+    assert leader.await_end() == 0
+    assert not [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_frozen_leader_is_dead_before_another_leads(pair: tuple[Replica, Replica]) -> None:
+    """Everything of the wrapper stopped: its Prometheus dies by itself, then the other leads."""
+    leader, follower = pair
+    child = leader.child
+    for process in leader.family():
+        if process.pid != child.pid:
+            process.suspend()
+    follower.await_leader(6)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_the_exit_status_of_prometheus_is_passed_on(start: Start) -> None:
+    """Killed: 137. Nothing of the wrapper is left."""
+    replica = start("a")
+    replica.await_follower()
+    wait_until(lambda: replica.web, 5, "the web server runs")
+    family = replica.family()
+    replica.child.kill()
+    assert replica.await_end() == 128 + signal.SIGKILL
+    wait_until(
+        lambda: not [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE],
+        3,
+        "all processes have gone",
+    )
+
+
+def test_a_dead_web_server_is_started_again_beside_a_living_prometheus(start: Start) -> None:
+    """Its parent killed: Prometheus goes on, and the API is there again."""
+    replica = start("a")
+    replica.await_follower()
+    wait_until(lambda: requests.get(f"{replica.api}/_elector/healthz", timeout=1).ok, 10, "API")
+    child = replica.child
+    replica.web.kill()
+    wait_until(lambda: requests.get(f"{replica.api}/_elector/healthz", timeout=1).ok, 10, "again")
+    assert child.is_running()
+
+
+def test_a_prometheus_that_hangs_loses_the_lease_and_is_killed(
+    start: Start, write_log: WriteLog
+) -> None:
+    """SIGSTOP of Prometheus: unhealthy, not demoted within its grace, killed; another leads."""
+    health = ("--healthcheck-period=200ms", "--healthcheck-timeout=200ms", "--demotion-grace=1s")
+    leader = start("a", *health, write_url=write_log.url("a"))
+    leader.await_leader()
+    follower = start("b", write_url=write_log.url("b"))
+    follower.await_follower()
+    leader.child.suspend()
+    follower.await_leader(10)
+    assert leader.await_end() == 128 + signal.SIGKILL
+
+
+def test_a_changed_configuration_is_loaded_and_a_bad_one_is_not(start: Start) -> None:
+    """An edit reaches Prometheus; a broken one changes nothing and is said; then it is mended."""
+    replica = start("a", "--rehash-period=200ms")
+    replica.await_follower()
+    good = replica.config.read_text()
+    replica.config.write_text(good.replace("scrape_interval: 1s", "scrape_interval: 7s"))
+    config = f"{replica.url}/api/v1/status/config"
+    wait_until(lambda: "scrape_interval: 7s" in requests.get(config, timeout=2).text, 5, "loaded")
+    replica.config.write_text("follower: [\n")
+    metrics = f"{replica.api}/_elector/metrics"
+    invalid = "prometheus_elector_config_valid 0.0"
+    wait_until(lambda: invalid in requests.get(metrics, timeout=2).text, 5, "invalid is said")
+    assert "scrape_interval: 7s" in requests.get(config, timeout=2).text
+    assert "scrape_interval: 7s" in replica.output.read_text()
+    replica.config.write_text(good.replace("scrape_interval: 1s", "scrape_interval: 9s"))
+    wait_until(lambda: "scrape_interval: 9s" in requests.get(config, timeout=2).text, 5, "mended")
+
+
+def test_without_election_the_role_is_the_one_set(tmp_path: Path, write_log: WriteLog) -> None:
+    """--lease-lock=none --role=leader: the leader's configuration, for as long as it runs."""
+    flags = ("--lease-lock=none", "--role=leader")
+    replica = Replica(tmp_path, "a", *flags, write_url=write_log.url("a"))
+    with started(replica):
+        replica.await_leader()
+        wait_until(lambda: replica.says_it_leads, 5, "it says so")
+        replica.term()
+        assert replica.await_end() == 0
+
+
+def test_init_writes_the_follower_rendering_and_exits(tmp_path: Path) -> None:
+    """--init: one file, readable by others, and no process."""
+    config, output = tmp_path / "elector.yml", tmp_path / "prometheus.yml"
+    config.write_text(FOLLOWER.format(address="h:1") + LEADER.format(url="http://r"))
+    command = [sys.executable, "-m", "wrapper", "--init", f"--config={config}"]
+    done = subprocess.run([*command, f"--output={output}"], check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert "remote_write" not in output.read_text()
+    assert output.stat().st_mode & 0o777 == 0o644
+
+
+def test_the_sidecar_form_drives_a_prometheus_of_someone_else(
+    tmp_path: Path, write_log: WriteLog
+) -> None:
+    """Without a command: the leader's configuration is written and reloaded by HTTP."""
+    with started(Prometheus(tmp_path / "prometheus", "{}", "--web.enable-lifecycle")) as server:
+        config = tmp_path / "elector.yml"
+        config.write_text(
+            FOLLOWER.format(address=server.address) + LEADER.format(url=write_log.url("a"))
+        )
+        command = [sys.executable, "-m", "wrapper", f"--config={config}"]
+        command += [f"--output={server.config_file}", f"--notify-http-url={server.url}/-/reload"]
+        command += [f"--readiness-http-url={server.url}/-/ready", *QUICK]
+        command += [f"--lease-lock=file:{tmp_path / 'election.lock'}"]
+        command += [f"--api-listen-address=127.0.0.1:{free_port()}"]
+        with started(Program("sidecar", command, tmp_path)) as sidecar:
+            wait_until(lambda: "remote_write:" in server.applied_config(), 10, "it leads")
+            os.kill(sidecar.pid, signal.SIGTERM)
+            assert sidecar.process is not None
+            assert sidecar.process.wait(10) == 0
+        assert "remote_write:" not in server.applied_config()
+
+
+def test_as_pid_1_it_ends_in_order(tmp_path: Path) -> None:
+    """In a PID namespace of its own: TERM to PID 1 stops Prometheus, and the status is 0."""
+    replica = Replica(tmp_path, "a", *QUICK, f"--lease-lock=file:{tmp_path / 'l'}")
+    replica.argv[2:2] = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child"]
+    with started(replica):
+        replica.await_follower()
+        replica.await_ready()
+        os.kill(psutil.Process(replica.pid).children()[0].pid, signal.SIGTERM)
+        assert replica.await_end() == 0
+
+
+def test_the_dead_mans_switch_works_under_pid_1(tmp_path: Path, write_log: WriteLog) -> None:
+    """Supervisor stopped as PID 1's child: killed in time, and PID 1 ends with 137."""
+    flags = (*QUICK, f"--lease-lock=file:{tmp_path / 'l'}")
+    replica = Replica(tmp_path, "a", *flags, write_url=write_log.url("a"))
+    replica.argv[2:2] = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child"]
+    with started(replica):
+        replica.await_leader()
+        init = psutil.Process(replica.pid).children()[0]
+        supervisor = init.children()[0]
+        stopped_at = time.monotonic()
+        supervisor.suspend()
+        assert replica.await_end() == 128 + signal.SIGKILL
+        assert time.monotonic() - stopped_at < 3
