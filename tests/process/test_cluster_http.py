@@ -1,0 +1,528 @@
+"""Requests to an API server that misbehaves: a stand-in on loopback that plays the faults.
+
+What a real API server does is tested against one in tests/real.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import free_port, wait_until
+from wrapper import cluster
+from wrapper.cluster import KubernetesLease
+from wrapper.model import LeaseRecord, LeaseUnavailable, Seen
+
+LIMIT_S = 0.5
+RECORD = LeaseRecord("a", 15.0, "2026-01-02T03:04:05.000006Z", "2026-01-02T03:04:05.000006Z")
+LEASE = cluster.lease_of(
+    RECORD, {"kind": "Lease", "metadata": {"name": "prometheus", "resourceVersion": "7"}}, "pod-1"
+)
+
+Play = Callable[["Request"], None]
+
+
+class Request(BaseHTTPRequestHandler):
+    """One request, and the ways to answer it."""
+
+    protocol_version = "HTTP/1.1"
+    server: StandIn
+
+    def handle_one_request(self) -> None:
+        """Let a client that has gone away be no matter."""
+        try:
+            super().handle_one_request()
+        except (ConnectionError, ValueError):
+            self.close_connection = True
+
+    def do_GET(self) -> None:
+        """Play what the test says."""
+        self.body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or "{}")
+        self.server.seen.append(self)
+        self.server.play(self)
+
+    do_POST = do_PUT = do_GET  # noqa: N815 - the names that http.server looks for
+
+    def answer(self, status: int, body: Any = None, **headers: str) -> None:
+        """Send a whole answer."""
+        content = json.dumps(body or {"kind": "Status", "message": "played"}).encode()
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(content)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def begin_watch(self) -> None:
+        """Send the head of a stream."""
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+
+    def event(self, kind: str, of: Any = LEASE) -> None:
+        """Send one event of a stream."""
+        line = json.dumps({"type": kind, "object": of}).encode() + b"\n"
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+
+    def end_watch(self) -> None:
+        """Send the end of a stream."""
+        self.wfile.write(b"0\r\n\r\n")
+
+    def wait(self) -> None:
+        """Stay silent until the test ends."""
+        self.server.is_over.wait(10)
+        self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+class StandIn(ThreadingHTTPServer):
+    """A server that plays what the test sets as `play`, and remembers what it was asked."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Request)
+        self.play: Play = lambda request: request.answer(200, LEASE)
+        self.seen: list[Request] = []
+        self.is_over = threading.Event()
+        self.scheme = "http"
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"{self.scheme}://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, *_: object) -> None:
+        """Keep quiet about clients that have gone."""
+
+
+@contextmanager
+def running(server: StandIn) -> Iterator[StandIn]:
+    """Serve until the end."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.is_over.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def server() -> Iterator[StandIn]:
+    """Run a stand-in that answers everything with the lease, until told otherwise."""
+    with running(StandIn()) as stand_in:
+        yield stand_in
+
+
+@pytest.fixture(scope="session")
+def make_certificate(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str], tuple[Path, Path]]:
+    """Give a function that makes a key and a certificate, vouched for by itself only."""
+
+    def make(name: str) -> tuple[Path, Path]:
+        folder = tmp_path_factory.mktemp("tls")
+        key, certificate = folder / "key.pem", folder / "certificate.pem"
+        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x"]
+        command += ["-addext", f"subjectAltName={name}", "-keyout", str(key), "-out"]
+        subprocess.run([*command, str(certificate)], check=True, capture_output=True)
+        return key, certificate
+
+    return make
+
+
+@pytest.fixture
+def lease_at(tmp_path: Path) -> Callable[..., KubernetesLease]:
+    """Give a function that makes a lock of the lease at a URL, its token in the file `token`."""
+
+    def make(url: str, **cluster_keys: str) -> KubernetesLease:
+        token = tmp_path / "token"
+        token.write_text("first\n")
+        content = {
+            "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+            "clusters": [{"name": "k", "cluster": {"server": url, **cluster_keys}}],
+            "users": [{"name": "u", "user": {"tokenFile": str(token)}}],
+        }
+        kubeconfig = tmp_path / "kubeconfig"
+        kubeconfig.write_text(json.dumps(content))
+        return KubernetesLease("prometheus", "monitoring", str(kubeconfig), "pod-1", LIMIT_S)
+
+    return make
+
+
+@pytest.fixture
+def lease(server: StandIn, lease_at: Callable[..., KubernetesLease]) -> KubernetesLease:
+    """Give a lock of the lease at the stand-in, its client loaded already."""
+    made = lease_at(server.url)
+    made.read()
+    server.seen.clear()
+    return made
+
+
+def problem_of(call: Callable[[], object]) -> tuple[LeaseUnavailable, float]:
+    """Return the error that a call ends with, and how long it took."""
+    started_at = time.monotonic()
+    with pytest.raises(LeaseUnavailable) as caught:
+        call()
+    return caught.value, time.monotonic() - started_at
+
+
+def test_a_request_is_sent_once_and_says_who_asks(server: StandIn, lease: KubernetesLease) -> None:
+    """The path names namespace and lease, the headers the token, without the file's line end."""
+    assert lease.read().version == "7"
+    (request,) = server.seen
+    path = "/apis/coordination.k8s.io/v1/namespaces/monitoring/leases/prometheus"
+    assert (request.command, request.path) == ("GET", path)
+    assert request.headers["Authorization"] == "Bearer first"
+    assert request.headers["User-Agent"].startswith("prometheus-elector/")
+
+
+def test_throttling_is_told_with_the_wait_asked_for(
+    server: StandIn, lease: KubernetesLease
+) -> None:
+    """429 comes back at once with the server's wait, which is not slept through here."""
+    server.play = lambda request: request.answer(429, Retry_After="3")
+    problem, took_s = problem_of(lambda: lease.write(RECORD, "7"))
+    assert (problem.reason, problem.retry_after_s) == ("throttled", 3.0)
+    assert took_s < LIMIT_S
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_failing_server_is_asked_once(
+    server: StandIn, lease: KubernetesLease, status: int
+) -> None:
+    """The client's own retries are off: a failure is one request and one error."""
+    server.play = lambda request: request.answer(status, Retry_After="1")
+    problem, _ = problem_of(lease.read)
+    assert str(problem) == f"{server.url} fails ({status}): played"
+    assert (problem.reason, problem.retry_after_s) == ("server", 1.0)
+    assert len(server.seen) == 1
+
+
+def drip_head(request: Request) -> None:
+    """Send a head that never ends."""
+    request.wfile.write(b"HTTP/1.1 200 OK\r\n")
+    while not request.server.is_over.wait(0.05):
+        request.wfile.write(b"X-Drip: x\r\n")
+
+
+def drip_body(request: Request) -> None:
+    """Send a body one byte at a time."""
+    request.send_response(200)
+    request.send_header("Content-Length", "100000")
+    request.end_headers()
+    while not request.server.is_over.wait(0.05):
+        request.wfile.write(b" ")
+
+
+def say_nothing(request: Request) -> None:
+    """Take the request and answer nothing."""
+    request.wait()
+
+
+@pytest.mark.parametrize("play", [drip_head, drip_body, say_nothing])
+def test_no_request_outlives_its_limit(server: StandIn, lease: KubernetesLease, play: Play) -> None:
+    """Silent or dripping, the server is left at the limit, and its connection is closed."""
+    server.play = play
+    problem, took_s = problem_of(lease.read)
+    assert problem.reason == "timeout"
+    assert f"no answer from {server.url} within 0.5 s" in str(problem)
+    assert took_s < 2 * LIMIT_S
+    wait_until(
+        lambda: not any(thread.name == "bounded" for thread in threading.enumerate()),
+        2,
+        "the request's thread has ended with its connection",
+    )
+    server.play = lambda request: request.answer(200, LEASE)
+    assert lease.read().version == "7"
+
+
+def test_a_connection_that_breaks_is_told(server: StandIn, lease: KubernetesLease) -> None:
+    """A server that hangs up gives an error, and the next request a new connection."""
+
+    def hang_up(request: Request) -> None:
+        request.close_connection = True
+
+    server.play = hang_up
+    problem, _ = problem_of(lease.read)
+    assert problem.reason == "connection"
+    server.play = lambda request: request.answer(200, LEASE)
+    assert lease.read().version == "7"
+
+
+def test_a_refused_connection_is_told(lease_at: Callable[..., KubernetesLease]) -> None:
+    """Where nobody listens, the error says that, and the same each time."""
+    url = f"http://127.0.0.1:{free_port()}"
+    refused = lease_at(url)
+    problems = {str(problem_of(refused.read)[0]) for _ in range(3)}
+    assert problems == {f"{url} refuses connections: is the API server running at this address?"}
+
+
+def test_a_name_that_does_not_resolve_is_told(lease_at: Callable[..., KubernetesLease]) -> None:
+    """A server's name that DNS does not know is its own kind of error, or a timeout of DNS."""
+    problem, _ = problem_of(lease_at("http://nowhere.invalid:6443").read)
+    assert problem.reason in {"dns", "timeout"}
+
+
+def with_tls(server: StandIn, certificate: tuple[Path, Path]) -> None:
+    """Have the stand-in speak TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate[1], certificate[0])
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.scheme = "https"
+
+
+def test_a_certificate_that_is_not_trusted_is_told(
+    make_certificate: Callable[[str], tuple[Path, Path]], lease_at: Callable[..., KubernetesLease]
+) -> None:
+    """An unknown CA, or a certificate for another name, is refused in OpenSSL's words."""
+    stand_in, certificate = StandIn(), make_certificate("DNS:other")
+    with_tls(stand_in, certificate)
+    with running(stand_in):
+        unknown, _ = problem_of(lease_at(stand_in.url).read)
+        trusted = lease_at(stand_in.url, **{"certificate-authority": str(certificate[1])})
+        mismatch, _ = problem_of(trusted.read)
+    assert (unknown.reason, mismatch.reason) == ("tls", "tls")
+    assert "is not trusted (self-signed certificate)" in str(unknown)
+    assert "is not trusted (IP address mismatch" in str(mismatch)
+
+
+def test_a_server_without_tls_is_told(
+    server: StandIn, lease_at: Callable[..., KubernetesLease]
+) -> None:
+    """HTTPS to a port that speaks HTTP is a TLS error with a hint at the port."""
+    problem, _ = problem_of(lease_at(server.url.replace("http:", "https:")).read)
+    assert problem.reason == "tls"
+    assert "is it the right address and port?" in str(problem)
+
+
+def only_second(request: Request) -> None:
+    """Accept the token `second` only."""
+    is_accepted = request.headers["Authorization"] == "Bearer second"
+    request.answer(200 if is_accepted else 401, LEASE if is_accepted else None)
+
+
+def test_a_token_that_changed_is_read_again(
+    server: StandIn, lease: KubernetesLease, tmp_path: Path
+) -> None:
+    """A rotated token is used from the next request on, without a 401 first."""
+    (tmp_path / "new").write_text("second\n")
+    (tmp_path / "new").replace(tmp_path / "token")
+    server.play = only_second
+    assert lease.read().version == "7"
+    assert len(server.seen) == 1
+
+
+def test_an_unaccepted_token_is_read_again_and_tried_once_more(
+    server: StandIn, lease: KubernetesLease, tmp_path: Path
+) -> None:
+    """A token that arrives while the old one is being refused is found by the second try."""
+
+    def rotate(request: Request) -> None:
+        (tmp_path / "token").write_text("second")
+        only_second(request)
+
+    server.play = rotate
+    assert lease.read().version == "7"
+    assert [request.headers["Authorization"] for request in server.seen] == [
+        "Bearer first",
+        "Bearer second",
+    ]
+
+
+def test_a_token_that_stays_unaccepted_is_told(server: StandIn, lease: KubernetesLease) -> None:
+    """Two tries, then an error that names where the credentials come from."""
+    server.play = lambda request: request.answer(401)
+    problem, _ = problem_of(lease.read)
+    assert problem.reason == "unauthorized"
+    assert "kubeconfig" in str(problem)
+    assert len(server.seen) == 2
+
+
+def test_something_else_than_a_lease_is_told(server: StandIn, lease: KubernetesLease) -> None:
+    """A login page or a proxy that answers 200 to everything is not taken for a free lease."""
+    server.play = lambda request: request.answer(200, {"hello": "world"})
+    assert "something else than a Lease" in str(problem_of(lease.read)[0])
+    server.play = lambda request: request.answer(404, {"hello": "world"})
+    assert problem_of(lease.read)[0].reason == "not-found"
+
+
+def test_a_kubeconfig_that_goes_bad_is_told(
+    server: StandIn, lease: KubernetesLease, tmp_path: Path
+) -> None:
+    """A file that is broken while running gives its own error, and no request; mended, it works."""
+    whole = (tmp_path / "kubeconfig").read_text()
+    (tmp_path / "kubeconfig").write_text("broken: [")
+    problem, _ = problem_of(lease.read)
+    assert problem.reason == "kubeconfig"
+    assert "the kubeconfig is not YAML" in str(problem)
+    assert server.seen == []
+    (tmp_path / "kubeconfig").write_text(whole)
+    assert lease.read().version == "7"
+
+
+def test_a_pods_service_account_is_used(
+    make_certificate: Callable[[str], tuple[Path, Path]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In a pod, server, CA, token and namespace come from environment and mounted files."""
+    stand_in, certificate = StandIn(), make_certificate("IP:127.0.0.1")
+    with_tls(stand_in, certificate)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(stand_in.server_port))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    (tmp_path / "ca.crt").write_bytes(certificate[1].read_bytes())
+    (tmp_path / "namespace").write_text("own")
+    lease = KubernetesLease("prometheus", "", "", "pod-1", LIMIT_S, service_account=tmp_path)
+    missing, _ = problem_of(lease.read)
+    assert f"the pod's {tmp_path}/token cannot be read" in str(missing)
+    (tmp_path / "token").write_text("first\n")
+    with running(stand_in):
+        assert lease.read().version == "7"
+    assert stand_in.seen[0].headers["Authorization"] == "Bearer first"
+    assert "/namespaces/own/leases/" in stand_in.seen[0].path
+
+
+def watch(lease: KubernetesLease, **options: float) -> tuple[list[Seen | None], Exception | None]:
+    """Watch from version 6 on; return what was reported, and how it ended."""
+    reported: list[Seen | None] = []
+    try:
+        lease.watch(Seen(RECORD, "6"), reported.append, **options)
+    except LeaseUnavailable as error:
+        return reported, error
+    return reported, None
+
+
+def test_a_watch_reports_what_changes(server: StandIn, lease: KubernetesLease) -> None:
+    """Changes come with their version, a deletion as no lease, bookmarks not at all."""
+
+    def play(request: Request) -> None:
+        request.begin_watch()
+        for kind in ("ADDED", "BOOKMARK", "MODIFIED", "DELETED"):
+            request.event(kind)
+        request.end_watch()
+
+    server.play = play
+    seen = Seen(cluster.record_of(LEASE), "7")
+    assert watch(lease) == ([seen, seen, Seen(None)], None)
+    (request,) = server.seen
+    assert "fieldSelector=metadata.name%3Dprometheus" in request.path
+    assert "resourceVersion=6" in request.path
+    assert "timeoutSeconds=2" in request.path
+
+
+@pytest.mark.parametrize("is_in_stream", [True, False])
+def test_a_watch_from_a_version_too_old_asks_to_read(
+    server: StandIn, lease: KubernetesLease, *, is_in_stream: bool
+) -> None:
+    """410, as an answer or as an event, means that changes are lost: read, and watch again."""
+
+    def play(request: Request) -> None:
+        if not is_in_stream:
+            request.answer(410)
+            return
+        request.begin_watch()
+        request.event("ERROR", {"kind": "Status", "code": 410})
+        request.wait()
+
+    server.play = play
+    assert watch(lease) == ([None], None)
+
+
+@pytest.mark.parametrize("status", [401, 403, 500])
+def test_a_watch_that_is_refused_is_told(
+    server: StandIn, lease: KubernetesLease, status: int
+) -> None:
+    """A watch that may not begin ends with the same errors as other requests."""
+    server.play = lambda request: request.answer(status)
+    reported, error = watch(lease)
+    assert reported == []
+    assert f"({status})" in str(error)
+
+
+@pytest.mark.parametrize("options", [{"silence_s": 0.3}, {}])
+def test_a_watch_that_falls_silent_is_given_up(
+    server: StandIn, lease: KubernetesLease, options: dict[str, float]
+) -> None:
+    """While someone holds the lease, silence for its duration, or as given, means a dead watch."""
+    short = {**LEASE, "spec": {**LEASE["spec"], "leaseDurationSeconds": 1}}
+
+    def play(request: Request) -> None:
+        request.begin_watch()
+        request.event("MODIFIED", short)
+        request.wait()
+
+    server.play = play
+    started_at = time.monotonic()
+    reported, error = watch(lease, **options)
+    took_s = time.monotonic() - started_at
+    assert len(reported) == 1
+    limit_s = options.get("silence_s", 1.0)
+    assert f"within {limit_s:g} s" in str(error)
+    assert limit_s <= took_s < limit_s + 1
+
+
+def test_a_free_lease_may_be_silent_for_long(server: StandIn, lease: KubernetesLease) -> None:
+    """Nobody writes to a lease that nobody holds: its watch stays, until it is closed."""
+    free = cluster.lease_of(LeaseRecord(), LEASE, "pod-1")
+
+    def play(request: Request) -> None:
+        request.begin_watch()
+        request.event("MODIFIED", free)
+        request.wait()
+
+    server.play = play
+    reported: list[Seen | None] = []
+    thread = threading.Thread(
+        target=lease.watch, args=(Seen(RECORD, "6"), reported.append, 0.2), daemon=True
+    )
+    thread.start()
+    wait_until(lambda: reported, 2, "the first event")
+    thread.join(0.5)
+    assert thread.is_alive()
+    lease.close()
+    thread.join(2)
+    assert not thread.is_alive()
+    lease.close()
+
+
+def test_closing_a_watch_leaves_requests_alone(server: StandIn, lease: KubernetesLease) -> None:
+    """The watch has a connection of its own."""
+    lease.close()
+    assert lease.read().version == "7"
+
+
+def test_a_write_keeps_the_object_that_a_watch_has_shown(
+    server: StandIn, lease: KubernetesLease
+) -> None:
+    """The version and the labels that are written back are those of the watch's event."""
+    metadata = {**LEASE["metadata"], "resourceVersion": "8", "labels": {"l": "1"}}
+
+    def play(request: Request) -> None:
+        request.begin_watch()
+        request.event("MODIFIED", {**LEASE, "metadata": metadata})
+        request.end_watch()
+
+    server.play = play
+    watch(lease)
+    server.play = lambda request: request.answer(200, request.body)
+    lease.write(RECORD, "8")
+    written = server.seen[-1].body["metadata"]
+    assert (written["resourceVersion"], written["labels"]) == ("8", {"l": "1"})

@@ -1,0 +1,355 @@
+"""The lock file between real processes: who holds it, who is dead, what is not to be trusted."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import wait_until
+from wrapper.file_lease import FileLease
+from wrapper.model import LeaseConflict, LeaseLock, LeaseRecord, LeaseUnavailable, Seen
+
+HOLDER = """
+import subprocess, sys, time
+from wrapper.file_lease import FileLease
+from wrapper.model import LeaseRecord
+lease = FileLease(sys.argv[1], "other")
+child = subprocess.Popen(["sleep", "60"], pass_fds=[lease.fileno()])
+lease.write(LeaseRecord("other", 15.0, "then", "then", 7, "other"), None)
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+OURS = LeaseRecord("us", 15.0, "t1", "t1", 0, "mine", "http://127.0.0.1:9090")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Give the path of a lock file that does not exist, in a folder that does not either."""
+    return tmp_path / "folder" / "lock"
+
+
+@pytest.fixture
+def holder(path: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Run a process that holds the lock, and a child of it that has inherited the descriptor."""
+    process = subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process, process.stdout:
+        child = int(process.stdout.readline())
+        yield process, child
+        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+
+
+def is_free(lease: FileLease) -> bool:
+    """Tell whether the lease names no holder."""
+    record = lease.read().record
+    return record is not None and not record.holder
+
+
+def watched(lease: FileLease, seen: Seen) -> tuple[threading.Thread, list[float]]:
+    """Watch in a thread; return it and the times of what it reported."""
+    times: list[float] = []
+    thread = threading.Thread(
+        target=lease.watch, args=(seen, lambda _: times.append(time.monotonic())), daemon=True
+    )
+    thread.start()
+    return thread, times
+
+
+def test_it_is_a_lease_lock(path: Path) -> None:
+    """The class fits the protocol, and names its file to people."""
+    lock: LeaseLock = FileLease(path, "mine")
+    assert lock.describe() == f"lock file {path}"
+
+
+def test_a_new_file_is_private_and_says_nothing(path: Path) -> None:
+    """The folder is made for its owner only, so is the file; it holds no lease yet."""
+    lease = FileLease(path, "mine")
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert lease.read() == Seen(None)
+    assert not os.get_inheritable(lease.fileno())
+
+
+def test_what_is_written_is_read_by_holder_and_others(path: Path) -> None:
+    """The whole record comes back, the URL included; each write is another version."""
+    lease, other = FileLease(path, "mine"), FileLease(path, "other")
+    first = lease.write(OURS, None)
+    assert first.record == OURS
+    assert lease.read() == first
+    assert other.read() == first
+    assert lease.write(LeaseRecord("us", 15.0, "t1", "t2"), first.version).version != first.version
+
+
+def test_a_held_lock_is_a_conflict(path: Path) -> None:
+    """While one holds the lock, another cannot write, whatever version it names."""
+    lease, other = FileLease(path, "mine"), FileLease(path, "other")
+    seen = lease.write(OURS, None)
+    for version in (None, seen.version):
+        with pytest.raises(LeaseConflict, match="another process holds"):
+            other.write(LeaseRecord("them"), version)
+    assert lease.read() == seen
+
+
+def test_a_version_that_is_out_of_date_is_a_conflict(path: Path) -> None:
+    """A free lock is not taken by one who has not seen what its last holder wrote."""
+    lease, other = FileLease(path, "mine"), FileLease(path, "other")
+    released = lease.write(LeaseRecord(), lease.write(OURS, None).version)
+    with pytest.raises(LeaseConflict, match="written since"):
+        other.write(LeaseRecord("them"), None)
+    assert other.write(LeaseRecord("them"), released.version).record == LeaseRecord("them")
+
+
+def test_a_release_frees_the_lock_at_once(path: Path) -> None:
+    """A record without a holder unlocks; it cannot be written by one who does not hold."""
+    lease, other = FileLease(path, "mine"), FileLease(path, "other")
+    seen = lease.write(OURS, None)
+    with pytest.raises(LeaseConflict, match="do not hold"):
+        other.write(LeaseRecord(), seen.version)
+    released = lease.write(LeaseRecord(transitions=4, incarnation="mine"), seen.version)
+    assert other.read() == released
+    other.write(LeaseRecord("them"), released.version)
+
+
+def test_a_probing_reader_does_not_keep_a_writer_out(path: Path) -> None:
+    """A lock that is taken for an instant only, to see whether it is free, is waited for."""
+    lease = FileLease(path, "mine")
+    probe = os.open(path, os.O_RDONLY)
+    fcntl.flock(probe, fcntl.LOCK_SH)
+    threading.Timer(0.005, os.close, [probe]).start()
+    assert lease.write(OURS, None).record == OURS
+
+
+def test_the_lock_is_free_only_when_the_child_is_dead_too(
+    path: Path, holder: tuple[subprocess.Popen[bytes], int]
+) -> None:
+    """A killed holder's child keeps the lock; its death is a release that needs no wait."""
+    process, child = holder
+    lease = FileLease(path, "mine")
+    process.kill()
+    process.wait()
+    seen = lease.read()
+    assert seen.record is not None
+    assert seen.record.holder == "other"
+    with pytest.raises(LeaseConflict):
+        lease.write(OURS, seen.version)
+    os.kill(child, signal.SIGKILL)
+    wait_until(lambda: is_free(lease), 2, "the lock is free")
+    freed = lease.read()
+    assert freed == Seen(LeaseRecord("", 15.0, "then", "then", 7, "other"), seen.version)
+    assert lease.write(OURS, freed.version).record == OURS
+
+
+def test_a_watch_reports_the_holders_end_at_once(
+    path: Path, holder: tuple[subprocess.Popen[bytes], int]
+) -> None:
+    """The watch is silent while anyone has the descriptor, and then reports within 0.2 s."""
+    process, child = holder
+    lease = FileLease(path, "mine")
+    thread, times = watched(lease, lease.read())
+    process.kill()
+    process.wait()
+    thread.join(0.3)
+    assert thread.is_alive()
+    killed_at = time.monotonic()
+    os.kill(child, signal.SIGKILL)
+    thread.join(2)
+    assert len(times) == 1
+    assert times[0] - killed_at < 0.2
+
+
+def test_a_watch_of_a_free_lock_reports_who_takes_it(path: Path) -> None:
+    """Where nobody holds the lock the watch waits for the next record instead of spinning."""
+    lease, other = FileLease(path, "mine"), FileLease(path, "other")
+    thread, times = watched(other, other.read())
+    thread.join(0.3)
+    assert thread.is_alive()
+    lease.write(OURS, None)
+    thread.join(2)
+    assert len(times) == 1
+
+
+@pytest.mark.parametrize("who", ["holder", "other"])
+def test_a_watch_can_be_closed(path: Path, who: str) -> None:
+    """Closed from another thread, a watch ends without a report, also that of the holder."""
+    leases = {"holder": FileLease(path, "mine"), "other": FileLease(path, "other")}
+    seen = leases["holder"].write(OURS, None)
+    thread, times = watched(leases[who], seen)
+    thread.join(0.3)
+    assert thread.is_alive()
+    leases[who].close()
+    thread.join(2)
+    assert not thread.is_alive()
+    assert times == []
+    leases[who].close()
+
+
+def test_watches_that_were_closed_leave_one_thread_behind(path: Path) -> None:
+    """What waits in the kernel cannot be woken: it is used again, not left behind each time."""
+    lease, other = FileLease(path, "mine"), FileLease(path, "other")
+    seen = lease.write(OURS, None)
+    before = threading.active_count()
+    for _ in range(5):
+        thread, _times = watched(other, seen)
+        wait_until(lambda: other._vigil, 2, "the watch waits")
+        other.close()
+        thread.join(2)
+    assert threading.active_count() == before + 1
+    lease.write(LeaseRecord(), seen.version)
+    wait_until(lambda: threading.active_count() == before, 2, "the last one has ended")
+
+
+def remove(path: Path) -> None:
+    """Remove the file."""
+    path.unlink()
+
+
+def replace(path: Path) -> None:
+    """Put another file in its place."""
+    path.with_suffix(".new").write_bytes(b"")
+    path.with_suffix(".new").replace(path)
+
+
+@pytest.mark.parametrize("harm", [remove, replace])
+def test_a_holder_gives_up_a_file_that_was_removed(
+    path: Path, harm: Callable[[Path], None]
+) -> None:
+    """Its renewal is a conflict, then a lease not ours is read; from then on it says: restart."""
+    lease = FileLease(path, "mine")
+    seen = lease.write(OURS, None)
+    harm(path)
+    with pytest.raises(LeaseConflict, match="removed or replaced"):
+        lease.write(OURS, seen.version)
+    lost = lease.read().record
+    assert lost is not None
+    assert not lost.holder
+    with pytest.raises(LeaseUnavailable, match="restart this replica"):
+        lease.read()
+    with pytest.raises(LeaseUnavailable, match="restart this replica"):
+        lease.write(OURS, seen.version)
+    newcomer = FileLease(path, "new")
+    assert newcomer.write(LeaseRecord("new"), None).record == LeaseRecord("new")
+
+
+def test_a_half_written_record_is_read_when_it_is_whole(path: Path) -> None:
+    """A reader that comes in the middle of a write waits for its end."""
+    lease, other = FileLease(path, "mine"), FileLease(path, "other")
+    seen = lease.write(OURS, None)
+    whole = path.read_bytes()
+    half = len(whole) // 2
+    os.pwrite(lease.fileno(), b" " * half, half)
+    threading.Timer(0.005, os.pwrite, [lease.fileno(), whole, 0]).start()
+    assert other.read() == seen
+
+
+def test_readers_never_see_a_mixture_of_two_records(path: Path) -> None:
+    """Read while long and short records alternate, each sight is one of them, whole."""
+    lease, other = FileLease(path, "mine"), FileLease(path, "other")
+    records = [
+        LeaseRecord("us", renew_time="t" * length, transitions=length) for length in (1, 4000)
+    ]
+    version = lease.write(records[0], None).version
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.is_set():
+            for record in records:
+                lease.write(record, version)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        sights = [other.read().record for _ in range(500)]
+    finally:
+        done.set()
+        thread.join()
+    assert all(sight in records for sight in sights)
+    assert {sight.transitions for sight in sights if sight} == {1, 4000}
+
+
+def test_damage_is_told_while_held_and_healed_when_free(path: Path) -> None:
+    """A scribble over a held lease is a problem; over a free one it is no lease."""
+    lease, other = FileLease(path, "mine"), FileLease(path, "other")
+    seen = lease.write(OURS, None)
+    path.write_bytes(b"scribble")
+    with pytest.raises(LeaseUnavailable, match="is damaged"):
+        other.read()
+    healed = lease.write(OURS, seen.version)
+    assert other.read() == healed
+    lease.write(LeaseRecord(), healed.version)
+    path.write_bytes(b"scribble")
+    damaged = other.read()
+    assert damaged.record is None
+    assert other.write(LeaseRecord("them"), damaged.version).record == LeaseRecord("them")
+
+
+def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:
+    """A link in the place of the lock file is not followed, and nothing is made behind it."""
+    (tmp_path / "lock").symlink_to(tmp_path / "target")
+    with pytest.raises(LeaseUnavailable, match="symbolic link"):
+        FileLease(tmp_path / "lock", "mine")
+    assert not (tmp_path / "target").exists()
+
+
+def test_a_linked_folder_is_refused_where_all_may_write(tmp_path: Path) -> None:
+    """In a folder like /tmp anyone can put a link in the place of our folder."""
+    common, theirs = tmp_path / "common", tmp_path / "theirs"
+    theirs.mkdir()
+    common.mkdir()
+    (common / "folder").symlink_to(theirs)
+    FileLease(common / "folder" / "lock", "mine")
+    common.chmod(0o1777)
+    with pytest.raises(LeaseUnavailable, match="symbolic link"):
+        FileLease(common / "folder" / "lock", "mine")
+
+
+def test_another_users_file_is_refused_where_all_may_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that another user put into a folder like /tmp is not ours to trust."""
+    tmp_path.chmod(0o777)
+    (tmp_path / "lock").touch()
+    if os.geteuid() == 0:
+        os.chown(tmp_path / "lock", 12345, 12345)
+    else:  # who cannot give files away is another user instead
+        monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    with pytest.raises(LeaseUnavailable, match="belongs to another user"):
+        FileLease(tmp_path / "lock", "mine")
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    """A pipe is not waited for, a folder not opened, and a folder that cannot be made is told."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(LeaseUnavailable, match="not a regular file"):
+        FileLease(tmp_path / "pipe", "mine")
+    with pytest.raises(LeaseUnavailable, match="Is a directory"):
+        FileLease(tmp_path, "mine")
+    with pytest.raises(LeaseUnavailable, match=r"cannot be used: (Not a|File)"):
+        FileLease(tmp_path / "pipe" / "lock", "mine")
+
+
+def test_a_full_disk_is_told_and_keeps_nobody_out(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be written is a problem; a release frees, and an attempt to take takes not."""
+    lease, other = FileLease(path, "mine"), FileLease(path, "other")
+    seen = lease.write(OURS, None)
+    monkeypatch.setattr(os, "pwrite", lambda *_: 0)
+    for record in (OURS, LeaseRecord()):
+        with pytest.raises(LeaseUnavailable, match="No space left"):
+            lease.write(record, seen.version)
+    with pytest.raises(LeaseUnavailable, match="No space left"):
+        other.write(OURS, other.read().version)
+    monkeypatch.undo()
+    assert is_free(lease)
+    assert is_free(other)

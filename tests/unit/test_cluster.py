@@ -1,0 +1,359 @@
+"""Records and Lease objects, the errors in words, and where the API server is."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wrapper.cluster import (
+    INCARNATION,
+    Access,
+    Answer,
+    NoAccess,
+    Place,
+    check_kubeconfig,
+    failure,
+    lease_of,
+    record_of,
+    refusal,
+)
+from wrapper.model import LeaseConflict, LeaseRecord, LeaseUnavailable
+
+THEN = "2026-01-02T03:04:05.000006Z"
+LATER = "2026-01-02T03:04:07.000000Z"
+RECORD = LeaseRecord("a", 15.0, THEN, LATER, 3, "pod-1")
+BARE: dict[str, Any] = {"kind": "Lease", "metadata": {"name": "prometheus"}}
+PLACE = Place("prometheus", "monitoring", "https://api:6443", "/tokens/token")
+
+
+def test_a_record_is_written_in_the_fields_of_client_go() -> None:
+    """Whole seconds, texts of microseconds, and nothing else in the spec."""
+    assert lease_of(RECORD, BARE, "unused")["spec"] == {
+        "holderIdentity": "a",
+        "leaseDurationSeconds": 15,
+        "acquireTime": THEN,
+        "renewTime": LATER,
+        "leaseTransitions": 3,
+    }
+
+
+def test_a_record_comes_back_as_it_was_written() -> None:
+    """Object and back gives the same record, the incarnation included; the URL is not kept."""
+    assert record_of(lease_of(replace(RECORD, url="http://x"), BARE, "unused")) == RECORD
+
+
+def test_a_release_names_an_empty_holder() -> None:
+    """As client-go releases: the holder is named and empty, the duration one second."""
+    released = lease_of(LeaseRecord("", 0.4, THEN, THEN, 3, "pod-1"), BARE, "unused")
+    assert released["spec"]["holderIdentity"] == ""
+    assert released["spec"]["leaseDurationSeconds"] == 1
+    assert record_of(released).incarnation == "pod-1"
+
+
+def test_a_record_without_incarnation_is_signed_by_the_lock() -> None:
+    """What we write always says who wrote it."""
+    assert record_of(lease_of(replace(RECORD, incarnation=None), BARE, "p")).incarnation == "p"
+
+
+def test_what_others_keep_on_the_object_stays() -> None:
+    """Labels, annotations, owners and unknown fields of the spec are written back."""
+    metadata = {"labels": {"l": "1"}, "annotations": {"x": "y"}, "ownerReferences": [{"uid": "u"}]}
+    base = {"metadata": metadata, "spec": {"strategy": "OldestEmulationVersion"}}
+    before = json.dumps(base)
+    lease = lease_of(RECORD, base, "unused")
+    assert json.dumps(base) == before
+    assert lease["metadata"]["labels"] == {"l": "1"}
+    assert lease["metadata"]["ownerReferences"] == [{"uid": "u"}]
+    assert lease["metadata"]["annotations"]["x"] == "y"
+    assert lease["spec"]["strategy"] == "OldestEmulationVersion"
+
+
+@pytest.mark.parametrize("key", ["holderIdentity", "acquireTime"])
+def test_an_annotation_of_another_record_counts_for_nothing(key: str) -> None:
+    """client-go keeps our annotation when it takes the lease over: it is not its own then."""
+    lease = lease_of(RECORD, BARE, "unused")
+    lease["spec"][key] = "another"
+    assert record_of(lease).incarnation is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"pod"', "{}", '{"holder": "a"}'])
+def test_a_malformed_annotation_counts_for_nothing(text: str) -> None:
+    """Whatever stands in the annotation, reading the record does not fail."""
+    lease = lease_of(RECORD, BARE, "unused")
+    lease["metadata"]["annotations"][INCARNATION] = text
+    assert record_of(lease) == replace(RECORD, incarnation=None)
+
+
+@pytest.mark.parametrize("spec", [{}, {"spec": None}, {"spec": {"holderIdentity": None}}])
+def test_a_lease_that_says_nothing_is_free(spec: dict[str, Any]) -> None:
+    """A Lease made by hand, without a spec, is one that nobody has held."""
+    assert record_of(BARE | spec) == LeaseRecord()
+
+
+def said(status: int, reason: str = "", kind: str = "", message: str = "no luck") -> Answer:
+    """Return an answer as an API server words it."""
+    body = {"kind": "Status", "reason": reason, "message": message, "details": {"kind": kind}}
+    return Answer(status, json.dumps(body).encode())
+
+
+@pytest.mark.parametrize(
+    ("verb", "answer"),
+    [
+        ("update", said(409, "Conflict")),
+        ("create", said(409, "AlreadyExists")),
+        ("update", said(404, "NotFound", "leases")),
+    ],
+)
+def test_being_late_is_a_conflict(verb: str, answer: Answer) -> None:
+    """Another version, a lease that exists by now, one that has been deleted: read again."""
+    assert isinstance(refusal(verb, answer, PLACE), LeaseConflict)
+
+
+FORBIDDEN = (
+    'leases.coordination.k8s.io is forbidden: User "system:serviceaccount:monitoring:p" cannot'
+    ' create resource "leases" in API group "coordination.k8s.io" in the namespace "monitoring"'
+)
+
+
+@pytest.mark.parametrize(
+    ("verb", "answer", "reason", "text"),
+    [
+        (
+            "get",
+            said(401),
+            "unauthorized",
+            (
+                "https://api:6443 does not accept the credentials of /tokens/token (401):"
+                " see whether they have expired, or are of another cluster"
+            ),
+        ),
+        (
+            "create",
+            said(403, message=FORBIDDEN),
+            "forbidden",
+            (
+                "system:serviceaccount:monitoring:p may not create leases.coordination.k8s.io in"
+                " namespace monitoring (403): grant the verb create by a Role and a RoleBinding in"
+                " namespace monitoring"
+            ),
+        ),
+        (
+            "watch",
+            said(403, message=FORBIDDEN),
+            "forbidden",
+            (
+                "system:serviceaccount:monitoring:p may not watch leases.coordination.k8s.io"
+                " prometheus in namespace monitoring (403): grant the verb watch by a Role and a"
+                " RoleBinding in namespace monitoring"
+            ),
+        ),
+        (
+            "create",
+            said(403, message="the namespace is being\n terminated"),
+            "forbidden",
+            (
+                "https://api:6443 forbids to create leases.coordination.k8s.io in namespace"
+                " monitoring (403): the namespace is being terminated"
+            ),
+        ),
+        (
+            "create",
+            said(404, "NotFound", "namespaces"),
+            "namespace",
+            (
+                "the namespace monitoring does not exist: create it, or name another by"
+                " --lease-namespace"
+            ),
+        ),
+        (
+            "get",
+            Answer(404, b"<html>"),
+            "not-found",
+            "https://api:6443 knows no leases (404): is it a Kubernetes API server?",
+        ),
+        (
+            "get",
+            said(429),
+            "throttled",
+            "https://api:6443 has too much to do and asks to wait (429)",
+        ),
+        ("get", said(503), "server", "https://api:6443 fails (503): no luck"),
+        (
+            "update",
+            said(422),
+            "refused",
+            (
+                "https://api:6443 refuses to update leases.coordination.k8s.io prometheus in"
+                " namespace monitoring (422): no luck"
+            ),
+        ),
+    ],
+)
+def test_each_refusal_says_what_to_do(verb: str, answer: Answer, reason: str, text: str) -> None:
+    """Every answer other than success has its own sentence and its own word for metrics."""
+    error = refusal(verb, answer, PLACE)
+    assert isinstance(error, LeaseUnavailable)
+    assert (error.reason, str(error)) == (reason, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("3", 3.0), ("", 0.0), ("inf", 0.0), ("-1", 0.0), ("9" * 30, 60.0)]
+)
+def test_retry_after_is_bounded(text: str, seconds: float) -> None:
+    """Seconds count up to a minute; anything else counts for nothing."""
+    error = refusal("get", Answer(429, b"", text), PLACE)
+    assert isinstance(error, LeaseUnavailable)
+    assert error.retry_after_s == seconds
+
+
+def caused_by(cause: BaseException) -> Exception:
+    """Return an error as libraries raise it, wrapped around its cause."""
+    error = RuntimeError("<object at 0x7f00>")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason", "text"),
+    [
+        (ConnectionRefusedError(), "refused", "https://api:6443 refuses connections: is the API"),
+        (TimeoutError(), "timeout", "no answer from https://api:6443 within 1.5 s: "),
+        (socket.gaierror(-2, "Name unknown"), "dns", "is not resolved (Name unknown): check the"),
+        (ssl.SSLError(1, "x"), "tls", "no TLS with https://api:6443"),
+        (ConnectionResetError(104, "reset"), "connection", "to https://api:6443 failed: reset"),
+        (KeyError("x"), "error", "asking https://api:6443 failed: RuntimeError"),
+        (NoAccess("no file"), "kubeconfig", "no file"),
+    ],
+)
+def test_each_failure_says_what_to_do(cause: Exception, reason: str, text: str) -> None:
+    """What gets no answer is told by its first cause, in words that are the same each time."""
+    error = failure(caused_by(cause), PLACE, 1.5)
+    assert error.reason == reason
+    assert text in str(error)
+    assert "0x" not in str(error)
+
+
+def write_kubeconfig(path: Path, **changes: Any) -> Path:
+    """Write a usable kubeconfig with some of its top-level keys changed."""
+    content = {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u", "namespace": "n"}}],
+        "clusters": [{"name": "k", "cluster": {"server": "https://s"}}],
+        "users": [{"name": "u", "user": {"token": "SECRET"}}],
+    }
+    path.write_text(json.dumps(content | changes))
+    return path
+
+
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Be a user without kubeconfig, outside of any cluster."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+
+
+def test_a_usable_kubeconfig_has_no_problem(tmp_path: Path) -> None:
+    """A file with context, cluster and user passes."""
+    assert check_kubeconfig(str(write_kubeconfig(tmp_path / "k"))) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"current-context": ""}, "current-context is missing: choose a context"),
+        ({"current-context": "x"}, "there is no context named 'x': add it"),
+        ({"clusters": []}, "there is no cluster named 'k': add it"),
+        ({"clusters": [{"name": "k", "cluster": {}}]}, "cluster k has no server"),
+        ({"users": None}, "there is no user named 'u': add it"),
+    ],
+)
+def test_an_incomplete_kubeconfig_is_told(
+    tmp_path: Path, changes: dict[str, Any], problem: str
+) -> None:
+    """What is missing is named with the file; what stands in the file is not shown."""
+    path = write_kubeconfig(tmp_path / "k", **changes)
+    assert check_kubeconfig(str(path)) == f"{path}: {problem}"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: [", "{}:1:5: the kubeconfig is not YAML: "),
+        ("", "{}: not a kubeconfig: "),
+        ("- a", "{}: not a kubeconfig: "),
+        ("\x01", "{}: the kubeconfig is not YAML"),
+    ],
+)
+def test_a_malformed_kubeconfig_is_told(tmp_path: Path, text: str, problem: str) -> None:
+    """A file that is no kubeconfig at all is named with the place where it goes wrong."""
+    path = tmp_path / "k"
+    path.write_text(text)
+    assert check_kubeconfig(str(path)).startswith(problem.format(path))
+
+
+def test_a_missing_kubeconfig_is_told(tmp_path: Path) -> None:
+    """A file that was named has to be there."""
+    path = tmp_path / "none"
+    problem = check_kubeconfig(str(path))
+    assert problem == f"the kubeconfig {path} cannot be read: No such file or directory"
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_knowing_no_server_is_told() -> None:
+    """Without kubeconfig and outside of a cluster there is nothing to ask."""
+    assert "no Kubernetes API server is known: name a file with --kubeconfig" in check_kubeconfig(
+        ""
+    )
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_a_kubeconfig_is_looked_for_as_client_go_does(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The flag, else KUBECONFIG, else the one at home, else the pod's service account."""
+    assert Access.find("").kubeconfigs == ()
+    home = tmp_path / "home/.kube/config"
+    home.parent.mkdir(parents=True)
+    write_kubeconfig(home)
+    assert Access.find("").kubeconfigs == (home,)
+    named = write_kubeconfig(tmp_path / "named")
+    monkeypatch.setenv("KUBECONFIG", f"{named}:{tmp_path / 'missing'}")
+    assert Access.find("").kubeconfigs == (named,)
+    assert Access.find("flag").kubeconfigs == (Path("flag"),)
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_the_namespace_is_the_pods_own_first(tmp_path: Path) -> None:
+    """The pod's namespace file, else the context's namespace, else `default`."""
+    kubeconfig = str(write_kubeconfig(tmp_path / "k"))
+    assert Access.find("", tmp_path).namespace() == "default"
+    assert Access.find(kubeconfig, tmp_path).namespace() == "n"
+    (tmp_path / "namespace").write_text("pod\n")
+    assert Access.find(kubeconfig, tmp_path).namespace() == "pod"
+
+
+@pytest.mark.parametrize(
+    ("host", "url"), [("10.0.0.1", "https://10.0.0.1:443"), ("fd00::1", "https://[fd00::1]:443")]
+)
+def test_a_pod_knows_its_server(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: str, url: str
+) -> None:
+    """In a pod the environment names the server, by IPv4 or IPv6."""
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    assert Access((), tmp_path).server == url
+
+
+def test_importing_the_module_loads_no_client() -> None:
+    """The heavy client is left for the first request."""
+    script = "import sys, wrapper.cluster; sys.exit('kubernetes' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -1,0 +1,326 @@
+"""The lease as a lock file on one machine: ``flock`` says who holds it, the content what they say.
+
+The guarantee: the kernel lets one open file description hold the lock, and frees it only when the
+last copy of the holder's descriptor is closed. Started with ``fileno()`` among its inherited
+descriptors, Prometheus keeps the lock until it is dead too, whatever becomes of its supervisor. So
+a lock that nobody holds is a release to be trusted, without waiting for any duration.
+
+Where it ends: one machine, and a local file system (NFS has other rules for ``flock``). Whoever
+removes or replaces the file takes the lock away from under its holder: the holder notices at its
+next renewal and gives up, but until then a newcomer can hold the new file. A process whose file has
+been removed cannot contend again: its Prometheus has the descriptor of the old one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import stat
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+from wrapper.model import LeaseConflict, LeaseRecord, LeaseUnavailable, Seen
+
+_LONGEST_CONTENT = 65536
+# Others hold the lock for an instant to see whether it is free, and a write is seen half done only
+# for an instant: so many tries, with this pause between them.
+_TRIES = 20
+_PAUSE_S = 0.001
+_LOOK_PERIOD_S = 0.2
+_FIELDS = frozenset(field.name for field in fields(LeaseRecord))
+
+
+class FileLease:
+    """A `LeaseLock` in one file: opened (and made) at once, locked by the first write.
+
+    Raise LeaseUnavailable where the file cannot be opened, or is not to be trusted.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], incarnation: str) -> None:
+        self._path = Path(path)
+        self._incarnation = incarnation
+        self._fd = _open_lock(self._path)
+        self._is_held = False
+        self._loss_is_untold = False
+        self._vigil: _Vigil | None = None
+        self._watches: set[threading.Event] = set()
+
+    def fileno(self) -> int:
+        """Return the descriptor that carries the lock, for Prometheus to inherit."""
+        return self._fd
+
+    def describe(self) -> str:
+        """Return ``lock file PATH``."""
+        return f"lock file {self._path}"
+
+    def read(self) -> Seen:
+        """Return the record, without its holder when nobody holds the lock.
+
+        Once after the file was removed from under us, a record of nobody; then LeaseUnavailable.
+        """
+        if not self._is_in_place():
+            return self._tell_loss()
+        if self._is_held:
+            return _content(self._fd)
+        with _guarded(self._path), _opened(self._path) as probe:
+            is_free = _try_lock(probe, fcntl.LOCK_SH)
+            return self._judged(_content(probe), is_free=is_free)
+
+    def write(self, record: LeaseRecord, version: str | None) -> Seen:
+        """Take or keep the lock and write the record; without a holder, write it and unlock.
+
+        Raise LeaseConflict where another holds the lock or has written since ``version``.
+        """
+        if not self._is_in_place():
+            raise self._lose()
+        with _guarded(self._path):
+            if not record.holder:
+                return self._release(record)
+            return self._hold(record, version)
+
+    def watch(self, seen: Seen, on_change: Callable[[Seen | None], None]) -> None:
+        """Report None once the holder has gone, or once something was written to a free lock.
+
+        While we hold the lock ourselves it only waits, until ``close``.
+        """
+        closed = threading.Event()
+        self._watches.add(closed)
+        try:
+            while not closed.is_set():
+                if self._has_changed(seen, closed):
+                    on_change(None)
+                    return
+        finally:
+            self._watches.discard(closed)
+
+    def close(self) -> None:
+        """End the watches that run in other threads, within half a second."""
+        for closed in tuple(self._watches):
+            closed.set()
+
+    # --- the lock ---
+
+    def _hold(self, record: LeaseRecord, version: str | None) -> Seen:
+        """Keep the lock, or take it unless the record cannot be written."""
+        was_held = self._is_held
+        self._take(version)
+        try:
+            return _put(self._fd, record)
+        except OSError:
+            if not was_held:
+                self._unlock()
+            raise
+
+    def _take(self, version: str | None) -> None:
+        """Hold the lock, knowing what its last holder wrote."""
+        if self._is_held:
+            return
+        if not _lock_soon(self._fd):
+            raise LeaseConflict(f"another process holds {self._path}")
+        self._is_held = True
+        if _content(self._fd).version != version:
+            self._unlock()
+            raise LeaseConflict(f"{self._path} has been written since it was read")
+
+    def _release(self, record: LeaseRecord) -> Seen:
+        """Unlock, whether or not the record could be written: a free lock says enough."""
+        if not self._is_held:
+            raise LeaseConflict(f"we do not hold {self._path}")
+        try:
+            return _put(self._fd, record)
+        finally:
+            self._unlock()
+
+    def _unlock(self) -> None:
+        self._is_held = False
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def _judged(self, seen: Seen, *, is_free: bool) -> Seen:
+        """Take the holder's name out of a record whose lock is free, and vouch for that."""
+        record = seen.record
+        if record is None and seen.version is not None and not is_free:
+            raise LeaseUnavailable(f"the record in {self._path} is damaged", "damaged")
+        if record is None or not is_free:
+            return seen
+        incarnation = record.incarnation or self._incarnation
+        return replace(seen, record=replace(record, holder="", incarnation=incarnation))
+
+    # --- a file that was removed ---
+
+    def _is_in_place(self) -> bool:
+        """Tell whether the path still leads to the file that we opened."""
+        with contextlib.suppress(OSError):
+            found = self._path.stat(follow_symlinks=False)
+            return os.path.samestat(found, os.fstat(self._fd))
+        return False
+
+    def _lose(self) -> LeaseConflict | LeaseUnavailable:
+        if not self._is_held:
+            return self._removed()
+        self._unlock()
+        self._loss_is_untold = True
+        return LeaseConflict(f"{self._path} was removed or replaced: the lock is given up")
+
+    def _tell_loss(self) -> Seen:
+        """Return a lease that we do not hold, so that a holder demotes; once is enough."""
+        if not self._loss_is_untold:
+            raise self._removed()
+        self._loss_is_untold = False
+        return Seen(LeaseRecord())
+
+    def _removed(self) -> LeaseUnavailable:
+        return LeaseUnavailable(
+            f"the lock file {self._path} was removed or replaced: restart this replica", "removed"
+        )
+
+    # --- watching ---
+
+    def _has_changed(self, seen: Seen, closed: threading.Event) -> bool:
+        """Wait a little for the holder's end; where there was none, look what stands there now."""
+        if seen.record is not None and seen.record.holder and not self._is_held:
+            return self._is_holder_gone()
+        if closed.wait(_LOOK_PERIOD_S) or self._is_held:
+            return False
+        with _guarded(self._path), _opened(self._path) as probe:
+            return _content(probe).version != seen.version
+
+    def _is_holder_gone(self) -> bool:
+        if self._vigil is None:
+            self._vigil = _Vigil(self._path)
+            self._vigil.start()
+        self._vigil.join(_LOOK_PERIOD_S)
+        if self._vigil.is_alive():
+            return False
+        self._vigil = None
+        return True
+
+
+class _Vigil(threading.Thread):
+    """A thread that ends when nobody holds the lock; it cannot be told to end earlier."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(name="lock-vigil", daemon=True)
+        self._path = path
+
+    def run(self) -> None:
+        """Wait for the lock as one of many, and let go of it at once."""
+        with contextlib.suppress(OSError), _opened(self._path) as probe:
+            fcntl.flock(probe, fcntl.LOCK_SH)
+
+
+# --- opening ---
+
+
+def _open_lock(path: Path) -> int:
+    with _guarded(path):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _trust(path.parent)
+        if path.is_symlink():
+            raise LeaseUnavailable(f"{path} is a symbolic link: name the file itself", "file")
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        fd = os.open(path, flags, 0o600)
+        try:
+            _trust(path)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+
+def _trust(path: Path) -> None:
+    """Raise LeaseUnavailable for what others may have put into a folder that all may write to."""
+    own = path.lstat()
+    if path.name and path.parent.stat().st_mode & stat.S_IWOTH:
+        if stat.S_ISLNK(own.st_mode):
+            raise LeaseUnavailable(f"{path} is a symbolic link: use another folder", "file")
+        if own.st_uid not in {0, os.geteuid()}:
+            raise LeaseUnavailable(f"{path} belongs to another user: use another folder", "file")
+    if not (stat.S_ISREG(own.st_mode) or path.is_dir()):
+        raise LeaseUnavailable(f"{path} is not a regular file: name another", "file")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """Give a descriptor of an open file description of its own, so of its own lock."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _guarded(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        text = f"the lock file {path} cannot be used: {error.strerror or error}"
+        raise LeaseUnavailable(text, "file") from error
+
+
+# --- locking ---
+
+
+def _try_lock(fd: int, kind: int) -> bool:
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+def _lock_soon(fd: int) -> bool:
+    for _ in range(_TRIES):
+        if _try_lock(fd, fcntl.LOCK_EX):
+            return True
+        time.sleep(_PAUSE_S)
+    return False
+
+
+# --- content: the record as one line of JSON, its checksum as another ---
+
+
+def _put(fd: int, record: LeaseRecord) -> Seen:
+    """Write in place, since a rename would leave the lock behind."""
+    line = json.dumps(asdict(record)).encode()
+    content = b"%s\n%08x\n" % (line, zlib.crc32(line))
+    if os.pwrite(fd, content, 0) < len(content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.ftruncate(fd, len(content))
+    return Seen(record, _version(content))
+
+
+def _content(fd: int) -> Seen:
+    """Return what stands in the file; no record where it is empty or stays damaged."""
+    for _ in range(_TRIES):
+        content = os.pread(fd, _LONGEST_CONTENT, 0)
+        record = _decoded(content)
+        if record is not None:
+            return Seen(record, _version(content))
+        if not content:
+            return Seen(None)
+        time.sleep(_PAUSE_S)
+    return Seen(None, _version(content))
+
+
+def _version(content: bytes) -> str:
+    """Return a word that changes with the record; what a cut-off longer one left counts not."""
+    return hashlib.sha256(b"\n".join(content.split(b"\n")[:2])).hexdigest()[:16]
+
+
+def _decoded(content: bytes) -> LeaseRecord | None:
+    """Return the record, None where a write is half done."""
+    line, _, rest = content.partition(b"\n")
+    if rest.partition(b"\n")[0] != b"%08x" % zlib.crc32(line):
+        return None
+    said: dict[str, Any] = json.loads(line)
+    return LeaseRecord(**{name: value for name, value in said.items() if name in _FIELDS})
