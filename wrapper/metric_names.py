@@ -1,0 +1,8 @@
+"""Numbers that the supervisor counts by and the metrics are rendered by; nothing else."""
+
+from __future__ import annotations
+
+# The upper bounds, in seconds, that the Go peer's histogram has (client_golang's DefBuckets). The
+# count for each stands in a snapshot's counters as notifier_calls_duration_seconds_bucket_le_BOUND,
+# and includes those of the lower bounds.
+DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

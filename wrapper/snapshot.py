@@ -1,0 +1,139 @@
+"""Snapshots from the supervisor to the web side, through a memfd that the latter inherits.
+
+The guarantee: publishing never blocks, and a reader never sees half of one snapshot and half of
+another, whenever it reads and wherever the writer dies. Two slots are written in turn, each with a
+header of sequence number, length and CRC; a reader takes the newest that is whole. Where it ends:
+nothing says how old a snapshot may be but ``is_stale``; every user has to ask it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import zlib
+from dataclasses import fields
+
+from wrapper.model import Role, Snapshot
+
+# Of the supervisor's turns, each publishes and none is longer than a second or two; after 5 s it is
+# stuck, or the machine is, and nothing that it said before can be passed on as the present.
+STALE_AFTER_S = 5.0
+
+SLOT_BYTES = 8 << 20  # sparse: only what is written takes memory
+_HEADER = struct.Struct("<QQI")  # sequence, length, CRC of both and the payload
+_PREFIX = struct.Struct("<QQ")
+_ATTEMPTS = 100
+
+
+class SnapshotTooLarge(ValueError):
+    """A snapshot does not fit into its slot; the one before stays published."""
+
+
+class SnapshotWriter:
+    """Publishes snapshots; one writer to a memfd."""
+
+    def __init__(self) -> None:
+        """Create the memfd; raise OSError where the kernel has none."""
+        self._fd = os.memfd_create("prometheus-elector-snapshot", os.MFD_CLOEXEC)
+        self._sequence = 0
+
+    def fileno(self) -> int:
+        """Return the descriptor that the web process has to inherit."""
+        return self._fd
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Make this the newest snapshot; raise SnapshotTooLarge."""
+        payload = _encode(snapshot)
+        if _HEADER.size + len(payload) > SLOT_BYTES:
+            raise SnapshotTooLarge(f"a snapshot of {len(payload)} bytes")
+        self._sequence += 1
+        header = _HEADER.pack(self._sequence, len(payload), _crc(self._sequence, payload))
+        os.pwrite(self._fd, header + payload, self._sequence % 2 * SLOT_BYTES)
+
+    def close(self) -> None:
+        """Give the memfd up; readers keep theirs."""
+        os.close(self._fd)
+
+
+class SnapshotReader:
+    """Reads the newest snapshot from an inherited descriptor; unchanged, it is not parsed again."""
+
+    def __init__(self, fd: int) -> None:
+        """Take the descriptor; it is not closed here."""
+        self._fd = fd
+        self._sequence = 0
+        self._snapshot: Snapshot | None = None
+
+    def read(self) -> Snapshot | None:
+        """Return the newest snapshot, None while nothing has been published.
+
+        Should every attempt meet a write under way, the last one read is returned: its age tells.
+        """
+        for _ in range(_ATTEMPTS):
+            if any(self._take(slot) for slot in self._newest_first()):
+                break
+        return self._snapshot
+
+    def _newest_first(self) -> list[int]:
+        return sorted((0, 1), key=lambda slot: self._header(slot)[0], reverse=True)
+
+    def _header(self, slot: int) -> tuple[int, int, int]:
+        data = os.pread(self._fd, _HEADER.size, slot * SLOT_BYTES)
+        return _HEADER.unpack(data) if len(data) == _HEADER.size else (0, 0, 0)
+
+    def _take(self, slot: int) -> bool:
+        """Tell whether this slot answers: it is whole, and not older than what we have."""
+        sequence, length, crc = self._header(slot)
+        if sequence == self._sequence:
+            return True  # also 0: nothing published yet
+        if sequence < self._sequence or length > SLOT_BYTES:
+            return False
+        payload = os.pread(self._fd, length, slot * SLOT_BYTES + _HEADER.size)
+        if len(payload) != length or crc != _crc(sequence, payload):
+            return False
+        self._sequence, self._snapshot = sequence, _decode(payload)
+        return True
+
+
+def _crc(sequence: int, payload: bytes) -> int:
+    return zlib.crc32(payload, zlib.crc32(_PREFIX.pack(sequence, len(payload))))
+
+
+def _encode(snapshot: Snapshot) -> bytes:
+    values = {each.name: getattr(snapshot, each.name) for each in fields(snapshot)}
+    return json.dumps(values, default=dict).encode()
+
+
+def _decode(payload: bytes) -> Snapshot:
+    values = json.loads(payload)
+    return Snapshot(**values | {"role": Role(values["role"])})
+
+
+# --- what a reader may still believe ---------------------------------------------------------
+
+
+def is_stale(snapshot: Snapshot | None, now: float, limit_s: float = STALE_AFTER_S) -> bool:
+    """Tell whether this is too old, or not there at all, to speak of the present."""
+    return why_stale(snapshot, now, limit_s) != ""
+
+
+def why_stale(snapshot: Snapshot | None, now: float, limit_s: float = STALE_AFTER_S) -> str:
+    """Return why ``is_stale``, in a sentence for people; "" for a fresh one."""
+    if snapshot is None:
+        return "the supervisor has not said anything yet"
+    age_s = now - snapshot.stamped_at
+    if age_s <= limit_s:
+        return ""
+    return f"the supervisor has said nothing for {age_s:.1f} s (limit {limit_s:g} s)"
+
+
+def leader_of(snapshot: Snapshot, now: float) -> str:
+    """Return who leads at ``now`` as far as a fresh snapshot knows, "" for nobody.
+
+    A lease that has run out names nobody, and one of our own that we no longer lead by neither.
+    """
+    if snapshot.leads(now):
+        return snapshot.identity
+    has_expired = snapshot.lease_expires_at is not None and now >= snapshot.lease_expires_at
+    return "" if has_expired or snapshot.holder == snapshot.identity else snapshot.holder

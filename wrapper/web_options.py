@@ -1,0 +1,48 @@
+"""What the web process is told when it is started: one frozen value, carried as JSON.
+
+The supervisor's side builds it without importing the web side, which is heavy.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebOptions:
+    """Where to listen, what to forward, and the inherited descriptor of the snapshots.
+
+    ``parent_pid`` is the supervisor, with which the web process dies; 0: whoever started it.
+
+    ``host`` "" means all addresses, IPv6 included. ``local_port`` is used only where the snapshot
+    does not know our own child's URL. An upstream that takes longer than ``connect_timeout_s`` to
+    accept, or is silent for ``idle_timeout_s`` (a query's own time included), is given up; there is
+    no limit on the whole.
+    """
+
+    snapshot_fd: int
+    parent_pid: int = 0
+    host: str = ""
+    port: int = 9095
+    workers: int = 1
+    shutdown_grace_s: float = 15.0
+    proxy_enabled: bool = False
+    local_port: int = 9090
+    remote_port: int = 9090
+    service_name: str = ""
+    connect_timeout_s: float = 3.0
+    idle_timeout_s: float = 600.0
+    runtime_metrics: bool = False
+    log_level: str = "info"
+    log_as_json: bool = False
+
+    @classmethod
+    def from_json(cls, text: str) -> WebOptions:
+        """Return what ``command`` has put into its last word."""
+        return cls(**json.loads(text))
+
+    def command(self) -> tuple[str, ...]:
+        """Return the command that serves these options; it needs ``snapshot_fd`` inherited."""
+        return (sys.executable, "-m", "wrapper.web", json.dumps(asdict(self)))
