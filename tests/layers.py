@@ -15,7 +15,17 @@ PACKAGE = "wrapper"
 
 # Each row may import from those above it.
 ROWS: dict[str, tuple[str, ...]] = {
-    "values": ("durations", "flags", "flag_values", "command_line", "usage", "settings", "model"),
+    "values": (
+        "durations",
+        "flags",
+        "flag_values",
+        "command_line",
+        "usage",
+        "settings",
+        "model",
+        "metric_names",
+        "web_options",
+    ),
     "pure": (
         "lease",
         "health",
@@ -38,7 +48,7 @@ ROWS: dict[str, tuple[str, ...]] = {
         "inputs",
     ),
     "actors": ("elector", "sensors", "performer", "supervisor"),
-    "edge": ("metrics", "proxy", "web"),
+    "edge": ("metrics", "upstream", "proxy", "web"),
     "top": ("init", "assembly", "__main__"),
 }
 
@@ -54,7 +64,8 @@ SIBLINGS: dict[str, set[str]] = {
     "inputs": {"files"},
     "performer": {"elector", "sensors"},
     "supervisor": {"elector", "sensors", "performer"},
-    "web": {"proxy", "metrics"},
+    "proxy": {"upstream"},
+    "web": {"proxy", "upstream", "metrics"},
     "__main__": {"init", "assembly"},
 }
 

@@ -23,7 +23,7 @@ from wrapper.elector import Elector
 from wrapper.file_lease import FileLease
 from wrapper.inputs import BadInputs, Inputs, Sources
 from wrapper.lease import Terms
-from wrapper.model import ChildExited, LeaseLock, Renderings, Role
+from wrapper.model import ChildExited, LeaseLock, LeaseUnavailable, Renderings, Role
 from wrapper.observation import Observation, Rules
 from wrapper.performer import Notifier, Output, Parts, Performer
 from wrapper.plan import Policy
@@ -35,6 +35,7 @@ from wrapper.settings import Settings
 from wrapper.snapshot import SnapshotWriter
 from wrapper.summary import Constants
 from wrapper.supervisor import Events, Frame, Supervisor
+from wrapper.web_options import WebOptions
 
 LOG = logging.getLogger(__name__)
 BAD_INPUT = 2
@@ -153,7 +154,7 @@ def supervise(start: Start) -> int:
         lock, lock_fds = _lock(start)
         follower = start.good.follower
         files.write_atomically(start.output, follower.content, settings.output_mode)
-    except (files.OutputInUse, OSError) as error:
+    except (files.OutputInUse, LeaseUnavailable, OSError) as error:
         LOG.error("cannot start", extra={"reason": str(error)})  # noqa: TRY400
         return BAD_INPUT
     child = _start_prometheus(start, (output_lock.fileno(), *lock_fds), events)
@@ -370,9 +371,30 @@ def _probing(settings: Settings, api: PrometheusApi) -> Probing:
     )
 
 
-def _web_starter(
-    start: Start, snapshots: SnapshotWriter
-) -> Callable[[], subprocess.Popen[bytes]]: ...
+def _web_starter(start: Start, snapshots: SnapshotWriter) -> Callable[[], subprocess.Popen[bytes]]:
+    """Return what starts the web server; it dies with us by its own doing."""
+    command = _web_options(start, snapshots).command()
+    inherit = (snapshots.fileno(),)
+    return lambda: subprocess.Popen(command, pass_fds=inherit, process_group=0)
+
+
+def _web_options(start: Start, snapshots: SnapshotWriter) -> WebOptions:
+    settings = start.settings
+    return WebOptions(
+        snapshot_fd=snapshots.fileno(),
+        parent_pid=os.getpid(),
+        host=settings.api_listen_address.host,
+        port=settings.api_listen_address.port,
+        workers=settings.api_workers,
+        shutdown_grace_s=settings.api_shutdown_grace_delay_s,
+        proxy_enabled=settings.api_proxy_enabled,
+        local_port=settings.api_proxy_prometheus_local_port,
+        remote_port=settings.api_proxy_prometheus_remote_port,
+        service_name=settings.api_proxy_prometheus_service_name,
+        runtime_metrics=settings.runtime_metrics,
+        log_level=settings.log_level,
+        log_as_json=settings.log_format == "json",
+    )
 
 
 def _say_start(start: Start, frame: Frame) -> None:

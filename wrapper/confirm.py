@@ -92,14 +92,11 @@ class Loading:
     @property
     def wants_barrier(self) -> bool:
         """Whether content cannot tell, and one more reload would."""
-        seen = self.evidence
-        return (
-            seen is not None
-            and seen.asked_at >= self.written_at
-            and not self.is_settled
-            and self.successes >= 0
-            and _may_be(self, self.written, seen)
-        )
+        seen, target = self.evidence, self.written
+        if seen is None or target is None or seen.asked_at < self.written_at:
+            return False
+        is_ambiguous = _may_be(self, target, seen) and not _shows(self, target, seen)
+        return is_ambiguous and not self.is_settled
 
 
 def started_with(rendering: Rendering, now: float) -> Loading:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wrapper import clock, lease
+from wrapper.health import backoff_s
 from wrapper.lease import Request, Terms
 from wrapper.model import (
     LeaseConflict,
@@ -31,6 +32,8 @@ LOG = logging.getLogger(__name__)
 # Waiting in slices, since a sleeper's clock stands still while the machine is suspended.
 LONGEST_WAIT_S = 0.5
 WATCH_PAUSE_S = 0.2
+WATCH_LONGEST_PAUSE_S = 30.0
+ORPHAN_PAUSE_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class _Changed:
 @dataclass(frozen=True, slots=True)
 class _WatchEnded:
     number: int
+    has_failed: bool
 
 
 class Elector(threading.Thread):
@@ -69,6 +73,7 @@ class Elector(threading.Thread):
         self._watch_number = 0
         self._watch_runs = False
         self._watch_at = 0.0
+        self._watch_failures = 0
 
     def instruct(self, stance: Stance, now: float) -> None:
         """Take the supervisor's orders of this turn; they count for two retry periods at most."""
@@ -86,8 +91,10 @@ class Elector(threading.Thread):
         """Make the next request, or wait for a reason to."""
         now = self._now()  # before the stance is read: a renewal dated later obeys later orders
         step = lease.next_step(self._view, self._stance, now, self._terms)
-        if step.request is None or self._is_orphaned(step.request, now):
+        if step.request is None:
             self._wait(step.wake_at)
+        elif self._is_orphaned(step.request, now):
+            self._wait(now + ORPHAN_PAUSE_S)
         else:
             self._ask(step.request, now)
         self._tend_watch()
@@ -114,6 +121,8 @@ class Elector(threading.Thread):
         make = lease.release_record if request is Request.RELEASE else lease.next_record
         record = make(self._view, self._terms, clock.rfc3339_micro())
         version = self._view.seen.version if self._view.seen else None
+        if request is Request.RELEASE:
+            self._view = lease.releasing(self._view)
         seen = self._lock.write(record, version)
         self._know(lease.written(self._view, seen, sent_at, self._now()))
 
@@ -147,7 +156,9 @@ class Elector(threading.Thread):
             return
         if isinstance(message, _WatchEnded):
             self._watch_runs = False
-            self._watch_at = self._now() + WATCH_PAUSE_S
+            self._watch_failures = self._watch_failures + 1 if message.has_failed else 0
+            pause_s = backoff_s(self._watch_failures + 1, WATCH_PAUSE_S, WATCH_LONGEST_PAUSE_S)
+            self._watch_at = self._now() + pause_s
         elif message.seen is None:
             self._know(lease.conflicted(self._view))
         else:
@@ -175,9 +186,11 @@ class Elector(threading.Thread):
         ).start()
 
     def _watch(self, seen: Seen, number: int) -> None:
+        has_failed = True
         try:
             self._lock.watch(seen, lambda changed: self._inbox.put(_Changed(number, changed)))
+            has_failed = False
         except (LeaseUnavailable, LeaseConflict) as problem:
             LOG.debug("the watch has ended", extra={"reason": str(problem)})
         finally:
-            self._inbox.put(_WatchEnded(number))
+            self._inbox.put(_WatchEnded(number, has_failed))

@@ -82,6 +82,7 @@ def observe(view: LeaseView, seen: Seen, now: float, terms: Terms) -> LeaseView:
     record = _vanished(view.last) if seen.record is None else seen.record
     is_changed = view.last is None or record != view.last
     is_lost = view.renewed_at is not None and record is not None and not terms.owns(record)
+    is_held = not is_lost and _forget_expired(view, now, terms).renewed_at is not None
     return replace(
         view,
         seen=seen,
@@ -89,8 +90,8 @@ def observe(view: LeaseView, seen: Seen, now: float, terms: Terms) -> LeaseView:
         heard_at=now,
         changed_at=now if is_changed and record is not None else view.changed_at,
         free_at=_free_at(record, now, terms) if is_changed else view.free_at,
-        renewed_at=None if is_lost else view.renewed_at,
-        released_at=now if is_lost and terms.released(record) else view.released_at,
+        renewed_at=view.renewed_at if is_held else None,
+        released_at=now if is_changed and terms.released(record) else view.released_at,
         failures=0,
         problem="",
     )
@@ -134,6 +135,11 @@ def written(view: LeaseView, seen: Seen, sent_at: float, now: float) -> LeaseVie
         failures=0,
         problem="",
     )
+
+
+def releasing(view: LeaseView) -> LeaseView:
+    """Count the lease as not held from before its release is sent: it may land without a reply."""
+    return replace(view, renewed_at=None)
 
 
 def conflicted(view: LeaseView) -> LeaseView:
@@ -187,6 +193,8 @@ def _as_holder(renewed_at: float, stance: Stance, now: float, terms: Terms) -> S
 def _as_standby(view: LeaseView, stance: Stance, now: float, terms: Terms) -> Step:
     if stance is Stance.CONTEND and now >= view.free_at:
         return Step(Request.WRITE, now)
+    if stance is Stance.RELEASE and view.seen and terms.owns(view.seen.record):
+        return Step(Request.RELEASE, now)  # an earlier release of ours has not landed
     read_at = view.heard_at + _patience_s(view, now, terms)
     if now >= read_at:
         return Step(Request.READ, now)

@@ -185,7 +185,7 @@ class SignalReceived:
 
 @dataclass(frozen=True, slots=True)
 class ChildExited:
-    """Prometheus has ended; ``status`` as ``subprocess`` gives it (negative: killed by a signal)."""
+    """Prometheus has ended; ``status`` as ``subprocess`` gives it (negative: by a signal)."""
 
     status: int
 
