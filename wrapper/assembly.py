@@ -18,10 +18,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from wrapper import clock, confirm, durations, files, log, process, prometheus, sensors
-from wrapper.cluster import KubernetesLease, check_kubeconfig
+from wrapper.cluster import KubernetesLease
 from wrapper.elector import Elector
 from wrapper.file_lease import FileLease
 from wrapper.inputs import BadInputs, Inputs, Sources
+from wrapper.kubeconfig import check_kubeconfig
 from wrapper.lease import Terms
 from wrapper.model import ChildExited, LeaseLock, LeaseUnavailable, Renderings, Role
 from wrapper.observation import Observation, Rules

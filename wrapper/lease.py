@@ -193,12 +193,18 @@ def _as_holder(renewed_at: float, stance: Stance, now: float, terms: Terms) -> S
 def _as_standby(view: LeaseView, stance: Stance, now: float, terms: Terms) -> Step:
     if stance is Stance.CONTEND and now >= view.free_at:
         return Step(Request.WRITE, now)
-    if stance is Stance.RELEASE and view.seen and terms.owns(view.seen.record):
-        return Step(Request.RELEASE, now)  # an earlier release of ours has not landed
+    if stance is Stance.RELEASE and _binds_others(view, now, terms):
+        return Step(Request.RELEASE, now)
     read_at = view.heard_at + _patience_s(view, now, terms)
     if now >= read_at:
         return Step(Request.READ, now)
     return Step(None, min(read_at, view.free_at) if stance is Stance.CONTEND else read_at)
+
+
+def _binds_others(view: LeaseView, now: float, terms: Terms) -> bool:
+    """Tell whether others wait for a record of ours: of before a restart, or a release lost."""
+    record = view.seen.record if view.seen else None
+    return record is not None and terms.owns(record) and now < view.changed_at + record.duration_s
 
 
 def _patience_s(view: LeaseView, now: float, terms: Terms) -> float:

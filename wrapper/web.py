@@ -41,6 +41,7 @@ HEARTBEAT_S = 60  # a worker silent for so long is killed by gunicorn
 KEEP_ALIVE_S = 5
 BACKLOG = 1024
 CONNECTIONS = 4000
+_STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a tmpfs where the root may be read-only
 
 
@@ -200,6 +201,25 @@ def _die_with_parent(_arbiter: Any, worker: Any) -> None:
     die_with_parent(worker.ppid)
 
 
+def _guard_forks() -> None:
+    """Lose no signal to a worker that is just being forked.
+
+    It has the arbiter's handlers at first, which only queue: the arbiter would wait in vain for it
+    to stop.
+    """
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS),
+        after_in_child=_take_no_handlers,
+    )
+
+
+def _take_no_handlers() -> None:
+    for number in _STOPS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+
+
 def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket; raise OSError. A port just being given up is waited for."""
     deadline = time.monotonic() + BIND_PATIENCE_S
@@ -248,6 +268,7 @@ def main(arguments: list[str]) -> int:
         _say_why_not(options, error)
         return BAD_INPUT
     LOG.info("listening", extra={"address": _address(options)})
+    _guard_forks()
     Server(options, listener.detach()).run()
     return 0
 

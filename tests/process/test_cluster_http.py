@@ -19,13 +19,13 @@ from typing import Any
 import pytest
 
 from tests.support import free_port, wait_until
-from wrapper import cluster
+from wrapper import lease_object
 from wrapper.cluster import KubernetesLease
 from wrapper.model import LeaseRecord, LeaseUnavailable, Seen
 
 LIMIT_S = 0.5
 RECORD = LeaseRecord("a", 15.0, "2026-01-02T03:04:05.000006Z", "2026-01-02T03:04:05.000006Z")
-LEASE = cluster.lease_of(
+LEASE = lease_object.lease_of(
     RECORD, {"kind": "Lease", "metadata": {"name": "prometheus", "resourceVersion": "7"}}, "pod-1"
 )
 
@@ -420,7 +420,7 @@ def test_a_watch_reports_what_changes(server: StandIn, lease: KubernetesLease) -
         request.end_watch()
 
     server.play = play
-    seen = Seen(cluster.record_of(LEASE), "7")
+    seen = Seen(lease_object.record_of(LEASE), "7")
     assert watch(lease) == ([seen, seen, Seen(None)], None)
     (request,) = server.seen
     assert "fieldSelector=metadata.name%3Dprometheus" in request.path
@@ -481,7 +481,7 @@ def test_a_watch_that_falls_silent_is_given_up(
 
 def test_a_free_lease_may_be_silent_for_long(server: StandIn, lease: KubernetesLease) -> None:
     """Nobody writes to a lease that nobody holds: its watch stays, until it is closed."""
-    free = cluster.lease_of(LeaseRecord(), LEASE, "pod-1")
+    free = lease_object.lease_of(LeaseRecord(), LEASE, "pod-1")
 
     def play(request: Request) -> None:
         request.begin_watch()

@@ -13,18 +13,9 @@ from typing import Any
 
 import pytest
 
-from wrapper.cluster import (
-    INCARNATION,
-    Access,
-    Answer,
-    NoAccess,
-    Place,
-    check_kubeconfig,
-    failure,
-    lease_of,
-    record_of,
-    refusal,
-)
+from wrapper.api_errors import Answer, Place, failure, refusal
+from wrapper.kubeconfig import Access, NoAccess, check_kubeconfig
+from wrapper.lease_object import INCARNATION, lease_of, record_of
 from wrapper.model import LeaseConflict, LeaseRecord, LeaseUnavailable
 
 THEN = "2026-01-02T03:04:05.000006Z"
