@@ -52,7 +52,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     ),
     "actors": ("elector", "sensors", "performer", "supervisor"),
     "edge": ("metrics", "upstream", "proxy", "web"),
-    "top": ("init", "assembly", "__main__"),
+    "top": ("init", "start", "assembly", "__main__"),
 }
 
 # Within a row nothing imports its siblings, but for these.
@@ -71,7 +71,8 @@ SIBLINGS: dict[str, set[str]] = {
     "supervisor": {"elector", "sensors", "performer"},
     "proxy": {"upstream"},
     "web": {"proxy", "upstream", "metrics"},
-    "__main__": {"init", "assembly"},
+    "assembly": {"start"},
+    "__main__": {"init", "start", "assembly"},
 }
 
 # Rows above that a row may still not know.

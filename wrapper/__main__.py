@@ -34,9 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(words: Sequence[str]) -> int:
     from wrapper import assembly  # noqa: PLC0415 - after init has been left behind
+    from wrapper.start import prepare  # noqa: PLC0415 - likewise
 
     settings, problems = _settings(words)
-    start = assembly.prepare(settings)
+    start = prepare(settings)
     problems = [*problems, *start.problems]
     if problems:
         return _refuse(problems)

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,19 +20,18 @@ from wrapper import clock, confirm, durations, files, log, process, prometheus, 
 from wrapper.cluster import KubernetesLease
 from wrapper.elector import Elector
 from wrapper.file_lease import FileLease
-from wrapper.inputs import BadInputs, Inputs, Sources
-from wrapper.kubeconfig import check_kubeconfig
 from wrapper.lease import Terms
-from wrapper.model import ChildExited, LeaseLock, LeaseUnavailable, Renderings, Role
+from wrapper.model import ChildExited, LeaseLock, LeaseUnavailable, Role
 from wrapper.observation import Observation, Rules
 from wrapper.performer import Notifier, Output, Parts, Performer
 from wrapper.plan import Policy
 from wrapper.process import DeadMansSwitch
 from wrapper.prometheus import PrometheusApi
-from wrapper.prometheus_args import FLUSH_DEADLINE, ChildArguments, with_argument
+from wrapper.prometheus_args import FLUSH_DEADLINE, with_argument
 from wrapper.sensors import Fence, InputWatch, LoadedSensor, Probing, start_thread
 from wrapper.settings import Settings
 from wrapper.snapshot import SnapshotWriter
+from wrapper.start import Start
 from wrapper.summary import Constants
 from wrapper.supervisor import Events, Frame, Supervisor
 from wrapper.web_options import WebOptions
@@ -46,83 +44,6 @@ PREDECESSOR_WAIT_S = 5.0
 FLUSH_SHARE = 0.5
 LEAST_FLUSH_S = 0.1
 REQUEST_SHARE = 0.8
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """What was found out before anything was started; ``problems`` when it cannot be."""
-
-    settings: Settings
-    arguments: ChildArguments
-    inputs: Inputs
-    renderings: Renderings | None
-    problems: tuple[str, ...] = ()
-    output: Path = field(default_factory=Path)
-
-    @property
-    def overrides(self) -> bool:
-        """Whether a leader reads anything else than a follower."""
-        return self.renderings is not None and self.renderings.has_overrides
-
-    @property
-    def good(self) -> Renderings:
-        """The renderings of a start without problems."""
-        if self.renderings is None:
-            raise RuntimeError("a start with problems has no renderings")
-        return self.renderings
-
-
-# --- before anything is started ---
-
-
-def prepare(settings: Settings) -> Start:
-    """Read the inputs and look for everything that would keep this from running."""
-    arguments = ChildArguments.parse(settings.child)
-    leader_config = Path(settings.leader_config) if settings.leader_config else None
-    inputs = Inputs(Sources(Path(settings.config), leader_config))
-    renderings, problems = _render(settings, inputs)
-    output = Path(settings.output or arguments.config_file)
-    problems += _problems_of_child(settings, arguments)
-    problems += _problems_of_output(output)
-    start = Start(settings, arguments, inputs, renderings, tuple(problems), output)
-    if settings.lock_kind(has_overrides=start.overrides) == "kubernetes" and not settings.init:
-        unusable = check_kubeconfig(settings.kubeconfig)
-        problems += [unusable] if unusable else []
-    return Start(settings, arguments, inputs, renderings, tuple(problems), output)
-
-
-def _render(settings: Settings, inputs: Inputs) -> tuple[Renderings | None, list[str]]:
-    if not settings.config:
-        return None, []  # the settings have said so
-    try:
-        return inputs.read(is_start=True), []
-    except BadInputs as error:
-        return None, list(error.problems)
-
-
-def _problems_of_child(settings: Settings, arguments: ChildArguments) -> list[str]:
-    if not settings.child:
-        return []
-    command = settings.child[0]
-    found = [] if shutil.which(command) else [_no_such_command(command)]
-    return [*found, *arguments.problems]
-
-
-def _no_such_command(command: str) -> str:
-    return (
-        f"{command}: no such command, or it may not be executed; "
-        "write Prometheus' path after --, for example -- /bin/prometheus"
-    )
-
-
-def _problems_of_output(output: Path) -> list[str]:
-    folder = output.parent
-    if not folder.is_dir():
-        return [f"--output={output}: its folder {folder} does not exist; create it"]
-    if not os.access(folder, os.W_OK | os.X_OK):
-        who = f"user {os.getuid()}"
-        return [f"--output={output}: {who} cannot write in {folder}; name a folder where it can"]
-    return []
 
 
 # --- the short form: --init ---

@@ -285,7 +285,7 @@ def _write(o: Observation, target: Rendering, role: Role, now: float) -> tuple[A
 
 
 def _reload_is_due(o: Observation, policy: Policy, now: float) -> bool:
-    if not o.was_ready and policy.owns_child:
+    if not o.was_ready:
         return False
     if o.loading.is_settled and o.loading.outcome is Outcome.LOADED:
         return False

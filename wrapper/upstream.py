@@ -110,13 +110,13 @@ def forward(environ: Environ, target: Target, hop: int, options: WebOptions) -> 
 
 
 def _connect(target: Target, options: WebOptions) -> http.client.HTTPConnection:
-    parts = urlsplit(target.url)
-    https = parts.scheme == "https"
-    kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
     try:
+        parts = urlsplit(target.url)
+        https = parts.scheme == "https"
+        kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
         connection = kind(parts.netloc, timeout=options.connect_timeout_s)
         connection.connect()
-    except (OSError, UnicodeError, http.client.InvalidURL) as error:
+    except (OSError, ValueError, http.client.InvalidURL) as error:
         raise Refused(502, "unavailable", f"{target.url} cannot be reached: {error}") from error
     connection.sock.settimeout(options.idle_timeout_s)
     return connection
