@@ -188,8 +188,8 @@ class Bench:
         log = WriteLog()
         stack.callback(log.close)
         d, r, p = DURATIONS
-        flags = (f"-lease-duration={d}", f"-lease-renew-deadline={r}", f"-lease-retry-period={p}")
-        flags += on_lease(namespace)
+        durations = (f"-lease-duration={d}", f"-lease-renew-deadline={r}")
+        flags = (*durations, f"-lease-retry-period={p}", *on_lease(namespace))
         subjects = [self.make(folder, name, flags, log.url(name)) for name in ("a", "b")]
         watchers = [Watcher(subject.url) for subject in subjects]
         for subject, watcher in zip(subjects, watchers, strict=True):

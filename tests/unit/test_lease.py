@@ -1,0 +1,288 @@
+"""The rules of a lease: who may hold it, from when, and what is asked next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from wrapper import lease
+from wrapper.lease import IDLE_READ_PERIOD_S, Request, Step, Terms
+from wrapper.model import LeaseRecord, LeaseView, Seen, Stance
+
+TERMS = Terms(
+    identity="a",
+    incarnation="a-1",
+    duration_s=10.0,
+    renew_deadline_s=8.0,
+    retry_period_s=2.0,
+    last_moment_s=9.2,
+    url="http://a:9090",
+)
+OURS = LeaseRecord("a", 10.0, "t0", "t0", 3, "a-1", "http://a:9090")
+OF_NAMESAKE = replace(OURS, incarnation="a-2")
+UNSIGNED_OURS = replace(OURS, incarnation=None)
+OTHERS = LeaseRecord("b", 15.0, "t0", "t0", 3, "b-1")
+RENEWED = replace(OTHERS, renew_time="t1")
+SIGNED_RELEASE = LeaseRecord("", 1.0, "t1", "t1", 3, "b-1")
+OWN_RELEASE = replace(SIGNED_RELEASE, incarnation="a-1")
+UNSIGNED_RELEASE = replace(SIGNED_RELEASE, incarnation=None)
+NEVER_HELD = LeaseRecord()
+
+
+def held(renewed_at: float = 100.0, record: LeaseRecord = OURS) -> LeaseView:
+    """Return the view of a holder whose last acknowledged renewal was sent then."""
+    return lease.written(LeaseView(), Seen(record, "1"), renewed_at, renewed_at)
+
+
+def saw(*records: LeaseRecord | None, at: float = 100.0, then: float = 105.0) -> LeaseView:
+    """Return the view of one who saw the first record ``at`` and the others ``then``."""
+    view = LeaseView()
+    for number, record in enumerate(records):
+        view = lease.observe(view, Seen(record, str(number)), then if number else at, TERMS)
+    return view
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        pytest.param(100.0, True, id="from the moment the renewal was sent"),
+        pytest.param(107.9, True, id="until just before the renew deadline"),
+        pytest.param(108.0, False, id="not at the renew deadline"),
+    ],
+)
+def test_leads_until_the_renew_deadline(now: float, *, expected: bool) -> None:
+    """Leadership is computed from when the last good renewal was sent."""
+    assert lease.leads(held(), TERMS, now) is expected
+
+
+def test_leadership_counts_from_the_sending() -> None:
+    """A reply that took 3 s gives 3 s less, and a view without a lease never leads."""
+    view = lease.written(LeaseView(), Seen(OURS, "1"), sent_at=100.0, now=103.0)
+    assert lease.leads_until(view, TERMS) == 108.0
+    assert lease.leads_until(LeaseView(), TERMS) is None
+    assert not lease.leads(LeaseView(), TERMS, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("view", "free_at"),
+    [
+        pytest.param(saw(None), 100.0, id="a lease that was never there is free"),
+        pytest.param(saw(OTHERS), 115.0, id="another's is waited out for its own duration"),
+        pytest.param(saw(OTHERS, OTHERS), 115.0, id="seen again unchanged it runs on"),
+        pytest.param(saw(OTHERS, RENEWED), 120.0, id="a renewal starts its time anew"),
+        pytest.param(saw(OURS), 100.0, id="our own is taken back at once"),
+        pytest.param(saw(OF_NAMESAKE), 110.0, id="that of another pod of our name is waited out"),
+        pytest.param(saw(UNSIGNED_OURS), 110.0, id="that of a foreign program of our name too"),
+        pytest.param(saw(OTHERS, None), 120.0, id="a deleted lease may have been renewed unseen"),
+        pytest.param(saw(OTHERS, None, None, then=105.0), 120.0, id="deleted is one change"),
+        pytest.param(saw(OURS, None), 105.0, id="our own deleted lease is free"),
+        pytest.param(saw(OTHERS, SIGNED_RELEASE), 105.0, id="a signed release is free at once"),
+        pytest.param(saw(OTHERS, UNSIGNED_RELEASE), 106.2, id="an unsigned one after a margin"),
+        pytest.param(saw(NEVER_HELD), 100.0, id="a record that nobody ever held is free"),
+        pytest.param(saw(SIGNED_RELEASE, None), 105.0, id="a released and deleted one is free"),
+    ],
+)
+def test_when_a_lease_counts_as_expired(view: LeaseView, free_at: float) -> None:
+    """Each kind of record is free at its time on our own clock."""
+    assert view.free_at == pytest.approx(free_at)
+
+
+def test_a_deleted_lease_is_waited_out_from_its_first_absence() -> None:
+    """Looking again does not put the moment off; the holder's return does."""
+    view = saw(OTHERS, None)
+    again = lease.observe(view, Seen(None), 111.0, TERMS)
+    assert again.free_at == 120.0
+    assert lease.observe(again, Seen(RENEWED), 112.0, TERMS).free_at == 127.0
+
+
+@pytest.mark.parametrize(
+    ("record", "is_lost"),
+    [
+        pytest.param(replace(OURS, renew_time="t1"), False, id="our own renewal, its reply lost"),
+        pytest.param(OTHERS, True, id="another holds it"),
+        pytest.param(OF_NAMESAKE, True, id="another pod of our name holds it"),
+        pytest.param(SIGNED_RELEASE, True, id="nobody holds it"),
+        pytest.param(None, False, id="it was deleted, which gives it to nobody"),
+    ],
+)
+def test_when_a_holder_has_lost_the_lease(record: LeaseRecord | None, *, is_lost: bool) -> None:
+    """A holder that sees someone else's record, or nobody's, holds no more."""
+    view = lease.observe(held(), Seen(record, "2"), 101.0, TERMS)
+    assert (view.renewed_at is None) is is_lost
+
+
+def test_a_lease_that_ran_out_unseen_is_not_held_any_more() -> None:
+    """Others may have taken it: it is contended for as any other."""
+    view = lease.observe(held(), Seen(OURS, "1"), 110.0, TERMS)
+    assert view.renewed_at is None
+    assert lease.observe(held(), Seen(OURS, "1"), 109.9, TERMS).renewed_at == 100.0
+
+
+def test_a_release_whose_reply_was_lost_is_recognised() -> None:
+    """Our own signed release, seen by reading, counts as released from then on."""
+    view = lease.observe(held(), Seen(OWN_RELEASE, "2"), 101.0, TERMS)
+    assert (view.renewed_at, view.released_at) == (None, 101.0)
+    assert lease.observe(held(), Seen(SIGNED_RELEASE, "2"), 101.0, TERMS).released_at is None
+
+
+def test_an_acknowledged_release_ends_holding() -> None:
+    """Nothing is held after it, and others may take it at once."""
+    view = lease.written(held(), Seen(OWN_RELEASE, "2"), sent_at=103.0, now=104.0)
+    assert (view.renewed_at, view.released_at, view.holder) == (None, 104.0, "")
+
+
+def test_a_conflict_is_read_again_at_once() -> None:
+    """What was seen is out of date; what is known of the holder stays."""
+    view = lease.conflicted(saw(OTHERS))
+    assert lease.next_step(view, Stance.CONTEND, 101.0, TERMS) == Step(Request.READ, 101.0)
+    assert view.holder == "b"
+
+
+@pytest.mark.parametrize(
+    ("view", "stance", "now", "step"),
+    [
+        pytest.param(
+            LeaseView(), Stance.RELEASE, 1.0, Step(Request.READ, 1.0), id="first of all, look"
+        ),
+        pytest.param(
+            LeaseView(request_at=5.0), Stance.CONTEND, 1.0, Step(None, 5.0), id="a pause is kept"
+        ),
+        pytest.param(
+            saw(None), Stance.CONTEND, 100.0, Step(Request.WRITE, 100.0), id="a free one is taken"
+        ),
+        pytest.param(
+            saw(OTHERS),
+            Stance.CONTEND,
+            112.0,
+            Step(Request.READ, 112.0),
+            id="a silent watch is not trusted",
+        ),
+        pytest.param(
+            saw(OTHERS), Stance.CONTEND, 101.0, Step(None, 103.5), id="a held one is watched"
+        ),
+        pytest.param(
+            saw(OTHERS, OTHERS, then=114.0),
+            Stance.CONTEND,
+            114.1,
+            Step(None, 115.0),
+            id="a standby wakes at the expiry itself",
+        ),
+        pytest.param(
+            saw(OTHERS),
+            Stance.CONTEND,
+            115.0,
+            Step(Request.WRITE, 115.0),
+            id="an expired one is taken",
+        ),
+        pytest.param(
+            saw(None),
+            Stance.HOLD,
+            101.0,
+            Step(None, 100.0 + IDLE_READ_PERIOD_S),
+            id="who may only hold takes none",
+        ),
+        pytest.param(
+            saw(SIGNED_RELEASE),
+            Stance.RELEASE,
+            101.0,
+            Step(None, 100.0 + IDLE_READ_PERIOD_S),
+            id="who looks on asks once a minute",
+        ),
+        pytest.param(held(), Stance.CONTEND, 101.0, Step(None, 102.0), id="a holder waits"),
+        pytest.param(
+            held(), Stance.CONTEND, 102.5, Step(Request.WRITE, 102.0), id="a holder renews"
+        ),
+        pytest.param(
+            held(),
+            Stance.HOLD,
+            108.5,
+            Step(Request.WRITE, 102.0),
+            id="also past its deadline, while it demotes",
+        ),
+        pytest.param(
+            held(), Stance.RELEASE, 100.1, Step(Request.RELEASE, 100.1), id="a holder gives back"
+        ),
+        pytest.param(
+            held(),
+            Stance.RELEASE,
+            110.0,
+            Step(None, 100.0 + IDLE_READ_PERIOD_S),
+            id="but not what others may have taken",
+        ),
+        pytest.param(
+            held(),
+            Stance.HOLD,
+            110.0,
+            Step(None, 100.0 + IDLE_READ_PERIOD_S),
+            id="nor is an expired lease renewed by who may only hold",
+        ),
+    ],
+)
+def test_the_next_step(view: LeaseView, stance: Stance, now: float, step: Step) -> None:
+    """Each situation has its request, or its moment to look again."""
+    assert lease.next_step(view, stance, now, TERMS) == step
+
+
+def failures(view: LeaseView, count: int, now: float, retry_after_s: float = 0.0) -> LeaseView:
+    """Return the view after so many failed requests, all at one time."""
+    for _ in range(count):
+        view = lease.failed(view, "no answer", now, TERMS, retry_after_s)
+    return view
+
+
+@pytest.mark.parametrize(
+    ("view", "delay_s"),
+    [
+        pytest.param(failures(LeaseView(), 1, 100.0), 0.1, id="the first is soon"),
+        pytest.param(failures(LeaseView(), 4, 100.0), 0.8, id="they double"),
+        pytest.param(failures(LeaseView(), 40, 100.0), 2.0, id="up to the retry period"),
+        pytest.param(failures(LeaseView(), 1, 100.0, 5.0), 5.0, id="as the server asks"),
+        pytest.param(failures(LeaseView(), 1, 100.0, 3600.0), 8.0, id="but not for ever"),
+        pytest.param(
+            failures(held(98.0), 1, 100.0, 60.0), 4.0, id="a holder asks before its deadline"
+        ),
+        pytest.param(failures(held(92.5), 1, 100.0, 60.0), 0.1, id="and soon, when that is near"),
+        pytest.param(failures(held(90.0), 1, 100.0, 5.0), 5.0, id="past it there is no hurry"),
+    ],
+)
+def test_the_pause_after_a_failure(view: LeaseView, delay_s: float) -> None:
+    """A failed request is repeated after a growing pause, within a holder's deadline."""
+    assert view.request_at == pytest.approx(100.0 + delay_s)
+    assert (view.seen, view.problem) == (None, "no answer")
+
+
+def test_an_answer_ends_the_failures() -> None:
+    """The pause starts from the beginning, and there is no problem to report any more."""
+    view = lease.observe(failures(LeaseView(), 5, 100.0), Seen(OTHERS), 101.0, TERMS)
+    assert (view.failures, view.problem) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("view", "transitions", "acquire_time"),
+    [
+        pytest.param(saw(None), 0, "now", id="the first holder counts none"),
+        pytest.param(saw(OTHERS), 4, "now", id="a new holder counts one more"),
+        pytest.param(saw(SIGNED_RELEASE), 4, "now", id="also after a release"),
+        pytest.param(saw(OURS), 3, "t0", id="a renewal keeps both"),
+        pytest.param(saw(OF_NAMESAKE), 3, "t0", id="the name decides, as for client-go"),
+        pytest.param(saw(replace(OURS, acquire_time="")), 3, "now", id="a missing time is set"),
+    ],
+)
+def test_the_record_to_write(view: LeaseView, transitions: int, acquire_time: str) -> None:
+    """Transitions and acquire time are counted as client-go does, and the record is signed."""
+    assert lease.next_record(view, TERMS, "now") == LeaseRecord(
+        "a", 10.0, acquire_time, "now", transitions, "a-1", "http://a:9090"
+    )
+
+
+def test_the_record_that_releases() -> None:
+    """As client-go's: no holder, one second, times now, the transitions kept; and signed."""
+    record = lease.release_record(held(), TERMS, "now")
+    assert record == LeaseRecord("", 1.0, "now", "now", 3, "a-1")
+    assert lease.release_record(LeaseView(), TERMS, "now").transitions == 0
+
+
+def test_the_margin_is_what_is_left_to_demote() -> None:
+    """It is the time between the renew deadline and the last moment."""
+    assert TERMS.margin_s == pytest.approx(1.2)

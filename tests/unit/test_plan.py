@@ -1,0 +1,791 @@
+"""The decision: for each situation who this replica should be, what it does, and why."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import replace
+
+import pytest
+
+from wrapper import confirm
+from wrapper.confirm import Loading, Outcome
+from wrapper.health import Health
+from wrapper.lease import Terms
+from wrapper.model import (
+    Action,
+    ArmSwitch,
+    DisarmSwitch,
+    Evidence,
+    Exit,
+    LeaseRecord,
+    LeaseView,
+    ReadConfiguration,
+    ReloadPrometheus,
+    Rendering,
+    Renderings,
+    Role,
+    SignalPrometheus,
+    Stance,
+    StartWeb,
+    StopWeb,
+    WriteRendering,
+)
+from wrapper.observation import Observation, remember
+from wrapper.plan import Plan, Policy, apply, plan
+
+FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
+LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)
+EDITED = Rendering(Role.LEADER, b"m", "m", writes_remotely=True)
+ALIKE = Renderings(FOLLOWER, replace(LEADER, fingerprint="f"))
+TERMS = Terms("a", "a-1", 10.0, 8.0, 2.0, 9.2)
+POLICY = Policy(terms=TERMS)
+SIDECAR = replace(POLICY, owns_child=False)
+FIXED_LEADER = replace(POLICY, fixed_role=Role.LEADER)
+FIXED_FOLLOWER = replace(POLICY, fixed_role=Role.FOLLOWER)
+
+NOW = 100.0
+HELD = LeaseView(last=LeaseRecord("a", 10.0, incarnation="a-1"), renewed_at=99.0)
+STALE = replace(HELD, renewed_at=92.0, problem="no answer")
+ANOTHERS = LeaseView(last=LeaseRecord("b", 10.0))
+RELEASED = LeaseView(last=LeaseRecord(), released_at=NOW - 0.5)
+
+
+def loaded(rendering: Rendering) -> Loading:
+    """Return the state of a Prometheus that has this and nothing else in force."""
+    return replace(confirm.started_with(rendering, 50.0), outcome=Outcome.LOADED)
+
+
+def rewritten(old: Rendering, new: Rendering, *, sent_at: float | None = None) -> Loading:
+    """Return the state after a rename at 99.5, reloaded at ``sent_at`` if at all."""
+    loading = confirm.written(confirm.write_started(loaded(old), new), new, NOW - 0.5)
+    return loading if sent_at is None else confirm.reload_sent(loading, sent_at)
+
+
+STARTING = Observation(
+    renderings=Renderings(FOLLOWER, LEADER),
+    loading=confirm.started_with(FOLLOWER, 50.0),
+    role_since=50.0,
+    safe_since=50.0,
+    web_pid=7,
+    child_pid=8,
+)
+READY = replace(
+    STARTING, loading=loaded(FOLLOWER), is_ready=True, was_ready=True, fence_obstacle=""
+)
+CHOSEN = replace(READY, lease=HELD, last_renewed_at=99.0)
+PROMOTING = replace(
+    CHOSEN,
+    role=Role.LEADER,
+    role_since=99.0,
+    switch_at=108.2,
+    safe_since=None,
+    loading=rewritten(FOLLOWER, LEADER, sent_at=NOW - 0.5),
+)
+LEADING = replace(PROMOTING, role_since=60.0, loading=loaded(LEADER))
+LOST = replace(LEADING, lease=STALE, last_renewed_at=92.0, switch_at=101.2)
+DEMOTING = replace(
+    LEADING,
+    role=Role.FOLLOWER,
+    role_since=99.0,
+    loading=rewritten(LEADER, FOLLOWER, sent_at=NOW - 0.5),
+)
+LOST_DEMOTING = replace(DEMOTING, lease=STALE, last_renewed_at=92.0, switch_at=101.2)
+DEMOTED = replace(LEADING, role=Role.FOLLOWER, role_since=99.0, loading=loaded(FOLLOWER))
+UNHEALTHY = Health(is_healthy=False, detail="no answer")
+
+
+def stopping(o: Observation, *, signals: int = 1, since: float = 99.0) -> Observation:
+    """Return it after stop signals."""
+    return replace(o, stop_signals=signals, stop_at=since, role=Role.FOLLOWER, role_since=since)
+
+
+def decide(o: Observation, policy: Policy = POLICY, now: float = NOW) -> Plan:
+    """Return the plan for an observation."""
+    return plan(o, policy, now)
+
+
+def kill(reason: str) -> SignalPrometheus:
+    """Return the last resort."""
+    return SignalPrometheus(signal.SIGKILL, reason)
+
+
+TERMINATE = SignalPrometheus(signal.SIGTERM, "asked to stop")
+TOO_LATE = "its demotion was not confirmed before the lease may be taken by another"
+
+
+@pytest.mark.parametrize(
+    ("o", "role", "stance", "reason"),
+    [
+        pytest.param(
+            STARTING, "follower", "release", "Prometheus is not ready", id="it waits until ready"
+        ),
+        pytest.param(
+            replace(STARTING, readiness_detail="HTTP 503"),
+            "follower",
+            "release",
+            "Prometheus is not ready: HTTP 503",
+            id="and says what Prometheus answers",
+        ),
+        pytest.param(
+            replace(READY, fence_obstacle=None),
+            "follower",
+            "release",
+            "checking that Prometheus can be fenced",
+            id="it contends only when the fence has been checked",
+        ),
+        pytest.param(
+            replace(READY, fence_obstacle="it is a script"),
+            "follower",
+            "release",
+            "cannot be fenced: it is a script",
+            id="and only when it holds",
+        ),
+        pytest.param(
+            READY, "follower", "contend", "contending for the lease", id="ready, it contends"
+        ),
+        pytest.param(
+            replace(READY, lease=ANOTHERS),
+            "follower",
+            "contend",
+            "b holds the lease",
+            id="another leads",
+        ),
+        pytest.param(
+            replace(READY, lease=LeaseView(last=LeaseRecord("a", 10.0))),
+            "follower",
+            "contend",
+            "the lease is held by an earlier replica of this name; waiting it out",
+            id="a namesake leads",
+        ),
+        pytest.param(
+            replace(READY, lease=replace(ANOTHERS, problem="no answer")),
+            "follower",
+            "contend",
+            "the lease is out of reach: no answer",
+            id="nobody can be asked",
+        ),
+        pytest.param(LEADING, "leader", "contend", "holds the lease", id="it leads"),
+        pytest.param(
+            LOST,
+            "follower",
+            "contend",
+            "the lease was not renewed in time: no answer",
+            id="a lease that is not renewed ends leadership",
+        ),
+        pytest.param(
+            replace(LEADING, lease=ANOTHERS),
+            "follower",
+            "contend",
+            "b holds the lease",
+            id="so does one that another took",
+        ),
+        pytest.param(
+            stopping(LEADING), "follower", "hold", "asked to stop", id="asked to stop, it holds on"
+        ),
+        pytest.param(
+            stopping(DEMOTED), "follower", "release", "asked to stop", id="until it is demoted"
+        ),
+        pytest.param(
+            replace(LEADING, health=UNHEALTHY),
+            "follower",
+            "hold",
+            "Prometheus is unhealthy: no answer",
+            id="unhealthy, likewise",
+        ),
+        pytest.param(
+            replace(DEMOTED, health=UNHEALTHY),
+            "follower",
+            "release",
+            "Prometheus is unhealthy: no answer",
+            id="and gives back once demoted",
+        ),
+        pytest.param(
+            replace(LEADING, steps_down_until=130.0),
+            "follower",
+            "hold",
+            "asked to step down",
+            id="asked to step down",
+        ),
+        pytest.param(
+            replace(DEMOTED, steps_down_until=130.0),
+            "follower",
+            "release",
+            "asked to step down",
+            id="which gives back too",
+        ),
+        pytest.param(
+            replace(READY, steps_down_until=99.0),
+            "follower",
+            "contend",
+            "contending for the lease",
+            id="and lasts only a while",
+        ),
+        pytest.param(
+            replace(READY, cools_until=110.0, promotion_problem="it was refused"),
+            "follower",
+            "release",
+            "cooling down after a failed promotion: it was refused",
+            id="it cools down after a failed promotion",
+        ),
+        pytest.param(
+            replace(CHOSEN, release_ordered_at=99.5),
+            "follower",
+            "contend",
+            "the lease was being given back; it has to be renewed first",
+            id="a lease that may be on its way back does not count",
+        ),
+        pytest.param(
+            replace(CHOSEN, release_ordered_at=98.5),
+            "leader",
+            "contend",
+            "holds the lease",
+            id="until it was renewed after that order",
+        ),
+        pytest.param(
+            replace(LEADING, child_status=-9, child_exited_at=NOW),
+            "follower",
+            "release",
+            "Prometheus has ended with status 137",
+            id="a dead Prometheus gives the lease back",
+        ),
+    ],
+)
+def test_who_to_be(o: Observation, role: str, stance: str, reason: str) -> None:
+    """Role, stance and the sentence that says why."""
+    decided = decide(o)
+    assert (decided.role.value, decided.stance.value, decided.reason) == (role, stance, reason)
+
+
+@pytest.mark.parametrize(
+    ("o", "actions"),
+    [
+        pytest.param(READY, (), id="a follower in its place has nothing to do"),
+        pytest.param(
+            CHOSEN,
+            (ArmSwitch(108.2), WriteRendering(LEADER)),
+            id="a promotion arms the switch, then writes",
+        ),
+        pytest.param(
+            replace(PROMOTING, loading=rewritten(FOLLOWER, LEADER)),
+            (ReloadPrometheus("l"),),
+            id="what was written is reloaded",
+        ),
+        pytest.param(PROMOTING, (), id="then it waits for the proof"),
+        pytest.param(
+            replace(PROMOTING, loading=rewritten(FOLLOWER, LEADER, sent_at=90.0)),
+            (ReloadPrometheus("l"),),
+            id="and reloads again when none has come",
+        ),
+        pytest.param(LEADING, (), id="a leader in its place has nothing to do"),
+        pytest.param(
+            replace(LEADING, lease=replace(HELD, renewed_at=99.5), last_renewed_at=99.5),
+            (ArmSwitch(108.7),),
+            id="a renewal puts the switch off",
+        ),
+        pytest.param(
+            replace(LEADING, renderings=Renderings(FOLLOWER, EDITED)),
+            (WriteRendering(EDITED),),
+            id="an edit is written",
+        ),
+        pytest.param(
+            replace(LEADING, loading=confirm.write_started(loaded(LEADER), EDITED)),
+            (),
+            id="one write at a time",
+        ),
+        pytest.param(LOST, (WriteRendering(FOLLOWER),), id="a lost lease demotes"),
+        pytest.param(
+            replace(LOST_DEMOTING, loading=rewritten(LEADER, FOLLOWER)),
+            (ReloadPrometheus("f"),),
+            id="which is reloaded as well",
+        ),
+        pytest.param(LOST_DEMOTING, (), id="and waited for"),
+        pytest.param(
+            replace(LOST_DEMOTING, loading=loaded(FOLLOWER)),
+            (DisarmSwitch(),),
+            id="once confirmed, the switch is taken back",
+        ),
+        pytest.param(
+            replace(CHOSEN, renderings=ALIKE),
+            (),
+            id="without overrides a leader reads what a follower reads",
+        ),
+        pytest.param(
+            replace(CHOSEN, was_ready=False, loading=rewritten(FOLLOWER, FOLLOWER)),
+            (ArmSwitch(108.2), WriteRendering(LEADER)),
+            id="a promotion needs no reload of what it replaces",
+        ),
+        pytest.param(
+            replace(STARTING, loading=rewritten(FOLLOWER, FOLLOWER)),
+            (),
+            id="a Prometheus that has never been ready is not reloaded",
+        ),
+        pytest.param(
+            replace(READY, wants_configuration=True),
+            (ReadConfiguration(), ReloadPrometheus("f")),
+            id="SIGHUP reads the inputs and reloads",
+        ),
+        pytest.param(
+            replace(READY, passed_on=(signal.SIGQUIT,)),
+            (SignalPrometheus(signal.SIGQUIT),),
+            id="SIGQUIT is passed on",
+        ),
+        pytest.param(replace(READY, web_pid=None), (StartWeb(),), id="the web server is started"),
+        pytest.param(
+            replace(READY, web_pid=None, web_exited_at=99.9, web_failures=1),
+            (),
+            id="one that died is not started at once",
+        ),
+        pytest.param(
+            replace(READY, web_pid=None, web_exited_at=99.7, web_failures=1),
+            (StartWeb(),),
+            id="but after a pause",
+        ),
+        pytest.param(
+            replace(READY, web_pid=None, web_exited_at=99.0, web_failures=5),
+            (),
+            id="that grows",
+        ),
+        pytest.param(
+            replace(READY, web_pid=None, web_stopped_at=99.0), (), id="one that was ended stays so"
+        ),
+    ],
+)
+def test_what_to_do(o: Observation, actions: tuple[Action, ...]) -> None:
+    """The actions of each situation, in their order."""
+    assert decide(o).actions == actions
+
+
+@pytest.mark.parametrize(
+    ("o", "now", "reason"),
+    [
+        pytest.param(LOST_DEMOTING, 101.1, "", id="just before the last moment it still waits"),
+        pytest.param(LOST_DEMOTING, 101.2, TOO_LATE, id="at the last moment it kills"),
+        pytest.param(
+            replace(LOST_DEMOTING, lease=ANOTHERS),
+            101.2,
+            TOO_LATE,
+            id="by the last renewal, also when another has the lease",
+        ),
+        pytest.param(
+            replace(
+                LOST_DEMOTING,
+                loading=loaded(LEADER),
+                write_problem="disk full",
+                write_failed_role=Role.FOLLOWER,
+            ),
+            NOW,
+            "the follower rendering cannot be written: disk full",
+            id="a demotion that cannot be written kills at once",
+        ),
+        pytest.param(
+            replace(
+                LEADING,
+                loading=confirm.write_started(loaded(LEADER), EDITED),
+                write_problem="disk full",
+                write_failed_role=Role.LEADER,
+            ),
+            NOW,
+            "",
+            id="a leader's edit that cannot be written does not",
+        ),
+        pytest.param(
+            replace(DEMOTING, health=UNHEALTHY, role_since=93.0),
+            NOW,
+            "",
+            id="a demotion has its grace",
+        ),
+        pytest.param(
+            replace(DEMOTING, health=UNHEALTHY, role_since=92.0),
+            NOW,
+            "its demotion was not confirmed within 8 s",
+            id="and no more, although the lease is renewed",
+        ),
+        pytest.param(
+            replace(LOST_DEMOTING, role_since=80.0),
+            NOW,
+            "",
+            id="a lost lease waits for its last moment instead",
+        ),
+        pytest.param(
+            stopping(DEMOTING, signals=2),
+            NOW,
+            "asked a second time to stop",
+            id="a second stop signal cuts it short",
+        ),
+        pytest.param(
+            replace(LEADING, lease=LeaseView(), last_renewed_at=None),
+            NOW,
+            "it may write without a lease",
+            id="a writer without any lease is killed",
+        ),
+    ],
+)
+def test_when_prometheus_is_killed(o: Observation, now: float, reason: str) -> None:
+    """The last resort is taken for these reasons only."""
+    kills = [a for a in decide(o, now=now).actions if a == kill(reason)]
+    others = [a for a in decide(o, now=now).actions if isinstance(a, SignalPrometheus)]
+    assert bool(kills) is bool(reason)
+    assert bool(others) is bool(reason)
+
+
+def test_it_is_killed_once() -> None:
+    """Killed, nothing else is done to it, and the switch stays armed."""
+    o = replace(LOST_DEMOTING, killed_at=101.2)
+    assert decide(o, now=101.3).actions == ()
+
+
+@pytest.mark.parametrize(
+    ("o", "actions"),
+    [
+        pytest.param(stopping(READY), (TERMINATE,), id="a follower has nothing to hand over"),
+        pytest.param(stopping(LEADING), (WriteRendering(FOLLOWER),), id="a leader demotes"),
+        pytest.param(stopping(DEMOTING), (), id="and waits for the proof"),
+        pytest.param(
+            stopping(replace(DEMOTED, safe_since=99.9)),
+            (DisarmSwitch(),),
+            id="demoted, it waits until the lease is given back",
+        ),
+        pytest.param(
+            stopping(replace(DEMOTED, safe_since=97.0, switch_at=None), since=97.0),
+            (TERMINATE,),
+            id="for a retry period at most",
+        ),
+        pytest.param(
+            stopping(replace(DEMOTED, safe_since=50.0, switch_at=None), since=99.0),
+            (),
+            id="which starts when it was asked to stop",
+        ),
+        pytest.param(
+            stopping(replace(DEMOTED, lease=RELEASED, switch_at=None)),
+            (),
+            id="given back, it waits for a successor",
+        ),
+        pytest.param(
+            stopping(
+                replace(
+                    DEMOTED,
+                    lease=replace(ANOTHERS, released_at=NOW - 0.5),
+                    switch_at=None,
+                )
+            ),
+            (TERMINATE,),
+            id="until it has seen one",
+        ),
+        pytest.param(
+            stopping(
+                replace(DEMOTED, lease=replace(RELEASED, released_at=98.9), switch_at=None),
+                since=98.0,
+            ),
+            (TERMINATE,),
+            id="or for a second at most",
+        ),
+        pytest.param(
+            stopping(replace(READY, lease=replace(RELEASED, released_at=98.9)), since=99.5),
+            (TERMINATE,),
+            id="a lease that was given back before needs no successor",
+        ),
+        pytest.param(
+            stopping(replace(READY, terminated_at=90.0)), (), id="Prometheus has time to end"
+        ),
+        pytest.param(
+            stopping(replace(READY, terminated_at=80.0)),
+            (kill("it did not stop within 20 s"),),
+            id="but not for ever",
+        ),
+        pytest.param(
+            stopping(READY, signals=2),
+            (kill("asked a second time to stop"),),
+            id="a second signal kills a follower too",
+        ),
+    ],
+)
+def test_an_ordered_stop(o: Observation, actions: tuple[Action, ...]) -> None:
+    """Demote, give back, see a successor, stop: each phase does its own and no more."""
+    assert decide(o).actions == actions
+
+
+DEAD = replace(LEADING, child_status=0, child_exited_at=99.5, switch_at=None)
+GONE = replace(DEAD, lease=RELEASED, web_pid=None, web_stopped_at=99.6)
+
+
+@pytest.mark.parametrize(
+    ("o", "actions"),
+    [
+        pytest.param(DEAD, (StopWeb(),), id="the web server is ended"),
+        pytest.param(
+            replace(DEAD, switch_at=108.2), (DisarmSwitch(), StopWeb()), id="the switch taken back"
+        ),
+        pytest.param(
+            replace(GONE, lease=HELD), (), id="it does not leave before the lease is given back"
+        ),
+        pytest.param(
+            replace(GONE, lease=HELD, child_exited_at=98.0),
+            (Exit(0),),
+            id="unless that takes longer than a retry period",
+        ),
+        pytest.param(GONE, (Exit(0),), id="then it leaves with Prometheus' status"),
+        pytest.param(
+            replace(GONE, child_status=-signal.SIGKILL), (Exit(137),), id="killed: 128 and signal"
+        ),
+        pytest.param(replace(GONE, child_status=2), (Exit(2),), id="failed: its own"),
+        pytest.param(replace(GONE, web_pid=7), (), id="a web server that still ends is waited for"),
+        pytest.param(replace(GONE, web_pid=7, web_stopped_at=98.9), (Exit(0),), id="for a second"),
+        pytest.param(
+            stopping(replace(GONE, web_pid=7, web_stopped_at=98.9)),
+            (),
+            id="for its grace when it was asked to stop",
+        ),
+        pytest.param(
+            replace(DEAD, lease=RELEASED, web_pid=None),
+            (StopWeb(), Exit(0)),
+            id="without a web server nothing is waited for",
+        ),
+    ],
+)
+def test_after_prometheus_has_ended(o: Observation, actions: tuple[Action, ...]) -> None:
+    """Give the lease back, end the web server, leave with the status."""
+    decided = decide(o)
+    assert decided.actions == actions
+    assert decided.stance is Stance.RELEASE
+
+
+REFUSED = replace(PROMOTING.loading, outcome=Outcome.FAILED, problem="no such file")
+
+
+@pytest.mark.parametrize(
+    ("o", "now", "reason"),
+    [
+        pytest.param(PROMOTING, NOW, "", id="one under way has its time"),
+        pytest.param(
+            replace(PROMOTING, loading=REFUSED),
+            NOW,
+            "the leader rendering was refused: no such file",
+            id="a refused one is given up",
+        ),
+        pytest.param(
+            replace(PROMOTING, lease=replace(HELD, renewed_at=149.0)),
+            149.5,
+            "the reload was not confirmed within 50 s",
+            id="so is one that is never confirmed",
+        ),
+        pytest.param(
+            replace(
+                CHOSEN,
+                role=Role.LEADER,
+                write_problem="disk full",
+                write_failed_role=Role.LEADER,
+                write_failed_at=NOW,
+            ),
+            NOW,
+            "the leader rendering cannot be written: disk full",
+            id="and one that cannot be written",
+        ),
+        pytest.param(
+            replace(
+                CHOSEN,
+                role=Role.LEADER,
+                write_problem="disk full",
+                write_failed_role=Role.FOLLOWER,
+            ),
+            NOW,
+            "",
+            id="a follower's write that failed before is another matter",
+        ),
+        pytest.param(
+            replace(
+                LEADING,
+                renderings=Renderings(FOLLOWER, EDITED),
+                loading=replace(rewritten(LEADER, EDITED, sent_at=99.5), outcome=Outcome.FAILED),
+            ),
+            NOW,
+            "",
+            id="a leader whose edit is refused stays leader",
+        ),
+        pytest.param(
+            replace(LEADING, write_problem="disk full", write_failed_role=Role.LEADER),
+            NOW,
+            "",
+            id="and one whose edit cannot be written",
+        ),
+        pytest.param(LEADING, NOW, "", id="a confirmed one is none"),
+    ],
+)
+def test_a_promotion_is_given_up(o: Observation, now: float, reason: str) -> None:
+    """It is given up with its reason, or goes on."""
+    decided = decide(o, now=now)
+    assert decided.gives_up_promotion is bool(reason)
+    assert decided.role is (Role.FOLLOWER if reason else Role.LEADER)
+    assert not reason or decided.reason == reason
+
+
+def test_each_failed_promotion_cools_down_for_longer() -> None:
+    """The pause doubles up to five minutes, and the reason is kept."""
+    o, pauses = replace(PROMOTING, loading=REFUSED), []
+    for _ in range(7):
+        o = apply(o, decide(o), POLICY, NOW)
+        pauses.append(o.cools_until - NOW)
+        o = replace(o, cools_until=0.0)
+    assert pauses == [10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0]
+    assert o.promotion_problem == "the leader rendering was refused: no such file"
+
+
+def test_a_failed_promotion_does_not_fail_twice() -> None:
+    """The turn after it is a demotion as any other."""
+    refused = replace(PROMOTING, loading=REFUSED)
+    decided = decide(refused)
+    o = remember(apply(refused, decided, POLICY, NOW), decided.role, NOW)
+    assert not decide(o).gives_up_promotion
+    assert decide(o).actions == (WriteRendering(FOLLOWER),)
+
+
+@pytest.mark.parametrize(
+    ("o", "now", "actions"),
+    [
+        pytest.param(
+            replace(READY, write_problem="disk full", write_failed_at=99.5), NOW, (), id="not soon"
+        ),
+        pytest.param(
+            replace(READY, write_problem="disk full", write_failed_at=98.9),
+            NOW,
+            (WriteRendering(replace(FOLLOWER, fingerprint="g")),),
+            id="after a second",
+        ),
+    ],
+)
+def test_a_failed_write_is_tried_again(
+    o: Observation, now: float, actions: tuple[Action, ...]
+) -> None:
+    """A follower's edit that could not be written is written later."""
+    edited = replace(o, renderings=Renderings(replace(FOLLOWER, fingerprint="g"), LEADER))
+    assert decide(edited, now=now).actions == actions
+
+
+def test_an_ambiguous_demotion_reloads_once_more() -> None:
+    """Where content cannot tell, another reload comes after half a second, not after ten."""
+    hasty = rewritten(FOLLOWER, LEADER)
+    hasty = confirm.reload_sent(confirm.written(hasty, FOLLOWER, 99.0), 99.0)
+    evidence = Evidence("i", False, True, 1.0, 99.1)  # noqa: FBT003
+    o = replace(LOST_DEMOTING, lease=ANOTHERS, loading=confirm.observed(hasty, evidence))
+    assert o.may_write
+    assert decide(o, now=99.4).actions == ()
+    assert decide(o, now=99.5).actions == (ReloadPrometheus("f"),)
+
+
+@pytest.mark.parametrize(
+    ("o", "policy", "role", "actions"),
+    [
+        pytest.param(STARTING, FIXED_LEADER, "follower", (), id="a leader too waits until ready"),
+        pytest.param(
+            READY,
+            FIXED_LEADER,
+            "leader",
+            (WriteRendering(LEADER),),
+            id="then it writes, without a switch",
+        ),
+        pytest.param(
+            replace(LEADING, lease=LeaseView(), last_renewed_at=None, switch_at=None),
+            FIXED_LEADER,
+            "leader",
+            (),
+            id="and needs no lease",
+        ),
+        pytest.param(READY, FIXED_FOLLOWER, "follower", (), id="a follower stays one"),
+        pytest.param(
+            replace(LEADING, lease=LeaseView(), stop_at=99.0, stop_signals=1, switch_at=None),
+            FIXED_LEADER,
+            "leader",
+            (TERMINATE,),
+            id="asked to stop, it stops as it is",
+        ),
+    ],
+)
+def test_without_an_election(
+    o: Observation, policy: Policy, role: str, actions: tuple[Action, ...]
+) -> None:
+    """The role is the one that was set, and nobody is waited for."""
+    decided = decide(o, policy)
+    assert (decided.role.value, decided.actions) == (role, actions)
+    assert decided.reason == f"no election; the role is set to {policy.fixed_role}"
+
+
+@pytest.mark.parametrize(
+    ("o", "now", "actions"),
+    [
+        pytest.param(
+            replace(CHOSEN, fence_obstacle=None),
+            NOW,
+            (WriteRendering(LEADER),),
+            id="it has no switch and no fence",
+        ),
+        pytest.param(LOST_DEMOTING, 105.0, (), id="it kills nothing at the last moment"),
+        pytest.param(
+            stopping(replace(READY, lease=RELEASED), since=98.0), NOW, (), id="it waits likewise"
+        ),
+        pytest.param(
+            stopping(replace(READY, lease=replace(RELEASED, released_at=98.9)), since=98.0),
+            NOW,
+            (StopWeb(),),
+            id="then ends its web server",
+        ),
+        pytest.param(
+            stopping(replace(READY, web_pid=None, web_stopped_at=99.0)),
+            NOW,
+            (Exit(0),),
+            id="and leaves",
+        ),
+        pytest.param(
+            stopping(replace(DEMOTING, web_pid=None, web_stopped_at=99.0), since=91.0),
+            NOW,
+            (Exit(0),),
+            id="also when its demotion is never confirmed",
+        ),
+        pytest.param(
+            stopping(replace(DEMOTING, web_pid=None, web_stopped_at=99.0), signals=2),
+            NOW,
+            (Exit(0),),
+            id="or when asked a second time",
+        ),
+    ],
+)
+def test_a_sidecar(o: Observation, now: float, actions: tuple[Action, ...]) -> None:
+    """It drives a Prometheus that is not its own: it cannot kill, and leaves by itself."""
+    assert decide(o, SIDECAR, now).actions == actions
+
+
+@pytest.mark.parametrize(
+    ("o", "wake_at"),
+    [
+        pytest.param(READY, NOW + 0.5, id="twice a second at least"),
+        pytest.param(
+            replace(LEADING, lease=replace(HELD, renewed_at=92.2)),
+            100.2,
+            id="when leadership ends",
+        ),
+        pytest.param(
+            replace(LOST_DEMOTING, last_renewed_at=91.15), 100.3, id="just before the last moment"
+        ),
+        pytest.param(
+            stopping(replace(DEMOTED, lease=replace(RELEASED, released_at=99.1))),
+            100.1,
+            id="when the wait for a successor is over",
+        ),
+    ],
+)
+def test_when_to_think_again(o: Observation, wake_at: float) -> None:
+    """It wakes when time alone changes the decision."""
+    assert decide(o).wake_at == pytest.approx(wake_at)
+
+
+def test_what_was_decided_is_noted() -> None:
+    """The switch, the signals sent, the end of the web server, and the order to give back."""
+    armed = apply(CHOSEN, decide(CHOSEN), POLICY, NOW)
+    assert (armed.switch_at, armed.release_ordered_at) == (108.2, None)
+    late = apply(LOST_DEMOTING, decide(LOST_DEMOTING, now=101.2), POLICY, 101.2)
+    assert late.killed_at == 101.2
+    leaving = stopping(READY)
+    left = apply(leaving, decide(leaving), POLICY, NOW)
+    assert (left.terminated_at, left.release_ordered_at) == (NOW, NOW)
+    ended = apply(DEAD, decide(DEAD), POLICY, NOW)
+    assert (ended.web_stopped_at, ended.release_ordered_at) == (NOW, NOW)
+    demoted = replace(LOST_DEMOTING, loading=loaded(FOLLOWER))
+    assert apply(demoted, decide(demoted), POLICY, NOW).switch_at is None

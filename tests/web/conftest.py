@@ -1,0 +1,203 @@
+"""The real web process, fed with snapshots by hand, and an upstream that misbehaves to order."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import requests
+
+from tests.support import free_port, wait_until
+from wrapper import clock
+from wrapper.model import Role, Snapshot
+from wrapper.snapshot import SnapshotWriter
+from wrapper.web_options import WebOptions
+
+FOLLOWER = Snapshot(
+    stamped_at=0.0,
+    identity="prometheus-0",
+    role=Role.FOLLOWER,
+    reason="another replica leads",
+    election="lease monitoring/prometheus",
+    is_ready=True,
+    is_healthy=True,
+    is_stopping=False,
+    leads_until_at=None,
+    lease_expires_at=None,
+    holder="",
+    holder_url="",
+    lease_transitions=0,
+    lease_problem="",
+    last_transition_time=0.0,
+    prometheus_url="",
+    child_pid=None,
+    child_start_time=None,
+    configuration_is_valid=True,
+    configuration_problem="",
+    written_role="follower",
+    written_fingerprint="",
+    loaded_fingerprint="",
+    may_write=False,
+    counters={},
+    usage={},
+)
+
+
+def leading(url: str = "", **changes: Any) -> Snapshot:
+    """Return the snapshot of a leader whose own Prometheus answers at ``url``."""
+    until_at = clock.now() + 30
+    leader = {"role": Role.LEADER, "leads_until_at": until_at, "holder": "prometheus-0"}
+    own: dict[str, Any] = {"child_pid": 1, "prometheus_url": url} if url else {}
+    return replace(FOLLOWER, **{**leader, **own, **changes})
+
+
+def following(url: str = "", **changes: Any) -> Snapshot:
+    """Return the snapshot of a follower; the leader's Prometheus answers at ``url``."""
+    changes = {"lease_expires_at": clock.now() + 30, **changes}
+    return replace(FOLLOWER, **{"holder": "prometheus-1", "holder_url": url, **changes})
+
+
+class Web:
+    """One web process as the supervisor starts it."""
+
+    def __init__(self, **options: Any) -> None:
+        self._writer = SnapshotWriter()
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self.address = ("127.0.0.1", port)
+        options = {"proxy_enabled": True, "host": "127.0.0.1", "port": port, **options}
+        self.options = WebOptions(snapshot_fd=self._writer.fileno(), **options)
+        self.process = subprocess.Popen(
+            self.options.command(),
+            pass_fds=(self._writer.fileno(),),
+            process_group=0,
+            stderr=subprocess.PIPE,
+        )
+        wait_until(lambda: self.get("/_elector/metrics").ok, 15, "the web process answers")
+
+    def tell(self, snapshot: Snapshot, age_s: float = 0.0) -> None:
+        """Publish a snapshot that stays fresh for an hour, or is ``age_s`` old."""
+        ahead_s = 0.0 if age_s else 3600.0
+        self._writer.publish(replace(snapshot, stamped_at=clock.now() + ahead_s - age_s))
+
+    def get(self, path: str, **arguments: Any) -> requests.Response:
+        """Ask with GET, or with ``method``."""
+        method = arguments.pop("method", "GET")
+        return requests.request(method, self.url + path, timeout=20, **arguments)
+
+    def raw(self, data: bytes) -> bytes:
+        """Send bytes as they are and return all that comes until the end of the connection."""
+        with socket.create_connection(self.address, timeout=20) as client:
+            client.sendall(data)
+            return read_all(client)
+
+    def metric(self, line: str) -> float | None:
+        """Return the value of one line of the metrics, None where there is no such line."""
+        lines = self.get("/_elector/metrics").text.splitlines()
+        values = [each.rpartition(" ")[2] for each in lines if each.rpartition(" ")[0] == line]
+        return float(values[0]) if values else None
+
+    def stop(self) -> str:
+        """End the process in order; return what it has said."""
+        self.process.send_signal(signal.SIGTERM)
+        _, said = self.process.communicate(timeout=20)
+        self._writer.close()
+        return said.decode()
+
+
+def read_all(client: socket.socket) -> bytes:
+    """Return what comes until the other side closes, in order or not."""
+    pieces = []
+    with contextlib.suppress(ConnectionResetError):
+        while piece := client.recv(65536):
+            pieces.append(piece)
+    return b"".join(pieces)
+
+
+class Upstream:
+    """An HTTP server that records what it is sent, byte by byte, and answers as a test tells it."""
+
+    def __init__(self) -> None:
+        self.heads: list[bytes] = []
+        self.answer: Callable[[socket.socket, bytes], None] = say(b"hello")
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError):
+            data = b""
+            while b"\r\n\r\n" not in data:
+                piece = client.recv(65536)
+                if not piece:
+                    return
+                data += piece
+            head, _, rest = data.partition(b"\r\n\r\n")
+            self.heads.append(head)
+            self.answer(client, rest)
+
+    @property
+    def request_line(self) -> str:
+        """The first line of the last request."""
+        return self.heads[-1].split(b"\r\n")[0].decode("latin-1")
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """The header of the last request, names in lower case."""
+        lines = self.heads[-1].decode("latin-1").split("\r\n")[1:]
+        return [
+            (name.lower(), value.strip()) for name, _, value in (x.partition(":") for x in lines)
+        ]
+
+    def close(self) -> None:
+        """Refuse connections from now on."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+def say(body: bytes = b"", head: bytes = b"") -> Callable[[socket.socket, bytes], None]:
+    """Return an answer: this head, or 200 with a Content-Length, and this body."""
+    head = head or b"HTTP/1.1 200 OK\r\nContent-Length: %d" % len(body)
+
+    def answer(client: socket.socket, _rest: bytes) -> None:
+        client.sendall(head + b"\r\n\r\n" + body)
+
+    return answer
+
+
+@pytest.fixture(scope="session")
+def shared_web() -> Iterator[Web]:
+    """Serve with one web process for many tests; it must not have stumbled in the end."""
+    web = Web(idle_timeout_s=2.0, runtime_metrics=True)
+    yield web
+    said = web.stop()
+    assert "Traceback" not in said, said
+
+
+@pytest.fixture
+def web(shared_web: Web) -> Web:
+    """Hand out a web process with a proxy, told that nobody leads."""
+    shared_web.tell(FOLLOWER)
+    return shared_web
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    """Serve as a Prometheus that does as the test says."""
+    server = Upstream()
+    yield server
+    with contextlib.suppress(OSError):
+        server.close()

@@ -1,0 +1,182 @@
+"""The metrics say what the snapshot says, under the Go peer's names, and nothing when it is old."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from tests.web.conftest import FOLLOWER, following, leading
+from wrapper import __version__, clock
+from wrapper.metric_names import DURATION_BUCKETS
+from wrapper.metrics import METRICS, ProxyFigures, expose, registry
+from wrapper.model import Snapshot
+from wrapper.snapshot import SnapshotReader, SnapshotWriter
+
+RICH: dict[str, Any] = {
+    "counters": {
+        "notifier_calls_total": 3.0,
+        "notifier_calls_errors": 1.0,
+        "web_starts_total": 3.0,
+        "notifier_calls_duration_seconds_sum": 0.6,
+        "notifier_calls_duration_seconds_count": 2.0,
+        **{f"notifier_calls_duration_seconds_bucket_le_{x}": 2.0 for x in DURATION_BUCKETS[6:]},
+        "notifier_calls_duration_seconds_bucket_le_0.25": 1.0,
+    },
+    "usage": {
+        "resident_memory_bytes": 1e8,
+        "virtual_memory_bytes": 1e9,
+        "cpu_seconds": 12.5,
+        "open_fds": 40.0,
+        "max_fds": 1024.0,
+        "threads": 9.0,
+        "start_time_seconds": 1.7e9,
+    },
+    "last_transition_time": 1.7e9,
+}
+
+
+def exposed(
+    snapshot: Snapshot | None, age_s: float = 0.0, accept: str = "", *, with_runtime: bool = False
+) -> str:
+    """Return the exposition of one snapshot of this age, and of one answered request."""
+    figures = ProxyFigures()
+    figures.begin()
+    figures.end(200, "GET", "local")
+    writer = SnapshotWriter()
+    try:
+        if snapshot is not None:
+            writer.publish(replace(snapshot, stamped_at=clock.now() - age_s))
+        ours = registry(SnapshotReader(writer.fileno()), figures, with_runtime=with_runtime)
+        return expose(ours, accept)[0].decode()
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'election_is_leader{member_id="prometheus-0"} 1.0',
+        "election_last_transition_time_seconds 1.7e+09",
+        "notifier_calls_total 3.0",
+        "notifier_calls_errors 1.0",
+        'notifier_calls_duration_seconds_bucket{le="0.1"} 0.0',
+        'notifier_calls_duration_seconds_bucket{le="0.25"} 1.0',
+        'notifier_calls_duration_seconds_bucket{le="1.0"} 2.0',
+        'notifier_calls_duration_seconds_bucket{le="+Inf"} 2.0',
+        "notifier_calls_duration_seconds_sum 0.6",
+        "notifier_calls_duration_seconds_count 2.0",
+        "config_valid 1.0",
+        f'build_info{{version="{__version__}"}} 1.0',
+        "web_restarts_total 2.0",
+        "child_resident_memory_bytes 1e+08",
+        "child_cpu_seconds_total 12.5",
+        "child_open_fds 40.0",
+        "child_max_fds 1024.0",
+        "child_start_time_seconds 1.7e+09",
+        'proxy_requests_total{code="200",method="GET",target="local"} 1.0',
+        "proxy_requests_in_flight 0.0",
+    ],
+)
+def test_a_leader_is_exposed_as(line: str) -> None:
+    """Each value of a rich snapshot stands in one line under its own name."""
+    assert f"prometheus_elector_{line}" in exposed(leading(**RICH)).splitlines()
+
+
+def test_types_are_the_go_peers() -> None:
+    """The Go peer's five metrics keep their types, the errors a counter despite their name."""
+    text = exposed(leading(**RICH))
+    for name, kind in {
+        "election_is_leader": "gauge",
+        "election_last_transition_time_seconds": "gauge",
+        "notifier_calls_total": "counter",
+        "notifier_calls_errors": "counter",
+        "notifier_calls_duration_seconds": "histogram",
+    }.items():
+        assert f"# TYPE prometheus_elector_{name} {kind}" in text.splitlines()
+
+
+def test_the_table_names_every_metric() -> None:
+    """METRICS holds what is exposed, all of it and nothing else, each with its help."""
+    lines = exposed(leading(**RICH)).splitlines()
+    helps = dict(x.removeprefix("# HELP ").split(" ", 1) for x in lines if x.startswith("# HELP"))
+    assert helps == METRICS
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "age_s"),
+    [(leading(), 6.0), (leading(leads_until_at=clock.now() - 1), 0.0), (following(), 0.0)],
+    ids=["stale", "lease run out", "follower"],
+)
+def test_only_a_fresh_leader_is_one(snapshot: Snapshot, age_s: float) -> None:
+    """is_leader is 0 for a follower, for a lease that has run out, and for a stale snapshot."""
+    assert 'is_leader{member_id="prometheus-0"} 0.0' in exposed(snapshot, age_s)
+
+
+def test_a_stale_snapshot_says_nothing_of_the_present() -> None:
+    """Validity, lease and usage are left out, the age is there, totals stay."""
+    text = exposed(leading(**RICH), age_s=60.0)
+    for name in ("config_valid", "lease_expires_in_seconds", "child_open_fds"):
+        assert f"prometheus_elector_{name}" not in text
+    assert "prometheus_elector_snapshot_age_seconds 60.0" in text
+    assert "prometheus_elector_notifier_calls_total 3.0" in text
+
+
+def test_without_a_snapshot_the_age_is_infinite() -> None:
+    """Before the supervisor's first word, no role is claimed."""
+    text = exposed(None)
+    assert "prometheus_elector_snapshot_age_seconds +Inf" in text
+    assert "is_leader" not in text
+
+
+def test_an_invalid_configuration_is_exposed() -> None:
+    """config_valid is 0 while the configuration cannot be used."""
+    text = exposed(replace(FOLLOWER, configuration_is_valid=False))
+    assert "prometheus_elector_config_valid 0.0" in text
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "least_s"),
+    [(leading(), 25.0), (following(), 25.0), (following(lease_expires_at=clock.now() - 9), 0.0)],
+    ids=["own", "another's", "run out"],
+)
+def test_the_lease_shows_its_remaining_time(snapshot: Snapshot, least_s: float) -> None:
+    """The lease's time left counts down to 0 and no further."""
+    lines = exposed(snapshot).splitlines()
+    (line,) = (x for x in lines if x.startswith("prometheus_elector_lease_expires_in_seconds "))
+    assert least_s <= float(line.split()[1]) <= least_s + 5
+
+
+@pytest.mark.parametrize("snapshot", [FOLLOWER, leading(election="none")])
+def test_without_a_lease_there_is_no_remaining_time(snapshot: Snapshot) -> None:
+    """Neither a lease without a holder nor a role by command has an end."""
+    assert "lease_expires_in_seconds" not in exposed(snapshot)
+
+
+def test_both_formats_hold_the_same() -> None:
+    """The text format and, on request, OpenMetrics can be parsed to the same families."""
+    text = exposed(leading(**RICH))
+    openmetrics = exposed(leading(**RICH), accept="application/openmetrics-text; version=1.0.0")
+    found = {family.name for family in parse_openmetrics(openmetrics)}  # type: ignore[no-untyped-call]
+    assert found == {family.name for family in parse_text(text)}
+
+
+def test_unusual_methods_do_not_become_labels() -> None:
+    """A client that invents methods cannot grow the metrics."""
+    figures = ProxyFigures()
+    for method in ("GET", "BREW", "WHEN"):
+        figures.begin()
+        figures.end(200, method, "local")
+    assert figures.requests == {("200", "GET", "local"): 1, ("200", "other", "local"): 2}
+    assert figures.in_flight == 0
+
+
+@pytest.mark.parametrize("with_runtime", [False, True])
+def test_runtime_metrics_are_exposed_on_request(with_runtime: bool) -> None:
+    """The Python process's own metrics come with --runtime-metrics only."""
+    text = exposed(FOLLOWER, with_runtime=with_runtime)
+    assert ("process_resident_memory_bytes" in text) is with_runtime
+    assert ("python_info" in text) is with_runtime

@@ -1,0 +1,656 @@
+"""The proxy under real gunicorn, against an upstream that records and misbehaves."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.support import free_port, wait_until
+from tests.web.conftest import FOLLOWER, Upstream, Web, following, leading, read_all, say
+from wrapper import clock
+from wrapper.model import Snapshot
+from wrapper.proxy import plain_path, target_of
+from wrapper.upstream import Refused, Target
+from wrapper.web_options import WebOptions
+
+OPTIONS = WebOptions(snapshot_fd=0, local_port=9091, remote_port=9092, service_name="prom.mon")
+
+
+def test_request_and_answer_pass(web: Web, upstream: Upstream) -> None:
+    """The leader's answer is the client's."""
+    web.tell(leading(upstream.url))
+    answer = web.get("/api/v1/query?query=up")
+    assert (answer.status_code, answer.text) == (200, "hello")
+    assert upstream.request_line == "GET /api/v1/query?query=up HTTP/1.1"
+
+
+# --- where a request goes ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "target"),
+    [
+        (leading("http://10.0.0.1:1/prefix"), Target("http://10.0.0.1:1", is_local=True)),
+        (leading(), Target("http://127.0.0.1:9091", is_local=True)),
+        (
+            leading(prometheus_url="http://10.0.0.1:1"),
+            Target("http://127.0.0.1:9091", is_local=True),
+        ),
+        (following("http://10.0.0.2:2/x"), Target("http://10.0.0.2:2", is_local=False)),
+        (following(), Target("http://prometheus-1.prom.mon:9092", is_local=False)),
+    ],
+    ids=["own child", "sidecar", "sidecar, URL known", "lock file", "service"],
+)
+def test_the_target_is_the_leaders_prometheus(snapshot: Snapshot, target: Target) -> None:
+    """Own child, local port, the URL in the lease, or the holder's name in the service."""
+    now = clock.now()
+    assert target_of(replace(snapshot, stamped_at=now), OPTIONS, now) == target
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "age_s", "reason"),
+    [
+        (None, 0.0, "has not said anything"),
+        (leading(), 6.0, "has said nothing for 6.0 s"),
+        (FOLLOWER, 0.0, "no replica leads"),
+        (following(lease_expires_at=clock.now() - 1), 0.0, "no replica leads"),
+        (leading(leads_until_at=clock.now() - 1), 0.0, "no replica leads"),
+    ],
+    ids=["no snapshot", "stale", "nobody", "lease run out", "own lease run out"],
+)
+def test_without_a_leader_there_is_no_target(
+    snapshot: Snapshot | None, age_s: float, reason: str
+) -> None:
+    """Where nobody is known to lead, the request is refused with the reason."""
+    now = clock.now()
+    stamped = replace(snapshot, stamped_at=now - age_s) if snapshot else None
+    with pytest.raises(Refused, match=reason) as refused:
+        target_of(stamped, OPTIONS, now)
+    assert refused.value.code == 503
+
+
+def test_a_leader_without_an_address_is_no_target() -> None:
+    """A holder that neither its lease nor a service name locates cannot be forwarded to."""
+    now = clock.now()
+    with pytest.raises(Refused, match="prometheus-1 leads, but"):
+        target_of(replace(following(), stamped_at=now), replace(OPTIONS, service_name=""), now)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+@pytest.mark.parametrize("age_s", [0.0, 60.0])
+def test_no_leader_is_503(web: Web, method: str, age_s: float) -> None:
+    """Without a leader, or with a stale snapshot, the client is told to come back in a second."""
+    web.tell(FOLLOWER, age_s)
+    answer = web.get("/api/v1/query", method=method, data=b"x" if method == "POST" else None)
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "1"
+    if method != "HEAD":
+        assert answer.json().keys() == {"status", "errorType", "error"}
+        assert answer.json()["errorType"] == "unavailable"
+
+
+# --- what crosses, and what does not -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("target", "arrives"),
+    [
+        ("/", "/"),
+        ("/a%2Fb", "/a%2Fb"),
+        ("//a//b/", "//a//b/"),
+        ("/a/../b/./c", "/a/../b/./c"),
+        ("/%e2%82%ac?q=%7B%22a%22%7D&q=+&q", "/%e2%82%ac?q=%7B%22a%22%7D&q=+&q"),
+        ("/a?b=c?d/e;f", "/a?b=c?d/e;f"),
+        ("/a;b=c", "/a;b=c"),
+        ("/?", "/?"),
+        ("http://elsewhere/a%2Fb?c", "/a%2Fb?c"),
+        ("http://elsewhere", "/"),
+        ("http://elsewhere?a=/b", "/?a=/b"),
+        ("/" + "x" * 60_000, "/" + "x" * 60_000),
+    ],
+)
+def test_the_target_passes_as_it_came(
+    web: Web, upstream: Upstream, target: str, arrives: str
+) -> None:
+    """No byte of path or query is decoded, encoded, folded or cut."""
+    web.tell(leading(upstream.url))
+    web.raw(f"GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+    assert upstream.request_line == f"GET {arrives} HTTP/1.1"
+
+
+def test_request_fields_cross_but_for_those_of_the_connection(web: Web, upstream: Upstream) -> None:
+    """End-to-end fields arrive, repeated as sent; hop-by-hop ones, and those named, do not."""
+    web.tell(leading(upstream.url))
+    web.raw(
+        b"GET / HTTP/1.0\r\nHost: client.example\r\nConnection: close, X-Secret\r\nX-Secret: 1\r\n"
+        b"Keep-Alive: 1\r\nTE: trailers\r\nTrailer: x\r\nUpgrade: websocket\r\n"
+        b"Proxy-Authorization: p\r\nProxy-Connection: close\r\n"
+        b"Authorization: Bearer a\r\nCookie: a=1\r\nCookie: b=2\r\nAccept-Encoding: zstd\r\n"
+        b'X-Latin: caf\xe9\r\nIf-None-Match: "1,2"\r\nRange: bytes=0-1\r\n\r\n'
+    )
+    assert sorted(upstream.fields) == [
+        ("accept-encoding", "zstd"),
+        ("authorization", "Bearer a"),
+        ("cookie", "a=1"),
+        ("cookie", "b=2"),
+        ("host", upstream.url.removeprefix("http://")),
+        ("if-none-match", '"1,2"'),
+        ("prometheus-elector-hop", "1"),
+        ("range", "bytes=0-1"),
+        ("x-forwarded-for", "127.0.0.1"),
+        ("x-forwarded-host", "client.example"),
+        ("x-forwarded-proto", "http"),
+        ("x-latin", "caf\xe9"),
+    ]
+
+
+def test_forwarding_fields_are_continued(web: Web, upstream: Upstream) -> None:
+    """What a proxy before us has said of the client is kept and added to."""
+    web.tell(leading(upstream.url))
+    before = {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "https"}
+    web.get("/", headers={**before, "X-Forwarded-Host": "grafana.example"})
+    fields = dict(upstream.fields)
+    assert fields["x-forwarded-for"] == "192.0.2.7, 127.0.0.1"
+    assert fields["x-forwarded-proto"] == "https"
+    assert fields["x-forwarded-host"] == "grafana.example"
+
+
+def test_answer_fields_cross_but_for_those_of_the_connection(web: Web, upstream: Upstream) -> None:
+    """Repeated fields stay repeated, contents encoded; the connection's own fields end here."""
+    upstream.answer = say(
+        b"\x1f\x8bnot really",
+        b"HTTP/1.1 206 Some Of It\r\nContent-Length: 12\r\nContent-Encoding: gzip\r\n"
+        b"Connection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=1\r\nSet-Cookie: a=1; Path=/\r\n"
+        b'Set-Cookie: b=2\r\nETag: "x"\r\nX-Folded: a\r\n b\r\nX-Latin: caf\xe9',
+    )
+    web.tell(leading(upstream.url))
+    head, _, body = web.raw(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n").partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    assert lines[0] == "HTTP/1.1 206 Some Of It"
+    ours = ("Server:", "Date:", "Connection:")
+    assert sorted(x for x in lines[1:] if not x.startswith(ours)) == [
+        "Content-Encoding: gzip",
+        "Content-Length: 12",
+        'ETag: "x"',
+        "Set-Cookie: a=1; Path=/",
+        "Set-Cookie: b=2",
+        "X-Folded: a b",
+        "X-Latin: caf\xe9",
+    ]
+    assert body == b"\x1f\x8bnot really"
+
+
+@pytest.mark.parametrize(
+    ("method", "head", "length"),
+    [
+        ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\nContent-Type: a/b", "1234"),
+        ("HEAD", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: a/b", None),
+        ("GET", b"HTTP/1.1 204 No Content\r\nContent-Type: a/b", None),
+        ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 1234\r\nContent-Type: a/b", "1234"),
+    ],
+    ids=["HEAD", "HEAD, chunked", "204", "304"],
+)
+def test_answers_without_a_body_end_at_once(
+    web: Web, upstream: Upstream, method: str, head: bytes, length: str | None
+) -> None:
+    """HEAD, 204 and 304 have their fields and no body, and the connection goes on."""
+    upstream.answer = say(b"", head)
+    web.tell(leading(upstream.url))
+    client = http.client.HTTPConnection(*web.address, timeout=10)
+    for _ in range(2):
+        client.request(method, "/")
+        answer = client.getresponse()
+        assert answer.read() == b""
+        assert answer.getheader("Content-Length") == length
+        assert answer.getheader("Content-Type") == "a/b"
+    client.close()
+
+
+# --- bodies --------------------------------------------------------------------------------------
+
+
+def _echo(client: socket.socket, rest: bytes) -> None:
+    """Answer with the body as it came, chunks and all."""
+    while not rest.endswith(b"0\r\n\r\n"):
+        rest += client.recv(65536)
+    say(rest)(client, b"")
+
+
+def test_a_chunked_request_is_chunked_upstream(web: Web, upstream: Upstream) -> None:
+    """A body of unknown length arrives whole, and in chunks."""
+    upstream.answer = _echo
+    web.tell(leading(upstream.url))
+    received = web.get("/", method="POST", data=iter([b"a" * 100_000, b"b"])).content
+    assert _unchunked(received) == b"a" * 100_000 + b"b"
+    assert ("transfer-encoding", "chunked") in upstream.fields
+
+
+def _unchunked(data: bytes) -> bytes:
+    body = b""
+    while data:
+        size, _, data = data.partition(b"\r\n")
+        length = int(size, 16)
+        body, data = body + data[:length], data[length + 2 :]
+    return body
+
+
+@pytest.mark.parametrize("length", [0, 1, 300_000])
+def test_a_request_of_known_length_keeps_it(web: Web, upstream: Upstream, length: int) -> None:
+    """A body with a Content-Length arrives with it, byte by byte."""
+    body = bytes(range(256)) * (length // 256) + b"x" * (length % 256)
+
+    def answer(client: socket.socket, rest: bytes) -> None:
+        while len(rest) < length:
+            rest += client.recv(65536)
+        say(rest)(client, b"")
+
+    upstream.answer = answer
+    web.tell(leading(upstream.url))
+    assert web.get("/", method="PUT", data=body or b"").content == body
+    assert ("content-length", str(length)) in upstream.fields
+
+
+def test_expect_continue_is_answered_here(web: Web, upstream: Upstream) -> None:
+    """A client that waits for leave to send gets it, and its request passes without the field."""
+
+    def answer(client: socket.socket, rest: bytes) -> None:
+        say(rest or client.recv(10))(client, b"")
+
+    upstream.answer = answer
+    web.tell(leading(upstream.url))
+    with socket.create_connection(web.address, timeout=10) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n")
+        client.sendall(b"Connection: close\r\nExpect: 100-continue\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 100")
+        client.sendall(b"abc")
+        assert read_all(client).endswith(b"abc")
+    assert "expect" not in dict(upstream.fields)
+
+
+def _stream(pieces: int, piece: bytes) -> Callable[[socket.socket, bytes], None]:
+    def answer(client: socket.socket, _rest: bytes) -> None:
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        client.sendall(head)
+        for _ in range(pieces):
+            client.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+        client.sendall(b"0\r\n\r\n")
+
+    return answer
+
+
+def test_a_large_answer_needs_little_memory(web: Web, upstream: Upstream) -> None:
+    """200 MB stream through to a client without the worker growing by a tenth of that."""
+    upstream.answer = _stream(200, b"x" * 1_000_000)
+    web.tell(leading(upstream.url))
+    (worker,) = psutil.Process(web.process.pid).children()
+    before = worker.memory_info().rss
+    answer = web.get("/", stream=True)
+    assert sum(len(piece) for piece in answer.iter_content(1 << 20)) == 200_000_000
+    assert worker.memory_info().rss - before < 20_000_000
+
+
+def test_an_answer_arrives_piece_by_piece(web: Web, upstream: Upstream) -> None:
+    """What the upstream has sent reaches the client before the rest has come."""
+    has_arrived = threading.Event()
+
+    def answer(client: socket.socket, _rest: bytes) -> None:
+        client.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+        assert has_arrived.wait(10)
+        client.sendall(b"1\r\nb\r\n0\r\n\r\n")
+
+    upstream.answer = answer
+    web.tell(leading(upstream.url))
+    pieces = web.get("/", stream=True).iter_content(None)
+    assert next(pieces) == b"a"
+    has_arrived.set()
+    assert next(pieces) == b"b"
+
+
+def test_an_answer_may_end_with_its_connection(web: Web, upstream: Upstream) -> None:
+    """An answer without a length, as old servers give it, is whole when the connection closes."""
+    upstream.answer = say(b"old", b"HTTP/1.0 200 OK")
+    web.tell(leading(upstream.url))
+    assert web.get("/").text == "old"
+
+
+def test_an_early_answer_is_the_answer(web: Web, upstream: Upstream) -> None:
+    """An upstream that refuses and closes before it has read the body is still heard."""
+
+    def answer(client: socket.socket, _rest: bytes) -> None:
+        client.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+        client.shutdown(socket.SHUT_WR)
+        while client.recv(65536):
+            pass
+
+    upstream.answer = answer
+    web.tell(leading(upstream.url))
+    answered = web.get("/", method="POST", data=b"x" * 1_000_000)
+    assert (answered.status_code, answered.text) == (413, "no")
+
+
+# --- when the upstream or the client fails -------------------------------------------------------
+
+
+def test_a_refused_connection_is_502(web: Web) -> None:
+    """An upstream that is not there is a 502 that names it."""
+    url = f"http://127.0.0.1:{free_port()}"
+    web.tell(leading(url))
+    answer = web.get("/")
+    assert answer.status_code == 502
+    assert answer.json()["errorType"] == "unavailable"
+    assert url in answer.json()["error"]
+
+
+@pytest.fixture(scope="module")
+def web_with_service() -> Iterator[Web]:
+    """Serve with a service name under which nothing resolves."""
+    web = Web(service_name="invalid")
+    yield web
+    web.stop()
+
+
+@pytest.mark.parametrize("holder", ["no-such-host", "a b", "x" * 80, "prometheus:1", "é", "[", "@"])
+def test_an_unknown_holder_is_502(web_with_service: Web, holder: str) -> None:
+    """A holder whose name does not resolve, or is no name at all, is a 502."""
+    web_with_service.tell(following(holder=holder))
+    assert web_with_service.get("/").status_code == 502
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"",
+        b"nonsense",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -5",
+        b"HTTP/1.1 200 OK\r\nContent-Length: five",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"Z: z",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket",
+    ],
+    ids=["nothing", "no HTTP", "two lengths", "negative", "no number", "coding", "many", "101"],
+)
+def test_a_bad_head_is_502(web: Web, upstream: Upstream, head: bytes) -> None:
+    """An answer that cannot be understood for certain is not passed on."""
+    upstream.answer = say(b"", head) if head else lambda _client, _rest: None
+    web.tell(leading(upstream.url))
+    assert web.get("/").status_code == 502
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b"Content-Length: 100\r\n\r\nhalf",
+        b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n40\r\nhalf",
+        b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nnonsense\r\n",
+    ],
+    ids=["length", "between chunks", "inside a chunk", "bad chunk"],
+)
+def test_a_broken_answer_is_broken_for_the_client(
+    web: Web, upstream: Upstream, beginning: bytes
+) -> None:
+    """An upstream that dies inside a body never looks like a complete answer."""
+    upstream.answer = lambda client, _rest: client.sendall(b"HTTP/1.1 200 OK\r\n" + beginning)
+    web.tell(leading(upstream.url))
+    client = http.client.HTTPConnection(*web.address, timeout=10)
+    client.request("GET", "/")
+    answer = client.getresponse()
+    with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+        answer.read()
+    client.close()
+
+
+def test_a_silent_upstream_is_504(web: Web, upstream: Upstream) -> None:
+    """An upstream that says nothing for the idle limit is given up."""
+    is_over = threading.Event()
+    upstream.answer = lambda _client, _rest: _ignore(is_over.wait(20))
+    web.tell(leading(upstream.url))
+    assert web.get("/").status_code == 504
+    is_over.set()
+
+
+def _ignore(_value: object) -> None:
+    pass
+
+
+def test_a_slow_but_talking_upstream_is_not_cut(web: Web, upstream: Upstream) -> None:
+    """The idle limit counts from the last byte; the whole may take longer."""
+
+    def answer(client: socket.socket, _rest: bytes) -> None:
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+        for _ in range(5):
+            threading.Event().wait(0.6)
+            client.sendall(b"x")
+
+    upstream.answer = answer
+    web.tell(leading(upstream.url))
+    assert web.get("/").text == "xxxxx"
+
+
+def test_a_client_that_goes_ends_the_upstream_request(web: Web, upstream: Upstream) -> None:
+    """When the client has gone, the upstream's connection is closed and nothing is in flight."""
+    has_ended = threading.Event()
+
+    def answer(client: socket.socket, rest: bytes) -> None:
+        try:
+            _stream(10_000, b"x" * 100_000)(client, rest)
+        except OSError:
+            has_ended.set()
+
+    upstream.answer = answer
+    web.tell(leading(upstream.url))
+    with socket.create_connection(web.address, timeout=10) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.recv(1000)
+    assert has_ended.wait(10)
+    wait_until(lambda: web.metric(IN_FLIGHT) == 0, 5, "nothing in flight")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"Content-Length: 100\r\n\r\nhalf",
+        b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+    ],
+    ids=["length", "chunked"],
+)
+def test_half_a_request_never_looks_whole(web: Web, upstream: Upstream, request_: bytes) -> None:
+    """A client that goes inside its body leaves the upstream with a broken request."""
+    received: list[bytes] = []
+    upstream.answer = lambda client, rest: received.append(rest + read_all(client))
+    web.tell(leading(upstream.url))
+    with socket.create_connection(web.address, timeout=10) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\n" + request_)
+    wait_until(lambda: received or not upstream.heads, 10, "the upstream is left")
+    assert all(len(body) < 100 and not body.endswith(b"0\r\n\r\n") for body in received)
+    wait_until(lambda: web.metric(IN_FLIGHT) == 0, 5, "nothing in flight")
+
+
+# --- what is refused -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/-/quit",
+        "/-/reload",
+        "/prefix/-/quit",
+        "//-/quit",
+        "/-/./quit",
+        "/x/../-/reload?a",
+        "/%2d/%71uit",
+        "/-%2Fquit",
+        "/-/quit/",
+        "http://elsewhere/-/quit",
+        "/api/v1/admin/tsdb/snapshot",
+        "/api/v2/admin/tsdb/delete_series",
+    ],
+)
+def test_admin_paths_are_forbidden(web: Web, upstream: Upstream, path: str) -> None:
+    """What ends, reloads or empties Prometheus is a 403, however it is written."""
+    web.tell(leading(upstream.url))
+    request_ = f"POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    head, _, body = web.raw(request_.encode()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 403")
+    assert json.loads(body)["status"] == "error"
+    assert upstream.heads == []
+
+
+@pytest.mark.parametrize("name", ["SCRIPT_NAME", "PATH_INFO"])
+def test_a_client_cannot_change_its_path_by_a_field(
+    web: Web, upstream: Upstream, name: str
+) -> None:
+    """The fields by which gunicorn lets front ends rewrite paths count for nothing."""
+    web.tell(leading(upstream.url))
+    request_ = f"GET /-/quit HTTP/1.1\r\nHost: a\r\n{name}: /-\r\nConnection: close\r\n\r\n"
+    assert web.raw(request_.encode()).startswith(b"HTTP/1.1 403")
+    assert upstream.heads == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/-/healthy", "/-/ready", "/quit", "/api/v1/administer", "/x-/quit"]
+)
+def test_other_paths_are_open(web: Web, upstream: Upstream, path: str) -> None:
+    """Paths that only look like those pass."""
+    web.tell(leading(upstream.url))
+    assert web.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "hops", "code"),
+    [
+        (leading, None, 200),
+        (leading, "1", 200),
+        (leading, "2", 508),
+        (leading, "x", 508),
+        (following, None, 200),
+        (following, "1", 503),
+        (following, "2", 508),
+    ],
+)
+def test_no_request_goes_in_a_circle(
+    web: Web,
+    upstream: Upstream,
+    snapshot: Callable[[str], Snapshot],
+    hops: str | None,
+    code: int,
+) -> None:
+    """One replica may hand a request to the leader's; that one only to its own Prometheus."""
+    web.tell(snapshot(upstream.url))
+    answer = web.get("/", headers={"Prometheus-Elector-Hop": hops} if hops else {})
+    assert answer.status_code == code
+    assert bool(upstream.heads) is (code == 200)
+    if upstream.heads:
+        assert dict(upstream.fields)["prometheus-elector-hop"] == str(int(hops or 0) + 1)
+
+
+def test_a_proxy_that_is_its_own_upstream_ends(web: Web) -> None:
+    """A port that leads back here gives an error, not an endless circle."""
+    web.tell(leading(web.url))
+    assert web.get("/").status_code == 508
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n",
+        b"GET / HTTP/1.1\nHost: a\n\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n",
+    ],
+    ids=["CL and TE", "two CL", "folded", "bare LF", "gzip in chunks", "CONNECT"],
+)
+def test_ambiguous_requests_do_not_pass(web: Web, upstream: Upstream, request_: bytes) -> None:
+    """What two servers could read in two ways is refused here."""
+    web.tell(leading(upstream.url))
+    assert web.raw(request_).split(b" ", 2)[1] in (b"400", b"405", b"501")
+    assert upstream.heads == []
+
+
+# --- figures -------------------------------------------------------------------------------------
+
+IN_FLIGHT = "prometheus_elector_proxy_requests_in_flight"
+REQUESTS = "prometheus_elector_proxy_requests_total"
+
+
+@pytest.mark.parametrize(
+    ("method", "snapshot", "labels"),
+    [
+        ("GET", leading, 'code="200",method="GET",target="local"'),
+        ("HEAD", leading, 'code="200",method="HEAD",target="local"'),
+        ("POST", following, 'code="200",method="POST",target="remote"'),
+        ("GET", lambda _url: FOLLOWER, 'code="503",method="GET",target="none"'),
+        (
+            "GET",
+            lambda _url: leading("http://127.0.0.1:1"),
+            'code="502",method="GET",target="local"',
+        ),
+    ],
+)
+def test_requests_are_counted(
+    web: Web, upstream: Upstream, method: str, snapshot: Callable[[str], Snapshot], labels: str
+) -> None:
+    """Each answered request is counted once, by code, method and target."""
+    web.tell(snapshot(upstream.url))
+    line = f"{REQUESTS}{{{labels}}}"
+    before = web.metric(line) or 0
+    web.get("/", method=method)
+    wait_until(lambda: web.metric(line) == before + 1, 5, line)
+    assert web.metric(IN_FLIGHT) == 0
+
+
+def test_requests_under_way_are_in_flight(web: Web, upstream: Upstream) -> None:
+    """While an answer has not ended, the gauge counts it."""
+    may_end = threading.Event()
+
+    def answer(client: socket.socket, rest: bytes) -> None:
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na")
+        may_end.wait(10)
+        client.sendall(b"b")
+
+    upstream.answer = answer
+    web.tell(leading(upstream.url))
+    pieces = web.get("/", stream=True).iter_content(1)
+    assert next(pieces) == b"a"
+    assert web.metric(IN_FLIGHT) == 1
+    may_end.set()
+    assert next(pieces) == b"b"
+    wait_until(lambda: web.metric(IN_FLIGHT) == 0, 5, "nothing in flight")
+
+
+def test_fifty_at_once_get_their_own_answers(web: Web, upstream: Upstream) -> None:
+    """Concurrent requests do not meet: each gets back the body that it sent."""
+
+    def answer(client: socket.socket, rest: bytes) -> None:
+        body = rest or client.recv(100)
+        threading.Event().wait(0.05)
+        say(body)(client, b"")
+
+    upstream.answer = answer
+    web.tell(leading(upstream.url))
+    with ThreadPoolExecutor(50) as pool:
+        sent = [str(number) for number in range(50)]
+        received = list(pool.map(lambda x: web.get("/", method="POST", data=x).text, sent))
+    assert received == sent
+
+
+@pytest.mark.parametrize(
+    ("raw", "plain"),
+    [("/a//b/../c?d", "/a/c"), ("*", "/*"), ("//x", "/x"), ("/..", "/"), ("http://h", "/")],
+)
+def test_paths_are_judged_plain(raw: str, plain: str) -> None:
+    """The path that is judged is the one that Prometheus would understand."""
+    environ: dict[str, Any] = {"RAW_URI": raw}
+    assert plain_path(environ) == plain

@@ -1,0 +1,177 @@
+"""Snapshots reach the reader whole, newest first, and old ones are known as such."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from tests.support import wait_until
+from tests.web.conftest import FOLLOWER, following, leading
+from wrapper import clock
+from wrapper.model import Snapshot
+from wrapper.snapshot import (
+    SLOT_BYTES,
+    SnapshotReader,
+    SnapshotTooLarge,
+    SnapshotWriter,
+    is_stale,
+    leader_of,
+    why_stale,
+)
+
+# Publishes, as fast as it can, snapshots of changing length whose fields all say the same number.
+HAMMER = """
+import sys
+from dataclasses import replace
+from tests.web.conftest import FOLLOWER
+from wrapper.snapshot import SnapshotWriter
+
+writer = SnapshotWriter()
+writer._fd = int(sys.argv[1])
+number = 0
+while True:
+    number += 1
+    text = str(number) * (number % 977 + 1)
+    writer.publish(replace(FOLLOWER, reason=text, holder=text, lease_transitions=number))
+"""
+
+
+@pytest.fixture
+def writer() -> Iterator[SnapshotWriter]:
+    """Open a memfd for one test."""
+    made = SnapshotWriter()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def reader(writer: SnapshotWriter) -> SnapshotReader:
+    """Read what the writer publishes."""
+    return SnapshotReader(writer.fileno())
+
+
+def test_nothing_published_reads_as_none(reader: SnapshotReader) -> None:
+    """Before the first snapshot there is none."""
+    assert reader.read() is None
+
+
+def test_a_snapshot_arrives_as_it_was_published(
+    writer: SnapshotWriter, reader: SnapshotReader
+) -> None:
+    """Every field comes back with its value and type, the role as an enum."""
+    sent = leading("http://127.0.0.1:9090", counters={"a": 1.5}, reason="é \n \udc80")
+    writer.publish(sent)
+    received = reader.read()
+    assert received == sent
+    assert isinstance(received, Snapshot)
+    assert received.role is sent.role
+
+
+def test_the_newest_wins(writer: SnapshotWriter, reader: SnapshotReader) -> None:
+    """Of many snapshots, with reads between them or not, the last one is read."""
+    for number in range(7):
+        writer.publish(replace(FOLLOWER, lease_transitions=number))
+        if number % 3 == 0:
+            assert _transitions(reader.read()) == number
+    assert _transitions(reader.read()) == 6
+    assert _transitions(SnapshotReader(writer.fileno()).read()) == 6
+
+
+def test_an_unchanged_snapshot_is_not_parsed_again(
+    writer: SnapshotWriter, reader: SnapshotReader
+) -> None:
+    """Reading twice gives the same object, reading after a publication another."""
+    writer.publish(FOLLOWER)
+    first = reader.read()
+    assert reader.read() is first
+    writer.publish(FOLLOWER)
+    assert reader.read() is not first
+
+
+@pytest.mark.parametrize("offset", [0, 8, 16, 20, 40])
+def test_a_half_written_snapshot_is_passed_over(
+    writer: SnapshotWriter, reader: SnapshotReader, offset: int
+) -> None:
+    """A slot that is damaged anywhere counts for nothing; the one before is read."""
+    writer.publish(replace(FOLLOWER, lease_transitions=1))
+    writer.publish(replace(FOLLOWER, lease_transitions=2))
+    os.pwrite(writer.fileno(), b"\xff\xff", offset)
+    assert _transitions(reader.read()) == 1
+
+
+def test_a_snapshot_that_does_not_fit_leaves_the_old_one(
+    writer: SnapshotWriter, reader: SnapshotReader
+) -> None:
+    """Too large a snapshot is refused with its own error, and what was published stays."""
+    writer.publish(FOLLOWER)
+    with pytest.raises(SnapshotTooLarge):
+        writer.publish(replace(FOLLOWER, reason="x" * SLOT_BYTES))
+    assert reader.read() == FOLLOWER
+
+
+def test_reads_are_never_torn(writer: SnapshotWriter, reader: SnapshotReader) -> None:
+    """While another process publishes without pause, each read is whole and none goes back."""
+    fd = writer.fileno()
+    command = [sys.executable, "-c", HAMMER, str(fd)]
+    with subprocess.Popen(command, pass_fds=(fd,)) as hammer:
+        wait_until(reader.read, 15, "a first snapshot")
+        seen = list(_read_for(reader, 2.0))
+        hammer.send_signal(signal.SIGKILL)
+    assert len(set(seen)) > 200
+    assert seen == sorted(seen)
+    assert _transitions(reader.read()) >= seen[-1]
+
+
+def _read_for(reader: SnapshotReader, duration_s: float) -> Iterator[int]:
+    deadline = time.monotonic() + duration_s
+    while time.monotonic() < deadline:
+        snapshot = reader.read()
+        assert snapshot is not None
+        number = snapshot.lease_transitions
+        assert snapshot.reason == snapshot.holder == str(number) * (number % 977 + 1)
+        yield number
+
+
+def _transitions(snapshot: Snapshot | None) -> int:
+    assert snapshot is not None
+    return snapshot.lease_transitions
+
+
+@pytest.mark.parametrize(
+    ("age_s", "limit_s", "stale"),
+    [(0.0, 5.0, False), (5.0, 5.0, False), (5.1, 5.0, True), (1.0, 0.5, True), (-1.0, 5.0, False)],
+)
+def test_age_alone_makes_a_snapshot_stale(age_s: float, limit_s: float, stale: bool) -> None:
+    """A snapshot is stale once it is older than the limit; the reason says how old."""
+    snapshot = replace(FOLLOWER, stamped_at=100.0)
+    assert is_stale(snapshot, 100.0 + age_s, limit_s) is stale
+    assert (f"{age_s:.1f} s" in why_stale(snapshot, 100.0 + age_s, limit_s)) is stale
+
+
+def test_no_snapshot_is_stale() -> None:
+    """What is not there cannot speak of the present."""
+    assert is_stale(None, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "leader"),
+    [
+        (leading(), "prometheus-0"),
+        (leading(leads_until_at=clock.now() - 1), ""),
+        (following(), "prometheus-1"),
+        (following(lease_expires_at=None), "prometheus-1"),
+        (following(lease_expires_at=clock.now() - 1), ""),
+        (FOLLOWER, ""),
+    ],
+    ids=["self", "self no longer", "another", "no expiry", "expired", "nobody"],
+)
+def test_only_an_unexpired_lease_names_a_leader(snapshot: Snapshot, leader: str) -> None:
+    """The leader is the one whose lease still holds, ourselves only while we lead by it."""
+    assert leader_of(snapshot, clock.now()) == leader

@@ -1,0 +1,309 @@
+"""The app under real gunicorn: what it says of the snapshot, and how the process behaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+
+from tests.support import free_port, wait_until
+from tests.web.conftest import FOLLOWER, Upstream, Web, following, leading, say
+from wrapper.model import Snapshot
+from wrapper.snapshot import SnapshotWriter
+from wrapper.web_options import WebOptions
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "content"),
+    [
+        (leading(), {"is_leader": True, "current_leader": "prometheus-0"}),
+        (following(), {"is_leader": False, "current_leader": "prometheus-1"}),
+        (FOLLOWER, {"is_leader": False, "current_leader": ""}),
+    ],
+    ids=["leader", "follower", "nobody leads"],
+)
+def test_leader_names_the_leader(web: Web, snapshot: Snapshot, content: dict[str, Any]) -> None:
+    """/_elector/leader says whether this replica leads, and who does."""
+    web.tell(snapshot)
+    answer = web.get("/_elector/leader")
+    assert (answer.status_code, answer.json()) == (200, content)
+
+
+@pytest.mark.parametrize("path", ["leader", "healthz", "readyz"])
+def test_a_stale_snapshot_is_unavailable(web: Web, path: str) -> None:
+    """Once the supervisor has been silent for too long, nothing is claimed, and it says why."""
+    web.tell(leading(), age_s=60.0)
+    answer = web.get(f"/_elector/{path}")
+    assert answer.status_code == 503
+    assert answer.json()["errorType"] == "unavailable"
+    assert "said nothing for 60." in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "healthy", "ready"),
+    [
+        ({}, 200, 200),
+        ({"is_ready": False}, 200, 503),
+        ({"is_healthy": False}, 200, 200),
+        ({"leads_until_at": None}, 200, 200),
+    ],
+    ids=["well", "replaying its WAL", "unhealthy", "not leading"],
+)
+def test_probes_follow_prometheus_readiness_only(
+    web: Web, changes: dict[str, Any], healthy: int, ready: int
+) -> None:
+    """Liveness is the supervisor's alone, readiness Prometheus' too; leadership is in neither."""
+    web.tell(leading(**changes))
+    assert web.get("/_elector/healthz").status_code == healthy
+    assert web.get("/_elector/readyz").status_code == ready
+
+
+def test_metrics_are_served_in_the_format_asked_for(web: Web) -> None:
+    """/_elector/metrics answers with text, or OpenMetrics where the client wants that."""
+    assert web.get("/_elector/metrics").headers["Content-Type"].startswith("text/plain")
+    accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
+    answer = web.get("/_elector/metrics", headers=accept)
+    assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
+    assert "process_resident_memory_bytes" in answer.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/_elector",
+        "/_elector/",
+        "/_elector/nothing",
+        "/%5felector/nothing",
+        "//_elector//nothing",
+        "/x/../_elector/nothing",
+        "/_elector/%2e%2e/_elector/nothing?a=b",
+    ],
+)
+def test_what_is_ours_is_never_forwarded(web: Web, upstream: Upstream, path: str) -> None:
+    """An unknown path under /_elector/, however it is written, is a 404 in JSON from here."""
+    web.tell(leading(upstream.url))
+    head, _, body = web.raw(
+        f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
+    ).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 404")
+    assert json.loads(body)["errorType"] == "not_found"
+    assert upstream.heads == []
+
+
+def test_a_wrong_method_is_refused_with_the_right_ones(web: Web) -> None:
+    """POST to a status path is a 405 in JSON that lists what may be used."""
+    answer = web.get("/_elector/leader", method="POST")
+    assert answer.status_code == 405
+    assert "GET" in answer.headers["Allow"]
+    assert answer.json()["status"] == "error"
+
+
+def test_status_is_never_cached(web: Web) -> None:
+    """No cache between here and a client may answer in our place."""
+    assert web.get("/_elector/leader").headers["Cache-Control"] == "no-store"
+
+
+# --- the process ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def silent_web() -> Any:
+    """Serve without a proxy, and without a snapshot."""
+    web = Web(proxy_enabled=False)
+    yield web
+    web.stop()
+
+
+def test_before_the_first_snapshot_it_says_so(silent_web: Web) -> None:
+    """With nothing published, liveness fails with a reason."""
+    answer = silent_web.get("/_elector/healthz")
+    assert answer.status_code == 503
+    assert "not said anything" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+def test_without_the_proxy_other_paths_get_a_hint(silent_web: Web, method: str) -> None:
+    """Everything outside /_elector/ is a 404 that names the flag."""
+    answer = silent_web.get("/api/v1/query", method=method)
+    assert answer.status_code == 404
+    assert ("--api-proxy-enabled" in answer.text) is (method != "HEAD")
+
+
+def test_a_taken_port_is_said_once_and_soon() -> None:
+    """A port that is in use gives one line with the flag and the port, and exit status 2."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        began = time.monotonic()
+        ended = _start_in_vain(host="127.0.0.1", port=port)
+    assert ended.returncode == 2
+    assert time.monotonic() - began < 5
+    (line,) = ended.stderr.splitlines()
+    assert f"--api-listen-address=127.0.0.1:{port}: another program listens there" in line
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    """An address that is not ours is one line and exit status 2, too."""
+    ended = _start_in_vain(host="192.0.2.1", port=free_port())
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert "--api-listen-address=192.0.2.1:" in line
+
+
+def _start_in_vain(**options: Any) -> subprocess.CompletedProcess[str]:
+    writer = SnapshotWriter()
+    try:
+        fd = writer.fileno()
+        command = WebOptions(snapshot_fd=fd, **options).command()
+        return subprocess.run(
+            command, pass_fds=(fd,), capture_output=True, text=True, timeout=15, check=False
+        )
+    finally:
+        writer.close()
+
+
+def test_it_ends_in_order_and_quietly() -> None:
+    """SIGTERM ends it with status 0, one line of log, and no process left."""
+    web = Web()
+    family = psutil.Process(web.process.pid).children()
+    said = web.stop()
+    assert web.process.returncode == 0
+    assert [line for line in said.splitlines() if "listening" not in line] == []
+    assert not any(each.is_running() for each in family)
+
+
+def test_it_can_be_ended_while_it_starts() -> None:
+    """SIGTERM is not lost on a worker that has just been forked."""
+    for _ in range(5):
+        web = _Starting()
+        wait_until(psutil.Process(web.pid).children, 10, "a worker", poll_s=0)
+        web.terminate()
+        assert web.wait(timeout=5) == 0
+
+
+def test_a_request_under_way_may_end(upstream: Upstream) -> None:
+    """SIGTERM lets an answer that has begun come to its end."""
+    web = Web()
+    web.tell(leading(upstream.url))
+
+    def slow(client: socket.socket, _rest: bytes) -> None:
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345")
+        web.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: not _accepts(web), 5, "the listener is closed")
+        client.sendall(b"67890")
+
+    upstream.answer = slow
+    assert web.get("/").text == "1234567890"
+    web.stop()
+
+
+def _accepts(web: Web) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(web.address) == 0
+
+
+def test_workers_die_with_their_parent() -> None:
+    """A killed arbiter leaves no worker behind to hold the port."""
+    web = Web()
+    (worker,) = psutil.Process(web.process.pid).children()
+    web.process.kill()
+    web.process.communicate(timeout=5)
+    wait_until(lambda: not worker.is_running(), 5, "the worker is gone")
+
+
+def test_a_dead_worker_is_replaced() -> None:
+    """Gunicorn starts another worker, which reads the same snapshots."""
+    web = Web()
+    web.tell(leading())
+    (worker,) = psutil.Process(web.process.pid).children()
+    worker.kill()
+    wait_until(lambda: web.get("/_elector/leader").ok, 10, "the next worker answers")
+    web.stop()
+
+
+class _Starting(subprocess.Popen[bytes]):
+    """A web process that is not waited for."""
+
+    def __init__(self, **environment: str) -> None:
+        writer = SnapshotWriter()
+        fd = writer.fileno()
+        self.port = free_port()
+        command = WebOptions(snapshot_fd=fd, host="127.0.0.1", port=self.port).command()
+        super().__init__(command, pass_fds=(fd,), env={**os.environ, **environment})
+        writer.close()
+
+
+def test_nothing_but_shared_memory_is_written(tmp_path: Path) -> None:
+    """It leaves nothing in its home, temporary folder or runtime folder."""
+    folders = {name: tmp_path / name for name in ("HOME", "TMPDIR", "XDG_RUNTIME_DIR")}
+    for each in folders.values():
+        each.mkdir()
+    with _Starting(**{name: str(path) for name, path in folders.items()}) as web:
+        wait_until(lambda: _answers(web.port), 10, "it answers")
+        assert [path for path in tmp_path.rglob("*") if path.parent != tmp_path] == []
+        web.terminate()
+
+
+def _answers(port: int) -> bool:
+    url = f"http://127.0.0.1:{port}/_elector/metrics"
+    return requests.get(url, timeout=1).ok
+
+
+def test_all_addresses_include_both_families() -> None:
+    """An empty host listens on IPv4, and on IPv6 where there is one."""
+    web = Web(host="")
+    families = [("127.0.0.1", web.address[1])]
+    if socket.has_dualstack_ipv6():
+        families.append(("::1", web.address[1]))
+    for address in families:
+        with socket.create_connection(address, timeout=5) as client:
+            client.sendall(b"GET /_elector/healthz HTTP/1.0\r\n\r\n")
+            assert client.recv(100).startswith(b"HTTP/1.0 503")
+    web.stop()
+
+
+def test_several_workers_answer_alike() -> None:
+    """With more than one worker, each reads the same snapshot."""
+    web = Web(workers=2)
+    web.tell(following())
+    answers = [web.get("/_elector/leader").json()["current_leader"] for _ in range(20)]
+    assert set(answers) == {"prometheus-1"}
+    web.stop()
+
+
+def test_options_survive_their_command() -> None:
+    """What the command carries is what the process reads."""
+    options = WebOptions(snapshot_fd=7, host="::1", port=1, service_name="é", log_as_json=True)
+    assert WebOptions.from_json(options.command()[-1]) == options
+    assert options.command()[:3] == (sys.executable, "-m", "wrapper.web")
+
+
+def test_silent_clients_do_not_delay_others(web: Web) -> None:
+    """Two hundred connections that say nothing leave the next request as quick as ever."""
+    silent = [socket.create_connection(web.address) for _ in range(200)]
+    try:
+        began = time.monotonic()
+        assert web.get("/_elector/metrics").ok
+        assert time.monotonic() - began < 1
+    finally:
+        for each in silent:
+            each.close()
+
+
+def test_the_snapshot_is_read_anew_for_each_request(web: Web, upstream: Upstream) -> None:
+    """The answer of one request says nothing about the next."""
+    upstream.answer = say(b"local")
+    web.tell(leading(upstream.url))
+    assert web.get("/").text == "local"
+    web.tell(replace(FOLLOWER))
+    assert web.get("/").status_code == 503
