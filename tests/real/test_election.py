@@ -50,6 +50,7 @@ def test_exactly_one_replica_has_remote_write(pair: tuple[Replica, Replica]) -> 
     assert leader.has_remote_write
     assert not follower.has_remote_write
     wait_until(lambda: leader.says_it_leads, 5, "the leader says so")
+    follower.await_ready()
     answer = requests.get(f"{follower.api}/_elector/leader", timeout=2).json()
     assert answer == {"is_leader": False, "current_leader": "prometheus-0"}
 

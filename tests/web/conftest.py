@@ -50,9 +50,13 @@ FOLLOWER = Snapshot(
 )
 
 
+# Longer than a run of all tests takes: snapshots are also made while tests are collected.
+LEASE_LEFT_S = 3600.0
+
+
 def leading(url: str = "", **changes: Any) -> Snapshot:
     """Return the snapshot of a leader whose own Prometheus answers at ``url``."""
-    until_at = clock.now() + 30
+    until_at = clock.now() + LEASE_LEFT_S
     leader = {"role": Role.LEADER, "leads_until_at": until_at, "holder": "prometheus-0"}
     own: dict[str, Any] = {"child_pid": 1, "prometheus_url": url} if url else {}
     return replace(FOLLOWER, **{**leader, **own, **changes})
@@ -60,7 +64,7 @@ def leading(url: str = "", **changes: Any) -> Snapshot:
 
 def following(url: str = "", **changes: Any) -> Snapshot:
     """Return the snapshot of a follower; the leader's Prometheus answers at ``url``."""
-    changes = {"lease_expires_at": clock.now() + 30, **changes}
+    changes = {"lease_expires_at": clock.now() + LEASE_LEFT_S, **changes}
     return replace(FOLLOWER, **{"holder": "prometheus-1", "holder_url": url, **changes})
 
 
@@ -181,7 +185,7 @@ def say(body: bytes = b"", head: bytes = b"") -> Callable[[socket.socket, bytes]
 @pytest.fixture(scope="session")
 def shared_web() -> Iterator[Web]:
     """Serve with one web process for many tests; it must not have stumbled in the end."""
-    web = Web(idle_timeout_s=2.0, runtime_metrics=True)
+    web = Web(connect_timeout_s=0.5, idle_timeout_s=2.0, runtime_metrics=True)
     yield web
     said = web.stop()
     assert "Traceback" not in said, said
