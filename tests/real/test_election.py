@@ -85,7 +85,7 @@ def test_a_vanished_leader_is_replaced_when_its_lease_runs_out(
     wait_until(lambda: write_log.writes("prometheus-0"), 15, "the leader writes")
     killed_at = time.monotonic()
     leader.kill()
-    assert not child.is_running() or child.status() == "zombie"
+    wait_until(lambda: not child.is_running() or child.status() == "zombie", 1, "it is dead")
     follower.await_leader(LEASE_S + 2)
     took_s = time.monotonic() - killed_at
     assert LEASE_S - 0.6 < took_s < LEASE_S + 1

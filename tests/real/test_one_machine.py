@@ -94,6 +94,7 @@ def test_a_frozen_leader_is_dead_before_another_leads(pair: tuple[Replica, Repli
         if process.pid != child.pid:
             process.suspend()
     follower.await_leader(6)
+    # The lock is free only when it is dead, so this needs no patience.
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
