@@ -4,17 +4,17 @@ A rendering that stood in the output file is a *candidate* from the moment it ma
 place until another is proven to be in force. Proof is by content, never by a timestamp alone, since
 someone else's reload may have been under way (`facts`: reload times prove nothing):
 
-- what Prometheus shows can only be that candidate, *read since the rename*: every other one is
-  excluded by having a remote_write where it shows none (or none where it shows one), or by a known
-  other image, and the candidate itself was not in force before, or something else has been seen in
-  force in between. (A promotion that is taken back at once finds the follower's configuration shown
-  from before, while a reload that has read the leader's is still under way.) Or
+- what Prometheus shows can only be that candidate, *read since the rename*. What it shows goes
+  through the renames in their order, never back, since reloads run one after the other; so each
+  sight excludes all that came before the first that looks like it. Looks differ by having a
+  remote_write or none, and by images once known. (A promotion that is taken back at once finds the
+  follower's configuration shown from before, while a reload that has read the leader's is still
+  under way: that proves nothing.) Or
 - a 200 to our own request, sent after the rename; or
 - two reloads have succeeded since, one after the other: the second began after the rename.
 
-Reloads run one after the other in Prometheus, so what was read before the rename is over with each
-of these. Nothing is proven while a rendering is on its way into the file. Where it ends: someone
-else who writes the output file is not seen here.
+What was read before the rename is over with each of these. Nothing is proven while a rendering is
+on its way into the file. Where it ends: someone else who writes the output file is not seen here.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Outcome(StrEnum):
 class Loading:
     """What stands in the output file, what may be in force, and what is known of both.
 
-    ``candidates`` have stood in the file, ``incoming`` is on its way into it. ``is_fresh`` says
-    that what looks like the written rendering can only have been read since the rename;
-    ``settled_at`` is since when it is known to be in force. ``successes`` counts the changes of
+    ``candidates`` have stood in the file, ``incoming`` is on its way into it. ``showable`` are the
+    renames in their order, from the first that Prometheus may still show; ``settled_at`` is since
+    when the written rendering is known to be in force. ``successes`` counts the changes of
     Prometheus' success time seen since the rename; ``images`` maps fingerprints to what Prometheus
     showed when it had them in force.
     """
@@ -56,7 +56,7 @@ class Loading:
     outcome: Outcome = Outcome.PENDING
     problem: str = ""
     written_at: float = 0.0
-    is_fresh: bool = False
+    showable: tuple[Rendering, ...] = ()
     settled_at: float = 0.0
     reload_sent_at: float | None = None
     reloads_sent: int = 0
@@ -104,6 +104,7 @@ def started_with(rendering: Rendering, now: float) -> Loading:
     return Loading(
         written=rendering,
         candidates=(rendering,),
+        showable=(rendering,),
         written_at=now,
         settled_at=now,
         reload_sent_at=now,
@@ -131,7 +132,7 @@ def written(loading: Loading, rendering: Rendering, now: float) -> Loading:
         outcome=Outcome.PENDING,
         problem="",
         written_at=now,
-        is_fresh=_is_news(loading, rendering),
+        showable=(*loading.showable, rendering),
         reload_sent_at=None,
         reloads_sent=0,
         successes=-1,
@@ -140,16 +141,6 @@ def written(loading: Loading, rendering: Rendering, now: float) -> Loading:
 
 def _others(loading: Loading, rendering: Rendering) -> tuple[Rendering, ...]:
     return tuple(c for c in loading.candidates if c.fingerprint != rendering.fingerprint)
-
-
-def _is_news(loading: Loading, rendering: Rendering) -> bool:
-    """Tell whether something else than this rendering is known to be in force at its rename."""
-    if len(_others(loading, rendering)) == len(loading.candidates):
-        return True
-    seen = loading.evidence
-    if seen is None or seen.asked_at < loading.written_at:
-        return False
-    return not _may_be(loading, rendering, seen)
 
 
 def reload_sent(loading: Loading, now: float) -> Loading:
@@ -178,11 +169,10 @@ def observed(loading: Loading, evidence: Evidence) -> Loading:
     if target is None or loading.incoming is not None or evidence.asked_at < loading.written_at:
         return loading
     before = loading.evidence
-    differs = not _may_be(loading, target, evidence)
     loading = replace(
         _count_success(loading, evidence),
         evidence=evidence,
-        is_fresh=loading.is_fresh or differs,
+        showable=_since_shown(loading, evidence),
     )
     if not _is_proven(loading, target, evidence):
         return _note_refusal(loading, before, evidence)
@@ -202,12 +192,18 @@ def _is_proven(loading: Loading, target: Rendering, evidence: Evidence) -> bool:
 
 
 def _shows(loading: Loading, target: Rendering, evidence: Evidence) -> bool:
-    """Tell whether what Prometheus shows is this rendering, read since its rename, and no other."""
+    """Tell whether what Prometheus shows is this rendering, read since its rename."""
     if loading.is_settled:
         return evidence.asked_at > loading.settled_at
-    if not loading.is_fresh or not _may_be(loading, target, evidence):
-        return False
-    return not any(_may_be(loading, other, evidence) for other in _others(loading, target))
+    return loading.showable == (target,) and _may_be(loading, target, evidence)
+
+
+def _since_shown(loading: Loading, evidence: Evidence) -> tuple[Rendering, ...]:
+    """Return what may still be shown, from the first that looks like what is."""
+    for number, rendering in enumerate(loading.showable):
+        if _may_be(loading, rendering, evidence):
+            return loading.showable[number:]
+    return loading.showable
 
 
 def _may_be(loading: Loading, candidate: Rendering | None, evidence: Evidence) -> bool:
@@ -255,4 +251,4 @@ def _narrow(loading: Loading, target: Rendering, settled_at: float) -> Loading:
     """Note that this rendering is in force, and no other can be."""
     if loading.is_settled:
         return loading
-    return replace(loading, candidates=(target,), settled_at=settled_at)
+    return replace(loading, candidates=(target,), showable=(target,), settled_at=settled_at)

@@ -113,9 +113,9 @@ class Elector(threading.Thread):
             else:
                 self._write(request, sent_at)
         except LeaseConflict:
-            self._know(lease.conflicted(self._view))
+            self._know(lease.conflicted(self._view, self._now(), self._terms))
         except LeaseUnavailable as problem:
-            self._fail(problem)
+            self._fail(request, problem)
 
     def _write(self, request: Request, sent_at: float) -> None:
         make = lease.release_record if request is Request.RELEASE else lease.next_record
@@ -129,11 +129,19 @@ class Elector(threading.Thread):
     def _learn(self, seen: Seen) -> None:
         self._know(lease.observe(self._view, seen, self._now(), self._terms))
 
-    def _fail(self, problem: LeaseUnavailable) -> None:
+    def _fail(self, request: Request, problem: LeaseUnavailable) -> None:
         text = str(problem)
         if text != self._view.problem:
             LOG.warning("the lease is out of reach", extra={"reason": text})
-        self._know(lease.failed(self._view, text, self._now(), self._terms, problem.retry_after_s))
+        view = lease.failed(
+            self._view,
+            text,
+            self._now(),
+            self._terms,
+            problem.retry_after_s,
+            is_write=request is not Request.READ,
+        )
+        self._know(view)
 
     def _know(self, view: LeaseView) -> None:
         if view != self._view:
@@ -160,7 +168,7 @@ class Elector(threading.Thread):
             pause_s = backoff_s(self._watch_failures + 1, WATCH_PAUSE_S, WATCH_LONGEST_PAUSE_S)
             self._watch_at = self._now() + pause_s
         elif message.seen is None:
-            self._know(lease.conflicted(self._view))
+            self._know(lease.outdated(self._view))
         else:
             self._learn(message.seen)
 

@@ -5,7 +5,8 @@ long as their clocks run at about the same rate. A candidate counts a lease as e
 has seen no change of the record for the lease's own duration on *its* clock, and a holder counts
 from the moment before it *sent* its last acknowledged renewal. Times in the record are only
 compared for change. Where it ends: a candidate that ignores the record, a clock that stands still,
-and a lease that somebody deletes: who has never seen its holder takes it for a new one.
+and a lease that somebody deletes: who has never seen its holder takes it for a new one, and who
+looks only while it is missing does not see that it was there in between.
 """
 
 from __future__ import annotations
@@ -83,6 +84,8 @@ def observe(view: LeaseView, seen: Seen, now: float, terms: Terms) -> LeaseView:
     is_changed = view.last is None or record != view.last
     is_lost = view.renewed_at is not None and record is not None and not terms.owns(record)
     is_held = not is_lost and _forget_expired(view, now, terms).renewed_at is not None
+    # Being able to read it does not mend a write that fails: only a write, or another's, does.
+    is_unwritable = view.is_unwritable and (record == view.last or terms.owns(record))
     return replace(
         view,
         seen=seen,
@@ -92,8 +95,9 @@ def observe(view: LeaseView, seen: Seen, now: float, terms: Terms) -> LeaseView:
         free_at=_free_at(record, now, terms) if is_changed else view.free_at,
         renewed_at=view.renewed_at if is_held else None,
         released_at=now if is_changed and terms.released(record) else view.released_at,
-        failures=0,
-        problem="",
+        failures=view.failures if is_unwritable else 0,
+        problem=view.problem if is_unwritable else "",
+        is_unwritable=is_unwritable,
     )
 
 
@@ -134,6 +138,7 @@ def written(view: LeaseView, seen: Seen, sent_at: float, now: float) -> LeaseVie
         request_at=0.0,
         failures=0,
         problem="",
+        is_unwritable=False,
     )
 
 
@@ -142,13 +147,26 @@ def releasing(view: LeaseView) -> LeaseView:
     return replace(view, renewed_at=None)
 
 
-def conflicted(view: LeaseView) -> LeaseView:
-    """Fold in that someone else was faster: what was seen is out of date."""
-    return replace(view, seen=None, failures=0, problem="")
+def outdated(view: LeaseView) -> LeaseView:
+    """Fold in that the lease has changed, who knows how: it has to be read."""
+    return replace(view, seen=None)
 
 
-def failed(
-    view: LeaseView, problem: str, now: float, terms: Terms, retry_after_s: float = 0.0
+def conflicted(view: LeaseView, now: float, terms: Terms) -> LeaseView:
+    """Fold in that someone else was faster: read again, and at once unless that did not help."""
+    if view.is_unwritable:
+        return failed(view, view.problem, now, terms, is_write=True)
+    return replace(view, seen=None, is_unwritable=True)
+
+
+def failed(  # noqa: PLR0913 - what failed, when, and what the server says to it
+    view: LeaseView,
+    problem: str,
+    now: float,
+    terms: Terms,
+    retry_after_s: float = 0.0,
+    *,
+    is_write: bool = False,
 ) -> LeaseView:
     """Fold in a request that failed, and put off the next.
 
@@ -161,8 +179,14 @@ def failed(
     until = leads_until(view, terms)
     if until is not None and now < until:
         request_at = min(request_at, max(now + FIRST_RETRY_S, until - terms.retry_period_s))
-    failures = min(view.failures + 1, 16)
-    return replace(view, seen=None, request_at=request_at, failures=failures, problem=problem)
+    return replace(
+        view,
+        seen=None,
+        request_at=request_at,
+        failures=min(view.failures + 1, 16),
+        problem=problem,
+        is_unwritable=view.is_unwritable or is_write,
+    )
 
 
 def next_step(view: LeaseView, stance: Stance, now: float, terms: Terms) -> Step:

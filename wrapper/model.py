@@ -104,6 +104,7 @@ class LeaseView:
 
     ``renewed_at`` is when its last acknowledged write was *sent*, None while it does not hold the
     lease. ``free_at`` is when the lease counts as expired on this candidate's own clock.
+    ``is_unwritable`` says that the last write failed, and that nobody else has written since.
     """
 
     seen: Seen | None = None  # None: not read yet, or out of date
@@ -115,7 +116,8 @@ class LeaseView:
     released_at: float | None = None
     request_at: float = 0.0  # no request before this
     failures: int = 0
-    problem: str = ""  # why the last request failed; "" when it did not
+    problem: str = ""  # why the last request, or write, failed; "" when it did not
+    is_unwritable: bool = False
 
     @property
     def holder(self) -> str:

@@ -99,7 +99,7 @@ def plan(o: Observation, policy: Policy, now: float) -> Plan:
             *_web(o, policy, now),
         ),
         reason=reason,
-        wake_at=_wake_at(o, policy, now),
+        wake_at=now if o.role is not role else _wake_at(o, policy, now),
         gives_up_promotion=gives_up,
     )
 
@@ -214,10 +214,13 @@ def _why_following(o: Observation, policy: Policy) -> str:
 
 
 def _stance(o: Observation, obstacle: str) -> Stance:
-    """Give the lease back only when Prometheus cannot write any more."""
+    """Give the lease back only when Prometheus cannot write any more, and when that was said.
+
+    The turn that ends leadership publishes it first: otherwise two would say that they lead.
+    """
     if not obstacle:
         return Stance.CONTEND
-    return Stance.HOLD if o.may_write else Stance.RELEASE
+    return Stance.HOLD if o.may_write or o.role is Role.LEADER else Stance.RELEASE
 
 
 # --- fencing ---
@@ -361,10 +364,10 @@ def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
     disarm = () if o.switch_at is None else (DisarmSwitch(),)
     return Plan(
         role=Role.FOLLOWER,
-        stance=Stance.RELEASE,
+        stance=Stance.HOLD if o.role is Role.LEADER else Stance.RELEASE,
         actions=(*disarm, *_end(o, code, grace_s, now, waits=waits)),
         reason=f"Prometheus has ended with status {code}",
-        wake_at=now + BARRIER_PAUSE_S,
+        wake_at=now if o.role is Role.LEADER else now + BARRIER_PAUSE_S,
     )
 
 

@@ -156,6 +156,12 @@ HASTY = "sees:f write:l write:f "
         pytest.param(
             HASTY + "sees:f succeeds:l succeeds:f", "f", "loaded", id="so is its coming and going"
         ),
+        pytest.param(
+            LED + "write:f write:l sees:l write:f sees:f",
+            "lf",
+            "pending",
+            id="a demotion taken back and repeated may show what the first one read",
+        ),
         pytest.param(HASTY + "200", "f", "loaded", id="and a 200 to our own request"),
         pytest.param(
             "sees:f write:l sees:l! write:f sees:f!",

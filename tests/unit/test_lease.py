@@ -134,7 +134,7 @@ def test_an_acknowledged_release_ends_holding() -> None:
 
 def test_a_conflict_is_read_again_at_once() -> None:
     """What was seen is out of date; what is known of the holder stays."""
-    view = lease.conflicted(saw(OTHERS))
+    view = lease.conflicted(saw(OTHERS), 100.0, TERMS)
     assert lease.next_step(view, Stance.CONTEND, 101.0, TERMS) == Step(Request.READ, 101.0)
     assert view.holder == "b"
 

@@ -244,9 +244,23 @@ TOO_LATE = "its demotion was not confirmed before the lease may be taken by anot
         pytest.param(
             replace(LEADING, child_status=-9, child_exited_at=NOW),
             "follower",
+            "hold",
+            "Prometheus has ended with status 137",
+            id="dead, it first says that it does not lead",
+        ),
+        pytest.param(
+            replace(DEMOTED, child_status=-9, child_exited_at=NOW),
+            "follower",
             "release",
             "Prometheus has ended with status 137",
-            id="a dead Prometheus gives the lease back",
+            id="then gives the lease back",
+        ),
+        pytest.param(
+            replace(LEADING, loading=loaded(FOLLOWER), health=UNHEALTHY),
+            "follower",
+            "hold",
+            "Prometheus is unhealthy: no answer",
+            id="one that cannot write says so first, too",
         ),
     ],
 )
@@ -504,7 +518,7 @@ def test_an_ordered_stop(o: Observation, actions: tuple[Action, ...]) -> None:
     assert decide(o).actions == actions
 
 
-DEAD = replace(LEADING, child_status=0, child_exited_at=99.5, switch_at=None)
+DEAD = replace(DEMOTED, child_status=0, child_exited_at=99.5, switch_at=None)
 GONE = replace(DEAD, lease=RELEASED, web_pid=None, web_stopped_at=99.6)
 
 
@@ -756,6 +770,10 @@ def test_a_sidecar(o: Observation, now: float, actions: tuple[Action, ...]) -> N
     ("o", "wake_at"),
     [
         pytest.param(READY, NOW + 0.5, id="twice a second at least"),
+        pytest.param(LOST, NOW, id="at once after a change of role, which has been said by then"),
+        pytest.param(
+            replace(LEADING, child_status=0), NOW, id="likewise when Prometheus has ended"
+        ),
         pytest.param(
             replace(LEADING, lease=replace(HELD, renewed_at=92.2)),
             100.2,

@@ -1,0 +1,188 @@
+"""The safety rules, each broken in turn: what the simulation must notice.
+
+A mutant replaces functions of the core by ones that leave a rule out, and names the kind of history
+that brings it to light.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.simulation import profiles
+from tests.simulation.profiles import Profile
+from tests.simulation.replica import DURATION_S
+from wrapper import clock, confirm, lease, plan
+from wrapper.confirm import Loading
+from wrapper.lease import Terms
+from wrapper.model import (
+    Action,
+    ArmSwitch,
+    Evidence,
+    LeaseRecord,
+    LeaseView,
+    Rendering,
+    Role,
+    Seen,
+    Stance,
+)
+from wrapper.observation import Observation
+from wrapper.plan import Policy
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A rule left out: ``owner.name`` becomes ``instead``; ``rule`` says what is missing."""
+
+    rule: str
+    owner: Any
+    name: str
+    instead: Any
+    profile: Profile
+
+
+_FREE_AT, _WRITTEN = lease._free_at, lease.written
+_FENCE, _LAST_MOMENT = plan._fence, plan._last_moment
+_Fence = Callable[[Observation, Policy, Role, str, float], tuple[Action, ...]]
+
+
+def _releases_at_once(_o: Observation, obstacle: str) -> Stance:
+    return Stance.RELEASE if obstacle else Stance.CONTEND
+
+
+def _free_by_remote_time(record: LeaseRecord | None, now: float, terms: Terms) -> float:
+    if record is None or not record.holder or not record.renew_time or terms.owns(record):
+        return _FREE_AT(record, now, terms)
+    return now + float(record.renew_time) + record.duration_s - float(clock.rfc3339_micro())
+
+
+def _written_at_reply(view: LeaseView, seen: Seen, sent_at: float, now: float) -> LeaseView:
+    return _WRITTEN(view, seen, now, now)
+
+
+def _fence_without(is_left_out: Callable[[Observation, Action], bool]) -> _Fence:
+    def fence(
+        o: Observation, policy: Policy, role: Role, obstacle: str, now: float
+    ) -> tuple[Action, ...]:
+        actions = _FENCE(o, policy, role, obstacle, now)
+        return tuple(action for action in actions if not is_left_out(o, action))
+
+    return fence
+
+
+def _arms_late(o: Observation, action: Action) -> bool:
+    is_unconfirmed = not o.loading.is_settled or not o.loading.may_be_leader
+    return isinstance(action, ArmSwitch) and is_unconfirmed
+
+
+def _since_shown_in_any_order(loading: Loading, evidence: Evidence) -> tuple[Rendering, ...]:
+    target = loading.showable[-1]
+    return (target,) if confirm._may_be(loading, target, evidence) else loading.showable
+
+
+def _last_moment_by_the_lease(o: Observation, policy: Policy) -> float | None:
+    last_moment = _LAST_MOMENT(o, policy)
+    return None if last_moment is None else last_moment - policy.terms.last_moment_s + DURATION_S
+
+
+MUTANTS = (
+    Mutant(
+        "the lease is given back only when Prometheus cannot write any more",
+        plan,
+        "_stance",
+        _releases_at_once,
+        profiles.HASTY,
+    ),
+    Mutant(
+        "remote times are never compared with a clock",
+        lease,
+        "_free_at",
+        _free_by_remote_time,
+        profiles.ANY,
+    ),
+    Mutant(
+        "leadership counts from when the renewal was sent",
+        lease,
+        "written",
+        _written_at_reply,
+        profiles.LATE,
+    ),
+    Mutant(
+        "what cannot be demoted is killed, by us or by the kernel",
+        plan,
+        "_fence",
+        _fence_without(lambda _o, _action: True),
+        profiles.CUT_OFF,
+    ),
+    Mutant(
+        "the switch is armed",
+        plan,
+        "_fence",
+        _fence_without(lambda _o, action: isinstance(action, ArmSwitch)),
+        profiles.FROZEN,
+    ),
+    Mutant(
+        "the switch is armed before the leader rendering is written",
+        plan,
+        "_fence",
+        _fence_without(_arms_late),
+        profiles.FROZEN,
+    ),
+    Mutant(
+        "the last moment leaves room for clocks that differ",
+        plan,
+        "_last_moment",
+        _last_moment_by_the_lease,
+        profiles.LATE,
+    ),
+    Mutant(
+        "only the same pod takes back a lease of its name",
+        Terms,
+        "owns",
+        lambda terms, record: record is not None and record.holder == terms.identity,
+        profiles.NAMESAKES,
+    ),
+    Mutant(
+        "a deleted lease is waited out",
+        lease,
+        "_vanished",
+        lambda _last: None,
+        profiles.REMOVED,
+    ),
+    Mutant(
+        "a release that nobody signed is followed by a margin",
+        Terms,
+        "margin_s",
+        property(lambda _terms: 0.0),
+        profiles.PEER,
+    ),
+    Mutant(
+        "what was shown before a promotion does not prove its demotion",
+        confirm,
+        "_since_shown",
+        _since_shown_in_any_order,
+        profiles.HASTY,
+    ),
+    Mutant(
+        "one reload that succeeds proves nothing",
+        confirm,
+        "_PROVING_SUCCESSES",
+        1,
+        profiles.HASTY,
+    ),
+    Mutant(
+        "a lease that may have been given back does not count",
+        plan,
+        "_is_given_back",
+        lambda _o: False,
+        profiles.UNANSWERED,
+    ),
+    Mutant(
+        "a leader rendering counts from before its rename",
+        Loading,
+        "may_be_leader",
+        property(lambda loading: any(c.role is Role.LEADER for c in loading.candidates)),
+        profiles.SLUGGISH,
+    ),
+)

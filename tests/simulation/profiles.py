@@ -1,0 +1,86 @@
+"""Kinds of histories: which faults come together, and how often. Values only.
+
+The first has them all; the others bring those together that a rule stands against.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ALL_FAULTS = (
+    "main pauses",
+    "elector pauses",
+    "writer pauses",
+    "all pauses",
+    "crash",
+    "prometheus dies",
+    "SIGTERM",
+    "SIGUSR1",
+    "SIGHUP",
+    "refused",
+    "swallowed",
+    "replies lost",
+    "late replies",
+    "slow",
+    "watches break",
+    "watch silent",
+    "lease deleted",
+    "slow reload",
+    "slow flush",
+    "hangs",
+    "refuses leader",
+    "broken rules",
+    "foreign reload",
+    "slow disk",
+    "full disk",
+)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Which faults a history has, how many, and for how long; seconds.
+
+    ``stumbles`` is how often a thread is held up at a look at the clock. A peer is another program
+    that follows client-go's rules only; a namesake a pod with the name of another.
+    """
+
+    name: str
+    faults: tuple[str, ...]
+    stumbles: float = 0.0
+    has_peer: bool = False
+    has_namesake: bool = False
+    faulty_s: float = 24.0
+    mean_gap_s: float = 1.5
+
+
+ANY = Profile("any", ALL_FAULTS)
+HELD_UP = Profile("held up", ALL_FAULTS, stumbles=0.003)
+CUT_OFF = Profile("cut off", ("refused", "swallowed", "slow", "slow flush", "foreign reload"))
+LATE = Profile("late", ("late replies", "refused", "slow flush"), mean_gap_s=0.7)
+FROZEN = Profile("frozen", ("main pauses", "all pauses", "slow reload", "SIGUSR1"), mean_gap_s=1.0)
+NAMESAKES = Profile(
+    "namesakes", ("refused", "elector pauses", "slow flush", "crash"), has_namesake=True
+)
+REMOVED = Profile("removed", ("lease deleted", "refused", "crash", "watch silent"), mean_gap_s=3.0)
+PEER = Profile("peer", ("slow", "crash", "watches break"), has_peer=True, mean_gap_s=6.0)
+HASTY = Profile("hasty", ("slow reload", "SIGUSR1", "SIGTERM", "foreign reload"), mean_gap_s=0.7)
+UNANSWERED = Profile("unanswered", ("SIGUSR1", "replies lost"), mean_gap_s=0.7)
+SLUGGISH = Profile(
+    "sluggish",
+    ("slow disk", "slow reload", "SIGUSR1", "foreign reload", "refused"),
+    mean_gap_s=0.7,
+)
+QUIET = Profile("quiet", ())
+PROFILES = (
+    ANY,
+    HELD_UP,
+    CUT_OFF,
+    LATE,
+    FROZEN,
+    NAMESAKES,
+    REMOVED,
+    PEER,
+    HASTY,
+    UNANSWERED,
+    SLUGGISH,
+)

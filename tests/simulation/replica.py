@@ -1,0 +1,370 @@
+"""A replica: the program's own supervisor and elector, between a simulated machine and lease.
+
+What the program does with threads, files, signals and HTTP is done here by the simulated parts,
+thread by thread as in `wrapper.performer` and `wrapper.sensors`; what it decides is its own code.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.simulation.hub import Actor, Group, Hub, Mailbox, running
+from tests.simulation.lock import Server, Way, Weather
+from tests.simulation.prometheus import READY_S, Disk, Prometheus, Temper
+from wrapper import confirm
+from wrapper.elector import Elector
+from wrapper.lease import Terms
+from wrapper.model import (
+    Action,
+    ArmSwitch,
+    ChildExited,
+    DisarmSwitch,
+    Event,
+    Exit,
+    FenceChecked,
+    HealthProbed,
+    LoadedObserved,
+    ReadinessProbed,
+    ReloadAnswered,
+    ReloadPrometheus,
+    ReloadSent,
+    Rendering,
+    Renderings,
+    RenderingWritten,
+    Role,
+    SignalPrometheus,
+    SignalReceived,
+    Snapshot,
+    Stance,
+    WriteFailed,
+    WriteRendering,
+    WriteStarted,
+)
+from wrapper.observation import Observation, Rules
+from wrapper.plan import Policy
+from wrapper.summary import Constants
+from wrapper.supervisor import Frame, Supervisor
+
+FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
+LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)
+RENDERINGS = Renderings(FOLLOWER, LEADER)
+
+DURATION_S = 6.0
+RENEW_DEADLINE_S = 4.0
+RETRY_PERIOD_S = 1.5
+LAST_MOMENT_S = DURATION_S * 0.95 - 0.3
+HEALTH_PERIOD_S = 1.0
+HEALTHY_PROBES = 3
+NOTIFY_TIMEOUT_S = 2.0
+EVIDENCE_TIMEOUT_S = 10.0
+KILL_TAKES_S = 0.05
+MAIN, WRITER, ELECTOR, SENSOR = "main", "writer", "elector", "sensor"
+
+
+@dataclass
+class Machine:
+    """What a pod runs on: its clock (offset and rate against the hub's) and its faults."""
+
+    rate: float = 1.0
+    offset_s: float = 1000.0
+    wall_skew_s: float = 0.0
+    reloads_by_http: bool = False
+    stumbles: float = 0.0  # how often a thread is held up at a look at the clock
+    weather: Weather = field(default_factory=Weather)
+    temper: Temper = field(default_factory=Temper)
+    disk: Disk = field(default_factory=lambda: Disk(FOLLOWER))
+
+
+@dataclass
+class World:
+    """What replicas share, and who watches over them."""
+
+    hub: Hub
+    server: Server
+    rng: random.Random
+    say: Callable[[str], None]
+    check: Callable[[], None]
+    on_process_exit: Callable[[Process], None] = lambda _process: None
+
+
+class Process(Group):
+    """One life of the program in a pod."""
+
+    def __init__(self, world: World, machine: Machine, identity: str, incarnation: str) -> None:
+        super().__init__()
+        self.world = world
+        self.machine = machine
+        self.identity = identity
+        self.incarnation = incarnation
+        self.switch_at: float | None = None
+        self.snapshot: Snapshot | None = None
+        self.status: int | None = None
+        self.threads: dict[str, Actor] = {}
+        self.events: Mailbox[Event] = Mailbox(world.hub, machine.rate)
+        self._switch_number = 0
+        self._start()
+
+    # --- its life ---
+
+    def _start(self) -> None:
+        machine, hub = self.machine, self.world.hub
+        machine.disk.content = FOLLOWER
+        machine.temper.hangs_until = 0.0
+        self.prometheus = Prometheus(
+            hub, machine.disk, machine.temper, self.world.rng, self.world.check, self._child_exited
+        )
+        way = Way(hub, self.world.server, machine.weather, self.world.rng)
+        self.elector = Elector(way, self._terms(), self.events.put, self.now)
+        inbox: Any = Mailbox(hub, machine.rate)
+        self.elector._inbox = inbox
+        self.performer = Performer(self)
+        events: Any = self.events
+        performer: Any = self.performer
+        snapshots: Any = self
+        self.supervisor = Supervisor(self._frame(), events, performer, snapshots)
+        self.run(self._supervise, MAIN)
+        self.run(self.elector.run, ELECTOR)
+        self.run(self.performer.write_for_ever, WRITER)
+        self.run(self._watch_prometheus, SENSOR)
+        self.run(self.performer.look_for_ever, "loaded")
+
+    def run(self, body: Callable[[], object], name: str) -> None:
+        """Start a thread."""
+        self.threads[name] = self.world.hub.start(self, body, f"{self} {name}")
+
+    def _terms(self) -> Terms:
+        return Terms(
+            self.identity,
+            self.incarnation,
+            DURATION_S,
+            RENEW_DEADLINE_S,
+            RETRY_PERIOD_S,
+            LAST_MOMENT_S,
+        )
+
+    def _frame(self) -> Frame:
+        policy = Policy(
+            terms=self._terms(),
+            serves_web=False,
+            demotion_grace_s=4.0,
+            prometheus_grace_s=3.0,
+            reload_retry_s=1.0,
+            cool_down_s=1.0,
+        )
+        observation = Observation(
+            renderings=RENDERINGS,
+            loading=confirm.started_with(FOLLOWER, self.local_now()),
+            role_since=self.local_now(),
+        )
+        rules = Rules(self.identity, success_threshold=HEALTHY_PROBES, step_down_pause_s=1.5)
+        return Frame(observation, policy, rules, Constants(self.identity, "lease", "", None))
+
+    def _supervise(self) -> None:
+        self.exit(self.supervisor.run())
+
+    def exit(self, status: int) -> None:
+        """End the process; the kernel ends its child with it."""
+        if self.is_alive:
+            self.world.say(f"{self} ends with status {status}")
+            self.is_alive = False
+            self.status = status
+            self.prometheus.die(-signal.SIGKILL, KILL_TAKES_S * self.world.rng.random())
+            self.world.on_process_exit(self)
+
+    def _child_exited(self, status: int) -> None:
+        self.world.say(f"{self} Prometheus has ended ({status})")
+        self.world.hub.after(0.001, lambda: self.events.put(ChildExited(status)))
+
+    def __str__(self) -> str:
+        return f"{self.identity}/{self.incarnation}"
+
+    # --- its clock ---
+
+    def local_now(self) -> float:
+        """Return its time."""
+        return self.machine.offset_s + self.machine.rate * self.world.hub.now
+
+    def now(self) -> float:
+        """Return its time to a thread of it, which may be held up just after."""
+        now, actor, rng = self.local_now(), self.world.hub.running, self.world.rng
+        if actor is not None and self.machine.stumbles and rng.random() < self.machine.stumbles:
+            held_s = rng.choice((0.01, 0.1, 1.0, DURATION_S)) * rng.random()
+            actor.park(self.world.hub.now + held_s)
+        return now
+
+    def real(self, local: float) -> float:
+        """Return the real time of a moment of its clock."""
+        return (local - self.machine.offset_s) / self.machine.rate
+
+    def wall(self) -> float:
+        """Return its wall time, which may be wrong by any amount."""
+        return self.world.hub.now + self.machine.wall_skew_s
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; for one of its threads."""
+        running(self.world.hub).park(self.world.hub.now + seconds / self.machine.rate)
+
+    # --- what it has instead of a kernel and a web side ---
+
+    def set_switch(self, at: float | None) -> None:
+        """Arm or disarm the kernel's timer, which asks no thread."""
+        self._switch_number += 1
+        number, self.switch_at = self._switch_number, at
+
+        def fire() -> None:
+            if number == self._switch_number and self.is_alive:
+                self.world.say(f"{self} is killed by its switch")
+                self.exit(-signal.SIGKILL)
+
+        if at is not None:
+            self.world.hub.at(self.real(at), fire)
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Take the supervisor's snapshot."""
+        before = self.snapshot
+        if before is None or (before.role, before.reason) != (snapshot.role, snapshot.reason):
+            self.world.say(f"{self} {snapshot.role}: {snapshot.reason}")
+        self.snapshot = snapshot
+        self.world.check()
+
+    @property
+    def says_it_leads(self) -> bool:
+        """Whether its web side says that it leads."""
+        snapshot = self.snapshot
+        return self.is_alive and snapshot is not None and snapshot.leads(self.local_now())
+
+    def signal(self, number: int) -> None:
+        """Send the process a signal."""
+        self.events.put(SignalReceived(number))
+
+    # --- its sensors ---
+
+    def _answers(self) -> bool:
+        return self.prometheus.answers
+
+    def _watch_prometheus(self) -> None:
+        while not self._answers():
+            self.sleep(READY_S / 4)
+        self.events.put(FenceChecked(""))
+        self.events.put(ReadinessProbed(is_ready=True))
+        news = 0  # healthy probes change nothing but after an unhealthy one
+        while True:
+            self.sleep(HEALTH_PERIOD_S)
+            is_healthy = self._answers()
+            news = news - 1 if is_healthy else HEALTHY_PROBES
+            if news >= 0:
+                self.events.put(HealthProbed(is_healthy, "" if is_healthy else "no answer"))
+
+
+class Performer:
+    """Does for the simulated machine what `wrapper.performer` does for the real one."""
+
+    def __init__(self, process: Process) -> None:
+        self.exit_status: int | None = None
+        self._process = process
+        self._machine = process.machine
+        self._rng = process.world.rng
+        self._hub = process.world.hub
+        self._writes: Mailbox[Rendering] = Mailbox(self._hub, 1.0)
+        self._wakes: Mailbox[None] = Mailbox(self._hub, 1.0)
+        self._is_wanted = False
+        self._pause_s = 0.01
+
+    def instruct(self, stance: Stance, now: float) -> None:
+        """Hand the elector its orders."""
+        self._process.elector.instruct(stance, now)
+
+    def want_evidence(self, is_wanted: bool) -> None:
+        """Begin or end looking what Prometheus has loaded."""
+        if is_wanted and not self._is_wanted:
+            self._pause_s = 0.01
+            self._wakes.put(None)
+        self._is_wanted = is_wanted
+
+    def perform(self, action: Action) -> None:
+        """Do one thing, or have it done."""
+        self._process.now()  # it may be held up between any two actions
+        match action:
+            case ArmSwitch(at):
+                self._process.set_switch(at)
+            case DisarmSwitch():
+                self._process.set_switch(None)
+            case WriteRendering(rendering):
+                self._process.events.put(WriteStarted(rendering))
+                self._writes.put(rendering)
+            case ReloadPrometheus(fingerprint):
+                self._reload(fingerprint)
+            case SignalPrometheus(number, reason):
+                self._signal(number, reason)
+            case Exit(status):
+                self.exit_status = status
+            case _:
+                pass
+
+    def _signal(self, number: int, reason: str) -> None:
+        self._process.world.say(f"{self._process} signals Prometheus {number}: {reason}")
+        takes_s = KILL_TAKES_S if number == signal.SIGKILL else 0.3
+        status = -number if number == signal.SIGKILL else 0
+        self._process.prometheus.die(status, takes_s * self._rng.random())
+
+    # --- writing ---
+
+    def write_for_ever(self) -> None:
+        """Write what is asked for, one after the other."""
+        while True:
+            self._process.events.put(self._write(self._writes.get(1e9)))
+
+    def _write(self, rendering: Rendering) -> RenderingWritten | WriteFailed:
+        disk = self._machine.disk
+        self._process.sleep(disk.delay_s * self._rng.random())
+        if disk.fails:
+            return WriteFailed(rendering, "no space left on device")
+        disk.content = rendering
+        self._process.sleep(disk.delay_s * self._rng.random())
+        return RenderingWritten(rendering)
+
+    # --- reloading, and looking what came of it ---
+
+    def _reload(self, fingerprint: str) -> None:
+        self._process.events.put(ReloadSent(fingerprint))
+        self._pause_s = 0.01
+        if self._machine.reloads_by_http:
+            self._process.run(lambda: self._post(fingerprint), "reload")
+        else:
+            self._process.prometheus.hang_up()
+
+    def _post(self, fingerprint: str) -> None:
+        sent_at, statuses = self._process.now(), list[int]()
+        actor = running(self._hub)
+
+        def answer(status: int) -> None:
+            statuses.append(status)
+            actor.wake()
+
+        self._process.prometheus.post_reload(answer)
+        actor.park(self._hub.now + NOTIFY_TIMEOUT_S)
+        status = statuses[0] if statuses else 0
+        self._process.events.put(ReloadAnswered(fingerprint, sent_at, status, "refused"))
+
+    def look_for_ever(self) -> None:
+        """Report what Prometheus has loaded while that is wanted: often at first, then less."""
+        while True:
+            if not self._is_wanted:
+                self._wakes.get(1e9)
+                continue
+            if self._process.prometheus.answers:
+                self._look()
+            self._process.sleep(self._pause_s)
+            self._pause_s = min(self._pause_s * 1.5, 0.5)
+
+    def _look(self) -> None:
+        prometheus, asked_at = self._process.prometheus, self._process.now()
+        self._process.sleep(0.004 * self._rng.random())
+        shown = prometheus.shown
+        self._process.sleep(0.004 * self._rng.random())
+        if prometheus.answers:
+            self._process.events.put(LoadedObserved(prometheus.evidence_after(shown, asked_at)))

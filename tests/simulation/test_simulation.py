@@ -1,0 +1,137 @@
+"""Never two writers, soon a writer: thousands of histories, and mutants that they bring to light.
+
+SIMULATION_SEEDS sets how many histories are told of each kind. To see one that failed again:
+``tell(profiles.ANY, seed)``; the violation shows what happened.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from tests.simulation import profiles
+from tests.simulation.history import BOUND_S, DRIFT, History, Violation
+from tests.simulation.mutants import MUTANTS, Mutant
+from tests.simulation.profiles import Profile
+from tests.simulation.replica import DURATION_S, MAIN, RETRY_PERIOD_S, Process
+from wrapper.elector import Elector
+
+SEEDS = int(os.environ.get("SIMULATION_SEEDS", "60"))
+MUTANT_SEEDS = 200
+SCRIPTED_SEEDS = range(10)
+# What a standby may lag behind on its own clock: its share of the drift, and the way of the news.
+LEASE_S = DURATION_S * (1 + 2 * DRIFT) + 0.1
+
+
+@pytest.mark.parametrize("profile", profiles.PROFILES, ids=lambda profile: profile.name)
+def test_never_two_writers_and_soon_one(profile: Profile) -> None:
+    """Whatever befalls the replicas, one at most may write; all healed, one does in time."""
+    assert max(History(profile, seed).tell() for seed in range(SEEDS)) < 2 * BOUND_S
+
+
+def is_brought_to_light(mutant: Mutant) -> bool:
+    """Tell whether some history of the mutant's kind breaks a promise."""
+    for seed in range(MUTANT_SEEDS):
+        try:
+            History(mutant.profile, seed).tell()
+        except Violation:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.rule)
+def test_each_rule_is_needed(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the rule, some history ends in two writers."""
+    monkeypatch.setattr(mutant.owner, mutant.name, mutant.instead)
+    assert is_brought_to_light(mutant)
+
+
+def leading(history: History) -> Process:
+    """Return who leads after five quiet seconds."""
+    history.hub.run(5.0)
+    writer = history.writer()
+    assert writer is not None
+    return writer
+
+
+def freeze_main(seed: int) -> float:
+    """Have a leader's main thread hang for good; return when another writes, in seconds."""
+    history = History(profiles.QUIET, seed, has_restarts=False)
+    with history.telling():
+        leader = leading(history)
+        leader.threads[MAIN].pause(1e9)
+        return history.time_to_writer(leader, 60.0)
+
+
+@pytest.mark.parametrize("seed", SCRIPTED_SEEDS)
+def test_a_leader_whose_main_thread_hangs_is_replaced(seed: int) -> None:
+    """Its elector renews for one retry period more at most, then its lease runs out."""
+    assert freeze_main(seed) < RETRY_PERIOD_S * (1 + DRIFT) + LEASE_S + 0.3
+
+
+def test_renewals_end_when_the_main_thread_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were it otherwise, the lease would be held until the kernel ends the leader."""
+    monkeypatch.setattr(Elector, "_is_orphaned", lambda _elector, _request, _now: False)
+    assert freeze_main(0) > RETRY_PERIOD_S * (1 + DRIFT) + LEASE_S + 0.3
+
+
+@pytest.mark.parametrize("seed", SCRIPTED_SEEDS)
+def test_a_frozen_leader_is_dead_before_another_writes(seed: int) -> None:
+    """With every thread stopped the kernel ends it, within its lease."""
+    history = History(profiles.QUIET, seed, has_restarts=False)
+    with history.telling() as hub:
+        leader = leading(history)
+        for thread in leader.threads.values():
+            thread.pause(1e9)
+        renewed_at = history.lease_changed_at
+        hub.run(renewed_at + DURATION_S * (1 - DRIFT))
+        assert not leader.prometheus.is_alive
+        history.time_to_writer(leader, 3.0)
+        assert hub.now < renewed_at + LEASE_S + 0.3
+
+
+@pytest.mark.parametrize("seed", SCRIPTED_SEEDS)
+def test_a_leader_that_vanishes_is_replaced_when_its_lease_runs_out(seed: int) -> None:
+    """Not a poll later: the expiry itself wakes a standby."""
+    history = History(profiles.QUIET, seed, has_restarts=False)
+    with history.telling() as hub:
+        leader = leading(history)
+        renewed_at = history.lease_changed_at
+        leader.exit(-signal.SIGKILL)
+        history.time_to_writer(leader, 10.0)
+        assert hub.now < renewed_at + LEASE_S + 0.3
+
+
+@pytest.mark.parametrize("seed", SCRIPTED_SEEDS)
+def test_a_leader_whose_prometheus_dies_is_replaced_at_once(seed: int) -> None:
+    """The lease is given back, and a standby writes within half a second."""
+    history = History(profiles.QUIET, seed, has_restarts=False)
+    with history.telling():
+        leader = leading(history)
+        leader.prometheus.die(-signal.SIGKILL)
+        assert history.time_to_writer(leader, 10.0) < 0.5
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("seed", SCRIPTED_SEEDS)
+def test_a_leader_that_leaves_in_order_hands_over(seed: int, number: int) -> None:
+    """Another writes within half a second, while the old one's Prometheus still serves."""
+    history = History(profiles.QUIET, seed, has_restarts=False)
+    with history.telling():
+        leader = leading(history)
+        leader.signal(number)
+        assert history.time_to_writer(leader, 10.0) < 0.5
+        assert leader.prometheus.is_alive
+
+
+def test_a_history_can_be_told_again() -> None:
+    """The same seed gives the same history, event by event."""
+    traces = []
+    for _ in range(2):
+        history = History(profiles.ANY, 7)
+        history.tell()
+        traces.append(history.trace)
+    assert traces[0] == traces[1]
+    assert len(traces[0]) > 20
