@@ -1,0 +1,92 @@
+"""What a node graph may not hold to be a configuration, and what libyaml would write wrongly; pure.
+
+Repeated keys, keys that are none, merges of what is no mapping, values that contain themselves:
+Prometheus would refuse them, libyaml's composer does not.
+"""
+
+from __future__ import annotations
+
+from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
+
+from wrapper.problems import Problems, quoted
+from wrapper.yaml_nodes import MAX_DEPTH, MERGE_TAG, NULL_TAG, TEXT_TAG, UnusableError, kind
+
+_COLON_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp")}
+
+
+class Inspection:
+    """One walk over a document, each node once (again where an alias brings it into flow style).
+
+    It notes what is wrong, and sees to the scalars that libyaml would write wrongly: ``_settle``.
+    """
+
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
+        self._was_in_flow: dict[int, bool] = {}
+        self._open: set[int] = set()
+
+    def visit(self, node: Node, *, in_flow: bool = False) -> None:
+        """Inspect a node and all below it; raise UnusableError."""
+        if not isinstance(node, CollectionNode):
+            return
+        in_flow = in_flow or bool(node.flow_style)
+        if id(node) in self._open:
+            raise UnusableError(
+                node, "the value contains itself; do not use an alias in its own anchor"
+            )
+        if self._was_in_flow.get(id(node)) in (True, in_flow):
+            return
+        self._was_in_flow[id(node)] = in_flow
+        self._enter(node, in_flow=in_flow)
+
+    def _enter(self, node: CollectionNode, *, in_flow: bool) -> None:
+        if len(self._open) == MAX_DEPTH:
+            raise UnusableError(node, f"more than {MAX_DEPTH} levels deep; take some away")
+        self._open.add(id(node))
+        for child in self._children(node, in_flow=in_flow):
+            if not isinstance(child, ScalarNode):
+                self.visit(child, in_flow=in_flow)
+            elif in_flow:
+                _settle(child)
+        self._open.remove(id(node))
+
+    def _children(self, node: CollectionNode, *, in_flow: bool) -> list[Node]:
+        if isinstance(node, MappingNode):
+            self._check_keys(node.value, in_flow=in_flow)
+            return [value for _, value in node.value]
+        children: list[Node] = node.value
+        return children
+
+    def _check_keys(self, entries: list[tuple[Node, Node]], *, in_flow: bool) -> None:
+        first: dict[str, Node] = {}
+        for key, value in entries:
+            if not isinstance(key, ScalarNode):
+                self._problems.at(key, f"{kind(key)} cannot be a key; quote a value with braces")
+            elif key.tag == MERGE_TAG:
+                self._check_merge(value)
+            elif key.value in first:
+                line = first[key.value].start_mark.line + 1
+                text = f"the key {quoted(key.value)} is already on line {line}; keep one of them"
+                self._problems.at(key, text)
+            else:
+                first[key.value] = key
+                if in_flow or not key.value:
+                    _settle(key)
+
+    def _check_merge(self, value: Node) -> None:
+        sources = value.value if isinstance(value, SequenceNode) else [value]
+        for source in sources:
+            if not isinstance(source, MappingNode):
+                self._problems.at(source, f"<< wants a mapping, not {kind(source)}; name an anchor")
+
+
+def _settle(node: ScalarNode) -> None:
+    """Make of a plain scalar, in flow style or a key, one that libyaml writes with its meaning.
+
+    An empty one would become ``! ''``, so it becomes ``null``. One like ``1:30``, a number or time
+    to PyYAML but text to Prometheus, would become ``!!int '1:30'``, so it becomes ``'1:30'``.
+    """
+    if not node.value and node.tag == NULL_TAG:
+        node.value = "null"
+    elif node.tag in _COLON_TAGS and ":" in node.value:
+        node.tag = TEXT_TAG

@@ -1,0 +1,160 @@
+"""Bytes → YAML's node graph, in which every scalar is as it was written; pure.
+
+Only the first document is read. What is no YAML, or nests so deep that libyaml's recursion would
+end the process, becomes a problem with its place; what is YAML but no configuration is for
+``yaml_inspection`` to say.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+from yaml.composer import Composer, ComposerError
+from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
+from yaml.reader import ReaderError
+
+from wrapper.problems import Problem, end_of
+
+MERGE_TAG = "tag:yaml.org,2002:merge"
+MAP_TAG = "tag:yaml.org,2002:map"
+NULL_TAG = "tag:yaml.org,2002:null"
+TEXT_TAG = "tag:yaml.org,2002:str"
+
+MAX_DEPTH = 200  # of nested collections; Prometheus' own go to about 12
+_CURES = {  # the cure for what libyaml says, by a part of it
+    "cannot start any token": 'indent with spaces, not tabs; quote a value that begins with "%@`"',
+    "mapping values are not allowed": 'mend the indentation, or quote a value that contains ": "',
+    "undefined alias": "define the anchor above its alias, or quote a value that begins with *",
+    "undefined tag": "quote a value that begins with !",
+    "escape": "write it in single quotes, where a backslash is a backslash",
+}
+_CURE = "mend the indentation, brackets or quotes, here or above"
+
+
+class UnusableError(Exception):
+    """A graph that cannot be walked."""
+
+    def __init__(self, node: Node, text: str) -> None:
+        super().__init__(text)
+        self.node = node
+
+
+def kind(node: Node) -> str:
+    """Name a node's kind without its value."""
+    if isinstance(node, CollectionNode):
+        return "a mapping" if isinstance(node, MappingNode) else "a list"
+    return "empty" if is_null(node) else "a single value"
+
+
+def is_null(node: Node | None) -> bool:
+    """Whether there is nothing, or a null."""
+    return node is None or (isinstance(node, ScalarNode) and node.tag == NULL_TAG)
+
+
+def compose(content: bytes, name: str) -> Node | None:
+    """Return the root of the first document; those after it are not even looked at.
+
+    Raises yaml.YAMLError, UnusableError, RecursionError: see ``explained``.
+    """
+    try:
+        return _first(_Loader(_Stream(content, name)))
+    except ComposerError as error:
+        if "duplicate anchor" not in str(error.context):
+            raise
+        return _first(_AnchorsAnew(_Stream(content, name)))
+
+
+def _first(loader: Any) -> Node | None:
+    """Return a loader's first document; check_node goes before get_node."""
+    try:
+        return loader.get_node() if loader.check_node() else None
+    finally:
+        loader.dispose()
+
+
+class _Stream:
+    """Bytes to read that have a name, which the parser then writes into every mark."""
+
+    def __init__(self, content: bytes, name: str) -> None:
+        self.name = name
+        self._content = content
+        self._offset = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes, at most ``size``."""
+        end = len(self._content) if size < 0 else self._offset + size
+        piece, self._offset = self._content[self._offset : end], end
+        return piece
+
+
+class _Loader(yaml.CSafeLoader):
+    """libyaml's composer, stopped before it nests too deep.
+
+    It recurses in C: 100,000 brackets would overflow the stack and end the process. It tells the
+    resolver of every node that it enters and leaves.
+    """
+
+    def __init__(self, stream: _Stream) -> None:
+        super().__init__(stream)
+        self._depth = 0
+
+    def descend_resolver(self, current_node: Any, _index: Any) -> None:
+        """Count a node that is entered; raise UnusableError."""
+        if self._depth > MAX_DEPTH:
+            raise UnusableError(current_node, f"more than {MAX_DEPTH} levels deep; take some away")
+        self._depth += 1
+
+    def ascend_resolver(self) -> None:
+        """Count a node that is left."""
+        self._depth -= 1
+
+
+class _AnchorsAnew(Composer, _Loader):
+    """The slow composer, for inputs that define an anchor twice, which is good YAML.
+
+    libyaml's composer refuses them, Prometheus' does not.
+    """
+
+    def __init__(self, stream: _Stream) -> None:
+        _Loader.__init__(self, stream)
+        Composer.__init__(self)
+
+    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
+        """Forget an anchor when it is defined anew."""
+        event = self.peek_event()
+        if not isinstance(event, yaml.AliasEvent):
+            self.anchors.pop(getattr(event, "anchor", None), None)
+        return super().compose_node(parent, index)
+
+
+# --- why bytes are no graph -----------------------------------------------------------------------
+
+
+def explained(error: Exception, content: bytes, name: str) -> Problem:
+    """Return the problem that keeps a whole input from being used."""
+    if isinstance(error, UnusableError):
+        return Problem.at(error.node, str(error))
+    if isinstance(error, ReaderError):
+        text = f"not text ({error.reason}); write the file in UTF-8, without control characters"
+        return Problem(name, *end_of(content[: error.position]), text)
+    if isinstance(error, yaml.MarkedYAMLError):
+        return Problem(name, *_place(error, content), _syntax(error))
+    return Problem(name, 1, 1, f"not YAML; {_CURE}")
+
+
+def _syntax(error: yaml.MarkedYAMLError) -> str:
+    """Return cause and cure of a YAML error, without the alias that the slow composer quotes."""
+    problem = re.sub("(?<=undefined alias).*", "", str(error.problem))
+    cause = f"{error.context} {problem}" if error.context else problem
+    cure = next((cure for part, cure in _CURES.items() if part in problem), _CURE)
+    return f"not YAML: {cause}; {cure}"
+
+
+def _place(error: yaml.MarkedYAMLError, content: bytes) -> tuple[int, int]:
+    """Return line and column of a YAML error: what was never closed, else where it was noticed."""
+    end = end_of(content.rstrip())
+    marks = [mark for mark in (error.problem_mark, error.context_mark) if mark is not None]
+    places = [(mark.line + 1, mark.column + 1) for mark in marks]
+    return next((place for place in places if place <= end), end)
