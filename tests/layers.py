@@ -31,6 +31,10 @@ ROWS: dict[str, tuple[str, ...]] = {
         "health",
         "confirm",
         "observation",
+        "policy",
+        "candidacy",
+        "fence",
+        "departure",
         "plan",
         "summary",
         "problems",
@@ -67,8 +71,21 @@ SIBLINGS: dict[str, set[str]] = {
     "usage": {"flags"},
     "settings": {"durations", "flags", "flag_values", "command_line", "usage", "model"},
     "observation": {"lease", "health", "confirm"},
-    "plan": {"lease", "health", "confirm", "observation"},
-    "summary": {"lease", "confirm", "observation", "plan"},
+    "policy": {"lease"},
+    "candidacy": {"lease", "confirm", "observation", "policy"},
+    "fence": {"observation", "policy"},
+    "departure": {"observation", "policy"},
+    "plan": {
+        "lease",
+        "health",
+        "confirm",
+        "observation",
+        "policy",
+        "candidacy",
+        "fence",
+        "departure",
+    },
+    "summary": {"lease", "confirm", "observation", "plan", "policy"},
     "yaml_nodes": {"problems"},
     "yaml_inspection": {"problems", "yaml_nodes"},
     "yaml_text": {"yaml_nodes"},
@@ -104,6 +121,8 @@ IO_PACKAGES = frozenset({
 IO_EXCEPTIONS: dict[str, set[str]] = {
     "observation": {"signal"},  # the numbers only
     "plan": {"signal"},  # likewise
+    "fence": {"signal"},  # likewise
+    "departure": {"signal"},  # likewise
 }
 
 

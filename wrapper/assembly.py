@@ -24,7 +24,7 @@ from wrapper.lease import Terms
 from wrapper.model import ChildExited, LeaseLock, LeaseUnavailable, Role
 from wrapper.observation import Observation, Rules
 from wrapper.performer import Notifier, Output, Parts, Performer
-from wrapper.plan import Policy
+from wrapper.policy import Policy
 from wrapper.process import DeadMansSwitch
 from wrapper.prometheus import PrometheusApi
 from wrapper.prometheus_args import FLUSH_DEADLINE, with_argument

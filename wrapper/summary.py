@@ -9,7 +9,8 @@ from wrapper import lease
 from wrapper.confirm import Outcome
 from wrapper.model import Role, Snapshot
 from wrapper.observation import Observation
-from wrapper.plan import Plan, Policy
+from wrapper.plan import Plan
+from wrapper.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)

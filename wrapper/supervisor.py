@@ -25,7 +25,8 @@ from wrapper.model import (
 )
 from wrapper.observation import Observation, Rules, fold, remember
 from wrapper.performer import Performer
-from wrapper.plan import Plan, Policy, apply, plan
+from wrapper.plan import Plan, apply, plan
+from wrapper.policy import Policy
 from wrapper.snapshot import SnapshotWriter
 from wrapper.summary import Constants, summarize
 

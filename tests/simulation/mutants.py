@@ -13,7 +13,7 @@ from typing import Any
 from tests.simulation import profiles
 from tests.simulation.profiles import Profile
 from tests.simulation.replica import DURATION_S
-from wrapper import clock, confirm, lease, plan
+from wrapper import candidacy, clock, confirm, fence, lease
 from wrapper.confirm import Loading
 from wrapper.lease import Terms
 from wrapper.model import (
@@ -28,7 +28,7 @@ from wrapper.model import (
     Stance,
 )
 from wrapper.observation import Observation
-from wrapper.plan import Policy
+from wrapper.policy import Policy
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Mutant:
 
 
 _FREE_AT, _WRITTEN = lease._free_at, lease.written
-_FENCE, _LAST_MOMENT = plan._fence, plan._last_moment
+_FENCE, _LAST_MOMENT = fence.fence, fence.last_moment_of
 _Fence = Callable[[Observation, Policy, Role, str, float], tuple[Action, ...]]
 
 
@@ -62,13 +62,13 @@ def _written_at_reply(view: LeaseView, seen: Seen, sent_at: float, now: float) -
 
 
 def _fence_without(is_left_out: Callable[[Observation, Action], bool]) -> _Fence:
-    def fence(
+    def fence_less(
         o: Observation, policy: Policy, role: Role, obstacle: str, now: float
     ) -> tuple[Action, ...]:
         actions = _FENCE(o, policy, role, obstacle, now)
         return tuple(action for action in actions if not is_left_out(o, action))
 
-    return fence
+    return fence_less
 
 
 def _arms_late(o: Observation, action: Action) -> bool:
@@ -89,8 +89,8 @@ def _last_moment_by_the_lease(o: Observation, policy: Policy) -> float | None:
 MUTANTS = (
     Mutant(
         "the lease is given back only when Prometheus cannot write any more",
-        plan,
-        "_stance",
+        candidacy,
+        "stance_of",
         _releases_at_once,
         profiles.HASTY,
     ),
@@ -110,29 +110,29 @@ MUTANTS = (
     ),
     Mutant(
         "what cannot be demoted is killed, by us or by the kernel",
-        plan,
-        "_fence",
+        fence,
+        "fence",
         _fence_without(lambda _o, _action: True),
         profiles.CUT_OFF,
     ),
     Mutant(
         "the switch is armed",
-        plan,
-        "_fence",
+        fence,
+        "fence",
         _fence_without(lambda _o, action: isinstance(action, ArmSwitch)),
         profiles.FROZEN,
     ),
     Mutant(
         "the switch is armed before the leader rendering is written",
-        plan,
-        "_fence",
+        fence,
+        "fence",
         _fence_without(_arms_late),
         profiles.FROZEN,
     ),
     Mutant(
         "the last moment leaves room for clocks that differ",
-        plan,
-        "_last_moment",
+        fence,
+        "last_moment_of",
         _last_moment_by_the_lease,
         profiles.LATE,
     ),
@@ -173,7 +173,7 @@ MUTANTS = (
     ),
     Mutant(
         "a lease that may have been given back does not count",
-        plan,
+        candidacy,
         "_is_given_back",
         lambda _o: False,
         profiles.UNANSWERED,

@@ -45,7 +45,7 @@ from wrapper.model import (
     WriteStarted,
 )
 from wrapper.observation import Observation, Rules
-from wrapper.plan import Policy
+from wrapper.policy import Policy
 from wrapper.summary import Constants
 from wrapper.supervisor import Frame, Supervisor
 

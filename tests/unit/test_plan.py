@@ -31,7 +31,8 @@ from wrapper.model import (
     WriteRendering,
 )
 from wrapper.observation import Observation, remember
-from wrapper.plan import Plan, Policy, apply, plan
+from wrapper.plan import Plan, apply, plan
+from wrapper.policy import Policy
 
 FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
 LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)

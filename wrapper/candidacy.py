@@ -1,0 +1,99 @@
+"""Who this replica should be, and what it wants of the lease; pure.
+
+The rule that stands above the others here: the lease is given back only when Prometheus cannot
+write any more.
+"""
+
+from __future__ import annotations
+
+from wrapper import lease
+from wrapper.confirm import Outcome
+from wrapper.model import Role, Stance
+from wrapper.observation import Observation
+from wrapper.policy import Policy
+
+
+def obstacle_to_leading(o: Observation, policy: Policy, now: float) -> tuple[str, bool]:
+    """Return why this replica should not lead ("" when it may), and whether a promotion failed."""
+    if o.stop_at is not None:
+        return "asked to stop", False
+    if not o.is_ready:
+        return f"Prometheus is not ready{_because(o.readiness_detail)}", False
+    if not o.health.is_healthy:
+        return f"Prometheus is unhealthy{_because(o.health.detail)}", False
+    if o.fence_obstacle:
+        return f"cannot be fenced: {o.fence_obstacle}", False
+    if o.fence_obstacle is None and policy.owns_child:
+        return "checking that Prometheus can be fenced", False
+    if o.steps_down_until is not None and now < o.steps_down_until:
+        return "asked to step down", False
+    if now < o.cools_until:
+        return f"cooling down after a failed promotion{_because(o.promotion_problem)}", False
+    failure = _failed_promotion(o, policy, now)
+    return failure, bool(failure)
+
+
+def _because(detail: str) -> str:
+    return f": {detail}" if detail else ""
+
+
+def _failed_promotion(o: Observation, policy: Policy, now: float) -> str:
+    """Return why the promotion under way has to be given up, "" when it has not.
+
+    A leader that already has a leader's configuration in force stays what it is when a newer one
+    cannot be had: a bad edit never takes the writer away.
+    """
+    if o.role is not Role.LEADER or not o.loading.may_be_follower:
+        return ""
+    if o.write_problem and o.write_failed_role is Role.LEADER:
+        return f"the leader rendering cannot be written: {o.write_problem}"
+    written = o.loading.written
+    if written is None or written.role is not Role.LEADER or o.loading.outcome is Outcome.LOADED:
+        return ""
+    if o.loading.outcome is Outcome.FAILED:
+        return f"the leader rendering was refused{_because(o.loading.problem)}"
+    limit_s = policy.reload_retry_s * policy.reload_attempts
+    is_overdue = now >= o.loading.written_at + limit_s
+    return f"the reload was not confirmed within {limit_s:g} s" if is_overdue else ""
+
+
+def role_of(o: Observation, policy: Policy, now: float, obstacle: str) -> tuple[Role, str]:
+    """Return the desired role and the reason for it."""
+    if obstacle:
+        return Role.FOLLOWER, obstacle
+    if lease.leads(o.lease, policy.terms, now):
+        if _is_given_back(o):
+            return Role.FOLLOWER, "the lease was being given back; it has to be renewed first"
+        return Role.LEADER, "holds the lease"
+    if o.holds_lease:
+        return Role.FOLLOWER, f"the lease was not renewed in time{_because(o.lease.problem)}"
+    return Role.FOLLOWER, _why_following(o, policy)
+
+
+def _is_given_back(o: Observation) -> bool:
+    """Tell whether a release may be on its way: only a renewal sent after that order counts.
+
+    Its answer may be late or lost, and another may lead already.
+    """
+    ordered_at, renewed_at = o.release_ordered_at, o.lease.renewed_at
+    return ordered_at is not None and renewed_at is not None and renewed_at <= ordered_at
+
+
+def _why_following(o: Observation, policy: Policy) -> str:
+    if o.lease.problem:
+        return f"the lease is out of reach: {o.lease.problem}"
+    if o.lease.holder == policy.terms.identity:
+        return "the lease is held by an earlier replica of this name; waiting it out"
+    if o.lease.holder:
+        return f"{o.lease.holder} holds the lease"
+    return "contending for the lease"
+
+
+def stance_of(o: Observation, obstacle: str) -> Stance:
+    """Give the lease back only when Prometheus cannot write any more, and when that was said.
+
+    The turn that ends leadership publishes it first: otherwise two would say that they lead.
+    """
+    if not obstacle:
+        return Stance.CONTEND
+    return Stance.HOLD if o.may_write or o.role is Role.LEADER else Stance.RELEASE
