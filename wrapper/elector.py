@@ -109,13 +109,20 @@ class Elector(threading.Thread):
     def _ask(self, request: Request, sent_at: float) -> None:
         try:
             if request is Request.READ:
-                self._learn(self._lock.read())
+                self._read()
             else:
                 self._write(request, sent_at)
         except LeaseConflict:
             self._know(lease.conflicted(self._view, self._now(), self._terms))
         except LeaseUnavailable as problem:
             self._fail(request, problem)
+
+    def _read(self) -> None:
+        """Read; a watch that should have told what is found has died unnoticed: begin another."""
+        before = self._view.changed_at
+        self._learn(self._lock.read())
+        if self._watch_runs and self._view.changed_at != before:
+            self._end_watch()
 
     def _write(self, request: Request, sent_at: float) -> None:
         make = lease.release_record if request is Request.RELEASE else lease.next_record
@@ -176,11 +183,14 @@ class Elector(threading.Thread):
         """Watch while someone else may change the lease: a holder learns of it by its renewals."""
         is_holder = self._view.renewed_at is not None
         if is_holder and self._watch_runs:
-            self._watch_number += 1
-            self._watch_runs = False
-            self._lock.close()
+            self._end_watch()
         elif not is_holder and not self._watch_runs and self._now() >= self._watch_at:
             self._start_watch()
+
+    def _end_watch(self) -> None:
+        self._watch_number += 1
+        self._watch_runs = False
+        self._lock.close()
 
     def _start_watch(self) -> None:
         seen = self._view.seen

@@ -234,7 +234,7 @@ def _binds_others(view: LeaseView, now: float, terms: Terms) -> bool:
 def _patience_s(view: LeaseView, now: float, terms: Terms) -> float:
     """Return how long the watch may be silent: a holder is heard of once a retry period."""
     is_renewed = bool(view.holder) and now < view.free_at
-    return 1.5 * terms.retry_period_s + 0.5 if is_renewed else IDLE_READ_PERIOD_S
+    return 1.25 * terms.retry_period_s + 0.25 if is_renewed else IDLE_READ_PERIOD_S
 
 
 def next_record(view: LeaseView, terms: Terms, wall: str) -> LeaseRecord:

@@ -200,10 +200,16 @@ def test_the_sidecar_form_drives_a_prometheus_of_someone_else(
         assert "remote_write:" not in server.applied_config()
 
 
+def in_pid_namespace(replica: Replica) -> None:
+    """Have a replica started as PID 1 of a PID namespace of its own."""
+    at = replica.argv.index(sys.executable)
+    replica.argv[at:at] = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child"]
+
+
 def test_as_pid_1_it_ends_in_order(tmp_path: Path) -> None:
     """In a PID namespace of its own: TERM to PID 1 stops Prometheus, and the status is 0."""
     replica = Replica(tmp_path, "a", *QUICK, f"--lease-lock=file:{tmp_path / 'l'}")
-    replica.argv[2:2] = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child"]
+    in_pid_namespace(replica)
     with started(replica):
         replica.await_follower()
         replica.await_ready()
@@ -215,7 +221,7 @@ def test_the_dead_mans_switch_works_under_pid_1(tmp_path: Path, write_log: Write
     """Supervisor stopped as PID 1's child: killed in time, and PID 1 ends with 137."""
     flags = (*QUICK, f"--lease-lock=file:{tmp_path / 'l'}")
     replica = Replica(tmp_path, "a", *flags, write_url=write_log.url("a"))
-    replica.argv[2:2] = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child"]
+    in_pid_namespace(replica)
     with started(replica):
         replica.await_leader()
         init = psutil.Process(replica.pid).children()[0]

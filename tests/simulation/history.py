@@ -44,7 +44,7 @@ RELOAD_S = 1.0
 # From when all is well until there is a writer: the lease runs out, one request, one reload.
 BOUND_S = DURATION_S * (1 + 2 * DRIFT) + REQUEST_TIMEOUT_S + RELOAD_S
 # A standby whose watch has been silent learns so much later of the last renewal (`wrapper.lease`).
-PATIENCE_S = 1.5 * RETRY_PERIOD_S + 0.5
+PATIENCE_S = 1.25 * RETRY_PERIOD_S + 0.25
 
 
 class Violation(AssertionError):

@@ -159,7 +159,7 @@ def test_a_conflict_is_read_again_at_once() -> None:
             id="a silent watch is not trusted",
         ),
         pytest.param(
-            saw(OTHERS), Stance.CONTEND, 101.0, Step(None, 103.5), id="a held one is watched"
+            saw(OTHERS), Stance.CONTEND, 101.0, Step(None, 102.75), id="a held one is watched"
         ),
         pytest.param(
             saw(OTHERS, OTHERS, then=114.0),
