@@ -33,6 +33,16 @@ def wait_until(predicate: Callable[[], T], timeout_s: float, what: str, poll_s: 
         time.sleep(poll_s)
 
 
+def now() -> float:
+    """Return the seconds since boot, as the program has them."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def let_pass(seconds: float) -> None:
+    """Let a quiet time pass, where that is the claim: what happens in it is asked afterwards."""
+    time.sleep(max(seconds, 0.0))
+
+
 def free_port() -> int:
     """Return a loopback port that nobody listens on, never the same twice.
 
@@ -55,3 +65,10 @@ def _can_bind(probe: socket.socket, port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def is_listening(port: int) -> bool:
+    """Tell whether someone accepts connections on a loopback port."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

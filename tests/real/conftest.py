@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.real.fleet import Fleet
 from tests.real.parts import (
     ApiServer,
     Etcd,
@@ -79,3 +80,14 @@ def write_log() -> Iterator[WriteLog]:
     log = WriteLog()
     yield log
     log.close()
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, namespace: Namespace, write_log: WriteLog) -> Iterator[Fleet]:
+    """Give replicas on one Lease; at the end no two have written at a time, and nothing is left."""
+    replicas = Fleet(tmp_path, namespace, write_log)
+    try:
+        yield replicas
+        replicas.close()
+    finally:
+        replicas.end()

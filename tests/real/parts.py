@@ -6,6 +6,8 @@ dies with the test run. `scripts/real-parts` says where the programs are, and fe
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import shlex
 import signal
@@ -17,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, ClassVar, TypeVar
 
 import requests
@@ -333,11 +335,13 @@ class WriteLog:
     """A remote-write endpoint that records who writes when; it looks into nothing.
 
     Replicas are told apart by the URL they write to, `url("a")`. A request counts when its head has
-    arrived. `status` is what they are answered: 204, unless a test sets another.
+    arrived. `status` is what they are answered, 204 unless a test sets another, after `delay_s`.
     """
 
     def __init__(self) -> None:
         self.status = 204
+        self.delay_s = 0.0
+        self._is_closed = Event()
         self._writes: list[Write] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -356,8 +360,13 @@ class WriteLog:
         """Return the replicas that wrote at or after `since`."""
         return {write.replica for write in self.writes(since=since)}
 
+    def turns(self) -> list[str]:
+        """Return who wrote after whom: each replica's unbroken run of writes once."""
+        return [name for name, _ in itertools.groupby(write.replica for write in self.writes())]
+
     def close(self) -> None:
         """End the server."""
+        self._is_closed.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -369,10 +378,12 @@ class WriteLog:
             def do_POST(self) -> None:
                 at = time.clock_gettime(time.CLOCK_BOOTTIME)
                 log._writes.append(Write(self.path.split("/")[1], at))
-                self.rfile.read(int(self.headers["Content-Length"]))
-                self.send_response(log.status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+                with contextlib.suppress(OSError):  # the sender may be killed at any time
+                    self.rfile.read(int(self.headers["Content-Length"]))
+                    log._is_closed.wait(log.delay_s)
+                    self.send_response(log.status)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
 
             def log_message(self, *_: object) -> None:
                 """Keep quiet."""
@@ -400,9 +411,9 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def kubeconfig(server: ApiServer, namespace: str, token_file: Path) -> str:
-    """Return a kubeconfig for the holder of the token in `token_file`."""
-    cluster = {"server": server.url, "certificate-authority": str(server.ca_file)}
+def kubeconfig(server: ApiServer, namespace: str, token_file: Path, url: str | None = None) -> str:
+    """Return a kubeconfig for the holder of the token in `token_file`; `url` goes by a proxy."""
+    cluster = {"server": url or server.url, "certificate-authority": str(server.ca_file)}
     context = {"cluster": "test", "user": "test", "namespace": namespace}
     return json.dumps(
         {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import psutil
 import requests
 
 from tests.real.parts import Namespace, Program, applied_config, program
-from tests.support import free_port, wait_until
+from tests.support import free_port, is_listening, wait_until
 
 # Short durations, so that tests of expiry take seconds.
 QUICK = ("--lease-duration=3s", "--lease-renew-deadline=2s", "--lease-retry-period=500ms")
@@ -44,17 +46,22 @@ class Replica(Program):
         *flags: str,
         write_url: str | None = None,
         child_flags: tuple[str, ...] = (),
+        environment: Mapping[str, str] | None = None,
+        output: Path | None = None,
     ) -> None:
         folder = folder / name
-        folder.mkdir(parents=True, exist_ok=True)
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir(parents=True, exist_ok=True)
         self.name = name
         self.address = f"127.0.0.1:{free_port()}"
         self.url = f"http://{self.address}"
         self.api = f"http://127.0.0.1:{(port := free_port())}"
         self.config = folder / "elector.yml"
-        self.output = folder / "prometheus.yml"
+        self.output = output or folder / "prometheus.yml"
         self.write_config(write_url)
-        argv: list[str] = ["env", f"POD_NAME={name}", sys.executable, "-m", "wrapper"]
+        variables = {"POD_NAME": name, "TMPDIR": str(self.temporary), **(environment or {})}
+        argv = ["env", *(f"{key}={value}" for key, value in variables.items())]
+        argv += [sys.executable, "-m", "wrapper"]
         argv += [f"--config={self.config}", f"--api-listen-address=127.0.0.1:{port}", *flags]
         argv += ["--", program("prometheus"), f"--config.file={self.output}"]
         argv += [f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address={self.address}"]
@@ -127,11 +134,30 @@ class Replica(Program):
         """Ask it to stop."""
         os.kill(self.pid, signal.SIGTERM)
 
+    def leavings(self) -> list[str]:
+        """Return what is left of it: processes, ports, temporary files; nothing once it ended."""
+        return [
+            *(f"process {' '.join(each.cmdline())}" for each in self.processes()),
+            *(f"port {port}" for port in self._ports() if is_listening(port)),
+            *(f"file {each}" for each in self.temporary.iterdir()),
+            *(f"file {each}" for each in self.output.parent.glob(".*.tmp-*")),
+        ]
 
-def on_lease(namespace: Namespace) -> tuple[str, ...]:
+    def processes(self) -> Iterator[psutil.Process]:
+        """Find its processes by the environment that they inherit, whoever their parent is."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("TMPDIR") == str(self.temporary):
+                    yield process
+
+    def _ports(self) -> tuple[int, int]:
+        return int(self.url.rpartition(":")[2]), int(self.api.rpartition(":")[2])
+
+
+def on_lease(namespace: Namespace, kubeconfig: Path | None = None) -> tuple[str, ...]:
     """Return the flags that elect on a namespace's Lease."""
     return (
-        f"--kubeconfig={namespace.kubeconfig}",
+        f"--kubeconfig={kubeconfig or namespace.kubeconfig}",
         f"--lease-name={namespace.lease_name}",
         f"--lease-namespace={namespace.name}",
     )

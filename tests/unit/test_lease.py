@@ -258,6 +258,41 @@ def test_an_answer_ends_the_failures() -> None:
     assert (view.failures, view.problem) == (0, "")
 
 
+def unwritable(*, count: int = 3) -> LeaseView:
+    """Return the view of one whose writes fail though its reads are answered."""
+    view = saw(OURS)
+    for _ in range(count):
+        view = lease.failed(view, "may not update", 100.0, TERMS, is_write=True)
+        view = lease.observe(view, Seen(OURS, "1"), 100.0, TERMS)
+    return view
+
+
+@pytest.mark.parametrize(
+    ("seen", "problem"),
+    [
+        pytest.param(OURS, "may not update", id="being able to read it mends no write"),
+        pytest.param(replace(OURS, renew_time="t9"), "may not update", id="nor a write unanswered"),
+        pytest.param(OTHERS, "", id="another's write says that there is nothing to write for us"),
+    ],
+)
+def test_a_write_that_fails_is_remembered(seen: LeaseRecord, problem: str) -> None:
+    """Its problem is said once and its pause goes on growing, until a write is acknowledged."""
+    view = lease.observe(unwritable(), Seen(seen, "2"), 100.0, TERMS)
+    assert (view.problem, view.failures) == (problem, 3 if problem else 0)
+    assert view.request_at == pytest.approx(100.4)
+    assert lease.written(view, Seen(OURS, "3"), 101.0, 101.0).failures == 0
+
+
+def test_conflicts_about_an_unchanged_lease_are_put_off() -> None:
+    """The first is read again at once; one after the other, ever later."""
+    view, pauses_s = saw(OURS), []
+    for _ in range(4):
+        view = lease.conflicted(view, 100.0, TERMS)
+        pauses_s.append(max(view.request_at - 100.0, 0.0))
+        view = lease.observe(view, Seen(OURS, "1"), 100.0, TERMS)
+    assert pauses_s == pytest.approx([0.0, 0.1, 0.2, 0.4])
+
+
 @pytest.mark.parametrize(
     ("view", "transitions", "acquire_time"),
     [

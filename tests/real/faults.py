@@ -1,0 +1,213 @@
+"""The network between replicas and the API server, as bad as networks can be."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import ssl
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from tests.real.parts import ApiServer, Namespace, kubeconfig
+from tests.support import free_port, now
+
+WRITES = frozenset({"POST", "PUT"})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request that came through a proxy."""
+
+    method: str
+    path: str
+    at: float
+
+    @property
+    def verb(self) -> str:
+        """What RBAC calls it."""
+        if self.method == "GET":
+            return "watch" if "watch=" in self.path else "get"
+        return {"POST": "create", "PUT": "update"}[self.method]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What is answered instead of asking the server, to requests of these methods."""
+
+    status: int
+    methods: frozenset[str] = WRITES
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Proxy:
+    """Stands before the API server, with its certificate, and passes all on until told otherwise.
+
+    `refusal` and `loses_replies` are about requests, `swallow`, `forget` and `refuse` about
+    packets. What has been swallowed arrives when they pass again, as TCP has it.
+    """
+
+    def __init__(self, server: ApiServer, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.server = server
+        self.port = free_port()
+        self.url = f"https://127.0.0.1:{self.port}"
+        self.asked: list[Asked] = []
+        self.refusal: Refusal | None = None
+        self.loses_replies = False
+        self.delay_s = 0.0
+        self.gate = threading.Event()
+        self._folder = folder
+        self._closed = threading.Event()
+        self._gates = [self.gate]
+        self._sockets: list[socket.socket] = []
+        self._listener: ThreadingHTTPServer | None = None
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.tls.load_cert_chain(server.ca_file, server.ca_file.with_suffix(".key"))
+        self.trust = ssl.create_default_context(cafile=str(server.ca_file))
+        self.accept()
+
+    def kubeconfig(self, namespace: Namespace) -> Path:
+        """Return a kubeconfig that goes through here."""
+        path = self._folder / f"kubeconfig-{self.port}"
+        path.write_text(kubeconfig(self.server, namespace.name, namespace.token_file, self.url))
+        return path
+
+    def accept(self) -> None:
+        """Listen, and pass everything on."""
+        self.gate.set()
+        self.refusal, self.loses_replies, self.delay_s = None, False, 0.0
+        if self._listener is None:
+            self._listener = _Listener(("127.0.0.1", self.port), partial(_Relay, self))
+            threading.Thread(target=self._listener.serve_forever, args=(0.02,), daemon=True).start()
+
+    def refuse(self) -> None:
+        """Listen no more, and cut what is connected."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.shutdown()
+            listener.server_close()
+        self._cut()
+
+    def swallow(self) -> None:
+        """Let no packet through, in either direction; connections stay open."""
+        self.gate.clear()
+
+    def forget(self) -> None:
+        """Let no packet of the present connections through ever again; new ones pass."""
+        self.gate.clear()
+        self.gate = threading.Event()
+        self.gate.set()
+        self._gates.append(self.gate)
+
+    def count(self, *verbs: str, since: float = 0.0) -> int:
+        """Return how many requests with these verbs came."""
+        return sum(each.verb in verbs and each.at >= since for each in tuple(self.asked))
+
+    def close(self) -> None:
+        """End it, its connections too."""
+        self._closed.set()
+        self.refuse()
+        for gate in self._gates:
+            gate.set()
+
+    def _cut(self) -> None:
+        while self._sockets:
+            with contextlib.suppress(OSError):
+                self._sockets.pop().shutdown(socket.SHUT_RDWR)
+
+    def stall(self) -> None:
+        """Wait until all is over."""
+        self._closed.wait()
+
+    def take(self, connection: socket.socket) -> None:
+        """Remember a connection, to cut it."""
+        self._sockets.append(connection)
+
+
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keep quiet: connections are cut here all the time."""
+
+
+class _Relay(BaseHTTPRequestHandler):
+    """One connection to a proxy; each request gets an own connection to the server."""
+
+    protocol_version = "HTTP/1.1"
+    request: socket.socket
+
+    def __init__(self, proxy: Proxy, *arguments: Any) -> None:
+        self._proxy = proxy
+        self._gate = proxy.gate
+        super().__init__(*arguments)
+
+    def setup(self) -> None:
+        self._gate.wait()
+        self._proxy.take(self.request)
+        self.request = self._proxy.tls.wrap_socket(self.request, server_side=True)
+        self._proxy.take(self.request)
+        super().setup()
+
+    def finish(self) -> None:
+        super().finish()
+        self.request.close()
+
+    def _relay(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self._gate.wait()
+        proxy = self._proxy
+        proxy.asked.append(Asked(self.command, self.path, now()))
+        proxy._closed.wait(proxy.delay_s)
+        if proxy.refusal is not None and self.command in proxy.refusal.methods:
+            return self._refuse(proxy.refusal)
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", int(proxy.server.url.rpartition(":")[2]), context=proxy.trust
+        )
+        try:
+            self._pass_on(connection, body)
+        finally:
+            connection.close()
+        return None
+
+    do_GET = do_POST = do_PUT = _relay  # noqa: N815 - http.server's names
+
+    def _refuse(self, refusal: Refusal) -> None:
+        body = b'{"kind":"Status","status":"Failure","message":"so it is"}'
+        self.send_response_only(refusal.status)
+        for name, value in (*refusal.headers, ("Content-Length", str(len(body)))):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _pass_on(self, connection: http.client.HTTPSConnection, body: bytes) -> None:
+        connection.connect()
+        self._proxy.take(connection.sock)
+        connection.request(self.command, self.path, body, _end_to_end(self.headers.items()))
+        response = connection.getresponse()
+        if self._proxy.loses_replies and self.command in WRITES:
+            self._proxy.stall()
+        self._gate.wait()
+        self.send_response_only(response.status)
+        for name, value in _end_to_end(response.getheaders()).items():
+            self.send_header(name, value)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        while piece := response.read1(65536):
+            self._gate.wait()
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        self.wfile.write(b"0\r\n\r\n")
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+def _end_to_end(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    own = {"host", "connection", "content-length", "transfer-encoding", "accept-encoding"}
+    return {name: value for name, value in headers if name.lower() not in own}

@@ -1,0 +1,111 @@
+"""Endpoints that are dead, silent or slow: the old leader is no writer in time all the same."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+import requests
+
+from tests.real.fleet import (
+    LAST_MOMENT_S,
+    LEASE_S,
+    SPARE_S,
+    Fleet,
+    is_dead,
+    writes_remotely,
+    writes_to,
+)
+from tests.real.parts import WriteLog
+from tests.real.replica import Replica
+from tests.support import free_port, let_pass, now, wait_until
+
+GRACE_S = 2.0
+KILLED = 128 + signal.SIGKILL
+DELAYS_S = {"black hole": 3600.0, "waited for": 3600.0, "slow": 1.0}
+# The user's own: what the wrapper sets makes hanging demotions rare, not impossible.
+PATIENCE = ("--storage.remote.flush-deadline=1m",)
+
+
+@pytest.fixture
+def bad(write_log: WriteLog) -> Iterator[WriteLog]:
+    """Give another endpoint, which may answer late or never."""
+    with ExitStack() as stack:
+        log = WriteLog()
+        stack.callback(log.close)
+        yield log
+
+
+def start_pair(fleet: Fleet, bad: WriteLog, kind: str, count: int) -> tuple[Replica, Replica]:
+    """Start two replicas that write to the good endpoint and to so many bad ones."""
+    bad.delay_s = DELAYS_S.get(kind, 0.0)
+    way = fleet.proxy()
+    flags = PATIENCE if kind == "waited for" else ()
+    for name in ("a", "b"):
+        replica = fleet.make(name, f"--demotion-grace={GRACE_S:g}s", through=way, child_flags=flags)
+        urls = [
+            f"http://127.0.0.1:{free_port()}/{n}" if kind == "dead" else bad.url(f"{name}{n}")
+            for n in range(count)
+        ]
+        fleet.configure(replica, writes_to(fleet.log.url(name), *urls))
+        fleet.begin(replica)
+    leader, other = fleet.settled()
+    if kind == "dead":
+        retried = "prometheus_remote_storage_samples_retried_total"
+        wait_until(lambda: is_above_0(leader, retried), 10, "it tries again and again")
+    else:
+        wait_until(lambda: len(bad.writers()) == count, 10, "all have been tried")
+    return leader, other
+
+
+def is_above_0(replica: Replica, metric: str) -> bool:
+    """Tell whether one of Prometheus' own metrics is above 0 with some label."""
+    lines = requests.get(f"{replica.url}/metrics", timeout=5).text.splitlines()
+    return any(line.startswith(metric) and float(line.split()[-1]) > 0 for line in lines)
+
+
+CASES = [("dead", 1), ("dead", 4), ("black hole", 4), ("slow", 1), ("waited for", 1)]
+
+
+@pytest.mark.parametrize(("kind", "count"), CASES)
+def test_an_ordered_stop_is_bounded_by_its_grace(
+    fleet: Fleet, bad: WriteLog, kind: str, count: int
+) -> None:
+    """SIGTERM: demoted or killed within the grace, then released, and the other leads."""
+    leader, other = start_pair(fleet, bad, kind, count)
+    child = leader.child
+    leader.term()
+    other.await_leader(GRACE_S + SPARE_S)
+    handed_over_at = now()
+    assert is_dead(child) or not writes_remotely(leader)
+    assert not [w for w in bad.writes(since=handed_over_at + 0.2) if w.replica[0] == leader.name]
+    was_killed = leader.await_end() == KILLED
+    assert was_killed or leader.await_end() == 0
+    assert was_killed or kind != "waited for"
+    wait_until(lambda: fleet.log.turns() == [leader.name, other.name], 5, "the other writes")
+
+
+@pytest.mark.parametrize(("kind", "count"), CASES[1:])
+def test_a_lost_lease_is_bounded_by_the_last_moment(
+    fleet: Fleet, bad: WriteLog, kind: str, count: int
+) -> None:
+    """The API server is out of reach: demoted, or killed at the last moment, before the expiry."""
+    leader, _ = start_pair(fleet, bad, kind, count)
+    child = leader.child
+    lost_at = now()
+    fleet.proxies[0].refuse()
+    wait_until(
+        lambda: is_dead(child) or not writes_remotely(leader),
+        LAST_MOMENT_S + 0.3,
+        "it is no writer any more",
+    )
+    ended_at = now()
+    assert ended_at - lost_at < LEASE_S
+    let_pass(lost_at + LEASE_S + 1 - now())
+    assert not fleet.log.writes(since=ended_at + 0.1)
+    assert not bad.writes(since=ended_at + 0.1)
+    assert kind != "waited for" or leader.await_end() == KILLED
+    fleet.proxies[0].accept()
+    wait_until(lambda: fleet.log.writes(since=ended_at), LEASE_S + SPARE_S, "one writes again")

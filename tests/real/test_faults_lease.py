@@ -1,0 +1,94 @@
+"""What can become of the Lease object, and of the names in it: deletions, namesakes, restarts."""
+
+from __future__ import annotations
+
+import json
+
+from tests.real.fleet import LEASE_S, SPARE_S, Fleet, await_turns, leader_by, lines_of
+from tests.support import let_pass, now, wait_until
+from wrapper.lease_object import INCARNATION
+
+LONG = ("--lease-duration=15s", "--lease-renew-deadline=10s", "--lease-retry-period=2s")
+
+
+def delete_lease(fleet: Fleet) -> None:
+    """Delete the Lease as an administrator would."""
+    path = f"{fleet.namespace.leases_path}/{fleet.namespace.lease_name}"
+    fleet.namespace.server.call("DELETE", path).raise_for_status()
+
+
+def test_a_deleted_lease_is_made_again_by_its_holder(fleet: Fleet) -> None:
+    """Deleted while it is held and waited for: the same goes on leading, the other waits."""
+    leader, _ = fleet.pair()
+    for _ in range(3):
+        delete_lease(fleet)
+        wait_until(lambda: fleet.namespace.holder() == leader.name, 2, "it is there again")
+    deleted_at = now()
+    let_pass(deleted_at + LEASE_S - now())
+    assert fleet.log.turns() == [leader.name]
+    assert fleet.witness.reign(leader.name).until > now() - 1
+
+
+def test_a_standby_waits_a_lease_out_that_has_been_deleted(fleet: Fleet) -> None:
+    """The leader hangs and the lease is deleted: who has seen a holder takes over at its expiry."""
+    leader, other = fleet.pair()
+    leader.freeze()
+    frozen_at = now()
+    delete_lease(fleet)
+    other.await_leader(LEASE_S + SPARE_S)
+    assert now() - frozen_at > LEASE_S - 0.1
+    await_turns(fleet, leader.name, other.name)
+    leader.thaw()
+
+
+def test_two_pods_of_one_name_do_not_lead_together(fleet: Fleet) -> None:
+    """The second waits until the lease of the first has run out, and says whose it waits for."""
+    first = fleet.start("one", environment={"POD_NAME": "p", "POD_UID": "1"})
+    first.await_leader()
+    second = fleet.start("two", environment={"POD_NAME": "p", "POD_UID": "2"})
+    waits = "held by an earlier replica of this name"
+    wait_until(lambda: lines_of(second, waits), 15, "the second waits")
+    started_at = now()
+    let_pass(started_at + LEASE_S - now())
+    assert fleet.log.turns() == ["one"]
+    first.kill()
+    killed_at = now()
+    second.await_leader(LEASE_S + SPARE_S)
+    assert now() - killed_at > LEASE_S - 1
+    await_turns(fleet, "one", "two")
+
+
+def test_a_holder_steps_down_when_it_sees_another_incarnation(fleet: Fleet) -> None:
+    """Another pod of its name has written the lease: it is no writer before that could be one."""
+    leader = fleet.start("a")
+    leader.await_leader()
+    wait_until(lambda: fleet.log.writes("a"), 10, "it writes")
+
+    def take() -> bool:
+        lease = fleet.namespace.lease()
+        assert lease is not None
+        signed = json.loads(lease["metadata"]["annotations"][INCARNATION])
+        lease["metadata"]["annotations"][INCARNATION] = json.dumps({**signed, "incarnation": "x"})
+        return fleet.namespace.call("PUT", lease).ok
+
+    wait_until(take, 5, "the lease is another's")
+    taken_at = now()
+    leader.await_follower(SPARE_S)
+    assert not fleet.log.writes(since=fleet.witness.reign("a").until + 0.5)
+    leader.await_leader(taken_at + LEASE_S + SPARE_S - now())
+    assert now() - taken_at > LEASE_S - 0.1
+
+
+def test_a_restart_in_the_same_pod_leads_at_once(fleet: Fleet) -> None:
+    """Killed and started again: it takes its own lease back long before that runs out."""
+    first = fleet.start("a", durations=LONG, environment={"POD_UID": "1"})
+    first.await_leader()
+    other = fleet.start("b", durations=LONG)
+    wait_until(lambda: leader_by(other) == "a", 15, "the other follows")
+    first.kill()
+    killed_at = now()
+    first.start()
+    first.await_leader(8)
+    assert now() - killed_at < 8
+    wait_until(lambda: fleet.log.writes(since=killed_at), 5, "it writes again")
+    assert fleet.log.turns() == ["a"]

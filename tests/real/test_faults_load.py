@@ -1,0 +1,43 @@
+"""Work for the wrapper: renewals go on meanwhile."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+
+from tests.real.fleet import LEASE_S, Fleet, lines_of
+from tests.support import let_pass, now, wait_until
+
+JOB = """\
+  - job_name: job-{n:05}
+    metrics_path: /metrics/of/a/rather/long/path/as/they/are/in/real/configurations/{n:05}
+    params: {{module: [http_2xx], target: ["https://service-{n:05}.example.com:8443/health"]}}
+    scrape_interval: 1h
+    static_configs:
+    - targets: []
+      labels: {{team: team-{n:05}, environment: production, region: ap-northeast-1}}
+"""
+
+
+def test_a_lease_is_not_lost_while_a_large_configuration_is_read(fleet: Fleet) -> None:
+    """10,000 jobs are read, rendered and reloaded by a leader: it renews in time all the while."""
+    leader = fleet.start("a", "--rehash-period=1h", through=(way := fleet.proxy()))
+    leader.await_leader()
+    text = leader.config.read_text()
+    jobs = "".join(JOB.format(n=n) for n in range(10_000))
+    large = text.replace("  scrape_configs:\n", "  scrape_configs:\n" + jobs)
+    assert len(large) > 3_300_000
+    leader.config.write_text(large)
+    begun_at = now()
+    os.kill(leader.pid, signal.SIGHUP)
+
+    wait_until(lambda: leader.output.stat().st_size > 3_000_000, 30, "it has been rendered")
+    let_pass(LEASE_S)  # Prometheus is at work on it, and busy
+    renewals = [each.at for each in way.asked if each.verb == "update" and each.at > begun_at - 1]
+    longest_s = max(b - a for a, b in itertools.pairwise(renewals))
+    assert longest_s < 1.5, "of 2 s"
+    lease = fleet.namespace.lease()
+    assert lease is not None
+    assert lease["spec"]["leaseTransitions"] == 0
+    assert len(lines_of(leader, "role changed")) == 1

@@ -1,0 +1,143 @@
+"""Processes of a leader are killed or stopped: its Prometheus writes no more, then another does."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+import psutil
+import pytest
+import requests
+
+from tests.real.fleet import LAST_MOMENT_S, LEASE_S, SPARE_S, Fleet, await_turns, is_dead, lines_of
+from tests.real.replica import Replica
+from tests.support import let_pass, now, wait_until
+
+HASTY_HEALTH = (
+    "--healthcheck-period=200ms",
+    "--healthcheck-timeout=200ms",
+    "--demotion-grace=1s",
+)
+
+
+def supervisor(replica: Replica) -> list[psutil.Process]:
+    """Return the process that decides."""
+    return [psutil.Process(replica.pid)]
+
+
+def web(replica: Replica) -> list[psutil.Process]:
+    """Return the web server's processes."""
+    return [replica.web, *replica.web.children(recursive=True)]
+
+
+def wrapper(replica: Replica) -> list[psutil.Process]:
+    """Return every process but Prometheus."""
+    return [process for process in replica.family() if process.pid != replica.child.pid]
+
+
+def everything(replica: Replica) -> list[psutil.Process]:
+    """Return every process, Prometheus too."""
+    return replica.family()
+
+
+Chosen = Callable[[Replica], list[psutil.Process]]
+
+
+def hit(replica: Replica, chosen: Chosen, number: signal.Signals) -> float:
+    """Send a signal to some of a replica's processes and return when."""
+    processes = chosen(replica)
+    at = now()
+    for process in processes:
+        process.send_signal(number)
+    return at
+
+
+@pytest.mark.parametrize("chosen", [supervisor, everything])
+def test_a_killed_leader_is_replaced_when_its_lease_runs_out(fleet: Fleet, chosen: Chosen) -> None:
+    """SIGKILL: its Prometheus dies with it; another writes when the lease has run out."""
+    leader, other = fleet.pair()
+    child = leader.child
+    killed_at = hit(leader, chosen, signal.SIGKILL)
+    wait_until(lambda: is_dead(child), 1, "Prometheus has died with the supervisor")
+    other.await_leader(LEASE_S + SPARE_S)
+    assert now() - killed_at > LEASE_S - 1
+    await_turns(fleet, leader.name, other.name)
+
+
+def test_a_dead_prometheus_is_replaced_at_once(fleet: Fleet) -> None:
+    """The lease is given back by its supervisor, which ends with Prometheus' status."""
+    leader, other = fleet.pair()
+    leader.child.kill()
+    other.await_leader(SPARE_S)
+    assert leader.await_end() == 128 + signal.SIGKILL
+    await_turns(fleet, leader.name, other.name)
+
+
+def test_a_leader_without_its_web_server_goes_on_writing(fleet: Fleet) -> None:
+    """Its gunicorn stopped for a while, then killed: the same leads, and the API is there again."""
+    leader, _ = fleet.pair()
+    url = f"{leader.api}/_elector/healthz"
+    hit(leader, web, signal.SIGSTOP)
+    let_pass(LEASE_S)
+    hit(leader, web, signal.SIGCONT)
+    wait_until(lambda: requests.get(url, timeout=1).ok, 10, "the API goes on answering")
+    hit(leader, web, signal.SIGKILL)
+    wait_until(lambda: requests.get(url, timeout=1).ok, 10, "the API answers again")
+    assert fleet.log.turns() == [leader.name]
+    wait_until(lambda: fleet.log.writes(since=now() - 0.5), 5, "it still writes")
+
+
+@pytest.mark.parametrize("chosen", [wrapper, everything])
+def test_a_stopped_leader_is_dead_before_its_lease_runs_out(fleet: Fleet, chosen: Chosen) -> None:
+    """SIGSTOP: the kernel's timer ends it in time; thawed after another leads, nothing is left."""
+    leader, other = fleet.pair()
+    child, family = leader.child, leader.family()
+    stopped_at = hit(leader, chosen, signal.SIGSTOP)
+    wait_until(lambda: is_dead(child), LAST_MOMENT_S + 0.3, "Prometheus is dead")
+    assert not fleet.log.writes(other.name), "before the other writes"
+    other.await_leader(stopped_at + LEASE_S + SPARE_S - now())
+    for process in family:
+        if not is_dead(process):
+            process.send_signal(signal.SIGCONT)
+    assert leader.await_end() == -signal.SIGKILL
+    wait_until(lambda: not leader.leavings(), 5, "all of it has ended")
+    await_turns(fleet, leader.name, other.name)
+
+
+def test_a_leader_that_stops_for_a_moment_stays_leader(fleet: Fleet) -> None:
+    """Stopped for less than the renew deadline: the same goes on writing, no change is seen."""
+    leader, _ = fleet.pair()
+    stopped_at = hit(leader, wrapper, signal.SIGSTOP)
+    let_pass(stopped_at + 1 - now())
+    hit(leader, wrapper, signal.SIGCONT)
+    thawed_at = now()
+    let_pass(thawed_at + LEASE_S - now())
+    lease = fleet.namespace.lease()
+    assert lease is not None
+    assert lease["spec"]["leaseTransitions"] == 0
+    assert fleet.log.turns() == [leader.name]
+    assert leader.is_running
+
+
+def test_a_stopped_prometheus_is_killed_and_replaced(fleet: Fleet) -> None:
+    """SIGSTOP of Prometheus: unhealthy, not demoted in its grace, killed; another writes."""
+    leader, other = fleet.pair(*HASTY_HEALTH)
+    os.kill(leader.child.pid, signal.SIGSTOP)
+    other.await_leader(1 + 3 * 0.4 + SPARE_S)
+    assert leader.await_end() == 128 + signal.SIGKILL
+    await_turns(fleet, leader.name, other.name)
+
+
+def test_a_stopped_prometheus_of_a_follower_costs_nothing(fleet: Fleet) -> None:
+    """Stopped until it is unhealthy, then thawed: it is healthy again and can take over."""
+    leader, other = fleet.pair(*HASTY_HEALTH, "--healthcheck-success-threshold=1")
+    child = other.child
+    child.suspend()
+    unhealthy = "Prometheus is unhealthy"
+    wait_until(lambda: unhealthy in other.tail(), 5, "it is unhealthy")
+    child.resume()
+    wait_until(lambda: unhealthy not in lines_of(other, "role unchanged")[-1], 5, "it is well")
+    leader.kill()
+    other.await_leader(LEASE_S + SPARE_S)
+    await_turns(fleet, leader.name, other.name)

@@ -1,0 +1,68 @@
+"""Prometheus does not load what it should: a promotion is taken back, a demotion has effect."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from tests.real.fleet import SPARE_S, Fleet, await_turns, lines_of, writes_remotely, writes_to
+from tests.real.replica import Replica
+from tests.support import let_pass, now, wait_until
+
+COOL = ("--cool-down=500ms", "--rehash-period=200ms")
+UNLOADABLE = ", write_relabel_configs: [{source_labels: [a], regex: '('}]"
+BROKEN_RULES = "groups: [{name: broken, rules: [{record: a, expr: '('}]}]\n"
+
+
+def promotions(replica: Replica) -> int:
+    """Return how often it has become leader."""
+    return len(lines_of(replica, 'msg="role changed" role=leader'))
+
+
+def test_a_promotion_that_is_refused_does_not_bounce(fleet: Fleet) -> None:
+    """No replica can load the leader's part: each tries less and less often; mended, one leads."""
+    for name in ("a", "b"):
+        replica = fleet.make(name, *COOL)
+        fleet.configure(replica, writes_to(fleet.log.url(name), more=UNLOADABLE))
+        fleet.begin(replica)
+    first = fleet.replicas[0]
+    wait_until(lambda: all(map(promotions, fleet.replicas)), 15, "both have tried")
+    tried_at = now()
+    let_pass(tried_at + 3 - now())
+    assert max(map(promotions, fleet.replicas)) <= 4, "at 0, 0.5, 1.5 and 3.5 s"
+    assert not fleet.witness.reigns
+    assert all(lines_of(replica, "cooling down") for replica in fleet.replicas)
+    fleet.configure(first, writes_to(fleet.log.url("a")))
+    first.await_leader(8 + SPARE_S)
+    await_turns(fleet, "a")
+    mended_at = now()
+    let_pass(mended_at + 2 - now())
+    assert fleet.witness.reign("a").until > now() - 1
+
+
+def test_a_leader_that_loads_only_a_part_hands_over(fleet: Fleet, tmp_path: Path) -> None:
+    """A broken rule file at promotion: remote_write is in force all the same, and is taken back."""
+    rules = tmp_path / "broken.yml"
+    rules.write_text(BROKEN_RULES)
+    first = fleet.make("a", "--cool-down=30s")
+    fleet.configure(first, writes_to(fleet.log.url("a")) + f"  rule_files: [{rules}]\n")
+    fleet.begin(first)
+    wait_until(lambda: lines_of(first, "cooling down"), 15, "it gives up")
+    wait_until(lambda: not writes_remotely(first), 2, "it has been demoted")
+    second = fleet.start("b")
+    second.await_leader(5 + SPARE_S)
+    wait_until(lambda: fleet.log.turns()[-1:] == ["b"], 5, "the second writes")
+    assert fleet.log.turns() in (["a", "b"], ["b"])
+    assert promotions(first) == 1
+
+
+def test_a_demotion_has_effect_in_spite_of_a_broken_rule_file(fleet: Fleet) -> None:
+    """The reload is refused in a part, remote_write has gone: released, and nobody is killed."""
+    leader, other = fleet.pair()
+    leader.config.with_name("beat.yml").write_text(BROKEN_RULES)
+    os.kill(leader.pid, signal.SIGUSR1)
+    other.await_leader(SPARE_S)
+    await_turns(fleet, leader.name, other.name)
+    assert leader.is_running
+    assert not leader.has_remote_write

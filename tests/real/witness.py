@@ -1,0 +1,87 @@
+"""The evidence from outside that two never write: what each Prometheus has loaded, and when."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import threading
+from dataclasses import dataclass, field
+
+from tests.real.parts import WriteLog
+from tests.real.replica import Replica
+from tests.support import now, wait_until
+
+
+@dataclass(slots=True)
+class Reign:
+    """From when until when a Prometheus certainly had a leader's configuration in force."""
+
+    replica: str
+    since: float
+    until: float
+
+
+@dataclass
+class Witness:
+    """Asks each Prometheus all the time whether it has a remote_write in force."""
+
+    reigns: list[Reign] = field(default_factory=list)
+    _over: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def watch(self, replica: Replica) -> None:
+        """Ask this one too, from now on."""
+        thread = threading.Thread(target=self._watch, args=(replica,), daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def reign(self, name: str) -> Reign:
+        """Return the last reign of a replica, when it has been seen."""
+
+        def seen() -> list[Reign]:
+            return [reign for reign in self.reigns if reign.replica == name]
+
+        return wait_until(seen, 2, f"{name} has been seen to lead")[-1]
+
+    def assert_one_writer(self, log: WriteLog) -> None:
+        """No two reigns at a time, and no write of one replica in the reign of another."""
+        for one, other in itertools.combinations(self.reigns, 2):
+            overlaps = max(one.since, other.since) < min(one.until, other.until)
+            assert not (overlaps and one.replica != other.replica), f"two writers: {one}, {other}"
+        for write, reign in itertools.product(log.writes(), self.reigns):
+            is_strange = reign.since < write.at < reign.until and write.replica != reign.replica
+            assert not is_strange, f"{write} while another had remote_write: {reign}"
+
+    def _watch(self, replica: Replica) -> None:
+        """Put the answers together; between two that say so, it had remote_write all the time."""
+        reign: Reign | None = None
+        while not self._over.wait(0.04):
+            asked_at = now()
+            try:
+                has_remote_write = _has_remote_write(replica)
+            except TimeoutError:
+                continue  # frozen: what it has in force is what it had
+            except (OSError, http.client.HTTPException):
+                has_remote_write = False
+            if not has_remote_write:
+                reign = None
+            elif reign is None:
+                reign = Reign(replica.name, now(), now())
+                self.reigns.append(reign)
+            else:
+                reign.until = asked_at
+
+
+def _has_remote_write(replica: Replica) -> bool:
+    connection = http.client.HTTPConnection(replica.address, timeout=0.5)
+    try:
+        connection.request("GET", "/api/v1/status/config")
+        return b"\\nremote_write:" in connection.getresponse().read()
+    finally:
+        connection.close()
