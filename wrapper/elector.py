@@ -128,8 +128,7 @@ class Elector(threading.Thread):
         make = lease.release_record if request is Request.RELEASE else lease.next_record
         record = make(self._view, self._terms, clock.rfc3339_micro())
         version = self._view.seen.version if self._view.seen else None
-        if request is Request.RELEASE:
-            self._view = lease.releasing(self._view)
+        self._view = lease.sending(self._view, record, sent_at)
         seen = self._lock.write(record, version)
         self._know(lease.written(self._view, seen, sent_at, self._now()))
 

@@ -79,7 +79,12 @@ def leads(view: LeaseView, terms: Terms, now: float) -> bool:
 
 
 def observe(view: LeaseView, seen: Seen, now: float, terms: Terms) -> LeaseView:
-    """Fold one sight of the lease into what is known of it."""
+    """Fold one sight of the lease into what is known of it.
+
+    To see exactly the record that we sent is as good as the answer that did not come.
+    """
+    if _is_what_was_sent(view, seen.record):
+        return replace(written(view, seen, view.sent_at, now), problem=view.problem)
     record = _vanished(view.last) if seen.record is None else seen.record
     is_changed = view.last is None or record != view.last
     is_lost = view.renewed_at is not None and record is not None and not terms.owns(record)
@@ -99,6 +104,13 @@ def observe(view: LeaseView, seen: Seen, now: float, terms: Terms) -> LeaseView:
         problem=view.problem if is_unwritable else "",
         is_unwritable=is_unwritable,
     )
+
+
+def _is_what_was_sent(view: LeaseView, record: LeaseRecord | None) -> bool:
+    """Tell whether this is our last write; where a lock keeps no URL, that is no difference."""
+    if view.sent is None or record is None or not record.holder:
+        return False
+    return replace(view.sent, url=record.url) == record
 
 
 def _vanished(last: LeaseRecord | None) -> LeaseRecord | None:
@@ -139,12 +151,17 @@ def written(view: LeaseView, seen: Seen, sent_at: float, now: float) -> LeaseVie
         failures=0,
         problem="",
         is_unwritable=False,
+        sent=None,
     )
 
 
-def releasing(view: LeaseView) -> LeaseView:
-    """Count the lease as not held from before its release is sent: it may land without a reply."""
-    return replace(view, renewed_at=None)
+def sending(view: LeaseView, record: LeaseRecord, sent_at: float) -> LeaseView:
+    """Note what is about to be written.
+
+    From before its release is sent, the lease does not count as held: it may land without a reply.
+    """
+    renewed_at = view.renewed_at if record.holder else None
+    return replace(view, renewed_at=renewed_at, sent=record, sent_at=sent_at)
 
 
 def outdated(view: LeaseView) -> LeaseView:

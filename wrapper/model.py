@@ -118,6 +118,8 @@ class LeaseView:
     failures: int = 0
     problem: str = ""  # why the last request, or write, failed; "" when it did not
     is_unwritable: bool = False
+    sent: LeaseRecord | None = None  # our last write, while it is not acknowledged
+    sent_at: float = 0.0
 
     @property
     def holder(self) -> str:

@@ -321,3 +321,22 @@ def test_the_record_that_releases() -> None:
 def test_the_margin_is_what_is_left_to_demote() -> None:
     """It is the time between the renew deadline and the last moment."""
     assert TERMS.margin_s == pytest.approx(1.2)
+
+
+def test_our_record_seen_is_as_good_as_its_answer() -> None:
+    """A write whose answer was lost holds from when it was sent; the problem stays said."""
+    record = lease.next_record(saw(None), TERMS, "2026-01-02T03:04:05.000000Z")
+    unanswered = lease.failed(
+        lease.sending(saw(None), record, 101.0), "no answer", 102.0, TERMS, is_write=True
+    )
+    found = lease.observe(unanswered, Seen(record, "9"), 103.0, TERMS)
+    assert found.renewed_at == 101.0
+    assert found.problem == "no answer"
+    another = replace(record, renew_time="2026-01-02T03:04:06.000000Z")
+    assert lease.observe(unanswered, Seen(another, "9"), 103.0, TERMS).renewed_at is None
+
+
+def test_a_release_on_its_way_ends_what_is_held() -> None:
+    """From before it is sent the lease counts as given back, whether an answer comes or not."""
+    record = lease.release_record(held(), TERMS, "2026-01-02T03:04:05.000000Z")
+    assert lease.sending(held(), record, 101.0).renewed_at is None
