@@ -41,8 +41,13 @@ ROWS: dict[str, tuple[str, ...]] = {
         "yaml_nodes",
         "yaml_inspection",
         "yaml_text",
+        "config_paths",
+        "patch",
         "merge",
+        "sections",
         "render",
+        "envsubst",
+        "settling",
         "prometheus_args",
         "lease_object",
     ),
@@ -58,8 +63,9 @@ ROWS: dict[str, tuple[str, ...]] = {
         "snapshot",
         "log",
         "inputs",
+        "file_events",
     ),
-    "actors": ("elector", "sensors", "performer", "supervisor"),
+    "actors": ("elector", "sensors", "input_watch", "performer", "supervisor"),
     "edge": ("metrics", "upstream", "proxy", "web"),
     "top": ("init", "start", "assembly", "__main__"),
 }
@@ -89,12 +95,17 @@ SIBLINGS: dict[str, set[str]] = {
     "yaml_nodes": {"problems"},
     "yaml_inspection": {"problems", "yaml_nodes"},
     "yaml_text": {"yaml_nodes"},
-    "merge": {"problems", "yaml_nodes"},
-    "render": {"problems", "yaml_nodes", "yaml_inspection", "yaml_text", "merge"},
+    "config_paths": {"yaml_nodes"},
+    "patch": {"problems", "yaml_nodes"},
+    "merge": {"problems", "yaml_nodes", "patch"},
+    "sections": {"problems", "yaml_nodes", "yaml_inspection", "config_paths"},
+    "render": {"problems", "yaml_nodes", "yaml_text", "merge", "sections"},
+    "envsubst": {"problems"},
     "inputs": {"files"},
+    "file_events": {"files"},
     "api_errors": {"kubeconfig"},
     "cluster": {"kubeconfig", "api_errors"},
-    "performer": {"elector", "sensors"},
+    "performer": {"elector", "sensors", "input_watch"},
     "supervisor": {"elector", "sensors", "performer"},
     "proxy": {"upstream"},
     "web": {"proxy", "upstream", "metrics"},
@@ -106,16 +117,16 @@ SIBLINGS: dict[str, set[str]] = {
 HIDDEN: dict[str, set[str]] = {"edge": {"actors"}}
 
 # Foreign packages that one module alone may import.
-SOLE_IMPORTER: dict[str, str] = {"kubernetes": "cluster"}
+SOLE_IMPORTER: dict[str, str] = {"kubernetes": "cluster", "inotify_simple": "file_events"}
 
 # What does I/O, has a clock or starts something: not for these rows, but for the exceptions.
 WITHOUT_IO = ("values", "pure")
 # fmt: off
 IO_PACKAGES = frozenset({
-    "asyncio", "concurrent", "ctypes", "fcntl", "flask", "gevent", "gunicorn", "http", "io",
-    "kubernetes", "logging", "mmap", "multiprocessing", "os", "prometheus_client", "psutil",
-    "queue", "requests", "select", "selectors", "shutil", "signal", "socket", "socketserver",
-    "ssl", "subprocess", "tempfile", "threading", "time", "urllib3",
+    "asyncio", "concurrent", "ctypes", "fcntl", "flask", "gevent", "gunicorn", "http",
+    "inotify_simple", "io", "kubernetes", "logging", "mmap", "multiprocessing", "os",
+    "prometheus_client", "psutil", "queue", "requests", "select", "selectors", "shutil", "signal",
+    "socket", "socketserver", "ssl", "subprocess", "tempfile", "threading", "time", "urllib3",
 })
 # fmt: on
 IO_EXCEPTIONS: dict[str, set[str]] = {

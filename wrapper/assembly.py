@@ -20,6 +20,7 @@ from wrapper import clock, confirm, durations, files, log, process, prometheus, 
 from wrapper.cluster import KubernetesLease
 from wrapper.elector import Elector
 from wrapper.file_lease import FileLease
+from wrapper.input_watch import InputWatch
 from wrapper.lease import Terms
 from wrapper.model import ChildExited, LeaseLock, LeaseUnavailable, Role
 from wrapper.observation import Observation, Rules
@@ -27,8 +28,8 @@ from wrapper.performer import Notifier, Output, Parts, Performer
 from wrapper.policy import Policy
 from wrapper.process import DeadMansSwitch
 from wrapper.prometheus import PrometheusApi
-from wrapper.prometheus_args import FLUSH_DEADLINE, with_argument
-from wrapper.sensors import Fence, InputWatch, LoadedSensor, Probing, start_thread
+from wrapper.prometheus_args import FLUSH_DEADLINE, with_argument, with_config_file
+from wrapper.sensors import Fence, LoadedSensor, Probing, start_thread
 from wrapper.settings import Settings
 from wrapper.snapshot import SnapshotWriter
 from wrapper.start import Start
@@ -72,6 +73,8 @@ def supervise(start: Start) -> int:
     events = Events()
     events.listen_to_signals()
     try:
+        if start.own_folder is not None:
+            files.make_own_folder(start.own_folder)
         output_lock = files.OutputLock(start.output, wait_s=PREDECESSOR_WAIT_S)
         lock, lock_fds = _lock(start)
         follower = start.good.follower
@@ -94,11 +97,11 @@ class Child:
 def _lock(start: Start) -> tuple[LeaseLock | None, tuple[int, ...]]:
     """Return where the lease lives, None without election, and what Prometheus has to inherit."""
     settings = start.settings
-    match settings.lock_kind(has_overrides=start.overrides):
+    match settings.lock_kind(has_overrides=start.may_override):
         case "kubernetes":
             return _kubernetes_lease(settings), ()
         case "file":
-            path = settings.lock_path(has_overrides=start.overrides, uid=os.getuid())
+            path = settings.lock_path(has_overrides=start.may_override, uid=os.getuid())
             lease = FileLease(Path(path or ""), settings.incarnation)
             return lease, (lease.fileno(),)
         case _:
@@ -127,11 +130,14 @@ def _start_prometheus(start: Start, inherit: tuple[int, ...], events: Events) ->
 def _command(start: Start) -> tuple[str, ...]:
     """Return the child's command; its flush deadline is inside the margin unless it has its own."""
     settings = start.settings
-    is_elected = settings.lock_kind(has_overrides=start.overrides) != "none"
+    command = settings.child
+    if settings.is_stand_in:
+        command = with_config_file(command, str(start.output))
+    is_elected = settings.lock_kind(has_overrides=start.may_override) != "none"
     if not is_elected or start.arguments.flush_deadline is not None:
-        return settings.child
+        return command
     deadline_s = max(settings.margin_s * FLUSH_SHARE, LEAST_FLUSH_S)
-    return with_argument(settings.child, FLUSH_DEADLINE, durations.prometheus_duration(deadline_s))
+    return with_argument(command, FLUSH_DEADLINE, durations.prometheus_duration(deadline_s))
 
 
 def _supervise(start: Start, events: Events, child: Child | None, lock: LeaseLock | None) -> int:
@@ -180,7 +186,7 @@ def _terms(start: Start) -> Terms:
 def _identity(start: Start) -> str:
     """Return who this replica is; on one machine the hostname alone would name them all."""
     settings = start.settings
-    is_file = settings.lock_kind(has_overrides=start.overrides) == "file"
+    is_file = settings.lock_kind(has_overrides=start.may_override) == "file"
     if not is_file or os.environ.get("POD_NAME"):
         return settings.identity
     return f"{settings.identity}:{urlsplit(_base_url(start)).port or os.getpid()}"
@@ -332,7 +338,10 @@ def _say_start(start: Start, frame: Frame) -> None:
     if not start.overrides:
         LOG.warning(
             "the leader has no overrides: every replica reads the same",
-            extra={"config": settings.config},
+            extra={
+                "config": start.inputs.sources.config,
+                "missing": ", ".join(map(str, start.inputs.absent())),
+            },
         )
     if not settings.owns_child:
         LOG.warning(

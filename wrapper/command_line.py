@@ -25,10 +25,16 @@ _VERSION = frozenset({"-version", "--version"})
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A flag's text, and the flag or variable that gave it."""
+    """A flag's text, the flag or variable that gave it, and what it was given before."""
 
     text: str
     source: str
+    earlier: tuple[str, ...] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All that a flag which may be given several times was given."""
+        return (*self.earlier, self.text)
 
 
 @dataclass(slots=True)
@@ -122,7 +128,9 @@ def _note(flag: Flag, text: str | None, words: deque[str], line: CommandLine) ->
         cure = f"write --{flag.name}={flag.default or flag.placeholder}"
         line.refuse(f"--{flag.name}: its value is missing; {cure}", flag.name)
     else:
-        line.given[flag.name] = Given(text, f"--{flag.name}")
+        before = line.given.get(flag.name)
+        earlier = before.texts if before is not None else ()
+        line.given[flag.name] = Given(text, f"--{flag.name}", earlier)
 
 
 def _is_flag(word: str) -> bool:

@@ -56,9 +56,13 @@ def read_input(path: Path, limit: int) -> bytes:
     try:
         content = _content(path, limit)
     except OSError as error:
-        cure = _CURES.get(error.errno or 0, "see to the file or its filesystem")
-        raise InputError(f"{path}: {error.strerror or error}; {cure}") from error
+        raise InputError(_unreadable(path, error)) from error
     return _unpacked(content, path, limit) if content.startswith(_GZIP_MAGIC) else content
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    cure = _CURES.get(error.errno or 0, "see to the file or its filesystem")
+    return f"{path}: {error.strerror or error}; {cure}"
 
 
 def _content(path: Path, limit: int) -> bytes:
@@ -86,6 +90,35 @@ def _bounded(content: bytes, path: Path, limit: int) -> bytes:
     if len(content) > limit:
         raise InputError(f"{path}: more than {limit} bytes; is this the right file?")
     return content
+
+
+def listed(path: Path) -> tuple[Path, ...]:
+    """Return a folder's YAML files in order of name, a file itself, nothing for what is not there.
+
+    Hidden files (a ConfigMap's ``..data``, an editor's ``.#x.yml``) do not count. Raises InputError
+    when a folder cannot be listed.
+    """
+    try:
+        if not path.is_dir():
+            return (path,) if path.exists() else ()
+        names = sorted(name for name in os.listdir(path) if is_fragment(name))  # noqa: PTH208
+    except OSError as error:
+        raise InputError(_unreadable(path, error)) from error
+    return tuple(path / name for name in names)
+
+
+def is_fragment(name: str) -> bool:
+    """Tell whether a file with this name counts where a folder was named."""
+    return name.endswith((".yml", ".yaml")) and not name.startswith(".")
+
+
+def identity(path: Path) -> tuple[int, ...] | None:
+    """Return what tells one state of a file from another without reading it; None for no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def is_current(path: Path, content: bytes, mode: int) -> bool:
@@ -140,6 +173,15 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_own_folder(folder: Path) -> None:
+    """Make a folder that only this user can look into, where it does not exist; raise OSError.
+
+    Those above it are made as usual.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
 
 
 class OutputLock:

@@ -30,7 +30,8 @@ class Flag:
     """One flag. ``default`` is written as a user would write it; a value is of ``kind``.
 
     ``default_note`` describes a default that depends on something else. ``also_env`` are variables
-    that count after the flag's own. A duration is above zero unless ``may_be_zero``.
+    that count after the flag's own. A duration is above zero unless ``may_be_zero``. What
+    ``is_repeatable`` has all the texts that were given, in order, as its value.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Flag:
     default_note: str = ""
     also_env: tuple[str, ...] = ()
     may_be_zero: bool = False
+    is_repeatable: bool = False
 
     @property
     def env(self) -> str:
@@ -78,15 +80,33 @@ FLAGS: tuple[Flag, ...] = (
         "",
         CONFIGURATION,
         "The input: a file with a `follower` and a `leader` section; with --leader-config, a whole "
-        "Prometheus configuration.",
+        "Prometheus configuration. Without it, the --config.file of the command after -- is the "
+        "follower's, and Prometheus is started with what is rendered from it.",
+        default_note="--config.file of the command after --",
     ),
     Flag(
         "leader-config",
         Kind.TEXT,
         "",
         CONFIGURATION,
-        "A file with what the leader adds to --config, which is then a whole Prometheus "
-        "configuration: the follower's.",
+        "What the leader adds to a whole Prometheus configuration, which is the follower's: a file "
+        "or a folder of *.yml and *.yaml files. It may be given several times, and be missing: "
+        "what is there is merged one after the other.",
+        is_repeatable=True,
+    ),
+    Flag(
+        "config-envsubst",
+        Kind.BOOLEAN,
+        "false",
+        CONFIGURATION,
+        "Replace $(NAME) in the input files by the environment variable's value; $$(NAME) stays.",
+    ),
+    Flag(
+        "config-envsubst-allow-unset",
+        Kind.BOOLEAN,
+        "false",
+        CONFIGURATION,
+        "Leave $(NAME) as it is where the variable is not set, rather than refuse the input.",
     ),
     Flag(
         "output",
@@ -94,7 +114,8 @@ FLAGS: tuple[Flag, ...] = (
         "",
         CONFIGURATION,
         "Where to write the configuration that Prometheus reads.",
-        default_note="--config.file of the command after --",
+        default_note="--config.file of the command after --; without --config, "
+        "prometheus-elector/prometheus.yml in Prometheus' storage folder",
     ),
     Flag(
         "output-mode",

@@ -1,18 +1,24 @@
 """The input files of one configuration: read, rendered, and looked at again for changes.
 
 What is handed out is always valid and whole: a bad input raises, or is reported as rejected, with
-every problem in it. Where it ends: whether Prometheus accepts a rendering is only known to it.
+every problem in it, and files that change while they are read are read again. Where it ends:
+whether Prometheus accepts a rendering is only known to it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wrapper import files, render
+from wrapper import envsubst, files
 from wrapper.model import ConfigurationRead, ConfigurationRejected, Renderings
+from wrapper.problems import ConfigurationError, Problems
+from wrapper.render import Rendered, WholeFile, render
+from wrapper.sections import Source
 
 LARGEST_INPUT = 256 * 1024 * 1024  # bytes; a larger one is a mistake
+_READS = 3  # of files that change meanwhile, before the last reading has to do
 
 
 class BadInputs(Exception):
@@ -25,31 +31,43 @@ class BadInputs(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the configuration comes from; ``leader_config`` None: ``config`` has both sections."""
+    """Where the configuration comes from, and what happens to its text.
+
+    ``leader_configs`` None: ``config`` has both sections. Else it is a whole Prometheus file, and
+    these, files or folders of files, say what the leader adds; those that do not exist add nothing.
+    Relative paths are resolved where an input does not lie in ``output_folder``. With ``environ``,
+    references to variables are replaced.
+    """
 
     config: Path
-    leader_config: Path | None = None
+    leader_configs: tuple[Path, ...] | None = None
+    output_folder: Path = Path()
+    environ: Mapping[bytes, bytes] | None = None
+    allow_unset: bool = False
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All that was named: files, and folders of files."""
+        return (self.config, *(self.leader_configs or ()))
 
 
 class Inputs:
     """Remembers what it read last, so that only changes are rendered and reported."""
 
     def __init__(self, sources: Sources) -> None:
-        self._sources = sources
-        self._contents: tuple[bytes, ...] | str | None = None
+        self.sources = sources
+        self._contents: tuple[Source, ...] | str | None = None
+        self._whole_file = WholeFile()
 
     def read(self, *, is_start: bool = False) -> Renderings:
         """Read and render; raise BadInputs. The start refuses also what merely looks wrong."""
-        contents = self._read_files()
+        contents = self._read_together()
         self._contents = contents
         return self._render(contents, is_start=is_start)
 
     def changed(self) -> ConfigurationRead | ConfigurationRejected | None:
         """Look again; None when nothing has changed since the last look."""
-        try:
-            contents: tuple[bytes, ...] | str = self._read_files()
-        except BadInputs as error:
-            contents = str(error)
+        contents = self._look()
         if contents == self._contents:
             return None
         self._contents = contents
@@ -60,25 +78,104 @@ class Inputs:
         except BadInputs as error:
             return ConfigurationRejected(str(error))
 
-    def _read_files(self) -> tuple[bytes, ...]:
+    def differing(self) -> object | None:
+        """Return what the inputs are now where that is not what was read last, else None.
+
+        It is only good for comparing it with another one.
+        """
+        contents = self._look()
+        return None if contents == self._contents else contents
+
+    def absent(self) -> tuple[Path, ...]:
+        """Return where the leader's overrides were looked for, and nothing is yet."""
+        return tuple(path for path in self.sources.leader_configs or () if not files.listed(path))
+
+    def _look(self) -> tuple[Source, ...] | str:
         try:
-            found = [files.read_input(self._sources.config, LARGEST_INPUT)]
-            if self._sources.leader_config is not None and self._sources.leader_config.exists():
-                found.append(files.read_input(self._sources.leader_config, LARGEST_INPUT))
+            return self._read_together()
+        except BadInputs as error:
+            return str(error)
+
+    def reads(self, path: Path) -> bool:
+        """Tell whether a file is an input, or would be one if it existed."""
+        return any(
+            _is_same(path, named) or (_is_same(path.parent, named) and files.is_fragment(path.name))
+            for named in self.sources.paths
+        )
+
+    # --- reading ---
+
+    def _read_together(self) -> tuple[Source, ...]:
+        """Return all inputs as they are at one moment, as far as that can be had."""
+        for _ in range(_READS - 1):
+            before = self._identities()
+            try:
+                contents = self._read_files()
+            except BadInputs:
+                if self._identities() == before:
+                    raise
+                continue
+            if self._identities() == before:
+                return contents
+        return self._read_files()
+
+    def _identities(self) -> tuple[object, ...]:
+        return tuple((path, files.identity(path)) for path in self._files())
+
+    def _files(self) -> list[Path]:
+        """Return the files to read, in order; raise BadInputs."""
+        folders = self.sources.leader_configs or ()
+        try:
+            return [self.sources.config, *(file for path in folders for file in files.listed(path))]
         except files.InputError as error:
             raise BadInputs((str(error),)) from error
+
+    def _read_files(self) -> tuple[Source, ...]:
+        """Read them all; raise BadInputs with all that cannot be read."""
+        found, problems = [], []
+        for path in self._files():
+            try:
+                found.append(self._read_file(path))
+            except files.InputError as error:
+                problems.append(str(error))
+        if problems:
+            raise BadInputs(tuple(problems))
         return tuple(found)
 
-    def _render(self, contents: tuple[bytes, ...], *, is_start: bool = False) -> Renderings:
-        name = str(self._sources.config)
+    def _read_file(self, path: Path) -> Source:
+        content = files.read_input(path, LARGEST_INPUT)
+        folder = path.parent.absolute()
+        is_at_home = folder == self.sources.output_folder.absolute()
+        return Source(str(path), content, "" if is_at_home else str(folder))
+
+    # --- rendering ---
+
+    def _render(self, contents: tuple[Source, ...], *, is_start: bool = False) -> Renderings:
+        unset = Problems()
+        sources = [self._substituted(source, unset) for source in contents]
         try:
-            if self._sources.leader_config is None:
-                rendered = render.render(contents[0], name)
-            else:
-                overrides = [(str(self._sources.leader_config), each) for each in contents[1:]]
-                rendered = render.render_overrides(contents[0], name, overrides)
-        except render.ConfigurationError as error:
-            raise BadInputs(error.problems) from error
-        if is_start and rendered.suspicions:
-            raise BadInputs(rendered.suspicions)
+            rendered = self._rendered(sources)
+        except ConfigurationError as error:
+            raise BadInputs((*unset.lines, *error.problems)) from error
+        if unset or (is_start and rendered.suspicions):
+            raise BadInputs(unset.lines or rendered.suspicions)
         return rendered.renderings
+
+    def _substituted(self, source: Source, unset: Problems) -> Source:
+        environ = self.sources.environ
+        if environ is None:
+            return source
+        if not self.sources.allow_unset:
+            envsubst.note_unset(source.content, source.name, environ, unset)
+        return replace(source, content=envsubst.substitute(source.content, environ))
+
+    def _rendered(self, sources: list[Source]) -> Rendered:
+        if self.sources.leader_configs is None:
+            return render(sources[0])
+        return self._whole_file.render(sources[0], sources[1:])
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Tell whether two paths name one file: a symbolic link is not what it points to."""
+    one, other = one.absolute(), other.absolute()
+    return (one.parent.resolve(), one.name) == (other.parent.resolve(), other.name)

@@ -1,91 +1,88 @@
 """The leader's overrides on the follower's configuration, as nodes; pure.
 
-Mappings merge, lists append, all else replaces. Neither side is changed, and both may share nodes.
+Mappings merge, lists append, all else replaces; ``$patch`` in an item of a list says otherwise, see
+``patch``. Neither side is changed, and both may share nodes with the result. Where an override
+changes nothing, the result *is* the base.
 """
 
 from __future__ import annotations
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from wrapper.patch import Patches
 from wrapper.problems import Problems, quoted
-from wrapper.yaml_nodes import MERGE_TAG, is_null, kind
-
-Entries = dict[str, tuple[ScalarNode, Node]]
+from wrapper.yaml_nodes import entries, is_null, kind
 
 
-def entries(node: MappingNode) -> Entries:
-    """Return a mapping's entries by key, those of its merge keys among them.
-
-    Where a key comes more than once the last one counts, as in Prometheus' decoder (go-yaml v2).
-    """
-    found: Entries = {}
-    for key, value in node.value:
-        if key.tag == MERGE_TAG:
-            found.update(_merged_entries(value))
-        elif isinstance(key, ScalarNode):
-            found[key.value] = (key, value)
-    return found
+def merge(base: MappingNode, override: MappingNode, problems: Problems) -> MappingNode:
+    """Return the base with the override's entries on it; note what does not fit."""
+    patches = Patches(problems)
+    merged = _Merge(problems, patches).mapping(base, override, "")
+    patches.note_misplaced(override)
+    return merged
 
 
-def _merged_entries(value: Node) -> Entries:
-    """Return what a merge key brings in; of several mappings the first one counts."""
-    sources = value.value if isinstance(value, SequenceNode) else [value]
-    found: Entries = {}
-    for source in reversed(sources):
-        if isinstance(source, MappingNode):
-            found.update(entries(source))
-    return found
+class _Merge:
+    """One override on its way onto the base; ``path`` says where, for messages."""
 
+    def __init__(self, problems: Problems, patches: Patches) -> None:
+        self._problems = problems
+        self._patches = patches
 
-def merge(
-    base: MappingNode, override: MappingNode, problems: Problems, path: str = ""
-) -> MappingNode:
-    """Return the base with the override's entries on it.
+    def mapping(self, base: MappingNode, override: MappingNode, path: str) -> MappingNode:
+        """Return a mapping of the entries of both, the base's first.
 
-    The result is in flow style only where both are: what came from block style has not had its
-    empty scalars written out.
-    """
-    if not override.value:
-        return base
-    merged = entries(base)
-    for name, (key, value) in entries(override).items():
-        old_key, old = merged.get(name, (key, None))
-        merged[name] = (
-            old_key,
-            _combine(old, value, f"{path}.{name}" if path else name, problems),
+        It is in flow style only where both are: what came from block style has not had its empty
+        scalars written out.
+        """
+        merged, is_changed = entries(base), False
+        for name, (key, new) in entries(override).items():
+            old_key, old = merged.get(name, (key, None))
+            value = self._value(old, new, f"{path}.{name}" if path else name)
+            is_changed = is_changed or value is not old
+            merged[name] = (old_key, value)
+        if not is_changed:
+            return base
+        return MappingNode(
+            base.tag,
+            list(merged.values()),
+            base.start_mark,
+            base.end_mark,
+            flow_style=base.flow_style and override.flow_style,
         )
-    return MappingNode(
-        base.tag,
-        list(merged.values()),
-        base.start_mark,
-        base.end_mark,
-        flow_style=base.flow_style and override.flow_style,
-    )
+
+    def _value(self, old: Node | None, new: Node, path: str) -> Node:
+        """Return what stands in the leader where the follower has ``old``, the override ``new``."""
+        if isinstance(old, MappingNode) and isinstance(new, MappingNode):
+            return self.mapping(old, new, path)
+        if isinstance(new, SequenceNode):
+            return self._list(old, new, path)
+        return old if old is not None and _is_same_scalar(old, new) else new
+
+    def _list(self, old: Node | None, new: SequenceNode, path: str) -> Node:
+        """Return a list of the items of both (or of nothing and the override's)."""
+        if old is None or is_null(old):
+            old = SequenceNode(new.tag, [], new.start_mark, flow_style=new.flow_style)
+        elif not isinstance(old, SequenceNode):
+            there = f"{old.start_mark.name}:{old.start_mark.line + 1}"
+            text = f"{quoted(path)} is a list here and {kind(old)} at {there}; make both lists"
+            self._problems.at(new, text)
+            return new
+        elif not new.value:
+            return old
+        items = self._patches.items(old.value, new.value, path)
+        if items == new.value:  # nothing to add to: what shares this list goes on sharing it
+            return new
+        return SequenceNode(
+            old.tag,
+            items,
+            old.start_mark,
+            old.end_mark,
+            flow_style=old.flow_style and new.flow_style,
+        )
 
 
-def _combine(old: Node | None, new: Node, path: str, problems: Problems) -> Node:
-    """Return what stands in the leader where ``old`` is the follower's value and ``new`` its own.
-
-    Mappings merge, lists append (to a list or to nothing), all else replaces.
-    """
-    if isinstance(old, MappingNode) and isinstance(new, MappingNode):
-        return merge(old, new, problems, path)
-    if not isinstance(new, SequenceNode) or old is None or is_null(old):
-        return new
-    if isinstance(old, SequenceNode):
-        return _append(old, new)
-    there = f"{old.start_mark.name}:{old.start_mark.line + 1}"
-    text = f"{quoted(path)} is a list here and {kind(old)} at {there}; make both lists"
-    problems.at(new, text)
-    return new
-
-
-def _append(old: SequenceNode, new: SequenceNode) -> SequenceNode:
-    """Return a list of the items of both; in flow style as for mappings."""
-    return SequenceNode(
-        old.tag,
-        [*old.value, *new.value],
-        old.start_mark,
-        old.end_mark,
-        flow_style=old.flow_style and new.flow_style,
-    )
+def _is_same_scalar(old: Node, new: Node) -> bool:
+    """Tell whether both are the same single value, however quoted."""
+    are_scalars = isinstance(old, ScalarNode) and isinstance(new, ScalarNode)
+    return are_scalars and (old.tag, old.value) == (new.tag, new.value)

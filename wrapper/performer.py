@@ -17,6 +17,7 @@ from pathlib import Path
 
 from wrapper import clock, files, process
 from wrapper.elector import Elector
+from wrapper.input_watch import InputWatch
 from wrapper.model import (
     Action,
     ArmSwitch,
@@ -41,7 +42,7 @@ from wrapper.model import (
 )
 from wrapper.process import DeadMansSwitch
 from wrapper.prometheus import PrometheusApi
-from wrapper.sensors import InputWatch, LoadedSensor, start_thread
+from wrapper.sensors import LoadedSensor, start_thread
 
 LOG = logging.getLogger(__name__)
 

@@ -60,10 +60,23 @@ class Problems:
         """Note a problem that knows its place."""
         self._found.add(problem)
 
+    def take(self, others: Problems) -> None:
+        """Note all that others have noted."""
+        self._found |= others._found
+        self.is_broken = self.is_broken or others.is_broken
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All that was noted, in the order of reading."""
+        return tuple(map(str, sorted(self._found)))
+
     def settle(self, *, only_if_broken: bool = False) -> None:
         """Raise ConfigurationError with all that was noted, if anything was."""
         if self._found and (self.is_broken or not only_if_broken):
-            raise ConfigurationError(map(str, sorted(self._found)))
+            raise ConfigurationError(self.lines)
 
 
 def quoted(key: str) -> str:

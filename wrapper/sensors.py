@@ -1,4 +1,4 @@
-"""The threads that look: is Prometheus ready, healthy, what has it loaded; have the inputs changed.
+"""The threads that look: is Prometheus ready, is it healthy, what has it loaded, what does it use.
 
 They report facts and decide nothing. Each has one loop, asks with a time limit, and waits in
 slices; none of them touches Prometheus other than by asking.
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wrapper import clock
-from wrapper.inputs import Inputs
 from wrapper.model import (
     ChildMeasured,
     Event,
@@ -139,30 +138,6 @@ class LoadedSensor:
             took_s = clock.now() - asked_at
             threading.Event().wait(max(self._pause_s, 2 * took_s))
             self._pause_s = min(self._pause_s * 1.5, EVIDENCE_MOST_S)
-
-
-class InputWatch:
-    """Reads the inputs again now and then, or when asked to, and reports what changed."""
-
-    def __init__(self, inputs: Inputs, period_s: float, report: Report) -> None:
-        """Take the inputs as they were read at the start."""
-        self._inputs = inputs
-        self._period_s = period_s
-        self._report = report
-        self._asked = threading.Event()
-
-    def look(self) -> None:
-        """Look now rather than at the next period."""
-        self._asked.set()
-
-    def run(self) -> None:
-        """Look, report, and wait, for ever."""
-        while True:
-            self._asked.wait(self._period_s)
-            self._asked.clear()
-            event = self._inputs.changed()
-            if event is not None:
-                self._report(event)
 
 
 def measure_child(pid: int, period_s: float, report: Report) -> None:

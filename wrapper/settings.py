@@ -15,6 +15,7 @@ from typing import Any, Literal
 from wrapper.command_line import (
     CHILD,
     CommandLine,
+    Given,
     complain,
     parse_command_line,
     parse_environment,
@@ -22,7 +23,7 @@ from wrapper.command_line import (
 )
 from wrapper.durations import go_duration
 from wrapper.flag_values import Address, read_value
-from wrapper.flags import FLAGS
+from wrapper.flags import FLAGS, Flag
 from wrapper.usage import usage
 
 __all__ = ["FLAGS", "Address", "Settings", "SettingsError", "load", "question", "usage"]
@@ -63,7 +64,9 @@ class Settings:
     namespace: str
 
     config: str
-    leader_config: str
+    leader_config: tuple[str, ...]
+    config_envsubst: bool
+    config_envsubst_allow_unset: bool
     output: str
     output_mode: int
     rehash_period_s: float
@@ -125,6 +128,11 @@ class Settings:
         """Whether this program starts Prometheus itself."""
         return bool(self.child) and not self.init
 
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether the input is the child's own configuration file."""
+        return self.owns_child and not self.config
+
     def lock_kind(self, *, has_overrides: bool) -> LockKind:
         """Return what elects the leader; ``auto`` depends on whether the leader has overrides."""
         if self.lease_lock != "auto":
@@ -185,13 +193,19 @@ def _read_values(line: CommandLine, environ: Mapping[str, str]) -> dict[str, Any
     given = parse_environment(environ) | line.given
     values = {}
     for flag in FLAGS:
-        values[flag.field] = read_value(flag, flag.default)
+        values[flag.field] = () if flag.is_repeatable else read_value(flag, flag.default)
         if flag.name in given:
             try:
-                values[flag.field] = read_value(flag, given[flag.name].text)
+                values[flag.field] = _read(flag, given[flag.name])
             except ValueError as error:
                 line.refuse(complain(given[flag.name], str(error)), flag.name)
     return values
+
+
+def _read(flag: Flag, given: Given) -> Any:
+    if flag.is_repeatable:
+        return tuple(read_value(flag, text) for text in given.texts if text)
+    return read_value(flag, given.text)
 
 
 def _default_mode(is_init: bool, child: tuple[str, ...]) -> int:
@@ -248,12 +262,12 @@ def _time_to_retry(settings: Settings) -> Iterator[str]:
 
 
 def _has_input(settings: Settings) -> Iterator[str]:
-    if settings.config:
+    if settings.config or settings.is_stand_in:
         return
     if settings.leader_config:
         yield (
             "--config: missing; --leader-config only says what the leader adds: name the whole "
-            "Prometheus configuration with --config=FILE"
+            "Prometheus configuration with --config=FILE, or write -- and Prometheus' command"
         )
     else:
         yield (
@@ -301,7 +315,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[Settings], Iterator[str]]], ...] 
     (("lease-duration",), _whole_seconds),
     (("lease-duration", "lease-renew-deadline"), _time_to_step_down),
     (("lease-renew-deadline", "lease-retry-period"), _time_to_retry),
-    (("config", "leader-config"), _has_input),
+    (("config", "leader-config", "init", CHILD), _has_input),
     (("lease-lock", "lease-name"), _lease_has_name),
     (
         ("api-proxy-enabled", "api-proxy-prometheus-service-name", "lease-lock", "lease-name"),

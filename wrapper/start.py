@@ -29,6 +29,17 @@ class Start:
     output: Path = field(default_factory=Path)
 
     @property
+    def own_folder(self) -> Path | None:
+        """The output's folder where nobody named it, so that it has to be made."""
+        is_default = self.settings.is_stand_in and not self.settings.output
+        return self.output.parent if is_default else None
+
+    @property
+    def may_override(self) -> bool:
+        """Whether a leader may come to read anything else than a follower: overrides may appear."""
+        return self.overrides or bool(self.settings.leader_config)
+
+    @property
     def overrides(self) -> bool:
         """Whether a leader reads anything else than a follower."""
         return self.renderings is not None and self.renderings.has_overrides
@@ -44,21 +55,39 @@ class Start:
 def prepare(settings: Settings) -> Start:
     """Read the inputs and look for everything that would keep this from running."""
     arguments = ChildArguments.parse(settings.child)
-    leader_config = Path(settings.leader_config) if settings.leader_config else None
-    inputs = Inputs(Sources(Path(settings.config), leader_config))
+    output = _output(settings, arguments)
+    inputs = Inputs(_sources(settings, arguments, output))
     renderings, problems = _render(settings, inputs)
-    output = Path(settings.output or arguments.config_file)
     problems += _problems_of_child(settings, arguments)
-    problems += _problems_of_output(output)
-    start = Start(settings, arguments, inputs, renderings, tuple(problems), output)
-    if settings.lock_kind(has_overrides=start.overrides) == "kubernetes" and not settings.init:
+    start = Start(settings, arguments, inputs, renderings, (), output)
+    problems += _problems_of_output(start)
+    if settings.lock_kind(has_overrides=start.may_override) == "kubernetes" and not settings.init:
         unusable = check_kubeconfig(settings.kubeconfig)
         problems += [unusable] if unusable else []
     return Start(settings, arguments, inputs, renderings, tuple(problems), output)
 
 
+def _output(settings: Settings, arguments: ChildArguments) -> Path:
+    """Return the file that Prometheus reads."""
+    if settings.output or not settings.is_stand_in:
+        return Path(settings.output or arguments.config_file)
+    return Path(arguments.storage_path) / "prometheus-elector" / "prometheus.yml"
+
+
+def _sources(settings: Settings, arguments: ChildArguments, output: Path) -> Sources:
+    """Return where the configuration comes from, in whichever of the three ways."""
+    is_whole = bool(settings.leader_config) or settings.is_stand_in
+    return Sources(
+        config=Path(settings.config or arguments.config_file),
+        leader_configs=tuple(map(Path, settings.leader_config)) if is_whole else None,
+        output_folder=output.parent,
+        environ=dict(os.environb) if settings.config_envsubst else None,
+        allow_unset=settings.config_envsubst_allow_unset,
+    )
+
+
 def _render(settings: Settings, inputs: Inputs) -> tuple[Renderings | None, list[str]]:
-    if not settings.config:
+    if not settings.config and not settings.is_stand_in:
         return None, []  # the settings have said so
     try:
         return inputs.read(is_start=True), []
@@ -81,11 +110,16 @@ def _no_such_command(command: str) -> str:
     )
 
 
-def _problems_of_output(output: Path) -> list[str]:
-    folder = output.parent
+def _problems_of_output(start: Start) -> list[str]:
+    output, named = start.output, f"--output={start.output}"
+    folder = start.own_folder or output.parent
+    if start.own_folder is not None:
+        folder = next(above for above in folder.absolute().parents if above.exists())
     if not folder.is_dir():
-        return [f"--output={output}: its folder {folder} does not exist; create it"]
+        return [f"{named}: its folder {folder} does not exist; create it"]
     if not os.access(folder, os.W_OK | os.X_OK):
         who = f"user {os.getuid()}"
-        return [f"--output={output}: {who} cannot write in {folder}; name a folder where it can"]
+        return [f"{named}: {who} cannot write in {folder}; name a folder where it can"]
+    if start.inputs.reads(output):
+        return [f"{named}: it is an input too, which would be overwritten; name another file"]
     return []

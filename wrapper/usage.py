@@ -33,9 +33,9 @@ Examples:
   POD_NAME=a prometheus-elector --config=config.yml --output=a.yml -- \\
       prometheus --config.file=a.yml --storage.tsdb.path=data-a
 
-  # A whole Prometheus file and, apart from it, what the leader adds:
-  prometheus-elector --config=prometheus.yml --leader-config=leader.yml --output=run.yml \\
-      --lease-name=prometheus -- prometheus --config.file=run.yml
+  # In front of a Prometheus that has its own file, with what the leader adds apart from it:
+  prometheus-elector --leader-config=leader.yml --lease-name=prometheus -- \\
+      prometheus --config.file=/etc/prometheus/prometheus.yml --storage.tsdb.path=/prometheus
 
 Flags are written with one dash or two, as --flag=value or --flag value; durations as 1m30s or
 500ms. A flag wins over its environment variable, which wins over the default.

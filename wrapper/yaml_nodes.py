@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 from yaml.composer import Composer, ComposerError
-from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
+from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 from yaml.reader import ReaderError
 
 from wrapper.problems import Problem, end_of
@@ -33,6 +33,9 @@ _CURES = {  # the cure for what libyaml says, by a part of it
 _CURE = "mend the indentation, brackets or quotes, here or above"
 
 
+Entries = dict[str, tuple[ScalarNode, Node]]
+
+
 class UnusableError(Exception):
     """A graph that cannot be walked."""
 
@@ -51,6 +54,33 @@ def kind(node: Node) -> str:
 def is_null(node: Node | None) -> bool:
     """Whether there is nothing, or a null."""
     return node is None or (isinstance(node, ScalarNode) and node.tag == NULL_TAG)
+
+
+def entries(node: MappingNode) -> Entries:
+    """Return a mapping's entries by key, those of its merge keys among them.
+
+    Where a key comes more than once the last one counts, as in Prometheus' decoder (go-yaml v2).
+    """
+    found: Entries = {}
+    for key, value in node.value:
+        if key.tag == MERGE_TAG:
+            found.update(_merged_entries(value))
+        elif isinstance(key, ScalarNode):
+            found[key.value] = (key, value)
+    return found
+
+
+def _merged_entries(value: Node) -> Entries:
+    """Return what a merge key brings in; of several mappings the first one counts."""
+    sources = value.value if isinstance(value, SequenceNode) else [value]
+    found: Entries = {}
+    for source in reversed(sources):
+        if isinstance(source, MappingNode):
+            found.update(entries(source))
+    return found
+
+
+# --- bytes to nodes -------------------------------------------------------------------------------
 
 
 def compose(content: bytes, name: str) -> Node | None:

@@ -13,14 +13,33 @@ from typing import Any
 import pytest
 import yaml
 from hypothesis import given
-from hypothesis import strategies as st
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.nodes import MappingNode, Node, ScalarNode
 
+from tests.unit.documents import (
+    ClashError,
+    compose,
+    merged,
+    sections,
+    shape,
+    tags,
+    values_of,
+    written,
+)
 from wrapper.model import Role
-from wrapper.render import ConfigurationError, Rendered, fingerprint, render, render_overrides
+from wrapper.render import ConfigurationError, Rendered, Source, WholeFile, fingerprint, render
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "vectors" / "merge.json").read_text("utf-8"))
 RETYPED_KEYS = {"y": "true"}  # the peer reads this key as a boolean; we keep it as written
+
+
+def rendered_of(content: str | bytes) -> Rendered:
+    """Render a one-file input."""
+    return render(Source("x.yml", content.encode() if isinstance(content, str) else content))
+
+
+def overridden(base: bytes, *overrides: tuple[str, bytes]) -> Rendered:
+    """Render a whole file, `p.yml`, and its overrides (name, content)."""
+    return WholeFile().render(Source("p.yml", base), [Source(*override) for override in overrides])
 
 
 def text(rendered: Rendered, role: Role = Role.LEADER) -> str:
@@ -30,26 +49,19 @@ def text(rendered: Rendered, role: Role = Role.LEADER) -> str:
 
 def leader(content: str) -> str:
     """Return the leader's rendering of a one-file input."""
-    return text(render(content.encode(), "x.yml"))
+    return text(rendered_of(content))
 
 
 def follower(content: str) -> str:
     """Return the follower's rendering of a one-file input."""
-    return text(render(content.encode(), "x.yml"), Role.FOLLOWER)
+    return text(rendered_of(content), Role.FOLLOWER)
 
 
 def problems(content: str | bytes) -> tuple[str, ...]:
     """Return what is said of an input that cannot be used."""
     with pytest.raises(ConfigurationError) as raised:
-        render(content.encode() if isinstance(content, str) else content, "x.yml")
+        rendered_of(content)
     return raised.value.problems
-
-
-def compose(content: str | bytes) -> Node:
-    """Return the root of a document."""
-    root = yaml.compose(content, Loader=yaml.CSafeLoader)
-    assert root is not None
-    return root
 
 
 # --- golden cases ---------------------------------------------------------------------------------
@@ -81,7 +93,7 @@ def test_golden_case(case: dict[str, Any], role: Role) -> None:
         line = re.search(r"line (\d+):", case["leader_error"])
         assert line is None or problem.startswith(f"x.yml:{line[1]}:")
         return
-    content = render(case["input"].encode(), "x.yml").renderings.of(role).content
+    content = rendered_of(case["input"]).renderings.of(role).content
     assert renamed(yaml.safe_load(content)) == case[role]
     assert set(scalars(compose(content))) <= set(scalars(first_document(case["input"])))
 
@@ -99,95 +111,6 @@ def test_there_are_41_golden_cases() -> None:
 
 # --- fidelity: generated documents ----------------------------------------------------------------
 
-NASTY = (
-    *("", "~", "null", "1.10", "010", "0o17", "1:30", "2024-01-01", "n", "y", "yes", ".inf", "1e3"),
-    *("=", "<<", "$1", "*a", "&a", "!a", "# a", "a: b", "- a", "a #b", "%a", "@a", "'", '"', "{}"),
-    *(" a", "a ", "a\nb", "a\n\nb\n\n", "\na", "  a\n b", "\ta", "é😀", "\x85", "\u2028", "\ufeff"),
-    *("a\\nb", "x" * 200, "long words " * 30, "a\n  b\nc\n", "\x00", "...", "---", "?", "a:"),
-)
-RESOLVER: Any = yaml.SafeLoader("")
-values = st.sampled_from(NASTY) | st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
-
-
-@st.composite
-def scalar_nodes(draw: st.DrawFn) -> ScalarNode:
-    """Draw a scalar in any style, now and then with a tag of its own."""
-    value, style = draw(values), draw(st.sampled_from([None, "'", '"', "|", ">"]))
-    tag = RESOLVER.resolve(ScalarNode, value, (style is None, style is not None))
-    tag = draw(st.sampled_from([tag, tag, tag, "tag:yaml.org,2002:str", "!own"]))
-    return ScalarNode(tag, value, style=style)
-
-
-def key_node(value: str) -> ScalarNode:
-    """Return a key, plain where it can be."""
-    return ScalarNode(RESOLVER.resolve(ScalarNode, value, (True, False)), value)
-
-
-keys = st.sampled_from(["a", "b", "c", "1.10", "n", "010", "~", "", "é😀"]) | values.filter(
-    lambda value: value != "<<"
-)
-flows = st.booleans()
-NULL = ("tag:yaml.org,2002:null", "null")
-
-
-def collections(children: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
-    """Extend a strategy by lists and mappings of it."""
-    lists = st.builds(
-        lambda items, flow: SequenceNode("tag:yaml.org,2002:seq", items, flow_style=flow),
-        st.lists(children, max_size=4),
-        flows,
-    )
-    return lists | mappings(children)
-
-
-def mappings(children: st.SearchStrategy[Node]) -> st.SearchStrategy[MappingNode]:
-    """Draw mappings of what the strategy draws; a child may come twice, which makes an anchor."""
-    return st.builds(
-        lambda entries, again, flow: MappingNode(
-            "tag:yaml.org,2002:map",
-            [(key_node(key), child) for key, child in entries.items()]
-            + [(key_node(f"again {index}"), child) for index, child in enumerate(again(entries))],
-            flow_style=flow,
-        ),
-        st.dictionaries(keys, children, max_size=4),
-        st.sampled_from([lambda _: (), lambda entries: tuple(entries.values())[:2]]),
-        flows,
-    )
-
-
-sections = mappings(st.recursive(scalar_nodes(), collections, max_leaves=12))
-
-
-def written(**parts: MappingNode) -> str:
-    """Write sections as an input."""
-    entries = [(key_node(name), part) for name, part in parts.items()]
-    root = MappingNode("tag:yaml.org,2002:map", entries, flow_style=False)
-    return str(yaml.serialize(root, Dumper=yaml.CSafeDumper, allow_unicode=True))
-
-
-def understood(node: ScalarNode) -> tuple[str, str]:
-    """Return tag and text; to Prometheus a number or time with a colon is text."""
-    if node.tag == NULL[0]:
-        return NULL
-    numbers = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp")}
-    is_text = node.tag in numbers and ":" in node.value
-    return "tag:yaml.org,2002:str" if is_text else node.tag, node.value
-
-
-def tags(content: str) -> set[str]:
-    """Return the tags that stand in a document, as opposed to those that are inferred."""
-    events: Iterator[Any] = yaml.parse(content, Loader=yaml.CSafeLoader)
-    return {event.tag for event in events if getattr(event, "tag", None)}
-
-
-def shape(node: Node) -> Any:
-    """Return a graph as nested values of tags and texts, as Prometheus understands them."""
-    if isinstance(node, ScalarNode):
-        return understood(node)
-    if isinstance(node, MappingNode):
-        return node.tag, [(shape(key), shape(value)) for key, value in node.value]
-    return node.tag, [shape(item) for item in node.value]
-
 
 @given(sections)
 def test_follower_is_the_same_graph(section: MappingNode) -> None:
@@ -202,37 +125,12 @@ def test_follower_is_the_same_graph(section: MappingNode) -> None:
 def test_leader_without_overrides_is_the_follower(section: MappingNode, other: MappingNode) -> None:
     """With nothing to override both renderings are the same bytes."""
     content = written(follower=section)
-    rendered = render(content.encode(), "x.yml").renderings
+    rendered = rendered_of(content).renderings
     assert rendered.leader.content == rendered.follower.content
     assert not rendered.has_overrides
     whole = written(only=other).encode()
-    overridden = render_overrides(whole, "x.yml", [("y.yml", b""), ("z.yml", b"# none\n")])
-    assert not overridden.renderings.has_overrides
-
-
-class ClashError(Exception):
-    """A list is to be appended to what is none."""
-
-
-def merged(old: Any, new: Any) -> Any:
-    """Merge loaded values by the golden cases' rules: the oracle for the merge of nodes."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        both = {key: merged(old[key], new[key]) for key in old if key in new}
-        return {**old, **new, **both}
-    if isinstance(new, list) and old not in (None, NULL):
-        if not isinstance(old, list):
-            raise ClashError
-        return old + new
-    return new
-
-
-def values_of(node: Node) -> Any:
-    """Return a graph as dicts and lists of scalars with their tags."""
-    if isinstance(node, ScalarNode):
-        return understood(node)
-    if isinstance(node, MappingNode):
-        return {key.value or "null": values_of(value) for key, value in node.value}
-    return [values_of(item) for item in node.value]
+    given = overridden(whole, ("y.yml", b""), ("z.yml", b"# none\n"))
+    assert not given.renderings.has_overrides
 
 
 @given(sections, sections)
@@ -386,7 +284,7 @@ def test_empty_section_renders_as_an_empty_map() -> None:
 
 def test_fingerprint_is_of_the_bytes() -> None:
     """A rendering is recognised by the SHA-256 of its content."""
-    rendering = render(b"follower: {}", "x.yml").renderings.follower
+    rendering = rendered_of("follower: {}").renderings.follower
     assert rendering.fingerprint == fingerprint(b"{}\n")
     assert rendering.fingerprint.startswith(
         "ca3d163bab055381827226140568f3bef7eaac187cebd76878e0b6"
@@ -406,7 +304,7 @@ def test_fingerprint_is_of_the_bytes() -> None:
 )
 def test_who_writes_remotely(section: str, *, expected: bool) -> None:
     """A rendering writes when a non-empty remote_write stands at its top, merged in or not."""
-    rendered = render(f"follower: {{}}\nleader: {section}\n".encode(), "x.yml").renderings
+    rendered = rendered_of(f"follower: {{}}\nleader: {section}\n").renderings
     assert rendered.leader.writes_remotely is expected
     assert rendered.follower.writes_remotely is False
     assert (rendered.follower.role, rendered.leader.role) == (Role.FOLLOWER, Role.LEADER)
@@ -414,10 +312,11 @@ def test_who_writes_remotely(section: str, *, expected: bool) -> None:
 
 def test_whole_file_and_overrides() -> None:
     """Overrides of a whole Prometheus file land one after the other."""
-    rendered = render_overrides(
+    rendered = overridden(
         b"global: {a: 1}\nrule_files: [a]\n",
-        "p.yml",
-        [("1.yml", b"rule_files: [b]\n"), ("2.yml", b""), ("3.yml", b"global: {a: 2}\n")],
+        ("1.yml", b"rule_files: [b]\n"),
+        ("2.yml", b""),
+        ("3.yml", b"global: {a: 2}\n"),
     )
     assert text(rendered, Role.FOLLOWER) == "global: {a: 1}\nrule_files: [a]\n"
     assert text(rendered) == "global: {a: 2}\nrule_files: [a, b]\n"
@@ -425,7 +324,7 @@ def test_whole_file_and_overrides() -> None:
 
 def test_anchors_are_each_file_s_own() -> None:
     """The same anchor in base and override means two things."""
-    rendered = render_overrides(b"a: &x 1\nb: *x\n", "p.yml", [("o.yml", b"c: &x 2\nd: *x\n")])
+    rendered = overridden(b"a: &x 1\nb: *x\n", ("o.yml", b"c: &x 2\nd: *x\n"))
     assert yaml.safe_load(text(rendered)) == {"a": 1, "b": 1, "c": 2, "d": 2}
 
 
@@ -495,7 +394,7 @@ def test_prometheus_file_where_sections_are_wanted() -> None:
 def test_problems_of_all_files_at_once() -> None:
     """Base and overrides are read even when one of them is no YAML."""
     with pytest.raises(ConfigurationError) as raised:
-        render_overrides(b"a: [\n", "p.yml", [("o.yml", b"a: 1\na: 2\n"), ("q.yml", b"a: b: c\n")])
+        overridden(b"a: [\n", ("o.yml", b"a: 1\na: 2\n"), ("q.yml", b"a: b: c\n"))
     assert [problem.split(":")[0] for problem in raised.value.problems] == [
         "o.yml",
         "p.yml",
@@ -506,14 +405,14 @@ def test_problems_of_all_files_at_once() -> None:
 def test_an_empty_whole_file_is_refused() -> None:
     """A file that an editor has just cut to nothing is no configuration; `{}` is one."""
     with pytest.raises(ConfigurationError, match=r"p\.yml:1:1: no configuration; write {}"):
-        render_overrides(b"# nothing\n", "p.yml", [])
-    assert text(render_overrides(b"{}\n", "p.yml", [])) == "{}\n"
+        overridden(b"# nothing\n")
+    assert text(overridden(b"{}\n")) == "{}\n"
 
 
 def test_override_that_is_no_mapping() -> None:
     """An override document says where it is wrong."""
     with pytest.raises(ConfigurationError, match=r"o\.yml:1:1: the file must be a mapping"):
-        render_overrides(b"{}", "p.yml", [("o.yml", b"- a\n")])
+        overridden(b"{}", ("o.yml", b"- a\n"))
 
 
 @pytest.mark.parametrize(
@@ -536,12 +435,12 @@ def test_no_values_in_messages(content: str) -> None:
 def test_remote_writes_renders_but_is_suspicious() -> None:
     """The common misprint is reported with its place, in either section."""
     content = "follower: {}\nleader:\n  remote_writes: [{url: http://r}]\n"
-    rendered = render(content.encode(), "x.yml")
+    rendered = rendered_of(content)
     said = ('x.yml:3:3: unknown key "remote_writes"; did you mean "remote_write"?',)
     assert rendered.suspicions == said
-    assert render(b"follower: {remote_write: []}", "x.yml").suspicions == ()
-    overridden = render_overrides(b"remote_writes: []", "p.yml", [("o.yml", b"remote_writes: []")])
-    assert [line[:10] for line in overridden.suspicions] == ["p.yml:1:1:", "o.yml:1:1:"]
+    assert rendered_of("follower: {remote_write: []}").suspicions == ()
+    given = overridden(b"remote_writes: []", ("o.yml", b"remote_writes: []"))
+    assert [line[:10] for line in given.suspicions] == ["p.yml:1:1:", "o.yml:1:1:"]
 
 
 # --- the garbage collector -----------------------------------------------------------------------
@@ -549,12 +448,12 @@ def test_remote_writes_renders_but_is_suspicious() -> None:
 
 def test_garbage_collector_is_restored() -> None:
     """It runs again after a rendering and after an error, and stays off where it was off."""
-    render(b"follower: {}", "x.yml")
+    rendered_of("follower: {}")
     problems("- a")
     assert gc.isenabled()
     gc.disable()
     try:
-        render(b"follower: {}", "x.yml")
+        rendered_of("follower: {}")
         assert not gc.isenabled()
     finally:
         gc.enable()

@@ -245,8 +245,9 @@ def test_names_the_variable_that_is_wrong() -> None:
 
 def test_says_all_at_once() -> None:
     """Flags, variables and rules between them: nothing hides behind the first mistake."""
-    words = ("--leese-name=a", "--cool-down=x", "--lease-retry-period=9s", "--leader-config=l")
-    lines = problems((*words, *CHILD), {"ELECTOR_API_WORKERS": "0"})
+    wrong = ("--leese-name=a", "--cool-down=x", "--lease-retry-period=9s", "--leader-config=l")
+    words = (*wrong, *SIDECAR[1:])
+    lines = problems(words, {"ELECTOR_API_WORKERS": "0"})
     assert [line.partition(":")[0].partition("=")[0].split(" ")[0] for line in lines] == [
         "--leese-name",
         "--cool-down",
@@ -255,7 +256,7 @@ def test_says_all_at_once() -> None:
         "--config",
     ]
     with pytest.raises(SettingsError) as caught:
-        loaded((*words, *CHILD))
+        loaded(words)
     assert str(caught.value).count("\n") == 3
 
 
@@ -372,8 +373,10 @@ def test_the_advised_duration_is_the_least_that_fits(deadline_ms: int) -> None:
         (("--init", "--config=c", "--output=o"), ()),
         (("--init", "--config=c", *CHILD), ()),
         (own("--leader-config=l.yml"), ()),
-        (CHILD, ("--config: missing",)),
-        (("--leader-config=l", *CHILD), ("--config: missing",)),
+        (CHILD, ()),
+        (("--leader-config=l", *CHILD), ()),
+        (("--init", *CHILD), ("--config: missing",)),
+        (("--leader-config=l", *SIDECAR[1:]), ("--config: missing; --leader-config only says",)),
         (SIDECAR[:1], ("--output: missing", "--notify-http-url: missing")),
         (("--init", "--config=c"), ("--output: missing",)),
         ((), ("--config: missing", "--output: missing", "--notify-http-url: missing")),
@@ -407,6 +410,23 @@ def test_permissions_follow_the_form(argv: tuple[str, ...], owns: bool, mode: in
     """The file is private where the same user runs Prometheus, unless told otherwise."""
     settings = loaded(argv)
     assert (settings.owns_child, settings.output_mode) == (owns, mode)
+
+
+def test_leader_configs_come_in_the_order_in_which_they_are_given() -> None:
+    """The flag may be given several times; its variable gives one, and an empty one gives none."""
+    environ = {"ELECTOR_LEADER_CONFIG": "e"}
+    assert loaded(own("--leader-config=b", "--leader-config", "a")).leader_config == ("b", "a")
+    assert loaded(own("--leader-config=a"), environ).leader_config == ("a",)
+    assert loaded(OWNER, environ).leader_config == ("e",)
+    assert loaded(own("--leader-config=")).leader_config == ()
+    assert loaded(own("--output=a", "--output=b")).output == "b"
+
+
+def test_stands_in_where_only_the_command_names_a_configuration() -> None:
+    """Without --config the child's own file is the input; a sidecar or init has no such file."""
+    assert loaded(CHILD).is_stand_in
+    assert not loaded(OWNER).is_stand_in
+    assert not loaded(SIDECAR).is_stand_in
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,483 @@
+"""The watch on real files, changed in every way that people and programs have."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support import wait_until
+from wrapper.input_watch import InputWatch
+from wrapper.inputs import Inputs, Sources
+from wrapper.model import ConfigurationRead, Event, Role
+from wrapper.sensors import start_thread
+from wrapper.settling import BURST_S, QUIET_S, SETTLE_S
+
+SOON_S = 0.09  # far below what settling and re-hashing take
+NEVER_S = 3600.0
+
+
+class Watched:
+    """A whole file and its leader configs, watched; what the leader reads, and when it was told."""
+
+    def __init__(self, config: Path, *leader_configs: Path, period_s: float = NEVER_S) -> None:
+        self.config = config
+        inputs = Inputs(Sources(config, leader_configs, config.parent))
+        self.reports: list[tuple[float, Any]] = []
+        self._values = [self._value(ConfigurationRead(inputs.read()))]
+        self.watch = InputWatch(inputs, period_s, self._note)
+        start_thread(self.watch.run, "watch")
+        wait_until(lambda: self.watch._rehash_at > 0, 5, "it has looked once")
+
+    def _note(self, event: Event) -> None:
+        self.reports.append((time.monotonic(), self._value(event)))
+
+    def _value(self, event: Event) -> Any:
+        if isinstance(event, ConfigurationRead):
+            return yaml.safe_load(event.renderings.of(Role.LEADER).content)
+        return event
+
+    def await_value(self, expected: Any, within_s: float) -> None:
+        """Wait until this is what the leader reads."""
+        wait_until(
+            lambda: bool(self.reports) and self.reports[-1][1] == expected,
+            within_s,
+            f"{expected} is told",
+            0.002,
+        )
+
+    @property
+    def values(self) -> list[Any]:
+        """All that was told."""
+        return [value for _, value in self.reports]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Make a file in a folder of its own."""
+    path = tmp_path / "etc" / "p.yml"
+    path.parent.mkdir()
+    path.write_text("a: 0\n")
+    return path
+
+
+@pytest.fixture
+def watched(config: Path) -> Watched:
+    """Watch that file; the re-hash never comes."""
+    return Watched(config)
+
+
+# --- one change, each way -------------------------------------------------------------------------
+
+
+def edit_in_place(path: Path, text: str) -> None:
+    """Write as `>` in a shell does."""
+    path.write_text(text)
+
+
+def edit_without_truncation(path: Path, text: str) -> None:
+    """Write over the old content, as some editors do."""
+    with path.open("r+") as file:
+        file.write(text)
+        file.truncate()
+
+
+def edit_by_rename(path: Path, text: str) -> None:
+    """Write a new file beside it and rename that over it, as most programs do."""
+    fresh = path.with_suffix(".tmp")
+    fresh.write_text(text)
+    fresh.replace(path)
+
+
+def edit_as_vim(path: Path, text: str) -> None:
+    """Move the old file away, write a new one, remove the old one."""
+    backup = path.with_name(path.name + "~")
+    path.rename(backup)
+    path.write_text(text)
+    backup.unlink()
+
+
+def edit_with_sed(path: Path, text: str) -> None:
+    """Let another program do it."""
+    subprocess.run(["sed", "-i", f"s/.*/{text.strip()}/", path], check=True)
+
+
+def move_here(path: Path, text: str) -> None:
+    """Move a file here that was written elsewhere."""
+    elsewhere = path.parent.parent / "elsewhere"
+    elsewhere.write_text(text)
+    subprocess.run(["mv", elsewhere, path], check=True)
+
+
+def copy_here(path: Path, text: str) -> None:
+    """Copy a file over it."""
+    elsewhere = path.parent.parent / "elsewhere"
+    elsewhere.write_text(text)
+    shutil.copyfile(elsewhere, path)
+
+
+def put_a_link(path: Path, text: str) -> None:
+    """Put a symbolic link in its place."""
+    elsewhere = path.parent.parent / "elsewhere"
+    elsewhere.write_text(text)
+    path.unlink()
+    path.symlink_to(elsewhere)
+
+
+def delete_and_write(path: Path, text: str) -> None:
+    """Remove it and write it anew."""
+    path.unlink()
+    path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        edit_in_place,
+        edit_without_truncation,
+        edit_by_rename,
+        edit_as_vim,
+        edit_with_sed,
+        move_here,
+        copy_here,
+        put_a_link,
+        delete_and_write,
+    ],
+    ids=lambda change: change.__name__,
+)
+def test_a_finished_change_is_told_at_once(watched: Watched, change: Any) -> None:
+    """However it was made, twice in a row, and without anything between."""
+    for number in (1, 2):
+        change(watched.config, f"a: {number}\n")
+        watched.await_value({"a": number}, SOON_S)
+        time.sleep(2 * QUIET_S)
+    assert watched.values == [{"a": 1}, {"a": 2}]
+
+
+def test_a_change_through_another_name_is_told_at_once(config: Path, tmp_path: Path) -> None:
+    """A hard link stands for a bind mount of one file: the change is made in another folder."""
+    other = tmp_path / "other.yml"
+    other.hardlink_to(config)
+    watched = Watched(config)
+    other.write_text("a: 1\n")
+    watched.await_value({"a": 1}, SOON_S)
+
+
+@pytest.fixture
+def mount() -> Iterator[Callable[[Path, Path], None]]:
+    """Give what mounts one folder or file on another until the end of the test."""
+    with ExitStack() as stack:
+
+        def bind(what: Path, where: Path) -> None:
+            subprocess.run(["mount", "--bind", what, where], check=True)
+            stack.callback(lambda: subprocess.run(["umount", "--lazy", where], check=True))
+
+        yield bind
+
+
+def test_a_bind_mount(config: Path, tmp_path: Path, mount: Callable[[Path, Path], None]) -> None:
+    """Of a folder and of a single file: what is changed outside is told at once."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "p.yml").write_text("a: 0\n")
+    (outside / "l.yml").write_text("b: 0\n")
+    (tmp_path / "l.yml").touch()
+    mount(outside, config.parent)
+    mount(outside / "l.yml", tmp_path / "l.yml")
+    watched = Watched(config, tmp_path / "l.yml")
+    edit_by_rename(outside / "p.yml", "a: 1\n")
+    watched.await_value({"a": 1, "b": 0}, SOON_S)
+    time.sleep(2 * QUIET_S)
+    edit_in_place(outside / "l.yml", "b: 1\n")
+    watched.await_value({"a": 1, "b": 1}, SOON_S)
+
+
+def test_one_folder_by_two_names(
+    config: Path, tmp_path: Path, mount: Callable[[Path, Path], None]
+) -> None:
+    """Inputs that are reached through different mounts of one folder are each followed."""
+    (tmp_path / "again").mkdir()
+    (config.parent / "l.yml").write_text("b: 0\n")
+    mount(config.parent, tmp_path / "again")
+    watched = Watched(config, tmp_path / "again" / "l.yml")
+    edit_by_rename(config, "a: 1\n")
+    watched.await_value({"a": 1, "b": 0}, SOON_S)
+    time.sleep(2 * QUIET_S)
+    edit_by_rename(config.parent / "l.yml", "b: 1\n")
+    watched.await_value({"a": 1, "b": 1}, SOON_S)
+
+
+def test_what_is_mounted_later_is_found_by_the_rehash(
+    config: Path, tmp_path: Path, mount: Callable[[Path, Path], None]
+) -> None:
+    """The kernel does not tell of a mount; what happens in it from then on it does."""
+    watched = Watched(config, period_s=0.1)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "p.yml").write_text("a: 1\n")
+    mount(outside, config.parent)
+    watched.await_value({"a": 1}, 5)
+    time.sleep(2 * QUIET_S)
+    edit_by_rename(outside / "p.yml", "a: 2\n")
+    watched.await_value({"a": 2}, SOON_S)
+
+
+# --- changes that are under way -------------------------------------------------------------------
+
+
+def test_truncation_and_pieces_are_not_told(watched: Watched) -> None:
+    """Only what is there when the file is closed; however long the writer takes."""
+    with watched.config.open("w") as file:
+        for piece in ("a: 1\n", "b: 2\n"):
+            time.sleep(SETTLE_S * 1.2)
+            file.write(piece)
+            file.flush()
+        time.sleep(SETTLE_S * 1.2)
+        assert watched.values == []
+    watched.await_value({"a": 1, "b": 2}, SOON_S)
+
+
+def test_a_file_that_has_gone_is_told_when_nothing_follows(watched: Watched) -> None:
+    """It may be the first half of a replacement; when it comes back it is told at once."""
+    start = time.monotonic()
+    watched.config.unlink()
+    wait_until(lambda: watched.reports, 5, "it is told", 0.002)
+    assert watched.reports[0][0] - start >= SETTLE_S
+    assert "No such file" in watched.values[0].problem
+    time.sleep(2 * QUIET_S)
+    watched.config.write_text("a: 1\n")
+    watched.await_value({"a": 1}, SOON_S)
+
+
+def test_another_file_s_end_does_not_show_what_is_being_written(
+    config: Path, tmp_path: Path
+) -> None:
+    """While one input is written, a finished change of another one waits."""
+    leader = tmp_path / "l.yml"
+    leader.write_text("b: 0\n")
+    watched = Watched(config, leader)
+    with leader.open("w") as file:
+        config.write_text("a: 1\n")
+        time.sleep(2 * SETTLE_S)
+        assert watched.values == []
+        file.write("b: 1\n")
+    watched.await_value({"a": 1, "b": 1}, SOON_S)
+
+
+# --- bursts ---------------------------------------------------------------------------------------
+
+
+def test_a_burst_is_told_first_and_last(config: Path, tmp_path: Path) -> None:
+    """The first change at once, all others together when they are over."""
+    folder = tmp_path / "l"
+    folder.mkdir()
+    watched = Watched(config, folder)
+    for number in range(20):
+        (folder / f"{number:02}.yml").write_text(f"x{number}: 1\n")
+        time.sleep(QUIET_S / 10)
+    watched.await_value({"a": 0} | {f"x{number}": 1 for number in range(20)}, BURST_S + SOON_S)
+    assert watched.values[0] == {"a": 0, "x0": 1}
+    assert len(watched.values) <= 3
+
+
+def test_what_comes_to_the_same_is_not_told(watched: Watched) -> None:
+    """Neither a touch, nor a rewrite, nor a change of the permissions."""
+    watched.config.touch()
+    watched.config.write_text("a: 0\n")
+    watched.config.chmod(0o600)
+    (watched.config.parent / "other.yml").write_text("a: 1\n")
+    time.sleep(SETTLE_S * 2)
+    assert watched.values == []
+
+
+# --- folders and links ----------------------------------------------------------------------------
+
+
+class ConfigMap:
+    """A mounted ConfigMap, as the kubelet writes it: files, `..data`, folders by time."""
+
+    def __init__(self, folder: Path, **files: str) -> None:
+        self.folder = folder
+        self._number = 0
+        folder.mkdir()
+        self.put(**files)
+        for name in files:
+            (folder / f"{name}.yml").symlink_to(f"..data/{name}.yml")
+
+    def put(self, **files: str) -> None:
+        """Swap in a new content, as AtomicWriter does: one rename, then the old folder goes."""
+        self._number += 1
+        fresh = self.folder / f"..2026_{self._number}"
+        fresh.mkdir()
+        for name, text in files.items():
+            (fresh / f"{name}.yml").write_text(text)
+        (self.folder / "..data_tmp").symlink_to(fresh.name)
+        (self.folder / "..data_tmp").rename(self.folder / "..data")
+        shutil.rmtree(self.folder / f"..2026_{self._number - 1}", ignore_errors=True)
+
+
+def test_a_config_map_is_told_at_its_swap(tmp_path: Path) -> None:
+    """Both files of it at once, each time."""
+    mounted = ConfigMap(tmp_path / "cm", p="a: 0\n", l="b: 0\n")
+    watched = Watched(mounted.folder / "p.yml", mounted.folder / "l.yml")
+    for number in (1, 2, 3):
+        mounted.put(p=f"a: {number}\n", l=f"b: {number}\n")
+        watched.await_value({"a": number, "b": number}, SOON_S)
+        time.sleep(2 * QUIET_S)
+    time.sleep(SETTLE_S * 1.5)
+    assert len(watched.values) == 3
+
+
+def test_a_config_map_as_a_folder_of_leader_configs(config: Path, tmp_path: Path) -> None:
+    """Its files count by name; a new one that comes with a swap does too."""
+    mounted = ConfigMap(tmp_path / "cm", l="b: 0\n")
+    watched = Watched(config, mounted.folder)
+    mounted.put(l="b: 1\n")
+    watched.await_value({"a": 0, "b": 1}, SOON_S)
+    mounted.put(l="b: 1\n", m="c: 1\n")
+    (mounted.folder / "m.yml").symlink_to("..data/m.yml")
+    watched.await_value({"a": 0, "b": 1, "c": 1}, QUIET_S + SOON_S)
+
+
+def test_links_on_the_way(tmp_path: Path) -> None:
+    """A folder that is a link, absolute or not, to another link: any of them may be swapped."""
+    for name, number in (("one", 1), ("two", 2), ("three", 3)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "p.yml").write_text(f"a: {number}\n")
+    (tmp_path / "inner").symlink_to("one")
+    (tmp_path / "outer").symlink_to(tmp_path / "inner")
+    watched = Watched(tmp_path / "outer" / "p.yml")
+    for link, target, number in (("inner", "two", 2), ("outer", "three", 3)):
+        fresh = tmp_path / "fresh"
+        fresh.symlink_to(target)
+        fresh.rename(tmp_path / link)
+        watched.await_value({"a": number}, SOON_S)
+        time.sleep(2 * QUIET_S)
+    (tmp_path / "three" / "p.yml").write_text("a: 4\n")
+    watched.await_value({"a": 4}, SOON_S)
+
+
+def test_a_folder_that_is_deleted_and_made_again(watched: Watched) -> None:
+    """What is written into the new one is told when that has settled, what comes then at once."""
+    folder = watched.config.parent
+    shutil.rmtree(folder)
+    wait_until(lambda: watched.reports, 5, "its absence is told")
+    folder.mkdir()
+    time.sleep(QUIET_S)
+    watched.config.write_text("a: 1\n")
+    watched.await_value({"a": 1}, SETTLE_S + SOON_S)
+    time.sleep(2 * QUIET_S)
+    watched.config.write_text("a: 2\n")
+    watched.await_value({"a": 2}, SOON_S)
+
+
+def test_a_folder_that_is_replaced_in_one_go(watched: Watched) -> None:
+    """Deleted, made and filled faster than anyone can watch: told when it has settled."""
+    folder = watched.config.parent
+    shutil.rmtree(folder)
+    folder.mkdir()
+    watched.config.write_text("a: 1\n")
+    watched.await_value({"a": 1}, SETTLE_S + SOON_S)
+    assert watched.values == [{"a": 1}]
+
+
+def test_a_folder_that_is_moved_here(watched: Watched, tmp_path: Path) -> None:
+    """By a rename everything in it is there at once."""
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "p.yml").write_text("a: 1\n")
+    watched.config.parent.rename(tmp_path / "old")
+    (tmp_path / "new").rename(watched.config.parent)
+    watched.await_value({"a": 1}, SOON_S)
+
+
+def test_leader_configs_that_come_later(config: Path, tmp_path: Path) -> None:
+    """A missing file, and one in a missing folder, are seen when they come, and when they go."""
+    deep = tmp_path / "x" / "y" / "l.yml"
+    watched = Watched(config, tmp_path / "l.yml", deep)
+    (tmp_path / "l.yml").write_text("b: 1\n")
+    watched.await_value({"a": 0, "b": 1}, SOON_S)
+    deep.parent.mkdir(parents=True)
+    time.sleep(QUIET_S)
+    deep.write_text("c: 1\n")
+    watched.await_value({"a": 0, "b": 1, "c": 1}, SETTLE_S + SOON_S)
+    shutil.rmtree(tmp_path / "x")
+    watched.await_value({"a": 0, "b": 1}, 2 * SETTLE_S)
+
+
+# --- without the kernel's help --------------------------------------------------------------------
+
+
+@pytest.fixture
+def blind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all inotify instances be used up, without taking them from other programs."""
+
+    def fail() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("wrapper.input_watch.FileEvents", fail)
+
+
+@pytest.mark.usefixtures("blind")
+def test_the_rehash_finds_what_the_kernel_does_not_tell(
+    config: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With no inotify left, changes are found all the same, and it says so once."""
+    watched = Watched(config, period_s=0.2)
+    config.write_text("a: 1\n")
+    watched.await_value({"a": 1}, 5)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("the kernel does not tell of changed inputs")
+
+
+@pytest.mark.usefixtures("blind")
+def test_the_rehash_takes_nothing_that_is_still_changing(config: Path) -> None:
+    """Only what two looks in a row find alike counts."""
+    watched = Watched(config, period_s=0.05)
+    with config.open("w") as file:
+        for number in range(10):
+            file.write(f"b{number}: 1\n")
+            file.flush()
+            time.sleep(SETTLE_S / 2)
+            assert watched.values == []
+    watched.await_value({f"b{number}": 1 for number in range(10)}, 5)
+    assert len(watched.values) == 1
+
+
+def test_a_look_that_is_asked_for_comes_at_once(config: Path, tmp_path: Path) -> None:
+    """SIGHUP reads what is there, also in the middle of a change."""
+    watched = Watched(config)
+    with config.open("w") as file:
+        file.write("a: 1\n")
+        file.flush()
+        time.sleep(SOON_S)
+        assert watched.values == []
+        watched.watch.look()
+        watched.await_value({"a": 1}, SOON_S)
+
+
+def test_changes_before_the_thread_starts_are_found(config: Path) -> None:
+    """What changed between the first reading and the first watch is not lost."""
+    inputs = Inputs(Sources(config, (), config.parent))
+    inputs.read()
+    config.write_text("a: 1\n")
+    told = threading.Event()
+    start_thread(InputWatch(inputs, NEVER_S, lambda _: told.set()).run, "watch")
+    assert told.wait(5)
+
+
+def test_the_watch_is_not_inherited(watched: Watched) -> None:
+    """Prometheus gets none of its descriptors."""
+    wait_until(lambda: watched.watch._events, 5, "it watches")
+    assert watched.watch._events is not None
+    assert not os.get_inheritable(watched.watch._events.fileno())
+    assert not os.get_inheritable(watched.watch._asked)

@@ -1,0 +1,170 @@
+"""Relative paths keep their meaning in another folder, in the places of Prometheus' schema only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from yaml.nodes import MappingNode
+
+from tests.unit.documents import compose
+from wrapper.config_paths import ANY_KEY, PATH, PLACES, Places, resolve_paths
+
+
+def resolved(content: str, folder: str = "/etc/prometheus") -> Any:
+    """Return a configuration with its paths resolved, loaded."""
+    root = compose(content)
+    assert isinstance(root, MappingNode)
+    node = resolve_paths(root, folder)
+    assert yaml.safe_load(yaml.serialize(root, Dumper=yaml.CSafeDumper)) == yaml.safe_load(content)
+    return yaml.safe_load(yaml.serialize(node, Dumper=yaml.CSafeDumper))
+
+
+def trails(places: Places) -> Iterator[tuple[str, ...]]:
+    """Yield the way to each path in the table; a list is "[]"."""
+    if isinstance(places, str):
+        yield ()
+    elif isinstance(places, list):
+        yield from (("[]", *rest) for rest in trails(places[0]))
+    else:
+        yield from ((key, *rest) for key, below in places.items() for rest in trails(below))
+
+
+def nested(trail: tuple[str, ...], path: str) -> Any:
+    """Return a configuration with a path at the end of a trail."""
+    if not trail:
+        return path
+    inner = nested(trail[1:], path)
+    return [inner] if trail[0] == "[]" else {trail[0].replace(ANY_KEY, "X-Any"): inner}
+
+
+@pytest.mark.parametrize("trail", list(trails(PLACES)), ids="/".join)
+def test_each_place_of_the_table(trail: tuple[str, ...]) -> None:
+    """A relative path there is resolved, an absolute one and an empty one are left."""
+    for path, expected in (("a/b", "/etc/prometheus/a/b"), ("/a", "/a"), ("", "")):
+        assert resolved(yaml.safe_dump(nested(trail, path))) == nested(trail, expected)
+
+
+def test_the_table_knows_the_places_that_people_use() -> None:
+    """A sample of what Prometheus' documentation names, written out by hand."""
+    known = {"/".join(trail) for trail in trails(PLACES)}
+    assert known >= {
+        "rule_files/[]",
+        "scrape_config_files/[]",
+        "global/query_log_file",
+        "scrape_configs/[]/file_sd_configs/[]/files/[]",
+        "scrape_configs/[]/bearer_token_file",
+        "scrape_configs/[]/authorization/credentials_file",
+        "scrape_configs/[]/basic_auth/password_file",
+        "scrape_configs/[]/tls_config/ca_file",
+        "scrape_configs/[]/http_headers/*/files/[]",
+        "scrape_configs/[]/kubernetes_sd_configs/[]/kubeconfig_file",
+        "scrape_configs/[]/consul_sd_configs/[]/tls_config/key_file",
+        "alerting/alertmanagers/[]/file_sd_configs/[]/files/[]",
+        "alerting/alertmanagers/[]/tls_config/cert_file",
+        "remote_write/[]/oauth2/client_secret_file",
+        "remote_write/[]/oauth2/tls_config/ca_file",
+        "remote_read/[]/basic_auth/username_file",
+        "tracing/tls_config/ca_file",
+    }
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "global: {external_labels: {x_file: a, rule_files: b}}",
+        "scrape_configs: [{static_configs: [{labels: {ca_file: a}}], params: {files: [a]}}]",
+        "scrape_configs: [{metrics_path: a, azure_sd_configs: [{tls_config: {ca_file: a}}]}]",
+        "remote_write: [{headers: {ca_file: a}, url: a, azuread: {certificate: {a_file: b}}}]",
+        "ca_file: a",
+        "rule_files: a",
+        "rule_files: {a: b}",
+        "rule_files: [[a], {a: b}, ]",
+        "scrape_configs: {tls_config: {ca_file: a}}",
+        "scrape_configs: [[{bearer_token_file: a}], x]",
+        "scrape_configs: [{bearer_token_file: }]",
+    ],
+)
+def test_what_is_no_path_stays(content: str) -> None:
+    """A label or parameter that is called like a path is none, nor is what has another shape."""
+    root = compose(content)
+    assert isinstance(root, MappingNode)
+    assert resolve_paths(root, "/etc") is root
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("./a.yml", "/etc/prometheus/a.yml"),
+        ("../a.yml", "/etc/a.yml"),
+        ("rules/*.yml", "/etc/prometheus/rules/*.yml"),
+        ("a//b/", "/etc/prometheus/a/b"),
+        ("1:30", "/etc/prometheus/1:30"),
+        ("~", "/etc/prometheus/~"),
+        ("é #x", "/etc/prometheus/é #x"),
+    ],
+)
+def test_paths_are_joined_as_prometheus_does(path: str, expected: str) -> None:
+    """As Go's filepath.Join: cleaned, globs and all."""
+    assert resolved(f"rule_files: ['{path}']") == {"rule_files": [expected]}
+
+
+def test_a_plain_scalar_that_is_no_text_to_yaml() -> None:
+    """`010` and `1:30` are file names like any other."""
+    assert resolved("rule_files: [010, 1:30, 1.10]", "/e") == {
+        "rule_files": ["/e/010", "/e/1:30", "/e/1.10"]
+    }
+
+
+def test_what_merge_keys_bring_in_is_resolved_too() -> None:
+    """One mapping or several; a shared one stays shared, and its use elsewhere is left alone."""
+    content = (
+        "x: &t {ca_file: a}\ny: &u {bearer_token_file: b}\n"
+        "scrape_configs:\n- tls_config: {<<: *t, key_file: k}\n- {<<: [*u, {tls_config: *t}]}\n"
+        "- tls_config: *t\n"
+    )
+    assert resolved(content, "/e") == {
+        "x": {"ca_file": "a"},
+        "y": {"bearer_token_file": "b"},
+        "scrape_configs": [
+            {"tls_config": {"ca_file": "/e/a", "key_file": "/e/k"}},
+            {"tls_config": {"ca_file": "/e/a"}, "bearer_token_file": "/e/b"},
+            {"tls_config": {"ca_file": "/e/a"}},
+        ],
+    }
+
+
+def test_one_scalar_as_path_and_as_label() -> None:
+    """Through an alias the same scalar is a path in one place and none in another."""
+    content = "global: {external_labels: {a: &a x.yml}}\nrule_files: [*a]\n"
+    assert resolved(content, "/e") == {
+        "global": {"external_labels": {"a": "x.yml"}},
+        "rule_files": ["/e/x.yml"],
+    }
+
+
+def test_aliases_of_aliases_cost_no_more_than_they_show() -> None:
+    """A few lines that would unfold to a billion items are walked once."""
+    lines = ["x0: &x0 {ca_file: a}"]
+    lines += [f"x{i}: &x{i} {{<<: [*x{i - 1}, *x{i - 1}]}}" for i in range(1, 25)]
+    root = compose("\n".join([*lines, "scrape_configs: [{tls_config: *x24}]\n"]))
+    assert isinstance(root, MappingNode)
+    assert resolve_paths(root, "/e") is not root
+
+
+def test_the_table_holds_nothing_but_places() -> None:
+    """Leaves are paths and lists have one kind of item."""
+
+    def check(places: Places) -> None:
+        if isinstance(places, dict):
+            for below in places.values():
+                check(below)
+        elif isinstance(places, list):
+            (below,) = places
+            check(below)
+        else:
+            assert places == PATH
+
+    check(PLACES)

@@ -1,0 +1,231 @@
+"""The inputs as files: which are read, when they count as changed, what becomes of their text."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from wrapper.inputs import BadInputs, Inputs, Sources
+from wrapper.model import ConfigurationRead, ConfigurationRejected, Renderings, Role
+
+BASE = "global: {a: 1}\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Make a folder with a whole Prometheus file in it."""
+    (tmp_path / "p.yml").write_text(BASE)
+    yield tmp_path
+    tmp_path.chmod(0o700)
+
+
+def inputs(folder: Path, *leader_configs: str, **more: Any) -> Inputs:
+    """Return a whole file's inputs, with the output beside it."""
+    paths = tuple(folder / name for name in leader_configs)
+    return Inputs(Sources(folder / "p.yml", paths, **{"output_folder": folder, **more}))
+
+
+def leader(renderings: Renderings) -> Any:
+    """Return what the leader reads, loaded."""
+    return yaml.safe_load(renderings.of(Role.LEADER).content)
+
+
+def refused(inputs: Inputs) -> tuple[str, ...]:
+    """Return why the inputs cannot be read."""
+    with pytest.raises(BadInputs) as raised:
+        inputs.read()
+    return raised.value.problems
+
+
+def read_again(inputs: Inputs) -> Any:
+    """Return what the leader reads after a change."""
+    event = inputs.changed()
+    assert isinstance(event, ConfigurationRead)
+    return leader(event.renderings)
+
+
+# --- which files ----------------------------------------------------------------------------------
+
+
+def test_one_file_with_both_sections(folder: Path) -> None:
+    """Without leader configs the file has a follower and a leader section."""
+    (folder / "p.yml").write_text("follower: {a: 1}\nleader: {b: 2}\n")
+    found = Inputs(Sources(folder / "p.yml", output_folder=folder)).read()
+    assert leader(found) == {"a": 1, "b": 2}
+    assert found.follower.content == b"{a: 1}\n"
+
+
+def test_leader_configs_are_merged_in_the_order_given(folder: Path) -> None:
+    """The last one counts where two say something of the same."""
+    (folder / "1.yml").write_text("b: 1\nc: 1\n")
+    (folder / "2.yml").write_text("c: 2\n")
+    assert leader(inputs(folder, "1.yml", "2.yml").read()) == {"global": {"a": 1}, "b": 1, "c": 2}
+    assert leader(inputs(folder, "2.yml", "1.yml").read())["c"] == 1
+
+
+def test_a_folder_of_leader_configs(folder: Path) -> None:
+    """Its YAML files count in order of name, hidden ones and others do not."""
+    (folder / "l").mkdir()
+    for name, text in {
+        "20.yaml": "b: 20\nrule_files: [/b]\n",
+        "10.yml": "b: 10\nrule_files: [/a]\n",
+        ".30.yml": "b: 30\n",
+        "40.yml~": "b: 40\n",
+        "README": "no: [yaml",
+    }.items():
+        (folder / "l" / name).write_text(text)
+    (folder / "l" / ".#50.yml").symlink_to("user@host.1234")
+    found = leader(inputs(folder, "l").read())
+    assert found == {"global": {"a": 1}, "b": 20, "rule_files": ["/a", "/b"]}
+
+
+def test_leader_configs_may_be_missing_empty_and_come_later(folder: Path) -> None:
+    """There is nothing to override then; what is missing can be told."""
+    (folder / "empty").mkdir()
+    (folder / "empty.yml").touch()
+    there = inputs(folder, "none.yml", "empty", "empty.yml", "none/deep.yml")
+    assert not there.read().has_overrides
+    assert there.absent() == tuple(folder / name for name in ("none.yml", "empty", "none/deep.yml"))
+    assert there.changed() is None
+    (folder / "none.yml").write_text("b: 1\n")
+    (folder / "empty" / "a.yml").write_text("c: 1\n")
+    assert read_again(there) == {"global": {"a": 1}, "b": 1, "c": 1}
+    (folder / "none.yml").unlink()
+    assert read_again(there) == {"global": {"a": 1}, "c": 1}
+
+
+def test_a_missing_base_is_refused(folder: Path) -> None:
+    """Only leader configs may be missing; all that cannot be read is said at once."""
+    (folder / "p.yml").unlink()
+    (folder / "l.yml").mkdir()
+    (folder / "l.yml" / "x.yml").mkdir()
+    assert refused(inputs(folder, "l.yml")) == (
+        f"{folder}/p.yml: No such file or directory; create it, or correct the path",
+        f"{folder}/l.yml/x.yml: Is a directory; name a file in it",
+    )
+
+
+def test_gzip_is_recognised(folder: Path) -> None:
+    """Whatever the name, in each input."""
+    (folder / "p.yml").write_bytes(gzip.compress(BASE.encode()))
+    (folder / "l.yml").write_bytes(gzip.compress(b"b: 1\n"))
+    assert leader(inputs(folder, "l.yml").read()) == {"global": {"a": 1}, "b": 1}
+
+
+def test_what_is_an_input(folder: Path) -> None:
+    """A file in a folder of leader configs is one, if its name says so; links do not hide it."""
+    (folder / "l").mkdir()
+    (folder / "link").symlink_to(folder)
+    there = inputs(folder, "l", "m.yml")
+    for name in ("p.yml", "m.yml", "l/new.yml", "link/p.yml"):
+        assert there.reads(folder / name)
+    for name in ("q.yml", "l/new.txt", "l/deep/new.yml"):
+        assert not there.reads(folder / name)
+
+
+# --- changes --------------------------------------------------------------------------------------
+
+
+def test_only_changes_are_reported(folder: Path) -> None:
+    """A rewrite with the same content is none; a bad edit is told once, and so is its end."""
+    there = inputs(folder)
+    there.read()
+    (folder / "p.yml").write_text(BASE)
+    assert there.changed() is None
+    (folder / "p.yml").write_text("global: {a: [}\n")
+    rejected = there.changed()
+    assert isinstance(rejected, ConfigurationRejected)
+    assert rejected.problem.startswith(f"{folder}/p.yml:1:")
+    assert there.changed() is None
+    (folder / "p.yml").write_text(BASE)
+    assert read_again(there) == {"global": {"a": 1}}
+
+
+def test_a_base_that_goes_is_rejected_until_it_is_back(folder: Path) -> None:
+    """Unreadable is a state like any other."""
+    there = inputs(folder)
+    there.read()
+    (folder / "p.yml").rename(folder / "away")
+    assert isinstance(there.changed(), ConfigurationRejected)
+    assert there.changed() is None
+    (folder / "away").rename(folder / "p.yml")
+    assert isinstance(there.changed(), ConfigurationRead)
+
+
+def test_the_start_refuses_what_merely_looks_wrong(folder: Path) -> None:
+    """Later it passes: a running Prometheus is not taken down by a suspicion."""
+    (folder / "l.yml").write_text("remote_writes: []\n")
+    with pytest.raises(BadInputs, match='did you mean "remote_write"'):
+        inputs(folder, "l.yml").read(is_start=True)
+    assert leader(inputs(folder, "l.yml").read())["remote_writes"] == []
+
+
+# --- references to variables ----------------------------------------------------------------------
+
+
+def test_references_are_replaced_in_all_inputs_where_asked_for(folder: Path) -> None:
+    """Before the text is read as YAML; without the flag they stay."""
+    (folder / "p.yml").write_text("a: $(A)\n")
+    (folder / "l.yml").write_text("b: $(A)\nc: $$(A)\n")
+    environ = {b"A": b"[1, x]"}
+    found = inputs(folder, "l.yml", environ=environ).read()
+    assert found.follower.content == b"a: [1, x]\n"
+    assert leader(found) == {"a": [1, "x"], "b": [1, "x"], "c": "$$(A)"}
+    assert inputs(folder, "l.yml").read().follower.content == b"a: $(A)\n"
+
+
+def test_unset_references_are_refused_with_everything_else(folder: Path) -> None:
+    """Each with file, line and column, beside what is wrong with the YAML."""
+    (folder / "p.yml").write_text("a: 1\nb: $(NONE)\n")
+    (folder / "l.yml").write_text("c: $(OTHER)\nc: 1\n")
+    first, second, third = refused(inputs(folder, "l.yml", environ={}))
+    assert first.startswith(f"{folder}/l.yml:1:4: the variable OTHER is not set")
+    assert second.startswith(f"{folder}/p.yml:2:4: the variable NONE is not set")
+    assert third.startswith(f'{folder}/l.yml:2:1: the key "c" is already on line 1')
+    (folder / "l.yml").unlink()
+    assert refused(inputs(folder, "l.yml", environ={})) == (second,)
+
+
+def test_unset_references_may_be_allowed(folder: Path) -> None:
+    """They stay as they are then."""
+    (folder / "p.yml").write_text("a: $(NONE)\n")
+    assert leader(inputs(folder, environ={}, allow_unset=True).read()) == {"a": "$(NONE)"}
+
+
+# --- relative paths -------------------------------------------------------------------------------
+
+
+def test_paths_are_resolved_against_each_input_s_folder(folder: Path) -> None:
+    """Only where that is not the output's own."""
+    (folder / "l").mkdir()
+    (folder / "p.yml").write_text("rule_files: [a]\n")
+    (folder / "l/l.yml").write_text("rule_files: [b]\n")
+    home, away = f"{folder}/a", f"{folder}/l/b"
+    out = folder / "out"
+    assert leader(inputs(folder, "l").read()) == {"rule_files": ["a", away]}
+    assert leader(inputs(folder, "l", output_folder=folder / "l").read())["rule_files"] == [
+        home,
+        "b",
+    ]
+    assert leader(inputs(folder, "l", output_folder=out).read())["rule_files"] == [home, away]
+    sections = folder / "sections.yml"
+    sections.write_text("follower: {rule_files: [a]}\nleader: {rule_files: [c]}\n")
+    both = Inputs(Sources(sections, output_folder=out)).read()
+    assert leader(both) == {"rule_files": [home, f"{folder}/c"]}
+
+
+def test_relative_inputs_begin_in_the_working_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--config=p.yml` lies where the program was started, and so does `--output=x.yml`."""
+    monkeypatch.chdir(folder)
+    (folder / "p.yml").write_text("rule_files: [a]\n")
+    here = Sources(Path("p.yml"), (), Path())
+    there = Sources(Path("p.yml"), (), Path("out"))
+    assert leader(Inputs(here).read()) == {"rule_files": ["a"]}
+    assert leader(Inputs(there).read()) == {"rule_files": [f"{folder}/a"]}

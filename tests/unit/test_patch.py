@@ -1,0 +1,165 @@
+"""Items of a leader's list that replace or remove the follower's, by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from wrapper.render import ConfigurationError, Source, WholeFile, render
+
+FOLLOWER = """\
+scrape_configs:
+- job_name: a
+  scheme: http
+- job_name: b
+- job_name: c
+"""
+KEY = '"scrape_configs"'
+
+
+def leader(override: str, base: str = FOLLOWER) -> Any:
+    """Return what the leader reads, loaded."""
+    overrides = [Source("l.yml", override.encode())]
+    rendered = WholeFile().render(Source("p.yml", base.encode()), overrides)
+    return yaml.safe_load(rendered.renderings.leader.content)
+
+
+def jobs(override: str, base: str = FOLLOWER) -> Any:
+    """Return the leader's jobs."""
+    return leader(override, base)["scrape_configs"]
+
+
+def problems(override: str, base: str = FOLLOWER) -> tuple[str, ...]:
+    """Return what is wrong with an override."""
+    with pytest.raises(ConfigurationError) as raised:
+        leader(override, base)
+    return raised.value.problems
+
+
+def test_replace_takes_the_place_of_the_item_of_the_same_name() -> None:
+    """The item is the leader's, where the follower's stood; what has no directive is added."""
+    override = "scrape_configs: [{job_name: b, $patch: replace, scheme: https}, {job_name: d}]\n"
+    assert jobs(override) == [
+        {"job_name": "a", "scheme": "http"},
+        {"job_name": "b", "scheme": "https"},
+        {"job_name": "c"},
+        {"job_name": "d"},
+    ]
+
+
+def test_delete_leaves_the_item_out() -> None:
+    """Wherever in the list it stands, and more than one."""
+    override = "scrape_configs: [{$patch: delete, job_name: c}, {job_name: a, $patch: 'delete'}]\n"
+    assert jobs(override) == [{"job_name": "b"}]
+
+
+@pytest.mark.parametrize("name", ["name", "url"])
+def test_other_names(name: str) -> None:
+    """Remote endpoints go by their name or URL, in nested lists too."""
+    base = f"alerting: {{alertmanagers: [{{{name}: x, a: 1}}, {{{name}: y}}]}}\n"
+    override = f"alerting: {{alertmanagers: [{{{name}: x, $patch: replace, b: 2}}]}}\n"
+    expected = {"alerting": {"alertmanagers": [{name: "x", "b": 2}, {name: "y"}]}}
+    assert leader(override, base) == expected
+
+
+def test_the_first_of_the_names_counts() -> None:
+    """An item with a name and a URL is known by its name."""
+    base = "remote_write: [{name: x, url: http://a}, {name: y, url: http://a}]\n"
+    override = "remote_write: [{url: http://a, name: y, $patch: delete}]\n"
+    assert problems(override, base) == (
+        "l.yml:1:41: $patch: delete needs the name alone; remove the other keys",
+    )
+    override = "remote_write: [{name: y, $patch: delete}]\n"
+    assert leader(override, base) == {"remote_write": [{"name": "x", "url": "http://a"}]}
+
+
+def test_replace_alone_starts_the_list_anew() -> None:
+    """As the first item it drops all of the follower's, in lists of single values too."""
+    override = "rule_files:\n- $patch: replace\n- b.yml\n"
+    assert leader(override, "rule_files: [a.yml]\n") == {"rule_files": ["b.yml"]}
+    assert jobs("scrape_configs: [{$patch: replace}]\n") == []
+    assert leader(override, "{}") == {"rule_files": ["b.yml"]}
+
+
+def test_fragments_see_what_those_before_have_left() -> None:
+    """A later override replaces and removes items that an earlier one has added."""
+    overrides = [
+        Source("1.yml", b"scrape_configs: [{job_name: d}, {job_name: a, $patch: delete}]\n"),
+        Source("2.yml", b"scrape_configs: [{job_name: d, $patch: replace, scheme: https}]\n"),
+    ]
+    rendered = WholeFile().render(Source("p.yml", FOLLOWER.encode()), overrides)
+    loaded = yaml.safe_load(rendered.renderings.leader.content)
+    assert loaded["scrape_configs"] == [
+        {"job_name": "b"},
+        {"job_name": "c"},
+        {"job_name": "d", "scheme": "https"},
+    ]
+
+
+def test_one_file_form() -> None:
+    """It works the same in the `leader` section, and the follower is left alone."""
+    content = b"follower: {a: [{name: x}]}\nleader: {a: [{name: x, $patch: delete}]}\n"
+    rendered = render(Source("x.yml", content)).renderings
+    assert yaml.safe_load(rendered.leader.content) == {"a": []}
+    assert yaml.safe_load(rendered.follower.content) == {"a": [{"name": "x"}]}
+
+
+def test_names_are_compared_as_written_whatever_their_quotes() -> None:
+    """`1.10` and `'1.10'` name the same item; `1.1` does not."""
+    base = "scrape_configs: [{job_name: 1.10}]\n"
+    assert jobs("scrape_configs: [{job_name: '1.10', $patch: delete}]\n", base) == []
+    assert problems("scrape_configs: [{job_name: 1.1, $patch: delete}]\n", base)
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        ("{job_name: x, $patch: replace}", f"nothing to replace: no item of {KEY} has this job_n"),
+        ("{job_name: x, $patch: delete}", f"nothing to delete: no item of {KEY} has this job_name"),
+        ("{job_name: a, $patch: merge}", "$patch wants replace or delete; write one of them"),
+        ("{job_name: a, $patch: [delete]}", "$patch wants replace or delete; write one of them"),
+        ("{job_name: a, $patch: delete, scheme: x}", "$patch: delete needs the job_name alone"),
+        ("{$patch: delete}", "$patch: delete names no item; write job_name, name or url beside"),
+        ("{$patch: replace, scheme: x}", "$patch: replace names no item; write job_name, name or"),
+        ("{static_configs: [{$patch: delete}]}", "$patch means nothing here; write it in an item"),
+        ("{job_name: [a], $patch: delete}", f"nothing to delete: no item of {KEY} has this job_n"),
+    ],
+)
+def test_a_directive_that_cannot_be_followed(item: str, expected: str) -> None:
+    """It is refused with its place, never ignored."""
+    (problem,) = problems(f"scrape_configs: [{item}]\n")
+    assert problem.partition(": ")[2].startswith(expected)
+    assert problem.startswith(f"l.yml:1:{len('scrape_configs: [') + item.index('$patch') + 1}: ")
+    assert "; " in problem
+
+
+def test_replace_alone_must_come_first() -> None:
+    """Behind other items it would drop what the reader has just read."""
+    (problem,) = problems("scrape_configs: [{job_name: d}, {$patch: replace}]\n")
+    assert problem == (
+        "l.yml:1:34: $patch: replace alone replaces the whole list; make it the first item"
+    )
+
+
+def test_two_items_of_one_name() -> None:
+    """Which is meant cannot be told."""
+    base = "remote_write: [{url: http://u:hunter2@a}, {url: http://u:hunter2@a}]\n"
+    override = "remote_write: [{url: http://u:hunter2@a, $patch: delete}]\n"
+    (problem,) = problems(override, base)
+    assert problem.startswith('l.yml:1:42: more than one item of "remote_write" has this url; ')
+    assert "hunter2" not in problem
+
+
+@pytest.mark.parametrize("place", ["$patch: delete", "global: {$patch: replace}", "a: {$patch: x}"])
+def test_a_directive_outside_a_list(place: str) -> None:
+    """Mappings are overridden key by key: there is nothing to say."""
+    (problem,) = problems(f"{place}\n", "global: {a: 1}\n")
+    assert "$patch means nothing here; write it in an item of a list of the leader" in problem
+
+
+def test_a_follower_s_own_key_is_left_to_prometheus() -> None:
+    """Off unless written in the leader's part: what the base says passes as it is."""
+    base = "a: [{name: x, $patch: delete}]\n"
+    assert leader("b: 1\n", base) == {"a": [{"name": "x", "$patch": "delete"}], "b": 1}

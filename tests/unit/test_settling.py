@@ -1,0 +1,109 @@
+"""When to look at files that change, as a table of what happens and when."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wrapper.settling import BURST_S, QUIET_S, SETTLE_S, WRITING_S, Change, Settling
+
+FINISHED, BEGUN, WRITING = Change.FINISHED, Change.BEGUN, Change.WRITING
+Happening = tuple[float, Change, str]
+
+
+def looks(*happenings: Happening) -> list[float]:
+    """Return when the files are looked at, by a watch that is never late."""
+    settling, found, now = Settling(), [], 0.0
+    for at, change, path in [*happenings, (1000.0, WRITING, "the end")]:
+        while (look_at := settling.look_at()) is not None and max(look_at, now) <= at:
+            found.append(max(look_at, now))
+            settling.looked(found[-1])
+        now = at
+        settling.note(change, path, now)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("happenings", "expected"),
+    [
+        ([], []),
+        ([(1, FINISHED, "a")], [1]),
+        ([(1, WRITING, "a"), (1.2, WRITING, "a"), (1.3, FINISHED, "a")], [1.3]),
+        ([(1, WRITING, "a")], []),
+        ([(1, BEGUN, "a")], [1 + SETTLE_S]),
+        ([(1, BEGUN, "a"), (1.1, FINISHED, "a")], [1.1]),
+        ([(1, BEGUN, "a"), (1.1, WRITING, "a"), (9, FINISHED, "a")], [9]),
+        ([(1, BEGUN, "a"), (1.1, FINISHED, "b")], [1 + SETTLE_S]),
+        ([(1, WRITING, "a"), (2, FINISHED, "b"), (3, FINISHED, "a")], [3]),
+        ([(1, WRITING, "a"), (2, FINISHED, "b")], [1 + WRITING_S]),
+        ([(1, FINISHED, "a"), (1.02, FINISHED, "b"), (1.04, FINISHED, "c")], [1, 1.04 + QUIET_S]),
+        ([(1, FINISHED, "a"), (1.2, FINISHED, "a")], [1, 1.2]),
+        ([(1, WRITING, "a"), (2, BEGUN, "a")], [2 + SETTLE_S]),
+    ],
+)
+def test_looks(happenings: list[Happening], expected: list[float]) -> None:
+    """Finished: at once; more of it: together; under way: not before its end."""
+    assert looks(*happenings) == pytest.approx(expected)
+
+
+def test_a_burst_without_end_is_looked_at_all_the_same() -> None:
+    """Every second, and once more when it has ended."""
+    found = looks(*((1 + n / 20, FINISHED, "a") for n in range(60)))
+    assert found[0] == 1
+    assert found[-1] == pytest.approx(1 + 59 / 20 + QUIET_S)
+    assert all(later - sooner <= BURST_S + QUIET_S for sooner, later in pairwise(found))
+    assert len(found) <= 5
+
+
+def test_other_looks_wait_for_what_is_under_way() -> None:
+    """A look for another reason does not see a file that is being changed."""
+    settling = Settling()
+    settling.note(WRITING, "a", 1.0)
+    assert settling.is_held(1.0)
+    settling.looked(2.0)
+    assert settling.is_held(3.0)
+    settling.note(FINISHED, "a", 4.0)
+    assert not settling.is_held(4.0)
+
+
+def test_what_does_not_matter_any_more_holds_up_nothing() -> None:
+    """A file that is no input any more is not waited for."""
+    settling = Settling()
+    settling.note(WRITING, "old", 1.0)
+    settling.note(FINISHED, "new", 1.0)
+    assert settling.held == ("old",)
+    assert settling.look_at() == 1.0 + WRITING_S
+    settling.release(["old", "other"])
+    assert settling.look_at() == 1.0
+
+
+changes = st.lists(
+    st.tuples(st.floats(0, 100), st.sampled_from(list(Change)), st.sampled_from("abc")), max_size=20
+)
+
+
+@given(changes)
+def test_no_finished_change_goes_unseen(happenings: list[Happening]) -> None:
+    """After the last one there is a look, within the time that others may hold it up."""
+    happenings.sort(key=lambda happening: happening[0])
+    finished = [at for at, change, _ in happenings if change is not WRITING]
+    found = looks(*happenings)
+    assert bool(found) == bool(finished)
+    if finished:
+        assert finished[-1] <= found[-1] <= 100 + WRITING_S + BURST_S
+
+
+@given(changes)
+def test_no_look_at_a_file_that_is_being_written(happenings: list[Happening]) -> None:
+    """Between a change and its end there is none, for as long as that may take."""
+    happenings.sort(key=lambda happening: happening[0])
+    for look in looks(*happenings):
+        last = {
+            path: (at, change)
+            for at, change, path in happenings
+            if at < look or (at == look and change is not WRITING)
+        }
+        assert not any(change is WRITING and look < at + WRITING_S for at, change in last.values())
