@@ -36,6 +36,7 @@ class InputWatch:
         self._settling = Settling()
         self._suspect: object = None
         self._is_said = False
+        self._is_ended = False
         self._rehash_at = 0.0  # at once: they may have changed since the start
 
     def look(self) -> None:
@@ -43,9 +44,9 @@ class InputWatch:
         os.eventfd_write(self._asked, 1)
 
     def run(self) -> None:
-        """Wait, look, and report, for ever."""
+        """Wait, look, and report, until ``end``."""
         self._subscribe()
-        while True:
+        while not self._is_ended:
             is_asked = self._wait()
             self._take_in_changes()
             look_at, now = self._settling.look_at(), clock.now()
@@ -53,6 +54,13 @@ class InputWatch:
                 self._look(now)
             elif self._rehash_at <= now:
                 self._rehash(now)
+        if self._events is not None:
+            self._events.close()
+
+    def end(self) -> None:
+        """Look once more, then no more."""
+        self._is_ended = True
+        self.look()
 
     def _subscribe(self) -> None:
         try:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -30,14 +30,22 @@ NEVER_S = 3600.0
 class Watched:
     """A whole file and its leader configs, watched; what the leader reads, and when it was told."""
 
+    running: ClassVar[list[Watched]] = []
+
     def __init__(self, config: Path, *leader_configs: Path, period_s: float = NEVER_S) -> None:
         self.config = config
         inputs = Inputs(Sources(config, leader_configs, config.parent))
         self.reports: list[tuple[float, Any]] = []
         self._values = [self._value(ConfigurationRead(inputs.read()))]
         self.watch = InputWatch(inputs, period_s, self._note)
-        start_thread(self.watch.run, "watch")
+        self._thread = start_thread(self.watch.run, "watch")
+        self.running.append(self)
         wait_until(lambda: self.watch._rehash_at > 0, 5, "it has looked once")
+
+    def end(self) -> None:
+        """End the thread, and with it what it watches by."""
+        self.watch.end()
+        self._thread.join(5)
 
     def _note(self, event: Event) -> None:
         self.reports.append((time.monotonic(), self._value(event)))
@@ -60,6 +68,14 @@ class Watched:
     def values(self) -> list[Any]:
         """All that was told."""
         return [value for _, value in self.reports]
+
+
+@pytest.fixture(autouse=True)
+def _end_all() -> Iterator[None]:
+    """End every watch that a test has begun."""
+    yield
+    while Watched.running:
+        Watched.running.pop().end()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import random
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -358,8 +359,14 @@ def _told_by(hub: Hub) -> Iterator[None]:
         """What the elector uses of `threading`."""
 
     Threading.Thread = Thread  # type: ignore[attr-defined]
+    real_now, ours = clock.now, threading.get_ident()
+
+    def now() -> float:
+        """Return the running replica's time; threads that other tests left keep the real one."""
+        return process().now() if threading.get_ident() == ours else real_now()
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clock, "now", lambda: process().now())
+        patch.setattr(clock, "now", now)
         patch.setattr(clock, "rfc3339_micro", lambda: f"{process().wall():.6f}")
         patch.setattr(elector, "threading", Threading)
         logging.disable()
