@@ -2,8 +2,9 @@
 
 Prometheus resolves relative paths against the folder of the configuration that it reads. What is
 rendered into another folder than its input's gets them written out. The table holds exactly the
-places that Prometheus resolves (its ``SetDirectory`` functions, as of 2.42 to 3.15); a label or a
-parameter called ``x_file`` is in no such place and stays as it is.
+places that Prometheus 3.15 resolves (its ``SetDirectory`` functions; earlier ones do so in the same
+places, but for AWS' before 3.12); a label or a parameter called ``x_file`` is in no such place and
+stays as it is.
 """
 
 from __future__ import annotations

@@ -1,0 +1,469 @@
+"""What is written is what Prometheus reads: Prometheus itself says so, by the API's status/config.
+
+Each case is loaded twice, as a person would have written it into Prometheus' own file, and as it is
+rendered: both must show the same. Of generated cases, those that Prometheus refuses as written are
+left out: libyaml reads a little more than go-yaml (`[a?b]`), and writes it so that both do.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from tests.real.parts import Prometheus, started
+from tests.unit.test_config_paths import trails
+from wrapper.config_paths import PLACES
+from wrapper.inputs import Inputs, Sources
+from wrapper.model import Renderings, Role
+from wrapper.render import Source, WholeFile, render
+
+VECTORS = Path(__file__).parent.parent / "vectors"
+GOLDEN = json.loads((VECTORS / "merge.json").read_text("utf-8"))
+REFUSED = "refused"
+# Debian's Prometheus is built without some of them, others begin to ask their service at once.
+OPTIONAL = ("kubernetes_sd_configs", "consul_sd_configs")
+
+
+class Oracle(Prometheus):
+    """One long-lived Prometheus that is asked what a configuration means to it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "{}", "--web.enable-lifecycle")
+        self._session = requests.Session()
+
+    def shows(self, content: str | bytes) -> str:
+        """Load a configuration and return what is in force, or REFUSED where it cannot be parsed.
+
+        What fails later, such as a missing certificate, has been read all the same.
+        """
+        data = content.encode() if isinstance(content, str) else content
+        self.config_file.write_bytes(data)
+        answer = self._session.post(f"{self.url}/-/reload", timeout=30)
+        if "couldn't load configuration" in answer.text:
+            return REFUSED
+        shown = self._session.get(f"{self.url}/api/v1/status/config", timeout=30)
+        return str(shown.json()["data"]["yaml"])
+
+    def knows(self, key: str) -> bool:
+        """Tell whether this build has a kind of service discovery."""
+        text = self.complaint({"scrape_configs": [{"job_name": "a", key: []}]})
+        return f"field {key} not found" not in text
+
+    def complaint(self, configuration: Any) -> str:
+        """Load a configuration and return what is said against it."""
+        self.config_file.write_text(json.dumps(configuration))
+        return self._session.post(f"{self.url}/-/reload", timeout=30).text
+
+
+@pytest.fixture(scope="module")
+def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
+    """Run a Prometheus for all cases."""
+    with started(Oracle(tmp_path_factory.mktemp("oracle"))) as part:
+        yield part
+
+
+def one_file(follower: str, leader: str = "") -> str:
+    """Return both sections in one file, each indented as a person would."""
+    parts = [("follower", follower), ("leader", leader)]
+    return "".join(f"{name}:\n{indented(text)}" for name, text in parts if text)
+
+
+def indented(text: str) -> str:
+    """Return a text two columns further right; empty lines stay empty."""
+    return "".join(
+        f"  {line}" if line.strip("\r\n") else line for line in text.splitlines(keepends=True)
+    )
+
+
+def both(content: str | bytes, folder: str = "") -> Renderings:
+    """Render the one-file form."""
+    data = content.encode() if isinstance(content, str) else content
+    return render(Source("x.yml", data, folder)).renderings
+
+
+def whole(base: str, override: str, folder: str = "") -> Renderings:
+    """Render the whole-file form."""
+    sources = Source("p.yml", base.encode(), folder), [Source("l.yml", override.encode(), folder)]
+    return WholeFile().render(*sources).renderings
+
+
+def read(oracle: Oracle, rendered: Renderings) -> tuple[str, str]:
+    """Return what Prometheus shows as follower and as leader."""
+    return oracle.shows(rendered.follower.content), oracle.shows(rendered.leader.content)
+
+
+def vector(name: str, oracle: Oracle) -> str:
+    """Return a stored configuration, without what this Prometheus was built without."""
+    text = (VECTORS / name).read_text("utf-8")
+    for key in OPTIONAL:
+        if not oracle.knows(key):
+            text = without(text, key)
+    return text
+
+
+def without(text: str, key: str) -> str:
+    """Leave out all entries with a key, in block style, each with what belongs to it."""
+    kept, end = [], None
+    for line in text.splitlines(keepends=True):
+        column = len(line) - len(line.lstrip(" "))
+        is_inside = end is not None and (column > end or line.startswith("- ", end))
+        end = end if is_inside else None
+        if line.lstrip().startswith(f"{key}:"):
+            end = column
+        elif not is_inside:
+            kept.append(line)
+    return "".join(kept)
+
+
+# --- golden cases ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", list(Role))
+@pytest.mark.parametrize(
+    "case", [case for case in GOLDEN if "leader_error" not in case], ids=lambda case: case["name"]
+)
+def test_golden_case(oracle: Oracle, case: dict[str, Any], role: Role) -> None:
+    """A rendering means what the structure does that the case asks for, or neither is accepted."""
+    by_hand = json.dumps(case[role]).replace('"true":', '"y":')  # a key that the peer re-types
+    assert oracle.shows(both(case["input"]).of(role).content) == oracle.shows(by_hand)
+
+
+def test_enough_golden_cases_are_accepted(oracle: Oracle) -> None:
+    """The comparison above compares configurations, not refusals."""
+    accepted = [
+        case
+        for case in GOLDEN
+        if "follower" in case and oracle.shows(json.dumps(case["follower"])) != REFUSED
+    ]
+    assert len(accepted) >= 18
+
+
+# --- whole configurations -------------------------------------------------------------------------
+
+
+OVERRIDES = """\
+global:
+  external_labels: {monitor: 1.20, extra: n}
+rule_files: [leader.rules]
+remote_write:
+- url: http://leader/push
+tracing: {timeout: 7s}
+"""
+
+
+def by_hand(text: str) -> str:
+    """Write the overrides into the documented configuration, as a person would."""
+    for old, new in (
+        ("    monitor: 'codelab-monitor'\n", "    monitor: 1.20\n    extra: n\n"),
+        ("  - /absolute/*.yml\n", "  - /absolute/*.yml\n  - leader.rules\n"),
+        ("\nremote_read:\n", "\n  - url: http://leader/push\n\nremote_read:\n"),
+        ("  timeout: 5s\n  compression", "  timeout: 7s\n  compression"),
+    ):
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    return text
+
+
+def test_the_documented_configuration(oracle: Oracle) -> None:
+    """Both forms, for both roles, beside the input and in another folder."""
+    text, folder = vector("prometheus.yml", oracle), str(oracle.config_file.parent)
+    follower, leader = oracle.shows(text), oracle.shows(by_hand(text))
+    assert 'version: "1.10"' in follower
+    assert f"- {folder}/leader.rules" in leader
+    for there in ("", folder):
+        for rendered in (both(one_file(text, OVERRIDES), there), whole(text, OVERRIDES, there)):
+            assert oracle.shows(rendered.follower.content) == follower
+            assert oracle.shows(rendered.leader.content) == leader
+
+
+def test_no_relative_path_is_left_of_the_documented_configuration(oracle: Oracle) -> None:
+    """All that Prometheus would resolve has been, so that the folder of the output is nothing."""
+    text = vector("prometheus.yml", oracle)
+    rendered = whole(text, OVERRIDES, "/input").leader.content
+    shown = oracle.shows(rendered)
+    assert str(oracle.config_file.parent) not in shown
+    assert "/input/secrets/oauth" in shown
+    assert "/input/foo/*.slow.json" in shown
+    assert "x_file: not/a/path" in shown
+
+
+def test_the_operator_s_configuration(oracle: Oracle, tmp_path: Path) -> None:
+    """As files: packed, with references to variables, rendered into another folder."""
+    text = vector("operator.yml", oracle)
+    (tmp_path / "in").mkdir()
+    packed = tmp_path / "in" / "prometheus.yaml.gz"
+    packed.write_bytes(gzip.compress(text.encode()))
+    (tmp_path / "leader").mkdir()
+    (tmp_path / "leader" / "10.yaml").write_text("remote_write: [{url: http://$(POD_NAME)/}]\n")
+    (tmp_path / "leader" / "20.yml").write_text(
+        "scrape_configs: [{job_name: podMonitor/default/app/0, $patch: delete}]\n"
+    )
+    environ = {b"POD_NAME": b"prometheus-k8s-0", b"SHARD": b"0"}
+    sources = Sources(packed, (tmp_path / "leader",), tmp_path / "out", environ)
+    rendered = Inputs(sources).read()
+    replaced = text.replace("$(POD_NAME)", "prometheus-k8s-0").replace("$(SHARD)", "0")
+    head, job, rest = re.split("(?ms)^(- job_name: podMonitor.*?)(?=^alerting:)", replaced)
+    assert job
+    leader = f"{head}{rest}remote_write:\n- url: http://prometheus-k8s-0/\n"
+    assert oracle.shows(rendered.follower.content) == oracle.shows(replaced)
+    assert oracle.shows(rendered.leader.content) == oracle.shows(leader)
+
+
+# --- merge keys and anchors -----------------------------------------------------------------------
+
+
+TLS = "alerting:\n  alertmanagers:\n  - tls_config: &t {ca_file: /a, server_name: s}\n"
+
+
+@pytest.mark.parametrize(
+    ("follower", "leader", "expected"),
+    [
+        ("{<<: *t}", "{server_name: l}", "{ca_file: /a, server_name: l}"),
+        ("{<<: *t, server_name: f}", "{ca_file: /l}", "{ca_file: /l, server_name: f}"),
+        (
+            "{server_name: f, <<: *t}",
+            "{ca_file: /l}",
+            "{server_name: f, <<: {server_name: s}, ca_file: /l}",
+        ),
+        (
+            "{<<: [*t, {server_name: u, min_version: TLS12}]}",
+            "{}",
+            "{<<: [*t, {server_name: u, min_version: TLS12}]}",
+        ),
+        (
+            "{<<: [{server_name: u}, *t]}",
+            "{ca_file: /l}",
+            "{<<: [{server_name: u}, *t], ca_file: /l}",
+        ),
+        ("*t", "{server_name: l}", "{ca_file: /a, server_name: l}"),
+        ("{}", "{<<: {server_name: l}, ca_file: /l}", "{server_name: l, ca_file: /l}"),
+    ],
+)
+def test_merge_keys_overridden(oracle: Oracle, follower: str, leader: str, expected: str) -> None:
+    """The leader's value wins over what a merge key brings in, in Prometheus' own order."""
+    base = f"{TLS}tracing:\n  endpoint: e:1\n  tls_config: {follower}\n"
+    override = f"tracing:\n  tls_config: {leader}\n"
+    manual = oracle.shows(f"{TLS}tracing:\n  endpoint: e:1\n  tls_config: {expected}\n")
+    assert manual != REFUSED
+    for rendered in (both(one_file(base, override)), whole(base, override)):
+        assert oracle.shows(rendered.follower.content) == oracle.shows(base)
+        assert oracle.shows(rendered.leader.content) == manual
+
+
+# --- generated ------------------------------------------------------------------------------------
+
+
+PLAIN = (
+    *("1.10", "010", "0o17", "0x1F", "1:30", "1:30.5", "190:20:30", "2024-01-01", "1e3", "1_000"),
+    *("2001-12-14t21:59:43.10-05:00", "n", "y", "yes", "off", "True", "~", "null", "", "=", "<<"),
+    *(".inf", ".nan", "-1", "+.5", "0b1", "0.", "$1", "${1}x", "$$", "a$", "a:b", "a#b", "a'b\"c"),
+    *("é😀", "ünï cöde", "a\u00a0b", "x" * 5000, "word " * 1000 + "end", "http://a/?b=c&d=e*"),
+    *("(.+)\\d+", "C:\\x", "a%", "a@b", "a  b", "a,b", "a{b}", "a[b]", "-a", "?a", ":a"),
+)
+FLOW = [text or "''" for text in PLAIN if not re.search(r"[\[\]{},]", text)]
+names = st.sampled_from(["a", "b", "n", "y", "no", "true", "null", "_1", "x_file", "on", "e1"])
+texts = st.text(
+    st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"])
+    | st.sampled_from("\t\x85é😀"),
+    max_size=20,
+)
+
+
+@st.composite
+def scalars(draw: st.DrawFn) -> str:
+    """Draw a scalar's source text at column 4, in each of YAML's styles."""
+    style = draw(
+        st.sampled_from(["plain", "plain", "single", "double", "literal", "folded", "lines"])
+    )
+    if style == "plain":
+        return draw(st.sampled_from(PLAIN))
+    if style == "single":
+        return "'" + draw(texts).replace("'", "''") + "'"
+    if style == "double":
+        text = draw(texts)
+        is_escaped = draw(st.booleans()) and all(ord(letter) < 0x10000 for letter in text)
+        return json.dumps(text, ensure_ascii=is_escaped)
+    if style == "lines":
+        quote = draw(st.sampled_from(["'", '"', ""]))
+        words = draw(
+            st.lists(st.sampled_from(["a", "b: c"[:1], "1.10", "yes"]), min_size=1, max_size=4)
+        )
+        gap = draw(st.sampled_from(["\n      ", "\n\n      ", " "]))
+        return quote + gap.join(words) + quote
+    head = ("|" if style == "literal" else ">") + draw(st.sampled_from(["", "-", "+"]))
+    lines = draw(
+        st.lists(st.sampled_from(["a", "  b", "", "1: 2", "# c", "- d", "é", "x" * 90]), max_size=5)
+    )
+    return head + "2\n" + "".join(f"      {line}\n" if line else "\n" for line in lines)
+
+
+@st.composite
+def configurations(draw: st.DrawFn) -> str:
+    """Draw a follower's configuration, as text."""
+    labels = draw(st.dictionaries(names, scalars(), max_size=5))
+    lines = ["global:\n", f"  scrape_interval: {draw(st.sampled_from(['7s', '1m30s', '2m']))}\n"]
+    if labels:
+        lines += [
+            "  external_labels:\n",
+            *(entry(f"    {name}:", text) for name, text in labels.items()),
+        ]
+    replacements = draw(st.lists(scalars(), max_size=3))
+    flow = draw(st.lists(st.sampled_from(FLOW), max_size=3))
+    lines += ["scrape_configs:\n- job_name: j\n"]
+    if flow:
+        lines += ["  params: {p: [", ", ".join(flow), "], q: [1:30]}\n"]
+    if replacements:
+        lines += ["  relabel_configs:\n"]
+        lines += [entry("  - target_label: t\n    replacement:", text) for text in replacements]
+    return "".join(lines)
+
+
+def entry(key: str, text: str) -> str:
+    """Return a key and its value, on a line of their own."""
+    return f"{key} {text}" if text.endswith("\n") else f"{key} {text}\n"
+
+
+disguises = st.sampled_from(
+    [
+        lambda text: text,
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: "\ufeff" + text,
+        lambda text: text + "---\nb: [1\n",
+        lambda text: "# head\n---\n" + text + "...\n# tail\n",
+    ]
+)
+EFFORT = settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+
+
+@EFFORT
+@given(configuration=configurations(), disguise=disguises)
+def test_generated_configurations(oracle: Oracle, configuration: str, disguise: Any) -> None:
+    """Whatever scalars are written, in whichever style, they mean the same when rendered."""
+    override = "remote_read:\n- url: http://r/\n"
+    expected = oracle.shows(disguise(configuration)), oracle.shows(configuration + override)
+    assume(REFUSED not in expected)
+    together = disguise(one_file(configuration, override))
+    assert read(oracle, both(together)) == expected
+    assert read(oracle, whole(disguise(configuration), override)) == expected
+
+
+@EFFORT
+@given(configuration=configurations(), name=names, text=scalars())
+def test_generated_overrides(oracle: Oracle, configuration: str, name: str, text: str) -> None:
+    """A label that the leader sets means what it means when a person writes it in."""
+    override = entry(f"global:\n  external_labels:\n    {name}:", text)
+    manual = oracle.shows(with_label(configuration, name, entry(f"    {name}:", text)))
+    assume(manual != REFUSED)
+    assert read(oracle, both(one_file(configuration, override)))[1] == manual
+    assert read(oracle, whole(configuration, override))[1] == manual
+
+
+def with_label(configuration: str, name: str, line: str) -> str:
+    """Write a label into a configuration, in the place of one of the same name."""
+    head, rest = configuration.split("scrape_configs:\n")
+    if "external_labels:\n" not in head:
+        head += "  external_labels:\n"
+    head = re.sub(rf"(?ms)^    {name}:.*?(?=^    \S|\Z)", "", head)
+    return f"{head}{line}scrape_configs:\n{rest}"
+
+
+def test_generated_configurations_are_mostly_accepted(oracle: Oracle) -> None:
+    """The comparisons above compare configurations, not refusals."""
+    shown = []
+
+    @settings(EFFORT, max_examples=60, database=None)
+    @given(configurations())
+    def count(configuration: str) -> None:
+        shown.append(oracle.shows(configuration) != REFUSED)
+
+    count()
+    assert sum(shown) > len(shown) / 2
+
+
+# --- the table of paths ---------------------------------------------------------------------------
+
+
+NEEDED: dict[str, dict[str, Any]] = {  # what a thing needs before Prometheus looks at its paths
+    "scrape_configs": {"job_name": "j"},
+    "remote_write": {"url": "http://127.0.0.1:1/"},
+    "remote_read": {"url": "http://127.0.0.1:1/"},
+    "tracing": {"endpoint": "127.0.0.1:1"},
+    "oauth2": {"client_id": "i", "client_secret": "s", "token_url": "http://127.0.0.1:1/"},
+    "basic_auth": {"username": "u"},
+    "docker_sd_configs": {"host": "http://127.0.0.1:1"},
+    "dockerswarm_sd_configs": {"host": "http://127.0.0.1:1", "role": "nodes"},
+    "ec2_sd_configs": {"region": "r"},
+    "eureka_sd_configs": {"server": "http://127.0.0.1:1/"},
+    "hetzner_sd_configs": {"role": "robot"},
+    "http_sd_configs": {"url": "http://127.0.0.1:1/"},
+    "ionos_sd_configs": {"datacenter_id": "d"},
+    "kubernetes_sd_configs": {"role": "node", "api_server": "http://127.0.0.1:1"},
+    "kuma_sd_configs": {"server": "http://127.0.0.1:1"},
+    "lightsail_sd_configs": {"region": "r"},
+    "marathon_sd_configs": {"servers": ["http://127.0.0.1:1"]},
+    "openstack_sd_configs": {"role": "instance", "region": "r"},
+    "puppetdb_sd_configs": {"url": "http://127.0.0.1:1/", "query": "q"},
+    "scaleway_sd_configs": {
+        "role": "instance",
+        "project_id": "11111111-1111-1111-1111-111111111111",
+        "access_key": "SCW00000000000000000",
+        "secret_key": "11111111-1111-1111-1111-111111111111",
+    },
+    "stackit_sd_configs": {"project": "p"},
+    "triton_sd_configs": {"account": "a", "dns_suffix": "d", "endpoint": "127.0.0.1"},
+    "uyuni_sd_configs": {"server": "http://127.0.0.1:1", "username": "u", "password": "p"},
+}
+SINCE_3_12 = {f"{name}_sd_configs" for name in ("aws", "ec2", "ecs", "lightsail", "msk", "rds")}
+CLASHING = {
+    "client_secret_file": {"client_secret"},
+    "kubeconfig_file": {"api_server"},
+    "username_file": {"username"},
+    "secret_key_file": {"secret_key"},
+}
+
+
+def completed(trail: tuple[str, ...], path: str) -> Any:
+    """Return a configuration with a path at the end of a trail, and all that it needs to load."""
+
+    def below(key: str, rest: tuple[str, ...]) -> Any:
+        if not rest:
+            return path
+        if rest[0] == "[]":
+            return [below(key, rest[1:])]
+        clashing = CLASHING.get(trail[-1], set())
+        needed = {
+            name: value for name, value in NEEDED.get(key, {}).items() if name not in clashing
+        }
+        return {**needed, rest[0].replace("*", "X-Any"): below(rest[0], rest[1:])}
+
+    return below("", trail)
+
+
+def test_the_table_of_paths_is_prometheus_own(oracle: Oracle) -> None:
+    """In each place that this Prometheus knows, it resolves a relative path, and just as we do."""
+    folder, wrong, known = str(oracle.config_file.parent), [], set()
+    for trail in trails(PLACES):
+        raw = yaml.safe_dump(completed(trail, "rel/../x.json"), sort_keys=False)
+        shown = oracle.shows(raw)
+        if shown == REFUSED or (SINCE_3_12.intersection(trail) and "rel/../x.json" in shown):
+            continue
+        known.add(trail[-1] if trail[-1] != "[]" else trail[-2])
+        rendered = whole(raw, "", folder).follower.content
+        if oracle.shows(rendered) != shown or f"{folder}/x.json" not in shown:
+            wrong.append("/".join(trail))
+    assert wrong == []
+    assert known >= {
+        *("ca_file", "cert_file", "key_file", "credentials_file", "bearer_token_file", "files"),
+        *("client_secret_file", "password_file", "secret_key_file", "auth_token_file"),
+        *("rule_files", "query_log_file"),
+    }
