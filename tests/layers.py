@@ -66,7 +66,7 @@ ROWS: dict[str, tuple[str, ...]] = {
         "file_events",
     ),
     "actors": ("elector", "sensors", "input_watch", "performer", "supervisor"),
-    "edge": ("metrics", "upstream", "proxy", "web"),
+    "edge": ("metrics", "upstream", "proxy", "server", "web"),
     "top": ("init", "start", "assembly", "__main__"),
 }
 
@@ -108,7 +108,7 @@ SIBLINGS: dict[str, set[str]] = {
     "performer": {"elector", "sensors", "input_watch"},
     "supervisor": {"elector", "sensors", "performer"},
     "proxy": {"upstream"},
-    "web": {"proxy", "upstream", "metrics"},
+    "web": {"proxy", "upstream", "metrics", "server"},
     "assembly": {"start"},
     "__main__": {"init", "start", "assembly"},
 }

@@ -7,21 +7,15 @@ Prometheus itself is the proxy's; the options come from the supervisor and are n
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
-import math
 import os
 import signal
-import socket
 import sys
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from flask import Flask, Response, jsonify, request
-from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
-from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -29,6 +23,7 @@ from wrapper import clock, log
 from wrapper.metrics import ProxyFigures, expose, registry
 from wrapper.process import die_with_parent
 from wrapper.proxy import Proxy, plain_path
+from wrapper.server import listen, serve
 from wrapper.snapshot import SnapshotReader, leader_of, why_stale
 from wrapper.upstream import Environ, Refused, refusal
 from wrapper.web_options import WebOptions
@@ -36,13 +31,6 @@ from wrapper.web_options import WebOptions
 LOG = logging.getLogger(__name__)
 ROOT = "/_elector"
 BAD_INPUT = 2
-BIND_PATIENCE_S = 1.0  # a predecessor's workers may be dying still
-HEARTBEAT_S = 60  # a worker silent for so long is killed by gunicorn
-KEEP_ALIVE_S = 5
-BACKLOG = 1024
-CONNECTIONS = 4000
-_STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a tmpfs where the root may be read-only
 
 
 # --- the application -------------------------------------------------------------------------
@@ -139,121 +127,7 @@ def _never_stored(answer: Response) -> Response:
     return answer
 
 
-# --- the server ------------------------------------------------------------------------------
-
-
-class _Log(Logger):  # type: ignore[misc]
-    """gunicorn's own words in our log's form: warnings and worse."""
-
-    def setup(self, cfg: Any) -> None:
-        """Send them where ours go, rather than to handlers of its own."""
-        self.cfg = cfg
-        self._access_log_enabled = False
-        self.error_log.handlers.clear()
-        self.error_log.propagate = True
-        self.error_log.setLevel(max(logging.getLogger().level, logging.WARNING))
-
-
-class Server(BaseApplication):  # type: ignore[misc]
-    """gunicorn, configured by our options alone, on a socket that listens already."""
-
-    def __init__(self, options: WebOptions, listener_fd: int) -> None:
-        self._options = options
-        self._listener_fd = listener_fd
-        super().__init__()
-
-    def load_config(self) -> None:
-        """Set what differs from gunicorn's defaults."""
-        for name, value in _gunicorn_settings(self._options, self._listener_fd).items():
-            self.cfg.set(name, value)
-
-    def load(self) -> Flask:
-        """Return the app; called in each worker, after gevent has replaced what blocks."""
-        return make_app(SnapshotReader(self._options.snapshot_fd), self._options)
-
-
-def _gunicorn_settings(options: WebOptions, listener_fd: int) -> dict[str, Any]:
-    return {
-        "bind": f"fd://{listener_fd}",
-        "workers": options.workers,
-        "worker_class": "gevent",
-        "worker_connections": CONNECTIONS,
-        "worker_tmp_dir": _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK | os.X_OK) else None,
-        "timeout": HEARTBEAT_S,
-        "graceful_timeout": math.ceil(options.shutdown_grace_s),
-        "keepalive": KEEP_ALIVE_S,
-        "http_parser": "python",  # the C parser lets requests be smuggled
-        "limit_request_line": 0,  # queries are long
-        "forwarded_allow_ips": "",  # nobody's word changes the path or the scheme
-        "control_socket_disable": True,
-        "logger_class": _Log,
-        "pre_request": _keep_fields,
-        "post_fork": _die_with_parent,
-    }
-
-
-def _keep_fields(_worker: Any, incoming: Any) -> None:
-    """Keep the header as it came, for the proxy: WSGI joins repeated fields."""
-    incoming.body.fields = incoming.headers
-
-
-def _die_with_parent(_arbiter: Any, worker: Any) -> None:
-    die_with_parent(worker.ppid)
-
-
-def _guard_forks() -> None:
-    """Lose no signal to a worker that is just being forked.
-
-    It has the arbiter's handlers at first, which only queue: the arbiter would wait in vain for it
-    to stop.
-    """
-    os.register_at_fork(
-        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS),
-        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS),
-        after_in_child=_take_no_handlers,
-    )
-
-
-def _take_no_handlers() -> None:
-    for number in _STOPS:
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket; raise OSError. A port just being given up is waited for."""
-    deadline = time.monotonic() + BIND_PATIENCE_S
-    while True:
-        try:
-            return _listen(host, port)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
-                raise
-        time.sleep(0.1)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    if not host and socket.has_dualstack_ipv6():
-        with contextlib.suppress(_NoIpv6):
-            return _dual(port)
-    found = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM)
-    family, address = found[0][0], found[0][4]
-    return socket.create_server(address, family=family, backlog=BACKLOG)
-
-
-class _NoIpv6(Exception):
-    """The kernel knows IPv6, but it is switched off."""
-
-
-def _dual(port: int) -> socket.socket:
-    try:
-        return socket.create_server(
-            ("", port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True
-        )
-    except OSError as error:
-        if error.errno == errno.EADDRNOTAVAIL:
-            raise _NoIpv6 from error
-        raise
+# --- the process -----------------------------------------------------------------------------
 
 
 def main(arguments: list[str]) -> int:
@@ -268,8 +142,7 @@ def main(arguments: list[str]) -> int:
         _say_why_not(options, error)
         return BAD_INPUT
     LOG.info("listening", extra={"address": _address(options)})
-    _guard_forks()
-    Server(options, listener.detach()).run()
+    serve(options, listener, lambda: make_app(SnapshotReader(options.snapshot_fd), options))
     return 0
 
 
