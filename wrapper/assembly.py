@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from wrapper import clock, confirm, durations, files, log, process, prometheus, sensors
+from wrapper import acceptance, clock, confirm, durations, files, log, process, prometheus, sensors
 from wrapper.cluster import KubernetesLease
 from wrapper.elector import Elector
 from wrapper.file_lease import FileLease
@@ -226,6 +226,7 @@ def _frame(start: Start, terms: Terms, child: Child | None, lock: LeaseLock | No
             failure_threshold=settings.healthcheck_failure_threshold,
             success_threshold=settings.healthcheck_success_threshold,
             step_down_pause_s=max(STEP_DOWN_PAUSE_S, 2 * settings.lease_duration_s),
+            reload_limit_s=settings.notify_retry_delay_s * settings.notify_retry_max_attempts,
         ),
         constants=Constants(
             identity=terms.identity,
@@ -245,7 +246,8 @@ def _first_observation(start: Start, child: Child | None, now: float) -> Observa
     renderings = start.good
     if child is not None:
         loading = confirm.started_with(renderings.follower, now)
-        return Observation(renderings, loading, now, child_pid=child.process.pid)
+        accepted = acceptance.started_with(renderings)
+        return Observation(renderings, loading, now, accepted, child_pid=child.process.pid)
     loading = confirm.write_started(confirm.Loading(), renderings.of(Role.LEADER))
     return Observation(renderings, confirm.written(loading, renderings.follower, now), now)
 

@@ -50,7 +50,7 @@ def _failed_promotion(o: Observation, policy: Policy, now: float) -> str:
     written = o.loading.written
     if written is None or written.role is not Role.LEADER or o.loading.outcome is Outcome.LOADED:
         return ""
-    if o.loading.outcome is Outcome.FAILED:
+    if o.loading.outcome in {Outcome.FAILED, Outcome.REFUSED}:
         return f"the leader rendering was refused{_because(o.loading.problem)}"
     limit_s = policy.reload_retry_s * policy.reload_attempts
     is_overdue = now >= o.loading.written_at + limit_s

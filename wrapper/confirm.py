@@ -27,6 +27,7 @@ from wrapper.model import Evidence, ReloadAnswered, Rendering, Role
 
 REFUSED = "Prometheus refused to load it, or a part of it; its own log says why"
 _HTTP_OK = 200
+_HTTP_REFUSED = 500
 _KNOWN_IMAGES = 16
 _PROVING_SUCCESSES = 2
 
@@ -36,7 +37,8 @@ class Outcome(StrEnum):
 
     PENDING = "pending"
     LOADED = "loaded"
-    FAILED = "failed"
+    FAILED = "failed"  # the reload did not take place
+    REFUSED = "refused"  # Prometheus said no to it, or to a part of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +161,16 @@ def answered(loading: Loading, answer: ReloadAnswered, now: float) -> Loading:
         settled = replace(loading, outcome=Outcome.LOADED, problem="")
         return _narrow(settled, target, now)
     if answer.status:
-        return replace(loading, outcome=Outcome.FAILED, problem=answer.problem)
+        return _not_loaded(loading, answer)
     return replace(loading, problem=answer.problem)
+
+
+def _not_loaded(loading: Loading, answer: ReloadAnswered) -> Loading:
+    """Note why it is not loaded; that a refusal shows in the metrics later is no second one."""
+    if answer.status != _HTTP_REFUSED:
+        return replace(loading, outcome=Outcome.FAILED, problem=answer.problem)
+    seen = loading.evidence and replace(loading.evidence, is_successful=False)
+    return replace(loading, outcome=Outcome.REFUSED, problem=answer.problem, evidence=seen)
 
 
 def observed(loading: Loading, evidence: Evidence) -> Loading:
@@ -214,10 +224,13 @@ def _may_be(loading: Loading, candidate: Rendering | None, evidence: Evidence) -
 
 
 def _note_refusal(loading: Loading, before: Evidence | None, evidence: Evidence) -> Loading:
-    """Note a reload that failed since the last look; Prometheus' own log has the reason."""
-    turned = before is not None and before.is_successful and not evidence.is_successful
-    if turned and loading.reloads_sent:
-        return replace(loading, outcome=Outcome.FAILED, problem=REFUSED)
+    """Note a reload that failed since the last look; Prometheus' own log has the reason.
+
+    One that answers at all has loaded the file that it was started with.
+    """
+    was_successful = before is None or before.is_successful
+    if was_successful and not evidence.is_successful and loading.reloads_sent:
+        return replace(loading, outcome=Outcome.REFUSED, problem=REFUSED)
     return loading
 
 

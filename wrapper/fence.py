@@ -30,7 +30,7 @@ def fence(
     """Keep the dead-man's switch where it belongs, and kill what could not be demoted."""
     if not policy.owns_child:
         return ()
-    will_write = role is Role.LEADER and o.renderings.has_overrides
+    will_write = role is Role.LEADER and o.target(role).role is Role.LEADER
     if not (o.may_write or will_write):
         return () if o.switch_at is None else (DisarmSwitch(),)
     reason = _why_kill(o, policy, role, obstacle, now)

@@ -9,7 +9,8 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from wrapper import confirm, health
+from wrapper import acceptance, confirm, health
+from wrapper.acceptance import Acceptance
 from wrapper.confirm import Loading, Outcome
 from wrapper.health import Health
 from wrapper.model import (
@@ -26,6 +27,7 @@ from wrapper.model import (
     ReadinessProbed,
     ReloadAnswered,
     ReloadSent,
+    Rendering,
     Renderings,
     RenderingWritten,
     Role,
@@ -48,6 +50,7 @@ class Rules:
     failure_threshold: int = 3
     success_threshold: int = 3
     step_down_pause_s: float = 30.0
+    reload_limit_s: float = 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class Observation:
     renderings: Renderings
     loading: Loading
     role_since: float
+    acceptance: Acceptance = field(default_factory=Acceptance)
     role: Role = Role.FOLLOWER
     lease: LeaseView = field(default_factory=LeaseView)
     last_renewed_at: float | None = None
@@ -102,12 +106,21 @@ class Observation:
         """Whether the lease is held, also when leadership has run out."""
         return self.lease.renewed_at is not None
 
+    @property
+    def rejection(self) -> str:
+        """Why the newest input is not what Prometheus reads, "" when it is, or will be."""
+        return self.configuration_problem or self.acceptance.problem
+
+    def target(self, role: Role) -> Rendering:
+        """Return what a role should read, given what Prometheus has refused."""
+        return acceptance.target(self.acceptance, self.renderings, role)
+
 
 def fold(o: Observation, event: Event, now: float, rules: Rules) -> Observation:
     """Return the observation with one event taken in."""
     match event:
         case LoadedObserved() | ReloadSent() | ReloadAnswered():
-            return _fold_loading(o, event, now)
+            return _judge(_fold_loading(o, event, now), now, rules)
         case WriteStarted() | RenderingWritten() | WriteFailed():
             return _fold_write(o, event, now)
         case SignalReceived(number):
@@ -134,6 +147,14 @@ def _fold_loading(
             return replace(o, loading=confirm.reload_sent(o.loading, now))
         case ReloadAnswered():
             return replace(o, loading=confirm.answered(o.loading, event, now))
+
+
+def _judge(o: Observation, now: float, rules: Rules) -> Observation:
+    """Take in what Prometheus makes of the rendering that it was told to read."""
+    verdict = acceptance.judged(
+        o.acceptance, o.renderings, o.role, o.loading, now, rules.reload_limit_s
+    )
+    return replace(o, acceptance=verdict)
 
 
 def _fold_write(
@@ -163,7 +184,8 @@ def _fold_signal(o: Observation, number: int, now: float, rules: Rules) -> Obser
     if number == signal.SIGUSR1:
         return replace(o, steps_down_until=now + rules.step_down_pause_s)
     if number == signal.SIGHUP:
-        return replace(o, wants_configuration=True)
+        retried = acceptance.tried_again(o.acceptance)
+        return replace(o, wants_configuration=True, acceptance=retried)
     return replace(o, passed_on=(*o.passed_on, number))
 
 
@@ -214,7 +236,12 @@ def _fold_configuration(
 ) -> Observation:
     match event:
         case ConfigurationRead(renderings):
-            return replace(o, renderings=renderings, configuration_problem="")
+            return replace(
+                o,
+                renderings=renderings,
+                configuration_problem="",
+                acceptance=acceptance.tried_again(o.acceptance),
+            )
         case ConfigurationRejected(problem):
             return replace(o, configuration_problem=problem)
 

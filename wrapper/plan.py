@@ -127,9 +127,11 @@ def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
 
 def _converge(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
     """Bring the output file, then Prometheus, to the rendering of the desired role."""
-    target = o.renderings.of(role)
+    target = o.target(role)
     if o.killed_at is not None or o.loading.incoming is not None:
         return ()
+    if policy.owns_child and not o.was_ready:
+        return ()  # it starts with the file that was checked, and reads it twice
     if o.loading.written != target:
         return _write(o, target, role, now)
     return (ReloadPrometheus(target.fingerprint),) if _reload_is_due(o, policy, now) else ()

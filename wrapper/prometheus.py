@@ -24,7 +24,7 @@ _SUCCESS_TIME = re.compile(
 )
 # As Prometheus prints its configuration: the YAML is one JSON string, remote_write a top-level key.
 _REMOTE_WRITE = re.compile(rb'(?:"|\\n)remote_write:')
-_LONGEST_ANSWER = 300
+_LONGEST_ANSWER = 1000
 
 
 def load() -> None:

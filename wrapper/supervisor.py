@@ -16,9 +16,11 @@ from types import FrameType
 from wrapper import clock
 from wrapper.metric_names import DURATION_BUCKETS
 from wrapper.model import (
+    ConfigurationRead,
     Event,
     ReloadAnswered,
     ReloadSent,
+    Renderings,
     SignalReceived,
     WebStarted,
     WriteFailed,
@@ -120,7 +122,9 @@ class Supervisor:
 
     def _take(self, event: Event) -> None:
         self._count(event)
-        self._observation = fold(self._observation, event, clock.now(), self._rules)
+        before = self._observation
+        self._observation = fold(before, event, clock.now(), self._rules)
+        self._say_configuration(before, event)
 
     def _perform(self, decided: Plan) -> None:
         self._say(decided)
@@ -162,6 +166,20 @@ class Supervisor:
             LOG.info("role unchanged", extra={"role": decided.role, "reason": decided.reason})
         self._said = decided.reason
 
+    def _say_configuration(self, before: Observation, event: Event) -> None:
+        """Log a new input, and each change in whether it can be used."""
+        after = self._observation
+        if isinstance(event, ConfigurationRead):
+            LOG.info("configuration read", extra={"fingerprints": _short(event.renderings)})
+        if after.rejection == before.rejection:
+            return
+        if after.rejection:
+            LOG.error(
+                "configuration rejected; the last good one stays", extra={"reason": after.rejection}
+            )
+        elif not isinstance(event, SignalReceived):
+            LOG.info("configuration is good again")
+
     def _count(self, event: Event) -> None:
         match event:
             case ReloadSent():
@@ -186,3 +204,9 @@ class Supervisor:
 
     def _add(self, name: str, amount: float = 1.0) -> None:
         self._counters[name] = self._counters.get(name, 0.0) + amount
+
+
+def _short(renderings: Renderings) -> str:
+    """Return both fingerprints, as much of them as tells them apart."""
+    follower, leader = renderings.follower.fingerprint, renderings.leader.fingerprint
+    return f"follower {follower[:12]}, leader {leader[:12]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from tests.real.parts import (
     WriteLog,
     started,
 )
+from tests.real.replica import QUICK, Replica
 
 _numbers = itertools.count(1)
+Start = Callable[..., Replica]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -91,3 +94,16 @@ def fleet(tmp_path: Path, namespace: Namespace, write_log: WriteLog) -> Iterator
         replicas.close()
     finally:
         replicas.end()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Give a function that starts a replica on the test's lock file."""
+    with ExitStack() as stack:
+
+        def start_one(name: str, *flags: str, **options: Any) -> Replica:
+            lock = f"--lease-lock=file:{tmp_path / 'locks/election.lock'}"
+            replica = Replica(tmp_path, name, lock, *QUICK, *flags, **options)
+            return stack.enter_context(started(replica))
+
+        yield start_one

@@ -48,6 +48,7 @@ class Replica(Program):
         child_flags: tuple[str, ...] = (),
         environment: Mapping[str, str] | None = None,
         output: Path | None = None,
+        reloads_by_http: bool = False,
     ) -> None:
         folder = folder / name
         self.temporary = folder / "tmp"
@@ -63,6 +64,9 @@ class Replica(Program):
         argv = ["env", *(f"{key}={value}" for key, value in variables.items())]
         argv += [sys.executable, "-m", "wrapper"]
         argv += [f"--config={self.config}", f"--api-listen-address=127.0.0.1:{port}", *flags]
+        if reloads_by_http:
+            argv += [f"--notify-http-url={self.url}/-/reload"]
+            child_flags = (*child_flags, "--web.enable-lifecycle")
         argv += ["--", program("prometheus"), f"--config.file={self.output}"]
         argv += [f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address={self.address}"]
         super().__init__(name, [*argv, *child_flags], folder)

@@ -7,32 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
 import pytest
 import requests
 
+from tests.real.conftest import Start
 from tests.real.parts import Program, Prometheus, WriteLog, started
 from tests.real.replica import FOLLOWER, LEADER, QUICK, Replica
 from tests.support import free_port, wait_until
-
-Start = Callable[..., Replica]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Give a function that starts a replica on the test's lock file."""
-    with ExitStack() as stack:
-
-        def start_one(name: str, *flags: str, **options: object) -> Replica:
-            lock = f"--lease-lock=file:{tmp_path / 'locks/election.lock'}"
-            replica = Replica(tmp_path, name, lock, *QUICK, *flags, **options)  # type: ignore[arg-type]
-            return stack.enter_context(started(replica))
-
-        yield start_one
 
 
 @pytest.fixture

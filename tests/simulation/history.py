@@ -21,14 +21,18 @@ import pytest
 from tests.simulation.hub import Group, Hub, running
 from tests.simulation.lock import REQUEST_TIMEOUT_S, Server, Weather
 from tests.simulation.profiles import Profile
-from tests.simulation.prometheus import READY_S, Disk, Temper
+from tests.simulation.prometheus import READY_S, UNLOADABLE, Disk, Temper
 from tests.simulation.replica import (
     DURATION_S,
+    EDITED,
     ELECTOR,
     FOLLOWER,
     HEALTH_PERIOD_S,
+    INPUTS,
     LAST_MOMENT_S,
     MAIN,
+    ONLY_FOLLOWS,
+    RELOAD_LIMIT_S,
     RENEW_DEADLINE_S,
     RETRY_PERIOD_S,
     WRITER,
@@ -147,7 +151,19 @@ class History:
             if self.hub.now > self._free_since() + bound_s:
                 self.violate(f"no writer {self.hub.now - self.heals_at:.1f} s after the healing")
         self.check()
-        return self.hub.now - self.heals_at
+        writer_after_s = self.hub.now - self.heals_at
+        self._check_files()
+        return writer_after_s
+
+    def _check_files(self) -> None:
+        """Assert that no Prometheus would find a file that it refuses, were it started again."""
+        if "edit" not in self.profile.faults:
+            return
+        self.hub.run(self.hub.now + 3 * RELOAD_LIMIT_S)
+        for pod in self.pods:
+            is_at_work = pod.process.is_alive and pod.process.supervisor._observation.was_ready
+            if is_at_work and pod.machine.disk.content.content == UNLOADABLE:
+                self.violate(f"{pod.process} keeps a file that Prometheus refuses")
 
     def _free_since(self) -> float:
         """Return since when some replica has had no reason of its own not to lead."""
@@ -245,6 +261,8 @@ class History:
             ):
                 vars(part).update(vars(sound))
             pod.machine.stumbles = 0.0
+            if pod.process.supervisor._observation.renderings is ONLY_FOLLOWS:
+                pod.process.edit(EDITED)
 
     # --- faults ---
 
@@ -282,6 +300,13 @@ class History:
         pods = self.pods if self.rng.random() < 0.3 else [pod]
         for each in pods:
             self.set(each.machine.weather, until, **values)
+
+    def edit(self, pod: Pod) -> None:
+        """Change the inputs of one replica, or of all."""
+        renderings = self.rng.choice(INPUTS)
+        self.say(f"  now {renderings}")
+        for each in self.pods if self.rng.random() < 0.5 else [pod]:
+            each.process.edit(renderings)
 
     def delete_lease(self) -> None:
         """Delete the lease, where all who are there know its holder, and not again and again.
@@ -332,6 +357,7 @@ _FAULTS: dict[str, Fault] = {
     ),
     "slow disk": lambda h, pod, until: h.set(pod.machine.disk, until, delay_s=8.0),
     "full disk": lambda h, pod, until: h.set(pod.machine.disk, until, fails=True),
+    "edit": lambda h, pod, _until: h.edit(pod),
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from tests.simulation import profiles
 from tests.simulation.profiles import Profile
 from tests.simulation.replica import DURATION_S
-from wrapper import candidacy, clock, confirm, fence, lease
+from wrapper import acceptance, candidacy, clock, confirm, fence, lease
 from wrapper.confirm import Loading
 from wrapper.lease import Terms
 from wrapper.model import (
@@ -177,6 +177,13 @@ MUTANTS = (
         "_is_given_back",
         lambda _o: False,
         profiles.UNANSWERED,
+    ),
+    Mutant(
+        "what Prometheus refuses does not stay in its file",
+        acceptance,
+        "target",
+        lambda _acceptance, newest, role: newest.of(role),
+        profiles.EDITED,
     ),
     Mutant(
         "a leader rendering counts from before its rename",

@@ -33,6 +33,7 @@ ALL_FAULTS = (
     "foreign reload",
     "slow disk",
     "full disk",
+    "edit",
 )
 
 
@@ -70,6 +71,11 @@ SLUGGISH = Profile(
     ("slow disk", "slow reload", "SIGUSR1", "foreign reload", "refused"),
     mean_gap_s=0.7,
 )
+EDITED = Profile(
+    "edited",
+    ("edit", "broken rules", "foreign reload", "SIGUSR1", "SIGHUP", "slow reload", "refused"),
+    mean_gap_s=0.7,
+)
 QUIET = Profile("quiet", ())
 PROFILES = (
     ANY,
@@ -83,4 +89,5 @@ PROFILES = (
     HASTY,
     UNANSWERED,
     SLUGGISH,
+    EDITED,
 )

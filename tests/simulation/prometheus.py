@@ -16,6 +16,7 @@ from tests.simulation.hub import Hub
 from wrapper.model import Evidence, Rendering
 
 READY_S = 0.3
+UNLOADABLE = b"unloadable"  # what no Prometheus loads
 
 
 @dataclass
@@ -125,7 +126,7 @@ class Prometheus:
         return seconds * (0.2 + 0.8 * self.rng.random())
 
     def _apply(self, read: Rendering, answer: Callable[[int], None] | None) -> None:
-        if read.writes_remotely and self.temper.refuses_leader:
+        if read.content == UNLOADABLE or (read.writes_remotely and self.temper.refuses_leader):
             self._finish(answer, is_successful=False)
             return
         if self.applied.writes_remotely and not read.writes_remotely:

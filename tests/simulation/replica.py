@@ -14,14 +14,15 @@ from typing import Any
 
 from tests.simulation.hub import Actor, Group, Hub, Mailbox, running
 from tests.simulation.lock import Server, Way, Weather
-from tests.simulation.prometheus import READY_S, Disk, Prometheus, Temper
-from wrapper import confirm
+from tests.simulation.prometheus import READY_S, UNLOADABLE, Disk, Prometheus, Temper
+from wrapper import acceptance, confirm
 from wrapper.elector import Elector
 from wrapper.lease import Terms
 from wrapper.model import (
     Action,
     ArmSwitch,
     ChildExited,
+    ConfigurationRead,
     DisarmSwitch,
     Event,
     Exit,
@@ -52,6 +53,17 @@ from wrapper.supervisor import Frame, Supervisor
 FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
 LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)
 RENDERINGS = Renderings(FOLLOWER, LEADER)
+_BAD_FOLLOWER = Rendering(Role.FOLLOWER, UNLOADABLE, "bf", writes_remotely=False)
+_BAD_LEADER = Rendering(Role.LEADER, UNLOADABLE, "bl", writes_remotely=True)
+# Inputs that come later: a good one, a bad one, and each with one rendering bad.
+EDITED = Renderings(
+    Rendering(Role.FOLLOWER, b"g", "g", writes_remotely=False),
+    Rendering(Role.LEADER, b"m", "m", writes_remotely=True),
+)
+UNUSABLE = Renderings(_BAD_FOLLOWER, _BAD_LEADER)
+ONLY_FOLLOWS = Renderings(EDITED.follower, _BAD_LEADER)
+ONLY_LEADS = Renderings(_BAD_FOLLOWER, EDITED.leader)
+INPUTS = (RENDERINGS, EDITED, UNUSABLE, ONLY_FOLLOWS, ONLY_LEADS)
 
 DURATION_S = 6.0
 RENEW_DEADLINE_S = 4.0
@@ -61,6 +73,7 @@ HEALTH_PERIOD_S = 1.0
 HEALTHY_PROBES = 3
 NOTIFY_TIMEOUT_S = 2.0
 EVIDENCE_TIMEOUT_S = 10.0
+RELOAD_LIMIT_S = 5.0
 KILL_TAKES_S = 0.05
 MAIN, WRITER, ELECTOR, SENSOR = "main", "writer", "elector", "sensor"
 
@@ -159,8 +172,14 @@ class Process(Group):
             renderings=RENDERINGS,
             loading=confirm.started_with(FOLLOWER, self.local_now()),
             role_since=self.local_now(),
+            acceptance=acceptance.started_with(RENDERINGS),
         )
-        rules = Rules(self.identity, success_threshold=HEALTHY_PROBES, step_down_pause_s=1.5)
+        rules = Rules(
+            self.identity,
+            success_threshold=HEALTHY_PROBES,
+            step_down_pause_s=1.5,
+            reload_limit_s=RELOAD_LIMIT_S,
+        )
         return Frame(observation, policy, rules, Constants(self.identity, "lease", "", None))
 
     def _supervise(self) -> None:
@@ -236,6 +255,10 @@ class Process(Group):
         """Whether its web side says that it leads."""
         snapshot = self.snapshot
         return self.is_alive and snapshot is not None and snapshot.leads(self.local_now())
+
+    def edit(self, renderings: Renderings) -> None:
+        """Change its inputs."""
+        self.events.put(ConfigurationRead(renderings))
 
     def signal(self, number: int) -> None:
         """Send the process a signal."""

@@ -88,6 +88,7 @@ _VERBS: dict[str, Callable[[Story, str], Loading]] = {
     "stale": lambda s, what: s.see(what, asked_at=s.loading.written_at - 0.5),
     "200": lambda s, _: s.answer("200"),
     "500": lambda s, _: s.answer("500"),
+    "403": lambda s, _: s.answer("403"),
     "none": lambda s, _: s.answer("0"),
     "late200": lambda s, _: s.answer_late("200"),
 }
@@ -125,10 +126,11 @@ HASTY = "sees:f write:l write:f "
         pytest.param(
             "sees:f write:l late200", "fl", "pending", id="not one sent before the rename"
         ),
-        pytest.param("sees:f write:l 500", "fl", "failed", id="a 500 refuses it"),
+        pytest.param("sees:f write:l 500", "fl", "refused", id="a 500 refuses it"),
+        pytest.param("sees:f write:l 403", "fl", "failed", id="a 403 is none, nor a refusal"),
         pytest.param("sees:f write:l none", "fl", "pending", id="no answer says nothing"),
-        pytest.param("sees:f write:l sees:f!", "fl", "failed", id="a failed reload refuses it"),
-        pytest.param("sees:f write:l sees:l!", "fl", "failed", id="a broken rule file does too"),
+        pytest.param("sees:f write:l sees:f!", "fl", "refused", id="a failed reload refuses it"),
+        pytest.param("sees:f write:l sees:l!", "fl", "refused", id="a broken rule file does too"),
         pytest.param(
             "sees:f write:l sees:l! succeeds:l", "l", "loaded", id="until the rule file is mended"
         ),
@@ -136,12 +138,12 @@ HASTY = "sees:f write:l write:f "
         pytest.param(LED + "write:f sees:l", "lf", "pending", id="the leader's content is not it"),
         pytest.param(LED + "write:f succeeds:f", "f", "loaded", id="the follower's content is"),
         pytest.param(
-            LED + "write:f sees:f!", "f", "failed", id="a broken rule file does not hide it"
+            LED + "write:f sees:f!", "f", "refused", id="a broken rule file does not hide it"
         ),
         pytest.param(
             LED + "write:f succeeds:l sees:l", "lf", "pending", id="someone else's success is not"
         ),
-        pytest.param(LED + "write:f 500 sees:l!", "lf", "failed", id="a refused demotion is open"),
+        pytest.param(LED + "write:f 500 sees:l!", "lf", "refused", id="a refused demotion is open"),
         pytest.param(LED + "write:f 200", "f", "loaded", id="a 200 proves a demotion"),
         pytest.param(HASTY, "lf", "pending", id="a promotion taken back at once is open"),
         pytest.param(

@@ -37,6 +37,8 @@ from wrapper.policy import Policy
 FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
 LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)
 EDITED = Rendering(Role.LEADER, b"m", "m", writes_remotely=True)
+EDITED_FOLLOWER = Rendering(Role.FOLLOWER, b"g", "g", writes_remotely=False)
+RE_READ = Renderings(EDITED_FOLLOWER, EDITED)
 ALIKE = Renderings(FOLLOWER, replace(LEADER, fingerprint="f"))
 TERMS = Terms("a", "a-1", 10.0, 8.0, 2.0, 9.2)
 POLICY = Policy(terms=TERMS)
@@ -325,9 +327,19 @@ def test_who_to_be(o: Observation, role: str, stance: str, reason: str) -> None:
             id="without overrides a leader reads what a follower reads",
         ),
         pytest.param(
-            replace(CHOSEN, was_ready=False, loading=rewritten(FOLLOWER, FOLLOWER)),
+            replace(CHOSEN, loading=rewritten(FOLLOWER, FOLLOWER)),
             (ArmSwitch(108.2), WriteRendering(LEADER)),
             id="a promotion needs no reload of what it replaces",
+        ),
+        pytest.param(
+            replace(STARTING, renderings=RE_READ),
+            (),
+            id="nothing is written before Prometheus has read its first file",
+        ),
+        pytest.param(
+            replace(READY, renderings=RE_READ),
+            (WriteRendering(EDITED_FOLLOWER),),
+            id="then an edit is",
         ),
         pytest.param(
             replace(STARTING, loading=rewritten(FOLLOWER, FOLLOWER)),
@@ -564,7 +576,7 @@ def test_after_prometheus_has_ended(o: Observation, actions: tuple[Action, ...])
     assert decided.stance is Stance.RELEASE
 
 
-REFUSED = replace(PROMOTING.loading, outcome=Outcome.FAILED, problem="no such file")
+REFUSED = replace(PROMOTING.loading, outcome=Outcome.REFUSED, problem="no such file")
 
 
 @pytest.mark.parametrize(
@@ -610,7 +622,7 @@ REFUSED = replace(PROMOTING.loading, outcome=Outcome.FAILED, problem="no such fi
             replace(
                 LEADING,
                 renderings=Renderings(FOLLOWER, EDITED),
-                loading=replace(rewritten(LEADER, EDITED, sent_at=99.5), outcome=Outcome.FAILED),
+                loading=replace(rewritten(LEADER, EDITED, sent_at=99.5), outcome=Outcome.REFUSED),
             ),
             NOW,
             "",

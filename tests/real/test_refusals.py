@@ -1,0 +1,103 @@
+"""An edit that only Prometheus can tell to be bad: what it refuses goes out of its file again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+
+import pytest
+import requests
+
+from tests.real.conftest import Start
+from tests.real.fleet import lines_of
+from tests.real.parts import WriteLog, program
+from tests.real.replica import Replica
+from tests.support import wait_until
+
+
+def edit(replica: Replica, before: str, after: str) -> None:
+    """Change its configuration by a rename, as an editor does."""
+    text = replica.config.read_text()
+    assert before in text
+    new = replica.config.with_name("new.yml")
+    new.write_text(text.replace(before, after))
+    new.rename(replica.config)
+
+
+def is_valid(replica: Replica) -> bool:
+    """Tell what its metrics say of its configuration."""
+    text = requests.get(f"{replica.api}/_elector/metrics", timeout=2).text
+    return "prometheus_elector_config_valid 1.0" in text
+
+
+def await_refusal(replica: Replica) -> None:
+    """Wait until the refusal is said, and what stood before stands in the file again."""
+    wait_until(lambda: lines_of(replica, "configuration rejected"), 15, "it is logged")
+    wait_until(lambda: not is_valid(replica), 15, "it is in the metrics")
+    wait_until(lambda: "bogus" not in replica.output.read_text(), 15, "it is out of the file")
+    replica.await_ready()
+    check = [program("prometheus").replace("bin/prometheus", "bin/promtool"), "check", "config"]
+    subprocess.run([*check, replica.output], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("by_http", [False, True], ids=["by a signal", "by HTTP"])
+def test_a_leader_keeps_writing_when_its_edit_is_refused(
+    start: Start, write_log: WriteLog, by_http: bool
+) -> None:
+    """It stays leader with the configuration that it had; a restart would find that one."""
+    leader = start("a", write_url=write_log.url("a"), reloads_by_http=by_http)
+    leader.await_leader()
+    wait_until(lambda: write_log.writes("a"), 20, "it writes: its promotion is long over")
+    edit(leader, "job_name: self", "bogus: 1\n    job_name: self")
+    await_refusal(leader)
+    assert leader.has_remote_write
+    assert "remote_write:" in leader.output.read_text()
+    assert leader.says_it_leads
+    assert not lines_of(leader, 'role=follower reason="the leader')
+    edit(leader, "bogus: 1\n    ", "")
+    wait_until(lambda: is_valid(leader), 15, "mended, it is good again")
+    assert leader.has_remote_write
+
+
+@pytest.mark.parametrize("by_http", [False, True], ids=["by a signal", "by HTTP"])
+def test_a_follower_that_refused_an_edit_can_still_lead(
+    start: Start, write_log: WriteLog, by_http: bool
+) -> None:
+    """It leads with the last good input, rather than nobody with the newest."""
+    leader = start("a", write_url=write_log.url("a"), reloads_by_http=by_http)
+    leader.await_leader()
+    follower = start("b", write_url=write_log.url("b"), reloads_by_http=by_http)
+    follower.await_follower()
+    wait_until(lambda: is_valid(follower), 15, "its API answers")
+    edit(follower, "job_name: self", "bogus: 1\n    job_name: self")
+    await_refusal(follower)
+    os.kill(leader.pid, signal.SIGUSR1)
+    follower.await_leader()
+    assert not is_valid(follower), "the newest input is still not in force"
+
+
+def test_a_refusal_over_http_is_told_in_the_words_of_prometheus(start: Start) -> None:
+    """The log says which field is wrong, and where."""
+    replica = start("a", reloads_by_http=True)
+    replica.await_ready()
+    edit(replica, "job_name: self", "bogus: 1\n    job_name: self")
+    await_refusal(replica)
+    line = lines_of(replica, "configuration rejected")[-1]
+    assert "field bogus not found" in line
+
+
+def test_a_refused_edit_is_tried_again_when_asked_to(start: Start) -> None:
+    """A rule file that was broken is mended without an edit of ours: SIGHUP, and it is loaded."""
+    replica = start("a")
+    replica.await_ready()
+    rules = replica.config.with_name("rules.yml")
+    rules.write_text("groups: [{name: x, rules: [{record: a, expr: '('}]}]\n")
+    edit(replica, "  scrape_configs:", f"  rule_files: [{rules}]\n  scrape_configs:")
+    wait_until(lambda: lines_of(replica, "configuration rejected"), 15, "it is refused")
+    wait_until(lambda: "rules.yml" not in replica.output.read_text(), 15, "it is out again")
+    rules.write_text("groups: [{name: x, rules: [{record: a, expr: '1'}]}]\n")
+    os.kill(replica.pid, signal.SIGHUP)
+    url = f"{replica.url}/api/v1/rules"
+    wait_until(lambda: "rules.yml" in requests.get(url, timeout=5).text, 15, "it is loaded")
+    wait_until(lambda: is_valid(replica), 15, "and good")
