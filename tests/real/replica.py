@@ -101,8 +101,9 @@ class Replica(Program):
 
     def _descendant(self, is_it: Any) -> psutil.Process:
         for process in psutil.Process(self.pid).children(recursive=True):
-            if is_it(process.cmdline()):
-                return process
+            with contextlib.suppress(psutil.NoSuchProcess):  # some live for a moment only
+                if is_it(process.cmdline()):
+                    return process
         raise OSError(f"{self.name} has no such child (yet)")
 
     def await_ready(self, timeout_s: float = 15) -> None:
