@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
 from wrapper.problems import Problems, quoted
+from wrapper.yaml_cuts import Cut
 from wrapper.yaml_nodes import entries
 
 PATCH = "$patch"
@@ -75,8 +76,10 @@ class Patches:
         self, item: MappingNode, kept: list[Node], verb: str, name: str, path: str
     ) -> None:
         """Replace or remove the one item of the follower that has the same name."""
-        wanted = _text(item, name)
-        places = [at for at, old in enumerate(kept) if _text(old, name) == wanted is not None]
+        wanted = names_of(item).get(name)
+        places = [
+            at for at, old in enumerate(kept) if names_of(old).get(name) == wanted is not None
+        ]
         if len(places) != 1:
             several = "more than one item" if places else "no item"
             text = f"{several} of {quoted(path)} has this {name}; correct it, or remove {PATCH}"
@@ -99,11 +102,13 @@ def _patch_key(node: MappingNode) -> Node | None:
     return next((key for key in keys if key.value == PATCH), None)
 
 
-def _text(item: Node, name: str) -> str | None:
-    """Return an item's name, None where it has none."""
+def names_of(item: Node) -> dict[str, str]:
+    """Return what an item of a list can be named by."""
+    if isinstance(item, Cut):
+        return item.names
     found = entries(item) if isinstance(item, MappingNode) else {}
-    _, value = found.get(name, (None, None))
-    return str(value.value) if isinstance(value, ScalarNode) else None
+    values = ((name, found[name][1]) for name in _NAMES if name in found)
+    return {name: value.value for name, value in values if isinstance(value, ScalarNode)}
 
 
 def _without_patch(item: MappingNode) -> MappingNode:

@@ -1,23 +1,30 @@
 """An input's bytes → its sections: what the follower reads, and what the leader adds; pure.
 
-A section is a mapping node, inspected, with its relative paths resolved. What is wrong goes to the
-``Problems`` given; where ``is_broken`` is set there, the sections are not to be used.
+A section is a mapping node, inspected, with its relative paths resolved, and beside it the text of
+what can be read as it was written. Of the items in a follower's lists, inside which no override
+lands, only the text is kept, while the input is still being read: so that reading takes little more
+memory than the input's own size. What is wrong goes to the ``Problems`` given; where ``is_broken``
+is set there, the sections are not to be used.
 """
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import yaml
-from yaml.nodes import MappingNode, Node
+from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
 from wrapper.config_paths import resolve_paths
 from wrapper.model import Role
+from wrapper.patch import names_of
 from wrapper.problems import Problems, quoted
+from wrapper.yaml_cuts import Cut, ItemTexts, Texts, cuttable, entry_texts, has_anchors
 from wrapper.yaml_inspection import Inspection
 from wrapper.yaml_nodes import (
+    LIST_TAG,
     MAP_TAG,
+    TEXT_TAG,
     Entries,
     UnusableError,
     compose,
@@ -42,39 +49,43 @@ class Source:
     folder: str = ""
 
 
-def read_root(source: Source, problems: Problems) -> Node | None:
-    """Return the first document's root, inspected; None where there is none or it is unusable."""
-    try:
-        root = compose(source.content, source.name)
-        if root is not None:
-            Inspection(problems).visit(root)
-    except (yaml.YAMLError, UnusableError, RecursionError) as error:
-        problems.is_broken = True
-        problems.note(explained(error, source.content, source.name))
-        return None
-    return root
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The nodes of what a role reads, or of what is laid on it, and its entries' texts.
+
+    ``texts`` has the entries that can be read as they were written, ``content`` the whole if it
+    can. ``is_tied``: anchors may tie its entries together.
+    """
+
+    node: MappingNode
+    texts: Texts = field(default_factory=dict)
+    content: bytes | None = None
+    is_tied: bool = False
 
 
-def read_base(source: Source, problems: Problems) -> tuple[MappingNode, MappingNode]:
-    """Return a whole Prometheus file's section as it was written, and with its paths resolved."""
-    root = read_root(source, problems)
+def read_base(source: Source, problems: Problems) -> Section:
+    """Return the section of a whole Prometheus file."""
+    reading = _Reading(source, problems)
+    root = reading.root(follower=())
     if is_null(root) and not problems.is_broken:
         problems.add(source.name, 1, 1, "no configuration; write {} where none is meant")
     written = _mapping(root, "the file", problems)
-    return written, _resolved(written, source)
+    section = reading.section(written)
+    return replace(section, content=source.content) if section.node is written else section
 
 
-def read_override(source: Source, problems: Problems) -> MappingNode:
+def read_override(source: Source, problems: Problems) -> Section:
     """Return the section of a file with overrides; an empty file has an empty one."""
-    root = read_root(source, problems)
-    return _resolved(_mapping(root, "the file", problems), source)
+    reading = _Reading(source, problems)
+    return reading.section(_mapping(reading.root(), "the file", problems))
 
 
-def read_both(source: Source, problems: Problems) -> tuple[MappingNode, MappingNode]:
+def read_both(source: Source, problems: Problems) -> tuple[Section, Section]:
     """Return the follower's and the leader's section of a file that has both."""
-    root = read_root(source, problems)
+    reading = _Reading(source, problems)
+    root = reading.root(follower=(Role.FOLLOWER,))
     if problems.is_broken:
-        return _empty(), _empty()
+        return Section(_empty()), Section(_empty())
     found = entries(_mapping(root, "the file", problems))
     for key, _ in (entry for text, entry in found.items() if text not in list(Role)):
         problems.at(key, f"unknown key {quoted(key.value)}; {_cure_of_key(key.value)}")
@@ -83,7 +94,7 @@ def read_both(source: Source, problems: Problems) -> tuple[MappingNode, MappingN
         _mapping(found[role][1] if role in found else None, role, problems)
         for role in (Role.FOLLOWER, Role.LEADER)
     )
-    return _resolved(follower, source), _resolved(leader, source)
+    return reading.section(follower), reading.section(leader)
 
 
 def _check_follower(root: Node | None, found: Entries, name: str, problems: Problems) -> None:
@@ -115,5 +126,59 @@ def _empty() -> MappingNode:
     return MappingNode(MAP_TAG, [])
 
 
-def _resolved(section: MappingNode, source: Source) -> MappingNode:
-    return resolve_paths(section, source.folder) if source.folder else section
+class _Reading:
+    """One input on its way to its sections."""
+
+    def __init__(self, source: Source, problems: Problems) -> None:
+        self._source = source
+        self._problems = problems
+        self._text = cuttable(source.content)
+        self._is_tied = self._text is None and has_anchors(source.content)
+        self._items = ItemTexts(self._text or "")
+        self._follower: tuple[str, ...] = ()
+
+    def root(self, follower: tuple[str, ...] | None = None) -> Node | None:
+        """Return the first document's root, inspected; None where there is none or it is unusable.
+
+        Of the lists in the section below these keys, None for no section, the items are cut out.
+        """
+        source = self._source
+        is_cut = self._text is not None and follower is not None
+        self._follower = follower or ()
+        at_item = self._cut if is_cut else None
+        try:
+            root = compose(source.content, source.name, at_item, len(self._follower) + 1)
+            if isinstance(root, CollectionNode):
+                Inspection(self._problems).visit(root)
+        except (yaml.YAMLError, UnusableError, RecursionError) as error:
+            self._problems.is_broken = True
+            self._problems.note(explained(error, source.content, source.name))
+            return None
+        return root
+
+    def _cut(self, keys: tuple[str, ...], items: SequenceNode) -> None:
+        """Keep the text alone of the item that a list has last, where that can be cut out."""
+        if keys[:-1] != self._follower:
+            return
+        item, text = items.value[-1], self._items.last(items)
+        if text is None or not self._is_as_written(keys[-1], item):
+            return
+        if isinstance(item, CollectionNode):
+            Inspection(self._problems).visit(item)
+        items.value[-1] = Cut(text, names_of(item))
+
+    def _is_as_written(self, key: str, item: Node) -> bool:
+        """Tell whether no path in an item of this list has to be resolved."""
+        alone = MappingNode(MAP_TAG, [(ScalarNode(TEXT_TAG, key), SequenceNode(LIST_TAG, [item]))])
+        return self._resolved(alone) is alone
+
+    def _resolved(self, section: MappingNode) -> MappingNode:
+        folder = self._source.folder
+        return resolve_paths(section, folder) if folder else section
+
+    def section(self, written: MappingNode) -> Section:
+        """Return a section with its paths resolved, and the texts of what that leaves alone."""
+        node = self._resolved(written)
+        texts = entry_texts(self._text, written) if self._text is not None else {}
+        same = {(id(key), id(value)) for key, value in node.value} & texts.keys()
+        return Section(node, {entry: texts[entry] for entry in same}, is_tied=self._is_tied)

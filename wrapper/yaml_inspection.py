@@ -25,30 +25,25 @@ class Inspection:
         self._was_in_flow: dict[int, bool] = {}
         self._open: set[int] = set()
 
-    def visit(self, node: Node, *, in_flow: bool = False) -> None:
+    def visit(self, node: CollectionNode, *, in_flow: bool = False) -> None:
         """Inspect a node and all below it; raise UnusableError."""
-        if not isinstance(node, CollectionNode):
-            return
-        in_flow = in_flow or bool(node.flow_style)
-        if id(node) in self._open:
+        identity, in_flow = id(node), in_flow or bool(node.flow_style)
+        if identity in self._open:
             raise UnusableError(
                 node, "the value contains itself; do not use an alias in its own anchor"
             )
-        if self._was_in_flow.get(id(node)) in (True, in_flow):
+        if self._was_in_flow.get(identity) in (True, in_flow):
             return
-        self._was_in_flow[id(node)] = in_flow
-        self._enter(node, in_flow=in_flow)
-
-    def _enter(self, node: CollectionNode, *, in_flow: bool) -> None:
         if len(self._open) == MAX_DEPTH:
             raise UnusableError(node, f"more than {MAX_DEPTH} levels deep; take some away")
-        self._open.add(id(node))
+        self._was_in_flow[identity] = in_flow
+        self._open.add(identity)
         for child in self._children(node, in_flow=in_flow):
-            if not isinstance(child, ScalarNode):
+            if isinstance(child, CollectionNode):
                 self.visit(child, in_flow=in_flow)
-            elif in_flow:
+            elif in_flow and isinstance(child, ScalarNode):
                 _settle(child)
-        self._open.remove(id(node))
+        self._open.remove(identity)
 
     def _children(self, node: CollectionNode, *, in_flow: bool) -> list[Node]:
         if isinstance(node, MappingNode):

@@ -8,6 +8,7 @@ end the process, becomes a problem with its place; what is YAML but no configura
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import yaml
@@ -19,6 +20,7 @@ from wrapper.problems import Problem, end_of
 
 MERGE_TAG = "tag:yaml.org,2002:merge"
 MAP_TAG = "tag:yaml.org,2002:map"
+LIST_TAG = "tag:yaml.org,2002:seq"
 NULL_TAG = "tag:yaml.org,2002:null"
 TEXT_TAG = "tag:yaml.org,2002:str"
 
@@ -34,6 +36,7 @@ _CURE = "mend the indentation, brackets or quotes, here or above"
 
 
 Entries = dict[str, tuple[ScalarNode, Node]]
+AtItem = Callable[[tuple[str, ...], SequenceNode], None]
 
 
 class UnusableError(Exception):
@@ -83,13 +86,18 @@ def _merged_entries(value: Node) -> Entries:
 # --- bytes to nodes -------------------------------------------------------------------------------
 
 
-def compose(content: bytes, name: str) -> Node | None:
+def compose(
+    content: bytes, name: str, at_item: AtItem | None = None, depth: int = 0
+) -> Node | None:
     """Return the root of the first document; those after it are not even looked at.
+
+    ``at_item`` is called when an item has been added to a list that stands below ``depth`` keys of
+    plain mappings, with these keys and the list: it may put another node in the item's place.
 
     Raises yaml.YAMLError, UnusableError, RecursionError: see ``explained``.
     """
     try:
-        return _first(_Loader(_Stream(content, name)))
+        return _first(_Loader(_Stream(content, name), at_item, depth))
     except ComposerError as error:
         if "duplicate anchor" not in str(error.context):
             raise
@@ -120,25 +128,47 @@ class _Stream:
 
 
 class _Loader(yaml.CSafeLoader):
-    """libyaml's composer, stopped before it nests too deep.
+    """libyaml's composer, stopped before it nests too deep, and telling of items.
 
     It recurses in C: 100,000 brackets would overflow the stack and end the process. It tells the
     resolver of every node that it enters and leaves.
     """
 
-    def __init__(self, stream: _Stream) -> None:
+    def __init__(self, stream: _Stream, at_item: AtItem | None = None, depth: int = 0) -> None:
         super().__init__(stream)
-        self._depth = 0
+        self._way: list[tuple[Any, Any]] = []  # each open node's parent and key
+        self._at_item = at_item
+        self._list_depth = depth + 1 if at_item else -1
+        self._list: SequenceNode | None = None
 
-    def descend_resolver(self, current_node: Any, _index: Any) -> None:
-        """Count a node that is entered; raise UnusableError."""
-        if self._depth > MAX_DEPTH:
+    def descend_resolver(self, current_node: Any, current_index: Any) -> None:
+        """Note a node that is entered; raise UnusableError."""
+        depth = len(self._way)
+        if depth > MAX_DEPTH:
             raise UnusableError(current_node, f"more than {MAX_DEPTH} levels deep; take some away")
-        self._depth += 1
+        if depth == self._list_depth and isinstance(current_index, int):
+            self._list = current_node
+            self._tell_of_item()
+        self._way.append((current_node, current_index))
 
     def ascend_resolver(self) -> None:
-        """Count a node that is left."""
-        self._depth -= 1
+        """Note a node that is left."""
+        if self._list is not None and len(self._way) == self._list_depth:
+            self._tell_of_item()
+            self._list = None
+        self._way.pop()
+
+    def _tell_of_item(self) -> None:
+        """Tell of the item before the one that begins, or before the list's end."""
+        if self._at_item is None or self._list is None or not self._list.value:
+            return
+        if all(_is_plain_entry(*step) for step in self._way[1:]):
+            self._at_item(tuple(key.value for _, key in self._way[1:]), self._list)
+
+
+def _is_plain_entry(parent: Node, key: Any) -> bool:
+    """Tell whether a key, or number, is one of a mapping that is just that."""
+    return parent.tag == MAP_TAG and isinstance(key, ScalarNode) and key.tag != MERGE_TAG
 
 
 class _AnchorsAnew(Composer, _Loader):

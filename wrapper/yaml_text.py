@@ -6,98 +6,64 @@ anchors and the width of its lines are not kept.
 
 from __future__ import annotations
 
-import codecs
-import re
-from itertools import pairwise
+from itertools import groupby
 
 import yaml
-from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from wrapper.yaml_nodes import MAP_TAG, MERGE_TAG
+from wrapper.yaml_cuts import Cut, Texts
+from wrapper.yaml_nodes import LIST_TAG, MAP_TAG, NULL_TAG
 
 _WIDTH = 1 << 30  # columns before a line is folded: never
-_ANCHOR = re.compile(rb"(?:^|[\s\[{,:\xbf])&", re.MULTILINE)  # \xbf ends a byte order mark
-_DOCUMENT_END = b"...\n"  # libyaml ends a document so whose last value keeps its last line breaks
-
-Texts = dict[tuple[int, int], bytes]  # of an entry, by the ids of its key and its value
-
-
-def has_anchors(content: bytes) -> bool:
-    """Whether there may be an anchor, so that one part of a document may depend on another."""
-    return _ANCHOR.search(content) is not None
-
-
-def entry_texts(content: bytes, root: MappingNode) -> Texts:
-    """Return each entry of a document's root as it was written, comments and all.
-
-    Empty where the entries cannot be cut apart: in flow style, behind directives, with anchors.
-    """
-    starts = [key.start_mark.index for key, _ in root.value]
-    if not starts or has_anchors(content):
-        return {}
-    text = _decoded(content)
-    if not _can_be_cut(root, text[: starts[0]]):
-        return {}
-    pieces = [text[start:end] for start, end in pairwise([*starts, root.end_mark.index])]
-    return {
-        (id(key), id(value)): _ended(piece).encode()
-        for (key, value), piece in zip(root.value, pieces, strict=True)
-        if piece.endswith("\n") or not _ends_in_block_scalar(value)
-    }
-
-
-def _can_be_cut(root: MappingNode, head: str) -> bool:
-    """Tell whether each entry of a root begins its own line, and means the same in any document."""
-    if root.flow_style or root.tag != MAP_TAG or re.search("^%", head, re.MULTILINE):
-        return False
-    return all(key.start_mark.column == 0 and key.tag != MERGE_TAG for key, _ in root.value)
-
-
-def _decoded(content: bytes) -> str:
-    """Return the text that libyaml's marks count in: without a byte order mark."""
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16")
-    return content.decode("utf-8-sig")
-
-
-def _ended(text: str) -> str:
-    """Return an entry's text with its last line ended."""
-    return text if text.endswith("\n") else text + "\n"
-
-
-def _ends_in_block_scalar(node: Node) -> bool:
-    """Tell whether a node's last value is one that line breaks at its end belong to."""
-    while isinstance(node, CollectionNode) and node.value:
-        last = node.value[-1]
-        node = last[1] if isinstance(node, MappingNode) else last
-    return isinstance(node, ScalarNode) and node.style in ("|", ">")
+_DOCUMENT_END = b"\n...\n"  # libyaml ends a document so whose last value keeps its last line breaks
 
 
 class Serializer:
-    """Writes sections.
+    """Writes sections, entry by entry: what has a text is not serialized, nor is anything twice.
 
-    Top-level entries are written one by one and joined, so that what two sections have in common is
-    serialized only once, or not at all where its text is known; unless anchors may tie them
-    together.
+    ``is_tied``: anchors may tie entries of the input together, so that they are written as one.
     """
 
-    def __init__(self, *, has_anchors: bool, known: Texts | None = None) -> None:
-        self._has_anchors = has_anchors
-        self.texts = dict(known or {})
+    def __init__(self, texts: Texts, *, is_tied: bool) -> None:
+        self.texts = dict(texts)
+        self._is_tied = is_tied
 
     def write(self, section: MappingNode) -> bytes:
         """Return a section as a YAML document in UTF-8."""
         is_plain = section.value and not section.flow_style and section.tag == MAP_TAG
-        if self._has_anchors or not is_plain:
+        if self._is_tied or not is_plain:
             return _serialize(section)
         return b"".join(self._text(key, value) for key, value in section.value)
 
     def _text(self, key: Node, value: Node) -> bytes:
         identity = (id(key), id(value))
         if identity not in self.texts:
-            entry = MappingNode(MAP_TAG, [(key, value)], flow_style=False)
-            self.texts[identity] = _serialize(entry).removesuffix(_DOCUMENT_END)
+            self.texts[identity] = _entry(key, value)
         return self.texts[identity]
+
+
+def _entry(key: Node, value: Node) -> bytes:
+    """Return an entry as a document, which others may follow."""
+    if not isinstance(value, SequenceNode) or not any(
+        isinstance(item, Cut) for item in value.value
+    ):
+        return _part(MappingNode(MAP_TAG, [(key, value)], flow_style=False))
+    head = _part(MappingNode(MAP_TAG, [(key, ScalarNode(NULL_TAG, ""))], flow_style=False))
+    groups = groupby(value.value, lambda item: isinstance(item, Cut))
+    return head + b"".join(_items(list(items), are_cut=are_cut) for are_cut, items in groups)
+
+
+def _items(items: list[Node], *, are_cut: bool) -> bytes:
+    """Return some items of a list, at the margin."""
+    if are_cut:
+        return b"".join(item.text for item in items if isinstance(item, Cut))
+    return _part(SequenceNode(LIST_TAG, items, flow_style=False))
+
+
+def _part(node: Node) -> bytes:
+    """Return a node as a document in UTF-8, which others may follow."""
+    text = _serialize(node)
+    return text.removesuffix(_DOCUMENT_END) + b"\n" if text.endswith(_DOCUMENT_END) else text
 
 
 def _serialize(node: Node) -> bytes:

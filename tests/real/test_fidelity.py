@@ -260,6 +260,24 @@ def test_merge_keys_overridden(oracle: Oracle, follower: str, leader: str, expec
         assert oracle.shows(rendered.leader.content) == manual
 
 
+def test_anchors_of_the_leader_alone(oracle: Oracle) -> None:
+    """Entries that share one are written each with its own, which may have the same name."""
+    base = "tracing: {endpoint: e:1}\nscrape_configs:\n- job_name: a\n"
+    tls = "&t {ca_file: /a, server_name: s}"
+    override = (
+        f"tracing: {{tls_config: {tls}}}\nalerting:\n  alertmanagers:\n"
+        "  - tls_config: &u {<<: *t, server_name: v}\n  - tls_config: *t\n  - tls_config: *u\n"
+        "scrape_configs:\n- {job_name: b, tls_config: *t}\n- {job_name: c, tls_config: *t}\n"
+    )
+    manual = oracle.shows(
+        override.replace("{tls_config", "{endpoint: e:1, tls_config").replace(
+            "scrape_configs:\n", "scrape_configs:\n- job_name: a\n"
+        )
+    )
+    assert manual != REFUSED
+    assert oracle.shows(whole(base, override).leader.content) == manual
+
+
 # --- generated ------------------------------------------------------------------------------------
 
 

@@ -152,13 +152,23 @@ def test_merge_of_nodes_is_the_merge_of_values(one: MappingNode, two: MappingNod
 # --- fidelity: single cases -----------------------------------------------------------------------
 
 
+LINES = "a: 1.10\nn: yes\nb: 010\nc: 1:30\nd: 2024-01-01\ne: ~\nf: 'yes'\ng: \"x\"\nh: !!str 5\n"
+
+
 def test_scalars_stay_as_written() -> None:
-    """Nothing is re-typed or re-quoted."""
-    lines = (
-        "a: 1.10\nn: yes\nb: 010\nc: 1:30\nd: 2024-01-01\ne: ~\nf: 'yes'\ng: \"x\"\nh: !!str 5\n"
-    )
-    section = "".join(f"  {line}\n" for line in lines.splitlines())
-    assert follower("follower:\n" + section) == lines.replace("!!str 5", "'5'")
+    """Nothing is re-typed or re-quoted, comments stay, and a section is moved to the margin."""
+    section = "".join(f"   {line} # why\n" for line in LINES.splitlines())
+    content = f"follower:\n{section}\n  # more\nleader: {{}}\n"
+    expected = LINES.replace("\n", " # why\n") + "\n# more\n"
+    assert (follower(content), leader(content)) == (expected, expected)
+
+
+def test_scalars_that_are_written_anew_stay_as_they_were() -> None:
+    """Also in what the leader overrides."""
+    section = "".join(f"    {line}\n" for line in LINES.splitlines())
+    content = f"follower:\n  x:\n{section}leader: {{x: {{z: 1}}}}\n"
+    rendered = leader(content).replace("\n  ", "\n")
+    assert rendered == "x:\n" + LINES.replace("!!str 5", "'5'") + "z: 1\n"
 
 
 def test_empty_flow_scalar_becomes_null() -> None:
@@ -170,8 +180,8 @@ def test_empty_flow_scalar_becomes_null() -> None:
 def test_what_looks_like_base_60_in_flow_style_is_text() -> None:
     """Prometheus reads `1:30` as text; libyaml's own writing of it, `!!int '1:30'`, is refused."""
     section = "[1:30, 2024-01-01 10:00:00, 10:30.5]"
-    assert follower(f"follower:\n  a: {section}\n  b: 1:30\n") == (
-        "a: ['1:30', '2024-01-01 10:00:00', '10:30.5']\nb: 1:30\n"
+    assert follower(f"follower: {{a: {section}, b: 1}}\n") == (
+        "{a: ['1:30', '2024-01-01 10:00:00', '10:30.5'], b: 1}\n"
     )
 
 
@@ -185,7 +195,8 @@ def test_empty_scalar_that_an_alias_brings_into_flow_style_becomes_null() -> Non
 def test_bom_and_crlf_are_read() -> None:
     """What a Windows editor saves is the same configuration."""
     content = "\ufefffollower:\r\n  a: |\r\n    one\r\n    two\r\n  b: x\r\n"
-    assert follower(content) == "a: |\n  one\n  two\nb: x\n"
+    assert follower(content) == "a: |\r\n  one\r\n  two\r\nb: x\r\n"
+    assert follower("# &\r\n" + content[1:]) == "a: |\n  one\n  two\nb: x\n"
 
 
 def test_long_lines_are_not_folded() -> None:

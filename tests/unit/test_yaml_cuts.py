@@ -1,0 +1,326 @@
+"""What is cut out of an input means what it means where nothing is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import yaml
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from yaml.nodes import MappingNode
+
+from tests.unit.documents import compose, shape
+from wrapper.model import Renderings
+from wrapper.render import ConfigurationError, Source, WholeFile, render
+from wrapper.yaml_cuts import cuttable, entry_texts
+
+UNCUT = "# &\n"  # a comment that may be an anchor: nothing is cut out of such an input
+
+
+def both(content: str, folder: str = "") -> Renderings | None:
+    """Render the one-file form, None where it is refused."""
+    try:
+        return render(Source("x.yml", content.encode(), folder)).renderings
+    except ConfigurationError:
+        return None
+
+
+def whole(base: str, override: str, folder: str = "") -> Renderings | None:
+    """Render the whole-file form, None where it is refused."""
+    sources = Source("p.yml", base.encode(), folder), [Source("l.yml", override.encode(), folder)]
+    try:
+        return WholeFile().render(*sources).renderings
+    except ConfigurationError:
+        return None
+
+
+def meaning(renderings: Renderings | None) -> object:
+    """Return what both renderings mean, but for the style in which it is written."""
+    if renderings is None:
+        return None
+    return [
+        shape(compose(one.content)) for one in (renderings.follower, renderings.leader)
+    ], renderings.has_overrides
+
+
+# --- generated texts ------------------------------------------------------------------------------
+
+
+plain = st.sampled_from(["1.10", "a b", "'x'  # c", '"y"', "~", "", "rel/x.yml", "- 1"[2:], "é😀"])
+words = st.sampled_from(["b", "# b", "- b", "b: c", "", "%b", "...b", "--- b", "1.10"])
+columns = st.integers(0, 7)
+
+
+@st.composite
+def quoted(draw: st.DrawFn, _column: int) -> str:
+    """Draw a quoted scalar of several lines, which may begin anywhere."""
+    quote = draw(st.sampled_from(["'", '"']))
+    lines = draw(st.lists(st.tuples(columns, words), max_size=3))
+    end = draw(st.sampled_from(["", "\\"])) if quote == '"' else ""
+    text = "".join(f"{end}\n{' ' * column}{word}" for column, word in lines)
+    return f"{quote}a{text}{quote}\n"
+
+
+@st.composite
+def block(draw: st.DrawFn, column: int) -> str:
+    """Draw a literal or folded scalar, with its lines deeper than this column."""
+    step = draw(st.integers(1, 3))
+    number = draw(st.sampled_from(["", str(step)]))
+    head = draw(st.sampled_from(["|", ">"])) + number + draw(st.sampled_from(["", "-", "+"]))
+    lines = draw(st.lists(words | st.sampled_from([" x", "\tz"]), max_size=4))
+    blanks = draw(st.lists(columns, max_size=2))
+    text = "".join(f"{' ' * (column + step)}{line}\n" if line else "\n" for line in lines)
+    return f"{head}\n{text}" + "".join(" " * blank + "\n" for blank in blanks)
+
+
+@st.composite
+def flow(draw: st.DrawFn, _column: int) -> str:
+    """Draw a collection in flow style over several lines."""
+    gaps = draw(st.lists(columns, min_size=2, max_size=2))
+    first, second = (f"\n{' ' * gap}" for gap in gaps)
+    return draw(st.sampled_from(["{{a: 1,{}b: [x,{}y]}}\n", "[1:30,{} {{c: }},{}]\n"])).format(
+        first, second
+    )
+
+
+def scalars(column: int) -> st.SearchStrategy[str]:
+    """Draw what stands behind a key or dash in this column, with its last line's end."""
+    texts = plain.map(lambda text: f" {text}\n")
+    others: list[Callable[[int], st.SearchStrategy[str]]] = [quoted, block, flow]
+    return st.one_of(texts, *(other(column).map(lambda text: f" {text}") for other in others))
+
+
+@st.composite
+def comments(draw: st.DrawFn) -> str:
+    """Draw blank lines and comments, mostly none."""
+    lines = draw(st.lists(st.tuples(columns, st.sampled_from(["#", "# - a", "# a: b", ""]))))
+    text = "".join(f"{' ' * column}{line}\n" for column, line in lines)
+    return draw(st.sampled_from(["", "", text]))
+
+
+@st.composite
+def lists(draw: st.DrawFn, column: int, depth: int) -> str:
+    """Draw a list in block style at this column."""
+    items = []
+    for _ in range(draw(st.integers(1, 3))):
+        if depth and draw(st.booleans()):
+            gap = draw(st.integers(1, 3))
+            inner = draw(mappings(column + 1 + gap, depth - 1))
+            items.append(f"{' ' * column}-{' ' * gap}{inner.lstrip(' ')}")
+        else:
+            items.append(f"{' ' * column}-{draw(scalars(column))}")
+        items.append(draw(comments()))
+    return "".join(items)
+
+
+@st.composite
+def mappings(draw: st.DrawFn, column: int, depth: int = 2) -> str:
+    """Draw a mapping in block style at this column; its first line has no comment above it."""
+    entries = []
+    for name in draw(st.lists(st.sampled_from("abcd"), min_size=1, max_size=3, unique=True)):
+        key = f"{' ' * column}{name}:"
+        kind = draw(st.sampled_from(["scalar", "list", "mapping"])) if depth else "scalar"
+        if kind == "list":
+            inner = draw(lists(column + draw(st.integers(0, 3)), depth - 1))
+            entries.append(f"{key}\n{draw(comments())}{inner}")
+        elif kind == "mapping":
+            inner = draw(mappings(column + draw(st.integers(1, 3)), depth - 1))
+            entries.append(f"{key}\n{inner}")
+        else:
+            entries.append(key + draw(scalars(column)))
+        entries.append(draw(comments()))
+    return "".join(entries)
+
+
+indented = st.integers(1, 4).flatmap(mappings)
+disguises = st.sampled_from(
+    [
+        lambda text: text,
+        lambda text: text,
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text + "...\n# tail\n",
+        lambda text: text.removesuffix("\n"),
+    ]
+)
+
+
+def is_yaml(text: str) -> bool:
+    """Whether libyaml reads it: not all that is drawn is good."""
+    try:
+        compose(text)
+    except yaml.YAMLError:
+        return False
+    return True
+
+
+@given(indented, indented, disguises, st.sampled_from(["", "/f"]))
+def test_one_file(follower: str, leader: str, disguise: Callable[[str], str], folder: str) -> None:
+    """Both sections in one file, at whatever indentation, in either order."""
+    for parts in (
+        ("follower", follower, "leader", leader),
+        ("leader", leader, "follower", follower),
+    ):
+        content = disguise("{}:\n{}{}:\n{}".format(*parts))
+        assume(is_yaml(content))
+        assert meaning(both(content, folder)) == meaning(both(UNCUT + content, folder))
+
+
+@given(mappings(0), mappings(0), disguises, st.sampled_from(["", "/f"]))
+def test_whole_file(base: str, override: str, disguise: Callable[[str], str], folder: str) -> None:
+    """A whole file and what is laid on it."""
+    assume(is_yaml(disguise(base)) and is_yaml(override))
+    cut = whole(disguise(base), override, folder)
+    assert meaning(cut) == meaning(whole(UNCUT + disguise(base), UNCUT + override, folder))
+
+
+@given(mappings(0))
+def test_each_entry_is_a_document(content: str) -> None:
+    """An entry that is cut out has its own value, whatever stands around it."""
+    assume(is_yaml(content))
+    root = compose(content)
+    assert isinstance(root, MappingNode)
+    text = cuttable(content.encode())
+    if text is None:
+        return
+    texts = entry_texts(text, root)
+    for key, value in root.value:
+        alone = MappingNode(root.tag, [(key, value)])
+        if (id(key), id(value)) in texts:
+            assert shape(compose(texts[id(key), id(value)])) == shape(alone)
+
+
+# --- single cases ---------------------------------------------------------------------------------
+
+
+JOBS = """\
+follower:
+   scrape_configs:
+     # the first
+     - job_name: a    # why
+       x: |2
+          y
+
+     # the second
+     -  job_name: b
+        params: {p: [1:30, ]}
+     - {job_name: c}
+   # what else
+   global: {}
+leader:
+   scrape_configs:
+"""
+
+
+def patched(items: str) -> str:
+    """Return the leader's rendering of the jobs with some items laid on them."""
+    rendered = both(JOBS + "".join(f"    {line}\n" for line in items.splitlines()))
+    assert rendered is not None
+    return rendered.leader.content.decode()
+
+
+A = "- job_name: a    # why\n  x: |2\n     y\n\n# the second\n"
+B = "-  job_name: b\n   params: {p: [1:30, ]}\n"
+C = "- {job_name: c}\n"
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        ("- job_name: d\n", A + B + C + "- job_name: d\n"),
+        ("- {job_name: b, $patch: delete}\n", A + C),
+        (
+            "- {job_name: b, $patch: replace, x: 1}\n- y\n",
+            A + "- {job_name: b, x: 1}\n" + C + "- y\n",
+        ),
+        ("- {job_name: c, $patch: delete}\n", A + B),
+        ("- $patch: replace\n- y\n", "- y\n"),
+    ],
+)
+def test_items_stay_as_they_were_written(items: str, expected: str) -> None:
+    """Also in a list that the leader changes, which is moved to the margin."""
+    assert patched(items) == f"scrape_configs:\n{expected}global: {{}}\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a: &x 1\n",
+        "# R & D\na: 1\n",
+        "%YAML 1.1\n---\na: 1\n",
+        "a: 1\rb: 2\n",
+        "a: é\x85b: 2\n",
+        "a: 'x\n  --- y'\n",
+        "a: |\n  x\n  ...\n",
+    ],
+)
+def test_nothing_is_cut(content: str) -> None:
+    """Where parts depend on each other, or lines are not what they seem."""
+    assert cuttable(content.encode()) is None
+
+
+@pytest.mark.parametrize(
+    "follower",
+    [
+        "\n  ? a\n  : - 1\n    - 2\n  ? b\n  : 3\n",
+        " !own\n  a:\n  - 1\n  - 2\n  b: 3\n",
+        "\n  a: !!seq\n  - 1\n  - 2\n  b: 3\n",
+        " {a: [1,\n 2], b: 3}\n",
+        "\n  <<:\n  - {a: [1, 2]}\n  b: 3\n",
+        "\n  <<: {a: [1, 2]}\n  b: 3\n",
+        "\n  'a':\n     -\n       1\n     -  # -\n       # - 3\n       2\n  b: 3\n",
+        "\n  a: [1, 2]\n  b: '3'",
+        "\n  b: 3\n  a:\n  - 1\n  - 2",
+    ],
+)
+def test_unusual_ways_to_write_the_same(follower: str) -> None:
+    """What cannot be cut is written anew."""
+    rendered = both(f"leader: {{a: [4], c: 5}}\nfollower:{follower}")
+    assert rendered is not None
+    values = [numbers(one.content) for one in (rendered.follower, rendered.leader)]
+    assert values == [{"a": [1, 2], "b": 3}, {"a": [1, 2, 4], "b": 3, "c": 5}]
+
+
+def test_a_list_with_a_tag_of_its_own() -> None:
+    """It does not say where its items begin."""
+    jobs = "  l: !!seq\n  - x: 1\n    y: 2\n  - x: 3\n    y: 4\n"
+    rendered = both(f"follower:\n{jobs}leader: {{l: [5]}}\n")
+    assert rendered is not None
+    expected = {"l": [{"x": 1, "y": 2}, {"x": 3, "y": 4}, 5]}
+    assert yaml.safe_load(rendered.leader.content) == expected
+
+
+def numbers(content: bytes) -> dict[str, list[int] | int]:
+    """Return a rendering's values, tags aside."""
+    loaded = yaml.safe_load(content.replace(b"!own", b""))
+    return {
+        key: [int(item) for item in value] if key == "a" else int(value)
+        for key, value in loaded.items()
+    }
+
+
+def test_problems_in_items_have_their_places() -> None:
+    """An item that is cut out has been looked at before."""
+    content = (
+        "follower:\n  l:\n  - a: 1\n    a: 2\n  - {b: {[c]: d}}\n  - e: {f: , f: }\nleader: {}\n"
+    )
+    with pytest.raises(ConfigurationError) as raised:
+        render(Source("x.yml", content.encode()))
+    assert [problem.split(" ")[0] for problem in raised.value.problems] == [
+        "x.yml:4:5:",
+        "x.yml:5:10:",
+        "x.yml:6:14:",
+    ]
+
+
+def test_an_item_that_names_a_file_has_its_path_resolved() -> None:
+    """The items around it stay as they were written."""
+    content = (
+        "follower:\n  scrape_configs:\n  - job_name:  a\n  - job_name:  b\n"
+        "    bearer_token_file: t\n  - job_name:  c\nleader:\n  scrape_configs: [{job_name: d}]\n"
+    )
+    rendered = both(content, "/f")
+    assert rendered is not None
+    jobs = "- job_name:  a\n- job_name: b\n  bearer_token_file: /f/t\n- job_name:  c\n"
+    assert rendered.follower.content.decode() == f"scrape_configs:\n{jobs}"
+    assert rendered.leader.content.decode() == f"scrape_configs:\n{jobs}- {{job_name: d}}\n"
