@@ -63,10 +63,10 @@ class Section:
     is_tied: bool = False
 
 
-def read_base(source: Source, problems: Problems) -> Section:
-    """Return the section of a whole Prometheus file."""
+def read_base(source: Source, problems: Problems, *, as_nodes: bool = False) -> Section:
+    """Return the section of a whole Prometheus file; ``as_nodes``: with the nodes of all items."""
     reading = _Reading(source, problems)
-    root = reading.root(follower=())
+    root = reading.root(follower=None if as_nodes else ())
     if is_null(root) and not problems.is_broken:
         problems.add(source.name, 1, 1, "no configuration; write {} where none is meant")
     written = _mapping(root, "the file", problems)
@@ -80,10 +80,15 @@ def read_override(source: Source, problems: Problems) -> Section:
     return reading.section(_mapping(reading.root(), "the file", problems))
 
 
-def read_both(source: Source, problems: Problems) -> tuple[Section, Section]:
-    """Return the follower's and the leader's section of a file that has both."""
+def read_both(
+    source: Source, problems: Problems, *, as_nodes: bool = False
+) -> tuple[Section, Section]:
+    """Return the follower's and the leader's section of a file that has both.
+
+    ``as_nodes``: with the nodes of all items.
+    """
     reading = _Reading(source, problems)
-    root = reading.root(follower=(Role.FOLLOWER,))
+    root = reading.root(follower=None if as_nodes else (Role.FOLLOWER,))
     if problems.is_broken:
         return Section(_empty()), Section(_empty())
     found = entries(_mapping(root, "the file", problems))

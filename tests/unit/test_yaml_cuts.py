@@ -12,7 +12,9 @@ from yaml.nodes import MappingNode
 
 from tests.unit.documents import compose, shape
 from wrapper.model import Renderings
+from wrapper.problems import Problems
 from wrapper.render import ConfigurationError, Source, WholeFile, render
+from wrapper.sections import read_base, read_both
 from wrapper.yaml_cuts import cuttable, entry_texts
 
 UNCUT = "# &\n"  # a comment that may be an anchor: nothing is cut out of such an input
@@ -297,6 +299,16 @@ def numbers(content: bytes) -> dict[str, list[int] | int]:
         key: [int(item) for item in value] if key == "a" else int(value)
         for key, value in loaded.items()
     }
+
+
+def test_all_nodes_are_there_where_they_are_asked_for() -> None:
+    """For who looks into the items of a list."""
+    problems, content = Problems(), "follower:\n  l:\n  - a: 1\n  - b\n"
+    follower, _ = read_both(Source("x.yml", content.encode()), problems, as_nodes=True)
+    whole_file = read_base(Source("x.yml", content.encode()), problems, as_nodes=True)
+    expected = shape(compose(content))
+    assert shape(whole_file.node) == expected
+    assert shape(follower.node) == shape(compose("l:\n- a: 1\n- b\n"))
 
 
 def test_problems_in_items_have_their_places() -> None:
