@@ -172,7 +172,7 @@ def test_a_frozen_server_costs_one_limit_and_heals(
     with pytest.raises(LeaseUnavailable) as caught:
         lease.read()
     assert caught.value.reason == "timeout"
-    assert time.monotonic() - started_at < 1.5
+    assert time.monotonic() - started_at < 2.5
     api_server.thaw()
     assert lease.read() == written
 
@@ -229,7 +229,7 @@ def test_a_watch_reports_each_change_soon(
     wait_until(lambda: len(watch.reported) == 4, 2, "four changes")
     assert [news for news, _ in watch.reported] == [seen for seen, _ in expected]
     for (_, heard_at), (_, sent_at) in zip(watch.reported, expected, strict=True):
-        assert heard_at - sent_at < 0.5
+        assert heard_at - sent_at < 1.0
 
 
 def test_a_watch_begins_where_the_read_ended(

@@ -132,7 +132,7 @@ def test_a_dead_prometheus_ends_its_wrapper_and_frees_the_lease(
     leader, follower = pair
     os.kill(leader.child.pid, number)
     killed_at = time.monotonic()
-    follower.await_leader(2)
-    assert time.monotonic() - killed_at < LEASE_S / 2
+    follower.await_leader()
+    assert time.monotonic() - killed_at < LEASE_S * 0.8, "its lease would last longer"
     expected = 128 + number if number == signal.SIGKILL else 2  # Go's own answer to SIGABRT
     assert leader.await_end() == expected
