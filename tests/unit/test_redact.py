@@ -1,0 +1,222 @@
+"""Secrets are hidden where Prometheus knows them, where a name says so, and in URLs; no more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from yaml.nodes import MappingNode
+
+from tests.unit.documents import compose, sections, shape, written
+from tests.unit.test_config_paths import nested, trails
+from wrapper.config_paths import PLACES as PATHS
+from wrapper.merge import merge
+from wrapper.problems import Problems
+from wrapper.redact import PLACES, Redaction
+
+MARKER = "hunter2-marker"
+
+
+def section(content: str) -> MappingNode:
+    """Return a configuration's root."""
+    root = compose(content)
+    assert isinstance(root, MappingNode)
+    return root
+
+
+def text_of(node: MappingNode) -> str:
+    """Return a configuration as text."""
+    return str(yaml.serialize(node, Dumper=yaml.CSafeDumper, allow_unicode=True))
+
+
+def redacted(content: str, redaction: Redaction | None = None) -> Any:
+    """Return a configuration without its secrets, loaded; the original is left alone."""
+    root = section(content)
+    before = shape(root)
+    text = text_of((redaction or Redaction()).section(root))
+    assert shape(root) == before
+    return yaml.safe_load(text)
+
+
+# --- places ---------------------------------------------------------------------------------------
+
+
+def test_each_place_of_the_table() -> None:
+    """A secret there is hidden, an empty one has nothing to hide."""
+    for trail in trails(PLACES):
+        assert redacted(yaml.safe_dump(nested(trail, MARKER))) == nested(trail, "<secret 1>")
+        assert redacted(yaml.safe_dump(nested(trail, ""))) == nested(trail, "")
+
+
+def test_the_table_knows_what_the_documentation_marks() -> None:
+    """The places that Prometheus' documentation marks as <secret>, written out by hand."""
+    client = {
+        "authorization/credentials",
+        "basic_auth/password",
+        "bearer_token",
+        "http_headers/*/secrets/[]",
+        "oauth2/client_secret",
+        "oauth2/proxy_connect_header/*/[]",
+        "oauth2/tls_config/key",
+        "proxy_connect_header/*/[]",
+        "tls_config/key",
+    }
+    targets = client | {
+        "azure_sd_configs/[]/client_secret",
+        "consul_sd_configs/[]/password",
+        "consul_sd_configs/[]/token",
+        "ec2_sd_configs/[]/secret_key",
+        "lightsail_sd_configs/[]/secret_key",
+        "marathon_sd_configs/[]/auth_token",
+        "openstack_sd_configs/[]/application_credential_secret",
+        "openstack_sd_configs/[]/password",
+        "ovhcloud_sd_configs/[]/application_secret",
+        "ovhcloud_sd_configs/[]/consumer_key",
+        "scaleway_sd_configs/[]/secret_key",
+        "uyuni_sd_configs/[]/password",
+        *(f"http_sd_configs/[]/{place}" for place in client),
+        *(f"kubernetes_sd_configs/[]/{place}" for place in client),
+    }
+    remote = client | {"sigv4/secret_key", "azuread/oauth/client_secret", "headers/*"}
+    known = {"/".join(trail) for trail in trails(PLACES)}
+    assert known >= {
+        *(f"scrape_configs/[]/{place}" for place in targets),
+        *(f"alerting/alertmanagers/[]/{place}" for place in targets),
+        *(f"remote_write/[]/{place}" for place in remote),
+        *(f"remote_read/[]/{place}" for place in client),
+        "alerting/alertmanagers/[]/sigv4/secret_key",
+        "tracing/headers/*",
+        "tracing/tls_config/key",
+    }
+
+
+def test_names_of_files_are_no_secrets() -> None:
+    """A password's file is shown: it is what one wants to see."""
+    for trail in trails(PATHS):
+        content = nested(trail, "/etc/x")
+        assert redacted(yaml.safe_dump(content)) == content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"a: {{password: {MARKER}}}",
+        f"scrape_configs: [{{x_sd_configs: [{{api-key: {MARKER}, x: {{authToken: {MARKER}}}}}]}}]",
+        f"remote_write: [{{future: {{access_keys: [{MARKER}]}}}}]",
+        f"scrape_configs: [{{params: {{token: [{MARKER}], key: [{MARKER}]}}}}]",
+        f"scrape_configs: {{basic_auth: {{password: {MARKER}}}}}",
+        f"scrape_configs: [{{basic_auth: {MARKER}, authorization: [{MARKER}]}}]",
+        f"remote_write: [{{headers: {MARKER}, bearer_token: [[{MARKER}], {{a: {MARKER}}}]}}]",
+        f"remote_write: [{{http_headers: {{X-Key: {{secrets: {MARKER}, values: {MARKER}}}}}}}]",
+        f"x: &x {{bearer_token: {MARKER}}}\nremote_write: [{{<<: *x}}, {{<<: [*x, {{url: a}}]}}]",
+        f"x: &x {MARKER}\nremote_write: [{{sigv4: {{secret_key: *x}}}}]\n",
+        f"remote_write:\n- bearer_token: |\n    {MARKER}\n    {MARKER} second\n",
+    ],
+)
+def test_more_is_hidden_rather_than_less(content: str) -> None:
+    """What is named like a secret, or stands in a secret's place in another shape, is hidden."""
+    shown = redacted(content)
+    shown.pop("x", None)
+    assert MARKER not in str(shown)
+    assert "<secret 1>" in str(shown)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "global: {external_labels: {replica: a, key: b, passwords_file: c}, scrape_interval: 15s}",
+        "scrape_configs: [{job_name: token, params: {module: [http_2xx], 'match[]': [a]}}]",
+        "scrape_configs: [{relabel_configs: [{source_labels: [token], target_label: secret}]}]",
+        "remote_write: [{url: 'http://a/b?x=1', name: a, oauth2: {token_url: 'http://a/token'}}]",
+        "scrape_configs: [{basic_auth: {username: a, password: ''}, bearer_token: }]",
+        "scrape_configs: [{authorization: {type: Bearer, credentials_file: a}}]",
+        "scrape_configs: [{tls_config: {ca: a, cert: b, server_name: c}}]",
+        "a: me@example.org\nb: 'http://h/@x'\n",
+    ],
+)
+def test_what_is_no_secret_stays(content: str) -> None:
+    """Labels, parameters, URLs and files are shown as they are."""
+    assert redacted(content) == yaml.safe_load(content)
+
+
+# --- texts ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://u:pw@h/x", "http://<secret 1>@h/x"),
+        ("https://token@h:1/x?a=1#b", "https://<secret 1>@h:1/x?a=1#b"),
+        ("http://u:p@w@h/", "http://<secret 1>@h/"),
+        ("http://h/?a=1&api_key=pw&b=2", "http://h/?a=1&api_key=<secret 1>&b=2"),
+        ("http://h/?X-Amz-Signature=pw#x", "http://h/?X-Amz-Signature=<secret 1>#x"),
+        ("h/?token=pw", "h/?token=<secret 1>"),
+        ("http://[::1]:80/x", "http://[::1]:80/x"),
+    ],
+)
+def test_urls(url: str, expected: str) -> None:
+    """What stands before a URL's @, or in a parameter with a secret's name, is hidden anywhere."""
+    assert redacted(yaml.safe_dump({"a": [url]})) == {"a": [expected]}
+    assert Redaction().text(f'parse "{url}": bad') == f'parse "{expected}": bad'
+
+
+def test_equal_secrets_have_equal_numbers() -> None:
+    """So it can be seen where two agree, and that one has changed."""
+    content = "a_token: one\nb_token: two\nc_token: one\nd: http://two@h\n"
+    shown = ["<secret 1>", "<secret 2>", "<secret 1>", "http://<secret 2>@h"]
+    assert list(redacted(content).values()) == shown
+
+
+def test_a_second_redaction_changes_nothing() -> None:
+    """What stands for a secret is none."""
+    redaction = Redaction()
+    once = redaction.section(section("a_token: one\nb_token: two\nu: http://three@h\n"))
+    assert text_of(redaction.section(once)) == text_of(once)
+
+
+def test_variables_with_a_secrets_name() -> None:
+    """Their values are hidden wherever they were put; short ones would be in any text."""
+    variables = {"DB_PASSWORD": MARKER, "POD_NAME": "prometheus-0", "TOKEN": "a"}
+    shown = redacted(f"a: x{MARKER}y\nb: prometheus-0\n", Redaction(variables))
+    assert shown == {"a": "x<secret 1>y", "b": "prometheus-0"}
+
+
+def test_messages_repeat_no_secret() -> None:
+    """Neither one that is known, as it is or escaped, nor what go-yaml quotes of a value."""
+    redaction = Redaction()
+    redaction.section(section(f'a: {{password: "{MARKER}", token: "x\\ty\\"z", secret: abc}}'))
+    said = redaction.text(f'bad "{MARKER}" and "x\\ty\\"z" but abc')
+    assert said == 'bad "<secret 1>" and "<secret 2>" but abc'
+    words = "line 3: cannot unmarshal !!str `hunter2...` into config.plain"
+    assert Redaction().text(words) == "line 3: cannot unmarshal !!str into config.plain"
+
+
+# --- graphs ---------------------------------------------------------------------------------------
+
+
+@given(sections, sections)
+def test_merging_and_hiding_change_places(one: MappingNode, two: MappingNode) -> None:
+    """What was redacted and then merged is what was merged and then redacted."""
+    base, override = section(written(a=one)), section(written(a=two))
+    redaction, problems = Redaction(), Problems()
+    merged = merge(base, override, problems)
+    if problems:
+        return
+    first = merge(redaction.section(base), redaction.section(override), Problems())
+    assert shape(first) == shape(redaction.section(merged))
+
+
+def test_aliases_of_aliases_cost_no_more_than_they_show() -> None:
+    """A few lines that would unfold to a billion items are walked once."""
+    lines = [f"x0: &x0 {{password: {MARKER}}}"]
+    lines += [f"x{i}: &x{i} [*x{i - 1}, *x{i - 1}]" for i in range(1, 40)]
+    assert MARKER not in text_of(Redaction().section(section("\n".join(lines))))
+
+
+def test_the_deepest_nesting() -> None:
+    """As deep as inputs may nest."""
+    content = "a: " + "[" * 198 + f"{{password: {MARKER}}}" + "]" * 198
+    root = section(content)
+    assert MARKER not in text_of(Redaction().section(root))
