@@ -22,8 +22,8 @@ from wrapper.yaml_cuts import Cut
 from wrapper.yaml_nodes import entries
 
 PATCH = "$patch"
-_REPLACE, _DELETE = "replace", "delete"
-_NAMES = ("job_name", "name", "url")
+REPLACE, DELETE = "replace", "delete"
+NAMES = ("job_name", "name", "url")
 _BESIDE = "job_name, name or url"
 
 
@@ -59,17 +59,17 @@ class Patches:
         others = entries(item)
         _, directive = others.pop(PATCH)
         verb = directive.value if isinstance(directive, ScalarNode) else ""
-        name = next((name for name in _NAMES if name in others), None)
-        if verb not in (_REPLACE, _DELETE):
-            self._refuse(item, f"{PATCH} wants {_REPLACE} or {_DELETE}; write one of them")
+        name = next((name for name in NAMES if name in others), None)
+        if verb not in (REPLACE, DELETE):
+            self._refuse(item, f"{PATCH} wants {REPLACE} or {DELETE}; write one of them")
         elif name is not None:
             self._follow_named(item, kept, verb, name, path)
-        elif others or verb == _DELETE:
+        elif others or verb == DELETE:
             self._refuse(item, f"{PATCH}: {verb} names no item; write {_BESIDE} beside it")
         elif is_first:
             kept.clear()
         else:
-            text = f"{PATCH}: {_REPLACE} alone replaces the whole list; make it the first item"
+            text = f"{PATCH}: {REPLACE} alone replaces the whole list; make it the first item"
             self._refuse(item, text)
 
     def _follow_named(
@@ -84,10 +84,10 @@ class Patches:
             several = "more than one item" if places else "no item"
             text = f"{several} of {quoted(path)} has this {name}; correct it, or remove {PATCH}"
             self._refuse(item, f"nothing to {verb}: {text}" if not places else text)
-        elif verb == _REPLACE:
+        elif verb == REPLACE:
             kept[places[0]] = _without_patch(item)
         elif len(item.value) > 2:  # noqa: PLR2004 - the name and the directive
-            text = f"{PATCH}: {_DELETE} needs the {name} alone; remove the other keys"
+            text = f"{PATCH}: {DELETE} needs the {name} alone; remove the other keys"
             self._refuse(item, text)
         else:
             del kept[places[0]]
