@@ -20,6 +20,11 @@ def substitute(content: bytes, environ: Mapping[bytes, bytes]) -> bytes:
     return _REFERENCE.sub(lambda found: environ.get(found[1], found[0]), content)
 
 
+def referenced(content: bytes) -> set[bytes]:
+    """Return the names of the variables that a text refers to."""
+    return {found[1] for found in _REFERENCE.finditer(content)}
+
+
 def note_unset(
     content: bytes, name: str, environ: Mapping[bytes, bytes], problems: Problems
 ) -> None:

@@ -15,10 +15,12 @@ from collections.abc import Callable
 from wrapper import clock
 from wrapper.file_events import FileEvents
 from wrapper.inputs import Inputs
-from wrapper.model import Event
+from wrapper.model import ConfigurationRead, ConfigurationRejected, Event, Role
 from wrapper.settling import SETTLE_S, Change, Settling
 
 LOG = logging.getLogger(__name__)
+MOST_PROBLEMS = 20  # that are logged of one reading
+REFUSED_PERIOD_S = 30.0  # what was refused is put to the judge again: the fault may lie elsewhere
 
 
 class InputWatch:
@@ -38,6 +40,8 @@ class InputWatch:
         self._is_said = False
         self._is_ended = False
         self._rehash_at = 0.0  # at once: they may have changed since the start
+        self._refused_until = 0.0
+        self._reported: ConfigurationRead | ConfigurationRejected | None = None
 
     def look(self) -> None:
         """Look now, whatever is under way."""
@@ -107,14 +111,19 @@ class InputWatch:
         self._suspect = None
         self._rehash_at = now + self._period_s
         event = self._inputs.changed()
-        if event is not None:
-            self._report(event)
+        self._refused_until = clock.now() + REFUSED_PERIOD_S
+        if event is None or (event == self._reported and isinstance(event, ConfigurationRejected)):
+            return
+        self._reported = event
+        self._report(event)
+        _say(event)
 
     def _rehash(self, now: float) -> None:
         """Look for changes that nobody told of; what differs has to do so twice in a row."""
         self._follow()
         seen = None if self._settling.is_held(now) else self._inputs.differing()
-        if seen is not None and seen == self._suspect:
+        is_due = self._inputs.is_refused and self._refused_until <= now
+        if is_due or (seen is not None and seen == self._suspect):
             self._look(now)
             return
         self._suspect = seen
@@ -128,3 +137,21 @@ class InputWatch:
             "the kernel does not tell of changed inputs: they are seen when they are read again",
             extra={"reason": str(error), "period_s": self._period_s},
         )
+
+
+def _say(event: ConfigurationRead | ConfigurationRejected) -> None:
+    """Log what came of a change; of many problems the first ones."""
+    if isinstance(event, ConfigurationRead):
+        renderings = event.renderings
+        LOG.info(
+            "configuration read",
+            extra={role.value: renderings.of(role).fingerprint[:12] for role in Role},
+        )
+        return
+    problems = event.problem.splitlines()
+    for problem in problems[:MOST_PROBLEMS]:
+        LOG.error(
+            "the configuration cannot be used: the last good one stays", extra={"problem": problem}
+        )
+    if len(problems) > MOST_PROBLEMS:
+        LOG.error("there are more problems with it", extra={"count": len(problems)})

@@ -7,7 +7,7 @@ whether Prometheus accepts a rendering is only known to it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ class BadInputs(Exception):
     """The inputs cannot be used; ``problems`` are lines that each name one cause and its cure."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:
-        super().__init__("; ".join(problems))
+        super().__init__("\n".join(problems))
         self.problems = problems
 
 
@@ -52,10 +52,18 @@ class Sources:
 
 
 class Inputs:
-    """Remembers what it read last, so that only changes are rendered and reported."""
+    """Remembers what it read last, so that only changes are rendered and reported.
 
-    def __init__(self, sources: Sources) -> None:
+    ``judge`` is asked about each new rendering, and says why it may not be used, a line for each
+    reason. What it refuses may be mended elsewhere (a rule file): see ``is_refused``.
+    """
+
+    def __init__(
+        self, sources: Sources, judge: Callable[[Renderings], tuple[str, ...]] | None = None
+    ) -> None:
         self.sources = sources
+        self.is_refused = False
+        self._judge = judge
         self._contents: tuple[Source, ...] | str | None = None
         self._whole_file = WholeFile()
 
@@ -66,11 +74,14 @@ class Inputs:
         return self._render(contents, is_start=is_start)
 
     def changed(self) -> ConfigurationRead | ConfigurationRejected | None:
-        """Look again; None when nothing has changed since the last look."""
+        """Look again; None when nothing has changed since the last look.
+
+        What the judge has refused is put to it again all the same.
+        """
         contents = self._look()
-        if contents == self._contents:
+        if contents == self._contents and not self.is_refused:
             return None
-        self._contents = contents
+        self._contents, self.is_refused = contents, False
         if isinstance(contents, str):
             return ConfigurationRejected(contents)
         try:
@@ -150,6 +161,24 @@ class Inputs:
 
     # --- rendering ---
 
+    def texts(self) -> list[Source]:
+        """Return what was read last, with its references to variables replaced."""
+        return [self._substituted(source, Problems()) for source in self._sources_read()]
+
+    def variables(self) -> dict[str, str]:
+        """Return the variables that were replaced in what was read last, with their values."""
+        environ = self.sources.environ or {}
+        names = {
+            name for each in self._sources_read() for name in envsubst.referenced(each.content)
+        }
+        return {
+            name.decode(): environ[name].decode(errors="replace")
+            for name in sorted(names & environ.keys())
+        }
+
+    def _sources_read(self) -> tuple[Source, ...]:
+        return self._contents if isinstance(self._contents, tuple) else ()
+
     def _render(self, contents: tuple[Source, ...], *, is_start: bool = False) -> Renderings:
         unset = Problems()
         sources = [self._substituted(source, unset) for source in contents]
@@ -159,7 +188,15 @@ class Inputs:
             raise BadInputs((*unset.lines, *error.problems)) from error
         if unset or (is_start and rendered.suspicions):
             raise BadInputs(unset.lines or rendered.suspicions)
+        self._ask_judge(rendered.renderings)
         return rendered.renderings
+
+    def _ask_judge(self, renderings: Renderings) -> None:
+        """Have good renderings judged; raise BadInputs."""
+        refusals = self._judge(renderings) if self._judge is not None else ()
+        self.is_refused = bool(refusals)
+        if refusals:
+            raise BadInputs(refusals)
 
     def _substituted(self, source: Source, unset: Problems) -> Source:
         environ = self.sources.environ

@@ -240,7 +240,10 @@ class ConfigurationRead:
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationRejected:
-    """The inputs were read and cannot be used; the last good ones stay in force."""
+    """The inputs were read and cannot be used; the last good ones stay in force.
+
+    ``problem`` is a line for each that is wrong with them.
+    """
 
     problem: str
 

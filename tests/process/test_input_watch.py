@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ import yaml
 from tests.support import wait_until
 from wrapper.input_watch import InputWatch
 from wrapper.inputs import Inputs, Sources
-from wrapper.model import ConfigurationRead, Event, Role
+from wrapper.model import ConfigurationRead, ConfigurationRejected, Event, Renderings, Role
 from wrapper.sensors import start_thread
 from wrapper.settling import BURST_S, QUIET_S, SETTLE_S
 
@@ -32,9 +33,11 @@ class Watched:
 
     running: ClassVar[list[Watched]] = []
 
-    def __init__(self, config: Path, *leader_configs: Path, period_s: float = NEVER_S) -> None:
+    def __init__(
+        self, config: Path, *leader_configs: Path, period_s: float = NEVER_S, judge: Any = None
+    ) -> None:
         self.config = config
-        inputs = Inputs(Sources(config, leader_configs, config.parent))
+        inputs = Inputs(Sources(config, leader_configs, config.parent), judge)
         self.reports: list[tuple[float, Any]] = []
         self._values = [self._value(ConfigurationRead(inputs.read()))]
         self.watch = InputWatch(inputs, period_s, self._note)
@@ -479,6 +482,75 @@ def test_a_look_that_is_asked_for_comes_at_once(config: Path, tmp_path: Path) ->
         assert watched.values == []
         watched.watch.look()
         watched.await_value({"a": 1}, SOON_S)
+
+
+# --- what is said ---------------------------------------------------------------------------------
+
+
+def errors(caplog: pytest.LogCaptureFixture) -> list[Any]:
+    """Return what has been logged of problems with the configuration."""
+    return [vars(each)["problem"] for each in caplog.records if "problem" in vars(each)]
+
+
+def test_problems_are_logged_with_their_places(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A line for each; that it is good again is logged too."""
+    caplog.set_level(logging.INFO)
+    watched.config.write_text("a: 1\na: 2\nb: 1\nb: 2\n")
+    wait_until(lambda: len(errors(caplog)) == 2, 15, "both are logged")
+    assert [each.split(": ")[0] for each in errors(caplog)] == [
+        f"{watched.config}:2:1",
+        f"{watched.config}:4:1",
+    ]
+    watched.config.write_text("a: 1\n")
+    wait_until(lambda: caplog.messages[-1] == "configuration read", 15, "it is good again")
+    assert len(str(vars(caplog.records[-1])["leader"])) == 12
+
+
+def test_many_problems_are_counted(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+    """A log is no place for a thousand lines."""
+    watched.config.write_text("a: 1\n" * 1000)
+    wait_until(lambda: caplog.messages[-1:] == ["there are more problems with it"], 15, "counted")
+    assert len(errors(caplog)) == 20
+    assert vars(caplog.records[-1])["count"] == 999
+
+
+def test_a_refusal_is_told_once_and_its_end_is_found(
+    config: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also when the inputs stay as they are: what was missing may lie in another file."""
+    monkeypatch.setattr("wrapper.input_watch.REFUSED_PERIOD_S", 0.01)
+    asked: list[Renderings] = []
+    is_mended = threading.Event()
+
+    def judge(renderings: Renderings) -> tuple[str, ...]:
+        asked.append(renderings)
+        return () if len(asked) == 1 or is_mended.is_set() else ("no such rule file",)
+
+    watched = Watched(config, period_s=0.05, judge=judge)
+    config.write_text("a: 1\n")
+    wait_until(lambda: len(asked) >= 5, 15, "it is asked again and again")
+    is_mended.set()
+    watched.await_value({"a": 1}, 15)
+    assert [type(each) for each in watched.values] == [ConfigurationRejected, dict]
+    assert errors(caplog) == ["no such rule file"]
+
+
+def test_a_look_that_is_asked_for_asks_the_judge_again(config: Path) -> None:
+    """SIGHUP, after the other file has been mended."""
+    is_mended = threading.Event()
+    is_mended.set()
+    watched = Watched(config, judge=lambda _: () if is_mended.is_set() else ("no",))
+    is_mended.clear()
+    config.write_text("a: 1\n")
+    watched.await_value(ConfigurationRejected("no"), 15)
+    is_mended.set()
+    watched.watch.look()
+    watched.await_value({"a": 1}, 15)
+
+
+# --- the thread -----------------------------------------------------------------------------------
 
 
 def test_changes_before_the_thread_starts_are_found(config: Path) -> None:

@@ -165,6 +165,75 @@ def test_the_start_refuses_what_merely_looks_wrong(folder: Path) -> None:
     assert leader(inputs(folder, "l.yml").read())["remote_writes"] == []
 
 
+# --- a judge --------------------------------------------------------------------------------------
+
+
+class Judge:
+    """Refuses what it is told to refuse, and counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.refusals: tuple[str, ...] = ()
+        self.asked: list[Any] = []
+
+    def __call__(self, renderings: Renderings) -> tuple[str, ...]:
+        """Answer as the test has set it."""
+        self.asked.append(leader(renderings))
+        return self.refusals
+
+
+@pytest.fixture
+def judge() -> Judge:
+    """Give a judge that accepts everything at first."""
+    return Judge()
+
+
+def test_a_refusal_is_bad_input(folder: Path, judge: Judge) -> None:
+    """At the start and later, all its reasons; what is no YAML is not even shown to the judge."""
+    there = Inputs(Sources(folder / "p.yml", (), folder), judge)
+    judge.refusals = ("one", "two")
+    assert refused(there) == ("one", "two")
+    (folder / "p.yml").write_text("a: [}\n")
+    assert isinstance(there.changed(), ConfigurationRejected)
+    assert judge.asked == [{"global": {"a": 1}}]
+    (folder / "p.yml").write_text("b: 1\n")
+    assert there.changed() == ConfigurationRejected("one\ntwo")
+    assert judge.asked[1:] == [{"b": 1}]
+
+
+def test_what_was_refused_is_judged_again(folder: Path, judge: Judge) -> None:
+    """The fault may lie in another file; what was accepted, or is no YAML, is left alone."""
+    there = Inputs(Sources(folder / "p.yml", (), folder), judge)
+    there.read()
+    assert there.changed() is None
+    judge.refusals = ("one",)
+    (folder / "p.yml").write_text("b: 1\n")
+    assert there.changed() == there.changed() == ConfigurationRejected("one")
+    judge.refusals = ()
+    assert read_again(there) == {"b": 1}
+    assert there.changed() is None
+    judge.refusals = ("one",)
+    (folder / "p.yml").write_text("c: 1\n")
+    assert isinstance(there.changed(), ConfigurationRejected)
+    (folder / "p.yml").unlink()
+    assert isinstance(there.changed(), ConfigurationRejected)
+    assert there.changed() is None
+
+
+# --- what was read, for people --------------------------------------------------------------------
+
+
+def test_what_was_read_is_told_with_its_variables(folder: Path) -> None:
+    """As it was rendered; of the environment only what was put in."""
+    (folder / "p.yml").write_text("a: $(A)\nb: $$(B)\nc: $(NONE)\n")
+    environ = {b"A": b"1", b"B": b"2", b"C": b"3"}
+    there = inputs(folder, environ=environ, allow_unset=True)
+    assert (there.texts(), there.variables()) == ([], {})
+    there.read()
+    (found,) = there.texts()
+    assert found.content == b"a: 1\nb: $$(B)\nc: $(NONE)\n"
+    assert there.variables() == {"A": "1"}
+
+
 # --- references to variables ----------------------------------------------------------------------
 
 

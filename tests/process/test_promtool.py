@@ -1,0 +1,203 @@
+"""A program in promtool's place: what it is given, and what its answers, or none, mean."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support import wait_until
+from wrapper.model import Rendering, Renderings, Role
+from wrapper.promtool import Promtool, Unanswered, distinct
+from wrapper.render import fingerprint
+
+SECRET = "hunter2-marker"
+CONTENT = f"scrape_configs: [{{basic_auth: {{password: {SECRET}}}}}]\n".encode()
+
+
+def rendering(role: Role = Role.LEADER, content: bytes = CONTENT) -> Rendering:
+    """Return a rendering."""
+    return Rendering(role, content, fingerprint(content), writes_remotely=False)
+
+
+Make = Callable[..., Promtool]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Give a function that makes a promtool of a shell script; the output's folder is ``out``."""
+    (tmp_path / "out").mkdir()
+
+    def made(script: str, *, is_agent: bool = False, limit_s: float = 30.0) -> Promtool:
+        program = tmp_path / "promtool"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        output = tmp_path / "out" / "prometheus.yml"
+        return Promtool(str(program), output, is_agent=is_agent, limit_s=limit_s)
+
+    return made
+
+
+def left(tmp_path: Path) -> list[str]:
+    """Return what lies in the output's folder."""
+    return sorted(path.name for path in (tmp_path / "out").iterdir())
+
+
+def unanswered(promtool: Promtool) -> str:
+    """Return why nothing was said."""
+    with pytest.raises(Unanswered) as raised:
+        promtool.refusal(rendering())
+    return str(raised.value)
+
+
+def test_it_is_given_the_rendering_beside_the_output(make: Make, tmp_path: Path) -> None:
+    """As promtool wants it, readable by us alone, and removed afterwards."""
+    seen = tmp_path / "seen"
+    promtool = make(f'echo "$@" > {seen}; stat -c %a "$3" >> {seen}; cat "$3" >> {seen}')
+    assert promtool.refusal(rendering()) == ""
+    words, mode, text = seen.read_text().splitlines()
+    path = tmp_path / "out" / f".prometheus.yml.check-{os.getpid()}"
+    assert (words, mode, text.encode() + b"\n") == (f"check config {path}", "600", CONTENT)
+    assert left(tmp_path) == []
+
+
+def test_agent_mode_is_said(make: Make, tmp_path: Path) -> None:
+    """What is good for a server need not be for an agent."""
+    seen = tmp_path / "seen"
+    make(f'echo "$3" > {seen}', is_agent=True).refusal(rendering())
+    assert seen.read_text() == "--agent\n"
+
+
+def test_a_refusal_in_its_words(make: Make, tmp_path: Path) -> None:
+    """On one line, without the file's name and without secrets; nothing is left."""
+    promtool = make(
+        'echo "Checking $3"\n'
+        'echo "  FAILED: parsing YAML file $3: yaml: unmarshal errors:" >&2\n'
+        f'echo "  line 3: field {SECRET} not found" >&2\n'
+        "echo '  line 4: cannot unmarshal !!str `hunter2...` into x' >&2\n"
+        "exit 1"
+    )
+    assert promtool.refusal(rendering()) == (
+        f"the leader's rendering: {promtool.program} check config: yaml: unmarshal errors:; "
+        "line 3: field <secret 1> not found; line 4: cannot unmarshal !!str into x; "
+        "lines are those of check --print=leader"
+    )
+    assert left(tmp_path) == []
+
+
+def test_a_refusal_without_words(make: Make) -> None:
+    """The exit status counts."""
+    assert "exit status 3, without a word" in make("exit 3").refusal(rendering())
+
+
+def test_a_long_refusal_is_cut(make: Make) -> None:
+    """A log line is no book."""
+    said = make("echo FAILED: $(seq 10000); exit 1").refusal(rendering())
+    assert 500 < len(said) < 900
+    assert "…; lines are" in said
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [("kill -9 $$", "status -9"), ("exit 126", "status 126"), ("exit 137", "status 137")],
+)
+def test_one_that_is_ended_has_not_answered(
+    make: Make, tmp_path: Path, script: str, said: str
+) -> None:
+    """Killed for its memory, say: that is no word about the configuration."""
+    assert said in unanswered(make(script))
+    assert left(tmp_path) == []
+
+
+def test_one_that_hangs_has_not_answered(make: Make, tmp_path: Path) -> None:
+    """It is killed with all that it has started."""
+    seen = tmp_path / "seen"
+    promtool = make(f"sleep 1000 & echo $! > {seen}; wait", limit_s=5.0)
+    assert "not answered within 5 s" in unanswered(promtool)
+    sleeper = int(seen.read_text())
+    wait_until(lambda: not _runs(sleeper), 15, "what it started has ended")
+    assert left(tmp_path) == []
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_one_that_has_gone_has_not_answered(make: Make) -> None:
+    """It was there at the start."""
+    promtool = make("exit 0")
+    Path(promtool.program).unlink()
+    assert "cannot be started: No such file" in unanswered(promtool)
+
+
+def test_an_output_folder_that_cannot_be_written(make: Make, tmp_path: Path) -> None:
+    """Then nothing can be asked."""
+    promtool = make("exit 0")
+    (tmp_path / "out").rmdir()
+    (tmp_path / "out").symlink_to("/proc")
+    assert "cannot be written" in unanswered(promtool)
+
+
+def test_an_output_folder_that_is_not_there_yet(make: Make, tmp_path: Path) -> None:
+    """The stand-in form makes it later: no path is relative to it."""
+    seen = tmp_path / "seen"
+    promtool = make(f'echo "$3" > {seen}')
+    (tmp_path / "out").rmdir()
+    assert promtool.refusal(rendering()) == ""
+    path = Path(seen.read_text().strip())
+    assert path.parent.is_dir()
+    assert not path.exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_both_renderings_are_asked_about_and_equal_ones_once(make: Make, tmp_path: Path) -> None:
+    """What is refused is told in full; who has not answered is warned of, and vetoes nothing."""
+    promtool = make('grep -q bad "$3" && exit 1; exit 0')
+    good = rendering(Role.FOLLOWER, b"a: good\n")
+    bad = rendering(Role.LEADER, b"a: bad\n")
+    (said,) = promtool.problems(Renderings(good, bad))
+    assert said.startswith("the leader's rendering: ")
+    assert distinct(Renderings(good, bad)) == (good, bad)
+    assert distinct(Renderings(good, rendering(Role.LEADER, b"a: good\n"))) == (good,)
+
+
+def test_no_answer_is_warned_of(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """With the role and the reason."""
+    good = rendering(Role.FOLLOWER, b"a: good\n")
+    with caplog.at_level(logging.WARNING):
+        assert make("exit 127").problems(Renderings(good, good)) == ()
+    (record,) = caplog.records
+    assert record.message == "the configuration is used without the check that was asked for"
+    assert "status 127" in str(vars(record)["reason"])
+
+
+def test_the_end_of_the_program_leaves_nothing(make: Make, tmp_path: Path) -> None:
+    """Neither the file nor promtool, when it ends while a thread is asking."""
+    seen = tmp_path / "seen"
+    promtool = make(f"echo $$ > {seen}; exec sleep 1000")
+    program = f"""
+import sys, threading, time
+from pathlib import Path
+from wrapper.model import Rendering, Role
+from wrapper.promtool import Promtool
+promtool = Promtool({promtool.program!r}, Path({str(tmp_path / "out" / "p.yml")!r}), is_agent=False)
+rendering = Rendering(Role.LEADER, b"a: 1", "", False)
+threading.Thread(target=promtool.refusal, args=(rendering,), daemon=True).start()
+sys.stdin.read()
+"""
+    asking = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE)
+    wait_until(lambda: seen.exists() and seen.read_text().strip(), 30, "it is asked")
+    assert left(tmp_path) != []
+    asking.communicate(timeout=30)
+    wait_until(lambda: not _runs(int(seen.read_text())), 15, "promtool has ended")
+    assert left(tmp_path) == []
+    assert asking.returncode == 0
