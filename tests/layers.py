@@ -44,8 +44,12 @@ ROWS: dict[str, tuple[str, ...]] = {
         "yaml_cuts",
         "yaml_text",
         "config_paths",
+        "redact",
         "patch",
         "merge",
+        "landing",
+        "comparison",
+        "report",
         "sections",
         "render",
         "envsubst",
@@ -66,10 +70,11 @@ ROWS: dict[str, tuple[str, ...]] = {
         "log",
         "inputs",
         "file_events",
+        "promtool",
     ),
     "actors": ("elector", "sensors", "input_watch", "performer", "supervisor"),
     "edge": ("metrics", "upstream", "proxy", "server", "web"),
-    "top": ("init", "start", "assembly", "__main__"),
+    "top": ("init", "start", "assembly", "check", "__main__"),
 }
 
 # Within a row nothing imports its siblings, but for these.
@@ -100,8 +105,12 @@ SIBLINGS: dict[str, set[str]] = {
     "yaml_cuts": {"yaml_nodes"},
     "yaml_text": {"yaml_nodes", "yaml_cuts"},
     "config_paths": {"yaml_nodes"},
+    "redact": {"config_paths", "yaml_nodes"},
     "patch": {"problems", "yaml_nodes", "yaml_cuts"},
     "merge": {"problems", "yaml_nodes", "patch"},
+    "landing": {"problems", "yaml_nodes", "patch", "merge"},
+    "comparison": {"yaml_nodes", "redact", "landing"},
+    "report": {"landing", "comparison"},
     "sections": {
         "problems",
         "yaml_nodes",
@@ -114,6 +123,7 @@ SIBLINGS: dict[str, set[str]] = {
     "envsubst": {"problems"},
     "inputs": {"files"},
     "file_events": {"files"},
+    "promtool": {"files"},
     "api_errors": {"kubeconfig"},
     "cluster": {"kubeconfig", "api_errors"},
     "performer": {"elector", "sensors", "input_watch"},
@@ -121,7 +131,8 @@ SIBLINGS: dict[str, set[str]] = {
     "proxy": {"upstream"},
     "web": {"proxy", "upstream", "metrics", "server"},
     "assembly": {"start"},
-    "__main__": {"init", "start", "assembly"},
+    "check": {"start"},
+    "__main__": {"init", "start", "assembly", "check"},
 }
 
 # Rows above that a row may still not know.

@@ -33,10 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
-    from wrapper import assembly  # noqa: PLC0415 - after init has been left behind
+    from wrapper import assembly, check, log  # noqa: PLC0415 - after init has been left behind
     from wrapper.start import prepare  # noqa: PLC0415 - likewise
 
     settings, problems = _settings(words)
+    log.set_up(settings.log_level, as_json=settings.log_format == "json")
+    if settings.is_check:
+        return _refuse(problems) if problems else check.run(settings)
     start = prepare(settings)
     problems = [*problems, *start.problems]
     if problems:

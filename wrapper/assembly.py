@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from wrapper import acceptance, clock, confirm, durations, files, log, process, prometheus, sensors
+from wrapper import acceptance, clock, confirm, durations, files, process, prometheus, sensors
 from wrapper.cluster import KubernetesLease
 from wrapper.elector import Elector
 from wrapper.file_lease import FileLease
@@ -52,7 +52,6 @@ REQUEST_SHARE = 0.8
 
 def write_once(start: Start) -> int:
     """Write the follower rendering; return the exit status."""
-    log.set_up(start.settings.log_level, as_json=start.settings.log_format == "json")
     follower = start.good.follower
     try:
         files.write_atomically(start.output, follower.content, start.settings.output_mode)
@@ -69,7 +68,6 @@ def write_once(start: Start) -> int:
 def supervise(start: Start) -> int:
     """Run until Prometheus has ended or we are told to; return the exit status."""
     settings = start.settings
-    log.set_up(settings.log_level, as_json=settings.log_format == "json")
     events = Events()
     events.listen_to_signals()
     try:

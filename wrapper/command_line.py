@@ -18,6 +18,7 @@ from wrapper.flag_values import is_boolean
 from wrapper.flags import BY_NAME, FLAGS, Flag, Kind
 
 CHILD = "--"  # stands, among the names of flags, for the command after it
+CHECK = "check"  # the first word, where the configuration is to be looked at and nothing is run
 _FLAG_WORD = re.compile(r"--?([^-=][^=]*)(?:=(.*))?", re.DOTALL)
 _HELP = frozenset({"-h", "--h", "-help", "--help"})
 _VERSION = frozenset({"-version", "--version"})
@@ -41,10 +42,12 @@ class Given:
 class CommandLine:
     """What a command line says: by flag, the command after ``--``, and what is wrong with it.
 
+    ``is_check`` says that nothing shall be started.
     ``broken`` are the flags that a problem is about, so that nothing further is said about them.
     """
 
     child: tuple[str, ...] = ()
+    is_check: bool = False
     given: dict[str, Given] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
@@ -66,14 +69,14 @@ def question(argv: Sequence[str]) -> Literal["help", "version"] | None:
 def parse_command_line(argv: Sequence[str]) -> CommandLine:
     """Read all words, however many of them are wrong."""
     own, child = _split(argv)
-    line = CommandLine(tuple(child or ()))
+    line = CommandLine(tuple(child or ()), is_check=own[:1] == [CHECK])
     if child == []:
         line.refuse(
             "--: no command follows it; write Prometheus' own command there, for example "
             "-- prometheus --config.file=/etc/prometheus/prometheus.yml",
             CHILD,
         )
-    words = deque(own)
+    words = deque(own[line.is_check :])
     while words:
         _read_word(words, line)
     return line
@@ -161,6 +164,9 @@ def _refuse_plain_word(word: str, words: deque[str], line: CommandLine) -> None:
     """Report a word that is no flag; unless it is a boolean, what follows is left unread."""
     if is_boolean(word):
         line.refuse(f"{word!r}: no flag takes it; a boolean is written --init={word}")
+        return
+    if word == CHECK:
+        line.refuse(f"{word}: it stands before all flags; write prometheus-elector {word} [flags]")
         return
     words.clear()
     line.refuse(

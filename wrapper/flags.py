@@ -67,11 +67,12 @@ class Flag:
 
 
 CONFIGURATION = "Configuration"
+CHECK = "check"
 ELECTION = "Election"
 PROMETHEUS = "Prometheus"
 API = "API and proxy"
 LOG = "Log"
-GROUPS = (CONFIGURATION, ELECTION, PROMETHEUS, API, LOG)
+GROUPS = (CONFIGURATION, CHECK, ELECTION, PROMETHEUS, API, LOG)
 
 FLAGS: tuple[Flag, ...] = (
     Flag(
@@ -109,6 +110,15 @@ FLAGS: tuple[Flag, ...] = (
         "Leave $(NAME) as it is where the variable is not set, rather than refuse the input.",
     ),
     Flag(
+        "config-check",
+        Kind.TEXT,
+        "",
+        CONFIGURATION,
+        "The promtool that is asked (`promtool check config`) before a new configuration is used, "
+        "by name or path: what it refuses is not used. Without it, Prometheus itself is the judge.",
+        default_note="none",
+    ),
+    Flag(
         "output",
         Kind.TEXT,
         "",
@@ -140,6 +150,15 @@ FLAGS: tuple[Flag, ...] = (
         "false",
         CONFIGURATION,
         "Write the follower's configuration to --output and exit: for an init container.",
+    ),
+    Flag(
+        "print",
+        Kind.CHOICE,
+        "report",
+        CHECK,
+        "What `check` prints: a report without secrets, or exactly what Prometheus would read in "
+        "one role, with all secrets, for promtool or another program.",
+        choices=("report", "follower", "leader"),
     ),
     Flag(
         "lease-lock",

@@ -107,7 +107,7 @@ def names_of(item: Node) -> dict[str, str]:
     if isinstance(item, Cut):
         return item.names
     found = entries(item) if isinstance(item, MappingNode) else {}
-    values = ((name, found[name][1]) for name in _NAMES if name in found)
+    values = ((name, found[name][1]) for name in NAMES if name in found)
     return {name: value.value for name, value in values if isinstance(value, ScalarNode)}
 
 

@@ -54,11 +54,13 @@ class SettingsError(Exception):
 class Settings:
     """What was asked for: a field for each flag, durations in seconds, and who this replica is.
 
-    ``child`` is the command after ``--``; without one this is a sidecar. ``incarnation`` tells two
-    pods of one name apart. ``namespace`` "" means that of the kubeconfig.
+    ``child`` is the command after ``--``; without one this is a sidecar. ``is_check``: nothing is
+    to be started, only looked at. ``incarnation`` tells two pods of one name apart. ``namespace``
+    "" means that of the kubeconfig.
     """
 
     child: tuple[str, ...]
+    is_check: bool
     identity: str
     incarnation: str
     namespace: str
@@ -67,10 +69,13 @@ class Settings:
     leader_config: tuple[str, ...]
     config_envsubst: bool
     config_envsubst_allow_unset: bool
+    config_check: str
     output: str
     output_mode: int
     rehash_period_s: float
     init: bool
+
+    print: str
 
     lease_lock: str
     role: str
@@ -177,6 +182,7 @@ def load(
     values["output_mode"] = values["output_mode"] or _default_mode(values["init"], line.child)
     settings = Settings(
         child=line.child,
+        is_check=line.is_check,
         identity=environ.get("POD_NAME") or hostname,
         incarnation=environ.get("POD_UID") or incarnation,
         namespace=values["lease_namespace"] or pod_namespace,
@@ -295,7 +301,7 @@ def _proxy_finds_leader(settings: Settings) -> Iterator[str]:
 
 
 def _output_is_known(settings: Settings) -> Iterator[str]:
-    if not settings.output and not settings.child:
+    if not settings.output and not settings.child and not settings.is_check:
         yield (
             "--output: missing, and there is no command after -- to derive it from; name the file "
             "that Prometheus reads, for example --output=/etc/prometheus/prometheus.yml"
@@ -303,11 +309,20 @@ def _output_is_known(settings: Settings) -> Iterator[str]:
 
 
 def _sidecar_can_reload(settings: Settings) -> Iterator[str]:
-    if not settings.notify_http_url and not settings.child and not settings.init:
+    runs = not settings.init and not settings.is_check
+    if not settings.notify_http_url and not settings.child and runs:
         yield (
             "--notify-http-url: missing, and there is no command after --, so that Prometheus is "
             "reloaded by HTTP; set for example --notify-http-url=http://127.0.0.1:9090/-/reload, "
             "or write -- and Prometheus' command"
+        )
+
+
+def _prints_what_is_checked(settings: Settings) -> Iterator[str]:
+    if settings.print != "report" and not settings.is_check:
+        yield (
+            f"--print={settings.print}: only check prints; write prometheus-elector check "
+            f"--print={settings.print} [flags]"
         )
 
 
@@ -322,5 +337,6 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[Settings], Iterator[str]]], ...] 
         _proxy_finds_leader,
     ),
     (("output", CHILD), _output_is_known),
+    (("print",), _prints_what_is_checked),
     (("notify-http-url", "init", CHILD), _sidecar_can_reload),
 )

@@ -1,6 +1,7 @@
 """Before anything is started: read the inputs, and find all that would keep this from running.
 
-Nothing is written here, no process is started and no lock is taken.
+Nothing is written here, no process is started and no lock is taken; but for promtool, where it is
+asked for, and what that reads.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from wrapper.inputs import BadInputs, Inputs, Sources
 from wrapper.kubeconfig import check_kubeconfig
 from wrapper.model import Renderings
 from wrapper.prometheus_args import ChildArguments
+from wrapper.promtool import Promtool
 from wrapper.settings import Settings
 
 
@@ -55,10 +57,12 @@ class Start:
 def prepare(settings: Settings) -> Start:
     """Read the inputs and look for everything that would keep this from running."""
     arguments = ChildArguments.parse(settings.child)
-    output = _output(settings, arguments)
-    inputs = Inputs(_sources(settings, arguments, output))
+    output = output_of(settings, arguments)
+    promtool = promtool_of(settings, arguments, output)
+    judge = promtool.problems if promtool is not None else None
+    inputs = Inputs(sources_of(settings, arguments, output), judge)
     renderings, problems = _render(settings, inputs)
-    problems += _problems_of_child(settings, arguments)
+    problems += [*_problems_of_child(settings, arguments), *problems_of_promtool(settings)]
     start = Start(settings, arguments, inputs, renderings, (), output)
     problems += _problems_of_output(start)
     if settings.lock_kind(has_overrides=start.may_override) == "kubernetes" and not settings.init:
@@ -67,14 +71,32 @@ def prepare(settings: Settings) -> Start:
     return Start(settings, arguments, inputs, renderings, tuple(problems), output)
 
 
-def _output(settings: Settings, arguments: ChildArguments) -> Path:
-    """Return the file that Prometheus reads."""
+def output_of(settings: Settings, arguments: ChildArguments) -> Path:
+    """Return the file that Prometheus reads; to a check that is not told, it lies by the input."""
+    if settings.is_check and not settings.output and not settings.child:
+        return Path(settings.config).parent / arguments.config_file
     if settings.output or not settings.is_stand_in:
         return Path(settings.output or arguments.config_file)
     return Path(arguments.storage_path) / "prometheus-elector" / "prometheus.yml"
 
 
-def _sources(settings: Settings, arguments: ChildArguments, output: Path) -> Sources:
+def promtool_of(settings: Settings, arguments: ChildArguments, output: Path) -> Promtool | None:
+    """Return what is asked about renderings before they are used, None where nothing is."""
+    if not shutil.which(settings.config_check):
+        return None  # it was not asked for, or is no program: that is a problem
+    return Promtool(settings.config_check, output, is_agent=arguments.is_agent)
+
+
+def problems_of_promtool(settings: Settings) -> list[str]:
+    """Say what keeps promtool from being asked at all."""
+    program = settings.config_check
+    if not program or shutil.which(program):
+        return []
+    wrong = f"--config-check={program}: no such command, or it may not be executed"
+    return [f"{wrong}; write promtool's path, for example --config-check=/bin/promtool"]
+
+
+def sources_of(settings: Settings, arguments: ChildArguments, output: Path) -> Sources:
     """Return where the configuration comes from, in whichever of the three ways."""
     is_whole = bool(settings.leader_config) or settings.is_stand_in
     return Sources(

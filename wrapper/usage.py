@@ -23,6 +23,11 @@ Usage:
       one that does not answer may go on writing
   prometheus-elector --init [flags]
       write the follower's configuration and exit
+  prometheus-elector check [flags] [-- prometheus [flags of Prometheus]]
+      read and render the configuration that these flags name; start nothing, write nothing. It
+      prints what was read, whether it is valid, where each override of the leader lands, and the
+      difference between follower and leader, without secrets. Exit status: 0 it can be used, 1 it
+      cannot, 2 it could not be checked (flags, promtool).
 
 Examples:
   # In Kubernetes, with POD_NAME and POD_UID set from the pod's own fields:
@@ -36,6 +41,11 @@ Examples:
   # In front of a Prometheus that has its own file, with what the leader adds apart from it:
   prometheus-elector --leader-config=leader.yml --lease-name=prometheus -- \\
       prometheus --config.file=/etc/prometheus/prometheus.yml --storage.tsdb.path=/prometheus
+
+  # Before a change is rolled out; the second one with promtool's own eyes:
+  prometheus-elector check --config=config.yml
+  prometheus-elector check --config=config.yml --print=leader > leader.yml && \\
+      promtool check config leader.yml
 
 Flags are written with one dash or two, as --flag=value or --flag value; durations as 1m30s or
 500ms. A flag wins over its environment variable, which wins over the default.

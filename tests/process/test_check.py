@@ -1,0 +1,305 @@
+"""`check` as people and pipelines run it: what it prints where, and how it ends."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parent.parent.parent
+SECRET = "hunter2-marker"
+BASE = f"""\
+global: {{scrape_interval: 15s}}
+scrape_configs:
+- job_name: node # {SECRET} in a comment
+  basic_auth: {{username: a, password: {SECRET}}}
+rule_files: [rules/*.yml]
+"""
+LEADER = f"""\
+global:
+  scrape_interval: 5s
+scrape_configs:
+- job_name: x
+remote_write:
+- url: http://a:{SECRET}@mimir/push
+"""
+REPORT = """\
+Inputs
+  {folder}/p.yml  the follower's, whole, 174 bytes
+  {folder}/l.yml  overrides of the leader, 116 bytes
+
+Renderings
+  follower  valid: 174 bytes, no remote_write, SHA-256 @
+  leader    valid: 213 bytes, writes remotely, SHA-256 @
+
+Where the leader's overrides land
+  {folder}/l.yml:2  global.scrape_interval  set to 5s, was 15s
+  {folder}/l.yml:4  scrape_configs[1]       appended as item 2 (job_name: x)
+  {folder}/l.yml:6  remote_write[0]         added as item 1 (url: http://<secret 2>@mimir/push)
+
+Difference between follower and leader, secrets hidden
+  --- follower
+  +++ leader
+  @@ -1,9 +1,12 @@
+   global:
+  -  scrape_interval: 15s
+  +  scrape_interval: 5s
+   scrape_configs:
+   - job_name: node
+     basic_auth:
+       username: a
+       password: <secret 1>
+  +- job_name: x
+   rule_files:
+   - rules/*.yml
+  +remote_write:
+  +- url: http://<secret 2>@mimir/push
+
+Result: this configuration can be used
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run has ended."""
+
+    status: int
+    out: bytes
+    complaints: str
+
+    @property
+    def report(self) -> str:
+        """What was printed, as text."""
+        return self.out.decode()
+
+
+def check(*words: str, cwd: Path | None = None, environ: dict[str, str] | None = None) -> Ended:
+    """Run it with these words."""
+    done = subprocess.run(
+        [sys.executable, "-m", "wrapper", "check", *words],
+        capture_output=True,
+        check=False,
+        timeout=60,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), **(environ or {})},
+    )
+    return Ended(done.returncode, done.stdout, done.stderr.decode())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Make a folder with a whole file and overrides in it."""
+    (tmp_path / "p.yml").write_text(BASE)
+    (tmp_path / "l.yml").write_text(LEADER)
+    return tmp_path
+
+
+def whole(folder: Path) -> tuple[str, ...]:
+    """Return the flags that name these two."""
+    return f"--config={folder}/p.yml", f"--leader-config={folder}/l.yml"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return all files of a folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+# --- the report -----------------------------------------------------------------------------------
+
+
+def test_the_report(folder: Path) -> None:
+    """All of it, without secrets; nothing is written, and nothing else is said."""
+    before = contents(folder)
+    ended = check(*whole(folder))
+    fingerprints = re.findall("SHA-256 ([0-9a-f]{12}…)", ended.report)
+    report = re.sub("SHA-256 .*", "SHA-256 @", ended.report)
+    assert report == REPORT.format(folder=folder)
+    assert len(set(fingerprints)) == 2
+    assert (ended.status, ended.complaints) == (0, "")
+    assert contents(folder) == before
+
+
+def test_one_file_with_both_sections(folder: Path) -> None:
+    """The lines are those of the one file."""
+    (folder / "both.yml").write_text("follower:\n  global: {a: 1}\nleader:\n  global: {a: 2}\n")
+    ended = check(f"--config={folder}/both.yml")
+    assert f"{folder}/both.yml  follower and leader, 52 bytes" in ended.report
+    assert f"{folder}/both.yml:4  global.a  set to 2, was 1" in ended.report
+    assert ended.status == 0
+
+
+def test_the_stand_in_form(folder: Path) -> None:
+    """The child's own file is the follower's; the child need not be there, nor its folders."""
+    child = ("--", "/no/prometheus", f"--config.file={folder}/p.yml", "--storage.tsdb.path=/no/x")
+    ended = check(f"--leader-config={folder}/l.yml", *child)
+    assert f"{folder}/p.yml  the follower's, whole" in ended.report
+    assert f"- {folder}/rules/*.yml" in ended.report, "resolved, as the output lies elsewhere"
+    assert (ended.status, ended.complaints) == (0, "")
+
+
+def test_without_overrides(folder: Path) -> None:
+    """What is missing is named, and that both read the same."""
+    ended = check(f"--config={folder}/p.yml", f"--leader-config={folder}/none.yml")
+    assert f"{folder}/none.yml  not there, or empty: overrides nothing" in ended.report
+    assert "leader    valid: the same as the follower's" in ended.report
+    assert "none: both read the same" in ended.report
+    assert ended.status == 0
+
+
+def test_a_packed_input_with_variables(folder: Path) -> None:
+    """A variable with a secret's name is hidden wherever its value is put."""
+    (folder / "l.yml").write_bytes(gzip.compress(b"global: {a: $(MY_TOKEN), b: $(POD)}\n"))
+    environ = {"MY_TOKEN": SECRET, "POD": "pod-0"}
+    ended = check(*whole(folder), "--config-envsubst", environ=environ)
+    assert "global.a  added: <secret 1>" in ended.report
+    assert "global.b  added: pod-0" in ended.report
+    assert SECRET not in ended.report
+
+
+# --- what is wrong --------------------------------------------------------------------------------
+
+
+def test_bad_input(folder: Path) -> None:
+    """All problems with their places, and status 1; the report is still one on standard output."""
+    (folder / "l.yml").write_text(f"a: 1\na: {SECRET}\nrule_files: [{{$patch: delete}}]\n")
+    ended = check(*whole(folder))
+    assert f'  {folder}/l.yml:2:1: the key "a" is already on line 1' in ended.report
+    assert f"  {folder}/l.yml:3:15: $patch: delete names no item" in ended.report
+    assert ended.report.endswith("\nResult: this configuration cannot be used: 2 problems\n")
+    assert "Renderings" not in ended.report
+    assert SECRET not in ended.report
+    assert (ended.status, ended.complaints) == (1, "")
+
+
+def test_an_input_that_cannot_be_read(folder: Path) -> None:
+    """It is bad input too."""
+    (folder / "p.yml").unlink()
+    ended = check(*whole(folder))
+    assert f"{folder}/p.yml: No such file or directory" in ended.report
+    assert ended.report.endswith("cannot be used: 1 problem\n")
+    assert ended.status == 1
+
+
+def test_what_merely_looks_wrong(folder: Path) -> None:
+    """As at a start."""
+    (folder / "l.yml").write_text("remote_writes: []\n")
+    ended = check(*whole(folder))
+    assert 'did you mean "remote_write"' in ended.report
+    assert ended.status == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--confg=x",), "--confg: unknown flag"),
+        ((), "--config: missing"),
+        (("--config=x", "--print=both"), "--print='both': unknown"),
+        (("--config=x", "--config-check=/no/promtool"), "--config-check=/no/promtool: no such"),
+        (("--config=x", "--", "p", "--config.auto-reload"), "--config.auto-reload: this program"),
+    ],
+)
+def test_wrong_flags(words: tuple[str, ...], said: str) -> None:
+    """They are said on standard error, with the status that they have at a start."""
+    ended = check(*words)
+    assert said in ended.complaints
+    assert (ended.status, ended.out) == (2, b"")
+
+
+def test_only_check_prints(folder: Path) -> None:
+    """And it is the first word."""
+    for words, said in (
+        (("--print=leader", *whole(folder)), "only check prints"),
+        ((*whole(folder), "check"), "check: it stands before all flags"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "wrapper", *words], capture_output=True, check=False, timeout=60
+        )
+        assert said in done.stderr.decode()
+        assert (done.returncode, done.stdout) == (2, b"")
+
+
+# --- one rendering --------------------------------------------------------------------------------
+
+
+def test_print_gives_the_bytes(folder: Path) -> None:
+    """Secrets, comments and all; nothing else."""
+    follower = check(*whole(folder), "--print=follower")
+    assert (follower.out, follower.status, follower.complaints) == (BASE.encode(), 0, "")
+    leader = check(*whole(folder), "--print=leader")
+    assert leader.out.endswith(f"remote_write:\n- url: http://a:{SECRET}@mimir/push\n".encode())
+    assert b"scrape_interval: 5s" in leader.out
+
+
+def test_print_of_a_leader_without_overrides(folder: Path) -> None:
+    """It reads what the follower reads."""
+    ended = check(f"--config={folder}/p.yml", "--leader-config=none", "--print=leader")
+    assert (ended.out, ended.status) == (BASE.encode(), 0)
+
+
+def test_print_of_bad_input(folder: Path) -> None:
+    """Nothing on standard output, so that nothing is taken for a rendering."""
+    (folder / "l.yml").write_text("a: [}\n")
+    ended = check(*whole(folder), "--print=leader")
+    assert ended.complaints.startswith(f"prometheus-elector: {folder}/l.yml:1:5: not YAML")
+    assert (ended.status, ended.out) == (1, b"")
+
+
+def test_relative_names(folder: Path) -> None:
+    """From the working folder, and with relative paths left alone where nothing says otherwise."""
+    words = ("--config=p.yml", "--leader-config=l.yml", "--print=follower")
+    assert check(*words, cwd=folder).out == BASE.encode()
+    elsewhere = check(*words, "--output=/no/where/x.yml", cwd=folder)
+    assert f"{folder}/rules/*.yml".encode() in elsewhere.out
+
+
+# --- promtool -------------------------------------------------------------------------------------
+
+
+def promtool(folder: Path, script: str) -> str:
+    """Put a script in promtool's place and return the flag that names it."""
+    program = folder / "promtool"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    return f"--config-check={program}"
+
+
+@pytest.mark.parametrize(
+    ("script", "follower", "leader", "status"),
+    [
+        ("exit 0", "accepted", "accepted", 0),
+        ('grep -q mimir "$3" && echo "FAILED: no" && exit 1; exit 0', "accepted", "refused: ", 1),
+        ("exit 1", "refused: ", "refused: ", 1),
+        ("exit 127", "no answer: ", "no answer: ", 2),
+        ('grep -q mimir "$3" && exit 1; exit 127', "no answer: ", "refused: ", 1),
+    ],
+)
+def test_promtool_is_asked(
+    folder: Path, script: str, follower: str, leader: str, status: int
+) -> None:
+    """Its word on each rendering; no answer is neither good nor bad."""
+    before = contents(folder)
+    flag = promtool(folder, script)
+    ended = check(*whole(folder), flag)
+    assert f"\n  follower  {follower}" in ended.report
+    assert f"\n  leader    {leader}" in ended.report
+    result = {0: "can be used", 1: "cannot be used", 2: "could not be checked"}[status]
+    assert f"this configuration {result}" in ended.report.splitlines()[-1]
+    assert ended.status == status
+    assert contents(folder).keys() - {"promtool"} == before.keys()
+    printed = check(*whole(folder), flag, "--print=follower")
+    assert (printed.out, printed.status) == (BASE.encode(), status)
+    assert bool(printed.complaints) == bool(status)
+
+
+def test_help_tells_of_it() -> None:
+    """The subcommand, its flag, its exit status."""
+    text = check("--help").report
+    assert "prometheus-elector check [flags]" in text
+    assert "--print=report|follower|leader" in text
+    assert "Exit status: 0 it can be used" in text
