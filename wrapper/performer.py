@@ -42,6 +42,7 @@ from wrapper.model import (
 )
 from wrapper.process import DeadMansSwitch
 from wrapper.prometheus import PrometheusApi
+from wrapper.redact import words_about
 from wrapper.sensors import LoadedSensor, start_thread
 
 LOG = logging.getLogger(__name__)
@@ -88,6 +89,7 @@ class Performer:
         self._report = report
         self._web: subprocess.Popen[bytes] | None = None
         self._writes: queue.SimpleQueue[Rendering] = queue.SimpleQueue()
+        self._written: Rendering | None = None
         self.exit_status: int | None = None
         start_thread(self._write_for_ever, "writer")
 
@@ -141,6 +143,7 @@ class Performer:
                 files.write_atomically(output.path, rendering.content, output.mode)
         except OSError as error:
             return WriteFailed(rendering, f"{output.path}: {error.strerror}")
+        self._written = rendering
         return RenderingWritten(rendering)
 
     # --- Prometheus ---
@@ -158,9 +161,11 @@ class Performer:
         notifier = self._parts.notifier
         sent_at = clock.now()
         answer = self._parts.api.ask(notifier.method, notifier.url, notifier.timeout_s)
-        return ReloadAnswered(
-            fingerprint, sent_at, answer.status, answer.detail, clock.now() - sent_at
-        )
+        duration_s = clock.now() - sent_at
+        problem = answer.detail
+        if problem and answer.status and self._written is not None:  # Prometheus may quote what it has read
+            problem = words_about(self._written.content, problem)
+        return ReloadAnswered(fingerprint, sent_at, answer.status, problem, duration_s)
 
     def _signal(self, number: int, reason: str) -> None:
         if self._parts.child is None:

@@ -12,19 +12,15 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from yaml.nodes import MappingNode
-
 from wrapper import files
 from wrapper.model import Rendering, Renderings
-from wrapper.redact import Redaction
-from wrapper.yaml_nodes import compose
+from wrapper.redact import words_about
 
 LOG = logging.getLogger(__name__)
 LIMIT_S = 30.0  # for one rendering; 10,000 scrape jobs take about 2 s
@@ -159,15 +155,5 @@ def _words(said: str, path: Path, rendering: Rendering) -> str:
     """Return what promtool says against a rendering, on one line, trimmed."""
     _, _, reason = said.rpartition("FAILED: ")
     text = (reason or said).replace("parsing YAML file ", "").replace(f"{path}: ", "")
-    text = _redaction(rendering).text(text.replace(str(path), "the file"))
-    line = re.sub(r"\s*\n\s*", "; ", text.strip())
+    line = words_about(rendering.content, text.replace(str(path), "the file"))
     return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"
-
-
-def _redaction(rendering: Rendering) -> Redaction:
-    """Return what knows the secrets of a rendering."""
-    redaction = Redaction()
-    root = compose(rendering.content, rendering.role)
-    if isinstance(root, MappingNode):
-        redaction.section(root)
-    return redaction

@@ -14,10 +14,11 @@ import json
 import re
 from collections.abc import Mapping
 
+import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from wrapper.config_paths import ANY_KEY, Places
-from wrapper.yaml_nodes import MERGE_TAG, TEXT_TAG, is_null
+from wrapper.yaml_nodes import MERGE_TAG, TEXT_TAG, UnusableError, compose, is_null
 
 SECRET = "secret"  # noqa: S105 - a mark in the table
 _LEAST = 4  # characters of a secret that is looked for in messages; shorter ones are in any text
@@ -98,6 +99,18 @@ PLACES: dict[str, Places] = {
     "tracing": {"headers": {ANY_KEY: SECRET}, "tls_config": _TLS},
 }
 _NO_PLACES: dict[str, Places] = {}
+
+
+def words_about(content: bytes, words: str) -> str:
+    """Return what a program says of a rendering, on one line and without its secrets."""
+    redaction = Redaction()
+    try:
+        root = compose(content, "")
+    except (yaml.YAMLError, UnusableError, RecursionError):
+        root = None
+    if isinstance(root, MappingNode):
+        redaction.section(root)
+    return re.sub(r"\s*\n\s*", "; ", redaction.text(words).strip())
 
 
 class Redaction:
