@@ -15,11 +15,10 @@ from collections.abc import Callable
 from wrapper import clock
 from wrapper.file_events import FileEvents
 from wrapper.inputs import Inputs
-from wrapper.model import ConfigurationRead, ConfigurationRejected, Event, Role
+from wrapper.model import ConfigurationRead, ConfigurationRejected, Event
 from wrapper.settling import SETTLE_S, Change, Settling
 
 LOG = logging.getLogger(__name__)
-MOST_PROBLEMS = 20  # that are logged of one reading
 REFUSED_PERIOD_S = 30.0  # what was refused is put to the judge again: the fault may lie elsewhere
 
 
@@ -116,7 +115,6 @@ class InputWatch:
             return
         self._reported = event
         self._report(event)
-        _say(event)
 
     def _rehash(self, now: float) -> None:
         """Look for changes that nobody told of; what differs has to do so twice in a row."""
@@ -137,21 +135,3 @@ class InputWatch:
             "the kernel does not tell of changed inputs: they are seen when they are read again",
             extra={"reason": str(error), "period_s": self._period_s},
         )
-
-
-def _say(event: ConfigurationRead | ConfigurationRejected) -> None:
-    """Log what came of a change; of many problems the first ones."""
-    if isinstance(event, ConfigurationRead):
-        renderings = event.renderings
-        LOG.info(
-            "configuration read",
-            extra={role.value: renderings.of(role).fingerprint[:12] for role in Role},
-        )
-        return
-    problems = event.problem.splitlines()
-    for problem in problems[:MOST_PROBLEMS]:
-        LOG.error(
-            "the configuration cannot be used: the last good one stays", extra={"problem": problem}
-        )
-    if len(problems) > MOST_PROBLEMS:
-        LOG.error("there are more problems with it", extra={"count": len(problems)})

@@ -411,7 +411,9 @@ class Snapshot:
 
     Everything in it is plain enough for JSON. ``leads_until_at`` is when leadership ends unless it
     is renewed, None for a follower that does not lead. ``prometheus_url`` is this replica's own
-    Prometheus, ``holder_url`` the leader's where its lease says so. ``counters`` are totals since
+    Prometheus, ``holder_url`` the leader's where its lease says so. ``configuration_time`` is when
+    what is said of the configuration became so, ``wanted_fingerprint`` what this replica should
+    read in its role; ``configuration_problem`` has a line for each. ``counters`` are totals since
     the supervisor started, by metric name; ``usage`` is what the child was last measured to use.
     """
 
@@ -435,6 +437,10 @@ class Snapshot:
     child_start_time: float | None
     configuration_is_valid: bool
     configuration_problem: str
+    configuration_time: float
+    follower_fingerprint: str
+    leader_fingerprint: str
+    wanted_fingerprint: str
     written_role: str
     written_fingerprint: str
     loaded_fingerprint: str

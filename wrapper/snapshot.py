@@ -13,6 +13,8 @@ import os
 import struct
 import zlib
 from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any
 
 from wrapper.model import Role, Snapshot
 
@@ -137,3 +139,26 @@ def leader_of(snapshot: Snapshot, now: float) -> str:
         return snapshot.identity
     has_expired = snapshot.lease_expires_at is not None and now >= snapshot.lease_expires_at
     return "" if has_expired or snapshot.holder == snapshot.identity else snapshot.holder
+
+
+def configuration_of(snapshot: Snapshot) -> dict[str, Any]:
+    """Return what a fresh snapshot says of the configuration, for JSON.
+
+    ``is_valid`` is of the inputs as they are; the renderings are of the last that could be used.
+    ``is_loaded``: Prometheus is known to have what this replica should read in its role.
+    """
+    wanted = snapshot.wanted_fingerprint
+    return {
+        "is_valid": snapshot.configuration_is_valid,
+        "problems": snapshot.configuration_problem.splitlines(),
+        "since": datetime.fromtimestamp(snapshot.configuration_time, UTC).isoformat(
+            timespec="seconds"
+        ),
+        "renderings": {
+            Role.FOLLOWER.value: snapshot.follower_fingerprint,
+            Role.LEADER.value: snapshot.leader_fingerprint,
+        },
+        "wanted": wanted,
+        "loaded": snapshot.loaded_fingerprint,
+        "is_loaded": wanted == snapshot.loaded_fingerprint,
+    }

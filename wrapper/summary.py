@@ -31,6 +31,7 @@ def summarize(  # noqa: PLR0913 - the whole of what is known goes in
     *,
     counters: Mapping[str, float],
     last_transition_time: float,
+    configuration_time: float,
     now: float,
 ) -> Snapshot:
     """Return what is so at ``now``; a fixed leader leads until the snapshot is stale."""
@@ -55,6 +56,10 @@ def summarize(  # noqa: PLR0913 - the whole of what is known goes in
         child_start_time=constants.child_start_time,
         configuration_is_valid=not o.rejection,
         configuration_problem=o.rejection,
+        configuration_time=configuration_time,
+        follower_fingerprint=o.renderings.follower.fingerprint,
+        leader_fingerprint=o.renderings.leader.fingerprint,
+        wanted_fingerprint=o.target(decided.role).fingerprint,
         written_role=o.loading.written.role.value if o.loading.written else "",
         written_fingerprint=o.loading.written.fingerprint if o.loading.written else "",
         loaded_fingerprint=_loaded(o),

@@ -33,6 +33,7 @@ from wrapper.snapshot import SnapshotWriter
 from wrapper.summary import Constants, summarize
 
 LOG = logging.getLogger(__name__)
+MOST_REASONS = 20  # of one rejection that are logged; the API has all
 SIGNALS = (
     signal.SIGTERM,
     signal.SIGINT,
@@ -104,6 +105,7 @@ class Supervisor:
         self._snapshots = snapshots
         self._counters: dict[str, float] = {}
         self._last_transition_time = 0.0
+        self._configuration_time = clock.wall()
         self._said = ""
 
     def run(self) -> int:
@@ -145,6 +147,7 @@ class Supervisor:
                 self._constants,
                 counters=self._counters,
                 last_transition_time=self._last_transition_time,
+                configuration_time=self._configuration_time,
                 now=clock.now(),
             )
         )
@@ -170,14 +173,14 @@ class Supervisor:
         """Log a new input, and each change in whether it can be used."""
         after = self._observation
         if isinstance(event, ConfigurationRead):
+            self._configuration_time = clock.wall()
             LOG.info("configuration read", extra={"fingerprints": _short(event.renderings)})
         if after.rejection == before.rejection:
             return
-        if after.rejection:
-            LOG.error(
-                "configuration rejected; the last good one stays", extra={"reason": after.rejection}
-            )
-        elif not isinstance(event, SignalReceived):
+        self._configuration_time = clock.wall()
+        for reason in after.rejection.splitlines()[:MOST_REASONS]:
+            LOG.error("configuration rejected; the last good one stays", extra={"reason": reason})
+        if not after.rejection and not isinstance(event, SignalReceived):
             LOG.info("configuration is good again")
 
     def _count(self, event: Event) -> None:

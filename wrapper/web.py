@@ -24,7 +24,7 @@ from wrapper.metrics import ProxyFigures, expose, registry
 from wrapper.process import die_with_parent
 from wrapper.proxy import Proxy, plain_path
 from wrapper.server import listen, serve
-from wrapper.snapshot import SnapshotReader, leader_of, why_stale
+from wrapper.snapshot import SnapshotReader, configuration_of, leader_of, why_stale
 from wrapper.upstream import Environ, Refused, refusal
 from wrapper.web_options import WebOptions
 
@@ -44,6 +44,7 @@ def make_app(reader: SnapshotReader, options: WebOptions) -> Flask:
     app.add_url_rule(f"{ROOT}/leader", view_func=lambda: _leader(reader), endpoint="leader")
     app.add_url_rule(f"{ROOT}/healthz", view_func=lambda: _health(reader), endpoint="healthz")
     app.add_url_rule(f"{ROOT}/readyz", view_func=lambda: _readiness(reader), endpoint="readyz")
+    app.add_url_rule(f"{ROOT}/config", view_func=lambda: _config(reader), endpoint="config")
     app.add_url_rule(
         f"{ROOT}/metrics",
         view_func=lambda: _metrics(*expose(ours, request.headers.get("Accept", ""))),
@@ -100,6 +101,14 @@ def _readiness(reader: SnapshotReader) -> Response:
     if not snapshot.is_ready:
         return _error(503, "unavailable", "Prometheus is not ready")
     return jsonify(status="success")
+
+
+def _config(reader: SnapshotReader) -> Response:
+    snapshot = reader.read()
+    stale = why_stale(snapshot, clock.now())
+    if snapshot is None or stale:
+        return _error(503, "unavailable", stale)
+    return jsonify(configuration_of(snapshot))
 
 
 def _metrics(content: bytes, content_type: str) -> Response:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import shutil
 import subprocess
@@ -484,40 +483,11 @@ def test_a_look_that_is_asked_for_comes_at_once(config: Path, tmp_path: Path) ->
         watched.await_value({"a": 1}, SOON_S)
 
 
-# --- what is said ---------------------------------------------------------------------------------
-
-
-def errors(caplog: pytest.LogCaptureFixture) -> list[Any]:
-    """Return what has been logged of problems with the configuration."""
-    return [vars(each)["problem"] for each in caplog.records if "problem" in vars(each)]
-
-
-def test_problems_are_logged_with_their_places(
-    watched: Watched, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A line for each; that it is good again is logged too."""
-    caplog.set_level(logging.INFO)
-    watched.config.write_text("a: 1\na: 2\nb: 1\nb: 2\n")
-    wait_until(lambda: len(errors(caplog)) == 2, 15, "both are logged")
-    assert [each.split(": ")[0] for each in errors(caplog)] == [
-        f"{watched.config}:2:1",
-        f"{watched.config}:4:1",
-    ]
-    watched.config.write_text("a: 1\n")
-    wait_until(lambda: caplog.messages[-1] == "configuration read", 15, "it is good again")
-    assert len(str(vars(caplog.records[-1])["leader"])) == 12
-
-
-def test_many_problems_are_counted(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
-    """A log is no place for a thousand lines."""
-    watched.config.write_text("a: 1\n" * 1000)
-    wait_until(lambda: caplog.messages[-1:] == ["there are more problems with it"], 15, "counted")
-    assert len(errors(caplog)) == 20
-    assert vars(caplog.records[-1])["count"] == 999
+# --- a judge --------------------------------------------------------------------------------------
 
 
 def test_a_refusal_is_told_once_and_its_end_is_found(
-    config: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also when the inputs stay as they are: what was missing may lie in another file."""
     monkeypatch.setattr("wrapper.input_watch.REFUSED_PERIOD_S", 0.01)
@@ -534,7 +504,6 @@ def test_a_refusal_is_told_once_and_its_end_is_found(
     is_mended.set()
     watched.await_value({"a": 1}, 15)
     assert [type(each) for each in watched.values] == [ConfigurationRejected, dict]
-    assert errors(caplog) == ["no such rule file"]
 
 
 def test_a_look_that_is_asked_for_asks_the_judge_again(config: Path) -> None:

@@ -40,7 +40,42 @@ def test_leader_names_the_leader(web: Web, snapshot: Snapshot, content: dict[str
     assert (answer.status_code, answer.json()) == (200, content)
 
 
-@pytest.mark.parametrize("path", ["leader", "healthz", "readyz"])
+@pytest.mark.parametrize(
+    ("changes", "content"),
+    [
+        (
+            {"loaded_fingerprint": "f" * 64},
+            {"is_valid": True, "problems": [], "loaded": "f" * 64, "is_loaded": True},
+        ),
+        (
+            {
+                "configuration_is_valid": False,
+                "configuration_problem": "a.yml:1:2: one; two\na.yml:3:4: three",
+                "loaded_fingerprint": "1" * 64,
+            },
+            {
+                "is_valid": False,
+                "problems": ["a.yml:1:2: one; two", "a.yml:3:4: three"],
+                "loaded": "1" * 64,
+                "is_loaded": False,
+            },
+        ),
+        ({}, {"is_valid": True, "problems": [], "loaded": "", "is_loaded": False}),
+    ],
+    ids=["loaded", "bad", "not known to be loaded"],
+)
+def test_config_tells_of_the_configuration(
+    web: Web, changes: dict[str, Any], content: dict[str, Any]
+) -> None:
+    """/_elector/config says whether it is valid, what is wrong, since when, and what is loaded."""
+    web.tell(replace(FOLLOWER, configuration_time=1_700_000_000.7, **changes))
+    answer = web.get("/_elector/config")
+    renderings = {"follower": "f" * 64, "leader": "1" * 64}
+    always = {"since": "2023-11-14T22:13:20+00:00", "renderings": renderings, "wanted": "f" * 64}
+    assert (answer.status_code, answer.json()) == (200, {**always, **content})
+
+
+@pytest.mark.parametrize("path", ["leader", "config", "healthz", "readyz"])
 def test_a_stale_snapshot_is_unavailable(web: Web, path: str) -> None:
     """Once the supervisor has been silent for too long, nothing is claimed, and it says why."""
     web.tell(leading(), age_s=60.0)
