@@ -163,7 +163,9 @@ class Performer:
         answer = self._parts.api.ask(notifier.method, notifier.url, notifier.timeout_s)
         duration_s = clock.now() - sent_at
         problem = answer.detail
-        if problem and answer.status and self._written is not None:  # Prometheus may quote what it has read
+        if (
+            problem and answer.status and self._written is not None
+        ):  # Prometheus may quote what it has read
             problem = words_about(self._written.content, problem)
         return ReloadAnswered(fingerprint, sent_at, answer.status, problem, duration_s)
 

@@ -1,0 +1,234 @@
+"""Bad edits, told in time and place; and real promtool as the judge before Prometheus."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from tests.real.conftest import Start
+from tests.real.fleet import lines_of
+from tests.real.parts import program, started
+from tests.real.replica import Replica
+from tests.real.test_fidelity import REFUSED, Oracle
+from tests.real.test_refusals import edit, is_valid
+from tests.support import wait_until
+from tests.unit.test_config_paths import trails
+from wrapper.config_paths import ANY_KEY
+from wrapper.redact import PLACES as SECRETS
+
+MARKER = "hunter2-marker"
+
+
+@pytest.fixture
+def oracle(tmp_path: Path) -> Iterator[Oracle]:
+    """Run a Prometheus that says what a configuration means to it."""
+    with started(Oracle(tmp_path)) as part:
+        yield part
+
+
+def said(replica: Replica) -> dict[str, Any]:
+    """Return what its API says of its configuration."""
+    answer = requests.get(f"{replica.api}/_elector/config", timeout=5)
+    answer.raise_for_status()
+    content: dict[str, Any] = answer.json()
+    return content
+
+
+def own_words(replica: Replica) -> str:
+    """Return what it has said itself: its log without Prometheus' lines, and its API."""
+    logged = "\n".join(lines_of(replica, "component=elector"))
+    return f"{logged}\n{requests.get(f'{replica.api}/_elector/config', timeout=5).text}"
+
+
+def await_rejection(replica: Replica) -> list[str]:
+    """Wait until a rejection is in the log, the metrics and on the API; return the problems."""
+    wait_until(lambda: lines_of(replica, "configuration rejected"), 30, "it is logged")
+    wait_until(lambda: not is_valid(replica), 30, "it is in the metrics")
+    assert not said(replica)["is_valid"]
+    problems: list[str] = said(replica)["problems"]
+    return problems
+
+
+# --- told -----------------------------------------------------------------------------------------
+
+
+def test_a_bad_edit_is_told_with_file_line_and_column(start: Start) -> None:
+    """In the log, in the metrics and on the API, until it is mended; Prometheus sees none of it."""
+    replica = start("a")
+    replica.await_ready()
+    wait_until(lambda: said(replica)["is_loaded"], 30, "it is known to be loaded")
+    before, output = said(replica), replica.output.read_bytes()
+    assert (before["is_valid"], before["problems"]) == (True, [])
+    assert before["loaded"] == before["renderings"]["follower"]
+    edit(replica, "  scrape_configs:", f"  global: {{a: {MARKER}}}\n\tscrape_configs:")
+    (problem,) = await_rejection(replica)
+    assert problem.startswith(f"{replica.config}:5:1: not YAML")
+    assert json.dumps(problem) in lines_of(replica, "configuration rejected")[-1]
+    assert said(replica)["renderings"] == before["renderings"]
+    assert said(replica)["is_loaded"], "the last good one is what it should read"
+    assert replica.output.read_bytes() == output
+    assert MARKER not in own_words(replica)
+    edit(replica, f"  global: {{a: {MARKER}}}\n\tscrape_configs:", "  scrape_configs:")
+    wait_until(lambda: said(replica)["is_valid"], 30, "mended, it is good again")
+    assert said(replica)["problems"] == []
+
+
+def test_what_prometheus_quotes_is_not_repeated(start: Start) -> None:
+    """Its answer to a reload has a URL with its password in it."""
+    replica = start("a", reloads_by_http=True)
+    replica.await_ready()
+    url = f"http://user:{MARKER}@host:no-port/"
+    edit(replica, "  scrape_configs:", f"  remote_write: [{{url: '{url}'}}]\n  scrape_configs:")
+    (problem,) = await_rejection(replica)
+    assert "invalid port" in problem
+    assert MARKER in replica.log.read_text(), "Prometheus' own log does"
+    assert MARKER not in own_words(replica)
+
+
+# --- promtool -------------------------------------------------------------------------------------
+
+
+def test_promtool_keeps_a_bad_edit_from_prometheus(start: Start) -> None:
+    """What no YAML parser sees: it is told in promtool's words, and never in the output."""
+    replica = start("a", f"--config-check={program('promtool')}")
+    replica.await_ready()
+    edit(replica, "job_name: self", f"basic_auth: {MARKER}\n    bogus: 1\n    job_name: self")
+    (problem,) = await_rejection(replica)
+    assert "the follower's rendering" in problem
+    assert "field bogus not found" in problem
+    assert "bogus" not in replica.output.read_text()
+    assert not lines_of(replica, 'msg="Loading configuration file" filename=bogus')
+    assert MARKER not in own_words(replica)
+    assert not list(replica.output.parent.glob(".*check*"))
+    edit(replica, f"basic_auth: {MARKER}\n    bogus: 1\n    ", "scrape_timeout: 500ms\n    ")
+    wait_until(lambda: is_valid(replica), 30, "mended, it is good again")
+    wait_until(lambda: "500ms" in replica.output.read_text(), 30, "it is written")
+
+
+def test_a_file_that_promtool_missed_is_found_when_asked(start: Start) -> None:
+    """A credentials file that comes later is no edit of ours: SIGHUP, and it is loaded."""
+    replica = start("a", f"--config-check={program('promtool')}")
+    replica.await_ready()
+    token = replica.config.with_name("token")
+    edit(replica, "job_name: self", f"bearer_token_file: {token}\n    job_name: self")
+    (problem,) = await_rejection(replica)
+    assert "no such file" in problem
+    token.write_text(MARKER)
+    os.kill(replica.pid, signal.SIGHUP)
+    wait_until(lambda: is_valid(replica), 30, "it is good now")
+    wait_until(lambda: str(token) in replica.output.read_text(), 30, "and written")
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the program in a folder that has a configuration."""
+    return subprocess.run(
+        [sys.executable, "-m", "wrapper", *words, f"--config={folder}/c.yml"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "says", "status"),
+    [
+        ("rule_files: [r.yml]", ("accepted", "accepted"), 0),
+        ("rule_files: [none.yml]", ("accepted", "refused"), 1),
+    ],
+)
+def test_check_with_promtool(
+    tmp_path: Path, content: str, says: tuple[str, str], status: int
+) -> None:
+    """Relative paths mean what they will: those beside the output are found."""
+    (tmp_path / "r.yml").write_text("groups: []\n")
+    (tmp_path / "c.yml").write_text(f"follower: {{}}\nleader:\n  {content}\n")
+    done = run(tmp_path, "check", f"--config-check={program('promtool')}")
+    assert f"  follower  {says[0]}" in done.stdout
+    assert f"  leader    {says[1]}" in done.stdout
+    assert done.returncode == status
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.yml", "r.yml"]
+
+
+def test_a_start_that_promtool_refuses(tmp_path: Path) -> None:
+    """Prometheus is not even started."""
+    (tmp_path / "c.yml").write_text("follower: {bogus: 1}\n")
+    words = (f"--config-check={program('promtool')}", "--lease-lock=none")
+    child = ("--", "/bin/sh", "-c", f"touch {tmp_path}/started", f"--config.file={tmp_path}/p.yml")
+    done = subprocess.run(
+        [sys.executable, "-m", "wrapper", f"--config={tmp_path}/c.yml", *words, *child],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "field bogus not found" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["c.yml"]
+
+
+# --- what is a secret -----------------------------------------------------------------------------
+
+NEEDS: dict[str, dict[str, Any]] = {  # what Prometheus wants beside a secret, to read it at all
+    "basic_auth": {"username": "a"},
+    "oauth2": {"client_id": "a", "token_url": "http://a"},
+    "tls_config": {"cert": "a"},
+    "sigv4": {"access_key": "a"},
+    "azure_sd_configs": {"subscription_id": "a", "tenant_id": "a", "client_id": "a"},
+    "ec2_sd_configs": {"region": "a", "access_key": "a"},
+    "lightsail_sd_configs": {"region": "a", "access_key": "a"},
+    "marathon_sd_configs": {"servers": ["a"]},
+    "openstack_sd_configs": {"region": "a", "role": "instance"},
+    "scaleway_sd_configs": {"role": "instance", "project_id": "1", "access_key": "A" * 20},
+    "uyuni_sd_configs": {"server": "http://a", "username": "a"},
+    "http_sd_configs": {"url": "http://a"},
+    "puppetdb_sd_configs": {"url": "http://a", "query": "a"},
+    "scrape_configs": {"job_name": "a"},
+    "remote_write": {"url": "http://a"},
+    "remote_read": {"url": "http://a"},
+}
+
+
+def needed(trail: tuple[str, ...], secret: str) -> Any:
+    """Return a configuration with a secret at the end of a trail, and what it needs on the way."""
+    if not trail:
+        return secret
+    key, rest = trail[0].replace(ANY_KEY, "X-Any"), trail[1:]
+    is_list = rest[:1] == ("[]",)
+    inner = needed(rest[1:] if is_list else rest, secret)
+    if isinstance(inner, dict):
+        inner = {**NEEDS.get(key, {}), **inner}
+    return {key: [inner] if is_list else inner}
+
+
+def test_prometheus_hides_what_we_hide(oracle: Oracle) -> None:
+    """Where it knows a place of our table, it shows <secret> there, but for values of headers."""
+    read = set()
+    for trail in trails(SECRETS):
+        shown = oracle.shows(yaml.safe_dump(needed(trail, MARKER)))
+        if shown == REFUSED:
+            continue  # not in this version or build
+        read.add("/".join(trail))
+        is_plain = {"headers", "endpoint_params", "params"} & set(trail)
+        assert (MARKER in shown) == bool(is_plain), trail
+        assert is_plain or "<secret>" in shown, trail
+    assert read >= {
+        "scrape_configs/[]/authorization/credentials",
+        "scrape_configs/[]/basic_auth/password",
+        "scrape_configs/[]/bearer_token",
+        "scrape_configs/[]/oauth2/client_secret",
+        "scrape_configs/[]/http_sd_configs/[]/basic_auth/password",
+        "remote_write/[]/sigv4/secret_key",
+        "remote_write/[]/headers/*",
+        "remote_read/[]/basic_auth/password",
+    }

@@ -1,0 +1,159 @@
+"""No message repeats a value of the configuration: any may be a secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wrapper.inputs import BadInputs, Inputs, Sources
+from wrapper.render import ConfigurationError, Source, WholeFile, render
+
+M = "hunter2"
+JOBS = f"scrape_configs: [{{job_name: {M}}}, {{job_name: {M}}}]\n"
+
+
+def said(follower: str | bytes, leader: str | bytes | None = None) -> str:
+    """Return all that is wrong with a file of both sections, or with a whole one and overrides."""
+    first = Source("f.yml", follower.encode() if isinstance(follower, str) else follower)
+    try:
+        if leader is None:
+            return "\n".join(render(first).suspicions)
+        content = leader.encode() if isinstance(leader, str) else leader
+        rendered = WholeFile().render(first, [Source("l.yml", content)])
+    except ConfigurationError as error:
+        return str(error)
+    return "\n".join(rendered.suspicions)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"follower: {{password: {M}",
+        f"follower: [{M}\n",
+        f"follower: '{M}\n",
+        f'follower: "{M}\\q"\n',
+        f'follower: "\\x{M}"\n',
+        f"follower: *{M}\n",
+        f"a: &x 1\nb: &x 2\nfollower: *{M}\n",
+        f"follower: !x!{M} y\n",
+        f"follower: !<{M} y\n",
+        f"follower: &{M}! y\n",
+        f"%{M} 1\n---\nfollower: {{}}\n",
+        f"%TAG ! {M}\n%TAG ! {M}\n---\nfollower: {{}}\n",
+        f"follower: @{M}\n",
+        f"follower: `{M}\n",
+        f"follower:\n\tpassword: {M}\n",
+        f"follower: {{}}\n password: {M}\n",
+        f"follower: a: {M}: b\n",
+        f"follower: |{M}\n",
+        f"follower: >9{M}\n",
+        f"follower:\n- {M}\nx: y\n - {M}\n",
+        f"follower: {{}}\n{M}\n",
+        f"{M}",
+        f"- {M}\n",
+        f"follower: {M}\n",
+        f"follower: [{M}]\n",
+        f"follower: {{}}\nleader: {M}\n",
+        f"leader: {{password: {M}}}\n",
+        f"follower: {{}}\nfollowr: {M}\n",
+        f"follower: {{password: {M}, password: {M}}}\n",
+        f"follower: {{? {{password: {M}}} : {M}}}\n",
+        f"follower: {{? [{M}] : {M}}}\n",
+        f"follower: {{<<: {M}}}\n",
+        f"follower: {{<<: [{M}]}}\n",
+        f"follower: &a {{password: {M}, x: *a}}\n",
+        "follower: " + "[" * 300 + M,
+        f"follower: {{a: {M}}}\nleader: {{a: [{M}]}}\n",
+        f"follower: {{a: {{b: {M}}}}}\nleader: {{a: [{M}]}}\n",
+        f"follower: {{a: {M}}}\nleader: {{a: {{$patch: {M}}}}}\n",
+        f"follower: {{remote_writes: [{{url: {M}}}]}}\n",
+        f"follower: {{}} # {M}\x01\n",
+    ],
+)
+def test_a_file_of_both_sections(content: str) -> None:
+    """Each way to be wrong is said, and none with a value."""
+    assert said(content)
+    assert M not in said(content)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        f"scrape_configs: [{{job_name: {M}, $patch: replace}}]",
+        f"scrape_configs: [{{job_name: {M}2, $patch: replace}}]",
+        f"scrape_configs: [{{job_name: {M}2, $patch: delete}}]",
+        f"scrape_configs: [{{job_name: {M}, password: {M}, $patch: {M}}}]",
+        f"scrape_configs: [{{password: {M}, $patch: replace}}]",
+        f"scrape_configs: [{{password: {M}, $patch: delete}}]",
+        f"scrape_configs: [{M}, {{$patch: replace}}]",
+        f"scrape_configs: [{{$patch: {{a: {M}}}}}]",
+        f"password: {{$patch: replace, password: {M}}}",
+        f"password: [{M}]",
+        f"- {M}",
+        M,
+        f"remote_writes: [{{url: {M}}}]",
+    ],
+)
+def test_overrides(override: str) -> None:
+    """Likewise for what overrides may get wrong."""
+    assert said(JOBS + f"password: {M}\n", override)
+    assert M not in said(JOBS + f"password: {M}\n", override)
+
+
+@pytest.mark.parametrize("cut", [b"\xff", b"\x00", b"\x07", b"\xed\xa0\x80"])
+def test_what_is_no_text(cut: bytes) -> None:
+    """Neither is what stands around a byte that cannot be read."""
+    content = f"follower: {{password: {M}".encode() + cut + f"{M}}}".encode()
+    assert said(content)
+    assert M not in said(content)
+
+
+DOCUMENT = f"""\
+follower:
+  global: {{external_labels: {{a: {M}, b: '{M}', c: "{M}"}}}}
+  scrape_configs:
+  - job_name: a
+    basic_auth:
+      username: {M}
+      password: |
+        {M}
+        {M}
+  - &x
+    bearer_token: {M} {M}
+  - <<: *x
+leader:
+  remote_write: [{{url: "http://{M}@h", headers: {{a: {M}}}}}]
+"""
+_NOISE = [*"\"'{}[],:#&*!|>%@`-?\n\t \\", "\x00", "\x85", "- ", ": ", "<<: ", "---\n", "..."]
+
+
+@given(place=st.integers(0, len(DOCUMENT)), noise=st.sampled_from(_NOISE), is_cut=st.booleans())
+def test_a_slip_anywhere(place: int, noise: str, *, is_cut: bool) -> None:
+    """A character too many, or the rest missing: whatever comes of it repeats no value."""
+    rest = "" if is_cut else DOCUMENT[place:]
+    assert M not in said(DOCUMENT[:place] + noise + rest)
+
+
+def test_variables(tmp_path: Path) -> None:
+    """Those that are set are not shown beside those that are not, nor what they break."""
+    config = tmp_path / "c.yml"
+    environ = {b"PASSWORD": f"[{M}\n  : *{M}".encode()}
+    for content in ("a: $(NONE)\nb: $(PASSWORD)\n", "a: $(PASSWORD)\n", "$(PASSWORD): $(NONE)"):
+        config.write_text(content)
+        with pytest.raises(BadInputs) as raised:
+            Inputs(Sources(config, (), tmp_path, environ)).read()
+        assert raised.value.problems
+        assert M not in str(raised.value)
+
+
+def test_what_cannot_be_unpacked(tmp_path: Path) -> None:
+    """Packed or not, a file that cannot be read is not quoted."""
+    config = tmp_path / "c.yml"
+    for content in (b"\x1f\x8b" + M.encode(), b"\x1f\x8b\x08" + M.encode() * 9, M.encode()):
+        config.write_bytes(content)
+        with pytest.raises(BadInputs) as raised:
+            Inputs(Sources(config, (), tmp_path)).read()
+        assert M not in str(raised.value)
