@@ -33,13 +33,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
-    from wrapper import assembly, check, log  # noqa: PLC0415 - after init has been left behind
-    from wrapper.start import prepare  # noqa: PLC0415 - likewise
+    from wrapper import log  # noqa: PLC0415 - after init has been left behind
 
     settings, problems = _settings(words)
     log.set_up(settings.log_level, as_json=settings.log_format == "json")
     if settings.is_check:
-        return _refuse(problems) if problems else check.run(settings)
+        return _refuse(problems) if problems else _check(settings)
+    return _start(settings, problems)
+
+
+def _check(settings: Settings) -> int:
+    from wrapper import check  # noqa: PLC0415 - a start has no need of it
+
+    return check.run(settings)
+
+
+def _start(settings: Settings, problems: list[str]) -> int:
+    from wrapper import assembly  # noqa: PLC0415 - after init has been left behind
+    from wrapper.start import prepare  # noqa: PLC0415 - likewise
+
     start = prepare(settings)
     problems = [*problems, *start.problems]
     if problems:

@@ -8,7 +8,9 @@ checked. The report shows no secrets; ``--print=follower|leader`` shows all.
 from __future__ import annotations
 
 import gc
+import io
 import itertools
+import signal
 import sys
 from collections.abc import Iterable, Iterator
 
@@ -31,6 +33,7 @@ GOOD, UNUSABLE, UNCHECKED = 0, 1, 2
 def run(settings: Settings) -> int:
     """Check the configuration that these settings name; return the exit status."""
     gc.disable()  # of what is made here, little is ever garbage
+    _be_a_filter()
     arguments = ChildArguments.parse(settings.child)
     obstacles = [*arguments.problems, *problems_of_promtool(settings)]
     if obstacles:
@@ -69,7 +72,8 @@ def _report(inputs: Inputs, promtool: Promtool | None) -> int:
     try:
         renderings = inputs.read(is_start=True)
     except BadInputs as error:
-        _say(_inputs(inputs), report.problems(error.problems), report.result(len(error.problems)))
+        _say(_inputs(inputs), report.problems(error.problems))
+        _say(report.result(len(error.problems), is_judged=False))
         return UNUSABLE
     _say(_inputs(inputs), report.renderings(renderings), report.comparison(_comparison(inputs)))
     judged = _judged(promtool, renderings)
@@ -77,7 +81,8 @@ def _report(inputs: Inputs, promtool: Promtool | None) -> int:
         _say(report.judgement(promtool.program, judged))
     status = _status(judged)
     refusals = sum(bool(each.refusal) for each in judged)
-    _say(report.UNCHECKED if status == UNCHECKED else report.result(refusals))
+    result = report.result(refusals, is_judged=promtool is not None)
+    _say(report.UNCHECKED if status == UNCHECKED else result)
     return status
 
 
@@ -137,6 +142,14 @@ def _status(judged: list[Judged]) -> int:
 def _say(*parts: str) -> None:
     for part in parts:
         print(part)  # noqa: T201
+
+
+def _be_a_filter() -> None:
+    """End quietly when nobody reads on; show what the terminal cannot."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _complain(problems: Iterable[str]) -> None:

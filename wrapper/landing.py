@@ -17,7 +17,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from wrapper.merge import merge
 from wrapper.patch import DELETE, NAMES, PATCH
 from wrapper.problems import Problems, quoted
-from wrapper.yaml_nodes import MAP_TAG, entries, is_null, kind
+from wrapper.yaml_nodes import MAP_TAG, Entries, entries, is_null, kind
 
 _NAKED = re.compile(r"(?:<secret \d+>|[\w$./:@=?*+-])+")
 _LONGEST = 60
@@ -66,7 +66,8 @@ def merge_traced(
     for override in overrides:
         before, merged = merged, merge(merged, override, Problems())
         found.extend(_mapping(before, override, merged, ()))
-    return merged, [_in_the_end(landing, merged) for landing in found]
+    end = _End(merged)
+    return merged, [end.settled(landing) for landing in found]
 
 
 def _mapping(
@@ -189,25 +190,41 @@ def _at(place: Node, trail: Trail, what: str, node: Node | None = None) -> Landi
     return Landing(mark.name, mark.line + 1, trail, what, node)
 
 
-def _in_the_end(landing: Landing, merged: MappingNode) -> Landing:
-    """Return a landing as it is after all overrides: one may be overridden by the next."""
-    if landing.node is None:
-        return landing
-    *above, last = landing.trail
-    place = _found(merged, tuple(above))
-    if isinstance(last, int) and isinstance(place, SequenceNode):
-        at = next((at for at, item in enumerate(place.value) if item is landing.node), None)
-        is_there = place.value[last : last + 1] == [landing.node]
-        if at is not None:
-            return landing if is_there else replace(landing, trail=(*above, at))
-    elif _found(merged, landing.trail) is landing.node or isinstance(landing.node, MappingNode):
-        return landing
+class _End:
+    """What is there after all overrides: one may be overridden by the next."""
+
+    def __init__(self, merged: MappingNode) -> None:
+        self._merged = merged
+        self._entries: dict[int, Entries] = {}
+
+    def settled(self, landing: Landing) -> Landing:
+        """Return a landing as it is in the end."""
+        node, last = landing.node, landing.trail[-1]
+        if node is None:
+            return landing
+        if not isinstance(last, int):
+            is_there = isinstance(node, MappingNode) or self._found(landing.trail) is node
+            return landing if is_there else _overridden(landing)
+        place = self._found(landing.trail[:-1])
+        items = place.value if isinstance(place, SequenceNode) else []
+        if last < len(items) and items[last] is node:
+            return landing
+        at = next((at for at, item in enumerate(items) if item is node), None)
+        moved = (*landing.trail[:-1], at or 0)
+        return _overridden(landing) if at is None else replace(landing, trail=moved)
+
+    def _found(self, trail: Trail) -> Node | None:
+        """Return what a trail of keys leads to."""
+        node: Node | None = self._merged
+        for step in trail:
+            _, node = self._entries_of(node).get(str(step), (None, None))
+        return node
+
+    def _entries_of(self, node: Node | None) -> Entries:
+        if id(node) not in self._entries:
+            self._entries[id(node)] = entries(node) if isinstance(node, MappingNode) else {}
+        return self._entries[id(node)]
+
+
+def _overridden(landing: Landing) -> Landing:
     return replace(landing, what=f"{landing.what}; overridden later")
-
-
-def _found(node: Node | None, trail: Trail) -> Node | None:
-    """Return what a trail of keys leads to."""
-    for step in trail:
-        found = entries(node) if isinstance(node, MappingNode) else {}
-        _, node = found.get(str(step), (None, None))
-    return node

@@ -48,14 +48,14 @@ def renderings(both: Renderings) -> str:
     if both.has_overrides:
         rows.append(_rendering(both.leader))
     else:
-        rows.append(("leader", "valid: the same as the follower's"))
+        rows.append(("leader", "the same as the follower's"))
     return _part("Renderings", _columns(rows))
 
 
 def _rendering(rendering: Rendering) -> tuple[str, ...]:
     writes = "writes remotely" if rendering.writes_remotely else "no remote_write"
     size = _bytes(len(rendering.content))
-    return rendering.role, f"valid: {size}, {writes}, SHA-256 {rendering.fingerprint[:12]}…"
+    return rendering.role, f"valid YAML, {size}, {writes}, SHA-256 {rendering.fingerprint[:12]}…"
 
 
 def judgement(program: str, judged: Sequence[Judged]) -> str:
@@ -86,10 +86,11 @@ def _landing(landing: Landing) -> tuple[str, ...]:
     return f"{landing.name}:{landing.line}", landing.path, landing.what
 
 
-def result(count: int) -> str:
-    """Tell whether the configuration can be used."""
+def result(count: int, *, is_judged: bool) -> str:
+    """Tell whether the configuration can be used, as far as is known."""
     if not count:
-        return "Result: this configuration can be used"
+        limit = "" if is_judged else ", unless Prometheus refuses it (--config-check asks promtool)"
+        return f"Result: this configuration can be used{limit}"
     return f"Result: this configuration cannot be used: {_many(count, 'problem')}"
 
 

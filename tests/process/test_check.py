@@ -35,8 +35,8 @@ Inputs
   {folder}/l.yml  overrides of the leader, 116 bytes
 
 Renderings
-  follower  valid: 174 bytes, no remote_write, SHA-256 @
-  leader    valid: 213 bytes, writes remotely, SHA-256 @
+  follower  valid YAML, 174 bytes, no remote_write, SHA-256 @
+  leader    valid YAML, 213 bytes, writes remotely, SHA-256 @
 
 Where the leader's overrides land
   {folder}/l.yml:2  global.scrape_interval  set to 5s, was 15s
@@ -61,7 +61,7 @@ Difference between follower and leader, secrets hidden
   +remote_write:
   +- url: http://<secret 2>@mimir/push
 
-Result: this configuration can be used
+Result: this configuration can be used, unless Prometheus refuses it (--config-check asks promtool)
 """
 
 
@@ -125,6 +125,29 @@ def test_the_report(folder: Path) -> None:
     assert contents(folder) == before
 
 
+def test_a_reader_that_goes(folder: Path) -> None:
+    """`check … | head -1` ends without complaint."""
+    (folder / "l.yml").write_text("".join(f"a{number}: {number}\n" for number in range(20000)))
+    with subprocess.Popen(
+        [sys.executable, "-m", "wrapper", "check", *whole(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"Inputs\n"
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+
+
+def test_what_the_terminal_cannot_show(folder: Path) -> None:
+    """It is written in escapes."""
+    (folder / "l.yml").write_text("a: é\n")
+    ended = check(*whole(folder), environ={"PYTHONIOENCODING": "ascii"})
+    assert b"\\xe9" in ended.out
+    assert (ended.status, ended.complaints) == (0, "")
+
+
 def test_one_file_with_both_sections(folder: Path) -> None:
     """The lines are those of the one file."""
     (folder / "both.yml").write_text("follower:\n  global: {a: 1}\nleader:\n  global: {a: 2}\n")
@@ -147,7 +170,7 @@ def test_without_overrides(folder: Path) -> None:
     """What is missing is named, and that both read the same."""
     ended = check(f"--config={folder}/p.yml", f"--leader-config={folder}/none.yml")
     assert f"{folder}/none.yml  not there, or empty: overrides nothing" in ended.report
-    assert "leader    valid: the same as the follower's" in ended.report
+    assert "leader    the same as the follower's" in ended.report
     assert "none: both read the same" in ended.report
     assert ended.status == 0
 
