@@ -48,6 +48,7 @@ ROWS: dict[str, tuple[str, ...]] = {
         "patch",
         "merge",
         "landing",
+        "unified",
         "comparison",
         "report",
         "sections",
@@ -109,7 +110,7 @@ SIBLINGS: dict[str, set[str]] = {
     "patch": {"problems", "yaml_nodes", "yaml_cuts"},
     "merge": {"problems", "yaml_nodes", "patch"},
     "landing": {"problems", "yaml_nodes", "patch", "merge"},
-    "comparison": {"yaml_nodes", "redact", "landing"},
+    "comparison": {"yaml_nodes", "redact", "landing", "unified"},
     "report": {"landing", "comparison"},
     "sections": {
         "problems",

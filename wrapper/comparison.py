@@ -7,7 +7,6 @@ meaning and not of how something was written; comments are not kept.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +14,9 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from wrapper.landing import Landing, merge_traced
+from wrapper.model import Role
 from wrapper.redact import Redaction
+from wrapper.unified import unified
 from wrapper.yaml_nodes import entries
 
 _WIDTH = 1 << 30  # columns before a line is folded: never
@@ -36,11 +37,8 @@ def compare(
     """Compare the follower's section with that and the overrides, which are good, on it."""
     base = redaction.section(follower)
     merged, landings = merge_traced(base, [redaction.section(each) for each in overrides])
-    return Comparison(tuple(landings), tuple(_difference(_lines(base), _lines(merged))))
-
-
-def _difference(old: list[str], new: list[str]) -> list[str]:
-    return list(difflib.unified_diff(old, new, "follower", "leader", lineterm=""))
+    difference = unified(_lines(base), _lines(merged), (Role.FOLLOWER, Role.LEADER))
+    return Comparison(tuple(landings), tuple(difference))
 
 
 def _lines(section: MappingNode) -> list[str]:

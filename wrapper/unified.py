@@ -1,0 +1,95 @@
+"""Two texts of YAML → their difference as people read it, a unified diff; pure.
+
+Python's own slows down where many lines are alike, as in a configuration of thousands of jobs.
+Here whole entries (what begins at a line's start, an item of a list at the top too) are compared
+first, and only those that differ line by line.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+_CONTEXT = 3  # lines around a change
+Opcode = tuple[str, int, int, int, int]  # as difflib has them: what to do, with which lines
+
+
+def unified(old: Sequence[str], new: Sequence[str], names: tuple[str, str]) -> Iterator[str]:
+    """Yield the lines of a unified diff; none where both are the same."""
+    hunks = list(_Opcodes(old, new).get_grouped_opcodes(_CONTEXT))
+    if hunks:
+        yield f"--- {names[0]}"
+        yield f"+++ {names[1]}"
+    for hunk in hunks:
+        first, last = hunk[0], hunk[-1]
+        yield f"@@ -{_range(first[1], last[2])} +{_range(first[3], last[4])} @@"
+        for what, old_from, old_to, new_from, new_to in hunk:
+            if what == "equal":
+                yield from (f" {line}" for line in old[old_from:old_to])
+            else:
+                yield from (f"-{line}" for line in old[old_from:old_to])
+                yield from (f"+{line}" for line in new[new_from:new_to])
+
+
+class _Opcodes(difflib.SequenceMatcher[str]):
+    """What difflib groups into hunks, found in two steps."""
+
+    def __init__(self, old: Sequence[str], new: Sequence[str]) -> None:
+        super().__init__(None, "", "")
+        self._found = list(_joined(_opcodes(old, new)))
+
+    def get_opcodes(self) -> list[Opcode]:  # type: ignore[override]
+        """Return how the old text becomes the new one."""
+        return self._found
+
+
+def _opcodes(old: Sequence[str], new: Sequence[str]) -> Iterator[Opcode]:
+    """Yield the steps from one text to the other, entry by entry, then line by line."""
+    before, after = _entries(old), _entries(new)
+    texts = [["\n".join(old[a:b]) for a, b in before], ["\n".join(new[a:b]) for a, b in after]]
+    matcher = difflib.SequenceMatcher(None, texts[0], texts[1], autojunk=False)
+    for what, a, b, c, d in matcher.get_opcodes():
+        old_from, old_to = _span(before, a, b)
+        new_from, new_to = _span(after, c, d)
+        if what != "replace":
+            yield what, old_from, old_to, new_from, new_to
+            continue
+        lines = difflib.SequenceMatcher(None, old[old_from:old_to], new[new_from:new_to])
+        for step, i, j, k, m in lines.get_opcodes():
+            yield step, old_from + i, old_from + j, new_from + k, new_from + m
+
+
+def _entries(lines: Sequence[str]) -> list[tuple[int, int]]:
+    """Return where each entry begins and ends."""
+    starts = [at for at, line in enumerate(lines) if at == 0 or not line.startswith(" ")]
+    return list(pairwise([*starts, len(lines)]))
+
+
+def _span(entries: list[tuple[int, int]], first: int, end: int) -> tuple[int, int]:
+    """Return the lines of some entries; of none, the place where they would be."""
+    if first < end:
+        return entries[first][0], entries[end - 1][1]
+    at = entries[first][0] if first < len(entries) else entries[-1][1] if entries else 0
+    return at, at
+
+
+def _joined(opcodes: Iterator[Opcode]) -> Iterator[Opcode]:
+    """Yield the steps with neighbours of one kind made one."""
+    last: Opcode | None = None
+    for opcode in opcodes:
+        if last is not None and last[0] == opcode[0]:
+            last = (last[0], last[1], opcode[2], last[3], opcode[4])
+            continue
+        if last is not None:
+            yield last
+        last = opcode
+    if last is not None:
+        yield last
+
+
+def _range(start: int, end: int) -> str:
+    """Return a range as diff writes it: the first line counted from 1, and how many."""
+    length = end - start
+    first = start + 1 if length else start
+    return f"{first}" if length == 1 else f"{first},{length}"
