@@ -110,7 +110,7 @@ def test_names_of_files_are_no_secrets() -> None:
         f"scrape_configs: [{{basic_auth: {MARKER}, authorization: [{MARKER}]}}]",
         f"remote_write: [{{headers: {MARKER}, bearer_token: [[{MARKER}], {{a: {MARKER}}}]}}]",
         f"remote_write: [{{http_headers: {{X-Key: {{secrets: {MARKER}, values: {MARKER}}}}}}}]",
-        f"x: &x {{bearer_token: {MARKER}}}\nremote_write: [{{<<: *x}}, {{<<: [*x, {{url: a}}]}}]",
+        f"x: &x {{headers: {{a: {MARKER}}}}}\nremote_write: [{{<<: *x}}, {{<<: [*x, {{url: a}}]}}]",
         f"x: &x {MARKER}\nremote_write: [{{sigv4: {{secret_key: *x}}}}]\n",
         f"remote_write:\n- bearer_token: |\n    {MARKER}\n    {MARKER} second\n",
     ],
