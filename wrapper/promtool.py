@@ -23,7 +23,7 @@ from wrapper.model import Rendering, Renderings
 from wrapper.redact import words_about
 
 LOG = logging.getLogger(__name__)
-LIMIT_S = 30.0  # for one rendering; 10,000 scrape jobs take about 2 s
+LIMIT_S = 30.0  # for one rendering; 10,000 scrape jobs take a few seconds
 _LONGEST = 600  # characters of what it says
 _FIRST_FAILURE_TO_RUN = 126  # of a shell: not executable, not found, ended by a signal
 _MODE = 0o600
