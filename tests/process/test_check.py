@@ -36,7 +36,7 @@ Inputs
 
 Renderings
   follower  valid YAML, 174 bytes, no remote_write, SHA-256 @
-  leader    valid YAML, 213 bytes, writes remotely, SHA-256 @
+  leader    valid YAML, 243 bytes, writes remotely, SHA-256 @
 
 Where the leader's overrides land
   {folder}/l.yml:2  global.scrape_interval  set to 5s, was 15s

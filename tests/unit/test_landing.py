@@ -30,7 +30,7 @@ tracing:
 def section(content: str, name: str = "l.yml") -> MappingNode:
     """Return what a file says."""
     problems = Problems()
-    found = read_override(Source(name, content.encode()), problems)
+    found = read_override(Source(name, content.encode()), problems).node
     assert not problems.lines
     return found
 
