@@ -24,12 +24,21 @@ _LONGEST_QUOTE = 300
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Which lease was asked for, of which server, with which credentials: for messages."""
+    """Which object was asked for, of which server, with which credentials: for messages.
+
+    ``resource`` is its kind as RBAC names it, with its group where it has one.
+    """
 
     name: str
     namespace: str
     server: str
     credentials: str
+    resource: str = "leases.coordination.k8s.io"
+
+    @property
+    def kind(self) -> str:
+        """The kind without its group, in the plural."""
+        return self.resource.partition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +106,7 @@ def _reason(verb: str, answer: Answer, place: Place) -> tuple[str, str]:
 
 def _what(verb: str, place: Place) -> str:
     name = "" if verb == "create" else f" {place.name}"
-    return f"leases.coordination.k8s.io{name} in namespace {place.namespace}"
+    return f"{place.resource}{name} in namespace {place.namespace}"
 
 
 def _forbidden(verb: str, answer: Answer, place: Place) -> str:
@@ -114,12 +123,14 @@ def _not_found(answer: Answer, place: Place) -> tuple[str, str]:
     if answer.says_missing("namespaces"):
         cure = "create it, or name another by --lease-namespace"
         return "namespace", f"the namespace {place.namespace} does not exist: {cure}"
-    return "not-found", f"{place.server} knows no leases (404): is it a Kubernetes API server?"
+    return (
+        "not-found",
+        f"{place.server} knows no {place.kind} (404): is it a Kubernetes API server?",
+    )
 
 
-def failure(error: BaseException, place: Place, limit_s: float) -> LeaseUnavailable:
+def failure(error: BaseException, server: str, limit_s: float) -> LeaseUnavailable:
     """Return the error for a request that got no answer; its text is the same each time."""
-    server = place.server
     for cause in _causes(error):
         match cause:
             case LeaseUnavailable():

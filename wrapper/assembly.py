@@ -17,10 +17,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from wrapper import acceptance, clock, confirm, durations, files, process, prometheus, sensors
-from wrapper.cluster import KubernetesLease
 from wrapper.elector import Elector
 from wrapper.file_lease import FileLease
 from wrapper.input_watch import InputWatch
+from wrapper.kubernetes_lease import KubernetesLease
 from wrapper.lease import Terms
 from wrapper.model import ChildExited, LeaseLock, LeaseUnavailable, Role
 from wrapper.observation import Observation, Rules

@@ -20,7 +20,7 @@ import pytest
 
 from tests.support import free_port, wait_until
 from wrapper import lease_object
-from wrapper.cluster import KubernetesLease
+from wrapper.kubernetes_lease import KubernetesLease
 from wrapper.model import LeaseRecord, LeaseUnavailable, Seen
 
 LIMIT_S = 0.5

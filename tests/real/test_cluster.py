@@ -12,7 +12,7 @@ import pytest
 
 from tests.real.parts import ADMIN_TOKEN, ApiServer, Namespace, kubeconfig
 from tests.support import wait_until
-from wrapper.cluster import KubernetesLease
+from wrapper.kubernetes_lease import KubernetesLease
 from wrapper.lease_object import INCARNATION
 from wrapper.model import LeaseConflict, LeaseLock, LeaseRecord, LeaseUnavailable, Seen
 

@@ -226,7 +226,7 @@ def caused_by(cause: BaseException) -> Exception:
 )
 def test_each_failure_says_what_to_do(cause: Exception, reason: str, text: str) -> None:
     """What gets no answer is told by its first cause, in words that are the same each time."""
-    error = failure(caused_by(cause), PLACE, 1.5)
+    error = failure(caused_by(cause), PLACE.server, 1.5)
     assert error.reason == reason
     assert text in str(error)
     assert "0x" not in str(error)
