@@ -21,10 +21,13 @@ from wrapper.elector import Elector
 from wrapper.file_lease import FileLease
 from wrapper.input_watch import InputWatch
 from wrapper.kubernetes_lease import KubernetesLease
+from wrapper.labeller import Labeller
 from wrapper.lease import Terms
 from wrapper.model import ChildExited, LeaseLock, LeaseUnavailable, Role
 from wrapper.observation import Observation, Rules
 from wrapper.performer import Notifier, Output, Parts, Performer
+from wrapper.pod import Pod
+from wrapper.pod_label import PodLabel
 from wrapper.policy import Policy
 from wrapper.process import DeadMansSwitch
 from wrapper.prometheus import PrometheusApi
@@ -116,6 +119,22 @@ def _kubernetes_lease(settings: Settings) -> KubernetesLease:
     )
 
 
+def _labeller(settings: Settings, events: Events) -> Labeller | None:
+    """Return what labels our pod, None where no label is asked for."""
+    label = settings.lease_pod_label
+    if label is None:
+        return None
+    pod = Pod(
+        name=settings.pod_name,
+        namespace=settings.pod_namespace or settings.namespace,
+        uid=settings.pod_uid,
+        label=(label.key, label.value),
+        kubeconfig=settings.kubeconfig,
+        request_timeout_s=settings.lease_retry_period_s * REQUEST_SHARE,
+    )
+    return Labeller(pod, str(label), events.put)
+
+
 def _start_prometheus(start: Start, inherit: tuple[int, ...], events: Events) -> Child | None:
     """Start Prometheus, with SIGHUP ignored: an early one would end it."""
     if not start.settings.owns_child:
@@ -151,6 +170,7 @@ def _supervise(start: Start, events: Events, child: Child | None, lock: LeaseLoc
         child=child.process if child else None,
         switch=DeadMansSwitch() if child else None,
         elector=elector,
+        labeller=_labeller(settings, events),
         loaded=loaded,
         inputs=inputs,
         output=Output(start.output, settings.output_mode),
@@ -239,15 +259,19 @@ def _first_observation(start: Start, child: Child | None, now: float) -> Observa
     """Return what is known at the start.
 
     Our own child has the follower rendering; someone else's Prometheus may still have what an
-    earlier run of ours left it with.
+    earlier run of ours left it with, and so may our pod its label.
     """
     renderings = start.good
+    label = PodLabel() if start.settings.lease_pod_label else None
     if child is not None:
         loading = confirm.started_with(renderings.follower, now)
         accepted = acceptance.started_with(renderings)
-        return Observation(renderings, loading, now, accepted, child_pid=child.process.pid)
+        return Observation(
+            renderings, loading, now, accepted, child_pid=child.process.pid, label=label
+        )
     loading = confirm.write_started(confirm.Loading(), renderings.of(Role.LEADER))
-    return Observation(renderings, confirm.written(loading, renderings.follower, now), now)
+    loading = confirm.written(loading, renderings.follower, now)
+    return Observation(renderings, loading, now, label=label)
 
 
 def _policy(settings: Settings, terms: Terms, *, is_elected: bool) -> Policy:
@@ -275,6 +299,8 @@ def _start_threads(start: Start, api: PrometheusApi, parts: Parts, events: Event
     )
     if parts.elector is not None:
         parts.elector.start()
+    if parts.labeller is not None:
+        start_thread(parts.labeller.run, "labeller")
     if parts.loaded is not None:
         start_thread(parts.loaded.run, "watch-loaded")
     start_thread(parts.inputs.run, "watch-inputs")

@@ -1,7 +1,7 @@
 """Who this replica should be, and what it wants of the lease; pure.
 
 The rule that stands above the others here: the lease is given back only when Prometheus cannot
-write any more.
+write any more. That the pod's label is off by then is waited for, but not for long.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from wrapper.confirm import Outcome
 from wrapper.model import Role, Stance
 from wrapper.observation import Observation
 from wrapper.policy import Policy
+
+LABEL_WAIT_S = 0.1  # what a label may cost a hand-over, once Prometheus cannot write any more
 
 
 def obstacle_to_leading(o: Observation, policy: Policy, now: float) -> tuple[str, bool]:
@@ -89,11 +91,23 @@ def _why_following(o: Observation, policy: Policy) -> str:
     return "contending for the lease"
 
 
-def stance_of(o: Observation, obstacle: str) -> Stance:
+def stance_of(o: Observation, obstacle: str, now: float) -> Stance:
     """Give the lease back only when Prometheus cannot write any more, and when that was said.
 
     The turn that ends leadership publishes it first: otherwise two would say that they lead.
     """
     if not obstacle:
         return Stance.CONTEND
-    return Stance.HOLD if o.may_write or o.role is Role.LEADER else Stance.RELEASE
+    is_too_soon = o.may_write or o.role is Role.LEADER or now < awaits_label_until(o, now)
+    return Stance.HOLD if is_too_soon else Stance.RELEASE
+
+
+def awaits_label_until(o: Observation, now: float) -> float:
+    """Return until when a release waits for the label, which is to be off since the demotion began.
+
+    That is now, or has been, where it waits for nothing: it is about a writer, there is no label,
+    or no answer is to be expected.
+    """
+    if o.may_write or o.label is None or not o.label.is_expected:
+        return now
+    return (now if o.safe_since is None else o.safe_since) + LABEL_WAIT_S

@@ -32,6 +32,8 @@ def _may_stop(o: Observation, policy: Policy, now: float) -> bool:
     """Tell whether nothing is left to hand over."""
     if o.may_write:
         return False
+    if _awaits_label(o, policy, now):
+        return False
     if o.holds_lease:
         return _release_has_had_its_time(o, policy, now)
     released_at = o.lease.released_at
@@ -39,6 +41,13 @@ def _may_stop(o: Observation, policy: Policy, now: float) -> bool:
         return True
     has_successor = o.lease.holder not in ("", policy.terms.identity)
     return has_successor or now >= released_at + SUCCESSOR_WAIT_S
+
+
+def _awaits_label(o: Observation, policy: Policy, now: float) -> bool:
+    """Tell whether clients may still be sent here, and will soon no longer be."""
+    if o.label is None or not o.label.is_expected or o.stop_at is None:
+        return False
+    return now < o.stop_at + policy.terms.retry_period_s
 
 
 def _release_has_had_its_time(o: Observation, policy: Policy, now: float) -> bool:

@@ -27,7 +27,18 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-Value = str | bool | int | float | Address
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A label of a Kubernetes object."""
+
+    key: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.value}"
+
+
+Value = str | bool | int | float | Address | Label | None
 
 
 def is_boolean(text: str) -> bool:
@@ -106,6 +117,27 @@ def _read_lock(_flag: Flag, text: str) -> str:
     return _read_text(_flag, text)
 
 
+def _read_label(_flag: Flag, text: str) -> Label | None:
+    """Read a label by the rules of Kubernetes' API; None for none given."""
+    if not text:
+        return None
+    key, separator, value = text.partition("=")
+    prefix, slash, name = key.rpartition("/")
+    if not separator:
+        raise ValueError(f"not a label; write KEY=VALUE, for example {_LABEL_EXAMPLE}")
+    if slash and not (len(prefix) <= _LONGEST_PREFIX and re.fullmatch(_LABEL_PREFIX, prefix)):
+        raise ValueError(
+            "what stands before the slash is not a DNS name (lower-case letters, digits, - and ., "
+            f"{_LONGEST_PREFIX} at most); write for example {_LABEL_EXAMPLE}"
+        )
+    if not re.fullmatch(_LABEL_NAME, name) or not re.fullmatch(f"(?:{_LABEL_NAME})?", value):
+        raise ValueError(
+            "the key's name and the value have 63 characters at most, letters, digits, -, _ and ., "
+            f"and begin and end with a letter or a digit; write for example {_LABEL_EXAMPLE}"
+        )
+    return Label(key, value)
+
+
 def _read_mode(_flag: Flag, text: str) -> int:
     """Read permissions; 0 for none given."""
     if not text:
@@ -133,6 +165,11 @@ def _is_http_url(text: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname) and is_port_valid and is_plain
 
 
+_LABEL_EXAMPLE = "prometheus-elector/role=leader"
+_LABEL_NAME = "[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+_LABEL_PREFIX = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*"
+_LONGEST_PREFIX = 253
+
 _URL_EXAMPLES = {
     "readiness-http-url": "http://127.0.0.1:9090/-/ready",
     "healthcheck-http-url": "http://127.0.0.1:9090/-/healthy",
@@ -149,5 +186,6 @@ _READERS: dict[Kind, Callable[[Flag, str], Value]] = {
     Kind.URL: _read_url,
     Kind.CHOICE: _read_choice,
     Kind.LOCK: _read_lock,
+    Kind.LABEL: _read_label,
     Kind.MODE: _read_mode,
 }

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     URL = "URL"
     CHOICE = "CHOICE"
     LOCK = "LOCK"
+    LABEL = "KEY=VALUE"
     MODE = "OCTAL"
 
 
@@ -186,6 +187,16 @@ FLAGS: tuple[Flag, ...] = (
         ELECTION,
         "The namespace of the Lease.",
         default_note="the pod's own, else the kubeconfig's",
+    ),
+    Flag(
+        "lease-pod-label",
+        Kind.LABEL,
+        "",
+        ELECTION,
+        "A label that this replica's pod (POD_NAME) has while its Prometheus has the leader's "
+        "configuration in force, so that a Service can select the leader; for example "
+        "prometheus-elector/role=leader. It is taken off all others.",
+        default_note="no label",
     ),
     Flag(
         "kubeconfig",

@@ -40,6 +40,8 @@ _HELP: dict[str, str] = {
     "notifier_calls_total": "How many times Prometheus was told to reload.",
     "notifier_calls_errors": "How many times Prometheus refused a reload or did not answer.",
     "notifier_calls_duration_seconds": "How long Prometheus took to answer a reload over HTTP.",
+    "pod_has_label": "Whether the pod has --lease-pod-label; absent without, or when not known.",
+    "pod_label_failures_total": "How many times the pod's label could not be set.",
     "web_restarts_total": "How many times this web server was started again.",
     "child_resident_memory_bytes": "Prometheus' resident memory.",
     "child_virtual_memory_bytes": "Prometheus' virtual memory.",
@@ -54,7 +56,12 @@ _HELP: dict[str, str] = {
 METRICS: dict[str, str] = {PREFIX + name: text for name, text in _HELP.items()}
 
 # What is read from a snapshot's counters, besides DURATION's sum, count and buckets.
-COUNTERS = ("notifier_calls_total", "notifier_calls_errors", "web_starts_total")
+COUNTERS = (
+    "notifier_calls_total",
+    "notifier_calls_errors",
+    "pod_label_failures_total",
+    "web_starts_total",
+)
 DURATION = "notifier_calls_duration_seconds"
 
 # What is read from a snapshot's usage.
@@ -152,6 +159,8 @@ def _always(snapshot: Snapshot, now: float) -> Iterator[Metric]:
     yield _counter("notifier_calls_total", counters.get("notifier_calls_total", 0.0))
     yield _errors(counters.get("notifier_calls_errors", 0.0))
     yield _durations(snapshot)
+    failures = counters.get("pod_label_failures_total", 0.0)
+    yield _counter("pod_label_failures_total", failures)
     yield _counter("web_restarts_total", max(counters.get("web_starts_total", 0.0) - 1, 0.0))
 
 
@@ -160,6 +169,8 @@ def _while_fresh(snapshot: Snapshot, now: float) -> Iterator[Metric]:
     expires_at = snapshot.leads_until_at if snapshot.leads(now) else snapshot.lease_expires_at
     if expires_at is not None and snapshot.election != "none":
         yield _gauge("lease_expires_in_seconds", max(expires_at - now, 0.0))
+    if snapshot.pod_is_labelled is not None:
+        yield _gauge("pod_has_label", snapshot.pod_is_labelled)
     for name in _USAGE_GAUGES:
         if name in snapshot.usage:
             yield _gauge(f"child_{name}", snapshot.usage[name])

@@ -303,6 +303,14 @@ class FenceChecked:
 
 
 @dataclass(frozen=True, slots=True)
+class PodLabelAnswered:
+    """The request about the pod's label has ended; ``problem`` is why it failed."""
+
+    problem: str = ""
+    retry_after_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class ChildMeasured:
     """The child's use of the machine, by name (bytes, seconds, counts)."""
 
@@ -326,6 +334,7 @@ Event = (
     | ReloadAnswered
     | LoadedObserved
     | FenceChecked
+    | PodLabelAnswered
     | ChildMeasured
 )
 
@@ -373,6 +382,13 @@ class ReadConfiguration:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelPod:
+    """Put the leader's label on our pod, or take it off."""
+
+    is_on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StartWeb:
     """Start the web server."""
 
@@ -396,6 +412,7 @@ Action = (
     | ReloadPrometheus
     | SignalPrometheus
     | ReadConfiguration
+    | LabelPod
     | StartWeb
     | StopWeb
     | Exit
@@ -413,8 +430,9 @@ class Snapshot:
     is renewed, None for a follower that does not lead. ``prometheus_url`` is this replica's own
     Prometheus, ``holder_url`` the leader's where its lease says so. ``configuration_time`` is when
     what is said of the configuration became so, ``wanted_fingerprint`` what this replica should
-    read in its role; ``configuration_problem`` has a line for each. ``counters`` are totals since
-    the supervisor started, by metric name; ``usage`` is what the child was last measured to use.
+    read in its role; ``configuration_problem`` has a line for each. ``pod_is_labelled`` is None
+    where no label is kept, or it is not known. ``counters`` are totals since the supervisor
+    started, by metric name; ``usage`` is what the child was last measured to use.
     """
 
     stamped_at: float
@@ -445,6 +463,7 @@ class Snapshot:
     written_fingerprint: str
     loaded_fingerprint: str
     may_write: bool
+    pod_is_labelled: bool | None
     counters: Mapping[str, float]
     usage: Mapping[str, float]
 

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from wrapper import acceptance, confirm, health
+from wrapper import acceptance, confirm, health, pod_label
 from wrapper.acceptance import Acceptance
 from wrapper.confirm import Loading, Outcome
 from wrapper.health import Health
@@ -24,6 +24,7 @@ from wrapper.model import (
     LeaseReported,
     LeaseView,
     LoadedObserved,
+    PodLabelAnswered,
     ReadinessProbed,
     ReloadAnswered,
     ReloadSent,
@@ -37,6 +38,7 @@ from wrapper.model import (
     WriteFailed,
     WriteStarted,
 )
+from wrapper.pod_label import PodLabel
 
 _PROVEN_S = 30.0  # what has gone well for so long is no longer held to its failures
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -89,6 +91,7 @@ class Observation:
     cools_until: float = 0.0
     failed_promotions: int = 0
     promotion_problem: str = ""
+    label: PodLabel | None = None  # None: no label is kept
     web_pid: int | None = None
     web_failures: int = 0
     web_started_at: float = 0.0
@@ -133,6 +136,8 @@ def fold(o: Observation, event: Event, now: float, rules: Rules) -> Observation:
             return _fold_probe(o, event, rules)
         case ConfigurationRead() | ConfigurationRejected():
             return _fold_configuration(o, event)
+        case PodLabelAnswered():
+            return _fold_label(o, event, now)
         case FenceChecked() | ChildMeasured():
             return _fold_measurement(o, event)
 
@@ -244,6 +249,13 @@ def _fold_configuration(
             )
         case ConfigurationRejected(problem):
             return replace(o, configuration_problem=problem)
+
+
+def _fold_label(o: Observation, event: PodLabelAnswered, now: float) -> Observation:
+    if o.label is None:
+        return o
+    label = pod_label.answered(o.label, event.problem, event.retry_after_s, now)
+    return replace(o, label=label)
 
 
 def _fold_measurement(o: Observation, event: FenceChecked | ChildMeasured) -> Observation:

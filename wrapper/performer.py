@@ -18,12 +18,14 @@ from pathlib import Path
 from wrapper import clock, files, process
 from wrapper.elector import Elector
 from wrapper.input_watch import InputWatch
+from wrapper.labeller import Labeller
 from wrapper.model import (
     Action,
     ArmSwitch,
     DisarmSwitch,
     Event,
     Exit,
+    LabelPod,
     ReadConfiguration,
     ReloadAnswered,
     ReloadPrometheus,
@@ -72,6 +74,7 @@ class Parts:
     child: subprocess.Popen[bytes] | None
     switch: DeadMansSwitch | None
     elector: Elector | None
+    labeller: Labeller | None
     loaded: LoadedSensor | None
     inputs: InputWatch
     output: Output
@@ -107,6 +110,8 @@ class Performer:
                 self._signal(number, reason)
             case ReadConfiguration():
                 self._parts.inputs.look()
+            case LabelPod(is_on):
+                self._label(is_on=is_on)
             case StartWeb() | StopWeb():
                 self._tend_web(action)
             case Exit(status):
@@ -121,6 +126,10 @@ class Performer:
         """Have Prometheus asked what it has loaded, or no longer."""
         if self._parts.loaded is not None:
             self._parts.loaded.want(is_wanted)
+
+    def _label(self, *, is_on: bool) -> None:
+        if self._parts.labeller is not None:
+            self._parts.labeller.order(is_on=is_on)
 
     def _set_switch(self, action: ArmSwitch | DisarmSwitch) -> None:
         if self._parts.switch is None:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass, replace
 
-from wrapper import candidacy, departure, fence, lease
+from wrapper import candidacy, departure, fence, lease, pod_label
 from wrapper.confirm import Outcome
 from wrapper.health import backoff_s
 from wrapper.model import (
     Action,
     ArmSwitch,
     DisarmSwitch,
+    LabelPod,
     ReadConfiguration,
     ReloadPrometheus,
     Rendering,
@@ -59,7 +60,7 @@ def plan(o: Observation, policy: Policy, now: float) -> Plan:
         return _without_election(o, policy, now)
     obstacle, gives_up = candidacy.obstacle_to_leading(o, policy, now)
     role, reason = candidacy.role_of(o, policy, now, obstacle)
-    stance = candidacy.stance_of(o, obstacle)
+    stance = candidacy.stance_of(o, obstacle, now)
     return Plan(
         role=role,
         stance=stance,
@@ -67,6 +68,7 @@ def plan(o: Observation, policy: Policy, now: float) -> Plan:
             *fence.fence(o, policy, role, obstacle, now),
             *_converge(o, policy, role, now),
             *_answer_signals(o),
+            *_label(o, role, now),
             *departure.leave(o, policy, now),
             *_web(o, policy, now),
         ),
@@ -90,6 +92,8 @@ def apply(o: Observation, decided: Plan, policy: Policy, now: float) -> Observat
                 o = replace(o, terminated_at=now)
             case StopWeb():
                 o = replace(o, web_stopped_at=now)
+            case LabelPod(is_on) if o.label is not None:
+                o = replace(o, label=pod_label.asked(o.label, wanted=is_on))
             case _:
                 pass
     if decided.stance is Stance.RELEASE:
@@ -110,13 +114,18 @@ def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
     """Prometheus is dead: release at once, end the web server, pass its status on."""
     status = o.child_status or 0
     code = status if status >= 0 else KILLED - status
-    waits = o.holds_lease and now < o.child_exited_at + policy.terms.retry_period_s
+    is_labelled = o.label is not None and o.label.is_expected
+    waits = (o.holds_lease or is_labelled) and now < o.child_exited_at + policy.terms.retry_period_s
     grace_s = policy.web_grace_s if o.stop_at is not None else DEAD_WEB_GRACE_S
     disarm = () if o.switch_at is None else (DisarmSwitch(),)
     return Plan(
         role=Role.FOLLOWER,
         stance=Stance.HOLD if o.role is Role.LEADER else Stance.RELEASE,
-        actions=(*disarm, *departure.end(o, code, grace_s, now, waits=waits)),
+        actions=(
+            *disarm,
+            *_label(o, Role.FOLLOWER, now),
+            *departure.end(o, code, grace_s, now, waits=waits),
+        ),
         reason=f"Prometheus has ended with status {code}",
         wake_at=now if o.role is Role.LEADER else now + BARRIER_PAUSE_S,
     )
@@ -166,6 +175,18 @@ def _answer_signals(o: Observation) -> tuple[Action, ...]:
 # --- the rest ---
 
 
+def _label(o: Observation, role: Role, now: float) -> tuple[Action, ...]:
+    """Bring the pod's label to what is so: it says that the leader's configuration is in force.
+
+    To lead is not enough: whoever asks for the leader wants what only that configuration yields,
+    and a promotion that Prometheus refuses shall send no clients here and away again.
+    """
+    is_in_force = o.target(role).role is Role.FOLLOWER or not o.loading.may_be_follower
+    is_on = role is Role.LEADER and is_in_force
+    is_due = o.label is not None and pod_label.is_due(o.label, now, wanted=is_on)
+    return (LabelPod(is_on),) if is_due else ()
+
+
 def _without_election(o: Observation, policy: Policy, now: float) -> Plan:
     """Be what ``--role`` says from the moment Prometheus is ready; stop when asked to."""
     is_leader = policy.fixed_role is Role.LEADER and (o.was_ready or not policy.owns_child)
@@ -203,6 +224,7 @@ def _wake_at(o: Observation, policy: Policy, now: float) -> float:
     """Return the next moment at which time alone may change the decision."""
     moments = [
         now + BARRIER_PAUSE_S,
+        candidacy.awaits_label_until(o, now),
         lease.leads_until(o.lease, policy.terms),
         o.lease.released_at and o.lease.released_at + departure.SUCCESSOR_WAIT_S,
     ]

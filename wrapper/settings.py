@@ -22,11 +22,11 @@ from wrapper.command_line import (
     question,
 )
 from wrapper.durations import go_duration
-from wrapper.flag_values import Address, read_value
+from wrapper.flag_values import Address, Label, read_value
 from wrapper.flags import FLAGS, Flag
 from wrapper.usage import usage
 
-__all__ = ["FLAGS", "Address", "Settings", "SettingsError", "load", "question", "usage"]
+__all__ = ["FLAGS", "Address", "Label", "Settings", "SettingsError", "load", "question", "usage"]
 
 LEASE_SHARE = 0.95  # clocks may run at rates that differ by 5 %
 KILL_TIME_S = 0.3  # what a kill and the end of what is under way may take
@@ -56,7 +56,8 @@ class Settings:
 
     ``child`` is the command after ``--``; without one this is a sidecar. ``is_check``: nothing is
     to be started, only looked at. ``incarnation`` tells two pods of one name apart. ``namespace``
-    "" means that of the kubeconfig.
+    "" means that of the kubeconfig. ``pod_name`` and ``pod_uid`` are "" where they are not known,
+    ``pod_namespace`` where it is the lease's.
     """
 
     child: tuple[str, ...]
@@ -64,6 +65,9 @@ class Settings:
     identity: str
     incarnation: str
     namespace: str
+    pod_name: str
+    pod_namespace: str
+    pod_uid: str
 
     config: str
     leader_config: tuple[str, ...]
@@ -81,6 +85,7 @@ class Settings:
     role: str
     lease_name: str
     lease_namespace: str
+    lease_pod_label: Label | None
     kubeconfig: str
     lease_duration_s: float
     lease_renew_deadline_s: float
@@ -186,6 +191,9 @@ def load(
         identity=environ.get("POD_NAME") or hostname,
         incarnation=environ.get("POD_UID") or incarnation,
         namespace=values["lease_namespace"] or pod_namespace,
+        pod_name=environ.get("POD_NAME", ""),
+        pod_namespace=environ.get("POD_NAMESPACE") or pod_namespace,
+        pod_uid=environ.get("POD_UID", ""),
         **values,
     )
     problems = (*line.problems, *_misfits(settings, line.broken))
@@ -290,6 +298,21 @@ def _lease_has_name(settings: Settings) -> Iterator[str]:
         )
 
 
+def _label_has_pod(settings: Settings) -> Iterator[str]:
+    if settings.lease_pod_label is None or settings.init:
+        return
+    if settings.lock_kind(has_overrides=True) != "kubernetes":
+        yield (
+            "--lease-pod-label: no Lease elects the leader, and only pods have labels; name the "
+            "Lease with --lease-name, or leave the label out"
+        )
+    elif not settings.pod_name and not settings.is_check:
+        yield (
+            "--lease-pod-label: POD_NAME is not set, so that it is not known which pod to label; "
+            "set that variable from the pod's own field metadata.name"
+        )
+
+
 def _proxy_finds_leader(settings: Settings) -> Iterator[str]:
     is_on_kubernetes = settings.lock_kind(has_overrides=True) == "kubernetes"
     is_unnamed = not settings.api_proxy_prometheus_service_name
@@ -332,6 +355,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[Settings], Iterator[str]]], ...] 
     (("lease-renew-deadline", "lease-retry-period"), _time_to_retry),
     (("config", "leader-config", "init", CHILD), _has_input),
     (("lease-lock", "lease-name"), _lease_has_name),
+    (("lease-pod-label", "lease-lock", "lease-name", "init"), _label_has_pod),
     (
         ("api-proxy-enabled", "api-proxy-prometheus-service-name", "lease-lock", "lease-name"),
         _proxy_finds_leader,

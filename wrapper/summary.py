@@ -64,6 +64,7 @@ def summarize(  # noqa: PLR0913 - the whole of what is known goes in
         written_fingerprint=o.loading.written.fingerprint if o.loading.written else "",
         loaded_fingerprint=_loaded(o),
         may_write=o.may_write,
+        pod_is_labelled=o.label.is_on if o.label else None,
         counters=counters,
         usage=o.usage,
     )

@@ -18,6 +18,7 @@ from wrapper.metric_names import DURATION_BUCKETS
 from wrapper.model import (
     ConfigurationRead,
     Event,
+    PodLabelAnswered,
     ReloadAnswered,
     ReloadSent,
     Renderings,
@@ -193,6 +194,8 @@ class Supervisor:
                 self._add("web_starts_total")
             case WriteFailed():
                 self._add("write_failures_total")
+            case PodLabelAnswered(problem) if problem:
+                self._add("pod_label_failures_total")
             case _:
                 pass
 

@@ -51,7 +51,7 @@ class Request(BaseHTTPRequestHandler):
         self.server.seen.append(self)
         self.server.play(self)
 
-    do_POST = do_PUT = do_GET  # noqa: N815 - the names that http.server looks for
+    do_POST = do_PUT = do_PATCH = do_GET  # noqa: N815 - the names that http.server looks for
 
     def answer(self, status: int, body: Any = None, **headers: str) -> None:
         """Send a whole answer."""

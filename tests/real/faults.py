@@ -33,7 +33,7 @@ class Asked:
         """What RBAC calls it."""
         if self.method == "GET":
             return "watch" if "watch=" in self.path else "get"
-        return {"POST": "create", "PUT": "update"}[self.method]
+        return {"POST": "create", "PUT": "update", "PATCH": "patch"}[self.method]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ class _Relay(BaseHTTPRequestHandler):
             connection.close()
         return None
 
-    do_GET = do_POST = do_PUT = _relay  # noqa: N815 - http.server's names
+    do_GET = do_POST = do_PUT = do_PATCH = _relay  # noqa: N815 - http.server's names
 
     def _refuse(self, refusal: Refusal) -> None:
         body = b'{"kind":"Status","status":"Failure","message":"so it is"}'

@@ -47,7 +47,7 @@ _FENCE, _LAST_MOMENT = fence.fence, fence.last_moment_of
 _Fence = Callable[[Observation, Policy, Role, str, float], tuple[Action, ...]]
 
 
-def _releases_at_once(_o: Observation, obstacle: str) -> Stance:
+def _releases_at_once(_o: Observation, obstacle: str, _now: float) -> Stance:
     return Stance.RELEASE if obstacle else Stance.CONTEND
 
 

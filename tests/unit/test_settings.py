@@ -15,6 +15,7 @@ from wrapper.flags import GROUPS, Kind
 from wrapper.settings import (
     FLAGS,
     Address,
+    Label,
     Settings,
     SettingsError,
     load,
@@ -23,6 +24,7 @@ from wrapper.settings import (
     usage,
 )
 
+LABEL = "for example prometheus-elector/role=leader"
 CHILD = ("--", "prometheus", "--config.file=p.yml")
 OWNER = ("--config=c.yml", *CHILD)
 SIDECAR = ("--config=c.yml", "--output=o.yml", "--notify-http-url=http://localhost:9090/-/reload")
@@ -74,6 +76,7 @@ def own(*words: str) -> tuple[str, ...]:
         (("--api-listen-address=:9095",), "api_listen_address", Address("", 9095)),
         (("--api-listen-address=[::1]:9095",), "api_listen_address", Address("::1", 9095)),
         (("--api-listen-address=a.b:0",), "api_listen_address", Address("a.b", 0)),
+        (("--lease-pod-label=",), "lease_pod_label", None),
         (("--output-mode=0640",), "output_mode", 0o640),
         (("--output-mode=0o640",), "output_mode", 0o640),
         (("--output-mode=640",), "output_mode", 0o640),
@@ -165,6 +168,45 @@ def test_who_it_is_comes_from_the_pod() -> None:
     assert loaded().namespace == ""
 
 
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("prometheus-elector/role=leader", Label("prometheus-elector/role", "leader")),
+        ("role=leader", Label("role", "leader")),
+        ("a.b-c.d/E_f.G-1=", Label("a.b-c.d/E_f.G-1", "")),
+        (f"{'a' * 253}/{'b' * 63}={'c' * 63}", Label(f"{'a' * 253}/{'b' * 63}", "c" * 63)),
+    ],
+)
+def test_a_label_is_taken_by_the_rules_of_kubernetes(text: str, label: Label) -> None:
+    """Whatever the API server takes is taken, and printed as it was written."""
+    words = own(f"--lease-pod-label={text}", "--lease-name=l")
+    settings = loaded(words, {"POD_NAME": "p-0"})
+    assert settings.lease_pod_label == label
+    assert str(label) == text
+
+
+def test_the_pod_to_label_is_the_replicas_own() -> None:
+    """Its name, UID and namespace are its fields'; else the namespace is the service account's."""
+    variables = {"POD_NAME": "p-0", "POD_UID": "uid", "POD_NAMESPACE": "own"}
+    words = own("--lease-namespace=lease")
+    pod = loaded(words, variables, pod_namespace="mounted")
+    assert (pod.pod_name, pod.pod_uid, pod.pod_namespace) == ("p-0", "uid", "own")
+    other = loaded(words, {}, pod_namespace="mounted")
+    assert (other.pod_name, other.pod_uid, other.pod_namespace) == ("", "", "mounted")
+
+
+def test_an_init_container_needs_no_pod_name() -> None:
+    """It may share the variables of the container that labels."""
+    assert loaded(own("--init", "--lease-pod-label=role=leader")).lease_pod_label is not None
+
+
+def test_a_check_needs_no_pod_name() -> None:
+    """It may be made anywhere; that a Lease is missing is found there, too."""
+    words = ("check", *own("--lease-pod-label=role=leader", "--lease-name=l"))
+    assert problems(words) == ()
+    assert len(problems(("check", *own("--lease-pod-label=role=leader")))) == 1
+
+
 # --- what is refused --------------------------------------------------------------------------
 
 
@@ -225,6 +267,36 @@ def test_who_it_is_comes_from_the_pod() -> None:
         (("--healthcheck-http-url=http://a b/",), "--healthcheck-http-url=", "/-/healthy"),
         (("--lease-name=a\nb",), "--lease-name='a\\nb': it holds a line break", "one plain line"),
         (("--lease-lock=kubernetes",), "--lease-name: missing", "--lease-name=prometheus"),
+        *(
+            ((f"--lease-pod-label={word}",), f"--lease-pod-label='{word}': {start}", LABEL)
+            for word, start in (
+                ("role", "not a label; write KEY=VALUE"),
+                ("role: leader", "not a label; write KEY=VALUE"),
+                ("=leader", "the key's name and the value"),
+                ("a/=leader", "the key's name and the value"),
+                ("/a=leader", "what stands before the slash is not a DNS name"),
+                ("A.b/a=leader", "what stands before the slash is not a DNS name"),
+                ("a..b/a=leader", "what stands before the slash is not a DNS name"),
+                ("a/b/c=leader", "what stands before the slash is not a DNS name"),
+                ("a" * 254 + "/a=leader", "what stands before the slash is not a DNS name"),
+                ("-role=leader", "the key's name and the value"),
+                ("role=leader.", "the key's name and the value"),
+                ("role=a=b", "the key's name and the value"),
+                ("a" * 64 + "=leader", "the key's name and the value"),
+                ("role=" + "a" * 64, "the key's name and the value"),
+            )
+        ),
+        (("--lease-pod-label=role=leader",), "--lease-pod-label: no Lease elects", "--lease-name"),
+        (
+            ("--lease-pod-label=role=leader", "--lease-name=l", "--lease-lock=file:/l"),
+            "--lease-pod-label: no Lease elects",
+            "leave the label out",
+        ),
+        (
+            ("--lease-pod-label=role=leader", "--lease-name=l"),
+            "--lease-pod-label: POD_NAME is not set",
+            "metadata.name",
+        ),
     ],
 )
 def test_refuses_in_one_line(words: tuple[str, ...], start: str, cure: str) -> None:
@@ -503,6 +575,7 @@ def test_help_text_tells_all() -> None:
 def test_table_and_settings_agree() -> None:
     """Each flag has its field, each field its flag; names, variables and fields are unique."""
     own_fields = {"child", "is_check", "identity", "incarnation", "namespace"}
+    own_fields |= {"pod_name", "pod_namespace", "pod_uid"}
     fields = {field.name for field in dataclasses.fields(Settings)} - own_fields
     assert fields == {flag.field for flag in FLAGS}
     assert len({flag.name for flag in FLAGS}) == len({flag.env for flag in FLAGS}) == len(FLAGS)

@@ -48,6 +48,7 @@ FOLLOWER = Snapshot(
     written_role="follower",
     written_fingerprint="",
     loaded_fingerprint="",
+    pod_is_labelled=None,
     may_write=False,
     counters={},
     usage={},

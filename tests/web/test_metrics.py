@@ -21,6 +21,7 @@ RICH: dict[str, Any] = {
     "counters": {
         "notifier_calls_total": 3.0,
         "notifier_calls_errors": 1.0,
+        "pod_label_failures_total": 4.0,
         "web_starts_total": 3.0,
         "notifier_calls_duration_seconds_sum": 0.6,
         "notifier_calls_duration_seconds_count": 2.0,
@@ -37,6 +38,7 @@ RICH: dict[str, Any] = {
         "start_time_seconds": 1.7e9,
     },
     "last_transition_time": 1.7e9,
+    "pod_is_labelled": True,
 }
 
 
@@ -72,6 +74,8 @@ def exposed(
         "notifier_calls_duration_seconds_count 2.0",
         "config_valid 1.0",
         f'build_info{{version="{__version__}"}} 1.0',
+        "pod_has_label 1.0",
+        "pod_label_failures_total 4.0",
         "web_restarts_total 2.0",
         "child_resident_memory_bytes 1e+08",
         "child_cpu_seconds_total 12.5",
@@ -120,10 +124,16 @@ def test_only_a_fresh_leader_is_one(snapshot: Snapshot, age_s: float) -> None:
 def test_a_stale_snapshot_says_nothing_of_the_present() -> None:
     """Validity, lease and usage are left out, the age is there, totals stay."""
     text = exposed(leading(**RICH), age_s=60.0)
-    for name in ("config_valid", "lease_expires_in_seconds", "child_open_fds"):
+    for name in ("config_valid", "lease_expires_in_seconds", "child_open_fds", "pod_has_label"):
         assert f"prometheus_elector_{name}" not in text
     assert "prometheus_elector_snapshot_age_seconds 60.0" in text
     assert "prometheus_elector_notifier_calls_total 3.0" in text
+
+
+def test_a_label_that_is_not_known_of_is_not_exposed() -> None:
+    """Off is 0; without --lease-pod-label, and when it is not known, there is no value."""
+    assert "_pod_has_label 0.0" in exposed(replace(FOLLOWER, pod_is_labelled=False))
+    assert "_pod_has_label" not in exposed(replace(FOLLOWER, pod_is_labelled=None))
 
 
 def test_without_a_snapshot_the_age_is_infinite() -> None:

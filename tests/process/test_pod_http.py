@@ -1,0 +1,249 @@
+"""The pod's label and an API server that misbehaves: each trouble in words, and told in time.
+
+What a real API server does is tested against one in tests/real.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.process.test_cluster_http import LIMIT_S, Request, StandIn, problem_of, running
+from tests.support import free_port, wait_until
+from wrapper.labeller import Labeller
+from wrapper.model import LeaseUnavailable, PodLabelAnswered
+from wrapper.pod import Pod
+from wrapper.sensors import start_thread
+
+KEY = "prometheus-elector/role"
+PATH = "/api/v1/namespaces/monitoring/pods/p-0"
+
+
+@pytest.fixture
+def server() -> Iterator[StandIn]:
+    """Run a stand-in that answers a patch with the patched pod, until told otherwise."""
+    with running(StandIn()) as stand_in:
+        stand_in.play = patched
+        yield stand_in
+
+
+def patched(request: Request) -> None:
+    """Answer as the API server does: the pod after the patch."""
+    labels = request.body["metadata"]["labels"]
+    there = {key: value for key, value in labels.items() if value is not None}
+    request.answer(200, {"kind": "Pod", "metadata": {"labels": {"app": "x"} | there}})
+
+
+def refused(status: int, message: str, reason: str = "", kind: str = "") -> Any:
+    """Return a play that answers as the API server words a refusal."""
+    body = {"kind": "Status", "message": message, "reason": reason, "details": {"kind": kind}}
+    return lambda request: request.answer(status, body)
+
+
+def pod_at(url: str, folder: Path, uid: str = "uid-0") -> Pod:
+    """Return the pod p-0, its token in the file `token`."""
+    (folder / "token").write_text("first\n")
+    content = {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+        "clusters": [{"name": "k", "cluster": {"server": url}}],
+        "users": [{"name": "u", "user": {"tokenFile": str(folder / "token")}}],
+    }
+    (folder / "kubeconfig").write_text(json.dumps(content))
+    return Pod(
+        "p-0",
+        "monitoring",
+        uid,
+        label=(KEY, "leader"),
+        kubeconfig=str(folder / "kubeconfig"),
+        request_timeout_s=LIMIT_S,
+    )
+
+
+@pytest.fixture
+def pod(server: StandIn, tmp_path: Path) -> Pod:
+    """Give the pod at the stand-in, its client loaded already."""
+    made = pod_at(server.url, tmp_path)
+    made.set_label(is_on=False)
+    server.seen.clear()
+    return made
+
+
+@pytest.mark.parametrize(("is_on", "value"), [(True, "leader"), (False, None)])
+def test_one_merge_patch_sets_it(
+    server: StandIn, pod: Pod, *, is_on: bool, value: str | None
+) -> None:
+    """Nothing but the label is touched, and only on the very pod: null takes it off."""
+    pod.set_label(is_on=is_on)
+    (request,) = server.seen
+    assert (request.command, request.path) == ("PATCH", PATH)
+    assert request.headers["Content-Type"] == "application/merge-patch+json"
+    assert request.headers["Authorization"] == "Bearer first"
+    assert request.body == {"metadata": {"labels": {KEY: value}, "uid": "uid-0"}}
+
+
+def test_without_a_uid_the_name_has_to_do(server: StandIn, tmp_path: Path) -> None:
+    """Where POD_UID is not set, no UID is claimed."""
+    pod_at(server.url, tmp_path, uid="").set_label(is_on=True)
+    assert server.seen[-1].body == {"metadata": {"labels": {KEY: "leader"}}}
+
+
+CURE = (
+    "set POD_NAME, POD_UID and POD_NAMESPACE from the pod's own fields"
+    " metadata.name, metadata.uid and metadata.namespace"
+)
+
+
+@pytest.mark.parametrize(
+    ("play", "reason", "text"),
+    [
+        pytest.param(
+            refused(403, 'pods "p-0" is forbidden: User "sa" cannot patch resource "pods"'),
+            "forbidden",
+            "sa may not patch pods p-0 in namespace monitoring (403): grant the verb patch by a"
+            " Role and a RoleBinding in namespace monitoring",
+            id="no right to",
+        ),
+        pytest.param(
+            refused(404, 'pods "p-0" not found', "NotFound", "pods"),
+            "not-found",
+            f"pod p-0 in namespace monitoring does not exist (404): {CURE}",
+            id="no such pod",
+        ),
+        pytest.param(
+            refused(409, "Precondition failed: UID in precondition: a, UID in object meta: b"),
+            "conflict",
+            f"pod p-0 in namespace monitoring is not of the UID uid-0 (409): {CURE}",
+            id="another pod of the name",
+        ),
+        pytest.param(
+            refused(422, "metadata.uid: Invalid value: field is immutable"),
+            "conflict",
+            f"pod p-0 in namespace monitoring is not of the UID uid-0 (422): {CURE}",
+            id="likewise in other words",
+        ),
+        pytest.param(
+            refused(422, "it shall not be"),
+            "refused",
+            "{url} refuses to patch pods p-0 in namespace monitoring (422): it shall not be",
+            id="anything else in the server's words",
+        ),
+        pytest.param(
+            lambda request: request.answer(404, {"hello": "world"}),
+            "not-found",
+            "{url} knows no pods (404): is it a Kubernetes API server?",
+            id="no API server",
+        ),
+        pytest.param(
+            lambda request: request.answer(200, {"kind": "Pod", "metadata": {"labels": {}}}),
+            "error",
+            "pod p-0 in namespace monitoring does not come back as patched: does a webhook or a"
+            f" proxy stand in the way of its label {KEY}?",
+            id="taken off on the way",
+        ),
+        pytest.param(
+            lambda request: request.answer(200, {"kind": "Pod", "metadata": "?"}),
+            "error",
+            "pod p-0 in namespace monitoring does not come back as patched: does a webhook or a"
+            f" proxy stand in the way of its label {KEY}?",
+            id="not an object at all",
+        ),
+        pytest.param(
+            lambda request: request.answer(200, {"kind": "Pod", "metadata": {"labels": "?"}}),
+            "error",
+            "pod p-0 in namespace monitoring does not come back as patched: does a webhook or a"
+            f" proxy stand in the way of its label {KEY}?",
+            id="nor labels",
+        ),
+    ],
+)
+def test_a_refusal_is_told(server: StandIn, pod: Pod, play: Any, reason: str, text: str) -> None:
+    """Each says what is wrong and what to do about it."""
+    server.play = play
+    problem, _ = problem_of(lambda: pod.set_label(is_on=True))
+    assert (problem.reason, str(problem)) == (reason, text.replace("{url}", server.url))
+
+
+def test_silence_is_left_at_the_limit(server: StandIn, pod: Pod) -> None:
+    """A server that does not answer costs one limit."""
+    server.play = Request.wait
+    problem, took_s = problem_of(lambda: pod.set_label(is_on=True))
+    assert problem.reason == "timeout"
+    assert took_s >= LIMIT_S
+
+
+def test_a_refused_connection_is_told(tmp_path: Path) -> None:
+    """The same words as the lease's."""
+    url = f"http://127.0.0.1:{free_port()}"
+    problem, _ = problem_of(lambda: pod_at(url, tmp_path).set_label(is_on=True))
+    assert str(problem) == f"{url} refuses connections: is the API server running at this address?"
+
+
+def test_a_token_that_changed_is_read_again(server: StandIn, pod: Pod, tmp_path: Path) -> None:
+    """A rotated token is used from the next request on."""
+    (tmp_path / "new").write_text("second\n")
+    (tmp_path / "new").replace(tmp_path / "token")
+    pod.set_label(is_on=True)
+    assert [request.headers["Authorization"] for request in server.seen] == ["Bearer second"]
+
+
+# --- the thread that asks ---
+
+
+class Scripted:
+    """A pod whose label can be set, or not, as a test says; it notes what was ordered."""
+
+    def __init__(self, *outcomes: LeaseUnavailable | None) -> None:
+        self.outcomes = list(outcomes)
+        self.ordered: list[bool] = []
+
+    def set_label(self, *, is_on: bool) -> None:
+        """Do as the script says."""
+        self.ordered.append(is_on)
+        outcome = self.outcomes.pop(0)
+        if outcome is not None:
+            raise outcome
+
+
+def obey(pod: Scripted, orders: list[bool]) -> list[PodLabelAnswered]:
+    """Run a labeller through these orders, and return what it reports."""
+    answers: list[PodLabelAnswered] = []
+    labeller = Labeller(pod, "role=leader", answers.append)
+    for order in orders:
+        labeller.order(is_on=order)
+    start_thread(labeller.run, "labeller")
+    wait_until(lambda: len(answers) == len(orders), 15, "all orders are answered")
+    return answers
+
+
+def test_orders_are_obeyed_in_turn() -> None:
+    """Each is reported on, a failure with its reason and what the server asks to wait."""
+    pod = Scripted(None, LeaseUnavailable("too much to do", "throttled", 3.0), None)
+    answers = obey(pod, [False, True, False])
+    assert answers == [
+        PodLabelAnswered(),
+        PodLabelAnswered("too much to do", 3.0),
+        PodLabelAnswered(),
+    ]
+    assert pod.ordered == [False, True, False]
+
+
+def test_each_trouble_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A reason is logged when it is new, a change when it has come, a repetition never."""
+    caplog.set_level(logging.INFO, "wrapper.labeller")
+    may_not, away = LeaseUnavailable("may not"), LeaseUnavailable("away")
+    pod = Scripted(None, may_not, may_not, away, None, None)
+    obey(pod, [False, True, True, True, True, True])
+    said = [(line.levelname, line.msg, line.__dict__.get("reason")) for line in caplog.records]
+    warning = "the pod cannot be labelled; the election goes on"
+    assert said == [
+        ("INFO", "the pod has no leader's label", None),
+        ("WARNING", warning, "may not"),
+        ("WARNING", warning, "away"),
+        ("INFO", "the pod has the leader's label", None),
+    ]

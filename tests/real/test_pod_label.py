@@ -1,0 +1,224 @@
+"""The leader's label on real Pod objects, by a service account that may patch just these."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.real.fleet import LEASE_S, Fleet, lines_of
+from tests.real.parts import RBAC, Namespace
+from tests.real.replica import QUICK, Replica, on_lease
+from tests.support import wait_until
+from wrapper.model import LeaseUnavailable
+from wrapper.pod import Pod
+
+KEY = "prometheus-elector/role"
+FLAG = f"--lease-pod-label={KEY}=leader"
+SAID = 'msg="the pod cannot be labelled; the election goes on"'
+RULE = {
+    "apiGroups": [""],
+    "resources": ["pods"],
+    "resourceNames": ["a", "b"],
+    "verbs": ["patch"],
+}
+
+
+@pytest.fixture
+def namespace(make_namespace: Callable[..., Namespace]) -> Namespace:
+    """Give a namespace whose service account may patch the pods a and b."""
+    return make_namespace(more_rules=[RULE])
+
+
+def pods_path(namespace: Namespace, name: str = "") -> str:
+    """Return the API's path of a pod, or of all."""
+    return f"/api/v1/namespaces/{namespace.name}/pods" + (f"/{name}" if name else "")
+
+
+def make_pod(namespace: Namespace, name: str, **labels: str) -> str:
+    """Create a pod, which no kubelet will run, and return its UID."""
+    spec = {"containers": [{"name": "prometheus", "image": "prometheus"}]}
+    metadata = {"name": name, "labels": {"app": "prometheus"} | labels}
+    pod = namespace.server.make(pods_path(namespace), {"metadata": metadata, "spec": spec})
+    return str(pod["metadata"]["uid"])
+
+
+def labels_of(namespace: Namespace, name: str) -> dict[str, str]:
+    """Return a pod's labels."""
+    answer = namespace.server.call("GET", pods_path(namespace, name))
+    answer.raise_for_status()
+    labels: dict[str, str] = answer.json()["metadata"]["labels"]
+    return labels
+
+
+def labelled(namespace: Namespace) -> list[str]:
+    """Return the names of the pods that a Service of the label would select."""
+    query = f"{pods_path(namespace)}?labelSelector={KEY}%3Dleader"
+    answer = namespace.server.call("GET", query)
+    answer.raise_for_status()
+    return sorted(pod["metadata"]["name"] for pod in answer.json()["items"])
+
+
+def await_labelled(namespace: Namespace, *names: str, timeout_s: float = 20) -> None:
+    """Wait until just these pods have the label."""
+    wait_until(lambda: labelled(namespace) == list(names), timeout_s, f"the label is on {names}")
+
+
+def metric(replica: Replica, name: str) -> str:
+    """Return a metric's value as its API has it, "" where there is none."""
+    text = requests.get(f"{replica.api}/_elector/metrics", timeout=2).text
+    lines = (line.split() for line in text.splitlines() if not line.startswith("#"))
+    return next((value for key, value in lines if key == f"prometheus_elector_{name}"), "")
+
+
+def pod(namespace: Namespace, name: str, uid: str) -> Pod:
+    """Return the program's own view of a pod."""
+    return Pod(
+        name,
+        namespace.name,
+        uid,
+        label=(KEY, "leader"),
+        kubeconfig=str(namespace.kubeconfig),
+        request_timeout_s=2.0,
+    )
+
+
+def start(fleet: Fleet, name: str, **labels: str) -> Replica:
+    """Start a replica in a new pod of its name."""
+    uid = make_pod(fleet.namespace, name, **labels)
+    return fleet.start(name, FLAG, environment={"POD_UID": uid})
+
+
+def pair(fleet: Fleet) -> tuple[Replica, Replica]:
+    """Start two, and return the one that leads and is labelled, then the other."""
+    for name in ("a", "b"):
+        start(fleet, name)
+    leader, other = fleet.settled()
+    await_labelled(fleet.namespace, leader.name)
+    return leader, other
+
+
+def test_a_label_is_put_on_and_taken_off(namespace: Namespace) -> None:
+    """Patching is the only right needed; other labels stay, and doing it twice changes nothing."""
+    ours = pod(namespace, "a", make_pod(namespace, "a"))
+    for is_on in (False, True, True, False):
+        ours.set_label(is_on=is_on)
+        own = {KEY: "leader"} if is_on else {}
+        assert labels_of(namespace, "a") == {"app": "prometheus"} | own
+    answer = namespace.server.call("GET", pods_path(namespace, "a"), token=namespace.token)
+    assert answer.status_code == 403
+
+
+def test_a_later_pod_of_the_same_name_is_left_alone(namespace: Namespace) -> None:
+    """A patch names the UID, so that one that comes late does not label another pod."""
+    make_pod(namespace, "a")
+    with pytest.raises(LeaseUnavailable, match="is not of the UID"):
+        pod(namespace, "a", "00000000-0000-0000-0000-000000000000").set_label(is_on=True)
+    assert labelled(namespace) == []
+
+
+def test_what_is_missing_is_named(namespace: Namespace) -> None:
+    """A pod that does not exist, and one that may not be patched, each in its own words."""
+    with pytest.raises(LeaseUnavailable, match=r"pod a in namespace .* does not exist"):
+        pod(namespace, "a", "").set_label(is_on=True)
+    with pytest.raises(LeaseUnavailable, match=r"elector may not patch pods c in namespace"):
+        pod(namespace, "c", "").set_label(is_on=True)
+
+
+def changes(namespace: Namespace, path: str, since: str) -> list[dict[str, Any]]:
+    """Return the objects as they were changed after a version, in the server's order."""
+    query = f"{path}?watch=1&timeoutSeconds=1&resourceVersion={since}"
+    lines = namespace.server.call("GET", query).text.splitlines()
+    return [json.loads(line)["object"] for line in lines]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_the_label_goes_with_leadership(fleet: Fleet, number: signal.Signals) -> None:
+    """In an ordered hand-over it is off before the successor's is on; the metric agrees."""
+    leader, other = pair(fleet)
+    namespace = fleet.namespace
+    wait_until(lambda: metric(leader, "pod_has_label") == "1.0", 15, "the metric says so")
+    wait_until(lambda: metric(other, "pod_has_label") == "0.0", 15, "and the other's not")
+    since = namespace.server.call("GET", pods_path(namespace)).json()["metadata"]["resourceVersion"]
+    os.kill(leader.pid, number)
+    await_labelled(namespace, other.name)
+    pods = changes(namespace, pods_path(namespace), since)
+    assert [each["metadata"]["name"] for each in pods] == [leader.name, other.name]
+    assert KEY not in pods[0]["metadata"]["labels"]
+    assert pods[1]["metadata"]["labels"][KEY] == "leader"
+    wait_until(lambda: metric(other, "pod_has_label") == "1.0", 15, "its metric says so")
+    assert metric(other, "pod_label_failures_total") == "0.0"
+
+
+def test_the_label_goes_when_prometheus_dies(fleet: Fleet) -> None:
+    """Killed: the wrapper takes the label off before it ends, and the other gets it."""
+    leader, other = pair(fleet)
+    os.kill(leader.child.pid, signal.SIGKILL)
+    assert leader.await_end() == 128 + signal.SIGKILL
+    assert KEY not in labels_of(fleet.namespace, leader.name)
+    await_labelled(fleet.namespace, other.name)
+
+
+def test_who_crashed_loses_the_label_when_it_starts_again(fleet: Fleet) -> None:
+    """A killed wrapper leaves it on; started again while another leads, it takes it off first."""
+    leader, other = pair(fleet)
+    leader.kill()
+    both = sorted((leader.name, other.name))
+    await_labelled(fleet.namespace, *both, timeout_s=LEASE_S + 20)
+    leader.start()
+    await_labelled(fleet.namespace, other.name)
+
+
+def test_without_the_right_the_election_goes_on(
+    make_namespace: Callable[..., Namespace], fleet: Fleet
+) -> None:
+    """403 is said once, counted and tried again; granted the right, the label comes by itself."""
+    fleet.namespace = make_namespace()
+    leader = start(fleet, "a")
+    leader.await_leader()
+    wait_until(lambda: lines_of(leader, SAID), 15, "it says so")
+    wait_until(
+        lambda: float(metric(leader, "pod_label_failures_total") or 0) >= 3, 20, "it tries again"
+    )
+    assert metric(leader, "pod_has_label") == ""
+    [said] = lines_of(leader, SAID)
+    assert f"elector may not patch pods a in namespace {fleet.namespace.name} (403)" in said
+    assert "grant the verb patch by a Role" in said
+    assert leader.has_remote_write
+    assert not lines_of(leader, "the lease is out of reach")
+    place = f"{RBAC}/{fleet.namespace.name}/roles/elector"
+    role: dict[str, Any] = fleet.namespace.server.call("GET", place).json()
+    role["rules"].append(RULE)
+    fleet.namespace.server.call("PUT", place, role).raise_for_status()
+    await_labelled(fleet.namespace, "a", timeout_s=30)
+
+
+def test_a_handover_without_the_right_is_no_slower(
+    make_namespace: Callable[..., Namespace], fleet: Fleet
+) -> None:
+    """The lease does not wait for what cannot be had: another writes within its own time."""
+    fleet.namespace = make_namespace()
+    for name in ("a", "b"):
+        start(fleet, name)
+    leader, other = fleet.settled()
+    leader.term()
+    other.await_leader()
+    assert leader.await_end() == 0
+
+
+def test_no_label_is_given_where_none_can_be(tmp_path: Path, namespace: Namespace) -> None:
+    """Without a Lease, or without the pod's name, it does not start, and says why."""
+    for words, name, cure in (
+        ((f"--lease-lock=file:{tmp_path / 'lock'}",), "a", "name the Lease with --lease-name"),
+        (on_lease(namespace), "", "set that variable from the pod's own field metadata.name"),
+    ):
+        replica = Replica(tmp_path, "x", *words, *QUICK, FLAG, environment={"POD_NAME": name})
+        replica.start()
+        assert replica.await_end() == 2
+        assert cure in replica.tail()
