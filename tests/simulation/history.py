@@ -78,6 +78,7 @@ class History:
         self.pods: list[Pod] = []
         self.processes: list[Process] = []
         self.is_peer_writing = False
+        self.labels_in_order = False  # set where no fault stands in the way of it
         self.heals_at = profile.faulty_s
         self.starts_not_before = -DURATION_S
         self.lease_changed_at = 0.0
@@ -127,6 +128,15 @@ class History:
         leaders = [str(process) for process in self.processes if process.says_it_leads]
         if len(leaders) > 1:
             self.violate(f"{len(leaders)} say that they lead: {', '.join(leaders)}")
+
+        if self.labels_in_order and self.misleading():
+            self.violate(f"labelled beside another writer: {', '.join(self.misleading())}")
+
+    def misleading(self) -> list[str]:
+        """Return the pods that have the leader's label while another's Prometheus may write."""
+        writer = self.writer()
+        labelled = [pod.process for pod in self.pods if pod.machine.is_labelled]
+        return [str(each) for each in labelled if writer is not None and each is not writer]
 
     def violate(self, what: str) -> None:
         """Raise with the seed and the trace."""
@@ -225,7 +235,9 @@ class History:
         back_at = max(self.hub.now + self.rng.uniform(0.2, 2.0), self.starts_not_before)
         if self.rng.random() < 0.5:
             pod.incarnation += "'"
-            pod.machine = replace(pod.machine, disk=Disk(FOLLOWER), temper=Temper())
+            pod.machine = replace(
+                pod.machine, disk=Disk(FOLLOWER), temper=Temper(), is_labelled=False
+            )
 
         def start() -> None:
             if self.hub.now < self.starts_not_before:

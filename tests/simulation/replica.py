@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.simulation.hub import Actor, Group, Hub, Mailbox, running
-from tests.simulation.lock import Server, Way, Weather
+from tests.simulation.lock import REQUEST_TIMEOUT_S, Server, Way, Weather
 from tests.simulation.prometheus import READY_S, UNLOADABLE, Disk, Prometheus, Temper
 from wrapper import acceptance, confirm
 from wrapper.elector import Elector
@@ -28,7 +28,9 @@ from wrapper.model import (
     Exit,
     FenceChecked,
     HealthProbed,
+    LabelPod,
     LoadedObserved,
+    PodLabelAnswered,
     ReadinessProbed,
     ReloadAnswered,
     ReloadPrometheus,
@@ -46,6 +48,7 @@ from wrapper.model import (
     WriteStarted,
 )
 from wrapper.observation import Observation, Rules
+from wrapper.pod_label import PodLabel
 from wrapper.policy import Policy
 from wrapper.summary import Constants
 from wrapper.supervisor import Frame, Supervisor
@@ -90,6 +93,8 @@ class Machine:
     weather: Weather = field(default_factory=Weather)
     temper: Temper = field(default_factory=Temper)
     disk: Disk = field(default_factory=lambda: Disk(FOLLOWER))
+    is_labelled: bool = False
+    label_s: float = 0.0  # what a patch of its label takes beside its way
 
 
 @dataclass
@@ -144,6 +149,7 @@ class Process(Group):
         self.run(self.performer.write_for_ever, WRITER)
         self.run(self._watch_prometheus, SENSOR)
         self.run(self.performer.look_for_ever, "loaded")
+        self.run(self.performer.label_for_ever, "labeller")
 
     def run(self, body: Callable[[], object], name: str) -> None:
         """Start a thread."""
@@ -173,6 +179,7 @@ class Process(Group):
             loading=confirm.started_with(FOLLOWER, self.local_now()),
             role_since=self.local_now(),
             acceptance=acceptance.started_with(RENDERINGS),
+            label=PodLabel(),
         )
         rules = Rules(
             self.identity,
@@ -294,6 +301,7 @@ class Performer:
         self._hub = process.world.hub
         self._writes: Mailbox[Rendering] = Mailbox(self._hub, 1.0)
         self._wakes: Mailbox[None] = Mailbox(self._hub, 1.0)
+        self._labels: Mailbox[bool] = Mailbox(self._hub, 1.0)
         self._is_wanted = False
         self._pause_s = 0.01
 
@@ -323,6 +331,8 @@ class Performer:
                 self._reload(fingerprint)
             case SignalPrometheus(number, reason):
                 self._signal(number, reason)
+            case LabelPod(is_on):
+                self._labels.put(is_on)
             case Exit(status):
                 self.exit_status = status
             case _:
@@ -349,6 +359,28 @@ class Performer:
         disk.content = rendering
         self._process.sleep(disk.delay_s * self._rng.random())
         return RenderingWritten(rendering)
+
+    # --- the pod's label ---
+
+    def label_for_ever(self) -> None:
+        """Label the pod as it is told, one order after the other."""
+        while True:
+            self._process.events.put(self._label(self._labels.get(1e9)))
+
+    def _label(self, is_on: bool) -> PodLabelAnswered:
+        """Send a patch through the weather: it may be lost, or answered too late."""
+        weather, rng = self._machine.weather, self._rng
+        if weather.is_refusing:
+            return PodLabelAnswered("connection refused")
+        if rng.random() < weather.swallows or self._machine.label_s > REQUEST_TIMEOUT_S:
+            self._process.sleep(REQUEST_TIMEOUT_S)
+            return PodLabelAnswered("no answer")
+        self._process.sleep(self._machine.label_s + weather.delay_s * rng.random())
+        self._machine.is_labelled = is_on
+        self._process.world.check()
+        self._process.sleep((weather.delay_s + weather.reply_s) * rng.random())
+        is_lost = rng.random() < weather.loses_replies
+        return PodLabelAnswered("no answer" if is_lost else "")
 
     # --- reloading, and looking what came of it ---
 

@@ -16,6 +16,7 @@ from tests.simulation.history import BOUND_S, DRIFT, History, Violation
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.profiles import Profile
 from tests.simulation.replica import DURATION_S, MAIN, RETRY_PERIOD_S, Process
+from wrapper import candidacy, pod_label
 from wrapper.elector import Elector
 
 SEEDS = int(os.environ.get("SIMULATION_SEEDS", "60"))
@@ -121,9 +122,73 @@ def test_a_leader_that_leaves_in_order_hands_over(seed: int, number: int) -> Non
     history = History(profiles.QUIET, seed, has_restarts=False)
     with history.telling():
         leader = leading(history)
+        history.labels_in_order = True
         leader.signal(number)
         assert history.time_to_writer(leader, 10.0) < 0.5
         assert leader.prometheus.is_alive
+
+
+@pytest.mark.parametrize("seed", SCRIPTED_SEEDS)
+def test_a_hand_over_takes_the_label_along(seed: int) -> None:
+    """Nobody has it beside another writer; soon the new leader has it, and its alone it is."""
+    history = History(profiles.QUIET, seed, has_restarts=False)
+    with history.telling() as hub:
+        leader = leading(history)
+        assert leader.machine.is_labelled
+        history.labels_in_order = True
+        leader.signal(signal.SIGUSR1)
+        history.time_to_writer(leader, 10.0)
+        hub.run(hub.now + 2.0)
+        labelled = [pod.process for pod in history.pods if pod.machine.is_labelled]
+        assert labelled == [history.writer()]
+
+
+def hand_over_with_slow_labels() -> None:
+    """Have leaders step down whose labels take about as long to go as their demotions."""
+    for seed in SCRIPTED_SEEDS:
+        history = History(profiles.QUIET, seed, has_restarts=False)
+        with history.telling():
+            leader = leading(history)
+            leader.machine.label_s = 0.12
+            history.labels_in_order = True
+            leader.signal(signal.SIGUSR1)
+            history.time_to_writer(leader, 10.0)
+
+
+def test_the_release_waits_for_a_slow_label() -> None:
+    """The lease becomes free when the label is off, so that it is beside no other writer."""
+    hand_over_with_slow_labels()
+
+
+def test_without_that_wait_the_label_misleads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were the lease given back at once, another would write before the label is off."""
+    monkeypatch.setattr(candidacy, "LABEL_WAIT_S", 0.0)
+    with pytest.raises(Violation, match="labelled beside another writer"):
+        hand_over_with_slow_labels()
+
+
+@pytest.mark.parametrize("seed", SCRIPTED_SEEDS)
+def test_a_label_that_is_never_answered_delays_nothing(seed: int) -> None:
+    """The hand-over takes the moment longer that is granted, whatever becomes of the label."""
+    history = History(profiles.QUIET, seed, has_restarts=False)
+    with history.telling():
+        leader = leading(history)
+        leader.machine.label_s = 1e9
+        leader.signal(signal.SIGUSR1)
+        assert history.time_to_writer(leader, 10.0) < 0.5 + candidacy.LABEL_WAIT_S
+
+
+@pytest.mark.parametrize("seed", SCRIPTED_SEEDS)
+def test_healed_the_leader_alone_is_labelled(seed: int) -> None:
+    """Whatever was lost, refused or left behind by a crash: a minute later the label is right."""
+    history = History(profiles.ANY, seed)
+    with history.telling() as hub:
+        hub.run(history.heals_at)
+        history._heal()
+        history._await_writer()
+        hub.run(hub.now + pod_label.LONGEST_RETRY_S + DURATION_S)
+        labelled = [pod.process for pod in history.pods if pod.machine.is_labelled]
+        assert labelled == [history.writer()]
 
 
 def test_a_history_can_be_told_again() -> None:
