@@ -138,6 +138,14 @@ def _read_label(_flag: Flag, text: str) -> Label | None:
     return Label(key, value)
 
 
+def _read_size(_flag: Flag, text: str) -> int:
+    """Read a number of bytes; 0 for none given."""
+    match = re.fullmatch(r"([1-9][0-9]{0,8})(B|KB|MB|GB|TB)?", text)
+    if not match and text:
+        raise ValueError("not a size above zero; write for example 512KB, 10MB or 1048576")
+    return int(match[1]) * _UNITS[match[2] or "B"] if match else 0
+
+
 def _read_mode(_flag: Flag, text: str) -> int:
     """Read permissions; 0 for none given."""
     if not text:
@@ -169,6 +177,7 @@ _LABEL_EXAMPLE = "prometheus-elector/role=leader"
 _LABEL_NAME = "[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 _LABEL_PREFIX = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*"
 _LONGEST_PREFIX = 253
+_UNITS = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}  # Prometheus' own
 
 _URL_EXAMPLES = {
     "readiness-http-url": "http://127.0.0.1:9090/-/ready",
@@ -188,4 +197,5 @@ _READERS: dict[Kind, Callable[[Flag, str], Value]] = {
     Kind.LOCK: _read_lock,
     Kind.LABEL: _read_label,
     Kind.MODE: _read_mode,
+    Kind.SIZE: _read_size,
 }

@@ -16,6 +16,7 @@ class Kind(StrEnum):
     TEXT = "TEXT"
     BOOLEAN = "BOOLEAN"
     COUNT = "NUMBER"  # 1 and up
+    SIZE = "SIZE"  # of bytes; 0 for none given
     PORT = "PORT"
     DURATION = "DURATION"
     ADDRESS = "HOST:PORT"
@@ -372,6 +373,36 @@ FLAGS: tuple[Flag, ...] = (
         "",
         API,
         "The headless Service of the StatefulSet: the leader is http://POD.SERVICE:PORT.",
+    ),
+    Flag(
+        "api-proxy-connect-timeout",
+        Kind.DURATION,
+        "3s",
+        API,
+        "How long a connection to the leader's Prometheus may take to be made.",
+    ),
+    Flag(
+        "api-proxy-idle-timeout",
+        Kind.DURATION,
+        "10m",
+        API,
+        "A forwarded request on which nothing has passed for so long is given up; the time that a "
+        "query takes counts. There is no limit on the whole.",
+    ),
+    Flag(
+        "api-proxy-admin",
+        Kind.BOOLEAN,
+        "false",
+        API,
+        "Forward /-/quit, /-/reload and /api/v1/admin/… too.",
+    ),
+    Flag(
+        "api-proxy-max-body",
+        Kind.SIZE,
+        "",
+        API,
+        "Refuse requests with a larger body (413), for example 10MB.",
+        default_note="no limit",
     ),
     Flag(
         "runtime-metrics",

@@ -1,16 +1,15 @@
-"""Metrics: the newest snapshot, and this process's own proxy figures, as Prometheus reads them.
+"""Metrics: the newest snapshot, and the proxy's figures, as Prometheus reads them.
 
 The names of the Go prometheus-elector are kept. What speaks of the present is left out when the
 snapshot is stale; ``…_is_leader`` is then 0, and ``…_snapshot_age_seconds`` says why. Where this
-ends: with several workers, the proxy figures are those of the worker that was asked.
+ends: what is counted, and when, is decided by who counts.
 """
 
 from __future__ import annotations
 
 import math
-import threading
-from collections import Counter
 from collections.abc import Iterator
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import (
@@ -23,6 +22,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from wrapper import __version__, clock
+from wrapper.figures import DURATION_BUCKETS as REQUEST_BUCKETS
+from wrapper.figures import ProxyFigures, Totals
 from wrapper.metric_names import DURATION_BUCKETS
 from wrapper.model import Snapshot
 from wrapper.snapshot import SnapshotReader, is_stale
@@ -52,6 +53,9 @@ _HELP: dict[str, str] = {
     "child_start_time_seconds": "When Prometheus was started, since 1970; a change is a restart.",
     "proxy_requests_total": "Requests forwarded or refused, by status code, method and target.",
     "proxy_requests_in_flight": "Requests that the proxy is at work on.",
+    "proxy_request_duration_seconds": "How long requests took, until the answer's last byte.",
+    "proxy_received_bytes_total": "Bytes of requests that the proxy forwarded, heads included.",
+    "proxy_sent_bytes_total": "Bytes of answers that the proxy's clients got, heads included.",
 }
 METRICS: dict[str, str] = {PREFIX + name: text for name, text in _HELP.items()}
 
@@ -74,41 +78,8 @@ _USAGE_GAUGES = (
     "start_time_seconds",
 )
 
-_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
-
 # client_golang calls this a counter, whatever its name; the Python client would rename it.
 _ERRORS_TYPE = f"# TYPE {PREFIX}notifier_calls_errors ".encode()
-
-
-class ProxyFigures:
-    """Counts the proxy's requests; every ``begin`` is followed by one ``end``."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.in_flight = 0
-        self.requests: Counter[tuple[str, str, str]] = Counter()
-
-    def begin(self) -> None:
-        """Count a request as under way."""
-        with self._lock:
-            self.in_flight += 1
-
-    def end(self, code: int, method: str, target: str) -> None:
-        """Count it as answered; an unusual method is counted as ``other``."""
-        with self._lock:
-            self.in_flight -= 1
-            self.requests[str(code), method if method in _METHODS else "other", target] += 1
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield what was counted."""
-        labels = ("code", "method", "target")
-        family = CounterMetricFamily(*_described("proxy_requests_total"), labels=labels)
-        with self._lock:
-            requests, in_flight = dict(self.requests), self.in_flight
-        for values, count in requests.items():
-            family.add_metric(values, count)
-        yield family
-        yield _gauge("proxy_requests_in_flight", in_flight)
 
 
 class SnapshotCollector(Collector):
@@ -128,7 +99,7 @@ class SnapshotCollector(Collector):
             yield from _always(snapshot, now)
         if snapshot is not None and not is_stale(snapshot, now):
             yield from _while_fresh(snapshot, now)
-        yield from self._figures.collect()
+        yield from _proxied(self._figures.totals())
 
 
 def registry(
@@ -176,6 +147,23 @@ def _while_fresh(snapshot: Snapshot, now: float) -> Iterator[Metric]:
             yield _gauge(f"child_{name}", snapshot.usage[name])
     if "cpu_seconds" in snapshot.usage:
         yield _counter("child_cpu_seconds_total", snapshot.usage["cpu_seconds"])
+
+
+def _proxied(totals: Totals) -> Iterator[Metric]:
+    """Yield what all workers have counted."""
+    labels = ("code", "method", "target")
+    family = CounterMetricFamily(*_described("proxy_requests_total"), labels=labels)
+    for request, count in totals.requests.items():
+        family.add_metric((str(request.code), request.method, request.target), count)
+    yield family
+    yield _gauge("proxy_requests_in_flight", totals.in_flight)
+    bounds = [*map(str, REQUEST_BUCKETS), "+Inf"]
+    buckets = list(zip(bounds, accumulate(totals.buckets), strict=True))
+    yield HistogramMetricFamily(
+        *_described("proxy_request_duration_seconds"), buckets=buckets, sum_value=totals.seconds
+    )
+    yield _counter("proxy_received_bytes_total", totals.received_bytes)
+    yield _counter("proxy_sent_bytes_total", totals.sent_bytes)
 
 
 # --- one metric each -------------------------------------------------------------------------

@@ -1,161 +1,170 @@
 """The proxy: whichever replica is asked, the leader's Prometheus answers.
 
-Where a request goes, what may not pass, and the WSGI application that forwards or says why not.
-Replicas that disagree on the leader never forward in a circle: each counts the hops. Where it ends:
-who leads is as fresh as the snapshot; one that is stale forwards nothing.
+Each request goes to whom the newest snapshot says. Nothing goes twice that could do harm twice: GET
+and HEAD are asked again, of the same or the new leader, until the first byte of an answer has come;
+anything else once it has been sent, never. A gap between two leaders is waited for, but only while
+it is new. Where it ends: an answer that has begun is never begun again.
 """
 
 from __future__ import annotations
 
-import posixpath
-import re
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
+import gevent
 
 from wrapper import clock
-from wrapper.model import Snapshot
-from wrapper.snapshot import SnapshotReader, leader_of, why_stale
-from wrapper.upstream import (
-    HOP_FIELD,
-    Answer,
-    Environ,
-    Fields,
-    Refused,
-    Target,
-    forward,
-    origin_form,
-    refusal,
-)
+from wrapper.exchange import Broke, Client, ClientGone, Exchange
+from wrapper.exchange_watch import ExchangeWatch
+from wrapper.figures import ProxyFigures
+from wrapper.forwarding import Request
+from wrapper.refusals import Refused
+from wrapper.route import NoLeader, check_admission, check_hops, target_of
+from wrapper.snapshot import SnapshotReader
+from wrapper.upstream import Connection, Target, Unreachable, Upstreams, endpoint
 from wrapper.web_options import WebOptions
 
-_MOST_HOPS = 2  # from a client to another replica's proxy, and from that to its own Prometheus
-_ABORTED = 499  # nginx's word for a request whose client has gone
-_REFUSED_PATHS = re.compile(r"/-/(quit|reload)$|/api/v[0-9]+/admin(/|$)")
+GAP_S = 2.0  # an ordered hand-over takes a tenth of it
+_NEW_GAP_S = 60.0
+_PAUSE_S = 0.02
 
 
-class Figures(Protocol):
-    """Who counts the requests."""
+class Patience:
+    """How long to wait for a leader that answers: for GAP_S from when the last one was missed."""
 
-    def begin(self) -> None:
-        """Count a request as under way."""
+    def __init__(self) -> None:
+        self._since: float | None = None
 
-    def end(self, code: int, method: str, target: str) -> None:
-        """Count it as answered."""
+    def allows(self, now: float) -> bool:
+        """Tell whether to wait; the first to ask begins the gap."""
+        if self._since is None or now > self._since + _NEW_GAP_S:
+            self._since = now
+        return now < self._since + GAP_S
 
-
-# --- where a request goes --------------------------------------------------------------------
-
-
-def target_of(snapshot: Snapshot | None, options: WebOptions, now: float) -> Target:
-    """Return where the leader's Prometheus is at ``now``; raise Refused where nobody knows."""
-    stale = why_stale(snapshot, now)
-    if snapshot is None or stale:
-        raise _unavailable(stale)
-    if snapshot.leads(now):
-        owned_url = snapshot.prometheus_url if snapshot.child_pid is not None else ""
-        return Target(_origin(owned_url) or f"http://127.0.0.1:{options.local_port}", is_local=True)
-    holder = leader_of(snapshot, now)
-    if not holder:
-        raise _unavailable("no replica leads at the moment")
-    if snapshot.holder_url:
-        return Target(_origin(snapshot.holder_url), is_local=False)
-    if not options.service_name:
-        raise _unavailable(f"{holder} leads, but nothing says where its Prometheus answers")
-    return Target(f"http://{holder}.{options.service_name}:{options.remote_port}", is_local=False)
-
-
-def _origin(url: str) -> str:
-    """Return scheme and authority: the path is the client's, a route prefix included."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
-
-
-def _unavailable(text: str) -> Refused:
-    return Refused(503, "unavailable", text)
-
-
-def plain_path(environ: Environ) -> str:
-    """Return the path as Prometheus would read it: decoded, without dots or double slashes."""
-    path = unquote(origin_form(environ["RAW_URI"]).partition("?")[0])
-    return posixpath.normpath("/" + path.lstrip("/"))
-
-
-def check_admission(environ: Environ) -> None:
-    """Refuse what may not pass, or cannot pass unchanged."""
-    if environ["REQUEST_METHOD"] == "CONNECT":
-        raise Refused(405, "bad_data", "this is a proxy for Prometheus only")
-    if _REFUSED_PATHS.search(plain_path(environ)):
-        raise Refused(403, "forbidden", "Prometheus' admin paths are not open through this proxy")
-    if environ.get("HTTP_TRANSFER_ENCODING", "chunked").lower() != "chunked":
-        raise Refused(501, "bad_data", "of the transfer codings, only chunked is understood")
-
-
-def check_hops(hops: int, target: Target) -> None:
-    """Refuse what goes in a circle."""
-    if hops >= _MOST_HOPS:
-        raise Refused(508, "unavailable", "the proxy would forward to itself; check its ports")
-    if hops and not target.is_local:
-        raise _unavailable("another replica took this one for the leader")
-
-
-# --- the WSGI application --------------------------------------------------------------------
+    def end(self) -> None:
+        """Know that the gap is over."""
+        self._since = None
 
 
 class Proxy:
     """Forwards each request to the leader's Prometheus, or says why not."""
 
-    def __init__(self, reader: SnapshotReader, options: WebOptions, figures: Figures) -> None:
+    def __init__(
+        self,
+        reader: SnapshotReader,
+        options: WebOptions,
+        figures: ProxyFigures,
+        upstreams: Upstreams | None = None,
+    ) -> None:
         self._reader = reader
         self._options = options
         self._figures = figures
+        self._upstreams = upstreams or Upstreams(options.connect_timeout_s)
+        self._patience = Patience()
 
-    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer one request (PEP 3333)."""
-        counted = _Counted(self._figures, environ["REQUEST_METHOD"])
+    def serve(self, client: Client, request: Request, watch: ExchangeWatch) -> bool:
+        """Answer one request, count it, and tell whether the client's connection can go on."""
+        begun_at = clock.now()
+        exchange = Exchange(client, request, self._options.max_body_bytes)
+        self._figures.begin()
+        watch.begin(exchange)
         try:
-            counted.answer = self._answer(environ, counted)
-            start_response(f"{counted.answer.code} {counted.answer.reason}", counted.answer.fields)
-        except BaseException:
-            counted.close()
-            raise
-        return counted
+            self._answer(exchange)
+        except ClientGone:
+            return False
+        finally:
+            watch.end(exchange)
+            self._count(exchange, begun_at)
+        if not exchange.keeps_client:
+            client.linger()
+        return exchange.keeps_client
 
-    def _answer(self, environ: Environ, counted: _Counted) -> Answer:
+    def tidy(self) -> None:
+        """Give up what has been kept for long; to be called now and then."""
+        self._upstreams.close_old(clock.now())
+
+    def _count(self, exchange: Exchange, begun_at: float) -> None:
+        self._figures.end(
+            exchange.code,
+            exchange.request.method,
+            exchange.target,
+            clock.now() - begun_at,
+            exchange.received,
+            exchange.sent,
+        )
+
+    def _answer(self, exchange: Exchange) -> None:
         try:
-            check_admission(environ)
-            target = target_of(self._reader.read(), self._options, clock.now())
-            hops = _hops(environ["wsgi.input"].fields)
-            check_hops(hops, target)
-            counted.target = "local" if target.is_local else "remote"
-            return forward(environ, target, hops + 1, self._options)
+            check_admission(exchange.request, self._options)
+            exchange.read_small_body()
+            self._forward(exchange)
         except Refused as refused:
-            return refusal(refused, environ["REQUEST_METHOD"])
+            exchange.refuse(refused)
 
+    def _forward(self, exchange: Exchange) -> None:
+        """Ask whoever leads until there is an answer; raise Refused."""
+        is_fresh = False
+        while True:
+            target = self._target(exchange)
+            try:
+                connection = self._connection(exchange, target, is_fresh=is_fresh)
+                was_kept = connection.answers > 0
+                self._exchange(exchange, connection, target)
+            except Unreachable as error:
+                reason = str(error)
+            except Broke:
+                reason = f"{target.url} broke off before it answered"
+                if not exchange.is_repeatable:
+                    raise Refused(502, "unavailable", reason) from None
+                is_fresh = True
+                if was_kept:
+                    continue
+            else:
+                return
+            if not self._patience.allows(clock.now()):
+                raise Refused(502, "unavailable", reason)
+            self._pause(exchange)
 
-class _Counted:
-    """The body of an answer, which is counted when it ends."""
+    def _connection(self, exchange: Exchange, target: Target, *, is_fresh: bool) -> Connection:
+        if is_fresh:
+            return self._upstreams.fresh(target)
+        return self._upstreams.take(target, goes_once=not exchange.is_repeatable)
 
-    def __init__(self, figures: Figures, method: str) -> None:
-        self._figures = figures
-        self._method = method
-        self.target = "none"
-        self.answer: Answer | None = None
-        figures.begin()
+    def _target(self, exchange: Exchange) -> Target:
+        """Return where to ask; a gap between two leaders is waited for."""
+        while True:
+            now = clock.now()
+            try:
+                target = target_of(self._reader.read(), self._options, now)
+                break
+            except NoLeader:
+                if not self._patience.allows(now):
+                    raise
+            self._pause(exchange)
+        check_hops(exchange.request.crossing.hops, target)
+        exchange.target = target.label
+        return target
 
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self.answer.body if self.answer else ())
+    def _pause(self, exchange: Exchange) -> None:
+        gevent.sleep(_PAUSE_S)
+        exchange.check()
 
-    def close(self) -> None:
-        """End the upstream connection and count."""
-        if self.answer:
-            self.answer.close()
-        self._figures.end(self.answer.code if self.answer else _ABORTED, self._method, self.target)
+    def _exchange(self, exchange: Exchange, connection: Connection, target: Target) -> None:
+        """Ask on this connection and pass the answer on."""
+        keeps = False
+        try:
+            data = exchange.ask(connection, self._head(exchange.request, target))
+            self._patience.end()
+            keeps = exchange.relay(connection, data)
+        finally:
+            exchange.leave()
+            if keeps:
+                self._upstreams.give_back(connection)
+            else:
+                connection.close()
 
-
-def _hops(fields: Fields) -> int:
-    """Return how many of us a request has passed; a value that is not ours counts as too many."""
-    values = [value for name, value in fields if name == HOP_FIELD.upper()]
-    if not values:
-        return 0
-    return int(values[0]) if values in (["1"], ["2"]) else _MOST_HOPS
+    def _head(self, request: Request, target: Target) -> bytes:
+        return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%b\r\n" % (
+            request.method,
+            request.target,
+            endpoint(target.url).authority,
+            self._upstreams.fields,
+            request.crossing.lines,
+        )

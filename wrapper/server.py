@@ -21,8 +21,10 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
+from wrapper.figures import ProxyFigures
 from wrapper.process import die_with_parent
 from wrapper.web_options import WebOptions
+from wrapper.worker import ProxyWorker, Tls
 
 BIND_PATIENCE_S = 1.0  # a predecessor's workers may be dying still
 HEARTBEAT_S = 60  # a worker silent for so long is killed by gunicorn
@@ -33,10 +35,19 @@ _STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a tmpfs where the root may be read-only
 
 
-def serve(options: WebOptions, listener: socket.socket, make_app: Callable[[], Flask]) -> None:
-    """Serve on a listening socket until told to stop; `make_app` is called in each worker."""
+def serve(
+    options: WebOptions,
+    listener: socket.socket,
+    figures: ProxyFigures,
+    make_app: Callable[[], Flask],
+    tls: Tls | None = None,
+) -> None:
+    """Serve on a listening socket until told to stop; `make_app` is called in each worker.
+
+    So is ``tls``, for each connection: what it returns may change when certificates do.
+    """
     _guard_forks()
-    Server(options, listener.detach(), make_app).run()
+    Server(options, listener.detach(), figures, make_app, tls).run()
 
 
 class _Log(Logger):  # type: ignore[misc]
@@ -55,16 +66,24 @@ class Server(BaseApplication):  # type: ignore[misc]
     """gunicorn, configured by our options alone, on a socket that listens already."""
 
     def __init__(
-        self, options: WebOptions, listener_fd: int, make_app: Callable[[], Flask]
+        self,
+        options: WebOptions,
+        listener_fd: int,
+        figures: ProxyFigures,
+        make_app: Callable[[], Flask],
+        tls: Tls | None = None,
     ) -> None:
-        self._options = options
+        self.options = options
+        self.tls = tls
         self._listener_fd = listener_fd
+        self._figures = figures
         self._make_app = make_app
         super().__init__()
 
     def load_config(self) -> None:
         """Set what differs from gunicorn's defaults."""
-        for name, value in _gunicorn_settings(self._options, self._listener_fd).items():
+        settings = _gunicorn_settings(self.options, self._listener_fd) | _hooks(self._figures)
+        for name, value in settings.items():
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
@@ -76,7 +95,7 @@ def _gunicorn_settings(options: WebOptions, listener_fd: int) -> dict[str, Any]:
     return {
         "bind": f"fd://{listener_fd}",
         "workers": options.workers,
-        "worker_class": "gevent",
+        "worker_class": ProxyWorker,
         "worker_connections": CONNECTIONS,
         "worker_tmp_dir": _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK | os.X_OK) else None,
         "timeout": HEARTBEAT_S,
@@ -87,18 +106,23 @@ def _gunicorn_settings(options: WebOptions, listener_fd: int) -> dict[str, Any]:
         "forwarded_allow_ips": "",  # nobody's word changes the path or the scheme
         "control_socket_disable": True,
         "logger_class": _Log,
-        "pre_request": _keep_fields,
-        "post_fork": _die_with_parent,
     }
 
 
-def _keep_fields(_worker: Any, incoming: Any) -> None:
-    """Keep the header as it came, for the proxy: WSGI joins repeated fields."""
-    incoming.body.fields = incoming.headers
+def _hooks(figures: ProxyFigures) -> dict[str, Callable[[Any, Any], None]]:
+    """Return what is done at a worker's fork and end: it dies with us, and counts in its slot."""
 
+    def pre_fork(_arbiter: Any, worker: Any) -> None:
+        worker.figures_slot = figures.reserve()
 
-def _die_with_parent(_arbiter: Any, worker: Any) -> None:
-    die_with_parent(worker.ppid)
+    def post_fork(_arbiter: Any, worker: Any) -> None:
+        die_with_parent(worker.ppid)
+        figures.use(worker.figures_slot)
+
+    def child_exit(_arbiter: Any, worker: Any) -> None:
+        figures.give_up(worker.figures_slot)
+
+    return {"pre_fork": pre_fork, "post_fork": post_fork, "child_exit": child_exit}
 
 
 def _guard_forks() -> None:

@@ -115,6 +115,10 @@ class Settings:
     api_proxy_prometheus_local_port: int
     api_proxy_prometheus_remote_port: int
     api_proxy_prometheus_service_name: str
+    api_proxy_connect_timeout_s: float
+    api_proxy_idle_timeout_s: float
+    api_proxy_admin: bool
+    api_proxy_max_body: int
     runtime_metrics: bool
 
     log_level: str

@@ -1,67 +1,44 @@
-"""One exchange with an upstream: send the request, hand back the answer, both streamed.
+"""Connections to Prometheus: made, kept for the next request, checked, closed.
 
-The target goes upstream byte by byte as it came, contents are never decoded, fields that belong to
-one connection (RFC 9110, 7.6.1) never cross, repeated fields stay repeated. An answer that breaks
-off upstream breaks off for the client too. Where it ends: one upstream connection a request and no
-second try; a client that goes is noticed when something is sent to it; no trailers and no 1xx.
+A connection is taken by one exchange at a time and given back only when its answer has ended in
+order. One that was kept may have been closed meanwhile; a check tells as well as anyone can.
+Where it ends: what is sent and received; a peer that vanishes without a word is found by TCP's
+keep-alive, within 40 s.
 """
 
 from __future__ import annotations
 
-import errno
-import http.client
-import json
-import logging
-import re
-from collections.abc import Callable, Iterable, Iterator
+import select
+import socket
+import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from wrapper.web_options import WebOptions
+import gevent
+from gevent import monkey
 
-LOG = logging.getLogger(__name__)
-Environ = dict[str, Any]
-Fields = list[tuple[str, str]]
+from wrapper import clock
 
-HOP_FIELD = "Prometheus-Elector-Hop"
-PIECE_BYTES = 64 << 10
-
-_HOP_BY_HOP = frozenset(
-    {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-# Written anew for the upstream; gunicorn has answered Expect itself.
-_REWRITTEN = frozenset(
-    {
-        "host",
-        "content-length",
-        "expect",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "x-forwarded-proto",
-        HOP_FIELD.lower(),
-    }
+_MOST_KEPT = 128
+_KEPT_FOR_S = 60.0  # shorter than Prometheus keeps them: --web.read-timeout, 5m
+_SETTLED_S = 0.05
+_UNSENT_MS = 20_000
+_PORTS = {"http": 80, "https": 443}
+_LIVELINESS = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 20),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNSENT_MS),
 )
 
 
-class Refused(Exception):
-    """The proxy answers by itself, in the form of Prometheus' API errors."""
-
-    def __init__(self, code: int, kind: str, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-        self.kind = kind
+class Unreachable(OSError):
+    """No connection could be made; nothing was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,187 +48,133 @@ class Target:
     url: str
     is_local: bool
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the client gets; ``close`` ends the upstream connection, whatever has been read."""
-
-    code: int
-    reason: str
-    fields: Fields
-    body: Iterable[bytes]
-    close: Callable[[], None] = lambda: None
+    @property
+    def label(self) -> str:
+        """What it is called in the figures."""
+        return "local" if self.is_local else "remote"
 
 
-def refusal(refused: Refused, method: str) -> Answer:
-    """Return the error as Prometheus' API would give it."""
-    content = {"status": "error", "errorType": refused.kind, "error": str(refused)}
-    body = json.dumps(content).encode() + b"\n"
-    fields = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-    if refused.code == http.client.SERVICE_UNAVAILABLE:
-        fields.append(("Retry-After", "1"))
-    reason = http.client.responses[refused.code]
-    return Answer(refused.code, reason, fields, () if method == "HEAD" else (body,))
+class Endpoint(NamedTuple):
+    """A target's URL in parts; ``authority`` is what Host says."""
+
+    is_tls: bool
+    host: str
+    port: int
+    authority: bytes
 
 
-def forward(environ: Environ, target: Target, hop: int, options: WebOptions) -> Answer:
-    """Send the request and return the answer's head with its body still to come.
+@lru_cache(maxsize=64)
+def endpoint(url: str) -> Endpoint:
+    """Return a URL's parts; raise Unreachable for what is none."""
+    try:
+        parts = urlsplit(url)
+        authority = parts.netloc.encode("idna" if not parts.netloc.isascii() else "ascii")
+        port = parts.port or _PORTS[parts.scheme]
+    except (ValueError, KeyError) as error:
+        raise Unreachable(f"{url} is no address") from error
+    if not parts.hostname or "@" in parts.netloc or not parts.netloc.isprintable():
+        raise Unreachable(f"{url} is no address")
+    return Endpoint(parts.scheme == "https", parts.hostname, port, authority)
 
-    Raises Refused (502, 504) where there is no answer, and ConnectionResetError when the client has
-    gone before its request was whole.
+
+class Connection:
+    """One connection to a target; ``answers`` have ended on it in order, the last one ``at``."""
+
+    __slots__ = ("answers", "at", "sock", "url")
+
+    def __init__(self, url: str, sock: socket.socket) -> None:
+        self.url = url
+        self.sock = sock
+        self.answers = 0
+        self.at = 0.0
+
+    def has_settled(self, now: float) -> bool:
+        """Tell whether its server does not close after an answer, without saying so."""
+        return self.answers > 1 or now - self.at > _SETTLED_S
+
+    def is_open(self) -> bool:
+        """Tell whether nothing has come since its last answer: neither an end nor anything else."""
+        poll = monkey.get_original("select", "poll")()
+        poll.register(self.sock.fileno(), select.POLLIN)
+        return not poll.poll(0)
+
+    def close(self) -> None:
+        """End it."""
+        self.sock.close()
+
+
+class Upstreams:
+    """The connections of one worker, those kept for the next request the newest last.
+
+    ``tls`` is how to speak to a target with https, ``fields`` go with every request to Prometheus.
     """
-    connection = _connect(target, options)
-    try:
-        _send(connection, environ, _upstream_fields(environ, target, hop))
-        return _received(connection, target)
-    except BaseException:
-        connection.close()
-        raise
 
+    def __init__(
+        self,
+        connect_timeout_s: float,
+        tls: ssl.SSLContext | None = None,
+        fields: Mapping[str, str] | None = None,
+    ) -> None:
+        self._connect_timeout_s = connect_timeout_s
+        self._tls = tls
+        self.fields = b"".join(
+            f"{name}: {value}\r\n".encode("latin-1") for name, value in (fields or {}).items()
+        )
+        self._kept: list[Connection] = []
 
-def _connect(target: Target, options: WebOptions) -> http.client.HTTPConnection:
-    try:
-        parts = urlsplit(target.url)
-        https = parts.scheme == "https"
-        kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
-        connection = kind(parts.netloc, timeout=options.connect_timeout_s)
-        connection.connect()
-    except (OSError, ValueError, http.client.InvalidURL) as error:
-        raise Refused(502, "unavailable", f"{target.url} cannot be reached: {error}") from error
-    connection.sock.settimeout(options.idle_timeout_s)
-    return connection
+    def take(self, target: Target, *, goes_once: bool) -> Connection:
+        """Return a connection, a kept one if there is; raise Unreachable.
 
+        A request that ``goes_once`` gets one just checked, on which it will hardly be lost.
+        """
+        return self._kept_one(target.url, goes_once=goes_once) or self.fresh(target)
 
-def _upstream_fields(environ: Environ, target: Target, hop: int) -> Iterator[tuple[str, str]]:
-    """Yield the header for the upstream: the client's end-to-end fields, and who asks for whom."""
-    fields: Fields = environ["wsgi.input"].fields
-    yield "Host", urlsplit(target.url).netloc
-    yield from _end_to_end(fields, _REWRITTEN)
-    yield from _forwarded(environ)
-    yield HOP_FIELD, str(hop)
-    if "HTTP_TRANSFER_ENCODING" in environ:
-        yield "Transfer-Encoding", "chunked"
-    elif "CONTENT_LENGTH" in environ:
-        yield "Content-Length", environ["CONTENT_LENGTH"]
+    def fresh(self, target: Target) -> Connection:
+        """Return a new connection; raise Unreachable."""
+        return Connection(target.url, self._connected(target.url))
 
+    def _kept_one(self, url: str, *, goes_once: bool) -> Connection | None:
+        now = clock.now()
+        for index in range(len(self._kept) - 1, -1, -1):
+            connection = self._kept[index]
+            if goes_once and not connection.has_settled(now):
+                continue
+            del self._kept[index]
+            if connection.url == url and (not goes_once or connection.is_open()):
+                return connection
+            connection.close()
+        return None
 
-def _forwarded(environ: Environ) -> Iterator[tuple[str, str]]:
-    """Yield who asked, and for what, going on with what proxies before us have said."""
-    client = environ.get("REMOTE_ADDR", "").removeprefix("::ffff:")
-    before = environ.get("HTTP_X_FORWARDED_FOR")
-    yield "X-Forwarded-For", f"{before}, {client}" if before else client
-    yield "X-Forwarded-Proto", environ.get("HTTP_X_FORWARDED_PROTO") or environ["wsgi.url_scheme"]
-    host = environ.get("HTTP_X_FORWARDED_HOST") or environ.get("HTTP_HOST")
-    if host:
-        yield "X-Forwarded-Host", host
+    def give_back(self, connection: Connection) -> None:
+        """Keep a connection whose answer has ended in order."""
+        connection.answers += 1
+        connection.at = clock.now()
+        self._kept.append(connection)
+        if len(self._kept) > _MOST_KEPT:
+            self._kept.pop(0).close()
 
+    def close_old(self, now: float) -> None:
+        """Close those that have been kept for long; to be called now and then."""
+        while self._kept and now - self._kept[0].at > _KEPT_FOR_S:
+            self._kept.pop(0).close()
 
-def _end_to_end(fields: Fields, but: frozenset[str]) -> Iterator[tuple[str, str]]:
-    """Yield the fields that do not belong to one connection, by name or by Connection's word."""
-    named = ",".join(value for name, value in fields if name.lower() == "connection").lower()
-    dropped = _HOP_BY_HOP | but | {name.strip() for name in named.split(",")}
-    yield from ((name, value) for name, value in fields if name.lower() not in dropped)
+    def _connected(self, url: str) -> socket.socket:
+        """Return a socket that is ready for a request; the limit is on all of it, names too."""
+        where = endpoint(url)
+        try:
+            with gevent.Timeout(self._connect_timeout_s, TimeoutError("no connection in time")):
+                return self._secured(socket.create_connection((where.host, where.port)), where)
+        except (OSError, UnicodeError) as error:
+            raise Unreachable(f"{url} cannot be reached: {error}") from error
 
-
-def _send(
-    connection: http.client.HTTPConnection, environ: Environ, fields: Iterable[tuple[str, str]]
-) -> None:
-    """Send the request; an upstream that closes meanwhile may have answered already."""
-    target = origin_form(environ["RAW_URI"])
-    connection.putrequest(
-        environ["REQUEST_METHOD"], target, skip_host=True, skip_accept_encoding=True
-    )
-    for name, value in fields:
-        connection.putheader(name.title(), value)
-    if not _is_accepted(connection.endheaders):
-        return
-    for piece in _body(environ):
-        if not _is_accepted(partial(connection.send, piece)):
-            return
-
-
-def _is_accepted(send: Callable[[], None]) -> bool:
-    try:
-        send()
-    except OSError:
-        return False
-    return True
-
-
-def _body(environ: Environ) -> Iterator[bytes]:
-    """Yield the request's body in the framing that its header announces."""
-    is_chunked = "HTTP_TRANSFER_ENCODING" in environ
-    return _in_chunks(environ) if is_chunked else _of_known_length(environ)
-
-
-def _of_known_length(environ: Environ) -> Iterator[bytes]:
-    """Yield a body that must not pass as whole when it ends early."""
-    missing = int(environ.get("CONTENT_LENGTH") or 0)
-    while missing:
-        piece = environ["wsgi.input"].read(min(missing, PIECE_BYTES))
-        if not piece:
-            raise ConnectionResetError(errno.ECONNRESET, "the client has gone inside its request")
-        missing -= len(piece)
-        yield piece
-
-
-def _in_chunks(environ: Environ) -> Iterator[bytes]:
-    """Yield a body of unknown length; gunicorn raises where it is cut short."""
-    while piece := environ["wsgi.input"].read(PIECE_BYTES):
-        yield b"%x\r\n%b\r\n" % (len(piece), piece)
-    yield b"0\r\n\r\n"
-
-
-def _received(connection: http.client.HTTPConnection, target: Target) -> Answer:
-    """Return the answer's head as soon as it has come."""
-    try:
-        response = connection.getresponse()
-    except TimeoutError as error:
-        raise Refused(504, "timeout", f"{target.url} did not answer in time") from error
-    except (OSError, http.client.HTTPException) as error:
-        reason = str(error) or type(error).__name__
-        raise Refused(502, "unavailable", f"{target.url} broke off: {reason}") from error
-
-    def close() -> None:
-        response.close()
-        connection.close()
-
-    fields = _client_fields(response, target)
-    return Answer(response.status, response.reason, fields, _pieces(response, target), close)
-
-
-def _client_fields(response: http.client.HTTPResponse, target: Target) -> Fields:
-    """Return the header for the client; raise Refused where the answer's end would be in doubt."""
-    fields = [(name, re.sub(r"\s*\r?\n\s*", " ", value)) for name, value in response.getheaders()]
-    codings = [value.lower() for name, value in fields if name.lower() == "transfer-encoding"]
-    lengths = {value.strip() for name, value in fields if name.lower() == "content-length"}
-    is_clear = codings in ([], ["chunked"]) and len(lengths) <= 1
-    if not is_clear or not all(re.fullmatch("[0-9]+", length) for length in lengths):
-        raise Refused(502, "unavailable", f"{target.url} does not say how long its answer is")
-    if response.status < http.client.OK:
-        raise Refused(502, "unavailable", f"{target.url} wants to switch protocols")
-    kept = list(_end_to_end(fields, frozenset(("content-length",))))
-    if lengths and not codings:
-        kept.append(("Content-Length", lengths.pop()))
-    return kept
-
-
-def _pieces(response: http.client.HTTPResponse, target: Target) -> Iterator[bytes]:
-    """Yield the body as it comes; raise where it ends before its end."""
-    try:
-        while piece := response.read1(PIECE_BYTES):
-            yield piece
-        if response.length:
-            raise http.client.IncompleteRead(b"", response.length)
-    except (OSError, http.client.HTTPException) as error:
-        LOG.warning("an answer broke off", extra={"target": target.url, "reason": repr(error)})
-        raise ConnectionResetError(errno.ECONNRESET, "the upstream broke off") from error
-
-
-def origin_form(raw: str) -> str:
-    """Return the request target without scheme and authority, otherwise as it came."""
-    if raw.startswith("/") or raw == "*":
-        return raw
-    rest = raw.partition("://")[2]
-    start = min((rest.find(mark) for mark in "/?" if mark in rest), default=len(rest))
-    return rest[start:] if rest[start : start + 1] == "/" else "/" + rest[start:]
+    def _secured(self, sock: socket.socket, where: Endpoint) -> socket.socket:
+        try:
+            for option in _LIVELINESS:
+                sock.setsockopt(*option)
+            if not where.is_tls:
+                return sock
+            context = self._tls or ssl.create_default_context()
+            return context.wrap_socket(sock, server_hostname=where.host)
+        except BaseException:
+            sock.close()
+            raise

@@ -1,4 +1,4 @@
-"""The web process: the Flask app under /_elector/, everything else to the proxy, under gunicorn.
+"""The web process: the Flask app with its routes under /_elector/, and the proxy beside it.
 
 It knows only what the snapshot says, and says so when that is stale. It is started by the
 supervisor, never decides anything, and dies with its parent. Where it ends: what speaks for
@@ -12,72 +12,54 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from wrapper import clock, log
-from wrapper.metrics import ProxyFigures, expose, registry
+from wrapper.figures import ProxyFigures
+from wrapper.metrics import expose, registry
 from wrapper.process import die_with_parent
-from wrapper.proxy import Proxy, plain_path
+from wrapper.proxy import Proxy
+from wrapper.route import ROOT
 from wrapper.server import listen, serve
 from wrapper.snapshot import SnapshotReader, configuration_of, leader_of, why_stale
-from wrapper.upstream import Environ, Refused, refusal
 from wrapper.web_options import WebOptions
+from wrapper.worker import PROXY
 
 LOG = logging.getLogger(__name__)
-ROOT = "/_elector"
 BAD_INPUT = 2
+NOT_FOUND = 404
+SPARE_SLOTS = 2  # a worker may be started before its predecessor has been seen to end
 
 
 # --- the application -------------------------------------------------------------------------
 
 
-def make_app(reader: SnapshotReader, options: WebOptions) -> Flask:
-    """Return the app: Flask's routes under /_elector/, the proxy (or a 404) for all else."""
+def make_app(reader: SnapshotReader, options: WebOptions, figures: ProxyFigures) -> Flask:
+    """Return the app: routes under /_elector/, a 404 for all else, and the proxy as an extension.
+
+    The worker hands the proxy what is not under /_elector/; none of that can reach Prometheus.
+    """
     app = Flask("wrapper", static_folder=None)
-    figures = ProxyFigures()
     ours = registry(reader, figures, with_runtime=options.runtime_metrics)
-    app.add_url_rule(f"{ROOT}/leader", view_func=lambda: _leader(reader), endpoint="leader")
-    app.add_url_rule(f"{ROOT}/healthz", view_func=lambda: _health(reader), endpoint="healthz")
-    app.add_url_rule(f"{ROOT}/readyz", view_func=lambda: _readiness(reader), endpoint="readyz")
-    app.add_url_rule(f"{ROOT}/config", view_func=lambda: _config(reader), endpoint="config")
-    app.add_url_rule(
-        f"{ROOT}/metrics",
-        view_func=lambda: _metrics(*expose(ours, request.headers.get("Accept", ""))),
-        endpoint="metrics",
-    )
+    routes: dict[str, Callable[[], Response]] = {
+        "leader": lambda: _leader(reader),
+        "is-leader": lambda: _is_leader(reader),
+        "healthz": lambda: _health(reader),
+        "readyz": lambda: _readiness(reader),
+        "config": lambda: _config(reader),
+        "metrics": lambda: _metrics(*expose(ours, request.headers.get("Accept", ""))),
+    }
+    for name, view in routes.items():
+        app.add_url_rule(f"{ROOT}/{name}", view_func=view, endpoint=name)
     app.register_error_handler(HTTPException, _http_error)
     app.after_request(_never_stored)
-    others = Proxy(reader, options, figures) if options.proxy_enabled else _no_proxy
-    app.wsgi_app = _Fork(app.wsgi_app, others)  # type: ignore[method-assign]
+    if options.proxy_enabled:
+        app.extensions[PROXY] = Proxy(reader, options, figures)
     return app
-
-
-WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
-
-
-class _Fork:
-    """Sends what is ours to Flask and never to Prometheus, and the rest round Flask."""
-
-    def __init__(self, ours: WsgiApp, others: WsgiApp) -> None:
-        self._ours = ours
-        self._others = others
-
-    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        path = plain_path(environ)
-        is_ours = path == ROOT or path.startswith(f"{ROOT}/")
-        return (self._ours if is_ours else self._others)(environ, start_response)
-
-
-def _no_proxy(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-    refused = Refused(404, "not_found", "nothing here; --api-proxy-enabled forwards to the leader")
-    answer = refusal(refused, environ["REQUEST_METHOD"])
-    start_response(f"{answer.code} {answer.reason}", answer.fields)
-    return answer.body
 
 
 def _leader(reader: SnapshotReader) -> Response:
@@ -86,6 +68,17 @@ def _leader(reader: SnapshotReader) -> Response:
     if snapshot is None or stale:
         return _error(503, "unavailable", stale)
     return jsonify(is_leader=snapshot.leads(now), current_leader=leader_of(snapshot, now))
+
+
+def _is_leader(reader: SnapshotReader) -> Response:
+    """Answer 200 on the leader and 503 elsewhere, for load balancers that ask by status alone."""
+    snapshot, now = reader.read(), clock.now()
+    stale = why_stale(snapshot, now)
+    if snapshot is None or stale:
+        return _error(503, "unavailable", stale)
+    if not snapshot.leads(now):
+        return _error(503, "unavailable", "this replica does not lead")
+    return jsonify(status="success")
 
 
 def _health(reader: SnapshotReader) -> Response:
@@ -118,6 +111,8 @@ def _metrics(content: bytes, content_type: str) -> Response:
 def _http_error(error: HTTPException) -> BaseResponse:
     """Give Flask's own errors the form of the others, with the fields that belong to them."""
     code = error.code or 500
+    if code == NOT_FOUND and not request.path.startswith(f"{ROOT}/"):
+        return _error(code, "not_found", "nothing here; --api-proxy-enabled forwards to the leader")
     kind = {404: "not_found", 500: "internal"}.get(code, "bad_data")
     answer = error.get_response()
     answer.data = _error(code, kind, error.description or error.name).data
@@ -151,7 +146,9 @@ def main(arguments: list[str]) -> int:
         _say_why_not(options, error)
         return BAD_INPUT
     LOG.info("listening", extra={"address": _address(options)})
-    serve(options, listener, lambda: make_app(SnapshotReader(options.snapshot_fd), options))
+    figures = ProxyFigures(slots=options.workers + SPARE_SLOTS)
+    reader = SnapshotReader(options.snapshot_fd)
+    serve(options, listener, figures, lambda: make_app(reader, options, figures))
     return 0
 
 

@@ -19,7 +19,7 @@ class WebOptions:
     ``host`` "" means all addresses, IPv6 included. ``local_port`` is used only where the snapshot
     does not know our own child's URL. An upstream that takes longer than ``connect_timeout_s`` to
     accept, or is silent for ``idle_timeout_s`` (a query's own time included), is given up; there is
-    no limit on the whole.
+    no limit on the whole. ``max_body_bytes`` 0 means that a request's body may have any size.
     """
 
     snapshot_fd: int
@@ -34,6 +34,8 @@ class WebOptions:
     service_name: str = ""
     connect_timeout_s: float = 3.0
     idle_timeout_s: float = 600.0
+    proxy_admin: bool = False
+    max_body_bytes: int = 0
     runtime_metrics: bool = False
     log_level: str = "info"
     log_as_json: bool = False

@@ -116,6 +116,17 @@ def test_defaults_are_those_of_the_issue() -> None:
     assert str(settings.api_listen_address) == ":9095"
     assert (settings.notify_http_method, settings.notify_retry_max_attempts) == ("POST", 5)
     assert (settings.healthcheck_failure_threshold, settings.api_workers) == (3, 1)
+    assert (settings.api_proxy_connect_timeout_s, settings.api_proxy_idle_timeout_s) == (3, 600)
+    assert (settings.api_proxy_admin, settings.api_proxy_max_body) == (False, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("", 0), ("7", 7), ("512KB", 512 << 10), ("10MB", 10 << 20), ("1GB", 1 << 30)],
+)
+def test_sizes_have_prometheus_units(text: str, size: int) -> None:
+    """A size is in bytes, or in Prometheus' units, which are powers of 1024."""
+    assert loaded((f"--api-proxy-max-body={text}", *OWNER)).api_proxy_max_body == size
 
 
 # --- environment ------------------------------------------------------------------------------
@@ -235,6 +246,8 @@ def test_a_check_needs_no_pod_name() -> None:
             "example 3",
         ),
         (("--api-workers=two",), "--api-workers='two': not a whole number", "for example 3"),
+        (("--api-proxy-max-body=0",), "--api-proxy-max-body='0': not a size", "example 512KB"),
+        (("--api-proxy-max-body=1.5MB",), "--api-proxy-max-body='1.5MB': not a size", "10MB"),
         (("--api-proxy-prometheus-local-port=0",), "--api-proxy-prometheus-local-port", "9090"),
         (("--api-proxy-prometheus-remote-port=65536",), "--api-proxy-prom", "1 to 65535"),
         (("--api-listen-address=9095",), "--api-listen-address='9095': not an a", "write :9095"),

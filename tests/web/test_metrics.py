@@ -12,8 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from tests.web.conftest import FOLLOWER, LEASE_LEFT_S, following, leading
 from wrapper import __version__, clock
+from wrapper.figures import ProxyFigures, Request
 from wrapper.metric_names import DURATION_BUCKETS
-from wrapper.metrics import METRICS, ProxyFigures, expose, registry
+from wrapper.metrics import METRICS, expose, registry
 from wrapper.model import Snapshot
 from wrapper.snapshot import SnapshotReader, SnapshotWriter
 
@@ -48,7 +49,7 @@ def exposed(
     """Return the exposition of one snapshot of this age, and of one answered request."""
     figures = ProxyFigures()
     figures.begin()
-    figures.end(200, "GET", "local")
+    figures.end(200, b"GET", "local", seconds=0.02, received_bytes=7, sent_bytes=9)
     writer = SnapshotWriter()
     try:
         if snapshot is not None:
@@ -84,6 +85,13 @@ def exposed(
         "child_start_time_seconds 1.7e+09",
         'proxy_requests_total{code="200",method="GET",target="local"} 1.0',
         "proxy_requests_in_flight 0.0",
+        'proxy_request_duration_seconds_bucket{le="0.01"} 0.0',
+        'proxy_request_duration_seconds_bucket{le="0.025"} 1.0',
+        'proxy_request_duration_seconds_bucket{le="+Inf"} 1.0',
+        "proxy_request_duration_seconds_sum 0.02",
+        "proxy_request_duration_seconds_count 1.0",
+        "proxy_received_bytes_total 7.0",
+        "proxy_sent_bytes_total 9.0",
     ],
 )
 def test_a_leader_is_exposed_as(line: str) -> None:
@@ -182,11 +190,12 @@ def test_both_formats_hold_the_same() -> None:
 def test_unusual_methods_do_not_become_labels() -> None:
     """A client that invents methods cannot grow the metrics."""
     figures = ProxyFigures()
-    for method in ("GET", "BREW", "WHEN"):
+    for method in (b"GET", b"BREW", b"WHEN"):
         figures.begin()
         figures.end(200, method, "local")
-    assert figures.requests == {("200", "GET", "local"): 1, ("200", "other", "local"): 2}
-    assert figures.in_flight == 0
+    totals = figures.totals()
+    assert totals.requests == {Request(200, "GET", "local"): 1, Request(200, "other", "local"): 2}
+    assert totals.in_flight == 0
 
 
 @pytest.mark.parametrize("with_runtime", [False, True])

@@ -1,0 +1,131 @@
+"""A body ends where its framing says, however it is cut; what is malformed raises."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wrapper.http_body import BadBody, Body, ChunkedBody, ClosedBody, LengthBody
+
+CHUNKS = b'4\r\nabcd\r\n00a;x="\\"y";z\r\n0123456789\r\n0;q\r\nT: 1\r\nU: 2\r\n\r\n'
+CLEAN = b"4\r\nabcd\r\n00a\r\n0123456789\r\n0\r\n\r\n"
+NEXT = b"GET / HTTP/1.1\r\n\r\n"
+
+
+def fed(body: Body, data: bytes, cuts: list[int]) -> bytes:
+    """Return what passes of data that comes in pieces, until the body is complete."""
+    passed = b""
+    places = sorted({min(cut, len(data)) for cut in cuts} | {0, len(data)})
+    for begin, end in itertools.pairwise(places):
+        if body.is_complete:
+            body.rest += data[begin:end]
+        else:
+            passed += body.take(data[begin:end])
+    return passed
+
+
+@given(st.lists(st.integers(0, len(CHUNKS + NEXT)), max_size=8))
+def test_chunks_pass_without_extensions_and_trailers(cuts: list[int]) -> None:
+    """However the bytes come, the same chunks pass, and what follows is left."""
+    body = ChunkedBody()
+    assert fed(body, CHUNKS + NEXT, cuts) == CLEAN
+    assert (body.is_complete, body.rest, body.payload_bytes) == (True, NEXT, 14)
+
+
+@given(st.lists(st.integers(0, len(CHUNKS + NEXT)), max_size=8))
+def test_chunks_can_be_decoded(cuts: list[int]) -> None:
+    """A client that knows no chunks gets what is in them."""
+    body = ChunkedBody(decoded=True)
+    assert fed(body, CHUNKS + NEXT, cuts) == b"abcd0123456789"
+    assert (body.is_complete, body.rest) == (True, NEXT)
+
+
+@given(st.integers(0, len(CLEAN) - 1))
+def test_what_has_come_of_a_chunk_passes_at_once(cut: int) -> None:
+    """Only the beginning of a size line, or of the last lines, waits for its end."""
+    passed = ChunkedBody().take(CLEAN[:cut])
+    held = CLEAN[len(passed) : cut]
+    assert CLEAN.startswith(passed)
+    assert len(held) <= len(b"00a\r")
+    assert b"\n" not in held
+
+
+def test_clean_chunks_are_not_copied() -> None:
+    """The common case passes as the very object that came."""
+    assert ChunkedBody().take(CLEAN) is CLEAN
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"x\r\n",
+        b"\r\n",
+        b"-1\r\n",
+        b"+1\r\n",
+        b"0x1\r\n",
+        b"1 \r\na\r\n",
+        b" 1\r\na\r\n",
+        b"1\na\r\n",
+        b"1\r\nab\r\n",
+        b"1\r\na\n0\r\n\r\n",
+        b"1\r\na0\r\n\r\n",
+        b"1;\r\na\r\n",
+        b'1;x="\r\n"\r\na\r\n',
+        b"1;x=y z\r\na\r\n",
+        b"1234567890123456\r\n",
+        b"1" + b";x" * 4000,
+        b"0\r\nX\r\n\r\n",
+        b"0\r\nX: y\n\r\n\r\n",
+        b"0\r\n folded: y\r\n\r\n",
+        b"0\r\n" + b"X: y\r\n" * 2_000,
+    ],
+)
+def test_malformed_chunks_raise(data: bytes) -> None:
+    """What another server could read in another way is refused, in one piece or in many."""
+    with pytest.raises(BadBody):
+        ChunkedBody().take(data)
+    body = ChunkedBody()
+    with pytest.raises(BadBody):
+        fed(body, data, list(range(len(data))))
+
+
+def test_a_connections_end_ends_no_chunks() -> None:
+    """Chunks without the last one are not whole."""
+    body = ChunkedBody()
+    body.take(b"1\r\na\r\n")
+    with pytest.raises(BadBody):
+        body.end()
+
+
+@given(st.lists(st.integers(0, 12), max_size=5))
+def test_a_length_is_kept(cuts: list[int]) -> None:
+    """A body of known length ends there, whatever follows."""
+    body = LengthBody(8)
+    assert fed(body, b"01234567next", cuts) == b"01234567"
+    assert (body.is_complete, body.rest) == (True, b"next")
+
+
+def test_a_body_of_no_length_is_complete() -> None:
+    """There is nothing to wait for."""
+    assert LengthBody(0).is_complete
+
+
+def test_a_length_that_is_not_reached_is_missed() -> None:
+    """A connection's end before that raises."""
+    body = LengthBody(8)
+    body.take(b"0123")
+    with pytest.raises(BadBody, match="4 bytes"):
+        body.end()
+
+
+@pytest.mark.parametrize(
+    ("in_chunks", "passed"), [(False, b"abcd"), (True, b"2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n")]
+)
+def test_a_body_can_end_with_its_connection(in_chunks: bool, passed: bytes) -> None:
+    """It is whole when the connection ends; in chunks, that can be told."""
+    body = ClosedBody(in_chunks=in_chunks)
+    assert body.take(b"ab") + body.take(b"cd") + body.end() == passed
+    assert body.is_complete

@@ -1,0 +1,150 @@
+"""Looks after connections: ends what nobody waits for any longer, or what is silent too long.
+
+One greenlet for all of them, so that requests themselves set no timers. A client that goes away
+while its request is under way is seen within LOOK_S; silence is measured to the second. Where it
+ends: a peer that has vanished without a word is found by TCP's own keep-alive.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import gevent
+from gevent import monkey
+from gevent.event import Event
+
+from wrapper import clock
+
+LOOK_S = 0.1
+HEAD_S = 10.0  # from the first byte of a head to its last, or from a connection to its first byte
+IDLE_S = 120.0  # between two requests: longer than clients keep idle connections, Go's 90 s
+_GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR | select.POLLNVAL
+
+
+class Waiting(Protocol):
+    """A client's connection between two requests."""
+
+    since: float
+    is_new: bool
+    data: bytes
+
+    def hang_up(self) -> None:
+        """End the connection."""
+
+
+class UnderWay(Protocol):
+    """A request that is being answered."""
+
+    seen_bytes: int
+    seen_at: float
+
+    def fileno(self) -> int:
+        """Return the client's descriptor."""
+
+    @property
+    def moved_bytes(self) -> int:
+        """The bytes that have passed so far, both ways."""
+
+    def client_has_gone(self) -> None:
+        """Give up: nobody waits for the answer."""
+
+    def is_silent(self) -> None:
+        """Give up: nothing has passed for too long."""
+
+
+class ExchangeWatch:
+    """Watches the connections of one worker."""
+
+    def __init__(self, idle_timeout_s: float) -> None:
+        self._idle_timeout_s = idle_timeout_s
+        self._waiting: set[Waiting] = set()
+        self._under_way: set[UnderWay] = set()
+        self._seen: set[UnderWay] = set()
+        self._wake = Event()
+        self._is_awake = False
+        self._poll = monkey.get_original("select", "poll")
+
+    def start(self) -> None:
+        """Begin to look."""
+        gevent.spawn(self._run)
+
+    @contextmanager
+    def waited_for(self, client: Waiting) -> Iterator[None]:
+        """Look after a connection that waits for its client, while this lasts."""
+        self._waiting.add(client)
+        try:
+            yield
+        finally:
+            self._waiting.discard(client)
+
+    def begin(self, exchange: UnderWay) -> None:
+        """Look after an exchange from now on."""
+        self._under_way.add(exchange)
+        if not self._is_awake:
+            self._is_awake = True
+            self._wake.set()
+
+    def end(self, exchange: UnderWay) -> None:
+        """Look after it no longer."""
+        self._under_way.discard(exchange)
+
+    def hang_up_waiting(self) -> None:
+        """End all connections that have no request under way."""
+        for each in list(self._waiting):
+            each.hang_up()
+
+    def _run(self) -> None:
+        next_at = 0.0
+        while True:
+            if self._wake.wait(1.0):
+                gevent.sleep(LOOK_S)
+            if not self._under_way:
+                self._is_awake = False
+                self._wake.clear()
+            now = clock.now()
+            self._look(now)
+            if now >= next_at:
+                self._end_overdue(now)
+                next_at = now + 1.0
+
+    def _look(self, now: float) -> None:
+        """Look at the exchanges that were under way at the last look already: most are not."""
+        lasting = self._under_way & self._seen
+        for exchange in _gone(lasting, self._poll()):
+            exchange.client_has_gone()
+        for exchange in lasting:
+            if exchange.moved_bytes != exchange.seen_bytes:
+                exchange.seen_bytes, exchange.seen_at = exchange.moved_bytes, now
+            elif now - exchange.seen_at > self._idle_timeout_s:
+                exchange.is_silent()
+        for exchange in self._under_way - lasting:
+            exchange.seen_bytes, exchange.seen_at = exchange.moved_bytes, now
+        self._seen = set(self._under_way)
+
+    def _end_overdue(self, now: float) -> None:
+        for each in list(self._waiting):
+            limit_s = HEAD_S if each.is_new or each.data else IDLE_S
+            if now - each.since > limit_s:
+                each.hang_up()
+
+
+def _gone(exchanges: set[UnderWay], poll: select.poll) -> Iterator[UnderWay]:
+    """Yield those whose client has closed its side, even with a next request before that."""
+    by_fd = {exchange.fileno(): exchange for exchange in exchanges}
+    for fd in by_fd:
+        poll.register(fd, select.POLLRDHUP)
+    for fd, events in poll.poll(0):
+        if events & _GONE:
+            yield by_fd[fd]
+
+
+def shut(sock: socket.socket) -> None:
+    """Wake whoever waits for this socket, and end its connection; TLS or not."""
+    try:
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    except OSError:
+        return

@@ -1,0 +1,129 @@
+"""The proxy's figures: counted by all workers in shared memory, and summed by whichever is asked.
+
+Each worker counts in a slot of its own, so that nothing has to be locked. A slot outlives its
+worker: totals stay, what was in flight is forgotten when the arbiter sees the worker's end, and the
+next worker goes on in the same slot. Where it ends: a new web process counts from 0.
+"""
+
+from __future__ import annotations
+
+import mmap
+from bisect import bisect_left
+from collections.abc import Iterator
+from typing import NamedTuple
+
+METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH")
+OTHER = "other"
+TARGETS = ("local", "remote", "none")
+DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+                    30.0, 60.0)  # fmt: skip
+
+_FIRST_CODE, _LAST_CODE = 100, 599
+_METHOD_INDEX = {method: index for index, method in enumerate(METHODS)}
+_METHOD_NAMES = (*(method.decode() for method in METHODS), OTHER)
+_TARGET_INDEX = {target: index for index, target in enumerate(TARGETS)}
+
+# A slot, in words of 8 bytes.
+_IN_FLIGHT, _RECEIVED, _SENT, _NANOSECONDS = range(4)
+_BUCKETS = 4
+_CODES = _BUCKETS + len(DURATION_BUCKETS) + 1
+_PER_CODE = len(_METHOD_NAMES) * len(TARGETS)
+_WORDS = _CODES + (_LAST_CODE - _FIRST_CODE + 1) * _PER_CODE
+
+
+class Request(NamedTuple):
+    """The labels of requests that are counted together."""
+
+    code: int
+    method: str
+    target: str
+
+
+class Totals(NamedTuple):
+    """The sums over all slots; ``buckets`` are counts by DURATION_BUCKETS and one for the rest."""
+
+    in_flight: int
+    received_bytes: int
+    sent_bytes: int
+    seconds: float
+    buckets: tuple[int, ...]
+    requests: dict[Request, int]
+
+
+class ProxyFigures:
+    """Counts the proxy's requests; every ``begin`` is followed by one ``end``."""
+
+    def __init__(self, slots: int = 1) -> None:
+        """Make the memory, before any worker is forked."""
+        self._words = memoryview(mmap.mmap(-1, slots * _WORDS * 8)).cast("Q")
+        self._free = list(range(slots))
+        self._base = 0
+
+    # --- the arbiter's side ---
+
+    def reserve(self) -> int:
+        """Return a slot for a worker that is about to be forked; the last one is shared."""
+        return self._free.pop(0) if len(self._free) > 1 else self._free[0]
+
+    def give_up(self, slot: int) -> None:
+        """Take a slot back from a worker that has ended, whatever it was at work on."""
+        self._words[slot * _WORDS + _IN_FLIGHT] = 0
+        if slot not in self._free:
+            self._free.insert(0, slot)
+
+    # --- a worker's side ---
+
+    def use(self, slot: int) -> None:
+        """Count in this slot from now on."""
+        self._base = slot * _WORDS
+
+    def begin(self) -> None:
+        """Count a request as under way."""
+        self._words[self._base + _IN_FLIGHT] += 1
+
+    def end(  # noqa: PLR0913, PLR0917 - what is counted
+        self,
+        code: int,
+        method: bytes,
+        target: str,
+        seconds: float = 0.0,
+        received_bytes: int = 0,
+        sent_bytes: int = 0,
+    ) -> None:
+        """Count it as answered; an unusual method is counted as ``other``."""
+        words, base = self._words, self._base
+        words[base + _IN_FLIGHT] -= 1
+        words[base + _RECEIVED] += received_bytes
+        words[base + _SENT] += sent_bytes
+        words[base + _NANOSECONDS] += max(int(seconds * 1e9), 0)
+        words[base + _BUCKETS + bisect_left(DURATION_BUCKETS, seconds)] += 1
+        row = (code - _FIRST_CODE) * len(_METHOD_NAMES) + _METHOD_INDEX.get(method, len(METHODS))
+        words[base + _CODES + row * len(TARGETS) + _TARGET_INDEX[target]] += 1
+
+    # --- anybody's ---
+
+    def totals(self) -> Totals:
+        """Return the sums over all workers, those that have ended included."""
+        words = self._words.tolist()
+        sums = [sum(words[index::_WORDS]) for index in range(_CODES)]
+        return Totals(
+            in_flight=sums[_IN_FLIGHT],
+            received_bytes=sums[_RECEIVED],
+            sent_bytes=sums[_SENT],
+            seconds=sums[_NANOSECONDS] / 1e9,
+            buckets=tuple(sums[_BUCKETS:_CODES]),
+            requests=dict(_requests(words)),
+        )
+
+
+def _requests(words: list[int]) -> Iterator[tuple[Request, int]]:
+    """Yield the counts that are not 0."""
+    for index in range(_CODES, _WORDS):
+        count = sum(words[index::_WORDS])
+        if count:
+            row, target = divmod(index - _CODES, len(TARGETS))
+            code, method = divmod(row, len(_METHOD_NAMES))
+            yield (
+                Request(code + _FIRST_CODE, _METHOD_NAMES[method], TARGETS[target]),
+                count,
+            )

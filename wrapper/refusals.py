@@ -1,0 +1,51 @@
+"""What the proxy answers by itself, in the form of Prometheus' API errors; pure."""
+
+from __future__ import annotations
+
+import json
+
+RETRY_AFTER_S = 1
+_UNAVAILABLE = 503
+_PHRASES = {
+    400: "Bad Request",
+    403: "Forbidden",
+    405: "Method Not Allowed",
+    413: "Content Too Large",
+    501: "Not Implemented",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+    508: "Loop Detected",
+}
+
+
+class Refused(Exception):
+    """A request that gets no answer from Prometheus: ``kind`` is Prometheus' errorType."""
+
+    def __init__(self, code: int, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.kind = kind
+
+
+def too_large(most_bytes: int) -> Refused:
+    """Return the refusal of a body over the limit."""
+    text = f"the request's body is larger than {most_bytes} bytes"
+    return Refused(413, "bad_data", f"{text}; --api-proxy-max-body sets that limit")
+
+
+def rendered(refused: Refused, *, has_body: bool, keeps_client: bool) -> bytes:
+    """Return the whole answer; without its body for HEAD."""
+    content = {"status": "error", "errorType": refused.kind, "error": str(refused)}
+    body = json.dumps(content).encode() + b"\n"
+    lines = [
+        f"HTTP/1.1 {refused.code} {_PHRASES[refused.code]}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        "Cache-Control: no-store",
+    ]
+    if refused.code == _UNAVAILABLE:
+        lines.append(f"Retry-After: {RETRY_AFTER_S}")
+    if not keeps_client:
+        lines.append("Connection: close")
+    return "\r\n".join([*lines, "", ""]).encode() + (body if has_body else b"")
