@@ -31,7 +31,7 @@ SMALL_BODY_BYTES = 64 << 10  # what is read whole before anyone is asked
 LINGER_BYTES = 16 << 20
 CLIENT_GONE = 499  # nginx's word
 _RESET = struct.pack("ii", 1, 0)
-_SWITCHING = 101
+_SWITCHING, _BAD_REQUEST = 101, 400
 
 
 class ClientGone(Exception):
@@ -299,7 +299,8 @@ class Exchange:
     def refuse(self, refused: Refused) -> None:
         """Answer by ourselves; nothing has been passed on yet."""
         self.code = refused.code
-        self.keeps_client = self.keeps_client and self.body.is_complete
+        is_clear = self.body.is_complete and refused.code != _BAD_REQUEST
+        self.keeps_client = self.keeps_client and is_clear
         has_body = self.request.method != b"HEAD"
         self._to_client(rendered(refused, has_body=has_body, keeps_client=self.keeps_client))
 

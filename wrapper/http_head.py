@@ -70,9 +70,14 @@ def is_head_over(data: bytes, begin: int = 0) -> bool:
     Up to ``begin`` the bytes were asked about before.
     """
     begin = max(begin - 3, 0)
-    if data.find(b"\r\n\r\n", begin) >= 0 or len(data) > MOST_HEAD_BYTES:
+    if data.find(b"\r\n\r\n", begin) >= 0 or is_too_long(data):
         return True
     return _BARE_LINE_FEED.search(data, begin) is not None
+
+
+def is_too_long(data: bytes) -> bool:
+    """Tell whether a head has not ended where it has to."""
+    return len(data) > MOST_HEAD_BYTES and b"\r\n\r\n" not in data
 
 
 def fields_of(lines: bytes) -> Fields:

@@ -27,11 +27,14 @@ from wrapper import clock
 from wrapper.exchange import FIRST_PIECE_BYTES, Client, ClientGone
 from wrapper.exchange_watch import HEAD_S, ExchangeWatch
 from wrapper.forwarding import Request, crossing
-from wrapper.http_head import PlainRequest, is_head_over, plain_request
+from wrapper.http_head import PlainRequest, is_head_over, is_too_long, plain_request
 from wrapper.proxy import Proxy
+from wrapper.refusals import Refused, rendered
 from wrapper.route import is_ours, origin_form
 
 Tls = Callable[[], ssl.SSLContext]
+
+_TOO_LONG = Refused(431, "bad_data", "the request's head is too long")
 
 PROXY = "proxy"  # the app's extension that forwards
 HEARTBEAT_PERIOD_S = 1.0
@@ -130,6 +133,9 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
 
     def _answer_any(self, listener_name: Any, client: Client, peer: Any) -> bool:
         """Have gunicorn read the head, and the app or the proxy answer."""
+        if is_too_long(client.data):
+            client.sock.sendall(rendered(_TOO_LONG, has_body=True, keeps_client=False))
+            return False
         parser = RequestParser(self.cfg, client.sock, peer)
         parser.unreader.unread(client.data)
         client.data = b""

@@ -1,0 +1,479 @@
+"""Clients that leave, dawdle, pipeline, send too much or say two things at once."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.support import free_port, wait_until
+from tests.web.conftest import FOLLOWER, Web, leading, read_all
+from tests.web.upstreams import Call, Persistent, persistent
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+LAST = b"GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+IN_FLIGHT = "prometheus_elector_proxy_requests_in_flight"
+
+
+@contextlib.contextmanager
+def connected(web: Web) -> Iterator[socket.socket]:
+    """Connect to the proxy while this lasts."""
+    with socket.create_connection(web.address, timeout=30) as client:
+        yield client
+
+
+def answers(data: bytes) -> int:
+    """Return how many answers there are."""
+    return len(re.findall(rb"HTTP/1\.1 [1-5][0-9]{2} ", data))
+
+
+def until_gone(call: Call) -> bool:
+    """Answer nothing, until the proxy has closed its side."""
+    while call.sock.recv(65536):
+        pass
+    return True
+
+
+# --- clients that leave ----------------------------------------------------------------------
+
+
+def reset(client: socket.socket) -> None:
+    """Leave without a word."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    client.close()
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [socket.socket.close, lambda client: client.shutdown(socket.SHUT_WR), reset],
+    ids=["close", "half", "reset"],
+)
+@pytest.mark.parametrize("data", [GET, GET + GET], ids=["one", "pipelined"])
+def test_a_query_ends_with_its_client(
+    web: Web, leave: Callable[[socket.socket], None], data: bytes
+) -> None:
+    """While nothing is sent either way, a client that leaves takes its query with it."""
+    with persistent(until_gone) as upstream:
+        web.tell(leading(upstream.url))
+        with connected(web) as client:
+            client.sendall(data)
+            wait_until(lambda: upstream.calls, 10, "the query is under way")
+            leave(client)
+            wait_until(lambda: upstream.ended, 10, "the query is given up")
+        wait_until(lambda: web.metric(IN_FLIGHT) == 0, 10, "nothing in flight")
+        assert len(upstream.calls) == 1
+
+
+def test_an_upload_ends_with_its_client(web: Web) -> None:
+    """A client that leaves inside its body takes the request with it, though nobody reads it."""
+
+    def answer(call: Call) -> bool:
+        assert has_left.wait(20)
+        return until_gone(call)
+
+    has_left = threading.Event()
+    with persistent(answer) as upstream:
+        web.tell(leading(upstream.url))
+        with connected(web) as client:
+            client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n")
+            client.sendall(b"x" * 100_000)
+            wait_until(lambda: upstream.calls, 10, "the request is under way")
+        has_left.set()
+        wait_until(lambda: upstream.ended, 10, "the request is given up")
+    wait_until(lambda: web.metric(IN_FLIGHT) == 0, 10, "nothing in flight")
+
+
+def test_a_client_that_reads_nothing_costs_little(web: Web) -> None:
+    """An answer waits in the upstream for a client that does not read; others go on."""
+    sent = [0]
+
+    def answer(call: Call) -> bool:
+        if "last" in call.line:
+            call.say()
+            return False
+        call.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        while True:
+            sent[0] += call.sock.send(b"x" * 1_000_000)
+
+    with persistent(answer) as upstream:
+        web.tell(leading(upstream.url))
+        with connected(web) as client:
+            client.sendall(GET)
+            assert client.recv(10)
+            assert web.get("/last").ok
+            assert sent[0] < 100_000_000
+        wait_until(lambda: upstream.ended, 10, "the answer is given up")
+
+
+# --- early answers ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_an_answer_need_not_wait_for_the_request(web: Web, is_chunked: bool) -> None:
+    """An upstream may answer before, and without, reading the body."""
+
+    def answer(call: Call) -> None:
+        call.sock.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+
+    framing = b"Transfer-Encoding: chunked" if is_chunked else b"Content-Length: 9999999"
+    begun = b"5\r\nhello\r\n" if is_chunked else b"hello"
+    with persistent(answer) as upstream:
+        web.tell(leading(upstream.url))
+        with connected(web) as client:
+            client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\n" + framing + b"\r\n\r\n" + begun)
+            answered = read_all(client)
+    assert answered.startswith(b"HTTP/1.1 413 Too Large\r\n")
+    assert b"\r\nConnection: close\r\n" in answered
+    assert answered.endswith(b"\r\n\r\nno")
+
+
+def test_an_answer_may_flow_while_the_request_does(web: Web) -> None:
+    """Both bodies pass at once: each piece is answered before the next is sent."""
+
+    def answer(call: Call) -> bool:
+        call.sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        data = call.rest
+        while not data.endswith(b"0\r\n\r\n"):
+            if data:
+                call.sock.sendall(data)
+            data = call.sock.recv(65536)
+        call.sock.sendall(b"0\r\n\r\n")
+        return True
+
+    with persistent(answer) as upstream:
+        web.tell(leading(upstream.url))
+        with connected(web) as client:
+            client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+            seen = b""
+            for piece in (b"1\r\na\r\n", b"2\r\nbc\r\n", b"3\r\ndef\r\n"):
+                client.sendall(piece)
+                while not seen.endswith(piece):
+                    seen += client.recv(65536)
+            client.sendall(b"0\r\n\r\n")
+            assert read_until(client, b"0\r\n\r\n").endswith(b"0\r\n\r\n")
+
+
+def read_until(client: socket.socket, end: bytes) -> bytes:
+    """Return what comes up to these bytes."""
+    data = b""
+    while not data.endswith(end):
+        piece = client.recv(65536)
+        assert piece, data
+        data += piece
+    return data
+
+
+def test_interim_answers_pass(web: Web) -> None:
+    """A 103 reaches the client before the answer, and one of HTTP/1.0 gets none."""
+
+    def answer(call: Call) -> None:
+        call.sock.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+        call.say()
+
+    with persistent(answer) as upstream:
+        web.tell(leading(upstream.url))
+        assert web.raw(LAST).startswith(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 2")
+        assert web.raw(b"GET / HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+# --- several requests on one connection ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        GET,
+        b"\r\n" + GET,
+        b"GET http://elsewhere/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /_elector/leader HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"POST /_elector/leader HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"POST /-/quit HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+        b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    ],
+    ids=[
+        "plain",
+        "CRLF",
+        "absolute",
+        "ours",
+        "ours with body",
+        "POST",
+        "chunked",
+        "refused",
+        "1.0",
+    ],
+)
+@pytest.mark.parametrize("piece_bytes", [1, 7, 10_000])
+def test_requests_follow_each_other(web: Web, first: bytes, piece_bytes: int) -> None:
+    """However a request is cut, the next one on its connection begins where it ends."""
+    with persistent(_echo) as upstream:
+        web.tell(leading(upstream.url))
+        with connected(web) as client:
+            data = first + LAST
+            for at in range(0, len(data), piece_bytes):
+                client.sendall(data[at : at + piece_bytes])
+            answered = read_all(client)
+    assert answers(answered) == 2
+    assert answered.endswith(b"\r\n\r\nGET /last HTTP/1.1 ")
+
+
+def _echo(call: Call) -> None:
+    body = call.rest
+    while call.line.startswith("POST") and b"hello" not in body:
+        body += call.sock.recv(100)
+    while b"chunked" in call.head and not body.endswith(b"0\r\n\r\n"):
+        body += call.sock.recv(100)
+    call.say(call.line.encode() + b" " + body)
+
+
+# --- clients that dawdle ---------------------------------------------------------------------
+
+
+def test_many_silent_clients_delay_nobody(web: Web) -> None:
+    """500 clients that say nothing, or half a head, do not keep the next one from its answer."""
+    with persistent(Call.say) as upstream, contextlib.ExitStack() as stack:
+        web.tell(leading(upstream.url))
+        for number in range(500):
+            client = stack.enter_context(connected(web))
+            client.sendall(GET[: number % 20])
+        assert web.get("/").ok
+
+
+def test_half_a_head_is_not_waited_for_long(web: Web) -> None:
+    """A client that drips its head is cut off, however steadily it drips."""
+    with connected(web) as client, contextlib.suppress(ConnectionError):
+        begun = time.monotonic()
+        client.sendall(GET[:-2] + b"X: ")
+        client.settimeout(0.2)
+        while time.monotonic() < begun + 40:
+            client.sendall(b"y")
+            with contextlib.suppress(TimeoutError):
+                assert client.recv(100) == b""
+                break
+    assert time.monotonic() < begun + 30
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /" + b"x" * 300_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 60_000 + b"\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 9000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 101 + b"\r\n",
+    ],
+    ids=["target", "all", "one field", "many fields"],
+)
+def test_a_head_has_a_limit(web: Web, head: bytes) -> None:
+    """What is too large is refused, and nothing of it reaches Prometheus."""
+    with persistent(Call.say) as upstream:
+        web.tell(leading(upstream.url))
+        assert web.raw(head).split(b" ", 2)[1] in (b"414", b"431")
+        assert upstream.calls == []
+
+
+# --- requests that say two things ------------------------------------------------------------
+
+_POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
+_SMUGGLED = b"GET /-/quit HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        _POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        _POST + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+        _POST + b"Content-Length: 5\r\nContent-Length: 0\r\n\r\nhello",
+        _POST + b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+        _POST + b"Content-Length: 5, 5\r\n\r\nhello",
+        _POST + b"Content-Length: +5\r\n\r\nhello",
+        _POST + b"Content-Length: 0x5\r\n\r\nhello",
+        _POST + b"Content-Length: 5 5\r\n\r\nhello",
+        _POST + b"Content-Length: -5\r\n\r\nhello",
+        _POST + b"Content-Length: \xb2\r\n\r\nhello",
+        _POST + b"Content-Length : 5\r\n\r\nhello",
+        _POST + b" Content-Length: 5\r\n\r\nhello",
+        _POST + b"X: y\r\n Content-Length: 5\r\n\r\nhello",
+        _POST + b"X: y\r\n\tfolded\r\nContent-Length: 5\r\n\r\nhello",
+        _POST + b"X: y\nContent-Length: 5\r\n\r\nhello",
+        _POST + b"X: y\rContent-Length: 5\r\n\r\nhello",
+        _POST + b"X: y\0\r\nContent-Length: 5\r\n\r\nhello",
+        _POST + b"X\0: y\r\n\r\n",
+        _POST + b"X y\r\n\r\n",
+        _POST + b": y\r\n\r\n",
+        _POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+        _POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        _POST + b"Transfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\n",
+        _POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        _POST + b"Transfer-Encoding: chunked\x0b\r\n\r\n0\r\n\r\n",
+        _POST + b"Transfer-Encoding\x0b: chunked\r\n\r\n0\r\n\r\n",
+        _POST + b"Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
+        _POST + b"Transfer-Encoding: identity\r\nContent-Length: 5\r\n\r\nhello",
+        _POST + b"Transfer-Encoding: \r\nContent-Length: 5\r\n\r\nhello",
+        _POST.replace(b"1.1", b"1.0") + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        _POST + b"Host: b\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\nHost: a\n\n",
+        b"GET /\nHTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\rHost: a\r\n\r\n",
+        b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /  HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1 \r\nHost: a\r\n\r\n",
+        b"GET\t/\tHTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/0.9\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/2.0\r\nHost: a\r\n\r\n",
+        b"GET / http/1.1\r\nHost: a\r\n\r\n",
+        b"GET /\r\n\r\n",
+        b"GET /\x00 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /\xe9 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET a/b HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"G(T / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"get / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"\x16\x03\x01\x00\xa5\x01\x00\x00\r\n\r\n",
+    ],
+)
+def test_what_says_two_things_is_refused(web: Web, request_: bytes) -> None:
+    """No part of it reaches Prometheus, nothing after it is taken for a request."""
+    with persistent(_echo) as upstream:
+        web.tell(leading(upstream.url))
+        answered = web.raw(request_ + _SMUGGLED)
+        assert answered.split(b" ", 2)[1] in (b"400", b"501"), answered
+        assert answers(answered) == 1
+        assert upstream.calls == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"5\nhello\r\n0\r\n\r\n",
+        b"5\r\nhello0\r\n\r\n",
+        b"5\r\nhello\n0\r\n\r\n",
+        b"-5\r\nhello\r\n0\r\n\r\n",
+        b"0x5\r\nhello\r\n0\r\n\r\n",
+        b"5 \r\nhello\r\n0\r\n\r\n",
+        b"5;\nhello\r\n0\r\n\r\n",
+        b"fffffffffffffffff\r\nhello",
+        b"0\r\nX: y\n\r\n\r\n",
+    ],
+)
+def test_malformed_chunks_are_refused(web: Web, body: bytes) -> None:
+    """A body that could end in two places ends the connection, on both sides."""
+    with persistent(_drain) as upstream:
+        web.tell(leading(upstream.url))
+        answered = web.raw(_POST + b"Transfer-Encoding: chunked\r\n\r\n" + body + _SMUGGLED)
+        assert answered.split(b" ", 2)[1] == b"400", answered
+        assert answers(answered) == 1
+        assert all(b"quit" not in call.head for call in upstream.calls)
+
+
+def _drain(call: Call) -> bool:
+    data = call.rest
+    while not data.endswith(b"0\r\n\r\n"):
+        piece = call.sock.recv(65536)
+        if not piece:
+            return True
+        data += piece
+    call.say()
+    return False
+
+
+# --- what is closed, and opened by flags -----------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def open_web() -> Iterator[Web]:
+    """Serve with the admin paths open and a limit on bodies."""
+    web = Web(proxy_admin=True, max_body_bytes=1000)
+    yield web
+    said = web.stop()
+    assert "Traceback" not in said, said
+
+
+@pytest.fixture
+def drained(open_web: Web) -> Iterator[Persistent]:
+    """Serve as an upstream that reads chunks."""
+    with persistent(_drain) as upstream:
+        open_web.tell(leading(upstream.url))
+        yield upstream
+
+
+@pytest.mark.parametrize("path", ["/-/quit", "/-/reload", "/api/v1/admin/tsdb/snapshot"])
+def test_admin_paths_can_be_opened(open_web: Web, path: str) -> None:
+    """With --api-proxy-admin they pass as all others do."""
+    with persistent(Call.say) as upstream:
+        open_web.tell(leading(upstream.url))
+        assert open_web.get(path, method="POST").ok
+        assert upstream.calls[0].line == f"POST {path} HTTP/1.1"
+
+
+def test_a_body_of_known_length_over_the_limit_is_413(open_web: Web, drained: Persistent) -> None:
+    """It is refused before anyone is asked."""
+    answered = open_web.raw(_POST + b"Content-Length: 1001\r\n\r\n" + b"x" * 1001)
+    assert answered.startswith(b"HTTP/1.1 413 ")
+    assert drained.calls == []
+
+
+@pytest.mark.parametrize("size", [1001, 1_000_000])
+def test_chunks_over_the_limit_are_413(open_web: Web, drained: Persistent, size: int) -> None:
+    """It is refused when there are too many, and the upstream never has the whole."""
+    chunk = b"%x\r\n%b\r\n" % (size // 2 + 1, b"x" * (size // 2 + 1))
+    head = _POST + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    assert open_web.raw(head + chunk + chunk + b"0\r\n\r\n").startswith(b"HTTP/1.1 413 ")
+
+
+def test_bodies_up_to_the_limit_pass(open_web: Web, drained: Persistent) -> None:
+    """The limit itself is allowed."""
+    head = _POST + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    assert open_web.raw(head + b"3e8\r\n" + b"x" * 1000 + b"\r\n0\r\n\r\n").startswith(
+        b"HTTP/1.1 200 "
+    )
+
+
+def test_without_the_proxy_everything_else_is_404() -> None:
+    """Without --api-proxy-enabled there is nothing but our own routes, and the hint."""
+    web = Web(proxy_enabled=False)
+    web.tell(leading(f"http://127.0.0.1:{free_port()}"))
+    answer = web.get("/api/v1/query")
+    web.stop()
+    assert answer.status_code == 404
+    assert "--api-proxy-enabled" in answer.json()["error"]
+
+
+# --- our own routes --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/_elector/leader", "//_elector/leader", "/%5felector/x", "/x/../_elector/x", "/_elector",
+     "/_elector/nothing", "/./_elector/", "http://elsewhere/_elector/leader"],
+)  # fmt: skip
+def test_our_own_paths_never_reach_prometheus(web: Web, path: str) -> None:
+    """However it is written, what is under /_elector/ is ours."""
+    with persistent(Call.say) as upstream:
+        web.tell(leading(upstream.url))
+        web.raw(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        assert upstream.calls == []
+
+
+@pytest.mark.parametrize(
+    ("tell", "code"), [(lambda: leading("http://127.0.0.1:1"), 200), (lambda: FOLLOWER, 503)]
+)
+def test_is_leader_says_it_by_its_status(web: Web, tell: Callable[[], Any], code: int) -> None:
+    """200 on the leader, 503 elsewhere."""
+    web.tell(tell())
+    assert web.get("/_elector/is-leader").status_code == code
+    assert web.get("/_elector/is-leader", method="HEAD").status_code == code
+
+
+def test_is_leader_does_not_lie_when_stale(web: Web) -> None:
+    """A leader that has said nothing for long is none."""
+    web.tell(leading("http://127.0.0.1:1"), age_s=60.0)
+    assert web.get("/_elector/is-leader").status_code == 503

@@ -1,0 +1,160 @@
+"""For any request, an answer through the proxy is the answer without it, and so is the request."""
+
+from __future__ import annotations
+
+import http.client
+import string
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.web.conftest import Web, leading
+from tests.web.upstreams import Call, Persistent, persistent
+
+# Of the connection, or, like Content-Length and Transfer-Encoding, of its framing.
+HOP_BY_HOP = {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te",
+              "proxy-connection", "trailer", "transfer-encoding", "upgrade", "content-length",
+              "date", "server"}  # fmt: skip
+ADDED = {"host", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "via",
+         "prometheus-elector-hop", "accept-encoding"}  # fmt: skip
+
+NAMES = st.one_of(
+    st.sampled_from(("X", "ETag", "Set-Cookie", "Cookie", "Accept", "Vary", "Content-Encoding",
+                     "Last-Modified", "Range", "Content-Range", "Authorization", "Server",
+                     "Keep-Alive", "Proxy-Authenticate", "Upgrade", "X-Named")),
+    st.text("!#$%&'*+-.^`|~" + string.ascii_letters + string.digits, min_size=1, max_size=9),
+)  # fmt: skip
+VALUES = st.text("".join(map(chr, (*range(0x20, 0x7F), *range(0xA0, 0x100), 9))), max_size=20).map(
+    lambda text: text.strip(" \t")
+)
+RESERVED = HOP_BY_HOP | ADDED | {"expect", "content-type"}
+FIELDS = st.lists(
+    st.tuples(NAMES, VALUES).filter(lambda field: field[0].lower() not in RESERVED), max_size=6
+)
+TARGETS = st.text(
+    "".join(map(chr, range(0x21, 0x7F))), max_size=40
+).map(lambda text: "/q/" + text)  # fmt: skip
+BODIES = st.one_of(st.just(b""), st.binary(max_size=64), st.integers(1, 300_000).map(bytes))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request, and the answer that the upstream gives it."""
+
+    method: str
+    target: str
+    fields: list[tuple[str, str]]
+    body: bytes | None
+    code: int
+    reason: str
+    answer_fields: list[tuple[str, str]]
+    answer_body: bytes
+    framing: str
+
+
+CASES = st.builds(
+    Case,
+    method=st.sampled_from(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")),
+    target=TARGETS,
+    fields=FIELDS,
+    body=st.one_of(st.none(), BODIES),
+    code=st.sampled_from((200, 201, 204, 206, 302, 304, 400, 404, 422, 500, 503, 599)),
+    reason=st.sampled_from(("OK", "", "Not really", "caf\xe9")),
+    answer_fields=FIELDS,
+    answer_body=BODIES,
+    framing=st.sampled_from(("length", "chunked", "close")),
+)
+
+
+class Told:
+    """Answers as the case says, and keeps the request as it came."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.head = b""
+        self.body = b""
+
+    def __call__(self, call: Call) -> bool:
+        """Read the whole request, then answer it."""
+        self.head, self.body = call.head, call.rest
+        length = int(dict(fields_of(call.head)).get("content-length", 0))
+        while len(self.body) < length:
+            self.body += call.sock.recv(65536)
+        case = self.case
+        fields = [*case.answer_fields, ("Connection", "X-Named")]
+        has_body = case.method != "HEAD" and case.code not in (204, 304)
+        if case.framing == "length":
+            fields.append(("Content-Length", str(len(case.answer_body))))
+        elif case.framing == "chunked" and has_body:
+            fields.append(("Transfer-Encoding", "chunked"))
+        lines = "".join(f"{name}: {value}\r\n" for name, value in fields)
+        head = f"HTTP/1.1 {case.code} {case.reason}\r\n{lines}\r\n"
+        call.sock.sendall(head.encode("latin-1") + (self._framed() if has_body else b""))
+        return case.framing == "close"
+
+    def _framed(self) -> bytes:
+        body = self.case.answer_body
+        if self.case.framing != "chunked":
+            return body
+        pieces = [body[at : at + 40_000] for at in range(0, len(body), 40_000)]
+        return b"".join(b"%x\r\n%b\r\n" % (len(x), x) for x in pieces) + b"0\r\n\r\n"
+
+
+def fields_of(head: bytes) -> list[tuple[str, str]]:
+    """Return the fields of a head, names in lower case."""
+    lines = head.decode("latin-1").split("\r\n")[1:]
+    pairs = (line.partition(":") for line in lines)
+    return [(name.lower(), value.strip(" \t")) for name, _, value in pairs]
+
+
+def asked(url: str, case: Case) -> tuple[object, ...]:
+    """Return what a client sees of the answer: status, end-to-end fields and body."""
+    parts = urlsplit(url)
+    client = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
+    client.putrequest(case.method, case.target, skip_accept_encoding=True)
+    for name, value in case.fields:
+        client.putheader(name, value.encode("latin-1"))
+    if case.body is not None:
+        client.putheader("Content-Length", str(len(case.body)))
+    client.endheaders(case.body)
+    answer = client.getresponse()
+    body = answer.read()
+    client.close()
+    return answer.status, answer.reason, sorted(end_to_end(answer.getheaders())), body
+
+
+def end_to_end(fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the fields that have to cross, those that Connection names left out."""
+    pairs = [(name.lower(), value.strip(" \t")) for name, value in fields]
+    return [pair for pair in pairs if pair[0] not in HOP_BY_HOP | {"x-named"}]
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[Persistent]:
+    """Serve as an upstream that each example tells what to answer."""
+    with persistent(Call.say) as server:
+        yield server
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(case=CASES)
+def test_direct_and_proxied_are_equal(shared_web: Web, upstream: Persistent, case: Case) -> None:
+    """Status, end-to-end fields and body of the answer; target, fields and body of the request."""
+    shared_web.tell(leading(upstream.url))
+    direct, proxied = Told(case), Told(case)
+    upstream.answer = direct
+    answer = asked(upstream.url, case)
+    upstream.answer = proxied
+    assert asked(shared_web.url, case) == answer
+    assert proxied.head.split(b"\r\n")[0] == direct.head.split(b"\r\n")[0]
+    assert proxied.body == direct.body
+    assert crossing(proxied) == crossing(direct)
+
+
+def crossing(told: Told) -> list[tuple[str, str]]:
+    """Return the fields of a request that have to arrive as they were sent."""
+    return sorted(pair for pair in fields_of(told.head) if pair[0] not in ADDED)

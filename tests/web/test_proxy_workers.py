@@ -1,0 +1,68 @@
+"""Several workers are one server: whichever answers, the figures are those of all."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from tests.support import wait_until
+from tests.web.conftest import Web, leading
+from tests.web.upstreams import Call, persistent
+
+REQUESTS = 'prometheus_elector_proxy_requests_total{code="200",method="GET",target="local"}'
+IN_FLIGHT = "prometheus_elector_proxy_requests_in_flight"
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """Serve with three workers."""
+    web = Web(workers=3)
+    yield web
+    web.stop()
+
+
+def _ask(web: Web) -> socket.socket:
+    client = socket.create_connection(web.address, timeout=20)
+    client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    return client
+
+
+def _never(call: Call) -> bool:
+    while call.sock.recv(100):
+        pass
+    return True
+
+
+def workers(web: Web) -> list[psutil.Process]:
+    """Return the processes that serve."""
+    return psutil.Process(web.process.pid).children()
+
+
+def test_figures_are_those_of_all_workers(web: Web) -> None:
+    """Each request is counted once, and every worker says so, also after some have been killed."""
+    with persistent(Call.say) as upstream:
+        web.tell(leading(upstream.url))
+        for number in range(1, 61):
+            assert web.get("/").ok
+            if number % 20 == 0:
+                workers(web)[0].send_signal(signal.SIGKILL)
+                wait_until(lambda: len(workers(web)) == 3, 15, "it has a successor")
+            wait_until(lambda total=number: web.metric(REQUESTS) == total, 15, "it is counted")  # type: ignore[misc]
+        assert [web.metric(REQUESTS) for _ in range(20)] == [60.0] * 20
+
+
+def test_a_killed_workers_requests_are_not_in_flight(web: Web) -> None:
+    """What it was at work on has ended with it."""
+    with persistent(_never) as upstream:
+        web.tell(leading(upstream.url))
+        clients = [_ask(web) for _ in range(12)]
+        wait_until(lambda: web.metric(IN_FLIGHT) == 12, 15, "all are in flight")
+        for worker in workers(web):
+            worker.send_signal(signal.SIGKILL)
+        wait_until(lambda: web.metric(IN_FLIGHT) == 0, 15, "nothing is in flight")
+    for client in clients:
+        client.close()
