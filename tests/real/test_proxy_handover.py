@@ -1,0 +1,88 @@
+"""A leader hands over in order, under load through another replica: no GET fails."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.real.fleet import leader_by
+from tests.real.load import Load
+from tests.real.parts import WriteLog, started
+from tests.real.replica import QUICK, Replica
+from tests.support import wait_until
+
+RATE = 200.0
+QUERY = "/api/v1/query?query=up"
+Start = Callable[[str], Replica]
+
+
+@pytest.fixture
+def start(tmp_path: Path, write_log: WriteLog) -> Iterator[Start]:
+    """Give a function that starts a replica with a proxy on the test's lock file."""
+    with ExitStack() as stack:
+
+        def start_one(name: str) -> Replica:
+            flags = (f"--lease-lock=file:{tmp_path / 'locks/election.lock'}", *QUICK)
+            url = write_log.url(name)
+            replica = Replica(tmp_path, name, *flags, "--api-proxy-enabled", write_url=url)
+            return stack.enter_context(started(replica))
+
+        yield start_one
+
+
+def followers_of(leader: Replica, *others: Replica) -> None:
+    """Wait until the others know whom they follow."""
+    for each in others:
+        wait_until(lambda it=each: leader_by(it) == leader.name, 30, "it follows")  # type: ignore[misc]
+
+
+def stop(leader: Replica) -> None:
+    """Ask it to stop, and wait until it has."""
+    leader.term()
+    assert leader.await_end(30) == 0
+
+
+def step_down(leader: Replica) -> None:
+    """Ask it to let another lead."""
+    os.kill(leader.pid, signal.SIGUSR1)
+
+
+def reach(load: Load, answered: int) -> None:
+    """Wait until so many more requests have been answered."""
+    wanted = load.answered + answered
+    wait_until(lambda: load.answered >= wanted, 60, "requests are answered")
+
+
+@pytest.mark.parametrize("act", [stop, step_down])
+def test_no_get_fails_through_the_next_leader(start: Start, act: Callable[[Replica], None]) -> None:
+    """Asked all the time, the one that takes over answers every request."""
+    leader = start("a")
+    leader.await_leader(30)
+    other = start("b")
+    followers_of(leader, other)
+    with Load(other.api + QUERY, RATE) as load:
+        reach(load, 100)
+        act(leader)
+        other.await_leader(30)
+        reach(load, 200)
+    assert load.failures == []
+
+
+@pytest.mark.parametrize("act", [stop, step_down])
+def test_no_get_fails_through_a_bystander(start: Start, act: Callable[[Replica], None]) -> None:
+    """A third replica, which only hears who leads, answers every request as well."""
+    leader = start("a")
+    leader.await_leader(30)
+    others = [start("b"), start("c")]
+    followers_of(leader, *others)
+    with Load(others[1].api + QUERY, RATE) as load:
+        reach(load, 100)
+        act(leader)
+        wait_until(lambda: leader_by(others[1]) not in (leader.name, ""), 30, "another leads")
+        reach(load, 200)
+    assert load.failures == []
