@@ -62,6 +62,10 @@ ROWS: dict[str, tuple[str, ...]] = {
         "http_body",
         "refusals",
         "forwarding",
+        "yaml_fields",
+        "tls_values",
+        "web_config",
+        "http_config",
     ),
     "ground": ("clock", "bounded"),
     "adapters": (
@@ -142,6 +146,10 @@ SIBLINGS: dict[str, set[str]] = {
     },
     "render": {"problems", "yaml_nodes", "yaml_text", "merge", "sections"},
     "envsubst": {"problems"},
+    "yaml_fields": {"problems", "sections", "yaml_inspection", "yaml_nodes"},
+    "tls_values": {"problems", "yaml_fields"},
+    "web_config": {"problems", "sections", "tls_values", "yaml_fields"},
+    "http_config": {"problems", "sections", "tls_values", "yaml_fields"},
     "inputs": {"files"},
     "file_events": {"files"},
     "promtool": {"files"},
@@ -169,7 +177,11 @@ SIBLINGS: dict[str, set[str]] = {
 HIDDEN: dict[str, set[str]] = {"edge": {"actors"}}
 
 # Foreign packages that one module alone may import.
-SOLE_IMPORTER: dict[str, str] = {"kubernetes": "cluster", "inotify_simple": "file_events"}
+SOLE_IMPORTER: dict[str, str] = {
+    "kubernetes": "cluster",
+    "inotify_simple": "file_events",
+    "bcrypt": "passwords",
+}
 
 # What does I/O, has a clock or starts something: not for these rows, but for the exceptions.
 WITHOUT_IO = ("values", "pure")

@@ -1,0 +1,143 @@
+"""Prometheus' HTTP client configuration format: its published fields, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from wrapper.http_config import (
+    Basic,
+    ClientTls,
+    Header,
+    HttpConfig,
+    Token,
+    read_http_config,
+)
+from wrapper.problems import ConfigurationError
+from wrapper.sections import Source
+from wrapper.tls_values import Text, TlsVersion, Versions
+
+
+def read(text: str) -> HttpConfig:
+    """Return what a file in /etc/http says."""
+    return read_http_config(Source("h.yml", text.encode(), "/etc/http"))
+
+
+def beside(name: str) -> Text:
+    """Return a text in a file beside that one."""
+    return Text(path=f"/etc/http/{name}")
+
+
+@pytest.mark.parametrize(
+    ("text", "credentials"),
+    [
+        ("{}", None),
+        ("basic_auth: {}", None),
+        ("basic_auth: {username: a, password: 1.10}", Basic(Text("a"), Text("1.10"))),
+        ("basic_auth: {username: a}", Basic(Text("a"), Text())),
+        ("basic_auth: {username_file: u, password_file: p}", Basic(beside("u"), beside("p"))),
+        ("authorization: {credentials: t}", Token("Bearer", Text("t"))),
+        ("authorization: {type: ' Digest ', credentials: t}", Token("Digest", Text("t"))),
+        ("authorization: {credentials_file: /t}", Token("Bearer", Text(path="/t"))),
+        ("bearer_token: t", Token("Bearer", Text("t"))),
+        ("bearer_token_file: t", Token("Bearer", beside("t"))),
+    ],
+)
+def test_credentials(text: str, credentials: Basic | Token | None) -> None:
+    """Every way to say who asks; the old words for a bearer token among them."""
+    config = read(text)
+    assert config == HttpConfig(credentials=credentials)
+    assert config.opens_doors is (credentials is not None)
+
+
+def test_tls() -> None:
+    """Files, texts, the name that is wanted, versions."""
+    config = read(
+        "tls_config: {ca_file: ca.pem, cert: C, key_file: k.pem, server_name: prom.example,"
+        " insecure_skip_verify: yes, min_version: TLS12, max_version: TLS12}"
+    )
+    assert config.tls == ClientTls(
+        ca=beside("ca.pem"),
+        certificate=Text("C"),
+        key=beside("k.pem"),
+        server_name="prom.example",
+        is_unverified=True,
+        versions=Versions(TlsVersion.TLS12, TlsVersion.TLS12),
+    )
+    assert config.opens_doors
+    assert not read("tls_config: {ca_file: ca.pem}").opens_doors
+
+
+def test_headers() -> None:
+    """Values, secrets and files of a header, each as often as given; secrets open doors."""
+    config = read("http_headers: {X-Scope-OrgID: {values: [a, b]}, X-Key: {secrets: [s]}}")
+    assert config.headers == (
+        Header("X-Scope-OrgID", (Text("a"), Text("b")), is_secret=False),
+        Header("X-Key", (Text("s"),), is_secret=True),
+    )
+    assert config.opens_doors
+    assert not read("http_headers: {X-Scope-OrgID: {values: [a]}}").opens_doors
+    assert read("http_headers: {X-Key: {files: [k]}}").headers[0].values == (beside("k"),)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "follow_redirects: true",
+        "follow_redirects: false",
+        "enable_http2: true",
+        "proxy_from_environment: false",
+        "proxy_url: ''\nno_proxy: ''",
+        "oauth2: {}",
+    ],
+)
+def test_what_changes_nothing_is_taken(text: str) -> None:
+    """What only allows more, or says nothing, is no mistake."""
+    assert read(text) == HttpConfig()
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "cause"),
+    [
+        ("", "1:1", "no configuration"),
+        ("- a", "1:1", "must be a mapping, not a list"),
+        ("basic_aut: {}", "1:1", 'did you mean "basic_auth"?'),
+        ("basic_auth: {user: a}", "1:14", 'did you mean "username"?'),
+        ("basic_auth: {username: a, username_file: b}", "1:14", "username_file is given as well"),
+        ("basic_auth: {password: a, password_file: b}", "1:14", "password_file is given as well"),
+        ("basic_auth: {password_ref: b}", "1:14", "no secret manager"),
+        ("authorization: {type: basic}", "1:17", "use basic_auth"),
+        ("authorization: {type: a b}", "1:17", "one word"),
+        ("authorization: {credentials: a, credentials_file: b}", "1:17", "is given as well"),
+        ("basic_auth: {username: a}\nauthorization: {credentials: b}", "2:1", "basic_auth is giv"),
+        ("basic_auth: {username: a}\nbearer_token: b", "2:1", "basic_auth is given as well"),
+        ("bearer_token: b\nauthorization: {credentials: b}", "1:1", "authorization is given as"),
+        ("oauth2: {client_id: a, token_url: b}", "1:1", "not supported; use authorization"),
+        ("tls_config: {cert_file: a}", "1:13", "key_file: missing"),
+        ("tls_config: {key: a}", "1:13", "cert_file: missing"),
+        ("tls_config: {ca: a, ca_file: b}", "1:14", "ca_file is given as well"),
+        ("tls_config: {min_version: TLS10}", "1:14", "not spoken here"),
+        ("tls_config: {insecure_skip_verify: maybe}", "1:14", "wants true or false"),
+        ("proxy_url: http://p", "1:1", "never through a proxy"),
+        ("proxy_from_environment: true", "1:1", "never through a proxy"),
+        ("http_headers: {Authorization: {values: [a]}}", "1:16", "this header cannot be set"),
+        ("http_headers: {host: {values: [a]}}", "1:16", "this header cannot be set"),
+        ("http_headers: {Transfer-Encoding: {values: [a]}}", "1:16", "this header cannot be set"),
+        ("http_headers: {'a b': {values: [a]}}", "1:16", "this header cannot be set"),
+        ("http_headers: {X-A: {values: [a]}, x-a: {secrets: [a]}}", "1:36", "set twice"),
+        ("http_headers: {X-A: {value: [a]}}", "1:22", 'did you mean "values"?'),
+        ("http_headers: {X-A: b}", "1:16", "wants a mapping"),
+    ],
+)
+def test_refuses(text: str, place: str, cause: str) -> None:
+    """One mistake makes one line, with its place."""
+    with pytest.raises(ConfigurationError) as caught:
+        read(text)
+    (said,) = caught.value.problems
+    assert said.startswith(f"h.yml:{place}: ")
+    assert cause in said
+
+
+def test_shows_no_secret() -> None:
+    """A representation, as a log might have it, is without secrets."""
+    config = read("basic_auth: {username: u, password: hunter2}\nhttp_headers: {A: {secrets: [h]}}")
+    assert "hunter" not in repr(config)

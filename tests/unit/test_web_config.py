@@ -1,0 +1,249 @@
+"""The exporter-toolkit's web configuration format: its published fields, and what is refused."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from wrapper.problems import ConfigurationError
+from wrapper.sections import Source
+from wrapper.tls_values import Text, TlsVersion, Versions
+from wrapper.web_config import (
+    ClientAuth,
+    Demands,
+    ServerTls,
+    WebConfig,
+    read_demands,
+    read_web_config,
+)
+
+# The two example users of the format's documentation, with their hashes.
+ALICE = "$2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze"
+BOB = "$2y$10$hLqFl9jSjoAAy95Z/zw8Ye8wkdMBM8c5Bn1ptYqP/AXyV0.oy0S8m"
+PAIR = "cert_file: c.pem, key_file: k.pem"
+SUITE_OF_TLS13 = "cipher_suites: [TLS_AES_128_GCM_SHA256]"
+
+
+def read(text: str) -> WebConfig:
+    """Return what a file in /etc/web says."""
+    return read_web_config(Source("w.yml", text.encode(), "/etc/web"))
+
+
+def read_tls(fields: str) -> ServerTls:
+    """Return what such a file says of TLS, beside its certificate."""
+    tls = read(f"tls_server_config: {{{PAIR}, {fields}}}").tls
+    assert tls is not None
+    return tls
+
+
+def refusal(text: str) -> str:
+    """Return why such a file is refused."""
+    with pytest.raises(ConfigurationError) as caught:
+        read(text)
+    return "\n".join(caught.value.problems)
+
+
+def test_the_documented_example_is_read() -> None:
+    """Certificate and key beside the file, and two users."""
+    config = read(
+        "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
+        f"basic_auth_users:\n  alice: {ALICE}\n  bob: {BOB}\n"
+    )
+    assert config.tls == ServerTls(
+        certificate=Text(path="/etc/web/server.crt"),
+        key=Text(path="/etc/web/server.key"),
+        client_auth=ClientAuth.NONE,
+        client_ca=Text(),
+        allowed_names=None,
+        versions=Versions(TlsVersion.TLS12, TlsVersion.TLS13),
+        ciphers=(),
+        is_order_ours=True,
+        curve="",
+    )
+    assert dict(config.users) == {"alice": ALICE, "bob": BOB}
+    assert config.knows_its_clients
+
+
+def test_what_is_left_out_is_open() -> None:
+    """Neither TLS nor users, whatever else is said about HTTP."""
+    for text in ("{}", "http_server_config: {http2: true}", "rate_limit: {interval: 0, burst: 5}"):
+        assert read(text) == WebConfig()
+    assert not read("{}").knows_its_clients
+
+
+def test_texts_can_stand_in_the_file() -> None:
+    """Certificate, key and CA written into the file; absolute paths stay."""
+    tls = read(
+        "tls_server_config:\n  cert: C\n  key: |\n    K\n  client_ca_file: /ca.pem\n"
+        "  client_auth_type: RequireAndVerifyClientCert\n"
+    ).tls
+    assert tls is not None
+    assert (tls.certificate, tls.key, tls.client_ca) == (
+        Text("C"),
+        Text("K\n"),
+        Text(path="/ca.pem"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "client_auth"),
+    [
+        ("NoClientCert", ClientAuth.NONE),
+        ("RequestClientCert", ClientAuth.NONE),
+        ("VerifyClientCertIfGiven", ClientAuth.IF_GIVEN),
+        ("RequireAndVerifyClientCert", ClientAuth.REQUIRED),
+    ],
+)
+def test_client_auth_types(name: str, client_auth: ClientAuth) -> None:
+    """Each policy has its meaning; only one makes clients known."""
+    tls = read_tls(f"client_auth_type: {name}")
+    assert tls.client_auth is client_auth
+    assert WebConfig(tls).knows_its_clients is (client_auth is ClientAuth.REQUIRED)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ("min_version: TLS13", Versions(TlsVersion.TLS13, TlsVersion.TLS13)),
+        ("max_version: TLS12", Versions(TlsVersion.TLS12, TlsVersion.TLS12)),
+        (SUITE_OF_TLS13, Versions(TlsVersion.TLS13, TlsVersion.TLS13)),
+    ],
+)
+def test_versions(fields: str, expected: Versions) -> None:
+    """The range of versions; suites of TLS 1.3 alone leave no other version."""
+    assert read_tls(fields).versions == expected
+
+
+def test_suites_curve_and_order_in_openssls_words() -> None:
+    """Go's names become OpenSSL's; those of TLS 1.3 are not chosen."""
+    tls = read_tls(
+        "cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384,"
+        " TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256], curve_preferences: [X25519],"
+        " prefer_server_cipher_suites: false"
+    )
+    assert tls.ciphers == ("ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305")
+    assert (tls.curve, tls.is_order_ours) == ("X25519", False)
+
+
+def test_headers_and_names_of_clients() -> None:
+    """The five headers may be set, blank ones are not; names of clients are kept as written."""
+    config = read(
+        "http_server_config: {headers: {X-Frame-Options: deny, X-Content-Type-Options: nosniff,"
+        ' X-XSS-Protection: "", Strict-Transport-Security: max-age=9,'
+        " Content-Security-Policy: \"default-src 'self'\"}}"
+    )
+    assert dict(config.headers) == {
+        "X-Frame-Options": "deny",
+        "X-Content-Type-Options": "nosniff",
+        "Strict-Transport-Security": "max-age=9",
+        "Content-Security-Policy": "default-src 'self'",
+    }
+    tls = read_tls(
+        "client_auth_type: RequireAndVerifyClientCert, client_allowed_sans: [a.b, 1.10, 10.0.0.1]"
+    )
+    assert tls.allowed_names == ("a.b", "1.10", "10.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "cause"),
+    [
+        ("", "1:1", "no configuration; write {}"),
+        ("# nothing\n", "1:1", "no configuration"),
+        ("[]", "1:1", "the file must be a mapping, not a list"),
+        ("a: [", "1:5", "not YAML"),
+        ("tls_config: {}", "1:1", 'unknown key "tls_config"; did you mean "tls_server_config"?'),
+        (f"tls_server_config: {{{PAIR}, key_fle: x}}", "1:56", 'did you mean "key_file"?'),
+        ("tls_server_config: []", "1:1", "wants a mapping, not a list"),
+        (f"tls_server_config: {{{PAIR}, min_version: [x]}}", "1:56", "wants a single value, not a"),
+        ("tls_server_config: {cert_file: c}", "1:20", "key_file: missing, as is key"),
+        ("tls_server_config: {key: k}", "1:20", "cert_file: missing, as is cert"),
+        ("tls_server_config: {min_version: TLS13}", "1:20", "there is no TLS"),
+        (f"tls_server_config: {{{PAIR}, cert: x}}", "1:56", "cert_file is given as well"),
+        (f"tls_server_config: {{{PAIR}, client_auth_type: Any}}", "1:56", 'unknown value "Any"'),
+        (
+            f"tls_server_config: {{{PAIR}, client_auth_type: RequireAnyClientCert}}",
+            "1:56",
+            "cannot be asked for here; write RequireAndVerifyClientCert",
+        ),
+        (f"tls_server_config: {{{PAIR}, client_ca_file: x}}", "1:56", "no client is asked"),
+        (f"tls_server_config: {{{PAIR}, client_allowed_sans: [a]}}", "1:56", "are not required"),
+        (f"tls_server_config: {{{PAIR}, min_version: TLS1}}", "1:56", 'did you mean "TLS1'),
+        (f"tls_server_config: {{{PAIR}, min_version: TLS10}}", "1:56", "not spoken here"),
+        (f"tls_server_config: {{{PAIR}, max_version: TLS11}}", "1:56", "not spoken here"),
+        (
+            f"tls_server_config: {{{PAIR}, min_version: TLS13, max_version: TLS12}}",
+            "1:76",
+            "below min_version",
+        ),
+        (f"tls_server_config: {{{PAIR}, cipher_suites: [TLS_X]}}", "1:56", 'suite "TLS_X"'),
+        (
+            f"tls_server_config: {{{PAIR}, max_version: TLS12, {SUITE_OF_TLS13}}}",
+            "1:76",
+            "none of them is for TLS 1.2",
+        ),
+        (f"tls_server_config: {{{PAIR}, curve_preferences: [P]}}", "1:56", 'unknown curve "P"'),
+        (
+            f"tls_server_config: {{{PAIR}, curve_preferences: [X25519, CurveP256]}}",
+            "1:56",
+            "Python can set one curve",
+        ),
+        (f"tls_server_config: {{{PAIR}, cert_file: c}}", "1:56", "is already on line 1"),
+        ("basic_auth_users: {a: secret}", "1:20", "not a bcrypt hash; make one with: htpasswd"),
+        (f"basic_auth_users: {{a: {ALICE}x}}", "1:20", "not a bcrypt hash"),
+        ("basic_auth_users: {a: [x]}", "1:20", "wants a single value"),
+        ("http_server_config: {http3: true}", "1:22", 'did you mean "http2"?'),
+        ("http_server_config: {http2: 1}", "1:22", "wants true or false, not a single value"),
+        ("http_server_config: {headers: {X-A: b}}", "1:32", "this header cannot be set"),
+        ("http_server_config: {headers: {X-Frame-Options: x}}", "1:32", "wants deny or sameorigin"),
+        ('http_server_config: {headers: {X-XSS-Protection: "a\\r\\nb"}}', "1:32", "one line"),
+        ("rate_limit: {interval: 1s, burst: 20}", "1:14", "requests are not limited here"),
+        ("auth_excluded_paths: [/x]", "1:1", 'unknown key "auth_excluded_paths"'),
+    ],
+)
+def test_refuses(text: str, place: str, cause: str) -> None:
+    """One mistake makes one line, with its place."""
+    said = refusal(text)
+    assert said.startswith(f"w.yml:{place}: ")
+    assert cause in said
+    assert "\n" not in said
+
+
+def test_says_all_at_once_and_no_secret() -> None:
+    """Several mistakes are all said, and neither hash nor key stands in the text."""
+    said = refusal("basic_auth_users: {a: hunter2}\ntls_server_config: {key: hunter3}\nx: 1\n")
+    assert [line.split(": ")[0] for line in said.splitlines()] == [
+        "w.yml:1:20",
+        "w.yml:2:20",
+        "w.yml:3:1",
+    ]
+    assert not re.search("hunter", said)
+    assert ALICE not in repr(read(f"basic_auth_users: {{a: {ALICE}}}"))
+
+
+@pytest.mark.parametrize(
+    ("text", "demands"),
+    [
+        ("{}", Demands()),
+        ("tls_server_config: {}", Demands()),
+        ("tls_server_config: {min_version: TLS13}", Demands()),
+        (f"tls_server_config: {{{PAIR}}}", Demands(tls=True)),
+        ("basic_auth_users: {a: b}", Demands(password=True)),
+        ("basic_auth_users: {}", Demands()),
+        (
+            f"tls_server_config: {{{PAIR}, client_auth_type: RequireAndVerifyClientCert}}",
+            Demands(tls=True, certificate=True),
+        ),
+        (
+            f"tls_server_config: {{{PAIR}, client_auth_type: RequireAnyClientCert}}",
+            Demands(tls=True, certificate=True),
+        ),
+        (f"tls_server_config: {{{PAIR}, client_auth_type: RequestClientCert}}", Demands(tls=True)),
+        ("from_the_future: 1\nbasic_auth_users: {a: b}", Demands(password=True)),
+        ("a: [", Demands()),
+        ("", Demands()),
+    ],
+)
+def test_what_another_server_demands(text: str, demands: Demands) -> None:
+    """Of a file that Prometheus judges itself, only what it demands is read."""
+    assert read_demands(Source("w.yml", text.encode())) == demands
