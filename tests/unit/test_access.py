@@ -1,0 +1,239 @@
+"""Files about TLS and passwords, as they change: what is in force, and what is said."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.certificates import Authority
+from tests.support import wait_until
+from wrapper.problems import ConfigurationError
+from wrapper.prometheus_access import PrometheusAccess
+from wrapper.renewed import Reading, Renewed
+from wrapper.web_access import WebAccess
+
+HASH = "$2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze"
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Give a CA."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Give the path of a configuration file."""
+    return tmp_path / "config.yml"
+
+
+def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return the reasons of errors that were logged."""
+    return [str(vars(x)["reason"]) for x in caplog.records if x.levelno == logging.ERROR]
+
+
+def refusal(make: Callable[[str], object], file: Path) -> str:
+    """Return why a file is refused at the start."""
+    with pytest.raises(ConfigurationError) as caught:
+        make(str(file))
+    return str(caught.value)
+
+
+# --- values made from files ----------------------------------------------------------------------
+
+
+def test_a_bad_state_is_said_once_and_the_last_good_one_stays(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A change is taken; a bad one is not, whatever else it does; then it is mended."""
+
+    def make(reading: Reading) -> str:
+        text = reading.read(str(file)).decode()
+        if text.startswith("bad"):
+            raise ConfigurationError([f"{text} is bad"])
+        return text
+
+    file.write_text("one")
+    renewed = Renewed("config.yml", make)
+    assert renewed.current() == "one"
+    for number, bad in enumerate(("bad 0", "bad 1", "bad 1")):
+        file.write_text(bad)
+        wanted = min(number + 1, 2)
+        wait_until(lambda n=wanted: renewed.current() and len(errors(caplog)) == n, 15, "said")  # type: ignore[misc]
+        assert renewed.current() == "one"
+    file.write_text("two")
+    wait_until(lambda: renewed.current() == "two", 15, "it is mended")
+    assert errors(caplog) == ["bad 0 is bad", "bad 1 is bad"]
+
+
+def test_a_file_that_was_missing_counts_when_it_comes(tmp_path: Path, file: Path) -> None:
+    """What a bad state named is watched too: its coming mends it."""
+    file.write_text("basic_auth: {username: a, password: b}")
+    access = PrometheusAccess(str(file))
+    before = access.current()
+    file.write_text("basic_auth: {username: a, password_file: secret}")
+    assert access.current().fields == before.fields
+    (tmp_path / "secret").write_text("c\n")
+    wait_until(lambda: access.current().fields != before.fields, 15, "the new password is in force")
+    assert access.current().fields == (("Authorization", basic("a:c")),)
+
+
+# --- asking Prometheus ---------------------------------------------------------------------------
+
+
+def basic(pair: str) -> str:
+    """Return the value of Authorization."""
+    return "Basic " + base64.b64encode(pair.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("{}", ()),
+        ("basic_auth: {username: ä, password: ' p '}", (("Authorization", basic("ä: p ")),)),
+        ("authorization: {credentials_file: t}", (("Authorization", "Bearer token"),)),
+        ("authorization: {type: Custom, credentials: x y}", (("Authorization", "Custom x y"),)),
+        (
+            "http_headers: {X-A: {values: [a, b], files: [t]}, X-B: {secrets: [c]}}",
+            (("X-A", "a"), ("X-A", "b"), ("X-A", "token"), ("X-B", "c")),
+        ),
+    ],
+)
+def test_header_fields(
+    tmp_path: Path, file: Path, text: str, fields: tuple[tuple[str, str], ...]
+) -> None:
+    """What a file holds counts without white space around it; what is written stays as it is."""
+    (tmp_path / "t").write_text("  token\n")
+    file.write_text(text)
+    assert PrometheusAccess(str(file)).current().fields == fields
+
+
+def test_without_a_file_anybody_asks() -> None:
+    """No fields, the machine's own authorities, the URL's own name."""
+    access = PrometheusAccess().current()
+    assert (access.fields, access.server_name("h")) == ((), "h")
+    assert access.tls.verify_mode is ssl.CERT_REQUIRED
+
+
+def test_client_tls(file: Path, authority: Authority) -> None:
+    """The CA, the client's own certificate and the wanted name come from the file."""
+    pair = authority.issue("client", usage="clientAuth")
+    file.write_text(
+        f"tls_config: {{ca_file: {authority.file}, cert_file: {pair.certificate},"
+        f" key_file: {pair.key}, server_name: s, min_version: TLS13}}"
+    )
+    access = PrometheusAccess(str(file)).current()
+    assert access.server_name("h") == "s"
+    assert access.tls.minimum_version is ssl.TLSVersion.TLSv1_3
+    assert len(access.tls.get_ca_certs()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("tls_config: {ca_file: none.pem}", "none.pem: No such file"),
+        ("tls_config: {ca: nonsense}", "the CA: no certificate in it"),
+        ("tls_config: {cert: x, key: y}", "cert and key: no certificate and key"),
+        ('authorization: {credentials: "a\\nb"}', "the credentials: not one line"),
+        ("authorization: {credentials_file: none}", "none: No such file"),
+    ],
+)
+def test_an_access_that_cannot_be_had_is_refused(file: Path, text: str, cause: str) -> None:
+    """What the named files lack is said at the start."""
+    file.write_text(text)
+    assert cause in refusal(PrometheusAccess, file)
+
+
+# --- serving -------------------------------------------------------------------------------------
+
+
+def serving(authority: Authority, more: str = "", name: str = "server") -> str:
+    """Return a web configuration with TLS."""
+    pair = authority.issue(name)
+    return f"tls_server_config: {{cert_file: {pair.certificate}, key_file: {pair.key}{more}}}\n"
+
+
+def test_a_pair_that_does_not_fit_is_refused(file: Path, authority: Authority) -> None:
+    """A key of another certificate, a key that is encrypted, what is no PEM at all."""
+    one, other = authority.issue("one"), authority.issue("other")
+    template = "tls_server_config: {{cert_file: {}, key_file: {}}}"
+    file.write_text(template.format(one.certificate, other.key))
+    assert "the key does not belong to the certificate" in refusal(WebAccess, file)
+    locked = "-----BEGIN ENCRYPTED PRIVATE KEY-----"
+    other.key.write_text(other.key.read_text().replace("-----BEGIN PRIVATE KEY-----", locked))
+    file.write_text(template.format(other.certificate, other.key))
+    assert f"{other.certificate} and {other.key}: " in refusal(WebAccess, file)
+    file.write_text(template.format(file, file))
+    assert "they must be PEM" in refusal(WebAccess, file)
+
+
+@pytest.mark.parametrize(
+    ("fields", "verify_mode", "lowest"),
+    [
+        ("", ssl.CERT_NONE, ssl.TLSVersion.TLSv1_2),
+        (", client_auth_type: RequestClientCert", ssl.CERT_NONE, ssl.TLSVersion.TLSv1_2),
+        (", client_auth_type: VerifyClientCertIfGiven", ssl.CERT_OPTIONAL, ssl.TLSVersion.TLSv1_2),
+        (", min_version: TLS13", ssl.CERT_NONE, ssl.TLSVersion.TLSv1_3),
+        (
+            ", client_auth_type: RequireAndVerifyClientCert, curve_preferences: [X25519]",
+            ssl.CERT_OPTIONAL,
+            ssl.TLSVersion.TLSv1_2,
+        ),
+    ],
+)
+def test_server_contexts(
+    file: Path,
+    authority: Authority,
+    fields: str,
+    verify_mode: ssl.VerifyMode,
+    lowest: ssl.TLSVersion,
+) -> None:
+    """A certificate is asked for, but not insisted on; the health checks have none."""
+    file.write_text(serving(authority, fields))
+    tls = WebAccess(str(file)).current().tls
+    assert tls is not None
+    assert (tls.verify_mode, tls.minimum_version) == (verify_mode, lowest)
+
+
+def test_cipher_suites_are_openssls_only_ones(file: Path, authority: Authority) -> None:
+    """Of the suites for TLS 1.2 only those that were named are left."""
+    suites = ", cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]"
+    file.write_text(serving(authority, suites))
+    tls = WebAccess(str(file)).current().tls
+    assert tls is not None
+    old = [each["name"] for each in tls.get_ciphers() if each["protocol"] != "TLSv1.3"]
+    assert old == ["ECDHE-ECDSA-AES256-GCM-SHA384"]
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        ("tls → users", "TLS cannot be switched on or off"),
+        ("users → tls", "TLS cannot be switched on or off"),
+        ("users → {}", "it would let anybody in"),
+        ("tls users → tls", "it would let anybody in"),
+        ("users → ", "no configuration"),
+    ],
+)
+def test_no_edit_takes_protection_away(
+    file: Path,
+    authority: Authority,
+    caplog: pytest.LogCaptureFixture,
+    edit: str,
+    reason: str,
+) -> None:
+    """TLS stays as it was, and so does that clients are asked who they are."""
+    texts = {"tls": serving(authority), "users": f"basic_auth_users: {{a: {HASH}}}\n", "{}": "{}"}
+    before, after = ("".join(texts[word] for word in x.split()) for x in edit.split("→"))
+    file.write_text(before)
+    access = WebAccess(str(file))
+    config = access.current().config
+    file.write_text(after)
+    wait_until(lambda: access.current() is not None and bool(errors(caplog)), 15, "it is said")
+    assert reason in errors(caplog)[0]
+    assert access.current().config == config
