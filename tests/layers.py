@@ -92,6 +92,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "edge": (
         "figures",
         "metrics",
+        "passwords",
         "upstream",
         "route",
         "exchange_watch",
@@ -101,7 +102,7 @@ ROWS: dict[str, tuple[str, ...]] = {
         "server",
         "web",
     ),
-    "top": ("init", "start", "assembly", "check", "__main__"),
+    "top": ("init", "doors", "start", "assembly", "check", "__main__"),
 }
 
 # Within a row nothing imports its siblings, but for these.
@@ -158,6 +159,7 @@ SIBLINGS: dict[str, set[str]] = {
     "tls_context": {"files"},
     "prometheus_access": {"files", "renewed", "tls_context"},
     "web_access": {"files", "renewed", "tls_context"},
+    "prometheus": {"prometheus_access"},
     "inputs": {"files"},
     "file_events": {"files"},
     "promtool": {"files"},
@@ -176,6 +178,7 @@ SIBLINGS: dict[str, set[str]] = {
     "worker": {"route", "exchange_watch", "exchange", "proxy"},
     "server": {"figures", "worker"},
     "web": {"proxy", "route", "metrics", "figures", "server", "worker"},
+    "start": {"doors"},
     "assembly": {"start"},
     "check": {"start"},
     "__main__": {"init", "start", "assembly", "check"},

@@ -31,6 +31,7 @@ from wrapper.pod_label import PodLabel
 from wrapper.policy import Policy
 from wrapper.process import DeadMansSwitch
 from wrapper.prometheus import PrometheusApi
+from wrapper.prometheus_access import PrometheusAccess
 from wrapper.prometheus_args import FLUSH_DEADLINE, with_argument, with_config_file
 from wrapper.sensors import Fence, LoadedSensor, Probing, start_thread
 from wrapper.settings import Settings
@@ -162,7 +163,7 @@ def _supervise(start: Start, events: Events, child: Child | None, lock: LeaseLoc
     settings = start.settings
     terms = _terms(start)
     elector = Elector(lock, terms, events.put) if lock is not None else None
-    api = PrometheusApi(_base_url(start))
+    api = PrometheusApi(_base_url(start), PrometheusAccess(settings.prometheus_http_config))
     loaded = LoadedSensor(api, events.put) if api.knows_status else None
     inputs = InputWatch(start.inputs, settings.rehash_period_s, events.put)
     snapshots = SnapshotWriter()
@@ -339,6 +340,8 @@ def _web_options(start: Start, snapshots: SnapshotWriter) -> WebOptions:
         parent_pid=os.getpid(),
         host=settings.api_listen_address.host,
         port=settings.api_listen_address.port,
+        web_config_file=settings.web_config_file,
+        prometheus_http_config=settings.prometheus_http_config,
         workers=settings.api_workers,
         shutdown_grace_s=settings.api_shutdown_grace_delay_s,
         proxy_enabled=settings.api_proxy_enabled,
@@ -372,6 +375,13 @@ def _say_start(start: Start, frame: Frame) -> None:
                 "config": start.inputs.sources.config,
                 "missing": ", ".join(map(str, start.inputs.absent())),
             },
+        )
+    if start.arguments.base_url.startswith("https") and not settings.prometheus_http_config:
+        LOG.warning(
+            "Prometheus is served over TLS: unless this machine trusts its certificate, and it is "
+            "for the address asked, name its CA (ca_file) and its name (server_name) in tls_config "
+            "of --prometheus-http-config",
+            extra={"asked": start.arguments.base_url},
         )
     if not settings.owns_child:
         LOG.warning(

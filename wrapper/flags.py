@@ -331,11 +331,28 @@ FLAGS: tuple[Flag, ...] = (
         "How long to wait for a reload to take effect before it is asked for again.",
     ),
     Flag(
+        "prometheus-http-config",
+        Kind.TEXT,
+        "",
+        PROMETHEUS,
+        "How to ask Prometheus where it wants TLS or a password: a file in Prometheus' HTTP client "
+        "configuration format, for all requests to Prometheus, the proxy's too. It is read again "
+        "when it changes.",
+    ),
+    Flag(
         "api-listen-address",
         Kind.ADDRESS,
         ":9095",
         API,
         "Where the API (/_elector/…) and the proxy listen: :9095, 127.0.0.1:9095 or [::1]:9095.",
+    ),
+    Flag(
+        "web-config-file",
+        Kind.TEXT,
+        "",
+        API,
+        "Who may ask there, and how (TLS, passwords, client certificates): a file in the web "
+        "configuration format of Prometheus' exporters. It is read again when it changes.",
     ),
     Flag("api-workers", Kind.COUNT, "1", API, "The number of processes that answer there."),
     Flag(

@@ -5,17 +5,21 @@ Every call blocks for at most its time limit and raises nothing: what went wrong
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
+import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from wrapper import clock
 from wrapper.bounded import bounded
 from wrapper.model import Evidence
+from wrapper.prometheus_access import Access, PrometheusAccess
 
 if TYPE_CHECKING:
-    import requests
+    from http.client import HTTPConnection
 
 _OK = 200
 _SUCCESSFUL = re.compile(rb"^prometheus_config_last_reload_successful (\S+)$", re.MULTILINE)
@@ -25,6 +29,7 @@ _SUCCESS_TIME = re.compile(
 # As Prometheus prints its configuration: the YAML is one JSON string, remote_write a top-level key.
 _REMOTE_WRITE = re.compile(rb'(?:"|\\n)remote_write:')
 _LONGEST_ANSWER = 1000
+_HTTPS_PORT = 443
 
 
 def load() -> None:
@@ -33,7 +38,7 @@ def load() -> None:
     To be called before other threads import: two that import packages which import each other can
     see one of them half made.
     """
-    import requests  # noqa: F401, PLC0415 - heavy
+    import http.client  # noqa: F401, PLC0415 - heavy
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +54,19 @@ class Answer:
         return self.status == _OK
 
 
+@dataclass(frozen=True, slots=True)
+class _Response:
+    status: int
+    content: bytes
+
+
 class PrometheusApi:
     """Asks one Prometheus; ``timeout_s`` bounds connecting and each wait for bytes."""
 
-    def __init__(self, base_url: str = "") -> None:
+    def __init__(self, base_url: str = "", access: PrometheusAccess | None = None) -> None:
         """Take the URL that paths are added to, e.g. ``http://127.0.0.1:9090/prefix``."""
         self._base_url = base_url.rstrip("/")
+        self._access = access or PrometheusAccess()
 
     @property
     def knows_status(self) -> bool:
@@ -72,22 +84,27 @@ class PrometheusApi:
     def ask(self, method: str, url: str, timeout_s: float) -> Answer:
         """Send a request without a body; never follow elsewhere, never use a proxy."""
         try:
-            response = _request(method, url, timeout_s)
+            response = self._request(method, url, timeout_s)
         except Exception as error:  # noqa: BLE001 - whatever it was, it is the answer
             return Answer(0, _in_short(error, url, timeout_s))
-        return Answer(response.status_code, response.text.strip()[:_LONGEST_ANSWER])
+        text = response.content[: 4 * _LONGEST_ANSWER].decode(errors="replace")
+        return Answer(response.status, text.strip()[:_LONGEST_ANSWER])
 
     def evidence(self, timeout_s: float) -> Evidence | None:
         """Return what Prometheus says that it has loaded, None when it does not say."""
         asked_at = clock.now()
         try:
-            shown = _request("GET", self.url("/api/v1/status/config"), timeout_s)
-            metrics = _request("GET", self.url("/metrics"), timeout_s)
+            shown = self._request("GET", self.url("/api/v1/status/config"), timeout_s)
+            metrics = self._request("GET", self.url("/metrics"), timeout_s)
         except Exception:  # noqa: BLE001 - it will be asked again
             return None
-        if shown.status_code != _OK or metrics.status_code != _OK:
+        if shown.status != _OK or metrics.status != _OK:
             return None
         return read_evidence(shown.content, metrics.content, asked_at)
+
+    def _request(self, method: str, url: str, timeout_s: float) -> _Response:
+        access = self._access.current()
+        return bounded(lambda: _exchange(method, urlsplit(url), timeout_s, access), timeout_s)
 
 
 def read_evidence(shown: bytes, metrics: bytes, asked_at: float) -> Evidence:
@@ -106,22 +123,63 @@ def _metric(pattern: re.Pattern[bytes], metrics: bytes) -> float:
     return float(found[1]) if found else 0.0
 
 
-def _request(method: str, url: str, timeout_s: float) -> requests.Response:
-    import requests  # noqa: PLC0415 - heavy: after Prometheus has been started
+def _exchange(method: str, url: SplitResult, timeout_s: float, access: Access) -> _Response:
+    """Send one request on a connection of its own."""
+    target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    connection = _connection(url, timeout_s, access)
+    try:
+        connection.putrequest(method, target, skip_host=True)
+        connection.putheader("Host", url.netloc.rpartition("@")[2])
+        for name, value in _fields(url, access):
+            connection.putheader(name, value)
+        connection.endheaders()
+        response = connection.getresponse()
+        return _Response(response.status, response.read())
+    finally:
+        connection.close()
 
-    def ask() -> Any:
-        with requests.Session() as session:
-            session.trust_env = False
-            return session.request(method, url, timeout=timeout_s, allow_redirects=False)
 
-    response: requests.Response = bounded(ask, timeout_s)
-    return response
+def _connection(url: SplitResult, timeout_s: float, access: Access) -> HTTPConnection:
+    """Return a connection; one over TLS is made already, to the name that is wanted."""
+    from http.client import HTTPConnection  # noqa: PLC0415 - heavy: after Prometheus has started
+
+    host = url.hostname or ""
+    if url.scheme != "https":
+        return HTTPConnection(host, url.port, timeout=timeout_s)
+    connection = HTTPConnection(host, url.port or _HTTPS_PORT, timeout=timeout_s)
+    connection.connect()
+    name = access.server_name(host)
+    connection.sock = access.tls.wrap_socket(connection.sock, server_hostname=name)
+    return connection
+
+
+def _fields(url: SplitResult, access: Access) -> list[tuple[str, str]]:
+    """Return the header; a name and password in the URL itself count before those of the file."""
+    own: list[tuple[str, str]] = []
+    if url.username is not None:
+        pair = f"{unquote(url.username)}:{unquote(url.password or '')}".encode()
+        own.append(("Authorization", f"Basic {base64.b64encode(pair).decode()}"))
+    said = {name for name, _ in own}
+    return own + [(name, value) for name, value in access.fields if name not in said]
 
 
 def _in_short(error: Exception, url: str, timeout_s: float) -> str:
     """Say in a few words why nothing came."""
     if isinstance(error, TimeoutError) or "timed out" in str(error).lower():
         return f"no answer from {url} within {timeout_s:g} s"
-    if "refused" in str(error):
+    if isinstance(error, ConnectionRefusedError):
         return f"connection refused by {url}"
+    if isinstance(error, ssl.SSLError):
+        return _tls_in_short(error, url)
     return f"{url}: {type(error).__name__}"
+
+
+def _tls_in_short(error: ssl.SSLError, url: str) -> str:
+    """Say what is wrong between here and a server with TLS, and where it is mended."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        cure = "name its CA, and server_name where it is for another name, in tls_config of"
+        reason = error.verify_message.rstrip(".")
+        return f"{url}: its certificate is not trusted ({reason}); {cure} --prometheus-http-config"
+    if error.reason == "WRONG_VERSION_NUMBER":
+        return f"{url}: no TLS is spoken there"
+    return f"{url}: TLS failed ({error.reason})"

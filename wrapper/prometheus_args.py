@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 from urllib.parse import quote, unquote, urlsplit
 
@@ -62,9 +62,9 @@ class _Words:
 class ChildArguments:
     """What a command for Prometheus says; paths as written there.
 
-    ``base_url`` has the route prefix and no slash at its end. ``flush_deadline`` is None where it
-    is not given. With a ``web_config_file`` the port may want TLS or a password. ``problems`` are
-    lines for people; where there are any, the rest is not to be relied on.
+    ``base_url`` has the route prefix and no slash at its end; whether it is https is for the
+    ``web_config_file`` to say, which is not read here. ``flush_deadline`` is None where it is not
+    given. ``problems`` are lines for people; where there are any, the rest is not to be relied on.
     """
 
     config_file: str
@@ -91,6 +91,10 @@ class ChildArguments:
             web_config_file=words.first("web.config.file"),
             problems=(*words.problems, *_problems(words)),
         )
+
+    def over_tls(self) -> Self:
+        """Return the same, with an https URL."""
+        return replace(self, base_url=self.base_url.replace("http://", "https://", 1))
 
 
 def with_argument(command: Sequence[str], name: str, value: str) -> tuple[str, ...]:
@@ -200,11 +204,6 @@ def _web_problems(words: _Words) -> Iterator[str]:
             f"--{LISTEN_ADDRESS}={address}: it names no port that could be asked; write a host and "
             "a number from 1 up, for example 0.0.0.0:9090"
         )
-    if path := words.first("web.config.file"):
-        yield (
-            f"--web.config.file={path}: TLS or a password on Prometheus' own port, which this "
-            "program could not ask then; remove it, and protect the port in front of Prometheus"
-        )
 
 
 # --- where Prometheus answers --------------------------------------------------------------------
@@ -214,9 +213,8 @@ def _base_url(words: _Words) -> str:
     """Return the URL under which this machine reaches Prometheus."""
     host, port = _host_and_port(words.first(LISTEN_ADDRESS))
     host = "127.0.0.1" if host in _ALL_ADDRESSES else host
-    scheme = "https" if words.first("web.config.file") else "http"
     shown = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{shown}:{port}{_prefix(words)}"
+    return f"http://{shown}:{port}{_prefix(words)}"
 
 
 def _host_and_port(address: str) -> tuple[str, str]:

@@ -107,8 +107,10 @@ class Settings:
     notify_timeout_s: float
     notify_retry_max_attempts: int
     notify_retry_delay_s: float
+    prometheus_http_config: str
 
     api_listen_address: Address
+    web_config_file: str
     api_workers: int
     api_shutdown_grace_delay_s: float
     api_proxy_enabled: bool

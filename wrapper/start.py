@@ -11,6 +11,7 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wrapper.doors import look
 from wrapper.inputs import BadInputs, Inputs, Sources
 from wrapper.kubeconfig import check_kubeconfig
 from wrapper.model import Renderings
@@ -57,6 +58,9 @@ class Start:
 def prepare(settings: Settings) -> Start:
     """Read the inputs and look for everything that would keep this from running."""
     arguments = ChildArguments.parse(settings.child)
+    doors = look(settings, arguments)
+    if doors.demands.tls:
+        arguments = arguments.over_tls()
     output = output_of(settings, arguments)
     promtool = promtool_of(settings, arguments, output)
     judge = promtool.problems if promtool is not None else None
@@ -64,7 +68,7 @@ def prepare(settings: Settings) -> Start:
     renderings, problems = _render(settings, inputs)
     problems += [*_problems_of_child(settings, arguments), *problems_of_promtool(settings)]
     start = Start(settings, arguments, inputs, renderings, (), output)
-    problems += _problems_of_output(start)
+    problems += [*doors.problems, *_problems_of_output(start)]
     if settings.lock_kind(has_overrides=start.may_override) == "kubernetes" and not settings.init:
         unusable = check_kubeconfig(settings.kubeconfig)
         problems += [unusable] if unusable else []

@@ -26,6 +26,8 @@ class WebOptions:
     parent_pid: int = 0
     host: str = ""
     port: int = 9095
+    web_config_file: str = ""
+    prometheus_http_config: str = ""
     workers: int = 1
     shutdown_grace_s: float = 15.0
     proxy_enabled: bool = False

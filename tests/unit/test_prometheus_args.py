@@ -122,7 +122,6 @@ def test_reads_through_a_command_in_front(command: tuple[str, ...]) -> None:
             "-config.file=a: Prometheus' flags have two",
             "write --config.file=a",
         ),
-        (("--web.config.file=w.yml",), "--web.config.file=w.yml: TLS or a password", "remove it"),
         (("--",), "--: Prometheus reads no flags after it", "remove it"),
         (("--", "--web.enable-lifecycle"), "--: Prometheus reads no flags after it", "remove it"),
         (("-c", "exec prometheus --config.file=a"), "'exec prometheus", "a word of its own"),
@@ -147,11 +146,12 @@ def test_says_all_at_once() -> None:
     ]
 
 
-def test_web_configuration_means_tls() -> None:
-    """Where Prometheus has a web configuration, it is told and the URL says so."""
+def test_a_web_configuration_is_told() -> None:
+    """Where Prometheus has a web configuration, it is named; what it says makes the URL https."""
     arguments = ChildArguments.parse(("prometheus", "--web.config.file=w.yml"))
-    assert arguments.base_url == "https://127.0.0.1:9090"
-    assert arguments.web_config_file == "w.yml"
+    assert (arguments.web_config_file, arguments.problems) == ("w.yml", ())
+    assert arguments.base_url == "http://127.0.0.1:9090"
+    assert arguments.over_tls().base_url == "https://127.0.0.1:9090"
 
 
 def test_adds_an_argument() -> None:

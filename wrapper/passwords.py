@@ -1,0 +1,78 @@
+"""Are a name and a password right, by bcrypt; what was found is remembered for a while.
+
+A hash takes 50 ms and more: it is computed aside, one at a time, and what came of it is kept under
+a keyed digest, so that the password itself is not. A name that nobody has costs as much as one that
+somebody has. Failures are kept apart: a flood of them pushes out no user's success.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+
+import bcrypt
+
+MOST_KEPT = 1000
+_MOST_BYTES = 72  # of a password count, as in Prometheus
+_NOBODY = "$2b${:02d}$" + "." * 22 + "A" * 31  # no password of anybody has this hash
+_LOWEST_COST = 10
+
+
+class Passwords:
+    """Judges names and passwords; ``aside`` runs a call where it holds up nobody."""
+
+    def __init__(self, aside: Callable[[Callable[[], bool]], bool]) -> None:
+        self._aside = aside
+        self._key = os.urandom(32)
+        self._right: OrderedDict[bytes, None] = OrderedDict()
+        self._wrong: OrderedDict[bytes, None] = OrderedDict()
+
+    def are_right(self, name: str, password: bytes, users: Mapping[str, str]) -> bool:
+        """Tell whether this is the password of that user."""
+        hashed = users.get(name) or nobody(users)
+        digest = self._digest(name, hashed, password)
+        known = self._known(digest)
+        return (
+            self._aside(lambda: self._judge(digest, hashed, password)) if known is None else known
+        )
+
+    def _judge(self, digest: bytes, hashed: str, password: bytes) -> bool:
+        """Compute, unless somebody else has while this one waited."""
+        known = self._known(digest)
+        if known is None:
+            known = _is_match(hashed, password)
+            _keep(self._right if known else self._wrong, digest)
+        return known
+
+    def _known(self, digest: bytes) -> bool | None:
+        if digest in self._right:
+            self._right.move_to_end(digest)
+            return True
+        return False if digest in self._wrong else None
+
+    def _digest(self, *parts: str | bytes) -> bytes:
+        data = [part.encode("utf-8", "surrogateescape") if isinstance(part, str) else part
+                for part in parts]  # fmt: skip
+        message = b"".join(b"%d:%b" % (len(part), part) for part in data)
+        return hmac.digest(self._key, message, "sha256")
+
+
+def nobody(users: Mapping[str, str]) -> str:
+    """Return a hash that no password has, as costly as the costliest user's."""
+    costs = [int(hashed[4:6]) for hashed in users.values()]
+    return _NOBODY.format(max(costs, default=_LOWEST_COST))
+
+
+def _is_match(hashed: str, password: bytes) -> bool:
+    try:
+        return bcrypt.checkpw(password[:_MOST_BYTES], hashed.encode())
+    except ValueError:
+        return False
+
+
+def _keep(results: OrderedDict[bytes, None], digest: bytes) -> None:
+    results[digest] = None
+    if len(results) > MOST_KEPT:
+        results.popitem(last=False)
