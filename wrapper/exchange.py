@@ -20,6 +20,7 @@ from wrapper.exchange_watch import shut
 from wrapper.forwarding import Asked, Forwarding, Request, forwarding
 from wrapper.http_body import BadBody, ChunkedBody, LengthBody
 from wrapper.http_head import BadHead, ResponseHead, response_head
+from wrapper.own_fields import OwnFields
 from wrapper.refusals import Refused, rendered, too_large
 from wrapper.upstream import Connection
 
@@ -72,14 +73,17 @@ class Client:
 class Exchange:
     """A request under way: what is known of it, and what can be done with it."""
 
-    __slots__ = ("_connection", "_is_gone", "_is_silent", "_problem", "_uploader", "body",
-                 "client", "code", "first", "is_begun", "keeps_client", "most_bytes", "received",
-                 "request", "seen_at", "seen_bytes", "sent", "target")  # fmt: skip
+    __slots__ = ("_connection", "_is_gone", "_is_silent", "_own_fields", "_problem", "_uploader",
+                 "body", "client", "code", "first", "is_begun", "keeps_client", "most_bytes",
+                 "received", "request", "seen_at", "seen_bytes", "sent", "target")  # fmt: skip
 
-    def __init__(self, client: Client, request: Request, most_bytes: int) -> None:
+    def __init__(
+        self, client: Client, request: Request, most_bytes: int, own_fields: OwnFields
+    ) -> None:
         self.client = client
         self.request = request
         self.most_bytes = most_bytes
+        self._own_fields = own_fields
         self.code = CLIENT_GONE
         self.target = "none"
         self.received = self.sent = 0
@@ -241,7 +245,8 @@ class Exchange:
             head, data = self._head(connection, data)
             keeps_client = self.keeps_client and self.body.is_complete
             asked = Asked(request.method, request.minor, keeps_client)
-            answer = forwarding(head, asked, clock.wall())
+            lines = self._own_fields.into(head.lines)
+            answer = forwarding(head._replace(lines=lines), asked, clock.wall())
             first = answer.head + answer.body.take(data[head.end :])
         except (BadHead, BadBody) as error:
             raise self._bad_answer(connection, "cannot be understood") from error
@@ -302,7 +307,14 @@ class Exchange:
         is_clear = self.body.is_complete and refused.code != _BAD_REQUEST
         self.keeps_client = self.keeps_client and is_clear
         has_body = self.request.method != b"HEAD"
-        self._to_client(rendered(refused, has_body=has_body, keeps_client=self.keeps_client))
+        self._to_client(
+            rendered(
+                refused,
+                has_body=has_body,
+                keeps_client=self.keeps_client,
+                own_lines=self._own_fields.lines,
+            )
+        )
 
     # --- the end ---
 

@@ -51,6 +51,7 @@ _FRAMING_FIELD = re.compile(
     rb"(?im)^(connection|keep-alive|proxy-[a-z]+|te|trailer|transfer-encoding|upgrade|"
     rb"content-length|date):[ \t]*([^\r\n]*?)[ \t]*\r"
 )
+_AUTHORIZATION = re.compile(rb"(?im)^authorization:[ \t]*([^\r\n]*?)[ \t]*\r\n")
 _VERBATIM = frozenset((b"content-length", b"transfer-encoding", b"date"))
 _NO_CONTENT, _NOT_MODIFIED = 204, 304
 
@@ -69,6 +70,7 @@ class Problem(NamedTuple):
 class Crossing(NamedTuple):
     """A request's fields as they cross: rendered but for Host, and what they say of the message.
 
+    ``authorization`` are the values of that field, which is not among the lines.
     ``length`` is None without a Content-Length. ``is_plain``: gunicorn's parser would take the
     fields as they are, and the body is not chunked. ``problem`` is why the request cannot pass.
     """
@@ -82,6 +84,7 @@ class Crossing(NamedTuple):
     has_host: bool
     is_plain: bool
     problem: Problem | None
+    authorization: tuple[bytes, ...] = ()
 
 
 class Request(NamedTuple):
@@ -103,9 +106,15 @@ class Request(NamedTuple):
 
 def crossing(lines: bytes, client: str, scheme: str) -> Crossing:
     """Return how a request's field lines cross; they follow the grammar."""
-    if len(lines) > _REMEMBERED_BYTES:
-        return _crossing(lines, client, scheme)
-    return _remembered(lines, client, scheme)
+    authorization = tuple(_AUTHORIZATION.findall(lines))
+    if authorization:  # which is not remembered
+        lines = _AUTHORIZATION.sub(b"", lines)
+    is_short = len(lines) <= _REMEMBERED_BYTES
+    found = (_remembered if is_short else _crossing)(lines, client, scheme)
+    if not authorization:
+        return found
+    is_plain = found.is_plain and is_within_limits([(b"authorization", x) for x in authorization])
+    return found._replace(authorization=authorization, is_plain=is_plain)
 
 
 def _crossing(lines: bytes, client: str, scheme: str) -> Crossing:

@@ -17,7 +17,7 @@ from wrapper.http_config import Basic, ClientTls, Header, HttpConfig, Token, rea
 from wrapper.problems import ConfigurationError
 from wrapper.renewed import Reading, Renewed
 from wrapper.sections import Source
-from wrapper.tls_context import client_context, read_text
+from wrapper.tls_context import ContextKind, client_context, read_text
 from wrapper.tls_values import Text
 
 Fields = tuple[tuple[str, str], ...]
@@ -33,12 +33,13 @@ class Access:
     config: HttpConfig = field(default_factory=HttpConfig)
     contents: tuple[bytes, ...] = field(default=(), repr=False)
     fields: Fields = field(default=(), repr=False)
+    kind: ContextKind | None = None
 
     @cached_property
     def tls(self) -> ssl.SSLContext:
         """The context for an https URL."""
         contents = dict(zip(_tls_paths(self.config.tls), self.contents, strict=True))
-        return client_context(self.config.tls, contents.__getitem__)
+        return client_context(self.config.tls, contents.__getitem__, self.kind)
 
     def server_name(self, host: str) -> str:
         """Return whose certificate is wanted of the server at a host."""
@@ -48,17 +49,17 @@ class Access:
 class PrometheusAccess:
     """The access as its file says now; without a file, that of anybody."""
 
-    def __init__(self, path: str = "") -> None:
-        """Read the file; raise ConfigurationError."""
-        self._plain = Access()
-        self._renewed = Renewed(path, lambda reading: _read(path, reading)) if path else None
+    def __init__(self, path: str = "", kind: ContextKind | None = None) -> None:
+        """Read the file; raise ConfigurationError. ``kind`` is the class of contexts."""
+        self._plain = Access(kind=kind)
+        self._renewed = Renewed(path, lambda reading: _read(path, reading, kind)) if path else None
 
     def current(self) -> Access:
         """Return how to ask now."""
         return self._renewed.current() if self._renewed else self._plain
 
 
-def _read(path: str, reading: Reading) -> Access:
+def _read(path: str, reading: Reading, kind: ContextKind | None) -> Access:
     """Read the file and all that it names; raise ConfigurationError."""
     try:
         content = reading.read(path)
@@ -67,7 +68,7 @@ def _read(path: str, reading: Reading) -> Access:
     config = read_http_config(Source(path, content, str(Path(path).parent.absolute())))
     paths = _tls_paths(config.tls)
     contents = tuple(read_text(Text(path=each), reading.read) for each in paths)
-    access = Access(config, contents, _fields(config, reading))
+    access = Access(config, contents, _fields(config, reading), kind)
     if contents or config.tls != ClientTls():
         _ = access.tls  # raises what is wrong with it
     return access

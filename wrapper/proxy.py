@@ -14,7 +14,10 @@ from wrapper import clock
 from wrapper.exchange import Broke, Client, ClientGone, Exchange
 from wrapper.exchange_watch import ExchangeWatch
 from wrapper.figures import ProxyFigures
-from wrapper.forwarding import Request
+from wrapper.forwarding import Crossing, Request
+from wrapper.own_fields import own_fields
+from wrapper.prometheus_access import PrometheusAccess
+from wrapper.protection import Protection
 from wrapper.refusals import Refused
 from wrapper.route import NoLeader, check_admission, check_hops, target_of
 from wrapper.snapshot import SnapshotReader
@@ -51,18 +54,22 @@ class Proxy:
         reader: SnapshotReader,
         options: WebOptions,
         figures: ProxyFigures,
-        upstreams: Upstreams | None = None,
+        protection: Protection,
+        access: PrometheusAccess,
     ) -> None:
         self._reader = reader
         self._options = options
         self._figures = figures
-        self._upstreams = upstreams or Upstreams(options.connect_timeout_s)
+        self._protection = protection
+        self._access = access
+        self._upstreams = Upstreams(options.connect_timeout_s, access)
         self._patience = Patience()
 
     def serve(self, client: Client, request: Request, watch: ExchangeWatch) -> bool:
         """Answer one request, count it, and tell whether the client's connection can go on."""
         begun_at = clock.now()
-        exchange = Exchange(client, request, self._options.max_body_bytes)
+        own = self._protection.own_fields
+        exchange = Exchange(client, request, self._options.max_body_bytes, own)
         self._figures.begin()
         watch.begin(exchange)
         try:
@@ -92,7 +99,10 @@ class Proxy:
 
     def _answer(self, exchange: Exchange) -> None:
         try:
-            check_admission(exchange.request, self._options)
+            request = exchange.request
+            authorization = request.crossing.authorization
+            self._protection.check(request.target, authorization, exchange.client.sock)
+            check_admission(request, self._options)
             exchange.read_small_body()
             self._forward(exchange)
         except Refused as refused:
@@ -161,10 +171,17 @@ class Proxy:
                 connection.close()
 
     def _head(self, request: Request, target: Target) -> bytes:
-        return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%b\r\n" % (
+        return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (
             request.method,
             request.target,
             endpoint(target.url).authority,
-            self._upstreams.fields,
-            request.crossing.lines,
+            self._lines(request.crossing),
         )
+
+    def _lines(self, crossing: Crossing) -> bytes:
+        """Return the field lines for Prometheus; our own credentials replace the client's."""
+        own = own_fields(self._access.current().fields)
+        lines = own.into(crossing.lines)
+        if crossing.authorization and not (own.names | crossing.options) & {b"authorization"}:
+            lines += b"".join(b"Authorization: %b\r\n" % each for each in crossing.authorization)
+        return lines

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 
 RETRY_AFTER_S = 1
+UNAUTHORIZED = 401
+CHALLENGE = 'Basic realm="prometheus-elector", charset="UTF-8"'
 _UNAVAILABLE = 503
 _PHRASES = {
     400: "Bad Request",
+    401: "Unauthorized",
     403: "Forbidden",
     405: "Method Not Allowed",
     413: "Content Too Large",
@@ -35,8 +38,10 @@ def too_large(most_bytes: int) -> Refused:
     return Refused(413, "bad_data", f"{text}; --api-proxy-max-body sets that limit")
 
 
-def rendered(refused: Refused, *, has_body: bool, keeps_client: bool) -> bytes:
-    """Return the whole answer; without its body for HEAD."""
+def rendered(
+    refused: Refused, *, has_body: bool, keeps_client: bool, own_lines: bytes = b""
+) -> bytes:
+    """Return the whole answer; without its body for HEAD. ``own_lines`` are further fields."""
     content = {"status": "error", "errorType": refused.kind, "error": str(refused)}
     body = json.dumps(content).encode() + b"\n"
     lines = [
@@ -47,6 +52,9 @@ def rendered(refused: Refused, *, has_body: bool, keeps_client: bool) -> bytes:
     ]
     if refused.code == _UNAVAILABLE:
         lines.append(f"Retry-After: {RETRY_AFTER_S}")
+    if refused.code == UNAUTHORIZED:
+        lines.append(f"WWW-Authenticate: {CHALLENGE}")
     if not keeps_client:
         lines.append("Connection: close")
-    return "\r\n".join([*lines, "", ""]).encode() + (body if has_body else b"")
+    head = "\r\n".join([*lines, ""]).encode() + own_lines + b"\r\n"
+    return head + (body if has_body else b"")

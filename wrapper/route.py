@@ -34,7 +34,8 @@ def target_of(snapshot: Snapshot | None, options: WebOptions, now: float) -> Tar
         raise _unavailable(stale)
     if snapshot.leads(now):
         owned_url = snapshot.prometheus_url if snapshot.child_pid is not None else ""
-        return Target(_origin(owned_url) or f"http://127.0.0.1:{options.local_port}", is_local=True)
+        url = _origin(owned_url) or f"{_scheme(snapshot)}://127.0.0.1:{options.local_port}"
+        return Target(url, is_local=True)
     holder = leader_of(snapshot, now)
     if not holder:
         raise NoLeader(503, "unavailable", "no replica leads at the moment")
@@ -42,7 +43,13 @@ def target_of(snapshot: Snapshot | None, options: WebOptions, now: float) -> Tar
         return Target(_origin(snapshot.holder_url), is_local=False)
     if not options.service_name:
         raise _unavailable(f"{holder} leads, but nothing says where its Prometheus answers")
-    return Target(f"http://{holder}.{options.service_name}:{options.remote_port}", is_local=False)
+    authority = f"{holder}.{options.service_name}:{options.remote_port}"
+    return Target(f"{_scheme(snapshot)}://{authority}", is_local=False)
+
+
+def _scheme(snapshot: Snapshot) -> str:
+    """Return how replicas' Prometheus are asked: all alike, so as our own."""
+    return "https" if snapshot.prometheus_url.startswith("https:") else "http"
 
 
 @lru_cache(maxsize=64)

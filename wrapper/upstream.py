@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import select
 import socket
-import ssl
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -21,6 +19,7 @@ import gevent
 from gevent import monkey
 
 from wrapper import clock
+from wrapper.prometheus_access import PrometheusAccess
 
 _MOST_KEPT = 128
 _KEPT_FOR_S = 60.0  # shorter than Prometheus keeps them: --web.read-timeout, 5m
@@ -106,20 +105,13 @@ class Connection:
 class Upstreams:
     """The connections of one worker, those kept for the next request the newest last.
 
-    ``tls`` is how to speak to a target with https, ``fields`` go with every request to Prometheus.
+    ``access`` is how to speak to a target with https; a change of it begins new connections.
     """
 
-    def __init__(
-        self,
-        connect_timeout_s: float,
-        tls: ssl.SSLContext | None = None,
-        fields: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, connect_timeout_s: float, access: PrometheusAccess) -> None:
         self._connect_timeout_s = connect_timeout_s
-        self._tls = tls
-        self.fields = b"".join(
-            f"{name}: {value}\r\n".encode("latin-1") for name, value in (fields or {}).items()
-        )
+        self._access = access
+        self._kept_with = access.current()
         self._kept: list[Connection] = []
 
     def take(self, target: Target, *, goes_once: bool) -> Connection:
@@ -134,6 +126,9 @@ class Upstreams:
         return Connection(target.url, self._connected(target.url))
 
     def _kept_one(self, url: str, *, goes_once: bool) -> Connection | None:
+        if self._kept_with is not self._access.current():
+            self._kept_with = self._access.current()
+            self._close_kept()
         now = clock.now()
         for index in range(len(self._kept) - 1, -1, -1):
             connection = self._kept[index]
@@ -144,6 +139,10 @@ class Upstreams:
                 return connection
             connection.close()
         return None
+
+    def _close_kept(self) -> None:
+        while self._kept:
+            self._kept.pop().close()
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection whose answer has ended in order."""
@@ -173,8 +172,8 @@ class Upstreams:
                 sock.setsockopt(*option)
             if not where.is_tls:
                 return sock
-            context = self._tls or ssl.create_default_context()
-            return context.wrap_socket(sock, server_hostname=where.host)
+            access = self._access.current()
+            return access.tls.wrap_socket(sock, server_hostname=access.server_name(where.host))
         except BaseException:
             sock.close()
             raise

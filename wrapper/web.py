@@ -14,18 +14,27 @@ import signal
 import sys
 from collections.abc import Callable
 
+import gevent
 from flask import Flask, Response, jsonify, request
+from gevent.lock import BoundedSemaphore
+from gevent.ssl import SSLContext
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from wrapper import clock, log
 from wrapper.figures import ProxyFigures
 from wrapper.metrics import expose, registry
+from wrapper.passwords import Passwords
+from wrapper.problems import ConfigurationError
 from wrapper.process import die_with_parent
+from wrapper.prometheus_access import PrometheusAccess
+from wrapper.protection import Protection
 from wrapper.proxy import Proxy
-from wrapper.route import ROOT
+from wrapper.refusals import CHALLENGE, UNAUTHORIZED, Refused
+from wrapper.route import ROOT, origin_form
 from wrapper.server import listen, serve
 from wrapper.snapshot import SnapshotReader, configuration_of, leader_of, why_stale
+from wrapper.web_access import WebAccess
 from wrapper.web_options import WebOptions
 from wrapper.worker import PROXY
 
@@ -38,11 +47,18 @@ SPARE_SLOTS = 2  # a worker may be started before its predecessor has been seen 
 # --- the application -------------------------------------------------------------------------
 
 
-def make_app(reader: SnapshotReader, options: WebOptions, figures: ProxyFigures) -> Flask:
+def make_app(
+    reader: SnapshotReader,
+    options: WebOptions,
+    figures: ProxyFigures,
+    web_access: WebAccess,
+    prometheus_access: PrometheusAccess,
+) -> Flask:
     """Return the app: routes under /_elector/, a 404 for all else, and the proxy as an extension.
 
     The worker hands the proxy what is not under /_elector/; none of that can reach Prometheus.
     """
+    protection = Protection(web_access, Passwords(Aside()))
     app = Flask("wrapper", static_folder=None)
     ours = registry(reader, figures, with_runtime=options.runtime_metrics)
     routes: dict[str, Callable[[], Response]] = {
@@ -55,10 +71,11 @@ def make_app(reader: SnapshotReader, options: WebOptions, figures: ProxyFigures)
     }
     for name, view in routes.items():
         app.add_url_rule(f"{ROOT}/{name}", view_func=view, endpoint=name)
+    app.before_request(lambda: _refusal(protection))
     app.register_error_handler(HTTPException, _http_error)
-    app.after_request(_never_stored)
+    app.after_request(lambda answer: _completed(answer, protection))
     if options.proxy_enabled:
-        app.extensions[PROXY] = Proxy(reader, options, figures)
+        app.extensions[PROXY] = Proxy(reader, options, figures, protection, prometheus_access)
     return app
 
 
@@ -126,9 +143,41 @@ def _error(code: int, kind: str, text: str) -> Response:
     return answer
 
 
-def _never_stored(answer: Response) -> Response:
+def _refusal(protection: Protection) -> Response | None:
+    """Answer whom nothing else answers."""
+    environ = request.environ
+    target = origin_form(environ["RAW_URI"].encode("latin-1"))
+    given = environ.get("HTTP_AUTHORIZATION")
+    authorization = [given.encode("latin-1")] if given is not None else []
+    try:
+        protection.check(target, authorization, environ["gunicorn.socket"])
+    except Refused as refused:
+        answer = _error(refused.code, refused.kind, str(refused))
+        if refused.code == UNAUTHORIZED:
+            answer.headers["WWW-Authenticate"] = CHALLENGE
+        return answer
+    return None
+
+
+def _completed(answer: Response, protection: Protection) -> Response:
+    """Add what goes with every answer."""
     answer.headers["Cache-Control"] = "no-store"
+    for name, value in protection.headers:
+        answer.headers[name] = value
     return answer
+
+
+class Aside:
+    """Runs calls that compute for long in a thread, one at a time: others are served meanwhile."""
+
+    def __init__(self) -> None:
+        self._turn = BoundedSemaphore()
+
+    def __call__(self, call: Callable[[], bool]) -> bool:
+        """Return what a call returns."""
+        with self._turn:
+            found: bool = gevent.get_hub().threadpool.apply(call)
+            return found
 
 
 # --- the process -----------------------------------------------------------------------------
@@ -141,14 +190,25 @@ def main(arguments: list[str]) -> int:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     log.set_up(options.log_level, as_json=options.log_as_json)
     try:
+        web_access = WebAccess(options.web_config_file, SSLContext)
+        prometheus_access = PrometheusAccess(options.prometheus_http_config, SSLContext)
         listener = listen(options.host, options.port)
+    except ConfigurationError as error:
+        for problem in error.problems:
+            LOG.error("%s", problem)  # noqa: TRY400 - the cause is in its words
+        return BAD_INPUT
     except OSError as error:
         _say_why_not(options, error)
         return BAD_INPUT
-    LOG.info("listening", extra={"address": _address(options)})
+    is_tls = web_access.current().tls is not None
+    LOG.info("listening", extra={"address": _address(options), "tls": is_tls})
     figures = ProxyFigures(slots=options.workers + SPARE_SLOTS)
     reader = SnapshotReader(options.snapshot_fd)
-    serve(options, listener, figures, lambda: make_app(reader, options, figures))
+
+    def app() -> Flask:
+        return make_app(reader, options, figures, web_access, prometheus_access)
+
+    serve(options, listener, figures, app, web_access.context if is_tls else None)
     return 0
 
 

@@ -42,6 +42,13 @@ class WebAccess:
         """Return how to serve now."""
         return self._renewed.current() if self._renewed else self._plain
 
+    def context(self) -> ssl.SSLContext:
+        """Return the context for a connection that begins now; to be asked only with TLS."""
+        tls = self.current().tls
+        if tls is None:
+            raise RuntimeError("TLS was not switched on at the start")
+        return tls
+
     def _read(self, reading: Reading) -> Serving:
         config = _read_file(self._path, reading)
         if self._last is not None:

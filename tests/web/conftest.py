@@ -76,10 +76,12 @@ def following(url: str = "", **changes: Any) -> Snapshot:
 class Web:
     """One web process as the supervisor starts it."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, asking: dict[str, Any] | None = None, **options: Any) -> None:
+        """Start it; ``asking`` is what all our requests need, ``verify`` for one with TLS."""
         self._writer = SnapshotWriter()
+        self.asking = asking or {}
         port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"{'https' if 'verify' in self.asking else 'http'}://127.0.0.1:{port}"
         self.address = ("127.0.0.1", port)
         options = {"proxy_enabled": True, "host": "127.0.0.1", "port": port, **options}
         self.options = WebOptions(snapshot_fd=self._writer.fileno(), **options)
@@ -89,7 +91,7 @@ class Web:
             process_group=0,
             stderr=subprocess.PIPE,
         )
-        wait_until(lambda: self.get("/_elector/metrics").ok, 15, "the web process answers")
+        wait_until(lambda: self.get("/_elector/healthz").status_code, 15, "the web process answers")
 
     def tell(self, snapshot: Snapshot, age_s: float = 0.0) -> None:
         """Publish a snapshot that stays fresh for an hour, or is ``age_s`` old."""
@@ -99,7 +101,8 @@ class Web:
     def get(self, path: str, **arguments: Any) -> requests.Response:
         """Ask with GET, or with ``method``."""
         method = arguments.pop("method", "GET")
-        return requests.request(method, self.url + path, timeout=20, **arguments)
+        arguments = {"timeout": 20, **self.asking, **arguments}
+        return requests.request(method, self.url + path, **arguments)
 
     def raw(self, data: bytes) -> bytes:
         """Send bytes as they are and return all that comes until the end of the connection."""

@@ -1,0 +1,33 @@
+"""Header fields of our own that take the place of those of the same names; pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+_NEVER = re.compile(rb"(?!)")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFields:
+    """Rendered field lines, and what they take the place of; ``names`` are in lower case."""
+
+    lines: bytes = field(default=b"", repr=False)
+    names: frozenset[bytes] = frozenset()
+    pattern: re.Pattern[bytes] = _NEVER
+
+    def into(self, lines: bytes) -> bytes:
+        """Return field lines with ours among them, and none of theirs of the same name."""
+        return self.pattern.sub(b"", lines) + self.lines if self.lines else lines
+
+
+@lru_cache(maxsize=8)
+def own_fields(fields: tuple[tuple[str, str], ...]) -> OwnFields:
+    """Return the lines of some names and values, which are as they may stand in a header."""
+    if not fields:
+        return OwnFields()
+    lines = b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in fields)
+    names = frozenset(name.lower().encode() for name, _ in fields)
+    either = b"|".join(re.escape(name) for name in sorted(names))
+    return OwnFields(lines, names, re.compile(rb"(?im)^(?:%b):[^\r\n]*\r\n" % either))
