@@ -23,8 +23,11 @@ _LOWEST_COST = 10
 class Passwords:
     """Judges names and passwords; ``aside`` runs a call where it holds up nobody."""
 
-    def __init__(self, aside: Callable[[Callable[[], bool]], bool]) -> None:
+    def __init__(
+        self, aside: Callable[[Callable[[], bool]], bool], most_kept: int = MOST_KEPT
+    ) -> None:
         self._aside = aside
+        self._most_kept = most_kept
         self._key = os.urandom(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
         self._wrong: OrderedDict[bytes, None] = OrderedDict()
@@ -43,8 +46,13 @@ class Passwords:
         known = self._known(digest)
         if known is None:
             known = _is_match(hashed, password)
-            _keep(self._right if known else self._wrong, digest)
+            self._keep(self._right if known else self._wrong, digest)
         return known
+
+    def _keep(self, results: OrderedDict[bytes, None], digest: bytes) -> None:
+        results[digest] = None
+        if len(results) > self._most_kept:
+            results.popitem(last=False)
 
     def _known(self, digest: bytes) -> bool | None:
         if digest in self._right:
@@ -70,9 +78,3 @@ def _is_match(hashed: str, password: bytes) -> bool:
         return bcrypt.checkpw(password[:_MOST_BYTES], hashed.encode())
     except ValueError:
         return False
-
-
-def _keep(results: OrderedDict[bytes, None], digest: bytes) -> None:
-    results[digest] = None
-    if len(results) > MOST_KEPT:
-        results.popitem(last=False)

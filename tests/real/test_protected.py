@@ -320,7 +320,7 @@ def test_promtool_and_we_take_the_same_files(
     path = tmp_path / "web.yml"
     path.write_text(text)
     promtool = Path(program("prometheus")).with_name("promtool")
-    command = [promtool, "check", "web-config", path]
+    command = [str(promtool), "check", "web-config", str(path)]
     done = subprocess.run(command, check=False, capture_output=True, timeout=60)
     assert (done.returncode == 0) is is_taken, done.stderr
     assert _is_taken_by_us(path) is is_taken

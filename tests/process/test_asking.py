@@ -1,0 +1,139 @@
+"""Asking a Prometheus that is protected: over TLS, with a password, and what is said if not."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.certificates import Authority
+from tests.support import free_port
+from wrapper.prometheus import PrometheusApi
+from wrapper.prometheus_access import PrometheusAccess
+
+LIMIT_S = 20.0
+
+
+class Server(ThreadingHTTPServer):
+    """A server that says who asked, or sends elsewhere; over TLS with a context."""
+
+    daemon_threads = True
+
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        if context is not None:
+            self.socket = context.wrap_socket(self.socket, server_side=True)
+        scheme = "http" if context is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self.server_port}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that do not trust us."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers with the request line and the credentials."""
+
+    def do_GET(self) -> None:
+        """Answer."""
+        body = f"{self.requestline} {self.headers.get('Authorization')}".encode()
+        self.send_response(302 if self.path == "/elsewhere" else 200)
+        self.send_header("Location", "/")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET  # noqa: N815 - http.server's word
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """Give a CA."""
+    return Authority(tmp_path / "authority")
+
+
+@pytest.fixture
+def plain() -> Iterator[Server]:
+    """Serve without TLS."""
+    with Server() as server:
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def secure(authority: Authority) -> Iterator[Server]:
+    """Serve over TLS, with a certificate for prometheus.test alone."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("server", names="DNS:prometheus.test").paths)
+    with Server(context) as server:
+        yield server
+        server.shutdown()
+
+
+def api(folder: Path, text: str = "{}") -> PrometheusApi:
+    """Return what asks as a file says."""
+    path = folder / "http.yml"
+    path.write_text(text)
+    return PrometheusApi("", PrometheusAccess(str(path)))
+
+
+def test_over_tls_with_a_password(tmp_path: Path, secure: Server, authority: Authority) -> None:
+    """The CA and the wanted name of the file, and its password, are used."""
+    tls = f"tls_config: {{ca_file: {authority.file}, server_name: prometheus.test}}\n"
+    asking = api(tmp_path, f"{tls}basic_auth: {{username: a, password: b}}")
+    answer = asking.ask("POST", f"{secure.url}/x?y=%20z", LIMIT_S)
+    assert (answer.status, answer.detail) == (200, "POST /x?y=%20z HTTP/1.1 Basic YTpi")
+
+
+def test_a_password_in_the_url_counts_first(tmp_path: Path, plain: Server) -> None:
+    """It was written for this one URL."""
+    asking = api(tmp_path, "basic_auth: {username: c, password: d}")
+    url = plain.url.replace("://", "://a:b%40@")
+    assert asking.probe(url, LIMIT_S).detail == "GET / HTTP/1.1 Basic YTpiQA=="
+
+
+def test_credentials_follow_no_redirect(tmp_path: Path, plain: Server) -> None:
+    """An answer that sends elsewhere is the answer."""
+    asking = api(tmp_path, "follow_redirects: true")
+    assert asking.probe(f"{plain.url}/elsewhere", LIMIT_S).status == 302
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("{}", "its certificate is not trusted"),
+        ("tls_config: {ca_file: authority/ca.pem}", "IP address mismatch, certificate is not"),
+        ("tls_config: {ca_file: authority/ca.pem, server_name: a.test}", "Hostname mismatch"),
+    ],
+)
+def test_who_is_not_trusted_is_told_with_the_cure(
+    tmp_path: Path, secure: Server, text: str, cause: str
+) -> None:
+    """No status, the cause, and where to mend it."""
+    answer = api(tmp_path, text).probe(secure.url, LIMIT_S)
+    assert answer.status == 0
+    assert cause in answer.detail
+    assert "tls_config of --prometheus-http-config" in answer.detail
+
+
+def test_an_unverified_server_is_asked_where_that_is_wanted(tmp_path: Path, secure: Server) -> None:
+    """insecure_skip_verify looks at no certificate."""
+    asking = api(tmp_path, "tls_config: {insecure_skip_verify: true}")
+    assert asking.probe(secure.url, LIMIT_S).is_ok
+
+
+def test_no_tls_and_nobody_are_told_apart(tmp_path: Path, plain: Server) -> None:
+    """TLS to a plain server, and a port where nobody listens."""
+    asking = api(tmp_path)
+    url = plain.url.replace("http:", "https:")
+    assert asking.probe(url, LIMIT_S).detail == f"{url}: no TLS is spoken there"
+    url = f"http://127.0.0.1:{free_port()}/-/ready"
+    assert asking.probe(url, LIMIT_S).detail == f"connection refused by {url}"

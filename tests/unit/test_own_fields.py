@@ -1,0 +1,55 @@
+"""Header fields of our own among those of others."""
+
+from __future__ import annotations
+
+import pytest
+
+from wrapper.forwarding import crossing
+from wrapper.own_fields import OwnFields, own_fields
+
+
+@pytest.mark.parametrize(
+    ("fields", "lines", "expected"),
+    [
+        ((), b"A: 1\r\n", b"A: 1\r\n"),
+        ((("B", "2"),), b"A: 1\r\n", b"A: 1\r\nB: 2\r\n"),
+        ((("a", "2"),), b"A: 1\r\nAB: 1\r\nA:\r\nC: A: 1\r\n", b"AB: 1\r\nC: A: 1\r\na: 2\r\n"),
+        ((("A", "1"), ("A", "2")), b"A: 0\r\n", b"A: 1\r\nA: 2\r\n"),
+        ((("A.B", "1"),), b"AxB: 0\r\na.b: 0\r\n", b"AxB: 0\r\nA.B: 1\r\n"),
+        ((("A", "caf\xe9"),), b"", b"A: caf\xe9\r\n"),
+    ],
+)
+def test_ours_take_the_place_of_theirs(
+    fields: tuple[tuple[str, str], ...], lines: bytes, expected: bytes
+) -> None:
+    """Whatever the case of the name, all of theirs go and ours come; others stay."""
+    assert own_fields(fields).into(lines) == expected
+
+
+def test_secrets_are_not_shown() -> None:
+    """A representation has the names alone."""
+    assert "hunter" not in repr(own_fields((("A", "hunter"),)))
+    assert OwnFields().names == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("lines", "values"),
+    [
+        (b"Host: a\r\n", ()),
+        (b"Host: a\r\nAUTHORIZATION:  Basic x \r\nA: b\r\n", (b"Basic x",)),
+        (b"authorization: a\r\nHost: a\r\nAuthorization: b\r\n", (b"a", b"b")),
+        (b"Proxy-Authorization: a\r\nX: Authorization: b\r\nHost: a\r\n", ()),
+    ],
+)
+def test_credentials_stand_apart(lines: bytes, values: tuple[bytes, ...]) -> None:
+    """They are no part of the lines that cross, nor of what is remembered."""
+    found = crossing(lines, "192.0.2.1", "http")
+    assert found.authorization == values
+    assert b"\r\nauthorization:" not in b"\r\n" + found.lines.lower()
+    assert found.is_plain
+
+
+def test_credentials_too_long_are_left_to_the_strict_parser() -> None:
+    """The limit of a field holds for them as well."""
+    lines = b"Host: a\r\nAuthorization: " + b"x" * 9000 + b"\r\n"
+    assert not crossing(lines, "192.0.2.1", "http").is_plain
