@@ -7,6 +7,7 @@ most every LOOK_EVERY_S, and only when the value is asked for.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,7 @@ class Reading:
 
     def __init__(self) -> None:
         self._states: dict[Path, tuple[int, ...] | None] = {}
+        self._hash = hashlib.sha256()
         self._is_fresh = False
 
     def read(self, path: str) -> bytes:
@@ -37,7 +39,14 @@ class Reading:
         self._states[file] = state
         if state is not None and clock.wall() * 1e9 - max(state[-2:]) < _SETTLING_NS:
             self._is_fresh = True
-        return files.read_input(file, LARGEST_FILE)
+        content = files.read_input(file, LARGEST_FILE)
+        self._hash.update(b"%d " % len(content) + content)
+        return content
+
+    @property
+    def digest(self) -> bytes:
+        """What tells the contents that were read from others."""
+        return self._hash.digest()
 
     def is_current(self) -> bool:
         """Tell whether all files are as they were."""
@@ -49,7 +58,8 @@ class Reading:
 class Renewed(Generic[T]):
     """Hands out what ``make`` returns of the files as they are now; the constructor raises.
 
-    ``make`` reads through what it is given, and raises ConfigurationError.
+    ``make`` reads through what it is given, and raises ConfigurationError. While the contents are
+    the same, so is the value: who compares it with ``is`` sees a change and nothing else.
     """
 
     def __init__(self, name: str, make: Callable[[Reading], T]) -> None:
@@ -57,6 +67,7 @@ class Renewed(Generic[T]):
         self._make = make
         self._reading = Reading()
         self._value = make(self._reading)
+        self._digest = self._reading.digest
         self._problem = ""
         self._looked_at = clock.now()
 
@@ -78,11 +89,12 @@ class Renewed(Generic[T]):
             self._say_problem("; ".join(error.problems))
             return
         self._reading = reading
-        if value != self._value:
+        if reading.digest != self._digest:
+            self._digest, self._value = reading.digest, value
             LOG.info("read again", extra={"file": self._name})
         elif self._problem:
             LOG.info("good again", extra={"file": self._name})
-        self._problem, self._value = "", value
+        self._problem = ""
 
     def _say_problem(self, problem: str) -> None:
         if problem != self._problem:

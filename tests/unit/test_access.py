@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import Authority
-from tests.support import wait_until
+from tests.support import let_pass, wait_until
 from wrapper.problems import ConfigurationError
 from wrapper.prometheus_access import PrometheusAccess
 from wrapper.renewed import Reading, Renewed
@@ -81,6 +81,19 @@ def test_a_file_that_was_missing_counts_when_it_comes(tmp_path: Path, file: Path
     (tmp_path / "secret").write_text("c\n")
     wait_until(lambda: access.current().fields != before.fields, 15, "the new password is in force")
     assert access.current().fields == (("Authorization", basic("a:c")),)
+
+
+def test_the_same_contents_are_the_same_value(file: Path) -> None:
+    """A file that is only touched begins no new connections."""
+    file.write_text("basic_auth: {username: a, password: b}")
+    access = PrometheusAccess(str(file))
+    first = access.current()
+    for _ in range(3):
+        file.write_text(file.read_text())
+        let_pass(0.06)
+        assert access.current() is first
+    file.write_text("basic_auth: {username: a, password: c}")
+    wait_until(lambda: access.current() is not first, 15, "the change is taken")
 
 
 # --- asking Prometheus ---------------------------------------------------------------------------
