@@ -31,7 +31,6 @@ from wrapper.pod_label import PodLabel
 from wrapper.policy import Policy
 from wrapper.process import DeadMansSwitch
 from wrapper.prometheus import PrometheusApi
-from wrapper.prometheus_access import PrometheusAccess
 from wrapper.prometheus_args import FLUSH_DEADLINE, with_argument, with_config_file
 from wrapper.sensors import Fence, LoadedSensor, Probing, start_thread
 from wrapper.settings import Settings
@@ -163,7 +162,7 @@ def _supervise(start: Start, events: Events, child: Child | None, lock: LeaseLoc
     settings = start.settings
     terms = _terms(start)
     elector = Elector(lock, terms, events.put) if lock is not None else None
-    api = PrometheusApi(_base_url(start), PrometheusAccess(settings.prometheus_http_config))
+    api = PrometheusApi(_base_url(start), start.access)
     loaded = LoadedSensor(api, events.put) if api.knows_status else None
     inputs = InputWatch(start.inputs, settings.rehash_period_s, events.put)
     snapshots = SnapshotWriter()

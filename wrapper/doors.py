@@ -23,8 +23,12 @@ from wrapper.web_config import Demands, WebConfig, read_demands
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """What was found; ``problems`` are lines for people."""
+    """What was found; ``problems`` are lines for people.
 
+    ``access`` is how Prometheus is asked; anybody's where there are problems.
+    """
+
+    access: PrometheusAccess = field(default_factory=PrometheusAccess)
     demands: Demands = field(default_factory=Demands)
     problems: tuple[str, ...] = ()
 
@@ -33,22 +37,22 @@ def look(settings: Settings, arguments: ChildArguments) -> Doors:
     """Read the files, and return what Prometheus demands and what is wrong."""
     if settings.init:
         return Doors()
-    http, http_problems = _http_config(settings)
+    access, http_problems = _access(settings)
+    http = access.current().config
     web, web_problems = _web_config(settings)
     demands, problems = _demands(settings, arguments)
     if not http_problems:
         problems += _unmet(demands, arguments, http)
     if not http_problems and not web_problems:
         problems += _open_relay(settings, http, web)
-    return Doors(demands, (*http_problems, *web_problems, *problems))
+    return Doors(access, demands, (*http_problems, *web_problems, *problems))
 
 
-def _http_config(settings: Settings) -> tuple[HttpConfig, list[str]]:
+def _access(settings: Settings) -> tuple[PrometheusAccess, list[str]]:
     try:
-        access = PrometheusAccess(settings.prometheus_http_config)
+        return PrometheusAccess(settings.prometheus_http_config), []
     except ConfigurationError as error:
-        return HttpConfig(), list(error.problems)
-    return access.current().config, []
+        return PrometheusAccess(), list(error.problems)
 
 
 def _web_config(settings: Settings) -> tuple[WebConfig, list[str]]:

@@ -389,7 +389,8 @@ FLAGS: tuple[Flag, ...] = (
         Kind.TEXT,
         "",
         API,
-        "The headless Service of the StatefulSet: the leader is http://POD.SERVICE:PORT.",
+        "The headless Service of the StatefulSet: the leader is http://POD.SERVICE:PORT, or "
+        "https as this replica's own Prometheus.",
     ),
     Flag(
         "api-proxy-connect-timeout",

@@ -15,6 +15,7 @@ from wrapper.doors import look
 from wrapper.inputs import BadInputs, Inputs, Sources
 from wrapper.kubeconfig import check_kubeconfig
 from wrapper.model import Renderings
+from wrapper.prometheus_access import PrometheusAccess
 from wrapper.prometheus_args import ChildArguments
 from wrapper.promtool import Promtool
 from wrapper.settings import Settings
@@ -30,6 +31,7 @@ class Start:
     renderings: Renderings | None
     problems: tuple[str, ...] = ()
     output: Path = field(default_factory=Path)
+    access: PrometheusAccess = field(default_factory=PrometheusAccess)
 
     @property
     def own_folder(self) -> Path | None:
@@ -72,7 +74,8 @@ def prepare(settings: Settings) -> Start:
     if settings.lock_kind(has_overrides=start.may_override) == "kubernetes" and not settings.init:
         unusable = check_kubeconfig(settings.kubeconfig)
         problems += [unusable] if unusable else []
-    return Start(settings, arguments, inputs, renderings, tuple(problems), output)
+    found = tuple(problems)
+    return Start(settings, arguments, inputs, renderings, found, output, doors.access)
 
 
 def output_of(settings: Settings, arguments: ChildArguments) -> Path:

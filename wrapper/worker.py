@@ -9,6 +9,7 @@ request after its head is the proxy's, or the app's.
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import ssl
 import time
@@ -36,6 +37,10 @@ Tls = Callable[[], ssl.SSLContext]
 
 _TOO_LONG = Refused(431, "bad_data", "the request's head is too long")
 
+_NO_TLS = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
+    b"This port speaks TLS: write https.\n"
+)
 PROXY = "proxy"  # the app's extension that forwards
 HEARTBEAT_PERIOD_S = 1.0
 
@@ -105,8 +110,13 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
         """Shake hands, within the time that a head has."""
         secured = context.wrap_socket(client.sock, server_side=True, do_handshake_on_connect=False)
         client.sock = secured
-        with self._watch.waited_for(client):
-            secured.do_handshake()
+        try:
+            with self._watch.waited_for(client):
+                secured.do_handshake()
+        except ssl.SSLError as error:
+            if error.reason == "HTTP_REQUEST":
+                os.write(secured.fileno(), _NO_TLS)
+            raise
 
     def _converse(self, listener_name: Any, client: Client, peer: Any) -> None:
         goes_on = True

@@ -48,8 +48,12 @@ def test_request_and_answer_pass(web: Web, upstream: Upstream) -> None:
         ),
         (following("http://10.0.0.2:2/x"), Target("http://10.0.0.2:2", is_local=False)),
         (following(), Target("http://prometheus-1.prom.mon:9092", is_local=False)),
+        (
+            following(prometheus_url="https://10.0.0.1:1"),
+            Target("https://prometheus-1.prom.mon:9092", is_local=False),
+        ),
     ],
-    ids=["own child", "sidecar", "sidecar, URL known", "lock file", "service"],
+    ids=["own child", "sidecar", "sidecar, URL known", "lock file", "service", "service, TLS"],
 )
 def test_the_target_is_the_leaders_prometheus(snapshot: Snapshot, target: Target) -> None:
     """Own child, local port, the URL in the lease, or the holder's name in the service."""

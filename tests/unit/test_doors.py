@@ -1,0 +1,105 @@
+"""What Prometheus demands of us, what we know, and whom the API lets in: what fits together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wrapper.doors import look
+from wrapper.prometheus_args import ChildArguments
+from wrapper.settings import load
+from wrapper.web_config import Demands
+
+HASH = "$2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze"
+USERS = f"basic_auth_users: {{alice: {HASH}}}"
+PAIR = "cert_file: c, key_file: k"
+CERTIFICATES = f"tls_server_config: {{{PAIR}, client_auth_type: RequireAndVerifyClientCert}}"
+PASSWORD = "basic_auth: {username: a, password: b}"
+PROXY = "--api-proxy-enabled"
+
+
+def found(
+    folder: Path, *flags: str, child: str | None = None, http: str | None = None, web: str = ""
+) -> tuple[Demands, list[str]]:
+    """Return what is found with these files, which are left out where they are None or empty."""
+    words, command = [*flags], ["prometheus"]
+    for flag, text in (("prometheus-http-config", http), ("web-config-file", web or None)):
+        if text is not None:
+            (folder / f"{flag}.yml").write_text(text)
+            words.append(f"--{flag}={folder / flag}.yml")
+    if child is not None:
+        (folder / "child.yml").write_text(child)
+        command.append(f"--web.config.file={folder / 'child.yml'}")
+    words = [*words, "--config=c.yml", "--lease-lock=none", "--", *command]
+    settings = load(words, {}, hostname="h", incarnation="i")
+    doors = look(settings, ChildArguments.parse(settings.child))
+    return doors.demands, list(doors.problems)
+
+
+@pytest.mark.parametrize(
+    ("child", "http", "demands"),
+    [
+        (None, None, Demands()),
+        ("{}", None, Demands()),
+        (f"tls_server_config: {{{PAIR}}}", None, Demands(tls=True)),
+        (USERS, PASSWORD, Demands(password=True)),
+        (USERS, "authorization: {credentials: t}", Demands(password=True)),
+    ],
+)
+def test_demands_that_are_met(
+    tmp_path: Path, child: str | None, http: str | None, demands: Demands
+) -> None:
+    """What Prometheus demands is known, and nothing is wrong."""
+    assert found(tmp_path, child=child, http=http) == (demands, [])
+
+
+@pytest.mark.parametrize(
+    ("child", "http", "start", "cure"),
+    [
+        (USERS, None, "Prometheus wants a name and a password", "as basic_auth in the file"),
+        (USERS, "{}", "Prometheus wants a name and a password", "as basic_auth in the file"),
+        (CERTIFICATES, PASSWORD, "Prometheus wants a client certificate", "give cert_file and key"),
+    ],
+)
+def test_demands_that_are_not_met(
+    tmp_path: Path, child: str, http: str | None, start: str, cure: str
+) -> None:
+    """One line names Prometheus' file, what is missing and where it is to be given."""
+    _, (problem,) = found(tmp_path, child=child, http=http)
+    assert problem.startswith(f"--web.config.file={tmp_path / 'child.yml'}: {start}")
+    assert cure in problem
+    assert problem.endswith("in the file that --prometheus-http-config names")
+
+
+@pytest.mark.parametrize(
+    ("flags", "http", "web", "is_refused"),
+    [
+        ((PROXY,), PASSWORD, "", True),
+        ((PROXY,), PASSWORD, "http_server_config: {http2: true}", True),
+        ((PROXY,), "http_headers: {X-Key: {secrets: [a]}}", "", True),
+        ((PROXY,), "http_headers: {X-Scope-OrgID: {values: [a]}}", "", False),
+        ((PROXY,), "tls_config: {insecure_skip_verify: true}", "", False),
+        ((PROXY,), PASSWORD, USERS, False),
+        ((), PASSWORD, "", False),
+        ((PROXY, "--init"), PASSWORD, "", False),
+    ],
+)
+def test_nobody_is_lent_credentials(
+    tmp_path: Path, flags: tuple[str, ...], http: str, web: str, is_refused: bool
+) -> None:
+    """A proxy with credentials of ours needs clients who are known."""
+    _, problems = found(tmp_path, *flags, http=http, web=web)
+    assert [problem.partition(":")[0] for problem in problems] == [PROXY] * is_refused
+
+
+def test_all_files_are_judged_at_once(tmp_path: Path) -> None:
+    """Mistakes in both files, and a missing one, are said together."""
+    path = tmp_path / "none.yml"
+    words = ("--config=c.yml", "--lease-lock=none", f"--web-config-file={path}")
+    settings = load((*words, "--", "prometheus"), {}, hostname="h", incarnation="i")
+    doors = look(settings, ChildArguments.parse(("prometheus", "--web.config.file=/none/w.yml")))
+    assert doors.problems == (
+        f"{path}: No such file or directory; create it, or correct the path",
+        "--web.config.file: /none/w.yml: No such file or directory; create it, or correct the path",
+    )
