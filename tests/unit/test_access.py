@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import ssl
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -171,16 +172,26 @@ def serving(authority: Authority, more: str = "", name: str = "server") -> str:
     return f"tls_server_config: {{cert_file: {pair.certificate}, key_file: {pair.key}{more}}}\n"
 
 
+def test_a_pair_can_stand_in_the_file(file: Path, authority: Authority) -> None:
+    """Certificate and key written into the configuration are as good as files."""
+    pair = authority.issue("inline")
+    indented = (each.read_text().replace("\n", "\n    ") for each in (pair.certificate, pair.key))
+    file.write_text("tls_server_config:\n  cert: |\n    {}\n  key: |\n    {}\n".format(*indented))
+    assert WebAccess(str(file)).current().tls is not None
+
+
 def test_a_pair_that_does_not_fit_is_refused(file: Path, authority: Authority) -> None:
     """A key of another certificate, a key that is encrypted, what is no PEM at all."""
     one, other = authority.issue("one"), authority.issue("other")
     template = "tls_server_config: {{cert_file: {}, key_file: {}}}"
     file.write_text(template.format(one.certificate, other.key))
     assert "the key does not belong to the certificate" in refusal(WebAccess, file)
-    locked = "-----BEGIN ENCRYPTED PRIVATE KEY-----"
-    other.key.write_text(other.key.read_text().replace("-----BEGIN PRIVATE KEY-----", locked))
-    file.write_text(template.format(other.certificate, other.key))
-    assert f"{other.certificate} and {other.key}: " in refusal(WebAccess, file)
+    locked = other.key.with_suffix(".locked")
+    encrypt = ["openssl", "pkcs8", "-topk8", "-passout", "pass:x", "-in", str(other.key)]
+    subprocess.run([*encrypt, "-out", str(locked)], check=True, capture_output=True)
+    file.write_text(template.format(other.certificate, locked))
+    cause = f"{other.certificate} and {locked}: the key is encrypted"
+    assert cause in refusal(WebAccess, file)
     file.write_text(template.format(file, file))
     assert "they must be PEM" in refusal(WebAccess, file)
 
