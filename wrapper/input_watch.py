@@ -10,7 +10,9 @@ from __future__ import annotations
 import logging
 import os
 import select
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 from wrapper import clock
 from wrapper.file_events import FileEvents
@@ -109,12 +111,24 @@ class InputWatch:
         self._settling.looked(now)
         self._suspect = None
         self._rehash_at = now + self._period_s
-        event = self._inputs.changed()
+        event = self._changed()
         self._refused_until = clock.now() + REFUSED_PERIOD_S
         if event is None or (event == self._reported and isinstance(event, ConfigurationRejected)):
             return
         self._reported = event
         self._report(event)
+
+    def _changed(self) -> ConfigurationRead | ConfigurationRejected | None:
+        """Return what the inputs say of changes; what nobody foresaw rejects them.
+
+        Ending this thread instead would lose every later change, and nobody would be told.
+        """
+        try:
+            return self._inputs.changed()
+        except Exception as error:  # noqa: BLE001 - see above
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
+            return ConfigurationRejected(f"the inputs cannot be read: {where}; simplify them")
 
     def _rehash(self, now: float) -> None:
         """Look for changes that nobody told of; what differs has to do so twice in a row."""

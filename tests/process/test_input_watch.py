@@ -538,3 +538,20 @@ def test_the_watch_is_not_inherited(watched: Watched) -> None:
     assert watched.watch._events is not None
     assert not os.get_inheritable(watched.watch._events.fileno())
     assert not os.get_inheritable(watched.watch._asked)
+
+
+def test_what_nobody_foresaw_rejects_and_does_not_end_the_watch(config: Path) -> None:
+    """An error that is not expected is reported as a rejection; later changes are seen."""
+
+    def judge(renderings: Renderings) -> tuple[str, ...]:
+        if b"unheard: of" in renderings.follower.content:
+            raise RecursionError
+        return ()
+
+    watched = Watched(config, judge=judge)
+    config.write_text("unheard: of\n")
+    wait_until(lambda: watched.reports, 15, "it is reported")
+    assert isinstance(watched.reports[-1][1], ConfigurationRejected)
+    assert "RecursionError in test_input_watch.py:" in watched.reports[-1][1].problem
+    config.write_text("a: 2\n")
+    watched.await_value({"a": 2}, 15)
