@@ -28,6 +28,14 @@ class _Merge:
     def __init__(self, problems: Problems, patches: Patches) -> None:
         self._problems = problems
         self._patches = patches
+        self._merged: dict[tuple[int, int], MappingNode] = {}
+
+    def _once(self, base: MappingNode, override: MappingNode, path: str) -> MappingNode:
+        """Return both merged, the same node each time: aliases can bring them here very often."""
+        identity = id(base), id(override)
+        if identity not in self._merged:
+            self._merged[identity] = self.mapping(base, override, path)
+        return self._merged[identity]
 
     def mapping(self, base: MappingNode, override: MappingNode, path: str) -> MappingNode:
         """Return a mapping of the entries of both, the base's first.
@@ -54,7 +62,7 @@ class _Merge:
     def _value(self, old: Node | None, new: Node, path: str) -> Node:
         """Return what stands in the leader where the follower has ``old``, the override ``new``."""
         if isinstance(old, MappingNode) and isinstance(new, MappingNode):
-            return self.mapping(old, new, path)
+            return self._once(old, new, path)
         if isinstance(new, SequenceNode):
             return self._list(old, new, path)
         return old if old is not None and _is_same_scalar(old, new) else new

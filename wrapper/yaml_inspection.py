@@ -23,27 +23,35 @@ class Inspection:
     def __init__(self, problems: Problems) -> None:
         self._problems = problems
         self._was_in_flow: dict[int, bool] = {}
+        self._levels: dict[int, int] = {}
         self._open: set[int] = set()
 
-    def visit(self, node: CollectionNode, *, in_flow: bool = False) -> None:
-        """Inspect a node and all below it; raise UnusableError."""
+    def visit(self, node: CollectionNode, *, in_flow: bool = False) -> int:
+        """Inspect a node and all below it; return how many levels these are; raise UnusableError.
+
+        What an alias brings in counts: those who walk the graph later do so by recursion.
+        """
         identity, in_flow = id(node), in_flow or bool(node.flow_style)
         if identity in self._open:
             raise UnusableError(
                 node, "the value contains itself; do not use an alias in its own anchor"
             )
+        if len(self._open) + self._levels.get(identity, 1) > MAX_DEPTH:
+            text = f"more than {MAX_DEPTH} levels deep, with its aliases; take some away"
+            raise UnusableError(node, text)
         if self._was_in_flow.get(identity) in (True, in_flow):
-            return
-        if len(self._open) == MAX_DEPTH:
-            raise UnusableError(node, f"more than {MAX_DEPTH} levels deep; take some away")
+            return self._levels[identity]
         self._was_in_flow[identity] = in_flow
         self._open.add(identity)
+        below = 0
         for child in self._children(node, in_flow=in_flow):
             if isinstance(child, CollectionNode):
-                self.visit(child, in_flow=in_flow)
+                below = max(below, self.visit(child, in_flow=in_flow))
             elif in_flow and isinstance(child, ScalarNode):
                 _settle(child)
         self._open.remove(identity)
+        self._levels[identity] = below + 1
+        return below + 1
 
     def _children(self, node: CollectionNode, *, in_flow: bool) -> list[Node]:
         if isinstance(node, MappingNode):

@@ -64,22 +64,32 @@ def entries(node: MappingNode) -> Entries:
 
     Where a key comes more than once the last one counts, as in Prometheus' decoder (go-yaml v2).
     """
+    return _entries(node, {})
+
+
+def _entries(node: MappingNode, known: dict[int, Entries]) -> Entries:
     found: Entries = {}
     for key, value in node.value:
         if key.tag == MERGE_TAG:
-            found.update(_merged_entries(value))
+            found.update(_merged_entries(value, known))
         elif isinstance(key, ScalarNode):
             found[key.value] = (key, value)
     return found
 
 
-def _merged_entries(value: Node) -> Entries:
-    """Return what a merge key brings in; of several mappings the first one counts."""
+def _merged_entries(value: Node, known: dict[int, Entries]) -> Entries:
+    """Return what a merge key brings in; of several mappings the first one counts.
+
+    ``known`` has those that were asked for: a few lines can merge one a billion times.
+    """
     sources = value.value if isinstance(value, SequenceNode) else [value]
     found: Entries = {}
     for source in reversed(sources):
-        if isinstance(source, MappingNode):
-            found.update(entries(source))
+        if not isinstance(source, MappingNode):
+            continue
+        if id(source) not in known:
+            known[id(source)] = _entries(source, known)
+        found.update(known[id(source)])
     return found
 
 

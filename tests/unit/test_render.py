@@ -392,6 +392,44 @@ def test_problem(content: str | bytes, expected: str) -> None:
     assert "\n" not in problem
 
 
+def laughs(form: str, times: int) -> str:
+    """Return ten lines, each with several aliases of the one before: billions when written out."""
+    lines = ["  a0: &a0 {x: 1}"]
+    for number in range(1, 10):
+        aliases = [f"*a{number - 1}"] * times
+        parts = [f"k{at}: {alias}" for at, alias in enumerate(aliases)]
+        inner = f"<<: [{', '.join(aliases)}]" if form == "merge keys" else ", ".join(parts)
+        lines.append(f"  a{number}: &a{number} {{{inner}}}")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("form", ["merge keys", "mappings"])
+def test_aliases_are_never_written_out(form: str) -> None:
+    """Each mapping is merged once, however often aliases lead to it: billions of laughs are few."""
+    both = f"follower:\n{laughs(form, 9)}\nleader:\n{laughs(form, 9).replace('x: 1', 'x: 2')}\n"
+    leader = rendered_of(both).renderings.leader.content
+    assert len(leader) < 10_000
+    small = f"follower:\n{laughs(form, 2)}\nleader:\n  a9: {{y: 1}}\n"
+    loaded = yaml.safe_load(rendered_of(small).renderings.leader.content)
+    assert loaded["a9"].pop("y") == 1
+    assert loaded == yaml.safe_load(small)["follower"]
+
+
+@pytest.mark.parametrize("item", ["{{<<: *a{}, z: 1}}", "{{k: *a{}}}", "[*a{}]"])
+def test_levels_that_aliases_bring_in_count(item: str) -> None:
+    """A chain of aliases is no way round the limit, and what is within it can be rendered."""
+    chain = ["  - &a0 {job_name: x}"]
+    chain += [f"  - &a{at + 1} {item.format(at)}" for at in range(3000)]
+
+    def of(count: int) -> str:
+        parts = ["follower:", "  list:", *chain[:count], f"  last: {{x: *a{count - 1}}}"]
+        return "\n".join([*parts, "leader:", "  last: {x: {y: 1}}", ""])
+
+    problem = next(iter(problems(of(3000))))
+    assert "more than 200 levels deep" in problem
+    assert rendered_of(of(197)).renderings.leader.content
+
+
 def test_prometheus_file_where_sections_are_wanted() -> None:
     """A plain Prometheus file is told where its keys belong."""
     first, second = problems("global: {}\n")
