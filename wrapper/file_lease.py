@@ -195,13 +195,16 @@ class FileLease:
             return _content(probe).version != seen.version
 
     def _is_holder_gone(self) -> bool:
-        if self._vigil is None:
-            self._vigil = _Vigil(self._path)
-            self._vigil.start()
-        self._vigil.join(_LOOK_PERIOD_S)
-        if self._vigil.is_alive():
+        vigil = self._vigil  # several watches may share it for a while: one that was closed lingers
+        if vigil is None:
+            vigil = _Vigil(self._path)
+            vigil.start()
+            self._vigil = vigil
+        vigil.join(_LOOK_PERIOD_S)
+        if vigil.is_alive():
             return False
-        self._vigil = None
+        if self._vigil is vigil:
+            self._vigil = None
         return True
 
 

@@ -209,6 +209,19 @@ def test_watches_that_were_closed_leave_one_thread_behind(path: Path) -> None:
     wait_until(lambda: threading.active_count() == before, 2, "the last one has ended")
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_watches_that_overlap_all_report(path: Path) -> None:
+    """A watch that was closed lingers beside the next: one holder's end is told to each."""
+    lease, other = FileLease(path, "mine"), FileLease(path, "other")
+    seen = lease.write(OURS, None)
+    watches = [watched(other, seen) for _ in range(20)]
+    wait_until(lambda: other._vigil, 15, "they wait")
+    lease.write(LeaseRecord(), seen.version)
+    for thread, _ in watches:
+        thread.join(15)
+    assert [len(times) for _, times in watches] == [1] * 20
+
+
 def remove(path: Path) -> None:
     """Remove the file."""
     path.unlink()
