@@ -190,7 +190,7 @@ def _fold_signal(o: Observation, number: int, now: float, rules: Rules) -> Obser
         return replace(o, steps_down_until=now + rules.step_down_pause_s)
     if number == signal.SIGHUP:
         retried = acceptance.tried_again(o.acceptance)
-        return replace(o, wants_configuration=True, acceptance=retried)
+        return replace(o, wants_configuration=True, acceptance=retried, cools_until=0.0)
     return replace(o, passed_on=(*o.passed_on, number))
 
 
@@ -239,6 +239,7 @@ def _fold_probe(o: Observation, event: ReadinessProbed | HealthProbed, rules: Ru
 def _fold_configuration(
     o: Observation, event: ConfigurationRead | ConfigurationRejected
 ) -> Observation:
+    """Take in the inputs; new renderings earn one more promotion: what failed may be mended."""
     match event:
         case ConfigurationRead(renderings):
             return replace(
@@ -246,6 +247,7 @@ def _fold_configuration(
                 renderings=renderings,
                 configuration_problem="",
                 acceptance=acceptance.tried_again(o.acceptance),
+                cools_until=o.cools_until if renderings == o.renderings else 0.0,
             )
         case ConfigurationRejected(problem):
             return replace(o, configuration_problem=problem)

@@ -143,6 +143,24 @@ def test_an_event_changes_what_it_is_about(event: Event, expected: dict[str, Any
             id="a mended input ends its problem",
         ),
         pytest.param(
+            replace(NEW, cools_until=400.0, failed_promotions=6),
+            ConfigurationRead(EDITED),
+            {"renderings": EDITED, "cools_until": 0.0},
+            id="new renderings end a cool-down, and its length is kept for the next",
+        ),
+        pytest.param(
+            replace(NEW, cools_until=400.0),
+            ConfigurationRead(NEW.renderings),
+            {},
+            id="inputs that render as before do not",
+        ),
+        pytest.param(
+            replace(NEW, cools_until=400.0),
+            SignalReceived(signal.SIGHUP),
+            {"wants_configuration": True, "cools_until": 0.0},
+            id="nor does a cool-down outlast one who asks to try again",
+        ),
+        pytest.param(
             replace(NEW, write_problem="disk full"),
             WriteStarted(LEADER),
             {"loading": STARTED, "write_problem": ""},
