@@ -38,6 +38,7 @@ _HELP: dict[str, str] = {
     "election_last_transition_time_seconds": "When this member last changed its role, since 1970.",
     "lease_expires_in_seconds": "How long the lease lasts unless renewed; absent without a holder.",
     "config_valid": "Whether the configuration as it now is can be used (the last good one is).",
+    "config_write_failures_total": "How many times a rendering could not be written.",
     "notifier_calls_total": "How many times Prometheus was told to reload.",
     "notifier_calls_errors": "How many times Prometheus refused a reload or did not answer.",
     "notifier_calls_duration_seconds": "How long Prometheus took to answer a reload over HTTP.",
@@ -61,6 +62,7 @@ METRICS: dict[str, str] = {PREFIX + name: text for name, text in _HELP.items()}
 
 # What is read from a snapshot's counters, besides DURATION's sum, count and buckets.
 COUNTERS = (
+    "config_write_failures_total",
     "notifier_calls_total",
     "notifier_calls_errors",
     "pod_label_failures_total",
@@ -127,6 +129,8 @@ def _always(snapshot: Snapshot, now: float) -> Iterator[Metric]:
     yield _labelled("election_is_leader", "member_id", snapshot.identity, leads)
     yield _gauge("election_last_transition_time_seconds", snapshot.last_transition_time)
     counters = snapshot.counters
+    failures = counters.get("config_write_failures_total", 0.0)
+    yield _counter("config_write_failures_total", failures)
     yield _counter("notifier_calls_total", counters.get("notifier_calls_total", 0.0))
     yield _errors(counters.get("notifier_calls_errors", 0.0))
     yield _durations(snapshot)

@@ -145,6 +145,7 @@ def configuration_of(snapshot: Snapshot) -> dict[str, Any]:
     """Return what a fresh snapshot says of the configuration, for JSON.
 
     ``is_valid`` is of the inputs as they are; the renderings are of the last that could be used.
+    ``problems`` are all that keep the newest from Prometheus, an output that cannot be written too.
     ``is_loaded``: Prometheus is known to have what this replica should read in its role.
     """
     wanted = snapshot.wanted_fingerprint

@@ -55,7 +55,7 @@ def summarize(  # noqa: PLR0913 - the whole of what is known goes in
         child_pid=o.child_pid,
         child_start_time=constants.child_start_time,
         configuration_is_valid=not o.rejection,
-        configuration_problem=o.rejection,
+        configuration_problem="\n".join(filter(None, (o.rejection, _writing(o)))),
         configuration_time=configuration_time,
         follower_fingerprint=o.renderings.follower.fingerprint,
         leader_fingerprint=o.renderings.leader.fingerprint,
@@ -71,6 +71,11 @@ def summarize(  # noqa: PLR0913 - the whole of what is known goes in
 
 
 _FIXED_LEADER_S = 3600.0
+
+
+def _writing(o: Observation) -> str:
+    """Return why good renderings do not reach Prometheus."""
+    return f"the rendering cannot be written: {o.write_problem}" if o.write_problem else ""
 
 
 def leads_until(o: Observation, decided: Plan, policy: Policy, now: float) -> float | None:

@@ -22,6 +22,7 @@ from wrapper.model import (
     ReloadAnswered,
     ReloadSent,
     Renderings,
+    RenderingWritten,
     SignalReceived,
     WebStarted,
     WriteFailed,
@@ -108,6 +109,7 @@ class Supervisor:
         self._last_transition_time = 0.0
         self._configuration_time = clock.wall()
         self._said = ""
+        self._said_of_writing = ""
 
     def run(self) -> int:
         """Turn until it is time to leave; return the exit status."""
@@ -128,6 +130,7 @@ class Supervisor:
         before = self._observation
         self._observation = fold(before, event, clock.now(), self._rules)
         self._say_configuration(before, event)
+        self._say_writing(event)
 
     def _perform(self, decided: Plan) -> None:
         self._say(decided)
@@ -184,6 +187,16 @@ class Supervisor:
         if not after.rejection and not isinstance(event, SignalReceived):
             LOG.info("configuration is good again")
 
+    def _say_writing(self, event: Event) -> None:
+        """Log once that renderings cannot be written, and once that they can again."""
+        if isinstance(event, WriteFailed) and event.problem != self._said_of_writing:
+            extra = {"role": event.rendering.role, "reason": event.problem}
+            LOG.error("the rendering cannot be written; it is tried again", extra=extra)
+            self._said_of_writing = event.problem
+        elif isinstance(event, RenderingWritten) and self._said_of_writing:
+            LOG.info("renderings can be written again")
+            self._said_of_writing = ""
+
     def _count(self, event: Event) -> None:
         match event:
             case ReloadSent():
@@ -193,7 +206,7 @@ class Supervisor:
             case WebStarted():
                 self._add("web_starts_total")
             case WriteFailed():
-                self._add("write_failures_total")
+                self._add("config_write_failures_total")
             case PodLabelAnswered(problem) if problem:
                 self._add("pod_label_failures_total")
             case _:

@@ -7,8 +7,10 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
 from tests.real.fleet import SPARE_S, Fleet, await_turns, lines_of
 from tests.support import let_pass, now, wait_until
@@ -72,3 +74,27 @@ def test_a_demotion_that_cannot_be_written_kills_prometheus(fleet: Fleet, small:
     second.await_leader(SPARE_S)
     assert first.await_end() == 128 + signal.SIGKILL
     await_turns(fleet, "a", "b")
+
+
+def test_an_edit_that_cannot_be_written_is_told_and_made_good(fleet: Fleet, small: Path) -> None:
+    """The leader goes on with what it has; log, API and metrics say why, until there is room."""
+    leader = fleet.start("a", output=small / "prometheus.yml")
+    leader.await_leader()
+
+    def told() -> dict[str, Any]:
+        answer: dict[str, Any] = requests.get(f"{leader.api}/_elector/config", timeout=5).json()
+        return answer
+
+    wait_until(lambda: told()["is_loaded"], 15, "it is known to be loaded")
+    filler = fill(small)
+    leader.config.write_text(leader.config.read_text() + "  global: {query_log_file: ''}\n")
+    wait_until(lambda: lines_of(leader, "it is tried again"), 15, "the log says why")
+    wait_until(lambda: "No space left" in "".join(told()["problems"]), 15, "so does the API")
+    assert told()["is_valid"]
+    assert leader.has_remote_write
+    assert len(lines_of(leader, "it is tried again")) == 1
+    metrics = requests.get(f"{leader.api}/_elector/metrics", timeout=5).text
+    assert "\nprometheus_elector_config_write_failures_total 0.0\n" not in metrics
+    filler.unlink()
+    wait_until(lambda: told()["is_loaded"] and not told()["problems"], 15, "it is made good")
+    assert lines_of(leader, "can be written again")

@@ -20,6 +20,7 @@ from wrapper.snapshot import SnapshotReader, SnapshotWriter
 
 RICH: dict[str, Any] = {
     "counters": {
+        "config_write_failures_total": 5.0,
         "notifier_calls_total": 3.0,
         "notifier_calls_errors": 1.0,
         "pod_label_failures_total": 4.0,
@@ -77,6 +78,7 @@ def exposed(
         f'build_info{{version="{__version__}"}} 1.0',
         "pod_has_label 1.0",
         "pod_label_failures_total 4.0",
+        "config_write_failures_total 5.0",
         "web_restarts_total 2.0",
         "child_resident_memory_bytes 1e+08",
         "child_cpu_seconds_total 12.5",
