@@ -8,6 +8,7 @@ others change (NFS), and what a mount hides; whoever uses this has to look now a
 
 from __future__ import annotations
 
+import errno
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -22,6 +23,13 @@ from wrapper.settling import Change
 _NAMES = flags.CREATE | flags.DELETE | flags.MOVED_FROM | flags.MOVED_TO | flags.ONLYDIR
 _CONTENT = flags.MODIFY | flags.CLOSE_WRITE
 _MOST_LINKS = 40  # as the kernel
+_CANNOT_BE_REACHED = {
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EACCES,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+}
 
 
 @dataclass(slots=True)
@@ -61,7 +69,9 @@ class FileEvents:
         for watch in self._wanted.values():
             try:
                 descriptor = self._inotify.add_watch(watch.path, watch.mask | flags.MASK_ADD)
-            except (FileNotFoundError, NotADirectoryError, PermissionError):
+            except OSError as error:
+                if error.errno not in _CANNOT_BE_REACHED:
+                    raise
                 continue  # what is above it tells when it comes
             watches.setdefault(descriptor, []).append(watch)
         for descriptor in self._watches.keys() - watches.keys():

@@ -31,6 +31,7 @@ _CURES = {
     errno.EACCES: "let the user id that this process runs as read it",
     errno.EPERM: "let the user id that this process runs as read it",
     errno.EISDIR: "name a file in it",
+    errno.ELOOP: "correct the symbolic link",
 }
 
 
@@ -69,7 +70,10 @@ def _content(path: Path, limit: int) -> bytes:
     with open(path, "rb", opener=_open_without_waiting) as file:
         if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):
             raise InputError(f"{path}: a pipe, which cannot be read again; name a regular file")
-        return _bounded(file.read(limit + 1), path, limit)
+        content = file.read(limit + 1)
+        if content is None:
+            raise InputError(f"{path}: a terminal or device without content; name a regular file")
+        return _bounded(content, path, limit)
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
@@ -96,12 +100,14 @@ def listed(path: Path) -> tuple[Path, ...]:
     """Return a folder's YAML files in order of name, a file itself, nothing for what is not there.
 
     Hidden files (a ConfigMap's ``..data``, an editor's ``.#x.yml``) do not count. Raises InputError
-    when a folder cannot be listed.
+    when a folder cannot be listed, or links lead in a circle.
     """
     try:
-        if not path.is_dir():
-            return (path,) if path.exists() else ()
+        if not stat.S_ISDIR(path.stat().st_mode):
+            return (path,)
         names = sorted(name for name in os.listdir(path) if is_fragment(name))  # noqa: PTH208
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
     except OSError as error:
         raise InputError(_unreadable(path, error)) from error
     return tuple(path / name for name in names)

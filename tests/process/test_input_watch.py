@@ -555,3 +555,18 @@ def test_what_nobody_foresaw_rejects_and_does_not_end_the_watch(config: Path) ->
     assert "RecursionError in test_input_watch.py:" in watched.reports[-1][1].problem
     config.write_text("a: 2\n")
     watched.await_value({"a": 2}, 15)
+
+
+def test_a_circle_of_links_is_told_and_hides_nothing(
+    config: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A leader config that links to itself is a mistake, not an absent one."""
+    leader = tmp_path / "leader.yml"
+    watched = Watched(config, leader)
+    leader.symlink_to("leader.yml")
+    wait_until(lambda: watched.reports, 15, "it is told")
+    assert "leader.yml: Too many levels of symbolic links; correct" in watched.values[-1].problem
+    leader.unlink()
+    leader.write_text("a: 5\n")
+    watched.await_value({"a": 5}, 15)
+    assert not caplog.records

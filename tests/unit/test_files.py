@@ -248,3 +248,9 @@ def test_lock_file_that_is_a_link_is_refused(folder: Path) -> None:
     with pytest.raises(OSError, match="symbolic links"):
         OutputLock(folder / "out.yml")
     assert names(folder) == ["out.yml.lock"]
+
+
+def test_a_terminal_is_no_input() -> None:
+    """A device that has nothing to read yet is refused, and not waited for."""
+    with pytest.raises(InputError, match=r"/dev/ptmx: a terminal or device without content; "):
+        read_input(Path("/dev/ptmx"), LIMIT)
