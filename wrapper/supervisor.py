@@ -179,6 +179,8 @@ class Supervisor:
         if isinstance(event, ConfigurationRead):
             self._configuration_time = clock.wall()
             LOG.info("configuration read", extra={"fingerprints": _short(event.renderings)})
+            if before.renderings.has_overrides and not event.renderings.has_overrides:
+                LOG.warning("the leader has no overrides any more: every replica reads the same")
         if after.rejection == before.rejection:
             return
         self._configuration_time = clock.wall()

@@ -101,3 +101,12 @@ def test_a_refused_edit_is_tried_again_when_asked_to(start: Start) -> None:
     url = f"{replica.url}/api/v1/rules"
     wait_until(lambda: "rules.yml" in requests.get(url, timeout=5).text, 15, "it is loaded")
     wait_until(lambda: is_valid(replica), 15, "and good")
+
+
+def test_a_leader_that_loses_its_overrides_says_so(start: Start, write_log: WriteLog) -> None:
+    """Valid, but surely not meant: from then on nobody writes, and a warning says why."""
+    leader = start("a", write_url=write_log.url("a"))
+    leader.await_leader()
+    leader.write_config(None)
+    wait_until(lambda: not leader.has_remote_write, 15, "it is loaded")
+    assert len(lines_of(leader, "the leader has no overrides any more")) == 1
