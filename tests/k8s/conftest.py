@@ -1,0 +1,45 @@
+"""Fixtures of what rendered manifests run on; the real parts are those of tests/real."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.k8s import definitions
+from tests.k8s.network import Network
+from tests.real.conftest import (  # noqa: F401 - fixtures and a hook, found by name
+    api_server,
+    make_namespace,
+    namespace,
+    pytest_runtest_makereport,
+    shared_api_server,
+)
+from tests.real.parts import ApiServer
+from tests.real.witness import Witness
+
+
+@pytest.fixture
+def network(tmp_path: Path, api_server: ApiServer) -> Iterator[Network]:  # noqa: F811
+    """Give a network of pods, with the API server in it; what was started there is ended."""
+    with Network(tmp_path, api_server) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def operators_kinds(shared_api_server: ApiServer) -> None:  # noqa: F811
+    """Let the API server know the Prometheus Operator's kinds."""
+    definitions.install(shared_api_server)
+
+
+@pytest.fixture
+def witness() -> Iterator[Witness]:
+    """Give a witness of who has a remote_write; at the end no two had it at a time."""
+    seen = Witness()
+    yield seen
+    seen.close()
+    for one, other in itertools.combinations(seen.reigns, 2):
+        overlaps = max(one.since, other.since) < min(one.until, other.until)
+        assert not (overlaps and one.replica != other.replica), f"two writers: {one}, {other}"

@@ -1,0 +1,147 @@
+"""The chart: clean, the only source of what is shared, and its numbers fit each other."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.k8s.rendering import (
+    CHART,
+    K8S,
+    USES,
+    Refused,
+    chart,
+    container,
+    environment,
+    find,
+    helm,
+    kustomize,
+    without_helm,
+)
+from tests.real.parts import CHECKOUT
+from wrapper.departure import SUCCESSOR_WAIT_S
+from wrapper.durations import parse_duration
+from wrapper.flags import FLAGS
+
+EVERYTHING = (
+    *("--set", "proxy.enabled=true", "--set", "leaderLabel.enabled=true"),
+    *("--set", "rules.enabled=true", "--set", "dashboards.enabled=true"),
+    *("--set", "serviceMonitor.enabled=true", "--set", "podMonitor.enabled=true"),
+    *("--set", "config.kind=Secret", "--set", "networkPolicy.from[0].podSelector.matchLabels.a=b"),
+)
+
+
+@pytest.mark.parametrize("use", [None, *USES])
+def test_lint(use: str | None) -> None:
+    """Helm finds nothing to say against the chart, with its own values and those of each use."""
+    values = ("--values", str(K8S / f"values/{use}.yaml")) if use else ()
+    assert "0 chart(s) failed" in helm("lint", "--strict", CHART, *values)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("replica=3", "replica"),
+        ("lease.duration=15", "lease/duration"),
+        ("lease.duration=1500ms", "lease/duration"),
+        ("lease.renewDeadLine=3s", "renewDeadLine"),
+        ("prometheus.major=1", "prometheus/major"),
+        ("config.kind=Volume", "config/kind"),
+        ("handOver.prometheusGraceSeconds=1m", "handOver/prometheusGraceSeconds"),
+        ("serviceAccount.create=false", "serviceAccount.name: missing"),
+    ],
+)
+def test_refuses(words: str, complaint: str) -> None:
+    """A value that is misspelt, of a wrong form, or missing is refused by its name."""
+    with pytest.raises(Refused) as refused:
+        chart("--set", words)
+    assert complaint in str(refused.value)
+
+
+def test_every_value_has_a_schema() -> None:
+    """Each default value is allowed by name, and the schema allows no name without a default."""
+    schema = yaml.safe_load((CHART / "values.schema.json").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+
+    def compare(values: object, schema: dict[str, object], path: str) -> None:
+        named = schema.get("properties")
+        if not isinstance(named, dict):
+            return
+        assert isinstance(values, dict), path
+        assert set(named) - {"global"} == set(values), path
+        assert schema["additionalProperties"] is False, path
+        for name, value in values.items():
+            compare(value, named[name], f"{path}/{name}")
+
+    compare(values, schema, "")
+
+
+def test_base_is_made_from_the_chart(tmp_path: Path) -> None:
+    """`scripts/render-k8s` changes nothing in k8s/base."""
+    subprocess.run([CHECKOUT / "scripts/render-k8s", tmp_path], check=True)
+    made = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert made == {path.name: path.read_text() for path in (K8S / "base").iterdir()}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_overlay_is_the_chart_with_its_values(use: str) -> None:
+    """A kustomize overlay is what Helm makes of the values file of the same name."""
+    assert without_helm(kustomize(f"overlays/{use}")) == without_helm(chart(use=use))
+
+
+@pytest.mark.parametrize("use", USES)
+def test_example_has_the_overlay(use: str) -> None:
+    """An example has all objects of its overlay, in its namespace, and the rights go to them."""
+    example = without_helm(kustomize(f"examples/{use}"))
+    assert set(without_helm(kustomize(f"overlays/{use}"))) <= set(example)
+    [subject] = example["RoleBinding/prometheus"]["subjects"]
+    assert subject["namespace"] == "monitoring"
+
+
+def test_variables_are_flags() -> None:
+    """Every ELECTOR_ variable of the manifests is one that the program knows."""
+    known = {flag.env for flag in FLAGS}
+    given = set(environment(find(chart(*EVERYTHING), "StatefulSet")))
+    assert {name for name in given if name.startswith("ELECTOR_")} <= known
+
+
+@pytest.mark.parametrize(("demotion", "prometheus", "api"), [(8, 60, 15), (20, 300, 0)])
+def test_grace_has_room_for_the_whole_end(demotion: int, prometheus: int, api: int) -> None:
+    """The kubelet waits longer than demotion, last renewal, successor, Prometheus and API take."""
+    made = chart(
+        *("--set", f"handOver.demotionGraceSeconds={demotion}"),
+        *("--set", f"handOver.prometheusGraceSeconds={prometheus}"),
+        *("--set", f"handOver.apiGraceSeconds={api}"),
+    )
+    stateful_set = find(made, "StatefulSet")
+    has = environment(stateful_set)
+    steps = ("DEMOTION_GRACE", "LEASE_RETRY_PERIOD", "PROMETHEUS_GRACE", "API_SHUTDOWN_GRACE_DELAY")
+    needed_s = sum(parse_duration(has[f"ELECTOR_{step}"]) for step in steps) + SUCCESSOR_WAIT_S
+    assert needed_s == demotion + 2 + prometheus + api + SUCCESSOR_WAIT_S
+    assert stateful_set["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > needed_s
+
+
+def test_probes_never_ask_who_leads() -> None:
+    """Each probe asks for what a follower has as well, on the API's port."""
+    probes = container(find(chart(use="active-passive"), "StatefulSet"))
+    paths = {name: probes[name]["httpGet"]["path"] for name in probes if name.endswith("Probe")}
+    assert paths == {
+        "startupProbe": "/_elector/healthz",
+        "livenessProbe": "/_elector/healthz",
+        "readinessProbe": "/_elector/readyz",
+    }
+
+
+def test_text_comes_through_unchanged() -> None:
+    """The configuration reaches its ConfigMap as it was written, 1.10 and all."""
+    text = yaml.safe_load((K8S / "values/agent.yaml").read_text())["config"]["text"]
+    assert find(chart(use="agent"), "ConfigMap")["data"]["config.yml"] == text
+    written = "follower:\n  global:\n    external_labels: {n: 1.10, at: 1:30}\n\n# end\n"
+    made = find(
+        chart("--set-json", f'config={{"text": {yaml.safe_dump(written, default_style=chr(34))}}}'),
+        "ConfigMap",
+    )
+    assert made["data"]["config.yml"] == written

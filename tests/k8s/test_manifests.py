@@ -1,0 +1,124 @@
+"""Every manifest, rendered or plain, is taken by a real API server, and nothing of it is dropped.
+
+The server is a 1.20, which knows no policy/v1: PodDisruptionBudgets are held against the schema
+that Kubernetes publishes with its Python client, and so is all else of Kubernetes' own. The
+Prometheus Operator's kinds are judged by the server too, by the Operator's own resource
+definitions; rules in CEL among these are left out there, a 1.20 does not know them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.k8s.objects import PATHS, in_namespace, path
+from tests.k8s.rendering import K8S, USES, Document, chart, documents, kustomize
+from tests.k8s.schemas import misfits
+from tests.k8s.test_chart import EVERYTHING
+from tests.real.parts import ApiServer
+
+OPERATORS = "monitoring.coreos.com"
+PLURALS = {"Prometheus": "prometheuses"}
+JUDGED_BY_OPERATOR = {
+    "Prometheus",
+    "PrometheusAgent",
+    "PrometheusRule",
+    "ServiceMonitor",
+    "PodMonitor",
+}
+JUDGED_BY_SCHEMA = {"PodDisruptionBudget"}  # policy/v1 came with 1.21
+JUDGED_BY_SERVER = {*PATHS, *JUDGED_BY_OPERATOR}
+
+
+def sources() -> Iterator[tuple[str, list[Document]]]:
+    """Yield all that users can apply, each with its name."""
+    yield "chart", chart()
+    yield "chart, all switched on", chart(*EVERYTHING)
+    for use in USES:
+        yield f"chart for {use}", chart(use=use)
+        yield f"overlays/{use}", kustomize(f"overlays/{use}")
+        yield f"examples/{use}", kustomize(f"examples/{use}")
+    for file in sorted((K8S / "operator").glob("*.yaml")):
+        if not file.name.startswith("values-"):
+            yield file.name, documents(file.read_text())
+
+
+MANIFESTS = {
+    f"{source}: {each['kind']} {each['metadata']['name']}": each
+    for source, made in sources()
+    for each in made
+}
+
+
+@pytest.fixture(scope="module")
+def server(shared_api_server: ApiServer, operators_kinds: None) -> ApiServer:
+    """Give the API server, with the Operator's resource definitions and a namespace."""
+    shared_api_server.make("/api/v1/namespaces", {"metadata": {"name": "manifests"}})
+    return shared_api_server
+
+
+@pytest.mark.parametrize(
+    "which", [k for k, of in MANIFESTS.items() if of["kind"] in JUDGED_BY_SERVER]
+)
+def test_accepted(server: ApiServer, which: str) -> None:
+    """The API server takes it as a dry run, with every field that was written."""
+    of = MANIFESTS[which]
+    url = operators_path(of) if of["apiVersion"].startswith(OPERATORS) else path(of, "manifests")
+    sent = of if of["kind"] == "Namespace" else in_namespace(of, "manifests")
+    answer = server.call("POST", f"{url}?dryRun=All", sent)
+    assert answer.status_code == 201, answer.text
+    assert list(dropped(sent, answer.json(), of["kind"])) == []
+
+
+@pytest.mark.parametrize(
+    "of",
+    [each for each in MANIFESTS.values() if not each["apiVersion"].startswith(OPERATORS)],
+    ids=lambda of: f"{of['kind']} {of['metadata']['name']}",
+)
+def test_schema(of: Document) -> None:
+    """Kubernetes' published schema of today knows every field, with this type."""
+    assert list(misfits(of)) == []
+
+
+def test_all_are_judged() -> None:
+    """No object is left out: what the server does not judge, the schema does."""
+    assert {of["kind"] for of in MANIFESTS.values()} <= JUDGED_BY_SERVER | JUDGED_BY_SCHEMA
+
+
+def test_judges_can_refuse(server: ApiServer) -> None:
+    """What is misspelt is found, by the server's answer and by the schema."""
+    [budget] = [each for each in MANIFESTS.values() if each["kind"] == "PodDisruptionBudget"][:1]
+    spec = {**budget["spec"], "maxUnavailible": 1}
+    assert list(misfits({**budget, "spec": spec})) == [
+        "PodDisruptionBudget.spec.maxUnavailible: unknown"
+    ]
+    service = {
+        "kind": "Service",
+        "metadata": {"name": "a"},
+        "spec": {"ports": [{"port": 1, "prot": 2}]},
+    }
+    answer = server.call("POST", f"{PATHS['Service'].format('manifests')}?dryRun=All", service)
+    assert list(dropped(service, answer.json(), "Service")) == ["Service.spec.ports[0].prot"]
+
+
+def operators_path(of: Document) -> str:
+    """Return where the API takes one of the Operator's objects."""
+    plural = PLURALS.get(of["kind"], f"{of['kind'].lower()}s")
+    return f"/apis/{of['apiVersion']}/namespaces/manifests/{plural}"
+
+
+def dropped(sent: Any, got: Any, at: str) -> Iterator[str]:
+    """Yield the fields of a request that its answer does not have."""
+    if isinstance(sent, dict) and isinstance(got, dict):
+        for key, value in sent.items():
+            if key == "stringData":
+                continue  # becomes data
+            if key not in got and value not in (None, {}, [], False):
+                yield f"{at}.{key}"
+            else:
+                yield from dropped(value, got.get(key), f"{at}.{key}")
+    elif isinstance(sent, list) and isinstance(got, list):
+        for number, (one, other) in enumerate(zip(sent, got, strict=True)):
+            yield from dropped(one, other, f"{at}[{number}]")
