@@ -1,0 +1,183 @@
+"""The Prometheus Operator itself, its config-reloader, and the manifests for it.
+
+The Operator's program runs against the API server and makes a StatefulSet of what `k8s/operator/`
+has. The containers of that run here: the real config-reloader writes, and makes Prometheus reload,
+beside ours, and Prometheus never has the configuration of another role than its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.k8s.network import Network
+from tests.k8s.pods import Cluster, Pod
+from tests.k8s.rendering import K8S, Document, documents, find, kustomize, part
+from tests.real.parts import ADMIN_TOKEN, ApiServer, Program, applied_config, kubeconfig, program
+from tests.real.witness import Witness
+from tests.support import wait_until
+
+GROUP = "/apis/monitoring.coreos.com"
+START_S = 60
+LOADED_S = 60  # the config-reloader waits a while itself
+
+
+class Operator(Program):
+    """The Operator's program, as the administrator of one namespace."""
+
+    def __init__(self, folder: Path, server: ApiServer, namespace: str) -> None:
+        folder.mkdir()
+        access, token = folder / "kubeconfig", folder / "token"
+        token.write_text(ADMIN_TOKEN)
+        access.write_text(kubeconfig(server, namespace, token))
+        argv = ["env", f"KUBECONFIG={access}", part("prometheus-operator")]
+        argv += [f"--namespaces={namespace}", "--kubelet-endpoints=false"]
+        super().__init__("operator", [*argv, "--web.listen-address=127.0.0.1:0"], folder)
+
+
+@dataclass
+class Operated:
+    """What the Operator has made of one of our manifests, with two pods of it."""
+
+    cluster: Cluster
+    pods: list[Pod]
+    secret: str
+
+    def target(self, name: str) -> None:
+        """Have the Operator put a target of this name into the configuration, and bring it on.
+
+        The config-reloader can miss a change until it looks again, after 3 minutes: it is started
+        anew, and so looks, writes and reloads at once.
+        """
+        server, namespace = self.cluster.server, self.cluster.namespace
+        before = self.cluster.content("Secret", self.secret)
+        server.make(f"{GROUP}/v1alpha1/namespaces/{namespace}/scrapeconfigs", scrape_config(name))
+        wait_until(lambda: self.cluster.content("Secret", self.secret) != before, 30, "it is made")
+        for pod in self.cluster.pods:
+            pod.refresh("Secret", self.secret)
+        for pod in self.pods:
+            reloader = pod.container("config-reloader")
+            reloader.stop()
+            reloader.start()
+
+    def await_target(self, name: str) -> None:
+        """Wait until all Prometheuses that run have the target."""
+        for pod in self.pods:
+            wait_until(lambda it=pod: name in applied_config(it.url), LOADED_S, f"{name} is loaded")  # type: ignore[misc]
+
+    def leaders(self) -> list[Pod]:
+        """Return the pods whose Prometheus has a remote_write in force."""
+        return [pod for pod in self.pods if pod.has_remote_write]
+
+
+def scrape_config(name: str) -> Document:
+    """Return a ScrapeConfig for Prometheus itself, with a job of this name."""
+    spec = {"jobName": name, "staticConfigs": [{"targets": ["localhost:9090"]}]}
+    return {
+        "apiVersion": "monitoring.coreos.com/v1alpha1",
+        "kind": "ScrapeConfig",
+        "metadata": {"name": name},
+        "spec": {**spec, "scrapeInterval": "1s", "scrapeTimeout": "1s"},
+    }
+
+
+def operate(network: Network, folder: Path, namespace: str, manifest: str) -> Operated:
+    """Have the Operator make a StatefulSet of a manifest, and two pods of that."""
+    account = {"kind": "ServiceAccount", "metadata": {"name": "prometheus"}}
+    election = documents((K8S / "operator/election.yaml").read_text())
+    cluster = Cluster(network, namespace, [account, *election, *storage()])
+    cluster.pod("storage", 0).start()
+    [made] = documents((K8S / f"operator/{manifest}").read_text())
+    made["spec"]["version"] = f"v{version_here()}"
+    made["spec"]["scrapeConfigSelector"] = {}
+    operator = Operator(folder / "operator", network.server, namespace)
+    network.programs.append(operator)
+    operator.start()
+    plural = {"Prometheus": "prometheuses", "PrometheusAgent": "prometheusagents"}[made["kind"]]
+    url = f"{GROUP}/{made['apiVersion'].rpartition('/')[2]}/namespaces/{namespace}/{plural}"
+    network.server.make(url, made)
+    name = {"Prometheus": "prometheus-main", "PrometheusAgent": "prom-agent-main"}[made["kind"]]
+    sets = f"/apis/apps/v1/namespaces/{namespace}/statefulsets/{name}"
+    wait_until(lambda: network.server.call("GET", sets).ok, START_S, "the Operator makes it")
+    cluster.name_pods(cluster.object("StatefulSet", name))
+    return Operated(cluster, [cluster.pod(name, 0), cluster.pod(name, 1)], name)
+
+
+def storage() -> list[Document]:
+    """Return the storage of the agents' example."""
+    made = kustomize("examples/agent")
+    return [
+        find(made, kind, name)
+        for kind, name in (("ConfigMap", "storage-config"), ("StatefulSet", "storage"))
+    ]
+
+
+def version_here() -> str:
+    """Return the version of the Prometheus of the tests, as the Operator must know it."""
+    words = [program("prometheus"), "--version"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    found = re.search(r"version (\d+\.\d+\.\d+)", done.stdout + done.stderr)
+    assert found is not None
+    return found[1]
+
+
+MANIFESTS = ("prometheus.yaml", "prometheus-agent.yaml", "prometheus-sidecar.yaml")
+
+
+@pytest.mark.parametrize("manifest", MANIFESTS)
+def test_operator(
+    network: Network, operators_kinds: None, witness: Witness, tmp_path: Path, manifest: str
+) -> None:
+    """Two pods elect, one writes, changes of the Operator's arrive at both, also amid a hand-over.
+
+    Each change is a write and a POST /-/reload by the config-reloader, which knows nothing of
+    roles; the witness sees that no Prometheus has another role's configuration for it.
+    """
+    one = operate(network, tmp_path, manifest.partition(".")[0], manifest)
+    for pod in one.pods:
+        pod.start()
+        witness.watch(pod)  # type: ignore[arg-type] # a pod is asked as a replica is
+    for pod, probe in itertools.product(one.pods, ("startup", "readiness", "liveness")):
+        pod.await_probe(probe, START_S)
+    [leader] = wait_until(one.leaders, 30, "one leads")
+    [other] = [pod for pod in one.pods if pod is not leader]
+    for number in range(3):
+        one.target(f"quiet{number}")
+        one.await_target(f"quiet{number}")
+    assert one.leaders() == [leader]
+    assert min(map(reloads, one.pods)) > 0, "the config-reloader has had no part in it"
+
+    one.target("amid")
+    assert leader.delete() == 0
+    one.pods.remove(leader)
+    wait_until(one.leaders, START_S, "the other leads")
+    one.await_target("amid")
+    one.target("after")
+    one.await_target("after")
+    assert one.leaders() == [other]
+
+
+def reloads(pod: Pod) -> int:
+    """Return how many times the config-reloader has made Prometheus reload."""
+    return pod.container("config-reloader").log.read_text().count("Reload triggered")
+
+
+def test_stack_values() -> None:
+    """The values for kube-prometheus-stack say the same as the manifests beside them."""
+    values = yaml.safe_load((K8S / "operator/values-kube-prometheus-stack.yaml").read_text())
+    [made] = documents((K8S / "operator/prometheus.yaml").read_text())
+    spec = values["prometheus"]["prometheusSpec"]
+    for same in ("containers", "secrets", "version", "replicas"):
+        assert spec[same] == made["spec"][same]
+    assert values["prometheus"]["serviceAccount"]["name"] == made["spec"]["serviceAccountName"]
+    election = documents((K8S / "operator/election.yaml").read_text())
+    for one, other in zip(election, values["extraManifests"], strict=True):
+        for subject in (*one.get("subjects", ()), *other.get("subjects", ())):
+            del subject["namespace"]
+        assert one == other
