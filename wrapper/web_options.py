@@ -48,5 +48,8 @@ class WebOptions:
         return cls(**json.loads(text))
 
     def command(self) -> tuple[str, ...]:
-        """Return the command that serves these options; it needs ``snapshot_fd`` inherited."""
-        return (sys.executable, "-m", "wrapper.web", json.dumps(asdict(self)))
+        """Return the command that serves these options; it needs ``snapshot_fd`` inherited.
+
+        -P: nothing is imported from the working folder, which may be that of Prometheus' data.
+        """
+        return (sys.executable, "-P", "-m", "wrapper.web", json.dumps(asdict(self)))

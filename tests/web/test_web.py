@@ -330,7 +330,7 @@ def test_options_survive_their_command() -> None:
     """What the command carries is what the process reads."""
     options = WebOptions(snapshot_fd=7, host="::1", port=1, service_name="é", log_as_json=True)
     assert WebOptions.from_json(options.command()[-1]) == options
-    assert options.command()[:3] == (sys.executable, "-m", "wrapper.web")
+    assert options.command()[:4] == (sys.executable, "-P", "-m", "wrapper.web")
 
 
 def test_silent_clients_do_not_delay_others(web: Web) -> None:
