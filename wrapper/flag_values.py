@@ -105,15 +105,18 @@ def _read_choice(flag: Flag, text: str) -> str:
 
 
 def _read_lock(_flag: Flag, text: str) -> str:
-    if text in ("file", "file:"):
-        raise ValueError("it names no file; write file:/run/prometheus-elector/election.lock")
-    if text.startswith("file:") and not text.startswith("file:/"):
+    if text in ("auto", "kubernetes", "none"):
+        return text
+    kind, _, path = text.partition(":")
+    if kind not in ("auto", "file"):
+        raise ValueError("unknown; write auto, auto:PATH, kubernetes, file:PATH or none")
+    if not path:
+        raise ValueError(f"it names no file; write {kind}:/run/prometheus-elector/election.lock")
+    if not path.startswith("/"):
         raise ValueError(
             "the path depends on the folder of each replica, which must all use one file; "
-            "write an absolute path, for example file:/run/prometheus-elector/election.lock"
+            f"write an absolute path, for example {kind}:/run/prometheus-elector/election.lock"
         )
-    if text not in ("auto", "kubernetes", "none") and not text.startswith("file:"):
-        raise ValueError("unknown; write auto, kubernetes, file:PATH or none")
     return _read_text(_flag, text)
 
 

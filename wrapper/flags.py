@@ -170,7 +170,7 @@ FLAGS: tuple[Flag, ...] = (
         "What elects the leader: `kubernetes` (a Lease), `file:PATH` (a lock file, for replicas on "
         "one machine), `none` (no election: see --role), or `auto`: kubernetes where --lease-name "
         "is given; else, where the leader has overrides, the file "
-        "/tmp/prometheus-elector-UID/election.lock; else none.",
+        "/tmp/prometheus-elector-UID/election.lock, or that of `auto:PATH`; else none.",
     ),
     Flag(
         "role",

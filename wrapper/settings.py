@@ -151,8 +151,9 @@ class Settings:
 
     def lock_kind(self, *, has_overrides: bool) -> LockKind:
         """Return what elects the leader; ``auto`` depends on whether the leader has overrides."""
-        if self.lease_lock != "auto":
-            return _LOCK_KINDS[self.lease_lock.partition(":")[0]]
+        kind = self.lease_lock.partition(":")[0]
+        if kind != "auto":
+            return _LOCK_KINDS[kind]
         if self.lease_name:
             return "kubernetes"
         return "file" if has_overrides else "none"
@@ -161,9 +162,7 @@ class Settings:
         """Return the lock file of this user's replicas; None where no file elects the leader."""
         if self.lock_kind(has_overrides=has_overrides) != "file":
             return None
-        return (
-            self.lease_lock.removeprefix("file:") if self.lease_lock != "auto" else lock_path(uid)
-        )
+        return self.lease_lock.partition(":")[2] or lock_path(uid)
 
 
 def lock_path(uid: int) -> str:

@@ -259,6 +259,9 @@ def test_a_check_needs_no_pod_name() -> None:
         (("--lease-lock=file:",), "--lease-lock='file:': it names no file", "file:/run"),
         (("--lease-lock=file",), "--lease-lock='file': it names no file", "file:/run"),
         (("--lease-lock=file:a",), "--lease-lock='file:a': the path depends", "absolute"),
+        (("--lease-lock=auto:",), "--lease-lock='auto:': it names no file", "auto:/run"),
+        (("--lease-lock=auto:a",), "--lease-lock='auto:a': the path depends", "absolute"),
+        (("--lease-lock=none:/a",), "--lease-lock='none:/a': unknown", "auto:PATH"),
         (("--lease-lock=etcd",), "--lease-lock='etcd': unknown", "kubernetes"),
         (("--output-mode=rw",), "--output-mode='rw': not permissions", "0600"),
         (("--output-mode=0888",), "--output-mode='0888': not permissions", "0600"),
@@ -522,6 +525,8 @@ def test_stands_in_where_only_the_command_names_a_configuration() -> None:
         (("--lease-lock=kubernetes", "--lease-name=l"), "kubernetes", "kubernetes"),
         (("--lease-lock=none", "--lease-name=l"), "none", "none"),
         (("--lease-lock=file:/x", "--lease-name=l"), "file", "file"),
+        (("--lease-lock=auto:/x",), "file", "none"),
+        (("--lease-lock=auto:/x", "--lease-name=l"), "kubernetes", "kubernetes"),
     ],
 )
 def test_lock_is_chosen(words: tuple[str, ...], with_overrides: str, without: str) -> None:
@@ -536,6 +541,8 @@ def test_lock_is_chosen(words: tuple[str, ...], with_overrides: str, without: st
     [
         ((), "/tmp/prometheus-elector-1000/election.lock"),
         (("--lease-lock=file:/run/a.lock",), "/run/a.lock"),
+        (("--lease-lock=auto:/run/a.lock",), "/run/a.lock"),
+        (("--lease-lock=auto:/run/a.lock", "--lease-name=l"), None),
         (("--lease-lock=none",), None),
         (("--lease-name=l",), None),
     ],
