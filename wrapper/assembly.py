@@ -74,17 +74,23 @@ def supervise(start: Start) -> int:
     events = Events()
     events.listen_to_signals()
     try:
-        if start.own_folder is not None:
-            files.make_own_folder(start.own_folder)
-        output_lock = files.OutputLock(start.output, wait_s=PREDECESSOR_WAIT_S)
-        lock, lock_fds = _lock(start)
-        follower = start.good.follower
-        files.write_atomically(start.output, follower.content, settings.output_mode)
+        lock, inherit = (None, ()) if start.is_plain else _take_output(start)
     except (files.OutputInUse, LeaseUnavailable, OSError) as error:
         LOG.error("cannot start", extra={"reason": str(error)})  # noqa: TRY400
         return BAD_INPUT
-    child = _start_prometheus(start, (output_lock.fileno(), *lock_fds), events)
+    child = _start_prometheus(start, inherit, events)
     return _supervise(start, events, child, lock)
+
+
+def _take_output(start: Start) -> tuple[LeaseLock | None, tuple[int, ...]]:
+    """Write the follower rendering, ours alone; return the lease, and what Prometheus inherits."""
+    if start.own_folder is not None:
+        files.make_own_folder(start.own_folder)
+    output_lock = files.OutputLock(start.output, wait_s=PREDECESSOR_WAIT_S)
+    lock, lock_fds = _lock(start)
+    follower = start.good.follower
+    files.write_atomically(start.output, follower.content, start.settings.output_mode)
+    return lock, (output_lock.fileno(), *lock_fds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +154,7 @@ def _command(start: Start) -> tuple[str, ...]:
     """Return the child's command; its flush deadline is inside the margin unless it has its own."""
     settings = start.settings
     command = settings.child
-    if settings.is_stand_in:
+    if settings.is_stand_in and not start.is_plain:
         command = with_config_file(command, str(start.output))
     is_elected = settings.lock_kind(has_overrides=start.may_override) != "none"
     if not is_elected or start.arguments.flush_deadline is not None:
@@ -262,6 +268,8 @@ def _first_observation(start: Start, child: Child | None, now: float) -> Observa
     earlier run of ours left it with, and so may our pod its label.
     """
     renderings = start.good
+    if child is not None and start.is_plain:
+        return Observation(renderings, confirm.Loading(), now, child_pid=child.process.pid)
     label = PodLabel() if start.settings.lease_pod_label else None
     if child is not None:
         loading = confirm.started_with(renderings.follower, now)
@@ -279,6 +287,7 @@ def _policy(settings: Settings, terms: Terms, *, is_elected: bool) -> Policy:
         terms=terms,
         fixed_role=None if is_elected else Role(settings.role),
         owns_child=settings.owns_child,
+        is_plain=settings.is_plain,
         demotion_grace_s=settings.demotion_grace_s,
         prometheus_grace_s=settings.prometheus_grace_s,
         web_grace_s=settings.api_shutdown_grace_delay_s,
@@ -303,7 +312,8 @@ def _start_threads(start: Start, api: PrometheusApi, parts: Parts, events: Event
         start_thread(parts.labeller.run, "labeller")
     if parts.loaded is not None:
         start_thread(parts.loaded.run, "watch-loaded")
-    start_thread(parts.inputs.run, "watch-inputs")
+    if not start.is_plain:
+        start_thread(parts.inputs.run, "watch-inputs")
     if pid is not None:
         start_thread(
             lambda: sensors.measure_child(pid, MEASURE_PERIOD_S, events.put), "measure-child"
@@ -364,10 +374,10 @@ def _say_start(start: Start, frame: Frame) -> None:
         extra={
             "identity": frame.constants.identity,
             "election": frame.constants.election,
-            "output": start.output,
+            "output": "none" if start.is_plain else start.output,
         },
     )
-    if not start.overrides:
+    if not start.overrides and not start.is_plain:
         LOG.warning(
             "the leader has no overrides: every replica reads the same",
             extra={

@@ -140,7 +140,8 @@ def _always(snapshot: Snapshot, now: float) -> Iterator[Metric]:
 
 
 def _while_fresh(snapshot: Snapshot, now: float) -> Iterator[Metric]:
-    yield _gauge("config_valid", snapshot.configuration_is_valid)
+    if snapshot.written_role:  # else Prometheus reads its own file
+        yield _gauge("config_valid", snapshot.configuration_is_valid)
     expires_at = snapshot.leads_until_at if snapshot.leads(now) else snapshot.lease_expires_at
     if expires_at is not None and snapshot.election != "none":
         yield _gauge("lease_expires_in_seconds", max(expires_at - now, 0.0))

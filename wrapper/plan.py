@@ -67,7 +67,7 @@ def plan(o: Observation, policy: Policy, now: float) -> Plan:
         actions=(
             *fence.fence(o, policy, role, obstacle, now),
             *_converge(o, policy, role, now),
-            *_answer_signals(o),
+            *_answer_signals(o, policy),
             *_label(o, role, now),
             *departure.leave(o, policy, now),
             *_web(o, policy, now),
@@ -137,7 +137,7 @@ def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
 def _converge(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
     """Bring the output file, then Prometheus, to the rendering of the desired role."""
     target = o.target(role)
-    if o.killed_at is not None or o.loading.incoming is not None:
+    if policy.is_plain or o.killed_at is not None or o.loading.incoming is not None:
         return ()
     if policy.owns_child and not o.was_ready:
         return ()  # it starts with the file that was checked, and reads it twice
@@ -163,11 +163,13 @@ def _reload_is_due(o: Observation, policy: Policy, now: float) -> bool:
     return now >= sent_at + pause_s
 
 
-def _answer_signals(o: Observation) -> tuple[Action, ...]:
+def _answer_signals(o: Observation, policy: Policy) -> tuple[Action, ...]:
     """Do what SIGHUP means for Prometheus, inputs included; pass the signals that are its own."""
     passed = tuple(SignalPrometheus(number) for number in o.passed_on)
     if not o.wants_configuration:
         return passed
+    if policy.is_plain:
+        return (*passed, SignalPrometheus(signal.SIGHUP))
     fingerprint = o.loading.written.fingerprint if o.loading.written else ""
     return (*passed, ReadConfiguration(), ReloadPrometheus(fingerprint))
 
@@ -196,7 +198,7 @@ def _without_election(o: Observation, policy: Policy, now: float) -> Plan:
         stance=Stance.RELEASE,
         actions=(
             *_converge(o, policy, role, now),
-            *_answer_signals(o),
+            *_answer_signals(o, policy),
             *departure.leave(_unfenced(o), policy, now),
             *_web(o, policy, now),
         ),

@@ -13,11 +13,13 @@ class Policy:
     """The settings that decisions depend on; durations in seconds.
 
     ``fixed_role`` is set where there is no election. ``owns_child`` is false in the sidecar form.
+    ``is_plain``: Prometheus reads its own file, and reloads when somebody else says so.
     """
 
     terms: Terms
     fixed_role: Role | None = None
     owns_child: bool = True
+    is_plain: bool = False
     serves_web: bool = True
     demotion_grace_s: float = 8.0
     prometheus_grace_s: float = 20.0

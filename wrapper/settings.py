@@ -149,6 +149,13 @@ class Settings:
         """Whether the input is the child's own configuration file."""
         return self.owns_child and not self.config
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether Prometheus reads its own file as it is: nobody asked for anything else."""
+        renders = self.leader_config or self.config_envsubst or self.config_check or self.output
+        elects = self.lease_name or self.lease_lock.partition(":")[0] not in {"auto", "none"}
+        return self.is_stand_in and not (renders or elects or self.lease_pod_label)
+
     def lock_kind(self, *, has_overrides: bool) -> LockKind:
         """Return what elects the leader; ``auto`` depends on whether the leader has overrides."""
         kind = self.lease_lock.partition(":")[0]

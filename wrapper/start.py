@@ -14,11 +14,15 @@ from pathlib import Path
 from wrapper.doors import look
 from wrapper.inputs import BadInputs, Inputs, Sources
 from wrapper.kubeconfig import check_kubeconfig
-from wrapper.model import Renderings
+from wrapper.model import Rendering, Renderings, Role
 from wrapper.prometheus_access import PrometheusAccess
 from wrapper.prometheus_args import ChildArguments
 from wrapper.promtool import Promtool
 from wrapper.settings import Settings
+
+# Stands for what Prometheus reads by itself, in each role: nothing is known of it.
+_OWN_FILE = Rendering(Role.FOLLOWER, b"", "", writes_remotely=False)
+UNCHANGED = Renderings(_OWN_FILE, _OWN_FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,11 @@ class Start:
     problems: tuple[str, ...] = ()
     output: Path = field(default_factory=Path)
     access: PrometheusAccess = field(default_factory=PrometheusAccess)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether Prometheus is started as it was written, and reads its own file."""
+        return self.settings.is_plain
 
     @property
     def own_folder(self) -> Path | None:
@@ -64,6 +73,10 @@ def prepare(settings: Settings) -> Start:
     if doors.demands.tls:
         arguments = arguments.over_tls()
     output = output_of(settings, arguments)
+    if settings.is_plain:
+        inputs = Inputs(sources_of(settings, arguments, output))
+        found = (*_problems_of_command(settings), *doors.problems)
+        return Start(settings, arguments, inputs, UNCHANGED, found, output, doors.access)
     promtool = promtool_of(settings, arguments, output)
     judge = promtool.problems if promtool is not None else None
     inputs = Inputs(sources_of(settings, arguments, output), judge)
@@ -127,9 +140,12 @@ def _render(settings: Settings, inputs: Inputs) -> tuple[Renderings | None, list
 def _problems_of_child(settings: Settings, arguments: ChildArguments) -> list[str]:
     if not settings.child:
         return []
+    return [*_problems_of_command(settings), *arguments.problems]
+
+
+def _problems_of_command(settings: Settings) -> tuple[str, ...]:
     command = settings.child[0]
-    found = [] if shutil.which(command) else [_no_such_command(command)]
-    return [*found, *arguments.problems]
+    return () if shutil.which(command) else (_no_such_command(command),)
 
 
 def _no_such_command(command: str) -> str:

@@ -45,6 +45,7 @@ POLICY = Policy(terms=TERMS)
 SIDECAR = replace(POLICY, owns_child=False)
 FIXED_LEADER = replace(POLICY, fixed_role=Role.LEADER)
 FIXED_FOLLOWER = replace(POLICY, fixed_role=Role.FOLLOWER)
+PLAIN = replace(FIXED_LEADER, is_plain=True)
 
 NOW = 100.0
 HELD = LeaseView(last=LeaseRecord("a", 10.0, incarnation="a-1"), renewed_at=99.0)
@@ -733,6 +734,31 @@ def test_without_an_election(
     decided = decide(o, policy)
     assert (decided.role.value, decided.actions) == (role, actions)
     assert decided.reason == f"no election; the role is set to {policy.fixed_role}"
+
+
+@pytest.mark.parametrize(
+    ("o", "actions"),
+    [
+        pytest.param(READY, (), id="it writes nothing and reloads nothing"),
+        pytest.param(
+            replace(READY, wants_configuration=True),
+            (SignalPrometheus(signal.SIGHUP),),
+            id="SIGHUP is passed on",
+        ),
+        pytest.param(
+            replace(READY, passed_on=(signal.SIGQUIT,)),
+            (SignalPrometheus(signal.SIGQUIT),),
+            id="as others are",
+        ),
+        pytest.param(replace(READY, web_pid=None), (StartWeb(),), id="the API is served"),
+        pytest.param(stopping(READY), (TERMINATE,), id="asked to stop, it stops"),
+    ],
+)
+def test_a_prometheus_that_reads_its_own_file_is_left_alone(
+    o: Observation, actions: tuple[Action, ...]
+) -> None:
+    """It is supervised, and nothing else."""
+    assert decide(replace(o, loading=Loading()), PLAIN).actions == actions
 
 
 @pytest.mark.parametrize(

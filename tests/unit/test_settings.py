@@ -518,6 +518,29 @@ def test_stands_in_where_only_the_command_names_a_configuration() -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "is_plain"),
+    [
+        ((), True),
+        (("--lease-lock=auto:/x",), True),
+        (("--lease-lock=none", "--role=follower", "--log-level=debug"), True),
+        (("--leader-config=/x",), False),
+        (("--lease-name=l",), False),
+        (("--lease-lock=file:/x",), False),
+        (("--output=/x",), False),
+        (("--config-envsubst",), False),
+        (("--config-check=promtool",), False),
+        (("--lease-pod-label=role",), False),
+        (("--config=c.yml",), False),
+    ],
+)
+def test_is_plain_where_nothing_is_asked_of_the_configuration(
+    words: tuple[str, ...], is_plain: bool
+) -> None:
+    """Whatever makes a rendering or an election of use ends it."""
+    assert loaded((*words, *CHILD)).is_plain == is_plain
+
+
+@pytest.mark.parametrize(
     ("words", "with_overrides", "without"),
     [
         ((), "file", "none"),

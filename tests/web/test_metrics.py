@@ -159,6 +159,11 @@ def test_an_invalid_configuration_is_exposed() -> None:
     assert "prometheus_elector_config_valid 0.0" in text
 
 
+def test_of_a_configuration_that_is_not_ours_nothing_is_said() -> None:
+    """A Prometheus that reads its own file has no config_valid."""
+    assert "prometheus_elector_config_valid" not in exposed(replace(FOLLOWER, written_role=""))
+
+
 @pytest.mark.parametrize(
     ("tell", "least_s"),
     [

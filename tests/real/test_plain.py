@@ -1,0 +1,110 @@
+"""In front of Prometheus with nothing set: it behaves as if Prometheus were started directly."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.real.parts import Program, applied_config, program, started
+from tests.support import free_port, wait_until
+
+CONFIG = "scrape_configs: [{{job_name: {job}}}]\n"
+
+
+class Plain(Program):
+    """Prometheus with the wrapper in front and no setting but where its API listens."""
+
+    def __init__(self, folder: Path, *flags: str, api: str = "") -> None:
+        self.data, self.config = folder / "data", folder / "given/prometheus.yml"
+        self.config.parent.mkdir(parents=True)
+        self.config.write_text(CONFIG.format(job="first"))
+        address = f"127.0.0.1:{free_port()}"
+        self.url = f"http://{address}"
+        self.api = api or f"127.0.0.1:{free_port()}"
+        argv = ["env", f"ELECTOR_API_LISTEN_ADDRESS={self.api}", sys.executable, "-m", "wrapper"]
+        argv += ["--", program("prometheus"), f"--config.file={self.config}"]
+        argv += [f"--storage.tsdb.path={self.data}", f"--web.listen-address={address}"]
+        super().__init__("plain", [*argv, "--web.enable-lifecycle", *flags], folder)
+
+    def start(self) -> None:
+        """Start it and wait until Prometheus is ready."""
+        super().start()
+        self.await_answer(f"{self.url}/-/ready")
+
+    def has_job(self, name: str) -> bool:
+        """Tell whether Prometheus has this job's configuration in force."""
+        return f"job_name: {name}\n" in applied_config(self.url)
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Iterator[Plain]:
+    """Run one."""
+    with started(Plain(tmp_path / "plain")) as part:
+        yield part
+
+
+def test_it_reads_its_own_file_and_nothing_is_written_beside(plain: Plain) -> None:
+    """The flag is as it was given; no folder of ours is in the data, and nothing near the file."""
+    flags = requests.get(f"{plain.url}/api/v1/status/flags", timeout=5).json()["data"]
+    assert flags["config.file"] == str(plain.config)
+    assert not (plain.data / "prometheus-elector").exists()
+    assert list(plain.config.parent.iterdir()) == [plain.config]
+
+
+def test_a_reload_over_http_answers_for_the_file_as_it_is(plain: Plain) -> None:
+    """500 for a bad edit, at once, and 200 once it is mended."""
+    plain.config.write_text("no_such_field: 1\n")
+    assert requests.post(f"{plain.url}/-/reload", timeout=30).status_code == 500
+    plain.config.write_text(CONFIG.format(job="second"))
+    assert requests.post(f"{plain.url}/-/reload", timeout=30).status_code == 200
+    assert plain.has_job("second")
+
+
+def test_hup_reloads_and_nothing_else_does(plain: Plain) -> None:
+    """An edit is in force after SIGHUP."""
+    plain.config.write_text(CONFIG.format(job="second"))
+    assert plain.has_job("first")
+    assert plain.process is not None
+    plain.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: plain.has_job("second"), 15, "the edit is in force")
+
+
+def test_its_api_tells_that_it_is_ready(plain: Plain) -> None:
+    """The API is there, and ready when Prometheus is."""
+    plain.await_answer(f"http://{plain.api}/_elector/readyz")
+    answer = requests.get(f"http://{plain.api}/_elector/healthz", timeout=5)
+    assert answer.status_code == 200
+
+
+def test_a_port_that_is_taken_stops_no_prometheus(plain: Plain, tmp_path: Path) -> None:
+    """Without its API it goes on supervising: Prometheus runs, and TERM ends it with 0."""
+    plain.await_answer(f"http://{plain.api}/_elector/healthz")
+    with started(Plain(tmp_path / "other", api=plain.api)) as other:
+        wait_until(lambda: "give another address or port" in other.tail(), 30, "the taken port is told")
+        assert requests.get(f"{other.url}/-/healthy", timeout=5).ok
+        assert other.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "status", "said"),
+    [
+        (("--version",), 0, "prometheus, version"),
+        (("--no-such-flag",), 1, "no-such-flag"),
+        (("--config.file=/none/prometheus.yml",), 2, "/none/prometheus.yml"),
+    ],
+)
+def test_what_prometheus_says_and_ends_with_is_passed_on(
+    flags: tuple[str, ...], status: int, said: str, tmp_path: Path
+) -> None:
+    """Questions, bad flags and a missing file are Prometheus' own business."""
+    argv = [sys.executable, "-m", "wrapper", "--", program("prometheus"), *flags]
+    part = Program("asked", argv, tmp_path)
+    part.start()
+    assert part.process is not None
+    assert part.process.wait(30) == status
+    assert said in part.tail()
