@@ -1,0 +1,34 @@
+"""Import all that prometheus-elector imports anywhere: it fails where a package lacks something."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import wrapper
+
+# Imported by name, or by what is imported: nowhere to be read in our own source.
+ALSO = ("gunicorn.workers.ggevent",)
+
+
+def main() -> None:
+    """Import each module of ours, and each that stands in an import, also in a function's."""
+    sources = sorted(Path(wrapper.__file__).parent.glob("*.py"))
+    named = {name for source in sources for name in imports(ast.parse(source.read_text("utf-8")))}
+    for name in sorted({*named, *ALSO, *(f"wrapper.{source.stem}" for source in sources)}):
+        importlib.import_module(name)
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Yield the name of every module that is imported."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+
+
+if __name__ == "__main__":
+    main()
