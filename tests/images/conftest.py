@@ -1,0 +1,55 @@
+"""Fixtures for the image; `scripts/test-images` builds it, and without it there is nothing here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+import pytest
+
+from tests.images.podman import IMAGE, Container, podman
+from tests.real.conftest import (  # noqa: F401 - fixtures, found by name
+    api_server,
+    make_namespace,
+    namespace,
+    shared_api_server,
+    write_log,
+)
+
+collect_ignore_glob = [] if IMAGE else ["test_*.py"]
+Run = Callable[..., Container]
+_running: list[Container] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add what the containers have said to the report of a failed test."""
+    report = yield
+    if report.failed:
+        report.sections.extend((f"log of {each.name}", each.logs()) for each in _running)
+    return report
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    """Give a function that starts a container, with the arguments of `Container`."""
+
+    def start(*arguments: Any, **keywords: Any) -> Container:
+        container = Container(*arguments, **keywords)
+        _running.append(container)
+        container.start()
+        return container
+
+    yield start
+    while _running:
+        _running.pop().remove()
+
+
+@pytest.fixture
+def volume(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Give the name of a fresh volume, made by whoever mounts it first."""
+    name = f"prometheus-elector-test-{id(request)}"
+    yield name
+    podman("volume", "rm", "--force", name)

@@ -1,0 +1,108 @@
+"""Several containers: on a lock file in a volume that they share, and on a real Lease."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.images.conftest import Run
+from tests.images.podman import READY_S, Container
+from tests.real.parts import Namespace, WriteLog
+from tests.support import wait_until
+
+LEADER = "remote_write: [{{url: '{url}'}}]\n"
+FOLLOWER = """
+global: {scrape_interval: 1s}
+scrape_configs: [{job_name: none}]
+"""
+LOCKED_IN = ("--read-only", "--read-only-tmpfs=false", "--cap-drop=all")
+SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+
+@pytest.fixture
+def configuration(tmp_path: Path, write_log: WriteLog) -> tuple[str, ...]:
+    """Give podman's options for what Prometheus reads, and what the leader adds."""
+    config, leader = tmp_path / "prometheus.yml", tmp_path / "leader.yml"
+    config.write_text(FOLLOWER)
+    leader.write_text(LEADER.format(url=write_log.url("a")))
+    return (
+        f"--volume={config}:/etc/prometheus/prometheus.yml:ro",
+        f"--volume={leader}:/etc/elector/leader.yml:ro",
+        "--env=ELECTOR_LEADER_CONFIG=/etc/elector/leader.yml",
+        *LOCKED_IN,
+    )
+
+
+def words(name: str) -> tuple[str, ...]:
+    """Return Prometheus' arguments: each has a folder of its own in the volume."""
+    config = "--config.file=/etc/prometheus/prometheus.yml"
+    return config, f"--storage.tsdb.path=/prometheus/{name}"
+
+
+def await_leader(container: Container) -> None:
+    """Wait until it leads."""
+    wait_until(container.leads, READY_S, f"{container.name} leads", 0.2)
+
+
+def test_one_alone_leads(configuration: tuple[str, ...], run: Run) -> None:
+    """Leader overrides and no lease: the lock is a file in the data volume, and it leads."""
+    container = run(configuration, words("a"))
+    await_leader(container)
+    assert "election.lock" in container.run("ls", "/prometheus/prometheus-elector")
+    container.signal("TERM")
+    assert container.await_end() == 0
+
+
+def test_two_that_share_a_volume_elect(
+    configuration: tuple[str, ...], volume: str, run: Run
+) -> None:
+    """One leads, the other does not; it does when the first is killed with all that it has."""
+    options = (*configuration, f"--volume={volume}:/prometheus")
+    first = run(options, words("a"))
+    await_leader(first)
+    second = run(options, words("b"))
+    second.await_ready()
+    assert not second.leads()
+    first.signal("KILL")
+    await_leader(second)
+
+
+def test_they_elect_on_a_lease(
+    configuration: tuple[str, ...], namespace: Namespace, run: Run, tmp_path: Path
+) -> None:
+    """One finds Kubernetes as in a pod, one by a kubeconfig: what was slimmed still elects."""
+    for path in (namespace.token_file, namespace.kubeconfig, namespace.server.ca_file):
+        path.chmod(0o644)
+    lease = ("--env=ELECTOR_LEASE_NAME=prometheus",)
+    own = f"--env=ELECTOR_LEASE_NAMESPACE={namespace.name}"
+    first = run((*configuration, *lease, own, *_in_a_pod(namespace)), words("a"))
+    await_leader(first)
+    assert namespace.holder() == "pod-0"
+    second = run((*configuration, *lease, own, *_by_kubeconfig(namespace)), words("b"))
+    second.await_ready()
+    assert not second.leads()
+    first.signal("TERM")
+    await_leader(second)
+    assert namespace.holder() == "pod-1"
+    assert first.await_end() == 0
+
+
+def _in_a_pod(namespace: Namespace) -> tuple[str, ...]:
+    port = namespace.server.url.rpartition(":")[2]
+    return (
+        "--env=POD_NAME=pod-0",
+        "--env=KUBERNETES_SERVICE_HOST=127.0.0.1",
+        f"--env=KUBERNETES_SERVICE_PORT={port}",
+        f"--volume={namespace.token_file}:{SERVICE_ACCOUNT}/token:ro",
+        f"--volume={namespace.server.ca_file}:{SERVICE_ACCOUNT}/ca.crt:ro",
+    )
+
+
+def _by_kubeconfig(namespace: Namespace) -> tuple[str, ...]:
+    mounted = (namespace.kubeconfig, namespace.token_file, namespace.server.ca_file)
+    return (
+        "--env=POD_NAME=pod-1",
+        f"--env=KUBECONFIG={namespace.kubeconfig}",
+        *(f"--volume={path}:{path}:ro" for path in mounted),
+    )

@@ -1,0 +1,65 @@
+"""What the image is made of, and what it says of itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.images.conftest import Run
+from tests.images.podman import Container, inspected
+
+
+@pytest.fixture
+def idle(run: Run) -> Container:
+    """Run a container to look around in."""
+    container = run(is_alone=True)
+    container.await_healthy()
+    return container
+
+
+def test_it_stands_in_for_the_image_of_prometheus() -> None:
+    """Arguments, user, folder, volume and port are as those of Prometheus' own."""
+    config = inspected()["Config"]
+    assert config["Entrypoint"] == ["/bin/prometheus-elector", "--", "/bin/prometheus"]
+    assert config["Cmd"] == [
+        "--config.file=/etc/prometheus/prometheus.yml",
+        "--storage.tsdb.path=/prometheus",
+    ]
+    assert config["User"].partition(":")[0] == "65534"
+    assert config["WorkingDir"] == "/prometheus"
+    assert set(config["Volumes"]) == {"/prometheus"}
+    assert "9090/tcp" in config["ExposedPorts"]
+
+
+def test_it_says_what_it_is() -> None:
+    """The labels that registries and scanners read are there."""
+    labels = inspected()["Config"]["Labels"]
+    for name in ("title", "description", "licenses", "version"):
+        assert labels[f"org.opencontainers.image.{name}"]
+
+
+def test_nothing_that_only_building_needs_is_left(idle: Container) -> None:
+    """No compiler, no pip of ours, no cache, no tests, none of kubernetes' thousand classes."""
+    script = (
+        "for tool in cc gcc c++ make; do command -v $tool; done\n"
+        "cd /opt/prometheus-elector/lib/python3*/site-packages\n"
+        "ls -d pip aiohttp kubernetes/aio kubernetes/client/models/v1_* 2>/dev/null\n"
+        "find . -name tests -o -name '*.c' -o -name '*.pyx'\n"
+        "find / -xdev -name '*.whl' -path '*cache*' 2>/dev/null\n"
+        "ls /build /root/.cache 2>/dev/null\n"
+    )
+    assert idle.run("sh", "-c", f"{script} true") == ""
+
+
+def test_only_the_data_can_be_written(idle: Container) -> None:
+    """Of all that is on the root file system, user 65534 may write to nothing of ours."""
+    script = "find /opt /etc/prometheus /usr/share/prometheus /bin/prom* -writable ! -type l"
+    assert idle.run("sh", "-c", script) == ""
+    idle.run("touch", "/prometheus/mine")
+
+
+def test_consoles_and_promtool_come_along(idle: Container) -> None:
+    """What Prometheus' image has beside Prometheus is where it is there."""
+    assert "prometheus.yml" in idle.run("ls", "/etc/prometheus")
+    assert idle.run("ls", "/usr/share/prometheus").split()[:2] == ["LICENSE", "NOTICE"]
+    assert "console" in idle.run("ls", "/usr/share/prometheus")
+    idle.run("promtool", "--version")

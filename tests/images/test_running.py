@@ -1,0 +1,97 @@
+"""One container: it starts, ends and behaves as Prometheus' own, however it is locked in."""
+
+from __future__ import annotations
+
+import pytest
+import requests
+
+from tests.images.conftest import Run
+from tests.images.podman import READY_S
+from tests.support import wait_until
+
+LOCKED_IN = ("--read-only", "--read-only-tmpfs=false", "--cap-drop=all")
+NO_NEW_RIGHTS = "--security-opt=no-new-privileges"
+DATA = ("--storage.tsdb.path=/prometheus",)
+UP = "http://127.0.0.1:9090/api/v1/query?query=up"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param((), id="as it is"),
+        pytest.param(("--init",), id="with an init in front"),
+        pytest.param((*LOCKED_IN, NO_NEW_RIGHTS), id="read-only, without capabilities"),
+        pytest.param(("--user=12345:0", *LOCKED_IN), id="as any user of group 0"),
+    ],
+)
+def test_it_scrapes_and_stops_in_order(options: tuple[str, ...], run: Run) -> None:
+    """Without any argument: Prometheus scrapes, HEALTHCHECK agrees, and TERM ends it with 0."""
+    container = run(options, is_alone=True)
+    container.await_healthy()
+    wait_until(lambda: '"1"]' in container.get(UP), READY_S, "it scrapes itself", 0.3)
+    assert "prometheus-elector" not in container.run("ls", "/prometheus")
+    container.signal("TERM")
+    assert container.await_end() == 0
+    assert "See you next time!" in container.logs()
+
+
+def test_arguments_are_those_of_prometheus(run: Run) -> None:
+    """They take the place of the default ones."""
+    container = run(words=["--storage.tsdb.path=/prometheus/here", "--web.enable-lifecycle"])
+    container.await_ready()
+    flags = requests.get(f"{container.url}/api/v1/status/flags", timeout=5).json()["data"]
+    assert flags["storage.tsdb.path"] == "/prometheus/here"
+    assert requests.put(f"{container.url}/-/quit", timeout=5).ok
+    assert container.await_end() == 0
+
+
+def test_a_question_is_answered_by_prometheus(run: Run) -> None:
+    """--version is Prometheus' own."""
+    container = run(words=["--version"], is_alone=True)
+    assert container.await_end() == 0
+    assert "prometheus, version" in container.logs()
+
+
+def test_a_killed_prometheus_ends_it_with_its_status(run: Run) -> None:
+    """SIGKILL: 137."""
+    container = run(is_alone=True)
+    container.await_healthy()
+    number = container.number_of("/bin/prometheus --config")
+    container.run("sh", "-c", f"kill -KILL {number}", check=False)
+    assert container.await_end() == 137
+
+
+def test_orphans_are_reaped(run: Run) -> None:
+    """What a process leaves behind is taken in by process 1, and no zombie stays."""
+    container = run(is_alone=True)
+    container.await_healthy()
+    number = int(container.run("sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!"))
+    container.run("sh", "-c", f"kill -KILL {number}")
+    wait_until(lambda: number not in container.processes(), 30, "it has been waited for", 0.2)
+    assert "Z" not in {state for state, _ in container.processes().values()}
+
+
+def test_an_unhealthy_supervisor_is_told(run: Run) -> None:
+    """HEALTHCHECK fails when the supervisor hangs, and is good again when it goes on."""
+    container = run(is_alone=True)
+    container.await_healthy()
+    numbers = [
+        number
+        for number, (_, command) in container.processes().items()
+        if "bin/prometheus-elector -- " in command and number != 1
+    ]
+    container.run("sh", "-c", f"kill -STOP {numbers[0]}")
+    wait_until(lambda: not container.is_healthy(), READY_S, "it is unhealthy", 0.5)
+    container.run("sh", "-c", f"kill -CONT {numbers[0]}")
+    container.await_healthy()
+
+
+def test_a_taken_api_port_stops_no_prometheus(run: Run) -> None:
+    """The API cannot be served, which is told; Prometheus runs on."""
+    first = run(words=DATA)
+    first.await_ready()
+    taken = first.api.removeprefix("http://")
+    second = run([f"--env=ELECTOR_API_LISTEN_ADDRESS={taken}"], DATA)
+    wait_until(lambda: "give another address or port" in second.logs(), READY_S, "it is told", 0.2)
+    wait_until(lambda: requests.get(f"{second.url}/-/ready", timeout=2).ok, READY_S, "it is ready")
+    assert second.state()["Status"] == "running"
