@@ -1,4 +1,4 @@
-"""Containers of the image under test, by podman; they listen on loopback alone, or on nothing."""
+"""Containers of the image under test, by podman; nothing but loopback leads to them."""
 
 from __future__ import annotations
 
@@ -38,24 +38,23 @@ def inspected() -> dict[str, Any]:
 
 
 class Container:
-    """One container on this machine's network; ``words`` are the image's own arguments.
+    """One container; ``options`` are podman's, ``words`` the image's own arguments.
 
-    ``options`` are podman's. It listens on two free loopback ports unless ``is_alone``: then it has
-    a network of its own, which nobody reaches, and all that it listens on is as the image has it.
+    On the ``network`` of the machine it listens on two free loopback ports; on another ("none": one
+    of its own that nobody reaches) where the image does by itself.
     """
 
     def __init__(
-        self, options: Sequence[str] = (), words: Sequence[str] = (), *, is_alone: bool = False
+        self, options: Sequence[str] = (), words: Sequence[str] = (), *, network: str = "host"
     ) -> None:
         self.name = f"prometheus-elector-test-{os.getpid()}-{next(_numbers)}"
         self.url, self.api = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
-        if is_alone:
-            self._options = ["--network=none", *options]
-            self._words = [*words]
-        else:
+        self._options = [f"--network={network}", *options]
+        self._words = [*words]
+        if network == "host":
             listen = f"ELECTOR_API_LISTEN_ADDRESS={self.api.removeprefix('http://')}"
-            self._options = ["--network=host", f"--env={listen}", *options]
-            self._words = [*words, f"--web.listen-address={self.url.removeprefix('http://')}"]
+            self._options.insert(0, f"--env={listen}")
+            self._words.append(f"--web.listen-address={self.url.removeprefix('http://')}")
 
     def start(self) -> None:
         """Start it; it runs when this returns."""
@@ -92,7 +91,10 @@ class Container:
 
     def get(self, url: str) -> str:
         """Return what answers inside it, "" where nothing does."""
-        code = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=5).read())"
+        code = (
+            "import sys, urllib.request\n"
+            "print(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode())"
+        )
         return self.run(PYTHON, "-c", code, url, check=False)
 
     def is_healthy(self) -> bool:

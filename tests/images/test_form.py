@@ -11,7 +11,7 @@ from tests.images.podman import Container, inspected
 @pytest.fixture
 def idle(run: Run) -> Container:
     """Run a container to look around in."""
-    container = run(is_alone=True)
+    container = run(network="none")
     container.await_healthy()
     return container
 

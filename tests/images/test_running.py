@@ -26,7 +26,7 @@ UP = "http://127.0.0.1:9090/api/v1/query?query=up"
 )
 def test_it_scrapes_and_stops_in_order(options: tuple[str, ...], run: Run) -> None:
     """Without any argument: Prometheus scrapes, HEALTHCHECK agrees, and TERM ends it with 0."""
-    container = run(options, is_alone=True)
+    container = run(options, network="none")
     container.await_healthy()
     wait_until(lambda: '"1"]' in container.get(UP), READY_S, "it scrapes itself", 0.3)
     assert "prometheus-elector" not in container.run("ls", "/prometheus")
@@ -47,14 +47,14 @@ def test_arguments_are_those_of_prometheus(run: Run) -> None:
 
 def test_a_question_is_answered_by_prometheus(run: Run) -> None:
     """--version is Prometheus' own."""
-    container = run(words=["--version"], is_alone=True)
+    container = run(words=["--version"], network="none")
     assert container.await_end() == 0
     assert "prometheus, version" in container.logs()
 
 
 def test_a_killed_prometheus_ends_it_with_its_status(run: Run) -> None:
     """SIGKILL: 137."""
-    container = run(is_alone=True)
+    container = run(network="none")
     container.await_healthy()
     number = container.number_of("/bin/prometheus --config")
     container.run("sh", "-c", f"kill -KILL {number}", check=False)
@@ -63,7 +63,7 @@ def test_a_killed_prometheus_ends_it_with_its_status(run: Run) -> None:
 
 def test_orphans_are_reaped(run: Run) -> None:
     """What a process leaves behind is taken in by process 1, and no zombie stays."""
-    container = run(is_alone=True)
+    container = run(network="none")
     container.await_healthy()
     number = int(container.run("sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!"))
     container.run("sh", "-c", f"kill -KILL {number}")
@@ -73,7 +73,7 @@ def test_orphans_are_reaped(run: Run) -> None:
 
 def test_an_unhealthy_supervisor_is_told(run: Run) -> None:
     """HEALTHCHECK fails when the supervisor hangs, and is good again when it goes on."""
-    container = run(is_alone=True)
+    container = run(network="none")
     container.await_healthy()
     numbers = [
         number

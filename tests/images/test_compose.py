@@ -1,0 +1,80 @@
+"""The compose file, run as it stands but for the network: one of its own, each on an address."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import yaml
+
+from tests.images.conftest import Run
+from tests.images.podman import READY_S, Container
+from tests.support import wait_until
+
+FILE = Path(__file__).parent.parent.parent / "images/compose.yml"
+ADDRESSES = {"receiver": "127.0.0.2", "replica-0": "127.0.0.3", "replica-1": "127.0.0.4"}
+Services = dict[str, Container]
+
+
+def options(service: dict[str, Any], volume: str) -> list[str]:
+    """Return what podman is told where compose is told this."""
+    words = [f"--env={name}={value}" for name, value in service.get("environment", {}).items()]
+    words += [f"--cap-drop={name}" for name in service.get("cap_drop", ())]
+    words += [
+        f"--security-opt={option.split(':')[0]}" for option in service.get("security_opt", ())
+    ]
+    words += ["--read-only", "--read-only-tmpfs=false"] if service.get("read_only") else []
+    for mount in service.get("volumes", ()):
+        source, target = mount.split(":", 1)
+        source = volume if source == "data" else str(FILE.parent / source)
+        words.append(f"--volume={source}:{target}")
+    return words
+
+
+@pytest.fixture
+def services(run: Run, volume: str, tmp_path: Path) -> Services:
+    """Run the file's services; the receiver's network is that of all, with their names."""
+    described = yaml.safe_load(FILE.read_text())["services"]
+    assert set(described) == set(ADDRESSES)
+    hosts = tmp_path / "hosts"
+    hosts.write_text("".join(f"{address} {name}\n" for name, address in ADDRESSES.items()))
+    started: Services = {}
+    for name, address in ADDRESSES.items():
+        service = described[name]
+        own = [*options(service, volume), f"--volume={hosts}:/etc/hosts:ro"]
+        own += [f"--env=POD_NAME={name}", f"--env=ELECTOR_API_LISTEN_ADDRESS={address}:9095"]
+        words = [*service["command"], f"--web.listen-address={address}:9090"]
+        network = f"container:{started['receiver'].name}" if started else "none"
+        started[name] = run(own, words, network=network)
+    return started
+
+
+def leader(services: Services) -> str:
+    """Return who says that it leads, "" unless it is one of the replicas, and one alone."""
+    leading = [
+        name
+        for name in ("replica-0", "replica-1")
+        if '"is_leader":true' in services["receiver"].get(f"http://{name}:9095/_elector/leader")
+    ]
+    return leading[0] if len(leading) == 1 else ""
+
+
+def targets_up(services: Services) -> int:
+    """Return how many of the replicas' targets the receiver has been told to be up."""
+    query = quote('up{job=~"replicas|electors"}')
+    answer = services["receiver"].get(f"http://receiver:9090/api/v1/query?query={query}")
+    series = json.loads(answer or "{}").get("data", {}).get("result", ())
+    return sum(1 for each in series if each["value"][1] == "1")
+
+
+def test_one_writes_and_the_other_takes_over(services: Services) -> None:
+    """The receiver has both replicas' series from one of them; stopped, the other leads."""
+    first = wait_until(lambda: leader(services), READY_S, "one leads", 0.3)
+    wait_until(lambda: targets_up(services) == 4, READY_S, "all targets have been written", 0.3)
+    services[first].signal("TERM")
+    assert services[first].await_end() == 0
+    second = {"replica-0", "replica-1"} - {first}
+    wait_until(lambda: {leader(services)} == second, READY_S, "the other leads", 0.3)
