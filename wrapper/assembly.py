@@ -70,7 +70,6 @@ def write_once(start: Start) -> int:
 
 def supervise(start: Start) -> int:
     """Run until Prometheus has ended or we are told to; return the exit status."""
-    settings = start.settings
     events = Events()
     events.listen_to_signals()
     try:

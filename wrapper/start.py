@@ -143,9 +143,9 @@ def _problems_of_child(settings: Settings, arguments: ChildArguments) -> list[st
     return [*_problems_of_command(settings), *arguments.problems]
 
 
-def _problems_of_command(settings: Settings) -> tuple[str, ...]:
+def _problems_of_command(settings: Settings) -> list[str]:
     command = settings.child[0]
-    return () if shutil.which(command) else (_no_such_command(command),)
+    return [] if shutil.which(command) else [_no_such_command(command)]
 
 
 def _no_such_command(command: str) -> str:

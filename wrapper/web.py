@@ -118,6 +118,8 @@ def _config(reader: SnapshotReader) -> Response:
     stale = why_stale(snapshot, clock.now())
     if snapshot is None or stale:
         return _error(503, "unavailable", stale)
+    if not snapshot.written_role:
+        return _error(404, "not_found", "Prometheus reads its own file: ask it")
     return jsonify(configuration_of(snapshot))
 
 

@@ -75,6 +75,13 @@ def test_config_tells_of_the_configuration(
     assert (answer.status_code, answer.json()) == (200, {**always, **content})
 
 
+def test_of_a_file_that_is_prometheus_own_config_tells_nothing(web: Web) -> None:
+    """Where it reads its own file, nothing is known here, and nothing claimed."""
+    web.tell(replace(FOLLOWER, written_role=""))
+    answer = web.get("/_elector/config")
+    assert (answer.status_code, answer.json()["errorType"]) == (404, "not_found")
+
+
 @pytest.mark.parametrize("path", ["leader", "config", "healthz", "readyz"])
 def test_a_stale_snapshot_is_unavailable(web: Web, path: str) -> None:
     """Once the supervisor has been silent for too long, nothing is claimed, and it says why."""
