@@ -46,8 +46,8 @@ def main(folder: Path) -> None:
     """Move, take out, compile, show."""
     shutil.copytree(folder, SITE, dirs_exist_ok=True)
     for name in DISTRIBUTIONS:
-        for path in distribution(name).files or ():
-            remove(SITE / path.parts[0])
+        for file in distribution(name).files or ():
+            remove(SITE / file.parts[0])
     for pattern in UNUSED:
         for path in sorted(SITE.glob(pattern)):
             remove(path)

@@ -154,7 +154,7 @@ class Settings:
         """Whether Prometheus reads its own file as it is: nobody asked for anything else."""
         renders = self.leader_config or self.config_envsubst or self.config_check or self.output
         elects = self.lease_name or self.lease_lock.partition(":")[0] not in {"auto", "none"}
-        return self.is_stand_in and not (renders or elects or self.lease_pod_label)
+        return self.is_stand_in and not (renders or elects)
 
     def lock_kind(self, *, has_overrides: bool) -> LockKind:
         """Return what elects the leader; ``auto`` depends on whether the leader has overrides."""

@@ -54,6 +54,20 @@ def test_one_alone_leads(configuration: tuple[str, ...], run: Run) -> None:
     assert container.await_end() == 0
 
 
+def test_an_elector_configuration_needs_no_lease_either(
+    write_log: WriteLog, tmp_path: Path, run: Run
+) -> None:
+    """Follower and leader in one file: what is rendered goes into the data volume, and it leads."""
+    config = tmp_path / "elector.yml"
+    leader = f"leader: {{remote_write: [{{url: '{write_log.url('a')}'}}]}}\n"
+    config.write_text("follower: {scrape_configs: [{job_name: none}]}\n" + leader)
+    given = (f"--volume={config}:/etc/elector.yml:ro", "--env=ELECTOR_CONFIG=/etc/elector.yml")
+    output = "--config.file=/prometheus/prometheus.yml"
+    container = run((*given, *LOCKED_IN), (output, "--storage.tsdb.path=/prometheus"))
+    await_leader(container)
+    assert "election.lock" in container.run("ls", "/prometheus/prometheus-elector")
+
+
 def test_two_that_share_a_volume_elect(
     configuration: tuple[str, ...], volume: str, run: Run
 ) -> None:

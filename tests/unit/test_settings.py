@@ -529,7 +529,6 @@ def test_stands_in_where_only_the_command_names_a_configuration() -> None:
         (("--output=/x",), False),
         (("--config-envsubst",), False),
         (("--config-check=promtool",), False),
-        (("--lease-pod-label=role=leader",), False),
         (("--config=c.yml",), False),
     ],
 )
