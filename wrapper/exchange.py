@@ -87,7 +87,7 @@ class Exchange:
         self.code = CLIENT_GONE
         self.target = "none"
         self.received = self.sent = 0
-        self.keeps_client = request.wants_more
+        self.keeps_client = False
         self.is_begun = False
         self.first = b""
         crossing = request.crossing

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -105,25 +106,25 @@ class ProxyFigures:
     def totals(self) -> Totals:
         """Return the sums over all workers, those that have ended included."""
         words = self._words.tolist()
-        sums = [sum(words[index::_WORDS]) for index in range(_CODES)]
+        slots = [words[base : base + _WORDS] for base in range(0, len(words), _WORDS)]
+        sums = [sum(values) for values in zip(*(slot[:_CODES] for slot in slots), strict=True)]
+        requests: Counter[Request] = Counter()
+        for slot in slots:
+            requests.update(dict(_requests(slot)))
         return Totals(
             in_flight=sums[_IN_FLIGHT],
             received_bytes=sums[_RECEIVED],
             sent_bytes=sums[_SENT],
             seconds=sums[_NANOSECONDS] / 1e9,
             buckets=tuple(sums[_BUCKETS:_CODES]),
-            requests=dict(_requests(words)),
+            requests=dict(requests),
         )
 
 
-def _requests(words: list[int]) -> Iterator[tuple[Request, int]]:
-    """Yield the counts that are not 0."""
-    for index in range(_CODES, _WORDS):
-        count = sum(words[index::_WORDS])
+def _requests(slot: list[int]) -> Iterator[tuple[Request, int]]:
+    """Yield the counts of one slot that are not 0."""
+    for index, count in enumerate(slot[_CODES:]):
         if count:
-            row, target = divmod(index - _CODES, len(TARGETS))
+            row, target = divmod(index, len(TARGETS))
             code, method = divmod(row, len(_METHOD_NAMES))
-            yield (
-                Request(code + _FIRST_CODE, _METHOD_NAMES[method], TARGETS[target]),
-                count,
-            )
+            yield Request(code + _FIRST_CODE, _METHOD_NAMES[method], TARGETS[target]), count

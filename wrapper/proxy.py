@@ -11,7 +11,7 @@ from __future__ import annotations
 import gevent
 
 from wrapper import clock
-from wrapper.exchange import Broke, Client, ClientGone, Exchange
+from wrapper.exchange import Broke, Client, Exchange
 from wrapper.exchange_watch import ExchangeWatch
 from wrapper.figures import ProxyFigures
 from wrapper.forwarding import Crossing, Request
@@ -64,9 +64,13 @@ class Proxy:
         self._access = access
         self._upstreams = Upstreams(options.connect_timeout_s, access)
         self._patience = Patience()
+        self._is_leaving = False
 
     def serve(self, client: Client, request: Request, watch: ExchangeWatch) -> bool:
-        """Answer one request, count it, and tell whether the client's connection can go on."""
+        """Answer one request, count it, and tell whether the client's connection can go on.
+
+        Raises ClientGone where there is nobody to answer, or no answer that could be whole.
+        """
         begun_at = clock.now()
         own = self._protection.own_fields
         exchange = Exchange(client, request, self._options.max_body_bytes, own)
@@ -74,14 +78,14 @@ class Proxy:
         watch.begin(exchange)
         try:
             self._answer(exchange)
-        except ClientGone:
-            return False
         finally:
             watch.end(exchange)
             self._count(exchange, begun_at)
-        if not exchange.keeps_client:
-            client.linger()
         return exchange.keeps_client
+
+    def leave(self) -> None:
+        """Make each connection's next answer its last."""
+        self._is_leaving = True
 
     def tidy(self) -> None:
         """Give up what has been kept for long; to be called now and then."""
@@ -106,6 +110,7 @@ class Proxy:
             exchange.read_small_body()
             self._forward(exchange)
         except Refused as refused:
+            self._settle(exchange)
             exchange.refuse(refused)
 
     def _forward(self, exchange: Exchange) -> None:
@@ -162,6 +167,7 @@ class Proxy:
         try:
             data = exchange.ask(connection, self._head(exchange.request, target))
             self._patience.end()
+            self._settle(exchange)
             keeps = exchange.relay(connection, data)
         finally:
             exchange.leave()
@@ -169,6 +175,10 @@ class Proxy:
                 self._upstreams.give_back(connection)
             else:
                 connection.close()
+
+    def _settle(self, exchange: Exchange) -> None:
+        """Say whether the client's connection is to go on after the answer that begins now."""
+        exchange.keeps_client = exchange.request.wants_more and not self._is_leaving
 
     def _head(self, request: Request, target: Target) -> bytes:
         return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (

@@ -63,6 +63,8 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
             StreamServer(each, handle=self._handler(each), spawn=pool) for each in self.sockets
         ]
         for server in servers:
+            if self.cfg.workers > 1:
+                server.max_accept = 1  # the others get their share
             server.start()
         while self.alive:
             self.notify()
@@ -71,7 +73,6 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
             self._is_leaving.wait(HEARTBEAT_PERIOD_S)
         for server in servers:
             server.close()
-        self._watch.hang_up_waiting()
         self._await_end(pool)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
@@ -84,9 +85,14 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
         return lambda sock, peer: self._serve(name, sock, peer)
 
     def _await_end(self, pool: Pool) -> None:
+        """Let requests under way end; connections without one are ended."""
+        if self._proxy is not None:
+            self._proxy.leave()
         until = time.monotonic() + self.cfg.graceful_timeout
+        self._watch.hang_up_waiting()
         while not pool.join(timeout=HEARTBEAT_PERIOD_S) and time.monotonic() < until:
             self.notify()
+            self._watch.hang_up_waiting()
         pool.kill(timeout=HEARTBEAT_PERIOD_S)
 
     # --- one connection ---

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import re
+import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.support import free_port, wait_until
@@ -477,3 +479,47 @@ def test_is_leader_does_not_lie_when_stale(web: Web) -> None:
     """A leader that has said nothing for long is none."""
     web.tell(leading("http://127.0.0.1:1"), age_s=60.0)
     assert web.get("/_elector/is-leader").status_code == 503
+
+
+# --- the end of the process ------------------------------------------------------------------
+
+
+def test_a_stop_lets_requests_end_and_connections_go() -> None:
+    """What is under way is answered, and told that it is the last; idle clients are hung up on."""
+    may_answer = threading.Event()
+
+    def answer(call: Call) -> None:
+        assert may_answer.wait(30)
+        call.say()
+
+    web = Web(shutdown_grace_s=30.0)
+    with contextlib.ExitStack() as stack:
+        stack.callback(web.process.kill)
+        upstream = stack.enter_context(persistent(answer))
+        idle, busy = (stack.enter_context(connected(web)) for _ in range(2))
+        web.tell(leading(upstream.url))
+        busy.sendall(GET)
+        wait_until(lambda: upstream.calls, 10, "a request is under way")
+        web.process.send_signal(signal.SIGTERM)
+        assert read_all(idle) == b""
+        may_answer.set()
+        answered = read_all(busy)
+        assert b"\r\nConnection: close\r\n" in answered
+        assert answered.endswith(b"hello")
+        assert "Traceback" not in web.stop()
+
+
+def test_a_client_that_never_closes_is_left(web: Web) -> None:
+    """After the last answer on a connection, the client's end is waited for, but not for ever."""
+    with persistent(Call.say) as upstream, connected(web) as client:
+        web.tell(leading(upstream.url))
+        client.sendall(LAST)
+        assert read_all(client).endswith(b"hello")
+        connection = psutil.Process(web.process.pid).children()[0]
+        port = client.getsockname()[1]
+        wait_until(lambda: port not in _peers(connection), 40, "the connection is closed")
+
+
+def _peers(process: psutil.Process) -> set[int]:
+    """Return the ports of the other sides of its connections."""
+    return {getattr(each.raddr, "port", 0) for each in process.net_connections()}
