@@ -30,6 +30,7 @@ PIECE_BYTES = 256 << 10
 FIRST_PIECE_BYTES = 64 << 10
 SMALL_BODY_BYTES = 64 << 10  # what is read whole before anyone is asked
 LINGER_BYTES = 16 << 20
+_LAST_SEND_S = 1.0  # what is left to be done when the answer is there already
 CLIENT_GONE = 499  # nginx's word
 _RESET = struct.pack("ii", 1, 0)
 _SWITCHING, _BAD_REQUEST = 101, 400
@@ -184,11 +185,12 @@ class Exchange:
         """
         self._connection = connection
         data = b""
-        with contextlib.suppress(OSError):
+        self.received += len(head)
+        with contextlib.suppress(OSError):  # it may have answered before it closed
             send(connection.sock, head + self.first if self.first else head)
-            self.received += len(head)
             if not self.body.is_complete:
                 self._uploader = gevent.spawn(self._upload, connection.sock)
+        with contextlib.suppress(OSError):
             data = connection.sock.recv(FIRST_PIECE_BYTES)
         if not data:
             self.check()
@@ -320,6 +322,8 @@ class Exchange:
 
     def _is_uploaded(self) -> bool:
         """Tell whether the request has gone whole: then nothing of it is left to come."""
+        if self.body.is_complete and self._uploader is not None:
+            self._uploader.join(_LAST_SEND_S)
         return self.body.is_complete and (self._uploader is None or self._uploader.ready())
 
     def leave(self) -> None:

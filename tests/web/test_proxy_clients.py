@@ -135,6 +135,24 @@ def test_an_answer_need_not_wait_for_the_request(web: Web, is_chunked: bool) -> 
     assert answered.endswith(b"\r\n\r\nno")
 
 
+def test_an_answer_may_come_before_anything_is_read(web: Web) -> None:
+    """An upstream that answers when it is called, and closes, is heard all the same."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def answer() -> None:
+        sock, _ = listener.accept()
+        sock.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy")
+        sock.close()
+
+    with listener:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        web.tell(leading(f"http://127.0.0.1:{listener.getsockname()[1]}"))
+        answered = web.get("/", method="POST", data=b"x" * 60_000)
+        thread.join()
+    assert (answered.status_code, answered.text) == (503, "busy")
+
+
 def test_an_answer_may_flow_while_the_request_does(web: Web) -> None:
     """Both bodies pass at once: each piece is answered before the next is sent."""
 
