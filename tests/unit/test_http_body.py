@@ -72,6 +72,7 @@ def test_clean_chunks_are_not_copied() -> None:
         b"1\r\nab\r\n",
         b"1\r\na\n0\r\n\r\n",
         b"1\r\na0\r\n\r\n",
+        b"1\r\naXX0\r\n\r\n",
         b"1;\r\na\r\n",
         b'1;x="\r\n"\r\na\r\n',
         b"1;x=y z\r\na\r\n",
