@@ -142,7 +142,7 @@ class Replica(Program):
     def leavings(self) -> list[str]:
         """Return what is left of it: processes, ports, temporary files; nothing once it ended."""
         return [
-            *(f"process {' '.join(each.cmdline())}" for each in self.processes()),
+            *(f"process {each.pid} {_command(each)}" for each in self.processes()),
             *(f"port {port}" for port in self._ports() if is_listening(port)),
             *(f"file {each}" for each in self.temporary.iterdir()),
             *(f"file {each}" for each in self.output.parent.glob(".*.tmp-*")),
@@ -157,6 +157,13 @@ class Replica(Program):
 
     def _ports(self) -> tuple[int, int]:
         return int(self.url.rpartition(":")[2]), int(self.api.rpartition(":")[2])
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return "(ending)"
 
 
 def on_lease(namespace: Namespace, kubeconfig: Path | None = None) -> tuple[str, ...]:

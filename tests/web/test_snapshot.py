@@ -124,7 +124,7 @@ def test_reads_are_never_torn(writer: SnapshotWriter, reader: SnapshotReader) ->
         wait_until(reader.read, 15, "a first snapshot")
         seen = list(_read_for(reader, 2.0))
         hammer.send_signal(signal.SIGKILL)
-    assert len(set(seen)) > 200
+    assert len(set(seen)) > 20
     assert seen == sorted(seen)
     assert _transitions(reader.read()) >= seen[-1]
 
