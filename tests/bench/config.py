@@ -27,6 +27,7 @@ from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tests.bench.on_terminal import parser, say
 from tests.real.parts import ApiServer, Etcd, Namespace, Program, started
 from tests.real.replica import on_lease
 from tests.support import free_port, wait_until
@@ -97,7 +98,7 @@ def render(folder: Path, jobs: int, runs: int) -> None:
     for form, paths in write_forms(folder, jobs).items():
         disk, pure = measured("from_disk", paths, runs), measured("pure", paths, runs)
         per_job = disk["cpu"] / jobs * 1e6
-        _say(
+        say(
             f"{jobs:6,} jobs {_megabytes(paths):4.1f} MB  {form:16} both renderings "
             f"{disk['seconds']:6.3f} s (CPU {disk['cpu']:6.3f} s, {per_job:4.0f} us/job), "
             f"pure part {pure['seconds']:6.3f} s; memory {disk['before']:3.0f} before, "
@@ -116,7 +117,7 @@ def change(folder: Path, jobs: int, runs: int) -> None:
         edit, role = (
             statistics.median(each[name] for each in found) for name in ("seconds", "role")
         )
-        _say(
+        say(
             f"{jobs:6,} jobs          {form:16} a leader value changed {edit * 1e3:7.1f} ms;"
             f" change of role (the output written) {role * 1e3:6.1f} ms"
         )
@@ -128,7 +129,7 @@ def run_once(name: str, binary: str, folder: Path, jobs: int, runs: int) -> None
     argv = [*binary.split(), f"-config={config}", f"-output={config.parent / 'out.yml'}", "-init"]
     found = [_resources([*argv, "-notify-http-url=http://127.0.0.1:1/"]) for _ in range(runs)]
     seconds, memory = (statistics.median(each[at] for each in found) for at in (0, 1))
-    _say(
+    say(
         f"{jobs:6,} jobs  {name:20.20} started, {'both renderings' if binary == OWN else 'one'} "
         f"made, one written, ended: {seconds:6.3f} s, peak {memory:4.0f} MiB"
     )
@@ -214,7 +215,7 @@ def pass_on(name: str, binary: str, flags: Sequence[str], folder: Path, runs: in
             wait_until(lambda: endpoint.requests, 60, f"{name} asks for a reload", 0.001)
             found.append((endpoint.requests[0] - swapped_at) * 1e3)
     endpoint.shutdown()
-    _say(
+    say(
         f"{SMALL:6,} jobs  {name:20.20} ..data swapped to reload asked for: min {min(found):5.1f}  "
         f"median {statistics.median(found):5.1f}  max {max(found):5.1f} ms ({runs} swaps)"
     )
@@ -258,7 +259,7 @@ def main() -> int:
     runs, sizes = (1, SIZES[:2]) if options.quick else (options.runs, SIZES)
     with tempfile.TemporaryDirectory(prefix="prometheus-elector-") as name:
         folder = Path(name)
-        _say(f"medians of {runs} runs")
+        say(f"medians of {runs} runs")
         for jobs in sizes:
             render(folder / str(jobs), jobs, runs)
         change(folder / "change", sizes[-1], runs)
@@ -271,29 +272,13 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="scripts/bench config",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--runs", type=int, default=5, help="fresh processes each (default 5)")
-    parser.add_argument("--quick", action="store_true", help="once, up to 1,000 jobs, in seconds")
-    parser.add_argument(
-        "--peer",
-        action="append",
-        default=[],
-        metavar="PROGRAM",
-        help="also measure this program, which takes the Go prometheus-elector's flags",
-    )
-    return parser.parse_args()
+    options = parser("config", __doc__, runs=5)
+    options.add_argument("--quick", action="store_true", help="once, up to 1,000 jobs, in seconds")
+    return options.parse_args()
 
 
 def _megabytes(paths: Sequence[Path]) -> float:
     return sum(path.stat().st_size for path in paths) / 1e6
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

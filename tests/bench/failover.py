@@ -24,6 +24,7 @@ from pathlib import Path
 import psutil
 import requests
 
+from tests.bench.on_terminal import parser, say
 from tests.real.parts import ApiServer, Etcd, Namespace, Program, WriteLog, program, started
 from tests.real.replica import FOLLOWER, LEADER, Replica, on_lease
 from tests.support import free_port, wait_until
@@ -283,7 +284,7 @@ def main() -> int:
         etcd = stack.enter_context(started(Etcd(folder)))
         server = stack.enter_context(started(ApiServer(folder, etcd)))
         benches = {kind: Bench(server, folder, make) for kind, make in kinds.items()}
-        _say(f"durations {' / '.join(DURATIONS)}, {options.runs} runs each, in turn")
+        say(f"durations {' / '.join(DURATIONS)}, {options.runs} runs each, in turn")
         for case, measure in CASES.items():
             if options.only in case:
                 _measure(case, measure, benches, options.runs)
@@ -306,7 +307,7 @@ def _measure(
         for name in figures[0]:
             values = [figure[name] for figure in figures]
             low, middle, high = min(values), statistics.median(values), max(values)
-            _say(
+            say(
                 f"{case:22} {name:16} {kind:20.20} min {low:6.2f}  median {middle:6.2f}"
                 f"  max {high:6.2f} s"
             )
@@ -321,21 +322,9 @@ def _peer(binary: str) -> Callable[[Path, str, Flags, str], Subject]:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="scripts/bench failover", description=__doc__)
-    parser.add_argument("--runs", type=int, default=3, help="runs of each case (default 3)")
-    parser.add_argument("--only", default="", help="only cases whose name contains this")
-    parser.add_argument(
-        "--peer",
-        action="append",
-        default=[],
-        metavar="BINARY",
-        help="also measure this program, which takes the Go prometheus-elector's flags",
-    )
-    return parser.parse_args()
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201
+    options = parser("failover", __doc__, runs=3)
+    options.add_argument("--only", default="", help="only cases whose name contains this")
+    return options.parse_args()
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 import requests
 
+from tests.bench.on_terminal import parser, say
 from tests.real.parts import ApiServer, Etcd, Namespace, Program, program, started
 from tests.real.replica import Replica, on_lease
 from tests.support import free_port, wait_until
@@ -194,7 +195,7 @@ def subjects(stack: ExitStack, folder: Path, peers: list[str]) -> dict[str, str]
         try:
             part, url = make(folder / name, leader.address)
         except RuntimeError as error:
-            _say(f"without {name}: {error}")
+            say(f"without {name}: {error}")
             continue
         urls[name] = _begin(stack, part, url)
     if peers:
@@ -204,7 +205,7 @@ def subjects(stack: ExitStack, folder: Path, peers: list[str]) -> dict[str, str]
             part, url = peer(binary, folder / f"peer-{number}", leader.address, server)
             urls[binary] = _begin(stack, part, url)
     else:
-        _say("without a peer: name one with --peer")
+        say("without a peer: name one with --peer")
     return urls
 
 
@@ -228,10 +229,10 @@ def measure(case: Case, urls: dict[str, str], runs: int, seconds: int) -> None:
                 found[name].append(download(url + case.path, seconds))
             else:
                 found[name].append(wrk(url + case.path, case.connections, seconds))
-    _say(f"{case.name}: {size} bytes, {case.connections} connections, {runs} runs of {seconds} s")
+    say(f"{case.name}: {size} bytes, {case.connections} connections, {runs} runs of {seconds} s")
     for name, figures in found.items():
         shares = [each.rate / one.rate for each, one in zip(figures, found[DIRECT], strict=True)]
-        _say(
+        say(
             f"  {name:20.20} {_median(each.rate for each in figures):9.1f} requests/s"
             f"  share {statistics.median(shares):5.2f} ({min(shares):.2f} to {max(shares):.2f})"
             f"  p50 {_median(each.p50_ms for each in figures):7.2f} ms"
@@ -250,7 +251,7 @@ def measure_silent(urls: dict[str, str]) -> None:
                 client = stack.enter_context(socket.create_connection(address))
                 client.sendall(b"GET / HTTP/1.1\r\n"[: number % 2 * 16])
             beside = _delays(url)
-        _say(
+        say(
             f"  {name:20.20} alone p50 {alone[0]:6.2f} p99 {alone[1]:6.2f} ms,"
             f"  beside {SILENT_CLIENTS} silent clients p50 {beside[0]:6.2f} p99 {beside[1]:6.2f} ms"
         )
@@ -279,28 +280,16 @@ def main() -> int:
             if options.only in case.name:
                 measure(case, urls, options.runs, options.seconds)
         if options.only in "silent clients":
-            _say("silent clients:")
+            say("silent clients:")
             measure_silent(urls)
     return 0
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="scripts/bench proxy", description=__doc__)
-    parser.add_argument("--runs", type=int, default=5, help="runs of each case (default 5)")
-    parser.add_argument("--seconds", type=int, default=4, help="length of a run (default 4)")
-    parser.add_argument("--only", default="", help="only cases whose name contains this")
-    parser.add_argument(
-        "--peer",
-        action="append",
-        default=[],
-        metavar="BINARY",
-        help="also measure this program, which takes the Go prometheus-elector's flags",
-    )
-    return parser.parse_args()
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201
+    options = parser("proxy", __doc__, runs=5)
+    options.add_argument("--seconds", type=int, default=4, help="length of a run (default 4)")
+    options.add_argument("--only", default="", help="only cases whose name contains this")
+    return options.parse_args()
 
 
 if __name__ == "__main__":
