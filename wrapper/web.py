@@ -24,6 +24,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from wrapper import clock, log
 from wrapper.figures import ProxyFigures
 from wrapper.metrics import expose, registry
+from wrapper.model import Snapshot
 from wrapper.passwords import Passwords
 from wrapper.problems import ConfigurationError
 from wrapper.process import die_with_parent
@@ -62,11 +63,11 @@ def make_app(
     app = Flask("wrapper", static_folder=None)
     ours = registry(reader, figures, with_runtime=options.runtime_metrics)
     routes: dict[str, Callable[[], Response]] = {
-        "leader": lambda: _leader(reader),
-        "is-leader": lambda: _is_leader(reader),
-        "healthz": lambda: _health(reader),
-        "readyz": lambda: _readiness(reader),
-        "config": lambda: _config(reader),
+        "leader": lambda: _told(reader, _leader),
+        "is-leader": lambda: _told(reader, _is_leader),
+        "healthz": lambda: _told(reader, _health),
+        "readyz": lambda: _told(reader, _readiness),
+        "config": lambda: _told(reader, _config),
         "metrics": lambda: _metrics(*expose(ours, request.headers.get("Accept", ""))),
     }
     for name, view in routes.items():
@@ -79,45 +80,37 @@ def make_app(
     return app
 
 
-def _leader(reader: SnapshotReader) -> Response:
+def _told(reader: SnapshotReader, tell: Callable[[Snapshot, float], Response]) -> Response:
+    """Answer from the snapshot as it is now; 503 where that is too old to be told as so."""
     snapshot, now = reader.read(), clock.now()
     stale = why_stale(snapshot, now)
     if snapshot is None or stale:
         return _error(503, "unavailable", stale)
+    return tell(snapshot, now)
+
+
+def _leader(snapshot: Snapshot, now: float) -> Response:
     return jsonify(is_leader=snapshot.leads(now), current_leader=leader_of(snapshot, now))
 
 
-def _is_leader(reader: SnapshotReader) -> Response:
+def _is_leader(snapshot: Snapshot, now: float) -> Response:
     """Answer 200 on the leader and 503 elsewhere, for load balancers that ask by status alone."""
-    snapshot, now = reader.read(), clock.now()
-    stale = why_stale(snapshot, now)
-    if snapshot is None or stale:
-        return _error(503, "unavailable", stale)
     if not snapshot.leads(now):
         return _error(503, "unavailable", "this replica does not lead")
     return jsonify(status="success")
 
 
-def _health(reader: SnapshotReader) -> Response:
-    stale = why_stale(reader.read(), clock.now())
-    return _error(503, "unavailable", stale) if stale else jsonify(status="success")
+def _health(_snapshot: Snapshot, _now: float) -> Response:
+    return jsonify(status="success")
 
 
-def _readiness(reader: SnapshotReader) -> Response:
-    snapshot = reader.read()
-    stale = why_stale(snapshot, clock.now())
-    if snapshot is None or stale:
-        return _error(503, "unavailable", stale)
+def _readiness(snapshot: Snapshot, _now: float) -> Response:
     if not snapshot.is_ready:
         return _error(503, "unavailable", "Prometheus is not ready")
     return jsonify(status="success")
 
 
-def _config(reader: SnapshotReader) -> Response:
-    snapshot = reader.read()
-    stale = why_stale(snapshot, clock.now())
-    if snapshot is None or stale:
-        return _error(503, "unavailable", stale)
+def _config(snapshot: Snapshot, _now: float) -> Response:
     if not snapshot.written_role:
         return _error(404, "not_found", "Prometheus reads its own file: ask it")
     return jsonify(configuration_of(snapshot))
