@@ -289,7 +289,8 @@ PLAIN = (
     *("(.+)\\d+", "C:\\x", "a%", "a@b", "a  b", "a,b", "a{b}", "a[b]", "-a", "?a", ":a"),
 )
 FLOW = [text or "''" for text in PLAIN if not re.search(r"[\[\]{},]", text)]
-names = st.sampled_from(["a", "b", "n", "y", "no", "true", "null", "_1", "x_file", "on", "e1"])
+# A plain null as a name is "" to Prometheus, which refuses the whole.
+names = st.sampled_from(["a", "b", "n", "y", "no", "true", "'null'", "_1", "x_file", "on", "e1"])
 texts = st.text(
     st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"])
     | st.sampled_from("\t\x85é😀"),
@@ -396,10 +397,13 @@ def with_label(configuration: str, name: str, line: str) -> str:
 
 
 def test_generated_configurations_are_mostly_accepted(oracle: Oracle) -> None:
-    """The comparisons above compare configurations, not refusals."""
+    """The comparisons above compare configurations, not refusals.
+
+    Always the same ones are counted: examples come in clusters, so that a share of few is a draw.
+    """
     shown = []
 
-    @settings(EFFORT, max_examples=60, database=None)
+    @settings(EFFORT, max_examples=100, database=None, derandomize=True)
     @given(configurations())
     def count(configuration: str) -> None:
         shown.append(oracle.shows(configuration) != REFUSED)
