@@ -10,7 +10,10 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_given: set[int] = set()
+PORTS = range(15_000, 32_000)
+BLOCK = 50
+_ours: list[int] = []
+_marks: list[socket.socket] = []
 
 
 def wait_until(predicate: Callable[[], T], timeout_s: float, what: str, poll_s: float = 0.02) -> T:
@@ -47,16 +50,34 @@ def free_port() -> int:
     """Return a loopback port that nobody listens on, never the same twice.
 
     It lies below the range that the kernel takes for outgoing connections, so that none of those
-    can have it before its user does.
+    can have it before its user does, and in a block that is this process' own, so that no test
+    which runs beside can either.
     """
     while True:
-        port = random.randrange(15_000, 32_000)
+        if not _ours:
+            _ours.extend(_free_block())
+        port = _ours.pop()
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if port in _given or not _can_bind(probe, port):
-                continue
-        _given.add(port)
-        return port
+            if _can_bind(probe, port):
+                return port
+
+
+def _free_block() -> list[int]:
+    """Take the ports of a block that no other test process on this machine has taken.
+
+    An abstract socket is the mark: nobody else can bind its name while this process lives.
+    """
+    while True:
+        first = random.randrange(PORTS.start, PORTS.stop, BLOCK)
+        mark = socket.socket(socket.AF_UNIX)
+        try:
+            mark.bind(f"\0prometheus-elector-test-ports-{first}")
+        except OSError:
+            mark.close()
+            continue
+        _marks.append(mark)
+        return random.sample(range(first, first + BLOCK), BLOCK)
 
 
 def _can_bind(probe: socket.socket, port: int) -> bool:
