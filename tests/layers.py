@@ -89,7 +89,15 @@ ROWS: dict[str, tuple[str, ...]] = {
         "file_events",
         "promtool",
     ),
-    "actors": ("elector", "labeller", "sensors", "input_watch", "performer", "supervisor"),
+    "actors": (
+        "events",
+        "elector",
+        "labeller",
+        "sensors",
+        "input_watch",
+        "performer",
+        "supervisor",
+    ),
     "edge": (
         "figures",
         "metrics",
@@ -104,7 +112,7 @@ ROWS: dict[str, tuple[str, ...]] = {
         "server",
         "web",
     ),
-    "top": ("init", "doors", "start", "assembly", "check", "__main__"),
+    "top": ("init", "doors", "start", "assembly", "launch", "check", "__main__"),
 }
 
 # Within a row nothing imports its siblings, but for these.
@@ -170,7 +178,7 @@ SIBLINGS: dict[str, set[str]] = {
     "kubernetes_lease": {"kubeconfig", "api_errors", "cluster"},
     "pod": {"api_errors", "cluster"},
     "performer": {"elector", "labeller", "sensors", "input_watch"},
-    "supervisor": {"elector", "sensors", "performer"},
+    "supervisor": {"events", "elector", "sensors", "performer"},
     "http_body": {"http_head"},
     "forwarding": {"http_head", "http_body"},
     "metrics": {"figures"},
@@ -183,8 +191,9 @@ SIBLINGS: dict[str, set[str]] = {
     "web": {"passwords", "protection", "proxy", "route", "metrics", "figures", "server", "worker"},
     "start": {"doors"},
     "assembly": {"start"},
+    "launch": {"start", "assembly"},
     "check": {"start"},
-    "__main__": {"init", "start", "assembly", "check"},
+    "__main__": {"init", "start", "launch", "check"},
 }
 
 # Rows above that a row may still not know.

@@ -49,14 +49,14 @@ def _check(settings: Settings) -> int:
 
 
 def _start(settings: Settings, problems: list[str]) -> int:
-    from wrapper import assembly  # noqa: PLC0415 - after init has been left behind
+    from wrapper import launch  # noqa: PLC0415 - after init has been left behind
     from wrapper.start import prepare  # noqa: PLC0415 - likewise
 
     start = prepare(settings)
     problems = [*problems, *start.problems]
     if problems:
         return _refuse(problems)
-    return assembly.write_once(start) if settings.init else assembly.supervise(start)
+    return launch.write_once(start) if settings.init else launch.supervise(start)
 
 
 def _settings(words: Sequence[str]) -> tuple[Settings, list[str]]:

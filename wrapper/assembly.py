@@ -1,173 +1,60 @@
-"""Building: from settings to everything that runs, in the order that safety asks for.
+"""Building: everything that runs around a Prometheus which has been started, or around another's.
 
-The order is the point: the output file is locked and *is* the follower rendering before Prometheus
-starts, signals are queued before there is anything to signal, and nothing heavy is imported before
-Prometheus runs.
+Only what is wired to what belongs here, and each setting's place; what comes before Prometheus'
+start is ``launch``'s.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import signal
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
 
-from wrapper import acceptance, clock, confirm, durations, files, process, prometheus, sensors
+from wrapper import acceptance, clock, confirm, prometheus, sensors
 from wrapper.elector import Elector
+from wrapper.events import Events
 from wrapper.file_lease import FileLease
 from wrapper.input_watch import InputWatch
 from wrapper.kubernetes_lease import KubernetesLease
 from wrapper.labeller import Labeller
 from wrapper.lease import Terms
-from wrapper.model import ChildExited, LeaseLock, LeaseUnavailable, Role
+from wrapper.model import LeaseLock, Role
 from wrapper.observation import Observation, Rules
 from wrapper.performer import Notifier, Output, Parts, Performer
 from wrapper.pod import Pod
 from wrapper.pod_label import PodLabel
 from wrapper.policy import Policy
-from wrapper.process import DeadMansSwitch
+from wrapper.process import Child, DeadMansSwitch
 from wrapper.prometheus import PrometheusApi
-from wrapper.prometheus_args import FLUSH_DEADLINE, with_argument, with_config_file
+from wrapper.prometheus_access import PrometheusAccess
 from wrapper.sensors import Fence, LoadedSensor, Probing, start_thread
 from wrapper.settings import Settings
 from wrapper.snapshot import SnapshotWriter
 from wrapper.start import Start
 from wrapper.summary import Constants
-from wrapper.supervisor import Events, Frame, Supervisor
+from wrapper.supervisor import Frame, Supervisor
 from wrapper.web_options import WebOptions
 
 LOG = logging.getLogger(__name__)
-BAD_INPUT = 2
 MEASURE_PERIOD_S = 5.0
 STEP_DOWN_PAUSE_S = 30.0
-PREDECESSOR_WAIT_S = 5.0
-FLUSH_SHARE = 0.5
-LEAST_FLUSH_S = 0.1
 REQUEST_SHARE = 0.8
 
 
-# --- the short form: --init ---
+def supervise(
+    start: Start, events: Events, child: Child | None, file_lease: FileLease | None
+) -> int:
+    """Start the threads and the web server around Prometheus, and run the loop.
 
-
-def write_once(start: Start) -> int:
-    """Write the follower rendering; return the exit status."""
-    follower = start.good.follower
-    try:
-        files.write_atomically(start.output, follower.content, start.settings.output_mode)
-    except OSError as error:
-        LOG.error("the follower rendering cannot be written", extra={"reason": str(error)})  # noqa: TRY400
-        return 1
-    LOG.info("follower rendering written", extra={"output": start.output})
-    return 0
-
-
-# --- the long form ---
-
-
-def supervise(start: Start) -> int:
-    """Run until Prometheus has ended or we are told to; return the exit status."""
-    events = Events()
-    events.listen_to_signals()
-    try:
-        lock, inherit = (None, ()) if start.is_plain else _take_output(start)
-    except (files.OutputInUse, LeaseUnavailable, OSError) as error:
-        LOG.error("cannot start", extra={"reason": str(error)})  # noqa: TRY400
-        return BAD_INPUT
-    child = _start_prometheus(start, inherit, events)
-    return _supervise(start, events, child, lock)
-
-
-def _take_output(start: Start) -> tuple[LeaseLock | None, tuple[int, ...]]:
-    """Write the follower rendering, ours alone; return the lease, and what Prometheus inherits."""
-    if start.own_folder is not None:
-        files.make_own_folder(start.own_folder)
-    output_lock = files.OutputLock(start.output, wait_s=PREDECESSOR_WAIT_S)
-    lock, lock_fds = _lock(start)
-    follower = start.good.follower
-    files.write_atomically(start.output, follower.content, start.settings.output_mode)
-    return lock, (output_lock.fileno(), *lock_fds)
-
-
-@dataclass(frozen=True, slots=True)
-class Child:
-    """Prometheus as it was started, and when (wall time)."""
-
-    process: subprocess.Popen[bytes]
-    start_time: float
-
-
-def _lock(start: Start) -> tuple[LeaseLock | None, tuple[int, ...]]:
-    """Return where the lease lives, None without election, and what Prometheus has to inherit."""
+    ``file_lease`` is the lock file that Prometheus has inherited. Return the exit status.
+    """
     settings = start.settings
-    match settings.lock_kind(has_overrides=start.may_override):
-        case "kubernetes":
-            return _kubernetes_lease(settings), ()
-        case "file":
-            path = settings.lock_path(has_overrides=start.may_override, uid=os.getuid())
-            lease = FileLease(Path(path or ""), settings.incarnation)
-            return lease, (lease.fileno(),)
-        case _:
-            return None, ()
-
-
-def _kubernetes_lease(settings: Settings) -> KubernetesLease:
-    return KubernetesLease(
-        name=settings.lease_name,
-        namespace=settings.namespace,
-        kubeconfig=settings.kubeconfig,
-        incarnation=settings.incarnation,
-        request_timeout_s=settings.lease_retry_period_s * REQUEST_SHARE,
-    )
-
-
-def _labeller(settings: Settings, events: Events) -> Labeller | None:
-    """Return what labels our pod, None where no label is asked for."""
-    label = settings.lease_pod_label
-    if label is None:
-        return None
-    pod = Pod(
-        name=settings.pod_name,
-        namespace=settings.pod_namespace or settings.namespace,
-        uid=settings.pod_uid,
-        label=(label.key, label.value),
-        kubeconfig=settings.kubeconfig,
-        request_timeout_s=settings.lease_retry_period_s * REQUEST_SHARE,
-    )
-    return Labeller(pod, str(label), events.put)
-
-
-def _start_prometheus(start: Start, inherit: tuple[int, ...], events: Events) -> Child | None:
-    """Start Prometheus, with SIGHUP ignored: an early one would end it."""
-    if not start.settings.owns_child:
-        return None
-    child = process.start_child(_command(start), inherit=inherit, ignore=(signal.SIGHUP,))
-    process.await_child(child, lambda status: events.put(ChildExited(status)), "prometheus")
-    return Child(child, clock.wall())
-
-
-def _command(start: Start) -> tuple[str, ...]:
-    """Return the child's command; its flush deadline is inside the margin unless it has its own."""
-    settings = start.settings
-    command = settings.child
-    if settings.is_stand_in and not start.is_plain:
-        command = with_config_file(command, str(start.output))
-    is_elected = settings.lock_kind(has_overrides=start.may_override) != "none"
-    if not is_elected or start.arguments.flush_deadline is not None:
-        return command
-    deadline_s = max(settings.margin_s * FLUSH_SHARE, LEAST_FLUSH_S)
-    return with_argument(command, FLUSH_DEADLINE, durations.prometheus_duration(deadline_s))
-
-
-def _supervise(start: Start, events: Events, child: Child | None, lock: LeaseLock | None) -> int:
-    """Start the threads and the web server around Prometheus, and run the loop."""
-    settings = start.settings
+    lock = file_lease or _kubernetes_lease(start)
     terms = _terms(start)
     elector = Elector(lock, terms, events.put) if lock is not None else None
-    api = PrometheusApi(_base_url(start), start.access)
+    api = PrometheusApi(_base_url(start), start.access or PrometheusAccess())
     loaded = LoadedSensor(api, events.put) if api.knows_status else None
     inputs = InputWatch(start.inputs, settings.rehash_period_s, events.put)
     snapshots = SnapshotWriter()
@@ -191,6 +78,36 @@ def _supervise(start: Start, events: Events, child: Child | None, lock: LeaseLoc
         return Supervisor(frame, events, performer, snapshots).run()
     finally:
         performer.leave_nothing()
+
+
+def _kubernetes_lease(start: Start) -> KubernetesLease | None:
+    """Return the Lease that elects the leader, None where none does."""
+    settings = start.settings
+    if start.is_plain or settings.lock_kind(has_overrides=start.may_override) != "kubernetes":
+        return None
+    return KubernetesLease(
+        name=settings.lease_name,
+        namespace=settings.namespace,
+        kubeconfig=settings.kubeconfig,
+        incarnation=settings.incarnation,
+        request_timeout_s=settings.lease_retry_period_s * REQUEST_SHARE,
+    )
+
+
+def _labeller(settings: Settings, events: Events) -> Labeller | None:
+    """Return what labels our pod, None where no label is asked for."""
+    label = settings.lease_pod_label
+    if label is None:
+        return None
+    pod = Pod(
+        name=settings.pod_name,
+        namespace=settings.pod_namespace or settings.namespace,
+        uid=settings.pod_uid,
+        label=(label.key, label.value),
+        kubeconfig=settings.kubeconfig,
+        request_timeout_s=settings.lease_retry_period_s * REQUEST_SHARE,
+    )
+    return Labeller(pod, str(label), events.put)
 
 
 def _terms(start: Start) -> Terms:

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -23,6 +24,14 @@ _CLOCK_BOOTTIME = 7
 _SIGEV_SIGNAL = 0
 _TIMER_ABSTIME = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """Prometheus as it was started, and when (wall time)."""
+
+    process: subprocess.Popen[bytes]
+    start_time: float
 
 
 def die_with_parent(parent: int) -> None:

@@ -10,15 +10,18 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from wrapper.doors import look
 from wrapper.inputs import BadInputs, Inputs, Sources
 from wrapper.kubeconfig import check_kubeconfig
 from wrapper.model import Rendering, Renderings, Role
-from wrapper.prometheus_access import PrometheusAccess
 from wrapper.prometheus_args import ChildArguments
 from wrapper.promtool import Promtool
 from wrapper.settings import Settings
+
+if TYPE_CHECKING:
+    from wrapper.doors import Doors
+    from wrapper.prometheus_access import PrometheusAccess
 
 # Stands for what Prometheus reads by itself, in each role: nothing is known of it.
 _OWN_FILE = Rendering(Role.FOLLOWER, b"", "", writes_remotely=False)
@@ -27,7 +30,10 @@ UNCHANGED = Renderings(_OWN_FILE, _OWN_FILE)
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What was found out before anything was started; ``problems`` when it cannot be."""
+    """What was found out before anything was started; ``problems`` when it cannot be.
+
+    ``access`` is None where Prometheus is asked as anybody would.
+    """
 
     settings: Settings
     arguments: ChildArguments
@@ -35,7 +41,7 @@ class Start:
     renderings: Renderings | None
     problems: tuple[str, ...] = ()
     output: Path = field(default_factory=Path)
-    access: PrometheusAccess = field(default_factory=PrometheusAccess)
+    access: PrometheusAccess | None = None
 
     @property
     def is_plain(self) -> bool:
@@ -69,26 +75,42 @@ class Start:
 def prepare(settings: Settings) -> Start:
     """Read the inputs and look for everything that would keep this from running."""
     arguments = ChildArguments.parse(settings.child)
-    doors = look(settings, arguments)
-    if doors.demands.tls:
+    doors = _doors(settings, arguments)
+    at_doors = doors.problems if doors is not None else ()
+    access = doors.access if doors is not None else None
+    if doors is not None and doors.demands.tls:
         arguments = arguments.over_tls()
     output = output_of(settings, arguments)
     if settings.is_plain:
         inputs = Inputs(sources_of(settings, arguments, output))
-        found = (*_problems_of_command(settings), *doors.problems)
-        return Start(settings, arguments, inputs, UNCHANGED, found, output, doors.access)
+        found = (*_problems_of_command(settings), *at_doors)
+        return Start(settings, arguments, inputs, UNCHANGED, found, output, access)
     promtool = promtool_of(settings, arguments, output)
     judge = promtool.problems if promtool is not None else None
     inputs = Inputs(sources_of(settings, arguments, output), judge)
     renderings, problems = _render(settings, inputs)
     problems += [*_problems_of_child(settings, arguments), *problems_of_promtool(settings)]
     start = Start(settings, arguments, inputs, renderings, (), output)
-    problems += [*doors.problems, *_problems_of_output(start)]
+    problems += [*at_doors, *_problems_of_output(start)]
     if settings.lock_kind(has_overrides=start.may_override) == "kubernetes" and not settings.init:
         unusable = check_kubeconfig(settings.kubeconfig)
         problems += [unusable] if unusable else []
     found = tuple(problems)
-    return Start(settings, arguments, inputs, renderings, found, output, doors.access)
+    return Start(settings, arguments, inputs, renderings, found, output, access)
+
+
+def _doors(settings: Settings, arguments: ChildArguments) -> Doors | None:
+    """Look at TLS and passwords; where no file is about them, not even their modules are read."""
+    named = (
+        settings.prometheus_http_config,
+        settings.web_config_file,
+        arguments.web_config_file,
+    )
+    if not any(named):
+        return None
+    from wrapper.doors import look  # noqa: PLC0415 - most starts have no need of it
+
+    return look(settings, arguments)
 
 
 def output_of(settings: Settings, arguments: ChildArguments) -> Path:

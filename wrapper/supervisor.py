@@ -8,12 +8,10 @@ deed heals on a later turn.
 from __future__ import annotations
 
 import logging
-import queue
-import signal
 from dataclasses import dataclass
-from types import FrameType
 
 from wrapper import clock
+from wrapper.events import Events
 from wrapper.metric_names import DURATION_BUCKETS
 from wrapper.model import (
     ConfigurationRead,
@@ -36,49 +34,6 @@ from wrapper.summary import Constants, summarize
 
 LOG = logging.getLogger(__name__)
 MOST_REASONS = 20  # of one rejection that are logged; the API has all
-SIGNALS = (
-    signal.SIGTERM,
-    signal.SIGINT,
-    signal.SIGHUP,
-    signal.SIGQUIT,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-)
-
-
-class Events:
-    """The queue of what has been reported; signal handlers and threads only put."""
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
-
-    def put(self, event: Event) -> None:
-        """Report a fact; safe in any thread and in a signal handler."""
-        self._queue.put(event)
-
-    def listen_to_signals(self) -> None:
-        """Queue the signals that mean something to the supervisor, from now on."""
-
-        def report(number: int, _frame: FrameType | None) -> None:
-            self.put(SignalReceived(number))
-
-        for number in SIGNALS:
-            signal.signal(number, report)
-
-    def wait(self, timeout_s: float) -> Event | None:
-        """Return the next event, None when none has come in time."""
-        try:
-            return self._queue.get(timeout=max(timeout_s, 0.0))
-        except queue.Empty:
-            return None
-
-    def waiting(self) -> Event | None:
-        """Return the next event if there is one."""
-        try:
-            return self._queue.get_nowait()
-        except queue.Empty:
-            return None
 
 
 @dataclass(frozen=True, slots=True)

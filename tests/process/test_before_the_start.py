@@ -1,0 +1,49 @@
+"""What has been imported by the time that Prometheus is started: only what that takes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LAUNCH = """\
+import json, sys
+from wrapper import process
+
+def start_child(*_, **__):
+    print(json.dumps(sorted(sys.modules)))
+    raise SystemExit
+
+process.start_child = start_child
+from wrapper.__main__ import main
+main(sys.argv[1:])
+"""
+FOR_LATER = {
+    *("kubernetes", "ssl", "http.client", "urllib3", "requests", "flask", "gunicorn", "gevent"),
+    *("psutil", "prometheus_client", "inotify_simple"),
+    *("wrapper.assembly", "wrapper.supervisor", "wrapper.plan", "wrapper.prometheus"),
+}
+
+
+@pytest.mark.parametrize("lock", ["file:{}/election.lock", "kubernetes", "none"])
+def test_prometheus_is_started_before_what_only_the_rest_needs(tmp_path: Path, lock: str) -> None:
+    """Every import before it would be time without a writer."""
+    config, kubeconfig = tmp_path / "config.yml", tmp_path / "kubeconfig"
+    config.write_text("follower: {}\nleader: {remote_write: [{url: http://127.0.0.1:1/}]}\n")
+    cluster, user = "{name: c, cluster: {server: 'https://127.0.0.1:1'}}", "{name: u, user: {}}"
+    context = "{name: x, context: {cluster: c, user: u}}"
+    kubeconfig.write_text(
+        f"current-context: x\nclusters: [{cluster}]\nusers: [{user}]\ncontexts: [{context}]\n"
+    )
+    flags = [f"--config={config}", f"--lease-lock={lock.format(tmp_path)}", "--lease-name=a"]
+    flags += [f"--kubeconfig={kubeconfig}", "--lease-namespace=n"]
+    child = ["--", "true", f"--config.file={tmp_path / 'prometheus.yml'}"]
+    done = subprocess.run(
+        [sys.executable, "-c", LAUNCH, *flags, *child], capture_output=True, text=True, check=True
+    )
+    imported = set(json.loads(done.stdout))
+    assert "wrapper.launch" in imported, done.stderr
+    assert not imported & FOR_LATER

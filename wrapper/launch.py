@@ -1,0 +1,95 @@
+"""Starting: what comes before Prometheus, in the order that safety asks for, and Prometheus itself.
+
+The order is the point: signals are queued before there is anything to signal, the output file is
+locked and *is* the follower rendering before Prometheus starts, and what only the rest needs is
+imported after that: each module here is a part of the time until somebody writes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from pathlib import Path
+
+from wrapper import clock, durations, files, process
+from wrapper.events import Events
+from wrapper.file_lease import FileLease
+from wrapper.model import ChildExited, LeaseUnavailable
+from wrapper.process import Child
+from wrapper.prometheus_args import FLUSH_DEADLINE, with_argument, with_config_file
+from wrapper.start import Start
+
+LOG = logging.getLogger(__name__)
+BAD_INPUT = 2
+PREDECESSOR_WAIT_S = 5.0
+FLUSH_SHARE = 0.5
+LEAST_FLUSH_S = 0.1
+
+
+def write_once(start: Start) -> int:
+    """Write the follower rendering; return the exit status."""
+    follower = start.good.follower
+    try:
+        files.write_atomically(start.output, follower.content, start.settings.output_mode)
+    except OSError as error:
+        LOG.error("the follower rendering cannot be written", extra={"reason": str(error)})  # noqa: TRY400
+        return 1
+    LOG.info("follower rendering written", extra={"output": start.output})
+    return 0
+
+
+def supervise(start: Start) -> int:
+    """Run until Prometheus has ended or we are told to; return the exit status."""
+    events = Events()
+    events.listen_to_signals()
+    try:
+        file_lease, inherit = (None, ()) if start.is_plain else _take_files(start)
+    except (files.OutputInUse, LeaseUnavailable, OSError) as error:
+        LOG.error("cannot start", extra={"reason": str(error)})  # noqa: TRY400
+        return BAD_INPUT
+    child = _start_prometheus(start, inherit, events)
+    from wrapper import assembly  # noqa: PLC0415 - heavy, and Prometheus runs by now
+
+    return assembly.supervise(start, events, child, file_lease)
+
+
+def _take_files(start: Start) -> tuple[FileLease | None, tuple[int, ...]]:
+    """Write the follower rendering, ours alone; return the lock file, and what is inherited."""
+    if start.own_folder is not None:
+        files.make_own_folder(start.own_folder)
+    output_lock = files.OutputLock(start.output, wait_s=PREDECESSOR_WAIT_S)
+    file_lease = _file_lease(start)
+    follower = start.good.follower
+    files.write_atomically(start.output, follower.content, start.settings.output_mode)
+    lock_fds = () if file_lease is None else (file_lease.fileno(),)
+    return file_lease, (output_lock.fileno(), *lock_fds)
+
+
+def _file_lease(start: Start) -> FileLease | None:
+    """Return the lock file that elects the leader, None where none does."""
+    settings = start.settings
+    path = settings.lock_path(has_overrides=start.may_override, uid=os.getuid())
+    return FileLease(Path(path), settings.incarnation) if path else None
+
+
+def _start_prometheus(start: Start, inherit: tuple[int, ...], events: Events) -> Child | None:
+    """Start Prometheus, with SIGHUP ignored: an early one would end it."""
+    if not start.settings.owns_child:
+        return None
+    child = process.start_child(_command(start), inherit=inherit, ignore=(signal.SIGHUP,))
+    process.await_child(child, lambda status: events.put(ChildExited(status)), "prometheus")
+    return Child(child, clock.wall())
+
+
+def _command(start: Start) -> tuple[str, ...]:
+    """Return the child's command; its flush deadline is inside the margin unless it has its own."""
+    settings = start.settings
+    command = settings.child
+    if settings.is_stand_in and not start.is_plain:
+        command = with_config_file(command, str(start.output))
+    is_elected = settings.lock_kind(has_overrides=start.may_override) != "none"
+    if not is_elected or start.arguments.flush_deadline is not None:
+        return command
+    deadline_s = max(settings.margin_s * FLUSH_SHARE, LEAST_FLUSH_S)
+    return with_argument(command, FLUSH_DEADLINE, durations.prometheus_duration(deadline_s))
