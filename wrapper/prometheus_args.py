@@ -68,6 +68,7 @@ class ChildArguments:
     """
 
     config_file: str
+    names_config_file: bool
     base_url: str
     storage_path: str
     is_agent: bool
@@ -83,6 +84,7 @@ class ChildArguments:
         is_agent = words.is_on("agent") or "agent" in words.features
         return cls(
             config_file=words.first(CONFIG_FILE),
+            names_config_file=CONFIG_FILE in words.texts,
             base_url=_base_url(words),
             storage_path=words.first("storage.agent.path" if is_agent else "storage.tsdb.path"),
             is_agent=is_agent,

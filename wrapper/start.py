@@ -189,4 +189,22 @@ def _problems_of_output(start: Start) -> list[str]:
         return [f"{named}: {who} cannot write in {folder}; name a folder where it can"]
     if start.inputs.reads(output):
         return [f"{named}: it is an input too, which would be overwritten; name another file"]
-    return []
+    return _problem_of_another_file(start)
+
+
+def _problem_of_another_file(start: Start) -> list[str]:
+    """Refuse that Prometheus reads anything else than what is rendered for it.
+
+    A script that starts it may add its configuration file by itself, which cannot be seen here.
+    """
+    settings, read = start.settings, Path(start.arguments.config_file)
+    if not settings.owns_child or settings.is_stand_in or _is_same_file(start.output, read):
+        return []
+    if not start.arguments.names_config_file and Path(settings.child[0]).name != "prometheus":
+        return []
+    wrong = f"--output={start.output}: Prometheus reads --config.file={read}, another file"
+    return [f"{wrong}; leave --output out, or write --config.file={start.output} after --"]
+
+
+def _is_same_file(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)

@@ -18,6 +18,7 @@ def test_defaults_are_those_of_prometheus() -> None:
     """A bare command reads ./prometheus.yml and answers on 9090."""
     assert parsed() == ChildArguments(
         config_file="prometheus.yml",
+        names_config_file=False,
         base_url="http://127.0.0.1:9090",
         storage_path="data/",
         is_agent=False,
@@ -33,6 +34,7 @@ def test_defaults_are_those_of_prometheus() -> None:
     [
         (("--config.file=/a.yml",), "config_file", "/a.yml"),
         (("--config.file", "/a.yml"), "config_file", "/a.yml"),
+        (("--config.file", "/a.yml"), "names_config_file", True),
         (("--config.file=a=b",), "config_file", "a=b"),
         (("--storage.tsdb.path=/d",), "storage_path", "/d"),
         (("--storage.agent.path=/d",), "storage_path", "data/"),
