@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import bcrypt
 import pytest
 import requests
 
+from tests.certificates import Authority
 from tests.images.conftest import Run
 from tests.images.podman import READY_S
 from tests.support import wait_until
@@ -84,6 +88,23 @@ def test_an_unhealthy_supervisor_is_told(run: Run) -> None:
     wait_until(lambda: not container.is_healthy(), READY_S, "it is unhealthy", 0.5)
     container.run("sh", "-c", f"kill -CONT {numbers[0]}")
     container.await_healthy()
+
+
+def test_an_api_behind_tls_and_a_password_is_healthy_too(run: Run, tmp_path: Path) -> None:
+    """HEALTHCHECK asks as the API is served; all but health is closed to it."""
+    pair = Authority(tmp_path).issue("server")
+    (tmp_path / "web.yml").write_text(
+        f"tls_server_config: {{cert_file: {pair.certificate.name}, key_file: {pair.key.name}}}\n"
+        f"basic_auth_users: {{alice: {bcrypt.hashpw(b'secret', bcrypt.gensalt(4)).decode()}}}\n"
+    )
+    for file in tmp_path.iterdir():
+        file.chmod(0o644)
+    tmp_path.chmod(0o755)
+    web = (f"--volume={tmp_path}:/web:ro", "--env=ELECTOR_WEB_CONFIG_FILE=/web/web.yml")
+    container = run(web)
+    container.await_healthy()
+    url = f"{container.api.replace('http', 'https', 1)}/_elector/leader"
+    assert requests.get(url, verify=str(tmp_path / "ca.pem"), timeout=5).status_code == 401
 
 
 def test_a_taken_api_port_stops_no_prometheus(run: Run) -> None:
