@@ -72,8 +72,17 @@ class Container:
 
     def state(self) -> dict[str, Any]:
         """Return its state as podman has it."""
+        state: dict[str, Any] = wait_until(self._state, 10, "podman tells its state")
+        return state
+
+    def _state(self) -> dict[str, Any]:
+        """Ask once; raise OSError where its process ended while podman looked at it."""
         words = ("container", "inspect", "--format={{json .State}}", self.name)
-        state: dict[str, Any] = json.loads(podman(*words).stdout)
+        done = podman(*words, check=False)
+        if "no such process" in done.stderr:
+            raise OSError(done.stderr)
+        assert done.returncode == 0, done.stderr
+        state: dict[str, Any] = json.loads(done.stdout)
         return state
 
     def await_end(self, timeout_s: float = 30) -> int:

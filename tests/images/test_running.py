@@ -101,7 +101,7 @@ def test_an_api_behind_tls_and_a_password_is_healthy_too(run: Run, tmp_path: Pat
         file.chmod(0o644)
     tmp_path.chmod(0o755)
     web = (f"--volume={tmp_path}:/web:ro", "--env=ELECTOR_WEB_CONFIG_FILE=/web/web.yml")
-    container = run(web)
+    container = run(web, DATA)
     container.await_healthy()
     url = f"{container.api.replace('http', 'https', 1)}/_elector/leader"
     assert requests.get(url, verify=str(tmp_path / "ca.pem"), timeout=5).status_code == 401
