@@ -98,9 +98,15 @@ class Program:
         self.stop(signal.SIGKILL)
 
     def freeze(self) -> None:
-        """Stop it where it is (SIGSTOP): its connections stay open and silent."""
+        """Stop it where it is (SIGSTOP): its connections stay open and silent from now on."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
+        wait_until(self._is_stopped, 10, f"{self.argv[0]} stops")
+
+    def _is_stopped(self) -> bool:
+        """Tell whether the last of its threads has stopped: on a busy machine that takes a while."""
+        stats = [file.read_text() for file in Path(f"/proc/{self.pid}/task").glob("*/stat")]
+        return {stat.rpartition(")")[2].split()[0] for stat in stats} == {"T"}
 
     def thaw(self) -> None:
         """Let it go on after `freeze`."""
