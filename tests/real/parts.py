@@ -104,7 +104,7 @@ class Program:
         wait_until(self._is_stopped, 10, f"{self.argv[0]} stops")
 
     def _is_stopped(self) -> bool:
-        """Tell whether the last of its threads has stopped: on a busy machine that takes a while."""
+        """Tell whether its last thread has stopped, which takes a while on a busy machine."""
         stats = [file.read_text() for file in Path(f"/proc/{self.pid}/task").glob("*/stat")]
         return {stat.rpartition(")")[2].split()[0] for stat in stats} == {"T"}
 
