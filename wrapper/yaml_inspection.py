@@ -6,11 +6,17 @@ Prometheus would refuse them, libyaml's composer does not.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain
+
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
 from wrapper.problems import Problems, quoted
 from wrapper.yaml_nodes import MAX_DEPTH, MERGE_TAG, NULL_TAG, TEXT_TAG, UnusableError, kind
 
+# What go-yaml v2 allows (decode.go): such a share of aliases' values among so many, less of more.
+_FEW, _FEW_SHARE = 400_000, 0.99
+_MANY, _MANY_SHARE = 4_000_000, 0.10
 _COLON_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp")}
 
 
@@ -24,12 +30,15 @@ class Inspection:
         self._problems = problems
         self._was_in_flow: dict[int, bool] = {}
         self._levels: dict[int, int] = {}
+        self._values: dict[int, int] = {}  # with those that aliases bring in
+        self._written = 0
         self._open: set[int] = set()
 
     def visit(self, node: CollectionNode, *, in_flow: bool = False) -> int:
         """Inspect a node and all below it; return how many levels these are; raise UnusableError.
 
-        What an alias brings in counts: those who walk the graph later do so by recursion.
+        What an alias brings in counts: those who walk the graph later do so by recursion, and some
+        for each way to a node.
         """
         identity, in_flow = id(node), in_flow or bool(node.flow_style)
         if identity in self._open:
@@ -50,8 +59,23 @@ class Inspection:
             elif in_flow and isinstance(child, ScalarNode):
                 _settle(child)
         self._open.remove(identity)
+        self._count(node)
         self._levels[identity] = below + 1
         return below + 1
+
+    def _count(self, node: CollectionNode) -> None:
+        """Count what stands here; raise UnusableError where aliases make far too much of it."""
+        parts: Iterable[Node] = node.value
+        if isinstance(node, MappingNode):
+            parts = chain.from_iterable(node.value)
+        flat = list(parts)
+        values = 1 + sum(self._values.get(id(part), 1) for part in flat)
+        if id(node) not in self._values:
+            self._written += 1 + sum(isinstance(part, ScalarNode) for part in flat)
+        self._values[id(node)] = values
+        if values > _FEW and 1 - self._written / values > _allowed_share(values):
+            text = f"aliases make {values:,} values of it, which Prometheus refuses; take some away"
+            raise UnusableError(node, text)
 
     def _children(self, node: CollectionNode, *, in_flow: bool) -> list[Node]:
         if isinstance(node, MappingNode):
@@ -81,6 +105,12 @@ class Inspection:
         for source in sources:
             if not isinstance(source, MappingNode):
                 self._problems.at(source, f"<< wants a mapping, not {kind(source)}; name an anchor")
+
+
+def _allowed_share(values: int) -> float:
+    """Return how large a share of so many values may come from aliases."""
+    above = min((values - _FEW) / (_MANY - _FEW), 1.0)
+    return _FEW_SHARE + above * (_MANY_SHARE - _FEW_SHARE)
 
 
 def _settle(node: ScalarNode) -> None:

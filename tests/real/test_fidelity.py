@@ -25,6 +25,7 @@ from tests.unit.test_config_paths import trails
 from wrapper.config_paths import PLACES
 from wrapper.inputs import Inputs, Sources
 from wrapper.model import Renderings, Role
+from wrapper.problems import ConfigurationError
 from wrapper.render import Source, WholeFile, render
 
 VECTORS = Path(__file__).parent.parent / "vectors"
@@ -276,6 +277,23 @@ def test_anchors_of_the_leader_alone(oracle: Oracle) -> None:
     )
     assert manual != REFUSED
     assert oracle.shows(whole(base, override).leader.content) == manual
+
+
+def test_aliases_that_prometheus_finds_too_many(oracle: Oracle) -> None:
+    """A list that jobs share is no trouble; what aliases blow up is refused here as there."""
+    rules = "".join(f"  - {{target_label: t{at}, replacement: r}}\n" for at in range(60))
+    first = f"scrape_configs:\n- job_name: j\n  relabel_configs: &shared\n{rules}"
+
+    def sharing(jobs: int) -> str:
+        return first + "".join(
+            f"- {{job_name: j{at}, relabel_configs: *shared}}\n" for at in range(jobs)
+        )
+
+    assert oracle.shows(sharing(200)) != REFUSED
+    assert oracle.shows(both(one_file(sharing(200))).follower.content) == oracle.shows(sharing(200))
+    assert oracle.shows(sharing(4000)) == REFUSED
+    with pytest.raises(ConfigurationError, match=r"aliases make .* values of it"):
+        both(one_file(sharing(4000)))
 
 
 # --- generated ------------------------------------------------------------------------------------
