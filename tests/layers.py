@@ -38,6 +38,7 @@ ROWS: dict[str, tuple[str, ...]] = {
         "fence",
         "departure",
         "plan",
+        "tally",
         "summary",
         "problems",
         "yaml_nodes",
@@ -92,6 +93,8 @@ ROWS: dict[str, tuple[str, ...]] = {
     "actors": ("elector", "labeller", "sensors", "input_watch", "performer", "supervisor"),
     "edge": (
         "figures",
+        "families",
+        "state_metrics",
         "metrics",
         "passwords",
         "protection",
@@ -131,6 +134,7 @@ SIBLINGS: dict[str, set[str]] = {
         "fence",
         "departure",
     },
+    "tally": {"confirm", "observation", "plan"},
     "summary": {"lease", "confirm", "observation", "plan", "policy"},
     "yaml_nodes": {"problems"},
     "yaml_inspection": {"problems", "yaml_nodes"},
@@ -173,7 +177,8 @@ SIBLINGS: dict[str, set[str]] = {
     "supervisor": {"elector", "sensors", "performer"},
     "http_body": {"http_head"},
     "forwarding": {"http_head", "http_body"},
-    "metrics": {"figures"},
+    "state_metrics": {"families"},
+    "metrics": {"families", "figures", "state_metrics"},
     "route": {"upstream"},
     "exchange": {"upstream", "exchange_watch"},
     "protection": {"passwords"},
@@ -212,6 +217,7 @@ IO_EXCEPTIONS: dict[str, set[str]] = {
     "plan": {"signal"},  # likewise
     "fence": {"signal"},  # likewise
     "departure": {"signal"},  # likewise
+    "tally": {"signal"},  # likewise
 }
 
 

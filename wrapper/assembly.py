@@ -256,6 +256,7 @@ def _frame(start: Start, terms: Terms, child: Child | None, lock: LeaseLock | No
             election=lock.describe() if lock is not None else "none",
             prometheus_url=_base_url(start),
             child_start_time=child.start_time if child else None,
+            start_time=clock.wall(),
         ),
     )
 

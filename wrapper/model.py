@@ -28,6 +28,32 @@ class Stance(StrEnum):
     RELEASE = "release"  # give it back if held, then only look on
 
 
+class Cause(StrEnum):
+    """Why a replica is what it is: a closed set of words, beside each reason for people."""
+
+    ACQUIRED = "acquired"
+    FIXED = "fixed"  # there is no election
+    STOPPING = "stopping"
+    STEPPING_DOWN = "stepping_down"
+    NOT_READY = "not_ready"
+    UNHEALTHY = "unhealthy"
+    UNFENCED = "unfenced"
+    PROMOTION_FAILED = "promotion_failed"
+    COOLING_DOWN = "cooling_down"
+    GIVEN_BACK = "given_back"  # a release of ours may be on its way
+    NOT_RENEWED = "not_renewed"  # in time
+    LOST = "lost"  # another has the lease, or nobody
+    EXITED = "exited"  # Prometheus has
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why, in one word for metrics and one sentence for people."""
+
+    cause: Cause
+    text: str
+
+
 # --- the lease ---
 
 
@@ -232,6 +258,18 @@ class LeaseReported:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseAsked:
+    """A request about the lease has ended; ``error`` is one short word, "" for success.
+
+    ``is_renewal``: it would acquire or renew. Whoever else was faster is no error.
+    """
+
+    is_renewal: bool
+    duration_s: float
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigurationRead:
     """The inputs were read and are valid."""
 
@@ -325,6 +363,7 @@ Event = (
     | ReadinessProbed
     | HealthProbed
     | LeaseReported
+    | LeaseAsked
     | ConfigurationRead
     | ConfigurationRejected
     | WriteStarted
@@ -466,6 +505,13 @@ class Snapshot:
     pod_is_labelled: bool | None
     counters: Mapping[str, float]
     usage: Mapping[str, float]
+
+    # For those who are on call. ``remote_write_is_loaded`` is None while that is not known.
+    cause: Cause = Cause.LOST
+    start_time: float = 0.0
+    lease_duration_s: float = 0.0
+    lease_renew_deadline_s: float = 0.0
+    remote_write_is_loaded: bool | None = None
 
     def leads(self, now: float) -> bool:
         """Tell whether this replica leads at ``now``, by the lease that the snapshot knows of."""

@@ -21,6 +21,7 @@ from wrapper.model import (
     Event,
     FenceChecked,
     HealthProbed,
+    LeaseAsked,
     LeaseReported,
     LeaseView,
     LoadedObserved,
@@ -138,7 +139,7 @@ def fold(o: Observation, event: Event, now: float, rules: Rules) -> Observation:
             return _fold_configuration(o, event)
         case PodLabelAnswered():
             return _fold_label(o, event, now)
-        case FenceChecked() | ChildMeasured():
+        case FenceChecked() | ChildMeasured() | LeaseAsked():
             return _fold_measurement(o, event)
 
 
@@ -260,12 +261,16 @@ def _fold_label(o: Observation, event: PodLabelAnswered, now: float) -> Observat
     return replace(o, label=label)
 
 
-def _fold_measurement(o: Observation, event: FenceChecked | ChildMeasured) -> Observation:
+def _fold_measurement(
+    o: Observation, event: FenceChecked | ChildMeasured | LeaseAsked
+) -> Observation:
     match event:
         case FenceChecked(obstacle):
             return replace(o, fence_obstacle=obstacle)
         case ChildMeasured(usage):
             return replace(o, usage=usage)
+        case LeaseAsked():
+            return o  # only counted
 
 
 def remember(o: Observation, role: Role, now: float) -> Observation:

@@ -16,7 +16,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
-from wrapper.model import Role, Snapshot
+from wrapper.model import Cause, Role, Snapshot
 
 # Of the supervisor's turns, each publishes and none is longer than a second or two; after 5 s it is
 # stuck, or the machine is, and nothing that it said before can be passed on as the present.
@@ -109,7 +109,8 @@ def _encode(snapshot: Snapshot) -> bytes:
 
 def _decode(payload: bytes) -> Snapshot:
     values = json.loads(payload)
-    return Snapshot(**values | {"role": Role(values["role"])})
+    words = {"role": Role(values["role"]), "cause": Cause(values["cause"])}
+    return Snapshot(**values | words)
 
 
 # --- what a reader may still believe ---------------------------------------------------------

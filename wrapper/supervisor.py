@@ -14,25 +14,21 @@ from dataclasses import dataclass
 from types import FrameType
 
 from wrapper import clock
-from wrapper.metric_names import DURATION_BUCKETS
 from wrapper.model import (
     ConfigurationRead,
     Event,
-    PodLabelAnswered,
-    ReloadAnswered,
-    ReloadSent,
     Renderings,
     RenderingWritten,
     SignalReceived,
-    WebStarted,
     WriteFailed,
 )
 from wrapper.observation import Observation, Rules, fold, remember
 from wrapper.performer import Performer
 from wrapper.plan import Plan, apply, plan
 from wrapper.policy import Policy
-from wrapper.snapshot import SnapshotWriter
+from wrapper.snapshot import SnapshotWriter, leader_of
 from wrapper.summary import Constants, summarize
+from wrapper.tally import Tally
 
 LOG = logging.getLogger(__name__)
 MOST_REASONS = 20  # of one rejection that are logged; the API has all
@@ -105,7 +101,7 @@ class Supervisor:
         self._events = events
         self._performer = performer
         self._snapshots = snapshots
-        self._counters: dict[str, float] = {}
+        self._tally = Tally()
         self._last_transition_time = 0.0
         self._configuration_time = clock.wall()
         self._said = ""
@@ -126,14 +122,15 @@ class Supervisor:
             self._take(event)
 
     def _take(self, event: Event) -> None:
-        self._count(event)
-        before = self._observation
-        self._observation = fold(before, event, clock.now(), self._rules)
+        before, now = self._observation, clock.now()
+        self._observation = fold(before, event, now, self._rules)
+        self._tally.took(event, before, self._observation, now, clock.wall())
         self._say_configuration(before, event)
         self._say_writing(event)
 
     def _perform(self, decided: Plan) -> None:
         self._say(decided)
+        self._tally.decided(self._observation, decided)
         self._performer.instruct(decided.stance, clock.now())
         for action in decided.actions:
             self._performer.perform(action)
@@ -143,18 +140,19 @@ class Supervisor:
         self._performer.want_evidence(self._observation.loading.wants_evidence)
 
     def _publish(self, decided: Plan) -> None:
-        self._snapshots.publish(
-            summarize(
-                self._observation,
-                decided,
-                self._policy,
-                self._constants,
-                counters=self._counters,
-                last_transition_time=self._last_transition_time,
-                configuration_time=self._configuration_time,
-                now=clock.now(),
-            )
+        now = clock.now()
+        snapshot = summarize(
+            self._observation,
+            decided,
+            self._policy,
+            self._constants,
+            counters=self._tally.totals,
+            last_transition_time=self._last_transition_time,
+            configuration_time=self._configuration_time,
+            now=now,
         )
+        self._snapshots.publish(snapshot)
+        self._tally.looked(leader_of(snapshot, now), now)
 
     def _wait(self, wake_at: float) -> None:
         if self._performer.exit_status is None:
@@ -162,7 +160,7 @@ class Supervisor:
             if event is not None:
                 self._take(event)
 
-    # --- what is said and counted ---
+    # --- what is said ---
 
     def _say(self, decided: Plan) -> None:
         """Log each change of role, and of the reason for it, once."""
@@ -198,33 +196,6 @@ class Supervisor:
         elif isinstance(event, RenderingWritten) and self._said_of_writing:
             LOG.info("renderings can be written again")
             self._said_of_writing = ""
-
-    def _count(self, event: Event) -> None:
-        match event:
-            case ReloadSent():
-                self._add("notifier_calls_total")
-            case ReloadAnswered():
-                self._count_answer(event)
-            case WebStarted():
-                self._add("web_starts_total")
-            case WriteFailed():
-                self._add("config_write_failures_total")
-            case PodLabelAnswered(problem) if problem:
-                self._add("pod_label_failures_total")
-            case _:
-                pass
-
-    def _count_answer(self, event: ReloadAnswered) -> None:
-        if event.status != 200:  # noqa: PLR2004 - HTTP's OK
-            self._add("notifier_calls_errors")
-        self._add("notifier_calls_duration_seconds_sum", event.duration_s)
-        self._add("notifier_calls_duration_seconds_count")
-        for bound in DURATION_BUCKETS:
-            if event.duration_s <= bound:
-                self._add(f"notifier_calls_duration_seconds_bucket_le_{bound}")
-
-    def _add(self, name: str, amount: float = 1.0) -> None:
-        self._counters[name] = self._counters.get(name, 0.0) + amount
 
 
 def _short(renderings: Renderings) -> str:
