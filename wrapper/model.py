@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class Role(StrEnum):
@@ -461,6 +461,15 @@ Action = (
 # --- what the web side is told ---
 
 
+class HandOver(NamedTuple):
+    """A change of the leader as seen from here: from ``previous``, "" for nobody, and why."""
+
+    time: float
+    leader: str
+    previous: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """All that the supervisor tells the web side, as of ``stamped_at``.
@@ -506,12 +515,14 @@ class Snapshot:
     counters: Mapping[str, float]
     usage: Mapping[str, float]
 
-    # For those who are on call. ``remote_write_is_loaded`` is None while that is not known.
+    # For those who are on call. ``remote_write_is_loaded`` is None while that is not known,
+    # ``history`` begins with the oldest.
     cause: Cause = Cause.LOST
     start_time: float = 0.0
     lease_duration_s: float = 0.0
     lease_renew_deadline_s: float = 0.0
     remote_write_is_loaded: bool | None = None
+    history: tuple[HandOver, ...] = ()
 
     def leads(self, now: float) -> bool:
         """Tell whether this replica leads at ``now``, by the lease that the snapshot knows of."""

@@ -13,10 +13,10 @@ import os
 import struct
 import zlib
 from dataclasses import fields
-from datetime import UTC, datetime
 from typing import Any
 
-from wrapper.model import Cause, Role, Snapshot
+from wrapper import clock
+from wrapper.model import Cause, HandOver, Role, Snapshot
 
 # Of the supervisor's turns, each publishes and none is longer than a second or two; after 5 s it is
 # stuck, or the machine is, and nothing that it said before can be passed on as the present.
@@ -109,8 +109,9 @@ def _encode(snapshot: Snapshot) -> bytes:
 
 def _decode(payload: bytes) -> Snapshot:
     values = json.loads(payload)
-    words = {"role": Role(values["role"]), "cause": Cause(values["cause"])}
-    return Snapshot(**values | words)
+    values["role"], values["cause"] = Role(values["role"]), Cause(values["cause"])
+    values["history"] = tuple(HandOver(*each) for each in values["history"])
+    return Snapshot(**values)
 
 
 # --- what a reader may still believe ---------------------------------------------------------
@@ -153,9 +154,7 @@ def configuration_of(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "is_valid": snapshot.configuration_is_valid,
         "problems": snapshot.configuration_problem.splitlines(),
-        "since": datetime.fromtimestamp(snapshot.configuration_time, UTC).isoformat(
-            timespec="seconds"
-        ),
+        "since": clock.iso(snapshot.configuration_time),
         "renderings": {
             Role.FOLLOWER.value: snapshot.follower_fingerprint,
             Role.LEADER.value: snapshot.leader_fingerprint,

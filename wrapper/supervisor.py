@@ -10,10 +10,11 @@ from __future__ import annotations
 import logging
 import queue
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 
 from wrapper import clock
+from wrapper.history import History
 from wrapper.model import (
     ConfigurationRead,
     Event,
@@ -102,6 +103,7 @@ class Supervisor:
         self._performer = performer
         self._snapshots = snapshots
         self._tally = Tally()
+        self._history = History(frame.constants.identity)
         self._last_transition_time = 0.0
         self._configuration_time = clock.wall()
         self._said = ""
@@ -151,8 +153,10 @@ class Supervisor:
             configuration_time=self._configuration_time,
             now=now,
         )
-        self._snapshots.publish(snapshot)
-        self._tally.looked(leader_of(snapshot, now), now)
+        leader = leader_of(snapshot, now)
+        self._tally.looked(leader, now)
+        self._history.looked(leader, decided, self._observation, clock.wall())
+        self._snapshots.publish(replace(snapshot, history=self._history.entries))
 
     def _wait(self, wake_at: float) -> None:
         if self._performer.exit_status is None:
@@ -166,10 +170,28 @@ class Supervisor:
         """Log each change of role, and of the reason for it, once."""
         if decided.role is not self._observation.role:
             self._last_transition_time = clock.wall()
-            LOG.info("role changed", extra={"role": decided.role, "reason": decided.reason})
+            LOG.info("role changed", extra=self._of_role(decided))
         elif decided.reason != self._said:
             LOG.info("role unchanged", extra={"role": decided.role, "reason": decided.reason})
         self._said = decided.reason
+
+    def _of_role(self, decided: Plan) -> dict[str, object]:
+        """Return who has which role and why, and the lease record that it follows from."""
+        said: dict[str, object] = {
+            "identity": self._constants.identity,
+            "role": decided.role,
+            "cause": decided.cause,
+            "reason": decided.reason,
+        }
+        record = self._observation.lease.last
+        if record is None:
+            return said
+        lease = {
+            "lease_holder": record.holder,
+            "lease_transitions": record.transitions,
+            "lease_renew_time": record.renew_time,
+        }
+        return {**said, **lease}
 
     def _say_configuration(self, before: Observation, event: Event) -> None:
         """Log a new input, and each change in whether it can be used."""

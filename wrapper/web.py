@@ -35,6 +35,7 @@ from wrapper.refusals import CHALLENGE, UNAUTHORIZED, Refused
 from wrapper.route import ROOT, origin_form
 from wrapper.server import listen, serve
 from wrapper.snapshot import SnapshotReader, configuration_of, leader_of, why_stale
+from wrapper.status import status_of
 from wrapper.web_access import WebAccess
 from wrapper.web_options import WebOptions
 from wrapper.worker import PROXY
@@ -68,6 +69,7 @@ def make_app(
         "healthz": lambda: _told(reader, _health),
         "readyz": lambda: _told(reader, _readiness),
         "config": lambda: _told(reader, _config),
+        "status": lambda: _told(reader, _status),
         "metrics": lambda: _metrics(*expose(ours, request.headers.get("Accept", ""))),
     }
     for name, view in routes.items():
@@ -114,6 +116,10 @@ def _config(snapshot: Snapshot, _now: float) -> Response:
     if not snapshot.written_role:
         return _error(404, "not_found", "Prometheus reads its own file: ask it")
     return jsonify(configuration_of(snapshot))
+
+
+def _status(snapshot: Snapshot, now: float) -> Response:
+    return jsonify(status_of(snapshot, now))
 
 
 def _metrics(content: bytes, content_type: str) -> Response:

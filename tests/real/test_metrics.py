@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from typing import Any
 
 import pytest
 import requests
@@ -86,3 +87,25 @@ def test_a_hand_over_shows_in_both_replicas(pair: tuple[Replica, Replica]) -> No
         5,
         "both have seen the lease",
     )
+
+
+def status(replica: Replica) -> dict[str, Any]:
+    """Return what a replica says of itself."""
+    told: dict[str, Any] = requests.get(f"{replica.api}/_elector/status", timeout=5).json()
+    return told
+
+
+def test_a_hand_over_is_told_with_its_reason(pair: tuple[Replica, Replica]) -> None:
+    """By both replicas' histories, and in the log with the lease record behind it."""
+    leader, follower = pair
+    os.kill(leader.pid, signal.SIGUSR1)
+    follower.await_leader(5)
+    for replica in pair:
+        wait_until(lambda r=replica: status(r)["leader"] == "b", 5, "both know the new leader")  # type: ignore[misc]
+        reasons = [each["reason"] for each in status(replica)["hand_overs"]]
+        ended = "a stopped leading: asked to step down" if replica is leader else "a gave the lease"
+        assert reasons[0].startswith("b "), reasons
+        assert any(each.startswith(ended) for each in reasons), reasons
+    (line,) = [x for x in follower.tail(100_000).splitlines() if "role changed" in x]
+    for words in ("identity=b", "role=leader", "cause=acquired", "lease_holder=b", "lease_renew_"):
+        assert words in line

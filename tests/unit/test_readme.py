@@ -30,7 +30,9 @@ def test_all_metrics_stand_in_the_readme() -> None:
     assert {name.partition("{")[0] for name in table("## Metrics")} == set(METRICS)
 
 
-@pytest.mark.parametrize("path", ["leader", "is-leader", "config", "healthz", "readyz", "metrics"])
+@pytest.mark.parametrize(
+    "path", ["leader", "is-leader", "config", "status", "healthz", "readyz", "metrics"]
+)
 def test_all_endpoints_stand_in_the_readme(path: str) -> None:
     """Each endpoint has a row."""
     assert f"/_elector/{path}" in table("## Endpoints")
