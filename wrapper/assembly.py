@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 
 from wrapper import acceptance, clock, confirm, durations, files, process, prometheus, sensors
 from wrapper.elector import Elector
+from wrapper.exhibit import ExhibitWriter
+from wrapper.exhibitor import Exhibitor
 from wrapper.file_lease import FileLease
 from wrapper.input_watch import InputWatch
 from wrapper.kubernetes_lease import KubernetesLease
@@ -169,8 +171,9 @@ def _supervise(start: Start, events: Events, child: Child | None, lock: LeaseLoc
     elector = Elector(lock, terms, events.put) if lock is not None else None
     api = PrometheusApi(_base_url(start), start.access)
     loaded = LoadedSensor(api, events.put) if api.knows_status else None
-    inputs = InputWatch(start.inputs, settings.rehash_period_s, events.put)
     snapshots = SnapshotWriter()
+    exhibitor = Exhibitor(ExhibitWriter(snapshots.fileno()))
+    inputs = InputWatch(start.inputs, settings.rehash_period_s, events.put, exhibitor.show)
     parts = Parts(
         child=child.process if child else None,
         switch=DeadMansSwitch() if child else None,
@@ -186,6 +189,8 @@ def _supervise(start: Start, events: Events, child: Child | None, lock: LeaseLoc
     performer = Performer(parts, events.put)
     frame = _frame(start, terms, child, lock)
     _start_threads(start, api, parts, events)
+    if not start.is_plain:
+        start_thread(exhibitor.run, "exhibitor")
     _say_start(start, frame)
     try:
         return Supervisor(frame, events, performer, snapshots).run()
@@ -364,6 +369,7 @@ def _web_options(start: Start, snapshots: SnapshotWriter) -> WebOptions:
         runtime_metrics=settings.runtime_metrics,
         log_level=settings.log_level,
         log_as_json=settings.log_format == "json",
+        peers=settings.peers or tuple(filter(None, (settings.api_proxy_prometheus_service_name,))),
     )
 
 

@@ -13,6 +13,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
 
 import gevent
 from flask import Flask, Response, jsonify, request
@@ -22,10 +24,13 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from wrapper import clock, log
+from wrapper.exhibit import ExhibitReader
 from wrapper.figures import ProxyFigures
 from wrapper.metrics import expose, registry
 from wrapper.model import Snapshot
+from wrapper.page import Page, Seen
 from wrapper.passwords import Passwords
+from wrapper.peers import Peer, Peers
 from wrapper.problems import ConfigurationError
 from wrapper.process import die_with_parent
 from wrapper.prometheus_access import PrometheusAccess
@@ -62,6 +67,7 @@ def make_app(
     """
     protection = Protection(web_access, Passwords(Aside()))
     app = Flask("wrapper", static_folder=None)
+    fleet = Fleet(reader, options, web_access)
     ours = registry(reader, figures, with_runtime=options.runtime_metrics)
     routes: dict[str, Callable[[], Response]] = {
         "leader": lambda: _told(reader, _leader),
@@ -70,10 +76,13 @@ def make_app(
         "readyz": lambda: _told(reader, _readiness),
         "config": lambda: _told(reader, _config),
         "status": lambda: _told(reader, _status),
+        "fleet": lambda: _told(reader, partial(_fleet, ask=fleet.ask)),
         "metrics": lambda: _metrics(*expose(ours, request.headers.get("Accept", ""))),
     }
     for name, view in routes.items():
         app.add_url_rule(f"{ROOT}/{name}", view_func=view, endpoint=name)
+    page, shown = Page(app), ExhibitReader(options.snapshot_fd)
+    app.add_url_rule(f"{ROOT}/", view_func=lambda: page.render(fleet.seen(shown)), endpoint="page")
     app.before_request(lambda: _refusal(protection))
     app.register_error_handler(HTTPException, _http_error)
     app.after_request(lambda answer: _completed(answer, protection))
@@ -122,6 +131,11 @@ def _status(snapshot: Snapshot, now: float) -> Response:
     return jsonify(status_of(snapshot, now))
 
 
+def _fleet(snapshot: Snapshot, now: float, ask: Callable[[Snapshot], list[Peer]]) -> Response:
+    own = {"url": "", "status": status_of(snapshot, now), "problem": ""}
+    return jsonify(replicas=[own, *(asdict(peer) for peer in ask(snapshot))])
+
+
 def _metrics(content: bytes, content_type: str) -> Response:
     return Response(content, content_type=content_type)
 
@@ -166,6 +180,30 @@ def _completed(answer: Response, protection: Protection) -> Response:
     for name, value in protection.headers:
         answer.headers[name] = value
     return answer
+
+
+class Fleet:
+    """What this replica and the others say."""
+
+    def __init__(self, reader: SnapshotReader, options: WebOptions, access: WebAccess) -> None:
+        self._reader = reader
+        self._access = access
+        is_tls = access.current().tls is not None
+        self._peers = Peers(options.peers, options.port, is_tls=is_tls)
+        self._knows_peers = bool(options.peers)
+
+    def ask(self, snapshot: Snapshot) -> list[Peer]:
+        """Return what the others say, with the credentials of whoever has shown us theirs."""
+        has_users = bool(self._access.current().config.users)
+        authorization = request.headers.get("Authorization") if has_users else None
+        return self._peers.ask(snapshot.identity, authorization)
+
+    def seen(self, shown: ExhibitReader) -> Seen:
+        """Return all that the page tells of."""
+        snapshot = self._reader.read()
+        peers = self.ask(snapshot) if snapshot is not None else []
+        snapshot = self._reader.read()  # asking may have taken a while
+        return Seen(snapshot, shown.read(), peers, self._knows_peers, clock.now(), clock.wall())
 
 
 class Aside:

@@ -16,10 +16,9 @@ from tests.support import wait_until
 from tests.web.conftest import FOLLOWER, following, leading
 from wrapper import clock
 from wrapper.model import Snapshot
+from wrapper.slots import SLOT_BYTES, TooLarge
 from wrapper.snapshot import (
-    SLOT_BYTES,
     SnapshotReader,
-    SnapshotTooLarge,
     SnapshotWriter,
     is_stale,
     leader_of,
@@ -111,7 +110,7 @@ def test_a_snapshot_that_does_not_fit_leaves_the_old_one(
 ) -> None:
     """Too large a snapshot is refused with its own error, and what was published stays."""
     writer.publish(FOLLOWER)
-    with pytest.raises(SnapshotTooLarge):
+    with pytest.raises(TooLarge):
         writer.publish(replace(FOLLOWER, reason="x" * SLOT_BYTES))
     assert reader.read() == FOLLOWER
 
