@@ -40,6 +40,7 @@ ROWS: dict[str, tuple[str, ...]] = {
         "plan",
         "tally",
         "history",
+        "succession",
         "timeline",
         "summary",
         "problems",
@@ -86,6 +87,7 @@ ROWS: dict[str, tuple[str, ...]] = {
         "kubernetes_lease",
         "pod",
         "file_lease",
+        "pause",
         "slots",
         "snapshot",
         "exhibit",
@@ -111,6 +113,7 @@ ROWS: dict[str, tuple[str, ...]] = {
         "status",
         "peers",
         "page",
+        "step_down",
         "passwords",
         "protection",
         "upstream",
@@ -122,7 +125,7 @@ ROWS: dict[str, tuple[str, ...]] = {
         "server",
         "web",
     ),
-    "top": ("init", "doors", "start", "assembly", "check", "__main__"),
+    "top": ("init", "doors", "start", "assembly", "check", "remote", "__main__"),
 }
 
 # Within a row nothing imports its siblings, but for these.
@@ -185,6 +188,7 @@ SIBLINGS: dict[str, set[str]] = {
     "inputs": {"files"},
     "file_events": {"files"},
     "promtool": {"files"},
+    "pause": {"files"},
     "snapshot": {"slots"},
     "exhibit": {"slots"},
     "api_errors": {"kubeconfig"},
@@ -197,6 +201,7 @@ SIBLINGS: dict[str, set[str]] = {
     "forwarding": {"http_head", "http_body"},
     "state_metrics": {"families"},
     "page": {"peers", "status"},
+    "step_down": {"peers"},
     "metrics": {"families", "figures", "state_metrics"},
     "route": {"upstream"},
     "exchange": {"upstream", "exchange_watch"},
@@ -213,6 +218,7 @@ SIBLINGS: dict[str, set[str]] = {
         "status",
         "peers",
         "page",
+        "step_down",
         "figures",
         "server",
         "worker",
@@ -220,7 +226,8 @@ SIBLINGS: dict[str, set[str]] = {
     "start": {"doors"},
     "assembly": {"start"},
     "check": {"start"},
-    "__main__": {"init", "start", "assembly", "check"},
+    "remote": {"start"},
+    "__main__": {"init", "start", "assembly", "check", "remote"},
 }
 
 # Rows above that a row may still not know.

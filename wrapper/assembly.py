@@ -12,11 +12,21 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from wrapper import acceptance, clock, confirm, durations, files, process, prometheus, sensors
+from wrapper import (
+    acceptance,
+    clock,
+    confirm,
+    durations,
+    files,
+    pause,
+    process,
+    prometheus,
+    sensors,
+)
 from wrapper.elector import Elector
 from wrapper.exhibit import ExhibitWriter
 from wrapper.exhibitor import Exhibitor
@@ -247,7 +257,10 @@ def _frame(start: Start, terms: Terms, child: Child | None, lock: LeaseLock | No
     settings = start.settings
     now = clock.now()
     return Frame(
-        observation=_first_observation(start, child, now),
+        observation=replace(
+            _first_observation(start, child, now),
+            pause=None if lock is None else pause.read(pause.path_of(start.output)),
+        ),
         policy=_policy(settings, terms, is_elected=lock is not None),
         rules=Rules(
             identity=terms.identity,
@@ -369,6 +382,7 @@ def _web_options(start: Start, snapshots: SnapshotWriter) -> WebOptions:
         runtime_metrics=settings.runtime_metrics,
         log_level=settings.log_level,
         log_as_json=settings.log_format == "json",
+        pause_file=str(pause.path_of(start.output)),
         peers=settings.peers or tuple(filter(None, (settings.api_proxy_prometheus_service_name,))),
     )
 

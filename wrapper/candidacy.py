@@ -47,6 +47,8 @@ def _obstacle_to_fencing(o: Observation, policy: Policy) -> Reason | None:
 def _obstacle_for_now(o: Observation, now: float) -> Reason | None:
     if o.steps_down_until is not None and now < o.steps_down_until:
         return Reason(Cause.STEPPING_DOWN, "asked to step down")
+    if o.pause is not None and now < o.pause.until_at:
+        return Reason(Cause.STEPPING_DOWN, "asked to step down and keep out for some time")
     if now < o.cools_until:
         text = f"cooling down after a failed promotion{_because(o.promotion_problem)}"
         return Reason(Cause.COOLING_DOWN, text)

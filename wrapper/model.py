@@ -349,6 +349,21 @@ class PodLabelAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """A time out of the election that was asked for; ``until_time`` is its end as wall time."""
+
+    until_at: float
+    until_time: float
+
+
+@dataclass(frozen=True, slots=True)
+class PauseRead:
+    """It was read whether this replica is to keep out of the election."""
+
+    pause: Pause | None
+
+
+@dataclass(frozen=True, slots=True)
 class ChildMeasured:
     """The child's use of the machine, by name (bytes, seconds, counts)."""
 
@@ -374,6 +389,7 @@ Event = (
     | LoadedObserved
     | FenceChecked
     | PodLabelAnswered
+    | PauseRead
     | ChildMeasured
 )
 
@@ -421,6 +437,11 @@ class ReadConfiguration:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadPause:
+    """Read whether this replica is to keep out of the election."""
+
+
+@dataclass(frozen=True, slots=True)
 class LabelPod:
     """Put the leader's label on our pod, or take it off."""
 
@@ -451,6 +472,7 @@ Action = (
     | ReloadPrometheus
     | SignalPrometheus
     | ReadConfiguration
+    | ReadPause
     | LabelPod
     | StartWeb
     | StopWeb
@@ -523,6 +545,7 @@ class Snapshot:
     lease_renew_deadline_s: float = 0.0
     remote_write_is_loaded: bool | None = None
     history: tuple[HandOver, ...] = ()
+    paused_until_time: float | None = None
 
     def leads(self, now: float) -> bool:
         """Tell whether this replica leads at ``now``, by the lease that the snapshot knows of."""

@@ -20,6 +20,7 @@ from wrapper.model import (
     DisarmSwitch,
     LabelPod,
     ReadConfiguration,
+    ReadPause,
     ReloadPrometheus,
     Rendering,
     Role,
@@ -171,8 +172,13 @@ def _reload_is_due(o: Observation, policy: Policy, now: float) -> bool:
 
 
 def _answer_signals(o: Observation, policy: Policy) -> tuple[Action, ...]:
-    """Do what SIGHUP means for Prometheus, inputs included; pass the signals that are its own."""
-    passed = tuple(SignalPrometheus(number) for number in o.passed_on)
+    """Do what SIGHUP means for Prometheus, inputs included; pass the signals that are its own.
+
+    With SIGUSR1 it may have been written for how long to keep out of the election.
+    """
+    passed: tuple[Action, ...] = tuple(SignalPrometheus(number) for number in o.passed_on)
+    if o.wants_pause:
+        passed = (*passed, ReadPause())
     if not o.wants_configuration:
         return passed
     if policy.is_plain:

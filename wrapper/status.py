@@ -18,6 +18,7 @@ Json = dict[str, Any]
 
 def status_of(snapshot: Snapshot, now: float) -> Json:
     """Return all that a fresh snapshot says at ``now``; times are ISO 8601, durations seconds."""
+    paused_until = snapshot.paused_until_time
     return {
         "version": __version__,
         "identity": snapshot.identity,
@@ -31,6 +32,7 @@ def status_of(snapshot: Snapshot, now: float) -> Json:
         "leader": leader_of(snapshot, now),
         "may_write": snapshot.may_write,
         "is_stopping": snapshot.is_stopping,
+        "paused_until": clock.iso(paused_until) if paused_until else None,
         "lease": _lease(snapshot, now),
         "prometheus": _prometheus(snapshot),
         "configuration": configuration_of(snapshot) if snapshot.written_role else None,

@@ -73,6 +73,7 @@ def summarize(  # noqa: PLR0913 - the whole of what is known goes in
         lease_duration_s=policy.terms.duration_s,
         lease_renew_deadline_s=policy.terms.renew_deadline_s,
         remote_write_is_loaded=_writes_remotely(o),
+        paused_until_time=o.pause.until_time if o.pause and now < o.pause.until_at else None,
     )
 
 

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 
 import gevent
@@ -41,6 +41,7 @@ from wrapper.route import ROOT, origin_form
 from wrapper.server import listen, serve
 from wrapper.snapshot import SnapshotReader, configuration_of, leader_of, why_stale
 from wrapper.status import status_of
+from wrapper.step_down import step_down
 from wrapper.web_access import WebAccess
 from wrapper.web_options import WebOptions
 from wrapper.worker import PROXY
@@ -81,6 +82,12 @@ def make_app(
     }
     for name, view in routes.items():
         app.add_url_rule(f"{ROOT}/{name}", view_func=view, endpoint=name)
+    app.add_url_rule(
+        f"{ROOT}/step-down",
+        view_func=lambda: _told(reader, partial(_step_down, fleet=fleet, options=options)),
+        endpoint="step-down",
+        methods=["POST"],
+    )
     page, shown = Page(app), ExhibitReader(options.snapshot_fd)
     app.add_url_rule(f"{ROOT}/", view_func=lambda: page.render(fleet.seen(shown)), endpoint="page")
     app.before_request(lambda: _refusal(protection))
@@ -134,6 +141,21 @@ def _status(snapshot: Snapshot, now: float) -> Response:
 def _fleet(snapshot: Snapshot, now: float, ask: Callable[[Snapshot], list[Peer]]) -> Response:
     own = {"url": "", "status": status_of(snapshot, now), "problem": ""}
     return jsonify(replicas=[own, *(asdict(peer) for peer in ask(snapshot))])
+
+
+def _step_down(snapshot: Snapshot, now: float, fleet: Fleet, options: WebOptions) -> Response:
+    try:
+        step_down(
+            request.get_json(silent=True),
+            status_of(snapshot, now),
+            fleet.ask(snapshot),
+            knows_clients=fleet.knows_clients,
+            supervisor_pid=options.parent_pid,
+            pause_file=options.pause_file,
+        )
+    except Refused as refused:
+        return _error(refused.code, refused.kind, str(refused))
+    return jsonify(status="success")
 
 
 def _metrics(content: bytes, content_type: str) -> Response:
@@ -192,6 +214,11 @@ class Fleet:
         self._peers = Peers(options.peers, options.port, is_tls=is_tls)
         self._knows_peers = bool(options.peers)
 
+    @property
+    def knows_clients(self) -> bool:
+        """Whether whoever asks here has said who they are."""
+        return self._access.current().config.knows_its_clients
+
     def ask(self, snapshot: Snapshot) -> list[Peer]:
         """Return what the others say, with the credentials of whoever has shown us theirs."""
         has_users = bool(self._access.current().config.users)
@@ -225,7 +252,8 @@ class Aside:
 def main(arguments: list[str]) -> int:
     """Serve until told to stop; return 2 where that cannot begin."""
     options = WebOptions.from_json(arguments[0])
-    die_with_parent(options.parent_pid or os.getppid())
+    options = replace(options, parent_pid=options.parent_pid or os.getppid())
+    die_with_parent(options.parent_pid)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     log.set_up(options.log_level, as_json=options.log_as_json)
     try:

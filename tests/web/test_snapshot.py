@@ -30,10 +30,11 @@ HAMMER = """
 import sys
 from dataclasses import replace
 from tests.web.conftest import FOLLOWER
+from wrapper.slots import SlotWriter
 from wrapper.snapshot import SnapshotWriter
 
 writer = SnapshotWriter()
-writer._fd = int(sys.argv[1])
+writer._slot = SlotWriter(int(sys.argv[1]))
 number = 0
 while True:
     number += 1

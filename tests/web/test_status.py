@@ -21,7 +21,12 @@ HISTORY = (
     HandOver(1.7e9, "prometheus-1", "", "prometheus-1 was the first seen to hold the lease"),
     HandOver(1.7e9 + 60, "prometheus-0", "prometheus-1", "prometheus-0 took over <b>&"),
 )
-FULL: dict[str, Any] = {**RICH, "history": HISTORY, "child_start_time": 1.7e9}
+FULL: dict[str, Any] = {
+    **RICH,
+    "history": HISTORY,
+    "child_start_time": 1.7e9,
+    "paused_until_time": 1.9e9,
+}
 TYPES = {str: "text", bool: "boolean", int: "number", float: "number", list: "list", dict: "object"}
 
 
