@@ -44,10 +44,8 @@ unpack_packages() {
     local folder=$1 package
     shift
     rm -rf "$APT/debs" && mkdir -p "$APT/debs" "$folder"
-    for package; do
-        say "fetching Debian's $package"
-        (cd "$APT/debs" && private_apt download "$package") || return 1
-    done
+    say "fetching Debian's $*"
+    (cd "$APT/debs" && private_apt download "$@") || return 1
     for package in "$APT"/debs/*.deb; do
         dpkg -x "$package" "$folder"
     done

@@ -38,6 +38,10 @@ ROWS: dict[str, tuple[str, ...]] = {
         "fence",
         "departure",
         "plan",
+        "tally",
+        "history",
+        "succession",
+        "timeline",
         "summary",
         "problems",
         "yaml_nodes",
@@ -83,7 +87,10 @@ ROWS: dict[str, tuple[str, ...]] = {
         "kubernetes_lease",
         "pod",
         "file_lease",
+        "pause",
+        "slots",
         "snapshot",
+        "exhibit",
         "log",
         "inputs",
         "file_events",
@@ -94,13 +101,20 @@ ROWS: dict[str, tuple[str, ...]] = {
         "elector",
         "labeller",
         "sensors",
+        "exhibitor",
         "input_watch",
         "performer",
         "supervisor",
     ),
     "edge": (
         "figures",
+        "families",
+        "state_metrics",
         "metrics",
+        "status",
+        "peers",
+        "page",
+        "step_down",
         "passwords",
         "protection",
         "upstream",
@@ -112,7 +126,7 @@ ROWS: dict[str, tuple[str, ...]] = {
         "server",
         "web",
     ),
-    "top": ("init", "doors", "start", "assembly", "launch", "check", "__main__"),
+    "top": ("init", "doors", "start", "assembly", "launch", "check", "remote", "__main__"),
 }
 
 # Within a row nothing imports its siblings, but for these.
@@ -139,6 +153,8 @@ SIBLINGS: dict[str, set[str]] = {
         "fence",
         "departure",
     },
+    "tally": {"confirm", "observation", "plan"},
+    "history": {"observation", "plan"},
     "summary": {"lease", "confirm", "observation", "plan", "policy"},
     "yaml_nodes": {"problems"},
     "yaml_inspection": {"problems", "yaml_nodes"},
@@ -149,7 +165,7 @@ SIBLINGS: dict[str, set[str]] = {
     "patch": {"problems", "yaml_nodes", "yaml_cuts"},
     "merge": {"problems", "yaml_nodes", "patch"},
     "landing": {"problems", "yaml_nodes", "patch", "merge"},
-    "comparison": {"yaml_nodes", "redact", "landing", "unified"},
+    "comparison": {"problems", "yaml_nodes", "redact", "landing", "unified", "sections"},
     "report": {"landing", "comparison"},
     "sections": {
         "problems",
@@ -173,6 +189,9 @@ SIBLINGS: dict[str, set[str]] = {
     "inputs": {"files"},
     "file_events": {"files"},
     "promtool": {"files"},
+    "pause": {"files"},
+    "snapshot": {"slots"},
+    "exhibit": {"slots"},
     "api_errors": {"kubeconfig"},
     "cluster": {"kubeconfig", "api_errors"},
     "kubernetes_lease": {"kubeconfig", "api_errors", "cluster"},
@@ -181,19 +200,36 @@ SIBLINGS: dict[str, set[str]] = {
     "supervisor": {"events", "elector", "sensors", "performer"},
     "http_body": {"http_head"},
     "forwarding": {"http_head", "http_body"},
-    "metrics": {"figures"},
+    "state_metrics": {"families"},
+    "page": {"peers", "status"},
+    "step_down": {"peers"},
+    "metrics": {"families", "figures", "state_metrics"},
     "route": {"upstream"},
     "exchange": {"upstream", "exchange_watch"},
     "protection": {"passwords"},
     "proxy": {"upstream", "route", "exchange_watch", "exchange", "figures", "protection"},
     "worker": {"route", "exchange_watch", "exchange", "proxy"},
     "server": {"figures", "worker"},
-    "web": {"passwords", "protection", "proxy", "route", "metrics", "figures", "server", "worker"},
+    "web": {
+        "passwords",
+        "protection",
+        "proxy",
+        "route",
+        "metrics",
+        "status",
+        "peers",
+        "page",
+        "step_down",
+        "figures",
+        "server",
+        "worker",
+    },
     "start": {"doors"},
     "assembly": {"start"},
     "launch": {"start", "assembly"},
     "check": {"start"},
-    "__main__": {"init", "start", "launch", "check"},
+    "remote": {"start"},
+    "__main__": {"init", "start", "launch", "check", "remote"},
 }
 
 # Rows above that a row may still not know.
@@ -221,6 +257,7 @@ IO_EXCEPTIONS: dict[str, set[str]] = {
     "plan": {"signal"},  # likewise
     "fence": {"signal"},  # likewise
     "departure": {"signal"},  # likewise
+    "tally": {"signal"},  # likewise
 }
 
 

@@ -27,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if asked:
         print(usage() if asked == "help" else f"prometheus-elector {__version__}")  # noqa: T201
         return 0
+    if words[:1] in (["status"], ["step-down"]):
+        return _ask(words)
     if os.getpid() == 1:
         init.split()
     return _run(words)
@@ -40,6 +42,12 @@ def _run(words: Sequence[str]) -> int:
     if settings.is_check:
         return _refuse(problems) if problems else _check(settings)
     return _start(settings, problems)
+
+
+def _ask(words: Sequence[str]) -> int:
+    from wrapper import remote  # noqa: PLC0415 - a start has no need of it
+
+    return remote.run(words, os.environ)
 
 
 def _check(settings: Settings) -> int:

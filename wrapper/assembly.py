@@ -10,11 +10,14 @@ import logging
 import os
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import urlsplit
 
-from wrapper import acceptance, clock, confirm, prometheus, sensors
+from wrapper import acceptance, clock, confirm, pause, prometheus, sensors
 from wrapper.elector import Elector
 from wrapper.events import Events
+from wrapper.exhibit import ExhibitWriter
+from wrapper.exhibitor import Exhibitor
 from wrapper.file_lease import FileLease
 from wrapper.input_watch import InputWatch
 from wrapper.kubernetes_lease import KubernetesLease
@@ -56,8 +59,9 @@ def supervise(
     elector = Elector(lock, terms, events.put) if lock is not None else None
     api = PrometheusApi(_base_url(start), start.access or PrometheusAccess())
     loaded = LoadedSensor(api, events.put) if api.knows_status else None
-    inputs = InputWatch(start.inputs, settings.rehash_period_s, events.put)
     snapshots = SnapshotWriter()
+    exhibitor = Exhibitor(ExhibitWriter(snapshots.fileno()))
+    inputs = InputWatch(start.inputs, settings.rehash_period_s, events.put, exhibitor.show)
     parts = Parts(
         child=child.process if child else None,
         switch=DeadMansSwitch() if child else None,
@@ -73,6 +77,8 @@ def supervise(
     performer = Performer(parts, events.put)
     frame = _frame(start, terms, child, lock)
     _start_threads(start, api, parts, events)
+    if not start.is_plain:
+        start_thread(exhibitor.run, "exhibitor")
     _say_start(start, frame)
     try:
         return Supervisor(frame, events, performer, snapshots).run()
@@ -159,7 +165,10 @@ def _frame(start: Start, terms: Terms, child: Child | None, lock: LeaseLock | No
     settings = start.settings
     now = clock.now()
     return Frame(
-        observation=_first_observation(start, child, now),
+        observation=replace(
+            _first_observation(start, child, now),
+            pause=None if lock is None else pause.read(pause.path_of(start.output)),
+        ),
         policy=_policy(settings, terms, is_elected=lock is not None),
         rules=Rules(
             identity=terms.identity,
@@ -173,6 +182,7 @@ def _frame(start: Start, terms: Terms, child: Child | None, lock: LeaseLock | No
             election=lock.describe() if lock is not None else "none",
             prometheus_url=_base_url(start),
             child_start_time=child.start_time if child else None,
+            start_time=clock.wall(),
         ),
     )
 
@@ -280,6 +290,8 @@ def _web_options(start: Start, snapshots: SnapshotWriter) -> WebOptions:
         runtime_metrics=settings.runtime_metrics,
         log_level=settings.log_level,
         log_as_json=settings.log_format == "json",
+        pause_file=str(pause.path_of(start.output)),
+        peers=settings.peers or tuple(filter(None, (settings.api_proxy_prometheus_service_name,))),
     )
 
 

@@ -8,39 +8,65 @@ from __future__ import annotations
 
 from wrapper import lease
 from wrapper.confirm import Outcome
-from wrapper.model import Role, Stance
+from wrapper.model import Cause, Reason, Role, Stance
 from wrapper.observation import Observation
 from wrapper.policy import Policy
 
 LABEL_WAIT_S = 0.1  # what a label may cost a hand-over, once Prometheus cannot write any more
 
 
-def obstacle_to_leading(o: Observation, policy: Policy, now: float) -> tuple[str, bool]:
-    """Return why this replica should not lead ("" when it may), and whether a promotion failed."""
+def obstacle_to_leading(o: Observation, policy: Policy, now: float) -> Reason | None:
+    """Return why this replica should not lead, None when it may."""
+    return (
+        _obstacle_in_prometheus(o)
+        or _obstacle_to_fencing(o, policy)
+        or _obstacle_for_now(o, now)
+        or _failed_promotion(o, policy, now)
+    )
+
+
+def _obstacle_in_prometheus(o: Observation) -> Reason | None:
     if o.stop_at is not None:
-        return "asked to stop", False
+        return Reason(Cause.STOPPING, "asked to stop")
     if not o.is_ready:
-        return f"Prometheus is not ready{_because(o.readiness_detail)}", False
+        text = f"Prometheus is not ready{_because(o.readiness_detail)}"
+        return Reason(Cause.NOT_READY, text)
     if not o.health.is_healthy:
-        return f"Prometheus is unhealthy{_because(o.health.detail)}", False
+        return Reason(Cause.UNHEALTHY, f"Prometheus is unhealthy{_because(o.health.detail)}")
+    return None
+
+
+def _obstacle_to_fencing(o: Observation, policy: Policy) -> Reason | None:
     if o.fence_obstacle:
-        return f"cannot be fenced: {o.fence_obstacle}", False
+        return Reason(Cause.UNFENCED, f"cannot be fenced: {o.fence_obstacle}")
     if o.fence_obstacle is None and policy.owns_child:
-        return "checking that Prometheus can be fenced", False
+        return Reason(Cause.UNFENCED, "checking that Prometheus can be fenced")
+    return None
+
+
+def _obstacle_for_now(o: Observation, now: float) -> Reason | None:
     if o.steps_down_until is not None and now < o.steps_down_until:
-        return "asked to step down", False
+        return Reason(Cause.STEPPING_DOWN, "asked to step down")
+    if o.pause is not None and now < o.pause.until_at:
+        return Reason(Cause.STEPPING_DOWN, "asked to step down and keep out for some time")
     if now < o.cools_until:
-        return f"cooling down after a failed promotion{_because(o.promotion_problem)}", False
-    failure = _failed_promotion(o, policy, now)
-    return failure, bool(failure)
+        text = f"cooling down after a failed promotion{_because(o.promotion_problem)}"
+        return Reason(Cause.COOLING_DOWN, text)
+    return None
 
 
 def _because(detail: str) -> str:
     return f": {detail}" if detail else ""
 
 
-def _failed_promotion(o: Observation, policy: Policy, now: float) -> str:
-    """Return why the promotion under way has to be given up, "" when it has not.
+def _failed_promotion(o: Observation, policy: Policy, now: float) -> Reason | None:
+    """Return why the promotion under way has to be given up, None when it has not."""
+    failure = _why_given_up(o, policy, now)
+    return Reason(Cause.PROMOTION_FAILED, failure) if failure else None
+
+
+def _why_given_up(o: Observation, policy: Policy, now: float) -> str:
+    """Return what is wrong with the promotion under way, "" for nothing.
 
     A leader that already has a leader's configuration in force stays what it is when a newer one
     cannot be had: a bad edit never takes the writer away.
@@ -59,17 +85,22 @@ def _failed_promotion(o: Observation, policy: Policy, now: float) -> str:
     return f"the reload was not confirmed within {limit_s:g} s" if is_overdue else ""
 
 
-def role_of(o: Observation, policy: Policy, now: float, obstacle: str) -> tuple[Role, str]:
+def role_of(
+    o: Observation, policy: Policy, now: float, obstacle: Reason | None
+) -> tuple[Role, Reason]:
     """Return the desired role and the reason for it."""
     if obstacle:
         return Role.FOLLOWER, obstacle
     if lease.leads(o.lease, policy.terms, now):
         if _is_given_back(o):
-            return Role.FOLLOWER, "the lease was being given back; it has to be renewed first"
-        return Role.LEADER, "holds the lease"
+            text = "the lease was being given back; it has to be renewed first"
+            return Role.FOLLOWER, Reason(Cause.GIVEN_BACK, text)
+        return Role.LEADER, Reason(Cause.ACQUIRED, "holds the lease")
     if o.holds_lease:
-        return Role.FOLLOWER, f"the lease was not renewed in time{_because(o.lease.problem)}"
-    return Role.FOLLOWER, _why_following(o, policy)
+        text = f"the lease was not renewed in time{_because(o.lease.problem)}"
+        return Role.FOLLOWER, Reason(Cause.NOT_RENEWED, text)
+    cause = Cause.NOT_RENEWED if o.lease.problem else Cause.LOST
+    return Role.FOLLOWER, Reason(cause, _why_following(o, policy))
 
 
 def _is_given_back(o: Observation) -> bool:
@@ -91,7 +122,7 @@ def _why_following(o: Observation, policy: Policy) -> str:
     return "contending for the lease"
 
 
-def stance_of(o: Observation, obstacle: str, now: float) -> Stance:
+def stance_of(o: Observation, obstacle: Reason | None, now: float) -> Stance:
     """Give the lease back only when Prometheus cannot write any more, and when that was said.
 
     The turn that ends leadership publishes it first: otherwise two would say that they lead.

@@ -15,15 +15,12 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from wrapper import report
-from wrapper.comparison import Comparison, compare
+from wrapper.comparison import Comparison, compare_texts
 from wrapper.inputs import BadInputs, Inputs
 from wrapper.model import Renderings, Role
-from wrapper.problems import Problems
 from wrapper.prometheus_args import ChildArguments
 from wrapper.promtool import Promtool, Unanswered, distinct
-from wrapper.redact import Redaction
 from wrapper.report import Judged
-from wrapper.sections import read_base, read_both, read_override
 from wrapper.settings import Settings
 from wrapper.start import output_of, problems_of_promtool, promtool_of, sources_of
 
@@ -107,14 +104,8 @@ def _kinds(inputs: Inputs) -> Iterator[str]:
 
 def _comparison(inputs: Inputs) -> Comparison:
     """Compare what the follower and the leader read of good inputs."""
-    sources, problems = inputs.texts(), Problems()
-    redaction = Redaction(inputs.variables())
-    if inputs.sources.leader_configs is None:
-        follower, leader = read_both(sources[0], problems, as_nodes=True)
-        return compare(follower.node, [leader.node], redaction)
-    follower = read_base(sources[0], problems, as_nodes=True)
-    overrides = [read_override(source, problems).node for source in sources[1:]]
-    return compare(follower.node, overrides, redaction)
+    has_sections = inputs.sources.leader_configs is None
+    return compare_texts(inputs.texts(), inputs.variables(), has_sections=has_sections)
 
 
 # --- promtool, and what is said -------------------------------------------------------------------

@@ -23,3 +23,8 @@ def wall() -> float:
 def rfc3339_micro() -> str:
     """Return the wall time as Kubernetes' MicroTime: ``2006-01-02T15:04:05.000000Z``."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def iso(wall: float) -> str:
+    """Return a wall time for people and programs: ``2006-01-02T15:04:05+00:00``."""
+    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="seconds")

@@ -7,7 +7,7 @@ meaning and not of how something was written; comments are not kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import yaml
@@ -15,7 +15,9 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from wrapper.landing import Landing, merge_traced
 from wrapper.model import Role
+from wrapper.problems import Problems
 from wrapper.redact import Redaction
+from wrapper.sections import Source, read_base, read_both, read_override
 from wrapper.unified import unified
 from wrapper.yaml_nodes import entries
 
@@ -25,27 +27,57 @@ _MOST_NODES = 5_000_000  # with aliases written out; a few lines can be made to 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How the leader's configuration comes of the follower's; ``difference`` is a unified diff."""
+    """How the leader's configuration comes of the follower's; ``difference`` is a unified diff.
+
+    ``follower`` and ``leader`` are what each reads, as lines.
+    """
 
     landings: tuple[Landing, ...]
     difference: tuple[str, ...]
+    follower: tuple[str, ...] = ()
+    leader: tuple[str, ...] = ()
+
+
+def compare_texts(
+    sources: Sequence[Source],
+    variables: Mapping[str, str],
+    *,
+    has_sections: bool,
+    most_nodes: int = _MOST_NODES,
+) -> Comparison:
+    """Compare what the follower and the leader read of good inputs.
+
+    ``has_sections``: the one source has both; else the first is the follower's, whole. Where
+    aliases unfold to more than ``most_nodes``, they are shown as they were written.
+    """
+    problems, redaction = Problems(), Redaction(variables)
+    if has_sections:
+        follower, leader = read_both(sources[0], problems, as_nodes=True)
+        return compare(follower.node, [leader.node], redaction, most_nodes)
+    follower = read_base(sources[0], problems, as_nodes=True)
+    overrides = [read_override(source, problems).node for source in sources[1:]]
+    return compare(follower.node, overrides, redaction, most_nodes)
 
 
 def compare(
-    follower: MappingNode, overrides: Sequence[MappingNode], redaction: Redaction
+    follower: MappingNode,
+    overrides: Sequence[MappingNode],
+    redaction: Redaction,
+    most_nodes: int = _MOST_NODES,
 ) -> Comparison:
     """Compare the follower's section with that and the overrides, which are good, on it."""
     base = redaction.section(follower)
     merged, landings = merge_traced(base, [redaction.section(each) for each in overrides])
-    difference = unified(_lines(base), _lines(merged), (Role.FOLLOWER, Role.LEADER))
-    return Comparison(tuple(landings), tuple(difference))
+    before, after = _lines(base, most_nodes), _lines(merged, most_nodes)
+    difference = unified(before, after, (Role.FOLLOWER, Role.LEADER))
+    return Comparison(tuple(landings), tuple(difference), tuple(before), tuple(after))
 
 
-def _lines(section: MappingNode) -> list[str]:
+def _lines(section: MappingNode, most_nodes: int) -> list[str]:
     """Return a section as lines of YAML; an empty one has none."""
     if not section.value:
         return []
-    shown: Node = section if _size(section, {}) > _MOST_NODES else _unfolded(section)
+    shown: Node = section if _size(section, {}) > most_nodes else _unfolded(section)
     text: bytes = yaml.serialize(
         shown, Dumper=yaml.CSafeDumper, encoding="utf-8", allow_unicode=True, width=_WIDTH
     )

@@ -18,6 +18,7 @@ from wrapper import clock, lease
 from wrapper.health import backoff_s
 from wrapper.lease import Request, Terms
 from wrapper.model import (
+    LeaseAsked,
     LeaseConflict,
     LeaseLock,
     LeaseReported,
@@ -51,13 +52,13 @@ class _WatchEnded:
 
 
 class Elector(threading.Thread):
-    """Contends for one lease; ``report`` receives a LeaseReported at each change of its view."""
+    """Contends for one lease; ``report`` receives each change of its view, and each request."""
 
     def __init__(
         self,
         lock: LeaseLock,
         terms: Terms,
-        report: Callable[[LeaseReported], None],
+        report: Callable[[LeaseReported | LeaseAsked], None],
         now: Callable[[], float] = clock.now,
     ) -> None:
         """Prepare; ``start`` begins."""
@@ -107,6 +108,7 @@ class Elector(threading.Thread):
     # --- requests ---
 
     def _ask(self, request: Request, sent_at: float) -> None:
+        error = ""
         try:
             if request is Request.READ:
                 self._read()
@@ -114,8 +116,11 @@ class Elector(threading.Thread):
                 self._write(request, sent_at)
         except LeaseConflict:
             self._know(lease.conflicted(self._view, self._now(), self._terms))
+            return
         except LeaseUnavailable as problem:
             self._fail(request, problem)
+            error = problem.reason
+        self._report(LeaseAsked(request is Request.WRITE, self._now() - sent_at, error))
 
     def _read(self) -> None:
         """Read; a watch that should have told what is found has died unnoticed: begin another."""

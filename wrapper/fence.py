@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 
-from wrapper.model import Action, ArmSwitch, DisarmSwitch, Role, SignalPrometheus
+from wrapper.model import Action, ArmSwitch, DisarmSwitch, Reason, Role, SignalPrometheus
 from wrapper.observation import Observation
 from wrapper.policy import Policy
 
@@ -25,7 +25,7 @@ def last_moment_of(o: Observation, policy: Policy) -> float | None:
 
 
 def fence(
-    o: Observation, policy: Policy, role: Role, obstacle: str, now: float
+    o: Observation, policy: Policy, role: Role, obstacle: Reason | None, now: float
 ) -> tuple[Action, ...]:
     """Keep the dead-man's switch where it belongs, and kill what could not be demoted."""
     if not policy.owns_child:
@@ -40,7 +40,9 @@ def fence(
     return (*kill, *switch)
 
 
-def _why_kill(o: Observation, policy: Policy, role: Role, obstacle: str, now: float) -> str:
+def _why_kill(
+    o: Observation, policy: Policy, role: Role, obstacle: Reason | None, now: float
+) -> str:
     if not o.may_write:
         return ""
     last_moment = last_moment_of(o, policy)

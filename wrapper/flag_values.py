@@ -38,7 +38,7 @@ class Label:
         return f"{self.key}={self.value}"
 
 
-Value = str | bool | int | float | Address | Label | None
+Value = str | bool | int | float | Address | Label | tuple[str, ...] | None
 
 
 def is_boolean(text: str) -> bool:
@@ -160,6 +160,20 @@ def _read_mode(_flag: Flag, text: str) -> int:
     return int(text, 8)
 
 
+def _read_peers(_flag: Flag, text: str) -> tuple[str, ...]:
+    """Read URLs and names, without the slashes that a URL may end in."""
+    peers = tuple(each.strip().rstrip("/") for each in text.split(",") if each.strip())
+    for each in peers:
+        name, _, port = each.partition(":")
+        is_name = re.fullmatch(r"[A-Za-z0-9._-]+", name) and (_port(port) or each == name)
+        if not (is_name or (_is_http_url(each) and not urlsplit(each).query)):
+            raise ValueError(
+                f"{each!r} is neither a URL nor a name; write for example "
+                "http://prometheus-0.prometheus:9095,http://prometheus-1.prometheus:9095"
+            )
+    return peers
+
+
 def _port(text: str) -> int | None:
     """Return a port's number, None where the text is no port."""
     return int(text) if re.fullmatch("[0-9]{1,5}", text) and int(text) <= _LAST_PORT else None
@@ -201,4 +215,5 @@ _READERS: dict[Kind, Callable[[Flag, str], Value]] = {
     Kind.LABEL: _read_label,
     Kind.MODE: _read_mode,
     Kind.SIZE: _read_size,
+    Kind.PEERS: _read_peers,
 }

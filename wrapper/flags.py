@@ -25,6 +25,7 @@ class Kind(StrEnum):
     LOCK = "LOCK"
     LABEL = "KEY=VALUE"
     MODE = "OCTAL"
+    PEERS = "LIST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,6 +354,16 @@ FLAGS: tuple[Flag, ...] = (
         API,
         "Who may ask there, and how (TLS, passwords, client certificates): a file in the web "
         "configuration format of Prometheus' exporters. It is read again when it changes.",
+    ),
+    Flag(
+        "peers",
+        Kind.PEERS,
+        "",
+        API,
+        "The APIs of all replicas, whose word stands on the status page and in `status`: URLs, or "
+        "names whose every address is one (a headless Service, NAME or NAME:PORT), with commas "
+        "between them.",
+        default_note="the headless Service of --api-proxy-prometheus-service-name",
     ),
     Flag("api-workers", Kind.COUNT, "1", API, "The number of processes that answer there."),
     Flag(

@@ -27,9 +27,19 @@ REFUSED_PERIOD_S = 30.0  # what was refused is put to the judge again: the fault
 class InputWatch:
     """Looks at the inputs when they have changed, now and then, or when asked to."""
 
-    def __init__(self, inputs: Inputs, period_s: float, report: Callable[[Event], None]) -> None:
-        """Take the inputs as they were read at the start; ``run`` is the thread's body."""
+    def __init__(
+        self,
+        inputs: Inputs,
+        period_s: float,
+        report: Callable[[Event], None],
+        show: Callable[[Inputs], None] = lambda _inputs: None,
+    ) -> None:
+        """Take the inputs as they were read at the start; ``run`` is the thread's body.
+
+        ``show`` is told of good inputs, those of the start too.
+        """
         self._inputs = inputs
+        self._show = show
         self._period_s = period_s
         self._report = report
         self._asked = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -51,6 +61,7 @@ class InputWatch:
     def run(self) -> None:
         """Wait, look, and report, until ``end``."""
         self._subscribe()
+        self._show(self._inputs)
         while not self._is_ended:
             is_asked = self._wait()
             self._take_in_changes()
@@ -117,6 +128,8 @@ class InputWatch:
             return
         self._reported = event
         self._report(event)
+        if isinstance(event, ConfigurationRead):
+            self._show(self._inputs)
 
     def _changed(self) -> ConfigurationRead | ConfigurationRejected | None:
         """Return what the inputs say of changes; what nobody foresaw rejects them.

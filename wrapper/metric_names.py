@@ -1,4 +1,4 @@
-"""Numbers that the supervisor counts by and the metrics are rendered by; nothing else."""
+"""Numbers and words that the supervisor counts by and the metrics are rendered by."""
 
 from __future__ import annotations
 
@@ -6,3 +6,27 @@ from __future__ import annotations
 # count for each stands in a snapshot's counters as notifier_calls_duration_seconds_bucket_le_BOUND,
 # and includes those of the lower bounds.
 DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+# Why a request about the lease failed; anything else is counted as "other".
+LEASE_ERRORS = (
+    "connection",
+    "damaged",
+    "dns",
+    "error",
+    "file",
+    "forbidden",
+    "kubeconfig",
+    "namespace",
+    "not-found",
+    "refused",
+    "removed",
+    "server",
+    "throttled",
+    "timeout",
+    "tls",
+    "unauthorized",
+    "other",
+)
+
+# Why a reload did not take place.
+RELOAD_FAILURES = ("refused", "failed", "no_answer")

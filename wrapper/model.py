@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class Role(StrEnum):
@@ -26,6 +26,32 @@ class Stance(StrEnum):
     CONTEND = "contend"  # acquire it when free, renew it while held
     HOLD = "hold"  # renew it while held, never acquire it
     RELEASE = "release"  # give it back if held, then only look on
+
+
+class Cause(StrEnum):
+    """Why a replica is what it is: a closed set of words, beside each reason for people."""
+
+    ACQUIRED = "acquired"
+    FIXED = "fixed"  # there is no election
+    STOPPING = "stopping"
+    STEPPING_DOWN = "stepping_down"
+    NOT_READY = "not_ready"
+    UNHEALTHY = "unhealthy"
+    UNFENCED = "unfenced"
+    PROMOTION_FAILED = "promotion_failed"
+    COOLING_DOWN = "cooling_down"
+    GIVEN_BACK = "given_back"  # a release of ours may be on its way
+    NOT_RENEWED = "not_renewed"  # in time
+    LOST = "lost"  # another has the lease, or nobody
+    EXITED = "exited"  # Prometheus has
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why, in one word for metrics and one sentence for people."""
+
+    cause: Cause
+    text: str
 
 
 # --- the lease ---
@@ -232,6 +258,18 @@ class LeaseReported:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseAsked:
+    """A request about the lease has ended; ``error`` is one short word, "" for success.
+
+    ``is_renewal``: it would acquire or renew. Whoever else was faster is no error.
+    """
+
+    is_renewal: bool
+    duration_s: float
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigurationRead:
     """The inputs were read and are valid."""
 
@@ -311,6 +349,21 @@ class PodLabelAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """A time out of the election that was asked for; ``until_time`` is its end as wall time."""
+
+    until_at: float
+    until_time: float
+
+
+@dataclass(frozen=True, slots=True)
+class PauseRead:
+    """It was read whether this replica is to keep out of the election."""
+
+    pause: Pause | None
+
+
+@dataclass(frozen=True, slots=True)
 class ChildMeasured:
     """The child's use of the machine, by name (bytes, seconds, counts)."""
 
@@ -325,6 +378,7 @@ Event = (
     | ReadinessProbed
     | HealthProbed
     | LeaseReported
+    | LeaseAsked
     | ConfigurationRead
     | ConfigurationRejected
     | WriteStarted
@@ -335,6 +389,7 @@ Event = (
     | LoadedObserved
     | FenceChecked
     | PodLabelAnswered
+    | PauseRead
     | ChildMeasured
 )
 
@@ -382,6 +437,11 @@ class ReadConfiguration:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadPause:
+    """Read whether this replica is to keep out of the election."""
+
+
+@dataclass(frozen=True, slots=True)
 class LabelPod:
     """Put the leader's label on our pod, or take it off."""
 
@@ -412,6 +472,7 @@ Action = (
     | ReloadPrometheus
     | SignalPrometheus
     | ReadConfiguration
+    | ReadPause
     | LabelPod
     | StartWeb
     | StopWeb
@@ -420,6 +481,15 @@ Action = (
 
 
 # --- what the web side is told ---
+
+
+class HandOver(NamedTuple):
+    """A change of the leader as seen from here: from ``previous``, "" for nobody, and why."""
+
+    time: float
+    leader: str
+    previous: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -466,6 +536,16 @@ class Snapshot:
     pod_is_labelled: bool | None
     counters: Mapping[str, float]
     usage: Mapping[str, float]
+
+    # For those who are on call. ``remote_write_is_loaded`` is None while that is not known,
+    # ``history`` begins with the oldest.
+    cause: Cause = Cause.LOST
+    start_time: float = 0.0
+    lease_duration_s: float = 0.0
+    lease_renew_deadline_s: float = 0.0
+    remote_write_is_loaded: bool | None = None
+    history: tuple[HandOver, ...] = ()
+    paused_until_time: float | None = None
 
     def leads(self, now: float) -> bool:
         """Tell whether this replica leads at ``now``, by the lease that the snapshot knows of."""

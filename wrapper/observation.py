@@ -21,9 +21,12 @@ from wrapper.model import (
     Event,
     FenceChecked,
     HealthProbed,
+    LeaseAsked,
     LeaseReported,
     LeaseView,
     LoadedObserved,
+    Pause,
+    PauseRead,
     PodLabelAnswered,
     ReadinessProbed,
     ReloadAnswered,
@@ -84,6 +87,8 @@ class Observation:
     stop_signals: int = 0
     stop_at: float | None = None
     steps_down_until: float | None = None
+    pause: Pause | None = None
+    wants_pause: bool = False  # to be read
     release_ordered_at: float | None = None
     fence_obstacle: str | None = None
     switch_at: float | None = None
@@ -138,7 +143,7 @@ def fold(o: Observation, event: Event, now: float, rules: Rules) -> Observation:
             return _fold_configuration(o, event)
         case PodLabelAnswered():
             return _fold_label(o, event, now)
-        case FenceChecked() | ChildMeasured():
+        case FenceChecked() | ChildMeasured() | LeaseAsked() | PauseRead():
             return _fold_measurement(o, event)
 
 
@@ -186,8 +191,10 @@ def _fold_signal(o: Observation, number: int, now: float, rules: Rules) -> Obser
     if number in STOP_SIGNALS:
         first_at = now if o.stop_at is None else o.stop_at
         return replace(o, stop_signals=o.stop_signals + 1, stop_at=first_at)
+    if number == signal.SIGUSR1 and o.pause is not None and now < o.pause.until_at:
+        return replace(o, wants_pause=True)  # it keeps out already, perhaps no longer
     if number == signal.SIGUSR1:
-        return replace(o, steps_down_until=now + rules.step_down_pause_s)
+        return replace(o, steps_down_until=now + rules.step_down_pause_s, wants_pause=True)
     if number == signal.SIGHUP:
         retried = acceptance.tried_again(o.acceptance)
         return replace(o, wants_configuration=True, acceptance=retried, cools_until=0.0)
@@ -260,12 +267,18 @@ def _fold_label(o: Observation, event: PodLabelAnswered, now: float) -> Observat
     return replace(o, label=label)
 
 
-def _fold_measurement(o: Observation, event: FenceChecked | ChildMeasured) -> Observation:
+def _fold_measurement(
+    o: Observation, event: FenceChecked | ChildMeasured | LeaseAsked | PauseRead
+) -> Observation:
     match event:
         case FenceChecked(obstacle):
             return replace(o, fence_obstacle=obstacle)
         case ChildMeasured(usage):
             return replace(o, usage=usage)
+        case PauseRead(pause):
+            return replace(o, pause=pause)
+        case LeaseAsked():
+            return o  # only counted
 
 
 def remember(o: Observation, role: Role, now: float) -> Observation:
@@ -280,5 +293,6 @@ def remember(o: Observation, role: Role, now: float) -> Observation:
         safe_since=safe_since,
         failed_promotions=0 if has_proven else o.failed_promotions,
         wants_configuration=False,
+        wants_pause=False,
         passed_on=(),
     )

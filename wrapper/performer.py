@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from wrapper import clock, files, process
+from wrapper import clock, files, pause, process
 from wrapper.elector import Elector
 from wrapper.input_watch import InputWatch
 from wrapper.labeller import Labeller
@@ -26,7 +26,9 @@ from wrapper.model import (
     Event,
     Exit,
     LabelPod,
+    PauseRead,
     ReadConfiguration,
+    ReadPause,
     ReloadAnswered,
     ReloadPrometheus,
     ReloadSent,
@@ -110,6 +112,8 @@ class Performer:
                 self._signal(number, reason)
             case ReadConfiguration():
                 self._parts.inputs.look()
+            case ReadPause():
+                start_thread(self._read_pause, "read-pause")
             case LabelPod(is_on):
                 self._label(is_on=is_on)
             case StartWeb() | StopWeb():
@@ -126,6 +130,9 @@ class Performer:
         """Have Prometheus asked what it has loaded, or no longer."""
         if self._parts.loaded is not None:
             self._parts.loaded.want(is_wanted)
+
+    def _read_pause(self) -> None:
+        self._report(PauseRead(pause.read(pause.path_of(self._parts.output.path))))
 
     def _label(self, *, is_on: bool) -> None:
         if self._parts.labeller is not None:

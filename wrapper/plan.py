@@ -16,9 +16,11 @@ from wrapper.health import backoff_s
 from wrapper.model import (
     Action,
     ArmSwitch,
+    Cause,
     DisarmSwitch,
     LabelPod,
     ReadConfiguration,
+    ReadPause,
     ReloadPrometheus,
     Rendering,
     Role,
@@ -42,12 +44,16 @@ KILLED = 128
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What should be, what to do now, why (one sentence), and when to think again at the latest."""
+    """What should be, what to do now, and why (a sentence, and a word for metrics).
+
+    ``wake_at`` is when to think again at the latest.
+    """
 
     role: Role
     stance: Stance
     actions: tuple[Action, ...]
     reason: str
+    cause: Cause
     wake_at: float
     gives_up_promotion: bool = False
 
@@ -58,7 +64,7 @@ def plan(o: Observation, policy: Policy, now: float) -> Plan:
         return _after_exit(o, policy, now)
     if policy.fixed_role is not None:
         return _without_election(o, policy, now)
-    obstacle, gives_up = candidacy.obstacle_to_leading(o, policy, now)
+    obstacle = candidacy.obstacle_to_leading(o, policy, now)
     role, reason = candidacy.role_of(o, policy, now, obstacle)
     stance = candidacy.stance_of(o, obstacle, now)
     return Plan(
@@ -72,9 +78,10 @@ def plan(o: Observation, policy: Policy, now: float) -> Plan:
             *departure.leave(o, policy, now),
             *_web(o, policy, now),
         ),
-        reason=reason,
+        reason=reason.text,
+        cause=reason.cause,
         wake_at=now if o.role is not role else _wake_at(o, policy, now),
-        gives_up_promotion=gives_up,
+        gives_up_promotion=reason.cause is Cause.PROMOTION_FAILED,
     )
 
 
@@ -127,6 +134,7 @@ def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
             *departure.end(o, code, grace_s, now, waits=waits),
         ),
         reason=f"Prometheus has ended with status {code}",
+        cause=Cause.EXITED,
         wake_at=now if o.role is Role.LEADER else now + BARRIER_PAUSE_S,
     )
 
@@ -164,8 +172,13 @@ def _reload_is_due(o: Observation, policy: Policy, now: float) -> bool:
 
 
 def _answer_signals(o: Observation, policy: Policy) -> tuple[Action, ...]:
-    """Do what SIGHUP means for Prometheus, inputs included; pass the signals that are its own."""
-    passed = tuple(SignalPrometheus(number) for number in o.passed_on)
+    """Do what SIGHUP means for Prometheus, inputs included; pass the signals that are its own.
+
+    With SIGUSR1 it may have been written for how long to keep out of the election.
+    """
+    passed: tuple[Action, ...] = tuple(SignalPrometheus(number) for number in o.passed_on)
+    if o.wants_pause:
+        passed = (*passed, ReadPause())
     if not o.wants_configuration:
         return passed
     if policy.is_plain:
@@ -203,6 +216,7 @@ def _without_election(o: Observation, policy: Policy, now: float) -> Plan:
             *_web(o, policy, now),
         ),
         reason=f"no election; the role is set to {policy.fixed_role}",
+        cause=Cause.FIXED,
         wake_at=_wake_at(o, policy, now),
     )
 

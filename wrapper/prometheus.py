@@ -102,6 +102,13 @@ class PrometheusApi:
             return None
         return read_evidence(shown.content, metrics.content, asked_at)
 
+    def replay(self, timeout_s: float) -> str:
+        """Return how far the replay of the WAL has come, "" where Prometheus does not say."""
+        if not self.knows_status:
+            return ""
+        answer = self.ask("GET", self.url("/api/v1/status/walreplay"), timeout_s)
+        return read_replay(answer.detail) if answer.is_ok else ""
+
     def _request(self, method: str, url: str, timeout_s: float) -> _Response:
         access = self._access.current()
         return bounded(lambda: _exchange(method, urlsplit(url), timeout_s, access), timeout_s)
@@ -116,6 +123,13 @@ def read_evidence(shown: bytes, metrics: bytes, asked_at: float) -> Evidence:
         success_time=_metric(_SUCCESS_TIME, metrics),
         asked_at=asked_at,
     )
+
+
+def read_replay(shown: str) -> str:
+    """Read the answer of ``/api/v1/status/walreplay``: segments by number, the last one too."""
+    numbers = [re.search(rf'"{name}":([0-9]+)', shown) for name in ("min", "current", "max")]
+    first, now, last = (int(found[1]) if found else 0 for found in numbers)
+    return f"segment {now - first + 1} of {last - first + 1}" if first <= now <= last > 0 else ""
 
 
 def _metric(pattern: re.Pattern[bytes], metrics: bytes) -> float:

@@ -36,7 +36,7 @@ POLL_GROWTH = 1.1
 EVIDENCE_FIRST_S = 0.01
 EVIDENCE_MOST_S = 0.1
 EVIDENCE_TIMEOUT_S = 10.0
-SAY_WAITING_EVERY_S = 10.0
+SAY_WAITING_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def watch_prometheus(api: PrometheusApi, probing: Probing, fence: Fence, report:
 def _await_readiness(api: PrometheusApi, probing: Probing, report: Report) -> None:
     """Poll at once and often at first, then at the readiness period."""
     pause_s = FIRST_POLL_S
-    said_at = clock.now()
+    began_at = said_at = clock.now()
     while probing.readiness_url:
         answer = api.probe(probing.readiness_url, probing.readiness_timeout_s)
         if answer.is_ok:
@@ -82,9 +82,17 @@ def _await_readiness(api: PrometheusApi, probing: Probing, report: Report) -> No
         report(ReadinessProbed(is_ready=False, detail=detail))
         if clock.now() - said_at >= SAY_WAITING_EVERY_S:
             said_at = clock.now()
-            LOG.info("waiting for Prometheus to be ready", extra={"reason": detail})
+            _say_waiting(api, detail, said_at - began_at, probing.readiness_timeout_s)
         threading.Event().wait(pause_s)
         pause_s = min(pause_s * POLL_GROWTH, probing.readiness_period_s)
+
+
+def _say_waiting(api: PrometheusApi, detail: str, waited_s: float, timeout_s: float) -> None:
+    """Log how long it has taken so far, and how far the replay of the WAL has come."""
+    extra: dict[str, object] = {"waited_s": round(waited_s), "reason": detail}
+    if replay := api.replay(timeout_s):
+        extra["wal_replay"] = replay
+    LOG.info("waiting for Prometheus to be ready", extra=extra)
 
 
 def _told(status: int, detail: str) -> str:

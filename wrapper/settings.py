@@ -111,6 +111,7 @@ class Settings:
 
     api_listen_address: Address
     web_config_file: str
+    peers: tuple[str, ...]
     api_workers: int
     api_shutdown_grace_delay_s: float
     api_proxy_enabled: bool

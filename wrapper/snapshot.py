@@ -1,35 +1,23 @@
 """Snapshots from the supervisor to the web side, through a memfd that the latter inherits.
 
-The guarantee: publishing never blocks, and a reader never sees half of one snapshot and half of
-another, whenever it reads and wherever the writer dies. Two slots are written in turn, each with a
-header of sequence number, length and CRC; a reader takes the newest that is whole. Where it ends:
-nothing says how old a snapshot may be but ``is_stale``; every user has to ask it.
+How they get across whole is ``slots``' to say. Where it ends: nothing says how old a snapshot may
+be but ``is_stale``; every user has to ask it.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import struct
-import zlib
 from dataclasses import fields
-from datetime import UTC, datetime
 from typing import Any
 
-from wrapper.model import Role, Snapshot
+from wrapper import clock
+from wrapper.model import Cause, HandOver, Role, Snapshot
+from wrapper.slots import SlotReader, SlotWriter
 
 # Of the supervisor's turns, each publishes and none is longer than a second or two; after 5 s it is
 # stuck, or the machine is, and nothing that it said before can be passed on as the present.
 STALE_AFTER_S = 5.0
-
-SLOT_BYTES = 8 << 20  # sparse: only what is written takes memory
-_HEADER = struct.Struct("<QQI")  # sequence, length, CRC of both and the payload
-_PREFIX = struct.Struct("<QQ")
-_ATTEMPTS = 100
-
-
-class SnapshotTooLarge(ValueError):
-    """A snapshot does not fit into its slot; the one before stays published."""
 
 
 class SnapshotWriter:
@@ -38,20 +26,15 @@ class SnapshotWriter:
     def __init__(self) -> None:
         """Create the memfd; raise OSError where the kernel has none."""
         self._fd = os.memfd_create("prometheus-elector-snapshot", os.MFD_CLOEXEC)
-        self._sequence = 0
+        self._slot = SlotWriter(self._fd)
 
     def fileno(self) -> int:
         """Return the descriptor that the web process has to inherit."""
         return self._fd
 
     def publish(self, snapshot: Snapshot) -> None:
-        """Make this the newest snapshot; raise SnapshotTooLarge."""
-        payload = _encode(snapshot)
-        if _HEADER.size + len(payload) > SLOT_BYTES:
-            raise SnapshotTooLarge(f"a snapshot of {len(payload)} bytes")
-        self._sequence += 1
-        header = _HEADER.pack(self._sequence, len(payload), _crc(self._sequence, payload))
-        os.pwrite(self._fd, header + payload, self._sequence % 2 * SLOT_BYTES)
+        """Make this the newest snapshot; raise TooLarge."""
+        self._slot.write(_encode(snapshot))
 
     def close(self) -> None:
         """Give the memfd up; readers keep theirs."""
@@ -63,43 +46,15 @@ class SnapshotReader:
 
     def __init__(self, fd: int) -> None:
         """Take the descriptor; it is not closed here."""
-        self._fd = fd
-        self._sequence = 0
+        self._slot = SlotReader(fd)
         self._snapshot: Snapshot | None = None
 
     def read(self) -> Snapshot | None:
-        """Return the newest snapshot, None while nothing has been published.
-
-        Should every attempt meet a write under way, the last one read is returned: its age tells.
-        """
-        for _ in range(_ATTEMPTS):
-            if any(self._take(slot) for slot in self._newest_first()):
-                break
+        """Return the newest snapshot, None while nothing has been published."""
+        payload = self._slot.news()
+        if payload is not None:
+            self._snapshot = _decode(payload)
         return self._snapshot
-
-    def _newest_first(self) -> list[int]:
-        return sorted((0, 1), key=lambda slot: self._header(slot)[0], reverse=True)
-
-    def _header(self, slot: int) -> tuple[int, int, int]:
-        data = os.pread(self._fd, _HEADER.size, slot * SLOT_BYTES)
-        return _HEADER.unpack(data) if len(data) == _HEADER.size else (0, 0, 0)
-
-    def _take(self, slot: int) -> bool:
-        """Tell whether this slot answers: it is whole, and not older than what we have."""
-        sequence, length, crc = self._header(slot)
-        if sequence == self._sequence:
-            return True  # also 0: nothing published yet
-        if sequence < self._sequence or length > SLOT_BYTES:
-            return False
-        payload = os.pread(self._fd, length, slot * SLOT_BYTES + _HEADER.size)
-        if len(payload) != length or crc != _crc(sequence, payload):
-            return False
-        self._sequence, self._snapshot = sequence, _decode(payload)
-        return True
-
-
-def _crc(sequence: int, payload: bytes) -> int:
-    return zlib.crc32(payload, zlib.crc32(_PREFIX.pack(sequence, len(payload))))
 
 
 def _encode(snapshot: Snapshot) -> bytes:
@@ -109,7 +64,9 @@ def _encode(snapshot: Snapshot) -> bytes:
 
 def _decode(payload: bytes) -> Snapshot:
     values = json.loads(payload)
-    return Snapshot(**values | {"role": Role(values["role"])})
+    values["role"], values["cause"] = Role(values["role"]), Cause(values["cause"])
+    values["history"] = tuple(HandOver(*each) for each in values["history"])
+    return Snapshot(**values)
 
 
 # --- what a reader may still believe ---------------------------------------------------------
@@ -152,9 +109,7 @@ def configuration_of(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "is_valid": snapshot.configuration_is_valid,
         "problems": snapshot.configuration_problem.splitlines(),
-        "since": datetime.fromtimestamp(snapshot.configuration_time, UTC).isoformat(
-            timespec="seconds"
-        ),
+        "since": clock.iso(snapshot.configuration_time),
         "renderings": {
             Role.FOLLOWER.value: snapshot.follower_fingerprint,
             Role.LEADER.value: snapshot.leader_fingerprint,

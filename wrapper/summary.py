@@ -21,6 +21,7 @@ class Constants:
     election: str
     prometheus_url: str
     child_start_time: float | None
+    start_time: float = 0.0
 
 
 def summarize(  # noqa: PLR0913 - the whole of what is known goes in
@@ -67,6 +68,12 @@ def summarize(  # noqa: PLR0913 - the whole of what is known goes in
         pod_is_labelled=o.label.is_on if o.label else None,
         counters=counters,
         usage=o.usage,
+        cause=decided.cause,
+        start_time=constants.start_time,
+        lease_duration_s=policy.terms.duration_s,
+        lease_renew_deadline_s=policy.terms.renew_deadline_s,
+        remote_write_is_loaded=_writes_remotely(o),
+        paused_until_time=o.pause.until_time if o.pause and now < o.pause.until_at else None,
     )
 
 
@@ -97,3 +104,10 @@ def _loaded(o: Observation) -> str:
     if o.loading.written is None or not o.loading.is_settled:
         return ""
     return o.loading.written.fingerprint if o.loading.outcome is Outcome.LOADED else ""
+
+
+def _writes_remotely(o: Observation) -> bool | None:
+    """Return whether Prometheus has a remote_write in force, None where that is not known."""
+    if o.loading.written is None or not o.loading.is_settled:
+        return None
+    return o.loading.written.writes_remotely

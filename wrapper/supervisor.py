@@ -8,29 +8,26 @@ deed heals on a later turn.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wrapper import clock
 from wrapper.events import Events
-from wrapper.metric_names import DURATION_BUCKETS
+from wrapper.history import History
 from wrapper.model import (
     ConfigurationRead,
     Event,
-    PodLabelAnswered,
-    ReloadAnswered,
-    ReloadSent,
     Renderings,
     RenderingWritten,
     SignalReceived,
-    WebStarted,
     WriteFailed,
 )
 from wrapper.observation import Observation, Rules, fold, remember
 from wrapper.performer import Performer
 from wrapper.plan import Plan, apply, plan
 from wrapper.policy import Policy
-from wrapper.snapshot import SnapshotWriter
+from wrapper.snapshot import SnapshotWriter, leader_of
 from wrapper.summary import Constants, summarize
+from wrapper.tally import Tally
 
 LOG = logging.getLogger(__name__)
 MOST_REASONS = 20  # of one rejection that are logged; the API has all
@@ -60,7 +57,8 @@ class Supervisor:
         self._events = events
         self._performer = performer
         self._snapshots = snapshots
-        self._counters: dict[str, float] = {}
+        self._tally = Tally()
+        self._history = History(frame.constants.identity)
         self._last_transition_time = 0.0
         self._configuration_time = clock.wall()
         self._said = ""
@@ -81,14 +79,15 @@ class Supervisor:
             self._take(event)
 
     def _take(self, event: Event) -> None:
-        self._count(event)
-        before = self._observation
-        self._observation = fold(before, event, clock.now(), self._rules)
+        before, now = self._observation, clock.now()
+        self._observation = fold(before, event, now, self._rules)
+        self._tally.took(event, before, self._observation, now, clock.wall())
         self._say_configuration(before, event)
         self._say_writing(event)
 
     def _perform(self, decided: Plan) -> None:
         self._say(decided)
+        self._tally.decided(self._observation, decided)
         self._performer.instruct(decided.stance, clock.now())
         for action in decided.actions:
             self._performer.perform(action)
@@ -98,18 +97,21 @@ class Supervisor:
         self._performer.want_evidence(self._observation.loading.wants_evidence)
 
     def _publish(self, decided: Plan) -> None:
-        self._snapshots.publish(
-            summarize(
-                self._observation,
-                decided,
-                self._policy,
-                self._constants,
-                counters=self._counters,
-                last_transition_time=self._last_transition_time,
-                configuration_time=self._configuration_time,
-                now=clock.now(),
-            )
+        now = clock.now()
+        snapshot = summarize(
+            self._observation,
+            decided,
+            self._policy,
+            self._constants,
+            counters=self._tally.totals,
+            last_transition_time=self._last_transition_time,
+            configuration_time=self._configuration_time,
+            now=now,
         )
+        leader = leader_of(snapshot, now)
+        self._tally.looked(leader, now)
+        self._history.looked(leader, decided, self._observation, clock.wall())
+        self._snapshots.publish(replace(snapshot, history=self._history.entries))
 
     def _wait(self, wake_at: float) -> None:
         if self._performer.exit_status is None:
@@ -117,16 +119,34 @@ class Supervisor:
             if event is not None:
                 self._take(event)
 
-    # --- what is said and counted ---
+    # --- what is said ---
 
     def _say(self, decided: Plan) -> None:
         """Log each change of role, and of the reason for it, once."""
         if decided.role is not self._observation.role:
             self._last_transition_time = clock.wall()
-            LOG.info("role changed", extra={"role": decided.role, "reason": decided.reason})
+            LOG.info("role changed", extra=self._of_role(decided))
         elif decided.reason != self._said:
             LOG.info("role unchanged", extra={"role": decided.role, "reason": decided.reason})
         self._said = decided.reason
+
+    def _of_role(self, decided: Plan) -> dict[str, object]:
+        """Return who has which role and why, and the lease record that it follows from."""
+        said: dict[str, object] = {
+            "identity": self._constants.identity,
+            "role": decided.role,
+            "cause": decided.cause,
+            "reason": decided.reason,
+        }
+        record = self._observation.lease.last
+        if record is None:
+            return said
+        lease = {
+            "lease_holder": record.holder,
+            "lease_transitions": record.transitions,
+            "lease_renew_time": record.renew_time,
+        }
+        return {**said, **lease}
 
     def _say_configuration(self, before: Observation, event: Event) -> None:
         """Log a new input, and each change in whether it can be used."""
@@ -153,33 +173,6 @@ class Supervisor:
         elif isinstance(event, RenderingWritten) and self._said_of_writing:
             LOG.info("renderings can be written again")
             self._said_of_writing = ""
-
-    def _count(self, event: Event) -> None:
-        match event:
-            case ReloadSent():
-                self._add("notifier_calls_total")
-            case ReloadAnswered():
-                self._count_answer(event)
-            case WebStarted():
-                self._add("web_starts_total")
-            case WriteFailed():
-                self._add("config_write_failures_total")
-            case PodLabelAnswered(problem) if problem:
-                self._add("pod_label_failures_total")
-            case _:
-                pass
-
-    def _count_answer(self, event: ReloadAnswered) -> None:
-        if event.status != 200:  # noqa: PLR2004 - HTTP's OK
-            self._add("notifier_calls_errors")
-        self._add("notifier_calls_duration_seconds_sum", event.duration_s)
-        self._add("notifier_calls_duration_seconds_count")
-        for bound in DURATION_BUCKETS:
-            if event.duration_s <= bound:
-                self._add(f"notifier_calls_duration_seconds_bucket_le_{bound}")
-
-    def _add(self, name: str, amount: float = 1.0) -> None:
-        self._counters[name] = self._counters.get(name, 0.0) + amount
 
 
 def _short(renderings: Renderings) -> str:

@@ -13,6 +13,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
 
 import gevent
 from flask import Flask, Response, jsonify, request
@@ -22,10 +24,13 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from wrapper import clock, log
+from wrapper.exhibit import ExhibitReader
 from wrapper.figures import ProxyFigures
 from wrapper.metrics import expose, registry
 from wrapper.model import Snapshot
+from wrapper.page import Page, Seen
 from wrapper.passwords import Passwords
+from wrapper.peers import Peer, Peers
 from wrapper.problems import ConfigurationError
 from wrapper.process import die_with_parent
 from wrapper.prometheus_access import PrometheusAccess
@@ -35,6 +40,8 @@ from wrapper.refusals import CHALLENGE, UNAUTHORIZED, Refused
 from wrapper.route import ROOT, origin_form
 from wrapper.server import listen, serve
 from wrapper.snapshot import SnapshotReader, configuration_of, leader_of, why_stale
+from wrapper.status import status_of
+from wrapper.step_down import step_down
 from wrapper.web_access import WebAccess
 from wrapper.web_options import WebOptions
 from wrapper.worker import PROXY
@@ -61,6 +68,7 @@ def make_app(
     """
     protection = Protection(web_access, Passwords(Aside()))
     app = Flask("wrapper", static_folder=None)
+    fleet = Fleet(reader, options, web_access)
     ours = registry(reader, figures, with_runtime=options.runtime_metrics)
     routes: dict[str, Callable[[], Response]] = {
         "leader": lambda: _told(reader, _leader),
@@ -68,10 +76,20 @@ def make_app(
         "healthz": lambda: _told(reader, _health),
         "readyz": lambda: _told(reader, _readiness),
         "config": lambda: _told(reader, _config),
+        "status": lambda: _told(reader, _status),
+        "fleet": lambda: _told(reader, partial(_fleet, ask=fleet.ask)),
         "metrics": lambda: _metrics(*expose(ours, request.headers.get("Accept", ""))),
     }
     for name, view in routes.items():
         app.add_url_rule(f"{ROOT}/{name}", view_func=view, endpoint=name)
+    app.add_url_rule(
+        f"{ROOT}/step-down",
+        view_func=lambda: _told(reader, partial(_step_down, fleet=fleet, options=options)),
+        endpoint="step-down",
+        methods=["POST"],
+    )
+    page, shown = Page(app), ExhibitReader(options.snapshot_fd)
+    app.add_url_rule(f"{ROOT}/", view_func=lambda: page.render(fleet.seen(shown)), endpoint="page")
     app.before_request(lambda: _refusal(protection))
     app.register_error_handler(HTTPException, _http_error)
     app.after_request(lambda answer: _completed(answer, protection))
@@ -114,6 +132,30 @@ def _config(snapshot: Snapshot, _now: float) -> Response:
     if not snapshot.written_role:
         return _error(404, "not_found", "Prometheus reads its own file: ask it")
     return jsonify(configuration_of(snapshot))
+
+
+def _status(snapshot: Snapshot, now: float) -> Response:
+    return jsonify(status_of(snapshot, now))
+
+
+def _fleet(snapshot: Snapshot, now: float, ask: Callable[[Snapshot], list[Peer]]) -> Response:
+    own = {"url": "", "status": status_of(snapshot, now), "problem": ""}
+    return jsonify(replicas=[own, *(asdict(peer) for peer in ask(snapshot))])
+
+
+def _step_down(snapshot: Snapshot, now: float, fleet: Fleet, options: WebOptions) -> Response:
+    try:
+        step_down(
+            request.get_json(silent=True),
+            status_of(snapshot, now),
+            fleet.ask(snapshot),
+            knows_clients=fleet.knows_clients,
+            supervisor_pid=options.parent_pid,
+            pause_file=options.pause_file,
+        )
+    except Refused as refused:
+        return _error(refused.code, refused.kind, str(refused))
+    return jsonify(status="success")
 
 
 def _metrics(content: bytes, content_type: str) -> Response:
@@ -162,6 +204,35 @@ def _completed(answer: Response, protection: Protection) -> Response:
     return answer
 
 
+class Fleet:
+    """What this replica and the others say."""
+
+    def __init__(self, reader: SnapshotReader, options: WebOptions, access: WebAccess) -> None:
+        self._reader = reader
+        self._access = access
+        is_tls = access.current().tls is not None
+        self._peers = Peers(options.peers, options.port, is_tls=is_tls)
+        self._knows_peers = bool(options.peers)
+
+    @property
+    def knows_clients(self) -> bool:
+        """Whether whoever asks here has said who they are."""
+        return self._access.current().config.knows_its_clients
+
+    def ask(self, snapshot: Snapshot) -> list[Peer]:
+        """Return what the others say, with the credentials of whoever has shown us theirs."""
+        has_users = bool(self._access.current().config.users)
+        authorization = request.headers.get("Authorization") if has_users else None
+        return self._peers.ask(snapshot.identity, authorization)
+
+    def seen(self, shown: ExhibitReader) -> Seen:
+        """Return all that the page tells of."""
+        snapshot = self._reader.read()
+        peers = self.ask(snapshot) if snapshot is not None else []
+        snapshot = self._reader.read()  # asking may have taken a while
+        return Seen(snapshot, shown.read(), peers, self._knows_peers, clock.now(), clock.wall())
+
+
 class Aside:
     """Runs calls that compute for long in a thread, one at a time: others are served meanwhile."""
 
@@ -181,7 +252,8 @@ class Aside:
 def main(arguments: list[str]) -> int:
     """Serve until told to stop; return 2 where that cannot begin."""
     options = WebOptions.from_json(arguments[0])
-    die_with_parent(options.parent_pid or os.getppid())
+    options = replace(options, parent_pid=options.parent_pid or os.getppid())
+    die_with_parent(options.parent_pid)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     log.set_up(options.log_level, as_json=options.log_as_json)
     try:

@@ -20,6 +20,8 @@ class WebOptions:
     does not know our own child's URL. An upstream that takes longer than ``connect_timeout_s`` to
     accept, or is silent for ``idle_timeout_s`` (a query's own time included), is given up; there is
     no limit on the whole. ``max_body_bytes`` 0 means that a request's body may have any size.
+    ``peers`` are URLs, and names whose addresses are replicas. ``pause_file`` is where it is
+    written for how long to keep out of the election.
     """
 
     snapshot_fd: int
@@ -41,11 +43,14 @@ class WebOptions:
     runtime_metrics: bool = False
     log_level: str = "info"
     log_as_json: bool = False
+    peers: tuple[str, ...] = ()
+    pause_file: str = ""
 
     @classmethod
     def from_json(cls, text: str) -> WebOptions:
         """Return what ``command`` has put into its last word."""
-        return cls(**json.loads(text))
+        values = json.loads(text)
+        return cls(**values | {"peers": tuple(values["peers"])})
 
     def command(self) -> tuple[str, ...]:
         """Return the command that serves these options; it needs ``snapshot_fd`` inherited.

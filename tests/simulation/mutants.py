@@ -22,6 +22,7 @@ from wrapper.model import (
     Evidence,
     LeaseRecord,
     LeaseView,
+    Reason,
     Rendering,
     Role,
     Seen,
@@ -44,7 +45,7 @@ class Mutant:
 
 _FREE_AT, _WRITTEN = lease._free_at, lease.written
 _FENCE, _LAST_MOMENT = fence.fence, fence.last_moment_of
-_Fence = Callable[[Observation, Policy, Role, str, float], tuple[Action, ...]]
+_Fence = Callable[[Observation, Policy, Role, Reason | None, float], tuple[Action, ...]]
 
 
 def _releases_at_once(_o: Observation, obstacle: str, _now: float) -> Stance:
@@ -63,7 +64,7 @@ def _written_at_reply(view: LeaseView, seen: Seen, sent_at: float, now: float) -
 
 def _fence_without(is_left_out: Callable[[Observation, Action], bool]) -> _Fence:
     def fence_less(
-        o: Observation, policy: Policy, role: Role, obstacle: str, now: float
+        o: Observation, policy: Policy, role: Role, obstacle: Reason | None, now: float
     ) -> tuple[Action, ...]:
         actions = _FENCE(o, policy, role, obstacle, now)
         return tuple(action for action in actions if not is_left_out(o, action))

@@ -24,6 +24,8 @@ from wrapper.model import (
     LeaseReported,
     LeaseView,
     LoadedObserved,
+    Pause,
+    PauseRead,
     ReadinessProbed,
     ReloadAnswered,
     ReloadSent,
@@ -66,7 +68,8 @@ def changes(before: Observation, after: Observation) -> dict[str, Any]:
     [
         (SignalReceived(signal.SIGTERM), {"stop_signals": 1, "stop_at": 100.0}),
         (SignalReceived(signal.SIGINT), {"stop_signals": 1, "stop_at": 100.0}),
-        (SignalReceived(signal.SIGUSR1), {"steps_down_until": 130.0}),
+        (SignalReceived(signal.SIGUSR1), {"steps_down_until": 130.0, "wants_pause": True}),
+        (PauseRead(Pause(150.0, 1e9)), {"pause": Pause(150.0, 1e9)}),
         (SignalReceived(signal.SIGHUP), {"wants_configuration": True}),
         (SignalReceived(signal.SIGQUIT), {"passed_on": (signal.SIGQUIT,)}),
         (SignalReceived(signal.SIGUSR2), {"passed_on": (signal.SIGUSR2,)}),
@@ -261,3 +264,12 @@ def test_failed_promotions_are_forgotten(
     """Only a leader that has been one for half a minute starts from the beginning."""
     leading = replace(NEW, role=Role.LEADER, role_since=60.0, loading=loading, failed_promotions=3)
     assert remember(leading, Role.LEADER, now).failed_promotions == failures
+
+
+@pytest.mark.parametrize(("until_at", "stays"), [(150.0, True), (99.0, False)])
+def test_who_keeps_out_already_is_not_made_to_step_down_again(until_at: float, stays: bool) -> None:
+    """SIGUSR1 then says that the file has changed: perhaps it is to keep out no longer."""
+    paused = replace(NEW, pause=Pause(until_at, 1e9))
+    after = fold(paused, SignalReceived(signal.SIGUSR1), 100.0, RULES)
+    assert after.wants_pause
+    assert (after.steps_down_until is None) is stays

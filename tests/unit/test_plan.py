@@ -14,12 +14,15 @@ from wrapper.lease import Terms
 from wrapper.model import (
     Action,
     ArmSwitch,
+    Cause,
     DisarmSwitch,
     Evidence,
     Exit,
     LeaseRecord,
     LeaseView,
+    Pause,
     ReadConfiguration,
+    ReadPause,
     ReloadPrometheus,
     Rendering,
     Renderings,
@@ -846,3 +849,20 @@ def test_what_was_decided_is_noted() -> None:
     assert (ended.web_stopped_at, ended.release_ordered_at) == (NOW, NOW)
     demoted = replace(LOST_DEMOTING, loading=loaded(FOLLOWER))
     assert apply(demoted, decide(demoted), POLICY, NOW).switch_at is None
+
+
+def test_who_is_to_keep_out_does_not_contend_until_that_is_over() -> None:
+    """A leader demotes first; a moment later than the end, it may lead again."""
+    pause = Pause(NOW + 60, 1e9)
+    leading = decide(replace(LEADING, pause=pause))
+    assert (leading.role, leading.cause) == (Role.FOLLOWER, Cause.STEPPING_DOWN)
+    assert decide(replace(READY, pause=pause)).stance is Stance.RELEASE
+    assert decide(replace(READY, pause=replace(pause, until_at=NOW))).stance is Stance.CONTEND
+
+
+def test_a_signal_has_the_pause_read_once() -> None:
+    """What was written beside the output, before or after."""
+    asked = replace(LEADING, wants_pause=True)
+    assert ReadPause() in decide(asked).actions
+    assert not remember(asked, Role.LEADER, NOW).wants_pause
+    assert ReadPause() not in decide(LEADING).actions

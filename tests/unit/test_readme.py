@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from wrapper.families import METRICS
 from wrapper.flags import FLAGS
-from wrapper.metrics import METRICS
 
 README = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -30,7 +30,21 @@ def test_all_metrics_stand_in_the_readme() -> None:
     assert {name.partition("{")[0] for name in table("## Metrics")} == set(METRICS)
 
 
-@pytest.mark.parametrize("path", ["leader", "is-leader", "config", "healthz", "readyz", "metrics"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "leader",
+        "is-leader",
+        "config",
+        "status",
+        "fleet",
+        "step-down",
+        "",
+        "healthz",
+        "readyz",
+        "metrics",
+    ],
+)
 def test_all_endpoints_stand_in_the_readme(path: str) -> None:
     """Each endpoint has a row."""
     assert f"/_elector/{path}" in table("## Endpoints")

@@ -12,10 +12,11 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from tests.web.conftest import FOLLOWER, LEASE_LEFT_S, following, leading
 from wrapper import __version__, clock
+from wrapper.families import METRICS
 from wrapper.figures import ProxyFigures, Request
 from wrapper.metric_names import DURATION_BUCKETS
-from wrapper.metrics import METRICS, expose, registry
-from wrapper.model import Snapshot
+from wrapper.metrics import expose, registry
+from wrapper.model import Cause, Snapshot
 from wrapper.snapshot import SnapshotReader, SnapshotWriter
 
 RICH: dict[str, Any] = {
@@ -29,6 +30,17 @@ RICH: dict[str, Any] = {
         "notifier_calls_duration_seconds_count": 2.0,
         **{f"notifier_calls_duration_seconds_bucket_le_{x}": 2.0 for x in DURATION_BUCKETS[6:]},
         "notifier_calls_duration_seconds_bucket_le_0.25": 1.0,
+        "role_transitions_total:acquired": 2.0,
+        "lease_errors_total:timeout": 6.0,
+        "leaderless_seconds_total": 7.5,
+        "reloads_confirmed_total": 8.0,
+        "reloads_failed_total:refused": 9.0,
+        "reload_duration_seconds_sum": 0.3,
+        "reload_duration_seconds_count": 8.0,
+        "lease_renew_duration_seconds_sum": 0.4,
+        "lease_renew_duration_seconds_count": 9.0,
+        "fencing_kills_total": 1.0,
+        "config_last_reload_success_timestamp_seconds": 1.75e9,
     },
     "usage": {
         "resident_memory_bytes": 1e8,
@@ -41,6 +53,17 @@ RICH: dict[str, Any] = {
     },
     "last_transition_time": 1.7e9,
     "pod_is_labelled": True,
+    "follower_fingerprint": "0" * 11 + "a" + "f" * 52,
+    "leader_fingerprint": "0" * 11 + "b" + "f" * 52,
+    "wanted_fingerprint": "0" * 11 + "b" + "f" * 52,
+    "loaded_fingerprint": "0" * 11 + "b" + "f" * 52,
+    "lease_transitions": 4,
+    "may_write": True,
+    "cause": Cause.ACQUIRED,
+    "start_time": 1.6e9,
+    "lease_duration_s": 15.0,
+    "lease_renew_deadline_s": 10.0,
+    "remote_write_is_loaded": True,
 }
 
 
@@ -80,6 +103,31 @@ def exposed(
         "pod_label_failures_total 4.0",
         "config_write_failures_total 5.0",
         "web_restarts_total 2.0",
+        "start_time_seconds 1.6e+09",
+        'role{role="leader"} 1.0',
+        'role{role="follower"} 0.0',
+        'role_transitions_total{reason="acquired"} 2.0',
+        "may_write 1.0",
+        "remote_write_loaded 1.0",
+        "leader_known 1.0",
+        "leaderless_seconds_total 7.5",
+        "lease_duration_seconds 15.0",
+        "lease_renew_deadline_seconds 10.0",
+        "lease_renew_duration_seconds_sum 0.4",
+        "lease_renew_duration_seconds_count 9.0",
+        'lease_errors_total{reason="timeout"} 6.0',
+        "lease_transitions_total 4.0",
+        "config_loaded 1.0",
+        'config_hash{rendering="follower"} 10.0',
+        'config_hash{rendering="leader"} 11.0',
+        'config_hash{rendering="loaded"} 11.0',
+        "config_last_reload_success_timestamp_seconds 1.75e+09",
+        "reloads_confirmed_total 8.0",
+        'reloads_failed_total{reason="refused"} 9.0',
+        "reload_duration_seconds_count 8.0",
+        "fencing_kills_total 1.0",
+        "child_ready 1.0",
+        "child_healthy 1.0",
         "child_resident_memory_bytes 1e+08",
         "child_cpu_seconds_total 12.5",
         "child_open_fds 40.0",
@@ -184,6 +232,38 @@ def test_the_lease_shows_its_remaining_time(tell: Callable[[], Snapshot], least_
 def test_without_a_lease_there_is_no_remaining_time(snapshot: Snapshot) -> None:
     """Neither a lease without a holder nor a role by command has an end."""
     assert "lease_expires_in_seconds" not in exposed(snapshot)
+
+
+def test_the_deadline_is_the_remaining_time_by_the_wall_clock() -> None:
+    """What is left, added to the time that others have."""
+    lines = dict(x.rsplit(" ", 1) for x in exposed(leading()).splitlines() if x[0] != "#")
+    at = float(lines["prometheus_elector_lease_deadline_timestamp_seconds"])
+    left = float(lines["prometheus_elector_lease_expires_in_seconds"])
+    assert abs(at - left - clock.wall()) < 5
+
+
+@pytest.mark.parametrize("name", ["leader_known", "leaderless_seconds", "lease_duration_seconds"])
+def test_without_an_election_there_is_none_to_watch(name: str) -> None:
+    """A role by command has no lease, and nobody else to lead."""
+    assert f"prometheus_elector_{name}" not in exposed(leading(election="none"))
+
+
+def test_what_is_not_known_is_absent() -> None:
+    """Whether a remote_write is in force may be unknown: that is neither 0 nor 1."""
+    assert "remote_write_loaded" not in exposed(FOLLOWER)
+
+
+def test_a_replica_that_reads_something_else_says_so() -> None:
+    """Not what it should read in its role: config_loaded is 0."""
+    assert "config_loaded 0.0" in exposed(leading(**RICH | {"loaded_fingerprint": "f" * 64}))
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "known"), [(leading(), 1.0), (following(), 1.0), (FOLLOWER, 0.0)]
+)
+def test_it_is_told_whether_anybody_leads(snapshot: Snapshot, known: float) -> None:
+    """This replica or another: 1; a lease without a holder: 0."""
+    assert f"prometheus_elector_leader_known {known}" in exposed(snapshot)
 
 
 def test_both_formats_hold_the_same() -> None:

@@ -19,7 +19,14 @@ from tests.support import wait_until
 from tests.web.conftest import Upstream, Web, leading, say
 
 ALICE = ("alice", "wonderland")
-OWN_PATHS = ("/_elector/leader", "/_elector/metrics", "/_elector/none")
+OWN_PATHS = (
+    "/_elector/leader",
+    "/_elector/metrics",
+    "/_elector/status",
+    "/_elector/fleet",
+    "/_elector/",
+    "/_elector/none",
+)
 
 
 def hashed(password: str) -> str:

@@ -16,10 +16,9 @@ from tests.support import wait_until
 from tests.web.conftest import FOLLOWER, following, leading
 from wrapper import clock
 from wrapper.model import Snapshot
+from wrapper.slots import SLOT_BYTES, TooLarge
 from wrapper.snapshot import (
-    SLOT_BYTES,
     SnapshotReader,
-    SnapshotTooLarge,
     SnapshotWriter,
     is_stale,
     leader_of,
@@ -31,10 +30,11 @@ HAMMER = """
 import sys
 from dataclasses import replace
 from tests.web.conftest import FOLLOWER
+from wrapper.slots import SlotWriter
 from wrapper.snapshot import SnapshotWriter
 
 writer = SnapshotWriter()
-writer._fd = int(sys.argv[1])
+writer._slot = SlotWriter(int(sys.argv[1]))
 number = 0
 while True:
     number += 1
@@ -111,7 +111,7 @@ def test_a_snapshot_that_does_not_fit_leaves_the_old_one(
 ) -> None:
     """Too large a snapshot is refused with its own error, and what was published stays."""
     writer.publish(FOLLOWER)
-    with pytest.raises(SnapshotTooLarge):
+    with pytest.raises(TooLarge):
         writer.publish(replace(FOLLOWER, reason="x" * SLOT_BYTES))
     assert reader.read() == FOLLOWER
 

@@ -1,0 +1,82 @@
+"""A start that takes long says so: how long, why, and how far Prometheus has come."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from wrapper import sensors
+from wrapper.model import Event
+from wrapper.prometheus import PrometheusApi, read_replay
+from wrapper.sensors import Fence, Probing, watch_prometheus
+
+REFUSALS = 40  # of readiness probes, which come at a growing pause
+
+
+class Replaying(BaseHTTPRequestHandler):
+    """A Prometheus that replays its WAL while it has been asked less than so often."""
+
+    asked = 0
+
+    def do_GET(self) -> None:
+        """Answer as Prometheus does."""
+        if self.path.endswith("walreplay"):
+            self._answer(200, b'{"status":"success","data":{"min":4,"max":9,"current":6}}')
+            return
+        Replaying.asked += 1
+        is_ready = Replaying.asked > REFUSALS
+        self._answer(200 if is_ready else 503, b"" if is_ready else b"Service Unavailable\n")
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def replaying() -> Iterator[str]:
+    """Serve as one, at this URL."""
+    Replaying.asked = 0
+    with ThreadingHTTPServer(("127.0.0.1", 0), Replaying) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_waiting_is_said_again_and_again(
+    replaying: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each line has the time so far, what Prometheus answers, and its replay."""
+    monkeypatch.setattr(sensors, "SAY_WAITING_EVERY_S", 0.05)
+    caplog.set_level(logging.INFO)
+    events: list[Event] = []
+    probing = Probing(f"{replaying}/-/ready", 0.05, 10.0, "", 1.0, 1.0)
+    watch_prometheus(PrometheusApi(replaying), probing, Fence(None, 0), events.append)
+    lines = [each for each in caplog.records if "waiting for Prometheus" in each.message]
+    assert len(lines) >= 2
+    assert vars(lines[0])["wal_replay"] == "segment 3 of 6"
+    assert vars(lines[0])["reason"] == "HTTP 503 Service Unavailable"
+    assert vars(lines[0])["waited_s"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("shown", "told"),
+    [
+        ('{"data":{"min":0,"max":2,"current":0}}', "segment 1 of 3"),
+        ('{"data":{"min":0,"max":0,"current":0}}', ""),
+        ('{"data":{"min":0,"max":0,"current":-1}}', ""),
+        ("not found", ""),
+    ],
+)
+def test_what_is_no_replay_is_not_told(shown: str, told: str) -> None:
+    """Before it has begun, and where Prometheus has no such page."""
+    assert read_replay(shown) == told

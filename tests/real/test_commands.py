@@ -1,0 +1,167 @@
+"""`status` and `step-down` against real replicas: over the API, and by signal beside one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+import pytest
+import requests
+
+from tests.real.parts import WriteLog, started
+from tests.real.replica import QUICK, Replica
+from tests.support import wait_until
+
+PASSWORD = "wonderland"
+
+
+class Pair:
+    """A leader and a follower that know each other."""
+
+    def __init__(self, folder: Path, log: WriteLog, *flags: str) -> None:
+        self._stack = ExitStack()
+        lock = f"--lease-lock=file:{folder / 'locks/election.lock'}"
+        self.replicas = [
+            Replica(folder, name, lock, *QUICK, *flags, write_url=log.url(name)) for name in "ab"
+        ]
+        peers = f"--peers={','.join(each.api for each in self.replicas)}"
+        for each in self.replicas:
+            each.argv.insert(each.argv.index("--"), peers)
+
+    def start(self) -> tuple[Replica, Replica]:
+        """Start both, the leader first."""
+        leader, follower = self.replicas
+        self._stack.enter_context(started(leader))
+        leader.await_leader()
+        self._stack.enter_context(started(follower))
+        follower.await_follower()
+        for each in self.replicas:
+            url = f"{each.api}/_elector/healthz"
+            wait_until(lambda u=url: requests.get(u, timeout=5).ok, 20, "its API answers")  # type: ignore[misc]
+        return leader, follower
+
+    def close(self) -> None:
+        """End both."""
+        self._stack.close()
+
+
+@pytest.fixture
+def pair(tmp_path: Path, write_log: WriteLog) -> Iterator[tuple[Replica, Replica]]:
+    """Give two replicas whose API anybody may ask."""
+    made = Pair(tmp_path, write_log)
+    yield made.start()
+    made.close()
+
+
+@pytest.fixture
+def protected(tmp_path: Path, write_log: WriteLog) -> Iterator[tuple[Replica, Replica]]:
+    """Give two replicas whose API wants a password."""
+    web = tmp_path / "web.yml"
+    hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+    web.write_text(f"basic_auth_users: {{alice: {hashed}}}\n")
+    made = Pair(tmp_path, write_log, f"--web-config-file={web}")
+    yield made.start()
+    made.close()
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as users do."""
+    return subprocess.run(
+        [sys.executable, "-m", "wrapper", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def status(replica: Replica, **asking: Any) -> dict[str, Any]:
+    """Return what a replica says of itself."""
+    told: dict[str, Any] = requests.get(
+        f"{replica.api}/_elector/status", timeout=5, **asking
+    ).json()
+    return told
+
+
+def await_follower_ready(leader: Replica, **asking: Any) -> None:
+    """Wait until the leader knows that another could take over."""
+
+    def is_known() -> bool:
+        told = requests.get(f"{leader.api}/_elector/fleet", timeout=5, **asking).json()["replicas"]
+        return any(
+            each["status"] and each["status"]["leader"] == "a" and each["url"]
+            and each["status"]["prometheus"]["is_ready"]
+            for each in told
+        )  # fmt: skip
+
+    wait_until(is_known, 15, "the other one is ready")
+
+
+def test_the_fleet_is_a_table(pair: tuple[Replica, Replica]) -> None:
+    """A line for each replica; 0 while one leads, and 1 when nobody is left who could say so."""
+    leader, follower = pair
+    await_follower_ready(leader)
+    done = run("status", follower.api)
+    assert done.returncode == 0, done.stderr
+    heads, *lines = done.stdout.splitlines()
+    assert heads.split() == ["REPLICA", "ROLE", "LEADER", "PROMETHEUS", "CONFIG", "SINCE", "WHY"]
+    assert [line.split()[:4] for line in lines] == [
+        ["b", "follower", "a", "ready"],
+        ["a", "leader", "a", "ready"],
+    ]
+
+
+def test_a_step_down_by_signal_hands_over_and_keeps_out(pair: tuple[Replica, Replica]) -> None:
+    """The other leads; the first keeps out although that one goes, and after a restart."""
+    leader, follower = pair
+    await_follower_ready(leader)
+    done = run("step-down", leader.api, "--for=10m")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "a has stepped down; b leads\n"
+    assert status(leader)["paused_until"] is not None
+    follower.term()
+    follower.await_end()
+    wait_until(lambda: status(leader)["leader"] == "", 10, "nobody leads")
+    assert "keep out" in status(leader)["reason"]
+    leader.term()
+    leader.await_end()
+    with started(leader):
+        wait_until(lambda: status(leader)["paused_until"], 20, "it still keeps out")
+        assert not leader.has_remote_write
+        assert run("step-down", leader.api, "--for=0s").returncode == 0
+        leader.await_leader(20)
+
+
+def test_nobody_ready_to_take_over_is_a_reason_to_refuse(pair: tuple[Replica, Replica]) -> None:
+    """Unless it is forced; and a follower has nothing to hand over."""
+    leader, follower = pair
+    done = run("step-down", follower.api)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "b does not lead (a does)" in done.stderr
+    follower.term()
+    follower.await_end()
+    done = run("step-down", leader.api)
+    assert done.returncode == 2
+    assert "no other replica is known to be ready to take over; use --force" in done.stderr
+    assert leader.has_remote_write
+    assert run("step-down", leader.api, "--force").returncode == 1
+    assert not leader.has_remote_write
+
+
+def test_a_step_down_over_a_protected_api(protected: tuple[Replica, Replica]) -> None:
+    """With a password, and with the password only."""
+    leader, follower = protected
+    await_follower_ready(leader, auth=("alice", PASSWORD))
+    assert run("step-down", leader.api).returncode == 2
+    assert leader.has_remote_write
+    done = run("step-down", leader.api.replace("://", f"://alice:{PASSWORD}@"), "--for=1h")
+    assert (done.returncode, done.stdout) == (0, "a has stepped down; b leads\n"), done.stderr
+    follower.await_leader(5)
+    left_s = status(leader, auth=("alice", PASSWORD))["paused_until"]
+    assert left_s > time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + 3000))

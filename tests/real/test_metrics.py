@@ -1,0 +1,111 @@
+"""What real replicas expose, before real promtool's eyes and in a real Prometheus."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from typing import Any
+
+import pytest
+import requests
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+
+from tests.real.conftest import Start
+from tests.real.parts import WriteLog, program
+from tests.real.replica import Replica
+from tests.support import wait_until
+
+# The Go program's name of a counter is a contract, whatever promtool says of it.
+GO_NAME = 'prometheus_elector_notifier_calls_errors counter metrics should have "_total" suffix'
+OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
+
+
+@pytest.fixture
+def pair(start: Start, write_log: WriteLog) -> tuple[Replica, Replica]:
+    """Give a leader and a follower that are both settled."""
+    leader = start("a", write_url=write_log.url("a"))
+    leader.await_leader()
+    follower = start("b", write_url=write_log.url("b"))
+    follower.await_follower()
+    return leader, follower
+
+
+def exposed(replica: Replica, **headers: str) -> str:
+    """Return a replica's metrics."""
+    url = f"{replica.api}/_elector/metrics"
+    return requests.get(url, headers=headers, timeout=5).text
+
+
+def value(replica: Replica, series: str) -> float | None:
+    """Return the value of one series, None where it is not exposed."""
+    for line in exposed(replica).splitlines():
+        name, _, number = line.rpartition(" ")
+        if name == f"prometheus_elector_{series}":
+            return float(number)
+    return None
+
+
+def complaints(text: str) -> list[str]:
+    """Return what promtool has to say of an exposition."""
+    command = [program("promtool"), "check", "metrics"]
+    done = subprocess.run(command, input=text, text=True, capture_output=True, check=False)
+    return (done.stdout + done.stderr).splitlines()
+
+
+def test_promtool_has_nothing_to_say(pair: tuple[Replica, Replica]) -> None:
+    """Names, units, types and help texts are as Prometheus wants them; but for one Go name."""
+    for replica in pair:
+        wait_until(lambda r=replica: value(r, "child_threads"), 10, "the child is measured")  # type: ignore[misc]
+        assert complaints(exposed(replica)) == [GO_NAME]
+    assert len(complaints(exposed(pair[0]).replace("_seconds", "_milliseconds"))) > 1
+
+
+def test_openmetrics_is_spoken_on_request(pair: tuple[Replica, Replica]) -> None:
+    """A strict parser takes all of it."""
+    text = exposed(pair[0], **OPENMETRICS)
+    names = {family.name for family in parse_openmetrics(text)}  # type: ignore[no-untyped-call]
+    assert {"prometheus_elector_role", "prometheus_elector_lease_renew_duration_seconds"} < names
+
+
+def test_a_hand_over_shows_in_both_replicas(pair: tuple[Replica, Replica]) -> None:
+    """Stepping down and acquiring are counted by their reasons; both agree on the lease."""
+    leader, follower = pair
+    assert value(leader, 'role_transitions_total{reason="acquired"}') == 1
+    assert value(leader, "lease_renew_duration_seconds_count")
+    os.kill(leader.pid, signal.SIGUSR1)
+    follower.await_leader(5)
+    wait_until(lambda: value(follower, "reloads_confirmed_total"), 5, "its reload is confirmed")
+    assert value(leader, 'role_transitions_total{reason="stepping_down"}') == 1
+    assert value(follower, 'role{role="leader"}') == 1
+    assert value(follower, "remote_write_loaded") == value(follower, "may_write") == 1
+    assert value(leader, "may_write") == 0
+    wait_until(
+        lambda: (
+            value(leader, "lease_transitions_total") == value(follower, "lease_transitions_total")
+        ),
+        5,
+        "both have seen the lease",
+    )
+
+
+def status(replica: Replica) -> dict[str, Any]:
+    """Return what a replica says of itself."""
+    told: dict[str, Any] = requests.get(f"{replica.api}/_elector/status", timeout=5).json()
+    return told
+
+
+def test_a_hand_over_is_told_with_its_reason(pair: tuple[Replica, Replica]) -> None:
+    """By both replicas' histories, and in the log with the lease record behind it."""
+    leader, follower = pair
+    os.kill(leader.pid, signal.SIGUSR1)
+    follower.await_leader(5)
+    for replica in pair:
+        wait_until(lambda r=replica: status(r)["leader"] == "b", 5, "both know the new leader")  # type: ignore[misc]
+        reasons = [each["reason"] for each in status(replica)["hand_overs"]]
+        ended = "a stopped leading: asked to step down" if replica is leader else "a gave the lease"
+        assert reasons[0].startswith("b "), reasons
+        assert any(each.startswith(ended) for each in reasons), reasons
+    (line,) = [x for x in follower.tail(100_000).splitlines() if "role changed" in x]
+    for words in ("identity=b", "role=leader", "cause=acquired", "lease_holder=b", "lease_renew_"):
+        assert words in line

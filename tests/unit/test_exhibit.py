@@ -1,0 +1,103 @@
+"""What the status page shows of the configuration: without secrets, bounded, and never torn."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import wait_until
+from wrapper.exhibit import LARGEST_INPUT, LARGEST_TEXT, Exhibit, ExhibitReader, ExhibitWriter
+from wrapper.exhibitor import Exhibitor, Read, exhibit_of
+from wrapper.inputs import Inputs, Sources
+from wrapper.sections import Source
+
+SECRET = "hunter2-marker"
+TEXT = f"""\
+follower:
+  scrape_configs:
+  - job_name: a
+    basic_auth: {{username: u, password: {SECRET}}}
+leader:
+  remote_write:
+  - url: http://u:{SECRET}@mimir/push
+    headers: {{X-Token: $(TOKEN)}}
+"""
+
+
+@pytest.fixture
+def fd() -> Iterator[int]:
+    """Give a memfd."""
+    made = os.memfd_create("test")
+    yield made
+    os.close(made)
+
+
+def read(text: str, **variables: str) -> Read:
+    """Return one input with both sections."""
+    return Read([Source("elector.yml", text.encode(), "")], variables, has_sections=True)
+
+
+def test_no_secret_is_in_it() -> None:
+    """Passwords, what a URL carries, and what variables gave."""
+    shown = exhibit_of(read(TEXT.replace("$(TOKEN)", "from-env-marker"), TOKEN="from-env-marker"))
+    whole = repr(shown)
+    assert SECRET not in whole
+    assert "from-env-marker" not in whole
+    assert "password: <secret 1>" in shown.follower
+    assert "remote_write:" in shown.leader
+    assert "remote_write:" not in shown.follower
+    assert "+remote_write:" in shown.difference
+
+
+def test_inputs_that_are_too_large_are_not_shown() -> None:
+    """And the page says where they can be seen."""
+    shown = exhibit_of(read("follower: {}\n#" + "x" * LARGEST_INPUT))
+    assert "too many to show here: see prometheus-elector check" in shown.omitted
+    assert not shown.follower
+
+
+def test_what_unfolds_to_too_much_stays_folded() -> None:
+    """A few lines whose aliases stand for millions are shown as they were written."""
+    lines = ["follower:", "  scrape_configs: []", "  x0: &x0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    lines += [f"  x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10)}]" for n in range(1, 8)]
+    assert len(exhibit_of(read("\n".join(lines))).follower) < LARGEST_TEXT
+
+
+def test_what_cannot_be_compared_says_no_more_than_its_kind() -> None:
+    """An error's words may quote a secret."""
+    shown = exhibit_of(Read([], {}, has_sections=True))
+    assert shown == Exhibit(omitted="it cannot be shown (IndexError): see prometheus-elector check")
+
+
+def test_it_comes_across_and_stays_bounded(fd: int) -> None:
+    """The newest is read; one that is too large says so."""
+    writer, reader = ExhibitWriter(fd), ExhibitReader(fd)
+    assert reader.read() is None
+    shown = Exhibit("a", "b", ("-a", "+b"))
+    writer.publish(shown)
+    assert reader.read() == shown
+    writer.publish(Exhibit("x" * (LARGEST_TEXT + 1)))
+    told = reader.read()
+    assert told is not None
+    assert "too many" in told.omitted
+
+
+def test_only_the_newest_inputs_are_shown(fd: int, tmp_path: Path) -> None:
+    """A burst of changes is compared once, in a thread that nobody waits for."""
+    config = tmp_path / "elector.yml"
+    inputs = Inputs(Sources(config, output_folder=tmp_path))
+    exhibitor = Exhibitor(ExhibitWriter(fd), settle_s=0.2)
+    for number in range(3):
+        config.write_text(f"follower: {{global: {{scrape_interval: {number + 1}s}}}}\n")
+        inputs.read()
+        exhibitor.show(inputs)
+    threading.Thread(target=exhibitor.run, daemon=True).start()
+    reader = ExhibitReader(fd)
+    wait_until(reader.read, 20, "it is shown")
+    shown = reader.read()
+    assert shown is not None
+    assert "scrape_interval: 3s" in shown.follower

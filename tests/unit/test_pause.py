@@ -1,0 +1,49 @@
+"""How long to keep out: written, read again, and nothing where it makes no sense."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from wrapper import clock, pause
+
+
+def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """Until the same moment, by both clocks; 0 takes it back."""
+    path = pause.path_of(tmp_path / "prometheus.yml")
+    pause.write(path, 600.0)
+    read = pause.read(path)
+    assert read is not None
+    assert abs(read.until_at - clock.now() - 600) < 30
+    assert abs(read.until_time - clock.wall() - 600) < 30
+    pause.write(path, 0)
+    assert pause.read(path) is None
+    pause.write(path, 0)
+
+
+def test_two_replicas_with_outputs_in_one_folder_have_files_of_their_own(tmp_path: Path) -> None:
+    """The name follows the output's."""
+    assert pause.path_of(tmp_path / "a.yml") != pause.path_of(tmp_path / "b.yml")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"until": "soon"}',
+        '{"until": NaN}',
+        '{"until": Infinity}',
+        '{"until": null}',
+        '{"until": 1}',
+        json.dumps({"until": clock.wall() + 2 * pause.LONGEST_S}),
+    ],
+)
+def test_what_makes_no_sense_counts_for_nothing(tmp_path: Path, content: str) -> None:
+    """Damaged, over, or further off than anybody can ask for."""
+    path = tmp_path / "pause"
+    path.write_text(content)
+    assert pause.read(path) is None

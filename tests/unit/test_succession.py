@@ -1,0 +1,52 @@
+"""Who could take over: a ready follower of this leader, and nobody else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from wrapper.succession import successors, why_not
+
+LEASE = {"lock": "lease monitoring/prometheus"}
+OWN: dict[str, Any] = {"identity": "a", "is_leader": True, "leader": "a", "lease": LEASE}
+READY: dict[str, Any] = {
+    "identity": "b",
+    "leader": "a",
+    "lease": LEASE,
+    "prometheus": {"is_ready": True, "is_healthy": True},
+    "is_stopping": False,
+    "paused_until": None,
+}
+
+
+def test_a_ready_follower_can_take_over() -> None:
+    """Of this very leader."""
+    assert successors(OWN, [READY]) == ["b"]
+    assert why_not(OWN, [READY], is_forced=False) == ""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"leader": "c"},
+        {"lease": {"lock": "another"}},
+        {"lease": None},
+        {"prometheus": {"is_ready": False, "is_healthy": True}},
+        {"prometheus": {"is_ready": True, "is_healthy": False}},
+        {"prometheus": "yes"},
+        {"is_stopping": True},
+        {"paused_until": "2026-01-01"},
+    ],
+)
+def test_others_cannot(changes: dict[str, Any]) -> None:
+    """Of another election, not ready, leaving, or kept out themselves."""
+    assert successors(OWN, [{**READY, **changes}]) == []
+    assert "no other replica" in why_not(OWN, [{**READY, **changes}], is_forced=False)
+
+
+def test_force_needs_nobody_else_but_a_leader() -> None:
+    """Who does not lead has nothing to hand over, and neither has a role that is set."""
+    assert why_not(OWN, [], is_forced=True) == ""
+    assert why_not({**OWN, "is_leader": False}, [READY], is_forced=True).startswith("a does not")
+    assert why_not({**OWN, "lease": None}, [], is_forced=True).startswith("there is no election")

@@ -1,0 +1,166 @@
+"""What is counted: each thing once, under its name, and a word only from its closed set."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import replace
+
+import pytest
+
+from wrapper import confirm
+from wrapper.metric_names import LEASE_ERRORS
+from wrapper.model import (
+    Action,
+    Cause,
+    Event,
+    Evidence,
+    LeaseAsked,
+    LoadedObserved,
+    PodLabelAnswered,
+    ReloadAnswered,
+    ReloadSent,
+    Rendering,
+    Renderings,
+    Role,
+    SignalPrometheus,
+    Stance,
+    WebStarted,
+    WriteFailed,
+)
+from wrapper.observation import Observation, Rules, fold
+from wrapper.plan import Plan
+from wrapper.tally import Tally
+
+FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
+LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)
+RULES = Rules("a")
+NEW = Observation(Renderings(FOLLOWER, LEADER), confirm.started_with(FOLLOWER, 90.0), 90.0)
+PROMOTED = replace(
+    NEW,
+    role=Role.LEADER,
+    loading=confirm.written(confirm.write_started(NEW.loading, LEADER), LEADER, 100.0),
+)
+
+
+def shown(*, writes_remotely: bool, is_successful: bool) -> LoadedObserved:
+    """Return a sight of what Prometheus has loaded."""
+    return LoadedObserved(Evidence("i", writes_remotely, is_successful, 5.0, 100.5))
+
+
+LOADED = shown(writes_remotely=True, is_successful=True)
+REFUSED = shown(writes_remotely=False, is_successful=False)
+
+
+def count(*events: Event, known: Observation = NEW, now: float = 101.0) -> dict[str, float]:
+    """Return the totals above 0 after these events."""
+    tally, o = Tally(), known
+    for event in events:
+        before, o = o, fold(o, event, now, RULES)
+        tally.took(event, before, o, now, wall=1e9)
+    return {name: total for name, total in tally.totals.items() if total}
+
+
+def decided(role: Role, cause: Cause, *actions: Action) -> Plan:
+    """Return a plan with this outcome."""
+    return Plan(role, Stance.CONTEND, actions, "a sentence", cause, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("event", "name"),
+    [
+        (WebStarted(1), "web_starts_total"),
+        (WriteFailed(LEADER, "disk full"), "config_write_failures_total"),
+        (PodLabelAnswered("no"), "pod_label_failures_total"),
+        (LeaseAsked(is_renewal=False, duration_s=1, error="timeout"), "lease_errors_total:timeout"),
+        (LeaseAsked(is_renewal=True, duration_s=1, error="made up"), "lease_errors_total:other"),
+    ],
+)
+def test_each_event_is_counted_once(event: Event, name: str) -> None:
+    """One event, one name, and nothing else."""
+    assert count(event) == {name: 1.0}
+
+
+@pytest.mark.parametrize("event", [PodLabelAnswered(), LeaseAsked(is_renewal=False, duration_s=1)])
+def test_what_goes_well_is_not_counted_as_an_error(event: Event) -> None:
+    """A label that is set and a lease that is read count for nothing."""
+    assert count(event) == {}
+
+
+def test_a_renewal_is_counted_by_the_time_it_took() -> None:
+    """0.02 s: in the bucket of 0.025 and all above."""
+    found = count(LeaseAsked(is_renewal=True, duration_s=0.02))
+    assert found["lease_renew_duration_seconds_count"] == 1
+    assert found["lease_renew_duration_seconds_sum"] == 0.02
+    assert "lease_renew_duration_seconds_bucket_le_0.01" not in found
+    assert found["lease_renew_duration_seconds_bucket_le_0.025"] == 1
+    assert found["lease_renew_duration_seconds_bucket_le_10.0"] == 1
+
+
+def test_a_reload_is_confirmed_once() -> None:
+    """From the rename (100) to the sight of it (101); a second sight is no second reload."""
+    found = count(ReloadSent("l"), LOADED, LOADED, known=PROMOTED)
+    assert found["reloads_confirmed_total"] == 1
+    assert found["reload_duration_seconds_sum"] == 1.0
+    assert found["config_last_reload_success_timestamp_seconds"] == 1e9
+
+
+def test_what_prometheus_was_started_with_is_no_reload() -> None:
+    """It is in force since then, and nobody asked for it."""
+    seen = shown(writes_remotely=False, is_successful=True)
+    assert count(seen) == {"config_last_reload_success_timestamp_seconds": 1e9}
+
+
+@pytest.mark.parametrize(("status", "word"), [(500, "refused"), (403, "failed"), (0, "no_answer")])
+def test_a_reload_that_failed_is_counted_by_why(status: int, word: str) -> None:
+    """By the answer, also as the Go program counts it."""
+    found = count(ReloadSent("l"), ReloadAnswered("l", 100.5, status), known=PROMOTED)
+    assert found[f"reloads_failed_total:{word}"] == 1
+    assert found["notifier_calls_errors"] == 1
+
+
+def test_a_refusal_that_only_shows_later_is_counted_once() -> None:
+    """By SIGHUP there is no answer: Prometheus' metrics turn bad, and stay so."""
+    found = count(ReloadSent("l"), REFUSED, REFUSED, known=PROMOTED)
+    assert found["reloads_failed_total:refused"] == 1
+
+
+def test_a_refusal_that_was_answered_is_not_counted_again_when_it_shows() -> None:
+    """500, and then the metrics that say the same."""
+    answered = ReloadAnswered("l", 100.5, 500)
+    found = count(ReloadSent("l"), answered, REFUSED, known=PROMOTED)
+    assert found["reloads_failed_total:refused"] == 1
+
+
+def test_a_change_of_role_is_counted_by_its_cause() -> None:
+    """Only the turn that changes it."""
+    tally = Tally()
+    tally.decided(NEW, decided(Role.LEADER, Cause.ACQUIRED))
+    tally.decided(PROMOTED, decided(Role.LEADER, Cause.ACQUIRED))
+    tally.decided(PROMOTED, decided(Role.FOLLOWER, Cause.STEPPING_DOWN))
+    assert tally.totals["role_transitions_total:acquired"] == 1
+    assert tally.totals["role_transitions_total:stepping_down"] == 1
+
+
+@pytest.mark.parametrize(("known", "kills"), [(PROMOTED, 1.0), (NEW, 0.0)])
+def test_only_the_kill_of_a_possible_writer_is_fencing(known: Observation, kills: float) -> None:
+    """A follower that does not stop is killed too, and fences nobody."""
+    tally = Tally()
+    plan = decided(known.role, Cause.ACQUIRED, SignalPrometheus(signal.SIGKILL, "late"))
+    tally.decided(known, plan)
+    tally.decided(known, decided(known.role, Cause.ACQUIRED, SignalPrometheus(signal.SIGTERM)))
+    assert tally.totals.get("fencing_kills_total", 0.0) == kills
+
+
+def test_the_time_without_a_leader_adds_up() -> None:
+    """From the look that finds none to the one that finds one."""
+    tally = Tally()
+    for leader, now in (("a", 1.0), ("", 3.0), ("", 4.0), ("b", 6.0), ("b", 9.0), ("", 10.0)):
+        tally.looked(leader, now)
+    assert tally.totals["leaderless_seconds_total"] == 3.0
+
+
+def test_every_reason_is_there_from_the_start() -> None:
+    """So that a rate sees the first one; and no others ever are."""
+    names = set(Tally().totals)
+    assert {f"role_transitions_total:{cause}" for cause in Cause} < names
+    assert {f"lease_errors_total:{word}" for word in LEASE_ERRORS} < names

@@ -1,0 +1,52 @@
+"""The picture of who led when: in proportion, nothing lost, nothing outside."""
+
+from __future__ import annotations
+
+from wrapper.model import HandOver
+from wrapper.timeline import LEAST_WIDTH, MOST_ROWS, WIDTH, timeline
+
+
+def entry(time: float, leader: str) -> HandOver:
+    """Return an entry."""
+    return HandOver(time, leader, "", "")
+
+
+def test_bars_are_as_long_as_the_time_was() -> None:
+    """A quarter, a half, and a quarter without anybody."""
+    drawn = timeline((entry(0, "a"), entry(25, "b"), entry(75, "")), 100)
+    assert drawn is not None
+    assert drawn.rows == ("a", "b", "nobody")
+    assert [(bar.x, bar.width, bar.row) for bar in drawn.bars] == [
+        (0.0, 250.0, 0),
+        (250.0, 500.0, 1),
+        (750.0, 250.0, 2),
+    ]
+
+
+def test_what_was_short_can_still_be_seen() -> None:
+    """Inside the picture, also at its very end."""
+    drawn = timeline((entry(0, "a"), entry(1e6, "b")), 1e6)
+    assert drawn is not None
+    assert drawn.bars[-1].width == LEAST_WIDTH
+    assert drawn.bars[-1].x + LEAST_WIDTH <= WIDTH
+
+
+def test_many_leaders_share_a_row() -> None:
+    """The latest have their own."""
+    drawn = timeline(tuple(entry(n, f"r{n:02}") for n in range(MOST_ROWS + 3)), 20)
+    assert drawn is not None
+    assert len(drawn.rows) == MOST_ROWS + 1
+    assert drawn.rows[-1] == "others"
+    assert [bar.row for bar in drawn.bars[:3]] == [MOST_ROWS] * 3
+
+
+def test_a_clock_that_was_set_back_draws_nothing_backwards() -> None:
+    """Wall times may go back: no width is below the least, and none begins outside."""
+    drawn = timeline((entry(100, "a"), entry(50, "b")), 10)
+    assert drawn is not None
+    assert all(bar.width >= LEAST_WIDTH for bar in drawn.bars)
+
+
+def test_without_history_there_is_no_picture() -> None:
+    """Nothing has been seen yet."""
+    assert timeline((), 1.0) is None

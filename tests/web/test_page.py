@@ -1,0 +1,292 @@
+"""The status page: whole without a script, safe whatever it shows, and what other replicas say."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import free_port, wait_until
+from tests.web.conftest import FOLLOWER, Upstream, Web, following, leading, say
+from tests.web.test_protection import ALICE, USERS, Protected, running
+from tests.web.test_status import FULL
+from wrapper import clock
+from wrapper.exhibit import LARGEST_TEXT, Exhibit, ExhibitWriter
+from wrapper.model import HandOver
+from wrapper.peers import LARGEST, LIMIT_S
+from wrapper.status import status_of
+
+_exhibits: dict[int, ExhibitWriter] = {}  # by the descriptor of the web process: one writer each
+
+EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def others() -> Iterator[tuple[Upstream, Upstream]]:
+    """Two replicas' APIs, which say what a test has them say."""
+    with closing(Upstream()) as one, closing(Upstream()) as another:
+        yield one, another
+
+
+@pytest.fixture(scope="module")
+def shared_fleet(others: tuple[Upstream, Upstream]) -> Iterator[Web]:
+    """Serve with one web process that knows two others, and one that nobody runs."""
+    peers = (others[0].url, others[1].url, f"http://127.0.0.1:{free_port()}")
+    with running(Web(peers=peers)) as web:
+        yield web
+
+
+@pytest.fixture
+def fleet(shared_fleet: Web, others: tuple[Upstream, Upstream]) -> Web:
+    """Hand it out; the others say that they follow."""
+    for number, other in enumerate(others, 1):
+        other.heads.clear()
+        other.answer = say(json_of(identity=f"prometheus-{number}"))
+    shared_fleet.tell(leading(**FULL))
+    return shared_fleet
+
+
+def json_of(**changes: Any) -> bytes:
+    """Return what a follower says of itself, with these changes."""
+    told = {**status_of(following(), clock.now()), **changes}
+    return json.dumps(told).encode()
+
+
+def page(web: Web) -> str:
+    """Return the page's text."""
+    answer = web.get("/_elector/")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    return answer.text
+
+
+def replicas(web: Web, others: tuple[Upstream, Upstream]) -> list[dict[str, Any]]:
+    """Return what the others say, asked anew: what they said before is passed on for a while."""
+    for other in others:
+        other.heads.clear()
+
+    def told() -> list[dict[str, Any]]:
+        answers: list[dict[str, Any]] = web.get("/_elector/fleet").json()["replicas"]
+        return answers if others[1].heads else []
+
+    return wait_until(told, 20, "they are asked")[1:]
+
+
+# --- what it shows --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<span class="role leader">leader</span>',
+        "This replica leads",
+        "prometheus-1 was the first seen to hold the lease",
+        "ready, healthy",
+        "95 MiB",
+        "2023-11-14 22:14:20",
+        "<rect",
+    ],
+)
+def test_it_is_whole_without_a_script(web: Web, text: str) -> None:
+    """What there is to know is in the HTML as it comes."""
+    web.tell(leading(**FULL))
+    assert text in page(web)
+
+
+def test_a_follower_shows_who_leads(web: Web) -> None:
+    """Another replica, or nobody."""
+    web.tell(following())
+    assert '<strong id="leader">prometheus-1</strong> leads' in page(web)
+    web.tell(FOLLOWER)
+    assert "Nobody leads" in page(web)
+
+
+def test_invalid_edits_are_shown_with_their_places(web: Web) -> None:
+    """A line for each, as the log has them."""
+    problem = "elector.yml:3:7: mapping values are not allowed\nelector.yml:9:1: unknown key"
+    web.tell(leading(configuration_is_valid=False, configuration_problem=problem))
+    text = page(web)
+    for line in problem.splitlines():
+        assert f"<li><code>{line}</code></li>" in text
+
+
+def test_names_and_reasons_are_shown_and_never_run(web: Web) -> None:
+    """Whatever a lease, a configuration or a history says is text."""
+    entry = HandOver(1.7e9, EVIL, EVIL, EVIL)
+    web.tell(
+        following(holder=EVIL, reason=EVIL, identity=EVIL, lease_problem=EVIL, history=(entry,))
+    )
+    web_exhibit(web, Exhibit(EVIL, EVIL, (f"+{EVIL}",)))
+    text = page(web)
+    assert text.count("<script>") == 1
+    assert "<img" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+
+
+def web_exhibit(web: Web, exhibit: Exhibit) -> None:
+    """Publish both configurations beside the snapshots."""
+    fd = web.options.snapshot_fd
+    _exhibits.setdefault(fd, ExhibitWriter(fd)).publish(exhibit)
+
+
+def test_only_its_own_script_and_style_may_run(web: Web) -> None:
+    """The policy names the hash of each, and nothing from elsewhere."""
+    web.tell(leading(**FULL))
+    answer = web.get("/_elector/")
+    policy = dict(
+        each.strip().split(" ", 1) for each in answer.headers["Content-Security-Policy"].split(";")
+    )
+    for name, tag in (("script-src", "script"), ("style-src", "style")):
+        (inline,) = re.findall(rf"<{tag}>(.*?)</{tag}>", answer.text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
+        assert policy[name] == f"'sha256-{digest}'"
+    assert policy["default-src"] == "'none'"
+    assert not re.findall(r'(?:src|href)="(?!data:,|status"|metrics")', answer.text)
+    assert " style=" not in answer.text
+
+
+def test_both_configurations_and_their_difference(web: Web) -> None:
+    """As the supervisor has published them; and the reason where it has not."""
+    web.tell(leading())
+    web_exhibit(web, Exhibit("a: 1\n", "a: 2\n", ("-a: 1", "+a: 2")))
+    text = page(web)
+    assert '<span class="plus">+a: 2</span>' in text
+    assert "a: 1\n</code>" in text
+    web_exhibit(web, Exhibit("x" * LARGEST_TEXT, "y", ()))
+    assert "characters are too many to show here" in page(web)
+
+
+def test_a_stale_page_shows_nothing_of_the_present(web: Web) -> None:
+    """503, and why."""
+    web.tell(leading(**FULL), age_s=9.0)
+    answer = web.get("/_elector/")
+    assert answer.status_code == 503
+    assert "the supervisor has said nothing for" in answer.text
+    assert "leads" not in answer.text.partition("<script>")[0]
+
+
+def test_without_its_slash_it_is_found(web: Web) -> None:
+    """A redirect to where relative links are right."""
+    answer = web.get("/_elector", allow_redirects=False)
+    assert answer.status_code == 308
+    assert answer.headers["Location"].endswith("/_elector/")
+
+
+# --- the other replicas ---------------------------------------------------------------------------
+
+
+def test_others_tell_for_themselves(fleet: Web, others: tuple[Upstream, Upstream]) -> None:
+    """Each with its own word; the one that nobody runs as unreachable."""
+    told = replicas(fleet, others)
+    assert [each["status"] and each["status"]["identity"] for each in told] == [
+        "prometheus-1",
+        "prometheus-2",
+        None,
+    ]
+    assert told[2]["problem"] == "it refuses connections"
+    text = page(fleet)
+    assert "prometheus-2" in text
+    assert "unreachable</span>: it refuses connections" in text
+    assert others[0].request_line == "GET /_elector/status HTTP/1.1"
+
+
+def test_its_own_word_is_not_told_twice(fleet: Web, others: tuple[Upstream, Upstream]) -> None:
+    """A headless service names this replica too."""
+    others[0].answer = say(json_of(identity="prometheus-0"))
+    assert [bool(each["status"]) for each in replicas(fleet, others)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"<html>", "HTTP 200, and no status"),
+        (b"[1]", "HTTP 200, and no status"),
+        (b'{"identity": "x"}', "its answer is no status"),
+        (json_of(role="x" * 2000), "its answer is no status"),
+        (b"x" * (LARGEST + 1), "its answer is too large"),
+    ],
+)
+def test_what_is_no_status_is_told_as_that(
+    fleet: Web, others: tuple[Upstream, Upstream], body: bytes, problem: str
+) -> None:
+    """Another program, or one that means no good."""
+    others[0].answer = say(body)
+    assert replicas(fleet, others)[0] == {"url": others[0].url, "status": None, "problem": problem}
+
+
+def test_a_refusal_is_told_in_its_words(fleet: Web, others: tuple[Upstream, Upstream]) -> None:
+    """Stale, or protected otherwise than this one."""
+    body = b'{"error": "the supervisor has said nothing"}'
+    head = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: %d" % len(body)
+    others[0].answer = say(body, head)
+    assert replicas(fleet, others)[0]["problem"] == "HTTP 503: the supervisor has said nothing"
+
+
+def test_what_others_say_is_shown_and_never_run(
+    fleet: Web, others: tuple[Upstream, Upstream]
+) -> None:
+    """Their names, roles and reasons are text."""
+    others[0].answer = say(json_of(identity=EVIL, role=EVIL, leader=EVIL, reason=EVIL))
+    replicas(fleet, others)
+    text = page(fleet)
+    assert text.count("<script>") == 1
+    assert "<img" not in text
+
+
+def test_a_silent_one_holds_nobody_up(fleet: Web, others: tuple[Upstream, Upstream]) -> None:
+    """It is given up; until then, whoever asks for something else is answered."""
+    hold = threading.Event()
+
+    def silence(_client: socket.socket, _rest: bytes) -> None:
+        hold.wait(60)
+
+    replicas(fleet, others)
+    others[0].answer = silence
+    others[0].heads.clear()
+    answers: list[Any] = []
+
+    def ask() -> None:
+        while not others[0].heads:
+            answers[:] = fleet.get("/_elector/fleet").json()["replicas"]
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    wait_until(lambda: others[0].heads, 20, "it is asked")
+    assert fleet.get("/_elector/healthz").ok
+    asking.join(30)
+    hold.set()
+    assert answers[1]["problem"] == f"no answer within {LIMIT_S:g} s"
+    assert answers[2]["status"]["identity"] == "prometheus-2"
+
+
+def test_names_stand_for_all_their_addresses(upstream: Upstream) -> None:
+    """NAME:PORT is looked up; what is no name is told."""
+    upstream.answer = say(json_of(identity="prometheus-7"))
+    peers = (f"localhost:{upstream.url.rpartition(':')[2]}", "nowhere.invalid")
+    with running(Web(peers=peers)) as web:
+        web.tell(FOLLOWER)
+        told = web.get("/_elector/fleet").json()["replicas"][1:]
+    assert "prometheus-7" in [each["status"]["identity"] for each in told if each["status"]]
+    assert told[-1]["url"] == "nowhere.invalid"
+    assert told[-1]["problem"].startswith("the name is not resolved")
+
+
+@pytest.mark.parametrize(("config", "passes"), [(USERS, True), ("{}", False)])
+def test_credentials_are_passed_on_only_where_they_are_ours(
+    tmp_path: Path, upstream: Upstream, config: str, passes: bool
+) -> None:
+    """A password for this API is one for the others'; any other is Prometheus'."""
+    upstream.answer = say(json_of(identity="prometheus-1"))
+    with running(Protected(tmp_path, config, peers=(upstream.url,))) as web:
+        web.tell(FOLLOWER)
+        assert web.get("/_elector/fleet", auth=ALICE).ok
+    assert ("authorization" in dict(upstream.fields)) is passes

@@ -1,0 +1,93 @@
+"""What a replica says of itself: the documented fields, all of them and no others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.web.conftest import FOLLOWER, Web, following, leading
+from tests.web.test_metrics import RICH
+from wrapper import clock
+from wrapper.model import HandOver
+from wrapper.status import status_of
+
+README = (Path(__file__).parent.parent.parent / "wrapper/README.md").read_text(encoding="utf-8")
+HISTORY = (
+    HandOver(1.7e9, "prometheus-1", "", "prometheus-1 was the first seen to hold the lease"),
+    HandOver(1.7e9 + 60, "prometheus-0", "prometheus-1", "prometheus-0 took over <b>&"),
+)
+FULL: dict[str, Any] = {
+    **RICH,
+    "history": HISTORY,
+    "child_start_time": 1.7e9,
+    "paused_until_time": 1.9e9,
+}
+TYPES = {str: "text", bool: "boolean", int: "number", float: "number", list: "list", dict: "object"}
+
+
+def fields_of(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the path and type of each field; of a list, those of its first item's."""
+    if path:
+        yield path, "null" if value is None else TYPES[type(value)]
+    if isinstance(value, dict):
+        for name, below in value.items():
+            yield from fields_of(below, f"{path}.{name}" if path else name)
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        for name, below in value[0].items():
+            yield from fields_of(below, f"{path}[].{name}")
+
+
+def documented() -> dict[str, str]:
+    """Return the types of the fields in the table."""
+    part = README.split("\n## What a replica says of itself\n", 1)[1].split("\n## ", 1)[0]
+    return dict(re.findall(r"^\| `([^`]+)` \| ([a-z ]+) \|", part, re.MULTILINE))
+
+
+def test_every_field_is_documented_with_its_type() -> None:
+    """The fullest status has each field of the table, and no other."""
+    status = status_of(leading(**FULL), clock.now())
+    found = dict(fields_of(status))
+    assert found == {name: kind.removesuffix(" or null") for name, kind in documented().items()}
+
+
+@pytest.mark.parametrize(
+    "snapshot", [FOLLOWER, replace(FOLLOWER, election="none", written_role="")]
+)
+def test_what_is_null_is_documented_to_be(snapshot: Any) -> None:
+    """The barest status has nothing that the table does not allow."""
+    table = documented()
+    for name, kind in fields_of(status_of(snapshot, clock.now())):
+        assert kind in table[name].split(" or "), name
+
+
+def test_the_newest_hand_over_comes_first(web: Web) -> None:
+    """Over HTTP, as it was told."""
+    web.tell(leading(**FULL))
+    told = web.get("/_elector/status").json()
+    assert told["hand_overs"][0] == {
+        "time": "2023-11-14T22:14:20+00:00",
+        "leader": "prometheus-0",
+        "previous": "prometheus-1",
+        "reason": "prometheus-0 took over <b>&",
+    }
+    assert told["is_leader"] is True
+    assert told["leader"] == "prometheus-0"
+
+
+def test_a_follower_tells_the_rest_of_anothers_lease(web: Web) -> None:
+    """Who holds it, and for how long unless it is renewed."""
+    web.tell(following())
+    lease = web.get("/_elector/status").json()["lease"]
+    assert lease["holder"] == "prometheus-1"
+    assert 0 < lease["expires_in_s"] <= 3600
+
+
+def test_a_stale_status_is_none(web: Web) -> None:
+    """What was so is not told as what is."""
+    web.tell(leading(**FULL), age_s=6.0)
+    assert web.get("/_elector/status").status_code == 503

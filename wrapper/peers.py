@@ -1,0 +1,201 @@
+"""The other replicas, and what they say of themselves: asked over their APIs, all at once.
+
+The guarantee: nobody waits for longer than twice ``LIMIT_S`` (for names, then for answers), however
+many there are and whatever they do, and no more than ``MOST`` are asked. What they answer is
+untrusted: it is checked for its form, bounded, and escaped by whoever shows it. Where it ends:
+replicas that DNS does not name are not known, and one that cannot be reached is said to be so, not
+to be dead.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import gevent
+from gevent.lock import BoundedSemaphore
+
+from wrapper import clock
+
+LIMIT_S = 1.0
+MOST = 20
+LARGEST = 256 << 10  # bytes of an answer
+LONGEST = 1000  # characters of a text in it that is shown
+FRESH_S = 0.5  # an answer is passed on to all who ask in this time
+PATH = "/_elector/status"
+_PORTS = {"http": 80, "https": 443}
+_WANTED = {"identity": str, "role": str, "is_leader": bool, "leader": str, "reason": str}
+
+
+class Unusable(Exception):
+    """A peer cannot be asked, or its answer is none; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a replica answers: its URL, the address to connect to, and the name to verify."""
+
+    url: str
+    host: str
+    port: int
+    is_tls: bool
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A replica's own word, or why there is none."""
+
+    url: str
+    status: dict[str, Any] | None
+    problem: str = ""
+
+
+class Peers:
+    """Asks all replicas; ``entries`` are URLs, and names that stand for all their addresses."""
+
+    def __init__(self, entries: tuple[str, ...], port: int, *, is_tls: bool) -> None:
+        """Take where to ask; ``port`` and ``is_tls`` are this replica's own API's."""
+        self._entries = entries
+        self._port = port
+        self._is_tls = is_tls
+        self._turn = BoundedSemaphore()
+        self._answers: list[Peer] = []
+        self._asked_for: str | None = None
+        self._asked_at = float("-inf")
+
+    def ask(self, identity: str, authorization: str | None) -> list[Peer]:
+        """Return what all but ``identity`` say, asked with the credentials of who wants to know."""
+        with self._turn:
+            is_fresh = clock.now() < self._asked_at + FRESH_S
+            if not is_fresh or self._asked_for != authorization:
+                self._answers = self._ask_all(authorization)
+                self._asked_for, self._asked_at = authorization, clock.now()
+        return [each for each in self._answers if not _is_of(each, identity)]
+
+    def _ask_all(self, authorization: str | None) -> list[Peer]:
+        """Look the names up, then ask; each has its share of the time."""
+        found = _all_at_once([lambda e=each: self._places(e) for each in self._entries])  # type: ignore[misc]
+        places: list[Place] = []
+        unknown: list[Peer] = []
+        for entry, outcome in zip(self._entries, found, strict=True):
+            if isinstance(outcome, str):
+                unknown.append(Peer(entry, None, outcome))
+            else:
+                places += outcome
+        places = list(dict.fromkeys(places))[:MOST]
+        told = _all_at_once([lambda p=place: self._ask(p, authorization) for place in places])  # type: ignore[misc]
+        answers = [
+            Peer(place.url, None, said) if isinstance(said, str) else Peer(place.url, said)
+            for place, said in zip(places, told, strict=True)
+        ]
+        return [*answers, *unknown]
+
+    def _ask(self, place: Place, authorization: str | None) -> dict[str, Any]:
+        """Ask one; what came to us over TLS is passed on over nothing else."""
+        is_as_safe = place.is_tls or not self._is_tls
+        return _status_at(place, authorization if is_as_safe else None)
+
+    def _places(self, entry: str) -> list[Place]:
+        """Return where an entry's replicas answer."""
+        if "://" in entry:
+            parts = urlsplit(entry)
+            host, is_tls = parts.hostname or "", parts.scheme == "https"
+            return [Place(entry, host, parts.port or _PORTS[parts.scheme], is_tls, host)]
+        name, _, given = entry.partition(":")
+        port = int(given or self._port)
+        try:
+            found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise Unusable(f"the name is not resolved: {error.strerror}") from error
+        scheme = "https" if self._is_tls else "http"
+        addresses = sorted({str(each[4][0]) for each in found})
+        return [
+            Place(f"{scheme}://{_bracketed(each)}:{port}", each, port, self._is_tls, name)
+            for each in addresses
+        ]
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _is_of(peer: Peer, identity: str) -> bool:
+    return peer.status is not None and peer.status["identity"] == identity
+
+
+def _all_at_once(calls: list[Callable[[], Any]]) -> list[Any]:
+    """Return what each call returns; why it did not, as text, where it raised or took too long."""
+    greenlets = [gevent.spawn(_bounded, call) for call in calls]
+    gevent.joinall(greenlets)
+    return [each.value for each in greenlets]
+
+
+def _bounded(call: Callable[[], Any]) -> Any:
+    try:
+        with gevent.Timeout(LIMIT_S):
+            return call()
+    except gevent.Timeout:
+        return f"no answer within {LIMIT_S:g} s"
+    except (Unusable, OSError, http.client.HTTPException) as error:
+        return _in_short(error)
+
+
+def _in_short(error: Exception) -> str:
+    match error:
+        case Unusable():
+            return str(error)
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is not trusted: {error.verify_message}"
+        case ConnectionRefusedError():
+            return "it refuses connections"
+        case TimeoutError():
+            return f"no answer within {LIMIT_S:g} s"
+        case OSError() if error.strerror:
+            return error.strerror
+    return type(error).__name__
+
+
+def _status_at(place: Place, authorization: str | None) -> dict[str, Any]:
+    """Return a replica's status; raise Unusable, OSError or HTTPException."""
+    connection = http.client.HTTPConnection(place.host, place.port, timeout=LIMIT_S)
+    try:
+        connection.connect()
+        if place.is_tls:
+            context = ssl.create_default_context()
+            connection.sock = context.wrap_socket(connection.sock, server_hostname=place.name)
+        fields = {"Host": urlsplit(place.url).netloc.rpartition("@")[2]}
+        if authorization is not None:
+            fields["Authorization"] = authorization
+        connection.request("GET", PATH, headers=fields)
+        answer = connection.getresponse()
+        return _read(answer.status, answer.read(LARGEST + 1))
+    finally:
+        connection.close()
+
+
+def _read(code: int, body: bytes) -> dict[str, Any]:
+    """Return a status that has the form of one; raise Unusable."""
+    if len(body) > LARGEST:
+        raise Unusable("its answer is too large")
+    try:
+        told = json.loads(body)
+    except ValueError as error:
+        raise Unusable(f"HTTP {code}, and no status") from error
+    if not isinstance(told, dict):
+        raise Unusable(f"HTTP {code}, and no status")
+    if code != http.client.OK:
+        raise Unusable(f"HTTP {code}: {str(told.get('error', ''))[:200]}")
+    if not all(_is_in_form(told.get(name), kind) for name, kind in _WANTED.items()):
+        raise Unusable("its answer is no status")
+    return told
+
+
+def _is_in_form(value: object, kind: type) -> bool:
+    return isinstance(value, kind) and (not isinstance(value, str) or len(value) <= LONGEST)

@@ -1,0 +1,90 @@
+"""One value after the other from a writer to readers, through a memfd that they share.
+
+The guarantee: writing never blocks, and a reader never sees half of one value and half of another,
+whenever it reads and wherever the writer dies. Each place in the memfd has two slots, written in
+turn, each with a header of sequence number, length and CRC; a reader takes the newest that is
+whole. Where it ends: one writer to a place.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+
+SLOT_BYTES = 8 << 20  # sparse: only what is written takes memory
+_HEADER = struct.Struct("<QQI")  # sequence, length, CRC of both and the payload
+_PREFIX = struct.Struct("<QQ")
+_ATTEMPTS = 100
+
+
+class TooLarge(ValueError):
+    """A value does not fit into its slot; the one before stays."""
+
+
+class SlotWriter:
+    """Writes to one place of a memfd."""
+
+    def __init__(self, fd: int, place: int = 0) -> None:
+        """Take the descriptor; it is not closed here."""
+        self._fd = fd
+        self._place = place
+        self._sequence = 0
+
+    def write(self, payload: bytes) -> None:
+        """Make this the newest value; raise TooLarge."""
+        if _HEADER.size + len(payload) > SLOT_BYTES:
+            raise TooLarge(f"{len(payload)} bytes")
+        self._sequence += 1
+        header = _HEADER.pack(self._sequence, len(payload), _crc(self._sequence, payload))
+        os.pwrite(self._fd, header + payload, _offset(self._place, self._sequence % 2))
+
+
+class SlotReader:
+    """Reads the newest value of one place; what has not changed is not read again."""
+
+    def __init__(self, fd: int, place: int = 0) -> None:
+        """Take the descriptor; it is not closed here."""
+        self._fd = fd
+        self._place = place
+        self._sequence = 0
+        self._fresh: bytes | None = None
+
+    def news(self) -> bytes | None:
+        """Return the newest value, None where it has been returned before, or there is none.
+
+        Should every attempt meet a write under way, there is nothing new.
+        """
+        self._fresh = None
+        for _ in range(_ATTEMPTS):
+            if any(self._take(slot) for slot in self._newest_first()):
+                break
+        return self._fresh
+
+    def _newest_first(self) -> list[int]:
+        return sorted((0, 1), key=lambda slot: self._header(slot)[0], reverse=True)
+
+    def _header(self, slot: int) -> tuple[int, int, int]:
+        data = os.pread(self._fd, _HEADER.size, _offset(self._place, slot))
+        return _HEADER.unpack(data) if len(data) == _HEADER.size else (0, 0, 0)
+
+    def _take(self, slot: int) -> bool:
+        """Tell whether this slot answers: it is whole, and not older than what we have."""
+        sequence, length, crc = self._header(slot)
+        if sequence == self._sequence:
+            return True  # also 0: nothing written yet
+        if sequence < self._sequence or length > SLOT_BYTES:
+            return False
+        payload = os.pread(self._fd, length, _offset(self._place, slot) + _HEADER.size)
+        if len(payload) != length or crc != _crc(sequence, payload):
+            return False
+        self._sequence, self._fresh = sequence, payload
+        return True
+
+
+def _offset(place: int, slot: int) -> int:
+    return (2 * place + slot) * SLOT_BYTES
+
+
+def _crc(sequence: int, payload: bytes) -> int:
+    return zlib.crc32(payload, zlib.crc32(_PREFIX.pack(sequence, len(payload))))

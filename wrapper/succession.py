@@ -1,0 +1,52 @@
+"""Who could take over from a leader that is asked to step down, by what all say; pure.
+
+Where it ends: nothing is promised for them, and what they say may be a second old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Status = Mapping[str, Any]
+
+
+def successors(own: Status, others: Iterable[Status]) -> list[str]:
+    """Return the identities of the replicas that follow this one and are ready to lead."""
+    return [str(each["identity"]) for each in others if _may_follow(own, each)]
+
+
+def _may_follow(own: Status, other: Status) -> bool:
+    prometheus, lease = _part(other, "prometheus"), _part(other, "lease")
+    return (
+        other.get("leader") == own["identity"]
+        and lease.get("lock") == _part(own, "lease").get("lock")
+        and prometheus.get("is_ready") is True
+        and prometheus.get("is_healthy") is True
+        and other.get("is_stopping") is False
+        and other.get("paused_until") is None
+    )
+
+
+def _part(status: Status, name: str) -> Status:
+    part = status.get(name)
+    return part if isinstance(part, Mapping) else {}
+
+
+def why_not(
+    own: Status, others: Iterable[Status], *, is_forced: bool, ends_pause: bool = False
+) -> str:
+    """Return why a replica should not be asked to step down, "" when it may.
+
+    ``ends_pause``: it is only to keep out no longer.
+    """
+    if ends_pause and own.get("paused_until"):
+        return ""
+    if own.get("lease") is None:
+        return "there is no election here: the role is set by --role"
+    if not own.get("is_leader"):
+        leader = own.get("leader") or "nobody"
+        return f"{own['identity']} does not lead ({leader} does)"
+    if is_forced or successors(own, others):
+        return ""
+    return "no other replica is known to be ready to take over; force it to step down all the same"

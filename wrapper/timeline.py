@@ -1,0 +1,78 @@
+"""The picture of who led when: bars in the proportions of time, for an SVG; pure.
+
+Where it ends: what happened before this replica began to look is not in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from wrapper.model import HandOver
+
+WIDTH, ROW, BAR = 1000.0, 28.0, 18.0  # of the picture's own units
+MOST_ROWS = 6
+LEAST_WIDTH = 2.0  # of a bar, so that a short time can be seen
+NOBODY, OTHERS = "nobody", "others"
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One leader's time: where it is drawn, and what it means."""
+
+    x: float
+    y: float
+    width: float
+    row: int
+    leader: str
+    since: float
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Bars in rows, a row for each leader; times are wall times."""
+
+    rows: tuple[str, ...]
+    bars: tuple[Bar, ...]
+    since: float
+    until: float
+
+    @property
+    def height(self) -> float:
+        """The picture's height."""
+        return ROW * len(self.rows)
+
+
+def timeline(history: Sequence[HandOver], now: float) -> Timeline | None:
+    """Return the picture of these hand-overs until ``now``, None where there are none."""
+    if not history:
+        return None
+    since = history[0].time
+    until = max(now, history[-1].time, since + 1.0)
+    rows = _rows(history)
+    bars = tuple(_bars(history, rows, since, until))
+    return Timeline(rows, bars, since, until)
+
+
+def _rows(history: Sequence[HandOver]) -> tuple[str, ...]:
+    """Return a name for each row: the latest leaders, the rest together, and nobody."""
+    latest = dict.fromkeys(each.leader for each in reversed(history) if each.leader)
+    names = sorted(list(latest)[:MOST_ROWS])
+    others = [OTHERS] if len(latest) > MOST_ROWS else []
+    nobody = [NOBODY] if any(not each.leader for each in history) else []
+    return (*names, *others, *nobody)
+
+
+def _bars(
+    history: Sequence[HandOver], rows: tuple[str, ...], since: float, until: float
+) -> Iterator[Bar]:
+    scale = WIDTH / (until - since)
+    ends = [*(each.time for each in history[1:]), until]
+    for each, end in zip(history, ends, strict=True):
+        name = each.leader or NOBODY
+        row = rows.index(name if name in rows else OTHERS)
+        x = min((each.time - since) * scale, WIDTH - LEAST_WIDTH)
+        width = max((end - each.time) * scale, LEAST_WIDTH)
+        y = row * ROW + (ROW - BAR) / 2
+        yield Bar(round(x, 1), y, round(width, 1), row, name, each.time, end)
