@@ -151,7 +151,9 @@ CASES = (
         {"lease_transitions_total": "7+0x39 8+0x3 9+0x3 10+0x3 11+0x900"},
         {"lease_transitions_total": "7+0x39 8+0x3 9+0x3 10+0x3 11+0x900"},
     ),
-    Case("PrometheusElectorNoStandby", 15 * MINUTE, {}, {"child_ready": steady(0)}, why="not ready"),
+    Case(
+        "PrometheusElectorNoStandby", 15 * MINUTE, {}, {"child_ready": steady(0)}, why="not ready"
+    ),
     Case("PrometheusElectorNoStandby", 15 * MINUTE, {}, {"child_ready": GONE}, why="not there"),
     Case(
         "PrometheusElectorNoStandby",
@@ -200,9 +202,7 @@ CASES = (
         {"config_valid": FALLS},
         of=FOLLOWER,
     ),
-    Case(
-        "PrometheusElectorReloadNotConfirmed", 2 * MINUTE, {"config_loaded": FALLS}, of=LEADER
-    ),
+    Case("PrometheusElectorReloadNotConfirmed", 2 * MINUTE, {"config_loaded": FALLS}, of=LEADER),
     Case(
         "PrometheusElectorConfigurationNotWritten",
         10 * MINUTE,
@@ -243,9 +243,7 @@ CASES = (
         {"start_time_seconds": "1+0x39 2+0x3 3+0x3 4+0x900"},
         of=FOLLOWER,
     ),
-    Case(
-        "PrometheusElectorPrometheusNotReady", 30 * MINUTE, {"child_healthy": FALLS}, of=LEADER
-    ),
+    Case("PrometheusElectorPrometheusNotReady", 30 * MINUTE, {"child_healthy": FALLS}, of=LEADER),
 )
 
 # What is nearly as bad, or is nothing at all.

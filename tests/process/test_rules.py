@@ -95,8 +95,13 @@ def expected_labels(case: Case) -> dict[str, str]:
     namespace, job = IN_TROUBLE
     of = {"pod": case.of, "instance": f"{case.of}:9095"} if case.of else {}
     return {
-        **{"alertname": case.alert, "alertstate": "firing", "severity": case.severity},
-        **{"namespace": namespace, "job": job, **of, **case.labels},
+        "alertname": case.alert,
+        "alertstate": "firing",
+        "severity": case.severity,
+        "namespace": namespace,
+        "job": job,
+        **of,
+        **case.labels,
     }
 
 
@@ -153,7 +158,7 @@ def test_every_alert_has_a_case() -> None:
 
 @pytest.mark.parametrize("name", ALERTS)
 def test_says_what_to_do(name: str) -> None:
-    """Each has a severity, a summary of one sentence, a description and a runbook of three parts."""
+    """Each has a severity, a summary, a description, and a runbook of three parts."""
     rule = ALERTS[name]
     assert rule["labels"]["severity"] in {"critical", "warning"}
     summary, text = rule["annotations"]["summary"], rule["annotations"]["description"]
