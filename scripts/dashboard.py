@@ -160,7 +160,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             width=8,
         ),
     ),
-    "Configuration": (
+    "What Prometheus reads": (
         timeline(
             "Configuration valid",
             "Whether it can be used as it now is; the last good one stays in force.",
