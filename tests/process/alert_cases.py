@@ -96,6 +96,7 @@ class Case:
     of: str = ""  # the pod that it is about; the whole election without one
     labels: dict[str, str] = field(default_factory=dict)
     why: str = ""
+    still_at_s: int = 0  # a later time at which it fires as well
 
     def __str__(self) -> str:
         return f"{self.alert}{' ' if self.why else ''}{self.why}"
@@ -125,6 +126,7 @@ TO_STORE = {"remote_name": "store", "url": "http://store/write"}
 TIMEOUTS = 'lease_errors_total{reason="timeout"}'
 FALLS = steady(0)
 AT_10 = 40  # steps: after ten minutes, so that every range has samples
+EVERY_THREE_MINUTES = "2+0x39 3+0x11 4+0x11 5+0x11 6+0x11 7+0x11"
 
 CASES = (
     Case(
@@ -141,15 +143,22 @@ CASES = (
         {"leaderless_seconds_total": "3+0x39 43 53+0x900"},
         {"leaderless_seconds_total": "5+0x39 45 55+0x900"},
     ),
+    Case(
+        "PrometheusElectorTimeWithoutLeader",
+        20 * MINUTE,
+        {"leaderless_seconds_total": "3+0x39 20+0x19 40+0x19 60+0x900"},
+        {"leaderless_seconds_total": "3+0x39 20+0x19 40+0x19 60+0x900"},
+        why="in several gaps",
+    ),
     Case("PrometheusElectorTwoLeaders", 2 * MINUTE, {}, {FOLLOWS: steady(1)}, severity="critical"),
     Case(
         "PrometheusElectorTwoWriters", 2 * MINUTE, {}, {"may_write": steady(1)}, severity="critical"
     ),
     Case(
         "PrometheusElectorFlapping",
-        10 * MINUTE + 3 * MINUTE,
-        {"lease_transitions_total": "7+0x39 8+0x3 9+0x3 10+0x3 11+0x900"},
-        {"lease_transitions_total": "7+0x39 8+0x3 9+0x3 10+0x3 11+0x900"},
+        10 * MINUTE + 33 * STEP_S,
+        {"lease_transitions_total": "7+0x39 8+0x10 9+0x10 10+0x10 11+0x900"},
+        {"lease_transitions_total": "7+0x39 8+0x10 9+0x10 10+0x10 11+0x900"},
     ),
     Case(
         "PrometheusElectorNoStandby", 15 * MINUTE, {}, {"child_ready": steady(0)}, why="not ready"
@@ -167,19 +176,20 @@ CASES = (
         10 * MINUTE,
         {"lease_expires_in_seconds": "9+0x39 3.9 9+0x900"},
         of=LEADER,
+        still_at_s=19 * MINUTE,
     ),
     Case(
         "PrometheusElectorLeaseOutOfReach",
         10 * MINUTE + 5 * MINUTE,
         {},
-        {TIMEOUTS: then("2+0", AT_10, "3+1")},
+        {TIMEOUTS: EVERY_THREE_MINUTES},
         of=FOLLOWER,
         labels={"reason": "timeout"},
     ),
     Case(
         "PrometheusElectorLeaderCannotWrite",
         10 * MINUTE + 5 * MINUTE,
-        {FAILED: then("3+0", AT_10, "4+1")},
+        {FAILED: EVERY_THREE_MINUTES},
         severity="critical",
         of=LEADER,
         labels=TO_STORE,
@@ -189,7 +199,7 @@ CASES = (
         "PrometheusElectorLeaderCannotWrite",
         # The last samples that were sent are in the range for five minutes more.
         10 * MINUTE + 5 * MINUTE - STEP_S + 5 * MINUTE,
-        {SENT: then("0+1000", AT_10, "39000+0")},
+        {SENT: then("0+1000", AT_10, "39000+0"), PENDING: steady(1)},
         severity="critical",
         of=LEADER,
         labels=TO_STORE,
@@ -208,6 +218,7 @@ CASES = (
         10 * MINUTE,
         {"config_write_failures_total": then("2+0", AT_10, "3+0")},
         of=LEADER,
+        still_at_s=19 * MINUTE,
     ),
     Case(
         "PrometheusElectorTargetsStale",
@@ -222,6 +233,16 @@ CASES = (
         {"snapshot_age_seconds": steady(float("inf"))},
         severity="critical",
         of=FOLLOWER,
+        why="from its start",
+    ),
+    Case(
+        "PrometheusElectorSupervisorSilent",
+        MINUTE,
+        {},
+        {"snapshot_age_seconds": steady(10.5)},
+        severity="critical",
+        of=FOLLOWER,
+        why="now",
     ),
     Case(
         "PrometheusElectorReplicaDown",
@@ -229,12 +250,14 @@ CASES = (
         {},
         {"up": then("1+0", AT_10, "0+0"), "build_info": f"1+0x{AT_10 - 1} stale"},
         of=FOLLOWER,
+        still_at_s=44 * MINUTE,
     ),
     Case(
         "PrometheusElectorFenced",
         10 * MINUTE,
         {"fencing_kills_total": f"0+0x{AT_10 - 1} 1 stale"},
         of=LEADER,
+        still_at_s=24 * MINUTE,
     ),
     Case(
         "PrometheusElectorRestarts",
@@ -242,6 +265,7 @@ CASES = (
         {},
         {"start_time_seconds": "1+0x39 2+0x3 3+0x3 4+0x900"},
         of=FOLLOWER,
+        still_at_s=45 * MINUTE,
     ),
     Case("PrometheusElectorPrometheusNotReady", 30 * MINUTE, {"child_healthy": FALLS}, of=LEADER),
 )
@@ -258,6 +282,12 @@ QUIET = (
         "when a hand-over takes half a minute by the scrapes",
         {"leader_known": "1+0x39 0 0 1+0x900"},
         {"leader_known": "1+0x39 0 0 1+0x900"},
+    ),
+    Quiet(
+        "PrometheusElectorLeaderNotSeen",
+        "when nobody leads",
+        {LEADS: FALLS, "leader_known": FALLS},
+        {"leader_known": FALLS},
     ),
     Quiet(
         "PrometheusElectorTimeWithoutLeader",
@@ -317,6 +347,11 @@ QUIET = (
         "PrometheusElectorTargetsStale",
         "when they are fetched every ten minutes",
         {"targets_last_success_time_seconds": "0+0x39 600+0x39 1200+0x39 1800+0x39 2400+0x39"},
+    ),
+    Quiet(
+        "PrometheusElectorSupervisorSilent",
+        "when it is slow",
+        {"snapshot_age_seconds": steady(10)},
     ),
     Quiet(
         "PrometheusElectorRestarts",

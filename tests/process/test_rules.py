@@ -1,7 +1,7 @@
 """The alert rules before real promtool: each fires when it should, not earlier, and alone.
 
-Beside the election in trouble there are, in each case, a healthy one and two replicas without an
-election: whatever happens, nothing is ever said of these.
+Beside the election in trouble there are, in each case, a healthy one, two replicas without an
+election, and a single one: whatever happens, nothing is ever said of these.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ from tests.process.alert_cases import (
     without_election,
 )
 from tests.real.parts import CHECKOUT, program
+from wrapper.families import METRICS
+from wrapper.flags import BY_NAME
+from wrapper.metric_names import LEASE_ERRORS, RELOAD_FAILURES
+from wrapper.model import Cause
 
 RULES = CHECKOUT / "k8s/chart/files/rules/prometheus-elector.yml"
 RUNBOOK = RULES.with_name("README.md")
@@ -54,7 +58,7 @@ def changed(healthy_values: Values, changes: Values) -> Values:
 
 
 def inputs(case: Case | Quiet | None) -> list[dict[str, str]]:
-    """Return the series of the election in trouble, of a healthy one, and of two without any."""
+    """Return the series of the election in trouble, of a healthy one, and of replicas without."""
     leader, follower = healthy(LEADER, leads=True), healthy(FOLLOWER, leads=False)
     ours = changed(leader, case.leader if case else {})
     theirs = changed(follower, case.follower if case else {})
@@ -65,6 +69,7 @@ def inputs(case: Case | Quiet | None) -> list[dict[str, str]]:
         *series("elsewhere", "prometheus", FOLLOWER, follower),
         *series("plain", "prometheus", LEADER, without_election()),
         *series("plain", "prometheus", FOLLOWER, without_election()),
+        *series("single", "prometheus", LEADER, without_election()),
     ]
 
 
@@ -122,13 +127,15 @@ def test_all_is_quiet_while_all_is_well(tmp_path: Path) -> None:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_fires_in_time(case: Case, tmp_path: Path) -> None:
     """An alert fires at its time with its labels, not a step earlier, and never of others."""
+    last_s = max(case.fires_at_s, case.still_at_s)
     which = f',alertname="{case.alert}"'
     tests = [
         firing(case.fires_at_s - STEP_S, which),
         firing(case.fires_at_s, which, expected_labels(case)),
+        firing(last_s, which, expected_labels(case)),
         {
-            "expr": f'max_over_time(ALERTS{{namespace!="{IN_TROUBLE[0]}"}}[{END}])',
-            "eval_time": END,
+            "expr": f'max_over_time(ALERTS{{namespace!="{IN_TROUBLE[0]}"}}[{last_s}s])',
+            "eval_time": f"{last_s}s",
             "exp_samples": [],
         },
     ]
@@ -137,9 +144,9 @@ def test_fires_in_time(case: Case, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("case", QUIET, ids=str)
 def test_keeps_quiet(case: Quiet, tmp_path: Path) -> None:
-    """What is nearly as bad does not make an alert fire at any time."""
-    never = f'max_over_time(ALERTS{{alertstate="firing",alertname="{case.alert}"}}[{END}])'
-    tests = [{"expr": never, "eval_time": END, "exp_samples": []}]
+    """What is nearly as bad does not make an alert fire within half an hour."""
+    never = f'max_over_time(ALERTS{{alertstate="firing",alertname="{case.alert}"}}[30m])'
+    tests = [{"expr": never, "eval_time": "30m", "exp_samples": []}]
     assert verdict(tmp_path, inputs(case), tests) == ""
 
 
@@ -183,3 +190,22 @@ def test_texts_name_labels_that_are_there(case: Case) -> None:
     """Whatever a text says of an alert's labels, the alert has."""
     text = " ".join(ALERTS[case.alert]["annotations"].values())
     assert set(re.findall(r"\$labels\.(\w+)", text)) <= set(expected_labels(case))
+
+
+def test_the_runbook_names_what_there_is() -> None:
+    """Each flag, metric and reason in it is one of the program's."""
+    text = RUNBOOK.read_text()
+    flags = set(re.findall(r"`--([a-z-]+)`", text))
+    assert {flag for flag in flags - set(BY_NAME) if not flag.startswith("targets-")} == set()
+    assert set(re.findall(r"prometheus_elector_\w+", text)) <= set(METRICS)
+    for alert, known in (("Flapping", Cause), ("LeaseOutOfReach", LEASE_ERRORS)):
+        named = words(alert) - {"reason", "role_transitions_total"}
+        assert named
+        assert named <= set(known)
+    assert set(RELOAD_FAILURES) <= words("ReloadNotConfirmed")
+
+
+def words(alert: str) -> set[str]:
+    """Return what stands in back-ticks as one plain word in the section of an alert."""
+    section = RUNBOOK.read_text().partition(f"\n## PrometheusElector{alert}\n")[2]
+    return set(re.findall(r"`([a-z]+(?:[_-][a-z]+)*)`", section.partition("\n## ")[0]))
