@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 STEP_S = 15
 STEPS = 45 * 4  # 45 minutes
 LEADER, FOLLOWER = "prometheus-0", "prometheus-1"
+FETCHED = "/targets/promgen.json"
 Values = dict[str, str]  # by what identifies a series: name, and labels of its own
 
 
@@ -53,7 +54,7 @@ def healthy(pod: str, *, leads: bool) -> Values:
         "fencing_kills_total": steady(0),
         "child_ready": steady(1),
         "child_healthy": steady(1),
-        "targets_last_success_time_seconds": growing(STEP_S),
+        f'targets_last_success_time_seconds{{file="{FETCHED}"}}': growing(STEP_S),
     }
     values = {f"prometheus_elector_{name}": value for name, value in ours.items()}
     return {**values, **(writing() if leads else {}), "up": steady(1)}
@@ -123,6 +124,7 @@ FAILED = f"prometheus_remote_storage_samples_failed_total{STORE}"
 SENT = f"prometheus_remote_storage_bytes_total{STORE}"
 PENDING = f"prometheus_remote_storage_samples_pending{STORE}"
 TO_STORE = {"remote_name": "store", "url": "http://store/write"}
+FETCHES = f'targets_last_success_time_seconds{{file="{FETCHED}"}}'
 TIMEOUTS = 'lease_errors_total{reason="timeout"}'
 FALLS = steady(0)
 AT_10 = 40  # steps: after ten minutes, so that every range has samples
@@ -223,8 +225,9 @@ CASES = (
     Case(
         "PrometheusElectorTargetsStale",
         10 * MINUTE + STEP_S + 5 * MINUTE,
-        {"targets_last_success_time_seconds": steady(0)},
+        {FETCHES: steady(0)},
         of=LEADER,
+        labels={"file": FETCHED},
     ),
     Case(
         "PrometheusElectorSupervisorSilent",
@@ -346,7 +349,7 @@ QUIET = (
     Quiet(
         "PrometheusElectorTargetsStale",
         "when they are fetched every ten minutes",
-        {"targets_last_success_time_seconds": "0+0x39 600+0x39 1200+0x39 1800+0x39 2400+0x39"},
+        {FETCHES: "0+0x39 600+0x39 1200+0x39 1800+0x39 2400+0x39"},
     ),
     Quiet(
         "PrometheusElectorSupervisorSilent",

@@ -77,11 +77,11 @@ def filled(text: str, namespace: str, job: str) -> str:
 
 
 def values(watcher: Prometheus, asked: dict[str, Any], namespace: str, job: str) -> list[float]:
-    """Return all values that a panel's target gets for the last minute, or now."""
+    """Return all values that a panel's target gets for the last five minutes, or now."""
     query, now = filled(asked["expr"], namespace, job), time.time()
     if asked["instant"]:
         return [float(each["value"][1]) for each in watcher.query(query)]
-    within: dict[str, str | float] = {"query": query, "start": now - 60, "end": now, "step": "2s"}
+    within: dict[str, str | float] = {"query": query, "start": now - 300, "end": now, "step": "2s"}
     answer = requests.get(f"{watcher.url}/api/v1/query_range", params=within, timeout=10)
     assert answer.status_code == 200, answer.text
     series = answer.json()["data"]["result"]
@@ -138,15 +138,22 @@ def rules(watcher: Prometheus) -> dict[str, str]:
     return {rule["name"]: rule["health"] for rule in group["rules"]}
 
 
-def hand_over(watcher: Prometheus, leader: Replica, follower: Replica) -> None:
-    """Have the leader step down once all has been scraped, and clients ask both proxies."""
-    for path in ("-/ready", "api/v1/query?query=up"):
-        assert requests.get(f"{leader.api}/{path}", timeout=10).ok
+def hand_over(watcher: Prometheus, *pair: Replica) -> None:
+    """Have the leader step down once all has been scraped; ask the proxy before and after."""
+    leader, follower = pair
+    ask_proxy(pair)
     asked = "count_over_time(prometheus_elector_proxy_requests_total[1m]) > 1"
     wait_until(lambda: watcher.query(asked), WITHIN_S, "the counters were scraped twice")
     os.kill(leader.pid, signal.SIGUSR1)
     follower.await_leader(WITHIN_S)
-    for path in ("-/ready", "api/v1/query?query=up"):
-        assert requests.get(f"{follower.api}/{path}", timeout=10).ok
+    ask_proxy(pair)
     now_leads = 'prometheus_elector_election_is_leader{pod="b"} == 1'
     wait_until(lambda: watcher.query(now_leads), WITHIN_S, "the hand-over was scraped")
+
+
+def ask_proxy(pair: tuple[Replica, ...]) -> None:
+    """Ask until the leading one's proxy has answered a query."""
+    urls = [f"{each.api}/api/v1/query?query=up" for each in pair]
+    wait_until(
+        lambda: any(requests.get(url, timeout=10).ok for url in urls), WITHIN_S, "the proxy answers"
+    )
