@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from wrapper.departure import SUCCESSOR_WAIT_S
 from wrapper.durations import parse_duration
 from wrapper.flags import FLAGS
 
+SWITCHES = ("rules", "dashboards")
 EVERYTHING = (
     *("--set", "proxy.enabled=true", "--set", "leaderLabel.enabled=true"),
     *("--set", "rules.enabled=true", "--set", "dashboards.enabled=true"),
@@ -79,11 +81,56 @@ def test_every_value_has_a_schema() -> None:
     compare(values, schema, "")
 
 
-def test_base_is_made_from_the_chart(tmp_path: Path) -> None:
-    """`scripts/render-k8s` changes nothing in k8s/base."""
-    subprocess.run([CHECKOUT / "scripts/render-k8s", tmp_path], check=True)
-    made = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    assert made == {path.name: path.read_text() for path in (K8S / "base").iterdir()}
+@pytest.mark.parametrize("part", ["base", "components/rules", "components/dashboards"])
+def test_base_is_made_from_the_chart(made_again: Path, part: str) -> None:
+    """`scripts/render-k8s` changes nothing in k8s/base and k8s/components."""
+    made = {path.name: path.read_text() for path in (made_again / part).iterdir()}
+    assert made == {path.name: path.read_text() for path in (K8S / part).iterdir()}
+
+
+@pytest.fixture(scope="module")
+def made_again(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder in which `scripts/render-k8s` has made all that it makes."""
+    folder = tmp_path_factory.mktemp("k8s")
+    subprocess.run([CHECKOUT / "scripts/render-k8s", folder], check=True)
+    return folder
+
+
+def test_components_are_the_switches_of_the_chart(tmp_path: Path) -> None:
+    """An overlay with both components is the chart with both switched on."""
+    resources = [os.path.relpath(K8S / "overlays/agent", tmp_path)]
+    components = [os.path.relpath(K8S / "components" / each, tmp_path) for each in SWITCHES]
+    whole = {"resources": resources, "components": components}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(whole))
+    on = [word for each in SWITCHES for word in ("--set", f"{each}.enabled=true")]
+    made = without_helm(kustomize(tmp_path))
+    assert {"PrometheusRule/prometheus", "ConfigMap/prometheus-dashboards"} <= set(made)
+    assert made == without_helm(chart(*on, use="agent"))
+
+
+def test_alerts_come_through_unchanged() -> None:
+    """The PrometheusRule has the groups of the rules file, nothing of them read as a template."""
+    made = find(chart("--set", "rules.enabled=true"), "PrometheusRule")
+    assert made["spec"] == yaml.safe_load(
+        (CHART / "files/rules/prometheus-elector.yml").read_text()
+    )
+
+
+def test_runbooks_are_where_you_say() -> None:
+    """Each alert links to its section of the page that `rules.runbookUrl` names."""
+    words = ("rules.enabled=true", "rules.runbookUrl=https://wiki/runbook")
+    made = find(chart(*(x for word in words for x in ("--set", word))), "PrometheusRule")
+    for rule in made["spec"]["groups"][0]["rules"]:
+        anchor = f"https://wiki/runbook#{rule['alert'].lower()}"
+        assert rule["annotations"]["runbook_url"] == anchor
+
+
+def test_dashboard_comes_through_unchanged() -> None:
+    """The ConfigMap has the dashboard's file as it is, under the label that Grafana looks for."""
+    made = find(chart("--set", "dashboards.enabled=true"), "ConfigMap", "prometheus-dashboards")
+    [(name, text)] = made["data"].items()
+    assert text == (CHART / "files/dashboards" / name).read_text()
+    assert made["metadata"]["labels"]["grafana_dashboard"] == "1"
 
 
 @pytest.mark.parametrize("use", USES)

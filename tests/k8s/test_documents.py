@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -10,18 +11,28 @@ from tests.k8s.rendering import K8S
 from tests.real.parts import CHECKOUT
 from wrapper.flags import BY_NAME
 
-DOCUMENTS = ("README.md", "MIGRATION.md")
+DOCUMENTS = ("README.md", "MIGRATION.md", "chart/files/rules/README.md")
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_paths(name: str) -> None:
     """Every link and every path in a command leads to a file or folder."""
-    text = (K8S / name).read_text()
+    file = K8S / name
+    text = file.read_text()
     named = set(re.findall(r"(?<![\w/])((?:k8s|scripts)/[\w./-]*[\w-])", text))
     assert named
     assert [path for path in sorted(named) if not (CHECKOUT / path).exists()] == []
-    links = set(re.findall(r"\]\(([^)]+)\)", text))
-    assert [link for link in sorted(links) if not (K8S / link).exists()] == []
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        path, _, section = link.partition("#")
+        to = file.parent / path if path else file
+        assert to.exists(), link
+        assert not section or section in sections(to), link
+
+
+def sections(file: Path) -> set[str]:
+    """Return the anchors of a document's headings."""
+    headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
 def test_flags() -> None:

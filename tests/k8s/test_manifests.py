@@ -43,6 +43,8 @@ def sources() -> Iterator[tuple[str, list[Document]]]:
     for file in sorted((K8S / "operator").glob("*.yaml")):
         if not file.name.startswith("values-"):
             yield file.name, documents(file.read_text())
+    for component in ("rules/prometheusrule.yaml", "dashboards/configmap.yaml"):
+        yield component, documents((K8S / "components" / component).read_text())
 
 
 MANIFESTS = {

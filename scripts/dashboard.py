@@ -1,0 +1,354 @@
+"""Print the Grafana dashboard as JSON; `scripts/render-k8s` puts it into the chart.
+
+What a replica says of itself is chosen by namespace and job. What its Prometheus says may have
+another job, and is found by the pod.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from grafana import DATASOURCE, ELECTION, Panel, bars, placed, stat, steps, timeline, words
+
+# What stands in queries below, and for what.
+SHORT = {
+    "{@}": '{namespace=~"$namespace",job=~"$job"}',
+    "{~}": '{namespace=~"$namespace"}',
+    "[@]": "[$__rate_interval]",
+}
+REPLICA = "{{pod}} {{instance}}"
+BAD, GOOD, IDLE, WARN = "red", "green", "#6e7687", "orange"
+
+
+def own(query: str) -> str:
+    """Return what the replicas' Prometheus say of themselves, by replica."""
+    return f"({query}) and on (namespace, pod) prometheus_elector_start_time_seconds{{@}}"
+
+
+SAMPLES = "prometheus_remote_storage_samples"
+BY_REPLICA = "sum by (namespace, pod, instance)"
+
+ROWS: dict[str, tuple[Panel, ...]] = {
+    "Who writes": (
+        stat(
+            "Leader",
+            "Who leads now.",
+            "max by (namespace, job, member_id) (prometheus_elector_election_is_leader{@}) == 1",
+            options={"textMode": "name"},
+            defaults={**steps(GOOD), "displayName": "${__field.labels.member_id}"},
+        ),
+        stat(
+            "Replicas that lead",
+            "One for each election.",
+            "sum by (namespace, job) (prometheus_elector_election_is_leader{@})",
+            defaults=steps(BAD, (1, GOOD), (2, BAD)),
+        ),
+        stat(
+            "Prometheus ready",
+            "How many could lead. With fewer than two nobody could take over.",
+            "sum by (namespace, job) "
+            "(prometheus_elector_child_ready{@} * prometheus_elector_child_healthy{@})",
+            defaults=steps(BAD, (1, WARN), (2, GOOD)),
+        ),
+        stat(
+            "Lease of the leader",
+            "How long it leads unless it renews: 8 to 10 s with the defaults.",
+            "max by (namespace, job) (prometheus_elector_lease_expires_in_seconds{@} "
+            "and ignoring (member_id) prometheus_elector_election_is_leader{@} == 1)",
+            unit="s",
+            defaults=steps(BAD, (2, WARN), (4, GOOD)),
+        ),
+        stat(
+            "Configuration",
+            "Whether all replicas can use the configuration as it now is.",
+            "min by (namespace, job) (prometheus_elector_config_valid{@})",
+            defaults=words("invalid", "valid", no_is=BAD, yes_is=GOOD),
+        ),
+        stat(
+            "Leads since",
+            "When the leader became that.",
+            "max by (namespace, job) ("
+            "prometheus_elector_election_last_transition_time_seconds{@} "
+            "and ignoring (member_id) prometheus_elector_election_is_leader{@} == 1) * 1000",
+            unit="dateTimeFromNow",
+            defaults=steps(IDLE),
+        ),
+        timeline(
+            "Who led",
+            "By what each says of itself. Two at a time for longer than a scrape must not be.",
+            {
+                "{{member_id}}": "max by (namespace, job, member_id) "
+                "(prometheus_elector_election_is_leader{@})"
+            },
+            words("follows", "leads", no_is=IDLE, yes_is=GOOD),
+        ),
+        timeline(
+            "Whose Prometheus may write",
+            "From before the leader's configuration is loaded until it is known to be gone.",
+            {REPLICA: "prometheus_elector_may_write{@}"},
+            words("cannot write", "may write", no_is=IDLE, yes_is="blue"),
+        ),
+        Panel(
+            "Samples sent",
+            "To all storages, without those that were refused or are tried again.",
+            {
+                REPLICA: own(
+                    f"{BY_REPLICA} (rate({SAMPLES}_total{{~}}[@]) "
+                    f"- rate({SAMPLES}_failed_total{{~}}[@]) "
+                    f"- rate({SAMPLES}_retried_total{{~}}[@]))"
+                )
+            },
+            unit="cps",
+        ),
+        Panel(
+            "Samples refused, tried again, waiting",
+            "Refused ones are lost. Waiting ones are lost if the leader changes.",
+            {
+                "refused/s {{pod}} {{remote_name}}": own(f"rate({SAMPLES}_failed_total{{~}}[@])"),
+                "again/s {{pod}} {{remote_name}}": own(f"rate({SAMPLES}_retried_total{{~}}[@])"),
+                "waiting {{pod}} {{remote_name}}": own(f"{SAMPLES}_pending{{~}}"),
+            },
+        ),
+        bars(
+            "Hand-overs by reason",
+            "Each change of role, why: a hand-over has one of the old leader's and one acquired.",
+            {
+                "{{reason}}": "sum by (reason) "
+                "(increase(prometheus_elector_role_transitions_total{@}[@]))"
+            },
+        ),
+        bars(
+            "Time without a leader",
+            "As the replica saw it that was without one for the shortest time.",
+            {
+                ELECTION: "min by (namespace, job) "
+                "(increase(prometheus_elector_leaderless_seconds_total{@}[@]))"
+            },
+            unit="s",
+        ),
+    ),
+    "Lease": (
+        Panel(
+            "Lease remaining",
+            "Of the leader until it has to step down, of the others until they may take over.",
+            {REPLICA: "prometheus_elector_lease_expires_in_seconds{@}"},
+            unit="s",
+            width=8,
+        ),
+        Panel(
+            "Time to renew",
+            "99 of 100 requests took less.",
+            {
+                REPLICA: "histogram_quantile(0.99, sum by (namespace, pod, instance, le) "
+                "(rate(prometheus_elector_lease_renew_duration_seconds_bucket{@}[@])))"
+            },
+            unit="s",
+            width=8,
+        ),
+        Panel(
+            "Failed requests about the lease",
+            "By the reason.",
+            {
+                "{{pod}} {{reason}}": "sum by (namespace, pod, instance, reason) "
+                "(rate(prometheus_elector_lease_errors_total{@}[@]))"
+            },
+            unit="reqps",
+            width=8,
+        ),
+    ),
+    "What Prometheus reads": (
+        timeline(
+            "Configuration valid",
+            "Whether it can be used as it now is; the last good one stays in force.",
+            {REPLICA: "prometheus_elector_config_valid{@}"},
+            words("invalid", "valid", no_is=BAD, yes_is=GOOD),
+        ),
+        timeline(
+            "Configuration loaded",
+            "Whether Prometheus is known to have what it should read.",
+            {REPLICA: "prometheus_elector_config_loaded{@}"},
+            words("not loaded", "loaded", no_is=WARN, yes_is=GOOD),
+        ),
+        bars(
+            "Reloads",
+            "Confirmed by what Prometheus says it has loaded; or failed, by the reason.",
+            {
+                "confirmed": "sum(increase(prometheus_elector_reloads_confirmed_total{@}[@]))",
+                "{{reason}}": "sum by (reason) "
+                "(increase(prometheus_elector_reloads_failed_total{@}[@]))",
+                "not written": "sum"
+                "(increase(prometheus_elector_config_write_failures_total{@}[@]))",
+            },
+        ),
+        Panel(
+            "Time to reload",
+            "From the file's change until it was in force, on average.",
+            {
+                REPLICA: "rate(prometheus_elector_reload_duration_seconds_sum{@}[@]) / "
+                "rate(prometheus_elector_reload_duration_seconds_count{@}[@])"
+            },
+            unit="s",
+        ),
+    ),
+    "Prometheus": (
+        Panel(
+            "Memory",
+            "Resident.",
+            {REPLICA: "prometheus_elector_child_resident_memory_bytes{@}"},
+            unit="bytes",
+            width=8,
+        ),
+        Panel(
+            "CPU",
+            "Cores in use.",
+            {REPLICA: "rate(prometheus_elector_child_cpu_seconds_total{@}[@])"},
+            width=8,
+        ),
+        Panel(
+            "Open files",
+            "Of those that it may open.",
+            {REPLICA: "prometheus_elector_child_open_fds{@} / prometheus_elector_child_max_fds{@}"},
+            unit="percentunit",
+            width=8,
+        ),
+        timeline(
+            "Ready and healthy",
+            "As Prometheus says; only such a one contends for the lease.",
+            {REPLICA: "prometheus_elector_child_ready{@} * prometheus_elector_child_healthy{@}"},
+            words("not ready", "ready", no_is=WARN, yes_is=GOOD),
+        ),
+        Panel(
+            "Running for",
+            "Prometheus, and prometheus-elector; they start and end together.",
+            {
+                f"Prometheus {REPLICA}": "time() - prometheus_elector_child_start_time_seconds{@}",
+                f"elector {REPLICA}": "time() - prometheus_elector_start_time_seconds{@}",
+            },
+            unit="s",
+        ),
+    ),
+    "Proxy": (
+        Panel(
+            "Requests",
+            "By their answer's status, and whose Prometheus answered.",
+            {
+                "{{code}} {{target}}": "sum by (code, target) "
+                "(rate(prometheus_elector_proxy_requests_total{@}[@]))"
+            },
+            unit="reqps",
+            width=6,
+        ),
+        Panel(
+            "Duration",
+            "Until the answer's last byte: of half of them, and of 99 of 100.",
+            {
+                f"{quantile}": f"histogram_quantile({quantile}, sum by (le) "
+                "(rate(prometheus_elector_proxy_request_duration_seconds_bucket{@}[@])))"
+                for quantile in (0.5, 0.99)
+            },
+            unit="s",
+            width=6,
+        ),
+        Panel(
+            "Under way",
+            "Requests that the proxy is at work on.",
+            {REPLICA: "prometheus_elector_proxy_requests_in_flight{@}"},
+            width=6,
+        ),
+        Panel(
+            "Traffic",
+            "With heads.",
+            {
+                "received": "sum(rate(prometheus_elector_proxy_received_bytes_total{@}[@]))",
+                "sent": "sum(rate(prometheus_elector_proxy_sent_bytes_total{@}[@]))",
+            },
+            unit="Bps",
+            width=6,
+        ),
+    ),
+    "The program": (
+        Panel(
+            "Age of what is known",
+            "Above 5 s all figures of the present are left out.",
+            {REPLICA: "prometheus_elector_snapshot_age_seconds{@}"},
+            unit="s",
+            width=8,
+        ),
+        Panel(
+            "Restarts in an hour",
+            "Of the program, and of its web server.",
+            {
+                f"program {REPLICA}": "changes(prometheus_elector_start_time_seconds{@}[1h])",
+                f"web {REPLICA}": "increase(prometheus_elector_web_restarts_total{@}[1h])",
+            },
+            width=8,
+        ),
+        Panel(
+            "Versions",
+            "How many replicas run which.",
+            {"{{version}}": "count by (version) (prometheus_elector_build_info{@})"},
+            width=8,
+        ),
+    ),
+}
+
+
+def dashboard() -> dict[str, Any]:
+    """Return the whole dashboard as Grafana 9 and later read it."""
+    return {
+        "uid": "prometheus-elector",
+        "title": "prometheus-elector",
+        "description": "Which replica writes, since when, and why it changed.",
+        "tags": ["prometheus"],
+        "schemaVersion": 36,
+        "version": 1,
+        "editable": True,
+        "graphTooltip": 1,
+        "refresh": "30s",
+        "time": {"from": "now-6h", "to": "now"},
+        "templating": {"list": list(variables())},
+        "panels": list(placed({title: list(map(written_out, row)) for title, row in ROWS.items()})),
+    }
+
+
+def written_out(panel: Panel) -> Panel:
+    """Return a panel with its queries as Grafana reads them."""
+    queries = dict(panel.queries)
+    for short, text in SHORT.items():
+        queries = {legend: query.replace(short, text) for legend, query in queries.items()}
+    return replace(panel, queries=queries)
+
+
+def variables() -> Iterator[dict[str, Any]]:
+    """Yield what is chosen at the top: where the data are, and of which elections."""
+    yield {
+        "name": "datasource",
+        "label": "Data source",
+        "type": "datasource",
+        "query": "prometheus",
+    }
+    within = '{namespace=~"$namespace"}'
+    for name, selected in (("namespace", ""), ("job", within)):
+        query = f"label_values(prometheus_elector_build_info{selected}, {name})"
+        yield {
+            "name": name,
+            "label": name.capitalize(),
+            "type": "query",
+            "query": query,
+            "datasource": DATASOURCE,
+            "refresh": 2,
+            "sort": 1,
+            "multi": True,
+            "includeAll": True,
+            "allValue": ".*",
+            "current": {"text": ["All"], "value": ["$__all"], "selected": True},
+        }
+
+
+if __name__ == "__main__":
+    json.dump(dashboard(), sys.stdout, indent=1)
+    sys.stdout.write("\n")

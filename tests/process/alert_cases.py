@@ -1,0 +1,375 @@
+"""Cases for the alert rules: two replicas as they are when all is well, and what makes an alert.
+
+Values are in promtool's notation, one for each 15 s, beginning at 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+STEP_S = 15
+STEPS = 45 * 4  # 45 minutes
+LEADER, FOLLOWER = "prometheus-0", "prometheus-1"
+FETCHED = "/targets/promgen.json"
+Values = dict[str, str]  # by what identifies a series: name, and labels of its own
+
+
+def steady(value: float) -> str:
+    """Return a value that stays."""
+    return f"{float(value)}+0x{STEPS}"
+
+
+def growing(by: float) -> str:
+    """Return a counter that grows at every step."""
+    return f"0+{by}x{STEPS}"
+
+
+GONE = "_"  # no sample at all
+
+
+def then(first: str, steps: int, second: str) -> str:
+    """Return a value for so many steps, then another."""
+    return f"{first}x{steps - 1} {second}x{STEPS - steps}"
+
+
+def healthy(pod: str, *, leads: bool) -> Values:
+    """Return what one replica of a healthy election exposes, and its Prometheus."""
+    ours: Values = {
+        "build_info": steady(1),
+        "snapshot_age_seconds": steady(0.2),
+        f'election_is_leader{{member_id="{pod}"}}': steady(leads),
+        "start_time_seconds": steady(1e9),
+        "may_write": steady(leads),
+        "leader_known": steady(1),
+        "leaderless_seconds_total": steady(3),
+        "lease_expires_in_seconds": steady(9 if leads else 14),
+        "lease_duration_seconds": steady(15),
+        "lease_renew_deadline_seconds": steady(10),
+        'lease_errors_total{reason="timeout"}': steady(2),
+        "lease_transitions_total": steady(7),
+        "config_valid": steady(1),
+        "config_loaded": steady(1),
+        "config_write_failures_total": steady(2),
+        "fencing_kills_total": steady(0),
+        "child_ready": steady(1),
+        "child_healthy": steady(1),
+        f'targets_last_success_time_seconds{{file="{FETCHED}"}}': growing(STEP_S),
+    }
+    values = {f"prometheus_elector_{name}": value for name, value in ours.items()}
+    return {**values, **(writing() if leads else {}), "up": steady(1)}
+
+
+def writing() -> Values:
+    """Return what a Prometheus says of a remote_write that works."""
+    own = '{remote_name="store",url="http://store/write"}'
+    return {
+        f"prometheus_remote_storage_samples_failed_total{own}": steady(3),
+        f"prometheus_remote_storage_samples_pending{own}": steady(40),
+        f"prometheus_remote_storage_bytes_total{own}": growing(1000),
+    }
+
+
+def without_election() -> Values:
+    """Return what a replica exposes that always leads: there is nothing to elect."""
+    names = ("lease", "leader", "targets")
+    kept = healthy("alone", leads=True).items()
+    return {name: x for name, x in kept if not name.startswith(tuple(map(_full, names)))}
+
+
+def _full(name: str) -> str:
+    return f"prometheus_elector_{name}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What makes an alert fire, at which second at the earliest, and with which labels.
+
+    ``leader`` and ``follower`` are the values that differ from a healthy pair's; names are without
+    ``prometheus_elector_`` where they have it.
+    """
+
+    alert: str
+    fires_at_s: int
+    leader: Values = field(default_factory=dict)
+    follower: Values = field(default_factory=dict)
+    severity: str = "warning"
+    of: str = ""  # the pod that it is about; the whole election without one
+    labels: dict[str, str] = field(default_factory=dict)
+    why: str = ""
+    still_at_s: int = 0  # a later time at which it fires as well
+
+    def __str__(self) -> str:
+        return f"{self.alert}{' ' if self.why else ''}{self.why}"
+
+
+@dataclass(frozen=True)
+class Quiet:
+    """What must not make an alert fire, at any time."""
+
+    alert: str
+    why: str
+    leader: Values = field(default_factory=dict)
+    follower: Values = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.alert} {self.why}"
+
+
+MINUTE = 60
+LEADS = f'election_is_leader{{member_id="{LEADER}"}}'
+FOLLOWS = f'election_is_leader{{member_id="{FOLLOWER}"}}'
+STORE = '{remote_name="store",url="http://store/write"}'
+FAILED = f"prometheus_remote_storage_samples_failed_total{STORE}"
+SENT = f"prometheus_remote_storage_bytes_total{STORE}"
+PENDING = f"prometheus_remote_storage_samples_pending{STORE}"
+TO_STORE = {"remote_name": "store", "url": "http://store/write"}
+FETCHES = f'targets_last_success_time_seconds{{file="{FETCHED}"}}'
+TIMEOUTS = 'lease_errors_total{reason="timeout"}'
+FALLS = steady(0)
+AT_10 = 40  # steps: after ten minutes, so that every range has samples
+EVERY_THREE_MINUTES = "2+0x39 3+0x11 4+0x11 5+0x11 6+0x11 7+0x11"
+
+CASES = (
+    Case(
+        "PrometheusElectorNobodyLeads",
+        10 * MINUTE + 30,
+        {LEADS: then("1+0", AT_10, "0+0"), "leader_known": then("1+0", AT_10, "0+0")},
+        {"leader_known": then("1+0", AT_10, "0+0")},
+        severity="critical",
+    ),
+    Case("PrometheusElectorLeaderNotSeen", 5 * MINUTE, {LEADS: steady(0)}),
+    Case(
+        "PrometheusElectorTimeWithoutLeader",
+        10 * MINUTE + STEP_S,
+        {"leaderless_seconds_total": "3+0x39 43 53+0x900"},
+        {"leaderless_seconds_total": "5+0x39 45 55+0x900"},
+    ),
+    Case(
+        "PrometheusElectorTimeWithoutLeader",
+        20 * MINUTE,
+        {"leaderless_seconds_total": "3+0x39 20+0x19 40+0x19 60+0x900"},
+        {"leaderless_seconds_total": "3+0x39 20+0x19 40+0x19 60+0x900"},
+        why="in several gaps",
+    ),
+    Case("PrometheusElectorTwoLeaders", 2 * MINUTE, {}, {FOLLOWS: steady(1)}, severity="critical"),
+    Case(
+        "PrometheusElectorTwoWriters", 2 * MINUTE, {}, {"may_write": steady(1)}, severity="critical"
+    ),
+    Case(
+        "PrometheusElectorFlapping",
+        10 * MINUTE + 33 * STEP_S,
+        {"lease_transitions_total": "7+0x39 8+0x10 9+0x10 10+0x10 11+0x900"},
+        {"lease_transitions_total": "7+0x39 8+0x10 9+0x10 10+0x10 11+0x900"},
+    ),
+    Case(
+        "PrometheusElectorNoStandby", 15 * MINUTE, {}, {"child_ready": steady(0)}, why="not ready"
+    ),
+    Case("PrometheusElectorNoStandby", 15 * MINUTE, {}, {"child_ready": GONE}, why="not there"),
+    Case(
+        "PrometheusElectorNoStandby",
+        15 * MINUTE,
+        {"child_healthy": steady(0)},
+        {"child_ready": steady(0)},
+        why="nobody at all",
+    ),
+    Case(
+        "PrometheusElectorLeaseNearItsEnd",
+        10 * MINUTE,
+        {"lease_expires_in_seconds": "9+0x39 3.9 9+0x900"},
+        of=LEADER,
+        still_at_s=19 * MINUTE,
+    ),
+    Case(
+        "PrometheusElectorLeaseOutOfReach",
+        10 * MINUTE + 5 * MINUTE,
+        {},
+        {TIMEOUTS: EVERY_THREE_MINUTES},
+        of=FOLLOWER,
+        labels={"reason": "timeout"},
+    ),
+    Case(
+        "PrometheusElectorLeaderCannotWrite",
+        10 * MINUTE + 5 * MINUTE,
+        {FAILED: EVERY_THREE_MINUTES},
+        severity="critical",
+        of=LEADER,
+        labels=TO_STORE,
+        why="refused",
+    ),
+    Case(
+        "PrometheusElectorLeaderCannotWrite",
+        # The last samples that were sent are in the range for five minutes more.
+        10 * MINUTE + 5 * MINUTE - STEP_S + 5 * MINUTE,
+        {SENT: then("0+1000", AT_10, "39000+0"), PENDING: steady(1)},
+        severity="critical",
+        of=LEADER,
+        labels=TO_STORE,
+        why="no answer",
+    ),
+    Case(
+        "PrometheusElectorConfigurationInvalid",
+        MINUTE,
+        {},
+        {"config_valid": FALLS},
+        of=FOLLOWER,
+    ),
+    Case("PrometheusElectorReloadNotConfirmed", 2 * MINUTE, {"config_loaded": FALLS}, of=LEADER),
+    Case(
+        "PrometheusElectorConfigurationNotWritten",
+        10 * MINUTE,
+        {"config_write_failures_total": then("2+0", AT_10, "3+0")},
+        of=LEADER,
+        still_at_s=19 * MINUTE,
+    ),
+    Case(
+        "PrometheusElectorTargetsStale",
+        10 * MINUTE + STEP_S + 5 * MINUTE,
+        {FETCHES: steady(0)},
+        of=LEADER,
+        labels={"file": FETCHED},
+    ),
+    Case(
+        "PrometheusElectorSupervisorSilent",
+        MINUTE,
+        {},
+        {"snapshot_age_seconds": steady(float("inf"))},
+        severity="critical",
+        of=FOLLOWER,
+        why="from its start",
+    ),
+    Case(
+        "PrometheusElectorSupervisorSilent",
+        MINUTE,
+        {},
+        {"snapshot_age_seconds": steady(10.5)},
+        severity="critical",
+        of=FOLLOWER,
+        why="now",
+    ),
+    Case(
+        "PrometheusElectorReplicaDown",
+        10 * MINUTE + 5 * MINUTE,
+        {},
+        {"up": then("1+0", AT_10, "0+0"), "build_info": f"1+0x{AT_10 - 1} stale"},
+        of=FOLLOWER,
+        still_at_s=44 * MINUTE,
+    ),
+    Case(
+        "PrometheusElectorFenced",
+        10 * MINUTE,
+        {"fencing_kills_total": f"0+0x{AT_10 - 1} 1 stale"},
+        of=LEADER,
+        still_at_s=24 * MINUTE,
+    ),
+    Case(
+        "PrometheusElectorRestarts",
+        12 * MINUTE,
+        {},
+        {"start_time_seconds": "1+0x39 2+0x3 3+0x3 4+0x900"},
+        of=FOLLOWER,
+        still_at_s=45 * MINUTE,
+    ),
+    Case("PrometheusElectorPrometheusNotReady", 30 * MINUTE, {"child_healthy": FALLS}, of=LEADER),
+)
+
+# What is nearly as bad, or is nothing at all.
+QUIET = (
+    Quiet(
+        "PrometheusElectorNobodyLeads",
+        "when the leader's own supervisor is silent, but a follower knows it",
+        {LEADS: FALLS, "leader_known": GONE},
+    ),
+    Quiet(
+        "PrometheusElectorNobodyLeads",
+        "when a hand-over takes half a minute by the scrapes",
+        {"leader_known": "1+0x39 0 0 1+0x900"},
+        {"leader_known": "1+0x39 0 0 1+0x900"},
+    ),
+    Quiet(
+        "PrometheusElectorLeaderNotSeen",
+        "when nobody leads",
+        {LEADS: FALLS, "leader_known": FALLS},
+        {"leader_known": FALLS},
+    ),
+    Quiet(
+        "PrometheusElectorTimeWithoutLeader",
+        "when a replica that starts has not seen the leader yet",
+        {},
+        {"leaderless_seconds_total": then("0+0", AT_10, "100+0")},
+    ),
+    Quiet(
+        "PrometheusElectorTwoLeaders",
+        "when the two are scraped before and after a hand-over",
+        {LEADS: "1+0x40 0+0x900"},
+        {FOLLOWS: "0+0x35 1+0x900"},
+    ),
+    Quiet(
+        "PrometheusElectorFlapping",
+        "when there are three hand-overs in fifteen minutes",
+        {"lease_transitions_total": "7+0x39 8+0x3 9+0x3 10+0x900"},
+        {"lease_transitions_total": "7+0x39 8+0x3 9+0x3 10+0x900"},
+    ),
+    Quiet(
+        "PrometheusElectorLeaseNearItsEnd",
+        "when a follower sees the lease of another that vanished",
+        {},
+        {"lease_expires_in_seconds": "14+0x39 0 14+0x900"},
+    ),
+    Quiet(
+        "PrometheusElectorLeaseNearItsEnd",
+        "when two renewals were late",
+        {"lease_expires_in_seconds": "9+0x39 4.1 9+0x900"},
+    ),
+    Quiet(
+        "PrometheusElectorLeaseOutOfReach",
+        "when one request fails",
+        {TIMEOUTS: then("2+0", AT_10, "3+0")},
+    ),
+    Quiet(
+        "PrometheusElectorLeaderCannotWrite",
+        "when all that can be sent has been, and nothing waits",
+        {SENT: steady(5000), PENDING: steady(0)},
+    ),
+    Quiet(
+        "PrometheusElectorLeaderCannotWrite",
+        "when it writes to nobody because it does not lead",
+        {FAILED: growing(1), "may_write": FALLS},
+    ),
+    Quiet(
+        "PrometheusElectorLeaderCannotWrite",
+        "when one batch is refused",
+        {FAILED: then("3+0", AT_10, "503+0")},
+    ),
+    Quiet(
+        "PrometheusElectorReloadNotConfirmed",
+        "while Prometheus is still reading its log",
+        {"config_loaded": FALLS, "child_ready": FALLS},
+    ),
+    Quiet(
+        "PrometheusElectorTargetsStale",
+        "when they are fetched every ten minutes",
+        {FETCHES: "0+0x39 600+0x39 1200+0x39 1800+0x39 2400+0x39"},
+    ),
+    Quiet(
+        "PrometheusElectorSupervisorSilent",
+        "when it is slow",
+        {"snapshot_age_seconds": steady(10)},
+    ),
+    Quiet(
+        "PrometheusElectorRestarts",
+        "when a replica is restarted twice",
+        {"start_time_seconds": "1+0x39 2+0x3 3+0x900"},
+    ),
+)
+
+
+def series(namespace: str, job: str, pod: str, values: Values) -> Iterator[dict[str, str]]:
+    """Yield promtool's input for one replica."""
+    target = f'namespace="{namespace}",job="{job}",pod="{pod}",instance="{pod}:9095"'
+    for key, value in values.items():
+        if value == GONE:
+            continue
+        name, _, own = key.partition("{")
+        labels = f"{target},{own.removesuffix('}')}" if own else target
+        yield {"series": f"{name}{{{labels}}}", "values": value}

@@ -1,0 +1,93 @@
+"""The Grafana dashboard as a file; what its queries give is in tests/real."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.real.parts import CHECKOUT
+from wrapper.families import METRICS
+
+FILES = CHECKOUT / "k8s/chart/files"
+FILE = FILES / "dashboards/prometheus-elector.json"
+RULES = FILES / "rules/prometheus-elector.yml"
+DASHBOARD: dict[str, Any] = json.loads(FILE.read_text())
+PANELS: list[dict[str, Any]] = [each for each in DASHBOARD["panels"] if each["type"] != "row"]
+BROUGHT_BY_GRAFANA = {"timeseries", "stat", "state-timeline"}
+
+# Told by what fetches targets, which comes apart from this.
+NOT_YET = {"prometheus_elector_targets_last_success_time_seconds"}
+
+
+def expressions() -> Iterator[str]:
+    """Yield every PromQL expression of rules and dashboard."""
+    for panel in PANELS:
+        yield from (target["expr"] for target in panel["targets"])
+    for group in yaml.safe_load(RULES.read_text())["groups"]:
+        yield from (rule["expr"] for rule in group["rules"])
+
+
+def metrics_in(expression: str) -> set[str]:
+    """Return the names of Prometheus' and our metrics, a histogram's without its series' ending."""
+    names = re.findall(r"\bprometheus_\w+", expression)
+    return {
+        name if name in METRICS else re.sub(r"_(bucket|sum|count)$", "", name) for name in names
+    }
+
+
+def test_the_script_writes_it() -> None:
+    """`scripts/render-k8s` was run after the last change of the script."""
+    argv = [sys.executable, str(CHECKOUT / "scripts/dashboard.py")]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert done.stdout == FILE.read_text()
+
+
+def test_every_metric_is_one_of_the_product() -> None:
+    """No alert and no panel asks for a metric of ours that there is not."""
+    used = set[str]().union(*map(metrics_in, expressions()))
+    ours = {name for name in used if name.startswith("prometheus_elector_")}
+    assert len(ours) > 30
+    assert ours - set(METRICS) == NOT_YET
+    assert {
+        name for name in used - ours if not name.startswith("prometheus_remote_storage_")
+    } == set()
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
+def test_panel(panel: dict[str, Any]) -> None:
+    """Each is of a kind that Grafana brings, explains itself, and asks the chosen data source."""
+    assert panel["type"] in BROUGHT_BY_GRAFANA
+    assert panel["description"].endswith(".")
+    assert panel["targets"]
+    for asked in (panel, *panel["targets"]):
+        assert asked["datasource"]["uid"] == "${datasource}"
+    for target in panel["targets"]:
+        assert "$namespace" in target["expr"]
+        assert not re.search(r"[{\[][@~][}\]]", target["expr"])
+
+
+def test_panels_have_places_of_their_own() -> None:
+    """No two overlap, none sticks out, and numbers and titles are given once."""
+    for one, other in itertools.combinations(DASHBOARD["panels"], 2):
+        a, b = one["gridPos"], other["gridPos"]
+        beside = a["x"] + a["w"] <= b["x"] or b["x"] + b["w"] <= a["x"]
+        assert beside or a["y"] + a["h"] <= b["y"] or b["y"] + b["h"] <= a["y"], (one, other)
+        assert one["id"] != other["id"]
+        assert one["title"] != other["title"]
+    assert all(each["gridPos"]["x"] + each["gridPos"]["w"] <= 24 for each in DASHBOARD["panels"])
+
+
+def test_variables() -> None:
+    """Data source, namespace and job can be chosen."""
+    names = [each["name"] for each in DASHBOARD["templating"]["list"]]
+    assert names == ["datasource", "namespace", "job"]
+    used = set(re.findall(r"\$\{?(\w+)", json.dumps(PANELS)))
+    assert used == {"datasource", "namespace", "job", "__rate_interval", "__field"}

@@ -1,0 +1,211 @@
+"""The alert rules before real promtool: each fires when it should, not earlier, and alone.
+
+Beside the election in trouble there are, in each case, a healthy one, two replicas without an
+election, and a single one: whatever happens, nothing is ever said of these.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.process.alert_cases import (
+    CASES,
+    FOLLOWER,
+    LEADER,
+    QUIET,
+    STEP_S,
+    STEPS,
+    Case,
+    Quiet,
+    Values,
+    healthy,
+    series,
+    without_election,
+)
+from tests.real.parts import CHECKOUT, program
+from wrapper.families import METRICS
+from wrapper.flags import BY_NAME
+from wrapper.metric_names import LEASE_ERRORS, RELOAD_FAILURES
+from wrapper.model import Cause
+
+RULES = CHECKOUT / "k8s/chart/files/rules/prometheus-elector.yml"
+RUNBOOK = RULES.with_name("README.md")
+[GROUP] = yaml.safe_load(RULES.read_text())["groups"]
+ALERTS: dict[str, dict[str, Any]] = {rule["alert"]: rule for rule in GROUP["rules"]}
+END = f"{STEPS * STEP_S}s"
+IN_TROUBLE = ("monitoring", "prometheus")
+
+
+def promtool(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run promtool."""
+    argv = [program("promtool"), *words]
+    return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+
+def changed(healthy_values: Values, changes: Values) -> Values:
+    """Return a healthy replica's values with some changed; raise KeyError for what it has not."""
+    known = {key.removeprefix("prometheus_elector_"): key for key in healthy_values}
+    known |= {key: key for key in healthy_values}
+    return healthy_values | {known[name]: value for name, value in changes.items()}
+
+
+def inputs(case: Case | Quiet | None) -> list[dict[str, str]]:
+    """Return the series of the election in trouble, of a healthy one, and of replicas without."""
+    leader, follower = healthy(LEADER, leads=True), healthy(FOLLOWER, leads=False)
+    ours = changed(leader, case.leader if case else {})
+    theirs = changed(follower, case.follower if case else {})
+    return [
+        *series(*IN_TROUBLE, LEADER, ours),
+        *series(*IN_TROUBLE, FOLLOWER, theirs),
+        *series("elsewhere", "prometheus", LEADER, leader),
+        *series("elsewhere", "prometheus", FOLLOWER, follower),
+        *series("plain", "prometheus", LEADER, without_election()),
+        *series("plain", "prometheus", FOLLOWER, without_election()),
+        *series("single", "prometheus", LEADER, without_election()),
+    ]
+
+
+def verdict(folder: Path, given: list[dict[str, str]], tests: Iterable[dict[str, Any]]) -> str:
+    """Let promtool judge what alerts these series make; return its complaints, "" for none."""
+    test = {"interval": f"{STEP_S}s", "input_series": given, "promql_expr_test": list(tests)}
+    whole = {"rule_files": [str(RULES)], "evaluation_interval": f"{STEP_S}s", "tests": [test]}
+    file = folder / "test.yml"
+    file.write_text(json.dumps(whole))
+    done = promtool("test", "rules", file)
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def labels(of: dict[str, str]) -> str:
+    """Write labels as PromQL has them."""
+    return ",".join(f'{name}="{value}"' for name, value in of.items())
+
+
+def firing(at_s: int, which: str, *expected: dict[str, str]) -> dict[str, Any]:
+    """Return a test that exactly these alerts fire at a time, of those that ``which`` selects."""
+    samples = [{"labels": f"ALERTS{{{labels(each)}}}", "value": 1} for each in expected]
+    expr = f'ALERTS{{alertstate="firing"{which}}}'
+    return {"expr": expr, "eval_time": f"{at_s}s", "exp_samples": samples}
+
+
+def expected_labels(case: Case) -> dict[str, str]:
+    """Return the labels that a case's alert has while it fires."""
+    namespace, job = IN_TROUBLE
+    of = {"pod": case.of, "instance": f"{case.of}:9095"} if case.of else {}
+    return {
+        "alertname": case.alert,
+        "alertstate": "firing",
+        "severity": case.severity,
+        "namespace": namespace,
+        "job": job,
+        **of,
+        **case.labels,
+    }
+
+
+def test_promtool_has_nothing_to_say() -> None:
+    """The file is one of rules, and no rule is given twice."""
+    done = promtool("check", "rules", RULES)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"SUCCESS: {len(ALERTS)} rules found" in done.stdout
+    assert len(ALERTS) == len(GROUP["rules"])
+
+
+def test_all_is_quiet_while_all_is_well(tmp_path: Path) -> None:
+    """Nothing fires, nor is about to, in 45 minutes of healthy elections and of none."""
+    nothing = {"expr": f"max_over_time(ALERTS[{END}])", "exp_samples": []}
+    assert verdict(tmp_path, inputs(None), [{**nothing, "eval_time": END}]) == ""
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_fires_in_time(case: Case, tmp_path: Path) -> None:
+    """An alert fires at its time with its labels, not a step earlier, and never of others."""
+    last_s = max(case.fires_at_s, case.still_at_s)
+    which = f',alertname="{case.alert}"'
+    tests = [
+        firing(case.fires_at_s - STEP_S, which),
+        firing(case.fires_at_s, which, expected_labels(case)),
+        firing(last_s, which, expected_labels(case)),
+        {
+            "expr": f'max_over_time(ALERTS{{namespace!="{IN_TROUBLE[0]}"}}[{last_s}s])',
+            "eval_time": f"{last_s}s",
+            "exp_samples": [],
+        },
+    ]
+    assert verdict(tmp_path, inputs(case), tests) == ""
+
+
+@pytest.mark.parametrize("case", QUIET, ids=str)
+def test_keeps_quiet(case: Quiet, tmp_path: Path) -> None:
+    """What is nearly as bad does not make an alert fire within half an hour."""
+    never = f'max_over_time(ALERTS{{alertstate="firing",alertname="{case.alert}"}}[30m])'
+    tests = [{"expr": never, "eval_time": "30m", "exp_samples": []}]
+    assert verdict(tmp_path, inputs(case), tests) == ""
+
+
+def test_absent_fires_where_nothing_is_scraped(tmp_path: Path) -> None:
+    """After fifteen minutes, and nothing else does."""
+    of = {"alertname": "PrometheusElectorAbsent", "alertstate": "firing", "severity": "warning"}
+    tests = [firing(15 * 60 - STEP_S, ""), firing(15 * 60, "", of)]
+    other = [{"series": 'up{job="other"}', "values": f"1+0x{STEPS}"}]
+    assert verdict(tmp_path, other, tests) == ""
+
+
+def test_every_alert_has_a_case() -> None:
+    """No alert is left unproven."""
+    assert {case.alert for case in CASES} | {"PrometheusElectorAbsent"} == set(ALERTS)
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_says_what_to_do(name: str) -> None:
+    """Each has a severity, a summary, a description, and a runbook of three parts."""
+    rule = ALERTS[name]
+    assert rule["labels"]["severity"] in {"critical", "warning"}
+    summary, text = rule["annotations"]["summary"], rule["annotations"]["description"]
+    assert summary.endswith(".")
+    assert text.endswith(".")
+    path, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+    assert CHECKOUT / path == RUNBOOK
+    assert anchor == name.lower()
+    _, _, section = RUNBOOK.read_text().partition(f"\n## {name}\n")
+    for part in ("**What it means.**", "**Look at.**", "**Do.**"):
+        assert part in section.partition("\n## ")[0], part
+
+
+def test_the_runbook_has_no_alert_that_is_none() -> None:
+    """Each section of that name is of an alert, in the order of the rules."""
+    sections = re.findall(r"^## (PrometheusElector\w+)$", RUNBOOK.read_text(), re.MULTILINE)
+    assert sections == list(ALERTS)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_texts_name_labels_that_are_there(case: Case) -> None:
+    """Whatever a text says of an alert's labels, the alert has."""
+    text = " ".join(ALERTS[case.alert]["annotations"].values())
+    assert set(re.findall(r"\$labels\.(\w+)", text)) <= set(expected_labels(case))
+
+
+def test_the_runbook_names_what_there_is() -> None:
+    """Each flag, metric and reason in it is one of the program's."""
+    text = RUNBOOK.read_text()
+    flags = set(re.findall(r"`--([a-z-]+)`", text))
+    assert {flag for flag in flags - set(BY_NAME) if not flag.startswith("targets-")} == set()
+    assert set(re.findall(r"prometheus_elector_\w+", text)) <= set(METRICS)
+    for alert, known in (("Flapping", Cause), ("LeaseOutOfReach", LEASE_ERRORS)):
+        named = words(alert) - {"reason", "role_transitions_total"}
+        assert named
+        assert named <= set(known)
+    assert set(RELOAD_FAILURES) <= words("ReloadNotConfirmed")
+
+
+def words(alert: str) -> set[str]:
+    """Return what stands in back-ticks as one plain word in the section of an alert."""
+    section = RUNBOOK.read_text().partition(f"\n## PrometheusElector{alert}\n")[2]
+    return set(re.findall(r"`([a-z]+(?:[_-][a-z]+)*)`", section.partition("\n## ")[0]))

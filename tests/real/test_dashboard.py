@@ -1,0 +1,159 @@
+"""Dashboard and alert rules in a real Prometheus that scrapes a real pair through a hand-over."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.process.test_dashboard import (
+    DASHBOARD,
+    NOT_YET,
+    PANELS,
+    RULES,
+    expressions,
+    metrics_in,
+)
+from tests.real.conftest import Start
+from tests.real.parts import Prometheus, Receiver, started
+from tests.real.replica import Replica
+from tests.support import wait_until
+
+CONFIG = """\
+global: {{scrape_interval: 1s, evaluation_interval: 1s}}
+rule_files: ['{rules}']
+scrape_configs:
+- job_name: elector
+  metrics_path: /_elector/metrics
+  static_configs: [{apis}]
+- job_name: prometheus
+  static_configs: [{servers}]
+"""
+WITHIN_S = 60.0
+
+
+@pytest.fixture
+def pair(start: Start, receiver: Receiver) -> tuple[Replica, Replica]:
+    """Give a leader and a follower that are both settled, with the proxy on."""
+    leader = start("a", "--api-proxy-enabled", write_url=receiver.write_url)
+    leader.await_leader()
+    follower = start("b", "--api-proxy-enabled", write_url=receiver.write_url)
+    follower.await_follower()
+    return leader, follower
+
+
+@pytest.fixture
+def watcher(pair: tuple[Replica, Replica], tmp_path: Path) -> Iterator[Prometheus]:
+    """Run a Prometheus that scrapes both and evaluates the rules, and has begun to."""
+    config = CONFIG.format(
+        rules=RULES,
+        apis=", ".join(target(each.api, each.name) for each in pair),
+        servers=", ".join(target(each.url, each.name) for each in pair),
+    )
+    with started(Prometheus(tmp_path / "watcher", config)) as part:
+        wait_until(lambda: len(part.query("up == 1")) == 4, WITHIN_S, "all are scraped")
+        yield part
+
+
+def target(url: str, pod: str) -> str:
+    """Return a target with the labels that the Operator's monitors give."""
+    address = url.removeprefix("http://")
+    return f"{{targets: ['{address}'], labels: {{namespace: monitoring, pod: {pod}}}}}"
+
+
+def filled(text: str, namespace: str, job: str) -> str:
+    """Fill in the variables as Grafana does."""
+    for name, value in (("namespace", namespace), ("job", job), ("__rate_interval", "1m")):
+        text = text.replace(f"${name}", value)
+    return text
+
+
+def values(watcher: Prometheus, asked: dict[str, Any], namespace: str, job: str) -> list[float]:
+    """Return all values that a panel's target gets for the last five minutes, or now."""
+    query, now = filled(asked["expr"], namespace, job), time.time()
+    if asked["instant"]:
+        return [float(each["value"][1]) for each in watcher.query(query)]
+    within: dict[str, str | float] = {"query": query, "start": now - 300, "end": now, "step": "2s"}
+    answer = requests.get(f"{watcher.url}/api/v1/query_range", params=within, timeout=10)
+    assert answer.status_code == 200, answer.text
+    series = answer.json()["data"]["result"]
+    return [float(value) for each in series for _, value in each["values"]]
+
+
+def test_every_query_has_data(watcher: Prometheus, pair: tuple[Replica, Replica]) -> None:
+    """Each panel shows a number, for all and for what is chosen; of another namespace nothing."""
+    hand_over(watcher, *pair)
+    for panel in PANELS:
+        for asked in panel["targets"]:
+            for chosen in ((".*", ".*"), ("monitoring", "elector")):
+                wait_until(
+                    lambda a=asked, c=chosen: any(map(math.isfinite, values(watcher, a, *c))),  # type: ignore[misc]
+                    WITHIN_S,
+                    f"data for {panel['title']}: {asked['expr']}",
+                    poll_s=0.5,
+                )
+            assert values(watcher, asked, "elsewhere", ".*") == []
+
+
+def choices(watcher: Prometheus, query: str) -> list[str]:
+    """Return what Grafana's label_values(SERIES, LABEL) is."""
+    parts = re.fullmatch(r"label_values\((.*), (\w+)\)", query)
+    assert parts is not None
+    url = f"{watcher.url}/api/v1/label/{parts[2]}/values"
+    answer = requests.get(url, params={"match[]": parts[1]}, timeout=5)
+    named: list[str] = answer.json()["data"]
+    return named
+
+
+def test_all_is_understood(watcher: Prometheus, pair: tuple[Replica, Replica]) -> None:
+    """Each alert can be evaluated on what a pair exposes; each metric and each choice is there."""
+    hand_over(watcher, *pair)
+    wait_until(lambda: set(rules(watcher).values()) == {"ok"}, WITHIN_S, "all were evaluated")
+    assert set().union(*map(metrics_in, expressions())) - names(watcher) == NOT_YET
+    found = {
+        each["name"]: choices(watcher, filled(each["query"], ".*", ".*"))
+        for each in DASHBOARD["templating"]["list"]
+        if each["type"] == "query"
+    }
+    assert found == {"namespace": ["monitoring"], "job": ["elector"]}
+
+
+def names(watcher: Prometheus) -> set[str]:
+    """Return the names of all metrics that it has, a histogram's without its series' ending."""
+    answer = requests.get(f"{watcher.url}/api/v1/label/__name__/values", timeout=5)
+    return metrics_in(" ".join(answer.json()["data"]))
+
+
+def rules(watcher: Prometheus) -> dict[str, str]:
+    """Return how each alert's last evaluation went."""
+    [group] = requests.get(f"{watcher.url}/api/v1/rules", timeout=5).json()["data"]["groups"]
+    return {rule["name"]: rule["health"] for rule in group["rules"]}
+
+
+def hand_over(watcher: Prometheus, *pair: Replica) -> None:
+    """Have the leader step down once all has been scraped; ask the proxy before and after."""
+    leader, follower = pair
+    ask_proxy(pair)
+    asked = "count_over_time(prometheus_elector_proxy_requests_total[1m]) > 1"
+    wait_until(lambda: watcher.query(asked), WITHIN_S, "the counters were scraped twice")
+    os.kill(leader.pid, signal.SIGUSR1)
+    follower.await_leader(WITHIN_S)
+    ask_proxy(pair)
+    now_leads = 'prometheus_elector_election_is_leader{pod="b"} == 1'
+    wait_until(lambda: watcher.query(now_leads), WITHIN_S, "the hand-over was scraped")
+
+
+def ask_proxy(pair: tuple[Replica, ...]) -> None:
+    """Ask until the leading one's proxy has answered a query."""
+    urls = [f"{each.api}/api/v1/query?query=up" for each in pair]
+    wait_until(
+        lambda: any(requests.get(url, timeout=10).ok for url in urls), WITHIN_S, "the proxy answers"
+    )
