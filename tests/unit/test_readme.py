@@ -31,7 +31,19 @@ def test_all_metrics_stand_in_the_readme() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["leader", "is-leader", "config", "status", "fleet", "step-down", "", "healthz", "readyz", "metrics"]
+    "path",
+    [
+        "leader",
+        "is-leader",
+        "config",
+        "status",
+        "fleet",
+        "step-down",
+        "",
+        "healthz",
+        "readyz",
+        "metrics",
+    ],
 )
 def test_all_endpoints_stand_in_the_readme(path: str) -> None:
     """Each endpoint has a row."""
