@@ -5,6 +5,7 @@ Where it ends: what happened before this replica began to look is not in it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from wrapper.model import HandOver
 WIDTH, ROW, BAR = 1000.0, 28.0, 18.0  # of the picture's own units
 MOST_ROWS = 6
 LEAST_WIDTH = 2.0  # of a bar, so that a short time can be seen
+_STEPS = 500.0
 NOBODY, OTHERS = "nobody", "others"
 
 
@@ -49,10 +51,19 @@ def timeline(history: Sequence[HandOver], now: float) -> Timeline | None:
     if not history:
         return None
     since = history[0].time
-    until = max(now, history[-1].time, since + 1.0)
+    until = max(_stepped(now, since), history[-1].time, since + 1.0)
     rows = _rows(history)
     bars = tuple(_bars(history, rows, since, until))
     return Timeline(rows, bars, since, until)
+
+
+def _stepped(now: float, since: float) -> float:
+    """Return a moment at or just before now, in steps too small to be seen in the picture.
+
+    So a page that is looked at again and again is not drawn anew each time.
+    """
+    step_s = 2.0 ** math.ceil(math.log2(max((now - since) / _STEPS, 1.0)))
+    return since + (now - since) // step_s * step_s
 
 
 def _rows(history: Sequence[HandOver]) -> tuple[str, ...]:

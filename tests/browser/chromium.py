@@ -6,7 +6,6 @@ import base64
 import itertools
 import json
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -43,20 +42,28 @@ class Chromium:
         )
         told = self._profile / "DevToolsActivePort"
         wait_until(lambda: told.exists() and told.read_text().count("\n"), PATIENCE_S, "its port")
+        self._tabs: list[Tab] = []
         self._url = f"http://127.0.0.1:{told.read_text().split()[0]}"
 
     def open(self, url: str, *, width: int = 1200, height: int = 1000, dark: bool = False) -> Tab:
         """Return a tab that shows this page."""
         answer = requests.put(f"{self._url}/json/new?about:blank", timeout=PATIENCE_S).json()
         tab = Tab(answer["webSocketDebuggerUrl"])
+        self._tabs.append(tab)
         tab.resize(width, height)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         tab.call("Emulation.setEmulatedMedia", features=[scheme])
         tab.go(url)
         return tab
 
+    def close_tabs(self) -> None:
+        """Leave no page open."""
+        while self._tabs:
+            self._tabs.pop().close()
+
     def close(self) -> None:
         """End it."""
+        self.close_tabs()
         self._process.kill()
         self._process.wait()
         self._log.close()
@@ -134,8 +141,7 @@ class Tab:
         """Return a PNG of the visible part."""
         return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
 
-    def let_pass(self, seconds: float) -> None:
-        """Take in what the page tells for so long."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            self.value("new Promise(done => setTimeout(done, 100))")
+    def close(self) -> None:
+        """End the page."""
+        self.call("Page.close")
+        self._socket.close()

@@ -24,11 +24,13 @@ PASSWORD = "wonderland"
 class Pair:
     """A leader and a follower that know each other."""
 
-    def __init__(self, folder: Path, log: WriteLog, *flags: str) -> None:
+    def __init__(
+        self, folder: Path, log: WriteLog, *flags: str, names: tuple[str, str] = ("a", "b")
+    ) -> None:
         self._stack = ExitStack()
         lock = f"--lease-lock=file:{folder / 'locks/election.lock'}"
         self.replicas = [
-            Replica(folder, name, lock, *QUICK, *flags, write_url=log.url(name)) for name in "ab"
+            Replica(folder, name, lock, *QUICK, *flags, write_url=log.url(name)) for name in names
         ]
         peers = f"--peers={','.join(each.api for each in self.replicas)}"
         for each in self.replicas:

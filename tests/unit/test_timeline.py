@@ -50,3 +50,16 @@ def test_a_clock_that_was_set_back_draws_nothing_backwards() -> None:
 def test_without_history_there_is_no_picture() -> None:
     """Nothing has been seen yet."""
     assert timeline((), 1.0) is None
+
+
+def test_the_picture_moves_in_steps_that_nobody_sees() -> None:
+    """At once while little has been seen; after days, every few minutes."""
+
+    def until(now: float) -> float:
+        drawn = timeline((entry(0, "a"),), now)
+        assert drawn is not None
+        return drawn.until
+
+    assert (until(30.0), until(31.0)) == (30.0, 31.0)
+    assert until(172_800.0) == until(172_802.0)
+    assert 172_800.0 - until(172_800.0) < 172_800.0 / 200

@@ -2,28 +2,30 @@
 "use strict";
 (() => {
   const PERIOD_MS = 2000, LIMIT_MS = 8000;
+  const shown = new Map();  // the HTML of each part as it came, by its name
   let seen = new Date();
 
+  const partsOf = (page) => [...page.querySelectorAll("[data-part]")];
+  const namesOf = (parts) => parts.map((part) => part.dataset.part).join();
+  const remember = () => partsOf(document).forEach((part) => shown.set(part.dataset.part, part.innerHTML));
+
   const replaceParts = (fresh) => {
-    const old = [...document.querySelectorAll("[data-part]")];
-    const parts = [...fresh.querySelectorAll("[data-part]")];
-    const names = (each) => each.map((part) => part.dataset.part).join();
-    if (names(old) !== names(parts)) {
-      document.querySelector("main").replaceWith(fresh.querySelector("main"));
-    } else {
+    const old = partsOf(document), parts = partsOf(fresh);
+    if (namesOf(old) === namesOf(parts)) {
       parts.forEach((part, at) => {
-        if (part.innerHTML !== old[at].innerHTML) keepOpen(old[at], part);
+        if (part.innerHTML !== shown.get(part.dataset.part)) replacePart(old[at], part.innerHTML);
       });
+    } else {
+      document.querySelector("main").replaceWith(fresh.querySelector("main"));
+      remember();
     }
     document.title = fresh.title;
   };
 
-  const keepOpen = (old, part) => {
+  const replacePart = (old, html) => {
     const was = [...old.querySelectorAll("details")].map((each) => each.open);
-    const html = part.innerHTML;
-    if (old.dataset.html === html) return;
     old.innerHTML = html;
-    old.dataset.html = html;
+    shown.set(old.dataset.part, html);
     old.querySelectorAll("details").forEach((each, at) => { if (at in was) each.open = was[at]; });
   };
 
@@ -45,5 +47,6 @@
     const next = () => setTimeout(turn, PERIOD_MS);
     if (document.hidden) next(); else look().finally(next);
   };
+  remember();
   setTimeout(turn, PERIOD_MS);
 })();

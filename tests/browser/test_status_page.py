@@ -1,0 +1,187 @@
+"""The status page in a real browser: live, without an error, for every eye and for the keyboard."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.chromium import PATIENCE_S, Chromium, Tab
+from tests.real.parts import WriteLog
+from tests.real.test_commands import Pair
+from tests.support import free_port, wait_until
+from tests.web.conftest import Web, following, leading
+from tests.web.test_page import EVIL
+from tests.web.test_protection import running
+from tests.web.test_status import FULL
+from wrapper.exhibit import Exhibit, ExhibitWriter
+from wrapper.model import HandOver, Role
+
+AXE = (files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
+OUTLINED = "getComputedStyle(document.activeElement).outlineStyle !== 'none'"
+IS_LIVE = "document.getElementById('lost').hidden"
+FOCUSED = "document.activeElement.tagName + ' ' + document.activeElement.innerText.slice(0, 30)"
+
+
+def history(now: float) -> tuple[HandOver, ...]:
+    """Return two days of hand-overs."""
+    return (
+        HandOver(now - 170_000, "prometheus-1", "", "prometheus-1 was the first seen"),
+        HandOver(now - 80_000, "", "prometheus-1", "prometheus-1 did not renew the lease for 15 s"),
+        HandOver(now - 79_000, "prometheus-0", "", f"prometheus-0 acquired the lease {EVIL}"),
+    )
+
+
+EVERYTHING: dict[str, Any] = {
+    **FULL,
+    "history": history(time.time()),
+    "configuration_is_valid": False,
+    "configuration_problem": "elector.yml:3:7: mapping values are not allowed here",
+    "lease_problem": "no answer from the API server",
+}
+EXHIBIT = Exhibit("a: 1\n" * 60, "a: 2\n" * 60, ("--- follower", "+++ leader", "-a: 1", "+a: 2"))
+
+
+@pytest.fixture(scope="module")
+def shared_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """Run one browser for all tests."""
+    chromium = Chromium(tmp_path_factory.mktemp("browser"))
+    yield chromium
+    chromium.close()
+
+
+@pytest.fixture
+def browser(shared_browser: Chromium) -> Iterator[Chromium]:
+    """Hand it out without a page."""
+    yield shared_browser
+    shared_browser.close_tabs()
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """Serve a page that shows all there can be."""
+    with running(Web(peers=(f"http://127.0.0.1:{free_port()}", "nowhere.invalid"))) as made:
+        made.tell(leading(**EVERYTHING))
+        ExhibitWriter(made.options.snapshot_fd).publish(EXHIBIT)
+        yield made
+
+
+@pytest.fixture
+def pair(tmp_path: Path, write_log: WriteLog) -> Iterator[Pair]:
+    """Give two real replicas."""
+    made = Pair(tmp_path, write_log)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def write_log() -> Iterator[WriteLog]:
+    """Run a remote-write endpoint."""
+    log = WriteLog()
+    yield log
+    log.close()
+
+
+def shows(tab: Tab, selector: str, text: str) -> None:
+    """Wait until an element has this text."""
+    wait_until(lambda: text in tab.text(selector), PATIENCE_S, f"{selector} shows {text}", 0.1)
+
+
+def violations(tab: Tab) -> list[str]:
+    """Return what axe finds wrong, each with the element."""
+    tab.value(f"{AXE}; undefined")
+    found = tab.value("axe.run().then(found => JSON.stringify(found.violations))")
+    return [
+        f"{each['id']}: {node['html']} ({node.get('failureSummary')})"
+        for each in json.loads(found)
+        for node in each["nodes"]
+    ]
+
+
+def test_a_hand_over_is_seen_as_it_happens(browser: Chromium, pair: Pair) -> None:
+    """Both pages change by themselves: roles, leader, history; nothing is reloaded, no error."""
+    leader, follower = pair.start()
+    tabs = [browser.open(f"{each.api}/_elector/") for each in (leader, follower)]
+    for tab, role in zip(tabs, ("leader", "follower"), strict=True):
+        shows(tab, "h1 .role", role)
+        shows(tab, "[data-part=replicas]", "b")
+        tab.value("window.isTheSame = true")
+    os.kill(leader.pid, signal.SIGUSR1)
+    for tab, role in zip(tabs, ("follower", "leader"), strict=True):
+        shows(tab, "h1 .role", role)
+        shows(tab, "#hand-overs", "b acquired the lease")
+        assert tab.value("window.isTheSame") is True
+        assert tab.console == []
+    shows(tabs[0], "#leader", "b")
+
+
+@pytest.mark.parametrize("width", [1200, 360])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_nothing_wrong(browser: Chromium, web: Web, width: int, dark: bool) -> None:
+    """Contrast, names, structure; with everything shown, and every part unfolded."""
+    tab = browser.open(f"{web.url}/_elector/", width=width, dark=dark)
+    tab.value("document.querySelectorAll('details').forEach(each => each.open = true)")
+    assert violations(tab) == []
+    assert tab.value("document.documentElement.scrollWidth <= innerWidth")
+    assert tab.console == []
+
+
+def test_axe_does_find_what_is_wrong(browser: Chromium, web: Web) -> None:
+    """So that its silence means something."""
+    tab = browser.open(f"{web.url}/_elector/")
+    tab.value("document.getElementById('reason').attributeStyleMap.set('color', '#ddd')")
+    assert any(each.startswith("color-contrast") for each in violations(tab))
+
+
+def test_the_keyboard_reaches_all_and_is_seen(browser: Chromium, web: Web) -> None:
+    """Tables that scroll, what unfolds, and links, each with an outline."""
+    tab = browser.open(f"{web.url}/_elector/")
+    reached = []
+    for _ in range(20):
+        tab.press("Tab")
+        where = tab.value(FOCUSED)
+        if where in reached or where.startswith("BODY"):
+            break
+        reached.append(where)
+        assert tab.value(OUTLINED), where
+    assert [each.split()[0] for each in reached] == [
+        "DIV", "DIV", "SUMMARY", "PRE", "SUMMARY", "SUMMARY", "A", "A",
+    ]  # fmt: skip
+
+
+def test_only_what_changes_is_touched(browser: Chromium, web: Web) -> None:
+    """No flicker: a part that stays the same is left alone, and what is unfolded stays so."""
+    tab = browser.open(f"{web.url}/_elector/")
+    tab.value("""
+        document.querySelectorAll('details').forEach(each => each.open = true);
+        window.changed = new Set();
+        document.querySelectorAll('[data-part]').forEach(part =>
+            new MutationObserver(() => changed.add(part.dataset.part))
+                .observe(part, {childList: true, subtree: true, characterData: true}))
+    """)
+    wait_until(lambda: tab.value("changed.has('foot') && changed.has('lease')"), PATIENCE_S, "live")
+    web.tell(following(**EVERYTHING | {"role": Role.FOLLOWER, "reason": "another leads"}))
+    shows(tab, "#reason", "another leads")
+    assert tab.value("changed.has('exhibit') || changed.has('prometheus')") is False
+    assert tab.value("[...document.querySelectorAll('details')].every(each => each.open)")
+    assert tab.value("document.title").startswith("prometheus-0: follower")
+
+
+def test_a_replica_that_has_gone_is_said_to_be(browser: Chromium, web: Web) -> None:
+    """What is on the screen is dated then; nothing that was shown has run."""
+    tab = browser.open(f"{web.url}/_elector/")
+    assert tab.value(IS_LIVE)
+    os.killpg(web.process.pid, signal.SIGSTOP)
+    try:
+        wait_until(lambda: not tab.value(IS_LIVE), PATIENCE_S, "it is said")
+    finally:
+        os.killpg(web.process.pid, signal.SIGCONT)
+    wait_until(lambda: tab.value(IS_LIVE), PATIENCE_S, "it is back")
+    assert tab.value("document.querySelectorAll('main script, main img').length") == 0
