@@ -32,6 +32,7 @@ from wrapper.policy import Policy
 from wrapper.process import DeadMansSwitch
 from wrapper.prometheus import PrometheusApi
 from wrapper.prometheus_args import FLUSH_DEADLINE, with_argument, with_config_file
+from wrapper.reload_desk import ReloadDesk
 from wrapper.sensors import Fence, LoadedSensor, Probing, start_thread
 from wrapper.settings import Settings
 from wrapper.snapshot import SnapshotWriter
@@ -48,6 +49,7 @@ PREDECESSOR_WAIT_S = 5.0
 FLUSH_SHARE = 0.5
 LEAST_FLUSH_S = 0.1
 REQUEST_SHARE = 0.8
+RELOAD_ALLOWANCE_S = 30.0  # for what goes before a reload: a burst, and other reloads
 
 
 # --- the short form: --init ---
@@ -77,6 +79,7 @@ def supervise(start: Start) -> int:
     except (files.OutputInUse, LeaseUnavailable, OSError) as error:
         LOG.error("cannot start", extra={"reason": str(error)})  # noqa: TRY400
         return BAD_INPUT
+    _recover_rules(start)
     child = _start_prometheus(start, inherit, events)
     return _supervise(start, events, child, lock)
 
@@ -90,6 +93,24 @@ def _take_output(start: Start) -> tuple[LeaseLock | None, tuple[int, ...]]:
     follower = start.good.follower
     files.write_atomically(start.output, follower.content, start.settings.output_mode)
     return lock, (output_lock.fileno(), *lock_fds)
+
+
+def _recover_rules(start: Start) -> None:
+    """Put the last good rules back where an earlier run ended before newer ones were confirmed."""
+    if not start.settings.targets_url:
+        return
+    from wrapper.feed_file import FeedFile  # noqa: PLC0415 - few fetch files
+
+    for feed in start.settings.targets_url:
+        file = FeedFile(feed.path, feed.kind, start.settings.targets_max_size)
+        try:
+            is_recovered = file.recover()
+        except OSError as error:
+            extra = {"file": feed.path, "reason": str(error)}
+            LOG.error("the last good rules cannot be put back", extra=extra)  # noqa: TRY400
+            continue
+        if is_recovered:
+            LOG.warning("rules were never confirmed: the last good ones are back")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +192,14 @@ def _supervise(start: Start, events: Events, child: Child | None, lock: LeaseLoc
     loaded = LoadedSensor(api, events.put) if api.knows_status else None
     inputs = InputWatch(start.inputs, settings.rehash_period_s, events.put)
     snapshots = SnapshotWriter()
+    reloads = _reload_desk(settings, events)
     parts = Parts(
         child=child.process if child else None,
         switch=DeadMansSwitch() if child else None,
         elector=elector,
         labeller=_labeller(settings, events),
         loaded=loaded,
+        reloads=reloads,
         inputs=inputs,
         output=Output(start.output, settings.output_mode),
         notifier=_notifier(settings),
@@ -186,11 +209,28 @@ def _supervise(start: Start, events: Events, child: Child | None, lock: LeaseLoc
     performer = Performer(parts, events.put)
     frame = _frame(start, terms, child, lock)
     _start_threads(start, api, parts, events)
+    _start_targets(start, reloads, events)
     _say_start(start, frame)
     try:
         return Supervisor(frame, events, performer, snapshots).run()
     finally:
         performer.leave_nothing()
+
+
+def _reload_desk(settings: Settings, events: Events) -> ReloadDesk | None:
+    """Return where reloads are asked for, None where no file is fetched."""
+    if not settings.targets_url:
+        return None
+    limit_s = settings.notify_retry_delay_s * settings.notify_retry_max_attempts
+    return ReloadDesk(events.put, limit_s + RELOAD_ALLOWANCE_S)
+
+
+def _start_targets(start: Start, reloads: ReloadDesk | None, events: Events) -> None:
+    if reloads is None:
+        return
+    from wrapper.targets_assembly import start_targets  # noqa: PLC0415 - few fetch files
+
+    start_targets(start, reloads, events)
 
 
 def _terms(start: Start) -> Terms:

@@ -21,6 +21,7 @@ from wrapper.input_watch import InputWatch
 from wrapper.labeller import Labeller
 from wrapper.model import (
     Action,
+    AnswerReload,
     ArmSwitch,
     DisarmSwitch,
     Event,
@@ -45,6 +46,7 @@ from wrapper.model import (
 from wrapper.process import DeadMansSwitch
 from wrapper.prometheus import PrometheusApi
 from wrapper.redact import words_about
+from wrapper.reload_desk import ReloadDesk
 from wrapper.sensors import LoadedSensor, start_thread
 
 LOG = logging.getLogger(__name__)
@@ -76,6 +78,7 @@ class Parts:
     elector: Elector | None
     labeller: Labeller | None
     loaded: LoadedSensor | None
+    reloads: ReloadDesk | None
     inputs: InputWatch
     output: Output
     notifier: Notifier
@@ -112,6 +115,8 @@ class Performer:
                 self._parts.inputs.look()
             case LabelPod(is_on):
                 self._label(is_on=is_on)
+            case AnswerReload():
+                self._answer_reload(action)
             case StartWeb() | StopWeb():
                 self._tend_web(action)
             case Exit(status):
@@ -130,6 +135,10 @@ class Performer:
     def _label(self, *, is_on: bool) -> None:
         if self._parts.labeller is not None:
             self._parts.labeller.order(is_on=is_on)
+
+    def _answer_reload(self, action: AnswerReload) -> None:
+        if self._parts.reloads is not None:
+            self._parts.reloads.answer(action.number, action.verdict, action.problem)
 
     def _set_switch(self, action: ArmSwitch | DisarmSwitch) -> None:
         if self._parts.switch is None:

@@ -19,6 +19,7 @@ from wrapper.prometheus_access import PrometheusAccess
 from wrapper.prometheus_args import ChildArguments
 from wrapper.promtool import Promtool
 from wrapper.settings import Settings
+from wrapper.targets_start import TargetsStart, look_at_targets
 
 # Stands for what Prometheus reads by itself, in each role: nothing is known of it.
 _OWN_FILE = Rendering(Role.FOLLOWER, b"", "", writes_remotely=False)
@@ -36,6 +37,7 @@ class Start:
     problems: tuple[str, ...] = ()
     output: Path = field(default_factory=Path)
     access: PrometheusAccess = field(default_factory=PrometheusAccess)
+    targets: TargetsStart = field(default_factory=TargetsStart)
 
     @property
     def is_plain(self) -> bool:
@@ -75,20 +77,22 @@ def prepare(settings: Settings) -> Start:
     output = output_of(settings, arguments)
     if settings.is_plain:
         inputs = Inputs(sources_of(settings, arguments, output))
-        found = (*_problems_of_command(settings), *doors.problems)
-        return Start(settings, arguments, inputs, UNCHANGED, found, output, doors.access)
+        targets = look_at_targets(settings, [inputs.sources.config])
+        found = (*_problems_of_command(settings), *doors.problems, *targets.problems)
+        return Start(settings, arguments, inputs, UNCHANGED, found, output, doors.access, targets)
     promtool = promtool_of(settings, arguments, output)
     judge = promtool.problems if promtool is not None else None
     inputs = Inputs(sources_of(settings, arguments, output), judge)
     renderings, problems = _render(settings, inputs)
     problems += [*_problems_of_child(settings, arguments), *problems_of_promtool(settings)]
     start = Start(settings, arguments, inputs, renderings, (), output)
-    problems += [*doors.problems, *_problems_of_output(start)]
+    targets = look_at_targets(settings, [output, *inputs.sources.paths])
+    problems += [*doors.problems, *targets.problems, *_problems_of_output(start)]
     if settings.lock_kind(has_overrides=start.may_override) == "kubernetes" and not settings.init:
         unusable = check_kubeconfig(settings.kubeconfig)
         problems += [unusable] if unusable else []
     found = tuple(problems)
-    return Start(settings, arguments, inputs, renderings, found, output, doors.access)
+    return Start(settings, arguments, inputs, renderings, found, output, doors.access, targets)
 
 
 def output_of(settings: Settings, arguments: ChildArguments) -> Path:
