@@ -55,7 +55,7 @@ class Promgen(ThreadingHTTPServer):
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.statuses: list[int] = []
         self.ends = threading.Event()
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     def close(self) -> None:
         """End it, and what it is still answering."""
@@ -83,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             answer(self, self.server.bodies[self.path.removeprefix(self.server.url)])
 
-    def log_request(self, code: Any = "-", size: Any = "-") -> None:
+    def log_request(self, code: Any = "-", _size: Any = "-") -> None:
         """Note the status."""
         self.server.statuses.append(int(code))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from wrapper.feed import Feed, Kind, Verdict
 from wrapper.feeds import Done, FeedKeeper
 from wrapper.promgen_task import BadTask, Task
-from wrapper.reload_desk import ReloadDesk
+from wrapper.reload_desk import Reloads
 
 MOST_FEEDS = 32
 _ENDINGS = {Kind.RULES: (".yml", ".yaml")}
@@ -25,7 +25,7 @@ class FeedDesk:
     """The feeds by their files; ``start`` starts one more."""
 
     def __init__(
-        self, feeds: Iterable[Feed], start: Callable[[Feed], FeedKeeper], reloads: ReloadDesk
+        self, feeds: Iterable[Feed], start: Callable[[Feed], FeedKeeper], reloads: Reloads
     ) -> None:
         """Start all feeds."""
         self._start = start

@@ -25,7 +25,7 @@ from wrapper.http_connection import connect, fields, proxy_fields, tls_in_short
 from wrapper.prometheus_access import Access, PrometheusAccess
 
 _OK, _NOT_MODIFIED = 200, 304
-_REDIRECTS = range(300, 400)
+_REDIRECTS = (301, 302, 303, 307, 308)
 _PIECE = 1 << 16
 _GZIP = 16 + zlib.MAX_WBITS
 _FLAG = "--targets-http-config"
@@ -97,13 +97,16 @@ class _Exchange:
         self._most_bytes = most_bytes
         self._limit_s = limit_s
         self._connection: HTTPConnection | None = None
+        self._socket: socket.socket | None = None
+        self._response: HTTPResponse | None = None
 
     def run(self, access: Access) -> Fetched:
         """Ask, and read the answer."""
         proxy = _proxy_for(self._url)
         connection = self._connection = connect(self._url, self._limit_s, access, proxy)
+        self._socket = connection.sock
         self._send(connection, access, proxy)
-        response = connection.getresponse()
+        response = self._response = connection.getresponse()
         validators = Validators(
             response.getheader("ETag", ""), response.getheader("Last-Modified", "")
         )
@@ -114,12 +117,13 @@ class _Exchange:
 
     def end(self) -> None:
         """Close the connection, also under the hands of who waits on it."""
-        if self._connection is None:
-            return
-        if self._connection.sock is not None:
+        if self._socket is not None:
             with contextlib.suppress(OSError):
-                self._connection.sock.shutdown(socket.SHUT_RDWR)
-        self._connection.close()
+                self._socket.shutdown(socket.SHUT_RDWR)
+        if self._response is not None:
+            self._response.close()
+        if self._connection is not None:
+            self._connection.close()
 
     def _send(self, connection: HTTPConnection, access: Access, proxy: SplitResult | None) -> None:
         url, is_forwarded = self._url, proxy is not None and self._url.scheme == "http"

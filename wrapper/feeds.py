@@ -137,7 +137,7 @@ class FeedKeeper:
     def bring(self, requests: Sequence[Request] = ()) -> str:
         """Bring the file to what the URL says now; return why that failed, "" when it has not."""
         for request in requests:
-            self._mode = self._mode if request.mode is None else request.mode
+            self._set_mode(request.mode)
         try:
             has_changed = self._bring()
         except (FetchFailed, Unacceptable, Failed) as error:
@@ -146,6 +146,11 @@ class FeedKeeper:
             return self._failed("error", f"{type(error).__name__}: nobody foresaw that")
         self._succeeded(has_changed=has_changed)
         return ""
+
+    def _set_mode(self, mode: int | None) -> None:
+        """Have the file written with these permissions, also where its content stays."""
+        if mode is not None and mode != self._mode:
+            self._mode, self._validators = mode, NO_VALIDATORS
 
     def _bring(self) -> bool:
         known = self._validators if self._file.is_as_left() else NO_VALIDATORS

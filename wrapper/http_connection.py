@@ -22,7 +22,7 @@ _HTTP_PORT, _HTTPS_PORT = 80, 443
 def connect(
     url: SplitResult, timeout_s: float, access: Access, proxy: SplitResult | None = None
 ) -> HTTPConnection:
-    """Return a connection; one over TLS is made already, to the name that is wanted."""
+    """Return a connection that has been made; one over TLS to the name that is wanted."""
     from http.client import HTTPConnection  # noqa: PLC0415 - heavy: after Prometheus has started
 
     host = url.hostname or ""
@@ -36,8 +36,8 @@ def connect(
         )
         if is_secure:
             connection.set_tunnel(host, port, dict(proxy_fields(proxy)))
+    connection.connect()
     if is_secure:
-        connection.connect()
         name = access.server_name(host)
         connection.sock = access.tls.wrap_socket(connection.sock, server_hostname=name)
     return connection

@@ -616,8 +616,8 @@ def test_help_text_tells_all() -> None:
 
 def test_table_and_settings_agree() -> None:
     """Each flag has its field, each field its flag; names, variables and fields are unique."""
-    own_fields = {"child", "is_check", "identity", "incarnation", "namespace"}
-    own_fields |= {"pod_name", "pod_namespace", "pod_uid"}
+    own_fields = {"child", "is_check", "is_once", "targets_file", "identity", "incarnation"}
+    own_fields |= {"namespace", "pod_name", "pod_namespace", "pod_uid"}
     fields = {field.name for field in dataclasses.fields(Settings)} - own_fields
     assert fields == {flag.field for flag in FLAGS}
     assert len({flag.name for flag in FLAGS}) == len({flag.env for flag in FLAGS}) == len(FLAGS)
