@@ -112,6 +112,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     ),
     "edge": (
         "figures",
+        "targets_told",
         "metrics",
         "passwords",
         "protection",
@@ -213,7 +214,7 @@ SIBLINGS: dict[str, set[str]] = {
     "supervisor": {"elector", "sensors", "performer"},
     "http_body": {"http_head"},
     "forwarding": {"http_head", "http_body"},
-    "metrics": {"figures"},
+    "metrics": {"figures", "targets_told"},
     "route": {"upstream"},
     "exchange": {"upstream", "exchange_watch"},
     "protection": {"passwords"},

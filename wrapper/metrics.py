@@ -21,7 +21,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from wrapper import __version__, clock
+from wrapper import __version__, clock, targets_told
 from wrapper.figures import DURATION_BUCKETS as REQUEST_BUCKETS
 from wrapper.figures import ProxyFigures, Totals
 from wrapper.metric_names import DURATION_BUCKETS
@@ -44,13 +44,6 @@ _HELP: dict[str, str] = {
     "notifier_calls_duration_seconds": "How long Prometheus took to answer a reload over HTTP.",
     "pod_has_label": "Whether the pod has --lease-pod-label; absent without, or when not known.",
     "pod_label_failures_total": "How many times the pod's label could not be set.",
-    "targets_last_success_time_seconds": "When a fetched file was last as its URL says, or 0.",
-    "targets_last_change_time_seconds": "When a fetched file last changed, or 0.",
-    "targets_groups": "Groups of targets, or of rules, in a fetched file.",
-    "targets_members": "Targets, or rules, in a fetched file.",
-    "targets_errors_total": "Fetches that changed nothing they should have, by file and reason.",
-    "targets_queue_connected": "Whether Promgen's broker is connected; absent without one.",
-    "targets_queue_messages_total": "Messages of Promgen's broker, by what became of them.",
     "web_restarts_total": "How many times this web server was started again.",
     "child_resident_memory_bytes": "Prometheus' resident memory.",
     "child_virtual_memory_bytes": "Prometheus' virtual memory.",
@@ -65,7 +58,7 @@ _HELP: dict[str, str] = {
     "proxy_received_bytes_total": "Bytes of requests that the proxy forwarded, heads included.",
     "proxy_sent_bytes_total": "Bytes of answers that the proxy's clients got, heads included.",
 }
-METRICS: dict[str, str] = {PREFIX + name: text for name, text in _HELP.items()}
+METRICS: dict[str, str] = {PREFIX + name: text for name, text in _HELP.items()} | targets_told.HELP
 
 # What is read from a snapshot's counters, besides DURATION's sum, count and buckets.
 COUNTERS = (
@@ -143,7 +136,7 @@ def _always(snapshot: Snapshot, now: float) -> Iterator[Metric]:
     yield _durations(snapshot)
     failures = counters.get("pod_label_failures_total", 0.0)
     yield _counter("pod_label_failures_total", failures)
-    yield from _targets(snapshot)
+    yield from targets_told.metrics(snapshot.targets)
     yield _counter("web_restarts_total", max(counters.get("web_starts_total", 0.0) - 1, 0.0))
 
 
@@ -160,39 +153,6 @@ def _while_fresh(snapshot: Snapshot, now: float) -> Iterator[Metric]:
             yield _gauge(f"child_{name}", snapshot.usage[name])
     if "cpu_seconds" in snapshot.usage:
         yield _counter("child_cpu_seconds_total", snapshot.usage["cpu_seconds"])
-
-
-_FEED_GAUGES = {
-    "targets_last_success_time_seconds": "last_success_time",
-    "targets_last_change_time_seconds": "last_change_time",
-    "targets_groups": "groups",
-    "targets_members": "targets",
-}
-
-
-def _targets(snapshot: Snapshot) -> Iterator[Metric]:
-    """Yield how the fetched files go, and the queue of the broker; nothing without any."""
-    feeds, told = snapshot.targets.get("feeds", ()), snapshot.targets.get("queue")
-    if not feeds:
-        return
-    for name, field in _FEED_GAUGES.items():
-        gauge = GaugeMetricFamily(*_described(name), labels=("file",))
-        for feed in feeds:
-            gauge.add_metric((feed["file"],), feed[field])
-        yield gauge
-    errors = CounterMetricFamily(*_described("targets_errors_total"), labels=("file", "reason"))
-    for feed in feeds:
-        for reason, count in feed["errors"].items():
-            errors.add_metric((feed["file"], reason), count)
-    yield errors
-    if told is not None:
-        yield _gauge("targets_queue_connected", told["is_connected"])
-        messages = CounterMetricFamily(
-            *_described("targets_queue_messages_total"), labels=("result",)
-        )
-        for result, count in told["messages"].items():
-            messages.add_metric((result,), count)
-        yield messages
 
 
 def _proxied(totals: Totals) -> Iterator[Metric]:
