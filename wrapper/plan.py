@@ -85,7 +85,7 @@ def apply(o: Observation, decided: Plan, policy: Policy, now: float) -> Observat
         o = _done(o, action, now)
     if decided.stance is Stance.RELEASE:
         o = replace(o, release_ordered_at=now)
-    if rule_reload.is_hopeless(o.rules, now, policy.reload_retry_s, policy.reload_attempts):
+    if rule_reload.is_hopeless(o.rules, now, policy.reload_retry_s * policy.reload_attempts):
         o = replace(o, rules=rule_reload.given_up(o.rules))
     if decided.gives_up_promotion:
         failures = o.failed_promotions + 1

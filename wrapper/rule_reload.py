@@ -41,7 +41,7 @@ class RuleReload:
     seen: Evidence | None = None
     successes: int = 1
     sent_at: float | None = None
-    sent: int = 0
+    sent_first_at: float | None = None
     verdict: Verdict | None = Verdict.LOADED
     problem: str = ""
     told: int = 0
@@ -85,7 +85,10 @@ def wanted(
 
 def sent(state: RuleReload, now: float) -> RuleReload:
     """Note that Prometheus was told to reload, for whichever reason."""
-    return replace(state, sent_at=now, sent=state.sent + 1) if state.is_pending else state
+    if not state.is_pending:
+        return state
+    first_at = now if state.sent_first_at is None else state.sent_first_at
+    return replace(state, sent_at=now, sent_first_at=first_at)
 
 
 def answered(state: RuleReload, answer: ReloadAnswered) -> RuleReload:
@@ -118,11 +121,12 @@ def _succeeded(state: RuleReload, evidence: Evidence) -> RuleReload:
 
 
 def is_due(state: RuleReload, now: float, retry_s: float) -> bool:
-    """Tell whether Prometheus is to be told to reload."""
+    """Tell whether Prometheus is to be told to reload; again where it can tell what came of it."""
     if not state.is_pending:
         return False
     if state.sent_at is not None:
-        return now >= state.sent_at + retry_s
+        can_tell = state.seen is not None or bool(state.problem)
+        return can_tell and now >= state.sent_at + retry_s
     is_quiet = now >= min(state.wanted_at + QUIET_S, state.first_at + BURST_S)
     return is_quiet and (state.seen is not None or now >= state.wanted_at + LOOK_S)
 
@@ -134,10 +138,10 @@ def due_at(state: RuleReload) -> float | None:
     return min(state.wanted_at + QUIET_S, state.first_at + BURST_S)
 
 
-def is_hopeless(state: RuleReload, now: float, retry_s: float, attempts: int) -> bool:
-    """Tell whether it has been asked for often enough."""
-    waits = state.is_pending and state.sent_at is not None and state.sent >= attempts
-    return waits and now >= (state.sent_at or 0.0) + retry_s
+def is_hopeless(state: RuleReload, now: float, limit_s: float) -> bool:
+    """Tell whether its outcome has been waited for long enough."""
+    first_at = state.sent_first_at
+    return state.is_pending and first_at is not None and now >= first_at + limit_s
 
 
 def given_up(state: RuleReload) -> RuleReload:

@@ -2,9 +2,9 @@
 
 Each run is a fresh process that fetches once, as the thread of a feed does: request, checks, and
 the file written down to the disk. "again" is the same answer once more, unchanged and not known to
-the server; "known" is one that the server answers by 304. Quote medians; memory is resident, MiB, the
-peak beside what the process had before; the machine is part of every figure, and so is the server,
-which runs on it too.
+the server; "known" is one that the server answers by 304. Quote medians; memory is resident, MiB,
+the peak beside what the process had before; the machine is part of every figure, and so is the
+server, which runs on it too.
 """
 
 from __future__ import annotations

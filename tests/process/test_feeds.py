@@ -17,6 +17,7 @@ import pytest
 from tests import promgen
 from tests.promgen import RULES, TARGETS, URLS, Promgen, group
 from tests.support import wait_until
+from wrapper.broker import missing_for
 from wrapper.feed import Feed, Kind, Verdict
 from wrapper.feed_answer import read_answer
 from wrapper.feed_desk import FeedDesk
@@ -394,6 +395,20 @@ def test_a_task_for_what_no_feed_brings_is_none(kept: Kept) -> None:
     at = desk(kept, Feed(f"{kept.server.url}{TARGETS}", str(kept.file())))
     with pytest.raises(BadTask, match="no --targets-url brings rules"):
         at.begin(Task(Kind.RULES), lambda _problem: None)
+
+
+@pytest.mark.parametrize(
+    ("url", "package"),
+    [("amqp://r/", "kombu"), ("redis://r/0", "kombu"), ("rediss://r/0", "redis")],
+)
+def test_a_broker_needs_its_extra(url: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not installed is told at the start, with the cure; nothing is imported for it."""
+    assert missing_for(url) == ""
+    monkeypatch.setitem(sys.modules, package, None)
+    assert missing_for(url) == (
+        f"{package} is not installed; install prometheus-elector with it: "
+        "pip install 'prometheus-elector[promgen]'"
+    )
 
 
 # --- killed at any moment -------------------------------------------------------------------------

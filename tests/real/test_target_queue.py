@@ -227,3 +227,19 @@ def test_a_broker_that_was_away_is_heard_again(server: Server, sender: Sender, b
     )
     sender.send("write_config")
     wait_until(lambda: server.messages.get("acknowledged") == 1, LIMIT_S, "a task is answered")
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+def test_what_a_killed_program_had_not_done_comes_again(
+    server: Server, sender: Sender, broker: Any, tmp_path: Path
+) -> None:
+    """Its message is the broker's until it is acknowledged: the next run does it."""
+    server.promgen.act = promgen.with_status(500)
+    sender.send("write_config")
+    wait_until(lambda: server.promgen.statuses.count(500), LIMIT_S, "it is under way")
+    server.part.kill()
+    (tmp_path / "next").mkdir()
+    after = Server(tmp_path / "next", broker.url)
+    with started(after.part):
+        wait_until(lambda: after.messages == {"acknowledged": 1}, LIMIT_S, "it is done")
+    after.promgen.close()

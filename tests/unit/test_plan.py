@@ -880,7 +880,7 @@ NEWS = AnswerReload(3, Verdict.REFUSED, "no")
             replace(LEADING, rules=replace(WANTED, sent_at=NOW - 1)), POLICY, (), id="once"
         ),
         pytest.param(
-            replace(LEADING, rules=replace(WANTED, sent_at=NOW - 10, sent=1)),
+            replace(LEADING, rules=replace(WANTED, sent_at=NOW - 10)),
             POLICY,
             (ReloadPrometheus("l"),),
             id="again when nothing was heard",
@@ -921,8 +921,8 @@ def test_what_lies_beside_the_configuration(
 
 
 def test_a_reload_that_is_never_confirmed_is_given_up() -> None:
-    """After so many times, whoever asked is told; once it is told, there is no more to do."""
-    o = replace(LEADING, rules=replace(WANTED, sent_at=NOW - 10, sent=POLICY.reload_attempts))
+    """After the time of so many, whoever asked is told; then there is no more to do."""
+    o = replace(LEADING, rules=replace(WANTED, sent_at=NOW - 10, sent_first_at=NOW - 50))
     o = apply(o, decide(o), POLICY, NOW)
     decided = decide(o)
     assert decided.actions == (

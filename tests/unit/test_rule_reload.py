@@ -133,14 +133,22 @@ def test_a_failure_since_the_look_refuses() -> None:
 
 
 def test_it_is_asked_again_and_given_up_at_last() -> None:
-    """Unanswered it is repeated, a few times; then whoever asked is told so."""
+    """Unanswered it is repeated, for a while; then whoever asked is told so."""
     state = sent()
     assert not rule_reload.is_due(state, NOW + 5.0, 10.0)
     assert rule_reload.is_due(state, NOW + 10.3, 10.0)
-    assert not rule_reload.is_hopeless(state, NOW + 10.3, 10.0, 2)
     state = rule_reload.sent(state, NOW + 10.3)
-    assert rule_reload.is_hopeless(state, NOW + 20.3, 10.0, 2)
+    assert not rule_reload.is_hopeless(state, NOW + 20.2, 20.0)
+    assert rule_reload.is_hopeless(state, NOW + 20.3, 20.0)
     assert rule_reload.given_up(state).verdict is Verdict.UNCONFIRMED
+
+
+def test_one_that_nobody_can_look_at_is_asked_once() -> None:
+    """A Prometheus whose password is not known, say, is not reloaded again and again."""
+    blind = rule_reload.sent(wanted(), NOW + LOOK_S)
+    assert not rule_reload.is_due(blind, NOW + 30, 10.0)
+    answered = rule_reload.answered(blind, answer(403, NOW + LOOK_S))
+    assert rule_reload.is_due(answered, NOW + 30, 10.0)
 
 
 def test_what_failed_before_and_still_fails_has_refused() -> None:
