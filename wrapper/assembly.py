@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from wrapper import acceptance, clock, confirm, durations, files, process, prometheus, sensors
@@ -32,7 +33,6 @@ from wrapper.policy import Policy
 from wrapper.process import DeadMansSwitch
 from wrapper.prometheus import PrometheusApi
 from wrapper.prometheus_args import FLUSH_DEADLINE, with_argument, with_config_file
-from wrapper.reload_desk import ReloadDesk
 from wrapper.sensors import Fence, LoadedSensor, Probing, start_thread
 from wrapper.settings import Settings
 from wrapper.snapshot import SnapshotWriter
@@ -40,6 +40,9 @@ from wrapper.start import Start
 from wrapper.summary import Constants
 from wrapper.supervisor import Events, Frame, Supervisor
 from wrapper.web_options import WebOptions
+
+if TYPE_CHECKING:
+    from wrapper.reload_desk import ReloadDesk
 
 LOG = logging.getLogger(__name__)
 BAD_INPUT = 2
@@ -110,7 +113,8 @@ def _recover_rules(start: Start) -> None:
             LOG.error("the last good rules cannot be put back", extra=extra)  # noqa: TRY400
             continue
         if is_recovered:
-            LOG.warning("rules were never confirmed: the last good ones are back")
+            text = "rules were never confirmed: the last good ones are back"
+            LOG.warning(text, extra={"file": feed.path})
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +225,8 @@ def _reload_desk(settings: Settings, events: Events) -> ReloadDesk | None:
     """Return where reloads are asked for, None where no file is fetched."""
     if not settings.targets_url:
         return None
+    from wrapper.reload_desk import ReloadDesk  # noqa: PLC0415 - few fetch files
+
     limit_s = settings.notify_retry_delay_s * settings.notify_retry_max_attempts
     return ReloadDesk(events.put, limit_s + RELOAD_ALLOWANCE_S)
 

@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wrapper import clock, files, process
 from wrapper.elector import Elector
@@ -46,8 +47,10 @@ from wrapper.model import (
 from wrapper.process import DeadMansSwitch
 from wrapper.prometheus import PrometheusApi
 from wrapper.redact import words_about
-from wrapper.reload_desk import ReloadDesk
 from wrapper.sensors import LoadedSensor, start_thread
+
+if TYPE_CHECKING:
+    from wrapper.reload_desk import ReloadDesk
 
 LOG = logging.getLogger(__name__)
 

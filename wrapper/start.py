@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from wrapper.prometheus_access import PrometheusAccess
 from wrapper.prometheus_args import ChildArguments
 from wrapper.promtool import Promtool
 from wrapper.settings import Settings
-from wrapper.targets_start import TargetsStart, look_at_targets
 
 # Stands for what Prometheus reads by itself, in each role: nothing is known of it.
 _OWN_FILE = Rendering(Role.FOLLOWER, b"", "", writes_remotely=False)
@@ -37,7 +37,7 @@ class Start:
     problems: tuple[str, ...] = ()
     output: Path = field(default_factory=Path)
     access: PrometheusAccess = field(default_factory=PrometheusAccess)
-    targets: TargetsStart = field(default_factory=TargetsStart)
+    targets_access: PrometheusAccess = field(default_factory=PrometheusAccess)
 
     @property
     def is_plain(self) -> bool:
@@ -77,8 +77,8 @@ def prepare(settings: Settings) -> Start:
     output = output_of(settings, arguments)
     if settings.is_plain:
         inputs = Inputs(sources_of(settings, arguments, output))
-        targets = look_at_targets(settings, [inputs.sources.config])
-        found = (*_problems_of_command(settings), *doors.problems, *targets.problems)
+        targets, problems = _look_at_targets(settings, [inputs.sources.config])
+        found = (*_problems_of_command(settings), *doors.problems, *problems)
         return Start(settings, arguments, inputs, UNCHANGED, found, output, doors.access, targets)
     promtool = promtool_of(settings, arguments, output)
     judge = promtool.problems if promtool is not None else None
@@ -86,13 +86,24 @@ def prepare(settings: Settings) -> Start:
     renderings, problems = _render(settings, inputs)
     problems += [*_problems_of_child(settings, arguments), *problems_of_promtool(settings)]
     start = Start(settings, arguments, inputs, renderings, (), output)
-    targets = look_at_targets(settings, [output, *inputs.sources.paths])
-    problems += [*doors.problems, *targets.problems, *_problems_of_output(start)]
+    targets, of_targets = _look_at_targets(settings, [output, *inputs.sources.paths])
+    problems += [*doors.problems, *of_targets, *_problems_of_output(start)]
     if settings.lock_kind(has_overrides=start.may_override) == "kubernetes" and not settings.init:
         unusable = check_kubeconfig(settings.kubeconfig)
         problems += [unusable] if unusable else []
     found = tuple(problems)
     return Start(settings, arguments, inputs, renderings, found, output, doors.access, targets)
+
+
+def _look_at_targets(
+    settings: Settings, taken: Sequence[Path]
+) -> tuple[PrometheusAccess, list[str]]:
+    """Return how the feeds are asked, and what would keep files from being fetched."""
+    if settings.init or not settings.targets_url:
+        return PrometheusAccess(), []
+    from wrapper.targets_start import look_at_targets  # noqa: PLC0415 - few fetch files
+
+    return look_at_targets(settings, taken)
 
 
 def output_of(settings: Settings, arguments: ChildArguments) -> Path:

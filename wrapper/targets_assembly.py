@@ -1,12 +1,6 @@
-"""Building what fetches targets and rules: after Prometheus has been started, and beside it.
-
-The one thing that is done before (``recover``): rules that were never confirmed to be in force, at
-the end of the run before this one, make room for the last good ones.
-"""
+"""Building what fetches targets and rules: after Prometheus has been started, and beside it."""
 
 from __future__ import annotations
-
-import logging
 
 from wrapper.broker import Broker
 from wrapper.feed import Feed
@@ -22,8 +16,6 @@ from wrapper.supervisor import Events
 from wrapper.target_queue import TargetQueue
 from wrapper.targets_start import program_of_rule_check
 
-LOG = logging.getLogger(__name__)
-
 
 def start_targets(start: Start, reloads: ReloadDesk, events: Events) -> None:
     """Start a thread for each feed, and one for the broker's queue."""
@@ -31,7 +23,7 @@ def start_targets(start: Start, reloads: ReloadDesk, events: Events) -> None:
     program = program_of_rule_check(settings)
     parts = Parts(
         fetcher=Fetcher(
-            start.targets.access, settings.targets_timeout_s, settings.targets_max_size
+            start.targets_access, settings.targets_timeout_s, settings.targets_max_size
         ),
         reloads=reloads,
         check=RuleCheck(program) if program else None,

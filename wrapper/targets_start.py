@@ -1,6 +1,6 @@
 """Before anything is started: what of --targets-… would keep files from being fetched.
 
-Nothing is asked and nothing is written here; where no file is to be fetched, nothing is imported.
+Nothing is asked and nothing is written here.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from wrapper.feed import Feed
@@ -17,24 +16,19 @@ from wrapper.prometheus_access import PrometheusAccess
 from wrapper.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class TargetsStart:
-    """What was found; ``problems`` are lines for people, ``access`` is how the feeds are asked."""
+def look_at_targets(
+    settings: Settings, taken: Sequence[Path]
+) -> tuple[PrometheusAccess, list[str]]:
+    """Return how the feeds are asked, and what is wrong.
 
-    access: PrometheusAccess = field(default_factory=PrometheusAccess)
-    problems: tuple[str, ...] = ()
-
-
-def look_at_targets(settings: Settings, taken: Sequence[Path]) -> TargetsStart:
-    """Look at what fetching needs; ``taken`` are files that are written or read otherwise."""
-    if settings.init or not settings.targets_url:
-        return TargetsStart()
+    ``taken`` are files that are written or read otherwise.
+    """
     access, problems = access_of(settings)
     for feed in settings.targets_url:
         problems += _problems_of_file(f"--targets-url={feed}", feed, taken)
     if settings.targets_broker:
         problems += _problems_of_broker(settings)
-    return TargetsStart(access, tuple(problems))
+    return access, problems
 
 
 def access_of(settings: Settings) -> tuple[PrometheusAccess, list[str]]:

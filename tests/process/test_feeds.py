@@ -398,6 +398,33 @@ def test_a_task_for_what_no_feed_brings_is_none(kept: Kept) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--targets-url=http://p/={}/none/t.json",), "none does not exist; create it"),
+        (("--targets-url=http://p/={}/prometheus.yml",), "this file is the configuration itself"),
+        (
+            ("--targets-url=http://p/={}/t.json", "--targets-http-config={}/none.yml"),
+            "none.yml: No such file",
+        ),
+        (
+            ("--targets-url=http://p/={}/t.json", "--targets-http-config={}/prometheus.yml"),
+            "prometheus.yml:1:1",
+        ),
+    ],
+)
+def test_what_would_keep_files_from_being_fetched_is_told_at_the_start(
+    words: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    """Exit status 2, with the cure, before Prometheus is started."""
+    (tmp_path / "prometheus.yml").write_text("scrape_configs: []\n")
+    own = [word.format(tmp_path) for word in words]
+    argv = [sys.executable, "-m", "wrapper", *own, "--", "false"]
+    argv.append(f"--config.file={tmp_path}/prometheus.yml")
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize(
     ("url", "package"),
     [("amqp://r/", "kombu"), ("redis://r/0", "kombu"), ("rediss://r/0", "redis")],
 )
