@@ -98,22 +98,33 @@ class Broker:
         on_tick: Callable[[], None],
     ) -> None:
         connection.connect()
+        is_there = self._is_there(connection)
         with connection.channel() as channel:
-            consumer = self._consumer(channel)
+            consumer = self._consumer(channel, auto_declare=not is_there)
             consumer.on_message = lambda message: on_message(Message(message))
+            consumer.on_decode_error = lambda message, _error: on_message(Message(message))
             consumer.qos(prefetch_count=MOST_UNACKNOWLEDGED)
             with consumer:
                 while True:
                     on_tick()
                     _drain(connection)
 
-    def _consumer(self, channel: Any) -> Any:
+    def _is_there(self, connection: Any) -> bool:
+        """Tell whether the queue exists, however it was made: then it is taken as it is."""
+        try:
+            with connection.channel() as channel:
+                channel.queue_declare(queue=self._queue, passive=True)
+        except connection.channel_errors:
+            return False
+        return True
+
+    def _consumer(self, channel: Any, *, auto_declare: bool) -> Any:
         """Return a consumer of the queue, which is made as Celery makes it if need be."""
         import kombu  # noqa: PLC0415 - see above
 
         exchange = kombu.Exchange(self._queue, type="direct", durable=True)
         queue = kombu.Queue(self._queue, exchange, routing_key=self._queue, durable=True)
-        return kombu.Consumer(channel, [queue], accept=["json"])
+        return kombu.Consumer(channel, [queue], accept=["json"], auto_declare=auto_declare)
 
 
 def _drain(connection: Any) -> None:

@@ -81,6 +81,7 @@ class FeedKeeper:
         self._parts = parts
         self._file = FeedFile(feed.path, feed.kind, terms.largest)
         self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._is_ended = False
         self._mode = MODE
         self._validators = NO_VALIDATORS
         self._held: Content | None = None
@@ -94,11 +95,16 @@ class FeedKeeper:
         """Have it fetched now, once for all who ask; ``done`` is called from its thread."""
         self._requests.put(Request(mode, done))
 
+    def end(self) -> None:
+        """Fetch no more."""
+        self._is_ended = True
+        self.ask(None, lambda _problem: None)
+
     def run(self) -> None:
-        """Fetch at once, then at the interval, and when asked to; for ever."""
+        """Fetch at once, then at the interval, and when asked to, until ``end``."""
         self._look_at_file()
         requests: Sequence[Request] = ()
-        while True:
+        while not self._is_ended:
             problem = self.bring(requests)
             self._parts.report(FeedReported(self.state))
             for request in requests:

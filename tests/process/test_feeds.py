@@ -56,6 +56,7 @@ class Kept:
     folder: Path
     reloads: Reloads = field(default_factory=Reloads)
     events: list[Event] = field(default_factory=list)
+    keepers: list[FeedKeeper] = field(default_factory=list)
 
     def keeper(self, api: str = TARGETS, **terms: Any) -> FeedKeeper:
         """Return what keeps the file of one of Promgen's paths."""
@@ -73,6 +74,7 @@ class Kept:
         parts = Parts(fetcher, self.reloads, None, self.events.append)
         keeper = FeedKeeper(feed, Terms(**values | terms), parts)
         keeper._look_at_file()
+        self.keepers.append(keeper)
         return keeper
 
     def file(self, api: str = TARGETS) -> Path:
@@ -90,7 +92,10 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
     """Give a folder and a server with good answers."""
     server = Promgen()
     server.bodies = {TARGETS: ONE, URLS: ONE, RULES: promgen.rules()}
-    yield Kept(server, tmp_path)
+    given = Kept(server, tmp_path)
+    yield given
+    for keeper in given.keepers:
+        keeper.end()
     server.close()
 
 

@@ -208,7 +208,8 @@ def test_rules_that_are_refused_are_not_acknowledged(server: Server, sender: Sen
 def test_other_messages_are_left_alone(server: Server, sender: Sender) -> None:
     """They are somebody else's: given back when we go; ours go on meanwhile."""
     sender.app.send_task("promgen.tasks.process_alert", args=[1], queue=QUEUE)
-    wait_until(lambda: server.messages.get("left_alone"), LIMIT_S, "it is left alone")
+    sender.app.send_task("promgen.tasks.write_config", queue=QUEUE, serializer="pickle")
+    wait_until(lambda: server.messages.get("left_alone") == 2, LIMIT_S, "both are left alone")
     sender.send("write_config")
     wait_until(lambda: server.messages.get("acknowledged") == 1, LIMIT_S, "ours is done")
     sender.send("write_config", path="/etc/passwd.json")
@@ -227,6 +228,21 @@ def test_a_broker_that_was_away_is_heard_again(server: Server, sender: Sender, b
     )
     sender.send("write_config")
     wait_until(lambda: server.messages.get("acknowledged") == 1, LIMIT_S, "a task is answered")
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+def test_a_queue_is_taken_as_it_was_made(broker: Any, tmp_path: Path) -> None:
+    """With properties of its own: who made it with others is refused by the broker."""
+    name = "prometheus002"
+    with kombu.Connection(broker.url) as connection, connection.channel() as channel:
+        channel.queue_declare(
+            name, durable=True, auto_delete=False, arguments={"x-max-priority": 5}
+        )
+    given = Server(tmp_path, broker.url)
+    given.part.argv[given.part.argv.index(f"--targets-queue={QUEUE}")] = f"--targets-queue={name}"
+    with started(given.part):
+        given.await_line(f"listening to Promgen.*{name}", "the queue is heard")
+    given.promgen.close()
 
 
 @pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
