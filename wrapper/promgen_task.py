@@ -20,6 +20,7 @@ _WRITES = {
     "promgen.tasks.write_rules": Kind.RULES,
 }
 _PARAMETERS = ("path", "reload", "chmod")
+_LONGEST_NAME = 100
 _PERMISSIONS = 0o777
 _OWNER_READS = 0o400
 
@@ -50,7 +51,7 @@ def read_task(headers: Mapping[str, Any], body: Any) -> Task:
     if name == RELOAD:
         return Task(None)
     if name not in _WRITES:
-        raise NotOurs(name if isinstance(name, str) else "a message that is no task")
+        raise NotOurs(name[:_LONGEST_NAME] if isinstance(name, str) else "a message without a task")
     given = _arguments(body)
     path, mode = given.get("path"), given.get("chmod")
     if path is not None and not (isinstance(path, str) and path.startswith("/")):

@@ -28,6 +28,7 @@ LOG = logging.getLogger(__name__)
 RECONNECT_FIRST_S, RECONNECT_MOST_S = 1.0, 60.0
 GIVE_BACK_S = 5.0  # after a task could not be done
 LEAVE_ALONE_S = 30.0
+MOST_SAID = 100
 LASTING_S = 30.0  # a connection that held for so long has cured what was wrong before
 
 
@@ -148,8 +149,8 @@ class TargetQueue:
         self._tell()
 
     def _say(self, what: str, why: str) -> None:
-        """Log what happens to a kind of message, once."""
-        if what not in self._said:
+        """Log what happens to a kind of message, once; not more kinds than anybody would read."""
+        if what not in self._said and len(self._said) < MOST_SAID:
             self._said.add(what)
             LOG.warning("message %s", what, extra={"queue": self._state.queue, "reason": why})
 
