@@ -10,7 +10,7 @@ from pathlib import Path
 import wrapper
 
 # Imported by name, or by what is imported: nowhere to be read in our own source.
-ALSO = ("gunicorn.workers.ggevent",)
+ALSO = ("gunicorn.workers.ggevent", "kombu.transport.pyamqp", "kombu.transport.redis")
 
 
 def main() -> None:

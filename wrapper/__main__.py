@@ -41,6 +41,8 @@ def _run(words: Sequence[str]) -> int:
     log.set_up(settings.log_level, as_json=settings.log_format == "json")
     if settings.is_check:
         return _refuse(problems) if problems else _check(settings)
+    if settings.is_once:
+        return _refuse(problems) if problems else _fetch(settings)
     return _start(settings, problems)
 
 
@@ -54,6 +56,12 @@ def _check(settings: Settings) -> int:
     from wrapper import check  # noqa: PLC0415 - a start has no need of it
 
     return check.run(settings)
+
+
+def _fetch(settings: Settings) -> int:
+    from wrapper import targets_once  # noqa: PLC0415 - a start has no need of it
+
+    return targets_once.run(settings)
 
 
 def _start(settings: Settings, problems: list[str]) -> int:

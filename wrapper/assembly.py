@@ -11,6 +11,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from wrapper import acceptance, clock, confirm, pause, prometheus, sensors
@@ -40,10 +41,14 @@ from wrapper.summary import Constants
 from wrapper.supervisor import Frame, Supervisor
 from wrapper.web_options import WebOptions
 
+if TYPE_CHECKING:
+    from wrapper.reload_desk import ReloadDesk
+
 LOG = logging.getLogger(__name__)
 MEASURE_PERIOD_S = 5.0
 STEP_DOWN_PAUSE_S = 30.0
 REQUEST_SHARE = 0.8
+RELOAD_ALLOWANCE_S = 30.0  # for what goes before a reload: a burst, and other reloads
 
 
 def supervise(
@@ -62,12 +67,14 @@ def supervise(
     snapshots = SnapshotWriter()
     exhibitor = Exhibitor(ExhibitWriter(snapshots.fileno()))
     inputs = InputWatch(start.inputs, settings.rehash_period_s, events.put, exhibitor.show)
+    reloads = _reload_desk(settings, events)
     parts = Parts(
         child=child.process if child else None,
         switch=DeadMansSwitch() if child else None,
         elector=elector,
         labeller=_labeller(settings, events),
         loaded=loaded,
+        reloads=reloads,
         inputs=inputs,
         output=Output(start.output, settings.output_mode),
         notifier=_notifier(settings),
@@ -79,6 +86,7 @@ def supervise(
     _start_threads(start, api, parts, events)
     if not start.is_plain:
         start_thread(exhibitor.run, "exhibitor")
+    _start_targets(start, reloads, events)
     _say_start(start, frame)
     try:
         return Supervisor(frame, events, performer, snapshots).run()
@@ -114,6 +122,24 @@ def _labeller(settings: Settings, events: Events) -> Labeller | None:
         request_timeout_s=settings.lease_retry_period_s * REQUEST_SHARE,
     )
     return Labeller(pod, str(label), events.put)
+
+
+def _reload_desk(settings: Settings, events: Events) -> ReloadDesk | None:
+    """Return where reloads are asked for, None where no file is fetched."""
+    if not settings.targets_url:
+        return None
+    from wrapper.reload_desk import ReloadDesk  # noqa: PLC0415 - few fetch files
+
+    limit_s = settings.notify_retry_delay_s * settings.notify_retry_max_attempts
+    return ReloadDesk(events.put, limit_s + RELOAD_ALLOWANCE_S)
+
+
+def _start_targets(start: Start, reloads: ReloadDesk | None, events: Events) -> None:
+    if reloads is None:
+        return
+    from wrapper.targets_assembly import start_targets  # noqa: PLC0415 - few fetch files
+
+    start_targets(start, reloads, events)
 
 
 def _terms(start: Start) -> Terms:

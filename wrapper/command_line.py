@@ -19,6 +19,7 @@ from wrapper.flags import BY_NAME, FLAGS, Flag, Kind
 
 CHILD = "--"  # stands, among the names of flags, for the command after it
 CHECK = "check"  # the first word, where the configuration is to be looked at and nothing is run
+TARGETS = "targets"  # likewise, where one file is to be fetched and nothing is run
 _FLAG_WORD = re.compile(r"--?([^-=][^=]*)(?:=(.*))?", re.DOTALL)
 _HELP = frozenset({"-h", "--h", "-help", "--help"})
 _VERSION = frozenset({"-version", "--version"})
@@ -42,12 +43,15 @@ class Given:
 class CommandLine:
     """What a command line says: by flag, the command after ``--``, and what is wrong with it.
 
-    ``is_check`` says that nothing shall be started.
+    ``is_check`` says that nothing shall be started; ``is_targets`` neither, and that ``file`` shall
+    be fetched.
     ``broken`` are the flags that a problem is about, so that nothing further is said about them.
     """
 
     child: tuple[str, ...] = ()
     is_check: bool = False
+    is_targets: bool = False
+    file: str = ""
     given: dict[str, Given] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
@@ -69,14 +73,16 @@ def question(argv: Sequence[str]) -> Literal["help", "version"] | None:
 def parse_command_line(argv: Sequence[str]) -> CommandLine:
     """Read all words, however many of them are wrong."""
     own, child = _split(argv)
-    line = CommandLine(tuple(child or ()), is_check=own[:1] == [CHECK])
+    line = CommandLine(
+        tuple(child or ()), is_check=own[:1] == [CHECK], is_targets=own[:1] == [TARGETS]
+    )
     if child == []:
         line.refuse(
             "--: no command follows it; write Prometheus' own command there, for example "
             "-- prometheus --config.file=/etc/prometheus/prometheus.yml",
             CHILD,
         )
-    words = deque(own[line.is_check :])
+    words = deque(own[line.is_check or line.is_targets :])
     while words:
         _read_word(words, line)
     return line
@@ -113,6 +119,8 @@ def _read_word(words: deque[str], line: CommandLine) -> None:
     match = _FLAG_WORD.fullmatch(word)
     if match is None and word.startswith("-"):
         line.refuse(f"{word}: not a flag; write --NAME=VALUE, --help lists all")
+    elif match is None and line.is_targets and not line.file:
+        line.file = word
     elif match is None:
         _refuse_plain_word(word, words, line)
     elif flag := BY_NAME.get(match[1]):
@@ -165,7 +173,7 @@ def _refuse_plain_word(word: str, words: deque[str], line: CommandLine) -> None:
     if is_boolean(word):
         line.refuse(f"{word!r}: no flag takes it; a boolean is written --init={word}")
         return
-    if word == CHECK:
+    if word in {CHECK, TARGETS}:
         line.refuse(f"{word}: it stands before all flags; write prometheus-elector {word} [flags]")
         return
     words.clear()

@@ -69,6 +69,13 @@ HELP: dict[str, str] = {
     "proxy_request_duration_seconds": "How long requests took, until the answer's last byte.",
     "proxy_received_bytes_total": "Bytes of requests that the proxy forwarded, heads included.",
     "proxy_sent_bytes_total": "Bytes of answers that the proxy's clients got, heads included.",
+    "targets_last_success_time_seconds": "When a fetched file was last as its URL says, or 0.",
+    "targets_last_change_time_seconds": "When a fetched file last changed, 0: not since the start.",
+    "targets_groups": "Groups of targets, or of rules, in a fetched file.",
+    "targets_members": "Targets, or rules, in a fetched file.",
+    "targets_errors_total": "Fetches that changed nothing they should have, by file and reason.",
+    "targets_queue_connected": "Whether Promgen's broker is connected; absent without one.",
+    "targets_queue_messages_total": "Messages of Promgen's broker, by what became of them.",
 }
 METRICS: dict[str, str] = {PREFIX + name: text for name, text in HELP.items()}
 

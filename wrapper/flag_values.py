@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from wrapper.durations import parse_duration
+from wrapper.feed import Feed, has_known_ending
 from wrapper.flags import Flag, Kind
 
 _LAST_PORT = 65535
@@ -38,7 +39,7 @@ class Label:
         return f"{self.key}={self.value}"
 
 
-Value = str | bool | int | float | Address | Label | tuple[str, ...] | None
+Value = str | bool | int | float | Address | Label | Feed | tuple[str, ...] | None
 
 
 def is_boolean(text: str) -> bool:
@@ -141,6 +142,28 @@ def _read_label(_flag: Flag, text: str) -> Label | None:
     return Label(key, value)
 
 
+def _read_feed(_flag: Flag, text: str) -> Feed:
+    """Read a URL and a file, parted by the last ``=``."""
+    url, separator, path = text.rpartition("=")
+    if not separator or not _is_http_url(url):
+        raise ValueError(f"not URL=FILE with an HTTP URL; write for example {_FEED_EXAMPLE}")
+    if not path.startswith("/"):
+        raise ValueError(f"the file's path is not absolute; write for example {_FEED_EXAMPLE}")
+    if not has_known_ending(path):
+        raise ValueError(
+            "the file's name does not say what it holds; let it end in .json for targets, in .yml "
+            "for rules"
+        )
+    return Feed(url, path)
+
+
+def _read_broker(_flag: Flag, text: str) -> str:
+    scheme = text.partition("://")[0]
+    if text and ("://" not in text or scheme not in _BROKERS or re.search(r"[\s\0]", text)):
+        raise ValueError("not a broker's URL; write amqp://USER:PASSWORD@HOST/ or redis://HOST/0")
+    return text
+
+
 def _read_size(_flag: Flag, text: str) -> int:
     """Read a number of bytes; 0 for none given."""
     match = re.fullmatch(r"([1-9][0-9]{0,8})(B|KB|MB|GB|TB)?", text)
@@ -194,12 +217,15 @@ _LABEL_EXAMPLE = "prometheus-elector/role=leader"
 _LABEL_NAME = "[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 _LABEL_PREFIX = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*"
 _LONGEST_PREFIX = 253
+_FEED_EXAMPLE = "http://promgen/api/v1/targets=/etc/prometheus/promgen.json"
+_BROKERS = ("amqp", "amqps", "redis", "rediss")
 _UNITS = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}  # Prometheus' own
 
 _URL_EXAMPLES = {
     "readiness-http-url": "http://127.0.0.1:9090/-/ready",
     "healthcheck-http-url": "http://127.0.0.1:9090/-/healthy",
     "notify-http-url": "http://127.0.0.1:9090/-/reload",
+    "from": "http://promgen/api/v1/targets",
 }
 
 _READERS: dict[Kind, Callable[[Flag, str], Value]] = {
@@ -216,4 +242,6 @@ _READERS: dict[Kind, Callable[[Flag, str], Value]] = {
     Kind.MODE: _read_mode,
     Kind.SIZE: _read_size,
     Kind.PEERS: _read_peers,
+    Kind.FEED: _read_feed,
+    Kind.BROKER: _read_broker,
 }

@@ -6,6 +6,7 @@ names and meanings of the Go prometheus-elector's flags are kept.
 
 from __future__ import annotations
 
+import keyword
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -26,6 +27,8 @@ class Kind(StrEnum):
     LABEL = "KEY=VALUE"
     MODE = "OCTAL"
     PEERS = "LIST"
+    FEED = "URL=FILE"
+    BROKER = "BROKER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,8 @@ class Flag:
 
     ``default_note`` describes a default that depends on something else. ``also_env`` are variables
     that count after the flag's own. A duration is above zero unless ``may_be_zero``. What
-    ``is_repeatable`` has all the texts that were given, in order, as its value.
+    ``is_repeatable`` has all the texts that were given, in order, as its value; with ``is_parted``
+    one text may hold several, parted by white space.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Flag:
     also_env: tuple[str, ...] = ()
     may_be_zero: bool = False
     is_repeatable: bool = False
+    is_parted: bool = False
 
     @property
     def env(self) -> str:
@@ -56,7 +61,8 @@ class Flag:
     @property
     def field(self) -> str:
         """The name of the flag's field in ``Settings``."""
-        return self.name.replace("-", "_") + ("_s" if self.kind is Kind.DURATION else "")
+        name = self.name.replace("-", "_") + ("_s" if self.kind is Kind.DURATION else "")
+        return f"{name}_" if keyword.iskeyword(name) else name
 
     @property
     def placeholder(self) -> str:
@@ -73,9 +79,11 @@ CONFIGURATION = "Configuration"
 CHECK = "check"
 ELECTION = "Election"
 PROMETHEUS = "Prometheus"
+TARGETS = "Targets and rules"
+ONCE = "targets"
 API = "API and proxy"
 LOG = "Log"
-GROUPS = (CONFIGURATION, CHECK, ELECTION, PROMETHEUS, API, LOG)
+GROUPS = (CONFIGURATION, CHECK, ELECTION, PROMETHEUS, TARGETS, ONCE, API, LOG)
 
 FLAGS: tuple[Flag, ...] = (
     Flag(
@@ -339,6 +347,90 @@ FLAGS: tuple[Flag, ...] = (
         "How to ask Prometheus where it wants TLS or a password: a file in Prometheus' HTTP client "
         "configuration format, for all requests to Prometheus, the proxy's too. It is read again "
         "when it changes.",
+    ),
+    Flag(
+        "targets-url",
+        Kind.FEED,
+        "",
+        TARGETS,
+        "Where targets or rules are fetched from, and the file that they become: of targets "
+        "(file_sd_configs) if it ends in .json, of rules (rule_files) if in .yml or .yaml. It may "
+        "be given several times; one variable holds several, parted by spaces or line breaks. For "
+        "Promgen, http://promgen/api/v1/targets, …/api/v1/urls and …/api/v1/rules.",
+        is_repeatable=True,
+        is_parted=True,
+    ),
+    Flag(
+        "targets-interval",
+        Kind.DURATION,
+        "1m",
+        TARGETS,
+        "How often each is fetched, give or take a tenth.",
+    ),
+    Flag("targets-timeout", Kind.DURATION, "30s", TARGETS, "How long one fetch may take in all."),
+    Flag(
+        "targets-max-size",
+        Kind.SIZE,
+        "64MB",
+        TARGETS,
+        "Answers that are larger, packed or unpacked, are refused.",
+    ),
+    Flag(
+        "targets-http-config",
+        Kind.TEXT,
+        "",
+        TARGETS,
+        "How to ask there where TLS or a password is wanted: a file in Prometheus' HTTP client "
+        "configuration format. It is read again when it changes. Proxies are the environment's "
+        "(HTTP_PROXY, HTTPS_PROXY, NO_PROXY).",
+    ),
+    Flag(
+        "targets-allow-empty",
+        Kind.BOOLEAN,
+        "false",
+        TARGETS,
+        "Believe at once that there are no targets (or rules) any more; otherwise the answer has "
+        "to come twice in a row.",
+    ),
+    Flag(
+        "targets-shard",
+        Kind.TEXT,
+        "",
+        TARGETS,
+        "Write only the target groups whose label __shard is this; all without it.",
+    ),
+    Flag(
+        "targets-broker",
+        Kind.BROKER,
+        "",
+        TARGETS,
+        "Promgen's message broker (amqp://… or redis://…): its tasks for this server are answered "
+        "by fetching at once. It needs the extra prometheus-elector[promgen]. Rather than the "
+        "flag, use the variable: the URL often holds a password.",
+    ),
+    Flag(
+        "targets-queue",
+        Kind.TEXT,
+        "",
+        TARGETS,
+        "The queue there: the name by which this server is registered in Promgen.",
+        default_note="this replica's name: POD_NAME, else the hostname",
+    ),
+    Flag(
+        "from",
+        Kind.URL,
+        "",
+        ONCE,
+        "What `targets FILE` fetches from, once.",
+    ),
+    Flag(
+        "reload",
+        Kind.BOOLEAN,
+        "false",
+        ONCE,
+        "Have `targets FILE` reload Prometheus when FILE is one of rules and has changed, at "
+        "--notify-http-url (http://127.0.0.1:9090/-/reload unless given), and put the old rules "
+        "back where it refuses the new ones. Targets it sees by itself.",
     ),
     Flag(
         "api-listen-address",

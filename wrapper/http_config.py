@@ -1,9 +1,9 @@
 """A file in Prometheus' HTTP client configuration format → one frozen value; pure.
 
-It says how to ask Prometheus. Everything in it is honoured or refused with file, line and column.
-Where it ends: what the named files hold. Redirects are never followed, whatever
-``follow_redirects`` says: nothing that is asked for redirects. HTTP/1.1 is spoken, also where
-``enable_http2`` offers more.
+It says how to ask Prometheus, or where targets are fetched from. Everything in it is honoured or
+refused with file, line and column. Where it ends: what the named files hold. Redirects are never
+followed, whatever ``follow_redirects`` says: nothing that is asked for redirects. HTTP/1.1 is
+spoken, also where ``enable_http2`` offers more.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from wrapper.yaml_fields import FieldReader, read_fields
 _WAYS = ("basic_auth", "authorization", "oauth2", "bearer_token", "bearer_token_file")
 _PROXY = ("proxy_url", "no_proxy", "proxy_connect_header")
 _NO_PROXY = "Prometheus is asked directly, never through a proxy; remove it"
+_ENVIRONMENT = "not supported; set HTTP_PROXY, HTTPS_PROXY and NO_PROXY in the environment instead"
 _NO_REFERENCES = "there is no secret manager here; name a file instead"
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _RESERVED = frozenset(
@@ -91,8 +92,11 @@ class HttpConfig:
         return self.credentials is not None or bool(self.tls.certificate) or is_secret
 
 
-def read_http_config(source: Source) -> HttpConfig:
-    """Return what the file says; raise ConfigurationError with all that is wrong with it."""
+def read_http_config(source: Source, *, is_proxied: bool = False) -> HttpConfig:
+    """Return what the file says; raise ConfigurationError with all that is wrong with it.
+
+    ``is_proxied``: who asks by it goes through the environment's proxies.
+    """
     problems = Problems()
     reader = read_fields(source, problems)
     config = HttpConfig(
@@ -100,7 +104,7 @@ def read_http_config(source: Source) -> HttpConfig:
         tls=_read_tls(reader.section("tls_config"), source.folder),
         headers=_read_headers(reader.section("http_headers"), source.folder),
     )
-    _read_transport(reader)
+    _read_transport(reader, is_proxied=is_proxied)
     reader.settle()
     problems.settle()
     return config
@@ -187,9 +191,9 @@ def _read_header(name: str, reader: FieldReader, folder: str) -> Header:
     return Header(name, tuple(texts), bool(secrets or paths))
 
 
-def _read_transport(reader: FieldReader) -> None:
+def _read_transport(reader: FieldReader, *, is_proxied: bool) -> None:
     reader.is_on("follow_redirects", default=True)
     reader.is_on("enable_http2", default=True)
-    reader.refuse(_PROXY, _NO_PROXY)
-    if reader.is_on("proxy_from_environment", default=False):
+    reader.refuse(_PROXY, _ENVIRONMENT if is_proxied else _NO_PROXY)
+    if reader.is_on("proxy_from_environment", default=is_proxied) and not is_proxied:
         reader.complain("proxy_from_environment", _NO_PROXY)

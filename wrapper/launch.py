@@ -48,6 +48,7 @@ def supervise(start: Start) -> int:
     except (files.OutputInUse, LeaseUnavailable, OSError) as error:
         LOG.error("cannot start", extra={"reason": str(error)})  # noqa: TRY400
         return BAD_INPUT
+    _recover_rules(start)
     child = _start_prometheus(start, inherit, events)
     from wrapper import assembly  # noqa: PLC0415 - heavy, and Prometheus runs by now
 
@@ -71,6 +72,25 @@ def _file_lease(start: Start) -> FileLease | None:
     settings = start.settings
     path = settings.lock_path(has_overrides=start.may_override, uid=os.getuid())
     return FileLease(Path(path), settings.incarnation) if path else None
+
+
+def _recover_rules(start: Start) -> None:
+    """Put the last good rules back where an earlier run ended before newer ones were confirmed."""
+    if not start.settings.targets_url:
+        return
+    from wrapper.feed_file import FeedFile  # noqa: PLC0415 - few fetch files
+
+    for feed in start.settings.targets_url:
+        file = FeedFile(feed.path, feed.kind, start.settings.targets_max_size)
+        try:
+            is_recovered = file.recover()
+        except OSError as error:
+            extra = {"file": feed.path, "reason": str(error)}
+            LOG.error("the last good rules cannot be put back", extra=extra)  # noqa: TRY400
+            continue
+        if is_recovered:
+            text = "rules were never confirmed: the last good ones are back"
+            LOG.warning(text, extra={"file": feed.path})
 
 
 def _start_prometheus(start: Start, inherit: tuple[int, ...], events: Events) -> Child | None:

@@ -16,7 +16,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from wrapper import __version__, clock, state_metrics
+from wrapper import __version__, clock, state_metrics, targets_told
 from wrapper.families import (
     PREFIX,
     counter,
@@ -100,6 +100,7 @@ def _always(snapshot: Snapshot, now: float) -> Iterator[Metric]:
     yield histogram("notifier_calls_duration_seconds", totals)
     yield counter("web_restarts_total", max(totals.get("web_starts_total", 0.0) - 1, 0.0))
     yield from state_metrics.lasting(snapshot)
+    yield from targets_told.metrics(snapshot.targets)
 
 
 def _while_fresh(snapshot: Snapshot, now: float) -> Iterator[Metric]:

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
+
+from wrapper.feed import FeedState, QueueState, Verdict
 
 
 class Role(StrEnum):
@@ -370,6 +372,31 @@ class ChildMeasured:
     usage: Mapping[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class ReloadWanted:
+    """Something that Prometheus reads beside its configuration has changed, or somebody asks.
+
+    ``has_new_rules``: a refusal would be about them. Requests are numbered from 1 up.
+    """
+
+    number: int
+    has_new_rules: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FeedReported:
+    """A file of targets or rules was fetched, or could not be."""
+
+    state: FeedState
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReported:
+    """The broker's queue was heard, or could not be."""
+
+    state: QueueState
+
+
 Event = (
     SignalReceived
     | ChildExited
@@ -391,6 +418,9 @@ Event = (
     | PodLabelAnswered
     | PauseRead
     | ChildMeasured
+    | ReloadWanted
+    | FeedReported
+    | QueueReported
 )
 
 
@@ -449,6 +479,15 @@ class LabelPod:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerReload:
+    """Tell who wanted a reload (up to this number) what has become of it."""
+
+    number: int
+    verdict: Verdict
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class StartWeb:
     """Start the web server."""
 
@@ -474,6 +513,7 @@ Action = (
     | ReadConfiguration
     | ReadPause
     | LabelPod
+    | AnswerReload
     | StartWeb
     | StopWeb
     | Exit
@@ -502,7 +542,9 @@ class Snapshot:
     what is said of the configuration became so, ``wanted_fingerprint`` what this replica should
     read in its role; ``configuration_problem`` has a line for each. ``pod_is_labelled`` is None
     where no label is kept, or it is not known. ``counters`` are totals since the supervisor
-    started, by metric name; ``usage`` is what the child was last measured to use.
+    started, by metric name; ``usage`` is what the child was last measured to use. ``targets`` has
+    a mapping for each file that is fetched (``feeds``), and for the broker's queue, if any
+    (``queue``): the fields of ``FeedState`` and ``QueueState``.
     """
 
     stamped_at: float
@@ -536,6 +578,7 @@ class Snapshot:
     pod_is_labelled: bool | None
     counters: Mapping[str, float]
     usage: Mapping[str, float]
+    targets: Mapping[str, Any] = field(default_factory=dict)
 
     # For those who are on call. ``remote_write_is_loaded`` is None while that is not known,
     # ``history`` begins with the oldest.

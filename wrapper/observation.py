@@ -9,9 +9,10 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from wrapper import acceptance, confirm, health, pod_label
+from wrapper import acceptance, confirm, health, pod_label, rule_reload
 from wrapper.acceptance import Acceptance
 from wrapper.confirm import Loading, Outcome
+from wrapper.feed import FeedState, QueueState
 from wrapper.health import Health
 from wrapper.model import (
     ChildExited,
@@ -19,6 +20,7 @@ from wrapper.model import (
     ConfigurationRead,
     ConfigurationRejected,
     Event,
+    FeedReported,
     FenceChecked,
     HealthProbed,
     LeaseAsked,
@@ -28,9 +30,11 @@ from wrapper.model import (
     Pause,
     PauseRead,
     PodLabelAnswered,
+    QueueReported,
     ReadinessProbed,
     ReloadAnswered,
     ReloadSent,
+    ReloadWanted,
     Rendering,
     Renderings,
     RenderingWritten,
@@ -42,6 +46,7 @@ from wrapper.model import (
     WriteStarted,
 )
 from wrapper.pod_label import PodLabel
+from wrapper.rule_reload import RuleReload
 
 _PROVEN_S = 30.0  # what has gone well for so long is no longer held to its failures
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -103,6 +108,14 @@ class Observation:
     web_exited_at: float | None = None
     web_stopped_at: float | None = None
     usage: Mapping[str, float] = field(default_factory=dict)
+    rules: RuleReload = field(default_factory=RuleReload)
+    feeds: Mapping[str, FeedState] = field(default_factory=dict)  # by file
+    queue: QueueState | None = None
+
+    @property
+    def wants_evidence(self) -> bool:
+        """Whether asking Prometheus what it has loaded would tell something new."""
+        return self.loading.wants_evidence or self.rules.is_pending
 
     @property
     def may_write(self) -> bool:
@@ -127,8 +140,8 @@ class Observation:
 def fold(o: Observation, event: Event, now: float, rules: Rules) -> Observation:
     """Return the observation with one event taken in."""
     match event:
-        case LoadedObserved() | ReloadSent() | ReloadAnswered():
-            return _judge(_fold_loading(o, event, now), now, rules)
+        case LoadedObserved() | ReloadSent() | ReloadAnswered() | ReloadWanted():
+            return _fold_reload(o, event, now, rules)
         case WriteStarted() | RenderingWritten() | WriteFailed():
             return _fold_write(o, event, now)
         case SignalReceived(number):
@@ -143,8 +156,26 @@ def fold(o: Observation, event: Event, now: float, rules: Rules) -> Observation:
             return _fold_configuration(o, event)
         case PodLabelAnswered():
             return _fold_label(o, event, now)
-        case FenceChecked() | ChildMeasured() | LeaseAsked() | PauseRead():
+        case (
+            FenceChecked()
+            | ChildMeasured()
+            | LeaseAsked()
+            | PauseRead()
+            | FeedReported()
+            | QueueReported()
+        ):
             return _fold_measurement(o, event)
+
+
+def _fold_reload(
+    o: Observation,
+    event: LoadedObserved | ReloadSent | ReloadAnswered | ReloadWanted,
+    now: float,
+    rules: Rules,
+) -> Observation:
+    if isinstance(event, ReloadWanted):
+        return _fold_wish(o, event, now)
+    return _fold_rules(_judge(_fold_loading(o, event, now), now, rules), event, now)
 
 
 def _fold_loading(
@@ -152,11 +183,27 @@ def _fold_loading(
 ) -> Observation:
     match event:
         case LoadedObserved(evidence):
-            return replace(o, loading=confirm.observed(o.loading, evidence))
+            loading = confirm.observed(o.loading, evidence)
         case ReloadSent():
-            return replace(o, loading=confirm.reload_sent(o.loading, now))
+            loading = confirm.reload_sent(o.loading, now)
         case ReloadAnswered():
-            return replace(o, loading=confirm.answered(o.loading, event, now))
+            loading = confirm.answered(o.loading, event, now)
+    if o.rules.suspects_rules and loading.outcome in {Outcome.FAILED, Outcome.REFUSED}:
+        loading = replace(loading, outcome=o.loading.outcome, problem=o.loading.problem)
+    return replace(o, loading=loading)
+
+
+def _fold_rules(
+    o: Observation, event: LoadedObserved | ReloadSent | ReloadAnswered, now: float
+) -> Observation:
+    """Take in the same for what Prometheus reads beside its configuration."""
+    match event:
+        case LoadedObserved(evidence):
+            return replace(o, rules=rule_reload.observed(o.rules, evidence))
+        case ReloadSent():
+            return replace(o, rules=rule_reload.sent(o.rules, now))
+        case ReloadAnswered():
+            return replace(o, rules=rule_reload.answered(o.rules, event))
 
 
 def _judge(o: Observation, now: float, rules: Rules) -> Observation:
@@ -267,10 +314,28 @@ def _fold_label(o: Observation, event: PodLabelAnswered, now: float) -> Observat
     return replace(o, label=label)
 
 
+def _fold_wish(o: Observation, event: ReloadWanted, now: float) -> Observation:
+    is_pending = o.loading.written is not None and o.loading.outcome is Outcome.PENDING
+    is_reloading = is_pending and bool(o.loading.reloads_sent)
+    rules = rule_reload.wanted(
+        o.rules,
+        event.number,
+        now,
+        is_suspect=event.has_new_rules,
+        is_reloading=is_reloading,
+    )
+    return replace(o, rules=rules)
+
+
 def _fold_measurement(
-    o: Observation, event: FenceChecked | ChildMeasured | LeaseAsked | PauseRead
+    o: Observation,
+    event: FenceChecked | ChildMeasured | LeaseAsked | PauseRead | FeedReported | QueueReported,
 ) -> Observation:
     match event:
+        case FeedReported(state):
+            return replace(o, feeds={**o.feeds, state.file: state})
+        case QueueReported(state):
+            return replace(o, queue=state)
         case FenceChecked(obstacle):
             return replace(o, fence_obstacle=obstacle)
         case ChildMeasured(usage):

@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wrapper import clock, files, pause, process
 from wrapper.elector import Elector
@@ -21,6 +22,7 @@ from wrapper.input_watch import InputWatch
 from wrapper.labeller import Labeller
 from wrapper.model import (
     Action,
+    AnswerReload,
     ArmSwitch,
     DisarmSwitch,
     Event,
@@ -48,6 +50,9 @@ from wrapper.process import DeadMansSwitch
 from wrapper.prometheus import PrometheusApi
 from wrapper.redact import words_about
 from wrapper.sensors import LoadedSensor, start_thread
+
+if TYPE_CHECKING:
+    from wrapper.reload_desk import ReloadDesk
 
 LOG = logging.getLogger(__name__)
 
@@ -78,6 +83,7 @@ class Parts:
     elector: Elector | None
     labeller: Labeller | None
     loaded: LoadedSensor | None
+    reloads: ReloadDesk | None
     inputs: InputWatch
     output: Output
     notifier: Notifier
@@ -110,12 +116,12 @@ class Performer:
                 self._reload(fingerprint)
             case SignalPrometheus(number, reason):
                 self._signal(number, reason)
-            case ReadConfiguration():
-                self._parts.inputs.look()
-            case ReadPause():
-                start_thread(self._read_pause, "read-pause")
+            case ReadConfiguration() | ReadPause():
+                self._read(action)
             case LabelPod(is_on):
                 self._label(is_on=is_on)
+            case AnswerReload():
+                self._answer_reload(action)
             case StartWeb() | StopWeb():
                 self._tend_web(action)
             case Exit(status):
@@ -131,12 +137,22 @@ class Performer:
         if self._parts.loaded is not None:
             self._parts.loaded.want(is_wanted)
 
+    def _read(self, action: ReadConfiguration | ReadPause) -> None:
+        if isinstance(action, ReadConfiguration):
+            self._parts.inputs.look()
+        else:
+            start_thread(self._read_pause, "read-pause")
+
     def _read_pause(self) -> None:
         self._report(PauseRead(pause.read(pause.path_of(self._parts.output.path))))
 
     def _label(self, *, is_on: bool) -> None:
         if self._parts.labeller is not None:
             self._parts.labeller.order(is_on=is_on)
+
+    def _answer_reload(self, action: AnswerReload) -> None:
+        if self._parts.reloads is not None:
+            self._parts.reloads.answer(action.number, action.verdict, action.problem)
 
     def _set_switch(self, action: ArmSwitch | DisarmSwitch) -> None:
         if self._parts.switch is None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass, replace
 
-from wrapper import candidacy, departure, fence, lease, pod_label
+from wrapper import candidacy, departure, fence, lease, pod_label, rule_reload
 from wrapper.confirm import Outcome
 from wrapper.health import backoff_s
 from wrapper.model import (
     Action,
+    AnswerReload,
     ArmSwitch,
     Cause,
     DisarmSwitch,
@@ -72,7 +73,7 @@ def plan(o: Observation, policy: Policy, now: float) -> Plan:
         stance=stance,
         actions=(
             *fence.fence(o, policy, role, obstacle, now),
-            *_converge(o, policy, role, now),
+            *_load(o, policy, role, now),
             *_answer_signals(o, policy),
             *_label(o, role, now),
             *departure.leave(o, policy, now),
@@ -88,23 +89,11 @@ def plan(o: Observation, policy: Policy, now: float) -> Plan:
 def apply(o: Observation, decided: Plan, policy: Policy, now: float) -> Observation:
     """Note what a plan's own decisions change: what is armed, given up, ended, given back."""
     for action in decided.actions:
-        match action:
-            case ArmSwitch(at):
-                o = replace(o, switch_at=at)
-            case DisarmSwitch():
-                o = replace(o, switch_at=None)
-            case SignalPrometheus(signal.SIGKILL):
-                o = replace(o, killed_at=now)
-            case SignalPrometheus(signal.SIGTERM):
-                o = replace(o, terminated_at=now)
-            case StopWeb():
-                o = replace(o, web_stopped_at=now)
-            case LabelPod(is_on) if o.label is not None:
-                o = replace(o, label=pod_label.asked(o.label, wanted=is_on))
-            case _:
-                pass
+        o = _done(o, action, now)
     if decided.stance is Stance.RELEASE:
         o = replace(o, release_ordered_at=now)
+    if rule_reload.is_hopeless(o.rules, now, policy.reload_retry_s * policy.reload_attempts):
+        o = replace(o, rules=rule_reload.given_up(o.rules))
     if decided.gives_up_promotion:
         failures = o.failed_promotions + 1
         pause_s = backoff_s(failures, policy.cool_down_s, LONGEST_COOL_DOWN_S)
@@ -115,6 +104,26 @@ def apply(o: Observation, decided: Plan, policy: Policy, now: float) -> Observat
             promotion_problem=decided.reason,
         )
     return o
+
+
+def _done(o: Observation, action: Action, now: float) -> Observation:
+    match action:
+        case ArmSwitch(at):
+            return replace(o, switch_at=at)
+        case DisarmSwitch():
+            return replace(o, switch_at=None)
+        case SignalPrometheus(signal.SIGKILL):
+            return replace(o, killed_at=now)
+        case SignalPrometheus(signal.SIGTERM):
+            return replace(o, terminated_at=now)
+        case StopWeb():
+            return replace(o, web_stopped_at=now)
+        case LabelPod(is_on) if o.label is not None:
+            return replace(o, label=pod_label.asked(o.label, wanted=is_on))
+        case AnswerReload():
+            return replace(o, rules=rule_reload.told(o.rules))
+        case _:
+            return o
 
 
 def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
@@ -140,6 +149,31 @@ def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
 
 
 # --- what Prometheus reads ---
+
+
+def _load(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
+    """Bring Prometheus to what it should read: its configuration, and what lies beside that."""
+    return (*(_converge(o, policy, role, now) or _reload_rules(o, policy, now)), *_tell(o))
+
+
+def _reload_rules(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
+    """Have Prometheus read again what it reads beside its configuration.
+
+    A configuration on its way into the file brings a reload of its own, which does both.
+    """
+    is_ending = o.killed_at is not None or o.terminated_at is not None
+    if is_ending or not o.was_ready or o.loading.incoming is not None:
+        return ()
+    if not rule_reload.is_due(o.rules, now, policy.reload_retry_s):
+        return ()
+    return (ReloadPrometheus(o.loading.written.fingerprint if o.loading.written else ""),)
+
+
+def _tell(o: Observation) -> tuple[Action, ...]:
+    rules = o.rules
+    if not rules.has_news or rules.verdict is None:
+        return ()
+    return (AnswerReload(rules.number, rules.verdict, rules.problem),)
 
 
 def _converge(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
@@ -210,7 +244,7 @@ def _without_election(o: Observation, policy: Policy, now: float) -> Plan:
         role=role,
         stance=Stance.RELEASE,
         actions=(
-            *_converge(o, policy, role, now),
+            *_load(o, policy, role, now),
             *_answer_signals(o, policy),
             *departure.leave(_unfenced(o), policy, now),
             *_web(o, policy, now),
@@ -243,6 +277,7 @@ def _wake_at(o: Observation, policy: Policy, now: float) -> float:
         candidacy.awaits_label_until(o, now),
         lease.leads_until(o.lease, policy.terms),
         o.lease.released_at and o.lease.released_at + departure.SUCCESSOR_WAIT_S,
+        rule_reload.due_at(o.rules),
     ]
     last_moment = fence.last_moment_of(o, policy)
     if o.may_write and last_moment is not None:

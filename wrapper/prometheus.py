@@ -5,21 +5,17 @@ Every call blocks for at most its time limit and raises nothing: what went wrong
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import re
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from wrapper import clock
 from wrapper.bounded import bounded
+from wrapper.http_connection import connect, fields, tls_in_short
 from wrapper.model import Evidence
 from wrapper.prometheus_access import Access, PrometheusAccess
-
-if TYPE_CHECKING:
-    from http.client import HTTPConnection
 
 _OK = 200
 _SUCCESSFUL = re.compile(rb"^prometheus_config_last_reload_successful (\S+)$", re.MULTILINE)
@@ -29,7 +25,6 @@ _SUCCESS_TIME = re.compile(
 # As Prometheus prints its configuration: the YAML is one JSON string, remote_write a top-level key.
 _REMOTE_WRITE = re.compile(rb'(?:"|\\n)remote_write:')
 _LONGEST_ANSWER = 1000
-_HTTPS_PORT = 443
 
 
 def load() -> None:
@@ -140,41 +135,17 @@ def _metric(pattern: re.Pattern[bytes], metrics: bytes) -> float:
 def _exchange(method: str, url: SplitResult, timeout_s: float, access: Access) -> _Response:
     """Send one request on a connection of its own."""
     target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    connection = _connection(url, timeout_s, access)
+    connection = connect(url, timeout_s, access)
     try:
         connection.putrequest(method, target, skip_host=True)
         connection.putheader("Host", url.netloc.rpartition("@")[2])
-        for name, value in _fields(url, access):
+        for name, value in fields(url, access):
             connection.putheader(name, value)
         connection.endheaders()
         response = connection.getresponse()
         return _Response(response.status, response.read())
     finally:
         connection.close()
-
-
-def _connection(url: SplitResult, timeout_s: float, access: Access) -> HTTPConnection:
-    """Return a connection; one over TLS is made already, to the name that is wanted."""
-    from http.client import HTTPConnection  # noqa: PLC0415 - heavy: after Prometheus has started
-
-    host = url.hostname or ""
-    if url.scheme != "https":
-        return HTTPConnection(host, url.port, timeout=timeout_s)
-    connection = HTTPConnection(host, url.port or _HTTPS_PORT, timeout=timeout_s)
-    connection.connect()
-    name = access.server_name(host)
-    connection.sock = access.tls.wrap_socket(connection.sock, server_hostname=name)
-    return connection
-
-
-def _fields(url: SplitResult, access: Access) -> list[tuple[str, str]]:
-    """Return the header; a name and password in the URL itself count before those of the file."""
-    own: list[tuple[str, str]] = []
-    if url.username is not None:
-        pair = f"{unquote(url.username)}:{unquote(url.password or '')}".encode()
-        own.append(("Authorization", f"Basic {base64.b64encode(pair).decode()}"))
-    said = {name for name, _ in own}
-    return own + [(name, value) for name, value in access.fields if name not in said]
 
 
 def _in_short(error: Exception, url: str, timeout_s: float) -> str:
@@ -184,16 +155,5 @@ def _in_short(error: Exception, url: str, timeout_s: float) -> str:
     if isinstance(error, ConnectionRefusedError):
         return f"connection refused by {url}"
     if isinstance(error, ssl.SSLError):
-        return _tls_in_short(error, url)
+        return tls_in_short(error, url, "--prometheus-http-config")
     return f"{url}: {type(error).__name__}"
-
-
-def _tls_in_short(error: ssl.SSLError, url: str) -> str:
-    """Say what is wrong between here and a server with TLS, and where it is mended."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        cure = "name its CA, and server_name where it is for another name, in tls_config of"
-        reason = error.verify_message.rstrip(".")
-        return f"{url}: its certificate is not trusted ({reason}); {cure} --prometheus-http-config"
-    if error.reason == "WRONG_VERSION_NUMBER":
-        return f"{url}: no TLS is spoken there"
-    return f"{url}: TLS failed ({error.reason})"

@@ -1,7 +1,8 @@
 """How Prometheus is asked: over TLS or not, with which header fields; from a file that may change.
 
-It is the one place that turns ``--prometheus-http-config`` into what a connection needs. What was
-good stays in force while the file, or one that it names, is not.
+It is the one place that turns ``--prometheus-http-config``, and ``--targets-http-config`` for where
+targets come from, into what a connection needs. What was good stays in force while the file, or one
+that it names, is not.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import base64
 import ssl
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from wrapper import files
@@ -49,23 +50,30 @@ class Access:
 class PrometheusAccess:
     """The access as its file says now; without a file, that of anybody."""
 
-    def __init__(self, path: str = "", kind: ContextKind | None = None) -> None:
-        """Read the file; raise ConfigurationError. ``kind`` is the class of contexts."""
+    def __init__(
+        self, path: str = "", kind: ContextKind | None = None, *, is_proxied: bool = False
+    ) -> None:
+        """Read the file; raise ConfigurationError. ``kind`` is the class of contexts.
+
+        ``is_proxied``: who asks by it goes through the environment's proxies.
+        """
         self._plain = Access(kind=kind)
-        self._renewed = Renewed(path, lambda reading: _read(path, reading, kind)) if path else None
+        make = partial(_read, path, kind=kind, is_proxied=is_proxied)
+        self._renewed = Renewed(path, make) if path else None
 
     def current(self) -> Access:
         """Return how to ask now."""
         return self._renewed.current() if self._renewed else self._plain
 
 
-def _read(path: str, reading: Reading, kind: ContextKind | None) -> Access:
+def _read(path: str, reading: Reading, kind: ContextKind | None, *, is_proxied: bool) -> Access:
     """Read the file and all that it names; raise ConfigurationError."""
     try:
         content = reading.read(path)
     except files.InputError as error:
         raise ConfigurationError([str(error)]) from error
-    config = read_http_config(Source(path, content, str(Path(path).parent.absolute())))
+    source = Source(path, content, str(Path(path).parent.absolute()))
+    config = read_http_config(source, is_proxied=is_proxied)
     paths = _tls_paths(config.tls)
     contents = tuple(read_text(Text(path=each), reading.read) for each in paths)
     access = Access(config, contents, _fields(config, reading), kind)

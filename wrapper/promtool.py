@@ -43,8 +43,7 @@ class Promtool:
         self.program = program
         self._output = output
         self._options = ("--agent",) if is_agent else ()
-        self._limit_s = limit_s
-        self._running: subprocess.Popen[bytes] | None = None
+        self._asking = Asking(program, limit_s)
         self._file: Path | None = None
         atexit.register(self._leave_nothing)
 
@@ -64,7 +63,7 @@ class Promtool:
     def refusal(self, rendering: Rendering) -> str:
         """Return why a rendering is refused, in one line, "" where it is not; raise Unanswered."""
         with self._beside_output(rendering) as path:
-            status, said = self._ask(path)
+            status, said = self._asking.ask("config", *self._options, str(path))
         if status == 0:
             return ""
         words = _words(said, path, rendering) or f"exit status {status}, without a word"
@@ -100,9 +99,26 @@ class Promtool:
         except OSError as error:
             raise Unanswered(f"no folder for temporary files: {error.strerror}") from error
 
-    def _ask(self, path: Path) -> tuple[int, str]:
+    def _leave_nothing(self) -> None:
+        """End what is under way, at this program's own end."""
+        self._asking.end()
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.unlink(missing_ok=True)
+
+
+class Asking:
+    """Runs ``promtool check``, one question at a time, each bounded by ``limit_s``."""
+
+    def __init__(self, program: str, limit_s: float = LIMIT_S) -> None:
+        """Take the program, by name or path."""
+        self.program = program
+        self._limit_s = limit_s
+        self._running: subprocess.Popen[bytes] | None = None
+
+    def ask(self, *words: str, inherit: tuple[int, ...] = ()) -> tuple[int, str]:
         """Return exit status and words of promtool; raise Unanswered."""
-        command = [self.program, "check", "config", *self._options, str(path)]
+        command = [self.program, "check", *words]
         try:
             with subprocess.Popen(
                 command,
@@ -110,6 +126,7 @@ class Promtool:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 process_group=0,
+                pass_fds=inherit,
             ) as self._running:
                 said = self._await_words(self._running)
                 status = self._running.returncode
@@ -130,13 +147,10 @@ class Promtool:
                 f"{self.program} has not answered within {self._limit_s:g} s and was killed"
             ) from error
 
-    def _leave_nothing(self) -> None:
-        """End what is under way, at this program's own end."""
+    def end(self) -> None:
+        """Kill what is under way."""
         if self._running is not None:
             _kill(self._running)
-        if self._file is not None:
-            with suppress(OSError):
-                self._file.unlink(missing_ok=True)
 
 
 def distinct(renderings: Renderings) -> tuple[Rendering, ...]:

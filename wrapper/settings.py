@@ -22,6 +22,7 @@ from wrapper.command_line import (
     question,
 )
 from wrapper.durations import go_duration
+from wrapper.feed import Feed, has_known_ending
 from wrapper.flag_values import Address, Label, read_value
 from wrapper.flags import FLAGS, Flag
 from wrapper.usage import usage
@@ -55,13 +56,16 @@ class Settings:
     """What was asked for: a field for each flag, durations in seconds, and who this replica is.
 
     ``child`` is the command after ``--``; without one this is a sidecar. ``is_check``: nothing is
-    to be started, only looked at. ``incarnation`` tells two pods of one name apart. ``namespace``
-    "" means that of the kubeconfig. ``pod_name`` and ``pod_uid`` are "" where they are not known,
-    ``pod_namespace`` where it is the lease's.
+    to be started, only looked at; ``is_once``: likewise, and ``targets_file`` is to be fetched.
+    ``incarnation`` tells two pods of one name apart. ``namespace`` "" means that of the kubeconfig.
+    ``pod_name`` and ``pod_uid`` are "" where they are not known, ``pod_namespace`` where it is the
+    lease's.
     """
 
     child: tuple[str, ...]
     is_check: bool
+    is_once: bool
+    targets_file: str
     identity: str
     incarnation: str
     namespace: str
@@ -108,6 +112,18 @@ class Settings:
     notify_retry_max_attempts: int
     notify_retry_delay_s: float
     prometheus_http_config: str
+
+    targets_url: tuple[Feed, ...]
+    targets_interval_s: float
+    targets_timeout_s: float
+    targets_max_size: int
+    targets_http_config: str
+    targets_allow_empty: bool
+    targets_shard: str
+    targets_broker: str
+    targets_queue: str
+    from_: str
+    reload: bool
 
     api_listen_address: Address
     web_config_file: str
@@ -201,6 +217,8 @@ def load(
     settings = Settings(
         child=line.child,
         is_check=line.is_check,
+        is_once=line.is_targets,
+        targets_file=line.file,
         identity=environ.get("POD_NAME") or hostname,
         incarnation=environ.get("POD_UID") or incarnation,
         namespace=values["lease_namespace"] or pod_namespace,
@@ -230,6 +248,8 @@ def _read_values(line: CommandLine, environ: Mapping[str, str]) -> dict[str, Any
 
 
 def _read(flag: Flag, given: Given) -> Any:
+    if flag.is_parted:
+        return tuple(read_value(flag, word) for text in given.texts for word in text.split())
     if flag.is_repeatable:
         return tuple(read_value(flag, text) for text in given.texts if text)
     return read_value(flag, given.text)
@@ -245,7 +265,7 @@ def _default_mode(is_init: bool, child: tuple[str, ...]) -> int:
 
 def _misfits(settings: Settings, broken: set[str]) -> Iterator[str]:
     """Yield what does not fit; a rule about a flag that is broken already has nothing to say."""
-    for names, rule in _RULES:
+    for names, rule in _ONCE_RULES if settings.is_once else _RULES:
         if broken.isdisjoint(names):
             yield from rule(settings)
 
@@ -362,7 +382,42 @@ def _prints_what_is_checked(settings: Settings) -> Iterator[str]:
         )
 
 
-_RULES: tuple[tuple[tuple[str, ...], Callable[[Settings], Iterator[str]]], ...] = (
+def _feeds_are_apart(settings: Settings) -> Iterator[str]:
+    paths = [feed.path for feed in settings.targets_url]
+    for path in sorted({path for path in paths if paths.count(path) > 1}):
+        yield f"--targets-url: {path} is named twice; give each URL a file of its own"
+
+
+def _broker_has_feeds(settings: Settings) -> Iterator[str]:
+    if settings.targets_broker and not settings.targets_url:
+        yield (
+            "--targets-url: missing, and --targets-broker needs it: a task says only that "
+            "something has changed; name where from, and the file, for example "
+            "http://promgen/api/v1/targets=/etc/prometheus/promgen.json"
+        )
+
+
+def _once_is_whole(settings: Settings) -> Iterator[str]:
+    example = "prometheus-elector targets /etc/prometheus/promgen.json --from=http://promgen/…"
+    if not settings.targets_file or not settings.from_:
+        yield f"targets: it needs a FILE and --from=URL; write for example {example}"
+    elif not has_known_ending(settings.targets_file):
+        yield (
+            f"targets {settings.targets_file}: the name does not say what it holds; let it end in "
+            ".json for targets, in .yml for rules"
+        )
+    if settings.child:
+        yield "targets: it starts nothing; leave out -- and the command after it"
+
+
+def _only_once(settings: Settings) -> Iterator[str]:
+    if settings.from_ or settings.reload:
+        yield "--from and --reload belong to prometheus-elector targets FILE; leave them out here"
+
+
+_Rules = tuple[tuple[tuple[str, ...], Callable[[Settings], Iterator[str]]], ...]
+_ONCE_RULES: _Rules = ((("from",), _once_is_whole),)
+_RULES: _Rules = (
     (("lease-duration",), _whole_seconds),
     (("lease-duration", "lease-renew-deadline"), _time_to_step_down),
     (("lease-renew-deadline", "lease-retry-period"), _time_to_retry),
@@ -375,5 +430,8 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[Settings], Iterator[str]]], ...] 
     ),
     (("output", CHILD), _output_is_known),
     (("print",), _prints_what_is_checked),
+    (("targets-url",), _feeds_are_apart),
+    (("targets-url", "targets-broker"), _broker_has_feeds),
+    (("from", "reload"), _only_once),
     (("notify-http-url", "init", CHILD), _sidecar_can_reload),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,7 @@ class Start:
     problems: tuple[str, ...] = ()
     output: Path = field(default_factory=Path)
     access: PrometheusAccess | None = None
+    targets_access: PrometheusAccess | None = None
 
     @property
     def is_plain(self) -> bool:
@@ -83,20 +85,22 @@ def prepare(settings: Settings) -> Start:
     output = output_of(settings, arguments)
     if settings.is_plain:
         inputs = Inputs(sources_of(settings, arguments, output))
-        found = (*_problems_of_command(settings), *at_doors)
-        return Start(settings, arguments, inputs, UNCHANGED, found, output, access)
+        targets, problems = _look_at_targets(settings, [inputs.sources.config])
+        found = (*_problems_of_command(settings), *at_doors, *problems)
+        return Start(settings, arguments, inputs, UNCHANGED, found, output, access, targets)
     promtool = promtool_of(settings, arguments, output)
     judge = promtool.problems if promtool is not None else None
     inputs = Inputs(sources_of(settings, arguments, output), judge)
     renderings, problems = _render(settings, inputs)
     problems += [*_problems_of_child(settings, arguments), *problems_of_promtool(settings)]
     start = Start(settings, arguments, inputs, renderings, (), output)
-    problems += [*at_doors, *_problems_of_output(start)]
+    targets, of_targets = _look_at_targets(settings, [output, *inputs.sources.paths])
+    problems += [*at_doors, *of_targets, *_problems_of_output(start)]
     if settings.lock_kind(has_overrides=start.may_override) == "kubernetes" and not settings.init:
         unusable = check_kubeconfig(settings.kubeconfig)
         problems += [unusable] if unusable else []
     found = tuple(problems)
-    return Start(settings, arguments, inputs, renderings, found, output, access)
+    return Start(settings, arguments, inputs, renderings, found, output, access, targets)
 
 
 def _doors(settings: Settings, arguments: ChildArguments) -> Doors | None:
@@ -111,6 +115,17 @@ def _doors(settings: Settings, arguments: ChildArguments) -> Doors | None:
     from wrapper.doors import look  # noqa: PLC0415 - most starts have no need of it
 
     return look(settings, arguments)
+
+
+def _look_at_targets(
+    settings: Settings, taken: Sequence[Path]
+) -> tuple[PrometheusAccess | None, list[str]]:
+    """Return how the feeds are asked, and what would keep files from being fetched."""
+    if settings.init or not settings.targets_url:
+        return None, []
+    from wrapper.targets_start import look_at_targets  # noqa: PLC0415 - few fetch files
+
+    return look_at_targets(settings, taken)
 
 
 def output_of(settings: Settings, arguments: ChildArguments) -> Path:

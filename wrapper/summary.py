@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from wrapper import lease
 from wrapper.confirm import Outcome
@@ -74,6 +75,7 @@ def summarize(  # noqa: PLR0913 - the whole of what is known goes in
         lease_renew_deadline_s=policy.terms.renew_deadline_s,
         remote_write_is_loaded=_writes_remotely(o),
         paused_until_time=o.pause.until_time if o.pause and now < o.pause.until_at else None,
+        targets=_targets(o),
     )
 
 
@@ -92,6 +94,14 @@ def leads_until(o: Observation, decided: Plan, policy: Policy, now: float) -> fl
     if policy.fixed_role is not None:
         return now + _FIXED_LEADER_S
     return lease.leads_until(o.lease, policy.terms)
+
+
+def _targets(o: Observation) -> dict[str, Any]:
+    """Return how the fetched files and their queue go, plain enough for JSON; {} without any."""
+    told: dict[str, Any] = {"feeds": [asdict(state) for state in o.feeds.values()]}
+    if o.queue is not None:
+        told["queue"] = asdict(o.queue)
+    return told if o.feeds or o.queue else {}
 
 
 def _holder(o: Observation, decided: Plan, policy: Policy, constants: Constants) -> str:

@@ -94,7 +94,7 @@ class Supervisor:
         now = clock.now()  # after the orders: what is done under earlier ones is dated before
         observation = apply(self._observation, decided, self._policy, now)
         self._observation = remember(observation, decided.role, now)
-        self._performer.want_evidence(self._observation.loading.wants_evidence)
+        self._performer.want_evidence(self._observation.wants_evidence)
 
     def _publish(self, decided: Plan) -> None:
         now = clock.now()

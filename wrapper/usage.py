@@ -37,6 +37,9 @@ Usage:
       time, also across restarts (--for=0s ends that). Refused when no other replica is known to be
       ready, unless forced. Over the API where it has users or client certificates, else by a signal
       on this machine. The URL may hold a name, https://alice@HOST:9095: the password is asked for.
+  prometheus-elector targets FILE --from=URL [--reload] [flags]
+      fetch targets or rules once, for cron; start nothing. Exit status: 0 FILE is as the URL says,
+      1 it is not and stays as it was, 2 the flags are wrong.
 
 Examples:
   # In Kubernetes, with POD_NAME and POD_UID set from the pod's own fields:
@@ -50,6 +53,12 @@ Examples:
   # In front of a Prometheus that has its own file, with what the leader adds apart from it:
   prometheus-elector --leader-config=leader.yml --lease-name=prometheus -- \\
       prometheus --config.file=/etc/prometheus/prometheus.yml --storage.tsdb.path=/prometheus
+
+  # A plain server whose targets and rules Promgen keeps, fetched here every minute:
+  prometheus-elector \\
+      --targets-url=http://promgen/api/v1/targets=/etc/prometheus/promgen.json \\
+      --targets-url=http://promgen/api/v1/rules=/etc/prometheus/promgen.rule.yml -- \\
+      prometheus --config.file=/etc/prometheus/prometheus.yml
 
   # Before a change is rolled out; the second one with promtool's own eyes:
   prometheus-elector check --config=config.yml

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -25,7 +26,9 @@ from tests.k8s.rendering import (
 from tests.real.parts import CHECKOUT
 from wrapper.departure import SUCCESSOR_WAIT_S
 from wrapper.durations import parse_duration
-from wrapper.flags import FLAGS
+from wrapper.feed import Feed, Kind
+from wrapper.flag_values import read_value
+from wrapper.flags import BY_NAME, FLAGS
 
 SWITCHES = ("rules", "dashboards")
 EVERYTHING = (
@@ -36,7 +39,7 @@ EVERYTHING = (
 )
 
 
-@pytest.mark.parametrize("use", [None, *USES])
+@pytest.mark.parametrize("use", [None, *USES, "promgen"])
 def test_lint(use: str | None) -> None:
     """Helm finds nothing to say against the chart, with its own values and those of each use."""
     values = ("--values", str(K8S / f"values/{use}.yaml")) if use else ()
@@ -192,3 +195,14 @@ def test_text_comes_through_unchanged() -> None:
         "ConfigMap",
     )
     assert made["data"]["config.yml"] == written
+
+
+def test_promgens_files_are_those_that_prometheus_reads() -> None:
+    """Each file of the variable is read by the configuration, in the data volume, and no other."""
+    made = chart(use="promgen")
+    flag = BY_NAME["targets-url"]
+    words = environment(find(made, "StatefulSet"))[flag.env].split()
+    feeds = [feed for word in words if isinstance(feed := read_value(flag, word), Feed)]
+    text = find(made, "ConfigMap")["data"]["config.yml"]
+    assert sorted(re.findall(r"/prometheus/[\w.]+", text)) == sorted(feed.path for feed in feeds)
+    assert {feed.kind for feed in feeds} == set(Kind)

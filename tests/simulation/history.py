@@ -167,13 +167,15 @@ class History:
 
     def _check_files(self) -> None:
         """Assert that no Prometheus would find a file that it refuses, were it started again."""
-        if "edit" not in self.profile.faults:
+        if not {"edit", "new rules"} & set(self.profile.faults):
             return
         self.hub.run(self.hub.now + 3 * RELOAD_LIMIT_S)
         for pod in self.pods:
             is_at_work = pod.process.is_alive and pod.process.supervisor._observation.was_ready
             if is_at_work and pod.machine.disk.content.content == UNLOADABLE:
                 self.violate(f"{pod.process} keeps a file that Prometheus refuses")
+            if is_at_work and pod.process.supervisor._observation.rules.is_pending:
+                self.violate(f"{pod.process} has never said what became of its rules")
 
     def _free_since(self) -> float:
         """Return since when some replica has had no reason of its own not to lead."""
@@ -370,6 +372,7 @@ _FAULTS: dict[str, Fault] = {
     "slow disk": lambda h, pod, until: h.set(pod.machine.disk, until, delay_s=8.0),
     "full disk": lambda h, pod, until: h.set(pod.machine.disk, until, fails=True),
     "edit": lambda h, pod, _until: h.edit(pod),
+    "new rules": lambda h, pod, _until: pod.process.new_rules.put(h.rng.random() < 0.6),
 }
 
 

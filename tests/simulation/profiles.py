@@ -34,6 +34,7 @@ ALL_FAULTS = (
     "slow disk",
     "full disk",
     "edit",
+    "new rules",
 )
 
 
@@ -76,6 +77,11 @@ EDITED = Profile(
     ("edit", "broken rules", "foreign reload", "SIGUSR1", "SIGHUP", "slow reload", "refused"),
     mean_gap_s=0.7,
 )
+FED = Profile(
+    "fed",
+    ("new rules", "edit", "SIGUSR1", "foreign reload", "slow reload", "refused", "crash"),
+    mean_gap_s=0.7,
+)
 QUIET = Profile("quiet", ())
 PROFILES = (
     ANY,
@@ -90,4 +96,5 @@ PROFILES = (
     UNANSWERED,
     SLUGGISH,
     EDITED,
+    FED,
 )

@@ -21,9 +21,10 @@ UNLOADABLE = b"unloadable"  # what no Prometheus loads
 
 @dataclass
 class Disk:
-    """A pod's output file; ``delay_s`` and ``fails`` are its faults."""
+    """A pod's output file, and rules beside it; ``delay_s`` and ``fails`` are its faults."""
 
     content: Rendering
+    has_bad_rules: bool = False
     delay_s: float = 0.002
     fails: bool = False
 
@@ -145,7 +146,7 @@ class Prometheus:
         if read.writes_remotely:
             self.on_writing()
         self.shown = read
-        is_successful = not self.temper.has_broken_rules
+        is_successful = not (self.temper.has_broken_rules or self.disk.has_bad_rules)
         self._after(
             self._some(self.temper.reload_s),
             lambda: self._finish(answer, is_successful=is_successful),

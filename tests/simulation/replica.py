@@ -17,9 +17,11 @@ from tests.simulation.lock import REQUEST_TIMEOUT_S, Server, Way, Weather
 from tests.simulation.prometheus import READY_S, UNLOADABLE, Disk, Prometheus, Temper
 from wrapper import acceptance, confirm
 from wrapper.elector import Elector
+from wrapper.feed import Verdict
 from wrapper.lease import Terms
 from wrapper.model import (
     Action,
+    AnswerReload,
     ArmSwitch,
     ChildExited,
     ConfigurationRead,
@@ -35,6 +37,7 @@ from wrapper.model import (
     ReloadAnswered,
     ReloadPrometheus,
     ReloadSent,
+    ReloadWanted,
     Rendering,
     Renderings,
     RenderingWritten,
@@ -123,6 +126,9 @@ class Process(Group):
         self.status: int | None = None
         self.threads: dict[str, Actor] = {}
         self.events: Mailbox[Event] = Mailbox(world.hub, machine.rate)
+        self.new_rules: Mailbox[bool] = Mailbox(world.hub, machine.rate)
+        self.answers: Mailbox[AnswerReload] = Mailbox(world.hub, machine.rate)
+        self.reloads_wanted = 0
         self._switch_number = 0
         self._start()
 
@@ -131,6 +137,7 @@ class Process(Group):
     def _start(self) -> None:
         machine, hub = self.machine, self.world.hub
         machine.disk.content = FOLLOWER
+        machine.disk.has_bad_rules = False
         machine.temper.hangs_until = 0.0
         self.prometheus = Prometheus(
             hub, machine.disk, machine.temper, self.world.rng, self.world.check, self._child_exited
@@ -150,6 +157,7 @@ class Process(Group):
         self.run(self._watch_prometheus, SENSOR)
         self.run(self.performer.look_for_ever, "loaded")
         self.run(self.performer.label_for_ever, "labeller")
+        self.run(self._feed_for_ever, "feed")
 
     def run(self, body: Callable[[], object], name: str) -> None:
         """Start a thread."""
@@ -271,6 +279,25 @@ class Process(Group):
         """Send the process a signal."""
         self.events.put(SignalReceived(number))
 
+    # --- rules that are fetched ---
+
+    def _feed_for_ever(self) -> None:
+        """Write rules as they come, have them loaded; put the last good back if need be."""
+        while True:
+            self.machine.disk.has_bad_rules = self.new_rules.get(1e9)
+            if self._reloaded(has_new_rules=True) is Verdict.REFUSED:
+                self.machine.disk.has_bad_rules = False
+                self._reloaded(has_new_rules=False)
+
+    def _reloaded(self, *, has_new_rules: bool) -> Verdict:
+        self.reloads_wanted += 1
+        number = self.reloads_wanted
+        self.events.put(ReloadWanted(number, has_new_rules))
+        while (answer := self.answers.get(1e9)).number < number:
+            pass
+        self.world.say(f"{self} rules {number}: {answer.verdict}")
+        return answer.verdict
+
     # --- its sensors ---
 
     def _answers(self) -> bool:
@@ -333,6 +360,8 @@ class Performer:
                 self._signal(number, reason)
             case LabelPod(is_on):
                 self._labels.put(is_on)
+            case AnswerReload():
+                self._process.answers.put(action)
             case Exit(status):
                 self.exit_status = status
             case _:

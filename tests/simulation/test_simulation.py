@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterable
 
 import pytest
 
@@ -18,6 +19,7 @@ from tests.simulation.profiles import Profile
 from tests.simulation.replica import DURATION_S, MAIN, RETRY_PERIOD_S, Process
 from wrapper import candidacy, pod_label
 from wrapper.elector import Elector
+from wrapper.rule_reload import RuleReload
 
 SEEDS = int(os.environ.get("SIMULATION_SEEDS", "60"))
 MUTANT_SEEDS = 200
@@ -189,6 +191,57 @@ def test_healed_the_leader_alone_is_labelled(seed: int) -> None:
         hub.run(hub.now + pod_label.LONGEST_RETRY_S + DURATION_S)
         labelled = [pod.process for pod in history.pods if pod.machine.is_labelled]
         assert labelled == [history.writer()]
+
+
+# --- rules that are fetched beside the configuration ----------------------------------------------
+
+
+def feed_bad_rules_in_hand_overs(seeds: Iterable[int]) -> None:
+    """Have it done with each seed."""
+    for seed in seeds:
+        feed_bad_rules_in_a_hand_over(seed)
+
+
+def feed_bad_rules_in_a_hand_over(seed: int) -> None:
+    """Give all replicas rules that Prometheus refuses, in the moment in which the leader leaves."""
+    history = History(profiles.QUIET, seed, has_restarts=False)
+    with history.telling() as hub:
+        leader = leading(history)
+        leader.signal(signal.SIGUSR1)
+        for pod in history.pods:
+            pod.process.new_rules.put(True)  # noqa: FBT003 - they are bad
+        assert history.time_to_writer(leader, 10.0) < 0.5
+        new = history.writer()
+        hub.run(hub.now + 10.0)
+        assert history.writer() is new
+        assert not any(pod.machine.disk.has_bad_rules for pod in history.pods)
+
+
+@pytest.mark.parametrize("seed", SCRIPTED_SEEDS)
+def test_bad_rules_take_no_writer_away(seed: int) -> None:
+    """Its Prometheus refuses them, and it leads on; they have to make room for the last good."""
+    history = History(profiles.QUIET, seed, has_restarts=False)
+    with history.telling() as hub:
+        leader = leading(history)
+        leader.new_rules.put(True)  # noqa: FBT003 - they are bad
+        hub.run(hub.now + 10.0)
+        assert history.writer() is leader
+        assert leader.says_it_leads
+        assert not leader.machine.disk.has_bad_rules
+        assert leader.prometheus.is_successful
+
+
+@pytest.mark.parametrize("seed", SCRIPTED_SEEDS)
+def test_bad_rules_spoil_no_hand_over(seed: int) -> None:
+    """A promotion whose reload fails by new rules is not given up: they go, and it is loaded."""
+    feed_bad_rules_in_a_hand_over(seed)
+
+
+def test_without_suspicion_the_configuration_is_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were the refusal laid at its door, leadership would bounce."""
+    monkeypatch.setattr(RuleReload, "suspects_rules", property(lambda _self: False))
+    with pytest.raises(AssertionError):
+        feed_bad_rules_in_hand_overs(SCRIPTED_SEEDS)
 
 
 def test_a_history_can_be_told_again() -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from wrapper import confirm
+from wrapper import acceptance, confirm
 from wrapper.confirm import Outcome
+from wrapper.feed import FeedState, QueueState, Verdict
 from wrapper.health import Health
 from wrapper.model import (
     ChildExited,
@@ -18,6 +19,7 @@ from wrapper.model import (
     ConfigurationRejected,
     Event,
     Evidence,
+    FeedReported,
     FenceChecked,
     HealthProbed,
     LeaseRecord,
@@ -26,9 +28,11 @@ from wrapper.model import (
     LoadedObserved,
     Pause,
     PauseRead,
+    QueueReported,
     ReadinessProbed,
     ReloadAnswered,
     ReloadSent,
+    ReloadWanted,
     Rendering,
     Renderings,
     RenderingWritten,
@@ -273,3 +277,68 @@ def test_who_keeps_out_already_is_not_made_to_step_down_again(until_at: float, s
     after = fold(paused, SignalReceived(signal.SIGUSR1), 100.0, RULES)
     assert after.wants_pause
     assert (after.steps_down_until is None) is stays
+
+
+# --- rules beside the configuration ---------------------------------------------------------------
+
+BAD = ReloadAnswered("l", 101.0, 500, "group x: no")
+SEEN = Evidence("i", writes_remotely=True, is_successful=True, success_time=1.0, asked_at=100.5)
+LED = replace(
+    NEW,
+    role=Role.LEADER,
+    acceptance=acceptance.started_with(NEW.renderings),
+    loading=replace(WRITTEN, candidates=(LEADER,), outcome=Outcome.LOADED),
+)
+
+
+def after(o: Observation, *events: Event, now: float = 102.0) -> Observation:
+    """Return it with events taken in."""
+    for event in events:
+        o = fold(o, event, now, RULES)
+    return o
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [BAD, LoadedObserved(replace(SEEN, is_successful=False, asked_at=101.5))],
+    ids=["by answer", "by metrics"],
+)
+def test_a_refusal_of_new_rules_is_not_the_configurations(refusal: Event) -> None:
+    """It is theirs while they are suspect, and only theirs."""
+    wants = after(LED, ReloadWanted(1, has_new_rules=True), now=100.0)
+    o = after(wants, LoadedObserved(SEEN), ReloadSent("l"), refusal)
+    assert o.rules.verdict is Verdict.REFUSED
+    assert o.loading.outcome is Outcome.LOADED
+    assert o.rejection == ""
+
+
+def test_a_refusal_without_new_rules_is_the_configurations() -> None:
+    """Somebody only asked for a reload."""
+    o = after(LED, ReloadWanted(1, has_new_rules=False), now=100.0)
+    o = after(o, LoadedObserved(SEEN), ReloadSent("l"), BAD)
+    assert o.rules.verdict is Verdict.REFUSED
+    assert o.loading.outcome is Outcome.REFUSED
+
+
+def test_a_reload_under_way_counts_for_what_it_has_read() -> None:
+    """A rendering that is not confirmed yet makes new rules wait for two successes."""
+    pending = after(replace(NEW, loading=WRITTEN), ReloadSent("l"))
+    assert after(pending, ReloadWanted(1, has_new_rules=True)).rules.successes == 2
+    assert after(LED, ReloadWanted(1, has_new_rules=True)).rules.successes == 1
+
+
+def test_evidence_is_wanted_while_rules_wait() -> None:
+    """Also where nothing else is to be learned."""
+    known = replace(LED, loading=replace(LED.loading, images={"l": "i"}))
+    assert not known.wants_evidence
+    assert after(known, ReloadWanted(1, has_new_rules=True)).wants_evidence
+
+
+def test_feeds_and_queue_are_known_by_their_last_report() -> None:
+    """One state for each file, and one for the queue."""
+    first, second = FeedState("/t.json", "http://p", "targets"), FeedState("/r.yml", "x", "rules")
+    newer, queue = replace(first, groups=2), QueueState("q", is_connected=True)
+    o = after(NEW, *(FeedReported(state) for state in (first, second, newer)))
+    o = after(o, QueueReported(queue))
+    assert o.feeds == {"/t.json": newer, "/r.yml": second}
+    assert o.queue == queue

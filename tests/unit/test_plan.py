@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from wrapper import confirm
+from wrapper import confirm, rule_reload
 from wrapper.confirm import Loading, Outcome
+from wrapper.feed import Verdict
 from wrapper.health import Health
 from wrapper.lease import Terms
 from wrapper.model import (
     Action,
+    AnswerReload,
     ArmSwitch,
     Cause,
     DisarmSwitch,
@@ -36,6 +38,7 @@ from wrapper.model import (
 from wrapper.observation import Observation, remember
 from wrapper.plan import Plan, apply, plan
 from wrapper.policy import Policy
+from wrapper.rule_reload import RuleReload
 
 FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
 LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)
@@ -866,3 +869,89 @@ def test_a_signal_has_the_pause_read_once() -> None:
     assert ReadPause() in decide(asked).actions
     assert not remember(asked, Role.LEADER, NOW).wants_pause
     assert ReadPause() not in decide(LEADING).actions
+
+
+# --- what lies beside the configuration -----------------------------------------------------------
+
+LOOK = Evidence("i", writes_remotely=True, is_successful=True, success_time=1.0, asked_at=NOW - 0.5)
+WANTED = rule_reload.observed(
+    rule_reload.wanted(RuleReload(), 3, NOW - 1, is_suspect=True, is_reloading=False), LOOK
+)
+RULES_REFUSED = replace(WANTED, verdict=Verdict.REFUSED, problem="no", sent_at=NOW - 0.3)
+NEWS = AnswerReload(3, Verdict.REFUSED, "no")
+
+
+@pytest.mark.parametrize(
+    ("o", "policy", "actions"),
+    [
+        pytest.param(
+            replace(LEADING, rules=WANTED), POLICY, (ReloadPrometheus("l"),), id="new rules"
+        ),
+        pytest.param(
+            replace(READY, role=Role.LEADER, loading=Loading(), rules=WANTED),
+            PLAIN,
+            (ReloadPrometheus(""),),
+            id="also where Prometheus reads its own file",
+        ),
+        pytest.param(
+            replace(LEADING, was_ready=False, rules=WANTED), POLICY, (), id="not before it is ready"
+        ),
+        pytest.param(
+            replace(LEADING, rules=replace(WANTED, sent_at=NOW - 1)), POLICY, (), id="once"
+        ),
+        pytest.param(
+            replace(LEADING, rules=replace(WANTED, sent_at=NOW - 10)),
+            POLICY,
+            (ReloadPrometheus("l"),),
+            id="again when nothing was heard",
+        ),
+        pytest.param(
+            replace(LEADING, killed_at=NOW, rules=WANTED), POLICY, (), id="not when it is killed"
+        ),
+        pytest.param(
+            replace(LEADING, rules=RULES_REFUSED), POLICY, (NEWS,), id="who asked is told"
+        ),
+        pytest.param(
+            replace(LEADING, rules=rule_reload.told(RULES_REFUSED)),
+            POLICY,
+            (),
+            id="and once is enough",
+        ),
+        pytest.param(
+            replace(CHOSEN, role=Role.LEADER, switch_at=108.2, rules=WANTED),
+            POLICY,
+            (WriteRendering(LEADER),),
+            id="a change of role brings a reload of its own",
+        ),
+        pytest.param(
+            replace(
+                PROMOTING, rules=WANTED, loading=replace(PROMOTING.loading, reload_sent_at=None)
+            ),
+            POLICY,
+            (ReloadPrometheus("l"),),
+            id="and there is one of them",
+        ),
+    ],
+)
+def test_what_lies_beside_the_configuration(
+    o: Observation, policy: Policy, actions: tuple[Action, ...]
+) -> None:
+    """It is reloaded once Prometheus can, and whoever asked is told how it went."""
+    assert decide(o, policy).actions == actions
+
+
+def test_a_reload_that_is_never_confirmed_is_given_up() -> None:
+    """After the time of so many, whoever asked is told; then there is no more to do."""
+    o = replace(LEADING, rules=replace(WANTED, sent_at=NOW - 10, sent_first_at=NOW - 50))
+    o = apply(o, decide(o), POLICY, NOW)
+    decided = decide(o)
+    assert decided.actions == (
+        AnswerReload(3, Verdict.UNCONFIRMED, "its reload was not confirmed"),
+    )
+    assert decide(apply(o, decided, POLICY, NOW)).actions == ()
+
+
+def test_a_waiting_reload_wakes_the_loop() -> None:
+    """It is thought of again when the burst may be over."""
+    o = replace(LEADING, rules=replace(WANTED, wanted_at=NOW, first_at=NOW))
+    assert decide(o).wake_at == NOW + rule_reload.QUIET_S

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wrapper.durations import go_duration
+from wrapper.feed import Feed
 from wrapper.flags import GROUPS, Kind
 from wrapper.settings import (
     FLAGS,
@@ -616,8 +617,8 @@ def test_help_text_tells_all() -> None:
 
 def test_table_and_settings_agree() -> None:
     """Each flag has its field, each field its flag; names, variables and fields are unique."""
-    own_fields = {"child", "is_check", "identity", "incarnation", "namespace"}
-    own_fields |= {"pod_name", "pod_namespace", "pod_uid"}
+    own_fields = {"child", "is_check", "is_once", "targets_file", "identity", "incarnation"}
+    own_fields |= {"namespace", "pod_name", "pod_namespace", "pod_uid"}
     fields = {field.name for field in dataclasses.fields(Settings)} - own_fields
     assert fields == {flag.field for flag in FLAGS}
     assert len({flag.name for flag in FLAGS}) == len({flag.env for flag in FLAGS}) == len(FLAGS)
@@ -629,3 +630,56 @@ def test_table_and_settings_agree() -> None:
 def test_never_fails_in_another_way(argv: list[Any]) -> None:
     """Whatever the words are, there are settings or lines that say what is wrong."""
     assert all("\n" not in line for line in problems(argv))
+
+
+# --- targets ------------------------------------------------------------------------------------
+
+FEED = "http://promgen/api/v1/targets?a=b=/p/t.json"
+
+
+def test_feeds_come_by_flags_and_by_one_variable() -> None:
+    """Several flags, or one variable that holds several; the last = parts URL and file."""
+    both = (Feed("http://promgen/api/v1/targets?a=b", "/p/t.json"), Feed("http://p/", "/p/r.yml"))
+    words = own(f"--targets-url={FEED}", "--targets-url=http://p/=/p/r.yml")
+    assert loaded(words).targets_url == both
+    environ = {"ELECTOR_TARGETS_URL": f"{FEED}\n  http://p/=/p/r.yml\n"}
+    assert loaded(environ=environ).targets_url == both
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--targets-url=http://p/",), "not URL=FILE"),
+        (("--targets-url=p=/p/t.json",), "not URL=FILE"),
+        (("--targets-url=http://p/=t.json",), "not absolute"),
+        (("--targets-url=http://p/=/p/t.txt",), "let it end in .json"),
+        (("--targets-url=http://p/=/t.json", "--targets-url=http://q/=/t.json"), "named twice"),
+        (("--targets-broker=redis://r/0",), "--targets-url: missing"),
+        (("--targets-broker=http://r/0", f"--targets-url={FEED}"), "not a broker's URL"),
+        (("--from=http://p/",), "belong to prometheus-elector targets FILE"),
+        (("--reload",), "belong to prometheus-elector targets FILE"),
+        (("targets",), "it stands before all flags"),
+    ],
+)
+def test_what_is_wrong_with_targets_is_said(words: tuple[str, ...], said: str) -> None:
+    """Each has one line with its cure."""
+    found = problems((*words, *OWNER) if words != ("targets",) else (*OWNER[:1], *words))
+    assert len([line for line in found if said in line]) == 1, found
+
+
+def test_a_password_is_never_repeated() -> None:
+    """Neither that of a feed nor that of a broker."""
+    for flag in ("targets-url", "targets-broker"):
+        (said,) = problems(own(f"--{flag}=ftp://me:hunter2@host/", f"--targets-url={FEED}"))[:1]
+        assert "hunter2" not in said
+
+
+def test_targets_once_needs_nothing_else() -> None:
+    """No configuration, no child; the file is the word that is no flag."""
+    settings = loaded(("targets", "/p/t.json", "--from=http://p/"))
+    assert (settings.is_once, settings.targets_file, settings.from_) == (
+        True,
+        "/p/t.json",
+        "http://p/",
+    )
+    assert problems(("targets", "--from=http://p/"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from tests.web.conftest import FOLLOWER, LEASE_LEFT_S, following, leading
 from wrapper import __version__, clock
 from wrapper.families import METRICS
+from wrapper.feed import FeedState, QueueState
 from wrapper.figures import ProxyFigures, Request
 from wrapper.metric_names import DURATION_BUCKETS
 from wrapper.metrics import expose, registry
@@ -64,6 +65,14 @@ RICH: dict[str, Any] = {
     "lease_duration_s": 15.0,
     "lease_renew_deadline_s": 10.0,
     "remote_write_is_loaded": True,
+    "targets": {
+        "feeds": [
+            asdict(
+                FeedState("/t.json", "http://p", "targets", 2, 3, 1.5e9, 1.4e9, "", {"status": 4})
+            )
+        ],
+        "queue": asdict(QueueState("q", is_connected=True, messages={"acknowledged": 6})),
+    },
 }
 
 
@@ -142,6 +151,13 @@ def exposed(
         "proxy_request_duration_seconds_count 1.0",
         "proxy_received_bytes_total 7.0",
         "proxy_sent_bytes_total 9.0",
+        'targets_last_success_time_seconds{file="/t.json"} 1.5e+09',
+        'targets_last_change_time_seconds{file="/t.json"} 1.4e+09',
+        'targets_groups{file="/t.json"} 2.0',
+        'targets_members{file="/t.json"} 3.0',
+        'targets_errors_total{file="/t.json",reason="status"} 4.0',
+        "targets_queue_connected 1.0",
+        'targets_queue_messages_total{result="acknowledged"} 6.0',
     ],
 )
 def test_a_leader_is_exposed_as(line: str) -> None:

@@ -1,0 +1,285 @@
+"""Fetching from a server that answers as Promgen does, and in every wrong way."""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from tests import promgen
+from tests.certificates import Authority
+from tests.promgen import RULES, TARGETS, Promgen, group
+from tests.support import free_port
+from wrapper.feed import Feed
+from wrapper.feed_fetch import Fetcher, FetchFailed, Validators
+from wrapper.problems import ConfigurationError
+from wrapper.prometheus_access import PrometheusAccess
+
+BODY = promgen.targets(group("a:1", "b:1"))
+LIMIT_S = 20.0
+MOST = 1 << 20
+
+
+@pytest.fixture
+def server() -> Iterator[Promgen]:
+    """Run one without TLS."""
+    part = Promgen()
+    part.bodies = {TARGETS: BODY, RULES: promgen.rules()}
+    yield part
+    part.close()
+
+
+def fetcher(
+    access: PrometheusAccess | None = None, limit_s: float = LIMIT_S, most: int = MOST
+) -> Fetcher:
+    """Return what fetches."""
+    return Fetcher(access or PrometheusAccess(is_proxied=True), limit_s, most)
+
+
+def targets_of(server: Promgen, path: str = TARGETS) -> Feed:
+    """Return a feed of targets."""
+    return Feed(f"{server.url}{path}", "/none/t.json")
+
+
+def failure(server: Promgen, act: Callable[[Any], None], **options: Any) -> FetchFailed:
+    """Return how a fetch fails when the server acts so."""
+    server.act = act
+    with pytest.raises(FetchFailed) as caught:
+        fetcher(**options).fetch(targets_of(server))
+    return caught.value
+
+
+def test_a_good_answer_is_whole(server: Promgen) -> None:
+    """The body comes as it was sent, from the path and query that were named."""
+    server.bodies[f"{TARGETS}?x=1"] = b"[]"
+    assert fetcher().fetch(targets_of(server)).body == BODY
+    assert fetcher().fetch(targets_of(server, f"{TARGETS}?x=1")).body == b"[]"
+
+
+def test_what_is_known_is_not_sent_again(server: Promgen) -> None:
+    """With the validators of the answer before, nothing comes; of another, all does."""
+    first = fetcher().fetch(targets_of(server))
+    assert first.validators.etag
+    assert fetcher().fetch(targets_of(server), first.validators).body is None
+    assert fetcher().fetch(targets_of(server), Validators("other", "")).body == BODY
+    assert server.statuses == [200, 304, 200]
+
+
+def test_the_time_of_the_last_change_is_said_as_it_came(server: Promgen) -> None:
+    """Last-Modified is given back word for word."""
+    said = "Wed, 21 Oct 2015 07:28:00 GMT"
+    server.act = lambda to: promgen.answer(to, BODY, Last_Modified=said)
+    known = fetcher().fetch(targets_of(server)).validators
+    fetcher().fetch(targets_of(server), known)
+    assert server.requests[-1][1]["If-Modified-Since"] == said
+
+
+@pytest.mark.parametrize("path", [TARGETS, RULES])
+def test_gzip_is_unpacked(server: Promgen, path: str) -> None:
+    """It is asked for, and what comes is the body."""
+    server.act = promgen.packed(BODY * 100)
+    assert fetcher().fetch(targets_of(server, path)).body == BODY * 100
+    assert server.requests[0][1]["Accept-Encoding"] == "gzip"
+
+
+@pytest.mark.parametrize(
+    ("act", "reason", "said"),
+    [
+        (promgen.with_status(500), "status", "HTTP 500"),
+        (promgen.with_status(404), "status", "HTTP 404"),
+        (promgen.with_status(403, BODY), "status", "HTTP 403"),
+        (promgen.with_status(203, BODY), "status", "HTTP 203"),
+        (promgen.with_status(304, b""), "status", "HTTP 304"),
+        (promgen.to_login, "redirect", "/accounts/login/, which is not followed"),
+        (promgen.half_of(BODY), "incomplete", "bytes of the answer are missing"),
+        (promgen.half_of_chunks(BODY), "incomplete", "broke off"),
+        (promgen.packed(BODY, 0.5), "incomplete", "gzip ends too early"),
+        (lambda to: promgen.answer(to, BODY, Content_Encoding="gzip"), "encoding", "unpacked"),
+        (lambda to: promgen.answer(to, BODY, Content_Encoding="br"), "encoding", "br"),
+        (lambda to: promgen.answer(to, b" " * (MOST + 1)), "too_large", "--targets-max-size"),
+        (promgen.packed(b" " * (MOST + 1)), "too_large", "--targets-max-size"),
+        (promgen.endless, "too_large", "--targets-max-size"),
+        (lambda to: to.wfile.write(b"no HTTP\r\n\r\n"), "incomplete", "broke off"),
+    ],
+)
+def test_every_other_answer_is_none(
+    server: Promgen, act: Callable[[Any], None], reason: str, said: str
+) -> None:
+    """Each has its reason, for people and for metrics."""
+    error = failure(server, act)
+    assert (error.reason, said in str(error)) == (reason, True), str(error)
+
+
+@pytest.mark.parametrize("act", [promgen.dripping, lambda to: to.server.ends.wait(60)])
+def test_time_is_bounded_in_all(server: Promgen, act: Callable[[Any], None]) -> None:
+    """A body that comes byte by byte is given up like one that does not come at all."""
+    assert failure(server, act, limit_s=0.5, most=MOST).reason == "timeout"
+
+
+def test_rules_have_to_say_where_they_end(server: Promgen) -> None:
+    """Half of them could be taken for the whole; targets end with a bracket."""
+    server.act = promgen.without_length(promgen.rules())
+    with pytest.raises(FetchFailed, match="no Content-Length"):
+        fetcher().fetch(Feed(f"{server.url}{RULES}", "/none/r.yml"))
+    server.act = promgen.without_length(BODY)
+    assert fetcher().fetch(targets_of(server)).body == BODY
+
+
+def test_nobody_there_is_told() -> None:
+    """A port where nobody listens."""
+    with pytest.raises(FetchFailed) as caught:
+        fetcher().fetch(Feed(f"http://127.0.0.1:{free_port()}/", "/none/t.json"))
+    assert caught.value.reason == "unreachable"
+
+
+BOMBED = """
+import re, resource, sys
+from pathlib import Path
+from wrapper.feed import Feed
+from wrapper.feed_fetch import Fetcher, FetchFailed
+from wrapper.problems import ConfigurationError
+from wrapper.prometheus_access import PrometheusAccess
+
+has_kib = int(re.search(r"VmSize:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+resource.setrlimit(resource.RLIMIT_AS, ((has_kib << 10) + (256 << 20),) * 2)
+try:
+    Fetcher(PrometheusAccess(), 60.0, 1 << 20).fetch(Feed(sys.argv[1], "/none/t.json"))
+except FetchFailed as error:
+    print(error.reason)
+"""
+
+
+def test_a_little_gzip_that_unpacks_to_very_much_is_stopped_in_time(server: Promgen) -> None:
+    """512 MB are not unpacked where there is memory for the half, and a limit of 1 MB."""
+    packer = zlib.compressobj(1, wbits=16 + zlib.MAX_WBITS)
+    block = bytes(1 << 20)
+    bomb = b"".join(packer.compress(block) for _ in range(512)) + packer.flush()
+    server.act = lambda to: promgen.answer(to, bomb, Content_Encoding="gzip")
+    done = subprocess.run(
+        [sys.executable, "-c", BOMBED, f"{server.url}{TARGETS}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parent.parent.parent,
+    )
+    assert done.stdout == "too_large\n", done.stderr
+
+
+# --- TLS, passwords, proxies ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """Give a CA."""
+    return Authority(tmp_path / "authority")
+
+
+@pytest.fixture
+def secured(authority: Authority) -> Iterator[Promgen]:
+    """Run one with TLS, that knows its clients by their certificates where they show one."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("server", names="DNS:promgen.test").paths)
+    part = Promgen(context)
+    part.bodies = {TARGETS: BODY}
+    yield part
+    part.close()
+
+
+def access(folder: Path, text: str) -> PrometheusAccess:
+    """Return the access that a file gives."""
+    path = folder / "http.yml"
+    path.write_text(text)
+    return PrometheusAccess(str(path), is_proxied=True)
+
+
+def test_over_tls_with_a_password(tmp_path: Path, secured: Promgen, authority: Authority) -> None:
+    """CA, name and password are those of the file."""
+    tls = f"tls_config: {{ca_file: {authority.file}, server_name: promgen.test}}\n"
+    asking = fetcher(access(tmp_path, f"{tls}basic_auth: {{username: a, password: b}}"))
+    assert asking.fetch(targets_of(secured)).body == BODY
+    assert secured.requests[0][1]["Authorization"] == "Basic YTpi"
+
+
+def test_who_is_not_trusted_is_told_with_the_cure(secured: Promgen) -> None:
+    """Without the CA nothing is asked, and where to name it is said."""
+    with pytest.raises(FetchFailed, match="tls_config of --targets-http-config") as caught:
+        fetcher().fetch(targets_of(secured))
+    assert caught.value.reason == "tls"
+    assert not secured.requests
+
+
+def test_the_environments_proxy_is_used_but_for_those_it_is_not_for(
+    server: Promgen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy gets the whole URL, and a password of its own; NO_PROXY hosts are asked directly."""
+    monkeypatch.setenv("http_proxy", server.url.replace("://", "://a:b@"))
+    server.bodies[f"http://promgen.invalid{TARGETS}"] = b"[]"
+    feed = Feed(f"http://promgen.invalid{TARGETS}", "/none/t.json")
+    assert fetcher().fetch(feed).body == b"[]"
+    assert server.requests[0][1]["Proxy-Authorization"] == "Basic YTpi"
+    assert server.requests[0][1]["Host"] == "promgen.invalid"
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert fetcher().fetch(targets_of(server)).body == BODY
+    assert "Proxy-Authorization" not in server.requests[1][1]
+
+
+def test_over_tls_a_proxy_only_passes_on(
+    tmp_path: Path, secured: Promgen, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked for a tunnel; what goes through it is between the two ends."""
+    with Tunnel(secured.server_port) as tunnel:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{tunnel.port}")
+        tls = f"tls_config: {{ca_file: {authority.file}, server_name: promgen.test}}"
+        feed = Feed(f"https://promgen.test{TARGETS}", "/none/t.json")
+        assert fetcher(access(tmp_path, tls)).fetch(feed).body == BODY
+    assert tunnel.asked.startswith(b"CONNECT promgen.test:443 HTTP/1.")
+
+
+class Tunnel:
+    """A proxy for one connection, which leads it to a port, whatever it is asked for."""
+
+    def __init__(self, to_port: int) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.asked = b""
+        self._to_port = to_port
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join(LIMIT_S)
+        self._listener.close()
+
+    def _run(self) -> None:
+        client, _ = self._listener.accept()
+        server = socket.create_connection(("127.0.0.1", self._to_port))
+        with client, server:
+            while b"\r\n\r\n" not in self.asked:
+                self.asked += client.recv(65536)
+            client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            ways = {client: server, server: client}
+            while True:
+                for each in select.select(list(ways), [], [])[0]:
+                    data = each.recv(65536)
+                    if not data:
+                        return
+                    ways[each].sendall(data)
+
+
+def test_the_file_may_speak_of_proxies_only_as_the_environment_has_them(tmp_path: Path) -> None:
+    """proxy_from_environment is so anyway; a proxy_url belongs there."""
+    access(tmp_path, "proxy_from_environment: true")
+    with pytest.raises(ConfigurationError, match="in the environment instead"):
+        access(tmp_path, "proxy_url: http://proxy")

@@ -1,0 +1,485 @@
+"""Files kept as a Promgen-like server says: what changes them, what does not, what is told."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import promgen
+from tests.promgen import RULES, TARGETS, URLS, Promgen, group
+from tests.support import wait_until
+from wrapper.broker import missing_for
+from wrapper.feed import Feed, Kind, Verdict
+from wrapper.feed_answer import read_answer
+from wrapper.feed_desk import FeedDesk
+from wrapper.feed_fetch import Fetcher
+from wrapper.feed_file import NO_RULES, FeedFile
+from wrapper.feeds import FeedKeeper, Parts, Terms
+from wrapper.model import Event, FeedReported
+from wrapper.prometheus_access import PrometheusAccess
+from wrapper.promgen_task import BadTask, Task
+from wrapper.reload_desk import Answer
+
+LIMIT_S = 20.0
+ONE, TWO = promgen.targets(group("a:1")), promgen.targets(group("a:1"), group("b:1", shard="other"))
+MOST = 1 << 20
+
+
+@dataclass
+class Reloads:
+    """In Prometheus' place: what it makes of each reload, in turn; the last one stays."""
+
+    verdicts: list[Verdict] = field(default_factory=lambda: [Verdict.LOADED])
+    asked: list[bool] = field(default_factory=list)
+
+    def ask(self, *, has_new_rules: bool) -> Answer:
+        """Answer."""
+        self.asked.append(has_new_rules)
+        verdict = self.verdicts.pop(0) if len(self.verdicts) > 1 else self.verdicts[0]
+        return Answer(verdict, "" if verdict is Verdict.LOADED else "so it says")
+
+
+@dataclass
+class Kept:
+    """A file, its server, and what keeps it."""
+
+    server: Promgen
+    folder: Path
+    reloads: Reloads = field(default_factory=Reloads)
+    events: list[Event] = field(default_factory=list)
+    keepers: list[FeedKeeper] = field(default_factory=list)
+
+    def keeper(self, api: str = TARGETS, **terms: Any) -> FeedKeeper:
+        """Return what keeps the file of one of Promgen's paths."""
+        return self.keeper_of(Feed(f"{self.server.url}{api}", str(self.file(api))), **terms)
+
+    def keeper_of(self, feed: Feed, **terms: Any) -> FeedKeeper:
+        """Return what keeps this feed."""
+        values: dict[str, Any] = {
+            "interval_s": 3600.0,
+            "shard": "",
+            "allows_empty": False,
+            "largest": MOST,
+        }
+        fetcher = Fetcher(PrometheusAccess(is_proxied=True), LIMIT_S, MOST)
+        parts = Parts(fetcher, self.reloads, None, self.events.append)
+        keeper = FeedKeeper(feed, Terms(**values | terms), parts)
+        keeper._look_at_file()
+        self.keepers.append(keeper)
+        return keeper
+
+    def file(self, api: str = TARGETS) -> Path:
+        """Return the file of one of Promgen's paths."""
+        return self.folder / f"{api.rpartition('/')[2]}.{'yml' if api == RULES else 'json'}"
+
+    @property
+    def names(self) -> list[str]:
+        """The files in the folder."""
+        return sorted(path.name for path in self.folder.iterdir())
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Kept]:
+    """Give a folder and a server with good answers."""
+    server = Promgen()
+    server.bodies = {TARGETS: ONE, URLS: ONE, RULES: promgen.rules()}
+    given = Kept(server, tmp_path)
+    yield given
+    for keeper in given.keepers:
+        keeper.end()
+    server.close()
+
+
+# --- targets --------------------------------------------------------------------------------------
+
+
+def test_the_file_is_what_came(kept: Kept) -> None:
+    """Byte for byte, readable by all, and nothing else lies beside it."""
+    keeper = kept.keeper()
+    assert keeper.bring() == ""
+    assert kept.file().read_bytes() == ONE
+    assert kept.file().stat().st_mode & 0o777 == 0o644
+    assert (keeper.state.groups, keeper.state.targets) == (1, 1)
+    assert keeper.state.last_success_time == keeper.state.last_change_time > 0
+    assert kept.names == ["targets.json"]
+    assert kept.reloads.asked == []
+
+
+def test_unchanged_bytes_are_not_written(kept: Kept) -> None:
+    """Neither where the server says so, nor where it sends them all again."""
+    keeper = kept.keeper()
+    keeper.bring()
+    before = kept.file().stat()
+    changed_at = keeper.state.last_change_time
+    assert keeper.bring() == ""
+    kept.server.act = lambda to: promgen.answer(to, ONE)
+    keeper._validators = type(keeper._validators)()
+    assert keeper.bring() == ""
+    assert kept.server.statuses == [200, 304, 200]
+    assert (kept.file().stat().st_ino, kept.file().stat().st_mtime_ns) == (
+        before.st_ino,
+        before.st_mtime_ns,
+    )
+    assert keeper.state.last_change_time == changed_at
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_text("[]")])
+def test_a_file_that_somebody_spoiled_is_made_again(
+    kept: Kept, spoil: Callable[[Path], None]
+) -> None:
+    """What the server has not changed comes back all the same."""
+    keeper = kept.keeper()
+    keeper.bring()
+    spoil(kept.file())
+    assert keeper.bring() == ""
+    assert kept.file().read_bytes() == ONE
+
+
+@pytest.mark.parametrize(
+    ("act", "reason"),
+    [
+        (promgen.with_status(500), "status"),
+        (promgen.with_status(200), "shape"),
+        (promgen.with_status(200, b""), "shape"),
+        (promgen.with_status(200, b'{"detail": "no"}'), "shape"),
+        (promgen.to_login, "redirect"),
+        (promgen.half_of(TWO), "incomplete"),
+        (promgen.without_length(TWO[: len(TWO) // 2]), "shape"),
+        (promgen.endless, "too_large"),
+    ],
+)
+def test_a_wrong_answer_changes_nothing(
+    kept: Kept, act: Callable[[Any], None], reason: str
+) -> None:
+    """The file stays, the reason is told and counted, and a good answer ends it."""
+    keeper = kept.keeper()
+    keeper.bring()
+    kept.server.act = act
+    assert keeper.bring() == keeper.bring() == keeper.state.problem
+    assert kept.file().read_bytes() == ONE
+    assert keeper.state.errors == {reason: 2}
+    kept.server.act, kept.server.bodies[TARGETS] = None, TWO
+    assert keeper.bring() == keeper.state.problem == ""
+    assert kept.file().read_bytes() == TWO
+    assert keeper.state.errors == {reason: 2}
+
+
+def test_a_list_that_is_suddenly_empty_has_to_come_twice(kept: Kept) -> None:
+    """Once it changes nothing; twice in a row it is believed; another one between starts anew."""
+    keeper = kept.keeper()
+    keeper.bring()
+    for body in (b"[]", ONE, b"[]"):
+        kept.server.bodies[TARGETS] = body
+        assert bool(keeper.bring()) is (body == b"[]")
+        assert kept.file().read_bytes() == ONE
+    assert keeper.bring() == ""
+    assert kept.file().read_bytes() == b"[]"
+    assert keeper.state.errors == {"empty": 2}
+
+
+def test_what_was_there_at_the_start_counts(kept: Kept) -> None:
+    """A start with an empty answer does not empty the file of the run before."""
+    kept.file().write_bytes(ONE)
+    kept.server.bodies[TARGETS] = b"[]"
+    keeper = kept.keeper()
+    assert keeper.state.targets == 1
+    assert keeper.bring()
+    assert kept.file().read_bytes() == ONE
+
+
+def test_an_empty_list_is_believed_where_that_is_allowed(kept: Kept) -> None:
+    """--targets-allow-empty."""
+    keeper = kept.keeper(allows_empty=True)
+    keeper.bring()
+    kept.server.bodies[TARGETS] = b"[]"
+    assert keeper.bring() == ""
+    assert kept.file().read_bytes() == b"[]"
+
+
+def test_only_a_shards_groups_are_written(kept: Kept) -> None:
+    """A shard that has none is a list that is suddenly empty."""
+    kept.server.bodies[TARGETS] = TWO
+    assert kept.keeper(shard="other").bring() == ""
+    assert read_answer(Kind.TARGETS, kept.file().read_bytes()).targets == 1
+    assert "empty" in kept.keeper(shard="no-such").bring()
+
+
+def test_a_file_that_cannot_be_written_is_told(kept: Kept) -> None:
+    """A folder in its place, say."""
+    kept.file().mkdir()
+    keeper = kept.keeper()
+    assert str(kept.file()) in keeper.bring()
+    assert keeper.state.errors == {"write": 1}
+
+
+# --- rules ----------------------------------------------------------------------------------------
+
+
+def test_changed_rules_are_loaded_and_unchanged_are_not(kept: Kept) -> None:
+    """One reload for a change, and nothing is left beside the file."""
+    keeper = kept.keeper(RULES)
+    for _ in range(3):
+        assert keeper.bring() == ""
+    assert kept.reloads.asked == [True]
+    assert kept.names == ["rules.yml"]
+
+
+def test_refused_rules_make_room_for_the_last_good_ones(kept: Kept) -> None:
+    """They are put back and loaded, and the refused ones are not tried again; newer ones are."""
+    keeper = kept.keeper(RULES)
+    keeper.bring()
+    kept.reloads.verdicts = [Verdict.REFUSED, Verdict.LOADED]
+    kept.server.bodies[RULES] = promgen.rules("nonsense (")
+    for _ in range(3):
+        assert "so it says" in keeper.bring()
+    assert kept.file(RULES).read_bytes() == promgen.rules()
+    assert kept.reloads.asked == [True, True, False]
+    assert kept.names == ["rules.yml"]
+    assert keeper.state.errors == {"refused": 3}
+    kept.server.bodies[RULES] = promgen.rules("up")
+    assert keeper.bring() == ""
+    assert kept.file(RULES).read_bytes() == promgen.rules("up")
+
+
+def test_refused_rules_without_any_before_leave_none(kept: Kept) -> None:
+    """A file without groups takes their place, which every Prometheus loads."""
+    kept.reloads.verdicts = [Verdict.REFUSED, Verdict.LOADED]
+    assert kept.keeper(RULES).bring()
+    assert kept.file(RULES).read_bytes() == NO_RULES
+
+
+def test_rules_are_not_blamed_where_the_old_are_refused_as_well(kept: Kept) -> None:
+    """The reason lies elsewhere, so that they are tried again."""
+    keeper = kept.keeper(RULES)
+    keeper.bring()
+    kept.reloads.verdicts = [Verdict.REFUSED, Verdict.REFUSED, Verdict.LOADED]
+    kept.server.bodies[RULES] = promgen.rules("up")
+    assert "for another reason" in keeper.bring()
+    assert kept.file(RULES).read_bytes() == promgen.rules()
+    assert keeper.bring() == ""
+    assert kept.file(RULES).read_bytes() == promgen.rules("up")
+
+
+def test_rules_that_are_not_confirmed_are_loaded_at_the_next_round(kept: Kept) -> None:
+    """The last good ones are kept meanwhile, for a start in between."""
+    kept.file(RULES).write_bytes(NO_RULES)
+    kept.reloads.verdicts = [Verdict.UNCONFIRMED, Verdict.LOADED]
+    keeper = kept.keeper(RULES)
+    assert "not known to have loaded" in keeper.bring()
+    assert kept.names == [".rules.yml.good", "rules.yml"]
+    assert keeper.bring() == ""
+    assert kept.reloads.asked == [True, True]
+    assert kept.names == ["rules.yml"]
+
+
+def test_a_start_puts_unconfirmed_rules_aside(kept: Kept) -> None:
+    """Prometheus starts with the last good ones: it would not start with broken ones."""
+    kept.file(RULES).write_bytes(promgen.rules())
+    kept.reloads.verdicts = [Verdict.UNCONFIRMED]
+    kept.server.bodies[RULES] = promgen.rules("nonsense (")
+    kept.keeper(RULES).bring()
+    file = FeedFile(str(kept.file(RULES)), Kind.RULES, MOST)
+    assert file.recover()
+    assert kept.file(RULES).read_bytes() == promgen.rules()
+    assert kept.names == ["rules.yml"]
+    assert not file.recover()
+
+
+# --- when it is asked to --------------------------------------------------------------------------
+
+
+def running(keeper: FeedKeeper) -> FeedKeeper:
+    """Start its thread."""
+    threading.Thread(target=keeper.run, daemon=True).start()
+    return keeper
+
+
+def test_many_who_ask_at_once_are_one_fetch(kept: Kept) -> None:
+    """All get the answer of a fetch that began after they asked."""
+    keeper, gate, told = kept.keeper(), threading.Event(), list[str]()
+
+    def answer_late(to: Any) -> None:
+        gate.wait(LIMIT_S)
+        promgen.answer(to, ONE)
+
+    kept.server.act = answer_late
+    running(keeper)
+    wait_until(lambda: kept.server.requests, LIMIT_S, "the first fetch is under way")
+    for _ in range(50):
+        keeper.ask(0o600, told.append)
+    gate.set()
+    wait_until(lambda: len(told) == 50, LIMIT_S, "all are told")
+    assert told == [""] * 50
+    assert len(kept.server.requests) == 2
+    assert kept.file().stat().st_mode & 0o777 == 0o600
+    assert [type(event) for event in kept.events] == [FeedReported] * 2
+
+
+def test_who_asks_is_told_what_went_wrong(kept: Kept) -> None:
+    """And it is tried again soon, long before the interval has passed."""
+    keeper, told = kept.keeper(interval_s=0.05), list[str]()
+    kept.server.act = promgen.with_status(500)
+    keeper.ask(None, told.append)
+    running(keeper)
+    wait_until(lambda: told, LIMIT_S, "it is told")
+    assert "HTTP 500" in told[0]
+    kept.server.act = None
+    wait_until(kept.file().exists, LIMIT_S, "it is tried again")
+
+
+def desk(kept: Kept, *feeds: Feed) -> FeedDesk:
+    """Return a desk for the usual three, or these."""
+    usual = [Feed(f"{kept.server.url}{api}", str(kept.file(api))) for api in (TARGETS, URLS, RULES)]
+    return FeedDesk(feeds or usual, lambda feed: running(kept.keeper_of(feed)), kept.reloads)
+
+
+def done_with(at: FeedDesk, task: Task) -> list[str]:
+    """Have a task done; return what was told of its parts."""
+    told = list[str]()
+    parts = at.begin(task, told.append)
+    wait_until(lambda: len(told) == parts, LIMIT_S, "the task is done")
+    return told
+
+
+@pytest.mark.parametrize(
+    ("kind", "api"), [(Kind.TARGETS, TARGETS), (Kind.URLS, URLS), (Kind.RULES, RULES)]
+)
+def test_a_task_is_about_the_files_of_its_kind(kept: Kept, kind: Kind, api: str) -> None:
+    """Its own file is fetched, once more than at the start; the others are not."""
+    at = desk(kept)
+    wait_until(lambda: len(kept.names) >= 3, LIMIT_S, "all three are there")
+    assert done_with(at, Task(kind)) == [""]
+    wait_until(lambda: len(kept.server.requests) == 4, LIMIT_S, "one more fetch")
+    assert kept.server.requests[-1][0] == api
+
+
+def test_a_task_may_make_a_new_file_beside_the_others(kept: Kept) -> None:
+    """It is fetched from where that kind is, and kept from then on."""
+    at, path = desk(kept), kept.folder / "new.json"
+    for _ in range(2):
+        assert done_with(at, Task(Kind.URLS, str(path))) == [""]
+    assert path.read_bytes() == ONE
+
+
+def test_a_task_makes_no_other_file(kept: Kept, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Outside of the folders, through links, in the place of what is no feed's: nothing."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (kept.folder / "link").symlink_to(elsewhere)
+    (kept.folder / "dangling.json").symlink_to(elsewhere / "x.json")
+    (kept.folder / "prometheus.yml").write_text("mine")
+    at = desk(kept)
+    for kind, path, said in (
+        (Kind.TARGETS, elsewhere / "x.json", "outside"),
+        (Kind.TARGETS, kept.folder / ".." / elsewhere.name / "x.json", "outside"),
+        (Kind.TARGETS, kept.folder / "link/x.json", "outside"),
+        (Kind.TARGETS, kept.folder / "sub/x.json", "outside"),
+        (Kind.TARGETS, kept.folder / "dangling.json", "is no feed's"),
+        (Kind.RULES, kept.folder / "prometheus.yml", "is no feed's"),
+        (Kind.RULES, kept.folder / ".rules.yml.good", r"named \*.yml"),
+        (Kind.RULES, kept.folder / "x.json", r"named \*.yml"),
+        (Kind.TARGETS, kept.folder / "x.yml", r"named \*.json"),
+        (Kind.TARGETS, kept.file(URLS), "kept as urls"),
+    ):
+        with pytest.raises(BadTask, match=said):
+            at.begin(Task(kind, str(path)), lambda _problem: None)
+    assert (kept.folder / "prometheus.yml").read_text() == "mine"
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_task_for_what_no_feed_brings_is_none(kept: Kept) -> None:
+    """Only targets are kept: rules have nowhere to come from."""
+    at = desk(kept, Feed(f"{kept.server.url}{TARGETS}", str(kept.file())))
+    with pytest.raises(BadTask, match="no --targets-url brings rules"):
+        at.begin(Task(Kind.RULES), lambda _problem: None)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--targets-url=http://p/={}/none/t.json",), "none does not exist; create it"),
+        (("--targets-url=http://p/={}/prometheus.yml",), "this file is the configuration itself"),
+        (
+            ("--targets-url=http://p/={}/t.json", "--targets-http-config={}/none.yml"),
+            "none.yml: No such file",
+        ),
+        (
+            ("--targets-url=http://p/={}/t.json", "--targets-http-config={}/prometheus.yml"),
+            "prometheus.yml:1:1",
+        ),
+    ],
+)
+def test_what_would_keep_files_from_being_fetched_is_told_at_the_start(
+    words: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    """Exit status 2, with the cure, before Prometheus is started."""
+    (tmp_path / "prometheus.yml").write_text("scrape_configs: []\n")
+    own = [word.format(tmp_path) for word in words]
+    argv = [sys.executable, "-m", "wrapper", *own, "--", "false"]
+    argv.append(f"--config.file={tmp_path}/prometheus.yml")
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "package"),
+    [("amqp://r/", "kombu"), ("redis://r/0", "kombu"), ("rediss://r/0", "redis")],
+)
+def test_a_broker_needs_its_extra(url: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not installed is told at the start, with the cure; nothing is imported for it."""
+    assert missing_for(url) == ""
+    monkeypatch.setitem(sys.modules, package, None)
+    assert missing_for(url) == (
+        f"{package} is not installed; install prometheus-elector with it: "
+        "pip install 'prometheus-elector[promgen]'"
+    )
+
+
+# --- killed at any moment -------------------------------------------------------------------------
+
+WRITING = """
+import itertools, sys
+from wrapper.feed import Kind
+from wrapper.feed_file import FeedFile
+
+file = FeedFile(sys.argv[1], Kind.RULES, 1 << 30)
+contents = [open(path, "rb").read() for path in sys.argv[2:]]
+print("begins", flush=True)
+for content in itertools.cycle(contents):
+    file.keep(0o644)
+    file.replace(content, 0o644)
+    file.settle()
+"""
+KILLS = 12
+
+
+def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new(tmp_path: Path) -> None:
+    """Never a part of one, nor none; and what is kept beside it is whole as well."""
+    path, contents = tmp_path / "rules/r.yml", (promgen.rules("a") * 2000, promgen.rules("b"))
+    path.parent.mkdir()
+    sources = [tmp_path / str(number) for number in range(2)]
+    for source, content in zip(sources, contents, strict=True):
+        source.write_bytes(content)
+    path.write_bytes(contents[1])
+    for _ in range(KILLS):
+        argv = [sys.executable, "-c", WRITING, str(path), *map(str, sources)]
+        with subprocess.Popen(
+            argv, stdout=subprocess.PIPE, cwd=Path(__file__).parent.parent.parent
+        ) as writer:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == b"begins\n"
+            with pytest.raises(subprocess.TimeoutExpired):
+                writer.wait(random.uniform(0.0, 0.05))
+            writer.send_signal(signal.SIGKILL)
+        assert path.read_bytes() in contents
+        file = FeedFile(str(path), Kind.RULES, MOST)
+        file.recover()
+        assert path.read_bytes() in contents

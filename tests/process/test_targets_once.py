@@ -1,0 +1,168 @@
+"""`targets FILE --from URL` as cron runs it: what it leaves, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import promgen
+from tests.promgen import RULES, TARGETS, Promgen, group
+from tests.support import free_port
+
+CHECKOUT = Path(__file__).parent.parent.parent
+ONE, TWO = promgen.targets(group("a:1")), promgen.targets(group("a:1"), group("b:1", shard="other"))
+
+
+def targets(*words: str | Path, **environ: str) -> tuple[int, str]:
+    """Run it with these words; return the exit status and what it said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "wrapper", "targets", *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), **environ},
+    )
+    assert done.stdout == ""
+    return done.returncode, done.stderr
+
+
+@pytest.fixture
+def server() -> Iterator[Promgen]:
+    """Run one with good answers."""
+    part = Promgen()
+    part.bodies = {TARGETS: TWO, RULES: promgen.rules()}
+    yield part
+    part.close()
+
+
+class Reloading(ThreadingHTTPServer):
+    """In Prometheus' place: answers reloads with these statuses, in turn; the last one stays."""
+
+    def __init__(self, *statuses: int) -> None:
+        self.statuses = list(statuses)
+        self.asked = 0
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.flag = f"--notify-http-url=http://127.0.0.1:{self.server_port}/-/reload"
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Reloading
+
+    def do_POST(self) -> None:
+        """Answer."""
+        self.server.asked += 1
+        statuses = self.server.statuses
+        self.send_response(statuses.pop(0) if len(statuses) > 1 else statuses[0])
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+def test_the_file_is_what_came(server: Promgen, tmp_path: Path) -> None:
+    """Exit status 0, twice; the second time nothing is written."""
+    file = tmp_path / "t.json"
+    assert targets(file, f"--from={server.url}{TARGETS}")[0] == 0
+    assert file.read_bytes() == TWO
+    before = file.stat()
+    assert targets("--from", f"{server.url}{TARGETS}", file)[0] == 0
+    assert file.stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_a_shard_alone(server: Promgen, tmp_path: Path) -> None:
+    """The settings of the running program hold here too, variables included."""
+    file = tmp_path / "t.json"
+    url = f"--from={server.url}{TARGETS}"
+    assert targets(file, url, ELECTOR_TARGETS_SHARD="other")[0] == 0
+    assert b"a:1" not in file.read_bytes()
+
+
+def test_a_wrong_answer_changes_nothing(server: Promgen, tmp_path: Path) -> None:
+    """Exit status 1, and why; an empty answer is never believed without being allowed."""
+    file = tmp_path / "t.json"
+    file.write_bytes(ONE)
+    url = f"--from={server.url}{TARGETS}"
+    server.act = promgen.to_login
+    status, said = targets(file, url)
+    assert (status, "/accounts/login/" in said) == (1, True)
+    server.act = None
+    server.bodies[TARGETS] = b"[]"
+    for _ in range(2):
+        assert targets(file, url)[0] == 1
+        assert file.read_bytes() == ONE
+    assert targets(file, url, "--targets-allow-empty")[0] == 0
+    assert file.read_bytes() == b"[]"
+
+
+def test_changed_rules_are_loaded(server: Promgen, tmp_path: Path) -> None:
+    """One reload where the file has changed, none where it has not, none without --reload."""
+    file, url = tmp_path / "r.yml", f"--from={server.url}{RULES}"
+    with Reloading(200) as prometheus:
+        for _ in range(2):
+            assert targets(file, url, "--reload", prometheus.flag)[0] == 0
+        assert prometheus.asked == 1
+        server.bodies[RULES] = promgen.rules("up")
+        assert targets(file, url, prometheus.flag)[0] == 0
+        assert prometheus.asked == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["r.yml"]
+
+
+def test_refused_rules_make_room_for_the_old_ones(server: Promgen, tmp_path: Path) -> None:
+    """Exit status 1, and the old ones are loaded again."""
+    file, url = tmp_path / "r.yml", f"--from={server.url}{RULES}"
+    file.write_bytes(promgen.rules("up"))
+    with Reloading(500, 200) as prometheus:
+        status, said = targets(file, url, "--reload", prometheus.flag)
+        assert (status, prometheus.asked) == (1, 2)
+    assert "the last good ones are back" in said
+    assert file.read_bytes() == promgen.rules("up")
+
+
+def test_a_prometheus_that_is_away_is_reloaded_by_the_next_run(
+    server: Promgen, tmp_path: Path
+) -> None:
+    """Although the file does not change any more."""
+    file, url = tmp_path / "r.yml", f"--from={server.url}{RULES}"
+    nobody = f"--notify-http-url=http://127.0.0.1:{free_port()}/-/reload"
+    assert targets(file, url, "--reload", nobody)[0] == 1
+    assert file.read_bytes() == promgen.rules()
+    with Reloading(200) as prometheus:
+        assert targets(file, url, "--reload", prometheus.flag)[0] == 0
+        assert prometheus.asked == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "it needs a FILE and --from=URL"),
+        (("/tmp/t.json",), "it needs a FILE and --from=URL"),
+        (("/tmp/t.txt", "--from=http://p/"), "does not say what it holds"),
+        (("/tmp/t.json", "--from=p"), "not an HTTP URL"),
+        (("/none/t.json", "--from=http://p/"), "its folder /none does not exist"),
+        (("/tmp/t.json", "--from=http://p/", "--", "prometheus"), "it starts nothing"),
+        (("/tmp/t.json", "/tmp/u.json", "--from=http://p/"), "neither a flag nor a value"),
+        (
+            ("/tmp/t.json", "--from=http://p/", "--targets-http-config=/none/h.yml"),
+            "/none/h.yml",
+        ),
+    ],
+)
+def test_bad_words_are_refused(words: tuple[str, ...], said: str) -> None:
+    """Exit status 2, with the cure."""
+    status, complaint = targets(*words)
+    assert (status, said in complaint) == (2, True), complaint

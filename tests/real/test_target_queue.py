@@ -1,0 +1,261 @@
+"""Promgen's tasks, sent by a real Celery through real brokers, answered beside Prometheus."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import celery
+import kombu
+import pytest
+import requests
+
+from tests import promgen
+from tests.promgen import RULES, TARGETS, Promgen, group
+from tests.real.brokers import PortMapper, RabbitMq, Redis
+from tests.real.parts import Program, started
+from tests.real.test_plain import Plain
+from tests.real.test_targets import CONFIG, LIMIT_S, NONSENSE, rules, targets
+from tests.support import wait_until
+
+QUEUE = "prometheus001"
+ONE = promgen.targets(group("127.0.0.1:1"))
+TWO = promgen.targets(group("127.0.0.1:1"), group("127.0.0.1:2"))
+
+
+@pytest.fixture(scope="module")
+def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Run each broker from when a test first wants it."""
+    with ExitStack() as stack:
+
+        def redis() -> Redis:
+            return stack.enter_context(started(Redis(tmp_path_factory.mktemp("redis"))))
+
+        def rabbitmq() -> RabbitMq:
+            folder = tmp_path_factory.mktemp("rabbitmq")
+            mapper = stack.enter_context(started(PortMapper(folder)))
+            return stack.enter_context(started(RabbitMq(folder, mapper)))
+
+        yield _Lazily({"redis": redis, "rabbitmq": rabbitmq})
+
+
+class _Lazily(dict[str, Any]):
+    """Makes each value when it is first asked for."""
+
+    def __init__(self, makers: dict[str, Callable[[], Any]]) -> None:
+        self._makers = makers
+
+    def __missing__(self, name: str) -> Any:
+        self[name] = self._makers[name]()
+        return self[name]
+
+
+@pytest.fixture
+def broker(request: pytest.FixtureRequest, brokers: dict[str, Any]) -> Iterator[Any]:
+    """Give a broker without messages in the queue."""
+    part = brokers[getattr(request, "param", "redis")]
+    _purge(part.url)
+    yield part
+    if not part.is_running:
+        part.start()
+
+
+on_both = pytest.mark.parametrize("broker", ["redis", "rabbitmq"], indirect=True)
+
+
+def _purge(url: str) -> None:
+    with kombu.Connection(url) as connection, connection.channel() as channel:
+        _queue()(channel).declare()
+        _queue()(channel).purge()
+
+
+def _queue() -> kombu.Queue:
+    return kombu.Queue(QUEUE, kombu.Exchange(QUEUE, "direct"), QUEUE)
+
+
+class Server:
+    """A plain Prometheus with both kinds of files, fetched once an hour, or when told to."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.promgen = Promgen()
+        self.promgen.bodies = {TARGETS: ONE, RULES: promgen.rules()}
+        self.files = folder / "files"
+        self.files.mkdir()
+        self.part = Plain(folder / "plain")
+        self.part.config.write_text(CONFIG.format(folder=self.files))
+        at = self.part.argv.index("--")
+        self.part.argv[at:at] = [
+            f"--targets-url={self.promgen.url}{TARGETS}={self.files}/t.json",
+            f"--targets-url={self.promgen.url}{RULES}={self.files}/r.yml",
+            "--targets-interval=1h",
+            f"--targets-queue={QUEUE}",
+        ]
+        self.part.argv.insert(1, f"ELECTOR_TARGETS_BROKER={url}")
+
+    @property
+    def messages(self) -> dict[str, float]:
+        """How many messages there were, by what became of them."""
+        name = "prometheus_elector_targets_queue_messages_total{"
+        lines = requests.get(f"http://{self.part.api}/_elector/metrics", timeout=5).text.split("\n")
+        found = (line.partition("}") for line in lines if line.startswith(name))
+        return {head.partition('"')[2].strip('"'): float(value) for head, _, value in found}
+
+    def await_start(self) -> None:
+        """Wait until the first of everything is in force, and the queue is heard."""
+        self.await_line("written anew.*t.json", "first targets")
+        self.await_line("written anew.*r.yml", "first rules")
+        self.await_line("listening to Promgen", "the queue is heard")
+
+    def await_line(self, pattern: str, what: str) -> None:
+        """Wait for a line of the log."""
+        wait_until(lambda: re.search(pattern, self.part.log.read_text()), LIMIT_S, what)
+
+
+@pytest.fixture
+def server(tmp_path: Path, broker: Program) -> Iterator[Server]:
+    """Run one that listens to the broker."""
+    given = Server(tmp_path, broker.url)  # type: ignore[attr-defined]
+    try:
+        with started(given.part):
+            given.await_start()
+            yield given
+    finally:
+        given.promgen.close()
+
+
+class Sender:
+    """A Celery application that sends tasks as Promgen does: by name, to a server's queue."""
+
+    def __init__(self, url: str) -> None:
+        self.app = celery.Celery("promgen", broker=url)
+        self.url = url
+
+    def send(self, name: str, **kwargs: Any) -> None:
+        """Send one."""
+        self.app.send_task(f"promgen.tasks.{name}", kwargs=kwargs, queue=QUEUE)
+
+    def waiting(self) -> int:
+        """Return how many messages nobody has taken."""
+        with kombu.Connection(self.url) as connection, connection.channel() as channel:
+            return int(_queue()(channel).queue_declare().message_count)
+
+
+@pytest.fixture
+def sender(broker: Any) -> Iterator[Sender]:
+    """Give one; its connections are closed at the end."""
+    part = Sender(broker.url)
+    yield part
+    part.app.close()
+
+
+@on_both
+def test_a_task_is_answered_by_a_fetch(server: Server, sender: Sender) -> None:
+    """Targets show in Prometheus, rules are in force; both messages are acknowledged."""
+    server.promgen.bodies |= {TARGETS: TWO, RULES: promgen.rules("up == 1")}
+    sender.send("write_config")
+    wait_until(lambda: len(targets(server.part.url)) == 2, LIMIT_S, "the targets are there")
+    assert rules(server.part.url) == ["up == 0"]
+    sender.send("write_rules", reload=True)
+    wait_until(lambda: rules(server.part.url) == ["up == 1"], LIMIT_S, "the rules are there")
+    wait_until(lambda: server.messages == {"acknowledged": 2}, LIMIT_S, "both are acknowledged")
+    sender.send("reload_prometheus")
+    wait_until(lambda: server.messages == {"acknowledged": 3}, LIMIT_S, "a reload is confirmed")
+    assert sender.waiting() == 0
+
+
+def test_many_tasks_are_few_fetches(server: Server, sender: Sender) -> None:
+    """Those that come while one fetch is under way are answered by the next."""
+    before, gate = len(server.promgen.requests), threading.Event()
+
+    def answer_late(to: Any) -> None:
+        gate.wait(LIMIT_S)
+        promgen.answer(to, ONE)
+
+    server.promgen.act = answer_late
+    for _ in range(100):
+        sender.send("write_config")
+    wait_until(lambda: sender.waiting() == 0, LIMIT_S, "all are taken")
+    gate.set()
+    wait_until(lambda: server.messages == {"acknowledged": 100}, LIMIT_S, "all are acknowledged")
+    assert len(server.promgen.requests) - before <= 3
+
+
+@on_both
+def test_a_task_that_fails_comes_again(server: Server, sender: Sender) -> None:
+    """It is given back while Promgen is broken, and acknowledged once that is mended."""
+    server.promgen.act = promgen.with_status(500)
+    sender.send("write_config")
+    wait_until(lambda: server.messages.get("given_back"), LIMIT_S, "it is given back")
+    assert "acknowledged" not in server.messages
+    server.promgen.act = None
+    wait_until(lambda: server.messages.get("acknowledged") == 1, LIMIT_S, "it is done at last")
+
+
+def test_rules_that_are_refused_are_not_acknowledged(server: Server, sender: Sender) -> None:
+    """The last good ones stay in force, and the message comes again."""
+    server.promgen.bodies[RULES] = NONSENSE
+    sender.send("write_rules")
+    wait_until(lambda: server.messages.get("given_back"), LIMIT_S, "it is given back")
+    assert "acknowledged" not in server.messages
+    assert rules(server.part.url) == ["up == 0"]
+
+
+def test_other_messages_are_left_alone(server: Server, sender: Sender) -> None:
+    """They are somebody else's: given back when we go; ours go on meanwhile."""
+    sender.app.send_task("promgen.tasks.process_alert", args=[1], queue=QUEUE)
+    sender.app.send_task("promgen.tasks.write_config", queue=QUEUE, serializer="pickle")
+    wait_until(lambda: server.messages.get("left_alone") == 2, LIMIT_S, "both are left alone")
+    sender.send("write_config")
+    wait_until(lambda: server.messages.get("acknowledged") == 1, LIMIT_S, "ours is done")
+    sender.send("write_config", path="/etc/passwd.json")
+    wait_until(lambda: server.messages.get("dropped") == 1, LIMIT_S, "a bad path is dropped")
+
+
+@on_both
+def test_a_broker_that_was_away_is_heard_again(server: Server, sender: Sender, broker: Any) -> None:
+    """Killed and started again: a task sent then is answered."""
+    broker.stop(signal.SIGKILL)
+    server.await_line("the broker is away", "it is missed")
+    assert requests.get(f"{server.part.url}/-/healthy", timeout=5).ok
+    broker.start()
+    wait_until(
+        lambda: server.part.log.read_text().count("listening to Promgen") == 2, LIMIT_S, "again"
+    )
+    sender.send("write_config")
+    wait_until(lambda: server.messages.get("acknowledged") == 1, LIMIT_S, "a task is answered")
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+def test_a_queue_is_taken_as_it_was_made(broker: Any, tmp_path: Path) -> None:
+    """With properties of its own: who made it with others is refused by the broker."""
+    name = "prometheus002"
+    with kombu.Connection(broker.url) as connection, connection.channel() as channel:
+        channel.queue_declare(
+            name, durable=True, auto_delete=False, arguments={"x-max-priority": 5}
+        )
+    given = Server(tmp_path, broker.url)
+    given.part.argv[given.part.argv.index(f"--targets-queue={QUEUE}")] = f"--targets-queue={name}"
+    with started(given.part):
+        given.await_line(f"listening to Promgen.*{name}", "the queue is heard")
+    given.promgen.close()
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+def test_what_a_killed_program_had_not_done_comes_again(
+    server: Server, sender: Sender, broker: Any, tmp_path: Path
+) -> None:
+    """Its message is the broker's until it is acknowledged: the next run does it."""
+    server.promgen.act = promgen.with_status(500)
+    sender.send("write_config")
+    wait_until(lambda: server.promgen.statuses.count(500), LIMIT_S, "it is under way")
+    server.part.kill()
+    (tmp_path / "next").mkdir()
+    after = Server(tmp_path / "next", broker.url)
+    with started(after.part):
+        wait_until(lambda: after.messages == {"acknowledged": 1}, LIMIT_S, "it is done")
+    after.promgen.close()

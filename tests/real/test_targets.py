@@ -1,0 +1,197 @@
+"""Targets and rules that are fetched beside a real Prometheus, which shows what it made of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests import promgen
+from tests.promgen import RULES, TARGETS, Promgen, group
+from tests.real.conftest import Start
+from tests.real.parts import WriteLog, program, started
+from tests.real.test_plain import Plain
+from tests.support import wait_until
+
+LIMIT_S = 60.0
+ONE = promgen.targets(group("127.0.0.1:1"))
+TWO = promgen.targets(group("127.0.0.1:1"), group("127.0.0.1:2", shard="other"))
+NONSENSE = promgen.rules("up ==== (")
+CONFIG = """\
+scrape_configs:
+- job_name: promgen
+  file_sd_configs: [{{files: ["{folder}/*.json"]}}]
+  relabel_configs:
+  - {{source_labels: [__shard], regex: promshard, action: keep}}
+rule_files: ["{folder}/*.yml"]
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[Promgen]:
+    """Run a Promgen-like server."""
+    part = Promgen()
+    part.bodies = {TARGETS: ONE, RULES: promgen.rules()}
+    yield part
+    part.close()
+
+
+def flags(server: Promgen, folder: Path) -> tuple[str, ...]:
+    """Return the flags that fetch targets and rules, often."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return (
+        f"--targets-url={server.url}{TARGETS}={folder}/t.json",
+        f"--targets-url={server.url}{RULES}={folder}/r.yml",
+        "--targets-interval=200ms",
+    )
+
+
+@contextmanager
+def plain(server: Promgen, folder: Path, *more: str) -> Iterator[Plain]:
+    """Run a Prometheus that reads its own file, with files fetched beside it."""
+    part = Plain(folder / "plain")
+    files = folder / "files"
+    at = part.argv.index("--")
+    part.argv[at:at] = [*flags(server, files), *more]
+    part.config.write_text(CONFIG.format(folder=files))
+    with started(part):
+        yield part
+
+
+def data(url: str, path: str) -> Any:
+    """Return what Prometheus' API answers."""
+    return requests.get(f"{url}/api/v1/{path}", timeout=5).json()["data"]
+
+
+def targets(url: str) -> set[str]:
+    """Return the addresses that a Prometheus scrapes."""
+    return {
+        each["discoveredLabels"]["__address__"] for each in data(url, "targets")["activeTargets"]
+    }
+
+
+def rules(url: str) -> list[str]:
+    """Return the expressions of the rules that a Prometheus evaluates."""
+    groups = data(url, "rules")["groups"]
+    return [rule["query"] for each in groups for rule in each["rules"]]
+
+
+def await_(what: Callable[[], Any], expected: Any) -> None:
+    """Wait until it is so."""
+    wait_until(lambda: what() == expected, LIMIT_S, f"{expected!r}")
+
+
+def reloads(part: Plain) -> int:
+    """Return how many times Prometheus has loaded its configuration."""
+    return part.log.read_text().count("Completed loading of configuration file")
+
+
+def test_prometheus_scrapes_and_evaluates_what_is_fetched(server: Promgen, tmp_path: Path) -> None:
+    """Changed targets need no reload, changed rules get one; its own file it reads by itself."""
+    with plain(server, tmp_path) as part:
+        await_(lambda: targets(part.url), {"127.0.0.1:1"})
+        await_(lambda: rules(part.url), ["up == 0"])
+        wait_until(lambda: part.log.read_text().count("r.yml") >= 1, LIMIT_S, "they are in force")
+        before = reloads(part)
+        server.bodies[TARGETS] = promgen.targets(group("127.0.0.1:1", "127.0.0.1:3"))
+        await_(lambda: targets(part.url), {"127.0.0.1:1", "127.0.0.1:3"})
+        assert reloads(part) == before
+        server.bodies[RULES] = promgen.rules("up == 1")
+        await_(lambda: rules(part.url), ["up == 1"])
+        assert part.stop() == 0
+
+
+def test_a_shard_is_kept_by_relabelling_or_by_the_flag(server: Promgen, tmp_path: Path) -> None:
+    """As Promgen documents it, and before Prometheus sees the others at all."""
+    server.bodies[TARGETS] = TWO
+    with plain(server, tmp_path / "a") as part:
+        await_(lambda: targets(part.url), {"127.0.0.1:1"})
+        wait_until(lambda: data(part.url, "targets")["droppedTargets"], LIMIT_S, "one is dropped")
+    with plain(server, tmp_path / "b", "--targets-shard=promshard") as part:
+        await_(lambda: targets(part.url), {"127.0.0.1:1"})
+        assert data(part.url, "targets")["droppedTargets"] == []
+
+
+def test_rules_that_prometheus_refuses_make_room_for_the_last_good(
+    server: Promgen, tmp_path: Path
+) -> None:
+    """It goes on with those; so does a start from these files; good ones come in again."""
+    with plain(server, tmp_path) as part:
+        await_(lambda: rules(part.url), ["up == 0"])
+        server.bodies[RULES] = NONSENSE
+        wait_until(lambda: "last good ones are back" in part.log.read_text(), LIMIT_S, "refused")
+        assert rules(part.url) == ["up == 0"]
+        assert (tmp_path / "files/r.yml").read_bytes() == promgen.rules()
+        assert (
+            "prometheus_config_last_reload_successful 1"
+            in requests.get(f"{part.url}/metrics", timeout=5).text.splitlines()
+        )
+        server.bodies[RULES] = promgen.rules("up == 1")
+        await_(lambda: rules(part.url), ["up == 1"])
+
+
+def test_promtool_looks_at_rules_first(server: Promgen, tmp_path: Path) -> None:
+    """With --config-check, what it refuses never comes into the file, nor to a reload."""
+    server.bodies[RULES] = NONSENSE
+    check = f"--config-check={program('promtool')}"
+    config = CONFIG.format(folder=tmp_path / "files")
+    with plain(server, tmp_path, check, f"--output={tmp_path / 'out.yml'}") as part:
+        wait_until(lambda: "could not parse expression" in part.log.read_text(), LIMIT_S, "refused")
+        assert not (tmp_path / "files/r.yml").exists()
+        assert part.config.read_text() == config
+        server.bodies[RULES] = promgen.rules()
+        await_(lambda: rules(part.url), ["up == 0"])
+
+
+@pytest.mark.parametrize("by_http", [False, True], ids=["SIGHUP", "HTTP"])
+def test_a_leader_with_bad_rules_leads_on(
+    server: Promgen, tmp_path: Path, start: Start, write_log: WriteLog, by_http: bool
+) -> None:
+    """Its configuration is not blamed; with rules fetched from the start, a standby follows it."""
+    folder = tmp_path / "files"
+    options = {"write_url": write_log.url("a"), "reloads_by_http": by_http}
+    one = start("one", *flags(server, folder), **options)
+    config = one.config.read_text()
+    one.config.write_text(
+        config.replace("follower:\n", f'follower:\n  rule_files: ["{folder}/*.yml"]\n')
+    )
+    one.await_leader()
+    one.await_ready()
+    await_(lambda: rules(one.url), ["up == 0"])
+    server.bodies[RULES] = NONSENSE
+    wait_until(lambda: "last good ones are back" in one.tail(20_000), LIMIT_S, "refused")
+    assert one.says_it_leads
+    assert one.has_remote_write
+    assert rules(one.url) == ["up == 0"]
+    assert requests.get(f"{one.api}/_elector/config", timeout=5).json()["is_valid"]
+    server.bodies[RULES] = promgen.rules("up == 1")
+    await_(lambda: rules(one.url), ["up == 1"])
+    assert one.says_it_leads
+
+
+def test_a_kill_before_rules_are_confirmed_is_mended_by_the_next_start(
+    server: Promgen, tmp_path: Path
+) -> None:
+    """Broken rules in the file keep Prometheus from starting: the last good ones are put back."""
+    with plain(server, tmp_path) as part:
+        await_(lambda: rules(part.url), ["up == 0"])
+        assert part.process is not None
+        os.killpg(part.pid, signal.SIGKILL)
+        part.process.wait(LIMIT_S)
+    files = tmp_path / "files"
+    (files / ".r.yml.good").write_bytes((files / "r.yml").read_bytes())
+    (files / "r.yml").write_bytes(NONSENSE)
+    server.act = promgen.with_status(500)
+    again = Plain(tmp_path / "third")
+    at = again.argv.index("--")
+    again.argv[at:at] = flags(server, files)
+    again.config.write_text(CONFIG.format(folder=files))
+    with started(again):
+        await_(lambda: rules(again.url), ["up == 0"])
+        assert (files / "r.yml").read_bytes() == promgen.rules()

@@ -1,0 +1,167 @@
+"""What may become a file of targets or rules, and what is said of the rest."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.promgen import group, rules, targets
+from wrapper.feed import Feed, Kind
+from wrapper.feed_answer import Content, Unacceptable, may_replace, read_answer
+
+BOTH = targets(group("a:1", "b:1"), group("c:1", shard="other"))
+
+
+def refusal(kind: Kind, body: bytes) -> str:
+    """Return why a body is refused."""
+    with pytest.raises(Unacceptable) as caught:
+        read_answer(kind, body)
+    assert caught.value.reason == "shape"
+    return str(caught.value)
+
+
+# --- targets --------------------------------------------------------------------------------------
+
+
+def test_good_targets_stay_as_they_came() -> None:
+    """The bytes are those of the answer; groups and targets are counted."""
+    assert read_answer(Kind.TARGETS, BOTH) == Content(BOTH, 2, 3)
+    assert read_answer(Kind.URLS, b"[]\n") == Content(b"[]\n", 0, 0)
+
+
+def test_a_shard_keeps_its_own_groups_and_no_other() -> None:
+    """With a shard, groups of others and those without the label are left out."""
+    body = targets(group("a:1", "b:1"), group("c:1", shard="other"), {"targets": ["d:1"]})
+    content = read_answer(Kind.TARGETS, body, "other")
+    assert json.loads(content.data) == [group("c:1", shard="other")]
+    assert (content.groups, content.targets) == (1, 1)
+    assert read_answer(Kind.TARGETS, body, "none").is_empty
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "the answer is empty"),
+        (b" \n", "the answer is empty"),
+        (b"<!DOCTYPE html><p>Log in", "a web page"),
+        (BOTH[: len(BOTH) // 2], "not JSON"),
+        (b"\xef\xbb\xbf[]", "not JSON"),
+        (b"[\xff]", "not text in UTF-8 (byte 1)"),
+        (b"[NaN]", "NaN"),
+        (b"[" * 100_000, "nested"),
+        (b"{}", "not a list"),
+        (b'{"error": "no"}', "not a list"),
+        (b"null", "not a list"),
+        (b"[null]", "target group 1 of 1: it is no object"),
+        (b'[{"labels": {}}]', "targets is no list"),
+        (b'[{"targets": "a:1"}]', "targets is no list"),
+        (b'[{"targets": [1]}]', "targets is no list"),
+        (b'[{"targets": [""]}]', "targets is no list"),
+        (b'[{"targets": [], "labels": null}]', "labels is no object"),
+        (b'[{"targets": [], "labels": {"a": 1}}]', "labels is no object"),
+        (b'[{"targets": [], "labels": {"a-b": "c"}}]', 'label "a-b"'),
+        (b'[{"targets": []}, {"targets": [], "name": "x"}]', 'group 2 of 2: unknown field "name"'),
+    ],
+)
+def test_anything_else_is_refused(body: bytes, said: str) -> None:
+    """Each wrong form has its reason."""
+    assert said in refusal(Kind.TARGETS, body)
+
+
+@given(st.recursive(st.none() | st.integers() | st.text(), st.lists))
+def test_what_is_taken_is_a_list_of_groups(value: Any) -> None:
+    """No JSON without a group gets through, but for the empty list."""
+    body = json.dumps(value).encode()
+    if value == []:
+        assert read_answer(Kind.TARGETS, body).is_empty
+    else:
+        refusal(Kind.TARGETS, body)
+
+
+# --- rules ----------------------------------------------------------------------------------------
+
+
+def test_good_rules_stay_as_they_came() -> None:
+    """The bytes are those of the answer; what an expression means is for Prometheus to say."""
+    body = rules("nonsense (")
+    assert read_answer(Kind.RULES, body) == Content(body, 1, 1)
+    assert read_answer(Kind.RULES, b"groups: []").is_empty
+    assert read_answer(Kind.RULES, b"groups: [{name: a}, {name: b, rules: }]").groups == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"<html><body>no</body></html>", "a web page"),
+        (b"{}", "no list under groups"),
+        (b"groups:", "no list under groups"),
+        (b"error: no", "no list under groups"),
+        (b"- a", "no list under groups"),
+        (b"just words", "no list under groups"),
+        (b"a: [", "1:5: not YAML"),
+        (b"groups: [a]", "1:10: a group is a mapping"),
+        (b"groups: [{rules: []}]", "needs a name"),
+        (b"groups: [{name: a}, {name: a}]", "1:21: a group needs a name that no other has"),
+        (b"groups: [{name: a, rules: {}}]", "rules is a list"),
+        (b"groups: [{name: a, rules: [x]}]", "either alert or record"),
+        (b"groups: [{name: a, rules: [{expr: up}]}]", "either alert or record"),
+        (b"groups: [{name: a, rules: [{alert: x, record: y, expr: up}]}]", "either alert or"),
+        (b"groups: [{name: a, rules: [{alert: x}]}]", "needs an expr"),
+        (b"groups: []\ngroups: []", "2:1"),
+    ],
+)
+def test_what_is_no_file_of_rules_is_refused(body: bytes, said: str) -> None:
+    """Each wrong form has its reason, with line and column where there are any."""
+    assert said in refusal(Kind.RULES, body)
+
+
+# --- what is suddenly empty -----------------------------------------------------------------------
+
+FULL, NONE = Content(b"", 2, 3), Content(b"", 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "before", "empties", "allows", "may"),
+    [
+        (NONE, FULL, 0, False, False),
+        (NONE, FULL, 1, False, True),
+        (NONE, FULL, 0, True, True),
+        (NONE, NONE, 0, False, True),
+        (NONE, None, 0, False, True),
+        (FULL, FULL, 0, False, True),
+        (Content(b"", 2, 0), FULL, 0, False, False),
+    ],
+)
+def test_what_is_suddenly_empty_has_to_come_twice(
+    content: Content, before: Content | None, empties: int, allows: bool, may: bool
+) -> None:
+    """Only what had targets is kept from an empty answer, and only from the first."""
+    assert may_replace(content, before, empties, allows=allows) is may
+
+
+# --- what a feed brings ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "kind"),
+    [
+        ("http://promgen/api/v1/targets", "/p/promgen.json", Kind.TARGETS),
+        ("http://promgen/service/1/targets", "/p/promgen.json", Kind.TARGETS),
+        ("http://promgen/api/v1/urls/", "/p/blackbox.json", Kind.URLS),
+        ("http://promgen/api/v1/rules", "/p/promgen.rule.yml", Kind.RULES),
+        ("http://promgen/api/v1/rules", "/p/promgen.rule.yaml", Kind.RULES),
+    ],
+)
+def test_names_say_what_a_feed_brings(url: str, path: str, kind: Kind) -> None:
+    """Rules by the file's name, urls by that of the URL's path."""
+    assert Feed(url, path).kind is kind
+
+
+def test_a_feed_shows_no_secret() -> None:
+    """Neither a password nor a query is shown."""
+    feed = Feed("https://me:hunter2@promgen/api/v1/targets?token=hunter2", "/p/t.json")
+    assert str(feed) == "https://promgen/api/v1/targets=/p/t.json"

@@ -1,0 +1,64 @@
+"""Messages and what they ask for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from wrapper.feed import Kind
+from wrapper.promgen_task import BadTask, NotOurs, Task, read_task
+
+EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+
+
+def message(name: str, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], Any]:
+    """Return headers and body as Celery's protocol 2 has them."""
+    return {"task": f"promgen.tasks.{name}", "lang": "py"}, [list(args), kwargs, EMBED]
+
+
+@pytest.mark.parametrize(
+    ("sent", "task"),
+    [
+        (message("write_config"), Task(Kind.TARGETS)),
+        (message("write_urls", reload=False), Task(Kind.URLS)),
+        (message("write_rules", path=None, reload=True, chmod=0o644), Task(Kind.RULES, "", 0o644)),
+        (message("write_rules", "/p/r.yml", None, 0o600), Task(Kind.RULES, "/p/r.yml", 0o600)),
+        (message("write_config", path="/p/t.json"), Task(Kind.TARGETS, "/p/t.json")),
+        (message("reload_prometheus"), Task(None)),
+    ],
+)
+def test_promgens_tasks_are_understood(sent: tuple[dict[str, Any], Any], task: Task) -> None:
+    """By name or by position, all arguments are optional."""
+    assert read_task(*sent) == task
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"task": "promgen.tasks.process_alert"}, {"task": 3}, {"task": "celery.backend_cleanup"}],
+)
+def test_other_messages_are_not_ours(headers: dict[str, Any]) -> None:
+    """Whatever else comes is somebody else's."""
+    with pytest.raises(NotOurs):
+        read_task(headers, [[], {}, EMBED])
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (message("write_config", path="t.json"), "not the absolute path"),
+        (message("write_config", path=3), "not the absolute path"),
+        (message("write_config", chmod="644"), "chmod is not"),
+        (message("write_config", chmod=0o4755), "chmod is not"),
+        (message("write_config", chmod=0o044), "chmod is not"),
+        (message("write_config", chmod=True), "chmod is not"),
+        (message("write_config", "/p", None, 0o644, 1), "arguments that"),
+        (message("write_config", mode=1), "arguments that"),
+        ((message("write_config")[0], "words"), "protocol 2"),
+        ((message("write_config")[0], [{}, [], {}]), "protocol 2"),
+    ],
+)
+def test_a_task_that_cannot_be_done_says_why(sent: tuple[dict[str, Any], Any], said: str) -> None:
+    """Nothing is guessed."""
+    with pytest.raises(BadTask, match=said):
+        read_task(*sent)

@@ -1,0 +1,160 @@
+"""A queue of a message broker, amqp or redis, as Celery's workers consume it: over kombu.
+
+It is the only importer of ``kombu``, which is not installed unless asked for (the extra
+``promgen``), nor imported before ``listen``. A message is the broker's until it is acknowledged:
+when the connection goes, or this process, the broker delivers it again; Redis, which cannot see
+that, after ``REDELIVERY_S``, kept apart from what Celery's own workers have not acknowledged. Where
+it ends: Redis forgets a message whose consumer dies in the very act of taking it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+MOST_UNACKNOWLEDGED = 500
+REDELIVERY_S = 60
+TICK_S = 0.2
+CONNECT_S = 5.0
+HEARTBEAT_S = 20
+_CURE = "install prometheus-elector with it: pip install 'prometheus-elector[promgen]'"
+
+
+def missing_for(url: str) -> str:
+    """Return what is not installed that this broker needs, with the cure; "" for nothing."""
+    needed = ["kombu", *(["redis"] if urlsplit(url).scheme.startswith("redis") else [])]
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    return f"{missing[0]} is not installed; {_CURE}" if missing else ""
+
+
+class Unreachable(Exception):
+    """The broker cannot be reached, or has gone; the text says why, without secrets."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message, not acknowledged yet."""
+
+    _message: Any
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        """Its headers; Celery names the task there."""
+        return self._message.headers or {}
+
+    def body(self) -> Any:
+        """Return its body, decoded from JSON; raise ValueError for what is none."""
+        try:
+            return self._message.decode()
+        except Exception as error:
+            raise ValueError("its body is not JSON") from error
+
+    def acknowledge(self) -> None:
+        """Tell the broker that it has been dealt with."""
+        self._message.ack()
+
+    def give_back(self) -> None:
+        """Have the broker deliver it again."""
+        self._message.requeue()
+
+
+class Broker:
+    """Where the messages come from."""
+
+    def __init__(self, url: str, queue: str) -> None:
+        """Take the broker's URL and the queue's name; nothing is connected."""
+        self._url = url
+        self._queue = queue
+
+    def listen(self, on_message: Callable[[Message], None], on_tick: Callable[[], None]) -> None:
+        """Hand out messages until the broker goes; raise Unreachable.
+
+        ``on_tick`` is called once it is connected, and then every TICK_S or so, from this thread:
+        messages may be acknowledged there, and nowhere else.
+        """
+        import kombu  # noqa: PLC0415 - heavy, and not always there
+
+        connection = kombu.Connection(
+            self._url,
+            connect_timeout=CONNECT_S,
+            heartbeat=HEARTBEAT_S,
+            transport_options=_transport_options(self._url, self._queue),
+        )
+        try:
+            with connection:
+                self._consume(connection, on_message, on_tick)
+        except Exception as error:
+            raise Unreachable(_in_short(error)) from error
+
+    def _consume(
+        self,
+        connection: Any,
+        on_message: Callable[[Message], None],
+        on_tick: Callable[[], None],
+    ) -> None:
+        connection.connect()
+        is_there = self._is_there(connection)
+        with connection.channel() as channel:
+            consumer = self._consumer(channel, auto_declare=not is_there)
+            consumer.on_message = lambda message: on_message(Message(message))
+            consumer.on_decode_error = lambda message, _error: on_message(Message(message))
+            consumer.qos(prefetch_count=MOST_UNACKNOWLEDGED)
+            with consumer:
+                while True:
+                    on_tick()
+                    _drain(connection)
+
+    def _is_there(self, connection: Any) -> bool:
+        """Tell whether the queue exists, however it was made: then it is taken as it is."""
+        try:
+            with connection.channel() as channel:
+                channel.queue_declare(queue=self._queue, passive=True)
+        except connection.channel_errors:
+            return False
+        return True
+
+    def _consumer(self, channel: Any, *, auto_declare: bool) -> Any:
+        """Return a consumer of the queue, which is made as Celery makes it if need be."""
+        import kombu  # noqa: PLC0415 - see above
+
+        exchange = kombu.Exchange(self._queue, type="direct", durable=True)
+        queue = kombu.Queue(self._queue, exchange, routing_key=self._queue, durable=True)
+        return kombu.Consumer(channel, [queue], accept=["json"], auto_declare=auto_declare)
+
+
+def _drain(connection: Any) -> None:
+    """Take what has come, or wait a tick for it."""
+    try:
+        connection.drain_events(timeout=TICK_S)
+    except TimeoutError:
+        connection.heartbeat_check()
+
+
+def _transport_options(url: str, queue: str) -> dict[str, Any]:
+    """Return what Redis needs: limits to its waiting, and a place of our own for the unacked."""
+    if not urlsplit(url).scheme.startswith("redis"):
+        return {}
+    place = f"prometheus-elector.{queue}"
+    return {
+        "visibility_timeout": REDELIVERY_S,
+        "unacked_key": f"{place}.unacked",
+        "unacked_index_key": f"{place}.unacked_index",
+        "unacked_mutex_key": f"{place}.unacked_mutex",
+        "socket_connect_timeout": CONNECT_S,
+        "socket_timeout": CONNECT_S,
+        "socket_keepalive": True,
+        "health_check_interval": HEARTBEAT_S,
+    }
+
+
+def _in_short(error: Exception) -> str:
+    """Say on one line why the broker is not there, without a password."""
+    if isinstance(error, socket.gaierror):
+        return "its host's address is not known"
+    words = " ".join(str(error).split()) or type(error).__name__
+    return re.sub(r"//[^/@\s]*@", "//…@", words)[:300]
