@@ -28,7 +28,10 @@ UNCHANGED = Renderings(_OWN_FILE, _OWN_FILE)
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What was found out before anything was started; ``problems`` when it cannot be."""
+    """What was found out before anything was started; ``problems`` when it cannot be.
+
+    ``targets_access`` is None where no file is fetched.
+    """
 
     settings: Settings
     arguments: ChildArguments
@@ -37,7 +40,7 @@ class Start:
     problems: tuple[str, ...] = ()
     output: Path = field(default_factory=Path)
     access: PrometheusAccess = field(default_factory=PrometheusAccess)
-    targets_access: PrometheusAccess = field(default_factory=PrometheusAccess)
+    targets_access: PrometheusAccess | None = None
 
     @property
     def is_plain(self) -> bool:
@@ -97,10 +100,10 @@ def prepare(settings: Settings) -> Start:
 
 def _look_at_targets(
     settings: Settings, taken: Sequence[Path]
-) -> tuple[PrometheusAccess, list[str]]:
+) -> tuple[PrometheusAccess | None, list[str]]:
     """Return how the feeds are asked, and what would keep files from being fetched."""
     if settings.init or not settings.targets_url:
-        return PrometheusAccess(), []
+        return None, []
     from wrapper.targets_start import look_at_targets  # noqa: PLC0415 - few fetch files
 
     return look_at_targets(settings, taken)

@@ -7,6 +7,7 @@ from wrapper.feed import Feed
 from wrapper.feed_desk import FeedDesk
 from wrapper.feed_fetch import Fetcher
 from wrapper.feeds import FeedKeeper, Parts, Terms
+from wrapper.prometheus_access import PrometheusAccess
 from wrapper.reload_desk import ReloadDesk
 from wrapper.rule_check import RuleCheck
 from wrapper.sensors import start_thread
@@ -21,10 +22,9 @@ def start_targets(start: Start, reloads: ReloadDesk, events: Events) -> None:
     """Start a thread for each feed, and one for the broker's queue."""
     settings = start.settings
     program = program_of_rule_check(settings)
+    access = start.targets_access or PrometheusAccess(is_proxied=True)
     parts = Parts(
-        fetcher=Fetcher(
-            start.targets_access, settings.targets_timeout_s, settings.targets_max_size
-        ),
+        fetcher=Fetcher(access, settings.targets_timeout_s, settings.targets_max_size),
         reloads=reloads,
         check=RuleCheck(program) if program else None,
         report=events.put,
