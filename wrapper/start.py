@@ -33,7 +33,8 @@ UNCHANGED = Renderings(_OWN_FILE, _OWN_FILE)
 class Start:
     """What was found out before anything was started; ``problems`` when it cannot be.
 
-    ``access`` is None where Prometheus is asked as anybody would.
+    ``access`` is None where Prometheus is asked as anybody would, ``targets_access`` where no file
+    is fetched.
     """
 
     settings: Settings

@@ -23,6 +23,7 @@ def start_targets(start: Start, reloads: ReloadDesk, events: Events) -> None:
     settings = start.settings
     access = start.targets_access or PrometheusAccess()
     program = program_of_rule_check(settings)
+    access = start.targets_access or PrometheusAccess(is_proxied=True)
     parts = Parts(
         fetcher=Fetcher(access, settings.targets_timeout_s, settings.targets_max_size),
         reloads=reloads,

@@ -153,7 +153,8 @@ def test_the_label_goes_with_leadership(fleet: Fleet, number: signal.Signals) ->
     assert KEY not in pods[0]["metadata"]["labels"]
     assert pods[1]["metadata"]["labels"][KEY] == "leader"
     wait_until(lambda: metric(other, "pod_has_label") == "1.0", 15, "its metric says so")
-    assert metric(other, "pod_label_failures_total") == "0.0"
+    failed = bool(lines_of(other, SAID))  # on a busy machine a request may time out, and is told
+    assert (metric(other, "pod_label_failures_total") == "0.0") is not failed
 
 
 def test_the_label_goes_when_prometheus_dies(fleet: Fleet) -> None:
