@@ -17,7 +17,7 @@ from dataclasses import asdict, replace
 from functools import partial
 
 import gevent
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, jsonify, redirect, request
 from gevent.lock import BoundedSemaphore
 from gevent.ssl import SSLContext
 from werkzeug.exceptions import HTTPException
@@ -88,6 +88,7 @@ def make_app(
         endpoint="step-down",
         methods=["POST"],
     )
+    app.add_url_rule(ROOT, view_func=lambda: redirect(f"{ROOT[1:]}/", 308), endpoint="to-page")
     page, shown = Page(app), ExhibitReader(options.snapshot_fd)
     app.add_url_rule(f"{ROOT}/", view_func=lambda: page.render(fleet.seen(shown)), endpoint="page")
     app.before_request(lambda: _refusal(protection))

@@ -123,8 +123,6 @@ def test_metrics_are_served_in_the_format_asked_for(web: Web) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/_elector",
-        "/_elector/",
         "/_elector/nothing",
         "/%5felector/nothing",
         "//_elector//nothing",
@@ -140,6 +138,16 @@ def test_what_is_ours_is_never_forwarded(web: Web, upstream: Upstream, path: str
     ).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 404")
     assert json.loads(body)["errorType"] == "not_found"
+    assert upstream.heads == []
+
+
+@pytest.mark.parametrize(("path", "code"), [("/_elector", 308), ("/_elector/", 200)])
+def test_the_status_page_is_never_forwarded(
+    web: Web, upstream: Upstream, path: str, code: int
+) -> None:
+    """With its slash or without."""
+    web.tell(leading(upstream.url))
+    assert web.get(path, allow_redirects=False).status_code == code
     assert upstream.heads == []
 
 
