@@ -6,6 +6,7 @@ what other replicas say is theirs, and asked for in ``peers``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from wrapper import __version__, clock
@@ -18,7 +19,6 @@ Json = dict[str, Any]
 
 def status_of(snapshot: Snapshot, now: float) -> Json:
     """Return all that a fresh snapshot says at ``now``; times are ISO 8601, durations seconds."""
-    paused_until = snapshot.paused_until_time
     return {
         "version": __version__,
         "identity": snapshot.identity,
@@ -32,10 +32,11 @@ def status_of(snapshot: Snapshot, now: float) -> Json:
         "leader": leader_of(snapshot, now),
         "may_write": snapshot.may_write,
         "is_stopping": snapshot.is_stopping,
-        "paused_until": clock.iso(paused_until) if paused_until else None,
+        "paused_until": _time_of(snapshot.paused_until_time or 0.0),
         "lease": _lease(snapshot, now),
         "prometheus": _prometheus(snapshot),
         "configuration": configuration_of(snapshot) if snapshot.written_role else None,
+        "targets": _targets(snapshot.targets) if snapshot.targets else None,
         "hand_overs": [_hand_over(each) for each in reversed(snapshot.history)],
     }
 
@@ -58,16 +59,46 @@ def _lease(snapshot: Snapshot, now: float) -> Json | None:
 
 def _prometheus(snapshot: Snapshot) -> Json:
     loaded_time = snapshot.counters.get("config_last_reload_success_timestamp_seconds", 0.0)
-    start_time = snapshot.child_start_time
     return {
         "is_ready": snapshot.is_ready,
         "is_healthy": snapshot.is_healthy,
-        "start_time": None if start_time is None else clock.iso(start_time),
+        "start_time": _time_of(snapshot.child_start_time or 0.0),
         "remote_write_is_loaded": snapshot.remote_write_is_loaded,
-        "last_reload": clock.iso(loaded_time) if loaded_time else None,
+        "last_reload": _time_of(loaded_time),
         "resident_memory_bytes": snapshot.usage.get("resident_memory_bytes"),
         "cpu_seconds": snapshot.usage.get("cpu_seconds"),
     }
+
+
+def _targets(told: Mapping[str, Any]) -> Json:
+    """Return how the fetched files go, and the queue that says when."""
+    queue = told.get("queue")
+    return {
+        "feeds": [_feed(each) for each in told.get("feeds", ())],
+        "queue": queue
+        and {
+            "name": queue["queue"],
+            "is_connected": queue["is_connected"],
+            "problem": queue["problem"],
+        },
+    }
+
+
+def _feed(each: Mapping[str, Any]) -> Json:
+    return {
+        "file": each["file"],
+        "source": each["source"],
+        "kind": each["kind"],
+        "groups": each["groups"],
+        "targets": each["targets"],
+        "last_success": _time_of(each["last_success_time"]),
+        "last_change": _time_of(each["last_change_time"]),
+        "problem": each["problem"],
+    }
+
+
+def _time_of(wall: float) -> str | None:
+    return clock.iso(wall) if wall else None
 
 
 def _hand_over(each: HandOver) -> Json:

@@ -92,6 +92,8 @@ def replicas(web: Web, others: tuple[Upstream, Upstream]) -> list[dict[str, Any]
         "prometheus-1 was the first seen to hold the lease",
         "ready, healthy",
         "95 MiB",
+        '<th scope="row">/t.json</th>',
+        'Promgen\'s queue <code>q</code>: <span class="good">connected</span>',
         "2023-11-14 22:14:20",
         "<rect",
     ],
