@@ -39,7 +39,9 @@ def test_two_replicas_with_outputs_in_one_folder_have_files_of_their_own(tmp_pat
         '{"until": Infinity}',
         '{"until": null}',
         '{"until": 1}',
-        json.dumps({"until": clock.wall() + 2 * pause.LONGEST_S}),
+        pytest.param(
+            json.dumps({"until": clock.wall() + 2 * pause.LONGEST_S}), id="too far in the future"
+        ),
     ],
 )
 def test_what_makes_no_sense_counts_for_nothing(tmp_path: Path, content: str) -> None:

@@ -283,7 +283,9 @@ def test_names_stand_for_all_their_addresses(upstream: Upstream) -> None:
     assert told[-1]["problem"].startswith("the name is not resolved")
 
 
-@pytest.mark.parametrize(("config", "passes"), [(USERS, True), ("{}", False)])
+@pytest.mark.parametrize(
+    ("config", "passes"), [(USERS, True), ("{}", False)], ids=["users", "nobody"]
+)
 def test_credentials_are_passed_on_only_where_they_are_ours(
     tmp_path: Path, upstream: Upstream, config: str, passes: bool
 ) -> None:
