@@ -15,10 +15,16 @@ ALSO = ("gunicorn.workers.ggevent", "kombu.transport.pyamqp", "kombu.transport.r
 
 def main() -> None:
     """Import each module of ours, and each that stands in an import, also in a function's."""
-    sources = sorted(Path(wrapper.__file__).parent.glob("*.py"))
+    root = Path(wrapper.__file__).parent
+    sources = sorted(root.rglob("*.py"))
     named = {name for source in sources for name in imports(ast.parse(source.read_text("utf-8")))}
-    for name in sorted({*named, *ALSO, *(f"wrapper.{source.stem}" for source in sources)}):
+    for name in sorted({*named, *ALSO, *(dotted(source, root) for source in sources)}):
         importlib.import_module(name)
+
+
+def dotted(source: Path, root: Path) -> str:
+    """Return the name by which a module below the root is imported."""
+    return ".".join(source.relative_to(root.parent).with_suffix("").parts)
 
 
 def imports(tree: ast.AST) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """The import layers of `wrapper/`: a module imports only what stands in rows above its own.
 
 The tables below are the rule; `scripts/check` runs this file. Every import counts, also one inside
-a function or under TYPE_CHECKING. A module that is in no row fails the check.
+a function or under TYPE_CHECKING. A module in no row fails the check. A module's folder says
+what it is about, its row what it may know; no two modules have one name.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = "wrapper"
+ROOT = Path(__file__).parent.parent / PACKAGE
+FOLDERS = frozenset(path.parent.name for path in ROOT.glob("*/__init__.py"))
 
 # Each row may import from those above it.
 ROWS: dict[str, tuple[str, ...]] = {
@@ -303,10 +306,10 @@ IO_EXCEPTIONS: dict[str, set[str]] = {
 
 def main() -> int:
     """Check the package beside this folder; print each violation and return the exit status."""
-    sources = {
-        path.stem: path.read_text(encoding="utf-8")
-        for path in sorted((Path(__file__).parent.parent / PACKAGE).glob("*.py"))
-    }
+    paths = [path for path in sorted(ROOT.rglob("*.py")) if path.name != "__init__.py"]
+    sources = {path.stem: path.read_text(encoding="utf-8") for path in paths}
+    if len(sources) < len(paths):
+        raise SystemExit("two modules have one name: rename one")
     found = list(violations(sources))
     for line in found:
         sys.stdout.write(line + "\n")
@@ -317,25 +320,23 @@ def main() -> int:
 def violations(sources: dict[str, str]) -> Iterator[str]:
     """Yield one sentence for each forbidden import in `sources` (module name → text)."""
     for module, text in sources.items():
-        if module == "__init__":
-            continue
         if row_of(module) is None:
-            yield f"{PACKAGE}/{module}.py is in no layer: add it to ROWS in tests/layers.py"
+            yield f"{module}.py is in no layer: add it to ROWS in tests/layers.py"
             continue
         for line, target in imports(ast.parse(text)):
             complaint = judge(module, target)
             if complaint:
-                yield f"{PACKAGE}/{module}.py:{line}: {complaint}"
+                yield f"{module}.py:{line}: {complaint}"
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Yield line and dotted name of every import; a relative one is written out."""
+    """Yield line and dotted name of every import; of a folder, that of each module."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = ".".join(filter(None, (PACKAGE if node.level else "", node.module)))
-            if base == PACKAGE:
+            base = node.module or ""
+            if base == PACKAGE or base.removeprefix(f"{PACKAGE}.") in FOLDERS:
                 yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
             else:
                 yield node.lineno, base
@@ -345,7 +346,8 @@ def judge(module: str, target: str) -> str | None:
     """Say what is wrong with `module` importing the dotted name `target`; None where nothing is."""
     package, _, rest = target.partition(".")
     if package == PACKAGE:
-        return judge_sibling(module, rest.partition(".")[0])
+        folder, _, name = rest.partition(".")
+        return judge_sibling(module, name.partition(".")[0] if folder in FOLDERS else folder)
     if SOLE_IMPORTER.get(package, module) != module:
         return f"only {SOLE_IMPORTER[package]} may import {package}"
     is_io = package in IO_PACKAGES and package not in IO_EXCEPTIONS.get(module, ())

@@ -1,7 +1,8 @@
 """prometheus-elector: of several identical Prometheus replicas, exactly one writes.
 
-Each module says what belongs in it. A module imports only from the layers above its own:
-values, pure rules, adapters, actors, edge (``tests/layers.py`` holds the table).
+Each module says what belongs in it. Folders say what they are about; what a module may know is
+another matter: it imports only from the layers above its own: values, pure rules, adapters, actors,
+edge (``tests/layers.py`` holds the table).
 """
 
 import sys

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wrapper import __version__, init
-from wrapper.settings import Settings, SettingsError, load, question, usage
+from wrapper.options.settings import Settings, SettingsError, load, question, usage
 
 BAD_INPUT = 2
 _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -53,13 +53,13 @@ def _ask(words: Sequence[str]) -> int:
 
 
 def _check(settings: Settings) -> int:
-    from wrapper import check  # noqa: PLC0415 - a start has no need of it
+    from wrapper.configuration import check  # noqa: PLC0415 - a start has no need of it
 
     return check.run(settings)
 
 
 def _fetch(settings: Settings) -> int:
-    from wrapper import targets_once  # noqa: PLC0415 - a start has no need of it
+    from wrapper.targets import targets_once  # noqa: PLC0415 - a start has no need of it
 
     return targets_once.run(settings)
 

@@ -14,35 +14,37 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from wrapper import acceptance, clock, confirm, pause, prometheus, sensors
-from wrapper.elector import Elector
-from wrapper.events import Events
-from wrapper.exhibit import ExhibitWriter
-from wrapper.exhibitor import Exhibitor
-from wrapper.file_lease import FileLease
-from wrapper.input_watch import InputWatch
-from wrapper.kubernetes_lease import KubernetesLease
-from wrapper.labeller import Labeller
-from wrapper.lease import Terms
+from wrapper import clock
+from wrapper.access.prometheus_access import PrometheusAccess
+from wrapper.configuration.exhibit import ExhibitWriter
+from wrapper.configuration.exhibitor import Exhibitor
+from wrapper.configuration.input_watch import InputWatch
+from wrapper.election import pause
+from wrapper.election.elector import Elector
+from wrapper.election.file_lease import FileLease
+from wrapper.election.kubernetes_lease import KubernetesLease
+from wrapper.election.labeller import Labeller
+from wrapper.election.lease import Terms
+from wrapper.election.pod import Pod
+from wrapper.election.pod_label import PodLabel
 from wrapper.model import LeaseLock, Role
-from wrapper.observation import Observation, Rules
-from wrapper.performer import Notifier, Output, Parts, Performer
-from wrapper.pod import Pod
-from wrapper.pod_label import PodLabel
-from wrapper.policy import Policy
-from wrapper.process import Child, DeadMansSwitch
-from wrapper.prometheus import PrometheusApi
-from wrapper.prometheus_access import PrometheusAccess
-from wrapper.sensors import Fence, LoadedSensor, Probing, start_thread
-from wrapper.settings import Settings
-from wrapper.snapshot import SnapshotWriter
+from wrapper.options.settings import Settings
+from wrapper.options.web_options import WebOptions
 from wrapper.start import Start
-from wrapper.summary import Constants
-from wrapper.supervisor import Frame, Supervisor
-from wrapper.web_options import WebOptions
+from wrapper.supervision import acceptance, confirm, prometheus, sensors
+from wrapper.supervision.events import Events
+from wrapper.supervision.observation import Observation, Rules
+from wrapper.supervision.performer import Notifier, Output, Parts, Performer
+from wrapper.supervision.policy import Policy
+from wrapper.supervision.process import Child, DeadMansSwitch
+from wrapper.supervision.prometheus import PrometheusApi
+from wrapper.supervision.sensors import Fence, LoadedSensor, Probing, start_thread
+from wrapper.supervision.snapshot import SnapshotWriter
+from wrapper.supervision.summary import Constants
+from wrapper.supervision.supervisor import Frame, Supervisor
 
 if TYPE_CHECKING:
-    from wrapper.reload_desk import ReloadDesk
+    from wrapper.supervision.reload_desk import ReloadDesk
 
 LOG = logging.getLogger(__name__)
 MEASURE_PERIOD_S = 5.0
@@ -128,7 +130,7 @@ def _reload_desk(settings: Settings, events: Events) -> ReloadDesk | None:
     """Return where reloads are asked for, None where no file is fetched."""
     if not settings.targets_url:
         return None
-    from wrapper.reload_desk import ReloadDesk  # noqa: PLC0415 - few fetch files
+    from wrapper.supervision.reload_desk import ReloadDesk  # noqa: PLC0415 - few fetch files
 
     limit_s = settings.notify_retry_delay_s * settings.notify_retry_max_attempts
     return ReloadDesk(events.put, limit_s + RELOAD_ALLOWANCE_S)
@@ -137,7 +139,7 @@ def _reload_desk(settings: Settings, events: Events) -> ReloadDesk | None:
 def _start_targets(start: Start, reloads: ReloadDesk | None, events: Events) -> None:
     if reloads is None:
         return
-    from wrapper.targets_assembly import start_targets  # noqa: PLC0415 - few fetch files
+    from wrapper.targets.targets_assembly import start_targets  # noqa: PLC0415 - few fetch files
 
     start_targets(start, reloads, events)
 

@@ -12,13 +12,15 @@ import os
 import signal
 from pathlib import Path
 
-from wrapper import clock, durations, files, process
-from wrapper.events import Events
-from wrapper.file_lease import FileLease
+from wrapper import clock, files
+from wrapper.election.file_lease import FileLease
 from wrapper.model import ChildExited, LeaseUnavailable
-from wrapper.process import Child
-from wrapper.prometheus_args import FLUSH_DEADLINE, with_argument, with_config_file
+from wrapper.options import durations
+from wrapper.options.prometheus_args import FLUSH_DEADLINE, with_argument, with_config_file
 from wrapper.start import Start
+from wrapper.supervision import process
+from wrapper.supervision.events import Events
+from wrapper.supervision.process import Child
 
 LOG = logging.getLogger(__name__)
 BAD_INPUT = 2
@@ -78,7 +80,7 @@ def _recover_rules(start: Start) -> None:
     """Put the last good rules back where an earlier run ended before newer ones were confirmed."""
     if not start.settings.targets_url:
         return
-    from wrapper.feed_file import FeedFile  # noqa: PLC0415 - few fetch files
+    from wrapper.targets.feed_file import FeedFile  # noqa: PLC0415 - few fetch files
 
     for feed in start.settings.targets_url:
         file = FeedFile(feed.path, feed.kind, start.settings.targets_max_size)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
-from wrapper.feed import FeedState, QueueState, Verdict
+from wrapper.targets.feed import FeedState, QueueState, Verdict
 
 
 class Role(StrEnum):

@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from wrapper import pause
-from wrapper.durations import parse_duration
-from wrapper.prometheus_args import ChildArguments
-from wrapper.settings import SettingsError, load
+from wrapper.election import pause
+from wrapper.election.succession import why_not
+from wrapper.options.durations import parse_duration
+from wrapper.options.prometheus_args import ChildArguments
+from wrapper.options.settings import SettingsError, load
 from wrapper.start import output_of
-from wrapper.succession import why_not
 
 GOOD, NOT_SO, UNASKED = 0, 1, 2
 COMMANDS = ("status", "step-down")
@@ -36,7 +36,7 @@ _PATIENCE_S = 15.0
 _FORBIDDEN = 403
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _HEADS: tuple[str, ...] = ("REPLICA", "ROLE", "LEADER", "PROMETHEUS", "CONFIG", "SINCE", "WHY")
-_WEB = "wrapper.web"
+_WEB = "wrapper.web.web"
 _PROGRAMS = frozenset({"prometheus-elector", "wrapper", "__main__.py"})
 Json = dict[str, Any]
 

@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wrapper.inputs import BadInputs, Inputs, Sources
-from wrapper.kubeconfig import check_kubeconfig
+from wrapper.configuration.inputs import BadInputs, Inputs, Sources
+from wrapper.configuration.promtool import Promtool
+from wrapper.election.kubeconfig import check_kubeconfig
 from wrapper.model import Rendering, Renderings, Role
-from wrapper.prometheus_args import ChildArguments
-from wrapper.promtool import Promtool
-from wrapper.settings import Settings
+from wrapper.options.prometheus_args import ChildArguments
+from wrapper.options.settings import Settings
 
 if TYPE_CHECKING:
-    from wrapper.doors import Doors
-    from wrapper.prometheus_access import PrometheusAccess
+    from wrapper.access.doors import Doors
+    from wrapper.access.prometheus_access import PrometheusAccess
 
 # Stands for what Prometheus reads by itself, in each role: nothing is known of it.
 _OWN_FILE = Rendering(Role.FOLLOWER, b"", "", writes_remotely=False)
@@ -113,7 +113,7 @@ def _doors(settings: Settings, arguments: ChildArguments) -> Doors | None:
     )
     if not any(named):
         return None
-    from wrapper.doors import look  # noqa: PLC0415 - most starts have no need of it
+    from wrapper.access.doors import look  # noqa: PLC0415 - most starts have no need of it
 
     return look(settings, arguments)
 
@@ -124,7 +124,7 @@ def _look_at_targets(
     """Return how the feeds are asked, and what would keep files from being fetched."""
     if settings.init or not settings.targets_url:
         return None, []
-    from wrapper.targets_start import look_at_targets  # noqa: PLC0415 - few fetch files
+    from wrapper.targets.targets_start import look_at_targets  # noqa: PLC0415 - few fetch files
 
     return look_at_targets(settings, taken)
 

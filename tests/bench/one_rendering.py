@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wrapper import files
-from wrapper.inputs import Inputs, Sources
-from wrapper.render import Source, WholeFile, render
+from wrapper.configuration.inputs import Inputs, Sources
+from wrapper.configuration.render import Source, WholeFile, render
 
 KIB = 1024
 

@@ -25,12 +25,12 @@ ONE_RUN = """
 import json, sys
 from pathlib import Path
 from tests.bench.one_rendering import memory, timed
-from wrapper.feed import Feed
-from wrapper.feed_fetch import NO_VALIDATORS, Fetcher
-from wrapper.feeds import FeedKeeper, Parts, Terms
-from wrapper.prometheus_access import PrometheusAccess
-from wrapper.targets_once import ByHttp
-from wrapper.prometheus import PrometheusApi
+from wrapper.targets.feed import Feed
+from wrapper.targets.feed_fetch import NO_VALIDATORS, Fetcher
+from wrapper.targets.feeds import FeedKeeper, Parts, Terms
+from wrapper.access.prometheus_access import PrometheusAccess
+from wrapper.targets.targets_once import ByHttp
+from wrapper.supervision.prometheus import PrometheusApi
 
 url, path, shard = sys.argv[1:]
 largest = 64 << 20

@@ -21,7 +21,7 @@ from tests.web.conftest import Web, following, leading
 from tests.web.test_page import EVIL
 from tests.web.test_protection import running
 from tests.web.test_status import FULL
-from wrapper.exhibit import Exhibit, ExhibitWriter
+from wrapper.configuration.exhibit import Exhibit, ExhibitWriter
 from wrapper.model import HandOver, Role
 
 AXE = (files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")

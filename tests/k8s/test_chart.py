@@ -24,11 +24,11 @@ from tests.k8s.rendering import (
     without_helm,
 )
 from tests.real.parts import CHECKOUT
-from wrapper.departure import SUCCESSOR_WAIT_S
-from wrapper.durations import parse_duration
-from wrapper.feed import Feed, Kind
-from wrapper.flag_values import read_value
-from wrapper.flags import BY_NAME, FLAGS
+from wrapper.options.durations import parse_duration
+from wrapper.options.flag_values import read_value
+from wrapper.options.flags import BY_NAME, FLAGS
+from wrapper.supervision.departure import SUCCESSOR_WAIT_S
+from wrapper.targets.feed import Feed, Kind
 
 SWITCHES = ("rules", "dashboards")
 EVERYTHING = (

@@ -9,7 +9,7 @@ import pytest
 
 from tests.k8s.rendering import K8S
 from tests.real.parts import CHECKOUT
-from wrapper.flags import BY_NAME
+from wrapper.options.flags import BY_NAME
 
 DOCUMENTS = ("README.md", "MIGRATION.md", "chart/files/rules/README.md")
 

@@ -13,8 +13,8 @@ import pytest
 
 from tests.certificates import Authority
 from tests.support import free_port
-from wrapper.prometheus import PrometheusApi
-from wrapper.prometheus_access import PrometheusAccess
+from wrapper.access.prometheus_access import PrometheusAccess
+from wrapper.supervision.prometheus import PrometheusApi
 
 LIMIT_S = 20.0
 

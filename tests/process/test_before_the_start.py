@@ -11,7 +11,7 @@ import pytest
 
 LAUNCH = """\
 import json, sys
-from wrapper import process
+from wrapper.supervision import process
 
 def start_child(*_, **__):
     print(json.dumps(sorted(sys.modules)))
@@ -24,7 +24,12 @@ main(sys.argv[1:])
 FOR_LATER = {
     *("kubernetes", "ssl", "http.client", "urllib3", "requests", "flask", "gunicorn", "gevent"),
     *("psutil", "prometheus_client", "inotify_simple"),
-    *("wrapper.assembly", "wrapper.supervisor", "wrapper.plan", "wrapper.prometheus"),
+    *(
+        "wrapper.assembly",
+        "wrapper.supervision.supervisor",
+        "wrapper.supervision.plan",
+        "wrapper.supervision.prometheus",
+    ),
 }
 
 

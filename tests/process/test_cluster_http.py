@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from tests.support import free_port, wait_until
-from wrapper import lease_object
-from wrapper.kubernetes_lease import KubernetesLease
+from wrapper.election import lease_object
+from wrapper.election.kubernetes_lease import KubernetesLease
 from wrapper.model import LeaseRecord, LeaseUnavailable, Seen
 
 LIMIT_S = 0.5

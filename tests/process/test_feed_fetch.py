@@ -19,10 +19,10 @@ from tests import promgen
 from tests.certificates import Authority
 from tests.promgen import RULES, TARGETS, Promgen, group
 from tests.support import free_port
-from wrapper.feed import Feed
-from wrapper.feed_fetch import Fetcher, FetchFailed, Validators
-from wrapper.problems import ConfigurationError
-from wrapper.prometheus_access import PrometheusAccess
+from wrapper.access.prometheus_access import PrometheusAccess
+from wrapper.configuration.problems import ConfigurationError
+from wrapper.targets.feed import Feed
+from wrapper.targets.feed_fetch import Fetcher, FetchFailed, Validators
 
 BODY = promgen.targets(group("a:1", "b:1"))
 LIMIT_S = 20.0
@@ -144,10 +144,10 @@ def test_nobody_there_is_told() -> None:
 BOMBED = """
 import re, resource, sys
 from pathlib import Path
-from wrapper.feed import Feed
-from wrapper.feed_fetch import Fetcher, FetchFailed
-from wrapper.problems import ConfigurationError
-from wrapper.prometheus_access import PrometheusAccess
+from wrapper.targets.feed import Feed
+from wrapper.targets.feed_fetch import Fetcher, FetchFailed
+from wrapper.configuration.problems import ConfigurationError
+from wrapper.access.prometheus_access import PrometheusAccess
 
 has_kib = int(re.search(r"VmSize:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 resource.setrlimit(resource.RLIMIT_AS, ((has_kib << 10) + (256 << 20),) * 2)

@@ -17,17 +17,17 @@ import pytest
 from tests import promgen
 from tests.promgen import RULES, TARGETS, URLS, Promgen, group
 from tests.support import wait_until
-from wrapper.broker import missing_for
-from wrapper.feed import Feed, Kind, Verdict
-from wrapper.feed_answer import read_answer
-from wrapper.feed_desk import FeedDesk
-from wrapper.feed_fetch import Fetcher
-from wrapper.feed_file import NO_RULES, FeedFile
-from wrapper.feeds import FeedKeeper, Parts, Terms
+from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.model import Event, FeedReported
-from wrapper.prometheus_access import PrometheusAccess
-from wrapper.promgen_task import BadTask, Task
-from wrapper.reload_desk import Answer
+from wrapper.supervision.reload_desk import Answer
+from wrapper.targets.broker import missing_for
+from wrapper.targets.feed import Feed, Kind, Verdict
+from wrapper.targets.feed_answer import read_answer
+from wrapper.targets.feed_desk import FeedDesk
+from wrapper.targets.feed_fetch import Fetcher
+from wrapper.targets.feed_file import NO_RULES, FeedFile
+from wrapper.targets.feeds import FeedKeeper, Parts, Terms
+from wrapper.targets.promgen_task import BadTask, Task
 
 LIMIT_S = 20.0
 ONE, TWO = promgen.targets(group("a:1")), promgen.targets(group("a:1"), group("b:1", shard="other"))
@@ -447,8 +447,8 @@ def test_a_broker_needs_its_extra(url: str, package: str, monkeypatch: pytest.Mo
 
 WRITING = """
 import itertools, sys
-from wrapper.feed import Kind
-from wrapper.feed_file import FeedFile
+from wrapper.targets.feed import Kind
+from wrapper.targets.feed_file import FeedFile
 
 file = FeedFile(sys.argv[1], Kind.RULES, 1 << 30)
 contents = [open(path, "rb").read() for path in sys.argv[2:]]

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from tests.support import wait_until
-from wrapper.file_lease import FileLease
+from wrapper.election.file_lease import FileLease
 from wrapper.model import LeaseConflict, LeaseLock, LeaseRecord, LeaseUnavailable, Seen
 
 HOLDER = """
 import subprocess, sys, time
-from wrapper.file_lease import FileLease
+from wrapper.election.file_lease import FileLease
 from wrapper.model import LeaseRecord
 lease = FileLease(sys.argv[1], "other")
 child = subprocess.Popen(["sleep", "60"], pass_fds=[lease.fileno()])

@@ -17,11 +17,11 @@ import pytest
 import yaml
 
 from tests.support import wait_until
-from wrapper.input_watch import InputWatch
-from wrapper.inputs import Inputs, Sources
+from wrapper.configuration.input_watch import InputWatch
+from wrapper.configuration.inputs import Inputs, Sources
+from wrapper.configuration.settling import BURST_S, QUIET_S, SETTLE_S
 from wrapper.model import ConfigurationRead, ConfigurationRejected, Event, Renderings, Role
-from wrapper.sensors import start_thread
-from wrapper.settling import BURST_S, QUIET_S, SETTLE_S
+from wrapper.supervision.sensors import start_thread
 
 SOON_S = 0.4  # below what settling and re-hashing take
 NEVER_S = 3600.0
@@ -442,7 +442,7 @@ def blind(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr("wrapper.input_watch.FileEvents", fail)
+    monkeypatch.setattr("wrapper.configuration.input_watch.FileEvents", fail)
 
 
 @pytest.mark.usefixtures("blind")
@@ -490,7 +490,7 @@ def test_a_refusal_is_told_once_and_its_end_is_found(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also when the inputs stay as they are: what was missing may lie in another file."""
-    monkeypatch.setattr("wrapper.input_watch.REFUSED_PERIOD_S", 0.01)
+    monkeypatch.setattr("wrapper.configuration.input_watch.REFUSED_PERIOD_S", 0.01)
     asked: list[Renderings] = []
     is_mended = threading.Event()
 

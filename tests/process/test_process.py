@@ -14,11 +14,12 @@ import psutil
 import pytest
 
 from tests.support import free_port, wait_until
-from wrapper import process
+from wrapper.supervision import process
 
 PARENT = """
 import signal, sys, time
-from wrapper import clock, process
+from wrapper import clock
+from wrapper.supervision import process
 child = process.start_child(["sleep", "60"], ignore=[signal.SIGHUP])
 switch = process.DeadMansSwitch()
 {then}

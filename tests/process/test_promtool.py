@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from tests.support import wait_until
+from wrapper.configuration.promtool import Promtool, Unanswered, distinct
+from wrapper.configuration.render import fingerprint
 from wrapper.model import Rendering, Renderings, Role
-from wrapper.promtool import Promtool, Unanswered, distinct
-from wrapper.render import fingerprint
 
 SECRET = "hunter2-marker"
 CONTENT = f"scrape_configs: [{{basic_auth: {{password: {SECRET}}}}}]\n".encode()
@@ -188,7 +188,7 @@ def test_the_end_of_the_program_leaves_nothing(make: Make, tmp_path: Path) -> No
 import sys, threading, time
 from pathlib import Path
 from wrapper.model import Rendering, Role
-from wrapper.promtool import Promtool
+from wrapper.configuration.promtool import Promtool
 promtool = Promtool({promtool.program!r}, Path({str(tmp_path / "out" / "p.yml")!r}), is_agent=False)
 rendering = Rendering(Role.LEADER, b"a: 1", "", False)
 threading.Thread(target=promtool.refusal, args=(rendering,), daemon=True).start()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wrapper.settings import load
+from wrapper.options.settings import load
 from wrapper.start import prepare
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from wrapper import sensors
 from wrapper.model import Event
-from wrapper.prometheus import PrometheusApi, read_replay
-from wrapper.sensors import Fence, Probing, watch_prometheus
+from wrapper.supervision import sensors
+from wrapper.supervision.prometheus import PrometheusApi, read_replay
+from wrapper.supervision.sensors import Fence, Probing, watch_prometheus
 
 REFUSALS = 40  # of readiness probes, which come at a growing pause
 

@@ -12,8 +12,8 @@ import pytest
 
 from tests.real.parts import ADMIN_TOKEN, ApiServer, Namespace, kubeconfig
 from tests.support import wait_until
-from wrapper.kubernetes_lease import KubernetesLease
-from wrapper.lease_object import INCARNATION
+from wrapper.election.kubernetes_lease import KubernetesLease
+from wrapper.election.lease_object import INCARNATION
 from wrapper.model import LeaseConflict, LeaseLock, LeaseRecord, LeaseUnavailable, Seen
 
 THEN = "2026-01-02T03:04:05.000006Z"

@@ -23,8 +23,8 @@ from tests.real.test_fidelity import REFUSED, Oracle
 from tests.real.test_refusals import edit, is_valid
 from tests.support import wait_until
 from tests.unit.test_config_paths import trails
-from wrapper.config_paths import ANY_KEY
-from wrapper.redact import PLACES as SECRETS
+from wrapper.configuration.config_paths import ANY_KEY
+from wrapper.configuration.redact import PLACES as SECRETS
 
 MARKER = "hunter2-marker"
 

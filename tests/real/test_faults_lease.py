@@ -6,7 +6,7 @@ import json
 
 from tests.real.fleet import LEASE_S, SPARE_S, Fleet, await_turns, leader_by, lines_of
 from tests.support import let_pass, now, wait_until
-from wrapper.lease_object import INCARNATION
+from wrapper.election.lease_object import INCARNATION
 
 LONG = ("--lease-duration=15s", "--lease-renew-deadline=10s", "--lease-retry-period=2s")
 

@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 
 from tests.real.parts import Prometheus, started
 from tests.unit.test_config_paths import trails
-from wrapper.config_paths import PLACES
-from wrapper.inputs import Inputs, Sources
+from wrapper.configuration.config_paths import PLACES
+from wrapper.configuration.inputs import Inputs, Sources
+from wrapper.configuration.problems import ConfigurationError
+from wrapper.configuration.render import Source, WholeFile, render
 from wrapper.model import Renderings, Role
-from wrapper.problems import ConfigurationError
-from wrapper.render import Source, WholeFile, render
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 GOLDEN = json.loads((VECTORS / "merge.json").read_text("utf-8"))

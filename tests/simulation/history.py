@@ -40,7 +40,8 @@ from tests.simulation.replica import (
     Process,
     World,
 )
-from wrapper import clock, elector
+from wrapper import clock
+from wrapper.election import elector
 from wrapper.model import LeaseRecord, Seen
 
 DRIFT = 0.025

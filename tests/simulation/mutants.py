@@ -13,9 +13,9 @@ from typing import Any
 from tests.simulation import profiles
 from tests.simulation.profiles import Profile
 from tests.simulation.replica import DURATION_S
-from wrapper import acceptance, candidacy, clock, confirm, fence, lease
-from wrapper.confirm import Loading
-from wrapper.lease import Terms
+from wrapper import clock
+from wrapper.election import lease
+from wrapper.election.lease import Terms
 from wrapper.model import (
     Action,
     ArmSwitch,
@@ -28,8 +28,10 @@ from wrapper.model import (
     Seen,
     Stance,
 )
-from wrapper.observation import Observation
-from wrapper.policy import Policy
+from wrapper.supervision import acceptance, candidacy, confirm, fence
+from wrapper.supervision.confirm import Loading
+from wrapper.supervision.observation import Observation
+from wrapper.supervision.policy import Policy
 
 
 @dataclass(frozen=True)

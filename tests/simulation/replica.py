@@ -15,10 +15,9 @@ from typing import Any
 from tests.simulation.hub import Actor, Group, Hub, Mailbox, running
 from tests.simulation.lock import REQUEST_TIMEOUT_S, Server, Way, Weather
 from tests.simulation.prometheus import READY_S, UNLOADABLE, Disk, Prometheus, Temper
-from wrapper import acceptance, confirm
-from wrapper.elector import Elector
-from wrapper.feed import Verdict
-from wrapper.lease import Terms
+from wrapper.election.elector import Elector
+from wrapper.election.lease import Terms
+from wrapper.election.pod_label import PodLabel
 from wrapper.model import (
     Action,
     AnswerReload,
@@ -50,11 +49,12 @@ from wrapper.model import (
     WriteRendering,
     WriteStarted,
 )
-from wrapper.observation import Observation, Rules
-from wrapper.pod_label import PodLabel
-from wrapper.policy import Policy
-from wrapper.summary import Constants
-from wrapper.supervisor import Frame, Supervisor
+from wrapper.supervision import acceptance, confirm
+from wrapper.supervision.observation import Observation, Rules
+from wrapper.supervision.policy import Policy
+from wrapper.supervision.summary import Constants
+from wrapper.supervision.supervisor import Frame, Supervisor
+from wrapper.targets.feed import Verdict
 
 FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
 LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)

@@ -17,9 +17,10 @@ from tests.simulation.history import BOUND_S, DRIFT, History, Violation
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.profiles import Profile
 from tests.simulation.replica import DURATION_S, MAIN, RETRY_PERIOD_S, Process
-from wrapper import candidacy, pod_label
-from wrapper.elector import Elector
-from wrapper.rule_reload import RuleReload
+from wrapper.election import pod_label
+from wrapper.election.elector import Elector
+from wrapper.supervision import candidacy
+from wrapper.supervision.rule_reload import RuleReload
 
 SEEDS = int(os.environ.get("SIMULATION_SEEDS", "60"))
 MUTANT_SEEDS = 200

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from wrapper import acceptance, confirm
-from wrapper.confirm import Loading
 from wrapper.model import Evidence, ReloadAnswered, Rendering, Renderings, Role
+from wrapper.supervision import acceptance, confirm
+from wrapper.supervision.confirm import Loading
 
 LIMIT_S = 50.0
 NAMES = "abcd"

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from wrapper.api_errors import Answer, Place, failure, refusal
-from wrapper.kubeconfig import Access, NoAccess, check_kubeconfig
-from wrapper.lease_object import INCARNATION, lease_of, record_of
+from wrapper.election.api_errors import Answer, Place, failure, refusal
+from wrapper.election.kubeconfig import Access, NoAccess, check_kubeconfig
+from wrapper.election.lease_object import INCARNATION, lease_of, record_of
 from wrapper.model import LeaseConflict, LeaseRecord, LeaseUnavailable
 
 THEN = "2026-01-02T03:04:05.000006Z"
@@ -346,5 +346,5 @@ def test_a_pod_knows_its_server(
 
 def test_importing_the_module_loads_no_client() -> None:
     """The heavy client is left for the first request."""
-    script = "import sys, wrapper.cluster; sys.exit('kubernetes' in sys.modules)"
+    script = "import sys, wrapper.election.cluster; sys.exit('kubernetes' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -10,7 +10,7 @@ import yaml
 from yaml.nodes import MappingNode
 
 from tests.unit.documents import compose
-from wrapper.config_paths import ANY_KEY, PATH, PLACES, Places, resolve_paths
+from wrapper.configuration.config_paths import ANY_KEY, PATH, PLACES, Places, resolve_paths
 
 
 def resolved(content: str, folder: str = "/etc/prometheus") -> Any:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from wrapper import confirm
-from wrapper.confirm import Loading, Outcome
 from wrapper.model import Evidence, ReloadAnswered, Rendering, Role
+from wrapper.supervision import confirm
+from wrapper.supervision.confirm import Loading, Outcome
 
 FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
 EDITED = Rendering(Role.FOLLOWER, b"g", "g", writes_remotely=False)

@@ -10,10 +10,16 @@ from pathlib import Path
 import pytest
 
 from tests.support import wait_until
-from wrapper.exhibit import LARGEST_INPUT, LARGEST_TEXT, Exhibit, ExhibitReader, ExhibitWriter
-from wrapper.exhibitor import Exhibitor, Read, exhibit_of
-from wrapper.inputs import Inputs, Sources
-from wrapper.sections import Source
+from wrapper.configuration.exhibit import (
+    LARGEST_INPUT,
+    LARGEST_TEXT,
+    Exhibit,
+    ExhibitReader,
+    ExhibitWriter,
+)
+from wrapper.configuration.exhibitor import Exhibitor, Read, exhibit_of
+from wrapper.configuration.inputs import Inputs, Sources
+from wrapper.configuration.sections import Source
 
 SECRET = "hunter2-marker"
 TEXT = f"""\

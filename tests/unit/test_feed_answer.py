@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.promgen import group, rules, targets
-from wrapper.feed import Feed, Kind
-from wrapper.feed_answer import Content, Unacceptable, may_replace, read_answer
+from wrapper.targets.feed import Feed, Kind
+from wrapper.targets.feed_answer import Content, Unacceptable, may_replace, read_answer
 
 BOTH = targets(group("a:1", "b:1"), group("c:1", shard="other"))
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from wrapper.forwarding import Asked, Crossing, Request, crossing, forwarding
-from wrapper.http_body import ChunkedBody, ClosedBody, LengthBody
-from wrapper.http_head import BadHead, response_head
+from wrapper.proxy.forwarding import Asked, Crossing, Request, crossing, forwarding
+from wrapper.proxy.http_body import ChunkedBody, ClosedBody, LengthBody
+from wrapper.proxy.http_head import BadHead, response_head
 
 GET = Asked(b"GET", 1, keeps_client=True)
 DATE = b"Date: x\r\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wrapper.health import Health, backoff_s, probed
+from wrapper.supervision.health import Health, backoff_s, probed
 
 
 @pytest.mark.parametrize(

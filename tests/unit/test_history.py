@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from wrapper import confirm
-from wrapper.history import LONGEST_REASON, LONGEST_S, MOST, History
 from wrapper.model import Cause, LeaseRecord, LeaseView, Rendering, Renderings, Role, Stance
-from wrapper.observation import Observation
-from wrapper.plan import Plan
+from wrapper.supervision import confirm
+from wrapper.supervision.history import LONGEST_REASON, LONGEST_S, MOST, History
+from wrapper.supervision.observation import Observation
+from wrapper.supervision.plan import Plan
 
 RENDERING = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
 RENDERINGS = Renderings(RENDERING, RENDERING)

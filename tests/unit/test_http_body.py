@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wrapper.http_body import BadBody, Body, ChunkedBody, ClosedBody, LengthBody
+from wrapper.proxy.http_body import BadBody, Body, ChunkedBody, ClosedBody, LengthBody
 
 CHUNKS = b'4\r\nabcd\r\n00a;x="\\"y";z\r\n0123456789\r\n0;q\r\nT: 1\r\nU: 2\r\n\r\n'
 CLEAN = b"4\r\nabcd\r\n00a\r\n0123456789\r\n0\r\n\r\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wrapper.http_config import (
+from wrapper.access.http_config import (
     Basic,
     ClientTls,
     Header,
@@ -12,9 +12,9 @@ from wrapper.http_config import (
     Token,
     read_http_config,
 )
-from wrapper.problems import ConfigurationError
-from wrapper.sections import Source
-from wrapper.tls_values import Text, TlsVersion, Versions
+from wrapper.access.tls_values import Text, TlsVersion, Versions
+from wrapper.configuration.problems import ConfigurationError
+from wrapper.configuration.sections import Source
 
 
 def read(text: str) -> HttpConfig:

@@ -10,8 +10,8 @@ from gunicorn.http.parser import RequestParser  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wrapper.forwarding import crossing
-from wrapper.http_head import (
+from wrapper.proxy.forwarding import crossing
+from wrapper.proxy.http_head import (
     MOST_HEAD_BYTES,
     BadHead,
     fields_of,

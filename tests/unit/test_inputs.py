@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from wrapper.inputs import BadInputs, Inputs, Sources
+from wrapper.configuration.inputs import BadInputs, Inputs, Sources
 from wrapper.model import ConfigurationRead, ConfigurationRejected, Renderings, Role
 
 BASE = "global: {a: 1}\n"

@@ -8,12 +8,12 @@ from hypothesis import given
 from yaml.nodes import MappingNode
 
 from tests.unit.documents import sections, shape, written
-from wrapper.comparison import compare
-from wrapper.landing import merge_traced, path_of
-from wrapper.merge import merge
-from wrapper.problems import Problems
-from wrapper.redact import Redaction
-from wrapper.sections import Source, read_override
+from wrapper.configuration.comparison import compare
+from wrapper.configuration.landing import merge_traced, path_of
+from wrapper.configuration.merge import merge
+from wrapper.configuration.problems import Problems
+from wrapper.configuration.redact import Redaction
+from wrapper.configuration.sections import Source, read_override
 
 BASE = """\
 global:

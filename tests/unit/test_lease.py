@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from wrapper import lease
-from wrapper.lease import IDLE_READ_PERIOD_S, Request, Step, Terms
+from wrapper.election import lease
+from wrapper.election.lease import IDLE_READ_PERIOD_S, Request, Step, Terms
 from wrapper.model import LeaseRecord, LeaseView, Seen, Stance
 
 TERMS = Terms(

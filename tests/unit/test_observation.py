@@ -8,10 +8,6 @@ from typing import Any
 
 import pytest
 
-from wrapper import acceptance, confirm
-from wrapper.confirm import Outcome
-from wrapper.feed import FeedState, QueueState, Verdict
-from wrapper.health import Health
 from wrapper.model import (
     ChildExited,
     ChildMeasured,
@@ -43,7 +39,11 @@ from wrapper.model import (
     WriteFailed,
     WriteStarted,
 )
-from wrapper.observation import Observation, Rules, fold, remember
+from wrapper.supervision import acceptance, confirm
+from wrapper.supervision.confirm import Outcome
+from wrapper.supervision.health import Health
+from wrapper.supervision.observation import Observation, Rules, fold, remember
+from wrapper.targets.feed import FeedState, QueueState, Verdict
 
 FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
 LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from wrapper.forwarding import crossing
-from wrapper.own_fields import OwnFields, own_fields
+from wrapper.proxy.forwarding import crossing
+from wrapper.proxy.own_fields import OwnFields, own_fields
 
 
 @pytest.mark.parametrize(

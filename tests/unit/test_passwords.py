@@ -8,7 +8,7 @@ from functools import cache
 import bcrypt
 import pytest
 
-from wrapper.passwords import Passwords, nobody
+from wrapper.access.passwords import Passwords, nobody
 
 
 @cache

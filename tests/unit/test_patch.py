@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from wrapper.render import ConfigurationError, Source, WholeFile, render
+from wrapper.configuration.render import ConfigurationError, Source, WholeFile, render
 
 FOLLOWER = """\
 scrape_configs:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from wrapper import clock, pause
+from wrapper import clock
+from wrapper.election import pause
 
 
 def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -7,11 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from wrapper import confirm, rule_reload
-from wrapper.confirm import Loading, Outcome
-from wrapper.feed import Verdict
-from wrapper.health import Health
-from wrapper.lease import Terms
+from wrapper.election.lease import Terms
 from wrapper.model import (
     Action,
     AnswerReload,
@@ -35,10 +31,14 @@ from wrapper.model import (
     StopWeb,
     WriteRendering,
 )
-from wrapper.observation import Observation, remember
-from wrapper.plan import Plan, apply, plan
-from wrapper.policy import Policy
-from wrapper.rule_reload import RuleReload
+from wrapper.supervision import confirm, rule_reload
+from wrapper.supervision.confirm import Loading, Outcome
+from wrapper.supervision.health import Health
+from wrapper.supervision.observation import Observation, remember
+from wrapper.supervision.plan import Plan, apply, plan
+from wrapper.supervision.policy import Policy
+from wrapper.supervision.rule_reload import RuleReload
+from wrapper.targets.feed import Verdict
 
 FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
 LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)

@@ -30,12 +30,12 @@ from tests.unit.test_plan import (
     rewritten,
     stopping,
 )
-from wrapper import pod_label
-from wrapper.candidacy import LABEL_WAIT_S
+from wrapper.election import pod_label
+from wrapper.election.pod_label import RECHECK_S, PodLabel
 from wrapper.model import Exit, LabelPod, PodLabelAnswered, Renderings, Stance, StopWeb
-from wrapper.observation import Observation, Rules, fold
-from wrapper.plan import apply
-from wrapper.pod_label import RECHECK_S, PodLabel
+from wrapper.supervision.candidacy import LABEL_WAIT_S
+from wrapper.supervision.observation import Observation, Rules, fold
+from wrapper.supervision.plan import apply
 
 UNKNOWN = PodLabel()
 LATER = NOW + 30.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wrapper.prometheus_args import ChildArguments, with_argument, with_config_file
+from wrapper.options.prometheus_args import ChildArguments, with_argument, with_config_file
 
 
 def parsed(*words: str) -> ChildArguments:

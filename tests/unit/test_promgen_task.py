@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from wrapper.feed import Kind
-from wrapper.promgen_task import BadTask, NotOurs, Task, read_task
+from wrapper.targets.feed import Kind
+from wrapper.targets.promgen_task import BadTask, NotOurs, Task, read_task
 
 EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 

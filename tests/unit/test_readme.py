@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from wrapper.families import METRICS
-from wrapper.flags import FLAGS
+from wrapper.options.flags import FLAGS
+from wrapper.web.families import METRICS
 
 README = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
 

@@ -11,10 +11,10 @@ from yaml.nodes import MappingNode
 
 from tests.unit.documents import compose, sections, shape, written
 from tests.unit.test_config_paths import nested, trails
-from wrapper.config_paths import PLACES as PATHS
-from wrapper.merge import merge
-from wrapper.problems import Problems
-from wrapper.redact import PLACES, Redaction
+from wrapper.configuration.config_paths import PLACES as PATHS
+from wrapper.configuration.merge import merge
+from wrapper.configuration.problems import Problems
+from wrapper.configuration.redact import PLACES, Redaction
 
 MARKER = "hunter2-marker"
 

@@ -25,8 +25,15 @@ from tests.unit.documents import (
     values_of,
     written,
 )
+from wrapper.configuration.render import (
+    ConfigurationError,
+    Rendered,
+    Source,
+    WholeFile,
+    fingerprint,
+    render,
+)
 from wrapper.model import Role
-from wrapper.render import ConfigurationError, Rendered, Source, WholeFile, fingerprint, render
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "vectors" / "merge.json").read_text("utf-8"))
 RETYPED_KEYS = {"y": "true"}  # the peer reads this key as a boolean; we keep it as written

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from wrapper import rule_reload
-from wrapper.feed import Verdict
 from wrapper.model import Evidence, ReloadAnswered
-from wrapper.rule_reload import LOOK_S, QUIET_S, RuleReload
+from wrapper.supervision import rule_reload
+from wrapper.supervision.rule_reload import LOOK_S, QUIET_S, RuleReload
+from wrapper.targets.feed import Verdict
 
 NOW = 100.0
 OLD = Evidence("i", writes_remotely=False, is_successful=True, success_time=1.0, asked_at=NOW + 0.1)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wrapper.inputs import BadInputs, Inputs, Sources
-from wrapper.render import ConfigurationError, Source, WholeFile, render
+from wrapper.configuration.inputs import BadInputs, Inputs, Sources
+from wrapper.configuration.render import ConfigurationError, Source, WholeFile, render
 
 M = "hunter2"
 JOBS = f"scrape_configs: [{{job_name: {M}}}, {{job_name: {M}}}]\n"

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wrapper.durations import go_duration
-from wrapper.feed import Feed
-from wrapper.flags import GROUPS, Kind
-from wrapper.settings import (
+from wrapper.options.durations import go_duration
+from wrapper.options.flags import GROUPS, Kind
+from wrapper.options.settings import (
     FLAGS,
     Address,
     Label,
@@ -24,6 +23,7 @@ from wrapper.settings import (
     question,
     usage,
 )
+from wrapper.targets.feed import Feed
 
 LABEL = "for example prometheus-elector/role=leader"
 CHILD = ("--", "prometheus", "--config.file=p.yml")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from wrapper.succession import successors, why_not
+from wrapper.election.succession import successors, why_not
 
 LEASE = {"lock": "lease monitoring/prometheus"}
 OWN: dict[str, Any] = {"identity": "a", "is_leader": True, "leader": "a", "lease": LEASE}

@@ -7,8 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from wrapper import confirm
-from wrapper.metric_names import LEASE_ERRORS
 from wrapper.model import (
     Action,
     Cause,
@@ -27,9 +25,11 @@ from wrapper.model import (
     WebStarted,
     WriteFailed,
 )
-from wrapper.observation import Observation, Rules, fold
-from wrapper.plan import Plan
-from wrapper.tally import Tally
+from wrapper.supervision import confirm
+from wrapper.supervision.metric_names import LEASE_ERRORS
+from wrapper.supervision.observation import Observation, Rules, fold
+from wrapper.supervision.plan import Plan
+from wrapper.supervision.tally import Tally
 
 FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
 LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)

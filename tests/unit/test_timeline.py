@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wrapper.model import HandOver
-from wrapper.timeline import LEAST_WIDTH, MOST_ROWS, WIDTH, timeline
+from wrapper.web.timeline import LEAST_WIDTH, MOST_ROWS, WIDTH, timeline
 
 
 def entry(time: float, leader: str) -> HandOver:

@@ -6,10 +6,8 @@ import re
 
 import pytest
 
-from wrapper.problems import ConfigurationError
-from wrapper.sections import Source
-from wrapper.tls_values import Text, TlsVersion, Versions
-from wrapper.web_config import (
+from wrapper.access.tls_values import Text, TlsVersion, Versions
+from wrapper.access.web_config import (
     ClientAuth,
     Demands,
     ServerTls,
@@ -17,6 +15,8 @@ from wrapper.web_config import (
     read_demands,
     read_web_config,
 )
+from wrapper.configuration.problems import ConfigurationError
+from wrapper.configuration.sections import Source
 
 # The two example users of the format's documentation, with their hashes.
 ALICE = "$2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze"

@@ -20,9 +20,9 @@ from tests.unit.documents import (
     sections,
     values_of,
 )
+from wrapper.configuration.render import ConfigurationError, Rendered, Source, WholeFile
+from wrapper.configuration.yaml_nodes import compose as compose_with_anchors_anew
 from wrapper.model import Role
-from wrapper.render import ConfigurationError, Rendered, Source, WholeFile
-from wrapper.yaml_nodes import compose as compose_with_anchors_anew
 
 LEADER = Source("l.yml", b"remote_write:\n- url: http://r\n")
 OTHER = Source("l.yml", b"remote_write:\n- url: http://s\n")

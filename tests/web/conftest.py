@@ -17,8 +17,8 @@ import requests
 from tests.support import free_port, wait_until
 from wrapper import clock
 from wrapper.model import Role, Snapshot
-from wrapper.snapshot import SnapshotWriter
-from wrapper.web_options import WebOptions
+from wrapper.options.web_options import WebOptions
+from wrapper.supervision.snapshot import SnapshotWriter
 
 FOLLOWER = Snapshot(
     stamped_at=0.0,

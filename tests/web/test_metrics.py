@@ -12,13 +12,13 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from tests.web.conftest import FOLLOWER, LEASE_LEFT_S, following, leading
 from wrapper import __version__, clock
-from wrapper.families import METRICS
-from wrapper.feed import FeedState, QueueState
-from wrapper.figures import ProxyFigures, Request
-from wrapper.metric_names import DURATION_BUCKETS
-from wrapper.metrics import expose, registry
 from wrapper.model import Cause, Snapshot
-from wrapper.snapshot import SnapshotReader, SnapshotWriter
+from wrapper.proxy.figures import ProxyFigures, Request
+from wrapper.supervision.metric_names import DURATION_BUCKETS
+from wrapper.supervision.snapshot import SnapshotReader, SnapshotWriter
+from wrapper.targets.feed import FeedState, QueueState
+from wrapper.web.families import METRICS
+from wrapper.web.metrics import expose, registry
 
 RICH: dict[str, Any] = {
     "counters": {

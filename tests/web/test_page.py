@@ -20,10 +20,10 @@ from tests.web.conftest import FOLLOWER, Upstream, Web, following, leading, say
 from tests.web.test_protection import ALICE, USERS, Protected, running
 from tests.web.test_status import FULL
 from wrapper import clock
-from wrapper.exhibit import LARGEST_TEXT, Exhibit, ExhibitWriter
+from wrapper.configuration.exhibit import LARGEST_TEXT, Exhibit, ExhibitWriter
 from wrapper.model import HandOver
-from wrapper.peers import LARGEST, LIMIT_S
-from wrapper.status import status_of
+from wrapper.web.peers import LARGEST, LIMIT_S
+from wrapper.web.status import status_of
 
 _exhibits: dict[int, ExhibitWriter] = {}  # by the descriptor of the web process: one writer each
 

@@ -17,10 +17,10 @@ from tests.support import free_port, wait_until
 from tests.web.conftest import FOLLOWER, Upstream, Web, following, leading, read_all, say
 from wrapper import clock
 from wrapper.model import Snapshot
-from wrapper.refusals import Refused
-from wrapper.route import origin_form, plain_path, target_of
-from wrapper.upstream import Target
-from wrapper.web_options import WebOptions
+from wrapper.options.web_options import WebOptions
+from wrapper.proxy.refusals import Refused
+from wrapper.proxy.route import origin_form, plain_path, target_of
+from wrapper.proxy.upstream import Target
 
 PLAIN = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 OPTIONS = WebOptions(snapshot_fd=0, local_port=9091, remote_port=9092, service_name="prom.mon")

@@ -11,7 +11,7 @@ import pytest
 from tests.support import free_port, wait_until
 from tests.web.conftest import FOLLOWER, Web, following, leading
 from tests.web.upstreams import Call, persistent
-from wrapper.proxy import GAP_S, Patience
+from wrapper.proxy.proxy import GAP_S, Patience
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,8 @@ from tests.support import wait_until
 from tests.web.conftest import FOLLOWER, following, leading
 from wrapper import clock
 from wrapper.model import Snapshot
-from wrapper.slots import SLOT_BYTES, TooLarge
-from wrapper.snapshot import (
+from wrapper.supervision.slots import SLOT_BYTES, TooLarge
+from wrapper.supervision.snapshot import (
     SnapshotReader,
     SnapshotWriter,
     is_stale,
@@ -30,8 +30,8 @@ HAMMER = """
 import sys
 from dataclasses import replace
 from tests.web.conftest import FOLLOWER
-from wrapper.slots import SlotWriter
-from wrapper.snapshot import SnapshotWriter
+from wrapper.supervision.slots import SlotWriter
+from wrapper.supervision.snapshot import SnapshotWriter
 
 writer = SnapshotWriter()
 writer._slot = SlotWriter(int(sys.argv[1]))

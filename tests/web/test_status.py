@@ -14,7 +14,7 @@ from tests.web.conftest import FOLLOWER, Web, following, leading
 from tests.web.test_metrics import RICH
 from wrapper import clock
 from wrapper.model import HandOver
-from wrapper.status import status_of
+from wrapper.web.status import status_of
 
 README = (Path(__file__).parent.parent.parent / "wrapper/README.md").read_text(encoding="utf-8")
 HISTORY = (

@@ -13,7 +13,7 @@ from tests.support import wait_until
 from tests.web.conftest import Upstream, Web, following, leading, say
 from tests.web.test_page import json_of
 from tests.web.test_protection import ALICE, USERS, Protected, running
-from wrapper import pause
+from wrapper.election import pause
 
 PATH = "/_elector/step-down"
 

@@ -20,8 +20,8 @@ import requests
 from tests.support import free_port, wait_until
 from tests.web.conftest import FOLLOWER, Upstream, Web, following, leading, say
 from wrapper.model import Snapshot
-from wrapper.snapshot import SnapshotWriter
-from wrapper.web_options import WebOptions
+from wrapper.options.web_options import WebOptions
+from wrapper.supervision.snapshot import SnapshotWriter
 
 
 @pytest.mark.parametrize(
@@ -345,7 +345,7 @@ def test_options_survive_their_command() -> None:
     """What the command carries is what the process reads."""
     options = WebOptions(snapshot_fd=7, host="::1", port=1, service_name="é", log_as_json=True)
     assert WebOptions.from_json(options.command()[-1]) == options
-    assert options.command()[:4] == (sys.executable, "-P", "-m", "wrapper.web")
+    assert options.command()[:4] == (sys.executable, "-P", "-m", "wrapper.web.web")
 
 
 def test_silent_clients_do_not_delay_others(web: Web) -> None:

@@ -1,0 +1,1 @@
+"""TLS, passwords and certificates: how we ask Prometheus, and who may ask us."""

@@ -1,0 +1,199 @@
+"""A file in Prometheus' HTTP client configuration format → one frozen value; pure.
+
+It says how to ask Prometheus, or where targets are fetched from. Everything in it is honoured or
+refused with file, line and column. Where it ends: what the named files hold. Redirects are never
+followed, whatever ``follow_redirects`` says: nothing that is asked for redirects. HTTP/1.1 is
+spoken, also where ``enable_http2`` offers more.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import PurePath
+
+from wrapper.access.tls_values import NO_TEXT, VERSIONS, Text, Versions, read_text, read_versions
+from wrapper.configuration.problems import Problems
+from wrapper.configuration.sections import Source
+from wrapper.configuration.yaml_fields import FieldReader, read_fields
+
+_WAYS = ("basic_auth", "authorization", "oauth2", "bearer_token", "bearer_token_file")
+_PROXY = ("proxy_url", "no_proxy", "proxy_connect_header")
+_NO_PROXY = "Prometheus is asked directly, never through a proxy; remove it"
+_ENVIRONMENT = "not supported; set HTTP_PROXY, HTTPS_PROXY and NO_PROXY in the environment instead"
+_NO_REFERENCES = "there is no secret manager here; name a file instead"
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_RESERVED = frozenset(
+    (
+        "authorization", "host", "content-encoding", "content-length", "content-type",
+        "user-agent", "connection", "keep-alive", "proxy-authenticate", "proxy-authorization",
+        "www-authenticate", "accept-encoding", "x-prometheus-remote-write-version",
+        "x-prometheus-remote-read-version", "x-prometheus-scrape-timeout-seconds", "x-amz-date",
+        "x-amz-security-token", "x-amz-content-sha256",
+        # Here also what frames a message, or is the proxy's own.
+        "transfer-encoding", "te", "trailer", "upgrade", "expect", "via", "forwarded",
+        "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "prometheus-elector-hop",
+    )
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Basic:
+    """A name and a password."""
+
+    username: Text
+    password: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Credentials of some other scheme, Bearer most of all."""
+
+    scheme: str
+    credentials: Text
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """How to speak TLS. No ``ca``: the authorities that this machine knows.
+
+    ``server_name`` "": the name, or address, in the URL.
+    """
+
+    ca: Text = NO_TEXT
+    certificate: Text = NO_TEXT
+    key: Text = NO_TEXT
+    server_name: str = ""
+    is_unverified: bool = False
+    versions: Versions = VERSIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """One more header field, with each of its values."""
+
+    name: str
+    values: tuple[Text, ...]
+    is_secret: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HttpConfig:
+    """How to ask Prometheus."""
+
+    credentials: Basic | Token | None = None
+    tls: ClientTls = field(default_factory=ClientTls)
+    headers: tuple[Header, ...] = ()
+
+    @property
+    def opens_doors(self) -> bool:
+        """Whether whoever asks so is let in where others are not."""
+        is_secret = any(header.is_secret for header in self.headers)
+        return self.credentials is not None or bool(self.tls.certificate) or is_secret
+
+
+def read_http_config(source: Source, *, is_proxied: bool = False) -> HttpConfig:
+    """Return what the file says; raise ConfigurationError with all that is wrong with it.
+
+    ``is_proxied``: who asks by it goes through the environment's proxies.
+    """
+    problems = Problems()
+    reader = read_fields(source, problems)
+    config = HttpConfig(
+        credentials=_read_credentials(reader, source.folder),
+        tls=_read_tls(reader.section("tls_config"), source.folder),
+        headers=_read_headers(reader.section("http_headers"), source.folder),
+    )
+    _read_transport(reader, is_proxied=is_proxied)
+    reader.settle()
+    problems.settle()
+    return config
+
+
+# --- credentials ---------------------------------------------------------------------------------
+
+
+def _read_credentials(reader: FieldReader, folder: str) -> Basic | Token | None:
+    basic = _read_basic(reader.section("basic_auth"), folder)
+    token = _read_token(reader.section("authorization"), folder)
+    bearer = read_text(reader, "bearer_token", folder)
+    reader.refuse(("oauth2",), "not supported; use authorization with a credentials_file")
+    given = [name for name in _WAYS if reader.has(name)]
+    for name in given[1:]:
+        reader.complain(name, f"{given[0]} is given as well; keep one of them")
+    if "basic_auth" in given:
+        return basic
+    if "authorization" in given:
+        return token
+    return Token("Bearer", bearer) if bearer else None
+
+
+def _read_basic(reader: FieldReader, folder: str) -> Basic:
+    basic = Basic(read_text(reader, "username", folder), read_text(reader, "password", folder))
+    reader.refuse(("username_ref", "password_ref"), _NO_REFERENCES)
+    reader.settle()
+    return basic
+
+
+def _read_token(reader: FieldReader, folder: str) -> Token:
+    scheme = reader.text("type").strip() or "Bearer"
+    credentials = read_text(reader, "credentials", folder)
+    reader.refuse(("credentials_ref",), _NO_REFERENCES)
+    if scheme.lower() == "basic":
+        reader.complain("type", "it cannot be Basic; use basic_auth")
+    elif not _TOKEN.fullmatch(scheme):
+        reader.complain("type", "an authentication scheme is one word")
+    reader.settle()
+    return Token(scheme, credentials)
+
+
+# --- TLS, headers, transport ---------------------------------------------------------------------
+
+
+def _read_tls(reader: FieldReader, folder: str) -> ClientTls:
+    tls = ClientTls(
+        ca=read_text(reader, "ca", folder),
+        certificate=read_text(reader, "cert", folder),
+        key=read_text(reader, "key", folder),
+        server_name=reader.text("server_name"),
+        is_unverified=reader.is_on("insecure_skip_verify", default=False),
+        versions=read_versions(reader),
+    )
+    reader.refuse(("ca_ref", "cert_ref", "key_ref"), _NO_REFERENCES)
+    reader.settle()
+    if tls.certificate and not tls.key:
+        reader.complain("key_file", "missing, as is key; a certificate needs its key")
+    if tls.key and not tls.certificate:
+        reader.complain("cert_file", "missing, as is cert; a key needs its certificate")
+    return tls
+
+
+def _read_headers(reader: FieldReader, folder: str) -> tuple[Header, ...]:
+    headers, seen = [], set()
+    for name in reader.names:
+        header = reader.section(name)
+        if not _TOKEN.fullmatch(name) or name.lower() in _RESERVED:
+            reader.complain(name, "this header cannot be set")
+        elif name.lower() in seen:
+            reader.complain(name, "this header is set twice; keep one of them")
+        seen.add(name.lower())
+        headers.append(_read_header(name, header, folder))
+    return tuple(headers)
+
+
+def _read_header(name: str, reader: FieldReader, folder: str) -> Header:
+    inline = reader.texts("values")
+    secrets = reader.texts("secrets")
+    paths = reader.texts("files")
+    reader.settle()
+    texts = [Text(text) for text in (*inline, *secrets)]
+    texts += [Text(path=str(PurePath(folder, path))) for path in paths if path]
+    return Header(name, tuple(texts), bool(secrets or paths))
+
+
+def _read_transport(reader: FieldReader, *, is_proxied: bool) -> None:
+    reader.is_on("follow_redirects", default=True)
+    reader.is_on("enable_http2", default=True)
+    reader.refuse(_PROXY, _ENVIRONMENT if is_proxied else _NO_PROXY)
+    if reader.is_on("proxy_from_environment", default=is_proxied) and not is_proxied:
+        reader.complain("proxy_from_environment", _NO_PROXY)

@@ -1,0 +1,73 @@
+"""A connection of one's own to an HTTP server: over TLS or not, through a proxy or not.
+
+Who it is made to, and as whom, follows from the URL and the ``Access``. Where it ends:
+``timeout_s`` bounds each wait, not the whole.
+"""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, unquote
+
+from wrapper.access.prometheus_access import Access
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
+
+_HTTP_PORT, _HTTPS_PORT = 80, 443
+
+
+def connect(
+    url: SplitResult, timeout_s: float, access: Access, proxy: SplitResult | None = None
+) -> HTTPConnection:
+    """Return a connection that has been made; one over TLS to the name that is wanted."""
+    from http.client import HTTPConnection  # noqa: PLC0415 - heavy: after Prometheus has started
+
+    host = url.hostname or ""
+    is_secure = url.scheme == "https"
+    port = url.port or (_HTTPS_PORT if is_secure else _HTTP_PORT)
+    if proxy is None:
+        connection = HTTPConnection(host, port, timeout=timeout_s)
+    else:
+        connection = HTTPConnection(
+            proxy.hostname or "", proxy.port or _HTTP_PORT, timeout=timeout_s
+        )
+        if is_secure:
+            connection.set_tunnel(host, port, dict(proxy_fields(proxy)))
+    connection.connect()
+    if is_secure:
+        name = access.server_name(host)
+        connection.sock = access.tls.wrap_socket(connection.sock, server_hostname=name)
+    return connection
+
+
+def fields(url: SplitResult, access: Access) -> list[tuple[str, str]]:
+    """Return the header; a name and password in the URL itself count before those of the file."""
+    own = _credentials(url, "Authorization")
+    said = {name for name, _ in own}
+    return own + [(name, value) for name, value in access.fields if name not in said]
+
+
+def proxy_fields(proxy: SplitResult) -> list[tuple[str, str]]:
+    """Return what a proxy is shown: a name and password in its URL."""
+    return _credentials(proxy, "Proxy-Authorization")
+
+
+def _credentials(url: SplitResult, name: str) -> list[tuple[str, str]]:
+    if url.username is None:
+        return []
+    pair = f"{unquote(url.username)}:{unquote(url.password or '')}".encode()
+    return [(name, f"Basic {base64.b64encode(pair).decode()}")]
+
+
+def tls_in_short(error: ssl.SSLError, url: str, flag: str) -> str:
+    """Say what is wrong between here and a server with TLS, and which flag's file mends it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        cure = "name its CA, and server_name where it is for another name, in tls_config of"
+        reason = error.verify_message.rstrip(".")
+        return f"{url}: its certificate is not trusted ({reason}); {cure} {flag}"
+    if error.reason == "WRONG_VERSION_NUMBER":
+        return f"{url}: no TLS is spoken there"
+    return f"{url}: TLS failed ({error.reason})"

@@ -1,0 +1,131 @@
+"""How Prometheus is asked: over TLS or not, with which header fields; from a file that may change.
+
+It is the one place that turns ``--prometheus-http-config``, and ``--targets-http-config`` for where
+targets come from, into what a connection needs. What was good stays in force while the file, or one
+that it names, is not.
+"""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+
+from wrapper import files
+from wrapper.access.http_config import Basic, ClientTls, Header, HttpConfig, Token, read_http_config
+from wrapper.access.renewed import Reading, Renewed
+from wrapper.access.tls_context import ContextKind, client_context, read_text
+from wrapper.access.tls_values import Text
+from wrapper.configuration.problems import ConfigurationError
+from wrapper.configuration.sections import Source
+
+Fields = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a connection to Prometheus needs, and each request on it.
+
+    ``fields`` take the place of those of the same names. Two are equal if they lead to the same.
+    """
+
+    config: HttpConfig = field(default_factory=HttpConfig)
+    contents: tuple[bytes, ...] = field(default=(), repr=False)
+    fields: Fields = field(default=(), repr=False)
+    kind: ContextKind | None = None
+
+    @cached_property
+    def tls(self) -> ssl.SSLContext:
+        """The context for an https URL."""
+        contents = dict(zip(_tls_paths(self.config.tls), self.contents, strict=True))
+        return client_context(self.config.tls, contents.__getitem__, self.kind)
+
+    def server_name(self, host: str) -> str:
+        """Return whose certificate is wanted of the server at a host."""
+        return self.config.tls.server_name or host
+
+
+class PrometheusAccess:
+    """The access as its file says now; without a file, that of anybody."""
+
+    def __init__(
+        self, path: str = "", kind: ContextKind | None = None, *, is_proxied: bool = False
+    ) -> None:
+        """Read the file; raise ConfigurationError. ``kind`` is the class of contexts.
+
+        ``is_proxied``: who asks by it goes through the environment's proxies.
+        """
+        self._plain = Access(kind=kind)
+        make = partial(_read, path, kind=kind, is_proxied=is_proxied)
+        self._renewed = Renewed(path, make) if path else None
+
+    def current(self) -> Access:
+        """Return how to ask now."""
+        return self._renewed.current() if self._renewed else self._plain
+
+
+def _read(path: str, reading: Reading, kind: ContextKind | None, *, is_proxied: bool) -> Access:
+    """Read the file and all that it names; raise ConfigurationError."""
+    try:
+        content = reading.read(path)
+    except files.InputError as error:
+        raise ConfigurationError([str(error)]) from error
+    source = Source(path, content, str(Path(path).parent.absolute()))
+    config = read_http_config(source, is_proxied=is_proxied)
+    paths = _tls_paths(config.tls)
+    contents = tuple(read_text(Text(path=each), reading.read) for each in paths)
+    access = Access(config, contents, _fields(config, reading), kind)
+    if contents or config.tls != ClientTls():
+        _ = access.tls  # raises what is wrong with it
+    return access
+
+
+def _tls_paths(tls: ClientTls) -> tuple[str, ...]:
+    return tuple(text.path for text in (tls.ca, tls.certificate, tls.key) if text.path)
+
+
+# --- header fields -------------------------------------------------------------------------------
+
+
+def _fields(config: HttpConfig, reading: Reading) -> Fields:
+    return (
+        *_authorization(config.credentials, reading),
+        *(each for header in config.headers for each in _values(header, reading)),
+    )
+
+
+def _authorization(credentials: Basic | Token | None, reading: Reading) -> Fields:
+    if isinstance(credentials, Basic):
+        name, password = (
+            _content(text, reading) for text in (credentials.username, credentials.password)
+        )
+        pair = base64.b64encode(name + b":" + password).decode()
+        return (("Authorization", f"Basic {pair}"),)
+    if isinstance(credentials, Token):
+        text = credentials.credentials
+        value = _line(_content(text, reading), text.path or "the credentials")
+        return (("Authorization", f"{credentials.scheme} {value}"),)
+    return ()
+
+
+def _values(header: Header, reading: Reading) -> Fields:
+    return tuple(
+        (header.name, _line(_content(text, reading), text.path or header.name))
+        for text in header.values
+    )
+
+
+def _content(text: Text, reading: Reading) -> bytes:
+    """Return a text; what a file holds, without white space around it."""
+    content = read_text(text, reading.read)
+    return content.strip() if text.path else content
+
+
+def _line(content: bytes, name: str) -> str:
+    """Return a header field's value; raise ConfigurationError for what is none."""
+    value = content.decode("latin-1")
+    if any((ord(each) < ord(" ") and each != "\t") or each == "\x7f" for each in value):
+        raise ConfigurationError([f"{name}: not one line of text; write one"])
+    return value

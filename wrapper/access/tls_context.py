@@ -1,0 +1,121 @@
+"""TLS as files describe it → OpenSSL's contexts, for serving and for asking.
+
+Contents are read once, by the reader that is handed in, and are what OpenSSL gets: no file is read
+a second time, when it may have changed. Nothing is ever asked for at a terminal. ``kind`` is the
+class to make, where it is not the one that ``ssl`` has now: gevent has one of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import ssl
+from collections.abc import Callable, Iterator
+
+from wrapper import files
+from wrapper.access.http_config import ClientTls
+from wrapper.access.tls_values import Text, Versions
+from wrapper.access.web_config import ClientAuth, ServerTls
+from wrapper.configuration.problems import ConfigurationError
+
+Read = Callable[[str], bytes]
+ContextKind = type[ssl.SSLContext]
+
+
+def server_context(tls: ServerTls, read: Read, kind: ContextKind | None = None) -> ssl.SSLContext:
+    """Return a context to serve with; raise ConfigurationError.
+
+    Where clients need a certificate, it is asked for and verified, but one that shows none gets
+    through: who asks decides what it may do.
+    """
+    context = (kind or ssl.SSLContext)(ssl.PROTOCOL_TLS_SERVER)
+    _set_versions(context, tls.versions)
+    _load_pair(context, tls.certificate, tls.key, read)
+    if tls.ciphers:
+        context.set_ciphers(":".join(tls.ciphers))
+    if tls.curve:
+        context.set_ecdh_curve(tls.curve)
+    if not tls.is_order_ours:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    if tls.client_auth is not ClientAuth.NONE:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.num_tickets = 0  # each connection's certificate is verified anew
+        _load_authorities(context, tls.client_ca, read, ssl.Purpose.CLIENT_AUTH)
+    return context
+
+
+def client_context(tls: ClientTls, read: Read, kind: ContextKind | None = None) -> ssl.SSLContext:
+    """Return a context to ask with; raise ConfigurationError."""
+    context = (kind or ssl.SSLContext)(ssl.PROTOCOL_TLS_CLIENT)
+    _set_versions(context, tls.versions)
+    if tls.certificate:
+        _load_pair(context, tls.certificate, tls.key, read)
+    if tls.is_unverified:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    else:
+        _load_authorities(context, tls.ca, read, ssl.Purpose.SERVER_AUTH)
+    return context
+
+
+def _set_versions(context: ssl.SSLContext, versions: Versions) -> None:
+    context.minimum_version = ssl.TLSVersion(versions.lowest)
+    context.maximum_version = ssl.TLSVersion(versions.highest)
+
+
+def read_text(text: Text, read: Read) -> bytes:
+    """Return a text, from wherever it is; raise ConfigurationError."""
+    if not text.path:
+        return text.inline.encode()
+    try:
+        return read(text.path)
+    except files.InputError as error:
+        raise ConfigurationError([str(error)]) from error
+
+
+def _load_pair(context: ssl.SSLContext, certificate: Text, key: Text, read: Read) -> None:
+    chain, secret = read_text(certificate, read), read_text(key, read)
+    try:
+        with _as_file(chain) as chain_file, _as_file(secret) as secret_file:
+            context.load_cert_chain(chain_file, secret_file, password=_no_password)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        names = " and ".join(filter(None, (certificate.path, key.path))) or "cert and key"
+        raise ConfigurationError([f"{names}: {_reason(error)}"]) from error
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted, and nobody is there to be asked; decrypt it")
+
+
+def _load_authorities(context: ssl.SSLContext, ca: Text, read: Read, purpose: ssl.Purpose) -> None:
+    if not ca:
+        context.load_default_certs(purpose)
+        return
+    try:
+        context.load_verify_locations(cadata=read_text(ca, read).decode("ascii"))
+    except (ssl.SSLError, ValueError) as error:
+        reason = "no certificate in it that could be read; it must be PEM"
+        raise ConfigurationError([f"{ca.path or 'the CA'}: {reason}"]) from error
+
+
+def _reason(error: Exception) -> str:
+    """Say in a few words why a certificate and its key cannot be used."""
+    reason = getattr(error, "reason", None)
+    if reason == "KEY_VALUES_MISMATCH":
+        return "the key does not belong to the certificate; perhaps a renewal is under way"
+    if isinstance(error, ssl.SSLError):
+        return (
+            f"no certificate and key that could be read ({reason or 'not PEM'}); they must be PEM"
+        )
+    return str(error)
+
+
+@contextlib.contextmanager
+def _as_file(content: bytes) -> Iterator[str]:
+    """Give bytes a path, in memory: OpenSSL's functions take nothing else."""
+    descriptor = os.memfd_create("tls", os.MFD_CLOEXEC)
+    try:
+        os.write(descriptor, content)
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,216 @@
+"""The web configuration file of Prometheus' exporter-toolkit → one frozen value; pure.
+
+Everything in it is honoured or refused with file, line and column; nothing is passed over. Where it
+ends: what the named files hold. HTTP/1.1 is spoken whatever ``http2`` says, which only offers more.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import Enum
+
+from wrapper.access.tls_values import (
+    Text,
+    Versions,
+    read_ciphers,
+    read_curve,
+    read_text,
+    read_versions,
+)
+from wrapper.configuration.problems import ConfigurationError, Problems
+from wrapper.configuration.sections import Source
+from wrapper.configuration.yaml_fields import FieldReader, read_fields
+
+BCRYPT_HASH = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
+_HEADERS = {  # what may be set, and to what where that is limited
+    "Content-Security-Policy": (),
+    "Strict-Transport-Security": (),
+    "X-Content-Type-Options": ("nosniff",),
+    "X-Frame-Options": ("deny", "sameorigin"),
+    "X-XSS-Protection": (),
+}
+
+
+class ClientAuth(Enum):
+    """What is asked of clients: nothing, a good certificate if any, a good certificate."""
+
+    NONE = "none"
+    IF_GIVEN = "if given"
+    REQUIRED = "required"
+
+
+_CLIENT_AUTH = {
+    "NoClientCert": ClientAuth.NONE,
+    "RequestClientCert": ClientAuth.NONE,  # neither needed nor looked at: it is not asked for
+    "RequireAnyClientCert": None,
+    "RequireClientCert": None,  # its old name
+    "VerifyClientCertIfGiven": ClientAuth.IF_GIVEN,
+    "RequireAndVerifyClientCert": ClientAuth.REQUIRED,
+}
+_SWITCHES_TLS_ON = ("cert", "cert_file", "key", "key_file", "client_ca", "client_ca_file",
+                    "client_auth_type")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """How to serve over TLS. No ``client_ca``: the authorities that this machine knows.
+
+    ``allowed_names`` None: any client certificate that verifies will do. No ``ciphers``, no
+    ``curve``: OpenSSL's own.
+    """
+
+    certificate: Text
+    key: Text
+    client_auth: ClientAuth
+    client_ca: Text
+    allowed_names: tuple[str, ...] | None
+    versions: Versions
+    ciphers: tuple[str, ...]
+    is_order_ours: bool
+    curve: str
+
+
+@dataclass(frozen=True, slots=True)
+class WebConfig:
+    """Who may ask, and how; ``users`` are names with bcrypt hashes, ``headers`` go with answers."""
+
+    tls: ServerTls | None = None
+    users: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def needs_certificate(self) -> bool:
+        """Whether clients must show a certificate."""
+        return self.tls is not None and self.tls.client_auth is ClientAuth.REQUIRED
+
+    @property
+    def knows_its_clients(self) -> bool:
+        """Whether not just anyone may ask."""
+        return bool(self.users) or self.needs_certificate
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What a server with some web configuration file asks of its clients."""
+
+    tls: bool = False
+    password: bool = False
+    certificate: bool = False
+
+
+def read_web_config(source: Source) -> WebConfig:
+    """Return what the file says; raise ConfigurationError with all that is wrong with it."""
+    problems = Problems()
+    reader = read_fields(source, problems)
+    config = WebConfig(
+        tls=_read_tls(reader.section("tls_server_config"), source.folder),
+        users=_read_users(reader.section("basic_auth_users")),
+        headers=_read_http(reader.section("http_server_config")),
+    )
+    _refuse_rate_limit(reader.section("rate_limit"))
+    reader.settle()
+    problems.settle()
+    return config
+
+
+def read_demands(source: Source) -> Demands:
+    """Return what another server's file demands, as far as it can be read: that one judges it."""
+    try:
+        reader = read_fields(source, Problems())
+    except ConfigurationError:
+        return Demands()
+    tls = reader.section("tls_server_config")
+    return Demands(
+        tls=any(tls.has(name) for name in _SWITCHES_TLS_ON),
+        password=bool(reader.section("basic_auth_users").names),
+        certificate=tls.text("client_auth_type").startswith("Require"),
+    )
+
+
+# --- TLS -----------------------------------------------------------------------------------------
+
+
+def _read_tls(reader: FieldReader, folder: str) -> ServerTls | None:
+    versions, ciphers = read_ciphers(reader, read_versions(reader))
+    tls = ServerTls(
+        certificate=read_text(reader, "cert", folder),
+        key=read_text(reader, "key", folder),
+        client_auth=_read_client_auth(reader),
+        client_ca=read_text(reader, "client_ca", folder),
+        allowed_names=_read_allowed_names(reader),
+        versions=versions,
+        ciphers=ciphers,
+        is_order_ours=reader.is_on("prefer_server_cipher_suites", default=True),
+        curve=read_curve(reader),
+    )
+    reader.settle()
+    if not any(reader.has(name) for name in _SWITCHES_TLS_ON):
+        if reader.names:
+            reader.complain("cert_file", "missing; without cert_file and key_file there is no TLS")
+        return None
+    _check(tls, reader)
+    return tls
+
+
+def _read_client_auth(reader: FieldReader) -> ClientAuth:
+    client_auth = reader.choice("client_auth_type", _CLIENT_AUTH, ClientAuth.NONE)
+    if client_auth is None:
+        text = "a certificate that is not verified proves nothing, and cannot be asked for here"
+        reader.complain("client_auth_type", f"{text}; write RequireAndVerifyClientCert")
+        return ClientAuth.REQUIRED
+    return client_auth
+
+
+def _read_allowed_names(reader: FieldReader) -> tuple[str, ...] | None:
+    names = reader.texts("client_allowed_sans")
+    return names if reader.has("client_allowed_sans") else None
+
+
+def _check(tls: ServerTls, reader: FieldReader) -> None:
+    for name, given in (("cert", tls.certificate), ("key", tls.key)):
+        if not given:
+            reader.complain(f"{name}_file", f"missing, as is {name}; give one of them")
+    if tls.client_ca and tls.client_auth is ClientAuth.NONE:
+        name = "client_ca_file" if tls.client_ca.path else "client_ca"
+        text = "no client is asked for a certificate; set client_auth_type as well"
+        reader.complain(name, text)
+    if tls.allowed_names is not None and tls.client_auth is not ClientAuth.REQUIRED:
+        text = "certificates are not required; set client_auth_type: RequireAndVerifyClientCert"
+        reader.complain("client_allowed_sans", text)
+
+
+# --- users, headers, and what there is not ------------------------------------------------------
+
+
+def _read_users(reader: FieldReader) -> tuple[tuple[str, str], ...]:
+    users = tuple(reader.items())
+    for name, text in users:
+        if not BCRYPT_HASH.fullmatch(text):
+            reader.complain(name, "not a bcrypt hash; make one with: htpasswd -nBC 10 NAME")
+    return users
+
+
+def _read_http(reader: FieldReader) -> tuple[tuple[str, str], ...]:
+    reader.is_on("http2", default=True)
+    headers = reader.section("headers")
+    found = tuple((name, text) for name, text in headers.items() if text)
+    for name, text in found:
+        allowed = _HEADERS.get(name)
+        if allowed is None:
+            headers.complain(name, f"this header cannot be set; known: {', '.join(_HEADERS)}")
+        elif allowed and text not in allowed:
+            headers.complain(name, f"wants {' or '.join(allowed)}")
+        elif not text.isprintable() or not text.isascii():
+            headers.complain(name, "a header's value is one line of ASCII text")
+    reader.settle()
+    return found
+
+
+def _refuse_rate_limit(reader: FieldReader) -> None:
+    interval = reader.text("interval")
+    reader.text("burst")
+    if interval.strip("0nuµmsh.") != "":
+        text = "requests are not limited here; remove it, and limit them in front of this program"
+        reader.complain("interval", text)
+    reader.settle()

@@ -1,0 +1,141 @@
+"""Where Prometheus' configuration names files: relative names keep their meaning elsewhere; pure.
+
+Prometheus resolves relative paths against the folder of the configuration that it reads. What is
+rendered into another folder than its input's gets them written out. The table holds exactly the
+places that Prometheus 3.15 resolves (its ``SetDirectory`` functions; earlier ones do so in the same
+places, but for AWS' before 3.12); a label or a parameter called ``x_file`` is in no such place and
+stays as it is.
+"""
+
+from __future__ import annotations
+
+import posixpath
+
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from wrapper.configuration.yaml_nodes import MERGE_TAG, TEXT_TAG, is_null
+
+PATH = "path"
+ANY_KEY = "*"
+Places = str | dict[str, "Places"] | list["Places"]  # PATH, by key, of each item
+
+_TLS: dict[str, Places] = {"ca_file": PATH, "cert_file": PATH, "key_file": PATH}
+_CLIENT: dict[str, Places] = {
+    "authorization": {"credentials_file": PATH},
+    "basic_auth": {"username_file": PATH, "password_file": PATH},
+    "bearer_token_file": PATH,
+    "http_headers": {ANY_KEY: {"files": [PATH]}},
+    "oauth2": {"client_secret_file": PATH, "tls_config": _TLS},
+    "tls_config": _TLS,
+}
+_DISCOVERIES: dict[str, dict[str, Places]] = {  # azure, dns, gce and the like name no files
+    "aws": _CLIENT,
+    "consul": _CLIENT,
+    "digitalocean": _CLIENT,
+    "docker": _CLIENT,
+    "dockerswarm": _CLIENT,
+    "ec2": _CLIENT,
+    "ecs": _CLIENT,
+    "elasticache": _CLIENT,
+    "eureka": _CLIENT,
+    "file": {"files": [PATH]},
+    "hetzner": _CLIENT,
+    "http": _CLIENT,
+    "ionos": _CLIENT,
+    "kubernetes": _CLIENT | {"kubeconfig_file": PATH},
+    "kuma": _CLIENT,
+    "lightsail": _CLIENT,
+    "linode": _CLIENT,
+    "marathon": _CLIENT | {"auth_token_file": PATH},
+    "msk": _CLIENT,
+    "nomad": _CLIENT,
+    "oci": _CLIENT | {"key_file": PATH, "key_passphrase_file": PATH},
+    "openstack": {"tls_config": _TLS},
+    "outscale": _CLIENT | {"secret_key_file": PATH},
+    "puppetdb": _CLIENT,
+    "rds": _CLIENT,
+    "scaleway": _CLIENT | {"secret_key_file": PATH},
+    "stackit": _CLIENT,
+    "triton": {"tls_config": _TLS},
+    "uyuni": _CLIENT,
+    "vultr": _CLIENT,
+}
+_TARGETS: dict[str, Places] = {
+    **_CLIENT,
+    **{f"{name}_sd_configs": [places] for name, places in _DISCOVERIES.items()},
+}
+PLACES: dict[str, Places] = {
+    "global": {"query_log_file": PATH, "scrape_failure_log_file": PATH},
+    "rule_files": [PATH],
+    "scrape_config_files": [PATH],
+    "scrape_configs": [_TARGETS | {"scrape_failure_log_file": PATH}],
+    "alerting": {"alertmanagers": [_TARGETS]},
+    "remote_write": [_CLIENT],
+    "remote_read": [_CLIENT],
+    "tracing": {"tls_config": _TLS},
+}
+
+
+def resolve_paths(section: MappingNode, folder: str) -> MappingNode:
+    """Return the section with its relative paths resolved against an absolute folder.
+
+    The section itself is left alone; it is returned where it names none.
+    """
+    resolved = _Resolution(folder).node(section, PLACES)
+    return resolved if isinstance(resolved, MappingNode) else section
+
+
+class _Resolution:
+    """One walk over the places of the table; a node that is shared stays shared."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._done: dict[tuple[int, int], Node] = {}
+
+    def node(self, node: Node, places: Places) -> Node:
+        """Return a node with its paths resolved; the same one where there are none."""
+        identity = (id(node), id(places))
+        if identity not in self._done:
+            self._done[identity] = self._resolved(node, places)
+        return self._done[identity]
+
+    def _resolved(self, node: Node, places: Places) -> Node:
+        if isinstance(places, dict) and isinstance(node, MappingNode):
+            return self._mapping(node, places)
+        if isinstance(places, list) and isinstance(node, SequenceNode):
+            return self._list(node, places[0])
+        if isinstance(places, str) and isinstance(node, ScalarNode):
+            return self._path(node)
+        return node
+
+    def _mapping(self, node: MappingNode, places: dict[str, Places]) -> MappingNode:
+        pairs = [(key, self._value(key, value, places)) for key, value in node.value]
+        if all(new is old for (_, new), (_, old) in zip(pairs, node.value, strict=True)):
+            return node
+        return MappingNode(
+            node.tag, pairs, node.start_mark, node.end_mark, flow_style=node.flow_style
+        )
+
+    def _value(self, key: Node, value: Node, places: dict[str, Places]) -> Node:
+        """Return an entry's value; what a merge key brings in stands in the same place."""
+        if key.tag == MERGE_TAG and isinstance(value, SequenceNode):
+            return self._list(value, places)
+        if key.tag == MERGE_TAG:
+            return self.node(value, places)
+        below = places.get(key.value if isinstance(key, ScalarNode) else "", places.get(ANY_KEY))
+        return value if below is None else self.node(value, below)
+
+    def _list(self, node: SequenceNode, places: Places) -> SequenceNode:
+        items = [self.node(item, places) for item in node.value]
+        if items == node.value:
+            return node
+        return SequenceNode(
+            node.tag, items, node.start_mark, node.end_mark, flow_style=node.flow_style
+        )
+
+    def _path(self, node: ScalarNode) -> ScalarNode:
+        """Return an absolute path, as Prometheus makes it; an empty one is none."""
+        if is_null(node) or not node.value or posixpath.isabs(node.value):
+            return node
+        path = posixpath.normpath(posixpath.join(self._folder, node.value))
+        return ScalarNode(TEXT_TAG, path, node.start_mark, node.end_mark, style=node.style)

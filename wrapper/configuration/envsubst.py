@@ -1,0 +1,41 @@
+"""``$(NAME)`` in an input's text → the environment's value, as the Operator does it; pure.
+
+It happens before the text is read as YAML, in comments too, and a value may hold anything. Two
+differences to the Operator's config-reloader: all names that are not set are reported at once, each
+with its first place, and ``$$(NAME)`` stays as it is, where the reloader leaves no way to say that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from wrapper.configuration.problems import Problems, end_of
+
+_REFERENCE = re.compile(rb"(?<!\$)\$\(([a-zA-Z_0-9]+)\)")
+
+
+def substitute(content: bytes, environ: Mapping[bytes, bytes]) -> bytes:
+    """Return a text with its references replaced; one to what is not set stays as it is."""
+    return _REFERENCE.sub(lambda found: environ.get(found[1], found[0]), content)
+
+
+def referenced(content: bytes) -> set[bytes]:
+    """Return the names of the variables that a text refers to."""
+    return {found[1] for found in _REFERENCE.finditer(content)}
+
+
+def note_unset(
+    content: bytes, name: str, environ: Mapping[bytes, bytes], problems: Problems
+) -> None:
+    """Note each variable that a text refers to and that is not set; ``name`` is the file's."""
+    seen: set[bytes] = set()
+    for found in _REFERENCE.finditer(content):
+        if found[1] not in environ and found[1] not in seen:
+            seen.add(found[1])
+            problems.add(
+                name,
+                *end_of(content[: found.start()]),
+                f"the variable {found[1].decode()} is not set; set it, or give"
+                " --config-envsubst-allow-unset",
+            )

@@ -1,0 +1,172 @@
+"""What the kernel says of files that may be renamed, swapped by symbolic links, mounted or missing.
+
+For each file that is followed, every name on the way to it is watched in its own folder, behind
+symbolic links too, and the file itself beside that: so a write in place, a rename, the swap of a
+ConfigMap's ``..data`` and a folder that is made anew are all seen. Where it ends: file systems that
+others change (NFS), and what a mount hides; whoever uses this has to look now and then as well.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from inotify_simple import Event, INotify, flags
+
+from wrapper.configuration.settling import Change
+from wrapper.files import InputError, is_fragment, listed
+
+_NAMES = flags.CREATE | flags.DELETE | flags.MOVED_FROM | flags.MOVED_TO | flags.ONLYDIR
+_CONTENT = flags.MODIFY | flags.CLOSE_WRITE
+_MOST_LINKS = 40  # as the kernel
+_CANNOT_BE_REACHED = {
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EACCES,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+}
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What is wanted of one folder, or of one file."""
+
+    path: Path
+    mask: int
+    has_fragments: bool = False
+    names: set[str] = field(default_factory=set)
+
+    def concerns(self, name: str) -> bool:
+        """Tell whether a name in the folder matters; "" is the folder or file itself."""
+        return not name or name in self.names or (self.has_fragments and is_fragment(name))
+
+
+class FileEvents:
+    """The kernel's reports on some files; OSError where it gives none."""
+
+    def __init__(self) -> None:
+        self._inotify = INotify(nonblocking=True)
+        self._wanted: dict[Path, _Watch] = {}
+        self._watches: dict[int, list[_Watch]] = {}  # of one folder that has several names
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when there is something to read."""
+        return int(self._inotify.fileno())
+
+    def close(self) -> None:
+        """End all watches."""
+        self._inotify.close()
+
+    def follow(self, paths: Iterable[Path]) -> None:
+        """Watch these files and folders of files, wherever their names lead now."""
+        watches: dict[int, list[_Watch]] = {}
+        self._wanted = _wanted(paths)
+        for watch in self._wanted.values():
+            try:
+                descriptor = self._inotify.add_watch(watch.path, watch.mask | flags.MASK_ADD)
+            except OSError as error:
+                if error.errno not in _CANNOT_BE_REACHED:
+                    raise
+                continue  # what is above it tells when it comes
+            watches.setdefault(descriptor, []).append(watch)
+        for descriptor in self._watches.keys() - watches.keys():
+            with suppress(OSError):  # its folder may have gone meanwhile
+                self._inotify.rm_watch(descriptor)
+        self._watches = watches
+
+    def follows(self, path: str) -> bool:
+        """Tell whether a file, or a name on the way to one, is followed now; "" is any of them."""
+        watch = self._wanted.get(Path(path).parent)
+        return not path or (watch is not None and watch.concerns(Path(path).name))
+
+    def read(self) -> list[tuple[Change, str]]:
+        """Return what has happened since, and to which file, without waiting.
+
+        The file is "" where the kernel had too much to tell.
+        """
+        return [
+            change for event in self._inotify.read(timeout=0) for change in self._changes(event)
+        ]
+
+    def _changes(self, event: Event) -> Iterator[tuple[Change, str]]:
+        if event.mask & flags.Q_OVERFLOW:
+            yield Change.BEGUN, ""
+        elif event.mask & flags.IGNORED:  # the folder or file has gone: its name's folder tells
+            self._watches.pop(event.wd, None)
+        for watch in self._watches.get(event.wd, ()):
+            if watch.concerns(event.name):
+                path = watch.path / event.name if event.name else watch.path
+                yield _kind(event.mask, path), str(path)
+
+
+def _kind(mask: int, path: Path) -> Change:
+    """Return what a report means; a symbolic link is whole as soon as it is there."""
+    if mask & (flags.CLOSE_WRITE | flags.MOVED_TO):
+        return Change.FINISHED
+    if mask & flags.CREATE and path.is_symlink():
+        return Change.FINISHED
+    return Change.WRITING if mask & flags.MODIFY else Change.BEGUN
+
+
+def _wanted(paths: Iterable[Path]) -> dict[Path, _Watch]:
+    """Return what has to be watched for these files and folders of files."""
+    wanted: dict[Path, _Watch] = {}
+    for path in paths:
+        fragments = _fragments(path)
+        _want(path, wanted, has_fragments=fragments is not None)
+        for fragment in fragments or ():
+            _want(fragment, wanted, has_fragments=False)
+    return wanted
+
+
+def _want(path: Path, wanted: dict[Path, _Watch], *, has_fragments: bool) -> None:
+    """Add what has to be watched for one file, or for one folder of files."""
+    for folder, name in _way(path):
+        watch = wanted.setdefault(folder, _Watch(folder, _NAMES))
+        watch.names.add(name)
+    end = folder / name
+    if has_fragments:
+        watch = wanted.setdefault(end, _Watch(end, _NAMES))
+        watch.has_fragments = True
+    else:
+        wanted.setdefault(end, _Watch(end, _CONTENT))  # it may be written through another name
+    watch.mask |= _CONTENT | flags.ATTRIB
+
+
+def _fragments(path: Path) -> tuple[Path, ...] | None:
+    """Return the files that a folder of files has now, None for what is no folder."""
+    try:
+        return listed(path) if path.is_dir() else None
+    except (OSError, InputError):
+        return None
+
+
+def _way(path: Path) -> Iterator[tuple[Path, str]]:
+    """Yield each name that is looked up on the way to a file, and the real folder it stands in."""
+    at, names, links = Path("/"), deque(path.absolute().parts[1:]), 0
+    while names:
+        name = names.popleft()
+        if name == "..":
+            at = at.parent
+            continue
+        yield at, name
+        target = _link(at / name) if links < _MOST_LINKS else None
+        if target is None:
+            at /= name
+            continue
+        links += 1
+        names.extendleft(reversed([part for part in target.parts if part != "/"]))
+        at = Path("/") if target.is_absolute() else at
+
+
+def _link(path: Path) -> Path | None:
+    """Return what a symbolic link says, None for what is none."""
+    try:
+        return path.readlink()
+    except OSError:
+        return None

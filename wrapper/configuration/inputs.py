@@ -1,0 +1,219 @@
+"""The input files of one configuration: read, rendered, and looked at again for changes.
+
+What is handed out is always valid and whole: a bad input raises, or is reported as rejected, with
+every problem in it, and files that change while they are read are read again. Where it ends:
+whether Prometheus accepts a rendering is only known to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from wrapper import files
+from wrapper.configuration import envsubst
+from wrapper.configuration.problems import ConfigurationError, Problems
+from wrapper.configuration.render import Rendered, WholeFile, render
+from wrapper.configuration.sections import Source
+from wrapper.model import ConfigurationRead, ConfigurationRejected, Renderings
+
+LARGEST_INPUT = 256 * 1024 * 1024  # bytes; a larger one is a mistake
+_READS = 3  # of files that change meanwhile, before the last reading has to do
+
+
+class BadInputs(Exception):
+    """The inputs cannot be used; ``problems`` are lines that each name one cause and its cure."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the configuration comes from, and what happens to its text.
+
+    ``leader_configs`` None: ``config`` has both sections. Else it is a whole Prometheus file, and
+    these, files or folders of files, say what the leader adds; those that do not exist add nothing.
+    Relative paths are resolved where an input does not lie in ``output_folder``. With ``environ``,
+    references to variables are replaced.
+    """
+
+    config: Path
+    leader_configs: tuple[Path, ...] | None = None
+    output_folder: Path = Path()
+    environ: Mapping[bytes, bytes] | None = None
+    allow_unset: bool = False
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All that was named: files, and folders of files."""
+        return (self.config, *(self.leader_configs or ()))
+
+
+class Inputs:
+    """Remembers what it read last, so that only changes are rendered and reported.
+
+    ``judge`` is asked about each new rendering, and says why it may not be used, a line for each
+    reason. What it refuses may be mended elsewhere (a rule file): see ``is_refused``.
+    """
+
+    def __init__(
+        self, sources: Sources, judge: Callable[[Renderings], tuple[str, ...]] | None = None
+    ) -> None:
+        self.sources = sources
+        self.is_refused = False
+        self._judge = judge
+        self._contents: tuple[Source, ...] | str | None = None
+        self._whole_file = WholeFile()
+
+    def read(self, *, is_start: bool = False) -> Renderings:
+        """Read and render; raise BadInputs. The start refuses also what merely looks wrong."""
+        contents = self._read_together()
+        self._contents = contents
+        return self._render(contents, is_start=is_start)
+
+    def changed(self) -> ConfigurationRead | ConfigurationRejected | None:
+        """Look again; None when nothing has changed since the last look.
+
+        What the judge has refused is put to it again all the same.
+        """
+        contents = self._look()
+        if contents == self._contents and not self.is_refused:
+            return None
+        self._contents, self.is_refused = contents, False
+        if isinstance(contents, str):
+            return ConfigurationRejected(contents)
+        try:
+            return ConfigurationRead(self._render(contents))
+        except BadInputs as error:
+            return ConfigurationRejected(str(error))
+
+    def differing(self) -> object | None:
+        """Return what the inputs are now where that is not what was read last, else None.
+
+        It is only good for comparing it with another one.
+        """
+        contents = self._look()
+        return None if contents == self._contents else contents
+
+    def absent(self) -> tuple[Path, ...]:
+        """Return where the leader's overrides were looked for, and nothing is yet."""
+        return tuple(path for path in self.sources.leader_configs or () if not files.listed(path))
+
+    def _look(self) -> tuple[Source, ...] | str:
+        try:
+            return self._read_together()
+        except BadInputs as error:
+            return str(error)
+
+    def reads(self, path: Path) -> bool:
+        """Tell whether a file is an input, or would be one if it existed."""
+        return any(
+            _is_same(path, named) or (_is_same(path.parent, named) and files.is_fragment(path.name))
+            for named in self.sources.paths
+        )
+
+    # --- reading ---
+
+    def _read_together(self) -> tuple[Source, ...]:
+        """Return all inputs as they are at one moment, as far as that can be had."""
+        for _ in range(_READS - 1):
+            before = self._identities()
+            try:
+                contents = self._read_files()
+            except BadInputs:
+                if self._identities() == before:
+                    raise
+                continue
+            if self._identities() == before:
+                return contents
+        return self._read_files()
+
+    def _identities(self) -> tuple[object, ...]:
+        return tuple((path, files.identity(path)) for path in self._files())
+
+    def _files(self) -> list[Path]:
+        """Return the files to read, in order; raise BadInputs."""
+        folders = self.sources.leader_configs or ()
+        try:
+            return [self.sources.config, *(file for path in folders for file in files.listed(path))]
+        except files.InputError as error:
+            raise BadInputs((str(error),)) from error
+
+    def _read_files(self) -> tuple[Source, ...]:
+        """Read them all; raise BadInputs with all that cannot be read."""
+        found, problems = [], []
+        for path in self._files():
+            try:
+                found.append(self._read_file(path))
+            except files.InputError as error:
+                problems.append(str(error))
+        if problems:
+            raise BadInputs(tuple(problems))
+        return tuple(found)
+
+    def _read_file(self, path: Path) -> Source:
+        content = files.read_input(path, LARGEST_INPUT)
+        folder = path.parent.absolute()
+        is_at_home = folder == self.sources.output_folder.absolute()
+        return Source(str(path), content, "" if is_at_home else str(folder))
+
+    # --- rendering ---
+
+    def texts(self) -> list[Source]:
+        """Return what was read last, with its references to variables replaced."""
+        return [self._substituted(source, Problems()) for source in self._sources_read()]
+
+    def variables(self) -> dict[str, str]:
+        """Return the variables that were replaced in what was read last, with their values."""
+        environ = self.sources.environ or {}
+        names = {
+            name for each in self._sources_read() for name in envsubst.referenced(each.content)
+        }
+        return {
+            name.decode(): environ[name].decode(errors="replace")
+            for name in sorted(names & environ.keys())
+        }
+
+    def _sources_read(self) -> tuple[Source, ...]:
+        return self._contents if isinstance(self._contents, tuple) else ()
+
+    def _render(self, contents: tuple[Source, ...], *, is_start: bool = False) -> Renderings:
+        unset = Problems()
+        sources = [self._substituted(source, unset) for source in contents]
+        try:
+            rendered = self._rendered(sources)
+        except ConfigurationError as error:
+            raise BadInputs((*unset.lines, *error.problems)) from error
+        if unset or (is_start and rendered.suspicions):
+            raise BadInputs(unset.lines or rendered.suspicions)
+        self._ask_judge(rendered.renderings)
+        return rendered.renderings
+
+    def _ask_judge(self, renderings: Renderings) -> None:
+        """Have good renderings judged; raise BadInputs."""
+        refusals = self._judge(renderings) if self._judge is not None else ()
+        self.is_refused = bool(refusals)
+        if refusals:
+            raise BadInputs(refusals)
+
+    def _substituted(self, source: Source, unset: Problems) -> Source:
+        environ = self.sources.environ
+        if environ is None:
+            return source
+        if not self.sources.allow_unset:
+            envsubst.note_unset(source.content, source.name, environ, unset)
+        return replace(source, content=envsubst.substitute(source.content, environ))
+
+    def _rendered(self, sources: list[Source]) -> Rendered:
+        if self.sources.leader_configs is None:
+            return render(sources[0])
+        return self._whole_file.render(sources[0], sources[1:])
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Tell whether two paths name one file: a symbolic link is not what it points to."""
+    one, other = one.absolute(), other.absolute()
+    return (one.parent.resolve(), one.name) == (other.parent.resolve(), other.name)

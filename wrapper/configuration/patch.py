@@ -1,0 +1,134 @@
+"""Items of a leader's list that replace or remove items of the follower's; pure.
+
+Lists only grow by themselves. An item that has the key ``$patch`` says otherwise, in the words of
+Kubernetes' strategic merge patch:
+
+- ``$patch: replace`` beside a ``job_name``, ``name`` or ``url``: the item takes the place of the
+  follower's item that has the same;
+- ``$patch: delete`` beside one of these and nothing else: the follower's item is left out;
+- ``$patch: replace`` alone, as the first item: nothing of the follower's list stays.
+
+The key itself never reaches Prometheus. One that cannot be followed is a problem, never ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
+
+from wrapper.configuration.problems import Problems, quoted
+from wrapper.configuration.yaml_cuts import Cut
+from wrapper.configuration.yaml_nodes import entries
+
+PATCH = "$patch"
+REPLACE, DELETE = "replace", "delete"
+NAMES = ("job_name", "name", "url")
+_BESIDE = "job_name, name or url"
+
+
+class Patches:
+    """Follows the directives of overrides, and finds those that nothing has followed."""
+
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
+        self._seen: set[int] = set()
+
+    def items(self, old: list[Node], new: list[Node], path: str) -> list[Node]:
+        """Return the follower's items with an override's on them, the added ones last."""
+        kept, added = list(old), []
+        for item in new:
+            if isinstance(item, MappingNode) and _patch_key(item) is not None:
+                self._seen.add(id(item))
+                self._follow(item, kept, is_first=item is new[0], path=path)
+            else:
+                added.append(item)
+        return kept + added
+
+    def note_misplaced(self, override: Node) -> None:
+        """Note the directives of an override that stand where none is looked for."""
+        for mapping in _mappings(override):
+            key = _patch_key(mapping)
+            if key is not None and id(mapping) not in self._seen:
+                self._problems.at(
+                    key, f"{PATCH} means nothing here; write it in an item of a list of the leader"
+                )
+
+    def _follow(self, item: MappingNode, kept: list[Node], *, is_first: bool, path: str) -> None:
+        """Do to the follower's items what one item of the override asks for."""
+        others = entries(item)
+        _, directive = others.pop(PATCH)
+        verb = directive.value if isinstance(directive, ScalarNode) else ""
+        name = next((name for name in NAMES if name in others), None)
+        if verb not in (REPLACE, DELETE):
+            self._refuse(item, f"{PATCH} wants {REPLACE} or {DELETE}; write one of them")
+        elif name is not None:
+            self._follow_named(item, kept, verb, name, path)
+        elif others or verb == DELETE:
+            self._refuse(item, f"{PATCH}: {verb} names no item; write {_BESIDE} beside it")
+        elif is_first:
+            kept.clear()
+        else:
+            text = f"{PATCH}: {REPLACE} alone replaces the whole list; make it the first item"
+            self._refuse(item, text)
+
+    def _follow_named(
+        self, item: MappingNode, kept: list[Node], verb: str, name: str, path: str
+    ) -> None:
+        """Replace or remove the one item of the follower that has the same name."""
+        wanted = names_of(item).get(name)
+        places = [
+            at for at, old in enumerate(kept) if names_of(old).get(name) == wanted is not None
+        ]
+        if len(places) != 1:
+            several = "more than one item" if places else "no item"
+            text = f"{several} of {quoted(path)} has this {name}; correct it, or remove {PATCH}"
+            self._refuse(item, f"nothing to {verb}: {text}" if not places else text)
+        elif verb == REPLACE:
+            kept[places[0]] = _without_patch(item)
+        elif len(item.value) > 2:  # noqa: PLR2004 - the name and the directive
+            text = f"{PATCH}: {DELETE} needs the {name} alone; remove the other keys"
+            self._refuse(item, text)
+        else:
+            del kept[places[0]]
+
+    def _refuse(self, item: MappingNode, text: str) -> None:
+        self._problems.at(_patch_key(item) or item, text)
+
+
+def _patch_key(node: MappingNode) -> Node | None:
+    """Return the key of a mapping's directive, None where it has none."""
+    keys = (key for key, _ in node.value if isinstance(key, ScalarNode))
+    return next((key for key in keys if key.value == PATCH), None)
+
+
+def names_of(item: Node) -> dict[str, str]:
+    """Return what an item of a list can be named by."""
+    if isinstance(item, Cut):
+        return item.names
+    found = entries(item) if isinstance(item, MappingNode) else {}
+    values = ((name, found[name][1]) for name in NAMES if name in found)
+    return {name: value.value for name, value in values if isinstance(value, ScalarNode)}
+
+
+def _without_patch(item: MappingNode) -> MappingNode:
+    """Return an item as Prometheus shall read it."""
+    key = _patch_key(item)
+    pairs = [pair for pair in item.value if pair[0] is not key]
+    return MappingNode(item.tag, pairs, item.start_mark, item.end_mark, flow_style=item.flow_style)
+
+
+def _mappings(root: Node) -> Iterator[MappingNode]:
+    """Yield all mappings of a graph, each once."""
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen or not isinstance(node, CollectionNode):
+            continue
+        seen.add(id(node))
+        if isinstance(node, MappingNode):
+            yield node
+            waiting.extend(value for _, value in node.value)
+        else:
+            waiting.extend(node.value)

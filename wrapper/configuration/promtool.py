@@ -1,0 +1,173 @@
+"""promtool: what Prometheus' own checker says of a rendering, before Prometheus is given it.
+
+What it refuses is refused; one that is missing, killed, or takes too long has said nothing, and
+that is no refusal: ``Unanswered``. Each question is bounded by ``limit_s``. The rendering lies
+beside the output meanwhile, where its relative paths mean the same, readable by this user alone,
+and is removed afterwards, also when the program ends in between (but for a SIGKILL). Its words are
+repeated without the secrets that are known of the rendering, and without its file's name.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from wrapper import files
+from wrapper.configuration.redact import words_about
+from wrapper.model import Rendering, Renderings
+
+LOG = logging.getLogger(__name__)
+LIMIT_S = 30.0  # for one rendering; 10,000 scrape jobs take a few seconds
+_LONGEST = 600  # characters of what it says
+_FIRST_FAILURE_TO_RUN = 126  # of a shell: not executable, not found, ended by a signal
+_MODE = 0o600
+
+
+class Unanswered(Exception):
+    """promtool has not said whether a rendering is good; the text says why."""
+
+
+class Promtool:
+    """Asks one program, again and again; one question at a time."""
+
+    def __init__(
+        self, program: str, output: Path, *, is_agent: bool, limit_s: float = LIMIT_S
+    ) -> None:
+        """Take the program, by name or path, and the file that Prometheus will read."""
+        self.program = program
+        self._output = output
+        self._options = ("--agent",) if is_agent else ()
+        self._asking = Asking(program, limit_s)
+        self._file: Path | None = None
+        atexit.register(self._leave_nothing)
+
+    def problems(self, renderings: Renderings) -> tuple[str, ...]:
+        """Return why the renderings are refused, a line for each; warn where nothing was said."""
+        found = []
+        for rendering in distinct(renderings):
+            try:
+                found.append(self.refusal(rendering))
+            except Unanswered as error:
+                LOG.warning(
+                    "the configuration is used without the check that was asked for",
+                    extra={"role": rendering.role, "reason": str(error)},
+                )
+        return tuple(filter(None, found))
+
+    def refusal(self, rendering: Rendering) -> str:
+        """Return why a rendering is refused, in one line, "" where it is not; raise Unanswered."""
+        with self._beside_output(rendering) as path:
+            status, said = self._asking.ask("config", *self._options, str(path))
+        if status == 0:
+            return ""
+        words = _words(said, path, rendering) or f"exit status {status}, without a word"
+        return (
+            f"the {rendering.role}'s rendering: {self.program} check config: {words}; "
+            f"lines are those of check --print={rendering.role}"
+        )
+
+    @contextmanager
+    def _beside_output(self, rendering: Rendering) -> Iterator[Path]:
+        """Put a rendering where its paths mean what they will; raise Unanswered."""
+        path = self._file = self._folder() / f".{self._output.name}.check-{os.getpid()}"
+        try:
+            try:
+                files.write_atomically(path, rendering.content, _MODE)
+            except OSError as error:
+                raise Unanswered(f"{path} cannot be written: {error.strerror}") from error
+            yield path
+        finally:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            self._file = None
+
+    def _folder(self) -> Path:
+        """Return the output's folder; raise Unanswered.
+
+        Where that does not exist yet, no input lies in it, so that no path is relative to it.
+        """
+        if self._output.parent.is_dir():
+            return self._output.parent
+        try:
+            return Path(tempfile.gettempdir())
+        except OSError as error:
+            raise Unanswered(f"no folder for temporary files: {error.strerror}") from error
+
+    def _leave_nothing(self) -> None:
+        """End what is under way, at this program's own end."""
+        self._asking.end()
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.unlink(missing_ok=True)
+
+
+class Asking:
+    """Runs ``promtool check``, one question at a time, each bounded by ``limit_s``."""
+
+    def __init__(self, program: str, limit_s: float = LIMIT_S) -> None:
+        """Take the program, by name or path."""
+        self.program = program
+        self._limit_s = limit_s
+        self._running: subprocess.Popen[bytes] | None = None
+
+    def ask(self, *words: str, inherit: tuple[int, ...] = ()) -> tuple[int, str]:
+        """Return exit status and words of promtool; raise Unanswered."""
+        command = [self.program, "check", *words]
+        try:
+            with subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+                pass_fds=inherit,
+            ) as self._running:
+                said = self._await_words(self._running)
+                status = self._running.returncode
+        except OSError as error:
+            raise Unanswered(f"{self.program} cannot be started: {error.strerror}") from error
+        finally:
+            self._running = None
+        if status < 0 or status >= _FIRST_FAILURE_TO_RUN:
+            raise Unanswered(f"{self.program} was ended before it answered: status {status}")
+        return status, said.decode(errors="replace")
+
+    def _await_words(self, process: subprocess.Popen[bytes]) -> bytes:
+        try:
+            return process.communicate(timeout=self._limit_s)[0]
+        except subprocess.TimeoutExpired as error:
+            _kill(process)
+            raise Unanswered(
+                f"{self.program} has not answered within {self._limit_s:g} s and was killed"
+            ) from error
+
+    def end(self) -> None:
+        """Kill what is under way."""
+        if self._running is not None:
+            _kill(self._running)
+
+
+def distinct(renderings: Renderings) -> tuple[Rendering, ...]:
+    """Return both renderings, or the one that they are."""
+    both = (renderings.follower, renderings.leader)
+    return both if renderings.has_overrides else both[:1]
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a program and what it has started; harmless when it has gone."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, 9)
+
+
+def _words(said: str, path: Path, rendering: Rendering) -> str:
+    """Return what promtool says against a rendering, on one line, trimmed."""
+    _, _, reason = said.rpartition("FAILED: ")
+    text = (reason or said).replace("parsing YAML file ", "").replace(f"{path}: ", "")
+    line = words_about(rendering.content, text.replace(str(path), "the file"))
+    return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"

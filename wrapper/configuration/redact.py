@@ -1,0 +1,217 @@
+"""Secrets of a configuration: hidden wherever it is shown to people; pure.
+
+A secret is what stands in a place that Prometheus' documentation marks as ``<secret>``, and the
+value of a header, which often is one; what stands anywhere under a key with a secret's name, since
+newer versions know places that the table does not; and, in any text, what a URL carries before its
+``@`` or in a parameter with such a name. Each is shown as ``<secret N>``, equal ones with the same
+number, so that a change of one can be seen, and merging what has been redacted is redacting what
+has been merged. Where it ends: a secret under an ordinary key, a label's value say, is not known.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from wrapper.configuration.config_paths import ANY_KEY, Places
+from wrapper.configuration.yaml_nodes import MERGE_TAG, TEXT_TAG, UnusableError, compose, is_null
+
+SECRET = "secret"  # noqa: S105 - a mark in the table
+_LEAST = 4  # characters of a secret that is looked for in messages; shorter ones are in any text
+_NAME = (
+    r"(?:pass(?:word|wd|phrase)|secret|token|credential|signature"
+    r"|(?:api|access|account|consumer|private|secret|shared)[-_]?key)s?"
+)
+_NAMED = re.compile(rf"{_NAME}$", re.IGNORECASE)
+_USER = re.compile(r"(?<=://)[^/?#\s\"'`]+(?=@)")
+_PARAMETER = re.compile(rf"(?<=[?&])([^=&#\s]*{_NAME}=)([^&#\s\"'`]+)", re.IGNORECASE)
+_GO_VALUE = re.compile(r"(cannot unmarshal !!\S+) `.*?` (?=into )", re.DOTALL)
+
+_TLS: dict[str, Places] = {"key": SECRET}
+_PROXY: dict[str, Places] = {"proxy_connect_header": {ANY_KEY: [SECRET]}}
+_CLIENT: dict[str, Places] = {
+    **_PROXY,
+    "authorization": {"credentials": SECRET},
+    "basic_auth": {"password": SECRET},
+    "bearer_token": SECRET,
+    "http_headers": {ANY_KEY: {"secrets": [SECRET], "values": [SECRET]}},
+    "oauth2": {
+        **_PROXY,
+        "client_certificate_key": SECRET,
+        "client_secret": SECRET,
+        "endpoint_params": {ANY_KEY: SECRET},
+        "tls_config": _TLS,
+    },
+    "tls_config": _TLS,
+}
+_AWS: dict[str, Places] = {"secret_key": SECRET}
+_DISCOVERIES: dict[str, dict[str, Places]] = {  # beside what _CLIENT has
+    "aws": _AWS,
+    "azure": {"client_secret": SECRET},
+    "consul": {"token": SECRET, "password": SECRET},
+    "digitalocean": {},
+    "docker": {},
+    "dockerswarm": {},
+    "ec2": _AWS,
+    "ecs": _AWS,
+    "elasticache": _AWS,
+    "eureka": {},
+    "hetzner": {},
+    "http": {},
+    "ionos": {},
+    "kubernetes": {},
+    "kuma": {},
+    "lightsail": _AWS,
+    "linode": {},
+    "marathon": {"auth_token": SECRET},
+    "msk": _AWS,
+    "nomad": {},
+    "openstack": {"application_credential_secret": SECRET, "password": SECRET},
+    "outscale": {"secret_key": SECRET},
+    "ovhcloud": {"application_secret": SECRET, "consumer_key": SECRET},
+    "puppetdb": {},
+    "rds": _AWS,
+    "scaleway": {"secret_key": SECRET},
+    "stackit": {"private_key": SECRET, "service_account_key": SECRET},
+    "triton": {},
+    "uyuni": {"password": SECRET},
+    "vultr": {},
+}
+_TARGETS: dict[str, Places] = {
+    **_CLIENT,
+    **{f"{name}_sd_configs": [_CLIENT | own] for name, own in _DISCOVERIES.items()},
+}
+_REMOTE: dict[str, Places] = {
+    **_CLIENT,
+    "azuread": {"oauth": {"client_secret": SECRET}},
+    "headers": {ANY_KEY: SECRET},
+    "sigv4": _AWS,
+}
+PLACES: dict[str, Places] = {
+    "scrape_configs": [_TARGETS | {"params": {"key": [SECRET]}}],
+    "alerting": {"alertmanagers": [_TARGETS | {"sigv4": _AWS}]},
+    "remote_write": [_REMOTE],
+    "remote_read": [_REMOTE],
+    "tracing": {"headers": {ANY_KEY: SECRET}, "tls_config": _TLS},
+}
+_NO_PLACES: dict[str, Places] = {}
+
+
+def words_about(content: bytes, words: str) -> str:
+    """Return what a program says of a rendering, on one line and without its secrets."""
+    redaction = Redaction()
+    try:
+        root = compose(content, "")
+    except (yaml.YAMLError, UnusableError, RecursionError):
+        root = None
+    if isinstance(root, MappingNode):
+        redaction.section(root)
+    return re.sub(r"\s*\n\s*", "; ", redaction.text(words).strip())
+
+
+class Redaction:
+    """Hides the secrets of what belongs together: an input's sections, a rendering, words on it.
+
+    The values of those ``variables`` that have a secret's name are hidden wherever they stand.
+    """
+
+    def __init__(self, variables: Mapping[str, str] | None = None) -> None:
+        self._numbers: dict[str, int] = {}
+        self._variables = [
+            value
+            for name, value in (variables or {}).items()
+            if _NAMED.search(name) and len(value) >= _LEAST
+        ]
+        self._done: dict[tuple[int, int], tuple[Node, Node]] = {}  # the first node has to live on
+
+    def section(self, section: MappingNode) -> MappingNode:
+        """Return a section without its secrets; it is left alone itself."""
+        hidden = self._node(section, PLACES)
+        return hidden if isinstance(hidden, MappingNode) else section
+
+    def text(self, text: str) -> str:
+        """Return a message without the secrets of the sections so far, or of a URL in it.
+
+        Neither does it quote a value as go-yaml does, which cuts it so that it is not recognised.
+        """
+        for value in sorted(self._numbers, key=len, reverse=True):
+            if len(value) >= _LEAST:
+                for written in (value, json.dumps(value)[1:-1]):
+                    text = text.replace(written, self._mark(value))
+        return self._without_credentials(_GO_VALUE.sub(r"\1 ", text))
+
+    def _node(self, node: Node, places: Places) -> Node:
+        """Return a node without the secrets in it; a node that is shared stays shared."""
+        identity = (id(node), id(places))
+        if identity not in self._done:
+            self._done[identity] = (node, self._redacted(node, places))
+        return self._done[identity][1]
+
+    def _redacted(self, node: Node, places: Places) -> Node:
+        if isinstance(node, SequenceNode):
+            items = []
+            for item in node.value:  # no comprehension: it would make the stack deeper
+                items.append(self._node(item, _of_item(places)))  # noqa: PERF401
+            return SequenceNode(
+                node.tag, items, node.start_mark, node.end_mark, flow_style=node.flow_style
+            )
+        if isinstance(node, MappingNode):
+            pairs = []
+            for key, value in node.value:
+                pairs.append((key, self._node(value, _below(key, _of_item(places)))))
+            return MappingNode(
+                node.tag, pairs, node.start_mark, node.end_mark, flow_style=node.flow_style
+            )
+        if isinstance(node, ScalarNode):
+            return self._scalar(node, is_secret=bool(_of_item(places)))  # or in a mapping's place
+        return node
+
+    def _scalar(self, node: ScalarNode, *, is_secret: bool) -> ScalarNode:
+        """Return a single value; an empty one hides nothing."""
+        if is_null(node) or not node.value:
+            return node
+        if is_secret:
+            return ScalarNode(TEXT_TAG, self._mark(node.value), node.start_mark, node.end_mark)
+        text = self._without_variables(self._without_credentials(node.value))
+        if text == node.value:
+            return node
+        return ScalarNode(node.tag, text, node.start_mark, node.end_mark, style=node.style)
+
+    def _without_credentials(self, text: str) -> str:
+        """Return a text in which no URL says a password or token."""
+        if "://" not in text and "?" not in text:
+            return text
+        text = _USER.sub(lambda found: self._mark(found[0]), text)
+        return _PARAMETER.sub(lambda found: found[1] + self._mark(found[2]), text)
+
+    def _without_variables(self, text: str) -> str:
+        for value in self._variables:
+            if value in text:
+                text = text.replace(value, self._mark(value))
+        return text
+
+    def _mark(self, value: str) -> str:
+        """Return what stands for a secret; a mark stands for itself."""
+        if re.fullmatch("<secret [0-9]+>", value):
+            return value
+        return f"<secret {self._numbers.setdefault(value, len(self._numbers) + 1)}>"
+
+
+def _of_item(places: Places) -> Places:
+    """Return what is known of a list's items; of what is no list where one should be, the same."""
+    return places[0] if isinstance(places, list) else places
+
+
+def _below(key: Node, places: Places) -> Places:
+    """Return what is known below a key; what a merge key brings in stands in the same place."""
+    if key.tag == MERGE_TAG or isinstance(places, str):
+        return places
+    name = key.value if isinstance(key, ScalarNode) else ""
+    known = places.get(name, places.get(ANY_KEY)) if isinstance(places, dict) else None
+    if known is not None:
+        return known
+    return SECRET if _NAMED.search(name) else _NO_PLACES

@@ -1,0 +1,115 @@
+"""What ``check`` tells a person of a configuration: texts, made of what was found out; pure.
+
+It holds no secrets where what it is given holds none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from wrapper.configuration.comparison import Comparison
+from wrapper.configuration.landing import Landing
+from wrapper.model import Rendering, Renderings
+
+UNCHECKED = "Result: this configuration could not be checked as asked for"
+Rows = Iterable[tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What promtool says of one rendering; both texts are empty where it accepts it."""
+
+    rendering: Rendering
+    refusal: str = ""
+    unanswered: str = ""
+
+
+def inputs(read: Sequence[tuple[str, str, int]], absent: Iterable[str]) -> str:
+    """Tell what was read (name, what it is, size), and which overrides are not there."""
+    rows = [(name, f"{what}, {_bytes(size)}") for name, what, size in read]
+    rows += [(name, "not there, or empty: overrides nothing") for name in absent]
+    return _part("Inputs", _columns(rows))
+
+
+def unread(names: Iterable[str]) -> str:
+    """Tell what was named, where not all of it could be read."""
+    return _part("Inputs", _columns((name, "not read: see below") for name in names))
+
+
+def problems(found: Sequence[str]) -> str:
+    """Tell what is wrong, in the order found."""
+    return _part("Problems", (f"  {line}" for line in found))
+
+
+def renderings(both: Renderings) -> str:
+    """Tell what came of good inputs."""
+    rows = [_rendering(both.follower)]
+    if both.has_overrides:
+        rows.append(_rendering(both.leader))
+    else:
+        rows.append(("leader", "the same as the follower's"))
+    return _part("Renderings", _columns(rows))
+
+
+def _rendering(rendering: Rendering) -> tuple[str, ...]:
+    writes = "writes remotely" if rendering.writes_remotely else "no remote_write"
+    size = _bytes(len(rendering.content))
+    return rendering.role, f"valid YAML, {size}, {writes}, SHA-256 {rendering.fingerprint[:12]}…"
+
+
+def judgement(program: str, judged: Sequence[Judged]) -> str:
+    """Tell what promtool says of both renderings, or of the one that they are."""
+    rows = [(each.rendering.role.value, _verdict(each)) for each in judged]
+    return _part(f"{program} check config", _columns(rows))
+
+
+def _verdict(judged: Judged) -> str:
+    if judged.unanswered:
+        return f"no answer: {judged.unanswered}"
+    return f"refused: {judged.refusal}" if judged.refusal else "accepted"
+
+
+def comparison(found: Comparison) -> str:
+    """Tell where each override lands, and what the leader's rendering differs in."""
+    landings = list(_columns(map(_landing, found.landings))) or ["  there are none"]
+    difference = [f"  {line}" for line in found.difference] or ["  none: both read the same"]
+    return "\n".join(
+        (
+            _part("Where the leader's overrides land", landings),
+            _part("Difference between follower and leader, secrets hidden", difference),
+        )
+    )
+
+
+def _landing(landing: Landing) -> tuple[str, ...]:
+    return f"{landing.name}:{landing.line}", landing.path, landing.what
+
+
+def result(count: int, *, is_judged: bool) -> str:
+    """Tell whether the configuration can be used, as far as is known."""
+    if not count:
+        limit = "" if is_judged else ", unless Prometheus refuses it (--config-check asks promtool)"
+        return f"Result: this configuration can be used{limit}"
+    return f"Result: this configuration cannot be used: {_many(count, 'problem')}"
+
+
+def _part(title: str, lines: Iterable[str]) -> str:
+    return "\n".join((title, *lines, ""))
+
+
+def _columns(rows: Rows) -> Iterator[str]:
+    """Yield rows with their columns one below the other."""
+    table = list(rows)
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)][:-1]
+    for *cells, last in table:
+        padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+        yield "  ".join(("", *padded, last))
+
+
+def _bytes(size: int) -> str:
+    return f"{size:,} byte{'' if size == 1 else 's'}"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -1,0 +1,196 @@
+"""An input's bytes → its sections: what the follower reads, and what the leader adds; pure.
+
+A section is a mapping node, inspected, with its relative paths resolved, and beside it the text of
+what can be read as it was written. Of the items in a follower's lists, inside which no override
+lands, only the text is kept, while the input is still being read: so that reading takes little more
+memory than the input's own size. What is wrong goes to the ``Problems`` given; where ``is_broken``
+is set there, the sections are not to be used.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field, replace
+
+import yaml
+from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
+
+from wrapper.configuration.config_paths import resolve_paths
+from wrapper.configuration.patch import names_of
+from wrapper.configuration.problems import Problems, quoted
+from wrapper.configuration.yaml_cuts import (
+    Cut,
+    ItemTexts,
+    Texts,
+    cuttable,
+    entry_texts,
+    has_anchors,
+)
+from wrapper.configuration.yaml_inspection import Inspection
+from wrapper.configuration.yaml_nodes import (
+    LIST_TAG,
+    MAP_TAG,
+    TEXT_TAG,
+    Entries,
+    UnusableError,
+    compose,
+    entries,
+    explained,
+    is_null,
+    kind,
+)
+from wrapper.model import Role
+
+_MISSING = 'no configuration under "follower"; write "follower: {}" where none is meant'
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An input: its name for messages, its bytes, and where its relative paths begin.
+
+    ``folder`` "": they are left as they are, since the output lies in the same folder.
+    """
+
+    name: str
+    content: bytes = field(repr=False)
+    folder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The nodes of what a role reads, or of what is laid on it, and its entries' texts.
+
+    ``texts`` has the entries that can be read as they were written, ``content`` the whole if it
+    can. ``is_tied``: anchors may tie its entries together.
+    """
+
+    node: MappingNode
+    texts: Texts = field(default_factory=dict)
+    content: bytes | None = None
+    is_tied: bool = False
+
+
+def read_base(source: Source, problems: Problems, *, as_nodes: bool = False) -> Section:
+    """Return the section of a whole Prometheus file; ``as_nodes``: with the nodes of all items."""
+    reading = _Reading(source, problems)
+    root = reading.root(follower=None if as_nodes else ())
+    if is_null(root) and not problems.is_broken:
+        problems.add(source.name, 1, 1, "no configuration; write {} where none is meant")
+    written = _mapping(root, "the file", problems)
+    section = reading.section(written)
+    return replace(section, content=source.content) if section.node is written else section
+
+
+def read_override(source: Source, problems: Problems) -> Section:
+    """Return the section of a file with overrides; an empty file has an empty one."""
+    reading = _Reading(source, problems)
+    return reading.section(_mapping(reading.root(), "the file", problems))
+
+
+def read_both(
+    source: Source, problems: Problems, *, as_nodes: bool = False
+) -> tuple[Section, Section]:
+    """Return the follower's and the leader's section of a file that has both.
+
+    ``as_nodes``: with the nodes of all items.
+    """
+    reading = _Reading(source, problems)
+    root = reading.root(follower=None if as_nodes else (Role.FOLLOWER,))
+    if problems.is_broken:
+        return Section(_empty()), Section(_empty())
+    found = entries(_mapping(root, "the file", problems))
+    for key, _ in (entry for text, entry in found.items() if text not in list(Role)):
+        problems.at(key, f"unknown key {quoted(key.value)}; {_cure_of_key(key.value)}")
+    _check_follower(root, found, source.name, problems)
+    follower, leader = (
+        _mapping(found[role][1] if role in found else None, role, problems)
+        for role in (Role.FOLLOWER, Role.LEADER)
+    )
+    return reading.section(follower), reading.section(leader)
+
+
+def _check_follower(root: Node | None, found: Entries, name: str, problems: Problems) -> None:
+    """Note a missing follower; where the file is no mapping, that has been noted."""
+    key, value = found.get(Role.FOLLOWER, (root, None))
+    if key is None:
+        problems.add(name, 1, 1, _MISSING)
+    elif is_null(value) and (isinstance(root, MappingNode) or is_null(root)):
+        problems.at(key, _MISSING)
+
+
+def _cure_of_key(key: str) -> str:
+    close = difflib.get_close_matches(key, list(Role), n=1)
+    if close:
+        return f"did you mean {quoted(close[0])}?"
+    return 'move it under "follower" or "leader", which alone may stand here'
+
+
+def _mapping(node: Node | None, what: str, problems: Problems) -> MappingNode:
+    """Return the node if it is a mapping; else an empty one, and note what it is unless empty."""
+    if isinstance(node, MappingNode):
+        return node
+    if node is not None and not is_null(node):
+        problems.at(node, f"{what} must be a mapping, not {kind(node)}; write it as KEY: VALUE")
+    return _empty()
+
+
+def _empty() -> MappingNode:
+    return MappingNode(MAP_TAG, [])
+
+
+class _Reading:
+    """One input on its way to its sections."""
+
+    def __init__(self, source: Source, problems: Problems) -> None:
+        self._source = source
+        self._problems = problems
+        self._text = cuttable(source.content)
+        self._is_tied = self._text is None and has_anchors(source.content)
+        self._items = ItemTexts(self._text or "")
+        self._follower: tuple[str, ...] = ()
+
+    def root(self, follower: tuple[str, ...] | None = None) -> Node | None:
+        """Return the first document's root, inspected; None where there is none or it is unusable.
+
+        Of the lists in the section below these keys, None for no section, the items are cut out.
+        """
+        source = self._source
+        is_cut = self._text is not None and follower is not None
+        self._follower = follower or ()
+        at_item = self._cut if is_cut else None
+        try:
+            root = compose(source.content, source.name, at_item, len(self._follower) + 1)
+            if isinstance(root, CollectionNode):
+                Inspection(self._problems).visit(root)
+        except (yaml.YAMLError, UnusableError, RecursionError) as error:
+            self._problems.is_broken = True
+            self._problems.note(explained(error, source.content, source.name))
+            return None
+        return root
+
+    def _cut(self, keys: tuple[str, ...], items: SequenceNode) -> None:
+        """Keep the text alone of the item that a list has last, where that can be cut out."""
+        if keys[:-1] != self._follower:
+            return
+        item, text = items.value[-1], self._items.last(items)
+        if text is None or not self._is_as_written(keys[-1], item):
+            return
+        if isinstance(item, CollectionNode):
+            Inspection(self._problems).visit(item)
+        items.value[-1] = Cut(text, names_of(item))
+
+    def _is_as_written(self, key: str, item: Node) -> bool:
+        """Tell whether no path in an item of this list has to be resolved."""
+        alone = MappingNode(MAP_TAG, [(ScalarNode(TEXT_TAG, key), SequenceNode(LIST_TAG, [item]))])
+        return self._resolved(alone) is alone
+
+    def _resolved(self, section: MappingNode) -> MappingNode:
+        folder = self._source.folder
+        return resolve_paths(section, folder) if folder else section
+
+    def section(self, written: MappingNode) -> Section:
+        """Return a section with its paths resolved, and the texts of what that leaves alone."""
+        node = self._resolved(written)
+        texts = entry_texts(self._text, written) if self._text is not None else {}
+        same = {(id(key), id(value)) for key, value in node.value} & texts.keys()
+        return Section(node, {entry: texts[entry] for entry in same}, is_tied=self._is_tied)

@@ -1,0 +1,132 @@
+"""What a node graph may not hold to be a configuration, and what libyaml would write wrongly; pure.
+
+Repeated keys, keys that are none, merges of what is no mapping, values that contain themselves:
+Prometheus would refuse them, libyaml's composer does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+
+from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
+
+from wrapper.configuration.problems import Problems, quoted
+from wrapper.configuration.yaml_nodes import (
+    MAX_DEPTH,
+    MERGE_TAG,
+    NULL_TAG,
+    TEXT_TAG,
+    UnusableError,
+    kind,
+)
+
+# What go-yaml v2 allows (decode.go): such a share of aliases' values among so many, less of more.
+_FEW, _FEW_SHARE = 400_000, 0.99
+_MANY, _MANY_SHARE = 4_000_000, 0.10
+_COLON_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp")}
+
+
+class Inspection:
+    """One walk over a document, each node once (again where an alias brings it into flow style).
+
+    It notes what is wrong, and sees to the scalars that libyaml would write wrongly: ``_settle``.
+    """
+
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
+        self._was_in_flow: dict[int, bool] = {}
+        self._levels: dict[int, int] = {}
+        self._values: dict[int, int] = {}  # with those that aliases bring in
+        self._written = 0
+        self._open: set[int] = set()
+
+    def visit(self, node: CollectionNode, *, in_flow: bool = False) -> int:
+        """Inspect a node and all below it; return how many levels these are; raise UnusableError.
+
+        What an alias brings in counts: those who walk the graph later do so by recursion, and some
+        for each way to a node.
+        """
+        identity, in_flow = id(node), in_flow or bool(node.flow_style)
+        if identity in self._open:
+            raise UnusableError(
+                node, "the value contains itself; do not use an alias in its own anchor"
+            )
+        if len(self._open) + self._levels.get(identity, 1) > MAX_DEPTH:
+            text = f"more than {MAX_DEPTH} levels deep, with its aliases; take some away"
+            raise UnusableError(node, text)
+        if self._was_in_flow.get(identity) in (True, in_flow):
+            return self._levels[identity]
+        self._was_in_flow[identity] = in_flow
+        self._open.add(identity)
+        below = 0
+        for child in self._children(node, in_flow=in_flow):
+            if isinstance(child, CollectionNode):
+                below = max(below, self.visit(child, in_flow=in_flow))
+            elif in_flow and isinstance(child, ScalarNode):
+                _settle(child)
+        self._open.remove(identity)
+        self._count(node)
+        self._levels[identity] = below + 1
+        return below + 1
+
+    def _count(self, node: CollectionNode) -> None:
+        """Count what stands here; raise UnusableError where aliases make far too much of it."""
+        parts: Iterable[Node] = node.value
+        if isinstance(node, MappingNode):
+            parts = chain.from_iterable(node.value)
+        flat = list(parts)
+        values = 1 + sum(self._values.get(id(part), 1) for part in flat)
+        if id(node) not in self._values:
+            self._written += 1 + sum(isinstance(part, ScalarNode) for part in flat)
+        self._values[id(node)] = values
+        if values > _FEW and 1 - self._written / values > _allowed_share(values):
+            text = f"aliases make {values:,} values of it, which Prometheus refuses; take some away"
+            raise UnusableError(node, text)
+
+    def _children(self, node: CollectionNode, *, in_flow: bool) -> list[Node]:
+        if isinstance(node, MappingNode):
+            self._check_keys(node.value, in_flow=in_flow)
+            return [value for _, value in node.value]
+        children: list[Node] = node.value
+        return children
+
+    def _check_keys(self, entries: list[tuple[Node, Node]], *, in_flow: bool) -> None:
+        first: dict[str, Node] = {}
+        for key, value in entries:
+            if not isinstance(key, ScalarNode):
+                self._problems.at(key, f"{kind(key)} cannot be a key; quote a value with braces")
+            elif key.tag == MERGE_TAG:
+                self._check_merge(value)
+            elif key.value in first:
+                line = first[key.value].start_mark.line + 1
+                text = f"the key {quoted(key.value)} is already on line {line}; keep one of them"
+                self._problems.at(key, text)
+            else:
+                first[key.value] = key
+                if in_flow or not key.value:
+                    _settle(key)
+
+    def _check_merge(self, value: Node) -> None:
+        sources = value.value if isinstance(value, SequenceNode) else [value]
+        for source in sources:
+            if not isinstance(source, MappingNode):
+                self._problems.at(source, f"<< wants a mapping, not {kind(source)}; name an anchor")
+
+
+def _allowed_share(values: int) -> float:
+    """Return how large a share of so many values may come from aliases."""
+    above = min((values - _FEW) / (_MANY - _FEW), 1.0)
+    return _FEW_SHARE + above * (_MANY_SHARE - _FEW_SHARE)
+
+
+def _settle(node: ScalarNode) -> None:
+    """Make of a plain scalar, in flow style or a key, one that libyaml writes with its meaning.
+
+    An empty one would become ``! ''``, so it becomes ``null``. One like ``1:30``, a number or time
+    to PyYAML but text to Prometheus, would become ``!!int '1:30'``, so it becomes ``'1:30'``.
+    """
+    if not node.value and node.tag == NULL_TAG:
+        node.value = "null"
+    elif node.tag in _COLON_TAGS and ":" in node.value:
+        node.tag = TEXT_TAG

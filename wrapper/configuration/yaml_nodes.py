@@ -1,0 +1,230 @@
+"""Bytes → YAML's node graph, in which every scalar is as it was written; pure.
+
+Only the first document is read. What is no YAML, or nests so deep that libyaml's recursion would
+end the process, becomes a problem with its place; what is YAML but no configuration is for
+``yaml_inspection`` to say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import yaml
+from yaml.composer import Composer, ComposerError
+from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
+from yaml.reader import ReaderError
+
+from wrapper.configuration.problems import Problem, end_of
+
+MERGE_TAG = "tag:yaml.org,2002:merge"
+MAP_TAG = "tag:yaml.org,2002:map"
+LIST_TAG = "tag:yaml.org,2002:seq"
+NULL_TAG = "tag:yaml.org,2002:null"
+TEXT_TAG = "tag:yaml.org,2002:str"
+
+MAX_DEPTH = 200  # of nested collections; Prometheus' own go to about 12
+_CURES = {  # the cure for what libyaml says, by a part of it
+    "cannot start any token": 'indent with spaces, not tabs; quote a value that begins with "%@`"',
+    "mapping values are not allowed": 'mend the indentation, or quote a value that contains ": "',
+    "undefined alias": "define the anchor above its alias, or quote a value that begins with *",
+    "undefined tag": "quote a value that begins with !",
+    "escape": "write it in single quotes, where a backslash is a backslash",
+}
+_CURE = "mend the indentation, brackets or quotes, here or above"
+
+
+Entries = dict[str, tuple[ScalarNode, Node]]
+AtItem = Callable[[tuple[str, ...], SequenceNode], None]
+
+
+class UnusableError(Exception):
+    """A graph that cannot be walked."""
+
+    def __init__(self, node: Node, text: str) -> None:
+        super().__init__(text)
+        self.node = node
+
+
+def kind(node: Node) -> str:
+    """Name a node's kind without its value."""
+    if isinstance(node, CollectionNode):
+        return "a mapping" if isinstance(node, MappingNode) else "a list"
+    return "empty" if is_null(node) else "a single value"
+
+
+def is_null(node: Node | None) -> bool:
+    """Whether there is nothing, or a null."""
+    return node is None or (isinstance(node, ScalarNode) and node.tag == NULL_TAG)
+
+
+def entries(node: MappingNode) -> Entries:
+    """Return a mapping's entries by key, those of its merge keys among them.
+
+    Where a key comes more than once the last one counts, as in Prometheus' decoder (go-yaml v2).
+    """
+    return _entries(node, {})
+
+
+def _entries(node: MappingNode, known: dict[int, Entries]) -> Entries:
+    found: Entries = {}
+    for key, value in node.value:
+        if key.tag == MERGE_TAG:
+            found.update(_merged_entries(value, known))
+        elif isinstance(key, ScalarNode):
+            found[key.value] = (key, value)
+    return found
+
+
+def _merged_entries(value: Node, known: dict[int, Entries]) -> Entries:
+    """Return what a merge key brings in; of several mappings the first one counts.
+
+    ``known`` has those that were asked for: a few lines can merge one a billion times.
+    """
+    sources = value.value if isinstance(value, SequenceNode) else [value]
+    found: Entries = {}
+    for source in reversed(sources):
+        if not isinstance(source, MappingNode):
+            continue
+        if id(source) not in known:
+            known[id(source)] = _entries(source, known)
+        found.update(known[id(source)])
+    return found
+
+
+# --- bytes to nodes -------------------------------------------------------------------------------
+
+
+def compose(
+    content: bytes, name: str, at_item: AtItem | None = None, depth: int = 0
+) -> Node | None:
+    """Return the root of the first document; those after it are not even looked at.
+
+    ``at_item`` is called when an item has been added to a list that stands below ``depth`` keys of
+    plain mappings, with these keys and the list: it may put another node in the item's place.
+
+    Raises yaml.YAMLError, UnusableError, RecursionError: see ``explained``.
+    """
+    try:
+        return _first(_Loader(_Stream(content, name), at_item, depth))
+    except ComposerError as error:
+        if "duplicate anchor" not in str(error.context):
+            raise
+        return _first(_AnchorsAnew(_Stream(content, name)))
+
+
+def _first(loader: Any) -> Node | None:
+    """Return a loader's first document; check_node goes before get_node."""
+    try:
+        return loader.get_node() if loader.check_node() else None
+    finally:
+        loader.dispose()
+
+
+class _Stream:
+    """Bytes to read that have a name, which the parser then writes into every mark."""
+
+    def __init__(self, content: bytes, name: str) -> None:
+        self.name = name
+        self._content = content
+        self._offset = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes, at most ``size``."""
+        end = len(self._content) if size < 0 else self._offset + size
+        piece, self._offset = self._content[self._offset : end], end
+        return piece
+
+
+class _Loader(yaml.CSafeLoader):
+    """libyaml's composer, stopped before it nests too deep, and telling of items.
+
+    It recurses in C: 100,000 brackets would overflow the stack and end the process. It tells the
+    resolver of every node that it enters and leaves.
+    """
+
+    def __init__(self, stream: _Stream, at_item: AtItem | None = None, depth: int = 0) -> None:
+        super().__init__(stream)
+        self._way: list[tuple[Any, Any]] = []  # each open node's parent and key
+        self._at_item = at_item
+        self._list_depth = depth + 1 if at_item else -1
+        self._list: SequenceNode | None = None
+
+    def descend_resolver(self, current_node: Any, current_index: Any) -> None:
+        """Note a node that is entered; raise UnusableError."""
+        depth = len(self._way)
+        if depth > MAX_DEPTH:
+            raise UnusableError(current_node, f"more than {MAX_DEPTH} levels deep; take some away")
+        if depth == self._list_depth and isinstance(current_index, int):
+            self._list = current_node
+            self._tell_of_item()
+        self._way.append((current_node, current_index))
+
+    def ascend_resolver(self) -> None:
+        """Note a node that is left."""
+        if self._list is not None and len(self._way) == self._list_depth:
+            self._tell_of_item()
+            self._list = None
+        self._way.pop()
+
+    def _tell_of_item(self) -> None:
+        """Tell of the item before the one that begins, or before the list's end."""
+        if self._at_item is None or self._list is None or not self._list.value:
+            return
+        if all(_is_plain_entry(*step) for step in self._way[1:]):
+            self._at_item(tuple(key.value for _, key in self._way[1:]), self._list)
+
+
+def _is_plain_entry(parent: Node, key: Any) -> bool:
+    """Tell whether a key, or number, is one of a mapping that is just that."""
+    return parent.tag == MAP_TAG and isinstance(key, ScalarNode) and key.tag != MERGE_TAG
+
+
+class _AnchorsAnew(Composer, _Loader):
+    """The slow composer, for inputs that define an anchor twice, which is good YAML.
+
+    libyaml's composer refuses them, Prometheus' does not.
+    """
+
+    def __init__(self, stream: _Stream) -> None:
+        _Loader.__init__(self, stream)
+        Composer.__init__(self)
+
+    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
+        """Forget an anchor when it is defined anew."""
+        event = self.peek_event()
+        if not isinstance(event, yaml.AliasEvent):
+            self.anchors.pop(getattr(event, "anchor", None), None)
+        return super().compose_node(parent, index)
+
+
+# --- why bytes are no graph -----------------------------------------------------------------------
+
+
+def explained(error: Exception, content: bytes, name: str) -> Problem:
+    """Return the problem that keeps a whole input from being used."""
+    if isinstance(error, UnusableError):
+        return Problem.at(error.node, str(error))
+    if isinstance(error, ReaderError):
+        text = f"not text ({error.reason}); write the file in UTF-8, without control characters"
+        return Problem(name, *end_of(content[: error.position]), text)
+    if isinstance(error, yaml.MarkedYAMLError):
+        return Problem(name, *_place(error, content), _syntax(error))
+    return Problem(name, 1, 1, f"not YAML; {_CURE}")
+
+
+def _syntax(error: yaml.MarkedYAMLError) -> str:
+    """Return cause and cure of a YAML error, without the alias that the slow composer quotes."""
+    problem = re.sub("(?<=undefined alias).*", "", str(error.problem))
+    cause = f"{error.context} {problem}" if error.context else problem
+    cure = next((cure for part, cure in _CURES.items() if part in problem), _CURE)
+    return f"not YAML: {cause}; {cure}"
+
+
+def _place(error: yaml.MarkedYAMLError, content: bytes) -> tuple[int, int]:
+    """Return line and column of a YAML error: what was never closed, else where it was noticed."""
+    end = end_of(content.rstrip())
+    marks = [mark for mark in (error.problem_mark, error.context_mark) if mark is not None]
+    places = [(mark.line + 1, mark.column + 1) for mark in marks]
+    return next((place for place in places if place <= end), end)

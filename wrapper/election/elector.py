@@ -1,0 +1,219 @@
+"""The election's thread: asks the lock what the pure rules say, and reports what it learns.
+
+It decides nothing about Prometheus: it is told a stance each turn of the supervisor's loop and
+brings the lease there. It renews only while those orders are fresh, so that a supervisor that
+hangs loses its lease. Every request is bounded by the lock itself; the watch is only a shortcut:
+what it does not report is found by the local expiry timer.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wrapper import clock
+from wrapper.election import lease
+from wrapper.election.lease import Request, Terms
+from wrapper.model import (
+    LeaseAsked,
+    LeaseConflict,
+    LeaseLock,
+    LeaseReported,
+    LeaseUnavailable,
+    LeaseView,
+    Seen,
+    Stance,
+)
+from wrapper.supervision.health import backoff_s
+
+LOG = logging.getLogger(__name__)
+
+# Waiting in slices, since a sleeper's clock stands still while the machine is suspended.
+LONGEST_WAIT_S = 0.5
+WATCH_PAUSE_S = 0.2
+WATCH_LONGEST_PAUSE_S = 30.0
+ORPHAN_PAUSE_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    """The watch ``number`` saw this; None: something that has to be read."""
+
+    number: int
+    seen: Seen | None
+
+
+@dataclass(frozen=True, slots=True)
+class _WatchEnded:
+    number: int
+    has_failed: bool
+
+
+class Elector(threading.Thread):
+    """Contends for one lease; ``report`` receives each change of its view, and each request."""
+
+    def __init__(
+        self,
+        lock: LeaseLock,
+        terms: Terms,
+        report: Callable[[LeaseReported | LeaseAsked], None],
+        now: Callable[[], float] = clock.now,
+    ) -> None:
+        """Prepare; ``start`` begins."""
+        super().__init__(name="elector", daemon=True)
+        self._lock = lock
+        self._terms = terms
+        self._report = report
+        self._now = now
+        self._inbox: queue.SimpleQueue[_Changed | _WatchEnded | None] = queue.SimpleQueue()
+        self._stance = Stance.RELEASE
+        self._ordered_at = now()
+        self._view = LeaseView()
+        self._watch_number = 0
+        self._watch_runs = False
+        self._watch_at = 0.0
+        self._watch_failures = 0
+
+    def instruct(self, stance: Stance, now: float) -> None:
+        """Take the supervisor's orders of this turn; they count for two retry periods at most."""
+        self._ordered_at = now
+        if stance is not self._stance:
+            self._stance = stance
+            self._inbox.put(None)
+
+    def run(self) -> None:
+        """Bring the lease to the stance ordered, for ever."""
+        while True:
+            self.turn()
+
+    def turn(self) -> None:
+        """Make the next request, or wait for a reason to."""
+        now = self._now()  # before the stance is read: a renewal dated later obeys later orders
+        step = lease.next_step(self._view, self._stance, now, self._terms)
+        if step.request is None:
+            self._wait(step.wake_at)
+        elif self._is_orphaned(step.request, now):
+            self._wait(now + ORPHAN_PAUSE_S)
+        else:
+            self._ask(step.request, now)
+        self._tend_watch()
+
+    def _is_orphaned(self, request: Request, now: float) -> bool:
+        """Tell whether the supervisor has been silent for so long that nothing may be written."""
+        is_silent = now - self._ordered_at > self._terms.retry_period_s
+        return request is not Request.READ and is_silent
+
+    # --- requests ---
+
+    def _ask(self, request: Request, sent_at: float) -> None:
+        error = ""
+        try:
+            if request is Request.READ:
+                self._read()
+            else:
+                self._write(request, sent_at)
+        except LeaseConflict:
+            self._know(lease.conflicted(self._view, self._now(), self._terms))
+            return
+        except LeaseUnavailable as problem:
+            self._fail(request, problem)
+            error = problem.reason
+        self._report(LeaseAsked(request is Request.WRITE, self._now() - sent_at, error))
+
+    def _read(self) -> None:
+        """Read; a watch that should have told what is found has died unnoticed: begin another."""
+        before = self._view.changed_at
+        self._learn(self._lock.read())
+        if self._watch_runs and self._view.changed_at != before:
+            self._end_watch()
+
+    def _write(self, request: Request, sent_at: float) -> None:
+        make = lease.release_record if request is Request.RELEASE else lease.next_record
+        record = make(self._view, self._terms, clock.rfc3339_micro())
+        version = self._view.seen.version if self._view.seen else None
+        self._view = lease.sending(self._view, record, sent_at)
+        seen = self._lock.write(record, version)
+        self._know(lease.written(self._view, seen, sent_at, self._now()))
+
+    def _learn(self, seen: Seen) -> None:
+        self._know(lease.observe(self._view, seen, self._now(), self._terms))
+
+    def _fail(self, request: Request, problem: LeaseUnavailable) -> None:
+        text = str(problem)
+        if text != self._view.problem:
+            LOG.warning("the lease is out of reach", extra={"reason": text})
+        view = lease.failed(
+            self._view,
+            text,
+            self._now(),
+            self._terms,
+            problem.retry_after_s,
+            is_write=request is not Request.READ,
+        )
+        self._know(view)
+
+    def _know(self, view: LeaseView) -> None:
+        if view != self._view:
+            self._view = view
+            self._report(LeaseReported(view))
+
+    # --- waiting and watching ---
+
+    def _wait(self, wake_at: float) -> None:
+        wait_s = min(max(wake_at - self._now(), 0.001), LONGEST_WAIT_S)
+        try:
+            message = self._inbox.get(timeout=wait_s)
+        except queue.Empty:
+            return
+        self._take(message)
+
+    def _take(self, message: _Changed | _WatchEnded | None) -> None:
+        """Take in what a watch says, unless it belongs to one that was ended."""
+        if message is None or message.number != self._watch_number:
+            return
+        if isinstance(message, _WatchEnded):
+            self._watch_runs = False
+            self._watch_failures = self._watch_failures + 1 if message.has_failed else 0
+            pause_s = backoff_s(self._watch_failures + 1, WATCH_PAUSE_S, WATCH_LONGEST_PAUSE_S)
+            self._watch_at = self._now() + pause_s
+        elif message.seen is None:
+            self._know(lease.outdated(self._view))
+        else:
+            self._learn(message.seen)
+
+    def _tend_watch(self) -> None:
+        """Watch while someone else may change the lease: a holder learns of it by its renewals."""
+        is_holder = self._view.renewed_at is not None
+        if is_holder and self._watch_runs:
+            self._end_watch()
+        elif not is_holder and not self._watch_runs and self._now() >= self._watch_at:
+            self._start_watch()
+
+    def _end_watch(self) -> None:
+        self._watch_number += 1
+        self._watch_runs = False
+        self._lock.close()
+
+    def _start_watch(self) -> None:
+        seen = self._view.seen
+        if seen is None:
+            return
+        self._watch_number += 1
+        self._watch_runs = True
+        number = self._watch_number
+        threading.Thread(
+            target=self._watch, args=(seen, number), name="lease-watch", daemon=True
+        ).start()
+
+    def _watch(self, seen: Seen, number: int) -> None:
+        has_failed = True
+        try:
+            self._lock.watch(seen, lambda changed: self._inbox.put(_Changed(number, changed)))
+            has_failed = False
+        except (LeaseUnavailable, LeaseConflict) as problem:
+            LOG.debug("the watch has ended", extra={"reason": str(problem)})
+        finally:
+            self._inbox.put(_WatchEnded(number, has_failed))

@@ -1,0 +1,146 @@
+"""Where the API server is and who we are to it: kubeconfig files, or a pod's service account.
+
+Files are looked for as client-go looks, and read anew at each question. No message says what stands
+in them, only what is missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from wrapper.election.lease_object import Json
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+class NoAccess(Exception):
+    """It is not known where the API server is, or who we are to it; the text says why."""
+
+
+def check_kubeconfig(path: str) -> str:
+    """Return why no API server can be found with this ``--kubeconfig`` (or ""), "" when it can.
+
+    Reads files only: whether the server answers and knows us is seen at the first request.
+    """
+    try:
+        access = Access.find(path)
+        if not access.kubeconfigs and not access.is_in_cluster:
+            return (
+                "no Kubernetes API server is known: name a file with --kubeconfig or in KUBECONFIG,"
+                " or run in a pod with a service account"
+            )
+        access.current()
+    except NoAccess as problem:
+        return str(problem)
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The kubeconfig files in force; where there are none, the pod's service account."""
+
+    kubeconfigs: tuple[Path, ...]
+    service_account: Path = SERVICE_ACCOUNT
+
+    @classmethod
+    def find(cls, explicit: str, service_account: Path = SERVICE_ACCOUNT) -> Access:
+        """Look as client-go does: the file named, else KUBECONFIG or the user's own, else a pod."""
+        if explicit:
+            return cls((Path(explicit),), service_account)
+        named = [name for name in os.environ.get("KUBECONFIG", "").split(os.pathsep) if name]
+        # Not Path.expanduser: it fails for a user without a home.
+        paths = named or [os.path.expanduser("~/.kube/config")]  # noqa: PTH111
+        return cls(tuple(Path(name) for name in paths if os.access(name, os.F_OK)), service_account)
+
+    @property
+    def is_in_cluster(self) -> bool:
+        """Whether this is a pod with a service account."""
+        has_token = os.access(self.service_account / "token", os.F_OK)
+        return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and has_token
+
+    @property
+    def credentials(self) -> str:
+        """Where the credentials come from, for messages."""
+        return " and ".join(map(str, self.kubeconfigs)) or str(self.service_account / "token")
+
+    @property
+    def server(self) -> str:
+        """The API server's URL."""
+        if self.kubeconfigs:
+            return str(self.current()["cluster"]["server"])
+        host = os.environ.get("KUBERNETES_SERVICE_HOST", "kubernetes.default.svc")
+        port = os.environ.get("KUBERNETES_SERVICE_PORT") or "443"
+        return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+    def namespace(self) -> str:
+        """Return the pod's own namespace, else the kubeconfig context's, else ``default``."""
+        with contextlib.suppress(OSError):
+            return (self.service_account / "namespace").read_text().strip() or "default"
+        with contextlib.suppress(NoAccess):
+            return str(self.current()["context"].get("namespace") or "default")
+        return "default"
+
+    def current(self) -> Json:
+        """Return the current context with its cluster and user, all empty without a kubeconfig.
+
+        Raise NoAccess that says what is wrong with the files, never what stands in them.
+        """
+        documents = [_load(path) for path in self.kubeconfigs]
+        if not documents:
+            return {"name": None, "context": {}, "cluster": {}, "user": {}}
+        named = (document.get("current-context") for document in documents)
+        name = next(filter(None, named), None)
+        if name is None:
+            raise NoAccess(f"{self.credentials}: current-context is missing: choose a context")
+        context = self._named(documents, "context", name)
+        cluster = self._named(documents, "cluster", context.get("cluster"))
+        if not cluster.get("server"):
+            raise NoAccess(f"{self.credentials}: cluster {context['cluster']} has no server")
+        user = self._named(documents, "user", context["user"]) if context.get("user") else {}
+        return {"name": name, "context": context, "cluster": cluster, "user": user}
+
+    def _named(self, documents: list[Json], kind: str, name: object) -> Json:
+        for document in documents:
+            for entry in document.get(f"{kind}s") or []:
+                if isinstance(entry, dict) and entry.get("name") == name:
+                    return dict(entry.get(kind) or {})
+        raise NoAccess(f"{self.credentials}: there is no {kind} named {name!r}: add it")
+
+    def files(self) -> list[Path]:
+        """Return the files that hold credentials: when one changes, these have changed."""
+        if not self.kubeconfigs:
+            return [self.service_account / "token", self.service_account / "ca.crt"]
+        current = self.current()
+        keys = ("tokenFile", "client-certificate", "client-key", "certificate-authority")
+        named = [part.get(key) for part in (current["cluster"], current["user"]) for key in keys]
+        beside = [path.parent / name for path in self.kubeconfigs for name in named if name]
+        return [*self.kubeconfigs, *beside]
+
+
+def _load(path: Path) -> Json:
+    try:
+        document = yaml.safe_load(path.read_bytes())
+    except OSError as error:
+        raise NoAccess(f"the kubeconfig {path} cannot be read: {error.strerror}") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise NoAccess(f"{path}{where}: the kubeconfig is not YAML: {error.problem}") from None
+    except yaml.YAMLError:
+        raise NoAccess(f"{path}: the kubeconfig is not YAML") from None
+    if not isinstance(document, dict):
+        raise NoAccess(f"{path}: not a kubeconfig: it has no clusters, users and contexts")
+    return document
+
+
+def file_stamp(path: Path) -> tuple[int, int, int] | None:
+    """Return what changes when a file does, None for one that is not there."""
+    with contextlib.suppress(OSError):
+        found = path.stat()
+        return found.st_ino, found.st_mtime_ns, found.st_size
+    return None

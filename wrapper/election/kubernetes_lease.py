@@ -1,0 +1,201 @@
+"""The lease as a Kubernetes Lease, written as client-go writes it.
+
+The guarantee: every write names the version that it replaces, so that of two writers one gets
+LeaseConflict; no request outlives its time limit; and what other programs keep on the object stays
+there. Where it ends: a request whose time is up may still take effect at the server, and a watch is
+a shortcut that can miss a change or hang.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+
+from wrapper.election.api_errors import Answer, Place, refusal
+from wrapper.election.cluster import Cluster, Session, answer_of
+from wrapper.election.kubeconfig import SERVICE_ACCOUNT
+from wrapper.election.lease_object import Json, lease_of, record_of, version_of
+from wrapper.model import LeaseConflict, LeaseRecord, LeaseUnavailable, Seen
+
+_LEASES = "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+_RESOURCE = "leases.coordination.k8s.io"
+_METHODS = {"get": "GET", "create": "POST", "update": "PUT"}
+_SHORTEST_WATCH_S, _LONGEST_WATCH_S = 240, 300
+_REMEMBERED_OBJECTS = 4
+
+
+class KubernetesLease:
+    """A `LeaseLock` in a Lease object; one thread asks, another may watch.
+
+    ``namespace`` "" means the pod's own, else the kubeconfig's; ``kubeconfig`` "" what client-go
+    would take. ``request_timeout_s`` bounds each request, connecting and a second try included.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one thing to know about the lease
+        self,
+        name: str,
+        namespace: str,
+        kubeconfig: str,
+        incarnation: str,
+        request_timeout_s: float,
+        *,
+        service_account: Path = SERVICE_ACCOUNT,
+    ) -> None:
+        self._cluster = Cluster(kubeconfig, request_timeout_s, service_account=service_account)
+        self._name = name
+        self._namespace = namespace or self._cluster.namespace()
+        self._incarnation = incarnation
+        self._watches: set[Session] = set()
+        self._guard = threading.Lock()
+        self._objects: dict[str | None, Json] = {}
+
+    def describe(self) -> str:
+        """Return ``lease NAMESPACE/NAME``."""
+        return f"lease {self._namespace}/{self._name}"
+
+    def read(self) -> Seen:
+        """Return the lease as it is now; raise LeaseUnavailable."""
+        answer = self._ask("get")
+        if answer.status == HTTPStatus.OK:
+            return self._learn(answer)
+        if answer.status == HTTPStatus.NOT_FOUND and answer.says_missing("leases"):
+            return Seen(None)
+        raise refusal("get", answer, self._place)
+
+    def write(self, record: LeaseRecord, version: str | None) -> Seen:
+        """Create the lease (version None) or replace that version.
+
+        Raise LeaseConflict where someone else was faster, or the version was not seen here lately.
+        """
+        base = self._bare() if version is None else self._objects.get(version)
+        if base is None:
+            raise LeaseConflict(f"{self.describe()} has been written since it was read")
+        verb = "create" if version is None else "update"
+        answer = self._ask(verb, lease_of(record, base, self._incarnation))
+        if answer.status in {HTTPStatus.OK, HTTPStatus.CREATED}:
+            return self._learn(answer)
+        raise refusal(verb, answer, self._place)
+
+    def watch(
+        self,
+        seen: Seen,
+        on_change: Callable[[Seen | None], None],
+        silence_s: float | None = None,
+    ) -> None:
+        """Report changes after ``seen`` for some minutes, or until ``close``; else raise.
+
+        ``silence_s`` is how long nothing may come while someone holds the lease, the record's own
+        duration unless given: a healthy holder writes more often.
+        """
+        try:
+            session = self._cluster.session()
+        except Exception as error:
+            raise self._cluster.failure(error) from error
+        with self._watching(session):
+            self._follow(session, seen, on_change, silence_s)
+
+    def close(self) -> None:
+        """End the watches that run in other threads."""
+        for session in tuple(self._watches):
+            session.end()
+
+    # --- requests ---
+
+    def _ask(self, verb: str, body: Json | None = None) -> Answer:
+        path = self._path if verb == "create" else f"{self._path}/{self._name}"
+        return self._cluster.ask(_METHODS[verb], path, body)
+
+    @property
+    def _path(self) -> str:
+        return _LEASES.format(namespace=self._namespace)
+
+    @property
+    def _place(self) -> Place:
+        return self._cluster.place(_RESOURCE, self._namespace, self._name)
+
+    # --- objects ---
+
+    def _bare(self) -> Json:
+        return {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": self._name, "namespace": self._namespace},
+        }
+
+    def _learn(self, answer: Answer) -> Seen:
+        lease = answer.json
+        if not version_of(lease):
+            text = f"{self._place.server} answers something else than a Lease: is a proxy between?"
+            raise LeaseUnavailable(text, "error")
+        return self._remember(lease)
+
+    def _remember(self, lease: Json) -> Seen:
+        """Keep the last objects seen: a write keeps what other programs put there."""
+        with self._guard:
+            self._objects[version_of(lease)] = lease
+            while len(self._objects) > _REMEMBERED_OBJECTS:
+                del self._objects[next(iter(self._objects))]
+        return Seen(record_of(lease), version_of(lease))
+
+    # --- watching ---
+
+    @contextmanager
+    def _watching(self, session: Session) -> Iterator[None]:
+        """Let ``close`` end the session, and take what follows from that for a normal end."""
+        self._watches.add(session)
+        try:
+            yield
+        except Exception as error:
+            if not session.is_ended:
+                raise self._cluster.failure(error, session.patience_s) from error
+        finally:
+            self._watches.discard(session)
+            session.end()
+
+    def _follow(
+        self,
+        session: Session,
+        seen: Seen,
+        on_change: Callable[[Seen | None], None],
+        silence_s: float | None,
+    ) -> None:
+        response = session.send("GET", self._path, self._watch_query(seen))
+        if response.status == HTTPStatus.GONE:
+            return on_change(None)
+        if response.status != HTTPStatus.OK:
+            raise refusal("watch", answer_of(response), self._place)
+        session.allow_silence(_silence_s(seen, silence_s))
+        for event in map(json.loads, filter(bytes.strip, response)):
+            if event["type"] == "ERROR":  # the version is too old: what is between is lost
+                return on_change(None)
+            news = self._news(event)
+            if news is not None:
+                session.allow_silence(_silence_s(news, silence_s))
+                on_change(news)
+        return None
+
+    def _watch_query(self, seen: Seen) -> Json:
+        length_s = random.randint(_SHORTEST_WATCH_S, _LONGEST_WATCH_S)  # noqa: S311 - no secret
+        version = {"resourceVersion": seen.version} if seen.version else {}
+        selector = f"metadata.name={self._name}"
+        return version | {"watch": "1", "fieldSelector": selector, "timeoutSeconds": length_s}
+
+    def _news(self, event: Json) -> Seen | None:
+        match event["type"]:
+            case "ADDED" | "MODIFIED":
+                return self._remember(event["object"])
+            case "DELETED":
+                return Seen(None)
+        return None
+
+
+def _silence_s(seen: Seen, silence_s: float | None) -> float:
+    """Return how long a watch may be silent when this is the last that was seen."""
+    if seen.record is None or not seen.record.holder:
+        return _LONGEST_WATCH_S + 1
+    return seen.record.duration_s if silence_s is None else silence_s

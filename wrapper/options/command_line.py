@@ -1,0 +1,185 @@
+"""The words of a command line and the environment → each flag's text and its source; pure.
+
+Flags are read as Go's ``flag`` package reads them (one dash or two, ``-flag value``,
+``-flag=value``, a boolean alone or with ``=``, the last one counts) with one exception: a word that
+is itself a flag is not taken for the value of the flag before it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from wrapper.options.flag_values import is_boolean
+from wrapper.options.flags import BY_NAME, FLAGS, Flag, Kind
+
+CHILD = "--"  # stands, among the names of flags, for the command after it
+CHECK = "check"  # the first word, where the configuration is to be looked at and nothing is run
+TARGETS = "targets"  # likewise, where one file is to be fetched and nothing is run
+_FLAG_WORD = re.compile(r"--?([^-=][^=]*)(?:=(.*))?", re.DOTALL)
+_HELP = frozenset({"-h", "--h", "-help", "--help"})
+_VERSION = frozenset({"-version", "--version"})
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A flag's text, the flag or variable that gave it, and what it was given before."""
+
+    text: str
+    source: str
+    earlier: tuple[str, ...] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All that a flag which may be given several times was given."""
+        return (*self.earlier, self.text)
+
+
+@dataclass(slots=True)
+class CommandLine:
+    """What a command line says: by flag, the command after ``--``, and what is wrong with it.
+
+    ``is_check`` says that nothing shall be started; ``is_targets`` neither, and that ``file`` shall
+    be fetched.
+    ``broken`` are the flags that a problem is about, so that nothing further is said about them.
+    """
+
+    child: tuple[str, ...] = ()
+    is_check: bool = False
+    is_targets: bool = False
+    file: str = ""
+    given: dict[str, Given] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+
+    def refuse(self, problem: str, *names: str) -> None:
+        """Note a problem with these flags."""
+        self.problems.append(problem)
+        self.broken.update(names)
+
+
+def question(argv: Sequence[str]) -> Literal["help", "version"] | None:
+    """Tell whether the words before ``--`` ask for the help text or the version."""
+    own = set(_split(argv)[0])
+    if own & _HELP:
+        return "help"
+    return "version" if own & _VERSION else None
+
+
+def parse_command_line(argv: Sequence[str]) -> CommandLine:
+    """Read all words, however many of them are wrong."""
+    own, child = _split(argv)
+    line = CommandLine(
+        tuple(child or ()), is_check=own[:1] == [CHECK], is_targets=own[:1] == [TARGETS]
+    )
+    if child == []:
+        line.refuse(
+            "--: no command follows it; write Prometheus' own command there, for example "
+            "-- prometheus --config.file=/etc/prometheus/prometheus.yml",
+            CHILD,
+        )
+    words = deque(own[line.is_check or line.is_targets :])
+    while words:
+        _read_word(words, line)
+    return line
+
+
+def parse_environment(environ: Mapping[str, str]) -> dict[str, Given]:
+    """Return the texts that variables give; an empty variable gives none."""
+    return {
+        flag.name: Given(environ[name], name)
+        for flag in FLAGS
+        for name in reversed((flag.env, *flag.also_env))  # the flag's own comes last and stays
+        if environ.get(name)
+    }
+
+
+def complain(given: Given, wrong: str) -> str:
+    """Return the line that says what is wrong with a value; a password in a URL is left out."""
+    text = re.sub(r"//[^/@]*@", "//…@", given.text)
+    return f"{given.source}={text!r}: {wrong}"
+
+
+def _split(argv: Sequence[str]) -> tuple[list[str], list[str] | None]:
+    """Return our own words and those after ``--``, None where there is no ``--``."""
+    words = list(argv)
+    if CHILD not in words:
+        return words, None
+    at = words.index(CHILD)
+    return words[:at], words[at + 1 :]
+
+
+def _read_word(words: deque[str], line: CommandLine) -> None:
+    """Take the next flag and its value off the words; note it, or what is wrong with it."""
+    word = words.popleft()
+    match = _FLAG_WORD.fullmatch(word)
+    if match is None and word.startswith("-"):
+        line.refuse(f"{word}: not a flag; write --NAME=VALUE, --help lists all")
+    elif match is None and line.is_targets and not line.file:
+        line.file = word
+    elif match is None:
+        _refuse_plain_word(word, words, line)
+    elif flag := BY_NAME.get(match[1]):
+        _note(flag, match[2], words, line)
+    else:
+        _refuse_unknown(match[1], match[2], words, line)
+
+
+def _note(flag: Flag, text: str | None, words: deque[str], line: CommandLine) -> None:
+    """Keep a flag's text: after its ``=``, or the next word."""
+    if text is None and flag.kind is Kind.BOOLEAN:
+        text = "true"
+    if text is None and words and not _is_flag(words[0]):
+        text = words.popleft()
+    if text is None:
+        cure = f"write --{flag.name}={flag.default or flag.placeholder}"
+        line.refuse(f"--{flag.name}: its value is missing; {cure}", flag.name)
+    else:
+        before = line.given.get(flag.name)
+        earlier = before.texts if before is not None else ()
+        line.given[flag.name] = Given(text, f"--{flag.name}", earlier)
+
+
+def _is_flag(word: str) -> bool:
+    """Tell whether a word is a flag rather than a value (which may begin with one dash)."""
+    match = _FLAG_WORD.fullmatch(word)
+    return word.startswith("--") or (match is not None and match[1] in BY_NAME)
+
+
+def _refuse_unknown(name: str, text: str | None, words: deque[str], line: CommandLine) -> None:
+    """Report an unknown flag, with the one that was probably meant."""
+    near = difflib.get_close_matches(name, BY_NAME, 1)
+    line.refuse(f"--{name}: unknown flag; {'; '.join(_cures(name, near))}", *near)
+    if text is None and words and not words[0].startswith("-"):
+        words.popleft()  # most likely its value
+
+
+def _cures(name: str, near: list[str]) -> Iterator[str]:
+    """Yield what to do about an unknown flag."""
+    if near:
+        yield f"did you mean --{near[0]}?"
+    if "." in name:
+        yield "flags of Prometheus belong after --"
+    if not near and "." not in name:
+        yield "--help lists all"
+
+
+def _refuse_plain_word(word: str, words: deque[str], line: CommandLine) -> None:
+    """Report a word that is no flag; unless it is a boolean, what follows is left unread."""
+    if is_boolean(word):
+        line.refuse(f"{word!r}: no flag takes it; a boolean is written --init={word}")
+        return
+    if word in {CHECK, TARGETS}:
+        line.refuse(f"{word}: it stands before all flags; write prometheus-elector {word} [flags]")
+        return
+    words.clear()
+    line.refuse(
+        f"{word!r}: neither a flag nor a value; Prometheus' command belongs after --, for example "
+        "-- prometheus --config.file=/etc/prometheus/prometheus.yml",
+        CHILD,
+        *(BY_NAME.keys() - line.given),  # unread, so that nothing can be said of them
+    )

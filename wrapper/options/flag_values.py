@@ -1,0 +1,247 @@
+"""A flag's text → its value; pure. A refusal is a ValueError that names the cause and the cure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from wrapper.options.durations import parse_duration
+from wrapper.options.flags import Flag, Kind
+from wrapper.targets.feed import Feed, has_known_ending
+
+_LAST_PORT = 65535
+_BOOLEANS = dict.fromkeys(("1", "t", "T", "true", "True", "TRUE"), True) | dict.fromkeys(
+    ("0", "f", "F", "false", "False", "FALSE"), False
+)  # the words of Go's strconv.ParseBool
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen; ``host`` "" means all addresses, an IPv6 one is without its brackets."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A label of a Kubernetes object."""
+
+    key: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.value}"
+
+
+Value = str | bool | int | float | Address | Label | Feed | tuple[str, ...] | None
+
+
+def is_boolean(text: str) -> bool:
+    """Tell whether Go would read this word as a boolean."""
+    return text in _BOOLEANS
+
+
+def read_value(flag: Flag, text: str) -> Value:
+    """Return the value that the text means for this flag; raise ValueError."""
+    return _READERS[flag.kind](flag, text)
+
+
+def _read_text(_flag: Flag, text: str) -> str:
+    if "\0" in text or "\n" in text:
+        raise ValueError("it holds a line break or a NUL; write one plain line")
+    return text
+
+
+def _read_boolean(flag: Flag, text: str) -> bool:
+    if text not in _BOOLEANS:
+        raise ValueError(f"not a boolean; write --{flag.name}=true or --{flag.name}=false")
+    return _BOOLEANS[text]
+
+
+def _read_count(_flag: Flag, text: str) -> int:
+    if not re.fullmatch(r"\+?[1-9][0-9]{0,8}", text):
+        raise ValueError("not a whole number from 1 up; write one, for example 3")
+    return int(text)
+
+
+def _read_port(_flag: Flag, text: str) -> int:
+    port = _port(text)
+    if not port:
+        raise ValueError(f"not a port; write a number from 1 to {_LAST_PORT}, for example 9090")
+    return port
+
+
+def _read_duration(flag: Flag, text: str) -> float:
+    seconds = parse_duration(text)
+    if seconds < 0 or (seconds == 0 and not flag.may_be_zero):
+        wanted = "below zero" if flag.may_be_zero else "not above zero"
+        raise ValueError(f"{wanted}; write a longer one, for example {flag.default}")
+    return seconds
+
+
+def _read_address(_flag: Flag, text: str) -> Address:
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:/\s]*)):([0-9]+)", text)
+    port = _port(match[3]) if match else None
+    if match is None or port is None:
+        raise ValueError("not an address; write :9095, 127.0.0.1:9095 or [::1]:9095")
+    return Address(match[1] or match[2], port)
+
+
+def _read_url(flag: Flag, text: str) -> str:
+    if text and not _is_http_url(text):
+        raise ValueError(f"not an HTTP URL; write it whole, for example {_URL_EXAMPLES[flag.name]}")
+    return text
+
+
+def _read_choice(flag: Flag, text: str) -> str:
+    if text not in flag.choices:
+        raise ValueError(f"unknown; write one of {', '.join(flag.choices)}")
+    return text
+
+
+def _read_lock(_flag: Flag, text: str) -> str:
+    if text in ("auto", "kubernetes", "none"):
+        return text
+    kind, _, path = text.partition(":")
+    if kind not in ("auto", "file"):
+        raise ValueError("unknown; write auto, auto:PATH, kubernetes, file:PATH or none")
+    if not path:
+        raise ValueError(f"it names no file; write {kind}:/run/prometheus-elector/election.lock")
+    if not path.startswith("/"):
+        raise ValueError(
+            "the path depends on the folder of each replica, which must all use one file; "
+            f"write an absolute path, for example {kind}:/run/prometheus-elector/election.lock"
+        )
+    return _read_text(_flag, text)
+
+
+def _read_label(_flag: Flag, text: str) -> Label | None:
+    """Read a label by the rules of Kubernetes' API; None for none given."""
+    if not text:
+        return None
+    key, separator, value = text.partition("=")
+    prefix, slash, name = key.rpartition("/")
+    if not separator:
+        raise ValueError(f"not a label; write KEY=VALUE, for example {_LABEL_EXAMPLE}")
+    if slash and not (len(prefix) <= _LONGEST_PREFIX and re.fullmatch(_LABEL_PREFIX, prefix)):
+        raise ValueError(
+            "what stands before the slash is not a DNS name (lower-case letters, digits, - and ., "
+            f"{_LONGEST_PREFIX} at most); write for example {_LABEL_EXAMPLE}"
+        )
+    if not re.fullmatch(_LABEL_NAME, name) or not re.fullmatch(f"(?:{_LABEL_NAME})?", value):
+        raise ValueError(
+            "the key's name and the value have 63 characters at most, letters, digits, -, _ and ., "
+            f"and begin and end with a letter or a digit; write for example {_LABEL_EXAMPLE}"
+        )
+    return Label(key, value)
+
+
+def _read_feed(_flag: Flag, text: str) -> Feed:
+    """Read a URL and a file, parted by the last ``=``."""
+    url, separator, path = text.rpartition("=")
+    if not separator or not _is_http_url(url):
+        raise ValueError(f"not URL=FILE with an HTTP URL; write for example {_FEED_EXAMPLE}")
+    if not path.startswith("/"):
+        raise ValueError(f"the file's path is not absolute; write for example {_FEED_EXAMPLE}")
+    if not has_known_ending(path):
+        raise ValueError(
+            "the file's name does not say what it holds; let it end in .json for targets, in .yml "
+            "for rules"
+        )
+    return Feed(url, path)
+
+
+def _read_broker(_flag: Flag, text: str) -> str:
+    scheme = text.partition("://")[0]
+    if text and ("://" not in text or scheme not in _BROKERS or re.search(r"[\s\0]", text)):
+        raise ValueError("not a broker's URL; write amqp://USER:PASSWORD@HOST/ or redis://HOST/0")
+    return text
+
+
+def _read_size(_flag: Flag, text: str) -> int:
+    """Read a number of bytes; 0 for none given."""
+    match = re.fullmatch(r"([1-9][0-9]{0,8})(B|KB|MB|GB|TB)?", text)
+    if not match and text:
+        raise ValueError("not a size above zero; write for example 512KB, 10MB or 1048576")
+    return int(match[1]) * _UNITS[match[2] or "B"] if match else 0
+
+
+def _read_mode(_flag: Flag, text: str) -> int:
+    """Read permissions; 0 for none given."""
+    if not text:
+        return 0
+    if not re.fullmatch(r"(?:0o?)?[0-7]{3}", text):
+        raise ValueError("not permissions in octal; write for example 0600 or 0644")
+    if not int(text, 8) & 0o400:
+        raise ValueError("the owner could not read the file; write for example 0600 or 0644")
+    return int(text, 8)
+
+
+def _read_peers(_flag: Flag, text: str) -> tuple[str, ...]:
+    """Read URLs and names, without the slashes that a URL may end in."""
+    peers = tuple(each.strip().rstrip("/") for each in text.split(",") if each.strip())
+    for each in peers:
+        name, _, port = each.partition(":")
+        is_name = re.fullmatch(r"[A-Za-z0-9._-]+", name) and (_port(port) or each == name)
+        if not (is_name or (_is_http_url(each) and not urlsplit(each).query)):
+            raise ValueError(
+                f"{each!r} is neither a URL nor a name; write for example "
+                "http://prometheus-0.prometheus:9095,http://prometheus-1.prometheus:9095"
+            )
+    return peers
+
+
+def _port(text: str) -> int | None:
+    """Return a port's number, None where the text is no port."""
+    return int(text) if re.fullmatch("[0-9]{1,5}", text) and int(text) <= _LAST_PORT else None
+
+
+def _is_http_url(text: str) -> bool:
+    """Tell whether it is a URL with http or https, a host and, if any, a valid port."""
+    try:
+        parts = urlsplit(text)
+        is_port_valid = parts.port != 0  # reading it raises for what is no port
+    except ValueError:
+        return False
+    is_plain = not re.search(r"[\s\0]", text)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and is_port_valid and is_plain
+
+
+_LABEL_EXAMPLE = "prometheus-elector/role=leader"
+_LABEL_NAME = "[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+_LABEL_PREFIX = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*"
+_LONGEST_PREFIX = 253
+_FEED_EXAMPLE = "http://promgen/api/v1/targets=/etc/prometheus/promgen.json"
+_BROKERS = ("amqp", "amqps", "redis", "rediss")
+_UNITS = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}  # Prometheus' own
+
+_URL_EXAMPLES = {
+    "readiness-http-url": "http://127.0.0.1:9090/-/ready",
+    "healthcheck-http-url": "http://127.0.0.1:9090/-/healthy",
+    "notify-http-url": "http://127.0.0.1:9090/-/reload",
+    "from": "http://promgen/api/v1/targets",
+}
+
+_READERS: dict[Kind, Callable[[Flag, str], Value]] = {
+    Kind.TEXT: _read_text,
+    Kind.BOOLEAN: _read_boolean,
+    Kind.COUNT: _read_count,
+    Kind.PORT: _read_port,
+    Kind.DURATION: _read_duration,
+    Kind.ADDRESS: _read_address,
+    Kind.URL: _read_url,
+    Kind.CHOICE: _read_choice,
+    Kind.LOCK: _read_lock,
+    Kind.LABEL: _read_label,
+    Kind.MODE: _read_mode,
+    Kind.SIZE: _read_size,
+    Kind.PEERS: _read_peers,
+    Kind.FEED: _read_feed,
+    Kind.BROKER: _read_broker,
+}

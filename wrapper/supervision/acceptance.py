@@ -1,0 +1,123 @@
+"""Which rendering a role reads: the newest, unless Prometheus has refused it; pure.
+
+Prometheus' own check is the judge. What it refuses is taken out of its file again, and what it had
+loaded before, in the desired role, is put back: a restart finds a configuration that works. An edit
+is blamed only while that still loads; otherwise the reason lies elsewhere (a rule file that has
+gone, say), and the two are tried in turn until one does. Where it ends: a refusal is known by a
+500, or by Prometheus' metrics turning bad after a reload; one that is merely late is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from wrapper.model import Rendering, Renderings, Role
+from wrapper.supervision.confirm import Loading, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What Prometheus has made of the inputs so far.
+
+    ``good`` are the renderings of the last input that it has loaded in some role, ``proven`` what
+    it has loaded in each. ``refused`` are fingerprints of the newest input. ``acquitted_at`` is
+    when what had been loaded before was refused as well. ``problem`` is for people, "" for none.
+    """
+
+    good: Renderings | None = None
+    proven: Mapping[Role, Rendering] = field(default_factory=dict)
+    refused: frozenset[str] = frozenset()
+    acquitted_at: float | None = None
+    problem: str = ""
+
+
+def started_with(renderings: Renderings) -> Acceptance:
+    """Return the state of a Prometheus that starts with the follower's: it loads it, or exits."""
+    return Acceptance(good=renderings, proven={Role.FOLLOWER: renderings.follower})
+
+
+def target(acceptance: Acceptance, newest: Renderings, role: Role) -> Rendering:
+    """Return what a role reads: of the newest input, else of the last good one, else proven."""
+    if acceptance.refused and acceptance.good is not None:
+        before = acceptance.good.of(role)
+        if before.fingerprint not in acceptance.refused:
+            return before
+        return acceptance.proven.get(role, newest.of(role))
+    return newest.of(role)
+
+
+def tried_again(acceptance: Acceptance) -> Acceptance:
+    """Return it without blame: the inputs have changed, or somebody asks to try again."""
+    return replace(acceptance, refused=frozenset(), acquitted_at=None, problem="")
+
+
+def judged(  # noqa: PLR0913, PLR0917 - all that a judgement takes
+    acceptance: Acceptance,
+    newest: Renderings,
+    role: Role,
+    loading: Loading,
+    now: float,
+    limit_s: float,
+) -> Acceptance:
+    """Fold in how Prometheus takes what a role reads; a reload has ``limit_s`` seconds."""
+    written = loading.written
+    if written is None or loading.incoming is not None:
+        return acceptance
+    if written != target(acceptance, newest, role):
+        return acceptance
+    if loading.is_settled and loading.outcome is Outcome.LOADED:
+        return _accepted(acceptance, newest, role, written)
+    if not _is_refused(loading, is_overdue=now >= loading.written_at + limit_s):
+        return acceptance
+    if written == acceptance.proven.get(role) and written != newest.of(role):
+        return _acquitted(acceptance, loading, now)
+    acquitted_at = acceptance.acquitted_at
+    has_time = acquitted_at is not None and now < acquitted_at + limit_s
+    is_demotion = role is Role.FOLLOWER and loading.may_be_leader
+    if has_time and not is_demotion:
+        return acceptance
+    return _blamed(acceptance, newest, role, loading)
+
+
+def _accepted(
+    acceptance: Acceptance, newest: Renderings, role: Role, written: Rendering
+) -> Acceptance:
+    refused = acceptance.refused - {written.fingerprint}
+    return replace(
+        acceptance,
+        good=newest if written == newest.of(role) else acceptance.good,
+        proven={**acceptance.proven, role: written},
+        refused=refused,
+        problem=acceptance.problem if refused else "",
+    )
+
+
+def _is_refused(loading: Loading, *, is_overdue: bool) -> bool:
+    """Tell whether Prometheus has said no.
+
+    One whose last reload had failed before ours already does not turn: with it, time has to tell.
+    """
+    if loading.outcome is Outcome.REFUSED:
+        return True
+    seen = loading.evidence
+    has_seen = seen is not None and seen.asked_at > loading.written_at and not seen.is_successful
+    return has_seen and is_overdue and bool(loading.reloads_sent)
+
+
+def _acquitted(acceptance: Acceptance, loading: Loading, now: float) -> Acceptance:
+    also = f"what it had loaded before is refused as well: {_reason(loading)}"
+    problem = f"{acceptance.problem.partition('; ')[0]}; {also}"
+    return replace(acceptance, refused=frozenset(), acquitted_at=now, problem=problem)
+
+
+def _blamed(acceptance: Acceptance, newest: Renderings, role: Role, loading: Loading) -> Acceptance:
+    """Blame what was tried; where there is nothing to put back, it is tried again."""
+    tried = target(acceptance, newest, role)
+    problem = f"Prometheus refused the {tried.role} rendering: {_reason(loading)}"
+    refused = acceptance.refused | {tried.fingerprint}
+    return replace(acceptance, refused=refused, acquitted_at=None, problem=problem)
+
+
+def _reason(loading: Loading) -> str:
+    return loading.problem or "its reload did not succeed; its own log says why"

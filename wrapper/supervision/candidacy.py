@@ -1,0 +1,144 @@
+"""Who this replica should be, and what it wants of the lease; pure.
+
+The rule that stands above the others here: the lease is given back only when Prometheus cannot
+write any more. That the pod's label is off by then is waited for, but not for long.
+"""
+
+from __future__ import annotations
+
+from wrapper.election import lease
+from wrapper.model import Cause, Reason, Role, Stance
+from wrapper.supervision.confirm import Outcome
+from wrapper.supervision.observation import Observation
+from wrapper.supervision.policy import Policy
+
+LABEL_WAIT_S = 0.1  # what a label may cost a hand-over, once Prometheus cannot write any more
+
+
+def obstacle_to_leading(o: Observation, policy: Policy, now: float) -> Reason | None:
+    """Return why this replica should not lead, None when it may."""
+    return (
+        _obstacle_in_prometheus(o)
+        or _obstacle_to_fencing(o, policy)
+        or _obstacle_for_now(o, now)
+        or _failed_promotion(o, policy, now)
+    )
+
+
+def _obstacle_in_prometheus(o: Observation) -> Reason | None:
+    if o.stop_at is not None:
+        return Reason(Cause.STOPPING, "asked to stop")
+    if not o.is_ready:
+        text = f"Prometheus is not ready{_because(o.readiness_detail)}"
+        return Reason(Cause.NOT_READY, text)
+    if not o.health.is_healthy:
+        return Reason(Cause.UNHEALTHY, f"Prometheus is unhealthy{_because(o.health.detail)}")
+    return None
+
+
+def _obstacle_to_fencing(o: Observation, policy: Policy) -> Reason | None:
+    if o.fence_obstacle:
+        return Reason(Cause.UNFENCED, f"cannot be fenced: {o.fence_obstacle}")
+    if o.fence_obstacle is None and policy.owns_child:
+        return Reason(Cause.UNFENCED, "checking that Prometheus can be fenced")
+    return None
+
+
+def _obstacle_for_now(o: Observation, now: float) -> Reason | None:
+    if o.steps_down_until is not None and now < o.steps_down_until:
+        return Reason(Cause.STEPPING_DOWN, "asked to step down")
+    if o.pause is not None and now < o.pause.until_at:
+        return Reason(Cause.STEPPING_DOWN, "asked to step down and keep out for some time")
+    if now < o.cools_until:
+        text = f"cooling down after a failed promotion{_because(o.promotion_problem)}"
+        return Reason(Cause.COOLING_DOWN, text)
+    return None
+
+
+def _because(detail: str) -> str:
+    return f": {detail}" if detail else ""
+
+
+def _failed_promotion(o: Observation, policy: Policy, now: float) -> Reason | None:
+    """Return why the promotion under way has to be given up, None when it has not."""
+    failure = _why_given_up(o, policy, now)
+    return Reason(Cause.PROMOTION_FAILED, failure) if failure else None
+
+
+def _why_given_up(o: Observation, policy: Policy, now: float) -> str:
+    """Return what is wrong with the promotion under way, "" for nothing.
+
+    A leader that already has a leader's configuration in force stays what it is when a newer one
+    cannot be had: a bad edit never takes the writer away.
+    """
+    if o.role is not Role.LEADER or not o.loading.may_be_follower:
+        return ""
+    if o.write_problem and o.write_failed_role is Role.LEADER:
+        return f"the leader rendering cannot be written: {o.write_problem}"
+    written = o.loading.written
+    if written is None or written.role is not Role.LEADER or o.loading.outcome is Outcome.LOADED:
+        return ""
+    if o.loading.outcome in {Outcome.FAILED, Outcome.REFUSED}:
+        return f"the leader rendering was refused{_because(o.loading.problem)}"
+    limit_s = policy.reload_retry_s * policy.reload_attempts
+    is_overdue = now >= o.loading.written_at + limit_s
+    return f"the reload was not confirmed within {limit_s:g} s" if is_overdue else ""
+
+
+def role_of(
+    o: Observation, policy: Policy, now: float, obstacle: Reason | None
+) -> tuple[Role, Reason]:
+    """Return the desired role and the reason for it."""
+    if obstacle:
+        return Role.FOLLOWER, obstacle
+    if lease.leads(o.lease, policy.terms, now):
+        if _is_given_back(o):
+            text = "the lease was being given back; it has to be renewed first"
+            return Role.FOLLOWER, Reason(Cause.GIVEN_BACK, text)
+        return Role.LEADER, Reason(Cause.ACQUIRED, "holds the lease")
+    if o.holds_lease:
+        text = f"the lease was not renewed in time{_because(o.lease.problem)}"
+        return Role.FOLLOWER, Reason(Cause.NOT_RENEWED, text)
+    cause = Cause.NOT_RENEWED if o.lease.problem else Cause.LOST
+    return Role.FOLLOWER, Reason(cause, _why_following(o, policy))
+
+
+def _is_given_back(o: Observation) -> bool:
+    """Tell whether a release may be on its way: only a renewal sent after that order counts.
+
+    Its answer may be late or lost, and another may lead already.
+    """
+    ordered_at, renewed_at = o.release_ordered_at, o.lease.renewed_at
+    return ordered_at is not None and renewed_at is not None and renewed_at <= ordered_at
+
+
+def _why_following(o: Observation, policy: Policy) -> str:
+    if o.lease.problem:
+        return f"the lease is out of reach: {o.lease.problem}"
+    if o.lease.holder == policy.terms.identity:
+        return "the lease is held by an earlier replica of this name; waiting it out"
+    if o.lease.holder:
+        return f"{o.lease.holder} holds the lease"
+    return "contending for the lease"
+
+
+def stance_of(o: Observation, obstacle: Reason | None, now: float) -> Stance:
+    """Give the lease back only when Prometheus cannot write any more, and when that was said.
+
+    The turn that ends leadership publishes it first: otherwise two would say that they lead.
+    """
+    if not obstacle:
+        return Stance.CONTEND
+    is_too_soon = o.may_write or o.role is Role.LEADER or now < awaits_label_until(o, now)
+    return Stance.HOLD if is_too_soon else Stance.RELEASE
+
+
+def awaits_label_until(o: Observation, now: float) -> float:
+    """Return until when a release waits for the label, which is to be off since the demotion began.
+
+    That is now, or has been, where it waits for nothing: it is about a writer, there is no label,
+    or no answer is to be expected.
+    """
+    if o.may_write or o.label is None or not o.label.is_expected:
+        return now
+    return (now if o.safe_since is None else o.safe_since) + LABEL_WAIT_S

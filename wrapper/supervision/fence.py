@@ -1,0 +1,62 @@
+"""Fencing: from when Prometheus may write until that is over, and what ends it for certain; pure.
+
+The dead-man's switch is armed before the leader rendering can be loaded, and Prometheus is killed
+at the last moment unless its demotion has been confirmed. Where it ends: a Prometheus that someone
+else owns (the sidecar form) cannot be killed.
+"""
+
+from __future__ import annotations
+
+import signal
+
+from wrapper.model import Action, ArmSwitch, DisarmSwitch, Reason, Role, SignalPrometheus
+from wrapper.supervision.observation import Observation
+from wrapper.supervision.policy import Policy
+
+# The supervisor acts this much before the kernel timer would, so that it can say why.
+KILL_LEAD_S = 0.05
+
+
+def last_moment_of(o: Observation, policy: Policy) -> float | None:
+    """Return the last moment at which Prometheus may write, by the last good renewal."""
+    if o.last_renewed_at is None:
+        return None
+    return o.last_renewed_at + policy.terms.last_moment_s
+
+
+def fence(
+    o: Observation, policy: Policy, role: Role, obstacle: Reason | None, now: float
+) -> tuple[Action, ...]:
+    """Keep the dead-man's switch where it belongs, and kill what could not be demoted."""
+    if not policy.owns_child:
+        return ()
+    will_write = role is Role.LEADER and o.target(role).role is Role.LEADER
+    if not (o.may_write or will_write):
+        return () if o.switch_at is None else (DisarmSwitch(),)
+    reason = _why_kill(o, policy, role, obstacle, now)
+    kill = (SignalPrometheus(signal.SIGKILL, reason),) if reason and o.killed_at is None else ()
+    last_moment = last_moment_of(o, policy)
+    switch = () if last_moment in (None, o.switch_at) else (ArmSwitch(last_moment),)
+    return (*kill, *switch)
+
+
+def _why_kill(
+    o: Observation, policy: Policy, role: Role, obstacle: Reason | None, now: float
+) -> str:
+    if not o.may_write:
+        return ""
+    last_moment = last_moment_of(o, policy)
+    if last_moment is None:
+        return "it may write without a lease"
+    if now >= last_moment - KILL_LEAD_S:
+        return "its demotion was not confirmed before the lease may be taken by another"
+    if role is Role.LEADER:
+        return ""
+    if o.stop_signals > 1:
+        return "asked a second time to stop"
+    if o.write_problem and o.write_failed_role is Role.FOLLOWER and o.role is Role.FOLLOWER:
+        return f"the follower rendering cannot be written: {o.write_problem}"
+    is_overdue = o.role is Role.FOLLOWER and now >= o.role_since + policy.demotion_grace_s
+    if obstacle and is_overdue:
+        return f"its demotion was not confirmed within {policy.demotion_grace_s:g} s"
+    return ""

@@ -1,0 +1,71 @@
+"""Who led when, as seen from here, and why it changed: the last days, a sentence each; pure.
+
+An entry begins with each change of the leader, and lasts until the next; "" led nobody. Bounded in
+number, age and length, since it goes out with every snapshot. Where it ends: it lives as long as
+the supervisor, and why another replica gave up leading is known to that one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from wrapper.model import HandOver, LeaseView
+from wrapper.supervision.observation import Observation
+from wrapper.supervision.plan import Plan
+
+MOST = 100
+LONGEST_S = 7 * 86400.0
+LONGEST_REASON = 300
+
+
+class History:
+    """The hand-overs that this replica has seen, the oldest first."""
+
+    def __init__(self, identity: str) -> None:
+        self._identity = identity
+        self._entries: deque[HandOver] = deque(maxlen=MOST)
+        self._leader = ""
+        self._ended = ""  # how the last leader's time ended
+
+    @property
+    def entries(self) -> tuple[HandOver, ...]:
+        """All of them."""
+        return tuple(self._entries)
+
+    def looked(self, leader: str, decided: Plan, o: Observation, wall: float) -> None:
+        """Note who leads now; ``leader`` is "" for nobody."""
+        self._forget(wall)
+        if leader == self._leader:
+            return
+        reason = self._why(leader, decided, o)[:LONGEST_REASON]
+        self._entries.append(HandOver(wall, leader, self._leader, reason))
+        self._ended = "" if leader else reason
+        self._leader = leader
+
+    def _forget(self, wall: float) -> None:
+        """Drop what ended days ago; the one that is so now stays, however old."""
+        while len(self._entries) > 1 and self._entries[1].time < wall - LONGEST_S:
+            self._entries.popleft()
+
+    def _why(self, leader: str, decided: Plan, o: Observation) -> str:
+        if not leader:
+            return self._why_ended(decided, o.lease)
+        if o.lease.holder != leader:
+            return decided.reason  # no election
+        if self._leader == self._identity:
+            return f"{leader} leads: {decided.reason}"
+        return self._why_begun(leader)
+
+    def _why_ended(self, decided: Plan, view: LeaseView) -> str:
+        if self._leader == self._identity:
+            return f"{self._leader} stopped leading: {decided.reason}"
+        if view.holder == self._leader and view.last is not None:
+            return f"{self._leader} did not renew the lease for {view.last.duration_s:g} s"
+        return f"{self._leader} gave the lease back"
+
+    def _why_begun(self, leader: str) -> str:
+        if not self._entries:
+            return f"{leader} was the first seen to hold the lease"
+        if self._leader:
+            return f"{leader} took the lease over from {self._leader}"
+        return f"{leader} acquired the lease: {self._ended}"

@@ -1,0 +1,238 @@
+"""Performs what was planned, without ever blocking the loop that planned it.
+
+What is instant (a signal, a timer, a new stance) is done at once; what may block (a write to a slow
+disk, a reload over HTTP) runs in a thread and reports back as an event. The one guarantee that is
+made here: that a rendering may be loaded is reported *before* it can be.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import signal
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wrapper import clock, files
+from wrapper.configuration.input_watch import InputWatch
+from wrapper.configuration.redact import words_about
+from wrapper.election import pause
+from wrapper.election.elector import Elector
+from wrapper.election.labeller import Labeller
+from wrapper.model import (
+    Action,
+    AnswerReload,
+    ArmSwitch,
+    DisarmSwitch,
+    Event,
+    Exit,
+    LabelPod,
+    PauseRead,
+    ReadConfiguration,
+    ReadPause,
+    ReloadAnswered,
+    ReloadPrometheus,
+    ReloadSent,
+    Rendering,
+    RenderingWritten,
+    SignalPrometheus,
+    Stance,
+    StartWeb,
+    StopWeb,
+    WebExited,
+    WebStarted,
+    WriteFailed,
+    WriteRendering,
+    WriteStarted,
+)
+from wrapper.supervision import process
+from wrapper.supervision.process import DeadMansSwitch
+from wrapper.supervision.prometheus import PrometheusApi
+from wrapper.supervision.sensors import LoadedSensor, start_thread
+
+if TYPE_CHECKING:
+    from wrapper.supervision.reload_desk import ReloadDesk
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where renderings go, and the mode of the file."""
+
+    path: Path
+    mode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notifier:
+    """How Prometheus is told to reload: by SIGHUP where ``url`` is empty, else over HTTP."""
+
+    url: str
+    method: str
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """All that the performer acts on; None where this form of running has no such part."""
+
+    child: subprocess.Popen[bytes] | None
+    switch: DeadMansSwitch | None
+    elector: Elector | None
+    labeller: Labeller | None
+    loaded: LoadedSensor | None
+    reloads: ReloadDesk | None
+    inputs: InputWatch
+    output: Output
+    notifier: Notifier
+    api: PrometheusApi
+    start_web: Callable[[], subprocess.Popen[bytes]] | None
+
+
+class Performer:
+    """Turns actions into deeds; ``report`` receives the events that come of them."""
+
+    def __init__(self, parts: Parts, report: Callable[[Event], None]) -> None:
+        """Start the thread that writes; nothing else."""
+        self._parts = parts
+        self._report = report
+        self._web: subprocess.Popen[bytes] | None = None
+        self._writes: queue.SimpleQueue[Rendering] = queue.SimpleQueue()
+        self._written: Rendering | None = None
+        self.exit_status: int | None = None
+        start_thread(self._write_for_ever, "writer")
+
+    def perform(self, action: Action) -> None:
+        """Do one thing, or have it done."""
+        match action:
+            case ArmSwitch() | DisarmSwitch():
+                self._set_switch(action)
+            case WriteRendering(rendering):
+                self._report(WriteStarted(rendering))
+                self._writes.put(rendering)
+            case ReloadPrometheus(fingerprint):
+                self._reload(fingerprint)
+            case SignalPrometheus(number, reason):
+                self._signal(number, reason)
+            case ReadConfiguration() | ReadPause():
+                self._read(action)
+            case LabelPod(is_on):
+                self._label(is_on=is_on)
+            case AnswerReload():
+                self._answer_reload(action)
+            case StartWeb() | StopWeb():
+                self._tend_web(action)
+            case Exit(status):
+                self.exit_status = status
+
+    def instruct(self, stance: Stance, now: float) -> None:
+        """Give the elector this turn's orders."""
+        if self._parts.elector is not None:
+            self._parts.elector.instruct(stance, now)
+
+    def want_evidence(self, is_wanted: bool) -> None:
+        """Have Prometheus asked what it has loaded, or no longer."""
+        if self._parts.loaded is not None:
+            self._parts.loaded.want(is_wanted)
+
+    def _read(self, action: ReadConfiguration | ReadPause) -> None:
+        if isinstance(action, ReadConfiguration):
+            self._parts.inputs.look()
+        else:
+            start_thread(self._read_pause, "read-pause")
+
+    def _read_pause(self) -> None:
+        self._report(PauseRead(pause.read(pause.path_of(self._parts.output.path))))
+
+    def _label(self, *, is_on: bool) -> None:
+        if self._parts.labeller is not None:
+            self._parts.labeller.order(is_on=is_on)
+
+    def _answer_reload(self, action: AnswerReload) -> None:
+        if self._parts.reloads is not None:
+            self._parts.reloads.answer(action.number, action.verdict, action.problem)
+
+    def _set_switch(self, action: ArmSwitch | DisarmSwitch) -> None:
+        if self._parts.switch is None:
+            return
+        if isinstance(action, ArmSwitch):
+            self._parts.switch.arm(action.at)
+        else:
+            self._parts.switch.disarm()
+
+    # --- the output file ---
+
+    def _write_for_ever(self) -> None:
+        while True:
+            self._report(self._write(self._writes.get()))
+
+    def _write(self, rendering: Rendering) -> RenderingWritten | WriteFailed:
+        output = self._parts.output
+        try:
+            if not files.is_current(output.path, rendering.content, output.mode):
+                files.write_atomically(output.path, rendering.content, output.mode)
+        except OSError as error:
+            return WriteFailed(rendering, f"{output.path}: {error.strerror}")
+        self._written = rendering
+        return RenderingWritten(rendering)
+
+    # --- Prometheus ---
+
+    def _reload(self, fingerprint: str) -> None:
+        self._report(ReloadSent(fingerprint))
+        if self._parts.loaded is not None:
+            self._parts.loaded.hurry()
+        if self._parts.notifier.url:
+            start_thread(lambda: self._report(self._post(fingerprint)), "reload")
+        elif self._parts.child is not None:
+            process.send_signal(self._parts.child, signal.SIGHUP)
+
+    def _post(self, fingerprint: str) -> ReloadAnswered:
+        notifier = self._parts.notifier
+        sent_at = clock.now()
+        answer = self._parts.api.ask(notifier.method, notifier.url, notifier.timeout_s)
+        duration_s = clock.now() - sent_at
+        problem = answer.detail
+        if (
+            problem and answer.status and self._written is not None
+        ):  # Prometheus may quote what it has read
+            problem = words_about(self._written.content, problem)
+        return ReloadAnswered(fingerprint, sent_at, answer.status, problem, duration_s)
+
+    def _signal(self, number: int, reason: str) -> None:
+        if self._parts.child is None:
+            return
+        if number == signal.SIGKILL:
+            LOG.error("killing Prometheus", extra={"reason": reason})
+        elif reason:
+            LOG.info("stopping Prometheus", extra={"reason": reason})
+        process.send_signal(self._parts.child, number)
+
+    # --- the web server ---
+
+    def _tend_web(self, action: StartWeb | StopWeb) -> None:
+        if isinstance(action, StopWeb):
+            if self._web is not None:
+                process.send_signal(self._web, signal.SIGTERM)
+        elif self._parts.start_web is not None:
+            self._start_web(self._parts.start_web)
+
+    def _start_web(self, start: Callable[[], subprocess.Popen[bytes]]) -> None:
+        try:
+            web = start()
+        except OSError as error:
+            LOG.error("the web server cannot be started", extra={"reason": str(error)})  # noqa: TRY400
+            self._report(WebExited(1))
+            return
+        self._web = web
+        self._report(WebStarted(web.pid))
+        process.await_child(web, lambda status: self._report(WebExited(status)), "web")
+
+    def leave_nothing(self) -> None:
+        """Kill what is left of the web server's processes."""
+        if self._web is not None:
+            process.kill_group(self._web)

@@ -1,0 +1,286 @@
+"""The decision: from what is known, what should be, what to do about it, and why; pure.
+
+``plan`` compares desired with observed each time it is asked, so that a lost event or a failed
+reload heals on the next turn. Its parts: ``candidacy`` (who to be), ``fence`` (what ends a writer
+for certain), what Prometheus reads and the web server (here), ``departure`` (leaving in order).
+"""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass, replace
+
+from wrapper.election import lease, pod_label
+from wrapper.model import (
+    Action,
+    AnswerReload,
+    ArmSwitch,
+    Cause,
+    DisarmSwitch,
+    LabelPod,
+    ReadConfiguration,
+    ReadPause,
+    ReloadPrometheus,
+    Rendering,
+    Role,
+    SignalPrometheus,
+    Stance,
+    StartWeb,
+    StopWeb,
+    WriteRendering,
+)
+from wrapper.supervision import candidacy, departure, fence, rule_reload
+from wrapper.supervision.confirm import Outcome
+from wrapper.supervision.health import backoff_s
+from wrapper.supervision.observation import Observation
+from wrapper.supervision.policy import Policy
+
+DEAD_WEB_GRACE_S = 1.0
+BARRIER_PAUSE_S = 0.5
+WRITE_RETRY_S = 1.0
+LONGEST_COOL_DOWN_S = 300.0
+WEB_RETRY_FIRST_S = 0.2
+WEB_RETRY_MOST_S = 30.0
+KILLED = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What should be, what to do now, and why (a sentence, and a word for metrics).
+
+    ``wake_at`` is when to think again at the latest.
+    """
+
+    role: Role
+    stance: Stance
+    actions: tuple[Action, ...]
+    reason: str
+    cause: Cause
+    wake_at: float
+    gives_up_promotion: bool = False
+
+
+def plan(o: Observation, policy: Policy, now: float) -> Plan:
+    """Decide what this replica should be and do, given all that is known at ``now``."""
+    if o.child_status is not None:
+        return _after_exit(o, policy, now)
+    if policy.fixed_role is not None:
+        return _without_election(o, policy, now)
+    obstacle = candidacy.obstacle_to_leading(o, policy, now)
+    role, reason = candidacy.role_of(o, policy, now, obstacle)
+    stance = candidacy.stance_of(o, obstacle, now)
+    return Plan(
+        role=role,
+        stance=stance,
+        actions=(
+            *fence.fence(o, policy, role, obstacle, now),
+            *_load(o, policy, role, now),
+            *_answer_signals(o, policy),
+            *_label(o, role, now),
+            *departure.leave(o, policy, now),
+            *_web(o, policy, now),
+        ),
+        reason=reason.text,
+        cause=reason.cause,
+        wake_at=now if o.role is not role else _wake_at(o, policy, now),
+        gives_up_promotion=reason.cause is Cause.PROMOTION_FAILED,
+    )
+
+
+def apply(o: Observation, decided: Plan, policy: Policy, now: float) -> Observation:
+    """Note what a plan's own decisions change: what is armed, given up, ended, given back."""
+    for action in decided.actions:
+        o = _done(o, action, now)
+    if decided.stance is Stance.RELEASE:
+        o = replace(o, release_ordered_at=now)
+    if rule_reload.is_hopeless(o.rules, now, policy.reload_retry_s * policy.reload_attempts):
+        o = replace(o, rules=rule_reload.given_up(o.rules))
+    if decided.gives_up_promotion:
+        failures = o.failed_promotions + 1
+        pause_s = backoff_s(failures, policy.cool_down_s, LONGEST_COOL_DOWN_S)
+        o = replace(
+            o,
+            failed_promotions=failures,
+            cools_until=now + pause_s,
+            promotion_problem=decided.reason,
+        )
+    return o
+
+
+def _done(o: Observation, action: Action, now: float) -> Observation:
+    match action:
+        case ArmSwitch(at):
+            return replace(o, switch_at=at)
+        case DisarmSwitch():
+            return replace(o, switch_at=None)
+        case SignalPrometheus(signal.SIGKILL):
+            return replace(o, killed_at=now)
+        case SignalPrometheus(signal.SIGTERM):
+            return replace(o, terminated_at=now)
+        case StopWeb():
+            return replace(o, web_stopped_at=now)
+        case LabelPod(is_on) if o.label is not None:
+            return replace(o, label=pod_label.asked(o.label, wanted=is_on))
+        case AnswerReload():
+            return replace(o, rules=rule_reload.told(o.rules))
+        case _:
+            return o
+
+
+def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
+    """Prometheus is dead: release at once, end the web server, pass its status on."""
+    status = o.child_status or 0
+    code = status if status >= 0 else KILLED - status
+    is_labelled = o.label is not None and o.label.is_expected
+    waits = (o.holds_lease or is_labelled) and now < o.child_exited_at + policy.terms.retry_period_s
+    grace_s = policy.web_grace_s if o.stop_at is not None else DEAD_WEB_GRACE_S
+    disarm = () if o.switch_at is None else (DisarmSwitch(),)
+    return Plan(
+        role=Role.FOLLOWER,
+        stance=Stance.HOLD if o.role is Role.LEADER else Stance.RELEASE,
+        actions=(
+            *disarm,
+            *_label(o, Role.FOLLOWER, now),
+            *departure.end(o, code, grace_s, now, waits=waits),
+        ),
+        reason=f"Prometheus has ended with status {code}",
+        cause=Cause.EXITED,
+        wake_at=now if o.role is Role.LEADER else now + BARRIER_PAUSE_S,
+    )
+
+
+# --- what Prometheus reads ---
+
+
+def _load(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
+    """Bring Prometheus to what it should read: its configuration, and what lies beside that."""
+    return (*(_converge(o, policy, role, now) or _reload_rules(o, policy, now)), *_tell(o))
+
+
+def _reload_rules(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
+    """Have Prometheus read again what it reads beside its configuration.
+
+    A configuration on its way into the file brings a reload of its own, which does both.
+    """
+    is_ending = o.killed_at is not None or o.terminated_at is not None
+    if is_ending or not o.was_ready or o.loading.incoming is not None:
+        return ()
+    if not rule_reload.is_due(o.rules, now, policy.reload_retry_s):
+        return ()
+    return (ReloadPrometheus(o.loading.written.fingerprint if o.loading.written else ""),)
+
+
+def _tell(o: Observation) -> tuple[Action, ...]:
+    rules = o.rules
+    if not rules.has_news or rules.verdict is None:
+        return ()
+    return (AnswerReload(rules.number, rules.verdict, rules.problem),)
+
+
+def _converge(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
+    """Bring the output file, then Prometheus, to the rendering of the desired role."""
+    target = o.target(role)
+    if policy.is_plain or o.killed_at is not None or o.loading.incoming is not None:
+        return ()
+    if policy.owns_child and not o.was_ready:
+        return ()  # it starts with the file that was checked, and reads it twice
+    if o.loading.written != target:
+        return _write(o, target, role, now)
+    return (ReloadPrometheus(target.fingerprint),) if _reload_is_due(o, policy, now) else ()
+
+
+def _write(o: Observation, target: Rendering, role: Role, now: float) -> tuple[Action, ...]:
+    is_too_soon = o.write_problem and role is o.role and now < o.write_failed_at + WRITE_RETRY_S
+    return () if is_too_soon else (WriteRendering(target),)
+
+
+def _reload_is_due(o: Observation, policy: Policy, now: float) -> bool:
+    if not o.was_ready:
+        return False
+    if o.loading.is_settled and o.loading.outcome is Outcome.LOADED:
+        return False
+    sent_at = o.loading.reload_sent_at
+    if sent_at is None:
+        return True
+    pause_s = BARRIER_PAUSE_S if o.loading.wants_barrier else policy.reload_retry_s
+    return now >= sent_at + pause_s
+
+
+def _answer_signals(o: Observation, policy: Policy) -> tuple[Action, ...]:
+    """Do what SIGHUP means for Prometheus, inputs included; pass the signals that are its own.
+
+    With SIGUSR1 it may have been written for how long to keep out of the election.
+    """
+    passed: tuple[Action, ...] = tuple(SignalPrometheus(number) for number in o.passed_on)
+    if o.wants_pause:
+        passed = (*passed, ReadPause())
+    if not o.wants_configuration:
+        return passed
+    if policy.is_plain:
+        return (*passed, SignalPrometheus(signal.SIGHUP))
+    fingerprint = o.loading.written.fingerprint if o.loading.written else ""
+    return (*passed, ReadConfiguration(), ReloadPrometheus(fingerprint))
+
+
+# --- the rest ---
+
+
+def _label(o: Observation, role: Role, now: float) -> tuple[Action, ...]:
+    """Bring the pod's label to what is so: it says that the leader's configuration is in force.
+
+    To lead is not enough: whoever asks for the leader wants what only that configuration yields,
+    and a promotion that Prometheus refuses shall send no clients here and away again.
+    """
+    is_in_force = o.target(role).role is Role.FOLLOWER or not o.loading.may_be_follower
+    is_on = role is Role.LEADER and is_in_force
+    is_due = o.label is not None and pod_label.is_due(o.label, now, wanted=is_on)
+    return (LabelPod(is_on),) if is_due else ()
+
+
+def _without_election(o: Observation, policy: Policy, now: float) -> Plan:
+    """Be what ``--role`` says from the moment Prometheus is ready; stop when asked to."""
+    is_leader = policy.fixed_role is Role.LEADER and (o.was_ready or not policy.owns_child)
+    role = Role.LEADER if is_leader else Role.FOLLOWER
+    return Plan(
+        role=role,
+        stance=Stance.RELEASE,
+        actions=(
+            *_load(o, policy, role, now),
+            *_answer_signals(o, policy),
+            *departure.leave(_unfenced(o), policy, now),
+            *_web(o, policy, now),
+        ),
+        reason=f"no election; the role is set to {policy.fixed_role}",
+        cause=Cause.FIXED,
+        wake_at=_wake_at(o, policy, now),
+    )
+
+
+def _unfenced(o: Observation) -> Observation:
+    """Return what is known, for one who needs not mind who else writes."""
+    return replace(o, loading=replace(o.loading, candidates=(), incoming=None))
+
+
+def _web(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
+    """Start the web server, and start it again after a growing pause when it has died."""
+    if not policy.serves_web or o.web_pid is not None or o.web_stopped_at is not None:
+        return ()
+    if o.web_exited_at is None:
+        return (StartWeb(),)
+    pause_s = backoff_s(o.web_failures, WEB_RETRY_FIRST_S, WEB_RETRY_MOST_S)
+    return (StartWeb(),) if now >= o.web_exited_at + pause_s else ()
+
+
+def _wake_at(o: Observation, policy: Policy, now: float) -> float:
+    """Return the next moment at which time alone may change the decision."""
+    moments = [
+        now + BARRIER_PAUSE_S,
+        candidacy.awaits_label_until(o, now),
+        lease.leads_until(o.lease, policy.terms),
+        o.lease.released_at and o.lease.released_at + departure.SUCCESSOR_WAIT_S,
+        rule_reload.due_at(o.rules),
+    ]
+    last_moment = fence.last_moment_of(o, policy)
+    if o.may_write and last_moment is not None:
+        moments.append(last_moment - fence.KILL_LEAD_S)
+    return min(moment for moment in moments if moment is not None and moment > now)

@@ -1,0 +1,29 @@
+"""What decisions depend on besides what is observed: the settings that matter to them; pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wrapper.election.lease import Terms
+from wrapper.model import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The settings that decisions depend on; durations in seconds.
+
+    ``fixed_role`` is set where there is no election. ``owns_child`` is false in the sidecar form.
+    ``is_plain``: Prometheus reads its own file, and reloads when somebody else says so.
+    """
+
+    terms: Terms
+    fixed_role: Role | None = None
+    owns_child: bool = True
+    is_plain: bool = False
+    serves_web: bool = True
+    demotion_grace_s: float = 8.0
+    prometheus_grace_s: float = 20.0
+    web_grace_s: float = 15.0
+    reload_retry_s: float = 10.0
+    reload_attempts: int = 5
+    cool_down_s: float = 10.0

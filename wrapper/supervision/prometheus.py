@@ -1,0 +1,159 @@
+"""Prometheus' HTTP side: is it ready, is it healthy, reload, and what has it loaded.
+
+Every call blocks for at most its time limit and raises nothing: what went wrong is in the answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import ssl
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
+
+from wrapper import clock
+from wrapper.access.http_connection import connect, fields, tls_in_short
+from wrapper.access.prometheus_access import Access, PrometheusAccess
+from wrapper.bounded import bounded
+from wrapper.model import Evidence
+
+_OK = 200
+_SUCCESSFUL = re.compile(rb"^prometheus_config_last_reload_successful (\S+)$", re.MULTILINE)
+_SUCCESS_TIME = re.compile(
+    rb"^prometheus_config_last_reload_success_timestamp_seconds (\S+)$", re.MULTILINE
+)
+# As Prometheus prints its configuration: the YAML is one JSON string, remote_write a top-level key.
+_REMOTE_WRITE = re.compile(rb'(?:"|\\n)remote_write:')
+_LONGEST_ANSWER = 1000
+
+
+def load() -> None:
+    """Import what asking needs, once Prometheus has been started.
+
+    To be called before other threads import: two that import packages which import each other can
+    see one of them half made.
+    """
+    import http.client  # noqa: F401, PLC0415 - heavy
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: ``status`` 0 with the reason in ``detail`` when nothing did."""
+
+    status: int
+    detail: str = ""
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the status is 200."""
+        return self.status == _OK
+
+
+@dataclass(frozen=True, slots=True)
+class _Response:
+    status: int
+    content: bytes
+
+
+class PrometheusApi:
+    """Asks one Prometheus; ``timeout_s`` bounds connecting and each wait for bytes."""
+
+    def __init__(self, base_url: str = "", access: PrometheusAccess | None = None) -> None:
+        """Take the URL that paths are added to, e.g. ``http://127.0.0.1:9090/prefix``."""
+        self._base_url = base_url.rstrip("/")
+        self._access = access or PrometheusAccess()
+
+    @property
+    def knows_status(self) -> bool:
+        """Whether it is known where Prometheus' own API answers."""
+        return bool(self._base_url)
+
+    def url(self, path: str) -> str:
+        """Return the URL of one of Prometheus' paths."""
+        return self._base_url + path
+
+    def probe(self, url: str, timeout_s: float) -> Answer:
+        """GET a URL and tell what came."""
+        return self.ask("GET", url, timeout_s)
+
+    def ask(self, method: str, url: str, timeout_s: float) -> Answer:
+        """Send a request without a body; never follow elsewhere, never use a proxy."""
+        try:
+            response = self._request(method, url, timeout_s)
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is the answer
+            return Answer(0, _in_short(error, url, timeout_s))
+        text = response.content[: 4 * _LONGEST_ANSWER].decode(errors="replace")
+        return Answer(response.status, text.strip()[:_LONGEST_ANSWER])
+
+    def evidence(self, timeout_s: float) -> Evidence | None:
+        """Return what Prometheus says that it has loaded, None when it does not say."""
+        asked_at = clock.now()
+        try:
+            shown = self._request("GET", self.url("/api/v1/status/config"), timeout_s)
+            metrics = self._request("GET", self.url("/metrics"), timeout_s)
+        except Exception:  # noqa: BLE001 - it will be asked again
+            return None
+        if shown.status != _OK or metrics.status != _OK:
+            return None
+        return read_evidence(shown.content, metrics.content, asked_at)
+
+    def replay(self, timeout_s: float) -> str:
+        """Return how far the replay of the WAL has come, "" where Prometheus does not say."""
+        if not self.knows_status:
+            return ""
+        answer = self.ask("GET", self.url("/api/v1/status/walreplay"), timeout_s)
+        return read_replay(answer.detail) if answer.is_ok else ""
+
+    def _request(self, method: str, url: str, timeout_s: float) -> _Response:
+        access = self._access.current()
+        return bounded(lambda: _exchange(method, urlsplit(url), timeout_s, access), timeout_s)
+
+
+def read_evidence(shown: bytes, metrics: bytes, asked_at: float) -> Evidence:
+    """Read the answers of ``/api/v1/status/config`` and ``/metrics``."""
+    return Evidence(
+        image=hashlib.sha256(shown).hexdigest(),
+        writes_remotely=bool(_REMOTE_WRITE.search(shown)),
+        is_successful=_metric(_SUCCESSFUL, metrics) == 1.0,
+        success_time=_metric(_SUCCESS_TIME, metrics),
+        asked_at=asked_at,
+    )
+
+
+def read_replay(shown: str) -> str:
+    """Read the answer of ``/api/v1/status/walreplay``: segments by number, the last one too."""
+    numbers = [re.search(rf'"{name}":([0-9]+)', shown) for name in ("min", "current", "max")]
+    first, now, last = (int(found[1]) if found else 0 for found in numbers)
+    return f"segment {now - first + 1} of {last - first + 1}" if first <= now <= last > 0 else ""
+
+
+def _metric(pattern: re.Pattern[bytes], metrics: bytes) -> float:
+    found = pattern.search(metrics)
+    return float(found[1]) if found else 0.0
+
+
+def _exchange(method: str, url: SplitResult, timeout_s: float, access: Access) -> _Response:
+    """Send one request on a connection of its own."""
+    target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    connection = connect(url, timeout_s, access)
+    try:
+        connection.putrequest(method, target, skip_host=True)
+        connection.putheader("Host", url.netloc.rpartition("@")[2])
+        for name, value in fields(url, access):
+            connection.putheader(name, value)
+        connection.endheaders()
+        response = connection.getresponse()
+        return _Response(response.status, response.read())
+    finally:
+        connection.close()
+
+
+def _in_short(error: Exception, url: str, timeout_s: float) -> str:
+    """Say in a few words why nothing came."""
+    if isinstance(error, TimeoutError) or "timed out" in str(error).lower():
+        return f"no answer from {url} within {timeout_s:g} s"
+    if isinstance(error, ConnectionRefusedError):
+        return f"connection refused by {url}"
+    if isinstance(error, ssl.SSLError):
+        return tls_in_short(error, url, "--prometheus-http-config")
+    return f"{url}: {type(error).__name__}"

@@ -1,0 +1,176 @@
+"""The threads that look: is Prometheus ready, is it healthy, what has it loaded, what does it use.
+
+They report facts and decide nothing. Each has one loop, asks with a time limit, and waits in
+slices; none of them touches Prometheus other than by asking.
+"""
+
+from __future__ import annotations
+
+import logging
+import resource
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wrapper import clock
+from wrapper.model import (
+    ChildMeasured,
+    Event,
+    FenceChecked,
+    HealthProbed,
+    LoadedObserved,
+    ReadinessProbed,
+)
+from wrapper.supervision.process import fence_obstacle
+from wrapper.supervision.prometheus import PrometheusApi
+
+if TYPE_CHECKING:
+    import psutil
+
+LOG = logging.getLogger(__name__)
+Report = Callable[[Event], None]
+
+FIRST_POLL_S = 0.02
+POLL_GROWTH = 1.1
+EVIDENCE_FIRST_S = 0.01
+EVIDENCE_MOST_S = 0.1
+EVIDENCE_TIMEOUT_S = 10.0
+SAY_WAITING_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Probing:
+    """Where and how often to ask; an empty URL is not asked. Durations in seconds."""
+
+    readiness_url: str
+    readiness_period_s: float
+    readiness_timeout_s: float
+    health_url: str
+    health_period_s: float
+    health_timeout_s: float
+
+
+def start_thread(run: Callable[[], None], name: str) -> threading.Thread:
+    """Start a thread that ends with the process."""
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def watch_prometheus(api: PrometheusApi, probing: Probing, fence: Fence, report: Report) -> None:
+    """Wait until Prometheus is ready, then look after its health, for ever."""
+    _await_readiness(api, probing, report)
+    report(FenceChecked(fence.obstacle()))
+    report(ReadinessProbed(is_ready=True))
+    while probing.health_url:
+        threading.Event().wait(probing.health_period_s)
+        answer = api.probe(probing.health_url, probing.health_timeout_s)
+        detail = "" if answer.is_ok else _told(answer.status, answer.detail)
+        report(HealthProbed(answer.is_ok, detail))
+
+
+def _await_readiness(api: PrometheusApi, probing: Probing, report: Report) -> None:
+    """Poll at once and often at first, then at the readiness period."""
+    pause_s = FIRST_POLL_S
+    began_at = said_at = clock.now()
+    while probing.readiness_url:
+        answer = api.probe(probing.readiness_url, probing.readiness_timeout_s)
+        if answer.is_ok:
+            return
+        detail = _told(answer.status, answer.detail)
+        report(ReadinessProbed(is_ready=False, detail=detail))
+        if clock.now() - said_at >= SAY_WAITING_EVERY_S:
+            said_at = clock.now()
+            _say_waiting(api, detail, said_at - began_at, probing.readiness_timeout_s)
+        threading.Event().wait(pause_s)
+        pause_s = min(pause_s * POLL_GROWTH, probing.readiness_period_s)
+
+
+def _say_waiting(api: PrometheusApi, detail: str, waited_s: float, timeout_s: float) -> None:
+    """Log how long it has taken so far, and how far the replay of the WAL has come."""
+    extra: dict[str, object] = {"waited_s": round(waited_s), "reason": detail}
+    if replay := api.replay(timeout_s):
+        extra["wal_replay"] = replay
+    LOG.info("waiting for Prometheus to be ready", extra=extra)
+
+
+def _told(status: int, detail: str) -> str:
+    first_line = detail.partition("\n")[0]
+    return f"HTTP {status} {first_line}".rstrip() if status else first_line
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """What has to hold for the child to be killed for certain; ``pid`` None: not our child."""
+
+    pid: int | None
+    port: int
+
+    def obstacle(self) -> str:
+        """Return why killing the child would not be enough, "" when it is."""
+        return fence_obstacle(self.pid, self.port) if self.pid is not None else ""
+
+
+class LoadedSensor:
+    """Asks Prometheus what it has loaded, while that is wanted: often at first, then less."""
+
+    def __init__(self, api: PrometheusApi, report: Report) -> None:
+        """Prepare; ``run`` is the thread's body."""
+        self._api = api
+        self._report = report
+        self._wanted = threading.Event()
+        self._pause_s = EVIDENCE_FIRST_S
+
+    def want(self, is_wanted: bool) -> None:
+        """Begin or end asking."""
+        if is_wanted and not self._wanted.is_set():
+            self.hurry()
+            self._wanted.set()
+        elif not is_wanted:
+            self._wanted.clear()
+
+    def hurry(self) -> None:
+        """Ask often again: something has just been sent or renamed."""
+        self._pause_s = EVIDENCE_FIRST_S
+
+    def run(self) -> None:
+        """Ask and report, for ever."""
+        while True:
+            self._wanted.wait()
+            asked_at = clock.now()
+            evidence = self._api.evidence(EVIDENCE_TIMEOUT_S)
+            if evidence is not None:
+                self._report(LoadedObserved(evidence))
+            # Twice as long as the answer took, at least: a large configuration is a large answer.
+            took_s = clock.now() - asked_at
+            threading.Event().wait(max(self._pause_s, 2 * took_s))
+            self._pause_s = min(self._pause_s * 1.5, EVIDENCE_MOST_S)
+
+
+def measure_child(pid: int, period_s: float, report: Report) -> None:
+    """Report what the child uses of the machine, every period, until it has gone."""
+    import psutil  # noqa: PLC0415 - heavy: after Prometheus has been started
+
+    child = psutil.Process(pid)
+    while True:
+        try:
+            report(ChildMeasured(_usage(child)))
+        except psutil.Error:
+            return
+        threading.Event().wait(period_s)
+
+
+def _usage(child: psutil.Process) -> dict[str, float]:
+    """Return memory in bytes, CPU in seconds, counts of files and threads."""
+    with child.oneshot():
+        times = child.cpu_times()
+        return {
+            "resident_memory_bytes": float(child.memory_info().rss),
+            "virtual_memory_bytes": float(child.memory_info().vms),
+            "cpu_seconds": times.user + times.system,
+            "open_fds": float(child.num_fds()),
+            "max_fds": float(child.rlimit(resource.RLIMIT_NOFILE)[0]),
+            "threads": float(child.num_threads()),
+            "start_time_seconds": child.create_time(),
+        }

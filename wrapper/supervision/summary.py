@@ -1,0 +1,123 @@
+"""What the outside is told: the observation put into a snapshot; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from wrapper.election import lease
+from wrapper.model import Role, Snapshot
+from wrapper.supervision.confirm import Outcome
+from wrapper.supervision.observation import Observation
+from wrapper.supervision.plan import Plan
+from wrapper.supervision.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Constants:
+    """What does not change while the supervisor runs."""
+
+    identity: str
+    election: str
+    prometheus_url: str
+    child_start_time: float | None
+    start_time: float = 0.0
+
+
+def summarize(  # noqa: PLR0913 - the whole of what is known goes in
+    o: Observation,
+    decided: Plan,
+    policy: Policy,
+    constants: Constants,
+    *,
+    counters: Mapping[str, float],
+    last_transition_time: float,
+    configuration_time: float,
+    now: float,
+) -> Snapshot:
+    """Return what is so at ``now``; a fixed leader leads until the snapshot is stale."""
+    return Snapshot(
+        stamped_at=now,
+        identity=constants.identity,
+        role=decided.role,
+        reason=decided.reason,
+        election=constants.election,
+        is_ready=o.is_ready,
+        is_healthy=o.health.is_healthy and o.child_status is None,
+        is_stopping=o.stop_at is not None or o.child_status is not None,
+        leads_until_at=leads_until(o, decided, policy, now),
+        lease_expires_at=o.lease.free_at if o.lease.holder and not o.holds_lease else None,
+        holder=_holder(o, decided, policy, constants),
+        holder_url=(o.lease.last.url or "") if o.lease.last else "",
+        lease_transitions=o.lease.last.transitions if o.lease.last else 0,
+        lease_problem=o.lease.problem,
+        last_transition_time=last_transition_time,
+        prometheus_url=constants.prometheus_url,
+        child_pid=o.child_pid,
+        child_start_time=constants.child_start_time,
+        configuration_is_valid=not o.rejection,
+        configuration_problem="\n".join(filter(None, (o.rejection, _writing(o)))),
+        configuration_time=configuration_time,
+        follower_fingerprint=o.renderings.follower.fingerprint,
+        leader_fingerprint=o.renderings.leader.fingerprint,
+        wanted_fingerprint=o.target(decided.role).fingerprint,
+        written_role=o.loading.written.role.value if o.loading.written else "",
+        written_fingerprint=o.loading.written.fingerprint if o.loading.written else "",
+        loaded_fingerprint=_loaded(o),
+        may_write=o.may_write,
+        pod_is_labelled=o.label.is_on if o.label else None,
+        counters=counters,
+        usage=o.usage,
+        cause=decided.cause,
+        start_time=constants.start_time,
+        lease_duration_s=policy.terms.duration_s,
+        lease_renew_deadline_s=policy.terms.renew_deadline_s,
+        remote_write_is_loaded=_writes_remotely(o),
+        paused_until_time=o.pause.until_time if o.pause and now < o.pause.until_at else None,
+        targets=_targets(o),
+    )
+
+
+_FIXED_LEADER_S = 3600.0
+
+
+def _writing(o: Observation) -> str:
+    """Return why good renderings do not reach Prometheus."""
+    return f"the rendering cannot be written: {o.write_problem}" if o.write_problem else ""
+
+
+def leads_until(o: Observation, decided: Plan, policy: Policy, now: float) -> float | None:
+    """Return when leadership ends unless renewed, None when this replica does not lead."""
+    if decided.role is not Role.LEADER:
+        return None
+    if policy.fixed_role is not None:
+        return now + _FIXED_LEADER_S
+    return lease.leads_until(o.lease, policy.terms)
+
+
+def _targets(o: Observation) -> dict[str, Any]:
+    """Return how the fetched files and their queue go, plain enough for JSON; {} without any."""
+    told: dict[str, Any] = {"feeds": [asdict(state) for state in o.feeds.values()]}
+    if o.queue is not None:
+        told["queue"] = asdict(o.queue)
+    return told if o.feeds or o.queue else {}
+
+
+def _holder(o: Observation, decided: Plan, policy: Policy, constants: Constants) -> str:
+    if policy.fixed_role is None:
+        return o.lease.holder
+    return constants.identity if decided.role is Role.LEADER else ""
+
+
+def _loaded(o: Observation) -> str:
+    if o.loading.written is None or not o.loading.is_settled:
+        return ""
+    return o.loading.written.fingerprint if o.loading.outcome is Outcome.LOADED else ""
+
+
+def _writes_remotely(o: Observation) -> bool | None:
+    """Return whether Prometheus has a remote_write in force, None where that is not known."""
+    if o.loading.written is None or not o.loading.is_settled:
+        return None
+    return o.loading.written.writes_remotely

@@ -1,0 +1,181 @@
+"""The loop: threads report, this one decides and acts.
+
+It runs in the main thread, since children die with the thread that started them. It never blocks
+but for the next event. Each turn compares what should be with what is, so a lost event or a failed
+deed heals on a later turn.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+from wrapper import clock
+from wrapper.model import (
+    ConfigurationRead,
+    Event,
+    Renderings,
+    RenderingWritten,
+    SignalReceived,
+    WriteFailed,
+)
+from wrapper.supervision.events import Events
+from wrapper.supervision.history import History
+from wrapper.supervision.observation import Observation, Rules, fold, remember
+from wrapper.supervision.performer import Performer
+from wrapper.supervision.plan import Plan, apply, plan
+from wrapper.supervision.policy import Policy
+from wrapper.supervision.snapshot import SnapshotWriter, leader_of
+from wrapper.supervision.summary import Constants, summarize
+from wrapper.supervision.tally import Tally
+
+LOG = logging.getLogger(__name__)
+MOST_REASONS = 20  # of one rejection that are logged; the API has all
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What the supervisor is given to start with."""
+
+    observation: Observation
+    policy: Policy
+    rules: Rules
+    constants: Constants
+
+
+class Supervisor:
+    """Decides and acts until an Exit is planned."""
+
+    def __init__(
+        self, frame: Frame, events: Events, performer: Performer, snapshots: SnapshotWriter
+    ) -> None:
+        """Take the parts; ``run`` begins."""
+        self._observation = frame.observation
+        self._policy = frame.policy
+        self._rules = frame.rules
+        self._constants = frame.constants
+        self._events = events
+        self._performer = performer
+        self._snapshots = snapshots
+        self._tally = Tally()
+        self._history = History(frame.constants.identity)
+        self._last_transition_time = 0.0
+        self._configuration_time = clock.wall()
+        self._said = ""
+        self._said_of_writing = ""
+
+    def run(self) -> int:
+        """Turn until it is time to leave; return the exit status."""
+        while self._performer.exit_status is None:
+            self._fold()
+            decided = plan(self._observation, self._policy, clock.now())
+            self._perform(decided)
+            self._publish(decided)
+            self._wait(decided.wake_at)
+        return self._performer.exit_status
+
+    def _fold(self) -> None:
+        while (event := self._events.waiting()) is not None:
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
+        before, now = self._observation, clock.now()
+        self._observation = fold(before, event, now, self._rules)
+        self._tally.took(event, before, self._observation, now, clock.wall())
+        self._say_configuration(before, event)
+        self._say_writing(event)
+
+    def _perform(self, decided: Plan) -> None:
+        self._say(decided)
+        self._tally.decided(self._observation, decided)
+        self._performer.instruct(decided.stance, clock.now())
+        for action in decided.actions:
+            self._performer.perform(action)
+        now = clock.now()  # after the orders: what is done under earlier ones is dated before
+        observation = apply(self._observation, decided, self._policy, now)
+        self._observation = remember(observation, decided.role, now)
+        self._performer.want_evidence(self._observation.wants_evidence)
+
+    def _publish(self, decided: Plan) -> None:
+        now = clock.now()
+        snapshot = summarize(
+            self._observation,
+            decided,
+            self._policy,
+            self._constants,
+            counters=self._tally.totals,
+            last_transition_time=self._last_transition_time,
+            configuration_time=self._configuration_time,
+            now=now,
+        )
+        leader = leader_of(snapshot, now)
+        self._tally.looked(leader, now)
+        self._history.looked(leader, decided, self._observation, clock.wall())
+        self._snapshots.publish(replace(snapshot, history=self._history.entries))
+
+    def _wait(self, wake_at: float) -> None:
+        if self._performer.exit_status is None:
+            event = self._events.wait(wake_at - clock.now())
+            if event is not None:
+                self._take(event)
+
+    # --- what is said ---
+
+    def _say(self, decided: Plan) -> None:
+        """Log each change of role, and of the reason for it, once."""
+        if decided.role is not self._observation.role:
+            self._last_transition_time = clock.wall()
+            LOG.info("role changed", extra=self._of_role(decided))
+        elif decided.reason != self._said:
+            LOG.info("role unchanged", extra={"role": decided.role, "reason": decided.reason})
+        self._said = decided.reason
+
+    def _of_role(self, decided: Plan) -> dict[str, object]:
+        """Return who has which role and why, and the lease record that it follows from."""
+        said: dict[str, object] = {
+            "identity": self._constants.identity,
+            "role": decided.role,
+            "cause": decided.cause,
+            "reason": decided.reason,
+        }
+        record = self._observation.lease.last
+        if record is None:
+            return said
+        lease = {
+            "lease_holder": record.holder,
+            "lease_transitions": record.transitions,
+            "lease_renew_time": record.renew_time,
+        }
+        return {**said, **lease}
+
+    def _say_configuration(self, before: Observation, event: Event) -> None:
+        """Log a new input, and each change in whether it can be used."""
+        after = self._observation
+        if isinstance(event, ConfigurationRead):
+            self._configuration_time = clock.wall()
+            LOG.info("configuration read", extra={"fingerprints": _short(event.renderings)})
+            if before.renderings.has_overrides and not event.renderings.has_overrides:
+                LOG.warning("the leader has no overrides any more: every replica reads the same")
+        if after.rejection == before.rejection:
+            return
+        self._configuration_time = clock.wall()
+        for reason in after.rejection.splitlines()[:MOST_REASONS]:
+            LOG.error("configuration rejected; the last good one stays", extra={"reason": reason})
+        if not after.rejection and not isinstance(event, SignalReceived):
+            LOG.info("configuration is good again")
+
+    def _say_writing(self, event: Event) -> None:
+        """Log once that renderings cannot be written, and once that they can again."""
+        if isinstance(event, WriteFailed) and event.problem != self._said_of_writing:
+            extra = {"role": event.rendering.role, "reason": event.problem}
+            LOG.error("the rendering cannot be written; it is tried again", extra=extra)
+            self._said_of_writing = event.problem
+        elif isinstance(event, RenderingWritten) and self._said_of_writing:
+            LOG.info("renderings can be written again")
+            self._said_of_writing = ""
+
+
+def _short(renderings: Renderings) -> str:
+    """Return both fingerprints, as much of them as tells them apart."""
+    follower, leader = renderings.follower.fingerprint, renderings.leader.fingerprint
+    return f"follower {follower[:12]}, leader {leader[:12]}"

@@ -1,0 +1,91 @@
+"""What Promgen's tasks are done with: which feeds a task is about, and reloads for their own sake.
+
+A task that names a path gets that file, if a feed keeps it; a new one beside those files becomes a
+feed too, until the next start. No task makes any other file: nothing that exists and is no feed's
+is replaced, and nothing is written outside of their folders, wherever links lead.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from wrapper.supervision.reload_desk import Reloads
+from wrapper.targets.feed import Feed, Kind, Verdict
+from wrapper.targets.feeds import Done, FeedKeeper
+from wrapper.targets.promgen_task import BadTask, Task
+
+MOST_FEEDS = 32
+_ENDINGS = {Kind.RULES: (".yml", ".yaml")}
+_TARGETS_ENDINGS = (".json",)
+
+
+class FeedDesk:
+    """The feeds by their files; ``start`` starts one more."""
+
+    def __init__(
+        self, feeds: Iterable[Feed], start: Callable[[Feed], FeedKeeper], reloads: Reloads
+    ) -> None:
+        """Start all feeds."""
+        self._start = start
+        self._reloads = reloads
+        self._keepers = {_resolved(feed.path): start(feed) for feed in feeds}
+        self._folders = {path.parent for path in self._keepers}
+        self._wanting_reload: queue.SimpleQueue[Done] = queue.SimpleQueue()
+
+    def begin(self, task: Task, done: Done) -> int:
+        """Begin what a task asks for; return how many times ``done`` will be called.
+
+        Raises BadTask where nothing will ever come of it.
+        """
+        if task.kind is None:
+            self._wanting_reload.put(done)
+            return 1
+        keepers = self._keepers_for(task, task.kind)
+        for keeper in keepers:
+            keeper.ask(task.mode, done)
+        return len(keepers)
+
+    def reload_for_ever(self) -> None:
+        """Have Prometheus reloaded for those who asked, once for all who did meanwhile."""
+        while True:
+            waiting = [self._wanting_reload.get()]
+            while not self._wanting_reload.empty():
+                waiting.append(self._wanting_reload.get())
+            answer = self._reloads.ask(has_new_rules=False)
+            is_loaded = answer.verdict is Verdict.LOADED
+            for done in waiting:
+                done("" if is_loaded else f"the reload is {answer.verdict}: {answer.problem}")
+
+    def _keepers_for(self, task: Task, kind: Kind) -> list[FeedKeeper]:
+        alike = [each for each in self._keepers.values() if each.feed.kind is kind]
+        if not alike:
+            raise BadTask(f"no --targets-url brings {kind}")
+        if not task.path:
+            return alike
+        path = _resolved(task.path)
+        if path not in self._keepers:
+            self._check_new(path, kind)
+            self._keepers[path] = self._start(Feed(alike[0].feed.url, str(path)))
+        keeper = self._keepers[path]
+        if keeper.feed.kind is not kind:
+            raise BadTask(f"{path} is kept as {keeper.feed.kind}, not as {kind}")
+        return [keeper]
+
+    def _check_new(self, path: Path, kind: Kind) -> None:
+        """Raise BadTask unless a task may make this file."""
+        if path.parent not in self._folders:
+            raise BadTask(f"{path} lies outside of the folders that --targets-url names")
+        endings = _ENDINGS.get(kind, _TARGETS_ENDINGS)
+        if path.name.startswith(".") or not path.name.endswith(endings):
+            raise BadTask(f"{path}: a file of {kind} is named *{endings[0]}")
+        if path.exists() or path.is_symlink():
+            raise BadTask(f"{path} is there and is no feed's; name it with --targets-url")
+        if len(self._keepers) >= MOST_FEEDS:
+            raise BadTask(f"more than {MOST_FEEDS} files")
+
+
+def _resolved(path: str) -> Path:
+    """Return a file's path with all links on the way to its folder followed."""
+    return Path(path).parent.resolve() / Path(path).name

@@ -1,0 +1,226 @@
+"""Fetching a feed over HTTP: the whole of a good answer, or the reason why there is none.
+
+The guarantee: within the limits of time and size the body is whole and unpacked, and its status was
+200; nothing else is handed out, and no redirect followed, since where a login page sends one is no
+answer. Time is bounded in all, size on the way and unpacked. Proxies are those of the environment
+(``HTTP_PROXY``, ``HTTPS_PROXY``, ``NO_PROXY``). Where it ends: what the body means.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import urllib.request
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from urllib.parse import SplitResult, urlsplit
+
+from wrapper import __version__
+from wrapper.access.http_connection import connect, fields, proxy_fields, tls_in_short
+from wrapper.access.prometheus_access import Access, PrometheusAccess
+from wrapper.bounded import bounded
+from wrapper.targets.feed import Feed, Kind
+
+_OK, _NOT_MODIFIED = 200, 304
+_REDIRECTS = (301, 302, 303, 307, 308)
+_PIECE = 1 << 16
+_GZIP = 16 + zlib.MAX_WBITS
+_FLAG = "--targets-http-config"
+
+
+class FetchFailed(Exception):
+    """No good answer came; ``reason`` is one short word for metrics."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """What tells one state of an answer from another, as the server has said it."""
+
+    etag: str = ""
+    last_modified: str = ""
+
+    def fields(self) -> Iterator[tuple[str, str]]:
+        """Yield the fields that ask for an answer only where it differs."""
+        if self.etag:
+            yield "If-None-Match", self.etag
+        if self.last_modified:
+            yield "If-Modified-Since", self.last_modified
+
+
+NO_VALIDATORS = Validators()
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An answer; ``body`` None: as it was when the server said these validators."""
+
+    body: bytes | None = field(repr=False)
+    validators: Validators
+
+
+class Fetcher:
+    """Fetches feeds, each on a connection of its own."""
+
+    def __init__(self, access: PrometheusAccess, limit_s: float, most_bytes: int) -> None:
+        """Take how to ask, how long one fetch may take in all, and the largest body."""
+        self._access = access
+        self._limit_s = limit_s
+        self._most_bytes = most_bytes
+
+    def fetch(self, feed: Feed, known: Validators = NO_VALIDATORS) -> Fetched:
+        """Return the answer; raise FetchFailed."""
+        exchange = _Exchange(feed, known, self._most_bytes, self._limit_s)
+        try:
+            return bounded(lambda: exchange.run(self._access.current()), self._limit_s)
+        except FetchFailed:
+            raise
+        except Exception as error:
+            raise _failure(error, feed, self._limit_s) from error
+        finally:
+            exchange.end()
+
+
+class _Exchange:
+    """One request and its answer; ``end`` may come while it still runs, and ends it."""
+
+    def __init__(self, feed: Feed, known: Validators, most_bytes: int, limit_s: float) -> None:
+        self._feed = feed
+        self._url = urlsplit(feed.url)
+        self._known = known
+        self._most_bytes = most_bytes
+        self._limit_s = limit_s
+        self._connection: HTTPConnection | None = None
+        self._socket: socket.socket | None = None
+        self._response: HTTPResponse | None = None
+
+    def run(self, access: Access) -> Fetched:
+        """Ask, and read the answer."""
+        proxy = _proxy_for(self._url)
+        connection = self._connection = connect(self._url, self._limit_s, access, proxy)
+        self._socket = connection.sock
+        self._send(connection, access, proxy)
+        response = self._response = connection.getresponse()
+        validators = Validators(
+            response.getheader("ETag", ""), response.getheader("Last-Modified", "")
+        )
+        if response.status == _NOT_MODIFIED and self._known != NO_VALIDATORS:
+            return Fetched(None, self._known)
+        self._check_status(response)
+        return Fetched(self._body(response), validators)
+
+    def end(self) -> None:
+        """Close the connection, also under the hands of who waits on it."""
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+        if self._response is not None:
+            self._response.close()
+        if self._connection is not None:
+            self._connection.close()
+
+    def _send(self, connection: HTTPConnection, access: Access, proxy: SplitResult | None) -> None:
+        url, is_forwarded = self._url, proxy is not None and self._url.scheme == "http"
+        host = url.netloc.rpartition("@")[2]
+        target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        connection.putrequest(
+            "GET",
+            f"http://{host}{target}" if is_forwarded else target,
+            skip_host=True,
+            skip_accept_encoding=True,
+        )
+        sent = [
+            ("Host", host),
+            ("User-Agent", f"prometheus-elector/{__version__}"),
+            ("Accept-Encoding", "gzip"),
+            *fields(url, access),
+            *(proxy_fields(proxy) if proxy is not None and is_forwarded else ()),
+            *self._known.fields(),
+        ]
+        for name, value in sent:
+            connection.putheader(name, value)
+        connection.endheaders()
+
+    def _check_status(self, response: HTTPResponse) -> None:
+        if response.status in _REDIRECTS:
+            where = urlsplit(response.getheader("Location", ""))
+            shown = f"{where.scheme}://{where.netloc.rpartition('@')[2]}" if where.netloc else ""
+            text = f"a redirect to {shown}{where.path}, which is not followed: name the URL itself"
+            raise FetchFailed("redirect", text)
+        if response.status != _OK:
+            raise FetchFailed("status", f"HTTP {response.status} {response.reason}".rstrip())
+
+    def _body(self, response: HTTPResponse) -> bytes:
+        """Return the body, whole and unpacked."""
+        coding = response.getheader("Content-Encoding", "identity").strip().lower()
+        if coding not in {"gzip", "x-gzip", "identity", ""}:
+            raise FetchFailed("encoding", f"an answer in the encoding {coding}: none was asked for")
+        is_packed = "gzip" in coding
+        is_bounded = is_packed or response.chunked or response.length is not None
+        if self._feed.kind is Kind.RULES and not is_bounded:
+            text = "no Content-Length: half of these rules could not be told from the whole"
+            raise FetchFailed("incomplete", text)
+        pieces = self._pieces(response)
+        body = b"".join(self._unpacked(pieces) if is_packed else pieces)
+        if response.length:
+            raise FetchFailed("incomplete", f"{response.length} bytes of the answer are missing")
+        return body
+
+    def _pieces(self, response: HTTPResponse) -> Iterator[bytes]:
+        """Yield what comes, as much as may."""
+        size = 0
+        while piece := response.read(_PIECE):
+            size += len(piece)
+            self._check_size(size)
+            yield piece
+
+    def _unpacked(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        unpacker, size = zlib.decompressobj(_GZIP), 0
+        for piece in pieces:
+            packed = piece
+            while packed and not unpacker.eof:
+                unpacked = unpacker.decompress(packed, _PIECE)
+                packed = unpacker.unconsumed_tail
+                size += len(unpacked)
+                self._check_size(size)
+                yield unpacked
+        if not unpacker.eof:
+            raise FetchFailed("incomplete", "the answer's gzip ends too early")
+
+    def _check_size(self, size: int) -> None:
+        if size > self._most_bytes:
+            text = f"more than {self._most_bytes} bytes; --targets-max-size sets that limit"
+            raise FetchFailed("too_large", text)
+
+
+def _proxy_for(url: SplitResult) -> SplitResult | None:
+    """Return the environment's proxy for a URL, None where it is asked directly."""
+    named = urllib.request.getproxies().get(url.scheme, "")
+    host = url.netloc.rpartition("@")[2]
+    if not named or urllib.request.proxy_bypass(host):
+        return None
+    return urlsplit(named if "://" in named else f"http://{named}")
+
+
+def _failure(error: Exception, feed: Feed, limit_s: float) -> FetchFailed:
+    """Say in a few words why no answer came."""
+    source = feed.source
+    if isinstance(error, TimeoutError):
+        return FetchFailed("timeout", f"no whole answer from {source} within {limit_s:g} s")
+    if isinstance(error, ssl.SSLError):
+        return FetchFailed("tls", tls_in_short(error, source, _FLAG))
+    if isinstance(error, zlib.error):
+        return FetchFailed("encoding", "an answer whose gzip cannot be unpacked")
+    if isinstance(error, HTTPException | ConnectionResetError):
+        return FetchFailed("incomplete", f"{source}: the answer broke off ({type(error).__name__})")
+    if isinstance(error, socket.gaierror):
+        return FetchFailed("unreachable", f"{source}: its host's address is not known")
+    if isinstance(error, OSError):
+        return FetchFailed("unreachable", f"{source}: {error.strerror or error}")
+    return FetchFailed("error", f"{source}: {type(error).__name__}")

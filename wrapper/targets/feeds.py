@@ -1,0 +1,287 @@
+"""The threads that keep files of targets and rules as their URLs say: a thread for each feed.
+
+Each fetches at its interval, or when it is asked to, and reports how it went. What is no good
+answer changes nothing. New rules are followed by a reload, of which the supervisor's loop decides;
+what Prometheus refuses is taken out of its file again. Nothing here touches the election, nor a
+Prometheus otherwise than by its files. Where it ends: targets that Prometheus cannot scrape.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import queue
+import random
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from wrapper import clock
+from wrapper.model import Event, FeedReported
+from wrapper.supervision.health import backoff_s
+from wrapper.supervision.reload_desk import Reloads
+from wrapper.targets.feed import Feed, FeedState, Kind, Verdict
+from wrapper.targets.feed_answer import Content, Unacceptable, may_replace, read_answer
+from wrapper.targets.feed_fetch import NO_VALIDATORS, Fetcher, FetchFailed
+from wrapper.targets.feed_file import FeedFile
+from wrapper.targets.rule_check import RuleCheck
+
+LOG = logging.getLogger(__name__)
+MODE = 0o644  # Promgen's own; another user's Prometheus may read it
+JITTER = 0.1  # of the interval, either way
+RETRY_S = 5.0  # after a failure, doubling up to the interval
+Done = Callable[[str], None]
+
+
+class Failed(Exception):
+    """The file could not be brought to what it should be; ``reason`` is a word for metrics."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for all feeds; ``shard`` "" for all groups."""
+
+    interval_s: float
+    shard: str
+    allows_empty: bool
+    largest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What all feeds work with; ``check`` None: no promtool looks at rules."""
+
+    fetcher: Fetcher
+    reloads: Reloads
+    check: RuleCheck | None
+    report: Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Somebody wants the file as it is now; ``done`` gets why not, "" when it is in place."""
+
+    mode: int | None
+    done: Done
+
+
+class FeedKeeper:
+    """Keeps one file as its URL says."""
+
+    _rules_turn = threading.Lock()  # one file's new rules at a time: so that a refusal is theirs
+
+    def __init__(self, feed: Feed, terms: Terms, parts: Parts) -> None:
+        """Prepare; ``run`` is the thread's body."""
+        self.feed = feed
+        self._terms = terms
+        self._parts = parts
+        self._file = FeedFile(feed.path, feed.kind, terms.largest)
+        self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._is_ended = False
+        self._mode = MODE
+        self._validators = NO_VALIDATORS
+        self._held: Content | None = None
+        self._empties = 0
+        self._refused: dict[str, str] = {}  # the refused content's digest and why
+        self._failures = 0
+        self._said = ""
+        self.state = FeedState(feed.path, feed.source, feed.kind.value)
+
+    def ask(self, mode: int | None, done: Done) -> None:
+        """Have it fetched now, once for all who ask; ``done`` is called from its thread."""
+        self._requests.put(Request(mode, done))
+
+    def end(self) -> None:
+        """Fetch no more."""
+        self._is_ended = True
+        self.ask(None, lambda _problem: None)
+
+    def run(self) -> None:
+        """Fetch at once, then at the interval, and when asked to, until ``end``."""
+        self._look_at_file()
+        requests: Sequence[Request] = ()
+        while not self._is_ended:
+            problem = self.bring(requests)
+            self._parts.report(FeedReported(self.state))
+            for request in requests:
+                request.done(problem)
+            requests = self._wait()
+
+    def once(self) -> str:
+        """Fetch once; return why that failed, "" when it has not."""
+        self._look_at_file()
+        return self.bring()
+
+    def _look_at_file(self) -> None:
+        self._held = self._counts(self._file.content())
+        if self._held is not None:
+            groups, targets = self._held.groups, self._held.targets
+            self.state = replace(self.state, groups=groups, targets=targets)
+
+    def _wait(self) -> Sequence[Request]:
+        """Wait until it is time or somebody asks; return who does."""
+        try:
+            found = [self._requests.get(timeout=self._pause_s())]
+        except queue.Empty:
+            return ()
+        while not self._requests.empty():
+            found.append(self._requests.get())
+        return found
+
+    def _pause_s(self) -> float:
+        interval_s = self._terms.interval_s
+        if self._failures:
+            interval_s = backoff_s(self._failures, min(RETRY_S, interval_s), interval_s)
+        return interval_s * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
+
+    # --- one round ---
+
+    def bring(self, requests: Sequence[Request] = ()) -> str:
+        """Bring the file to what the URL says now; return why that failed, "" when it has not."""
+        for request in requests:
+            self._set_mode(request.mode)
+        try:
+            has_changed = self._bring()
+        except (FetchFailed, Unacceptable, Failed) as error:
+            return self._failed(error.reason, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it shall not end the thread
+            return self._failed("error", f"{type(error).__name__}: nobody foresaw that")
+        self._succeeded(has_changed=has_changed)
+        return ""
+
+    def _set_mode(self, mode: int | None) -> None:
+        """Have the file written with these permissions, also where its content stays."""
+        if mode is not None and mode != self._mode:
+            self._mode, self._validators = mode, NO_VALIDATORS
+
+    def _bring(self) -> bool:
+        known = self._validators if self._file.is_as_left() else NO_VALIDATORS
+        fetched = self._parts.fetcher.fetch(self.feed, known)
+        if fetched.body is None:
+            return self._put_in_force(None)
+        self._validators = NO_VALIDATORS  # until this one stands in the file
+        content = self._judged(fetched.body)
+        has_changed = self._put_in_force(content)
+        self._held = self._counts(content)
+        self._validators = fetched.validators
+        return has_changed
+
+    def _judged(self, body: bytes) -> Content:
+        """Return what may become the file; raise Unacceptable."""
+        content = read_answer(self.feed.kind, body, self._terms.shard)
+        if refusal := self._refused.get(_digest(content.data), ""):
+            raise Failed("refused", refusal)
+        allows = self._terms.allows_empty
+        may = may_replace(content, self._held, self._empties, allows=allows)
+        self._empties = self._empties + 1 if content.is_empty else 0
+        if not may:
+            text = "the answer is suddenly empty, and has to come twice; see --targets-allow-empty"
+            raise Unacceptable("empty", text)
+        return content
+
+    def _put_in_force(self, content: Content | None) -> bool:
+        """Write what has changed, None for nothing; have new rules loaded; tell whether it has."""
+        if self.feed.kind is not Kind.RULES:
+            return content is not None and self._write(content)
+        with self._rules_turn:
+            has_changed = content is not None and self._write_rules(content)
+            if self._file.is_unsettled:
+                self._load_rules(content)
+            return has_changed
+
+    def _write(self, content: Content) -> bool:
+        """Put it in the file's place, where it is another; raise Failed."""
+        try:
+            if self._file.is_current(content.data, self._mode):
+                return False
+            self._file.replace(content.data, self._mode)
+        except OSError as error:
+            raise Failed("write", f"{self.feed.path}: {error.strerror or error}") from error
+        return True
+
+    # --- rules ---
+
+    def _write_rules(self, content: Content) -> bool:
+        if self._file.is_current(content.data, self._mode):
+            return False
+        if self._parts.check is not None:
+            refusal = self._parts.check.refusal(self._file.path, content.data)
+            if refusal:
+                raise Failed("refused", refusal)
+        try:
+            self._file.keep(self._mode)
+        except OSError as error:
+            raise Failed("write", f"{self.feed.path}: {error.strerror or error}") from error
+        return self._write(content)
+
+    def _load_rules(self, content: Content | None) -> None:
+        """Have Prometheus load what the file holds; raise Failed when it does not."""
+        answer = self._parts.reloads.ask(has_new_rules=True)
+        if answer.verdict is Verdict.LOADED:
+            self._file.settle()
+        elif answer.verdict is Verdict.REFUSED:
+            self._put_back(content, answer.problem)
+        else:
+            text = f"written, and Prometheus is not known to have loaded it: {answer.problem}"
+            raise Failed("unconfirmed", text)
+
+    def _put_back(self, content: Content | None, problem: str) -> None:
+        """Put the last good rules back, have them loaded, and raise Failed.
+
+        Where Prometheus refuses these as well, the reason lies elsewhere: the new ones may be tried
+        again.
+        """
+        try:
+            self._file.put_back()
+        except OSError as error:
+            text = f"refused, and the last good rules cannot be put back: {error.strerror or error}"
+            raise Failed("write", text) from error
+        text = f"Prometheus refused these rules, and the last good ones are back: {problem}"
+        if self._parts.reloads.ask(has_new_rules=False).verdict is Verdict.REFUSED:
+            raise Failed("refused", f"{text}; it refuses these too, for another reason")
+        if content is not None:
+            self._refused = {_digest(content.data): text}
+        raise Failed("refused", text)
+
+    # --- what is said of it ---
+
+    @staticmethod
+    def _counts(content: Content | None) -> Content | None:
+        """Return what is remembered of a file: its numbers, not its bytes."""
+        return None if content is None else replace(content, data=b"")
+
+    def _succeeded(self, *, has_changed: bool) -> None:
+        now, held = clock.wall(), self._held or Content(b"", 0, 0)
+        self._failures = 0
+        self.state = replace(
+            self.state,
+            groups=held.groups,
+            targets=held.targets,
+            last_success_time=now,
+            last_change_time=now if has_changed else self.state.last_change_time,
+            problem="",
+        )
+        extra = {"file": self.feed.path, "groups": held.groups, "targets": held.targets}
+        if has_changed:
+            LOG.info("written anew", extra=extra)
+        elif self._said:
+            LOG.info("good again", extra=extra)
+        self._said = ""
+
+    def _failed(self, reason: str, text: str) -> str:
+        self._failures += 1
+        errors = {**self.state.errors, reason: self.state.errors.get(reason, 0) + 1}
+        self.state = replace(self.state, problem=text, errors=errors)
+        if text != self._said:
+            extra = {"file": self.feed.path, "source": self.feed.source, "reason": text}
+            LOG.warning("what was fetched before stays", extra=extra)
+        self._said = text
+        return text
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,79 @@
+"""Promgen's tasks, as Celery sends them → what is to be fetched; pure.
+
+Celery's protocol 2: the task's name is a header, the body ``[args, kwargs, embed]``. The names and
+keywords are those of Promgen's ``promgen.tasks``. A changed file of rules is always followed by a
+reload, and targets need none: so ``reload`` asks for nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wrapper.targets.feed import Kind
+
+RELOAD = "promgen.tasks.reload_prometheus"
+_WRITES = {
+    "promgen.tasks.write_config": Kind.TARGETS,
+    "promgen.tasks.write_urls": Kind.URLS,
+    "promgen.tasks.write_rules": Kind.RULES,
+}
+_PARAMETERS = ("path", "reload", "chmod")
+_LONGEST_NAME = 100
+_PERMISSIONS = 0o777
+_OWNER_READS = 0o400
+
+
+class NotOurs(Exception):
+    """A message is no task of Promgen's for this server; the text names it."""
+
+
+class BadTask(Exception):
+    """A task of Promgen's that cannot be done as it is; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a message asks for; ``kind`` None: a reload and nothing else.
+
+    ``path`` "": every file of the kind. ``mode`` None: the permissions stay.
+    """
+
+    kind: Kind | None
+    path: str = ""
+    mode: int | None = None
+
+
+def read_task(headers: Mapping[str, Any], body: Any) -> Task:
+    """Return what a message asks for; raise NotOurs, BadTask."""
+    name = headers.get("task")
+    if name == RELOAD:
+        return Task(None)
+    if name not in _WRITES:
+        raise NotOurs(name[:_LONGEST_NAME] if isinstance(name, str) else "a message without a task")
+    given = _arguments(body)
+    path, mode = given.get("path"), given.get("chmod")
+    if path is not None and not (isinstance(path, str) and path.startswith("/")):
+        raise BadTask(f"{name}: path is not the absolute path of a file")
+    if mode is not None and not _is_mode(mode):
+        raise BadTask(f"{name}: chmod is not a number of permissions by which its owner may read")
+    return Task(_WRITES[name], path or "", mode)
+
+
+def _arguments(body: Any) -> dict[str, Any]:
+    """Return the arguments by name, whether they came by name or by position."""
+    if not (isinstance(body, list | tuple) and len(body) >= 2):  # noqa: PLR2004 - args and kwargs
+        raise BadTask("a body that is not Celery's protocol 2")
+    args, kwargs = body[0], body[1]
+    if not (isinstance(args, list | tuple) and isinstance(kwargs, dict)):
+        raise BadTask("a body that is not Celery's protocol 2")
+    given = dict(zip(_PARAMETERS, args, strict=False)) | kwargs
+    if len(args) > len(_PARAMETERS) or given.keys() - set(_PARAMETERS):
+        raise BadTask("arguments that Promgen's tasks do not have")
+    return given
+
+
+def _is_mode(mode: Any) -> bool:
+    is_number = isinstance(mode, int) and not isinstance(mode, bool)
+    return is_number and 0 <= mode <= _PERMISSIONS and bool(mode & _OWNER_READS)

@@ -1,0 +1,56 @@
+"""promtool once more: what it says of rules, before they take the place of the last good ones.
+
+The same promtool that looks at configurations (``--config-check``), and in the same way: one that
+says nothing refuses nothing. It reads the rules from memory, so that no other file comes to lie
+where Prometheus looks for rules.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from wrapper.configuration.promtool import Asking, Unanswered
+
+LOG = logging.getLogger(__name__)
+_LONGEST = 600  # characters of what it says
+
+
+class RuleCheck:
+    """Asks promtool about rules, one file at a time."""
+
+    def __init__(self, program: str) -> None:
+        """Take the program, by name or path."""
+        self._asking = Asking(program)
+        atexit.register(self._asking.end)
+
+    def refusal(self, name: Path, rules: bytes) -> str:
+        """Return why the rules for this file are refused, in one line, "" where they are not."""
+        try:
+            with _in_memory(rules) as (descriptor, path):
+                status, said = self._asking.ask("rules", path, inherit=(descriptor,))
+        except (Unanswered, OSError) as error:
+            extra = {"file": name, "reason": str(error)}
+            LOG.warning("rules are used without the check that was asked for", extra=extra)
+            return ""
+        if status == 0:
+            return ""
+        words = said.rpartition("FAILED:")[2].replace(f"{path}: ", "").replace(path, name.name)
+        line = "; ".join(filter(None, map(str.strip, words.splitlines())))[:_LONGEST]
+        return f"{self._asking.program} check rules: {line or f'exit status {status}'}"
+
+
+@contextmanager
+def _in_memory(content: bytes) -> Iterator[tuple[int, str]]:
+    """Give bytes a path that a child finds which inherits the descriptor."""
+    descriptor = os.memfd_create("rules", os.MFD_CLOEXEC)
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(content)
+        yield descriptor, f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)

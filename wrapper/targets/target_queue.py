@@ -1,0 +1,172 @@
+"""The thread that answers Promgen's tasks: each by a fetch, none by anything in its message.
+
+A message is acknowledged when the files that it is about are in place, as fetched after it came,
+and new rules in force; otherwise it is given back after a pause, and comes again. Many at once are
+one fetch. What is no task of Promgen's is left alone: held for a while, then given back, for
+whoever else listens there. A broker that is away is tried again for ever; the feeds fetch at their
+interval meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from wrapper import clock
+from wrapper.model import Event, QueueReported
+from wrapper.supervision.health import backoff_s
+from wrapper.targets.broker import Broker, Message, Unreachable
+from wrapper.targets.feed import QueueState
+from wrapper.targets.feed_desk import FeedDesk
+from wrapper.targets.promgen_task import BadTask, NotOurs, Task, read_task
+
+LOG = logging.getLogger(__name__)
+RECONNECT_FIRST_S, RECONNECT_MOST_S = 1.0, 60.0
+GIVE_BACK_S = 5.0  # after a task could not be done
+LEAVE_ALONE_S = 30.0
+MOST_SAID = 100
+LASTING_S = 30.0  # a connection that held for so long has cured what was wrong before
+
+
+@dataclass(slots=True)
+class Pending:
+    """A message whose task is under way: how many parts of it are, and why some failed."""
+
+    message: Message
+    parts: int
+    problem: str = ""
+
+
+class TargetQueue:
+    """Listens on one queue; ``run`` is the thread's body."""
+
+    def __init__(
+        self, broker: Broker, name: str, desk: FeedDesk, report: Callable[[Event], None]
+    ) -> None:
+        """Take the broker, the queue's name, and who does what is asked."""
+        self._broker = broker
+        self._desk = desk
+        self._report = report
+        self._state = self._reported = QueueState(name)
+        self._settled: queue.SimpleQueue[tuple[Pending, str]] = queue.SimpleQueue()
+        self._held: list[tuple[float, Message]] = []
+        self._pending: list[Pending] = []
+        self._said: set[str] = set()
+        self._connected_at: float | None = None
+
+    def run(self) -> None:
+        """Listen, for ever."""
+        failures = 0
+        while True:
+            self._forget()
+            try:
+                self._broker.listen(self._take, self._tick)
+            except Unreachable as error:
+                failures = 1 if self._has_lasted() else failures + 1
+                self._disconnected(str(error))
+            pause_s = backoff_s(failures, RECONNECT_FIRST_S, RECONNECT_MOST_S)
+            threading.Event().wait(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+
+    def _has_lasted(self) -> bool:
+        at = self._connected_at
+        return at is not None and clock.now() - at > LASTING_S
+
+    def _forget(self) -> None:
+        """Drop what came over a connection that has gone: the broker delivers it again."""
+        self._held, self._pending, self._connected_at = [], [], None
+
+    # --- one message ---
+
+    def _take(self, message: Message) -> None:
+        try:
+            task = read_task(message.headers, _body(message))
+            self._begin(task, message)
+        except NotOurs as error:
+            self._say(f"left alone: {error}", "it is no task of Promgen's for this server")
+            self._hold(message, LEAVE_ALONE_S, "left_alone")
+        except BadTask as error:
+            self._say(f"dropped: {error}", "nothing would ever come of it")
+            message.acknowledge()
+            self._count("dropped")
+
+    def _begin(self, task: Task, message: Message) -> None:
+        pending = Pending(message, 0)
+        pending.parts = self._desk.begin(
+            task, lambda problem: self._settled.put((pending, problem))
+        )
+        self._pending.append(pending)
+
+    # --- in between ---
+
+    def _tick(self) -> None:
+        """Acknowledge what is done, and give back what has been held for long enough."""
+        if self._connected_at is None:
+            self._connected()
+        while not self._settled.empty():
+            self._settle(*self._settled.get())
+        now = clock.now()
+        due = [message for until, message in self._held if until <= now]
+        self._held = [(until, message) for until, message in self._held if until > now]
+        for message in due:
+            message.give_back()
+        self._tell()
+
+    def _settle(self, pending: Pending, problem: str) -> None:
+        """Note that a part of a task has ended; with its last, its message is dealt with."""
+        if not any(each is pending for each in self._pending):
+            return  # of a connection that has gone
+        pending.parts -= 1
+        pending.problem = pending.problem or problem
+        if pending.parts:
+            return
+        self._pending = [each for each in self._pending if each is not pending]
+        if pending.problem:
+            self._hold(pending.message, GIVE_BACK_S, "given_back")
+        else:
+            pending.message.acknowledge()
+            self._count("acknowledged")
+
+    def _hold(self, message: Message, seconds: float, outcome: str) -> None:
+        self._held.append((clock.now() + seconds, message))
+        self._count(outcome)
+
+    # --- what is said ---
+
+    def _connected(self) -> None:
+        self._connected_at = clock.now()
+        LOG.info("listening to Promgen", extra={"queue": self._state.queue})
+        self._state = replace(self._state, is_connected=True, problem="")
+
+    def _disconnected(self, problem: str) -> None:
+        if problem != self._state.problem or self._state.is_connected:
+            extra = {"queue": self._state.queue, "reason": problem}
+            LOG.warning("the broker is away; it is tried again, fetching goes on", extra=extra)
+        self._state = replace(self._state, is_connected=False, problem=problem)
+        self._tell()
+
+    def _say(self, what: str, why: str) -> None:
+        """Log what happens to a kind of message, once; not more kinds than anybody would read."""
+        if what not in self._said and len(self._said) < MOST_SAID:
+            self._said.add(what)
+            LOG.warning("message %s", what, extra={"queue": self._state.queue, "reason": why})
+
+    def _count(self, outcome: str) -> None:
+        counts = {**self._state.messages, outcome: self._state.messages.get(outcome, 0) + 1}
+        self._state = replace(self._state, messages=counts)
+
+    def _tell(self) -> None:
+        """Report what has changed since the last report."""
+        if self._state != self._reported:
+            self._reported = self._state
+            self._report(QueueReported(self._state))
+
+
+def _body(message: Message) -> object:
+    try:
+        return message.body()
+    except ValueError as error:
+        raise NotOurs(str(error)) from error

@@ -1,0 +1,54 @@
+"""Building what fetches targets and rules: after Prometheus has been started, and beside it."""
+
+from __future__ import annotations
+
+from wrapper.access.prometheus_access import PrometheusAccess
+from wrapper.options.settings import Settings
+from wrapper.start import Start
+from wrapper.supervision.events import Events
+from wrapper.supervision.reload_desk import ReloadDesk
+from wrapper.supervision.sensors import start_thread
+from wrapper.targets.broker import Broker
+from wrapper.targets.feed import Feed
+from wrapper.targets.feed_desk import FeedDesk
+from wrapper.targets.feed_fetch import Fetcher
+from wrapper.targets.feeds import FeedKeeper, Parts, Terms
+from wrapper.targets.rule_check import RuleCheck
+from wrapper.targets.target_queue import TargetQueue
+from wrapper.targets.targets_start import program_of_rule_check
+
+
+def start_targets(start: Start, reloads: ReloadDesk, events: Events) -> None:
+    """Start a thread for each feed, and one for the broker's queue."""
+    settings = start.settings
+    access = start.targets_access or PrometheusAccess()
+    program = program_of_rule_check(settings)
+    access = start.targets_access or PrometheusAccess(is_proxied=True)
+    parts = Parts(
+        fetcher=Fetcher(access, settings.targets_timeout_s, settings.targets_max_size),
+        reloads=reloads,
+        check=RuleCheck(program) if program else None,
+        report=events.put,
+    )
+
+    def start_keeper(feed: Feed) -> FeedKeeper:
+        keeper = FeedKeeper(feed, terms_of(settings), parts)
+        start_thread(keeper.run, "feed")
+        return keeper
+
+    desk = FeedDesk(settings.targets_url, start_keeper, reloads)
+    if settings.targets_broker:
+        name = settings.targets_queue or settings.identity
+        broker = Broker(settings.targets_broker, name)
+        start_thread(desk.reload_for_ever, "reload-desk")
+        start_thread(TargetQueue(broker, name, desk, events.put).run, "target-queue")
+
+
+def terms_of(settings: Settings) -> Terms:
+    """Return what holds for all feeds."""
+    return Terms(
+        interval_s=settings.targets_interval_s,
+        shard=settings.targets_shard,
+        allows_empty=settings.targets_allow_empty,
+        largest=settings.targets_max_size,
+    )

@@ -1,0 +1,91 @@
+"""The subcommand ``targets FILE --from URL``: fetch once, as the running program does, for cron.
+
+Exit status: 0 FILE is as the URL says (and, with --reload, new rules are in force); 1 it is not,
+and what was there stays; 2 the flags are wrong. Where it ends: with no memory of the run before, an
+answer that is suddenly empty is never believed without --targets-allow-empty.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from wrapper.access.prometheus_access import PrometheusAccess
+from wrapper.configuration.problems import ConfigurationError
+from wrapper.options.settings import Settings
+from wrapper.supervision.prometheus import PrometheusApi
+from wrapper.supervision.reload_desk import Answer
+from wrapper.targets.feed import Feed, Verdict
+from wrapper.targets.feed_fetch import Fetcher
+from wrapper.targets.feeds import FeedKeeper, Parts, Terms
+from wrapper.targets.rule_check import RuleCheck
+from wrapper.targets.targets_start import access_of, problems_of_folder, program_of_rule_check
+
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+RELOAD_URL = "http://127.0.0.1:9090/-/reload"
+_VERDICTS = {200: Verdict.LOADED, 500: Verdict.REFUSED}
+
+
+@dataclass(frozen=True, slots=True)
+class ByHttp:
+    """Reloads Prometheus over HTTP; with no ``url``, what is written is as good as loaded."""
+
+    api: PrometheusApi
+    url: str
+    limit_s: float
+
+    def ask(self, *, has_new_rules: bool) -> Answer:  # noqa: ARG002 - nobody else is to be blamed
+        """Have Prometheus reload, and return what became of it."""
+        if not self.url:
+            return Answer(Verdict.LOADED)
+        answer = self.api.ask("POST", self.url, self.limit_s)
+        problem = answer.detail if answer.status != 0 else f"{self.url}: {answer.detail}"
+        return Answer(_VERDICTS.get(answer.status, Verdict.UNCONFIRMED), problem)
+
+
+def run(settings: Settings) -> int:
+    """Fetch the file that these settings name; return the exit status."""
+    path = Path(settings.targets_file).absolute()
+    access, problems = access_of(settings)
+    own, own_problems = _own_access(settings)
+    problems += [*own_problems, *problems_of_folder(f"targets {path}", path.parent)]
+    if problems:
+        _complain(problems)
+        return BAD_INPUT
+    keeper = _keeper(settings, Feed(settings.from_, str(path)), access, own)
+    problem = keeper.once()
+    return FAILED if problem else DONE
+
+
+def _keeper(
+    settings: Settings, feed: Feed, access: PrometheusAccess, own: PrometheusAccess
+) -> FeedKeeper:
+    program = program_of_rule_check(settings)
+    url = (settings.notify_http_url or RELOAD_URL) if settings.reload else ""
+    parts = Parts(
+        fetcher=Fetcher(access, settings.targets_timeout_s, settings.targets_max_size),
+        reloads=ByHttp(PrometheusApi(access=own), url, settings.targets_timeout_s),
+        check=RuleCheck(program) if program else None,
+        report=lambda _event: None,
+    )
+    terms = Terms(
+        interval_s=settings.targets_interval_s,
+        shard=settings.targets_shard,
+        allows_empty=settings.targets_allow_empty,
+        largest=settings.targets_max_size,
+    )
+    return FeedKeeper(feed, terms, parts)
+
+
+def _own_access(settings: Settings) -> tuple[PrometheusAccess, list[str]]:
+    try:
+        return PrometheusAccess(settings.prometheus_http_config), []
+    except ConfigurationError as error:
+        return PrometheusAccess(), list(error.problems)
+
+
+def _complain(problems: Iterable[str]) -> None:
+    for problem in problems:
+        print(f"prometheus-elector: {problem}", file=sys.stderr)  # noqa: T201

@@ -1,0 +1,67 @@
+"""Before anything is started: what of --targets-… would keep files from being fetched.
+
+Nothing is asked and nothing is written here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from wrapper.access.prometheus_access import PrometheusAccess
+from wrapper.configuration.problems import ConfigurationError
+from wrapper.options.settings import Settings
+from wrapper.targets.feed import Feed
+
+
+def look_at_targets(
+    settings: Settings, taken: Sequence[Path]
+) -> tuple[PrometheusAccess, list[str]]:
+    """Return how the feeds are asked, and what is wrong.
+
+    ``taken`` are files that are written or read otherwise.
+    """
+    access, problems = access_of(settings)
+    for feed in settings.targets_url:
+        problems += _problems_of_file(f"--targets-url={feed}", feed, taken)
+    if settings.targets_broker:
+        problems += _problems_of_broker(settings)
+    return access, problems
+
+
+def access_of(settings: Settings) -> tuple[PrometheusAccess, list[str]]:
+    """Return how the feeds are asked, and what is wrong with the file that says so."""
+    try:
+        return PrometheusAccess(settings.targets_http_config, is_proxied=True), []
+    except ConfigurationError as error:
+        return PrometheusAccess(), list(error.problems)
+
+
+def program_of_rule_check(settings: Settings) -> str:
+    """Return the promtool that looks at rules, "" for none."""
+    return settings.config_check if shutil.which(settings.config_check) else ""
+
+
+def _problems_of_file(named: str, feed: Feed, taken: Sequence[Path]) -> Iterator[str]:
+    path = Path(feed.path)
+    if any(path.absolute() == each.absolute() for each in taken):
+        yield f"{named}: this file is the configuration itself; name another"
+    yield from problems_of_folder(named, path.parent)
+
+
+def problems_of_folder(named: str, folder: Path) -> Iterator[str]:
+    """Yield why no file can be put into a folder."""
+    if not folder.is_dir():
+        yield f"{named}: its folder {folder} does not exist; create it"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        who = f"user {os.getuid()}"
+        yield f"{named}: {who} cannot write in {folder}; name a folder where it can"
+
+
+def _problems_of_broker(settings: Settings) -> Iterator[str]:
+    from wrapper.targets.broker import missing_for  # noqa: PLC0415 - few have a broker
+
+    if missing := missing_for(settings.targets_broker):
+        yield f"--targets-broker: {missing}"

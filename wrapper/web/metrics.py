@@ -1,0 +1,131 @@
+"""Metrics: the newest snapshot, and the proxy's figures, as Prometheus reads them.
+
+The names of the Go prometheus-elector are kept. What speaks of the present is left out when the
+snapshot is stale; ``…_is_leader`` is then 0, and ``…_snapshot_age_seconds`` says why. Where this
+ends: what is counted, and when, is decided by who counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import accumulate
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from wrapper import __version__, clock
+from wrapper.model import Snapshot
+from wrapper.proxy.figures import DURATION_BUCKETS as REQUEST_BUCKETS
+from wrapper.proxy.figures import ProxyFigures, Totals
+from wrapper.supervision.snapshot import SnapshotReader, is_stale
+from wrapper.targets import targets_told
+from wrapper.web import state_metrics
+from wrapper.web.families import (
+    PREFIX,
+    counter,
+    described,
+    durations,
+    gauge,
+    gauges,
+    go_errors,
+    histogram,
+)
+
+# What is read from a snapshot's counters as it is.
+_COUNTERS = ("config_write_failures_total", "notifier_calls_total", "pod_label_failures_total")
+
+# What is read from a snapshot's usage.
+_USAGE_GAUGES = (
+    "resident_memory_bytes",
+    "virtual_memory_bytes",
+    "open_fds",
+    "max_fds",
+    "threads",
+    "start_time_seconds",
+)
+
+# client_golang calls this a counter, whatever its name; the Python client would rename it.
+_ERRORS_TYPE = f"# TYPE {PREFIX}notifier_calls_errors ".encode()
+
+
+class SnapshotCollector(Collector):
+    """Renders what the supervisor last said, and the proxy's figures."""
+
+    def __init__(self, reader: SnapshotReader, figures: ProxyFigures) -> None:
+        self._reader = reader
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric that there is a value for."""
+        snapshot, now = self._reader.read(), clock.now()
+        yield gauges("build_info", "version", {__version__: 1})
+        age_s = math.inf if snapshot is None else now - snapshot.stamped_at
+        yield gauge("snapshot_age_seconds", age_s)
+        if snapshot is not None:
+            yield from _always(snapshot, now)
+        if snapshot is not None and not is_stale(snapshot, now):
+            yield from _while_fresh(snapshot, now)
+        yield from _proxied(self._figures.totals())
+
+
+def registry(
+    reader: SnapshotReader, figures: ProxyFigures, *, with_runtime: bool
+) -> CollectorRegistry:
+    """Return a registry of our own; ``with_runtime`` adds this Python process."""
+    ours = CollectorRegistry()
+    ours.register(SnapshotCollector(reader, figures))
+    if with_runtime:
+        ProcessCollector(registry=ours)
+        PlatformCollector(registry=ours)
+        GCCollector(registry=ours)
+    return ours
+
+
+def expose(ours: CollectorRegistry, accept: str) -> tuple[bytes, str]:
+    """Return the metrics in the format that is asked for, and its content type."""
+    encode, content_type = choose_encoder(accept)
+    return encode(ours).replace(_ERRORS_TYPE + b"untyped", _ERRORS_TYPE + b"counter"), content_type
+
+
+def _always(snapshot: Snapshot, now: float) -> Iterator[Metric]:
+    """Yield what stays true, and that a stale leader is none."""
+    leads = snapshot.leads(now) and not is_stale(snapshot, now)
+    yield gauges("election_is_leader", "member_id", {snapshot.identity: leads})
+    yield gauge("election_last_transition_time_seconds", snapshot.last_transition_time)
+    totals = snapshot.counters
+    for name in _COUNTERS:
+        yield counter(name, totals.get(name, 0.0))
+    yield go_errors(totals.get("notifier_calls_errors", 0.0))
+    yield histogram("notifier_calls_duration_seconds", totals)
+    yield counter("web_restarts_total", max(totals.get("web_starts_total", 0.0) - 1, 0.0))
+    yield from state_metrics.lasting(snapshot)
+    yield from targets_told.metrics(snapshot.targets)
+
+
+def _while_fresh(snapshot: Snapshot, now: float) -> Iterator[Metric]:
+    yield from state_metrics.present(snapshot, now)
+    if snapshot.pod_is_labelled is not None:
+        yield gauge("pod_has_label", snapshot.pod_is_labelled)
+    for name in _USAGE_GAUGES:
+        if name in snapshot.usage:
+            yield gauge(f"child_{name}", snapshot.usage[name])
+    if "cpu_seconds" in snapshot.usage:
+        yield counter("child_cpu_seconds_total", snapshot.usage["cpu_seconds"])
+
+
+def _proxied(totals: Totals) -> Iterator[Metric]:
+    """Yield what all workers have counted."""
+    labels = ("code", "method", "target")
+    family = CounterMetricFamily(*described("proxy_requests_total"), labels=labels)
+    for request, count in totals.requests.items():
+        family.add_metric((str(request.code), request.method, request.target), count)
+    yield family
+    yield gauge("proxy_requests_in_flight", totals.in_flight)
+    bounds = [*map(str, REQUEST_BUCKETS), "+Inf"]
+    buckets = list(zip(bounds, accumulate(totals.buckets), strict=True))
+    yield durations("proxy_request_duration_seconds", buckets, totals.seconds)
+    yield counter("proxy_received_bytes_total", totals.received_bytes)
+    yield counter("proxy_sent_bytes_total", totals.sent_bytes)

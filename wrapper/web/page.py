@@ -1,0 +1,117 @@
+"""The status page for people, ``/_elector/``: rendered here, live by a small script of its own.
+
+It is whole without that script and asks for nothing from elsewhere: a content security policy lets
+run what this page was made of, and nothing else. All that is shown is escaped: names, reasons and
+what other replicas say are untrusted. Where it ends: what is shown is as old as the snapshot.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, render_template
+from markupsafe import Markup
+
+from wrapper.configuration.exhibit import Exhibit
+from wrapper.model import Snapshot
+from wrapper.supervision.snapshot import why_stale
+from wrapper.web.peers import Peer
+from wrapper.web.status import status_of
+from wrapper.web.timeline import timeline
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_UNAVAILABLE = 503
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All that one page tells of."""
+
+    snapshot: Snapshot | None
+    exhibit: Exhibit | None
+    peers: list[Peer]
+    knows_peers: bool
+    now: float
+    wall: float
+
+
+class Page:
+    """Renders the page with one app's templates."""
+
+    def __init__(self, app: Flask) -> None:
+        """Read what is put into each page as it is."""
+        self._style = (_TEMPLATES / "status.css").read_text(encoding="utf-8")
+        self._script = (_TEMPLATES / "status.js").read_text(encoding="utf-8")
+        self._policy = "; ".join(
+            (
+                "default-src 'none'",
+                f"script-src {_hash(self._script)}",
+                f"style-src {_hash(self._style)}",
+                "img-src data:",
+                "connect-src 'self'",
+                "base-uri 'none'",
+                "form-action 'none'",
+                "frame-ancestors 'none'",
+            )
+        )
+        app.jinja_env.filters |= {"at": at, "size": size, "utc": utc}
+
+    def render(self, seen: Seen) -> Response:
+        """Return the page; 503, and no more than the reason, where what is known is stale."""
+        stale = why_stale(seen.snapshot, seen.now)
+        text = render_template(
+            "status.html",
+            style=Markup(self._style),  # noqa: S704 - our own file
+            script=Markup(self._script),  # noqa: S704 - likewise
+            stale=stale,
+            wall=seen.wall,
+            **({} if seen.snapshot is None or stale else _told(seen, seen.snapshot)),
+        )
+        answer = Response(text, status=_UNAVAILABLE if stale else 200)
+        answer.headers["Content-Security-Policy"] = self._policy
+        answer.headers["X-Content-Type-Options"] = "nosniff"
+        answer.headers["Referrer-Policy"] = "no-referrer"
+        return answer
+
+
+def _told(seen: Seen, snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        "own": status_of(snapshot, seen.now),
+        "history": snapshot.history[::-1],
+        "timeline": timeline(snapshot.history, seen.wall),
+        "exhibit": seen.exhibit,
+        "peers": seen.peers,
+        "knows_peers": seen.knows_peers,
+    }
+
+
+def _hash(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return f"'sha256-{digest}'"
+
+
+# --- words for numbers -----------------------------------------------------------------------
+
+
+def utc(iso: str) -> str:
+    """Return a time of a status as people write it."""
+    return iso.replace("T", " ").replace("+00:00", " UTC")
+
+
+def at(wall: float) -> str:
+    """Return a wall time to the second, in UTC."""
+    return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def size(count: float) -> str:
+    """Return a number of bytes in a unit that suits it."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:  # noqa: PLR2004 - the step between units
+            return f"{count:.0f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"

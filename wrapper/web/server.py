@@ -1,0 +1,180 @@
+"""gunicorn as the web process runs it: its socket, its settings, its workers' signals.
+
+The app comes from elsewhere, made anew in each worker. A worker dies with the arbiter, and no stop
+is lost to one that is just being forked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import math
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+
+from wrapper.options.web_options import WebOptions
+from wrapper.proxy.figures import ProxyFigures
+from wrapper.supervision.process import die_with_parent
+from wrapper.web.worker import ProxyWorker, Tls
+
+BIND_PATIENCE_S = 1.0  # a predecessor's workers may be dying still
+HEARTBEAT_S = 60  # a worker silent for so long is killed by gunicorn
+KEEP_ALIVE_S = 5
+BACKLOG = 1024
+CONNECTIONS = 4000
+_STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a tmpfs where the root may be read-only
+
+
+def serve(
+    options: WebOptions,
+    listener: socket.socket,
+    figures: ProxyFigures,
+    make_app: Callable[[], Flask],
+    tls: Tls | None = None,
+) -> None:
+    """Serve on a listening socket until told to stop; `make_app` is called in each worker.
+
+    So is ``tls``, for each connection: what it returns may change when certificates do.
+    """
+    _guard_forks()
+    Server(options, listener.detach(), figures, make_app, tls).run()
+
+
+class _Log(Logger):  # type: ignore[misc]
+    """gunicorn's own words in our log's form: warnings and worse."""
+
+    def setup(self, cfg: Any) -> None:
+        """Send them where ours go, rather than to handlers of its own."""
+        self.cfg = cfg
+        self._access_log_enabled = False
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+        self.error_log.setLevel(max(logging.getLogger().level, logging.WARNING))
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """gunicorn, configured by our options alone, on a socket that listens already."""
+
+    def __init__(
+        self,
+        options: WebOptions,
+        listener_fd: int,
+        figures: ProxyFigures,
+        make_app: Callable[[], Flask],
+        tls: Tls | None = None,
+    ) -> None:
+        self.options = options
+        self.tls = tls
+        self._listener_fd = listener_fd
+        self._figures = figures
+        self._make_app = make_app
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set what differs from gunicorn's defaults."""
+        settings = _gunicorn_settings(self.options, self._listener_fd) | _hooks(self._figures)
+        for name, value in settings.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Return the app; called in each worker, after gevent has replaced what blocks."""
+        return self._make_app()
+
+
+def _gunicorn_settings(options: WebOptions, listener_fd: int) -> dict[str, Any]:
+    return {
+        "bind": f"fd://{listener_fd}",
+        "workers": options.workers,
+        "worker_class": ProxyWorker,
+        "worker_connections": CONNECTIONS,
+        "worker_tmp_dir": _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK | os.X_OK) else None,
+        "timeout": HEARTBEAT_S,
+        "graceful_timeout": math.ceil(options.shutdown_grace_s),
+        "keepalive": KEEP_ALIVE_S,
+        "http_parser": "python",  # the C parser lets requests be smuggled
+        "limit_request_line": 0,  # queries are long
+        "forwarded_allow_ips": "",  # nobody's word changes the path or the scheme
+        "control_socket_disable": True,
+        "logger_class": _Log,
+    }
+
+
+def _hooks(figures: ProxyFigures) -> dict[str, Callable[[Any, Any], None]]:
+    """Return what is done at a worker's fork and end: it dies with us, and counts in its slot."""
+
+    def pre_fork(_arbiter: Any, worker: Any) -> None:
+        worker.figures_slot = figures.reserve()
+
+    def post_fork(_arbiter: Any, worker: Any) -> None:
+        die_with_parent(worker.ppid)
+        figures.use(worker.figures_slot)
+
+    def child_exit(_arbiter: Any, worker: Any) -> None:
+        figures.give_up(worker.figures_slot)
+
+    return {"pre_fork": pre_fork, "post_fork": post_fork, "child_exit": child_exit}
+
+
+def _guard_forks() -> None:
+    """Lose no signal to a worker that is just being forked.
+
+    It has the arbiter's handlers at first, which only queue: the arbiter would wait in vain for it
+    to stop.
+    """
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS),
+        after_in_child=_take_no_handlers,
+    )
+
+
+def _take_no_handlers() -> None:
+    for number in _STOPS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket; raise OSError. A port just being given up is waited for."""
+    deadline = time.monotonic() + BIND_PATIENCE_S
+    while True:
+        try:
+            return _listen(host, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    if not host and socket.has_dualstack_ipv6():
+        with contextlib.suppress(_NoIpv6):
+            return _dual(port)
+    found = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM)
+    family, address = found[0][0], found[0][4]
+    return socket.create_server(address, family=family, backlog=BACKLOG)
+
+
+class _NoIpv6(Exception):
+    """The kernel knows IPv6, but it is switched off."""
+
+
+def _dual(port: int) -> socket.socket:
+    try:
+        return socket.create_server(
+            ("", port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True
+        )
+    except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise _NoIpv6 from error
+        raise

@@ -1,0 +1,77 @@
+"""What alerts ask for: who leads, how the lease and the configuration stand; from one snapshot.
+
+``lasting`` stays true when the snapshot is old: what has been counted. ``present`` is only so while
+it is fresh. Where it ends: what is not known is absent, and not 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client.core import Metric
+
+from wrapper import clock
+from wrapper.model import Role, Snapshot
+from wrapper.supervision.snapshot import leader_of
+from wrapper.web.families import counter, counters, gauge, gauges, histogram
+
+_HASH_DIGITS = 12  # in hex: a float holds 48 bits exactly
+_NO_ELECTION = "none"
+
+
+def lasting(snapshot: Snapshot) -> Iterator[Metric]:
+    """Yield what has been counted, and what never changes."""
+    totals = snapshot.counters
+    yield gauge("start_time_seconds", snapshot.start_time)
+    yield counters("role_transitions_total", "reason", totals)
+    yield counters("lease_errors_total", "reason", totals)
+    yield counters("reloads_failed_total", "reason", totals)
+    for name in ("reloads_confirmed_total", "fencing_kills_total"):
+        yield counter(name, totals.get(name, 0.0))
+    loaded = "config_last_reload_success_timestamp_seconds"
+    yield gauge(loaded, totals.get(loaded, 0.0))
+    yield histogram("lease_renew_duration_seconds", totals)
+    yield histogram("reload_duration_seconds", totals)
+    if snapshot.election != _NO_ELECTION:
+        yield counter("leaderless_seconds_total", totals.get("leaderless_seconds_total", 0.0))
+        yield gauge("lease_duration_seconds", snapshot.lease_duration_s)
+        yield gauge("lease_renew_deadline_seconds", snapshot.lease_renew_deadline_s)
+
+
+def present(snapshot: Snapshot, now: float) -> Iterator[Metric]:
+    """Yield what a fresh snapshot says of the present."""
+    yield gauges("role", "role", {role: role is snapshot.role for role in Role})
+    yield gauge("child_ready", snapshot.is_ready)
+    yield gauge("child_healthy", snapshot.is_healthy)
+    if snapshot.written_role:  # else Prometheus reads its own file
+        yield from _configuration(snapshot)
+    if snapshot.election != _NO_ELECTION:
+        yield from _lease(snapshot, now)
+
+
+def _configuration(snapshot: Snapshot) -> Iterator[Metric]:
+    yield gauge("config_valid", snapshot.configuration_is_valid)
+    yield gauge("config_loaded", snapshot.wanted_fingerprint == snapshot.loaded_fingerprint)
+    yield gauges("config_hash", "rendering", _hashes(snapshot))
+    yield gauge("may_write", snapshot.may_write)
+    if snapshot.remote_write_is_loaded is not None:
+        yield gauge("remote_write_loaded", snapshot.remote_write_is_loaded)
+
+
+def _hashes(snapshot: Snapshot) -> dict[str, float]:
+    fingerprints = {
+        Role.FOLLOWER.value: snapshot.follower_fingerprint,
+        Role.LEADER.value: snapshot.leader_fingerprint,
+        "loaded": snapshot.loaded_fingerprint,
+    }
+    return {name: int(text[:_HASH_DIGITS], 16) for name, text in fingerprints.items() if text}
+
+
+def _lease(snapshot: Snapshot, now: float) -> Iterator[Metric]:
+    yield gauge("leader_known", bool(leader_of(snapshot, now)))
+    yield counter("lease_transitions_total", snapshot.lease_transitions)
+    expires_at = snapshot.leads_until_at if snapshot.leads(now) else snapshot.lease_expires_at
+    if expires_at is not None:
+        left_s = max(expires_at - now, 0.0)
+        yield gauge("lease_expires_in_seconds", left_s)
+        yield gauge("lease_deadline_timestamp_seconds", round(clock.wall() + expires_at - now, 3))

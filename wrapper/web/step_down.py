@@ -1,0 +1,61 @@
+"""A step-down that is asked for over the API: judged here, done by the supervisor.
+
+Only where the API knows who asks, and never by a form of another site: the body has to be JSON,
+which browsers do not send elsewhere unasked. Where it ends: the supervisor is told by its signal,
+and what comes of it is seen in the status.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wrapper.election import pause
+from wrapper.election.succession import why_not
+from wrapper.proxy.refusals import Refused
+from wrapper.web.peers import Peer
+
+_NO_CLIENTS = (
+    "this API does not know who asks, so that anybody could: give it users or client certificates "
+    "with --web-config-file, or run prometheus-elector step-down beside it"
+)
+
+
+def step_down(  # noqa: PLR0913 - all that it takes to judge
+    body: object,
+    own: Mapping[str, Any],
+    peers: list[Peer],
+    *,
+    knows_clients: bool,
+    supervisor_pid: int,
+    pause_file: str,
+) -> None:
+    """Have the supervisor step down; raise Refused where it should not, or cannot."""
+    if not knows_clients:
+        raise Refused(403, "forbidden", _NO_CLIENTS)
+    seconds, is_forced = _asked(body)
+    others = [peer.status for peer in peers if peer.status is not None]
+    if wrong := why_not(own, others, is_forced=is_forced, ends_pause=seconds == 0):
+        raise Refused(409, "conflict", wrong)
+    try:
+        if seconds is not None:
+            pause.write(Path(pause_file), seconds)
+        os.kill(supervisor_pid, signal.SIGUSR1)
+    except OSError as error:
+        text = f"the supervisor cannot be told: {error.strerror}"
+        raise Refused(500, "internal", text) from error
+
+
+def _asked(body: object) -> tuple[float | None, bool]:
+    """Return for how long to keep out, None where nothing is said, and whether it is forced."""
+    seconds = body.get("for_s") if isinstance(body, dict) else None
+    is_forced = body.get("force", False) if isinstance(body, dict) else None
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    is_span = seconds is None or (is_number and 0 <= seconds <= pause.LONGEST_S)
+    if not is_span or not isinstance(is_forced, bool):
+        text = f"send JSON; for_s is a number from 0 to {pause.LONGEST_S:g}, force a boolean"
+        raise Refused(400, "bad_data", text)
+    return seconds, is_forced

@@ -1,0 +1,296 @@
+"""The web process: the Flask app with its routes under /_elector/, and the proxy beside it.
+
+It knows only what the snapshot says, and says so when that is stale. It is started by the
+supervisor, never decides anything, and dies with its parent. Where it ends: what speaks for
+Prometheus itself is the proxy's; the options come from the supervisor and are not checked again.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
+
+import gevent
+from flask import Flask, Response, jsonify, redirect, request
+from gevent.lock import BoundedSemaphore
+from gevent.ssl import SSLContext
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
+
+from wrapper import clock, log
+from wrapper.access.passwords import Passwords
+from wrapper.access.prometheus_access import PrometheusAccess
+from wrapper.access.protection import Protection
+from wrapper.access.web_access import WebAccess
+from wrapper.configuration.exhibit import ExhibitReader
+from wrapper.configuration.problems import ConfigurationError
+from wrapper.model import Snapshot
+from wrapper.options.web_options import WebOptions
+from wrapper.proxy.figures import ProxyFigures
+from wrapper.proxy.proxy import Proxy
+from wrapper.proxy.refusals import CHALLENGE, UNAUTHORIZED, Refused
+from wrapper.proxy.route import ROOT, origin_form
+from wrapper.supervision.process import die_with_parent
+from wrapper.supervision.snapshot import SnapshotReader, configuration_of, leader_of, why_stale
+from wrapper.web.metrics import expose, registry
+from wrapper.web.page import Page, Seen
+from wrapper.web.peers import Peer, Peers
+from wrapper.web.server import listen, serve
+from wrapper.web.status import status_of
+from wrapper.web.step_down import step_down
+from wrapper.web.worker import PROXY
+
+LOG = logging.getLogger(__name__)
+BAD_INPUT = 2
+NOT_FOUND = 404
+SPARE_SLOTS = 2  # a worker may be started before its predecessor has been seen to end
+
+
+# --- the application -------------------------------------------------------------------------
+
+
+def make_app(
+    reader: SnapshotReader,
+    options: WebOptions,
+    figures: ProxyFigures,
+    web_access: WebAccess,
+    prometheus_access: PrometheusAccess,
+) -> Flask:
+    """Return the app: routes under /_elector/, a 404 for all else, and the proxy as an extension.
+
+    The worker hands the proxy what is not under /_elector/; none of that can reach Prometheus.
+    """
+    protection = Protection(web_access, Passwords(Aside()))
+    app = Flask("wrapper", static_folder=None)
+    fleet = Fleet(reader, options, web_access)
+    ours = registry(reader, figures, with_runtime=options.runtime_metrics)
+    routes: dict[str, Callable[[], Response]] = {
+        "leader": lambda: _told(reader, _leader),
+        "is-leader": lambda: _told(reader, _is_leader),
+        "healthz": lambda: _told(reader, _health),
+        "readyz": lambda: _told(reader, _readiness),
+        "config": lambda: _told(reader, _config),
+        "status": lambda: _told(reader, _status),
+        "fleet": lambda: _told(reader, partial(_fleet, ask=fleet.ask)),
+        "metrics": lambda: _metrics(*expose(ours, request.headers.get("Accept", ""))),
+    }
+    for name, view in routes.items():
+        app.add_url_rule(f"{ROOT}/{name}", view_func=view, endpoint=name)
+    app.add_url_rule(
+        f"{ROOT}/step-down",
+        view_func=lambda: _told(reader, partial(_step_down, fleet=fleet, options=options)),
+        endpoint="step-down",
+        methods=["POST"],
+    )
+    app.add_url_rule(ROOT, view_func=lambda: redirect(f"{ROOT[1:]}/", 308), endpoint="to-page")
+    page, shown = Page(app), ExhibitReader(options.snapshot_fd)
+    app.add_url_rule(f"{ROOT}/", view_func=lambda: page.render(fleet.seen(shown)), endpoint="page")
+    app.before_request(lambda: _refusal(protection))
+    app.register_error_handler(HTTPException, _http_error)
+    app.after_request(lambda answer: _completed(answer, protection))
+    if options.proxy_enabled:
+        app.extensions[PROXY] = Proxy(reader, options, figures, protection, prometheus_access)
+    return app
+
+
+def _told(reader: SnapshotReader, tell: Callable[[Snapshot, float], Response]) -> Response:
+    """Answer from the snapshot as it is now; 503 where that is too old to be told as so."""
+    snapshot, now = reader.read(), clock.now()
+    stale = why_stale(snapshot, now)
+    if snapshot is None or stale:
+        return _error(503, "unavailable", stale)
+    return tell(snapshot, now)
+
+
+def _leader(snapshot: Snapshot, now: float) -> Response:
+    return jsonify(is_leader=snapshot.leads(now), current_leader=leader_of(snapshot, now))
+
+
+def _is_leader(snapshot: Snapshot, now: float) -> Response:
+    """Answer 200 on the leader and 503 elsewhere, for load balancers that ask by status alone."""
+    if not snapshot.leads(now):
+        return _error(503, "unavailable", "this replica does not lead")
+    return jsonify(status="success")
+
+
+def _health(_snapshot: Snapshot, _now: float) -> Response:
+    return jsonify(status="success")
+
+
+def _readiness(snapshot: Snapshot, _now: float) -> Response:
+    if not snapshot.is_ready:
+        return _error(503, "unavailable", "Prometheus is not ready")
+    return jsonify(status="success")
+
+
+def _config(snapshot: Snapshot, _now: float) -> Response:
+    if not snapshot.written_role:
+        return _error(404, "not_found", "Prometheus reads its own file: ask it")
+    return jsonify(configuration_of(snapshot))
+
+
+def _status(snapshot: Snapshot, now: float) -> Response:
+    return jsonify(status_of(snapshot, now))
+
+
+def _fleet(snapshot: Snapshot, now: float, ask: Callable[[Snapshot], list[Peer]]) -> Response:
+    own = {"url": "", "status": status_of(snapshot, now), "problem": ""}
+    return jsonify(replicas=[own, *(asdict(peer) for peer in ask(snapshot))])
+
+
+def _step_down(snapshot: Snapshot, now: float, fleet: Fleet, options: WebOptions) -> Response:
+    try:
+        step_down(
+            request.get_json(silent=True),
+            status_of(snapshot, now),
+            fleet.ask(snapshot),
+            knows_clients=fleet.knows_clients,
+            supervisor_pid=options.parent_pid,
+            pause_file=options.pause_file,
+        )
+    except Refused as refused:
+        return _error(refused.code, refused.kind, str(refused))
+    return jsonify(status="success")
+
+
+def _metrics(content: bytes, content_type: str) -> Response:
+    return Response(content, content_type=content_type)
+
+
+def _http_error(error: HTTPException) -> BaseResponse:
+    """Give Flask's own errors the form of the others, with the fields that belong to them."""
+    code = error.code or 500
+    if code == NOT_FOUND and not request.path.startswith(f"{ROOT}/"):
+        return _error(code, "not_found", "nothing here; --api-proxy-enabled forwards to the leader")
+    kind = {404: "not_found", 500: "internal"}.get(code, "bad_data")
+    answer = error.get_response()
+    answer.data = _error(code, kind, error.description or error.name).data
+    answer.content_type = "application/json"
+    return answer
+
+
+def _error(code: int, kind: str, text: str) -> Response:
+    answer = jsonify(status="error", errorType=kind, error=text)
+    answer.status_code = code
+    return answer
+
+
+def _refusal(protection: Protection) -> Response | None:
+    """Answer whom nothing else answers."""
+    environ = request.environ
+    target = origin_form(environ["RAW_URI"].encode("latin-1"))
+    given = environ.get("HTTP_AUTHORIZATION")
+    authorization = [given.encode("latin-1")] if given is not None else []
+    try:
+        protection.check(target, authorization, environ["gunicorn.socket"])
+    except Refused as refused:
+        answer = _error(refused.code, refused.kind, str(refused))
+        if refused.code == UNAUTHORIZED:
+            answer.headers["WWW-Authenticate"] = CHALLENGE
+        return answer
+    return None
+
+
+def _completed(answer: Response, protection: Protection) -> Response:
+    """Add what goes with every answer."""
+    answer.headers["Cache-Control"] = "no-store"
+    for name, value in protection.headers:
+        answer.headers[name] = value
+    return answer
+
+
+class Fleet:
+    """What this replica and the others say."""
+
+    def __init__(self, reader: SnapshotReader, options: WebOptions, access: WebAccess) -> None:
+        self._reader = reader
+        self._access = access
+        is_tls = access.current().tls is not None
+        self._peers = Peers(options.peers, options.port, is_tls=is_tls)
+        self._knows_peers = bool(options.peers)
+
+    @property
+    def knows_clients(self) -> bool:
+        """Whether whoever asks here has said who they are."""
+        return self._access.current().config.knows_its_clients
+
+    def ask(self, snapshot: Snapshot) -> list[Peer]:
+        """Return what the others say, with the credentials of whoever has shown us theirs."""
+        has_users = bool(self._access.current().config.users)
+        authorization = request.headers.get("Authorization") if has_users else None
+        return self._peers.ask(snapshot.identity, authorization)
+
+    def seen(self, shown: ExhibitReader) -> Seen:
+        """Return all that the page tells of."""
+        snapshot = self._reader.read()
+        peers = self.ask(snapshot) if snapshot is not None else []
+        snapshot = self._reader.read()  # asking may have taken a while
+        return Seen(snapshot, shown.read(), peers, self._knows_peers, clock.now(), clock.wall())
+
+
+class Aside:
+    """Runs calls that compute for long in a thread, one at a time: others are served meanwhile."""
+
+    def __init__(self) -> None:
+        self._turn = BoundedSemaphore()
+
+    def __call__(self, call: Callable[[], bool]) -> bool:
+        """Return what a call returns."""
+        with self._turn:
+            found: bool = gevent.get_hub().threadpool.apply(call)
+            return found
+
+
+# --- the process -----------------------------------------------------------------------------
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until told to stop; return 2 where that cannot begin."""
+    options = WebOptions.from_json(arguments[0])
+    options = replace(options, parent_pid=options.parent_pid or os.getppid())
+    die_with_parent(options.parent_pid)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    log.set_up(options.log_level, as_json=options.log_as_json)
+    try:
+        web_access = WebAccess(options.web_config_file, SSLContext)
+        prometheus_access = PrometheusAccess(options.prometheus_http_config, SSLContext)
+        listener = listen(options.host, options.port)
+    except ConfigurationError as error:
+        for problem in error.problems:
+            LOG.error("%s", problem)  # noqa: TRY400 - the cause is in its words
+        return BAD_INPUT
+    except OSError as error:
+        _say_why_not(options, error)
+        return BAD_INPUT
+    is_tls = web_access.current().tls is not None
+    LOG.info("listening", extra={"address": _address(options), "tls": is_tls})
+    figures = ProxyFigures(slots=options.workers + SPARE_SLOTS)
+    reader = SnapshotReader(options.snapshot_fd)
+
+    def app() -> Flask:
+        return make_app(reader, options, figures, web_access, prometheus_access)
+
+    serve(options, listener, figures, app, web_access.context if is_tls else None)
+    return 0
+
+
+def _say_why_not(options: WebOptions, error: OSError) -> None:
+    is_taken = error.errno == errno.EADDRINUSE
+    reason = "another program listens there" if is_taken else error.strerror
+    address = f"--api-listen-address={_address(options)}"
+    LOG.error("%s: %s; give another address or port", address, reason)
+
+
+def _address(options: WebOptions) -> str:
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    return f"{host}:{options.port}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
