@@ -67,7 +67,7 @@ def make_app(
     The worker hands the proxy what is not under /_elector/; none of that can reach Prometheus.
     """
     protection = Protection(web_access, Passwords(Aside()))
-    app = Flask("wrapper", static_folder=None)
+    app = Flask("wrapper.web", static_folder=None)
     fleet = Fleet(reader, options, web_access)
     ours = registry(reader, figures, with_runtime=options.runtime_metrics)
     routes: dict[str, Callable[[], Response]] = {
