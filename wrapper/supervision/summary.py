@@ -41,7 +41,7 @@ def summarize(  # noqa: PLR0913 - the whole of what is known goes in
         stamped_at=now,
         identity=constants.identity,
         role=decided.role,
-        reason=decided.reason,
+        reason=decided.reason[:LONGEST],
         election=constants.election,
         is_ready=o.is_ready,
         is_healthy=o.health.is_healthy and o.child_status is None,
@@ -51,13 +51,13 @@ def summarize(  # noqa: PLR0913 - the whole of what is known goes in
         holder=_holder(o, decided, policy, constants),
         holder_url=(o.lease.last.url or "") if o.lease.last else "",
         lease_transitions=o.lease.last.transitions if o.lease.last else 0,
-        lease_problem=o.lease.problem,
+        lease_problem=o.lease.problem[:LONGEST],
         last_transition_time=last_transition_time,
         prometheus_url=constants.prometheus_url,
         child_pid=o.child_pid,
         child_start_time=constants.child_start_time,
         configuration_is_valid=not o.rejection,
-        configuration_problem="\n".join(filter(None, (o.rejection, _writing(o)))),
+        configuration_problem="\n".join(_problems(o)),
         configuration_time=configuration_time,
         follower_fingerprint=o.renderings.follower.fingerprint,
         leader_fingerprint=o.renderings.leader.fingerprint,
@@ -80,6 +80,20 @@ def summarize(  # noqa: PLR0913 - the whole of what is known goes in
 
 
 _FIXED_LEADER_S = 3600.0
+
+# A snapshot is made anew each turn and has a place of a fixed size: what comes from files and
+# servers is bounded here. An input of a hundred thousand mistakes is told by its first hundred.
+MOST_PROBLEMS = 100
+LONGEST = 1000  # characters
+
+
+def _problems(o: Observation) -> list[str]:
+    """Return what is wrong with the configuration, a line for each, the first of very many."""
+    *told, rest = [*o.rejection.split("\n", MOST_PROBLEMS), ""][: MOST_PROBLEMS + 1]
+    if rest:
+        count = rest.count("\n") + 1
+        rest = f"and {count:,} more; prometheus-elector check tells them all"
+    return [line[:LONGEST] for line in filter(None, (*told, rest, _writing(o)))]
 
 
 def _writing(o: Observation) -> str:

@@ -17,6 +17,7 @@ from wrapper.model import (
     Renderings,
     RenderingWritten,
     SignalReceived,
+    Snapshot,
     WriteFailed,
 )
 from wrapper.supervision.events import Events
@@ -25,6 +26,7 @@ from wrapper.supervision.observation import Observation, Rules, fold, remember
 from wrapper.supervision.performer import Performer
 from wrapper.supervision.plan import Plan, apply, plan
 from wrapper.supervision.policy import Policy
+from wrapper.supervision.slots import TooLarge
 from wrapper.supervision.snapshot import SnapshotWriter, leader_of
 from wrapper.supervision.summary import Constants, summarize
 from wrapper.supervision.tally import Tally
@@ -111,7 +113,16 @@ class Supervisor:
         leader = leader_of(snapshot, now)
         self._tally.looked(leader, now)
         self._history.looked(leader, decided, self._observation, clock.wall())
-        self._snapshots.publish(replace(snapshot, history=self._history.entries))
+        self._put(replace(snapshot, history=self._history.entries))
+
+    def _put(self, snapshot: Snapshot) -> None:
+        """Publish it; should it not fit, without what can be large: nothing here ends the loop."""
+        try:
+            self._snapshots.publish(snapshot)
+        except TooLarge:
+            text = "too much to be told here; the log has it"
+            small = replace(snapshot, configuration_problem=text, history=(), targets={})
+            self._snapshots.publish(small)
 
     def _wait(self, wake_at: float) -> None:
         if self._performer.exit_status is None:

@@ -1,0 +1,68 @@
+"""What the outside is told fits into its place, whatever it is about."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.test_plan import NOW, POLICY, READY, decide
+from wrapper.model import ConfigurationRejected, Snapshot
+from wrapper.supervision.observation import Observation, Rules, fold
+from wrapper.supervision.slots import SLOT_BYTES
+from wrapper.supervision.snapshot import SnapshotReader, SnapshotWriter
+from wrapper.supervision.summary import LONGEST, MOST_PROBLEMS, Constants, summarize
+from wrapper.supervision.supervisor import Supervisor
+
+RULES = Rules("a", 3, 3, 30.0, 50.0)
+CONSTANTS = Constants("a", "lease n/l", "http://127.0.0.1:9090", None)
+
+
+def told(o: Observation) -> Snapshot:
+    """Return what is told of an observation."""
+    return summarize(
+        o,
+        decide(o),
+        POLICY,
+        CONSTANTS,
+        counters={},
+        last_transition_time=0.0,
+        configuration_time=0.0,
+        now=NOW,
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "lines", "last"),
+    [
+        (1, 1, "c.yml:1:1: no"),
+        (MOST_PROBLEMS, MOST_PROBLEMS, f"c.yml:{MOST_PROBLEMS}:1: no"),
+        (MOST_PROBLEMS + 1, MOST_PROBLEMS + 1, "and 1 more; prometheus-elector check tells them"),
+        (100_000, MOST_PROBLEMS + 1, "and 99,900 more; prometheus-elector check tells them all"),
+    ],
+)
+def test_very_many_problems_are_told_by_the_first(count: int, lines: int, last: str) -> None:
+    """An input of nothing but mistakes must not make the snapshot too large to be published."""
+    problem = "\n".join(f"c.yml:{number}:1: no" for number in range(1, count + 1))
+    found = told(fold(READY, ConfigurationRejected(problem), NOW, RULES))
+    assert not found.configuration_is_valid
+    assert len(found.configuration_problem.splitlines()) == lines
+    assert found.configuration_problem.splitlines()[-1].startswith(last)
+
+
+def test_a_problem_of_great_length_is_cut() -> None:
+    """A line is enough to know where to look."""
+    found = told(fold(READY, ConfigurationRejected("x" * 10_000_000), NOW, RULES))
+    assert found.configuration_problem == "x" * LONGEST
+
+
+def test_what_does_not_fit_is_told_without_what_is_large() -> None:
+    """Whatever may be too large one day: the loop goes on, and its word stays fresh."""
+    writer = SnapshotWriter()
+    supervisor = Supervisor.__new__(Supervisor)
+    supervisor._snapshots = writer
+    supervisor._put(replace(told(READY), targets={"feeds": ["x" * SLOT_BYTES]}))
+    found = SnapshotReader(writer.fileno()).read()
+    writer.close()
+    assert found is not None
+    assert (found.stamped_at, found.targets) == (NOW, {})
