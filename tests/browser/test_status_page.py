@@ -113,6 +113,7 @@ def test_a_hand_over_is_seen_as_it_happens(browser: Chromium, pair: Pair) -> Non
         shows(tab, "h1 .role", role)
         shows(tab, "[data-part=replicas]", "b")
         tab.value("window.isTheSame = true")
+    shows(tabs[1], "#leader", "a")
     os.kill(leader.pid, signal.SIGUSR1)
     for tab, role in zip(tabs, ("follower", "leader"), strict=True):
         shows(tab, "h1 .role", role)
@@ -153,7 +154,7 @@ def test_the_keyboard_reaches_all_and_is_seen(browser: Chromium, web: Web) -> No
         reached.append(where)
         assert tab.value(OUTLINED), where
     assert [each.split()[0] for each in reached] == [
-        "DIV", "DIV", "SUMMARY", "PRE", "SUMMARY", "SUMMARY", "A", "A",
+        "DIV", "DIV", "DIV", "SUMMARY", "PRE", "SUMMARY", "SUMMARY", "A", "A",
     ]  # fmt: skip
 
 

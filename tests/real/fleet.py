@@ -144,6 +144,16 @@ def lines_of(replica: Replica, words: str) -> list[str]:
     return [line for line in replica.log.read_text().splitlines() if words in line]
 
 
+def promotions(replica: Replica) -> int:
+    """Return how often it has become leader."""
+    return sum(" role=leader " in line for line in lines_of(replica, 'msg="role changed"'))
+
+
+def demotions(replica: Replica) -> int:
+    """Return how often it has become a follower."""
+    return sum(" role=follower " in line for line in lines_of(replica, 'msg="role changed"'))
+
+
 def is_dead(process: psutil.Process) -> bool:
     """Tell whether a process has ended, waited for or not."""
     with contextlib.suppress(psutil.NoSuchProcess):

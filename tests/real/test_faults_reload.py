@@ -6,18 +6,20 @@ import os
 import signal
 from pathlib import Path
 
-from tests.real.fleet import SPARE_S, Fleet, await_turns, lines_of, writes_remotely, writes_to
-from tests.real.replica import Replica
+from tests.real.fleet import (
+    SPARE_S,
+    Fleet,
+    await_turns,
+    lines_of,
+    promotions,
+    writes_remotely,
+    writes_to,
+)
 from tests.support import let_pass, now, wait_until
 
 COOL = ("--cool-down=500ms", "--rehash-period=200ms")
 UNLOADABLE = ", write_relabel_configs: [{source_labels: [a], regex: '('}]"
 BROKEN_RULES = "groups: [{name: broken, rules: [{record: a, expr: '('}]}]\n"
-
-
-def promotions(replica: Replica) -> int:
-    """Return how often it has become leader."""
-    return len(lines_of(replica, 'msg="role changed" role=leader'))
 
 
 def test_a_promotion_that_is_refused_does_not_bounce(fleet: Fleet) -> None:

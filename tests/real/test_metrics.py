@@ -98,10 +98,11 @@ def status(replica: Replica) -> dict[str, Any]:
 def test_a_hand_over_is_told_with_its_reason(pair: tuple[Replica, Replica]) -> None:
     """By both replicas' histories, and in the log with the lease record behind it."""
     leader, follower = pair
+    wait_until(lambda: status(follower)["leader"] == "a", 15, "the second knows the first")
     os.kill(leader.pid, signal.SIGUSR1)
-    follower.await_leader(5)
+    follower.await_leader(15)
     for replica in pair:
-        wait_until(lambda r=replica: status(r)["leader"] == "b", 5, "both know the new leader")  # type: ignore[misc]
+        wait_until(lambda r=replica: status(r)["leader"] == "b", 15, "both know the new leader")  # type: ignore[misc]
         reasons = [each["reason"] for each in status(replica)["hand_overs"]]
         ended = "a stopped leading: asked to step down" if replica is leader else "a gave the lease"
         assert reasons[0].startswith("b "), reasons

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from tests.real.conftest import Start
-from tests.real.fleet import lines_of
+from tests.real.fleet import demotions, lines_of
 from tests.real.parts import WriteLog, program
 from tests.real.replica import Replica
 from tests.support import wait_until
@@ -54,7 +54,7 @@ def test_a_leader_keeps_writing_when_its_edit_is_refused(
     assert leader.has_remote_write
     assert "remote_write:" in leader.output.read_text()
     assert leader.says_it_leads
-    assert not lines_of(leader, 'role=follower reason="the leader')
+    assert demotions(leader) == 0
     edit(leader, "bogus: 1\n    ", "")
     wait_until(lambda: is_valid(leader), 15, "mended, it is good again")
     assert leader.has_remote_write

@@ -507,6 +507,17 @@ def test_it_is_killed_once() -> None:
         ),
         pytest.param(
             stopping(
+                replace(
+                    DEMOTED,
+                    lease=replace(ANOTHERS, released_at=NOW - 0.5, changed_at=NOW - 0.2),
+                    switch_at=None,
+                )
+            ),
+            (),
+            id="and a moment longer, for others who forward to the leader",
+        ),
+        pytest.param(
+            stopping(
                 replace(DEMOTED, lease=replace(RELEASED, released_at=98.9), switch_at=None),
                 since=98.0,
             ),
@@ -837,6 +848,13 @@ def test_a_sidecar(o: Observation, now: float, actions: tuple[Action, ...]) -> N
 def test_when_to_think_again(o: Observation, wake_at: float) -> None:
     """It wakes when time alone changes the decision."""
     assert decide(o).wake_at == pytest.approx(wake_at)
+
+
+def test_the_moment_for_bystanders_wakes_the_loop() -> None:
+    """It ends by time alone."""
+    lease = replace(ANOTHERS, released_at=NOW - 0.5, changed_at=NOW - 0.2)
+    o = stopping(replace(DEMOTED, lease=lease, switch_at=None))
+    assert decide(o).wake_at == pytest.approx(NOW + 0.1)
 
 
 def test_what_was_decided_is_noted() -> None:

@@ -9,6 +9,7 @@ from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 
 SUCCESSOR_WAIT_S = 1.0
+BYSTANDERS_S = 0.3  # whoever forwards to the leader may hear of another a little later than we do
 
 
 def leave(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
@@ -40,7 +41,13 @@ def _may_stop(o: Observation, policy: Policy, now: float) -> bool:
     if released_at is None or o.stop_at is None or released_at < o.stop_at:
         return True
     has_successor = o.lease.holder not in ("", policy.terms.identity)
-    return has_successor or now >= released_at + SUCCESSOR_WAIT_S
+    is_known = has_successor and now >= bystanders_know_at(o)
+    return is_known or now >= released_at + SUCCESSOR_WAIT_S
+
+
+def bystanders_know_at(o: Observation) -> float:
+    """Return when all may be taken to have seen the newest record of the lease."""
+    return o.lease.changed_at + BYSTANDERS_S
 
 
 def _awaits_label(o: Observation, policy: Policy, now: float) -> bool:

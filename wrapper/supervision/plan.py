@@ -278,6 +278,7 @@ def _wake_at(o: Observation, policy: Policy, now: float) -> float:
         candidacy.awaits_label_until(o, now),
         lease.leads_until(o.lease, policy.terms),
         o.lease.released_at and o.lease.released_at + departure.SUCCESSOR_WAIT_S,
+        departure.bystanders_know_at(o) if o.stop_at is not None else None,
         rule_reload.due_at(o.rules),
     ]
     last_moment = fence.last_moment_of(o, policy)
