@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,8 @@ def test_two_replicas_with_outputs_in_one_folder_have_files_of_their_own(tmp_pat
         pytest.param(
             json.dumps({"until": clock.wall() + 2 * pause.LONGEST_S}), id="too far in the future"
         ),
+        pytest.param('{"until": ' + "9" * 400 + "}", id="no float holds it"),
+        pytest.param("[" * 4000, id="nested too deeply"),
     ],
 )
 def test_what_makes_no_sense_counts_for_nothing(tmp_path: Path, content: str) -> None:
@@ -50,3 +53,12 @@ def test_what_makes_no_sense_counts_for_nothing(tmp_path: Path, content: str) ->
     path = tmp_path / "pause"
     path.write_text(content)
     assert pause.read(path) is None
+
+
+def test_what_is_no_regular_file_counts_for_nothing(tmp_path: Path) -> None:
+    """A pipe that nobody writes to would be waited for, and a large file read to its end."""
+    pipe, large = tmp_path / "pipe", tmp_path / "large"
+    os.mkfifo(pipe)
+    large.write_text(json.dumps({"until": clock.wall() + 60}) + " " * 5000)
+    assert pause.read(pipe) is None
+    assert pause.read(large) is None
