@@ -25,6 +25,20 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     pause.write(path, 0)
 
 
+def test_it_is_given_to_who_has_to_read_it(tmp_path: Path) -> None:
+    """Where that cannot be done, as by anybody but root, there is none."""
+    path, another = tmp_path / "pause", os.geteuid() + 1
+    pause.write(path, 600.0, owner=os.geteuid())
+    path.unlink()
+    if os.geteuid() == 0:
+        pause.write(path, 600.0, owner=another)
+        assert (path.stat().st_uid, path.stat().st_mode & 0o777) == (another, 0o600)
+    else:
+        with pytest.raises(PermissionError):
+            pause.write(path, 600.0, owner=another)
+        assert list(tmp_path.iterdir()) == []
+
+
 def test_two_replicas_with_outputs_in_one_folder_have_files_of_their_own(tmp_path: Path) -> None:
     """The name follows the output's."""
     assert pause.path_of(tmp_path / "a.yml") != pause.path_of(tmp_path / "b.yml")

@@ -26,13 +26,16 @@ def path_of(output: Path) -> Path:
     return output.with_name(f".{output.name}.pause")
 
 
-def write(path: Path, seconds: float) -> None:
-    """Keep out for so long from now, 0 for no longer; raise OSError."""
+def write(path: Path, seconds: float, owner: int | None = None) -> None:
+    """Keep out for so long from now, 0 for no longer; raise OSError.
+
+    ``owner`` is the user id that has to be able to read it, None for this process' own.
+    """
     if seconds <= 0:
         path.unlink(missing_ok=True)
         return
     content = json.dumps({"until": clock.wall() + min(seconds, LONGEST_S)})
-    files.write_atomically(path, content.encode(), _MODE)
+    files.write_atomically(path, content.encode(), _MODE, owner)
 
 
 def read(path: Path) -> Pause | None:
