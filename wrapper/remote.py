@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, TextIO, TypeGuard
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from wrapper.election import pause
@@ -63,7 +63,7 @@ def run(words: Sequence[str], environ: Mapping[str, str]) -> int:
         api = Api(asked.url)
         return _status(api) if words[0] == "status" else _step_down(api, asked)
     except Unasked as error:
-        print(f"prometheus-elector {words[0]}: {error}", file=sys.stderr)  # noqa: T201
+        _say(f"prometheus-elector {words[0]}: {error}", sys.stderr)
         return UNASKED
 
 
@@ -173,9 +173,9 @@ def is_status(told: object) -> TypeGuard[Json]:
     )
 
 
-def _say(text: str) -> None:
-    """Print a line, without what a terminal would act on."""
-    print("".join(filter(str.isprintable, text)))  # noqa: T201
+def _say(text: str, stream: TextIO | None = None) -> None:
+    """Print a line, without what a terminal would act on; on standard output unless told."""
+    print("".join(filter(str.isprintable, text)), file=stream)
 
 
 # --- status -----------------------------------------------------------------------------------

@@ -17,3 +17,13 @@ def test_an_answer_of_another_form_is_no_answer(
     assert run(["status", upstream.url], {}) == UNASKED
     assert run(["step-down", upstream.url], {}) == UNASKED
     assert capsys.readouterr().err.count("prometheus-elector st") == 2
+
+
+def test_a_refusal_cannot_act_on_the_terminal(
+    upstream: Upstream, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a server says is printed without control characters."""
+    body = b'{"error": "no\\u001b[2J \\ud800way"}'
+    upstream.answer = say(body, b"HTTP/1.1 503 Gone\r\nContent-Length: %d" % len(body))
+    assert run(["status", upstream.url], {}) == UNASKED
+    assert capsys.readouterr().err.endswith(": no[2J way\n")
