@@ -139,13 +139,14 @@ def is_current(path: Path, content: bytes, mode: int) -> bool:
         return False
 
 
-def write_atomically(path: Path, content: bytes, mode: int) -> None:
+def write_atomically(path: Path, content: bytes, mode: int, owner: int | None = None) -> None:
     """Replace a file, or create it, with these permission bits whatever the umask.
 
+    ``owner`` is the user id that it is given to, None for that of this process.
     Raises OSError; the old file is then as it was. A symbolic link is replaced, not followed.
     """
     with _temporary_beside(path) as temporary:
-        _write(temporary, content, mode)
+        _write(temporary, content, mode, owner)
         temporary.rename(path)
     with suppress(OSError):  # the new file is in place: what is missing survives only a power cut
         _sync_folder(path.parent)
@@ -163,10 +164,12 @@ def _temporary_beside(path: Path) -> Iterator[Path]:
         raise
 
 
-def _write(path: Path, content: bytes, mode: int) -> None:
+def _write(path: Path, content: bytes, mode: int, owner: int | None) -> None:
     """Write a new file down to the disk; never readable by more than ``mode`` says."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600 & mode)
     with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
+        if owner is not None and owner != os.geteuid():
+            os.fchown(descriptor, owner, -1)
         os.fchmod(descriptor, mode)
         file.write(content)
         file.flush()

@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, TypeGuard
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from wrapper.election import pause
@@ -37,6 +37,8 @@ _FORBIDDEN = 403
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _HEADS: tuple[str, ...] = ("REPLICA", "ROLE", "LEADER", "PROMETHEUS", "CONFIG", "SINCE", "WHY")
 _WEB = "wrapper.web.web"
+_WANTED = {"identity": str, "role": str, "is_leader": bool, "leader": str, "reason": str}
+_NO_STATUS = "what it says has not the form of a status"
 _PROGRAMS = frozenset({"prometheus-elector", "wrapper", "__main__.py"})
 Json = dict[str, Any]
 
@@ -61,7 +63,7 @@ def run(words: Sequence[str], environ: Mapping[str, str]) -> int:
         api = Api(asked.url)
         return _status(api) if words[0] == "status" else _step_down(api, asked)
     except Unasked as error:
-        print(f"prometheus-elector {words[0]}: {error}", file=sys.stderr)  # noqa: T201
+        _say(f"prometheus-elector {words[0]}: {error}", sys.stderr)
         return UNASKED
 
 
@@ -125,7 +127,7 @@ class Api:
             connection.request(method, self.parts.path.rstrip("/") + path, content, self._fields)
             answer = connection.getresponse()
             told = json.loads(answer.read())
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
             raise Unasked(f"{self} does not answer as it should: {error}") from error
         finally:
             connection.close()
@@ -143,11 +145,37 @@ class Api:
 
     def fleet(self) -> list[Json]:
         """Return what all replicas say, the one that is asked first; raise Unasked."""
-        code, told = self.ask("GET", "/_elector/fleet")
+        replicas = self._told("/_elector/fleet").get("replicas")
+        if not isinstance(replicas, list) or not all(isinstance(each, dict) for each in replicas):
+            raise Unasked(f"{self} does not say what the replicas say; is it of another version?")
+        return replicas
+
+    def status(self) -> Json:
+        """Return what the replica says of itself; raise Unasked."""
+        told = self._told("/_elector/status")
+        if not is_status(told):
+            raise Unasked(f"{self}: {_NO_STATUS}")
+        return told
+
+    def _told(self, path: str) -> Json:
+        code, told = self.ask("GET", path)
         if code != http.client.OK:
             raise Unasked(f"{self}: {told.get('error', f'HTTP {code}')}")
-        replicas: list[Json] = told["replicas"]
-        return replicas
+        return told
+
+
+def is_status(told: object) -> TypeGuard[Json]:
+    """Tell whether it has the form of a status, as far as it is used here."""
+    return (
+        isinstance(told, dict)
+        and all(isinstance(told.get(name), kind) for name, kind in _WANTED.items())
+        and all(isinstance(told.get(name), dict | None) for name in ("prometheus", "configuration"))
+    )
+
+
+def _say(text: str, stream: TextIO | None = None) -> None:
+    """Print a line, without what a terminal would act on; on standard output unless told."""
+    print("".join(filter(str.isprintable, text)), file=stream)
 
 
 # --- status -----------------------------------------------------------------------------------
@@ -156,8 +184,9 @@ class Api:
 def _status(api: Api) -> int:
     replicas = api.fleet()
     for line in table(replicas):
-        print(line)  # noqa: T201
-    leaders = sum(bool(each["status"] and each["status"]["is_leader"]) for each in replicas)
+        _say(line)
+    known = filter(is_status, (each.get("status") for each in replicas))
+    leaders = sum(told["is_leader"] for told in known)
     return GOOD if leaders == 1 else NOT_SO
 
 
@@ -172,9 +201,10 @@ def table(replicas: Sequence[Json]) -> Iterator[str]:
 
 
 def _row(replica: Json) -> tuple[str, ...]:
-    told = replica["status"]
-    if told is None:
-        return replica["url"], "?", "?", "?", "?", "?", f"unreachable: {replica['problem']}"
+    told = replica.get("status")
+    if not is_status(told):
+        why = _NO_STATUS if told is not None else f"unreachable: {replica.get('problem', '')}"
+        return str(replica.get("url", "?")), "?", "?", "?", "?", "?", why
     prometheus, configuration = told.get("prometheus") or {}, told.get("configuration")
     ready = "ready" if prometheus.get("is_ready") else "not ready"
     config = "own file" if not configuration else _config(configuration)
@@ -196,28 +226,32 @@ def _step_down(api: Api, asked: Asked) -> int:
     body: Json = {"force": asked.is_forced}
     if asked.for_s is not None:
         body["for_s"] = asked.for_s
+    before = api.status()
     code, told = api.ask("POST", "/_elector/step-down", body)
-    if code == _FORBIDDEN and api.host in _LOOPBACK and "does not know who asks" in told["error"]:
+    if code == _FORBIDDEN and api.host in _LOOPBACK and "does not know who asks" in str(told):
         _by_signal(api, asked)
     elif code != http.client.OK:
         raise Unasked(str(told.get("error", f"HTTP {code}")))
     if asked.for_s == 0:
-        print("it keeps out of the election no longer")  # noqa: T201
+        _say(f"{before['identity']} keeps out of the election no longer")
         return GOOD
-    return _await_successor(api, asked)
+    return _await_outcome(api, asked, before)
 
 
 def _by_signal(api: Api, asked: Asked) -> None:
     """Do on this machine what the API would."""
-    own, *others = api.fleet()
-    known = [each["status"] for each in others if each["status"] is not None]
-    wrong = why_not(own["status"], known, is_forced=asked.is_forced, ends_pause=asked.for_s == 0)
+    own, *others = (each.get("status") for each in api.fleet() or [{}])
+    if not is_status(own):
+        raise Unasked(f"{api}: {_NO_STATUS}")
+    known = list(filter(is_status, others))
+    wrong = why_not(own, known, is_forced=asked.is_forced, for_s=asked.for_s)
     if wrong:
         raise Unasked(wrong.replace("force it", "use --force"))
     try:
         pid, output = supervisor_on(api.port)
         if asked.for_s is not None:
-            pause.write(pause.path_of(output), asked.for_s)
+            owner = Path(f"/proc/{pid}").stat().st_uid  # this may be root, and the supervisor not
+            pause.write(pause.path_of(output), asked.for_s, owner)
         os.kill(pid, signal.SIGUSR1)
     except OSError as error:
         raise Unasked(f"the supervisor cannot be told: {error}") from error
@@ -255,19 +289,29 @@ def _output(words: list[str], supervisor: Any) -> Path:
     return Path(supervisor.cwd()) / output
 
 
-def _await_successor(api: Api, asked: Asked) -> int:
+def _await_outcome(api: Api, asked: Asked, before: Json) -> int:
     """Tell what comes of it, as far as it can be seen in time; forced, nobody may come."""
     until = time.monotonic() + _PATIENCE_S
-    leader = own = ""
+    leader, own = "", before["identity"]
     while time.monotonic() < until:
         code, told = api.ask("GET", "/_elector/status")
-        if code == http.client.OK:
-            leader, own = told["leader"], told["identity"]
-            if leader and leader != own:
-                print(f"{own} has stepped down; {leader} leads")  # noqa: T201
+        if code == http.client.OK and is_status(told):
+            leader = told["leader"]
+            if outcome := outcome_of(told, before, asked.for_s):
+                _say(outcome)
                 return GOOD
-            if asked.is_forced and not leader:
+            if asked.is_forced and before["is_leader"] and not leader:
                 break
         time.sleep(0.2)
-    print(f"{own} was asked to step down; {leader or 'nobody'} leads so far")  # noqa: T201
+    _say(f"{own} was asked to step down; {leader or 'nobody'} leads so far")
     return NOT_SO
+
+
+def outcome_of(told: Json, before: Json, for_s: float | None) -> str:
+    """Return in words what a status shows to have come of it, "" for nothing yet."""
+    own, leader, until = told["identity"], told["leader"], told.get("paused_until")
+    if for_s and until in (None, before.get("paused_until")):
+        return ""
+    if not before["is_leader"]:
+        return f"{own} keeps out of the election until {until}; {leader or 'nobody'} leads"
+    return f"{own} has stepped down; {leader} leads" if leader not in ("", own) else ""

@@ -140,6 +140,28 @@ def test_a_step_down_by_signal_hands_over_and_keeps_out(pair: tuple[Replica, Rep
         leader.await_leader(20)
 
 
+def test_a_follower_is_kept_out_for_longer_or_shorter(pair: tuple[Replica, Replica]) -> None:
+    """Nobody has to take over from it, and it leads when it is kept out no longer."""
+    leader, follower = pair
+    refused = run("step-down", leader.api, "--for=0s")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "a does not keep out of the election" in refused.stderr
+    assert leader.has_remote_write
+    ends = []
+    for wanted in ("--for=1h", "--for=10m"):
+        done = run("step-down", follower.api, wanted)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("b keeps out of the election until ")
+        ends.append(status(follower)["paused_until"])
+    assert ends[0] > ends[1]
+    leader.term()
+    leader.await_end()
+    wait_until(lambda: status(follower)["leader"] == "", 10, "nobody leads")
+    assert "keep out" in status(follower)["reason"]
+    assert run("step-down", follower.api, "--for=0s").returncode == 0
+    follower.await_leader(60)
+
+
 def test_nobody_ready_to_take_over_is_a_reason_to_refuse(pair: tuple[Replica, Replica]) -> None:
     """Unless it is forced; and a follower has nothing to hand over."""
     leader, follower = pair

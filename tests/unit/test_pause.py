@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,20 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     pause.write(path, 0)
 
 
+def test_it_is_given_to_who_has_to_read_it(tmp_path: Path) -> None:
+    """Where that cannot be done, as by anybody but root, there is none."""
+    path, another = tmp_path / "pause", os.geteuid() + 1
+    pause.write(path, 600.0, owner=os.geteuid())
+    path.unlink()
+    if os.geteuid() == 0:
+        pause.write(path, 600.0, owner=another)
+        assert (path.stat().st_uid, path.stat().st_mode & 0o777) == (another, 0o600)
+    else:
+        with pytest.raises(PermissionError):
+            pause.write(path, 600.0, owner=another)
+        assert list(tmp_path.iterdir()) == []
+
+
 def test_two_replicas_with_outputs_in_one_folder_have_files_of_their_own(tmp_path: Path) -> None:
     """The name follows the output's."""
     assert pause.path_of(tmp_path / "a.yml") != pause.path_of(tmp_path / "b.yml")
@@ -43,6 +58,8 @@ def test_two_replicas_with_outputs_in_one_folder_have_files_of_their_own(tmp_pat
         pytest.param(
             json.dumps({"until": clock.wall() + 2 * pause.LONGEST_S}), id="too far in the future"
         ),
+        pytest.param('{"until": ' + "9" * 400 + "}", id="no float holds it"),
+        pytest.param("[" * 4000, id="nested too deeply"),
     ],
 )
 def test_what_makes_no_sense_counts_for_nothing(tmp_path: Path, content: str) -> None:
@@ -50,3 +67,12 @@ def test_what_makes_no_sense_counts_for_nothing(tmp_path: Path, content: str) ->
     path = tmp_path / "pause"
     path.write_text(content)
     assert pause.read(path) is None
+
+
+def test_what_is_no_regular_file_counts_for_nothing(tmp_path: Path) -> None:
+    """A pipe that nobody writes to would be waited for, and a large file read to its end."""
+    pipe, large = tmp_path / "pipe", tmp_path / "large"
+    os.mkfifo(pipe)
+    large.write_text(json.dumps({"until": clock.wall() + 60}) + " " * 5000)
+    assert pause.read(pipe) is None
+    assert pause.read(large) is None

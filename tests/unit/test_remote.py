@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from wrapper.remote import Api, Asked, Unasked, read_words, table
+from wrapper.remote import Api, Asked, Unasked, outcome_of, read_words, table
 
 LOCAL = "http://127.0.0.1:9095"
 
@@ -60,20 +60,56 @@ def test_a_password_is_not_shown() -> None:
     assert str(Api("http://alice:wonderland@h:1")) == "http://h:1"
 
 
+STATUS: dict[str, Any] = {
+    "identity": "a",
+    "role": "leader",
+    "is_leader": True,
+    "leader": "a",
+    "reason": "x",
+    "role_since": "2026-01-01T00:00:00+00:00",
+    "prometheus": {"is_ready": True},
+    "configuration": {"is_valid": True, "is_loaded": False},
+}
+
+
 def test_the_table_keeps_its_columns_whatever_is_in_it() -> None:
     """What others say may hold what a terminal would act on."""
-    told: dict[str, Any] = {
-        "identity": "a\x1b[2J",
-        "role": "leader",
-        "leader": "",
-        "reason": "x",
-        "role_since": "2026-01-01T00:00:00+00:00",
-        "prometheus": {"is_ready": True},
-        "configuration": {"is_valid": True, "is_loaded": False},
-    }
+    told = {**STATUS, "identity": "a\x1b[2J"}
     gone = {"url": "http://h:1", "status": None, "problem": "it refuses connections"}
     heads, first, second = table([{"url": "", "status": told, "problem": ""}, gone])
     assert first.startswith("a[2J ")
     assert first.index("leader") == heads.index("ROLE")
     assert "not confirmed" in first
     assert second.endswith("unreachable: it refuses connections")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"prometheus": "x"},
+        {"configuration": [1]},
+        {"leader": None},
+        {"identity": 1},
+        {"reason": {}},
+    ],
+)
+def test_what_is_no_status_has_its_line(changes: dict[str, Any]) -> None:
+    """And the others theirs."""
+    wrong = {"url": "http://h:1", "status": {**STATUS, **changes}}
+    _, line, other = table([wrong, {"status": STATUS}])
+    assert line.startswith("http://h:1 ")
+    assert line.endswith("what it says has not the form of a status")
+    assert other.startswith("a ")
+    assert "unreachable" in list(table([{}]))[1]
+
+
+def test_the_outcome_is_what_a_status_shows() -> None:
+    """Another leads, or it keeps out until another time than before."""
+    follows = {**STATUS, "is_leader": False, "leader": "b"}
+    paused = {**follows, "paused_until": "T2"}
+    assert outcome_of(STATUS, STATUS, None) == ""
+    assert outcome_of(follows, STATUS, None) == "a has stepped down; b leads"
+    assert outcome_of(follows, STATUS, 60) == ""
+    assert outcome_of(paused, STATUS, 60) == "a has stepped down; b leads"
+    assert outcome_of(paused, {**follows, "paused_until": "T1"}, 60).startswith("a keeps out")
+    assert outcome_of(paused, paused, 60) == ""

@@ -282,6 +282,8 @@ def test_a_check_needs_no_pod_name() -> None:
         (("--healthcheck-http-url=http://[::1/",), "--healthcheck-http-url=", "/-/healthy"),
         (("--healthcheck-http-url=http://h:0/",), "--healthcheck-http-url=", "/-/healthy"),
         (("--healthcheck-http-url=http://a b/",), "--healthcheck-http-url=", "/-/healthy"),
+        (("--peers=http://h:9095/x",), "--peers='http://h:9095/x': 'http://h:9095/x' is", "a path"),
+        (("--peers=http://h#x",), "--peers='http://h#x': 'http://h#x' is neither", "prometheus-1"),
         (("--lease-name=a\nb",), "--lease-name='a\\nb': it holds a line break", "one plain line"),
         (("--lease-lock=kubernetes",), "--lease-name: missing", "--lease-name=prometheus"),
         *(
@@ -322,6 +324,16 @@ def test_refuses_in_one_line(words: tuple[str, ...], start: str, cure: str) -> N
     assert line.startswith(start)
     assert cure in line
     assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    "peers", ["http://u:SECRET@h:9095", "http://a,http://u:x/SECRET@h", "u:SECRET@h:9095"]
+)
+def test_a_password_has_no_place_among_the_peers(peers: str) -> None:
+    """It would be of no use, and seen by all; the refusal does not show it either."""
+    (line,) = problems(own(f"--peers={peers}"))
+    assert "no user or password belongs here" in line
+    assert "SECRET" not in line
 
 
 def test_names_the_variable_that_is_wrong() -> None:

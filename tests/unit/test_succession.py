@@ -50,3 +50,21 @@ def test_force_needs_nobody_else_but_a_leader() -> None:
     assert why_not(OWN, [], is_forced=True) == ""
     assert why_not({**OWN, "is_leader": False}, [READY], is_forced=True).startswith("a does not")
     assert why_not({**OWN, "lease": None}, [], is_forced=True).startswith("there is no election")
+
+
+def test_who_does_not_lead_can_be_kept_out() -> None:
+    """Without anybody to take over, and not where the role is set."""
+    follower = {**OWN, "is_leader": False, "leader": "c"}
+    assert why_not(follower, [], is_forced=False, for_s=60) == ""
+    assert why_not(OWN, [], is_forced=False, for_s=60).startswith("no other replica")
+    assert why_not({**follower, "lease": None}, [], is_forced=False, for_s=60)
+
+
+def test_a_pause_is_made_longer_or_ended_where_there_is_one() -> None:
+    """To end none is refused: the signal that follows would hand over."""
+    paused = {**OWN, "is_leader": False, "leader": "", "paused_until": "2026-01-01"}
+    assert why_not(paused, [], is_forced=False, for_s=60) == ""
+    assert why_not(paused, [], is_forced=False, for_s=0) == ""
+    for is_leader in (True, False):
+        told = why_not({**OWN, "is_leader": is_leader}, [READY], is_forced=True, for_s=0)
+        assert told == "a does not keep out of the election"

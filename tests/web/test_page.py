@@ -213,6 +213,7 @@ def test_its_own_word_is_not_told_twice(fleet: Web, others: tuple[Upstream, Upst
     [
         (b"<html>", "HTTP 200, and no status"),
         (b"[1]", "HTTP 200, and no status"),
+        (b"[" * 100_000, "HTTP 200, and no status"),
         (b'{"identity": "x"}', "its answer is no status"),
         (json_of(role="x" * 2000), "its answer is no status"),
         (b"x" * (LARGEST + 1), "its answer is too large"),
@@ -245,6 +246,16 @@ def test_what_others_say_is_shown_and_never_run(
     assert "<img" not in text
 
 
+def test_what_no_encoding_has_is_replaced(fleet: Web, others: tuple[Upstream, Upstream]) -> None:
+    """JSON may hold half a surrogate pair, of which no page can be made."""
+    others[0].answer = say(json_of(identity="half \ud800", reason="\udfff"))
+    assert replicas(fleet, others)[0]["status"]["identity"] == "half \ud800"
+    fleet.tell(leading(**{**FULL, "reason": "so \ud800"}))
+    text = page(fleet)
+    assert "half ?" in text
+    assert "so ?" in text
+
+
 def test_a_silent_one_holds_nobody_up(fleet: Web, others: tuple[Upstream, Upstream]) -> None:
     """It is given up; until then, whoever asks for something else is answered."""
     hold = threading.Event()
@@ -274,13 +285,14 @@ def test_a_silent_one_holds_nobody_up(fleet: Web, others: tuple[Upstream, Upstre
 def test_names_stand_for_all_their_addresses(upstream: Upstream) -> None:
     """NAME:PORT is looked up; what is no name is told."""
     upstream.answer = say(json_of(identity="prometheus-7"))
-    peers = (f"localhost:{upstream.url.rpartition(':')[2]}", "nowhere.invalid")
+    peers = (f"localhost:{upstream.url.rpartition(':')[2]}", "nowhere.invalid", "a..b")
     with running(Web(peers=peers)) as web:
         web.tell(FOLLOWER)
         told = web.get("/_elector/fleet").json()["replicas"][1:]
     assert "prometheus-7" in [each["status"]["identity"] for each in told if each["status"]]
-    assert told[-1]["url"] == "nowhere.invalid"
-    assert told[-1]["problem"].startswith("the name is not resolved")
+    assert [each["url"] for each in told[-2:]] == ["nowhere.invalid", "a..b"]
+    assert told[-2]["problem"].startswith("the name is not resolved")
+    assert told[-1]["problem"] == "the name is none that DNS can hold"
 
 
 @pytest.mark.parametrize(

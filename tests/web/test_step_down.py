@@ -105,6 +105,21 @@ def test_a_follower_has_nothing_to_hand_over(protected: Web, told: list[int]) ->
     assert not told
 
 
+def test_a_follower_can_be_kept_out(protected: Web, told: list[int], pause_file: Path) -> None:
+    """With nobody to take over from it, and not where it is not kept out already."""
+    protected.tell(following())
+    assert ask(protected, {"for_s": 600}) == (200, {"status": "success"})
+    wait_until(lambda: told, 20, "the signal")
+    assert pause.read(pause_file) is not None
+
+
+def test_no_pause_cannot_be_ended(protected: Web, told: list[int]) -> None:
+    """A leader would hand over by the signal that says so."""
+    code, answer = ask(protected, {"for_s": 0, "force": True})
+    assert (code, answer["error"]) == (409, "prometheus-0 does not keep out of the election")
+    assert not told
+
+
 def test_strangers_are_refused(protected: Web, told: list[int]) -> None:
     """Without a password, and by GET."""
     assert ask(protected, {}, auth=None)[0] == 401

@@ -2,8 +2,8 @@
 
 Whoever asks writes it and then sends SIGUSR1; the supervisor reads it then, and when it starts. So
 it lasts across restarts for as long as the folder does: where that is an emptyDir, across those of
-the container, not of the pod. A file that is damaged, or too far off, counts for nothing. Where it
-ends: it is wall time, which others may set.
+the container, not of the pod. A file that is damaged, or too far off, counts for nothing, and holds
+nobody up. Where it ends: it is wall time, which others may set.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from wrapper.model import Pause
 
 LONGEST_S = 7 * 86400.0
 _MODE = 0o600
+_LARGEST = 4096
 
 
 def path_of(output: Path) -> Path:
@@ -25,19 +26,22 @@ def path_of(output: Path) -> Path:
     return output.with_name(f".{output.name}.pause")
 
 
-def write(path: Path, seconds: float) -> None:
-    """Keep out for so long from now, 0 for no longer; raise OSError."""
+def write(path: Path, seconds: float, owner: int | None = None) -> None:
+    """Keep out for so long from now, 0 for no longer; raise OSError.
+
+    ``owner`` is the user id that has to be able to read it, None for this process' own.
+    """
     if seconds <= 0:
         path.unlink(missing_ok=True)
         return
     content = json.dumps({"until": clock.wall() + min(seconds, LONGEST_S)})
-    files.write_atomically(path, content.encode(), _MODE)
+    files.write_atomically(path, content.encode(), _MODE, owner)
 
 
 def read(path: Path) -> Pause | None:
     """Return the pause that is asked for, None for none, or for one that is over."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        until = float(json.loads(path.read_bytes())["until"])
+    with contextlib.suppress(Exception):  # read at every start, which no file here may prevent
+        until = float(json.loads(files.read_input(path, _LARGEST))["until"])
         left_s = until - clock.wall()
         if math.isfinite(until) and 0 < left_s <= LONGEST_S:
             return Pause(until_at=clock.now() + left_s, until_time=until)

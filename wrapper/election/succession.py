@@ -1,4 +1,4 @@
-"""Who could take over from a leader that is asked to step down, by what all say; pure.
+"""Whether a replica may be asked to step down or keep out, by what all say; pure.
 
 Where it ends: nothing is promised for them, and what they say may be a second old.
 """
@@ -34,16 +34,20 @@ def _part(status: Status, name: str) -> Status:
 
 
 def why_not(
-    own: Status, others: Iterable[Status], *, is_forced: bool, ends_pause: bool = False
+    own: Status, others: Iterable[Status], *, is_forced: bool, for_s: float | None = None
 ) -> str:
     """Return why a replica should not be asked to step down, "" when it may.
 
-    ``ends_pause``: it is only to keep out no longer.
+    ``for_s`` is for how long it is to keep out, 0 for no longer, None where nothing is said of it.
+    Who does not lead, or keeps out already, can be kept out without anybody to take over.
     """
-    if ends_pause and own.get("paused_until"):
-        return ""
     if own.get("lease") is None:
         return "there is no election here: the role is set by --role"
+    is_paused = bool(own.get("paused_until"))
+    if for_s == 0:
+        return "" if is_paused else f"{own['identity']} does not keep out of the election"
+    if for_s is not None and (is_paused or not own.get("is_leader")):
+        return ""
     if not own.get("is_leader"):
         leader = own.get("leader") or "nobody"
         return f"{own['identity']} does not lead ({leader} does)"

@@ -185,14 +185,19 @@ def _read_mode(_flag: Flag, text: str) -> int:
 
 def _read_peers(_flag: Flag, text: str) -> tuple[str, ...]:
     """Read URLs and names, without the slashes that a URL may end in."""
+    if "@" in text:
+        raise ValueError(
+            "no user or password belongs here: the others are asked with those of whoever looks; "
+            f"write for example {_PEERS_EXAMPLE}"
+        )
     peers = tuple(each.strip().rstrip("/") for each in text.split(",") if each.strip())
     for each in peers:
         name, _, port = each.partition(":")
         is_name = re.fullmatch(r"[A-Za-z0-9._-]+", name) and (_port(port) or each == name)
-        if not (is_name or (_is_http_url(each) and not urlsplit(each).query)):
+        if not is_name and not (_is_http_url(each) and re.fullmatch("https?://[^/?#]+", each)):
             raise ValueError(
-                f"{each!r} is neither a URL nor a name; write for example "
-                "http://prometheus-0.prometheus:9095,http://prometheus-1.prometheus:9095"
+                f"{each!r} is neither a name nor a URL without a path; write for example "
+                f"{_PEERS_EXAMPLE}"
             )
     return peers
 
@@ -214,6 +219,7 @@ def _is_http_url(text: str) -> bool:
 
 
 _LABEL_EXAMPLE = "prometheus-elector/role=leader"
+_PEERS_EXAMPLE = "http://prometheus-0.prometheus:9095,http://prometheus-1.prometheus:9095"
 _LABEL_NAME = "[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 _LABEL_PREFIX = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*"
 _LONGEST_PREFIX = 253

@@ -72,7 +72,8 @@ class Page:
             wall=seen.wall,
             **({} if seen.snapshot is None or stale else _told(seen, seen.snapshot)),
         )
-        answer = Response(text, status=_UNAVAILABLE if stale else 200)
+        content = text.encode(errors="replace")  # half a surrogate pair may be in what others say
+        answer = Response(content, status=_UNAVAILABLE if stale else 200)
         answer.headers["Content-Security-Policy"] = self._policy
         answer.headers["X-Content-Type-Options"] = "nosniff"
         answer.headers["Referrer-Policy"] = "no-referrer"

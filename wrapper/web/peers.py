@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import gevent
 from gevent.lock import BoundedSemaphore
 
 from wrapper import clock
+from wrapper.web.names import Names
 
 LIMIT_S = 1.0
 MOST = 20
@@ -65,6 +65,7 @@ class Peers:
         self._entries = entries
         self._port = port
         self._is_tls = is_tls
+        self._names = Names(len(entries))
         self._turn = BoundedSemaphore()
         self._answers: list[Peer] = []
         self._asked_for: str | None = None
@@ -111,11 +112,12 @@ class Peers:
         name, _, given = entry.partition(":")
         port = int(given or self._port)
         try:
-            found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+            addresses = self._names.addresses(name, port)
         except OSError as error:
             raise Unusable(f"the name is not resolved: {error.strerror}") from error
+        except UnicodeError as error:
+            raise Unusable("the name is none that DNS can hold") from error
         scheme = "https" if self._is_tls else "http"
-        addresses = sorted({str(each[4][0]) for each in found})
         return [
             Place(f"{scheme}://{_bracketed(each)}:{port}", each, port, self._is_tls, name)
             for each in addresses
@@ -143,7 +145,7 @@ def _bounded(call: Callable[[], Any]) -> Any:
             return call()
     except gevent.Timeout:
         return f"no answer within {LIMIT_S:g} s"
-    except (Unusable, OSError, http.client.HTTPException) as error:
+    except Exception as error:  # noqa: BLE001 - no answer of one may take those of all
         return _in_short(error)
 
 
@@ -159,7 +161,7 @@ def _in_short(error: Exception) -> str:
             return f"no answer within {LIMIT_S:g} s"
         case OSError() if error.strerror:
             return error.strerror
-    return type(error).__name__
+    return f"it cannot be asked: {type(error).__name__}"
 
 
 def _status_at(place: Place, authorization: str | None) -> dict[str, Any]:
@@ -186,7 +188,7 @@ def _read(code: int, body: bytes) -> dict[str, Any]:
         raise Unusable("its answer is too large")
     try:
         told = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unusable(f"HTTP {code}, and no status") from error
     if not isinstance(told, dict):
         raise Unusable(f"HTTP {code}, and no status")

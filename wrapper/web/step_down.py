@@ -38,7 +38,7 @@ def step_down(  # noqa: PLR0913 - all that it takes to judge
         raise Refused(403, "forbidden", _NO_CLIENTS)
     seconds, is_forced = _asked(body)
     others = [peer.status for peer in peers if peer.status is not None]
-    if wrong := why_not(own, others, is_forced=is_forced, ends_pause=seconds == 0):
+    if wrong := why_not(own, others, is_forced=is_forced, for_s=seconds):
         raise Refused(409, "conflict", wrong)
     try:
         if seconds is not None:
