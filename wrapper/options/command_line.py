@@ -100,7 +100,7 @@ def parse_environment(environ: Mapping[str, str]) -> dict[str, Given]:
 
 def complain(given: Given, wrong: str) -> str:
     """Return the line that says what is wrong with a value; a password in a URL is left out."""
-    text = re.sub(r"//[^/@]*@", "//…@", given.text)
+    text = re.sub(r"//.*@", "//…@", given.text, flags=re.DOTALL)
     return f"{given.source}={text!r}: {wrong}"
 
 

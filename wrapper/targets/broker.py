@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from wrapper.targets.feed import in_short
+
 MOST_UNACKNOWLEDGED = 500
 REDELIVERY_S = 60
 TICK_S = 0.2
@@ -79,14 +81,13 @@ class Broker:
         """
         import kombu  # noqa: PLC0415 - heavy, and not always there
 
-        connection = kombu.Connection(
-            self._url,
-            connect_timeout=CONNECT_S,
-            heartbeat=HEARTBEAT_S,
-            transport_options=_transport_options(self._url, self._queue),
-        )
         try:
-            with connection:
+            with kombu.Connection(
+                self._url,
+                connect_timeout=CONNECT_S,
+                heartbeat=HEARTBEAT_S,
+                transport_options=_transport_options(self._url, self._queue),
+            ) as connection:
                 self._consume(connection, on_message, on_tick)
         except Exception as error:
             raise Unreachable(_in_short(error)) from error
@@ -157,4 +158,4 @@ def _in_short(error: Exception) -> str:
     if isinstance(error, socket.gaierror):
         return "its host's address is not known"
     words = " ".join(str(error).split()) or type(error).__name__
-    return re.sub(r"//[^/@\s]*@", "//…@", words)[:300]
+    return in_short(re.sub(r"//\S*@", "//…@", words))
