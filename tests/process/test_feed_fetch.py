@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import select
 import socket
 import ssl
@@ -83,6 +84,11 @@ def test_the_time_of_the_last_change_is_said_as_it_came(server: Promgen) -> None
     assert server.requests[-1][1]["If-Modified-Since"] == said
 
 
+def twice(packed: bytes) -> Callable[[Any], None]:
+    """Return what answers with two members of gzip, of which many a client takes only one."""
+    return lambda to: promgen.answer(to, packed * 2, Content_Encoding="gzip")
+
+
 @pytest.mark.parametrize("path", [TARGETS, RULES])
 def test_gzip_is_unpacked(server: Promgen, path: str) -> None:
     """It is asked for, and what comes is the body."""
@@ -103,6 +109,7 @@ def test_gzip_is_unpacked(server: Promgen, path: str) -> None:
         (promgen.half_of(BODY), "incomplete", "bytes of the answer are missing"),
         (promgen.half_of_chunks(BODY), "incomplete", "broke off"),
         (promgen.packed(BODY, 0.5), "incomplete", "gzip ends too early"),
+        (twice(gzip.compress(BODY)), "encoding", "goes on after its end"),
         (lambda to: promgen.answer(to, BODY, Content_Encoding="gzip"), "encoding", "unpacked"),
         (lambda to: promgen.answer(to, BODY, Content_Encoding="br"), "encoding", "br"),
         (lambda to: promgen.answer(to, b" " * (MOST + 1)), "too_large", "--targets-max-size"),
