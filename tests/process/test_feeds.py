@@ -57,6 +57,7 @@ class Kept:
     reloads: Reloads = field(default_factory=Reloads)
     events: list[Event] = field(default_factory=list)
     keepers: list[FeedKeeper] = field(default_factory=list)
+    ready: threading.Event = field(default_factory=threading.Event)
 
     def keeper(self, api: str = TARGETS, **terms: Any) -> FeedKeeper:
         """Return what keeps the file of one of Promgen's paths."""
@@ -71,7 +72,7 @@ class Kept:
             "largest": MOST,
         }
         fetcher = Fetcher(PrometheusAccess(is_proxied=True), LIMIT_S, MOST)
-        parts = Parts(fetcher, self.reloads, None, self.events.append)
+        parts = Parts(fetcher, self.reloads, None, self.events.append, self.ready)
         keeper = FeedKeeper(feed, Terms(**values | terms), parts)
         keeper._look_at_file()
         self.keepers.append(keeper)
@@ -93,6 +94,7 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
     server = Promgen()
     server.bodies = {TARGETS: ONE, URLS: ONE, RULES: promgen.rules()}
     given = Kept(server, tmp_path)
+    given.ready.set()
     yield given
     for keeper in given.keepers:
         keeper.end()
@@ -171,6 +173,16 @@ def test_a_wrong_answer_changes_nothing(
     assert keeper.bring() == keeper.state.problem == ""
     assert kept.file().read_bytes() == TWO
     assert keeper.state.errors == {reason: 2}
+
+
+def test_what_a_server_says_is_cut_and_made_printable(kept: Kept) -> None:
+    """A reason phrase without end, with a terminal's commands and half a character."""
+    said = b"HTTP/1.1 500 \x1b[2J\xed\xa0\x80" + b"x" * 5000
+    kept.server.act = lambda to: to.wfile.write(said + b"\r\nContent-Length: 0\r\n\r\n")
+    keeper = kept.keeper()
+    assert keeper.bring() == keeper.state.problem
+    assert len(keeper.state.problem) <= 300
+    assert keeper.state.problem.isprintable()
 
 
 def test_a_list_that_is_suddenly_empty_has_to_come_twice(kept: Kept) -> None:
@@ -294,6 +306,23 @@ def test_a_start_puts_unconfirmed_rules_aside(kept: Kept) -> None:
     assert not file.recover()
 
 
+def test_a_file_that_nobody_can_read_keeps_no_feed_from_fetching(kept: Kept) -> None:
+    """A number that Python takes for an attack; the same in an answer is a wrong answer."""
+    endless = b"[" + b"9" * 5000 + b"]"
+    kept.file().write_bytes(endless)
+    keeper, told = kept.keeper(), list[str]()
+    running(keeper).ask(None, told.append)
+    wait_until(lambda: told == [""], LIMIT_S, "it is fetched")
+    kept.server.bodies[TARGETS] = endless
+    assert "no number is so long" in done_by(keeper)
+
+
+def test_a_path_that_cannot_be_ends_no_thread(kept: Kept) -> None:
+    """Whoever asks is told."""
+    feed = Feed(f"{kept.server.url}{TARGETS}", f"{kept.folder}/a\0b.json")
+    assert done_by(running(kept.keeper_of(feed))) != ""
+
+
 # --- when it is asked to --------------------------------------------------------------------------
 
 
@@ -301,6 +330,27 @@ def running(keeper: FeedKeeper) -> FeedKeeper:
     """Start its thread."""
     threading.Thread(target=keeper.run, daemon=True).start()
     return keeper
+
+
+def done_by(keeper: FeedKeeper) -> str:
+    """Have it fetched; return what is told."""
+    told = list[str]()
+    keeper.ask(None, told.append)
+    wait_until(lambda: told, LIMIT_S, "it is told")
+    return told[0]
+
+
+def test_rules_wait_until_prometheus_has_been_ready(kept: Kept) -> None:
+    """Targets do not; who asks for rules is told afterwards."""
+    kept.ready.clear()
+    told = list[str]()
+    running(kept.keeper(RULES)).ask(None, told.append)
+    assert done_by(running(kept.keeper())) == ""
+    assert kept.names == ["targets.json"]
+    assert not told
+    kept.ready.set()
+    wait_until(lambda: told == [""], LIMIT_S, "they are fetched")
+    assert kept.file(RULES).exists()
 
 
 def test_many_who_ask_at_once_are_one_fetch(kept: Kept) -> None:

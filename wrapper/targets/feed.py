@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import PurePath
 from urllib.parse import urlsplit
 
+LONGEST_TEXT = 300
 ENDINGS = (".json", ".yml", ".yaml")
 
 
@@ -46,6 +47,13 @@ class Feed:
 
     def __str__(self) -> str:
         return f"{self.source}={self.path}"
+
+
+def in_short(text: str) -> str:
+    """Return what may have come from outside as it may be shown: printable, and not too long."""
+    return "".join(
+        each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text[:LONGEST_TEXT]
+    )
 
 
 def has_known_ending(path: str) -> bool:

@@ -91,6 +91,8 @@ def _loaded(body: bytes) -> Any:
         raise Unacceptable("shape", f"{_page(body)}not JSON: {error.msg}, {where}") from error
     except RecursionError as error:
         raise Unacceptable("shape", "not a list of target groups, but something nested") from error
+    except ValueError as error:  # of Python's own: a number of more than 4,300 digits
+        raise Unacceptable("shape", "not a list of target groups: no number is so long") from error
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -2,7 +2,8 @@
 
 Each fetches at its interval, or when it is asked to, and reports how it went. What is no good
 answer changes nothing. New rules are followed by a reload, of which the supervisor's loop decides;
-what Prometheus refuses is taken out of its file again. Nothing here touches the election, nor a
+what Prometheus refuses is taken out of its file again. They wait until it has been ready once,
+since rules that it refuses at its first load would end it. Nothing here touches the election, nor a
 Prometheus otherwise than by its files. Where it ends: targets that Prometheus cannot scrape.
 """
 
@@ -14,13 +15,14 @@ import queue
 import random
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from wrapper import clock
 from wrapper.model import Event, FeedReported
 from wrapper.supervision.health import backoff_s
 from wrapper.supervision.reload_desk import Reloads
-from wrapper.targets.feed import Feed, FeedState, Kind, Verdict
+from wrapper.targets.feed import Feed, FeedState, Kind, Verdict, in_short
 from wrapper.targets.feed_answer import Content, Unacceptable, may_replace, read_answer
 from wrapper.targets.feed_fetch import NO_VALIDATORS, Fetcher, FetchFailed
 from wrapper.targets.feed_file import FeedFile
@@ -53,12 +55,16 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What all feeds work with; ``check`` None: no promtool looks at rules."""
+    """What all feeds work with; ``check`` None: no promtool looks at rules.
+
+    ``ready`` is set once Prometheus can refuse rules without being ended by them.
+    """
 
     fetcher: Fetcher
     reloads: Reloads
     check: RuleCheck | None
     report: Callable[[Event], None]
+    ready: threading.Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,8 @@ class FeedKeeper:
     def run(self) -> None:
         """Fetch at once, then at the interval, and when asked to, until ``end``."""
         self._look_at_file()
+        if self.feed.kind is Kind.RULES:
+            self._parts.ready.wait()
         requests: Sequence[Request] = ()
         while not self._is_ended:
             problem = self.bring(requests)
@@ -117,7 +125,9 @@ class FeedKeeper:
         return self.bring()
 
     def _look_at_file(self) -> None:
-        self._held = self._counts(self._file.content())
+        """Remember what it holds; what keeps it from being read is told by the first round."""
+        with suppress(Exception):
+            self._held = self._counts(self._file.content())
         if self._held is not None:
             groups, targets = self._held.groups, self._held.targets
             self.state = replace(self.state, groups=groups, targets=targets)
@@ -272,7 +282,8 @@ class FeedKeeper:
             LOG.info("good again", extra=extra)
         self._said = ""
 
-    def _failed(self, reason: str, text: str) -> str:
+    def _failed(self, reason: str, problem: str) -> str:
+        text = in_short(problem)
         self._failures += 1
         errors = {**self.state.errors, reason: self.state.errors.get(reason, 0) + 1}
         self.state = replace(self.state, problem=text, errors=errors)
