@@ -20,7 +20,7 @@ from wrapper import clock
 from wrapper.model import Event, QueueReported
 from wrapper.supervision.health import backoff_s
 from wrapper.targets.broker import Broker, Message, Unreachable
-from wrapper.targets.feed import QueueState
+from wrapper.targets.feed import QueueState, in_short
 from wrapper.targets.feed_desk import FeedDesk
 from wrapper.targets.promgen_task import BadTask, NotOurs, Task, read_task
 
@@ -89,9 +89,14 @@ class TargetQueue:
             self._say(f"left alone: {error}", "it is no task of Promgen's for this server")
             self._hold(message, LEAVE_ALONE_S, "left_alone")
         except BadTask as error:
-            self._say(f"dropped: {error}", "nothing would ever come of it")
-            message.acknowledge()
-            self._count("dropped")
+            self._drop(message, str(error))
+        except Exception as error:  # noqa: BLE001 - given back, it would come again, for ever
+            self._drop(message, type(error).__name__)
+
+    def _drop(self, message: Message, problem: str) -> None:
+        self._say(f"dropped: {problem}", "nothing would ever come of it")
+        message.acknowledge()
+        self._count("dropped")
 
     def _begin(self, task: Task, message: Message) -> None:
         pending = Pending(message, 0)
@@ -150,9 +155,10 @@ class TargetQueue:
 
     def _say(self, what: str, why: str) -> None:
         """Log what happens to a kind of message, once; not more kinds than anybody would read."""
-        if what not in self._said and len(self._said) < MOST_SAID:
-            self._said.add(what)
-            LOG.warning("message %s", what, extra={"queue": self._state.queue, "reason": why})
+        shown = in_short(what)
+        if shown not in self._said and len(self._said) < MOST_SAID:
+            self._said.add(shown)
+            LOG.warning("message %s", shown, extra={"queue": self._state.queue, "reason": why})
 
     def _count(self, outcome: str) -> None:
         counts = {**self._state.messages, outcome: self._state.messages.get(outcome, 0) + 1}
