@@ -32,6 +32,7 @@ from wrapper.targets.promgen_task import BadTask, Task
 LIMIT_S = 20.0
 ONE, TWO = promgen.targets(group("a:1")), promgen.targets(group("a:1"), group("b:1", shard="other"))
 MOST = 1 << 20
+OUTPUT = "--output={}/out.yml"
 
 
 @dataclass
@@ -389,7 +390,12 @@ def test_who_asks_is_told_what_went_wrong(kept: Kept) -> None:
 def desk(kept: Kept, *feeds: Feed) -> FeedDesk:
     """Return a desk for the usual three, or these."""
     usual = [Feed(f"{kept.server.url}{api}", str(kept.file(api))) for api in (TARGETS, URLS, RULES)]
-    return FeedDesk(feeds or usual, lambda feed: running(kept.keeper_of(feed)), kept.reloads)
+    return FeedDesk(
+        feeds or usual,
+        lambda feed: running(kept.keeper_of(feed)),
+        kept.reloads,
+        lambda path: path.name == "taken.yml",
+    )
 
 
 def done_with(at: FeedDesk, task: Task) -> list[str]:
@@ -437,6 +443,7 @@ def test_a_task_makes_no_other_file(kept: Kept, tmp_path_factory: pytest.TempPat
         (Kind.RULES, kept.folder / ".rules.yml.good", r"named \*.yml"),
         (Kind.RULES, kept.folder / "x.json", r"named \*.yml"),
         (Kind.TARGETS, kept.folder / "x.yml", r"named \*.json"),
+        (Kind.RULES, kept.folder / "taken.yml", "is the configuration itself"),
         (Kind.TARGETS, kept.file(URLS), "kept as urls"),
     ):
         with pytest.raises(BadTask, match=said):
@@ -457,6 +464,15 @@ def test_a_task_for_what_no_feed_brings_is_none(kept: Kept) -> None:
     [
         (("--targets-url=http://p/={}/none/t.json",), "none does not exist; create it"),
         (("--targets-url=http://p/={}/prometheus.yml",), "this file is the configuration itself"),
+        (("--targets-url=http://p/={}/link/prometheus.yml",), "this file is the configuration"),
+        (
+            ("--targets-url=http://p/={}/link/l/x.yml", "--leader-config={}/l", OUTPUT),
+            "this file is the configuration itself, or a part of it",
+        ),
+        (
+            ("--targets-url=http://p/={}/a.json", "--targets-url=http://q/={}/link/a.json"),
+            "are one file; give each URL its own",
+        ),
         (
             ("--targets-url=http://p/={}/t.json", "--targets-http-config={}/none.yml"),
             "none.yml: No such file",
@@ -472,6 +488,8 @@ def test_what_would_keep_files_from_being_fetched_is_told_at_the_start(
 ) -> None:
     """Exit status 2, with the cure, before Prometheus is started."""
     (tmp_path / "prometheus.yml").write_text("scrape_configs: []\n")
+    (tmp_path / "l").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path)
     own = [word.format(tmp_path) for word in words]
     argv = [sys.executable, "-m", "wrapper", *own, "--", "false"]
     argv.append(f"--config.file={tmp_path}/prometheus.yml")

@@ -216,16 +216,6 @@ def test_other_messages_are_left_alone(server: Server, sender: Sender) -> None:
     wait_until(lambda: server.messages.get("dropped") == 1, LIMIT_S, "a bad path is dropped")
 
 
-def test_what_nobody_foresaw_is_dropped(server: Server, sender: Sender) -> None:
-    """Given back, it would come again for ever; the log says no more than what kind it was."""
-    deep = f"{server.files}/{'a/' * 3000}x.json"  # longer than any path may be
-    sender.send("write_config", path=deep)
-    wait_until(lambda: server.messages == {"dropped": 1}, LIMIT_S, "it is dropped")
-    server.await_line("dropped: OSError", "its kind is told")
-    sender.send("write_config")
-    wait_until(lambda: server.messages.get("acknowledged") == 1, LIMIT_S, "the next is done")
-
-
 @on_both
 def test_a_broker_that_was_away_is_heard_again(server: Server, sender: Sender, broker: Any) -> None:
     """Killed and started again: a task sent then is answered."""

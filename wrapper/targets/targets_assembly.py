@@ -43,7 +43,7 @@ def start_targets(
         start_thread(keeper.run, "feed")
         return keeper
 
-    desk = FeedDesk(settings.targets_url, start_keeper, reloads)
+    desk = FeedDesk(settings.targets_url, start_keeper, reloads, start.takes)
     if settings.targets_broker:
         name = settings.targets_queue or settings.identity
         broker = Broker(settings.targets_broker, name)
