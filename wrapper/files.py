@@ -119,7 +119,7 @@ def is_fragment(name: str) -> bool:
 
 
 def place(path: Path) -> Path:
-    """Return where a file lies, whichever links lead to its folder; of a link, where itself lies."""
+    """Return where a file lies, by whichever links its folder is named; a link is a file."""
     return path.parent.resolve() / path.name
 
 

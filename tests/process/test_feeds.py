@@ -282,6 +282,23 @@ def test_rules_are_not_blamed_where_the_old_are_refused_as_well(kept: Kept) -> N
     assert kept.file(RULES).read_bytes() == promgen.rules("up")
 
 
+@pytest.mark.parametrize(
+    "verdicts",
+    [(Verdict.DOUBTED, Verdict.LOADED), (Verdict.REFUSED, Verdict.UNCONFIRMED)],
+    ids=["a configuration is under way", "nothing is heard of the old ones"],
+)
+def test_rules_that_may_be_good_are_tried_again(kept: Kept, verdicts: tuple[Verdict, ...]) -> None:
+    """The last good ones are put back all the same."""
+    keeper = kept.keeper(RULES)
+    keeper.bring()
+    kept.reloads.verdicts = [*verdicts, Verdict.LOADED]
+    kept.server.bodies[RULES] = promgen.rules("up")
+    assert keeper.bring()
+    assert kept.file(RULES).read_bytes() == promgen.rules()
+    assert keeper.bring() == ""
+    assert kept.file(RULES).read_bytes() == promgen.rules("up")
+
+
 def test_rules_that_are_not_confirmed_are_loaded_at_the_next_round(kept: Kept) -> None:
     """The last good ones are kept meanwhile, for a start in between."""
     kept.file(RULES).write_bytes(NO_RULES)

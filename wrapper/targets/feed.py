@@ -66,6 +66,7 @@ class Verdict(StrEnum):
 
     LOADED = "loaded"
     REFUSED = "refused"  # Prometheus said no
+    DOUBTED = "refused beside a configuration"  # not yet in force, so that this may be the reason
     UNCONFIRMED = "unconfirmed"  # nothing was heard, again and again
 
 

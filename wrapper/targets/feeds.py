@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from wrapper import clock
 from wrapper.model import Event, FeedReported
 from wrapper.supervision.health import backoff_s
-from wrapper.supervision.reload_desk import Reloads
+from wrapper.supervision.reload_desk import Answer, Reloads
 from wrapper.targets.feed import Feed, FeedState, Kind, Verdict, in_short
 from wrapper.targets.feed_answer import Content, Unacceptable, may_replace, read_answer
 from wrapper.targets.feed_fetch import NO_VALIDATORS, Fetcher, FetchFailed
@@ -32,6 +32,7 @@ LOG = logging.getLogger(__name__)
 MODE = 0o644  # Promgen's own; another user's Prometheus may read it
 JITTER = 0.1  # of the interval, either way
 RETRY_S = 5.0  # after a failure, doubling up to the interval
+_REFUSALS = (Verdict.REFUSED, Verdict.DOUBTED)
 Done = Callable[[str], None]
 
 
@@ -233,27 +234,29 @@ class FeedKeeper:
         answer = self._parts.reloads.ask(has_new_rules=True)
         if answer.verdict is Verdict.LOADED:
             self._file.settle()
-        elif answer.verdict is Verdict.REFUSED:
-            self._put_back(content, answer.problem)
+        elif answer.verdict in _REFUSALS:
+            self._put_back(content, answer)
         else:
             text = f"written, and Prometheus is not known to have loaded it: {answer.problem}"
             raise Failed("unconfirmed", text)
 
-    def _put_back(self, content: Content | None, problem: str) -> None:
+    def _put_back(self, content: Content | None, refusal: Answer) -> None:
         """Put the last good rules back, have them loaded, and raise Failed.
 
-        Where Prometheus refuses these as well, the reason lies elsewhere: the new ones may be tried
-        again.
+        The new ones are not tried again where they alone can be the reason: with the last good
+        ones it loads, and no configuration was under way.
         """
         try:
             self._file.put_back()
         except OSError as error:
             text = f"refused, and the last good rules cannot be put back: {error.strerror or error}"
             raise Failed("write", text) from error
-        text = f"Prometheus refused these rules, and the last good ones are back: {problem}"
-        if self._parts.reloads.ask(has_new_rules=False).verdict is Verdict.REFUSED:
+        text = f"Prometheus refused these rules, and the last good ones are back: {refusal.problem}"
+        verdict = self._parts.reloads.ask(has_new_rules=False).verdict
+        if verdict in _REFUSALS:
             raise Failed("refused", f"{text}; it refuses these too, for another reason")
-        if content is not None:
+        is_theirs = refusal.verdict is Verdict.REFUSED and verdict is Verdict.LOADED
+        if content is not None and is_theirs:
             self._refused = {_digest(content.data): text}
         raise Failed("refused", text)
 
