@@ -25,7 +25,7 @@ from wrapper.targets.feed import Feed, Kind, Verdict
 from wrapper.targets.feed_answer import read_answer
 from wrapper.targets.feed_desk import FeedDesk
 from wrapper.targets.feed_fetch import Fetcher
-from wrapper.targets.feed_file import NO_RULES, FeedFile
+from wrapper.targets.feed_file import NO_RULES, unsettled_in
 from wrapper.targets.feeds import FeedKeeper, Parts, Terms
 from wrapper.targets.promgen_task import BadTask, Task
 
@@ -317,11 +317,22 @@ def test_a_start_puts_unconfirmed_rules_aside(kept: Kept) -> None:
     kept.reloads.verdicts = [Verdict.UNCONFIRMED]
     kept.server.bodies[RULES] = promgen.rules("nonsense (")
     kept.keeper(RULES).bring()
-    file = FeedFile(str(kept.file(RULES)), Kind.RULES, MOST)
-    assert file.recover()
+    for file in unsettled_in(kept.folder):
+        file.put_back()
     assert kept.file(RULES).read_bytes() == promgen.rules()
     assert kept.names == ["rules.yml"]
-    assert not file.recover()
+
+
+def test_a_start_looks_after_what_a_task_had_made(tmp_path: Path) -> None:
+    """It is no feed any more, but Prometheus reads it all the same."""
+    (tmp_path / "prometheus.yml").write_text("scrape_configs: []\n")
+    (tmp_path / "made.yml").write_bytes(promgen.rules("nonsense ("))
+    (tmp_path / ".made.yml.good").write_bytes(promgen.rules())
+    own = f"--targets-url=http://127.0.0.1:1/={tmp_path}/t.json"
+    argv = [sys.executable, "-m", "wrapper", own, "--", "false"]
+    subprocess.run([*argv, f"--config.file={tmp_path}/prometheus.yml"], check=False, timeout=60)
+    assert (tmp_path / "made.yml").read_bytes() == promgen.rules()
+    assert not (tmp_path / ".made.yml.good").exists()
 
 
 def test_a_file_that_nobody_can_read_keeps_no_feed_from_fetching(kept: Kept) -> None:
@@ -565,6 +576,6 @@ def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new(tmp_path: Path) -> 
                 writer.wait(random.uniform(0.0, 0.05))
             writer.send_signal(signal.SIGKILL)
         assert path.read_bytes() in contents
-        file = FeedFile(str(path), Kind.RULES, MOST)
-        file.recover()
+        for file in unsettled_in(path.parent):
+            file.put_back()
         assert path.read_bytes() in contents
