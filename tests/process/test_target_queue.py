@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from wrapper.model import Event
-from wrapper.targets.broker import Broker
+from wrapper.targets.broker import Broker, Unreachable
 from wrapper.targets.promgen_task import Task
 from wrapper.targets.target_queue import GIVE_BACK_FIRST_S, GIVE_BACK_MOST_S, TargetQueue
 
@@ -73,3 +73,12 @@ def test_what_fails_again_and_again_is_given_back_later_each_time() -> None:
     assert given._pause_s(101.0) == GIVE_BACK_FIRST_S - 1.0
     assert given._pause_s(105.0) == 2 * GIVE_BACK_FIRST_S
     assert given._pause_s(115.0) == given._pause_s(135.0) == GIVE_BACK_MOST_S
+
+
+@pytest.mark.parametrize("url", ["amqp://me:hun/ter2@h/", "redis://h:port/0", "amqp://[host"])
+def test_a_broker_that_cannot_be_is_one_that_is_away(url: str) -> None:
+    """Whatever its library says of the URL ends no thread, and no part of a password is told."""
+    with pytest.raises(Unreachable) as caught:
+        Broker(url, "q").listen(lambda _message: None, lambda: None)
+    assert "hun" not in str(caught.value)
+    assert "ter2" not in str(caught.value)

@@ -157,5 +157,7 @@ def _in_short(error: Exception) -> str:
     """Say on one line why the broker is not there, without a password."""
     if isinstance(error, socket.gaierror):
         return "its host's address is not known"
-    words = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, ValueError):  # it may quote a part of the password
+        return f"its URL is not understood ({type(error).__name__})"
+    words = str(error).strip() or type(error).__name__
     return in_short(re.sub(r"//\S*@", "//…@", words))

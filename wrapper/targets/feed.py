@@ -13,6 +13,7 @@ from pathlib import PurePath
 from urllib.parse import urlsplit
 
 LONGEST_TEXT = 300
+UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
 ENDINGS = (".json", ".yml", ".yaml")
 
 
@@ -50,10 +51,9 @@ class Feed:
 
 
 def in_short(text: str) -> str:
-    """Return what may have come from outside as it may be shown: printable, and not too long."""
-    return "".join(
-        each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text[:LONGEST_TEXT]
-    )
+    """Return what may have come from outside as it may be shown: one line, printable, not long."""
+    words = " ".join(text.split())[:LONGEST_TEXT]
+    return "".join(each if each.isprintable() else UNPRINTABLE for each in words)
 
 
 def has_known_ending(path: str) -> bool:
