@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -30,8 +31,13 @@ _CURE = "install prometheus-elector with it: pip install 'prometheus-elector[pro
 def missing_for(url: str) -> str:
     """Return what is not installed that this broker needs, with the cure; "" for nothing."""
     needed = ["kombu", *(["redis"] if urlsplit(url).scheme.startswith("redis") else [])]
-    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    missing = [name for name in needed if not _is_installed(name)]
     return f"{missing[0]} is not installed; {_CURE}" if missing else ""
+
+
+def _is_installed(name: str) -> bool:
+    """Tell it without importing it; kombu, once imported, cannot be found by its spec."""
+    return sys.modules.get(name) is not None or importlib.util.find_spec(name) is not None
 
 
 class Unreachable(Exception):
