@@ -23,7 +23,7 @@ from tests.support import free_port
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.configuration.problems import ConfigurationError
 from wrapper.targets.feed import Feed
-from wrapper.targets.feed_fetch import Fetcher, FetchFailed, Validators
+from wrapper.targets.feed_fetch import _PIECE, Fetcher, FetchFailed, Validators
 
 BODY = promgen.targets(group("a:1", "b:1"))
 LIMIT_S = 20.0
@@ -89,6 +89,12 @@ def twice(packed: bytes) -> Callable[[Any], None]:
     return lambda to: promgen.answer(to, packed * 2, Content_Encoding="gzip")
 
 
+def filled(packed: bytes, size: int) -> bytes:
+    """Return the same member of gzip with a file name so long that it has this size (RFC 1952)."""
+    name = b"n" * (size - len(packed) - 1) + b"\0"
+    return packed[:3] + b"\x08" + packed[4:10] + name + packed[10:]
+
+
 @pytest.mark.parametrize("path", [TARGETS, RULES])
 def test_gzip_is_unpacked(server: Promgen, path: str) -> None:
     """It is asked for, and what comes is the body."""
@@ -110,6 +116,7 @@ def test_gzip_is_unpacked(server: Promgen, path: str) -> None:
         (promgen.half_of_chunks(BODY), "incomplete", "broke off"),
         (promgen.packed(BODY, 0.5), "incomplete", "gzip ends too early"),
         (twice(gzip.compress(BODY)), "encoding", "goes on after its end"),
+        (twice(filled(gzip.compress(BODY), _PIECE)), "encoding", "goes on after its end"),
         (lambda to: promgen.answer(to, BODY, Content_Encoding="gzip"), "encoding", "unpacked"),
         (lambda to: promgen.answer(to, BODY, Content_Encoding="br"), "encoding", "br"),
         (lambda to: promgen.answer(to, b" " * (MOST + 1)), "too_large", "--targets-max-size"),
