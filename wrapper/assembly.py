@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -85,10 +86,11 @@ def supervise(
     )
     performer = Performer(parts, events.put)
     frame = _frame(start, terms, child, lock)
-    _start_threads(start, api, parts, events)
+    ready = threading.Event()
+    _start_threads(start, api, parts, events, ready)
     if not start.is_plain:
         start_thread(exhibitor.run, "exhibitor")
-    _start_targets(start, reloads, events)
+    _start_targets(start, reloads, events, ready)
     _say_start(start, frame)
     try:
         return Supervisor(frame, events, performer, snapshots).run()
@@ -136,12 +138,14 @@ def _reload_desk(settings: Settings, events: Events) -> ReloadDesk | None:
     return ReloadDesk(events.put, limit_s + RELOAD_ALLOWANCE_S)
 
 
-def _start_targets(start: Start, reloads: ReloadDesk | None, events: Events) -> None:
+def _start_targets(
+    start: Start, reloads: ReloadDesk | None, events: Events, ready: threading.Event
+) -> None:
     if reloads is None:
         return
     from wrapper.targets.targets_assembly import start_targets  # noqa: PLC0415 - few fetch files
 
-    start_targets(start, reloads, events)
+    start_targets(start, reloads, events, ready)
 
 
 def _terms(start: Start) -> Terms:
@@ -251,14 +255,17 @@ def _policy(settings: Settings, terms: Terms, *, is_elected: bool) -> Policy:
     )
 
 
-def _start_threads(start: Start, api: PrometheusApi, parts: Parts, events: Events) -> None:
+def _start_threads(
+    start: Start, api: PrometheusApi, parts: Parts, events: Events, ready: threading.Event
+) -> None:
     settings = start.settings
     prometheus.load()
     probing = _probing(settings, api)
     pid = parts.child.pid if parts.child else None
     fence = Fence(pid, urlsplit(_base_url(start)).port or 0)
     start_thread(
-        lambda: sensors.watch_prometheus(api, probing, fence, events.put), "watch-prometheus"
+        lambda: sensors.watch_prometheus(api, probing, fence, events.put, ready),
+        "watch-prometheus",
     )
     if parts.elector is not None:
         parts.elector.start()

@@ -118,6 +118,11 @@ def is_fragment(name: str) -> bool:
     return name.endswith((".yml", ".yaml")) and not name.startswith(".")
 
 
+def place(path: Path) -> Path:
+    """Return where a file lies, by whichever links its folder is named; a link is a file."""
+    return path.parent.resolve() / path.name
+
+
 def identity(path: Path) -> tuple[int, ...] | None:
     """Return what tells one state of a file from another without reading it; None for no file."""
     try:

@@ -80,19 +80,18 @@ def _recover_rules(start: Start) -> None:
     """Put the last good rules back where an earlier run ended before newer ones were confirmed."""
     if not start.settings.targets_url:
         return
-    from wrapper.targets.feed_file import FeedFile  # noqa: PLC0415 - few fetch files
+    from wrapper.targets.feed_file import unsettled_in  # noqa: PLC0415 - few fetch files
 
-    for feed in start.settings.targets_url:
-        file = FeedFile(feed.path, feed.kind, start.settings.targets_max_size)
-        try:
-            is_recovered = file.recover()
-        except OSError as error:
-            extra = {"file": feed.path, "reason": str(error)}
-            LOG.error("the last good rules cannot be put back", extra=extra)  # noqa: TRY400
-            continue
-        if is_recovered:
-            text = "rules were never confirmed: the last good ones are back"
-            LOG.warning(text, extra={"file": feed.path})
+    for folder in sorted({Path(feed.path).parent for feed in start.settings.targets_url}):
+        for file in unsettled_in(folder):
+            try:
+                file.put_back()
+            except OSError as error:
+                extra = {"file": file.path, "reason": str(error)}
+                LOG.error("the last good rules cannot be put back", extra=extra)  # noqa: TRY400
+            else:
+                text = "rules were never confirmed: the last good ones are back"
+                LOG.warning(text, extra={"file": file.path})
 
 
 def _start_prometheus(start: Start, inherit: tuple[int, ...], events: Events) -> Child | None:

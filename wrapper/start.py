@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,6 +67,11 @@ class Start:
         """Whether a leader reads anything else than a follower."""
         return self.renderings is not None and self.renderings.has_overrides
 
+    def takes(self, path: Path) -> bool:
+        """Tell whether a file is an input, or what is rendered."""
+        is_output = not self.is_plain and _is_same_file(path, self.output)
+        return is_output or self.inputs.reads(path)
+
     @property
     def good(self) -> Renderings:
         """The renderings of a start without problems."""
@@ -86,7 +91,7 @@ def prepare(settings: Settings) -> Start:
     output = output_of(settings, arguments)
     if settings.is_plain:
         inputs = Inputs(sources_of(settings, arguments, output))
-        targets, problems = _look_at_targets(settings, [inputs.sources.config])
+        targets, problems = _look_at_targets(settings, inputs.reads)
         found = (*_problems_of_command(settings), *at_doors, *problems)
         return Start(settings, arguments, inputs, UNCHANGED, found, output, access, targets)
     promtool = promtool_of(settings, arguments, output)
@@ -95,7 +100,7 @@ def prepare(settings: Settings) -> Start:
     renderings, problems = _render(settings, inputs)
     problems += [*_problems_of_child(settings, arguments), *problems_of_promtool(settings)]
     start = Start(settings, arguments, inputs, renderings, (), output)
-    targets, of_targets = _look_at_targets(settings, [output, *inputs.sources.paths])
+    targets, of_targets = _look_at_targets(settings, start.takes)
     problems += [*at_doors, *of_targets, *_problems_of_output(start)]
     if settings.lock_kind(has_overrides=start.may_override) == "kubernetes" and not settings.init:
         unusable = check_kubeconfig(settings.kubeconfig)
@@ -119,14 +124,14 @@ def _doors(settings: Settings, arguments: ChildArguments) -> Doors | None:
 
 
 def _look_at_targets(
-    settings: Settings, taken: Sequence[Path]
+    settings: Settings, is_taken: Callable[[Path], bool]
 ) -> tuple[PrometheusAccess | None, list[str]]:
     """Return how the feeds are asked, and what would keep files from being fetched."""
     if settings.init or not settings.targets_url:
         return None, []
     from wrapper.targets.targets_start import look_at_targets  # noqa: PLC0415 - few fetch files
 
-    return look_at_targets(settings, taken)
+    return look_at_targets(settings, is_taken)
 
 
 def output_of(settings: Settings, arguments: ChildArguments) -> Path:

@@ -22,7 +22,7 @@ from tests.promgen import TARGETS, Promgen, group
 
 SIZES = (200, 2_000, 20_000)
 ONE_RUN = """
-import json, sys
+import json, sys, threading
 from pathlib import Path
 from tests.bench.one_rendering import memory, timed
 from wrapper.targets.feed import Feed
@@ -35,7 +35,8 @@ from wrapper.supervision.prometheus import PrometheusApi
 url, path, shard = sys.argv[1:]
 largest = 64 << 20
 reloads = ByHttp(PrometheusApi(), "", 1.0)
-parts = Parts(Fetcher(PrometheusAccess(), 60.0, largest), reloads, None, lambda _: None)
+fetcher = Fetcher(PrometheusAccess(), 60.0, largest)
+parts = Parts(fetcher, reloads, None, lambda _: None, threading.Event())
 keeper = FeedKeeper(Feed(url, path), Terms(60.0, shard, False, largest), parts)
 
 def bring():

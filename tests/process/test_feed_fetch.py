@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import select
 import socket
 import ssl
@@ -22,7 +23,7 @@ from tests.support import free_port
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.configuration.problems import ConfigurationError
 from wrapper.targets.feed import Feed
-from wrapper.targets.feed_fetch import Fetcher, FetchFailed, Validators
+from wrapper.targets.feed_fetch import _PIECE, Fetcher, FetchFailed, Validators
 
 BODY = promgen.targets(group("a:1", "b:1"))
 LIMIT_S = 20.0
@@ -83,6 +84,17 @@ def test_the_time_of_the_last_change_is_said_as_it_came(server: Promgen) -> None
     assert server.requests[-1][1]["If-Modified-Since"] == said
 
 
+def twice(packed: bytes) -> Callable[[Any], None]:
+    """Return what answers with two members of gzip, of which many a client takes only one."""
+    return lambda to: promgen.answer(to, packed * 2, Content_Encoding="gzip")
+
+
+def filled(packed: bytes, size: int) -> bytes:
+    """Return the same member of gzip with a file name so long that it has this size (RFC 1952)."""
+    name = b"n" * (size - len(packed) - 1) + b"\0"
+    return packed[:3] + b"\x08" + packed[4:10] + name + packed[10:]
+
+
 @pytest.mark.parametrize("path", [TARGETS, RULES])
 def test_gzip_is_unpacked(server: Promgen, path: str) -> None:
     """It is asked for, and what comes is the body."""
@@ -103,6 +115,8 @@ def test_gzip_is_unpacked(server: Promgen, path: str) -> None:
         (promgen.half_of(BODY), "incomplete", "bytes of the answer are missing"),
         (promgen.half_of_chunks(BODY), "incomplete", "broke off"),
         (promgen.packed(BODY, 0.5), "incomplete", "gzip ends too early"),
+        (twice(gzip.compress(BODY)), "encoding", "goes on after its end"),
+        (twice(filled(gzip.compress(BODY), _PIECE)), "encoding", "goes on after its end"),
         (lambda to: promgen.answer(to, BODY, Content_Encoding="gzip"), "encoding", "unpacked"),
         (lambda to: promgen.answer(to, BODY, Content_Encoding="br"), "encoding", "br"),
         (lambda to: promgen.answer(to, b" " * (MOST + 1)), "too_large", "--targets-max-size"),

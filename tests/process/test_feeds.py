@@ -25,13 +25,14 @@ from wrapper.targets.feed import Feed, Kind, Verdict
 from wrapper.targets.feed_answer import read_answer
 from wrapper.targets.feed_desk import FeedDesk
 from wrapper.targets.feed_fetch import Fetcher
-from wrapper.targets.feed_file import NO_RULES, FeedFile
+from wrapper.targets.feed_file import NO_RULES, unsettled_in
 from wrapper.targets.feeds import FeedKeeper, Parts, Terms
 from wrapper.targets.promgen_task import BadTask, Task
 
 LIMIT_S = 20.0
 ONE, TWO = promgen.targets(group("a:1")), promgen.targets(group("a:1"), group("b:1", shard="other"))
 MOST = 1 << 20
+OUTPUT = "--output={}/out.yml"
 
 
 @dataclass
@@ -57,6 +58,7 @@ class Kept:
     reloads: Reloads = field(default_factory=Reloads)
     events: list[Event] = field(default_factory=list)
     keepers: list[FeedKeeper] = field(default_factory=list)
+    ready: threading.Event = field(default_factory=threading.Event)
 
     def keeper(self, api: str = TARGETS, **terms: Any) -> FeedKeeper:
         """Return what keeps the file of one of Promgen's paths."""
@@ -71,7 +73,7 @@ class Kept:
             "largest": MOST,
         }
         fetcher = Fetcher(PrometheusAccess(is_proxied=True), LIMIT_S, MOST)
-        parts = Parts(fetcher, self.reloads, None, self.events.append)
+        parts = Parts(fetcher, self.reloads, None, self.events.append, self.ready)
         keeper = FeedKeeper(feed, Terms(**values | terms), parts)
         keeper._look_at_file()
         self.keepers.append(keeper)
@@ -93,6 +95,7 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
     server = Promgen()
     server.bodies = {TARGETS: ONE, URLS: ONE, RULES: promgen.rules()}
     given = Kept(server, tmp_path)
+    given.ready.set()
     yield given
     for keeper in given.keepers:
         keeper.end()
@@ -171,6 +174,16 @@ def test_a_wrong_answer_changes_nothing(
     assert keeper.bring() == keeper.state.problem == ""
     assert kept.file().read_bytes() == TWO
     assert keeper.state.errors == {reason: 2}
+
+
+def test_what_a_server_says_is_cut_and_made_printable(kept: Kept) -> None:
+    """A reason phrase without end, with a terminal's commands and half a character."""
+    said = b"HTTP/1.1 500 \x1b[2J\xed\xa0\x80" + b"x" * 5000
+    kept.server.act = lambda to: to.wfile.write(said + b"\r\nContent-Length: 0\r\n\r\n")
+    keeper = kept.keeper()
+    assert keeper.bring() == keeper.state.problem
+    assert len(keeper.state.problem) <= 300
+    assert keeper.state.problem.isprintable()
 
 
 def test_a_list_that_is_suddenly_empty_has_to_come_twice(kept: Kept) -> None:
@@ -269,6 +282,23 @@ def test_rules_are_not_blamed_where_the_old_are_refused_as_well(kept: Kept) -> N
     assert kept.file(RULES).read_bytes() == promgen.rules("up")
 
 
+@pytest.mark.parametrize(
+    "verdicts",
+    [(Verdict.DOUBTED, Verdict.LOADED), (Verdict.REFUSED, Verdict.UNCONFIRMED)],
+    ids=["a configuration is under way", "nothing is heard of the old ones"],
+)
+def test_rules_that_may_be_good_are_tried_again(kept: Kept, verdicts: tuple[Verdict, ...]) -> None:
+    """The last good ones are put back all the same."""
+    keeper = kept.keeper(RULES)
+    keeper.bring()
+    kept.reloads.verdicts = [*verdicts, Verdict.LOADED]
+    kept.server.bodies[RULES] = promgen.rules("up")
+    assert keeper.bring()
+    assert kept.file(RULES).read_bytes() == promgen.rules()
+    assert keeper.bring() == ""
+    assert kept.file(RULES).read_bytes() == promgen.rules("up")
+
+
 def test_rules_that_are_not_confirmed_are_loaded_at_the_next_round(kept: Kept) -> None:
     """The last good ones are kept meanwhile, for a start in between."""
     kept.file(RULES).write_bytes(NO_RULES)
@@ -287,11 +317,39 @@ def test_a_start_puts_unconfirmed_rules_aside(kept: Kept) -> None:
     kept.reloads.verdicts = [Verdict.UNCONFIRMED]
     kept.server.bodies[RULES] = promgen.rules("nonsense (")
     kept.keeper(RULES).bring()
-    file = FeedFile(str(kept.file(RULES)), Kind.RULES, MOST)
-    assert file.recover()
+    for file in unsettled_in(kept.folder):
+        file.put_back()
     assert kept.file(RULES).read_bytes() == promgen.rules()
     assert kept.names == ["rules.yml"]
-    assert not file.recover()
+
+
+def test_a_start_looks_after_what_a_task_had_made(tmp_path: Path) -> None:
+    """It is no feed any more, but Prometheus reads it all the same."""
+    (tmp_path / "prometheus.yml").write_text("scrape_configs: []\n")
+    (tmp_path / "made.yml").write_bytes(promgen.rules("nonsense ("))
+    (tmp_path / ".made.yml.good").write_bytes(promgen.rules())
+    own = f"--targets-url=http://127.0.0.1:1/={tmp_path}/t.json"
+    argv = [sys.executable, "-m", "wrapper", own, "--", "false"]
+    subprocess.run([*argv, f"--config.file={tmp_path}/prometheus.yml"], check=False, timeout=60)
+    assert (tmp_path / "made.yml").read_bytes() == promgen.rules()
+    assert not (tmp_path / ".made.yml.good").exists()
+
+
+def test_a_file_that_nobody_can_read_keeps_no_feed_from_fetching(kept: Kept) -> None:
+    """A number that Python takes for an attack; the same in an answer is a wrong answer."""
+    endless = b"[" + b"9" * 5000 + b"]"
+    kept.file().write_bytes(endless)
+    keeper, told = kept.keeper(), list[str]()
+    running(keeper).ask(None, told.append)
+    wait_until(lambda: told == [""], LIMIT_S, "it is fetched")
+    kept.server.bodies[TARGETS] = endless
+    assert "no number is so long" in done_by(keeper)
+
+
+def test_a_path_that_cannot_be_ends_no_thread(kept: Kept) -> None:
+    """Whoever asks is told."""
+    feed = Feed(f"{kept.server.url}{TARGETS}", f"{kept.folder}/a\0b.json")
+    assert done_by(running(kept.keeper_of(feed))) != ""
 
 
 # --- when it is asked to --------------------------------------------------------------------------
@@ -301,6 +359,27 @@ def running(keeper: FeedKeeper) -> FeedKeeper:
     """Start its thread."""
     threading.Thread(target=keeper.run, daemon=True).start()
     return keeper
+
+
+def done_by(keeper: FeedKeeper) -> str:
+    """Have it fetched; return what is told."""
+    told = list[str]()
+    keeper.ask(None, told.append)
+    wait_until(lambda: told, LIMIT_S, "it is told")
+    return told[0]
+
+
+def test_rules_wait_until_prometheus_has_been_ready(kept: Kept) -> None:
+    """Targets do not; who asks for rules is told afterwards."""
+    kept.ready.clear()
+    told = list[str]()
+    running(kept.keeper(RULES)).ask(None, told.append)
+    assert done_by(running(kept.keeper())) == ""
+    assert kept.names == ["targets.json"]
+    assert not told
+    kept.ready.set()
+    wait_until(lambda: told == [""], LIMIT_S, "they are fetched")
+    assert kept.file(RULES).exists()
 
 
 def test_many_who_ask_at_once_are_one_fetch(kept: Kept) -> None:
@@ -339,7 +418,12 @@ def test_who_asks_is_told_what_went_wrong(kept: Kept) -> None:
 def desk(kept: Kept, *feeds: Feed) -> FeedDesk:
     """Return a desk for the usual three, or these."""
     usual = [Feed(f"{kept.server.url}{api}", str(kept.file(api))) for api in (TARGETS, URLS, RULES)]
-    return FeedDesk(feeds or usual, lambda feed: running(kept.keeper_of(feed)), kept.reloads)
+    return FeedDesk(
+        feeds or usual,
+        lambda feed: running(kept.keeper_of(feed)),
+        kept.reloads,
+        lambda path: path.name == "taken.yml",
+    )
 
 
 def done_with(at: FeedDesk, task: Task) -> list[str]:
@@ -387,6 +471,7 @@ def test_a_task_makes_no_other_file(kept: Kept, tmp_path_factory: pytest.TempPat
         (Kind.RULES, kept.folder / ".rules.yml.good", r"named \*.yml"),
         (Kind.RULES, kept.folder / "x.json", r"named \*.yml"),
         (Kind.TARGETS, kept.folder / "x.yml", r"named \*.json"),
+        (Kind.RULES, kept.folder / "taken.yml", "is the configuration itself"),
         (Kind.TARGETS, kept.file(URLS), "kept as urls"),
     ):
         with pytest.raises(BadTask, match=said):
@@ -407,6 +492,15 @@ def test_a_task_for_what_no_feed_brings_is_none(kept: Kept) -> None:
     [
         (("--targets-url=http://p/={}/none/t.json",), "none does not exist; create it"),
         (("--targets-url=http://p/={}/prometheus.yml",), "this file is the configuration itself"),
+        (("--targets-url=http://p/={}/link/prometheus.yml",), "this file is the configuration"),
+        (
+            ("--targets-url=http://p/={}/link/l/x.yml", "--leader-config={}/l", OUTPUT),
+            "this file is the configuration itself, or a part of it",
+        ),
+        (
+            ("--targets-url=http://p/={}/a.json", "--targets-url=http://q/={}/link/a.json"),
+            "are one file; give each URL its own",
+        ),
         (
             ("--targets-url=http://p/={}/t.json", "--targets-http-config={}/none.yml"),
             "none.yml: No such file",
@@ -422,6 +516,8 @@ def test_what_would_keep_files_from_being_fetched_is_told_at_the_start(
 ) -> None:
     """Exit status 2, with the cure, before Prometheus is started."""
     (tmp_path / "prometheus.yml").write_text("scrape_configs: []\n")
+    (tmp_path / "l").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path)
     own = [word.format(tmp_path) for word in words]
     argv = [sys.executable, "-m", "wrapper", *own, "--", "false"]
     argv.append(f"--config.file={tmp_path}/prometheus.yml")
@@ -480,6 +576,6 @@ def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new(tmp_path: Path) -> 
                 writer.wait(random.uniform(0.0, 0.05))
             writer.send_signal(signal.SIGKILL)
         assert path.read_bytes() in contents
-        file = FeedFile(str(path), Kind.RULES, MOST)
-        file.recover()
+        for file in unsettled_in(path.parent):
+            file.put_back()
         assert path.read_bytes() in contents

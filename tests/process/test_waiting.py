@@ -60,7 +60,9 @@ def test_waiting_is_said_again_and_again(
     caplog.set_level(logging.INFO)
     events: list[Event] = []
     probing = Probing(f"{replaying}/-/ready", 0.05, 10.0, "", 1.0, 1.0)
-    watch_prometheus(PrometheusApi(replaying), probing, Fence(None, 0), events.append)
+    watch_prometheus(
+        PrometheusApi(replaying), probing, Fence(None, 0), events.append, threading.Event()
+    )
     lines = [each for each in caplog.records if "waiting for Prometheus" in each.message]
     assert len(lines) >= 2
     assert vars(lines[0])["wal_replay"] == "segment 3 of 6"

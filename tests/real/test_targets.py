@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -195,3 +196,40 @@ def test_a_kill_before_rules_are_confirmed_is_mended_by_the_next_start(
     with started(again):
         await_(lambda: rules(again.url), ["up == 0"])
         assert (files / "r.yml").read_bytes() == promgen.rules()
+
+
+def test_bad_rules_from_promgen_keep_no_prometheus_from_starting(
+    server: Promgen, tmp_path: Path
+) -> None:
+    """A start after a crash, with the same bad rules still served: none come before it is ready."""
+    files, go = tmp_path / "files", tmp_path / "go"
+    files.mkdir()
+    (files / ".r.yml.good").write_bytes(promgen.rules())
+    (files / "r.yml").write_bytes(NONSENSE)
+    server.bodies[RULES] = NONSENSE
+    late = tmp_path / "prometheus"  # as with a long log to replay before rules are loaded
+    wait = f"until [ -e {go} ]; do sleep 0.05; done"
+    late.write_text(f'#!/bin/sh\n{wait}\nexec {program("prometheus")} "$@"\n')
+    late.chmod(0o755)
+    part = Plain(tmp_path / "plain")
+    part.argv[part.argv.index(program("prometheus"))] = str(late)
+    at = part.argv.index("--")
+    part.argv[at:at] = flags(server, files)
+    part.config.write_text(CONFIG.format(folder=files))
+    threading.Thread(target=let_go, args=(server, go), daemon=True).start()
+    with started(part):
+        assert rules(part.url) == ["up == 0"]
+        wait_until(lambda: "last good ones are back" in part.log.read_text(), LIMIT_S, "refused")
+        assert rules(part.url) == ["up == 0"]
+        assert part.stop() == 0
+
+
+def let_go(server: Promgen, go: Path) -> None:
+    """Have Prometheus begin when targets have been fetched again and again."""
+    wait_until(lambda: len(asked(server, TARGETS)) >= 4, LIMIT_S, "targets are fetched")
+    go.touch()
+
+
+def asked(server: Promgen, api: str) -> list[str]:
+    """Return the requests for one of Promgen's paths."""
+    return [path for path, _ in server.requests if path == api]

@@ -285,7 +285,7 @@ class Process(Group):
         """Write rules as they come, have them loaded; put the last good back if need be."""
         while True:
             self.machine.disk.has_bad_rules = self.new_rules.get(1e9)
-            if self._reloaded(has_new_rules=True) is Verdict.REFUSED:
+            if self._reloaded(has_new_rules=True) in {Verdict.REFUSED, Verdict.DOUBTED}:
                 self.machine.disk.has_bad_rules = False
                 self._reloaded(has_new_rules=False)
 

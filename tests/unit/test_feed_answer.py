@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from tests.promgen import group, rules, targets
 from wrapper.targets.feed import Feed, Kind
-from wrapper.targets.feed_answer import Content, Unacceptable, may_replace, read_answer
+from wrapper.targets.feed_answer import (
+    LARGEST_RULES,
+    Content,
+    Unacceptable,
+    may_replace,
+    read_answer,
+)
 
 BOTH = targets(group("a:1", "b:1"), group("c:1", shard="other"))
 
@@ -165,3 +171,28 @@ def test_a_feed_shows_no_secret() -> None:
     """Neither a password nor a query is shown."""
     feed = Feed("https://me:hunter2@promgen/api/v1/targets?token=hunter2", "/p/t.json")
     assert str(feed) == "https://promgen/api/v1/targets=/p/t.json"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (Kind.TARGETS, b"[" + b"[]," * 600_000 + b"[]]"),
+        (Kind.TARGETS, b"[" + b"{}," * 600_000 + b"{}]"),
+        (Kind.TARGETS, b'[{"targets": [' + b'"a",' * 1_000_001 + b'"a"]}]'),
+        (Kind.RULES, b"groups: [" + b"[]," * 300_000 + b"]"),
+        (Kind.RULES, b"groups:\n" + b"- a\n" * 300_000),
+        (Kind.RULES, b"groups: []\n#" + b"x" * LARGEST_RULES),
+    ],
+)
+def test_what_would_take_long_to_read_is_not_read(kind: Kind, body: bytes) -> None:
+    """Lists in a small answer that would fill the memory, and keep all other threads waiting."""
+    with pytest.raises(Unacceptable) as caught:
+        read_answer(kind, body)
+    assert caught.value.reason == "too_large"
+
+
+def test_twenty_thousand_groups_are_read() -> None:
+    """Also where they are as short as they can be, with the labels that Promgen gives."""
+    labels = dict.fromkeys(("__shard", "service", "project", "farm", "job", "__scheme__"), "x")
+    groups = [{"labels": labels, "targets": ["a:1", "b:1"]}] * 20_000
+    assert read_answer(Kind.TARGETS, json.dumps(groups).encode()).groups == 20_000

@@ -312,6 +312,24 @@ def test_a_refusal_of_new_rules_is_not_the_configurations(refusal: Event) -> Non
     assert o.rejection == ""
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [BAD, LoadedObserved(replace(SEEN, is_successful=False, asked_at=101.5))],
+    ids=["by answer", "by metrics"],
+)
+def test_a_refusal_beside_a_configuration_is_in_doubt(refusal: Event) -> None:
+    """A rendering that is not known to be in force may be the reason as well."""
+    edited = EDITED.leader
+    pending = after(LED, WriteStarted(edited), RenderingWritten(edited), now=99.5)
+    for before, verdict in ((pending, Verdict.DOUBTED), (LED, Verdict.REFUSED)):
+        wants = after(before, ReloadWanted(1, has_new_rules=True), now=100.0)
+        o = after(wants, LoadedObserved(SEEN), ReloadSent("l"), refusal)
+        assert (o.rules.verdict, o.rules.told_verdict) == (Verdict.REFUSED, verdict)
+        assert o.rules.suspects_rules
+    again = after(o, ReloadWanted(2, has_new_rules=True), now=103.0)
+    assert not again.rules.is_in_doubt
+
+
 def test_a_refusal_without_new_rules_is_the_configurations() -> None:
     """Somebody only asked for a reload."""
     o = after(LED, ReloadWanted(1, has_new_rules=False), now=100.0)

@@ -35,7 +35,13 @@ def test_promgens_tasks_are_understood(sent: tuple[dict[str, Any], Any], task: T
 
 @pytest.mark.parametrize(
     "headers",
-    [{}, {"task": "promgen.tasks.process_alert"}, {"task": 3}, {"task": "celery.backend_cleanup"}],
+    [
+        {},
+        {"task": "promgen.tasks.process_alert"},
+        {"task": 3},
+        {"task": []},
+        {"task": "celery.backend_cleanup"},
+    ],
 )
 def test_other_messages_are_not_ours(headers: dict[str, Any]) -> None:
     """Whatever else comes is somebody else's."""
@@ -48,6 +54,10 @@ def test_other_messages_are_not_ours(headers: dict[str, Any]) -> None:
     [
         (message("write_config", path="t.json"), "not the absolute path"),
         (message("write_config", path=3), "not the absolute path"),
+        (message("write_config", path="/p/a\0.json"), "unprintable"),
+        (message("write_config", path="/p/\ud800.json"), "unprintable"),
+        (message("write_config", path="/p/\x1b[2J.json"), "unprintable"),
+        (message("write_config", path=f"/p/{'é' * 126}.json"), "too long"),
         (message("write_config", chmod="644"), "chmod is not"),
         (message("write_config", chmod=0o4755), "chmod is not"),
         (message("write_config", chmod=0o044), "chmod is not"),

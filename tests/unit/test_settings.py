@@ -682,8 +682,42 @@ def test_what_is_wrong_with_targets_is_said(words: tuple[str, ...], said: str) -
 def test_a_password_is_never_repeated() -> None:
     """Neither that of a feed nor that of a broker."""
     for flag in ("targets-url", "targets-broker"):
-        (said,) = problems(own(f"--{flag}=ftp://me:hunter2@host/", f"--targets-url={FEED}"))[:1]
-        assert "hunter2" not in said
+        for scheme in ("ftp", "http", "amqp"):
+            word = f"--{flag}={scheme}://me:hun/ter2@host/"
+            (said,) = problems(own(word, f"--targets-url={FEED}"))[:1]
+            assert "hun" not in said
+            assert "ter2" not in said
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "amqp://user:pa/ss@host/",
+        "amqp://user/x:pass@host/",
+        "amqp://user:pa@ss@host/",
+        "amqp://[host",
+        "amqp:///",
+        "redis://:p#ss@h/0",
+        "redis://h:port/0",
+        "redis://h:0/0",
+        "redis://h:70000/0",
+        "redis://h/0#x",
+    ],
+)
+def test_a_brokers_url_is_read_before_it_is_used(url: str) -> None:
+    """What its library would stumble over, with a part of a password in its message."""
+    found = problems(own(f"--targets-broker={url}", f"--targets-url={FEED}"))
+    assert len([line for line in found if "not a broker's URL" in line]) == 1, found
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["amqps://u:p%2F%40@h:5671/vhost", "redis://:p@[::1]:6379/0", "redis://h", "amqp://u@h//?x=1"],
+)
+def test_a_good_brokers_url_stays_as_it_is(url: str) -> None:
+    """With or without a name, a password, a port and a path."""
+    words = own(f"--targets-broker={url}", f"--targets-url={FEED}")
+    assert loaded(words).targets_broker == url
 
 
 def test_targets_once_needs_nothing_else() -> None:

@@ -215,5 +215,4 @@ class Inputs:
 
 def _is_same(one: Path, other: Path) -> bool:
     """Tell whether two paths name one file: a symbolic link is not what it points to."""
-    one, other = one.absolute(), other.absolute()
-    return (one.parent.resolve(), one.name) == (other.parent.resolve(), other.name)
+    return files.place(one.absolute()) == files.place(other.absolute())

@@ -158,9 +158,11 @@ def _read_feed(_flag: Flag, text: str) -> Feed:
 
 
 def _read_broker(_flag: Flag, text: str) -> str:
-    scheme = text.partition("://")[0]
-    if text and ("://" not in text or scheme not in _BROKERS or re.search(r"[\s\0]", text)):
-        raise ValueError("not a broker's URL; write amqp://USER:PASSWORD@HOST/ or redis://HOST/0")
+    if text and not _is_broker_url(text):
+        raise ValueError(
+            "not a broker's URL; write amqp://USER:PASSWORD@HOST/ or redis://HOST/0, "
+            "and in a password %2F for /, %23 for #, %3F for ? and %40 for @"
+        )
     return text
 
 
@@ -205,6 +207,18 @@ def _read_peers(_flag: Flag, text: str) -> tuple[str, ...]:
 def _port(text: str) -> int | None:
     """Return a port's number, None where the text is no port."""
     return int(text) if re.fullmatch("[0-9]{1,5}", text) and int(text) <= _LAST_PORT else None
+
+
+def _is_broker_url(text: str) -> bool:
+    """Tell whether it names a broker's host, and no part of a password stands where none may."""
+    try:
+        parts = urlsplit(text)
+        is_port_valid = parts.port != 0  # reading it raises for what is no port
+    except ValueError:
+        return False
+    is_parted = text.count("@") == parts.netloc.count("@") <= 1
+    is_plain = is_parted and not parts.fragment and not re.search(r"[\s\0]", text)
+    return parts.scheme in _BROKERS and bool(parts.hostname) and is_port_valid and is_plain
 
 
 def _is_http_url(text: str) -> bool:

@@ -371,9 +371,9 @@ FLAGS: tuple[Flag, ...] = (
     Flag(
         "targets-max-size",
         Kind.SIZE,
-        "64MB",
+        "16MB",
         TARGETS,
-        "Answers that are larger, packed or unpacked, are refused.",
+        "Answers that are larger, packed or unpacked, are refused; of rules more than 4MB always.",
     ),
     Flag(
         "targets-http-config",

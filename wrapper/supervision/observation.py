@@ -119,6 +119,12 @@ class Observation:
         return self.loading.wants_evidence or self.rules.is_pending
 
     @property
+    def is_in_force(self) -> bool:
+        """Whether what stands in the output file is; also where Prometheus reads its own file."""
+        loading = self.loading
+        return loading.written is None or (loading.is_settled and loading.outcome is Outcome.LOADED)
+
+    @property
     def may_write(self) -> bool:
         """Whether this replica's Prometheus is a possible writer: it may have the leader's part."""
         return self.child_status is None and self.loading.may_be_leader
@@ -176,7 +182,10 @@ def _fold_reload(
 ) -> Observation:
     if isinstance(event, ReloadWanted):
         return _fold_wish(o, event, now)
-    return _fold_rules(_judge(_fold_loading(o, event, now), now, rules), event, now)
+    folded = _fold_rules(_judge(_fold_loading(o, event, now), now, rules), event, now)
+    if o.is_in_force or not o.rules.is_pending:
+        return folded
+    return replace(folded, rules=rule_reload.in_doubt(folded.rules))
 
 
 def _fold_loading(

@@ -94,7 +94,8 @@ def apply(o: Observation, decided: Plan, policy: Policy, now: float) -> Observat
     if decided.stance is Stance.RELEASE:
         o = replace(o, release_ordered_at=now)
     if rule_reload.is_hopeless(o.rules, now, policy.reload_retry_s * policy.reload_attempts):
-        o = replace(o, rules=rule_reload.given_up(o.rules))
+        rules = rule_reload.given_up(o.rules)
+        o = replace(o, rules=rules if o.is_in_force else rule_reload.in_doubt(rules))
     if decided.gives_up_promotion:
         failures = o.failed_promotions + 1
         pause_s = backoff_s(failures, policy.cool_down_s, LONGEST_COOL_DOWN_S)
@@ -172,9 +173,9 @@ def _reload_rules(o: Observation, policy: Policy, now: float) -> tuple[Action, .
 
 def _tell(o: Observation) -> tuple[Action, ...]:
     rules = o.rules
-    if not rules.has_news or rules.verdict is None:
+    if not rules.has_news or rules.told_verdict is None:
         return ()
-    return (AnswerReload(rules.number, rules.verdict, rules.problem),)
+    return (AnswerReload(rules.number, rules.told_verdict, rules.problem),)
 
 
 def _converge(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:

@@ -8,7 +8,9 @@ reload that began before the change and ended after that look is taken for ours,
 at once.
 
 New rules are *suspect* until then: a refusal meanwhile is theirs, not that of the configuration;
-also while the rules from before are put back, whose reload clears or ends the suspicion.
+also while the rules from before are put back, whose reload clears or ends the suspicion. Beside a
+configuration that is not known to be in force it is in *doubt*: they are put back all the same, so
+that each is judged by itself, and may be tried again.
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ class RuleReload:
     sent_first_at: float | None = None
     verdict: Verdict | None = Verdict.LOADED
     problem: str = ""
+    is_in_doubt: bool = False
     told: int = 0
 
     @property
@@ -56,6 +59,12 @@ class RuleReload:
         """Whether a refusal is laid at new rules' door."""
         has_judged = self.verdict is not None and self.is_put_back
         return self.is_suspect and self.verdict in {None, Verdict.REFUSED} and not has_judged
+
+    @property
+    def told_verdict(self) -> Verdict | None:
+        """The verdict as who asked is told it."""
+        is_doubted = self.is_in_doubt and self.verdict is Verdict.REFUSED
+        return Verdict.DOUBTED if is_doubted else self.verdict
 
     @property
     def has_news(self) -> bool:
@@ -149,6 +158,11 @@ def given_up(state: RuleReload) -> RuleReload:
     is_refused = state.seen is not None and not state.seen.is_successful
     verdict = Verdict.REFUSED if is_refused else Verdict.UNCONFIRMED
     return replace(state, verdict=verdict, problem=state.problem or "its reload was not confirmed")
+
+
+def in_doubt(state: RuleReload) -> RuleReload:
+    """Note that a configuration is under way, which a refusal now may be about."""
+    return replace(state, is_in_doubt=True) if state.verdict is Verdict.REFUSED else state
 
 
 def told(state: RuleReload) -> RuleReload:

@@ -58,11 +58,14 @@ def start_thread(run: Callable[[], None], name: str) -> threading.Thread:
     return thread
 
 
-def watch_prometheus(api: PrometheusApi, probing: Probing, fence: Fence, report: Report) -> None:
-    """Wait until Prometheus is ready, then look after its health, for ever."""
+def watch_prometheus(
+    api: PrometheusApi, probing: Probing, fence: Fence, report: Report, ready: threading.Event
+) -> None:
+    """Wait until Prometheus is ready, set ``ready``, then look after its health, for ever."""
     _await_readiness(api, probing, report)
     report(FenceChecked(fence.obstacle()))
     report(ReadinessProbed(is_ready=True))
+    ready.set()
     while probing.health_url:
         threading.Event().wait(probing.health_period_s)
         answer = api.probe(probing.health_url, probing.health_timeout_s)

@@ -12,10 +12,13 @@ from __future__ import annotations
 import importlib.util
 import re
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+
+from wrapper.targets.feed import in_short
 
 MOST_UNACKNOWLEDGED = 500
 REDELIVERY_S = 60
@@ -28,8 +31,13 @@ _CURE = "install prometheus-elector with it: pip install 'prometheus-elector[pro
 def missing_for(url: str) -> str:
     """Return what is not installed that this broker needs, with the cure; "" for nothing."""
     needed = ["kombu", *(["redis"] if urlsplit(url).scheme.startswith("redis") else [])]
-    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    missing = [name for name in needed if not _is_installed(name)]
     return f"{missing[0]} is not installed; {_CURE}" if missing else ""
+
+
+def _is_installed(name: str) -> bool:
+    """Tell it without importing it; kombu, once imported, cannot be found by its spec."""
+    return sys.modules.get(name) is not None or importlib.util.find_spec(name) is not None
 
 
 class Unreachable(Exception):
@@ -79,14 +87,13 @@ class Broker:
         """
         import kombu  # noqa: PLC0415 - heavy, and not always there
 
-        connection = kombu.Connection(
-            self._url,
-            connect_timeout=CONNECT_S,
-            heartbeat=HEARTBEAT_S,
-            transport_options=_transport_options(self._url, self._queue),
-        )
         try:
-            with connection:
+            with kombu.Connection(
+                self._url,
+                connect_timeout=CONNECT_S,
+                heartbeat=HEARTBEAT_S,
+                transport_options=_transport_options(self._url, self._queue),
+            ) as connection:
                 self._consume(connection, on_message, on_tick)
         except Exception as error:
             raise Unreachable(_in_short(error)) from error
@@ -156,5 +163,7 @@ def _in_short(error: Exception) -> str:
     """Say on one line why the broker is not there, without a password."""
     if isinstance(error, socket.gaierror):
         return "its host's address is not known"
-    words = " ".join(str(error).split()) or type(error).__name__
-    return re.sub(r"//[^/@\s]*@", "//…@", words)[:300]
+    if isinstance(error, ValueError):  # it may quote a part of the password
+        return f"its URL is not understood ({type(error).__name__})"
+    words = str(error).strip() or type(error).__name__
+    return in_short(re.sub(r"//\S*@", "//…@", words))

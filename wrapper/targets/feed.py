@@ -12,6 +12,8 @@ from enum import StrEnum
 from pathlib import PurePath
 from urllib.parse import urlsplit
 
+LONGEST_TEXT = 300
+UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
 ENDINGS = (".json", ".yml", ".yaml")
 
 
@@ -48,6 +50,12 @@ class Feed:
         return f"{self.source}={self.path}"
 
 
+def in_short(text: str) -> str:
+    """Return what may have come from outside as it may be shown: one line, printable, not long."""
+    words = " ".join(text.split())[:LONGEST_TEXT]
+    return "".join(each if each.isprintable() else UNPRINTABLE for each in words)
+
+
 def has_known_ending(path: str) -> bool:
     """Tell whether a file's name says what it holds."""
     return PurePath(path).name.endswith(ENDINGS)
@@ -58,6 +66,7 @@ class Verdict(StrEnum):
 
     LOADED = "loaded"
     REFUSED = "refused"  # Prometheus said no
+    DOUBTED = "refused beside a configuration"  # not yet in force, so that this may be the reason
     UNCONFIRMED = "unconfirmed"  # nothing was heard, again and again
 
 

@@ -11,6 +11,7 @@ import queue
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from wrapper import files
 from wrapper.supervision.reload_desk import Reloads
 from wrapper.targets.feed import Feed, Kind, Verdict
 from wrapper.targets.feeds import Done, FeedKeeper
@@ -25,12 +26,17 @@ class FeedDesk:
     """The feeds by their files; ``start`` starts one more."""
 
     def __init__(
-        self, feeds: Iterable[Feed], start: Callable[[Feed], FeedKeeper], reloads: Reloads
+        self,
+        feeds: Iterable[Feed],
+        start: Callable[[Feed], FeedKeeper],
+        reloads: Reloads,
+        is_taken: Callable[[Path], bool],
     ) -> None:
-        """Start all feeds."""
+        """Start all feeds; ``is_taken`` tells of a file that no task may make."""
+        self._is_taken = is_taken
         self._start = start
         self._reloads = reloads
-        self._keepers = {_resolved(feed.path): start(feed) for feed in feeds}
+        self._keepers = {files.place(Path(feed.path)): start(feed) for feed in feeds}
         self._folders = {path.parent for path in self._keepers}
         self._wanting_reload: queue.SimpleQueue[Done] = queue.SimpleQueue()
 
@@ -64,7 +70,7 @@ class FeedDesk:
             raise BadTask(f"no --targets-url brings {kind}")
         if not task.path:
             return alike
-        path = _resolved(task.path)
+        path = files.place(Path(task.path))
         if path not in self._keepers:
             self._check_new(path, kind)
             self._keepers[path] = self._start(Feed(alike[0].feed.url, str(path)))
@@ -80,12 +86,9 @@ class FeedDesk:
         endings = _ENDINGS.get(kind, _TARGETS_ENDINGS)
         if path.name.startswith(".") or not path.name.endswith(endings):
             raise BadTask(f"{path}: a file of {kind} is named *{endings[0]}")
+        if self._is_taken(path):
+            raise BadTask(f"{path} is the configuration itself, or would be a part of it")
         if path.exists() or path.is_symlink():
             raise BadTask(f"{path} is there and is no feed's; name it with --targets-url")
         if len(self._keepers) >= MOST_FEEDS:
             raise BadTask(f"more than {MOST_FEEDS} files")
-
-
-def _resolved(path: str) -> Path:
-    """Return a file's path with all links on the way to its folder followed."""
-    return Path(path).parent.resolve() / Path(path).name

@@ -190,6 +190,8 @@ class _Exchange:
                 size += len(unpacked)
                 self._check_size(size)
                 yield unpacked
+            if packed or unpacker.unused_data:
+                raise FetchFailed("encoding", "the answer's gzip goes on after its end")
         if not unpacker.eof:
             raise FetchFailed("incomplete", "the answer's gzip ends too early")
 

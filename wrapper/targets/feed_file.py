@@ -2,20 +2,22 @@
 
 The guarantee: whoever reads it sees what was there or what came, never a part, also after a kill at
 any moment. New rules stand beside the last good ones (``.NAME.good``) until Prometheus is known to
-have them in force: so that a start finds what works (``recover``). Where it ends: someone else who
-writes the file.
+have them in force: so that a start finds what works (``unsettled_in``). Where it ends: someone else
+who writes the file.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from wrapper import files
-from wrapper.targets.feed import Kind
-from wrapper.targets.feed_answer import Content, Unacceptable, read_answer
+from wrapper.targets.feed import Kind, has_known_ending
+from wrapper.targets.feed_answer import LARGEST_RULES, Content, Unacceptable, read_answer
 
 NO_RULES = b"groups: []\n"
+_GOOD = ".good"
 
 
 class FeedFile:
@@ -26,18 +28,8 @@ class FeedFile:
         self.path = Path(path)
         self._kind = kind
         self._largest = largest
-        self._good = self.path.parent / f".{self.path.name}.good"
+        self._good = self.path.parent / f".{self.path.name}{_GOOD}"
         self._left_as: tuple[int, ...] | None = None
-
-    def recover(self) -> bool:
-        """Put the last good rules back where newer ones were never confirmed; tell whether.
-
-        Raises OSError. It is for the time before Prometheus reads the file.
-        """
-        is_unsettled = self.is_unsettled
-        if is_unsettled:
-            self.put_back()
-        return is_unsettled
 
     def content(self) -> Content | None:
         """Return what it holds, None where that is nothing of use."""
@@ -88,3 +80,11 @@ class FeedFile:
         """Put the last good in its place again; raise OSError."""
         self._good.replace(self.path)
         self._left_as = None
+
+
+def unsettled_in(folder: Path) -> Iterator[FeedFile]:
+    """Yield the files whose newest rules were never confirmed, also those that a task had made."""
+    for good in sorted(folder.glob(f".*{_GOOD}")):
+        path = folder / good.name[1:].removesuffix(_GOOD)
+        if has_known_ending(str(path)):
+            yield FeedFile(str(path), Kind.RULES, LARGEST_RULES)

@@ -2,7 +2,8 @@
 
 Each fetches at its interval, or when it is asked to, and reports how it went. What is no good
 answer changes nothing. New rules are followed by a reload, of which the supervisor's loop decides;
-what Prometheus refuses is taken out of its file again. Nothing here touches the election, nor a
+what Prometheus refuses is taken out of its file again. They wait until it has been ready once,
+since rules that it refuses at its first load would end it. Nothing here touches the election, nor a
 Prometheus otherwise than by its files. Where it ends: targets that Prometheus cannot scrape.
 """
 
@@ -14,13 +15,14 @@ import queue
 import random
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from wrapper import clock
 from wrapper.model import Event, FeedReported
 from wrapper.supervision.health import backoff_s
-from wrapper.supervision.reload_desk import Reloads
-from wrapper.targets.feed import Feed, FeedState, Kind, Verdict
+from wrapper.supervision.reload_desk import Answer, Reloads
+from wrapper.targets.feed import Feed, FeedState, Kind, Verdict, in_short
 from wrapper.targets.feed_answer import Content, Unacceptable, may_replace, read_answer
 from wrapper.targets.feed_fetch import NO_VALIDATORS, Fetcher, FetchFailed
 from wrapper.targets.feed_file import FeedFile
@@ -30,6 +32,7 @@ LOG = logging.getLogger(__name__)
 MODE = 0o644  # Promgen's own; another user's Prometheus may read it
 JITTER = 0.1  # of the interval, either way
 RETRY_S = 5.0  # after a failure, doubling up to the interval
+_REFUSALS = (Verdict.REFUSED, Verdict.DOUBTED)
 Done = Callable[[str], None]
 
 
@@ -53,12 +56,16 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What all feeds work with; ``check`` None: no promtool looks at rules."""
+    """What all feeds work with; ``check`` None: no promtool looks at rules.
+
+    ``ready`` is set once Prometheus can refuse rules without being ended by them.
+    """
 
     fetcher: Fetcher
     reloads: Reloads
     check: RuleCheck | None
     report: Callable[[Event], None]
+    ready: threading.Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,8 @@ class FeedKeeper:
     def run(self) -> None:
         """Fetch at once, then at the interval, and when asked to, until ``end``."""
         self._look_at_file()
+        if self.feed.kind is Kind.RULES:
+            self._parts.ready.wait()
         requests: Sequence[Request] = ()
         while not self._is_ended:
             problem = self.bring(requests)
@@ -117,7 +126,9 @@ class FeedKeeper:
         return self.bring()
 
     def _look_at_file(self) -> None:
-        self._held = self._counts(self._file.content())
+        """Remember what it holds; what keeps it from being read is told by the first round."""
+        with suppress(Exception):
+            self._held = self._counts(self._file.content())
         if self._held is not None:
             groups, targets = self._held.groups, self._held.targets
             self.state = replace(self.state, groups=groups, targets=targets)
@@ -223,27 +234,29 @@ class FeedKeeper:
         answer = self._parts.reloads.ask(has_new_rules=True)
         if answer.verdict is Verdict.LOADED:
             self._file.settle()
-        elif answer.verdict is Verdict.REFUSED:
-            self._put_back(content, answer.problem)
+        elif answer.verdict in _REFUSALS:
+            self._put_back(content, answer)
         else:
             text = f"written, and Prometheus is not known to have loaded it: {answer.problem}"
             raise Failed("unconfirmed", text)
 
-    def _put_back(self, content: Content | None, problem: str) -> None:
+    def _put_back(self, content: Content | None, refusal: Answer) -> None:
         """Put the last good rules back, have them loaded, and raise Failed.
 
-        Where Prometheus refuses these as well, the reason lies elsewhere: the new ones may be tried
-        again.
+        The new ones are not tried again where they alone can be the reason: with the last good
+        ones it loads, and no configuration was under way.
         """
         try:
             self._file.put_back()
         except OSError as error:
             text = f"refused, and the last good rules cannot be put back: {error.strerror or error}"
             raise Failed("write", text) from error
-        text = f"Prometheus refused these rules, and the last good ones are back: {problem}"
-        if self._parts.reloads.ask(has_new_rules=False).verdict is Verdict.REFUSED:
+        text = f"Prometheus refused these rules, and the last good ones are back: {refusal.problem}"
+        verdict = self._parts.reloads.ask(has_new_rules=False).verdict
+        if verdict in _REFUSALS:
             raise Failed("refused", f"{text}; it refuses these too, for another reason")
-        if content is not None:
+        is_theirs = refusal.verdict is Verdict.REFUSED and verdict is Verdict.LOADED
+        if content is not None and is_theirs:
             self._refused = {_digest(content.data): text}
         raise Failed("refused", text)
 
@@ -272,7 +285,8 @@ class FeedKeeper:
             LOG.info("good again", extra=extra)
         self._said = ""
 
-    def _failed(self, reason: str, text: str) -> str:
+    def _failed(self, reason: str, problem: str) -> str:
+        text = in_short(problem)
         self._failures += 1
         errors = {**self.state.errors, reason: self.state.errors.get(reason, 0) + 1}
         self.state = replace(self.state, problem=text, errors=errors)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from wrapper.targets.feed import Kind
@@ -21,6 +22,7 @@ _WRITES = {
 }
 _PARAMETERS = ("path", "reload", "chmod")
 _LONGEST_NAME = 100
+_LONGEST_FILE_NAME = 255  # bytes, of Linux' file systems
 _PERMISSIONS = 0o777
 _OWNER_READS = 0o400
 
@@ -48,14 +50,18 @@ class Task:
 def read_task(headers: Mapping[str, Any], body: Any) -> Task:
     """Return what a message asks for; raise NotOurs, BadTask."""
     name = headers.get("task")
+    if not isinstance(name, str):
+        raise NotOurs("a message without a task")
     if name == RELOAD:
         return Task(None)
     if name not in _WRITES:
-        raise NotOurs(name[:_LONGEST_NAME] if isinstance(name, str) else "a message without a task")
+        raise NotOurs(name[:_LONGEST_NAME])
     given = _arguments(body)
     path, mode = given.get("path"), given.get("chmod")
     if path is not None and not (isinstance(path, str) and path.startswith("/")):
         raise BadTask(f"{name}: path is not the absolute path of a file")
+    if path and not _is_plain(path):
+        raise BadTask(f"{name}: path has unprintable characters, or a name that is too long")
     if mode is not None and not _is_mode(mode):
         raise BadTask(f"{name}: chmod is not a number of permissions by which its owner may read")
     return Task(_WRITES[name], path or "", mode)
@@ -72,6 +78,13 @@ def _arguments(body: Any) -> dict[str, Any]:
     if len(args) > len(_PARAMETERS) or given.keys() - set(_PARAMETERS):
         raise BadTask("arguments that Promgen's tasks do not have")
     return given
+
+
+def _is_plain(path: str) -> bool:
+    """Tell whether each name of a path can be one, and be shown: no lone surrogate is printable."""
+    return path.isprintable() and all(
+        len(name.encode()) <= _LONGEST_FILE_NAME for name in PurePath(path).parts
+    )
 
 
 def _is_mode(mode: Any) -> bool:

@@ -20,13 +20,13 @@ from wrapper import clock
 from wrapper.model import Event, QueueReported
 from wrapper.supervision.health import backoff_s
 from wrapper.targets.broker import Broker, Message, Unreachable
-from wrapper.targets.feed import QueueState
+from wrapper.targets.feed import QueueState, in_short
 from wrapper.targets.feed_desk import FeedDesk
 from wrapper.targets.promgen_task import BadTask, NotOurs, Task, read_task
 
 LOG = logging.getLogger(__name__)
 RECONNECT_FIRST_S, RECONNECT_MOST_S = 1.0, 60.0
-GIVE_BACK_S = 5.0  # after a task could not be done
+GIVE_BACK_FIRST_S, GIVE_BACK_MOST_S = 5.0, 20.0  # after a task could not be done
 LEAVE_ALONE_S = 30.0
 MOST_SAID = 100
 LASTING_S = 30.0  # a connection that held for so long has cured what was wrong before
@@ -55,6 +55,8 @@ class TargetQueue:
         self._settled: queue.SimpleQueue[tuple[Pending, str]] = queue.SimpleQueue()
         self._held: list[tuple[float, Message]] = []
         self._pending: list[Pending] = []
+        self._given_back = 0  # in a row; those of one moment count once
+        self._give_back_at = 0.0
         self._said: set[str] = set()
         self._connected_at: float | None = None
 
@@ -89,9 +91,14 @@ class TargetQueue:
             self._say(f"left alone: {error}", "it is no task of Promgen's for this server")
             self._hold(message, LEAVE_ALONE_S, "left_alone")
         except BadTask as error:
-            self._say(f"dropped: {error}", "nothing would ever come of it")
-            message.acknowledge()
-            self._count("dropped")
+            self._drop(message, str(error))
+        except Exception as error:  # noqa: BLE001 - given back, it would come again, for ever
+            self._drop(message, type(error).__name__)
+
+    def _drop(self, message: Message, problem: str) -> None:
+        self._say(f"dropped: {problem}", "nothing would ever come of it")
+        message.acknowledge()
+        self._count("dropped")
 
     def _begin(self, task: Task, message: Message) -> None:
         pending = Pending(message, 0)
@@ -125,10 +132,19 @@ class TargetQueue:
             return
         self._pending = [each for each in self._pending if each is not pending]
         if pending.problem:
-            self._hold(pending.message, GIVE_BACK_S, "given_back")
+            self._hold(pending.message, self._pause_s(clock.now()), "given_back")
         else:
+            self._given_back = 0
             pending.message.acknowledge()
             self._count("acknowledged")
+
+    def _pause_s(self, now: float) -> float:
+        """Return how long to keep what failed: longer each time, those of one moment together."""
+        if now >= self._give_back_at:
+            self._given_back += 1
+            pause_s = backoff_s(self._given_back, GIVE_BACK_FIRST_S, GIVE_BACK_MOST_S)
+            self._give_back_at = now + pause_s
+        return self._give_back_at - now
 
     def _hold(self, message: Message, seconds: float, outcome: str) -> None:
         self._held.append((clock.now() + seconds, message))
@@ -150,9 +166,10 @@ class TargetQueue:
 
     def _say(self, what: str, why: str) -> None:
         """Log what happens to a kind of message, once; not more kinds than anybody would read."""
-        if what not in self._said and len(self._said) < MOST_SAID:
-            self._said.add(what)
-            LOG.warning("message %s", what, extra={"queue": self._state.queue, "reason": why})
+        shown = in_short(what)
+        if shown not in self._said and len(self._said) < MOST_SAID:
+            self._said.add(shown)
+            LOG.warning("message %s", shown, extra={"queue": self._state.queue, "reason": why})
 
     def _count(self, outcome: str) -> None:
         counts = {**self._state.messages, outcome: self._state.messages.get(outcome, 0) + 1}

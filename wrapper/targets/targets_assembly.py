@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.options.settings import Settings
 from wrapper.start import Start
@@ -18,10 +20,14 @@ from wrapper.targets.target_queue import TargetQueue
 from wrapper.targets.targets_start import program_of_rule_check
 
 
-def start_targets(start: Start, reloads: ReloadDesk, events: Events) -> None:
-    """Start a thread for each feed, and one for the broker's queue."""
+def start_targets(
+    start: Start, reloads: ReloadDesk, events: Events, ready: threading.Event
+) -> None:
+    """Start a thread for each feed, and one for the broker's queue.
+
+    ``ready`` is set when Prometheus has been ready for the first time.
+    """
     settings = start.settings
-    access = start.targets_access or PrometheusAccess()
     program = program_of_rule_check(settings)
     access = start.targets_access or PrometheusAccess(is_proxied=True)
     parts = Parts(
@@ -29,6 +35,7 @@ def start_targets(start: Start, reloads: ReloadDesk, events: Events) -> None:
         reloads=reloads,
         check=RuleCheck(program) if program else None,
         report=events.put,
+        ready=ready,
     )
 
     def start_keeper(feed: Feed) -> FeedKeeper:
@@ -36,7 +43,7 @@ def start_targets(start: Start, reloads: ReloadDesk, events: Events) -> None:
         start_thread(keeper.run, "feed")
         return keeper
 
-    desk = FeedDesk(settings.targets_url, start_keeper, reloads)
+    desk = FeedDesk(settings.targets_url, start_keeper, reloads, start.takes)
     if settings.targets_broker:
         name = settings.targets_queue or settings.identity
         broker = Broker(settings.targets_broker, name)

@@ -8,6 +8,7 @@ answer that is suddenly empty is never believed without --targets-allow-empty.
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,7 @@ def _keeper(
         reloads=ByHttp(PrometheusApi(access=own), url, settings.targets_timeout_s),
         check=RuleCheck(program) if program else None,
         report=lambda _event: None,
+        ready=threading.Event(),
     )
     terms = Terms(
         interval_s=settings.targets_interval_s,

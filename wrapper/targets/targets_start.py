@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from wrapper import files
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.configuration.problems import ConfigurationError
 from wrapper.options.settings import Settings
@@ -17,15 +18,16 @@ from wrapper.targets.feed import Feed
 
 
 def look_at_targets(
-    settings: Settings, taken: Sequence[Path]
+    settings: Settings, is_taken: Callable[[Path], bool]
 ) -> tuple[PrometheusAccess, list[str]]:
     """Return how the feeds are asked, and what is wrong.
 
-    ``taken`` are files that are written or read otherwise.
+    ``is_taken`` tells of a file whether it is written or read otherwise.
     """
     access, problems = access_of(settings)
+    problems += _problems_of_places(settings.targets_url)
     for feed in settings.targets_url:
-        problems += _problems_of_file(f"--targets-url={feed}", feed, taken)
+        problems += _problems_of_file(f"--targets-url={feed}", feed, is_taken)
     if settings.targets_broker:
         problems += _problems_of_broker(settings)
     return access, problems
@@ -44,11 +46,20 @@ def program_of_rule_check(settings: Settings) -> str:
     return settings.config_check if shutil.which(settings.config_check) else ""
 
 
-def _problems_of_file(named: str, feed: Feed, taken: Sequence[Path]) -> Iterator[str]:
+def _problems_of_file(named: str, feed: Feed, is_taken: Callable[[Path], bool]) -> Iterator[str]:
     path = Path(feed.path)
-    if any(path.absolute() == each.absolute() for each in taken):
-        yield f"{named}: this file is the configuration itself; name another"
+    if is_taken(path):
+        yield f"{named}: this file is the configuration itself, or a part of it; name another"
     yield from problems_of_folder(named, path.parent)
+
+
+def _problems_of_places(feeds: Sequence[Feed]) -> Iterator[str]:
+    """Yield which files are the same one by way of links."""
+    paths = sorted({feed.path for feed in feeds})
+    for at, path in enumerate(paths):
+        for other in paths[:at]:
+            if files.place(Path(path)) == files.place(Path(other)):
+                yield f"--targets-url: {other} and {path} are one file; give each URL its own"
 
 
 def problems_of_folder(named: str, folder: Path) -> Iterator[str]:

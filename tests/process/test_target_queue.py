@@ -1,0 +1,84 @@
+"""What becomes of a message where no real broker or desk would do the same again and again."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from wrapper.model import Event
+from wrapper.targets.broker import Broker, Unreachable
+from wrapper.targets.promgen_task import Task
+from wrapper.targets.target_queue import GIVE_BACK_FIRST_S, GIVE_BACK_MOST_S, TargetQueue
+
+
+@dataclass
+class Sent:
+    """A message, and what was done with it."""
+
+    headers: dict[str, Any]
+    became: list[str] = field(default_factory=list)
+
+    def body(self) -> Any:
+        """Return a body as Celery has it."""
+        return [[], {}, {}]
+
+    def acknowledge(self) -> None:
+        """Note it."""
+        self.became.append("acknowledged")
+
+    def give_back(self) -> None:
+        """Note it."""
+        self.became.append("given back")
+
+
+class Broken:
+    """A desk at which nothing is foreseen."""
+
+    def begin(self, _task: Task, _done: Any) -> int:
+        """Fail, with words that are nobody's business."""
+        raise OSError("hunter2")
+
+
+def queue_of(desk: Any) -> TargetQueue:
+    """Return what answers messages, without a broker."""
+    events: list[Event] = []
+    return TargetQueue(Broker("redis://h/0", "q"), "q", desk, events.append)
+
+
+def test_what_nobody_foresaw_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    """Given back, it would come again for ever; the log says what kind it was, and no more."""
+    message: Any = Sent({"task": "promgen.tasks.write_config"})
+    with caplog.at_level(logging.WARNING):
+        queue_of(Broken())._take(message)
+    assert message.became == ["acknowledged"]
+    assert "dropped: OSError" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+@pytest.mark.parametrize("task", [[], {}, 3, None])
+def test_headers_that_name_no_task_are_somebody_elses(task: Any) -> None:
+    """Whatever stands there: it is held, and nothing is begun."""
+    message: Any = Sent({"task": task})
+    queue_of(Broken())._take(message)
+    assert message.became == []
+
+
+def test_what_fails_again_and_again_is_given_back_later_each_time() -> None:
+    """Those that fail at one moment are one failure."""
+    given = queue_of(Broken())
+    assert given._pause_s(100.0) == GIVE_BACK_FIRST_S
+    assert given._pause_s(101.0) == GIVE_BACK_FIRST_S - 1.0
+    assert given._pause_s(105.0) == 2 * GIVE_BACK_FIRST_S
+    assert given._pause_s(115.0) == given._pause_s(135.0) == GIVE_BACK_MOST_S
+
+
+@pytest.mark.parametrize("url", ["amqp://me:hun/ter2@h/", "redis://h:port/0", "amqp://[host"])
+def test_a_broker_that_cannot_be_is_one_that_is_away(url: str) -> None:
+    """Whatever its library says of the URL ends no thread, and no part of a password is told."""
+    with pytest.raises(Unreachable) as caught:
+        Broker(url, "q").listen(lambda _message: None, lambda: None)
+    assert "hun" not in str(caught.value)
+    assert "ter2" not in str(caught.value)
