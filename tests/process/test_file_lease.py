@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import os
 import signal
@@ -176,6 +177,18 @@ def test_a_watch_of_a_free_lock_reports_who_takes_it(path: Path) -> None:
     assert thread.is_alive()
     lease.write(OURS, None)
     thread.join(2)
+    assert len(times) == 1
+
+
+def test_a_watch_reports_that_the_lock_has_passed_on(path: Path) -> None:
+    """Taken again before any who only look could have it: they are told by the record."""
+    lease, other = FileLease(path, "mine"), FileLease(path, "other")
+    seen = lease.write(OURS, None)
+    thread, times = watched(other, seen)
+    thread.join(0.3)
+    assert thread.is_alive()
+    lease.write(dataclasses.replace(OURS, holder="them", transitions=1), seen.version)
+    thread.join(5)
     assert len(times) == 1
 
 

@@ -36,7 +36,7 @@ _LONGEST_CONTENT = 65536
 # for an instant: so many tries, with this pause between them.
 _TRIES = 20
 _PAUSE_S = 0.001
-_LOOK_PERIOD_S = 0.2
+_LOOK_PERIOD_S = 0.1
 _FIELDS = frozenset(field.name for field in fields(LeaseRecord))
 
 
@@ -188,7 +188,7 @@ class FileLease:
     def _has_changed(self, seen: Seen, closed: threading.Event) -> bool:
         """Wait a little for the holder's end; where there was none, look what stands there now."""
         if seen.record is not None and seen.record.holder and not self._is_held:
-            return self._is_holder_gone()
+            return self._is_holder_gone() or self._names_another(seen.record)
         if closed.wait(_LOOK_PERIOD_S) or self._is_held:
             return False
         with _guarded(self._path), _opened(self._path) as probe:
@@ -206,6 +206,12 @@ class FileLease:
         if self._vigil is vigil:
             self._vigil = None
         return True
+
+    def _names_another(self, record: LeaseRecord) -> bool:
+        """Tell whether the lock has passed on too quickly for the vigil, which still waits."""
+        with _guarded(self._path), _opened(self._path) as probe:
+            found = _content(probe).record
+        return found is not None and found.holder not in {"", record.holder}
 
 
 class _Vigil(threading.Thread):
