@@ -16,7 +16,7 @@ import pytest
 from tests.browser.chromium import PATIENCE_S, Chromium, Tab
 from tests.real.parts import WriteLog
 from tests.real.test_commands import Pair
-from tests.support import free_port, wait_until
+from tests.support import free_port, let_pass, wait_until
 from tests.web.conftest import Web, following, leading
 from tests.web.test_page import EVIL
 from tests.web.test_protection import running
@@ -99,6 +99,12 @@ def shows(tab: Tab, selector: str, *texts: str) -> None:
     wait_until(has, PATIENCE_S, f"{selector} shows {' or '.join(texts)}", 0.1)
 
 
+def hold_still(tab: Tab) -> None:
+    """Have the page look no more: its parts are not replaced while they are examined."""
+    tab.value("Object.defineProperty(document, 'hidden', {get: () => true})")
+    let_pass(1.5)  # what it has asked for before comes, and is taken in
+
+
 def violations(tab: Tab) -> list[str]:
     """Return what axe finds wrong, each with the element."""
     tab.value(f"{AXE}; undefined")
@@ -134,6 +140,7 @@ def test_a_hand_over_is_seen_as_it_happens(browser: Chromium, pair: Pair) -> Non
 def test_axe_finds_nothing_wrong(browser: Chromium, web: Web, width: int, dark: bool) -> None:
     """Contrast, names, structure; with everything shown, and every part unfolded."""
     tab = browser.open(f"{web.url}/_elector/", width=width, dark=dark)
+    hold_still(tab)
     tab.value("document.querySelectorAll('details').forEach(each => each.open = true)")
     assert violations(tab) == []
     assert tab.value("document.documentElement.scrollWidth <= innerWidth")
@@ -143,6 +150,7 @@ def test_axe_finds_nothing_wrong(browser: Chromium, web: Web, width: int, dark: 
 def test_axe_does_find_what_is_wrong(browser: Chromium, web: Web) -> None:
     """So that its silence means something."""
     tab = browser.open(f"{web.url}/_elector/")
+    hold_still(tab)
     tab.value("document.getElementById('reason').attributeStyleMap.set('color', '#ddd')")
     assert any(each.startswith("color-contrast") for each in violations(tab))
 
@@ -150,7 +158,7 @@ def test_axe_does_find_what_is_wrong(browser: Chromium, web: Web) -> None:
 def test_the_keyboard_reaches_all_and_is_seen(browser: Chromium, web: Web) -> None:
     """Tables that scroll, what unfolds, and links, each with an outline."""
     tab = browser.open(f"{web.url}/_elector/")
-    tab.value("Object.defineProperty(document, 'hidden', {get: () => true})")  # no more looks
+    hold_still(tab)
     reached = []
     for _ in range(20):
         tab.press("Tab")
