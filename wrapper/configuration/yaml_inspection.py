@@ -39,6 +39,7 @@ class Inspection:
         self._levels: dict[int, int] = {}
         self._values: dict[int, int] = {}  # with those that aliases bring in
         self._written = 0
+        self._has_aliases = False
         self._open: set[int] = set()
 
     def visit(self, node: CollectionNode, *, in_flow: bool = False) -> int:
@@ -55,6 +56,7 @@ class Inspection:
         if len(self._open) + self._levels.get(identity, 1) > MAX_DEPTH:
             text = f"more than {MAX_DEPTH} levels deep, with its aliases; take some away"
             raise UnusableError(node, text)
+        self._has_aliases |= identity in self._was_in_flow
         if self._was_in_flow.get(identity) in (True, in_flow):
             return self._levels[identity]
         self._was_in_flow[identity] = in_flow
@@ -66,20 +68,34 @@ class Inspection:
             elif in_flow and isinstance(child, ScalarNode):
                 _settle(child)
         self._open.remove(identity)
-        self._count(node)
         self._levels[identity] = below + 1
+        if self._has_aliases and not self._open:
+            self._count(node)
         return below + 1
 
-    def _count(self, node: CollectionNode) -> None:
-        """Count what stands here; raise UnusableError where aliases make far too much of it."""
-        parts: Iterable[Node] = node.value
-        if isinstance(node, MappingNode):
-            parts = chain.from_iterable(node.value)
-        flat = list(parts)
-        values = 1 + sum(self._values.get(id(part), 1) for part in flat)
-        if id(node) not in self._values:
-            self._written += 1 + sum(isinstance(part, ScalarNode) for part in flat)
-        self._values[id(node)] = values
+    def _count(self, node: CollectionNode) -> int:
+        """Count what stands here, aliases written out; raise UnusableError for far too much.
+
+        Each node is counted once; what has no aliases, which is nearly everything, never.
+        """
+        identity = id(node)
+        if identity not in self._values:
+            parts: Iterable[Node] = node.value
+            if isinstance(node, MappingNode):
+                parts = chain.from_iterable(node.value)
+            values = 1
+            for part in parts:
+                if isinstance(part, CollectionNode):
+                    values += self._count(part)
+                else:
+                    values += 1
+                    self._written += 1
+            self._written += 1
+            self._check_share(node, values)
+            self._values[identity] = values
+        return self._values[identity]
+
+    def _check_share(self, node: CollectionNode, values: int) -> None:
         if values > _FEW and 1 - self._written / values > _allowed_share(values):
             text = f"aliases make {values:,} values of it, which Prometheus refuses; take some away"
             raise UnusableError(node, text)
