@@ -34,6 +34,7 @@ DIRECT, OWN = "direct", "prometheus-elector"
 DROPPED_TARGETS = 70_000
 SILENT_CLIENTS = 500
 DELAYS = 200
+ROOM = 4096  # connections: both Prometheus and nginx stop at 512 by themselves
 ALONE = 1  # a case for one connection is asked without wrk, for at least DOWNLOADS
 DOWNLOADS = 4
 _UNITS_MS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
@@ -107,7 +108,10 @@ def tool(name: str) -> str:
 def replicas(folder: Path) -> Iterator[tuple[Replica, Replica]]:
     """Run a leader with much to tell, and a follower with a proxy."""
     lock = f"--lease-lock=file:{folder / 'locks/election.lock'}"
-    pair = [Replica(folder, name, lock, "--api-proxy-enabled") for name in ("a", "b")]
+    room = (f"--web.max-connections={ROOM}",)
+    pair = [
+        Replica(folder, name, lock, "--api-proxy-enabled", child_flags=room) for name in ("a", "b")
+    ]
     for replica in pair:
         _add_dropped_targets(replica, folder / "targets.json")
     leader, follower = pair
@@ -151,7 +155,8 @@ def nginx(folder: Path, upstream: str) -> tuple[Program, str]:
     temporary = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
     (folder / "nginx.conf").write_text(
         f"daemon off; pid {folder}/pid; error_log stderr; worker_processes auto;"
-        f"events {{}} http {{ access_log off; {temporary}"
+        f"events {{ worker_connections {ROOM}; }}"
+        f"http {{ access_log off; {temporary}"
         f"upstream up {{ server {upstream}; keepalive 64; }}"
         f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://up;"
         'proxy_max_temp_file_size 0; proxy_http_version 1.1; proxy_set_header Connection ""; } } }'
