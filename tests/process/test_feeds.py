@@ -28,6 +28,7 @@ from wrapper.targets.feed_fetch import Fetcher
 from wrapper.targets.feed_file import NO_RULES, unsettled_in
 from wrapper.targets.feeds import FeedKeeper, Parts, Terms
 from wrapper.targets.promgen_task import BadTask, Task
+from wrapper.targets.rule_loads import RuleLoads
 
 LIMIT_S = 20.0
 ONE, TWO = promgen.targets(group("a:1")), promgen.targets(group("a:1"), group("b:1", shard="other"))
@@ -60,6 +61,9 @@ class Kept:
     keepers: list[FeedKeeper] = field(default_factory=list)
     ready: threading.Event = field(default_factory=threading.Event)
 
+    def __post_init__(self) -> None:
+        self.rules = RuleLoads(self.reloads, quiet_s=0.0)
+
     def keeper(self, api: str = TARGETS, **terms: Any) -> FeedKeeper:
         """Return what keeps the file of one of Promgen's paths."""
         return self.keeper_of(Feed(f"{self.server.url}{api}", str(self.file(api))), **terms)
@@ -73,7 +77,7 @@ class Kept:
             "largest": MOST,
         }
         fetcher = Fetcher(PrometheusAccess(is_proxied=True), LIMIT_S, MOST)
-        parts = Parts(fetcher, self.reloads, None, self.events.append, self.ready)
+        parts = Parts(fetcher, self.rules, self.events.append, self.ready)
         keeper = FeedKeeper(feed, Terms(**values | terms), parts)
         keeper._look_at_file()
         self.keepers.append(keeper)
@@ -551,7 +555,7 @@ contents = [open(path, "rb").read() for path in sys.argv[2:]]
 print("begins", flush=True)
 for content in itertools.cycle(contents):
     file.keep(0o644)
-    file.replace(content, 0o644)
+    file.bring(content, 0o644)
     file.settle()
 """
 KILLS = 12

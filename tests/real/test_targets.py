@@ -137,6 +137,28 @@ def test_rules_that_prometheus_refuses_make_room_for_the_last_good(
         await_(lambda: rules(part.url), ["up == 1"])
 
 
+@pytest.mark.parametrize("bad", [None, "b"], ids=["all good", "one bad"])
+def test_files_of_rules_that_come_together_are_one_reload(
+    server: Promgen, tmp_path: Path, bad: str | None
+) -> None:
+    """Where Prometheus refuses one of them, the others are in force all the same."""
+    path = {name: f"{RULES}/{name}" for name in "abc"}
+    server.bodies |= {at: promgen.rules(f"up == {n}") for n, at in enumerate(path.values(), 1)}
+    if bad:
+        server.bodies[path[bad]] = NONSENSE
+    files = tmp_path / "files"
+    more = [f"--targets-url={server.url}{at}={files}/{name}.yml" for name, at in path.items()]
+    with plain(server, tmp_path, *more, "--targets-interval=1h") as part:
+        expected = ["up == 0", *(f"up == {n}" for n, name in enumerate(path, 1) if name != bad)]
+        await_(lambda: sorted(rules(part.url)), expected)
+        if bad:
+            wait_until(lambda: "last good ones are" in part.log.read_text(), LIMIT_S, "refused")
+            assert sorted(rules(part.url)) == expected
+        else:
+            assert reloads(part) == 2  # the start's own, and one for four files
+        assert part.stop() == 0
+
+
 def test_promtool_looks_at_rules_first(server: Promgen, tmp_path: Path) -> None:
     """With --config-check, what it refuses never comes into the file, nor to a reload."""
     server.bodies[RULES] = NONSENSE

@@ -9,7 +9,7 @@ who writes the file.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from wrapper import files
@@ -18,6 +18,14 @@ from wrapper.targets.feed_answer import LARGEST_RULES, Content, Unacceptable, re
 
 NO_RULES = b"groups: []\n"
 _GOOD = ".good"
+
+
+class Failed(Exception):
+    """The file could not be brought to what it should be; ``reason`` is a word for metrics."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class FeedFile:
@@ -49,10 +57,22 @@ class FeedFile:
             self._left_as = files.identity(self.path)
         return is_current
 
-    def replace(self, data: bytes, mode: int) -> None:
-        """Put this in its place; raise OSError."""
-        files.write_atomically(self.path, data, mode)
+    def bring(self, data: bytes, mode: int) -> bool:
+        """Have it hold this; tell whether that took writing; raise Failed."""
+        if self.is_current(data, mode):
+            return False
+        with self._told():
+            files.write_atomically(self.path, data, mode)
         self._left_as = files.identity(self.path)
+        return True
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say which file it is that cannot be written."""
+        try:
+            yield
+        except OSError as error:
+            raise Failed("write", f"{self.path}: {error.strerror or error}") from error
 
     # --- rules, until Prometheus has them in force ---
 
@@ -62,14 +82,15 @@ class FeedFile:
         return self._good.exists()
 
     def keep(self, mode: int) -> None:
-        """Keep what it holds, the last good, beside it; raise OSError."""
+        """Keep what it holds, the last good, beside it; raise Failed."""
         if self.is_unsettled:
             return
-        try:
-            data = self.path.read_bytes()
-        except FileNotFoundError:
-            data = NO_RULES
-        files.write_atomically(self._good, data, mode)
+        with self._told():
+            try:
+                data = self.path.read_bytes()
+            except FileNotFoundError:
+                data = NO_RULES
+            files.write_atomically(self._good, data, mode)
 
     def settle(self) -> None:
         """Note that what it holds is in force."""

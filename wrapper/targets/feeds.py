@@ -21,27 +21,17 @@ from dataclasses import dataclass, replace
 from wrapper import clock
 from wrapper.model import Event, FeedReported
 from wrapper.supervision.health import backoff_s
-from wrapper.supervision.reload_desk import Answer, Reloads
-from wrapper.targets.feed import Feed, FeedState, Kind, Verdict, in_short
+from wrapper.targets.feed import Feed, FeedState, Kind, in_short
 from wrapper.targets.feed_answer import Content, Unacceptable, may_replace, read_answer
 from wrapper.targets.feed_fetch import NO_VALIDATORS, Fetcher, FetchFailed
-from wrapper.targets.feed_file import FeedFile
-from wrapper.targets.rule_check import RuleCheck
+from wrapper.targets.feed_file import Failed, FeedFile
+from wrapper.targets.rule_loads import Blamed, RuleLoads
 
 LOG = logging.getLogger(__name__)
 MODE = 0o644  # Promgen's own; another user's Prometheus may read it
 JITTER = 0.1  # of the interval, either way
 RETRY_S = 5.0  # after a failure, doubling up to the interval
-_REFUSALS = (Verdict.REFUSED, Verdict.DOUBTED)
 Done = Callable[[str], None]
-
-
-class Failed(Exception):
-    """The file could not be brought to what it should be; ``reason`` is a word for metrics."""
-
-    def __init__(self, reason: str, text: str) -> None:
-        super().__init__(text)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +46,13 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What all feeds work with; ``check`` None: no promtool looks at rules.
+    """What all feeds work with.
 
     ``ready`` is set once Prometheus can refuse rules without being ended by them.
     """
 
     fetcher: Fetcher
-    reloads: Reloads
-    check: RuleCheck | None
+    rules: RuleLoads
     report: Callable[[Event], None]
     ready: threading.Event
 
@@ -78,8 +67,6 @@ class Request:
 
 class FeedKeeper:
     """Keeps one file as its URL says."""
-
-    _rules_turn = threading.Lock()  # one file's new rules at a time: so that a refusal is theirs
 
     def __init__(self, feed: Feed, terms: Terms, parts: Parts) -> None:
         """Prepare; ``run`` is the thread's body."""
@@ -170,10 +157,11 @@ class FeedKeeper:
             self._mode, self._validators = mode, NO_VALIDATORS
 
     def _bring(self) -> bool:
-        known = self._validators if self._file.is_as_left() else NO_VALIDATORS
+        is_in_force = self._file.is_as_left() and not self._file.is_unsettled
+        known = self._validators if is_in_force else NO_VALIDATORS
         fetched = self._parts.fetcher.fetch(self.feed, known)
         if fetched.body is None:
-            return self._put_in_force(None)
+            return False
         self._validators = NO_VALIDATORS  # until this one stands in the file
         content = self._judged(fetched.body)
         has_changed = self._put_in_force(content)
@@ -194,71 +182,15 @@ class FeedKeeper:
             raise Unacceptable("empty", text)
         return content
 
-    def _put_in_force(self, content: Content | None) -> bool:
-        """Write what has changed, None for nothing; have new rules loaded; tell whether it has."""
+    def _put_in_force(self, content: Content) -> bool:
+        """Have the file hold this, rules in force; tell whether it has changed; raise Failed."""
         if self.feed.kind is not Kind.RULES:
-            return content is not None and self._write(content)
-        with self._rules_turn:
-            has_changed = content is not None and self._write_rules(content)
-            if self._file.is_unsettled:
-                self._load_rules(content)
-            return has_changed
-
-    def _write(self, content: Content) -> bool:
-        """Put it in the file's place, where it is another; raise Failed."""
+            return self._file.bring(content.data, self._mode)
         try:
-            if self._file.is_current(content.data, self._mode):
-                return False
-            self._file.replace(content.data, self._mode)
-        except OSError as error:
-            raise Failed("write", f"{self.feed.path}: {error.strerror or error}") from error
-        return True
-
-    # --- rules ---
-
-    def _write_rules(self, content: Content) -> bool:
-        if self._file.is_current(content.data, self._mode):
-            return False
-        if self._parts.check is not None:
-            refusal = self._parts.check.refusal(self._file.path, content.data)
-            if refusal:
-                raise Failed("refused", refusal)
-        try:
-            self._file.keep(self._mode)
-        except OSError as error:
-            raise Failed("write", f"{self.feed.path}: {error.strerror or error}") from error
-        return self._write(content)
-
-    def _load_rules(self, content: Content | None) -> None:
-        """Have Prometheus load what the file holds; raise Failed when it does not."""
-        answer = self._parts.reloads.ask(has_new_rules=True)
-        if answer.verdict is Verdict.LOADED:
-            self._file.settle()
-        elif answer.verdict in _REFUSALS:
-            self._put_back(content, answer)
-        else:
-            text = f"written, and Prometheus is not known to have loaded it: {answer.problem}"
-            raise Failed("unconfirmed", text)
-
-    def _put_back(self, content: Content | None, refusal: Answer) -> None:
-        """Put the last good rules back, have them loaded, and raise Failed.
-
-        The new ones are not tried again where they alone can be the reason: with the last good
-        ones it loads, and no configuration was under way.
-        """
-        try:
-            self._file.put_back()
-        except OSError as error:
-            text = f"refused, and the last good rules cannot be put back: {error.strerror or error}"
-            raise Failed("write", text) from error
-        text = f"Prometheus refused these rules, and the last good ones are back: {refusal.problem}"
-        verdict = self._parts.reloads.ask(has_new_rules=False).verdict
-        if verdict in _REFUSALS:
-            raise Failed("refused", f"{text}; it refuses these too, for another reason")
-        is_theirs = refusal.verdict is Verdict.REFUSED and verdict is Verdict.LOADED
-        if content is not None and is_theirs:
-            self._refused = {_digest(content.data): text}
-        raise Failed("refused", text)
+            return self._parts.rules.load(self._file, content.data, self._mode)
+        except Blamed as error:
+            self._refused = {_digest(content.data): str(error)}
+            raise
 
     # --- what is said of it ---
 

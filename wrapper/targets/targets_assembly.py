@@ -16,6 +16,7 @@ from wrapper.targets.feed_desk import FeedDesk
 from wrapper.targets.feed_fetch import Fetcher
 from wrapper.targets.feeds import FeedKeeper, Parts, Terms
 from wrapper.targets.rule_check import RuleCheck
+from wrapper.targets.rule_loads import RuleLoads
 from wrapper.targets.target_queue import TargetQueue
 from wrapper.targets.targets_start import program_of_rule_check
 
@@ -32,8 +33,7 @@ def start_targets(
     access = start.targets_access or PrometheusAccess(is_proxied=True)
     parts = Parts(
         fetcher=Fetcher(access, settings.targets_timeout_s, settings.targets_max_size),
-        reloads=reloads,
-        check=RuleCheck(program) if program else None,
+        rules=RuleLoads(reloads, RuleCheck(program) if program else None),
         report=events.put,
         ready=ready,
     )

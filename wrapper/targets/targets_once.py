@@ -22,6 +22,7 @@ from wrapper.targets.feed import Feed, Verdict
 from wrapper.targets.feed_fetch import Fetcher
 from wrapper.targets.feeds import FeedKeeper, Parts, Terms
 from wrapper.targets.rule_check import RuleCheck
+from wrapper.targets.rule_loads import RuleLoads
 from wrapper.targets.targets_start import access_of, problems_of_folder, program_of_rule_check
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
@@ -67,8 +68,11 @@ def _keeper(
     url = (settings.notify_http_url or RELOAD_URL) if settings.reload else ""
     parts = Parts(
         fetcher=Fetcher(access, settings.targets_timeout_s, settings.targets_max_size),
-        reloads=ByHttp(PrometheusApi(access=own), url, settings.targets_timeout_s),
-        check=RuleCheck(program) if program else None,
+        rules=RuleLoads(
+            ByHttp(PrometheusApi(access=own), url, settings.targets_timeout_s),
+            RuleCheck(program) if program else None,
+            quiet_s=0.0,
+        ),
         report=lambda _event: None,
         ready=threading.Event(),
     )

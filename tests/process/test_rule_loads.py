@@ -1,0 +1,231 @@
+"""New rules of several files: one reload for those that change together, and whose fault it is."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.support import wait_until
+from wrapper.supervision.reload_desk import Answer
+from wrapper.targets import rule_loads
+from wrapper.targets.feed import Kind, Verdict
+from wrapper.targets.feed_file import NO_RULES, Failed, FeedFile
+from wrapper.targets.rule_loads import Blamed, RuleLoads
+
+LIMIT_S = 20.0
+MODE = 0o644
+GOOD, BETTER, BAD = b"groups: [] # good\n", b"groups: [] # better\n", b"groups: [] # bad\n"
+NAMES = ("a.yml", "b.yml", "c.yml")
+
+
+@dataclass
+class Judge:
+    """In Prometheus' place: reads the files, refuses where one is bad; ``act`` answers instead."""
+
+    folder: Path
+    asked: list[bool] = field(default_factory=list)
+    loaded: dict[str, bytes] = field(default_factory=dict)
+    act: Callable[[], Answer] | None = None
+
+    def ask(self, *, has_new_rules: bool) -> Answer:
+        """Answer."""
+        self.asked.append(has_new_rules)
+        if self.act is not None:
+            return self.act()
+        found = self.files
+        if BAD in found.values():
+            return Answer(Verdict.REFUSED, "one is bad")
+        self.loaded = found
+        return Answer(Verdict.LOADED)
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """What lies there for Prometheus."""
+        return {path.name: path.read_bytes() for path in self.folder.glob("[!.]*.yml")}
+
+
+@dataclass
+class Loads:
+    """Files that are loaded together; ``results`` has what became of each."""
+
+    judge: Judge
+    loads: RuleLoads
+    results: dict[str, bool | Exception] = field(default_factory=dict)
+
+    def begin(self, **contents: bytes) -> list[threading.Thread]:
+        """Have each file changed by a thread of its own."""
+        threads = [
+            threading.Thread(target=self._load, args=(f"{name}.yml", data), daemon=True)
+            for name, data in contents.items()
+        ]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    def together(self, **contents: bytes) -> None:
+        """Have all files changed while the turn is another's, and wait for what becomes of it."""
+        self.results.clear()
+        with self.loads._turn:
+            threads = self.begin(**contents)
+            gathering = self.loads._gathering
+            wait_until(lambda: len(gathering) == len(contents), LIMIT_S, "all have come")
+        for thread in threads:
+            thread.join(LIMIT_S)
+
+    def _load(self, name: str, data: bytes) -> None:
+        file = FeedFile(str(self.judge.folder / name), Kind.RULES, 1 << 20)
+        try:
+            self.results[name] = self.loads.load(file, data, MODE)
+        except Failed as error:
+            self.results[name] = error
+
+    def reason(self, name: str) -> str:
+        """Return why a file's rules are not in force."""
+        error = self.results[name]
+        assert isinstance(error, Failed)
+        return error.reason
+
+    @property
+    def beside(self) -> list[Path]:
+        """The last good ones, which lie there until new ones are in force."""
+        return sorted(self.judge.folder.glob(".*"))
+
+
+@pytest.fixture
+def all_good(tmp_path: Path) -> Loads:
+    """Give three files that are in force."""
+    judge = Judge(tmp_path)
+    given = Loads(judge, RuleLoads(judge, quiet_s=0.0))
+    given.together(a=GOOD, b=GOOD, c=GOOD)
+    assert given.results == dict.fromkeys(NAMES, True)
+    assert judge.loaded == dict.fromkeys(NAMES, GOOD)
+    judge.asked.clear()
+    return given
+
+
+def test_files_that_change_together_are_one_reload(all_good: Loads) -> None:
+    """And what has not changed takes none."""
+    all_good.together(a=BETTER, b=BETTER, c=BETTER)
+    assert all_good.judge.asked == [True]
+    assert all_good.judge.loaded == dict.fromkeys(NAMES, BETTER)
+    assert all_good.beside == []
+    for thread in all_good.begin(a=BETTER):
+        thread.join(LIMIT_S)
+    assert all_good.results["a.yml"] is False
+    assert all_good.judge.asked == [True]
+
+
+def test_the_first_waits_for_others(tmp_path: Path) -> None:
+    """With nobody's turn before, those that come within the quiet time are one reload."""
+    judge = Judge(tmp_path)
+    given = Loads(judge, RuleLoads(judge, quiet_s=1.0))
+    for thread in given.begin(a=GOOD, b=GOOD):
+        thread.join(LIMIT_S)
+    assert judge.asked == [True]
+    assert judge.loaded == {"a.yml": GOOD, "b.yml": GOOD}
+
+
+def test_nobody_waits_for_others_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A burst that does not end is loaded all the same."""
+    monkeypatch.setattr(rule_loads, "BURST_S", 0.5)
+    judge = Judge(tmp_path)
+    given = Loads(judge, RuleLoads(judge, quiet_s=0.2))
+    number = 0
+    while not given.results and number < LIMIT_S / 0.05:
+        given.begin(**{f"file-{number}": GOOD})
+        number += 1
+        time.sleep(0.05)
+    assert judge.asked[:1] == [True]
+    assert given.results
+    wait_until(lambda: len(given.results) == number, LIMIT_S, "the others follow")
+
+
+@pytest.mark.parametrize("bad", NAMES)
+def test_one_that_is_refused_keeps_no_other_out(all_good: Loads, bad: str) -> None:
+    """It alone is blamed and put back; the others are in force."""
+    changes = {name.partition(".")[0]: BAD if name == bad else BETTER for name in NAMES}
+    all_good.together(**changes)
+    assert isinstance(all_good.results.pop(bad), Blamed)
+    assert set(all_good.results.values()) == {True}
+    expected = {name: GOOD if name == bad else BETTER for name in NAMES}
+    assert all_good.judge.loaded == all_good.judge.files == expected
+    assert all_good.beside == []
+
+
+def test_all_may_be_refused(all_good: Loads) -> None:
+    """Each is blamed, and what was there is in force."""
+    all_good.together(a=BAD, b=BAD, c=BAD)
+    assert [type(each) for each in all_good.results.values()] == [Blamed] * 3
+    assert all_good.judge.loaded == all_good.judge.files == dict.fromkeys(NAMES, GOOD)
+    assert all_good.beside == []
+
+
+def test_none_is_blamed_for_what_lies_beside_them(all_good: Loads) -> None:
+    """Another file that somebody spoiled: all are put back, and may be tried again."""
+    (all_good.judge.folder / "other.yml").write_bytes(BAD)
+    all_good.together(a=BETTER, b=BETTER)
+    assert {type(each) for each in all_good.results.values()} == {Failed}
+    assert all_good.reason("a.yml") == "refused"
+    (all_good.judge.folder / "other.yml").write_bytes(GOOD)
+    all_good.together(a=BETTER, b=BETTER)
+    assert set(all_good.results.values()) == {True}
+
+
+def test_one_that_cannot_be_written_keeps_no_other_out(all_good: Loads) -> None:
+    """It says so; the rest is one reload."""
+    (all_good.judge.folder / ".b.yml.good").mkdir()
+    (all_good.judge.folder / "b.yml").unlink()
+    (all_good.judge.folder / "b.yml").mkdir()
+    all_good.judge.act = lambda: Answer(Verdict.LOADED)
+    all_good.together(a=BETTER, b=BETTER, c=BETTER)
+    assert all_good.reason("b.yml") == "write"
+    assert all_good.results["a.yml"] is all_good.results["c.yml"] is True
+    assert all_good.judge.asked == [True]
+
+
+def test_what_is_not_confirmed_is_loaded_at_the_next_round(all_good: Loads) -> None:
+    """The last good ones stay beside all of them meanwhile, for a start in between."""
+    all_good.judge.act = lambda: Answer(Verdict.UNCONFIRMED)
+    all_good.together(a=BETTER, b=BETTER)
+    assert all_good.reason("a.yml") == all_good.reason("b.yml") == "unconfirmed"
+    assert [path.name for path in all_good.beside] == [".a.yml.good", ".b.yml.good"]
+    all_good.judge.act = None
+    all_good.together(a=BETTER, b=BETTER)
+    assert set(all_good.results.values()) == {False}
+    assert all_good.judge.asked == [True, True]
+    assert all_good.beside == []
+
+
+def test_what_comes_during_a_reload_has_the_next(tmp_path: Path) -> None:
+    """It is not even written before: a refusal could not be told apart."""
+    gate, judge = threading.Event(), Judge(tmp_path)
+    given = Loads(judge, RuleLoads(judge, quiet_s=0.0))
+
+    def late() -> Answer:
+        gate.wait(LIMIT_S)
+        judge.act = None
+        return Answer(Verdict.LOADED)
+
+    judge.act = late
+    given.begin(a=GOOD)
+    wait_until(lambda: judge.asked, LIMIT_S, "the first reload is under way")
+    given.begin(b=GOOD, c=GOOD)
+    wait_until(lambda: len(given.loads._gathering) == 2, LIMIT_S, "others have come")
+    assert set(judge.files) == {"a.yml"}
+    gate.set()
+    wait_until(lambda: len(given.results) == 3, LIMIT_S, "all are done")
+    assert judge.asked == [True, True]
+    assert judge.loaded == dict.fromkeys(NAMES, GOOD)
+
+
+def test_new_files_that_are_refused_leave_none(tmp_path: Path) -> None:
+    """A file without groups takes their place, which every Prometheus loads."""
+    judge = Judge(tmp_path)
+    given = Loads(judge, RuleLoads(judge, quiet_s=0.0))
+    given.together(a=BAD, b=GOOD)
+    assert judge.loaded == judge.files == {"a.yml": NO_RULES, "b.yml": GOOD}

@@ -1,0 +1,154 @@
+"""New rules come into force: files that change together are loaded by one reload.
+
+What Prometheus refuses is taken out of its file again. A refusal of several files is held against
+none of them: the last good ones are put back in all, and each is tried by itself. What stands in a
+file and is not known to be in force has the last good ones beside it (``feed_file``). Where it
+ends: rules that Prometheus loads and that mean nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+
+from wrapper import clock
+from wrapper.supervision.reload_desk import Answer, Reloads
+from wrapper.targets.feed import Verdict
+from wrapper.targets.feed_file import Failed, FeedFile
+from wrapper.targets.rule_check import RuleCheck
+
+QUIET_S = 0.2  # files that change so closely after each other are loaded together
+BURST_S = 2.0  # no file waits longer for others
+_REFUSALS = (Verdict.REFUSED, Verdict.DOUBTED)
+
+
+class Blamed(Failed):
+    """Prometheus refuses these rules, and nothing else can be the reason."""
+
+
+@dataclass(slots=True)
+class NewRules:
+    """What one file is to hold; ``outcome``: whether that took writing, or why it failed."""
+
+    file: FeedFile
+    data: bytes
+    mode: int
+    is_new: bool = False
+    outcome: Future[bool] = field(default_factory=Future)
+
+    def attempt(self, step: Callable[[NewRules], None]) -> bool:
+        """Tell whether this step was done; what it raises is the outcome otherwise."""
+        try:
+            step(self)
+        except Exception as error:  # noqa: BLE001 - it is raised where the rules come from
+            self.outcome.set_exception(error)
+            return False
+        return True
+
+
+class RuleLoads:
+    """Loads the rules of all files; ``check`` None: no promtool looks at them.
+
+    ``quiet_s`` is how long one waits for others, 0 where there is one file only.
+    """
+
+    def __init__(
+        self, reloads: Reloads, check: RuleCheck | None = None, quiet_s: float = QUIET_S
+    ) -> None:
+        """Take what reloads Prometheus."""
+        self._reloads = reloads
+        self._check = check
+        self._quiet_s = quiet_s
+        self._lock = threading.Lock()
+        self._gathering: list[NewRules] = []
+        self._turn = threading.Lock()  # held while rules are loaded, so that a refusal is theirs
+
+    def load(self, file: FeedFile, data: bytes, mode: int) -> bool:
+        """Have a file hold these rules, in force; tell whether that took writing.
+
+        The first that comes waits for others, and does their work too. Raises Failed; Blamed where
+        the rules alone can be the reason. What was there before is back then, unless nothing was
+        heard of the reload.
+        """
+        if file.is_current(data, mode) and not file.is_unsettled:
+            return False
+        rules = NewRules(file, data, mode)
+        with self._lock:
+            self._gathering.append(rules)
+            is_first = len(self._gathering) == 1
+        if is_first:
+            with self._turn:
+                self._load_all(self._gathered())
+        return rules.outcome.result()
+
+    def _gathered(self) -> Sequence[NewRules]:
+        """Return all that have come, once no more do."""
+        until, known = clock.now() + BURST_S, 0
+        while self._quiet_s and known < len(self._gathering) and clock.now() < until:
+            known = len(self._gathering)
+            time.sleep(self._quiet_s)
+        with self._lock:
+            gathered, self._gathering = self._gathering, []
+        return gathered
+
+    def _load_all(self, gathered: Sequence[NewRules]) -> None:
+        """Load all by one reload; where that is refused, each by one of its own."""
+        written = [rules for rules in gathered if rules.attempt(self._write)]
+        if not written:
+            return
+        answer = self._reloads.ask(has_new_rules=True)
+        if answer.verdict in _REFUSALS and len(written) > 1:
+            # All are put back before the first is tried: none shall be blamed for another.
+            for rules in [each for each in written if each.attempt(_put_back)]:
+                self._load_all([rules])
+            return
+        for rules in written:
+            if rules.attempt(partial(self._take, answer)):
+                rules.outcome.set_result(rules.is_new)
+
+    def _write(self, rules: NewRules) -> None:
+        if rules.file.is_current(rules.data, rules.mode):
+            return
+        if self._check is not None:
+            refusal = self._check.refusal(rules.file.path, rules.data)
+            if refusal:
+                raise Failed("refused", refusal)
+        rules.file.keep(rules.mode)
+        rules.is_new = rules.file.bring(rules.data, rules.mode)
+
+    def _take(self, answer: Answer, rules: NewRules) -> None:
+        """Do with the file what follows from the answer; raise Failed unless it is in force."""
+        if answer.verdict is Verdict.LOADED:
+            rules.file.settle()
+        elif answer.verdict in _REFUSALS:
+            self._take_back(answer, rules)
+        else:
+            text = f"written, and Prometheus is not known to have loaded it: {answer.problem}"
+            raise Failed("unconfirmed", text)
+
+    def _take_back(self, refusal: Answer, rules: NewRules) -> None:
+        """Put the last good rules back, have them loaded, and raise Failed.
+
+        The new ones alone can be the reason where it loads with the last good ones, and no
+        configuration was under way.
+        """
+        _put_back(rules)
+        text = f"Prometheus refused these rules, and the last good ones are back: {refusal.problem}"
+        verdict = self._reloads.ask(has_new_rules=False).verdict
+        if verdict in _REFUSALS:
+            raise Failed("refused", f"{text}; it refuses these too, for another reason")
+        is_theirs = refusal.verdict is Verdict.REFUSED and verdict is Verdict.LOADED
+        raise (Blamed if is_theirs else Failed)("refused", text)
+
+
+def _put_back(rules: NewRules) -> None:
+    """Put the last good rules back in their file; raise Failed."""
+    try:
+        rules.file.put_back()
+    except OSError as error:
+        text = f"refused, and the last good rules cannot be put back: {error.strerror or error}"
+        raise Failed("write", text) from error
