@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.certificates import Authority
-from tests.support import free_port
+from tests.support import free_port, wait_until
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.supervision.prometheus import PrometheusApi
 
@@ -30,20 +31,34 @@ class Server(ThreadingHTTPServer):
             self.socket = context.wrap_socket(self.socket, server_side=True)
         scheme = "http" if context is None else "https"
         self.url = f"{scheme}://127.0.0.1:{self.server_port}"
+        self.taken: list[socket.socket] = []
+        self.crowd = threading.Barrier(9)  # those who ask for /late are answered together
         threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Note each connection."""
+        self.taken.append(request)
+        super().process_request(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of clients that do not trust us."""
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers with the request line and the credentials."""
+    """Answers with the request line and the credentials; closes after /last."""
+
+    protocol_version = "HTTP/1.1"
+    server: Server
 
     def do_GET(self) -> None:
         """Answer."""
+        if self.path == "/late":
+            self.server.crowd.wait(LIMIT_S)
         body = f"{self.requestline} {self.headers.get('Authorization')}".encode()
         self.send_response(302 if self.path == "/elsewhere" else 200)
         self.send_header("Location", "/")
+        if self.path == "/last":
+            self.send_header("Connection", "close")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -78,31 +93,43 @@ def secure(authority: Authority) -> Iterator[Server]:
         server.shutdown()
 
 
-def api(folder: Path, text: str = "{}") -> PrometheusApi:
-    """Return what asks as a file says."""
-    path = folder / "http.yml"
-    path.write_text(text)
-    return PrometheusApi("", PrometheusAccess(str(path)))
+Make = Callable[..., PrometheusApi]
 
 
-def test_over_tls_with_a_password(tmp_path: Path, secure: Server, authority: Authority) -> None:
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Make]:
+    """Give a function that makes what asks as a file says."""
+    made = []
+
+    def make(text: str = "{}") -> PrometheusApi:
+        path = tmp_path / "http.yml"
+        path.write_text(text)
+        made.append(PrometheusApi("", PrometheusAccess(str(path))))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def test_over_tls_with_a_password(api: Make, secure: Server, authority: Authority) -> None:
     """The CA and the wanted name of the file, and its password, are used."""
     tls = f"tls_config: {{ca_file: {authority.file}, server_name: prometheus.test}}\n"
-    asking = api(tmp_path, f"{tls}basic_auth: {{username: a, password: b}}")
+    asking = api(f"{tls}basic_auth: {{username: a, password: b}}")
     answer = asking.ask("POST", f"{secure.url}/x?y=%20z", LIMIT_S)
     assert (answer.status, answer.detail) == (200, "POST /x?y=%20z HTTP/1.1 Basic YTpi")
 
 
-def test_a_password_in_the_url_counts_first(tmp_path: Path, plain: Server) -> None:
+def test_a_password_in_the_url_counts_first(api: Make, plain: Server) -> None:
     """It was written for this one URL."""
-    asking = api(tmp_path, "basic_auth: {username: c, password: d}")
+    asking = api("basic_auth: {username: c, password: d}")
     url = plain.url.replace("://", "://a:b%40@")
     assert asking.probe(url, LIMIT_S).detail == "GET / HTTP/1.1 Basic YTpiQA=="
 
 
-def test_credentials_follow_no_redirect(tmp_path: Path, plain: Server) -> None:
+def test_credentials_follow_no_redirect(api: Make, plain: Server) -> None:
     """An answer that sends elsewhere is the answer."""
-    asking = api(tmp_path, "follow_redirects: true")
+    asking = api("follow_redirects: true")
     assert asking.probe(f"{plain.url}/elsewhere", LIMIT_S).status == 302
 
 
@@ -115,25 +142,73 @@ def test_credentials_follow_no_redirect(tmp_path: Path, plain: Server) -> None:
     ],
 )
 def test_who_is_not_trusted_is_told_with_the_cure(
-    tmp_path: Path, secure: Server, text: str, cause: str
+    api: Make, secure: Server, text: str, cause: str
 ) -> None:
     """No status, the cause, and where to mend it."""
-    answer = api(tmp_path, text).probe(secure.url, LIMIT_S)
+    answer = api(text).probe(secure.url, LIMIT_S)
     assert answer.status == 0
     assert cause in answer.detail
     assert "tls_config of --prometheus-http-config" in answer.detail
 
 
-def test_an_unverified_server_is_asked_where_that_is_wanted(tmp_path: Path, secure: Server) -> None:
+def test_an_unverified_server_is_asked_where_that_is_wanted(api: Make, secure: Server) -> None:
     """insecure_skip_verify looks at no certificate."""
-    asking = api(tmp_path, "tls_config: {insecure_skip_verify: true}")
+    asking = api("tls_config: {insecure_skip_verify: true}")
     assert asking.probe(secure.url, LIMIT_S).is_ok
 
 
-def test_no_tls_and_nobody_are_told_apart(tmp_path: Path, plain: Server) -> None:
+def test_no_tls_and_nobody_are_told_apart(api: Make, plain: Server) -> None:
     """TLS to a plain server, and a port where nobody listens."""
-    asking = api(tmp_path)
+    asking = api()
     url = plain.url.replace("http:", "https:")
     assert asking.probe(url, LIMIT_S).detail == f"{url}: no TLS is spoken there"
     url = f"http://127.0.0.1:{free_port()}/-/ready"
     assert asking.probe(url, LIMIT_S).detail == f"connection refused by {url}"
+
+
+def test_a_connection_is_used_again(api: Make, plain: Server) -> None:
+    """By one request after the other, whatever they ask for; one that is busy is not waited for."""
+    asking = api()
+    for path in ("/", "/elsewhere", "/x"):
+        assert asking.ask("POST", f"{plain.url}{path}", LIMIT_S).detail.startswith(f"POST {path}")
+    assert len(plain.taken) == 1
+
+
+def test_one_that_the_server_closes_is_replaced(api: Make, plain: Server) -> None:
+    """Whether it says so, or is silent and has gone when it is wanted again."""
+    asking = api()
+    for path in ("/last", "/", "/"):
+        assert asking.probe(f"{plain.url}{path}", LIMIT_S).is_ok
+    assert len(plain.taken) == 2
+    plain.taken[-1].shutdown(socket.SHUT_RDWR)
+    assert asking.probe(plain.url, LIMIT_S).is_ok
+    assert len(plain.taken) == 3
+
+
+def test_changed_credentials_have_a_connection_of_their_own(
+    api: Make, tmp_path: Path, plain: Server
+) -> None:
+    """Nobody goes on as who he was."""
+    asking = api("basic_auth: {username: a, password: b}")
+    assert asking.probe(plain.url, LIMIT_S).detail.endswith("Basic YTpi")
+    (tmp_path / "http.yml").write_text("basic_auth: {username: c, password: dd}")
+    wait_until(
+        lambda: asking.probe(plain.url, LIMIT_S).detail.endswith("Basic YzpkZA=="),
+        LIMIT_S,
+        "changed",
+    )
+    assert len(plain.taken) == 2
+
+
+def test_few_are_kept(api: Make, plain: Server) -> None:
+    """As many as threads may ask at once."""
+    asking = api()
+    threads = [
+        threading.Thread(target=asking.probe, args=(f"{plain.url}/late", LIMIT_S)) for _ in range(9)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(plain.taken) == 9
+    assert len(asking._connections._idle) == 4

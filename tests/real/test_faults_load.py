@@ -1,12 +1,14 @@
-"""Work for the wrapper: renewals go on meanwhile."""
+"""Work for the wrapper, and for Prometheus: renewals go on meanwhile, and nobody is killed."""
 
 from __future__ import annotations
 
 import itertools
 import os
 import signal
+import socket
+from contextlib import ExitStack
 
-from tests.real.fleet import LEASE_S, Fleet, lines_of
+from tests.real.fleet import LEASE_S, Fleet, await_turns, lines_of
 from tests.support import let_pass, now, wait_until
 
 JOB = """\
@@ -41,3 +43,20 @@ def test_a_lease_is_not_lost_while_a_large_configuration_is_read(fleet: Fleet) -
     assert lease is not None
     assert lease["spec"]["leaseTransitions"] == 0
     assert len(lines_of(leader, "role changed")) == 1
+
+
+def test_clients_that_use_up_all_connections_keep_no_leader_from_handing_over(fleet: Fleet) -> None:
+    """Prometheus takes no more; the wrapper has its own already, and hears of the demotion."""
+    room = 8
+    leader, other = fleet.pair(child_flags=(f"--web.max-connections={room}",))
+    host, port = leader.address.split(":")
+    with ExitStack() as clients:
+        for _ in range(2 * room):  # those that are not taken yet wait for those that are
+            clients.enter_context(socket.create_connection((host, int(port))))
+        let_pass(1.5 * LEASE_S)
+        assert fleet.log.turns() == [leader.name], "it is healthy and goes on writing"
+        os.kill(leader.pid, signal.SIGUSR1)
+        other.await_leader()
+        assert not lines_of(leader, "killing Prometheus")
+        assert leader.is_running
+    await_turns(fleet, leader.name, other.name)

@@ -9,11 +9,12 @@ import hashlib
 import re
 import ssl
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from wrapper import clock
-from wrapper.access.http_connection import connect, fields, tls_in_short
-from wrapper.access.prometheus_access import Access, PrometheusAccess
+from wrapper.access.http_connection import tls_in_short
+from wrapper.access.kept_connections import KeptConnections, Response
+from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.bounded import bounded
 from wrapper.model import Evidence
 
@@ -49,12 +50,6 @@ class Answer:
         return self.status == _OK
 
 
-@dataclass(frozen=True, slots=True)
-class _Response:
-    status: int
-    content: bytes
-
-
 class PrometheusApi:
     """Asks one Prometheus; ``timeout_s`` bounds connecting and each wait for bytes."""
 
@@ -62,6 +57,7 @@ class PrometheusApi:
         """Take the URL that paths are added to, e.g. ``http://127.0.0.1:9090/prefix``."""
         self._base_url = base_url.rstrip("/")
         self._access = access or PrometheusAccess()
+        self._connections = KeptConnections()
 
     @property
     def knows_status(self) -> bool:
@@ -104,9 +100,15 @@ class PrometheusApi:
         answer = self.ask("GET", self.url("/api/v1/status/walreplay"), timeout_s)
         return read_replay(answer.detail) if answer.is_ok else ""
 
-    def _request(self, method: str, url: str, timeout_s: float) -> _Response:
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._connections.close()
+
+    def _request(self, method: str, url: str, timeout_s: float) -> Response:
         access = self._access.current()
-        return bounded(lambda: _exchange(method, urlsplit(url), timeout_s, access), timeout_s)
+        return bounded(
+            lambda: self._connections.request(method, urlsplit(url), timeout_s, access), timeout_s
+        )
 
 
 def read_evidence(shown: bytes, metrics: bytes, asked_at: float) -> Evidence:
@@ -130,22 +132,6 @@ def read_replay(shown: str) -> str:
 def _metric(pattern: re.Pattern[bytes], metrics: bytes) -> float:
     found = pattern.search(metrics)
     return float(found[1]) if found else 0.0
-
-
-def _exchange(method: str, url: SplitResult, timeout_s: float, access: Access) -> _Response:
-    """Send one request on a connection of its own."""
-    target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    connection = connect(url, timeout_s, access)
-    try:
-        connection.putrequest(method, target, skip_host=True)
-        connection.putheader("Host", url.netloc.rpartition("@")[2])
-        for name, value in fields(url, access):
-            connection.putheader(name, value)
-        connection.endheaders()
-        response = connection.getresponse()
-        return _Response(response.status, response.read())
-    finally:
-        connection.close()
 
 
 def _in_short(error: Exception, url: str, timeout_s: float) -> str:
