@@ -348,6 +348,14 @@ def _say_start(start: Start, frame: Frame) -> None:
                 "missing": ", ".join(map(str, start.inputs.absent())),
             },
         )
+    if not start.is_plain and start.may_override and start.good.follower.writes_remotely:
+        LOG.warning(
+            "the follower's part has a remote_write: every replica writes, whoever leads; have it "
+            "in the leader's part only",
+            extra={"config": start.inputs.sources.config},
+        )
+    for variable in settings.unknown_variables:
+        LOG.warning("this environment variable sets nothing", extra={"variable": variable})
     if start.arguments.base_url.startswith("https") and not settings.prometheus_http_config:
         LOG.warning(
             "Prometheus is served over TLS: unless this machine trusts its certificate, and it is "

@@ -101,7 +101,7 @@ def prepare(settings: Settings) -> Start:
     problems += [*_problems_of_child(settings, arguments), *problems_of_promtool(settings)]
     start = Start(settings, arguments, inputs, renderings, (), output)
     targets, of_targets = _look_at_targets(settings, start.takes)
-    problems += [*at_doors, *of_targets, *_problems_of_output(start)]
+    problems += [*at_doors, *of_targets, *_problems_of_output(start), *_problems_of_lock(start)]
     if settings.lock_kind(has_overrides=start.may_override) == "kubernetes" and not settings.init:
         unusable = check_kubeconfig(settings.kubeconfig)
         problems += [unusable] if unusable else []
@@ -196,6 +196,22 @@ def _no_such_command(command: str) -> str:
         f"{command}: no such command, or it may not be executed; "
         "write Prometheus' path after --, for example -- /bin/prometheus"
     )
+
+
+def _problems_of_lock(start: Start) -> list[str]:
+    """Refuse to take a lock file unasked where it may well be each replica's own."""
+    settings = start.settings
+    is_chosen = settings.lease_lock.partition(":")[0] == "auto" and settings.is_in_pod
+    if not is_chosen or settings.init or settings.is_check:
+        return []
+    if settings.lock_kind(has_overrides=start.may_override) != "file":
+        return []
+    problem = (
+        "--lease-name: missing, and this is a pod: with a lock file in its own volume each replica "
+        "would lead and write; name the Lease, the same for all, for example "
+        "--lease-name=prometheus, or, for a volume that all share, --lease-lock=file:PATH"
+    )
+    return [problem]
 
 
 def _problems_of_output(start: Start) -> list[str]:

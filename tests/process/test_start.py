@@ -61,3 +61,40 @@ def test_the_same_file_may_be_named_in_other_ways(
     """Also by a link; and a script may name its file by itself."""
     (folder / "link.yml").symlink_to("a.yml")
     assert problems(output, *child) == ()
+
+
+IN_POD = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "POD_NAME": "p-0"}
+OVERRIDES = "follower: {}\nleader: {remote_write: [{url: 'http://storage/'}]}\n"
+
+
+def lock_problems(environ: dict[str, str], *flags: str, config: str = OVERRIDES) -> list[str]:
+    """Return what is said against the lock of a start with these variables and flags."""
+    Path("config.yml").write_text(config)
+    words = ["--config=config.yml", *flags, "--", "./prometheus", "--config.file=a.yml"]
+    found = prepare(load(words, environ, hostname="h", incarnation="i")).problems
+    return [each for each in found if each.startswith("--lease-name")]
+
+
+@pytest.mark.parametrize("lock", ["auto", "auto:/data/lock"])
+def test_in_a_pod_no_lock_file_is_taken_by_itself(folder: Path, lock: str) -> None:
+    """It would be the pod's own, and each replica would lead: the Lease's name was forgotten."""
+    [problem] = lock_problems(IN_POD, f"--lease-lock={lock}")
+    assert "--lease-lock=file:PATH" in problem
+
+
+@pytest.mark.parametrize(
+    ("environ", "flags", "config"),
+    [
+        ({}, (), OVERRIDES),
+        (IN_POD, ("--lease-lock=file:/data/lock",), OVERRIDES),
+        (IN_POD, ("--lease-lock=none",), OVERRIDES),
+        (IN_POD, ("--init",), OVERRIDES),
+        (IN_POD, (), "follower: {}\n"),
+    ],
+    ids=["no pod", "a file that was named", "no election", "only rendered", "no overrides"],
+)
+def test_elsewhere_it_is(
+    folder: Path, environ: dict[str, str], flags: tuple[str, ...], config: str
+) -> None:
+    """Or nothing is elected, or somebody has said which file it is."""
+    assert lock_problems(environ, *flags, config=config) == []

@@ -114,3 +114,20 @@ def test_a_hand_over_is_told_with_its_reason(pair: tuple[Replica, Replica]) -> N
     line = next(x for x in follower.tail(100_000).splitlines() if "role changed" in x)
     for words in ("identity=b", "role=leader", "cause=acquired", "lease_holder=b", "lease_renew_"):
         assert words in line
+
+
+def test_a_follower_that_writes_by_its_own_part_says_so(
+    pair: tuple[Replica, Replica], write_log: WriteLog
+) -> None:
+    """Nothing fences it: it counts as one that may write, and the log says why at a start."""
+    _, follower = pair
+    assert value(follower, "may_write") == 0
+    text = follower.config.read_text()
+    own = f"follower:\n  remote_write: [{{url: '{write_log.url('b')}', name: own}}]\n"
+    follower.config.write_text(text.replace("follower:\n", own))
+    wait_until(lambda: value(follower, "may_write") == 1, 10, "it is loaded")
+    assert value(follower, 'role{role="follower"}') == 1
+    follower.stop()
+    follower.start()
+    follower.await_ready()
+    assert "every replica writes, whoever leads" in follower.tail(20_000)

@@ -630,7 +630,8 @@ def test_help_text_tells_all() -> None:
 def test_table_and_settings_agree() -> None:
     """Each flag has its field, each field its flag; names, variables and fields are unique."""
     own_fields = {"child", "is_check", "is_once", "targets_file", "identity", "incarnation"}
-    own_fields |= {"namespace", "pod_name", "pod_namespace", "pod_uid"}
+    own_fields |= {"namespace", "pod_name", "pod_namespace", "pod_uid", "is_in_pod"}
+    own_fields |= {"unknown_variables"}
     fields = {field.name for field in dataclasses.fields(Settings)} - own_fields
     assert fields == {flag.field for flag in FLAGS}
     assert len({flag.name for flag in FLAGS}) == len({flag.env for flag in FLAGS}) == len(FLAGS)
@@ -729,3 +730,20 @@ def test_targets_once_needs_nothing_else() -> None:
         "http://p/",
     )
     assert problems(("targets", "--from=http://p/"))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("ELECTOR_LEASE_NAM", ("ELECTOR_LEASE_NAM, did you mean ELECTOR_LEASE_NAME?",)),
+        ("ELECTOR_XYZ", ("ELECTOR_XYZ",)),
+        ("ELECTOR_LEASE_NAME", ()),
+        ("ELECTOR_SERVICE_HOST", ()),
+        ("ELECTOR_PORT", ()),
+        ("ELECTOR_PORT_9095_TCP", ()),
+        ("PATH", ()),
+    ],
+)
+def test_a_variable_that_is_no_flags_is_told(name: str, told: tuple[str, ...]) -> None:
+    """But for those that Kubernetes makes for a Service of that name."""
+    assert loaded(own(), {name: "x"}).unknown_variables == told

@@ -21,6 +21,7 @@ CHILD = "--"  # stands, among the names of flags, for the command after it
 CHECK = "check"  # the first word, where the configuration is to be looked at and nothing is run
 TARGETS = "targets"  # likewise, where one file is to be fetched and nothing is run
 _FLAG_WORD = re.compile(r"--?([^-=][^=]*)(?:=(.*))?", re.DOTALL)
+_OWN_VARIABLE = re.compile(r"ELECTOR_(?!SERVICE_|PORT(?:_|$))")
 _HELP = frozenset({"-h", "--h", "-help", "--help"})
 _VERSION = frozenset({"-version", "--version"})
 
@@ -96,6 +97,20 @@ def parse_environment(environ: Mapping[str, str]) -> dict[str, Given]:
         for name in reversed((flag.env, *flag.also_env))  # the flag's own comes last and stays
         if environ.get(name)
     }
+
+
+def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names that look like a flag's and are none, each with the nearest that is one.
+
+    Those that Kubernetes makes for a Service named elector are left out.
+    """
+    known = {name for flag in FLAGS for name in (flag.env, *flag.also_env)}
+    unknown = sorted(name for name in environ if _OWN_VARIABLE.match(name) and name not in known)
+    return tuple(
+        f"{name}, did you mean {near[0]}?" if near else name
+        for name in unknown
+        for near in [difflib.get_close_matches(name, known, n=1, cutoff=0.8)]
+    )
 
 
 def complain(given: Given, wrong: str) -> str:

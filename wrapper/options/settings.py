@@ -20,6 +20,7 @@ from wrapper.options.command_line import (
     parse_command_line,
     parse_environment,
     question,
+    unknown_variables,
 )
 from wrapper.options.durations import go_duration
 from wrapper.options.flag_values import Address, Label, read_value
@@ -72,6 +73,8 @@ class Settings:
     pod_name: str
     pod_namespace: str
     pod_uid: str
+    is_in_pod: bool
+    unknown_variables: tuple[str, ...]
 
     config: str
     leader_config: tuple[str, ...]
@@ -225,6 +228,8 @@ def load(
         pod_name=environ.get("POD_NAME", ""),
         pod_namespace=environ.get("POD_NAMESPACE") or pod_namespace,
         pod_uid=environ.get("POD_UID", ""),
+        is_in_pod=bool(environ.get("KUBERNETES_SERVICE_HOST")),
+        unknown_variables=unknown_variables(environ),
         **values,
     )
     problems = (*line.problems, *_misfits(settings, line.broken))

@@ -65,7 +65,7 @@ def summarize(  # noqa: PLR0913 - the whole of what is known goes in
         written_role=o.loading.written.role.value if o.loading.written else "",
         written_fingerprint=o.loading.written.fingerprint if o.loading.written else "",
         loaded_fingerprint=_loaded(o),
-        may_write=o.may_write,
+        may_write=o.may_write or _follower_writes(o),
         pod_is_labelled=o.label.is_on if o.label else None,
         counters=counters,
         usage=o.usage,
@@ -128,6 +128,11 @@ def _loaded(o: Observation) -> str:
     if o.loading.written is None or not o.loading.is_settled:
         return ""
     return o.loading.written.fingerprint if o.loading.outcome is Outcome.LOADED else ""
+
+
+def _follower_writes(o: Observation) -> bool:
+    """Tell whether Prometheus writes without leading: by the follower's own part."""
+    return o.child_status is None and bool(_writes_remotely(o))
 
 
 def _writes_remotely(o: Observation) -> bool | None:
