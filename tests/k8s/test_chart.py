@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import re
 import subprocess
@@ -158,20 +160,27 @@ def test_variables_are_flags() -> None:
     assert {name for name in given if name.startswith("ELECTOR_")} <= known
 
 
-@pytest.mark.parametrize(("demotion", "prometheus", "api"), [(8, 60, 15), (20, 300, 0)])
-def test_grace_has_room_for_the_whole_end(demotion: int, prometheus: int, api: int) -> None:
+@pytest.mark.parametrize(
+    ("demotion", "prometheus", "api", "retry"),
+    [(8, 60, 15, "2s"), (20, 300, 0, "1m30s"), (8, 60, 15, "2500ms"), (8, 60, 15, "9.5s")],
+)
+def test_grace_has_room_for_the_whole_end(
+    demotion: int, prometheus: int, api: int, retry: str
+) -> None:
     """The kubelet waits longer than demotion, last renewal, successor, Prometheus and API take."""
     made = chart(
         *("--set", f"handOver.demotionGraceSeconds={demotion}"),
         *("--set", f"handOver.prometheusGraceSeconds={prometheus}"),
         *("--set", f"handOver.apiGraceSeconds={api}"),
+        *("--set-string", f"lease.retryPeriod={retry}"),
     )
     stateful_set = find(made, "StatefulSet")
     has = environment(stateful_set)
     steps = ("DEMOTION_GRACE", "LEASE_RETRY_PERIOD", "PROMETHEUS_GRACE", "API_SHUTDOWN_GRACE_DELAY")
     needed_s = sum(parse_duration(has[f"ELECTOR_{step}"]) for step in steps) + SUCCESSOR_WAIT_S
-    assert needed_s == demotion + 2 + prometheus + api + SUCCESSOR_WAIT_S
-    assert stateful_set["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > needed_s
+    assert needed_s == demotion + parse_duration(retry) + prometheus + api + SUCCESSOR_WAIT_S
+    grace_s = stateful_set["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+    assert needed_s + 5 <= grace_s < needed_s + 6
 
 
 def test_probes_never_ask_who_leads() -> None:
@@ -195,6 +204,18 @@ def test_text_comes_through_unchanged() -> None:
         "ConfigMap",
     )
     assert made["data"]["config.yml"] == written
+
+
+@pytest.mark.parametrize("kind", ["ConfigMap", "Secret"])
+def test_any_indentation_is_kept(kind: str) -> None:
+    """Also that of a first line, which YAML would take for the whole text's."""
+    text = "    # far in\nfollower: {}\n"
+    files = {"rules.yml": "  groups: []\n"}
+    config = json.dumps({"text": text, "files": files, "kind": kind})
+    data = find(chart("--set-json", f"config={config}"), kind)["data"]
+    if kind == "Secret":
+        data = {name: base64.b64decode(value).decode() for name, value in data.items()}
+    assert data == {"config.yml": text, **files}
 
 
 def test_promgens_files_are_those_that_prometheus_reads() -> None:

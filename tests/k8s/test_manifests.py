@@ -36,6 +36,7 @@ def sources() -> Iterator[tuple[str, list[Document]]]:
     """Yield all that users can apply, each with its name."""
     yield "chart", chart()
     yield "chart, all switched on", chart(*EVERYTHING)
+    yield "chart for promgen", chart(use="promgen")
     for use in USES:
         yield f"chart for {use}", chart(use=use)
         yield f"overlays/{use}", kustomize(f"overlays/{use}")

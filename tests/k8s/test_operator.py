@@ -25,6 +25,7 @@ from tests.support import wait_until
 
 GROUP = "/apis/monitoring.coreos.com"
 START_S = 60
+WATCHED = "--watched-dir="
 LOADED_S = 60  # the config-reloader waits a while itself
 
 
@@ -140,6 +141,7 @@ def test_operator(
     roles; the witness sees that no Prometheus has another role's configuration for it.
     """
     one = operate(network, tmp_path, manifest.partition(".")[0], manifest)
+    assert_changed_rules_are_seen(one)
     for pod in one.pods:
         pod.start()
         witness.watch(pod)  # type: ignore[arg-type] # a pod is asked as a replica is
@@ -161,6 +163,17 @@ def test_operator(
     one.target("after")
     one.await_target("after")
     assert one.leaders() == [other]
+
+
+def assert_changed_rules_are_seen(one: Operated) -> None:
+    """See that the config-reloader watches each folder of rules that the Operator mounts for it."""
+    for pod in one.pods:
+        spec = pod.container("config-reloader").spec
+        folders = {
+            each["mountPath"] for each in spec["volumeMounts"] if "rulefiles" in each["name"]
+        }
+        assert {arg[len(WATCHED) :] for arg in spec["args"] if arg.startswith(WATCHED)} == folders
+        assert folders or one.secret.startswith("prom-agent"), "an agent evaluates no rules"
 
 
 def reloads(pod: Pod) -> int:

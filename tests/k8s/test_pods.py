@@ -17,13 +17,12 @@ import requests
 from tests.k8s.network import Network
 from tests.k8s.pods import Cluster, Pod
 from tests.k8s.rendering import Document, chart, container, find, kustomize
-from tests.real.fleet import SPARE_S
 from tests.real.parts import program, query
 from tests.real.witness import Reign, Witness
 from tests.support import now, wait_until
 
 START_S = 60
-HOLE_S = 1.0 + SPARE_S  # below a second; the rest is for busy machines
+HOLE_S = 1.0
 CONFIG = "prometheus-config"
 LABEL = "prometheus-elector/role=leader"
 RESTRICTED = {

@@ -44,9 +44,19 @@ httpGet:
 {{ toYaml $values }}
 {{- end }}
 
-{{- /* 2 s for the last renewal, 1 s to see a successor, 5 s to spare. */ -}}
+{{- define "elector.retrySeconds" -}}
+{{- $seconds := 0.0 }}
+{{- range regexFindAll "[0-9.]+(ms|s|m|h)" .Values.lease.retryPeriod -1 }}
+{{- $unit := get (dict "ms" 0.001 "s" 1.0 "m" 60.0 "h" 3600.0) (regexFind "[a-z]+" .) }}
+{{- $seconds = addf $seconds (mulf (float64 (regexFind "[0-9.]+" .)) $unit) }}
+{{- end }}
+{{- ceil $seconds }}
+{{- end }}
+
+{{- /* The retry period for the last renewal, 1 s to see a successor, 5 s to spare. */ -}}
 {{- define "elector.terminationGrace" -}}
+{{- $retry := include "elector.retrySeconds" . | int }}
 {{- with .Values.handOver -}}
-{{ add .demotionGraceSeconds .prometheusGraceSeconds .apiGraceSeconds 2 1 5 }}
+{{ add .demotionGraceSeconds .prometheusGraceSeconds .apiGraceSeconds $retry 1 5 }}
 {{- end -}}
 {{- end }}
