@@ -81,7 +81,7 @@ class Loads:
         file = FeedFile(str(self.judge.folder / name), Kind.RULES, 1 << 20)
         try:
             self.results[name] = self.loads.load(file, data, MODE)
-        except Failed as error:
+        except Exception as error:  # noqa: BLE001 - it is looked at
             self.results[name] = error
 
     def reason(self, name: str) -> str:
@@ -221,6 +221,17 @@ def test_what_comes_during_a_reload_has_the_next(tmp_path: Path) -> None:
     wait_until(lambda: len(given.results) == 3, LIMIT_S, "all are done")
     assert judge.asked == [True, True]
     assert judge.loaded == dict.fromkeys(NAMES, GOOD)
+
+
+def test_what_nobody_foresaw_is_told_to_all(all_good: Loads) -> None:
+    """Nobody waits for ever for the one who does their work."""
+
+    def fail() -> Answer:
+        raise ZeroDivisionError
+
+    all_good.judge.act = fail
+    all_good.together(a=BETTER, b=BETTER)
+    assert {type(each) for each in all_good.results.values()} == {ZeroDivisionError}
 
 
 def test_new_files_that_are_refused_leave_none(tmp_path: Path) -> None:

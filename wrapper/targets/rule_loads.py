@@ -40,6 +40,11 @@ class NewRules:
     is_new: bool = False
     outcome: Future[bool] = field(default_factory=Future)
 
+    def give_up(self, error: Exception) -> None:
+        """Take this for the outcome where there is none: nobody shall wait for ever."""
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
+
     def attempt(self, step: Callable[[NewRules], None]) -> bool:
         """Tell whether this step was done; what it raises is the outcome otherwise."""
         try:
@@ -82,7 +87,12 @@ class RuleLoads:
             is_first = len(self._gathering) == 1
         if is_first:
             with self._turn:
-                self._load_all(self._gathered())
+                gathered = self._gathered()
+                try:
+                    self._load_all(gathered)
+                except Exception as error:  # noqa: BLE001 - it is raised where each comes from
+                    for each in gathered:
+                        each.give_up(error)
         return rules.outcome.result()
 
     def _gathered(self) -> Sequence[NewRules]:
