@@ -354,11 +354,19 @@ def test_an_early_answer_is_the_answer(web: Web, upstream: Upstream) -> None:
 # --- when the upstream or the client fails -------------------------------------------------------
 
 
-def test_a_refused_connection_is_502(web: Web) -> None:
-    """An upstream that is not there is a 502 that names it."""
+@pytest.fixture
+def impatient_web() -> Iterator[Web]:
+    """Serve with less patience for a silent Prometheus than for one that is not there."""
+    web = Web(idle_timeout_s=1.0)
+    yield web
+    web.stop()
+
+
+def test_a_refused_connection_is_502(impatient_web: Web) -> None:
+    """An upstream that is not there is a 502 that names it: it was not silent."""
     url = f"http://127.0.0.1:{free_port()}"
-    web.tell(leading(url))
-    answer = web.get("/")
+    impatient_web.tell(leading(url))
+    answer = impatient_web.get("/")
     assert answer.status_code == 502
     assert answer.json()["errorType"] == "unavailable"
     assert url in answer.json()["error"]

@@ -159,6 +159,7 @@ class Proxy:
 
     def _pause(self, exchange: Exchange) -> None:
         gevent.sleep(_PAUSE_S)
+        exchange.seen_at = clock.now()  # nobody has been asked meanwhile who could be silent
         exchange.check()
 
     def _exchange(self, exchange: Exchange, connection: Connection, target: Target) -> None:
