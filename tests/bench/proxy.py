@@ -33,6 +33,7 @@ from tests.support import free_port, wait_until
 DIRECT, OWN = "direct", "prometheus-elector"
 DROPPED_TARGETS = 70_000
 SILENT_CLIENTS = 500
+ARRIVED_S = 1.0  # so that taking their connections is over
 DELAYS = 200
 ROOM = 4096  # connections: both Prometheus and nginx stop at 512 by themselves
 ALONE = 1  # a case for one connection is asked without wrk, for at least DOWNLOADS
@@ -255,6 +256,7 @@ def measure_silent(urls: dict[str, str]) -> None:
             for number in range(SILENT_CLIENTS):
                 client = stack.enter_context(socket.create_connection(address))
                 client.sendall(b"GET / HTTP/1.1\r\n"[: number % 2 * 16])
+            time.sleep(ARRIVED_S)
             beside = _delays(url)
         say(
             f"  {name:20.20} alone p50 {alone[0]:6.2f} p99 {alone[1]:6.2f} ms,"
