@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable
@@ -45,11 +46,16 @@ Chosen = Callable[[Replica], list[psutil.Process]]
 
 
 def hit(replica: Replica, chosen: Chosen, number: signal.Signals) -> float:
-    """Send a signal to some of a replica's processes and return when."""
+    """Send a signal to some of a replica's processes and return when.
+
+    Of those that are killed, some may have died with the first before it is their turn.
+    """
     processes = chosen(replica)
+    may_have_gone = (psutil.NoSuchProcess,) if number == signal.SIGKILL else ()
     at = now()
     for process in processes:
-        process.send_signal(number)
+        with contextlib.suppress(*may_have_gone):
+            process.send_signal(number)
     return at
 
 
