@@ -61,10 +61,14 @@ class FeedFile:
         """Have it hold this; tell whether that took writing; raise Failed."""
         if self.is_current(data, mode):
             return False
+        self.replace(data, mode)
+        return True
+
+    def replace(self, data: bytes, mode: int) -> None:
+        """Put this in its place; raise Failed."""
         with self._told():
             files.write_atomically(self.path, data, mode)
         self._left_as = files.identity(self.path)
-        return True
 
     @contextmanager
     def _told(self) -> Iterator[None]:

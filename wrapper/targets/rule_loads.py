@@ -50,7 +50,7 @@ class NewRules:
         try:
             step(self)
         except Exception as error:  # noqa: BLE001 - it is raised where the rules come from
-            self.outcome.set_exception(error)
+            self.give_up(error)
             return False
         return True
 
@@ -87,13 +87,16 @@ class RuleLoads:
             is_first = len(self._gathering) == 1
         if is_first:
             with self._turn:
-                gathered = self._gathered()
-                try:
-                    self._load_all(gathered)
-                except Exception as error:  # noqa: BLE001 - it is raised where each comes from
-                    for each in gathered:
-                        each.give_up(error)
+                self._load_gathered()
         return rules.outcome.result()
+
+    def _load_gathered(self) -> None:
+        gathered = self._gathered()
+        try:
+            self._load_all(gathered)
+        except Exception as error:  # noqa: BLE001 - it is raised where each comes from
+            for rules in gathered:
+                rules.give_up(error)
 
     def _gathered(self) -> Sequence[NewRules]:
         """Return all that have come, once no more do."""
@@ -128,7 +131,8 @@ class RuleLoads:
             if refusal:
                 raise Failed("refused", refusal)
         rules.file.keep(rules.mode)
-        rules.is_new = rules.file.bring(rules.data, rules.mode)
+        rules.file.replace(rules.data, rules.mode)
+        rules.is_new = True
 
     def _take(self, answer: Answer, rules: NewRules) -> None:
         """Do with the file what follows from the answer; raise Failed unless it is in force."""
