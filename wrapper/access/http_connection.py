@@ -43,6 +43,12 @@ def connect(
     return connection
 
 
+def host_and_target(url: SplitResult) -> tuple[str, str]:
+    """Return the Host field's value, without credentials, and what a request asks for there."""
+    target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    return url.netloc.rpartition("@")[2], target
+
+
 def fields(url: SplitResult, access: Access) -> list[tuple[str, str]]:
     """Return the header; a name and password in the URL itself count before those of the file."""
     own = _credentials(url, "Authorization")

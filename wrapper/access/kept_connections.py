@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult
 
-from wrapper.access.http_connection import connect, fields
+from wrapper.access.http_connection import connect, fields, host_and_target
 from wrapper.access.prometheus_access import Access
 
 if TYPE_CHECKING:
@@ -74,9 +74,9 @@ class KeptConnections:
         connection = kept.connection
         try:
             connection.sock.settimeout(timeout_s)
-            target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+            host, target = host_and_target(url)
             connection.putrequest(method, target, skip_host=True)
-            connection.putheader("Host", url.netloc.rpartition("@")[2])
+            connection.putheader("Host", host)
             for name, value in fields(url, kept.access):
                 connection.putheader(name, value)
             connection.endheaders()

@@ -19,7 +19,13 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse
 from urllib.parse import SplitResult, urlsplit
 
 from wrapper import __version__
-from wrapper.access.http_connection import connect, fields, proxy_fields, tls_in_short
+from wrapper.access.http_connection import (
+    connect,
+    fields,
+    host_and_target,
+    proxy_fields,
+    tls_in_short,
+)
 from wrapper.access.prometheus_access import Access, PrometheusAccess
 from wrapper.bounded import bounded
 from wrapper.targets.feed import Feed, Kind
@@ -127,8 +133,7 @@ class _Exchange:
 
     def _send(self, connection: HTTPConnection, access: Access, proxy: SplitResult | None) -> None:
         url, is_forwarded = self._url, proxy is not None and self._url.scheme == "http"
-        host = url.netloc.rpartition("@")[2]
-        target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        host, target = host_and_target(url)
         connection.putrequest(
             "GET",
             f"http://{host}{target}" if is_forwarded else target,
