@@ -201,10 +201,10 @@ def _no_such_command(command: str) -> str:
 def _problems_of_lock(start: Start) -> list[str]:
     """Refuse to take a lock file unasked where it may well be each replica's own."""
     settings = start.settings
-    is_chosen = settings.lease_lock.partition(":")[0] == "auto" and settings.is_in_pod
-    if not is_chosen or settings.init or settings.is_check:
+    if not settings.is_in_pod or settings.init or settings.is_check:
         return []
-    if settings.lock_kind(has_overrides=start.may_override) != "file":
+    is_file = settings.lock_kind(has_overrides=start.may_override) == "file"
+    if settings.lock_word != "auto" or not is_file:
         return []
     problem = (
         "--lease-name: missing, and this is a pod: with a lock file in its own volume each replica "

@@ -105,12 +105,12 @@ def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
     Those that Kubernetes makes for a Service named elector are left out.
     """
     known = {name for flag in FLAGS for name in (flag.env, *flag.also_env)}
-    unknown = sorted(name for name in environ if _OWN_VARIABLE.match(name) and name not in known)
-    return tuple(
-        f"{name}, did you mean {near[0]}?" if near else name
-        for name in unknown
-        for near in [difflib.get_close_matches(name, known, n=1, cutoff=0.8)]
-    )
+    told = []
+    for name in sorted(environ.keys() - known):
+        if _OWN_VARIABLE.match(name):
+            near = difflib.get_close_matches(name, known, 1, cutoff=0.8)
+            told.append(f"{name}, did you mean {near[0]}?" if near else name)
+    return tuple(told)
 
 
 def complain(given: Given, wrong: str) -> str:

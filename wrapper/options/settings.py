@@ -173,14 +173,18 @@ class Settings:
     def is_plain(self) -> bool:
         """Whether Prometheus reads its own file as it is: nobody asked for anything else."""
         renders = self.leader_config or self.config_envsubst or self.config_check or self.output
-        elects = self.lease_name or self.lease_lock.partition(":")[0] not in {"auto", "none"}
+        elects = self.lease_name or self.lock_word not in {"auto", "none"}
         return self.is_stand_in and not (renders or elects)
+
+    @property
+    def lock_word(self) -> str:
+        """What --lease-lock says, without a path: one kind, or ``auto``."""
+        return self.lease_lock.partition(":")[0]
 
     def lock_kind(self, *, has_overrides: bool) -> LockKind:
         """Return what elects the leader; ``auto`` depends on whether the leader has overrides."""
-        kind = self.lease_lock.partition(":")[0]
-        if kind != "auto":
-            return _LOCK_KINDS[kind]
+        if self.lock_word != "auto":
+            return _LOCK_KINDS[self.lock_word]
         if self.lease_name:
             return "kubernetes"
         return "file" if has_overrides else "none"
