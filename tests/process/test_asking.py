@@ -14,7 +14,10 @@ import pytest
 
 from tests.certificates import Authority
 from tests.support import free_port, wait_until
+from wrapper import clock
 from wrapper.access.prometheus_access import PrometheusAccess
+from wrapper.model import Rendering, Role
+from wrapper.supervision import confirm
 from wrapper.supervision.prometheus import PrometheusApi
 
 LIMIT_S = 20.0
@@ -32,6 +35,7 @@ class Server(ThreadingHTTPServer):
         scheme = "http" if context is None else "https"
         self.url = f"{scheme}://127.0.0.1:{self.server_port}"
         self.taken: list[socket.socket] = []
+        self.states: list[dict[str, bytes]] = []  # what is answered by path, one a request
         self.crowd = threading.Barrier(9)  # those who ask for /late are answered together
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -55,6 +59,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/late":
             self.server.crowd.wait(LIMIT_S)
         body = f"{self.requestline} {self.headers.get('Authorization')}".encode()
+        if self.server.states:
+            body = self.server.states.pop(0)[self.path]
         self.send_response(302 if self.path == "/elsewhere" else 200)
         self.send_header("Location", "/")
         if self.path == "/last":
@@ -212,3 +218,27 @@ def test_few_are_kept(api: Make, plain: Server) -> None:
         thread.join()
     assert len(plain.taken) == 9
     assert len(asking._connections._idle) == 4
+
+
+def test_a_reload_between_the_two_questions_is_seen_at_the_next_look(plain: Server) -> None:
+    """What is shown is never older than the reload whose time is known, else none would be new."""
+    metrics = "prometheus_config_last_reload_successful 1\n"
+    metrics += "prometheus_config_last_reload_success_timestamp_seconds {}\n"
+    before, after = (
+        {"/metrics": metrics.format(time).encode(), "/api/v1/status/config": shown}
+        for time, shown in ((1, b'"scrape_configs: []"'), (2, b'"remote_write: []"'))
+    )
+    follower = Rendering(Role.FOLLOWER, b"", "f", writes_remotely=False)
+    leader = Rendering(Role.LEADER, b"", "l", writes_remotely=True)
+    written_at = clock.now()
+    loading = confirm.written(confirm.started_with(follower, written_at), leader, written_at)
+    loading = confirm.reload_sent(loading, written_at)
+    asking = PrometheusApi(plain.url)
+    plain.states = [before, after, after, after]
+    for _ in range(2):
+        evidence = asking.evidence(LIMIT_S)
+        assert evidence is not None
+        loading = confirm.observed(loading, evidence)
+    asking.close()
+    assert loading.is_settled
+    assert loading.outcome is confirm.Outcome.LOADED

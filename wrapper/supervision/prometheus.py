@@ -85,8 +85,9 @@ class PrometheusApi:
         """Return what Prometheus says that it has loaded, None when it does not say."""
         asked_at = clock.now()
         try:
-            shown = self._request("GET", self.url("/api/v1/status/config"), timeout_s)
+            # The time of a reload first: what is shown after it cannot be older than that reload.
             metrics = self._request("GET", self.url("/metrics"), timeout_s)
+            shown = self._request("GET", self.url("/api/v1/status/config"), timeout_s)
         except Exception:  # noqa: BLE001 - it will be asked again
             return None
         if shown.status != _OK or metrics.status != _OK:
