@@ -25,9 +25,14 @@ NAMES = ("a.yml", "b.yml", "c.yml")
 
 @dataclass
 class Judge:
-    """In Prometheus' place: reads the files, refuses where one is bad; ``act`` answers instead."""
+    """In Prometheus' place: reads the files, refuses where one is bad; ``act`` answers instead.
+
+    ``hidden`` counts refusals that follow another: by signal, Prometheus' metric does not turn.
+    """
 
     folder: Path
+    hidden: int = 0
+    is_refusing: bool = False
     asked: list[bool] = field(default_factory=list)
     loaded: dict[str, bytes] = field(default_factory=dict)
     act: Callable[[], Answer] | None = None
@@ -37,8 +42,10 @@ class Judge:
         self.asked.append(has_new_rules)
         if self.act is not None:
             return self.act()
-        found = self.files
-        if BAD in found.values():
+        found, was_refusing = self.files, self.is_refusing
+        self.is_refusing = BAD in found.values()
+        if self.is_refusing:
+            self.hidden += was_refusing
             return Answer(Verdict.REFUSED, "one is bad")
         self.loaded = found
         return Answer(Verdict.LOADED)
@@ -155,6 +162,7 @@ def test_one_that_is_refused_keeps_no_other_out(all_good: Loads, bad: str) -> No
     expected = {name: GOOD if name == bad else BETTER for name in NAMES}
     assert all_good.judge.loaded == all_good.judge.files == expected
     assert all_good.beside == []
+    assert all_good.judge.hidden == 0
 
 
 def test_all_may_be_refused(all_good: Loads) -> None:
@@ -163,6 +171,7 @@ def test_all_may_be_refused(all_good: Loads) -> None:
     assert [type(each) for each in all_good.results.values()] == [Blamed] * 3
     assert all_good.judge.loaded == all_good.judge.files == dict.fromkeys(NAMES, GOOD)
     assert all_good.beside == []
+    assert all_good.judge.hidden == 0
 
 
 def test_none_is_blamed_for_what_lies_beside_them(all_good: Loads) -> None:
@@ -171,6 +180,7 @@ def test_none_is_blamed_for_what_lies_beside_them(all_good: Loads) -> None:
     all_good.together(a=BETTER, b=BETTER)
     assert {type(each) for each in all_good.results.values()} == {Failed}
     assert all_good.reason("a.yml") == "refused"
+    assert all_good.judge.asked == [True, False]
     (all_good.judge.folder / "other.yml").write_bytes(GOOD)
     all_good.together(a=BETTER, b=BETTER)
     assert set(all_good.results.values()) == {True}

@@ -1,7 +1,7 @@
 """New rules come into force: files that change together are loaded by one reload.
 
 What Prometheus refuses is taken out of its file again. A refusal of several files is held against
-none of them: the last good ones are put back in all, and each is tried by itself. What stands in a
+none of them: the last good ones are put back in all and loaded, and each is tried by itself. What stands in a
 file and is not known to be in force has the last good ones beside it (``feed_file``). Where it
 ends: rules that Prometheus loads and that mean nothing.
 """
@@ -115,13 +115,25 @@ class RuleLoads:
             return
         answer = self._reloads.ask(has_new_rules=True)
         if answer.verdict in _REFUSALS and len(written) > 1:
-            # All are put back before the first is tried: none shall be blamed for another.
-            for rules in [each for each in written if each.attempt(_put_back)]:
-                self._load_all([rules])
+            self._load_each(written, answer)
             return
         for rules in written:
             if rules.attempt(partial(self._take, answer)):
                 rules.outcome.set_result(rules.is_new)
+
+    def _load_each(self, refused: Sequence[NewRules], refusal: Answer) -> None:
+        """Put all back, so that none is blamed for another, and then try each by itself.
+
+        The last good ones are loaded in between: by signal alone, a refusal that follows another
+        shows only once a reload has succeeded.
+        """
+        back = [rules for rules in refused if rules.attempt(_put_back)]
+        verdict = self._reloads.ask(has_new_rules=False).verdict
+        for rules in back:
+            if verdict is Verdict.LOADED:
+                self._load_all([rules])
+            else:
+                rules.give_up(Failed("refused", _told(refusal, verdict)))
 
     def _write(self, rules: NewRules) -> None:
         if rules.file.is_current(rules.data, rules.mode):
@@ -151,12 +163,16 @@ class RuleLoads:
         configuration was under way.
         """
         _put_back(rules)
-        text = f"Prometheus refused these rules, and the last good ones are back: {refusal.problem}"
         verdict = self._reloads.ask(has_new_rules=False).verdict
-        if verdict in _REFUSALS:
-            raise Failed("refused", f"{text}; it refuses these too, for another reason")
         is_theirs = refusal.verdict is Verdict.REFUSED and verdict is Verdict.LOADED
-        raise (Blamed if is_theirs else Failed)("refused", text)
+        raise (Blamed if is_theirs else Failed)("refused", _told(refusal, verdict))
+
+
+def _told(refusal: Answer, verdict: Verdict) -> str:
+    """Return what became of new rules, and of the last good ones that were put back."""
+    text = f"Prometheus refused these rules, and the last good ones are back: {refusal.problem}"
+    also = "; it refuses these too, for another reason" if verdict in _REFUSALS else ""
+    return text + also
 
 
 def _put_back(rules: NewRules) -> None:
