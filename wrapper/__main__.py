@@ -68,6 +68,8 @@ def _start(settings: Settings, problems: list[str]) -> int:
     from wrapper import launch  # noqa: PLC0415 - after init has been left behind
     from wrapper.start import prepare  # noqa: PLC0415 - likewise
 
+    if not problems:
+        launch.recover_rules(settings)
     start = prepare(settings)
     problems = [*problems, *start.problems]
     if problems:

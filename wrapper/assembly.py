@@ -90,7 +90,7 @@ def supervise(
     _start_threads(start, api, parts, events, ready)
     if not start.is_plain:
         start_thread(exhibitor.run, "exhibitor")
-    _start_targets(start, reloads, events, ready)
+    _start_targets(start, reloads, events, ready, api)
     _say_start(start, frame)
     try:
         return Supervisor(frame, events, performer, snapshots).run()
@@ -139,13 +139,25 @@ def _reload_desk(settings: Settings, events: Events) -> ReloadDesk | None:
 
 
 def _start_targets(
-    start: Start, reloads: ReloadDesk | None, events: Events, ready: threading.Event
+    start: Start,
+    reloads: ReloadDesk | None,
+    events: Events,
+    ready: threading.Event,
+    api: PrometheusApi,
 ) -> None:
+    """Start fetching; a Prometheus that others start again is asked whether it is ready now."""
     if reloads is None:
         return
     from wrapper.targets.targets_assembly import start_targets  # noqa: PLC0415 - few fetch files
 
-    start_targets(start, reloads, events, ready)
+    settings = start.settings
+    url = settings.readiness_http_url or (api.url("/-/ready") if api.knows_status else "")
+
+    def is_ready() -> bool:
+        is_asked = bool(url) and not settings.owns_child
+        return not is_asked or api.probe(url, settings.readiness_timeout_s).is_ok
+
+    start_targets(start, reloads, events, ready, is_ready)
 
 
 def _terms(start: Start) -> Terms:

@@ -17,6 +17,7 @@ from wrapper.election.file_lease import FileLease
 from wrapper.model import ChildExited, LeaseUnavailable
 from wrapper.options import durations
 from wrapper.options.prometheus_args import FLUSH_DEADLINE, with_argument, with_config_file
+from wrapper.options.settings import Settings
 from wrapper.start import Start
 from wrapper.supervision import process
 from wrapper.supervision.events import Events
@@ -50,7 +51,7 @@ def supervise(start: Start) -> int:
     except (files.OutputInUse, LeaseUnavailable, OSError) as error:
         LOG.error("cannot start", extra={"reason": str(error)})  # noqa: TRY400
         return BAD_INPUT
-    _recover_rules(start)
+    recover_rules(start.settings)
     child = _start_prometheus(start, inherit, events)
     from wrapper import assembly  # noqa: PLC0415 - heavy, and Prometheus runs by now
 
@@ -76,13 +77,17 @@ def _file_lease(start: Start) -> FileLease | None:
     return FileLease(Path(path), settings.incarnation) if path else None
 
 
-def _recover_rules(start: Start) -> None:
-    """Put the last good rules back where an earlier run ended before newer ones were confirmed."""
-    if not start.settings.targets_url:
+def recover_rules(settings: Settings) -> None:
+    """Put the last good rules back where an earlier run ended before newer ones were confirmed.
+
+    Once before the inputs are looked at, since promtool would refuse them with bad rules, and again
+    when a predecessor has ended.
+    """
+    if settings.init or not settings.targets_url:
         return
     from wrapper.targets.feed_file import unsettled_in  # noqa: PLC0415 - few fetch files
 
-    for folder in sorted({Path(feed.path).parent for feed in start.settings.targets_url}):
+    for folder in sorted({Path(feed.path).parent for feed in settings.targets_url}):
         for file in unsettled_in(folder):
             try:
                 file.put_back()

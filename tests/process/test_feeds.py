@@ -20,6 +20,7 @@ from tests.support import wait_until
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.model import Event, FeedReported
 from wrapper.supervision.reload_desk import Answer
+from wrapper.targets import feeds
 from wrapper.targets.broker import missing_for
 from wrapper.targets.feed import Feed, Kind, Verdict
 from wrapper.targets.feed_answer import read_answer
@@ -203,6 +204,17 @@ def test_a_list_that_is_suddenly_empty_has_to_come_twice(kept: Kept) -> None:
     assert keeper.state.errors == {"empty": 2}
 
 
+def test_an_empty_list_counts_twice_in_a_row_only(kept: Kept) -> None:
+    """A failure between the two starts anew: a server in trouble says many things."""
+    keeper = kept.keeper()
+    keeper.bring()
+    for body in (b"[]", b"<html>", b"[]"):
+        kept.server.bodies[TARGETS] = body
+        assert keeper.bring()
+        assert kept.file().read_bytes() == ONE
+    assert keeper.bring() == ""
+
+
 def test_what_was_there_at_the_start_counts(kept: Kept) -> None:
     """A start with an empty answer does not empty the file of the run before."""
     kept.file().write_bytes(ONE)
@@ -267,6 +279,20 @@ def test_refused_rules_make_room_for_the_last_good_ones(kept: Kept) -> None:
     assert kept.file(RULES).read_bytes() == promgen.rules("up")
 
 
+def test_refused_rules_are_tried_again_after_a_long_time(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reason may have passed, and nobody knows of it."""
+    monkeypatch.setattr(feeds, "BLAME_S", 0.0)
+    keeper = kept.keeper(RULES)
+    keeper.bring()
+    kept.reloads.verdicts = [Verdict.REFUSED, Verdict.LOADED]
+    kept.server.bodies[RULES] = promgen.rules("up")
+    assert "so it says" in keeper.bring()
+    assert keeper.bring() == ""
+    assert kept.file(RULES).read_bytes() == promgen.rules("up")
+
+
 def test_refused_rules_without_any_before_leave_none(kept: Kept) -> None:
     """A file without groups takes their place, which every Prometheus loads."""
     kept.reloads.verdicts = [Verdict.REFUSED, Verdict.LOADED]
@@ -310,7 +336,9 @@ def test_rules_that_are_not_confirmed_are_loaded_at_the_next_round(kept: Kept) -
     keeper = kept.keeper(RULES)
     assert "not known to have loaded" in keeper.bring()
     assert kept.names == [".rules.yml.good", "rules.yml"]
+    assert keeper.state.last_change_time == 0
     assert keeper.bring() == ""
+    assert keeper.state.last_change_time > 0
     assert kept.reloads.asked == [True, True]
     assert kept.names == ["rules.yml"]
 
@@ -320,7 +348,10 @@ def test_a_start_puts_unconfirmed_rules_aside(kept: Kept) -> None:
     kept.file(RULES).write_bytes(promgen.rules())
     kept.reloads.verdicts = [Verdict.UNCONFIRMED]
     kept.server.bodies[RULES] = promgen.rules("nonsense (")
-    kept.keeper(RULES).bring()
+    keeper = kept.keeper(RULES)
+    keeper.bring()
+    assert list(unsettled_in(kept.folder)) == [], "somebody is about it"
+    keeper._file._let_go()  # as its end does
     for file in unsettled_in(kept.folder):
         file.put_back()
     assert kept.file(RULES).read_bytes() == promgen.rules()

@@ -206,9 +206,33 @@ def test_what_is_not_confirmed_is_loaded_at_the_next_round(all_good: Loads) -> N
     assert [path.name for path in all_good.beside] == [".a.yml.good", ".b.yml.good"]
     all_good.judge.act = None
     all_good.together(a=BETTER, b=BETTER)
-    assert set(all_good.results.values()) == {False}
+    assert set(all_good.results.values()) == {True}, "what came is in force only now"
     assert all_good.judge.asked == [True, True]
     assert all_good.beside == []
+
+
+def test_while_prometheus_starts_no_new_rules_come(all_good: Loads) -> None:
+    """With bad ones it would not; neither before it is ready, nor once it is not any more."""
+    answers = [True, True, False, False, False, False]
+    all_good.loads._is_ready = lambda: answers.pop(0)
+    all_good.judge.act = lambda: Answer(Verdict.UNCONFIRMED)
+    for _ in range(2):
+        all_good.together(a=BAD, b=BAD)
+        assert all_good.reason("a.yml") == all_good.reason("b.yml") == "not_ready"
+        assert all_good.judge.files == dict.fromkeys(NAMES, GOOD)
+        assert all_good.beside == []
+    assert all_good.judge.asked == [True]
+
+
+def test_rules_that_were_not_confirmed_make_way_for_a_start(all_good: Loads) -> None:
+    """Prometheus hung, and is started again by others before the next round."""
+    all_good.judge.act = lambda: Answer(Verdict.UNCONFIRMED)
+    all_good.together(a=BAD)
+    assert all_good.judge.files["a.yml"] == BAD
+    all_good.loads._is_ready = lambda: False
+    all_good.together(a=BAD)
+    assert all_good.reason("a.yml") == "not_ready"
+    assert all_good.judge.files["a.yml"] == GOOD
 
 
 def test_what_comes_during_a_reload_has_the_next(tmp_path: Path) -> None:

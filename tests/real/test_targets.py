@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,9 +17,9 @@ import requests
 from tests import promgen
 from tests.promgen import RULES, TARGETS, Promgen, group
 from tests.real.conftest import Start
-from tests.real.parts import WriteLog, program, started
+from tests.real.parts import Program, Prometheus, WriteLog, program, started
 from tests.real.test_plain import Plain
-from tests.support import wait_until
+from tests.support import free_port, wait_until
 
 LIMIT_S = 60.0
 REFUSAL_LIMIT_S = 25.0  # half of what a reload is given by which nothing is heard
@@ -245,6 +246,44 @@ def test_bad_rules_from_promgen_keep_no_prometheus_from_starting(
         wait_until(lambda: "last good ones are back" in part.log.read_text(), LIMIT_S, "refused")
         assert rules(part.url) == ["up == 0"]
         assert part.stop() == 0
+
+
+def test_promtool_sees_the_last_good_rules_at_a_start(server: Promgen, tmp_path: Path) -> None:
+    """They are put back before it judges the configuration, which it would refuse with bad ones."""
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / ".r.yml.good").write_bytes(promgen.rules())
+    (files / "r.yml").write_bytes(NONSENSE)
+    with plain(
+        server, tmp_path, f"--config-check={program('promtool')}", f"--output={files}/o.cfg"
+    ):
+        assert (files / "r.yml").read_bytes() == promgen.rules()
+
+
+def test_bad_rules_keep_no_prometheus_of_others_from_starting(
+    server: Promgen, tmp_path: Path
+) -> None:
+    """As a sidecar: what comes while Prometheus starts again waits until it is ready."""
+    folder = tmp_path / "files"
+    config = f"rule_files: ['{folder}/*.yml']\n"
+    prometheus = Prometheus(tmp_path / "prometheus", config, "--web.enable-lifecycle")
+    source = tmp_path / "elector.yml"
+    source.write_text(f"follower:\n  {config}leader: {{}}\n")
+    argv = [sys.executable, "-m", "wrapper", *flags(server, folder), f"--config={source}"]
+    argv += [f"--output={prometheus.config_file}", "--lease-lock=none", "--role=follower"]
+    argv += [f"--notify-http-url={prometheus.url}/-/reload"]
+    argv += [f"--readiness-http-url={prometheus.url}/-/ready"]
+    argv += [f"--api-listen-address=127.0.0.1:{free_port()}"]
+    with started(prometheus), started(Program("sidecar", argv, tmp_path)) as sidecar:
+        await_(lambda: rules(prometheus.url), ["up == 0"])
+        wait_until(lambda: not list(folder.glob(".*.good")), LIMIT_S, "they are in force")
+        prometheus.stop()
+        server.bodies[RULES] = NONSENSE
+        wait_until(lambda: "when it is" in sidecar.tail(20_000), LIMIT_S, "the bad ones wait")
+        prometheus.start()
+        prometheus.await_answer(f"{prometheus.url}/-/ready")
+        wait_until(lambda: "last good ones are" in sidecar.tail(20_000), LIMIT_S, "refused")
+        assert rules(prometheus.url) == ["up == 0"]
 
 
 def let_go(server: Promgen, go: Path) -> None:

@@ -2,12 +2,14 @@
 
 The guarantee: whoever reads it sees what was there or what came, never a part, also after a kill at
 any moment. New rules stand beside the last good ones (``.NAME.good``) until Prometheus is known to
-have them in force: so that a start finds what works (``unsettled_in``). Where it ends: someone else
-who writes the file.
+have them in force: so that a start finds what works (``unsettled_in``); a lock on those says that
+somebody is about it. Where it ends: someone else who writes the file.
 """
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,6 +40,7 @@ class FeedFile:
         self._largest = largest
         self._good = self.path.parent / f".{self.path.name}{_GOOD}"
         self._left_as: tuple[int, ...] | None = None
+        self._claim: int | None = None
 
     def content(self) -> Content | None:
         """Return what it holds, None where that is nothing of use."""
@@ -86,30 +89,59 @@ class FeedFile:
         return self._good.exists()
 
     def keep(self, mode: int) -> None:
-        """Keep what it holds, the last good, beside it; raise Failed."""
-        if self.is_unsettled:
-            return
+        """Keep what it holds, the last good, beside it, and hold that; raise Failed."""
         with self._told():
-            try:
-                data = self.path.read_bytes()
-            except FileNotFoundError:
-                data = NO_RULES
-            files.write_atomically(self._good, data, mode)
+            if not self.is_unsettled:
+                files.write_atomically(self._good, self._held(), mode)
+            if self._claim is None:
+                self._claim = _locked(self._good)
+
+    def _held(self) -> bytes:
+        try:
+            return self.path.read_bytes()
+        except FileNotFoundError:
+            return NO_RULES
 
     def settle(self) -> None:
         """Note that what it holds is in force."""
         with suppress(FileNotFoundError):
             self._good.unlink()
+        self._let_go()
 
     def put_back(self) -> None:
         """Put the last good in its place again; raise OSError."""
         self._good.replace(self.path)
         self._left_as = None
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._claim is not None:
+            os.close(self._claim)
+            self._claim = None
 
 
 def unsettled_in(folder: Path) -> Iterator[FeedFile]:
-    """Yield the files whose newest rules were never confirmed, also those that a task had made."""
+    """Yield the files whose newest rules were never confirmed, also those that a task had made.
+
+    Those that a running program is about are not among them.
+    """
     for good in sorted(folder.glob(f".*{_GOOD}")):
         path = folder / good.name[1:].removesuffix(_GOOD)
-        if has_known_ending(str(path)):
+        claim = _locked(good) if has_known_ending(str(path)) else None
+        if claim is not None:
+            os.close(claim)
             yield FeedFile(str(path), Kind.RULES, LARGEST_RULES)
+
+
+def _locked(path: Path) -> int | None:
+    """Return a descriptor that holds a file, None where that cannot be, or somebody else does."""
+    try:
+        claim = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(claim)
+        return None
+    return claim

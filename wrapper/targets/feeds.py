@@ -25,12 +25,15 @@ from wrapper.targets.feed import Feed, FeedState, Kind, in_short
 from wrapper.targets.feed_answer import Content, Unacceptable, may_replace, read_answer
 from wrapper.targets.feed_fetch import NO_VALIDATORS, Fetcher, FetchFailed
 from wrapper.targets.feed_file import Failed, FeedFile
-from wrapper.targets.rule_loads import Blamed, RuleLoads
+from wrapper.targets.rule_loads import UNCONFIRMED, Blamed, RuleLoads
 
 LOG = logging.getLogger(__name__)
 MODE = 0o644  # Promgen's own; another user's Prometheus may read it
 JITTER = 0.1  # of the interval, either way
 RETRY_S = 5.0  # after a failure, doubling up to the interval
+BLAME_S = 3600.0  # then refused rules are tried again: the reason may have passed
+_STAYS = "what was fetched before stays"
+_UNSURE = "what was fetched may not be in force"
 Done = Callable[[str], None]
 
 
@@ -65,6 +68,19 @@ class Request:
     done: Done
 
 
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """What Prometheus has refused, by its digest, and until when that is not tried again."""
+
+    digest: str
+    reason: str
+    until: float
+
+    def is_about(self, data: bytes, now: float) -> bool:
+        """Tell whether this is to be refused unseen."""
+        return now < self.until and self.digest == _digest(data)
+
+
 class FeedKeeper:
     """Keeps one file as its URL says."""
 
@@ -80,7 +96,7 @@ class FeedKeeper:
         self._validators = NO_VALIDATORS
         self._held: Content | None = None
         self._empties = 0
-        self._refused: dict[str, str] = {}  # the refused content's digest and why
+        self._blamed: Blame | None = None
         self._failures = 0
         self._said = ""
         self.state = FeedState(feed.path, feed.source, feed.kind.value)
@@ -172,8 +188,8 @@ class FeedKeeper:
     def _judged(self, body: bytes) -> Content:
         """Return what may become the file; raise Unacceptable."""
         content = read_answer(self.feed.kind, body, self._terms.shard)
-        if refusal := self._refused.get(_digest(content.data), ""):
-            raise Failed("refused", refusal)
+        if self._blamed is not None and self._blamed.is_about(content.data, clock.now()):
+            raise Failed("refused", self._blamed.reason)
         allows = self._terms.allows_empty
         may = may_replace(content, self._held, self._empties, allows=allows)
         self._empties = self._empties + 1 if content.is_empty else 0
@@ -189,7 +205,7 @@ class FeedKeeper:
         try:
             return self._parts.rules.load(self._file, content.data, self._mode)
         except Blamed as error:
-            self._refused = {_digest(content.data): str(error)}
+            self._blamed = Blame(_digest(content.data), str(error), clock.now() + BLAME_S)
             raise
 
     # --- what is said of it ---
@@ -220,11 +236,13 @@ class FeedKeeper:
     def _failed(self, reason: str, problem: str) -> str:
         text = in_short(problem)
         self._failures += 1
+        if reason != "empty":
+            self._empties = 0
         errors = {**self.state.errors, reason: self.state.errors.get(reason, 0) + 1}
         self.state = replace(self.state, problem=text, errors=errors)
         if text != self._said:
             extra = {"file": self.feed.path, "source": self.feed.source, "reason": text}
-            LOG.warning("what was fetched before stays", extra=extra)
+            LOG.warning(_UNSURE if reason == UNCONFIRMED else _STAYS, extra=extra)
         self._said = text
         return text
 

@@ -1,9 +1,9 @@
 """New rules come into force: files that change together are loaded by one reload.
 
 What Prometheus refuses is taken out of its file again. A refusal of several files is held against
-none of them: the last good ones are put back in all and loaded, and each is tried by itself. What stands in a
-file and is not known to be in force has the last good ones beside it (``feed_file``). Where it
-ends: rules that Prometheus loads and that mean nothing.
+none of them: the last good ones are put back in all and loaded, and each is tried by itself. What
+stands in a file and is not known to be in force has the last good ones beside it (``feed_file``).
+Where it ends: rules that Prometheus loads and that mean nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NoReturn
 
 from wrapper import clock
 from wrapper.supervision.reload_desk import Answer, Reloads
@@ -23,6 +24,7 @@ from wrapper.targets.rule_check import RuleCheck
 
 QUIET_S = 0.2  # files that change so closely after each other are loaded together
 BURST_S = 2.0  # no file waits longer for others
+UNCONFIRMED = "unconfirmed"  # why it failed: written, and may be in force or not
 _REFUSALS = (Verdict.REFUSED, Verdict.DOUBTED)
 
 
@@ -58,16 +60,22 @@ class NewRules:
 class RuleLoads:
     """Loads the rules of all files; ``check`` None: no promtool looks at them.
 
-    ``quiet_s`` is how long one waits for others, 0 where there is one file only.
+    ``quiet_s`` is how long one waits for others, 0 where there is one file only. ``is_ready`` tells
+    whether Prometheus is ready now: one that starts by itself would not with rules that are bad.
     """
 
     def __init__(
-        self, reloads: Reloads, check: RuleCheck | None = None, quiet_s: float = QUIET_S
+        self,
+        reloads: Reloads,
+        check: RuleCheck | None = None,
+        quiet_s: float = QUIET_S,
+        is_ready: Callable[[], bool] = lambda: True,
     ) -> None:
         """Take what reloads Prometheus."""
         self._reloads = reloads
         self._check = check
         self._quiet_s = quiet_s
+        self._is_ready = is_ready
         self._lock = threading.Lock()
         self._gathering: list[NewRules] = []
         self._turn = threading.Lock()  # held while rules are loaded, so that a refusal is theirs
@@ -77,7 +85,7 @@ class RuleLoads:
 
         The first that comes waits for others, and does their work too. Raises Failed; Blamed where
         the rules alone can be the reason. What was there before is back then, unless nothing was
-        heard of the reload.
+        heard of the reload of a Prometheus that is ready.
         """
         if file.is_current(data, mode) and not file.is_unsettled:
             return False
@@ -136,7 +144,10 @@ class RuleLoads:
                 rules.give_up(Failed("refused", _told(refusal, verdict)))
 
     def _write(self, rules: NewRules) -> None:
+        if not self._is_ready():
+            self._make_way(rules)
         if rules.file.is_current(rules.data, rules.mode):
+            rules.is_new = rules.file.is_unsettled
             return
         if self._check is not None:
             refusal = self._check.refusal(rules.file.path, rules.data)
@@ -152,9 +163,18 @@ class RuleLoads:
             rules.file.settle()
         elif answer.verdict in _REFUSALS:
             self._take_back(answer, rules)
-        else:
+        elif self._is_ready():
             text = f"written, and Prometheus is not known to have loaded it: {answer.problem}"
-            raise Failed("unconfirmed", text)
+            raise Failed(UNCONFIRMED, text)
+        else:
+            self._make_way(rules)
+
+    @staticmethod
+    def _make_way(rules: NewRules) -> NoReturn:
+        """Have the file hold the last good rules while Prometheus starts; raise Failed."""
+        if rules.file.is_unsettled:
+            _put_back(rules)
+        raise Failed("not_ready", "Prometheus is not ready; new rules come when it is")
 
     def _take_back(self, refusal: Answer, rules: NewRules) -> None:
         """Put the last good rules back, have them loaded, and raise Failed.

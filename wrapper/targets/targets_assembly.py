@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.options.settings import Settings
@@ -22,18 +23,23 @@ from wrapper.targets.targets_start import program_of_rule_check
 
 
 def start_targets(
-    start: Start, reloads: ReloadDesk, events: Events, ready: threading.Event
+    start: Start,
+    reloads: ReloadDesk,
+    events: Events,
+    ready: threading.Event,
+    is_ready: Callable[[], bool],
 ) -> None:
     """Start a thread for each feed, and one for the broker's queue.
 
-    ``ready`` is set when Prometheus has been ready for the first time.
+    ``ready`` is set when Prometheus has been ready for the first time; ``is_ready`` tells whether
+    it is now.
     """
     settings = start.settings
     program = program_of_rule_check(settings)
     access = start.targets_access or PrometheusAccess(is_proxied=True)
     parts = Parts(
         fetcher=Fetcher(access, settings.targets_timeout_s, settings.targets_max_size),
-        rules=RuleLoads(reloads, RuleCheck(program) if program else None),
+        rules=RuleLoads(reloads, RuleCheck(program) if program else None, is_ready=is_ready),
         report=events.put,
         ready=ready,
     )

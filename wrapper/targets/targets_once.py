@@ -1,8 +1,9 @@
 """The subcommand ``targets FILE --from URL``: fetch once, as the running program does, for cron.
 
 Exit status: 0 FILE is as the URL says (and, with --reload, new rules are in force); 1 it is not,
-and what was there stays; 2 the flags are wrong. Where it ends: with no memory of the run before, an
-answer that is suddenly empty is never believed without --targets-allow-empty.
+and what was there stays, or new rules are there and not known to be in force; 2 the flags are
+wrong. Where it ends: with no memory of the run before, an answer that is suddenly empty is never
+believed without --targets-allow-empty.
 """
 
 from __future__ import annotations
