@@ -170,6 +170,15 @@ def test_suspicion_lasts_until_the_old_rules_are_back() -> None:
         assert not rule_reload.answered(again, answer(status, NOW + 1.3)).suspects_rules
 
 
+def test_a_mere_reload_beside_the_old_rules_ends_suspicion_too() -> None:
+    """Whichever comes first after the refusal: with both answered, the next is about others."""
+    refused = rule_reload.answered(sent(), answer(500))
+    both = wanted(wanted(refused, 2, NOW + 1, is_suspect=False), 3, NOW + 1.1, is_suspect=False)
+    assert both.suspects_rules
+    again = rule_reload.sent(both, NOW + 1.4)
+    assert not rule_reload.answered(again, answer(500, NOW + 1.4)).suspects_rules
+
+
 def test_a_mere_reload_suspects_nothing() -> None:
     """Somebody asks for one: a refusal is about the configuration."""
     assert not wanted(is_suspect=False).suspects_rules

@@ -85,7 +85,9 @@ def wanted(
         wanted_at=now,
         first_at=state.first_at if state.is_pending and not is_sent else now,
         is_suspect=is_suspect or state.suspects_rules,
-        is_put_back=not is_suspect and state.suspects_rules and not state.is_pending,
+        is_put_back=not is_suspect
+        and state.suspects_rules
+        and (not state.is_pending or state.is_put_back),
         successes=2 if is_sent or is_reloading else 1,
         verdict=None,
         told=state.told,
