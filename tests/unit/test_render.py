@@ -18,6 +18,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode
 from tests.unit.documents import (
     ClashError,
     compose,
+    key_node,
     merged,
     sections,
     shape,
@@ -117,6 +118,20 @@ def test_there_are_41_golden_cases() -> None:
 
 
 # --- fidelity: generated documents ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("style", ["|", ">"])
+@pytest.mark.parametrize("ending", ["\n", "\x85", "\u2028", "\u2029"])
+def test_a_value_that_keeps_its_last_break_is_followed_by_the_next_key(
+    style: str, ending: str
+) -> None:
+    """Whichever Unicode knows; libyaml ends a document behind such a value."""
+    text = "tag:yaml.org,2002:str"
+    values = [ScalarNode(text, f"a{ending}{ending}", style=style), ScalarNode(text, "b")]
+    entries = [(key_node(name), value) for name, value in zip("ab", values, strict=True)]
+    section = MappingNode("tag:yaml.org,2002:map", entries, flow_style=False)
+    content = written(follower=section)
+    assert shape(compose(follower(content))) == shape(compose(content).value[0][1])
 
 
 @given(sections)
@@ -505,7 +520,18 @@ def test_remote_writes_renders_but_is_suspicious() -> None:
     assert rendered.suspicions == said
     assert rendered_of("follower: {remote_write: []}").suspicions == ()
     given = overridden(b"remote_writes: []", ("o.yml", b"remote_writes: []"))
-    assert [line[:10] for line in given.suspicions] == ["p.yml:1:1:", "o.yml:1:1:"]
+    assert [line[:10] for line in given.suspicions] == ["o.yml:1:1:", "p.yml:1:1:"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["follower: {a: 1, a: 2}\n", "folower: {}\nfollower: {}\n", "follower: [1]\n", ""],
+)
+def test_what_is_suspicious_is_told_with_the_rest(fault: str) -> None:
+    """One fault hides no other."""
+    found = problems(f"{fault}leader:\n  remote_writes: []\n")
+    assert len(found) >= 2
+    assert sum("remote_writes" in line for line in found) == 1
 
 
 # --- the garbage collector -----------------------------------------------------------------------

@@ -20,7 +20,7 @@ from wrapper.configuration.yaml_nodes import MAP_TAG, MERGE_TAG
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _ANCHOR = re.compile(rb"(?:^|[\s\[{,:\xbf])&", re.MULTILINE)  # \xbf ends a byte order mark
 _LATER_END = re.compile(r"^ +(?:---|\.\.\.)(?:\s|\Z)", re.MULTILINE)
-_RARE_BREAKS = "\x85\u2028\u2029"
+RARE_BREAKS = "\x85\u2028\u2029"
 _TO_NEXT_ITEM = re.compile(r"(?:[ \t]*(?:#.*)?\r?\n)* *-")
 
 Texts = dict[tuple[int, int], bytes]  # of an entry, by the ids of its key and its value
@@ -50,7 +50,7 @@ def cuttable(content: bytes) -> str | None:
         text.startswith("%")
         or "\n%" in text
         or text.count("\r") != text.count("\r\n")
-        or any(character in text for character in _RARE_BREAKS)
+        or any(character in text for character in RARE_BREAKS)
         or (("---" in text or "..." in text) and _LATER_END.search(text))
     )
     return None if is_hindered else text

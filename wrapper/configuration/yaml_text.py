@@ -11,11 +11,13 @@ from itertools import groupby
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from wrapper.configuration.yaml_cuts import Cut, Texts
+from wrapper.configuration.yaml_cuts import RARE_BREAKS, Cut, Texts
 from wrapper.configuration.yaml_nodes import LIST_TAG, MAP_TAG, NULL_TAG
 
 _WIDTH = 1 << 30  # columns before a line is folded: never
-_DOCUMENT_END = b"\n...\n"  # libyaml ends a document so whose last value keeps its last line breaks
+# libyaml ends a document so whose last value keeps its last line breaks, of whichever kind.
+_DOCUMENT_END = b"...\n"
+_BREAKS = tuple(each.encode() for each in ("\n", *RARE_BREAKS))
 
 
 class Serializer:
@@ -63,7 +65,8 @@ def _items(items: list[Node], *, are_cut: bool) -> bytes:
 def _part(node: Node) -> bytes:
     """Return a node as a document in UTF-8, which others may follow."""
     text = _serialize(node)
-    return text.removesuffix(_DOCUMENT_END) + b"\n" if text.endswith(_DOCUMENT_END) else text
+    before = text.removesuffix(_DOCUMENT_END)
+    return before if before.endswith(_BREAKS) else text
 
 
 def _serialize(node: Node) -> bytes:
