@@ -19,7 +19,7 @@ from wrapper import clock
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.configuration.exhibit import ExhibitWriter
 from wrapper.configuration.exhibitor import Exhibitor
-from wrapper.configuration.input_watch import InputWatch
+from wrapper.configuration.input_watch import InputWatch, say_left_out
 from wrapper.election import pause
 from wrapper.election.elector import Elector
 from wrapper.election.file_lease import FileLease
@@ -366,6 +366,7 @@ def _say_start(start: Start, frame: Frame) -> None:
             "in the leader's part only",
             extra={"config": start.inputs.sources.config},
         )
+    say_left_out(start.inputs)
     for variable in settings.unknown_variables:
         LOG.warning("this environment variable sets nothing", extra={"variable": variable})
     if start.arguments.base_url.startswith("https") and not settings.prometheus_http_config:

@@ -185,6 +185,14 @@ def test_a_packed_input_with_variables(folder: Path) -> None:
     assert SECRET not in ended.report
 
 
+def test_a_second_document_is_told_of(folder: Path) -> None:
+    """It is not read, so that a leader's part in it would be missed in silence."""
+    (folder / "both.yml").write_text("follower: {}\n---\nleader: {}\n")
+    ended = check(f"--config={folder}/both.yml")
+    assert f"\nNot used\n  {folder}/both.yml:2: a second YAML document" in ended.report
+    assert ended.status == 0
+
+
 # --- what is wrong --------------------------------------------------------------------------------
 
 

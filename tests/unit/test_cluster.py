@@ -295,7 +295,9 @@ def test_a_missing_kubeconfig_is_told(tmp_path: Path) -> None:
     """A file that was named has to be there."""
     path = tmp_path / "none"
     problem = check_kubeconfig(str(path))
-    assert problem == f"the kubeconfig {path} cannot be read: No such file or directory"
+    cure = "correct --kubeconfig (or KUBECONFIG), or let this user read it"
+    cause = "cannot be read: No such file or directory"
+    assert problem == f"the kubeconfig {path} {cause}; {cure}"
 
 
 @pytest.mark.usefixtures("nowhere")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,38 @@ def test_what_is_an_input(folder: Path) -> None:
         assert not there.reads(folder / name)
 
 
+def test_without_a_configuration_no_file_is_an_input(folder: Path) -> None:
+    """Neither what lies where this was started, nor what lies in a folder named by mistake."""
+    for config in (Path(), folder):
+        there = Inputs(Sources(config, output_folder=folder))
+        assert not there.reads(Path("prometheus.yml"))
+        assert not there.reads(folder / "prometheus.yml")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a: 1\n---\nb: 2\n", 2),
+        ("# x\n%YAML 1.1\n---\na: 1\n--- # y\n\nb: 2\n", 5),
+        ("---\na: 1\n--- {b: 2}", 3),
+        ("a: |\n  x\n---\n---\nb: 2\n", 4),
+        ("---\na: 1\n", 0),
+        ("# x\n\n---\na: 1\n---\n# nothing\n", 0),
+        ("a: |\n  ---\n  b\n----: 1\n", 0),
+        ("a: 1\n---", 0),
+        ("", 0),
+    ],
+)
+def test_what_follows_the_first_document_is_told(folder: Path, text: str, line: int) -> None:
+    """It counts for nothing, as in the Go program, but not in silence; empty ones are nothing."""
+    (folder / "p.yml").write_text(text)
+    there = inputs(folder)
+    with suppress(BadInputs):
+        there.read()
+    told = [each.partition(": ")[0] for each in there.left_out()]
+    assert told == ([f"{folder}/p.yml:{line}"] if line else [])
+
+
 # --- changes --------------------------------------------------------------------------------------
 
 
@@ -163,6 +196,16 @@ def test_the_start_refuses_what_merely_looks_wrong(folder: Path) -> None:
     with pytest.raises(BadInputs, match='did you mean "remote_write"'):
         inputs(folder, "l.yml").read(is_start=True)
     assert leader(inputs(folder, "l.yml").read())["remote_writes"] == []
+
+
+def test_what_merely_looks_wrong_is_told_beside_what_is(folder: Path) -> None:
+    """All at once: nobody shall mend one to be told of the next."""
+    (folder / "l.yml").write_text("remote_writes: [$(NONE)]\n")
+    with pytest.raises(BadInputs) as raised:
+        inputs(folder, "l.yml", environ={}).read(is_start=True)
+    assert len(raised.value.problems) == 2
+    (folder / "l.yml").write_text("remote_writes: []\na: 1\na: 2\n")
+    assert len(refused(inputs(folder, "l.yml"))) == 2
 
 
 # --- a judge --------------------------------------------------------------------------------------

@@ -63,9 +63,10 @@ def own(*words: str) -> tuple[str, ...]:
         (("-lease-name", "a"), "lease_name", "a"),
         (("--lease-name", "a"), "lease_name", "a"),
         (("--lease-name", ""), "lease_name", ""),
-        (("--lease-name=a=b",), "lease_name", "a=b"),
+        (("--targets-queue=a=b",), "targets_queue", "a=b"),
         (("--lease-name=a", "--lease-name=b"), "lease_name", "b"),
-        (("-lease-name", "-a"), "lease_name", "-a"),
+        (("-targets-queue", "-a"), "targets_queue", "-a"),
+        (("--lease-name=a.b-c",), "lease_name", "a.b-c"),
         (("-init",), "init", True),
         *((("-init=" + word,), "init", True) for word in ("1", "t", "T", "true", "True", "TRUE")),
         *((("-init=" + word,), "init", False) for word in ("0", "f", "F", "false", "FALSE")),
@@ -286,6 +287,14 @@ def test_a_check_needs_no_pod_name() -> None:
         (("--peers=http://h#x",), "--peers='http://h#x': 'http://h#x' is neither", "prometheus-1"),
         (("--lease-name=a\nb",), "--lease-name='a\\nb': it holds a line break", "one plain line"),
         (("--lease-lock=kubernetes",), "--lease-name: missing", "--lease-name=prometheus"),
+        *(
+            ((f"--lease-name={name}",), "--lease-name='", "lower-case letters, digits and -")
+            for name in ("Prometheus", "a_b", "-a", "a-", "a..b", "a/b", "a" * 254)
+        ),
+        *(
+            (("--lease-name=a", f"--lease-namespace={name}"), "--lease-namespace='", "lower-case")
+            for name in ("A", "a.b", "a" * 64)
+        ),
         *(
             ((f"--lease-pod-label={word}",), f"--lease-pod-label='{word}': {start}", LABEL)
             for word, start in (
@@ -672,11 +681,13 @@ def test_feeds_come_by_flags_and_by_one_variable() -> None:
         (("--from=http://p/",), "belong to prometheus-elector targets FILE"),
         (("--reload",), "belong to prometheus-elector targets FILE"),
         (("targets",), "it stands before all flags"),
+        (("targets", "a.json", "b.json", "--from=http://p/"), "run it once for each"),
     ],
 )
 def test_what_is_wrong_with_targets_is_said(words: tuple[str, ...], said: str) -> None:
     """Each has one line with its cure."""
-    found = problems((*words, *OWNER) if words != ("targets",) else (*OWNER[:1], *words))
+    at_start = {"targets": (*OWNER[:1], *words)} if len(words) == 1 else {"targets": words}
+    found = problems(at_start.get(words[0], own(*words)))
     assert len([line for line in found if said in line]) == 1, found
 
 

@@ -72,7 +72,9 @@ def _report(inputs: Inputs, promtool: Promtool | None) -> int:
         _say(_inputs(inputs), report.problems(error.problems))
         _say(report.result(len(error.problems), is_judged=False))
         return UNUSABLE
-    _say(_inputs(inputs), report.renderings(renderings), report.comparison(_comparison(inputs)))
+    left_out = inputs.left_out()
+    _say(_inputs(inputs), *([report.left_out(left_out)] if left_out else []))
+    _say(report.renderings(renderings), report.comparison(_comparison(inputs)))
     judged = _judged(promtool, renderings)
     if promtool is not None:
         _say(report.judgement(promtool.program, judged))

@@ -24,6 +24,12 @@ LOG = logging.getLogger(__name__)
 REFUSED_PERIOD_S = 30.0  # what was refused is put to the judge again: the fault may lie elsewhere
 
 
+def say_left_out(inputs: Inputs) -> None:
+    """Log what of the inputs counts for nothing."""
+    for line in inputs.left_out():
+        LOG.warning("a part of the configuration is not used", extra={"reason": line})
+
+
 class InputWatch:
     """Looks at the inputs when they have changed, now and then, or when asked to."""
 
@@ -129,6 +135,7 @@ class InputWatch:
         self._reported = event
         self._report(event)
         if isinstance(event, ConfigurationRead):
+            say_left_out(self._inputs)
             self._show(self._inputs)
 
     def _changed(self) -> ConfigurationRead | ConfigurationRejected | None:

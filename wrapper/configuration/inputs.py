@@ -16,9 +16,11 @@ from wrapper.configuration import envsubst
 from wrapper.configuration.problems import ConfigurationError, Problems
 from wrapper.configuration.render import Rendered, WholeFile, render
 from wrapper.configuration.sections import Source
+from wrapper.configuration.yaml_nodes import further_document
 from wrapper.model import ConfigurationRead, ConfigurationRejected, Renderings
 
 LARGEST_INPUT = 256 * 1024 * 1024  # bytes; a larger one is a mistake
+_LEFT_OUT = "a second YAML document; only the first is read: move what is meant there, or remove it"
 _READS = 3  # of files that change meanwhile, before the last reading has to do
 
 
@@ -102,6 +104,11 @@ class Inputs:
         """Return where the leader's overrides were looked for, and nothing is yet."""
         return tuple(path for path in self.sources.leader_configs or () if not files.listed(path))
 
+    def left_out(self) -> tuple[str, ...]:
+        """Say what of the inputs read last counts for nothing, a line for each, with its place."""
+        lines = ((each.name, further_document(each.content)) for each in self._sources_read())
+        return tuple(f"{name}:{line}: {_LEFT_OUT}" for name, line in lines if line)
+
     def _look(self) -> tuple[Source, ...] | str:
         try:
             return self._read_together()
@@ -110,9 +117,10 @@ class Inputs:
 
     def reads(self, path: Path) -> bool:
         """Tell whether a file is an input, or would be one if it existed."""
-        return any(
-            _is_same(path, named) or (_is_same(path.parent, named) and files.is_fragment(path.name))
-            for named in self.sources.paths
+        may_be_listed = files.is_fragment(path.name)
+        return any(_is_same(path, named) for named in self.sources.paths) or any(
+            may_be_listed and _is_same(path.parent, folder)
+            for folder in self.sources.leader_configs or ()
         )
 
     # --- reading ---
@@ -188,7 +196,7 @@ class Inputs:
         except ConfigurationError as error:
             raise BadInputs((*unset.lines, *error.problems)) from error
         if unset or (is_start and rendered.suspicions):
-            raise BadInputs(unset.lines or rendered.suspicions)
+            raise BadInputs((*unset.lines, *rendered.suspicions))
         self._ask_judge(rendered.renderings)
         return rendered.renderings
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from yaml.nodes import MappingNode, SequenceNode
 
 from wrapper.configuration.merge import merge
-from wrapper.configuration.problems import ConfigurationError, Problem, Problems, quoted
+from wrapper.configuration.problems import ConfigurationError, Problems, quoted
 from wrapper.configuration.sections import Section, Source, read_base, read_both, read_override
 from wrapper.configuration.yaml_nodes import entries
 from wrapper.configuration.yaml_text import Serializer
@@ -118,14 +118,16 @@ class _Base:
         base = merged = self._section.node
         for override in overrides:
             merged = merge(merged, override.node, problems)
+        suspicions = _suspicions([base, *(override.node for override in overrides)])
+        if problems:
+            problems.take(suspicions)
         problems.settle()
         follower = self._follower = self._follower or self._write_follower()
         leader = replace(follower, role=Role.LEADER)
         if merged is not base:
             serializer = self._serializer(overrides)
             leader = _rendering(Role.LEADER, merged, serializer.write(merged))
-        nodes = [base, *(override.node for override in overrides)]
-        return Rendered(Renderings(follower, leader), tuple(_suspicions(nodes)))
+        return Rendered(Renderings(follower, leader), suspicions.lines)
 
     def _write_follower(self) -> Rendering:
         """Return the file's own bytes, unless a path in it had to be rewritten."""
@@ -156,9 +158,11 @@ def _rendering(role: Role, section: MappingNode, content: bytes) -> Rendering:
     return Rendering(role, content, fingerprint(content), writes)
 
 
-def _suspicions(sections: Iterable[MappingNode]) -> Iterator[str]:
-    """Yield what stands at the top of a section and is surely meant otherwise."""
+def _suspicions(sections: Iterable[MappingNode]) -> Problems:
+    """Return what stands at the top of a section and is surely meant otherwise."""
+    found = Problems()
     for section in sections:
         for name, (key, _) in entries(section).items():
             if name in _SUSPICIOUS:
-                yield str(Problem.at(key, f"unknown key {quoted(name)}; {_SUSPICIOUS[name]}"))
+                found.at(key, f"unknown key {quoted(name)}; {_SUSPICIOUS[name]}")
+    return found

@@ -42,6 +42,11 @@ def problems(found: Sequence[str]) -> str:
     return _part("Problems", (f"  {line}" for line in found))
 
 
+def left_out(lines: Sequence[str]) -> str:
+    """Tell what of the inputs counts for nothing."""
+    return _part("Not used", (f"  {line}" for line in lines))
+
+
 def renderings(both: Renderings) -> str:
     """Tell what came of good inputs."""
     rows = [_rendering(both.follower)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import yaml
@@ -34,6 +35,9 @@ _CURES = {  # the cure for what libyaml says, by a part of it
 }
 _CURE = "mend the indentation, brackets or quotes, here or above"
 
+
+_MARK = re.compile(rb"---(?=\s|\Z)")
+_SUBSTANCE = re.compile(rb"(?:\s++|[#%][^\n]*+)*+[^\s#%]")  # beside comments and directives
 
 Entries = dict[str, tuple[ScalarNode, Node]]
 AtItem = Callable[[tuple[str, ...], SequenceNode], None]
@@ -91,6 +95,27 @@ def _merged_entries(value: Node, known: dict[int, Entries]) -> Entries:
             known[id(source)] = _entries(source, known)
         found.update(known[id(source)])
     return found
+
+
+# --- several documents ---
+
+
+def further_document(content: bytes) -> int:
+    """Return the line, from 1, where a second document begins that holds anything, 0 for none.
+
+    What begins a line with three dashes begins a document, whatever is under way (YAML 1.2, 9.1.2).
+    """
+    marks = [0] if content.startswith(b"---") else []
+    at = content.find(b"\n---")
+    while at >= 0:
+        marks.append(at + 1)
+        at = content.find(b"\n---", at + 1)
+    marks = [at for at in marks if _MARK.match(content, at)]
+    if marks and not _SUBSTANCE.match(content[: marks[0]]):
+        del marks[0]  # it begins the first
+    pairs = pairwise([*marks, len(content)])
+    second = (at for at, end in pairs if _SUBSTANCE.match(content[at + len(b"---") : end]))
+    return next((content.count(b"\n", 0, at) + 1 for at in second), 0)
 
 
 # --- bytes to nodes -------------------------------------------------------------------------------

@@ -126,7 +126,9 @@ def _load(path: Path) -> Json:
     try:
         document = yaml.safe_load(path.read_bytes())
     except OSError as error:
-        raise NoAccess(f"the kubeconfig {path} cannot be read: {error.strerror}") from None
+        cure = "correct --kubeconfig (or KUBECONFIG), or let this user read it"
+        text = f"the kubeconfig {path} cannot be read: {error.strerror}; {cure}"
+        raise NoAccess(text) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""

@@ -134,14 +134,20 @@ def _read_word(words: deque[str], line: CommandLine) -> None:
     match = _FLAG_WORD.fullmatch(word)
     if match is None and word.startswith("-"):
         line.refuse(f"{word}: not a flag; write --NAME=VALUE, --help lists all")
-    elif match is None and line.is_targets and not line.file:
-        line.file = word
+    elif match is None and line.is_targets:
+        _note_file(word, line)
     elif match is None:
         _refuse_plain_word(word, words, line)
     elif flag := BY_NAME.get(match[1]):
         _note(flag, match[2], words, line)
     else:
         _refuse_unknown(match[1], match[2], words, line)
+
+
+def _note_file(word: str, line: CommandLine) -> None:
+    if line.file:
+        line.refuse(f"{word!r}: targets fetches one FILE; run it once for each")
+    line.file = line.file or word
 
 
 def _note(flag: Flag, text: str | None, words: deque[str], line: CommandLine) -> None:

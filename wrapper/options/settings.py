@@ -8,6 +8,7 @@ down. What files hold, and whether they exist, is not known here.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -34,6 +35,8 @@ LEASE_SHARE = 0.95  # clocks may run at rates that differ by 5 %
 KILL_TIME_S = 0.3  # what a kill and the end of what is under way may take
 LEAST_MARGIN_S = 0.001
 JITTER = 1.2  # client-go's JitterFactor
+_DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
+_SUBDOMAIN = re.compile(rf"{_DNS_LABEL.pattern}(?:\.{_DNS_LABEL.pattern})*")
 
 LockKind = Literal["kubernetes", "file", "none"]
 _LOCK_KINDS: dict[str, LockKind] = {"kubernetes": "kubernetes", "file": "file", "none": "none"}
@@ -340,6 +343,21 @@ def _lease_has_name(settings: Settings) -> Iterator[str]:
         )
 
 
+def _lease_can_be_named(settings: Settings) -> Iterator[str]:
+    """Refuse what no API server takes (RFC 1123: a subdomain for the Lease, a label around it)."""
+    if settings.lock_kind(has_overrides=True) != "kubernetes":
+        return
+    for flag, name, most, allowed in (
+        ("lease-name", settings.lease_name, 253, _SUBDOMAIN),
+        ("lease-namespace", settings.lease_namespace, 63, _DNS_LABEL),
+    ):
+        if name and not (len(name) <= most and allowed.fullmatch(name)):
+            yield (
+                f"--{flag}={name[:most]!r}: no such name can be; write lower-case letters, digits "
+                f"and - between them, {most} at most, for example prometheus"
+            )
+
+
 def _label_has_pod(settings: Settings) -> Iterator[str]:
     if settings.lease_pod_label is None or settings.init:
         return
@@ -432,6 +450,7 @@ _RULES: _Rules = (
     (("lease-renew-deadline", "lease-retry-period"), _time_to_retry),
     (("config", "leader-config", "init", CHILD), _has_input),
     (("lease-lock", "lease-name"), _lease_has_name),
+    (("lease-lock", "lease-name", "lease-namespace"), _lease_can_be_named),
     (("lease-pod-label", "lease-lock", "lease-name", "init"), _label_has_pod),
     (
         ("api-proxy-enabled", "api-proxy-prometheus-service-name", "lease-lock", "lease-name"),
