@@ -156,6 +156,7 @@ ROWS: dict[str, tuple[str, ...]] = {
         "launch",
         "check",
         "targets_once",
+        "remote_words",
         "remote",
         "__main__",
     ),
@@ -276,7 +277,7 @@ SIBLINGS: dict[str, set[str]] = {
     "launch": {"start", "assembly"},
     "check": {"start"},
     "targets_once": {"targets_start"},
-    "remote": {"start"},
+    "remote": {"start", "remote_words"},
     "__main__": {"init", "start", "launch", "check", "targets_once", "remote"},
 }
 

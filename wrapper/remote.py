@@ -7,34 +7,38 @@ supervisor on this machine, which is found by the port that its API listens on.
 
 from __future__ import annotations
 
-import base64
 import getpass
 import http.client
 import json
-import os
 import signal
 import ssl
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TextIO, TypeGuard
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
+import psutil
+
+from wrapper.access.http_connection import connect, fields, tls_in_short
+from wrapper.access.prometheus_access import PrometheusAccess
+from wrapper.configuration.problems import ConfigurationError
 from wrapper.election import pause
 from wrapper.election.succession import why_not
-from wrapper.options.durations import parse_duration
 from wrapper.options.prometheus_args import ChildArguments
 from wrapper.options.settings import SettingsError, load
+from wrapper.remote_words import Asked, Unasked, read_words
 from wrapper.start import output_of
 
 GOOD, NOT_SO, UNASKED = 0, 1, 2
-COMMANDS = ("status", "step-down")
 _LIMIT_S = 10.0
 _PATIENCE_S = 15.0
+_FORCED_S = 5.0  # for a successor that was not known to be ready
 _FORBIDDEN = 403
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})
 _HEADS: tuple[str, ...] = ("REPLICA", "ROLE", "LEADER", "PROMETHEUS", "CONFIG", "SINCE", "WHY")
 _WEB = "wrapper.web.web"
 _WANTED = {"identity": str, "role": str, "is_leader": bool, "leader": str, "reason": str}
@@ -43,57 +47,15 @@ _PROGRAMS = frozenset({"prometheus-elector", "wrapper", "__main__.py"})
 Json = dict[str, Any]
 
 
-class Unasked(Exception):
-    """A question cannot be put, or brings no answer; the text says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the words of the command say; ``for_s`` is None where nothing was said of it."""
-
-    url: str
-    for_s: float | None = None
-    is_forced: bool = False
-
-
 def run(words: Sequence[str], environ: Mapping[str, str]) -> int:
     """Do what the words after the program's name ask for; return the exit status."""
     try:
-        asked = read_words(words[1:], environ)
-        api = Api(asked.url)
+        asked = read_words(words, environ)
+        api = Api(asked.url, asked.http_config)
         return _status(api) if words[0] == "status" else _step_down(api, asked)
     except Unasked as error:
         _say(f"prometheus-elector {words[0]}: {error}", sys.stderr)
         return UNASKED
-
-
-def read_words(words: Sequence[str], environ: Mapping[str, str]) -> Asked:
-    """Read a URL, ``--for`` and ``--force``; raise Unasked."""
-    port = environ.get("ELECTOR_API_LISTEN_ADDRESS", "").rpartition(":")[2] or "9095"
-    url, for_s, is_forced = f"http://127.0.0.1:{port}", None, False
-    left = list(words)
-    while left:
-        name, equals, value = left.pop(0).partition("=")
-        match "--" + name.lstrip("-") if name.startswith("-") else "":
-            case "--for":
-                for_s = _duration(value if equals else left.pop(0) if left else "")
-            case "--force":
-                is_forced = True
-            case "":
-                url = name + equals + value
-            case _:
-                raise Unasked(f"{name}: unknown; there are URL, --for=30m and --force")
-    return Asked(url if "://" in url else f"http://{url}", for_s, is_forced)
-
-
-def _duration(text: str) -> float:
-    try:
-        seconds = parse_duration(text)
-    except ValueError as error:
-        raise Unasked(f"--for={text}: {error}") from error
-    if not 0 <= seconds <= pause.LONGEST_S:
-        raise Unasked(f"--for={text}: write a time from 0s to {pause.LONGEST_S / 3600:g}h")
-    return seconds
 
 
 # --- asking -----------------------------------------------------------------------------------
@@ -102,19 +64,18 @@ def _duration(text: str) -> float:
 class Api:
     """One replica's API; a password that the URL leaves out is asked for."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, http_config: str = "") -> None:
         try:
-            self.parts: SplitResult = urlsplit(url)
-            self.port = self.parts.port or {"http": 80, "https": 443}[self.parts.scheme]
+            parts = urlsplit(url)
+            self.port = parts.port or {"http": 80, "https": 443}[parts.scheme]
         except (ValueError, KeyError) as error:
             raise Unasked(f"{url} is no URL: write http://HOST:9095") from error
-        self.host = self.parts.hostname or ""
-        self._fields = {"Content-Type": "application/json"}
-        if self.parts.username is not None:
-            password = self.parts.password
-            given = getpass.getpass("Password: ") if password is None else unquote(password)
-            pair = f"{unquote(self.parts.username)}:{given}".encode()
-            self._fields["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+        try:
+            self._access = PrometheusAccess(http_config).current()
+        except ConfigurationError as error:
+            raise Unasked(f"--http-config: {error}") from error
+        self.host = parts.hostname or ""
+        self.parts = _with_password(parts)
 
     def __str__(self) -> str:
         return f"{self.parts.scheme}://{self.host}:{self.port}"
@@ -122,26 +83,19 @@ class Api:
     def ask(self, method: str, path: str, body: Json | None = None) -> tuple[int, Json]:
         """Return the answer's code and JSON; raise Unasked."""
         content = None if body is None else json.dumps(body)
-        connection = self._connection()
+        header = {"Content-Type": "application/json", **dict(fields(self.parts, self._access))}
         try:
-            connection.request(method, self.parts.path.rstrip("/") + path, content, self._fields)
-            answer = connection.getresponse()
-            told = json.loads(answer.read())
+            with closing(connect(self.parts, _LIMIT_S, self._access)) as connection:
+                connection.request(method, self.parts.path.rstrip("/") + path, content, header)
+                answer = connection.getresponse()
+                told = json.loads(answer.read())
+        except ssl.SSLError as error:
+            raise Unasked(tls_in_short(error, str(self), "--http-config")) from error
         except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
             raise Unasked(f"{self} does not answer as it should: {error}") from error
-        finally:
-            connection.close()
         if not isinstance(told, dict):
             raise Unasked(f"{self} is not the API of a prometheus-elector")
         return answer.status, told
-
-    def _connection(self) -> http.client.HTTPConnection:
-        if self.parts.scheme == "https":
-            context = ssl.create_default_context()
-            return http.client.HTTPSConnection(
-                self.host, self.port, timeout=_LIMIT_S, context=context
-            )
-        return http.client.HTTPConnection(self.host, self.port, timeout=_LIMIT_S)
 
     def fleet(self) -> list[Json]:
         """Return what all replicas say, the one that is asked first; raise Unasked."""
@@ -162,6 +116,19 @@ class Api:
         if code != http.client.OK:
             raise Unasked(f"{self}: {told.get('error', f'HTTP {code}')}")
         return told
+
+
+def _with_password(parts: SplitResult) -> SplitResult:
+    """Return the URL with its user's password, asked for where there is none; raise Unasked."""
+    if parts.username is None or parts.password is not None:
+        return parts
+    try:
+        password = getpass.getpass("Password: ")
+    except (EOFError, OSError) as error:
+        cure = "name a file with it: basic_auth in --http-config=FILE"
+        raise Unasked(f"no password for {parts.username} can be asked for here; {cure}") from error
+    user, _, place = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user.rstrip(':')}:{quote(password, safe='')}@{place}")
 
 
 def is_status(told: object) -> TypeGuard[Json]:
@@ -247,39 +214,45 @@ def _by_signal(api: Api, asked: Asked) -> None:
     wrong = why_not(own, known, is_forced=asked.is_forced, for_s=asked.for_s)
     if wrong:
         raise Unasked(wrong.replace("force it", "use --force"))
+    supervisor = supervisor_on(api.host, api.port)
     try:
-        pid, output = supervisor_on(api.port)
         if asked.for_s is not None:
-            owner = Path(f"/proc/{pid}").stat().st_uid  # this may be root, and the supervisor not
-            pause.write(pause.path_of(output), asked.for_s, owner)
-        os.kill(pid, signal.SIGUSR1)
-    except OSError as error:
+            owner = supervisor.uids().real  # this may be root, and the supervisor not
+            pause.write(pause.path_of(_output(supervisor)), asked.for_s, owner)
+        supervisor.send_signal(signal.SIGUSR1)
+    except (OSError, psutil.Error) as error:
         raise Unasked(f"the supervisor cannot be told: {error}") from error
 
 
-def supervisor_on(port: int) -> tuple[int, Path]:
-    """Return the supervisor whose API listens on a port here, and its output; raise Unasked."""
-    import psutil  # noqa: PLC0415 - heavy, and only for this
-
-    def listens(connection: Any) -> bool:
-        is_open = connection.status == psutil.CONN_LISTEN and connection.pid
-        return bool(is_open) and connection.laddr.port == port
-
+def supervisor_on(host: str, port: int) -> psutil.Process:
+    """Return the supervisor whose API listens on an address of this machine; raise Unasked."""
     try:
-        found = next(filter(listens, psutil.net_connections("tcp")))
-        process = psutil.Process(found.pid)
-        is_ours = _WEB in process.cmdline()
-        while _WEB in process.cmdline():  # a worker, and the process that started it
-            process = psutil.Process(process.ppid())
-        if is_ours:
-            return process.pid, _output(process.cmdline(), process)
-    except (psutil.Error, StopIteration):
+        for listener in _listeners(host, port):
+            process = psutil.Process(listener)
+            is_ours = _WEB in process.cmdline()
+            while _WEB in process.cmdline():  # a worker, and the process that started it
+                process = psutil.Process(process.ppid())
+            if is_ours:
+                return process
+    except psutil.Error:
         pass
-    raise Unasked(f"no prometheus-elector of this user listens on port {port} of this machine")
+    raise Unasked(f"no prometheus-elector of this user listens on {host}:{port} of this machine")
 
 
-def _output(words: list[str], supervisor: Any) -> Path:
+def _listeners(host: str, port: int) -> Iterator[int]:
+    """Yield who takes connections to an address of this machine; the exact one comes first."""
+    at = [each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
+    wanted = [_LOOPBACK - {"localhost"} if host == "localhost" else {host}, _ALL_ADDRESSES]
+    for addresses in wanted:
+        for each in at:
+            ip, listening_port = each.laddr or ("", 0)
+            if each.pid and listening_port == port and ip in addresses:
+                yield each.pid
+
+
+def _output(supervisor: psutil.Process) -> Path:
     """Return where a supervisor writes, by its own words and environment."""
+    words = supervisor.cmdline()
     first = next(at for at, word in enumerate(words) if Path(word).name in _PROGRAMS)
     try:
         settings = load(words[first + 1 :], supervisor.environ(), hostname="", incarnation="")
@@ -290,18 +263,21 @@ def _output(words: list[str], supervisor: Any) -> Path:
 
 
 def _await_outcome(api: Api, asked: Asked, before: Json) -> int:
-    """Tell what comes of it, as far as it can be seen in time; forced, nobody may come."""
+    """Tell what comes of it, as far as it can be seen in time; forced, nobody may come.
+
+    That one question brings no answer tells nothing: much changes at that moment.
+    """
     until = time.monotonic() + _PATIENCE_S
-    leader, own = "", before["identity"]
+    leader, own = before["leader"], before["identity"]
     while time.monotonic() < until:
-        code, told = api.ask("GET", "/_elector/status")
-        if code == http.client.OK and is_status(told):
+        with suppress(Unasked):
+            told = api.status()
             leader = told["leader"]
             if outcome := outcome_of(told, before, asked.for_s):
                 _say(outcome)
                 return GOOD
             if asked.is_forced and before["is_leader"] and not leader:
-                break
+                until = min(until, time.monotonic() + _FORCED_S)
         time.sleep(0.2)
     _say(f"{own} was asked to step down; {leader or 'nobody'} leads so far")
     return NOT_SO

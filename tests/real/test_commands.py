@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import bcrypt
+import psutil
 import pytest
 import requests
 
 from tests.real.parts import WriteLog, started
 from tests.real.replica import QUICK, Replica
 from tests.support import wait_until
+from wrapper.remote import supervisor_on
+from wrapper.remote_words import Unasked
 
 PASSWORD = "wonderland"
 
@@ -76,6 +79,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
     """Run a command as users do."""
     return subprocess.run(
         [sys.executable, "-m", "wrapper", *words],
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
@@ -174,6 +178,9 @@ def test_nobody_ready_to_take_over_is_a_reason_to_refuse(pair: tuple[Replica, Re
     assert done.returncode == 2
     assert "no other replica is known to be ready to take over; use --force" in done.stderr
     assert leader.has_remote_write
+    wrong = leader.api.replace("127.0.0.1", "127.0.0.2")
+    assert "does not answer" in run("step-down", wrong, "--force").stderr
+    assert leader.has_remote_write
     assert run("step-down", leader.api, "--force").returncode == 1
     assert not leader.has_remote_write
 
@@ -189,3 +196,27 @@ def test_a_step_down_over_a_protected_api(protected: tuple[Replica, Replica]) ->
     follower.await_leader(5)
     left_s = status(leader, auth=("alice", PASSWORD))["paused_until"]
     assert left_s > time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + 3000))
+
+
+def test_the_supervisor_is_found_by_its_whole_address(pair: tuple[Replica, Replica]) -> None:
+    """Another one may listen on the same port of another address of this machine."""
+    leader, _ = pair
+    host, port = leader.api.removeprefix("http://").split(":")
+    assert supervisor_on(host, int(port)).pid == psutil.Process(leader.web.pid).ppid()
+    assert supervisor_on("localhost", int(port)).pid == psutil.Process(leader.web.pid).ppid()
+    with pytest.raises(Unasked, match=r"this user listens on 127\.0\.0\.2"):
+        supervisor_on("127.0.0.2", int(port))
+
+
+def test_a_file_says_how_the_api_is_asked(
+    protected: tuple[Replica, Replica], tmp_path: Path
+) -> None:
+    """Its password, where the URL has none."""
+    leader, _ = protected
+    file = tmp_path / "http.yml"
+    file.write_text(f"basic_auth: {{username: alice, password: {PASSWORD}}}\n")
+    assert run("status", leader.api).returncode == 2
+    done = run("status", leader.api, f"--http-config={file}")
+    assert done.returncode == 0, done.stderr
+    done = run("status", leader.api.replace("://", "://alice@"))
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from wrapper.remote import Api, Asked, Unasked, outcome_of, read_words, table
+from wrapper.remote import Api, outcome_of, table
+from wrapper.remote_words import Asked, Unasked, read_words
 
 LOCAL = "http://127.0.0.1:9095"
 
@@ -20,17 +22,34 @@ LOCAL = "http://127.0.0.1:9095"
         (["--for=30m"], Asked(LOCAL, 1800.0)),
         (["-for", "90s", "--force", "https://h/p?a=b"], Asked("https://h/p?a=b", 90.0, True)),  # noqa: FBT003
         (["--for=0s"], Asked(LOCAL, 0.0)),
+        (["--force=false"], Asked(LOCAL)),
+        (["--http-config", "/f.yml"], Asked(LOCAL, http_config="/f.yml")),
     ],
 )
 def test_words_are_read(words: list[str], asked: Asked) -> None:
     """A URL, or this machine's; how long; whether to force it."""
-    assert read_words(words, {}) == asked
+    assert read_words(["step-down", *words], {}) == asked
 
 
-def test_the_port_is_that_of_the_environment() -> None:
-    """As the replica beside it was told where to listen."""
-    environ = {"ELECTOR_API_LISTEN_ADDRESS": ":8000"}
-    assert read_words([], environ).url == "http://127.0.0.1:8000"
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        (":8000", "http://127.0.0.1:8000"),
+        ("0.0.0.0:8000", "http://127.0.0.1:8000"),
+        ("[::]:8000", "http://[::1]:8000"),
+        ("10.0.0.1:8000", "http://10.0.0.1:8000"),
+    ],
+)
+def test_whom_it_asks_is_said_by_the_environment(address: str, url: str, tmp_path: Path) -> None:
+    """As the replica beside it was told where to listen, over TLS or not."""
+    environ = {"ELECTOR_API_LISTEN_ADDRESS": address}
+    assert read_words(["status"], environ).url == url
+    web = tmp_path / "web.yml"
+    web.write_text("tls_server_config: {cert_file: c, key_file: k}\n")
+    environ["ELECTOR_WEB_CONFIG_FILE"] = str(web)
+    assert read_words(["status"], environ).url == url.replace("http:", "https:")
+    web.unlink()
+    assert read_words(["status"], environ).url == url
 
 
 @pytest.mark.parametrize(
@@ -39,13 +58,33 @@ def test_the_port_is_that_of_the_environment() -> None:
         (["--for=soon"], "--for=soon: "),
         (["--for"], "--for=: "),
         (["--for=8760h"], "write a time from 0s to 168h"),
-        (["--quick"], "--quick: unknown; there are URL, --for=30m and --force"),
+        (["--quick"], "--quick: unknown; there are URL, .*, --for=30m and --force"),
+        (["--force=no"], "--force=no: write --force, or leave it out"),
+        (["h:1", "h:2"], "h:2: one URL is asked, and h:1 was named before"),
     ],
 )
 def test_words_that_mean_nothing_are_refused(words: list[str], told: str) -> None:
     """With what can be written instead."""
     with pytest.raises(Unasked, match=told):
-        read_words(words, {})
+        read_words(["step-down", *words], {})
+
+
+@pytest.mark.parametrize("word", ["--for=1h", "--force"])
+def test_a_status_takes_nothing_that_would_change_it(word: str) -> None:
+    """It is refused, rather than ignored."""
+    with pytest.raises(Unasked, match="unknown; there are URL and --http-config=FILE"):
+        read_words(["status", word], {})
+
+
+def test_a_password_that_nobody_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a terminal or standard input, it says where else to write it."""
+
+    def fail(_prompt: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("getpass.getpass", fail)
+    with pytest.raises(Unasked, match=r"no password for alice .*--http-config=FILE"):
+        Api("http://alice@h:1")
 
 
 @pytest.mark.parametrize("url", ["ftp://h", "http://h:port"])

@@ -47,6 +47,11 @@ def is_boolean(text: str) -> bool:
     return text in _BOOLEANS
 
 
+def boolean(text: str) -> bool:
+    """Return what Go would read this word as; raise KeyError where that is no boolean."""
+    return _BOOLEANS[text]
+
+
 def read_value(flag: Flag, text: str) -> Value:
     """Return the value that the text means for this flag; raise ValueError."""
     return _READERS[flag.kind](flag, text)

@@ -28,15 +28,16 @@ Usage:
       prints what was read, whether it is valid, where each override of the leader lands, and the
       difference between follower and leader, without secrets. Exit status: 0 it can be used, 1 it
       cannot, 2 it could not be checked (flags, promtool).
-  prometheus-elector status [URL]
-      print what all replicas say of themselves, as a table; URL is the API of one of them
-      (default: this machine's, http://127.0.0.1:9095). Exit status: 0 exactly one leads, 1 not so,
-      2 it could not be asked.
-  prometheus-elector step-down [URL] [--for=30m] [--force]
+  prometheus-elector status [URL] [--http-config=FILE]
+      print what all replicas say of themselves, as a table; URL is the API of one of them (default:
+      this machine's, where ELECTOR_API_LISTEN_ADDRESS says). Exit status: 0 exactly one leads, 1
+      not so, 2 it could not be asked.
+  prometheus-elector step-down [URL] [--for=30m] [--force] [--http-config=FILE]
       have that replica hand over now, in order; with --for, keep it out of the election for that
       time, also across restarts (--for=0s ends that). Refused when no other replica is known to be
       ready, unless forced. Over the API where it has users or client certificates, else by a signal
       on this machine. The URL may hold a name, https://alice@HOST:9095: the password is asked for.
+      FILE is one like that of --prometheus-http-config: CA, client certificate, password.
   prometheus-elector targets FILE --from=URL [--reload] [flags]
       fetch targets or rules once, for cron; start nothing. Exit status: 0 FILE is as the URL says,
       1 it is not and stays as it was, 2 the flags are wrong.
