@@ -34,10 +34,10 @@ class Reading:
 
     def read(self, path: str) -> bytes:
         """Return a file's content; raise files.InputError."""
-        file = Path(path)
+        file, now_ns = Path(path), clock.wall() * 1e9
         state = files.identity(file)
         self._states[file] = state
-        if state is not None and clock.wall() * 1e9 - max(state[-2:]) < _SETTLING_NS:
+        if state is not None and any(abs(now_ns - at) < _SETTLING_NS for at in state[-2:]):
             self._is_fresh = True
         content = files.read_input(file, LARGEST_FILE)
         self._hash.update(b"%d " % len(content) + content)

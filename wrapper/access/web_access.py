@@ -2,12 +2,13 @@
 
 It is the one place that turns ``--web-config-file`` into what a server needs. What was good stays
 in force while the file, or one that it names, is not. No edit takes protection away while this
-runs: TLS stays as it was at the start, and once clients have to say who they are, they have to.
+runs: TLS stays as it was at the start, and what clients once had to show, they have to.
 """
 
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,11 @@ from wrapper.access.tls_context import ContextKind, server_context
 from wrapper.access.web_config import WebConfig, read_web_config
 from wrapper.configuration.problems import ConfigurationError
 from wrapper.configuration.sections import Source
+
+_ASKED: dict[str, Callable[[WebConfig], bool]] = {
+    "passwords": lambda config: bool(config.users),
+    "client certificates": lambda config: config.needs_certificate,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,7 @@ def _check_change(path: str, old: WebConfig, new: WebConfig) -> None:
     if (old.tls is None) != (new.tls is None):
         text = "TLS cannot be switched on or off while this runs; start it again for that"
         raise ConfigurationError([f"{path}: {text}"])
-    if old.knows_its_clients and not new.knows_its_clients:
-        text = "it would let anybody in; start this program again if that is meant"
-        raise ConfigurationError([f"{path}: {text}"])
+    lost = [name for name, is_asked in _ASKED.items() if is_asked(old) and not is_asked(new)]
+    if lost:
+        text = f"it would ask for {' and '.join(lost)} no longer"
+        raise ConfigurationError([f"{path}: {text}; start this program again if that is meant"])

@@ -10,6 +10,7 @@ import logging
 import resource
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -155,13 +156,11 @@ def measure_child(pid: int, period_s: float, report: Report) -> None:
     """Report what the child uses of the machine, every period, until it has gone."""
     import psutil  # noqa: PLC0415 - heavy: after Prometheus has been started
 
-    child = psutil.Process(pid)
-    while True:
-        try:
+    with suppress(psutil.Error):
+        child = psutil.Process(pid)
+        while True:
             report(ChildMeasured(_usage(child)))
-        except psutil.Error:
-            return
-        threading.Event().wait(period_s)
+            threading.Event().wait(period_s)
 
 
 def _usage(child: psutil.Process) -> dict[str, float]:
