@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -11,7 +13,8 @@ import pytest
 from tests.support import free_port, wait_until
 from tests.web.conftest import FOLLOWER, Web, following, leading
 from tests.web.upstreams import Call, persistent
-from wrapper.proxy.proxy import GAP_S, Patience
+from wrapper.proxy.exchange import Broke
+from wrapper.proxy.proxy import GAP_S, Patience, Tries
 
 
 @pytest.fixture(autouse=True)
@@ -85,15 +88,15 @@ def _answer_post(call: Call) -> None:
 
 @pytest.mark.parametrize(
     ("method", "data", "times"),
-    [("GET", None, 3), ("HEAD", None, 3), ("POST", "x", 1), ("GET", "x", 1), ("DELETE", None, 1)],
+    [("GET", None, 2), ("HEAD", None, 2), ("POST", "x", 1), ("GET", "x", 1), ("DELETE", None, 1)],
 )
 def test_only_the_harmless_is_asked_again(
     web: Web, method: str, data: str | None, times: int
 ) -> None:
-    """An upstream that breaks off twice is asked three times, or once."""
+    """An upstream that breaks off is asked once more, or not."""
 
     def answer(call: Call) -> bool:
-        if len(upstream.calls) < 3:
+        if len(upstream.calls) < 2:
             return True
         call.say()
         return False
@@ -101,7 +104,50 @@ def test_only_the_harmless_is_asked_again(
     with persistent(answer) as upstream:
         web.tell(leading(upstream.url))
         code = web.get("/", method=method, data=data).status_code
-        assert (code, len(upstream.calls)) == (200 if times == 3 else 502, times)
+        assert (code, len(upstream.calls)) == (200 if times == 2 else 502, times)
+
+
+def test_what_always_breaks_off_is_given_up_beside_others(web: Web) -> None:
+    """A request that ends whoever is asked is told so, however well all others are answered."""
+
+    def answer(call: Call) -> bool:
+        if "bad" in call.line:
+            return True
+        call.say()
+        return False
+
+    def ask_others() -> None:
+        while not is_over.is_set():
+            assert web.get("/ok").ok
+
+    is_over = threading.Event()
+    with persistent(answer) as upstream, ThreadPoolExecutor() as pool:
+        web.tell(leading(upstream.url))
+        others = [pool.submit(ask_others) for _ in range(2)]
+        wait_until(lambda: len(upstream.calls) > 10, 10, "others are answered")
+        begun = time.monotonic()
+        try:
+            assert web.get("/bad", timeout=10).status_code == 502
+        finally:
+            is_over.set()
+        assert time.monotonic() - begun < GAP_S + 3
+        assert sum("bad" in call.line for call in upstream.calls) <= 3
+        assert [each.result() for each in others] == [None, None]
+
+
+def test_a_request_that_ends_its_leader_is_not_carried_on(web: Web) -> None:
+    """Of five leaders, one after the other, two are asked at most what ended the first."""
+    with contextlib.ExitStack() as stack:
+
+        def end(_call: Call) -> bool:
+            ended = sum(len(each.calls) for each in upstreams)
+            web.tell(following(upstreams[ended % 5].url))
+            return True
+
+        upstreams = [stack.enter_context(persistent(end)) for _ in range(5)]
+        web.tell(following(upstreams[0].url))
+        assert web.get("/heavy").status_code == 502
+        assert [len(each.calls) for each in upstreams] == [1, 1, 0, 0, 0]
 
 
 def test_nothing_is_asked_again_once_an_answer_has_begun(web: Web) -> None:
@@ -171,6 +217,16 @@ def test_patience_is_for_a_new_gap() -> None:
     assert patience.allows(100.0)
     patience.end()
     assert patience.allows(103.0)
+
+
+def test_a_request_is_lost_twice_at_most_on_new_connections() -> None:
+    """One that was kept may have been stale and costs no try; the time runs from the first loss."""
+    stale, new = Broke(was_kept=True), Broke(was_kept=False)
+    tries = Tries()
+    assert [tries.allow_again(each, 0.0) for each in (stale, new, new)] == [True, True, False]
+    late = Tries()
+    assert late.allow_again(stale, 10.0)
+    assert not late.allow_again(new, 10.0 + GAP_S)
 
 
 def test_many_at_once_share_what_is_kept(web: Web) -> None:

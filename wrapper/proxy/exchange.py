@@ -41,7 +41,14 @@ class ClientGone(Exception):
 
 
 class Broke(Exception):
-    """The upstream's connection has ended before the first byte of an answer."""
+    """The upstream's connection has ended before the first byte of an answer.
+
+    ``was_kept`` tells whether it had been used before, so that it may have ended long ago.
+    """
+
+    def __init__(self, *, was_kept: bool) -> None:
+        super().__init__()
+        self.was_kept = was_kept
 
 
 class Client:
@@ -194,7 +201,7 @@ class Exchange:
             data = connection.sock.recv(FIRST_PIECE_BYTES)
         if not data:
             self.check()
-            raise Broke
+            raise Broke(was_kept=connection.answers > 0)
         return data
 
     def check(self) -> None:

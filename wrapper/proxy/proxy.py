@@ -1,12 +1,14 @@
 """The proxy: whichever replica is asked, the leader's Prometheus answers.
 
 Each request goes to whom the newest snapshot says. Nothing goes twice that could do harm twice: GET
-and HEAD are asked again, of the same or the new leader, until the first byte of an answer has come;
+and HEAD are asked once more, of the same or the new leader, where no byte of an answer has come;
 anything else once it has been sent, never. A gap between two leaders is waited for, but only while
 it is new. Where it ends: an answer that has begun is never begun again.
 """
 
 from __future__ import annotations
+
+import math
 
 import gevent
 
@@ -44,6 +46,30 @@ class Patience:
     def end(self) -> None:
         """Know that the gap is over."""
         self._since = None
+
+
+class Tries:
+    """What one request may still try: its own, whatever becomes of those beside it.
+
+    It could be the request that ends whoever is asked: so after it has been lost on a new
+    connection it goes once more, and no further.
+    """
+
+    def __init__(self) -> None:
+        self.needs_fresh = False  # what was kept may all be as stale as the one just used
+        self._is_last = False
+        self._until = math.inf
+
+    def is_in_time(self, now: float) -> bool:
+        """Tell whether to go on; the first failure begins the time for it."""
+        self._until = min(self._until, now + GAP_S)
+        return now < self._until
+
+    def allow_again(self, broke: Broke, now: float) -> bool:
+        """Tell whether to send it again after this."""
+        is_last, self._is_last = self._is_last, not broke.was_kept
+        self.needs_fresh = True
+        return self.is_in_time(now) and not is_last
 
 
 class Proxy:
@@ -115,42 +141,41 @@ class Proxy:
 
     def _forward(self, exchange: Exchange) -> None:
         """Ask whoever leads until there is an answer; raise Refused."""
-        is_fresh = False
+        tries = Tries()
         while True:
-            target = self._target(exchange)
+            target = self._target(exchange, tries)
             try:
-                connection = self._connection(exchange, target, is_fresh=is_fresh)
-                was_kept = connection.answers > 0
-                self._exchange(exchange, connection, target)
+                return self._exchange(exchange, self._connection(exchange, target, tries), target)
             except Unreachable as error:
                 reason = str(error)
-            except Broke:
+                goes_on = self._waits(tries)
+            except Broke as broke:
                 reason = f"{target.url} broke off before it answered"
-                if not exchange.is_repeatable:
-                    raise Refused(502, "unavailable", reason) from None
-                is_fresh = True
-                if was_kept:
+                goes_on = exchange.is_repeatable and tries.allow_again(broke, clock.now())
+                if goes_on and broke.was_kept:
                     continue
-            else:
-                return
-            if not self._patience.allows(clock.now()):
+            if not goes_on:
                 raise Refused(502, "unavailable", reason)
             self._pause(exchange)
 
-    def _connection(self, exchange: Exchange, target: Target, *, is_fresh: bool) -> Connection:
-        if is_fresh:
+    def _waits(self, tries: Tries) -> bool:
+        """Tell whether to wait for whom nothing could be sent to."""
+        now = clock.now()
+        return tries.is_in_time(now) and self._patience.allows(now)
+
+    def _connection(self, exchange: Exchange, target: Target, tries: Tries) -> Connection:
+        if tries.needs_fresh:
             return self._upstreams.fresh(target)
         return self._upstreams.take(target, goes_once=not exchange.is_repeatable)
 
-    def _target(self, exchange: Exchange) -> Target:
+    def _target(self, exchange: Exchange, tries: Tries) -> Target:
         """Return where to ask; a gap between two leaders is waited for."""
         while True:
-            now = clock.now()
             try:
-                target = target_of(self._reader.read(), self._options, now)
+                target = target_of(self._reader.read(), self._options, clock.now())
                 break
             except NoLeader:
-                if not self._patience.allows(now):
+                if not self._waits(tries):
                     raise
             self._pause(exchange)
         check_hops(exchange.request.crossing.hops, target)
