@@ -53,6 +53,27 @@ def test_more_than_was_announced_ends_the_connection(web: Web) -> None:
         assert upstream.connections == 3
 
 
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_what_comes_after_an_answer_answers_nobody(web: Web, is_closed: bool) -> None:
+    """An answer that nobody has asked for ends its connection, also for a GET."""
+
+    def answer(call: Call) -> bool:
+        call.say(call.line.split()[1].encode())
+        if "one" in call.line:
+            assert has_ended.wait(20)
+            call.sock.sendall(b"HTTP/1.1 408 Too Slow\r\nContent-Length: 5\r\n\r\nstray")
+            has_strayed.set()
+        return is_closed
+
+    has_ended, has_strayed = threading.Event(), threading.Event()
+    with persistent(answer) as upstream:
+        web.tell(leading(upstream.url))
+        assert web.get("/one").text == "/one"
+        has_ended.set()
+        assert has_strayed.wait(20)
+        assert [web.get(path).text for path in ("/two", "/three")] == ["/two", "/three"]
+
+
 SPLIT = (
     b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\naHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb"
 )

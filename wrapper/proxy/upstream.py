@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -93,6 +94,8 @@ class Connection:
 
     def is_open(self) -> bool:
         """Tell whether nothing has come since its last answer: neither an end nor anything else."""
+        if isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():
+            return False
         poll = monkey.get_original("select", "poll")()
         poll.register(self.sock.fileno(), select.POLLIN)
         return not poll.poll(0)
@@ -115,9 +118,9 @@ class Upstreams:
         self._kept: list[Connection] = []
 
     def take(self, target: Target, *, goes_once: bool) -> Connection:
-        """Return a connection, a kept one if there is; raise Unreachable.
+        """Return a connection, a kept one just checked if there is; raise Unreachable.
 
-        A request that ``goes_once`` gets one just checked, on which it will hardly be lost.
+        A request that ``goes_once`` gets one that has settled, on which it will hardly be lost.
         """
         return self._kept_one(target.url, goes_once=goes_once) or self.fresh(target)
 
@@ -135,7 +138,7 @@ class Upstreams:
             if goes_once and not connection.has_settled(now):
                 continue
             del self._kept[index]
-            if connection.url == url and (not goes_once or connection.is_open()):
+            if connection.url == url and connection.is_open():
                 return connection
             connection.close()
         return None
