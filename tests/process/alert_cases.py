@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 STEP_S = 15
-STEPS = 45 * 4  # 45 minutes
+STEPS = 120 * 4  # two hours
 LEADER, FOLLOWER = "prometheus-0", "prometheus-1"
 FETCHED = "/targets/promgen.json"
 Values = dict[str, str]  # by what identifies a series: name, and labels of its own
@@ -26,6 +26,7 @@ def growing(by: float) -> str:
 
 
 GONE = "_"  # no sample at all
+AT_10 = 40  # steps: after ten minutes, so that every range has samples
 
 
 def then(first: str, steps: int, second: str) -> str:
@@ -81,6 +82,12 @@ def _full(name: str) -> str:
     return f"prometheus_elector_{name}"
 
 
+def ending(values: Values, **after: str) -> Values:
+    """Return values of which nothing is left after ten minutes but what stands in ``after``."""
+    ends = {key: f"{value.rpartition('x')[0]}x{AT_10 - 1} stale" for key, value in values.items()}
+    return ends | after
+
+
 @dataclass(frozen=True)
 class Case:
     """What makes an alert fire, at which second at the earliest, and with which labels.
@@ -127,7 +134,8 @@ TO_STORE = {"remote_name": "store", "url": "http://store/write"}
 FETCHES = f'targets_last_success_time_seconds{{file="{FETCHED}"}}'
 TIMEOUTS = 'lease_errors_total{reason="timeout"}'
 FALLS = steady(0)
-AT_10 = 40  # steps: after ten minutes, so that every range has samples
+LEADING, FOLLOWING = healthy(LEADER, leads=True), healthy(FOLLOWER, leads=False)
+STOPS_ANSWERING = then("1+0", AT_10, "0+0")
 EVERY_THREE_MINUTES = "2+0x39 3+0x11 4+0x11 5+0x11 6+0x11 7+0x11"
 
 CASES = (
@@ -248,12 +256,30 @@ CASES = (
         why="now",
     ),
     Case(
+        "PrometheusElectorNoReplicaAnswers",
+        10 * MINUTE + 2 * MINUTE,
+        ending(LEADING, up=STOPS_ANSWERING),
+        ending(FOLLOWING, up=STOPS_ANSWERING),
+        severity="critical",
+        why="though they are targets",
+        still_at_s=119 * MINUTE,
+    ),
+    Case(
+        "PrometheusElectorNoReplicaAnswers",
+        10 * MINUTE + 2 * MINUTE,
+        ending(LEADING),
+        ending(FOLLOWING),
+        severity="critical",
+        why="since they are no targets any more",
+        still_at_s=119 * MINUTE,
+    ),
+    Case(
         "PrometheusElectorReplicaDown",
         10 * MINUTE + 5 * MINUTE,
         {},
-        {"up": then("1+0", AT_10, "0+0"), "build_info": f"1+0x{AT_10 - 1} stale"},
+        ending(FOLLOWING, up=STOPS_ANSWERING),
         of=FOLLOWER,
-        still_at_s=44 * MINUTE,
+        still_at_s=119 * MINUTE,
     ),
     Case(
         "PrometheusElectorFenced",
@@ -355,6 +381,17 @@ QUIET = (
         "PrometheusElectorSupervisorSilent",
         "when it is slow",
         {"snapshot_age_seconds": steady(10)},
+    ),
+    Quiet(
+        "PrometheusElectorNoReplicaAnswers",
+        "where one answers",
+        ending(LEADING, up=STOPS_ANSWERING),
+    ),
+    Quiet(
+        "PrometheusElectorNoReplicaAnswers",
+        "when all are started again within two minutes",
+        ending(LEADING),
+        {"build_info": f"1+0x{AT_10 - 1} stale _x6 1+0x900"},
     ),
     Quiet(
         "PrometheusElectorRestarts",
