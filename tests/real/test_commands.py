@@ -102,7 +102,7 @@ def await_follower_ready(leader: Replica, **asking: Any) -> None:
         told = requests.get(f"{leader.api}/_elector/fleet", timeout=5, **asking).json()["replicas"]
         return any(
             each["status"] and each["status"]["leader"] == "a" and each["url"]
-            and each["status"]["prometheus"]["is_ready"]
+            and each["status"]["cause"] == "lost"
             for each in told
         )  # fmt: skip
 

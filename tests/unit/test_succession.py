@@ -8,11 +8,12 @@ import pytest
 
 from wrapper.election.succession import successors, why_not
 
-LEASE = {"lock": "lease monitoring/prometheus"}
+LEASE = {"lock": "lease monitoring/prometheus", "problem": ""}
 OWN: dict[str, Any] = {"identity": "a", "is_leader": True, "leader": "a", "lease": LEASE}
 READY: dict[str, Any] = {
     "identity": "b",
     "leader": "a",
+    "cause": "lost",
     "lease": LEASE,
     "prometheus": {"is_ready": True, "is_healthy": True},
     "is_stopping": False,
@@ -30,7 +31,12 @@ def test_a_ready_follower_can_take_over() -> None:
     "changes",
     [
         {"leader": "c"},
-        {"lease": {"lock": "another"}},
+        {"cause": "unfenced"},
+        {"cause": "cooling_down"},
+        {"cause": "not_renewed"},
+        {"cause": None},
+        {"lease": {**LEASE, "problem": "the API server refuses: forbidden"}},
+        {"lease": {**LEASE, "lock": "another"}},
         {"lease": None},
         {"prometheus": {"is_ready": False, "is_healthy": True}},
         {"prometheus": {"is_ready": True, "is_healthy": False}},
@@ -40,7 +46,7 @@ def test_a_ready_follower_can_take_over() -> None:
     ],
 )
 def test_others_cannot(changes: dict[str, Any]) -> None:
-    """Of another election, not ready, leaving, or kept out themselves."""
+    """Of another election, unfit to lead, cut off from the lease, leaving, or kept out."""
     assert successors(OWN, [{**READY, **changes}]) == []
     assert "no other replica" in why_not(OWN, [{**READY, **changes}], is_forced=False)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from wrapper.model import Cause
+
 Status = Mapping[str, Any]
 
 
@@ -17,9 +19,12 @@ def successors(own: Status, others: Iterable[Status]) -> list[str]:
 
 
 def _may_follow(own: Status, other: Status) -> bool:
+    """Tell whether nothing but this one's lease keeps the other from leading."""
     prometheus, lease = _part(other, "prometheus"), _part(other, "lease")
     return (
         other.get("leader") == own["identity"]
+        and other.get("cause") == Cause.LOST
+        and lease.get("problem") == ""
         and lease.get("lock") == _part(own, "lease").get("lock")
         and prometheus.get("is_ready") is True
         and prometheus.get("is_healthy") is True
