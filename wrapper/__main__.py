@@ -14,7 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wrapper import __version__, init
-from wrapper.options.settings import Settings, SettingsError, load, question, usage
+from wrapper.options.command_line import question
+from wrapper.options.loading import SettingsError, load
+from wrapper.options.settings import Settings
+from wrapper.options.usage import usage
 
 BAD_INPUT = 2
 _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")

@@ -27,8 +27,8 @@ from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.configuration.problems import ConfigurationError
 from wrapper.election import pause
 from wrapper.election.succession import why_not
+from wrapper.options.loading import SettingsError, load
 from wrapper.options.prometheus_args import ChildArguments
-from wrapper.options.settings import SettingsError, load
 from wrapper.remote_words import Asked, Unasked, read_words
 from wrapper.start import output_of
 

@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from tests.support import free_port, wait_until
-from wrapper.supervision import process
+from wrapper.model import Event
+from wrapper.supervision import process, sensors
 
 PARENT = """
 import signal, sys, time
@@ -126,3 +127,12 @@ def test_a_process_that_has_gone_is_an_obstacle() -> None:
         gone.wait()
     with socket.socket():
         assert "cannot be read" in process.fence_obstacle(gone.pid, 1)
+
+
+def test_a_process_that_has_gone_is_not_measured() -> None:
+    """One that ends at once ends what looks after it, without a word."""
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    events: list[Event] = []
+    sensors.measure_child(gone.pid, 60.0, events.append)
+    assert events == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wrapper.options.settings import load
+from wrapper.options.loading import load
 from wrapper.start import prepare
 
 

@@ -10,19 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wrapper.options.command_line import question
 from wrapper.options.durations import go_duration
-from wrapper.options.flags import GROUPS, Kind
-from wrapper.options.settings import (
-    FLAGS,
-    Address,
-    Label,
-    Settings,
-    SettingsError,
-    load,
-    lock_path,
-    question,
-    usage,
-)
+from wrapper.options.flag_values import Address, Label
+from wrapper.options.flags import FLAGS, GROUPS, Kind
+from wrapper.options.loading import SettingsError, load
+from wrapper.options.settings import Settings, lock_path
+from wrapper.options.usage import usage
 from wrapper.targets.feed import Feed
 
 LABEL = "for example prometheus-elector/role=leader"

@@ -1,0 +1,211 @@
+"""Which settings fit together, and what to do about those that do not; pure.
+
+Each rule is about a few flags, and says nothing where one of them is broken already. Above all,
+between the renew deadline and the last moment there is time to step down.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+
+from wrapper.options.command_line import CHILD
+from wrapper.options.durations import go_duration
+from wrapper.options.settings import KILL_TIME_S, LEASE_SHARE, Settings
+from wrapper.targets.feed import has_known_ending
+
+LEAST_MARGIN_S = 0.001
+JITTER = 1.2  # client-go's JitterFactor
+_DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
+_SUBDOMAIN = re.compile(rf"{_DNS_LABEL.pattern}(?:\.{_DNS_LABEL.pattern})*")
+
+
+def misfits(settings: Settings, broken: set[str]) -> Iterator[str]:
+    """Yield what does not fit; a rule about a flag that is broken already has nothing to say."""
+    for names, rule in _ONCE_RULES if settings.is_once else _RULES:
+        if broken.isdisjoint(names):
+            yield from rule(settings)
+
+
+def _whole_seconds(settings: Settings) -> Iterator[str]:
+    duration_s = settings.lease_duration_s
+    if duration_s != int(duration_s):
+        yield (
+            f"--lease-duration ({go_duration(duration_s)}) is not in whole seconds, and a Lease "
+            f"counts nothing else; set it to {math.ceil(duration_s)}s"
+        )
+
+
+def _time_to_step_down(settings: Settings) -> Iterator[str]:
+    if round(settings.margin_s, 6) >= LEAST_MARGIN_S:
+        return
+    deadline_s = settings.lease_renew_deadline_s
+    deadline = go_duration(deadline_s)
+    duration = go_duration(settings.lease_duration_s)
+    needed_s = round((deadline_s + KILL_TIME_S + LEAST_MARGIN_S) / LEASE_SHARE, 6)
+    if settings.lease_duration_s <= deadline_s:
+        wrong = f"--lease-duration ({duration}) is not above --lease-renew-deadline ({deadline})"
+    else:
+        wrong = (
+            f"--lease-duration ({duration}) leaves no time to step down after "
+            f"--lease-renew-deadline ({deadline}): 95 % of it less 0.3s must be above that"
+        )
+    yield f"{wrong}; set --lease-duration to {math.ceil(needed_s)}s or more, or the deadline lower"
+
+
+def _time_to_retry(settings: Settings) -> Iterator[str]:
+    least_s = round(settings.lease_retry_period_s * JITTER, 6)
+    deadline_s = settings.lease_renew_deadline_s
+    if deadline_s <= least_s:
+        yield (
+            f"--lease-renew-deadline ({go_duration(deadline_s)}) is not above {JITTER} times "
+            f"--lease-retry-period ({go_duration(settings.lease_retry_period_s)}), so that one "
+            f"slow renewal would end leadership; set the deadline above {go_duration(least_s)}, or "
+            "the period lower"
+        )
+
+
+def _has_input(settings: Settings) -> Iterator[str]:
+    if settings.config or settings.is_stand_in:
+        return
+    if settings.leader_config:
+        yield (
+            "--config: missing; --leader-config only says what the leader adds: name the whole "
+            "Prometheus configuration with --config=FILE, or write -- and Prometheus' command"
+        )
+    else:
+        yield (
+            "--config: missing; name a file with a follower and a leader section, for example "
+            "--config=/etc/prometheus-elector/config.yml"
+        )
+
+
+def _lease_has_name(settings: Settings) -> Iterator[str]:
+    if settings.lease_lock == "kubernetes" and not settings.lease_name:
+        yield (
+            "--lease-name: missing, and --lease-lock=kubernetes needs it; give all replicas the "
+            "same, for example --lease-name=prometheus"
+        )
+
+
+def _lease_can_be_named(settings: Settings) -> Iterator[str]:
+    """Refuse what no API server takes (RFC 1123: a subdomain for the Lease, a label around it)."""
+    if settings.lock_kind(has_overrides=True) != "kubernetes":
+        return
+    for flag, name, most, allowed in (
+        ("lease-name", settings.lease_name, 253, _SUBDOMAIN),
+        ("lease-namespace", settings.lease_namespace, 63, _DNS_LABEL),
+    ):
+        if name and not (len(name) <= most and allowed.fullmatch(name)):
+            yield (
+                f"--{flag}={name[:most]!r}: no such name can be; write lower-case letters, digits "
+                f"and - between them, {most} at most, for example prometheus"
+            )
+
+
+def _label_has_pod(settings: Settings) -> Iterator[str]:
+    if settings.lease_pod_label is None or settings.init:
+        return
+    if settings.lock_kind(has_overrides=True) != "kubernetes":
+        yield (
+            "--lease-pod-label: no Lease elects the leader, and only pods have labels; name the "
+            "Lease with --lease-name, or leave the label out"
+        )
+    elif not settings.pod_name and not settings.is_check:
+        yield (
+            "--lease-pod-label: POD_NAME is not set, so that it is not known which pod to label; "
+            "set that variable from the pod's own field metadata.name"
+        )
+
+
+def _proxy_finds_leader(settings: Settings) -> Iterator[str]:
+    is_on_kubernetes = settings.lock_kind(has_overrides=True) == "kubernetes"
+    is_unnamed = not settings.api_proxy_prometheus_service_name
+    if settings.api_proxy_enabled and is_on_kubernetes and is_unnamed and not settings.init:
+        yield (
+            "--api-proxy-prometheus-service-name: missing, and --api-proxy-enabled needs it; name "
+            "the StatefulSet's headless Service"
+        )
+
+
+def _output_is_known(settings: Settings) -> Iterator[str]:
+    if not settings.output and not settings.child and not settings.is_check:
+        yield (
+            "--output: missing, and there is no command after -- to derive it from; name the file "
+            "that Prometheus reads, for example --output=/etc/prometheus/prometheus.yml"
+        )
+
+
+def _sidecar_can_reload(settings: Settings) -> Iterator[str]:
+    runs = not settings.init and not settings.is_check
+    if not settings.notify_http_url and not settings.child and runs:
+        yield (
+            "--notify-http-url: missing, and there is no command after --, so that Prometheus is "
+            "reloaded by HTTP; set for example --notify-http-url=http://127.0.0.1:9090/-/reload, "
+            "or write -- and Prometheus' command"
+        )
+
+
+def _prints_what_is_checked(settings: Settings) -> Iterator[str]:
+    if settings.print != "report" and not settings.is_check:
+        yield (
+            f"--print={settings.print}: only check prints; write prometheus-elector check "
+            f"--print={settings.print} [flags]"
+        )
+
+
+def _feeds_are_apart(settings: Settings) -> Iterator[str]:
+    paths = [feed.path for feed in settings.targets_url]
+    for path in sorted({path for path in paths if paths.count(path) > 1}):
+        yield f"--targets-url: {path} is named twice; give each URL a file of its own"
+
+
+def _broker_has_feeds(settings: Settings) -> Iterator[str]:
+    if settings.targets_broker and not settings.targets_url:
+        yield (
+            "--targets-url: missing, and --targets-broker needs it: a task says only that "
+            "something has changed; name where from, and the file, for example "
+            "http://promgen/api/v1/targets=/etc/prometheus/promgen.json"
+        )
+
+
+def _once_is_whole(settings: Settings) -> Iterator[str]:
+    example = "prometheus-elector targets /etc/prometheus/promgen.json --from=http://promgen/…"
+    if not settings.targets_file or not settings.from_:
+        yield f"targets: it needs a FILE and --from=URL; write for example {example}"
+    elif not has_known_ending(settings.targets_file):
+        yield (
+            f"targets {settings.targets_file}: the name does not say what it holds; let it end in "
+            ".json for targets, in .yml for rules"
+        )
+    if settings.child:
+        yield "targets: it starts nothing; leave out -- and the command after it"
+
+
+def _only_once(settings: Settings) -> Iterator[str]:
+    if settings.from_ or settings.reload:
+        yield "--from and --reload belong to prometheus-elector targets FILE; leave them out here"
+
+
+_Rules = tuple[tuple[tuple[str, ...], Callable[[Settings], Iterator[str]]], ...]
+_ONCE_RULES: _Rules = ((("from",), _once_is_whole),)
+_RULES: _Rules = (
+    (("lease-duration",), _whole_seconds),
+    (("lease-duration", "lease-renew-deadline"), _time_to_step_down),
+    (("lease-renew-deadline", "lease-retry-period"), _time_to_retry),
+    (("config", "leader-config", "init", CHILD), _has_input),
+    (("lease-lock", "lease-name"), _lease_has_name),
+    (("lease-lock", "lease-name", "lease-namespace"), _lease_can_be_named),
+    (("lease-pod-label", "lease-lock", "lease-name", "init"), _label_has_pod),
+    (
+        ("api-proxy-enabled", "api-proxy-prometheus-service-name", "lease-lock", "lease-name"),
+        _proxy_finds_leader,
+    ),
+    (("output", CHILD), _output_is_known),
+    (("print",), _prints_what_is_checked),
+    (("targets-url",), _feeds_are_apart),
+    (("targets-url", "targets-broker"), _broker_has_feeds),
+    (("from", "reload"), _only_once),
+    (("notify-http-url", "init", CHILD), _sidecar_can_reload),
+)

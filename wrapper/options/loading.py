@@ -1,0 +1,96 @@
+"""Flags and environment → the settings, or all that is wrong with them at once; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wrapper.options.command_line import (
+    CommandLine,
+    Given,
+    complain,
+    parse_command_line,
+    parse_environment,
+    unknown_variables,
+)
+from wrapper.options.fitting import misfits
+from wrapper.options.flag_values import read_value
+from wrapper.options.flags import FLAGS, Flag
+from wrapper.options.settings import Settings
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; ``problems`` are lines that each name one cause and its cure.
+
+    ``settings`` are those asked for, with the default where a value was refused: good enough to
+    look for further problems, for nothing else.
+    """
+
+    def __init__(self, problems: tuple[str, ...], settings: Settings) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+        self.settings = settings
+
+
+def load(
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    hostname: str,
+    incarnation: str,
+    pod_namespace: str = "",
+) -> Settings:
+    """Return the settings that the words after the program's name and the environment give.
+
+    ``incarnation`` is a random word, used where POD_UID is not set; ``pod_namespace`` is the
+    namespace that the service account's folder names. Raises SettingsError with all problems.
+    """
+    line = parse_command_line(argv)
+    values = _read_values(line, environ)
+    values["output_mode"] = values["output_mode"] or _default_mode(values["init"], line.child)
+    settings = Settings(
+        child=line.child,
+        is_check=line.is_check,
+        is_once=line.is_targets,
+        targets_file=line.file,
+        identity=environ.get("POD_NAME") or hostname,
+        incarnation=environ.get("POD_UID") or incarnation,
+        namespace=values["lease_namespace"] or pod_namespace,
+        pod_name=environ.get("POD_NAME", ""),
+        pod_namespace=environ.get("POD_NAMESPACE") or pod_namespace,
+        pod_uid=environ.get("POD_UID", ""),
+        is_in_pod=bool(environ.get("KUBERNETES_SERVICE_HOST")),
+        unknown_variables=unknown_variables(environ),
+        **values,
+    )
+    problems = (*line.problems, *misfits(settings, line.broken))
+    if problems:
+        raise SettingsError(problems, settings)
+    return settings
+
+
+def _read_values(line: CommandLine, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return a value for each field; where its text is refused, the default."""
+    given = parse_environment(environ) | line.given
+    values = {}
+    for flag in FLAGS:
+        values[flag.field] = () if flag.is_repeatable else read_value(flag, flag.default)
+        if flag.name in given:
+            try:
+                values[flag.field] = _read(flag, given[flag.name])
+            except ValueError as error:
+                line.refuse(complain(given[flag.name], str(error)), flag.name)
+    return values
+
+
+def _read(flag: Flag, given: Given) -> Any:
+    if flag.is_parted:
+        return tuple(read_value(flag, word) for text in given.texts for word in text.split())
+    if flag.is_repeatable:
+        return tuple(read_value(flag, text) for text in given.texts if text)
+    return read_value(flag, given.text)
+
+
+def _default_mode(is_init: bool, child: tuple[str, ...]) -> int:
+    """Return the output's permissions: others may read it where Prometheus may be another user."""
+    return 0o600 if child and not is_init else 0o644
