@@ -38,6 +38,11 @@ EVERYTHING = (
     *("--set", "rules.enabled=true", "--set", "dashboards.enabled=true"),
     *("--set", "serviceMonitor.enabled=true", "--set", "podMonitor.enabled=true"),
     *("--set", "config.kind=Secret", "--set", "networkPolicy.from[0].podSelector.matchLabels.a=b"),
+    *("--set", "extraVolumes[0].name=tls", "--set", "extraVolumes[0].secret.secretName=tls"),
+    *("--set", "extraVolumeMounts[0].name=tls", "--set", "extraVolumeMounts[0].mountPath=/tls"),
+    *("--set", "serviceMonitor.endpoints.api.scheme=https"),
+    *("--set", "podMonitor.endpoints.web.basicAuth.username.name=u"),
+    *("--set", "podMonitor.endpoints.web.basicAuth.username.key=name"),
 )
 
 
@@ -192,6 +197,20 @@ def test_probes_never_ask_who_leads() -> None:
         "livenessProbe": "/_elector/healthz",
         "readinessProbe": "/_elector/readyz",
     }
+
+
+def test_a_protected_replica_can_be_scraped() -> None:
+    """Each port is asked as its values say, and the files that protect it can be mounted."""
+    objects = chart(*EVERYTHING)
+    endpoints = find(objects, "ServiceMonitor")["spec"]["endpoints"]
+    assert {each["port"]: each.get("scheme") for each in endpoints} == {"api": "https", "web": None}
+    endpoints = find(objects, "PodMonitor")["spec"]["podMetricsEndpoints"]
+    asked = {each["port"]: each.get("basicAuth") for each in endpoints}
+    assert asked == {"api": None, "web": {"username": {"name": "u", "key": "name"}}}
+    stateful_set = find(objects, "StatefulSet")
+    assert {"name": "tls", "mountPath": "/tls"} in container(stateful_set)["volumeMounts"]
+    volumes = stateful_set["spec"]["template"]["spec"]["volumes"]
+    assert {"name": "tls", "secret": {"secretName": "tls"}} in volumes
 
 
 def test_text_comes_through_unchanged() -> None:
