@@ -6,7 +6,6 @@ start is ``launch``'s.
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import threading
@@ -19,7 +18,7 @@ from wrapper import clock
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.configuration.exhibit import ExhibitWriter
 from wrapper.configuration.exhibitor import Exhibitor
-from wrapper.configuration.input_watch import InputWatch, say_left_out
+from wrapper.configuration.input_watch import InputWatch
 from wrapper.election import pause
 from wrapper.election.elector import Elector
 from wrapper.election.file_lease import FileLease
@@ -32,6 +31,7 @@ from wrapper.model import LeaseLock, Role
 from wrapper.options.settings import Settings
 from wrapper.options.web_options import WebOptions
 from wrapper.start import Start
+from wrapper.start_said import say_start
 from wrapper.supervision import acceptance, confirm, prometheus, sensors
 from wrapper.supervision.events import Events
 from wrapper.supervision.observation import Observation, Rules
@@ -47,7 +47,6 @@ from wrapper.supervision.supervisor import Frame, Supervisor
 if TYPE_CHECKING:
     from wrapper.supervision.reload_desk import ReloadDesk
 
-LOG = logging.getLogger(__name__)
 MEASURE_PERIOD_S = 5.0
 STEP_DOWN_PAUSE_S = 30.0
 REQUEST_SHARE = 0.8
@@ -91,7 +90,7 @@ def supervise(
     if not start.is_plain:
         start_thread(exhibitor.run, "exhibitor")
     _start_targets(start, reloads, events, ready, api)
-    _say_start(start, frame)
+    say_start(start, frame.constants)
     try:
         return Supervisor(frame, events, performer, snapshots).run()
     finally:
@@ -340,44 +339,3 @@ def _web_options(start: Start, snapshots: SnapshotWriter) -> WebOptions:
         pause_file=str(pause.path_of(start.output)),
         peers=settings.peers or tuple(filter(None, (settings.api_proxy_prometheus_service_name,))),
     )
-
-
-def _say_start(start: Start, frame: Frame) -> None:
-    settings = start.settings
-    LOG.info(
-        "started",
-        extra={
-            "identity": frame.constants.identity,
-            "election": frame.constants.election,
-            "output": "none" if start.is_plain else start.output,
-        },
-    )
-    if not start.overrides and not start.is_plain:
-        LOG.warning(
-            "the leader has no overrides: every replica reads the same",
-            extra={
-                "config": start.inputs.sources.config,
-                "missing": ", ".join(map(str, start.inputs.absent())),
-            },
-        )
-    if not start.is_plain and start.may_override and start.good.follower.writes_remotely:
-        LOG.warning(
-            "the follower's part has a remote_write: every replica writes, whoever leads; have it "
-            "in the leader's part only",
-            extra={"config": start.inputs.sources.config},
-        )
-    say_left_out(start.inputs)
-    for variable in settings.unknown_variables:
-        LOG.warning("this environment variable sets nothing", extra={"variable": variable})
-    if start.arguments.base_url.startswith("https") and not settings.prometheus_http_config:
-        LOG.warning(
-            "Prometheus is served over TLS: unless this machine trusts its certificate, and it is "
-            "for the address asked, name its CA (ca_file) and its name (server_name) in tls_config "
-            "of --prometheus-http-config",
-            extra={"asked": start.arguments.base_url},
-        )
-    if not settings.owns_child:
-        LOG.warning(
-            "sidecar: a Prometheus that does not answer cannot be stopped from here, "
-            "so that it may write beside another leader"
-        )
