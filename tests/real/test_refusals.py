@@ -110,3 +110,8 @@ def test_a_leader_that_loses_its_overrides_says_so(start: Start, write_log: Writ
     leader.write_config(None)
     wait_until(lambda: not leader.has_remote_write, 15, "it is loaded")
     assert len(lines_of(leader, "the leader has no overrides any more")) == 1
+    leader.write_config(write_log.url("a"))
+    leader.await_leader()
+    url = f"follower:\n  remote_write: [{{url: {write_log.url('a')}/all}}]"
+    edit(leader, "follower:", url)
+    wait_until(lambda: lines_of(leader, "every replica writes"), 15, "that all write is said too")

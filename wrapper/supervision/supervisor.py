@@ -165,8 +165,7 @@ class Supervisor:
         if isinstance(event, ConfigurationRead):
             self._configuration_time = clock.wall()
             LOG.info("configuration read", extra={"fingerprints": _short(event.renderings)})
-            if before.renderings.has_overrides and not event.renderings.has_overrides:
-                LOG.warning("the leader has no overrides any more: every replica reads the same")
+            _say_surprises(before.renderings, event.renderings)
         if after.rejection == before.rejection:
             return
         self._configuration_time = clock.wall()
@@ -190,3 +189,15 @@ def _short(renderings: Renderings) -> str:
     """Return both fingerprints, as much of them as tells them apart."""
     follower, leader = renderings.follower.fingerprint, renderings.leader.fingerprint
     return f"follower {follower[:12]}, leader {leader[:12]}"
+
+
+def _say_surprises(before: Renderings, after: Renderings) -> None:
+    """Warn of what a new input changes and can hardly be meant."""
+    if before.has_overrides and not after.has_overrides:
+        LOG.warning("the leader has no overrides any more: every replica reads the same")
+    if after.has_overrides and _all_write(after) and not _all_write(before):
+        LOG.warning("the follower's part has a remote_write now: every replica writes")
+
+
+def _all_write(renderings: Renderings) -> bool:
+    return renderings.follower.writes_remotely
