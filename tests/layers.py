@@ -261,7 +261,7 @@ SIBLINGS: dict[str, set[str]] = {
     "protection": {"passwords"},
     "proxy": {"upstream", "route", "exchange_watch", "exchange", "figures", "protection"},
     "worker": {"route", "exchange_watch", "exchange", "proxy"},
-    "server": {"figures", "worker"},
+    "server": {"figures", "upstream", "worker"},
     "web": {
         "passwords",
         "protection",

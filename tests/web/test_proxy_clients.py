@@ -17,6 +17,7 @@ import pytest
 from tests.support import free_port, wait_until
 from tests.web.conftest import FOLLOWER, Web, leading, read_all
 from tests.web.upstreams import Call, Persistent, persistent
+from wrapper.web.server import listen
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 LAST = b"GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -264,6 +265,16 @@ def test_many_silent_clients_delay_nobody(web: Web) -> None:
             client = stack.enter_context(connected(web))
             client.sendall(GET[: number % 20])
         assert web.get("/").ok
+
+
+def test_clients_that_vanish_are_found_by_tcp() -> None:
+    """What the web process accepts has keep-alive on, long before the system's two hours."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(listen("127.0.0.1", 0))
+        stack.enter_context(socket.create_connection(listener.getsockname()))
+        accepted = stack.enter_context(listener.accept()[0])
+        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= 60
 
 
 def test_half_a_head_is_not_waited_for_long(web: Web) -> None:

@@ -27,12 +27,15 @@ _KEPT_FOR_S = 60.0  # shorter than Prometheus keeps them: --web.read-timeout, 5m
 _SETTLED_S = 0.05
 _UNSENT_MS = 20_000
 _PORTS = {"http": 80, "https": 443}
-_LIVELINESS = (
+KEEP_ALIVE = (  # a peer that vanishes is found out within 40 s
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 20),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
+)
+_LIVELINESS = (
+    *KEEP_ALIVE,
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNSENT_MS),
 )
 

@@ -23,6 +23,7 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
 from wrapper.options.web_options import WebOptions
 from wrapper.proxy.figures import ProxyFigures
+from wrapper.proxy.upstream import KEEP_ALIVE
 from wrapper.supervision.process import die_with_parent
 from wrapper.web.worker import ProxyWorker, Tls
 
@@ -145,15 +146,22 @@ def _take_no_handlers() -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket; raise OSError. A port just being given up is waited for."""
+    """Return a listening socket; raise OSError. A port just being given up is waited for.
+
+    What it accepts inherits that a client that vanishes without a word is found out.
+    """
     deadline = time.monotonic() + BIND_PATIENCE_S
     while True:
         try:
-            return _listen(host, port)
+            listener = _listen(host, port)
+            break
         except OSError as error:
             if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
                 raise
         time.sleep(0.1)
+    for option in KEEP_ALIVE:
+        listener.setsockopt(*option)
+    return listener
 
 
 def _listen(host: str, port: int) -> socket.socket:
