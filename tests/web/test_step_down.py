@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,8 @@ def pause_file(tmp_path: Path) -> Path:
 def protected(tmp_path: Path, pause_file: Path, upstream: Upstream) -> Iterator[Web]:
     """Serve a leader's API with users, and a follower that is ready."""
     upstream.answer = say(json_of(identity="prometheus-1", leader="prometheus-0"))
-    options = {"peers": (upstream.url,), "pause_file": str(pause_file)}
+    options: dict[str, Any] = {"peers": (upstream.url,), "pause_file": str(pause_file)}
+    options["idle_timeout_s"] = 2.0
     with running(Protected(tmp_path, USERS, **options)) as web:
         web.tell(leading())
         yield web
@@ -58,6 +60,17 @@ def test_the_supervisor_is_told(protected: Web, told: list[int], pause_file: Pat
     read = pause.read(pause_file)
     assert read is not None
     assert read.until_time
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(protected: Web, told: list[int]) -> None:
+    """Nor is one read that is far larger than any needs to be."""
+    head = f"POST {PATH} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json"
+    head += (
+        f"\r\nAuthorization: Basic {b64encode(b'alice:wonderland').decode()}\r\nContent-Length: "
+    )
+    assert protected.raw(f"{head}5\r\n\r\n".encode()).startswith(b"HTTP/1.1 408 ")
+    assert protected.raw(f"{head}9999999\r\n\r\n".encode()).startswith(b"HTTP/1.1 413 ")
+    assert told == []
 
 
 def test_without_a_time_there_is_no_pause(

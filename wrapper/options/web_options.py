@@ -10,6 +10,9 @@ import sys
 from dataclasses import asdict, dataclass
 
 
+_BODY_S = 30.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebOptions:
     """Where to listen, what to forward, and the inherited descriptor of the snapshots.
@@ -45,6 +48,11 @@ class WebOptions:
     log_as_json: bool = False
     peers: tuple[str, ...] = ()
     pause_file: str = ""
+
+    @property
+    def body_timeout_s(self) -> float:
+        """The time for a body to come for which nobody but its client is waited for."""
+        return min(_BODY_S, self.idle_timeout_s)
 
     @classmethod
     def from_json(cls, text: str) -> WebOptions:

@@ -13,6 +13,7 @@ _PHRASES = {
     401: "Unauthorized",
     403: "Forbidden",
     405: "Method Not Allowed",
+    408: "Request Timeout",
     413: "Content Too Large",
     431: "Request Header Fields Too Large",
     501: "Not Implemented",
@@ -36,6 +37,11 @@ def too_large(most_bytes: int) -> Refused:
     """Return the refusal of a body over the limit."""
     text = f"the request's body is larger than {most_bytes} bytes"
     return Refused(413, "bad_data", f"{text}; --api-proxy-max-body sets that limit")
+
+
+def too_slow() -> Refused:
+    """Return the refusal of a body that does not come."""
+    return Refused(408, "timeout", "the rest of the request's body was not sent in time")
 
 
 def rendered(

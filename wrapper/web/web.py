@@ -34,7 +34,7 @@ from wrapper.model import Snapshot
 from wrapper.options.web_options import WebOptions
 from wrapper.proxy.figures import ProxyFigures
 from wrapper.proxy.proxy import Proxy
-from wrapper.proxy.refusals import CHALLENGE, UNAUTHORIZED, Refused
+from wrapper.proxy.refusals import CHALLENGE, UNAUTHORIZED, Refused, too_slow
 from wrapper.proxy.route import ROOT, origin_form
 from wrapper.supervision.process import die_with_parent
 from wrapper.supervision.snapshot import SnapshotReader, configuration_of, leader_of, why_stale
@@ -49,6 +49,7 @@ from wrapper.web.worker import PROXY
 LOG = logging.getLogger(__name__)
 BAD_INPUT = 2
 NOT_FOUND = 404
+LARGEST_BODY = 64 << 10  # of a request to ourselves
 SPARE_SLOTS = 2  # a worker may be started before its predecessor has been seen to end
 
 
@@ -68,6 +69,7 @@ def make_app(
     """
     protection = Protection(web_access, Passwords(Aside()))
     app = Flask("wrapper.web", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     fleet = Fleet(reader, options, web_access)
     ours = registry(reader, figures, with_runtime=options.runtime_metrics)
     routes: dict[str, Callable[[], Response]] = {
@@ -147,7 +149,7 @@ def _fleet(snapshot: Snapshot, now: float, ask: Callable[[Snapshot], list[Peer]]
 def _step_down(snapshot: Snapshot, now: float, fleet: Fleet, options: WebOptions) -> Response:
     try:
         step_down(
-            request.get_json(silent=True),
+            _sent_json(options),
             status_of(snapshot, now),
             fleet.ask(snapshot),
             knows_clients=fleet.knows_clients,
@@ -157,6 +159,12 @@ def _step_down(snapshot: Snapshot, now: float, fleet: Fleet, options: WebOptions
     except Refused as refused:
         return _error(refused.code, refused.kind, str(refused))
     return jsonify(status="success")
+
+
+def _sent_json(options: WebOptions) -> object:
+    """Return what came as JSON, None where that is none; raise Refused where it does not come."""
+    with gevent.Timeout(options.body_timeout_s, too_slow()):
+        return request.get_json(silent=True)
 
 
 def _metrics(content: bytes, content_type: str) -> Response:
