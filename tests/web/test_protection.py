@@ -336,6 +336,35 @@ def test_a_large_answer_and_a_large_request_pass_over_tls(
     assert ("x-forwarded-proto", "https") in upstream.fields
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_over_tls_only_a_whole_answer_is_ended_by_its_word(
+    tmp_path: Path, authority: Authority, upstream: Upstream, version: str, is_whole: bool
+) -> None:
+    """Without close_notify, an answer that the connection ends could have been cut."""
+    upstream.answer = say(b"4\r\nhalf\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked")
+    if is_whole:
+        upstream.answer = say(b"whole")
+    context = ssl.create_default_context(cafile=str(authority.file))
+    with running(Protected(tmp_path, tls(authority), asking=trusting(authority))) as web:
+        web.tell(leading(upstream.url))
+        sock = socket.create_connection(web.address, timeout=20)
+        with context.wrap_socket(
+            sock, server_hostname="127.0.0.1", suppress_ragged_eofs=False
+        ) as client:
+            client.sendall(f"GET / HTTP/{version}\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+            assert _ends_by_its_word(client) is is_whole
+
+
+def _ends_by_its_word(client: ssl.SSLSocket) -> bool:
+    try:
+        while client.recv(65536):
+            pass
+    except (ssl.SSLEOFError, ConnectionResetError):
+        return False
+    return True
+
+
 # --- asking a Prometheus that is protected itself ------------------------------------------------
 
 

@@ -203,6 +203,101 @@ def test_interim_answers_pass(web: Web) -> None:
         assert web.raw(b"GET / HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 OK\r\n")
 
 
+# --- answers that are cut ----------------------------------------------------------------------
+
+IN_CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"
+UNTIL_CLOSED = b"HTTP/1.1 200 OK\r\n\r\nhalf"
+FOR_OLD = b"GET / HTTP/1.0\r\n\r\n"
+
+
+def half(call: Call, begun: bytes) -> bool:
+    """Begin an answer, and go on when the proxy has closed its side."""
+    call.sock.sendall(begun)
+    return until_gone(call)
+
+
+def read_strictly(client: socket.socket) -> bytes:
+    """Return what comes until the other side closes in order; raise ConnectionResetError."""
+    return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+@pytest.mark.parametrize("begun", [IN_CHUNKS, UNTIL_CLOSED], ids=["chunked", "until closed"])
+def test_silence_in_an_answer_cuts_it_visibly(web: Web, begun: bytes) -> None:
+    """For HTTP/1.0 by a reset, since the end of the connection would be that of the answer."""
+    with persistent(lambda call: half(call, begun)) as upstream, connected(web) as client:
+        web.tell(leading(upstream.url))
+        client.sendall(FOR_OLD)
+        with pytest.raises(ConnectionResetError):
+            read_strictly(client)
+        assert not web.raw(LAST).endswith(b"0\r\n\r\n")
+
+
+def test_an_upstream_that_breaks_off_resets_what_is_http_1_0(web: Web) -> None:
+    """Half an answer does not end in order."""
+    may_break = threading.Event()
+
+    def answer(call: Call) -> bool:
+        call.sock.sendall(IN_CHUNKS)
+        assert may_break.wait(20)
+        return True
+
+    with persistent(answer) as upstream, connected(web) as client:
+        web.tell(leading(upstream.url))
+        client.sendall(FOR_OLD)
+        read_until(client, b"half")
+        may_break.set()
+        with pytest.raises(ConnectionResetError):
+            read_strictly(client)
+
+
+def test_a_client_that_half_closes_sees_the_cut(web: Web) -> None:
+    """It counts as gone; should it read on, what it has does not look whole."""
+    with persistent(lambda call: half(call, IN_CHUNKS)) as upstream, connected(web) as client:
+        web.tell(leading(upstream.url))
+        client.sendall(FOR_OLD)
+        read_until(client, b"half")
+        client.shutdown(socket.SHUT_WR)
+        with pytest.raises(ConnectionResetError):
+            read_strictly(client)
+
+
+def test_chunks_over_the_limit_do_not_end_an_answer(open_web: Web) -> None:
+    """A request that is given up while its answer flows leaves that without its end."""
+    with persistent(lambda call: half(call, UNTIL_CLOSED)) as upstream:
+        open_web.tell(leading(upstream.url))
+        with connected(open_web) as client:
+            client.sendall(_POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+            read_until(client, b"half\r\n")
+            client.sendall(b"7d0\r\n" + b"y" * 2000 + b"\r\n")
+            assert read_all(client) == b""
+
+
+def test_a_stop_cuts_visibly_and_silence_is_told_in_our_words() -> None:
+    """The log says what was wrong with an answer; one that a stop cuts is reset."""
+    web = Web(idle_timeout_s=1.0, shutdown_grace_s=2.0)
+    with contextlib.ExitStack() as stack:
+        stack.callback(web.process.kill)
+        upstream = stack.enter_context(persistent(lambda call: half(call, IN_CHUNKS)))
+        web.tell(leading(upstream.url))
+        web.raw(LAST)
+        upstream.answer = _drip
+        client = stack.enter_context(connected(web))
+        client.sendall(FOR_OLD)
+        read_until(client, b"x")
+        said = web.stop()
+        with pytest.raises(ConnectionResetError):
+            read_strictly(client)
+    assert "nothing has passed for too long" in said
+    assert "greenlet" not in said
+
+
+def _drip(call: Call) -> bool:
+    call.sock.sendall(IN_CHUNKS)
+    while True:
+        call.sock.sendall(b"1\r\nx\r\n")
+        time.sleep(0.1)
+
+
 # --- several requests on one connection ------------------------------------------------------
 
 
@@ -258,13 +353,65 @@ def _echo(call: Call) -> None:
 
 
 def test_many_silent_clients_delay_nobody(web: Web) -> None:
-    """500 clients that say nothing, or half a head, do not keep the next one from its answer."""
+    """500 that say nothing, half a head or half a body do not keep the next from its answer."""
     with persistent(Call.say) as upstream, contextlib.ExitStack() as stack:
         web.tell(leading(upstream.url))
         for number in range(500):
             client = stack.enter_context(connected(web))
-            client.sendall(GET[: number % 20])
-        assert web.get("/").ok
+            client.sendall(STALLED[number % 3] if number % 2 else GET[: number % 20])
+        assert web.get("/", timeout=5).ok
+
+
+STALLED = [
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\nabc",
+    b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+]
+
+
+@pytest.mark.parametrize("request_", STALLED, ids=["small", "large", "chunked"])
+def test_a_client_that_stalls_in_its_body_is_told_so(web: Web, request_: bytes) -> None:
+    """It is the one who was silent, and what it holds is given back."""
+    with persistent(until_gone) as upstream, connected(web) as client:
+        web.tell(leading(upstream.url))
+        client.sendall(request_)
+        answered = read_all(client)
+        assert answered.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+        assert b"\r\nConnection: close\r\n" in answered
+        assert b"body was not sent in time" in answered
+        wait_until(lambda: web.metric(IN_FLIGHT) == 0, 10, "nothing in flight")
+
+
+def test_a_client_that_drips_its_small_body_is_ended(web: Web) -> None:
+    """However steadily it drips, the time is that of the whole."""
+    with persistent(until_gone) as upstream, connected(web) as client:
+        web.tell(leading(upstream.url))
+        client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n")
+        client.settimeout(0.2)
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            client.sendall(b"x")
+            with contextlib.suppress(TimeoutError):
+                assert client.recv(1000).startswith(b"HTTP/1.1 408 ")
+                break
+        assert time.monotonic() < until
+
+
+def test_a_client_that_waits_for_leave_was_not_silent(web: Web) -> None:
+    """Who is told nothing after Expect hears that it was Prometheus."""
+    with persistent(until_gone) as upstream:
+        web.tell(leading(upstream.url))
+        head = STALLED[1].partition(b"\r\n\r\n")[0]
+        assert web.raw(head + b"\r\nExpect: 100-continue\r\n\r\n").startswith(b"HTTP/1.1 504 ")
+
+
+def test_a_client_that_reads_none_of_our_own_answers_is_ended(web: Web) -> None:
+    """Nobody holds a place by asking, and asking, and never reading."""
+    with connected(web) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(20)
+        with pytest.raises(ConnectionError):
+            client.sendall(b"GET /_elector/metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 1_000_000)
 
 
 def test_clients_that_vanish_are_found_by_tcp() -> None:

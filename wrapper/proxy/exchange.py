@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import select
 import socket
+import ssl
 import struct
 from typing import NoReturn
 
 import gevent
+from gevent import monkey
 
 from wrapper import clock
 from wrapper.proxy.exchange_watch import shut
@@ -21,7 +24,7 @@ from wrapper.proxy.forwarding import Asked, Forwarding, Request, forwarding
 from wrapper.proxy.http_body import BadBody, ChunkedBody, LengthBody
 from wrapper.proxy.http_head import BadHead, ResponseHead, response_head
 from wrapper.proxy.own_fields import OwnFields
-from wrapper.proxy.refusals import Refused, rendered, too_large
+from wrapper.proxy.refusals import Refused, rendered, too_large, too_slow
 from wrapper.proxy.upstream import Connection
 
 LOG = logging.getLogger(__name__)
@@ -73,17 +76,27 @@ class Client:
         self.is_new, self.since, self.data = True, clock.now(), b""
         left = LINGER_BYTES
         with contextlib.suppress(OSError):
-            socket.socket.shutdown(self.sock, socket.SHUT_WR)
-            while left > 0 and (data := self.sock.recv(FIRST_PIECE_BYTES)):
+            self._say_end()
+            while left > 0 and (data := socket.socket.recv(self.sock, FIRST_PIECE_BYTES)):
                 left -= len(data)
+
+    def _say_end(self) -> None:
+        """End our side, over TLS by its own word first: without it, an answer may have been cut."""
+        if isinstance(self.sock, ssl.SSLSocket):
+            self.sock.settimeout(0.0)
+            with contextlib.suppress(OSError):  # the client's own word is not waited for
+                self.sock.unwrap()
+            self.sock.settimeout(None)
+        socket.socket.shutdown(self.sock, socket.SHUT_WR)
 
 
 class Exchange:
     """A request under way: what is known of it, and what can be done with it."""
 
-    __slots__ = ("_connection", "_is_gone", "_is_silent", "_own_fields", "_problem", "_uploader",
-                 "body", "client", "code", "first", "is_begun", "keeps_client", "most_bytes",
-                 "received", "request", "seen_at", "seen_bytes", "sent", "target")  # fmt: skip
+    __slots__ = ("_awaits_client", "_connection", "_is_gone", "_is_whole", "_own_fields",
+                 "_problem", "_uploader", "body", "client", "code", "first", "is_begun",
+                 "keeps_client", "most_bytes", "received", "request", "seen_at", "seen_bytes",
+                 "sent", "target")  # fmt: skip
 
     def __init__(
         self, client: Client, request: Request, most_bytes: int, own_fields: OwnFields
@@ -105,7 +118,7 @@ class Exchange:
         self._connection: Connection | None = None
         self._uploader: gevent.Greenlet[[socket.socket], None] | None = None
         self._problem: Refused | None = None
-        self._is_gone = self._is_silent = False
+        self._is_gone = self._is_whole = self._awaits_client = False
         self.seen_bytes, self.seen_at = 0, 0.0
 
     # --- what the watch asks and tells ---
@@ -119,24 +132,36 @@ class Exchange:
         """The bytes that have passed so far, both ways."""
         return self.received + self.sent
 
+    @property
+    def is_exchanging(self) -> bool:
+        """Whether Prometheus has been asked, or the client is being answered."""
+        return self._connection is not None or self.code != CLIENT_GONE
+
     def client_has_gone(self) -> None:
         """Give up: nobody waits for the answer."""
         self._is_gone = True
-        shut(self.client.sock)
-        self._leave_upstream()
+        self._wake()
 
     def is_silent(self) -> None:
         """Give up: nothing has passed for too long."""
-        self._problem = self._problem or Refused(
-            504, "timeout", "Prometheus did not answer in time"
-        )
-        if self.is_begun:
-            shut(self.client.sock)
-        self._leave_upstream()
+        self._problem = self._problem or self._silence()
+        self._wake()
 
-    def _leave_upstream(self) -> None:
+    def _silence(self) -> Refused:
+        """Return who was silent."""
+        if self.is_begun:
+            return Refused(504, "timeout", "nothing has passed for too long")
+        has_leave = self.sent > 0 or not self.request.crossing.expects
+        if self._awaits_client and has_leave:
+            return too_slow()
+        return Refused(504, "timeout", "Prometheus did not answer in time")
+
+    def _wake(self) -> None:
+        """Wake whoever waits, but do not end in order what is cut: only a full client is shut."""
         if self._connection is not None:
             shut(self._connection.sock)
+        if not _takes_more(self.client.sock):
+            shut(self.client.sock)
 
     # --- the request ---
 
@@ -147,7 +172,7 @@ class Exchange:
         has_body = crossing.is_chunked or crossing.length
         return self.request.method in (b"GET", b"HEAD") and not has_body
 
-    def read_small_body(self) -> None:
+    def read_small_body(self, within_s: float) -> None:
         """Read a small body whole, so that it can go with the head; the beginning of a large one.
 
         A client that waits for leave to send (Expect) is not waited for here.
@@ -155,8 +180,11 @@ class Exchange:
         self._take_body(self.client.data)
         crossing = self.request.crossing
         is_small = not crossing.is_chunked and (crossing.length or 0) <= SMALL_BODY_BYTES
-        while is_small and not self.body.is_complete and not crossing.expects:
-            self._take_body(self._from_client())
+        if self.body.is_complete or crossing.expects or not is_small:
+            return
+        with gevent.Timeout(within_s, too_slow()):
+            while not self.body.is_complete:
+                self._take_body(self._from_client())
 
     def _take_body(self, data: bytes) -> None:
         try:
@@ -177,10 +205,12 @@ class Exchange:
             raise too_large(self.most_bytes)
 
     def _from_client(self) -> bytes:
+        self._awaits_client = True
         try:
             data = self.client.sock.recv(FIRST_PIECE_BYTES)
         except OSError as error:
             raise ClientGone from error
+        self._awaits_client = False
         if not data:
             raise ClientGone
         return data
@@ -239,11 +269,14 @@ class Exchange:
             self._to_client(first)
             while not answer.body.is_complete:
                 data = connection.sock.recv(PIECE_BYTES)
+                if not data:
+                    self.check()  # it may be we who have ended it
                 passed = answer.body.take(data) if data else answer.body.end()
                 if passed:
                     self._to_client(passed)
-        except (OSError, BadBody) as error:
+        except (OSError, BadBody, Refused) as error:
             self._break_off(connection, error)
+        self._is_whole = True
         self.keeps_client = answer.keeps_client and self._is_uploaded()
         return answer.keeps_upstream and self._is_uploaded() and not answer.body.rest
 
@@ -301,13 +334,10 @@ class Exchange:
         self.sent += len(data)
 
     def _break_off(self, connection: Connection, error: Exception) -> NoReturn:
-        """End the client's connection such that the answer does not look whole."""
+        """Give up an answer that has begun."""
         if not self._is_gone:
-            reason = repr(error)
+            reason = str(self._problem or error)
             LOG.warning("an answer broke off", extra={"target": connection.url, "reason": reason})
-        if self.request.minor == 0:  # for this client, the connection's end is the answer's
-            with contextlib.suppress(OSError):
-                self.client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         raise ClientGone from error
 
     def refuse(self, refused: Refused) -> None:
@@ -334,11 +364,24 @@ class Exchange:
         return self.body.is_complete and (self._uploader is None or self._uploader.ready())
 
     def leave(self) -> None:
-        """Have no more to do with the upstream."""
+        """Have no more to do with the upstream; an answer that is cut must not look whole.
+
+        To a client of HTTP/1.0 it would: there, the end of the connection is the answer's.
+        """
         self._connection = None
+        if self.is_begun and not self._is_whole and self.request.minor == 0:
+            with contextlib.suppress(OSError):
+                self.client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         if self._uploader is not None:
             self._uploader.kill()
             self._uploader = None
+
+
+def _takes_more(sock: socket.socket) -> bool:
+    """Tell whether nobody waits to send there."""
+    poll = monkey.get_original("select", "poll")()
+    poll.register(sock.fileno(), select.POLLOUT)
+    return bool(poll.poll(0))
 
 
 def send(sock: socket.socket, data: bytes) -> None:

@@ -49,6 +49,10 @@ class UnderWay(Protocol):
     def moved_bytes(self) -> int:
         """The bytes that have passed so far, both ways."""
 
+    @property
+    def is_exchanging(self) -> bool:
+        """Whether somebody has been asked or is being answered, so that silence counts."""
+
     def client_has_gone(self) -> None:
         """Give up: nobody waits for the answer."""
 
@@ -116,13 +120,12 @@ class ExchangeWatch:
         lasting = self._under_way & self._seen
         for exchange in _gone(lasting, self._poll()):
             exchange.client_has_gone()
-        for exchange in lasting:
-            if exchange.moved_bytes != exchange.seen_bytes:
+        for exchange in self._under_way:
+            has_moved = exchange.moved_bytes != exchange.seen_bytes
+            if has_moved or exchange not in lasting or not exchange.is_exchanging:
                 exchange.seen_bytes, exchange.seen_at = exchange.moved_bytes, now
             elif now - exchange.seen_at > self._idle_timeout_s:
                 exchange.is_silent()
-        for exchange in self._under_way - lasting:
-            exchange.seen_bytes, exchange.seen_at = exchange.moved_bytes, now
         self._seen = set(self._under_way)
 
     def _end_overdue(self, now: float) -> None:

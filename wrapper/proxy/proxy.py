@@ -133,7 +133,7 @@ class Proxy:
             authorization = request.crossing.authorization
             self._protection.check(request.target, authorization, exchange.client.sock)
             check_admission(request, self._options)
-            exchange.read_small_body()
+            exchange.read_small_body(self._options.body_timeout_s)
             self._forward(exchange)
         except Refused as refused:
             self._settle(exchange)
@@ -184,7 +184,6 @@ class Proxy:
 
     def _pause(self, exchange: Exchange) -> None:
         gevent.sleep(_PAUSE_S)
-        exchange.seen_at = clock.now()  # nobody has been asked meanwhile who could be silent
         exchange.check()
 
     def _exchange(self, exchange: Exchange, connection: Connection, target: Target) -> None:

@@ -43,6 +43,7 @@ _NO_TLS = (
 )
 PROXY = "proxy"  # the app's extension that forwards
 HEARTBEAT_PERIOD_S = 1.0
+BEFORE_KILL_S = 0.5  # the arbiter kills when the grace is over, and what is cut looks whole
 
 
 class ProxyWorker(GeventWorker):  # type: ignore[misc]
@@ -88,9 +89,11 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
         """Let requests under way end; connections without one are ended."""
         if self._proxy is not None:
             self._proxy.leave()
-        until = time.monotonic() + self.cfg.graceful_timeout
+        until = time.monotonic() + self.cfg.graceful_timeout - BEFORE_KILL_S
         self._watch.hang_up_waiting()
-        while not pool.join(timeout=HEARTBEAT_PERIOD_S) and time.monotonic() < until:
+        while (left_s := until - time.monotonic()) > 0:
+            if pool.join(timeout=min(left_s, HEARTBEAT_PERIOD_S)):
+                break
             self.notify()
             self._watch.hang_up_waiting()
         pool.kill(timeout=HEARTBEAT_PERIOD_S)
@@ -171,11 +174,13 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
     def _answer_by_app(
         self, parser: Any, incoming: Any, listener_name: Any, client: Client, peer: Any
     ) -> bool:
-        """Have the Flask app answer, through WSGI."""
+        """Have the Flask app answer, through WSGI; a client has to send, and to read, meanwhile."""
+        client.sock.settimeout(self.app.options.body_timeout_s)
         try:
             self.handle_request(listener_name, incoming, client.sock, peer)
         except StopIteration:
             return False
+        client.sock.settimeout(None)
         is_read = parser.finish_body(deadline=time.monotonic() + HEAD_S)
         client.data = parser.unreader.take_buffered()
         return bool(is_read)
