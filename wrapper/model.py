@@ -523,12 +523,20 @@ Action = (
 # --- what the web side is told ---
 
 
+NOBODY, NOT_KNOWN = "nobody", "not known"
+
+
+def named(leader: str | None) -> str:
+    """Return a leader's name for people: "" is nobody, None is not known."""
+    return NOT_KNOWN if leader is None else leader or NOBODY
+
+
 class HandOver(NamedTuple):
-    """A change of the leader as seen from here: from ``previous``, "" for nobody, and why."""
+    """A change of the leader as seen from here, and why: "" is nobody, None is not known."""
 
     time: float
-    leader: str
-    previous: str
+    leader: str | None
+    previous: str | None
     reason: str
 
 

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from types import UnionType
 from typing import Any, TextIO, TypeGuard
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -27,6 +28,7 @@ from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.configuration.problems import ConfigurationError
 from wrapper.election import pause
 from wrapper.election.succession import why_not
+from wrapper.model import named
 from wrapper.options.loading import SettingsError, load
 from wrapper.options.prometheus_args import ChildArguments
 from wrapper.remote_words import Asked, Unasked, read_words
@@ -41,7 +43,13 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})
 _HEADS: tuple[str, ...] = ("REPLICA", "ROLE", "LEADER", "PROMETHEUS", "CONFIG", "SINCE", "WHY")
 _WEB = "wrapper.web.web"
-_WANTED = {"identity": str, "role": str, "is_leader": bool, "leader": str, "reason": str}
+_WANTED: dict[str, type | UnionType] = {
+    "identity": str,
+    "role": str,
+    "is_leader": bool,
+    "leader": str | None,
+    "reason": str,
+}
 _NO_STATUS = "what it says has not the form of a status"
 _PROGRAMS = frozenset({"prometheus-elector", "wrapper", "__main__.py"})
 Json = dict[str, Any]
@@ -176,7 +184,7 @@ def _row(replica: Json) -> tuple[str, ...]:
     ready = "ready" if prometheus.get("is_ready") else "not ready"
     config = "own file" if not configuration else _config(configuration)
     since = str(told.get("role_since", "")).replace("+00:00", "Z")
-    leader = told["leader"] or "nobody"
+    leader = named(told["leader"])
     return told["identity"], told["role"], leader, ready, config, since, told["reason"]
 
 
@@ -279,8 +287,13 @@ def _await_outcome(api: Api, asked: Asked, before: Json) -> int:
             if asked.is_forced and before["is_leader"] and not leader:
                 until = min(until, time.monotonic() + _FORCED_S)
         time.sleep(0.2)
-    _say(f"{own} was asked to step down; {leader or 'nobody'} leads so far")
+    _say(f"{own} was asked to step down; {who_leads(leader)} so far")
     return NOT_SO
+
+
+def who_leads(leader: str | None) -> str:
+    """Return in words who leads, "" for nobody, None for not known."""
+    return "it is not known who leads" if leader is None else f"{leader or 'nobody'} leads"
 
 
 def outcome_of(told: Json, before: Json, for_s: float | None) -> str:
@@ -289,5 +302,5 @@ def outcome_of(told: Json, before: Json, for_s: float | None) -> str:
     if for_s and until in (None, before.get("paused_until")):
         return ""
     if not before["is_leader"]:
-        return f"{own} keeps out of the election until {until}; {leader or 'nobody'} leads"
-    return f"{own} has stepped down; {leader} leads" if leader not in ("", own) else ""
+        return f"{own} keeps out of the election until {until}; {who_leads(leader)}"
+    return f"{own} has stepped down; {leader} leads" if leader and leader != own else ""

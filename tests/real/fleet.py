@@ -134,9 +134,9 @@ def writes_remotely(replica: Replica) -> bool:
 
 
 def leader_by(replica: Replica) -> str:
-    """Return who leads, by a replica's API."""
+    """Return who leads, by a replica's API; "" for nobody, and where it does not know."""
     answer = requests.get(f"{replica.api}/_elector/leader", timeout=2).json()
-    return str(answer.get("current_leader"))
+    return str(answer.get("current_leader") or "")
 
 
 def lines_of(replica: Replica, words: str) -> list[str]:

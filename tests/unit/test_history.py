@@ -14,7 +14,20 @@ RENDERINGS = Renderings(RENDERING, RENDERING)
 
 def told(history: History, leader: str, holder: str, reason: str = "", wall: float = 1.0) -> str:
     """Look, with this holder in the lease's record; return the last reason."""
-    view = LeaseView(last=LeaseRecord(holder, duration_s=15.0))
+    return seen(history, leader, LeaseRecord(holder, duration_s=15.0), reason=reason, wall=wall)
+
+
+def seen(
+    history: History,
+    leader: str | None,
+    record: LeaseRecord | None,
+    problem: str = "",
+    *,
+    reason: str = "",
+    wall: float = 1.0,
+) -> str:
+    """Look at this record, or past it; return the last reason."""
+    view = LeaseView(last=record, problem=problem)
     o = Observation(RENDERINGS, confirm.started_with(RENDERING, 0.0), 0.0, lease=view)
     plan = Plan(Role.FOLLOWER, Stance.CONTEND, (), reason, Cause.LOST, 0.0)
     history.looked(leader, plan, o, wall)
@@ -45,6 +58,62 @@ def test_a_change_between_two_looks_is_told_too() -> None:
     history = History("a")
     told(history, "b", "b")
     assert told(history, "c", "c") == "c took the lease over from b"
+
+
+B = LeaseRecord("b", duration_s=15.0, acquire_time="T1")
+C = LeaseRecord("c", duration_s=15.0, acquire_time="T2")
+
+
+def cut_off(history: History) -> str:
+    """See b lead, and then nothing more."""
+    seen(history, "b", B)
+    return seen(history, None, B, "no answer")
+
+
+def test_a_lease_out_of_reach_says_nothing_of_its_holder() -> None:
+    """It may have renewed it all the time: if so, it leads still, and has acquired nothing."""
+    history = History("a")
+    told = "it is not known whether b still leads: the lease is out of reach: no answer"
+    assert cut_off(history) == told
+    assert seen(history, "b", B) == "b leads still, as is seen again"
+    assert [entry.leader for entry in history.entries] == ["b", None, "b"]
+
+
+def test_what_happened_out_of_reach_is_told_as_that() -> None:
+    """Another leads, the same one anew, or this one; or nobody, and why is seen again, too."""
+    for record in (C, LeaseRecord("b", acquire_time="T3")):
+        history, leader = History("a"), record.holder
+        cut_off(history)
+        expected = f"{leader} acquired the lease while it was out of reach from here"
+        assert seen(history, leader, record) == expected
+    ours, ended = History("a"), History("a")
+    cut_off(ours)
+    told = "a acquired the lease, which is within reach again"
+    assert seen(ours, "a", LeaseRecord("a", acquire_time="T3")) == told
+    cut_off(ended)
+    assert seen(ended, "", B) == "b did not renew the lease for 15 s"
+    assert seen(ended, "c", C) == "c acquired the lease: b did not renew the lease for 15 s"
+
+
+def test_our_own_end_is_known_though_the_lease_is_out_of_reach() -> None:
+    """Who leads since is not."""
+    history = History("a")
+    ours = LeaseRecord("a", acquire_time="T1")
+    seen(history, "a", ours)
+    told = "a stopped leading: not renewed"
+    assert seen(history, None, ours, "no answer", reason="not renewed") == told
+    assert history.entries[-1].leader is None
+    assert seen(history, "a", ours) == f"a acquired the lease: {told}"
+
+
+def test_a_lease_that_was_never_seen_names_nobody() -> None:
+    """Neither does one that turns out to be free."""
+    history = History("a")
+    told = "it is not known who leads: the lease is out of reach: no answer"
+    assert seen(history, None, None, "no answer") == told
+    ended = "nobody had the lease when it came within reach"
+    assert seen(history, "", None) == ended
+    assert seen(history, "b", B) == f"b acquired the lease: {ended}"
 
 
 def test_without_an_election_the_role_is_the_reason() -> None:

@@ -115,7 +115,9 @@ def test_the_table_keeps_its_columns_whatever_is_in_it() -> None:
     """What others say may hold what a terminal would act on."""
     told = {**STATUS, "identity": "a\x1b[2J"}
     gone = {"url": "http://h:1", "status": None, "problem": "it refuses connections"}
-    heads, first, second = table([{"url": "", "status": told, "problem": ""}, gone])
+    unseen = {"url": "", "status": {**STATUS, "leader": None}, "problem": ""}
+    heads, first, third, second = table([{"url": "", "status": told, "problem": ""}, unseen, gone])
+    assert "not known" in third
     assert first.startswith("a[2J ")
     assert first.index("leader") == heads.index("ROLE")
     assert "not confirmed" in first
@@ -127,7 +129,7 @@ def test_the_table_keeps_its_columns_whatever_is_in_it() -> None:
     [
         {"prometheus": "x"},
         {"configuration": [1]},
-        {"leader": None},
+        {"leader": 1},
         {"identity": 1},
         {"reason": {}},
     ],
@@ -152,3 +154,6 @@ def test_the_outcome_is_what_a_status_shows() -> None:
     assert outcome_of(paused, STATUS, 60) == "a has stepped down; b leads"
     assert outcome_of(paused, {**follows, "paused_until": "T1"}, 60).startswith("a keeps out")
     assert outcome_of(paused, paused, 60) == ""
+    unseen = {**paused, "leader": None}
+    assert outcome_of(unseen, STATUS, 60) == ""
+    assert outcome_of(unseen, follows, 60).endswith("; it is not known who leads")

@@ -6,20 +6,21 @@ from wrapper.model import HandOver
 from wrapper.web.timeline import LEAST_WIDTH, MOST_ROWS, WIDTH, timeline
 
 
-def entry(time: float, leader: str) -> HandOver:
+def entry(time: float, leader: str | None) -> HandOver:
     """Return an entry."""
     return HandOver(time, leader, "", "")
 
 
 def test_bars_are_as_long_as_the_time_was() -> None:
-    """A quarter, a half, and a quarter without anybody."""
-    drawn = timeline((entry(0, "a"), entry(25, "b"), entry(75, "")), 100)
+    """A quarter, a half, and a quarter without anybody, half of it not known."""
+    drawn = timeline((entry(0, "a"), entry(25, "b"), entry(75, ""), entry(88, None)), 100)
     assert drawn is not None
-    assert drawn.rows == ("a", "b", "nobody")
+    assert drawn.rows == ("a", "b", "nobody", "not known")
     assert [(bar.x, bar.width, bar.row) for bar in drawn.bars] == [
         (0.0, 250.0, 0),
         (250.0, 500.0, 1),
-        (750.0, 250.0, 2),
+        (750.0, 130.0, 2),
+        (880.0, 120.0, 3),
     ]
 
 

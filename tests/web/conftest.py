@@ -73,6 +73,9 @@ def following(url: str = "", **changes: Any) -> Snapshot:
     return replace(FOLLOWER, **{"holder": "prometheus-1", "holder_url": url, **changes})
 
 
+OUT_OF_SIGHT = following(lease_expires_at=0.0, lease_problem="no answer")
+
+
 class Web:
     """One web process as the supervisor starts it."""
 

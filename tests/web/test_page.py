@@ -10,13 +10,14 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support import free_port, wait_until
-from tests.web.conftest import FOLLOWER, Upstream, Web, following, leading, say
+from tests.web.conftest import FOLLOWER, OUT_OF_SIGHT, Upstream, Web, following, leading, say
 from tests.web.test_protection import ALICE, USERS, Protected, running
 from tests.web.test_status import FULL
 from wrapper import clock
@@ -110,6 +111,19 @@ def test_a_follower_shows_who_leads(web: Web) -> None:
     assert '<strong id="leader">prometheus-1</strong> leads' in page(web)
     web.tell(FOLLOWER)
     assert "Nobody leads" in page(web)
+
+
+def test_nobody_is_said_to_lead_only_where_that_is_known(web: Web) -> None:
+    """Whoever has a lease that is out of reach may have renewed it: head, table and history."""
+    entry = HandOver(1.7e9, None, "prometheus-1", "it is not known")
+    web.tell(replace(OUT_OF_SIGHT, history=(entry,)))
+    text = page(web)
+    assert "It is not known who leads: the lease is out of reach" in text
+    assert "<td>not known</td>" in text
+    assert '<th scope="row">not known</th>' in text
+    assert '<rect class="unknown"' in text
+    assert "obody leads" not in text
+    assert "nobody</" not in text
 
 
 def test_invalid_edits_are_shown_with_their_places(web: Web) -> None:

@@ -66,9 +66,9 @@ def test_the_target_is_the_leaders_prometheus(snapshot: Snapshot, target: Target
     [
         (None, 0.0, "has not said anything"),
         (leading(), 6.0, "has said nothing for 6.0 s"),
-        (FOLLOWER, 0.0, "no replica leads"),
-        (following(lease_expires_at=clock.now() - 1), 0.0, "no replica leads"),
-        (leading(leads_until_at=clock.now() - 1), 0.0, "no replica leads"),
+        (FOLLOWER, 0.0, "no replica is known to lead"),
+        (following(lease_expires_at=clock.now() - 1), 0.0, "no replica is known to lead"),
+        (leading(leads_until_at=clock.now() - 1), 0.0, "no replica is known to lead"),
     ],
     ids=["no snapshot", "stale", "nobody", "lease run out", "own lease run out"],
 )

@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support import wait_until
-from tests.web.conftest import FOLLOWER, following, leading
+from tests.web.conftest import FOLLOWER, OUT_OF_SIGHT, following, leading
 from wrapper import clock
 from wrapper.model import Snapshot
 from wrapper.supervision.slots import SLOT_BYTES, TooLarge
@@ -21,6 +21,7 @@ from wrapper.supervision.snapshot import (
     SnapshotReader,
     SnapshotWriter,
     is_stale,
+    known_leader,
     leader_of,
     why_stale,
 )
@@ -175,3 +176,19 @@ def test_no_snapshot_is_stale() -> None:
 def test_only_an_unexpired_lease_names_a_leader(snapshot: Snapshot, leader: str) -> None:
     """The leader is the one whose lease still holds, ourselves only while we lead by it."""
     assert leader_of(snapshot, clock.now()) == leader
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "leader"),
+    [
+        (leading(), "prometheus-0"),
+        (following(lease_problem="no answer"), "prometheus-1"),
+        (following(lease_expires_at=clock.now() - 1), ""),
+        (OUT_OF_SIGHT, None),
+        (replace(FOLLOWER, lease_problem="no answer"), None),
+    ],
+    ids=["self", "another, for now", "expired", "expired out of sight", "never seen"],
+)
+def test_that_nobody_leads_is_known_by_a_look_only(snapshot: Snapshot, leader: str | None) -> None:
+    """While the lease is out of reach, it may have been renewed."""
+    assert known_leader(snapshot, clock.now()) == leader

@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from tests.support import free_port, wait_until
-from tests.web.conftest import FOLLOWER, Upstream, Web, following, leading, say
+from tests.web.conftest import FOLLOWER, OUT_OF_SIGHT, Upstream, Web, following, leading, say
 from wrapper.model import Snapshot
 from wrapper.options.web_options import WebOptions
 from wrapper.supervision.snapshot import SnapshotWriter
@@ -30,8 +30,9 @@ from wrapper.supervision.snapshot import SnapshotWriter
         (leading(), {"is_leader": True, "current_leader": "prometheus-0"}),
         (following(), {"is_leader": False, "current_leader": "prometheus-1"}),
         (FOLLOWER, {"is_leader": False, "current_leader": ""}),
+        (OUT_OF_SIGHT, {"is_leader": False, "current_leader": None}),
     ],
-    ids=["leader", "follower", "nobody leads"],
+    ids=["leader", "follower", "nobody leads", "out of sight"],
 )
 def test_leader_names_the_leader(web: Web, snapshot: Snapshot, content: dict[str, Any]) -> None:
     """/_elector/leader says whether this replica leads, and who does."""

@@ -54,8 +54,9 @@ def why_not(
     if for_s is not None and (is_paused or not own.get("is_leader")):
         return ""
     if not own.get("is_leader"):
-        leader = own.get("leader") or "nobody"
-        return f"{own['identity']} does not lead ({leader} does)"
+        leader = own.get("leader")
+        who = "it is not known who" if leader is None else leader or "nobody"
+        return f"{own['identity']} does not lead ({who} does)"
     if is_forced or successors(own, others):
         return ""
     return "no other replica is known to be ready to take over; force it to step down all the same"

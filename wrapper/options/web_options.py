@@ -9,7 +9,6 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 
-
 _BODY_S = 30.0
 
 

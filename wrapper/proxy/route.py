@@ -38,7 +38,7 @@ def target_of(snapshot: Snapshot | None, options: WebOptions, now: float) -> Tar
         return Target(url, is_local=True)
     holder = leader_of(snapshot, now)
     if not holder:
-        raise NoLeader(503, "unavailable", "no replica leads at the moment")
+        raise NoLeader(503, "unavailable", "no replica is known to lead at the moment")
     if snapshot.holder_url:
         return Target(_origin(snapshot.holder_url), is_local=False)
     if not options.service_name:

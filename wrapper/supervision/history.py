@@ -1,8 +1,9 @@
 """Who led when, as seen from here, and why it changed: the last days, a sentence each; pure.
 
-An entry begins with each change of the leader, and lasts until the next; "" led nobody. Bounded in
-number, age and length, since it goes out with every snapshot. Where it ends: it lives as long as
-the supervisor, and why another replica gave up leading is known to that one.
+An entry begins with each change of the leader, and lasts until the next; "" is nobody, None is not
+known: the lease was out of reach. Bounded in number, age and length, since it goes out with every
+snapshot. Where it ends: it lives as long as the supervisor, and why another replica gave up leading
+is known to that one.
 """
 
 from __future__ import annotations
@@ -24,48 +25,72 @@ class History:
     def __init__(self, identity: str) -> None:
         self._identity = identity
         self._entries: deque[HandOver] = deque(maxlen=MOST)
-        self._leader = ""
+        self._leader: str | None = ""
         self._ended = ""  # how the last leader's time ended
+        self._known: str | None = None  # who led, or nobody, when that was last known
+        self._acquired = ""  # when the last known leader acquired the lease, as its record says
 
     @property
     def entries(self) -> tuple[HandOver, ...]:
         """All of them."""
         return tuple(self._entries)
 
-    def looked(self, leader: str, decided: Plan, o: Observation, wall: float) -> None:
-        """Note who leads now; ``leader`` is "" for nobody."""
+    def looked(self, leader: str | None, decided: Plan, o: Observation, wall: float) -> None:
+        """Note who leads now; ``leader`` is "" for nobody, None where that is not known."""
         self._forget(wall)
-        if leader == self._leader:
-            return
-        reason = self._why(leader, decided, o)[:LONGEST_REASON]
-        self._entries.append(HandOver(wall, leader, self._leader, reason))
-        self._ended = "" if leader else reason
-        self._leader = leader
+        if leader != self._leader:
+            reason = self._why(leader, decided, o)[:LONGEST_REASON]
+            self._entries.append(HandOver(wall, leader, self._leader, reason))
+            self._ended = "" if leader else reason
+            self._leader = leader
+            self._known = self._known if leader is None else leader
+        if leader and o.lease.last:
+            self._acquired = o.lease.last.acquire_time
 
     def _forget(self, wall: float) -> None:
         """Drop what ended days ago; the one that is so now stays, however old."""
         while len(self._entries) > 1 and self._entries[1].time < wall - LONGEST_S:
             self._entries.popleft()
 
-    def _why(self, leader: str, decided: Plan, o: Observation) -> str:
+    def _why(self, leader: str | None, decided: Plan, o: Observation) -> str:
+        if leader is None:
+            return self._why_not_known(decided, o.lease)
         if not leader:
             return self._why_ended(decided, o.lease)
         if o.lease.holder != leader:
             return decided.reason  # no election
         if self._leader == self._identity:
             return f"{leader} leads: {decided.reason}"
-        return self._why_begun(leader)
+        return self._why_begun(leader, o.lease)
+
+    def _why_not_known(self, decided: Plan, view: LeaseView) -> str:
+        if self._leader == self._identity:
+            return self._why_ended(decided, view)
+        what = f"whether {self._leader} still leads" if self._leader else "who leads"
+        return f"it is not known {what}: the lease is out of reach: {view.problem}"
 
     def _why_ended(self, decided: Plan, view: LeaseView) -> str:
         if self._leader == self._identity:
             return f"{self._leader} stopped leading: {decided.reason}"
-        if view.holder == self._leader and view.last is not None:
-            return f"{self._leader} did not renew the lease for {view.last.duration_s:g} s"
-        return f"{self._leader} gave the lease back"
+        if not self._known:
+            return "nobody had the lease when it came within reach"
+        if view.holder == self._known and view.last is not None:
+            return f"{self._known} did not renew the lease for {view.last.duration_s:g} s"
+        return f"{self._known} gave the lease back"
 
-    def _why_begun(self, leader: str) -> str:
-        if not self._entries:
+    def _why_begun(self, leader: str, view: LeaseView) -> str:
+        if self._known is None:
             return f"{leader} was the first seen to hold the lease"
         if self._leader:
             return f"{leader} took the lease over from {self._leader}"
+        if self._leader is None and self._known != self._identity:
+            return self._why_seen_again(leader, view)
         return f"{leader} acquired the lease: {self._ended}"
+
+    def _why_seen_again(self, leader: str, view: LeaseView) -> str:
+        if leader == self._identity:
+            return f"{leader} acquired the lease, which is within reach again"
+        is_same = view.last is not None and view.last.acquire_time == self._acquired
+        if leader == self._known and is_same:
+            return f"{leader} leads still, as is seen again"
+        return f"{leader} acquired the lease while it was out of reach from here"

@@ -98,6 +98,14 @@ def leader_of(snapshot: Snapshot, now: float) -> str:
     return "" if has_expired or snapshot.holder == snapshot.identity else snapshot.holder
 
 
+def known_leader(snapshot: Snapshot, now: float) -> str | None:
+    """Return who leads at ``now``, "" for nobody, None where a fresh snapshot does not know.
+
+    While the lease is out of reach, whoever had it may have renewed it, or another taken it.
+    """
+    return leader_of(snapshot, now) or (None if snapshot.lease_problem else "")
+
+
 def configuration_of(snapshot: Snapshot) -> dict[str, Any]:
     """Return what a fresh snapshot says of the configuration, for JSON.
 

@@ -27,7 +27,7 @@ from wrapper.supervision.performer import Performer
 from wrapper.supervision.plan import Plan, apply, plan
 from wrapper.supervision.policy import Policy
 from wrapper.supervision.slots import TooLarge
-from wrapper.supervision.snapshot import SnapshotWriter, leader_of
+from wrapper.supervision.snapshot import SnapshotWriter, known_leader
 from wrapper.supervision.summary import Constants, summarize
 from wrapper.supervision.tally import Tally
 
@@ -110,7 +110,7 @@ class Supervisor:
             configuration_time=self._configuration_time,
             now=now,
         )
-        leader = leader_of(snapshot, now)
+        leader = known_leader(snapshot, now)
         self._tally.looked(leader, now)
         self._history.looked(leader, decided, self._observation, clock.wall())
         self._put(replace(snapshot, history=self._history.entries))

@@ -76,8 +76,8 @@ class Tally:
         if before.may_write and any(map(_is_kill, plan.actions)):
             self._add("fencing_kills_total")
 
-    def looked(self, leader: str, now: float) -> None:
-        """Count the time without a leader; ``leader`` is "" where none is known."""
+    def looked(self, leader: str | None, now: float) -> None:
+        """Count the time in which no leader is known; ``leader`` is "" or None then."""
         if self._leaderless_since is not None:
             self._add("leaderless_seconds_total", now - self._leaderless_since)
         self._leaderless_since = None if leader else now

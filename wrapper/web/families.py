@@ -30,8 +30,9 @@ HELP: dict[str, str] = {
     "role_transitions_total": "How many times this replica changed its role, by the reason.",
     "may_write": "Whether this replica's Prometheus may have remote_write in force, so may send.",
     "remote_write_loaded": "Whether it has remote_write in force; absent when not known.",
-    "leader_known": "Whether anybody leads as seen from here; absent without an election.",
-    "leaderless_seconds_total": "How long nobody has led, in all, as seen from here.",
+    "leader_known": "Whether a leader is known here: not while nobody leads, or the lease is "
+    "out of reach; absent without an election.",
+    "leaderless_seconds_total": "How long no leader was known here, in all.",
     "lease_expires_in_seconds": "How long the lease lasts unless renewed; absent without a holder.",
     "lease_deadline_timestamp_seconds": "When that is, since 1970, by this machine's clock.",
     "lease_duration_seconds": "--lease-duration; absent without an election.",

@@ -18,7 +18,7 @@ from flask import Flask, Response, render_template
 from markupsafe import Markup
 
 from wrapper.configuration.exhibit import Exhibit
-from wrapper.model import Snapshot
+from wrapper.model import Snapshot, named
 from wrapper.supervision.snapshot import why_stale
 from wrapper.web.peers import Peer
 from wrapper.web.status import status_of
@@ -59,7 +59,7 @@ class Page:
                 "frame-ancestors 'none'",
             )
         )
-        app.jinja_env.filters |= {"at": at, "size": size, "utc": utc}
+        app.jinja_env.filters |= {"at": at, "named": named, "size": size, "utc": utc}
 
     def render(self, seen: Seen) -> Response:
         """Return the page; 503, and no more than the reason, where what is known is stale."""

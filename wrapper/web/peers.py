@@ -14,6 +14,7 @@ import json
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import UnionType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,7 +31,13 @@ LONGEST = 1000  # characters of a text in it that is shown
 FRESH_S = 0.5  # an answer is passed on to all who ask in this time
 PATH = "/_elector/status"
 _PORTS = {"http": 80, "https": 443}
-_WANTED = {"identity": str, "role": str, "is_leader": bool, "leader": str, "reason": str}
+_WANTED: dict[str, type | UnionType] = {
+    "identity": str,
+    "role": str,
+    "is_leader": bool,
+    "leader": str | None,
+    "reason": str,
+}
 
 
 class Unusable(Exception):
@@ -199,5 +206,5 @@ def _read(code: int, body: bytes) -> dict[str, Any]:
     return told
 
 
-def _is_in_form(value: object, kind: type) -> bool:
+def _is_in_form(value: object, kind: type | UnionType) -> bool:
     return isinstance(value, kind) and (not isinstance(value, str) or len(value) <= LONGEST)

@@ -11,7 +11,7 @@ from typing import Any
 
 from wrapper import __version__, clock
 from wrapper.model import HandOver, Snapshot
-from wrapper.supervision.snapshot import configuration_of, leader_of
+from wrapper.supervision.snapshot import configuration_of, known_leader
 
 _NO_ELECTION = "none"
 Json = dict[str, Any]
@@ -29,7 +29,7 @@ def status_of(snapshot: Snapshot, now: float) -> Json:
         "reason": snapshot.reason,
         "cause": snapshot.cause.value,
         "is_leader": snapshot.leads(now),
-        "leader": leader_of(snapshot, now),
+        "leader": known_leader(snapshot, now),
         "may_write": snapshot.may_write,
         "is_stopping": snapshot.is_stopping,
         "paused_until": _time_of(snapshot.paused_until_time or 0.0),

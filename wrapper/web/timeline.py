@@ -9,13 +9,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from wrapper.model import HandOver
+from wrapper.model import NOBODY, NOT_KNOWN, HandOver, named
 
 WIDTH, ROW, BAR = 1000.0, 28.0, 18.0  # of the picture's own units
 MOST_ROWS = 6
 LEAST_WIDTH = 2.0  # of a bar, so that a short time can be seen
 _STEPS = 500.0
-NOBODY, OTHERS = "nobody", "others"
+OTHERS = "others"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,12 @@ def _stepped(now: float, since: float) -> float:
 
 
 def _rows(history: Sequence[HandOver]) -> tuple[str, ...]:
-    """Return a name for each row: the latest leaders, the rest together, and nobody."""
+    """Return a name for each row: the latest leaders, the rest together, and those who are none."""
     latest = dict.fromkeys(each.leader for each in reversed(history) if each.leader)
     names = sorted(list(latest)[:MOST_ROWS])
     others = [OTHERS] if len(latest) > MOST_ROWS else []
-    nobody = [NOBODY] if any(not each.leader for each in history) else []
-    return (*names, *others, *nobody)
+    found = {named(each.leader) for each in history if not each.leader}
+    return (*names, *others, *(name for name in (NOBODY, NOT_KNOWN) if name in found))
 
 
 def _bars(
@@ -81,7 +81,7 @@ def _bars(
     scale = WIDTH / (until - since)
     ends = [*(each.time for each in history[1:]), until]
     for each, end in zip(history, ends, strict=True):
-        name = each.leader or NOBODY
+        name = named(each.leader)
         row = rows.index(name if name in rows else OTHERS)
         x = min((each.time - since) * scale, WIDTH - LEAST_WIDTH)
         width = max((end - each.time) * scale, LEAST_WIDTH)

@@ -37,7 +37,7 @@ from wrapper.proxy.proxy import Proxy
 from wrapper.proxy.refusals import CHALLENGE, UNAUTHORIZED, Refused, too_slow
 from wrapper.proxy.route import ROOT, origin_form
 from wrapper.supervision.process import die_with_parent
-from wrapper.supervision.snapshot import SnapshotReader, configuration_of, leader_of, why_stale
+from wrapper.supervision.snapshot import SnapshotReader, configuration_of, known_leader, why_stale
 from wrapper.web.metrics import expose, registry
 from wrapper.web.page import Page, Seen
 from wrapper.web.peers import Peer, Peers
@@ -111,7 +111,7 @@ def _told(reader: SnapshotReader, tell: Callable[[Snapshot, float], Response]) -
 
 
 def _leader(snapshot: Snapshot, now: float) -> Response:
-    return jsonify(is_leader=snapshot.leads(now), current_leader=leader_of(snapshot, now))
+    return jsonify(is_leader=snapshot.leads(now), current_leader=known_leader(snapshot, now))
 
 
 def _is_leader(snapshot: Snapshot, now: float) -> Response:
