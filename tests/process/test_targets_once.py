@@ -155,7 +155,7 @@ def test_a_prometheus_that_is_away_is_reloaded_by_the_next_run(
         (("/tmp/t.json", "--from=p"), "not an HTTP URL"),
         (("/none/t.json", "--from=http://p/"), "its folder /none does not exist"),
         (("/tmp/t.json", "--from=http://p/", "--", "prometheus"), "it starts nothing"),
-        (("/tmp/t.json", "/tmp/u.json", "--from=http://p/"), "neither a flag nor a value"),
+        (("/tmp/t.json", "/tmp/u.json", "--from=http://p/"), "run it once for each"),
         (
             ("/tmp/t.json", "--from=http://p/", "--targets-http-config=/none/h.yml"),
             "/none/h.yml",
