@@ -1,7 +1,7 @@
 """Print the Grafana dashboard as JSON; `scripts/render-k8s` puts it into the chart.
 
-What a replica says of itself is chosen by namespace and job. What its Prometheus says may have
-another job, and is found by the pod.
+What a replica says of itself is chosen by cluster, namespace and job. What its Prometheus says may
+have another job, and is found by the pod.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from grafana import DATASOURCE, ELECTION, Panel, bars, placed, stat, steps, time
 
 # What stands in queries below, and for what.
 SHORT = {
-    "{@}": '{namespace=~"$namespace",job=~"$job"}',
-    "{~}": '{namespace=~"$namespace"}',
+    "{@}": '{cluster=~"$cluster",namespace=~"$namespace",job=~"$job"}',
+    "{~}": '{cluster=~"$cluster",namespace=~"$namespace"}',
     "[@]": "[$__rate_interval]",
 }
 REPLICA = "{{pod}} {{instance}}"
@@ -26,38 +26,39 @@ BAD, GOOD, IDLE, WARN = "red", "green", "#6e7687", "orange"
 
 def own(query: str) -> str:
     """Return what the replicas' Prometheus say of themselves, by replica."""
-    return f"({query}) and on (namespace, pod) prometheus_elector_start_time_seconds{{@}}"
+    return f"({query}) and on (cluster, namespace, pod) prometheus_elector_start_time_seconds{{@}}"
 
 
 SAMPLES = "prometheus_remote_storage_samples"
-BY_REPLICA = "sum by (namespace, pod, instance)"
+BY_REPLICA = "sum by (cluster, namespace, pod, instance)"
 
 ROWS: dict[str, tuple[Panel, ...]] = {
     "Who writes": (
         stat(
             "Leader",
             "Who leads now.",
-            "max by (namespace, job, member_id) (prometheus_elector_election_is_leader{@}) == 1",
+            "max by (cluster, namespace, job, member_id) "
+            "(prometheus_elector_election_is_leader{@}) == 1",
             options={"textMode": "name"},
             defaults={**steps(GOOD), "displayName": "${__field.labels.member_id}"},
         ),
         stat(
             "Replicas that lead",
             "One for each election.",
-            "sum by (namespace, job) (prometheus_elector_election_is_leader{@})",
+            "sum by (cluster, namespace, job) (prometheus_elector_election_is_leader{@})",
             defaults=steps(BAD, (1, GOOD), (2, BAD)),
         ),
         stat(
             "Prometheus ready",
             "How many could lead. With fewer than two nobody could take over.",
-            "sum by (namespace, job) "
+            "sum by (cluster, namespace, job) "
             "(prometheus_elector_child_ready{@} * prometheus_elector_child_healthy{@})",
             defaults=steps(BAD, (1, WARN), (2, GOOD)),
         ),
         stat(
             "Lease of the leader",
             "How long it leads unless it renews: 8 to 10 s with the defaults.",
-            "max by (namespace, job) (prometheus_elector_lease_expires_in_seconds{@} "
+            "max by (cluster, namespace, job) (prometheus_elector_lease_expires_in_seconds{@} "
             "and ignoring (member_id) prometheus_elector_election_is_leader{@} == 1)",
             unit="s",
             defaults=steps(BAD, (2, WARN), (4, GOOD)),
@@ -65,13 +66,13 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         stat(
             "Configuration",
             "Whether all replicas can use the configuration as it now is.",
-            "min by (namespace, job) (prometheus_elector_config_valid{@})",
+            "min by (cluster, namespace, job) (prometheus_elector_config_valid{@})",
             defaults=words("invalid", "valid", no_is=BAD, yes_is=GOOD),
         ),
         stat(
             "Leads since",
             "When the leader became that.",
-            "max by (namespace, job) ("
+            "max by (cluster, namespace, job) ("
             "prometheus_elector_election_last_transition_time_seconds{@} "
             "and ignoring (member_id) prometheus_elector_election_is_leader{@} == 1) * 1000",
             unit="dateTimeFromNow",
@@ -81,7 +82,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "Who led",
             "By what each says of itself. Two at a time for longer than a scrape must not be.",
             {
-                "{{member_id}}": "max by (namespace, job, member_id) "
+                "{{member_id}}": "max by (cluster, namespace, job, member_id) "
                 "(prometheus_elector_election_is_leader{@})"
             },
             words("follows", "leads", no_is=IDLE, yes_is=GOOD),
@@ -125,7 +126,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "Time without a leader",
             "As the replica saw it that was without one for the shortest time.",
             {
-                ELECTION: "min by (namespace, job) "
+                ELECTION: "min by (cluster, namespace, job) "
                 "(increase(prometheus_elector_leaderless_seconds_total{@}[@]))"
             },
             unit="s",
@@ -143,7 +144,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "Time to renew",
             "99 of 100 requests took less.",
             {
-                REPLICA: "histogram_quantile(0.99, sum by (namespace, pod, instance, le) "
+                REPLICA: "histogram_quantile(0.99, sum by (cluster, namespace, pod, instance, le) "
                 "(rate(prometheus_elector_lease_renew_duration_seconds_bucket{@}[@])))"
             },
             unit="s",
@@ -153,7 +154,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "Failed requests about the lease",
             "By the reason.",
             {
-                "{{pod}} {{reason}}": "sum by (namespace, pod, instance, reason) "
+                "{{pod}} {{reason}}": "sum by (cluster, namespace, pod, instance, reason) "
                 "(rate(prometheus_elector_lease_errors_total{@}[@]))"
             },
             unit="reqps",
@@ -331,8 +332,8 @@ def variables() -> Iterator[dict[str, Any]]:
         "type": "datasource",
         "query": "prometheus",
     }
-    within = '{namespace=~"$namespace"}'
-    for name, selected in (("namespace", ""), ("job", within)):
+    within = {"cluster": "", "namespace": '{cluster=~"$cluster"}', "job": SHORT["{~}"]}
+    for name, selected in within.items():
         query = f"label_values(prometheus_elector_build_info{selected}, {name})"
         yield {
             "name": name,

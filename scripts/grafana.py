@@ -8,7 +8,7 @@ from typing import Any
 
 WIDTH, STAT_HEIGHT, HEIGHT = 24, 4, 8
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
-ELECTION = "{{namespace}} {{job}}"
+ELECTION = "{{cluster}} {{namespace}} {{job}}"
 
 
 @dataclass(frozen=True)

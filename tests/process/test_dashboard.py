@@ -71,7 +71,8 @@ def test_panel(panel: dict[str, Any]) -> None:
     for asked in (panel, *panel["targets"]):
         assert asked["datasource"]["uid"] == "${datasource}"
     for target in panel["targets"]:
-        assert "$namespace" in target["expr"]
+        assert '{cluster=~"$cluster",namespace=~"$namespace"' in target["expr"]
+        assert "(namespace" not in target["expr"]
         assert not re.search(r"[{\[][@~][}\]]", target["expr"])
 
 
@@ -87,8 +88,8 @@ def test_panels_have_places_of_their_own() -> None:
 
 
 def test_variables() -> None:
-    """Data source, namespace and job can be chosen."""
+    """Data source, cluster, namespace and job can be chosen."""
     names = [each["name"] for each in DASHBOARD["templating"]["list"]]
-    assert names == ["datasource", "namespace", "job"]
+    assert names == ["datasource", "cluster", "namespace", "job"]
     used = set(re.findall(r"\$\{?(\w+)", json.dumps(PANELS)))
-    assert used == {"datasource", "namespace", "job", "__rate_interval", "__field"}
+    assert used == {"datasource", "cluster", "namespace", "job", "__rate_interval", "__field"}

@@ -64,14 +64,15 @@ def watcher(pair: tuple[Replica, Replica], tmp_path: Path) -> Iterator[Prometheu
 
 
 def target(url: str, pod: str) -> str:
-    """Return a target with the labels that the Operator's monitors give."""
+    """Return a target with the labels that the Operator's monitors give: none of a cluster."""
     address = url.removeprefix("http://")
     return f"{{targets: ['{address}'], labels: {{namespace: monitoring, pod: {pod}}}}}"
 
 
 def filled(text: str, namespace: str, job: str) -> str:
     """Fill in the variables as Grafana does."""
-    for name, value in (("namespace", namespace), ("job", job), ("__rate_interval", "1m")):
+    chosen = {"cluster": ".*", "namespace": namespace, "job": job, "__rate_interval": "1m"}
+    for name, value in chosen.items():
         text = text.replace(f"${name}", value)
     return text
 
@@ -123,7 +124,7 @@ def test_all_is_understood(watcher: Prometheus, pair: tuple[Replica, Replica]) -
         for each in DASHBOARD["templating"]["list"]
         if each["type"] == "query"
     }
-    assert found == {"namespace": ["monitoring"], "job": ["elector"]}
+    assert found == {"cluster": [], "namespace": ["monitoring"], "job": ["elector"]}
 
 
 def names(watcher: Prometheus) -> set[str]:
