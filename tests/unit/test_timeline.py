@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from wrapper.model import HandOver
 from wrapper.web.timeline import LEAST_WIDTH, MOST_ROWS, WIDTH, timeline
 
@@ -64,3 +66,15 @@ def test_the_picture_moves_in_steps_that_nobody_sees() -> None:
     assert (until(30.0), until(31.0)) == (30.0, 31.0)
     assert until(172_800.0) == until(172_802.0)
     assert 172_800.0 - until(172_800.0) < 172_800.0 / 200
+
+
+def test_what_began_long_ago_does_not_squeeze_what_came_since() -> None:
+    """Seven days are drawn; when it began is still told."""
+    days = 86400.0
+    drawn = timeline((entry(0, "a"), entry(99.5 * days, "b")), 100 * days)
+    assert drawn is not None
+    assert drawn.until - drawn.since == 7 * days
+    first, last = drawn.bars
+    assert (first.x, first.since) == (0.0, 0)
+    assert last.width == pytest.approx(WIDTH * 0.5 / 7, abs=3)
+    assert first.width + last.width == pytest.approx(WIDTH, abs=0.2)

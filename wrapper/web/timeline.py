@@ -14,6 +14,7 @@ from wrapper.model import NOBODY, NOT_KNOWN, HandOver, named
 WIDTH, ROW, BAR = 1000.0, 28.0, 18.0  # of the picture's own units
 MOST_ROWS = 6
 LEAST_WIDTH = 2.0  # of a bar, so that a short time can be seen
+LONGEST_S = 7 * 86400.0  # what is older is not drawn
 _STEPS = 500.0
 OTHERS = "others"
 
@@ -50,20 +51,22 @@ def timeline(history: Sequence[HandOver], now: float) -> Timeline | None:
     """Return the picture of these hand-overs until ``now``, None where there are none."""
     if not history:
         return None
-    since = history[0].time
-    until = max(_stepped(now, since), history[-1].time, since + 1.0)
+    first = history[0].time
+    until = max(_stepped(now, first), history[-1].time, first + 1.0)
+    since = max(first, until - LONGEST_S)
     rows = _rows(history)
     bars = tuple(_bars(history, rows, since, until))
     return Timeline(rows, bars, since, until)
 
 
-def _stepped(now: float, since: float) -> float:
+def _stepped(now: float, first: float) -> float:
     """Return a moment at or just before now, in steps too small to be seen in the picture.
 
     So a page that is looked at again and again is not drawn anew each time.
     """
-    step_s = 2.0 ** math.ceil(math.log2(max((now - since) / _STEPS, 1.0)))
-    return since + (now - since) // step_s * step_s
+    shown_s = min(now - first, LONGEST_S)
+    step_s = 2.0 ** math.ceil(math.log2(max(shown_s / _STEPS, 1.0)))
+    return first + (now - first) // step_s * step_s
 
 
 def _rows(history: Sequence[HandOver]) -> tuple[str, ...]:
@@ -83,7 +86,8 @@ def _bars(
     for each, end in zip(history, ends, strict=True):
         name = named(each.leader)
         row = rows.index(name if name in rows else OTHERS)
-        x = min((each.time - since) * scale, WIDTH - LEAST_WIDTH)
-        width = max((end - each.time) * scale, LEAST_WIDTH)
+        begun = max(each.time, since)
+        x = min((begun - since) * scale, WIDTH - LEAST_WIDTH)
+        width = max((end - begun) * scale, LEAST_WIDTH)
         y = row * ROW + (ROW - BAR) / 2
         yield Bar(round(x, 1), y, round(width, 1), row, name, each.time, end)
