@@ -256,6 +256,7 @@ SIBLINGS: dict[str, set[str]] = {
     "page": {"peers", "status"},
     "step_down": {"peers"},
     "metrics": {"families", "figures", "state_metrics", "targets_told"},
+    "upstream": {"names"},
     "route": {"upstream"},
     "exchange": {"upstream", "exchange_watch"},
     "protection": {"passwords"},

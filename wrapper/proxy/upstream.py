@@ -8,6 +8,7 @@ keep-alive, within 40 s.
 
 from __future__ import annotations
 
+import ipaddress
 import select
 import socket
 import ssl
@@ -21,8 +22,10 @@ from gevent import monkey
 
 from wrapper import clock
 from wrapper.access.prometheus_access import PrometheusAccess
+from wrapper.web.names import Names
 
 _MOST_KEPT = 128
+_MOST_NAMES = 8  # of leaders, one after the other, while DNS hangs
 _KEPT_FOR_S = 60.0  # shorter than Prometheus keeps them: --web.read-timeout, 5m
 _SETTLED_S = 0.05
 _UNSENT_MS = 20_000
@@ -119,6 +122,7 @@ class Upstreams:
         self._access = access
         self._kept_with = access.current()
         self._kept: list[Connection] = []
+        self._names = Names(_MOST_NAMES)
 
     def take(self, target: Target, *, goes_once: bool) -> Connection:
         """Return a connection, a kept one just checked if there is; raise Unreachable.
@@ -168,9 +172,33 @@ class Upstreams:
         where = endpoint(url)
         try:
             with gevent.Timeout(self._connect_timeout_s, TimeoutError("no connection in time")):
-                return self._secured(socket.create_connection((where.host, where.port)), where)
+                return self._secured(self._opened(where), where)
         except (OSError, UnicodeError) as error:
             raise Unreachable(f"{url} cannot be reached: {error}") from error
+
+    def _opened(self, where: Endpoint) -> socket.socket:
+        """Return a socket connected to the first of its addresses that can be; raise OSError."""
+        problem = OSError("the name has no address")
+        for address in self._addresses(where):
+            sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+            try:
+                sock.connect((address, where.port))
+            except OSError as error:
+                sock.close()
+                problem = error
+            except BaseException:
+                sock.close()
+                raise
+            else:
+                return sock
+        raise problem
+
+    def _addresses(self, where: Endpoint) -> list[str]:
+        """Return where to connect to; an address is not looked up, since DNS may hang."""
+        try:
+            return [str(ipaddress.ip_address(where.host))]
+        except ValueError:
+            return self._names.addresses(where.host, where.port)
 
     def _secured(self, sock: socket.socket, where: Endpoint) -> socket.socket:
         try:

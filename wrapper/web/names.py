@@ -14,7 +14,7 @@ from gevent.event import AsyncResult
 from gevent.monkey import get_original
 from gevent.threadpool import ThreadPool
 
-Found = set[str] | Exception
+Found = list[str] | Exception
 
 
 def _look_up(name: str, port: int) -> Found:
@@ -23,7 +23,7 @@ def _look_up(name: str, port: int) -> Found:
         found = get_original("socket", "getaddrinfo")(name, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         return error
-    return {str(each[4][0]) for each in found}
+    return list(dict.fromkeys(str(each[4][0]) for each in found))
 
 
 class Names:
@@ -36,7 +36,7 @@ class Names:
         self._running: dict[tuple[str, int], AsyncResult[Found]] = {}
 
     def addresses(self, name: str, port: int) -> list[str]:
-        """Return them in order; raise OSError, or UnicodeError for what DNS cannot hold."""
+        """Return them, the best first; raise OSError, or UnicodeError for what DNS cannot hold."""
         running = self._running.get((name, port))
         if running is None or running.ready():
             running = self._threads.spawn(self._look_up, name, port)
@@ -44,4 +44,4 @@ class Names:
         found = running.get()
         if isinstance(found, Exception):
             raise found
-        return sorted(found or ())
+        return found or []

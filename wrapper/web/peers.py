@@ -119,7 +119,7 @@ class Peers:
         name, _, given = entry.partition(":")
         port = int(given or self._port)
         try:
-            addresses = self._names.addresses(name, port)
+            addresses = sorted(self._names.addresses(name, port))
         except OSError as error:
             raise Unusable(f"the name is not resolved: {error.strerror}") from error
         except UnicodeError as error:

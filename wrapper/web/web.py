@@ -18,8 +18,8 @@ from functools import partial
 
 import gevent
 from flask import Flask, Response, jsonify, redirect, request
-from gevent.lock import BoundedSemaphore
 from gevent.ssl import SSLContext
+from gevent.threadpool import ThreadPool
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -243,16 +243,18 @@ class Fleet:
 
 
 class Aside:
-    """Runs calls that compute for long in a thread, one at a time: others are served meanwhile."""
+    """Runs calls that compute for long in a thread of its own, one at a time.
+
+    Others are served meanwhile, and no name that is looked up keeps such a call waiting.
+    """
 
     def __init__(self) -> None:
-        self._turn = BoundedSemaphore()
+        self._thread = ThreadPool(1)
 
     def __call__(self, call: Callable[[], bool]) -> bool:
         """Return what a call returns."""
-        with self._turn:
-            found: bool = gevent.get_hub().threadpool.apply(call)
-            return found
+        found: bool = self._thread.apply(call)
+        return found
 
 
 # --- the process -----------------------------------------------------------------------------

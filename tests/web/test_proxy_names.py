@@ -1,0 +1,79 @@
+"""A name server that hangs keeps nobody waiting who does not need it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import wait_until
+from tests.web.conftest import Web, following, leading
+from tests.web.test_protection import ALICE, USERS, Protected, running
+from tests.web.upstreams import Call, persistent
+
+HANGING = """
+import _socket, time
+real = _socket.getaddrinfo
+def hang(host, *rest, **more):
+    if str(host).endswith(".hangs"):
+        time.sleep(60)
+    return real(host, *rest, **more)
+_socket.getaddrinfo = hang
+"""
+IN_FLIGHT = "prometheus_elector_proxy_requests_in_flight"
+
+
+@pytest.fixture
+def _hanging_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the web process look up names under .hangs for ever."""
+    (tmp_path / "sitecustomize.py").write_text(HANGING)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+
+@pytest.mark.usefixtures("_hanging_names")
+def test_a_hanging_name_server_holds_up_no_other(tmp_path: Path) -> None:
+    """While many wait for names of peers and leaders, an address is asked, a password judged."""
+    peers = tuple(f"http://peer-{number}.hangs:1" for number in range(12))
+    options: dict[str, Any] = {"service_name": "hangs", "connect_timeout_s": 2.0, "peers": peers}
+    with running(Protected(tmp_path, USERS, **options)) as web, persistent(Call.say) as upstream:
+        web.asking["auth"] = ALICE
+        web.tell(following(holder="prometheus-1"))
+        assert web.get("/_elector/fleet").ok
+        asking = [threading.Thread(target=web.get, args=("/",)) for _ in range(30)]
+        for each in asking:
+            each.start()
+        wait_until(lambda: (web.metric(IN_FLIGHT) or 0) >= 30, 20, "they wait for the name")
+        web.tell(leading(upstream.url))
+        assert web.get("/", timeout=5).text == "hello"
+        assert web.get("/_elector/leader", auth=("bob", "builder"), timeout=5).status_code == 401
+        for each in asking:
+            each.join()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_name_is_found_and_an_address_taken(host: str, web: Web) -> None:
+    """Both lead to the same upstream."""
+    with persistent(Call.say) as upstream:
+        web.tell(leading(upstream.url.replace("127.0.0.1", host)))
+        assert web.get("/").text == "hello"
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+def test_an_address_of_ipv6_is_taken(web: Web) -> None:
+    """Without being looked up either."""
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
+        thread = threading.Thread(target=_answer_one, args=(listener,))
+        thread.start()
+        web.tell(leading(f"http://[::1]:{listener.getsockname()[1]}"))
+        assert web.get("/").text == "hello"
+        thread.join()
+
+
+def _answer_one(listener: socket.socket) -> None:
+    sock, _ = listener.accept()
+    with sock:
+        sock.recv(65536)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
