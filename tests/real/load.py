@@ -20,11 +20,18 @@ class Load:
         self._pause_s = CLIENTS / rate
         self._is_over = threading.Event()
         self._threads = [threading.Thread(target=self._ask, args=(n,)) for n in range(CLIENTS)]
+        self._begun_at = self._ended_at = 0.0
         self.answered = 0
         self.longest_s = 0.0
         self.failures: list[str] = []
 
+    @property
+    def rate(self) -> float:
+        """How many requests a second were answered, up to the end or to now."""
+        return self.answered / ((self._ended_at or time.monotonic()) - self._begun_at)
+
     def __enter__(self) -> Self:
+        self._begun_at = time.monotonic()
         for thread in self._threads:
             thread.start()
         return self
@@ -38,6 +45,7 @@ class Load:
         self._is_over.set()
         for thread in self._threads:
             thread.join()
+        self._ended_at = time.monotonic()
 
     def _ask(self, number: int) -> None:
         session = requests.Session()

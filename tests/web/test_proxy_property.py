@@ -43,12 +43,12 @@ BODIES = st.one_of(st.just(b""), st.binary(max_size=64), st.integers(1, 300_000)
 
 @dataclass(frozen=True)
 class Case:
-    """A request, and the answer that the upstream gives it."""
+    """A request, its body in pieces if it goes in chunks, and the answer to it."""
 
     method: str
     target: str
     fields: list[tuple[str, str]]
-    body: bytes | None
+    body: bytes | list[bytes] | None
     code: int
     reason: str
     answer_fields: list[tuple[str, str]]
@@ -61,7 +61,7 @@ CASES = st.builds(
     method=st.sampled_from(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")),
     target=TARGETS,
     fields=FIELDS,
-    body=st.one_of(st.none(), BODIES),
+    body=st.one_of(st.none(), BODIES, st.lists(BODIES, max_size=4)),
     code=st.sampled_from((200, 201, 204, 206, 302, 304, 400, 404, 422, 500, 503, 599)),
     reason=st.sampled_from(("OK", "", "Not really", "caf\xe9")),
     answer_fields=FIELDS,
@@ -80,10 +80,7 @@ class Told:
 
     def __call__(self, call: Call) -> bool:
         """Read the whole request, then answer it."""
-        self.head, self.body = call.head, call.rest
-        length = int(dict(fields_of(call.head)).get("content-length", 0))
-        while len(self.body) < length:
-            self.body += call.sock.recv(65536)
+        self.head, self.body = call.head, body_of(call)
         case = self.case
         fields = [*case.answer_fields, ("Connection", "X-Named")]
         has_body = case.method != "HEAD" and case.code not in (204, 304)
@@ -104,6 +101,32 @@ class Told:
         return b"".join(b"%x\r\n%b\r\n" % (len(x), x) for x in pieces) + b"0\r\n\r\n"
 
 
+def body_of(call: Call) -> bytes:
+    """Return a request's body, read to its end."""
+    fields = dict(fields_of(call.head))
+    if "transfer-encoding" not in fields:
+        return _read(call, call.rest, int(fields.get("content-length", 0)))
+    body, data, size = b"", call.rest, -1
+    while size:
+        while b"\r\n" not in data:
+            data = _read(call, data, len(data) + 1)
+        line, _, data = data.partition(b"\r\n")
+        size = int(line, 16)
+        data = _read(call, data, size + 2)
+        assert data[size : size + 2] == b"\r\n"
+        body, data = body + data[:size], data[size + 2 :]
+    return body
+
+
+def _read(call: Call, data: bytes, wanted: int) -> bytes:
+    """Return these bytes and what comes, until there are as many as wanted."""
+    while len(data) < wanted:
+        piece = call.sock.recv(65536)
+        assert piece, data
+        data += piece
+    return data
+
+
 def fields_of(head: bytes) -> list[tuple[str, str]]:
     """Return the fields of a head, names in lower case."""
     lines = head.decode("latin-1").split("\r\n")[1:]
@@ -118,9 +141,11 @@ def asked(url: str, case: Case) -> tuple[object, ...]:
     client.putrequest(case.method, case.target, skip_accept_encoding=True)
     for name, value in case.fields:
         client.putheader(name, value.encode("latin-1"))
-    if case.body is not None:
+    if isinstance(case.body, list):
+        client.putheader("Transfer-Encoding", "chunked")
+    elif case.body is not None:
         client.putheader("Content-Length", str(len(case.body)))
-    client.endheaders(case.body)
+    client.endheaders(case.body, encode_chunked=isinstance(case.body, list))
     answer = client.getresponse()
     body = answer.read()
     client.close()
