@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -197,6 +198,8 @@ def test_a_replica_that_has_gone_is_said_to_be(browser: Chromium, web: Web) -> N
     os.killpg(web.process.pid, signal.SIGSTOP)
     try:
         wait_until(lambda: not tab.value(IS_LIVE), PATIENCE_S, "it is said")
+        said = tab.text("#lost-since")
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", said), said
     finally:
         os.killpg(web.process.pid, signal.SIGCONT)
     wait_until(lambda: tab.value(IS_LIVE), PATIENCE_S, "it is back")

@@ -135,6 +135,15 @@ def test_invalid_edits_are_shown_with_their_places(web: Web) -> None:
         assert f"<li><code>{line}</code></li>" in text
 
 
+def test_a_good_input_is_not_blamed_for_a_full_disk(web: Web) -> None:
+    """It is its output that cannot be written."""
+    web.tell(leading(configuration_problem="the rendering cannot be written: no space left"))
+    text = page(web)
+    assert "The configuration cannot be put where Prometheus reads it." in text
+    assert "<li><code>the rendering cannot be written: no space left</code></li>" in text
+    assert "cannot be used" not in text
+
+
 def test_names_and_reasons_are_shown_and_never_run(web: Web) -> None:
     """Whatever a lease, a configuration or a history says is text."""
     entry = HandOver(1.7e9, EVIL, EVIL, EVIL)

@@ -40,7 +40,7 @@
       }
     } catch { isAnswered = false; }
     document.getElementById("lost").hidden = isAnswered;
-    document.getElementById("lost-since").textContent = seen.toLocaleTimeString();
+    document.getElementById("lost-since").textContent = `${seen.toISOString().slice(0, 19).replace("T", " ")} UTC`;
   };
 
   const turn = () => {
