@@ -17,7 +17,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from types import UnionType
 from typing import Any, TextIO, TypeGuard
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -27,7 +26,7 @@ from wrapper.access.http_connection import connect, fields, tls_in_short
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.configuration.problems import ConfigurationError
 from wrapper.election import pause
-from wrapper.election.succession import why_not
+from wrapper.election.succession import STATUS_FORM, why_not
 from wrapper.model import named
 from wrapper.options.loading import SettingsError, load
 from wrapper.options.prometheus_args import ChildArguments
@@ -43,13 +42,6 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})
 _HEADS: tuple[str, ...] = ("REPLICA", "ROLE", "LEADER", "PROMETHEUS", "CONFIG", "SINCE", "WHY")
 _WEB = "wrapper.web.web"
-_WANTED: dict[str, type | UnionType] = {
-    "identity": str,
-    "role": str,
-    "is_leader": bool,
-    "leader": str | None,
-    "reason": str,
-}
 _NO_STATUS = "what it says has not the form of a status"
 _PROGRAMS = frozenset({"prometheus-elector", "wrapper", "__main__.py"})
 Json = dict[str, Any]
@@ -143,7 +135,7 @@ def is_status(told: object) -> TypeGuard[Json]:
     """Tell whether it has the form of a status, as far as it is used here."""
     return (
         isinstance(told, dict)
-        and all(isinstance(told.get(name), kind) for name, kind in _WANTED.items())
+        and all(isinstance(told.get(name), kind) for name, kind in STATUS_FORM.items())
         and all(isinstance(told.get(name), dict | None) for name in ("prometheus", "configuration"))
     )
 

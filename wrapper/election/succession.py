@@ -6,11 +6,20 @@ Where it ends: nothing is promised for them, and what they say may be a second o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import UnionType
 from typing import Any
 
 from wrapper.model import Cause
 
 Status = Mapping[str, Any]
+# What of a status is used wherever one is read, and which kind of value each is.
+STATUS_FORM: dict[str, type | UnionType] = {
+    "identity": str,
+    "role": str,
+    "is_leader": bool,
+    "leader": str | None,
+    "reason": str,
+}
 
 
 def successors(own: Status, others: Iterable[Status]) -> list[str]:

@@ -22,6 +22,7 @@ import gevent
 from gevent.lock import BoundedSemaphore
 
 from wrapper import clock
+from wrapper.election.succession import STATUS_FORM
 from wrapper.web.names import Names
 
 LIMIT_S = 1.0
@@ -31,13 +32,6 @@ LONGEST = 1000  # characters of a text in it that is shown
 FRESH_S = 0.5  # an answer is passed on to all who ask in this time
 PATH = "/_elector/status"
 _PORTS = {"http": 80, "https": 443}
-_WANTED: dict[str, type | UnionType] = {
-    "identity": str,
-    "role": str,
-    "is_leader": bool,
-    "leader": str | None,
-    "reason": str,
-}
 
 
 class Unusable(Exception):
@@ -201,7 +195,7 @@ def _read(code: int, body: bytes) -> dict[str, Any]:
         raise Unusable(f"HTTP {code}, and no status")
     if code != http.client.OK:
         raise Unusable(f"HTTP {code}: {str(told.get('error', ''))[:200]}")
-    if not all(_is_in_form(told.get(name), kind) for name, kind in _WANTED.items()):
+    if not all(_is_in_form(told.get(name), kind) for name, kind in STATUS_FORM.items()):
         raise Unusable("its answer is no status")
     return told
 
