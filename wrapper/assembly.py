@@ -152,11 +152,13 @@ def _start_targets(
     settings = start.settings
     url = settings.readiness_http_url or (api.url("/-/ready") if api.knows_status else "")
 
-    def is_ready() -> bool:
-        is_asked = bool(url) and not settings.owns_child
-        return not is_asked or api.probe(url, settings.readiness_timeout_s).is_ok
+    def obstacle() -> str:
+        if not url or settings.owns_child:
+            return ""
+        answer = api.probe(url, settings.readiness_timeout_s)
+        return f"{url} answers {answer.status} {answer.detail}" if answer.is_not_yet else ""
 
-    start_targets(start, reloads, events, ready, is_ready)
+    start_targets(start, reloads, events, ready, obstacle)
 
 
 def _terms(start: Start) -> Terms:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import signal
 import subprocess
@@ -356,6 +357,26 @@ def test_a_start_puts_unconfirmed_rules_aside(kept: Kept) -> None:
         file.put_back()
     assert kept.file(RULES).read_bytes() == promgen.rules()
     assert kept.names == ["rules.yml"]
+
+
+@pytest.mark.parametrize("error", [errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_without_locks_rules_are_loaded_all_the_same(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    """Not every filesystem has them; a start puts aside what it finds, as without."""
+
+    def fail(_fd: int, _operation: int) -> None:
+        raise OSError(error, "no locks here")
+
+    monkeypatch.setattr("fcntl.flock", fail)
+    keeper = kept.keeper(RULES)
+    assert keeper.bring() == ""
+    kept.reloads.verdicts = [Verdict.UNCONFIRMED]
+    kept.server.bodies[RULES] = promgen.rules("up")
+    assert keeper.bring()
+    for file in unsettled_in(kept.folder):
+        file.put_back()
+    assert kept.file(RULES).read_bytes() == promgen.rules()
 
 
 def test_a_start_looks_after_what_a_task_had_made(tmp_path: Path) -> None:

@@ -213,14 +213,13 @@ def test_what_is_not_confirmed_is_loaded_at_the_next_round(all_good: Loads) -> N
 
 def test_while_prometheus_starts_no_new_rules_come(all_good: Loads) -> None:
     """With bad ones it would not; neither before it is ready, nor once it is not any more."""
-    answers = [True, True, False, False, False, False]
-    all_good.loads._is_ready = lambda: answers.pop(0)
+    obstacles = ["", "", *["503"] * 4]
+    all_good.loads._obstacle = lambda: obstacles.pop(0)
     all_good.judge.act = lambda: Answer(Verdict.UNCONFIRMED)
     for _ in range(2):
         all_good.together(a=BAD, b=BAD)
         assert all_good.reason("a.yml") == all_good.reason("b.yml") == "not_ready"
         assert all_good.judge.files == dict.fromkeys(NAMES, GOOD)
-        assert all_good.beside == []
     assert all_good.judge.asked == [True]
 
 
@@ -229,10 +228,15 @@ def test_rules_that_were_not_confirmed_make_way_for_a_start(all_good: Loads) -> 
     all_good.judge.act = lambda: Answer(Verdict.UNCONFIRMED)
     all_good.together(a=BAD)
     assert all_good.judge.files["a.yml"] == BAD
-    all_good.loads._is_ready = lambda: False
+    all_good.loads._obstacle = lambda: "503"
     all_good.together(a=BAD)
     assert all_good.reason("a.yml") == "not_ready"
     assert all_good.judge.files["a.yml"] == GOOD
+    all_good.loads._obstacle = lambda: ""
+    all_good.judge.act, all_good.judge.loaded = None, {"a.yml": BETTER}
+    all_good.together(a=GOOD)
+    assert all_good.judge.loaded["a.yml"] == GOOD, "it may have loaded the others after all"
+    assert all_good.beside == []
 
 
 def test_what_comes_during_a_reload_has_the_next(tmp_path: Path) -> None:

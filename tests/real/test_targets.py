@@ -279,7 +279,11 @@ def test_bad_rules_keep_no_prometheus_of_others_from_starting(
         wait_until(lambda: not list(folder.glob(".*.good")), LIMIT_S, "they are in force")
         prometheus.stop()
         server.bodies[RULES] = NONSENSE
-        wait_until(lambda: "when it is" in sidecar.tail(20_000), LIMIT_S, "the bad ones wait")
+        wait_until(
+            lambda: "until Prometheus is ready" in sidecar.tail(20_000),
+            LIMIT_S,
+            "the bad ones wait",
+        )
         prometheus.start()
         prometheus.await_answer(f"{prometheus.url}/-/ready")
         wait_until(lambda: "last good ones are" in sidecar.tail(20_000), LIMIT_S, "refused")

@@ -19,6 +19,7 @@ from wrapper.bounded import bounded
 from wrapper.model import Evidence
 
 _OK = 200
+_UNAVAILABLE = 503
 _SUCCESSFUL = re.compile(rb"^prometheus_config_last_reload_successful (\S+)$", re.MULTILINE)
 _SUCCESS_TIME = re.compile(
     rb"^prometheus_config_last_reload_success_timestamp_seconds (\S+)$", re.MULTILINE
@@ -48,6 +49,11 @@ class Answer:
     def is_ok(self) -> bool:
         """Whether the status is 200."""
         return self.status == _OK
+
+    @property
+    def is_not_yet(self) -> bool:
+        """Whether it is what a Prometheus says that starts, or nothing; not what a proxy says."""
+        return self.status in {0, _UNAVAILABLE}
 
 
 class PrometheusApi:

@@ -94,7 +94,8 @@ class FeedFile:
             if not self.is_unsettled:
                 files.write_atomically(self._good, self._held(), mode)
             if self._claim is None:
-                self._claim = _locked(self._good)
+                with suppress(BlockingIOError):
+                    self._claim = _locked(self._good)
 
     def _held(self) -> bytes:
         try:
@@ -114,6 +115,11 @@ class FeedFile:
         self._left_as = None
         self._let_go()
 
+    def make_way(self, mode: int) -> None:
+        """Have it hold the last good, which stays beside it: Prometheus has yet to load that."""
+        if self.is_unsettled:
+            self.bring(self._good.read_bytes(), mode)
+
     def _let_go(self) -> None:
         if self._claim is not None:
             os.close(self._claim)
@@ -127,21 +133,32 @@ def unsettled_in(folder: Path) -> Iterator[FeedFile]:
     """
     for good in sorted(folder.glob(f".*{_GOOD}")):
         path = folder / good.name[1:].removesuffix(_GOOD)
-        claim = _locked(good) if has_known_ending(str(path)) else None
+        if not has_known_ending(str(path)):
+            continue
+        claim = None
+        try:
+            claim = _locked(good)
+        except BlockingIOError:
+            continue
+        except OSError:
+            pass  # whoever cannot open it may still put it back
+        yield FeedFile(str(path), Kind.RULES, LARGEST_RULES)
         if claim is not None:
             os.close(claim)
-            yield FeedFile(str(path), Kind.RULES, LARGEST_RULES)
 
 
 def _locked(path: Path) -> int | None:
-    """Return a descriptor that holds a file, None where that cannot be, or somebody else does."""
-    try:
-        claim = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
+    """Return a descriptor that holds a file, None where its filesystem knows no such locks.
+
+    Raises BlockingIOError where somebody else holds it, OSError where it cannot be opened.
+    """
+    claim = os.open(path, os.O_RDWR | os.O_CLOEXEC)  # NFS gives a writer's lock to writers only
     try:
         fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        os.close(claim)
+        raise
+    except OSError:
         os.close(claim)
         return None
     return claim

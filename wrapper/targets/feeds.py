@@ -32,6 +32,7 @@ MODE = 0o644  # Promgen's own; another user's Prometheus may read it
 JITTER = 0.1  # of the interval, either way
 RETRY_S = 5.0  # after a failure, doubling up to the interval
 BLAME_S = 3600.0  # then refused rules are tried again: the reason may have passed
+EMPTY = "empty"  # why it failed: suddenly nothing came
 _STAYS = "what was fetched before stays"
 _UNSURE = "what was fetched may not be in force"
 Done = Callable[[str], None]
@@ -160,7 +161,10 @@ class FeedKeeper:
             self._set_mode(request.mode)
         try:
             has_changed = self._bring()
-        except (FetchFailed, Unacceptable, Failed) as error:
+        except (FetchFailed, Unacceptable) as error:
+            self._empties = self._empties if error.reason == EMPTY else 0
+            return self._failed(error.reason, str(error))
+        except Failed as error:
             return self._failed(error.reason, str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, it shall not end the thread
             return self._failed("error", f"{type(error).__name__}: nobody foresaw that")
@@ -195,7 +199,7 @@ class FeedKeeper:
         self._empties = self._empties + 1 if content.is_empty else 0
         if not may:
             text = "the answer is suddenly empty, and has to come twice; see --targets-allow-empty"
-            raise Unacceptable("empty", text)
+            raise Unacceptable(EMPTY, text)
         return content
 
     def _put_in_force(self, content: Content) -> bool:
@@ -236,8 +240,6 @@ class FeedKeeper:
     def _failed(self, reason: str, problem: str) -> str:
         text = in_short(problem)
         self._failures += 1
-        if reason != "empty":
-            self._empties = 0
         errors = {**self.state.errors, reason: self.state.errors.get(reason, 0) + 1}
         self.state = replace(self.state, problem=text, errors=errors)
         if text != self._said:

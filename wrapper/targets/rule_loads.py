@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NoReturn
 
 from wrapper import clock
 from wrapper.supervision.reload_desk import Answer, Reloads
@@ -60,8 +60,8 @@ class NewRules:
 class RuleLoads:
     """Loads the rules of all files; ``check`` None: no promtool looks at them.
 
-    ``quiet_s`` is how long one waits for others, 0 where there is one file only. ``is_ready`` tells
-    whether Prometheus is ready now: one that starts by itself would not with rules that are bad.
+    ``quiet_s`` is how long one waits for others, 0 where there is one file only. ``obstacle`` tells
+    why Prometheus is not ready now, "" when it is: one that starts would not with bad rules.
     """
 
     def __init__(
@@ -69,13 +69,13 @@ class RuleLoads:
         reloads: Reloads,
         check: RuleCheck | None = None,
         quiet_s: float = QUIET_S,
-        is_ready: Callable[[], bool] = lambda: True,
+        obstacle: Callable[[], str] = lambda: "",
     ) -> None:
         """Take what reloads Prometheus."""
         self._reloads = reloads
         self._check = check
         self._quiet_s = quiet_s
-        self._is_ready = is_ready
+        self._obstacle = obstacle
         self._lock = threading.Lock()
         self._gathering: list[NewRules] = []
         self._turn = threading.Lock()  # held while rules are loaded, so that a refusal is theirs
@@ -144,8 +144,7 @@ class RuleLoads:
                 rules.give_up(Failed("refused", _told(refusal, verdict)))
 
     def _write(self, rules: NewRules) -> None:
-        if not self._is_ready():
-            self._make_way(rules)
+        self._check_ready(rules)
         if rules.file.is_current(rules.data, rules.mode):
             rules.is_new = rules.file.is_unsettled
             return
@@ -163,18 +162,19 @@ class RuleLoads:
             rules.file.settle()
         elif answer.verdict in _REFUSALS:
             self._take_back(answer, rules)
-        elif self._is_ready():
+        else:
+            self._check_ready(rules)
             text = f"written, and Prometheus is not known to have loaded it: {answer.problem}"
             raise Failed(UNCONFIRMED, text)
-        else:
-            self._make_way(rules)
 
-    @staticmethod
-    def _make_way(rules: NewRules) -> NoReturn:
-        """Have the file hold the last good rules while Prometheus starts; raise Failed."""
-        if rules.file.is_unsettled:
-            _put_back(rules)
-        raise Failed("not_ready", "Prometheus is not ready; new rules come when it is")
+    def _check_ready(self, rules: NewRules) -> None:
+        """Have the file hold the last good rules while Prometheus starts; raise Failed then."""
+        obstacle = self._obstacle()
+        if not obstacle:
+            return
+        with _putting_back():
+            rules.file.make_way(rules.mode)
+        raise Failed("not_ready", f"new rules wait until Prometheus is ready: {obstacle}")
 
     def _take_back(self, refusal: Answer, rules: NewRules) -> None:
         """Put the last good rules back, have them loaded, and raise Failed.
@@ -197,8 +197,15 @@ def _told(refusal: Answer, verdict: Verdict) -> str:
 
 def _put_back(rules: NewRules) -> None:
     """Put the last good rules back in their file; raise Failed."""
-    try:
+    with _putting_back():
         rules.file.put_back()
+
+
+@contextmanager
+def _putting_back() -> Iterator[None]:
+    """Say that the last good rules cannot be put back."""
+    try:
+        yield
     except OSError as error:
         text = f"refused, and the last good rules cannot be put back: {error.strerror or error}"
         raise Failed("write", text) from error

@@ -27,19 +27,19 @@ def start_targets(
     reloads: ReloadDesk,
     events: Events,
     ready: threading.Event,
-    is_ready: Callable[[], bool],
+    obstacle: Callable[[], str],
 ) -> None:
     """Start a thread for each feed, and one for the broker's queue.
 
-    ``ready`` is set when Prometheus has been ready for the first time; ``is_ready`` tells whether
-    it is now.
+    ``ready`` is set when Prometheus has been ready for the first time; ``obstacle`` tells why it
+    is not now, "" when it is.
     """
     settings = start.settings
     program = program_of_rule_check(settings)
     access = start.targets_access or PrometheusAccess(is_proxied=True)
     parts = Parts(
         fetcher=Fetcher(access, settings.targets_timeout_s, settings.targets_max_size),
-        rules=RuleLoads(reloads, RuleCheck(program) if program else None, is_ready=is_ready),
+        rules=RuleLoads(reloads, RuleCheck(program) if program else None, obstacle=obstacle),
         report=events.put,
         ready=ready,
     )
