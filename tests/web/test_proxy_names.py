@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import wait_until
+from tests.support import free_port, wait_until
 from tests.web.conftest import Web, following, leading
 from tests.web.test_protection import ALICE, USERS, Protected, running
 from tests.web.upstreams import Call, persistent
+from wrapper.proxy.proxy import GAP_S
 
 HANGING = """
 import _socket, time
@@ -22,6 +25,15 @@ def hang(host, *rest, **more):
         time.sleep(60)
     return real(host, *rest, **more)
 _socket.getaddrinfo = hang
+"""
+MANY = """
+import _socket
+real = _socket.getaddrinfo
+def many(host, port, *rest, **more):
+    if str(host) != "many.test":
+        return real(host, port, *rest, **more)
+    return [(2, 1, 6, "", (f"127.0.0.{number}", port)) for number in (2, 3, 4)]
+_socket.getaddrinfo = many
 """
 IN_FLIGHT = "prometheus_elector_proxy_requests_in_flight"
 
@@ -53,6 +65,38 @@ def test_a_hanging_name_server_holds_up_no_other(tmp_path: Path) -> None:
             each.join()
 
 
+@pytest.fixture
+def _many_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the name many.test three addresses in the web process."""
+    (tmp_path / "sitecustomize.py").write_text(MANY)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+
+@pytest.mark.usefixtures("_many_addresses")
+def test_the_limit_on_connecting_is_on_all_addresses(tmp_path: Path) -> None:
+    """Each of several could take it all, and the kernel's own limit is two minutes."""
+    options: dict[str, Any] = {"service_name": "many.test", "connect_timeout_s": 1.0}
+    with ExitStack() as full, running(Protected(tmp_path, USERS, **options)) as web:
+        port = free_port()
+        for number in (2, 3, 4):
+            _fill(full, f"127.0.0.{number}", port)
+        web.asking["auth"] = ALICE
+        web.tell(following(f"http://many.test:{port}"))
+        begun = time.monotonic()
+        answer = web.get("/", timeout=30)
+        assert (answer.status_code, "no connection in time" in answer.text) == (502, True)
+        assert time.monotonic() - begun < 3 * 1.0 + GAP_S
+
+
+def _fill(stack: ExitStack, address: str, port: int) -> None:
+    """Listen there, and take in so many that the next connection waits."""
+    listener = stack.enter_context(socket.create_server((address, port), backlog=0))
+    for _ in range(4):
+        sock = stack.enter_context(socket.socket())
+        sock.settimeout(0.0)
+        sock.connect_ex(listener.getsockname())
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_a_name_is_found_and_an_address_taken(host: str, web: Web) -> None:
     """Both lead to the same upstream."""
@@ -63,7 +107,7 @@ def test_a_name_is_found_and_an_address_taken(host: str, web: Web) -> None:
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
 def test_an_address_of_ipv6_is_taken(web: Web) -> None:
-    """Without being looked up either."""
+    """As it stands in a URL."""
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
         thread = threading.Thread(target=_answer_one, args=(listener,))
         thread.start()

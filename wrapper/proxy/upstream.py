@@ -170,9 +170,14 @@ class Upstreams:
     def _connected(self, url: str) -> socket.socket:
         """Return a socket that is ready for a request; the limit is on all of it, names too."""
         where = endpoint(url)
+        limit = gevent.Timeout(self._connect_timeout_s)  # no OSError, which each address may raise
         try:
-            with gevent.Timeout(self._connect_timeout_s, TimeoutError("no connection in time")):
+            with limit:
                 return self._secured(self._opened(where), where)
+        except gevent.Timeout as timeout:
+            if timeout is not limit:
+                raise
+            raise Unreachable(f"{url} cannot be reached: no connection in time") from None
         except (OSError, UnicodeError) as error:
             raise Unreachable(f"{url} cannot be reached: {error}") from error
 
