@@ -73,7 +73,7 @@ class Api:
         try:
             self._access = PrometheusAccess(http_config).current()
         except ConfigurationError as error:
-            raise Unasked(f"--http-config: {error}") from error
+            raise Unasked(f"--http-config: {'; '.join(error.problems)}") from error
         self.host = parts.hostname or ""
         self.parts = _with_password(parts)
 
@@ -135,7 +135,7 @@ def is_status(told: object) -> TypeGuard[Json]:
     """Tell whether it has the form of a status, as far as it is used here."""
     return (
         isinstance(told, dict)
-        and all(isinstance(told.get(name), kind) for name, kind in STATUS_FORM.items())
+        and all(name in told and isinstance(told[name], kind) for name, kind in STATUS_FORM.items())
         and all(isinstance(told.get(name), dict | None) for name in ("prometheus", "configuration"))
     )
 

@@ -54,6 +54,8 @@ def read_words(words: Sequence[str], environ: Mapping[str, str]) -> Asked:
             values[flag] = value if equals else "true"
         elif flag == "--http-config" or (flag == "--for" and command == "step-down"):
             values[flag] = value if equals else left.pop(0) if left else ""
+            if not values[flag]:
+                raise Unasked(f"{flag}: its value is missing; there are {_WORDS[command]}")
         else:
             raise Unasked(f"{name}: unknown; there are {_WORDS[command]}")
     return _asked(url or default_url(environ), values)

@@ -148,6 +148,9 @@ def test_without_a_configuration_no_file_is_an_input(folder: Path) -> None:
         ("# x\n\n---\na: 1\n---\n# nothing\n", 0),
         ("a: |\n  ---\n  b\n----: 1\n", 0),
         ("a: 1\n---", 0),
+        ("a: 1\n---\n...\n", 0),
+        ("\ufeff# x\n---\na: 1\n", 0),
+        ("\ufeff# x\n---\na: 1\n---\nb: 2\n", 4),
         ("", 0),
     ],
 )

@@ -56,7 +56,8 @@ def test_whom_it_asks_is_said_by_the_environment(address: str, url: str, tmp_pat
     ("words", "told"),
     [
         (["--for=soon"], "--for=soon: "),
-        (["--for"], "--for=: "),
+        (["--for"], "--for: its value is missing"),
+        (["--http-config="], "--http-config: its value is missing"),
         (["--for=8760h"], "write a time from 0s to 168h"),
         (["--quick"], "--quick: unknown; there are URL, .*, --for=30m and --force"),
         (["--force=no"], "--force=no: write --force, or leave it out"),
@@ -132,11 +133,13 @@ def test_the_table_keeps_its_columns_whatever_is_in_it() -> None:
         {"leader": 1},
         {"identity": 1},
         {"reason": {}},
+        {"without": "leader"},
     ],
 )
 def test_what_is_no_status_has_its_line(changes: dict[str, Any]) -> None:
     """And the others theirs."""
-    wrong = {"url": "http://h:1", "status": {**STATUS, **changes}}
+    kept = {key: value for key, value in STATUS.items() if key != changes.get("without")}
+    wrong = {"url": "http://h:1", "status": {**kept, **changes}}
     _, line, other = table([wrong, {"status": STATUS}])
     assert line.startswith("http://h:1 ")
     assert line.endswith("what it says has not the form of a status")

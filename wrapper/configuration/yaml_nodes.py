@@ -8,6 +8,7 @@ end the process, becomes a problem with its place; what is YAML but no configura
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -37,7 +38,8 @@ _CURE = "mend the indentation, brackets or quotes, here or above"
 
 
 _MARK = re.compile(rb"---(?=\s|\Z)")
-_SUBSTANCE = re.compile(rb"(?:\s++|[#%][^\n]*+)*+[^\s#%]")  # beside comments and directives
+# Beside comments, directives, and the end of a document.
+_SUBSTANCE = re.compile(rb"(?:\s++|[#%][^\n]*+|\.\.\.(?=\s|\Z))*+[^\s#%]")
 
 Entries = dict[str, tuple[ScalarNode, Node]]
 AtItem = Callable[[tuple[str, ...], SequenceNode], None]
@@ -105,6 +107,7 @@ def further_document(content: bytes) -> int:
 
     What begins a line with three dashes begins a document, whatever is under way (YAML 1.2, 9.1.2).
     """
+    content = content.removeprefix(BOM_UTF8)
     marks = [0] if content.startswith(b"---") else []
     at = content.find(b"\n---")
     while at >= 0:

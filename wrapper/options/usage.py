@@ -40,7 +40,7 @@ Usage:
       FILE is one like that of --prometheus-http-config: CA, client certificate, password.
   prometheus-elector targets FILE --from=URL [--reload] [flags]
       fetch targets or rules once, for cron; start nothing. Exit status: 0 FILE is as the URL says,
-      1 it is not and stays as it was, 2 the flags are wrong.
+      1 it is not, or its new rules are not known to be in force, 2 the flags are wrong.
 
 Examples:
   # In Kubernetes, with POD_NAME and POD_UID set from the pod's own fields:

@@ -1,9 +1,10 @@
 """The proxy: whichever replica is asked, the leader's Prometheus answers.
 
 Each request goes to whom the newest snapshot says. Nothing goes twice that could do harm twice: GET
-and HEAD are asked once more, of the same or the new leader, where no byte of an answer has come;
-anything else once it has been sent, never. A gap between two leaders is waited for, but only while
-it is new. Where it ends: an answer that has begun is never begun again.
+and HEAD are asked again, of the same or the new leader, where no byte of an answer has come: once,
+and once for a connection that was kept and may have been stale. Anything else goes once. A gap
+between two leaders is waited for, but only while it is new. Where it ends: an answer that has begun
+is never begun again.
 """
 
 from __future__ import annotations

@@ -195,9 +195,9 @@ def _say_surprises(before: Renderings, after: Renderings) -> None:
     """Warn of what a new input changes and can hardly be meant."""
     if before.has_overrides and not after.has_overrides:
         LOG.warning("the leader has no overrides any more: every replica reads the same")
-    if after.has_overrides and _all_write(after) and not _all_write(before):
-        LOG.warning("the follower's part has a remote_write now: every replica writes")
+    if _all_write(after) and not _all_write(before):
+        LOG.warning("the follower's part has a remote_write: every replica writes, whoever leads")
 
 
 def _all_write(renderings: Renderings) -> bool:
-    return renderings.follower.writes_remotely
+    return renderings.has_overrides and renderings.follower.writes_remotely

@@ -195,7 +195,8 @@ def _read(code: int, body: bytes) -> dict[str, Any]:
         raise Unusable(f"HTTP {code}, and no status")
     if code != http.client.OK:
         raise Unusable(f"HTTP {code}: {str(told.get('error', ''))[:200]}")
-    if not all(_is_in_form(told.get(name), kind) for name, kind in STATUS_FORM.items()):
+    wanted = STATUS_FORM.items()
+    if not all(name in told and _is_in_form(told[name], kind) for name, kind in wanted):
         raise Unusable("its answer is no status")
     return told
 
