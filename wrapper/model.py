@@ -531,6 +531,9 @@ def named(leader: str | None) -> str:
     return NOT_KNOWN if leader is None else leader or NOBODY
 
 
+LONGEST_HISTORY_S = 7 * 86400.0  # what is older is neither kept nor drawn
+
+
 class HandOver(NamedTuple):
     """A change of the leader as seen from here, and why: "" is nobody, None is not known."""
 

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from wrapper.model import Cause, LeaseRecord, LeaseView, Rendering, Renderings, Role, Stance
+from wrapper.model import (
+    LONGEST_HISTORY_S,
+    Cause,
+    LeaseRecord,
+    LeaseView,
+    Rendering,
+    Renderings,
+    Role,
+    Stance,
+)
 from wrapper.supervision import confirm
-from wrapper.supervision.history import LONGEST_REASON, LONGEST_S, MOST, History
+from wrapper.supervision.history import LONGEST_REASON, MOST, History
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.plan import Plan
 
@@ -139,5 +148,5 @@ def test_it_is_bounded_in_number_age_and_length() -> None:
     long = History("a")
     told(long, "a", "", "x" * 1000)
     assert len(long.entries[0].reason) == LONGEST_REASON
-    told(history, f"r{MOST + 6}", "", wall=LONGEST_S + 1000)
+    told(history, f"r{MOST + 6}", "", wall=LONGEST_HISTORY_S + 1000)
     assert [entry.leader for entry in history.entries] == [f"r{MOST + 6}"]

@@ -22,7 +22,7 @@ from gevent import monkey
 
 from wrapper import clock
 from wrapper.access.prometheus_access import PrometheusAccess
-from wrapper.web.names import Names
+from wrapper.proxy.names import Names
 
 _MOST_KEPT = 128
 _MOST_NAMES = 8  # of leaders, one after the other, while DNS hangs

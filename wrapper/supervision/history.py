@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections import deque
 
-from wrapper.model import HandOver, LeaseView
+from wrapper.model import LONGEST_HISTORY_S, HandOver, LeaseView
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.plan import Plan
 
 MOST = 100
-LONGEST_S = 7 * 86400.0
 LONGEST_REASON = 300
 
 
@@ -49,7 +48,7 @@ class History:
 
     def _forget(self, wall: float) -> None:
         """Drop what ended days ago; the one that is so now stays, however old."""
-        while len(self._entries) > 1 and self._entries[1].time < wall - LONGEST_S:
+        while len(self._entries) > 1 and self._entries[1].time < wall - LONGEST_HISTORY_S:
             self._entries.popleft()
 
     def _why(self, leader: str | None, decided: Plan, o: Observation) -> str:

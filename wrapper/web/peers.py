@@ -23,7 +23,7 @@ from gevent.lock import BoundedSemaphore
 
 from wrapper import clock
 from wrapper.election.succession import STATUS_FORM
-from wrapper.web.names import Names
+from wrapper.proxy.names import Names
 
 LIMIT_S = 1.0
 MOST = 20

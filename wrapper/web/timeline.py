@@ -9,12 +9,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from wrapper.model import NOBODY, NOT_KNOWN, HandOver, named
+from wrapper.model import LONGEST_HISTORY_S, NOBODY, NOT_KNOWN, HandOver, named
 
 WIDTH, ROW, BAR = 1000.0, 28.0, 18.0  # of the picture's own units
 MOST_ROWS = 6
 LEAST_WIDTH = 2.0  # of a bar, so that a short time can be seen
-LONGEST_S = 7 * 86400.0  # what is older is not drawn
 _STEPS = 500.0
 OTHERS = "others"
 
@@ -53,7 +52,7 @@ def timeline(history: Sequence[HandOver], now: float) -> Timeline | None:
         return None
     first = history[0].time
     until = max(_stepped(now, first), history[-1].time, first + 1.0)
-    since = max(first, until - LONGEST_S)
+    since = max(first, until - LONGEST_HISTORY_S)
     rows = _rows(history)
     bars = tuple(_bars(history, rows, since, until))
     return Timeline(rows, bars, since, until)
@@ -64,7 +63,7 @@ def _stepped(now: float, first: float) -> float:
 
     So a page that is looked at again and again is not drawn anew each time.
     """
-    shown_s = min(now - first, LONGEST_S)
+    shown_s = min(now - first, LONGEST_HISTORY_S)
     step_s = 2.0 ** math.ceil(math.log2(max(shown_s / _STEPS, 1.0)))
     return first + (now - first) // step_s * step_s
 
