@@ -149,11 +149,12 @@ def _start_targets(
         return
     from wrapper.targets.targets_assembly import start_targets  # noqa: PLC0415 - few fetch files
 
-    settings = start.settings
-    url = settings.readiness_http_url or (api.url("/-/ready") if api.knows_status else "")
+    settings, url = start.settings, ""
+    if not settings.owns_child:
+        url = settings.readiness_http_url or (api.url("/-/ready") if api.knows_status else "")
 
     def obstacle() -> str:
-        if not url or settings.owns_child:
+        if not url:
             return ""
         answer = api.probe(url, settings.readiness_timeout_s)
         return f"{url} answers {answer.status} {answer.detail}" if answer.is_not_yet else ""

@@ -128,7 +128,7 @@ def _with_password(parts: SplitResult) -> SplitResult:
         cure = "name a file with it: basic_auth in --http-config=FILE"
         raise Unasked(f"no password for {parts.username} can be asked for here; {cure}") from error
     user, _, place = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"{user.rstrip(':')}:{quote(password, safe='')}@{place}")
+    return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{place}")
 
 
 def is_status(told: object) -> TypeGuard[Json]:

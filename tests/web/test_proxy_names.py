@@ -38,11 +38,16 @@ _socket.getaddrinfo = many
 IN_FLIGHT = "prometheus_elector_proxy_requests_in_flight"
 
 
+def run_first(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each Python that is started from now on run this first."""
+    (folder / "sitecustomize.py").write_text(text)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+
+
 @pytest.fixture
 def _hanging_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the web process look up names under .hangs for ever."""
-    (tmp_path / "sitecustomize.py").write_text(HANGING)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    run_first(HANGING, tmp_path, monkeypatch)
 
 
 @pytest.mark.usefixtures("_hanging_names")
@@ -68,8 +73,7 @@ def test_a_hanging_name_server_holds_up_no_other(tmp_path: Path) -> None:
 @pytest.fixture
 def _many_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the name many.test three addresses in the web process."""
-    (tmp_path / "sitecustomize.py").write_text(MANY)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    run_first(MANY, tmp_path, monkeypatch)
 
 
 @pytest.mark.usefixtures("_many_addresses")
