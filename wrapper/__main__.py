@@ -73,7 +73,7 @@ def _start(settings: Settings, problems: list[str]) -> int:
 
     if not problems:
         launch.recover_rules(settings)
-    start = prepare(settings)
+    start = prepare(settings, launch.refused_before())
     problems = [*problems, *start.problems]
     if problems:
         return _refuse(problems)

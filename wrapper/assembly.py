@@ -55,10 +55,11 @@ RELOAD_ALLOWANCE_S = 30.0  # for what goes before a reload: a burst, and other r
 
 def supervise(
     start: Start, events: Events, child: Child | None, file_lease: FileLease | None
-) -> int:
+) -> tuple[int, bool]:
     """Start the threads and the web server around Prometheus, and run the loop.
 
-    ``file_lease`` is the lock file that Prometheus has inherited. Return the exit status.
+    ``file_lease`` is the lock file that Prometheus has inherited. Return the exit status, and
+    whether this program is to be started again in its own place.
     """
     settings = start.settings
     lock = file_lease or _kubernetes_lease(start)
@@ -79,6 +80,7 @@ def supervise(
         reloads=reloads,
         inputs=inputs,
         output=Output(start.output, settings.output_mode),
+        last_good=start.keeper,
         notifier=_notifier(settings),
         api=api,
         start_web=_web_starter(start, snapshots),
@@ -92,7 +94,8 @@ def supervise(
     _start_targets(start, reloads, events, ready, api)
     say_start(start, frame.constants)
     try:
-        return Supervisor(frame, events, performer, snapshots).run()
+        status = Supervisor(frame, events, performer, snapshots).run()
+        return status, performer.starts_over
     finally:
         performer.leave_nothing()
 
@@ -215,7 +218,7 @@ def _frame(start: Start, terms: Terms, child: Child | None, lock: LeaseLock | No
             _first_observation(start, child, now),
             pause=None if lock is None else pause.read(pause.path_of(start.output)),
         ),
-        policy=_policy(settings, terms, is_elected=lock is not None),
+        policy=_policy(start, terms, is_elected=lock is not None),
         rules=Rules(
             identity=terms.identity,
             failure_threshold=settings.healthcheck_failure_threshold,
@@ -243,23 +246,32 @@ def _first_observation(start: Start, child: Child | None, now: float) -> Observa
     if child is not None and start.is_plain:
         return Observation(renderings, confirm.Loading(), now, child_pid=child.process.pid)
     label = PodLabel() if start.settings.lease_pod_label else None
+    problem = "\n".join(start.refusal)
+    refused_here = problem if start.last_good is renderings else ""
     if child is not None:
-        loading = confirm.started_with(renderings.follower, now)
-        accepted = acceptance.started_with(renderings)
         return Observation(
-            renderings, loading, now, accepted, child_pid=child.process.pid, label=label
+            renderings,
+            confirm.started_with(start.first, now),
+            now,
+            acceptance.started_with(start.last_good or renderings, "" if refused_here else problem),
+            configuration_problem=refused_here,
+            child_pid=child.process.pid,
+            label=label,
         )
     loading = confirm.write_started(confirm.Loading(), renderings.of(Role.LEADER))
     loading = confirm.written(loading, renderings.follower, now)
-    return Observation(renderings, loading, now, label=label)
+    return Observation(renderings, loading, now, label=label, configuration_problem=refused_here)
 
 
-def _policy(settings: Settings, terms: Terms, *, is_elected: bool) -> Policy:
+def _policy(start: Start, terms: Terms, *, is_elected: bool) -> Policy:
+    settings = start.settings
+    can_start_over = settings.owns_child and not start.is_plain and start.last_good is None
     return Policy(
         terms=terms,
         fixed_role=None if is_elected else Role(settings.role),
         owns_child=settings.owns_child,
         is_plain=settings.is_plain,
+        can_start_over=can_start_over and start.keeper.can_replace(start.first),
         demotion_grace_s=settings.demotion_grace_s,
         prometheus_grace_s=settings.prometheus_grace_s,
         web_grace_s=settings.api_shutdown_grace_delay_s,

@@ -10,15 +10,16 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 from pathlib import Path
 
 from wrapper import clock, files
 from wrapper.election.file_lease import FileLease
-from wrapper.model import ChildExited, LeaseUnavailable
+from wrapper.model import ChildExited, LeaseUnavailable, Role, SignalReceived
 from wrapper.options import durations
 from wrapper.options.prometheus_args import FLUSH_DEADLINE, with_argument, with_config_file
 from wrapper.options.settings import Settings
-from wrapper.start import Start
+from wrapper.start import Refused, Start
 from wrapper.supervision import process
 from wrapper.supervision.events import Events
 from wrapper.supervision.process import Child
@@ -28,17 +29,22 @@ BAD_INPUT = 2
 PREDECESSOR_WAIT_S = 5.0
 FLUSH_SHARE = 0.5
 LEAST_FLUSH_S = 0.1
+MOST_REASONS = 20  # of one refusal that are logged; the API has all
+REFUSED_VARIABLE = "_PROMETHEUS_ELECTOR_REFUSED"
 
 
 def write_once(start: Start) -> int:
     """Write the follower rendering; return the exit status."""
-    follower = start.good.follower
+    say_refusal(start)
     try:
-        files.write_atomically(start.output, follower.content, start.settings.output_mode)
+        files.write_atomically(start.output, start.first.content, start.settings.output_mode)
     except OSError as error:
         LOG.error("the follower rendering cannot be written", extra={"reason": str(error)})  # noqa: TRY400
         return 1
-    LOG.info("follower rendering written", extra={"output": start.output})
+    source = start.inputs.sources.config
+    if start.last_good is not None:
+        source = start.keeper.path(Role.FOLLOWER)
+    LOG.info("follower rendering written", extra={"output": start.output, "made_from": source})
     return 0
 
 
@@ -51,11 +57,47 @@ def supervise(start: Start) -> int:
     except (files.OutputInUse, LeaseUnavailable, OSError) as error:
         LOG.error("cannot start", extra={"reason": str(error)})  # noqa: TRY400
         return BAD_INPUT
+    say_refusal(start)
     recover_rules(start.settings)
     child = _start_prometheus(start, inherit, events)
     from wrapper import assembly  # noqa: PLC0415 - heavy, and Prometheus runs by now
 
-    return assembly.supervise(start, events, child, file_lease)
+    status, starts_over = assembly.supervise(start, events, child, file_lease)
+    if starts_over and not _is_told_to_stop(events):
+        _start_over(Refused(start.first.fingerprint, status))
+    return status
+
+
+def say_refusal(start: Start) -> None:
+    """Log why Prometheus runs with the last configuration that it had in force, where it does."""
+    for reason in start.refusal[:MOST_REASONS]:
+        LOG.error("configuration rejected; the last one in force is used", extra={"reason": reason})
+
+
+def _is_told_to_stop(events: Events) -> bool:
+    """Tell whether somebody has asked for an end that nobody has acted on yet."""
+    from wrapper.supervision.observation import STOP_SIGNALS  # noqa: PLC0415 - loaded by now
+
+    while (event := events.waiting()) is not None:
+        if isinstance(event, SignalReceived) and event.number in STOP_SIGNALS:
+            return True
+    return False
+
+
+def _start_over(refused: Refused) -> None:
+    """Start this program again in its own place, with word of what Prometheus ended with.
+
+    Nothing of this run is left then: no thread, no lock, no timer; Prometheus and the web server
+    have ended. The process id stays, and with it whoever waits for this process.
+    """
+    environ = {**os.environ, REFUSED_VARIABLE: f"{refused.fingerprint}:{refused.status}"}
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)  # noqa: S606 - no shell
+
+
+def refused_before() -> Refused | None:
+    """Take the word of an earlier run in this place out of the environment; None without any."""
+    fingerprint, _, status = os.environ.pop(REFUSED_VARIABLE, "").partition(":")
+    return Refused(fingerprint, int(status)) if status.isdecimal() else None
 
 
 def _take_files(start: Start) -> tuple[FileLease | None, tuple[int, ...]]:
@@ -64,8 +106,7 @@ def _take_files(start: Start) -> tuple[FileLease | None, tuple[int, ...]]:
         files.make_own_folder(start.own_folder)
     output_lock = files.OutputLock(start.output, wait_s=PREDECESSOR_WAIT_S)
     file_lease = _file_lease(start)
-    follower = start.good.follower
-    files.write_atomically(start.output, follower.content, start.settings.output_mode)
+    files.write_atomically(start.output, start.first.content, start.settings.output_mode)
     lock_fds = () if file_lease is None else (file_lease.fileno(),)
     return file_lease, (output_lock.fileno(), *lock_fds)
 

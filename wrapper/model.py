@@ -311,6 +311,14 @@ class WriteFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class RenderingsKept:
+    """Renderings were kept for the next start; ``problem`` is why they could not be, or ""."""
+
+    renderings: Renderings
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ReloadSent:
     """Prometheus was told to reload."""
 
@@ -411,6 +419,7 @@ Event = (
     | WriteStarted
     | RenderingWritten
     | WriteFailed
+    | RenderingsKept
     | ReloadSent
     | ReloadAnswered
     | LoadedObserved
@@ -444,6 +453,13 @@ class WriteRendering:
     """Put a rendering in the place of the output file."""
 
     rendering: Rendering
+
+
+@dataclass(frozen=True, slots=True)
+class KeepRenderings:
+    """Keep what Prometheus has in force beside the output, for the next start."""
+
+    renderings: Renderings
 
 
 @dataclass(frozen=True, slots=True)
@@ -499,15 +515,21 @@ class StopWeb:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """Leave with this exit status."""
+    """Leave with this exit status.
+
+    ``starts_over``: this program is started again in its own place, to have Prometheus run with the
+    last configuration that it had in force.
+    """
 
     status: int
+    starts_over: bool = False
 
 
 Action = (
     ArmSwitch
     | DisarmSwitch
     | WriteRendering
+    | KeepRenderings
     | ReloadPrometheus
     | SignalPrometheus
     | ReadConfiguration

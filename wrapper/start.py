@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wrapper.configuration.inputs import BadInputs, Inputs, Sources
+from wrapper.configuration.last_good import LastGood
 from wrapper.configuration.promtool import Promtool
 from wrapper.election.kubeconfig import check_kubeconfig
 from wrapper.model import Rendering, Renderings, Role
@@ -30,11 +31,29 @@ UNCHANGED = Renderings(_OWN_FILE, _OWN_FILE)
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """The follower rendering with which Prometheus ended before it was ready, and its status."""
+
+    fingerprint: str
+    status: int
+
+    @property
+    def text(self) -> str:
+        """Say what happened, for people."""
+        return (
+            f"Prometheus, started with the newest configuration, ended with status {self.status}: "
+            "its own log says why"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Start:
     """What was found out before anything was started; ``problems`` when it cannot be.
 
     ``access`` is None where Prometheus is asked as anybody would, ``targets_access`` where no file
-    is fetched.
+    is fetched. ``last_good`` is what Prometheus had in force last, where it is started with that
+    because the input was refused: by this program, so that ``renderings`` are the same ones, or by
+    Prometheus at the start before. ``refusal`` has a line for each reason.
     """
 
     settings: Settings
@@ -45,6 +64,8 @@ class Start:
     output: Path = field(default_factory=Path)
     access: PrometheusAccess | None = None
     targets_access: PrometheusAccess | None = None
+    last_good: Renderings | None = None
+    refusal: tuple[str, ...] = ()
 
     @property
     def is_plain(self) -> bool:
@@ -79,9 +100,37 @@ class Start:
             raise RuntimeError("a start with problems has no renderings")
         return self.renderings
 
+    @property
+    def first(self) -> Rendering:
+        """The rendering that Prometheus is started with."""
+        return (self.last_good or self.good).follower
 
-def prepare(settings: Settings) -> Start:
-    """Read the inputs and look for everything that would keep this from running."""
+    @property
+    def keeper(self) -> LastGood:
+        """Where the renderings in force are kept for the next start."""
+        return LastGood(self.output, self.settings.output_mode)
+
+    def over(self, refused: Refused | None) -> Start:
+        """Return what this start becomes where its input was refused, and another one is kept.
+
+        ``refused`` is what Prometheus ended with at the start before.
+        """
+        if self.settings.is_check or self.is_plain:
+            return self
+        if self.renderings is None:
+            good = self.keeper.load() if self.refusal else None
+            return replace(self, renderings=good, last_good=good)
+        if refused is None or refused.fingerprint != self.renderings.follower.fingerprint:
+            return self
+        good = self.keeper.load()
+        return self if good is None else replace(self, last_good=good, refusal=(refused.text,))
+
+
+def prepare(settings: Settings, refused: Refused | None = None) -> Start:
+    """Read the inputs and look for everything that would keep this from running.
+
+    ``refused`` is what Prometheus ended with at the start before, where this is another attempt.
+    """
     arguments = ChildArguments.parse(settings.child)
     doors = _doors(settings, arguments)
     at_doors = doors.problems if doors is not None else ()
@@ -97,16 +146,18 @@ def prepare(settings: Settings) -> Start:
     promtool = promtool_of(settings, arguments, output)
     judge = promtool.problems if promtool is not None else None
     inputs = Inputs(sources_of(settings, arguments, output), judge)
-    renderings, problems = _render(settings, inputs)
-    problems += [*_problems_of_child(settings, arguments), *problems_of_promtool(settings)]
-    start = Start(settings, arguments, inputs, renderings, (), output)
+    renderings, refusal = _render(settings, inputs)
+    start = Start(settings, arguments, inputs, renderings, (), output, refusal=refusal)
+    start = start.over(refused)
+    problems = [*_problems_of_child(settings, arguments), *problems_of_promtool(settings)]
     targets, of_targets = _look_at_targets(settings, start.takes)
     problems += [*at_doors, *of_targets, *_problems_of_output(start), *_problems_of_lock(start)]
     if settings.lock_kind(has_overrides=start.may_override) == "kubernetes" and not settings.init:
         unusable = check_kubeconfig(settings.kubeconfig)
         problems += [unusable] if unusable else []
-    found = tuple(problems)
-    return Start(settings, arguments, inputs, renderings, found, output, access, targets)
+    if problems or start.renderings is None:  # then all that is wrong is said
+        problems = [*refusal, *problems]
+    return replace(start, problems=tuple(problems), access=access, targets_access=targets)
 
 
 def _doors(settings: Settings, arguments: ChildArguments) -> Doors | None:
@@ -171,13 +222,13 @@ def sources_of(settings: Settings, arguments: ChildArguments, output: Path) -> S
     )
 
 
-def _render(settings: Settings, inputs: Inputs) -> tuple[Renderings | None, list[str]]:
+def _render(settings: Settings, inputs: Inputs) -> tuple[Renderings | None, tuple[str, ...]]:
     if not settings.config and not settings.is_stand_in:
-        return None, []  # the settings have said so
+        return None, ()  # the settings have said so
     try:
-        return inputs.read(is_start=True), []
+        return inputs.read(is_start=True), ()
     except BadInputs as error:
-        return None, list(error.problems)
+        return None, error.problems
 
 
 def _problems_of_child(settings: Settings, arguments: ChildArguments) -> list[str]:

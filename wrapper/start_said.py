@@ -24,7 +24,8 @@ def say_start(start: Start, constants: Constants) -> None:
     )
     if not start.is_plain:
         _warn_of_overrides(start)
-    say_left_out(start.inputs)
+    if start.last_good is None:
+        say_left_out(start.inputs)
     for variable in settings.unknown_variables:
         LOG.warning("this environment variable sets nothing", extra={"variable": variable})
     _warn_of_prometheus(start)

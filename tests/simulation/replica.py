@@ -29,6 +29,7 @@ from wrapper.model import (
     Exit,
     FenceChecked,
     HealthProbed,
+    KeepRenderings,
     LabelPod,
     LoadedObserved,
     PodLabelAnswered,
@@ -39,6 +40,7 @@ from wrapper.model import (
     ReloadWanted,
     Rendering,
     Renderings,
+    RenderingsKept,
     RenderingWritten,
     Role,
     SignalPrometheus,
@@ -354,6 +356,8 @@ class Performer:
             case WriteRendering(rendering):
                 self._process.events.put(WriteStarted(rendering))
                 self._writes.put(rendering)
+            case KeepRenderings(renderings):
+                self._process.events.put(RenderingsKept(renderings))
             case ReloadPrometheus(fingerprint):
                 self._reload(fingerprint)
             case SignalPrometheus(number, reason):

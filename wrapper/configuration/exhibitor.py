@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from wrapper.configuration.exhibit import ELSEWHERE, LARGEST_INPUT, Exhibit, ExhibitWriter
 from wrapper.configuration.inputs import Inputs
+from wrapper.configuration.problems import ConfigurationError
 from wrapper.configuration.sections import Source
 
 SETTLE_S = 1.0  # Prometheus' start, and a burst of changes, go first
@@ -58,6 +59,8 @@ def exhibit_of(read: Read) -> Exhibit:
         return Exhibit(omitted=f"{size:,} bytes of input are too many to show here: {ELSEWHERE}")
     try:
         return _compared(read)
+    except ConfigurationError:
+        return Exhibit(omitted="the input cannot be used, and is not shown; see its problems")
     except Exception as error:  # noqa: BLE001 - it is only shown; an error's words may be secret
         return Exhibit(omitted=f"it cannot be shown ({type(error).__name__}): {ELSEWHERE}")
 

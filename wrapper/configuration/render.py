@@ -26,7 +26,15 @@ from wrapper.configuration.yaml_nodes import entries
 from wrapper.configuration.yaml_text import Serializer
 from wrapper.model import Rendering, Renderings, Role
 
-__all__ = ["ConfigurationError", "Rendered", "Source", "WholeFile", "fingerprint", "render"]
+__all__ = [
+    "ConfigurationError",
+    "Rendered",
+    "Source",
+    "WholeFile",
+    "fingerprint",
+    "recognized",
+    "render",
+]
 
 _REMOTE_WRITE = "remote_write"
 _SUSPICIOUS = {"remote_writes": 'did you mean "remote_write"?'}
@@ -67,6 +75,18 @@ def render(source: Source) -> Rendered:
     problems = Problems()
     follower, leader = read_both(source, problems)
     return _Base(follower).render([leader], problems)
+
+
+@_collector_paused()
+def recognized(role: Role, content: bytes, name: str) -> Rendering:
+    """Return the rendering that these bytes are, as an earlier run has made it.
+
+    ``name`` is what messages call it. Raises ConfigurationError where it is no configuration.
+    """
+    problems = Problems()
+    section = read_base(Source(name, content), problems)
+    problems.settle()
+    return _rendering(role, section.node, content)
 
 
 class WholeFile:

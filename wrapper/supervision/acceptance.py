@@ -32,9 +32,12 @@ class Acceptance:
     problem: str = ""
 
 
-def started_with(renderings: Renderings) -> Acceptance:
-    """Return the state of a Prometheus that starts with the follower's: it loads it, or exits."""
-    return Acceptance(good=renderings, proven={Role.FOLLOWER: renderings.follower})
+def started_with(renderings: Renderings, problem: str = "") -> Acceptance:
+    """Return the state of a Prometheus that starts with the follower's: it loads it, or exits.
+
+    ``problem`` is why it does not start with the newest, which is tried once it is ready.
+    """
+    return Acceptance(good=renderings, proven={Role.FOLLOWER: renderings.follower}, problem=problem)
 
 
 def target(acceptance: Acceptance, newest: Renderings, role: Role) -> Rendering:

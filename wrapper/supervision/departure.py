@@ -71,11 +71,17 @@ def _leave_sidecar(o: Observation, policy: Policy, now: float) -> tuple[Action, 
     return ()
 
 
-def end(
-    o: Observation, code: int, grace_s: float, now: float, *, waits: bool = False
+def end(  # noqa: PLR0913 - each is a part of how it ends
+    o: Observation,
+    code: int,
+    grace_s: float,
+    now: float,
+    *,
+    waits: bool = False,
+    starts_over: bool = False,
 ) -> tuple[Action, ...]:
     """Stop the web server, then exit when it has gone and nothing else is waited for."""
     stop = () if o.web_stopped_at is not None else (StopWeb(),)
     stopped_at = now if o.web_stopped_at is None else o.web_stopped_at
     is_gone = o.web_pid is None or now >= stopped_at + grace_s
-    return (*stop, Exit(code)) if is_gone and not waits else stop
+    return (*stop, Exit(code, starts_over)) if is_gone and not waits else stop

@@ -34,6 +34,7 @@ from wrapper.model import (
     ReloadWanted,
     Rendering,
     Renderings,
+    RenderingsKept,
     RenderingWritten,
     Role,
     SignalReceived,
@@ -42,10 +43,11 @@ from wrapper.model import (
     WriteFailed,
     WriteStarted,
 )
-from wrapper.supervision import acceptance, confirm, health, rule_reload
+from wrapper.supervision import acceptance, confirm, health, keeping, rule_reload
 from wrapper.supervision.acceptance import Acceptance
 from wrapper.supervision.confirm import Loading, Outcome
 from wrapper.supervision.health import Health
+from wrapper.supervision.keeping import Keeping
 from wrapper.supervision.rule_reload import RuleReload
 from wrapper.targets.feed import FeedState, QueueState
 
@@ -84,6 +86,7 @@ class Observation:
     write_problem: str = ""
     write_failed_at: float = 0.0
     write_failed_role: Role | None = None
+    keeping: Keeping = field(default_factory=Keeping)
     child_pid: int | None = None
     child_status: int | None = None
     child_exited_at: float = 0.0
@@ -149,7 +152,7 @@ def fold(o: Observation, event: Event, now: float, rules: Rules) -> Observation:
     match event:
         case LoadedObserved() | ReloadSent() | ReloadAnswered() | ReloadWanted():
             return _fold_reload(o, event, now, rules)
-        case WriteStarted() | RenderingWritten() | WriteFailed():
+        case WriteStarted() | RenderingWritten() | WriteFailed() | RenderingsKept():
             return _fold_write(o, event, now)
         case SignalReceived(number):
             return _fold_signal(o, number, now, rules)
@@ -225,9 +228,13 @@ def _judge(o: Observation, now: float, rules: Rules) -> Observation:
 
 
 def _fold_write(
-    o: Observation, event: WriteStarted | RenderingWritten | WriteFailed, now: float
+    o: Observation,
+    event: WriteStarted | RenderingWritten | WriteFailed | RenderingsKept,
+    now: float,
 ) -> Observation:
     match event:
+        case RenderingsKept(renderings, problem):
+            return replace(o, keeping=keeping.answered(o.keeping, renderings, problem, now))
         case WriteStarted(rendering):
             loading = confirm.write_started(o.loading, rendering)
             return replace(o, write_problem="", loading=loading)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from wrapper import clock, files
 from wrapper.configuration.input_watch import InputWatch
+from wrapper.configuration.last_good import LastGood
 from wrapper.configuration.redact import words_about
 from wrapper.election import pause
 from wrapper.election.elector import Elector
@@ -29,6 +30,7 @@ from wrapper.model import (
     DisarmSwitch,
     Event,
     Exit,
+    KeepRenderings,
     LabelPod,
     PauseRead,
     ReadConfiguration,
@@ -37,7 +39,10 @@ from wrapper.model import (
     ReloadPrometheus,
     ReloadSent,
     Rendering,
+    Renderings,
+    RenderingsKept,
     RenderingWritten,
+    Role,
     SignalPrometheus,
     Stance,
     StartWeb,
@@ -88,6 +93,7 @@ class Parts:
     reloads: ReloadDesk | None
     inputs: InputWatch
     output: Output
+    last_good: LastGood
     notifier: Notifier
     api: PrometheusApi
     start_web: Callable[[], subprocess.Popen[bytes]] | None
@@ -104,6 +110,7 @@ class Performer:
         self._writes: queue.SimpleQueue[Rendering] = queue.SimpleQueue()
         self._written: Rendering | None = None
         self.exit_status: int | None = None
+        self.starts_over = False
         start_thread(self._write_for_ever, "writer")
 
     def perform(self, action: Action) -> None:
@@ -111,9 +118,8 @@ class Performer:
         match action:
             case ArmSwitch() | DisarmSwitch():
                 self._set_switch(action)
-            case WriteRendering(rendering):
-                self._report(WriteStarted(rendering))
-                self._writes.put(rendering)
+            case WriteRendering() | KeepRenderings():
+                self._store(action)
             case ReloadPrometheus(fingerprint):
                 self._reload(fingerprint)
             case SignalPrometheus(number, reason):
@@ -126,8 +132,8 @@ class Performer:
                 self._answer_reload(action)
             case StartWeb() | StopWeb():
                 self._tend_web(action)
-            case Exit(status):
-                self.exit_status = status
+            case Exit(status, starts_over):
+                self.exit_status, self.starts_over = status, starts_over
 
     def instruct(self, stance: Stance, now: float) -> None:
         """Give the elector this turn's orders."""
@@ -166,6 +172,14 @@ class Performer:
 
     # --- the output file ---
 
+    def _store(self, action: WriteRendering | KeepRenderings) -> None:
+        """Write the output in one thread; keep what is good in another: a slow disk delays both."""
+        if isinstance(action, WriteRendering):
+            self._report(WriteStarted(action.rendering))
+            self._writes.put(action.rendering)
+        else:
+            start_thread(lambda: self._report(self._keep(action.renderings)), "keep")
+
     def _write_for_ever(self) -> None:
         while True:
             self._report(self._write(self._writes.get()))
@@ -179,6 +193,14 @@ class Performer:
             return WriteFailed(rendering, f"{output.path}: {error.strerror}")
         self._written = rendering
         return RenderingWritten(rendering)
+
+    def _keep(self, renderings: Renderings) -> RenderingsKept:
+        try:
+            self._parts.last_good.keep(renderings)
+        except OSError as error:
+            problem = f"{self._parts.last_good.path(Role.FOLLOWER)}: {error.strerror or error}"
+            return RenderingsKept(renderings, problem)
+        return RenderingsKept(renderings)
 
     # --- Prometheus ---
 

@@ -17,6 +17,7 @@ from wrapper.model import (
     ArmSwitch,
     Cause,
     DisarmSwitch,
+    KeepRenderings,
     LabelPod,
     ReadConfiguration,
     ReadPause,
@@ -29,7 +30,7 @@ from wrapper.model import (
     StopWeb,
     WriteRendering,
 )
-from wrapper.supervision import candidacy, departure, fence, rule_reload
+from wrapper.supervision import candidacy, departure, fence, keeping, rule_reload
 from wrapper.supervision.confirm import Outcome
 from wrapper.supervision.health import backoff_s
 from wrapper.supervision.observation import Observation
@@ -120,6 +121,8 @@ def _done(o: Observation, action: Action, now: float) -> Observation:
             return replace(o, terminated_at=now)
         case StopWeb():
             return replace(o, web_stopped_at=now)
+        case KeepRenderings(renderings):
+            return replace(o, keeping=keeping.asked(o.keeping, renderings))
         case LabelPod(is_on) if o.label is not None:
             return replace(o, label=pod_label.asked(o.label, wanted=is_on))
         case AnswerReload():
@@ -136,18 +139,30 @@ def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
     waits = (o.holds_lease or is_labelled) and now < o.child_exited_at + policy.terms.retry_period_s
     grace_s = policy.web_grace_s if o.stop_at is not None else DEAD_WEB_GRACE_S
     disarm = () if o.switch_at is None else (DisarmSwitch(),)
+    starts_over = policy.can_start_over and _is_refused_at_start(o)
+    cure = "; it is started again with the last configuration that it had in force"
     return Plan(
         role=Role.FOLLOWER,
         stance=Stance.HOLD if o.role is Role.LEADER else Stance.RELEASE,
         actions=(
             *disarm,
             *_label(o, Role.FOLLOWER, now),
-            *departure.end(o, code, grace_s, now, waits=waits),
+            *departure.end(o, code, grace_s, now, waits=waits, starts_over=starts_over),
         ),
-        reason=f"Prometheus has ended with status {code}",
+        reason=f"Prometheus has ended with status {code}{cure if starts_over else ''}",
         cause=Cause.EXITED,
         wake_at=now if o.role is Role.LEADER else now + BARRIER_PAUSE_S,
     )
+
+
+def _is_refused_at_start(o: Observation) -> bool:
+    """Tell whether Prometheus ended by its own decision, and has never been ready.
+
+    Its configuration may be the reason, or something else: whoever starts it with another one has
+    this one loaded by a reload afterwards, which tells.
+    """
+    is_own = o.stop_at is None and o.killed_at is None and (o.child_status or 0) > 0
+    return is_own and not o.was_ready
 
 
 # --- what Prometheus reads ---
@@ -155,7 +170,11 @@ def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
 
 def _load(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
     """Bring Prometheus to what it should read: its configuration, and what lies beside that."""
-    return (*(_converge(o, policy, role, now) or _reload_rules(o, policy, now)), *_tell(o))
+    return (
+        *(_converge(o, policy, role, now) or _reload_rules(o, policy, now)),
+        *_keep(o, policy, now),
+        *_tell(o),
+    )
 
 
 def _reload_rules(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
@@ -188,6 +207,14 @@ def _converge(o: Observation, policy: Policy, role: Role, now: float) -> tuple[A
     if o.loading.written != target:
         return _write(o, target, role, now)
     return (ReloadPrometheus(target.fingerprint),) if _reload_is_due(o, policy, now) else ()
+
+
+def _keep(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
+    """Keep what Prometheus has in force, so that a start with a bad input has it."""
+    good = o.acceptance.good
+    if policy.is_plain or good is None or not (o.was_ready and o.is_in_force):
+        return ()
+    return (KeepRenderings(good),) if keeping.is_due(o.keeping, good, now) else ()
 
 
 def _write(o: Observation, target: Rendering, role: Role, now: float) -> tuple[Action, ...]:

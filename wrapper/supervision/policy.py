@@ -14,12 +14,14 @@ class Policy:
 
     ``fixed_role`` is set where there is no election. ``owns_child`` is false in the sidecar form.
     ``is_plain``: Prometheus reads its own file, and reloads when somebody else says so.
+    ``can_start_over``: another configuration, the last in force, is there to start it with.
     """
 
     terms: Terms
     fixed_role: Role | None = None
     owns_child: bool = True
     is_plain: bool = False
+    can_start_over: bool = False
     serves_web: bool = True
     demotion_grace_s: float = 8.0
     prometheus_grace_s: float = 20.0

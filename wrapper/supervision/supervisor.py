@@ -15,6 +15,7 @@ from wrapper.model import (
     ConfigurationRead,
     Event,
     Renderings,
+    RenderingsKept,
     RenderingWritten,
     SignalReceived,
     Snapshot,
@@ -162,6 +163,8 @@ class Supervisor:
     def _say_configuration(self, before: Observation, event: Event) -> None:
         """Log a new input, and each change in whether it can be used."""
         after = self._observation
+        if isinstance(event, RenderingsKept) and event.problem != before.keeping.problem:
+            _say_keeping(event.problem)
         if isinstance(event, ConfigurationRead):
             self._configuration_time = clock.wall()
             LOG.info("configuration read", extra={"fingerprints": _short(event.renderings)})
@@ -183,6 +186,15 @@ class Supervisor:
         elif isinstance(event, RenderingWritten) and self._said_of_writing:
             LOG.info("renderings can be written again")
             self._said_of_writing = ""
+
+
+def _say_keeping(problem: str) -> None:
+    """Log whether the next start will find what Prometheus has in force now."""
+    if problem:
+        text = "the configuration in force cannot be kept for the next start; it is tried again"
+        LOG.warning(text, extra={"reason": problem})
+    else:
+        LOG.info("the configuration in force is kept for the next start")
 
 
 def _short(renderings: Renderings) -> str:

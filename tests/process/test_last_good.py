@@ -1,0 +1,115 @@
+"""The files in which the configuration in force is kept, and what a start makes of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wrapper.configuration.last_good import LastGood
+from wrapper.configuration.render import Source, render
+from wrapper.model import Renderings, Role
+from wrapper.options.loading import load
+from wrapper.start import Refused, Start, prepare
+
+GOOD = b"follower: {global: {scrape_interval: 1s}}\nleader: {remote_write: [{url: 'http://x/'}]}\n"
+BAD = "follower: {}\nleder: {}\n"
+
+
+def rendered(text: bytes = GOOD) -> Renderings:
+    """Return the renderings of an input."""
+    return render(Source("config.yml", text)).renderings
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the working folder, with a program in it that may be called Prometheus."""
+    monkeypatch.chdir(tmp_path)
+    Path("prometheus").write_text("#!/bin/sh\n")
+    Path("prometheus").chmod(0o755)
+    return tmp_path
+
+
+def prepared(text: str, *flags: str, refused: Refused | None = None) -> Start:
+    """Return the start that an input makes."""
+    Path("config.yml").write_text(text)
+    words = ["--config=config.yml", *flags, "--", "./prometheus", "--config.file=out.yml"]
+    return prepare(load(words, {}, hostname="h", incarnation="i"), refused)
+
+
+def test_what_is_kept_comes_back(tmp_path: Path) -> None:
+    """Both roles, byte for byte, with the output's permissions."""
+    files = LastGood(tmp_path / "out.yml", 0o640)
+    assert files.load() is None
+    files.keep(rendered())
+    loaded = files.load()
+    assert loaded is not None
+    assert loaded == rendered()
+    assert loaded.leader.content == rendered().leader.content
+    assert loaded.leader.writes_remotely
+    assert not loaded.follower.writes_remotely
+    assert {files.path(role).stat().st_mode & 0o777 for role in Role} == {0o640}
+
+
+def test_without_overrides_there_is_one_file(tmp_path: Path) -> None:
+    """A leader's from before must not come back."""
+    files = LastGood(tmp_path / "out.yml", 0o600)
+    files.keep(rendered())
+    files.keep(rendered(b"follower: {global: {scrape_interval: 2s}}\n"))
+    loaded = files.load()
+    assert loaded is not None
+    assert not loaded.has_overrides
+    assert not files.path(Role.LEADER).exists()
+
+
+@pytest.mark.parametrize("content", [b"a: [", b"- a\n", b"a: 1\na: 2\n"])
+def test_what_is_no_configuration_is_not_used(
+    tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody has changed the file: said, and as if there were none."""
+    files = LastGood(tmp_path / "out.yml", 0o600)
+    files.path(Role.FOLLOWER).write_bytes(content)
+    assert files.load() is None
+    assert "cannot be used" in caplog.text
+
+
+def test_it_replaces_only_what_differs(tmp_path: Path) -> None:
+    """A Prometheus that ended with what is kept would end with it again."""
+    files = LastGood(tmp_path / "out.yml", 0o600)
+    assert not files.can_replace(rendered().follower)
+    files.keep(rendered())
+    assert not files.can_replace(rendered().follower)
+    assert files.can_replace(rendered(b"follower: {}\n").follower)
+
+
+def test_a_refused_input_makes_way_for_what_was_kept(folder: Path) -> None:
+    """And says why; a start without it has problems."""
+    assert prepared(BAD).problems
+    LastGood(Path("out.yml"), 0o600).keep(rendered())
+    start = prepared(BAD)
+    assert start.problems == ()
+    assert start.good == rendered()
+    assert start.first.content == rendered().follower.content
+    assert start.refusal
+    assert "leder" in start.refusal[0]
+
+
+def test_other_problems_end_the_start_all_the_same(folder: Path) -> None:
+    """Only the input can be replaced; what is wrong with it is said too."""
+    LastGood(Path("out.yml"), 0o600).keep(rendered())
+    start = prepared(BAD, "--config-check=no-such-promtool")
+    assert any("no-such-promtool" in each for each in start.problems)
+    assert any("leder" in each for each in start.problems)
+
+
+def test_what_prometheus_refused_is_still_the_newest(folder: Path) -> None:
+    """It is started with what was kept; the input is tried afterwards."""
+    LastGood(Path("out.yml"), 0o600).keep(rendered())
+    newest = "follower: {global: {scrape_interval: 2s}}\n"
+    fingerprint = prepared(newest).good.follower.fingerprint
+    start = prepared(newest, refused=Refused(fingerprint, 2))
+    assert start.first == rendered().follower
+    assert start.good.follower.fingerprint == fingerprint
+    assert "status 2" in start.refusal[0]
+    mended = prepared(newest, refused=Refused("another", 2))
+    assert (mended.last_good, mended.refusal) == (None, ())

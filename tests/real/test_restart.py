@@ -1,0 +1,175 @@
+"""A restart while the input is bad: Prometheus runs with the configuration that it had in force."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.real.conftest import Start
+from tests.real.fleet import lines_of
+from tests.real.parts import WriteLog
+from tests.real.replica import Replica
+from tests.real.test_refusals import edit, is_valid
+from tests.support import wait_until
+
+UNKNOWN_SECTION = ("  scrape_configs:", "  bogus_section: {}\n  scrape_configs:")  # Prometheus'
+REPEATED_KEY = ("  scrape_configs:", "  global: {}\n  scrape_configs:")  # refused by ourselves
+
+
+def kept(replica: Replica, role: str) -> Path:
+    """Return the file in which a role's last configuration in force is kept."""
+    return replica.output.parent / f".{replica.output.name}.good-{role}"
+
+
+def await_kept(replica: Replica, *words: str) -> None:
+    """Wait until what is kept of the leader's configuration has these words in it."""
+
+    def is_there() -> bool:
+        text = kept(replica, "leader").read_text()
+        return all(word in text for word in words)
+
+    wait_until(is_there, 15, "what is in force is kept")
+
+
+def restart(replica: Replica) -> None:
+    """Start it again after an end, as a container is."""
+    replica.term()
+    replica.await_end(30)
+    replica.start()
+
+
+def status(replica: Replica) -> dict[str, object]:
+    """Return what its API says of its configuration."""
+    answer = requests.get(f"{replica.api}/_elector/config", timeout=5)
+    return dict(answer.json())
+
+
+@pytest.mark.parametrize("bad", [UNKNOWN_SECTION, REPEATED_KEY], ids=["by Prometheus", "by us"])
+def test_a_restart_with_a_bad_input_leads_with_the_last_good_one(
+    start: Start, write_log: WriteLog, bad: tuple[str, str]
+) -> None:
+    """No crash loop: it scrapes, leads, writes, says what is wrong, and takes up the mended one."""
+    replica = start("a", write_url=write_log.url("a"))
+    replica.await_leader()
+    await_kept(replica, "remote_write")
+    edit(replica, *bad)
+    wait_until(lambda: not is_valid(replica), 15, "the edit is refused")
+    restart(replica)
+    replica.await_leader()
+    wait_until(lambda: not is_valid(replica), 15, "its metrics say that the input is bad")
+    assert lines_of(replica, "configuration rejected; the last one in force is used")
+    edit(
+        replica, bad[1], bad[0].replace("  scrape_configs:", "  rule_files: []\n  scrape_configs:")
+    )
+    wait_until(lambda: is_valid(replica), 15, "mended, it is good")
+    wait_until(lambda: "rule_files" in replica.output.read_text(), 15, "and in its file")
+    await_kept(replica, "rule_files", "remote_write")
+    assert replica.has_remote_write
+
+
+def test_what_is_kept_is_protected_like_the_output(start: Start, write_log: WriteLog) -> None:
+    """It holds the same passwords."""
+    replica = start("a", write_url=write_log.url("a"))
+    replica.await_leader()
+    await_kept(replica, "remote_write")
+    for role in ("follower", "leader"):
+        assert kept(replica, role).stat().st_mode & 0o777 == 0o600
+    assert kept(replica, "follower").read_text().count("remote_write") == 0
+
+
+def test_without_anything_kept_a_bad_start_ends_with_prometheus_own_status(start: Start) -> None:
+    """A first start with a bad input is somebody's mistake at the moment; they shall see it."""
+    replica = start("a")
+    replica.await_ready()
+    replica.term()
+    replica.await_end(30)
+    for role in ("follower", "leader"):
+        kept(replica, role).unlink(missing_ok=True)
+    edit(replica, *UNKNOWN_SECTION)
+    replica.start()
+    assert replica.await_end(30) != 0
+    assert not lines_of(replica, "the last one in force is used")
+
+
+def test_what_is_not_prometheus_configuration_is_not_blamed_on_it(start: Start) -> None:
+    """Its end for another reason (here: a flag that it does not know) has one more attempt only."""
+    replica = start("a")
+    replica.await_ready()
+    wait_until(lambda: kept(replica, "follower").exists(), 15, "what is in force is kept")
+    replica.term()
+    replica.await_end(30)
+    edit(replica, "job_name: self", "job_name: other")
+    replica.argv.append("--no-such-flag")
+    replica.start()
+    assert replica.await_end(30) != 0
+    assert len(lines_of(replica, "the last one in force is used")) == 1
+
+
+def test_a_good_input_that_was_blamed_is_in_force_soon(start: Start, tmp_path: Path) -> None:
+    """Prometheus ended for another reason, which has gone: the newest input is tried, and loads."""
+    replica = start("a")
+    replica.await_ready()
+    wait_until(lambda: kept(replica, "follower").exists(), 15, "what is in force is kept")
+    replica.term()
+    replica.await_end(30)
+    edit(replica, "job_name: self", "job_name: other")
+    once = tmp_path / "once"
+    once.write_text(
+        f'#!/bin/sh\n[ -e {once}.done ] || {{ touch {once}.done; exit 1; }}\nexec "$@"\n'
+    )
+    once.chmod(0o755)
+    replica.argv.insert(replica.argv.index("--") + 1, str(once))
+    replica.start()
+    replica.await_ready()
+    wait_until(lambda: "job_name: other" in replica.output.read_text(), 15, "it is tried")
+    wait_until(lambda: is_valid(replica), 15, "and good")
+    assert lines_of(replica, "the last one in force is used")
+
+
+def test_an_edit_that_was_refused_by_prometheus_is_not_tried_for_ever(start: Start) -> None:
+    """After the restart it is tried once, by a reload, and put back: nothing flaps."""
+    replica = start("a")
+    replica.await_ready()
+    wait_until(lambda: kept(replica, "follower").exists(), 15, "what is in force is kept")
+    edit(replica, *UNKNOWN_SECTION)
+    wait_until(lambda: not is_valid(replica), 15, "the edit is refused")
+    os.kill(replica.pid, signal.SIGKILL)
+    replica.await_end(30)
+    replica.start()
+    replica.await_ready()
+    wait_until(
+        lambda: (
+            "bogus_section" not in replica.output.read_text()
+            and "Prometheus refused the follower rendering" in json.dumps(status(replica))
+        ),
+        15,
+        "it was tried, and put back",
+    )
+    assert "bogus_section" not in kept(replica, "follower").read_text()
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_an_init_container_says_which_configuration_it_wrote(start: Start, is_kept: bool) -> None:
+    """It writes the last one in force where the input is refused, else it fails as ever."""
+    replica = start("a")
+    replica.await_ready()
+    wait_until(lambda: kept(replica, "follower").exists(), 15, "what is in force is kept")
+    replica.term()
+    replica.await_end(30)
+    good = replica.output.read_text()
+    replica.output.write_text("")
+    if not is_kept:
+        kept(replica, "follower").unlink()
+    edit(replica, *REPEATED_KEY)
+    command = replica.argv[: replica.argv.index("--")]
+    command += ["--init", f"--output={replica.output}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode == 0) is is_kept
+    assert (replica.output.read_text() == good) is is_kept
+    assert ("good-follower" in done.stderr) is is_kept

@@ -1,0 +1,101 @@
+"""When the configuration in force is kept for the next start."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.test_plan import FOLLOWER, LEADER, POLICY, RE_READ, STARTING, loaded
+from wrapper.model import Exit, KeepRenderings, Renderings
+from wrapper.supervision import keeping
+from wrapper.supervision.acceptance import started_with
+from wrapper.supervision.keeping import RETRY_S, Keeping
+from wrapper.supervision.observation import Observation
+from wrapper.supervision.plan import plan
+from wrapper.supervision.policy import Policy
+
+BOTH = Renderings(FOLLOWER, LEADER)
+IN_FORCE = replace(
+    STARTING, loading=loaded(FOLLOWER), acceptance=started_with(BOTH), was_ready=True, is_ready=True
+)
+ENDED = replace(STARTING, child_status=2, child_exited_at=99.0, web_pid=None, web_stopped_at=99.0)
+RESTARTABLE = replace(POLICY, can_start_over=True)
+
+
+def kept(o: Observation, policy: Policy = POLICY, now: float = 100.0) -> list[Renderings]:
+    """Return what a turn keeps."""
+    actions = plan(o, policy, now).actions
+    return [each.renderings for each in actions if isinstance(each, KeepRenderings)]
+
+
+def test_what_is_in_force_is_kept_once() -> None:
+    """Not again while that is under way, nor when it is done."""
+    assert kept(IN_FORCE) == [BOTH]
+    asked = replace(IN_FORCE, keeping=keeping.asked(Keeping(), BOTH))
+    assert kept(asked) == []
+    done = replace(asked, keeping=keeping.answered(asked.keeping, BOTH, "", 100.0))
+    assert kept(done) == []
+    assert kept(replace(done, acceptance=started_with(RE_READ))) == [RE_READ]
+
+
+@pytest.mark.parametrize(
+    "o",
+    [
+        replace(IN_FORCE, was_ready=False),
+        replace(IN_FORCE, loading=STARTING.loading),
+        replace(IN_FORCE, acceptance=replace(IN_FORCE.acceptance, good=None)),
+    ],
+    ids=["Prometheus was never ready", "not confirmed", "nothing was ever good"],
+)
+def test_what_is_not_known_to_be_in_force_is_not_kept(o: Observation) -> None:
+    """It may be what a start fails with."""
+    assert kept(o) == []
+
+
+def test_a_prometheus_with_a_file_of_its_own_has_nothing_to_keep() -> None:
+    """Nobody renders for it."""
+    assert kept(IN_FORCE, replace(POLICY, is_plain=True)) == []
+
+
+def test_what_could_not_be_written_is_tried_again_later() -> None:
+    """A full disk is no reason to write at every turn."""
+    failed = keeping.answered(keeping.asked(Keeping(), BOTH), BOTH, "no space", 100.0)
+    o = replace(IN_FORCE, keeping=failed)
+    assert kept(o, now=100.0 + RETRY_S - 0.1) == []
+    assert kept(o, now=100.0 + RETRY_S) == [BOTH]
+
+
+def exits(o: Observation, policy: Policy = RESTARTABLE) -> list[Exit]:
+    """Return how a turn leaves."""
+    return [each for each in plan(o, policy, 100.0).actions if isinstance(each, Exit)]
+
+
+def test_a_prometheus_that_ends_before_it_is_ready_is_started_with_what_was_kept() -> None:
+    """Its configuration may be the reason."""
+    assert exits(ENDED) == [Exit(2, starts_over=True)]
+    assert "started again" in plan(ENDED, RESTARTABLE, 100.0).reason
+
+
+@pytest.mark.parametrize(
+    ("o", "policy"),
+    [
+        (ENDED, POLICY),
+        (replace(ENDED, was_ready=True), RESTARTABLE),
+        (replace(ENDED, child_status=0), RESTARTABLE),
+        (replace(ENDED, child_status=-9), RESTARTABLE),
+        (replace(ENDED, stop_at=98.0, stop_signals=1), RESTARTABLE),
+        (replace(ENDED, killed_at=98.0), RESTARTABLE),
+    ],
+    ids=[
+        "nothing else is kept",
+        "it was ready",
+        "it ended in order",
+        "it was killed",
+        "it was asked to stop",
+        "it was killed by us",
+    ],
+)
+def test_any_other_end_of_prometheus_is_the_end(o: Observation, policy: Policy) -> None:
+    """The exit status is passed on."""
+    assert [each.starts_over for each in exits(o, policy)] == [False]
