@@ -23,6 +23,7 @@ from tests.real.test_fidelity import REFUSED, Oracle
 from tests.real.test_refusals import edit, is_valid
 from tests.support import wait_until
 from tests.unit.test_config_paths import trails
+from tests.unit.test_remote_duplicates import PAIRS
 from wrapper.configuration.config_paths import ANY_KEY
 from wrapper.configuration.redact import PLACES as SECRETS
 
@@ -33,6 +34,13 @@ MARKER = "hunter2-marker"
 def oracle(tmp_path: Path) -> Iterator[Oracle]:
     """Run a Prometheus that says what a configuration means to it."""
     with started(Oracle(tmp_path)) as part:
+        yield part
+
+
+@pytest.fixture(scope="module")
+def shared_oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
+    """Run one for all cases that only ask."""
+    with started(Oracle(tmp_path_factory.mktemp("oracle"))) as part:
         yield part
 
 
@@ -232,3 +240,13 @@ def test_prometheus_hides_what_we_hide(oracle: Oracle) -> None:
         "remote_write/[]/headers/*",
         "remote_read/[]/basic_auth/password",
     }
+
+
+@pytest.mark.parametrize(("one", "other", "is_duplicate"), PAIRS.values(), ids=list(PAIRS))
+def test_prometheus_refuses_the_entries_that_we_refuse(
+    shared_oracle: Oracle, one: str, other: str, is_duplicate: bool
+) -> None:
+    """And no others: each alone is good, and both together are, unless they are one to it."""
+    assert not shared_oracle.complaint({"remote_write": [yaml.safe_load(f"{{{one}}}")]})
+    both = [yaml.safe_load(f"{{{each}}}") for each in (one, other)]
+    assert bool(shared_oracle.complaint({"remote_write": both})) is is_duplicate

@@ -145,7 +145,7 @@ def test_replace_alone_must_come_first() -> None:
 
 def test_two_items_of_one_name() -> None:
     """Which is meant cannot be told."""
-    base = "remote_write: [{url: http://u:hunter2@a}, {url: http://u:hunter2@a}]\n"
+    base = "remote_write: [{url: http://u:hunter2@a}, {url: http://u:hunter2@a, name: b}]\n"
     override = "remote_write: [{url: http://u:hunter2@a, $patch: delete}]\n"
     (problem,) = problems(override, base)
     assert problem.startswith('l.yml:1:42: more than one item of "remote_write" has this url; ')

@@ -21,6 +21,7 @@ from yaml.nodes import MappingNode, SequenceNode
 
 from wrapper.configuration.merge import merge
 from wrapper.configuration.problems import ConfigurationError, Problems, quoted
+from wrapper.configuration.remote_duplicates import note_duplicates
 from wrapper.configuration.sections import Section, Source, read_base, read_both, read_override
 from wrapper.configuration.yaml_nodes import entries
 from wrapper.configuration.yaml_text import Serializer
@@ -138,6 +139,7 @@ class _Base:
         base = merged = self._section.node
         for override in overrides:
             merged = merge(merged, override.node, problems)
+        note_duplicates(merged, problems)
         suspicions = _suspicions([base, *(override.node for override in overrides)])
         if problems:
             problems.take(suspicions)

@@ -18,6 +18,7 @@ from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNo
 from wrapper.configuration.config_paths import resolve_paths
 from wrapper.configuration.patch import names_of
 from wrapper.configuration.problems import Problems, quoted
+from wrapper.configuration.remote_duplicates import LISTS
 from wrapper.configuration.yaml_cuts import (
     Cut,
     ItemTexts,
@@ -177,7 +178,8 @@ class _Reading:
             return
         if isinstance(item, CollectionNode):
             Inspection(self._problems).visit(item)
-        items.value[-1] = Cut(text, names_of(item))
+        mark = item.start_mark if keys[-1] in LISTS else None
+        items.value[-1] = Cut(text, names_of(item), mark)
 
     def _is_as_written(self, key: str, item: Node) -> bool:
         """Tell whether no path in an item of this list has to be resolved."""

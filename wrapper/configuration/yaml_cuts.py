@@ -12,6 +12,7 @@ import codecs
 import re
 from functools import cache
 from itertools import pairwise
+from typing import Any
 
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
@@ -27,13 +28,17 @@ Texts = dict[tuple[int, int], bytes]  # of an entry, by the ids of its key and i
 
 
 class Cut(Node):
-    """An item of a list that is there as its text alone, and with what it is known by."""
+    """An item of a list that is there as its text alone, and with what it is known by.
 
-    __slots__ = ("names", "text")
+    ``start_mark`` is its place, None where nobody will ask: marks of many items take memory.
+    """
 
-    def __init__(self, text: bytes, names: dict[str, str]) -> None:
+    __slots__ = ("names", "start_mark", "text")
+
+    def __init__(self, text: bytes, names: dict[str, str], start_mark: Any = None) -> None:
         self.text = text
         self.names = names
+        self.start_mark = start_mark
 
 
 def has_anchors(content: bytes) -> bool:

@@ -1,0 +1,124 @@
+"""Entries that Prometheus takes for one are found before it refuses them."""
+
+from __future__ import annotations
+
+import pytest
+
+from wrapper.configuration.render import ConfigurationError, Source, WholeFile, render
+
+URL = "url: 'http://r/w'"
+# By name: two entries, and whether Prometheus takes them for one. A test with the real Prometheus
+# holds this table against it.
+PAIRS: dict[str, tuple[str, str, bool]] = {
+    "exactly the same": (URL, URL, True),
+    "another order of keys": (f"{URL}, name: a", f"name: a, {URL}", True),
+    "passwords": (
+        f"{URL}, basic_auth: {{username: a, password: x}}",
+        f"{URL}, basic_auth: {{username: a, password: y}}",
+        True,
+    ),
+    "a password and none": (
+        f"{URL}, basic_auth: {{username: a, password: x}}",
+        f"{URL}, basic_auth: {{username: a}}",
+        False,
+    ),
+    "user names": (
+        f"{URL}, basic_auth: {{username: a, password: x}}",
+        f"{URL}, basic_auth: {{username: b, password: x}}",
+        False,
+    ),
+    "credentials": (
+        f"{URL}, authorization: {{credentials: x}}",
+        f"{URL}, authorization: {{credentials: y}}",
+        True,
+    ),
+    "bearer tokens": (f"{URL}, bearer_token: x", f"{URL}, bearer_token: y", True),
+    "client secrets": (
+        f"{URL}, oauth2: {{client_id: a, token_url: 'http://t/', client_secret: x}}",
+        f"{URL}, oauth2: {{client_id: a, token_url: 'http://t/', client_secret: y}}",
+        True,
+    ),
+    "parameters of a token": (
+        f"{URL}, oauth2: {{client_id: a, token_url: 'http://t/', endpoint_params: {{a: b}}}}",
+        f"{URL}, oauth2: {{client_id: a, token_url: 'http://t/', endpoint_params: {{a: c}}}}",
+        False,
+    ),
+    "secret keys": (
+        f"{URL}, sigv4: {{region: a, access_key: b, secret_key: x}}",
+        f"{URL}, sigv4: {{region: a, access_key: b, secret_key: y}}",
+        True,
+    ),
+    "tenants in headers": (
+        f"{URL}, headers: {{X-Scope-OrgID: a}}",
+        f"{URL}, headers: {{X-Scope-OrgID: b}}",
+        False,
+    ),
+    "headers to a proxy": (
+        f"{URL}, proxy_url: 'http://p/', proxy_connect_header: {{A: [x]}}",
+        f"{URL}, proxy_url: 'http://p/', proxy_connect_header: {{A: [y]}}",
+        True,
+    ),
+    "passwords in URLs": ("url: 'http://a:x@r/w'", "url: 'http://a:y@r/w'", True),
+    "users in URLs": ("url: 'http://a:x@r/w'", "url: 'http://b:x@r/w'", False),
+    "passwords of a proxy": (
+        f"{URL}, proxy_url: 'http://a:x@p/'",
+        f"{URL}, proxy_url: 'http://a:y@p/'",
+        True,
+    ),
+    "tokens in a query": ("url: 'http://r/w?token=x'", "url: 'http://r/w?token=y'", False),
+    "names": (f"{URL}, name: a", f"{URL}, name: b", False),
+    "relabelling in another order": (
+        f"{URL}, write_relabel_configs: [{{action: drop, regex: a}}, {{action: drop, regex: b}}]",
+        f"{URL}, write_relabel_configs: [{{action: drop, regex: b}}, {{action: drop, regex: a}}]",
+        False,
+    ),
+}
+
+
+def problems(text: str) -> tuple[str, ...]:
+    """Return what is wrong with an input of both parts."""
+    try:
+        render(Source("in.yml", text.encode()))
+    except ConfigurationError as error:
+        return error.problems
+    return ()
+
+
+@pytest.mark.parametrize(("one", "other", "is_duplicate"), PAIRS.values(), ids=list(PAIRS))
+@pytest.mark.parametrize("name", ["remote_write", "remote_read"])
+def test_entries_that_are_one_to_prometheus_are_refused(
+    name: str, one: str, other: str, is_duplicate: bool
+) -> None:
+    """With both places, the cure, and no secret."""
+    text = f"follower: {{}}\nleader:\n  {name}:\n  - {{{one}}}\n  - {{{other}}}\n"
+    found = problems(text)
+    assert bool(found) is is_duplicate
+    for problem in found:
+        assert problem.startswith(f"in.yml:5:5: Prometheus takes this entry of {name} for the one ")
+        assert "at in.yml:4 " in problem
+
+
+def test_an_entry_of_the_leader_may_repeat_one_of_the_followers() -> None:
+    """The follower's is kept as a text; its place is known all the same."""
+    text = "follower:\n  remote_write:\n  # mine\n  - url: http://r/w\n    name: a\n"
+    leader = "leader:\n  remote_write:\n  - url: http://r/w\n    name: a\n"
+    (problem,) = problems(text + leader)
+    assert problem.startswith("in.yml:8:5: ")
+    assert "at in.yml:4 " in problem
+    base = Source("p.yml", b"remote_write:\n- url: http://r/w\n")
+    with pytest.raises(ConfigurationError) as raised:
+        WholeFile().render(base, [Source("l.yml", b"remote_write:\n- url: http://r/w\n")])
+    assert str(raised.value).startswith("l.yml:2:3: ")
+    assert "at p.yml:2 " in str(raised.value)
+
+
+def test_two_in_a_whole_file_are_found_there() -> None:
+    """Without any override."""
+    base = b"remote_write:\n- url: http://r/w\n- url: http://r/w\n"
+    with pytest.raises(ConfigurationError, match=r"p\.yml:3:3: "):
+        WholeFile().render(Source("p.yml", base))
+
+
+def test_what_is_no_list_of_mappings_is_for_prometheus_to_refuse() -> None:
+    """Nothing is made of it here."""
+    assert problems("follower: {remote_write: [a, [b], {url: {c: [~]}}], remote_read: 5}\n") == ()
