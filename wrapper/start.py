@@ -219,6 +219,7 @@ def sources_of(settings: Settings, arguments: ChildArguments, output: Path) -> S
         output_folder=output.parent,
         environ=dict(os.environb) if settings.config_envsubst else None,
         allow_unset=settings.config_envsubst_allow_unset,
+        are_files_here=settings.owns_child and not settings.is_check,
     )
 
 

@@ -26,6 +26,8 @@ def say_start(start: Start, constants: Constants) -> None:
         _warn_of_overrides(start)
     if start.last_good is None:
         say_left_out(start.inputs)
+    for reason in start.inputs.missing:
+        LOG.warning("the leader's configuration cannot be loaded yet", extra={"reason": reason})
     for variable in settings.unknown_variables:
         LOG.warning("this environment variable sets nothing", extra={"variable": variable})
     _warn_of_prometheus(start)

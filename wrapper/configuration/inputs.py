@@ -13,6 +13,7 @@ from pathlib import Path
 
 from wrapper import files
 from wrapper.configuration import envsubst
+from wrapper.configuration.file_checks import problems_of_needed
 from wrapper.configuration.problems import ConfigurationError, Problems
 from wrapper.configuration.render import Rendered, WholeFile, render
 from wrapper.configuration.sections import Source
@@ -39,7 +40,8 @@ class Sources:
     ``leader_configs`` None: ``config`` has both sections. Else it is a whole Prometheus file, and
     these, files or folders of files, say what the leader adds; those that do not exist add nothing.
     Relative paths are resolved where an input does not lie in ``output_folder``. With ``environ``,
-    references to variables are replaced.
+    references to variables are replaced. ``are_files_here``: what the configuration names lies
+    where Prometheus will find it, so that it can be looked at.
     """
 
     config: Path
@@ -47,6 +49,7 @@ class Sources:
     output_folder: Path = Path()
     environ: Mapping[bytes, bytes] | None = None
     allow_unset: bool = False
+    are_files_here: bool = False
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -66,6 +69,7 @@ class Inputs:
     ) -> None:
         self.sources = sources
         self.is_refused = False
+        self.missing: tuple[str, ...] = ()  # files that the leader's remote_write cannot do without
         self._judge = judge
         self._contents: tuple[Source, ...] | str | None = None
         self._whole_file = WholeFile()
@@ -197,8 +201,28 @@ class Inputs:
             raise BadInputs((*unset.lines, *error.problems)) from error
         if unset or (is_start and rendered.suspicions):
             raise BadInputs((*unset.lines, *rendered.suspicions))
+        self._look_at_files(rendered, is_start=is_start)
         self._ask_judge(rendered.renderings)
         return rendered.renderings
+
+    def _look_at_files(self, rendered: Rendered, *, is_start: bool) -> None:
+        """Refuse a remote_write whose TLS files are missing; they may come, as ``is_refused`` says.
+
+        Prometheus refuses it as well, but only after it has begun to change its queues: the next
+        reload can end it (2.42 and 3.16). At a start there are no queues yet, and a follower does
+        not need the leader's.
+        """
+        if not self.sources.are_files_here:
+            return
+        folder = str(self.sources.output_folder.absolute())
+        missing = tuple(problems_of_needed(rendered.leader_files, folder))
+        refused = missing
+        if is_start:
+            refused = tuple(problems_of_needed(rendered.follower_files, folder))
+        self.is_refused = bool(refused)
+        self.missing = missing
+        if refused:
+            raise BadInputs(refused)
 
     def _ask_judge(self, renderings: Renderings) -> None:
         """Have good renderings judged; raise BadInputs."""

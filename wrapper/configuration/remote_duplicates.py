@@ -9,14 +9,13 @@ differently, one with a default written out, say, are only found by Prometheus.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 
-import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from wrapper.configuration.problems import Problems
-from wrapper.configuration.yaml_cuts import Cut
-from wrapper.configuration.yaml_nodes import UnusableError, compose, entries, is_null
+from wrapper.configuration.yaml_cuts import whole_items
+from wrapper.configuration.yaml_nodes import entries, is_null
 
 LISTS = ("remote_write", "remote_read")
 _Hidden = dict[str, "_Hidden"] | None  # by key; None: every value at this place, and below
@@ -48,7 +47,7 @@ def note_duplicates(section: MappingNode, problems: Problems) -> None:
 
 def _note_in_list(name: str, items: SequenceNode, problems: Problems) -> None:
     seen: dict[Hashable, Node] = {}
-    for item, node in _nodes(items):
+    for item, node in whole_items(items):
         shown = _shown(node, HIDDEN)
         before = seen.setdefault(shown, item)
         if before is not item:
@@ -59,20 +58,6 @@ def _note_in_list(name: str, items: SequenceNode, problems: Problems) -> None:
                 " and refuses both, since it compares entries without their secrets; remove one, "
                 "or give each a name of its own (name: …)",
             )
-
-
-def _nodes(items: SequenceNode) -> Iterator[tuple[Node, Node]]:
-    """Yield each item, and its node where it is there as a text."""
-    for item in items.value:
-        if not isinstance(item, Cut):
-            yield item, item
-            continue
-        try:
-            root = compose(item.text, "")
-        except (yaml.YAMLError, UnusableError, RecursionError):
-            continue  # it was read before, so that this cannot be
-        if isinstance(root, SequenceNode) and root.value:
-            yield item, root.value[0]
 
 
 def _shown(node: Node, hidden: _Hidden, key: str = "") -> Hashable:

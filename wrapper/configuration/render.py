@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 
 from yaml.nodes import MappingNode, SequenceNode
 
+from wrapper.configuration.client_files import REMOTE_WRITE, ClientFile, client_files
 from wrapper.configuration.merge import merge
 from wrapper.configuration.problems import ConfigurationError, Problems, quoted
 from wrapper.configuration.remote_duplicates import note_duplicates
@@ -37,7 +38,6 @@ __all__ = [
     "render",
 ]
 
-_REMOTE_WRITE = "remote_write"
 _SUSPICIOUS = {"remote_writes": 'did you mean "remote_write"?'}
 
 
@@ -60,11 +60,14 @@ def _collector_paused() -> Iterator[None]:
 class Rendered:
     """Both renderings, and what renders but is surely a mistake: a start refuses it.
 
-    ``suspicions`` are lines like those of ConfigurationError.
+    ``suspicions`` are lines like those of ConfigurationError. ``follower_files`` and
+    ``leader_files`` are what remote_write names in each rendering.
     """
 
     renderings: Renderings
     suspicions: tuple[str, ...]
+    follower_files: tuple[ClientFile, ...] = ()
+    leader_files: tuple[ClientFile, ...] = ()
 
 
 @_collector_paused()
@@ -149,7 +152,12 @@ class _Base:
         if merged is not base:
             serializer = self._serializer(overrides)
             leader = _rendering(Role.LEADER, merged, serializer.write(merged))
-        return Rendered(Renderings(follower, leader), suspicions.lines)
+        return Rendered(
+            Renderings(follower, leader),
+            suspicions.lines,
+            tuple(client_files(base, (REMOTE_WRITE,))),
+            tuple(client_files(merged, (REMOTE_WRITE,))),
+        )
 
     def _write_follower(self) -> Rendering:
         """Return the file's own bytes, unless a path in it had to be rewritten."""
@@ -175,7 +183,7 @@ def fingerprint(content: bytes) -> str:
 
 def _rendering(role: Role, section: MappingNode, content: bytes) -> Rendering:
     """Return what Prometheus reads in a role."""
-    _, remote_write = entries(section).get(_REMOTE_WRITE, (None, None))
+    _, remote_write = entries(section).get(REMOTE_WRITE, (None, None))
     writes = isinstance(remote_write, SequenceNode) and bool(remote_write.value)
     return Rendering(role, content, fingerprint(content), writes)
 

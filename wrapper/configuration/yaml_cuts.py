@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
 from typing import Any
 
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
-from wrapper.configuration.yaml_nodes import MAP_TAG, MERGE_TAG
+from wrapper.configuration.yaml_nodes import MAP_TAG, MERGE_TAG, compose
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _ANCHOR = re.compile(rb"(?:^|[\s\[{,:\xbf])&", re.MULTILINE)  # \xbf ends a byte order mark
@@ -39,6 +40,17 @@ class Cut(Node):
         self.text = text
         self.names = names
         self.start_mark = start_mark
+
+
+def whole_items(items: SequenceNode) -> Iterator[tuple[Node, Node]]:
+    """Yield each item of a list, for its place, and its node also where it is there as its text."""
+    for item in items.value:
+        if not isinstance(item, Cut):
+            yield item, item
+            continue
+        root = compose(item.text, "")  # a list of its own, read before
+        if isinstance(root, SequenceNode):
+            yield item, root.value[0]
 
 
 def has_anchors(content: bytes) -> bool:

@@ -1,0 +1,81 @@
+"""Files that a configuration names for clients: certificates, keys, passwords, tokens; pure.
+
+Where they stand follows from ``config_paths``. Prometheus reads most of them at each request, and
+can be without them for a while. Those of ``tls_config`` in ``NEEDED`` it reads when it loads a
+configuration, and refuses it without them (2.42 and 3.16 alike); promtool looks at none. Where it
+ends: what service discovery reads, and what included files name.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from wrapper.configuration.config_paths import ANY_KEY, PATH, PLACES, Places
+from wrapper.configuration.yaml_cuts import whole_items
+from wrapper.configuration.yaml_nodes import entries, is_null
+
+REMOTE_WRITE, ALERTMANAGERS = "remote_write", "alertmanagers"
+NEEDED = frozenset({REMOTE_WRITE, "remote_read", ALERTMANAGERS})
+_OF_CLIENTS = ("remote_write", "remote_read", "alerting", "scrape_configs")
+_NO_CLIENT = frozenset({"scrape_failure_log_file"})
+_IN_TLS = 3  # remote_write[0], tls_config, ca_file
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFile:
+    """A file by its path, and the place that names it: input, line and column from 1, trail."""
+
+    path: str
+    name: str
+    line: int
+    column: int
+    trail: tuple[str, ...]
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether Prometheus refuses a configuration when it cannot read this file."""
+        kind = self.trail[-_IN_TLS].partition("[")[0] if len(self.trail) >= _IN_TLS else ""
+        return kind in NEEDED and self.trail[-2] == "tls_config"
+
+    @property
+    def place(self) -> str:
+        """The place in words: ``remote_write[0].tls_config.ca_file``."""
+        return ".".join(self.trail)
+
+    def under(self, folder: str) -> str:
+        """Return the path as Prometheus finds it, whose configuration lies in this folder."""
+        return posixpath.normpath(posixpath.join(folder, self.path))
+
+
+def client_files(section: MappingNode, names: Iterable[str] = _OF_CLIENTS) -> list[ClientFile]:
+    """Return the files that these top entries of a configuration name, in their order."""
+    found = entries(section)
+    return [
+        file
+        for name in names
+        if name in found
+        for file in _below(found[name][1], PLACES[name], (name,), None)
+    ]
+
+
+def _below(
+    node: Node, places: Places, trail: tuple[str, ...], place: Node | None
+) -> Iterator[ClientFile]:
+    """Yield what is named below a node; ``place`` is where it stands, if not where it says."""
+    if isinstance(places, dict) and isinstance(node, MappingNode):
+        for name, (_, value) in entries(node).items():
+            below = places.get(name, places.get(ANY_KEY))
+            if below is not None and not name.endswith("_sd_configs") and name not in _NO_CLIENT:
+                yield from _below(value, below, (*trail, name), place)
+    elif isinstance(places, list) and isinstance(node, SequenceNode):
+        *above, last = trail
+        for number, (item, whole) in enumerate(whole_items(node)):
+            at = place if place is not None or item is whole else item
+            yield from _below(whole, places[0], (*above, f"{last}[{number}]"), at)
+    elif places == PATH and isinstance(node, ScalarNode) and node.value and not is_null(node):
+        mark = (place or node).start_mark
+        yield ClientFile(node.value, mark.name, mark.line + 1, mark.column + 1, trail)
