@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from tests.support import wait_until
-from wrapper.configuration.promtool import Promtool, Unanswered, distinct
+from wrapper.configuration.beside_output import Unanswered
+from wrapper.configuration.promtool import Promtool, distinct
 from wrapper.configuration.render import fingerprint
 from wrapper.model import Rendering, Renderings, Role
 

@@ -15,9 +15,10 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from wrapper.configuration import report
+from wrapper.configuration.beside_output import Unanswered
 from wrapper.configuration.comparison import Comparison, compare_texts
 from wrapper.configuration.inputs import BadInputs, Inputs
-from wrapper.configuration.promtool import Promtool, Unanswered, distinct
+from wrapper.configuration.promtool import Promtool, distinct
 from wrapper.configuration.report import Judged
 from wrapper.model import Renderings, Role
 from wrapper.options.prometheus_args import ChildArguments

@@ -1,10 +1,9 @@
 """promtool: what Prometheus' own checker says of a rendering, before Prometheus is given it.
 
 What it refuses is refused; one that is missing, killed, or takes too long has said nothing, and
-that is no refusal: ``Unanswered``. Each question is bounded by ``limit_s``. The rendering lies
-beside the output meanwhile, where its relative paths mean the same, readable by this user alone,
-and is removed afterwards, also when the program ends in between (but for a SIGKILL). Its words are
-repeated without the secrets that are known of the rendering, and without its file's name.
+that is no refusal: ``Unanswered``. Each question is bounded by ``limit_s``. Its words are repeated
+without the secrets that are known of the rendering, and without its file's name. It looks at no
+certificates, keys and passwords, and takes duplicates in remote_write for good (2.42 and 3.16).
 """
 
 from __future__ import annotations
@@ -13,12 +12,10 @@ import atexit
 import logging
 import os
 import subprocess
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
-from wrapper import files
+from wrapper.configuration.beside_output import BesideOutput, Unanswered
 from wrapper.configuration.redact import words_about
 from wrapper.model import Rendering, Renderings
 
@@ -26,11 +23,6 @@ LOG = logging.getLogger(__name__)
 LIMIT_S = 30.0  # for one rendering; 10,000 scrape jobs take a few seconds
 _LONGEST = 600  # characters of what it says
 _FIRST_FAILURE_TO_RUN = 126  # of a shell: not executable, not found, ended by a signal
-_MODE = 0o600
-
-
-class Unanswered(Exception):
-    """promtool has not said whether a rendering is good; the text says why."""
 
 
 class Promtool:
@@ -41,10 +33,9 @@ class Promtool:
     ) -> None:
         """Take the program, by name or path, and the file that Prometheus will read."""
         self.program = program
-        self._output = output
+        self._beside = BesideOutput(output)
         self._options = ("--agent",) if is_agent else ()
         self._asking = Asking(program, limit_s)
-        self._file: Path | None = None
         atexit.register(self._leave_nothing)
 
     def problems(self, renderings: Renderings) -> tuple[str, ...]:
@@ -62,7 +53,7 @@ class Promtool:
 
     def refusal(self, rendering: Rendering) -> str:
         """Return why a rendering is refused, in one line, "" where it is not; raise Unanswered."""
-        with self._beside_output(rendering) as path:
+        with self._beside.holding(rendering.content) as path:
             status, said = self._asking.ask("config", *self._options, str(path))
         if status == 0:
             return ""
@@ -72,39 +63,9 @@ class Promtool:
             f"lines are those of check --print={rendering.role}"
         )
 
-    @contextmanager
-    def _beside_output(self, rendering: Rendering) -> Iterator[Path]:
-        """Put a rendering where its paths mean what they will; raise Unanswered."""
-        path = self._file = self._folder() / f".{self._output.name}.check-{os.getpid()}"
-        try:
-            try:
-                files.write_atomically(path, rendering.content, _MODE)
-            except OSError as error:
-                raise Unanswered(f"{path} cannot be written: {error.strerror}") from error
-            yield path
-        finally:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-            self._file = None
-
-    def _folder(self) -> Path:
-        """Return the output's folder; raise Unanswered.
-
-        Where that does not exist yet, no input lies in it, so that no path is relative to it.
-        """
-        if self._output.parent.is_dir():
-            return self._output.parent
-        try:
-            return Path(tempfile.gettempdir())
-        except OSError as error:
-            raise Unanswered(f"no folder for temporary files: {error.strerror}") from error
-
     def _leave_nothing(self) -> None:
         """End what is under way, at this program's own end."""
         self._asking.end()
-        if self._file is not None:
-            with suppress(OSError):
-                self._file.unlink(missing_ok=True)
 
 
 class Asking:

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from wrapper.configuration.promtool import Asking, Unanswered
+from wrapper.configuration.beside_output import Unanswered
+from wrapper.configuration.promtool import Asking
 
 LOG = logging.getLogger(__name__)
 _LONGEST = 600  # characters of what it says
