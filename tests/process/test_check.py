@@ -61,7 +61,7 @@ Difference between follower and leader, secrets hidden
   +remote_write:
   +- url: http://<secret 2>@mimir/push
 
-Result: this configuration can be used, unless Prometheus refuses it (--config-check asks promtool)
+Result: this configuration can be used, unless Prometheus refuses it (--start asks it)
 """
 
 

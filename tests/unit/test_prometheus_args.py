@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from wrapper.options.prometheus_args import ChildArguments, with_argument, with_config_file
+from wrapper.options.prometheus_args import (
+    ChildArguments,
+    with_argument,
+    with_config_file,
+    with_flags,
+)
 
 
 def parsed(*words: str) -> ChildArguments:
@@ -178,3 +183,19 @@ def test_replaces_the_configuration_file(
     """The path changes where it stands, in either form; without one it is added."""
     assert with_config_file(command, "new") == changed
     assert ChildArguments.parse(changed).config_file == "new"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (("prometheus",), ("prometheus",)),
+        (("prometheus", "--agent", "--a.b=1"), ("prometheus", "--agent")),
+        (("prometheus", "--a.b", "1", "--x=2"), ("prometheus", "--x=2")),
+        (("env", "A=b", "prometheus", "--gone=3", "--gone", "4"), ("env", "A=b", "prometheus")),
+    ],
+)
+def test_flags_take_the_place_of_those_of_their_name(
+    before: tuple[str, ...], after: tuple[str, ...]
+) -> None:
+    """However they were written; others go without a replacement, the rest stays."""
+    assert with_flags(before, {"a.b": "2"}, without=("gone",)) == (*after, "--a.b=2")

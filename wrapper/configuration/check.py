@@ -1,8 +1,9 @@
 """The subcommand ``check``: read and render as a start would, and tell what comes of it.
 
-Nothing is started but promtool where it is asked for, nothing is written but what that reads, and
-nobody is talked to. Exit status: 0 the configuration can be used; 1 it cannot; 2 it could not be
-checked. The report shows no secrets; ``--print=follower|leader`` shows all.
+Nothing is started but promtool and Prometheus, where they are asked for, nothing is written but
+what these read, and nobody else is talked to. Exit status: 0 the configuration can be used; 1 it
+cannot; 2 it could not be checked. The report shows no secrets; ``--print=follower|leader`` shows
+all.
 """
 
 from __future__ import annotations
@@ -10,22 +11,33 @@ from __future__ import annotations
 import gc
 import io
 import itertools
+import shutil
 import signal
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from yaml.nodes import MappingNode
 
 from wrapper.configuration import report
 from wrapper.configuration.beside_output import Unanswered
+from wrapper.configuration.client_files import client_files
 from wrapper.configuration.comparison import Comparison, compare_texts
+from wrapper.configuration.file_checks import problem_of
 from wrapper.configuration.inputs import BadInputs, Inputs
 from wrapper.configuration.promtool import Promtool, distinct
-from wrapper.configuration.report import Judged
+from wrapper.configuration.report import Judged, Missing
+from wrapper.configuration.trial import Trial
+from wrapper.configuration.yaml_nodes import compose
 from wrapper.model import Renderings, Role
 from wrapper.options.prometheus_args import ChildArguments
 from wrapper.options.settings import Settings
 from wrapper.start import output_of, problems_of_promtool, promtool_of, sources_of
 
 GOOD, UNUSABLE, UNCHECKED = 0, 1, 2
+_PROMETHEUS = "prometheus"
+Judge = Promtool | Trial
+Judges = dict[str, Judge]
 
 
 def run(settings: Settings) -> int:
@@ -33,22 +45,49 @@ def run(settings: Settings) -> int:
     gc.disable()  # of what is made here, little is ever garbage
     _be_a_filter()
     arguments = ChildArguments.parse(settings.child)
-    obstacles = [*arguments.problems, *problems_of_promtool(settings)]
+    obstacles = [
+        *arguments.problems,
+        *problems_of_promtool(settings),
+        *_problems_of_trial(settings),
+    ]
     if obstacles:
         _complain(obstacles)
         return UNCHECKED
     output = output_of(settings, arguments)
     inputs = Inputs(sources_of(settings, arguments, output))
-    promtool = promtool_of(settings, arguments, output)
+    judges = _judges(settings, arguments, output)
+    folder = None if settings.syntax_only else str(output.parent.absolute())
     if settings.print == "report":
-        return _report(inputs, promtool)
-    return _print(inputs, promtool, Role(settings.print))
+        return _report(inputs, judges, folder)
+    return _print(inputs, judges, Role(settings.print), folder)
+
+
+def _problems_of_trial(settings: Settings) -> list[str]:
+    """Say what keeps Prometheus from being started at all."""
+    program = settings.child[0] if settings.child else _PROMETHEUS
+    if not settings.start or shutil.which(program):
+        return []
+    wrong = f"--start: {program}: no such command, or it may not be executed"
+    return [f"{wrong}; write Prometheus' path after --, for example -- /bin/prometheus"]
+
+
+def _judges(settings: Settings, arguments: ChildArguments, output: Path) -> dict[str, Judge]:
+    """Return who else is asked about each rendering, by the title of the report's part."""
+    judges: dict[str, Judge] = {}
+    promtool = promtool_of(settings, arguments, output)
+    if promtool is not None:
+        judges[f"{promtool.program} check config"] = promtool
+    if settings.start:
+        command = settings.child or (_PROMETHEUS,)
+        trial = Trial(command, output, is_agent=arguments.is_agent)
+        judges[f"{trial.program}, started for a moment"] = trial
+    return judges
 
 
 # --- one rendering, for programs ------------------------------------------------------------------
 
 
-def _print(inputs: Inputs, promtool: Promtool | None, role: Role) -> int:
+def _print(inputs: Inputs, judges: Judges, role: Role, folder: str | None) -> int:
     """Write one rendering's bytes on standard output, and nothing else there."""
     try:
         renderings = inputs.read(is_start=True)
@@ -57,15 +96,17 @@ def _print(inputs: Inputs, promtool: Promtool | None, role: Role) -> int:
         return UNUSABLE
     sys.stdout.buffer.write(renderings.of(role).content)
     sys.stdout.buffer.flush()
-    judged = _judged(promtool, renderings)
+    missing = _missing(renderings, folder)
+    _complain(f"{each.place}: {each.problem}; {each.effect}" for each in missing)
+    judged = [each for judge in judges.values() for each in _judged(judge, renderings)]
     _complain(filter(None, (each.unanswered or each.refusal for each in judged)))
-    return _status(judged)
+    return _status(judged, missing)
 
 
 # --- the report, for people -----------------------------------------------------------------------
 
 
-def _report(inputs: Inputs, promtool: Promtool | None) -> int:
+def _report(inputs: Inputs, judges: Judges, folder: str | None) -> int:
     """Write the report as far as it goes; return the exit status."""
     try:
         renderings = inputs.read(is_start=True)
@@ -76,12 +117,17 @@ def _report(inputs: Inputs, promtool: Promtool | None) -> int:
     left_out = inputs.left_out()
     _say(_inputs(inputs), *([report.left_out(left_out)] if left_out else []))
     _say(report.renderings(renderings), report.comparison(_comparison(inputs)))
-    judged = _judged(promtool, renderings)
-    if promtool is not None:
-        _say(report.judgement(promtool.program, judged))
-    status = _status(judged)
-    refusals = sum(bool(each.refusal) for each in judged)
-    result = report.result(refusals, is_judged=promtool is not None)
+    missing = _missing(renderings, folder)
+    if missing:
+        _say(report.missing(missing))
+    judged: list[Judged] = []
+    for title, judge in judges.items():
+        verdicts = _judged(judge, renderings)
+        _say(report.judgement(title, verdicts))
+        judged += verdicts
+    status = _status(judged, missing)
+    refusals = sum(bool(each.refusal) for each in judged) + sum(each.is_needed for each in missing)
+    result = report.result(refusals, is_judged=bool(judges))
     _say(report.UNCHECKED if status == UNCHECKED else result)
     return status
 
@@ -111,24 +157,35 @@ def _comparison(inputs: Inputs) -> Comparison:
     return compare_texts(inputs.texts(), inputs.variables(), has_sections=has_sections)
 
 
-# --- promtool, and what is said -------------------------------------------------------------------
+# --- files, promtool and Prometheus, and what is said ---------------------------------------------
 
 
-def _judged(promtool: Promtool | None, renderings: Renderings) -> list[Judged]:
-    """Ask promtool about each rendering, where it is to be asked."""
-    if promtool is None:
-        return []
+def _missing(renderings: Renderings, folder: str | None) -> list[Missing]:
+    """Return which files that the renderings name cannot be read; ``folder`` None: do not look."""
+    found: dict[tuple[str, str], Missing] = {}
+    for rendering in distinct(renderings) if folder is not None else ():
+        root = compose(rendering.content, "")
+        for file in client_files(root) if isinstance(root, MappingNode) else ():
+            wrong = problem_of(file.under(folder or ""), is_pem=file.is_needed)
+            if wrong:
+                missing = Missing(rendering.role, file.place, wrong, file.is_needed)
+                found.setdefault((file.place, wrong), missing)
+    return list(found.values())
+
+
+def _judged(judge: Judge, renderings: Renderings) -> list[Judged]:
+    """Ask promtool, or Prometheus, about each rendering."""
     judged = []
     for rendering in distinct(renderings):
         try:
-            judged.append(Judged(rendering, promtool.refusal(rendering)))
+            judged.append(Judged(rendering, judge.refusal(rendering)))
         except Unanswered as error:
             judged.append(Judged(rendering, unanswered=str(error)))
     return judged
 
 
-def _status(judged: list[Judged]) -> int:
-    if any(each.refusal for each in judged):
+def _status(judged: list[Judged], missing: list[Missing]) -> int:
+    if any(each.refusal for each in judged) or any(each.is_needed for each in missing):
         return UNUSABLE
     return UNCHECKED if any(each.unanswered for each in judged) else GOOD
 

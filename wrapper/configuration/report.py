@@ -17,8 +17,25 @@ Rows = Iterable[tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """A file that one rendering names, why it cannot be read, and whether that is fatal."""
+
+    role: str
+    place: str
+    problem: str
+    is_needed: bool
+
+    @property
+    def effect(self) -> str:
+        """What follows from it."""
+        if self.is_needed:
+            return "Prometheus refuses this configuration"
+        return "requests fail until it is there"
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
-    """What promtool says of one rendering; both texts are empty where it accepts it."""
+    """What a program says of one rendering; both texts are empty where it accepts it."""
 
     rendering: Rendering
     refusal: str = ""
@@ -63,10 +80,16 @@ def _rendering(rendering: Rendering) -> tuple[str, ...]:
     return rendering.role, f"valid YAML, {size}, {writes}, SHA-256 {rendering.fingerprint[:12]}…"
 
 
-def judgement(program: str, judged: Sequence[Judged]) -> str:
-    """Tell what promtool says of both renderings, or of the one that they are."""
+def judgement(title: str, judged: Sequence[Judged]) -> str:
+    """Tell what a program says of both renderings, or of the one that they are."""
     rows = [(each.rendering.role.value, _verdict(each)) for each in judged]
-    return _part(f"{program} check config", _columns(rows))
+    return _part(title, _columns(rows))
+
+
+def missing(found: Sequence[Missing]) -> str:
+    """Tell which files that the configuration names cannot be read here."""
+    rows = [(each.problem, f"{each.place} of the {each.role}'s: {each.effect}") for each in found]
+    return _part("Files that cannot be read here", _columns(rows))
 
 
 def _verdict(judged: Judged) -> str:
@@ -94,7 +117,7 @@ def _landing(landing: Landing) -> tuple[str, ...]:
 def result(count: int, *, is_judged: bool) -> str:
     """Tell whether the configuration can be used, as far as is known."""
     if not count:
-        limit = "" if is_judged else ", unless Prometheus refuses it (--config-check asks promtool)"
+        limit = "" if is_judged else ", unless Prometheus refuses it (--start asks it)"
         return f"Result: this configuration can be used{limit}"
     return f"Result: this configuration cannot be used: {_many(count, 'problem')}"
 

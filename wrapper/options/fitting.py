@@ -155,6 +155,11 @@ def _prints_what_is_checked(settings: Settings) -> Iterator[str]:
         )
 
 
+def _only_check(settings: Settings) -> Iterator[str]:
+    if (settings.start or settings.syntax_only) and not settings.is_check:
+        yield "--start and --syntax-only belong to prometheus-elector check; leave them out here"
+
+
 def _feeds_are_apart(settings: Settings) -> Iterator[str]:
     paths = [feed.path for feed in settings.targets_url]
     for path in sorted({path for path in paths if paths.count(path) > 1}):
@@ -204,6 +209,7 @@ _RULES: _Rules = (
     ),
     (("output", CHILD), _output_is_known),
     (("print",), _prints_what_is_checked),
+    (("start", "syntax-only"), _only_check),
     (("targets-url",), _feeds_are_apart),
     (("targets-url", "targets-broker"), _broker_has_feeds),
     (("from", "reload"), _only_once),

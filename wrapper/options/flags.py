@@ -126,7 +126,9 @@ FLAGS: tuple[Flag, ...] = (
         "",
         CONFIGURATION,
         "The promtool that is asked (`promtool check config`) before a new configuration is used, "
-        "by name or path: what it refuses is not used. Without it, Prometheus itself is the judge.",
+        "by name or path: what it refuses is not used. Without it, Prometheus itself is the judge; "
+        "promtool looks at no certificate, key or password, so that what it accepts may still be "
+        "refused (see `check --start`).",
         default_note="none",
     ),
     Flag(
@@ -170,6 +172,23 @@ FLAGS: tuple[Flag, ...] = (
         "What `check` prints: a report without secrets, or exactly what Prometheus would read in "
         "one role, with all secrets, for promtool or another program.",
         choices=("report", "follower", "leader"),
+    ),
+    Flag(
+        "start",
+        Kind.BOOLEAN,
+        "false",
+        CHECK,
+        "Have `check` start Prometheus (the command after --, else the `prometheus` on the PATH) "
+        "with each rendering, on an empty folder, until it is ready: what it says is the truth. "
+        "It sends no samples and no alerts, and is killed at once; targets may be scraped.",
+    ),
+    Flag(
+        "syntax-only",
+        Kind.BOOLEAN,
+        "false",
+        CHECK,
+        "Have `check` not look for the certificates, keys, passwords and tokens that the "
+        "configuration names: for a machine that does not have them.",
     ),
     Flag(
         "lease-lock",

@@ -9,7 +9,7 @@ read, so that a command may stand before Prometheus (``env A=b prometheus …``,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 from urllib.parse import quote, unquote, urlsplit
@@ -115,6 +115,22 @@ def with_config_file(command: Sequence[str], path: str) -> tuple[str, ...]:
             words[at + 1] = path
             return tuple(words)
     return with_argument(words, CONFIG_FILE, path)
+
+
+def with_flags(
+    command: Sequence[str], flags: Mapping[str, str], without: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Return the command with these flags, and no others of their names or of ``without``."""
+    words = deque(command[1:])
+    kept = [command[0]]
+    while words:
+        word = words.popleft()
+        name, equals, _ = word.removeprefix("--").partition("=")
+        if not word.startswith("--") or name not in {*flags, *without}:
+            kept.append(word)
+        elif not equals and words:
+            words.popleft()
+    return (*kept, *(f"--{name}={value}" for name, value in flags.items()))
 
 
 # --- reading the words ---------------------------------------------------------------------------

@@ -54,6 +54,8 @@ class Settings:
     init: bool
 
     print: str
+    start: bool
+    syntax_only: bool
 
     lease_lock: str
     role: str

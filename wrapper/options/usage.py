@@ -26,8 +26,9 @@ Usage:
   prometheus-elector check [flags] [-- prometheus [flags of Prometheus]]
       read and render the configuration that these flags name; start nothing, write nothing. It
       prints what was read, whether it is valid, where each override of the leader lands, and the
-      difference between follower and leader, without secrets. Exit status: 0 it can be used, 1 it
-      cannot, 2 it could not be checked (flags, promtool).
+      difference between follower and leader, without secrets. With --start it also starts
+      Prometheus with each for a moment. Exit status: 0 it can be used, 1 it cannot, 2 it could not
+      be checked (flags, promtool, Prometheus).
   prometheus-elector status [URL] [--http-config=FILE]
       print what all replicas say of themselves, as a table; URL is the API of one of them (default:
       this machine's, where ELECTOR_API_LISTEN_ADDRESS says). Exit status: 0 exactly one leads, 1
@@ -61,8 +62,9 @@ Examples:
       --targets-url=http://promgen/api/v1/rules=/etc/prometheus/promgen.rule.yml -- \\
       prometheus --config.file=/etc/prometheus/prometheus.yml
 
-  # Before a change is rolled out; the second one with promtool's own eyes:
+  # Before a change is rolled out; the second one by a real Prometheus, the third by promtool:
   prometheus-elector check --config=config.yml
+  prometheus-elector check --config=config.yml --start -- prometheus
   prometheus-elector check --config=config.yml --print=leader > leader.yml && \\
       promtool check config leader.yml
 

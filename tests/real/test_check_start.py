@@ -1,0 +1,195 @@
+"""`check` and what only a real Prometheus knows; it writes to nobody while it is asked."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.real.parts import Prometheus, WriteLog, program, started
+from tests.support import wait_until
+from wrapper.configuration.harmless import harmless
+from wrapper.configuration.trial import dead_address
+
+CA = "remote_write: [{url: 'https://r/w', tls_config: {ca_file: ca.pem}}]"
+RULES = "rule_files: [rules.yml]"
+BROKEN_RULES = "groups: [{name: g, rules: [{record: a, expr: '('}]}]\n"
+
+
+def check(
+    folder: Path, follower: str, leader: str, *words: str
+) -> subprocess.CompletedProcess[str]:
+    """Check a configuration of these two parts, by a Prometheus that is started."""
+    (folder / "c.yml").write_text(f"follower:\n  {follower}\nleader:\n  {leader}\n")
+    command = [sys.executable, "-m", "wrapper", "check", f"--config={folder}/c.yml", *words]
+    if "--start" in words:
+        command += ["--", program("prometheus"), f"--config.file={folder}/p.yml"]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def left(folder: Path) -> list[str]:
+    """Return what lies in a folder."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_prometheus_starts_with_is_good(tmp_path: Path) -> None:
+    """And nothing is left of it."""
+    (tmp_path / "rules.yml").write_text("groups: []\n")
+    done = check(tmp_path, RULES, "remote_write: [{url: 'http://r/w'}]", "--start")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ", started for a moment\n  follower  accepted\n  leader    accepted\n" in done.stdout
+    assert left(tmp_path) == ["c.yml", "rules.yml"]
+
+
+SENDER = """\
+global: {{evaluation_interval: 100ms, scrape_interval: 100ms}}
+rule_files: [rules.yml]
+scrape_configs: [{{job_name: self, static_configs: [{{targets: ['{{address}}']}}]}}]
+alerting:
+  alertmanagers:
+  - static_configs: [{{targets: ['{host}']}}]
+    relabel_configs: [{{action: keep, source_labels: [__address__], regex: .+}}]
+  - static_configs: [{{targets: ['{host}']}}]
+    path_prefix: /other
+remote_write:
+- url: http://{host}/a/write
+  queue_config: &quick {{batch_send_deadline: 100ms}}
+- url: http://{host}/b/write
+  proxy_url: http://{host}/p
+  queue_config: *quick
+"""
+RULE = "groups: [{name: g, interval: 100ms, rules: [{alert: A, expr: vector(1)}]}]\n"
+
+
+def iterations(prometheus: Prometheus) -> float:
+    """Return how often it has evaluated its rules."""
+    text = requests.get(f"{prometheus.url}/metrics", timeout=5).text
+    found = re.search(r"^prometheus_rule_group_iterations_total\S* (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+@pytest.mark.parametrize("is_harmless", [True, False])
+def test_what_is_started_sends_nothing(
+    tmp_path: Path, write_log: WriteLog, is_harmless: bool
+) -> None:
+    """However long it runs: no sample, no alert; the original would send both."""
+    host = write_log.url("").removeprefix("http://").partition("/")[0]
+    (tmp_path / "rules.yml").write_text(RULE)
+    config = SENDER.format(host=host)
+    with dead_address() as nowhere:
+        if is_harmless:
+            config = harmless(config.encode(), nowhere).decode()
+        with started(Prometheus(tmp_path, config, "--rules.alert.resend-delay=1s")) as prometheus:
+            url = f"{prometheus.url}/api/v1/alertmanagers"
+
+            def found() -> int:
+                return sum(map(len, requests.get(url, timeout=5).json()["data"].values()))
+
+            wait_until(lambda: found() == 2, 30, "Alertmanagers were looked for")
+            since = iterations(prometheus)
+            wait_until(lambda: iterations(prometheus) > since + 30, 30, "alerts fired meanwhile")
+            if is_harmless:
+                assert write_log.writers() == set()
+            else:
+                everybody = {"a", "", "api", "other"}
+                wait_until(lambda: everybody - write_log.writers() == set(), 30, "all is sent")
+
+
+@pytest.mark.parametrize(
+    ("leader", "words"),
+    [
+        ("bogus: 1", "field bogus not found"),
+        ("scrape_configs: [{job_name: a, scrape_interval: 1x}]", "1x"),
+        (
+            "remote_write:\n  - {url: 'http://r/w'}\n  - {url: 'http://r/w', remote_timeout: 30s}",
+            "duplicate remote write configs",
+        ),
+    ],
+    ids=["an unknown section", "a wrong value", "entries that mean the same"],
+)
+def test_what_prometheus_refuses_is_told_in_its_words(
+    tmp_path: Path, leader: str, words: str
+) -> None:
+    """Of the role that it is about."""
+    done = check(tmp_path, "{}", leader, "--start")
+    assert done.returncode == 1
+    assert "  follower  accepted\n" in done.stdout
+    assert "  leader    refused: " in done.stdout
+    assert words in done.stdout
+
+
+def test_the_lines_told_are_those_of_the_rendering(tmp_path: Path) -> None:
+    """Also where the configuration that was started had to be written anew."""
+    leader = "remote_write:\n  - {url: 'http://r/w', # a comment\n     name: a}\n  bogus: 1"
+    done = check(tmp_path, "{}", leader, "--start")
+    printed = check(tmp_path, "{}", leader, "--print=leader").stdout.splitlines()
+    assert f"line {printed.index('bogus: 1') + 1}: field bogus" in done.stdout
+
+
+def test_rules_and_certificates_are_looked_at(tmp_path: Path) -> None:
+    """They are what promtool does not see, or not as Prometheus does."""
+    (tmp_path / "rules.yml").write_text(BROKEN_RULES)
+    done = check(tmp_path, RULES, "{}", "--start")
+    assert done.returncode == 1
+    assert "could not parse expression" in done.stdout
+    (tmp_path / "rules.yml").write_text("groups: []\n")
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n")
+    done = check(tmp_path, RULES, CA, "--start")
+    assert done.returncode == 1
+    assert "  leader    refused: " in done.stdout
+
+
+def test_without_a_prometheus_nothing_is_checked(tmp_path: Path) -> None:
+    """Exit status 2, and what to write."""
+    (tmp_path / "c.yml").write_text("follower: {}\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "wrapper", "check", f"--config={tmp_path}/c.yml", "--start"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={"PATH": str(tmp_path)},
+    )
+    assert done.returncode == 2
+    assert "--start: prometheus: no such command" in done.stderr
+    assert "-- /bin/prometheus" in done.stderr
+
+
+def test_one_that_is_no_prometheus_has_said_nothing(tmp_path: Path) -> None:
+    """It ends, or is never ready."""
+    (tmp_path / "c.yml").write_text("follower: {}\n")
+    command = [sys.executable, "-m", "wrapper", "check", f"--config={tmp_path}/c.yml", "--start"]
+    done = subprocess.run(
+        [*command, "--", "/bin/true", "--config.file=p.yml"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "no answer: /bin/true ended before it was ready" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("place", "status"),
+    [
+        ("tls_config: {ca_file: gone.pem}", 1),
+        ("tls_config: {cert_file: gone.pem, key_file: gone.key}", 1),
+        ("basic_auth: {username: a, password_file: gone}", 0),
+        ("authorization: {credentials_file: gone}", 0),
+    ],
+)
+def test_files_that_are_not_there_are_told(tmp_path: Path, place: str, status: int) -> None:
+    """As Prometheus takes them: some it cannot do without. Elsewhere they may be there."""
+    leader = f"remote_write: [{{url: 'https://r/w', {place}}}]"
+    done = check(tmp_path, "{}", leader)
+    assert done.returncode == status, done.stdout
+    assert f"{tmp_path}/gone" in done.stdout
+    assert "remote_write[0]." in done.stdout
+    assert check(tmp_path, "{}", leader, "--start").returncode == status
+    alone = check(tmp_path, "{}", leader, "--syntax-only")
+    assert (alone.returncode, "gone" in alone.stdout.partition("Difference")[0]) == (0, False)

@@ -1,0 +1,65 @@
+"""What a Prometheus that is started for a moment is given: it reaches nobody."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from wrapper.configuration.harmless import harmless
+
+ADDRESS = "127.0.0.1:9"
+
+
+def led_away(text: str) -> dict[str, object]:
+    """Return a configuration, made harmless, as its values."""
+    return dict(yaml.safe_load(harmless(text.encode(), ADDRESS)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["# a comment\nglobal: {}\n", "remote_write: []\n", "remote_write: nonsense\n", "- a\n", ""],
+)
+def test_what_sends_nothing_stays_as_it_is(text: str) -> None:
+    """Byte for byte, so that lines in messages are right."""
+    assert harmless(text.encode(), ADDRESS) == text.encode()
+
+
+def test_different_urls_stay_different_and_equal_ones_equal() -> None:
+    """Prometheus compares them; and users' names count there, too."""
+    urls = ["http://a/1", "https://a/1", "http://a/2", "http://a/1", "http://u:p@a/1"]
+    written = led_away(yaml.safe_dump({"remote_write": [{"url": url} for url in urls]}))
+    assert written["remote_write"] == [
+        {"url": "http://127.0.0.1:9/0"},
+        {"url": "https://127.0.0.1:9/1"},
+        {"url": "http://127.0.0.1:9/2"},
+        {"url": "http://127.0.0.1:9/0"},
+        {"url": "http://u:p@127.0.0.1:9/0"},
+    ]
+
+
+@pytest.mark.parametrize("url", ["", "a", "ftp://a/", "http://", "http://[::1/", "unix:///x"])
+def test_a_url_that_is_none_is_left_to_prometheus(url: str) -> None:
+    """It is to refuse it."""
+    assert led_away(yaml.safe_dump({"remote_write": [{"url": url}]}))["remote_write"] == [
+        {"url": url}
+    ]
+
+
+def test_proxies_and_aliases_are_led_away_too() -> None:
+    """Nothing leaves by another way."""
+    text = "remote_write:\n- &a {url: http://r/, proxy_url: http://p/}\n- {<<: *a, name: b}\n"
+    one = {"url": "http://127.0.0.1:9/0", "proxy_url": "http://127.0.0.1:9/1"}
+    assert led_away(text)["remote_write"] == [one, {**one, "name": "b"}]
+
+
+@pytest.mark.parametrize(
+    "own", ["", "relabel_configs: [{action: keep, regex: a}], ", "relabel_configs: , "]
+)
+def test_no_alertmanager_is_found(own: str) -> None:
+    """By a rule behind its own ones, whichever way it is discovered."""
+    text = f"alerting: {{alertmanagers: [{{{own}dns_sd_configs: [{{names: [a]}}]}}]}}\n"
+    alerting = led_away(text)["alerting"]
+    assert isinstance(alerting, dict)
+    [manager] = alerting["alertmanagers"]
+    assert manager["relabel_configs"][-1] == {"action": "drop", "regex": ".*"}
+    assert len(manager["relabel_configs"]) == (2 if "keep" in own else 1)
