@@ -2,7 +2,8 @@
 
 A rendering that stood in the output file is a *candidate* from the moment it may be renamed into
 place until another is proven to be in force. Proof is by content, never by a timestamp alone, since
-someone else's reload may have been under way (`facts`: reload times prove nothing):
+someone else's reload may have been under way (seen: a success newer than our own request, while the
+old remote_write went on for 3 s):
 
 - what Prometheus shows can only be that candidate, *read since the rename*. What it shows goes
   through the renames in their order, never back, since reloads run one after the other; so each
@@ -14,7 +15,15 @@ someone else's reload may have been under way (`facts`: reload times prove nothi
 - two reloads have succeeded since, one after the other: the second began after the rename.
 
 What was read before the rename is over with each of these. Nothing is proven while a rendering is
-on its way into the file. Where it ends: someone else who writes the output file is not seen here.
+on its way into the file.
+
+What Prometheus shows is what it has *read*, not what sends. Where its remote storage refuses a
+configuration (a CA file that has gone), it answers 500, says that the reload failed, and shows the
+new configuration while the old queues go on sending (2.42, 2.53, 3.16). So content counts only
+beside a success, with one exception: a rendering without remote_write leaves no queue, since what
+can fail after that is not the storage (``_settle``).
+
+Where it ends: someone else who writes the output file is not seen here.
 """
 
 from __future__ import annotations
