@@ -119,7 +119,16 @@ def test_what_changes_nothing_is_taken(text: str) -> None:
         ("tls_config: {insecure_skip_verify: maybe}", "1:14", "wants true or false"),
         ("proxy_url: http://p", "1:1", "never through a proxy"),
         ("proxy_from_environment: true", "1:1", "never through a proxy"),
-        ("http_headers: {Authorization: {values: [a]}}", "1:16", "this header cannot be set"),
+        (
+            "http_headers: {Authorization: {values: [Token a]}}",
+            "1:16",
+            "write authorization: {type: Token, credentials: …}",
+        ),
+        (
+            "http_headers: {authorization: {files: [a]}}",
+            "1:16",
+            "write authorization: {type: Token",
+        ),
         ("http_headers: {host: {values: [a]}}", "1:16", "this header cannot be set"),
         ("http_headers: {Transfer-Encoding: {values: [a]}}", "1:16", "this header cannot be set"),
         ("http_headers: {'a b': {values: [a]}}", "1:16", "this header cannot be set"),

@@ -22,6 +22,10 @@ _PROXY = ("proxy_url", "no_proxy", "proxy_connect_header")
 _NO_PROXY = "Prometheus is asked directly, never through a proxy; remove it"
 _ENVIRONMENT = "not supported; set HTTP_PROXY, HTTPS_PROXY and NO_PROXY in the environment instead"
 _NO_REFERENCES = "there is no secret manager here; name a file instead"
+_USE_AUTHORIZATION = (
+    "beside http_headers write authorization: {type: Token, credentials: …}, with the scheme that "
+    "is wanted as type; for a name and a password, basic_auth"
+)
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _RESERVED = frozenset(
     (
@@ -173,12 +177,20 @@ def _read_headers(reader: FieldReader, folder: str) -> tuple[Header, ...]:
     for name in reader.names:
         header = reader.section(name)
         if not _TOKEN.fullmatch(name) or name.lower() in _RESERVED:
-            reader.complain(name, "this header cannot be set")
+            reader.complain(name, _cannot_be_set(name))
         elif name.lower() in seen:
             reader.complain(name, "this header is set twice; keep one of them")
         seen.add(name.lower())
         headers.append(_read_header(name, header, folder))
     return tuple(headers)
+
+
+def _cannot_be_set(name: str) -> str:
+    """Say so, and what to write instead where there is something."""
+    said = "this header cannot be set"
+    if name.lower() == "authorization":
+        return f"{said}; {_USE_AUTHORIZATION}"
+    return said
 
 
 def _read_header(name: str, reader: FieldReader, folder: str) -> Header:
