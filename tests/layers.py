@@ -21,6 +21,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "values": (
         "durations",
         "feed",
+        "feed_refused",
         "flags",
         "flag_values",
         "command_line",

@@ -121,6 +121,11 @@ def to_login(to: Any) -> None:
     head(to, 302, Location="/accounts/login/?next=/api/v1/targets", Content_Length="0")
 
 
+def to_slash(to: Any) -> None:
+    """Send the client to the same path with a slash at its end, as Django does."""
+    head(to, 301, Location=f"{to.path}/", Content_Length="0")
+
+
 def half_of(body: bytes) -> Callable[[Any], None]:
     """Return what breaks off in the middle of a body."""
 

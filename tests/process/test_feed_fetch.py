@@ -108,10 +108,12 @@ def test_gzip_is_unpacked(server: Promgen, path: str) -> None:
     [
         (promgen.with_status(500), "status", "HTTP 500"),
         (promgen.with_status(404), "status", "HTTP 404"),
+        (promgen.with_status(400), "status", "ALLOWED_HOSTS is without 127.0.0.1"),
         (promgen.with_status(403, BODY), "status", "HTTP 403"),
         (promgen.with_status(203, BODY), "status", "HTTP 203"),
         (promgen.with_status(304, b""), "status", "HTTP 304"),
         (promgen.to_login, "redirect", "/accounts/login/, which is not followed"),
+        (promgen.to_slash, "redirect", "end the URL with a slash"),
         (promgen.half_of(BODY), "incomplete", "bytes of the answer are missing"),
         (promgen.half_of_chunks(BODY), "incomplete", "broke off"),
         (promgen.packed(BODY, 0.5), "incomplete", "gzip ends too early"),

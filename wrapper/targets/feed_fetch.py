@@ -29,6 +29,7 @@ from wrapper.access.http_connection import (
 from wrapper.access.prometheus_access import Access, PrometheusAccess
 from wrapper.bounded import bounded
 from wrapper.targets.feed import Feed, Kind
+from wrapper.targets.feed_refused import redirect_refused, status_refused
 
 _OK, _NOT_MODIFIED = 200, 304
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -154,12 +155,11 @@ class _Exchange:
 
     def _check_status(self, response: HTTPResponse) -> None:
         if response.status in _REDIRECTS:
-            where = urlsplit(response.getheader("Location", ""))
-            shown = f"{where.scheme}://{where.netloc.rpartition('@')[2]}" if where.netloc else ""
-            text = f"a redirect to {shown}{where.path}, which is not followed: name the URL itself"
-            raise FetchFailed("redirect", text)
+            location = response.getheader("Location", "")
+            raise FetchFailed("redirect", redirect_refused(self._feed.url, location))
         if response.status != _OK:
-            raise FetchFailed("status", f"HTTP {response.status} {response.reason}".rstrip())
+            text = status_refused(self._feed.url, response.status, response.reason)
+            raise FetchFailed("status", text)
 
     def _body(self, response: HTTPResponse) -> bytes:
         """Return the body, whole and unpacked."""

@@ -1,0 +1,61 @@
+"""What is said of answers that are not those that were asked for: each with its cure."""
+
+from __future__ import annotations
+
+import pytest
+
+from wrapper.targets.feed_refused import redirect_refused, status_refused
+
+URL = "http://promgen:8000/rest/service/shop/targets"
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["/rest/service/shop/targets/", "http://promgen:8000/rest/service/shop/targets/", "targets/"],
+)
+def test_a_redirect_to_the_path_with_a_slash(location: str) -> None:
+    """As Django answers: the URL to write is there, whole, however the answer names it."""
+    assert redirect_refused(URL, location) == (
+        "a redirect, which is not followed: end the URL with a slash, as in "
+        "http://promgen:8000/rest/service/shop/targets/"
+    )
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("/login/?next=/rest/", "http://promgen:8000/login/"),
+        ("https://a:b@other/x?token=c#d", "https://other/x"),
+        ("http://other/rest/service/shop/targets/", "http://other/rest/service/shop/targets/"),
+        ("", URL),
+    ],
+)
+def test_a_redirect_to_elsewhere(location: str, shown: str) -> None:
+    """Both cures are named, and nothing of it that may be a secret."""
+    said = redirect_refused(URL, location)
+    assert said.startswith(f"a redirect to {shown}, which is not followed: name that URL itself;")
+    assert said.endswith("--targets-http-config has the credentials")
+
+
+def test_a_redirect_to_what_is_no_url() -> None:
+    """It is called that; nothing fails."""
+    assert "what is no URL" in redirect_refused(URL, "http://[")
+
+
+@pytest.mark.parametrize(
+    ("status", "phrase", "said"),
+    [
+        (
+            400,
+            "Bad Request",
+            "HTTP 400 Bad Request: Promgen answers so where ALLOWED_HOSTS is without promgen",
+        ),
+        (401, "Unauthorized", "HTTP 401 Unauthorized: --targets-http-config has the credentials"),
+        (403, "", "HTTP 403: --targets-http-config has the credentials"),
+        (404, "Not Found", "HTTP 404 Not Found"),
+        (500, "", "HTTP 500"),
+    ],
+)
+def test_a_status(status: int, phrase: str, said: str) -> None:
+    """The phrase as it came, then the cure where there is one."""
+    assert status_refused(URL, status, phrase) == said
