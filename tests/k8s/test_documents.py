@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
+from tests import links
 from tests.k8s.rendering import K8S
 from tests.real.parts import CHECKOUT
 from wrapper.options.flags import BY_NAME
@@ -22,17 +22,7 @@ def test_paths(name: str) -> None:
     named = set(re.findall(r"(?<![\w/])((?:k8s|scripts)/[\w./-]*[\w-])", text))
     assert named
     assert [path for path in sorted(named) if not (CHECKOUT / path).exists()] == []
-    for link in re.findall(r"\]\(([^)]+)\)", text):
-        path, _, section = link.partition("#")
-        to = file.parent / path if path else file
-        assert to.exists(), link
-        assert not section or section in sections(to), link
-
-
-def sections(file: Path) -> set[str]:
-    """Return the anchors of a document's headings."""
-    headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+    assert links.broken(file) == []
 
 
 def test_flags() -> None:

@@ -1,0 +1,144 @@
+"""The examples of the page for Promgen's users, in a real Prometheus and a real promtool."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests import promgen
+from tests.promgen import RULES, TARGETS, URLS, Promgen
+from tests.real.parts import CHECKOUT, program, started
+from tests.real.test_plain import Plain
+from tests.real.test_targets import LIMIT_S, await_, data, rules
+from tests.support import wait_until
+
+PAGE = (CHECKOUT / "wrapper/targets/README.md").read_text(encoding="utf-8")
+URL = "https://shop.example/health?deep=1"
+SHARED = {"project": "checkout", "service": "shop"}
+
+
+@pytest.fixture
+def server() -> Iterator[Promgen]:
+    """Run a server that gives what Promgen 0.61.0 gives, of two shards."""
+    part = Promgen()
+    exporter = {**SHARED, "__farm_source": "promgen", "__scheme__": "http", "farm": "web"}
+    ours = [{"labels": {**exporter, "job": "node"}, "targets": ["127.0.0.1:1", "127.0.0.1:2"]}]
+    probed = {**SHARED, "__param_module": "http_2xx", "job": "http_2xx"}
+    part.bodies = {
+        TARGETS: _of_two_shards(ours),
+        URLS: _of_two_shards([{"labels": probed, "targets": [URL]}]),
+        RULES: promgen.rules(),
+    }
+    yield part
+    part.close()
+
+
+def _of_two_shards(groups: list[dict[str, Any]]) -> bytes:
+    """Return a body with these groups in one shard, and the like of them in another."""
+    shards = ("promshard", "other")
+    both = [
+        {"labels": {**group["labels"], "__shard": shard}, "targets": group["targets"]}
+        for shard in shards
+        for group in groups
+    ]
+    return json.dumps(both, indent=2, sort_keys=True).encode()
+
+
+def example(kind: str, start: str) -> str:
+    """Return the one example of this kind that starts so."""
+    found = re.findall(rf"^```{kind}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    [text] = [each for each in found if each.startswith(start)]
+    return str(text)
+
+
+def test_the_quick_start(server: Promgen, tmp_path: Path) -> None:
+    """Exporters and URLs are scraped as they are meant to be, the other shard's are not."""
+    files = tmp_path / "files"
+    files.mkdir()
+    command = example("sh", "prometheus-elector \\\n").replace("\\\n", " ")
+    flags = [word for word in shlex.split(command) if word.startswith("--targets-url=")]
+    assert len(flags) == 3
+    part = Plain(tmp_path / "plain")
+    places = {
+        "http://promgen/": f"{server.url}/",
+        "/etc/prometheus/": f"{files}/",
+        "blackbox:9115": "127.0.0.1:3",
+        "localhost:9095": part.api,
+    }
+    at = part.argv.index("--")
+    part.argv[at:at] = [_placed(flag, places) for flag in flags]
+    part.config.write_text(_placed(example("yaml", "scrape_configs:"), places))
+    exporter = {**SHARED, "farm": "web", "job": "node"}
+    expected = {
+        "http://127.0.0.1:1/metrics": {**exporter, "instance": "127.0.0.1:1"},
+        "http://127.0.0.1:2/metrics": {**exporter, "instance": "127.0.0.1:2"},
+        "http://127.0.0.1:3/probe?module=http_2xx"
+        "&target=https%3A%2F%2Fshop.example%2Fhealth%3Fdeep%3D1": {
+            **SHARED,
+            "job": "http_2xx",
+            "instance": URL,
+        },
+        f"http://{part.api}/_elector/metrics": {"job": "prometheus-elector", "instance": part.api},
+    }
+    with started(part):
+        await_(lambda: _scraped(part.url), expected)
+        await_(lambda: rules(part.url), ["up == 0"])
+        wait_until(lambda: len(data(part.url, "targets")["droppedTargets"]) == 3, LIMIT_S, "shards")
+        assert part.stop() == 0
+
+
+def _placed(text: str, places: dict[str, str]) -> str:
+    for name, place in places.items():
+        text = text.replace(name, place)
+    return text
+
+
+def _scraped(url: str) -> dict[str, dict[str, str]]:
+    """Return the labels of what a Prometheus scrapes, by the URL that it asks."""
+    return {each["scrapeUrl"]: each["labels"] for each in data(url, "targets")["activeTargets"]}
+
+
+@pytest.mark.parametrize(
+    ("connected", "messages", "is_silent"),
+    [
+        ("1x10", {}, True),
+        ("1x10", {"left_alone": "0x10"}, True),
+        ("1x10", {"acknowledged": "1x10"}, False),
+        ("1x10", {"acknowledged": "0x10", "given_back": "2x10"}, False),
+        ("0x10", {}, False),
+    ],
+)
+def test_a_silent_queue(
+    tmp_path: Path, connected: str, messages: dict[str, str], is_silent: bool
+) -> None:
+    """The expression finds who is connected and has had no message, whatever another has had."""
+    name, one = "prometheus_elector_targets_queue", 'job="e",instance="a"'
+    given = [
+        (f"{name}_connected{{{one}}}", connected),
+        (f'{name}_connected{{job="e",instance="b"}}', "1x10"),
+        (f'{name}_messages_total{{job="e",instance="b",result="acknowledged"}}', "3x10"),
+    ]
+    given += [
+        (f'{name}_messages_total{{{one},result="{result}"}}', values)
+        for result, values in messages.items()
+    ]
+    found = [{"labels": f"{name}_connected{{{one}}}", "value": 1}] if is_silent else []
+    expression = {"expr": example("promql", ""), "eval_time": "10m", "exp_samples": found}
+    tests = {
+        "interval": "1m",
+        "input_series": [{"series": series, "values": values} for series, values in given],
+        "promql_expr_test": [expression],
+    }
+    file = tmp_path / "test.yml"
+    file.write_text(yaml.safe_dump({"tests": [tests]}))
+    argv = [program("promtool"), "test", "rules", str(file)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,87 @@
+"""The page for Promgen's users and the documents that lead to it: all that they name is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests import links
+from wrapper.access.http_config import Token, read_http_config
+from wrapper.access.tls_values import Text
+from wrapper.configuration.problems import ConfigurationError
+from wrapper.configuration.sections import Source
+from wrapper.options.command_line import unknown_variables
+from wrapper.options.flags import BY_NAME
+from wrapper.options.loading import load
+from wrapper.targets.feed_refused import redirect_refused, status_refused
+from wrapper.web.families import METRICS
+
+CHECKOUT = Path(__file__).parent.parent.parent
+FILE = CHECKOUT / "wrapper/targets/README.md"
+PAGE = FILE.read_text(encoding="utf-8")
+SHELL = "\n".join(re.findall(r"^```sh\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE))
+LINES = SHELL.replace("\\\n", " ").splitlines()
+COMMANDS = [line for line in LINES if line.startswith("prometheus-elector ")]
+VARIABLES = re.findall(r"^export (ELECTOR_\w+)=(\S+)", SHELL, re.MULTILINE)
+NEEDED = ["--targets-url=http://promgen/api/v1/targets=/t.json", "--", "prometheus"]
+
+
+@pytest.mark.parametrize("name", ["README.md", "wrapper/README.md", "wrapper/targets/README.md"])
+def test_links(name: str) -> None:
+    """Each leads to a file, and to a heading in it."""
+    assert links.broken(CHECKOUT / name) == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands(command: str) -> None:
+    """Each can be run as it is written."""
+    load(shlex.split(command)[1:], {}, hostname="host", incarnation="random")
+
+
+@pytest.mark.parametrize(("name", "value"), VARIABLES)
+def test_variables(name: str, value: str) -> None:
+    """Each is one of ours, and its value is taken."""
+    settings = load([*NEEDED, "--config.file=p.yml"], {name: value}, hostname="h", incarnation="r")
+    assert unknown_variables({name: value}) == ()
+    assert settings.targets_broker == value
+
+
+def test_something_was_found() -> None:
+    """The examples are where these tests look for them."""
+    assert len(COMMANDS) == 5
+    assert len(VARIABLES) == 2
+
+
+def test_flags_and_metrics() -> None:
+    """Those that the text names exist."""
+    flags = set(re.findall(r"--((?:targets|notify|config-check)[a-z-]*)", PAGE))
+    assert flags <= set(BY_NAME)
+    metrics = set(re.findall(r"prometheus_elector_\w*[a-z]\b", PAGE))
+    assert metrics
+    assert metrics <= set(METRICS)
+
+
+def test_the_token() -> None:
+    """The file is one of ours, and says what Promgen wants: Authorization: Token …."""
+    [example] = re.findall(r"^```yaml\n(authorization:.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    config = read_http_config(Source("promgen-http.yml", example.encode(), "/etc/prometheus"))
+    assert config.credentials == Token("Token", Text(path="/etc/prometheus/promgen.token"))
+
+
+def test_the_token_as_a_header() -> None:
+    """The refusal on the page is the one that is given."""
+    text = 'http_headers: {Authorization: {values: ["Token x"]}}'
+    with pytest.raises(ConfigurationError) as caught:
+        read_http_config(Source("promgen-http.yml", text.encode(), "/etc/prometheus"))
+    [said] = caught.value.problems
+    assert f"\n{said}\n" in PAGE
+
+
+def test_refused_answers() -> None:
+    """The reasons on the page are those that are given."""
+    asked = "http://promgen/rest/service/shop/targets"
+    assert redirect_refused(asked, "/rest/service/shop/targets/") in PAGE
+    assert status_refused(asked, 400, "Bad Request") in PAGE
