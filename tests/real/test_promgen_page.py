@@ -139,6 +139,18 @@ def test_a_silent_queue(
     }
     file = tmp_path / "test.yml"
     file.write_text(yaml.safe_dump({"tests": [tests]}))
-    argv = [program("promtool"), "test", "rules", str(file)]
+    _promtool("test", "rules", file)
+
+
+def test_promtool_takes_the_configuration_before_the_first_fetch(tmp_path: Path) -> None:
+    """None of the files that it names is there yet."""
+    file = tmp_path / "prometheus.yml"
+    file.write_text(_placed(example("yaml", "scrape_configs:"), {"/etc/prometheus/": "not-yet/"}))
+    _promtool("check", "config", file)
+
+
+def _promtool(*words: str | Path) -> None:
+    """Run promtool; what it says is the failure."""
+    argv = [program("promtool"), *map(str, words)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
