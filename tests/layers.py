@@ -23,6 +23,7 @@ ROWS: dict[str, tuple[str, ...]] = {
         "feed",
         "feed_refused",
         "flags",
+        "iri",
         "flag_values",
         "command_line",
         "usage",
@@ -176,7 +177,7 @@ ROWS: dict[str, tuple[str, ...]] = {
 
 # Within a row nothing imports its siblings, but for these.
 SIBLINGS: dict[str, set[str]] = {
-    "flag_values": {"durations", "feed", "flags"},
+    "flag_values": {"durations", "feed", "flags", "iri"},
     "command_line": {"flags", "flag_values"},
     "usage": {"flags"},
     "fitting": {"durations", "feed", "command_line", "settings"},

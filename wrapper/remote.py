@@ -28,6 +28,7 @@ from wrapper.configuration.problems import ConfigurationError
 from wrapper.election import pause
 from wrapper.election.succession import STATUS_FORM, why_not
 from wrapper.model import named
+from wrapper.options.iri import to_uri
 from wrapper.options.loading import SettingsError, load
 from wrapper.options.prometheus_args import ChildArguments
 from wrapper.remote_words import Asked, Unasked, read_words
@@ -66,15 +67,16 @@ class Api:
 
     def __init__(self, url: str, http_config: str = "") -> None:
         try:
-            parts = urlsplit(url)
-            self.port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-        except (ValueError, KeyError) as error:
-            raise Unasked(f"{url} is no URL: write http://HOST:9095") from error
+            parts = urlsplit(to_uri(url))
+        except ValueError as error:
+            shown = url.rpartition("@")[2]
+            raise Unasked(f"{shown} is {error}; write http://HOST:9095") from error
         try:
             self._access = PrometheusAccess(http_config).current()
         except ConfigurationError as error:
             raise Unasked(f"--http-config: {'; '.join(error.problems)}") from error
         self.host = parts.hostname or ""
+        self.port = parts.port or {"http": 80, "https": 443}[parts.scheme]
         self.parts = _with_password(parts)
 
     def __str__(self) -> str:

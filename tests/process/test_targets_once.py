@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -90,6 +91,14 @@ def test_a_shard_alone(server: Promgen, tmp_path: Path) -> None:
     url = f"--from={server.url}{TARGETS}"
     assert targets(file, url, ELECTOR_TARGETS_SHARD="other")[0] == 0
     assert b"a:1" not in file.read_bytes()
+
+
+def test_a_url_may_be_of_any_letters(server: Promgen, tmp_path: Path) -> None:
+    """It is asked for as a browser would ask."""
+    file = tmp_path / "t.json"
+    server.bodies["/rest/service/%E6%B1%BA%E6%B8%88%20a/targets/"] = ONE
+    assert targets(file, f"--from={server.url}/rest/service/決済 a/targets/") == (0, ANY)
+    assert file.read_bytes() == ONE
 
 
 def test_a_wrong_answer_changes_nothing(server: Promgen, tmp_path: Path) -> None:

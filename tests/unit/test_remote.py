@@ -91,7 +91,7 @@ def test_a_password_that_nobody_can_be_asked_for(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("url", ["ftp://h", "http://h:port"])
 def test_what_is_no_url_is_refused(url: str) -> None:
     """Before anybody is asked."""
-    with pytest.raises(Unasked, match="is no URL"):
+    with pytest.raises(Unasked, match="is not an HTTP URL"):
         Api(url)
 
 

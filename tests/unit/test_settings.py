@@ -80,6 +80,8 @@ def own(*words: str) -> tuple[str, ...]:
         (("--lease-lock=file:/a b:c",), "lease_lock", "file:/a b:c"),
         (("--notify-http-url=https://u:p@h/x",), "notify_http_url", "https://u:p@h/x"),
         (("--notify-http-url=http://[::1]:1/",), "notify_http_url", "http://[::1]:1/"),
+        (("--readiness-http-url=http://h/ä b",), "readiness_http_url", "http://h/%C3%A4%20b"),
+        (("--peers=http://ä:1,b",), "peers", ("http://xn--4ca:1", "b")),
     ],
 )
 def test_reads_each_form(words: tuple[str, ...], field: str, value: object) -> None:
@@ -662,11 +664,19 @@ def test_feeds_come_by_flags_and_by_one_variable() -> None:
     assert loaded(environ=environ).targets_url == both
 
 
+def test_a_feeds_url_is_encoded_and_its_file_is_not() -> None:
+    """A service of Promgen's may have any name."""
+    (feed,) = loaded(own("--targets-url=http://p/rest/service/決済/targets/=/決.json")).targets_url
+    sent = "http://p/rest/service/%E6%B1%BA%E6%B8%88/targets/"
+    assert feed == Feed(sent, "/決.json")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("--targets-url=http://p/",), "not URL=FILE"),
         (("--targets-url=p=/p/t.json",), "not URL=FILE"),
+        (("--targets-url=http://p/a b=/p/t.json",), "and %20 for a space"),
         (("--targets-url=http://p/=t.json",), "not absolute"),
         (("--targets-url=http://p/=/p/t.txt",), "let it end in .json"),
         (("--targets-url=http://p/=/t.json", "--targets-url=http://q/=/t.json"), "named twice"),

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from wrapper.options.durations import parse_duration
 from wrapper.options.flags import Flag, Kind
+from wrapper.options.iri import to_uri
 from wrapper.targets.feed import Feed, has_known_ending
 
 _LAST_PORT = 65535
@@ -99,9 +100,11 @@ def _read_address(_flag: Flag, text: str) -> Address:
 
 
 def _read_url(flag: Flag, text: str) -> str:
-    if text and not _is_http_url(text):
-        raise ValueError(f"not an HTTP URL; write it whole, for example {_URL_EXAMPLES[flag.name]}")
-    return text
+    try:
+        return to_uri(text) if text else ""
+    except ValueError as error:
+        cure = f"write it whole, for example {_URL_EXAMPLES[flag.name]}"
+        raise ValueError(f"{error}; {cure}") from error
 
 
 def _read_choice(flag: Flag, text: str) -> str:
@@ -149,9 +152,12 @@ def _read_label(_flag: Flag, text: str) -> Label | None:
 
 def _read_feed(_flag: Flag, text: str) -> Feed:
     """Read a URL and a file, parted by the last ``=``."""
-    url, separator, path = text.rpartition("=")
-    if not separator or not _is_http_url(url):
-        raise ValueError(f"not URL=FILE with an HTTP URL; write for example {_FEED_EXAMPLE}")
+    written, _, path = text.rpartition("=")
+    try:
+        url = to_uri(written)
+    except ValueError as error:
+        cure = f"write for example {_FEED_EXAMPLE}, and %20 for a space"
+        raise ValueError(f"not URL=FILE: {error}; {cure}") from error
     if not path.startswith("/"):
         raise ValueError(f"the file's path is not absolute; write for example {_FEED_EXAMPLE}")
     if not has_known_ending(path):
@@ -201,12 +207,22 @@ def _read_peers(_flag: Flag, text: str) -> tuple[str, ...]:
     for each in peers:
         name, _, port = each.partition(":")
         is_name = re.fullmatch(r"[A-Za-z0-9._-]+", name) and (_port(port) or each == name)
-        if not is_name and not (_is_http_url(each) and re.fullmatch("https?://[^/?#]+", each)):
-            raise ValueError(
-                f"{each!r} is neither a name nor a URL without a path; write for example "
-                f"{_PEERS_EXAMPLE}"
-            )
-    return peers
+        if not is_name and not re.fullmatch("https?://[^/?#]+", each):
+            raise _no_peer(each)
+    return tuple(_peer(each) if "://" in each else each for each in peers)
+
+
+def _peer(url: str) -> str:
+    try:
+        return to_uri(url)
+    except ValueError as error:
+        raise _no_peer(url) from error
+
+
+def _no_peer(text: str) -> ValueError:
+    return ValueError(
+        f"{text!r} is neither a name nor a URL without a path; write for example {_PEERS_EXAMPLE}"
+    )
 
 
 def _port(text: str) -> int | None:
@@ -224,17 +240,6 @@ def _is_broker_url(text: str) -> bool:
     is_parted = text.count("@") == parts.netloc.count("@") <= 1
     is_plain = is_parted and not parts.fragment and not re.search(r"[\s\0]", text)
     return parts.scheme in _BROKERS and bool(parts.hostname) and is_port_valid and is_plain
-
-
-def _is_http_url(text: str) -> bool:
-    """Tell whether it is a URL with http or https, a host and, if any, a valid port."""
-    try:
-        parts = urlsplit(text)
-        is_port_valid = parts.port != 0  # reading it raises for what is no port
-    except ValueError:
-        return False
-    is_plain = not re.search(r"[\s\0]", text)
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and is_port_valid and is_plain
 
 
 _LABEL_EXAMPLE = "prometheus-elector/role=leader"
