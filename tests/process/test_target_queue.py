@@ -54,7 +54,7 @@ def test_what_nobody_foresaw_is_dropped(caplog: pytest.LogCaptureFixture) -> Non
     with caplog.at_level(logging.WARNING):
         queue_of(Broken())._take(message)
     assert message.became == ["acknowledged"]
-    assert "dropped: OSError" in caplog.text
+    assert "could not be begun (OSError)" in caplog.text
     assert "hunter2" not in caplog.text
 
 

@@ -220,7 +220,7 @@ def caused_by(cause: BaseException) -> Exception:
         (socket.gaierror(-2, "Name unknown"), "dns", "is not resolved (Name unknown): check the"),
         (ssl.SSLError(1, "x"), "tls", "no TLS with https://api:6443"),
         (ConnectionResetError(104, "reset"), "connection", "to https://api:6443 failed: reset"),
-        (KeyError("x"), "error", "asking https://api:6443 failed: RuntimeError"),
+        (KeyError("x"), "error", "no answer that can be read (RuntimeError)"),
         (NoAccess("no file"), "kubeconfig", "no file"),
     ],
 )

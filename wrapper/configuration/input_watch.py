@@ -147,8 +147,8 @@ class InputWatch:
             return self._inputs.changed()
         except Exception as error:  # noqa: BLE001 - see above
             place = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
-            return ConfigurationRejected(f"the inputs cannot be read: {where}; simplify them")
+            where = f"({type(error).__name__} in {Path(place.filename).name}:{place.lineno})"
+            return ConfigurationRejected(f"the inputs cannot be read {where}; simplify them")
 
     def _rehash(self, now: float) -> None:
         """Look for changes that nobody told of; what differs has to do so twice in a row."""

@@ -153,9 +153,11 @@ def failure(error: BaseException, server: str, limit_s: float) -> LeaseUnavailab
                 why = f"within {limit_s:g} s: is it overloaded, or the network cut?"
                 return LeaseUnavailable(f"no answer from {server} {why}", "timeout")
             case OSError():
-                why = cause.strerror or type(cause).__name__
+                why = cause.strerror or f"no reason given ({type(cause).__name__})"
                 return LeaseUnavailable(f"the connection to {server} failed: {why}", "connection")
-    return LeaseUnavailable(f"asking {server} failed: {type(error).__name__}", "error")
+    return LeaseUnavailable(
+        f"{server} gave no answer that can be read ({type(error).__name__})", "error"
+    )
 
 
 def _ssl_words(error: ssl.SSLError) -> str:

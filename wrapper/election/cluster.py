@@ -221,7 +221,9 @@ def _configure_from_file(access: Access, configuration: Any) -> None:
         )
     except Exception as error:  # noqa: BLE001 - it runs plugins: anything can come
         # The client's messages quote whole entries, secrets included, after a brace.
-        said = str(error).partition("{")[0] or type(error).__name__
+        said = (
+            str(error).partition("{")[0].strip() or f"its client stumbles ({type(error).__name__})"
+        )
         raise NoAccess(f"the kubeconfig {access.credentials} cannot be used: {said}") from None
 
 

@@ -149,4 +149,4 @@ def _in_short(error: Exception, url: str, timeout_s: float) -> str:
         return f"connection refused by {url}"
     if isinstance(error, ssl.SSLError):
         return tls_in_short(error, url, "--prometheus-http-config")
-    return f"{url}: {type(error).__name__}"
+    return f"{url}: no answer that can be read ({type(error).__name__})"

@@ -165,5 +165,5 @@ def _in_short(error: Exception) -> str:
         return "its host's address is not known"
     if isinstance(error, ValueError):  # it may quote a part of the password
         return f"its URL is not understood ({type(error).__name__})"
-    words = str(error).strip() or type(error).__name__
+    words = str(error).strip() or f"the connection broke off ({type(error).__name__})"
     return in_short(re.sub(r"//\S*@", "//…@", words))

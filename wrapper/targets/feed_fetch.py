@@ -230,4 +230,4 @@ def _failure(error: Exception, feed: Feed, limit_s: float) -> FetchFailed:
         return FetchFailed("unreachable", f"{source}: its host's address is not known")
     if isinstance(error, OSError):
         return FetchFailed("unreachable", f"{source}: {error.strerror or error}")
-    return FetchFailed("error", f"{source}: {type(error).__name__}")
+    return FetchFailed("error", f"{source}: it cannot be asked ({type(error).__name__})")

@@ -167,7 +167,9 @@ class FeedKeeper:
         except Failed as error:
             return self._failed(error.reason, str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, it shall not end the thread
-            return self._failed("error", f"{type(error).__name__}: nobody foresaw that")
+            return self._failed(
+                "error", f"it could not be fetched ({type(error).__name__}): please report it"
+            )
         self._succeeded(has_changed=has_changed)
         return ""
 

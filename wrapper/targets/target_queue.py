@@ -93,7 +93,7 @@ class TargetQueue:
         except BadTask as error:
             self._drop(message, str(error))
         except Exception as error:  # noqa: BLE001 - given back, it would come again, for ever
-            self._drop(message, type(error).__name__)
+            self._drop(message, f"its task could not be begun ({type(error).__name__})")
 
     def _drop(self, message: Message, problem: str) -> None:
         self._say(f"dropped: {problem}", "nothing would ever come of it")

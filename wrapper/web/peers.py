@@ -162,7 +162,7 @@ def _in_short(error: Exception) -> str:
             return f"no answer within {LIMIT_S:g} s"
         case OSError() if error.strerror:
             return error.strerror
-    return f"it cannot be asked: {type(error).__name__}"
+    return f"it gives no answer that can be read ({type(error).__name__})"
 
 
 def _status_at(place: Place, authorization: str | None) -> dict[str, Any]:
