@@ -8,6 +8,9 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+# What others' code says of itself: of what goes wrong there we tell, once and with its cure. Below
+# an error it is noise ("Restoring 2 unacknowledged message(s)"), or holds what they send.
+LIBRARIES = frozenset({"amqp", "kombu", "kubernetes", "push_response", "redis", "urllib3"})
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -34,11 +37,17 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "ts": stamp.strftime("%Y-%m-%dT%H:%M:%S.") + f"{stamp.microsecond // 1000:03d}Z",
         "level": "warn" if record.levelno == logging.WARNING else record.levelname.lower(),
-        "component": "elector",
+        "component": _component(record.name),
         "msg": record.getMessage(),
     }
     fields.update((name, value) for name, value in vars(record).items() if name not in _STANDARD)
     return fields
+
+
+def _component(logger: str) -> str:
+    """Return whose word it is: no line of a library's may be taken for ours."""
+    first = logger.partition(".")[0]
+    return first if first in LIBRARIES else "elector"
 
 
 def _quoted(value: object) -> str:
@@ -54,5 +63,5 @@ def set_up(level: str, *, as_json: bool = False) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel({"warn": logging.WARNING}.get(level, level.upper()))
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
-    logging.getLogger("kubernetes").setLevel(logging.ERROR)
+    for library in LIBRARIES:
+        logging.getLogger(library).setLevel(logging.ERROR)

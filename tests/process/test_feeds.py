@@ -583,7 +583,12 @@ def test_what_would_keep_files_from_being_fetched_is_told_at_the_start(
 
 @pytest.mark.parametrize(
     ("url", "package"),
-    [("amqp://r/", "kombu"), ("redis://r/0", "kombu"), ("rediss://r/0", "redis")],
+    [
+        ("amqp://r/", "kombu"),
+        ("amqps://r/", "amqp"),
+        ("redis://r/0", "kombu"),
+        ("rediss://r/0", "redis"),
+    ],
 )
 def test_a_broker_needs_its_extra(url: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not installed is told at the start, with the cure; nothing is imported for it."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from wrapper.model import Event
-from wrapper.targets.broker import Broker, Unreachable
+from wrapper.targets.broker import Broker, NotInstalled, Unreachable
 from wrapper.targets.promgen_task import Task
 from wrapper.targets.target_queue import GIVE_BACK_FIRST_S, GIVE_BACK_MOST_S, TargetQueue
 
@@ -73,6 +74,21 @@ def test_what_fails_again_and_again_is_given_back_later_each_time() -> None:
     assert given._pause_s(101.0) == GIVE_BACK_FIRST_S - 1.0
     assert given._pause_s(105.0) == 2 * GIVE_BACK_FIRST_S
     assert given._pause_s(115.0) == given._pause_s(135.0) == GIVE_BACK_MOST_S
+
+
+def test_a_missing_package_is_no_broker_that_is_away(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Found when a start looked for it, and yet of no use: what to install is told."""
+    monkeypatch.setitem(sys.modules, "kombu", None)
+    with pytest.raises(NotInstalled, match=r"kombu.*pip install 'prometheus-elector") as caught:
+        Broker("redis://h/0", "q").listen(lambda _message: None, lambda: None)
+    with caplog.at_level(logging.WARNING):
+        queue_of(Broken())._disconnected(caught.value)
+        queue_of(Broken())._disconnected(Unreachable("gone"))
+    first, second = (record.getMessage() for record in caplog.records)
+    assert first.startswith("the broker cannot be asked;")
+    assert second.startswith("the broker is away;")
 
 
 @pytest.mark.parametrize("url", ["amqp://me:hun/ter2@h/", "redis://h:port/0", "amqp://[host"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.certificates import Authority
 from tests.real.parts import Program, program
 from tests.support import free_port, is_listening, wait_until
 
@@ -11,13 +12,19 @@ START_S = 90.0
 
 
 class Redis(Program):
-    """Debian's Redis, that keeps nothing on disk."""
+    """Debian's Redis, that keeps nothing on disk; with an authority it speaks TLS alone."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, authority: Authority | None = None) -> None:
         self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        argv = [program("redis-server"), "--bind", "127.0.0.1", "--port", str(self.port)]
-        super().__init__("redis", [*argv, "--save", "", "--dir", str(folder)], folder)
+        self.url = f"{'redis' if authority is None else 'rediss'}://127.0.0.1:{self.port}/0"
+        argv = [program("redis-server"), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+        if authority is None:
+            argv += ["--port", str(self.port)]
+        else:
+            pair, self.ca = authority.issue("redis"), authority.file
+            argv += ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no"]
+            argv += ["--tls-cert-file", str(pair.certificate), "--tls-key-file", str(pair.key)]
+        super().__init__("redis", argv, folder)
 
     def start(self) -> None:
         """Start it and wait until it listens."""

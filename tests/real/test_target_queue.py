@@ -16,12 +16,14 @@ import pytest
 import requests
 
 from tests import promgen
+from tests.certificates import Authority
 from tests.promgen import RULES, TARGETS, Promgen, group
 from tests.real.brokers import PortMapper, RabbitMq, Redis
 from tests.real.parts import Program, started
 from tests.real.test_plain import Plain
 from tests.real.test_targets import CONFIG, LIMIT_S, NONSENSE, rules, targets
 from tests.support import wait_until
+from wrapper.targets.broker import Broker, Unreachable
 
 QUEUE = "prometheus001"
 ONE = promgen.targets(group("127.0.0.1:1"))
@@ -214,6 +216,26 @@ def test_other_messages_are_left_alone(server: Server, sender: Sender) -> None:
     wait_until(lambda: server.messages.get("acknowledged") == 1, LIMIT_S, "ours is done")
     sender.send("write_config", path="/etc/passwd.json")
     wait_until(lambda: server.messages.get("dropped") == 1, LIMIT_S, "a bad path is dropped")
+    server.part.stop()
+    assert "estoring" not in server.part.log.read_text(), "a library's line"
+
+
+def test_the_certificate_of_redis_is_verified(tmp_path: Path) -> None:
+    """By the system's CAs unless the URL names others, as that of RabbitMQ is."""
+    redis = Redis(tmp_path, Authority(tmp_path))
+    with started(redis):
+        with pytest.raises(Unreachable, match="certificate verify failed"):
+            Broker(redis.url, QUEUE).listen(lambda _message: None, _heard)
+        with pytest.raises(_Heard):
+            Broker(f"{redis.url}?ssl_ca_certs={redis.ca}", QUEUE).listen(lambda _: None, _heard)
+
+
+class _Heard(BaseException):
+    """The broker was reached."""
+
+
+def _heard() -> None:
+    raise _Heard
 
 
 @on_both

@@ -682,6 +682,7 @@ def test_a_feeds_url_is_encoded_and_its_file_is_not() -> None:
         (("--targets-url=http://p/=/t.json", "--targets-url=http://q/=/t.json"), "named twice"),
         (("--targets-broker=redis://r/0",), "--targets-url: missing"),
         (("--targets-broker=http://r/0", f"--targets-url={FEED}"), "not a broker's URL"),
+        (("--targets-broker=sqs://", f"--targets-url={FEED}"), "sqs is none of amqp, amqps, redis"),
         (("--from=http://p/",), "belong to prometheus-elector targets FILE"),
         (("--reload",), "belong to prometheus-elector targets FILE"),
         (("targets",), "it stands before all flags"),

@@ -169,6 +169,11 @@ def _read_feed(_flag: Flag, text: str) -> Feed:
 
 
 def _read_broker(_flag: Flag, text: str) -> str:
+    scheme, is_url, _ = text.partition("://")
+    if is_url and scheme.isalnum() and scheme not in _BROKERS:
+        raise ValueError(
+            f"not a broker's URL that is known here: {scheme} is none of {', '.join(_BROKERS)}"
+        )
     if text and not _is_broker_url(text):
         raise ValueError(
             "not a broker's URL; write amqp://USER:PASSWORD@HOST/ or redis://HOST/0, "

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from wrapper.targets.feed import in_short
 
@@ -30,7 +30,7 @@ _CURE = "install prometheus-elector with it: pip install 'prometheus-elector[pro
 
 def missing_for(url: str) -> str:
     """Return what is not installed that this broker needs, with the cure; "" for nothing."""
-    needed = ["kombu", *(["redis"] if urlsplit(url).scheme.startswith("redis") else [])]
+    needed = ("kombu", "redis" if _is_redis(url) else "amqp")
     missing = [name for name in needed if not _is_installed(name)]
     return f"{missing[0]} is not installed; {_CURE}" if missing else ""
 
@@ -40,8 +40,16 @@ def _is_installed(name: str) -> bool:
     return sys.modules.get(name) is not None or importlib.util.find_spec(name) is not None
 
 
+def _is_redis(url: str) -> bool:
+    return urlsplit(url).scheme in ("redis", "rediss")
+
+
 class Unreachable(Exception):
     """The broker cannot be reached, or has gone; the text says why, without secrets."""
+
+
+class NotInstalled(Unreachable):
+    """What it takes to ask the broker is not there, or of no use; waiting mends nothing."""
 
 
 @dataclass(frozen=True)
@@ -80,21 +88,24 @@ class Broker:
         self._queue = queue
 
     def listen(self, on_message: Callable[[Message], None], on_tick: Callable[[], None]) -> None:
-        """Hand out messages until the broker goes; raise Unreachable.
+        """Hand out messages until the broker goes; raise Unreachable, NotInstalled.
 
         ``on_tick`` is called once it is connected, and then every TICK_S or so, from this thread:
         messages may be acknowledged there, and nowhere else.
         """
-        import kombu  # noqa: PLC0415 - heavy, and not always there
-
         try:
+            import kombu  # noqa: PLC0415 - heavy, and not always there
+
             with kombu.Connection(
                 self._url,
                 connect_timeout=CONNECT_S,
                 heartbeat=HEARTBEAT_S,
                 transport_options=_transport_options(self._url, self._queue),
+                ssl=_tls_options(self._url),
             ) as connection:
                 self._consume(connection, on_message, on_tick)
+        except ImportError as error:  # found when a start looked for it, and yet of no use
+            raise NotInstalled(f"{in_short(str(error))}; {_CURE}") from error
         except Exception as error:
             raise Unreachable(_in_short(error)) from error
 
@@ -144,7 +155,7 @@ def _drain(connection: Any) -> None:
 
 def _transport_options(url: str, queue: str) -> dict[str, Any]:
     """Return what Redis needs: limits to its waiting, and a place of our own for the unacked."""
-    if not urlsplit(url).scheme.startswith("redis"):
+    if not _is_redis(url):
         return {}
     place = f"prometheus-elector.{queue}"
     return {
@@ -157,6 +168,13 @@ def _transport_options(url: str, queue: str) -> dict[str, Any]:
         "socket_keepalive": True,
         "health_check_interval": HEARTBEAT_S,
     }
+
+
+def _tls_options(url: str) -> dict[str, Any] | None:
+    """Return what makes Redis' certificate be verified; kombu does not unless the URL says so."""
+    parts = urlsplit(url)
+    is_said = any(name.startswith("ssl_") for name, _ in parse_qsl(parts.query))
+    return {"ssl_cert_reqs": "required"} if parts.scheme == "rediss" and not is_said else None
 
 
 def _in_short(error: Exception) -> str:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from wrapper import clock
 from wrapper.model import Event, QueueReported
 from wrapper.supervision.health import backoff_s
-from wrapper.targets.broker import Broker, Message, Unreachable
+from wrapper.targets.broker import Broker, Message, NotInstalled, Unreachable
 from wrapper.targets.feed import QueueState, in_short
 from wrapper.targets.feed_desk import FeedDesk
 from wrapper.targets.promgen_task import BadTask, NotOurs, Task, read_task
@@ -69,7 +69,7 @@ class TargetQueue:
                 self._broker.listen(self._take, self._tick)
             except Unreachable as error:
                 failures = 1 if self._has_lasted() else failures + 1
-                self._disconnected(str(error))
+                self._disconnected(error)
             pause_s = backoff_s(failures, RECONNECT_FIRST_S, RECONNECT_MOST_S)
             threading.Event().wait(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
 
@@ -157,10 +157,11 @@ class TargetQueue:
         LOG.info("listening to Promgen", extra={"queue": self._state.queue})
         self._state = replace(self._state, is_connected=True, problem="")
 
-    def _disconnected(self, problem: str) -> None:
+    def _disconnected(self, error: Unreachable) -> None:
+        problem = str(error)
         if problem != self._state.problem or self._state.is_connected:
             extra = {"queue": self._state.queue, "reason": problem}
-            LOG.warning("the broker is away; it is tried again, fetching goes on", extra=extra)
+            LOG.warning("%s; it is tried again, fetching goes on", _what(error), extra=extra)
         self._state = replace(self._state, is_connected=False, problem=problem)
         self._tell()
 
@@ -180,6 +181,11 @@ class TargetQueue:
         if self._state != self._reported:
             self._reported = self._state
             self._report(QueueReported(self._state))
+
+
+def _what(error: Unreachable) -> str:
+    is_missing = isinstance(error, NotInstalled)
+    return "the broker cannot be asked" if is_missing else "the broker is away"
 
 
 def _body(message: Message) -> object:
