@@ -750,7 +750,9 @@ def test_without_an_election(
     """The role is the one that was set, and nobody is waited for."""
     decided = decide(o, policy)
     assert (decided.role.value, decided.actions) == (role, actions)
-    assert decided.reason == f"no election; the role is set to {policy.fixed_role}"
+    waits = role != policy.fixed_role
+    why = "Prometheus is not ready yet" if waits else f"the role is set to {role} by --role"
+    assert decided.reason == f"no election; {why}"
 
 
 @pytest.mark.parametrize(

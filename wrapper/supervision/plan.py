@@ -269,6 +269,8 @@ def _without_election(o: Observation, policy: Policy, now: float) -> Plan:
     """Be what ``--role`` says from the moment Prometheus is ready; stop when asked to."""
     is_leader = policy.fixed_role is Role.LEADER and (o.was_ready or not policy.owns_child)
     role = Role.LEADER if is_leader else Role.FOLLOWER
+    is_waiting = role is not policy.fixed_role
+    why = "Prometheus is not ready yet" if is_waiting else f"the role is set to {role} by --role"
     return Plan(
         role=role,
         stance=Stance.RELEASE,
@@ -278,7 +280,7 @@ def _without_election(o: Observation, policy: Policy, now: float) -> Plan:
             *departure.leave(_unfenced(o), policy, now),
             *_web(o, policy, now),
         ),
-        reason=f"no election; the role is set to {policy.fixed_role}",
+        reason=f"no election; {why}",
         cause=Cause.FIXED,
         wake_at=_wake_at(o, policy, now),
     )
