@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -288,6 +289,35 @@ def test_bad_rules_keep_no_prometheus_of_others_from_starting(
         prometheus.await_answer(f"{prometheus.url}/-/ready")
         wait_until(lambda: "last good ones are" in sidecar.tail(20_000), LIMIT_S, "refused")
         assert rules(prometheus.url) == ["up == 0"]
+
+
+def test_a_prometheus_that_cannot_be_reloaded_is_told_which_flag_it_lacks(
+    server: Promgen, tmp_path: Path
+) -> None:
+    """By the command for cron and by the running program, whichever reloads over HTTP."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    config = f"rule_files: ['{folder}/*.yml']\n"
+    prometheus = Prometheus(tmp_path / "prometheus", config)
+    notify = f"--notify-http-url={prometheus.url.replace('//', '//me:hunter2@')}/-/reload"
+    once = [sys.executable, "-m", "wrapper", "targets", f"{folder}/once.yml", "--reload", notify]
+    source = tmp_path / "elector.yml"
+    source.write_text(f"follower:\n  {config}leader: {{}}\n")
+    argv = [sys.executable, "-m", "wrapper", f"--config={source}", notify, "--role=leader"]
+    argv += [f"--output={prometheus.config_file}", "--lease-lock=none"]
+    argv += [f"--readiness-http-url={prometheus.url}/-/ready"]
+    argv += [f"--api-listen-address=127.0.0.1:{free_port()}"]
+    lacks = "answered 403 (Lifecycle API is not enabled): Prometheus reloads by HTTP only when"
+    with started(prometheus), started(Program("sidecar", argv, tmp_path)) as sidecar:
+        done = subprocess.run(
+            [*once, f"--from={server.url}{RULES}"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        assert f"{prometheus.url}/-/reload {lacks} it is started" in done.stderr
+        assert "--web.enable-lifecycle" in done.stderr
+        source.write_text(f"follower:\n  {config}leader: {{global: {{scrape_interval: 7s}}}}\n")
+        wait_until(lambda: lacks in sidecar.tail(20_000), LIMIT_S, "the log names the flag")
+        assert "hunter2" not in done.stderr + sidecar.tail(20_000)
 
 
 def let_go(server: Promgen, go: Path) -> None:

@@ -6,8 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.test_plan import NOW, POLICY, READY, decide
-from wrapper.model import ConfigurationRejected, Snapshot
+from tests.unit.test_plan import (
+    EDITED_FOLLOWER,
+    FOLLOWER,
+    NOW,
+    POLICY,
+    READY,
+    decide,
+    rewritten,
+)
+from wrapper.model import ConfigurationRejected, ReloadAnswered, Snapshot
 from wrapper.supervision.observation import Observation, Rules, fold
 from wrapper.supervision.slots import SLOT_BYTES
 from wrapper.supervision.snapshot import SnapshotReader, SnapshotWriter
@@ -54,6 +62,16 @@ def test_a_problem_of_great_length_is_cut() -> None:
     """A line is enough to know where to look."""
     found = told(fold(READY, ConfigurationRejected("x" * 10_000_000), NOW, RULES))
     assert found.configuration_problem == "x" * LONGEST
+
+
+def test_a_reload_that_does_not_take_place_is_told() -> None:
+    """The configuration is good, and yet does not come into force; the log and the API say why."""
+    o = replace(READY, loading=rewritten(FOLLOWER, EDITED_FOLLOWER, sent_at=NOW - 0.4))
+    refused = ReloadAnswered(EDITED_FOLLOWER.fingerprint, NOW - 0.4, 403, "no lifecycle")
+    found = told(fold(o, refused, NOW, RULES))
+    assert found.configuration_is_valid
+    assert found.configuration_problem == "Prometheus is not reloaded: no lifecycle"
+    assert told(o).configuration_problem == ""
 
 
 def test_what_does_not_fit_is_told_without_what_is_large() -> None:

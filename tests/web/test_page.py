@@ -139,7 +139,7 @@ def test_a_good_input_is_not_blamed_for_a_full_disk(web: Web) -> None:
     """It is its output that cannot be written."""
     web.tell(leading(configuration_problem="the rendering cannot be written: no space left"))
     text = page(web)
-    assert "The configuration cannot be put where Prometheus reads it." in text
+    assert "The configuration does not reach Prometheus." in text
     assert "<li><code>the rendering cannot be written: no space left</code></li>" in text
     assert "cannot be used" not in text
 

@@ -448,8 +448,9 @@ FLAGS: tuple[Flag, ...] = (
         "false",
         ONCE,
         "Have `targets FILE` reload Prometheus when FILE is one of rules and has changed, at "
-        "--notify-http-url (http://127.0.0.1:9090/-/reload unless given), and put the old rules "
-        "back where it refuses the new ones. Targets it sees by itself.",
+        "--notify-http-url (http://127.0.0.1:9090/-/reload unless given; Prometheus needs "
+        "--web.enable-lifecycle), and put the old rules back where it refuses the new ones. "
+        "Targets it sees by itself.",
     ),
     Flag(
         "api-listen-address",

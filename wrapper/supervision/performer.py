@@ -216,7 +216,7 @@ class Performer:
     def _post(self, fingerprint: str) -> ReloadAnswered:
         notifier = self._parts.notifier
         sent_at = clock.now()
-        answer = self._parts.api.ask(notifier.method, notifier.url, notifier.timeout_s)
+        answer = self._parts.api.reload(notifier.method, notifier.url, notifier.timeout_s)
         duration_s = clock.now() - sent_at
         problem = answer.detail
         if (

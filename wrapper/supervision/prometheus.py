@@ -20,6 +20,7 @@ from wrapper.model import Evidence
 
 _OK = 200
 _UNAVAILABLE = 503
+_FORBIDDEN = 403
 _SUCCESSFUL = re.compile(rb"^prometheus_config_last_reload_successful (\S+)$", re.MULTILINE)
 _SUCCESS_TIME = re.compile(
     rb"^prometheus_config_last_reload_success_timestamp_seconds (\S+)$", re.MULTILINE
@@ -87,6 +88,16 @@ class PrometheusApi:
         text = response.content[: 4 * _LONGEST_ANSWER].decode(errors="replace")
         return Answer(response.status, text.strip()[:_LONGEST_ANSWER])
 
+    def reload(self, method: str, url: str, timeout_s: float) -> Answer:
+        """Ask for a reload; 403, which Prometheus gives without a flag, has the cure with it."""
+        answer = self.ask(method, url, timeout_s)
+        if answer.status != _FORBIDDEN:
+            return answer
+        said = answer.detail.rstrip(".")
+        why = f"{_shown(url)} answered 403{f' ({said})' if said else ''}"
+        cure = "Prometheus reloads by HTTP only when it is started with --web.enable-lifecycle"
+        return Answer(answer.status, f"{why}: {cure}")
+
     def evidence(self, timeout_s: float) -> Evidence | None:
         """Return what Prometheus says that it has loaded, None when it does not say."""
         asked_at = clock.now()
@@ -141,8 +152,15 @@ def _metric(pattern: re.Pattern[bytes], metrics: bytes) -> float:
     return float(found[1]) if found else 0.0
 
 
+def _shown(url: str) -> str:
+    """Return a URL without a name and a password."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
 def _in_short(error: Exception, url: str, timeout_s: float) -> str:
     """Say in a few words why nothing came."""
+    url = _shown(url)
     if isinstance(error, TimeoutError) or "timed out" in str(error).lower():
         return f"no answer from {url} within {timeout_s:g} s"
     if isinstance(error, ConnectionRefusedError):

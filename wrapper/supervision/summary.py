@@ -98,7 +98,10 @@ def _problems(o: Observation) -> list[str]:
 
 def _writing(o: Observation) -> str:
     """Return why good renderings do not reach Prometheus."""
-    return f"the rendering cannot be written: {o.write_problem}" if o.write_problem else ""
+    if o.write_problem:
+        return f"the rendering cannot be written: {o.write_problem}"
+    is_refused = o.loading.outcome is Outcome.FAILED and o.loading.problem
+    return f"Prometheus is not reloaded: {o.loading.problem}" if is_refused else ""
 
 
 def leads_until(o: Observation, decided: Plan, policy: Policy, now: float) -> float | None:

@@ -14,6 +14,7 @@ from wrapper import clock
 from wrapper.model import (
     ConfigurationRead,
     Event,
+    ReloadAnswered,
     Renderings,
     RenderingsKept,
     RenderingWritten,
@@ -33,6 +34,7 @@ from wrapper.supervision.summary import Constants, summarize
 from wrapper.supervision.tally import Tally
 
 LOG = logging.getLogger(__name__)
+_NO_ANSWER, _LOADED, _REFUSED = 0, 200, 500  # of a reload over HTTP
 MOST_REASONS = 20  # of one rejection that are logged; the API has all
 
 
@@ -64,8 +66,7 @@ class Supervisor:
         self._history = History(frame.constants.identity)
         self._last_transition_time = 0.0
         self._configuration_time = clock.wall()
-        self._said = ""
-        self._said_of_writing = ""
+        self._said = self._said_of_writing = self._said_of_reloads = ""
 
     def run(self) -> int:
         """Turn until it is time to leave; return the exit status."""
@@ -87,6 +88,7 @@ class Supervisor:
         self._tally.took(event, before, self._observation, now, clock.wall())
         self._say_configuration(before, event)
         self._say_writing(event)
+        self._say_reload(event)
 
     def _perform(self, decided: Plan) -> None:
         self._say(decided)
@@ -186,6 +188,20 @@ class Supervisor:
         elif isinstance(event, RenderingWritten) and self._said_of_writing:
             LOG.info("renderings can be written again")
             self._said_of_writing = ""
+
+    def _say_reload(self, event: Event) -> None:
+        """Log once that a reload over HTTP is not even tried, and once that it is again.
+
+        A configuration that Prometheus refuses, and no answer, are told elsewhere.
+        """
+        if not isinstance(event, ReloadAnswered) or event.status in (_NO_ANSWER, _REFUSED):
+            return
+        problem = "" if event.status == _LOADED else event.problem or f"HTTP {event.status}"
+        if problem and problem != self._said_of_reloads:
+            LOG.error("Prometheus is not reloaded; it is tried again", extra={"reason": problem})
+        elif self._said_of_reloads and not problem:
+            LOG.info("Prometheus is reloaded again")
+        self._said_of_reloads = problem
 
 
 def _say_keeping(problem: str) -> None:

@@ -43,7 +43,7 @@ class ByHttp:
         """Have Prometheus reload, and return what became of it."""
         if not self.url:
             return Answer(Verdict.LOADED)
-        answer = self.api.ask("POST", self.url, self.limit_s)
+        answer = self.api.reload("POST", self.url, self.limit_s)
         problem = answer.detail if answer.status != 0 else f"{self.url}: {answer.detail}"
         return Answer(_VERDICTS.get(answer.status, Verdict.UNCONFIRMED), problem)
 
