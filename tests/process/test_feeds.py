@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import random
 import signal
 import subprocess
@@ -23,7 +24,7 @@ from wrapper.model import Event, FeedReported
 from wrapper.supervision.reload_desk import Answer
 from wrapper.targets import feeds
 from wrapper.targets.broker import missing_for
-from wrapper.targets.feed import Feed, Kind, Verdict
+from wrapper.targets.feed import LONGEST_TEXT, Feed, Kind, Verdict
 from wrapper.targets.feed_answer import read_answer
 from wrapper.targets.feed_desk import FeedDesk
 from wrapper.targets.feed_fetch import Fetcher
@@ -31,6 +32,7 @@ from wrapper.targets.feed_file import NO_RULES, unsettled_in
 from wrapper.targets.feeds import FeedKeeper, Parts, Terms
 from wrapper.targets.promgen_task import BadTask, Task
 from wrapper.targets.rule_loads import RuleLoads
+from wrapper.targets.shard import ShardCheck, none_of
 
 LIMIT_S = 20.0
 ONE, TWO = promgen.targets(group("a:1")), promgen.targets(group("a:1"), group("b:1", shard="other"))
@@ -62,6 +64,7 @@ class Kept:
     events: list[Event] = field(default_factory=list)
     keepers: list[FeedKeeper] = field(default_factory=list)
     ready: threading.Event = field(default_factory=threading.Event)
+    shards: ShardCheck = field(default_factory=ShardCheck)
 
     def __post_init__(self) -> None:
         self.rules = RuleLoads(self.reloads, quiet_s=0.0)
@@ -79,7 +82,7 @@ class Kept:
             "largest": MOST,
         }
         fetcher = Fetcher(PrometheusAccess(is_proxied=True), LIMIT_S, MOST)
-        parts = Parts(fetcher, self.rules, self.events.append, self.ready)
+        parts = Parts(fetcher, self.rules, self.events.append, self.ready, self.shards)
         keeper = FeedKeeper(feed, Terms(**values | terms), parts)
         keeper._look_at_file()
         self.keepers.append(keeper)
@@ -236,11 +239,64 @@ def test_an_empty_list_is_believed_where_that_is_allowed(kept: Kept) -> None:
 
 
 def test_only_a_shards_groups_are_written(kept: Kept) -> None:
-    """A shard that has none is a list that is suddenly empty."""
+    """A shard that has lost its last target is a list that is suddenly empty."""
     kept.server.bodies[TARGETS] = TWO
-    assert kept.keeper(shard="other").bring() == ""
+    keeper = kept.keeper(shard="other")
+    assert keeper.bring() == ""
     assert read_answer(Kind.TARGETS, kept.file().read_bytes()).targets == 1
-    assert "empty" in kept.keeper(shard="no-such").bring()
+    kept.server.bodies[TARGETS] = ONE
+    assert "empty" in keeper.bring()
+    assert keeper.bring() == ""
+    assert read_answer(Kind.TARGETS, kept.file().read_bytes()).is_empty
+
+
+def test_a_shard_that_never_had_a_target_counts_as_mistyped(kept: Kept) -> None:
+    """However often it comes, and whether or not there is a file: that stays as it is."""
+    kept.server.bodies[TARGETS] = TWO
+    keeper = kept.keeper(shard="promshrad")
+    for _ in range(3):
+        problem = keeper.bring()
+        assert "--targets-shard" in problem
+        assert "no group is of 'promshrad', but of: other, promshard" in problem
+        assert kept.names == []
+    assert keeper.state.problem == problem
+    assert keeper.state.errors == {"shard": 3}
+    kept.file().write_bytes(ONE)
+    keeper = kept.keeper(shard="promshrad")
+    assert [keeper.bring(), keeper.bring()] == [problem, problem]
+    assert kept.file().read_bytes() == ONE
+
+
+def test_a_shard_may_have_no_targets_of_one_kind(kept: Kept) -> None:
+    """What any feed has seen of it since the start counts for all; the log says so once."""
+    kept.server.bodies |= {TARGETS: TWO, URLS: ONE}
+    urls = kept.keeper(URLS, shard="other")
+    assert "--targets-shard" in urls.bring()
+    assert kept.keeper(shard="other").bring() == ""
+    assert [urls.bring(), urls.bring()] == ["", ""]
+    assert read_answer(Kind.URLS, kept.file(URLS).read_bytes()).is_empty
+
+
+def test_a_shard_without_targets_is_believed_where_that_is_allowed(
+    kept: Kept, caplog: pytest.LogCaptureFixture
+) -> None:
+    """--targets-allow-empty; a warning names the shards that there are, once."""
+    keeper = kept.keeper(shard="new", allows_empty=True)
+    with caplog.at_level(logging.WARNING):
+        assert [keeper.bring(), keeper.bring()] == ["", ""]
+    assert read_answer(Kind.TARGETS, kept.file().read_bytes()).is_empty
+    (record,) = caplog.records
+    assert vars(record)["reason"] == "no group is of 'new', but of: promshard"
+
+
+def test_a_hundred_shards_are_told_by_the_first() -> None:
+    """On one line, printable, whatever their names are, and those without one too."""
+    assert none_of("a", ["", *"bcdefghij", *map(str, range(90))]) == (
+        "no group is of 'a', but of: none, without __shard, b, c, d, e, f, g, h, i, j and 90 more"
+    )
+    said = none_of("a\n\x1b", ["b\n\x07" * 1000] * 11)
+    assert len(said) <= LONGEST_TEXT
+    assert said.isprintable()
 
 
 def test_a_file_that_cannot_be_written_is_told(kept: Kept) -> None:

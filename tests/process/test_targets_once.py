@@ -93,6 +93,16 @@ def test_a_shard_alone(server: Promgen, tmp_path: Path) -> None:
     assert b"a:1" not in file.read_bytes()
 
 
+def test_a_mistyped_shard_empties_nothing(server: Promgen, tmp_path: Path) -> None:
+    """Exit status 1, with the shards that there are; a new one has to be allowed."""
+    file, url = tmp_path / "t.json", f"--from={server.url}{TARGETS}"
+    status, said = targets(file, url, "--targets-shard=promshrad")
+    assert (status, "but of: other, promshard" in said) == (1, True), said
+    assert not file.exists()
+    assert targets(file, url, "--targets-shard=new", "--targets-allow-empty")[0] == 0
+    assert file.read_bytes() == b"[]\n"
+
+
 def test_a_url_may_be_of_any_letters(server: Promgen, tmp_path: Path) -> None:
     """It is asked for as a browser would ask."""
     file = tmp_path / "t.json"

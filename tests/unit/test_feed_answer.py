@@ -44,8 +44,10 @@ def test_a_shard_keeps_its_own_groups_and_no_other() -> None:
     body = targets(group("a:1", "b:1"), group("c:1", shard="other"), {"targets": ["d:1"]})
     content = read_answer(Kind.TARGETS, body, "other")
     assert json.loads(content.data) == [group("c:1", shard="other")]
-    assert (content.groups, content.targets) == (1, 1)
-    assert read_answer(Kind.TARGETS, body, "none").is_empty
+    assert (content.groups, content.targets, content.others) == (1, 1, ())
+    nothing = read_answer(Kind.TARGETS, body, "none")
+    assert (nothing.is_empty, nothing.others) == (True, ("", "other", "promshard"))
+    assert read_answer(Kind.TARGETS, b"[]", "none").others == ()
 
 
 @pytest.mark.parametrize(

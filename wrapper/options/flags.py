@@ -408,15 +408,16 @@ FLAGS: tuple[Flag, ...] = (
         Kind.BOOLEAN,
         "false",
         TARGETS,
-        "Believe at once that there are no targets (or rules) any more; otherwise the answer has "
-        "to come twice in a row.",
+        "Believe at once that there are no targets (or rules) any more, or none yet of "
+        "--targets-shard; otherwise the answer has to come twice in a row.",
     ),
     Flag(
         "targets-shard",
         Kind.TEXT,
         "",
         TARGETS,
-        "Write only the target groups whose label __shard is this; all without it.",
+        "Write only the target groups whose label __shard is this; all without it. Where groups "
+        "come and none was ever of this shard, it counts as mistyped, and the file stays as it is.",
     ),
     Flag(
         "targets-broker",

@@ -44,11 +44,16 @@ class Unacceptable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What may become the file: its bytes, how many groups, and targets (or rules) in them."""
+    """What may become the file: its bytes, how many groups, and targets (or rules) in them.
+
+    ``others`` are the shards of the groups that came where none was of the one wanted; "" stands
+    for groups without that label.
+    """
 
     data: bytes = field(repr=False)
     groups: int
     targets: int
+    others: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -95,10 +100,17 @@ def _read_targets(body: bytes, shard: str) -> Content:
     for number, group in enumerate(groups, 1):
         if wrong := _wrong_with(group):
             raise Unacceptable("shape", f"target group {number} of {len(groups)}: {wrong}")
+    others: tuple[str, ...] = ()
     if shard:
-        groups = [group for group in groups if group.get("labels", {}).get(SHARD) == shard]
-        body = json.dumps(groups, indent=2).encode() + b"\n"
-    return Content(body, len(groups), sum(len(group["targets"]) for group in groups))
+        own = [group for group in groups if _shard_of(group) == shard]
+        others = () if own else tuple(sorted(set(map(_shard_of, groups))))
+        groups, body = own, json.dumps(own, indent=2).encode() + b"\n"
+    return Content(body, len(groups), sum(len(group["targets"]) for group in groups), others)
+
+
+def _shard_of(group: Any) -> str:
+    shard: str = group.get("labels", {}).get(SHARD, "")
+    return shard
 
 
 def _loaded(body: bytes) -> Any:

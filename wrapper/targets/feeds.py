@@ -16,7 +16,7 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from wrapper import clock
 from wrapper.model import Event, FeedReported
@@ -26,6 +26,7 @@ from wrapper.targets.feed_answer import Content, Unacceptable, may_replace, read
 from wrapper.targets.feed_fetch import NO_VALIDATORS, Fetcher, FetchFailed
 from wrapper.targets.feed_file import Failed, FeedFile
 from wrapper.targets.rule_loads import UNCONFIRMED, Blamed, RuleLoads
+from wrapper.targets.shard import ShardCheck
 
 LOG = logging.getLogger(__name__)
 MODE = 0o644  # Promgen's own; another user's Prometheus may read it
@@ -52,13 +53,15 @@ class Terms:
 class Parts:
     """What all feeds work with.
 
-    ``ready`` is set once Prometheus can refuse rules without being ended by them.
+    ``ready`` is set once Prometheus can refuse rules without being ended by them. ``shards`` judges
+    whether the shard that is wanted can be meant.
     """
 
     fetcher: Fetcher
     rules: RuleLoads
     report: Callable[[Event], None]
     ready: threading.Event
+    shards: ShardCheck = field(default_factory=ShardCheck)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,10 +196,11 @@ class FeedKeeper:
 
     def _judged(self, body: bytes) -> Content:
         """Return what may become the file; raise Unacceptable."""
-        content = read_answer(self.feed.kind, body, self._terms.shard)
+        shard, allows = self._terms.shard, self._terms.allows_empty
+        content = read_answer(self.feed.kind, body, shard)
+        self._parts.shards.check(self.feed.path, shard, content, allows_empty=allows)
         if self._blamed is not None and self._blamed.is_about(content.data, clock.now()):
             raise Failed("refused", self._blamed.reason)
-        allows = self._terms.allows_empty
         may = may_replace(content, self._held, self._empties, allows=allows)
         self._empties = self._empties + 1 if content.is_empty else 0
         if not may:
