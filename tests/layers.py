@@ -86,6 +86,7 @@ ROWS: dict[str, tuple[str, ...]] = {
         "http_config",
         "feed_answer",
         "promgen_task",
+        "silence",
     ),
     "ground": ("clock", "bounded"),
     "adapters": (

@@ -56,6 +56,7 @@ def healthy(pod: str, *, leads: bool) -> Values:
         "child_ready": steady(1),
         "child_healthy": steady(1),
         f'targets_last_success_time_seconds{{file="{FETCHED}"}}': growing(STEP_S),
+        "targets_queue_unannounced_changes": "0+0x39 1+0x3 0+0x900",
     }
     values = {f"prometheus_elector_{name}": value for name, value in ours.items()}
     return {**values, **(writing() if leads else {}), "up": steady(1)}
@@ -238,6 +239,13 @@ CASES = (
         labels={"file": FETCHED},
     ),
     Case(
+        "PrometheusElectorTargetsQueueSilent",
+        10 * MINUTE + 5 * MINUTE,
+        {"targets_queue_unannounced_changes": then("0+0", AT_10, "3+0")},
+        of=LEADER,
+        still_at_s=119 * MINUTE,
+    ),
+    Case(
         "PrometheusElectorSupervisorSilent",
         MINUTE,
         {},
@@ -376,6 +384,16 @@ QUIET = (
         "PrometheusElectorTargetsStale",
         "when they are fetched every ten minutes",
         {FETCHES: "0+0x39 600+0x39 1200+0x39 1800+0x39 2400+0x39"},
+    ),
+    Quiet(
+        "PrometheusElectorTargetsQueueSilent",
+        "when two changes are found without a message",
+        {"targets_queue_unannounced_changes": then("0+0", AT_10, "2+0")},
+    ),
+    Quiet(
+        "PrometheusElectorTargetsQueueSilent",
+        "when the third is found just before its message comes",
+        {"targets_queue_unannounced_changes": "0+0x39 3+0x18 0+0x900"},
     ),
     Quiet(
         "PrometheusElectorSupervisorSilent",

@@ -29,7 +29,7 @@ from wrapper.targets.feed_answer import read_answer
 from wrapper.targets.feed_desk import FeedDesk
 from wrapper.targets.feed_fetch import Fetcher
 from wrapper.targets.feed_file import NO_RULES, unsettled_in
-from wrapper.targets.feeds import FeedKeeper, Parts, Terms
+from wrapper.targets.feeds import FeedKeeper, Parts, Request, Terms
 from wrapper.targets.promgen_task import BadTask, Task
 from wrapper.targets.rule_loads import RuleLoads
 from wrapper.targets.shard import ShardCheck, none_of
@@ -206,6 +206,27 @@ def test_a_list_that_is_suddenly_empty_has_to_come_twice(kept: Kept) -> None:
     assert keeper.bring() == ""
     assert kept.file().read_bytes() == b"[]"
     assert keeper.state.errors == {"empty": 2}
+
+
+def test_changes_that_nobody_told_of_are_counted(kept: Kept) -> None:
+    """Neither the first answer, nor what was asked for, nor what somebody else did to the file."""
+    keeper = kept.keeper()
+    told = Request(None, lambda _problem: None)
+    for body, requests, count in (
+        (ONE, (), 0),
+        (ONE, (), 0),
+        (TWO, (), 1),
+        (ONE, (told,), 1),
+        (ONE, (), 1),
+        (TWO, (), 2),
+    ):
+        kept.server.bodies[TARGETS] = body
+        assert keeper.bring(requests) == ""
+        assert keeper.unasked_changes == count
+    kept.file().write_bytes(ONE)
+    assert keeper.bring() == ""
+    assert kept.file().read_bytes() == TWO
+    assert keeper.unasked_changes == 2
 
 
 def test_an_empty_list_counts_twice_in_a_row_only(kept: Kept) -> None:

@@ -59,6 +59,47 @@ def test_what_nobody_foresaw_is_dropped(caplog: pytest.LogCaptureFixture) -> Non
     assert "hunter2" not in caplog.text
 
 
+class Done:
+    """A desk that does whatever is asked."""
+
+    def begin(self, _task: Task, done: Any) -> int:
+        """Do it."""
+        done("")
+        return 1
+
+
+def test_a_queue_that_promgen_does_not_know_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """At the third change of one file without a message; each message begins anew."""
+    found = {"/t.json": 5, "/r.yml": 5}
+    events: list[Event] = []
+    given = TargetQueue(Broker("redis://h/0", "q"), "q", Done(), events.append, lambda: dict(found))  # type: ignore[arg-type]
+
+    def told() -> tuple[int, bool, int]:
+        given._tick()
+        said = sum("not heard of" in record.getMessage() for record in caplog.records)
+        return given._state.unannounced_changes, "register-server" in given._state.problem, said
+
+    with caplog.at_level(logging.INFO):
+        assert told() == (0, False, 0), "what was before it listened"
+        found |= {"/t.json": 7, "/r.yml": 6, "/new.yml": 1}
+        assert told() == (2, False, 0)
+        message: Any = Sent({"task": "promgen.tasks.write_config"})
+        given._take(message)
+        assert told() == (0, False, 0)
+        found |= {"/t.json": 10}
+        assert told() == told() == (3, True, 1)
+        given._take(Sent({"task": "somebody.elses"}))  # type: ignore[arg-type]
+        assert told() == (3, True, 1), "what comes round again tells nothing"
+        given._take(message)
+        given._take(message)
+        assert told() == (0, False, 1)
+        found |= {"/t.json": 13}
+        assert told() == (3, True, 2)
+    heard = [record.getMessage() for record in caplog.records if "at last" in record.getMessage()]
+    assert len(heard) == 1
+    assert [event.state.unannounced_changes for event in events] == [0, 2, 0, 3, 3, 0, 3]  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("task", [[], {}, 3, None])
 def test_headers_that_name_no_task_are_somebody_elses(task: Any) -> None:
     """Whatever stands there: it is held, and nothing is begun."""

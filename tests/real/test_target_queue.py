@@ -107,6 +107,13 @@ class Server:
         found = (line.partition("}") for line in lines if line.startswith(name))
         return {head.partition('"')[2].strip('"'): float(value) for head, _, value in found}
 
+    @property
+    def queue(self) -> dict[str, Any]:
+        """What the API tells of the queue."""
+        told = requests.get(f"http://{self.part.api}/_elector/status", timeout=5).json()
+        queue: dict[str, Any] = told["targets"]["queue"]
+        return queue
+
     def await_start(self) -> None:
         """Wait until the first of everything is in force, and the queue is heard."""
         self.await_line("written anew.*t.json", "first targets")
@@ -250,6 +257,28 @@ def test_a_broker_that_was_away_is_heard_again(server: Server, sender: Sender, b
     )
     sender.send("write_config")
     wait_until(lambda: server.messages.get("acknowledged") == 1, LIMIT_S, "a task is answered")
+
+
+def test_a_queue_that_promgen_does_not_know_is_told(
+    broker: Any, sender: Sender, tmp_path: Path
+) -> None:
+    """Connected and silent, while the interval finds changes; until the first message."""
+    given = Server(tmp_path, broker.url)
+    given.part.argv[given.part.argv.index("--targets-interval=1h")] = "--targets-interval=1s"
+    try:
+        with started(given.part):
+            given.await_start()
+            for body in (TWO, ONE, TWO):
+                given.promgen.bodies[TARGETS] = body
+                file = given.files / "t.json"
+                wait_until(lambda b=body, f=file: f.read_bytes() == b, LIMIT_S, "found")  # type: ignore[misc]
+            given.await_line("not heard of any change.*register-server SHARD", "it is told")
+            wait_until(lambda: given.queue["problem"], LIMIT_S, "the API tells it")
+            sender.send("write_config")
+            given.await_line("a message has come at last", "it is heard")
+            wait_until(lambda: given.queue["problem"] == "", LIMIT_S, "the API tells that too")
+    finally:
+        given.promgen.close()
 
 
 @pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)

@@ -71,7 +71,9 @@ RICH: dict[str, Any] = {
                 FeedState("/t.json", "http://p", "targets", 2, 3, 1.5e9, 1.4e9, "", {"status": 4})
             )
         ],
-        "queue": asdict(QueueState("q", is_connected=True, messages={"acknowledged": 6})),
+        "queue": asdict(
+            QueueState("q", is_connected=True, messages={"acknowledged": 6}, unannounced_changes=2)
+        ),
     },
 }
 
@@ -158,6 +160,7 @@ def exposed(
         'targets_errors_total{file="/t.json",reason="status"} 4.0',
         "targets_queue_connected 1.0",
         'targets_queue_messages_total{result="acknowledged"} 6.0',
+        "targets_queue_unannounced_changes 2.0",
     ],
 )
 def test_a_leader_is_exposed_as(line: str) -> None:

@@ -94,9 +94,13 @@ class FeedState:
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """How the broker's queue goes; ``messages`` are counts by what became of them."""
+    """How the broker's queue goes; ``messages`` are counts by what became of them.
+
+    ``unannounced_changes`` are those that were found at the interval since the last message.
+    """
 
     queue: str
     is_connected: bool = False
     problem: str = ""
     messages: Mapping[str, int] = field(default_factory=dict)
+    unannounced_changes: int = 0

@@ -8,7 +8,7 @@ is replaced, and nothing is written outside of their folders, wherever links lea
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from wrapper import files
@@ -52,6 +52,10 @@ class FeedDesk:
         for keeper in keepers:
             keeper.ask(task.mode, done)
         return len(keepers)
+
+    def unasked_changes(self) -> Mapping[str, int]:
+        """Return by file how many changes were found that no task had told of."""
+        return {str(path): keeper.unasked_changes for path, keeper in self._keepers.items()}
 
     def reload_for_ever(self) -> None:
         """Have Prometheus reloaded for those who asked, once for all who did meanwhile."""

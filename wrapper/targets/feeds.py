@@ -102,6 +102,7 @@ class FeedKeeper:
         self._empties = 0
         self._blamed: Blame | None = None
         self._failures = 0
+        self.unasked_changes = 0  # found at the interval, of what the URL says
         self._said = ""
         self.state = FeedState(feed.path, feed.source, feed.kind.value)
 
@@ -162,6 +163,7 @@ class FeedKeeper:
         """Bring the file to what the URL says now; return why that failed, "" when it has not."""
         for request in requests:
             self._set_mode(request.mode)
+        was_as_left = self._file.is_as_left()
         try:
             has_changed = self._bring()
         except (FetchFailed, Unacceptable) as error:
@@ -173,6 +175,8 @@ class FeedKeeper:
             return self._failed(
                 "error", f"it could not be fetched ({type(error).__name__}): please report it"
             )
+        if has_changed and was_as_left and not requests:
+            self.unasked_changes += 1
         self._succeeded(has_changed=has_changed)
         return ""
 

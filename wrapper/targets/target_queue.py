@@ -13,7 +13,7 @@ import logging
 import queue
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from wrapper import clock
@@ -23,6 +23,7 @@ from wrapper.targets.broker import Broker, Message, NotInstalled, Unreachable
 from wrapper.targets.feed import QueueState, in_short
 from wrapper.targets.feed_desk import FeedDesk
 from wrapper.targets.promgen_task import BadTask, NotOurs, Task, read_task
+from wrapper.targets.silence import MANY_CHANGES, Silence, silent
 
 LOG = logging.getLogger(__name__)
 RECONNECT_FIRST_S, RECONNECT_MOST_S = 1.0, 60.0
@@ -45,12 +46,22 @@ class TargetQueue:
     """Listens on one queue; ``run`` is the thread's body."""
 
     def __init__(
-        self, broker: Broker, name: str, desk: FeedDesk, report: Callable[[Event], None]
+        self,
+        broker: Broker,
+        name: str,
+        desk: FeedDesk,
+        report: Callable[[Event], None],
+        unasked_changes: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
-        """Take the broker, the queue's name, and who does what is asked."""
+        """Take the broker, the queue's name, and who does what is asked.
+
+        ``unasked_changes`` tells by file how many changes were found without a message.
+        """
         self._broker = broker
         self._desk = desk
         self._report = report
+        self._unasked_changes = unasked_changes
+        self._silence = Silence({})
         self._state = self._reported = QueueState(name)
         self._settled: queue.SimpleQueue[tuple[Pending, str]] = queue.SimpleQueue()
         self._held: list[tuple[float, Message]] = []
@@ -96,11 +107,13 @@ class TargetQueue:
             self._drop(message, f"its task could not be begun ({type(error).__name__})")
 
     def _drop(self, message: Message, problem: str) -> None:
+        self._heard()
         self._say(f"dropped: {problem}", "nothing would ever come of it")
         message.acknowledge()
         self._count("dropped")
 
     def _begin(self, task: Task, message: Message) -> None:
+        self._heard()
         pending = Pending(message, 0)
         pending.parts = self._desk.begin(
             task, lambda problem: self._settled.put((pending, problem))
@@ -120,6 +133,7 @@ class TargetQueue:
         self._held = [(until, message) for until, message in self._held if until > now]
         for message in due:
             message.give_back()
+        self._look_for_silence()
         self._tell()
 
     def _settle(self, pending: Pending, problem: str) -> None:
@@ -154,8 +168,31 @@ class TargetQueue:
 
     def _connected(self) -> None:
         self._connected_at = clock.now()
+        self._silence = Silence(self._unasked_changes())
         LOG.info("listening to Promgen", extra={"queue": self._state.queue})
         self._state = replace(self._state, is_connected=True, problem="")
+
+    def _heard(self) -> None:
+        """Note that Promgen knows this queue."""
+        self._silence = Silence(self._unasked_changes())
+        if self._is_silent and self._state.is_connected:
+            LOG.info("a message has come at last", extra={"queue": self._state.queue})
+            self._state = replace(self._state, unannounced_changes=0, problem="")
+
+    def _look_for_silence(self) -> None:
+        """Warn once of a queue that Promgen most likely does not know."""
+        changes = self._silence.changes(self._unasked_changes())
+        was_silent = self._is_silent
+        self._state = replace(self._state, unannounced_changes=changes)
+        if self._is_silent and not was_silent:
+            problem = silent(self._state.queue)
+            self._state = replace(self._state, problem=problem)
+            extra = {"queue": self._state.queue, "reason": problem}
+            LOG.warning("connected, and not heard of any change", extra=extra)
+
+    @property
+    def _is_silent(self) -> bool:
+        return self._state.unannounced_changes >= MANY_CHANGES
 
     def _disconnected(self, error: Unreachable) -> None:
         problem = str(error)

@@ -54,7 +54,8 @@ def start_targets(
         name = settings.targets_queue or settings.identity
         broker = Broker(settings.targets_broker, name)
         start_thread(desk.reload_for_ever, "reload-desk")
-        start_thread(TargetQueue(broker, name, desk, events.put).run, "target-queue")
+        queue = TargetQueue(broker, name, desk, events.put, desk.unasked_changes)
+        start_thread(queue.run, "target-queue")
 
 
 def terms_of(settings: Settings) -> Terms:

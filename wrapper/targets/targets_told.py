@@ -32,6 +32,8 @@ def metrics(targets: Mapping[str, Any]) -> Iterator[Metric]:
         for result, count in queue["messages"].items():
             messages.add_metric((result,), count)
         yield messages
+        changes = queue["unannounced_changes"]
+        yield GaugeMetricFamily(*_described("queue_unannounced_changes"), value=changes)
 
 
 def _of_feeds(feeds: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:

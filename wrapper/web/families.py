@@ -77,6 +77,7 @@ HELP: dict[str, str] = {
     "targets_errors_total": "Fetches that changed nothing they should have, by file and reason.",
     "targets_queue_connected": "Whether Promgen's broker is connected; absent without one.",
     "targets_queue_messages_total": "Messages of Promgen's broker, by what became of them.",
+    "targets_queue_unannounced_changes": "Changes found by the interval since the last message.",
 }
 METRICS: dict[str, str] = {PREFIX + name: text for name, text in HELP.items()}
 
