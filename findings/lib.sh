@@ -1,0 +1,65 @@
+# Sourced by the findings beside it: a temporary folder that goes with the script, pinned parts in
+# it, and what holds an observation against what was seen.
+set -euo pipefail
+folder=$(mktemp -d)
+pids=()
+
+leave_nothing() {
+    for pid in "${pids[@]}"; do
+        kill -KILL "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    done
+    rm -rf "$folder"
+}
+trap leave_nothing EXIT
+
+say() { printf '%s\n' "$*"; }
+
+# expect <what> <seen> <wanted>: say what was seen; fail where it is not what was seen before.
+expect() {
+    say "$1: $2"
+    [ "$2" = "$3" ] || {
+        say "this has changed: it was \"$3\""
+        exit 1
+    }
+}
+
+free_port() {
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# await <url>: wait until it answers 200, for a minute at most.
+await() {
+    local _
+    for _ in $(seq 600); do
+        [ "$(curl -s -o /dev/null -w '%{http_code}' "$1")" != 200 ] || return 0
+        sleep 0.1
+    done
+    say "$1 does not answer"
+    exit 1
+}
+
+# build_prometheus: prometheus and promtool 3.16.0 from its Go module into $folder/bin; ten minutes
+# on two cores the first time, seconds with a warm build cache.
+build_prometheus() {
+    say "building Prometheus 3.16.0 from its Go module (v0.316.0)"
+    mkdir "$folder/build"
+    (
+        cd "$folder/build"
+        printf 'module parts\n\ngo 1.26\n\nrequire github.com/prometheus/prometheus v0.316.0\n' >go.mod
+        printf '//go:build tools\n\npackage tools\n\nimport (\n\t_ "github.com/prometheus/prometheus/cmd/prometheus"\n\t_ "github.com/prometheus/prometheus/cmd/promtool"\n)\n' >tools.go
+        go mod tidy 2>"$folder/build.log" || { cat "$folder/build.log" && exit 1; }
+        go build -buildvcs=false -o "$folder/bin/" github.com/prometheus/prometheus/cmd/prometheus \
+            github.com/prometheus/prometheus/cmd/promtool
+    )
+}
+
+# start_prometheus <port> <flag>…: with $folder/prometheus.yml; its log is $folder/log.
+start_prometheus() {
+    local port=$1
+    shift
+    "$folder/bin/prometheus" --config.file="$folder/prometheus.yml" \
+        --storage.tsdb.path="$folder/data" --web.listen-address="127.0.0.1:$port" \
+        --web.enable-lifecycle "$@" >"$folder/log" 2>&1 &
+    pids+=("$!")
+}
