@@ -44,6 +44,16 @@ def restart(replica: Replica) -> None:
     replica.start()
 
 
+def ended_well(start: Start) -> Replica:
+    """Return a replica that has ended in order, and left what it had in force."""
+    replica = start("a")
+    replica.await_ready()
+    wait_until(lambda: kept(replica, "follower").exists(), 15, "what is in force is kept")
+    replica.term()
+    replica.await_end(30)
+    return replica
+
+
 def status(replica: Replica) -> dict[str, object]:
     """Return what its API says of its configuration."""
     answer = requests.get(f"{replica.api}/_elector/config", timeout=5)
@@ -99,11 +109,7 @@ def test_without_anything_kept_a_bad_start_ends_with_prometheus_own_status(start
 
 def test_what_is_not_prometheus_configuration_is_not_blamed_on_it(start: Start) -> None:
     """Its end for another reason (here: a flag that it does not know) has one more attempt only."""
-    replica = start("a")
-    replica.await_ready()
-    wait_until(lambda: kept(replica, "follower").exists(), 15, "what is in force is kept")
-    replica.term()
-    replica.await_end(30)
+    replica = ended_well(start)
     edit(replica, "job_name: self", "job_name: other")
     replica.argv.append("--no-such-flag")
     replica.start()
@@ -113,11 +119,7 @@ def test_what_is_not_prometheus_configuration_is_not_blamed_on_it(start: Start) 
 
 def test_a_good_input_that_was_blamed_is_in_force_soon(start: Start, tmp_path: Path) -> None:
     """Prometheus ended for another reason, which has gone: the newest input is tried, and loads."""
-    replica = start("a")
-    replica.await_ready()
-    wait_until(lambda: kept(replica, "follower").exists(), 15, "what is in force is kept")
-    replica.term()
-    replica.await_end(30)
+    replica = ended_well(start)
     edit(replica, "job_name: self", "job_name: other")
     once = tmp_path / "once"
     once.write_text(
@@ -157,11 +159,7 @@ def test_an_edit_that_was_refused_by_prometheus_is_not_tried_for_ever(start: Sta
 @pytest.mark.parametrize("is_kept", [True, False])
 def test_an_init_container_says_which_configuration_it_wrote(start: Start, is_kept: bool) -> None:
     """It writes the last one in force where the input is refused, else it fails as ever."""
-    replica = start("a")
-    replica.await_ready()
-    wait_until(lambda: kept(replica, "follower").exists(), 15, "what is in force is kept")
-    replica.term()
-    replica.await_end(30)
+    replica = ended_well(start)
     good = replica.output.read_text()
     replica.output.write_text("")
     if not is_kept:
