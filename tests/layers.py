@@ -35,6 +35,7 @@ ROWS: dict[str, tuple[str, ...]] = {
         "web_options",
     ),
     "pure": (
+        "lease_fields",
         "lease",
         "health",
         "pod_label",
@@ -186,6 +187,8 @@ SIBLINGS: dict[str, set[str]] = {
     "settings": {"feed", "flag_values"},
     "loading": {"flags", "flag_values", "command_line", "fitting", "settings"},
     "model": {"feed"},
+    "lease": {"lease_fields"},
+    "lease_object": {"lease_fields"},
     "acceptance": {"confirm"},
     "pod_label": {"health"},
     "observation": {

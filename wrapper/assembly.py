@@ -19,7 +19,7 @@ from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.configuration.exhibit import ExhibitWriter
 from wrapper.configuration.exhibitor import Exhibitor
 from wrapper.configuration.input_watch import InputWatch
-from wrapper.election import pause
+from wrapper.election import lease_fields, pause
 from wrapper.election.elector import Elector
 from wrapper.election.file_lease import FileLease
 from wrapper.election.kubernetes_lease import KubernetesLease
@@ -182,9 +182,10 @@ def _identity(start: Start) -> str:
     """Return who this replica is; on one machine the hostname alone would name them all."""
     settings = start.settings
     is_file = settings.lock_kind(has_overrides=start.may_override) == "file"
+    name = lease_fields.name(settings.identity)  # as it will be read back
     if not is_file or os.environ.get("POD_NAME"):
-        return settings.identity
-    return f"{settings.identity}:{urlsplit(_base_url(start)).port or os.getpid()}"
+        return name
+    return f"{name}:{urlsplit(_base_url(start)).port or os.getpid()}"
 
 
 def _base_url(start: Start) -> str:

@@ -5,6 +5,7 @@ What a real API server does is tested against one in tests/real.
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import ssl
@@ -20,7 +21,7 @@ from typing import Any
 import pytest
 
 from tests.support import free_port, wait_until
-from wrapper.election import lease_object
+from wrapper.election import cluster, lease_object
 from wrapper.election.kubernetes_lease import KubernetesLease
 from wrapper.model import LeaseRecord, LeaseUnavailable, Seen
 
@@ -362,6 +363,104 @@ def test_something_else_than_a_lease_is_told(server: StandIn, lease: KubernetesL
     assert "something else than a Lease" in str(problem_of(lease.read)[0])
     server.play = lambda request: request.answer(404, {"hello": "world"})
     assert problem_of(lease.read)[0].reason == "not-found"
+
+
+def raw(body: bytes, **headers: str) -> Play:
+    """Answer 200 with these bytes."""
+
+    def play(request: Request) -> None:
+        request.send_response(200)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            request.send_header(name.replace("_", "-"), value)
+        request.end_headers()
+        request.wfile.write(body)
+
+    return play
+
+
+def endless(request: Request) -> None:
+    """Answer 200, and more and more bytes."""
+    request.begin_watch()
+    while not request.server.is_over.is_set():
+        request.wfile.write(b"10000\r\n%s\r\n" % (b" " * 0x10000))
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"metadata":' * 100_000, b"\xff", b"7"])
+def test_an_answer_that_is_no_object_is_told(
+    server: StandIn, lease: KubernetesLease, body: bytes
+) -> None:
+    """However deep it is nested, it is an error like others."""
+    server.play = raw(body)
+    assert "something else than a Lease" in str(problem_of(lease.read)[0])
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_an_endless_answer_is_not_read(
+    server: StandIn,
+    lease: KubernetesLease,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_packed: bool,
+) -> None:
+    """As much as an API server can hold is read, also unpacked, and no more."""
+    monkeypatch.setattr(cluster, "MOST_BYTES", 1 << 20)
+    body = b" " * (1 << 20) + json.dumps(LEASE).encode()
+    packed = {"Content_Encoding": "gzip"} if is_packed else {}
+    server.play = raw(gzip.compress(body) if is_packed else body, **packed)
+    assert "larger than 1 MiB" in str(problem_of(lease.read)[0])
+    server.play = endless
+    assert "larger than 1 MiB" in str(problem_of(lease.read)[0])
+    server.play = raw(gzip.compress(body[1000:]) if is_packed else body[1000:], **packed)
+    assert lease.read().version == "7"
+
+
+def test_an_endless_line_of_a_watch_is_not_read(
+    server: StandIn, lease: KubernetesLease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event without end ends the watch, not the memory."""
+    monkeypatch.setattr(cluster, "MOST_BYTES", 1 << 20)
+
+    server.play = endless
+    reported, error = watch(lease)
+    assert reported == []
+    assert "larger than 1 MiB" in str(error)
+
+
+@pytest.mark.parametrize("line", [b"[" * 100_000, b"7", b"{}", b"nothing", b'{"type":"ADDED"}'])
+def test_an_odd_event_of_a_watch_is_no_news(
+    server: StandIn, lease: KubernetesLease, line: bytes
+) -> None:
+    """It is passed over, or ends the watch with an error: what it means is found by reading."""
+
+    def play(request: Request) -> None:
+        request.begin_watch()
+        request.wfile.write(b"%x\r\n%s\n\r\n" % (len(line) + 1, line))
+        request.end_watch()
+
+    server.play = play
+    reported, _ = watch(lease)
+    assert reported == []
+
+
+@pytest.mark.parametrize("duration_s", [2**31 - 1, 4_294_968])
+def test_a_lease_for_weeks_can_be_watched(
+    server: StandIn, lease: KubernetesLease, duration_s: int
+) -> None:
+    """Such a duration is no time that a socket can be told to wait: the second would be 0.7 s."""
+    spec = {**LEASE["spec"], "leaseDurationSeconds": duration_s}
+
+    def play(request: Request) -> None:
+        request.begin_watch()
+        request.event("MODIFIED", {**LEASE, "spec": spec})
+        request.server.is_over.wait(1)
+        request.event("DELETED")
+        request.end_watch()
+
+    server.play = play
+    reported, error = watch(lease)
+    assert error is None
+    assert reported[-1] == Seen(None)
+    assert len(reported) == 2
 
 
 def test_a_kubeconfig_that_goes_bad_is_told(

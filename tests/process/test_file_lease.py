@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -282,7 +283,7 @@ def test_readers_never_see_a_mixture_of_two_records(path: Path) -> None:
     """Read while long and short records alternate, each sight is one of them, whole."""
     lease, other = FileLease(path, "mine"), FileLease(path, "other")
     records = [
-        LeaseRecord("us", renew_time="t" * length, transitions=length) for length in (1, 4000)
+        LeaseRecord("us", 15.0, text, text, len(text), text, text) for text in ("t", "t" * 500)
     ]
     version = lease.write(records[0], None).version
     done = threading.Event()
@@ -318,6 +319,28 @@ def test_damage_is_told_while_held_and_healed_when_free(path: Path) -> None:
     damaged = other.read()
     assert damaged.record is None
     assert other.write(LeaseRecord("them"), damaged.version).record == LeaseRecord("them")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[" * 60_000,
+        b'{"holder":' * 6_000,
+        b"[]",
+        b"nothing",
+        b"\xff",
+        b'{"holder": 7, "duration_s": "x", "transitions": [], "incarnation": {}, "url": 1}',
+        b'{"holder": null, "duration_s": 1e999, "transitions": -1, "renew_time": []}',
+    ],
+)
+def test_whatever_stands_in_the_file_is_data(path: Path, line: bytes) -> None:
+    """A record that is whole by its checksum and makes no sense is nobody's, and written over."""
+    lease = FileLease(path, "mine")
+    path.write_bytes(b"%s\n%08x\n" % (line, zlib.crc32(line)))
+    seen = lease.read()
+    assert seen.record is not None
+    assert not seen.record.holder
+    assert lease.write(OURS, seen.version).record == OURS
 
 
 def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:

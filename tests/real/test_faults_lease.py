@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import Any
+
+import pytest
 
 from tests.real.fleet import LEASE_S, SPARE_S, Fleet, await_turns, leader_by, lines_of
 from tests.support import let_pass, now, wait_until
@@ -15,6 +18,48 @@ def delete_lease(fleet: Fleet) -> None:
     """Delete the Lease as an administrator would."""
     path = f"{fleet.namespace.leases_path}/{fleet.namespace.lease_name}"
     fleet.namespace.server.call("DELETE", path).raise_for_status()
+
+
+def leave_lease(fleet: Fleet, annotation: str | None = None, **spec: Any) -> None:
+    """Leave a Lease as somebody may have, held by a ghost that nobody will hear of again."""
+    then = "2026-01-02T03:04:05.000006Z"
+    held = {"holderIdentity": "ghost", "leaseDurationSeconds": 1, "leaseTransitions": 3}
+    body = {
+        "metadata": {
+            "name": fleet.namespace.lease_name,
+            "annotations": {} if annotation is None else {INCARNATION: annotation},
+        },
+        "spec": {**held, "acquireTime": then, "renewTime": then, **spec},
+    }
+    fleet.namespace.server.make(fleet.namespace.leases_path, body)
+
+
+@pytest.mark.parametrize(
+    ("left", "counted"),
+    [
+        ({"annotation": "[" * 100_000}, 4),
+        ({"annotation": '{"incarnation":' + "[" * 100_000}, 4),
+        ({"holderIdentity": "x" * 1_000_000 + "\x1b[31m\n"}, 4),
+        ({"holderIdentity": "\x1b" * 100_000}, 4),
+        ({"leaseTransitions": 2**31 - 1}, 0),
+        ({"acquireTime": None, "renewTime": None, "leaseTransitions": None}, 1),
+        ({"leaseDurationSeconds": None}, 4),
+    ],
+    ids=["deep", "deep signature", "1 MB", "controls", "transitions", "no times", "no duration"],
+)
+def test_a_lease_is_taken_over_whatever_stands_in_it(
+    fleet: Fleet, left: dict[str, Any], counted: int
+) -> None:
+    """A Lease as an API server can hold it never keeps everybody from leading."""
+    leave_lease(fleet, **left)
+    replica = fleet.start("a")
+    replica.await_leader()
+    lease = fleet.namespace.lease()
+    assert lease is not None
+    assert lease["spec"]["holderIdentity"] == "a"
+    assert lease["spec"]["leaseTransitions"] == counted
+    assert len(max(replica.log.read_text().splitlines(), key=len)) < 10_000
+    assert not lines_of(replica, "Traceback")
 
 
 def test_a_deleted_lease_is_made_again_by_its_holder(fleet: Fleet) -> None:

@@ -15,7 +15,8 @@ import pytest
 
 from wrapper.election.api_errors import Answer, Place, failure, refusal
 from wrapper.election.kubeconfig import Access, NoAccess, check_kubeconfig
-from wrapper.election.lease_object import INCARNATION, lease_of, record_of
+from wrapper.election.lease_fields import LONGEST_NAME, MOST
+from wrapper.election.lease_object import INCARNATION, lease_of, record_of, version_of
 from wrapper.model import LeaseConflict, LeaseRecord, LeaseUnavailable
 
 THEN = "2026-01-02T03:04:05.000006Z"
@@ -75,7 +76,29 @@ def test_an_annotation_of_another_record_counts_for_nothing(key: str) -> None:
     assert record_of(lease).incarnation is None
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"pod"', "{}", '{"holder": "a"}'])
+DEEP = "[" * 100_000
+ODD: dict[str, Any] = {
+    "a list": [],
+    "an object": {"a": 1},
+    "a number": 7,
+    "a lie": False,
+    "nested deep": json.loads("[" * 500 + "]" * 500),
+    "too large to be a float": 10**400,
+    "no number": float("nan"),
+    "endless": float("inf"),
+    "negative": -1,
+    "null": None,
+    "a word": "soon",
+    "half a pair": "\ud800",
+    "a text of 1 MB": "x" * 1_000_000,
+    "control characters": "\x00\x1b[31m\n",
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", '"pod"', "{}", '{"holder": "a"}', DEEP, '{"a":' + DEEP, "9" * 5000],
+)
 def test_a_malformed_annotation_counts_for_nothing(text: str) -> None:
     """Whatever stands in the annotation, reading the record does not fail."""
     lease = lease_of(RECORD, BARE, "unused")
@@ -83,10 +106,96 @@ def test_a_malformed_annotation_counts_for_nothing(text: str) -> None:
     assert record_of(lease) == replace(RECORD, incarnation=None)
 
 
+@pytest.mark.parametrize("incarnation", [None, 7, [], {}, json.loads("[" * 200 + "]" * 200), ""])
+def test_an_incarnation_is_a_text(incarnation: Any) -> None:
+    """Signed for the right record, but by something that is no name: it counts for nothing."""
+    lease = lease_of(RECORD, BARE, "unused")
+    signed = {"incarnation": incarnation, "holder": RECORD.holder, "acquireTime": THEN}
+    lease["metadata"]["annotations"][INCARNATION] = json.dumps(signed)
+    assert record_of(lease).incarnation is None
+
+
+@pytest.mark.parametrize("value", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("key", list(lease_of(RECORD, BARE, "unused")["spec"]))
+def test_whatever_stands_in_a_lease_is_data(key: str, value: Any) -> None:
+    """Any value in any field gives a record that is small and printable, and can be written over.
+
+    Its other fields are as they were, and what else may be odd on the object is kept or replaced.
+    """
+    lease = lease_of(RECORD, BARE, "unused")
+    lease["spec"][key] = value
+    record = record_of(lease)
+    for text in (record.holder, record.acquire_time, record.renew_time):
+        assert len(text) <= LONGEST_NAME
+        assert not text or text.isprintable()
+    assert 1 <= record.duration_s <= MOST
+    assert 0 <= record.transitions <= MOST
+    ours = replace(RECORD, holder="us", transitions=record.transitions)
+    assert record_of(lease_of(ours, lease, "unused")) == ours
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "field", "expected"),
+    [
+        ("holderIdentity", None, "holder", ""),
+        ("holderIdentity", "a\n\x1b[1m", "holder", "a\ufffd\ufffd[1m"),
+        ("leaseDurationSeconds", None, "duration_s", 1.0),
+        ("leaseDurationSeconds", 0, "duration_s", 1.0),
+        ("leaseDurationSeconds", -5, "duration_s", 1.0),
+        ("leaseDurationSeconds", "15", "duration_s", 1.0),
+        ("leaseDurationSeconds", True, "duration_s", 1.0),
+        ("leaseDurationSeconds", MOST, "duration_s", float(MOST)),
+        ("leaseDurationSeconds", 10**400, "duration_s", float(MOST)),
+        ("leaseTransitions", None, "transitions", 0),
+        ("leaseTransitions", -1, "transitions", 0),
+        ("leaseTransitions", "7", "transitions", 0),
+        ("leaseTransitions", MOST + 1, "transitions", MOST),
+        ("acquireTime", "yesterday", "acquire_time", ""),
+        ("acquireTime", "2026-01-02T03:04:05Z", "acquire_time", "2026-01-02T03:04:05Z"),
+        ("renewTime", "yesterday", "renew_time", "yesterday"),
+    ],
+)
+def test_a_field_is_kept_within_its_bounds(
+    key: str, value: Any, field: str, expected: object
+) -> None:
+    """What is no value of its kind counts as missing; a changed renew time is a change."""
+    lease = lease_of(RECORD, BARE, "unused")
+    lease["spec"][key] = value
+    assert getattr(record_of(lease), field) == expected
+
+
+def test_long_names_stay_apart() -> None:
+    """Two holders of 1 MB that differ at their ends are two, and neither is the cut name itself."""
+    holders = ["x" * 1_000_000 + end for end in "ab"]
+    records = [record_of({"spec": {"holderIdentity": holder}}) for holder in holders]
+    again = record_of({"spec": {"holderIdentity": records[0].holder}})
+    assert records[0] != records[1]
+    assert again == records[0]  # so that a name of our own that was cut stays ours
+
+
+@pytest.mark.parametrize("key", ["metadata", "spec"])
+@pytest.mark.parametrize("value", ODD.values(), ids=ODD)
+def test_an_odd_object_is_a_lease_that_says_nothing(key: str, value: Any) -> None:
+    """Also where a whole part of it is something else."""
+    assert record_of({key: value}) == LeaseRecord()
+    assert version_of({key: value}) is None
+    assert record_of({"metadata": {"annotations": value}}) == LeaseRecord()
+    assert record_of(lease_of(RECORD, {"metadata": {"annotations": value}}, "unused")) == RECORD
+
+
 @pytest.mark.parametrize("spec", [{}, {"spec": None}, {"spec": {"holderIdentity": None}}])
 def test_a_lease_that_says_nothing_is_free(spec: dict[str, Any]) -> None:
     """A Lease made by hand, without a spec, is one that nobody has held."""
     assert record_of(BARE | spec) == LeaseRecord()
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b"9" * 5000, b"\xff", b"", b"7", b"[]", b"null"])
+def test_an_answer_that_is_no_object_says_nothing(body: bytes) -> None:
+    """However it is nested: its JSON is an empty object, and its words can be quoted."""
+    answer = Answer(500, body)
+    assert answer.json == {}
+    assert len(answer.words) <= 300
+    assert not answer.says_missing("leases")
 
 
 def said(status: int, reason: str = "", kind: str = "", message: str = "no luck") -> Answer:

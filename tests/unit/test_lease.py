@@ -8,6 +8,7 @@ import pytest
 
 from wrapper.election import lease
 from wrapper.election.lease import IDLE_READ_PERIOD_S, Request, Step, Terms
+from wrapper.election.lease_fields import MOST
 from wrapper.model import LeaseRecord, LeaseView, Seen, Stance
 
 TERMS = Terms(
@@ -25,6 +26,7 @@ UNSIGNED_OURS = replace(OURS, incarnation=None)
 OTHERS = LeaseRecord("b", 15.0, "t0", "t0", 3, "b-1")
 RENEWED = replace(OTHERS, renew_time="t1")
 SIGNED_RELEASE = LeaseRecord("", 1.0, "t1", "t1", 3, "b-1")
+RELEASE_WITHOUT_ACQUIRE_TIME = replace(SIGNED_RELEASE, incarnation=None, acquire_time="")
 OWN_RELEASE = replace(SIGNED_RELEASE, incarnation="a-1")
 UNSIGNED_RELEASE = replace(SIGNED_RELEASE, incarnation=None)
 NEVER_HELD = LeaseRecord()
@@ -79,6 +81,7 @@ def test_leadership_counts_from_the_sending() -> None:
         pytest.param(saw(OURS, None), 105.0, id="our own deleted lease is free"),
         pytest.param(saw(OTHERS, SIGNED_RELEASE), 105.0, id="a signed release is free at once"),
         pytest.param(saw(OTHERS, UNSIGNED_RELEASE), 106.2, id="an unsigned one after a margin"),
+        pytest.param(saw(RELEASE_WITHOUT_ACQUIRE_TIME), 101.2, id="also without an acquire time"),
         pytest.param(saw(NEVER_HELD), 100.0, id="a record that nobody ever held is free"),
         pytest.param(saw(SIGNED_RELEASE, None), 105.0, id="a released and deleted one is free"),
     ],
@@ -302,6 +305,8 @@ def test_conflicts_about_an_unchanged_lease_are_put_off() -> None:
         pytest.param(saw(OURS), 3, "t0", id="a renewal keeps both"),
         pytest.param(saw(OF_NAMESAKE), 3, "t0", id="the name decides, as for client-go"),
         pytest.param(saw(replace(OURS, acquire_time="")), 3, "now", id="a missing time is set"),
+        pytest.param(saw(replace(OTHERS, transitions=MOST)), 0, "now", id="the API takes no more"),
+        pytest.param(saw(replace(OURS, transitions=MOST)), MOST, "t0", id="but the most is kept"),
     ],
 )
 def test_the_record_to_write(view: LeaseView, transitions: int, acquire_time: str) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from wrapper.election.kubeconfig import NoAccess
-from wrapper.election.lease_object import Json
+from wrapper.election.lease_fields import Json, mapping
 from wrapper.model import LeaseConflict, LeaseUnavailable
 
 _LONGEST_RETRY_AFTER_S = 60.0
@@ -52,9 +52,8 @@ class Answer:
     @property
     def json(self) -> Json:
         """The body where it is a JSON object, else an empty one."""
-        with contextlib.suppress(ValueError):
-            said = json.loads(self.body)
-            return said if isinstance(said, dict) else {}
+        with contextlib.suppress(ValueError, RecursionError):
+            return mapping(json.loads(self.body))
         return {}
 
     @property
@@ -73,7 +72,7 @@ class Answer:
         """Tell whether it is the API server's own word that such an object does not exist."""
         said = self.json
         is_its_word = said.get("kind") == "Status" and said.get("reason") == "NotFound"
-        return is_its_word and (said.get("details") or {}).get("kind") == kind
+        return is_its_word and mapping(said.get("details")).get("kind") == kind
 
 
 def refusal(verb: str, answer: Answer, place: Place) -> LeaseConflict | LeaseUnavailable:

@@ -1,8 +1,9 @@
 """Requests to the Kubernetes API server; the sole importer of ``kubernetes``.
 
 The guarantee: no request outlives its time limit, each is sent once (twice where credentials are
-refused, with fresh ones), and files with credentials are read again when they change. Where it
-ends: a request whose time is up may still take effect at the server.
+refused, with fresh ones), no more of an answer is read than ``MOST_BYTES``, and files with
+credentials are read again when they change. Where it ends: a request whose time is up may still
+take effect at the server.
 
 Importing this module is cheap: the client is loaded when the first request is made.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -20,10 +22,12 @@ from wrapper import __version__, clock
 from wrapper.bounded import bounded
 from wrapper.election.api_errors import Answer, Place, failure
 from wrapper.election.kubeconfig import SERVICE_ACCOUNT, Access, NoAccess, file_stamp
-from wrapper.election.lease_object import Json
+from wrapper.election.lease_fields import Json
 from wrapper.model import LeaseUnavailable
 
 JSON = "application/json"
+# More than an API server can hold of one object: etcd takes 1.5 MiB, which JSON may escape sixfold.
+MOST_BYTES = 16 << 20
 MERGE_PATCH = "application/merge-patch+json"  # RFC 7396: null takes a key out
 
 
@@ -106,8 +110,31 @@ class Cluster:
 
 
 def answer_of(response: Any) -> Answer:
-    """Return a response with its body read."""
-    return Answer(response.status, response.data, response.headers.get("Retry-After", ""))
+    """Return a response with its body read; raise LeaseUnavailable for one that is too large."""
+    body = response.read(MOST_BYTES + 1)
+    if len(body) > MOST_BYTES:
+        response.close()
+        raise _too_large()
+    return Answer(response.status, body, response.headers.get("Retry-After", ""))
+
+
+def lines(response: Any) -> Iterator[bytes]:
+    """Yield the lines of a stream that are not empty; raise LeaseUnavailable likewise."""
+    rest = b""
+    for piece in response.stream():
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from filter(bytes.strip, whole)
+        if len(rest) > MOST_BYTES:
+            raise _too_large()
+    yield from filter(bytes.strip, [rest])
+
+
+def _too_large() -> LeaseUnavailable:
+    return LeaseUnavailable(
+        f"the API server's answer is larger than {MOST_BYTES >> 20} MiB: is a proxy between?"
+        " Look at it with kubectl",
+        "error",
+    )
 
 
 def _load_client() -> None:

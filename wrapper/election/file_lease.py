@@ -25,10 +25,10 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
+from wrapper.election import lease_fields as fields
 from wrapper.model import LeaseConflict, LeaseRecord, LeaseUnavailable, Seen
 
 _LONGEST_CONTENT = 65536
@@ -37,7 +37,6 @@ _LONGEST_CONTENT = 65536
 _TRIES = 20
 _PAUSE_S = 0.001
 _LOOK_PERIOD_S = 0.1
-_FIELDS = frozenset(field.name for field in fields(LeaseRecord))
 
 
 class FileLease:
@@ -331,5 +330,13 @@ def _decoded(content: bytes) -> LeaseRecord | None:
     line, _, rest = content.partition(b"\n")
     if rest.partition(b"\n")[0] != b"%08x" % zlib.crc32(line):
         return None
-    said: dict[str, Any] = json.loads(line)
-    return LeaseRecord(**{name: value for name, value in said.items() if name in _FIELDS})
+    said = fields.parsed(line.decode(errors="replace"))
+    return LeaseRecord(
+        holder=fields.name(said.get("holder")),
+        duration_s=fields.seconds(said.get("duration_s")),
+        acquire_time=fields.name(said.get("acquire_time")),
+        renew_time=fields.name(said.get("renew_time")),
+        transitions=fields.count(said.get("transitions")),
+        incarnation=fields.optional_name(said.get("incarnation")),
+        url=fields.optional_name(said.get("url")),
+    )

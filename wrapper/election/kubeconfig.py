@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from wrapper.election.lease_object import Json
+from wrapper.election.lease_fields import Json
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 

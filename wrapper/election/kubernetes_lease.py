@@ -12,14 +12,15 @@ import json
 import random
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http import HTTPStatus
 from pathlib import Path
 
 from wrapper.election.api_errors import Answer, Place, refusal
-from wrapper.election.cluster import Cluster, Session, answer_of
+from wrapper.election.cluster import Cluster, Session, answer_of, lines
 from wrapper.election.kubeconfig import SERVICE_ACCOUNT
-from wrapper.election.lease_object import Json, lease_of, record_of, version_of
+from wrapper.election.lease_fields import Json, mapping
+from wrapper.election.lease_object import lease_of, record_of, version_of
 from wrapper.model import LeaseConflict, LeaseRecord, LeaseUnavailable, Seen
 
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
@@ -164,19 +165,19 @@ class KubernetesLease:
         on_change: Callable[[Seen | None], None],
         silence_s: float | None,
     ) -> None:
-        response = session.send("GET", self._path, self._watch_query(seen))
-        if response.status == HTTPStatus.GONE:
-            return on_change(None)
-        if response.status != HTTPStatus.OK:
-            raise refusal("watch", answer_of(response), self._place)
-        session.allow_silence(_silence_s(seen, silence_s))
-        for event in map(json.loads, filter(bytes.strip, response)):
-            if event["type"] == "ERROR":  # the version is too old: what is between is lost
+        with closing(session.send("GET", self._path, self._watch_query(seen))) as response:
+            if response.status == HTTPStatus.GONE:
                 return on_change(None)
-            news = self._news(event)
-            if news is not None:
-                session.allow_silence(_silence_s(news, silence_s))
-                on_change(news)
+            if response.status != HTTPStatus.OK:
+                raise refusal("watch", answer_of(response), self._place)
+            session.allow_silence(_silence_s(seen, silence_s))
+            for event in (mapping(json.loads(line)) for line in lines(response)):
+                if event.get("type") == "ERROR":  # the version is too old: what is between is lost
+                    return on_change(None)
+                news = self._news(event)
+                if news is not None:
+                    session.allow_silence(_silence_s(news, silence_s))
+                    on_change(news)
         return None
 
     def _watch_query(self, seen: Seen) -> Json:
@@ -186,9 +187,10 @@ class KubernetesLease:
         return version | {"watch": "1", "fieldSelector": selector, "timeoutSeconds": length_s}
 
     def _news(self, event: Json) -> Seen | None:
-        match event["type"]:
+        match event.get("type"):
             case "ADDED" | "MODIFIED":
-                return self._remember(event["object"])
+                lease = mapping(event.get("object"))
+                return self._remember(lease) if version_of(lease) else None
             case "DELETED":
                 return Seen(None)
         return None
@@ -196,6 +198,7 @@ class KubernetesLease:
 
 def _silence_s(seen: Seen, silence_s: float | None) -> float:
     """Return how long a watch may be silent when this is the last that was seen."""
+    longest_s = _LONGEST_WATCH_S + 1.0
     if seen.record is None or not seen.record.holder:
-        return _LONGEST_WATCH_S + 1
-    return seen.record.duration_s if silence_s is None else silence_s
+        return longest_s
+    return min(seen.record.duration_s, longest_s) if silence_s is None else silence_s

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from wrapper.election.lease_fields import MOST
 from wrapper.model import LeaseRecord, LeaseView, Seen, Stance
 
 # A lease that nobody renews is only looked at now and then: a watch reports what happens to it.
@@ -131,7 +132,8 @@ def _free_at(record: LeaseRecord | None, now: float, terms: Terms) -> float:
         return now
     if record.holder:
         return now + record.duration_s
-    was_signed_or_never_held = record.incarnation is not None or not record.acquire_time
+    was_never_held = not (record.acquire_time or record.renew_time)
+    was_signed_or_never_held = record.incarnation is not None or was_never_held
     return now if was_signed_or_never_held else now + terms.margin_s
 
 
@@ -257,7 +259,9 @@ def _patience_s(view: LeaseView, now: float, terms: Terms) -> float:
 def next_record(view: LeaseView, terms: Terms, wall: str) -> LeaseRecord:
     """Return the record that acquires or renews; ``wall`` is the time to write.
 
-    As client-go: a new holder counts one transition and starts a new acquire time.
+    As client-go: a new holder counts one transition and starts a new acquire time. After the
+    largest number that the API takes, the count begins again at 0: whoever reads it as a counter
+    sees a reset, and no candidate, client-go's neither, is left with a sum that is refused.
     """
     old = view.seen.record if view.seen else None
     is_ours = old is not None and old.holder == terms.identity
@@ -266,7 +270,7 @@ def next_record(view: LeaseView, terms: Terms, wall: str) -> LeaseRecord:
         duration_s=terms.duration_s,
         acquire_time=(old.acquire_time if old and is_ours else "") or wall,
         renew_time=wall,
-        transitions=0 if old is None else old.transitions + (0 if is_ours else 1),
+        transitions=0 if old is None else (old.transitions + (0 if is_ours else 1)) % (MOST + 1),
         incarnation=terms.incarnation,
         url=terms.url,
     )

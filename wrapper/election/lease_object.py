@@ -6,44 +6,39 @@ to: client-go keeps foreign annotations, so one that does not match the record c
 
 from __future__ import annotations
 
-import copy
 import json
 from dataclasses import replace
-from typing import Any, TypeAlias
 
+from wrapper.election import lease_fields as fields
+from wrapper.election.lease_fields import Json
 from wrapper.model import LeaseRecord
-
-Json: TypeAlias = dict[str, Any]
 
 INCARNATION = "prometheus-elector/incarnation"
 
 
 def record_of(lease: Json) -> LeaseRecord:
     """Return what a Lease object says; its writer only where the annotation belongs to it."""
-    spec = lease.get("spec") or {}
+    spec = fields.mapping(lease.get("spec"))
     record = LeaseRecord(
-        holder=spec.get("holderIdentity") or "",
-        duration_s=float(spec.get("leaseDurationSeconds") or 1),
-        acquire_time=spec.get("acquireTime") or "",
-        renew_time=spec.get("renewTime") or "",
-        transitions=int(spec.get("leaseTransitions") or 0),
+        holder=fields.name(spec.get("holderIdentity")),
+        duration_s=fields.seconds(spec.get("leaseDurationSeconds")),
+        acquire_time=fields.time(spec.get("acquireTime")),
+        renew_time=fields.name(spec.get("renewTime")),
+        transitions=fields.count(spec.get("leaseTransitions")),
     )
     return replace(record, incarnation=_incarnation_of(lease, record))
 
 
 def _incarnation_of(lease: Json, record: LeaseRecord) -> str | None:
-    annotations = _metadata(lease).get("annotations") or {}
-    try:
-        signed = json.loads(annotations.get(INCARNATION, "null"))
-    except ValueError:
+    annotations = fields.mapping(_metadata(lease).get("annotations"))
+    signed = fields.parsed(annotations.get(INCARNATION))
+    incarnation = signed.get("incarnation")
+    if not isinstance(incarnation, str) or signed != _signature(record, incarnation):
         return None
-    if not isinstance(signed, dict):
-        return None
-    is_of_record = signed == _signature(record, signed.get("incarnation"))
-    return signed["incarnation"] if is_of_record else None
+    return fields.optional_name(incarnation)
 
 
-def _signature(record: LeaseRecord, incarnation: str | None) -> Json:
+def _signature(record: LeaseRecord, incarnation: str) -> Json:
     return {
         "incarnation": incarnation,
         "holder": record.holder,
@@ -57,25 +52,24 @@ def lease_of(record: LeaseRecord, base: Json, incarnation: str) -> Json:
     The fields are those of client-go, which names an empty holder too. Durations are whole seconds,
     at least 1, as the API demands.
     """
-    lease = copy.deepcopy(base)
-    lease["spec"] = (lease.get("spec") or {}) | {
+    spec = fields.mapping(base.get("spec")) | {
         "holderIdentity": record.holder,
         "leaseDurationSeconds": max(int(record.duration_s), 1),
         "acquireTime": record.acquire_time or None,
         "renewTime": record.renew_time or None,
         "leaseTransitions": record.transitions,
     }
-    annotations = lease["metadata"].get("annotations") or {}
+    metadata = _metadata(base)
     signature = json.dumps(_signature(record, record.incarnation or incarnation))
-    lease["metadata"]["annotations"] = annotations | {INCARNATION: signature}
-    return lease
+    annotations = fields.mapping(metadata.get("annotations")) | {INCARNATION: signature}
+    return base | {"metadata": metadata | {"annotations": annotations}, "spec": spec}
 
 
 def _metadata(lease: Json) -> Json:
-    metadata: Json = lease.get("metadata") or {}
-    return metadata
+    return fields.mapping(lease.get("metadata"))
 
 
 def version_of(lease: Json) -> str | None:
     """Return the version that a write replaces, None where the object has none."""
-    return _metadata(lease).get("resourceVersion")
+    version = _metadata(lease).get("resourceVersion")
+    return version if isinstance(version, str) else None

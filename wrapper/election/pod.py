@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from wrapper.election.api_errors import Answer, Place, refusal
 from wrapper.election.cluster import MERGE_PATCH, Cluster
-from wrapper.election.lease_object import Json
+from wrapper.election.lease_fields import Json
 from wrapper.model import LeaseUnavailable
 
 _POD = "/api/v1/namespaces/{namespace}/pods/{name}"
