@@ -219,7 +219,7 @@ SIBLINGS: dict[str, set[str]] = {
     },
     "tally": {"confirm", "observation", "plan"},
     "history": {"observation", "plan"},
-    "summary": {"lease", "confirm", "observation", "plan", "policy"},
+    "summary": {"candidacy", "lease", "confirm", "observation", "plan", "policy"},
     "yaml_nodes": {"problems"},
     "yaml_inspection": {"problems", "yaml_nodes"},
     "yaml_cuts": {"yaml_nodes"},

@@ -219,7 +219,7 @@ def _frame(start: Start, terms: Terms, child: Child | None, lock: LeaseLock | No
             _first_observation(start, child, now),
             pause=None if lock is None else pause.read(pause.path_of(start.output)),
         ),
-        policy=_policy(start, terms, is_elected=lock is not None),
+        policy=_policy(start, terms, lock),
         rules=Rules(
             identity=terms.identity,
             failure_threshold=settings.healthcheck_failure_threshold,
@@ -264,12 +264,12 @@ def _first_observation(start: Start, child: Child | None, now: float) -> Observa
     return Observation(renderings, loading, now, label=label, configuration_problem=refused_here)
 
 
-def _policy(start: Start, terms: Terms, *, is_elected: bool) -> Policy:
+def _policy(start: Start, terms: Terms, lock: LeaseLock | None) -> Policy:
     settings = start.settings
     can_start_over = settings.owns_child and not start.is_plain and start.last_good is None
     return Policy(
         terms=terms,
-        fixed_role=None if is_elected else Role(settings.role),
+        fixed_role=Role(settings.role) if lock is None else None,
         owns_child=settings.owns_child,
         is_plain=settings.is_plain,
         can_start_over=can_start_over and start.keeper.can_replace(start.first),
@@ -279,6 +279,9 @@ def _policy(start: Start, terms: Terms, *, is_elected: bool) -> Policy:
         reload_retry_s=settings.notify_retry_delay_s,
         reload_attempts=settings.notify_retry_max_attempts,
         cool_down_s=settings.cool_down_s,
+        shorten_lease=lock.command_to_shorten(terms.duration_s)
+        if isinstance(lock, KubernetesLease)
+        else "",
     )
 
 

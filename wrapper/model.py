@@ -622,6 +622,7 @@ class Snapshot:
     remote_write_is_loaded: bool | None = None
     history: tuple[HandOver, ...] = ()
     paused_until_time: float | None = None
+    holder_is_overdue: bool = False  # it may have gone, and is waited for as good as for ever
 
     def leads(self, now: float) -> bool:
         """Tell whether this replica leads at ``now``, by the lease that the snapshot knows of."""

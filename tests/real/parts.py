@@ -200,6 +200,16 @@ class ApiServer(Program):
             timeout=5,
         )
 
+    def patch(self, path: str, text: str) -> requests.Response:
+        """Send what ``kubectl patch --type=merge -p TEXT`` sends, as the administrator."""
+        return requests.patch(
+            self.url + path,
+            data=text,
+            headers={**bearer(ADMIN_TOKEN), "Content-Type": "application/merge-patch+json"},
+            verify=str(self.ca_file),
+            timeout=5,
+        )
+
     def make(self, path: str, body: Any) -> Any:
         """Create an object as the administrator and return it as the server answers."""
         answer = self.call("POST", path, body)
@@ -265,6 +275,10 @@ class Namespace:
     def holder(self) -> str:
         """Return the lease's holder identity, "" where nobody holds it."""
         return str(((self.lease() or {}).get("spec") or {}).get("holderIdentity") or "")
+
+    def duration_s(self) -> int:
+        """Return the lease's leaseDurationSeconds."""
+        return int((self.lease() or {})["spec"]["leaseDurationSeconds"])
 
     def call(self, method: str, body: Any = None) -> requests.Response:
         """Send one request about the lease (POST: about leases) as the service account."""

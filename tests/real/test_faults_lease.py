@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 import pytest
+import requests
 
 from tests.real.fleet import LEASE_S, SPARE_S, Fleet, await_turns, leader_by, lines_of
+from tests.real.replica import Replica
 from tests.support import let_pass, now, wait_until
 from wrapper.election.lease_object import INCARNATION
 
+LONG_S = 15
 LONG = ("--lease-duration=15s", "--lease-renew-deadline=10s", "--lease-retry-period=2s")
 
 
@@ -60,6 +64,71 @@ def test_a_lease_is_taken_over_whatever_stands_in_it(
     assert lease["spec"]["leaseTransitions"] == counted
     assert len(max(replica.log.read_text().splitlines(), key=len)) < 10_000
     assert not lines_of(replica, "Traceback")
+
+
+FOR_YEARS = 2**31 - 1
+
+
+def said_to_run(replica: Replica) -> str:
+    """Return the command that its log says to run, waiting for that."""
+    warnings = wait_until(
+        lambda: lines_of(replica, "if it has gone for good"), 4 * LEASE_S + SPARE_S, "it warns"
+    )
+    assert len(warnings) == 1
+    assert " level=warn " in warnings[0]
+    line: str = warnings[0].replace('\\"', '"')
+    return line.rpartition(", run ")[2].removesuffix('"')
+
+
+def test_a_holder_that_has_gone_for_years_is_told_and_the_cure_works(fleet: Fleet) -> None:
+    """The command in the log, followed, has a replica lead one lease duration later."""
+    leave_lease(fleet, leaseDurationSeconds=FOR_YEARS)
+    replica = fleet.start("a")
+    words = shlex.split(said_to_run(replica))
+    namespace = fleet.namespace
+    begin = ["kubectl", "-n", namespace.name, "patch", "lease", namespace.lease_name]
+    assert words[:-2] == [*begin, "--type=merge"]
+    metrics = requests.get(f"{replica.api}/_elector/metrics", timeout=2).text
+    assert "\nprometheus_elector_lease_holder_overdue 1.0\n" in metrics
+    status = requests.get(f"{replica.api}/_elector/status", timeout=2).json()
+    assert status["lease"]["holder_is_overdue"] is True
+    path = f"{namespace.leases_path}/{namespace.lease_name}"
+    namespace.server.patch(path, words[-1]).raise_for_status()
+    patched_at = now()
+    replica.await_leader(LEASE_S + SPARE_S)
+    assert now() - patched_at > LEASE_S - 0.1
+    status = requests.get(f"{replica.api}/_elector/status", timeout=2).json()
+    assert status["lease"]["holder_is_overdue"] is False
+
+
+def test_a_holder_that_lives_renews_within_the_time_that_the_cure_gives(fleet: Fleet) -> None:
+    """Followed by mistake, the command takes the lease from nobody who renews it."""
+    leader = fleet.start("a", durations=LONG)
+    leader.await_leader()
+    follower = fleet.start("b")
+    wait_until(lambda: leader_by(follower) == "a", 15, "the other follows")
+    path = f"{fleet.namespace.leases_path}/{fleet.namespace.lease_name}"
+    patch = '{"spec":{"leaseDurationSeconds":3}}'
+    fleet.namespace.server.patch(path, patch).raise_for_status()
+    patched_at = now()
+    wait_until(lambda: fleet.namespace.duration_s() == LONG_S, 3, "it has renewed")
+    let_pass(patched_at + 2 * LEASE_S - now())
+    assert fleet.log.turns() == ["a"]
+
+
+def test_a_deleted_lease_for_years_is_told_and_a_restart_is_the_cure(fleet: Fleet) -> None:
+    """Deleting it does not do, since a standby waits on; started again it has seen no holder."""
+    leave_lease(fleet, leaseDurationSeconds=FOR_YEARS)
+    replica = fleet.start("a")
+    said_to_run(replica)
+    delete_lease(fleet)
+    wait_until(
+        lambda: lines_of(replica, "start this replica again"), 4 * LEASE_S + SPARE_S, "it says so"
+    )
+    replica.term()
+    assert replica.await_end() == 0
+    replica.start()
+    replica.await_leader()
 
 
 def test_a_deleted_lease_is_made_again_by_its_holder(fleet: Fleet) -> None:

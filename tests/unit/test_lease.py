@@ -99,6 +99,33 @@ def test_a_deleted_lease_is_waited_out_from_its_first_absence() -> None:
     assert lease.observe(again, Seen(RENEWED), 112.0, TERMS).free_at == 127.0
 
 
+FOR_YEARS = replace(OTHERS, duration_s=float(MOST))
+
+
+@pytest.mark.parametrize(
+    ("view", "now", "expected"),
+    [
+        pytest.param(saw(FOR_YEARS), 130.0, True, id="nothing for three of our durations"),
+        pytest.param(saw(FOR_YEARS), 129.9, False, id="not earlier"),
+        pytest.param(saw(FOR_YEARS, replace(FOR_YEARS, renew_time="t1")), 130.0, False, id="heard"),
+        pytest.param(saw(FOR_YEARS, None), 135.0, True, id="nor is deleting it a renewal"),
+        pytest.param(saw(replace(OTHERS, duration_s=60.0)), 130.0, False, id="it ends soon"),
+        pytest.param(saw(replace(OTHERS, duration_s=61.0)), 130.0, True, id="it does not"),
+        pytest.param(saw(OTHERS), 130.0, False, id="it has run out"),
+        pytest.param(saw(replace(OURS, duration_s=1e6)), 130.0, False, id="our own"),
+        pytest.param(saw(replace(OF_NAMESAKE, duration_s=1e6)), 130.0, True, id="a namesake's"),
+        pytest.param(saw(replace(FOR_YEARS, holder="")), 130.0, False, id="a release"),
+        pytest.param(held(), 1000.0, False, id="we hold it"),
+        pytest.param(
+            replace(saw(FOR_YEARS), problem="no answer"), 130.0, False, id="it may have renewed"
+        ),
+    ],
+)
+def test_when_a_holder_is_overdue(view: LeaseView, now: float, *, expected: bool) -> None:
+    """A holder is, that has not renewed for long and keeps all others out for as long again."""
+    assert lease.is_overdue(view, TERMS, now) is expected
+
+
 @pytest.mark.parametrize(
     ("record", "is_lost"),
     [

@@ -25,6 +25,7 @@ from wrapper.model import (
     Rendering,
     Renderings,
     Role,
+    Seen,
     SignalPrometheus,
     Stance,
     StartWeb,
@@ -47,7 +48,7 @@ EDITED_FOLLOWER = Rendering(Role.FOLLOWER, b"g", "g", writes_remotely=False)
 RE_READ = Renderings(EDITED_FOLLOWER, EDITED)
 ALIKE = Renderings(FOLLOWER, replace(LEADER, fingerprint="f"))
 TERMS = Terms("a", "a-1", 10.0, 8.0, 2.0, 9.2)
-POLICY = Policy(terms=TERMS)
+POLICY = Policy(terms=TERMS, shorten_lease="kubectl …")
 SIDECAR = replace(POLICY, owns_child=False)
 FIXED_LEADER = replace(POLICY, fixed_role=Role.LEADER)
 FIXED_FOLLOWER = replace(POLICY, fixed_role=Role.FOLLOWER)
@@ -57,6 +58,12 @@ NOW = 100.0
 HELD = LeaseView(last=LeaseRecord("a", 10.0, incarnation="a-1"), renewed_at=99.0)
 STALE = replace(HELD, renewed_at=92.0, problem="no answer")
 ANOTHERS = LeaseView(last=LeaseRecord("b", 10.0))
+OVERDUE = LeaseView(
+    seen=Seen(LeaseRecord("b", 2147483647.0), "7"),
+    last=LeaseRecord("b", 2147483647.0),
+    changed_at=NOW - 30,
+    free_at=NOW + 2147483617.0,
+)
 RELEASED = LeaseView(last=LeaseRecord(), released_at=NOW - 0.5)
 
 
@@ -159,6 +166,23 @@ TOO_LATE = "its demotion was not confirmed before the lease may be taken by anot
             "contend",
             "b holds the lease",
             id="another leads",
+        ),
+        pytest.param(
+            replace(READY, lease=OVERDUE),
+            "follower",
+            "contend",
+            "b holds the lease, has not renewed it for 30 s and is waited for until its "
+            "leaseDurationSeconds of 2147483647 are over; if it has gone for good, run kubectl …",
+            id="another may have gone, and is waited for",
+        ),
+        pytest.param(
+            replace(READY, lease=replace(OVERDUE, seen=Seen(None))),
+            "follower",
+            "contend",
+            "b holds the lease that was deleted, has not renewed it for 30 s and is waited for "
+            "until its leaseDurationSeconds of 2147483647 are over; if it has gone for good, start "
+            "this replica again",
+            id="and its lease was deleted",
         ),
         pytest.param(
             replace(READY, lease=LeaseView(last=LeaseRecord("a", 10.0))),

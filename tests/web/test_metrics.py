@@ -122,6 +122,7 @@ def exposed(
         "remote_write_loaded 1.0",
         "leader_known 1.0",
         "leaderless_seconds_total 7.5",
+        "lease_holder_overdue 0.0",
         "lease_duration_seconds 15.0",
         "lease_renew_deadline_seconds 10.0",
         "lease_renew_duration_seconds_sum 0.4",
@@ -283,6 +284,12 @@ def test_a_replica_that_reads_something_else_says_so() -> None:
 def test_it_is_told_whether_anybody_leads(snapshot: Snapshot, known: float) -> None:
     """This replica or another: 1; a lease without a holder: 0."""
     assert f"prometheus_elector_leader_known {known}" in exposed(snapshot)
+
+
+def test_a_holder_that_does_not_renew_is_exposed() -> None:
+    """A follower that may wait for years says so."""
+    lines = exposed(following(holder_is_overdue=True)).splitlines()
+    assert "prometheus_elector_lease_holder_overdue 1.0" in lines
 
 
 def test_both_formats_hold_the_same() -> None:

@@ -113,6 +113,17 @@ def test_a_follower_shows_who_leads(web: Web) -> None:
     assert "Nobody leads" in page(web)
 
 
+def test_a_holder_that_does_not_renew_is_shown(web: Web) -> None:
+    """By the lease and by the reason, which has the cure; and in the status."""
+    web.tell(following())
+    assert "has not renewed" not in page(web)
+    web.tell(following(holder_is_overdue=True, reason="run kubectl -n x patch"))
+    text = page(web)
+    assert '<p id="reason" class="alarm">run kubectl -n x patch' in text
+    assert "has not renewed it for long" in text
+    assert web.get("/_elector/status").json()["lease"]["holder_is_overdue"] is True
+
+
 def test_nobody_is_said_to_lead_only_where_that_is_known(web: Web) -> None:
     """Whoever has a lease that is out of reach may have renewed it: head, table and history."""
     entry = HandOver(1.7e9, None, "prometheus-1", "it is not known")

@@ -59,6 +59,14 @@ class KubernetesLease:
         """Return ``lease NAMESPACE/NAME``."""
         return f"lease {self._namespace}/{self._name}"
 
+    def command_to_shorten(self, duration_s: float) -> str:
+        """Return the command that has all wait for the holder so long from then on, no longer.
+
+        Deleting the Lease would not: who has seen a holder waits on.
+        """
+        patch = json.dumps({"spec": {"leaseDurationSeconds": int(duration_s)}})
+        return f"kubectl -n {self._namespace} patch lease {self._name} --type=merge -p '{patch}'"
+
     def read(self) -> Seen:
         """Return the lease as it is now; raise LeaseUnavailable."""
         answer = self._ask("get")

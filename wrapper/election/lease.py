@@ -20,6 +20,8 @@ from wrapper.model import LeaseRecord, LeaseView, Seen, Stance
 # A lease that nobody renews is only looked at now and then: a watch reports what happens to it.
 IDLE_READ_PERIOD_S = 60.0
 FIRST_RETRY_S = 0.1
+# So many of our own lease durations are long: with such a duration a holder has renewed or run out.
+MANY = 3
 
 
 class Request(StrEnum):
@@ -155,6 +157,16 @@ def written(view: LeaseView, seen: Seen, sent_at: float, now: float) -> LeaseVie
         is_unwritable=False,
         sent=None,
     )
+
+
+def is_overdue(view: LeaseView, terms: Terms, now: float) -> bool:
+    """Tell whether another has not been seen to renew for long, and keeps all out for long still.
+
+    Only with a duration far above ours it can: who is gone is waited for as long as that says.
+    """
+    long_s = MANY * terms.duration_s
+    is_anothers = bool(view.holder) and view.renewed_at is None and not view.problem
+    return is_anothers and now >= view.changed_at + long_s and view.free_at - now > long_s
 
 
 def sending(view: LeaseView, record: LeaseRecord, sent_at: float) -> LeaseView:

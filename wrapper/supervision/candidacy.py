@@ -100,7 +100,7 @@ def role_of(
         text = f"the lease was not renewed in time{_because(o.lease.problem)}"
         return Role.FOLLOWER, Reason(Cause.NOT_RENEWED, text)
     cause = Cause.NOT_RENEWED if o.lease.problem else Cause.LOST
-    return Role.FOLLOWER, Reason(cause, _why_following(o, policy))
+    return Role.FOLLOWER, Reason(cause, _why_following(o, policy, now))
 
 
 def _is_given_back(o: Observation) -> bool:
@@ -112,14 +112,33 @@ def _is_given_back(o: Observation) -> bool:
     return ordered_at is not None and renewed_at is not None and renewed_at <= ordered_at
 
 
-def _why_following(o: Observation, policy: Policy) -> str:
+def _why_following(o: Observation, policy: Policy, now: float) -> str:
     if o.lease.problem:
         return f"the lease is out of reach: {o.lease.problem}"
+    if holder_is_overdue(o, policy, now):
+        return _why_overdue(o, policy)
     if o.lease.holder == policy.terms.identity:
         return "the lease is held by an earlier replica of this name; waiting it out"
     if o.lease.holder:
         return f"{o.lease.holder} holds the lease"
     return "contending for the lease"
+
+
+def holder_is_overdue(o: Observation, policy: Policy, now: float) -> bool:
+    """Tell whether the holder may have gone, and will be waited for as good as for ever."""
+    return bool(policy.shorten_lease) and lease.is_overdue(o.lease, policy.terms, now)
+
+
+def _why_overdue(o: Observation, policy: Policy) -> str:
+    """Return who is waited for and for how long, and what ends that."""
+    is_deleted = o.lease.seen is not None and o.lease.seen.record is None
+    cure = "start this replica again" if is_deleted else f"run {policy.shorten_lease}"
+    duration_s = o.lease.last.duration_s if o.lease.last else 0.0
+    return (
+        f"{o.lease.holder} holds the lease{' that was deleted' if is_deleted else ''}, has not "
+        f"renewed it for {lease.MANY * policy.terms.duration_s:g} s and is waited for until its "
+        f"leaseDurationSeconds of {duration_s:.0f} are over; if it has gone for good, {cure}"
+    )
 
 
 def stance_of(o: Observation, obstacle: Reason | None, now: float) -> Stance:

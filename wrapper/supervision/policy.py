@@ -15,6 +15,8 @@ class Policy:
     ``fixed_role`` is set where there is no election. ``owns_child`` is false in the sidecar form.
     ``is_plain``: Prometheus reads its own file, and reloads when somebody else says so.
     ``can_start_over``: another configuration, the last in force, is there to start it with.
+    ``shorten_lease`` is the command that shortens the lease of a holder that has gone, "" where
+    none can be needed.
     """
 
     terms: Terms
@@ -29,3 +31,4 @@ class Policy:
     reload_retry_s: float = 10.0
     reload_attempts: int = 5
     cool_down_s: float = 10.0
+    shorten_lease: str = ""

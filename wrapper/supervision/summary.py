@@ -8,6 +8,7 @@ from typing import Any
 
 from wrapper.election import lease
 from wrapper.model import Role, Snapshot
+from wrapper.supervision.candidacy import holder_is_overdue
 from wrapper.supervision.confirm import Outcome
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.plan import Plan
@@ -76,6 +77,7 @@ def summarize(  # noqa: PLR0913 - the whole of what is known goes in
         remote_write_is_loaded=_writes_remotely(o),
         paused_until_time=o.pause.until_time if o.pause and now < o.pause.until_at else None,
         targets=_targets(o),
+        holder_is_overdue=holder_is_overdue(o, policy, now),
     )
 
 

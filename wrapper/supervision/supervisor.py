@@ -22,6 +22,7 @@ from wrapper.model import (
     Snapshot,
     WriteFailed,
 )
+from wrapper.supervision.candidacy import holder_is_overdue
 from wrapper.supervision.events import Events
 from wrapper.supervision.history import History
 from wrapper.supervision.observation import Observation, Rules, fold, remember
@@ -141,7 +142,9 @@ class Supervisor:
             self._last_transition_time = clock.wall()
             LOG.info("role changed", extra=self._of_role(decided))
         elif decided.reason != self._said:
-            LOG.info("role unchanged", extra={"role": decided.role, "reason": decided.reason})
+            is_bad = holder_is_overdue(self._observation, self._policy, clock.now())
+            extra = {"role": decided.role, "reason": decided.reason}
+            LOG.log(logging.WARNING if is_bad else logging.INFO, "role unchanged", extra=extra)
         self._said = decided.reason
 
     def _of_role(self, decided: Plan) -> dict[str, object]:

@@ -35,6 +35,8 @@ HELP: dict[str, str] = {
     "leaderless_seconds_total": "How long no leader was known here, in all.",
     "lease_expires_in_seconds": "How long the lease lasts unless renewed; absent without a holder.",
     "lease_deadline_timestamp_seconds": "When that is, since 1970, by this machine's clock.",
+    "lease_holder_overdue": "Whether another holds the lease, has not renewed it for long, and "
+    "keeps all others out for long still.",
     "lease_duration_seconds": "--lease-duration; absent without an election.",
     "lease_renew_deadline_seconds": "--lease-renew-deadline; absent without an election.",
     "lease_renew_duration_seconds": "How long it took to acquire or renew the lease.",
