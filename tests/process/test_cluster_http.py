@@ -8,180 +8,30 @@ from __future__ import annotations
 import gzip
 import json
 import re
-import ssl
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.process.stand_in import (
+    LEASE,
+    LIMIT_S,
+    RECORD,
+    Play,
+    Request,
+    StandIn,
+    endless,
+    problem_of,
+    raw,
+    running,
+    with_tls,
+)
 from tests.support import free_port, wait_until
 from wrapper.election import cluster, lease_object
 from wrapper.election.kubernetes_lease import KubernetesLease
 from wrapper.model import LeaseRecord, LeaseUnavailable, Seen
-
-LIMIT_S = 0.5
-RECORD = LeaseRecord("a", 15.0, "2026-01-02T03:04:05.000006Z", "2026-01-02T03:04:05.000006Z")
-LEASE = lease_object.lease_of(
-    RECORD, {"kind": "Lease", "metadata": {"name": "prometheus", "resourceVersion": "7"}}, "pod-1"
-)
-
-Play = Callable[["Request"], None]
-
-
-class Request(BaseHTTPRequestHandler):
-    """One request, and the ways to answer it."""
-
-    protocol_version = "HTTP/1.1"
-    server: StandIn
-
-    def handle_one_request(self) -> None:
-        """Let a client that has gone away be no matter."""
-        try:
-            super().handle_one_request()
-        except (ConnectionError, ValueError):
-            self.close_connection = True
-
-    def do_GET(self) -> None:
-        """Play what the test says."""
-        self.body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or "{}")
-        self.server.seen.append(self)
-        self.server.play(self)
-
-    do_POST = do_PUT = do_PATCH = do_GET  # noqa: N815 - the names that http.server looks for
-
-    def answer(self, status: int, body: Any = None, **headers: str) -> None:
-        """Send a whole answer."""
-        content = json.dumps(body or {"kind": "Status", "message": "played"}).encode()
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(content)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def begin_watch(self) -> None:
-        """Send the head of a stream."""
-        self.send_response(200)
-        self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
-
-    def event(self, kind: str, of: Any = LEASE) -> None:
-        """Send one event of a stream."""
-        line = json.dumps({"type": kind, "object": of}).encode() + b"\n"
-        self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
-
-    def end_watch(self) -> None:
-        """Send the end of a stream."""
-        self.wfile.write(b"0\r\n\r\n")
-
-    def wait(self) -> None:
-        """Stay silent until the test ends."""
-        self.server.is_over.wait(10)
-        self.close_connection = True
-
-    def log_message(self, *_: object) -> None:
-        """Keep quiet."""
-
-
-class StandIn(ThreadingHTTPServer):
-    """A server that plays what the test sets as `play`, and remembers what it was asked."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Request)
-        self.play: Play = lambda request: request.answer(200, LEASE)
-        self.seen: list[Request] = []
-        self.is_over = threading.Event()
-        self.scheme = "http"
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"{self.scheme}://127.0.0.1:{self.server_port}"
-
-    def handle_error(self, *_: object) -> None:
-        """Keep quiet about clients that have gone."""
-
-
-@contextmanager
-def running(server: StandIn) -> Iterator[StandIn]:
-    """Serve until the end."""
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.is_over.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-@pytest.fixture
-def server() -> Iterator[StandIn]:
-    """Run a stand-in that answers everything with the lease, until told otherwise."""
-    with running(StandIn()) as stand_in:
-        yield stand_in
-
-
-@pytest.fixture(scope="session")
-def make_certificate(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[[str], tuple[Path, Path]]:
-    """Give a function that makes a key and a certificate, vouched for by itself only."""
-
-    def make(name: str) -> tuple[Path, Path]:
-        folder = tmp_path_factory.mktemp("tls")
-        key, certificate = folder / "key.pem", folder / "certificate.pem"
-        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x"]
-        command += ["-addext", f"subjectAltName={name}", "-keyout", str(key), "-out"]
-        subprocess.run([*command, str(certificate)], check=True, capture_output=True)
-        return key, certificate
-
-    return make
-
-
-@pytest.fixture
-def lease_at(tmp_path: Path) -> Callable[..., KubernetesLease]:
-    """Give a function that makes a lock of the lease at a URL, its token in the file `token`."""
-
-    def make(url: str, **cluster_keys: str) -> KubernetesLease:
-        token = tmp_path / "token"
-        token.write_text("first\n")
-        content = {
-            "current-context": "c",
-            "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
-            "clusters": [{"name": "k", "cluster": {"server": url, **cluster_keys}}],
-            "users": [{"name": "u", "user": {"tokenFile": str(token)}}],
-        }
-        kubeconfig = tmp_path / "kubeconfig"
-        kubeconfig.write_text(json.dumps(content))
-        return KubernetesLease("prometheus", "monitoring", str(kubeconfig), "pod-1", LIMIT_S)
-
-    return make
-
-
-@pytest.fixture
-def lease(server: StandIn, lease_at: Callable[..., KubernetesLease]) -> KubernetesLease:
-    """Give a lock of the lease at the stand-in, its client loaded already."""
-    made = lease_at(server.url)
-    made.read()
-    server.seen.clear()
-    return made
-
-
-def problem_of(call: Callable[[], object]) -> tuple[LeaseUnavailable, float]:
-    """Return the error that a call ends with, and how long it took."""
-    started_at = time.monotonic()
-    with pytest.raises(LeaseUnavailable) as caught:
-        call()
-    return caught.value, time.monotonic() - started_at
 
 
 def test_a_request_is_sent_once_and_says_who_asks(server: StandIn, lease: KubernetesLease) -> None:
@@ -282,14 +132,6 @@ def test_a_name_that_does_not_resolve_is_told(lease_at: Callable[..., Kubernetes
     assert problem.reason in {"dns", "timeout"}
 
 
-def with_tls(server: StandIn, certificate: tuple[Path, Path]) -> None:
-    """Have the stand-in speak TLS."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate[1], certificate[0])
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    server.scheme = "https"
-
-
 def test_a_certificate_that_is_not_trusted_is_told(
     make_certificate: Callable[[str], tuple[Path, Path]], lease_at: Callable[..., KubernetesLease]
 ) -> None:
@@ -363,26 +205,6 @@ def test_something_else_than_a_lease_is_told(server: StandIn, lease: KubernetesL
     assert "something else than a Lease" in str(problem_of(lease.read)[0])
     server.play = lambda request: request.answer(404, {"hello": "world"})
     assert problem_of(lease.read)[0].reason == "not-found"
-
-
-def raw(body: bytes, **headers: str) -> Play:
-    """Answer 200 with these bytes."""
-
-    def play(request: Request) -> None:
-        request.send_response(200)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            request.send_header(name.replace("_", "-"), value)
-        request.end_headers()
-        request.wfile.write(body)
-
-    return play
-
-
-def endless(request: Request) -> None:
-    """Answer 200, and more and more bytes."""
-    request.begin_watch()
-    while not request.server.is_over.is_set():
-        request.wfile.write(b"10000\r\n%s\r\n" % (b" " * 0x10000))
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"metadata":' * 100_000, b"\xff", b"7"])

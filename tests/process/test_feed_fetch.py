@@ -243,9 +243,32 @@ def test_the_environments_proxy_is_used_but_for_those_it_is_not_for(
     assert fetcher().fetch(feed).body == b"[]"
     assert server.requests[0][1]["Proxy-Authorization"] == "Basic YTpi"
     assert server.requests[0][1]["Host"] == "promgen.invalid"
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    assert fetcher().fetch(targets_of(server)).body == BODY
+    assert fetcher().fetch(targets_of(server)).body == BODY  # on loopback
     assert "Proxy-Authorization" not in server.requests[1][1]
+    monkeypatch.setenv("no_proxy", ".invalid")
+    with pytest.raises(FetchFailed, match=r"^http://promgen\.invalid.*: its host's address"):
+        fetcher().fetch(feed)
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("http://a:secret@127.0.0.1:{port}", "the proxy http://127.0.0.1:{port} of https_proxy re"),
+        ("proxy.invalid", "the name of the proxy http://proxy.invalid of https_proxy is not"),
+        ("socks5://127.0.0.1", "https_proxy names no proxy that can be used: write http://"),
+    ],
+)
+def test_a_proxy_in_trouble_is_told(
+    monkeypatch: pytest.MonkeyPatch, place: str, words: str
+) -> None:
+    """Not the server that is behind it, and never its password."""
+    port = free_port()
+    monkeypatch.delenv("HTTPS_PROXY", raising=False)
+    monkeypatch.setenv("https_proxy", place.format(port=port))
+    with pytest.raises(FetchFailed) as caught:
+        fetcher().fetch(Feed("https://promgen.invalid/t", "/none/t.json"))
+    assert words.format(port=port) in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_over_tls_a_proxy_only_passes_on(

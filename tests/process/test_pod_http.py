@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.process.test_cluster_http import LIMIT_S, Request, StandIn, problem_of, running
+from tests.process.stand_in import LIMIT_S, Request, StandIn, problem_of, running
 from tests.support import free_port, wait_until
 from wrapper.election.labeller import Labeller
 from wrapper.election.pod import Pod

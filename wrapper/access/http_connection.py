@@ -6,12 +6,12 @@ Who it is made to, and as whom, follows from the URL and the ``Access``. Where i
 
 from __future__ import annotations
 
-import base64
 import ssl
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, unquote
+from urllib.parse import SplitResult
 
 from wrapper.access.prometheus_access import Access
+from wrapper.access.proxies import Proxy, basic
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
@@ -20,7 +20,7 @@ _HTTP_PORT, _HTTPS_PORT = 80, 443
 
 
 def connect(
-    url: SplitResult, timeout_s: float, access: Access, proxy: SplitResult | None = None
+    url: SplitResult, timeout_s: float, access: Access, proxy: Proxy | None = None
 ) -> HTTPConnection:
     """Return a connection that has been made; one over TLS to the name that is wanted."""
     from http.client import HTTPConnection  # noqa: PLC0415 - heavy: after Prometheus has started
@@ -31,11 +31,9 @@ def connect(
     if proxy is None:
         connection = HTTPConnection(host, port, timeout=timeout_s)
     else:
-        connection = HTTPConnection(
-            proxy.hostname or "", proxy.port or _HTTP_PORT, timeout=timeout_s
-        )
+        connection = HTTPConnection(proxy.url.hostname or "", proxy.port, timeout=timeout_s)
         if is_secure:
-            connection.set_tunnel(host, port, dict(proxy_fields(proxy)))
+            connection.set_tunnel(host, port, proxy.fields)
     connection.connect()
     if is_secure:
         name = access.server_name(host)
@@ -51,21 +49,9 @@ def host_and_target(url: SplitResult) -> tuple[str, str]:
 
 def fields(url: SplitResult, access: Access) -> list[tuple[str, str]]:
     """Return the header; a name and password in the URL itself count before those of the file."""
-    own = _credentials(url, "Authorization")
+    own = [] if url.username is None else [("Authorization", basic(url))]
     said = {name for name, _ in own}
     return own + [(name, value) for name, value in access.fields if name not in said]
-
-
-def proxy_fields(proxy: SplitResult) -> list[tuple[str, str]]:
-    """Return what a proxy is shown: a name and password in its URL."""
-    return _credentials(proxy, "Proxy-Authorization")
-
-
-def _credentials(url: SplitResult, name: str) -> list[tuple[str, str]]:
-    if url.username is None:
-        return []
-    pair = f"{unquote(url.username)}:{unquote(url.password or '')}".encode()
-    return [(name, f"Basic {base64.b64encode(pair).decode()}")]
 
 
 def tls_in_short(error: ssl.SSLError, url: str, flag: str) -> str:

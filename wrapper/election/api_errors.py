@@ -14,6 +14,7 @@ import ssl
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from wrapper.access.proxies import Proxy, by_way_of, trouble
 from wrapper.election.kubeconfig import NoAccess
 from wrapper.election.lease_fields import Json, mapping
 from wrapper.model import LeaseConflict, LeaseUnavailable
@@ -128,35 +129,46 @@ def _not_found(answer: Answer, place: Place) -> tuple[str, str]:
     )
 
 
-def failure(error: BaseException, server: str, limit_s: float) -> LeaseUnavailable:
+def failure(
+    error: BaseException, server: str, limit_s: float, proxy: Proxy | None = None
+) -> LeaseUnavailable:
     """Return the error for a request that got no answer; its text is the same each time."""
-    for cause in _causes(error):
-        match cause:
-            case LeaseUnavailable():
-                return cause
-            case NoAccess():
-                return LeaseUnavailable(str(cause), "kubeconfig")
-            case ssl.SSLCertVerificationError():
-                why = f"({_ssl_words(cause)}): name its CA as certificate-authority"
-                return LeaseUnavailable(f"the certificate of {server} is not trusted {why}", "tls")
-            case ssl.SSLError():
-                why = f"({_ssl_words(cause)}): is it the right address and port?"
-                return LeaseUnavailable(f"no TLS with {server} {why}", "tls")
-            case socket.gaierror():
-                why = f"({cause.strerror}): check the address and DNS"
-                return LeaseUnavailable(f"the name of {server} is not resolved {why}", "dns")
-            case ConnectionRefusedError():
-                why = "is the API server running at this address?"
-                return LeaseUnavailable(f"{server} refuses connections: {why}", "refused")
-            case TimeoutError():
-                why = f"within {limit_s:g} s: is it overloaded, or the network cut?"
-                return LeaseUnavailable(f"no answer from {server} {why}", "timeout")
-            case OSError():
-                why = cause.strerror or f"no reason given ({type(cause).__name__})"
-                return LeaseUnavailable(f"the connection to {server} failed: {why}", "connection")
-    return LeaseUnavailable(
-        f"{server} gave no answer that can be read ({type(error).__name__})", "error"
-    )
+    causes = _causes(error)
+    of_proxy = trouble(causes, proxy, server) if proxy is not None else ""
+    if of_proxy:
+        return LeaseUnavailable(of_proxy, "proxy")
+    server = by_way_of(server, proxy)
+    told = filter(None, (_told(cause, server, limit_s) for cause in causes))
+    unreadable = f"{server} gave no answer that can be read ({type(error).__name__})"
+    return next(told, LeaseUnavailable(unreadable, "error"))
+
+
+def _told(cause: BaseException, server: str, limit_s: float) -> LeaseUnavailable | None:
+    """Return the error for one cause, None where it says nothing."""
+    match cause:
+        case LeaseUnavailable():
+            return cause
+        case NoAccess():
+            return LeaseUnavailable(str(cause), "kubeconfig")
+        case ssl.SSLCertVerificationError():
+            why = f"({_ssl_words(cause)}): name its CA as certificate-authority"
+            return LeaseUnavailable(f"the certificate of {server} is not trusted {why}", "tls")
+        case ssl.SSLError():
+            why = f"({_ssl_words(cause)}): is it the right address and port?"
+            return LeaseUnavailable(f"no TLS with {server} {why}", "tls")
+        case socket.gaierror():
+            why = f"({cause.strerror}): check the address and DNS"
+            return LeaseUnavailable(f"the name of {server} is not resolved {why}", "dns")
+        case ConnectionRefusedError():
+            why = "is the API server running at this address?"
+            return LeaseUnavailable(f"{server} refuses connections: {why}", "refused")
+        case TimeoutError():
+            why = f"within {limit_s:g} s: is it overloaded, or the network cut?"
+            return LeaseUnavailable(f"no answer from {server} {why}", "timeout")
+        case OSError():
+            why = cause.strerror or f"no reason given ({type(cause).__name__})"
+            return LeaseUnavailable(f"the connection to {server} failed: {why}", "connection")
+    return None
 
 
 def _ssl_words(error: ssl.SSLError) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from wrapper import __version__, clock
+from wrapper.access.proxies import Proxy, by_way_of
 from wrapper.bounded import bounded
 from wrapper.election.api_errors import Answer, Place, failure
 from wrapper.election.kubeconfig import SERVICE_ACCOUNT, Access, NoAccess, file_stamp
@@ -51,7 +52,8 @@ class Cluster:
 
     def place(self, resource: str, namespace: str, name: str) -> Place:
         """Return what messages say about an object there."""
-        return Place(name, namespace, self._server, self._access.credentials, resource)
+        server = by_way_of(self._server, self._proxy)
+        return Place(name, namespace, server, self._access.credentials, resource)
 
     def ask(self, method: str, path: str, body: Json | None = None, content: str = JSON) -> Answer:
         """Return the answer, whatever its status; raise LeaseUnavailable where none has come."""
@@ -67,7 +69,8 @@ class Cluster:
 
     def failure(self, error: Exception, limit_s: float | None = None) -> LeaseUnavailable:
         """Return the error for a request that got no answer, within its own limit if it has one."""
-        return failure(error, self._server, self._timeout_s if limit_s is None else limit_s)
+        limit_s = self._timeout_s if limit_s is None else limit_s
+        return failure(error, self._server, limit_s, self._proxy)
 
     def session(self) -> Session:
         """Return a client of its own, for what lasts longer than a request."""
@@ -79,6 +82,13 @@ class Cluster:
             return self._access.server
         except NoAccess:
             return "the API server"
+
+    @property
+    def _proxy(self) -> Proxy | None:
+        try:
+            return self._access.proxy()
+        except NoAccess:
+            return None
 
     def _exchange(self, deadline: float, *request: Any) -> Answer:
         """Send a request, and once more with fresh credentials where these are not accepted."""
@@ -207,6 +217,7 @@ def _client(access: Access) -> Any:
 
     configuration = Configuration()
     _configure(access, configuration)
+    _configure_proxy(access.proxy(), configuration)
     configuration.retries = False  # else it sends a write again by itself, and waits between
     client = ApiClient(configuration)
     client.user_agent = f"prometheus-elector/{__version__}"
@@ -223,6 +234,13 @@ def _configure(access: Access, configuration: Any) -> None:
     if "BearerToken" in configuration.api_key:
         token = configuration.api_key["BearerToken"].strip()
         configuration.api_key["BearerToken"] = token
+
+
+def _configure_proxy(proxy: Proxy | None, configuration: Any) -> None:
+    """Leave nothing of it to the client, which would go through one to loopback addresses too."""
+    configuration.proxy = None if proxy is None else proxy.url.geturl()
+    configuration.proxy_headers = None if proxy is None else proxy.fields
+    configuration.no_proxy = None
 
 
 def _configure_from_service_account(access: Access, configuration: Any) -> None:

@@ -10,11 +10,14 @@ import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import yaml
 
+from wrapper.access.proxies import BadProxy, Proxy, proxy_for
 from wrapper.election.lease_fields import Json
 
+_PROXY_SCHEMES = ("http", "https")
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -34,7 +37,7 @@ def check_kubeconfig(path: str) -> str:
                 "no Kubernetes API server is known: name a file with --kubeconfig or in KUBECONFIG,"
                 " or run in a pod with a service account"
             )
-        access.current()
+        access.proxy()
     except NoAccess as problem:
         return str(problem)
     return ""
@@ -76,6 +79,21 @@ class Access:
         host = os.environ.get("KUBERNETES_SERVICE_HOST", "kubernetes.default.svc")
         port = os.environ.get("KUBERNETES_SERVICE_PORT") or "443"
         return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+    def proxy(self) -> Proxy | None:
+        """Return the proxy on the way there, None for none; raise NoAccess.
+
+        As client-go: a kubeconfig's proxy-url is in force always, else the environment decides.
+        """
+        named = self.current()["cluster"].get("proxy-url")
+        try:
+            if named:
+                return Proxy.read(str(named), f"proxy-url in {self.credentials}", _PROXY_SCHEMES)
+            return proxy_for(urlsplit(self.server), _PROXY_SCHEMES)
+        except BadProxy as problem:
+            raise NoAccess(str(problem)) from None
+        except ValueError:
+            raise NoAccess(f"{self.credentials}: the cluster's server is no URL") from None
 
     def namespace(self) -> str:
         """Return the pod's own namespace, else the kubeconfig context's, else ``default``."""

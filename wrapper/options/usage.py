@@ -75,6 +75,9 @@ _TAIL = """\
 Other variables:
   POD_NAME   the identity of this replica (default: the host's name)
   POD_UID    tells two pods of one name apart (default: a random word at each start)
+  HTTPS_PROXY, HTTP_PROXY, NO_PROXY
+             the proxy on the way to the API server and to --targets-url, as Go reads them: never
+             to loopback, and not to the hosts and networks (10.0.0.0/8) that NO_PROXY names
 
   --help     print this text
   --version  print the version

@@ -18,6 +18,7 @@ LEASE_ERRORS = (
     "kubeconfig",
     "namespace",
     "not-found",
+    "proxy",
     "refused",
     "removed",
     "server",

@@ -3,7 +3,8 @@
 The guarantee: within the limits of time and size the body is whole and unpacked, and its status was
 200; nothing else is handed out, and no redirect followed, since where a login page sends one is no
 answer. Time is bounded in all, size on the way and unpacked. Proxies are those of the environment
-(``HTTP_PROXY``, ``HTTPS_PROXY``, ``NO_PROXY``). Where it ends: what the body means.
+(``HTTP_PROXY``, ``HTTPS_PROXY``, ``NO_PROXY``, as Go reads them). Where it ends: what the body
+means.
 """
 
 from __future__ import annotations
@@ -11,22 +12,21 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-import urllib.request
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPResponse
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from wrapper import __version__
 from wrapper.access.http_connection import (
     connect,
     fields,
     host_and_target,
-    proxy_fields,
     tls_in_short,
 )
 from wrapper.access.prometheus_access import Access, PrometheusAccess
+from wrapper.access.proxies import BadProxy, Proxy, by_way_of, proxy_for, trouble
 from wrapper.bounded import bounded
 from wrapper.targets.feed import Feed, Kind
 from wrapper.targets.feed_refused import redirect_refused, status_refused
@@ -83,13 +83,17 @@ class Fetcher:
 
     def fetch(self, feed: Feed, known: Validators = NO_VALIDATORS) -> Fetched:
         """Return the answer; raise FetchFailed."""
-        exchange = _Exchange(feed, known, self._most_bytes, self._limit_s)
+        try:
+            proxy = proxy_for(urlsplit(feed.url))
+        except BadProxy as error:
+            raise FetchFailed("unreachable", f"{feed.source}: {error}") from error
+        exchange = _Exchange(feed, known, self._most_bytes, self._limit_s, proxy)
         try:
             return bounded(lambda: exchange.run(self._access.current()), self._limit_s)
         except FetchFailed:
             raise
         except Exception as error:
-            raise _failure(error, feed, self._limit_s) from error
+            raise _failure(error, feed, self._limit_s, proxy) from error
         finally:
             exchange.end()
 
@@ -97,22 +101,29 @@ class Fetcher:
 class _Exchange:
     """One request and its answer; ``end`` may come while it still runs, and ends it."""
 
-    def __init__(self, feed: Feed, known: Validators, most_bytes: int, limit_s: float) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        known: Validators,
+        most_bytes: int,
+        limit_s: float,
+        proxy: Proxy | None,
+    ) -> None:
         self._feed = feed
         self._url = urlsplit(feed.url)
         self._known = known
         self._most_bytes = most_bytes
         self._limit_s = limit_s
+        self._proxy = proxy
         self._connection: HTTPConnection | None = None
         self._socket: socket.socket | None = None
         self._response: HTTPResponse | None = None
 
     def run(self, access: Access) -> Fetched:
         """Ask, and read the answer."""
-        proxy = _proxy_for(self._url)
-        connection = self._connection = connect(self._url, self._limit_s, access, proxy)
+        connection = self._connection = connect(self._url, self._limit_s, access, self._proxy)
         self._socket = connection.sock
-        self._send(connection, access, proxy)
+        self._send(connection, access, self._proxy)
         response = self._response = connection.getresponse()
         validators = Validators(
             response.getheader("ETag", ""), response.getheader("Last-Modified", "")
@@ -132,7 +143,7 @@ class _Exchange:
         if self._connection is not None:
             self._connection.close()
 
-    def _send(self, connection: HTTPConnection, access: Access, proxy: SplitResult | None) -> None:
+    def _send(self, connection: HTTPConnection, access: Access, proxy: Proxy | None) -> None:
         url, is_forwarded = self._url, proxy is not None and self._url.scheme == "http"
         host, target = host_and_target(url)
         connection.putrequest(
@@ -146,7 +157,7 @@ class _Exchange:
             ("User-Agent", f"prometheus-elector/{__version__}"),
             ("Accept-Encoding", "gzip"),
             *fields(url, access),
-            *(proxy_fields(proxy) if proxy is not None and is_forwarded else ()),
+            *(proxy.fields.items() if proxy is not None and is_forwarded else ()),
             *self._known.fields(),
         ]
         for name, value in sent:
@@ -206,18 +217,12 @@ class _Exchange:
             raise FetchFailed("too_large", text)
 
 
-def _proxy_for(url: SplitResult) -> SplitResult | None:
-    """Return the environment's proxy for a URL, None where it is asked directly."""
-    named = urllib.request.getproxies().get(url.scheme, "")
-    host = url.netloc.rpartition("@")[2]
-    if not named or urllib.request.proxy_bypass(host):
-        return None
-    return urlsplit(named if "://" in named else f"http://{named}")
-
-
-def _failure(error: Exception, feed: Feed, limit_s: float) -> FetchFailed:
+def _failure(error: Exception, feed: Feed, limit_s: float, proxy: Proxy | None) -> FetchFailed:
     """Say in a few words why no answer came."""
-    source = feed.source
+    source = by_way_of(feed.source, proxy)
+    of_proxy = trouble([error], proxy, feed.source) if proxy is not None else ""
+    if of_proxy:
+        return FetchFailed("unreachable", f"{feed.source}: {of_proxy}")
     if isinstance(error, TimeoutError):
         return FetchFailed("timeout", f"no whole answer from {source} within {limit_s:g} s")
     if isinstance(error, ssl.SSLError):

@@ -1,0 +1,66 @@
+"""What tests of requests to an API server share: a stand-in for it, and locks that ask it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.process.stand_in import LIMIT_S, StandIn, running
+from wrapper.election.kubernetes_lease import KubernetesLease
+
+
+@pytest.fixture
+def server() -> Iterator[StandIn]:
+    """Run a stand-in that answers everything with the lease, until told otherwise."""
+    with running(StandIn()) as stand_in:
+        yield stand_in
+
+
+@pytest.fixture(scope="session")
+def make_certificate(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str], tuple[Path, Path]]:
+    """Give a function that makes a key and a certificate, vouched for by itself only."""
+
+    def make(name: str) -> tuple[Path, Path]:
+        folder = tmp_path_factory.mktemp("tls")
+        key, certificate = folder / "key.pem", folder / "certificate.pem"
+        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x"]
+        command += ["-addext", f"subjectAltName={name}", "-keyout", str(key), "-out"]
+        subprocess.run([*command, str(certificate)], check=True, capture_output=True)
+        return key, certificate
+
+    return make
+
+
+@pytest.fixture
+def lease_at(tmp_path: Path) -> Callable[..., KubernetesLease]:
+    """Give a function that makes a lock of the lease at a URL, its token in the file `token`."""
+
+    def make(url: str, **cluster_keys: str) -> KubernetesLease:
+        token = tmp_path / "token"
+        token.write_text("first\n")
+        content = {
+            "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+            "clusters": [{"name": "k", "cluster": {"server": url, **cluster_keys}}],
+            "users": [{"name": "u", "user": {"tokenFile": str(token)}}],
+        }
+        kubeconfig = tmp_path / "kubeconfig"
+        kubeconfig.write_text(json.dumps(content))
+        return KubernetesLease("prometheus", "monitoring", str(kubeconfig), "pod-1", LIMIT_S)
+
+    return make
+
+
+@pytest.fixture
+def lease(server: StandIn, lease_at: Callable[..., KubernetesLease]) -> KubernetesLease:
+    """Give a lock of the lease at the stand-in, its client loaded already."""
+    made = lease_at(server.url)
+    made.read()
+    server.seen.clear()
+    return made

@@ -1,0 +1,202 @@
+"""Requests about the lease through a proxy: it works, or the error names the proxy and its cure.
+
+The proxies are sockets that play what a proxy can do to a CONNECT.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.process.stand_in import StandIn, problem_of, running, with_tls
+from tests.support import free_port
+from wrapper.election.kubeconfig import check_kubeconfig
+from wrapper.election.kubernetes_lease import KubernetesLease
+
+API = "https://api.invalid:6443"
+LeaseAt = Callable[..., KubernetesLease]
+
+
+class Tunnel:
+    """A proxy on loopback; ``answer`` is its own, b"" for silence, None: it leads to a port."""
+
+    def __init__(self, answer: bytes | None, to_port: int = 0) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.heads: list[bytes] = []
+        self._answer = answer
+        self._to_port = to_port
+        self._is_over = threading.Event()
+
+    def run(self) -> None:
+        """Serve one connection after the other until it is over."""
+        while not self._is_over.is_set():
+            if select.select([self._listener], [], [], 0.02)[0]:
+                client, _ = self._listener.accept()
+                with client, suppress(OSError):
+                    self._serve(client)
+        self._listener.close()
+
+    def end(self) -> None:
+        """End it."""
+        self._is_over.set()
+
+    def _serve(self, client: socket.socket) -> None:
+        client.settimeout(5)
+        head = b""
+        while b"\r\n\r\n" not in head and (data := client.recv(65536)):
+            head += data
+        self.heads.append(head)
+        if self._answer == b"":
+            self._is_over.wait(5)
+        elif self._answer is not None:
+            client.sendall(self._answer)
+        else:
+            self._lead(client)
+
+    def _lead(self, client: socket.socket) -> None:
+        with closing(socket.create_connection(("127.0.0.1", self._to_port))) as server:
+            client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            ways = {client: server, server: client}
+            while not self._is_over.is_set():
+                for each in select.select(list(ways), [], [], 0.02)[0]:
+                    data = each.recv(65536)
+                    if not data:
+                        return
+                    ways[each].sendall(data)
+
+
+@contextmanager
+def proxied(answer: bytes | None, to_port: int = 0) -> Iterator[Tunnel]:
+    """Run a proxy."""
+    tunnel = Tunnel(answer, to_port)
+    thread = threading.Thread(target=tunnel.run, daemon=True)
+    thread.start()
+    try:
+        yield tunnel
+    finally:
+        tunnel.end()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no proxy of whoever runs the tests count."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+def head(status: str) -> bytes:
+    """Return an answer to a CONNECT."""
+    return f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (head("407 Who Are You"), ("proxy", ["407 Who Are You", "NAME:PASSWORD@HOST:PORT"])),
+        (head("403 Forbidden"), ("proxy", ["does not connect to", "403 Forbidden", "allow it"])),
+        (head("502 Bad Gateway"), ("proxy", ["does not connect to", "502 Bad Gateway"])),
+        (b"", ("timeout", ["no answer from", "within 0.5 s"])),
+        (head("200 OK") + b"no TLS, alas" * 9, ("tls", ["no TLS with"])),
+        (b"SSH-2.0-x\r\n", ("error", ["asking https://api.invalid:6443", "failed"])),
+    ],
+    ids=["who", "forbidden", "gateway", "silent", "no TLS", "no HTTP"],
+)
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "proxy-url"])
+def test_every_error_on_the_way_names_the_proxy(
+    lease_at: LeaseAt,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    answer: bytes,
+    told: tuple[str, list[str]],
+) -> None:
+    """And what names it, and the API server where it is about that; never its password."""
+    with proxied(answer) as tunnel:
+        url = f"http://me:secret@127.0.0.1:{tunnel.port}"
+        in_file = {variable: url} if variable == "proxy-url" else {}
+        if not in_file:
+            monkeypatch.setenv(variable, url)
+        problem, _ = problem_of(lease_at(API, **in_file).read)
+    text = str(problem)
+    assert f"the proxy http://127.0.0.1:{tunnel.port} of {variable}" in text
+    assert problem.reason == told[0]
+    assert all(word in text for word in told[1])
+    assert "secret" not in text
+    assert b"CONNECT api.invalid:6443" in tunnel.heads[0]
+    assert b"Proxy-Authorization: Basic bWU6c2VjcmV0" in tunnel.heads[0]
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("127.0.0.1:{port}", "refuses connections: is it running? If so, correct HTTPS_PROXY"),
+        ("proxy.invalid:3128", "the name of the proxy http://proxy.invalid:3128 of HTTPS_PROXY"),
+        ("socks5://127.0.0.1:1", "HTTPS_PROXY names no proxy that can be used"),
+    ],
+)
+def test_a_proxy_that_is_not_there_is_told(
+    lease_at: LeaseAt, monkeypatch: pytest.MonkeyPatch, place: str, words: str
+) -> None:
+    """Not the API server is what does not run, or is not known."""
+    monkeypatch.setenv("HTTPS_PROXY", place.format(port=free_port()))
+    problem, _ = problem_of(lease_at(API).read)
+    assert words in str(problem)
+    assert problem.reason in {"proxy", "kubeconfig"}
+
+
+def test_a_proxy_that_cannot_be_used_keeps_from_starting(
+    lease_at: LeaseAt, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is told before anything is started."""
+    lease_at(API)
+    kubeconfig = str(tmp_path / "kubeconfig")
+    assert check_kubeconfig(kubeconfig) == ""
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:1")
+    assert "HTTPS_PROXY names no proxy" in check_kubeconfig(kubeconfig)
+
+
+def test_a_certificate_that_is_not_trusted_may_be_the_proxys(
+    lease_at: LeaseAt,
+    monkeypatch: pytest.MonkeyPatch,
+    make_certificate: Callable[[str], tuple[Path, Path]],
+) -> None:
+    """Where one is between, it is named, since some of them open TLS."""
+    certificate = make_certificate("DNS:api.invalid")
+    stand_in = StandIn()
+    with_tls(stand_in, certificate)
+    with running(stand_in), proxied(None, stand_in.server_port) as tunnel:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{tunnel.port}")
+        problem, _ = problem_of(lease_at(API).read)
+        assert "(by way of the proxy http://127.0.0.1:" in str(problem)
+        assert "is not trusted" in str(problem)
+        trusted = lease_at(API, **{"certificate-authority": str(certificate[1])})
+        assert trusted.read().version == "7"
+
+
+def test_a_forwarding_proxys_own_errors_name_it(
+    server: StandIn, lease_at: LeaseAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without TLS it answers itself; what it says may be the server's or its own."""
+    monkeypatch.setenv("HTTP_PROXY", server.url)
+    server.play = lambda request: request.answer(502)
+    problem, _ = problem_of(lease_at("http://api.invalid:8080").read)
+    assert f"(by way of the proxy {server.url} of HTTP_PROXY) fails (502)" in str(problem)
+
+
+def test_loopback_and_what_no_proxy_names_are_asked_directly(
+    server: StandIn, lease_at: LeaseAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here an API server on loopback, with a proxy named that nobody runs."""
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    assert lease_at(server.url).read().version == "7"
+    monkeypatch.setenv("NO_PROXY", "192.0.2.0/24")
+    problem, _ = problem_of(lease_at("http://192.0.2.1:8080").read)
+    assert "proxy" not in str(problem)

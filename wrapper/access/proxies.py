@@ -1,0 +1,171 @@
+"""The HTTP proxy on the way to a server, by the environment's variables as Go reads them.
+
+The rules are those of ``ProxyFromEnvironment`` in Go's net/http, so that this program, Prometheus
+and kubectl go the same way: ``HTTPS_PROXY`` or ``HTTP_PROXY`` by the URL's scheme, then the same in
+lower case; never for localhost and loopback addresses; and not for what ``NO_PROXY`` names: hosts
+with all their subdomains, ``.domain`` for subdomains alone, addresses, networks (CIDR), each with a
+port or without, or ``*``. Where it ends: ``ALL_PROXY`` and SOCKS are not known.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address, ip_network
+from urllib.parse import SplitResult, unquote, urlsplit
+
+_PORTS = {"http": 80, "https": 443}
+_TUNNEL_FAILED = "Tunnel connection failed: "  # http.client's words; then status and reason
+_WHO_ARE_YOU = "407"
+
+
+class BadProxy(ValueError):
+    """A proxy is named that cannot be used; the text says where, and repeats nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy and what names it, for people; its URL may hold a password."""
+
+    url: SplitResult
+    named_by: str
+
+    @classmethod
+    def read(cls, text: str, named_by: str, schemes: tuple[str, ...]) -> Proxy:
+        """Return the proxy of a URL, or of HOST:PORT; raise BadProxy."""
+        wrong = f"{named_by} names no proxy that can be used: write {schemes[0]}://HOST:PORT"
+        try:
+            url = urlsplit(text if "://" in text else f"http://{text}")
+            is_good = url.scheme in schemes and bool(url.hostname) and url.port != 0
+        except ValueError:
+            raise BadProxy(wrong) from None
+        if not is_good:
+            raise BadProxy(wrong)
+        return cls(url, named_by)
+
+    @property
+    def port(self) -> int:
+        """The port that it listens at."""
+        return self.url.port or _PORTS[self.url.scheme]
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """What it is shown: the name and password of its URL, if any."""
+        return {} if self.url.username is None else {"Proxy-Authorization": basic(self.url)}
+
+    def __str__(self) -> str:
+        """Return it without its password, and what names it."""
+        place = self.url.netloc.rpartition("@")[2]
+        return f"the proxy {self.url.scheme}://{place} of {self.named_by}"
+
+
+def basic(url: SplitResult) -> str:
+    """Return the Authorization for a URL's own name and password."""
+    pair = f"{unquote(url.username or '')}:{unquote(url.password or '')}".encode()
+    return f"Basic {base64.b64encode(pair).decode()}"
+
+
+def proxy_for(
+    url: SplitResult,
+    schemes: tuple[str, ...] = ("http",),
+    environ: Mapping[str, str] = os.environ,
+) -> Proxy | None:
+    """Return the proxy for a URL, None where it is asked directly; raise BadProxy.
+
+    ``schemes`` are those of proxies that can be used.
+    """
+    upper = f"{url.scheme.upper()}_PROXY"
+    variable = next((name for name in (upper, upper.lower()) if environ.get(name)), None)
+    if variable is None or not _needs_proxy(url, environ):
+        return None
+    return Proxy.read(environ[variable], variable, schemes)
+
+
+def _needs_proxy(url: SplitResult, environ: Mapping[str, str]) -> bool:
+    host = (url.hostname or "").strip()
+    if host == "localhost" or _is_loopback(host):
+        return False
+    port = str(url.port or _PORTS.get(url.scheme) or "")
+    excepted = environ.get("NO_PROXY") or environ.get("no_proxy") or ""
+    entries = (entry.strip().lower() for entry in excepted.split(","))
+    return not any(_names(entry, host, port) for entry in entries if entry)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def _names(entry: str, host: str, port: str) -> bool:
+    """Tell whether an entry of NO_PROXY is about this host and port."""
+    if entry == "*":
+        return True
+    if "/" in entry:
+        return _holds(entry, host)
+    name, its_port = _split(entry)
+    if its_port and its_port != port:
+        return False
+    if _holds(name, host):
+        return True
+    name = name.removeprefix("*")
+    return host.endswith(name) if name.startswith(".") else f".{host}".endswith(f".{name}")
+
+
+def _split(entry: str) -> tuple[str, str]:
+    """Return host and port of an entry, "" where it has none; IPv6 may stand in brackets."""
+    if entry.count(":") > 1 and not entry.startswith("["):
+        return entry, ""
+    name, colon, port = entry.rpartition(":")
+    if not colon or port.endswith("]"):
+        name, port = entry, ""
+    return name.removeprefix("[").removesuffix("]"), port
+
+
+def _holds(network: str, host: str) -> bool:
+    """Tell whether a host is an address of a network, or that address itself."""
+    try:
+        return ip_address(host) in ip_network(network, strict=False)
+    except ValueError:
+        return False
+
+
+# --- what can go wrong on the way ------------------------------------------------------------
+
+
+def trouble(causes: Iterable[BaseException], proxy: Proxy, server: str) -> str:
+    """Return what is wrong with a proxy itself, and the cure; "" where it is something else.
+
+    ``causes`` are an error and what it came from.
+    """
+    for cause in causes:
+        match cause:
+            case socket.gaierror():
+                return f"the name of {proxy} is not resolved ({cause.strerror}): {_cure(proxy)}"
+            case ConnectionRefusedError():
+                return f"{proxy} refuses connections: is it running? If so, {_cure(proxy)}"
+            case OSError() if str(cause).startswith(_TUNNEL_FAILED):
+                return _refused(str(cause).removeprefix(_TUNNEL_FAILED), proxy, server)
+    return ""
+
+
+def _refused(said: str, proxy: Proxy, server: str) -> str:
+    if said.startswith(_WHO_ARE_YOU):
+        cure = f"write {proxy.url.scheme}://NAME:PASSWORD@HOST:PORT in {proxy.named_by}"
+        return f"{proxy} wants a name and a password, or others ({said}): {cure}"
+    return f"{proxy} does not connect to {server} ({said}): allow it there, or {_cure(proxy)}"
+
+
+def _cure(proxy: Proxy) -> str:
+    return f"correct {proxy.named_by}, or name the host in NO_PROXY to have it asked directly"
+
+
+def by_way_of(server: str, proxy: Proxy | None) -> str:
+    """Return how a server is named in messages: with the proxy on the way."""
+    return server if proxy is None else f"{server} (by way of {proxy})"
