@@ -224,7 +224,7 @@ def sources_of(settings: Settings, arguments: ChildArguments, output: Path) -> S
 
 
 def _render(settings: Settings, inputs: Inputs) -> tuple[Renderings | None, tuple[str, ...]]:
-    if not settings.config and not settings.is_stand_in:
+    if not settings.has_input:
         return None, ()  # the settings have said so
     try:
         return inputs.read(is_start=True), ()
@@ -267,6 +267,9 @@ def _problems_of_lock(start: Start) -> list[str]:
 
 
 def _problems_of_output(start: Start) -> list[str]:
+    """Refuse an output that cannot be written; where none is named the settings have said so."""
+    if not start.settings.output and not start.settings.child and not start.settings.is_check:
+        return []
     output, named = start.output, f"--output={start.output}"
     folder = start.own_folder or output.parent
     if start.own_folder is not None:
@@ -276,7 +279,7 @@ def _problems_of_output(start: Start) -> list[str]:
     if not os.access(folder, os.W_OK | os.X_OK):
         who = f"user {os.getuid()}"
         return [f"{named}: {who} cannot write in {folder}; name a folder where it can"]
-    if start.inputs.reads(output):
+    if start.settings.has_input and start.inputs.reads(output):
         return [f"{named}: it is an input too, which would be overwritten; name another file"]
     return _problem_of_another_file(start)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,3 +100,54 @@ def test_elsewhere_it_is(
 ) -> None:
     """Or nothing is elected, or somebody has said which file it is."""
     assert lock_problems(environ, *flags, config=config) == []
+
+
+MISSING = "--{}: missing"
+SIDECAR = [MISSING.format("config"), MISSING.format("notify-http-url")]
+
+
+@pytest.mark.parametrize("has_file", [False, True])
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], ["nothing says what to run"]),
+        (["--lease-retry-period=1s"], ["nothing says what to run"]),
+        (["--notify-http-url=http://127.0.0.1:1/-/reload"], ["nothing says what to run"]),
+        (["--"], ["--: no command follows it"]),
+        (["--output=prometheus.yml"], SIDECAR),
+        (["--output=there.yml"], SIDECAR),
+        (["--init"], [MISSING.format("config"), MISSING.format("output")]),
+        (["check"], [MISSING.format("config")]),
+        (
+            ["--config=there.yml"],
+            [MISSING.format("output"), MISSING.format("notify-http-url")],
+        ),
+        (
+            ["--config=there.yml", "--output=there.yml", "--notify-http-url=http://127.0.0.1:1/"],
+            ["--output=there.yml: it is an input too"],
+        ),
+    ],
+)
+def test_a_command_line_that_is_not_whole_is_told_truly(
+    tmp_path: Path, words: list[str], told: list[str], *, has_file: bool
+) -> None:
+    """What is missing, with an example; of a file that nobody named nothing is said.
+
+    A prometheus.yml that happens to be there makes no difference.
+    """
+    (tmp_path / "there.yml").write_text("follower: {}\n")
+    if has_file:
+        (tmp_path / "prometheus.yml").write_text("global: {}\n")
+    before = sorted(tmp_path.iterdir())
+    program = Path(sys.executable).with_name("prometheus-elector")
+    done = subprocess.run(
+        [program, *words], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(told), done.stderr
+    for line, begin in zip(lines, told, strict=True):
+        assert line.startswith(f"prometheus-elector: {begin}")
+        assert "for example" in line or "name another file" in line
+    assert words or "--help" in done.stderr
+    assert sorted(tmp_path.iterdir()) == before

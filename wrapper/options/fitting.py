@@ -66,8 +66,25 @@ def _time_to_retry(settings: Settings) -> Iterator[str]:
         )
 
 
+def _says_nothing(settings: Settings) -> bool:
+    """Tell whether nothing says what is to be run, read or written."""
+    named = (settings.config, settings.leader_config, settings.output, settings.child)
+    return not any((*named, settings.init, settings.is_check))
+
+
+def _says_something(settings: Settings) -> Iterator[str]:
+    """Teach whoever tries this for the first time, in one message in place of three."""
+    if _says_nothing(settings):
+        yield (
+            "nothing says what to run: write Prometheus' command after --, and what the leader "
+            "adds in a file, for example prometheus-elector --leader-config=leader.yml -- "
+            "prometheus --config.file=/etc/prometheus/prometheus.yml; --help has more examples, "
+            "also for a sidecar"
+        )
+
+
 def _has_input(settings: Settings) -> Iterator[str]:
-    if settings.config or settings.is_stand_in:
+    if settings.has_input or _says_nothing(settings):
         return
     if settings.leader_config:
         yield (
@@ -77,7 +94,7 @@ def _has_input(settings: Settings) -> Iterator[str]:
     else:
         yield (
             "--config: missing; name a file with a follower and a leader section, for example "
-            "--config=/etc/prometheus-elector/config.yml"
+            "--config=/etc/prometheus-elector/config.yml; --help has more examples"
         )
 
 
@@ -130,7 +147,8 @@ def _proxy_finds_leader(settings: Settings) -> Iterator[str]:
 
 
 def _output_is_known(settings: Settings) -> Iterator[str]:
-    if not settings.output and not settings.child and not settings.is_check:
+    is_known = settings.output or settings.child or settings.is_check
+    if not is_known and not _says_nothing(settings):
         yield (
             "--output: missing, and there is no command after -- to derive it from; name the file "
             "that Prometheus reads, for example --output=/etc/prometheus/prometheus.yml"
@@ -138,7 +156,7 @@ def _output_is_known(settings: Settings) -> Iterator[str]:
 
 
 def _sidecar_can_reload(settings: Settings) -> Iterator[str]:
-    runs = not settings.init and not settings.is_check
+    runs = not (settings.init or settings.is_check or _says_nothing(settings))
     if not settings.notify_http_url and not settings.child and runs:
         yield (
             "--notify-http-url: missing, and there is no command after --, so that Prometheus is "
@@ -199,6 +217,7 @@ _RULES: _Rules = (
     (("lease-duration",), _whole_seconds),
     (("lease-duration", "lease-renew-deadline"), _time_to_step_down),
     (("lease-renew-deadline", "lease-retry-period"), _time_to_retry),
+    (("config", "leader-config", "output", "init", CHILD), _says_something),
     (("config", "leader-config", "init", CHILD), _has_input),
     (("lease-lock", "lease-name"), _lease_has_name),
     (("lease-lock", "lease-name", "lease-namespace"), _lease_can_be_named),

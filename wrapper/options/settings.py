@@ -139,6 +139,11 @@ class Settings:
         return self.owns_child and not self.config
 
     @property
+    def has_input(self) -> bool:
+        """Whether it is known what configuration to read."""
+        return bool(self.config) or self.is_stand_in
+
+    @property
     def is_plain(self) -> bool:
         """Whether Prometheus reads its own file as it is: nobody asked for anything else."""
         renders = self.leader_config or self.config_envsubst or self.config_check or self.output
