@@ -115,7 +115,9 @@ def _file_lease(start: Start) -> FileLease | None:
     """Return the lock file that elects the leader, None where none does."""
     settings = start.settings
     path = settings.lock_path(has_overrides=start.may_override, uid=os.getuid())
-    return FileLease(Path(path), settings.incarnation) if path else None
+    if not path:
+        return None
+    return FileLease(Path(path), settings.incarnation, is_inherited=settings.owns_child)
 
 
 def recover_rules(settings: Settings) -> None:

@@ -91,14 +91,23 @@ class LeaseConflict(Exception):
 class LeaseUnavailable(Exception):
     """The lease cannot be reached or may not be used; the text says what to do about it.
 
-    ``reason`` is one short word for metrics, ``retry_after_s`` what the server asked for.
+    ``reason`` is one short word for metrics, ``retry_after_s`` what the server asked for,
+    ``needs_restart`` says that only a new start of this program and its Prometheus mends it.
     """
 
-    def __init__(self, message: str, reason: str = "error", retry_after_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        message: str,
+        reason: str = "error",
+        retry_after_s: float = 0.0,
+        *,
+        needs_restart: bool = False,
+    ) -> None:
         """Keep the reason beside the message."""
         super().__init__(message)
         self.reason = reason
         self.retry_after_s = retry_after_s
+        self.needs_restart = needs_restart
 
 
 class LeaseLock(Protocol):
@@ -132,7 +141,8 @@ class LeaseView:
 
     ``renewed_at`` is when its last acknowledged write was *sent*, None while it does not hold the
     lease. ``free_at`` is when the lease counts as expired on this candidate's own clock.
-    ``is_unwritable`` says that the last write failed, and that nobody else has written since.
+    ``is_unwritable`` says that the last write failed, and that nobody else has written since,
+    ``needs_restart`` that only a new start mends the ``problem``.
     """
 
     seen: Seen | None = None  # None: not read yet, or out of date
@@ -145,6 +155,7 @@ class LeaseView:
     request_at: float = 0.0  # no request before this
     failures: int = 0
     problem: str = ""  # why the last request, or write, failed; "" when it did not
+    needs_restart: bool = False
     is_unwritable: bool = False
     sent: LeaseRecord | None = None  # our last write, while it is not acknowledged
     sent_at: float = 0.0
@@ -622,6 +633,7 @@ class Snapshot:
     remote_write_is_loaded: bool | None = None
     history: tuple[HandOver, ...] = ()
     paused_until_time: float | None = None
+    needs_restart: bool = False  # nothing else mends ``lease_problem``: liveness fails
     holder_is_overdue: bool = False  # it may have gone, and is waited for as good as for ever
 
     def leads(self, now: float) -> bool:

@@ -251,7 +251,7 @@ def replace(path: Path) -> None:
 def test_a_holder_gives_up_a_file_that_was_removed(
     path: Path, harm: Callable[[Path], None]
 ) -> None:
-    """Its renewal is a conflict, then a lease not ours is read; from then on it says: restart."""
+    """Its renewal is a conflict, a lease not ours is read; then a restart is needed."""
     lease = FileLease(path, "mine")
     seen = lease.write(OURS, None)
     harm(path)
@@ -260,12 +260,76 @@ def test_a_holder_gives_up_a_file_that_was_removed(
     lost = lease.read().record
     assert lost is not None
     assert not lost.holder
-    with pytest.raises(LeaseUnavailable, match="restart this replica"):
-        lease.read()
-    with pytest.raises(LeaseUnavailable, match="restart this replica"):
-        lease.write(OURS, seen.version)
+    for ask in (lease.read, lambda: lease.write(OURS, seen.version)):
+        with pytest.raises(LeaseUnavailable, match="start this replica again") as caught:
+            ask()
+        assert caught.value.needs_restart
     newcomer = FileLease(path, "new")
     assert newcomer.write(LeaseRecord("new"), None).record == LeaseRecord("new")
+
+
+@pytest.mark.parametrize("harm", [remove, replace])
+def test_a_holder_that_reads_first_gives_up_as_well(
+    path: Path, harm: Callable[[Path], None]
+) -> None:
+    """Whichever request comes next tells it."""
+    lease = FileLease(path, "mine")
+    lease.write(OURS, None)
+    harm(path)
+    assert lease.read() == Seen(LeaseRecord())
+    with pytest.raises(LeaseUnavailable, match="start this replica again"):
+        lease.read()
+
+
+def test_a_file_that_comes_back_needs_no_restart(path: Path) -> None:
+    """Moved away and back again it is the same, lock and all."""
+    lease = FileLease(path, "mine")
+    path.rename(path.with_suffix(".away"))
+    with pytest.raises(LeaseUnavailable):
+        lease.read()
+    path.with_suffix(".away").rename(path)
+    assert lease.write(OURS, lease.read().version).record == OURS
+
+
+@pytest.mark.parametrize("harm", [remove, replace])
+def test_where_nobody_has_inherited_the_old_file_the_new_one_is_opened(
+    path: Path, harm: Callable[[Path], None]
+) -> None:
+    """A holder gives up first, and a standby sees a deleted lease, which it waits out."""
+    lease = FileLease(path, "mine", is_inherited=False)
+    standby = FileLease(path, "theirs", is_inherited=False)
+    seen = lease.write(OURS, None)
+    assert standby.read() == seen
+    harm(path)
+    assert standby.read() == Seen(None)
+    with pytest.raises(LeaseConflict, match="removed or replaced"):
+        lease.write(OURS, seen.version)
+    assert lease.read() == Seen(LeaseRecord())
+    with pytest.raises(LeaseConflict, match="removed or replaced"):
+        lease.write(OURS, None)
+    assert lease.read() == Seen(None)
+    held = lease.write(OURS, None)
+    assert standby.read() == held
+    with pytest.raises(LeaseConflict, match="holds"):
+        standby.write(LeaseRecord("them"), held.version)
+
+
+def test_the_end_of_a_new_files_holder_is_reported(path: Path) -> None:
+    """Though the old file's is still locked by somebody."""
+    old = FileLease(path, "old")
+    standby = FileLease(path, "theirs", is_inherited=False)
+    old.write(OURS, None)
+    thread, _ = watched(standby, standby.read())
+    remove(path)
+    standby.read()
+    new = FileLease(path, "new")
+    record = LeaseRecord("new")
+    seen = new.write(record, None)
+    standby.close()
+    thread.join(5)
+    _, times = watched(standby, standby.read())
+    new.write(LeaseRecord(), seen.version)
+    wait_until(lambda: times, 5, "it is reported")
 
 
 def test_a_half_written_record_is_read_when_it_is_whole(path: Path) -> None:

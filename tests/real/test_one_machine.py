@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -80,6 +81,45 @@ def test_a_frozen_leader_is_dead_before_another_leads(pair: tuple[Replica, Repli
     follower.await_leader(6)
     # The lock is free only when it is dead, so this needs no patience.
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def is_alive(api: str) -> bool:
+    """Tell whether liveness is good."""
+    return requests.get(f"{api}/_elector/healthz", timeout=2).ok
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_replicas_whose_lock_file_is_gone_fail_liveness_and_lead_after_a_restart(
+    pair: tuple[Replica, Replica], tmp_path: Path, write_log: WriteLog, *, is_replaced: bool
+) -> None:
+    """The leader demotes, both say what they need; each started again, one leads, and one writes.
+
+    Neither may lead before: its Prometheus has not inherited the lock of the new file.
+    """
+    leader, _ = pair
+    wait_until(lambda: write_log.writes("a"), 10, "it writes")
+    file = tmp_path / "locks/election.lock"
+    if is_replaced:
+        file.with_suffix(".new").touch()
+        file.with_suffix(".new").replace(file)
+    else:
+        file.unlink()
+    leader.await_follower()
+    for replica in pair:
+        wait_until(lambda r=replica: not is_alive(r.api), 10, "its liveness fails")  # type: ignore[misc]
+        status = requests.get(f"{replica.api}/_elector/status", timeout=2).json()
+        assert status["needs_restart"]
+        assert "start this replica again" in status["reason"]
+        [line] = [x for x in replica.log.read_text().splitlines() if " level=error " in x]
+        assert "start this replica again" in line
+        assert not replica.has_remote_write
+    for replica in pair:
+        replica.term()
+        assert replica.await_end() == 0
+        replica.start()
+    wait_until(lambda: any(r.has_remote_write for r in pair), 15, "one leads")
+    wait_until(lambda: all(is_alive(r.api) for r in pair), 15, "both are alive")
+    assert len(write_log.turns()) <= 2
 
 
 def test_the_exit_status_of_prometheus_is_passed_on(start: Start) -> None:
@@ -182,6 +222,34 @@ def test_the_sidecar_form_drives_a_prometheus_of_someone_else(
             assert sidecar.process is not None
             assert sidecar.process.wait(10) == 0
         assert "remote_write:" not in server.applied_config()
+
+
+def test_sidecars_open_a_new_lock_file_by_themselves(tmp_path: Path, write_log: WriteLog) -> None:
+    """Nothing has inherited the old one: the leader goes on with the new one, and hands it over."""
+    lock = tmp_path / "election.lock"
+    with ExitStack() as stack:
+        servers, sidecars, apis = [], [], []
+        for name in ("a", "b"):
+            words = ("{}", "--web.enable-lifecycle")
+            server = stack.enter_context(started(Prometheus(tmp_path / name, *words)))
+            config, port = tmp_path / f"{name}.yml", free_port()
+            leader = LEADER.format(url=write_log.url(name))
+            config.write_text(FOLLOWER.format(address=server.address) + leader)
+            command = [sys.executable, "-m", "wrapper", f"--config={config}", *QUICK]
+            command += [f"--notify-http-url={server.url}/-/reload", f"--lease-lock=file:{lock}"]
+            command += [f"--output={server.config_file}", f"--api-listen-address=127.0.0.1:{port}"]
+            sidecars.append(stack.enter_context(started(Program(name, command, tmp_path))))
+            servers.append(server)
+            apis.append(f"http://127.0.0.1:{port}")
+            wait_until(lambda: "remote_write:" in servers[0].applied_config(), 10, "a leads")
+        wait_until(lambda: all(map(is_alive, apis)), 10, "both answer")
+        lock.unlink()
+        wait_until(lambda: lock.exists() and lock.stat().st_size, 10, "somebody holds the new one")
+        wait_until(lambda: "remote_write:" in servers[0].applied_config(), 10, "a leads again")
+        assert "remote_write:" not in servers[1].applied_config()
+        assert all(map(is_alive, apis))
+        os.kill(sidecars[0].pid, signal.SIGTERM)
+        wait_until(lambda: "remote_write:" in servers[1].applied_config(), 10, "b leads")
 
 
 def in_pid_namespace(replica: Replica) -> None:

@@ -313,6 +313,19 @@ def test_a_write_that_fails_is_remembered(seen: LeaseRecord, problem: str) -> No
     assert lease.written(view, Seen(OURS, "3"), 101.0, 101.0).failures == 0
 
 
+def test_what_needs_a_restart_is_known_for_as_long_as_the_problem() -> None:
+    """A read mends a read; of a write only a write does, or another's."""
+    for is_write in (False, True):
+        view = lease.failed(
+            saw(OTHERS), "removed", 105.0, TERMS, is_write=is_write, needs_restart=True
+        )
+        assert view.needs_restart
+        assert lease.observe(view, Seen(OTHERS, "1"), 106.0, TERMS).needs_restart is is_write
+        assert not lease.observe(view, Seen(RENEWED, "2"), 106.0, TERMS).needs_restart
+        assert not lease.written(view, Seen(OURS, "2"), 106.0, 107.0).needs_restart
+        assert not lease.failed(view, "no answer", 106.0, TERMS).needs_restart
+
+
 def test_conflicts_about_an_unchanged_lease_are_put_off() -> None:
     """The first is read again at once; one after the other, ever later."""
     view, pauses_s = saw(OURS), []

@@ -41,6 +41,20 @@ def test_leader_names_the_leader(web: Web, snapshot: Snapshot, content: dict[str
     assert (answer.status_code, answer.json()) == (200, content)
 
 
+def test_liveness_fails_where_only_a_new_start_mends(web: Web) -> None:
+    """Who may not ask for more is told no more than that; the status has the reason."""
+    web.tell(following(lease_problem="the lock file /x was removed"))
+    assert web.get("/_elector/healthz").ok
+    web.tell(following(lease_problem="the lock file /x was removed", needs_restart=True))
+    answer = web.get("/_elector/healthz")
+    assert answer.status_code == 503
+    assert "has to be started again" in answer.json()["error"]
+    assert "/x" not in answer.text
+    status = web.get("/_elector/status").json()
+    assert (status["needs_restart"], status["lease"]["problem"][-7:]) == (True, "removed")
+    assert "It has to be started again before it can lead" in web.get("/_elector/").text
+
+
 @pytest.mark.parametrize(
     ("changes", "content"),
     [

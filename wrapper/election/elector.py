@@ -144,7 +144,8 @@ class Elector(threading.Thread):
     def _fail(self, request: Request, problem: LeaseUnavailable) -> None:
         text = str(problem)
         if text != self._view.problem:
-            LOG.warning("the lease is out of reach", extra={"reason": text})
+            level = logging.ERROR if problem.needs_restart else logging.WARNING
+            LOG.log(level, "the lease is out of reach", extra={"reason": text})
         view = lease.failed(
             self._view,
             text,
@@ -152,6 +153,7 @@ class Elector(threading.Thread):
             self._terms,
             problem.retry_after_s,
             is_write=request is not Request.READ,
+            needs_restart=problem.needs_restart,
         )
         self._know(view)
 

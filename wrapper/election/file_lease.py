@@ -7,8 +7,11 @@ a lock that nobody holds is a release to be trusted, without waiting for any dur
 
 Where it ends: one machine, and a local file system (NFS has other rules for ``flock``). Whoever
 removes or replaces the file takes the lock away from under its holder: the holder notices at its
-next renewal and gives up, but until then a newcomer can hold the new file. A process whose file has
-been removed cannot contend again: its Prometheus has the descriptor of the old one.
+next renewal and gives up, but until then a newcomer can hold the new file. Where Prometheus has
+inherited the descriptor of the old one, a lock on the new one could be free before Prometheus is
+dead: such a replica does not contend again before both have been started anew. Where nobody has
+inherited it (as sidecar), the new file is opened, and whom the old one named as holder is waited
+out.
 """
 
 from __future__ import annotations
@@ -42,12 +45,16 @@ _LOOK_PERIOD_S = 0.1
 class FileLease:
     """A `LeaseLock` in one file: opened (and made) at once, locked by the first write.
 
-    Raise LeaseUnavailable where the file cannot be opened, or is not to be trusted.
+    ``is_inherited``: Prometheus gets ``fileno()``. Raise LeaseUnavailable where the file cannot be
+    opened, or is not to be trusted.
     """
 
-    def __init__(self, path: str | os.PathLike[str], incarnation: str) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], incarnation: str, *, is_inherited: bool = True
+    ) -> None:
         self._path = Path(path)
         self._incarnation = incarnation
+        self._is_inherited = is_inherited
         self._fd = _open_lock(self._path)
         self._is_held = False
         self._loss_is_untold = False
@@ -65,10 +72,13 @@ class FileLease:
     def read(self) -> Seen:
         """Return the record, without its holder when nobody holds the lock.
 
-        Once after the file was removed from under us, a record of nobody; then LeaseUnavailable.
+        Once after the file was removed from under its holder, a record of nobody; then
+        LeaseUnavailable, or what stands in the new file.
         """
         if not self._is_in_place():
-            return self._tell_loss()
+            if self._has_news_of_loss():
+                return Seen(LeaseRecord())
+            self._reopen()
         if self._is_held:
             return _content(self._fd)
         with _guarded(self._path), _opened(self._path) as probe:
@@ -81,7 +91,7 @@ class FileLease:
         Raise LeaseConflict where another holds the lock or has written since ``version``.
         """
         if not self._is_in_place():
-            raise self._lose()
+            raise self._lost()
         with _guarded(self._path):
             if not record.holder:
                 return self._release(record)
@@ -163,23 +173,37 @@ class FileLease:
             return os.path.samestat(found, os.fstat(self._fd))
         return False
 
-    def _lose(self) -> LeaseConflict | LeaseUnavailable:
-        if not self._is_held:
+    def _lost(self) -> LeaseConflict | LeaseUnavailable:
+        """Give the old file's lock up; return what a write ends with."""
+        if self._is_held:
+            self._unlock()
+            self._loss_is_untold = True
+        elif self._is_inherited:
             return self._removed()
-        self._unlock()
-        self._loss_is_untold = True
-        return LeaseConflict(f"{self._path} was removed or replaced: the lock is given up")
+        return LeaseConflict(f"{self._path} was removed or replaced: its lock is worth nothing")
 
-    def _tell_loss(self) -> Seen:
-        """Return a lease that we do not hold, so that a holder demotes; once is enough."""
-        if not self._loss_is_untold:
+    def _has_news_of_loss(self) -> bool:
+        """Tell once that a lock that was held is lost, so that its holder demotes."""
+        if self._is_held:
+            self._lost()
+        is_news, self._loss_is_untold = self._loss_is_untold, False
+        return is_news
+
+    def _reopen(self) -> None:
+        """Open the file that is there now, or make it; raise LeaseUnavailable."""
+        if self._is_inherited:
             raise self._removed()
-        self._loss_is_untold = False
-        return Seen(LeaseRecord())
+        fd = _open_lock(self._path)
+        os.close(self._fd)
+        self._fd = fd
+        self._vigil = None  # it waits for the holder of the old one
 
     def _removed(self) -> LeaseUnavailable:
         return LeaseUnavailable(
-            f"the lock file {self._path} was removed or replaced: restart this replica", "removed"
+            f"the lock file {self._path} was removed or replaced, and Prometheus holds the old one:"
+            " start this replica again",
+            "removed",
+            needs_restart=True,
         )
 
     # --- watching ---

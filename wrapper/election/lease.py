@@ -105,6 +105,7 @@ def observe(view: LeaseView, seen: Seen, now: float, terms: Terms) -> LeaseView:
         released_at=now if is_changed and terms.released(record) else view.released_at,
         failures=view.failures if is_unwritable else 0,
         problem=view.problem if is_unwritable else "",
+        needs_restart=view.needs_restart and is_unwritable,
         is_unwritable=is_unwritable,
     )
 
@@ -154,6 +155,7 @@ def written(view: LeaseView, seen: Seen, sent_at: float, now: float) -> LeaseVie
         request_at=0.0,
         failures=0,
         problem="",
+        needs_restart=False,
         is_unwritable=False,
         sent=None,
     )
@@ -198,6 +200,7 @@ def failed(  # noqa: PLR0913 - what failed, when, and what the server says to it
     retry_after_s: float = 0.0,
     *,
     is_write: bool = False,
+    needs_restart: bool = False,
 ) -> LeaseView:
     """Fold in a request that failed, and put off the next.
 
@@ -216,6 +219,7 @@ def failed(  # noqa: PLR0913 - what failed, when, and what the server says to it
         request_at=request_at,
         failures=min(view.failures + 1, 16),
         problem=problem,
+        needs_restart=needs_restart,
         is_unwritable=view.is_unwritable or is_write,
     )
 

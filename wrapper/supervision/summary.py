@@ -77,6 +77,7 @@ def summarize(  # noqa: PLR0913 - the whole of what is known goes in
         remote_write_is_loaded=_writes_remotely(o),
         paused_until_time=o.pause.until_time if o.pause and now < o.pause.until_at else None,
         targets=_targets(o),
+        needs_restart=o.lease.needs_restart,
         holder_is_overdue=holder_is_overdue(o, policy, now),
     )
 

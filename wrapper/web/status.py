@@ -32,6 +32,7 @@ def status_of(snapshot: Snapshot, now: float) -> Json:
         "leader": known_leader(snapshot, now),
         "may_write": snapshot.may_write,
         "is_stopping": snapshot.is_stopping,
+        "needs_restart": snapshot.needs_restart,
         "paused_until": _time_of(snapshot.paused_until_time or 0.0),
         "lease": _lease(snapshot, now),
         "prometheus": _prometheus(snapshot),

@@ -121,7 +121,14 @@ def _is_leader(snapshot: Snapshot, now: float) -> Response:
     return jsonify(status="success")
 
 
-def _health(_snapshot: Snapshot, _now: float) -> Response:
+def _health(snapshot: Snapshot, _now: float) -> Response:
+    """Answer 503 also where the supervisor works, but nothing mends this replica but a new start.
+
+    It follows meanwhile; whoever starts it again asks it to stop first, and it leaves in order.
+    """
+    if snapshot.needs_restart:
+        text = "this replica has to be started again before it can lead: /_elector/status has why"
+        return _error(503, "unavailable", text)
     return jsonify(status="success")
 
 
