@@ -189,6 +189,12 @@ def test_a_lease_that_says_nothing_is_free(spec: dict[str, Any]) -> None:
     assert record_of(BARE | spec) == LeaseRecord()
 
 
+def test_a_message_that_is_no_text_is_quoted_as_it_came() -> None:
+    """Of whatever kind it is, and however long."""
+    assert Answer(500, b'{"message": [1,\n2]}').words == '{"message": [1, 2]}'
+    assert len(Answer(500, b'{"message": "%s"}' % (b"x" * 1_000_000)).words) == 300
+
+
 @pytest.mark.parametrize("body", [b"[" * 100_000, b"9" * 5000, b"\xff", b"", b"7", b"[]", b"null"])
 def test_an_answer_that_is_no_object_says_nothing(body: bytes) -> None:
     """However it is nested: its JSON is an empty object, and its words can be quoted."""

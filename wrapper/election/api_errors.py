@@ -60,7 +60,9 @@ class Answer:
     @property
     def words(self) -> str:
         """What the server says about it, in one line."""
-        text = str(self.json.get("message") or self.body.decode(errors="replace"))
+        message = self.json.get("message")
+        text = message if isinstance(message, str) else ""
+        text = text or self.body.decode(errors="replace")
         return " ".join(text.split())[:_LONGEST_QUOTE]
 
     @property
