@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -347,7 +348,8 @@ def test_readers_never_see_a_mixture_of_two_records(path: Path) -> None:
     """Read while long and short records alternate, each sight is one of them, whole."""
     lease, other = FileLease(path, "mine"), FileLease(path, "other")
     records = [
-        LeaseRecord("us", 15.0, text, text, len(text), text, text) for text in ("t", "t" * 500)
+        LeaseRecord("us", 15.0, text, text, len(text), text, f"http://{text}")
+        for text in ("t", "t" * 500)
     ]
     version = lease.write(records[0], None).version
     done = threading.Event()
@@ -405,6 +407,32 @@ def test_whatever_stands_in_the_file_is_data(path: Path, line: bytes) -> None:
     assert seen.record is not None
     assert not seen.record.holder
     assert lease.write(OURS, seen.version).record == OURS
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("http://127.0.0.1:9090/x", "http://127.0.0.1:9090/x"),
+        ("https://[::1]:9090", "https://[::1]:9090"),
+        ("http://[", None),
+        ("http://h:99999", None),
+        ("http://", None),
+        ("file:///etc/passwd", None),
+        ("http://h/\r\nX: y", None),
+        ("http://" + "h" * 600, None),
+        ("", None),
+        (7, None),
+    ],
+)
+def test_a_holders_address_is_one_or_none(path: Path, url: object, kept: str | None) -> None:
+    """It is where requests for the leader go."""
+    holder, other = FileLease(path, "mine"), FileLease(path, "theirs")
+    holder.write(OURS, None)
+    line = json.dumps({"holder": "us", "url": url}).encode()
+    path.write_bytes(b"%s\n%08x\n" % (line, zlib.crc32(line)))
+    record = other.read().record
+    assert record is not None
+    assert (record.holder, record.url) == ("us", kept)
 
 
 def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:

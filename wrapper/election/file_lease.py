@@ -362,5 +362,5 @@ def _decoded(content: bytes) -> LeaseRecord | None:
         renew_time=fields.name(said.get("renew_time")),
         transitions=fields.count(said.get("transitions")),
         incarnation=fields.optional_name(said.get("incarnation")),
-        url=fields.optional_name(said.get("url")),
+        url=fields.url(said.get("url")),
     )

@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 Json: TypeAlias = dict[str, Any]
 
@@ -50,6 +51,18 @@ def name(value: object) -> str:
 def optional_name(value: object) -> str | None:
     """Return the same, None where there is no text, or an empty one."""
     return name(value) or None
+
+
+def url(value: object) -> str | None:
+    """Return an HTTP URL of a host as it is, None for anything else."""
+    if not isinstance(value, str) or name(value) != value:
+        return None
+    try:
+        parts = urlsplit(value)
+        is_good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return value if is_good else None
 
 
 def time(value: object) -> str:
