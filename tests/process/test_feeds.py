@@ -19,17 +19,19 @@ import pytest
 from tests import promgen
 from tests.promgen import RULES, TARGETS, URLS, Promgen, group
 from tests.support import wait_until
+from wrapper import clock
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.model import Event, FeedReported
 from wrapper.supervision.reload_desk import Answer
-from wrapper.targets import feeds
+from wrapper.targets import feeds, pace
 from wrapper.targets.broker import missing_for
 from wrapper.targets.feed import LONGEST_TEXT, Feed, Kind, Verdict
-from wrapper.targets.feed_answer import read_answer
+from wrapper.targets.feed_answer import EMPTY_SHARE, read_answer
 from wrapper.targets.feed_desk import FeedDesk
 from wrapper.targets.feed_fetch import Fetcher
 from wrapper.targets.feed_file import NO_RULES, unsettled_in
-from wrapper.targets.feeds import FeedKeeper, Parts, Request, Terms
+from wrapper.targets.feed_requests import Request
+from wrapper.targets.feeds import JITTER, FeedKeeper, Parts, Terms
 from wrapper.targets.promgen_task import BadTask, Task
 from wrapper.targets.rule_loads import RuleLoads
 from wrapper.targets.shard import ShardCheck, none_of
@@ -195,14 +197,33 @@ def test_what_a_server_says_is_cut_and_made_printable(kept: Kept) -> None:
     assert keeper.state.problem.isprintable()
 
 
-def test_a_list_that_is_suddenly_empty_has_to_come_twice(kept: Kept) -> None:
-    """Once it changes nothing; twice in a row it is believed; another one between starts anew."""
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Give what moves the clock on."""
+    real, shift = clock.now, [0.0]
+    monkeypatch.setattr(clock, "now", lambda: real() + shift[0])
+
+    def move(seconds: float) -> None:
+        shift[0] += seconds
+
+    return move
+
+
+HALF_S = 3600.0 * EMPTY_SHARE  # of the interval
+
+
+def test_a_list_that_is_suddenly_empty_has_to_come_twice(
+    kept: Kept, later: Callable[[float], None]
+) -> None:
+    """Half the interval apart: once changes nothing, and another answer between starts anew."""
     keeper = kept.keeper()
     keeper.bring()
     for body in (b"[]", ONE, b"[]"):
+        later(HALF_S)
         kept.server.bodies[TARGETS] = body
         assert bool(keeper.bring()) is (body == b"[]")
         assert kept.file().read_bytes() == ONE
+    later(HALF_S)
     assert keeper.bring() == ""
     assert kept.file().read_bytes() == b"[]"
     assert keeper.state.errors == {"empty": 2}
@@ -229,15 +250,47 @@ def test_changes_that_nobody_told_of_are_counted(kept: Kept) -> None:
     assert keeper.unasked_changes == 2
 
 
-def test_an_empty_list_counts_twice_in_a_row_only(kept: Kept) -> None:
+def test_an_empty_list_counts_twice_in_a_row_only(
+    kept: Kept, later: Callable[[float], None]
+) -> None:
     """A failure between the two starts anew: a server in trouble says many things."""
     keeper = kept.keeper()
     keeper.bring()
     for body in (b"[]", b"<html>", b"[]"):
+        later(HALF_S)
         kept.server.bodies[TARGETS] = body
         assert keeper.bring()
         assert kept.file().read_bytes() == ONE
+    later(HALF_S)
     assert keeper.bring() == ""
+
+
+def test_empty_answers_of_one_burst_count_once(kept: Kept, later: Callable[[float], None]) -> None:
+    """Any number of tasks, nearly half an interval long; they do not put off the end either."""
+    keeper = kept.keeper()
+    keeper.bring()
+    kept.server.bodies[TARGETS] = b"[]"
+    first_at = clock.now()
+    for _ in range(9):
+        assert "suddenly empty" in keeper.bring()
+        assert 0 <= keeper._next_at() - first_at - HALF_S <= 3600.0 * JITTER + LIMIT_S
+        later(HALF_S / 10)
+    assert kept.file().read_bytes() == ONE
+    later(HALF_S / 10)
+    assert keeper.bring() == ""
+
+
+def test_what_is_suddenly_empty_is_asked_for_again_soon(kept: Kept) -> None:
+    """By itself, half an interval later: not after a whole one, nor as soon as after a failure."""
+    keeper = kept.keeper(interval_s=2.0)
+    running(keeper)
+    wait_until(kept.file().exists, LIMIT_S, "it is fetched")
+    kept.server.bodies[TARGETS] = b"[]"
+    wait_until(lambda: keeper.state.problem, LIMIT_S, "it is suddenly empty")
+    before, since = len(kept.server.requests), clock.now()
+    wait_until(lambda: kept.file().read_bytes() == b"[]", LIMIT_S, "it is believed")
+    assert clock.now() - since >= 2.0 * EMPTY_SHARE - 0.2
+    assert len(kept.server.requests) == before + 1
 
 
 def test_what_was_there_at_the_start_counts(kept: Kept) -> None:
@@ -546,6 +599,26 @@ def test_who_asks_is_told_what_went_wrong(kept: Kept) -> None:
     assert "HTTP 500" in told[0]
     kept.server.act = None
     wait_until(kept.file().exists, LIMIT_S, "it is tried again")
+
+
+def test_those_who_ask_again_and_again_are_paced(kept: Kept) -> None:
+    """Each answer makes somebody ask, as a Promgen does that saves many objects; none is lost."""
+    keeper, told = running(kept.keeper()), list[str]()
+    wait_until(lambda: kept.events, LIMIT_S, "the first fetch is over")
+    ends = clock.now() + 4 * pace.APART_S
+
+    def answer(to: Any) -> None:
+        promgen.answer(to, ONE if clock.now() < ends else TWO)
+        if clock.now() < ends:
+            keeper.ask(None, told.append)
+
+    kept.server.act = answer
+    keeper.ask(None, told.append)
+    wait_until(lambda: clock.now() >= ends, LIMIT_S, "the burst ends")
+    keeper.ask(None, told.append)
+    wait_until(lambda: kept.file().read_bytes() == TWO, pace.APART_S + 1.0, "the end is there")
+    assert len(kept.server.requests) <= 1 + 5
+    wait_until(lambda: len(told) == len(kept.server.requests), LIMIT_S, "all are told")
 
 
 def desk(kept: Kept, *feeds: Feed) -> FeedDesk:

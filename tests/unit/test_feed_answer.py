@@ -133,22 +133,21 @@ FULL, NONE = Content(b"", 2, 3), Content(b"", 0, 0)
 
 
 @pytest.mark.parametrize(
-    ("content", "before", "empties", "allows", "may"),
+    ("content", "before", "is_confirmed", "may"),
     [
-        (NONE, FULL, 0, False, False),
-        (NONE, FULL, 1, False, True),
-        (NONE, FULL, 0, True, True),
-        (NONE, NONE, 0, False, True),
-        (NONE, None, 0, False, True),
-        (FULL, FULL, 0, False, True),
-        (Content(b"", 2, 0), FULL, 0, False, False),
+        (NONE, FULL, False, False),
+        (NONE, FULL, True, True),
+        (NONE, NONE, False, True),
+        (NONE, None, False, True),
+        (FULL, FULL, False, True),
+        (Content(b"", 2, 0), FULL, False, False),
     ],
 )
-def test_what_is_suddenly_empty_has_to_come_twice(
-    content: Content, before: Content | None, empties: int, allows: bool, may: bool
+def test_what_is_suddenly_empty_has_to_be_confirmed(
+    content: Content, before: Content | None, is_confirmed: bool, may: bool
 ) -> None:
-    """Only what had targets is kept from an empty answer, and only from the first."""
-    assert may_replace(content, before, empties, allows=allows) is may
+    """Only what had targets is kept from an empty answer."""
+    assert may_replace(content, before, is_confirmed=is_confirmed) is may
 
 
 # --- what a feed brings ---------------------------------------------------------------------------

@@ -409,7 +409,8 @@ FLAGS: tuple[Flag, ...] = (
         "false",
         TARGETS,
         "Believe at once that there are no targets (or rules) any more, or none yet of "
-        "--targets-shard; otherwise the answer has to come twice in a row.",
+        "--targets-shard; otherwise a second answer has to say so too, half of the interval later "
+        "or more.",
     ),
     Flag(
         "targets-shard",

@@ -26,6 +26,7 @@ from wrapper.targets.feed import Kind
 
 SHARD = "__shard"  # Promgen's label for the group of servers that are to scrape a target
 _LABEL_NAME = re.compile("[a-zA-Z_][a-zA-Z0-9_]*")  # what every Prometheus takes
+EMPTY_SHARE = 0.5  # of the interval: then what was suddenly empty, and still is, is believed
 _MOST_PROBLEMS = 3
 LARGEST_RULES = 4 << 20
 _MARKS = (b"[", b"{", b",")  # no value of JSON is without one of these, but for the first
@@ -80,14 +81,13 @@ def _check_cost(kind: Kind, body: bytes) -> None:
         raise Unacceptable("too_large", text)
 
 
-def may_replace(content: Content, before: Content | None, empties: int, *, allows: bool) -> bool:
-    """Tell whether it may take the place of what was there; ``empties`` came in a row before it.
+def may_replace(content: Content, before: Content | None, *, is_confirmed: bool) -> bool:
+    """Tell whether it may take the place of what was there.
 
-    A list that is suddenly empty is more often somebody's mistake than the truth: it has to come
-    twice.
+    A list that is suddenly empty is more often somebody's mistake than the truth.
     """
     loses_all = content.is_empty and before is not None and not before.is_empty
-    return allows or not loses_all or empties > 0
+    return is_confirmed or not loses_all
 
 
 # --- targets: a list of groups, as file_sd reads it ----------------------------------------------

@@ -14,7 +14,8 @@ from pathlib import Path
 from wrapper import files
 from wrapper.supervision.reload_desk import Reloads
 from wrapper.targets.feed import Feed, Kind, Verdict
-from wrapper.targets.feeds import Done, FeedKeeper
+from wrapper.targets.feed_requests import Done
+from wrapper.targets.feeds import FeedKeeper
 from wrapper.targets.promgen_task import BadTask, Task
 
 MOST_FEEDS = 32

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import queue
 import random
 import threading
 from collections.abc import Callable, Sequence
@@ -22,9 +21,16 @@ from wrapper import clock
 from wrapper.model import Event, FeedReported
 from wrapper.supervision.health import backoff_s
 from wrapper.targets.feed import Feed, FeedState, Kind, in_short
-from wrapper.targets.feed_answer import Content, Unacceptable, may_replace, read_answer
+from wrapper.targets.feed_answer import (
+    EMPTY_SHARE,
+    Content,
+    Unacceptable,
+    may_replace,
+    read_answer,
+)
 from wrapper.targets.feed_fetch import NO_VALIDATORS, Fetcher, FetchFailed
 from wrapper.targets.feed_file import Failed, FeedFile
+from wrapper.targets.feed_requests import Done, FeedRequests, Request
 from wrapper.targets.rule_loads import UNCONFIRMED, Blamed, RuleLoads
 from wrapper.targets.shard import ShardCheck
 
@@ -36,7 +42,6 @@ BLAME_S = 3600.0  # then refused rules are tried again: the reason may have pass
 EMPTY = "empty"  # why it failed: suddenly nothing came
 _STAYS = "what was fetched before stays"
 _UNSURE = "what was fetched may not be in force"
-Done = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +70,6 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """Somebody wants the file as it is now; ``done`` gets why not, "" when it is in place."""
-
-    mode: int | None
-    done: Done
-
-
-@dataclass(frozen=True, slots=True)
 class Blame:
     """What Prometheus has refused, by its digest, and until when that is not tried again."""
 
@@ -94,26 +91,27 @@ class FeedKeeper:
         self._terms = terms
         self._parts = parts
         self._file = FeedFile(feed.path, feed.kind, terms.largest)
-        self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._requests = FeedRequests()
         self._is_ended = False
         self._mode = MODE
         self._validators = NO_VALIDATORS
         self._held: Content | None = None
-        self._empties = 0
+        self._empty_since: float | None = None
         self._blamed: Blame | None = None
         self._failures = 0
         self.unasked_changes = 0  # found at the interval, of what the URL says
+        self._failed_as = ""
         self._said = ""
         self.state = FeedState(feed.path, feed.source, feed.kind.value)
 
     def ask(self, mode: int | None, done: Done) -> None:
-        """Have it fetched now, once for all who ask; ``done`` is called from its thread."""
-        self._requests.put(Request(mode, done))
+        """Have it fetched soon, once for all who ask; ``done`` is called from its thread."""
+        self._requests.put(mode, done)
 
     def end(self) -> None:
         """Fetch no more."""
         self._is_ended = True
-        self.ask(None, lambda _problem: None)
+        self._requests.end()
 
     def run(self) -> None:
         """Fetch at once, then at the interval, and when asked to, until ``end``."""
@@ -126,7 +124,8 @@ class FeedKeeper:
             self._parts.report(FeedReported(self.state))
             for request in requests:
                 request.done(problem)
-            requests = self._wait()
+            self._requests.fetched()
+            requests = self._requests.wait(self._next_at())
 
     def once(self) -> str:
         """Fetch once; return why that failed, "" when it has not."""
@@ -141,21 +140,15 @@ class FeedKeeper:
             groups, targets = self._held.groups, self._held.targets
             self.state = replace(self.state, groups=groups, targets=targets)
 
-    def _wait(self) -> Sequence[Request]:
-        """Wait until it is time or somebody asks; return who does."""
-        try:
-            found = [self._requests.get(timeout=self._pause_s())]
-        except queue.Empty:
-            return ()
-        while not self._requests.empty():
-            found.append(self._requests.get())
-        return found
-
-    def _pause_s(self) -> float:
+    def _next_at(self) -> float:
+        """Return when to fetch though nobody asks."""
         interval_s = self._terms.interval_s
+        if self._failed_as == EMPTY and self._empty_since is not None:
+            share = random.uniform(EMPTY_SHARE, EMPTY_SHARE + JITTER)  # noqa: S311 - no secret
+            return self._empty_since + interval_s * share
         if self._failures:
             interval_s = backoff_s(self._failures, min(RETRY_S, interval_s), interval_s)
-        return interval_s * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
+        return clock.now() + interval_s * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
 
     # --- one round ---
 
@@ -167,7 +160,8 @@ class FeedKeeper:
         try:
             has_changed = self._bring()
         except (FetchFailed, Unacceptable) as error:
-            self._empties = self._empties if error.reason == EMPTY else 0
+            if error.reason != EMPTY:
+                self._empty_since = None
             return self._failed(error.reason, str(error))
         except Failed as error:
             return self._failed(error.reason, str(error))
@@ -205,12 +199,22 @@ class FeedKeeper:
         self._parts.shards.check(self.feed.path, shard, content, allows_empty=allows)
         if self._blamed is not None and self._blamed.is_about(content.data, clock.now()):
             raise Failed("refused", self._blamed.reason)
-        may = may_replace(content, self._held, self._empties, allows=allows)
-        self._empties = self._empties + 1 if content.is_empty else 0
-        if not may:
-            text = "the answer is suddenly empty, and has to come twice; see --targets-allow-empty"
-            raise Unacceptable(EMPTY, text)
+        self._check_empty(content)
         return content
+
+    def _check_empty(self, content: Content) -> None:
+        """Raise Unacceptable for what is suddenly empty, and has not been for long enough."""
+        now = clock.now()
+        since = None if not content.is_empty else self._empty_since
+        enough_s = self._terms.interval_s * EMPTY_SHARE
+        self._empty_since = (since or now) if content.is_empty else None
+        is_confirmed = self._terms.allows_empty or (since is not None and now - since >= enough_s)
+        if not may_replace(content, self._held, is_confirmed=is_confirmed):
+            text = (
+                f"the answer is suddenly empty: believed where it still is {enough_s:g} s later, "
+                "or at once with --targets-allow-empty"
+            )
+            raise Unacceptable(EMPTY, text)
 
     def _put_in_force(self, content: Content) -> bool:
         """Have the file hold this, rules in force; tell whether it has changed; raise Failed."""
@@ -231,7 +235,7 @@ class FeedKeeper:
 
     def _succeeded(self, *, has_changed: bool) -> None:
         now, held = clock.wall(), self._held or Content(b"", 0, 0)
-        self._failures = 0
+        self._failures, self._failed_as = 0, ""
         self.state = replace(
             self.state,
             groups=held.groups,
@@ -249,7 +253,7 @@ class FeedKeeper:
 
     def _failed(self, reason: str, problem: str) -> str:
         text = in_short(problem)
-        self._failures += 1
+        self._failures, self._failed_as = self._failures + 1, reason
         errors = {**self.state.errors, reason: self.state.errors.get(reason, 0) + 1}
         self.state = replace(self.state, problem=text, errors=errors)
         if text != self._said:
