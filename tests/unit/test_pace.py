@@ -90,9 +90,9 @@ def test_a_burst_that_only_our_own_fetches_show_is_a_handful_too() -> None:
     assert BURST_S <= begun[-1] <= BURST_S + LATE_S - FETCH_S
 
 
-@pytest.mark.parametrize("end", [step / 20 for step in range(1, 160)])
+@pytest.mark.parametrize("end", [step / 20 for step in range(1, 130)])
 def test_whenever_a_short_burst_ends_it_is_answered_soon(end: float) -> None:
-    """Up to eight seconds: also where its end falls together with a fetch."""
+    """Up to six seconds: also where its end falls together with a fetch."""
     for asks in ([0.0, end], [0.0]):
         begun = fetches(asks, echo_until(end))
         assert begun[-1] >= end or not any(echo_until(end)(0.0, begun[-1] + FETCH_S))

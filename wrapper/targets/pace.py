@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-APART_S = 2.5  # from the end of a fetch to the next one that is asked for
+APART_S = 2.0  # from the end of a fetch to the next one that is asked for
 CLOSE = 3  # so many in a row are as close as that
 FAR_S = 10.0  # then they are so far apart, unless the burst ends before
 CALM_S = 1.0  # it has ended when nobody has asked for so long

@@ -1,0 +1,136 @@
+"""The real Promgen: what it keeps reaches a real Prometheus, by the interval and by its tasks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.promgen import RULES, TARGETS, URLS
+from tests.real.brokers import Redis
+from tests.real.parts import started
+from tests.real.real_promgen import PORT, RealPromgen
+from tests.real.test_plain import Plain
+from tests.real.test_targets import CONFIG, LIMIT_S, rules, targets
+from tests.support import now, wait_until
+
+SERVER, HOSTS = "prometheus001", 600
+MOST_FETCHES, LATE_S = 5, 3.0
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """Run the broker."""
+    with started(Redis(tmp_path_factory.mktemp("redis"))) as part:
+        yield part
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, redis: Redis) -> Iterator[RealPromgen]:
+    """Run Promgen."""
+    with started(RealPromgen(tmp_path_factory.mktemp("promgen"), redis.url, SERVER)) as part:
+        yield part
+
+
+class Listening(Plain):
+    """A plain Prometheus with files of all kinds from Promgen, and its tasks listened to."""
+
+    def __init__(self, folder: Path, site_url: str, broker_url: str, *more: str) -> None:
+        super().__init__(folder)
+        self.files = folder / "files"
+        self.files.mkdir()
+        self.config.write_text(CONFIG.format(folder=self.files))
+        at = self.argv.index("--")
+        self.argv[at:at] = [
+            f"--targets-url={site_url}{TARGETS}={self.files}/t.json",
+            f"--targets-url={site_url}{URLS}={self.files}/u.json",
+            f"--targets-url={site_url}{RULES}={self.files}/r.yml",
+            f"--targets-queue={SERVER}",
+            *more,
+        ]
+        self.argv.insert(1, f"ELECTOR_TARGETS_BROKER={broker_url}")
+
+    def start(self) -> None:
+        """Start it, and wait until all files are there and the queue is heard."""
+        super().start()
+        for line in ("t.json groups=", "u.json groups=", "r.yml groups=", "listening to Promgen"):
+            wait_until(lambda line=line: line in self.log.read_text(), LIMIT_S, line)  # type: ignore[misc]
+
+    def addresses(self, name: str = "t.json") -> set[str]:
+        """Return the addresses in a file."""
+        groups = json.loads((self.files / name).read_bytes())
+        return {address for group in groups for address in group["targets"]}
+
+
+@pytest.fixture
+def listening(tmp_path: Path, site: RealPromgen, redis: Redis) -> Iterator[Listening]:
+    """Run one that fetches once an hour, or when told to."""
+    part = Listening(tmp_path, site.url, redis.url, "--targets-interval=1h")
+    with started(part):
+        yield part
+
+
+def test_what_it_keeps_reaches_prometheus_by_its_tasks(
+    site: RealPromgen, listening: Listening
+) -> None:
+    """Hosts, URLs and rules that are saved on its pages: each is there long before an hour."""
+    site.save_hosts(["by-task.example.com"])
+    site.save_url("http://by-task.example.com/")
+    site.save_rule("ByTask", "up == 17")
+    added = f"by-task.example.com:{PORT}"
+    wait_until(lambda: added in targets(listening.url), LIMIT_S, "the host is scraped")
+    wait_until(lambda: "up == 17" in rules(listening.url), LIMIT_S, "the rule is in force")
+    wait_until(
+        lambda: "http://by-task.example.com/" in listening.addresses("u.json"), LIMIT_S, "the URL"
+    )
+
+
+def test_what_it_keeps_reaches_prometheus_at_the_interval(
+    site: RealPromgen, redis: Redis, tmp_path: Path
+) -> None:
+    """Also where its tasks go elsewhere."""
+    part = Listening(
+        tmp_path, site.url, redis.url, "--targets-interval=1s", "--targets-queue=elsewhere"
+    )
+    with started(part):
+        site.save_hosts(["by-interval.example.com"])
+        added = f"by-interval.example.com:{PORT}"
+        wait_until(lambda: added in targets(part.url), LIMIT_S, "the host is scraped")
+
+
+def test_many_hosts_at_once_are_few_fetches(site: RealPromgen, listening: Listening) -> None:
+    """While they are saved, each fetch has it send a task; the last state is there soon after."""
+    names = [f"many{number}.example.com" for number in range(HOSTS)]
+    before = site.fetches(TARGETS)
+    saving = threading.Thread(target=site.save_hosts, args=(names,), daemon=True)
+    saving.start()
+    wait_until(lambda: _looked_at(site, "many"), LIMIT_S, "some are saved")
+    saving.join()
+    ended_at = now()
+    wanted = {f"{name}:{PORT}" for name in names}
+    wait_until(lambda: wanted <= listening.addresses(), LATE_S, "all are in the file")
+    assert now() - ended_at <= LATE_S
+    fetches = site.fetches(TARGETS) - before
+    assert 2 <= fetches <= MOST_FETCHES, "fewer: no fetch came while they were saved"
+
+
+def _looked_at(site: RealPromgen, name: str) -> bool:
+    """Tell whether it has this; to look has it send its tasks."""
+    return name in requests.get(f"{site.url}{TARGETS}", timeout=60).text
+
+
+def test_a_host_that_it_does_not_know_is_told(site: RealPromgen, tmp_path: Path) -> None:
+    """It answers 400 and says no more: the message names the setting of Promgen's."""
+    argv = [sys.executable, "-m", "wrapper", "targets", str(tmp_path / "t.json")]
+    done = subprocess.run(
+        [*argv, f"--from={site.other_url}{TARGETS}"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "HTTP 400 Bad Request" in done.stderr
+    assert "ALLOWED_HOSTS names 127.0.0.2" in done.stderr
