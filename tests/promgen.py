@@ -83,6 +83,10 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             answer(self, self.server.bodies[self.path.removeprefix(self.server.url)])
 
+    def do_POST(self) -> None:
+        """Answer likewise."""
+        self.do_GET()
+
     def log_request(self, code: Any = "-", _size: Any = "-") -> None:
         """Note the status."""
         self.server.statuses.append(int(code))

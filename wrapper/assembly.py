@@ -147,22 +147,12 @@ def _start_targets(
     ready: threading.Event,
     api: PrometheusApi,
 ) -> None:
-    """Start fetching; a Prometheus that others start again is asked whether it is ready now."""
+    """Start fetching, where anything is to be fetched."""
     if reloads is None:
         return
     from wrapper.targets.targets_assembly import start_targets  # noqa: PLC0415 - few fetch files
 
-    settings, url = start.settings, ""
-    if not settings.owns_child:
-        url = settings.readiness_http_url or (api.url("/-/ready") if api.knows_status else "")
-
-    def obstacle() -> str:
-        if not url:
-            return ""
-        answer = api.probe(url, settings.readiness_timeout_s)
-        return f"{url} answers {answer.status} {answer.detail}" if answer.is_not_yet else ""
-
-    start_targets(start, reloads, events, ready, obstacle)
+    start_targets(start, reloads, events, ready, api)
 
 
 def _terms(start: Start) -> Terms:

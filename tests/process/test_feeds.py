@@ -627,7 +627,7 @@ def desk(kept: Kept, *feeds: Feed) -> FeedDesk:
     return FeedDesk(
         feeds or usual,
         lambda feed: running(kept.keeper_of(feed)),
-        kept.reloads,
+        {},
         lambda path: path.name == "taken.yml",
     )
 

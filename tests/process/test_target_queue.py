@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from wrapper.model import Event
+from wrapper.targets import target_queue
 from wrapper.targets.broker import Broker, NotInstalled, Unreachable
 from wrapper.targets.promgen_task import Task
 from wrapper.targets.target_queue import GIVE_BACK_FIRST_S, GIVE_BACK_MOST_S, TargetQueue
@@ -106,6 +107,35 @@ def test_headers_that_name_no_task_are_somebody_elses(task: Any) -> None:
     message: Any = Sent({"task": task})
     queue_of(Broken())._take(message)
     assert message.became == []
+
+
+def test_more_than_may_be_held_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is behind them waits: the cure is told, once."""
+    monkeypatch.setattr(target_queue, "MOST_UNACKNOWLEDGED", 3)
+    given = queue_of(Broken())
+    messages: list[Any] = [Sent({"task": "promgen.tasks.process_alert"}) for _ in range(5)]
+    with caplog.at_level(logging.WARNING):
+        for message in messages[:2]:
+            given._take(message)
+        assert "as many as may be" not in caplog.text
+        for message in messages[2:]:
+            given._take(message)
+    assert caplog.text.count("as many as may be") == 1
+    assert "purge" in caplog.records[-1].__dict__["reason"]
+
+
+def test_what_is_held_is_given_back_in_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not before, and once."""
+    at = [100.0]
+    monkeypatch.setattr("wrapper.clock.now", lambda: at[0])
+    given, message = queue_of(Broken()), Sent({"task": "promgen.tasks.process_alert"})
+    given._take(message)  # type: ignore[arg-type]
+    for later, became in ((29.9, []), (30.0, ["given back"]), (60.0, ["given back"])):
+        at[0] = 100.0 + later
+        given._tick()
+        assert message.became == became
 
 
 def test_what_fails_again_and_again_is_given_back_later_each_time() -> None:

@@ -120,6 +120,12 @@ class RealPromgen(Program):
         numbers = [str(number) for number in range(1, len(self.servers) + 1)]
         self._post("admin/promgen/prometheus/", action=action, _selected_action=numbers)
 
+    def greet(self) -> None:
+        """Send the task by which a worker of its own greets its queue."""
+        send = "from promgen.celery import debug_task; debug_task.apply_async(queue={!r})"
+        for server in self.servers:
+            self._command("shell", "--command", send.format(server))
+
     def _post(self, path: str, **fields: Any) -> None:
         """Send a form as the administrator, who then is sent on to another page."""
         answer = requests.post(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -17,10 +18,12 @@ from tests.real.brokers import Redis
 from tests.real.parts import started
 from tests.real.real_promgen import PORT, RealPromgen
 from tests.real.test_plain import Plain
+from tests.real.test_target_queue import messages
 from tests.real.test_targets import CONFIG, LIMIT_S, rules, targets
 from tests.support import now, wait_until
 
-SERVER, HOSTS = "prometheus001", 600
+SERVER = "prometheus001"
+HOSTS, BURST_S = 100, 4.0
 MOST_FETCHES, LATE_S = 5, 3.0
 
 
@@ -61,6 +64,11 @@ class Listening(Plain):
         super().start()
         for line in ("t.json groups=", "u.json groups=", "r.yml groups=", "listening to Promgen"):
             wait_until(lambda line=line: line in self.log.read_text(), LIMIT_S, line)  # type: ignore[misc]
+
+    @property
+    def messages(self) -> dict[str, float]:
+        """How many messages there were, by what became of them."""
+        return messages(self)
 
     def addresses(self, name: str = "t.json") -> set[str]:
         """Return the addresses in a file."""
@@ -106,23 +114,62 @@ def test_what_it_keeps_reaches_prometheus_at_the_interval(
 
 def test_many_hosts_at_once_are_few_fetches(site: RealPromgen, listening: Listening) -> None:
     """While they are saved, each fetch has it send a task; the last state is there soon after."""
-    names = [f"many{number}.example.com" for number in range(HOSTS)]
-    before = site.fetches(TARGETS)
-    saving = threading.Thread(target=site.save_hosts, args=(names,), daemon=True)
+    saved, before = list[str](), site.fetches(TARGETS)
+    saving = threading.Thread(target=_save_for, args=(site, BURST_S, saved), daemon=True)
     saving.start()
     wait_until(lambda: _looked_at(site, "many"), LIMIT_S, "some are saved")
     saving.join()
     ended_at = now()
-    wanted = {f"{name}:{PORT}" for name in names}
+    wanted = {f"{name}:{PORT}" for name in saved}
     wait_until(lambda: wanted <= listening.addresses(), LATE_S, "all are in the file")
     assert now() - ended_at <= LATE_S
-    fetches = site.fetches(TARGETS) - before
-    assert 2 <= fetches <= MOST_FETCHES, "fewer: no fetch came while they were saved"
+    assert 2 <= site.fetches(TARGETS) - before <= MOST_FETCHES
+
+
+def _save_for(site: RealPromgen, seconds: float, saved: list[str]) -> None:
+    """Save hundreds of hosts at a time until so many seconds are over; note their names."""
+    ends_at = now() + seconds
+    while now() < ends_at:
+        names = [f"many{number}.example.com" for number in range(len(saved), len(saved) + HOSTS)]
+        site.save_hosts(names)
+        saved += names
 
 
 def _looked_at(site: RealPromgen, name: str) -> bool:
     """Tell whether it has this; to look has it send its tasks."""
     return name in requests.get(f"{site.url}{TARGETS}", timeout=60).text
+
+
+def cleanings(part: Plain) -> list[str]:
+    """Return the status of each request to clean tombstones, as Prometheus counts them."""
+    text = requests.get(f"{part.url}/metrics", timeout=5).text
+    pattern = (
+        r'prometheus_http_requests_total\{code="(\d+)",handler="[^"]*/clean_tombstones"\} [1-9]'
+    )
+    return re.findall(pattern, text)
+
+
+def test_tombstones_are_cleared_and_a_greeting_is_answered(
+    site: RealPromgen, redis: Redis, tmp_path: Path
+) -> None:
+    """The admin's page has it done, and what its own worker sends itself does not stay."""
+    part = Listening(tmp_path, site.url, redis.url, "--targets-interval=1h")
+    part.argv.append("--web.enable-admin-api")
+    with started(part):
+        site.act("prometheus_tombstones")
+        site.greet()
+        wait_until(lambda: part.messages == {"acknowledged": 2}, LIMIT_S, "both are acknowledged")
+        assert cleanings(part) == ["204"]
+
+
+def test_where_tombstones_cannot_be_cleared_the_flag_is_told(
+    site: RealPromgen, listening: Listening
+) -> None:
+    """Once, and each such message is acknowledged."""
+    for _ in range(2):
+        site.act("prometheus_tombstones")
+    wait_until(lambda: listening.messages == {"acknowledged": 2}, LIMIT_S, "both are acknowledged")
+    assert listening.log.read_text().count("start Prometheus with --web.enable-admin-api") == 1
 
 
 def test_a_host_that_it_does_not_know_is_told(site: RealPromgen, tmp_path: Path) -> None:

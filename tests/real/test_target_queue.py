@@ -24,8 +24,10 @@ from tests.real.test_plain import Plain
 from tests.real.test_targets import CONFIG, LIMIT_S, NONSENSE, rules, targets
 from tests.support import wait_until
 from wrapper.targets.broker import Broker, Unreachable
+from wrapper.targets.target_queue import LEAVE_ALONE_S
 
 QUEUE = "prometheus001"
+OTHERS = 600
 ONE = promgen.targets(group("127.0.0.1:1"))
 TWO = promgen.targets(group("127.0.0.1:1"), group("127.0.0.1:2"))
 
@@ -80,6 +82,14 @@ def _queue() -> kombu.Queue:
     return kombu.Queue(QUEUE, kombu.Exchange(QUEUE, "direct"), QUEUE)
 
 
+def messages(part: Plain) -> dict[str, float]:
+    """Return how many messages of the broker there were, by what became of them."""
+    name = "prometheus_elector_targets_queue_messages_total{"
+    lines = requests.get(f"http://{part.api}/_elector/metrics", timeout=5).text.split("\n")
+    found = (line.partition("}") for line in lines if line.startswith(name))
+    return {head.partition('"')[2].strip('"'): float(value) for head, _, value in found}
+
+
 class Server:
     """A plain Prometheus with both kinds of files, fetched once an hour, or when told to."""
 
@@ -102,10 +112,7 @@ class Server:
     @property
     def messages(self) -> dict[str, float]:
         """How many messages there were, by what became of them."""
-        name = "prometheus_elector_targets_queue_messages_total{"
-        lines = requests.get(f"http://{self.part.api}/_elector/metrics", timeout=5).text.split("\n")
-        found = (line.partition("}") for line in lines if line.startswith(name))
-        return {head.partition('"')[2].strip('"'): float(value) for head, _, value in found}
+        return messages(self.part)
 
     @property
     def queue(self) -> dict[str, Any]:
@@ -212,6 +219,18 @@ def test_rules_that_are_refused_are_not_acknowledged(server: Server, sender: Sen
     wait_until(lambda: server.messages.get("given_back"), LIMIT_S, "it is given back")
     assert "acknowledged" not in server.messages
     assert rules(server.part.url) == ["up == 0"]
+
+
+@on_both
+def test_other_messages_keep_no_place_from_ours(server: Server, sender: Sender) -> None:
+    """A task behind hundreds of them is done long before they are given back."""
+    before = len(server.promgen.requests)
+    for number in range(OTHERS):
+        sender.app.send_task("promgen.tasks.process_alert", args=[number], queue=QUEUE)
+    sender.send("write_config")
+    wait_until(lambda: server.messages.get("acknowledged") == 1, LEAVE_ALONE_S / 2, "ours is done")
+    assert server.messages == {"left_alone": OTHERS, "acknowledged": 1}
+    assert len(server.promgen.requests) == before + 1
 
 
 def test_other_messages_are_left_alone(server: Server, sender: Sender) -> None:

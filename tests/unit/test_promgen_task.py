@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from wrapper.targets.feed import Kind
-from wrapper.targets.promgen_task import BadTask, NotOurs, Task, read_task
+from wrapper.targets.promgen_task import BadTask, Deed, NotOurs, Task, read_task
 
 EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
@@ -25,7 +25,9 @@ def message(name: str, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], Any]:
         (message("write_rules", path=None, reload=True, chmod=0o644), Task(Kind.RULES, "", 0o644)),
         (message("write_rules", "/p/r.yml", None, 0o600), Task(Kind.RULES, "/p/r.yml", 0o600)),
         (message("write_config", path="/p/t.json"), Task(Kind.TARGETS, "/p/t.json")),
-        (message("reload_prometheus"), Task(None)),
+        (message("reload_prometheus"), Task(Deed.RELOAD)),
+        (message("clear_tombstones"), Task(Deed.CLEAN_TOMBSTONES)),
+        (({"task": "promgen.celery.debug_task"}, [[], {}, EMBED]), Task(Deed.NOTHING)),
     ],
 )
 def test_promgens_tasks_are_understood(sent: tuple[dict[str, Any], Any], task: Task) -> None:

@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from wrapper.targets.feed import in_short
 
-MOST_UNACKNOWLEDGED = 500
+MOST_UNACKNOWLEDGED = 5000  # ours come and go at once: nearly all of it is for those held
 REDELIVERY_S = 60
 TICK_S = 0.2
 CONNECT_S = 5.0

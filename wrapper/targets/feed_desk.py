@@ -1,4 +1,4 @@
-"""What Promgen's tasks are done with: which feeds a task is about, and reloads for their own sake.
+"""What Promgen's tasks are done with: which feeds a task is about, and who does other deeds.
 
 A task that names a path gets that file, if a feed keeps it; a new one beside those files becomes a
 feed too, until the next start. No task makes any other file: nothing that exists and is no feed's
@@ -7,16 +7,15 @@ is replaced, and nothing is written outside of their folders, wherever links lea
 
 from __future__ import annotations
 
-import queue
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from wrapper import files
-from wrapper.supervision.reload_desk import Reloads
-from wrapper.targets.feed import Feed, Kind, Verdict
+from wrapper.targets.errand import Errand
+from wrapper.targets.feed import Feed, Kind
 from wrapper.targets.feed_requests import Done
 from wrapper.targets.feeds import FeedKeeper
-from wrapper.targets.promgen_task import BadTask, Task
+from wrapper.targets.promgen_task import BadTask, Deed, Task
 
 MOST_FEEDS = 32
 _ENDINGS = {Kind.RULES: (".yml", ".yaml")}
@@ -30,26 +29,28 @@ class FeedDesk:
         self,
         feeds: Iterable[Feed],
         start: Callable[[Feed], FeedKeeper],
-        reloads: Reloads,
+        errands: Mapping[Deed, Errand],
         is_taken: Callable[[Path], bool],
     ) -> None:
         """Start all feeds; ``is_taken`` tells of a file that no task may make."""
         self._is_taken = is_taken
         self._start = start
-        self._reloads = reloads
+        self._errands = errands
         self._keepers = {files.place(Path(feed.path)): start(feed) for feed in feeds}
         self._folders = {path.parent for path in self._keepers}
-        self._wanting_reload: queue.SimpleQueue[Done] = queue.SimpleQueue()
 
     def begin(self, task: Task, done: Done) -> int:
         """Begin what a task asks for; return how many times ``done`` will be called.
 
         Raises BadTask where nothing will ever come of it.
         """
-        if task.kind is None:
-            self._wanting_reload.put(done)
+        if task.about is Deed.NOTHING:
+            done("")
             return 1
-        keepers = self._keepers_for(task, task.kind)
+        if isinstance(task.about, Deed):
+            self._errands[task.about].ask(done)
+            return 1
+        keepers = self._keepers_for(task, task.about)
         for keeper in keepers:
             keeper.ask(task.mode, done)
         return len(keepers)
@@ -57,17 +58,6 @@ class FeedDesk:
     def unasked_changes(self) -> Mapping[str, int]:
         """Return by file how many changes were found that no task had told of."""
         return {str(path): keeper.unasked_changes for path, keeper in self._keepers.items()}
-
-    def reload_for_ever(self) -> None:
-        """Have Prometheus reloaded for those who asked, once for all who did meanwhile."""
-        while True:
-            waiting = [self._wanting_reload.get()]
-            while not self._wanting_reload.empty():
-                waiting.append(self._wanting_reload.get())
-            answer = self._reloads.ask(has_new_rules=False)
-            is_loaded = answer.verdict is Verdict.LOADED
-            for done in waiting:
-                done("" if is_loaded else f"the reload is {answer.verdict}: {answer.problem}")
 
     def _keepers_for(self, task: Task, kind: Kind) -> list[FeedKeeper]:
         alike = [each for each in self._keepers.values() if each.feed.kind is kind]

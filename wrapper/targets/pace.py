@@ -16,7 +16,7 @@ APART_S = 2.0  # from the end of a fetch to the next one that is asked for
 CLOSE = 3  # so many in a row are as close as that
 FAR_S = 10.0  # then they are so far apart, unless the burst ends before
 CALM_S = 1.0  # it has ended when nobody has asked for so long
-ECHO_S = 0.5  # who asks during a fetch, or so shortly after it, may do so because of it
+ECHO_S = 0.15  # who asks during a fetch, or so shortly after it, may do so because of it
 _NEVER = float("-inf")
 
 

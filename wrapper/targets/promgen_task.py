@@ -1,4 +1,4 @@
-"""Promgen's tasks, as Celery sends them → what is to be fetched; pure.
+"""Promgen's tasks, as Celery sends them → what is to be fetched, or done; pure.
 
 Celery's protocol 2: the task's name is a header, the body ``[args, kwargs, embed]``. The names and
 keywords are those of Promgen's ``promgen.tasks``. A changed file of rules is always followed by a
@@ -9,16 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import PurePath
 from typing import Any
 
 from wrapper.targets.feed import Kind
 
-RELOAD = "promgen.tasks.reload_prometheus"
+
+class Deed(StrEnum):
+    """What a task may be about that fetches nothing."""
+
+    RELOAD = "reload"
+    CLEAN_TOMBSTONES = "clean tombstones"
+    NOTHING = "nothing"  # a worker of Promgen's greets its own queue
+
+
 _WRITES = {
     "promgen.tasks.write_config": Kind.TARGETS,
     "promgen.tasks.write_urls": Kind.URLS,
     "promgen.tasks.write_rules": Kind.RULES,
+}
+_DEEDS = {
+    "promgen.tasks.reload_prometheus": Deed.RELOAD,
+    "promgen.tasks.clear_tombstones": Deed.CLEAN_TOMBSTONES,
+    "promgen.celery.debug_task": Deed.NOTHING,
 }
 _PARAMETERS = ("path", "reload", "chmod")
 _LONGEST_NAME = 100
@@ -37,12 +51,12 @@ class BadTask(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a message asks for; ``kind`` None: a reload and nothing else.
+    """What a message asks for: that files of this kind are fetched, or a deed.
 
     ``path`` "": every file of the kind. ``mode`` None: the permissions stay.
     """
 
-    kind: Kind | None
+    about: Kind | Deed
     path: str = ""
     mode: int | None = None
 
@@ -52,8 +66,8 @@ def read_task(headers: Mapping[str, Any], body: Any) -> Task:
     name = headers.get("task")
     if not isinstance(name, str):
         raise NotOurs("a message without a task")
-    if name == RELOAD:
-        return Task(None)
+    if name in _DEEDS:
+        return Task(_DEEDS[name])
     if name not in _WRITES:
         raise NotOurs(name[:_LONGEST_NAME])
     given = _arguments(body)

@@ -4,11 +4,13 @@ A message is acknowledged when the files that it is about are in place, as fetch
 and new rules in force; otherwise it is given back after a pause, and comes again. Many at once are
 one fetch. What is no task of Promgen's is left alone: held for a while, then given back, for
 whoever else listens there. A broker that is away is tried again for ever; the feeds fetch at their
-interval meanwhile.
+interval meanwhile. Where it ends: ours behind more foreign ones than may be held wait for those.
 """
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import logging
 import queue
 import random
@@ -19,7 +21,14 @@ from dataclasses import dataclass, replace
 from wrapper import clock
 from wrapper.model import Event, QueueReported
 from wrapper.supervision.health import backoff_s
-from wrapper.targets.broker import Broker, Message, NotInstalled, Unreachable
+from wrapper.targets.broker import (
+    MOST_UNACKNOWLEDGED,
+    TICK_S,
+    Broker,
+    Message,
+    NotInstalled,
+    Unreachable,
+)
 from wrapper.targets.feed import QueueState, in_short
 from wrapper.targets.feed_desk import FeedDesk
 from wrapper.targets.promgen_task import BadTask, NotOurs, Task, read_task
@@ -64,7 +73,9 @@ class TargetQueue:
         self._silence = Silence({})
         self._state = self._reported = QueueState(name)
         self._settled: queue.SimpleQueue[tuple[Pending, str]] = queue.SimpleQueue()
-        self._held: list[tuple[float, Message]] = []
+        self._held: list[tuple[float, int, Message]] = []  # a heap: the next to give back first
+        self._numbers = itertools.count()
+        self._tell_at = 0.0
         self._pending: list[Pending] = []
         self._given_back = 0  # in a row; those of one moment count once
         self._give_back_at = 0.0
@@ -129,12 +140,12 @@ class TargetQueue:
         while not self._settled.empty():
             self._settle(*self._settled.get())
         now = clock.now()
-        due = [message for until, message in self._held if until <= now]
-        self._held = [(until, message) for until, message in self._held if until > now]
-        for message in due:
-            message.give_back()
-        self._look_for_silence()
-        self._tell()
+        while self._held and self._held[0][0] <= now:
+            heapq.heappop(self._held)[2].give_back()
+        if now >= self._tell_at:
+            self._tell_at = now + TICK_S
+            self._look_for_silence()
+            self._tell()
 
     def _settle(self, pending: Pending, problem: str) -> None:
         """Note that a part of a task has ended; with its last, its message is dealt with."""
@@ -161,8 +172,13 @@ class TargetQueue:
         return self._give_back_at - now
 
     def _hold(self, message: Message, seconds: float, outcome: str) -> None:
-        self._held.append((clock.now() + seconds, message))
+        heapq.heappush(self._held, (clock.now() + seconds, next(self._numbers), message))
         self._count(outcome)
+        if len(self._held) >= MOST_UNACKNOWLEDGED:
+            self._say(
+                f"held with {MOST_UNACKNOWLEDGED} others, as many as may be",
+                "those behind them wait: have those taken that are not ours, or purge the queue",
+            )
 
     # --- what is said ---
 

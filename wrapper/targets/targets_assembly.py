@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.options.settings import Settings
 from wrapper.start import Start
 from wrapper.supervision.events import Events
+from wrapper.supervision.prometheus import PrometheusApi
 from wrapper.supervision.reload_desk import ReloadDesk
 from wrapper.supervision.sensors import start_thread
 from wrapper.targets.broker import Broker
-from wrapper.targets.feed import Feed
+from wrapper.targets.errand import Errand
+from wrapper.targets.feed import Feed, Verdict
 from wrapper.targets.feed_desk import FeedDesk
 from wrapper.targets.feed_fetch import Fetcher
 from wrapper.targets.feeds import FeedKeeper, Parts, Terms
+from wrapper.targets.promgen_task import Deed
 from wrapper.targets.rule_check import RuleCheck
 from wrapper.targets.rule_loads import RuleLoads
 from wrapper.targets.target_queue import TargetQueue
 from wrapper.targets.targets_start import program_of_rule_check
+from wrapper.targets.tombstones import Tombstones
 
 
 def start_targets(
@@ -27,19 +32,20 @@ def start_targets(
     reloads: ReloadDesk,
     events: Events,
     ready: threading.Event,
-    obstacle: Callable[[], str],
+    api: PrometheusApi,
 ) -> None:
     """Start a thread for each feed, and one for the broker's queue.
 
-    ``ready`` is set when Prometheus has been ready for the first time; ``obstacle`` tells why it
-    is not now, "" when it is.
+    ``ready`` is set when Prometheus, which ``api`` asks, has been ready for the first time.
     """
     settings = start.settings
     program = program_of_rule_check(settings)
     access = start.targets_access or PrometheusAccess(is_proxied=True)
     parts = Parts(
         fetcher=Fetcher(access, settings.targets_timeout_s, settings.targets_max_size),
-        rules=RuleLoads(reloads, RuleCheck(program) if program else None, obstacle=obstacle),
+        rules=RuleLoads(
+            reloads, RuleCheck(program) if program else None, obstacle=_obstacle(settings, api)
+        ),
         report=events.put,
         ready=ready,
     )
@@ -49,13 +55,40 @@ def start_targets(
         start_thread(keeper.run, "feed")
         return keeper
 
-    desk = FeedDesk(settings.targets_url, start_keeper, reloads, start.takes)
+    errands = {
+        Deed.RELOAD: Errand(partial(_reload, reloads)),
+        Deed.CLEAN_TOMBSTONES: Errand(Tombstones(api).clean),
+    }
+    desk = FeedDesk(settings.targets_url, start_keeper, errands, start.takes)
     if settings.targets_broker:
         name = settings.targets_queue or settings.identity
         broker = Broker(settings.targets_broker, name)
-        start_thread(desk.reload_for_ever, "reload-desk")
+        for deed, errand in errands.items():
+            start_thread(errand.run, deed.value.replace(" ", "-"))
         queue = TargetQueue(broker, name, desk, events.put, desk.unasked_changes)
         start_thread(queue.run, "target-queue")
+
+
+def _obstacle(settings: Settings, api: PrometheusApi) -> Callable[[], str]:
+    """Return what tells why a Prometheus that others start is not ready now, "" when it is."""
+    url = ""
+    if not settings.owns_child:
+        url = settings.readiness_http_url or (api.url("/-/ready") if api.knows_status else "")
+
+    def obstacle() -> str:
+        if not url:
+            return ""
+        answer = api.probe(url, settings.readiness_timeout_s)
+        return f"{url} answers {answer.status} {answer.detail}" if answer.is_not_yet else ""
+
+    return obstacle
+
+
+def _reload(reloads: ReloadDesk) -> str:
+    """Have Prometheus reload; return why to ask again, "" where it has."""
+    answer = reloads.ask(has_new_rules=False)
+    is_loaded = answer.verdict is Verdict.LOADED
+    return "" if is_loaded else f"the reload is {answer.verdict}: {answer.problem}"
 
 
 def terms_of(settings: Settings) -> Terms:

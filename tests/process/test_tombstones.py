@@ -1,0 +1,88 @@
+"""Tombstones as Promgen's admin has them cleaned: what is asked again, and what is told."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests import promgen
+from tests.promgen import Promgen
+from tests.support import free_port
+from wrapper.supervision.prometheus import PrometheusApi
+from wrapper.targets.tombstones import PATH, Tombstones
+
+CLOSED = b'{"status":"error","errorType":"unavailable","error":"admin APIs disabled"}'
+
+
+@pytest.fixture
+def server() -> Iterator[Promgen]:
+    """Run what answers in Prometheus' place."""
+    part = Promgen()
+    yield part
+    part.close()
+
+
+Make = Callable[[str], Tombstones]
+
+
+@pytest.fixture
+def tombstones() -> Iterator[Make]:
+    """Give what makes those of the Prometheus that answers at a URL."""
+    with ExitStack() as stack:
+
+        def make(url: str) -> Tombstones:
+            api = PrometheusApi(url)
+            stack.callback(api.close)
+            return Tombstones(api)
+
+        yield make
+
+
+def test_they_are_cleaned(server: Promgen, tombstones: Make) -> None:
+    """By one request to Prometheus' admin API."""
+    server.act = lambda to: promgen.head(to, 204)
+    assert tombstones(f"{server.url}/prefix").clean() == ""
+    assert [path for path, _ in server.requests] == [f"/prefix{PATH}"]
+
+
+def test_a_prometheus_that_starts_is_asked_again(server: Promgen, tombstones: Make) -> None:
+    """Also one that does not answer."""
+    server.act = promgen.with_status(503, b"Service Unavailable")
+    assert "503" in tombstones(server.url).clean()
+    assert "refused" in tombstones(f"http://127.0.0.1:{free_port()}").clean()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ((500, CLOSED), "--web.enable-admin-api"),
+        ((422, b'{"error":"unavailable with Prometheus Agent"}'), "with Prometheus Agent"),
+        ((404, b"404 page not found"), "HTTP 404"),
+    ],
+)
+def test_what_would_be_in_vain_is_told_once(
+    server: Promgen,
+    tombstones: Make,
+    answer: tuple[int, bytes],
+    said: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """And not asked again."""
+    server.act = promgen.with_status(*answer)
+    part = tombstones(server.url)
+    with caplog.at_level(logging.WARNING):
+        assert part.clean() == part.clean() == ""
+    [record] = caplog.records
+    assert said in record.__dict__["reason"]
+
+
+def test_without_a_prometheus_to_ask_that_is_told(
+    tombstones: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Someone else's, of which no URL was given."""
+    with caplog.at_level(logging.WARNING):
+        assert tombstones("").clean() == ""
+    assert "--notify-http-url" in caplog.records[0].__dict__["reason"]

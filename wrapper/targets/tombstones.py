@@ -1,0 +1,55 @@
+"""Cleaning tombstones: Prometheus removes from its disk what was deleted, as Promgen's admin asks.
+
+That is Prometheus' admin API, which is closed unless ``--web.enable-admin-api`` opens it. Where it
+is closed, or Prometheus has said no, asking again brings nothing; it is told in the log. Where it
+ends: a Prometheus that takes longer than ``LIMIT_S`` goes on with it.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from wrapper.supervision.prometheus import Answer, PrometheusApi
+
+LOG = logging.getLogger(__name__)
+PATH = "/api/v1/admin/tsdb/clean_tombstones"
+LIMIT_S = 600.0  # it writes whole blocks anew
+_DONE = (200, 204)
+_CLOSED = "admin APIs disabled"  # as Prometheus says it, with the status 500
+_FLAG = "start Prometheus with --web.enable-admin-api"
+
+
+class Tombstones:
+    """Those of one Prometheus."""
+
+    def __init__(self, api: PrometheusApi) -> None:
+        self._api = api
+        self._said = ""
+
+    def clean(self) -> str:
+        """Have them cleaned; return why to ask again, "" where that is done, or is in vain."""
+        if not self._api.knows_status:
+            self._say_once("it is not known where Prometheus answers: see --notify-http-url")
+            return ""
+        answer = self._api.ask("POST", self._api.url(PATH), LIMIT_S)
+        if answer.is_not_yet:
+            return f"tombstones cannot be cleaned yet: {answer.status} {answer.detail}"
+        if answer.status in _DONE:
+            self._said = ""
+            LOG.info("Prometheus has cleaned its tombstones, as Promgen asked")
+        else:
+            self._say_once(_refusal(answer))
+        return ""
+
+    def _say_once(self, reason: str) -> None:
+        if reason != self._said:
+            self._said = reason
+            extra = {"reason": reason}
+            LOG.warning("Prometheus does not clean its tombstones, as Promgen asked", extra=extra)
+
+
+def _refusal(answer: Answer) -> str:
+    """Say why Prometheus does not, with the cure where that is known."""
+    if _CLOSED in answer.detail:
+        return f"its admin API is closed; {_FLAG}"
+    return f"HTTP {answer.status}: {answer.detail}"
