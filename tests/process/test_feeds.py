@@ -410,6 +410,21 @@ def test_refused_rules_make_room_for_the_last_good_ones(kept: Kept) -> None:
     assert kept.file(RULES).read_bytes() == promgen.rules("up")
 
 
+def test_who_asks_for_rules_that_are_refused_need_not_ask_again(kept: Kept) -> None:
+    """They are at fault themselves, seen or unseen; where that is not known it may help."""
+    keeper = running(kept.keeper(RULES))
+    assert done_by(keeper) == ""
+    kept.reloads.verdicts = [Verdict.DOUBTED, Verdict.LOADED, Verdict.REFUSED, Verdict.LOADED]
+    kept.server.bodies[RULES] = promgen.rules("nonsense (")
+    assert "so it says" in done_by(keeper)
+    for _ in range(2):
+        assert done_by(keeper) == ""
+        assert "so it says" in keeper.state.problem
+    assert keeper.state.errors == {"refused": 3}
+    kept.server.act = promgen.with_status(500)
+    assert "HTTP 500" in done_by(keeper)
+
+
 def test_refused_rules_are_tried_again_after_a_long_time(
     kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:

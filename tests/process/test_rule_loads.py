@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from tests import promgen
+from tests.real.parts import program
 from tests.support import wait_until
 from wrapper.supervision.reload_desk import Answer
 from wrapper.targets import rule_loads
 from wrapper.targets.feed import Kind, Verdict
 from wrapper.targets.feed_file import NO_RULES, Failed, FeedFile
+from wrapper.targets.rule_check import RuleCheck
 from wrapper.targets.rule_loads import Blamed, RuleLoads
 
 LIMIT_S = 20.0
@@ -163,6 +166,36 @@ def test_one_that_is_refused_keeps_no_other_out(all_good: Loads, bad: str) -> No
     assert all_good.judge.loaded == all_good.judge.files == expected
     assert all_good.beside == []
     assert all_good.judge.hidden == 0
+
+
+NONSENSE = promgen.rules("up ==== (")
+
+
+@pytest.mark.parametrize("is_judge", [True, False], ids=["as a judge", "to explain"])
+def test_promtool_names_the_rule(tmp_path: Path, is_judge: bool) -> None:
+    """Before Prometheus is given it, or of what that has refused: both times it is blamed."""
+    judge = Judge(tmp_path)
+    judge.act = lambda: Answer([Verdict.REFUSED, Verdict.LOADED][len(judge.asked) - 1], "said no")
+    check = RuleCheck(program("promtool"), is_judge=is_judge)
+    given = Loads(judge, RuleLoads(judge, check, quiet_s=0.0))
+    given.together(a=NONSENSE)
+    error = given.results["a.yml"]
+    assert isinstance(error, Blamed)
+    assert 'group "promgen", rule 1, "Down": could not parse expression' in str(error)
+    assert judge.asked == ([] if is_judge else [True, False])
+
+
+def test_without_an_explanation_prometheus_own_words_are_told(tmp_path: Path) -> None:
+    """A promtool that is not there, or has nothing against the rules."""
+    for number, name in enumerate((str(tmp_path / "none"), program("promtool"))):
+        judge = Judge(tmp_path)
+        given = Loads(judge, RuleLoads(judge, RuleCheck(name, is_judge=False), quiet_s=0.0))
+        judge.is_refusing = False
+        given.together(**{f"f{number}": BAD})
+        error = given.results[f"f{number}.yml"]
+        assert isinstance(error, Blamed)
+        assert f"Prometheus refused {tmp_path}/f{number}.yml" in str(error)
+        assert str(error).endswith("one is bad")
 
 
 def test_all_may_be_refused(all_good: Loads) -> None:

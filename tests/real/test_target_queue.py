@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import threading
@@ -19,7 +20,7 @@ from tests import promgen
 from tests.certificates import Authority
 from tests.promgen import RULES, TARGETS, Promgen, group
 from tests.real.brokers import PortMapper, RabbitMq, Redis
-from tests.real.parts import Program, started
+from tests.real.parts import Program, program, started
 from tests.real.test_plain import Plain
 from tests.real.test_targets import CONFIG, LIMIT_S, NONSENSE, rules, targets
 from tests.support import wait_until
@@ -107,7 +108,8 @@ class Server:
             "--targets-interval=1h",
             f"--targets-queue={QUEUE}",
         ]
-        self.part.argv.insert(1, f"ELECTOR_TARGETS_BROKER={url}")
+        path = f"{Path(program('promtool')).parent}:{os.environ['PATH']}"
+        self.part.argv[1:1] = [f"ELECTOR_TARGETS_BROKER={url}", f"PATH={path}"]
 
     @property
     def messages(self) -> dict[str, float]:
@@ -212,13 +214,17 @@ def test_a_task_that_fails_comes_again(server: Server, sender: Sender) -> None:
     wait_until(lambda: server.messages.get("acknowledged") == 1, LIMIT_S, "it is done at last")
 
 
-def test_rules_that_are_refused_are_not_acknowledged(server: Server, sender: Sender) -> None:
-    """The last good ones stay in force, and the message comes again."""
+def test_rules_that_are_refused_do_not_come_again(server: Server, sender: Sender) -> None:
+    """The last good ones stay in force; what is told names the file and the rule."""
     server.promgen.bodies[RULES] = NONSENSE
     sender.send("write_rules")
-    wait_until(lambda: server.messages.get("given_back"), LIMIT_S, "it is given back")
-    assert "acknowledged" not in server.messages
+    wait_until(lambda: server.messages == {"acknowledged": 1}, LIMIT_S, "it is acknowledged")
     assert rules(server.part.url) == ["up == 0"]
+    status = requests.get(f"http://{server.part.api}/_elector/status", timeout=5).json()
+    [problem] = filter(None, (each["problem"] for each in status["targets"]["feeds"]))
+    assert f"Prometheus refused {server.files}/r.yml" in problem
+    assert 'group "promgen", rule 1, "Down"' in problem
+    server.await_line("what was fetched before stays.*rule 1, ..Down", "the log says so too")
 
 
 @on_both

@@ -98,6 +98,7 @@ class FeedKeeper:
         self._held: Content | None = None
         self._empty_since: float | None = None
         self._blamed: Blame | None = None
+        self._is_settled = True
         self._failures = 0
         self.unasked_changes = 0  # found at the interval, of what the URL says
         self._failed_as = ""
@@ -123,7 +124,7 @@ class FeedKeeper:
             problem = self.bring(requests)
             self._parts.report(FeedReported(self.state))
             for request in requests:
-                request.done(problem)
+                request.done("" if self._is_settled else problem)
             self._requests.fetched()
             requests = self._requests.wait(self._next_at())
 
@@ -157,6 +158,7 @@ class FeedKeeper:
         for request in requests:
             self._set_mode(request.mode)
         was_as_left = self._file.is_as_left()
+        self._is_settled = False
         try:
             has_changed = self._bring()
         except (FetchFailed, Unacceptable) as error:
@@ -164,11 +166,13 @@ class FeedKeeper:
                 self._empty_since = None
             return self._failed(error.reason, str(error))
         except Failed as error:
+            self._is_settled = isinstance(error, Blamed)
             return self._failed(error.reason, str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, it shall not end the thread
             return self._failed(
                 "error", f"it could not be fetched ({type(error).__name__}): please report it"
             )
+        self._is_settled = True
         if has_changed and was_as_left and not requests:
             self.unasked_changes += 1
         self._succeeded(has_changed=has_changed)
@@ -198,7 +202,7 @@ class FeedKeeper:
         content = read_answer(self.feed.kind, body, shard)
         self._parts.shards.check(self.feed.path, shard, content, allows_empty=allows)
         if self._blamed is not None and self._blamed.is_about(content.data, clock.now()):
-            raise Failed("refused", self._blamed.reason)
+            raise Blamed("refused", self._blamed.reason)
         self._check_empty(content)
         return content
 

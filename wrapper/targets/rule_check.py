@@ -1,8 +1,9 @@
 """promtool once more: what it says of rules, before they take the place of the last good ones.
 
 The same promtool that looks at configurations (``--config-check``), and in the same way: one that
-says nothing refuses nothing. It reads the rules from memory, so that no other file comes to lie
-where Prometheus looks for rules.
+says nothing refuses nothing. Where none was asked for, one that is at hand only explains what
+Prometheus has refused, since Prometheus' own answer names neither file nor rule. It reads the rules
+from memory, so that no other file comes to lie where Prometheus looks for rules.
 """
 
 from __future__ import annotations
@@ -24,20 +25,34 @@ _LONGEST = 600  # characters of what it says
 class RuleCheck:
     """Asks promtool about rules, one file at a time."""
 
-    def __init__(self, program: str) -> None:
-        """Take the program, by name or path."""
+    def __init__(self, program: str, *, is_judge: bool = True) -> None:
+        """Take the program, by name or path, and whether it may refuse or only explain."""
         self._asking = Asking(program)
+        self._is_judge = is_judge
         atexit.register(self._asking.end)
 
     def refusal(self, name: Path, rules: bytes) -> str:
         """Return why the rules for this file are refused, in one line, "" where they are not."""
+        if not self._is_judge:
+            return ""
         try:
-            with _in_memory(rules) as (descriptor, path):
-                status, said = self._asking.ask("rules", path, inherit=(descriptor,))
+            return self._words(name, rules)
         except (Unanswered, OSError) as error:
             extra = {"file": name, "reason": str(error)}
             LOG.warning("rules are used without the check that was asked for", extra=extra)
             return ""
+
+    def explanation(self, name: Path, rules: bytes) -> str:
+        """Return what is wrong with rules that Prometheus has refused, "" where it does not say."""
+        try:
+            return self._words(name, rules)
+        except (Unanswered, OSError):
+            return ""
+
+    def _words(self, name: Path, rules: bytes) -> str:
+        """Return what it has against these rules, "" for nothing; raise Unanswered, OSError."""
+        with _in_memory(rules) as (descriptor, path):
+            status, said = self._asking.ask("rules", path, inherit=(descriptor,))
         if status == 0:
             return ""
         words = said.rpartition("FAILED:")[2].replace(f"{path}: ", "").replace(path, name.name)

@@ -29,7 +29,7 @@ _REFUSALS = (Verdict.REFUSED, Verdict.DOUBTED)
 
 
 class Blamed(Failed):
-    """Prometheus refuses these rules, and nothing else can be the reason."""
+    """Prometheus, or promtool, refuses these rules, and nothing else can be the reason."""
 
 
 @dataclass(slots=True)
@@ -141,7 +141,7 @@ class RuleLoads:
             if verdict is Verdict.LOADED:
                 self._load_all([rules])
             else:
-                rules.give_up(Failed("refused", _told(refusal, verdict)))
+                rules.give_up(Failed("refused", _told(refusal.problem, verdict)))
 
     def _write(self, rules: NewRules) -> None:
         self._check_ready(rules)
@@ -151,7 +151,7 @@ class RuleLoads:
         if self._check is not None:
             refusal = self._check.refusal(rules.file.path, rules.data)
             if refusal:
-                raise Failed("refused", refusal)
+                raise Blamed("refused", refusal)
         rules.file.keep(rules.mode)
         rules.file.replace(rules.data, rules.mode)
         rules.is_new = True
@@ -185,12 +185,18 @@ class RuleLoads:
         _put_back(rules)
         verdict = self._reloads.ask(has_new_rules=False).verdict
         is_theirs = refusal.verdict is Verdict.REFUSED and verdict is Verdict.LOADED
-        raise (Blamed if is_theirs else Failed)("refused", _told(refusal, verdict))
+        text = _told(self._explained(refusal, rules), verdict, str(rules.file.path))
+        raise (Blamed if is_theirs else Failed)("refused", text)
+
+    def _explained(self, refusal: Answer, rules: NewRules) -> str:
+        """Return why rules were refused; Prometheus itself does not say which."""
+        said = "" if self._check is None else self._check.explanation(rules.file.path, rules.data)
+        return said or refusal.problem
 
 
-def _told(refusal: Answer, verdict: Verdict) -> str:
+def _told(problem: str, verdict: Verdict, which: str = "these rules") -> str:
     """Return what became of new rules, and of the last good ones that were put back."""
-    text = f"Prometheus refused these rules, and the last good ones are back: {refusal.problem}"
+    text = f"Prometheus refused {which}, and the last good ones are back: {problem}"
     also = "; it refuses these too, for another reason" if verdict in _REFUSALS else ""
     return text + also
 

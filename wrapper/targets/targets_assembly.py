@@ -20,10 +20,9 @@ from wrapper.targets.feed_desk import FeedDesk
 from wrapper.targets.feed_fetch import Fetcher
 from wrapper.targets.feeds import FeedKeeper, Parts, Terms
 from wrapper.targets.promgen_task import Deed
-from wrapper.targets.rule_check import RuleCheck
 from wrapper.targets.rule_loads import RuleLoads
 from wrapper.targets.target_queue import TargetQueue
-from wrapper.targets.targets_start import program_of_rule_check
+from wrapper.targets.targets_start import rule_check_of
 from wrapper.targets.tombstones import Tombstones
 
 
@@ -39,13 +38,10 @@ def start_targets(
     ``ready`` is set when Prometheus, which ``api`` asks, has been ready for the first time.
     """
     settings = start.settings
-    program = program_of_rule_check(settings)
     access = start.targets_access or PrometheusAccess(is_proxied=True)
     parts = Parts(
         fetcher=Fetcher(access, settings.targets_timeout_s, settings.targets_max_size),
-        rules=RuleLoads(
-            reloads, RuleCheck(program) if program else None, obstacle=_obstacle(settings, api)
-        ),
+        rules=RuleLoads(reloads, rule_check_of(settings), obstacle=_obstacle(settings, api)),
         report=events.put,
         ready=ready,
     )

@@ -22,9 +22,8 @@ from wrapper.supervision.reload_desk import Answer
 from wrapper.targets.feed import Feed, Verdict
 from wrapper.targets.feed_fetch import Fetcher
 from wrapper.targets.feeds import FeedKeeper, Parts, Terms
-from wrapper.targets.rule_check import RuleCheck
 from wrapper.targets.rule_loads import RuleLoads
-from wrapper.targets.targets_start import access_of, problems_of_folder, program_of_rule_check
+from wrapper.targets.targets_start import access_of, problems_of_folder, rule_check_of
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 RELOAD_URL = "http://127.0.0.1:9090/-/reload"
@@ -65,13 +64,12 @@ def run(settings: Settings) -> int:
 def _keeper(
     settings: Settings, feed: Feed, access: PrometheusAccess, own: PrometheusAccess
 ) -> FeedKeeper:
-    program = program_of_rule_check(settings)
     url = (settings.notify_http_url or RELOAD_URL) if settings.reload else ""
     parts = Parts(
         fetcher=Fetcher(access, settings.targets_timeout_s, settings.targets_max_size),
         rules=RuleLoads(
             ByHttp(PrometheusApi(access=own), url, settings.targets_timeout_s),
-            RuleCheck(program) if program else None,
+            rule_check_of(settings),
             quiet_s=0.0,
         ),
         report=lambda _event: None,

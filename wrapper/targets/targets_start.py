@@ -15,6 +15,7 @@ from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.configuration.problems import ConfigurationError
 from wrapper.options.settings import Settings
 from wrapper.targets.feed import Feed
+from wrapper.targets.rule_check import RuleCheck
 
 
 def look_at_targets(
@@ -41,9 +42,12 @@ def access_of(settings: Settings) -> tuple[PrometheusAccess, list[str]]:
         return PrometheusAccess(), list(error.problems)
 
 
-def program_of_rule_check(settings: Settings) -> str:
-    """Return the promtool that looks at rules, "" for none."""
-    return settings.config_check if shutil.which(settings.config_check) else ""
+def rule_check_of(settings: Settings) -> RuleCheck | None:
+    """Return the promtool that judges rules, or one at hand that explains, None without any."""
+    if settings.config_check:
+        return RuleCheck(settings.config_check) if shutil.which(settings.config_check) else None
+    at_hand = shutil.which("promtool")
+    return RuleCheck(at_hand, is_judge=False) if at_hand else None
 
 
 def _problems_of_file(named: str, feed: Feed, is_taken: Callable[[Path], bool]) -> Iterator[str]:
