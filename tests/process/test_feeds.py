@@ -198,6 +198,12 @@ def test_what_a_server_says_is_cut_and_made_printable(kept: Kept) -> None:
 
 
 @pytest.fixture
+def unpaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have everybody answered at once, where that is not the matter."""
+    monkeypatch.setattr(pace, "APART_S", 0.0)
+
+
+@pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Give what moves the clock on."""
     real, shift = clock.now, [0.0]
@@ -410,6 +416,7 @@ def test_refused_rules_make_room_for_the_last_good_ones(kept: Kept) -> None:
     assert kept.file(RULES).read_bytes() == promgen.rules("up")
 
 
+@pytest.mark.usefixtures("unpaced")
 def test_who_asks_for_rules_that_are_refused_need_not_ask_again(kept: Kept) -> None:
     """They are at fault themselves, seen or unseen; where that is not known it may help."""
     keeper = running(kept.keeper(RULES))
@@ -536,6 +543,7 @@ def test_a_start_looks_after_what_a_task_had_made(tmp_path: Path) -> None:
     assert not (tmp_path / ".made.yml.good").exists()
 
 
+@pytest.mark.usefixtures("unpaced")
 def test_a_file_that_nobody_can_read_keeps_no_feed_from_fetching(kept: Kept) -> None:
     """A number that Python takes for an attack; the same in an answer is a wrong answer."""
     endless = b"[" + b"9" * 5000 + b"]"
@@ -547,6 +555,7 @@ def test_a_file_that_nobody_can_read_keeps_no_feed_from_fetching(kept: Kept) -> 
     assert "no number is so long" in done_by(keeper)
 
 
+@pytest.mark.usefixtures("unpaced")
 def test_a_path_that_cannot_be_ends_no_thread(kept: Kept) -> None:
     """Whoever asks is told."""
     feed = Feed(f"{kept.server.url}{TARGETS}", f"{kept.folder}/a\0b.json")
@@ -570,6 +579,7 @@ def done_by(keeper: FeedKeeper) -> str:
     return told[0]
 
 
+@pytest.mark.usefixtures("unpaced")
 def test_rules_wait_until_prometheus_has_been_ready(kept: Kept) -> None:
     """Targets do not; who asks for rules is told afterwards."""
     kept.ready.clear()
@@ -658,6 +668,7 @@ def done_with(at: FeedDesk, task: Task) -> list[str]:
 @pytest.mark.parametrize(
     ("kind", "api"), [(Kind.TARGETS, TARGETS), (Kind.URLS, URLS), (Kind.RULES, RULES)]
 )
+@pytest.mark.usefixtures("unpaced")
 def test_a_task_is_about_the_files_of_its_kind(kept: Kept, kind: Kind, api: str) -> None:
     """Its own file is fetched, once more than at the start; the others are not."""
     at = desk(kept)
@@ -667,6 +678,7 @@ def test_a_task_is_about_the_files_of_its_kind(kept: Kept, kind: Kind, api: str)
     assert kept.server.requests[-1][0] == api
 
 
+@pytest.mark.usefixtures("unpaced")
 def test_a_task_may_make_a_new_file_beside_the_others(kept: Kept) -> None:
     """It is fetched from where that kind is, and kept from then on."""
     at, path = desk(kept), kept.folder / "new.json"
