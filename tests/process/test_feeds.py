@@ -299,6 +299,16 @@ def test_what_is_suddenly_empty_is_asked_for_again_soon(kept: Kept) -> None:
     assert len(kept.server.requests) == before + 1
 
 
+def test_who_asks_for_what_is_suddenly_empty_need_not_ask_again(kept: Kept) -> None:
+    """It is fetched again by itself; the file stays, and the problem is told."""
+    keeper = kept.keeper()
+    keeper.bring()
+    kept.server.bodies[TARGETS] = b"[]"
+    assert done_by(running(keeper)) == ""
+    assert "suddenly empty" in keeper.state.problem
+    assert kept.file().read_bytes() == ONE
+
+
 def test_what_was_there_at_the_start_counts(kept: Kept) -> None:
     """A start with an empty answer does not empty the file of the run before."""
     kept.file().write_bytes(ONE)

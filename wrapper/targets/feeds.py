@@ -162,7 +162,8 @@ class FeedKeeper:
         try:
             has_changed = self._bring()
         except (FetchFailed, Unacceptable) as error:
-            if error.reason != EMPTY:
+            self._is_settled = error.reason == EMPTY  # it is asked for again by itself
+            if not self._is_settled:
                 self._empty_since = None
             return self._failed(error.reason, str(error))
         except Failed as error:
