@@ -17,26 +17,20 @@ out.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
-import hashlib
-import json
 import os
 import stat
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
-from wrapper.election import lease_fields as fields
+from wrapper.election.lock_content import content_of, put
 from wrapper.model import LeaseConflict, LeaseRecord, LeaseUnavailable, Seen
 
-_LONGEST_CONTENT = 65536
-# Others hold the lock for an instant to see whether it is free, and a write is seen half done only
-# for an instant: so many tries, with this pause between them.
+# Others hold the lock for an instant to see whether it is free.
 _TRIES = 20
 _PAUSE_S = 0.001
 _LOOK_PERIOD_S = 0.1
@@ -80,10 +74,10 @@ class FileLease:
                 return Seen(LeaseRecord())
             self._reopen()
         if self._is_held:
-            return _content(self._fd)
+            return content_of(self._fd)
         with _guarded(self._path), _opened(self._path) as probe:
             is_free = _try_lock(probe, fcntl.LOCK_SH)
-            return self._judged(_content(probe), is_free=is_free)
+            return self._judged(content_of(probe), is_free=is_free)
 
     def write(self, record: LeaseRecord, version: str | None) -> Seen:
         """Take or keep the lock and write the record; without a holder, write it and unlock.
@@ -124,7 +118,7 @@ class FileLease:
         was_held = self._is_held
         self._take(version)
         try:
-            return _put(self._fd, record)
+            return put(self._fd, record)
         except OSError:
             if not was_held:
                 self._unlock()
@@ -137,7 +131,7 @@ class FileLease:
         if not _lock_soon(self._fd):
             raise LeaseConflict(f"another process holds {self._path}")
         self._is_held = True
-        if _content(self._fd).version != version:
+        if content_of(self._fd).version != version:
             self._unlock()
             raise LeaseConflict(f"{self._path} has been written since it was read")
 
@@ -146,7 +140,7 @@ class FileLease:
         if not self._is_held:
             raise LeaseConflict(f"we do not hold {self._path}")
         try:
-            return _put(self._fd, record)
+            return put(self._fd, record)
         finally:
             self._unlock()
 
@@ -215,7 +209,7 @@ class FileLease:
         if closed.wait(_LOOK_PERIOD_S) or self._is_held:
             return False
         with _guarded(self._path), _opened(self._path) as probe:
-            return _content(probe).version != seen.version
+            return content_of(probe).version != seen.version
 
     def _is_holder_gone(self) -> bool:
         vigil = self._vigil  # several watches may share it for a while: one that was closed lingers
@@ -233,7 +227,7 @@ class FileLease:
     def _names_another(self, record: LeaseRecord) -> bool:
         """Tell whether the lock has passed on too quickly for the vigil, which still waits."""
         with _guarded(self._path), _opened(self._path) as probe:
-            found = _content(probe).record
+            found = content_of(probe).record
         return found is not None and found.holder not in {"", record.holder}
 
 
@@ -316,51 +310,3 @@ def _lock_soon(fd: int) -> bool:
             return True
         time.sleep(_PAUSE_S)
     return False
-
-
-# --- content: the record as one line of JSON, its checksum as another ---
-
-
-def _put(fd: int, record: LeaseRecord) -> Seen:
-    """Write in place, since a rename would leave the lock behind."""
-    line = json.dumps(asdict(record)).encode()
-    content = b"%s\n%08x\n" % (line, zlib.crc32(line))
-    if os.pwrite(fd, content, 0) < len(content):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    os.ftruncate(fd, len(content))
-    return Seen(record, _version(content))
-
-
-def _content(fd: int) -> Seen:
-    """Return what stands in the file; no record where it is empty or stays damaged."""
-    for _ in range(_TRIES):
-        content = os.pread(fd, _LONGEST_CONTENT, 0)
-        record = _decoded(content)
-        if record is not None:
-            return Seen(record, _version(content))
-        if not content:
-            return Seen(None)
-        time.sleep(_PAUSE_S)
-    return Seen(None, _version(content))
-
-
-def _version(content: bytes) -> str:
-    """Return a word that changes with the record; what a cut-off longer one left counts not."""
-    return hashlib.sha256(b"\n".join(content.split(b"\n")[:2])).hexdigest()[:16]
-
-
-def _decoded(content: bytes) -> LeaseRecord | None:
-    """Return the record, None where a write is half done."""
-    line, _, rest = content.partition(b"\n")
-    if rest.partition(b"\n")[0] != b"%08x" % zlib.crc32(line):
-        return None
-    said = fields.parsed(line.decode(errors="replace"))
-    return LeaseRecord(
-        holder=fields.name(said.get("holder")),
-        duration_s=fields.seconds(said.get("duration_s")),
-        acquire_time=fields.name(said.get("acquire_time")),
-        renew_time=fields.name(said.get("renew_time")),
-        transitions=fields.count(said.get("transitions")),
-        incarnation=fields.optional_name(said.get("incarnation")),
-        url=fields.url(said.get("url")),
-    )
