@@ -238,7 +238,7 @@ def test_a_list_that_is_suddenly_empty_has_to_come_twice(
 def test_changes_that_nobody_told_of_are_counted(kept: Kept) -> None:
     """Neither the first answer, nor what was asked for, nor what somebody else did to the file."""
     keeper = kept.keeper()
-    told = Request(None, lambda _problem: None)
+    told = Request(None, lambda _problem: None, clock.now())
     for body, requests, count in (
         (ONE, (), 0),
         (ONE, (), 0),
