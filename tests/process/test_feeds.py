@@ -328,7 +328,7 @@ def test_an_empty_list_is_believed_where_that_is_allowed(kept: Kept) -> None:
     assert kept.file().read_bytes() == b"[]"
 
 
-def test_only_a_shards_groups_are_written(kept: Kept) -> None:
+def test_only_a_shards_groups_are_written(kept: Kept, later: Callable[[float], None]) -> None:
     """A shard that has lost its last target is a list that is suddenly empty."""
     kept.server.bodies[TARGETS] = TWO
     keeper = kept.keeper(shard="other")
@@ -336,6 +336,7 @@ def test_only_a_shards_groups_are_written(kept: Kept) -> None:
     assert read_answer(Kind.TARGETS, kept.file().read_bytes()).targets == 1
     kept.server.bodies[TARGETS] = ONE
     assert "empty" in keeper.bring()
+    later(HALF_S)
     assert keeper.bring() == ""
     assert read_answer(Kind.TARGETS, kept.file().read_bytes()).is_empty
 

@@ -106,7 +106,10 @@ def head(status: str) -> bytes:
         (head("502 Bad Gateway"), ("proxy", ["does not connect to", "502 Bad Gateway"])),
         (b"", ("timeout", ["no answer from", "within 0.5 s"])),
         (head("200 OK") + b"no TLS, alas" * 9, ("tls", ["no TLS with"])),
-        (b"SSH-2.0-x\r\n", ("error", ["asking https://api.invalid:6443", "failed"])),
+        (
+            b"SSH-2.0-x\r\n",
+            ("error", ["https://api.invalid:6443", "gave no answer that can be read"]),
+        ),
     ],
     ids=["who", "forbidden", "gateway", "silent", "no TLS", "no HTTP"],
 )

@@ -76,6 +76,7 @@ def test_a_queue_that_promgen_does_not_know_is_told_once(caplog: pytest.LogCaptu
     given = TargetQueue(Broker("redis://h/0", "q"), "q", Done(), events.append, lambda: dict(found))  # type: ignore[arg-type]
 
     def told() -> tuple[int, bool, int]:
+        given._tell_at = 0.0  # as if it were some time later
         given._tick()
         said = sum("not heard of" in record.getMessage() for record in caplog.records)
         return given._state.unannounced_changes, "register-server" in given._state.problem, said
