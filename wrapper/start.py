@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 
 from wrapper.configuration.inputs import BadInputs, Inputs, Sources
 from wrapper.configuration.last_good import LastGood
-from wrapper.configuration.promtool import Promtool
-from wrapper.election.kubeconfig import check_kubeconfig
 from wrapper.model import Rendering, Renderings, Role
 from wrapper.options.prometheus_args import ChildArguments
 from wrapper.options.settings import Settings
@@ -24,6 +22,7 @@ from wrapper.options.settings import Settings
 if TYPE_CHECKING:
     from wrapper.access.doors import Doors
     from wrapper.access.prometheus_access import PrometheusAccess
+    from wrapper.configuration.promtool import Promtool
 
 # Stands for what Prometheus reads by itself, in each role: nothing is known of it.
 _OWN_FILE = Rendering(Role.FOLLOWER, b"", "", writes_remotely=False)
@@ -153,8 +152,7 @@ def prepare(settings: Settings, refused: Refused | None = None) -> Start:
     targets, of_targets = _look_at_targets(settings, start.takes)
     problems += [*at_doors, *of_targets, *_problems_of_output(start), *_problems_of_lock(start)]
     if settings.lock_kind(has_overrides=start.may_override) == "kubernetes" and not settings.init:
-        unusable = check_kubeconfig(settings.kubeconfig)
-        problems += [unusable] if unusable else []
+        problems += _problems_of_kubeconfig(settings)
     if problems or start.renderings is None:  # then all that is wrong is said
         problems = [*refusal, *problems]
     return replace(start, problems=tuple(problems), access=access, targets_access=targets)
@@ -198,6 +196,8 @@ def promtool_of(settings: Settings, arguments: ChildArguments, output: Path) -> 
     """Return what is asked about renderings before they are used, None where nothing is."""
     if not shutil.which(settings.config_check):
         return None  # it was not asked for, or is no program: that is a problem
+    from wrapper.configuration.promtool import Promtool  # noqa: PLC0415 - most starts ask nothing
+
     return Promtool(settings.config_check, output, is_agent=arguments.is_agent)
 
 
@@ -248,6 +248,13 @@ def _no_such_command(command: str) -> str:
         f"{command}: no such command, or it may not be executed; "
         "write Prometheus' path after --, for example -- /bin/prometheus"
     )
+
+
+def _problems_of_kubeconfig(settings: Settings) -> list[str]:
+    from wrapper.election.kubeconfig import check_kubeconfig  # noqa: PLC0415 - not for --init
+
+    unusable = check_kubeconfig(settings.kubeconfig)
+    return [unusable] if unusable else []
 
 
 def _problems_of_lock(start: Start) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from wrapper.__main__ import main
 from wrapper.options.loading import load
 from wrapper.start import prepare
 
@@ -63,6 +64,28 @@ def test_the_same_file_may_be_named_in_other_ways(
     """Also by a link; and a script may name its file by itself."""
     (folder / "link.yml").symlink_to("a.yml")
     assert problems(output, *child) == ()
+
+
+@pytest.mark.parametrize(
+    "leader",
+    [
+        "[a]",
+        "{remote_writes: []}",
+        "{scrape_configs: [{$patch: delete, job_name: b}]}",
+        "{global: {a: 1, a: 2}}",
+        "*a",
+    ],
+)
+def test_init_refuses_a_bad_leader_part(
+    folder: Path, capsys: pytest.CaptureFixture[str], leader: str
+) -> None:
+    """Which it does not write: the pod would start, and fail when it is to lead."""
+    Path("config.yml").write_text(
+        f"follower:\n  scrape_configs:\n  - job_name: a\nleader: {leader}\n"
+    )
+    assert main(["--config=config.yml", "--output=out.yml", "--init"]) == 2
+    assert capsys.readouterr().err.startswith("prometheus-elector: config.yml:4:")
+    assert not Path("out.yml").exists()
 
 
 IN_POD = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "POD_NAME": "p-0"}
