@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,14 @@ import yaml
 from yaml.nodes import MappingNode
 
 from tests.unit.documents import compose
-from wrapper.configuration.config_paths import ANY_KEY, PATH, PLACES, Places, resolve_paths
+from wrapper.configuration.config_paths import (
+    ANY_KEY,
+    PATH,
+    PLACES,
+    Places,
+    may_name_a_file,
+    resolve_paths,
+)
 
 
 def resolved(content: str, folder: str = "/etc/prometheus") -> Any:
@@ -45,6 +53,22 @@ def test_each_place_of_the_table(trail: tuple[str, ...]) -> None:
     """A relative path there is resolved, an absolute one and an empty one are left."""
     for path, expected in (("a/b", "/etc/prometheus/a/b"), ("/a", "/a"), ("", "")):
         assert resolved(yaml.safe_dump(nested(trail, path))) == nested(trail, expected)
+
+
+@pytest.mark.parametrize("letter", ["e", "\\x65", "\\u0065", "\\U00000065"])
+def test_no_mapping_that_names_a_file_is_passed_over(letter: str) -> None:
+    """Its keys are seen in its text, also where a letter of one is written as an escape."""
+    below = [trail[2:] if trail[1:2] == ("[]",) else trail[1:] for trail in trails(PLACES)]
+    for trail in filter(None, below):  # else a list of paths, which is no mapping
+        text = json.dumps(nested(trail, "a")).replace("file", f"fil{letter}")
+        assert yaml.safe_load(text) == nested(trail, "a")
+        assert may_name_a_file(text.encode())
+
+
+def test_what_names_a_file_in_no_way() -> None:
+    """Backslashes mean no letter by themselves, but before the end of a line they mean nothing."""
+    assert may_name_a_file(b'? "fil\\\n  e"\n: a\n')
+    assert not may_name_a_file(b'job_name: x\nregex: (.+):\\d+\nlabels: {a: "\\t\\n"}\n')
 
 
 def test_the_table_knows_the_places_that_people_use() -> None:

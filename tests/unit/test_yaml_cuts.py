@@ -336,3 +336,23 @@ def test_an_item_that_names_a_file_has_its_path_resolved() -> None:
     jobs = "- job_name:  a\n- job_name: b\n  bearer_token_file: /f/t\n- job_name:  c\n"
     assert rendered.follower.content.decode() == f"scrape_configs:\n{jobs}"
     assert rendered.leader.content.decode() == f"scrape_configs:\n{jobs}- {{job_name: d}}\n"
+
+
+def test_an_item_that_names_a_file_in_escapes_too() -> None:
+    """The key is what it means, not how it is written."""
+    content = 'follower:\n  scrape_configs:\n  - "bearer_token_fil\\x65": t\nleader: {}\n'
+    rendered = both(content, "/f")
+    assert rendered is not None
+    expected = {"scrape_configs": [{"bearer_token_file": "/f/t"}]}
+    assert yaml.safe_load(rendered.follower.content) == expected
+
+
+@pytest.mark.parametrize("gap", ["", " ", "    ", "       "])
+def test_an_item_with_lines_that_are_less_indented(gap: str) -> None:
+    """Empty lines and comments may begin before their item, in a text as well."""
+    block = f"      |\n        one\n{gap}\n        two\n"
+    content = f"follower:\n     l:\n     - a: {block}{gap}# x\n     - b\nleader: {{l: [c]}}\n"
+    rendered = both(content)
+    assert rendered is not None
+    expected = {"l": [{"a": "one\n\ntwo\n"}, "b", "c"]}
+    assert yaml.safe_load(rendered.leader.content) == expected

@@ -10,6 +10,7 @@ stays as it is.
 from __future__ import annotations
 
 import posixpath
+import re
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -74,6 +75,16 @@ PLACES: dict[str, Places] = {
     "remote_read": [_CLIENT],
     "tracing": {"tls_config": _TLS},
 }
+
+_ESCAPE = re.compile(rb"\\[xuU\s]")  # that may stand for a letter, or for nothing
+
+
+def may_name_a_file(text: bytes) -> bool:
+    """Tell whether there may be a path below a key of a mapping's text; the keys say "file".
+
+    Quoted, a key may be written in escapes.
+    """
+    return b"file" in text or (b"\\" in text and _ESCAPE.search(text) is not None)
 
 
 def resolve_paths(section: MappingNode, folder: str) -> MappingNode:

@@ -107,8 +107,12 @@ def names_of(item: Node) -> dict[str, str]:
     if isinstance(item, Cut):
         return item.names
     found = entries(item) if isinstance(item, MappingNode) else {}
-    values = ((name, found[name][1]) for name in NAMES if name in found)
-    return {name: value.value for name, value in values if isinstance(value, ScalarNode)}
+    names = {}
+    for name in NAMES:
+        _, value = found.get(name, (None, None))
+        if isinstance(value, ScalarNode):
+            names[name] = value.value
+    return names
 
 
 def _without_patch(item: MappingNode) -> MappingNode:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import yaml
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
-from wrapper.configuration.config_paths import resolve_paths
+from wrapper.configuration.config_paths import may_name_a_file, resolve_paths
 from wrapper.configuration.patch import names_of
 from wrapper.configuration.problems import Problems, quoted
 from wrapper.configuration.remote_duplicates import LISTS
@@ -145,6 +145,7 @@ class _Reading:
     def __init__(self, source: Source, problems: Problems) -> None:
         self._source = source
         self._problems = problems
+        self._inspection = Inspection(problems)
         self._text = cuttable(source.content)
         self._is_tied = self._text is None and has_anchors(source.content)
         self._items = ItemTexts(self._text or "")
@@ -162,7 +163,7 @@ class _Reading:
         try:
             root = compose(source.content, source.name, at_item, len(self._follower) + 1)
             if isinstance(root, CollectionNode):
-                Inspection(self._problems).visit(root)
+                self._inspection.visit(root)
         except (yaml.YAMLError, UnusableError, RecursionError) as error:
             self._problems.is_broken = True
             self._problems.note(explained(error, source.content, source.name))
@@ -174,15 +175,17 @@ class _Reading:
         if keys[:-1] != self._follower:
             return
         item, text = items.value[-1], self._items.last(items)
-        if text is None or not self._is_as_written(keys[-1], item):
+        if text is None or not self._is_as_written(keys[-1], item, text):
             return
         if isinstance(item, CollectionNode):
-            Inspection(self._problems).visit(item)
+            self._inspection.visit_tree(item)  # a text without anchors has no aliases
         mark = item.start_mark if keys[-1] in LISTS else None
         items.value[-1] = Cut(text, names_of(item), mark)
 
-    def _is_as_written(self, key: str, item: Node) -> bool:
+    def _is_as_written(self, key: str, item: Node, text: bytes) -> bool:
         """Tell whether no path in an item of this list has to be resolved."""
+        if isinstance(item, MappingNode) and not may_name_a_file(text):
+            return True
         alone = MappingNode(MAP_TAG, [(ScalarNode(TEXT_TAG, key), SequenceNode(LIST_TAG, [item]))])
         return self._resolved(alone) is alone
 

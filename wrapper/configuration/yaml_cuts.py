@@ -134,12 +134,20 @@ class ItemTexts:
 def _cut(text: str, column: int, value: Node) -> bytes | None:
     """Return a part that begins in this column, moved to the margin, with its last line ended."""
     if column:
-        text = _indentation(column).sub("", text)
+        text = _at_margin(text, column)
     if text.endswith("\n"):
         return text.encode()
     last = _last_leaf(value)
     needs_no_end = isinstance(last, ScalarNode) and last.style in ("|", ">")
     return None if needs_no_end else text.encode() + b"\n"
+
+
+def _at_margin(text: str, column: int) -> str:
+    """Return a part moved to the left by so many columns, its first line being there already."""
+    line_start = "\n" + " " * column
+    if text.count(line_start) == text.count("\n", 0, -1):  # as nearly always: ten times as fast
+        return text.replace(line_start, "\n")
+    return _indentation(column).sub("", text)
 
 
 @cache

@@ -73,6 +73,21 @@ class Inspection:
             self._count(node)
         return below + 1
 
+    def visit_tree(self, root: CollectionNode) -> None:
+        """Inspect a node that no alias leads to or from, and that is not written anew.
+
+        Nothing in it can contain itself or come twice, and its scalars stay as they are. A large
+        file is nearly all such: one item of a list after the other.
+        """
+        waiting = [root]
+        for node in waiting:
+            if isinstance(node, MappingNode):
+                if not _are_plain_keys(node.value):
+                    self._check_keys(node.value, in_flow=False)
+                waiting += [each for _, each in node.value if isinstance(each, CollectionNode)]
+            else:
+                waiting += [each for each in node.value if isinstance(each, CollectionNode)]
+
     def _count(self, node: CollectionNode) -> int:
         """Count what stands here, aliases written out; raise UnusableError for far too much.
 
@@ -128,6 +143,12 @@ class Inspection:
         for source in sources:
             if not isinstance(source, MappingNode):
                 self._problems.at(source, f"<< wants a mapping, not {kind(source)}; name an anchor")
+
+
+def _are_plain_keys(entries: list[tuple[Node, Node]]) -> bool:
+    """Whether all keys are texts, each another one: then nothing is wrong with them."""
+    texts = {key.value for key, _ in entries if isinstance(key, ScalarNode) and key.tag == TEXT_TAG}
+    return len(texts) == len(entries)
 
 
 def _allowed_share(values: int) -> float:

@@ -26,6 +26,9 @@ LIST_TAG = "tag:yaml.org,2002:seq"
 NULL_TAG = "tag:yaml.org,2002:null"
 TEXT_TAG = "tag:yaml.org,2002:str"
 
+_TAGS = {ScalarNode: TEXT_TAG, SequenceNode: LIST_TAG, MappingNode: MAP_TAG}
+_PATTERNS: dict[str, list[tuple[str, re.Pattern[str]]]] = yaml.CSafeLoader.yaml_implicit_resolvers
+_KEPT_TAGS = 1000
 MAX_DEPTH = 200  # of nested collections; Prometheus' own go to about 12
 _CURES = {  # the cure for what libyaml says, by a part of it
     "cannot start any token": 'indent with spaces, not tabs; quote a value that begins with "%@`"',
@@ -143,9 +146,11 @@ def compose(
 
 
 def _first(loader: Any) -> Node | None:
-    """Return a loader's first document; check_node goes before get_node."""
+    """Return a loader's first document, its last item told; check_node goes before get_node."""
     try:
-        return loader.get_node() if loader.check_node() else None
+        root: Node | None = loader.get_node() if loader.check_node() else None
+        loader.tell_of_item()
+        return root
     finally:
         loader.dispose()
 
@@ -169,39 +174,69 @@ class _Loader(yaml.CSafeLoader):
     """libyaml's composer, stopped before it nests too deep, and telling of items.
 
     It recurses in C: 100,000 brackets would overflow the stack and end the process. It tells the
-    resolver of every node that it enters and leaves.
+    resolver of every node that it enters and leaves, and asks it for every tag: these methods are
+    most of what reading a large file costs.
     """
 
     def __init__(self, stream: _Stream, at_item: AtItem | None = None, depth: int = 0) -> None:
         super().__init__(stream)
         self._way: list[tuple[Any, Any]] = []  # each open node's parent and key
+        # A node is left: in C, where a method would be a third of what following costs.
+        self.ascend_resolver = self._way.pop  # type: ignore[method-assign, assignment]
         self._at_item = at_item
         self._list_depth = depth + 1 if at_item else -1
         self._list: SequenceNode | None = None
+        self._keys: tuple[str, ...] | None = None  # above the list
+        self._tags: dict[str, str] = {}  # of plain scalars
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
+        """Return the tag of a node that has none, as PyYAML's own slower method does.
+
+        The tags of plain scalars are kept, since most scalars, the keys, come again and again.
+        """
+        if kind is not ScalarNode or not implicit[0]:
+            return _TAGS[kind]
+        tag = self._tags.get(value)
+        if tag is None:
+            tag = _tag_of_plain(value)
+            if len(self._tags) < _KEPT_TAGS:
+                self._tags[value] = tag
+        return tag
 
     def descend_resolver(self, current_node: Any, current_index: Any) -> None:
         """Note a node that is entered; raise UnusableError."""
-        depth = len(self._way)
-        if depth > MAX_DEPTH:
+        way = self._way
+        depth = len(way)
+        if depth <= self._list_depth:
+            self._follow(current_node, current_index, depth)
+        elif depth > MAX_DEPTH:
             raise UnusableError(current_node, f"more than {MAX_DEPTH} levels deep; take some away")
-        if depth == self._list_depth and isinstance(current_index, int):
-            self._list = current_node
-            self._tell_of_item()
-        self._way.append((current_node, current_index))
+        way.append((current_node, current_index))
 
-    def ascend_resolver(self) -> None:
-        """Note a node that is left."""
-        if self._list is not None and len(self._way) == self._list_depth:
-            self._tell_of_item()
+    def _follow(self, parent: Any, key: Any, depth: int) -> None:
+        """Tell of the item before a node that is entered, and note a list that begins."""
+        self.tell_of_item()
+        is_item = depth == self._list_depth and isinstance(key, int)
+        if not is_item:
             self._list = None
-        self._way.pop()
+        elif parent is not self._list:
+            self._list = parent
+            way = self._way[1:]
+            is_plain = all(_is_plain_entry(*step) for step in way)
+            self._keys = tuple(key.value for _, key in way) if is_plain else None
 
-    def _tell_of_item(self) -> None:
-        """Tell of the item before the one that begins, or before the list's end."""
-        if self._at_item is None or self._list is None or not self._list.value:
-            return
-        if all(_is_plain_entry(*step) for step in self._way[1:]):
-            self._at_item(tuple(key.value for _, key in self._way[1:]), self._list)
+    def tell_of_item(self) -> None:
+        """Tell of the item that has ended, where its list stands below nothing but keys."""
+        if self._at_item is not None and self._list is not None and self._keys is not None:
+            self._at_item(self._keys, self._list)
+
+
+def _tag_of_plain(value: str) -> str:
+    """Return the tag of a scalar without quotes: PyYAML has patterns by first character."""
+    for tag, pattern in _PATTERNS.get(value[:1], ()):
+        if pattern.match(value):
+            return tag
+    return TEXT_TAG
 
 
 def _is_plain_entry(parent: Node, key: Any) -> bool:
