@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support import free_port, wait_until
+from tests.support import free_port, least, wait_until
 from wrapper.model import Event
 from wrapper.supervision import process, sensors
 
@@ -49,17 +49,22 @@ def test_a_child_dies_when_its_parent_is_killed() -> None:
     started, child = parent()
     started.kill()
     started.wait()
-    wait_until(lambda: has_gone(child), 2, "the child has died")
+    wait_until(lambda: has_gone(child), 15, "the child has died")
 
 
 def test_the_switch_kills_a_stopped_process_and_its_child_on_time() -> None:
-    """Armed for 0.6 s from now: a parent stopped by SIGSTOP is dead then, and not before."""
-    started, child = parent("switch.arm(clock.now() + 0.6)")
-    armed_at = time.monotonic()
-    os.kill(started.pid, signal.SIGSTOP)
-    assert started.wait(timeout=5) == -signal.SIGKILL
-    assert 0.3 < time.monotonic() - armed_at < 1.0
-    wait_until(lambda: has_gone(child), 2, "the child has died")
+    """Armed for 1.5 s from now: a parent stopped by SIGSTOP is dead then, and not before."""
+
+    def live() -> float:
+        started, child = parent("switch.arm(clock.now() + 1.5)")
+        armed_at = time.monotonic()
+        os.kill(started.pid, signal.SIGSTOP)
+        assert started.wait(timeout=15) == -signal.SIGKILL
+        lived_s = time.monotonic() - armed_at
+        wait_until(lambda: has_gone(child), 15, "the child has died")
+        return lived_s
+
+    assert 0.7 < least(live, 2.0) < 2.0
 
 
 def test_a_disarmed_switch_kills_nobody() -> None:
@@ -69,15 +74,15 @@ def test_a_disarmed_switch_kills_nobody() -> None:
         started.wait(timeout=0.6)
     started.kill()
     started.wait()
-    wait_until(lambda: has_gone(child), 2, "the child has died")
+    wait_until(lambda: has_gone(child), 15, "the child has died")
 
 
 def test_the_switch_can_be_put_off() -> None:
     """Armed again for later, the process outlives the first moment and dies at the second."""
-    started, _child = parent("switch.arm(clock.now() + 0.2); switch.arm(clock.now() + 0.8)")
+    started, _child = parent("switch.arm(clock.now() + 0.2); switch.arm(clock.now() + 3)")
     with pytest.raises(subprocess.TimeoutExpired):
-        started.wait(timeout=0.4)
-    assert started.wait(timeout=5) == -signal.SIGKILL
+        started.wait(timeout=0.6)
+    assert started.wait(timeout=15) == -signal.SIGKILL
 
 
 def test_a_child_starts_with_the_signals_ignored_that_were_named() -> None:

@@ -243,7 +243,7 @@ class Namespace:
         self._make_service_account()
         self.renew_token()
         self.kubeconfig.write_text(kubeconfig(self.server, self.name, self.token_file))
-        wait_until(lambda: self.call("GET").status_code == 404, 5, "the RBAC rules are in force")
+        wait_until(lambda: self.call("GET").status_code == 404, 15, "the RBAC rules are in force")
 
     @property
     def token(self) -> str:

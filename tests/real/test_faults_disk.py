@@ -52,7 +52,7 @@ def test_a_promotion_that_cannot_be_written_is_given_back(fleet: Fleet, small: P
     wait_until(lambda: "a holds the lease" in second.tail(), 15, "the second follows")
     filler = fill(small)
     fleet.replicas[0].term()
-    wait_until(lambda: lines_of(second, "cannot be written"), 5, "it says why")
+    wait_until(lambda: lines_of(second, "cannot be written"), 15, "it says why")
     said_at = now()
     let_pass(said_at + 3 - now())
     assert 1 <= promotions(second) <= 3

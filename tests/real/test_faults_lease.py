@@ -185,7 +185,7 @@ def test_a_holder_steps_down_when_it_sees_another_incarnation(fleet: Fleet) -> N
         lease["metadata"]["annotations"][INCARNATION] = json.dumps({**signed, "incarnation": "x"})
         return fleet.namespace.call("PUT", lease).ok
 
-    wait_until(take, 5, "the lease is another's")
+    wait_until(take, 15, "the lease is another's")
     taken_at = now()
     leader.await_follower(SPARE_S)
     assert not fleet.log.writes(since=fleet.witness.reign("a").until + 0.5)
@@ -204,5 +204,5 @@ def test_a_restart_in_the_same_pod_leads_at_once(fleet: Fleet) -> None:
     first.start()
     first.await_leader(8)
     assert now() - killed_at < 8
-    wait_until(lambda: fleet.log.writes(since=killed_at), 5, "it writes again")
+    wait_until(lambda: fleet.log.writes(since=killed_at), 15, "it writes again")
     assert fleet.log.turns() == ["a"]

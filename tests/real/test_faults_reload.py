@@ -54,7 +54,7 @@ def test_a_leader_that_loads_only_a_part_hands_over(fleet: Fleet, tmp_path: Path
     wait_until(lambda: not writes_remotely(first), 2, "it has been demoted")
     second = fleet.start("b")
     second.await_leader(5 + SPARE_S)
-    wait_until(lambda: fleet.log.turns()[-1:] == ["b"], 5, "the second writes")
+    wait_until(lambda: fleet.log.turns()[-1:] == ["b"], 15, "the second writes")
     assert fleet.log.turns() in (["a", "b"], ["b"])
     assert promotions(first) == 1
 

@@ -32,11 +32,11 @@ def test_hangup_reads_again_and_reloads(fleet: Fleet) -> None:
     rules = leader.config.with_name("beat.yml")
     rules.write_text(rules.read_text().replace("name: beat", "name: drum"))
     os.kill(leader.pid, signal.SIGHUP)
-    wait_until(lambda: "scrape_interval: 7s" in applied_config(leader.url), 3, "the configuration")
-    wait_until(lambda: "drum" in requests.get(f"{leader.url}/api/v1/rules").text, 3, "the rules")
+    wait_until(lambda: "scrape_interval: 7s" in applied_config(leader.url), 15, "the configuration")
+    wait_until(lambda: "drum" in requests.get(f"{leader.url}/api/v1/rules").text, 15, "the rules")
     rules.write_text(rules.read_text().replace("name: drum", "name: horn"))
     os.kill(leader.pid, signal.SIGHUP)
-    wait_until(lambda: "horn" in requests.get(f"{leader.url}/api/v1/rules").text, 3, "rules alone")
+    wait_until(lambda: "horn" in requests.get(f"{leader.url}/api/v1/rules").text, 15, "rules alone")
     assert fleet.log.turns() == [leader.name]
 
 

@@ -77,7 +77,7 @@ def test_a_hand_over_shows_in_both_replicas(pair: tuple[Replica, Replica]) -> No
     assert value(leader, "lease_renew_duration_seconds_count")
     os.kill(leader.pid, signal.SIGUSR1)
     follower.await_leader(5)
-    wait_until(lambda: value(follower, "reloads_confirmed_total"), 5, "its reload is confirmed")
+    wait_until(lambda: value(follower, "reloads_confirmed_total"), 15, "its reload is confirmed")
     assert value(leader, 'role_transitions_total{reason="stepping_down"}')
     assert value(follower, 'role{role="leader"}') == 1
     assert value(follower, "remote_write_loaded") == value(follower, "may_write") == 1

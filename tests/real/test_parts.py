@@ -115,4 +115,4 @@ def test_wait_ends_with_what_it_waited_for() -> None:
         wait_until(lambda: requests.get(f"http://127.0.0.1:{free_port()}"), 0.1, "an answer")
     done = threading.Event()
     threading.Timer(0.05, done.set).start()
-    wait_until(done.is_set, 5, "the timer")
+    wait_until(done.is_set, 15, "the timer")

@@ -47,7 +47,7 @@ class Witness:
         def seen() -> list[Reign]:
             return [reign for reign in self.reigns if reign.replica == name]
 
-        return wait_until(seen, 2, f"{name} has been seen to lead")[-1]
+        return wait_until(seen, 15, f"{name} has been seen to lead")[-1]
 
     def assert_one_writer(self, log: WriteLog) -> None:
         """No two reigns at a time, and no write of one replica in the reign of another."""

@@ -214,12 +214,12 @@ def test_waits_for_the_holder_to_go(folder: Path) -> None:
     started = time.monotonic()
     with pytest.raises(OutputInUse):
         OutputLock(path, wait_s=0.1)
-    assert 0.1 <= time.monotonic() - started < 1
+    assert time.monotonic() - started >= 0.1
     timer = threading.Timer(0.1, first.close)
     timer.start()
-    OutputLock(path, wait_s=10).close()
+    OutputLock(path, wait_s=60).close()
     timer.join()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30, "not at the deadline only"
 
 
 def test_child_that_inherits_it_holds_it(folder: Path) -> None:

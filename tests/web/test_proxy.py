@@ -512,7 +512,7 @@ def test_a_client_that_goes_ends_the_upstream_request(web: Web, upstream: Upstre
         client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert client.recv(1000)
     assert has_ended.wait(10)
-    wait_until(lambda: web.metric(IN_FLIGHT) == 0, 5, "nothing in flight")
+    wait_until(lambda: web.metric(IN_FLIGHT) == 0, 15, "nothing in flight")
 
 
 @pytest.mark.parametrize(
@@ -688,7 +688,7 @@ def test_requests_under_way_are_in_flight(web: Web, upstream: Upstream) -> None:
     assert web.metric(IN_FLIGHT) == 1
     may_end.set()
     assert next(pieces) == b"b"
-    wait_until(lambda: web.metric(IN_FLIGHT) == 0, 5, "nothing in flight")
+    wait_until(lambda: web.metric(IN_FLIGHT) == 0, 15, "nothing in flight")
 
 
 def test_fifty_at_once_get_their_own_answers(web: Web, upstream: Upstream) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from tests.support import free_port, wait_until
 from tests.web.conftest import Web, following, leading
 from tests.web.test_protection import ALICE, USERS, Protected, running
 from tests.web.upstreams import Call, persistent
-from wrapper.proxy.proxy import GAP_S
 
 HANGING = """
 import _socket, time
@@ -32,7 +30,7 @@ real = _socket.getaddrinfo
 def many(host, port, *rest, **more):
     if str(host) != "many.test":
         return real(host, port, *rest, **more)
-    return [(2, 1, 6, "", (f"127.0.0.{number}", port)) for number in (2, 3, 4)]
+    return [(2, 1, 6, "", (f"127.0.0.{number}", port)) for number in range(2, 32)]
 _socket.getaddrinfo = many
 """
 IN_FLIGHT = "prometheus_elector_proxy_requests_in_flight"
@@ -72,7 +70,7 @@ def test_a_hanging_name_server_holds_up_no_other(tmp_path: Path) -> None:
 
 @pytest.fixture
 def _many_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the name many.test three addresses in the web process."""
+    """Give the name many.test thirty addresses in the web process."""
     run_first(MANY, tmp_path, monkeypatch)
 
 
@@ -82,14 +80,12 @@ def test_the_limit_on_connecting_is_on_all_addresses(tmp_path: Path) -> None:
     options: dict[str, Any] = {"service_name": "many.test", "connect_timeout_s": 1.0}
     with ExitStack() as full, running(Protected(tmp_path, USERS, **options)) as web:
         port = free_port()
-        for number in (2, 3, 4):
+        for number in range(2, 32):
             _fill(full, f"127.0.0.{number}", port)
         web.asking["auth"] = ALICE
         web.tell(following(f"http://many.test:{port}"))
-        begun = time.monotonic()
-        answer = web.get("/", timeout=30)
+        answer = web.get("/", timeout=15)  # one after the other they would take 30 s
         assert (answer.status_code, "no connection in time" in answer.text) == (502, True)
-        assert time.monotonic() - begun < 3 * 1.0 + GAP_S
 
 
 def _fill(stack: ExitStack, address: str, port: int) -> None:
