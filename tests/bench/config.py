@@ -22,12 +22,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from tests.bench.on_terminal import parser, say
+from tests.bench.on_terminal import in_turn, parser, ratio, say, spread
 from tests.real.parts import ApiServer, Etcd, Namespace, Program, started
 from tests.real.replica import on_lease
 from tests.support import free_port, wait_until
@@ -123,16 +124,21 @@ def change(folder: Path, jobs: int, runs: int) -> None:
         )
 
 
-def run_once(name: str, binary: str, folder: Path, jobs: int, runs: int) -> None:
-    """Measure a whole program that writes the follower's rendering and exits."""
+def run_once(kinds: Mapping[str, str], folder: Path, jobs: int, runs: int) -> None:
+    """Measure whole programs, in turn, that write the follower's rendering and exit."""
     config = write_forms(folder, jobs)["one file"][0]
-    argv = [*binary.split(), f"-config={config}", f"-output={config.parent / 'out.yml'}", "-init"]
-    found = [_resources([*argv, "-notify-http-url=http://127.0.0.1:1/"]) for _ in range(runs)]
-    seconds, memory = (statistics.median(each[at] for each in found) for at in (0, 1))
-    say(
-        f"{jobs:6,} jobs  {name:20.20} started, {'both renderings' if binary == OWN else 'one'} "
-        f"made, one written, ended: {seconds:6.3f} s, peak {memory:4.0f} MiB"
-    )
+    words = [f"-config={config}", f"-output={config.parent / 'out.yml'}", "-init"]
+    words += ["-notify-http-url=http://127.0.0.1:1/"]
+    ways = {name: partial(_resources, [*kind.split(), *words]) for name, kind in kinds.items()}
+    found = in_turn(f"{jobs:,} jobs, -init", ways, runs)
+    own, *_ = found.values()
+    for name, figures in found.items():
+        seconds = [each[0] for each in figures]
+        say(
+            f"{jobs:6,} jobs  {name:20.20} started, rendered, one written, ended: "
+            f"{spread(seconds, 3)} s  ratio {ratio(seconds, [each[0] for each in own])}"
+            f"  peak {statistics.median(each[1] for each in figures):4.0f} MiB"
+        )
 
 
 def _resources(argv: Sequence[str]) -> tuple[float, float]:
@@ -264,9 +270,8 @@ def main() -> int:
             render(folder / str(jobs), jobs, runs)
         change(folder / "change", sizes[-1], runs)
         for jobs in sizes:
-            for number, kind in enumerate((OWN, *options.peer)):
-                who = kind if number else "prometheus-elector"
-                run_once(who, kind, folder / "once" / f"{jobs}-{number}", jobs, runs)
+            kinds = {"prometheus-elector": OWN} | {peer: peer for peer in options.peer}
+            run_once(kinds, folder / "once" / f"{jobs}", jobs, runs)
         pass_all_on(folder / "pass", options.peer, 3 if options.quick else 20)
     return 0
 

@@ -11,7 +11,6 @@ import argparse
 import http.client
 import os
 import signal
-import statistics
 import sys
 import tempfile
 import threading
@@ -20,13 +19,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
 import requests
 
-from tests.bench.on_terminal import parser, say
+from tests.bench.on_terminal import in_turn, parser, say, spread
 from tests.real.parts import ApiServer, Etcd, Namespace, Program, WriteLog, program, started
 from tests.real.replica import FOLLOWER, LEADER, Replica, on_lease
 from tests.support import free_port, wait_until
@@ -302,20 +302,12 @@ def _measure(
     benches: dict[str, Bench],
     runs: int,
 ) -> None:
-    found: dict[str, list[dict[str, float]]] = {kind: [] for kind in benches}
-    for run in range(runs):
-        for kind, bench in benches.items():
-            print(f"\r{case}: run {run + 1} of {runs}, {kind} …", end="", file=sys.stderr)  # noqa: T201
-            found[kind].append(measure(bench))
-    print("\r" + " " * 78 + "\r", end="", file=sys.stderr)  # noqa: T201
+    ways = {kind: partial(measure, bench) for kind, bench in benches.items()}
+    found = in_turn(case, ways, runs)
     for kind, figures in found.items():
         for name in figures[0]:
             values = [figure[name] for figure in figures]
-            low, middle, high = min(values), statistics.median(values), max(values)
-            say(
-                f"{case:22} {name:16} {kind:20.20} min {low:6.2f}  median {middle:6.2f}"
-                f"  max {high:6.2f} s"
-            )
+            say(f"{case:22} {name:16} {kind:20.20} {spread(values)} s")
 
 
 def _own(folder: Path, name: str, flags: Flags, write_url: str) -> Subject:
@@ -327,7 +319,7 @@ def _peer(binary: str) -> Callable[[Path, str, Flags, str], Subject]:
 
 
 def _options() -> argparse.Namespace:
-    options = parser("failover", __doc__, runs=3)
+    options = parser("failover", __doc__, runs=5)
     options.add_argument("--only", default="", help="only cases whose name contains this")
     return options.parse_args()
 

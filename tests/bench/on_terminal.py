@@ -1,8 +1,14 @@
-"""What all benches have on the command line, and how they speak."""
+"""What all benches have on the command line, and how they speak: of several runs, in turn."""
 
 from __future__ import annotations
 
 import argparse
+import statistics
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def parser(name: str, about: str | None, runs: int) -> argparse.ArgumentParser:
@@ -21,6 +27,39 @@ def parser(name: str, about: str | None, runs: int) -> argparse.ArgumentParser:
         help="also measure this program, which takes the Go prometheus-elector's flags",
     )
     return made
+
+
+def in_turn(what: str, ways: Mapping[str, Callable[[], T]], runs: int) -> dict[str, list[T]]:
+    """Measure each way once, then each again, and so on; return what was found of each.
+
+    What else the machine does then falls on all alike, and runs of the same number are pairs.
+    """
+    found: dict[str, list[T]] = {name: [] for name in ways}
+    for run in range(runs):
+        for name, measure in ways.items():
+            _show(f"{what}: run {run + 1} of {runs}, {name} …")
+            found[name].append(measure())
+    _show("")
+    return found
+
+
+def _show(progress: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{progress[:78]:78}\r", end="", file=sys.stderr, flush=True)  # noqa: T201
+    elif progress:
+        print(progress, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def spread(values: Sequence[float], digits: int = 2) -> str:
+    """Return the least, the median and the most of some runs."""
+    named = {"min": min(values), "median": statistics.median(values), "max": max(values)}
+    return "  ".join(f"{name} {value:8.{digits}f}" for name, value in named.items())
+
+
+def ratio(values: Sequence[float], others: Sequence[float]) -> str:
+    """Return the median of the ratios of runs to those that were made beside them."""
+    ratios = [one / other for one, other in zip(values, others, strict=True)]
+    return f"{statistics.median(ratios):5.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def say(text: str) -> None:

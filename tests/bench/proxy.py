@@ -20,12 +20,13 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import requests
 
-from tests.bench.on_terminal import parser, say
+from tests.bench.on_terminal import in_turn, parser, ratio, say, spread
 from tests.real.parts import ApiServer, Etcd, Namespace, Program, program, started
 from tests.real.replica import Replica, on_lease
 from tests.support import free_port, wait_until
@@ -228,40 +229,45 @@ def measure(case: Case, urls: dict[str, str], runs: int, seconds: int) -> None:
     """Ask everybody in turn, run by run, and print medians."""
     for url in urls.values():  # everybody is warm
         size = len(requests.get(url + case.path, timeout=60).content)
-    found: dict[str, list[Figures]] = {name: [] for name in urls}
-    for _ in range(runs):
-        for name, url in urls.items():
-            if case.connections == ALONE:
-                found[name].append(download(url + case.path, seconds))
-            else:
-                found[name].append(wrk(url + case.path, case.connections, seconds))
+
+    def asked(url: str) -> Figures:
+        if case.connections == ALONE:
+            return download(url + case.path, seconds)
+        return wrk(url + case.path, case.connections, seconds)
+
+    found = in_turn(case.name, {name: partial(asked, url) for name, url in urls.items()}, runs)
+    direct = [each.rate for each in found[DIRECT]]
     say(f"{case.name}: {size} bytes, {case.connections} connections, {runs} runs of {seconds} s")
     for name, figures in found.items():
-        shares = [each.rate / one.rate for each, one in zip(figures, found[DIRECT], strict=True)]
+        rates = [each.rate for each in figures]
         say(
-            f"  {name:20.20} {_median(each.rate for each in figures):9.1f} requests/s"
-            f"  share {statistics.median(shares):5.2f} ({min(shares):.2f} to {max(shares):.2f})"
+            f"  {name:20.20} {spread(rates, 1)} requests/s  share {ratio(rates, direct)}"
             f"  p50 {_median(each.p50_ms for each in figures):7.2f} ms"
             f"  p99 {_median(each.p99_ms for each in figures):7.2f} ms"
             f"  {'; '.join(filter(None, (each.failures for each in figures)))}"
         )
 
 
-def measure_silent(urls: dict[str, str]) -> None:
+def measure_silent(urls: dict[str, str], runs: int) -> None:
     """Say how long a request takes beside many clients that say nothing, or half a head."""
-    for name, url in urls.items():
-        alone = _delays(url)
-        with ExitStack() as stack:
-            address = ("127.0.0.1", int(url.rpartition(":")[2]))
-            for number in range(SILENT_CLIENTS):
-                client = stack.enter_context(socket.create_connection(address))
-                client.sendall(b"GET / HTTP/1.1\r\n"[: number % 2 * 16])
-            time.sleep(ARRIVED_S)
-            beside = _delays(url)
-        say(
-            f"  {name:20.20} alone p50 {alone[0]:6.2f} p99 {alone[1]:6.2f} ms,"
-            f"  beside {SILENT_CLIENTS} silent clients p50 {beside[0]:6.2f} p99 {beside[1]:6.2f} ms"
-        )
+    ways = {name: partial(_alone_and_beside, url) for name, url in urls.items()}
+    say(f"silent clients: {SILENT_CLIENTS}, {runs} runs of {DELAYS} requests; medians of runs")
+    for name, found in in_turn("silent clients", ways, runs).items():
+        for at, which in enumerate(("alone", "beside them")):
+            p50, p99 = ([each[at][quantile] for each in found] for quantile in (0, 1))
+            say(f"  {name:20.20} {which:11}  p50 {spread(p50)} ms  p99 {spread(p99)} ms")
+
+
+def _alone_and_beside(url: str) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return the delays without and with silent clients."""
+    alone = _delays(url)
+    with ExitStack() as stack:
+        address = ("127.0.0.1", int(url.rpartition(":")[2]))
+        for number in range(SILENT_CLIENTS):
+            client = stack.enter_context(socket.create_connection(address))
+            client.sendall(b"GET / HTTP/1.1\r\n"[: number % 2 * 16])
+        time.sleep(ARRIVED_S)
+        return alone, _delays(url)
 
 
 def _delays(url: str) -> tuple[float, float]:
@@ -287,8 +293,7 @@ def main() -> int:
             if options.only in case.name:
                 measure(case, urls, options.runs, options.seconds)
         if options.only in "silent clients":
-            say("silent clients:")
-            measure_silent(urls)
+            measure_silent(urls, options.runs)
     return 0
 
 
