@@ -6,8 +6,10 @@ is lost to one that is just being forked.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
+import gc
 import logging
 import math
 import os
@@ -115,6 +117,7 @@ def _hooks(figures: ProxyFigures) -> dict[str, Callable[[Any, Any], None]]:
 
     def pre_fork(_arbiter: Any, worker: Any) -> None:
         worker.figures_slot = figures.reserve()
+        _share_what_is_loaded()
 
     def post_fork(_arbiter: Any, worker: Any) -> None:
         die_with_parent(worker.ppid)
@@ -124,6 +127,17 @@ def _hooks(figures: ProxyFigures) -> dict[str, Callable[[Any, Any], None]]:
         figures.give_up(worker.figures_slot)
 
     return {"pre_fork": pre_fork, "post_fork": post_fork, "child_exit": child_exit}
+
+
+def _share_what_is_loaded() -> None:
+    """Have a worker's collector leave alone, and so share, what was there before it.
+
+    At its end all is collected again: what is taken apart after that has lost its modules.
+    """
+    gc.collect()
+    gc.freeze()
+    atexit.unregister(gc.unfreeze)
+    atexit.register(gc.unfreeze)
 
 
 def _guard_forks() -> None:
