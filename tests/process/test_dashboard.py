@@ -24,7 +24,10 @@ PANELS: list[dict[str, Any]] = [each for each in DASHBOARD["panels"] if each["ty
 BROUGHT_BY_GRAFANA = {"timeseries", "stat", "state-timeline"}
 
 # Told only by those that fetch targets.
-OF_TARGETS = {"prometheus_elector_targets_last_success_time_seconds"}
+OF_TARGETS = {
+    "prometheus_elector_targets_last_success_time_seconds",
+    "prometheus_elector_targets_queue_unannounced_changes",
+}
 
 
 def expressions() -> Iterator[str]:

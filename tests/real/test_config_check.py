@@ -246,7 +246,12 @@ def test_prometheus_hides_what_we_hide(oracle: Oracle) -> None:
 def test_prometheus_refuses_the_entries_that_we_refuse(
     shared_oracle: Oracle, one: str, other: str, is_duplicate: bool
 ) -> None:
-    """And no others: each alone is good, and both together are, unless they are one to it."""
-    assert not shared_oracle.complaint({"remote_write": [yaml.safe_load(f"{{{one}}}")]})
+    """And no others: each alone is good, and both together are, unless they are one to it.
+
+    It is asked with no queue in place: a refusal beside one that stays would harm it.
+    """
     both = [yaml.safe_load(f"{{{each}}}") for each in (one, other)]
-    assert bool(shared_oracle.complaint({"remote_write": both})) is is_duplicate
+    for entries, is_refused in (([both[0]], False), ([both[1]], False), (both, is_duplicate)):
+        assert not shared_oracle.complaint({})
+        assert bool(shared_oracle.complaint({"remote_write": entries})) is is_refused
+    assert not shared_oracle.complaint({})

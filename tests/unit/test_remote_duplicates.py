@@ -7,6 +7,7 @@ import pytest
 from wrapper.configuration.render import ConfigurationError, Source, WholeFile, render
 
 URL = "url: 'http://r/w'"
+TOKEN = "client_id: a, token_url: 'http://t/', client_secret: x"
 # By name: two entries, and whether Prometheus takes them for one. A test with the real Prometheus
 # holds this table against it.
 PAIRS: dict[str, tuple[str, str, bool]] = {
@@ -39,8 +40,8 @@ PAIRS: dict[str, tuple[str, str, bool]] = {
         True,
     ),
     "parameters of a token": (
-        f"{URL}, oauth2: {{client_id: a, token_url: 'http://t/', endpoint_params: {{a: b}}}}",
-        f"{URL}, oauth2: {{client_id: a, token_url: 'http://t/', endpoint_params: {{a: c}}}}",
+        f"{URL}, oauth2: {{{TOKEN}, endpoint_params: {{a: b}}}}",
+        f"{URL}, oauth2: {{{TOKEN}, endpoint_params: {{a: c}}}}",
         False,
     ),
     "secret keys": (
