@@ -244,7 +244,11 @@ def _first_observation(start: Start, child: Child | None, now: float) -> Observa
             renderings,
             confirm.started_with(start.first, now),
             now,
-            acceptance.started_with(start.last_good or renderings, "" if refused_here else problem),
+            acceptance.started_with(
+                start.last_good or renderings,
+                start.keeper.proven_leader(renderings.leader),
+                "" if refused_here else problem,
+            ),
             configuration_problem=refused_here,
             child_pid=child.process.pid,
             label=label,
@@ -256,13 +260,12 @@ def _first_observation(start: Start, child: Child | None, now: float) -> Observa
 
 def _policy(start: Start, terms: Terms, lock: LeaseLock | None) -> Policy:
     settings = start.settings
-    can_start_over = settings.owns_child and not start.is_plain and start.last_good is None
     return Policy(
         terms=terms,
         fixed_role=Role(settings.role) if lock is None else None,
         owns_child=settings.owns_child,
         is_plain=settings.is_plain,
-        can_start_over=can_start_over and start.keeper.can_replace(start.first),
+        can_start_over=start.can_start_over,
         demotion_grace_s=settings.demotion_grace_s,
         prometheus_grace_s=settings.prometheus_grace_s,
         web_grace_s=settings.api_shutdown_grace_delay_s,

@@ -14,8 +14,9 @@ import sys
 from pathlib import Path
 
 from wrapper import clock, files
+from wrapper.configuration.problems import MOST_LOGGED
 from wrapper.election.file_lease import FileLease
-from wrapper.model import ChildExited, LeaseUnavailable, Role, SignalReceived
+from wrapper.model import ChildExited, LeaseUnavailable, SignalReceived
 from wrapper.options import durations
 from wrapper.options.prometheus_args import FLUSH_DEADLINE, with_argument, with_config_file
 from wrapper.options.settings import Settings
@@ -29,7 +30,6 @@ BAD_INPUT = 2
 PREDECESSOR_WAIT_S = 5.0
 FLUSH_SHARE = 0.5
 LEAST_FLUSH_S = 0.1
-MOST_REASONS = 20  # of one refusal that are logged; the API has all
 REFUSED_VARIABLE = "_PROMETHEUS_ELECTOR_REFUSED"
 
 
@@ -43,7 +43,7 @@ def write_once(start: Start) -> int:
         return 1
     source = start.inputs.sources.config
     if start.last_good is not None:
-        source = start.keeper.path(Role.FOLLOWER)
+        source = start.keeper.follower
     LOG.info("follower rendering written", extra={"output": start.output, "made_from": source})
     return 0
 
@@ -70,7 +70,7 @@ def supervise(start: Start) -> int:
 
 def say_refusal(start: Start) -> None:
     """Log why Prometheus runs with the last configuration that it had in force, where it does."""
-    for reason in start.refusal[:MOST_REASONS]:
+    for reason in start.refusal[:MOST_LOGGED]:
         LOG.error("configuration rejected; the last one in force is used", extra={"reason": reason})
 
 
@@ -87,11 +87,17 @@ def _is_told_to_stop(events: Events) -> bool:
 def _start_over(refused: Refused) -> None:
     """Start this program again in its own place, with word of what Prometheus ended with.
 
+    Returns only where that cannot be done.
+
     Nothing of this run is left then: no thread, no lock, no timer; Prometheus and the web server
     have ended. The process id stays, and with it whoever waits for this process.
     """
     environ = {**os.environ, REFUSED_VARIABLE: f"{refused.fingerprint}:{refused.status}"}
-    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)  # noqa: S606 - no shell
+    try:
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)  # noqa: S606 - no shell
+    except OSError as error:
+        text = "this program cannot be started again in its place"
+        LOG.error(text, extra={"program": sys.executable, "reason": str(error)})  # noqa: TRY400
 
 
 def refused_before() -> Refused | None:

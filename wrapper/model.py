@@ -201,6 +201,18 @@ class Renderings:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept for the next start.
+
+    ``good`` are the renderings of the last input that Prometheus had in force, in either role;
+    ``leader`` is what it last had in force while leading, None where that is ``good``'s.
+    """
+
+    good: Renderings
+    leader: Rendering | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What Prometheus says that it has loaded.
 
@@ -325,7 +337,7 @@ class WriteFailed:
 class RenderingsKept:
     """Renderings were kept for the next start; ``problem`` is why they could not be, or ""."""
 
-    renderings: Renderings
+    kept: Kept
     problem: str = ""
 
 
@@ -470,7 +482,7 @@ class WriteRendering:
 class KeepRenderings:
     """Keep what Prometheus has in force beside the output, for the next start."""
 
-    renderings: Renderings
+    kept: Kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,8 @@ class Start:
     ``access`` is None where Prometheus is asked as anybody would, ``targets_access`` where no file
     is fetched. ``last_good`` is what Prometheus had in force last, where it is started with that
     because the input was refused: by this program, so that ``renderings`` are the same ones, or by
-    Prometheus at the start before. ``refusal`` has a line for each reason.
+    Prometheus at the start before. ``refusal`` has a line for each reason. ``refused`` is what
+    Prometheus ended with at the start before, if it was no other reason that this run begins.
     """
 
     settings: Settings
@@ -65,6 +66,7 @@ class Start:
     targets_access: PrometheusAccess | None = None
     last_good: Renderings | None = None
     refusal: tuple[str, ...] = ()
+    refused: Refused | None = None
 
     @property
     def is_plain(self) -> bool:
@@ -109,16 +111,22 @@ class Start:
         """Where the renderings in force are kept for the next start."""
         return LastGood(self.output, self.settings.output_mode)
 
-    def over(self, refused: Refused | None) -> Start:
-        """Return what this start becomes where its input was refused, and another one is kept.
+    @property
+    def can_start_over(self) -> bool:
+        """Whether Prometheus could be started with another configuration, and has not been yet."""
+        if not self.settings.owns_child or self.is_plain or self.last_good is not None:
+            return False
+        has_been = self.refused is not None and self.refused.fingerprint == self.first.fingerprint
+        return not has_been and self.keeper.can_replace(self.first)
 
-        ``refused`` is what Prometheus ended with at the start before.
-        """
+    def over(self) -> Start:
+        """Return what this start becomes where its input was refused, and another one is kept."""
         if self.settings.is_check or self.is_plain:
             return self
         if self.renderings is None:
             good = self.keeper.load() if self.refusal else None
             return replace(self, renderings=good, last_good=good)
+        refused = self.refused
         if refused is None or refused.fingerprint != self.renderings.follower.fingerprint:
             return self
         good = self.keeper.load()
@@ -147,7 +155,7 @@ def prepare(settings: Settings, refused: Refused | None = None) -> Start:
     inputs = Inputs(sources_of(settings, arguments, output), judge)
     renderings, refusal = _render(settings, inputs)
     start = Start(settings, arguments, inputs, renderings, (), output, refusal=refusal)
-    start = start.over(refused)
+    start = replace(start, refused=refused).over()
     problems = [*_problems_of_child(settings, arguments), *problems_of_promtool(settings)]
     targets, of_targets = _look_at_targets(settings, start.takes)
     problems += [*at_doors, *of_targets, *_problems_of_output(start), *_problems_of_lock(start)]

@@ -8,7 +8,7 @@ import pytest
 
 from wrapper.configuration.last_good import LastGood
 from wrapper.configuration.render import Source, render
-from wrapper.model import Renderings, Role
+from wrapper.model import Kept, Renderings
 from wrapper.options.loading import load
 from wrapper.start import Refused, Start, prepare
 
@@ -41,25 +41,25 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
     """Both roles, byte for byte, with the output's permissions."""
     files = LastGood(tmp_path / "out.yml", 0o640)
     assert files.load() is None
-    files.keep(rendered())
+    files.keep(Kept(rendered()))
     loaded = files.load()
     assert loaded is not None
     assert loaded == rendered()
     assert loaded.leader.content == rendered().leader.content
     assert loaded.leader.writes_remotely
     assert not loaded.follower.writes_remotely
-    assert {files.path(role).stat().st_mode & 0o777 for role in Role} == {0o640}
+    assert {each.stat().st_mode & 0o777 for each in (files.follower, files.leader)} == {0o640}
 
 
 def test_without_overrides_there_is_one_file(tmp_path: Path) -> None:
     """A leader's from before must not come back."""
     files = LastGood(tmp_path / "out.yml", 0o600)
-    files.keep(rendered())
-    files.keep(rendered(b"follower: {global: {scrape_interval: 2s}}\n"))
+    files.keep(Kept(rendered()))
+    files.keep(Kept(rendered(b"follower: {global: {scrape_interval: 2s}}\n")))
     loaded = files.load()
     assert loaded is not None
     assert not loaded.has_overrides
-    assert not files.path(Role.LEADER).exists()
+    assert not files.leader.exists()
 
 
 @pytest.mark.parametrize("content", [b"a: [", b"- a\n", b"a: 1\na: 2\n"])
@@ -68,16 +68,39 @@ def test_what_is_no_configuration_is_not_used(
 ) -> None:
     """Somebody has changed the file: said, and as if there were none."""
     files = LastGood(tmp_path / "out.yml", 0o600)
-    files.path(Role.FOLLOWER).write_bytes(content)
+    files.follower.write_bytes(content)
     assert files.load() is None
     assert "cannot be used" in caplog.text
+
+
+def test_a_leader_file_that_cannot_be_used_makes_no_leader_without_it(tmp_path: Path) -> None:
+    """It would hold the lease and write nothing."""
+    files = LastGood(tmp_path / "out.yml", 0o600)
+    files.keep(Kept(rendered()))
+    files.leader.write_bytes(b"a: [")
+    assert files.load() is None
+    assert not files.can_replace(rendered(b"follower: {}\n").follower)
+
+
+def test_what_a_leader_ran_with_is_kept_apart(tmp_path: Path) -> None:
+    """Until a newer one has been in force while leading."""
+    files = LastGood(tmp_path / "out.yml", 0o600)
+    old, new = rendered(), rendered(GOOD.replace(b"//x/", b"//y/"))
+    assert files.proven_leader(new.leader) is None
+    files.keep(Kept(old))
+    assert files.proven_leader(new.leader) == old.leader
+    files.keep(Kept(new, old.leader))
+    assert files.proven_leader(new.leader) == old.leader
+    files.keep(Kept(new))
+    assert files.proven_leader(new.leader) is new.leader
+    assert not files.proven.exists()
 
 
 def test_it_replaces_only_what_differs(tmp_path: Path) -> None:
     """A Prometheus that ended with what is kept would end with it again."""
     files = LastGood(tmp_path / "out.yml", 0o600)
     assert not files.can_replace(rendered().follower)
-    files.keep(rendered())
+    files.keep(Kept(rendered()))
     assert not files.can_replace(rendered().follower)
     assert files.can_replace(rendered(b"follower: {}\n").follower)
 
@@ -85,7 +108,7 @@ def test_it_replaces_only_what_differs(tmp_path: Path) -> None:
 def test_a_refused_input_makes_way_for_what_was_kept(folder: Path) -> None:
     """And says why; a start without it has problems."""
     assert prepared(BAD).problems
-    LastGood(Path("out.yml"), 0o600).keep(rendered())
+    LastGood(Path("out.yml"), 0o600).keep(Kept(rendered()))
     start = prepared(BAD)
     assert start.problems == ()
     assert start.good == rendered()
@@ -96,7 +119,7 @@ def test_a_refused_input_makes_way_for_what_was_kept(folder: Path) -> None:
 
 def test_other_problems_end_the_start_all_the_same(folder: Path) -> None:
     """Only the input can be replaced; what is wrong with it is said too."""
-    LastGood(Path("out.yml"), 0o600).keep(rendered())
+    LastGood(Path("out.yml"), 0o600).keep(Kept(rendered()))
     start = prepared(BAD, "--config-check=no-such-promtool")
     assert any("no-such-promtool" in each for each in start.problems)
     assert any("leder" in each for each in start.problems)
@@ -104,12 +127,25 @@ def test_other_problems_end_the_start_all_the_same(folder: Path) -> None:
 
 def test_what_prometheus_refused_is_still_the_newest(folder: Path) -> None:
     """It is started with what was kept; the input is tried afterwards."""
-    LastGood(Path("out.yml"), 0o600).keep(rendered())
+    LastGood(Path("out.yml"), 0o600).keep(Kept(rendered()))
     newest = "follower: {global: {scrape_interval: 2s}}\n"
     fingerprint = prepared(newest).good.follower.fingerprint
     start = prepared(newest, refused=Refused(fingerprint, 2))
     assert start.first == rendered().follower
     assert start.good.follower.fingerprint == fingerprint
     assert "status 2" in start.refusal[0]
+    assert not start.can_start_over
     mended = prepared(newest, refused=Refused("another", 2))
+    assert mended.can_start_over
     assert (mended.last_good, mended.refusal) == (None, ())
+
+
+def test_prometheus_is_never_started_twice_with_what_it_ended_with(folder: Path) -> None:
+    """Where nothing that is kept can be used, the end is the end: no loop inside of one run."""
+    LastGood(Path("out.yml"), 0o600).keep(Kept(rendered()))
+    newest = "follower: {global: {scrape_interval: 2s}}\n"
+    assert prepared(newest).can_start_over
+    fingerprint = prepared(newest).good.follower.fingerprint
+    Path(".out.yml.good-follower").write_text("a: [")
+    assert not prepared(newest).can_start_over
+    assert not prepared(newest, refused=Refused(fingerprint, 1)).can_start_over

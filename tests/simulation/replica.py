@@ -356,8 +356,8 @@ class Performer:
             case WriteRendering(rendering):
                 self._process.events.put(WriteStarted(rendering))
                 self._writes.put(rendering)
-            case KeepRenderings(renderings):
-                self._process.events.put(RenderingsKept(renderings))
+            case KeepRenderings(kept):
+                self._process.events.put(RenderingsKept(kept))
             case ReloadPrometheus(fingerprint):
                 self._reload(fingerprint)
             case SignalPrometheus(number, reason):

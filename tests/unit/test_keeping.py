@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.test_plan import FOLLOWER, LEADER, POLICY, RE_READ, STARTING, loaded
-from wrapper.model import Exit, KeepRenderings, Renderings
+from wrapper.model import Exit, KeepRenderings, Kept, Renderings, Role
 from wrapper.supervision import keeping
 from wrapper.supervision.acceptance import started_with
 from wrapper.supervision.keeping import RETRY_S, Keeping
@@ -23,20 +23,35 @@ ENDED = replace(STARTING, child_status=2, child_exited_at=99.0, web_pid=None, we
 RESTARTABLE = replace(POLICY, can_start_over=True)
 
 
-def kept(o: Observation, policy: Policy = POLICY, now: float = 100.0) -> list[Renderings]:
+def kept(o: Observation, policy: Policy = POLICY, now: float = 100.0) -> list[Kept]:
     """Return what a turn keeps."""
     actions = plan(o, policy, now).actions
-    return [each.renderings for each in actions if isinstance(each, KeepRenderings)]
+    return [each.kept for each in actions if isinstance(each, KeepRenderings)]
 
 
 def test_what_is_in_force_is_kept_once() -> None:
     """Not again while that is under way, nor when it is done."""
-    assert kept(IN_FORCE) == [BOTH]
-    asked = replace(IN_FORCE, keeping=keeping.asked(Keeping(), BOTH))
+    assert kept(IN_FORCE) == [Kept(BOTH)]
+    asked = replace(IN_FORCE, keeping=keeping.asked(Keeping(), Kept(BOTH)))
     assert kept(asked) == []
-    done = replace(asked, keeping=keeping.answered(asked.keeping, BOTH, "", 100.0))
+    done = replace(asked, keeping=keeping.answered(Kept(BOTH), "", 100.0))
     assert kept(done) == []
-    assert kept(replace(done, acceptance=started_with(RE_READ))) == [RE_READ]
+    assert kept(replace(done, acceptance=started_with(RE_READ))) == [Kept(RE_READ)]
+
+
+def test_what_a_leader_ran_with_outlives_an_input_that_only_a_follower_has_loaded() -> None:
+    """Whether the new leader's part can be loaded is not known yet."""
+    assert kept(replace(IN_FORCE, acceptance=started_with(BOTH, LEADER))) == [Kept(BOTH)]
+    newer = started_with(RE_READ, LEADER)
+    assert kept(replace(IN_FORCE, acceptance=newer)) == [Kept(RE_READ, LEADER)]
+
+
+def test_nobody_leads_before_the_newest_input_was_tried() -> None:
+    """A promotion would be the first to try it, and fail: what was kept can lead at once."""
+    on_trial = replace(IN_FORCE, acceptance=started_with(BOTH, LEADER, "it ended"))
+    newest = replace(on_trial, renderings=RE_READ)
+    assert "tried first" in plan(newest, POLICY, 100.0).reason
+    assert newest.target(Role.FOLLOWER) == RE_READ.follower
 
 
 @pytest.mark.parametrize(
@@ -60,10 +75,10 @@ def test_a_prometheus_with_a_file_of_its_own_has_nothing_to_keep() -> None:
 
 def test_what_could_not_be_written_is_tried_again_later() -> None:
     """A full disk is no reason to write at every turn."""
-    failed = keeping.answered(keeping.asked(Keeping(), BOTH), BOTH, "no space", 100.0)
+    failed = keeping.answered(Kept(BOTH), "no space", 100.0)
     o = replace(IN_FORCE, keeping=failed)
     assert kept(o, now=100.0 + RETRY_S - 0.1) == []
-    assert kept(o, now=100.0 + RETRY_S) == [BOTH]
+    assert kept(o, now=100.0 + RETRY_S) == [Kept(BOTH)]
 
 
 def exits(o: Observation, policy: Policy = RESTARTABLE) -> list[Exit]:

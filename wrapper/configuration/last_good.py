@@ -1,9 +1,12 @@
 """The renderings that Prometheus last had in force, kept beside the output for the next start.
 
 A start whose input is refused takes these, so that a bad edit does no harm at a restart either.
-There is a file for each role, ``.OUTPUT.good-follower`` and ``.OUTPUT.good-leader``, with the
-output's own permissions; without overrides there is only the follower's. Both are replaced whole.
-Prometheus never reads them. Where it ends: an output folder that does not outlive a restart.
+``.OUTPUT.good-follower`` and ``.OUTPUT.good-leader`` are of the last input that was in force, in
+either role; without overrides there is only the follower's. ``.OUTPUT.proven-leader`` is what was
+last in force while leading, where that is another one: an input of which only the follower's part
+works must not take the place of what a leader can run with. All have the output's own permissions
+and are replaced whole. Prometheus never reads them. Where it ends: an output folder that does not
+outlive a restart.
 """
 
 from __future__ import annotations
@@ -16,9 +19,13 @@ from wrapper import files
 from wrapper.configuration.inputs import LARGEST_INPUT
 from wrapper.configuration.problems import ConfigurationError
 from wrapper.configuration.render import recognized
-from wrapper.model import Rendering, Renderings, Role
+from wrapper.model import Kept, Rendering, Renderings, Role
 
 LOG = logging.getLogger(__name__)
+
+
+class Unusable(Exception):
+    """A kept file is there, and cannot be used."""
 
 
 class LastGood:
@@ -26,46 +33,66 @@ class LastGood:
 
     def __init__(self, output: Path, mode: int) -> None:
         """Take the output and its permission bits."""
-        self._output = output
         self._mode = mode
-
-    def path(self, role: Role) -> Path:
-        """Return the file of one role."""
-        return self._output.parent / f".{self._output.name}.good-{role}"
+        self.follower, self.leader, self.proven = (
+            output.parent / f".{output.name}.{kind}"
+            for kind in ("good-follower", "good-leader", "proven-leader")
+        )
 
     def load(self) -> Renderings | None:
-        """Return what is kept, None where nothing is, or nothing that can be used."""
-        follower = self._read(Role.FOLLOWER)
+        """Return what was in force last, None where nothing is kept, or a part cannot be used."""
+        try:
+            follower = self._read(self.follower, Role.FOLLOWER)
+            leader = self._read(self.leader, Role.LEADER)
+        except Unusable as error:
+            text = "the last configuration that was in force cannot be used"
+            LOG.warning(text, extra={"reason": str(error)})
+            return None
         if follower is None:
             return None
-        leader = self._read(Role.LEADER)
         return Renderings(follower, leader or replace(follower, role=Role.LEADER))
 
-    def can_replace(self, follower: Rendering) -> bool:
-        """Tell whether a follower rendering is kept, and is another than this one."""
-        path = self.path(Role.FOLLOWER)
-        return path.exists() and not files.is_current(path, follower.content, self._mode)
+    def proven_leader(self, newest: Rendering) -> Rendering | None:
+        """Return what was last in force while leading; ``newest`` itself, unread, if it is that."""
+        path = self.proven if self.proven.exists() else self.leader
+        try:
+            if path.read_bytes() == newest.content:
+                return newest
+            return self._read(path, Role.LEADER)
+        except (OSError, Unusable):
+            return None
 
-    def keep(self, renderings: Renderings) -> None:
+    def can_replace(self, follower: Rendering) -> bool:
+        """Tell whether another follower rendering than this one is kept, and can be used."""
+        try:
+            if self.follower.read_bytes() == follower.content:
+                return False
+        except OSError:
+            return False
+        return self.load() is not None
+
+    def keep(self, kept: Kept) -> None:
         """Keep these from now on; raise OSError, and what was kept is then still of use."""
-        leader = self.path(Role.LEADER)
-        if renderings.has_overrides:
-            self._write(leader, renderings.leader)
-        else:
-            leader.unlink(missing_ok=True)
-        self._write(self.path(Role.FOLLOWER), renderings.follower)
+        good = kept.good
+        if kept.leader is not None:
+            self._write(self.proven, kept.leader)
+        if good.has_overrides:
+            self._write(self.leader, good.leader)
+        self._write(self.follower, good.follower)
+        if not good.has_overrides:
+            self.leader.unlink(missing_ok=True)
+        if kept.leader is None:
+            self.proven.unlink(missing_ok=True)
 
     def _write(self, path: Path, rendering: Rendering) -> None:
         if not files.is_current(path, rendering.content, self._mode):
             files.write_atomically(path, rendering.content, self._mode)
 
-    def _read(self, role: Role) -> Rendering | None:
-        path = self.path(role)
+    def _read(self, path: Path, role: Role) -> Rendering | None:
+        """Return a rendering, None where there is no such file; raise Unusable."""
         if not path.exists():
             return None
         try:
             return recognized(role, files.read_input(path, LARGEST_INPUT), str(path))
         except (files.InputError, ConfigurationError) as error:
-            text = "the last configuration that was in force cannot be used"
-            LOG.warning(text, extra={"reason": str(error)})
-            return None
+            raise Unusable(str(error)) from error

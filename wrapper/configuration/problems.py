@@ -13,6 +13,7 @@ from typing import NamedTuple
 from yaml.nodes import Node
 
 _LONGEST_KEY = 60
+MOST_LOGGED = 20  # reasons of one refusal; the API has all
 
 
 class ConfigurationError(Exception):

@@ -23,6 +23,7 @@ class Acceptance:
     ``good`` are the renderings of the last input that it has loaded in some role, ``proven`` what
     it has loaded in each. ``refused`` are fingerprints of the newest input. ``acquitted_at`` is
     when what had been loaded before was refused as well. ``problem`` is for people, "" for none.
+    ``is_on_trial``: the newest input is to be loaded once, since an earlier run has ended with it.
     """
 
     good: Renderings | None = None
@@ -30,14 +31,21 @@ class Acceptance:
     refused: frozenset[str] = frozenset()
     acquitted_at: float | None = None
     problem: str = ""
+    is_on_trial: bool = False
 
 
-def started_with(renderings: Renderings, problem: str = "") -> Acceptance:
+def started_with(
+    renderings: Renderings, leader: Rendering | None = None, problem: str = ""
+) -> Acceptance:
     """Return the state of a Prometheus that starts with the follower's: it loads it, or exits.
 
-    ``problem`` is why it does not start with the newest, which is tried once it is ready.
+    ``leader`` is what it had in force while it led, in an earlier run. ``problem`` is why it does
+    not start with the newest, which is tried once it is ready, before anything else is.
     """
-    return Acceptance(good=renderings, proven={Role.FOLLOWER: renderings.follower}, problem=problem)
+    proven = {Role.FOLLOWER: renderings.follower}
+    if leader is not None:
+        proven[Role.LEADER] = leader
+    return Acceptance(renderings, proven, problem=problem, is_on_trial=bool(problem))
 
 
 def target(acceptance: Acceptance, newest: Renderings, role: Role) -> Rendering:
@@ -93,6 +101,7 @@ def _accepted(
         proven={**acceptance.proven, role: written},
         refused=refused,
         problem=acceptance.problem if refused else "",
+        is_on_trial=acceptance.is_on_trial and written != newest.of(role),
     )
 
 
@@ -119,7 +128,9 @@ def _blamed(acceptance: Acceptance, newest: Renderings, role: Role, loading: Loa
     tried = target(acceptance, newest, role)
     problem = f"Prometheus refused the {tried.role} rendering: {_reason(loading)}"
     refused = acceptance.refused | {tried.fingerprint}
-    return replace(acceptance, refused=refused, acquitted_at=None, problem=problem)
+    return replace(
+        acceptance, refused=refused, acquitted_at=None, problem=problem, is_on_trial=False
+    )
 
 
 def _reason(loading: Loading) -> str:

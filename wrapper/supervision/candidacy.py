@@ -31,6 +31,9 @@ def _obstacle_in_prometheus(o: Observation) -> Reason | None:
     if not o.is_ready:
         text = f"Prometheus is not ready{_because(o.readiness_detail)}"
         return Reason(Cause.NOT_READY, text)
+    if o.acceptance.is_on_trial:
+        text = "the newest configuration is tried first, since Prometheus has ended with it"
+        return Reason(Cause.NOT_READY, text)
     if not o.health.is_healthy:
         return Reason(Cause.UNHEALTHY, f"Prometheus is unhealthy{_because(o.health.detail)}")
     return None

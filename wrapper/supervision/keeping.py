@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from wrapper.model import Renderings
+from wrapper.model import Kept
 
 RETRY_S = 60.0  # of what could not be written
 
@@ -13,24 +13,22 @@ RETRY_S = 60.0  # of what could not be written
 class Keeping:
     """What is known to be kept, what is on its way there, and why the last attempt failed."""
 
-    kept: Renderings | None = None
-    asked: Renderings | None = None
+    kept: Kept | None = None
+    asked: Kept | None = None
     problem: str = ""
     retry_at: float = 0.0
 
 
-def asked(keeping: Keeping, renderings: Renderings) -> Keeping:
+def asked(keeping: Keeping, kept: Kept) -> Keeping:
     """Note that these are to be kept."""
-    return replace(keeping, asked=renderings)
+    return replace(keeping, asked=kept)
 
 
-def answered(keeping: Keeping, renderings: Renderings, problem: str, now: float) -> Keeping:
-    """Note what became of it."""
-    if problem:
-        return Keeping(problem=problem, retry_at=now + RETRY_S)
-    return Keeping(kept=renderings, asked=None if renderings == keeping.asked else keeping.asked)
+def answered(kept: Kept, problem: str, now: float) -> Keeping:
+    """Note what became of it; there is one attempt at a time."""
+    return Keeping(problem=problem, retry_at=now + RETRY_S) if problem else Keeping(kept=kept)
 
 
-def is_due(keeping: Keeping, renderings: Renderings, now: float) -> bool:
+def is_due(keeping: Keeping, kept: Kept, now: float) -> bool:
     """Tell whether these are to be kept now; one attempt at a time."""
-    return keeping.asked is None and renderings != keeping.kept and now >= keeping.retry_at
+    return keeping.asked is None and kept != keeping.kept and now >= keeping.retry_at

@@ -233,8 +233,8 @@ def _fold_write(
     now: float,
 ) -> Observation:
     match event:
-        case RenderingsKept(renderings, problem):
-            return replace(o, keeping=keeping.answered(o.keeping, renderings, problem, now))
+        case RenderingsKept(kept, problem):
+            return replace(o, keeping=keeping.answered(kept, problem, now))
         case WriteStarted(rendering):
             loading = confirm.write_started(o.loading, rendering)
             return replace(o, write_problem="", loading=loading)

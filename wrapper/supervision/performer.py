@@ -31,6 +31,7 @@ from wrapper.model import (
     Event,
     Exit,
     KeepRenderings,
+    Kept,
     LabelPod,
     PauseRead,
     ReadConfiguration,
@@ -39,10 +40,8 @@ from wrapper.model import (
     ReloadPrometheus,
     ReloadSent,
     Rendering,
-    Renderings,
     RenderingsKept,
     RenderingWritten,
-    Role,
     SignalPrometheus,
     Stance,
     StartWeb,
@@ -178,7 +177,7 @@ class Performer:
             self._report(WriteStarted(action.rendering))
             self._writes.put(action.rendering)
         else:
-            start_thread(lambda: self._report(self._keep(action.renderings)), "keep")
+            start_thread(lambda: self._report(self._keep(action.kept)), "keep")
 
     def _write_for_ever(self) -> None:
         while True:
@@ -194,13 +193,13 @@ class Performer:
         self._written = rendering
         return RenderingWritten(rendering)
 
-    def _keep(self, renderings: Renderings) -> RenderingsKept:
+    def _keep(self, kept: Kept) -> RenderingsKept:
         try:
-            self._parts.last_good.keep(renderings)
+            self._parts.last_good.keep(kept)
         except OSError as error:
-            problem = f"{self._parts.last_good.path(Role.FOLLOWER)}: {error.strerror or error}"
-            return RenderingsKept(renderings, problem)
-        return RenderingsKept(renderings)
+            problem = f"{self._parts.last_good.follower}: {error.strerror or error}"
+            return RenderingsKept(kept, problem)
+        return RenderingsKept(kept)
 
     # --- Prometheus ---
 

@@ -18,6 +18,7 @@ from wrapper.model import (
     Cause,
     DisarmSwitch,
     KeepRenderings,
+    Kept,
     LabelPod,
     ReadConfiguration,
     ReadPause,
@@ -121,8 +122,8 @@ def _done(o: Observation, action: Action, now: float) -> Observation:
             return replace(o, terminated_at=now)
         case StopWeb():
             return replace(o, web_stopped_at=now)
-        case KeepRenderings(renderings):
-            return replace(o, keeping=keeping.asked(o.keeping, renderings))
+        case KeepRenderings(kept):
+            return replace(o, keeping=keeping.asked(o.keeping, kept))
         case LabelPod(is_on) if o.label is not None:
             return replace(o, label=pod_label.asked(o.label, wanted=is_on))
         case AnswerReload():
@@ -214,7 +215,9 @@ def _keep(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
     good = o.acceptance.good
     if policy.is_plain or good is None or not (o.was_ready and o.is_in_force):
         return ()
-    return (KeepRenderings(good),) if keeping.is_due(o.keeping, good, now) else ()
+    proven = o.acceptance.proven.get(Role.LEADER)
+    kept = Kept(good, None if proven == good.of(Role.LEADER) else proven)
+    return (KeepRenderings(kept),) if keeping.is_due(o.keeping, kept, now) else ()
 
 
 def _write(o: Observation, target: Rendering, role: Role, now: float) -> tuple[Action, ...]:

@@ -11,6 +11,7 @@ import logging
 from dataclasses import dataclass, replace
 
 from wrapper import clock
+from wrapper.configuration.problems import MOST_LOGGED
 from wrapper.model import (
     ConfigurationRead,
     Event,
@@ -36,7 +37,6 @@ from wrapper.supervision.tally import Tally
 
 LOG = logging.getLogger(__name__)
 _NO_ANSWER, _LOADED, _REFUSED = 0, 200, 500  # of a reload over HTTP
-MOST_REASONS = 20  # of one rejection that are logged; the API has all
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ class Supervisor:
         if after.rejection == before.rejection:
             return
         self._configuration_time = clock.wall()
-        for reason in after.rejection.splitlines()[:MOST_REASONS]:
+        for reason in after.rejection.splitlines()[:MOST_LOGGED]:
             LOG.error("configuration rejected; the last good one stays", extra={"reason": reason})
         if not after.rejection and not isinstance(event, SignalReceived):
             LOG.info("configuration is good again")
