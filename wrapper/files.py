@@ -67,7 +67,7 @@ def _unreadable(path: Path, error: OSError) -> str:
 
 
 def _content(path: Path, limit: int) -> bytes:
-    with open(path, "rb", opener=_open_without_waiting) as file:
+    with open(path, "rb", opener=open_without_waiting) as file:
         if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):
             raise InputError(f"{path}: a pipe, which cannot be read again; name a regular file")
         content = file.read(limit + 1)
@@ -76,7 +76,7 @@ def _content(path: Path, limit: int) -> bytes:
         return _bounded(content, path, limit)
 
 
-def _open_without_waiting(path: str, flags: int) -> int:
+def open_without_waiting(path: str, flags: int) -> int:
     """Open as usual, but do not wait for the other end of a named pipe."""
     return os.open(path, flags | os.O_NONBLOCK)
 
@@ -135,7 +135,7 @@ def identity(path: Path) -> tuple[int, ...] | None:
 def is_current(path: Path, content: bytes, mode: int) -> bool:
     """Tell whether a file has exactly this content and these permission bits."""
     try:
-        with open(path, "rb", opener=_open_without_waiting) as file:
+        with open(path, "rb", opener=open_without_waiting) as file:
             status = os.fstat(file.fileno())
             if (status.st_size, status.st_mode & 0o7777) != (len(content), mode):
                 return False

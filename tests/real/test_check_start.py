@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 
@@ -141,6 +144,43 @@ def test_rules_and_certificates_are_looked_at(tmp_path: Path) -> None:
     done = check(tmp_path, RULES, CA, "--start")
     assert done.returncode == 1
     assert "  leader    refused: " in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_nothing_is_left_of_a_check_that_is_told_to_stop(tmp_path: Path, number: int) -> None:
+    """Neither the Prometheus, nor the rendering with its passwords."""
+    (tmp_path / "c.yml").write_text("follower: {}\n")
+    slow = tmp_path / "prometheus"
+    slow.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 60\n")
+    slow.chmod(0o755)
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    command = [sys.executable, "-m", "wrapper", "check", f"--config={tmp_path}/c.yml", "--start"]
+    with subprocess.Popen(
+        [*command, "--", slow, f"--config.file={tmp_path}/p.yml"],
+        env={**os.environ, "TMPDIR": str(temporary)},
+    ) as running:
+        pid = int(wait_until((tmp_path / "pid").read_text, 30, "it is started"))
+        running.send_signal(number)
+        assert running.wait(30) == 128 + number
+    wait_until(lambda: not psutil.pid_exists(pid), 15, "it has ended")
+    assert left(tmp_path) == ["c.yml", "pid", "prometheus", "tmp"]
+    assert left(temporary) == []
+
+
+def test_a_script_that_may_start_the_real_configuration_is_not_run(tmp_path: Path) -> None:
+    """It would write beside the leader."""
+    (tmp_path / "c.yml").write_text("follower: {}\n")
+    script = tmp_path / "start.sh"
+    script.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    script.chmod(0o755)
+    command = [sys.executable, "-m", "wrapper", "check", f"--config={tmp_path}/c.yml", "--start"]
+    done = subprocess.run(
+        [*command, "--", script], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 2
+    assert "a script may start Prometheus with its own configuration" in done.stderr
+    assert left(tmp_path) == ["c.yml", "start.sh"]
 
 
 def test_without_a_prometheus_nothing_is_checked(tmp_path: Path) -> None:

@@ -70,10 +70,12 @@ def test_a_restart_with_a_bad_input_leads_with_the_last_good_one(
     await_kept(replica, "remote_write")
     edit(replica, *bad)
     wait_until(lambda: not is_valid(replica), 15, "the edit is refused")
+    cooled = len(lines_of(replica, "cooling down"))
     restart(replica)
     replica.await_leader()
     wait_until(lambda: not is_valid(replica), 15, "its metrics say that the input is bad")
     assert lines_of(replica, "configuration rejected; the last one in force is used")
+    assert len(lines_of(replica, "cooling down")) == cooled, "no promotion was the first to try it"
     edit(
         replica, bad[1], bad[0].replace("  scrape_configs:", "  rule_files: []\n  scrape_configs:")
     )
@@ -81,6 +83,23 @@ def test_a_restart_with_a_bad_input_leads_with_the_last_good_one(
     wait_until(lambda: "rule_files" in replica.output.read_text(), 15, "and in its file")
     await_kept(replica, "rule_files", "remote_write")
     assert replica.has_remote_write
+
+
+def test_a_restart_with_a_bad_leaders_part_leads_with_the_last_good_one(
+    start: Start, write_log: WriteLog
+) -> None:
+    """The follower's part works, so the newest input counts as good there; what led is kept."""
+    replica = start("a", "--cool-down=1s", write_url=write_log.url("a"))
+    replica.await_leader()
+    await_kept(replica, "remote_write")
+    edit(replica, "leader:\n", "leader:\n  bogus_section: {}\n")
+    wait_until(lambda: not is_valid(replica), 15, "the edit is refused")
+    restart(replica)
+    replica.await_leader(30)
+    assert "bogus_section" not in replica.output.read_text()
+    wait_until(lambda: not is_valid(replica), 15, "its metrics say that the input is bad")
+    restart(replica)
+    replica.await_leader(30)
 
 
 def test_what_is_kept_is_protected_like_the_output(start: Start, write_log: WriteLog) -> None:

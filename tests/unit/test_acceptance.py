@@ -24,6 +24,7 @@ INPUTS = {
     for name in NAMES
 }
 INPUTS["p"] = Renderings(INPUTS["a"].follower, INPUTS["a"].follower)
+INPUTS["q"] = Renderings(INPUTS["a"].follower, replace(INPUTS["a"].leader, fingerprint="ql"))
 
 
 @dataclass
@@ -128,6 +129,9 @@ def told(words: str) -> Story:
             "leads ok follows ok b ok leads no follows ok leads",
             "al",
             id="what led before leads again rather than nothing",
+        ),
+        pytest.param(
+            "leads q no follows ok leads", "al", id="a part that stays makes no edit good"
         ),
         pytest.param("leads ok p no", "al", id="a leader without overrides is a leader still"),
         pytest.param("b no no", "bf", id="when both are refused, the edit is not to blame"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import yaml
 
@@ -50,6 +52,16 @@ def test_proxies_and_aliases_are_led_away_too() -> None:
     text = "remote_write:\n- &a {url: http://r/, proxy_url: http://p/}\n- {<<: *a, name: b}\n"
     one = {"url": "http://127.0.0.1:9/0", "proxy_url": "http://127.0.0.1:9/1"}
     assert led_away(text)["remote_write"] == [one, {**one, "name": "b"}]
+
+
+def test_tokens_are_asked_for_nowhere() -> None:
+    """Nor through a proxy of theirs."""
+    oauth2 = {"token_url": "http://t/", "proxy_url": "http://p/", "client_id": "a"}
+    text = yaml.safe_dump({"remote_write": [{"url": "http://r/", "oauth2": oauth2}]})
+    written: Any = led_away(text)["remote_write"]
+    entry = written[0]
+    assert entry["oauth2"]["token_url"].startswith("http://127.0.0.1:9/")
+    assert entry["oauth2"]["proxy_url"].startswith("http://127.0.0.1:9/")
 
 
 @pytest.mark.parametrize(

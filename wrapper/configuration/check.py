@@ -36,6 +36,7 @@ from wrapper.start import output_of, problems_of_promtool, promtool_of, sources_
 
 GOOD, UNUSABLE, UNCHECKED = 0, 1, 2
 _PROMETHEUS = "prometheus"
+_SIGNALLED = 128
 Judge = Promtool | Trial
 Judges = dict[str, Judge]
 
@@ -65,10 +66,24 @@ def run(settings: Settings) -> int:
 def _problems_of_trial(settings: Settings) -> list[str]:
     """Say what keeps Prometheus from being started at all."""
     program = settings.child[0] if settings.child else _PROMETHEUS
-    if not settings.start or shutil.which(program):
+    if not settings.start:
         return []
+    if shutil.which(program):
+        return _problems_of_script(settings, program)
     wrong = f"--start: {program}: no such command, or it may not be executed"
     return [f"{wrong}; write Prometheus' path after --, for example -- /bin/prometheus"]
+
+
+def _problems_of_script(settings: Settings, program: str) -> list[str]:
+    """Refuse what may start Prometheus with a configuration of its own: that would be the real one.
+
+    As at a start, a script is taken to pass on what it is given where it is given --config.file.
+    """
+    names_file = ChildArguments.parse(settings.child).names_config_file
+    if names_file or Path(program).name == _PROMETHEUS:
+        return []
+    wrong = f"--start: {program}: a script may start Prometheus with its own configuration"
+    return [f"{wrong}; write Prometheus' own command after --, for example -- /bin/prometheus"]
 
 
 def _judges(settings: Settings, arguments: ChildArguments, output: Path) -> dict[str, Judge]:
@@ -196,8 +211,10 @@ def _say(*parts: str) -> None:
 
 
 def _be_a_filter() -> None:
-    """End quietly when nobody reads on; show what the terminal cannot."""
+    """End quietly when nobody reads on, in order when told to; show what the terminal cannot."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, lambda told, _frame: sys.exit(_SIGNALLED + told))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

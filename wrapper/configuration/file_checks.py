@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
+from wrapper import files
 from wrapper.configuration.client_files import ClientFile
 
 _LARGEST = 1 << 20  # bytes that are looked at
@@ -14,8 +14,8 @@ _PEM = b"-----BEGIN "
 def problem_of(path: str, *, is_pem: bool) -> str:
     """Return why a file is of no use, "" where nothing is known against it."""
     try:
-        with Path(path).open("rb") as file:
-            content = file.read(_LARGEST)
+        with open(path, "rb", opener=files.open_without_waiting) as file:
+            content = file.read(_LARGEST) or b""
     except OSError as error:
         return f"{path}: {error.strerror or error}"
     if is_pem and _PEM not in content:

@@ -1,9 +1,10 @@
 """A rendering that Prometheus judges as it would the original, and that reaches nobody; pure.
 
-Each remote_write goes to a URL of this machine that nobody listens on, equal ones to equal ones,
-and no alert goes to any Alertmanager: a Prometheus that is started for a moment must neither write
-beside the leader nor wake anybody. Targets are left as they are: to be scraped once more harms
-nobody. Where it ends: a URL that is none stays, for Prometheus to refuse.
+Each remote_write, and each token for one, goes to a URL of this machine that nobody listens on,
+equal ones to equal ones, and no alert goes to any Alertmanager: a Prometheus that is started for a
+moment must neither write beside the leader nor wake anybody. Targets and traces are left as they
+are: to be scraped once more harms nobody. Where it ends: a URL that is none stays, for Prometheus
+to refuse.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from wrapper.configuration.yaml_nodes import LIST_TAG, MAP_TAG, TEXT_TAG, compose, entries, is_null
 from wrapper.configuration.yaml_text import Serializer
 
-_URLS = ("url", "proxy_url")
+_URLS = ("url", "proxy_url", "token_url")
 
 
 def harmless(content: bytes, address: str) -> bytes:
@@ -61,6 +62,8 @@ class _Away:
     def lead(self, entry: MappingNode) -> None:
         """Have an entry of remote_write send there."""
         for name, (_, value) in entries(entry).items():
+            if name == "oauth2" and isinstance(value, MappingNode):
+                self.lead(value)
             if name in _URLS and isinstance(value, ScalarNode) and id(value) not in self._done:
                 self._done.add(id(value))
                 value.value = self._led(value.value)

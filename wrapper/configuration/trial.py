@@ -27,6 +27,7 @@ from wrapper.configuration.harmless import harmless
 from wrapper.configuration.redact import words_about
 from wrapper.model import Rendering
 from wrapper.options.prometheus_args import with_flags
+from wrapper.supervision.process import start_child
 
 LIMIT_S = 60.0  # for one rendering: rules of a large server take seconds
 _POLL_S = 0.02
@@ -76,13 +77,10 @@ class Trial:
         ):
             address = f"127.0.0.1:{_free_port()}"
             try:
-                self._running = subprocess.Popen(
+                self._running = start_child(
                     self._words(path, Path(folder) / "data", address),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    process_group=0,
-                    env=_environ(),
+                    environment=_environ(),
+                    output=log.fileno(),
                 )
             except OSError as error:
                 raise Unanswered(f"{self.program} cannot be started: {error.strerror}") from error

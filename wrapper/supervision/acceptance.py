@@ -95,9 +95,10 @@ def _accepted(
     acceptance: Acceptance, newest: Renderings, role: Role, written: Rendering
 ) -> Acceptance:
     refused = acceptance.refused - {written.fingerprint}
+    is_good = written == newest.of(role) and not refused  # it may be a follower's, and unchanged
     return replace(
         acceptance,
-        good=newest if written == newest.of(role) else acceptance.good,
+        good=newest if is_good else acceptance.good,
         proven={**acceptance.proven, role: written},
         refused=refused,
         problem=acceptance.problem if refused else "",

@@ -47,10 +47,12 @@ def start_child(
     inherit: Sequence[int] = (),
     environment: Mapping[str, str] | None = None,
     ignore: Sequence[int] = (),
+    output: int | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a child in a process group of its own that is killed when the calling thread ends.
 
-    ``inherit`` are descriptors that it keeps, ``ignore`` signals that it starts with ignored.
+    ``inherit`` are descriptors that it keeps, ``ignore`` signals that it starts with ignored;
+    ``output`` is where it writes what it says, None for where this process does.
     Raise OSError where the command cannot be started.
     """
     parent = os.getpid()
@@ -64,6 +66,8 @@ def start_child(
         list(command),
         pass_fds=tuple(inherit),
         env=environment,
+        stdout=output,
+        stderr=output,
         process_group=0,
         preexec_fn=prepare,  # noqa: PLW1509 - before any thread runs
     )
