@@ -180,8 +180,8 @@ FLAGS: tuple[Flag, ...] = (
         CHECK,
         "Have `check` start Prometheus (the command after --, else the `prometheus` on the PATH) "
         "with each rendering, on an empty folder, until it is ready: what it says is the truth. "
-        "It sends no samples and no alerts, and is killed at once; targets may be scraped. A script "
-        "is only run where --config.file is given to it.",
+        "It sends no samples and no alerts, and is killed at once; targets may be scraped. A "
+        "script is only run where --config.file is given to it.",
     ),
     Flag(
         "syntax-only",
