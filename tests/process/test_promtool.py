@@ -85,7 +85,7 @@ def test_a_refusal_in_its_words(make: Make, tmp_path: Path) -> None:
         "exit 1"
     )
     assert promtool.refusal(rendering()) == (
-        f"the leader's rendering: {promtool.program} check config: yaml: unmarshal errors:; "
+        f"the leader's rendering: {promtool.program} check config: yaml: unmarshal errors: "
         "line 3: field <secret 1> not found; line 4: cannot unmarshal !!str into x; "
         "lines are those of check --print=leader"
     )

@@ -123,7 +123,8 @@ def told(words: str) -> Story:
         pytest.param("leads ok b ok follows", "bf", id="a demotion goes to the newest"),
         pytest.param("leads ok b ok follows no", "af", id="refused, to what was loaded before"),
         pytest.param("leads ok b ok follows no ok leads", "bl", id="a leader's part is still good"),
-        pytest.param("b ok leads no", "bl", id="a refused promotion has nothing to put back"),
+        pytest.param("leads no", "al", id="a refused promotion may have nothing to put back"),
+        pytest.param("b ok leads no", "al", id="or what was good before"),
         pytest.param("b ok leads no follows", "bf", id="its follower's is still good"),
         pytest.param(
             "leads ok follows ok b ok leads no follows ok leads",
@@ -133,6 +134,8 @@ def told(words: str) -> Story:
         pytest.param(
             "leads q no follows ok leads", "al", id="a part that stays makes no edit good"
         ),
+        pytest.param("b ok leads no follows ok leads", "al", id="nothing led yet: the one before"),
+        pytest.param("b ok c ok leads no follows ok leads", "bl", id="and no older one"),
         pytest.param("leads ok p no", "al", id="a leader without overrides is a leader still"),
         pytest.param("b no no", "bf", id="when both are refused, the edit is not to blame"),
         pytest.param("b no no no", "bf", id="it is not blamed at once again"),

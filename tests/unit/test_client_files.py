@@ -25,9 +25,11 @@ remote_write:
 - tls_config: {ca_file: /ca.pem, cert_file: c, key_file: ''}
 - oauth2: {client_secret_file: o, tls_config: {ca_file: oca}}
 - http_headers: {A: {files: [h1, h2]}}
+- google_iam: {credentials_file: g.json}
 remote_read:
 - authorization: {credentials_file: t}
   tls_config: {ca_file: read.pem}
+tracing: {endpoint: x, tls_config: {ca_file: trace.pem}}
 """
 
 
@@ -47,6 +49,8 @@ def test_files_of_clients_are_found() -> None:
         "remote_write[1].oauth2.tls_config.ca_file": ("oca", False),
         "remote_write[2].http_headers.A.files[0]": ("h1", False),
         "remote_write[2].http_headers.A.files[1]": ("h2", False),
+        "remote_write[3].google_iam.credentials_file": ("g.json", True),
+        "tracing.tls_config.ca_file": ("trace.pem", True),
         "remote_read[0].authorization.credentials_file": ("t", False),
         "remote_read[0].tls_config.ca_file": ("read.pem", True),
         "alerting.alertmanagers[0].tls_config.ca_file": ("am.pem", True),

@@ -775,7 +775,7 @@ def test_without_an_election(
     decided = decide(o, policy)
     assert (decided.role.value, decided.actions) == (role, actions)
     waits = role != policy.fixed_role
-    why = "Prometheus is not ready yet" if waits else f"the role is set to {role} by --role"
+    why = "Prometheus is not ready yet" if waits else f"the role is {role} (--role)"
     assert decided.reason == f"no election; {why}"
 
 

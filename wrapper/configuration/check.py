@@ -142,7 +142,8 @@ def _report(inputs: Inputs, judges: Judges, folder: str | None) -> int:
         judged += verdicts
     status = _status(judged, missing)
     refusals = sum(bool(each.refusal) for each in judged) + sum(each.is_needed for each in missing)
-    result = report.result(refusals, is_judged=bool(judges))
+    has_started = any(isinstance(each, Trial) for each in judges.values())
+    result = report.result(refusals, is_judged=has_started)
     _say(report.UNCHECKED if status == UNCHECKED else result)
     return status
 
@@ -181,7 +182,7 @@ def _missing(renderings: Renderings, folder: str | None) -> list[Missing]:
     for rendering in distinct(renderings) if folder is not None else ():
         root = compose(rendering.content, "")
         for file in client_files(root) if isinstance(root, MappingNode) else ():
-            wrong = problem_of(file.under(folder or ""), is_pem=file.is_needed)
+            wrong = problem_of(file.under(folder or ""), is_pem=file.is_needed and file.is_pem)
             if wrong:
                 missing = Missing(rendering.role, file.place, wrong, file.is_needed)
                 found.setdefault((file.place, wrong), missing)

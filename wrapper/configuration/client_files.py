@@ -2,8 +2,9 @@
 
 Where they stand follows from ``config_paths``. Prometheus reads most of them at each request, and
 can be without them for a while. Those of ``tls_config`` in ``NEEDED`` it reads when it loads a
-configuration, and refuses it without them (2.42 and 3.16 alike); promtool looks at none. Where it
-ends: what service discovery reads, and what included files name.
+configuration, and refuses it without them (2.42 and 3.16 alike, but for tracing's, which 2.42 does
+not miss); so it is with ``google_iam``. promtool looks at none. Where it ends: what service
+discovery reads, and what included files name.
 """
 
 from __future__ import annotations
@@ -19,8 +20,12 @@ from wrapper.configuration.yaml_cuts import whole_items
 from wrapper.configuration.yaml_nodes import entries, is_null
 
 REMOTE_WRITE, ALERTMANAGERS = "remote_write", "alertmanagers"
-NEEDED = frozenset({REMOTE_WRITE, "remote_read", ALERTMANAGERS})
-_OF_CLIENTS = ("remote_write", "remote_read", "alerting", "scrape_configs")
+NEEDED = frozenset({REMOTE_WRITE, "remote_read", ALERTMANAGERS, "tracing"})
+_OF_CLIENTS = ("remote_write", "remote_read", "alerting", "tracing", "scrape_configs")
+_GOOGLE = "google_iam"
+_FURTHER: dict[str, Places] = {  # not resolved by Prometheus: relative to its working folder
+    REMOTE_WRITE: [{_GOOGLE: {"credentials_file": PATH}}]
+}
 _NO_CLIENT = frozenset({"scrape_failure_log_file"})
 _IN_TLS = 3  # remote_write[0], tls_config, ca_file
 
@@ -39,7 +44,12 @@ class ClientFile:
     def is_needed(self) -> bool:
         """Whether Prometheus refuses a configuration when it cannot read this file."""
         kind = self.trail[-_IN_TLS].partition("[")[0] if len(self.trail) >= _IN_TLS else ""
-        return kind in NEEDED and self.trail[-2] == "tls_config"
+        return kind in NEEDED and self.trail[-2] in {"tls_config", _GOOGLE}
+
+    @property
+    def is_pem(self) -> bool:
+        """Whether it has to hold a certificate or key in PEM form."""
+        return self.trail[-2] == "tls_config"
 
     @property
     def place(self) -> str:
@@ -48,6 +58,8 @@ class ClientFile:
 
     def under(self, folder: str) -> str:
         """Return the path as Prometheus finds it, whose configuration lies in this folder."""
+        if self.trail[-2] == _GOOGLE:
+            return self.path
         return posixpath.normpath(posixpath.join(folder, self.path))
 
 
@@ -58,7 +70,9 @@ def client_files(section: MappingNode, names: Iterable[str] = _OF_CLIENTS) -> li
         file
         for name in names
         if name in found
-        for file in _below(found[name][1], PLACES[name], (name,), None)
+        for places in (PLACES[name], _FURTHER.get(name))
+        if places is not None
+        for file in _below(found[name][1], places, (name,), None)
     ]
 
 

@@ -29,7 +29,7 @@ def problems_of_needed(named: Iterable[ClientFile], folder: str) -> Iterator[str
     ``folder`` is that of the file that Prometheus reads.
     """
     for each in named:
-        wrong = problem_of(each.under(folder), is_pem=True) if each.is_needed else ""
+        wrong = problem_of(each.under(folder), is_pem=each.is_pem) if each.is_needed else ""
         if wrong:
             yield (
                 f"{each.name}:{each.line}:{each.column}: {each.place}: {wrong}; Prometheus refuses "

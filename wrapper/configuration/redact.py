@@ -110,7 +110,8 @@ def words_about(content: bytes, words: str) -> str:
         root = None
     if isinstance(root, MappingNode):
         redaction.section(root)
-    return re.sub(r"\s*\n\s*", "; ", redaction.text(words).strip())
+    lines = re.sub(r":\s*\n\s*", ": ", redaction.text(words).strip())
+    return re.sub(r"\s*\n\s*", "; ", lines)
 
 
 class Redaction:

@@ -65,8 +65,7 @@ class Trial:
         if status == 0:
             return ""
         words = words_about(rendering.content, said) or f"exit status {status}, without a word"
-        shown = words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
-        return f"the {rendering.role}'s rendering: {shown}"
+        return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
 
     def _start(self, content: bytes) -> tuple[int, str]:
         """Return 0 once it is ready, or its exit status, and what it has said."""
@@ -89,7 +88,7 @@ class Trial:
             finally:
                 self._end()
             log.seek(0)
-            text = log.read().decode(errors="replace").replace(str(path), "the file")
+            text = log.read().decode(errors="replace").replace(str(path), "this rendering")
             return status, "; ".join(_complaints(text))
 
     def _words(self, config: Path, data: Path, address: str) -> tuple[str, ...]:

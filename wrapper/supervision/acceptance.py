@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from wrapper.model import Rendering, Renderings, Role
-from wrapper.supervision.confirm import Loading, Outcome
+from wrapper.supervision.confirm import REFUSED, Loading, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,9 @@ class Acceptance:
     ``good`` are the renderings of the last input that it has loaded in some role, ``proven`` what
     it has loaded in each. ``refused`` are fingerprints of the newest input. ``acquitted_at`` is
     when what had been loaded before was refused as well. ``problem`` is for people, "" for none.
-    ``is_on_trial``: the newest input is to be loaded once, since an earlier run has ended with it.
+    ``assumed`` is the leader rendering of the input that was good before: it stands in where
+    nothing was ever loaded while leading. ``is_on_trial``: the newest input is to be loaded once,
+    since an earlier run has ended with it.
     """
 
     good: Renderings | None = None
@@ -31,7 +33,13 @@ class Acceptance:
     refused: frozenset[str] = frozenset()
     acquitted_at: float | None = None
     problem: str = ""
+    assumed: Rendering | None = None
     is_on_trial: bool = False
+
+    @property
+    def leader(self) -> Rendering | None:
+        """What a leader goes back to when the newest is refused, None where nothing is known."""
+        return self.proven.get(Role.LEADER) or self.assumed
 
 
 def started_with(
@@ -54,7 +62,8 @@ def target(acceptance: Acceptance, newest: Renderings, role: Role) -> Rendering:
         before = acceptance.good.of(role)
         if before.fingerprint not in acceptance.refused:
             return before
-        return acceptance.proven.get(role, newest.of(role))
+        proven = acceptance.leader if role is Role.LEADER else acceptance.proven.get(role)
+        return proven or newest.of(role)
     return newest.of(role)
 
 
@@ -81,7 +90,8 @@ def judged(  # noqa: PLR0913, PLR0917 - all that a judgement takes
         return _accepted(acceptance, newest, role, written)
     if not _is_refused(loading, is_overdue=now >= loading.written_at + limit_s):
         return acceptance
-    if written == acceptance.proven.get(role) and written != newest.of(role):
+    proven = acceptance.leader if role is Role.LEADER else acceptance.proven.get(role)
+    if written == proven and written != newest.of(role):
         return _acquitted(acceptance, loading, now)
     acquitted_at = acceptance.acquitted_at
     has_time = acquitted_at is not None and now < acquitted_at + limit_s
@@ -96,8 +106,11 @@ def _accepted(
 ) -> Acceptance:
     refused = acceptance.refused - {written.fingerprint}
     is_good = written == newest.of(role) and not refused  # it may be a follower's, and unchanged
+    is_new = is_good and acceptance.good not in {None, newest}
+    before = acceptance.good.of(Role.LEADER) if is_new and acceptance.good else None
     return replace(
         acceptance,
+        assumed=before or acceptance.assumed,
         good=newest if is_good else acceptance.good,
         proven={**acceptance.proven, role: written},
         refused=refused,
@@ -135,4 +148,6 @@ def _blamed(acceptance: Acceptance, newest: Renderings, role: Role, loading: Loa
 
 
 def _reason(loading: Loading) -> str:
-    return loading.problem or "its reload did not succeed; its own log says why"
+    if loading.problem in {"", REFUSED}:
+        return "its own log says why"
+    return loading.problem

@@ -215,8 +215,8 @@ def _keep(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
     good = o.acceptance.good
     if policy.is_plain or good is None or not (o.was_ready and o.is_in_force):
         return ()
-    proven = o.acceptance.proven.get(Role.LEADER)
-    kept = Kept(good, None if proven == good.of(Role.LEADER) else proven)
+    leader = o.acceptance.leader
+    kept = Kept(good, None if leader == good.of(Role.LEADER) else leader)
     return (KeepRenderings(kept),) if keeping.is_due(o.keeping, kept, now) else ()
 
 
@@ -273,7 +273,7 @@ def _without_election(o: Observation, policy: Policy, now: float) -> Plan:
     is_leader = policy.fixed_role is Role.LEADER and (o.was_ready or not policy.owns_child)
     role = Role.LEADER if is_leader else Role.FOLLOWER
     is_waiting = role is not policy.fixed_role
-    why = "Prometheus is not ready yet" if is_waiting else f"the role is set to {role} by --role"
+    why = "Prometheus is not ready yet" if is_waiting else f"the role is {role} (--role)"
     return Plan(
         role=role,
         stance=Stance.RELEASE,
