@@ -19,8 +19,18 @@ from pathlib import Path
 import pytest
 
 from tests.support import least, wait_until
+from wrapper.election import lock_content
 from wrapper.election.file_lease import FileLease
-from wrapper.model import LeaseConflict, LeaseLock, LeaseRecord, LeaseUnavailable, Seen
+from wrapper.election.lease import Request, Terms, next_step, observe
+from wrapper.model import (
+    LeaseConflict,
+    LeaseLock,
+    LeaseRecord,
+    LeaseUnavailable,
+    LeaseView,
+    Seen,
+    Stance,
+)
 
 HOLDER = """
 import subprocess, sys, time
@@ -253,11 +263,21 @@ def remove(path: Path) -> None:
 
 def replace(path: Path) -> None:
     """Put another file in its place."""
-    path.with_suffix(".new").write_bytes(b"")
+    put(path, b"")
+
+
+def copy(path: Path) -> None:
+    """Put a copy in its place, as an editor and ``sed -i`` do."""
+    put(path, path.read_bytes())
+
+
+def put(path: Path, content: bytes) -> None:
+    """Put a file with this content in its place."""
+    path.with_suffix(".new").write_bytes(content)
     path.with_suffix(".new").replace(path)
 
 
-@pytest.mark.parametrize("harm", [remove, replace])
+@pytest.mark.parametrize("harm", [remove, replace, copy])
 def test_a_holder_gives_up_a_file_that_was_removed(
     path: Path, harm: Callable[[Path], None]
 ) -> None:
@@ -275,10 +295,11 @@ def test_a_holder_gives_up_a_file_that_was_removed(
             ask()
         assert caught.value.needs_restart
     newcomer = FileLease(path, "new")
-    assert newcomer.write(LeaseRecord("new"), None).record == LeaseRecord("new")
+    version = newcomer.read().version
+    assert newcomer.write(LeaseRecord("new"), version).record == LeaseRecord("new")
 
 
-@pytest.mark.parametrize("harm", [remove, replace])
+@pytest.mark.parametrize("harm", [remove, replace, copy])
 def test_a_holder_that_reads_first_gives_up_as_well(
     path: Path, harm: Callable[[Path], None]
 ) -> None:
@@ -301,7 +322,7 @@ def test_a_file_that_comes_back_needs_no_restart(path: Path) -> None:
     assert lease.write(OURS, lease.read().version).record == OURS
 
 
-@pytest.mark.parametrize("harm", [remove, replace])
+@pytest.mark.parametrize("harm", [remove, replace, copy])
 def test_where_nobody_has_inherited_the_old_file_the_new_one_is_opened(
     path: Path, harm: Callable[[Path], None]
 ) -> None:
@@ -311,17 +332,65 @@ def test_where_nobody_has_inherited_the_old_file_the_new_one_is_opened(
     seen = lease.write(OURS, None)
     assert standby.read() == seen
     harm(path)
-    assert standby.read() == Seen(None)
+    assert standby.read().record is None
     with pytest.raises(LeaseConflict, match="removed or replaced"):
         lease.write(OURS, seen.version)
     assert lease.read() == Seen(LeaseRecord())
     with pytest.raises(LeaseConflict, match="removed or replaced"):
         lease.write(OURS, None)
-    assert lease.read() == Seen(None)
-    held = lease.write(OURS, None)
+    found = lease.read()
+    assert found.record is None
+    held = lease.write(OURS, found.version)
     assert standby.read() == held
     with pytest.raises(LeaseConflict, match="holds"):
         standby.write(LeaseRecord("them"), held.version)
+    lease.write(LeaseRecord(), held.version)
+    assert is_free(standby), "a release of the new file's holder needs no wait"
+
+
+THEIRS = LeaseRecord("them", 15.0, "t0", "t0", 0, "theirs")
+THEIR_TERMS = Terms("them", "theirs", 15.0, 10.0, 2.0, 13.95)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param(OURS, id="a copy"),
+        pytest.param(THEIRS, id="an old one: the standby's own"),
+        pytest.param(dataclasses.replace(OURS, holder="", incarnation="mine"), id="a release"),
+        pytest.param(dataclasses.replace(OURS, holder="third", duration_s=1.0), id="a third's"),
+        pytest.param(LeaseRecord(), id="of before anybody held it"),
+    ],
+)
+def test_a_holder_whose_file_is_replaced_is_waited_out(path: Path, found: LeaseRecord) -> None:
+    """Whatever the new file says: its lock is free, but the old file's may not be."""
+    lease = FileLease(path, "mine", is_inherited=False)
+    standby = FileLease(path, "theirs", is_inherited=False)
+    lease.write(OURS, None)
+    view = observe(LeaseView(), standby.read(), 100.0, THEIR_TERMS)
+    with path.with_suffix(".other").open("w+b") as other:
+        lock_content.put(other.fileno(), found)
+    path.with_suffix(".other").replace(path)
+    for at in (101.0, 103.0, 115.9):
+        view = observe(view, standby.read(), at, THEIR_TERMS)
+        assert view.free_at == 116.0
+        assert next_step(view, Stance.CONTEND, at, THEIR_TERMS).request is not Request.WRITE
+    assert next_step(view, Stance.CONTEND, 116.0, THEIR_TERMS).request is Request.WRITE
+    assert view.seen is not None
+    assert standby.write(THEIRS, view.seen.version).record == THEIRS
+    assert FileLease(path, "newcomer").read().record == THEIRS, "and holds the new file's lock"
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_no_lease(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look whether it is in place and the look at its lock."""
+    lease = FileLease(path, "mine", is_inherited=False)
+    standby = FileLease(path, "theirs", is_inherited=False)
+    lease.write(OURS, None)
+    copy(path)
+    monkeypatch.setattr(standby, "_is_in_place", lambda: True)
+    assert standby.read() == Seen(None)
 
 
 def test_the_end_of_a_new_files_holder_is_reported(path: Path) -> None:

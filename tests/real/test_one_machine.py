@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -31,10 +34,10 @@ def pair(start: Start, write_log: WriteLog) -> tuple[Replica, Replica]:
     return leader, follower
 
 
-def current_leader(replica: Replica) -> str:
+def current_leader(api: str) -> str:
     """Return who leads, by a replica's API."""
-    answer = requests.get(f"{replica.api}/_elector/leader", timeout=2).json()
-    return str(answer.get("current_leader"))
+    answer = requests.get(f"{api}/_elector/leader", timeout=2).json()
+    return str(answer.get("current_leader") or "")
 
 
 def test_two_replicas_on_one_lock_file_elect_one(pair: tuple[Replica, Replica]) -> None:
@@ -43,13 +46,13 @@ def test_two_replicas_on_one_lock_file_elect_one(pair: tuple[Replica, Replica]) 
     assert leader.has_remote_write
     assert not follower.has_remote_write
     for replica in pair:
-        wait_until(lambda r=replica: current_leader(r) == "a", 5, "it knows the leader")  # type: ignore[misc]
+        wait_until(lambda r=replica: current_leader(r.api) == "a", 5, "it knows the leader")  # type: ignore[misc]
 
 
 def test_the_proxy_of_a_follower_answers_from_the_leader(pair: tuple[Replica, Replica]) -> None:
     """Asked at the follower, the leader's Prometheus shows its configuration."""
     _leader, follower = pair
-    wait_until(lambda: current_leader(follower) == "a", 15, "the follower knows the leader")
+    wait_until(lambda: current_leader(follower.api) == "a", 15, "the follower knows the leader")
     answer = requests.get(f"{follower.api}/api/v1/status/config", timeout=5)
     assert "remote_write" in answer.json()["data"]["yaml"]
 
@@ -224,11 +227,25 @@ def test_the_sidecar_form_drives_a_prometheus_of_someone_else(
         assert "remote_write:" not in server.applied_config()
 
 
-def test_sidecars_open_a_new_lock_file_by_themselves(tmp_path: Path, write_log: WriteLog) -> None:
-    """Nothing has inherited the old one: the leader goes on with the new one, and hands it over."""
-    lock = tmp_path / "election.lock"
+@dataclass(frozen=True)
+class Sidecar:
+    """One that leads or follows, and the Prometheus that it drives."""
+
+    program: Program
+    server: Prometheus
+    api: str
+
+    @property
+    def leads(self) -> bool:
+        """Whether its Prometheus has a remote_write in force."""
+        return "remote_write:" in self.server.applied_config()
+
+
+@pytest.fixture
+def sidecars(tmp_path: Path, write_log: WriteLog) -> Iterator[tuple[Sidecar, ...]]:
+    """Give two on one lock file, the first of which leads."""
+    made: list[Sidecar] = []
     with ExitStack() as stack:
-        servers, sidecars, apis = [], [], []
         for name in ("a", "b"):
             words = ("{}", "--web.enable-lifecycle")
             server = stack.enter_context(started(Prometheus(tmp_path / name, *words)))
@@ -236,20 +253,49 @@ def test_sidecars_open_a_new_lock_file_by_themselves(tmp_path: Path, write_log: 
             leader = LEADER.format(url=write_log.url(name))
             config.write_text(FOLLOWER.format(address=server.address) + leader)
             command = [sys.executable, "-m", "wrapper", f"--config={config}", *QUICK]
-            command += [f"--notify-http-url={server.url}/-/reload", f"--lease-lock=file:{lock}"]
+            command += [f"--lease-lock=file:{tmp_path / 'election.lock'}"]
+            command += [f"--notify-http-url={server.url}/-/reload"]
             command += [f"--output={server.config_file}", f"--api-listen-address=127.0.0.1:{port}"]
-            sidecars.append(stack.enter_context(started(Program(name, command, tmp_path))))
-            servers.append(server)
-            apis.append(f"http://127.0.0.1:{port}")
-            wait_until(lambda: "remote_write:" in servers[0].applied_config(), 10, "a leads")
-        wait_until(lambda: all(map(is_alive, apis)), 10, "both answer")
-        lock.unlink()
-        wait_until(lambda: lock.exists() and lock.stat().st_size, 10, "somebody holds the new one")
-        wait_until(lambda: "remote_write:" in servers[0].applied_config(), 10, "a leads again")
-        assert "remote_write:" not in servers[1].applied_config()
-        assert all(map(is_alive, apis))
-        os.kill(sidecars[0].pid, signal.SIGTERM)
-        wait_until(lambda: "remote_write:" in servers[1].applied_config(), 10, "b leads")
+            program = stack.enter_context(started(Program(name, command, tmp_path)))
+            made.append(Sidecar(program, server, f"http://127.0.0.1:{port}"))
+            wait_until(lambda: made[0].leads, 10, "a leads")
+        wait_until(lambda: all(is_alive(each.api) for each in made), 10, "both answer")
+        yield tuple(made)
+
+
+def test_sidecars_open_a_new_lock_file_by_themselves(
+    sidecars: tuple[Sidecar, ...], tmp_path: Path
+) -> None:
+    """Nothing has inherited the old one: the leader goes on with the new one, and hands it over."""
+    a, b = sidecars
+    lock = tmp_path / "election.lock"
+    lock.unlink()
+    wait_until(lambda: lock.exists() and lock.stat().st_size, 10, "somebody holds the new one")
+    wait_until(lambda: a.leads, 10, "a leads again")
+    assert not b.leads
+    assert all(is_alive(each.api) for each in sidecars)
+    os.kill(a.program.pid, signal.SIGTERM)
+    wait_until(lambda: b.leads, 10, "b leads")
+
+
+def test_a_copy_of_the_lock_file_lets_no_other_sidecar_lead_at_once(
+    sidecars: tuple[Sidecar, ...], tmp_path: Path
+) -> None:
+    """Its lock is free while the leader, which is stopped, holds the old one: it is waited out."""
+    a, b = sidecars
+    lock = tmp_path / "election.lock"
+    wait_until(lambda: current_leader(b.api), 10, "b knows the leader")
+    os.kill(a.program.pid, signal.SIGSTOP)
+    try:
+        copy = Path(shutil.copy(lock, lock.with_suffix(".copy")))
+        replaced_at = now()
+        copy.replace(lock)
+        wait_until(lambda: b.leads, LEASE_S + SPARE_S, "b leads")
+        assert now() > replaced_at + LEASE_S, "not before the lease has run out"
+    finally:
+        os.kill(a.program.pid, signal.SIGCONT)
+    wait_until(lambda: not a.leads, 10, "a gives up")
+    assert b.leads
 
 
 def in_pid_namespace(replica: Replica) -> None:

@@ -10,8 +10,9 @@ removes or replaces the file takes the lock away from under its holder: the hold
 next renewal and gives up, but until then a newcomer can hold the new file. Where Prometheus has
 inherited the descriptor of the old one, a lock on the new one could be free before Prometheus is
 dead: such a replica does not contend again before both have been started anew. Where nobody has
-inherited it (as sidecar), the new file is opened, and whom the old one named as holder is waited
-out.
+inherited it (as sidecar), the new file is opened. Its lock says nothing of who holds the old one,
+and its content may be a copy: until somebody has been seen to hold it, it is read as no lease, so
+that the holder who was last seen in the old file is waited out.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class FileLease:
         self._is_inherited = is_inherited
         self._fd = _open_lock(self._path)
         self._is_held = False
+        self._is_trusted = True  # a free lock means that nobody leads
         self._loss_is_untold = False
         self._vigil: _Vigil | None = None
         self._watches: set[threading.Event] = set()
@@ -67,7 +69,7 @@ class FileLease:
         """Return the record, without its holder when nobody holds the lock.
 
         Once after the file was removed from under its holder, a record of nobody; then
-        LeaseUnavailable, or what stands in the new file.
+        LeaseUnavailable, or the new file's: no record before its lock has been held.
         """
         if not self._is_in_place():
             if self._has_news_of_loss():
@@ -76,7 +78,10 @@ class FileLease:
         if self._is_held:
             return content_of(self._fd)
         with _guarded(self._path), _opened(self._path) as probe:
+            if not os.path.samestat(os.fstat(probe), os.fstat(self._fd)):
+                return Seen(None)  # replaced just now
             is_free = _try_lock(probe, fcntl.LOCK_SH)
+            self._is_trusted = self._is_trusted or not is_free
             return self._judged(content_of(probe), is_free=is_free)
 
     def write(self, record: LeaseRecord, version: str | None) -> Seen:
@@ -134,6 +139,7 @@ class FileLease:
         if content_of(self._fd).version != version:
             self._unlock()
             raise LeaseConflict(f"{self._path} has been written since it was read")
+        self._is_trusted = True
 
     def _release(self, record: LeaseRecord) -> Seen:
         """Unlock, whether or not the record could be written: a free lock says enough."""
@@ -155,6 +161,8 @@ class FileLease:
             raise LeaseUnavailable(f"the record in {self._path} is damaged", "damaged")
         if record is None or not is_free:
             return seen
+        if not self._is_trusted:
+            return replace(seen, record=None)
         incarnation = record.incarnation or self._incarnation
         return replace(seen, record=replace(record, holder="", incarnation=incarnation))
 
@@ -190,6 +198,7 @@ class FileLease:
         fd = _open_lock(self._path)
         os.close(self._fd)
         self._fd = fd
+        self._is_trusted = False
         self._vigil = None  # it waits for the holder of the old one
 
     def _removed(self) -> LeaseUnavailable:
