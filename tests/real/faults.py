@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -27,6 +27,7 @@ class Asked:
     method: str
     path: str
     at: float
+    body: bytes = field(repr=False)
 
     @property
     def verb(self) -> str:
@@ -163,7 +164,7 @@ class _Relay(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self._gate.wait()
         proxy = self._proxy
-        proxy.asked.append(Asked(self.command, self.path, now()))
+        proxy.asked.append(Asked(self.command, self.path, now(), body))
         proxy._closed.wait(proxy.delay_s)
         if proxy.refusal is not None and self.command in proxy.refusal.methods:
             return self._refuse(proxy.refusal)
