@@ -1,0 +1,102 @@
+"""The last moment, from the flags to the dead-man's switch: one sum all the way."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from wrapper import assembly
+from wrapper.model import (
+    ArmSwitch,
+    LeaseRecord,
+    LeaseView,
+    Rendering,
+    Renderings,
+    Role,
+    SignalPrometheus,
+)
+from wrapper.options.loading import load
+from wrapper.options.prometheus_args import ChildArguments
+from wrapper.start import Start
+from wrapper.supervision import confirm
+from wrapper.supervision.observation import Observation
+from wrapper.supervision.performer import Parts, Performer
+from wrapper.supervision.plan import plan
+from wrapper.supervision.policy import Policy
+
+FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
+LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)
+RENEWED_AT = 99.0
+WRITING = Observation(
+    renderings=Renderings(FOLLOWER, LEADER),
+    loading=confirm.started_with(LEADER, 50.0),
+    role=Role.LEADER,
+    role_since=60.0,
+    web_pid=7,
+    child_pid=8,
+    lease=LeaseView(last=LeaseRecord("a", 15.0), renewed_at=RENEWED_AT),
+    last_renewed_at=RENEWED_AT,
+)
+
+
+class Switch:
+    """Notes what the kernel's timer would be set to."""
+
+    def __init__(self) -> None:
+        self.armed: list[float] = []
+
+    def arm(self, at: float) -> None:
+        """Note it."""
+        self.armed.append(at)
+
+
+def policy_of(*times: str) -> Policy:
+    """Return the policy that these flags lead to."""
+    child = ("prometheus", "--config.file=p.yml")
+    argv = ("--config=c.yml", "--lease-lock=file:/l", *times, "--", *child)
+    settings = load(argv, {}, hostname="host", incarnation="random")
+    nothing_read: Any = None
+    start = Start(settings, ChildArguments.parse(child), nothing_read, None)
+    return Policy(terms=assembly._terms(start))
+
+
+@pytest.mark.parametrize(
+    ("times", "last_moment_s"),
+    [
+        pytest.param((), 13.95, id="15 s"),
+        pytest.param(("--lease-duration=10s", "--lease-renew-deadline=8s"), 9.2, id="10 s"),
+        pytest.param(
+            ("--lease-duration=3s", "--lease-renew-deadline=2s", "--lease-retry-period=500ms"),
+            2.55,
+            id="3 s",
+        ),
+    ],
+)
+def test_switch_and_kill_come_at_95_percent_of_the_lease_less_300_ms(
+    times: tuple[str, ...], last_moment_s: float
+) -> None:
+    """Counted from the last renewal; the supervisor kills 50 ms before the kernel would."""
+    policy = policy_of(*times)
+    last_moment = RENEWED_AT + last_moment_s
+
+    [armed] = [each for each in plan(WRITING, policy, RENEWED_AT).actions if _arms(each)]
+    switch = Switch()
+    parts: Any = dict.fromkeys(field.name for field in fields(Parts))
+    performer = Performer(Parts(**parts | {"switch": switch}), lambda _: None)
+    performer.perform(armed)
+    assert switch.armed == [pytest.approx(last_moment)]
+
+    kills_at = last_moment - 0.05
+    assert not any(map(_kills, plan(WRITING, policy, kills_at - 0.001).actions))
+    assert any(map(_kills, plan(WRITING, policy, kills_at + 0.001).actions))
+
+
+def _arms(action: object) -> bool:
+    return isinstance(action, ArmSwitch)
+
+
+def _kills(action: object) -> bool:
+    return isinstance(action, SignalPrometheus) and action.number == signal.SIGKILL
