@@ -309,6 +309,48 @@ def test_who_asks_for_what_is_suddenly_empty_need_not_ask_again(kept: Kept) -> N
     assert kept.file().read_bytes() == ONE
 
 
+@pytest.mark.parametrize(
+    ("act", "shard", "said"),
+    [
+        (promgen.with_status(200), "", "not JSON"),
+        (promgen.with_status(200, b""), "", "the answer is empty"),
+        (promgen.with_status(200, b"[" + b"[]," * 600_000 + b"[]]"), "", "more than"),
+        (promgen.endless, "", "--targets-max-size"),
+        (None, "promshrad", "--targets-shard"),
+    ],
+)
+@pytest.mark.usefixtures("unpaced")
+def test_who_asks_for_what_cannot_become_the_file_need_not_ask_again(
+    kept: Kept, act: Callable[[Any], None] | None, shard: str, said: str
+) -> None:
+    """The server has answered: another fetch at once would bring the same, again and again."""
+    keeper = kept.keeper(shard=shard)
+    kept.server.act = act
+    assert done_by(running(keeper)) == ""
+    assert said in keeper.state.problem
+    assert not kept.file().exists()
+
+
+@pytest.mark.parametrize(
+    ("act", "said"),
+    [
+        (promgen.with_status(502), "HTTP 502"),
+        (promgen.half_of(TWO), "missing"),
+        (promgen.to_login, "redirect"),
+    ],
+)
+@pytest.mark.usefixtures("unpaced")
+def test_who_asks_is_told_that_no_good_answer_came(
+    kept: Kept, act: Callable[[Any], None], said: str
+) -> None:
+    """Asking again may help; so it may where a file could not be written."""
+    kept.server.act = act
+    assert said in done_by(running(kept.keeper()))
+    kept.server.act = None
+    kept.file(URLS).mkdir()
+    assert str(kept.file(URLS)) in done_by(running(kept.keeper(URLS)))
+
+
 def test_what_was_there_at_the_start_counts(kept: Kept) -> None:
     """A start with an empty answer does not empty the file of the run before."""
     kept.file().write_bytes(ONE)
@@ -563,7 +605,8 @@ def test_a_file_that_nobody_can_read_keeps_no_feed_from_fetching(kept: Kept) -> 
     running(keeper).ask(None, told.append)
     wait_until(lambda: told == [""], LIMIT_S, "it is fetched")
     kept.server.bodies[TARGETS] = endless
-    assert "no number is so long" in done_by(keeper)
+    assert done_by(keeper) == ""
+    assert "no number is so long" in keeper.state.problem
 
 
 @pytest.mark.usefixtures("unpaced")

@@ -214,6 +214,20 @@ def test_a_task_that_fails_comes_again(server: Server, sender: Sender) -> None:
     wait_until(lambda: server.messages.get("acknowledged") == 1, LIMIT_S, "it is done at last")
 
 
+@on_both
+def test_a_task_whose_answer_is_of_no_use_does_not_come_again(
+    server: Server, sender: Sender
+) -> None:
+    """A page instead of targets: the file stays, and the status tells why."""
+    server.promgen.act = promgen.with_status(200)
+    sender.send("write_config")
+    wait_until(lambda: server.messages == {"acknowledged": 1}, LIMIT_S, "it is acknowledged")
+    assert (server.files / "t.json").read_bytes() == ONE
+    status = requests.get(f"http://{server.part.api}/_elector/status", timeout=5).json()
+    [problem] = filter(None, (each["problem"] for each in status["targets"]["feeds"]))
+    assert "not JSON" in problem
+
+
 def test_rules_that_are_refused_do_not_come_again(server: Server, sender: Sender) -> None:
     """The last good ones stay in force; what is told names the file and the rule."""
     server.promgen.bodies[RULES] = NONSENSE

@@ -36,6 +36,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _PIECE = 1 << 16
 _GZIP = 16 + zlib.MAX_WBITS
 _FLAG = "--targets-http-config"
+TOO_LARGE = "too_large"  # why it failed: the server has answered, only not so that it fits
 
 
 class FetchFailed(Exception):
@@ -214,7 +215,7 @@ class _Exchange:
     def _check_size(self, size: int) -> None:
         if size > self._most_bytes:
             text = f"more than {self._most_bytes} bytes; --targets-max-size sets that limit"
-            raise FetchFailed("too_large", text)
+            raise FetchFailed(TOO_LARGE, text)
 
 
 def _failure(error: Exception, feed: Feed, limit_s: float, proxy: Proxy | None) -> FetchFailed:

@@ -28,7 +28,7 @@ from wrapper.targets.feed_answer import (
     may_replace,
     read_answer,
 )
-from wrapper.targets.feed_fetch import NO_VALIDATORS, Fetcher, FetchFailed
+from wrapper.targets.feed_fetch import NO_VALIDATORS, TOO_LARGE, Fetcher, FetchFailed
 from wrapper.targets.feed_file import Failed, FeedFile
 from wrapper.targets.feed_requests import Done, FeedRequests, Request
 from wrapper.targets.rule_loads import UNCONFIRMED, Blamed, RuleLoads
@@ -162,8 +162,9 @@ class FeedKeeper:
         try:
             has_changed = self._bring()
         except (FetchFailed, Unacceptable) as error:
-            self._is_settled = error.reason == EMPTY  # it is asked for again by itself
-            if not self._is_settled:
+            # An answer that came is the same a moment later: the interval looks again.
+            self._is_settled = isinstance(error, Unacceptable) or error.reason == TOO_LARGE
+            if error.reason != EMPTY:
                 self._empty_since = None
             return self._failed(error.reason, str(error))
         except Failed as error:

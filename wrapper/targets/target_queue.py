@@ -1,8 +1,9 @@
 """The thread that answers Promgen's tasks: each by a fetch, none by anything in its message.
 
 A message is acknowledged when the files that it is about are in place, as fetched after it came,
-and new rules in force; also where asking again brings nothing, since the rules are at fault, or the
-feed is about to be fetched again anyway. Otherwise it is given back after a pause, and comes again.
+and new rules in force; also where asking again brings nothing, since the answer is at fault: the
+interval looks whether it still is. What failed otherwise (no answer came, a file could not be
+written) is given back after a pause, and comes again.
 Many at once are few fetches (``pace``). What is no task of Promgen's is left alone: held for a
 while, then given back, for whoever else listens there. A broker that is away is tried again for
 ever; the feeds fetch at their interval meanwhile. Where it ends: ours behind more foreign ones than
