@@ -400,6 +400,35 @@ def test_a_shard_that_never_had_a_target_counts_as_mistyped(kept: Kept) -> None:
     assert kept.file().read_bytes() == ONE
 
 
+def test_a_shard_that_had_lost_its_targets_is_no_failure_after_a_start(
+    kept: Kept, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The file has no groups, and none came: nothing changes, and the log says so once."""
+    kept.file().write_bytes(b"[]\n")
+    kept.file().chmod(feeds.MODE)
+    kept.server.bodies[TARGETS] = TWO
+    keeper = kept.keeper(shard="gone")
+    with caplog.at_level(logging.WARNING):
+        assert [keeper.bring(), keeper.bring()] == ["", ""]
+    assert (keeper.state.problem, keeper.state.errors) == ("", {})
+    assert keeper.state.last_success_time > keeper.state.last_change_time == 0
+    assert kept.file().read_bytes() == b"[]\n"
+    (record,) = caplog.records
+    assert vars(record)["reason"] == "no group is of 'gone', but of: other, promshard"
+    kept.server.bodies[TARGETS] = promgen.targets(group("a:1", shard="gone"))
+    assert keeper.bring() == ""
+    assert keeper.state.targets == 1
+
+
+def test_a_file_without_targets_of_a_shard_does_not_speak_for_another(kept: Kept) -> None:
+    """The one that has targets stays: for it the shard may still be mistyped."""
+    kept.file(URLS).write_bytes(b"[]\n")
+    kept.file().write_bytes(ONE)
+    assert kept.keeper(URLS, shard="promshrad").bring() == ""
+    assert "--targets-shard" in kept.keeper(shard="promshrad").bring()
+    assert kept.file().read_bytes() == ONE
+
+
 def test_a_shard_may_have_no_targets_of_one_kind(kept: Kept) -> None:
     """What any feed has seen of it since the start counts for all; the log says so once."""
     kept.server.bodies |= {TARGETS: TWO, URLS: ONE}

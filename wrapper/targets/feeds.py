@@ -200,9 +200,11 @@ class FeedKeeper:
 
     def _judged(self, body: bytes) -> Content:
         """Return what may become the file; raise Unacceptable."""
-        shard, allows = self._terms.shard, self._terms.allows_empty
+        shard = self._terms.shard
         content = read_answer(self.feed.kind, body, shard)
-        self._parts.shards.check(self.feed.path, shard, content, allows_empty=allows)
+        has_none = self._held is not None and self._held.groups == 0
+        may_be_none = has_none or self._terms.allows_empty
+        self._parts.shards.check(self.feed.path, shard, content, may_be_none=may_be_none)
         if self._blamed is not None and self._blamed.is_about(content.data, clock.now()):
             raise Blamed("refused", self._blamed.reason)
         self._check_empty(content)

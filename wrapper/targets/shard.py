@@ -1,8 +1,9 @@
 """Whether a shard can be meant: one of which no target was ever seen is most likely mistyped.
 
 The guarantee: until some answer since the start had a group of the shard, no answer with groups of
-others alone empties a file, however often it comes. Where it ends: one without any group says
-nothing of shards; and a shard that had targets may lose its last.
+others alone empties a file, however often it comes. One that is without groups already stays so: no
+start fails for a shard that has no targets. Where it ends: an answer without any group says nothing
+of shards; and a shard that had targets may lose its last.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ class ShardCheck:
         self._is_seen = False
         self._said: dict[str, str] = {}
 
-    def check(self, file: str, shard: str, content: Content, *, allows_empty: bool) -> None:
+    def check(self, file: str, shard: str, content: Content, *, may_be_none: bool) -> None:
         """Warn once of groups of other shards alone; raise Unacceptable where they cannot be meant.
 
-        ``file`` is what the content is to become; ``shard`` "" is all of them.
+        ``file`` is what the content is to become; ``shard`` "" is all of them. ``may_be_none``:
+        where none is of the shard, nothing is lost, or that is allowed.
         """
         if shard and content.groups:
             self._is_seen = True
@@ -38,7 +40,7 @@ class ShardCheck:
             self._said.pop(file, None)
             return
         problem = none_of(shard, content.others)
-        if not self._is_seen and not allows_empty:
+        if not self._is_seen and not may_be_none:
             raise Unacceptable(NO_SHARD, f"{_CURE}; {problem}")
         if self._said.get(file) != problem:
             self._said[file] = problem
