@@ -409,9 +409,9 @@ FLAGS: tuple[Flag, ...] = (
         Kind.BOOLEAN,
         "false",
         TARGETS,
-        "Believe at once that there are no targets (or rules) any more, or none yet of "
-        "--targets-shard; otherwise a second answer has to say so too, half of the interval later "
-        "or more.",
+        "Believe at once that there are no targets (or rules) any more; otherwise a second answer "
+        "has to say so too, half of the interval later or more. Believe also that --targets-shard "
+        "has no targets yet; otherwise that is not believed, however often it comes.",
     ),
     Flag(
         "targets-shard",
