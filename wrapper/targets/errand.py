@@ -1,14 +1,18 @@
 """Something that may take long, done by a thread of its own, once for all who ask meanwhile.
 
-Whoever asks is told of one that began afterwards. Where it ends: what it is that is done.
+Whoever asks is told of one that began afterwards. The guarantee: whatever that ends with, they are
+told, and the next who ask have it done again. Where it ends: what it is that is done.
 """
 
 from __future__ import annotations
 
+import logging
 import queue
 from collections.abc import Callable
 
 from wrapper.targets.feed_requests import Done
+
+LOG = logging.getLogger(__name__)
 
 
 class Errand:
@@ -17,6 +21,7 @@ class Errand:
     def __init__(self, do: Callable[[], str]) -> None:
         """Take what does it, and returns why to ask again, "" for no reason."""
         self._do = do
+        self._said = ""
         self._asking: queue.SimpleQueue[Done] = queue.SimpleQueue()
 
     def ask(self, done: Done) -> None:
@@ -29,6 +34,21 @@ class Errand:
             waiting = [self._asking.get()]
             while not self._asking.empty():
                 waiting.append(self._asking.get())
-            problem = self._do()
+            problem = self._problem()
             for done in waiting:
                 done(problem)
+
+    def _problem(self) -> str:
+        """Do it; return why to ask again. What nobody foresaw is logged once, until it is done."""
+        try:
+            problem = self._do()
+        except Exception as error:
+            problem = f"it could not be done ({type(error).__name__}): please report it"
+            if problem != self._said:
+                LOG.exception(
+                    "a task of Promgen's failed; it is tried again", extra={"reason": problem}
+                )
+            self._said = problem
+        else:
+            self._said = ""
+        return problem
