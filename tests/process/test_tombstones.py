@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
 from tests import promgen
 from tests.promgen import Promgen
-from tests.support import free_port
+from tests.support import free_port, wait_until
 from wrapper.supervision.prometheus import PrometheusApi
-from wrapper.targets.tombstones import PATH, Tombstones
+from wrapper.targets import tombstones as module
+from wrapper.targets.broker import REDELIVERY_S, TICK_S
+from wrapper.targets.tombstones import BEGUN_S, PATH, Tombstones
+
+LIMIT_S = 20.0
 
 CLOSED = b'{"status":"error","errorType":"unavailable","error":"admin APIs disabled"}'
 
@@ -77,6 +83,57 @@ def test_what_would_be_in_vain_is_told_once(
         assert part.clean() == part.clean() == ""
     [record] = caplog.records
     assert said in record.__dict__["reason"]
+
+
+def hang_up(to: Any) -> None:
+    """Answer nothing, as a Prometheus that is ended meanwhile."""
+    to.close_connection = True
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a fraction of a second be long."""
+    monkeypatch.setattr(module, "BEGUN_S", 0.2)
+
+
+@pytest.mark.parametrize(
+    ("act", "said"),
+    [
+        (lambda to: promgen.head(to, 204), "INFO Prometheus has cleaned its tombstones"),
+        (promgen.with_status(500, b"no space left on device"), "HTTP 500: no space left"),
+        (promgen.with_status(503, b"Service Unavailable"), "HTTP 503"),
+        (hang_up, "no answer that can be read"),
+    ],
+)
+@pytest.mark.usefixtures("impatient")
+def test_nobody_waits_for_one_that_takes_long(
+    server: Promgen,
+    tombstones: Make,
+    act: Callable[[Any], None],
+    said: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It has begun, and is not to be done again; what becomes of it is told all the same."""
+    gate = threading.Event()
+
+    def act_late(to: Any) -> None:
+        gate.wait(LIMIT_S)
+        act(to)
+
+    server.act = act_late
+    with caplog.at_level(logging.INFO):
+        assert tombstones(server.url).clean() == ""
+        assert not caplog.records
+        gate.set()
+        wait_until(lambda: caplog.records, LIMIT_S, "it is told")
+    [record] = caplog.records
+    assert said in f"{record.levelname} {record.getMessage()} {vars(record).get('reason')}"
+    assert len(server.requests) == 1
+
+
+def test_no_broker_delivers_a_task_again_meanwhile() -> None:
+    """Neither one that waits for the cleaning before it."""
+    assert 2 * BEGUN_S + TICK_S < REDELIVERY_S
 
 
 def test_without_a_prometheus_to_ask_that_is_told(

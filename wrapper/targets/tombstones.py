@@ -1,19 +1,24 @@
 """Cleaning tombstones: Prometheus removes from its disk what was deleted, as Promgen's admin asks.
 
 That is Prometheus' admin API, which is closed unless ``--web.enable-admin-api`` opens it. Where it
-is closed, or Prometheus has said no, asking again brings nothing; it is told in the log. Where it
-ends: a Prometheus that takes longer than ``LIMIT_S`` goes on with it.
+is closed, or Prometheus has said no, asking again brings nothing; it is told in the log. So is what
+becomes of a cleaning that takes longer than ``BEGUN_S``: nobody waits for that, or a broker would
+deliver its task again, and it would be done twice. Where it ends: a Prometheus that takes longer
+than ``LIMIT_S`` goes on with it.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 
+from wrapper.bounded import bounded
 from wrapper.supervision.prometheus import Answer, PrometheusApi
 
 LOG = logging.getLogger(__name__)
 PATH = "/api/v1/admin/tsdb/clean_tombstones"
 LIMIT_S = 600.0  # it writes whole blocks anew
+BEGUN_S = 20.0  # it refuses at once: one that takes longer has begun
 _DONE = (200, 204)
 _CLOSED = "admin APIs disabled"  # as Prometheus says it, with the status 500
 _FLAG = "start Prometheus with --web.enable-admin-api"
@@ -31,8 +36,17 @@ class Tombstones:
         if not self._api.knows_status:
             self._say_once("it is not known where Prometheus answers: see --notify-http-url")
             return ""
+        has_begun = threading.Event()
+        try:
+            return bounded(lambda: self._clean(has_begun), BEGUN_S)
+        except TimeoutError:
+            has_begun.set()
+            return ""
+
+    def _clean(self, has_begun: threading.Event) -> str:
+        """Do it, however long that takes; where it has not begun, return why to ask again."""
         answer = self._api.ask("POST", self._api.url(PATH), LIMIT_S)
-        if answer.is_not_yet:
+        if answer.is_not_yet and not has_begun.is_set():
             return f"tombstones cannot be cleaned yet: {answer.status} {answer.detail}"
         if answer.status in _DONE:
             self._said = ""
@@ -52,4 +66,4 @@ def _refusal(answer: Answer) -> str:
     """Say why Prometheus does not, with the cure where that is known."""
     if _CLOSED in answer.detail:
         return f"its admin API is closed; {_FLAG}"
-    return f"HTTP {answer.status}: {answer.detail}"
+    return f"HTTP {answer.status}: {answer.detail}" if answer.status else answer.detail
