@@ -52,6 +52,7 @@ class Terms:
     shard: str
     allows_empty: bool
     largest: int
+    is_once: bool = False  # the command, which remembers nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,10 +219,8 @@ class FeedKeeper:
         self._empty_since = (since or now) if content.is_empty else None
         is_confirmed = self._terms.allows_empty or (since is not None and now - since >= enough_s)
         if not may_replace(content, self._held, is_confirmed=is_confirmed):
-            text = (
-                f"the answer is suddenly empty: believed where it still is {enough_s:g} s later, "
-                "or at once with --targets-allow-empty"
-            )
+            later = "" if self._terms.is_once else f"where it still is {enough_s:g} s later, or "
+            text = f"the answer is suddenly empty: believed {later}with --targets-allow-empty"
             raise Unacceptable(EMPTY, text)
 
     def _put_in_force(self, content: Content) -> bool:

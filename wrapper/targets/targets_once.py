@@ -80,6 +80,7 @@ def _keeper(
         shard=settings.targets_shard,
         allows_empty=settings.targets_allow_empty,
         largest=settings.targets_max_size,
+        is_once=True,
     )
     return FeedKeeper(feed, terms, parts)
 
