@@ -159,8 +159,8 @@ def copy_here(path: Path, text: str) -> None:
 
 
 def put_a_link(path: Path, text: str) -> None:
-    """Put a symbolic link in its place."""
-    elsewhere = path.parent.parent / "elsewhere"
+    """Put a symbolic link in its place, to a file that nobody watches yet: one change, not two."""
+    elsewhere = path.parent.parent / f"elsewhere-{text.rsplit(maxsplit=1)[-1]}"
     elsewhere.write_text(text)
     path.unlink()
     path.symlink_to(elsewhere)
