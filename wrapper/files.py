@@ -144,6 +144,12 @@ def is_current(path: Path, content: bytes, mode: int) -> bool:
         return False
 
 
+def bring(path: Path, content: bytes, mode: int) -> None:
+    """Have a file hold this, with these permission bits; write only what differs; raise OSError."""
+    if not is_current(path, content, mode):
+        write_atomically(path, content, mode)
+
+
 def write_atomically(path: Path, content: bytes, mode: int, owner: int | None = None) -> None:
     """Replace a file, or create it, with these permission bits whatever the umask.
 

@@ -75,18 +75,14 @@ class LastGood:
         """Keep these from now on; raise OSError, and what was kept is then still of use."""
         good = kept.good
         if kept.leader is not None:
-            self._write(self.proven, kept.leader)
+            files.bring(self.proven, kept.leader.content, self._mode)
         if good.has_overrides:
-            self._write(self.leader, good.leader)
-        self._write(self.follower, good.follower)
+            files.bring(self.leader, good.leader.content, self._mode)
+        files.bring(self.follower, good.follower.content, self._mode)
         if not good.has_overrides:
             self.leader.unlink(missing_ok=True)
         if kept.leader is None:
             self.proven.unlink(missing_ok=True)
-
-    def _write(self, path: Path, rendering: Rendering) -> None:
-        if not files.is_current(path, rendering.content, self._mode):
-            files.write_atomically(path, rendering.content, self._mode)
 
     def _read(self, path: Path, role: Role) -> Rendering | None:
         """Return a rendering, None where there is no such file; raise Unusable."""

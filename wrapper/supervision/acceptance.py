@@ -36,10 +36,9 @@ class Acceptance:
     assumed: Rendering | None = None
     is_on_trial: bool = False
 
-    @property
-    def leader(self) -> Rendering | None:
-        """What a leader goes back to when the newest is refused, None where nothing is known."""
-        return self.proven.get(Role.LEADER) or self.assumed
+    def fallback(self, role: Role) -> Rendering | None:
+        """Return what a role goes back to when all newer is refused, None for nothing known."""
+        return self.proven.get(role) or (self.assumed if role is Role.LEADER else None)
 
 
 def started_with(
@@ -62,8 +61,7 @@ def target(acceptance: Acceptance, newest: Renderings, role: Role) -> Rendering:
         before = acceptance.good.of(role)
         if before.fingerprint not in acceptance.refused:
             return before
-        proven = acceptance.leader if role is Role.LEADER else acceptance.proven.get(role)
-        return proven or newest.of(role)
+        return acceptance.fallback(role) or newest.of(role)
     return newest.of(role)
 
 
@@ -90,8 +88,7 @@ def judged(  # noqa: PLR0913, PLR0917 - all that a judgement takes
         return _accepted(acceptance, newest, role, written)
     if not _is_refused(loading, is_overdue=now >= loading.written_at + limit_s):
         return acceptance
-    proven = acceptance.leader if role is Role.LEADER else acceptance.proven.get(role)
-    if written == proven and written != newest.of(role):
+    if written == acceptance.fallback(role) and written != newest.of(role):
         return _acquitted(acceptance, loading, now)
     acquitted_at = acceptance.acquitted_at
     has_time = acquitted_at is not None and now < acquitted_at + limit_s

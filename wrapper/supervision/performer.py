@@ -186,8 +186,7 @@ class Performer:
     def _write(self, rendering: Rendering) -> RenderingWritten | WriteFailed:
         output = self._parts.output
         try:
-            if not files.is_current(output.path, rendering.content, output.mode):
-                files.write_atomically(output.path, rendering.content, output.mode)
+            files.bring(output.path, rendering.content, output.mode)
         except OSError as error:
             return WriteFailed(rendering, f"{output.path}: {error.strerror}")
         self._written = rendering

@@ -215,7 +215,7 @@ def _keep(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
     good = o.acceptance.good
     if policy.is_plain or good is None or not (o.was_ready and o.is_in_force):
         return ()
-    leader = o.acceptance.leader
+    leader = o.acceptance.fallback(Role.LEADER)
     kept = Kept(good, None if leader == good.of(Role.LEADER) else leader)
     return (KeepRenderings(kept),) if keeping.is_due(o.keeping, kept, now) else ()
 
