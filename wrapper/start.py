@@ -285,7 +285,7 @@ def _problems_of_output(start: Start) -> list[str]:
     """Refuse an output that cannot be written; where none is named the settings have said so."""
     if not start.settings.output and not start.settings.child and not start.settings.is_check:
         return []
-    output, named = start.output, f"--output={start.output}"
+    output, named = start.output, _named_output(start)
     folder = start.own_folder or output.parent
     if start.own_folder is not None:
         folder = next(above for above in folder.absolute().parents if above.exists())
@@ -295,8 +295,26 @@ def _problems_of_output(start: Start) -> list[str]:
         who = f"user {os.getuid()}"
         return [f"{named}: {who} cannot write in {folder}; name a folder where it can"]
     if start.settings.has_input and start.inputs.reads(output):
-        return [f"{named}: it is an input too, which would be overwritten; name another file"]
+        return [f"{named}: it is an input too, which would be overwritten; {_other_output(start)}"]
     return _problem_of_another_file(start)
+
+
+def _named_output(start: Start) -> str:
+    """Return how the output got its name, for a problem's place: nobody may have given the flag."""
+    if start.settings.output:
+        return f"--output={start.output}"
+    source = "Prometheus' storage folder" if start.settings.is_stand_in else "--config.file"
+    return f"--output (not given; by default {start.output}, from {source})"
+
+
+def _other_output(start: Start) -> str:
+    """Return how to name another output: without the flag, it follows Prometheus' own."""
+    if start.settings.output or start.settings.is_stand_in:
+        return "name another file with --output"
+    return (
+        "write another --config.file after --, or leave --config out: then Prometheus' own file is "
+        "the follower's, and is never written"
+    )
 
 
 def _problem_of_another_file(start: Start) -> list[str]:

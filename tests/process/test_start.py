@@ -66,6 +66,36 @@ def test_the_same_file_may_be_named_in_other_ways(
     assert problems(output, *child) == ()
 
 
+RENDERED = "data/prometheus-elector/prometheus.yml"
+
+
+@pytest.mark.parametrize(
+    ("words", "place", "cure"),
+    [
+        (
+            ["--config=prometheus.yml", "--output=prometheus.yml"],
+            "--output=prometheus.yml: ",
+            "--output",
+        ),
+        (["--config=prometheus.yml"], "--output (not given; ", "leave --config out"),
+        ([f"--leader-config={RENDERED}"], "--output (not given; ", "with --output"),
+    ],
+    ids=["named", "Prometheus' own", "in its storage"],
+)
+def test_an_output_that_is_an_input_is_told_by_how_it_got_its_name(
+    folder: Path, words: list[str], place: str, cure: str
+) -> None:
+    """No flag is said to be wrong that nobody gave, and the cure is one that can be followed."""
+    Path("prometheus.yml").write_text("follower: {}\n")
+    Path(RENDERED).parent.mkdir(parents=True)
+    Path(RENDERED).write_text("global: {}\n")
+    words = [*words, "--lease-lock=none", "--", "./prometheus"]
+    [problem] = prepare(load(words, {}, hostname="h", incarnation="i")).problems
+    assert problem.startswith(place)
+    assert "it is an input too" in problem
+    assert cure in problem
+
+
 @pytest.mark.parametrize(
     "leader",
     [
