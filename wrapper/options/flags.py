@@ -1,6 +1,6 @@
 """The table of flags: the single place that names them, their defaults and what they mean; pure.
 
-The help text, the environment variables, the parser and the README's table all follow from it. The
+The help text, the environment variables, the parser and the reference page all follow from it. The
 names and meanings of the Go prometheus-elector's flags are kept.
 """
 
@@ -91,9 +91,10 @@ FLAGS: tuple[Flag, ...] = (
         Kind.TEXT,
         "",
         CONFIGURATION,
-        "The input: a file with a `follower` and a `leader` section; with --leader-config, a whole "
-        "Prometheus configuration. Without it, the --config.file of the command after -- is the "
-        "follower's, and Prometheus is started with what is rendered from it.",
+        "The configuration to render: a file with a `follower` and a `leader` section. With "
+        "--leader-config it is a whole Prometheus configuration, the follower's. Without "
+        "--config, the --config.file of the command after -- is the follower's configuration, and "
+        "Prometheus is started with the rendered file instead.",
         default_note="--config.file of the command after --",
     ),
     Flag(
@@ -101,9 +102,10 @@ FLAGS: tuple[Flag, ...] = (
         Kind.TEXT,
         "",
         CONFIGURATION,
-        "What the leader adds to a whole Prometheus configuration, which is the follower's: a file "
-        "or a folder of *.yml and *.yaml files. It may be given several times, and be missing: "
-        "what is there is merged one after the other.",
+        "What the leader's configuration has beyond the follower's, which is then a whole "
+        "Prometheus configuration: a file, or a folder of *.yml and *.yaml files. The flag may be "
+        "repeated; the files are merged in order. A file or folder that does not exist adds "
+        "nothing.",
         is_repeatable=True,
     ),
     Flag(
@@ -111,24 +113,26 @@ FLAGS: tuple[Flag, ...] = (
         Kind.BOOLEAN,
         "false",
         CONFIGURATION,
-        "Replace $(NAME) in the input files by the environment variable's value; $$(NAME) stays.",
+        "Replace $(NAME) in the input files by the value of the environment variable NAME. "
+        "$$(NAME) stays as it is.",
     ),
     Flag(
         "config-envsubst-allow-unset",
         Kind.BOOLEAN,
         "false",
         CONFIGURATION,
-        "Leave $(NAME) as it is where the variable is not set, rather than refuse the input.",
+        "Leave $(NAME) as it is if the variable is not set. Without this flag, such an input is "
+        "refused.",
     ),
     Flag(
         "config-check",
         Kind.TEXT,
         "",
         CONFIGURATION,
-        "The promtool that is asked (`promtool check config`) before a new configuration is used, "
-        "by name or path: what it refuses is not used. Without it, Prometheus itself is the judge; "
-        "promtool looks at no certificate, key or password, so that what it accepts may still be "
-        "refused (see `check --start`).",
+        "The promtool, by name or path, that checks each new configuration (`promtool check "
+        "config`) before it is used. A configuration that promtool refuses is not used. Without "
+        "this flag, only Prometheus decides. promtool does not read certificates, keys and "
+        "passwords, so Prometheus may still refuse what promtool accepts (see `check --start`).",
         default_note="none",
     ),
     Flag(
@@ -136,7 +140,7 @@ FLAGS: tuple[Flag, ...] = (
         Kind.TEXT,
         "",
         CONFIGURATION,
-        "Where to write the configuration that Prometheus reads.",
+        "The rendered configuration: the file that this program writes and Prometheus reads.",
         default_note="--config.file of the command after --; without --config, "
         "prometheus-elector/prometheus.yml in Prometheus' storage folder",
     ),
@@ -145,9 +149,9 @@ FLAGS: tuple[Flag, ...] = (
         Kind.MODE,
         "",
         CONFIGURATION,
-        "The permissions of the output file, which can hold passwords; as sidecar and with --init "
-        "it is readable by all because Prometheus may run as another user.",
-        default_note="0600 with a command after --, else 0644",
+        "The permissions of the output file, which may contain passwords. As a sidecar and with "
+        "--init, the default lets every user read it, because Prometheus may run as another user.",
+        default_note="0600 with a command after --, otherwise 0644",
     ),
     Flag(
         "rehash-period",
@@ -155,7 +159,7 @@ FLAGS: tuple[Flag, ...] = (
         "5s",
         CONFIGURATION,
         "How often the input files are read again to find changes that the kernel does not report "
-        "(subPath mounts, network file systems). Others are seen at once.",
+        "(subPath mounts, network file systems). All other changes are noticed at once.",
     ),
     Flag(
         "init",
@@ -169,8 +173,8 @@ FLAGS: tuple[Flag, ...] = (
         Kind.CHOICE,
         "report",
         CHECK,
-        "What `check` prints: a report without secrets, or exactly what Prometheus would read in "
-        "one role, with all secrets, for promtool or another program.",
+        "What `check` prints: a report without secrets, or exactly the configuration that "
+        "Prometheus would read in one role, with all secrets, for promtool or another program.",
         choices=("report", "follower", "leader"),
     ),
     Flag(
@@ -178,54 +182,62 @@ FLAGS: tuple[Flag, ...] = (
         Kind.BOOLEAN,
         "false",
         CHECK,
-        "Have `check` start Prometheus (the command after --, else the `prometheus` on the PATH) "
-        "with each rendering, on an empty folder, until it is ready: what it says is the truth. "
-        "It sends no samples and no alerts, and is killed at once; targets may be scraped. A "
-        "script is only run where --config.file is given to it.",
+        "Have `check` start Prometheus (the command after --, otherwise the `prometheus` on the "
+        "PATH) with each rendered configuration, on an empty folder, until it is ready. Nothing "
+        "else finds every error that Prometheus finds. It sends no samples and no alerts, and is "
+        "killed as soon as it is ready; it may scrape targets. A script is run only if its "
+        "arguments contain --config.file.",
     ),
     Flag(
         "syntax-only",
         Kind.BOOLEAN,
         "false",
         CHECK,
-        "Have `check` not look for the certificates, keys, passwords and tokens that the "
-        "configuration names: for a machine that does not have them.",
+        "Have `check` skip the certificates, keys, passwords and tokens that the configuration "
+        "names: for a machine that does not have these files.",
     ),
     Flag(
         "lease-lock",
         Kind.LOCK,
         "auto",
         ELECTION,
-        "What elects the leader: `kubernetes` (a Lease), `file:PATH` (a lock file, for replicas on "
-        "one machine), `none` (no election: see --role), or `auto`: kubernetes where --lease-name "
-        "is given; else, where the leader has overrides, the file "
-        "/tmp/prometheus-elector-UID/election.lock, or that of `auto:PATH`; else none.",
+        "What elects the leader. `kubernetes`: a Lease. `file:PATH`: a lock file, for replicas on "
+        "one machine. `none`: no election; --role decides. `auto`: a Lease if --lease-name is "
+        "given; otherwise, if the leader has overrides, the lock file "
+        "/tmp/prometheus-elector-UID/election.lock; otherwise no election. `auto:PATH`: like "
+        "`auto`, with this lock file.",
     ),
     Flag(
         "role",
         Kind.CHOICE,
         "leader",
         ELECTION,
-        "The role that this replica always has when there is no election.",
+        "The role of this replica if there is no election.",
         choices=("leader", "follower"),
     ),
-    Flag("lease-name", Kind.TEXT, "", ELECTION, "The name of the Lease, the same on all replicas."),
+    Flag(
+        "lease-name",
+        Kind.TEXT,
+        "",
+        ELECTION,
+        "The name of the Lease; the same on all replicas.",
+    ),
     Flag(
         "lease-namespace",
         Kind.TEXT,
         "",
         ELECTION,
         "The namespace of the Lease.",
-        default_note="the pod's own, else the kubeconfig's",
+        default_note="the pod's own, otherwise the kubeconfig's",
     ),
     Flag(
         "lease-pod-label",
         Kind.LABEL,
         "",
         ELECTION,
-        "A label that this replica's pod (POD_NAME) has while its Prometheus has the leader's "
-        "configuration in force, so that a Service can select the leader; for example "
-        "prometheus-elector/role=leader. It is taken off all others.",
+        "A label for this replica's pod (POD_NAME) while its Prometheus runs with the leader's "
+        "configuration, so that a Service can select the leader; for example "
+        "prometheus-elector/role=leader. The label is removed from pods that do not lead.",
         default_note="no label",
     ),
     Flag(
@@ -233,7 +245,8 @@ FLAGS: tuple[Flag, ...] = (
         Kind.TEXT,
         "",
         ELECTION,
-        "How to reach Kubernetes from outside; several files are separated by colons.",
+        "The kubeconfig that says how to reach the API server from outside the cluster; several "
+        "files are separated by colons.",
         default_note="the pod's service account",
         also_env=("KUBECONFIG",),
     ),
@@ -242,141 +255,169 @@ FLAGS: tuple[Flag, ...] = (
         Kind.DURATION,
         "15s",
         ELECTION,
-        "How long a lease lasts after its last renewal, in whole seconds: a leader that vanishes "
-        "is replaced after this time.",
+        "How long a lease is valid after its last renewal, in whole seconds. A leader that "
+        "vanishes is replaced after this time.",
     ),
     Flag(
         "lease-renew-deadline",
         Kind.DURATION,
         "10s",
         ELECTION,
-        "A leader that cannot renew its lease for so long steps down. What is left until 95 % of "
-        "--lease-duration less 0.3s is its time to do so before Prometheus is killed.",
+        "A leader that has failed to renew its lease for this long steps down. It then has until "
+        "0.95 * --lease-duration - 0.3s after the last renewal to demote Prometheus; after that "
+        "Prometheus is killed.",
     ),
     Flag(
         "lease-retry-period",
         Kind.DURATION,
         "2s",
         ELECTION,
-        "The pause between two renewals, or attempts at one.",
+        "The pause between two renewals of the lease, or between two attempts to acquire it.",
     ),
     Flag(
         "demotion-grace",
         Kind.DURATION,
         "8s",
         ELECTION,
-        "How long a leader that leaves in order may take to become a follower (remote_write sends "
-        "what it holds) before Prometheus is killed instead.",
+        "How long a leader that hands over in order may take to demote Prometheus, which sends "
+        "its pending samples first. After that Prometheus is killed.",
     ),
     Flag(
         "cool-down",
         Kind.DURATION,
         "10s",
         ELECTION,
-        "How long a replica keeps out of the election after its Prometheus refused the leader's "
-        "configuration; it doubles each time.",
+        "How long a replica stays out of the election after its Prometheus has refused the "
+        "leader's configuration. The time doubles with each further refusal.",
     ),
     Flag(
         "prometheus-grace",
         Kind.DURATION,
         "60s",
         PROMETHEUS,
-        "How long Prometheus may take to stop after SIGTERM before it is killed. In Kubernetes the "
-        "kubelet kills the whole pod terminationGracePeriodSeconds (30 by default) after its own "
-        "SIGTERM: for an orderly end set that above --demotion-grace + 1s + the time your "
-        "Prometheus takes.",
+        "How long Prometheus may take to stop after SIGTERM before it is killed. In Kubernetes, "
+        "the kubelet kills the whole pod terminationGracePeriodSeconds (30 by default) after its "
+        "own SIGTERM: set that above --demotion-grace + 1s + the time that your Prometheus takes "
+        "to stop.",
     ),
     Flag(
         "readiness-http-url",
         Kind.URL,
         "",
         PROMETHEUS,
-        "What answers 200 once Prometheus is ready; the election waits for it.",
-        default_note="derived from the command after --; as sidecar, not asked",
+        "The URL that answers 200 once Prometheus is ready. The replica does not take part in the "
+        "election before that.",
+        default_note="derived from the command after --; not asked as a sidecar",
     ),
     Flag(
         "readiness-poll-period",
         Kind.DURATION,
         "5s",
         PROMETHEUS,
-        "How often readiness is asked for; at first it is asked more often.",
+        "How often Prometheus is asked whether it is ready; more often at the start.",
     ),
-    Flag("readiness-timeout", Kind.DURATION, "2s", PROMETHEUS, "The limit of one such request."),
+    Flag(
+        "readiness-timeout",
+        Kind.DURATION,
+        "2s",
+        PROMETHEUS,
+        "The timeout of one such request.",
+    ),
     Flag(
         "healthcheck-http-url",
         Kind.URL,
         "",
         PROMETHEUS,
-        "What answers 200 while Prometheus is healthy; an unhealthy one leaves the election.",
-        default_note="derived from the command after --; as sidecar, not asked",
+        "The URL that answers 200 while Prometheus is healthy. A replica whose Prometheus is "
+        "unhealthy leaves the election.",
+        default_note="derived from the command after --; not asked as a sidecar",
     ),
-    Flag("healthcheck-period", Kind.DURATION, "5s", PROMETHEUS, "How often health is asked for."),
-    Flag("healthcheck-timeout", Kind.DURATION, "2s", PROMETHEUS, "The limit of one such request."),
+    Flag(
+        "healthcheck-period",
+        Kind.DURATION,
+        "5s",
+        PROMETHEUS,
+        "How often the health of Prometheus is checked.",
+    ),
+    Flag(
+        "healthcheck-timeout",
+        Kind.DURATION,
+        "2s",
+        PROMETHEUS,
+        "The timeout of one health check.",
+    ),
     Flag(
         "healthcheck-failure-threshold",
         Kind.COUNT,
         "3",
         PROMETHEUS,
-        "So many failures in a row make Prometheus unhealthy.",
+        "Consecutive failed checks before Prometheus counts as unhealthy.",
     ),
     Flag(
         "healthcheck-success-threshold",
         Kind.COUNT,
         "3",
         PROMETHEUS,
-        "So many successes in a row make it healthy again.",
+        "Consecutive successful checks before an unhealthy Prometheus counts as healthy.",
     ),
     Flag(
         "notify-http-url",
         Kind.URL,
         "",
         PROMETHEUS,
-        "What makes Prometheus reload by HTTP, for example http://127.0.0.1:9090/-/reload (it "
-        "needs --web.enable-lifecycle).",
-        default_note="none: reload by SIGHUP; needed as sidecar",
+        "The URL that makes Prometheus reload, for example http://127.0.0.1:9090/-/reload "
+        "(Prometheus needs --web.enable-lifecycle).",
+        default_note="none: reload by SIGHUP; a sidecar needs it",
     ),
     Flag(
         "notify-http-method",
         Kind.CHOICE,
         "POST",
         PROMETHEUS,
-        "The method of that request.",
+        "The HTTP method of a reload request.",
         choices=("POST", "PUT", "GET"),
     ),
-    Flag("notify-timeout", Kind.DURATION, "2s", PROMETHEUS, "The limit of one such request."),
+    Flag(
+        "notify-timeout",
+        Kind.DURATION,
+        "2s",
+        PROMETHEUS,
+        "The timeout of one reload request.",
+    ),
     Flag(
         "notify-retry-max-attempts",
         Kind.COUNT,
         "5",
         PROMETHEUS,
-        "A leader whose reload is not confirmed after so many times --notify-retry-delay gives the "
-        "lease back; a follower goes on trying.",
+        "For how many times --notify-retry-delay a reload may stay unconfirmed. After that a "
+        "leader releases the lease; a follower goes on trying.",
     ),
     Flag(
         "notify-retry-delay",
         Kind.DURATION,
         "10s",
         PROMETHEUS,
-        "How long to wait for a reload to take effect before it is asked for again.",
+        "How long to wait until a reload is confirmed before Prometheus is told again to reload.",
     ),
     Flag(
         "prometheus-http-config",
         Kind.TEXT,
         "",
         PROMETHEUS,
-        "How to ask Prometheus where it wants TLS or a password: a file in Prometheus' HTTP client "
-        "configuration format, for all requests to Prometheus, the proxy's too. It is read again "
-        "when it changes.",
+        "How to reach a Prometheus that requires TLS or a password: a file in Prometheus' HTTP "
+        "client configuration format. It applies to all requests to Prometheus, including those "
+        "of the proxy. The file is reloaded when it changes.",
     ),
     Flag(
         "targets-url",
         Kind.FEED,
         "",
         TARGETS,
-        "Where targets or rules are fetched from, and the file that they become: of targets "
-        "(file_sd_configs) if it ends in .json, of rules (rule_files) if in .yml or .yaml. It may "
-        "be given several times; one variable holds several, parted by spaces or line breaks. For "
-        "Promgen, http://promgen/api/v1/targets, …/api/v1/urls and …/api/v1/rules.",
+        "The URL to fetch targets or rules from, and the file to write them to. A file that ends "
+        "in .json holds targets (file_sd_configs), one that ends in .yml or .yaml holds rules "
+        "(rule_files). The flag may be repeated; the environment variable may hold several, "
+        "separated by spaces or line breaks. For Promgen: http://promgen/api/v1/targets, "
+        "…/api/v1/urls and …/api/v1/rules.",
         is_repeatable=True,
         is_parted=True,
     ),
@@ -385,75 +426,83 @@ FLAGS: tuple[Flag, ...] = (
         Kind.DURATION,
         "1m",
         TARGETS,
-        "How often each is fetched, give or take a tenth.",
+        "How often each URL is fetched; the interval varies by up to 10 %.",
     ),
-    Flag("targets-timeout", Kind.DURATION, "30s", TARGETS, "How long one fetch may take in all."),
+    Flag(
+        "targets-timeout",
+        Kind.DURATION,
+        "30s",
+        TARGETS,
+        "The timeout of one whole fetch.",
+    ),
     Flag(
         "targets-max-size",
         Kind.SIZE,
         "16MB",
         TARGETS,
-        "Answers that are larger, packed or unpacked, are refused; of rules more than 4MB always.",
+        "Larger answers are refused, compressed or not. Rules above 4MB are always refused.",
     ),
     Flag(
         "targets-http-config",
         Kind.TEXT,
         "",
         TARGETS,
-        "How to ask there where TLS or a password is wanted: a file in Prometheus' HTTP client "
-        "configuration format. It is read again when it changes. Proxies are the environment's "
-        "(HTTP_PROXY, HTTPS_PROXY, NO_PROXY).",
+        "How to reach a server that requires TLS or a password to fetch from: a file in "
+        "Prometheus' HTTP client configuration format. The file is reloaded when it changes. "
+        "Proxies are those of the environment (HTTP_PROXY, HTTPS_PROXY, NO_PROXY).",
     ),
     Flag(
         "targets-allow-empty",
         Kind.BOOLEAN,
         "false",
         TARGETS,
-        "Believe at once that there are no targets (or rules) any more; otherwise a second answer "
-        "has to say so too, half of the interval later or more. Believe also that --targets-shard "
-        "has no targets yet; otherwise that is not believed, however often it comes.",
+        "Accept at once an answer without any targets (or rules). Without this flag, such an "
+        "answer counts only if another one, half of the interval later or more, has none either. "
+        "The flag also accepts that --targets-shard has no targets yet; without it, that is never "
+        "accepted.",
     ),
     Flag(
         "targets-shard",
         Kind.TEXT,
         "",
         TARGETS,
-        "Write only the target groups whose label __shard is this; all without it. Where groups "
-        "come and none was ever of this shard, it counts as mistyped, and the file stays as it is.",
+        "Write only the target groups whose label __shard has this value. Without this flag, all "
+        "groups are written. If an answer has groups but none was ever of this shard, the value "
+        "counts as mistyped, and the file stays as it is.",
     ),
     Flag(
         "targets-broker",
         Kind.BROKER,
         "",
         TARGETS,
-        "Promgen's message broker (amqp://… or redis://…): its tasks for this server are answered "
-        "by fetching at once. It needs the extra prometheus-elector[promgen]. Rather than the "
-        "flag, use the variable: the URL often holds a password.",
+        "Promgen's message broker (amqp://… or redis://…). Promgen's tasks for this server then "
+        "start a fetch at once. Needs the extra prometheus-elector[promgen]. The URL often "
+        "contains a password: prefer the environment variable to the flag.",
     ),
     Flag(
         "targets-queue",
         Kind.TEXT,
         "",
         TARGETS,
-        "The queue there: the name by which this server is registered in Promgen.",
-        default_note="this replica's name: POD_NAME, else the hostname",
+        "The queue at the broker: the name by which this server is registered in Promgen.",
+        default_note="this replica's name: POD_NAME, otherwise the host name",
     ),
     Flag(
         "from",
         Kind.URL,
         "",
         ONCE,
-        "What `targets FILE` fetches from, once.",
+        "The URL that `targets FILE` fetches once.",
     ),
     Flag(
         "reload",
         Kind.BOOLEAN,
         "false",
         ONCE,
-        "Have `targets FILE` reload Prometheus when FILE is one of rules and has changed, at "
-        "--notify-http-url (http://127.0.0.1:9090/-/reload unless given; Prometheus needs "
-        "--web.enable-lifecycle), and put the old rules back where it refuses the new ones. "
-        "Targets it sees by itself.",
+        "Have `targets FILE` reload Prometheus if FILE holds rules and has changed, by a request "
+        "to --notify-http-url (if not given, http://127.0.0.1:9090/-/reload; Prometheus needs "
+        "--web.enable-lifecycle). If Prometheus refuses the new rules, the old ones are put back. "
+        "Targets need no reload: Prometheus watches the file.",
     ),
     Flag(
         "api-listen-address",
@@ -467,26 +516,32 @@ FLAGS: tuple[Flag, ...] = (
         Kind.TEXT,
         "",
         API,
-        "Who may ask there, and how (TLS, passwords, client certificates): a file in the web "
-        "configuration format of Prometheus' exporters. It is read again when it changes.",
+        "TLS, passwords and client certificates of the API and the proxy: a file in the web "
+        "configuration format of Prometheus' exporters. The file is reloaded when it changes.",
     ),
     Flag(
         "peers",
         Kind.PEERS,
         "",
         API,
-        "The APIs of all replicas, whose word stands on the status page and in `status`: URLs, or "
-        "names whose every address is one (a headless Service, NAME or NAME:PORT), with commas "
-        "between them.",
+        "APIs of all replicas, separated by commas: URLs, or DNS names that resolve to them (a "
+        "headless Service, as NAME or NAME:PORT). The status page and the command `status` show "
+        "what they report.",
         default_note="the headless Service of --api-proxy-prometheus-service-name",
     ),
-    Flag("api-workers", Kind.COUNT, "1", API, "The number of processes that answer there."),
+    Flag(
+        "api-workers",
+        Kind.COUNT,
+        "1",
+        API,
+        "The number of worker processes of the API and the proxy.",
+    ),
     Flag(
         "api-shutdown-grace-delay",
         Kind.DURATION,
         "15s",
         API,
-        "How long requests under way may take to end when the API stops.",
+        "How long requests in progress may take to finish when the API stops.",
         may_be_zero=True,
     ),
     Flag(
@@ -494,58 +549,58 @@ FLAGS: tuple[Flag, ...] = (
         Kind.BOOLEAN,
         "false",
         API,
-        "Forward everything but /_elector/… to the leader's Prometheus.",
+        "Forward all requests outside /_elector/ to the leader's Prometheus.",
     ),
     Flag(
         "api-proxy-prometheus-local-port",
         Kind.PORT,
         "9090",
         API,
-        "The port of this replica's Prometheus, asked while it leads.",
+        "The port of this replica's Prometheus, to which requests go while this replica leads.",
     ),
     Flag(
         "api-proxy-prometheus-remote-port",
         Kind.PORT,
         "9090",
         API,
-        "The port of the Prometheus of any other replica.",
+        "The port of the other replicas' Prometheus.",
     ),
     Flag(
         "api-proxy-prometheus-service-name",
         Kind.TEXT,
         "",
         API,
-        "The headless Service of the StatefulSet: the leader is http://POD.SERVICE:PORT, or "
-        "https as this replica's own Prometheus.",
+        "The headless Service of the StatefulSet. The leader is reached at "
+        "http://POD.SERVICE:PORT, or by https if this replica's own Prometheus serves TLS.",
     ),
     Flag(
         "api-proxy-connect-timeout",
         Kind.DURATION,
         "3s",
         API,
-        "How long a connection to the leader's Prometheus may take to be made.",
+        "The timeout for a connection to the leader's Prometheus.",
     ),
     Flag(
         "api-proxy-idle-timeout",
         Kind.DURATION,
         "10m",
         API,
-        "A forwarded request on which nothing has passed for so long is given up; the time that a "
-        "query takes counts. There is no limit on the whole.",
+        "Abort a forwarded request after this time without any data in either direction; the time "
+        "that a query runs counts. The total time is not limited.",
     ),
     Flag(
         "api-proxy-admin",
         Kind.BOOLEAN,
         "false",
         API,
-        "Forward /-/quit, /-/reload and /api/v1/admin/… too.",
+        "Also forward /-/quit, /-/reload and /api/v1/admin/….",
     ),
     Flag(
         "api-proxy-max-body",
         Kind.SIZE,
         "",
         API,
-        "Refuse requests with a larger body (413), for example 10MB.",
+        "Refuse requests with a larger body (status 413), for example 10MB.",
         default_note="no limit",
     ),
     Flag(
@@ -553,14 +608,14 @@ FLAGS: tuple[Flag, ...] = (
         Kind.BOOLEAN,
         "false",
         API,
-        "Export metrics of the Python runtime as well.",
+        "Also export metrics of the Python runtime.",
     ),
     Flag(
         "log-level",
         Kind.CHOICE,
         "info",
         LOG,
-        "The least important lines to log.",
+        "The lowest level that is logged.",
         choices=("debug", "info", "warn", "error"),
     ),
     Flag(
@@ -568,7 +623,7 @@ FLAGS: tuple[Flag, ...] = (
         Kind.CHOICE,
         "logfmt",
         LOG,
-        "How lines are written.",
+        "The format of log lines.",
         choices=("logfmt", "json"),
     ),
 )
