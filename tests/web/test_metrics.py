@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -187,6 +189,23 @@ def test_the_table_names_every_metric() -> None:
     lines = exposed(leading(**RICH)).splitlines()
     helps = dict(x.removeprefix("# HELP ").split(" ", 1) for x in lines if x.startswith("# HELP"))
     assert helps == METRICS
+
+
+def test_the_reference_has_their_types_and_labels() -> None:
+    """As a rich snapshot is exposed."""
+    page = Path(__file__).parent.parent.parent / "wrapper/docs/reference.md"
+    cells = r"^\| `(prometheus_elector_\w+)` \| (\w+) \| ([a-z_, ]*)\|"
+    told = re.findall(cells, page.read_text(encoding="utf-8"), re.MULTILINE)
+    text = exposed(leading(**RICH))
+    kinds = dict(re.findall(r"^# TYPE (\w+) (\w+)", text, re.MULTILINE))
+    labels = {
+        family.name: {name for sample in family.samples for name in sample.labels} - {"le"}
+        for family in parse_text(text)
+    }
+    assert {name: kind for name, kind, _ in told} == kinds
+    for name, _, said in told:
+        found = labels.get(name, labels.get(name.removesuffix("_total")))
+        assert set(filter(None, said.strip().split(", "))) == found, name
 
 
 @pytest.mark.parametrize(

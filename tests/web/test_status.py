@@ -16,7 +16,7 @@ from wrapper import clock
 from wrapper.model import HandOver
 from wrapper.web.status import status_of
 
-README = (Path(__file__).parent.parent.parent / "wrapper/README.md").read_text(encoding="utf-8")
+PAGE = Path(__file__).parent.parent.parent / "wrapper/docs/reference.md"
 HISTORY = (
     HandOver(1.7e9, "prometheus-1", "", "prometheus-1 was the first seen to hold the lease"),
     HandOver(1.7e9 + 60, "prometheus-0", "prometheus-1", "prometheus-0 took over <b>&"),
@@ -44,7 +44,8 @@ def fields_of(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 def documented() -> dict[str, str]:
     """Return the types of the fields in the table."""
-    part = README.split("\n## What a replica says of itself\n", 1)[1].split("\n## ", 1)[0]
+    text = PAGE.read_text(encoding="utf-8")
+    part = text.split("\n## Status fields\n", 1)[1].split("\n## ", 1)[0]
     return dict(re.findall(r"^\| `([^`]+)` \| ([a-z ]+) \|", part, re.MULTILINE))
 
 

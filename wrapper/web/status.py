@@ -1,7 +1,7 @@
 """What a replica says of itself, as JSON for programs: ``/_elector/status``.
 
-Its fields are documented in ``wrapper/README.md``, which a test holds against this. Where it ends:
-what other replicas say is theirs, and asked for in ``peers``.
+Its fields are documented in ``wrapper/docs/reference.md``, which a test holds against this. Where
+it ends: what other replicas say is theirs, and asked for in ``peers``.
 """
 
 from __future__ import annotations

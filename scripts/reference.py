@@ -1,0 +1,87 @@
+"""Fill the tables of the reference page from the code: the page in, the page out.
+
+`scripts/render-reference` does it in place. What stands between `<!-- made: NAME -->` and
+`<!-- end -->` is made here; the rest of the page is written by hand, and tests hold it against what
+the program serves.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+
+from wrapper.options.flags import FLAGS, GROUPS, Flag
+from wrapper.web.families import HELP, PREFIX
+
+MADE = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+HISTOGRAMS = {
+    "lease_renew_duration_seconds",
+    "notifier_calls_duration_seconds",
+    "proxy_request_duration_seconds",
+    "reload_duration_seconds",
+}
+LABELS = {
+    "build_info": "version",
+    "config_hash": "rendering",
+    "election_is_leader": "member_id",
+    "lease_errors_total": "reason",
+    "proxy_requests_total": "code, method, target",
+    "reloads_failed_total": "reason",
+    "role": "role",
+    "role_transitions_total": "reason",
+    "targets_errors_total": "file, reason",
+    "targets_groups": "file",
+    "targets_last_change_time_seconds": "file",
+    "targets_last_success_time_seconds": "file",
+    "targets_members": "file",
+    "targets_queue_messages_total": "result",
+}
+
+
+def main() -> None:
+    """Print what comes in, with its tables made anew."""
+    made = {"flags": "\n".join(map(group, GROUPS)), "metrics": metrics()}
+    page = sys.stdin.read()
+    sys.stdout.write(MADE.sub(lambda part: f"{part[1]}\n{made[part[2]]}\n{part[3]}", page))
+
+
+def group(name: str) -> str:
+    """Return a heading, and the table of the flags that belong there."""
+    title = f"Only for `prometheus-elector {name}`" if name.islower() else name
+    rows = (row(flag) for flag in FLAGS if flag.group == name)
+    return f"### {title}\n\n{table(('flag, variable', 'default', 'meaning'), rows)}"
+
+
+def row(flag: Flag) -> tuple[str, ...]:
+    """Return the cells of a flag."""
+    names = (f"--{flag.name}", flag.env, *flag.also_env)
+    return "<br>".join(f"`{name}`" for name in names), flag.shown_default, flag.help
+
+
+def metrics() -> str:
+    """Return the table of metrics."""
+    rows = ((f"`{PREFIX}{name}`", kind(name), LABELS.get(name, ""), HELP[name]) for name in HELP)
+    return table(("metric", "type", "labels", "meaning"), rows)
+
+
+def kind(name: str) -> str:
+    """Return the type of a metric."""
+    if name in HISTOGRAMS:
+        return "histogram"
+    return "counter" if name.endswith(("_total", "calls_errors")) else "gauge"
+
+
+def table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Return a table in Markdown."""
+    return "".join(f"|{''.join(cells(each))}\n" for each in (heads, ("---",) * len(heads), *rows))
+
+
+def cells(texts: tuple[str, ...]) -> Iterator[str]:
+    """Yield the cells of a row, each with what ends it."""
+    for text in texts:
+        yield " |" if not text else f" {text.replace('|', chr(92) + '|')} |"
+
+
+if __name__ == "__main__":
+    main()
