@@ -8,7 +8,7 @@ from pathlib import Path
 
 def broken(file: Path) -> list[str]:
     """Return the relative links of a document that lead nowhere."""
-    links = re.findall(r"\]\((?!https?:)([^)]+)\)", file.read_text(encoding="utf-8"))
+    links = re.findall(r"\]\((?!https?:)([^)]+)\)", _prose(file))
     return [link for link in links if not _leads_somewhere(file, link)]
 
 
@@ -20,5 +20,11 @@ def _leads_somewhere(file: Path, link: str) -> bool:
 
 def sections(file: Path) -> set[str]:
     """Return the anchors of a document's headings."""
-    headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", _prose(file), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def _prose(file: Path) -> str:
+    """Return a document without its examples: a comment there is no heading."""
+    text = file.read_text(encoding="utf-8")
+    return re.sub(r"^( *)```.*?^\1```$", "", text, flags=re.DOTALL | re.MULTILINE)

@@ -16,7 +16,7 @@ from tests.real.parts import WriteLog
 from tests.real.test_commands import Pair
 from tests.support import let_pass, wait_until
 
-PICTURE = Path(__file__).parents[2] / "wrapper" / "status.png"
+PICTURE = Path(__file__).parents[2] / "wrapper/docs/status.png"
 WIDTH, HEIGHT = 960, 1080
 LED_FOR_S = 6.0
 SHOWN = (

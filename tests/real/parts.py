@@ -225,7 +225,8 @@ RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces"
 class Namespace:
     """A fresh namespace with one lease's name and a service account that has the documented rights.
 
-    These are get, update and watch on that lease, and create on leases: what the README asks for.
+    These are get, update and watch on that lease, and create on leases: what
+    wrapper/docs/operation.md asks for.
     `more_rules` adds RBAC rules, where a test is about a right beyond these.
     """
 

@@ -20,7 +20,7 @@ from tests.real.test_plain import Plain
 from tests.real.test_targets import LIMIT_S, await_, data, rules
 from tests.support import wait_until
 
-PAGE = (CHECKOUT / "wrapper/targets/README.md").read_text(encoding="utf-8")
+PAGE = (CHECKOUT / "wrapper/docs/promgen.md").read_text(encoding="utf-8")
 URL = "https://shop.example/health?deep=1"
 SHARED = {"project": "checkout", "service": "shop"}
 

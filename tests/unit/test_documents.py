@@ -1,0 +1,86 @@
+"""All documents: what they link to and name is there, and their commands can be run as written."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests import links
+from tests.layers import FOLDERS
+from wrapper.options.flags import BY_NAME
+from wrapper.options.loading import load
+from wrapper.options.usage import usage
+from wrapper.remote_words import read_words
+
+CHECKOUT = Path(__file__).parent.parent.parent
+DOCUMENTS = sorted(
+    path.relative_to(CHECKOUT)
+    for path in CHECKOUT.rglob("*.md")
+    if not any(part.startswith(".") for part in path.relative_to(CHECKOUT).parts)
+)
+PAGES = [Path("README.md"), *(path for path in DOCUMENTS if path.parent == Path("wrapper/docs"))]
+FLAGS_OF_COMMANDS = {"for", "force", "help", "http-config", "version"}
+FOREIGN = {  # flags of Prometheus, docker and our own scripts that the pages name
+    *("agent", "flag", "peer", "stop-timeout"),
+}
+
+
+def commands(text: str) -> list[str]:
+    """Return the commands of this program in the examples for a shell or a terminal."""
+    examples = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    shown = "\n".join(example for kind, example in examples if kind in {"", "sh"})
+    lines = re.sub(r" *\\\n *", " ", shown).splitlines()
+    found = (re.search(r"(?:^ *|\$ |-- |=a )(prometheus-elector \S.*)", line) for line in lines)
+    return [re.split("  #| > ", each[1])[0] for each in found if each]
+
+
+COMMANDS = [
+    *((str(page), each) for page in PAGES for each in commands((CHECKOUT / page).read_text())),
+    *(("--help", each) for each in commands(f"```\n{usage().partition('Examples:')[2]}\n```")),
+]
+
+
+@pytest.mark.parametrize("name", DOCUMENTS, ids=str)
+def test_links(name: Path) -> None:
+    """Each leads to a file, and to a heading in it."""
+    assert links.broken(CHECKOUT / name) == []
+
+
+@pytest.mark.parametrize(("place", "command"), COMMANDS)
+def test_commands(place: str, command: str) -> None:
+    """Each is taken as it is written."""
+    words = shlex.split(command)[1:]
+    if words[0] in {"status", "step-down"}:
+        read_words(words, {})
+    else:
+        load(words, {}, hostname="host", incarnation="random")
+
+
+def test_commands_were_found() -> None:
+    """They are where these tests look for them."""
+    assert len({place for place, _ in COMMANDS}) >= 5
+    assert len(COMMANDS) >= 19
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_flags(page: Path) -> None:
+    """Each that is named is one of ours, but for those of other programs."""
+    named = set(re.findall(r"`--([a-z][a-z-]*)(?=[=` ])", (CHECKOUT / page).read_text()))
+    assert named <= {*BY_NAME, *FLAGS_OF_COMMANDS, *FOREIGN}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_scripts(page: Path) -> None:
+    """Each that is named is there."""
+    for name in re.findall(r"\bscripts/([a-z0-9-]+)", (CHECKOUT / page).read_text()):
+        assert (CHECKOUT / "scripts" / name).exists(), name
+
+
+def test_the_architecture_has_every_folder() -> None:
+    """Its table names each folder of the program, and no other."""
+    page = (CHECKOUT / "wrapper/docs/architecture.md").read_text(encoding="utf-8")
+    part = page.split("\n## Folders\n", 1)[1].split("\n## ", 1)[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE)) == FOLDERS
