@@ -159,8 +159,8 @@ def test_a_missing_package_is_no_broker_that_is_away(
         queue_of(Broken())._disconnected(caught.value)
         queue_of(Broken())._disconnected(Unreachable("gone"))
     first, second = (record.getMessage() for record in caplog.records)
-    assert first.startswith("the broker cannot be asked;")
-    assert second.startswith("the broker is away;")
+    assert first.startswith("broker cannot be used, ")
+    assert second.startswith("broker unreachable, ")
 
 
 @pytest.mark.parametrize("url", ["amqp://me:hun/ter2@h/", "redis://h:port/0", "amqp://[host"])

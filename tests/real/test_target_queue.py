@@ -125,8 +125,8 @@ class Server:
 
     def await_start(self) -> None:
         """Wait until the first of everything is in force, and the queue is heard."""
-        self.await_line("written anew.*t.json", "first targets")
-        self.await_line("written anew.*r.yml", "first rules")
+        self.await_line("file written: .*t.json", "first targets")
+        self.await_line("file written: .*r.yml", "first rules")
         self.await_line("listening to Promgen", "the queue is heard")
 
     def await_line(self, pattern: str, what: str) -> None:
@@ -288,7 +288,7 @@ def _heard() -> None:
 def test_a_broker_that_was_away_is_heard_again(server: Server, sender: Sender, broker: Any) -> None:
     """Killed and started again: a task sent then is answered."""
     broker.stop(signal.SIGKILL)
-    server.await_line("the broker is away", "it is missed")
+    server.await_line("broker unreachable", "it is missed")
     assert requests.get(f"{server.part.url}/-/healthy", timeout=5).ok
     broker.start()
     wait_until(

@@ -91,9 +91,9 @@ class Renewed(Generic[T]):
         self._reading = reading
         if reading.digest != self._digest:
             self._digest, self._value = reading.digest, value
-            LOG.info("read again", extra={"file": self._name})
+            LOG.info("changed file loaded", extra={"file": self._name})
         elif self._problem:
-            LOG.info("good again", extra={"file": self._name})
+            LOG.info("file can be used again", extra={"file": self._name})
         self._problem = ""
 
     def _say_problem(self, problem: str) -> None:

@@ -253,9 +253,9 @@ class FeedKeeper:
         )
         extra = {"file": self.feed.path, "groups": held.groups, "targets": held.targets}
         if has_changed:
-            LOG.info("written anew", extra=extra)
+            LOG.info("file written: its content has changed", extra=extra)
         elif self._said:
-            LOG.info("good again", extra=extra)
+            LOG.info("fetching the file works again", extra=extra)
         self._said = ""
 
     def _failed(self, reason: str, problem: str) -> str:

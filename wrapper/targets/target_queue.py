@@ -217,7 +217,7 @@ class TargetQueue:
         problem = str(error)
         if problem != self._state.problem or self._state.is_connected:
             extra = {"queue": self._state.queue, "reason": problem}
-            LOG.warning("%s; it is tried again, fetching goes on", _what(error), extra=extra)
+            LOG.warning("%s, reconnecting; scheduled fetches continue", _what(error), extra=extra)
         self._state = replace(self._state, is_connected=False, problem=problem)
         self._tell()
 
@@ -241,7 +241,7 @@ class TargetQueue:
 
 def _what(error: Unreachable) -> str:
     is_missing = isinstance(error, NotInstalled)
-    return "the broker cannot be asked" if is_missing else "the broker is away"
+    return "broker cannot be used" if is_missing else "broker unreachable"
 
 
 def _body(message: Message) -> object:
