@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from wrapper.options.flags import FLAGS, GROUPS, Flag
 from wrapper.web.families import HELP, PREFIX
 
+CODE = re.compile(r"--[a-z][a-z.-]*[a-z]|--(?![a-z])|\$+\(NAME\)|\*\.[a-z]+|\b__[a-z]+")
 MADE = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 HISTOGRAMS = {
     "lease_renew_duration_seconds",
@@ -56,12 +57,24 @@ def group(name: str) -> str:
 def row(flag: Flag) -> tuple[str, ...]:
     """Return the cells of a flag."""
     names = (f"--{flag.name}", flag.env, *flag.also_env)
-    return "<br>".join(f"`{name}`" for name in names), flag.shown_default, flag.help
+    default = flag.shown_default
+    shown = f"`{default}`" if default and default == flag.default else coded(default)
+    return "<br>".join(f"`{name}`" for name in names), shown, coded(flag.help)
+
+
+def coded(text: str) -> str:
+    """Return a text with its flags, patterns and paths as code; in Markdown they mean something."""
+    parts = text.split("`")
+    parts[::2] = (CODE.sub(r"`\g<0>`", part) for part in parts[::2])
+    return "`".join(parts)
 
 
 def metrics() -> str:
     """Return the table of metrics."""
-    rows = ((f"`{PREFIX}{name}`", kind(name), LABELS.get(name, ""), HELP[name]) for name in HELP)
+    rows = (
+        (f"`{PREFIX}{name}`", kind(name), LABELS.get(name, ""), coded(text))
+        for name, text in HELP.items()
+    )
     return table(("metric", "type", "labels", "meaning"), rows)
 
 

@@ -307,7 +307,7 @@ FLAGS: tuple[Flag, ...] = (
         PROMETHEUS,
         "The URL that answers 200 once Prometheus is ready. The replica does not take part in the "
         "election before that.",
-        default_note="derived from the command after --; not asked as a sidecar",
+        default_note="derived from the command after --; none for a sidecar",
     ),
     Flag(
         "readiness-poll-period",
@@ -321,7 +321,7 @@ FLAGS: tuple[Flag, ...] = (
         Kind.DURATION,
         "2s",
         PROMETHEUS,
-        "The timeout of one such request.",
+        "The timeout of one readiness request.",
     ),
     Flag(
         "healthcheck-http-url",
@@ -330,7 +330,7 @@ FLAGS: tuple[Flag, ...] = (
         PROMETHEUS,
         "The URL that answers 200 while Prometheus is healthy. A replica whose Prometheus is "
         "unhealthy leaves the election.",
-        default_note="derived from the command after --; not asked as a sidecar",
+        default_note="derived from the command after --; none for a sidecar",
     ),
     Flag(
         "healthcheck-period",
@@ -367,7 +367,7 @@ FLAGS: tuple[Flag, ...] = (
         PROMETHEUS,
         "The URL that makes Prometheus reload, for example http://127.0.0.1:9090/-/reload "
         "(Prometheus needs --web.enable-lifecycle).",
-        default_note="none: reload by SIGHUP; a sidecar needs it",
+        default_note="none: reload by SIGHUP; required for a sidecar",
     ),
     Flag(
         "notify-http-method",
