@@ -97,7 +97,8 @@ def usage() -> str:
 def _group(name: str) -> str:
     """Return the part about one group of flags."""
     lines = (line for flag in FLAGS if flag.group == name for line in _flag(flag))
-    return "\n".join((f"{name}:", *lines, ""))
+    title = f"Only for {name}" if name.islower() else name  # then it is a command
+    return "\n".join((f"{title}:", *lines, ""))
 
 
 def _flag(flag: Flag) -> Iterator[str]:
