@@ -32,7 +32,7 @@ from wrapper.options.settings import Settings
 from wrapper.options.web_options import WebOptions
 from wrapper.start import Start
 from wrapper.start_said import say_start
-from wrapper.supervision import acceptance, confirm, prometheus, sensors
+from wrapper.supervision import acceptance, confirm, sensors
 from wrapper.supervision.events import Events
 from wrapper.supervision.observation import Observation, Rules
 from wrapper.supervision.performer import Notifier, Output, Parts, Performer
@@ -282,7 +282,6 @@ def _start_threads(
     start: Start, api: PrometheusApi, parts: Parts, events: Events, ready: threading.Event
 ) -> None:
     settings = start.settings
-    prometheus.load()
     probing = _probing(settings, api)
     pid = parts.child.pid if parts.child else None
     fence = Fence(pid, urlsplit(_base_url(start)).port or 0)

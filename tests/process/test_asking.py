@@ -142,7 +142,7 @@ def test_credentials_follow_no_redirect(api: Make, plain: Server) -> None:
 @pytest.mark.parametrize(
     ("text", "cause"),
     [
-        ("{}", "its certificate is not trusted"),
+        ("{}", "is not trusted"),
         ("tls_config: {ca_file: authority/ca.pem}", "IP address mismatch, certificate is not"),
         ("tls_config: {ca_file: authority/ca.pem, server_name: a.test}", "Hostname mismatch"),
     ],
@@ -167,9 +167,9 @@ def test_no_tls_and_nobody_are_told_apart(api: Make, plain: Server) -> None:
     """TLS to a plain server, and a port where nobody listens."""
     asking = api()
     url = plain.url.replace("http:", "https:")
-    assert asking.probe(url, LIMIT_S).detail == f"{url}: no TLS is spoken there"
+    assert asking.probe(url, LIMIT_S).detail.startswith(f"no TLS with {url} ")
     url = f"http://127.0.0.1:{free_port()}/-/ready"
-    assert asking.probe(url, LIMIT_S).detail == f"connection refused by {url}"
+    assert asking.probe(url, LIMIT_S).detail.startswith(f"{url} refuses connections: ")
 
 
 def test_a_connection_is_used_again(api: Make, plain: Server) -> None:

@@ -58,7 +58,7 @@ def test_a_prometheus_that_starts_is_asked_again(server: Promgen, tombstones: Ma
     """Also one that does not answer."""
     server.act = promgen.with_status(503, b"Service Unavailable")
     assert "503" in tombstones(server.url).clean()
-    assert "refused" in tombstones(f"http://127.0.0.1:{free_port()}").clean()
+    assert "refuses connections" in tombstones(f"http://127.0.0.1:{free_port()}").clean()
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         (lambda to: promgen.head(to, 204), "INFO Prometheus has cleaned its tombstones"),
         (promgen.with_status(500, b"no space left on device"), "HTTP 500: no space left"),
         (promgen.with_status(503, b"Service Unavailable"), "HTTP 503"),
-        (hang_up, "no answer that can be read"),
+        (hang_up, "broke off"),
     ],
 )
 @pytest.mark.usefixtures("impatient")

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-import ssl
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from wrapper import clock
-from wrapper.access.http_connection import tls_in_short
-from wrapper.access.kept_connections import KeptConnections, Response
+from wrapper.access.http_client import KeptConnections
 from wrapper.access.prometheus_access import PrometheusAccess
-from wrapper.bounded import bounded
+from wrapper.access.request_errors import Asked, trouble, trust_by
 from wrapper.model import Evidence
 
 _OK = 200
@@ -28,15 +26,7 @@ _SUCCESS_TIME = re.compile(
 # As Prometheus prints its configuration: the YAML is one JSON string, remote_write a top-level key.
 _REMOTE_WRITE = re.compile(rb'(?:"|\\n)remote_write:')
 _LONGEST_ANSWER = 1000
-
-
-def load() -> None:
-    """Import what asking needs, once Prometheus has been started.
-
-    To be called before other threads import: two that import packages which import each other can
-    see one of them half made.
-    """
-    import http.client  # noqa: F401, PLC0415 - heavy
+_TRUST = trust_by("--prometheus-http-config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +48,7 @@ class Answer:
 
 
 class PrometheusApi:
-    """Asks one Prometheus; ``timeout_s`` bounds connecting and each wait for bytes."""
+    """Asks one Prometheus; ``timeout_s`` bounds each question."""
 
     def __init__(self, base_url: str = "", access: PrometheusAccess | None = None) -> None:
         """Take the URL that paths are added to, e.g. ``http://127.0.0.1:9090/prefix``."""
@@ -82,11 +72,12 @@ class PrometheusApi:
     def ask(self, method: str, url: str, timeout_s: float) -> Answer:
         """Send a request without a body; never follow elsewhere, never use a proxy."""
         try:
-            response = self._request(method, url, timeout_s)
+            status, content = self._request(method, url, timeout_s)
         except Exception as error:  # noqa: BLE001 - whatever it was, it is the answer
-            return Answer(0, _in_short(error, url, timeout_s))
-        text = response.content[: 4 * _LONGEST_ANSWER].decode(errors="replace")
-        return Answer(response.status, text.strip()[:_LONGEST_ANSWER])
+            asked = Asked(_shown(url), "Prometheus", _TRUST)
+            return Answer(0, trouble(error, asked, timeout_s).text)
+        text = content[: 4 * _LONGEST_ANSWER].decode(errors="replace")
+        return Answer(status, text.strip()[:_LONGEST_ANSWER])
 
     def reload(self, method: str, url: str, timeout_s: float) -> Answer:
         """Ask for a reload; 403, which Prometheus gives without a flag, has the cure with it."""
@@ -103,13 +94,11 @@ class PrometheusApi:
         asked_at = clock.now()
         try:
             # The time of a reload first: what is shown after it cannot be older than that reload.
-            metrics = self._request("GET", self.url("/metrics"), timeout_s)
-            shown = self._request("GET", self.url("/api/v1/status/config"), timeout_s)
+            timed, metrics = self._request("GET", self.url("/metrics"), timeout_s)
+            showed, shown = self._request("GET", self.url("/api/v1/status/config"), timeout_s)
         except Exception:  # noqa: BLE001 - it will be asked again
             return None
-        if shown.status != _OK or metrics.status != _OK:
-            return None
-        return read_evidence(shown.content, metrics.content, asked_at)
+        return read_evidence(shown, metrics, asked_at) if timed == showed == _OK else None
 
     def replay(self, timeout_s: float) -> str:
         """Return how far the replay of the WAL has come, "" where Prometheus does not say."""
@@ -122,11 +111,9 @@ class PrometheusApi:
         """Close the connections that are kept."""
         self._connections.close()
 
-    def _request(self, method: str, url: str, timeout_s: float) -> Response:
+    def _request(self, method: str, url: str, timeout_s: float) -> tuple[int, bytes]:
         access = self._access.current()
-        return bounded(
-            lambda: self._connections.request(method, urlsplit(url), timeout_s, access), timeout_s
-        )
+        return self._connections.request(method, urlsplit(url), timeout_s, access)
 
 
 def read_evidence(shown: bytes, metrics: bytes, asked_at: float) -> Evidence:
@@ -156,15 +143,3 @@ def _shown(url: str) -> str:
     """Return a URL without a name and a password."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-
-def _in_short(error: Exception, url: str, timeout_s: float) -> str:
-    """Say in a few words why nothing came."""
-    url = _shown(url)
-    if isinstance(error, TimeoutError) or "timed out" in str(error).lower():
-        return f"no answer from {url} within {timeout_s:g} s"
-    if isinstance(error, ConnectionRefusedError):
-        return f"connection refused by {url}"
-    if isinstance(error, ssl.SSLError):
-        return tls_in_short(error, url, "--prometheus-http-config")
-    return f"{url}: no answer that can be read ({type(error).__name__})"

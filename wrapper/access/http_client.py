@@ -1,0 +1,212 @@
+"""The HTTP client of all that asks others: connections to a server, by urllib3.
+
+Whom it asks, and as whom, follows from a URL, an ``Access`` and a ``Proxy``. The guarantee: a
+request is sent once, on a connection that the server has not closed; nothing is followed elsewhere;
+and ``end`` ends whatever waits for an answer. Where it ends: ``timeout_s`` bounds each wait for
+bytes, ``within`` the whole.
+
+It is imported once Prometheus has been started: urllib3 takes some 20 ms.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+from urllib.parse import SplitResult
+
+from urllib3 import HTTPHeaderDict
+from urllib3.connection import HTTPConnection, HTTPSConnection, ProxyConfig
+from urllib3.response import HTTPResponse
+
+from wrapper import __version__
+from wrapper.access.prometheus_access import Access
+from wrapper.access.proxies import Proxy, basic
+from wrapper.bounded import bounded
+
+USER_AGENT = f"prometheus-elector/{__version__}"
+_PORTS = {"http": 80, "https": 443}
+_NO_EXCEPTIONS = (False, None, None)  # a proxy's certificate is verified as a server's
+_MOST_KEPT = 4  # as many threads as may ask at once
+T = TypeVar("T")
+
+
+def target_of(url: SplitResult) -> str:
+    """Return what a request asks the server of a URL for."""
+    return (url.path or "/") + (f"?{url.query}" if url.query else "")
+
+
+class Connection:
+    """A connection to one server, for one request at a time; made when something is asked.
+
+    One that the server has closed meanwhile is made anew. ``end`` may be called from any thread.
+    """
+
+    def __init__(self, url: SplitResult, access: Access, proxy: Proxy | None = None) -> None:
+        self._url = url
+        self.access = access
+        self._proxy = proxy
+        self._inner: HTTPConnection | None = None
+        self._socket: socket.socket | None = None
+        self.is_ended = False
+
+    def ask(
+        self,
+        method: str,
+        target: str,
+        timeout_s: float,
+        fields: Iterable[tuple[str, str]] = (),
+        body: bytes | None = None,
+    ) -> HTTPResponse:
+        """Return the answer, its body not read; raise what comes instead."""
+        inner = self._connected(timeout_s)
+        header = self._header(fields)
+        target = f"http://{header['Host']}{target}" if self._is_forwarded else target
+        inner.request(method, target, body, header, preload_content=False)
+        return inner.getresponse()
+
+    def within(self, limit_s: float, use: Callable[[], T]) -> T:
+        """Return what ``use`` of this connection returns; ended where it raises or takes longer."""
+        try:
+            return bounded(use, limit_s)
+        except BaseException:
+            self.end()
+            raise
+
+    def allow_silence(self, limit_s: float) -> None:
+        """Bound each further wait for bytes anew."""
+        if self._socket is not None:
+            self._socket.settimeout(limit_s)
+
+    def is_like(self, url: SplitResult, access: Access) -> bool:
+        """Tell whether it can be used for a URL, and leads there in this way."""
+        is_there = (url.scheme, url.netloc) == (self._url.scheme, self._url.netloc)
+        return is_there and access == self.access
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it is there, as far as is known."""
+        return self._inner is not None and self._inner.is_connected
+
+    def end(self) -> None:
+        """Close it for good: whoever waits on it in another thread gets an error."""
+        self.is_ended = True
+        if self._socket is not None:
+            # Not its own shutdown: that of TLS takes from under the other thread what it reads by.
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+        self._close()
+
+    def _close(self) -> None:
+        if self._inner is not None:
+            self._inner.close()
+
+    @property
+    def _is_forwarded(self) -> bool:
+        """Whether a proxy is asked to ask."""
+        return self._proxy is not None and self._url.scheme == "http"
+
+    def _header(self, fields: Iterable[tuple[str, str]]) -> HTTPHeaderDict:
+        """Return the header; a name and password in the URL itself count before those of a file."""
+        url = self._url
+        header = HTTPHeaderDict(fields, Host=url.netloc.rpartition("@")[2])
+        header["User-Agent"] = USER_AGENT
+        for name, value in self.access.fields:
+            header.add(name, value)
+        if url.username is not None:
+            header["Authorization"] = basic(url)
+        if self._proxy is not None and self._is_forwarded:
+            header.extend(self._proxy.fields)
+        return header
+
+    def _connected(self, timeout_s: float) -> HTTPConnection:
+        inner = self._inner
+        if inner is None or not inner.is_connected:
+            self._close()
+            inner = self._inner = self._made(timeout_s)
+            inner.connect()
+            self._socket = _socket_of(inner)
+        if self.is_ended:
+            self._close()
+            raise TimeoutError  # whoever asked has been told so: send nothing any more
+        inner.timeout = timeout_s
+        return inner
+
+    def _made(self, timeout_s: float) -> HTTPConnection:
+        """Return a connection to the server, or to the proxy on the way there."""
+        url, proxy = self._url, self._proxy
+        host, port = url.hostname or "", url.port or _PORTS[url.scheme]
+        to_host, to_port = (host, port) if proxy is None else (proxy.url.hostname or "", proxy.port)
+        if "https" not in {url.scheme, proxy and proxy.url.scheme}:
+            return HTTPConnection(to_host, to_port, timeout=timeout_s)
+        inner = HTTPSConnection(
+            to_host,
+            to_port,
+            timeout=timeout_s,
+            ssl_context=self.access.tls,
+            server_hostname=None if self._is_forwarded else self.access.server_name(host),
+            proxy_config=ProxyConfig(self.access.tls, *_NO_EXCEPTIONS),
+        )
+        if proxy is not None and not self._is_forwarded:
+            inner.set_tunnel(host, port, proxy.fields, proxy.url.scheme)
+        return inner
+
+
+def _socket_of(inner: HTTPConnection) -> socket.socket:
+    """Return what the bytes go through, also where TLS goes through TLS."""
+    return getattr(inner.sock, "socket", inner.sock)
+
+
+class KeptConnections:
+    """Connections to Prometheus that are kept between requests, and used again.
+
+    Prometheus takes 512 at once (``--web.max-connections``); clients that use them up keep new ones
+    waiting. What watches it and fences it has its own already, and goes on. Where it ends:
+    Prometheus closes what is idle for 5 minutes; the health check keeps one warm.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._lock = threading.Lock()
+        self._idle: list[Connection] = []  # the most recently used last
+
+    def request(
+        self, method: str, url: SplitResult, limit_s: float, access: Access
+    ) -> tuple[int, bytes]:
+        """Return the answer's status and body; raise what comes instead."""
+        connection = self._take(url, access) or Connection(url, access)
+
+        def exchange() -> tuple[int, bytes]:
+            response = connection.ask(method, target_of(url), limit_s)
+            return response.status, response.read()
+
+        answer = connection.within(limit_s, exchange)
+        self._keep(connection)
+        return answer
+
+    def close(self) -> None:
+        """Close those that nobody uses."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.end()
+
+    def _take(self, url: SplitResult, access: Access) -> Connection | None:
+        """Return the one most recently used that leads there in this way."""
+        with self._lock:
+            found = next((c for c in reversed(self._idle) if c.is_like(url, access)), None)
+            if found is not None:
+                self._idle.remove(found)
+            return found
+
+    def _keep(self, connection: Connection) -> None:
+        """Keep it for the next request, unless the server has closed it."""
+        with self._lock:
+            surplus: Connection | None = connection
+            if connection.is_connected:
+                self._idle.append(connection)
+                surplus = None if len(self._idle) <= _MOST_KEPT else self._idle.pop(0)
+        if surplus is not None:
+            surplus.end()
