@@ -284,7 +284,7 @@ SIBLINGS: dict[str, set[str]] = {
     "snapshot": {"slots"},
     "exhibit": {"slots"},
     "rule_check": {"promtool", "beside_output"},
-    "feed_fetch": {"http_connection", "prometheus_access", "proxies"},
+    "feed_fetch": {"http_client", "prometheus_access", "proxies", "request_errors"},
     "feed_file": {"files"},
     "kubeconfig": {"proxies"},
     "api_errors": {"kubeconfig", "proxies"},

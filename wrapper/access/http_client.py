@@ -50,6 +50,7 @@ class Connection:
         self._proxy = proxy
         self._inner: HTTPConnection | None = None
         self._socket: socket.socket | None = None
+        self._response: HTTPResponse | None = None
         self.is_ended = False
 
     def ask(
@@ -65,7 +66,8 @@ class Connection:
         header = self._header(fields)
         target = f"http://{header['Host']}{target}" if self._is_forwarded else target
         inner.request(method, target, body, header, preload_content=False)
-        return inner.getresponse()
+        self._response = inner.getresponse()
+        return self._response
 
     def within(self, limit_s: float, use: Callable[[], T]) -> T:
         """Return what ``use`` of this connection returns; ended where it raises or takes longer."""
@@ -100,8 +102,9 @@ class Connection:
         self._close()
 
     def _close(self) -> None:
-        if self._inner is not None:
-            self._inner.close()
+        for each in (self._response, self._inner):
+            if each is not None:
+                each.close()
 
     @property
     def _is_forwarded(self) -> bool:
