@@ -8,22 +8,24 @@ supervisor on this machine, which is found by the port that its API listens on.
 from __future__ import annotations
 
 import getpass
-import http.client
 import json
 import signal
-import ssl
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
+from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, TextIO, TypeGuard
 from urllib.parse import SplitResult, quote, urlsplit
 
 import psutil
+from urllib3.exceptions import HTTPError
 
-from wrapper.access.http_connection import connect, fields, tls_in_short
+from wrapper.access.http_client import Connection
 from wrapper.access.prometheus_access import PrometheusAccess
+from wrapper.access.request_errors import Server, trouble, trust_by
 from wrapper.configuration.problems import ConfigurationError
 from wrapper.election import pause
 from wrapper.election.succession import STATUS_FORM, why_not
@@ -39,6 +41,7 @@ _LIMIT_S = 10.0
 _PATIENCE_S = 15.0
 _FORCED_S = 5.0  # for a successor that was not known to be ready
 _FORBIDDEN = 403
+_IS_JSON = (("Content-Type", "application/json"),)
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})
 _HEADS: tuple[str, ...] = ("REPLICA", "ROLE", "LEADER", "PROMETHEUS", "CONFIG", "SINCE", "WHY")
@@ -78,23 +81,23 @@ class Api:
         self.host = parts.hostname or ""
         self.port = parts.port or {"http": 80, "https": 443}[parts.scheme]
         self.parts = _with_password(parts)
+        self._server = Server(str(self), "prometheus-elector", trust_by("--http-config"))
 
     def __str__(self) -> str:
         return f"{self.parts.scheme}://{self.host}:{self.port}"
 
     def ask(self, method: str, path: str, body: Json | None = None) -> tuple[int, Json]:
         """Return the answer's code and JSON; raise Unasked."""
-        content = None if body is None else json.dumps(body)
-        header = {"Content-Type": "application/json", **dict(fields(self.parts, self._access))}
+        content = None if body is None else json.dumps(body).encode()
+        target = self.parts.path.rstrip("/") + path
+        connection = Connection(self.parts, self._access)
         try:
-            with closing(connect(self.parts, _LIMIT_S, self._access)) as connection:
-                connection.request(method, self.parts.path.rstrip("/") + path, content, header)
-                answer = connection.getresponse()
-                told = json.loads(answer.read())
-        except ssl.SSLError as error:
-            raise Unasked(tls_in_short(error, str(self), "--http-config")) from error
-        except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
-            raise Unasked(f"{self} does not answer as it should: {error}") from error
+            answer = connection.ask(method, target, _LIMIT_S, _IS_JSON, content)
+            told = json.loads(answer.read())
+        except (OSError, HTTPException, HTTPError, ValueError, RecursionError) as error:
+            raise Unasked(trouble(error, self._server, _LIMIT_S).text) from error
+        finally:
+            connection.end()
         if not isinstance(told, dict):
             raise Unasked(f"{self} is not the API of a prometheus-elector")
         return answer.status, told
@@ -115,7 +118,7 @@ class Api:
 
     def _told(self, path: str) -> Json:
         code, told = self.ask("GET", path)
-        if code != http.client.OK:
+        if code != HTTPStatus.OK:
             raise Unasked(f"{self}: {told.get('error', f'HTTP {code}')}")
         return told
 
@@ -199,7 +202,7 @@ def _step_down(api: Api, asked: Asked) -> int:
     code, told = api.ask("POST", "/_elector/step-down", body)
     if code == _FORBIDDEN and api.host in _LOOPBACK and "does not know who asks" in str(told):
         _by_signal(api, asked)
-    elif code != http.client.OK:
+    elif code != HTTPStatus.OK:
         raise Unasked(str(told.get("error", f"HTTP {code}")))
     if asked.for_s == 0:
         _say(f"{before['identity']} keeps out of the election no longer")

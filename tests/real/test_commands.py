@@ -179,7 +179,7 @@ def test_nobody_ready_to_take_over_is_a_reason_to_refuse(pair: tuple[Replica, Re
     assert "no other replica is known to be ready to take over; use --force" in done.stderr
     assert leader.has_remote_write
     wrong = leader.api.replace("127.0.0.1", "127.0.0.2")
-    assert "does not answer" in run("step-down", wrong, "--force").stderr
+    assert "refuses connections" in run("step-down", wrong, "--force").stderr
     assert leader.has_remote_write
     assert run("step-down", leader.api, "--force").returncode == 1
     assert not leader.has_remote_write

@@ -18,20 +18,20 @@ _WHO_ARE_YOU = "407"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Who was asked, for messages; ``server`` is its URL, without credentials.
+class Server:
+    """Who was asked, for messages; ``url`` is without credentials.
 
     ``program`` is what should answer there, ``trust`` how its certificate comes to be trusted.
     """
 
-    server: str
+    url: str
     program: str
     trust: str
     proxy: Proxy | None = None
 
     def __str__(self) -> str:
-        """Return the server, with the proxy on the way."""
-        return self.server if self.proxy is None else f"{self.server} (by way of {self.proxy})"
+        """Return its URL, with the proxy on the way."""
+        return self.url if self.proxy is None else f"{self.url} (by way of {self.proxy})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,44 +51,44 @@ def trust_by(flag: str) -> str:
     return f"name its CA, and server_name where it is for another name, in tls_config of {flag}"
 
 
-def trouble(error: BaseException, asked: Asked, limit_s: float) -> Trouble:
+def trouble(error: BaseException, server: Server, limit_s: float) -> Trouble:
     """Return why a request got no answer within its limit; the first cause counts."""
     causes = _causes(error)
-    told = (_of_proxy(cause, asked.proxy, asked.server) for cause in causes if asked.proxy)
-    for found in (*told, *(_told(cause, asked, limit_s) for cause in causes)):
+    told = (_of_proxy(cause, server.proxy, server.url) for cause in causes if server.proxy)
+    for found in (*told, *(_told(cause, server, limit_s) for cause in causes)):
         if found is not None:
             return found
-    return Trouble("error", _unreadable(asked, error))
+    return Trouble("error", _unreadable(server, error))
 
 
-def _told(cause: BaseException, asked: Asked, limit_s: float) -> Trouble | None:
+def _told(cause: BaseException, server: Server, limit_s: float) -> Trouble | None:
     """Return what one cause means, None where it says nothing."""
     match cause:
         case ssl.SSLCertVerificationError():
-            words = f"is not trusted ({_ssl_words(cause)}): {asked.trust}"
-            return Trouble("tls", f"the certificate of {asked} {words}")
+            words = f"is not trusted ({_ssl_words(cause)}): {server.trust}"
+            return Trouble("tls", f"the certificate of {server} {words}")
         case ssl.SSLError():
             why = f"({_ssl_words(cause)}): is it the right address and port?"
-            return Trouble("tls", f"no TLS with {asked} {why}")
+            return Trouble("tls", f"no TLS with {server} {why}")
         case socket.gaierror():
             why = f"({cause.strerror}): check the address and DNS"
-            return Trouble("dns", f"the name of {asked} is not resolved {why}")
+            return Trouble("dns", f"the name of {server} is not resolved {why}")
         case ConnectionRefusedError():
-            why = f"is {asked.program} running at this address?"
-            return Trouble("refused", f"{asked} refuses connections: {why}")
+            why = f"is {server.program} running at this address?"
+            return Trouble("refused", f"{server} refuses connections: {why}")
         case TimeoutError():
             why = f"within {limit_s:g} s: is it overloaded, or the network cut?"
-            return Trouble("timeout", f"no answer from {asked} {why}")
+            return Trouble("timeout", f"no answer from {server} {why}")
         case IncompleteRead() | ConnectionError():
-            return Trouble("broken", f"the connection to {asked} broke off: {_words(cause)}")
+            return Trouble("broken", f"the connection to {server} broke off: {_words(cause)}")
         case HTTPException():
-            return Trouble("unreadable", _unreadable(asked, cause))
+            return Trouble("unreadable", _unreadable(server, cause))
         case OSError():
-            return Trouble("connection", f"the connection to {asked} failed: {_words(cause)}")
+            return Trouble("connection", f"the connection to {server} failed: {_words(cause)}")
     return None
 
 
-def _of_proxy(cause: BaseException, proxy: Proxy | None, server: str) -> Trouble | None:
+def _of_proxy(cause: BaseException, proxy: Proxy | None, url: str) -> Trouble | None:
     """Return what is wrong with a proxy itself, None where it is something else."""
     if proxy is None:
         return None
@@ -99,22 +99,22 @@ def _of_proxy(cause: BaseException, proxy: Proxy | None, server: str) -> Trouble
         case ConnectionRefusedError():
             text = f"{proxy} refuses connections: is it running? If so, {cure}"
         case OSError() if str(cause).startswith(_TUNNEL_FAILED):
-            text = _refused_by(proxy, str(cause).removeprefix(_TUNNEL_FAILED), server, cure)
+            text = _refused_by(proxy, str(cause).removeprefix(_TUNNEL_FAILED), url, cure)
         case _:
             return None
     return Trouble("proxy", text)
 
 
-def _refused_by(proxy: Proxy, said: str, server: str, cure: str) -> str:
+def _refused_by(proxy: Proxy, said: str, url: str, cure: str) -> str:
     if said.startswith(_WHO_ARE_YOU):
         place = f"{proxy.url.scheme}://NAME:PASSWORD@HOST:PORT in {proxy.named_by}"
         return f"{proxy} wants a name and a password, or others ({said}): write {place}"
-    return f"{proxy} does not connect to {server} ({said}): allow it there, or {cure}"
+    return f"{proxy} does not connect to {url} ({said}): allow it there, or {cure}"
 
 
-def _unreadable(asked: Asked, error: BaseException) -> str:
+def _unreadable(server: Server, error: BaseException) -> str:
     return (
-        f"{asked} gave no answer that can be read ({type(error).__name__}):"
+        f"{server} gave no answer that can be read ({type(error).__name__}):"
         " is it the right address and port?"
     )
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from wrapper import clock
 from wrapper.access.http_client import KeptConnections
 from wrapper.access.prometheus_access import PrometheusAccess
-from wrapper.access.request_errors import Asked, trouble, trust_by
+from wrapper.access.request_errors import Server, trouble, trust_by
 from wrapper.model import Evidence
 
 _OK = 200
@@ -74,8 +74,8 @@ class PrometheusApi:
         try:
             status, content = self._request(method, url, timeout_s)
         except Exception as error:  # noqa: BLE001 - whatever it was, it is the answer
-            asked = Asked(_shown(url), "Prometheus", _TRUST)
-            return Answer(0, trouble(error, asked, timeout_s).text)
+            server = Server(_shown(url), "Prometheus", _TRUST)
+            return Answer(0, trouble(error, server, timeout_s).text)
         text = content[: 4 * _LONGEST_ANSWER].decode(errors="replace")
         return Answer(status, text.strip()[:_LONGEST_ANSWER])
 

@@ -19,7 +19,7 @@ from urllib3.response import HTTPResponse
 from wrapper.access.http_client import Connection, target_of
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.access.proxies import BadProxy, proxy_for
-from wrapper.access.request_errors import Asked, trouble, trust_by
+from wrapper.access.request_errors import Server, trouble, trust_by
 from wrapper.targets.feed import Feed, Kind
 from wrapper.targets.feed_refused import redirect_refused, status_refused
 
@@ -93,8 +93,7 @@ class Fetcher:
             text = "an answer whose gzip cannot be unpacked"
             raise FetchFailed("encoding", text) from error
         except Exception as error:
-            asked = Asked(feed.source, "it", _TRUST, proxy)
-            found = trouble(error, asked, self._limit_s)
+            found = trouble(error, Server(feed.source, "it", _TRUST, proxy), self._limit_s)
             raise FetchFailed(_REASONS.get(found.kind, found.kind), found.text) from error
         finally:
             connection.end()
