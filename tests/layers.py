@@ -103,6 +103,7 @@ ROWS: dict[str, tuple[str, ...]] = {
         "request_errors",
         "prometheus",
         "kubeconfig",
+        "credentials",
         "api_errors",
         "cluster",
         "kubernetes_lease",
@@ -284,9 +285,17 @@ SIBLINGS: dict[str, set[str]] = {
     "rule_check": {"promtool", "beside_output"},
     "feed_fetch": {"http_client", "prometheus_access", "proxies", "request_errors"},
     "feed_file": {"files"},
-    "kubeconfig": {"proxies"},
-    "api_errors": {"kubeconfig", "proxies"},
-    "cluster": {"kubeconfig", "api_errors", "proxies"},
+    "kubeconfig": {"files", "proxies", "renewed"},
+    "credentials": {"kubeconfig", "prometheus_access", "renewed"},
+    "api_errors": {"kubeconfig", "request_errors"},
+    "cluster": {
+        "api_errors",
+        "credentials",
+        "http_client",
+        "kubeconfig",
+        "renewed",
+        "request_errors",
+    },
     "kubernetes_lease": {"kubeconfig", "api_errors", "cluster"},
     "file_lease": {"lock_content"},
     "pod": {"api_errors", "cluster"},
@@ -342,7 +351,7 @@ HIDDEN: dict[str, set[str]] = {"edge": {"actors"}}
 
 # Foreign packages that one module alone may import.
 SOLE_IMPORTER: dict[str, str] = {
-    "kubernetes": "cluster",
+    "kubernetes": "credentials",
     "inotify_simple": "file_events",
     "bcrypt": "passwords",
     "kombu": "broker",

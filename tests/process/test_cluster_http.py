@@ -8,6 +8,8 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -312,12 +314,47 @@ def test_a_pods_service_account_is_used(
     (tmp_path / "namespace").write_text("own")
     lease = KubernetesLease("prometheus", "", "", "pod-1", LIMIT_S, service_account=tmp_path)
     missing, _ = problem_of(lease.read)
-    assert f"the pod's {tmp_path}/token cannot be read" in str(missing)
+    assert f"the pod's {tmp_path}/token: No such file or directory; mount" in str(missing)
     (tmp_path / "token").write_text("first\n")
     with running(stand_in):
         assert lease.read().version == "7"
     assert stand_in.seen[0].headers["Authorization"] == "Bearer first"
     assert "/namespaces/own/leases/" in stand_in.seen[0].path
+
+
+IN_A_POD = """
+import sys
+from pathlib import Path
+from wrapper.election.kubernetes_lease import KubernetesLease
+
+folder = Path(sys.argv[1])
+lease = KubernetesLease("prometheus", "n", "", "pod-1", 20.0, service_account=folder)
+print(lease.read().version, "kubernetes" in sys.modules)
+"""
+
+
+def test_a_pod_has_no_need_of_the_kubernetes_package(
+    make_certificate: Callable[[str], tuple[Path, Path]], tmp_path: Path
+) -> None:
+    """Nor of its 20 MiB: requests are made without it."""
+    stand_in, certificate = StandIn(), make_certificate("IP:127.0.0.1")
+    with_tls(stand_in, certificate)
+    (tmp_path / "ca.crt").write_bytes(certificate[1].read_bytes())
+    (tmp_path / "token").write_text("first\n")
+    environ = {
+        "KUBERNETES_SERVICE_HOST": "127.0.0.1",
+        "KUBERNETES_SERVICE_PORT": str(stand_in.server_port),
+        "HOME": str(tmp_path),
+    }
+    with running(stand_in):
+        done = subprocess.run(
+            [sys.executable, "-c", IN_A_POD, tmp_path],
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.stdout == "7 False\n", done.stderr
 
 
 def watch(lease: KubernetesLease, **options: float) -> tuple[list[Seen | None], Exception | None]:
@@ -328,6 +365,14 @@ def watch(lease: KubernetesLease, **options: float) -> tuple[list[Seen | None], 
     except LeaseUnavailable as error:
         return reported, error
     return reported, None
+
+
+def test_a_server_may_be_below_a_path(
+    server: StandIn, lease_at: Callable[..., KubernetesLease]
+) -> None:
+    """As where one address leads to many clusters."""
+    assert lease_at(f"{server.url}/k8s/clusters/c-1/").read().version == "7"
+    assert server.seen[0].path.startswith("/k8s/clusters/c-1/apis/coordination.k8s.io/")
 
 
 def test_a_watch_reports_what_changes(server: StandIn, lease: KubernetesLease) -> None:

@@ -46,7 +46,7 @@ def test_the_package_keeps_its_layers(capsys: pytest.CaptureFixture[str]) -> Non
             "def f():\n    import wrapper.web.web",
             "elector.py:2: elector (actors) may not",
         ),
-        ("elector", "import kubernetes.client", "only cluster may import kubernetes"),
+        ("elector", "import kubernetes.client", "only credentials may import kubernetes"),
         ("plan", "import time", "layer of pure, which may not import time"),
         ("settings", "from os import environ", "layer of values, which may not import os"),
         ("helpers", "", "helpers.py is in no layer: add it to ROWS"),
@@ -64,7 +64,7 @@ def test_a_forbidden_import_is_named(module: str, text: str, complaint: str) -> 
         ("plan", "from wrapper import model\nfrom wrapper.supervision import confirm, health"),
         ("supervisor", "import os, threading\nfrom wrapper.supervision import plan, sensors"),
         ("web", "from wrapper import __version__\nfrom wrapper.proxy import proxy"),
-        ("cluster", "import kubernetes.client"),
+        ("credentials", "import kubernetes.client"),
     ],
 )
 def test_an_allowed_import_passes(module: str, text: str) -> None:

@@ -44,13 +44,15 @@ class Connection:
     One that the server has closed meanwhile is made anew. ``end`` may be called from any thread.
     """
 
+    _inner: HTTPConnection | None = None
+    _socket: socket.socket | None = None
+    _response: HTTPResponse | None = None
+
     def __init__(self, url: SplitResult, access: Access, proxy: Proxy | None = None) -> None:
         self._url = url
         self.access = access
         self._proxy = proxy
-        self._inner: HTTPConnection | None = None
-        self._socket: socket.socket | None = None
-        self._response: HTTPResponse | None = None
+        self.patience_s = 0.0  # how long it waits for bytes
         self.is_ended = False
 
     def ask(
@@ -62,7 +64,8 @@ class Connection:
         body: bytes | None = None,
     ) -> HTTPResponse:
         """Return the answer, its body not read; raise what comes instead."""
-        inner = self._connected(timeout_s)
+        self.patience_s = timeout_s
+        inner = self._connected()
         header = self._header(fields)
         target = f"http://{header['Host']}{target}" if self._is_forwarded else target
         inner.request(method, target, body, header, preload_content=False)
@@ -79,6 +82,7 @@ class Connection:
 
     def allow_silence(self, limit_s: float) -> None:
         """Bound each further wait for bytes anew."""
+        self.patience_s = limit_s
         if self._socket is not None:
             self._socket.settimeout(limit_s)
 
@@ -99,6 +103,10 @@ class Connection:
             # Not its own shutdown: that of TLS takes from under the other thread what it reads by.
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+        self._close()
+
+    def __del__(self) -> None:
+        """Close it where nobody has ended it."""
         self._close()
 
     def _close(self) -> None:
@@ -124,30 +132,30 @@ class Connection:
             header.extend(self._proxy.fields)
         return header
 
-    def _connected(self, timeout_s: float) -> HTTPConnection:
+    def _connected(self) -> HTTPConnection:
         inner = self._inner
         if inner is None or not inner.is_connected:
             self._close()
-            inner = self._inner = self._made(timeout_s)
+            inner = self._inner = self._made()
             inner.connect()
             self._socket = _socket_of(inner)
         if self.is_ended:
             self._close()
             raise TimeoutError  # whoever asked has been told so: send nothing any more
-        inner.timeout = timeout_s
+        inner.timeout = self.patience_s
         return inner
 
-    def _made(self, timeout_s: float) -> HTTPConnection:
+    def _made(self) -> HTTPConnection:
         """Return a connection to the server, or to the proxy on the way there."""
         url, proxy = self._url, self._proxy
         host, port = url.hostname or "", url.port or _PORTS[url.scheme]
         to_host, to_port = (host, port) if proxy is None else (proxy.url.hostname or "", proxy.port)
         if "https" not in {url.scheme, proxy and proxy.url.scheme}:
-            return HTTPConnection(to_host, to_port, timeout=timeout_s)
+            return HTTPConnection(to_host, to_port, timeout=self.patience_s)
         inner = HTTPSConnection(
             to_host,
             to_port,
-            timeout=timeout_s,
+            timeout=self.patience_s,
             ssl_context=self.access.tls,
             server_hostname=None if self._is_forwarded else self.access.server_name(host),
             proxy_config=ProxyConfig(self.access.tls, *_NO_EXCEPTIONS),

@@ -67,13 +67,16 @@ class PrometheusAccess:
 
 
 def _read(path: str, reading: Reading, kind: ContextKind | None, *, is_proxied: bool) -> Access:
-    """Read the file and all that it names; raise ConfigurationError."""
     try:
         content = reading.read(path)
     except files.InputError as error:
         raise ConfigurationError([str(error)]) from error
     source = Source(path, content, str(Path(path).parent.absolute()))
-    config = read_http_config(source, is_proxied=is_proxied)
+    return read_access(read_http_config(source, is_proxied=is_proxied), reading, kind)
+
+
+def read_access(config: HttpConfig, reading: Reading, kind: ContextKind | None = None) -> Access:
+    """Read all that a configuration names; raise ConfigurationError."""
     paths = _tls_paths(config.tls)
     contents = tuple(read_text(Text(path=each), reading.read) for each in paths)
     access = Access(config, contents, _fields(config, reading), kind)

@@ -11,15 +11,12 @@ from __future__ import annotations
 
 import base64
 import os
-import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 from urllib.parse import SplitResult, unquote, urlsplit
 
 _PORTS = {"http": 80, "https": 443}
-_TUNNEL_FAILED = "Tunnel connection failed: "  # http.client's words; then status and reason
-_WHO_ARE_YOU = "407"
 
 
 class BadProxy(ValueError):
@@ -134,38 +131,3 @@ def _holds(network: str, host: str) -> bool:
         return ip_address(host) in ip_network(network, strict=False)
     except ValueError:
         return False
-
-
-# --- what can go wrong on the way ------------------------------------------------------------
-
-
-def trouble(causes: Iterable[BaseException], proxy: Proxy, server: str) -> str:
-    """Return what is wrong with a proxy itself, and the cure; "" where it is something else.
-
-    ``causes`` are an error and what it came from.
-    """
-    for cause in causes:
-        match cause:
-            case socket.gaierror():
-                return f"the name of {proxy} is not resolved ({cause.strerror}): {_cure(proxy)}"
-            case ConnectionRefusedError():
-                return f"{proxy} refuses connections: is it running? If so, {_cure(proxy)}"
-            case OSError() if str(cause).startswith(_TUNNEL_FAILED):
-                return _refused(str(cause).removeprefix(_TUNNEL_FAILED), proxy, server)
-    return ""
-
-
-def _refused(said: str, proxy: Proxy, server: str) -> str:
-    if said.startswith(_WHO_ARE_YOU):
-        cure = f"write {proxy.url.scheme}://NAME:PASSWORD@HOST:PORT in {proxy.named_by}"
-        return f"{proxy} wants a name and a password, or others ({said}): {cure}"
-    return f"{proxy} does not connect to {server} ({said}): allow it there, or {_cure(proxy)}"
-
-
-def _cure(proxy: Proxy) -> str:
-    return f"correct {proxy.named_by}, or name the host in NO_PROXY to have it asked directly"
-
-
-def by_way_of(server: str, proxy: Proxy | None) -> str:
-    """Return how a server is named in messages: with the proxy on the way."""
-    return server if proxy is None else f"{server} (by way of {proxy})"

@@ -9,18 +9,17 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import socket
-import ssl
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from wrapper.access.proxies import Proxy, by_way_of, trouble
+from wrapper.access.request_errors import Server, trouble
 from wrapper.election.kubeconfig import NoAccess
 from wrapper.election.lease_fields import Json, mapping
 from wrapper.model import LeaseConflict, LeaseUnavailable
 
 _LONGEST_RETRY_AFTER_S = 60.0
 _LONGEST_QUOTE = 300
+_REASONS = {"broken": "connection", "unreadable": "error"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,57 +130,12 @@ def _not_found(answer: Answer, place: Place) -> tuple[str, str]:
     )
 
 
-def failure(
-    error: BaseException, server: str, limit_s: float, proxy: Proxy | None = None
-) -> LeaseUnavailable:
+def failure(error: Exception, server: Server, limit_s: float) -> LeaseUnavailable:
     """Return the error for a request that got no answer; its text is the same each time."""
-    causes = _causes(error)
-    of_proxy = trouble(causes, proxy, server) if proxy is not None else ""
-    if of_proxy:
-        return LeaseUnavailable(of_proxy, "proxy")
-    server = by_way_of(server, proxy)
-    told = filter(None, (_told(cause, server, limit_s) for cause in causes))
-    unreadable = f"{server} gave no answer that can be read ({type(error).__name__})"
-    return next(told, LeaseUnavailable(unreadable, "error"))
-
-
-def _told(cause: BaseException, server: str, limit_s: float) -> LeaseUnavailable | None:
-    """Return the error for one cause, None where it says nothing."""
-    match cause:
+    match error:
         case LeaseUnavailable():
-            return cause
+            return error
         case NoAccess():
-            return LeaseUnavailable(str(cause), "kubeconfig")
-        case ssl.SSLCertVerificationError():
-            why = f"({_ssl_words(cause)}): name its CA as certificate-authority"
-            return LeaseUnavailable(f"the certificate of {server} is not trusted {why}", "tls")
-        case ssl.SSLError():
-            why = f"({_ssl_words(cause)}): is it the right address and port?"
-            return LeaseUnavailable(f"no TLS with {server} {why}", "tls")
-        case socket.gaierror():
-            why = f"({cause.strerror}): check the address and DNS"
-            return LeaseUnavailable(f"the name of {server} is not resolved {why}", "dns")
-        case ConnectionRefusedError():
-            why = "is the API server running at this address?"
-            return LeaseUnavailable(f"{server} refuses connections: {why}", "refused")
-        case TimeoutError():
-            why = f"within {limit_s:g} s: is it overloaded, or the network cut?"
-            return LeaseUnavailable(f"no answer from {server} {why}", "timeout")
-        case OSError():
-            why = cause.strerror or f"no reason given ({type(cause).__name__})"
-            return LeaseUnavailable(f"the connection to {server} failed: {why}", "connection")
-    return None
-
-
-def _ssl_words(error: ssl.SSLError) -> str:
-    """Return OpenSSL's own words; an error made without OpenSSL has none of its attributes."""
-    words = (getattr(error, name, None) for name in ("verify_message", "reason", "strerror"))
-    return next(filter(None, words), "no reason given")
-
-
-def _causes(error: BaseException | None) -> list[BaseException]:
-    """Return an error and what it came from, the first cause first."""
-    if error is None:
-        return []
-    context = None if error.__suppress_context__ else error.__context__
-    return [*_causes(error.__cause__ or context), error]
+            return LeaseUnavailable(str(error), "kubeconfig")
+    found = trouble(error, server, limit_s)
+    return LeaseUnavailable(found.text, _REASONS.get(found.kind, found.kind))

@@ -1,28 +1,30 @@
-"""Requests to the Kubernetes API server; the sole importer of ``kubernetes``.
+"""Requests to the Kubernetes API server.
 
 The guarantee: no request outlives its time limit, each is sent once (twice where credentials are
 refused, with fresh ones), no more of an answer is read than ``MOST_BYTES``, and files with
 credentials are read again when they change. Where it ends: a request whose time is up may still
 take effect at the server.
-
-Importing this module is cheap: the client is loaded when the first request is made.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import socket
+import json
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
-from wrapper import __version__, clock
-from wrapper.access.proxies import Proxy, by_way_of
+from urllib3.response import HTTPResponse
+
+from wrapper import clock
+from wrapper.access.http_client import Connection
+from wrapper.access.renewed import Reading
+from wrapper.access.request_errors import Server
 from wrapper.bounded import bounded
 from wrapper.election.api_errors import Answer, Place, failure
-from wrapper.election.kubeconfig import SERVICE_ACCOUNT, Access, NoAccess, file_stamp
+from wrapper.election.credentials import load_plugins, read_credentials
+from wrapper.election.kubeconfig import SERVICE_ACCOUNT, ClusterAccess, NoAccess
 from wrapper.election.lease_fields import Json
 from wrapper.model import LeaseUnavailable
 
@@ -30,10 +32,11 @@ JSON = "application/json"
 # More than an API server can hold of one object: etcd takes 1.5 MiB, which JSON may escape sixfold.
 MOST_BYTES = 16 << 20
 MERGE_PATCH = "application/merge-patch+json"  # RFC 7396: null takes a key out
+_PROGRAM, _TRUST = "the API server", "name its CA as certificate-authority"
 
 
 class Cluster:
-    """The API server as one asker knows it: a client of its own, one request at a time.
+    """The API server as one asker knows it: a connection of its own, one request at a time.
 
     ``kubeconfig`` "" means what client-go would take. ``timeout_s`` bounds each request, connecting
     and a second try included.
@@ -42,9 +45,10 @@ class Cluster:
     def __init__(
         self, kubeconfig: str, timeout_s: float, *, service_account: Path = SERVICE_ACCOUNT
     ) -> None:
-        self._access = Access.find(kubeconfig, service_account)
+        self._access = ClusterAccess.find(kubeconfig, service_account)
         self._timeout_s = timeout_s
         self._session: Session | None = None
+        load_plugins(self._access)
 
     def namespace(self) -> str:
         """Return the pod's own namespace, else the kubeconfig's."""
@@ -52,14 +56,12 @@ class Cluster:
 
     def place(self, resource: str, namespace: str, name: str) -> Place:
         """Return what messages say about an object there."""
-        server = by_way_of(self._server, self._proxy)
-        return Place(name, namespace, server, self._access.credentials, resource)
+        return Place(name, namespace, str(self._server), self._access.credentials, resource)
 
     def ask(self, method: str, path: str, body: Json | None = None, content: str = JSON) -> Answer:
         """Return the answer, whatever its status; raise LeaseUnavailable where none has come."""
+        deadline = clock.now() + self._timeout_s
         try:
-            _load_client()
-            deadline = clock.now() + self._timeout_s
             return bounded(
                 lambda: self._exchange(deadline, method, path, body, content), self._timeout_s
             )
@@ -69,26 +71,18 @@ class Cluster:
 
     def failure(self, error: Exception, limit_s: float | None = None) -> LeaseUnavailable:
         """Return the error for a request that got no answer, within its own limit if it has one."""
-        limit_s = self._timeout_s if limit_s is None else limit_s
-        return failure(error, self._server, limit_s, self._proxy)
+        return failure(error, self._server, limit_s or self._timeout_s)
 
     def session(self) -> Session:
-        """Return a client of its own, for what lasts longer than a request."""
+        """Return a connection of its own, for what lasts longer than a request."""
         return Session(self._access, self._timeout_s)
 
     @property
-    def _server(self) -> str:
+    def _server(self) -> Server:
         try:
-            return self._access.server
+            return Server(self._access.server, _PROGRAM, _TRUST, self._access.proxy())
         except NoAccess:
-            return "the API server"
-
-    @property
-    def _proxy(self) -> Proxy | None:
-        try:
-            return self._access.proxy()
-        except NoAccess:
-            return None
+            return Server(_PROGRAM, _PROGRAM, _TRUST)
 
     def _exchange(self, deadline: float, *request: Any) -> Answer:
         """Send a request, and once more with fresh credentials where these are not accepted."""
@@ -119,16 +113,45 @@ class Cluster:
             session.end()
 
 
-def answer_of(response: Any) -> Answer:
+class Session(Connection):
+    """A connection with the credentials as they were when it was made."""
+
+    def __init__(self, cluster: ClusterAccess, timeout_s: float) -> None:
+        self._reading = Reading()
+        access = read_credentials(cluster, self._reading)
+        url = urlsplit(cluster.server)
+        super().__init__(url, access, cluster.proxy())
+        self._base = url.path.rstrip("/")
+        self._timeout_s = timeout_s
+
+    def is_stale(self) -> bool:
+        """Tell whether a file with credentials has changed since."""
+        return not self._reading.is_current()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        query: Json | None = None,
+        body: Json | None = None,
+        content: str = JSON,
+    ) -> HTTPResponse:
+        """Send a request and return the response, its body not read; bound each wait for bytes."""
+        target = self._base + path + (f"?{urlencode(query)}" if query else "")
+        fields = (("Accept", JSON), ("Content-Type", content))
+        data = None if body is None else json.dumps(body).encode()
+        return self.ask(method, target, self._timeout_s, fields, data)
+
+
+def answer_of(response: HTTPResponse) -> Answer:
     """Return a response with its body read; raise LeaseUnavailable for one that is too large."""
     body = response.read(MOST_BYTES + 1)
     if len(body) > MOST_BYTES:
-        response.close()
         raise _too_large()
     return Answer(response.status, body, response.headers.get("Retry-After", ""))
 
 
-def lines(response: Any) -> Iterator[bytes]:
+def lines(response: HTTPResponse) -> Iterator[bytes]:
     """Yield the lines of a stream that are not empty; raise LeaseUnavailable likewise."""
     rest = b""
     for piece in response.stream():
@@ -145,139 +168,3 @@ def _too_large() -> LeaseUnavailable:
         " Look at it with kubectl",
         "error",
     )
-
-
-def _load_client() -> None:
-    """Import the client in the caller's thread, where it takes none of a request's time."""
-    import kubernetes.client.api_client  # noqa: F401, PLC0415 - heavy: at the first request
-
-
-# --- the client ---
-
-
-class Session:
-    """One client with the credentials as they were when it was made, and its connections."""
-
-    def __init__(self, access: Access, timeout_s: float) -> None:
-        self._stamps = {path: file_stamp(path) for path in access.files()}
-        self.is_ended = False
-        self.patience_s = timeout_s
-        self._client = _client(access)
-        self._connections: list[Any] = []
-        pools = self._client.rest_client.pool_manager
-        pools.pool_classes_by_scheme = {
-            scheme: _keeping(pool, self._connections)
-            for scheme, pool in pools.pool_classes_by_scheme.items()
-        }
-
-    def is_stale(self) -> bool:
-        """Tell whether a file with credentials has changed since."""
-        return any(file_stamp(path) != stamp for path, stamp in self._stamps.items())
-
-    def send(
-        self,
-        method: str,
-        path: str,
-        query: Json | None = None,
-        body: Any = None,
-        content: str = JSON,
-    ) -> Any:
-        """Send a request and return the response, its body not read; bound each wait for bytes."""
-        timeouts = (self.patience_s, self.patience_s)
-        request = self._client.param_serialize(
-            method,
-            path,
-            query_params=query or {},
-            header_params={"Accept": JSON, "Content-Type": content},
-            body=body,
-            auth_settings=["BearerToken"],
-        )
-        return self._client.call_api(*request, _request_timeout=timeouts).response
-
-    def allow_silence(self, limit_s: float) -> None:
-        """Bound each further wait for bytes anew."""
-        self.patience_s = limit_s
-        for connection in self._connections:
-            if connection.sock is not None:
-                connection.sock.settimeout(limit_s)
-
-    def end(self) -> None:
-        """Shut all connections: whoever waits on one in another thread gets an error."""
-        self.is_ended = True
-        for connection in tuple(self._connections):
-            if connection.sock is not None:
-                with contextlib.suppress(OSError):
-                    socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
-        self._client.close()
-
-
-def _client(access: Access) -> Any:
-    from kubernetes.client.api_client import ApiClient  # noqa: PLC0415 - heavy: at the first request
-    from kubernetes.client.configuration import Configuration  # noqa: PLC0415 - likewise
-
-    configuration = Configuration()
-    _configure(access, configuration)
-    _configure_proxy(access.proxy(), configuration)
-    configuration.retries = False  # else it sends a write again by itself, and waits between
-    client = ApiClient(configuration)
-    client.user_agent = f"prometheus-elector/{__version__}"
-    return client
-
-
-def _configure(access: Access, configuration: Any) -> None:
-    """Fill in the client's configuration; the files are read now, and not later on."""
-    if access.kubeconfigs:
-        _configure_from_file(access, configuration)
-    else:
-        _configure_from_service_account(access, configuration)
-    configuration.refresh_api_key_hook = None
-    if "BearerToken" in configuration.api_key:
-        token = configuration.api_key["BearerToken"].strip()
-        configuration.api_key["BearerToken"] = token
-
-
-def _configure_proxy(proxy: Proxy | None, configuration: Any) -> None:
-    """Leave nothing of it to the client, which would go through one to loopback addresses too."""
-    configuration.proxy = None if proxy is None else proxy.url.geturl()
-    configuration.proxy_headers = None if proxy is None else proxy.fields
-    configuration.no_proxy = None
-
-
-def _configure_from_service_account(access: Access, configuration: Any) -> None:
-    try:
-        token, _ = (path.read_text() for path in access.files())
-    except OSError as error:
-        text = f"the pod's {error.filename} cannot be read: {error.strerror}"
-        raise NoAccess(f"{text}; mount a service account's token or name a kubeconfig") from None
-    configuration.host = access.server
-    configuration.ssl_ca_cert = str(access.service_account / "ca.crt")
-    configuration.api_key["BearerToken"] = f"Bearer {token}"
-
-
-def _configure_from_file(access: Access, configuration: Any) -> None:
-    from kubernetes.config.kube_config import load_kube_config  # noqa: PLC0415 - heavy
-
-    try:
-        load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=os.pathsep.join(map(str, access.kubeconfigs)),
-            context=access.current()["name"],
-            client_configuration=configuration,
-            persist_config=False,
-        )
-    except Exception as error:  # noqa: BLE001 - it runs plugins: anything can come
-        # The client's messages quote whole entries, secrets included, after a brace.
-        said = (
-            str(error).partition("{")[0].strip() or f"its client stumbles ({type(error).__name__})"
-        )
-        raise NoAccess(f"the kubeconfig {access.credentials} cannot be used: {said}") from None
-
-
-def _keeping(pool: Any, connections: list[Any]) -> type:
-    """Return a kind of connection pool whose connections are also put into a list."""
-
-    def connect(*args: Any, **options: Any) -> Any:
-        connection = pool.ConnectionCls(*args, **options)
-        connections.append(connection)
-        return connection
-
-    return type(pool.__name__, (pool,), {"ConnectionCls": staticmethod(connect)})

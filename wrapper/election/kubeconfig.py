@@ -1,7 +1,7 @@
-"""Where the API server is and who we are to it: kubeconfig files, or a pod's service account.
+"""Where the API server is: kubeconfig files, or a pod's service account.
 
 Files are looked for as client-go looks, and read anew at each question. No message says what stands
-in them, only what is missing.
+in them, only what is missing. Where it ends: who we are to the server.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from wrapper import files
 from wrapper.access.proxies import BadProxy, Proxy, proxy_for
+from wrapper.access.renewed import Reading
 from wrapper.election.lease_fields import Json
 
 _PROXY_SCHEMES = ("http", "https")
+_FILES = ("tokenFile", "client-certificate", "client-key", "certificate-authority")
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -31,7 +34,7 @@ def check_kubeconfig(path: str) -> str:
     Reads files only: whether the server answers and knows us is seen at the first request.
     """
     try:
-        access = Access.find(path)
+        access = ClusterAccess.find(path)
         if not access.kubeconfigs and not access.is_in_cluster:
             return (
                 "no Kubernetes API server is known: name a file with --kubeconfig or in KUBECONFIG,"
@@ -44,14 +47,14 @@ def check_kubeconfig(path: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class ClusterAccess:
     """The kubeconfig files in force; where there are none, the pod's service account."""
 
     kubeconfigs: tuple[Path, ...]
     service_account: Path = SERVICE_ACCOUNT
 
     @classmethod
-    def find(cls, explicit: str, service_account: Path = SERVICE_ACCOUNT) -> Access:
+    def find(cls, explicit: str, service_account: Path = SERVICE_ACCOUNT) -> ClusterAccess:
         """Look as client-go does: the file named, else KUBECONFIG or the user's own, else a pod."""
         if explicit:
             return cls((Path(explicit),), service_account)
@@ -103,15 +106,17 @@ class Access:
             return str(self.current()["context"].get("namespace") or "default")
         return "default"
 
-    def current(self) -> Json:
+    def current(self, reading: Reading | None = None) -> Json:
         """Return the current context with its cluster and user, all empty without a kubeconfig.
 
-        Raise NoAccess that says what is wrong with the files, never what stands in them.
+        Files that they name are so from this process' folder. Raise NoAccess that says what is
+        wrong with the files, never what stands in them.
         """
-        documents = [_load(path) for path in self.kubeconfigs]
+        reading = reading or Reading()
+        documents = [(path, _load(path, reading)) for path in self.kubeconfigs]
         if not documents:
             return {"name": None, "context": {}, "cluster": {}, "user": {}}
-        named = (document.get("current-context") for document in documents)
+        named = (document.get("current-context") for _, document in documents)
         name = next(filter(None, named), None)
         if name is None:
             raise NoAccess(f"{self.credentials}: current-context is missing: choose a context")
@@ -122,31 +127,23 @@ class Access:
         user = self._named(documents, "user", context["user"]) if context.get("user") else {}
         return {"name": name, "context": context, "cluster": cluster, "user": user}
 
-    def _named(self, documents: list[Json], kind: str, name: object) -> Json:
-        for document in documents:
+    def _named(self, documents: list[tuple[Path, Json]], kind: str, name: object) -> Json:
+        for path, document in documents:
             for entry in document.get(f"{kind}s") or []:
                 if isinstance(entry, dict) and entry.get("name") == name:
-                    return dict(entry.get(kind) or {})
+                    found = dict(entry.get(kind) or {})
+                    named = [key for key in _FILES if found.get(key)]
+                    return found | {key: str(path.parent / str(found[key])) for key in named}
         raise NoAccess(f"{self.credentials}: there is no {kind} named {name!r}: add it")
 
-    def files(self) -> list[Path]:
-        """Return the files that hold credentials: when one changes, these have changed."""
-        if not self.kubeconfigs:
-            return [self.service_account / "token", self.service_account / "ca.crt"]
-        current = self.current()
-        keys = ("tokenFile", "client-certificate", "client-key", "certificate-authority")
-        named = [part.get(key) for part in (current["cluster"], current["user"]) for key in keys]
-        beside = [path.parent / name for path in self.kubeconfigs for name in named if name]
-        return [*self.kubeconfigs, *beside]
 
-
-def _load(path: Path) -> Json:
+def _load(path: Path, reading: Reading) -> Json:
     try:
-        document = yaml.safe_load(path.read_bytes())
-    except OSError as error:
+        document = yaml.safe_load(reading.read(str(path)))
+    except files.InputError as error:
+        cause = str(error).partition(";")[0]
         cure = "correct --kubeconfig (or KUBECONFIG), or let this user read it"
-        text = f"the kubeconfig {path} cannot be read: {error.strerror}; {cure}"
-        raise NoAccess(text) from None
+        raise NoAccess(f"the kubeconfig {cause}; {cure}") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
@@ -156,11 +153,3 @@ def _load(path: Path) -> Json:
     if not isinstance(document, dict):
         raise NoAccess(f"{path}: not a kubeconfig: it has no clusters, users and contexts")
     return document
-
-
-def file_stamp(path: Path) -> tuple[int, int, int] | None:
-    """Return what changes when a file does, None for one that is not there."""
-    with contextlib.suppress(OSError):
-        found = path.stat()
-        return found.st_ino, found.st_mtime_ns, found.st_size
-    return None

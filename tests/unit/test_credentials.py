@@ -1,0 +1,146 @@
+"""What a kubeconfig or a pod's service account says of who we are → how the API server is asked."""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.certificates import Authority
+from wrapper.access.prometheus_access import Access
+from wrapper.access.renewed import Reading
+from wrapper.election.credentials import read_credentials
+from wrapper.election.kubeconfig import ClusterAccess, NoAccess
+
+Asked = Callable[..., Access]
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Asked:
+    """Give a function that reads a kubeconfig with this user, and these keys of its cluster."""
+
+    def read(user: dict[str, Any], server: str = "https://s", **cluster: object) -> Access:
+        content = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+            "clusters": [{"name": "k", "cluster": {"server": server} | cluster}],
+            "users": [{"name": "u", "user": user}],
+        }
+        (tmp_path / "kubeconfig").write_text(json.dumps(content))
+        return read_credentials(ClusterAccess((tmp_path / "kubeconfig",)), Reading())
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("user", "value"),
+    [
+        ({}, None),
+        ({"token": "inline\n"}, "Bearer inline"),
+        ({"token": "inline", "tokenFile": "token"}, "Bearer filed"),
+        ({"username": "a", "password": "b"}, "Basic YTpi"),
+        ({"token": "inline", "exec": {"command": "/none"}}, "Bearer inline"),
+    ],
+)
+def test_a_user_is_who_client_go_takes_it_for(
+    asked: Asked, tmp_path: Path, user: dict[str, Any], value: str | None
+) -> None:
+    """A file counts before a token, a token before a plugin; paths are from the file's folder."""
+    (tmp_path / "token").write_text(" filed\n")
+    assert dict(asked(user).fields).get("Authorization") == value
+
+
+def base64_of(path: Path | str) -> str:
+    """Return a file's content as a kubeconfig holds it."""
+    return base64.b64encode(Path(path).read_bytes()).decode()
+
+
+@pytest.mark.parametrize("is_inline", [True, False])
+def test_certificates_are_taken_from_files_or_the_kubeconfig_itself(
+    asked: Asked, tmp_path: Path, *, is_inline: bool
+) -> None:
+    """The CA and no other is trusted, and the client's own is shown."""
+    authority = Authority(tmp_path / "authority")
+    certificate, key = authority.issue("client").paths
+    named = {"client-certificate": certificate, "client-key": key}
+    user = {f"{name}-data": base64_of(path) for name, path in named.items()}
+    cluster: dict[str, object] = {"certificate-authority-data": base64_of(authority.file)}
+    if not is_inline:
+        user = {name: str(Path(path).relative_to(tmp_path)) for name, path in named.items()}
+        cluster = {"certificate-authority": str(authority.file.relative_to(tmp_path))}
+    access = asked(user, **cluster)
+    assert access.tls.cert_store_stats()["x509_ca"] == 1
+    assert access.tls.verify_mode is ssl.CERT_REQUIRED
+    assert access.config.tls.certificate
+
+
+def test_a_server_may_have_another_name_or_none_that_counts(asked: Asked) -> None:
+    """tls-server-name and insecure-skip-tls-verify are honoured."""
+    assert asked({}).server_name("s") == "s"
+    assert asked({}, **{"tls-server-name": "other"}).server_name("s") == "other"
+    assert asked({}, **{"insecure-skip-tls-verify": True}).tls.verify_mode is ssl.CERT_NONE
+
+
+@pytest.mark.parametrize(
+    ("user", "problem"),
+    [
+        ({"tokenFile": "none"}, "none: No such file or directory; "),
+        ({"token": "SECRET\nSECRET"}, "not one line of text"),
+        ({"client-certificate-data": "SECRET", "client-key-data": "S"}, "-data is not base64"),
+        (
+            {"client-certificate-data": "U0VDUkVU", "client-key-data": "U0VDUkVU"},
+            "cert and key: no certificate and key that could be read",
+        ),
+        ({"exec": {"command": "/none", "SECRET": "S"}}, "its plugin gives no credentials"),
+        ({"exec": {"SECRET": "S"}}, "gives no credentials"),
+    ],
+)
+def test_what_cannot_be_used_is_told(asked: Asked, user: dict[str, Any], problem: str) -> None:
+    """With the file, and without what stands in it."""
+    with pytest.raises(NoAccess, match=r"^the kubeconfig .*/kubeconfig cannot be used: ") as caught:
+        asked(user)
+    assert problem in str(caught.value)
+    assert "SECRET" not in str(caught.value)
+
+
+def plugin(folder: Path, **status: str) -> dict[str, Any]:
+    """Return a user whose credentials a program gives."""
+    answer = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": status,
+    }
+    program = folder / "plugin"
+    program.write_text(f"#!/bin/sh\ncat <<'end'\n{json.dumps(answer)}\nend\n")
+    program.chmod(stat.S_IRWXU)
+    version = "client.authentication.k8s.io/v1"
+    return {"exec": {"apiVersion": version, "command": str(program), "interactiveMode": "Never"}}
+
+
+def test_a_plugin_gives_a_token_anew_each_time(asked: Asked, tmp_path: Path) -> None:
+    """So that one which has expired is replaced when it is refused."""
+    for token in ("first", "second"):
+        access = asked(plugin(tmp_path, token=token))
+        assert dict(access.fields)["Authorization"] == f"Bearer {token}"
+
+
+def test_a_plugin_gives_a_certificate(asked: Asked, tmp_path: Path) -> None:
+    """It is the one that is shown."""
+    certificate, key = Authority(tmp_path / "authority").issue("client").paths
+    user = plugin(
+        tmp_path,
+        clientCertificateData=Path(certificate).read_text(),
+        clientKeyData=Path(key).read_text(),
+    )
+    access = asked(user)
+    assert access.fields == ()
+    assert Path(access.config.tls.certificate.path).read_text() == Path(certificate).read_text()
+    _ = access.tls

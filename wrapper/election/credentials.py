@@ -1,0 +1,122 @@
+"""Who we are to the API server, and how it is known: what files say now → how it is asked.
+
+In a pod they are those of its service account. Of a kubeconfig, tokens, passwords and certificates
+are read here; for what a plugin gives (``exec``, ``auth-provider``) the ``kubernetes`` package is
+asked, of which this is the sole importer. It takes 20 MiB, so that nothing else loads it. As in
+client-go, a token counts before a plugin, a file with one before one that is written out. No
+message says what stands in the files, only what is missing.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+
+from wrapper.access.http_config import Basic, ClientTls, HttpConfig, Token
+from wrapper.access.prometheus_access import Access, read_access
+from wrapper.access.renewed import Reading
+from wrapper.access.tls_values import Text
+from wrapper.configuration.problems import ConfigurationError
+from wrapper.election.kubeconfig import ClusterAccess, NoAccess
+from wrapper.election.lease_fields import Json
+
+
+def load_plugins(cluster: ClusterAccess) -> None:
+    """Import what asks a plugin, where one is named: later it would take of a request's time."""
+    with contextlib.suppress(NoAccess):
+        if _has_plugin(cluster.current()["user"]):
+            import kubernetes.config  # noqa: F401, PLC0415 - heavy
+
+
+def read_credentials(cluster: ClusterAccess, reading: Reading) -> Access:
+    """Return how to ask, as the files say now; raise NoAccess."""
+    try:
+        if cluster.kubeconfigs:
+            return read_access(_of_kubeconfig(cluster, reading), reading)
+        return read_access(_of_pod(cluster), reading)
+    except ConfigurationError as error:
+        problem = "; ".join(error.problems)
+        if cluster.kubeconfigs:
+            text = f"the kubeconfig {cluster.credentials} cannot be used: {problem}"
+        else:
+            cause, cure = problem.partition(";")[0], "mount a service account's token"
+            text = f"the pod's {cause}; {cure}, or name a kubeconfig"
+        raise NoAccess(text) from None
+
+
+def _of_pod(cluster: ClusterAccess) -> HttpConfig:
+    token, authority = (str(cluster.service_account / name) for name in ("token", "ca.crt"))
+    tls = ClientTls(ca=Text(path=authority))
+    return HttpConfig(Token("Bearer", Text(path=token)), tls)
+
+
+def _of_kubeconfig(cluster: ClusterAccess, reading: Reading) -> HttpConfig:
+    current = cluster.current(reading)
+    server, user = current["cluster"], current["user"]
+    if _has_plugin(user):
+        user = _of_plugin(cluster, current["name"])
+    if not str(server["server"]).startswith("https:"):
+        return HttpConfig(_credentials(user))
+    tls = ClientTls(
+        ca=_text(server, "certificate-authority"),
+        certificate=_text(user, "client-certificate"),
+        key=_text(user, "client-key"),
+        server_name=str(server.get("tls-server-name") or ""),
+        is_unverified=bool(server.get("insecure-skip-tls-verify")),
+    )
+    return HttpConfig(_credentials(user), tls)
+
+
+def _credentials(user: Json) -> Basic | Token | None:
+    if user.get("tokenFile"):
+        return Token("Bearer", Text(path=user["tokenFile"]))
+    if user.get("token"):
+        return Token("Bearer", Text(str(user["token"]).strip()))
+    if user.get("username"):
+        return Basic(Text(str(user["username"])), Text(str(user.get("password") or "")))
+    return None
+
+
+def _text(part: Json, key: str) -> Text:
+    """Return what stands in a kubeconfig as base64, or in a file that it names."""
+    data = part.get(f"{key}-data")
+    if not data:
+        return Text(path=str(part.get(key) or ""))
+    try:
+        return Text(base64.b64decode(str(data)).decode())
+    except ValueError:
+        raise ConfigurationError([f"{key}-data is not base64"]) from None
+
+
+# --- plugins ---
+
+
+def _has_plugin(user: Json) -> bool:
+    is_named = bool(user.get("exec") or user.get("auth-provider"))
+    return is_named and not (user.get("token") or user.get("tokenFile"))
+
+
+def _of_plugin(cluster: ClusterAccess, context: str) -> Json:
+    """Return a user with a token, or a certificate and its key, as a plugin gives them."""
+    from kubernetes.client import Configuration  # noqa: PLC0415 - heavy: for few
+    from kubernetes.config import load_kube_config  # noqa: PLC0415 - likewise
+
+    given = Configuration()
+    try:
+        load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=os.pathsep.join(map(str, cluster.kubeconfigs)),
+            context=context,
+            client_configuration=given,
+            persist_config=False,
+        )
+    except Exception as error:  # noqa: BLE001 - it runs plugins: anything can come
+        # Its messages quote whole entries, secrets included, after a brace.
+        said = str(error).partition("{")[0].strip()
+        said = said or f"its client stumbles ({type(error).__name__})"
+        raise ConfigurationError([said]) from None
+    token = given.api_key.get("BearerToken", "").removeprefix("Bearer ")
+    if not token and not given.cert_file:
+        raise ConfigurationError(["its plugin gives no credentials: run it by hand to see why"])
+    files = {"client-certificate": given.cert_file, "client-key": given.key_file}
+    return {"token": token, **files}
