@@ -229,10 +229,10 @@ def test_others_tell_for_themselves(fleet: Web, others: tuple[Upstream, Upstream
         "prometheus-2",
         None,
     ]
-    assert told[2]["problem"] == "it refuses connections"
+    assert "refuses connections" in told[2]["problem"]
     text = page(fleet)
     assert "prometheus-2" in text
-    assert "unreachable</span>: it refuses connections" in text
+    assert f"unreachable</span>: {told[2]['problem']}" in text
     assert others[0].request_line == "GET /_elector/status HTTP/1.1"
 
 
@@ -312,7 +312,7 @@ def test_a_silent_one_holds_nobody_up(fleet: Web, others: tuple[Upstream, Upstre
     assert fleet.get("/_elector/healthz").ok
     asking.join(30)
     hold.set()
-    assert answers[1]["problem"] == f"no answer within {LIMIT_S:g} s"
+    assert f"no answer from {others[0].url} within {LIMIT_S:g} s" in answers[1]["problem"]
     assert answers[2]["status"]["identity"] == "prometheus-2"
 
 
@@ -325,7 +325,7 @@ def test_names_stand_for_all_their_addresses(upstream: Upstream) -> None:
         told = web.get("/_elector/fleet").json()["replicas"][1:]
     assert "prometheus-7" in [each["status"]["identity"] for each in told if each["status"]]
     assert [each["url"] for each in told[-2:]] == ["nowhere.invalid", "a..b"]
-    assert told[-2]["problem"].startswith("the name is not resolved")
+    assert told[-2]["problem"].startswith("the name of nowhere.invalid is not resolved")
     assert told[-1]["problem"] == "the name is none that DNS can hold"
 
 

@@ -9,19 +9,21 @@ to be dead.
 
 from __future__ import annotations
 
-import http.client
 import json
-import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import UnionType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import gevent
 from gevent.lock import BoundedSemaphore
 
 from wrapper import clock
+from wrapper.access.http_config import ClientTls, HttpConfig
+from wrapper.access.prometheus_access import Access
+from wrapper.access.request_errors import Server, trouble
 from wrapper.election.succession import STATUS_FORM
 from wrapper.proxy.names import Names
 
@@ -31,7 +33,8 @@ LARGEST = 256 << 10  # bytes of an answer
 LONGEST = 1000  # characters of a text in it that is shown
 FRESH_S = 0.5  # an answer is passed on to all who ask in this time
 PATH = "/_elector/status"
-_PORTS = {"http": 80, "https": 443}
+Some = TypeVar("Some")
+_TRUST = "SSL_CERT_FILE names the CAs that are trusted here"
 
 
 class Unusable(Exception):
@@ -40,13 +43,19 @@ class Unusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a replica answers: its URL, the address to connect to, and the name to verify."""
+    """Where a replica answers, and the name that its certificate has to be for."""
 
     url: str
-    host: str
-    port: int
-    is_tls: bool
     name: str
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether it is asked over TLS."""
+        return self.url.startswith("https:")
+
+    def __str__(self) -> str:
+        """Return its URL."""
+        return self.url
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +92,7 @@ class Peers:
 
     def _ask_all(self, authorization: str | None) -> list[Peer]:
         """Look the names up, then ask; each has its share of the time."""
-        found = _all_at_once([lambda e=each: self._places(e) for each in self._entries])  # type: ignore[misc]
+        found = _all_at_once(self._places, self._entries)
         places: list[Place] = []
         unknown: list[Peer] = []
         for entry, outcome in zip(self._entries, found, strict=True):
@@ -92,7 +101,7 @@ class Peers:
             else:
                 places += outcome
         places = list(dict.fromkeys(places))[:MOST]
-        told = _all_at_once([lambda p=place: self._ask(p, authorization) for place in places])  # type: ignore[misc]
+        told = _all_at_once(lambda place: self._ask(place, authorization), places)
         answers = [
             Peer(place.url, None, said) if isinstance(said, str) else Peer(place.url, said)
             for place, said in zip(places, told, strict=True)
@@ -107,22 +116,15 @@ class Peers:
     def _places(self, entry: str) -> list[Place]:
         """Return where an entry's replicas answer."""
         if "://" in entry:
-            parts = urlsplit(entry)
-            host, is_tls = parts.hostname or "", parts.scheme == "https"
-            return [Place(entry, host, parts.port or _PORTS[parts.scheme], is_tls, host)]
+            return [Place(entry, urlsplit(entry).hostname or "")]
         name, _, given = entry.partition(":")
         port = int(given or self._port)
         try:
             addresses = sorted(self._names.addresses(name, port))
-        except OSError as error:
-            raise Unusable(f"the name is not resolved: {error.strerror}") from error
         except UnicodeError as error:
             raise Unusable("the name is none that DNS can hold") from error
         scheme = "https" if self._is_tls else "http"
-        return [
-            Place(f"{scheme}://{_bracketed(each)}:{port}", each, port, self._is_tls, name)
-            for each in addresses
-        ]
+        return [Place(f"{scheme}://{_bracketed(each)}:{port}", name) for each in addresses]
 
 
 def _bracketed(address: str) -> str:
@@ -133,54 +135,38 @@ def _is_of(peer: Peer, identity: str) -> bool:
     return peer.status is not None and peer.status["identity"] == identity
 
 
-def _all_at_once(calls: list[Callable[[], Any]]) -> list[Any]:
-    """Return what each call returns; why it did not, as text, where it raised or took too long."""
-    greenlets = [gevent.spawn(_bounded, call) for call in calls]
+def _all_at_once(ask: Callable[[Some], Any], whom: Sequence[Some]) -> list[Any]:
+    """Return what each tells; why it does not, as text, where it raised or took too long."""
+    greenlets = [gevent.spawn(_bounded, ask, each) for each in whom]
     gevent.joinall(greenlets)
     return [each.value for each in greenlets]
 
 
-def _bounded(call: Callable[[], Any]) -> Any:
+def _bounded(ask: Callable[[Some], Any], each: Some) -> Any:
+    server = Server(str(each), "prometheus-elector", _TRUST)
     try:
         with gevent.Timeout(LIMIT_S):
-            return call()
+            return ask(each)
     except gevent.Timeout:
-        return f"no answer within {LIMIT_S:g} s"
+        return trouble(TimeoutError(), server, LIMIT_S).text
+    except Unusable as error:
+        return str(error)
     except Exception as error:  # noqa: BLE001 - no answer of one may take those of all
-        return _in_short(error)
-
-
-def _in_short(error: Exception) -> str:
-    match error:
-        case Unusable():
-            return str(error)
-        case ssl.SSLCertVerificationError():
-            return f"its certificate is not trusted: {error.verify_message}"
-        case ConnectionRefusedError():
-            return "it refuses connections"
-        case TimeoutError():
-            return f"no answer within {LIMIT_S:g} s"
-        case OSError() if error.strerror:
-            return error.strerror
-    return f"it gives no answer that can be read ({type(error).__name__})"
+        return trouble(error, server, LIMIT_S).text
 
 
 def _status_at(place: Place, authorization: str | None) -> dict[str, Any]:
-    """Return a replica's status; raise Unusable, OSError or HTTPException."""
-    connection = http.client.HTTPConnection(place.host, place.port, timeout=LIMIT_S)
+    """Return a replica's status; raise Unusable, or what comes instead of an answer."""
+    from wrapper.access.http_client import Connection  # noqa: PLC0415 - 2 MiB, and not all ask
+
+    access = Access(HttpConfig(tls=ClientTls(server_name=place.name)))
+    connection = Connection(urlsplit(place.url), access)
+    fields = [] if authorization is None else [("Authorization", authorization)]
     try:
-        connection.connect()
-        if place.is_tls:
-            context = ssl.create_default_context()
-            connection.sock = context.wrap_socket(connection.sock, server_hostname=place.name)
-        fields = {"Host": urlsplit(place.url).netloc.rpartition("@")[2]}
-        if authorization is not None:
-            fields["Authorization"] = authorization
-        connection.request("GET", PATH, headers=fields)
-        answer = connection.getresponse()
+        answer = connection.ask("GET", PATH, LIMIT_S, fields)
         return _read(answer.status, answer.read(LARGEST + 1))
     finally:
-        connection.close()
+        connection.end()
 
 
 def _read(code: int, body: bytes) -> dict[str, Any]:
@@ -193,7 +179,7 @@ def _read(code: int, body: bytes) -> dict[str, Any]:
         raise Unusable(f"HTTP {code}, and no status") from error
     if not isinstance(told, dict):
         raise Unusable(f"HTTP {code}, and no status")
-    if code != http.client.OK:
+    if code != HTTPStatus.OK:
         raise Unusable(f"HTTP {code}: {str(told.get('error', ''))[:200]}")
     wanted = STATUS_FORM.items()
     if not all(name in told and _is_in_form(told[name], kind) for name, kind in wanted):
