@@ -114,7 +114,7 @@ def test_gzip_is_unpacked(server: Promgen, path: str) -> None:
         (promgen.with_status(304, b""), "status", "HTTP 304"),
         (promgen.to_login, "redirect", "/accounts/login/, which is not followed"),
         (promgen.to_slash, "redirect", "end the URL with a slash"),
-        (promgen.half_of(BODY), "incomplete", "broke off"),
+        (promgen.half_of(BODY), "incomplete", "bytes of the answer are missing"),
         (promgen.half_of_chunks(BODY), "incomplete", "broke off"),
         (promgen.packed(BODY, 0.5), "incomplete", "gzip ends too early"),
         (twice(gzip.compress(BODY)), "encoding", "goes on after its end"),

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.process.stand_in import StandIn, problem_of, running, with_tls
-from tests.support import free_port
+from tests.support import free_port, wait_until
 from wrapper.election.kubeconfig import check_kubeconfig
 from wrapper.election.kubernetes_lease import KubernetesLease
 
@@ -24,10 +26,22 @@ LeaseAt = Callable[..., KubernetesLease]
 
 
 class Tunnel:
-    """A proxy on loopback; ``answer`` is its own, b"" for silence, None: it leads to a port."""
+    """A proxy on loopback; ``answer`` is its own, b"" for silence, None: it leads to a port.
 
-    def __init__(self, answer: bytes | None, to_port: int = 0) -> None:
+    ``drips`` is what it goes on to say without end; ``tls`` has it speak TLS itself.
+    """
+
+    def __init__(
+        self,
+        answer: bytes | None,
+        to_port: int = 0,
+        drips: bytes = b"",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._drips = drips
         self._listener = socket.create_server(("127.0.0.1", 0))
+        if tls is not None:
+            self._listener = tls.wrap_socket(self._listener, server_side=True)
         self.port = self._listener.getsockname()[1]
         self.heads: list[bytes] = []
         self._answer = answer
@@ -38,8 +52,7 @@ class Tunnel:
         """Serve one connection after the other until it is over."""
         while not self._is_over.is_set():
             if select.select([self._listener], [], [], 0.02)[0]:
-                client, _ = self._listener.accept()
-                with client, suppress(OSError):
+                with suppress(OSError), self._listener.accept()[0] as client:
                     self._serve(client)
         self._listener.close()
 
@@ -57,6 +70,8 @@ class Tunnel:
             self._is_over.wait(5)
         elif self._answer is not None:
             client.sendall(self._answer)
+            while self._drips and not self._is_over.wait(0.05):
+                client.sendall(self._drips)
         else:
             self._lead(client)
 
@@ -73,9 +88,9 @@ class Tunnel:
 
 
 @contextmanager
-def proxied(answer: bytes | None, to_port: int = 0) -> Iterator[Tunnel]:
+def proxied(answer: bytes | None, to_port: int = 0, **options: Any) -> Iterator[Tunnel]:
     """Run a proxy."""
-    tunnel = Tunnel(answer, to_port)
+    tunnel = Tunnel(answer, to_port, **options)
     thread = threading.Thread(target=tunnel.run, daemon=True)
     thread.start()
     try:
@@ -182,6 +197,38 @@ def test_a_certificate_that_is_not_trusted_may_be_the_proxys(
         assert "is not trusted" in str(problem)
         trusted = lease_at(API, **{"certificate-authority": str(certificate[1])})
         assert trusted.read().version == "7"
+
+
+def test_a_proxy_may_itself_speak_tls(
+    lease_at: LeaseAt, make_certificate: Callable[[str], tuple[Path, Path]]
+) -> None:
+    """A kubeconfig's proxy-url can be one of https; TLS with the server then goes through its."""
+    key, certificate = make_certificate("DNS:api.invalid,IP:127.0.0.1")
+    stand_in = StandIn()
+    with_tls(stand_in, (key, certificate))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    with running(stand_in), proxied(None, stand_in.server_port, tls=tls) as tunnel:
+        way = {"proxy-url": f"https://127.0.0.1:{tunnel.port}"}
+        problem, _ = problem_of(lease_at(API, **way).read)
+        assert f"by way of the proxy https://127.0.0.1:{tunnel.port} of proxy-url" in str(problem)
+        assert "is not trusted" in str(problem)
+        trusted = lease_at(API, **way, **{"certificate-authority": str(certificate)})
+        assert trusted.read().version == "7"
+        assert trusted.read().version == "7"
+    assert b"CONNECT api.invalid:6443" in tunnel.heads[-1]
+
+
+def test_a_proxy_that_drips_is_left_at_the_limit(lease_at: LeaseAt) -> None:
+    """Nobody waits on for the end of its answer: the connection is closed under who reads it."""
+    with proxied(b"HTTP/1.1 200 OK\r\n", drips=b"X-Drip: x\r\n") as tunnel:
+        way = {"proxy-url": f"http://127.0.0.1:{tunnel.port}"}
+        assert problem_of(lease_at(API, **way).read)[0].reason == "timeout"
+        wait_until(
+            lambda: not any(thread.name == "bounded" for thread in threading.enumerate()),
+            5,
+            "the request's thread has ended",
+        )
 
 
 def test_a_forwarding_proxys_own_errors_name_it(

@@ -99,10 +99,11 @@ class Connection:
     def end(self) -> None:
         """Close it for good: whoever waits on it in another thread gets an error."""
         self.is_ended = True
-        if self._socket is not None:
-            # Not its own shutdown: that of TLS takes from under the other thread what it reads by.
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+        for each in (self._socket, _socket_of(self._inner)):  # the second while it is being made
+            if each is not None:
+                # Not its own shutdown: that of TLS takes away what the other thread reads by.
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(each, socket.SHUT_RDWR)
         self._close()
 
     def __del__(self) -> None:
@@ -165,9 +166,10 @@ class Connection:
         return inner
 
 
-def _socket_of(inner: HTTPConnection) -> socket.socket:
-    """Return what the bytes go through, also where TLS goes through TLS."""
-    return getattr(inner.sock, "socket", inner.sock)
+def _socket_of(inner: HTTPConnection | None) -> socket.socket | None:
+    """Return what the bytes go through, also where TLS goes through TLS; None without any."""
+    sock = None if inner is None else inner.sock
+    return getattr(sock, "socket", sock)
 
 
 class KeptConnections:

@@ -120,8 +120,9 @@ def _unreadable(server: Server, error: BaseException) -> str:
 
 
 def _words(error: BaseException) -> str:
-    strerror = getattr(error, "strerror", None)
-    return strerror or f"no reason given ({type(error).__name__})"
+    if missing := getattr(error, "expected", None):
+        return f"{missing} bytes of the answer are missing"
+    return getattr(error, "strerror", None) or f"no reason given ({type(error).__name__})"
 
 
 def _ssl_words(error: ssl.SSLError) -> str:
