@@ -378,7 +378,14 @@ def test_a_usable_kubeconfig_has_no_problem(tmp_path: Path) -> None:
         ({"current-context": ""}, "current-context is missing: choose a context"),
         ({"current-context": "x"}, "there is no context named 'x': add it"),
         ({"clusters": []}, "there is no cluster named 'k': add it"),
-        ({"clusters": [{"name": "k", "cluster": {}}]}, "cluster k has no server"),
+        (
+            {"clusters": [{"name": "k", "cluster": {}}]},
+            "cluster k has no server: write https://HOST:PORT",
+        ),
+        (
+            {"clusters": [{"name": "k", "cluster": {"server": "api:6443"}}]},
+            "cluster k has no server: write https://HOST:PORT",
+        ),
         ({"users": None}, "there is no user named 'u': add it"),
     ],
 )

@@ -91,11 +91,6 @@ class Connection:
         is_there = (url.scheme, url.netloc) == (self._url.scheme, self._url.netloc)
         return is_there and access == self.access
 
-    @property
-    def is_connected(self) -> bool:
-        """Whether it is there, as far as is known."""
-        return self._inner is not None and self._inner.is_connected
-
     def end(self) -> None:
         """Close it for good: whoever waits on it in another thread gets an error."""
         self.is_ended = True
@@ -189,37 +184,34 @@ class KeptConnections:
         self, method: str, url: SplitResult, limit_s: float, access: Access
     ) -> tuple[int, bytes]:
         """Return the answer's status and body; raise what comes instead."""
-        connection = self._take(url, access) or Connection(url, access)
+        connection = self._take(url, access)
 
         def exchange() -> tuple[int, bytes]:
             response = connection.ask(method, target_of(url), limit_s)
             return response.status, response.read()
 
         answer = connection.within(limit_s, exchange)
-        self._keep(connection)
+        with self._lock:
+            self._idle.append(connection)
+        self._end_all_but(_MOST_KEPT)
         return answer
 
     def close(self) -> None:
         """Close those that nobody uses."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.end()
+        self._end_all_but(0)
 
-    def _take(self, url: SplitResult, access: Access) -> Connection | None:
-        """Return the one most recently used that leads there in this way."""
+    def _take(self, url: SplitResult, access: Access) -> Connection:
+        """Return the one most recently used that leads there in this way, else a new one."""
         with self._lock:
-            found = next((c for c in reversed(self._idle) if c.is_like(url, access)), None)
-            if found is not None:
-                self._idle.remove(found)
-            return found
+            for kept in reversed(self._idle):
+                if kept.is_like(url, access):
+                    self._idle.remove(kept)
+                    return kept
+        return Connection(url, access)
 
-    def _keep(self, connection: Connection) -> None:
-        """Keep it for the next request, unless the server has closed it."""
+    def _end_all_but(self, most: int) -> None:
         with self._lock:
-            surplus: Connection | None = connection
-            if connection.is_connected:
-                self._idle.append(connection)
-                surplus = None if len(self._idle) <= _MOST_KEPT else self._idle.pop(0)
-        if surplus is not None:
-            surplus.end()
+            surplus = self._idle[: max(len(self._idle) - most, 0)]
+            del self._idle[: len(surplus)]
+        for each in surplus:
+            each.end()

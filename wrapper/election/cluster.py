@@ -63,7 +63,7 @@ class Cluster:
         deadline = clock.now() + self._timeout_s
         try:
             return bounded(
-                lambda: self._exchange(deadline, method, path, body, content), self._timeout_s
+                lambda: self._exchange(deadline, method, path, {}, body, content), self._timeout_s
             )
         except Exception as error:
             self._discard()
@@ -92,13 +92,11 @@ class Cluster:
             answer = self._send(deadline, *request)
         return answer
 
-    def _send(
-        self, deadline: float, method: str, path: str, body: Json | None, content: str
-    ) -> Answer:
+    def _send(self, deadline: float, *request: Any) -> Answer:
         session = self._current_session()
         if clock.now() >= deadline:
             raise TimeoutError  # whoever asked has been told so: send nothing any more
-        return answer_of(session.send(method, path, body=body, content=content))
+        return answer_of(session.send(*request))
 
     def _current_session(self) -> Session:
         session = self._session
@@ -129,12 +127,7 @@ class Session(Connection):
         return not self._reading.is_current()
 
     def send(
-        self,
-        method: str,
-        path: str,
-        query: Json | None = None,
-        body: Json | None = None,
-        content: str = JSON,
+        self, method: str, path: str, query: Json, body: Json | None = None, content: str = JSON
     ) -> HTTPResponse:
         """Send a request and return the response, its body not read; bound each wait for bytes."""
         target = self._base + path + (f"?{urlencode(query)}" if query else "")

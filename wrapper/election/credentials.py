@@ -56,7 +56,7 @@ def _of_kubeconfig(cluster: ClusterAccess, reading: Reading) -> HttpConfig:
     server, user = current["cluster"], current["user"]
     if _has_plugin(user):
         user = _of_plugin(cluster, current["name"])
-    if not str(server["server"]).startswith("https:"):
+    if not server["server"].lower().startswith("https:"):
         return HttpConfig(_credentials(user))
     tls = ClientTls(
         ca=_text(server, "certificate-authority"),

@@ -122,8 +122,9 @@ class ClusterAccess:
             raise NoAccess(f"{self.credentials}: current-context is missing: choose a context")
         context = self._named(documents, "context", name)
         cluster = self._named(documents, "cluster", context.get("cluster"))
-        if not cluster.get("server"):
-            raise NoAccess(f"{self.credentials}: cluster {context['cluster']} has no server")
+        if not str(cluster.get("server")).lower().startswith(("http://", "https://")):
+            wrong = f"cluster {context['cluster']} has no server: write https://HOST:PORT"
+            raise NoAccess(f"{self.credentials}: {wrong}")
         user = self._named(documents, "user", context["user"]) if context.get("user") else {}
         return {"name": name, "context": context, "cluster": cluster, "user": user}
 

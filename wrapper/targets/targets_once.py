@@ -43,8 +43,7 @@ class ByHttp:
         if not self.url:
             return Answer(Verdict.LOADED)
         answer = self.api.reload("POST", self.url, self.limit_s)
-        problem = answer.detail if answer.status != 0 else f"{self.url}: {answer.detail}"
-        return Answer(_VERDICTS.get(answer.status, Verdict.UNCONFIRMED), problem)
+        return Answer(_VERDICTS.get(answer.status, Verdict.UNCONFIRMED), answer.detail)
 
 
 def run(settings: Settings) -> int:
