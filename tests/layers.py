@@ -144,6 +144,7 @@ ROWS: dict[str, tuple[str, ...]] = {
         "feed_desk",
         "target_queue",
         "performer",
+        "change_log",
         "supervisor",
     ),
     "edge": (
@@ -305,7 +306,7 @@ SIBLINGS: dict[str, set[str]] = {
     "feed_desk": {"errand", "feed_requests", "feeds"},
     "target_queue": {"feed_desk"},
     "performer": {"elector", "labeller", "sensors", "input_watch", "reload_desk"},
-    "supervisor": {"events", "elector", "sensors", "performer"},
+    "supervisor": {"events", "elector", "sensors", "performer", "change_log"},
     "http_body": {"http_head"},
     "forwarding": {"http_head", "http_body"},
     "state_metrics": {"families"},
