@@ -33,8 +33,11 @@ from wrapper.options.web_options import WebOptions
 from wrapper.start import Start
 from wrapper.start_said import say_start
 from wrapper.supervision import acceptance, confirm, sensors
+from wrapper.supervision.child_state import ChildState
+from wrapper.supervision.configuration_state import ConfigurationState
 from wrapper.supervision.events import Events
-from wrapper.supervision.observation import Observation, Rules
+from wrapper.supervision.leaving import Leaving
+from wrapper.supervision.observation import Observation
 from wrapper.supervision.performer import Notifier, Output, Parts, Performer
 from wrapper.supervision.policy import Policy
 from wrapper.supervision.process import Child, DeadMansSwitch
@@ -202,21 +205,15 @@ def _notifier(settings: Settings) -> Notifier:
 
 
 def _frame(start: Start, terms: Terms, child: Child | None, lock: LeaseLock | None) -> Frame:
-    settings = start.settings
     now = clock.now()
     return Frame(
         observation=replace(
             _first_observation(start, child, now),
-            pause=None if lock is None else pause.read(pause.path_of(start.output)),
+            leaving=Leaving(
+                pause=None if lock is None else pause.read(pause.path_of(start.output))
+            ),
         ),
         policy=_policy(start, terms, lock),
-        rules=Rules(
-            identity=terms.identity,
-            failure_threshold=settings.healthcheck_failure_threshold,
-            success_threshold=settings.healthcheck_success_threshold,
-            step_down_pause_s=max(STEP_DOWN_PAUSE_S, 2 * settings.lease_duration_s),
-            reload_limit_s=settings.notify_retry_delay_s * settings.notify_retry_max_attempts,
-        ),
         constants=Constants(
             identity=terms.identity,
             election=lock.describe() if lock is not None else "none",
@@ -234,28 +231,26 @@ def _first_observation(start: Start, child: Child | None, now: float) -> Observa
     earlier run of ours left it with, and so may our pod its label.
     """
     renderings = start.good
+    known_child = ChildState(pid=child.process.pid if child else None)
     if child is not None and start.is_plain:
-        return Observation(renderings, confirm.Loading(), now, child_pid=child.process.pid)
+        plain = ConfigurationState(renderings, confirm.Loading())
+        return Observation(plain, now, child=known_child)
     label = PodLabel() if start.settings.lease_pod_label else None
     problem = "\n".join(start.refusal)
     refused_here = problem if start.last_good is renderings else ""
     if child is not None:
-        return Observation(
-            renderings,
-            confirm.started_with(start.first, now),
-            now,
-            acceptance.started_with(
-                start.last_good or renderings,
-                start.keeper.proven_leader(renderings.leader),
-                "" if refused_here else problem,
-            ),
-            configuration_problem=refused_here,
-            child_pid=child.process.pid,
-            label=label,
+        accepted = acceptance.started_with(
+            start.last_good or renderings,
+            start.keeper.proven_leader(renderings.leader),
+            "" if refused_here else problem,
         )
+        loading = confirm.started_with(start.first, now)
+        configuration = ConfigurationState(renderings, loading, accepted, refused_here)
+        return Observation(configuration, now, child=known_child, label=label)
     loading = confirm.write_started(confirm.Loading(), renderings.of(Role.LEADER))
     loading = confirm.written(loading, renderings.follower, now)
-    return Observation(renderings, loading, now, label=label, configuration_problem=refused_here)
+    configuration = ConfigurationState(renderings, loading, problem=refused_here)
+    return Observation(configuration, now, label=label)
 
 
 def _policy(start: Start, terms: Terms, lock: LeaseLock | None) -> Policy:
@@ -272,6 +267,9 @@ def _policy(start: Start, terms: Terms, lock: LeaseLock | None) -> Policy:
         reload_retry_s=settings.notify_retry_delay_s,
         reload_attempts=settings.notify_retry_max_attempts,
         cool_down_s=settings.cool_down_s,
+        failure_threshold=settings.healthcheck_failure_threshold,
+        success_threshold=settings.healthcheck_success_threshold,
+        step_down_pause_s=max(STEP_DOWN_PAUSE_S, 2 * settings.lease_duration_s),
         shorten_lease=lock.command_to_shorten(terms.duration_s)
         if isinstance(lock, KubernetesLease)
         else "",

@@ -76,7 +76,7 @@ def say_refusal(start: Start) -> None:
 
 def _is_told_to_stop(events: Events) -> bool:
     """Tell whether somebody has asked for an end that nobody has acted on yet."""
-    from wrapper.supervision.observation import STOP_SIGNALS  # noqa: PLC0415 - loaded by now
+    from wrapper.supervision.leaving import STOP_SIGNALS  # noqa: PLC0415 - loaded by now
 
     while (event := events.waiting()) is not None:
         if isinstance(event, SignalReceived) and event.number in STOP_SIGNALS:

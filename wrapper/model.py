@@ -312,13 +312,6 @@ class ConfigurationRejected:
 
 
 @dataclass(frozen=True, slots=True)
-class WriteStarted:
-    """A rendering is about to be renamed into place: from here on it may be loaded."""
-
-    rendering: Rendering
-
-
-@dataclass(frozen=True, slots=True)
 class RenderingWritten:
     """A rendering stands in the output file."""
 
@@ -339,13 +332,6 @@ class RenderingsKept:
 
     kept: Kept
     problem: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ReloadSent:
-    """Prometheus was told to reload."""
-
-    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,11 +425,9 @@ Event = (
     | LeaseAsked
     | ConfigurationRead
     | ConfigurationRejected
-    | WriteStarted
     | RenderingWritten
     | WriteFailed
     | RenderingsKept
-    | ReloadSent
     | ReloadAnswered
     | LoadedObserved
     | FenceChecked
@@ -473,7 +457,7 @@ class DisarmSwitch:
 
 @dataclass(frozen=True, slots=True)
 class WriteRendering:
-    """Put a rendering in the place of the output file."""
+    """Put a rendering in the place of the output file; from this decision on it may be loaded."""
 
     rendering: Rendering
 

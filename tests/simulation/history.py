@@ -172,10 +172,11 @@ class History:
             return
         self.hub.run(self.hub.now + 3 * RELOAD_LIMIT_S)
         for pod in self.pods:
-            is_at_work = pod.process.is_alive and pod.process.supervisor._observation.was_ready
+            o = pod.process.supervisor._observation
+            is_at_work = pod.process.is_alive and o.child.was_ready
             if is_at_work and pod.machine.disk.content.content == UNLOADABLE:
                 self.violate(f"{pod.process} keeps a file that Prometheus refuses")
-            if is_at_work and pod.process.supervisor._observation.rules.is_pending:
+            if is_at_work and o.reload.is_pending:
                 self.violate(f"{pod.process} has never said what became of its rules")
 
     def _free_since(self) -> float:
@@ -187,11 +188,11 @@ class History:
         if not process.is_alive:
             return self.hub.now
         o = process.supervisor._observation
-        if o.stop_at is not None or o.killed_at is not None:
+        if o.leaving.stop_at is not None or o.child.killed_at is not None:
             return self.hub.now
-        waits = (o.cools_until, o.steps_down_until or 0.0)
+        waits = (o.promotion.cools_until, o.leaving.steps_down_until or 0.0)
         moments = [process.prometheus.started_at + 2 * READY_S, *map(process.real, waits)]
-        if not o.health.is_healthy:
+        if not o.child.health.is_healthy:
             moments.append(self.heals_at + 4 * HEALTH_PERIOD_S)
         return min(max(moments), self.hub.now)
 
@@ -276,7 +277,7 @@ class History:
             ):
                 vars(part).update(vars(sound))
             pod.machine.stumbles = 0.0
-            if pod.process.supervisor._observation.renderings is ONLY_FOLLOWS:
+            if pod.process.supervisor._observation.configuration.renderings is ONLY_FOLLOWS:
                 pod.process.edit(EDITED)
 
     # --- faults ---

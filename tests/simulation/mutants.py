@@ -75,7 +75,8 @@ def _fence_without(is_left_out: Callable[[Observation, Action], bool]) -> _Fence
 
 
 def _arms_late(o: Observation, action: Action) -> bool:
-    is_unconfirmed = not o.loading.is_settled or not o.loading.may_be_leader
+    loading = o.configuration.loading
+    is_unconfirmed = not loading.is_settled or not loading.may_be_leader
     return isinstance(action, ArmSwitch) and is_unconfirmed
 
 

@@ -36,7 +36,6 @@ from wrapper.model import (
     ReadinessProbed,
     ReloadAnswered,
     ReloadPrometheus,
-    ReloadSent,
     ReloadWanted,
     Rendering,
     Renderings,
@@ -49,10 +48,10 @@ from wrapper.model import (
     Stance,
     WriteFailed,
     WriteRendering,
-    WriteStarted,
 )
 from wrapper.supervision import acceptance, confirm
-from wrapper.supervision.observation import Observation, Rules
+from wrapper.supervision.configuration_state import ConfigurationState
+from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 from wrapper.supervision.summary import Constants
 from wrapper.supervision.supervisor import Frame, Supervisor
@@ -181,23 +180,19 @@ class Process(Group):
             serves_web=False,
             demotion_grace_s=4.0,
             prometheus_grace_s=3.0,
-            reload_retry_s=1.0,
+            reload_retry_s=RELOAD_LIMIT_S / 5,
+            reload_attempts=5,
             cool_down_s=1.0,
-        )
-        observation = Observation(
-            renderings=RENDERINGS,
-            loading=confirm.started_with(FOLLOWER, self.local_now()),
-            role_since=self.local_now(),
-            acceptance=acceptance.started_with(RENDERINGS),
-            label=PodLabel(),
-        )
-        rules = Rules(
-            self.identity,
             success_threshold=HEALTHY_PROBES,
             step_down_pause_s=1.5,
-            reload_limit_s=RELOAD_LIMIT_S,
         )
-        return Frame(observation, policy, rules, Constants(self.identity, "lease", "", None))
+        started = ConfigurationState(
+            RENDERINGS,
+            confirm.started_with(FOLLOWER, self.local_now()),
+            acceptance.started_with(RENDERINGS),
+        )
+        observation = Observation(started, role_since=self.local_now(), label=PodLabel())
+        return Frame(observation, policy, Constants(self.identity, "lease", "", None))
 
     def _supervise(self) -> None:
         self.exit(self.supervisor.run())
@@ -354,7 +349,6 @@ class Performer:
             case DisarmSwitch():
                 self._process.set_switch(None)
             case WriteRendering(rendering):
-                self._process.events.put(WriteStarted(rendering))
                 self._writes.put(rendering)
             case KeepRenderings(kept):
                 self._process.events.put(RenderingsKept(kept))
@@ -418,7 +412,6 @@ class Performer:
     # --- reloading, and looking what came of it ---
 
     def _reload(self, fingerprint: str) -> None:
-        self._process.events.put(ReloadSent(fingerprint))
         self._pause_s = 0.01
         if self._machine.reloads_by_http:
             self._process.run(lambda: self._post(fingerprint), "reload")

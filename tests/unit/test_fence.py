@@ -22,6 +22,8 @@ from wrapper.options.loading import load
 from wrapper.options.prometheus_args import ChildArguments
 from wrapper.start import Start
 from wrapper.supervision import confirm
+from wrapper.supervision.configuration_state import ConfigurationState
+from wrapper.supervision.lease_state import LeaseState
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.performer import Parts, Performer
 from wrapper.supervision.plan import plan
@@ -31,14 +33,12 @@ FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
 LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)
 RENEWED_AT = 99.0
 WRITING = Observation(
-    renderings=Renderings(FOLLOWER, LEADER),
-    loading=confirm.started_with(LEADER, 50.0),
+    ConfigurationState(Renderings(FOLLOWER, LEADER), confirm.started_with(LEADER, 50.0)),
     role=Role.LEADER,
     role_since=60.0,
-    web_pid=7,
-    child_pid=8,
-    lease=LeaseView(last=LeaseRecord("a", 15.0), renewed_at=RENEWED_AT),
-    last_renewed_at=RENEWED_AT,
+    lease=LeaseState(
+        LeaseView(last=LeaseRecord("a", 15.0), renewed_at=RENEWED_AT), last_renewed_at=RENEWED_AT
+    ),
 )
 
 

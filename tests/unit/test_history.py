@@ -13,7 +13,9 @@ from wrapper.model import (
     Stance,
 )
 from wrapper.supervision import confirm
+from wrapper.supervision.configuration_state import ConfigurationState
 from wrapper.supervision.history import LONGEST_REASON, MOST, History
+from wrapper.supervision.lease_state import LeaseState
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.plan import Plan
 
@@ -37,7 +39,8 @@ def seen(
 ) -> str:
     """Look at this record, or past it; return the last reason."""
     view = LeaseView(last=record, problem=problem)
-    o = Observation(RENDERINGS, confirm.started_with(RENDERING, 0.0), 0.0, lease=view)
+    known = ConfigurationState(RENDERINGS, confirm.started_with(RENDERING, 0.0))
+    o = Observation(known, 0.0, lease=LeaseState(view))
     plan = Plan(Role.FOLLOWER, Stance.CONTEND, (), reason, Cause.LOST, 0.0)
     history.looked(leader, plan, o, wall)
     return history.entries[-1].reason if history.entries else ""

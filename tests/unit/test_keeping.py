@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.unit.known import but
 from tests.unit.test_plan import FOLLOWER, LEADER, POLICY, RE_READ, STARTING, loaded
 from wrapper.model import Exit, KeepRenderings, Kept, Renderings, Role
 from wrapper.supervision import keeping
@@ -16,10 +17,14 @@ from wrapper.supervision.plan import plan
 from wrapper.supervision.policy import Policy
 
 BOTH = Renderings(FOLLOWER, LEADER)
-IN_FORCE = replace(
-    STARTING, loading=loaded(FOLLOWER), acceptance=started_with(BOTH), was_ready=True, is_ready=True
+IN_FORCE = but(
+    STARTING,
+    configuration_loading=loaded(FOLLOWER),
+    configuration_acceptance=started_with(BOTH),
+    child_was_ready=True,
+    child_is_ready=True,
 )
-ENDED = replace(STARTING, child_status=2, child_exited_at=99.0, web_pid=None, web_stopped_at=99.0)
+ENDED = but(STARTING, child_status=2, child_exited_at=99.0, web_pid=None, web_stopped_at=99.0)
 RESTARTABLE = replace(POLICY, can_start_over=True)
 
 
@@ -32,34 +37,36 @@ def kept(o: Observation, policy: Policy = POLICY, now: float = 100.0) -> list[Ke
 def test_what_is_in_force_is_kept_once() -> None:
     """Not again while that is under way, nor when it is done."""
     assert kept(IN_FORCE) == [Kept(BOTH)]
-    asked = replace(IN_FORCE, keeping=keeping.asked(Keeping(), Kept(BOTH)))
+    asked = but(IN_FORCE, configuration_keeping=keeping.asked(Keeping(), Kept(BOTH)))
     assert kept(asked) == []
-    done = replace(asked, keeping=keeping.answered(Kept(BOTH), "", 100.0))
+    done = but(asked, configuration_keeping=keeping.answered(Kept(BOTH), "", 100.0))
     assert kept(done) == []
-    assert kept(replace(done, acceptance=started_with(RE_READ))) == [Kept(RE_READ)]
+    assert kept(but(done, configuration_acceptance=started_with(RE_READ))) == [Kept(RE_READ)]
 
 
 def test_what_a_leader_ran_with_outlives_an_input_that_only_a_follower_has_loaded() -> None:
     """Whether the new leader's part can be loaded is not known yet."""
-    assert kept(replace(IN_FORCE, acceptance=started_with(BOTH, LEADER))) == [Kept(BOTH)]
+    assert kept(but(IN_FORCE, configuration_acceptance=started_with(BOTH, LEADER))) == [Kept(BOTH)]
     newer = started_with(RE_READ, LEADER)
-    assert kept(replace(IN_FORCE, acceptance=newer)) == [Kept(RE_READ, LEADER)]
+    assert kept(but(IN_FORCE, configuration_acceptance=newer)) == [Kept(RE_READ, LEADER)]
 
 
 def test_nobody_leads_before_the_newest_input_was_tried() -> None:
     """A promotion would be the first to try it, and fail: what was kept can lead at once."""
-    on_trial = replace(IN_FORCE, acceptance=started_with(BOTH, LEADER, "it ended"))
-    newest = replace(on_trial, renderings=RE_READ)
+    on_trial = but(IN_FORCE, configuration_acceptance=started_with(BOTH, LEADER, "it ended"))
+    newest = but(on_trial, configuration_renderings=RE_READ)
     assert "tried first" in plan(newest, POLICY, 100.0).reason
-    assert newest.target(Role.FOLLOWER) == RE_READ.follower
+    assert newest.configuration.target(Role.FOLLOWER) == RE_READ.follower
 
 
 @pytest.mark.parametrize(
     "o",
     [
-        replace(IN_FORCE, was_ready=False),
-        replace(IN_FORCE, loading=STARTING.loading),
-        replace(IN_FORCE, acceptance=replace(IN_FORCE.acceptance, good=None)),
+        but(IN_FORCE, child_was_ready=False),
+        but(IN_FORCE, configuration_loading=STARTING.configuration.loading),
+        but(
+            IN_FORCE, configuration_acceptance=replace(IN_FORCE.configuration.acceptance, good=None)
+        ),
     ],
     ids=["Prometheus was never ready", "not confirmed", "nothing was ever good"],
 )
@@ -76,7 +83,7 @@ def test_a_prometheus_with_a_file_of_its_own_has_nothing_to_keep() -> None:
 def test_what_could_not_be_written_is_tried_again_later() -> None:
     """A full disk is no reason to write at every turn."""
     failed = keeping.answered(Kept(BOTH), "no space", 100.0)
-    o = replace(IN_FORCE, keeping=failed)
+    o = but(IN_FORCE, configuration_keeping=failed)
     assert kept(o, now=100.0 + RETRY_S - 0.1) == []
     assert kept(o, now=100.0 + RETRY_S) == [Kept(BOTH)]
 
@@ -96,11 +103,11 @@ def test_a_prometheus_that_ends_before_it_is_ready_is_started_with_what_was_kept
     ("o", "policy"),
     [
         (ENDED, POLICY),
-        (replace(ENDED, was_ready=True), RESTARTABLE),
-        (replace(ENDED, child_status=0), RESTARTABLE),
-        (replace(ENDED, child_status=-9), RESTARTABLE),
-        (replace(ENDED, stop_at=98.0, stop_signals=1), RESTARTABLE),
-        (replace(ENDED, killed_at=98.0), RESTARTABLE),
+        (but(ENDED, child_was_ready=True), RESTARTABLE),
+        (but(ENDED, child_status=0), RESTARTABLE),
+        (but(ENDED, child_status=-9), RESTARTABLE),
+        (but(ENDED, leaving_stop_at=98.0, leaving_stop_signals=1), RESTARTABLE),
+        (but(ENDED, child_killed_at=98.0), RESTARTABLE),
     ],
     ids=[
         "nothing else is kept",

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.unit.known import but
 from wrapper.election.lease import Terms
 from wrapper.model import (
     Action,
@@ -33,11 +34,13 @@ from wrapper.model import (
     WriteRendering,
 )
 from wrapper.supervision import confirm, rule_reload
+from wrapper.supervision.configuration_state import ConfigurationState, FailedWrite
 from wrapper.supervision.confirm import Loading, Outcome
 from wrapper.supervision.health import Health
-from wrapper.supervision.observation import Observation, remember
-from wrapper.supervision.plan import Plan, apply, plan
+from wrapper.supervision.observation import Observation
+from wrapper.supervision.plan import Plan, plan
 from wrapper.supervision.policy import Policy
+from wrapper.supervision.reducer import fold
 from wrapper.supervision.rule_reload import RuleReload
 from wrapper.targets.feed import Verdict
 
@@ -78,47 +81,59 @@ def rewritten(old: Rendering, new: Rendering, *, sent_at: float | None = None) -
     return loading if sent_at is None else confirm.reload_sent(loading, sent_at)
 
 
-STARTING = Observation(
-    renderings=Renderings(FOLLOWER, LEADER),
-    loading=confirm.started_with(FOLLOWER, 50.0),
-    role_since=50.0,
-    safe_since=50.0,
+STARTING = but(
+    Observation(
+        ConfigurationState(Renderings(FOLLOWER, LEADER), confirm.started_with(FOLLOWER, 50.0)),
+        role_since=50.0,
+        safe_since=50.0,
+    ),
     web_pid=7,
     child_pid=8,
 )
-READY = replace(
-    STARTING, loading=loaded(FOLLOWER), is_ready=True, was_ready=True, fence_obstacle=""
+READY = but(
+    STARTING,
+    configuration_loading=loaded(FOLLOWER),
+    child_is_ready=True,
+    child_was_ready=True,
+    fencing_obstacle="",
 )
-CHOSEN = replace(READY, lease=HELD, last_renewed_at=99.0)
-PROMOTING = replace(
+CHOSEN = but(READY, lease_view=HELD, lease_last_renewed_at=99.0)
+PROMOTING = but(
     CHOSEN,
     role=Role.LEADER,
     role_since=99.0,
-    switch_at=108.2,
+    fencing_switch_at=108.2,
     safe_since=None,
-    loading=rewritten(FOLLOWER, LEADER, sent_at=NOW - 0.5),
+    configuration_loading=rewritten(FOLLOWER, LEADER, sent_at=NOW - 0.5),
 )
-LEADING = replace(PROMOTING, role_since=60.0, loading=loaded(LEADER))
-LOST = replace(LEADING, lease=STALE, last_renewed_at=92.0, switch_at=101.2)
-DEMOTING = replace(
+LEADING = but(PROMOTING, role_since=60.0, configuration_loading=loaded(LEADER))
+LOST = but(LEADING, lease_view=STALE, lease_last_renewed_at=92.0, fencing_switch_at=101.2)
+DEMOTING = but(
     LEADING,
     role=Role.FOLLOWER,
     role_since=99.0,
-    loading=rewritten(LEADER, FOLLOWER, sent_at=NOW - 0.5),
+    configuration_loading=rewritten(LEADER, FOLLOWER, sent_at=NOW - 0.5),
 )
-LOST_DEMOTING = replace(DEMOTING, lease=STALE, last_renewed_at=92.0, switch_at=101.2)
-DEMOTED = replace(LEADING, role=Role.FOLLOWER, role_since=99.0, loading=loaded(FOLLOWER))
+LOST_DEMOTING = but(DEMOTING, lease_view=STALE, lease_last_renewed_at=92.0, fencing_switch_at=101.2)
+DEMOTED = but(LEADING, role=Role.FOLLOWER, role_since=99.0, configuration_loading=loaded(FOLLOWER))
 UNHEALTHY = Health(is_healthy=False, detail="no answer")
 
 
 def stopping(o: Observation, *, signals: int = 1, since: float = 99.0) -> Observation:
     """Return it after stop signals."""
-    return replace(o, stop_signals=signals, stop_at=since, role=Role.FOLLOWER, role_since=since)
+    return but(
+        o, leaving_stop_signals=signals, leaving_stop_at=since, role=Role.FOLLOWER, role_since=since
+    )
 
 
 def decide(o: Observation, policy: Policy = POLICY, now: float = NOW) -> Plan:
     """Return the plan for an observation."""
     return plan(o, policy, now)
+
+
+def done(o: Observation, now: float = NOW) -> Observation:
+    """Return what is known once it was decided."""
+    return fold(o, decide(o, now=now), now, POLICY)
 
 
 def kill(reason: str) -> SignalPrometheus:
@@ -137,21 +152,21 @@ TOO_LATE = "its demotion was not confirmed before the lease may be taken by anot
             STARTING, "follower", "release", "Prometheus is not ready", id="it waits until ready"
         ),
         pytest.param(
-            replace(STARTING, readiness_detail="HTTP 503"),
+            but(STARTING, child_readiness_detail="HTTP 503"),
             "follower",
             "release",
             "Prometheus is not ready: HTTP 503",
             id="and says what Prometheus answers",
         ),
         pytest.param(
-            replace(READY, fence_obstacle=None),
+            but(READY, fencing_obstacle=None),
             "follower",
             "release",
             "checking that Prometheus can be fenced",
             id="it contends only when the fence has been checked",
         ),
         pytest.param(
-            replace(READY, fence_obstacle="it is a script"),
+            but(READY, fencing_obstacle="it is a script"),
             "follower",
             "release",
             "cannot be fenced: it is a script",
@@ -161,14 +176,14 @@ TOO_LATE = "its demotion was not confirmed before the lease may be taken by anot
             READY, "follower", "contend", "contending for the lease", id="ready, it contends"
         ),
         pytest.param(
-            replace(READY, lease=ANOTHERS),
+            but(READY, lease_view=ANOTHERS),
             "follower",
             "contend",
             "b holds the lease",
             id="another leads",
         ),
         pytest.param(
-            replace(READY, lease=OVERDUE),
+            but(READY, lease_view=OVERDUE),
             "follower",
             "contend",
             "b holds the lease, has not renewed it for 30 s and is waited for until its "
@@ -176,7 +191,7 @@ TOO_LATE = "its demotion was not confirmed before the lease may be taken by anot
             id="another may have gone, and is waited for",
         ),
         pytest.param(
-            replace(READY, lease=replace(OVERDUE, seen=Seen(None))),
+            but(READY, lease_view=replace(OVERDUE, seen=Seen(None))),
             "follower",
             "contend",
             "b holds the lease that was deleted, has not renewed it for 30 s and is waited for "
@@ -185,14 +200,14 @@ TOO_LATE = "its demotion was not confirmed before the lease may be taken by anot
             id="and its lease was deleted",
         ),
         pytest.param(
-            replace(READY, lease=LeaseView(last=LeaseRecord("a", 10.0))),
+            but(READY, lease_view=LeaseView(last=LeaseRecord("a", 10.0))),
             "follower",
             "contend",
             "the lease is held by an earlier replica of this name; waiting it out",
             id="a namesake leads",
         ),
         pytest.param(
-            replace(READY, lease=replace(ANOTHERS, problem="no answer")),
+            but(READY, lease_view=replace(ANOTHERS, problem="no answer")),
             "follower",
             "contend",
             "the lease is out of reach: no answer",
@@ -207,7 +222,7 @@ TOO_LATE = "its demotion was not confirmed before the lease may be taken by anot
             id="a lease that is not renewed ends leadership",
         ),
         pytest.param(
-            replace(LEADING, lease=ANOTHERS),
+            but(LEADING, lease_view=ANOTHERS),
             "follower",
             "contend",
             "b holds the lease",
@@ -220,77 +235,77 @@ TOO_LATE = "its demotion was not confirmed before the lease may be taken by anot
             stopping(DEMOTED), "follower", "release", "asked to stop", id="until it is demoted"
         ),
         pytest.param(
-            replace(LEADING, health=UNHEALTHY),
+            but(LEADING, child_health=UNHEALTHY),
             "follower",
             "hold",
             "Prometheus is unhealthy: no answer",
             id="unhealthy, likewise",
         ),
         pytest.param(
-            replace(DEMOTED, health=UNHEALTHY),
+            but(DEMOTED, child_health=UNHEALTHY),
             "follower",
             "release",
             "Prometheus is unhealthy: no answer",
             id="and gives back once demoted",
         ),
         pytest.param(
-            replace(LEADING, steps_down_until=130.0),
+            but(LEADING, leaving_steps_down_until=130.0),
             "follower",
             "hold",
             "asked to step down",
             id="asked to step down",
         ),
         pytest.param(
-            replace(DEMOTED, steps_down_until=130.0),
+            but(DEMOTED, leaving_steps_down_until=130.0),
             "follower",
             "release",
             "asked to step down",
             id="which gives back too",
         ),
         pytest.param(
-            replace(READY, steps_down_until=99.0),
+            but(READY, leaving_steps_down_until=99.0),
             "follower",
             "contend",
             "contending for the lease",
             id="and lasts only a while",
         ),
         pytest.param(
-            replace(READY, cools_until=110.0, promotion_problem="it was refused"),
+            but(READY, promotion_cools_until=110.0, promotion_problem="it was refused"),
             "follower",
             "release",
             "cooling down after a failed promotion: it was refused",
             id="it cools down after a failed promotion",
         ),
         pytest.param(
-            replace(CHOSEN, release_ordered_at=99.5),
+            but(CHOSEN, lease_release_ordered_at=99.5),
             "follower",
             "contend",
             "the lease was being given back; it has to be renewed first",
             id="a lease that may be on its way back does not count",
         ),
         pytest.param(
-            replace(CHOSEN, release_ordered_at=98.5),
+            but(CHOSEN, lease_release_ordered_at=98.5),
             "leader",
             "contend",
             "holds the lease",
             id="until it was renewed after that order",
         ),
         pytest.param(
-            replace(LEADING, child_status=-9, child_exited_at=NOW),
+            but(LEADING, child_status=-9, child_exited_at=NOW),
             "follower",
             "hold",
             "Prometheus has ended with status 137",
             id="dead, it first says that it does not lead",
         ),
         pytest.param(
-            replace(DEMOTED, child_status=-9, child_exited_at=NOW),
+            but(DEMOTED, child_status=-9, child_exited_at=NOW),
             "follower",
             "release",
             "Prometheus has ended with status 137",
             id="then gives the lease back",
         ),
         pytest.param(
-            replace(LEADING, loading=loaded(FOLLOWER), health=UNHEALTHY),
+            but(LEADING, configuration_loading=loaded(FOLLOWER), child_health=UNHEALTHY),
             "follower",
             "hold",
             "Prometheus is unhealthy: no answer",
@@ -314,97 +329,97 @@ def test_who_to_be(o: Observation, role: str, stance: str, reason: str) -> None:
             id="a promotion arms the switch, then writes",
         ),
         pytest.param(
-            replace(PROMOTING, loading=rewritten(FOLLOWER, LEADER)),
+            but(PROMOTING, configuration_loading=rewritten(FOLLOWER, LEADER)),
             (ReloadPrometheus("l"),),
             id="what was written is reloaded",
         ),
         pytest.param(PROMOTING, (), id="then it waits for the proof"),
         pytest.param(
-            replace(PROMOTING, loading=rewritten(FOLLOWER, LEADER, sent_at=90.0)),
+            but(PROMOTING, configuration_loading=rewritten(FOLLOWER, LEADER, sent_at=90.0)),
             (ReloadPrometheus("l"),),
             id="and reloads again when none has come",
         ),
         pytest.param(LEADING, (), id="a leader in its place has nothing to do"),
         pytest.param(
-            replace(LEADING, lease=replace(HELD, renewed_at=99.5), last_renewed_at=99.5),
+            but(LEADING, lease_view=replace(HELD, renewed_at=99.5), lease_last_renewed_at=99.5),
             (ArmSwitch(108.7),),
             id="a renewal puts the switch off",
         ),
         pytest.param(
-            replace(LEADING, renderings=Renderings(FOLLOWER, EDITED)),
+            but(LEADING, configuration_renderings=Renderings(FOLLOWER, EDITED)),
             (WriteRendering(EDITED),),
             id="an edit is written",
         ),
         pytest.param(
-            replace(LEADING, loading=confirm.write_started(loaded(LEADER), EDITED)),
+            but(LEADING, configuration_loading=confirm.write_started(loaded(LEADER), EDITED)),
             (),
             id="one write at a time",
         ),
         pytest.param(LOST, (WriteRendering(FOLLOWER),), id="a lost lease demotes"),
         pytest.param(
-            replace(LOST_DEMOTING, loading=rewritten(LEADER, FOLLOWER)),
+            but(LOST_DEMOTING, configuration_loading=rewritten(LEADER, FOLLOWER)),
             (ReloadPrometheus("f"),),
             id="which is reloaded as well",
         ),
         pytest.param(LOST_DEMOTING, (), id="and waited for"),
         pytest.param(
-            replace(LOST_DEMOTING, loading=loaded(FOLLOWER)),
+            but(LOST_DEMOTING, configuration_loading=loaded(FOLLOWER)),
             (DisarmSwitch(),),
             id="once confirmed, the switch is taken back",
         ),
         pytest.param(
-            replace(CHOSEN, renderings=ALIKE),
+            but(CHOSEN, configuration_renderings=ALIKE),
             (),
             id="without overrides a leader reads what a follower reads",
         ),
         pytest.param(
-            replace(CHOSEN, loading=rewritten(FOLLOWER, FOLLOWER)),
+            but(CHOSEN, configuration_loading=rewritten(FOLLOWER, FOLLOWER)),
             (ArmSwitch(108.2), WriteRendering(LEADER)),
             id="a promotion needs no reload of what it replaces",
         ),
         pytest.param(
-            replace(STARTING, renderings=RE_READ),
+            but(STARTING, configuration_renderings=RE_READ),
             (),
             id="nothing is written before Prometheus has read its first file",
         ),
         pytest.param(
-            replace(READY, renderings=RE_READ),
+            but(READY, configuration_renderings=RE_READ),
             (WriteRendering(EDITED_FOLLOWER),),
             id="then an edit is",
         ),
         pytest.param(
-            replace(STARTING, loading=rewritten(FOLLOWER, FOLLOWER)),
+            but(STARTING, configuration_loading=rewritten(FOLLOWER, FOLLOWER)),
             (),
             id="a Prometheus that has never been ready is not reloaded",
         ),
         pytest.param(
-            replace(READY, wants_configuration=True),
+            but(READY, asked_configuration=True),
             (ReadConfiguration(), ReloadPrometheus("f")),
             id="SIGHUP reads the inputs and reloads",
         ),
         pytest.param(
-            replace(READY, passed_on=(signal.SIGQUIT,)),
+            but(READY, asked_signals=(signal.SIGQUIT,)),
             (SignalPrometheus(signal.SIGQUIT),),
             id="SIGQUIT is passed on",
         ),
-        pytest.param(replace(READY, web_pid=None), (StartWeb(),), id="the web server is started"),
+        pytest.param(but(READY, web_pid=None), (StartWeb(),), id="the web server is started"),
         pytest.param(
-            replace(READY, web_pid=None, web_exited_at=99.9, web_failures=1),
+            but(READY, web_pid=None, web_exited_at=99.9, web_failures=1),
             (),
             id="one that died is not started at once",
         ),
         pytest.param(
-            replace(READY, web_pid=None, web_exited_at=99.7, web_failures=1),
+            but(READY, web_pid=None, web_exited_at=99.7, web_failures=1),
             (StartWeb(),),
             id="but after a pause",
         ),
         pytest.param(
-            replace(READY, web_pid=None, web_exited_at=99.0, web_failures=5),
+            but(READY, web_pid=None, web_exited_at=99.0, web_failures=5),
             (),
             id="that grows",
         ),
         pytest.param(
-            replace(READY, web_pid=None, web_stopped_at=99.0), (), id="one that was ended stays so"
+            but(READY, web_pid=None, web_stopped_at=99.0), (), id="one that was ended stays so"
         ),
     ],
 )
@@ -419,47 +434,45 @@ def test_what_to_do(o: Observation, actions: tuple[Action, ...]) -> None:
         pytest.param(LOST_DEMOTING, 101.1, "", id="just before the last moment it still waits"),
         pytest.param(LOST_DEMOTING, 101.2, TOO_LATE, id="at the last moment it kills"),
         pytest.param(
-            replace(LOST_DEMOTING, lease=ANOTHERS),
+            but(LOST_DEMOTING, lease_view=ANOTHERS),
             101.2,
             TOO_LATE,
             id="by the last renewal, also when another has the lease",
         ),
         pytest.param(
-            replace(
+            but(
                 LOST_DEMOTING,
-                loading=loaded(LEADER),
-                write_problem="disk full",
-                write_failed_role=Role.FOLLOWER,
+                configuration_loading=loaded(LEADER),
+                configuration_failed_write=FailedWrite("disk full", Role.FOLLOWER),
             ),
             NOW,
             "the follower rendering cannot be written: disk full",
             id="a demotion that cannot be written kills at once",
         ),
         pytest.param(
-            replace(
+            but(
                 LEADING,
-                loading=confirm.write_started(loaded(LEADER), EDITED),
-                write_problem="disk full",
-                write_failed_role=Role.LEADER,
+                configuration_loading=confirm.write_started(loaded(LEADER), EDITED),
+                configuration_failed_write=FailedWrite("disk full", Role.LEADER),
             ),
             NOW,
             "",
             id="a leader's edit that cannot be written does not",
         ),
         pytest.param(
-            replace(DEMOTING, health=UNHEALTHY, role_since=93.0),
+            but(DEMOTING, child_health=UNHEALTHY, role_since=93.0),
             NOW,
             "",
             id="a demotion has its grace",
         ),
         pytest.param(
-            replace(DEMOTING, health=UNHEALTHY, role_since=92.0),
+            but(DEMOTING, child_health=UNHEALTHY, role_since=92.0),
             NOW,
             "its demotion was not confirmed within 8 s",
             id="and no more, although the lease is renewed",
         ),
         pytest.param(
-            replace(LOST_DEMOTING, role_since=80.0),
+            but(LOST_DEMOTING, role_since=80.0),
             NOW,
             "",
             id="a lost lease waits for its last moment instead",
@@ -471,7 +484,7 @@ def test_what_to_do(o: Observation, actions: tuple[Action, ...]) -> None:
             id="a second stop signal cuts it short",
         ),
         pytest.param(
-            replace(LEADING, lease=LeaseView(), last_renewed_at=None),
+            but(LEADING, lease_view=LeaseView(), lease_last_renewed_at=None),
             NOW,
             "it may write without a lease",
             id="a writer without any lease is killed",
@@ -488,7 +501,7 @@ def test_when_prometheus_is_killed(o: Observation, now: float, reason: str) -> N
 
 def test_it_is_killed_once() -> None:
     """Killed, nothing else is done to it, and the switch stays armed."""
-    o = replace(LOST_DEMOTING, killed_at=101.2)
+    o = but(LOST_DEMOTING, child_killed_at=101.2)
     assert decide(o, now=101.3).actions == ()
 
 
@@ -499,31 +512,31 @@ def test_it_is_killed_once() -> None:
         pytest.param(stopping(LEADING), (WriteRendering(FOLLOWER),), id="a leader demotes"),
         pytest.param(stopping(DEMOTING), (), id="and waits for the proof"),
         pytest.param(
-            stopping(replace(DEMOTED, safe_since=99.9)),
+            stopping(but(DEMOTED, safe_since=99.9)),
             (DisarmSwitch(),),
             id="demoted, it waits until the lease is given back",
         ),
         pytest.param(
-            stopping(replace(DEMOTED, safe_since=97.0, switch_at=None), since=97.0),
+            stopping(but(DEMOTED, safe_since=97.0, fencing_switch_at=None), since=97.0),
             (TERMINATE,),
             id="for a retry period at most",
         ),
         pytest.param(
-            stopping(replace(DEMOTED, safe_since=50.0, switch_at=None), since=99.0),
+            stopping(but(DEMOTED, safe_since=50.0, fencing_switch_at=None), since=99.0),
             (),
             id="which starts when it was asked to stop",
         ),
         pytest.param(
-            stopping(replace(DEMOTED, lease=RELEASED, switch_at=None)),
+            stopping(but(DEMOTED, lease_view=RELEASED, fencing_switch_at=None)),
             (),
             id="given back, it waits for a successor",
         ),
         pytest.param(
             stopping(
-                replace(
+                but(
                     DEMOTED,
-                    lease=replace(ANOTHERS, released_at=NOW - 0.5),
-                    switch_at=None,
+                    lease_view=replace(ANOTHERS, released_at=NOW - 0.5),
+                    fencing_switch_at=None,
                 )
             ),
             (TERMINATE,),
@@ -531,10 +544,10 @@ def test_it_is_killed_once() -> None:
         ),
         pytest.param(
             stopping(
-                replace(
+                but(
                     DEMOTED,
-                    lease=replace(ANOTHERS, released_at=NOW - 0.5, changed_at=NOW - 0.2),
-                    switch_at=None,
+                    lease_view=replace(ANOTHERS, released_at=NOW - 0.5, changed_at=NOW - 0.2),
+                    fencing_switch_at=None,
                 )
             ),
             (),
@@ -542,22 +555,24 @@ def test_it_is_killed_once() -> None:
         ),
         pytest.param(
             stopping(
-                replace(DEMOTED, lease=replace(RELEASED, released_at=98.9), switch_at=None),
+                but(
+                    DEMOTED, lease_view=replace(RELEASED, released_at=98.9), fencing_switch_at=None
+                ),
                 since=98.0,
             ),
             (TERMINATE,),
             id="or for a second at most",
         ),
         pytest.param(
-            stopping(replace(READY, lease=replace(RELEASED, released_at=98.9)), since=99.5),
+            stopping(but(READY, lease_view=replace(RELEASED, released_at=98.9)), since=99.5),
             (TERMINATE,),
             id="a lease that was given back before needs no successor",
         ),
         pytest.param(
-            stopping(replace(READY, terminated_at=90.0)), (), id="Prometheus has time to end"
+            stopping(but(READY, child_terminated_at=90.0)), (), id="Prometheus has time to end"
         ),
         pytest.param(
-            stopping(replace(READY, terminated_at=80.0)),
+            stopping(but(READY, child_terminated_at=80.0)),
             (kill("it did not stop within 20 s"),),
             id="but not for ever",
         ),
@@ -573,8 +588,8 @@ def test_an_ordered_stop(o: Observation, actions: tuple[Action, ...]) -> None:
     assert decide(o).actions == actions
 
 
-DEAD = replace(DEMOTED, child_status=0, child_exited_at=99.5, switch_at=None)
-GONE = replace(DEAD, lease=RELEASED, web_pid=None, web_stopped_at=99.6)
+DEAD = but(DEMOTED, child_status=0, child_exited_at=99.5, fencing_switch_at=None)
+GONE = but(DEAD, lease_view=RELEASED, web_pid=None, web_stopped_at=99.6)
 
 
 @pytest.mark.parametrize(
@@ -582,30 +597,32 @@ GONE = replace(DEAD, lease=RELEASED, web_pid=None, web_stopped_at=99.6)
     [
         pytest.param(DEAD, (StopWeb(),), id="the web server is ended"),
         pytest.param(
-            replace(DEAD, switch_at=108.2), (DisarmSwitch(), StopWeb()), id="the switch taken back"
+            but(DEAD, fencing_switch_at=108.2),
+            (DisarmSwitch(), StopWeb()),
+            id="the switch taken back",
         ),
         pytest.param(
-            replace(GONE, lease=HELD), (), id="it does not leave before the lease is given back"
+            but(GONE, lease_view=HELD), (), id="it does not leave before the lease is given back"
         ),
         pytest.param(
-            replace(GONE, lease=HELD, child_exited_at=98.0),
+            but(GONE, lease_view=HELD, child_exited_at=98.0),
             (Exit(0),),
             id="unless that takes longer than a retry period",
         ),
         pytest.param(GONE, (Exit(0),), id="then it leaves with Prometheus' status"),
         pytest.param(
-            replace(GONE, child_status=-signal.SIGKILL), (Exit(137),), id="killed: 128 and signal"
+            but(GONE, child_status=-signal.SIGKILL), (Exit(137),), id="killed: 128 and signal"
         ),
-        pytest.param(replace(GONE, child_status=2), (Exit(2),), id="failed: its own"),
-        pytest.param(replace(GONE, web_pid=7), (), id="a web server that still ends is waited for"),
-        pytest.param(replace(GONE, web_pid=7, web_stopped_at=98.9), (Exit(0),), id="for a second"),
+        pytest.param(but(GONE, child_status=2), (Exit(2),), id="failed: its own"),
+        pytest.param(but(GONE, web_pid=7), (), id="a web server that still ends is waited for"),
+        pytest.param(but(GONE, web_pid=7, web_stopped_at=98.9), (Exit(0),), id="for a second"),
         pytest.param(
-            stopping(replace(GONE, web_pid=7, web_stopped_at=98.9)),
+            stopping(but(GONE, web_pid=7, web_stopped_at=98.9)),
             (),
             id="for its grace when it was asked to stop",
         ),
         pytest.param(
-            replace(DEAD, lease=RELEASED, web_pid=None),
+            but(DEAD, lease_view=RELEASED, web_pid=None),
             (StopWeb(), Exit(0)),
             id="without a web server nothing is waited for",
         ),
@@ -618,7 +635,7 @@ def test_after_prometheus_has_ended(o: Observation, actions: tuple[Action, ...])
     assert decided.stance is Stance.RELEASE
 
 
-REFUSED = replace(PROMOTING.loading, outcome=Outcome.REFUSED, problem="no such file")
+REFUSED = replace(PROMOTING.configuration.loading, outcome=Outcome.REFUSED, problem="no such file")
 
 
 @pytest.mark.parametrize(
@@ -626,52 +643,51 @@ REFUSED = replace(PROMOTING.loading, outcome=Outcome.REFUSED, problem="no such f
     [
         pytest.param(PROMOTING, NOW, "", id="one under way has its time"),
         pytest.param(
-            replace(PROMOTING, loading=REFUSED),
+            but(PROMOTING, configuration_loading=REFUSED),
             NOW,
             "the leader rendering was refused: no such file",
             id="a refused one is given up",
         ),
         pytest.param(
-            replace(PROMOTING, lease=replace(HELD, renewed_at=149.0)),
+            but(PROMOTING, lease_view=replace(HELD, renewed_at=149.0)),
             149.5,
             "the reload was not confirmed within 50 s",
             id="so is one that is never confirmed",
         ),
         pytest.param(
-            replace(
+            but(
                 CHOSEN,
                 role=Role.LEADER,
-                write_problem="disk full",
-                write_failed_role=Role.LEADER,
-                write_failed_at=NOW,
+                configuration_failed_write=FailedWrite("disk full", Role.LEADER, NOW),
             ),
             NOW,
             "the leader rendering cannot be written: disk full",
             id="and one that cannot be written",
         ),
         pytest.param(
-            replace(
+            but(
                 CHOSEN,
                 role=Role.LEADER,
-                write_problem="disk full",
-                write_failed_role=Role.FOLLOWER,
+                configuration_failed_write=FailedWrite("disk full", Role.FOLLOWER),
             ),
             NOW,
             "",
             id="a follower's write that failed before is another matter",
         ),
         pytest.param(
-            replace(
+            but(
                 LEADING,
-                renderings=Renderings(FOLLOWER, EDITED),
-                loading=replace(rewritten(LEADER, EDITED, sent_at=99.5), outcome=Outcome.REFUSED),
+                configuration_renderings=Renderings(FOLLOWER, EDITED),
+                configuration_loading=replace(
+                    rewritten(LEADER, EDITED, sent_at=99.5), outcome=Outcome.REFUSED
+                ),
             ),
             NOW,
             "",
             id="a leader whose edit is refused stays leader",
         ),
         pytest.param(
-            replace(LEADING, write_problem="disk full", write_failed_role=Role.LEADER),
+            but(LEADING, configuration_failed_write=FailedWrite("disk full", Role.LEADER)),
             NOW,
             "",
             id="and one whose edit cannot be written",
@@ -689,32 +705,35 @@ def test_a_promotion_is_given_up(o: Observation, now: float, reason: str) -> Non
 
 def test_each_failed_promotion_cools_down_for_longer() -> None:
     """The pause doubles up to five minutes, and the reason is kept."""
-    o, pauses = replace(PROMOTING, loading=REFUSED), []
+    o, pauses = but(PROMOTING, configuration_loading=REFUSED), []
     for _ in range(7):
-        o = apply(o, decide(o), POLICY, NOW)
-        pauses.append(o.cools_until - NOW)
-        o = replace(o, cools_until=0.0)
+        o = but(done(o), role=Role.LEADER)
+        pauses.append(o.promotion.cools_until - NOW)
+        o = but(o, promotion_cools_until=0.0)
     assert pauses == [10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0]
-    assert o.promotion_problem == "the leader rendering was refused: no such file"
+    assert o.promotion.problem == "the leader rendering was refused: no such file"
 
 
 def test_a_failed_promotion_does_not_fail_twice() -> None:
     """The turn after it is a demotion as any other."""
-    refused = replace(PROMOTING, loading=REFUSED)
-    decided = decide(refused)
-    o = remember(apply(refused, decided, POLICY, NOW), decided.role, NOW)
+    refused = but(PROMOTING, configuration_loading=REFUSED)
+    assert decide(refused).actions == (WriteRendering(FOLLOWER),)
+    o = done(refused)
     assert not decide(o).gives_up_promotion
-    assert decide(o).actions == (WriteRendering(FOLLOWER),)
+    assert decide(o).actions == ()
 
 
 @pytest.mark.parametrize(
     ("o", "now", "actions"),
     [
         pytest.param(
-            replace(READY, write_problem="disk full", write_failed_at=99.5), NOW, (), id="not soon"
+            but(READY, configuration_failed_write=FailedWrite("disk full", Role.FOLLOWER, 99.5)),
+            NOW,
+            (),
+            id="not soon",
         ),
         pytest.param(
-            replace(READY, write_problem="disk full", write_failed_at=98.9),
+            but(READY, configuration_failed_write=FailedWrite("disk full", Role.FOLLOWER, 98.9)),
             NOW,
             (WriteRendering(replace(FOLLOWER, fingerprint="g")),),
             id="after a second",
@@ -725,7 +744,7 @@ def test_a_failed_write_is_tried_again(
     o: Observation, now: float, actions: tuple[Action, ...]
 ) -> None:
     """A follower's edit that could not be written is written later."""
-    edited = replace(o, renderings=Renderings(replace(FOLLOWER, fingerprint="g"), LEADER))
+    edited = but(o, configuration_renderings=Renderings(replace(FOLLOWER, fingerprint="g"), LEADER))
     assert decide(edited, now=now).actions == actions
 
 
@@ -734,7 +753,9 @@ def test_an_ambiguous_demotion_reloads_once_more() -> None:
     hasty = rewritten(FOLLOWER, LEADER)
     hasty = confirm.reload_sent(confirm.written(hasty, FOLLOWER, 99.0), 99.0)
     evidence = Evidence("i", False, True, 1.0, 99.1)  # noqa: FBT003
-    o = replace(LOST_DEMOTING, lease=ANOTHERS, loading=confirm.observed(hasty, evidence))
+    o = but(
+        LOST_DEMOTING, lease_view=ANOTHERS, configuration_loading=confirm.observed(hasty, evidence)
+    )
     assert o.may_write
     assert decide(o, now=99.4).actions == ()
     assert decide(o, now=99.5).actions == (ReloadPrometheus("f"),)
@@ -752,7 +773,9 @@ def test_an_ambiguous_demotion_reloads_once_more() -> None:
             id="then it writes, without a switch",
         ),
         pytest.param(
-            replace(LEADING, lease=LeaseView(), last_renewed_at=None, switch_at=None),
+            but(
+                LEADING, lease_view=LeaseView(), lease_last_renewed_at=None, fencing_switch_at=None
+            ),
             FIXED_LEADER,
             "leader",
             (),
@@ -760,7 +783,13 @@ def test_an_ambiguous_demotion_reloads_once_more() -> None:
         ),
         pytest.param(READY, FIXED_FOLLOWER, "follower", (), id="a follower stays one"),
         pytest.param(
-            replace(LEADING, lease=LeaseView(), stop_at=99.0, stop_signals=1, switch_at=None),
+            but(
+                LEADING,
+                lease_view=LeaseView(),
+                leaving_stop_at=99.0,
+                leaving_stop_signals=1,
+                fencing_switch_at=None,
+            ),
             FIXED_LEADER,
             "leader",
             (TERMINATE,),
@@ -784,16 +813,16 @@ def test_without_an_election(
     [
         pytest.param(READY, (), id="it writes nothing and reloads nothing"),
         pytest.param(
-            replace(READY, wants_configuration=True),
+            but(READY, asked_configuration=True),
             (SignalPrometheus(signal.SIGHUP),),
             id="SIGHUP is passed on",
         ),
         pytest.param(
-            replace(READY, passed_on=(signal.SIGQUIT,)),
+            but(READY, asked_signals=(signal.SIGQUIT,)),
             (SignalPrometheus(signal.SIGQUIT),),
             id="as others are",
         ),
-        pytest.param(replace(READY, web_pid=None), (StartWeb(),), id="the API is served"),
+        pytest.param(but(READY, web_pid=None), (StartWeb(),), id="the API is served"),
         pytest.param(stopping(READY), (TERMINATE,), id="asked to stop, it stops"),
     ],
 )
@@ -801,42 +830,42 @@ def test_a_prometheus_that_reads_its_own_file_is_left_alone(
     o: Observation, actions: tuple[Action, ...]
 ) -> None:
     """It is supervised, and nothing else."""
-    assert decide(replace(o, loading=Loading()), PLAIN).actions == actions
+    assert decide(but(o, configuration_loading=Loading()), PLAIN).actions == actions
 
 
 @pytest.mark.parametrize(
     ("o", "now", "actions"),
     [
         pytest.param(
-            replace(CHOSEN, fence_obstacle=None),
+            but(CHOSEN, fencing_obstacle=None),
             NOW,
             (WriteRendering(LEADER),),
             id="it has no switch and no fence",
         ),
         pytest.param(LOST_DEMOTING, 105.0, (), id="it kills nothing at the last moment"),
         pytest.param(
-            stopping(replace(READY, lease=RELEASED), since=98.0), NOW, (), id="it waits likewise"
+            stopping(but(READY, lease_view=RELEASED), since=98.0), NOW, (), id="it waits likewise"
         ),
         pytest.param(
-            stopping(replace(READY, lease=replace(RELEASED, released_at=98.9)), since=98.0),
+            stopping(but(READY, lease_view=replace(RELEASED, released_at=98.9)), since=98.0),
             NOW,
             (StopWeb(),),
             id="then ends its web server",
         ),
         pytest.param(
-            stopping(replace(READY, web_pid=None, web_stopped_at=99.0)),
+            stopping(but(READY, web_pid=None, web_stopped_at=99.0)),
             NOW,
             (Exit(0),),
             id="and leaves",
         ),
         pytest.param(
-            stopping(replace(DEMOTING, web_pid=None, web_stopped_at=99.0), since=91.0),
+            stopping(but(DEMOTING, web_pid=None, web_stopped_at=99.0), since=91.0),
             NOW,
             (Exit(0),),
             id="also when its demotion is never confirmed",
         ),
         pytest.param(
-            stopping(replace(DEMOTING, web_pid=None, web_stopped_at=99.0), signals=2),
+            stopping(but(DEMOTING, web_pid=None, web_stopped_at=99.0), signals=2),
             NOW,
             (Exit(0),),
             id="or when asked a second time",
@@ -853,19 +882,17 @@ def test_a_sidecar(o: Observation, now: float, actions: tuple[Action, ...]) -> N
     [
         pytest.param(READY, NOW + 0.5, id="twice a second at least"),
         pytest.param(LOST, NOW, id="at once after a change of role, which has been said by then"),
+        pytest.param(but(LEADING, child_status=0), NOW, id="likewise when Prometheus has ended"),
         pytest.param(
-            replace(LEADING, child_status=0), NOW, id="likewise when Prometheus has ended"
-        ),
-        pytest.param(
-            replace(LEADING, lease=replace(HELD, renewed_at=92.2)),
+            but(LEADING, lease_view=replace(HELD, renewed_at=92.2)),
             100.2,
             id="when leadership ends",
         ),
         pytest.param(
-            replace(LOST_DEMOTING, last_renewed_at=91.15), 100.3, id="just before the last moment"
+            but(LOST_DEMOTING, lease_last_renewed_at=91.15), 100.3, id="just before the last moment"
         ),
         pytest.param(
-            stopping(replace(DEMOTED, lease=replace(RELEASED, released_at=99.1))),
+            stopping(but(DEMOTED, lease_view=replace(RELEASED, released_at=99.1))),
             100.1,
             id="when the wait for a successor is over",
         ),
@@ -879,39 +906,39 @@ def test_when_to_think_again(o: Observation, wake_at: float) -> None:
 def test_the_moment_for_bystanders_wakes_the_loop() -> None:
     """It ends by time alone."""
     lease = replace(ANOTHERS, released_at=NOW - 0.5, changed_at=NOW - 0.2)
-    o = stopping(replace(DEMOTED, lease=lease, switch_at=None))
+    o = stopping(but(DEMOTED, lease_view=lease, fencing_switch_at=None))
     assert decide(o).wake_at == pytest.approx(NOW + 0.1)
 
 
 def test_what_was_decided_is_noted() -> None:
     """The switch, the signals sent, the end of the web server, and the order to give back."""
-    armed = apply(CHOSEN, decide(CHOSEN), POLICY, NOW)
-    assert (armed.switch_at, armed.release_ordered_at) == (108.2, None)
-    late = apply(LOST_DEMOTING, decide(LOST_DEMOTING, now=101.2), POLICY, 101.2)
-    assert late.killed_at == 101.2
+    armed = done(CHOSEN)
+    assert (armed.fencing.switch_at, armed.lease.release_ordered_at) == (108.2, None)
+    late = done(LOST_DEMOTING, 101.2)
+    assert late.child.killed_at == 101.2
     leaving = stopping(READY)
-    left = apply(leaving, decide(leaving), POLICY, NOW)
-    assert (left.terminated_at, left.release_ordered_at) == (NOW, NOW)
-    ended = apply(DEAD, decide(DEAD), POLICY, NOW)
-    assert (ended.web_stopped_at, ended.release_ordered_at) == (NOW, NOW)
-    demoted = replace(LOST_DEMOTING, loading=loaded(FOLLOWER))
-    assert apply(demoted, decide(demoted), POLICY, NOW).switch_at is None
+    left = done(leaving)
+    assert (left.child.terminated_at, left.lease.release_ordered_at) == (NOW, NOW)
+    ended = done(DEAD)
+    assert (ended.web.stopped_at, ended.lease.release_ordered_at) == (NOW, NOW)
+    demoted = but(LOST_DEMOTING, configuration_loading=loaded(FOLLOWER))
+    assert done(demoted).fencing.switch_at is None
 
 
 def test_who_is_to_keep_out_does_not_contend_until_that_is_over() -> None:
     """A leader demotes first; a moment later than the end, it may lead again."""
     pause = Pause(NOW + 60, 1e9)
-    leading = decide(replace(LEADING, pause=pause))
+    leading = decide(but(LEADING, leaving_pause=pause))
     assert (leading.role, leading.cause) == (Role.FOLLOWER, Cause.STEPPING_DOWN)
-    assert decide(replace(READY, pause=pause)).stance is Stance.RELEASE
-    assert decide(replace(READY, pause=replace(pause, until_at=NOW))).stance is Stance.CONTEND
+    assert decide(but(READY, leaving_pause=pause)).stance is Stance.RELEASE
+    assert decide(but(READY, leaving_pause=replace(pause, until_at=NOW))).stance is Stance.CONTEND
 
 
 def test_a_signal_has_the_pause_read_once() -> None:
     """What was written beside the output, before or after."""
-    asked = replace(LEADING, wants_pause=True)
+    asked = but(LEADING, asked_pause=True)
     assert ReadPause() in decide(asked).actions
-    assert not remember(asked, Role.LEADER, NOW).wants_pause
+    assert not done(asked).asked.pause
     assert ReadPause() not in decide(LEADING).actions
 
 
@@ -928,48 +955,47 @@ NEWS = AnswerReload(3, Verdict.REFUSED, "no")
 @pytest.mark.parametrize(
     ("o", "policy", "actions"),
     [
+        pytest.param(but(LEADING, reload=WANTED), POLICY, (ReloadPrometheus("l"),), id="new rules"),
         pytest.param(
-            replace(LEADING, rules=WANTED), POLICY, (ReloadPrometheus("l"),), id="new rules"
-        ),
-        pytest.param(
-            replace(READY, role=Role.LEADER, loading=Loading(), rules=WANTED),
+            but(READY, role=Role.LEADER, configuration_loading=Loading(), reload=WANTED),
             PLAIN,
             (ReloadPrometheus(""),),
             id="also where Prometheus reads its own file",
         ),
         pytest.param(
-            replace(LEADING, was_ready=False, rules=WANTED), POLICY, (), id="not before it is ready"
+            but(LEADING, child_was_ready=False, reload=WANTED),
+            POLICY,
+            (),
+            id="not before it is ready",
         ),
+        pytest.param(but(LEADING, reload=replace(WANTED, sent_at=NOW - 1)), POLICY, (), id="once"),
         pytest.param(
-            replace(LEADING, rules=replace(WANTED, sent_at=NOW - 1)), POLICY, (), id="once"
-        ),
-        pytest.param(
-            replace(LEADING, rules=replace(WANTED, sent_at=NOW - 10)),
+            but(LEADING, reload=replace(WANTED, sent_at=NOW - 10)),
             POLICY,
             (ReloadPrometheus("l"),),
             id="again when nothing was heard",
         ),
         pytest.param(
-            replace(LEADING, killed_at=NOW, rules=WANTED), POLICY, (), id="not when it is killed"
+            but(LEADING, child_killed_at=NOW, reload=WANTED), POLICY, (), id="not when it is killed"
         ),
+        pytest.param(but(LEADING, reload=RULES_REFUSED), POLICY, (NEWS,), id="who asked is told"),
         pytest.param(
-            replace(LEADING, rules=RULES_REFUSED), POLICY, (NEWS,), id="who asked is told"
-        ),
-        pytest.param(
-            replace(LEADING, rules=rule_reload.told(RULES_REFUSED)),
+            but(LEADING, reload=rule_reload.told(RULES_REFUSED)),
             POLICY,
             (),
             id="and once is enough",
         ),
         pytest.param(
-            replace(CHOSEN, role=Role.LEADER, switch_at=108.2, rules=WANTED),
+            but(CHOSEN, role=Role.LEADER, fencing_switch_at=108.2, reload=WANTED),
             POLICY,
             (WriteRendering(LEADER),),
             id="a change of role brings a reload of its own",
         ),
         pytest.param(
-            replace(
-                PROMOTING, rules=WANTED, loading=replace(PROMOTING.loading, reload_sent_at=None)
+            but(
+                PROMOTING,
+                reload=WANTED,
+                configuration_loading=replace(PROMOTING.configuration.loading, reload_sent_at=None),
             ),
             POLICY,
             (ReloadPrometheus("l"),),
@@ -986,16 +1012,14 @@ def test_what_lies_beside_the_configuration(
 
 def test_a_reload_that_is_never_confirmed_is_given_up() -> None:
     """After the time of so many, whoever asked is told; then there is no more to do."""
-    o = replace(LEADING, rules=replace(WANTED, sent_at=NOW - 10, sent_first_at=NOW - 50))
-    o = apply(o, decide(o), POLICY, NOW)
-    decided = decide(o)
-    assert decided.actions == (
-        AnswerReload(3, Verdict.UNCONFIRMED, "its reload was not confirmed"),
-    )
-    assert decide(apply(o, decided, POLICY, NOW)).actions == ()
+    o = but(LEADING, reload=replace(WANTED, sent_at=NOW - 10, sent_first_at=NOW - 50))
+    o = done(o)
+    answer = AnswerReload(3, Verdict.UNCONFIRMED, "its reload was not confirmed")
+    assert answer in decide(o).actions
+    assert decide(done(o)).actions == ()
 
 
 def test_a_waiting_reload_wakes_the_loop() -> None:
     """It is thought of again when the burst may be over."""
-    o = replace(LEADING, rules=replace(WANTED, wanted_at=NOW, first_at=NOW))
+    o = but(LEADING, reload=replace(WANTED, wanted_at=NOW, first_at=NOW))
     assert decide(o).wake_at == NOW + rule_reload.QUIET_S

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.unit.known import but
 from tests.unit.test_plan import (
     ALIKE,
     CHOSEN,
@@ -26,6 +27,7 @@ from tests.unit.test_plan import (
     STARTING,
     TERMINATE,
     decide,
+    done,
     loaded,
     rewritten,
     stopping,
@@ -34,8 +36,8 @@ from wrapper.election import pod_label
 from wrapper.election.pod_label import RECHECK_S, PodLabel
 from wrapper.model import Exit, LabelPod, PodLabelAnswered, Renderings, Stance, StopWeb
 from wrapper.supervision.candidacy import LABEL_WAIT_S
-from wrapper.supervision.observation import Observation, Rules, fold
-from wrapper.supervision.plan import apply
+from wrapper.supervision.observation import Observation
+from wrapper.supervision.reducer import fold
 
 UNKNOWN = PodLabel()
 LATER = NOW + 30.0
@@ -69,30 +71,35 @@ def orders(o: Observation) -> list[bool]:
         pytest.param(LEADING, replace(ON, again_at=NOW), [True], id="it is asked for now and then"),
         pytest.param(READY, replace(OFF, again_at=NOW), [False], id="by a follower as well"),
         pytest.param(
-            replace(
-                LEADING, loading=rewritten(LEADER, EDITED), renderings=Renderings(FOLLOWER, EDITED)
+            but(
+                LEADING,
+                configuration_loading=rewritten(LEADER, EDITED),
+                configuration_renderings=Renderings(FOLLOWER, EDITED),
             ),
             ON,
             [],
             id="an edit does not take it off",
         ),
         pytest.param(
-            replace(CHOSEN, renderings=ALIKE), OFF, [True], id="without overrides to lead is enough"
+            but(CHOSEN, configuration_renderings=ALIKE),
+            OFF,
+            [True],
+            id="without overrides to lead is enough",
         ),
         pytest.param(LOST, ON, [False], id="it goes in the turn that ends leadership"),
         pytest.param(stopping(LEADING), ON, [False], id="asked to stop, likewise"),
         pytest.param(DEMOTING, TAKING_OFF, [], id="and is waited for"),
         pytest.param(LOST, PUTTING_ON, [], id="not before the earlier request has ended"),
-        pytest.param(replace(LEADING, child_status=1), ON, [False], id="Prometheus has died"),
+        pytest.param(but(LEADING, child_status=1), ON, [False], id="Prometheus has died"),
         pytest.param(LEADING, None, [], id="no label is kept"),
     ],
 )
 def test_what_is_asked_for(o: Observation, label: PodLabel | None, expected: list[bool]) -> None:
     """The label is on while it leads with the leader's configuration in force, and off else."""
-    assert orders(replace(o, label=label)) == expected
+    assert orders(but(o, label=label)) == expected
 
 
-STEPPING_DOWN = replace(DEMOTED, steps_down_until=130.0, safe_since=NOW - LABEL_WAIT_S / 2)
+STEPPING_DOWN = but(DEMOTED, leaving_steps_down_until=130.0, safe_since=NOW - LABEL_WAIT_S / 2)
 
 
 @pytest.mark.parametrize(
@@ -104,13 +111,13 @@ STEPPING_DOWN = replace(DEMOTED, steps_down_until=130.0, safe_since=NOW - LABEL_
         pytest.param(STEPPING_DOWN, PUTTING_ON, Stance.HOLD, id="still on its way on"),
         pytest.param(STEPPING_DOWN, REFUSED_OFF, Stance.RELEASE, id="not where that fails"),
         pytest.param(
-            replace(STEPPING_DOWN, safe_since=NOW - LABEL_WAIT_S),
+            but(STEPPING_DOWN, safe_since=NOW - LABEL_WAIT_S),
             TAKING_OFF,
             Stance.RELEASE,
             id="nor for long",
         ),
         pytest.param(
-            replace(DEMOTED, label=TAKING_OFF, child_status=1),
+            but(DEMOTED, label=TAKING_OFF, child_status=1),
             TAKING_OFF,
             Stance.RELEASE,
             id="nor once Prometheus is dead",
@@ -121,7 +128,7 @@ def test_a_release_waits_for_the_label_a_moment(
     o: Observation, label: PodLabel | None, stance: Stance
 ) -> None:
     """The lease is given back once the label is off, or soon will not be."""
-    assert decide(replace(o, label=label)).stance is stance
+    assert decide(but(o, label=label)).stance is stance
 
 
 @pytest.mark.parametrize(
@@ -129,31 +136,33 @@ def test_a_release_waits_for_the_label_a_moment(
 )
 def test_the_end_of_that_moment_is_woken_for(safe_since: float | None, wait_s: float) -> None:
     """The lease is not held until something else happens."""
-    decided = decide(replace(STEPPING_DOWN, label=TAKING_OFF, safe_since=safe_since))
+    decided = decide(but(STEPPING_DOWN, label=TAKING_OFF, safe_since=safe_since))
     assert decided.stance is Stance.HOLD
     assert decided.wake_at == pytest.approx(NOW + wait_s)
 
 
 def test_a_leader_is_woken_no_more_often() -> None:
     """While it may write, no release can be due."""
-    o = replace(LEADING, safe_since=None)
-    assert decide(replace(o, label=ON)).wake_at == decide(o).wake_at
+    o = but(LEADING, safe_since=None)
+    assert decide(but(o, label=ON)).wake_at == decide(o).wake_at
 
 
 @pytest.mark.parametrize("label", [PUTTING_ON, TAKING_OFF, REFUSED_OFF, UNKNOWN])
 def test_leading_and_its_end_do_not_depend_on_the_label(label: PodLabel) -> None:
     """Whatever becomes of it: the same role, stance and actions, while a writer is at work."""
     for o in (READY, CHOSEN, PROMOTING, LEADING, LOST, DEMOTING, stopping(LEADING)):
-        without, decided = decide(o), decide(replace(o, label=label))
+        without, decided = decide(o), decide(but(o, label=label))
         assert (decided.role, decided.stance) == (without.role, without.stance)
         others = tuple(each for each in decided.actions if not isinstance(each, LabelPod))
         assert others == without.actions
 
 
-HANDED_OVER = replace(
-    stopping(DEMOTED, since=NOW - 0.5), lease=replace(RELEASED, released_at=90.0), safe_since=90.0
+HANDED_OVER = but(
+    stopping(DEMOTED, since=NOW - 0.5),
+    lease_view=replace(RELEASED, released_at=90.0),
+    safe_since=90.0,
 )
-OVERDUE = replace(HANDED_OVER, stop_at=NOW - POLICY.terms.retry_period_s)
+OVERDUE = but(HANDED_OVER, leaving_stop_at=NOW - POLICY.terms.retry_period_s)
 
 
 @pytest.mark.parametrize(
@@ -169,9 +178,9 @@ def test_prometheus_stops_when_no_client_is_sent_to_it(
     o: Observation, label: PodLabel, *, stops: bool
 ) -> None:
     """Asked to stop, it goes on until the label is off, for one retry period at most."""
-    o = replace(o, label=label)
+    o = but(o, label=label)
     assert (TERMINATE in decide(o).actions) is stops
-    sidecar = decide(replace(o, web_pid=None), SIDECAR).actions
+    sidecar = decide(but(o, web_pid=None), SIDECAR).actions
     assert (Exit(0) in sidecar) is stops
 
 
@@ -189,18 +198,16 @@ def test_who_lost_prometheus_leaves_when_the_label_is_off(
     label: PodLabel | None, exited_at: float, *, leaves: bool
 ) -> None:
     """The container's restart would find it on; for one retry period at most."""
-    o = replace(DEMOTED, child_status=1, child_exited_at=exited_at, lease=RELEASED, web_pid=None)
-    actions = decide(replace(o, label=label)).actions
+    o = but(DEMOTED, child_status=1, child_exited_at=exited_at, lease_view=RELEASED, web_pid=None)
+    actions = decide(but(o, label=label)).actions
     assert StopWeb() in actions
     assert (Exit(1) in actions) is leaves
 
 
 def test_an_order_is_noted() -> None:
     """Until the answer has come, a change is not known to have come either."""
-    o = replace(LEADING, label=OFF)
-    assert apply(o, decide(o), POLICY, NOW).label == replace(
-        OFF, is_on=None, wanted=True, is_asked=True
-    )
+    o = but(LEADING, label=OFF)
+    assert done(o).label == replace(OFF, is_on=None, wanted=True, is_asked=True)
 
 
 def test_a_repeated_order_is_no_change() -> None:
@@ -210,7 +217,7 @@ def test_a_repeated_order_is_no_change() -> None:
 
 def told(label: PodLabel, event: PodLabelAnswered) -> PodLabel | None:
     """Return what is known of the label after an answer."""
-    return fold(replace(LEADING, label=label), event, NOW, Rules("a")).label
+    return fold(but(LEADING, label=label), event, NOW, POLICY).label
 
 
 def test_an_answer_makes_it_known() -> None:
@@ -245,10 +252,10 @@ def test_a_new_wish_begins_anew() -> None:
 
 def test_an_answer_without_a_label_counts_for_nothing() -> None:
     """Where no label is kept, nothing is known of one."""
-    assert fold(LEADING, PodLabelAnswered(), NOW, Rules("a")).label is None
+    assert fold(LEADING, PodLabelAnswered(), NOW, POLICY).label is None
 
 
 def test_a_leaders_pod_is_labelled_while_its_lease_is_held() -> None:
     """What the rows above begin from: these observations do lead, and have what they lead with."""
-    assert LEADING.lease is HELD
-    assert LEADING.loading == loaded(LEADER)
+    assert LEADING.lease.view is HELD
+    assert LEADING.configuration.loading == loaded(LEADER)

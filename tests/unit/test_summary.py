@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.unit.known import but
 from tests.unit.test_plan import (
     EDITED_FOLLOWER,
     FOLLOWER,
@@ -16,13 +17,13 @@ from tests.unit.test_plan import (
     rewritten,
 )
 from wrapper.model import ConfigurationRejected, ReloadAnswered, Snapshot
-from wrapper.supervision.observation import Observation, Rules, fold
+from wrapper.supervision.observation import Observation
+from wrapper.supervision.reducer import fold
 from wrapper.supervision.slots import SLOT_BYTES
 from wrapper.supervision.snapshot import SnapshotReader, SnapshotWriter
 from wrapper.supervision.summary import LONGEST, MOST_PROBLEMS, Constants, summarize
 from wrapper.supervision.supervisor import Supervisor
 
-RULES = Rules("a", 3, 3, 30.0, 50.0)
 CONSTANTS = Constants("a", "lease n/l", "http://127.0.0.1:9090", None)
 
 
@@ -52,7 +53,7 @@ def told(o: Observation) -> Snapshot:
 def test_very_many_problems_are_told_by_the_first(count: int, lines: int, last: str) -> None:
     """An input of nothing but mistakes must not make the snapshot too large to be published."""
     problem = "\n".join(f"c.yml:{number}:1: no" for number in range(1, count + 1))
-    found = told(fold(READY, ConfigurationRejected(problem), NOW, RULES))
+    found = told(fold(READY, ConfigurationRejected(problem), NOW, POLICY))
     assert not found.configuration_is_valid
     assert len(found.configuration_problem.splitlines()) == lines
     assert found.configuration_problem.splitlines()[-1].startswith(last)
@@ -60,15 +61,15 @@ def test_very_many_problems_are_told_by_the_first(count: int, lines: int, last: 
 
 def test_a_problem_of_great_length_is_cut() -> None:
     """A line is enough to know where to look."""
-    found = told(fold(READY, ConfigurationRejected("x" * 10_000_000), NOW, RULES))
+    found = told(fold(READY, ConfigurationRejected("x" * 10_000_000), NOW, POLICY))
     assert found.configuration_problem == "x" * LONGEST
 
 
 def test_a_reload_that_does_not_take_place_is_told() -> None:
     """The configuration is good, and yet does not come into force; the log and the API say why."""
-    o = replace(READY, loading=rewritten(FOLLOWER, EDITED_FOLLOWER, sent_at=NOW - 0.4))
+    o = but(READY, configuration_loading=rewritten(FOLLOWER, EDITED_FOLLOWER, sent_at=NOW - 0.4))
     refused = ReloadAnswered(EDITED_FOLLOWER.fingerprint, NOW - 0.4, 403, "no lifecycle")
-    found = told(fold(o, refused, NOW, RULES))
+    found = told(fold(o, refused, NOW, POLICY))
     assert found.configuration_is_valid
     assert found.configuration_problem == "Prometheus is not reloaded: no lifecycle"
     assert told(o).configuration_problem == ""

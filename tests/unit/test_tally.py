@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import replace
 
 import pytest
 
+from tests.unit.known import but, decided
+from wrapper.election.lease import Terms
 from wrapper.model import (
-    Action,
     Cause,
     Event,
     Evidence,
@@ -16,30 +16,31 @@ from wrapper.model import (
     LoadedObserved,
     PodLabelAnswered,
     ReloadAnswered,
-    ReloadSent,
+    ReloadPrometheus,
     Rendering,
     Renderings,
     Role,
     SignalPrometheus,
-    Stance,
     WebStarted,
     WriteFailed,
 )
 from wrapper.supervision import confirm
+from wrapper.supervision.configuration_state import ConfigurationState
 from wrapper.supervision.metric_names import LEASE_ERRORS
-from wrapper.supervision.observation import Observation, Rules, fold
+from wrapper.supervision.observation import Observation
 from wrapper.supervision.plan import Plan
+from wrapper.supervision.policy import Policy
+from wrapper.supervision.reducer import fold
 from wrapper.supervision.tally import Tally
 
 FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
 LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)
-RULES = Rules("a")
-NEW = Observation(Renderings(FOLLOWER, LEADER), confirm.started_with(FOLLOWER, 90.0), 90.0)
-PROMOTED = replace(
-    NEW,
-    role=Role.LEADER,
-    loading=confirm.written(confirm.write_started(NEW.loading, LEADER), LEADER, 100.0),
-)
+POLICY = Policy(Terms("a", "a-1", 10.0, 8.0, 2.0, 9.2))
+STARTED = confirm.started_with(FOLLOWER, 90.0)
+WRITTEN = confirm.written(confirm.write_started(STARTED, LEADER), LEADER, 100.0)
+NEW = Observation(ConfigurationState(Renderings(FOLLOWER, LEADER), STARTED), 90.0)
+PROMOTED = but(NEW, role=Role.LEADER, configuration_loading=WRITTEN)
+RELOAD = decided(ReloadPrometheus("l"), role=Role.LEADER)
 
 
 def shown(*, writes_remotely: bool, is_successful: bool) -> LoadedObserved:
@@ -51,18 +52,13 @@ LOADED = shown(writes_remotely=True, is_successful=True)
 REFUSED = shown(writes_remotely=False, is_successful=False)
 
 
-def count(*events: Event, known: Observation = NEW, now: float = 101.0) -> dict[str, float]:
-    """Return the totals above 0 after these events."""
+def count(*happened: Event | Plan, known: Observation = NEW) -> dict[str, float]:
+    """Return the totals above 0 after this has happened."""
     tally, o = Tally(), known
-    for event in events:
-        before, o = o, fold(o, event, now, RULES)
-        tally.took(event, before, o, now, wall=1e9)
+    for each in happened:
+        before, o = o, fold(o, each, 101.0, POLICY)
+        tally.took(each, before, o, 101.0, wall=1e9)
     return {name: total for name, total in tally.totals.items() if total}
-
-
-def decided(role: Role, cause: Cause, *actions: Action) -> Plan:
-    """Return a plan with this outcome."""
-    return Plan(role, Stance.CONTEND, actions, "a sentence", cause, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +94,7 @@ def test_a_renewal_is_counted_by_the_time_it_took() -> None:
 
 def test_a_reload_is_confirmed_once() -> None:
     """From the rename (100) to the sight of it (101); a second sight is no second reload."""
-    found = count(ReloadSent("l"), LOADED, LOADED, known=PROMOTED)
+    found = count(RELOAD, LOADED, LOADED, known=PROMOTED)
     assert found["reloads_confirmed_total"] == 1
     assert found["reload_duration_seconds_sum"] == 1.0
     assert found["config_last_reload_success_timestamp_seconds"] == 1e9
@@ -113,42 +109,38 @@ def test_what_prometheus_was_started_with_is_no_reload() -> None:
 @pytest.mark.parametrize(("status", "word"), [(500, "refused"), (403, "failed"), (0, "no_answer")])
 def test_a_reload_that_failed_is_counted_by_why(status: int, word: str) -> None:
     """By the answer, also as the Go program counts it."""
-    found = count(ReloadSent("l"), ReloadAnswered("l", 100.5, status), known=PROMOTED)
+    found = count(RELOAD, ReloadAnswered("l", 100.5, status), known=PROMOTED)
     assert found[f"reloads_failed_total:{word}"] == 1
     assert found["notifier_calls_errors"] == 1
 
 
 def test_a_refusal_that_only_shows_later_is_counted_once() -> None:
     """By SIGHUP there is no answer: Prometheus' metrics turn bad, and stay so."""
-    found = count(ReloadSent("l"), REFUSED, REFUSED, known=PROMOTED)
+    found = count(RELOAD, REFUSED, REFUSED, known=PROMOTED)
     assert found["reloads_failed_total:refused"] == 1
 
 
 def test_a_refusal_that_was_answered_is_not_counted_again_when_it_shows() -> None:
     """500, and then the metrics that say the same."""
     answered = ReloadAnswered("l", 100.5, 500)
-    found = count(ReloadSent("l"), answered, REFUSED, known=PROMOTED)
+    found = count(RELOAD, answered, REFUSED, known=PROMOTED)
     assert found["reloads_failed_total:refused"] == 1
 
 
 def test_a_change_of_role_is_counted_by_its_cause() -> None:
     """Only the turn that changes it."""
-    tally = Tally()
-    tally.decided(NEW, decided(Role.LEADER, Cause.ACQUIRED))
-    tally.decided(PROMOTED, decided(Role.LEADER, Cause.ACQUIRED))
-    tally.decided(PROMOTED, decided(Role.FOLLOWER, Cause.STEPPING_DOWN))
-    assert tally.totals["role_transitions_total:acquired"] == 1
-    assert tally.totals["role_transitions_total:stepping_down"] == 1
+    leads = decided(role=Role.LEADER, cause=Cause.ACQUIRED)
+    found = count(leads, leads, decided(cause=Cause.STEPPING_DOWN))
+    assert found["role_transitions_total:acquired"] == 1
+    assert found["role_transitions_total:stepping_down"] == 1
 
 
 @pytest.mark.parametrize(("known", "kills"), [(PROMOTED, 1.0), (NEW, 0.0)])
 def test_only_the_kill_of_a_possible_writer_is_fencing(known: Observation, kills: float) -> None:
     """A follower that does not stop is killed too, and fences nobody."""
-    tally = Tally()
-    plan = decided(known.role, Cause.ACQUIRED, SignalPrometheus(signal.SIGKILL, "late"))
-    tally.decided(known, plan)
-    tally.decided(known, decided(known.role, Cause.ACQUIRED, SignalPrometheus(signal.SIGTERM)))
-    assert tally.totals.get("fencing_kills_total", 0.0) == kills
+    kill, end = (SignalPrometheus(number, "") for number in (signal.SIGKILL, signal.SIGTERM))
+    found = count(decided(kill, role=known.role), decided(end, role=known.role), known=known)
+    assert found.get("fencing_kills_total", 0.0) == kills
 
 
 def test_the_time_without_a_leader_adds_up() -> None:

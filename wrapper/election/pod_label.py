@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from wrapper.model import Action, Event, LabelPod, PodLabelAnswered
 from wrapper.supervision.health import backoff_s
 
 FIRST_RETRY_S = 1.0
@@ -34,6 +35,17 @@ class PodLabel:
     def is_expected(self) -> bool:
         """Whether an answer will tell soon that it is off: not while requests fail."""
         return not self.problem and (self.is_asked or self.is_on is not False)
+
+
+def fold(label: PodLabel, happened: Event | Action, now: float) -> PodLabel:
+    """Return it with one event, or one action that was decided, taken in."""
+    match happened:
+        case LabelPod(is_on):
+            return asked(label, wanted=is_on)
+        case PodLabelAnswered(problem, retry_after_s):
+            return answered(label, problem, retry_after_s, now)
+        case _:
+            return label
 
 
 def is_due(label: PodLabel, now: float, *, wanted: bool) -> bool:

@@ -26,34 +26,34 @@ def obstacle_to_leading(o: Observation, policy: Policy, now: float) -> Reason | 
 
 
 def _obstacle_in_prometheus(o: Observation) -> Reason | None:
-    if o.stop_at is not None:
+    if o.leaving.stop_at is not None:
         return Reason(Cause.STOPPING, "asked to stop")
-    if not o.is_ready:
-        text = f"Prometheus is not ready{_because(o.readiness_detail)}"
+    if not o.child.is_ready:
+        text = f"Prometheus is not ready{_because(o.child.readiness_detail)}"
         return Reason(Cause.NOT_READY, text)
-    if o.acceptance.is_on_trial:
+    if o.configuration.acceptance.is_on_trial:
         text = "the newest configuration is tried first, since Prometheus has ended with it"
         return Reason(Cause.NOT_READY, text)
-    if not o.health.is_healthy:
-        return Reason(Cause.UNHEALTHY, f"Prometheus is unhealthy{_because(o.health.detail)}")
+    if not o.child.health.is_healthy:
+        return Reason(Cause.UNHEALTHY, f"Prometheus is unhealthy{_because(o.child.health.detail)}")
     return None
 
 
 def _obstacle_to_fencing(o: Observation, policy: Policy) -> Reason | None:
-    if o.fence_obstacle:
-        return Reason(Cause.UNFENCED, f"cannot be fenced: {o.fence_obstacle}")
-    if o.fence_obstacle is None and policy.owns_child:
+    if o.fencing.obstacle:
+        return Reason(Cause.UNFENCED, f"cannot be fenced: {o.fencing.obstacle}")
+    if o.fencing.obstacle is None and policy.owns_child:
         return Reason(Cause.UNFENCED, "checking that Prometheus can be fenced")
     return None
 
 
 def _obstacle_for_now(o: Observation, now: float) -> Reason | None:
-    if o.steps_down_until is not None and now < o.steps_down_until:
+    if o.leaving.steps_down_until is not None and now < o.leaving.steps_down_until:
         return Reason(Cause.STEPPING_DOWN, "asked to step down")
-    if o.pause is not None and now < o.pause.until_at:
+    if o.leaving.keeps_out(now):
         return Reason(Cause.STEPPING_DOWN, "asked to step down and keep out for some time")
-    if now < o.cools_until:
-        text = f"cooling down after a failed promotion{_because(o.promotion_problem)}"
+    if now < o.promotion.cools_until:
+        text = f"cooling down after a failed promotion{_because(o.promotion.problem)}"
         return Reason(Cause.COOLING_DOWN, text)
     return None
 
@@ -74,17 +74,19 @@ def _why_given_up(o: Observation, policy: Policy, now: float) -> str:
     A leader that already has a leader's configuration in force stays what it is when a newer one
     cannot be had: a bad edit never takes the writer away.
     """
-    if o.role is not Role.LEADER or not o.loading.may_be_follower:
+    loading = o.configuration.loading
+    if o.role is not Role.LEADER or not loading.may_be_follower:
         return ""
-    if o.write_problem and o.write_failed_role is Role.LEADER:
-        return f"the leader rendering cannot be written: {o.write_problem}"
-    written = o.loading.written
-    if written is None or written.role is not Role.LEADER or o.loading.outcome is Outcome.LOADED:
+    if problem := o.configuration.write_problem(Role.LEADER):
+        return f"the leader rendering cannot be written: {problem}"
+    if loading.written is None or loading.written.role is not Role.LEADER:
         return ""
-    if o.loading.outcome in {Outcome.FAILED, Outcome.REFUSED}:
-        return f"the leader rendering was refused{_because(o.loading.problem)}"
-    limit_s = policy.reload_retry_s * policy.reload_attempts
-    is_overdue = now >= o.loading.written_at + limit_s
+    if loading.outcome is Outcome.LOADED:
+        return ""
+    if loading.outcome in {Outcome.FAILED, Outcome.REFUSED}:
+        return f"the leader rendering was refused{_because(loading.problem)}"
+    limit_s = policy.reload_limit_s
+    is_overdue = now >= loading.written_at + limit_s
     return f"the reload was not confirmed within {limit_s:g} s" if is_overdue else ""
 
 
@@ -94,15 +96,15 @@ def role_of(
     """Return the desired role and the reason for it."""
     if obstacle:
         return Role.FOLLOWER, obstacle
-    if lease.leads(o.lease, policy.terms, now):
+    if lease.leads(o.lease.view, policy.terms, now):
         if _is_given_back(o):
             text = "the lease was being given back; it has to be renewed first"
             return Role.FOLLOWER, Reason(Cause.GIVEN_BACK, text)
         return Role.LEADER, Reason(Cause.ACQUIRED, "holds the lease")
-    if o.holds_lease:
-        text = f"the lease was not renewed in time{_because(o.lease.problem)}"
+    if o.lease.is_held:
+        text = f"the lease was not renewed in time{_because(o.lease.view.problem)}"
         return Role.FOLLOWER, Reason(Cause.NOT_RENEWED, text)
-    cause = Cause.NOT_RENEWED if o.lease.problem else Cause.LOST
+    cause = Cause.NOT_RENEWED if o.lease.view.problem else Cause.LOST
     return Role.FOLLOWER, Reason(cause, _why_following(o, policy, now))
 
 
@@ -111,34 +113,35 @@ def _is_given_back(o: Observation) -> bool:
 
     Its answer may be late or lost, and another may lead already.
     """
-    ordered_at, renewed_at = o.release_ordered_at, o.lease.renewed_at
+    ordered_at, renewed_at = o.lease.release_ordered_at, o.lease.view.renewed_at
     return ordered_at is not None and renewed_at is not None and renewed_at <= ordered_at
 
 
 def _why_following(o: Observation, policy: Policy, now: float) -> str:
-    if o.lease.problem:
-        return f"the lease is out of reach: {o.lease.problem}"
+    if o.lease.view.problem:
+        return f"the lease is out of reach: {o.lease.view.problem}"
     if holder_is_overdue(o, policy, now):
         return _why_overdue(o, policy)
-    if o.lease.holder == policy.terms.identity:
+    if o.lease.view.holder == policy.terms.identity:
         return "the lease is held by an earlier replica of this name; waiting it out"
-    if o.lease.holder:
-        return f"{o.lease.holder} holds the lease"
+    if o.lease.view.holder:
+        return f"{o.lease.view.holder} holds the lease"
     return "contending for the lease"
 
 
 def holder_is_overdue(o: Observation, policy: Policy, now: float) -> bool:
     """Tell whether the holder may have gone, and will be waited for as good as for ever."""
-    return bool(policy.shorten_lease) and lease.is_overdue(o.lease, policy.terms, now)
+    return bool(policy.shorten_lease) and lease.is_overdue(o.lease.view, policy.terms, now)
 
 
 def _why_overdue(o: Observation, policy: Policy) -> str:
     """Return who is waited for and for how long, and what ends that."""
-    is_deleted = o.lease.seen is not None and o.lease.seen.record is None
+    view = o.lease.view
+    is_deleted = view.seen is not None and view.seen.record is None
     cure = "start this replica again" if is_deleted else f"run {policy.shorten_lease}"
-    duration_s = o.lease.last.duration_s if o.lease.last else 0.0
+    duration_s = view.last.duration_s if view.last else 0.0
     return (
-        f"{o.lease.holder} holds the lease{' that was deleted' if is_deleted else ''}, has not "
+        f"{view.holder} holds the lease{' that was deleted' if is_deleted else ''}, has not "
         f"renewed it for {lease.MANY * policy.terms.duration_s:g} s and is waited for until its "
         f"leaseDurationSeconds of {duration_s:.0f} are over; if it has gone for good, {cure}"
     )

@@ -20,8 +20,10 @@ from wrapper.model import (
     SignalReceived,
     WriteFailed,
 )
+from wrapper.supervision.candidacy import holder_is_overdue
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.plan import Plan
+from wrapper.supervision.policy import Policy
 
 LOG = logging.getLogger(__name__)
 _NO_ANSWER, _LOADED, _REFUSED = 0, 200, 500  # of a reload over HTTP
@@ -30,24 +32,29 @@ _NO_ANSWER, _LOADED, _REFUSED = 0, 200, 500  # of a reload over HTTP
 class ChangeLog:
     """Logs what events and decisions change."""
 
-    def __init__(self, identity: str) -> None:
-        self._identity = identity
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
         self.last_transition_time = 0.0
         self.configuration_time = clock.wall()
         self._reason = self._said_of_writing = self._said_of_reloads = ""
 
-    def took(self, event: Event, before: Observation, after: Observation) -> None:
-        """Log what an event has changed."""
-        self._say_configuration(event, before, after)
-        self._say_writing(event)
-        self._say_reload(event)
+    def took(
+        self, happened: Event | Plan, before: Observation, after: Observation, now: float
+    ) -> None:
+        """Log what an event, or a decision, has changed."""
+        if isinstance(happened, Plan):
+            self._say_role(happened, before, now)
+        self._say_configuration(happened, before, after)
+        self._say_writing(happened)
+        self._say_reload(happened)
 
-    def decided(self, before: Observation, plan: Plan, *, is_bad: bool) -> None:
-        """Log each change of role, and of the reason for it; ``is_bad``: somebody should act."""
+    def _say_role(self, plan: Plan, before: Observation, now: float) -> None:
+        """Log each change of role, and of the reason for it, once."""
         if plan.role is not before.role:
             self.last_transition_time = clock.wall()
             LOG.info("role changed", extra=self._of_role(before, plan))
         elif plan.reason != self._reason:
+            is_bad = holder_is_overdue(before, self._policy, now)
             extra = {"role": plan.role, "reason": plan.reason}
             LOG.log(logging.WARNING if is_bad else logging.INFO, "role unchanged", extra=extra)
         self._reason = plan.reason
@@ -55,12 +62,12 @@ class ChangeLog:
     def _of_role(self, before: Observation, plan: Plan) -> dict[str, object]:
         """Return who has which role and why, and the lease record that it follows from."""
         said: dict[str, object] = {
-            "identity": self._identity,
+            "identity": self._policy.terms.identity,
             "role": plan.role,
             "cause": plan.cause,
             "reason": plan.reason,
         }
-        record = before.lease.last
+        record = before.lease.view.last
         if record is None:
             return said
         lease = {
@@ -70,23 +77,28 @@ class ChangeLog:
         }
         return {**said, **lease}
 
-    def _say_configuration(self, event: Event, before: Observation, after: Observation) -> None:
+    def _say_configuration(
+        self, event: Event | Plan, before: Observation, after: Observation
+    ) -> None:
         """Log a new input, and each change in whether it can be used."""
-        if isinstance(event, RenderingsKept) and event.problem != before.keeping.problem:
+        if (
+            isinstance(event, RenderingsKept)
+            and event.problem != before.configuration.keeping.problem
+        ):
             _say_keeping(event.problem)
         if isinstance(event, ConfigurationRead):
             self.configuration_time = clock.wall()
             LOG.info("configuration read", extra={"fingerprints": _short(event.renderings)})
-            _say_surprises(before.renderings, event.renderings)
-        if after.rejection == before.rejection:
+            _say_surprises(before.configuration.renderings, event.renderings)
+        if after.configuration.rejection == before.configuration.rejection:
             return
         self.configuration_time = clock.wall()
-        for reason in after.rejection.splitlines()[:MOST_LOGGED]:
+        for reason in after.configuration.rejection.splitlines()[:MOST_LOGGED]:
             LOG.error("configuration rejected; the last good one stays", extra={"reason": reason})
-        if not after.rejection and not isinstance(event, SignalReceived):
+        if not after.configuration.rejection and not isinstance(event, SignalReceived):
             LOG.info("configuration is good again")
 
-    def _say_writing(self, event: Event) -> None:
+    def _say_writing(self, event: Event | Plan) -> None:
         """Log once that renderings cannot be written, and once that they can again."""
         if isinstance(event, WriteFailed) and event.problem != self._said_of_writing:
             extra = {"role": event.rendering.role, "reason": event.problem}
@@ -96,7 +108,7 @@ class ChangeLog:
             LOG.info("renderings can be written again")
             self._said_of_writing = ""
 
-    def _say_reload(self, event: Event) -> None:
+    def _say_reload(self, event: Event | Plan) -> None:
         """Log once that a reload over HTTP is not even tried, and once that it is again.
 
         A configuration that Prometheus refuses, and no answer, are told elsewhere.

@@ -93,12 +93,22 @@ class Loading:
         return is_sole and self.incoming is None
 
     @property
+    def is_loaded(self) -> bool:
+        """Whether the written rendering is in force, all parts of it."""
+        return self.is_settled and self.outcome is Outcome.LOADED
+
+    @property
+    def is_reloading(self) -> bool:
+        """Whether a reload of the written rendering may be under way."""
+        is_pending = self.written is not None and self.outcome is Outcome.PENDING
+        return is_pending and bool(self.reloads_sent)
+
+    @property
     def wants_evidence(self) -> bool:
         """Whether asking Prometheus what it has loaded would tell something new."""
         if self.written is None:
             return False
-        is_unproven = not self.is_settled or self.outcome is not Outcome.LOADED
-        return is_unproven or self.written.fingerprint not in self.images
+        return not self.is_loaded or self.written.fingerprint not in self.images
 
     @property
     def wants_barrier(self) -> bool:

@@ -14,14 +14,14 @@ BYSTANDERS_S = 0.3  # whoever forwards to the leader may hear of another a littl
 
 def leave(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
     """Stop Prometheus once its lease is free and a successor has been seen, or waited for."""
-    if o.stop_at is None or o.killed_at is not None:
+    if o.leaving.stop_at is None or o.child.killed_at is not None:
         return ()
     if not policy.owns_child:
         return _leave_sidecar(o, policy, now)
-    if o.stop_signals > 1:
+    if o.leaving.stop_signals > 1:
         return (SignalPrometheus(signal.SIGKILL, "asked a second time to stop"),)
-    if o.terminated_at is not None:
-        is_overdue = now >= o.terminated_at + policy.prometheus_grace_s
+    if o.child.terminated_at is not None:
+        is_overdue = now >= o.child.terminated_at + policy.prometheus_grace_s
         reason = f"it did not stop within {policy.prometheus_grace_s:g} s"
         return (SignalPrometheus(signal.SIGKILL, reason),) if is_overdue else ()
     if not _may_stop(o, policy, now):
@@ -35,38 +35,40 @@ def _may_stop(o: Observation, policy: Policy, now: float) -> bool:
         return False
     if _awaits_label(o, policy, now):
         return False
-    if o.holds_lease:
+    if o.lease.is_held:
         return _release_has_had_its_time(o, policy, now)
-    released_at = o.lease.released_at
-    if released_at is None or o.stop_at is None or released_at < o.stop_at:
+    released_at = o.lease.view.released_at
+    if released_at is None or o.leaving.stop_at is None or released_at < o.leaving.stop_at:
         return True
-    has_successor = o.lease.holder not in ("", policy.terms.identity)
+    has_successor = o.lease.view.holder not in ("", policy.terms.identity)
     is_known = has_successor and now >= bystanders_know_at(o)
     return is_known or now >= released_at + SUCCESSOR_WAIT_S
 
 
 def bystanders_know_at(o: Observation) -> float:
     """Return when all may be taken to have seen the newest record of the lease."""
-    return o.lease.changed_at + BYSTANDERS_S
+    return o.lease.view.changed_at + BYSTANDERS_S
 
 
 def _awaits_label(o: Observation, policy: Policy, now: float) -> bool:
     """Tell whether clients may still be sent here, and will soon no longer be."""
-    if o.label is None or not o.label.is_expected or o.stop_at is None:
+    if o.label is None or not o.label.is_expected or o.leaving.stop_at is None:
         return False
-    return now < o.stop_at + policy.terms.retry_period_s
+    return now < o.leaving.stop_at + policy.terms.retry_period_s
 
 
 def _release_has_had_its_time(o: Observation, policy: Policy, now: float) -> bool:
-    if o.safe_since is None or o.stop_at is None:
+    if o.safe_since is None or o.leaving.stop_at is None:
         return False
-    return now >= max(o.safe_since, o.stop_at) + policy.terms.retry_period_s
+    return now >= max(o.safe_since, o.leaving.stop_at) + policy.terms.retry_period_s
 
 
 def _leave_sidecar(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
     """Without a child there is nothing to stop but ourselves; a grace bounds the demotion."""
-    is_overdue = o.stop_at is not None and now >= o.stop_at + policy.demotion_grace_s
-    if o.stop_signals > 1 or is_overdue or _may_stop(o, policy, now):
+    is_overdue = (
+        o.leaving.stop_at is not None and now >= o.leaving.stop_at + policy.demotion_grace_s
+    )
+    if o.leaving.stop_signals > 1 or is_overdue or _may_stop(o, policy, now):
         return end(o, 0, policy.web_grace_s, now)
     return ()
 
@@ -81,7 +83,7 @@ def end(  # noqa: PLR0913 - each is a part of how it ends
     starts_over: bool = False,
 ) -> tuple[Action, ...]:
     """Stop the web server, then exit when it has gone and nothing else is waited for."""
-    stop = () if o.web_stopped_at is not None else (StopWeb(),)
-    stopped_at = now if o.web_stopped_at is None else o.web_stopped_at
-    is_gone = o.web_pid is None or now >= stopped_at + grace_s
+    stop = () if o.web.stopped_at is not None else (StopWeb(),)
+    stopped_at = now if o.web.stopped_at is None else o.web.stopped_at
+    is_gone = o.web.pid is None or now >= stopped_at + grace_s
     return (*stop, Exit(code, starts_over)) if is_gone and not waits else stop

@@ -19,9 +19,9 @@ KILL_LEAD_S = 0.05
 
 def last_moment_of(o: Observation, policy: Policy) -> float | None:
     """Return the last moment at which Prometheus may write, by the last good renewal."""
-    if o.last_renewed_at is None:
+    if o.lease.last_renewed_at is None:
         return None
-    return o.last_renewed_at + policy.terms.last_moment_s
+    return o.lease.last_renewed_at + policy.terms.last_moment_s
 
 
 def fence(
@@ -30,13 +30,15 @@ def fence(
     """Keep the dead-man's switch where it belongs, and kill what could not be demoted."""
     if not policy.owns_child:
         return ()
-    will_write = role is Role.LEADER and o.target(role).role is Role.LEADER
+    will_write = role is Role.LEADER and o.configuration.target(role).role is Role.LEADER
     if not (o.may_write or will_write):
-        return () if o.switch_at is None else (DisarmSwitch(),)
+        return () if o.fencing.switch_at is None else (DisarmSwitch(),)
     reason = _why_kill(o, policy, role, obstacle, now)
-    kill = (SignalPrometheus(signal.SIGKILL, reason),) if reason and o.killed_at is None else ()
+    kill = (
+        (SignalPrometheus(signal.SIGKILL, reason),) if reason and o.child.killed_at is None else ()
+    )
     last_moment = last_moment_of(o, policy)
-    switch = () if last_moment in (None, o.switch_at) else (ArmSwitch(last_moment),)
+    switch = () if last_moment in (None, o.fencing.switch_at) else (ArmSwitch(last_moment),)
     return (*kill, *switch)
 
 
@@ -52,10 +54,11 @@ def _why_kill(
         return "its demotion was not confirmed before the lease may be taken by another"
     if role is Role.LEADER:
         return ""
-    if o.stop_signals > 1:
+    if o.leaving.stop_signals > 1:
         return "asked a second time to stop"
-    if o.write_problem and o.write_failed_role is Role.FOLLOWER and o.role is Role.FOLLOWER:
-        return f"the follower rendering cannot be written: {o.write_problem}"
+    problem = o.configuration.write_problem(Role.FOLLOWER)
+    if problem and o.role is Role.FOLLOWER:
+        return f"the follower rendering cannot be written: {problem}"
     is_overdue = o.role is Role.FOLLOWER and now >= o.role_since + policy.demotion_grace_s
     if obstacle and is_overdue:
         return f"its demotion was not confirmed within {policy.demotion_grace_s:g} s"

@@ -43,8 +43,8 @@ class History:
             self._ended = "" if leader else reason
             self._leader = leader
             self._known = self._known if leader is None else leader
-        if leader and o.lease.last:
-            self._acquired = o.lease.last.acquire_time
+        if leader and o.lease.view.last:
+            self._acquired = o.lease.view.last.acquire_time
 
     def _forget(self, wall: float) -> None:
         """Drop what ended days ago; the one that is so now stays, however old."""
@@ -53,14 +53,14 @@ class History:
 
     def _why(self, leader: str | None, decided: Plan, o: Observation) -> str:
         if leader is None:
-            return self._why_not_known(decided, o.lease)
+            return self._why_not_known(decided, o.lease.view)
         if not leader:
-            return self._why_ended(decided, o.lease)
-        if o.lease.holder != leader:
+            return self._why_ended(decided, o.lease.view)
+        if o.lease.view.holder != leader:
             return decided.reason  # no election
         if self._leader == self._identity:
             return f"{leader} leads: {decided.reason}"
-        return self._why_begun(leader, o.lease)
+        return self._why_begun(leader, o.lease.view)
 
     def _why_not_known(self, decided: Plan, view: LeaseView) -> str:
         if self._leader == self._identity:

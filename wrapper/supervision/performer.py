@@ -1,8 +1,7 @@
 """Performs what was planned, without ever blocking the loop that planned it.
 
 What is instant (a signal, a timer, a new stance) is done at once; what may block (a write to a slow
-disk, a reload over HTTP) runs in a thread and reports back as an event. The one guarantee that is
-made here: that a rendering may be loaded is reported *before* it can be.
+disk, a reload over HTTP) runs in a thread and reports back as an event.
 """
 
 from __future__ import annotations
@@ -38,7 +37,6 @@ from wrapper.model import (
     ReadPause,
     ReloadAnswered,
     ReloadPrometheus,
-    ReloadSent,
     Rendering,
     RenderingsKept,
     RenderingWritten,
@@ -50,7 +48,6 @@ from wrapper.model import (
     WebStarted,
     WriteFailed,
     WriteRendering,
-    WriteStarted,
 )
 from wrapper.supervision import process
 from wrapper.supervision.process import DeadMansSwitch
@@ -112,8 +109,8 @@ class Performer:
         self.starts_over = False
         start_thread(self._write_for_ever, "writer")
 
-    def perform(self, action: Action) -> None:
-        """Do one thing, or have it done."""
+    def perform(self, action: Action) -> Event | None:
+        """Do one thing, or have it done; return what has come of it at once."""
         match action:
             case ArmSwitch() | DisarmSwitch():
                 self._set_switch(action)
@@ -130,9 +127,10 @@ class Performer:
             case AnswerReload():
                 self._answer_reload(action)
             case StartWeb() | StopWeb():
-                self._tend_web(action)
+                return self._tend_web(action)
             case Exit(status, starts_over):
                 self.exit_status, self.starts_over = status, starts_over
+        return None
 
     def instruct(self, stance: Stance, now: float) -> None:
         """Give the elector this turn's orders."""
@@ -174,7 +172,6 @@ class Performer:
     def _store(self, action: WriteRendering | KeepRenderings) -> None:
         """Write the output in one thread; keep what is good in another: a slow disk delays both."""
         if isinstance(action, WriteRendering):
-            self._report(WriteStarted(action.rendering))
             self._writes.put(action.rendering)
         else:
             start_thread(lambda: self._report(self._keep(action.kept)), "keep")
@@ -203,7 +200,6 @@ class Performer:
     # --- Prometheus ---
 
     def _reload(self, fingerprint: str) -> None:
-        self._report(ReloadSent(fingerprint))
         if self._parts.loaded is not None:
             self._parts.loaded.hurry()
         if self._parts.notifier.url:
@@ -234,23 +230,21 @@ class Performer:
 
     # --- the web server ---
 
-    def _tend_web(self, action: StartWeb | StopWeb) -> None:
-        if isinstance(action, StopWeb):
-            if self._web is not None:
-                process.send_signal(self._web, signal.SIGTERM)
-        elif self._parts.start_web is not None:
-            self._start_web(self._parts.start_web)
+    def _tend_web(self, action: StartWeb | StopWeb) -> Event | None:
+        if isinstance(action, StartWeb) and self._parts.start_web is not None:
+            return self._start_web(self._parts.start_web)
+        if isinstance(action, StopWeb) and self._web is not None:
+            process.send_signal(self._web, signal.SIGTERM)
+        return None
 
-    def _start_web(self, start: Callable[[], subprocess.Popen[bytes]]) -> None:
+    def _start_web(self, start: Callable[[], subprocess.Popen[bytes]]) -> Event:
         try:
-            web = start()
+            web = self._web = start()
         except OSError as error:
             LOG.error("the web server cannot be started", extra={"reason": str(error)})  # noqa: TRY400
-            self._report(WebExited(1))
-            return
-        self._web = web
-        self._report(WebStarted(web.pid))
+            return WebExited(1)
         process.await_child(web, lambda status: self._report(WebExited(status)), "web")
+        return WebStarted(web.pid)
 
     def leave_nothing(self) -> None:
         """Kill what is left of the web server's processes."""

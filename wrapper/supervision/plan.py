@@ -14,7 +14,6 @@ from wrapper.election import lease, pod_label
 from wrapper.model import (
     Action,
     AnswerReload,
-    ArmSwitch,
     Cause,
     DisarmSwitch,
     KeepRenderings,
@@ -28,11 +27,9 @@ from wrapper.model import (
     SignalPrometheus,
     Stance,
     StartWeb,
-    StopWeb,
     WriteRendering,
 )
 from wrapper.supervision import candidacy, departure, fence, keeping, rule_reload
-from wrapper.supervision.confirm import Outcome
 from wrapper.supervision.health import backoff_s
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
@@ -40,7 +37,6 @@ from wrapper.supervision.policy import Policy
 DEAD_WEB_GRACE_S = 1.0
 BARRIER_PAUSE_S = 0.5
 WRITE_RETRY_S = 1.0
-LONGEST_COOL_DOWN_S = 300.0
 WEB_RETRY_FIRST_S = 0.2
 WEB_RETRY_MOST_S = 30.0
 KILLED = 128
@@ -64,7 +60,7 @@ class Plan:
 
 def plan(o: Observation, policy: Policy, now: float) -> Plan:
     """Decide what this replica should be and do, given all that is known at ``now``."""
-    if o.child_status is not None:
+    if o.child.status is not None:
         return _after_exit(o, policy, now)
     if policy.fixed_role is not None:
         return _without_election(o, policy, now)
@@ -89,57 +85,16 @@ def plan(o: Observation, policy: Policy, now: float) -> Plan:
     )
 
 
-def apply(o: Observation, decided: Plan, policy: Policy, now: float) -> Observation:
-    """Note what a plan's own decisions change: what is armed, given up, ended, given back."""
-    for action in decided.actions:
-        o = _done(o, action, now)
-    if decided.stance is Stance.RELEASE:
-        o = replace(o, release_ordered_at=now)
-    if rule_reload.is_hopeless(o.rules, now, policy.reload_retry_s * policy.reload_attempts):
-        rules = rule_reload.given_up(o.rules)
-        o = replace(o, rules=rules if o.is_in_force else rule_reload.in_doubt(rules))
-    if decided.gives_up_promotion:
-        failures = o.failed_promotions + 1
-        pause_s = backoff_s(failures, policy.cool_down_s, LONGEST_COOL_DOWN_S)
-        o = replace(
-            o,
-            failed_promotions=failures,
-            cools_until=now + pause_s,
-            promotion_problem=decided.reason,
-        )
-    return o
-
-
-def _done(o: Observation, action: Action, now: float) -> Observation:
-    match action:
-        case ArmSwitch(at):
-            return replace(o, switch_at=at)
-        case DisarmSwitch():
-            return replace(o, switch_at=None)
-        case SignalPrometheus(signal.SIGKILL):
-            return replace(o, killed_at=now)
-        case SignalPrometheus(signal.SIGTERM):
-            return replace(o, terminated_at=now)
-        case StopWeb():
-            return replace(o, web_stopped_at=now)
-        case KeepRenderings(kept):
-            return replace(o, keeping=keeping.asked(o.keeping, kept))
-        case LabelPod(is_on) if o.label is not None:
-            return replace(o, label=pod_label.asked(o.label, wanted=is_on))
-        case AnswerReload():
-            return replace(o, rules=rule_reload.told(o.rules))
-        case _:
-            return o
-
-
 def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
     """Prometheus is dead: release at once, end the web server, pass its status on."""
-    status = o.child_status or 0
+    status = o.child.status or 0
     code = status if status >= 0 else KILLED - status
     is_labelled = o.label is not None and o.label.is_expected
-    waits = (o.holds_lease or is_labelled) and now < o.child_exited_at + policy.terms.retry_period_s
-    grace_s = policy.web_grace_s if o.stop_at is not None else DEAD_WEB_GRACE_S
-    disarm = () if o.switch_at is None else (DisarmSwitch(),)
+    waits = (
+        o.lease.is_held or is_labelled
+    ) and now < o.child.exited_at + policy.terms.retry_period_s
+    grace_s = policy.web_grace_s if o.leaving.stop_at is not None else DEAD_WEB_GRACE_S
+    disarm = () if o.fencing.switch_at is None else (DisarmSwitch(),)
     starts_over = policy.can_start_over and _is_refused_at_start(o)
     cure = "; it is started again with the last configuration that it had in force"
     return Plan(
@@ -162,8 +117,8 @@ def _is_refused_at_start(o: Observation) -> bool:
     Its configuration may be the reason, or something else: whoever starts it with another one has
     this one loaded by a reload afterwards, which tells.
     """
-    is_own = o.stop_at is None and o.killed_at is None and (o.child_status or 0) > 0
-    return is_own and not o.was_ready
+    is_own = o.leaving.stop_at is None and o.child.killed_at is None and (o.child.status or 0) > 0
+    return is_own and not o.child.was_ready
 
 
 # --- what Prometheus reads ---
@@ -183,57 +138,66 @@ def _reload_rules(o: Observation, policy: Policy, now: float) -> tuple[Action, .
 
     A configuration on its way into the file brings a reload of its own, which does both.
     """
-    is_ending = o.killed_at is not None or o.terminated_at is not None
-    if is_ending or not o.was_ready or o.loading.incoming is not None:
+    loading = o.configuration.loading
+    if o.child.is_being_ended or not o.child.was_ready or loading.incoming is not None:
         return ()
-    if not rule_reload.is_due(o.rules, now, policy.reload_retry_s):
+    if not rule_reload.is_due(o.reload, now, policy.reload_retry_s):
         return ()
-    return (ReloadPrometheus(o.loading.written.fingerprint if o.loading.written else ""),)
+    return (_reload(o),)
+
+
+def _reload(o: Observation) -> ReloadPrometheus:
+    written = o.configuration.loading.written
+    return ReloadPrometheus(written.fingerprint if written else "")
 
 
 def _tell(o: Observation) -> tuple[Action, ...]:
-    rules = o.rules
-    if not rules.has_news or rules.told_verdict is None:
+    reload = o.reload
+    if not reload.has_news or reload.told_verdict is None:
         return ()
-    return (AnswerReload(rules.number, rules.told_verdict, rules.problem),)
+    return (AnswerReload(reload.number, reload.told_verdict, reload.problem),)
 
 
 def _converge(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
     """Bring the output file, then Prometheus, to the rendering of the desired role."""
-    target = o.target(role)
-    if policy.is_plain or o.killed_at is not None or o.loading.incoming is not None:
+    target = o.configuration.target(role)
+    if (
+        policy.is_plain
+        or o.child.killed_at is not None
+        or o.configuration.loading.incoming is not None
+    ):
         return ()
-    if policy.owns_child and not o.was_ready:
+    if policy.owns_child and not o.child.was_ready:
         return ()  # it starts with the file that was checked, and reads it twice
-    if o.loading.written != target:
+    if o.configuration.loading.written != target:
         return _write(o, target, role, now)
     return (ReloadPrometheus(target.fingerprint),) if _reload_is_due(o, policy, now) else ()
 
 
 def _keep(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
     """Keep what Prometheus has in force, so that a start with a bad input has it."""
-    good = o.acceptance.good
-    if policy.is_plain or good is None or not (o.was_ready and o.is_in_force):
+    good = o.configuration.acceptance.good
+    if policy.is_plain or good is None or not (o.child.was_ready and o.configuration.is_in_force):
         return ()
-    leader = o.acceptance.fallback(Role.LEADER)
+    leader = o.configuration.acceptance.fallback(Role.LEADER)
     kept = Kept(good, None if leader == good.of(Role.LEADER) else leader)
-    return (KeepRenderings(kept),) if keeping.is_due(o.keeping, kept, now) else ()
+    return (KeepRenderings(kept),) if keeping.is_due(o.configuration.keeping, kept, now) else ()
 
 
 def _write(o: Observation, target: Rendering, role: Role, now: float) -> tuple[Action, ...]:
-    is_too_soon = o.write_problem and role is o.role and now < o.write_failed_at + WRITE_RETRY_S
+    failed = o.configuration.failed_write
+    is_too_soon = failed.problem and role is o.role and now < failed.at + WRITE_RETRY_S
     return () if is_too_soon else (WriteRendering(target),)
 
 
 def _reload_is_due(o: Observation, policy: Policy, now: float) -> bool:
-    if not o.was_ready:
+    loading = o.configuration.loading
+    if not o.child.was_ready or loading.is_loaded:
         return False
-    if o.loading.is_settled and o.loading.outcome is Outcome.LOADED:
-        return False
-    sent_at = o.loading.reload_sent_at
+    sent_at = loading.reload_sent_at
     if sent_at is None:
         return True
-    pause_s = BARRIER_PAUSE_S if o.loading.wants_barrier else policy.reload_retry_s
+    pause_s = BARRIER_PAUSE_S if loading.wants_barrier else policy.reload_retry_s
     return now >= sent_at + pause_s
 
 
@@ -242,15 +206,14 @@ def _answer_signals(o: Observation, policy: Policy) -> tuple[Action, ...]:
 
     With SIGUSR1 it may have been written for how long to keep out of the election.
     """
-    passed: tuple[Action, ...] = tuple(SignalPrometheus(number) for number in o.passed_on)
-    if o.wants_pause:
+    passed: tuple[Action, ...] = tuple(SignalPrometheus(number) for number in o.asked.signals)
+    if o.asked.pause:
         passed = (*passed, ReadPause())
-    if not o.wants_configuration:
+    if not o.asked.configuration:
         return passed
     if policy.is_plain:
         return (*passed, SignalPrometheus(signal.SIGHUP))
-    fingerprint = o.loading.written.fingerprint if o.loading.written else ""
-    return (*passed, ReadConfiguration(), ReloadPrometheus(fingerprint))
+    return (*passed, ReadConfiguration(), _reload(o))
 
 
 # --- the rest ---
@@ -262,7 +225,10 @@ def _label(o: Observation, role: Role, now: float) -> tuple[Action, ...]:
     To lead is not enough: whoever asks for the leader wants what only that configuration yields,
     and a promotion that Prometheus refuses shall send no clients here and away again.
     """
-    is_in_force = o.target(role).role is Role.FOLLOWER or not o.loading.may_be_follower
+    is_in_force = (
+        o.configuration.target(role).role is Role.FOLLOWER
+        or not o.configuration.loading.may_be_follower
+    )
     is_on = role is Role.LEADER and is_in_force
     is_due = o.label is not None and pod_label.is_due(o.label, now, wanted=is_on)
     return (LabelPod(is_on),) if is_due else ()
@@ -270,7 +236,7 @@ def _label(o: Observation, role: Role, now: float) -> tuple[Action, ...]:
 
 def _without_election(o: Observation, policy: Policy, now: float) -> Plan:
     """Be what ``--role`` says from the moment Prometheus is ready; stop when asked to."""
-    is_leader = policy.fixed_role is Role.LEADER and (o.was_ready or not policy.owns_child)
+    is_leader = policy.fixed_role is Role.LEADER and (o.child.was_ready or not policy.owns_child)
     role = Role.LEADER if is_leader else Role.FOLLOWER
     is_waiting = role is not policy.fixed_role
     why = "Prometheus is not ready yet" if is_waiting else f"the role is {role} (--role)"
@@ -291,17 +257,18 @@ def _without_election(o: Observation, policy: Policy, now: float) -> Plan:
 
 def _unfenced(o: Observation) -> Observation:
     """Return what is known, for one who needs not mind who else writes."""
-    return replace(o, loading=replace(o.loading, candidates=(), incoming=None))
+    loading = replace(o.configuration.loading, candidates=(), incoming=None)
+    return replace(o, configuration=replace(o.configuration, loading=loading))
 
 
 def _web(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
     """Start the web server, and start it again after a growing pause when it has died."""
-    if not policy.serves_web or o.web_pid is not None or o.web_stopped_at is not None:
+    if not policy.serves_web or o.web.pid is not None or o.web.stopped_at is not None:
         return ()
-    if o.web_exited_at is None:
+    if o.web.exited_at is None:
         return (StartWeb(),)
-    pause_s = backoff_s(o.web_failures, WEB_RETRY_FIRST_S, WEB_RETRY_MOST_S)
-    return (StartWeb(),) if now >= o.web_exited_at + pause_s else ()
+    pause_s = backoff_s(o.web.failures, WEB_RETRY_FIRST_S, WEB_RETRY_MOST_S)
+    return (StartWeb(),) if now >= o.web.exited_at + pause_s else ()
 
 
 def _wake_at(o: Observation, policy: Policy, now: float) -> float:
@@ -309,10 +276,10 @@ def _wake_at(o: Observation, policy: Policy, now: float) -> float:
     moments = [
         now + BARRIER_PAUSE_S,
         candidacy.awaits_label_until(o, now),
-        lease.leads_until(o.lease, policy.terms),
-        o.lease.released_at and o.lease.released_at + departure.SUCCESSOR_WAIT_S,
-        departure.bystanders_know_at(o) if o.stop_at is not None else None,
-        rule_reload.due_at(o.rules),
+        lease.leads_until(o.lease.view, policy.terms),
+        o.lease.view.released_at and o.lease.view.released_at + departure.SUCCESSOR_WAIT_S,
+        departure.bystanders_know_at(o) if o.leaving.stop_at is not None else None,
+        rule_reload.due_at(o.reload),
     ]
     last_moment = fence.last_moment_of(o, policy)
     if o.may_write and last_moment is not None:

@@ -16,7 +16,7 @@ class Policy:
     ``is_plain``: Prometheus reads its own file, and reloads when somebody else says so.
     ``can_start_over``: another configuration, the last in force, is there to start it with.
     ``shorten_lease`` is the command that shortens the lease of a holder that has gone, "" where
-    none can be needed.
+    none can be needed. Thresholds count probes of Prometheus' health.
     """
 
     terms: Terms
@@ -32,3 +32,11 @@ class Policy:
     reload_attempts: int = 5
     cool_down_s: float = 10.0
     shorten_lease: str = ""
+    failure_threshold: int = 3
+    success_threshold: int = 3
+    step_down_pause_s: float = 30.0
+
+    @property
+    def reload_limit_s(self) -> float:
+        """How long a reload is waited for, all attempts together."""
+        return self.reload_retry_s * self.reload_attempts

@@ -17,7 +17,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from wrapper.model import Evidence, ReloadAnswered
+from wrapper.model import (
+    Action,
+    AnswerReload,
+    Event,
+    Evidence,
+    LoadedObserved,
+    ReloadAnswered,
+    ReloadPrometheus,
+    ReloadWanted,
+)
+from wrapper.supervision.configuration_state import ConfigurationState
 from wrapper.targets.feed import Verdict
 
 QUIET_S = 0.2  # changes that follow each other so closely share one reload
@@ -70,6 +80,44 @@ class RuleReload:
     def has_news(self) -> bool:
         """Whether who asked has not been told the verdict."""
         return self.verdict is not None and self.told < self.number
+
+
+def fold(
+    state: RuleReload, happened: Event | Action, now: float, configuration: ConfigurationState
+) -> RuleReload:
+    """Return it with one event, or action, taken in; ``configuration`` is that from before."""
+    match happened:
+        case ReloadWanted(number, has_new_rules):
+            is_reloading = configuration.loading.is_reloading
+            return wanted(state, number, now, is_suspect=has_new_rules, is_reloading=is_reloading)
+        case ReloadPrometheus():
+            return sent(state, now)
+        case ReloadAnswered():
+            return _doubted(answered(state, happened), state, configuration)
+        case LoadedObserved(evidence):
+            return _doubted(observed(state, evidence), state, configuration)
+        case AnswerReload():
+            return told(state)
+        case _:
+            return state
+
+
+def _doubted(
+    after: RuleReload, before: RuleReload, configuration: ConfigurationState
+) -> RuleReload:
+    """Note that a configuration is under way, which a refusal now may be about."""
+    is_clear = configuration.is_in_force or not before.is_pending
+    is_refused = after.verdict is Verdict.REFUSED
+    return replace(after, is_in_doubt=True) if is_refused and not is_clear else after
+
+
+def waited(
+    state: RuleReload, configuration: ConfigurationState, now: float, limit_s: float
+) -> RuleReload:
+    """Return it as it is, or given up where its outcome has been waited for long enough."""
+    if not is_hopeless(state, now, limit_s):
+        return state
+    return _doubted(given_up(state), state, configuration)
 
 
 def wanted(
@@ -160,11 +208,6 @@ def given_up(state: RuleReload) -> RuleReload:
     is_refused = state.seen is not None and not state.seen.is_successful
     verdict = Verdict.REFUSED if is_refused else Verdict.UNCONFIRMED
     return replace(state, verdict=verdict, problem=state.problem or "its reload was not confirmed")
-
-
-def in_doubt(state: RuleReload) -> RuleReload:
-    """Note that a configuration is under way, which a refusal now may be about."""
-    return replace(state, is_in_doubt=True) if state.verdict is Verdict.REFUSED else state
 
 
 def told(state: RuleReload) -> RuleReload:

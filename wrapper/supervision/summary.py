@@ -38,46 +38,49 @@ def summarize(  # noqa: PLR0913 - the whole of what is known goes in
     now: float,
 ) -> Snapshot:
     """Return what is so at ``now``; a fixed leader leads until the snapshot is stale."""
+    written = o.configuration.loading.written
     return Snapshot(
         stamped_at=now,
         identity=constants.identity,
         role=decided.role,
         reason=decided.reason[:LONGEST],
         election=constants.election,
-        is_ready=o.is_ready,
-        is_healthy=o.health.is_healthy and o.child_status is None,
-        is_stopping=o.stop_at is not None or o.child_status is not None,
+        is_ready=o.child.is_ready,
+        is_healthy=o.child.health.is_healthy and o.child.status is None,
+        is_stopping=o.leaving.stop_at is not None or o.child.status is not None,
         leads_until_at=leads_until(o, decided, policy, now),
-        lease_expires_at=o.lease.free_at if o.lease.holder and not o.holds_lease else None,
+        lease_expires_at=o.lease.view.free_at
+        if o.lease.view.holder and not o.lease.is_held
+        else None,
         holder=_holder(o, decided, policy, constants),
-        holder_url=(o.lease.last.url or "") if o.lease.last else "",
-        lease_transitions=o.lease.last.transitions if o.lease.last else 0,
-        lease_problem=o.lease.problem[:LONGEST],
+        holder_url=(o.lease.view.last.url or "") if o.lease.view.last else "",
+        lease_transitions=o.lease.view.last.transitions if o.lease.view.last else 0,
+        lease_problem=o.lease.view.problem[:LONGEST],
         last_transition_time=last_transition_time,
         prometheus_url=constants.prometheus_url,
-        child_pid=o.child_pid,
+        child_pid=o.child.pid,
         child_start_time=constants.child_start_time,
-        configuration_is_valid=not o.rejection,
+        configuration_is_valid=not o.configuration.rejection,
         configuration_problem="\n".join(_problems(o)),
         configuration_time=configuration_time,
-        follower_fingerprint=o.renderings.follower.fingerprint,
-        leader_fingerprint=o.renderings.leader.fingerprint,
-        wanted_fingerprint=o.target(decided.role).fingerprint,
-        written_role=o.loading.written.role.value if o.loading.written else "",
-        written_fingerprint=o.loading.written.fingerprint if o.loading.written else "",
+        follower_fingerprint=o.configuration.renderings.follower.fingerprint,
+        leader_fingerprint=o.configuration.renderings.leader.fingerprint,
+        wanted_fingerprint=o.configuration.target(decided.role).fingerprint,
+        written_role=written.role.value if written else "",
+        written_fingerprint=written.fingerprint if written else "",
         loaded_fingerprint=_loaded(o),
         may_write=o.may_write or _follower_writes(o),
         pod_is_labelled=o.label.is_on if o.label else None,
         counters=counters,
-        usage=o.usage,
+        usage=o.child.usage,
         cause=decided.cause,
         start_time=constants.start_time,
         lease_duration_s=policy.terms.duration_s,
         lease_renew_deadline_s=policy.terms.renew_deadline_s,
         remote_write_is_loaded=_writes_remotely(o),
-        paused_until_time=o.pause.until_time if o.pause and now < o.pause.until_at else None,
+        paused_until_time=_paused_until(o, now),
         targets=_targets(o),
-        needs_restart=o.lease.needs_restart,
+        needs_restart=o.lease.view.needs_restart,
         holder_is_overdue=holder_is_overdue(o, policy, now),
     )
 
@@ -92,7 +95,7 @@ LONGEST = 1000  # characters
 
 def _problems(o: Observation) -> list[str]:
     """Return what is wrong with the configuration, a line for each, the first of very many."""
-    *told, rest = [*o.rejection.split("\n", MOST_PROBLEMS), ""][: MOST_PROBLEMS + 1]
+    *told, rest = [*o.configuration.rejection.split("\n", MOST_PROBLEMS), ""][: MOST_PROBLEMS + 1]
     if rest:
         count = rest.count("\n") + 1
         rest = f"and {count:,} more; prometheus-elector check tells them all"
@@ -101,10 +104,11 @@ def _problems(o: Observation) -> list[str]:
 
 def _writing(o: Observation) -> str:
     """Return why good renderings do not reach Prometheus."""
-    if o.write_problem:
-        return f"the rendering cannot be written: {o.write_problem}"
-    is_refused = o.loading.outcome is Outcome.FAILED and o.loading.problem
-    return f"Prometheus is not reloaded: {o.loading.problem}" if is_refused else ""
+    if problem := o.configuration.failed_write.problem:
+        return f"the rendering cannot be written: {problem}"
+    loading = o.configuration.loading
+    is_refused = loading.outcome is Outcome.FAILED and loading.problem
+    return f"Prometheus is not reloaded: {loading.problem}" if is_refused else ""
 
 
 def leads_until(o: Observation, decided: Plan, policy: Policy, now: float) -> float | None:
@@ -113,36 +117,39 @@ def leads_until(o: Observation, decided: Plan, policy: Policy, now: float) -> fl
         return None
     if policy.fixed_role is not None:
         return now + _FIXED_LEADER_S
-    return lease.leads_until(o.lease, policy.terms)
+    return lease.leads_until(o.lease.view, policy.terms)
 
 
 def _targets(o: Observation) -> dict[str, Any]:
     """Return how the fetched files and their queue go, plain enough for JSON; {} without any."""
-    told: dict[str, Any] = {"feeds": [asdict(state) for state in o.feeds.values()]}
-    if o.queue is not None:
-        told["queue"] = asdict(o.queue)
-    return told if o.feeds or o.queue else {}
+    told: dict[str, Any] = {"feeds": [asdict(state) for state in o.targets.feeds.values()]}
+    if o.targets.queue is not None:
+        told["queue"] = asdict(o.targets.queue)
+    return told if o.targets.feeds or o.targets.queue else {}
+
+
+def _paused_until(o: Observation, now: float) -> float | None:
+    pause = o.leaving.pause
+    return pause.until_time if pause and o.leaving.keeps_out(now) else None
 
 
 def _holder(o: Observation, decided: Plan, policy: Policy, constants: Constants) -> str:
     if policy.fixed_role is None:
-        return o.lease.holder
+        return o.lease.view.holder
     return constants.identity if decided.role is Role.LEADER else ""
 
 
 def _loaded(o: Observation) -> str:
-    if o.loading.written is None or not o.loading.is_settled:
-        return ""
-    return o.loading.written.fingerprint if o.loading.outcome is Outcome.LOADED else ""
+    loading = o.configuration.loading
+    return loading.written.fingerprint if loading.written and loading.is_loaded else ""
 
 
 def _follower_writes(o: Observation) -> bool:
     """Tell whether Prometheus writes without leading: by the follower's own part."""
-    return o.child_status is None and bool(_writes_remotely(o))
+    return o.child.status is None and bool(_writes_remotely(o))
 
 
 def _writes_remotely(o: Observation) -> bool | None:
     """Return whether Prometheus has a remote_write in force, None where that is not known."""
-    if o.loading.written is None or not o.loading.is_settled:
-        return None
-    return o.loading.written.writes_remotely
+    loading = o.configuration.loading
+    return loading.written.writes_remotely if loading.written and loading.is_settled else None

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 
 from wrapper import clock
 from wrapper.model import Event, Snapshot
-from wrapper.supervision.candidacy import holder_is_overdue
 from wrapper.supervision.change_log import ChangeLog
 from wrapper.supervision.events import Events
 from wrapper.supervision.history import History
-from wrapper.supervision.observation import Observation, Rules, fold, remember
+from wrapper.supervision.observation import Observation
 from wrapper.supervision.performer import Performer
-from wrapper.supervision.plan import Plan, apply, plan
+from wrapper.supervision.plan import Plan, plan
 from wrapper.supervision.policy import Policy
+from wrapper.supervision.reducer import fold
 from wrapper.supervision.slots import TooLarge
 from wrapper.supervision.snapshot import SnapshotWriter, known_leader
 from wrapper.supervision.summary import Constants, summarize
@@ -31,7 +31,6 @@ class Frame:
 
     observation: Observation
     policy: Policy
-    rules: Rules
     constants: Constants
 
 
@@ -44,14 +43,13 @@ class Supervisor:
         """Take the parts; ``run`` begins."""
         self._observation = frame.observation
         self._policy = frame.policy
-        self._rules = frame.rules
         self._constants = frame.constants
         self._events = events
         self._performer = performer
         self._snapshots = snapshots
         self._tally = Tally()
         self._history = History(frame.constants.identity)
-        self._log = ChangeLog(frame.constants.identity)
+        self._log = ChangeLog(frame.policy)
 
     def run(self) -> int:
         """Turn until it is time to leave; return the exit status."""
@@ -67,22 +65,22 @@ class Supervisor:
         while (event := self._events.waiting()) is not None:
             self._take(event)
 
-    def _take(self, event: Event) -> None:
+    def _take(self, happened: Event | Plan) -> None:
         before, now = self._observation, clock.now()
-        self._observation = fold(before, event, now, self._rules)
-        self._tally.took(event, before, self._observation, now, clock.wall())
-        self._log.took(event, before, self._observation)
+        after = self._observation = fold(before, happened, now, self._policy)
+        self._tally.took(happened, before, after, now, clock.wall())
+        self._log.took(happened, before, after, now)
 
     def _perform(self, decided: Plan) -> None:
-        is_bad = holder_is_overdue(self._observation, self._policy, clock.now())
-        self._log.decided(self._observation, decided, is_bad=is_bad)
-        self._tally.decided(self._observation, decided)
+        """Take the decision in, and then do it: what may follow is known before it can be so.
+
+        The elector is told first, since a renewal under earlier orders has to be dated before this.
+        """
         self._performer.instruct(decided.stance, clock.now())
+        self._take(decided)
         for action in decided.actions:
-            self._performer.perform(action)
-        now = clock.now()  # after the orders: what is done under earlier ones is dated before
-        observation = apply(self._observation, decided, self._policy, now)
-        self._observation = remember(observation, decided.role, now)
+            if (deed := self._performer.perform(action)) is not None:
+                self._take(deed)
         self._performer.want_evidence(self._observation.wants_evidence)
 
     def _publish(self, decided: Plan) -> None:

@@ -18,7 +18,7 @@ from wrapper.model import (
     LoadedObserved,
     PodLabelAnswered,
     ReloadAnswered,
-    ReloadSent,
+    ReloadPrometheus,
     SignalPrometheus,
     WebStarted,
     WriteFailed,
@@ -49,16 +49,21 @@ class Tally:
         return self._totals
 
     def took(
-        self, event: Event, before: Observation, after: Observation, now: float, wall: float
+        self,
+        happened: Event | Plan,
+        before: Observation,
+        after: Observation,
+        now: float,
+        wall: float,
     ) -> None:
-        """Count an event, by what it is and by what it has changed."""
-        match event:
+        """Count an event, or a decision, by what it is and by what it has changed."""
+        match happened:
+            case Plan():
+                self._count_decision(before, happened)
             case LeaseAsked():
-                self._count_lease(event)
-            case ReloadSent():
-                self._add("notifier_calls_total")
+                self._count_lease(happened)
             case ReloadAnswered():
-                self._count_answer(event)
+                self._count_answer(happened)
             case WebStarted():
                 self._add("web_starts_total")
             case WriteFailed():
@@ -67,14 +72,17 @@ class Tally:
                 self._add("pod_label_failures_total")
             case _:
                 pass
-        self._count_loading(event, before, after, now, wall)
+        self._count_loading(happened, before, after, now, wall)
 
-    def decided(self, before: Observation, plan: Plan) -> None:
-        """Count what a plan changes: the role, and what a killed Prometheus was killed for."""
+    def _count_decision(self, before: Observation, plan: Plan) -> None:
+        """Count what a plan changes: the role, reloads, and a possible writer that is killed."""
         if plan.role is not before.role:
             self._add(f"role_transitions_total:{plan.cause}")
-        if before.may_write and any(map(_is_kill, plan.actions)):
-            self._add("fencing_kills_total")
+        for action in plan.actions:
+            if isinstance(action, ReloadPrometheus):
+                self._add("notifier_calls_total")
+            elif before.may_write and _is_kill(action):
+                self._add("fencing_kills_total")
 
     def looked(self, leader: str | None, now: float) -> None:
         """Count the time in which no leader is known; ``leader`` is "" or None then."""
@@ -98,14 +106,14 @@ class Tally:
         self._add(f"reloads_failed_total:{words.get(answer.status, 'failed')}")
 
     def _count_loading(
-        self, event: Event, before: Observation, after: Observation, now: float, wall: float
+        self, event: Event | Plan, before: Observation, after: Observation, now: float, wall: float
     ) -> None:
         """Count what has come into force, and what Prometheus' own metrics say it refused.
 
         What it was started with is no reload.
         """
-        was, is_ = before.loading, after.loading
-        if _is_in_force(after) and not _is_in_force(before):
+        was, is_ = before.configuration.loading, after.configuration.loading
+        if is_.is_loaded and not was.is_loaded:
             self._totals["config_last_reload_success_timestamp_seconds"] = wall
             if "notifier_calls_total" in self._totals:
                 self._add("reloads_confirmed_total")
@@ -124,10 +132,6 @@ class Tally:
 
     def _add(self, name: str, amount: float = 1.0) -> None:
         self._totals[name] = self._totals.get(name, 0.0) + amount
-
-
-def _is_in_force(o: Observation) -> bool:
-    return o.loading.is_settled and o.loading.outcome is Outcome.LOADED
 
 
 def _is_kill(action: Action) -> bool:

@@ -1,0 +1,395 @@
+"""What is known changes as reported and as decided, and nothing else does."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.known import but, changes, decided
+from wrapper.election.lease import Terms
+from wrapper.model import (
+    Action,
+    ArmSwitch,
+    ChildExited,
+    ChildMeasured,
+    ConfigurationRead,
+    ConfigurationRejected,
+    Event,
+    Evidence,
+    FeedReported,
+    FenceChecked,
+    HealthProbed,
+    LeaseRecord,
+    LeaseReported,
+    LeaseView,
+    LoadedObserved,
+    Pause,
+    PauseRead,
+    QueueReported,
+    ReadinessProbed,
+    ReloadAnswered,
+    ReloadPrometheus,
+    ReloadWanted,
+    Rendering,
+    Renderings,
+    RenderingWritten,
+    Role,
+    SignalPrometheus,
+    SignalReceived,
+    StopWeb,
+    WebExited,
+    WebStarted,
+    WriteFailed,
+    WriteRendering,
+)
+from wrapper.supervision import acceptance, confirm
+from wrapper.supervision.configuration_state import ConfigurationState, FailedWrite
+from wrapper.supervision.confirm import Outcome
+from wrapper.supervision.health import Health
+from wrapper.supervision.observation import Observation
+from wrapper.supervision.policy import Policy
+from wrapper.supervision.reducer import fold
+from wrapper.targets.feed import FeedState, QueueState, Verdict
+
+FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
+LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)
+EDITED = Renderings(FOLLOWER, replace(LEADER, fingerprint="m"))
+TERMS = Terms("a", "a-1", 10.0, 8.0, 2.0, 9.2)
+POLICY = Policy(TERMS, failure_threshold=1, success_threshold=1, step_down_pause_s=30.0)
+NEW = Observation(
+    ConfigurationState(Renderings(FOLLOWER, LEADER), confirm.started_with(FOLLOWER, 90.0)),
+    role_since=90.0,
+    safe_since=90.0,
+)
+STARTED = confirm.write_started(NEW.configuration.loading, LEADER)
+WRITTEN = confirm.written(STARTED, LEADER, 100.0)
+HELD = LeaseView(last=LeaseRecord("a"), changed_at=99.0, renewed_at=99.0)
+ANOTHERS = LeaseView(last=LeaseRecord("b"), changed_at=99.0)
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        (SignalReceived(signal.SIGTERM), {"leaving_stop_signals": 1, "leaving_stop_at": 100.0}),
+        (SignalReceived(signal.SIGINT), {"leaving_stop_signals": 1, "leaving_stop_at": 100.0}),
+        (SignalReceived(signal.SIGUSR1), {"leaving_steps_down_until": 130.0, "asked_pause": True}),
+        (PauseRead(Pause(150.0, 1e9)), {"leaving_pause": Pause(150.0, 1e9)}),
+        (SignalReceived(signal.SIGHUP), {"asked_configuration": True}),
+        (SignalReceived(signal.SIGQUIT), {"asked_signals": (signal.SIGQUIT,)}),
+        (SignalReceived(signal.SIGUSR2), {"asked_signals": (signal.SIGUSR2,)}),
+        (ChildExited(-9), {"child_status": -9, "child_exited_at": 100.0}),
+        (WebStarted(7), {"web_pid": 7, "web_started_at": 100.0}),
+        (ReadinessProbed(is_ready=False, detail="503"), {"child_readiness_detail": "503"}),
+        (ReadinessProbed(is_ready=True), {"child_is_ready": True, "child_was_ready": True}),
+        (
+            HealthProbed(is_healthy=False, detail="503"),
+            {"child_health": Health(is_healthy=False, detail="503")},
+        ),
+        (LeaseReported(HELD), {"lease_view": HELD, "lease_last_renewed_at": 99.0}),
+        (LeaseReported(ANOTHERS), {"lease_view": ANOTHERS}),
+        (ConfigurationRead(EDITED), {"configuration_renderings": EDITED}),
+        (ConfigurationRejected("line 3"), {"configuration_problem": "line 3"}),
+        (RenderingWritten(LEADER), {"configuration_loading": WRITTEN}),
+        (
+            WriteFailed(LEADER, "disk full"),
+            {"configuration_failed_write": FailedWrite("disk full", Role.LEADER, 100.0)},
+        ),
+        (FenceChecked(""), {"fencing_obstacle": ""}),
+        (ChildMeasured({"open_fds": 9.0}), {"child_usage": {"open_fds": 9.0}}),
+    ],
+    ids=lambda value: repr(value)[:50] if not isinstance(value, dict) else "",
+)
+def test_an_event_changes_what_it_is_about(event: Event, expected: dict[str, Any]) -> None:
+    """Each event, taken in at 100, changes these fields and no other."""
+    assert changes(NEW, fold(NEW, event, 100.0, POLICY)) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "event", "expected"),
+    [
+        pytest.param(
+            but(NEW, leaving_stop_signals=1, leaving_stop_at=95.0),
+            SignalReceived(signal.SIGTERM),
+            {"leaving_stop_signals": 2},
+            id="a second stop signal counts, the first one's time stays",
+        ),
+        pytest.param(
+            but(NEW, child_is_ready=True, child_was_ready=True),
+            ChildExited(0),
+            {"child_status": 0, "child_exited_at": 100.0, "child_is_ready": False},
+            id="a child that has ended is not ready",
+        ),
+        pytest.param(
+            but(NEW, lease_view=HELD, lease_last_renewed_at=99.0),
+            LeaseReported(ANOTHERS),
+            {"lease_view": ANOTHERS},
+            id="a lost lease leaves its last moment behind",
+        ),
+        pytest.param(
+            but(NEW, leaving_steps_down_until=130.0),
+            LeaseReported(ANOTHERS),
+            {"lease_view": ANOTHERS, "leaving_steps_down_until": None},
+            id="a step-down ends when another leads",
+        ),
+        pytest.param(
+            but(NEW, leaving_steps_down_until=130.0),
+            LeaseReported(HELD),
+            {"lease_view": HELD, "lease_last_renewed_at": 99.0},
+            id="not by what we hold ourselves",
+        ),
+        pytest.param(
+            but(NEW, configuration_problem="line 3"),
+            ConfigurationRead(EDITED),
+            {"configuration_renderings": EDITED, "configuration_problem": ""},
+            id="a mended input ends its problem",
+        ),
+        pytest.param(
+            but(NEW, promotion_cools_until=400.0, promotion_failures=6),
+            ConfigurationRead(EDITED),
+            {"configuration_renderings": EDITED, "promotion_cools_until": 0.0},
+            id="new renderings end a cool-down, and its length is kept for the next",
+        ),
+        pytest.param(
+            but(NEW, promotion_cools_until=400.0),
+            ConfigurationRead(NEW.configuration.renderings),
+            {},
+            id="inputs that render as before do not",
+        ),
+        pytest.param(
+            but(NEW, promotion_cools_until=400.0),
+            SignalReceived(signal.SIGHUP),
+            {"asked_configuration": True, "promotion_cools_until": 0.0},
+            id="nor does a cool-down outlast one who asks to try again",
+        ),
+        pytest.param(
+            but(NEW, configuration_loading=STARTED),
+            WriteFailed(LEADER, "disk full"),
+            {
+                "configuration_loading": NEW.configuration.loading,
+                "configuration_failed_write": FailedWrite("disk full", Role.LEADER, 100.0),
+            },
+            id="what could not be written cannot be loaded",
+        ),
+        pytest.param(
+            but(NEW, web_pid=7, web_started_at=99.0, web_failures=2),
+            WebExited(1),
+            {"web_pid": None, "web_exited_at": 100.0, "web_failures": 3},
+            id="a web server that dies soon adds to its failures",
+        ),
+        pytest.param(
+            but(NEW, web_pid=7, web_started_at=60.0, web_failures=5),
+            WebExited(1),
+            {"web_pid": None, "web_exited_at": 100.0, "web_failures": 1},
+            id="one that had lasted starts from the beginning",
+        ),
+    ],
+)
+def test_an_event_meets_what_was_known(
+    before: Observation, event: Event, expected: dict[str, Any]
+) -> None:
+    """What is known already decides what an event means."""
+    assert changes(before, fold(before, event, 100.0, POLICY)) == expected
+
+
+def test_what_prometheus_says_reaches_the_loading() -> None:
+    """Evidence and answers are folded into what is known to be in force."""
+    before = but(NEW, configuration_loading=confirm.reload_sent(WRITTEN, 100.0))
+    evidence = Evidence("i", True, True, 5.0, 101.0)  # noqa: FBT003
+    seen = fold(before, LoadedObserved(evidence), 101.0, POLICY)
+    assert seen.configuration.loading.outcome is Outcome.LOADED
+    told = fold(before, ReloadAnswered("l", 100.0, 200), 101.0, POLICY)
+    assert told.configuration.loading.is_settled
+
+
+@pytest.mark.parametrize(
+    ("observation", "may_write"),
+    [
+        pytest.param(NEW, False, id="a follower may not"),
+        pytest.param(
+            but(NEW, configuration_loading=STARTED), True, id="from before the rename it may"
+        ),
+        pytest.param(
+            but(NEW, configuration_loading=WRITTEN, child_status=0), False, id="the dead may not"
+        ),
+    ],
+)
+def test_a_possible_writer(observation: Observation, *, may_write: bool) -> None:
+    """A living Prometheus that may have the leader's part is one."""
+    assert observation.may_write is may_write
+
+
+def test_a_decision_is_remembered_with_its_time() -> None:
+    """A new role counts from now, the same one from before; one look's orders are forgotten."""
+    asked = but(NEW, asked_configuration=True, asked_signals=(3,))
+    led = fold(asked, decided(role=Role.LEADER), 100.0, POLICY)
+    assert (led.role, led.role_since) == (Role.LEADER, 100.0)
+    assert (led.asked.configuration, led.asked.signals) == (False, ())
+    assert fold(led, decided(role=Role.LEADER), 105.0, POLICY).role_since == 100.0
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"),
+    [
+        pytest.param(
+            WriteRendering(LEADER),
+            {
+                "configuration_loading": STARTED,
+                "configuration_failed_write": FailedWrite(),
+                "safe_since": None,
+            },
+            id="what is to be written may be loaded, and is not held to the last try",
+        ),
+        pytest.param(
+            ReloadPrometheus("f"),
+            {"configuration_loading": confirm.reload_sent(NEW.configuration.loading, 100.0)},
+            id="a reload was sent",
+        ),
+        pytest.param(ArmSwitch(108.0), {"fencing_switch_at": 108.0}, id="the switch is armed"),
+        pytest.param(
+            SignalPrometheus(signal.SIGKILL), {"child_killed_at": 100.0}, id="it was killed"
+        ),
+        pytest.param(StopWeb(), {"web_stopped_at": 100.0}, id="the web server was ended"),
+    ],
+)
+def test_what_is_decided_is_known_at_once(action: Action, expected: dict[str, Any]) -> None:
+    """Each action changes these fields and no other, before it is performed."""
+    before = but(NEW, configuration_failed_write=FailedWrite("disk full", Role.LEADER, 99.0))
+    assert changes(before, fold(before, decided(action), 100.0, POLICY)) == expected
+
+
+def test_safe_is_since_it_cannot_write() -> None:
+    """The moment stays while nothing is written, and is gone while it may be."""
+    o = fold(but(NEW, safe_since=None), decided(), 100.0, POLICY)
+    safe = fold(o, decided(), 101.0, POLICY)
+    assert safe.safe_since == 100.0
+    writing = but(safe, configuration_loading=WRITTEN)
+    assert fold(writing, decided(role=Role.LEADER), 102.0, POLICY).safe_since is None
+
+
+@pytest.mark.parametrize(
+    ("loading", "now", "failures"),
+    [
+        pytest.param(confirm.started_with(LEADER, 60.0), 100.0, 3, id="not before it has loaded"),
+        pytest.param(
+            replace(confirm.started_with(LEADER, 60.0), outcome=Outcome.LOADED),
+            80.0,
+            3,
+            id="nor after a short while",
+        ),
+        pytest.param(
+            replace(confirm.started_with(LEADER, 60.0), outcome=Outcome.LOADED),
+            100.0,
+            0,
+            id="a promotion that has lasted is forgiven the failed ones before",
+        ),
+    ],
+)
+def test_failed_promotions_are_forgotten(
+    loading: confirm.Loading, now: float, failures: int
+) -> None:
+    """Only a leader that has been one for half a minute starts from the beginning."""
+    leading = but(
+        NEW, role=Role.LEADER, role_since=60.0, configuration_loading=loading, promotion_failures=3
+    )
+    after = fold(leading, decided(role=Role.LEADER), now, POLICY)
+    assert after.promotion.failures == failures
+
+
+@pytest.mark.parametrize(("until_at", "stays"), [(150.0, True), (99.0, False)])
+def test_who_keeps_out_already_is_not_made_to_step_down_again(until_at: float, stays: bool) -> None:
+    """SIGUSR1 then says that the file has changed: perhaps it is to keep out no longer."""
+    paused = but(NEW, leaving_pause=Pause(until_at, 1e9))
+    after = fold(paused, SignalReceived(signal.SIGUSR1), 100.0, POLICY)
+    assert after.asked.pause
+    assert (after.leaving.steps_down_until is None) is stays
+
+
+# --- rules beside the configuration ---------------------------------------------------------------
+
+BAD = ReloadAnswered("l", 101.0, 500, "group x: no")
+SEEN = Evidence("i", writes_remotely=True, is_successful=True, success_time=1.0, asked_at=100.5)
+LED = but(
+    NEW,
+    role=Role.LEADER,
+    configuration_acceptance=acceptance.started_with(NEW.configuration.renderings),
+    configuration_loading=replace(WRITTEN, candidates=(LEADER,), outcome=Outcome.LOADED),
+)
+
+
+def after(
+    o: Observation, *happened: Event | ReloadPrometheus | WriteRendering, now: float = 102.0
+) -> Observation:
+    """Return it with events, and actions that are decided, taken in."""
+    for each in happened:
+        if isinstance(each, ReloadPrometheus | WriteRendering):
+            o = fold(o, decided(each, role=o.role), now, POLICY)
+        else:
+            o = fold(o, each, now, POLICY)
+    return o
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [BAD, LoadedObserved(replace(SEEN, is_successful=False, asked_at=101.5))],
+    ids=["by answer", "by metrics"],
+)
+def test_a_refusal_of_new_rules_is_not_the_configurations(refusal: Event) -> None:
+    """It is theirs while they are suspect, and only theirs."""
+    wants = after(LED, ReloadWanted(1, has_new_rules=True), now=100.0)
+    o = after(wants, LoadedObserved(SEEN), ReloadPrometheus("l"), refusal)
+    assert o.reload.verdict is Verdict.REFUSED
+    assert o.configuration.loading.outcome is Outcome.LOADED
+    assert o.configuration.rejection == ""
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [BAD, LoadedObserved(replace(SEEN, is_successful=False, asked_at=101.5))],
+    ids=["by answer", "by metrics"],
+)
+def test_a_refusal_beside_a_configuration_is_in_doubt(refusal: Event) -> None:
+    """A rendering that is not known to be in force may be the reason as well."""
+    edited = EDITED.leader
+    pending = after(LED, WriteRendering(edited), RenderingWritten(edited), now=99.5)
+    for before, verdict in ((pending, Verdict.DOUBTED), (LED, Verdict.REFUSED)):
+        wants = after(before, ReloadWanted(1, has_new_rules=True), now=100.0)
+        o = after(wants, LoadedObserved(SEEN), ReloadPrometheus("l"), refusal)
+        assert (o.reload.verdict, o.reload.told_verdict) == (Verdict.REFUSED, verdict)
+        assert o.reload.suspects_rules
+    again = after(o, ReloadWanted(2, has_new_rules=True), now=103.0)
+    assert not again.reload.is_in_doubt
+
+
+def test_a_refusal_without_new_rules_is_the_configurations() -> None:
+    """Somebody only asked for a reload."""
+    o = after(LED, ReloadWanted(1, has_new_rules=False), now=100.0)
+    o = after(o, LoadedObserved(SEEN), ReloadPrometheus("l"), BAD)
+    assert o.reload.verdict is Verdict.REFUSED
+    assert o.configuration.loading.outcome is Outcome.REFUSED
+
+
+def test_a_reload_under_way_counts_for_what_it_has_read() -> None:
+    """A rendering that is not confirmed yet makes new rules wait for two successes."""
+    pending = after(but(NEW, configuration_loading=WRITTEN), ReloadPrometheus("l"))
+    assert after(pending, ReloadWanted(1, has_new_rules=True)).reload.successes == 2
+    assert after(LED, ReloadWanted(1, has_new_rules=True)).reload.successes == 1
+
+
+def test_evidence_is_wanted_while_rules_wait() -> None:
+    """Also where nothing else is to be learned."""
+    known = but(LED, configuration_loading=replace(LED.configuration.loading, images={"l": "i"}))
+    assert not known.wants_evidence
+    assert after(known, ReloadWanted(1, has_new_rules=True)).wants_evidence
+
+
+def test_feeds_and_queue_are_known_by_their_last_report() -> None:
+    """One state for each file, and one for the queue."""
+    first, second = FeedState("/t.json", "http://p", "targets"), FeedState("/r.yml", "x", "rules")
+    newer, queue = replace(first, groups=2), QueueState("q", is_connected=True)
+    o = after(NEW, *(FeedReported(state) for state in (first, second, newer)))
+    o = after(o, QueueReported(queue))
+    assert o.targets.feeds == {"/t.json": newer, "/r.yml": second}
+    assert o.targets.queue == queue

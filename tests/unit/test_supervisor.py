@@ -1,0 +1,70 @@
+"""One turn of the loop: what it has done itself is told in the same turn."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+from tests.unit.known import but
+from tests.unit.test_plan import CHOSEN, HELD, POLICY
+from wrapper import clock
+from wrapper.model import Action, ArmSwitch, Event, Snapshot, WriteRendering
+from wrapper.supervision.events import Events
+from wrapper.supervision.performer import Output, Parts, Performer
+from wrapper.supervision.summary import Constants
+from wrapper.supervision.supervisor import Frame, Supervisor
+
+
+class Turn:
+    """A supervisor with a real performer, stopped when it has published once."""
+
+    def __init__(self, output: Path, **parts: Any) -> None:
+        none: dict[str, Any] = dict.fromkeys(field.name for field in fields(Parts))
+        given = none | {"output": Output(output, 0o600)} | parts
+        events = Events()
+        self.performer = Performer(Parts(**given), events.put)
+        self.snapshots: list[Snapshot] = []
+        snapshots: Any = self
+        constants = Constants("a", "lease n/l", "", None)
+        held = replace(HELD, renewed_at=clock.now())
+        chosen = but(CHOSEN, lease_view=held, lease_last_renewed_at=clock.now())
+        frame = Frame(chosen, POLICY, constants)
+        self.supervisor = Supervisor(frame, events, self.performer, snapshots)
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Take the snapshot; enough has been seen."""
+        self.snapshots.append(snapshot)
+        self.performer.exit_status = 0
+
+
+def test_that_a_rendering_may_be_loaded_is_known_before_it_can_be(tmp_path: Path) -> None:
+    """Were the supervisor to hang in the middle of the turn, it would know of a possible writer."""
+    turn, perform = Turn(tmp_path / "prometheus.yml"), Performer.perform
+    known = []
+
+    def note(action: Action) -> Event | None:
+        known.append((type(action), turn.supervisor._observation.may_write))
+        return perform(turn.performer, action)
+
+    turn.performer.perform = note  # type: ignore[method-assign]
+    turn.supervisor.run()
+    assert known == [(ArmSwitch, True), (WriteRendering, True)]
+
+
+def test_a_web_server_is_known_in_the_turn_that_starts_it(tmp_path: Path) -> None:
+    """It is not started a second time, however soon the next turn comes."""
+    turn = Turn(tmp_path / "prometheus.yml", start_web=lambda: Popen(["true"], process_group=0))
+    turn.supervisor._observation = but(turn.supervisor._observation, web_pid=None)
+    turn.supervisor.run()
+    assert turn.supervisor._observation.web.pid is not None
+    turn.performer.leave_nothing()
+
+
+def test_a_possible_writer_is_told_in_the_turn_that_orders_the_write(tmp_path: Path) -> None:
+    """The leader rendering may be loaded from this turn on: no snapshot says otherwise."""
+    turn = Turn(tmp_path / "prometheus.yml")
+    turn.supervisor.run()
+    [snapshot] = turn.snapshots
+    assert (snapshot.role, snapshot.may_write) == ("leader", True)

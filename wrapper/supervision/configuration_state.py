@@ -1,0 +1,156 @@
+"""What is known of the configuration, from the inputs to what Prometheus has in force; pure."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass, field, replace
+
+from wrapper.model import (
+    Action,
+    ConfigurationRead,
+    ConfigurationRejected,
+    Event,
+    KeepRenderings,
+    LoadedObserved,
+    ReloadAnswered,
+    ReloadPrometheus,
+    Rendering,
+    Renderings,
+    RenderingsKept,
+    RenderingWritten,
+    Role,
+    SignalReceived,
+    WriteFailed,
+    WriteRendering,
+)
+from wrapper.supervision import acceptance, confirm, keeping
+from wrapper.supervision.acceptance import Acceptance
+from wrapper.supervision.confirm import Loading, Outcome
+from wrapper.supervision.keeping import Keeping
+
+
+@dataclass(frozen=True, slots=True)
+class FailedWrite:
+    """Why the last write of a rendering failed; "" where it did not, or another is under way."""
+
+    problem: str = ""
+    role: Role | None = None
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationState:
+    """The newest renderings that can be used, and how far they have come.
+
+    ``problem`` says why newer inputs cannot be used, "" where there are none.
+    """
+
+    renderings: Renderings
+    loading: Loading
+    acceptance: Acceptance = field(default_factory=Acceptance)
+    problem: str = ""
+    failed_write: FailedWrite = field(default_factory=FailedWrite)
+    keeping: Keeping = field(default_factory=Keeping)
+
+    @property
+    def is_in_force(self) -> bool:
+        """Whether what stands in the output file is; also where Prometheus reads its own file."""
+        return self.loading.written is None or self.loading.is_loaded
+
+    @property
+    def rejection(self) -> str:
+        """Why the newest input is not what Prometheus reads, "" when it is, or will be."""
+        return self.problem or self.acceptance.problem
+
+    def target(self, role: Role) -> Rendering:
+        """Return what a role should read, given what Prometheus has refused."""
+        return acceptance.target(self.acceptance, self.renderings, role)
+
+    def write_problem(self, role: Role) -> str:
+        """Return why the last write failed, where it was of this role's rendering."""
+        return self.failed_write.problem if self.failed_write.role is role else ""
+
+
+def fold(  # noqa: PLR0913 - all that the judgement of a rendering takes
+    configuration: ConfigurationState,
+    happened: Event | Action,
+    now: float,
+    *,
+    role: Role,
+    limit_s: float,
+    is_excused: bool,
+) -> ConfigurationState:
+    """Return it with one event, or one action that was decided, taken in.
+
+    A reload has ``limit_s`` seconds. ``is_excused``: a refusal is not about the configuration.
+    """
+    match happened:
+        case ConfigurationRead() | ConfigurationRejected() | SignalReceived(signal.SIGHUP):
+            return _fold_input(configuration, happened)
+        case WriteRendering() | RenderingWritten() | WriteFailed():
+            return _fold_write(configuration, happened, now)
+        case KeepRenderings(kept):
+            return replace(configuration, keeping=keeping.asked(configuration.keeping, kept))
+        case RenderingsKept(kept, problem):
+            return replace(configuration, keeping=keeping.answered(kept, problem, now))
+        case ReloadPrometheus() | ReloadAnswered() | LoadedObserved():
+            loading = _fold_reload(configuration.loading, happened, now, is_excused=is_excused)
+            verdict = acceptance.judged(
+                configuration.acceptance, configuration.renderings, role, loading, now, limit_s
+            )
+            return replace(configuration, loading=loading, acceptance=verdict)
+        case _:
+            return configuration
+
+
+def _fold_input(
+    configuration: ConfigurationState,
+    happened: ConfigurationRead | ConfigurationRejected | SignalReceived,
+) -> ConfigurationState:
+    retried = acceptance.tried_again(configuration.acceptance)
+    match happened:
+        case ConfigurationRead(renderings):
+            return replace(configuration, renderings=renderings, problem="", acceptance=retried)
+        case ConfigurationRejected(problem):
+            return replace(configuration, problem=problem)
+        case SignalReceived():
+            return replace(configuration, acceptance=retried)
+
+
+def _fold_write(
+    configuration: ConfigurationState,
+    happened: WriteRendering | RenderingWritten | WriteFailed,
+    now: float,
+) -> ConfigurationState:
+    """Take in a write; from the decision on the rendering counts as one that may be loaded."""
+    loading, failed = configuration.loading, FailedWrite()
+    match happened:
+        case WriteRendering(rendering):
+            loading = confirm.write_started(loading, rendering)
+        case RenderingWritten(rendering):
+            loading = confirm.written(loading, rendering, now)
+        case WriteFailed(rendering, problem):
+            loading, failed = (
+                confirm.write_failed(loading),
+                FailedWrite(problem, rendering.role, now),
+            )
+    return replace(configuration, loading=loading, failed_write=failed)
+
+
+def _fold_reload(
+    before: Loading,
+    happened: ReloadPrometheus | ReloadAnswered | LoadedObserved,
+    now: float,
+    *,
+    is_excused: bool,
+) -> Loading:
+    match happened:
+        case ReloadPrometheus():
+            loading = confirm.reload_sent(before, now)
+        case ReloadAnswered():
+            loading = confirm.answered(before, happened, now)
+        case LoadedObserved(evidence):
+            loading = confirm.observed(before, evidence)
+    if is_excused and loading.outcome in {Outcome.FAILED, Outcome.REFUSED}:
+        return replace(loading, outcome=before.outcome, problem=before.problem)
+    return loading

@@ -1,0 +1,47 @@
+"""How promotions have failed, and for how long none is tried; pure."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass, replace
+
+from wrapper.model import Action, ConfigurationRead, Event, Renderings, SignalReceived
+from wrapper.supervision.health import backoff_s
+
+PROVEN_S = 30.0  # who has led for so long is no longer held to the failures before
+LONGEST_COOL_DOWN_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """How many have failed in a row, why the last one did, and until when to cool down."""
+
+    failures: int = 0
+    cools_until: float = 0.0
+    problem: str = ""
+
+
+def fold(promotion: Promotion, happened: Event | Action, renderings: Renderings) -> Promotion:
+    """Return it with one event taken in: what failed may be mended, or somebody asks to try again.
+
+    ``renderings`` are those from before the event.
+    """
+    match happened:
+        case ConfigurationRead(new) if new != renderings:
+            return replace(promotion, cools_until=0.0)
+        case SignalReceived(signal.SIGHUP):
+            return replace(promotion, cools_until=0.0)
+        case _:
+            return promotion
+
+
+def given_up(promotion: Promotion, problem: str, now: float, first_s: float) -> Promotion:
+    """Note one more failure: each is followed by a longer pause, from ``first_s`` seconds up."""
+    failures = promotion.failures + 1
+    pause_s = backoff_s(failures, first_s, LONGEST_COOL_DOWN_S)
+    return Promotion(failures, now + pause_s, problem)
+
+
+def proven(promotion: Promotion) -> Promotion:
+    """Note that the last one has lasted."""
+    return replace(promotion, failures=0)
