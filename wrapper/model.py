@@ -12,7 +12,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
-from wrapper.targets.feed import FeedState, QueueState, Verdict
+
+class Verdict(StrEnum):
+    """What became of a reload that was asked for."""
+
+    LOADED = "loaded"
+    REFUSED = "refused"  # Prometheus said no
+    UNCONFIRMED = "unconfirmed"  # nothing was heard, again and again
 
 
 class Role(StrEnum):
@@ -393,25 +399,26 @@ class ChildMeasured:
 class ReloadWanted:
     """Something that Prometheus reads beside its configuration has changed, or somebody asks.
 
-    ``has_new_rules``: a refusal would be about them. Requests are numbered from 1 up.
+    ``has_changed_files``: files are not as they were when Prometheus last loaded them, so that a
+    refusal would say nothing about the configuration. Requests are numbered from 1 up.
     """
 
     number: int
-    has_new_rules: bool
+    has_changed_files: bool
 
 
 @dataclass(frozen=True, slots=True)
 class FeedReported:
-    """A file of targets or rules was fetched, or could not be."""
+    """A file was fetched, or could not be; ``state`` says how that goes, its ``file`` which."""
 
-    state: FeedState
+    state: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class QueueReported:
-    """The broker's queue was heard, or could not be."""
+    """The broker's queue was heard, or could not be; ``state`` says how that goes."""
 
-    state: QueueState
+    state: Mapping[str, Any]
 
 
 Event = (
@@ -503,11 +510,15 @@ class LabelPod:
 
 @dataclass(frozen=True, slots=True)
 class AnswerReload:
-    """Tell who wanted a reload (up to this number) what has become of it."""
+    """Tell who wanted a reload (up to this number) what has become of it.
+
+    ``is_ambiguous``: a refusal may be about a configuration that was under way at the same time.
+    """
 
     number: int
     verdict: Verdict
     problem: str = ""
+    is_ambiguous: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,11 @@ from tests.promgen import RULES, TARGETS, URLS, Promgen, group
 from tests.support import wait_until
 from wrapper import clock
 from wrapper.access.prometheus_access import PrometheusAccess
-from wrapper.model import Event, FeedReported
+from wrapper.model import Event, FeedReported, Verdict
 from wrapper.supervision.reload_desk import Answer
 from wrapper.targets import feeds, pace
 from wrapper.targets.broker import missing_for
-from wrapper.targets.feed import LONGEST_TEXT, Feed, Kind, Verdict
+from wrapper.targets.feed import LONGEST_TEXT, Feed, Kind
 from wrapper.targets.feed_answer import EMPTY_SHARE, read_answer
 from wrapper.targets.feed_desk import FeedDesk
 from wrapper.targets.feed_fetch import Fetcher
@@ -41,18 +41,22 @@ ONE, TWO = promgen.targets(group("a:1")), promgen.targets(group("a:1"), group("b
 MOST = 1 << 20
 OUTPUT = "--output={}/out.yml"
 
+AMBIGUOUS = Answer(Verdict.REFUSED, "so it says", is_ambiguous=True)
+
 
 @dataclass
 class Reloads:
     """In Prometheus' place: what it makes of each reload, in turn; the last one stays."""
 
-    verdicts: list[Verdict] = field(default_factory=lambda: [Verdict.LOADED])
+    verdicts: list[Verdict | Answer] = field(default_factory=lambda: [Verdict.LOADED])
     asked: list[bool] = field(default_factory=list)
 
-    def ask(self, *, has_new_rules: bool) -> Answer:
+    def ask(self, *, has_changed_files: bool) -> Answer:
         """Answer."""
-        self.asked.append(has_new_rules)
+        self.asked.append(has_changed_files)
         verdict = self.verdicts.pop(0) if len(self.verdicts) > 1 else self.verdicts[0]
+        if isinstance(verdict, Answer):
+            return verdict
         return Answer(verdict, "" if verdict is Verdict.LOADED else "so it says")
 
 
@@ -503,7 +507,7 @@ def test_who_asks_for_rules_that_are_refused_need_not_ask_again(kept: Kept) -> N
     """They are at fault themselves, seen or unseen; where that is not known it may help."""
     keeper = running(kept.keeper(RULES))
     assert done_by(keeper) == ""
-    kept.reloads.verdicts = [Verdict.DOUBTED, Verdict.LOADED, Verdict.REFUSED, Verdict.LOADED]
+    kept.reloads.verdicts = [AMBIGUOUS, Verdict.LOADED, Verdict.REFUSED, Verdict.LOADED]
     kept.server.bodies[RULES] = promgen.rules("nonsense (")
     assert "so it says" in done_by(keeper)
     for _ in range(2):
@@ -549,10 +553,12 @@ def test_rules_are_not_blamed_where_the_old_are_refused_as_well(kept: Kept) -> N
 
 @pytest.mark.parametrize(
     "verdicts",
-    [(Verdict.DOUBTED, Verdict.LOADED), (Verdict.REFUSED, Verdict.UNCONFIRMED)],
+    [(AMBIGUOUS, Verdict.LOADED), (Verdict.REFUSED, Verdict.UNCONFIRMED)],
     ids=["a configuration is under way", "nothing is heard of the old ones"],
 )
-def test_rules_that_may_be_good_are_tried_again(kept: Kept, verdicts: tuple[Verdict, ...]) -> None:
+def test_rules_that_may_be_good_are_tried_again(
+    kept: Kept, verdicts: tuple[Verdict | Answer, ...]
+) -> None:
     """The last good ones are put back all the same."""
     keeper = kept.keeper(RULES)
     keeper.bring()

@@ -13,9 +13,10 @@ import pytest
 from tests import promgen
 from tests.real.parts import program
 from tests.support import wait_until
+from wrapper.model import Verdict
 from wrapper.supervision.reload_desk import Answer
 from wrapper.targets import rule_loads
-from wrapper.targets.feed import Kind, Verdict
+from wrapper.targets.feed import Kind
 from wrapper.targets.feed_file import NO_RULES, Failed, FeedFile
 from wrapper.targets.rule_check import RuleCheck
 from wrapper.targets.rule_loads import Blamed, RuleLoads
@@ -40,9 +41,9 @@ class Judge:
     loaded: dict[str, bytes] = field(default_factory=dict)
     act: Callable[[], Answer] | None = None
 
-    def ask(self, *, has_new_rules: bool) -> Answer:
+    def ask(self, *, has_changed_files: bool) -> Answer:
         """Answer."""
-        self.asked.append(has_new_rules)
+        self.asked.append(has_changed_files)
         if self.act is not None:
             return self.act()
         found, was_refusing = self.files, self.is_refusing
@@ -128,6 +129,32 @@ def test_files_that_change_together_are_one_reload(all_good: Loads) -> None:
         thread.join(LIMIT_S)
     assert all_good.results["a.yml"] is False
     assert all_good.judge.asked == [True]
+
+
+def test_whoever_asks_for_a_reload_meanwhile_is_told_whose_a_refusal_is(all_good: Loads) -> None:
+    """While new rules are not known to be loaded, it says nothing about the configuration."""
+    judge, found = all_good.judge, []
+
+    def refuse_once() -> Answer:
+        judge.act = None
+        found.append(all_good.loads.reload())
+        return Answer(Verdict.REFUSED, "one is bad")
+
+    judge.act = refuse_once
+    all_good.together(a=BAD)
+    assert all_good.reason("a.yml") == "refused"
+    assert found == [Answer(Verdict.REFUSED, "one is bad")]
+    all_good.loads.reload()
+    assert judge.asked == [True, True, False, False]
+
+
+@pytest.mark.parametrize("verdict", [Verdict.LOADED, Verdict.UNCONFIRMED])
+def test_what_is_not_refused_is_held_against_nobody(all_good: Loads, verdict: Verdict) -> None:
+    """Loaded, or never heard of: the next refusal is about something else."""
+    all_good.judge.act = lambda: Answer(verdict)
+    all_good.together(a=BETTER)
+    all_good.loads.reload()
+    assert all_good.judge.asked == [True, False]
 
 
 def test_the_first_waits_for_others(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_a_queue_that_promgen_does_not_know_is_told_once(caplog: pytest.LogCaptu
         assert told() == (3, True, 2)
     heard = [record.getMessage() for record in caplog.records if "at last" in record.getMessage()]
     assert len(heard) == 1
-    assert [event.state.unannounced_changes for event in events] == [0, 2, 0, 3, 3, 0, 3]  # type: ignore[union-attr]
+    assert [event.state["unannounced_changes"] for event in events] == [0, 2, 0, 3, 3, 0, 3]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("task", [[], {}, 3, None])

@@ -46,6 +46,7 @@ from wrapper.model import (
     SignalReceived,
     Snapshot,
     Stance,
+    Verdict,
     WriteFailed,
     WriteRendering,
 )
@@ -55,7 +56,6 @@ from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 from wrapper.supervision.summary import Constants
 from wrapper.supervision.supervisor import Frame, Supervisor
-from wrapper.targets.feed import Verdict
 
 FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
 LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)
@@ -282,14 +282,14 @@ class Process(Group):
         """Write rules as they come, have them loaded; put the last good back if need be."""
         while True:
             self.machine.disk.has_bad_rules = self.new_rules.get(1e9)
-            if self._reloaded(has_new_rules=True) in {Verdict.REFUSED, Verdict.DOUBTED}:
+            if self._reloaded(has_changed_files=True) is Verdict.REFUSED:
                 self.machine.disk.has_bad_rules = False
-                self._reloaded(has_new_rules=False)
+                self._reloaded(has_changed_files=False)
 
-    def _reloaded(self, *, has_new_rules: bool) -> Verdict:
+    def _reloaded(self, *, has_changed_files: bool) -> Verdict:
         self.reloads_wanted += 1
         number = self.reloads_wanted
-        self.events.put(ReloadWanted(number, has_new_rules))
+        self.events.put(ReloadWanted(number, has_changed_files))
         while (answer := self.answers.get(1e9)).number < number:
             pass
         self.world.say(f"{self} rules {number}: {answer.verdict}")

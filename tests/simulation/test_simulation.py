@@ -20,7 +20,7 @@ from tests.simulation.replica import DURATION_S, MAIN, RETRY_PERIOD_S, Process
 from wrapper.election import pod_label
 from wrapper.election.elector import Elector
 from wrapper.supervision import candidacy
-from wrapper.supervision.rule_reload import RuleReload
+from wrapper.supervision.requested_reload import RequestedReload
 
 SEEDS = int(os.environ.get("SIMULATION_SEEDS", "60"))
 MUTANT_SEEDS = 200
@@ -238,9 +238,9 @@ def test_bad_rules_spoil_no_hand_over(seed: int) -> None:
     feed_bad_rules_in_a_hand_over(seed)
 
 
-def test_without_suspicion_the_configuration_is_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_excuse_the_configuration_is_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Were the refusal laid at its door, leadership would bounce."""
-    monkeypatch.setattr(RuleReload, "suspects_rules", property(lambda _self: False))
+    monkeypatch.setattr(RequestedReload, "excuses_configuration", property(lambda _self: False))
     with pytest.raises(AssertionError):
         feed_bad_rules_in_hand_overs(SCRIPTED_SEEDS)
 

@@ -23,6 +23,7 @@ from wrapper.model import (
     ReadConfiguration,
     ReadPause,
     ReloadPrometheus,
+    ReloadWanted,
     Rendering,
     Renderings,
     Role,
@@ -31,9 +32,10 @@ from wrapper.model import (
     Stance,
     StartWeb,
     StopWeb,
+    Verdict,
     WriteRendering,
 )
-from wrapper.supervision import confirm, rule_reload
+from wrapper.supervision import confirm, requested_reload
 from wrapper.supervision.configuration_state import ConfigurationState, FailedWrite
 from wrapper.supervision.confirm import Loading, Outcome
 from wrapper.supervision.health import Health
@@ -41,8 +43,7 @@ from wrapper.supervision.observation import Observation
 from wrapper.supervision.plan import Plan, plan
 from wrapper.supervision.policy import Policy
 from wrapper.supervision.reducer import fold
-from wrapper.supervision.rule_reload import RuleReload
-from wrapper.targets.feed import Verdict
+from wrapper.supervision.requested_reload import RequestedReload
 
 FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
 LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)
@@ -964,8 +965,11 @@ def test_a_signal_has_the_pause_read_once() -> None:
 # --- what lies beside the configuration -----------------------------------------------------------
 
 LOOK = Evidence("i", writes_remotely=True, is_successful=True, success_time=1.0, asked_at=NOW - 0.5)
-WANTED = rule_reload.observed(
-    rule_reload.wanted(RuleReload(), 3, NOW - 1, is_suspect=True, is_reloading=False), LOOK
+WANTED = requested_reload.observed(
+    requested_reload.wanted(
+        RequestedReload(), ReloadWanted(3, has_changed_files=True), NOW - 1, is_reloading=False
+    ),
+    LOOK,
 )
 RULES_REFUSED = replace(WANTED, verdict=Verdict.REFUSED, problem="no", sent_at=NOW - 0.3)
 NEWS = AnswerReload(3, Verdict.REFUSED, "no")
@@ -999,7 +1003,7 @@ NEWS = AnswerReload(3, Verdict.REFUSED, "no")
         ),
         pytest.param(but(LEADING, reload=RULES_REFUSED), POLICY, (NEWS,), id="who asked is told"),
         pytest.param(
-            but(LEADING, reload=rule_reload.told(RULES_REFUSED)),
+            but(LEADING, reload=requested_reload.told(RULES_REFUSED)),
             POLICY,
             (),
             id="and once is enough",
@@ -1041,4 +1045,4 @@ def test_a_reload_that_is_never_confirmed_is_given_up() -> None:
 def test_a_waiting_reload_wakes_the_loop() -> None:
     """It is thought of again when the burst may be over."""
     o = but(LEADING, reload=replace(WANTED, wanted_at=NOW, first_at=NOW))
-    assert decide(o).wake_at == NOW + rule_reload.QUIET_S
+    assert decide(o).wake_at == NOW + requested_reload.QUIET_S

@@ -40,6 +40,7 @@ from wrapper.model import (
     SignalPrometheus,
     SignalReceived,
     StopWeb,
+    Verdict,
     WebExited,
     WebStarted,
     WriteFailed,
@@ -52,7 +53,6 @@ from wrapper.supervision.health import Health
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 from wrapper.supervision.reducer import fold
-from wrapper.targets.feed import FeedState, QueueState, Verdict
 
 FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
 LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)
@@ -307,7 +307,7 @@ def test_who_keeps_out_already_is_not_made_to_step_down_again(until_at: float, s
     assert (after.leaving.steps_down_until is None) is stays
 
 
-# --- rules beside the configuration ---------------------------------------------------------------
+# --- files beside the configuration ---------------------------------------------------------------
 
 BAD = ReloadAnswered("l", 101.0, 500, "group x: no")
 SEEN = Evidence("i", writes_remotely=True, is_successful=True, success_time=1.0, asked_at=100.5)
@@ -336,9 +336,9 @@ def after(
     [BAD, LoadedObserved(replace(SEEN, is_successful=False, asked_at=101.5))],
     ids=["by answer", "by metrics"],
 )
-def test_a_refusal_of_new_rules_is_not_the_configurations(refusal: Event) -> None:
-    """It is theirs while they are suspect, and only theirs."""
-    wants = after(LED, ReloadWanted(1, has_new_rules=True), now=100.0)
+def test_a_refusal_of_changed_files_is_not_the_configurations(refusal: Event) -> None:
+    """It is about them, and only about them."""
+    wants = after(LED, ReloadWanted(1, has_changed_files=True), now=100.0)
     o = after(wants, LoadedObserved(SEEN), ReloadPrometheus("l"), refusal)
     assert o.reload.verdict is Verdict.REFUSED
     assert o.configuration.loading.outcome is Outcome.LOADED
@@ -350,45 +350,45 @@ def test_a_refusal_of_new_rules_is_not_the_configurations(refusal: Event) -> Non
     [BAD, LoadedObserved(replace(SEEN, is_successful=False, asked_at=101.5))],
     ids=["by answer", "by metrics"],
 )
-def test_a_refusal_beside_a_configuration_is_in_doubt(refusal: Event) -> None:
+def test_a_refusal_beside_a_configuration_is_ambiguous(refusal: Event) -> None:
     """A rendering that is not known to be in force may be the reason as well."""
     edited = EDITED.leader
     pending = after(LED, WriteRendering(edited), RenderingWritten(edited), now=99.5)
-    for before, verdict in ((pending, Verdict.DOUBTED), (LED, Verdict.REFUSED)):
-        wants = after(before, ReloadWanted(1, has_new_rules=True), now=100.0)
+    for before, is_ambiguous in ((pending, True), (LED, False)):
+        wants = after(before, ReloadWanted(1, has_changed_files=True), now=100.0)
         o = after(wants, LoadedObserved(SEEN), ReloadPrometheus("l"), refusal)
-        assert (o.reload.verdict, o.reload.told_verdict) == (Verdict.REFUSED, verdict)
-        assert o.reload.suspects_rules
-    again = after(o, ReloadWanted(2, has_new_rules=True), now=103.0)
-    assert not again.reload.is_in_doubt
+        assert (o.reload.verdict, o.reload.is_ambiguous) == (Verdict.REFUSED, is_ambiguous)
+        assert o.reload.excuses_configuration
+    again = after(o, ReloadWanted(2, has_changed_files=True), now=103.0)
+    assert not again.reload.is_ambiguous
 
 
-def test_a_refusal_without_new_rules_is_the_configurations() -> None:
+def test_a_refusal_without_changed_files_is_the_configurations() -> None:
     """Somebody only asked for a reload."""
-    o = after(LED, ReloadWanted(1, has_new_rules=False), now=100.0)
+    o = after(LED, ReloadWanted(1, has_changed_files=False), now=100.0)
     o = after(o, LoadedObserved(SEEN), ReloadPrometheus("l"), BAD)
     assert o.reload.verdict is Verdict.REFUSED
     assert o.configuration.loading.outcome is Outcome.REFUSED
 
 
 def test_a_reload_under_way_counts_for_what_it_has_read() -> None:
-    """A rendering that is not confirmed yet makes new rules wait for two successes."""
+    """A rendering that is not confirmed yet makes a request wait for two successes."""
     pending = after(but(NEW, configuration_loading=WRITTEN), ReloadPrometheus("l"))
-    assert after(pending, ReloadWanted(1, has_new_rules=True)).reload.successes == 2
-    assert after(LED, ReloadWanted(1, has_new_rules=True)).reload.successes == 1
+    assert after(pending, ReloadWanted(1, has_changed_files=True)).reload.successes == 2
+    assert after(LED, ReloadWanted(1, has_changed_files=True)).reload.successes == 1
 
 
-def test_evidence_is_wanted_while_rules_wait() -> None:
+def test_evidence_is_wanted_while_a_reload_is_waited_for() -> None:
     """Also where nothing else is to be learned."""
     known = but(LED, configuration_loading=replace(LED.configuration.loading, images={"l": "i"}))
     assert not known.wants_evidence
-    assert after(known, ReloadWanted(1, has_new_rules=True)).wants_evidence
+    assert after(known, ReloadWanted(1, has_changed_files=True)).wants_evidence
 
 
 def test_feeds_and_queue_are_known_by_their_last_report() -> None:
     """One state for each file, and one for the queue."""
-    first, second = FeedState("/t.json", "http://p", "targets"), FeedState("/r.yml", "x", "rules")
-    newer, queue = replace(first, groups=2), QueueState("q", is_connected=True)
+    first, second = {"file": "/t.json", "groups": 1}, {"file": "/r.yml", "groups": 3}
+    newer, queue = {**first, "groups": 2}, {"queue": "q", "is_connected": True}
     o = after(NEW, *(FeedReported(state) for state in (first, second, newer)))
     o = after(o, QueueReported(queue))
     assert o.targets.feeds == {"/t.json": newer, "/r.yml": second}

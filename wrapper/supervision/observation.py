@@ -17,7 +17,7 @@ from wrapper.supervision.fencing import Fencing
 from wrapper.supervision.lease_state import LeaseState
 from wrapper.supervision.leaving import Leaving
 from wrapper.supervision.promotion import Promotion
-from wrapper.supervision.rule_reload import RuleReload
+from wrapper.supervision.requested_reload import RequestedReload
 from wrapper.supervision.targets_state import TargetsState
 from wrapper.supervision.web_state import WebState
 
@@ -42,7 +42,7 @@ class Observation:
     asked: Asked = field(default_factory=Asked)
     label: PodLabel | None = None
     web: WebState = field(default_factory=WebState)
-    reload: RuleReload = field(default_factory=RuleReload)
+    reload: RequestedReload = field(default_factory=RequestedReload)
     targets: TargetsState = field(default_factory=TargetsState)
 
     @property

@@ -157,7 +157,7 @@ class Performer:
 
     def _answer_reload(self, action: AnswerReload) -> None:
         if self._parts.reloads is not None:
-            self._parts.reloads.answer(action.number, action.verdict, action.problem)
+            self._parts.reloads.answer(action)
 
     def _set_switch(self, action: ArmSwitch | DisarmSwitch) -> None:
         if self._parts.switch is None:

@@ -29,7 +29,7 @@ from wrapper.model import (
     StartWeb,
     WriteRendering,
 )
-from wrapper.supervision import candidacy, departure, fence, keeping, rule_reload
+from wrapper.supervision import candidacy, departure, fence, keeping, requested_reload
 from wrapper.supervision.health import backoff_s
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
@@ -127,13 +127,13 @@ def _is_refused_at_start(o: Observation) -> bool:
 def _load(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
     """Bring Prometheus to what it should read: its configuration, and what lies beside that."""
     return (
-        *(_converge(o, policy, role, now) or _reload_rules(o, policy, now)),
+        *(_converge(o, policy, role, now) or _reload_requested(o, policy, now)),
         *_keep(o, policy, now),
         *_tell(o),
     )
 
 
-def _reload_rules(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
+def _reload_requested(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
     """Have Prometheus read again what it reads beside its configuration.
 
     A configuration on its way into the file brings a reload of its own, which does both.
@@ -141,7 +141,7 @@ def _reload_rules(o: Observation, policy: Policy, now: float) -> tuple[Action, .
     loading = o.configuration.loading
     if o.child.is_being_ended or not o.child.was_ready or loading.incoming is not None:
         return ()
-    if not rule_reload.is_due(o.reload, now, policy.reload_retry_s):
+    if not requested_reload.is_due(o.reload, now, policy.reload_retry_s):
         return ()
     return (_reload(o),)
 
@@ -153,9 +153,9 @@ def _reload(o: Observation) -> ReloadPrometheus:
 
 def _tell(o: Observation) -> tuple[Action, ...]:
     reload = o.reload
-    if not reload.has_news or reload.told_verdict is None:
+    if not reload.has_news or reload.verdict is None:
         return ()
-    return (AnswerReload(reload.number, reload.told_verdict, reload.problem),)
+    return (AnswerReload(reload.number, reload.verdict, reload.problem, reload.is_ambiguous),)
 
 
 def _converge(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
@@ -279,7 +279,7 @@ def _wake_at(o: Observation, policy: Policy, now: float) -> float:
         lease.leads_until(o.lease.view, policy.terms),
         o.lease.view.released_at and o.lease.view.released_at + departure.SUCCESSOR_WAIT_S,
         departure.bystanders_know_at(o) if o.leaving.stop_at is not None else None,
-        rule_reload.due_at(o.reload),
+        requested_reload.due_at(o.reload),
     ]
     last_moment = fence.last_moment_of(o, policy)
     if o.may_write and last_moment is not None:

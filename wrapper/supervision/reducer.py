@@ -18,7 +18,7 @@ from wrapper.supervision import (
     lease_state,
     leaving,
     promotion,
-    rule_reload,
+    requested_reload,
     targets_state,
     web_state,
 )
@@ -46,7 +46,7 @@ def _folded(o: Observation, happened: Event | Action, now: float, policy: Policy
             now,
             role=o.role,
             limit_s=policy.reload_limit_s,
-            is_excused=o.reload.suspects_rules,
+            is_excused=o.reload.excuses_configuration,
         ),
         child=child_state.fold(o.child, happened, now, policy),
         fencing=fencing.fold(o.fencing, happened),
@@ -56,7 +56,7 @@ def _folded(o: Observation, happened: Event | Action, now: float, policy: Policy
         asked=asked.fold(o.asked, happened),
         label=o.label and pod_label.fold(o.label, happened, now),
         web=web_state.fold(o.web, happened, now),
-        reload=rule_reload.fold(o.reload, happened, now, o.configuration),
+        reload=requested_reload.fold(o.reload, happened, now, o.configuration),
         targets=targets_state.fold(o.targets, happened),
     )
 
@@ -73,7 +73,7 @@ def _decided(before: Observation, decided: Plan, now: float, policy: Policy) -> 
         o,
         asked=Asked(),
         promotion=_promotion(o, decided, now, policy),
-        reload=rule_reload.waited(o.reload, o.configuration, now, policy.reload_limit_s),
+        reload=requested_reload.waited(o.reload, o.configuration, now, policy.reload_limit_s),
         safe_since=None if o.may_write else now if o.safe_since is None else o.safe_since,
     )
 

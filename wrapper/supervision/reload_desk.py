@@ -13,23 +13,29 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
-from wrapper.model import Event, ReloadWanted
-from wrapper.targets.feed import Verdict
+from wrapper.model import AnswerReload, Event, ReloadWanted, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a reload, and what Prometheus said against it."""
+    """What became of a reload, and what Prometheus said against it.
+
+    ``is_ambiguous``: it refused something while a configuration was under way, which may be why.
+    """
 
     verdict: Verdict
     problem: str = ""
+    is_ambiguous: bool = False
 
 
 class Reloads(Protocol):
     """What reloads Prometheus."""
 
-    def ask(self, *, has_new_rules: bool) -> Answer:
-        """Have Prometheus reload, and return what became of it."""
+    def ask(self, *, has_changed_files: bool) -> Answer:
+        """Have Prometheus reload, and return what became of it.
+
+        Say whether files that it reads have changed since it last loaded them.
+        """
 
 
 class ReloadDesk:
@@ -43,13 +49,13 @@ class ReloadDesk:
         self._waiting: dict[int, Future[Answer]] = {}
         self._number = 0
 
-    def ask(self, *, has_new_rules: bool) -> Answer:
+    def ask(self, *, has_changed_files: bool) -> Answer:
         """Have Prometheus reload, and return what became of it."""
         with self._lock:
             self._number += 1
             number, future = self._number, Future[Answer]()
             self._waiting[number] = future
-            self._report(ReloadWanted(number, has_new_rules))
+            self._report(ReloadWanted(number, has_changed_files))
         try:
             return future.result(self._limit_s)
         except TimeoutError:
@@ -58,9 +64,10 @@ class ReloadDesk:
             with self._lock:
                 self._waiting.pop(number, None)
 
-    def answer(self, number: int, verdict: Verdict, problem: str) -> None:
+    def answer(self, told: AnswerReload) -> None:
         """Answer all that asked up to this number."""
         with self._lock:
-            answered = [self._waiting.pop(each) for each in list(self._waiting) if each <= number]
+            numbers = [each for each in self._waiting if each <= told.number]
+            answered = [self._waiting.pop(each) for each in numbers]
         for future in answered:
-            future.set_result(Answer(verdict, problem))
+            future.set_result(Answer(told.verdict, told.problem, told.is_ambiguous))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from wrapper.election import lease
@@ -121,10 +121,10 @@ def leads_until(o: Observation, decided: Plan, policy: Policy, now: float) -> fl
 
 
 def _targets(o: Observation) -> dict[str, Any]:
-    """Return how the fetched files and their queue go, plain enough for JSON; {} without any."""
-    told: dict[str, Any] = {"feeds": [asdict(state) for state in o.targets.feeds.values()]}
+    """Return how the fetched files and their queue go; {} without any."""
+    told: dict[str, Any] = {"feeds": list(o.targets.feeds.values())}
     if o.targets.queue is not None:
-        told["queue"] = asdict(o.targets.queue)
+        told["queue"] = o.targets.queue
     return told if o.targets.feeds or o.targets.queue else {}
 
 

@@ -61,15 +61,6 @@ def has_known_ending(path: str) -> bool:
     return PurePath(path).name.endswith(ENDINGS)
 
 
-class Verdict(StrEnum):
-    """What became of a reload that was asked for."""
-
-    LOADED = "loaded"
-    REFUSED = "refused"  # Prometheus said no
-    DOUBTED = "refused beside a configuration"  # not yet in force, so that this may be the reason
-    UNCONFIRMED = "unconfirmed"  # nothing was heard, again and again
-
-
 # --- what is known of them, for the outside ------------------------------------------------------
 
 

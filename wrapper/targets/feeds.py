@@ -15,7 +15,7 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from wrapper import clock
 from wrapper.model import Event, FeedReported
@@ -123,7 +123,7 @@ class FeedKeeper:
         requests: Sequence[Request] = ()
         while not self._is_ended:
             problem = self.bring(requests)
-            self._parts.report(FeedReported(self.state))
+            self._parts.report(FeedReported(asdict(self.state)))
             for request in requests:
                 request.done("" if self._is_settled else problem)
             self._requests.fetched()

@@ -15,17 +15,18 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
+from typing import NoReturn
 
 from wrapper import clock
+from wrapper.model import Verdict
 from wrapper.supervision.reload_desk import Answer, Reloads
-from wrapper.targets.feed import Verdict
 from wrapper.targets.feed_file import Failed, FeedFile
 from wrapper.targets.rule_check import RuleCheck
 
 QUIET_S = 0.2  # files that change so closely after each other are loaded together
 BURST_S = 2.0  # no file waits longer for others
 UNCONFIRMED = "unconfirmed"  # why it failed: written, and may be in force or not
-_REFUSALS = (Verdict.REFUSED, Verdict.DOUBTED)
 
 
 class Blamed(Failed):
@@ -79,6 +80,7 @@ class RuleLoads:
         self._lock = threading.Lock()
         self._gathering: list[NewRules] = []
         self._turn = threading.Lock()  # held while rules are loaded, so that a refusal is theirs
+        self._not_loaded: set[Path] = set()  # written, and Prometheus is asked to load it
 
     def load(self, file: FeedFile, data: bytes, mode: int) -> bool:
         """Have a file hold these rules, in force; tell whether that took writing.
@@ -97,6 +99,10 @@ class RuleLoads:
             with self._turn:
                 self._load_gathered()
         return rules.outcome.result()
+
+    def reload(self) -> Answer:
+        """Have Prometheus reload; a refusal is about new rules while there are any in a file."""
+        return self._reloads.ask(has_changed_files=bool(self._not_loaded))
 
     def _load_gathered(self) -> None:
         gathered = self._gathered()
@@ -121,8 +127,8 @@ class RuleLoads:
         written = [rules for rules in gathered if rules.attempt(self._write)]
         if not written:
             return
-        answer = self._reloads.ask(has_new_rules=True)
-        if answer.verdict in _REFUSALS and len(written) > 1:
+        answer = self.reload()
+        if answer.verdict is Verdict.REFUSED and len(written) > 1:
             self._load_each(written, answer)
             return
         for rules in written:
@@ -135,8 +141,8 @@ class RuleLoads:
         The last good ones are loaded in between: by signal alone, a refusal that follows another
         shows only once a reload has succeeded.
         """
-        back = [rules for rules in refused if rules.attempt(_put_back)]
-        verdict = self._reloads.ask(has_new_rules=False).verdict
+        back = [rules for rules in refused if rules.attempt(self._put_back)]
+        verdict = self.reload().verdict
         for rules in back:
             if verdict is Verdict.LOADED:
                 self._load_all([rules])
@@ -147,6 +153,7 @@ class RuleLoads:
         self._check_ready(rules)
         if rules.file.is_current(rules.data, rules.mode):
             rules.is_new = rules.file.is_unsettled
+            self._not_loaded.add(rules.file.path)
             return
         if self._check is not None:
             refusal = self._check.refusal(rules.file.path, rules.data)
@@ -154,14 +161,16 @@ class RuleLoads:
                 raise Blamed("refused", refusal)
         rules.file.keep(rules.mode)
         rules.file.replace(rules.data, rules.mode)
+        self._not_loaded.add(rules.file.path)
         rules.is_new = True
 
     def _take(self, answer: Answer, rules: NewRules) -> None:
         """Do with the file what follows from the answer; raise Failed unless it is in force."""
+        if answer.verdict is Verdict.REFUSED:
+            self._take_back(answer, rules)
+        self._not_loaded.discard(rules.file.path)
         if answer.verdict is Verdict.LOADED:
             rules.file.settle()
-        elif answer.verdict in _REFUSALS:
-            self._take_back(answer, rules)
         else:
             self._check_ready(rules)
             text = f"written, and Prometheus is not known to have loaded it: {answer.problem}"
@@ -176,17 +185,23 @@ class RuleLoads:
             rules.file.make_way(rules.mode)
         raise Failed("not_ready", f"new rules wait until Prometheus is ready: {obstacle}")
 
-    def _take_back(self, refusal: Answer, rules: NewRules) -> None:
+    def _take_back(self, refusal: Answer, rules: NewRules) -> NoReturn:
         """Put the last good rules back, have them loaded, and raise Failed.
 
         The new ones alone can be the reason where it loads with the last good ones, and no
         configuration was under way.
         """
-        _put_back(rules)
-        verdict = self._reloads.ask(has_new_rules=False).verdict
-        is_theirs = refusal.verdict is Verdict.REFUSED and verdict is Verdict.LOADED
+        self._put_back(rules)
+        verdict = self.reload().verdict
+        is_theirs = not refusal.is_ambiguous and verdict is Verdict.LOADED
         text = _told(self._explained(refusal, rules), verdict, str(rules.file.path))
         raise (Blamed if is_theirs else Failed)("refused", text)
+
+    def _put_back(self, rules: NewRules) -> None:
+        """Put the last good rules back in their file; raise Failed."""
+        with _putting_back():
+            rules.file.put_back()
+        self._not_loaded.discard(rules.file.path)
 
     def _explained(self, refusal: Answer, rules: NewRules) -> str:
         """Return why rules were refused; Prometheus itself does not say which."""
@@ -197,14 +212,9 @@ class RuleLoads:
 def _told(problem: str, verdict: Verdict, which: str = "these rules") -> str:
     """Return what became of new rules, and of the last good ones that were put back."""
     text = f"Prometheus refused {which}, and the last good ones are back: {problem}"
-    also = "; it refuses these too, for another reason" if verdict in _REFUSALS else ""
+    is_refused = verdict is Verdict.REFUSED
+    also = "; it refuses these too, for another reason" if is_refused else ""
     return text + also
-
-
-def _put_back(rules: NewRules) -> None:
-    """Put the last good rules back in their file; raise Failed."""
-    with _putting_back():
-        rules.file.put_back()
 
 
 @contextmanager

@@ -19,7 +19,7 @@ import queue
 import random
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from wrapper import clock
 from wrapper.model import Event, QueueReported
@@ -236,7 +236,7 @@ class TargetQueue:
         """Report what has changed since the last report."""
         if self._state != self._reported:
             self._reported = self._state
-            self._report(QueueReported(self._state))
+            self._report(QueueReported(asdict(self._state)))
 
 
 def _what(error: Unreachable) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from wrapper.access.prometheus_access import PrometheusAccess
+from wrapper.model import Verdict
 from wrapper.options.settings import Settings
 from wrapper.start import Start
 from wrapper.supervision.events import Events
@@ -15,7 +16,7 @@ from wrapper.supervision.reload_desk import ReloadDesk
 from wrapper.supervision.sensors import start_thread
 from wrapper.targets.broker import Broker
 from wrapper.targets.errand import Errand
-from wrapper.targets.feed import Feed, Verdict
+from wrapper.targets.feed import Feed
 from wrapper.targets.feed_desk import FeedDesk
 from wrapper.targets.feed_fetch import Fetcher
 from wrapper.targets.feeds import FeedKeeper, Parts, Terms
@@ -39,9 +40,10 @@ def start_targets(
     """
     settings = start.settings
     access = start.targets_access or PrometheusAccess(is_proxied=True)
+    rules = RuleLoads(reloads, rule_check_of(settings), obstacle=_obstacle(settings, api))
     parts = Parts(
         fetcher=Fetcher(access, settings.targets_timeout_s, settings.targets_max_size),
-        rules=RuleLoads(reloads, rule_check_of(settings), obstacle=_obstacle(settings, api)),
+        rules=rules,
         report=events.put,
         ready=ready,
     )
@@ -52,7 +54,7 @@ def start_targets(
         return keeper
 
     errands = {
-        Deed.RELOAD: Errand(partial(_reload, reloads)),
+        Deed.RELOAD: Errand(partial(_reload, rules)),
         Deed.CLEAN_TOMBSTONES: Errand(Tombstones(api).clean),
     }
     desk = FeedDesk(settings.targets_url, start_keeper, errands, start.takes)
@@ -80,9 +82,9 @@ def _obstacle(settings: Settings, api: PrometheusApi) -> Callable[[], str]:
     return obstacle
 
 
-def _reload(reloads: ReloadDesk) -> str:
+def _reload(rules: RuleLoads) -> str:
     """Have Prometheus reload; return why to ask again, "" where it has."""
-    answer = reloads.ask(has_new_rules=False)
+    answer = rules.reload()
     is_loaded = answer.verdict is Verdict.LOADED
     return "" if is_loaded else f"the reload is {answer.verdict}: {answer.problem}"
 

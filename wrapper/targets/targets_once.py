@@ -16,10 +16,11 @@ from pathlib import Path
 
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.configuration.problems import ConfigurationError
+from wrapper.model import Verdict
 from wrapper.options.settings import Settings
 from wrapper.supervision.prometheus import PrometheusApi
 from wrapper.supervision.reload_desk import Answer
-from wrapper.targets.feed import Feed, Verdict
+from wrapper.targets.feed import Feed
 from wrapper.targets.feed_fetch import Fetcher
 from wrapper.targets.feeds import FeedKeeper, Parts, Terms
 from wrapper.targets.rule_loads import RuleLoads
@@ -38,7 +39,7 @@ class ByHttp:
     url: str
     limit_s: float
 
-    def ask(self, *, has_new_rules: bool) -> Answer:  # noqa: ARG002 - nobody else is to be blamed
+    def ask(self, *, has_changed_files: bool) -> Answer:  # noqa: ARG002 - nobody else is to be blamed
         """Have Prometheus reload, and return what became of it."""
         if not self.url:
             return Answer(Verdict.LOADED)
