@@ -778,7 +778,7 @@ def test_an_ambiguous_demotion_reloads_once_more() -> None:
     o = but(
         LOST_DEMOTING, lease_view=ANOTHERS, configuration_loading=confirm.observed(hasty, evidence)
     )
-    assert o.may_write
+    assert o.writer.may_write
     assert decide(o, now=99.4).actions == ()
     assert decide(o, now=99.5).actions == (ReloadPrometheus("f"),)
 

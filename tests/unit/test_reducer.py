@@ -218,7 +218,7 @@ def test_what_prometheus_says_reaches_the_loading() -> None:
 )
 def test_a_possible_writer(observation: Observation, *, may_write: bool) -> None:
     """A living Prometheus that may have the leader's part is one."""
-    assert observation.may_write is may_write
+    assert observation.writer.may_write is may_write
 
 
 def test_a_decision_is_remembered_with_its_time() -> None:

@@ -45,7 +45,7 @@ def test_that_a_rendering_may_be_loaded_is_known_before_it_can_be(tmp_path: Path
     known = []
 
     def note(action: Action) -> Event | None:
-        known.append((type(action), turn.supervisor._observation.may_write))
+        known.append((type(action), turn.supervisor._observation.writer.may_write))
         return perform(turn.performer, action)
 
     turn.performer.perform = note  # type: ignore[method-assign]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from wrapper.election import lease
 from wrapper.model import Cause, Reason, Role, Stance
-from wrapper.supervision.confirm import Outcome
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 
@@ -64,30 +63,8 @@ def _because(detail: str) -> str:
 
 def _failed_promotion(o: Observation, policy: Policy, now: float) -> Reason | None:
     """Return why the promotion under way has to be given up, None when it has not."""
-    failure = _why_given_up(o, policy, now)
+    failure = o.writer.opening_problem(policy, now) if o.role is Role.LEADER else ""
     return Reason(Cause.PROMOTION_FAILED, failure) if failure else None
-
-
-def _why_given_up(o: Observation, policy: Policy, now: float) -> str:
-    """Return what is wrong with the promotion under way, "" for nothing.
-
-    A leader that already has a leader's configuration in force stays what it is when a newer one
-    cannot be had: a bad edit never takes the writer away.
-    """
-    loading = o.configuration.loading
-    if o.role is not Role.LEADER or not loading.may_be_follower:
-        return ""
-    if problem := o.configuration.write_problem(Role.LEADER):
-        return f"the leader rendering cannot be written: {problem}"
-    if loading.written is None or loading.written.role is not Role.LEADER:
-        return ""
-    if loading.outcome is Outcome.LOADED:
-        return ""
-    if loading.outcome in {Outcome.FAILED, Outcome.REFUSED}:
-        return f"the leader rendering was refused{_because(loading.problem)}"
-    limit_s = policy.reload_limit_s
-    is_overdue = now >= loading.written_at + limit_s
-    return f"the reload was not confirmed within {limit_s:g} s" if is_overdue else ""
 
 
 def role_of(
@@ -154,7 +131,7 @@ def stance_of(o: Observation, obstacle: Reason | None, now: float) -> Stance:
     """
     if not obstacle:
         return Stance.CONTEND
-    is_too_soon = o.may_write or o.role is Role.LEADER or now < awaits_label_until(o, now)
+    is_too_soon = o.writer.may_write or o.role is Role.LEADER or now < awaits_label_until(o, now)
     return Stance.HOLD if is_too_soon else Stance.RELEASE
 
 
@@ -164,6 +141,6 @@ def awaits_label_until(o: Observation, now: float) -> float:
     That is now, or has been, where it waits for nothing: it is about a writer, there is no label,
     or no answer is to be expected.
     """
-    if o.may_write or o.label is None or not o.label.is_expected:
+    if o.writer.may_write or o.label is None or not o.label.is_expected:
         return now
-    return (now if o.safe_since is None else o.safe_since) + LABEL_WAIT_S
+    return (now if o.writer.safe_since is None else o.writer.safe_since) + LABEL_WAIT_S

@@ -30,8 +30,8 @@ def leave(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
 
 
 def _may_stop(o: Observation, policy: Policy, now: float) -> bool:
-    """Tell whether nothing is left to hand over."""
-    if o.may_write:
+    """Tell whether nothing is left to hand over; without an election, there never is."""
+    if o.writer.may_write and policy.fixed_role is None:
         return False
     if _awaits_label(o, policy, now):
         return False
@@ -58,9 +58,9 @@ def _awaits_label(o: Observation, policy: Policy, now: float) -> bool:
 
 
 def _release_has_had_its_time(o: Observation, policy: Policy, now: float) -> bool:
-    if o.safe_since is None or o.leaving.stop_at is None:
+    if o.writer.safe_since is None or o.leaving.stop_at is None:
         return False
-    return now >= max(o.safe_since, o.leaving.stop_at) + policy.terms.retry_period_s
+    return now >= max(o.writer.safe_since, o.leaving.stop_at) + policy.terms.retry_period_s
 
 
 def _leave_sidecar(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:

@@ -30,8 +30,8 @@ def fence(
     """Keep the dead-man's switch where it belongs, and kill what could not be demoted."""
     if not policy.owns_child:
         return ()
-    will_write = role is Role.LEADER and o.configuration.target(role).role is Role.LEADER
-    if not (o.may_write or will_write):
+    will_write = role is Role.LEADER and o.writer.would_write
+    if not (o.writer.may_write or will_write):
         return () if o.fencing.switch_at is None else (DisarmSwitch(),)
     reason = _why_kill(o, policy, role, obstacle, now)
     kill = (
@@ -45,7 +45,7 @@ def fence(
 def _why_kill(
     o: Observation, policy: Policy, role: Role, obstacle: Reason | None, now: float
 ) -> str:
-    if not o.may_write:
+    if not o.writer.may_write:
         return ""
     last_moment = last_moment_of(o, policy)
     if last_moment is None:
@@ -56,9 +56,8 @@ def _why_kill(
         return ""
     if o.leaving.stop_signals > 1:
         return "asked a second time to stop"
-    problem = o.configuration.write_problem(Role.FOLLOWER)
-    if problem and o.role is Role.FOLLOWER:
-        return f"the follower rendering cannot be written: {problem}"
+    if o.role is Role.FOLLOWER and (problem := o.writer.closing_problem):
+        return problem
     is_overdue = o.role is Role.FOLLOWER and now >= o.role_since + policy.demotion_grace_s
     if obstacle and is_overdue:
         return f"its demotion was not confirmed within {policy.demotion_grace_s:g} s"

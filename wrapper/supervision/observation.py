@@ -17,16 +17,18 @@ from wrapper.supervision.fencing import Fencing
 from wrapper.supervision.lease_state import LeaseState
 from wrapper.supervision.leaving import Leaving
 from wrapper.supervision.promotion import Promotion
+from wrapper.supervision.rendered_file import RenderedFile
 from wrapper.supervision.requested_reload import RequestedReload
 from wrapper.supervision.targets_state import TargetsState
 from wrapper.supervision.web_state import WebState
+from wrapper.supervision.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
     """All that is known at one moment, and who this replica was decided to be since when.
 
-    ``safe_since`` is since when it cannot write, None while it may. ``label`` is None where no
+    ``safe_since`` is since when the writer is surely closed. ``label`` is None where no
     label is kept.
     """
 
@@ -46,9 +48,9 @@ class Observation:
     targets: TargetsState = field(default_factory=TargetsState)
 
     @property
-    def may_write(self) -> bool:
-        """Whether this replica's Prometheus is a possible writer: it may have the leader's part."""
-        return self.child.status is None and self.configuration.loading.may_be_leader
+    def writer(self) -> Writer:
+        """What makes this replica's Prometheus a writer, as far as is known."""
+        return RenderedFile(self.configuration, self.child, self.role, self.safe_since)
 
     @property
     def wants_evidence(self) -> bool:

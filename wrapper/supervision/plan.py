@@ -2,13 +2,13 @@
 
 ``plan`` compares desired with observed each time it is asked, so that a lost event or a failed
 reload heals on the next turn. Its parts: ``candidacy`` (who to be), ``fence`` (what ends a writer
-for certain), what Prometheus reads and the web server (here), ``departure`` (leaving in order).
+for certain), the ``writer``'s own steps, ``departure`` (leaving in order), and the rest (here).
 """
 
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from wrapper.election import lease, pod_label
 from wrapper.model import (
@@ -22,21 +22,18 @@ from wrapper.model import (
     ReadConfiguration,
     ReadPause,
     ReloadPrometheus,
-    Rendering,
     Role,
     SignalPrometheus,
     Stance,
     StartWeb,
-    WriteRendering,
 )
 from wrapper.supervision import candidacy, departure, fence, keeping, requested_reload
 from wrapper.supervision.health import backoff_s
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
+from wrapper.supervision.rendered_file import BARRIER_PAUSE_S
 
 DEAD_WEB_GRACE_S = 1.0
-BARRIER_PAUSE_S = 0.5
-WRITE_RETRY_S = 1.0
 WEB_RETRY_FIRST_S = 0.2
 WEB_RETRY_MOST_S = 30.0
 KILLED = 128
@@ -55,7 +52,11 @@ class Plan:
     reason: str
     cause: Cause
     wake_at: float
-    gives_up_promotion: bool = False
+
+    @property
+    def gives_up_promotion(self) -> bool:
+        """Whether it ends a promotion that has failed."""
+        return self.cause is Cause.PROMOTION_FAILED
 
 
 def plan(o: Observation, policy: Policy, now: float) -> Plan:
@@ -81,7 +82,6 @@ def plan(o: Observation, policy: Policy, now: float) -> Plan:
         reason=reason.text,
         cause=reason.cause,
         wake_at=now if o.role is not role else _wake_at(o, policy, now),
-        gives_up_promotion=reason.cause is Cause.PROMOTION_FAILED,
     )
 
 
@@ -89,10 +89,8 @@ def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
     """Prometheus is dead: release at once, end the web server, pass its status on."""
     status = o.child.status or 0
     code = status if status >= 0 else KILLED - status
-    is_labelled = o.label is not None and o.label.is_expected
-    waits = (
-        o.lease.is_held or is_labelled
-    ) and now < o.child.exited_at + policy.terms.retry_period_s
+    is_known_outside = o.lease.is_held or (o.label is not None and o.label.is_expected)
+    waits = is_known_outside and now < o.child.exited_at + policy.terms.retry_period_s
     grace_s = policy.web_grace_s if o.leaving.stop_at is not None else DEAD_WEB_GRACE_S
     disarm = () if o.fencing.switch_at is None else (DisarmSwitch(),)
     starts_over = policy.can_start_over and _is_refused_at_start(o)
@@ -127,10 +125,16 @@ def _is_refused_at_start(o: Observation) -> bool:
 def _load(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
     """Bring Prometheus to what it should read: its configuration, and what lies beside that."""
     return (
-        *(_converge(o, policy, role, now) or _reload_requested(o, policy, now)),
+        *(_switch(o, policy, role, now) or _reload_requested(o, policy, now)),
         *_keep(o, policy, now),
         *_tell(o),
     )
+
+
+def _switch(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
+    """Open the writer, or close it, and keep it as it should be in this role."""
+    switch = o.writer.open if role is Role.LEADER else o.writer.close
+    return switch(policy, now)
 
 
 def _reload_requested(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
@@ -158,22 +162,6 @@ def _tell(o: Observation) -> tuple[Action, ...]:
     return (AnswerReload(reload.number, reload.verdict, reload.problem, reload.is_ambiguous),)
 
 
-def _converge(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
-    """Bring the output file, then Prometheus, to the rendering of the desired role."""
-    target = o.configuration.target(role)
-    if (
-        policy.is_plain
-        or o.child.killed_at is not None
-        or o.configuration.loading.incoming is not None
-    ):
-        return ()
-    if policy.owns_child and not o.child.was_ready:
-        return ()  # it starts with the file that was checked, and reads it twice
-    if o.configuration.loading.written != target:
-        return _write(o, target, role, now)
-    return (ReloadPrometheus(target.fingerprint),) if _reload_is_due(o, policy, now) else ()
-
-
 def _keep(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
     """Keep what Prometheus has in force, so that a start with a bad input has it."""
     good = o.configuration.acceptance.good
@@ -182,23 +170,6 @@ def _keep(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
     leader = o.configuration.acceptance.fallback(Role.LEADER)
     kept = Kept(good, None if leader == good.of(Role.LEADER) else leader)
     return (KeepRenderings(kept),) if keeping.is_due(o.configuration.keeping, kept, now) else ()
-
-
-def _write(o: Observation, target: Rendering, role: Role, now: float) -> tuple[Action, ...]:
-    failed = o.configuration.failed_write
-    is_too_soon = failed.problem and role is o.role and now < failed.at + WRITE_RETRY_S
-    return () if is_too_soon else (WriteRendering(target),)
-
-
-def _reload_is_due(o: Observation, policy: Policy, now: float) -> bool:
-    loading = o.configuration.loading
-    if not o.child.was_ready or loading.is_loaded:
-        return False
-    sent_at = loading.reload_sent_at
-    if sent_at is None:
-        return True
-    pause_s = BARRIER_PAUSE_S if loading.wants_barrier else policy.reload_retry_s
-    return now >= sent_at + pause_s
 
 
 def _answer_signals(o: Observation, policy: Policy) -> tuple[Action, ...]:
@@ -225,11 +196,7 @@ def _label(o: Observation, role: Role, now: float) -> tuple[Action, ...]:
     To lead is not enough: whoever asks for the leader wants what only that configuration yields,
     and a promotion that Prometheus refuses shall send no clients here and away again.
     """
-    is_in_force = (
-        o.configuration.target(role).role is Role.FOLLOWER
-        or not o.configuration.loading.may_be_follower
-    )
-    is_on = role is Role.LEADER and is_in_force
+    is_on = role is Role.LEADER and (o.writer.is_open or not o.writer.would_write)
     is_due = o.label is not None and pod_label.is_due(o.label, now, wanted=is_on)
     return (LabelPod(is_on),) if is_due else ()
 
@@ -246,19 +213,13 @@ def _without_election(o: Observation, policy: Policy, now: float) -> Plan:
         actions=(
             *_load(o, policy, role, now),
             *_answer_signals(o, policy),
-            *departure.leave(_unfenced(o), policy, now),
+            *departure.leave(o, policy, now),
             *_web(o, policy, now),
         ),
         reason=f"no election; {why}",
         cause=Cause.FIXED,
         wake_at=_wake_at(o, policy, now),
     )
-
-
-def _unfenced(o: Observation) -> Observation:
-    """Return what is known, for one who needs not mind who else writes."""
-    loading = replace(o.configuration.loading, candidates=(), incoming=None)
-    return replace(o, configuration=replace(o.configuration, loading=loading))
 
 
 def _web(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
@@ -282,6 +243,6 @@ def _wake_at(o: Observation, policy: Policy, now: float) -> float:
         requested_reload.due_at(o.reload),
     ]
     last_moment = fence.last_moment_of(o, policy)
-    if o.may_write and last_moment is not None:
+    if o.writer.may_write and last_moment is not None:
         moments.append(last_moment - fence.KILL_LEAD_S)
     return min(moment for moment in moments if moment is not None and moment > now)

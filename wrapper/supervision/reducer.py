@@ -74,14 +74,14 @@ def _decided(before: Observation, decided: Plan, now: float, policy: Policy) -> 
         asked=Asked(),
         promotion=_promotion(o, decided, now, policy),
         reload=requested_reload.waited(o.reload, o.configuration, now, policy.reload_limit_s),
-        safe_since=None if o.may_write else now if o.safe_since is None else o.safe_since,
+        safe_since=None if o.writer.may_write else now if o.safe_since is None else o.safe_since,
     )
 
 
 def _promotion(o: Observation, decided: Plan, now: float, policy: Policy) -> Promotion:
     if decided.gives_up_promotion:
         return promotion.given_up(o.promotion, decided.reason, now, policy.cool_down_s)
-    has_led = o.role is Role.LEADER and o.configuration.loading.is_loaded
-    return (
-        promotion.proven(o.promotion) if has_led and now - o.role_since > PROVEN_S else o.promotion
-    )
+    leads = o.role is Role.LEADER and o.configuration.loading.is_loaded
+    if leads and now - o.role_since > PROVEN_S:
+        return promotion.proven(o.promotion)
+    return o.promotion

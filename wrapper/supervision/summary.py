@@ -69,7 +69,7 @@ def summarize(  # noqa: PLR0913 - the whole of what is known goes in
         written_role=written.role.value if written else "",
         written_fingerprint=written.fingerprint if written else "",
         loaded_fingerprint=_loaded(o),
-        may_write=o.may_write or _follower_writes(o),
+        may_write=o.writer.may_write or _follower_writes(o),
         pod_is_labelled=o.label.is_on if o.label else None,
         counters=counters,
         usage=o.child.usage,

@@ -81,7 +81,7 @@ class Tally:
         for action in plan.actions:
             if isinstance(action, ReloadPrometheus):
                 self._add("notifier_calls_total")
-            elif before.may_write and _is_kill(action):
+            elif before.writer.may_write and _is_kill(action):
                 self._add("fencing_kills_total")
 
     def looked(self, leader: str | None, now: float) -> None:

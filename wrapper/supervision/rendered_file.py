@@ -1,0 +1,104 @@
+"""The Writer that is a file: Prometheus writes when the leader rendering is in force; pure.
+
+It is opened and closed by putting the rendering of the role into the output file, and having it
+loaded. What may be in force, and what is known to be, is ``confirm``'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wrapper.model import Action, ReloadPrometheus, Rendering, Role, WriteRendering
+from wrapper.supervision.child_state import ChildState
+from wrapper.supervision.configuration_state import ConfigurationState
+from wrapper.supervision.confirm import Outcome
+from wrapper.supervision.policy import Policy
+
+BARRIER_PAUSE_S = 0.5
+WRITE_RETRY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedFile:
+    """What is known of the file and of the Prometheus that reads it; ``role`` is the one so far."""
+
+    configuration: ConfigurationState
+    child: ChildState
+    role: Role
+    safe_since: float | None
+
+    @property
+    def may_write(self) -> bool:
+        """Whether Prometheus lives and may have the leader's part."""
+        return self.child.status is None and self.configuration.loading.may_be_leader
+
+    @property
+    def is_open(self) -> bool:
+        """Whether no follower rendering can be in force."""
+        return not self.configuration.loading.may_be_follower
+
+    @property
+    def would_write(self) -> bool:
+        """Whether a leader reads another rendering than a follower."""
+        return self.configuration.target(Role.LEADER).role is Role.LEADER
+
+    def opening_problem(self, policy: Policy, now: float) -> str:
+        """Return what is wrong with the promotion under way, "" for nothing.
+
+        A leader that already has a leader's configuration in force stays what it is when a newer
+        one cannot be had: a bad edit never takes the writer away.
+        """
+        loading = self.configuration.loading
+        if not loading.may_be_follower:
+            return ""
+        if problem := self.configuration.write_problem(Role.LEADER):
+            return f"the leader rendering cannot be written: {problem}"
+        if loading.written is None or loading.written.role is not Role.LEADER:
+            return ""
+        if loading.outcome is Outcome.LOADED:
+            return ""
+        if loading.outcome in {Outcome.FAILED, Outcome.REFUSED}:
+            why = f": {loading.problem}" if loading.problem else ""
+            return f"the leader rendering was refused{why}"
+        limit_s = policy.reload_limit_s
+        is_overdue = now >= loading.written_at + limit_s
+        return f"the reload was not confirmed within {limit_s:g} s" if is_overdue else ""
+
+    @property
+    def closing_problem(self) -> str:
+        """Why the follower rendering is not in the file."""
+        problem = self.configuration.write_problem(Role.FOLLOWER)
+        return f"the follower rendering cannot be written: {problem}" if problem else ""
+
+    def open(self, policy: Policy, now: float) -> tuple[Action, ...]:
+        """Bring the output file, then Prometheus, to the leader rendering."""
+        return self._bring(Role.LEADER, policy, now)
+
+    def close(self, policy: Policy, now: float) -> tuple[Action, ...]:
+        """Bring the output file, then Prometheus, to the follower rendering."""
+        return self._bring(Role.FOLLOWER, policy, now)
+
+    def _bring(self, role: Role, policy: Policy, now: float) -> tuple[Action, ...]:
+        loading, target = self.configuration.loading, self.configuration.target(role)
+        if policy.is_plain or self.child.killed_at is not None or loading.incoming is not None:
+            return ()
+        if policy.owns_child and not self.child.was_ready:
+            return ()  # it starts with the file that was checked, and reads it twice
+        if loading.written != target:
+            return self._write(target, role, now)
+        return (ReloadPrometheus(target.fingerprint),) if self._is_due(policy, now) else ()
+
+    def _write(self, target: Rendering, role: Role, now: float) -> tuple[Action, ...]:
+        failed = self.configuration.failed_write
+        is_too_soon = failed.problem and role is self.role and now < failed.at + WRITE_RETRY_S
+        return () if is_too_soon else (WriteRendering(target),)
+
+    def _is_due(self, policy: Policy, now: float) -> bool:
+        """Tell whether to reload, for the first time or again."""
+        loading = self.configuration.loading
+        if not self.child.was_ready or loading.is_loaded:
+            return False
+        if loading.reload_sent_at is None:
+            return True
+        pause_s = BARRIER_PAUSE_S if loading.wants_barrier else policy.reload_retry_s
+        return now >= loading.reload_sent_at + pause_s
