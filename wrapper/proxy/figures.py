@@ -1,8 +1,8 @@
-"""The proxy's figures: counted by all workers in shared memory, and summed by whichever is asked.
+"""The proxy's counters: all workers count in shared memory, any of them can sum them up.
 
-Each worker counts in a slot of its own, so that nothing has to be locked. A slot outlives its
-worker: totals stay, what was in flight is forgotten when the arbiter sees the worker's end, and the
-next worker goes on in the same slot. Where it ends: a new web process counts from 0.
+Each worker counts in a slot of its own, so that no lock is needed. A slot outlives its worker:
+totals stay, requests in flight are dropped when the arbiter sees the worker's end, and the next
+worker continues in the same slot. Where it ends: a new web process counts from 0.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The metrics of what is fetched: files of targets and rules, and the queue of Promgen's broker.
+"""The metrics of fetched files of targets and rules, and of the queue of Promgen's broker.
 
-They are made of a snapshot's ``targets``, and are absent where nothing is fetched. Counts and times
-stay true when the snapshot is old.
+They are made from a snapshot's ``targets``, and are absent without any. Counters and timestamps
+stay true of an old snapshot.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The table of metrics, and how one of them is built; what their values are is not known here.
+"""The table of metrics, and how a metric is built; values come from the callers.
 
 Names are Prometheus' own kind (units, ``_total``), those of the Go prometheus-elector are kept as
 they are. Labels have few values, each of a closed set of words.
@@ -21,65 +21,86 @@ PREFIX = "prometheus_elector_"
 
 # Every metric, by its exposed name without PREFIX, and what it means.
 HELP: dict[str, str] = {
-    "build_info": "The version that runs here; always 1.",
-    "snapshot_age_seconds": "How old the supervisor's last word is; +Inf before the first.",
-    "election_is_leader": "Whether this member leads: 1, or 0 also when that is not known.",
-    "election_last_transition_time_seconds": "When this member last changed its role, since 1970.",
-    "start_time_seconds": "When this program was started, since 1970; a change is a restart.",
-    "role": "What this replica's Prometheus is configured as: 1 for that role, 0 for the other.",
-    "role_transitions_total": "How many times this replica changed its role, by the reason.",
-    "may_write": "Whether this replica's Prometheus may have remote_write in force, so may send.",
-    "remote_write_loaded": "Whether it has remote_write in force; absent when not known.",
-    "leader_known": "Whether a leader is known here: not while nobody leads, or the lease is "
-    "out of reach; absent without an election.",
-    "leaderless_seconds_total": "How long no leader was known here, in all.",
-    "lease_expires_in_seconds": "How long the lease lasts unless renewed; absent without a holder.",
-    "lease_deadline_timestamp_seconds": "When that is, since 1970, by this machine's clock.",
-    "lease_holder_overdue": "Whether another holds the lease, has not renewed it for long, and "
-    "keeps all others out for long still.",
-    "lease_duration_seconds": "--lease-duration; absent without an election.",
-    "lease_renew_deadline_seconds": "--lease-renew-deadline; absent without an election.",
-    "lease_renew_duration_seconds": "How long it took to acquire or renew the lease.",
-    "lease_errors_total": "Requests about the lease that failed, by the reason.",
-    "lease_transitions_total": "How many holders the lease has had, by its own record.",
-    "config_valid": "Whether the configuration as it now is can be used (the last good one is).",
-    "config_loaded": "Whether Prometheus is known to have what this replica should read.",
-    "config_hash": "48 bits of the SHA-256 of what each role reads, and of what is loaded.",
-    "config_last_reload_success_timestamp_seconds": "When a configuration was last confirmed to be "
-    "in force, since 1970; 0 before the first.",
-    "config_write_failures_total": "How many times a rendering could not be written.",
-    "reloads_confirmed_total": "How many times a new rendering was confirmed to be in force.",
-    "reloads_failed_total": "Reloads that Prometheus refused, failed or did not answer.",
-    "reload_duration_seconds": "From a rendering's rename into place until it was in force.",
-    "fencing_kills_total": "How many times Prometheus was killed because it might have written.",
-    "child_ready": "Whether Prometheus is ready, as it says.",
-    "child_healthy": "Whether Prometheus is healthy, as it says.",
-    "notifier_calls_total": "How many times Prometheus was told to reload.",
-    "notifier_calls_errors": "How many times Prometheus refused a reload or did not answer.",
-    "notifier_calls_duration_seconds": "How long Prometheus took to answer a reload over HTTP.",
-    "pod_has_label": "Whether the pod has --lease-pod-label; absent without, or when not known.",
-    "pod_label_failures_total": "How many times the pod's label could not be set.",
-    "web_restarts_total": "How many times this web server was started again.",
-    "child_resident_memory_bytes": "Prometheus' resident memory.",
-    "child_virtual_memory_bytes": "Prometheus' virtual memory.",
-    "child_cpu_seconds_total": "Processor time that Prometheus has used.",
+    "build_info": "The version of prometheus-elector, in the label version; always 1.",
+    "snapshot_age_seconds": "Seconds since the supervisor last published its state; +Inf before "
+    "the first time.",
+    "election_is_leader": "Whether this member is the leader: 1 if so, 0 if not or if that is "
+    "unknown.",
+    "election_last_transition_time_seconds": "Unix timestamp of this member's last change of role.",
+    "start_time_seconds": "Unix timestamp of prometheus-elector's start; it changes with each "
+    "restart.",
+    "role": "The role of this replica: 1 for the role that it has, 0 for the other.",
+    "role_transitions_total": "Changes of this replica's role, by reason.",
+    "may_write": "Whether this replica's Prometheus may have remote_write loaded, so may send "
+    "samples.",
+    "remote_write_loaded": "Whether Prometheus has remote_write loaded; absent while that is "
+    "unknown.",
+    "leader_known": "Whether this replica knows a leader: 0 if nobody leads or the lease is "
+    "unreachable; absent without an election.",
+    "leaderless_seconds_total": "Seconds in which this replica knew no leader.",
+    "lease_expires_in_seconds": "Seconds until the leader must step down, or another's lease "
+    "expires, unless it is renewed; absent without a holder.",
+    "lease_deadline_timestamp_seconds": "Unix timestamp of the moment to which "
+    "lease_expires_in_seconds counts down, by this machine's clock.",
+    "lease_holder_overdue": "Whether another holder has not renewed the lease for 3 times "
+    "--lease-duration, and it stays valid for longer than that.",
+    "lease_duration_seconds": "The value of --lease-duration; absent without an election.",
+    "lease_renew_deadline_seconds": "The value of --lease-renew-deadline; absent without an "
+    "election.",
+    "lease_renew_duration_seconds": "Seconds that a request to acquire or renew the lease took.",
+    "lease_errors_total": "Failed requests for the lease, by reason.",
+    "lease_transitions_total": "Changes of holder, as recorded in the lease (leaseTransitions).",
+    "config_valid": "Whether the current input is valid; if not, the last valid configuration "
+    "stays in use.",
+    "config_loaded": "Whether Prometheus is confirmed to have loaded the configuration of this "
+    "replica's role.",
+    "config_hash": "The first 48 bits of the SHA-256 of each role's rendering, and of the loaded "
+    "one.",
+    "config_last_reload_success_timestamp_seconds": "Unix timestamp of the last time that a "
+    "configuration was confirmed as loaded; 0 before the first.",
+    "config_write_failures_total": "Failed attempts to write a rendering to the output file.",
+    "reloads_confirmed_total": "Reloads after which Prometheus was confirmed to have loaded the "
+    "new rendering.",
+    "reloads_failed_total": "Reloads that Prometheus refused, failed or did not answer, by reason.",
+    "reload_duration_seconds": "Seconds from the rename of a rendering into place until it was "
+    "confirmed as loaded.",
+    "fencing_kills_total": "Times that Prometheus was killed because it might still have been "
+    "writing.",
+    "child_ready": "Whether Prometheus reports that it is ready.",
+    "child_healthy": "Whether Prometheus reports that it is healthy.",
+    "notifier_calls_total": "Reloads that were requested from Prometheus.",
+    "notifier_calls_errors": "Reloads that Prometheus refused or did not answer.",
+    "notifier_calls_duration_seconds": "Seconds that Prometheus took to answer a reload over HTTP.",
+    "pod_has_label": "Whether the pod has the label of --lease-pod-label; absent without the flag, "
+    "or while that is unknown.",
+    "pod_label_failures_total": "Failed attempts to set or remove the pod's label.",
+    "web_restarts_total": "Restarts of the web server that serves these metrics.",
+    "child_resident_memory_bytes": "Resident memory of Prometheus in bytes.",
+    "child_virtual_memory_bytes": "Virtual memory of Prometheus in bytes.",
+    "child_cpu_seconds_total": "User and system CPU time that Prometheus has used, in seconds.",
     "child_open_fds": "File descriptors that Prometheus has open.",
-    "child_max_fds": "File descriptors that Prometheus may open.",
-    "child_threads": "Prometheus' threads.",
-    "child_start_time_seconds": "When Prometheus was started, since 1970; a change is a restart.",
-    "proxy_requests_total": "Requests forwarded or refused, by status code, method and target.",
-    "proxy_requests_in_flight": "Requests that the proxy is at work on.",
-    "proxy_request_duration_seconds": "How long requests took, until the answer's last byte.",
-    "proxy_received_bytes_total": "Bytes of requests that the proxy forwarded, heads included.",
-    "proxy_sent_bytes_total": "Bytes of answers that the proxy's clients got, heads included.",
-    "targets_last_success_time_seconds": "When a fetched file was last as its URL says, or 0.",
-    "targets_last_change_time_seconds": "When a fetched file last changed, 0: not since the start.",
-    "targets_groups": "Groups of targets, or of rules, in a fetched file.",
-    "targets_members": "Targets, or rules, in a fetched file.",
-    "targets_errors_total": "Fetches that changed nothing they should have, by file and reason.",
-    "targets_queue_connected": "Whether Promgen's broker is connected; absent without one.",
-    "targets_queue_messages_total": "Messages of Promgen's broker, by what became of them.",
-    "targets_queue_unannounced_changes": "Changes found by the interval since the last message.",
+    "child_max_fds": "Maximum number of file descriptors that Prometheus may open.",
+    "child_threads": "Number of OS threads of Prometheus.",
+    "child_start_time_seconds": "Unix timestamp of Prometheus' start; it changes with each "
+    "restart.",
+    "proxy_requests_total": "Requests that the proxy forwarded or refused, by status code, method "
+    "and target.",
+    "proxy_requests_in_flight": "Requests that the proxy is currently serving.",
+    "proxy_request_duration_seconds": "Seconds until the last byte of the answer was sent.",
+    "proxy_received_bytes_total": "Bytes of forwarded requests, headers included.",
+    "proxy_sent_bytes_total": "Bytes of answers sent to clients, headers included.",
+    "targets_last_success_time_seconds": "Unix timestamp of the last successful fetch of a file; 0 "
+    "before the first.",
+    "targets_last_change_time_seconds": "Unix timestamp of the last change of a fetched file; 0 if "
+    "none since the start.",
+    "targets_groups": "Groups of targets or of rules in a fetched file.",
+    "targets_members": "Targets or rules in a fetched file.",
+    "targets_errors_total": "Fetches that failed or were refused, by file and reason.",
+    "targets_queue_connected": "Whether Promgen's broker is connected; absent without a broker.",
+    "targets_queue_messages_total": "Messages from Promgen's broker, by result: acknowledged, "
+    "given_back, left_alone, dropped.",
+    "targets_queue_unannounced_changes": "Changes that scheduled fetches found since the last "
+    "message of Promgen.",
 }
 METRICS: dict[str, str] = {PREFIX + name: text for name, text in HELP.items()}
 

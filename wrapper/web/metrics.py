@@ -1,8 +1,8 @@
-"""Metrics: the newest snapshot, and the proxy's figures, as Prometheus reads them.
+"""Metrics: the newest snapshot and the proxy's counters in Prometheus' formats.
 
-The names of the Go prometheus-elector are kept. What speaks of the present is left out when the
-snapshot is stale; ``…_is_leader`` is then 0, and ``…_snapshot_age_seconds`` says why. Where this
-ends: what is counted, and when, is decided by who counts.
+The names of the Go prometheus-elector are kept. Metrics of the present are left out while
+the snapshot is stale; ``…_is_leader`` is then 0, and ``…_snapshot_age_seconds`` shows why. Where
+this ends: ``tally`` and the proxy decide what is counted, and when.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _ERRORS_TYPE = f"# TYPE {PREFIX}notifier_calls_errors ".encode()
 
 
 class SnapshotCollector(Collector):
-    """Renders what the supervisor last said, and the proxy's figures."""
+    """Renders the supervisor's last snapshot and the proxy's counters."""
 
     def __init__(self, reader: SnapshotReader, figures: ProxyFigures) -> None:
         self._reader = reader
@@ -85,13 +85,13 @@ def registry(
 
 
 def expose(ours: CollectorRegistry, accept: str) -> tuple[bytes, str]:
-    """Return the metrics in the format that is asked for, and its content type."""
+    """Return the metrics in the format that ``accept`` asks for, and its content type."""
     encode, content_type = choose_encoder(accept)
     return encode(ours).replace(_ERRORS_TYPE + b"untyped", _ERRORS_TYPE + b"counter"), content_type
 
 
 def _always(snapshot: Snapshot, now: float) -> Iterator[Metric]:
-    """Yield what stays true, and that a stale leader is none."""
+    """Yield what is still true of a stale snapshot; a stale leader counts as none."""
     leads = snapshot.leads(now) and not is_stale(snapshot, now)
     yield gauges("election_is_leader", "member_id", {snapshot.identity: leads})
     yield gauge("election_last_transition_time_seconds", snapshot.last_transition_time)
@@ -117,7 +117,7 @@ def _while_fresh(snapshot: Snapshot, now: float) -> Iterator[Metric]:
 
 
 def _proxied(totals: Totals) -> Iterator[Metric]:
-    """Yield what all workers have counted."""
+    """Yield the sums over all workers."""
     labels = ("code", "method", "target")
     family = CounterMetricFamily(*described("proxy_requests_total"), labels=labels)
     for request, count in totals.requests.items():

@@ -1,7 +1,7 @@
-"""What alerts ask for: who leads, how the lease and the configuration stand; from one snapshot.
+"""The metrics that alerts use: leadership, the lease and the configuration, of one snapshot.
 
-``lasting`` stays true when the snapshot is old: what has been counted. ``present`` is only so while
-it is fresh. Where it ends: what is not known is absent, and not 0.
+``lasting`` are counters and constants, which stay true of an old snapshot. ``present`` is true of a
+fresh one only. Where it ends: a metric whose value is unknown is absent, not 0.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NO_ELECTION = "none"
 
 
 def lasting(snapshot: Snapshot) -> Iterator[Metric]:
-    """Yield what has been counted, and what never changes."""
+    """Yield counters, and what never changes."""
     totals = snapshot.counters
     yield gauge("start_time_seconds", snapshot.start_time)
     yield counters("role_transitions_total", "reason", totals)
@@ -39,7 +39,7 @@ def lasting(snapshot: Snapshot) -> Iterator[Metric]:
 
 
 def present(snapshot: Snapshot, now: float) -> Iterator[Metric]:
-    """Yield what a fresh snapshot says of the present."""
+    """Yield what is true of a fresh snapshot only."""
     yield gauges("role", "role", {role: role is snapshot.role for role in Role})
     yield gauge("child_ready", snapshot.is_ready)
     yield gauge("child_healthy", snapshot.is_healthy)
