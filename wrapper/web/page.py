@@ -1,8 +1,8 @@
-"""The status page for people, ``/_elector/``: rendered here, live by a small script of its own.
+"""The status page for people, ``/_elector/``: rendered here, kept current by a small script.
 
-It is whole without that script and asks for nothing from elsewhere: a content security policy lets
-run what this page was made of, and nothing else. All that is shown is escaped: names, reasons and
-what other replicas say are untrusted. Where it ends: what is shown is as old as the snapshot.
+It is complete without that script and loads nothing from elsewhere: a content security policy
+allows only the page's own style and script. Everything shown is escaped: names, reasons and the
+answers of other replicas are untrusted. Where it ends: the page is as old as the snapshot.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _UNAVAILABLE = 503
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """All that one page tells of."""
+    """All that one page shows."""
 
     snapshot: Snapshot | None
     exhibit: Exhibit | None
@@ -44,7 +44,7 @@ class Page:
     """Renders the page with one app's templates."""
 
     def __init__(self, app: Flask) -> None:
-        """Read what is put into each page as it is."""
+        """Read the style and the script, which are part of each page."""
         self._style = (_TEMPLATES / "status.css").read_text(encoding="utf-8")
         self._script = (_TEMPLATES / "status.js").read_text(encoding="utf-8")
         self._policy = "; ".join(
@@ -62,7 +62,7 @@ class Page:
         app.jinja_env.filters |= {"at": at, "named": named, "size": size, "utc": utc}
 
     def render(self, seen: Seen) -> Response:
-        """Return the page; 503, and no more than the reason, where what is known is stale."""
+        """Return the page; of a stale snapshot 503 and the reason only."""
         stale = why_stale(seen.snapshot, seen.now)
         text = render_template(
             "status.html",
@@ -72,7 +72,7 @@ class Page:
             wall=seen.wall,
             **({} if seen.snapshot is None or stale else _told(seen, seen.snapshot)),
         )
-        content = text.encode(errors="replace")  # half a surrogate pair may be in what others say
+        content = text.encode(errors="replace")  # another replica may send half a surrogate pair
         answer = Response(content, status=_UNAVAILABLE if stale else 200)
         answer.headers["Content-Security-Policy"] = self._policy
         answer.headers["X-Content-Type-Options"] = "nosniff"
@@ -100,7 +100,7 @@ def _hash(text: str) -> str:
 
 
 def utc(iso: str) -> str:
-    """Return a time of a status as people write it."""
+    """Return an ISO 8601 time in the form ``2026-01-31 12:00:00 UTC``."""
     return iso.replace("T", " ").replace("+00:00", " UTC")
 
 
@@ -110,7 +110,7 @@ def at(wall: float) -> str:
 
 
 def size(count: float) -> str:
-    """Return a number of bytes in a unit that suits it."""
+    """Return a number of bytes in B, KiB, MiB or GiB."""
     for unit in ("B", "KiB", "MiB"):
         if count < 1024:  # noqa: PLR2004 - the step between units
             return f"{count:.0f} {unit}"

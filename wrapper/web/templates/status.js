@@ -1,4 +1,4 @@
-// Asks for this page again and again, and puts in place only the parts that have changed.
+// Fetches this page periodically and replaces only the parts that have changed.
 "use strict";
 (() => {
   const PERIOD_MS = 2000, LIMIT_MS = 8000;
