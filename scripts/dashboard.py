@@ -1,7 +1,7 @@
 """Print the Grafana dashboard as JSON; `scripts/render-k8s` puts it into the chart.
 
-What a replica says of itself is chosen by cluster, namespace and job. What its Prometheus says may
-have another job, and is found by the pod.
+Metrics of a replica are selected by cluster, namespace and job. Metrics of its Prometheus may have
+another job, and are selected by the pod.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from grafana import DATASOURCE, ELECTION, Panel, bars, placed, stat, steps, timeline, words
 
-# What stands in queries below, and for what.
+# Abbreviations in the queries below, and what they stand for.
 SHORT = {
     "{@}": '{cluster=~"$cluster",namespace=~"$namespace",job=~"$job"}',
     "{~}": '{cluster=~"$cluster",namespace=~"$namespace"}',
@@ -25,7 +25,7 @@ BAD, GOOD, IDLE, WARN = "red", "green", "#6e7687", "orange"
 
 
 def own(query: str) -> str:
-    """Return what the replicas' Prometheus say of themselves, by replica."""
+    """Return a query for metrics of the replicas' own Prometheus, by replica."""
     return f"({query}) and on (cluster, namespace, pod) prometheus_elector_start_time_seconds{{@}}"
 
 
@@ -36,7 +36,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
     "Who writes": (
         stat(
             "Leader",
-            "Who leads now.",
+            "The current leader.",
             "max by (cluster, namespace, job, member_id) "
             "(prometheus_elector_election_is_leader{@}) == 1",
             options={"textMode": "name"},
@@ -44,20 +44,20 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         ),
         stat(
             "Replicas that lead",
-            "One for each election.",
+            "It should be one for each election.",
             "sum by (cluster, namespace, job) (prometheus_elector_election_is_leader{@})",
             defaults=steps(BAD, (1, GOOD), (2, BAD)),
         ),
         stat(
             "Prometheus ready",
-            "How many could lead. With fewer than two nobody could take over.",
+            "Replicas that are able to lead. With fewer than two, none can take over.",
             "sum by (cluster, namespace, job) "
             "(prometheus_elector_child_ready{@} * prometheus_elector_child_healthy{@})",
             defaults=steps(BAD, (1, WARN), (2, GOOD)),
         ),
         stat(
             "Lease of the leader",
-            "How long it leads unless it renews: 8 to 10 s with the defaults.",
+            "Time until the leader must step down unless it renews: 8 to 10 s by default.",
             "max by (cluster, namespace, job) (prometheus_elector_lease_expires_in_seconds{@} "
             "and ignoring (member_id) prometheus_elector_election_is_leader{@} == 1)",
             unit="s",
@@ -65,13 +65,13 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         ),
         stat(
             "Configuration",
-            "Whether all replicas can use the configuration as it now is.",
+            "Whether the current configuration of all replicas is valid.",
             "min by (cluster, namespace, job) (prometheus_elector_config_valid{@})",
             defaults=words("invalid", "valid", no_is=BAD, yes_is=GOOD),
         ),
         stat(
             "Leads since",
-            "When the leader became that.",
+            "When the current leader was elected.",
             "max by (cluster, namespace, job) ("
             "prometheus_elector_election_last_transition_time_seconds{@} "
             "and ignoring (member_id) prometheus_elector_election_is_leader{@} == 1) * 1000",
@@ -80,7 +80,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         ),
         timeline(
             "Who led",
-            "By what each says of itself. Two at a time for longer than a scrape must not be.",
+            "As each replica reports it. Two at a time, for longer than a scrape, are an error.",
             {
                 "{{member_id}}": "max by (cluster, namespace, job, member_id) "
                 "(prometheus_elector_election_is_leader{@})"
@@ -89,13 +89,13 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         ),
         timeline(
             "Whose Prometheus may write",
-            "From before the leader's configuration is loaded until it is known to be gone.",
+            "From before the leader's configuration is loaded until it is confirmed as replaced.",
             {REPLICA: "prometheus_elector_may_write{@}"},
             words("cannot write", "may write", no_is=IDLE, yes_is="blue"),
         ),
         Panel(
             "Samples sent",
-            "To all storages, without those that were refused or are tried again.",
+            "To all storages, without refused and retried samples.",
             {
                 REPLICA: own(
                     f"{BY_REPLICA} (rate({SAMPLES}_total{{~}}[@]) "
@@ -106,17 +106,17 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             unit="cps",
         ),
         Panel(
-            "Samples refused, tried again, waiting",
-            "Refused ones are lost. Waiting ones are lost if the leader changes.",
+            "Samples refused, retried, pending",
+            "Refused samples are lost. Pending samples are lost if the leader changes.",
             {
                 "refused/s {{pod}} {{remote_name}}": own(f"rate({SAMPLES}_failed_total{{~}}[@])"),
-                "again/s {{pod}} {{remote_name}}": own(f"rate({SAMPLES}_retried_total{{~}}[@])"),
-                "waiting {{pod}} {{remote_name}}": own(f"{SAMPLES}_pending{{~}}"),
+                "retried/s {{pod}} {{remote_name}}": own(f"rate({SAMPLES}_retried_total{{~}}[@])"),
+                "pending {{pod}} {{remote_name}}": own(f"{SAMPLES}_pending{{~}}"),
             },
         ),
         bars(
             "Hand-overs by reason",
-            "Each change of role, why: a hand-over has one of the old leader's and one acquired.",
+            "Each change of role. A hand-over has two: the old leader's reason, and acquired.",
             {
                 "{{reason}}": "sum by (reason) "
                 "(increase(prometheus_elector_role_transitions_total{@}[@]))"
@@ -124,7 +124,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         ),
         bars(
             "Time without a leader",
-            "As the replica saw it that was without one for the shortest time.",
+            "As seen by the replica that had no leader for the shortest time.",
             {
                 ELECTION: "min by (cluster, namespace, job) "
                 "(increase(prometheus_elector_leaderless_seconds_total{@}[@]))"
@@ -135,14 +135,14 @@ ROWS: dict[str, tuple[Panel, ...]] = {
     "Lease": (
         Panel(
             "Lease remaining",
-            "Of the leader until it has to step down, of the others until they may take over.",
+            "For the leader until it must step down, for the others until they may take over.",
             {REPLICA: "prometheus_elector_lease_expires_in_seconds{@}"},
             unit="s",
             width=8,
         ),
         Panel(
             "Time to renew",
-            "99 of 100 requests took less.",
+            "The 99th percentile of renewals.",
             {
                 REPLICA: "histogram_quantile(0.99, sum by (cluster, namespace, pod, instance, le) "
                 "(rate(prometheus_elector_lease_renew_duration_seconds_bucket{@}[@])))"
@@ -151,8 +151,8 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             width=8,
         ),
         Panel(
-            "Failed requests about the lease",
-            "By the reason.",
+            "Failed requests for the lease",
+            "By reason.",
             {
                 "{{pod}} {{reason}}": "sum by (cluster, namespace, pod, instance, reason) "
                 "(rate(prometheus_elector_lease_errors_total{@}[@]))"
@@ -161,22 +161,22 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             width=8,
         ),
     ),
-    "What Prometheus reads": (
+    "Prometheus' configuration": (
         timeline(
             "Configuration valid",
-            "Whether it can be used as it now is; the last good one stays in force.",
+            "Whether the current input is valid. If not, the last valid one stays in use.",
             {REPLICA: "prometheus_elector_config_valid{@}"},
             words("invalid", "valid", no_is=BAD, yes_is=GOOD),
         ),
         timeline(
             "Configuration loaded",
-            "Whether Prometheus is known to have what it should read.",
+            "Whether Prometheus is confirmed to have loaded the configuration of its role.",
             {REPLICA: "prometheus_elector_config_loaded{@}"},
             words("not loaded", "loaded", no_is=WARN, yes_is=GOOD),
         ),
         bars(
             "Reloads",
-            "Confirmed by what Prometheus says it has loaded; or failed, by the reason.",
+            "Confirmed by what Prometheus reports as loaded, or failed, by reason.",
             {
                 "confirmed": "sum(increase(prometheus_elector_reloads_confirmed_total{@}[@]))",
                 "{{reason}}": "sum by (reason) "
@@ -187,7 +187,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         ),
         Panel(
             "Time to reload",
-            "From the file's change until it was in force, on average.",
+            "From the write of the file until Prometheus has loaded it, on average.",
             {
                 REPLICA: "rate(prometheus_elector_reload_duration_seconds_sum{@}[@]) / "
                 "rate(prometheus_elector_reload_duration_seconds_count{@}[@])"
@@ -198,7 +198,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
     "Prometheus": (
         Panel(
             "Memory",
-            "Resident.",
+            "Resident memory.",
             {REPLICA: "prometheus_elector_child_resident_memory_bytes{@}"},
             unit="bytes",
             width=8,
@@ -211,20 +211,20 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         ),
         Panel(
             "Open files",
-            "Of those that it may open.",
+            "Share of the maximum that Prometheus may open.",
             {REPLICA: "prometheus_elector_child_open_fds{@} / prometheus_elector_child_max_fds{@}"},
             unit="percentunit",
             width=8,
         ),
         timeline(
             "Ready and healthy",
-            "As Prometheus says; only such a one contends for the lease.",
+            "As Prometheus reports it. Only a ready and healthy one contends for the lease.",
             {REPLICA: "prometheus_elector_child_ready{@} * prometheus_elector_child_healthy{@}"},
             words("not ready", "ready", no_is=WARN, yes_is=GOOD),
         ),
         Panel(
             "Running for",
-            "Prometheus, and prometheus-elector; they start and end together.",
+            "Prometheus and prometheus-elector, which start and exit together.",
             {
                 f"Prometheus {REPLICA}": "time() - prometheus_elector_child_start_time_seconds{@}",
                 f"elector {REPLICA}": "time() - prometheus_elector_start_time_seconds{@}",
@@ -235,7 +235,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
     "Proxy": (
         Panel(
             "Requests",
-            "By their answer's status, and whose Prometheus answered.",
+            "By status code, and by the Prometheus that answered.",
             {
                 "{{code}} {{target}}": "sum by (code, target) "
                 "(rate(prometheus_elector_proxy_requests_total{@}[@]))"
@@ -245,7 +245,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         ),
         Panel(
             "Duration",
-            "Until the answer's last byte: of half of them, and of 99 of 100.",
+            "Until the last byte of the answer: median and 99th percentile.",
             {
                 f"{quantile}": f"histogram_quantile({quantile}, sum by (le) "
                 "(rate(prometheus_elector_proxy_request_duration_seconds_bucket{@}[@])))"
@@ -255,14 +255,14 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             width=6,
         ),
         Panel(
-            "Under way",
-            "Requests that the proxy is at work on.",
+            "In flight",
+            "Requests that the proxy is currently serving.",
             {REPLICA: "prometheus_elector_proxy_requests_in_flight{@}"},
             width=6,
         ),
         Panel(
             "Traffic",
-            "With heads.",
+            "Headers included.",
             {
                 "received": "sum(rate(prometheus_elector_proxy_received_bytes_total{@}[@]))",
                 "sent": "sum(rate(prometheus_elector_proxy_sent_bytes_total{@}[@]))",
@@ -271,26 +271,26 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             width=6,
         ),
     ),
-    "The program": (
+    "prometheus-elector": (
         Panel(
-            "Age of what is known",
-            "Above 5 s all figures of the present are left out.",
+            "Age of the state",
+            "Seconds since the supervisor last published it. Above 5 s, its metrics are absent.",
             {REPLICA: "prometheus_elector_snapshot_age_seconds{@}"},
             unit="s",
             width=8,
         ),
         Panel(
             "Restarts in an hour",
-            "Of the program, and of its web server.",
+            "Restarts of prometheus-elector, and of its web server.",
             {
-                f"program {REPLICA}": "changes(prometheus_elector_start_time_seconds{@}[1h])",
+                f"elector {REPLICA}": "changes(prometheus_elector_start_time_seconds{@}[1h])",
                 f"web {REPLICA}": "increase(prometheus_elector_web_restarts_total{@}[1h])",
             },
             width=8,
         ),
         Panel(
             "Versions",
-            "How many replicas run which.",
+            "Replicas by version.",
             {"{{version}}": "count by (version) (prometheus_elector_build_info{@})"},
             width=8,
         ),
@@ -303,7 +303,7 @@ def dashboard() -> dict[str, Any]:
     return {
         "uid": "prometheus-elector",
         "title": "prometheus-elector",
-        "description": "Which replica writes, since when, and why it changed.",
+        "description": "Which replica writes, since when, and why the leader changed.",
         "tags": ["prometheus"],
         "schemaVersion": 36,
         "version": 1,
@@ -325,7 +325,7 @@ def written_out(panel: Panel) -> Panel:
 
 
 def variables() -> Iterator[dict[str, Any]]:
-    """Yield what is chosen at the top: where the data are, and of which elections."""
+    """Yield the variables at the top: the data source, and the elections to show."""
     yield {
         "name": "datasource",
         "label": "Data source",
