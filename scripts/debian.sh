@@ -1,12 +1,12 @@
-# Sourced: packages of the machine's Debian, unpacked and never installed. apt
-# works here with a state of its own, made from the machine's own sources (and
-# their deb-src), so any user may run it and nothing of the system changes.
+# Sourced: unpacks packages of the machine's Debian without installing them. apt uses a private state,
+# made from the machine's own sources (and their deb-src), so any user can run it and the system does
+# not change.
 APT=$CACHE/apt
 
-# Write the private state and read the package lists into it; once a script.
+# Write the private state and read the package lists into it, once for each script.
 prepare_apt() {
     [ -z "${apt_is_ready:-}" ] || return 0
-    command -v apt-get dpkg >/dev/null || die "this is not a Debian with apt-get and dpkg; $1"
+    command -v apt-get dpkg >/dev/null || die "this system has no apt-get or dpkg (it is not Debian); $1"
     mkdir -p "$APT"/{lists,archives}/partial "$APT/sources.list.d"
     private_sources
     cat >"$APT/apt.conf" <<CONF
@@ -20,7 +20,7 @@ Dir::Etc::SourceList "/dev/null";
 Dir::Etc::SourceParts "$APT/sources.list.d";
 CONF
     say "reading Debian's package lists (about 20 MB)"
-    private_apt update || say "not all lists could be read, going on with those that were"
+    private_apt update || say "some lists could not be read; continuing with the others"
     apt_is_ready=yes
 }
 

@@ -1,7 +1,7 @@
-"""Two replicas with real Prometheus on one lock file, and a third Prometheus that receives.
+"""Run two replicas with real Prometheus on one lock file, and a Prometheus that receives samples.
 
-Run it by `scripts/run`, which sets up what it needs. Everything lives in one temporary folder and
-on free ports of loopback, and ends with it.
+Start it with `scripts/run`, which provides what it needs. All processes and files use one temporary
+folder and free ports of loopback, and are removed at the end.
 """
 
 from __future__ import annotations
@@ -89,12 +89,12 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/run", description=__doc__.partition("\n")[0])
-    parser.add_argument("--demo", action="store_true", help="do one hand-over, then end")
+    parser.add_argument("--demo", action="store_true", help="perform one hand-over, then exit")
     parser.add_argument(
         "--port",
         type=int,
         default=0,
-        help="the first of five ports in a row to use (default: free ones are chosen)",
+        help="the first of five consecutive ports (default: free ports)",
     )
     return parser.parse_args()
 
@@ -204,12 +204,12 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 def _introduce(replicas: list[Replica], receiver: str, folder: Path) -> None:
     leader = _await(lambda: _leader(replicas), READY_WITHIN_S, "no replica leads")
     for replica in replicas:
-        role = "leads, and writes to the receiver" if replica is leader else "follows"
+        role = "leads and writes to the receiver" if replica is leader else "follows"
         _say(f"replica {replica.name} {role}")
-        _say(f"  its Prometheus    http://127.0.0.1:{replica.prometheus_port}")
-        _say(f"  its elector       http://127.0.0.1:{replica.api_port}/_elector/leader")
-        _say(f"  the leader's Prometheus, through it  http://127.0.0.1:{replica.api_port}/")
-        _say(f"  stop it           kill -TERM {replica.process.pid}")
+        _say(f"  Prometheus        http://127.0.0.1:{replica.prometheus_port}")
+        _say(f"  elector           http://127.0.0.1:{replica.api_port}/_elector/leader")
+        _say(f"  proxy to the leader's Prometheus  http://127.0.0.1:{replica.api_port}/")
+        _say(f"  to stop it        kill -TERM {replica.process.pid}")
     _say(f"the receiver        {receiver}/graph?g0.expr=up")
     _say(f"logs and data       {folder}")
 
@@ -218,20 +218,20 @@ def _introduce(replicas: list[Replica], receiver: str, folder: Path) -> None:
 
 
 def _attend(replicas: list[Replica]) -> int:
-    """Say each change of leader until Ctrl-C, or until no replica is left."""
-    _say("Ctrl-C ends it all; stop the leader to see a hand-over")
+    """Print each change of leader until Ctrl-C, or until no replica is running."""
+    _say("Press Ctrl-C to exit. Stop the leader to see a hand-over.")
     leader = _leader(replicas)
     alive = [replica for replica in replicas if replica.is_running()]
     while alive:
         time.sleep(0.1)
         for replica in [replica for replica in alive if not replica.is_running()]:
-            _say(f"replica {replica.name} has ended with status {replica.process.returncode}")
+            _say(f"replica {replica.name} exited with status {replica.process.returncode}")
             alive.remove(replica)
         now_leads = _leader(alive)
         if now_leads is not leader:
             _say(f"replica {now_leads.name} leads" if now_leads else "nobody leads")
             leader = now_leads
-    _say("no replica is left")
+    _say("no replica is running any more")
     return 0
 
 
@@ -241,8 +241,9 @@ def _demonstrate(replicas: list[Replica], receiver: str) -> int:
     new = next(replica for replica in replicas if replica is not old)
     _await(lambda: _samples(receiver, old), SAMPLES_WITHIN_S, f"no sample from replica {old.name}")
     if _samples(receiver, new):
-        raise Failed(f"replica {new.name} follows, yet it has written")
-    _say(f"the receiver has {_samples(receiver, old)} samples from replica {old.name}, none else")
+        raise Failed(f"replica {new.name} is a follower, but has written samples")
+    own = _samples(receiver, old)
+    _say(f"the receiver has {own} samples from replica {old.name}, none from {new.name}")
     stopped_at = time.monotonic()
     _say(f"stopping replica {old.name} (SIGTERM)")
     old.process.terminate()
@@ -252,10 +253,10 @@ def _demonstrate(replicas: list[Replica], receiver: str) -> int:
     _say(f"its first sample reached the receiver after {time.monotonic() - stopped_at:.2f} s")
     status = old.process.wait(STOP_WITHIN_S)
     took_s = time.monotonic() - stopped_at
-    _say(f"replica {old.name} ended with status {status} after {took_s:.2f} s")
+    _say(f"replica {old.name} exited with status {status} after {took_s:.2f} s")
     if status != 0:
-        raise Failed(f"replica {old.name} should have ended with status 0")
-    _say("passed: one writer before, one writer after")
+        raise Failed(f"replica {old.name} should have exited with status 0")
+    _say("passed: one writer before the hand-over, one writer after it")
     return 0
 
 

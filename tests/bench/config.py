@@ -1,14 +1,14 @@
-"""What configuration costs: rendering it, changing it, and how soon a change is passed on.
+"""Measure the cost of configuration: to render it, to change it, and the delay of a change.
 
 Rendering: configurations of 100, 1,000 and 10,000 scrape jobs (3.4 MB), as one file and as a whole
-file with --leader-config, each in fresh processes; "us/job" stays the same where cost is linear
-(of processor time, which others on the machine disturb less).
-Changing: one value of the leader's, and the other rendering put in the output's place.
-Passing on: from the rename of a ConfigMap's ..data to the request that makes Prometheus reload, for
-a small configuration, at an HTTP endpoint in Prometheus' place. Programs given with --peer take the
-Go prometheus-elector's flags; they render one role with -init, and are elected on a real Lease.
-Quote medians; memory is resident, MiB (a program's peak is never told below this one's own, 30 or
-so); the machine is part of every figure.
+file with --leader-config, each in fresh processes. "us/job" is constant if the cost is linear; it
+is CPU time, which other load on the machine affects less.
+Changing: one value of the leader's part, and the replacement of the output by the other rendering.
+Delay: from the rename of a ConfigMap's ..data to the request that makes Prometheus reload, for a
+small configuration; an HTTP endpoint takes Prometheus' place. Programs of --peer take the flags of
+the Go prometheus-elector; they render one role with -init, and are elected on a real Lease.
+Quote medians. Memory is resident memory in MiB; the peak of a program is never reported below the
+benchmark's own, about 30. All figures depend on the machine.
 """
 
 from __future__ import annotations

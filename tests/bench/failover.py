@@ -1,8 +1,9 @@
-"""How soon another writes: fresh start, leader vanishes, Prometheus dies, ordered, frozen.
+"""Measure the time until another replica writes, after several kinds of failure.
 
-Two replicas with real Prometheus on a real Lease, 10 s / 8 s / 2 s, each Prometheus asked every few
-milliseconds what it has loaded. Peers, given with --peer, are run as sidecars with the Go
-prometheus-elector's flags. Times are seconds; quote medians, the machine is part of the figure.
+The cases: fresh start, leader vanishes, Prometheus dies, ordered hand-over, frozen. Two replicas
+run with real Prometheus on a real Lease, 10 s / 8 s / 2 s; each Prometheus is asked every few
+milliseconds which configuration it has loaded. Programs of --peer run as sidecars with the flags of
+the Go prometheus-elector. Times are in seconds. Quote medians; they depend on the machine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What all benches have on the command line, and how they speak: of several runs, in turn."""
+"""The command line and the output of all benchmarks: several runs, in turn."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def parser(name: str, about: str | None, runs: int) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="PROGRAM",
-        help="also measure this program, which takes the Go prometheus-elector's flags",
+        help="also measure this program, which takes the flags of the Go prometheus-elector",
     )
     return made
 

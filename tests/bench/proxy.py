@@ -1,9 +1,10 @@
-"""How fast the proxy is: requests a second as a share of asking Prometheus directly, and delays.
+"""Measure the proxy: requests per second as a share of those to Prometheus directly, and latency.
 
-Two replicas with real Prometheus on one lock file; wrk asks the leader's Prometheus directly, then
-through the follower, then through nginx and haproxy where they are there, and through each --peer,
-which is run as leader in front of the same Prometheus with the Go prometheus-elector's flags. All
-share the machine with wrk and Prometheus: quote shares within a run, medians of several.
+Two replicas run with real Prometheus on one lock file. wrk sends requests to the leader's
+Prometheus directly, through the follower, through nginx and haproxy if they are installed, and
+through each program of --peer, which runs as leader in front of the same Prometheus with the flags
+of the Go prometheus-elector. All share the machine: quote shares within one run, and medians of
+several runs.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What fetching targets costs: 20,000 groups from a Promgen-like server to the file.
+"""Measure the cost of fetching targets: 20,000 groups from a server like Promgen to the file.
 
 Each run is a fresh process that fetches once, as the thread of a feed does: request, checks, and
-the file written down to the disk. "again" is the same answer once more, unchanged and not known to
-the server; "known" is one that the server answers by 304. Quote medians; memory is resident, MiB,
-the peak beside what the process had before; the machine is part of every figure, and so is the
-server, which runs on it too.
+the write of the file to the disk. "again" is a second fetch with the same answer in full; "known"
+is a fetch that the server answers with 304. Quote medians. Memory is resident memory in MiB: the
+peak, and the amount before the fetch. All figures depend on the machine, on which the server runs
+too.
 """
 
 from __future__ import annotations
