@@ -2,8 +2,8 @@
 
 A rendering that stood in the output file is a *candidate* from the moment it may be renamed into
 place until another is proven to be in force. Proof is by content, never by a timestamp alone, since
-someone else's reload may have been under way (seen: a success newer than our own request, while the
-old remote_write went on for 3 s):
+someone else's reload may have been under way: Prometheus (2.42, 2.53 and 3.5 behave alike) then
+reported a success newer than our own request, while the old remote_write went on for 3 s. Proof is:
 
 - what Prometheus shows can only be that candidate, *read since the rename*. What it shows goes
   through the renames in their order, never back, since reloads run one after the other; so each
@@ -17,11 +17,12 @@ old remote_write went on for 3 s):
 What was read before the rename is over with each of these. Nothing is proven while a rendering is
 on its way into the file.
 
-What Prometheus shows is what it has *read*, not what sends. Where its remote storage refuses a
-configuration (a CA file that has gone), it answers 500, says that the reload failed, and shows the
-new configuration while the old queues go on sending (2.42, 2.53, 3.16). So content counts only
-beside a success, with one exception: a rendering without remote_write leaves no queue, since what
-can fail after that is not the storage (``_settle``).
+What Prometheus shows (``/api/v1/status/config``) is what it has *read*, not what sends. If its
+remote storage refuses a configuration (a CA file that is missing), it answers 500, reports that the
+reload failed, and shows the new configuration while the old queues go on sending: Prometheus 2.42,
+2.53 and 3.16, see ``findings/prometheus-shows-a-configuration-that-it-refused.sh``. So content
+counts only beside a success, with one exception: a rendering without remote_write leaves no queue,
+since what can fail after that is not the storage (``_settle``).
 
 Where it ends: someone else who writes the output file is not seen here.
 """
@@ -258,9 +259,9 @@ def _settle(
 ) -> Loading:
     """Drop the other candidates, as far as the reload's own success allows.
 
-    A reload that failed in a part (a rule file) has applied remote_write all the same, unless it is
-    remote_write itself that could not be set up: so without success, only a rendering that has
-    none is known to be in force.
+    A reload that failed in a part (a rule file) has applied remote_write all the same (Prometheus
+    2.42, 2.53 and 3.5), unless remote_write itself could not be set up: so without success, only a
+    rendering without remote_write is known to be in force.
     """
     is_new = before is None or evidence.success_time != before.success_time
     has_succeeded = (
