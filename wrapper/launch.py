@@ -31,6 +31,7 @@ PREDECESSOR_WAIT_S = 5.0
 FLUSH_SHARE = 0.5
 LEAST_FLUSH_S = 0.1
 REFUSED_VARIABLE = "_PROMETHEUS_ELECTOR_REFUSED"
+LAST_IN_FORCE = "configuration rejected; the last one in force is used"
 
 
 def write_once(start: Start) -> int:
@@ -71,7 +72,7 @@ def supervise(start: Start) -> int:
 def say_refusal(start: Start) -> None:
     """Log why Prometheus runs with the last configuration that it had in force, where it does."""
     for reason in start.refusal[:MOST_LOGGED]:
-        LOG.error("configuration rejected; the last one in force is used", extra={"reason": reason})
+        LOG.error(LAST_IN_FORCE, extra={"reason": reason})
 
 
 def _is_told_to_stop(events: Events) -> bool:

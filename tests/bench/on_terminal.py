@@ -24,7 +24,7 @@ def parser(name: str, about: str | None, runs: int) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="PROGRAM",
-        help="also measure this program, which takes the flags of the Go prometheus-elector",
+        help="also measure this program, which takes the Go prometheus-elector's flags",
     )
     return made
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -139,19 +140,36 @@ def leader_by(replica: Replica) -> str:
     return str(answer.get("current_leader") or "")
 
 
-def lines_of(replica: Replica, words: str) -> list[str]:
-    """Return the lines of its log with these words."""
-    return [line for line in replica.log.read_text().splitlines() if words in line]
+def lines_of(replica: Replica, *words: str) -> list[str]:
+    """Return the lines of its log with all these words."""
+    lines = replica.log.read_text().splitlines()
+    return [line for line in lines if all(word in line for word in words)]
+
+
+def bare_messages(replica: Replica, level: str) -> list[str]:
+    """Return the messages of its log at this level that have no fields beside."""
+    line = rf'^.* level={level} component=elector msg="([^"]*)"$'
+    return re.findall(line, replica.log.read_text(), re.MULTILINE)
+
+
+def rejections(replica: Replica) -> list[str]:
+    """Return the lines of its log that refuse a configuration, each with its reason."""
+    return lines_of(replica, "level=error component=elector", " reason=")
+
+
+def cause_of(replica: Replica) -> str:
+    """Return why it has its role, in the one word of its status."""
+    return str(requests.get(f"{replica.api}/_elector/status", timeout=2).json()["cause"])
 
 
 def promotions(replica: Replica) -> int:
     """Return how often it has become leader."""
-    return sum(" role=leader " in line for line in lines_of(replica, 'msg="role changed"'))
+    return len(lines_of(replica, " role=leader cause="))
 
 
 def demotions(replica: Replica) -> int:
     """Return how often it has become a follower."""
-    return sum(" role=follower " in line for line in lines_of(replica, 'msg="role changed"'))
+    return len(lines_of(replica, " role=follower cause="))
 
 
 def is_dead(process: psutil.Process) -> bool:

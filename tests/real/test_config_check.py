@@ -16,7 +16,7 @@ import requests
 import yaml
 
 from tests.real.conftest import Start
-from tests.real.fleet import lines_of
+from tests.real.fleet import lines_of, rejections
 from tests.real.parts import program, started
 from tests.real.replica import Replica
 from tests.real.test_fidelity import REFUSED, Oracle
@@ -60,7 +60,7 @@ def own_words(replica: Replica) -> str:
 
 def await_rejection(replica: Replica) -> list[str]:
     """Wait until a rejection is in the log, the metrics and on the API; return the problems."""
-    wait_until(lambda: lines_of(replica, "configuration rejected"), 30, "it is logged")
+    wait_until(lambda: rejections(replica), 30, "it is logged")
     wait_until(lambda: not is_valid(replica), 30, "it is in the metrics")
     assert not said(replica)["is_valid"]
     problems: list[str] = said(replica)["problems"]
@@ -81,7 +81,7 @@ def test_a_bad_edit_is_told_with_file_line_and_column(start: Start) -> None:
     edit(replica, "  scrape_configs:", f"  global: {{a: {MARKER}}}\n\tscrape_configs:")
     (problem,) = await_rejection(replica)
     assert problem.startswith(f"{replica.config}:5:1: not YAML")
-    assert json.dumps(problem) in lines_of(replica, "configuration rejected")[-1]
+    assert json.dumps(problem) in rejections(replica)[-1]
     assert said(replica)["renderings"] == before["renderings"]
     assert said(replica)["is_loaded"], "the last good one is what it should read"
     assert replica.output.read_bytes() == output

@@ -10,12 +10,14 @@ from tests.real.fleet import (
     SPARE_S,
     Fleet,
     await_turns,
+    cause_of,
     lines_of,
     promotions,
     writes_remotely,
     writes_to,
 )
 from tests.support import let_pass, now, wait_until
+from wrapper.model import Cause
 
 COOL = ("--cool-down=500ms", "--rehash-period=200ms")
 UNLOADABLE = ", write_relabel_configs: [{source_labels: [a], regex: '('}]"
@@ -34,7 +36,7 @@ def test_a_promotion_that_is_refused_does_not_bounce(fleet: Fleet) -> None:
     let_pass(tried_at + 3 - now())
     assert max(map(promotions, fleet.replicas)) <= 4, "at 0, 0.5, 1.5 and 3.5 s"
     assert not fleet.witness.reigns
-    assert all(lines_of(replica, "cooling down") for replica in fleet.replicas)
+    assert all(lines_of(replica, f"cause={Cause.PROMOTION_FAILED}") for replica in fleet.replicas)
     fleet.configure(first, writes_to(fleet.log.url("a")))
     first.await_leader(8 + SPARE_S)
     await_turns(fleet, "a")
@@ -50,7 +52,7 @@ def test_a_leader_that_loads_only_a_part_hands_over(fleet: Fleet, tmp_path: Path
     first = fleet.make("a", "--cool-down=30s")
     fleet.configure(first, writes_to(fleet.log.url("a")) + f"  rule_files: [{rules}]\n")
     fleet.begin(first)
-    wait_until(lambda: lines_of(first, "cooling down"), 15, "it gives up")
+    wait_until(lambda: cause_of(first) == Cause.COOLING_DOWN, 15, "it gives up")
     wait_until(lambda: not writes_remotely(first), 2, "it has been demoted")
     second = fleet.start("b")
     second.await_leader(5 + SPARE_S)

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from tests.real.conftest import Start
-from tests.real.fleet import demotions, lines_of
+from tests.real.fleet import bare_messages, demotions, rejections
 from tests.real.parts import WriteLog, program
 from tests.real.replica import Replica
 from tests.support import wait_until
@@ -33,7 +33,7 @@ def is_valid(replica: Replica) -> bool:
 
 def await_refusal(replica: Replica) -> None:
     """Wait until the refusal is said, and what stood before stands in the file again."""
-    wait_until(lambda: lines_of(replica, "configuration rejected"), 15, "it is logged")
+    wait_until(lambda: rejections(replica), 15, "it is logged")
     wait_until(lambda: not is_valid(replica), 15, "it is in the metrics")
     wait_until(lambda: "bogus" not in replica.output.read_text(), 15, "it is out of the file")
     replica.await_ready()
@@ -83,7 +83,7 @@ def test_a_refusal_over_http_is_told_in_the_words_of_prometheus(start: Start) ->
     replica.await_ready()
     edit(replica, "job_name: self", "bogus: 1\n    job_name: self")
     await_refusal(replica)
-    line = lines_of(replica, "configuration rejected")[-1]
+    line = rejections(replica)[-1]
     assert "field bogus not found" in line
 
 
@@ -94,7 +94,7 @@ def test_a_refused_edit_is_tried_again_when_asked_to(start: Start) -> None:
     rules = replica.config.with_name("rules.yml")
     rules.write_text("groups: [{name: x, rules: [{record: a, expr: '('}]}]\n")
     edit(replica, "  scrape_configs:", f"  rule_files: [{rules}]\n  scrape_configs:")
-    wait_until(lambda: lines_of(replica, "configuration rejected"), 15, "it is refused")
+    wait_until(lambda: rejections(replica), 15, "it is refused")
     wait_until(lambda: "rules.yml" not in replica.output.read_text(), 15, "it is out again")
     rules.write_text("groups: [{name: x, rules: [{record: a, expr: '1'}]}]\n")
     os.kill(replica.pid, signal.SIGHUP)
@@ -109,9 +109,9 @@ def test_a_leader_that_loses_its_overrides_says_so(start: Start, write_log: Writ
     leader.await_leader()
     leader.write_config(None)
     wait_until(lambda: not leader.has_remote_write, 15, "it is loaded")
-    assert len(lines_of(leader, "the leader has no overrides any more")) == 1
+    assert len(bare_messages(leader, "warn")) == 1, "that nobody writes is said"
     leader.write_config(write_log.url("a"))
     leader.await_leader()
     url = f"follower:\n  remote_write: [{{url: {write_log.url('a')}/all}}]"
     edit(leader, "follower:", url)
-    wait_until(lambda: lines_of(leader, "every replica writes"), 15, "that all write is said too")
+    wait_until(lambda: len(bare_messages(leader, "warn")) == 2, 15, "that all write is said too")
