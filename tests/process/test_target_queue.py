@@ -56,7 +56,7 @@ def test_what_nobody_foresaw_is_dropped(caplog: pytest.LogCaptureFixture) -> Non
     with caplog.at_level(logging.WARNING):
         queue_of(Broken())._take(message)
     assert message.became == ["acknowledged"]
-    assert "could not be begun (OSError)" in caplog.text
+    assert "(OSError)" in caplog.text
     assert "hunter2" not in caplog.text
 
 
@@ -78,7 +78,8 @@ def test_a_queue_that_promgen_does_not_know_is_told_once(caplog: pytest.LogCaptu
     def told() -> tuple[int, bool, int]:
         given._tell_at = 0.0  # as if it were some time later
         given._tick()
-        said = sum("not heard of" in record.getMessage() for record in caplog.records)
+        reasons = [str(vars(record).get("reason")) for record in caplog.records]
+        said = sum("register-server" in reason for reason in reasons)
         return given._state.unannounced_changes, "register-server" in given._state.problem, said
 
     with caplog.at_level(logging.INFO):
@@ -97,8 +98,8 @@ def test_a_queue_that_promgen_does_not_know_is_told_once(caplog: pytest.LogCaptu
         assert told() == (0, False, 1)
         found |= {"/t.json": 13}
         assert told() == (3, True, 2)
-    heard = [record.getMessage() for record in caplog.records if "at last" in record.getMessage()]
-    assert len(heard) == 1
+    levels = [record.levelname for record in caplog.records]
+    assert levels == ["INFO", "WARNING", "WARNING", "INFO", "WARNING"], "told, left, heard, told"
     assert [event.state["unannounced_changes"] for event in events] == [0, 2, 0, 3, 3, 0, 3]  # type: ignore[union-attr]
 
 
@@ -120,11 +121,10 @@ def test_more_than_may_be_held_is_told(
     with caplog.at_level(logging.WARNING):
         for message in messages[:2]:
             given._take(message)
-        assert "as many as may be" not in caplog.text
+        assert all("purge" not in vars(record)["reason"] for record in caplog.records)
         for message in messages[2:]:
             given._take(message)
-    assert caplog.text.count("as many as may be") == 1
-    assert "purge" in caplog.records[-1].__dict__["reason"]
+    assert ["purge" in vars(record)["reason"] for record in caplog.records].count(True) == 1
 
 
 def test_what_is_held_is_given_back_in_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,9 +158,10 @@ def test_a_missing_package_is_no_broker_that_is_away(
     with caplog.at_level(logging.WARNING):
         queue_of(Broken())._disconnected(caught.value)
         queue_of(Broken())._disconnected(Unreachable("gone"))
-    first, second = (record.getMessage() for record in caplog.records)
-    assert first.startswith("broker cannot be used, ")
-    assert second.startswith("broker unreachable, ")
+    first, second = caplog.records
+    assert "pip install" in vars(first)["reason"]
+    assert vars(second)["reason"] == "gone"
+    assert first.getMessage() != second.getMessage()
 
 
 @pytest.mark.parametrize("url", ["amqp://me:hun/ter2@h/", "redis://h:port/0", "amqp://[host"])

@@ -77,7 +77,7 @@ def test_a_write_whose_answer_is_lost_is_found_by_reading(fleet: Fleet) -> None:
     lost_until = now()
     assert writes_remotely(leader)
     assert fleet.log.writers() == {leader.name}
-    assert len(lines_of(leader, 'msg="the lease is out of reach"')) == 1
+    assert len(lines_of(leader, "level=warn component=elector")) == 1
     way.accept()
     wait_until(lambda: fleet.log.writes(since=lost_until), SPARE_S, "it goes on writing")
 

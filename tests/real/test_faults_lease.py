@@ -13,6 +13,7 @@ from tests.real.fleet import LEASE_S, SPARE_S, Fleet, await_turns, leader_by, li
 from tests.real.replica import Replica
 from tests.support import let_pass, now, wait_until
 from wrapper.election.lease_object import INCARNATION
+from wrapper.model import Role
 
 LONG_S = 15
 LONG = ("--lease-duration=15s", "--lease-renew-deadline=10s", "--lease-retry-period=2s")
@@ -72,12 +73,11 @@ FOR_YEARS = 2**31 - 1
 def said_to_run(replica: Replica) -> str:
     """Return the command that its log says to run, waiting for that."""
     warnings = wait_until(
-        lambda: lines_of(replica, "if it has gone for good"), 4 * LEASE_S + SPARE_S, "it warns"
+        lambda: lines_of(replica, " level=warn ", "kubectl "), 4 * LEASE_S + SPARE_S, "it warns"
     )
     assert len(warnings) == 1
-    assert " level=warn " in warnings[0]
     line: str = warnings[0].replace('\\"', '"')
-    return line.rpartition(", run ")[2].removesuffix('"')
+    return line[line.index("kubectl ") :].removesuffix('"')
 
 
 def test_a_holder_that_has_gone_for_years_is_told_and_the_cure_works(fleet: Fleet) -> None:
@@ -123,8 +123,11 @@ def test_a_deleted_lease_for_years_is_told_and_a_restart_is_the_cure(fleet: Flee
     said_to_run(replica)
     delete_lease(fleet)
     wait_until(
-        lambda: lines_of(replica, "start this replica again"), 4 * LEASE_S + SPARE_S, "it says so"
+        lambda: len(lines_of(replica, " level=warn ", str(FOR_YEARS))) == 2,
+        4 * LEASE_S + SPARE_S,
+        "it warns again, since patching is no cure any more",
     )
+    assert "kubectl" not in lines_of(replica, " level=warn ", str(FOR_YEARS))[1]
     replica.term()
     assert replica.await_end() == 0
     replica.start()
@@ -160,8 +163,13 @@ def test_two_pods_of_one_name_do_not_lead_together(fleet: Fleet) -> None:
     first = fleet.start("one", environment={"POD_NAME": "p", "POD_UID": "1"})
     first.await_leader()
     second = fleet.start("two", environment={"POD_NAME": "p", "POD_UID": "2"})
-    waits = "held by an earlier replica of this name"
-    wait_until(lambda: lines_of(second, waits), 15, "the second waits")
+    url = f"{second.api}/_elector/status"
+
+    def waits() -> bool:
+        told = requests.get(url, timeout=2).json()
+        return bool(told["lease"]["holder"] == "p" and told["role"] == Role.FOLLOWER)
+
+    wait_until(waits, 15, "the second waits")
     started_at = now()
     let_pass(started_at + LEASE_S - now())
     assert fleet.log.turns() == ["one"]

@@ -85,9 +85,8 @@ def test_a_port_that_is_taken_stops_no_prometheus(plain: Plain, tmp_path: Path) 
     """Without its API it goes on supervising: Prometheus runs, and TERM ends it with 0."""
     plain.await_answer(f"http://{plain.api}/_elector/healthz")
     with started(Plain(tmp_path / "other", api=plain.api)) as other:
-        wait_until(
-            lambda: "give another address or port" in other.tail(), 30, "the taken port is told"
-        )
+        taken = f"--api-listen-address={plain.api}"
+        wait_until(lambda: taken in other.tail(), 30, "the taken port is told")
         assert requests.get(f"{other.url}/-/healthy", timeout=5).ok
         assert other.stop() == 0
 

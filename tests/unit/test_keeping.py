@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.known import but
 from tests.unit.test_plan import FOLLOWER, LEADER, POLICY, RE_READ, STARTING, loaded
-from wrapper.model import Exit, KeepRenderings, Kept, Renderings, Role
+from wrapper.model import Cause, Exit, KeepRenderings, Kept, Renderings, Role
 from wrapper.supervision import keeping
 from wrapper.supervision.acceptance import started_with
 from wrapper.supervision.keeping import RETRY_S, Keeping
@@ -55,7 +55,8 @@ def test_nobody_leads_before_the_newest_input_was_tried() -> None:
     """A promotion would be the first to try it, and fail: what was kept can lead at once."""
     on_trial = but(IN_FORCE, configuration_acceptance=started_with(BOTH, LEADER, "it ended"))
     newest = but(on_trial, configuration_renderings=RE_READ)
-    assert "tried first" in plan(newest, POLICY, 100.0).reason
+    assert newest.child.is_ready
+    assert plan(newest, POLICY, 100.0).cause is Cause.NOT_READY
     assert newest.configuration.target(Role.FOLLOWER) == RE_READ.follower
 
 
@@ -96,7 +97,7 @@ def exits(o: Observation, policy: Policy = RESTARTABLE) -> list[Exit]:
 def test_a_prometheus_that_ends_before_it_is_ready_is_started_with_what_was_kept() -> None:
     """Its configuration may be the reason."""
     assert exits(ENDED) == [Exit(2, starts_over=True)]
-    assert "started again" in plan(ENDED, RESTARTABLE, 100.0).reason
+    assert plan(ENDED, RESTARTABLE, 100.0).cause is Cause.EXITED
 
 
 @pytest.mark.parametrize(

@@ -48,21 +48,25 @@ def test_a_ready_follower_can_take_over() -> None:
 def test_others_cannot(changes: dict[str, Any]) -> None:
     """Of another election, unfit to lead, cut off from the lease, leaving, or kept out."""
     assert successors(OWN, [{**READY, **changes}]) == []
-    assert "no other replica" in why_not(OWN, [{**READY, **changes}], is_forced=False)
+    assert why_not(OWN, [{**READY, **changes}], is_forced=False)
 
 
 def test_force_needs_nobody_else_but_a_leader() -> None:
     """Who does not lead has nothing to hand over, and neither has a role that is set."""
     assert why_not(OWN, [], is_forced=True) == ""
-    assert why_not({**OWN, "is_leader": False}, [READY], is_forced=True).startswith("a does not")
-    assert why_not({**OWN, "lease": None}, [], is_forced=True).startswith("there is no election")
+    reasons = {
+        why_not({**OWN, "is_leader": False}, [READY], is_forced=True),
+        why_not({**OWN, "lease": None}, [], is_forced=True),
+        why_not(OWN, [], is_forced=False),
+    }
+    assert len(reasons - {""}) == 3, "each has its own"
 
 
 def test_who_does_not_lead_can_be_kept_out() -> None:
     """Without anybody to take over, and not where the role is set."""
     follower = {**OWN, "is_leader": False, "leader": "c"}
     assert why_not(follower, [], is_forced=False, for_s=60) == ""
-    assert why_not(OWN, [], is_forced=False, for_s=60).startswith("no other replica")
+    assert why_not(OWN, [], is_forced=False, for_s=60) == why_not(OWN, [], is_forced=False)
     assert why_not({**follower, "lease": None}, [], is_forced=False, for_s=60)
 
 
@@ -71,6 +75,8 @@ def test_a_pause_is_made_longer_or_ended_where_there_is_one() -> None:
     paused = {**OWN, "is_leader": False, "leader": "", "paused_until": "2026-01-01"}
     assert why_not(paused, [], is_forced=False, for_s=60) == ""
     assert why_not(paused, [], is_forced=False, for_s=0) == ""
-    for is_leader in (True, False):
-        told = why_not({**OWN, "is_leader": is_leader}, [READY], is_forced=True, for_s=0)
-        assert told == "a does not keep out of the election"
+    told = {
+        why_not({**OWN, "is_leader": is_leader}, [READY], is_forced=True, for_s=0)
+        for is_leader in (True, False)
+    }
+    assert len(told - {""}) == 1, "the same for both"
