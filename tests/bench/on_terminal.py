@@ -11,7 +11,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def parser(name: str, about: str | None, runs: int) -> argparse.ArgumentParser:
+def parser(
+    name: str, about: str | None, runs: int, *, has_peers: bool = True
+) -> argparse.ArgumentParser:
     """Return the options of ``scripts/bench NAME``: how often, and which peers."""
     made = argparse.ArgumentParser(
         prog=f"scripts/bench {name}",
@@ -19,13 +21,14 @@ def parser(name: str, about: str | None, runs: int) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--runs", type=int, default=runs, help=f"runs of each case (default {runs})")
-    made.add_argument(
-        "--peer",
-        action="append",
-        default=[],
-        metavar="PROGRAM",
-        help="also measure this program, which takes the Go prometheus-elector's flags",
-    )
+    if has_peers:
+        made.add_argument(
+            "--peer",
+            action="append",
+            default=[],
+            metavar="PROGRAM",
+            help="also measure this program, which takes the Go prometheus-elector's flags",
+        )
     return made
 
 
