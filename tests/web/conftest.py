@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import psutil
 import pytest
 import requests
 
@@ -95,6 +96,12 @@ class Web:
             stderr=subprocess.PIPE,
         )
         wait_until(lambda: self.get("/_elector/healthz").status_code, 15, "the web process answers")
+
+    @property
+    def workers(self) -> list[psutil.Process]:
+        """The processes that answer: this one alone, or its children."""
+        process = psutil.Process(self.process.pid)
+        return process.children() if self.options.workers > 1 else [process]
 
     def tell(self, snapshot: Snapshot, age_s: float = 0.0) -> None:
         """Publish a snapshot that stays fresh for an hour, or is ``age_s`` old."""

@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.support import free_port, wait_until
@@ -307,7 +306,7 @@ def test_a_large_answer_needs_little_memory(web: Web, upstream: Upstream) -> Non
     """200 MB stream through to a client, and never does the worker grow by a tenth of that."""
     upstream.answer = _stream(200, b"x" * 1_000_000)
     web.tell(leading(upstream.url))
-    (worker,) = psutil.Process(web.process.pid).children()
+    (worker,) = web.workers
     Path(f"/proc/{worker.pid}/clear_refs").write_text("5")  # the peak begins anew
     before = _peak_bytes(worker.pid)
     answer = web.get("/", stream=True)

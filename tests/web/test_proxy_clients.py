@@ -696,9 +696,9 @@ def test_a_client_that_never_closes_is_left(web: Web) -> None:
         web.tell(leading(upstream.url))
         client.sendall(LAST)
         assert read_all(client).endswith(b"hello")
-        connection = psutil.Process(web.process.pid).children()[0]
+        (worker,) = web.workers
         port = client.getsockname()[1]
-        wait_until(lambda: port not in _peers(connection), 40, "the connection is closed")
+        wait_until(lambda: port not in _peers(worker), 40, "the connection is closed")
 
 
 def _peers(process: psutil.Process) -> set[int]:

@@ -6,7 +6,6 @@ import signal
 import socket
 from collections.abc import Iterator
 
-import psutil
 import pytest
 
 from tests.support import wait_until
@@ -37,11 +36,6 @@ def _never(call: Call) -> bool:
     return True
 
 
-def workers(web: Web) -> list[psutil.Process]:
-    """Return the processes that serve."""
-    return psutil.Process(web.process.pid).children()
-
-
 def test_figures_are_those_of_all_workers(web: Web) -> None:
     """Each request is counted once, and every worker says so, also after some have been killed."""
     with persistent(Call.say) as upstream:
@@ -49,8 +43,8 @@ def test_figures_are_those_of_all_workers(web: Web) -> None:
         for number in range(1, 61):
             assert web.get("/").ok
             if number % 20 == 0:
-                workers(web)[0].send_signal(signal.SIGKILL)
-                wait_until(lambda: len(workers(web)) == 3, 15, "it has a successor")
+                web.workers[0].send_signal(signal.SIGKILL)
+                wait_until(lambda: len(web.workers) == 3, 15, "it has a successor")
             wait_until(lambda total=number: web.metric(REQUESTS) == total, 15, "it is counted")  # type: ignore[misc]
         assert [web.metric(REQUESTS) for _ in range(20)] == [60.0] * 20
 
@@ -61,7 +55,7 @@ def test_a_killed_workers_requests_are_not_in_flight(web: Web) -> None:
         web.tell(leading(upstream.url))
         clients = [_ask(web) for _ in range(12)]
         wait_until(lambda: web.metric(IN_FLIGHT) == 12, 15, "all are in flight")
-        for worker in workers(web):
+        for worker in web.workers:
             worker.send_signal(signal.SIGKILL)
         wait_until(lambda: web.metric(IN_FLIGHT) == 0, 15, "nothing is in flight")
     for client in clients:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import psutil
 import pytest
 import requests
 
-from tests.support import free_port, wait_until
+from tests.support import free_port, let_pass, wait_until
 from tests.web.conftest import FOLLOWER, OUT_OF_SIGHT, Upstream, Web, following, leading, say
 from wrapper.model import Snapshot
 from wrapper.options.web_options import WebOptions
@@ -235,10 +236,11 @@ def _start_in_vain(**options: Any) -> subprocess.CompletedProcess[str]:
         writer.close()
 
 
-def test_it_ends_in_order_and_quietly() -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_it_ends_in_order_and_quietly(workers: int) -> None:
     """SIGTERM ends it with status 0, one line of log, and no process left."""
-    web = Web()
-    family = psutil.Process(web.process.pid).children()
+    web = Web(workers=workers)
+    family = web.workers
     said = web.stop()
     assert web.process.returncode == 0
     assert [line for line in said.splitlines() if "listening" not in line] == []
@@ -248,7 +250,7 @@ def test_it_ends_in_order_and_quietly() -> None:
 def test_it_can_be_ended_while_it_starts() -> None:
     """SIGTERM is not lost on a worker that has just been forked."""
     for _ in range(5):
-        web = _Starting()
+        web = _Starting(workers=2)
         wait_until(psutil.Process(web.pid).children, 10, "a worker", poll_s=0)
         web.terminate()
         assert web.wait(timeout=5) == 0
@@ -278,7 +280,7 @@ def _accepts(web: Web) -> bool:
 def test_workers_die_with_their_parent() -> None:
     """A killed arbiter leaves no worker behind to hold the port, not even a stopped one."""
     web = Web(workers=4)
-    workers = psutil.Process(web.process.pid).children()
+    workers = web.workers
     for worker in workers:
         worker.suspend()
     web.process.kill()
@@ -294,24 +296,61 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def test_a_dead_worker_is_replaced() -> None:
-    """Gunicorn starts another worker, which reads the same snapshots."""
-    web = Web()
+    """Of several: gunicorn starts another worker, which reads the same snapshots."""
+    web = Web(workers=2)
     web.tell(leading())
-    (worker,) = psutil.Process(web.process.pid).children()
-    worker.kill()
+    for worker in web.workers:
+        worker.kill()
     wait_until(lambda: web.get("/_elector/leader").ok, 10, "the next worker answers")
     web.stop()
+
+
+def test_a_lone_worker_is_the_process_itself() -> None:
+    """No arbiter is there beside it, which would only take memory."""
+    web = Web()
+    assert psutil.Process(web.process.pid).children() == []
+    web.stop()
+
+
+WITH_SHORT_HEARTBEAT = """\
+import sys
+from wrapper.web import server, web
+server.HEARTBEAT_S = 2
+sys.exit(web.main(sys.argv[1:]))
+"""
+
+
+def test_a_lone_worker_that_hangs_is_ended() -> None:
+    """Nobody looks after it but the kernel; whoever started it starts it again."""
+    web = _Starting(code=WITH_SHORT_HEARTBEAT)
+    try:
+        wait_until(lambda: _answers(web.port), 10, "it answers")
+        let_pass(3)
+        assert web.poll() is None  # while it works, it is left alone
+        web.send_signal(signal.SIGSTOP)
+        let_pass(3)
+        web.send_signal(signal.SIGCONT)
+        assert web.wait(timeout=5) == -signal.SIGALRM
+    finally:
+        web.kill()
+        web.wait()
 
 
 class _Starting(subprocess.Popen[bytes]):
     """A web process that is not waited for."""
 
-    def __init__(self, **environment: str) -> None:
+    def __init__(
+        self, environment: Mapping[str, str] | None = None, *, workers: int = 1, code: str = ""
+    ) -> None:
+        """Start it; ``code`` is run in its place, with its options as the first argument."""
         writer = SnapshotWriter()
         fd = writer.fileno()
         self.port = free_port()
-        command = WebOptions(snapshot_fd=fd, host="127.0.0.1", port=self.port).command()
-        super().__init__(command, pass_fds=(fd,), env={**os.environ, **environment})
+        options = WebOptions(snapshot_fd=fd, host="127.0.0.1", port=self.port, workers=workers)
+        command = options.command()
+        if code:
+            command = (sys.executable, "-P", "-c", code, command[-1])
+        super().__init__(command, pass_fds=(fd,), env={**os.environ, **(environment or {})})
         writer.close()
 
     def __exit__(self, *_: object) -> None:
@@ -324,7 +363,7 @@ def test_nothing_but_shared_memory_is_written(tmp_path: Path) -> None:
     folders = {name: tmp_path / name for name in ("HOME", "TMPDIR", "XDG_RUNTIME_DIR")}
     for each in folders.values():
         each.mkdir()
-    with _Starting(**{name: str(path) for name, path in folders.items()}) as web:
+    with _Starting({name: str(path) for name, path in folders.items()}) as web:
         wait_until(lambda: _answers(web.port), 10, "it answers")
         assert [path for path in tmp_path.rglob("*") if path.parent != tmp_path] == []
 

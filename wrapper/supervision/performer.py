@@ -243,8 +243,13 @@ class Performer:
         except OSError as error:
             LOG.error("the web server cannot be started", extra={"reason": str(error)})  # noqa: TRY400
             return WebExited(1)
-        process.await_child(web, lambda status: self._report(WebExited(status)), "web")
+        process.await_child(web, self._tell_web_end, "web")
         return WebStarted(web.pid)
+
+    def _tell_web_end(self, status: int) -> None:
+        if status not in {0, -signal.SIGTERM}:
+            LOG.warning("the web server has ended", extra={"status": status})
+        self._report(WebExited(status))
 
     def leave_nothing(self) -> None:
         """Kill what is left of the web server's processes."""

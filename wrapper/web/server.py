@@ -1,7 +1,9 @@
 """gunicorn as the web process runs it: its socket, its settings, its workers' signals.
 
-The app comes from elsewhere, made anew in each worker. A worker dies with the arbiter, and no stop
-is lost to one that is just being forked.
+One worker is the web process itself, which the supervisor starts again: an arbiter, gunicorn's
+parent process, would take a third of the web's memory for that alone. Several are an arbiter's
+children; they die with it, and no stop is lost to one that is just being forked. The app comes from
+elsewhere, made anew in each worker.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import Any
 from flask import Flask
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+from gunicorn.sock import create_sockets  # type: ignore[import-untyped]
 
 from wrapper.options.web_options import WebOptions
 from wrapper.proxy.figures import ProxyFigures
@@ -30,7 +33,7 @@ from wrapper.supervision.process import die_with_parent
 from wrapper.web.worker import ProxyWorker, Tls
 
 BIND_PATIENCE_S = 1.0  # a predecessor's workers may be dying still
-HEARTBEAT_S = 60  # a worker silent for so long is killed by gunicorn
+HEARTBEAT_S = 60  # a worker silent for so long is killed
 KEEP_ALIVE_S = 5
 BACKLOG = 1024
 CONNECTIONS = 4000
@@ -49,8 +52,12 @@ def serve(
 
     So is ``tls``, for each connection: what it returns may change when certificates do.
     """
-    _guard_forks()
-    Server(options, listener.detach(), figures, make_app, tls).run()
+    server = Server(options, listener.detach(), figures, make_app, tls)
+    if options.workers == 1:
+        server.run_alone()
+    else:
+        _guard_forks()
+        server.run()
 
 
 class _Log(Logger):  # type: ignore[misc]
@@ -93,6 +100,22 @@ class Server(BaseApplication):  # type: ignore[misc]
         """Return the app; called in each worker, after gevent has replaced what blocks."""
         return self._make_app()
 
+    def run_alone(self) -> None:
+        """Serve in this process, as the only worker, of which no arbiter takes care."""
+        log = self.cfg.logger_class(self.cfg)
+        sockets = create_sockets(self.cfg, log)
+        _set_aside_what_is_loaded()
+        LoneWorker(1, os.getppid(), sockets, self, HEARTBEAT_S, self.cfg, log).init_process()
+
+
+class LoneWorker(ProxyWorker):
+    """The worker that is the web process; it asks the kernel to end it should it hang."""
+
+    def notify(self) -> None:
+        """Show that it works: once a second, or the alarm ends this process."""
+        super().notify()
+        signal.alarm(HEARTBEAT_S)
+
 
 def _gunicorn_settings(options: WebOptions, listener_fd: int) -> dict[str, Any]:
     return {
@@ -117,7 +140,7 @@ def _hooks(figures: ProxyFigures) -> dict[str, Callable[[Any, Any], None]]:
 
     def pre_fork(_arbiter: Any, worker: Any) -> None:
         worker.figures_slot = figures.reserve()
-        _share_what_is_loaded()
+        _set_aside_what_is_loaded()
 
     def post_fork(_arbiter: Any, worker: Any) -> None:
         die_with_parent(worker.ppid)
@@ -129,7 +152,7 @@ def _hooks(figures: ProxyFigures) -> dict[str, Callable[[Any, Any], None]]:
     return {"pre_fork": pre_fork, "post_fork": post_fork, "child_exit": child_exit}
 
 
-def _share_what_is_loaded() -> None:
+def _set_aside_what_is_loaded() -> None:
     """Have a worker's collector leave alone, and so share, what was there before it.
 
     At its end all is collected again: what is taken apart after that has lost its modules.
