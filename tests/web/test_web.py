@@ -395,6 +395,12 @@ def test_several_workers_answer_alike() -> None:
     web.stop()
 
 
+def test_what_few_need_is_not_in_its_memory() -> None:
+    """YAML comes with a file about TLS or passwords, bcrypt with users."""
+    words = "import sys, wrapper.web.web; print(*{'yaml', 'bcrypt'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-P", "-c", words], text=True) == "\n"
+
+
 def test_options_survive_their_command() -> None:
     """What the command carries is what the process reads."""
     options = WebOptions(snapshot_fd=7, host="::1", port=1, service_name="é", log_as_json=True)

@@ -12,8 +12,6 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
-import bcrypt
-
 MOST_KEPT = 1000
 _MOST_BYTES = 72  # of a password count, as in Prometheus
 _NOBODY = "$2b${:02d}$" + "." * 22 + "A" * 31  # no password of anybody has this hash
@@ -74,6 +72,8 @@ def nobody(users: Mapping[str, str]) -> str:
 
 
 def _is_match(hashed: str, password: bytes) -> bool:
+    import bcrypt  # noqa: PLC0415 - only where there are users
+
     try:
         return bcrypt.checkpw(password[:_MOST_BYTES], hashed.encode())
     except ValueError:

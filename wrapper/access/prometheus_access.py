@@ -19,7 +19,6 @@ from wrapper.access.renewed import Reading, Renewed
 from wrapper.access.tls_context import ContextKind, client_context, read_text
 from wrapper.access.tls_values import Text
 from wrapper.configuration.problems import ConfigurationError
-from wrapper.configuration.sections import Source
 
 Fields = tuple[tuple[str, str], ...]
 
@@ -71,6 +70,8 @@ def _read(path: str, reading: Reading, kind: ContextKind | None, *, is_proxied: 
         content = reading.read(path)
     except files.InputError as error:
         raise ConfigurationError([str(error)]) from error
+    from wrapper.configuration.sections import Source  # noqa: PLC0415 - brings YAML
+
     source = Source(path, content, str(Path(path).parent.absolute()))
     return read_access(read_http_config(source, is_proxied=is_proxied), reading, kind)
 

@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from wrapper.configuration.problems import quoted
-from wrapper.configuration.yaml_fields import FieldReader
+
+if TYPE_CHECKING:
+    from wrapper.configuration.yaml_fields import FieldReader
 
 
 class TlsVersion(IntEnum):

@@ -17,7 +17,6 @@ from wrapper.access.renewed import Reading, Renewed
 from wrapper.access.tls_context import ContextKind, server_context
 from wrapper.access.web_config import WebConfig, read_web_config
 from wrapper.configuration.problems import ConfigurationError
-from wrapper.configuration.sections import Source
 
 _ASKED: dict[str, Callable[[WebConfig], bool]] = {
     "passwords": lambda config: bool(config.users),
@@ -65,6 +64,8 @@ class WebAccess:
 
 
 def _read_file(path: str, reading: Reading) -> WebConfig:
+    from wrapper.configuration.sections import Source  # noqa: PLC0415 - brings YAML
+
     try:
         content = reading.read(path)
     except files.InputError as error:

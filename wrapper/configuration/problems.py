@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from yaml.nodes import Node
+if TYPE_CHECKING:  # the web process has problems to tell of, and no YAML
+    from yaml.nodes import Node
 
 _LONGEST_KEY = 60
 MOST_LOGGED = 20  # reasons of one refusal; the API has all
