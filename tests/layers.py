@@ -111,6 +111,7 @@ ROWS: dict[str, tuple[str, ...]] = {
         "prometheus_access",
         "web_access",
         "process",
+        "child_usage",
         "http_client",
         "request_errors",
         "prometheus",
@@ -346,6 +347,7 @@ SIBLINGS: dict[str, set[str]] = {
     "cluster": {
         "api_errors",
         "credentials",
+        "child_usage",
         "http_client",
         "kubeconfig",
         "renewed",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import resource
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -16,6 +19,7 @@ import pytest
 from tests.support import free_port, least, wait_until
 from wrapper.model import Event
 from wrapper.supervision import process, sensors
+from wrapper.supervision.child_usage import usage
 
 PARENT = """
 import signal, sys, time
@@ -141,3 +145,27 @@ def test_a_process_that_has_gone_is_not_measured() -> None:
     events: list[Event] = []
     sensors.measure_child(gone.pid, 60.0, events.append)
     assert events == []
+
+
+def test_what_a_process_uses_is_what_psutil_says(tmp_path: Path) -> None:
+    """Also of one with a name that misleads careless readers of its stat."""
+    (program := tmp_path / "a) 1 (2").symlink_to(shutil.which("sleep") or "")
+    with subprocess.Popen([program, "60"]) as sleeper:
+        assert psutil.Process(sleeper.pid).name() == program.name
+        # Until it sleeps, the two look at different moments.
+        wait_until(lambda: usage(sleeper.pid) == _by_psutil(sleeper.pid), 15, "both say the same")
+        sleeper.kill()
+
+
+def _by_psutil(pid: int) -> dict[str, Any]:
+    found = psutil.Process(pid)
+    times, memory = found.cpu_times(), found.memory_info()
+    return {
+        "resident_memory_bytes": memory.rss,
+        "virtual_memory_bytes": memory.vms,
+        "cpu_seconds": pytest.approx(times.user + times.system),
+        "open_fds": found.num_fds(),
+        "max_fds": found.rlimit(resource.RLIMIT_NOFILE)[0],
+        "threads": found.num_threads(),
+        "start_time_seconds": found.create_time(),
+    }

@@ -7,12 +7,10 @@ slices; none of them touches Prometheus other than by asking.
 from __future__ import annotations
 
 import logging
-import resource
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from wrapper import clock
 from wrapper.model import (
@@ -23,11 +21,9 @@ from wrapper.model import (
     LoadedObserved,
     ReadinessProbed,
 )
+from wrapper.supervision.child_usage import usage
 from wrapper.supervision.process import fence_obstacle
 from wrapper.supervision.prometheus import PrometheusApi
-
-if TYPE_CHECKING:
-    import psutil
 
 LOG = logging.getLogger(__name__)
 Report = Callable[[Event], None]
@@ -154,25 +150,7 @@ class LoadedSensor:
 
 def measure_child(pid: int, period_s: float, report: Report) -> None:
     """Report what the child uses of the machine, every period, until it has gone."""
-    import psutil  # noqa: PLC0415 - heavy: after Prometheus has been started
-
-    with suppress(psutil.Error):
-        child = psutil.Process(pid)
+    with suppress(OSError):
         while True:
-            report(ChildMeasured(_usage(child)))
+            report(ChildMeasured(usage(pid)))
             threading.Event().wait(period_s)
-
-
-def _usage(child: psutil.Process) -> dict[str, float]:
-    """Return memory in bytes, CPU in seconds, counts of files and threads."""
-    with child.oneshot():
-        times = child.cpu_times()
-        return {
-            "resident_memory_bytes": float(child.memory_info().rss),
-            "virtual_memory_bytes": float(child.memory_info().vms),
-            "cpu_seconds": times.user + times.system,
-            "open_fds": float(child.num_fds()),
-            "max_fds": float(child.rlimit(resource.RLIMIT_NOFILE)[0]),
-            "threads": float(child.num_threads()),
-            "start_time_seconds": child.create_time(),
-        }

@@ -1,0 +1,37 @@
+"""What a process uses of the machine, from the files of proc(5).
+
+psutil reads the same; importing it takes 0.8 MiB and 9 ms.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES = resource.getpagesize()
+
+
+def usage(pid: int) -> dict[str, float]:
+    """Return memory in bytes, CPU in seconds, counts of files and threads; raise OSError."""
+    folder = Path(f"/proc/{pid}")
+    # The second field, the name in brackets, may hold anything: fields are counted from its end.
+    _, _, fields = (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")
+    stat = dict(enumerate(map(int, fields.split()[1:]), 4))  # by their numbers in proc(5)
+    resident_pages = int((folder / "statm").read_text(encoding="ascii").split()[1])
+    return {
+        "resident_memory_bytes": float(resident_pages * _PAGE_BYTES),
+        "virtual_memory_bytes": float(stat[23]),
+        "cpu_seconds": (stat[14] + stat[15]) / _TICKS_PER_S,
+        "open_fds": float(sum(1 for _ in (folder / "fd").iterdir())),
+        "max_fds": float(resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]),
+        "threads": float(stat[20]),
+        "start_time_seconds": _boot_time() + stat[22] / _TICKS_PER_S,
+    }
+
+
+def _boot_time() -> int:
+    """Return when the machine was started, since 1970."""
+    lines = Path("/proc/stat").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("btime "))
