@@ -102,7 +102,7 @@ ROWS: dict[str, tuple[str, ...]] = {
         "silence",
         "pace",
     ),
-    "ground": ("clock", "bounded"),
+    "ground": ("clock", "bounded", "actors"),
     "adapters": (
         "files",
         "renewed",
@@ -201,6 +201,7 @@ ROWS: dict[str, tuple[str, ...]] = {
 
 # Within a row nothing imports its siblings, but for these.
 SIBLINGS: dict[str, set[str]] = {
+    "actors": {"clock"},
     "flag_values": {"durations", "feed", "flags", "iri"},
     "command_line": {"flags", "flag_values"},
     "usage": {"flags"},

@@ -11,11 +11,13 @@ import subprocess
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from wrapper import clock
 from wrapper.access.prometheus_access import PrometheusAccess
+from wrapper.actors import Actors
 from wrapper.configuration.exhibit import ExhibitWriter
 from wrapper.configuration.exhibitor import Exhibitor
 from wrapper.configuration.input_watch import InputWatch
@@ -42,7 +44,7 @@ from wrapper.supervision.performer import Notifier, Output, Parts, Performer
 from wrapper.supervision.policy import Policy
 from wrapper.supervision.process import Child, DeadMansSwitch
 from wrapper.supervision.prometheus import PrometheusApi
-from wrapper.supervision.sensors import Fence, LoadedSensor, Probing, start_thread
+from wrapper.supervision.sensors import Fence, LoadedSensor, Probing, PrometheusWatch
 from wrapper.supervision.snapshot import SnapshotWriter
 from wrapper.supervision.summary import Constants
 from wrapper.supervision.supervisor import Frame, Supervisor
@@ -53,21 +55,27 @@ if TYPE_CHECKING:
 MEASURE_PERIOD_S = 5.0
 STEP_DOWN_PAUSE_S = 30.0
 REQUEST_SHARE = 0.8
+END_S = 1.0  # for all threads to end, when nothing depends on them any more
 RELOAD_ALLOWANCE_S = 30.0  # for what goes before a reload: a burst, and other reloads
 
 
 def supervise(
-    start: Start, events: Events, child: Child | None, file_lease: FileLease | None
+    start: Start,
+    events: Events,
+    actors: Actors,
+    child: Child | None,
+    file_lease: FileLease | None,
 ) -> tuple[int, bool]:
     """Start the threads and the web server around Prometheus, and run the loop.
 
     ``file_lease`` is the lock file that Prometheus has inherited. Return the exit status, and
     whether this program is to be started again in its own place.
     """
+    threading.excepthook = actors.caught
     settings = start.settings
     lock = file_lease or _kubernetes_lease(start)
     terms = _terms(start)
-    elector = Elector(lock, terms, events.put) if lock is not None else None
+    elector = Elector(lock, terms, events.put, actors.start) if lock is not None else None
     api = PrometheusApi(_base_url(start), start.access or PrometheusAccess())
     loaded = LoadedSensor(api, events.put) if api.knows_status else None
     snapshots = SnapshotWriter()
@@ -88,19 +96,19 @@ def supervise(
         api=api,
         start_web=_web_starter(start, snapshots),
     )
-    performer = Performer(parts, events.put)
+    performer = Performer(parts, events.put, actors)
     frame = _frame(start, terms, child, lock)
-    ready = threading.Event()
-    _start_threads(start, api, parts, events, ready)
+    watch = _start_threads(start, api, parts, events, actors)
     if not start.is_plain:
-        start_thread(exhibitor.run, "exhibitor")
-    _start_targets(start, reloads, events, ready, api)
+        actors.start("exhibitor", exhibitor.run, exhibitor.end)
+    _start_targets(start, reloads, events, watch, actors)
     say_start(start, frame.constants)
     try:
         status = Supervisor(frame, events, performer, snapshots).run()
         return status, performer.starts_over
     finally:
         performer.leave_nothing()
+        actors.end(END_S)
 
 
 def _kubernetes_lease(start: Start) -> KubernetesLease | None:
@@ -147,15 +155,15 @@ def _start_targets(
     start: Start,
     reloads: ReloadDesk | None,
     events: Events,
-    ready: threading.Event,
-    api: PrometheusApi,
+    watch: PrometheusWatch,
+    actors: Actors,
 ) -> None:
     """Start fetching, where anything is to be fetched."""
     if reloads is None:
         return
     from wrapper.targets.targets_assembly import start_targets  # noqa: PLC0415 - few fetch files
 
-    start_targets(start, reloads, events, ready, api)
+    start_targets(start, reloads, events, watch, actors)
 
 
 def _terms(start: Start) -> Terms:
@@ -277,28 +285,27 @@ def _policy(start: Start, terms: Terms, lock: LeaseLock | None) -> Policy:
 
 
 def _start_threads(
-    start: Start, api: PrometheusApi, parts: Parts, events: Events, ready: threading.Event
-) -> None:
+    start: Start, api: PrometheusApi, parts: Parts, events: Events, actors: Actors
+) -> PrometheusWatch:
     settings = start.settings
     probing = _probing(settings, api)
     pid = parts.child.pid if parts.child else None
     fence = Fence(pid, urlsplit(_base_url(start)).port or 0)
-    start_thread(
-        lambda: sensors.watch_prometheus(api, probing, fence, events.put, ready),
-        "watch-prometheus",
-    )
+    watch = PrometheusWatch(api, probing, fence, events.put)
+    actors.start("watch-prometheus", watch.run, watch.end)
     if parts.elector is not None:
-        parts.elector.start()
+        actors.start("elector", parts.elector.run, parts.elector.end)
     if parts.labeller is not None:
-        start_thread(parts.labeller.run, "labeller")
+        actors.start("labeller", parts.labeller.run, parts.labeller.end)
     if parts.loaded is not None:
-        start_thread(parts.loaded.run, "watch-loaded")
+        actors.start("watch-loaded", parts.loaded.run, parts.loaded.end)
     if not start.is_plain:
-        start_thread(parts.inputs.run, "watch-inputs")
+        actors.start("watch-inputs", parts.inputs.run, parts.inputs.end)
     if pid is not None:
-        start_thread(
-            lambda: sensors.measure_child(pid, MEASURE_PERIOD_S, events.put), "measure-child"
-        )
+        ended = threading.Event()
+        measure = partial(sensors.measure_child, pid, MEASURE_PERIOD_S, events.put, ended)
+        actors.start("measure-child", measure, ended.set)
+    return watch
 
 
 def _probing(settings: Settings, api: PrometheusApi) -> Probing:

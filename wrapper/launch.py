@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from wrapper import clock, files
+from wrapper.actors import Actors
 from wrapper.configuration.problems import MOST_LOGGED
 from wrapper.election.file_lease import FileLease
 from wrapper.model import ChildExited, LeaseUnavailable, SignalReceived
@@ -60,10 +61,11 @@ def supervise(start: Start) -> int:
         return BAD_INPUT
     say_refusal(start)
     recover_rules(start.settings)
-    child = _start_prometheus(start, inherit, events)
+    actors = Actors(events.put)
+    child = _start_prometheus(start, inherit, events, actors)
     from wrapper import assembly  # noqa: PLC0415 - heavy, and Prometheus runs by now
 
-    status, starts_over = assembly.supervise(start, events, child, file_lease)
+    status, starts_over = assembly.supervise(start, events, actors, child, file_lease)
     if starts_over and not _is_told_to_stop(events):
         _start_over(Refused(start.first.fingerprint, status))
     return status
@@ -149,12 +151,14 @@ def recover_rules(settings: Settings) -> None:
                 LOG.warning(text, extra={"file": file.path})
 
 
-def _start_prometheus(start: Start, inherit: tuple[int, ...], events: Events) -> Child | None:
+def _start_prometheus(
+    start: Start, inherit: tuple[int, ...], events: Events, actors: Actors
+) -> Child | None:
     """Start Prometheus, with SIGHUP ignored: an early one would end it."""
     if not start.settings.owns_child:
         return None
     child = process.start_child(_command(start), inherit=inherit, ignore=(signal.SIGHUP,))
-    process.await_child(child, lambda status: events.put(ChildExited(status)), "prometheus")
+    actors.start("wait-prometheus", lambda: events.put(ChildExited(child.wait())))
     return Child(child, clock.wall())
 
 

@@ -52,6 +52,7 @@ class Cause(StrEnum):
     NOT_RENEWED = "not_renewed"  # in time
     LOST = "lost"  # another has the lease, or nobody
     EXITED = "exited"  # Prometheus has
+    THREAD_ENDED = "thread_ended"  # one of this program's own has, by an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,6 +422,14 @@ class QueueReported:
     state: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class ActorEnded:
+    """A thread of this program has ended that should not have; ``problem`` says how."""
+
+    name: str
+    problem: str
+
+
 Event = (
     SignalReceived
     | ChildExited
@@ -444,6 +453,7 @@ Event = (
     | ReloadWanted
     | FeedReported
     | QueueReported
+    | ActorEnded
 )
 
 
@@ -642,6 +652,7 @@ class Snapshot:
     paused_until_time: float | None = None
     needs_restart: bool = False  # nothing else mends ``lease_problem``: liveness fails
     holder_is_overdue: bool = False  # it may have gone, and is waited for as good as for ever
+    failure: str = ""  # why this program leaves unasked, and liveness fails
 
     def leads(self, now: float) -> bool:
         """Tell whether this replica leads at ``now``, by the lease that the snapshot knows of."""

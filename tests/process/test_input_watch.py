@@ -22,7 +22,6 @@ from wrapper.configuration.input_watch import InputWatch
 from wrapper.configuration.inputs import Inputs, Sources
 from wrapper.configuration.settling import QUIET_S, SETTLE_S
 from wrapper.model import ConfigurationRead, ConfigurationRejected, Event, Renderings, Role
-from wrapper.supervision.sensors import start_thread
 
 SOON_S = 15.0  # for a busy machine: what would have to settle, or be re-hashed, is NEVER told
 NEVER_S = 3600.0
@@ -41,7 +40,8 @@ class Watched:
         self.reports: list[tuple[float, Any]] = []
         self._values = [self._value(ConfigurationRead(inputs.read()))]
         self.watch = InputWatch(inputs, period_s, self._note)
-        self._thread = start_thread(self.watch.run, "watch")
+        self._thread = threading.Thread(target=self.watch.run, daemon=True)
+        self._thread.start()
         self.running.append(self)
         wait_until(lambda: self.watch._rehash_at > 0, 15, "it has looked once")
 
@@ -549,7 +549,8 @@ def test_changes_before_the_thread_starts_are_found(config: Path) -> None:
     inputs.read()
     config.write_text("a: 1\n")
     told = threading.Event()
-    start_thread(InputWatch(inputs, NEVER_S, lambda _: told.set()).run, "watch")
+    watch = InputWatch(inputs, NEVER_S, lambda _: told.set())
+    threading.Thread(target=watch.run, daemon=True).start()
     assert told.wait(5)
 
 

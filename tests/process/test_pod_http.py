@@ -14,11 +14,10 @@ from typing import Any
 import pytest
 
 from tests.process.stand_in import LIMIT_S, Request, StandIn, problem_of, running
-from tests.support import free_port, wait_until
+from tests.support import free_port
 from wrapper.election.labeller import Labeller
 from wrapper.election.pod import Pod
 from wrapper.model import LeaseUnavailable, PodLabelAnswered
-from wrapper.supervision.sensors import start_thread
 
 KEY = "prometheus-elector/role"
 PATH = "/api/v1/namespaces/monitoring/pods/p-0"
@@ -216,8 +215,8 @@ def obey(pod: Scripted, orders: list[bool]) -> list[PodLabelAnswered]:
     labeller = Labeller(pod, "role=leader", answers.append)
     for order in orders:
         labeller.order(is_on=order)
-    start_thread(labeller.run, "labeller")
-    wait_until(lambda: len(answers) == len(orders), 15, "all orders are answered")
+    labeller.end()
+    labeller.run()
     return answers
 
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,9 @@ def test_a_process_that_has_gone_is_not_measured() -> None:
     with subprocess.Popen(["true"]) as gone:
         gone.wait()
     events: list[Event] = []
-    sensors.measure_child(gone.pid, 60.0, events.append)
+    ended = threading.Event()
+    ended.set()
+    sensors.measure_child(gone.pid, 60.0, events.append, ended)
     assert events == []
 
 

@@ -13,7 +13,7 @@ import pytest
 from wrapper.model import Event
 from wrapper.supervision import sensors
 from wrapper.supervision.prometheus import PrometheusApi, read_replay
-from wrapper.supervision.sensors import Fence, Probing, watch_prometheus
+from wrapper.supervision.sensors import Fence, Probing, PrometheusWatch
 
 REFUSALS = 40  # of readiness probes, which come at a growing pause
 
@@ -60,9 +60,10 @@ def test_waiting_is_said_again_and_again(
     caplog.set_level(logging.INFO)
     events: list[Event] = []
     probing = Probing(f"{replaying}/-/ready", 0.05, 10.0, "", 1.0, 1.0)
-    watch_prometheus(
-        PrometheusApi(replaying), probing, Fence(None, 0), events.append, threading.Event()
-    )
+    watch = PrometheusWatch(PrometheusApi(replaying), probing, Fence(None, 0), events.append)
+    threading.Thread(target=watch.run, daemon=True).start()
+    assert watch.ready.wait(20)
+    watch.end()
     lines = [each for each in caplog.records if hasattr(each, "waited_s")]
     assert len(lines) >= 2
     assert vars(lines[0])["wal_replay"] == "segment 3 of 6"

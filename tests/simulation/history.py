@@ -41,7 +41,6 @@ from tests.simulation.replica import (
     World,
 )
 from wrapper import clock
-from wrapper.election import elector
 from wrapper.model import LeaseRecord, Seen
 
 DRIFT = 0.025
@@ -388,20 +387,6 @@ def _told_by(hub: Hub) -> Iterator[None]:
             raise TypeError("only a replica's threads run the program's code")
         return group
 
-    class Thread:
-        """A thread of the process that starts it."""
-
-        def __init__(self, target: Callable[..., None], args: tuple[Any, ...], **_: object) -> None:
-            self._target, self._args = target, args
-
-        def start(self) -> None:
-            """Run it as a simulated thread."""
-            process().run(lambda: self._target(*self._args), "watch")
-
-    class Threading:
-        """What the elector uses of `threading`."""
-
-    Threading.Thread = Thread  # type: ignore[attr-defined]
     real_now, ours = clock.now, threading.get_ident()
 
     def now() -> float:
@@ -411,7 +396,6 @@ def _told_by(hub: Hub) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clock, "now", now)
         patch.setattr(clock, "rfc3339_micro", lambda: f"{process().wall():.6f}")
-        patch.setattr(elector, "threading", Threading)
         logging.disable()
         try:
             yield

@@ -144,7 +144,7 @@ class Process(Group):
             hub, machine.disk, machine.temper, self.world.rng, self.world.check, self._child_exited
         )
         way = Way(hub, self.world.server, machine.weather, self.world.rng)
-        self.elector = Elector(way, self._terms(), self.events.put, self.now)
+        self.elector = Elector(way, self._terms(), self.events.put, self._start_thread, self.now)
         inbox: Any = Mailbox(hub, machine.rate)
         self.elector._inbox = inbox
         self.performer = Performer(self)
@@ -159,6 +159,9 @@ class Process(Group):
         self.run(self.performer.look_for_ever, "loaded")
         self.run(self.performer.label_for_ever, "labeller")
         self.run(self._feed_for_ever, "feed")
+
+    def _start_thread(self, name: str, body: Callable[[], None]) -> None:
+        self.run(body, name)
 
     def run(self, body: Callable[[], object], name: str) -> None:
         """Start a thread."""

@@ -404,6 +404,7 @@ def test_an_incomplete_kubeconfig_is_told(
         ("", "{}: not a kubeconfig: "),
         ("- a", "{}: not a kubeconfig: "),
         ("\x01", "{}: the kubeconfig is not YAML"),
+        pytest.param("[" * 100_000, "{}: the kubeconfig is not YAML", id="deep"),
     ],
 )
 def test_a_malformed_kubeconfig_is_told(tmp_path: Path, text: str, problem: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from wrapper import assembly
+from wrapper.actors import Actors
 from wrapper.model import (
     ArmSwitch,
     LeaseRecord,
@@ -85,7 +86,9 @@ def test_switch_and_kill_come_at_95_percent_of_the_lease_less_300_ms(
     [armed] = [each for each in plan(WRITING, policy, RENEWED_AT).actions if _arms(each)]
     switch = Switch()
     parts: Any = dict.fromkeys(field.name for field in fields(Parts))
-    performer = Performer(Parts(**parts | {"switch": switch}), lambda _: None)
+    performer = Performer(
+        Parts(**parts | {"switch": switch}), lambda _: None, Actors(lambda _: None)
+    )
     performer.perform(armed)
     assert switch.armed == [pytest.approx(last_moment)]
 

@@ -11,6 +11,7 @@ from tests.unit.known import but
 from wrapper.election.lease import Terms
 from wrapper.model import (
     Action,
+    ActorEnded,
     AnswerReload,
     ArmSwitch,
     Cause,
@@ -29,6 +30,7 @@ from wrapper.model import (
     Role,
     Seen,
     SignalPrometheus,
+    SignalReceived,
     Stance,
     StartWeb,
     StopWeb,
@@ -38,6 +40,7 @@ from wrapper.model import (
 from wrapper.supervision import confirm, requested_reload
 from wrapper.supervision.configuration_state import ConfigurationState, FailedWrite
 from wrapper.supervision.confirm import Loading, Outcome
+from wrapper.supervision.departure import FAILED
 from wrapper.supervision.health import Health
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.plan import Plan, plan
@@ -611,6 +614,43 @@ def test_an_ordered_stop(o: Observation, actions: tuple[Action, ...]) -> None:
 
 DEAD = but(DEMOTED, child_status=0, child_exited_at=99.5, fencing_switch_at=None)
 GONE = but(DEAD, lease_view=RELEASED, web_pid=None, web_stopped_at=99.6)
+FAILURE = "the thread writer has ended: an error"
+
+
+@pytest.mark.parametrize("o", [CHOSEN, LEADING, PROMOTING, DEMOTING, STARTING])
+def test_a_thread_that_ends_ends_leadership(o: Observation) -> None:
+    """The replica demotes and gives the lease back in order, as if asked to stop."""
+    failed = fold(o, ActorEnded("writer", "an error"), NOW, POLICY)
+    decided = decide(failed)
+    assert decided.cause is Cause.THREAD_ENDED
+    assert decided.reason == FAILURE
+    asked = decide(fold(o, SignalReceived(signal.SIGTERM), NOW, POLICY))
+    assert (decided.role, decided.stance) == (asked.role, asked.stance)
+    ended = fold(failed, ActorEnded("keep", "another"), NOW, POLICY)
+    assert ended.leaving.failure == FAILURE
+    assert decide(
+        stopping(but(READY, leaving_failure=FAILURE, lease_view=LeaseView()))
+    ).actions == (SignalPrometheus(signal.SIGTERM, FAILURE),)
+
+
+@pytest.mark.parametrize(
+    ("killed_at", "failure", "actions"),
+    [
+        pytest.param(98.5, FAILURE, (), id="its end is waited for"),
+        pytest.param(97.9, FAILURE, (StopWeb(),), id="but not for ever"),
+        pytest.param(50.0, "", (), id="unless it will be told"),
+    ],
+)
+def test_a_killed_prometheus_whose_end_nobody_tells(
+    killed_at: float, failure: str, actions: tuple[Action, ...]
+) -> None:
+    """The thread that would tell is the one that has ended."""
+    killed = stopping(
+        but(READY, lease_view=RELEASED, child_killed_at=killed_at, leaving_failure=failure)
+    )
+    assert decide(killed).actions == actions
+    gone = but(killed, web_pid=None, web_stopped_at=99.0)
+    assert decide(gone).actions == ((Exit(FAILED),) if actions else ())
 
 
 @pytest.mark.parametrize(
@@ -635,6 +675,9 @@ GONE = but(DEAD, lease_view=RELEASED, web_pid=None, web_stopped_at=99.6)
             but(GONE, child_status=-signal.SIGKILL), (Exit(137),), id="killed: 128 and signal"
         ),
         pytest.param(but(GONE, child_status=2), (Exit(2),), id="failed: its own"),
+        pytest.param(
+            but(GONE, leaving_failure=FAILURE), (Exit(FAILED),), id="a thread's end: another"
+        ),
         pytest.param(but(GONE, web_pid=7), (), id="a web server that still ends is waited for"),
         pytest.param(but(GONE, web_pid=7, web_stopped_at=98.9), (Exit(0),), id="for a second"),
         pytest.param(
@@ -889,6 +932,12 @@ def test_a_prometheus_that_reads_its_own_file_is_left_alone(
             NOW,
             (Exit(0),),
             id="or when asked a second time",
+        ),
+        pytest.param(
+            stopping(but(READY, leaving_failure=FAILURE, web_pid=None, web_stopped_at=99.0)),
+            NOW,
+            (Exit(FAILED),),
+            id="a thread of its own has ended",
         ),
     ],
 )

@@ -10,6 +10,7 @@ from typing import Any
 from tests.unit.known import but
 from tests.unit.test_plan import CHOSEN, HELD, POLICY
 from wrapper import clock
+from wrapper.actors import Actors
 from wrapper.model import Action, ArmSwitch, Event, Snapshot, WriteRendering
 from wrapper.supervision.events import Events
 from wrapper.supervision.performer import Output, Parts, Performer
@@ -24,7 +25,7 @@ class Turn:
         none: dict[str, Any] = dict.fromkeys(field.name for field in fields(Parts))
         given = none | {"output": Output(output, 0o600)} | parts
         events = Events()
-        self.performer = Performer(Parts(**given), events.put)
+        self.performer = Performer(Parts(**given), events.put, Actors(events.put))
         self.snapshots: list[Snapshot] = []
         snapshots: Any = self
         constants = Constants("a", "lease n/l", "", None)

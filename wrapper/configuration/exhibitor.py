@@ -35,7 +35,8 @@ class Exhibitor:
     def __init__(self, writer: ExhibitWriter, settle_s: float = SETTLE_S) -> None:
         self._writer = writer
         self._settle_s = settle_s
-        self._inbox: queue.SimpleQueue[Read] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Read | None] = queue.SimpleQueue()
+        self._ended = threading.Event()
 
     def show(self, inputs: Inputs) -> None:
         """Have these inputs shown; to be called in the thread that reads them."""
@@ -43,13 +44,19 @@ class Exhibitor:
         self._inbox.put(Read(inputs.texts(), inputs.variables(), has_sections))
 
     def run(self) -> None:
-        """Show what is read, for ever."""
-        while True:
+        """Show what is read, until ``end``."""
+        while not self._ended.is_set():
             read = self._inbox.get()
-            threading.Event().wait(self._settle_s)
+            self._ended.wait(self._settle_s)
             while not self._inbox.empty():
                 read = self._inbox.get()
-            self._writer.publish(exhibit_of(read))
+            if read is not None:
+                self._writer.publish(exhibit_of(read))
+
+    def end(self) -> None:
+        """Show no more."""
+        self._ended.set()
+        self._inbox.put(None)
 
 
 def exhibit_of(read: Read) -> Exhibit:

@@ -155,7 +155,7 @@ def _complaints(log: str) -> Iterator[str]:
     for line in lines:
         try:
             told = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(told, dict) and str(told.get("level", "")).lower() == "error":
             found = True

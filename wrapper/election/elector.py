@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import queue
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -52,22 +51,28 @@ class _WatchEnded:
     has_failed: bool
 
 
-class Elector(threading.Thread):
-    """Contends for one lease; ``report`` receives each change of its view, and each request."""
+class Elector:
+    """Contends for one lease; ``run`` is the thread's body.
+
+    ``report`` receives each change of its view, and each request; ``start`` runs what watches the
+    lease in a thread of this name.
+    """
 
     def __init__(
         self,
         lock: LeaseLock,
         terms: Terms,
         report: Callable[[LeaseReported | LeaseAsked], None],
+        start: Callable[[str, Callable[[], None]], None],
         now: Callable[[], float] = clock.now,
     ) -> None:
-        """Prepare; ``start`` begins."""
-        super().__init__(name="elector", daemon=True)
+        """Prepare; nothing is started."""
         self._lock = lock
         self._terms = terms
         self._report = report
+        self._start = start
         self._now = now
+        self._is_ended = False
         self._inbox: queue.SimpleQueue[_Changed | _WatchEnded | None] = queue.SimpleQueue()
         self._stance = Stance.RELEASE
         self._ordered_at = now()
@@ -85,9 +90,15 @@ class Elector(threading.Thread):
             self._inbox.put(None)
 
     def run(self) -> None:
-        """Bring the lease to the stance ordered, for ever."""
-        while True:
+        """Bring the lease to the stance ordered, until ``end``."""
+        while not self._is_ended:
             self.turn()
+        self._lock.close()
+
+    def end(self) -> None:
+        """Ask no more; what is under way is not broken off."""
+        self._is_ended = True
+        self._inbox.put(None)
 
     def turn(self) -> None:
         """Make the next request, or wait for a reason to."""
@@ -206,9 +217,7 @@ class Elector(threading.Thread):
         self._watch_number += 1
         self._watch_runs = True
         number = self._watch_number
-        threading.Thread(
-            target=self._watch, args=(seen, number), name="lease-watch", daemon=True
-        ).start()
+        self._start("lease-watch", lambda: self._watch(seen, number))
 
     def _watch(self, seen: Seen, number: int) -> None:
         has_failed = True

@@ -149,7 +149,7 @@ def _load(path: Path, reading: Reading) -> Json:
         mark = error.problem_mark
         where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         raise NoAccess(f"{path}{where}: the kubeconfig is not YAML: {error.problem}") from None
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         raise NoAccess(f"{path}: the kubeconfig is not YAML") from None
     if not isinstance(document, dict):
         raise NoAccess(f"{path}: not a kubeconfig: it has no clusters, users and contexts")

@@ -33,7 +33,7 @@ class Labeller:
         self._pod = pod
         self._name = name
         self._report = report
-        self._orders: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[bool | None] = queue.SimpleQueue()
         self._is_on: bool | None = None
         self._said = ""
 
@@ -42,9 +42,13 @@ class Labeller:
         self._orders.put(is_on)
 
     def run(self) -> None:
-        """Obey, for ever."""
-        while True:
-            self._report(self._obey(is_on=self._orders.get()))
+        """Obey, until ``end``."""
+        for is_on in iter(self._orders.get, None):
+            self._report(self._obey(is_on=is_on))
+
+    def end(self) -> None:
+        """Obey no more orders than have been given."""
+        self._orders.put(None)
 
     def _obey(self, *, is_on: bool) -> PodLabelAnswered:
         try:

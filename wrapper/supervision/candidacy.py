@@ -25,6 +25,8 @@ def obstacle_to_leading(o: Observation, policy: Policy, now: float) -> Reason | 
 
 
 def _obstacle_in_prometheus(o: Observation) -> Reason | None:
+    if o.leaving.failure:
+        return Reason(Cause.THREAD_ENDED, o.leaving.failure)
     if o.leaving.stop_at is not None:
         return Reason(Cause.STOPPING, "asked to stop")
     if not o.child.is_ready:

@@ -9,13 +9,17 @@ from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 
 SUCCESSOR_WAIT_S = 1.0
+FAILED = 70  # EX_SOFTWARE of sysexits.h; no status of Prometheus' own
+KILLED_S = 2.0  # a killed Prometheus is known to have ended by then, if by anybody
 BYSTANDERS_S = 0.3  # whoever forwards to the leader may hear of another a little later than we do
 
 
 def leave(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
     """Stop Prometheus once its lease is free and a successor has been seen, or waited for."""
-    if o.leaving.stop_at is None or o.child.killed_at is not None:
+    if o.leaving.stop_at is None:
         return ()
+    if o.child.killed_at is not None:
+        return _leave_unheard(o, policy, now)
     if not policy.owns_child:
         return _leave_sidecar(o, policy, now)
     if o.leaving.stop_signals > 1:
@@ -26,7 +30,7 @@ def leave(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
         return (SignalPrometheus(signal.SIGKILL, reason),) if is_overdue else ()
     if not _may_stop(o, policy, now):
         return ()
-    return (SignalPrometheus(signal.SIGTERM, "asked to stop"),)
+    return (SignalPrometheus(signal.SIGTERM, o.leaving.failure or "asked to stop"),)
 
 
 def _may_stop(o: Observation, policy: Policy, now: float) -> bool:
@@ -69,8 +73,15 @@ def _leave_sidecar(o: Observation, policy: Policy, now: float) -> tuple[Action, 
         o.leaving.stop_at is not None and now >= o.leaving.stop_at + policy.demotion_grace_s
     )
     if o.leaving.stop_signals > 1 or is_overdue or _may_stop(o, policy, now):
-        return end(o, 0, policy.web_grace_s, now)
+        return end(o, FAILED if o.leaving.failure else 0, policy.web_grace_s, now)
     return ()
+
+
+def _leave_unheard(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
+    """Exit where Prometheus was killed and the thread that would hear of its end is gone."""
+    killed_at = o.child.killed_at
+    is_overdue = killed_at is not None and now >= killed_at + KILLED_S
+    return end(o, FAILED, policy.web_grace_s, now) if o.leaving.failure and is_overdue else ()
 
 
 def end(  # noqa: PLR0913 - each is a part of how it ends

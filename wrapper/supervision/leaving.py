@@ -5,7 +5,16 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass, replace
 
-from wrapper.model import Action, Event, LeaseReported, LeaseView, Pause, PauseRead, SignalReceived
+from wrapper.model import (
+    Action,
+    ActorEnded,
+    Event,
+    LeaseReported,
+    LeaseView,
+    Pause,
+    PauseRead,
+    SignalReceived,
+)
 from wrapper.supervision.policy import Policy
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -13,10 +22,11 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """Since when it is to stop, until when it steps down, and for how long it keeps out."""
+    """Since when it stops and why unasked, until when it steps down, how long it keeps out."""
 
     stop_signals: int = 0
     stop_at: float | None = None
+    failure: str = ""  # why it leaves unasked
     steps_down_until: float | None = None
     pause: Pause | None = None
 
@@ -31,6 +41,10 @@ def fold(leaving: Leaving, happened: Event | Action, now: float, policy: Policy)
         case SignalReceived(number) if number in STOP_SIGNALS:
             first_at = now if leaving.stop_at is None else leaving.stop_at
             return replace(leaving, stop_signals=leaving.stop_signals + 1, stop_at=first_at)
+        case ActorEnded(name, problem):  # leave as if asked to; the first is why
+            failure = leaving.failure or f"the thread {name} has ended: {problem}"
+            first_at = now if leaving.stop_at is None else leaving.stop_at
+            return replace(leaving, failure=failure, stop_at=first_at)
         case SignalReceived(signal.SIGUSR1) if not leaving.keeps_out(now):
             return replace(leaving, steps_down_until=now + policy.step_down_pause_s)
         case LeaseReported(view) if _another_leads(view, policy.terms.identity):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wrapper import clock, files
+from wrapper.actors import Actors
 from wrapper.configuration.input_watch import InputWatch
 from wrapper.configuration.last_good import LastGood
 from wrapper.configuration.redact import words_about
@@ -52,7 +53,7 @@ from wrapper.model import (
 from wrapper.supervision import process
 from wrapper.supervision.process import DeadMansSwitch
 from wrapper.supervision.prometheus import PrometheusApi
-from wrapper.supervision.sensors import LoadedSensor, start_thread
+from wrapper.supervision.sensors import LoadedSensor
 
 if TYPE_CHECKING:
     from wrapper.supervision.reload_desk import ReloadDesk
@@ -98,16 +99,17 @@ class Parts:
 class Performer:
     """Turns actions into deeds; ``report`` receives the events that come of them."""
 
-    def __init__(self, parts: Parts, report: Callable[[Event], None]) -> None:
+    def __init__(self, parts: Parts, report: Callable[[Event], None], actors: Actors) -> None:
         """Start the thread that writes; nothing else."""
         self._parts = parts
         self._report = report
+        self._actors = actors
         self._web: subprocess.Popen[bytes] | None = None
-        self._writes: queue.SimpleQueue[Rendering] = queue.SimpleQueue()
+        self._writes: queue.SimpleQueue[Rendering | None] = queue.SimpleQueue()
         self._written: Rendering | None = None
         self.exit_status: int | None = None
         self.starts_over = False
-        start_thread(self._write_for_ever, "writer")
+        actors.start("writer", self._write_all, end=lambda: self._writes.put(None))
 
     def perform(self, action: Action) -> Event | None:
         """Do one thing, or have it done; return what has come of it at once."""
@@ -146,7 +148,7 @@ class Performer:
         if isinstance(action, ReadConfiguration):
             self._parts.inputs.look()
         else:
-            start_thread(self._read_pause, "read-pause")
+            self._actors.start("read-pause", self._read_pause)
 
     def _read_pause(self) -> None:
         self._report(PauseRead(pause.read(pause.path_of(self._parts.output.path))))
@@ -174,11 +176,11 @@ class Performer:
         if isinstance(action, WriteRendering):
             self._writes.put(action.rendering)
         else:
-            start_thread(lambda: self._report(self._keep(action.kept)), "keep")
+            self._actors.start("keep", lambda: self._report(self._keep(action.kept)))
 
-    def _write_for_ever(self) -> None:
-        while True:
-            self._report(self._write(self._writes.get()))
+    def _write_all(self) -> None:
+        for rendering in iter(self._writes.get, None):
+            self._report(self._write(rendering))
 
     def _write(self, rendering: Rendering) -> RenderingWritten | WriteFailed:
         output = self._parts.output
@@ -203,7 +205,7 @@ class Performer:
         if self._parts.loaded is not None:
             self._parts.loaded.hurry()
         if self._parts.notifier.url:
-            start_thread(lambda: self._report(self._post(fingerprint)), "reload")
+            self._actors.start("reload", lambda: self._report(self._post(fingerprint)))
         elif self._parts.child is not None:
             process.send_signal(self._parts.child, signal.SIGHUP)
 
@@ -243,7 +245,7 @@ class Performer:
         except OSError as error:
             LOG.error("the web server cannot be started", extra={"reason": str(error)})  # noqa: TRY400
             return WebExited(1)
-        process.await_child(web, self._tell_web_end, "web")
+        self._actors.start("wait-web", lambda: self._tell_web_end(web.wait()))
         return WebStarted(web.pid)
 
     def _tell_web_end(self, status: int) -> None:

@@ -89,6 +89,7 @@ def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
     """Prometheus is dead: release at once, end the web server, pass its status on."""
     status = o.child.status or 0
     code = status if status >= 0 else KILLED - status
+    code = departure.FAILED if o.leaving.failure else code
     is_known_outside = o.lease.is_held or (o.label is not None and o.label.is_expected)
     waits = is_known_outside and now < o.child.exited_at + policy.terms.retry_period_s
     grace_s = policy.web_grace_s if o.leaving.stop_at is not None else DEAD_WEB_GRACE_S
@@ -103,8 +104,9 @@ def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
             *_label(o, Role.FOLLOWER, now),
             *departure.end(o, code, grace_s, now, waits=waits, starts_over=starts_over),
         ),
-        reason=f"Prometheus has ended with status {code}{cure if starts_over else ''}",
-        cause=Cause.EXITED,
+        reason=o.leaving.failure
+        or f"Prometheus has ended with status {code}{cure if starts_over else ''}",
+        cause=Cause.THREAD_ENDED if o.leaving.failure else Cause.EXITED,
         wake_at=now if o.role is Role.LEADER else now + BARRIER_PAUSE_S,
     )
 

@@ -14,8 +14,7 @@ import ctypes
 import os
 import signal
 import subprocess
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,11 +70,6 @@ def start_child(
         process_group=0,
         preexec_fn=prepare,  # noqa: PLW1509 - before any thread runs
     )
-
-
-def await_child(child: subprocess.Popen[bytes], report: Callable[[int], None], name: str) -> None:
-    """Report the exit status from a thread of its own when the child ends."""
-    threading.Thread(target=lambda: report(child.wait()), name=f"wait-{name}", daemon=True).start()
 
 
 def send_signal(child: subprocess.Popen[bytes], number: int) -> None:

@@ -48,43 +48,54 @@ class Probing:
     health_timeout_s: float
 
 
-def start_thread(run: Callable[[], None], name: str) -> threading.Thread:
-    """Start a thread that ends with the process."""
-    thread = threading.Thread(target=run, name=name, daemon=True)
-    thread.start()
-    return thread
+class PrometheusWatch:
+    """Waits until Prometheus is ready, then looks after its health; ``run`` is the thread's body.
 
+    ``ready`` is set once it has been ready, and when this ends: nobody shall wait in vain.
+    """
 
-def watch_prometheus(
-    api: PrometheusApi, probing: Probing, fence: Fence, report: Report, ready: threading.Event
-) -> None:
-    """Wait until Prometheus is ready, set ``ready``, then look after its health, for ever."""
-    _await_readiness(api, probing, report)
-    report(FenceChecked(fence.obstacle()))
-    report(ReadinessProbed(is_ready=True))
-    ready.set()
-    while probing.health_url:
-        threading.Event().wait(probing.health_period_s)
-        answer = api.probe(probing.health_url, probing.health_timeout_s)
-        detail = "" if answer.is_ok else _told(answer.status, answer.detail)
-        report(HealthProbed(answer.is_ok, detail))
+    def __init__(self, api: PrometheusApi, probing: Probing, fence: Fence, report: Report) -> None:
+        self.api = api
+        self._probing = probing
+        self._fence = fence
+        self._report = report
+        self._ended = threading.Event()
+        self.ready = threading.Event()
 
-
-def _await_readiness(api: PrometheusApi, probing: Probing, report: Report) -> None:
-    """Poll at once and often at first, then at the readiness period."""
-    pause_s = FIRST_POLL_S
-    began_at = said_at = clock.now()
-    while probing.readiness_url:
-        answer = api.probe(probing.readiness_url, probing.readiness_timeout_s)
-        if answer.is_ok:
+    def run(self) -> None:
+        """Ask and report, until ``end``."""
+        if not self._await_readiness():
             return
-        detail = _told(answer.status, answer.detail)
-        report(ReadinessProbed(is_ready=False, detail=detail))
-        if clock.now() - said_at >= SAY_WAITING_EVERY_S:
-            said_at = clock.now()
-            _say_waiting(api, detail, said_at - began_at, probing.readiness_timeout_s)
-        threading.Event().wait(pause_s)
-        pause_s = min(pause_s * POLL_GROWTH, probing.readiness_period_s)
+        self._report(FenceChecked(self._fence.obstacle()))
+        self._report(ReadinessProbed(is_ready=True))
+        self.ready.set()
+        probing = self._probing
+        while not self._ended.wait(probing.health_period_s if probing.health_url else None):
+            answer = self.api.probe(probing.health_url, probing.health_timeout_s)
+            detail = "" if answer.is_ok else _told(answer.status, answer.detail)
+            self._report(HealthProbed(answer.is_ok, detail))
+
+    def end(self) -> None:
+        """Ask no more."""
+        self._ended.set()
+        self.ready.set()
+
+    def _await_readiness(self) -> bool:
+        """Poll at once and often at first, then at the readiness period; tell whether it is."""
+        probing = self._probing
+        pause_s = 0.0 if probing.readiness_url else None
+        began_at = said_at = clock.now()
+        while pause_s is not None and not self._ended.wait(pause_s):
+            answer = self.api.probe(probing.readiness_url, probing.readiness_timeout_s)
+            if answer.is_ok:
+                break
+            detail = _told(answer.status, answer.detail)
+            self._report(ReadinessProbed(is_ready=False, detail=detail))
+            if clock.now() - said_at >= SAY_WAITING_EVERY_S:
+                said_at = clock.now()
+                _say_waiting(self.api, detail, said_at - began_at, probing.readiness_timeout_s)
+            pause_s = min(max(pause_s * POLL_GROWTH, FIRST_POLL_S), probing.readiness_period_s)
+        return not self._ended.is_set()
 
 
 def _say_waiting(api: PrometheusApi, detail: str, waited_s: float, timeout_s: float) -> None:
@@ -120,6 +131,7 @@ class LoadedSensor:
         self._api = api
         self._report = report
         self._wanted = threading.Event()
+        self._ended = threading.Event()
         self._pause_s = EVIDENCE_FIRST_S
 
     def want(self, is_wanted: bool) -> None:
@@ -134,23 +146,28 @@ class LoadedSensor:
         """Ask often again: something has just been sent or renamed."""
         self._pause_s = EVIDENCE_FIRST_S
 
+    def end(self) -> None:
+        """Ask no more."""
+        self._ended.set()
+        self._wanted.set()
+
     def run(self) -> None:
-        """Ask and report, for ever."""
-        while True:
-            self._wanted.wait()
+        """Ask and report, until ``end``."""
+        while self._wanted.wait() and not self._ended.is_set():
             asked_at = clock.now()
             evidence = self._api.evidence(EVIDENCE_TIMEOUT_S)
             if evidence is not None:
                 self._report(LoadedObserved(evidence))
             # Twice as long as the answer took, at least: a large configuration is a large answer.
             took_s = clock.now() - asked_at
-            threading.Event().wait(max(self._pause_s, 2 * took_s))
+            self._ended.wait(max(self._pause_s, 2 * took_s))
             self._pause_s = min(self._pause_s * 1.5, EVIDENCE_MOST_S)
 
 
-def measure_child(pid: int, period_s: float, report: Report) -> None:
-    """Report what the child uses of the machine, every period, until it has gone."""
+def measure_child(pid: int, period_s: float, report: Report, ended: threading.Event) -> None:
+    """Report what the child uses of the machine, every period, until it has gone; wait then."""
     with suppress(OSError):
-        while True:
+        while not ended.is_set():
             report(ChildMeasured(usage(pid)))
-            threading.Event().wait(period_s)
+            ended.wait(period_s)
+    ended.wait()

@@ -81,6 +81,7 @@ def summarize(  # noqa: PLR0913 - the whole of what is known goes in
         paused_until_time=_paused_until(o, now),
         targets=_targets(o),
         needs_restart=o.lease.view.needs_restart,
+        failure=o.leaving.failure[:LONGEST],
         holder_is_overdue=holder_is_overdue(o, policy, now),
     )
 

@@ -23,15 +23,23 @@ class Errand:
         self._do = do
         self._said = ""
         self._asking: queue.SimpleQueue[Done] = queue.SimpleQueue()
+        self._is_ended = False
 
     def ask(self, done: Done) -> None:
         """Have it done soon; ``done`` is called from its thread."""
         self._asking.put(done)
 
+    def end(self) -> None:
+        """Do it no more."""
+        self._is_ended = True
+        self.ask(lambda _problem: None)
+
     def run(self) -> None:
-        """Do it whenever it is asked for, for ever."""
+        """Do it whenever it is asked for, until ``end``."""
         while True:
             waiting = [self._asking.get()]
+            if self._is_ended:
+                return
             while not self._asking.empty():
                 waiting.append(self._asking.get())
             problem = self._problem()

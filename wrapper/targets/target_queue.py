@@ -84,19 +84,26 @@ class TargetQueue:
         self._give_back_at = 0.0
         self._said: set[str] = set()
         self._connected_at: float | None = None
+        self._ended = threading.Event()
+
+    def end(self) -> None:
+        """Listen no more."""
+        self._ended.set()
 
     def run(self) -> None:
-        """Listen, for ever."""
+        """Listen, until ``end``."""
         failures = 0
-        while True:
+        while not self._ended.is_set():
             self._forget()
             try:
                 self._broker.listen(self._take, self._tick)
             except Unreachable as error:
+                if self._ended.is_set():
+                    return
                 failures = 1 if self._has_lasted() else failures + 1
                 self._disconnected(error)
             pause_s = backoff_s(failures, RECONNECT_FIRST_S, RECONNECT_MOST_S)
-            threading.Event().wait(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+            self._ended.wait(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
 
     def _has_lasted(self) -> bool:
         at = self._connected_at
@@ -138,6 +145,8 @@ class TargetQueue:
 
     def _tick(self) -> None:
         """Acknowledge what is done, and give back what has been held for long enough."""
+        if self._ended.is_set():
+            raise Unreachable("listening has been ended")
         if self._connected_at is None:
             self._connected()
         while not self._settled.empty():

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from functools import partial
 
 from wrapper.access.prometheus_access import PrometheusAccess
+from wrapper.actors import Actors
 from wrapper.model import Verdict
 from wrapper.options.settings import Settings
 from wrapper.start import Start
 from wrapper.supervision.events import Events
 from wrapper.supervision.prometheus import PrometheusApi
 from wrapper.supervision.reload_desk import ReloadDesk
-from wrapper.supervision.sensors import start_thread
+from wrapper.supervision.sensors import PrometheusWatch
 from wrapper.targets.broker import Broker
 from wrapper.targets.errand import Errand
 from wrapper.targets.feed import Feed
@@ -31,26 +31,26 @@ def start_targets(
     start: Start,
     reloads: ReloadDesk,
     events: Events,
-    ready: threading.Event,
-    api: PrometheusApi,
+    watch: PrometheusWatch,
+    actors: Actors,
 ) -> None:
     """Start a thread for each feed, and one for the broker's queue.
 
-    ``ready`` is set when Prometheus, which ``api`` asks, has been ready for the first time.
+    ``watch`` tells when Prometheus has been ready for the first time.
     """
-    settings = start.settings
+    settings, api = start.settings, watch.api
     access = start.targets_access or PrometheusAccess(is_proxied=True)
     rules = RuleLoads(reloads, rule_check_of(settings), obstacle=_obstacle(settings, api))
     parts = Parts(
         fetcher=Fetcher(access, settings.targets_timeout_s, settings.targets_max_size),
         rules=rules,
         report=events.put,
-        ready=ready,
+        ready=watch.ready,
     )
 
     def start_keeper(feed: Feed) -> FeedKeeper:
         keeper = FeedKeeper(feed, terms_of(settings), parts)
-        start_thread(keeper.run, "feed")
+        actors.start(f"feed {feed.path}", keeper.run, keeper.end)
         return keeper
 
     errands = {
@@ -62,9 +62,9 @@ def start_targets(
         name = settings.targets_queue or settings.identity
         broker = Broker(settings.targets_broker, name)
         for deed, errand in errands.items():
-            start_thread(errand.run, deed.value.replace(" ", "-"))
+            actors.start(deed.value.replace(" ", "-"), errand.run, errand.end)
         queue = TargetQueue(broker, name, desk, events.put, desk.unasked_changes)
-        start_thread(queue.run, "target-queue")
+        actors.start("target-queue", queue.run, queue.end)
 
 
 def _obstacle(settings: Settings, api: PrometheusApi) -> Callable[[], str]:

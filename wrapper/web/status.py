@@ -33,6 +33,7 @@ def status_of(snapshot: Snapshot, now: float) -> Json:
         "may_write": snapshot.may_write,
         "is_stopping": snapshot.is_stopping,
         "needs_restart": snapshot.needs_restart,
+        "problem": snapshot.failure,
         "paused_until": _time_of(snapshot.paused_until_time or 0.0),
         "lease": _lease(snapshot, now),
         "prometheus": _prometheus(snapshot),

@@ -125,7 +125,10 @@ def _health(snapshot: Snapshot, _now: float) -> Response:
     """Answer 503 also where the supervisor works, but nothing mends this replica but a new start.
 
     It follows meanwhile; whoever starts it again asks it to stop first, and it leaves in order.
+    With a ``failure`` it leaves by itself.
     """
+    if snapshot.failure:
+        return _error(503, "unavailable", f"this replica ends: {snapshot.failure}")
     if snapshot.needs_restart:
         text = "this replica has to be started again before it can lead: /_elector/status has why"
         return _error(503, "unavailable", text)

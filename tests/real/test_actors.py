@@ -1,0 +1,293 @@
+"""An error in any thread of a replica: it is logged, liveness fails, and it leaves in order.
+
+Each error is planted in the code that the thread runs anyway, and comes up while all is well.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import celery
+import pytest
+import requests
+
+from tests import promgen
+from tests.promgen import RULES, TARGETS, Promgen, group
+from tests.real.brokers import Redis
+from tests.real.fleet import lines_of
+from tests.real.parts import CHECKOUT, Namespace, started
+from tests.real.replica import QUICK, Replica, on_lease
+from tests.real.test_pod_label import FLAG, RULE, make_pod
+from tests.support import wait_until
+from wrapper.supervision.departure import FAILED
+
+LIMIT_S = 30.0
+WRITE_URL = "http://127.0.0.1:9/write"
+QUEUE = "prometheus001"
+
+
+def _goes_on(_replica: Replica) -> None:
+    """Do nothing: the thread comes by itself to where the error is."""
+
+
+def _edit(replica: Replica) -> None:
+    replica.write_config(f"{WRITE_URL}?2")
+
+
+def _hup(replica: Replica) -> None:
+    os.kill(replica.pid, signal.SIGHUP)
+
+
+def _step_down(replica: Replica) -> None:
+    os.kill(replica.pid, signal.SIGUSR1)
+
+
+class Planted(NamedTuple):
+    """An error in a thread: where, what makes the thread come by, and the replica's own flags."""
+
+    thread: str
+    place: str
+    provoke: Callable[[Replica], None] = _goes_on
+    flags: tuple[str, ...] = ()
+    options: dict[str, Any] = {}  # noqa: RUF012 - never changed
+
+
+LEADERS = (
+    Planted("elector", "wrapper.election.lease:next_step"),
+    Planted("watch-prometheus", "wrapper.supervision.prometheus:PrometheusApi.probe"),
+    Planted("watch-loaded", "wrapper.supervision.prometheus:PrometheusApi.evidence", _edit),
+    Planted("measure-child", "wrapper.supervision.sensors:_usage"),
+    Planted("watch-inputs", "wrapper.configuration.inputs:Inputs.differing"),
+    Planted("exhibitor", "wrapper.configuration.exhibit:ExhibitWriter.publish", _edit),
+    Planted("writer", "wrapper.files:bring", _edit, ("--demotion-grace=1s",)),
+    Planted("keep", "wrapper.configuration.last_good:LastGood.keep", _edit),
+    Planted("read-pause", "wrapper.election.pause:read", _step_down),
+    Planted(
+        "reload",
+        "wrapper.supervision.prometheus:PrometheusApi.reload",
+        _hup,
+        ("--demotion-grace=1s",),
+        {"reloads_by_http": True},
+    ),
+)
+FEEDS = (
+    Planted("feed", "wrapper.targets.pace:due_at"),
+    Planted("target-queue", "wrapper.targets.target_queue:TargetQueue._disconnected"),
+    Planted("reload", "wrapper.targets.errand:Errand._problem"),
+    Planted("clean-tombstones", "wrapper.targets.errand:Errand._problem"),
+)
+CHILDREN = (
+    Planted("wait-prometheus", "wrapper.launch:ChildExited", flags=("--prometheus-grace=1s",)),
+    Planted(
+        "wait-web",
+        "wrapper.supervision.performer:WebExited",
+        flags=("--api-shutdown-grace-delay=1s",),
+    ),
+)
+TASKS = {
+    "reload": "promgen.tasks.reload_prometheus",
+    "clean-tombstones": "promgen.tasks.clear_tombstones",
+}
+ELSEWHERE = {"lease-watch", "labeller"}  # which take a Lease, or another that leads
+_START = re.compile(r'(?:actors\.start|self\._start)\(\s*f?"([a-z-]+)', re.MULTILINE)
+
+
+def by_thread(cases: tuple[Planted, ...]) -> pytest.MarkDecorator:
+    """Run a test with each of these."""
+    return pytest.mark.parametrize("planted", cases, ids=[case.thread for case in cases])
+
+
+class Trouble:
+    """A file that brings the planted error up."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "planted"
+
+    def plant(self, replica: Replica, place: str) -> None:
+        """Have a replica that is not started yet run with it."""
+        at = replica.argv.index("-m") + 1
+        replica.argv[at] = "tests.real.planted"
+        replica.argv[1:1] = [f"PLANTED_IN={place}", f"PLANTED_FILE={self.file}"]
+
+    def bring_up(self) -> None:
+        """Let it come up."""
+        self.file.touch()
+
+
+@pytest.fixture
+def trouble(tmp_path: Path) -> Trouble:
+    """Give one that has not come up."""
+    return Trouble(tmp_path)
+
+
+Run = Callable[..., Replica]
+
+
+@pytest.fixture
+def run(tmp_path: Path, trouble: Trouble) -> Iterator[Run]:
+    """Give a function that starts a replica with a planted error, on the test's lock file."""
+    with ExitStack() as stack:
+
+        def run_one(name: str, planted: Planted | None, *flags: str, **options: Any) -> Replica:
+            lock = f"--lease-lock=file:{tmp_path / 'locks/election.lock'}"
+            more: tuple[str, ...] = ()
+            if planted is not None:
+                options, more = planted.options | options, planted.flags
+            words = (lock, *QUICK, "--rehash-period=200ms", *more, *flags)
+            replica = Replica(tmp_path, name, *words, write_url=WRITE_URL, **options)
+            if planted is not None:
+                trouble.plant(replica, planted.place)
+            return stack.enter_context(started(replica))
+
+        yield run_one
+
+
+def failure(replica: Replica) -> str:
+    """Return why liveness fails, "" while it does not."""
+    answer = requests.get(f"{replica.api}/_elector/healthz", timeout=5)
+    return "" if answer.ok else str(answer.json()["error"])
+
+
+def assert_leaves(replica: Replica, thread: str, *, is_told: bool = True) -> None:
+    """See the error logged with its place, liveness fail, and an orderly end that says so."""
+    if is_told:
+        told = wait_until(lambda: failure(replica), LIMIT_S, f"{replica.name} fails")
+        assert f"the thread {thread} has ended: an error that nobody foresaw (RuntimeError" in told
+    assert replica.await_end(LIMIT_S) == FAILED
+    line = lines_of(replica, f'msg="the thread {thread} has ended"')[0]
+    assert " level=error " in line
+    assert "in planted" in line
+    assert r"RuntimeError: planted" in line
+    assert replica.leavings() == []
+
+
+@by_thread(LEADERS)
+def test_a_leader_whose_thread_fails_leaves_in_order(
+    run: Run, trouble: Trouble, planted: Planted
+) -> None:
+    """Its demotion is confirmed, or it is killed; Prometheus and all else have ended."""
+    replica = run("a", planted)
+    replica.await_leader()
+    replica.await_ready()
+    kept = replica.output.with_name(f".{replica.output.name}.good-leader")
+    wait_until(kept.exists, LIMIT_S, "what it has in force is kept")
+    trouble.bring_up()
+    planted.provoke(replica)
+    assert_leaves(replica, planted.thread)
+    assert " role=follower " in lines_of(replica, 'msg="role changed"')[-1]
+
+
+@by_thread(CHILDREN)
+def test_one_that_would_not_hear_of_a_childs_end_leaves(
+    run: Run, trouble: Trouble, planted: Planted
+) -> None:
+    """Nobody waits for ever for what cannot be told any more."""
+    replica = run("a", planted)
+    replica.await_leader()
+    replica.await_ready()
+    trouble.bring_up()
+    is_web = planted.thread == "wait-web"
+    (replica.web if is_web else replica.child).kill()
+    assert_leaves(replica, planted.thread, is_told=not is_web)
+
+
+def test_a_follower_whose_watch_fails_leaves(run: Run, trouble: Trouble) -> None:
+    """The leader stays."""
+    leader = run("a", None)
+    leader.await_leader()
+    watch = "wrapper.election.file_lease:FileLease._names_another"
+    follower = run("b", Planted("lease-watch", watch))
+    follower.await_ready()
+    trouble.bring_up()
+    assert_leaves(follower, "lease-watch", is_told=False)  # it has nothing to hand over
+    assert leader.says_it_leads
+
+
+@by_thread(FEEDS)
+def test_one_whose_feeds_fail_leaves(
+    run: Run, trouble: Trouble, planted: Planted, tmp_path: Path
+) -> None:
+    """Each thread about files that are fetched, and about tasks that say when."""
+    server = Promgen()
+    server.bodies = {TARGETS: promgen.targets(group("127.0.0.1:1")), RULES: promgen.rules()}
+    files = tmp_path / "files"
+    files.mkdir()
+    feed = f"{files}/t.json"
+    with started(Redis(tmp_path / "redis")) as redis:
+        replica = run(
+            "a",
+            planted,
+            f"--targets-url={server.url}{TARGETS}={feed}",
+            "--targets-interval=200ms",
+            f"--targets-queue={QUEUE}",
+            environment={"ELECTOR_TARGETS_BROKER": redis.url},
+        )
+        replica.await_leader()
+        replica.await_ready()
+        wait_until(lambda: lines_of(replica, "listening to Promgen"), LIMIT_S, "it listens")
+        trouble.bring_up()
+        if planted.thread in TASKS:
+            with celery.Celery("promgen", broker=redis.url) as app:
+                app.send_task(TASKS[planted.thread], queue=QUEUE)
+        else:
+            redis.kill()
+        name = f"feed {feed}" if planted.thread == "feed" else planted.thread
+        assert_leaves(replica, name)
+    server.close()
+
+
+@pytest.fixture
+def namespace(make_namespace: Callable[..., Namespace]) -> Namespace:
+    """Give a namespace whose service account may patch the pods a and b."""
+    return make_namespace(more_rules=[RULE])
+
+
+@pytest.mark.parametrize(
+    ("thread", "place"),
+    [
+        ("labeller", "wrapper.election.pod:Pod.set_label"),
+        ("elector", "wrapper.election.lease:next_step"),
+    ],
+)
+def test_on_a_lease(
+    namespace: Namespace, trouble: Trouble, tmp_path: Path, thread: str, place: str
+) -> None:
+    """What has no elector any more cannot give the lease back: it runs out."""
+    uid = make_pod(namespace, "a")
+    replica = Replica(
+        tmp_path,
+        "a",
+        *on_lease(namespace),
+        *QUICK,
+        FLAG,
+        write_url=WRITE_URL,
+        environment={"POD_NAMESPACE": namespace.name, "POD_UID": uid},
+    )
+    trouble.plant(replica, place)
+    with started(replica):
+        replica.await_leader()
+        replica.await_ready()
+        wait_until(lambda: lines_of(replica, "the pod has the leader's label"), LIMIT_S, "label")
+        trouble.bring_up()
+        if thread == "labeller":
+            _step_down(replica)
+        assert_leaves(replica, thread)
+    lease = namespace.lease()
+    assert lease is not None
+    assert lease["spec"]["holderIdentity"] == ("a" if thread == "elector" else "")
+
+
+def test_no_thread_is_left_out() -> None:
+    """The table has every thread that is started, and there is no other way to start one."""
+    sources = {path: path.read_text() for path in (CHECKOUT / "wrapper").rglob("*.py")}
+    named = {name for text in sources.values() for name in _START.findall(text)}
+    cases = {case.thread for case in (*LEADERS, *FEEDS, *CHILDREN)}
+    assert named | set(TASKS) == cases | ELSEWHERE
+    others = {path.stem for path, text in sources.items() if "threading.Thread" in text}
+    assert others == {"actors", "bounded", "file_lease"}
