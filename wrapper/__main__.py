@@ -41,7 +41,7 @@ def _run(words: Sequence[str]) -> int:
     from wrapper import log  # noqa: PLC0415 - after init has been left behind
 
     settings, problems = _settings(words)
-    log.set_up(settings.log_level, as_json=settings.log_format == "json")
+    log.set_up(settings.web.log_level, as_json=settings.web.log_as_json)
     if settings.is_check:
         return _refuse(problems) if problems else _check(settings)
     if settings.is_once:
@@ -77,7 +77,7 @@ def _start(settings: Settings, problems: list[str]) -> int:
     problems = [*problems, *start.problems]
     if problems:
         return _refuse(problems)
-    return launch.write_once(start) if settings.init else launch.supervise(start)
+    return launch.write_once(start) if settings.mode.is_init else launch.supervise(start)
 
 
 def _settings(words: Sequence[str]) -> tuple[Settings, list[str]]:

@@ -39,7 +39,7 @@ def write_once(start: Start) -> int:
     """Write the follower rendering; return the exit status."""
     say_refusal(start)
     try:
-        files.write_atomically(start.output, start.first.content, start.settings.output_mode)
+        files.write_atomically(start.output, start.first.content, start.settings.files.output_mode)
     except OSError as error:
         LOG.error("the follower rendering cannot be written", extra={"reason": str(error)})  # noqa: TRY400
         return 1
@@ -115,18 +115,18 @@ def _take_files(start: Start) -> tuple[FileLease | None, tuple[int, ...]]:
         files.make_own_folder(start.own_folder)
     output_lock = files.OutputLock(start.output, wait_s=PREDECESSOR_WAIT_S)
     file_lease = _file_lease(start)
-    files.write_atomically(start.output, start.first.content, start.settings.output_mode)
+    files.write_atomically(start.output, start.first.content, start.settings.files.output_mode)
     lock_fds = () if file_lease is None else (file_lease.fileno(),)
     return file_lease, (output_lock.fileno(), *lock_fds)
 
 
 def _file_lease(start: Start) -> FileLease | None:
     """Return the lock file that elects the leader, None where none does."""
-    settings = start.settings
-    path = settings.lock_path(has_overrides=start.may_override, uid=os.getuid())
-    if not path:
+    if start.lock.kind != "file":
         return None
-    return FileLease(Path(path), settings.incarnation, is_inherited=settings.owns_child)
+    settings = start.settings
+    path, incarnation = Path(start.lock.path), settings.replica.incarnation
+    return FileLease(path, incarnation, is_inherited=settings.mode.owns_child)
 
 
 def recover_rules(settings: Settings) -> None:
@@ -135,11 +135,11 @@ def recover_rules(settings: Settings) -> None:
     Once before the inputs are looked at, since promtool would refuse them with bad rules, and again
     when a predecessor has ended.
     """
-    if settings.init or not settings.targets_url:
+    if settings.mode.is_init or not settings.targets.feeds:
         return
     from wrapper.targets.feed_file import unsettled_in  # noqa: PLC0415 - few fetch files
 
-    for folder in sorted({Path(feed.path).parent for feed in settings.targets_url}):
+    for folder in sorted({Path(feed.path).parent for feed in settings.targets.feeds}):
         for file in unsettled_in(folder):
             try:
                 file.put_back()
@@ -155,7 +155,7 @@ def _start_prometheus(
     start: Start, inherit: tuple[int, ...], events: Events, actors: Actors
 ) -> Child | None:
     """Start Prometheus, with SIGHUP ignored: an early one would end it."""
-    if not start.settings.owns_child:
+    if not start.settings.mode.owns_child:
         return None
     child = process.start_child(_command(start), inherit=inherit, ignore=(signal.SIGHUP,))
     actors.start("wait-prometheus", lambda: events.put(ChildExited(child.wait())))
@@ -166,10 +166,9 @@ def _command(start: Start) -> tuple[str, ...]:
     """Return the child's command; its flush deadline is inside the margin unless it has its own."""
     settings = start.settings
     command = settings.child
-    if settings.is_stand_in and not start.is_plain:
+    if settings.mode.is_stand_in and not start.is_plain:
         command = with_config_file(command, str(start.output))
-    is_elected = settings.lock_kind(has_overrides=start.may_override) != "none"
-    if not is_elected or start.arguments.flush_deadline is not None:
+    if start.lock.kind == "none" or start.arguments.flush_deadline is not None:
         return command
-    deadline_s = max(settings.margin_s * FLUSH_SHARE, LEAST_FLUSH_S)
+    deadline_s = max(settings.lease.margin_s * FLUSH_SHARE, LEAST_FLUSH_S)
     return with_argument(command, FLUSH_DEADLINE, durations.prometheus_duration(deadline_s))

@@ -17,7 +17,7 @@ from wrapper.configuration.inputs import BadInputs, Inputs, Sources
 from wrapper.configuration.last_good import LastGood
 from wrapper.model import Rendering, Renderings, Role
 from wrapper.options.prometheus_args import ChildArguments
-from wrapper.options.settings import Settings
+from wrapper.options.settings import NO_LOCK, Lock, Mode, Settings
 
 if TYPE_CHECKING:
     from wrapper.access.doors import Doors
@@ -54,6 +54,7 @@ class Start:
     because the input was refused: by this program, so that ``renderings`` are the same ones, or by
     Prometheus at the start before. ``refusal`` has a line for each reason. ``refused`` is what
     Prometheus ended with at the start before, if it was no other reason that this run begins.
+    ``lock`` is what elects the leader.
     """
 
     settings: Settings
@@ -67,27 +68,43 @@ class Start:
     last_good: Renderings | None = None
     refusal: tuple[str, ...] = ()
     refused: Refused | None = None
+    lock: Lock = NO_LOCK
 
     @property
     def is_plain(self) -> bool:
         """Whether Prometheus is started as it was written, and reads its own file."""
-        return self.settings.is_plain
+        return self.settings.mode.is_plain
 
     @property
     def own_folder(self) -> Path | None:
         """The output's folder where nobody named it, so that it has to be made."""
-        is_default = self.settings.is_stand_in and not self.settings.output
+        is_default = self.settings.mode.is_stand_in and not self.settings.files.output
         return self.output.parent if is_default else None
 
     @property
     def may_override(self) -> bool:
         """Whether a leader may come to read anything else than a follower: overrides may appear."""
-        return self.overrides or bool(self.settings.leader_config)
+        return self.overrides or bool(self.settings.files.leader_config)
 
     @property
     def overrides(self) -> bool:
         """Whether a leader reads anything else than a follower."""
         return self.renderings is not None and self.renderings.has_overrides
+
+    @property
+    def base_url(self) -> str:
+        """Where Prometheus answers, "" where that is not known."""
+        settings = self.settings
+        if settings.mode.owns_child:
+            return self.arguments.base_url
+        for url, ending in (
+            (settings.notifier.url, "/-/reload"),
+            (settings.probing.readiness_url, "/-/ready"),
+            (settings.probing.health_url, "/-/healthy"),
+        ):
+            if url.endswith(ending):
+                return url.removesuffix(ending)
+        return ""
 
     def takes(self, path: Path) -> bool:
         """Tell whether a file is an input, or what is rendered."""
@@ -109,12 +126,12 @@ class Start:
     @property
     def keeper(self) -> LastGood:
         """Where the renderings in force are kept for the next start."""
-        return LastGood(self.output, self.settings.output_mode)
+        return LastGood(self.output, self.settings.files.output_mode)
 
     @property
     def can_start_over(self) -> bool:
         """Whether Prometheus could be started with another configuration, and has not been yet."""
-        if not self.settings.owns_child or self.is_plain or self.last_good is not None:
+        if not self.settings.mode.owns_child or self.is_plain or self.last_good is not None:
             return False
         has_been = self.refused is not None and self.refused.fingerprint == self.first.fingerprint
         return not has_been and self.keeper.can_replace(self.first)
@@ -145,7 +162,7 @@ def prepare(settings: Settings, refused: Refused | None = None) -> Start:
     if doors is not None and doors.demands.tls:
         arguments = arguments.over_tls()
     output = output_of(settings, arguments)
-    if settings.is_plain:
+    if settings.mode.is_plain:
         inputs = Inputs(sources_of(settings, arguments, output))
         targets, problems = _look_at_targets(settings, inputs.reads)
         found = (*_problems_of_command(settings), *at_doors, *problems)
@@ -156,10 +173,11 @@ def prepare(settings: Settings, refused: Refused | None = None) -> Start:
     renderings, refusal = _render(settings, inputs)
     start = Start(settings, arguments, inputs, renderings, (), output, refusal=refusal)
     start = replace(start, refused=refused).over()
+    start = replace(start, lock=settings.lease.lock_of(os.getuid(), start.may_override))
     problems = [*_problems_of_child(settings, arguments), *problems_of_promtool(settings)]
     targets, of_targets = _look_at_targets(settings, start.takes)
     problems += [*at_doors, *of_targets, *_problems_of_output(start), *_problems_of_lock(start)]
-    if settings.lock_kind(has_overrides=start.may_override) == "kubernetes" and not settings.init:
+    if settings.lease.is_on_kubernetes and not settings.mode.is_init:
         problems += _problems_of_kubeconfig(settings)
     if problems or start.renderings is None:  # then all that is wrong is said
         problems = [*refusal, *problems]
@@ -169,8 +187,8 @@ def prepare(settings: Settings, refused: Refused | None = None) -> Start:
 def _doors(settings: Settings, arguments: ChildArguments) -> Doors | None:
     """Look at TLS and passwords; where no file is about them, not even their modules are read."""
     named = (
-        settings.prometheus_http_config,
-        settings.web_config_file,
+        settings.web.prometheus_http_config,
+        settings.web.web_config_file,
         arguments.web_config_file,
     )
     if not any(named):
@@ -184,7 +202,7 @@ def _look_at_targets(
     settings: Settings, is_taken: Callable[[Path], bool]
 ) -> tuple[PrometheusAccess | None, list[str]]:
     """Return how the feeds are asked, and what would keep files from being fetched."""
-    if settings.init or not settings.targets_url:
+    if settings.mode.is_init or not settings.targets.feeds:
         return None, []
     from wrapper.targets.targets_start import look_at_targets  # noqa: PLC0415 - few fetch files
 
@@ -193,25 +211,25 @@ def _look_at_targets(
 
 def output_of(settings: Settings, arguments: ChildArguments) -> Path:
     """Return the file that Prometheus reads; to a check that is not told, it lies by the input."""
-    if settings.is_check and not settings.output and not settings.child:
-        return Path(settings.config).parent / arguments.config_file
-    if settings.output or not settings.is_stand_in:
-        return Path(settings.output or arguments.config_file)
+    if settings.is_check and not settings.files.output and not settings.child:
+        return Path(settings.files.config).parent / arguments.config_file
+    if settings.files.output or not settings.mode.is_stand_in:
+        return Path(settings.files.output or arguments.config_file)
     return Path(arguments.storage_path) / "prometheus-elector" / "prometheus.yml"
 
 
 def promtool_of(settings: Settings, arguments: ChildArguments, output: Path) -> Promtool | None:
     """Return what is asked about renderings before they are used, None where nothing is."""
-    if not shutil.which(settings.config_check):
+    if not shutil.which(settings.files.promtool):
         return None  # it was not asked for, or is no program: that is a problem
     from wrapper.configuration.promtool import Promtool  # noqa: PLC0415 - most starts ask nothing
 
-    return Promtool(settings.config_check, output, is_agent=arguments.is_agent)
+    return Promtool(settings.files.promtool, output, is_agent=arguments.is_agent)
 
 
 def problems_of_promtool(settings: Settings) -> list[str]:
     """Say what keeps promtool from being asked at all."""
-    program = settings.config_check
+    program = settings.files.promtool
     if not program or shutil.which(program):
         return []
     wrong = f"--config-check={program}: no such command, or it may not be executed"
@@ -220,14 +238,14 @@ def problems_of_promtool(settings: Settings) -> list[str]:
 
 def sources_of(settings: Settings, arguments: ChildArguments, output: Path) -> Sources:
     """Return where the configuration comes from, in whichever of the three ways."""
-    is_whole = bool(settings.leader_config) or settings.is_stand_in
+    is_whole = bool(settings.files.leader_config) or settings.mode.is_stand_in
     return Sources(
-        config=Path(settings.config or arguments.config_file),
-        leader_configs=tuple(map(Path, settings.leader_config)) if is_whole else None,
+        config=Path(settings.files.config or arguments.config_file),
+        leader_configs=tuple(map(Path, settings.files.leader_config)) if is_whole else None,
         output_folder=output.parent,
-        environ=dict(os.environb) if settings.config_envsubst else None,
-        allow_unset=settings.config_envsubst_allow_unset,
-        are_files_here=settings.owns_child and not settings.is_check,
+        environ=dict(os.environb) if settings.files.envsubst else None,
+        allow_unset=settings.files.allow_unset,
+        are_files_here=settings.mode.owns_child and not settings.is_check,
     )
 
 
@@ -261,17 +279,16 @@ def _no_such_command(command: str) -> str:
 def _problems_of_kubeconfig(settings: Settings) -> list[str]:
     from wrapper.election.kubeconfig import check_kubeconfig  # noqa: PLC0415 - not for --init
 
-    unusable = check_kubeconfig(settings.kubeconfig)
+    unusable = check_kubeconfig(settings.lease.kubeconfig)
     return [unusable] if unusable else []
 
 
 def _problems_of_lock(start: Start) -> list[str]:
     """Refuse to take a lock file unasked where it may well be each replica's own."""
     settings = start.settings
-    if not settings.is_in_pod or settings.init or settings.is_check:
+    if not settings.replica.is_in_pod or settings.mode.is_init or settings.is_check:
         return []
-    is_file = settings.lock_kind(has_overrides=start.may_override) == "file"
-    if settings.lock_word != "auto" or not is_file:
+    if settings.lease.lock_word != "auto" or start.lock.kind != "file":
         return []
     problem = (
         "--lease-name: missing, and this is a pod: with a lock file in its own volume each replica "
@@ -283,7 +300,8 @@ def _problems_of_lock(start: Start) -> list[str]:
 
 def _problems_of_output(start: Start) -> list[str]:
     """Refuse an output that cannot be written; where none is named the settings have said so."""
-    if not start.settings.output and not start.settings.child and not start.settings.is_check:
+    settings = start.settings
+    if not settings.files.output and not settings.child and not settings.is_check:
         return []
     output, named = start.output, _named_output(start)
     folder = start.own_folder or output.parent
@@ -294,22 +312,22 @@ def _problems_of_output(start: Start) -> list[str]:
     if not os.access(folder, os.W_OK | os.X_OK):
         who = f"user {os.getuid()}"
         return [f"{named}: {who} cannot write in {folder}; name a folder where it can"]
-    if start.settings.has_input and start.inputs.reads(output):
+    if settings.has_input and start.inputs.reads(output):
         return [f"{named}: it is an input too, which would be overwritten; {_other_output(start)}"]
     return _problem_of_another_file(start)
 
 
 def _named_output(start: Start) -> str:
     """Return how the output got its name, for a problem's place: nobody may have given the flag."""
-    if start.settings.output:
+    if start.settings.files.output:
         return f"--output={start.output}"
-    source = "Prometheus' storage folder" if start.settings.is_stand_in else "--config.file"
+    source = "Prometheus' storage folder" if start.settings.mode.is_stand_in else "--config.file"
     return f"--output (not given; by default {start.output}, from {source})"
 
 
 def _other_output(start: Start) -> str:
     """Return how to name another output: without the flag, it follows Prometheus' own."""
-    if start.settings.output or start.settings.is_stand_in:
+    if start.settings.files.output or start.settings.mode.is_stand_in:
         return "name another file with --output"
     return (
         "write another --config.file after --, or leave --config out: then Prometheus' own file is "
@@ -323,7 +341,7 @@ def _problem_of_another_file(start: Start) -> list[str]:
     A script that starts it may add its configuration file by itself, which cannot be seen here.
     """
     settings, read = start.settings, Path(start.arguments.config_file)
-    if not settings.owns_child or settings.is_stand_in or _is_same_file(start.output, read):
+    if settings.mode is not Mode.OWNER or _is_same_file(start.output, read):
         return []
     if not start.arguments.names_config_file and Path(settings.child[0]).name != "prometheus":
         return []

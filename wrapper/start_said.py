@@ -54,14 +54,14 @@ def _warn_of_overrides(start: Start) -> None:
 def _warn_of_prometheus(start: Start) -> None:
     """Warn of a Prometheus that cannot be asked, or not be stopped."""
     settings = start.settings
-    if start.arguments.base_url.startswith("https") and not settings.prometheus_http_config:
+    if start.arguments.base_url.startswith("https") and not settings.web.prometheus_http_config:
         LOG.warning(
             "Prometheus is served over TLS: unless this machine trusts its certificate, and it is "
             "for the address asked, name its CA (ca_file) and its name (server_name) in tls_config "
             "of --prometheus-http-config",
             extra={"asked": start.arguments.base_url},
         )
-    if not settings.owns_child:
+    if not settings.mode.owns_child:
         LOG.warning(
             "sidecar: a Prometheus that does not answer cannot be stopped from here, "
             "so that it may write beside another leader"

@@ -27,7 +27,8 @@ from pathlib import Path
 from tests.bench.one_rendering import memory, timed
 from wrapper.targets.feed import Feed
 from wrapper.targets.feed_fetch import NO_VALIDATORS, Fetcher
-from wrapper.targets.feeds import FeedKeeper, Parts, Terms
+from wrapper.options.settings import FeedTerms
+from wrapper.targets.feeds import FeedKeeper, Parts
 from wrapper.targets.rule_loads import RuleLoads
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.targets.targets_once import ByHttp
@@ -38,7 +39,7 @@ largest = 64 << 20
 reloads = ByHttp(PrometheusApi(), "", 1.0)
 fetcher = Fetcher(PrometheusAccess(), 60.0, largest)
 parts = Parts(fetcher, RuleLoads(reloads), lambda _: None, threading.Event())
-keeper = FeedKeeper(Feed(url, path), Terms(60.0, shard, False, largest), parts)
+keeper = FeedKeeper(Feed(url, path), FeedTerms(60.0, shard, False, largest), parts)
 
 def bring():
     problem = keeper.bring()

@@ -22,6 +22,7 @@ from tests.support import wait_until
 from wrapper import clock
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.model import Event, FeedReported, Verdict
+from wrapper.options.settings import FeedTerms
 from wrapper.supervision.reload_desk import Answer
 from wrapper.targets import feeds, pace
 from wrapper.targets.broker import missing_for
@@ -31,7 +32,7 @@ from wrapper.targets.feed_desk import FeedDesk
 from wrapper.targets.feed_fetch import Fetcher
 from wrapper.targets.feed_file import NO_RULES, unsettled_in
 from wrapper.targets.feed_requests import Request
-from wrapper.targets.feeds import JITTER, FeedKeeper, Parts, Terms
+from wrapper.targets.feeds import JITTER, FeedKeeper, Parts
 from wrapper.targets.promgen_task import BadTask, Task
 from wrapper.targets.rule_loads import RuleLoads
 from wrapper.targets.shard import ShardCheck, none_of
@@ -89,7 +90,7 @@ class Kept:
         }
         fetcher = Fetcher(PrometheusAccess(is_proxied=True), LIMIT_S, MOST)
         parts = Parts(fetcher, self.rules, self.events.append, self.ready, self.shards)
-        keeper = FeedKeeper(feed, Terms(**values | terms), parts)
+        keeper = FeedKeeper(feed, FeedTerms(**values | terms), parts)
         keeper._look_at_file()
         self.keepers.append(keeper)
         return keeper

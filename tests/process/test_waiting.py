@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from wrapper.model import Event
+from wrapper.options.settings import Probing
 from wrapper.supervision import sensors
 from wrapper.supervision.prometheus import PrometheusApi, read_replay
-from wrapper.supervision.sensors import Fence, Probing, PrometheusWatch
+from wrapper.supervision.sensors import Fence, PrometheusWatch
 
 REFUSALS = 40  # of readiness probes, which come at a growing pause
 

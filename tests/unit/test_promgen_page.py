@@ -29,7 +29,7 @@ def test_variables(name: str, value: str) -> None:
     """Each is one of ours, and its value is taken."""
     settings = load([*NEEDED, "--config.file=p.yml"], {name: value}, hostname="h", incarnation="r")
     assert unknown_variables({name: value}) == ()
-    assert settings.targets_broker == value
+    assert settings.targets.broker == value
 
 
 def test_something_was_found() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 
 from wrapper.options.command_line import question
 from wrapper.options.durations import go_duration
-from wrapper.options.flag_values import Address, Label
+from wrapper.options.flag_values import Label
 from wrapper.options.flags import FLAGS, GROUPS, Kind
+from wrapper.options.groups import flags_of
 from wrapper.options.loading import SettingsError, load
 from wrapper.options.settings import Settings, lock_path
 from wrapper.options.usage import usage
@@ -46,47 +48,58 @@ def own(*words: str) -> tuple[str, ...]:
     return (*words, *OWNER)
 
 
+TRUE = ("1", "t", "T", "true", "True", "TRUE")
+FALSE = ("0", "f", "F", "false", "FALSE")
+
 # --- forms ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("words", "field", "value"),
     [
-        (("-lease-name=a",), "lease_name", "a"),
-        (("--lease-name=a",), "lease_name", "a"),
-        (("-lease-name", "a"), "lease_name", "a"),
-        (("--lease-name", "a"), "lease_name", "a"),
-        (("--lease-name", ""), "lease_name", ""),
-        (("--targets-queue=a=b",), "targets_queue", "a=b"),
-        (("--lease-name=a", "--lease-name=b"), "lease_name", "b"),
-        (("-targets-queue", "-a"), "targets_queue", "-a"),
-        (("--lease-name=a.b-c",), "lease_name", "a.b-c"),
-        (("-init",), "init", True),
-        *((("-init=" + word,), "init", True) for word in ("1", "t", "T", "true", "True", "TRUE")),
-        *((("-init=" + word,), "init", False) for word in ("0", "f", "F", "false", "FALSE")),
-        (("--lease-duration=1m30s",), "lease_duration_s", 90.0),
-        (("--healthcheck-period", "500ms"), "healthcheck_period_s", 0.5),
-        (("--api-shutdown-grace-delay=0",), "api_shutdown_grace_delay_s", 0.0),
-        (("--healthcheck-failure-threshold=1",), "healthcheck_failure_threshold", 1),
-        (("--api-proxy-prometheus-local-port=65535",), "api_proxy_prometheus_local_port", 65535),
-        (("--api-listen-address=:9095",), "api_listen_address", Address("", 9095)),
-        (("--api-listen-address=[::1]:9095",), "api_listen_address", Address("::1", 9095)),
-        (("--api-listen-address=a.b:0",), "api_listen_address", Address("a.b", 0)),
-        (("--lease-pod-label=",), "lease_pod_label", None),
-        (("--output-mode=0640",), "output_mode", 0o640),
-        (("--output-mode=0o640",), "output_mode", 0o640),
-        (("--output-mode=640",), "output_mode", 0o640),
-        (("--role=follower",), "role", "follower"),
-        (("--lease-lock=file:/a b:c",), "lease_lock", "file:/a b:c"),
-        (("--notify-http-url=https://u:p@h/x",), "notify_http_url", "https://u:p@h/x"),
-        (("--notify-http-url=http://[::1]:1/",), "notify_http_url", "http://[::1]:1/"),
-        (("--readiness-http-url=http://h/ä b",), "readiness_http_url", "http://h/%C3%A4%20b"),
-        (("--peers=http://ä:1,b",), "peers", ("http://xn--4ca:1", "b")),
+        (("-lease-name=a",), "lease.name", "a"),
+        (("--lease-name=a",), "lease.name", "a"),
+        (("-lease-name", "a"), "lease.name", "a"),
+        (("--lease-name", "a"), "lease.name", "a"),
+        (("--lease-name", ""), "lease.name", ""),
+        (("--targets-queue=a=b",), "targets.queue", "a=b"),
+        (("--lease-name=a", "--lease-name=b"), "lease.name", "b"),
+        (("-targets-queue", "-a"), "targets.queue", "-a"),
+        (("--lease-name=a.b-c",), "lease.name", "a.b-c"),
+        (("-init",), "mode.is_init", True),
+        *(
+            (("-init=" + word,), "mode.is_init", True)
+            for word in ("1", "t", "T", "true", "True", "TRUE")
+        ),
+        *(
+            (("-init=" + word,), "mode.is_init", False)
+            for word in ("0", "f", "F", "false", "FALSE")
+        ),
+        (("--lease-duration=1m30s",), "lease.duration_s", 90.0),
+        (("--healthcheck-period", "500ms"), "probing.health_period_s", 0.5),
+        (("--api-shutdown-grace-delay=0",), "web.shutdown_grace_s", 0.0),
+        (("--healthcheck-failure-threshold=1",), "probing.failure_threshold", 1),
+        (("--api-proxy-prometheus-local-port=65535",), "web.local_port", 65535),
+        (("--api-listen-address=:9095",), "web.host", ""),
+        (("--api-listen-address=[::1]:9095",), "web.host", "::1"),
+        (("--api-listen-address=[::1]:9096",), "web.port", 9096),
+        (("--api-listen-address=a.b:0",), "web.host", "a.b"),
+        (("--api-listen-address=a.b:0",), "web.port", 0),
+        (("--lease-pod-label=",), "lease.pod_label", None),
+        (("--output-mode=0640",), "files.output_mode", 0o640),
+        (("--output-mode=0o640",), "files.output_mode", 0o640),
+        (("--output-mode=640",), "files.output_mode", 0o640),
+        (("--role=follower",), "lease.role", "follower"),
+        (("--lease-lock=file:/a b:c",), "lease.lock", "file:/a b:c"),
+        (("--notify-http-url=https://u:p@h/x",), "notifier.url", "https://u:p@h/x"),
+        (("--notify-http-url=http://[::1]:1/",), "notifier.url", "http://[::1]:1/"),
+        (("--readiness-http-url=http://h/ä b",), "probing.readiness_url", "http://h/%C3%A4%20b"),
+        (("--peers=http://ä:1,b",), "web.peers", ("http://xn--4ca:1", "b")),
     ],
 )
 def test_reads_each_form(words: tuple[str, ...], field: str, value: object) -> None:
     """One dash or two, the value apart or after `=`, each kind of value."""
-    found = getattr(loaded(own(*words)), field)
+    found = attrgetter(field)(loaded(own(*words)))
     assert (found, type(found)) == (value, type(value))
 
 
@@ -94,28 +107,28 @@ def test_all_after_two_dashes_is_the_childs() -> None:
     """What looks like a flag of ours, or another `--`, stays with the command."""
     words = ("prometheus", "--init", "--", "-lease-name")
     assert loaded(("--config=c", "--", *words)).child == words
-    assert not loaded(("--config=c", "--", *words)).init
+    assert not loaded(("--config=c", "--", *words)).mode.is_init
 
 
 def test_defaults_are_those_of_the_issue() -> None:
     """The Go peer's names and the agreed defaults hold."""
     settings = loaded()
     assert (
-        settings.lease_duration_s,
-        settings.lease_renew_deadline_s,
-        settings.lease_retry_period_s,
-        settings.readiness_poll_period_s,
-        settings.healthcheck_period_s,
-        settings.healthcheck_timeout_s,
-        settings.notify_retry_delay_s,
-        settings.api_shutdown_grace_delay_s,
-        settings.demotion_grace_s,
+        settings.lease.duration_s,
+        settings.lease.renew_deadline_s,
+        settings.lease.retry_period_s,
+        settings.probing.readiness_period_s,
+        settings.probing.health_period_s,
+        settings.probing.health_timeout_s,
+        settings.patience.reload_retry_s,
+        settings.web.shutdown_grace_s,
+        settings.patience.demotion_grace_s,
     ) == (15, 10, 2, 5, 5, 2, 10, 15, 8)
-    assert str(settings.api_listen_address) == ":9095"
-    assert (settings.notify_http_method, settings.notify_retry_max_attempts) == ("POST", 5)
-    assert (settings.healthcheck_failure_threshold, settings.api_workers) == (3, 1)
-    assert (settings.api_proxy_connect_timeout_s, settings.api_proxy_idle_timeout_s) == (3, 600)
-    assert (settings.api_proxy_admin, settings.api_proxy_max_body) == (False, 0)
+    assert (settings.web.host, settings.web.port) == ("", 9095)
+    assert (settings.notifier.method, settings.patience.reload_attempts) == ("POST", 5)
+    assert (settings.probing.failure_threshold, settings.web.workers) == (3, 1)
+    assert (settings.web.connect_timeout_s, settings.web.idle_timeout_s) == (3, 600)
+    assert (settings.web.proxy_admin, settings.web.max_body_bytes) == (False, 0)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +137,7 @@ def test_defaults_are_those_of_the_issue() -> None:
 )
 def test_sizes_have_prometheus_units(text: str, size: int) -> None:
     """A size is in bytes, or in Prometheus' units, which are powers of 1024."""
-    assert loaded((f"--api-proxy-max-body={text}", *OWNER)).api_proxy_max_body == size
+    assert loaded((f"--api-proxy-max-body={text}", *OWNER)).web.max_body_bytes == size
 
 
 # --- environment ------------------------------------------------------------------------------
@@ -144,7 +157,7 @@ def test_variable_gives_the_default(
     words: tuple[str, ...], environ: dict[str, str], value: str
 ) -> None:
     """A flag wins, an empty variable is none, what Kubernetes adds by itself does no harm."""
-    assert loaded(own(*words), environ).lease_name == value
+    assert loaded(own(*words), environ).lease.name == value
 
 
 @pytest.mark.parametrize(
@@ -160,7 +173,7 @@ def test_kubeconfig_is_found_as_kubectl_finds_it(
     words: tuple[str, ...], environ: dict[str, str], value: str
 ) -> None:
     """KUBECONFIG counts, but after our own variable and the flag."""
-    assert loaded(own(*words), environ).kubeconfig == value
+    assert loaded(own(*words), environ).lease.kubeconfig == value
 
 
 def test_empty_variable_counts_as_unset_for_every_kind() -> None:
@@ -171,10 +184,12 @@ def test_empty_variable_counts_as_unset_for_every_kind() -> None:
 def test_who_it_is_comes_from_the_pod() -> None:
     """POD_NAME and POD_UID name the replica; else the host's name and the random word."""
     pod = loaded(environ={"POD_NAME": "p-0", "POD_UID": "uid"}, pod_namespace="monitoring")
-    assert (pod.identity, pod.incarnation, pod.namespace) == ("p-0", "uid", "monitoring")
+    assert (pod.replica.identity, pod.replica.incarnation) == ("p-0", "uid")
+    assert pod.lease.namespace == "monitoring"
     other = loaded(own("--lease-namespace=n"), {"POD_NAME": ""}, pod_namespace="monitoring")
-    assert (other.identity, other.incarnation, other.namespace) == ("host", "random", "n")
-    assert loaded().namespace == ""
+    assert (other.replica.identity, other.replica.incarnation) == ("host", "random")
+    assert other.lease.namespace == "n"
+    assert loaded().lease.namespace == ""
 
 
 @pytest.mark.parametrize(
@@ -190,7 +205,7 @@ def test_a_label_is_taken_by_the_rules_of_kubernetes(text: str, label: Label) ->
     """Whatever the API server takes is taken, and printed as it was written."""
     words = own(f"--lease-pod-label={text}", "--lease-name=l")
     settings = loaded(words, {"POD_NAME": "p-0"})
-    assert settings.lease_pod_label == label
+    assert settings.lease.pod_label == label
     assert str(label) == text
 
 
@@ -198,15 +213,15 @@ def test_the_pod_to_label_is_the_replicas_own() -> None:
     """Its name, UID and namespace are its fields'; else the namespace is the service account's."""
     variables = {"POD_NAME": "p-0", "POD_UID": "uid", "POD_NAMESPACE": "own"}
     words = own("--lease-namespace=lease")
-    pod = loaded(words, variables, pod_namespace="mounted")
+    pod = loaded(words, variables, pod_namespace="mounted").replica
     assert (pod.pod_name, pod.pod_uid, pod.pod_namespace) == ("p-0", "uid", "own")
-    other = loaded(words, {}, pod_namespace="mounted")
+    other = loaded(words, {}, pod_namespace="mounted").replica
     assert (other.pod_name, other.pod_uid, other.pod_namespace) == ("", "", "mounted")
 
 
 def test_an_init_container_needs_no_pod_name() -> None:
     """It may share the variables of the container that labels."""
-    assert loaded(own("--init", "--lease-pod-label=role=leader")).lease_pod_label is not None
+    assert loaded(own("--init", "--lease-pod-label=role=leader")).lease.pod_label is not None
 
 
 def test_a_check_needs_no_pod_name() -> None:
@@ -419,10 +434,10 @@ def times(duration: str, deadline: str, period: str = "500ms") -> tuple[str, ...
 def test_takes_lease_times_that_leave_time(duration: str, deadline: str, period: str) -> None:
     """The usual times pass, and what is left of them is the margin."""
     settings = loaded(times(duration, deadline, period))
-    assert settings.last_moment_s == pytest.approx(settings.lease_duration_s * 0.95 - 0.3)
-    margin_s = settings.last_moment_s - settings.lease_renew_deadline_s
-    assert settings.margin_s == pytest.approx(margin_s)
-    assert settings.margin_s > 0
+    assert settings.lease.last_moment_s == pytest.approx(settings.lease.duration_s * 0.95 - 0.3)
+    margin_s = settings.lease.last_moment_s - settings.lease.renew_deadline_s
+    assert settings.lease.margin_s == pytest.approx(margin_s)
+    assert settings.lease.margin_s > 0
 
 
 @pytest.mark.parametrize(
@@ -522,24 +537,27 @@ def test_each_form_needs_its_own(argv: tuple[str, ...], starts: tuple[str, ...])
 def test_permissions_follow_the_form(argv: tuple[str, ...], owns: bool, mode: int) -> None:
     """The file is private where the same user runs Prometheus, unless told otherwise."""
     settings = loaded(argv)
-    assert (settings.owns_child, settings.output_mode) == (owns, mode)
+    assert (settings.mode.owns_child, settings.files.output_mode) == (owns, mode)
 
 
 def test_leader_configs_come_in_the_order_in_which_they_are_given() -> None:
     """The flag may be given several times; its variable gives one, and an empty one gives none."""
     environ = {"ELECTOR_LEADER_CONFIG": "e"}
-    assert loaded(own("--leader-config=b", "--leader-config", "a")).leader_config == ("b", "a")
-    assert loaded(own("--leader-config=a"), environ).leader_config == ("a",)
-    assert loaded(OWNER, environ).leader_config == ("e",)
-    assert loaded(own("--leader-config=")).leader_config == ()
-    assert loaded(own("--output=a", "--output=b")).output == "b"
+    assert loaded(own("--leader-config=b", "--leader-config", "a")).files.leader_config == (
+        "b",
+        "a",
+    )
+    assert loaded(own("--leader-config=a"), environ).files.leader_config == ("a",)
+    assert loaded(OWNER, environ).files.leader_config == ("e",)
+    assert loaded(own("--leader-config=")).files.leader_config == ()
+    assert loaded(own("--output=a", "--output=b")).files.output == "b"
 
 
 def test_stands_in_where_only_the_command_names_a_configuration() -> None:
     """Without --config the child's own file is the input; a sidecar or init has no such file."""
-    assert loaded(CHILD).is_stand_in
-    assert not loaded(OWNER).is_stand_in
-    assert not loaded(SIDECAR).is_stand_in
+    assert loaded(CHILD).mode.is_stand_in
+    assert not loaded(OWNER).mode.is_stand_in
+    assert not loaded(SIDECAR).mode.is_stand_in
 
 
 @pytest.mark.parametrize(
@@ -561,7 +579,7 @@ def test_is_plain_where_nothing_is_asked_of_the_configuration(
     words: tuple[str, ...], is_plain: bool
 ) -> None:
     """Whatever makes a rendering or an election of use ends it."""
-    assert loaded((*words, *CHILD)).is_plain == is_plain
+    assert loaded((*words, *CHILD)).mode.is_plain == is_plain
 
 
 @pytest.mark.parametrize(
@@ -578,9 +596,10 @@ def test_is_plain_where_nothing_is_asked_of_the_configuration(
 )
 def test_lock_is_chosen(words: tuple[str, ...], with_overrides: str, without: str) -> None:
     """`auto` takes Kubernetes where a lease is named, else a file where there is need of one."""
-    settings = loaded(own(*words))
-    assert settings.lock_kind(has_overrides=True) == with_overrides
-    assert settings.lock_kind(has_overrides=False) == without
+    lease = loaded(own(*words)).lease
+    assert lease.lock_of(7, has_overrides=True).kind == with_overrides
+    assert lease.lock_of(7, has_overrides=False).kind == without
+    assert lease.is_on_kubernetes == (without == "kubernetes")
 
 
 @pytest.mark.parametrize(
@@ -589,14 +608,14 @@ def test_lock_is_chosen(words: tuple[str, ...], with_overrides: str, without: st
         ((), "/tmp/prometheus-elector-1000/election.lock"),
         (("--lease-lock=file:/run/a.lock",), "/run/a.lock"),
         (("--lease-lock=auto:/run/a.lock",), "/run/a.lock"),
-        (("--lease-lock=auto:/run/a.lock", "--lease-name=l"), None),
-        (("--lease-lock=none",), None),
-        (("--lease-name=l",), None),
+        (("--lease-lock=auto:/run/a.lock", "--lease-name=l"), ""),
+        (("--lease-lock=none",), ""),
+        (("--lease-name=l",), ""),
     ],
 )
-def test_lock_file_is_named(words: tuple[str, ...], path: str | None) -> None:
+def test_lock_file_is_named(words: tuple[str, ...], path: str) -> None:
     """Only a file lock has a path."""
-    assert loaded(own(*words)).lock_path(has_overrides=True, uid=1000) == path
+    assert loaded(own(*words)).lease.lock_of(1000, has_overrides=True).path == path
 
 
 def test_replicas_of_one_user_find_one_lock_file_in_any_session() -> None:
@@ -605,7 +624,7 @@ def test_replicas_of_one_user_find_one_lock_file_in_any_session() -> None:
         {},
         {"XDG_RUNTIME_DIR": "/run/user/7", "TMPDIR": "/var/tmp", "HOME": "/h"},
     )
-    paths = {loaded(environ=e).lock_path(has_overrides=True, uid=7) for e in sessions}
+    paths = {loaded(environ=e).lease.lock_of(7, has_overrides=True).path for e in sessions}
     assert paths == {lock_path(7)}
     assert lock_path(7) != lock_path(8)
 
@@ -639,13 +658,17 @@ def test_help_text_tells_all() -> None:
     assert text.count("prometheus-elector --") >= 3
 
 
+def _is_group(value: object) -> bool:
+    return dataclasses.is_dataclass(value)
+
+
 def test_table_and_settings_agree() -> None:
     """Each flag has its field, each field its flag; names, variables and fields are unique."""
-    own_fields = {"child", "is_check", "is_once", "targets_file", "identity", "incarnation"}
-    own_fields |= {"namespace", "pod_name", "pod_namespace", "pod_uid", "is_in_pod"}
-    own_fields |= {"unknown_variables"}
-    fields = {field.name for field in dataclasses.fields(Settings)} - own_fields
-    assert fields == {flag.field for flag in FLAGS}
+    settings = loaded()
+    groups = [getattr(settings, field.name) for field in dataclasses.fields(settings)]
+    taken = [flags_of(type(each)) for each in (*groups, settings.targets.terms) if _is_group(each)]
+    by_loading = {"init", "api-listen-address", "log-format"}
+    assert by_loading.union(*taken) == {flag.name for flag in FLAGS}
     assert len({flag.name for flag in FLAGS}) == len({flag.env for flag in FLAGS}) == len(FLAGS)
     assert {flag.group for flag in FLAGS} == set(GROUPS)
     assert all((flag.kind is Kind.CHOICE) == bool(flag.choices) for flag in FLAGS)
@@ -666,14 +689,16 @@ def test_feeds_come_by_flags_and_by_one_variable() -> None:
     """Several flags, or one variable that holds several; the last = parts URL and file."""
     both = (Feed("http://promgen/api/v1/targets?a=b", "/p/t.json"), Feed("http://p/", "/p/r.yml"))
     words = own(f"--targets-url={FEED}", "--targets-url=http://p/=/p/r.yml")
-    assert loaded(words).targets_url == both
+    assert loaded(words).targets.feeds == both
     environ = {"ELECTOR_TARGETS_URL": f"{FEED}\n  http://p/=/p/r.yml\n"}
-    assert loaded(environ=environ).targets_url == both
+    assert loaded(environ=environ).targets.feeds == both
 
 
 def test_a_feeds_url_is_encoded_and_its_file_is_not() -> None:
     """A service of Promgen's may have any name."""
-    (feed,) = loaded(own("--targets-url=http://p/rest/service/決済/targets/=/決.json")).targets_url
+    (feed,) = loaded(
+        own("--targets-url=http://p/rest/service/決済/targets/=/決.json")
+    ).targets.feeds
     sent = "http://p/rest/service/%E6%B1%BA%E6%B8%88/targets/"
     assert feed == Feed(sent, "/決.json")
 
@@ -741,13 +766,13 @@ def test_a_brokers_url_is_read_before_it_is_used(url: str) -> None:
 def test_a_good_brokers_url_stays_as_it_is(url: str) -> None:
     """With or without a name, a password, a port and a path."""
     words = own(f"--targets-broker={url}", f"--targets-url={FEED}")
-    assert loaded(words).targets_broker == url
+    assert loaded(words).targets.broker == url
 
 
 def test_targets_once_needs_nothing_else() -> None:
     """No configuration, no child; the file is the word that is no flag."""
     settings = loaded(("targets", "/p/t.json", "--from=http://p/"))
-    assert (settings.is_once, settings.targets_file, settings.from_) == (
+    assert (settings.is_once, settings.command.file, settings.command.url) == (
         True,
         "/p/t.json",
         "http://p/",

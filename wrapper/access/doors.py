@@ -35,7 +35,7 @@ class Doors:
 
 def look(settings: Settings, arguments: ChildArguments) -> Doors:
     """Read the files, and return what Prometheus demands and what is wrong."""
-    if settings.init:
+    if settings.mode.is_init:
         return Doors()
     access, http_problems = _access(settings)
     http = access.current().config
@@ -43,7 +43,7 @@ def look(settings: Settings, arguments: ChildArguments) -> Doors:
     demands, problems = _demands(settings, arguments)
     if not http_problems:
         problems += _unmet(demands, arguments, http)
-    if settings.is_plain:
+    if settings.mode.is_plain:
         problems = []  # Prometheus judges its own file, and runs also where nobody can ask it
     if not http_problems and not web_problems:
         problems += _open_relay(settings, http, web)
@@ -52,14 +52,14 @@ def look(settings: Settings, arguments: ChildArguments) -> Doors:
 
 def _access(settings: Settings) -> tuple[PrometheusAccess, list[str]]:
     try:
-        return PrometheusAccess(settings.prometheus_http_config), []
+        return PrometheusAccess(settings.web.prometheus_http_config), []
     except ConfigurationError as error:
         return PrometheusAccess(), list(error.problems)
 
 
 def _web_config(settings: Settings) -> tuple[WebConfig, list[str]]:
     try:
-        access = WebAccess(settings.web_config_file)
+        access = WebAccess(settings.web.web_config_file)
     except ConfigurationError as error:
         return WebConfig(), list(error.problems)
     return access.current().config, []
@@ -68,7 +68,7 @@ def _web_config(settings: Settings) -> tuple[WebConfig, list[str]]:
 def _demands(settings: Settings, arguments: ChildArguments) -> tuple[Demands, list[str]]:
     """Return what our own Prometheus will ask of us."""
     path = arguments.web_config_file
-    if not path or not settings.owns_child:
+    if not path or not settings.mode.owns_child:
         return Demands(), []
     try:
         content = files.read_input(Path(path), LARGEST_FILE)
@@ -93,7 +93,7 @@ def _unmet(demands: Demands, arguments: ChildArguments, http: HttpConfig) -> lis
 
 def _open_relay(settings: Settings, http: HttpConfig, web: WebConfig) -> list[str]:
     """Refuse that whoever reaches the API gets through to a Prometheus that others cannot reach."""
-    if not (settings.api_proxy_enabled and http.opens_doors) or web.knows_its_clients:
+    if not (settings.web.proxy_enabled and http.opens_doors) or web.knows_its_clients:
         return []
     text = (
         "--api-proxy-enabled: with the credentials of --prometheus-http-config it would open "

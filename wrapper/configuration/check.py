@@ -57,16 +57,16 @@ def run(settings: Settings) -> int:
     output = output_of(settings, arguments)
     inputs = Inputs(sources_of(settings, arguments, output))
     judges = _judges(settings, arguments, output)
-    folder = None if settings.syntax_only else str(output.parent.absolute())
-    if settings.print == "report":
+    folder = None if settings.command.syntax_only else str(output.parent.absolute())
+    if settings.command.print == "report":
         return _report(inputs, judges, folder)
-    return _print(inputs, judges, Role(settings.print), folder)
+    return _print(inputs, judges, Role(settings.command.print), folder)
 
 
 def _problems_of_trial(settings: Settings) -> list[str]:
     """Say what keeps Prometheus from being started at all."""
     program = settings.child[0] if settings.child else _PROMETHEUS
-    if not settings.start:
+    if not settings.command.start:
         return []
     if shutil.which(program):
         return _problems_of_script(settings, program)
@@ -92,7 +92,7 @@ def _judges(settings: Settings, arguments: ChildArguments, output: Path) -> dict
     promtool = promtool_of(settings, arguments, output)
     if promtool is not None:
         judges[f"{promtool.program} check config"] = promtool
-    if settings.start:
+    if settings.command.start:
         command = settings.child or (_PROMETHEUS,)
         trial = Trial(command, output, is_agent=arguments.is_agent)
         judges[f"{trial.program}, started for a moment"] = trial

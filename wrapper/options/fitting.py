@@ -29,7 +29,7 @@ def misfits(settings: Settings, broken: set[str]) -> Iterator[str]:
 
 
 def _whole_seconds(settings: Settings) -> Iterator[str]:
-    duration_s = settings.lease_duration_s
+    duration_s = settings.lease.duration_s
     if duration_s != int(duration_s):
         yield (
             f"--lease-duration ({go_duration(duration_s)}) is not in whole seconds, and a Lease "
@@ -38,13 +38,13 @@ def _whole_seconds(settings: Settings) -> Iterator[str]:
 
 
 def _time_to_step_down(settings: Settings) -> Iterator[str]:
-    if round(settings.margin_s, 6) >= LEAST_MARGIN_S:
+    if round(settings.lease.margin_s, 6) >= LEAST_MARGIN_S:
         return
-    deadline_s = settings.lease_renew_deadline_s
+    deadline_s = settings.lease.renew_deadline_s
     deadline = go_duration(deadline_s)
-    duration = go_duration(settings.lease_duration_s)
+    duration = go_duration(settings.lease.duration_s)
     needed_s = round((deadline_s + KILL_TIME_S + LEAST_MARGIN_S) / LEASE_SHARE, 6)
-    if settings.lease_duration_s <= deadline_s:
+    if settings.lease.duration_s <= deadline_s:
         wrong = f"--lease-duration ({duration}) is not above --lease-renew-deadline ({deadline})"
     else:
         wrong = (
@@ -55,12 +55,12 @@ def _time_to_step_down(settings: Settings) -> Iterator[str]:
 
 
 def _time_to_retry(settings: Settings) -> Iterator[str]:
-    least_s = round(settings.lease_retry_period_s * JITTER, 6)
-    deadline_s = settings.lease_renew_deadline_s
+    least_s = round(settings.lease.retry_period_s * JITTER, 6)
+    deadline_s = settings.lease.renew_deadline_s
     if deadline_s <= least_s:
         yield (
             f"--lease-renew-deadline ({go_duration(deadline_s)}) is not above {JITTER} times "
-            f"--lease-retry-period ({go_duration(settings.lease_retry_period_s)}), so that one "
+            f"--lease-retry-period ({go_duration(settings.lease.retry_period_s)}), so that one "
             f"slow renewal would end leadership; set the deadline above {go_duration(least_s)}, or "
             "the period lower"
         )
@@ -68,8 +68,9 @@ def _time_to_retry(settings: Settings) -> Iterator[str]:
 
 def _says_nothing(settings: Settings) -> bool:
     """Tell whether nothing says what is to be run, read or written."""
-    named = (settings.config, settings.leader_config, settings.output, settings.child)
-    return not any((*named, settings.init, settings.is_check))
+    files = settings.files
+    named = (files.config, files.leader_config, files.output, settings.child)
+    return not any((*named, settings.mode.is_init, settings.is_check))
 
 
 def _says_something(settings: Settings) -> Iterator[str]:
@@ -86,7 +87,7 @@ def _says_something(settings: Settings) -> Iterator[str]:
 def _has_input(settings: Settings) -> Iterator[str]:
     if settings.has_input or _says_nothing(settings):
         return
-    if settings.leader_config:
+    if settings.files.leader_config:
         yield (
             "--config: missing; --leader-config only says what the leader adds: name the whole "
             "Prometheus configuration with --config=FILE, or write -- and Prometheus' command"
@@ -99,7 +100,7 @@ def _has_input(settings: Settings) -> Iterator[str]:
 
 
 def _lease_has_name(settings: Settings) -> Iterator[str]:
-    if settings.lease_lock == "kubernetes" and not settings.lease_name:
+    if settings.lease.lock == "kubernetes" and not settings.lease.name:
         yield (
             "--lease-name: missing, and --lease-lock=kubernetes needs it; give all replicas the "
             "same, for example --lease-name=prometheus"
@@ -108,11 +109,11 @@ def _lease_has_name(settings: Settings) -> Iterator[str]:
 
 def _lease_can_be_named(settings: Settings) -> Iterator[str]:
     """Refuse what no API server takes (RFC 1123: a subdomain for the Lease, a label around it)."""
-    if settings.lock_kind(has_overrides=True) != "kubernetes":
+    if not settings.lease.is_on_kubernetes:
         return
     for flag, name, most, allowed in (
-        ("lease-name", settings.lease_name, 253, _SUBDOMAIN),
-        ("lease-namespace", settings.lease_namespace, 63, _DNS_LABEL),
+        ("lease-name", settings.lease.name, 253, _SUBDOMAIN),
+        ("lease-namespace", settings.lease.namespace, 63, _DNS_LABEL),
     ):
         if name and not (len(name) <= most and allowed.fullmatch(name)):
             yield (
@@ -122,14 +123,14 @@ def _lease_can_be_named(settings: Settings) -> Iterator[str]:
 
 
 def _label_has_pod(settings: Settings) -> Iterator[str]:
-    if settings.lease_pod_label is None or settings.init:
+    if settings.lease.pod_label is None or settings.mode.is_init:
         return
-    if settings.lock_kind(has_overrides=True) != "kubernetes":
+    if not settings.lease.is_on_kubernetes:
         yield (
             "--lease-pod-label: no Lease elects the leader, and only pods have labels; name the "
             "Lease with --lease-name, or leave the label out"
         )
-    elif not settings.pod_name and not settings.is_check:
+    elif not settings.replica.pod_name and not settings.is_check:
         yield (
             "--lease-pod-label: POD_NAME is not set, so that it is not known which pod to label; "
             "set that variable from the pod's own field metadata.name"
@@ -137,9 +138,9 @@ def _label_has_pod(settings: Settings) -> Iterator[str]:
 
 
 def _proxy_finds_leader(settings: Settings) -> Iterator[str]:
-    is_on_kubernetes = settings.lock_kind(has_overrides=True) == "kubernetes"
-    is_unnamed = not settings.api_proxy_prometheus_service_name
-    if settings.api_proxy_enabled and is_on_kubernetes and is_unnamed and not settings.init:
+    is_on_kubernetes = settings.lease.is_on_kubernetes
+    is_unnamed = not settings.web.service_name
+    if settings.web.proxy_enabled and is_on_kubernetes and is_unnamed and not settings.mode.is_init:
         yield (
             "--api-proxy-prometheus-service-name: missing, and --api-proxy-enabled needs it; name "
             "the StatefulSet's headless Service"
@@ -147,7 +148,7 @@ def _proxy_finds_leader(settings: Settings) -> Iterator[str]:
 
 
 def _output_is_known(settings: Settings) -> Iterator[str]:
-    is_known = settings.output or settings.child or settings.is_check
+    is_known = settings.files.output or settings.child or settings.is_check
     if not is_known and not _says_nothing(settings):
         yield (
             "--output: missing, and there is no command after -- to derive it from; name the file "
@@ -156,8 +157,8 @@ def _output_is_known(settings: Settings) -> Iterator[str]:
 
 
 def _sidecar_can_reload(settings: Settings) -> Iterator[str]:
-    runs = not (settings.init or settings.is_check or _says_nothing(settings))
-    if not settings.notify_http_url and not settings.child and runs:
+    runs = not (settings.mode.is_init or settings.is_check or _says_nothing(settings))
+    if not settings.notifier.url and not settings.child and runs:
         yield (
             "--notify-http-url: missing, and there is no command after --, so that Prometheus is "
             "reloaded by HTTP; set for example --notify-http-url=http://127.0.0.1:9090/-/reload, "
@@ -166,26 +167,26 @@ def _sidecar_can_reload(settings: Settings) -> Iterator[str]:
 
 
 def _prints_what_is_checked(settings: Settings) -> Iterator[str]:
-    if settings.print != "report" and not settings.is_check:
+    if settings.command.print != "report" and not settings.is_check:
         yield (
-            f"--print={settings.print}: only check prints; write prometheus-elector check "
-            f"--print={settings.print} [flags]"
+            f"--print={settings.command.print}: only check prints; write prometheus-elector check "
+            f"--print={settings.command.print} [flags]"
         )
 
 
 def _only_check(settings: Settings) -> Iterator[str]:
-    if (settings.start or settings.syntax_only) and not settings.is_check:
+    if (settings.command.start or settings.command.syntax_only) and not settings.is_check:
         yield "--start and --syntax-only belong to prometheus-elector check; leave them out here"
 
 
 def _feeds_are_apart(settings: Settings) -> Iterator[str]:
-    paths = [feed.path for feed in settings.targets_url]
+    paths = [feed.path for feed in settings.targets.feeds]
     for path in sorted({path for path in paths if paths.count(path) > 1}):
         yield f"--targets-url: {path} is named twice; give each URL a file of its own"
 
 
 def _broker_has_feeds(settings: Settings) -> Iterator[str]:
-    if settings.targets_broker and not settings.targets_url:
+    if settings.targets.broker and not settings.targets.feeds:
         yield (
             "--targets-url: missing, and --targets-broker needs it: a task says only that "
             "something has changed; name where from, and the file, for example "
@@ -195,11 +196,11 @@ def _broker_has_feeds(settings: Settings) -> Iterator[str]:
 
 def _once_is_whole(settings: Settings) -> Iterator[str]:
     example = "prometheus-elector targets /etc/prometheus/promgen.json --from=http://promgen/…"
-    if not settings.targets_file or not settings.from_:
+    if not settings.command.file or not settings.command.url:
         yield f"targets: it needs a FILE and --from=URL; write for example {example}"
-    elif not has_known_ending(settings.targets_file):
+    elif not has_known_ending(settings.command.file):
         yield (
-            f"targets {settings.targets_file}: the name does not say what it holds; let it end in "
+            f"targets {settings.command.file}: the name does not say what it holds; let it end in "
             ".json for targets, in .yml for rules"
         )
     if settings.child:
@@ -207,7 +208,7 @@ def _once_is_whole(settings: Settings) -> Iterator[str]:
 
 
 def _only_once(settings: Settings) -> Iterator[str]:
-    if settings.from_ or settings.reload:
+    if settings.command.url or settings.command.reload:
         yield "--from and --reload belong to prometheus-elector targets FILE; leave them out here"
 
 

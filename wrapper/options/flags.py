@@ -6,7 +6,6 @@ names and meanings of the Go prometheus-elector's flags are kept.
 
 from __future__ import annotations
 
-import keyword
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -57,12 +56,6 @@ class Flag:
     def env(self) -> str:
         """The environment variable that sets the flag's default."""
         return "ELECTOR_" + self.name.upper().replace("-", "_")
-
-    @property
-    def field(self) -> str:
-        """The name of the flag's field in ``Settings``."""
-        name = self.name.replace("-", "_") + ("_s" if self.kind is Kind.DURATION else "")
-        return f"{name}_" if keyword.iskeyword(name) else name
 
     @property
     def placeholder(self) -> str:

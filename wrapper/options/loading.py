@@ -16,7 +16,21 @@ from wrapper.options.command_line import (
 from wrapper.options.fitting import misfits
 from wrapper.options.flag_values import read_value
 from wrapper.options.flags import FLAGS, Flag
-from wrapper.options.settings import Settings
+from wrapper.options.groups import build
+from wrapper.options.settings import (
+    CommandOptions,
+    FeedTerms,
+    FileOptions,
+    LeaseOptions,
+    Notifier,
+    Patience,
+    Probing,
+    Replica,
+    Settings,
+    TargetsOptions,
+    mode_of,
+)
+from wrapper.options.web_options import WebOptions
 
 
 class SettingsError(Exception):
@@ -47,21 +61,31 @@ def load(
     """
     line = parse_command_line(argv)
     values = _read_values(line, environ)
-    values["output_mode"] = values["output_mode"] or _default_mode(values["init"], line.child)
+    values["output-mode"] = values["output-mode"] or _default_mode(values["init"], line.child)
+    values["lease-namespace"] = values["lease-namespace"] or pod_namespace
+    files, lease = build(FileOptions, values), build(LeaseOptions, values)
     settings = Settings(
         child=line.child,
         is_check=line.is_check,
         is_once=line.is_targets,
-        targets_file=line.file,
-        identity=environ.get("POD_NAME") or hostname,
-        incarnation=environ.get("POD_UID") or incarnation,
-        namespace=values["lease_namespace"] or pod_namespace,
-        pod_name=environ.get("POD_NAME", ""),
-        pod_namespace=environ.get("POD_NAMESPACE") or pod_namespace,
-        pod_uid=environ.get("POD_UID", ""),
-        is_in_pod=bool(environ.get("KUBERNETES_SERVICE_HOST")),
+        mode=mode_of(line.child, files, lease, init=values["init"]),
+        replica=Replica(
+            identity=environ.get("POD_NAME") or hostname,
+            incarnation=environ.get("POD_UID") or incarnation,
+            pod_name=environ.get("POD_NAME", ""),
+            pod_namespace=environ.get("POD_NAMESPACE") or pod_namespace,
+            pod_uid=environ.get("POD_UID", ""),
+            is_in_pod=bool(environ.get("KUBERNETES_SERVICE_HOST")),
+        ),
+        files=files,
+        lease=lease,
+        probing=build(Probing, values),
+        notifier=build(Notifier, values),
+        patience=build(Patience, values),
+        targets=_targets(values, is_once=line.is_targets),
+        command=build(CommandOptions, values, file=line.file),
+        web=_web(values),
         unknown_variables=unknown_variables(environ),
-        **values,
     )
     problems = (*line.problems, *misfits(settings, line.broken))
     if problems:
@@ -69,15 +93,32 @@ def load(
     return settings
 
 
+def _targets(values: Mapping[str, Any], *, is_once: bool) -> TargetsOptions:
+    return build(TargetsOptions, values, terms=build(FeedTerms, values, is_once=is_once))
+
+
+def _web(values: Mapping[str, Any]) -> WebOptions:
+    """Return what the web process is told, but for what is known only when it is started."""
+    address, service = values["api-listen-address"], values["api-proxy-prometheus-service-name"]
+    return build(
+        WebOptions,
+        values,
+        host=address.host,
+        port=address.port,
+        log_as_json=values["log-format"] == "json",
+        peers=values["peers"] or tuple(filter(None, (service,))),
+    )
+
+
 def _read_values(line: CommandLine, environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return a value for each field; where its text is refused, the default."""
+    """Return a value for each flag, by its name; where its text is refused, the default."""
     given = parse_environment(environ) | line.given
     values = {}
     for flag in FLAGS:
-        values[flag.field] = () if flag.is_repeatable else read_value(flag, flag.default)
+        values[flag.name] = () if flag.is_repeatable else read_value(flag, flag.default)
         if flag.name in given:
             try:
-                values[flag.field] = _read(flag, given[flag.name])
+                values[flag.name] = _read(flag, given[flag.name])
             except ValueError as error:
                 line.refuse(complain(given[flag.name], str(error)), flag.name)
     return values

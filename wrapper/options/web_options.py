@@ -9,6 +9,8 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 
+from wrapper.options.groups import of
+
 _BODY_S = 30.0
 
 
@@ -26,26 +28,26 @@ class WebOptions:
     written for how long to keep out of the election.
     """
 
-    snapshot_fd: int
+    snapshot_fd: int = -1
     parent_pid: int = 0
     host: str = ""
     port: int = 9095
-    web_config_file: str = ""
-    prometheus_http_config: str = ""
-    workers: int = 1
-    shutdown_grace_s: float = 15.0
-    proxy_enabled: bool = False
-    local_port: int = 9090
-    remote_port: int = 9090
-    service_name: str = ""
-    connect_timeout_s: float = 3.0
-    idle_timeout_s: float = 600.0
-    proxy_admin: bool = False
-    max_body_bytes: int = 0
-    runtime_metrics: bool = False
-    log_level: str = "info"
+    web_config_file: str = of("web-config-file", default="")
+    prometheus_http_config: str = of("prometheus-http-config", default="")
+    workers: int = of("api-workers", default=1)
+    shutdown_grace_s: float = of("api-shutdown-grace-delay", default=15.0)
+    proxy_enabled: bool = of("api-proxy-enabled", default=False)
+    local_port: int = of("api-proxy-prometheus-local-port", default=9090)
+    remote_port: int = of("api-proxy-prometheus-remote-port", default=9090)
+    service_name: str = of("api-proxy-prometheus-service-name", default="")
+    connect_timeout_s: float = of("api-proxy-connect-timeout", default=3.0)
+    idle_timeout_s: float = of("api-proxy-idle-timeout", default=600.0)
+    proxy_admin: bool = of("api-proxy-admin", default=False)
+    max_body_bytes: int = of("api-proxy-max-body", default=0)
+    runtime_metrics: bool = of("runtime-metrics", default=False)
+    log_level: str = of("log-level", default="info")
     log_as_json: bool = False
-    peers: tuple[str, ...] = ()
+    peers: tuple[str, ...] = of("peers", default=())
     pause_file: str = ""
 
     @property

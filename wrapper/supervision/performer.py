@@ -50,6 +50,7 @@ from wrapper.model import (
     WriteFailed,
     WriteRendering,
 )
+from wrapper.options.settings import Notifier
 from wrapper.supervision import process
 from wrapper.supervision.process import DeadMansSwitch
 from wrapper.supervision.prometheus import PrometheusApi
@@ -67,15 +68,6 @@ class Output:
 
     path: Path
     mode: int
-
-
-@dataclass(frozen=True, slots=True)
-class Notifier:
-    """How Prometheus is told to reload: by SIGHUP where ``url`` is empty, else over HTTP."""
-
-    url: str
-    method: str
-    timeout_s: float
 
 
 @dataclass(frozen=True, slots=True)

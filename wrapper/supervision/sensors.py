@@ -21,6 +21,7 @@ from wrapper.model import (
     LoadedObserved,
     ReadinessProbed,
 )
+from wrapper.options.settings import Probing
 from wrapper.supervision.child_usage import usage
 from wrapper.supervision.process import fence_obstacle
 from wrapper.supervision.prometheus import PrometheusApi
@@ -34,18 +35,6 @@ EVIDENCE_FIRST_S = 0.01
 EVIDENCE_MOST_S = 0.1
 EVIDENCE_TIMEOUT_S = 10.0
 SAY_WAITING_EVERY_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Probing:
-    """Where and how often to ask; an empty URL is not asked. Durations in seconds."""
-
-    readiness_url: str
-    readiness_period_s: float
-    readiness_timeout_s: float
-    health_url: str
-    health_period_s: float
-    health_timeout_s: float
 
 
 class PrometheusWatch:

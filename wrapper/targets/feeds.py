@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from wrapper import clock
 from wrapper.model import Event, FeedReported
+from wrapper.options.settings import FeedTerms
 from wrapper.supervision.health import backoff_s
 from wrapper.targets.feed import Feed, FeedState, Kind, in_short
 from wrapper.targets.feed_answer import (
@@ -42,17 +43,6 @@ BLAME_S = 3600.0  # then refused rules are tried again: the reason may have pass
 EMPTY = "empty"  # why it failed: suddenly nothing came
 _STAYS = "what was fetched before stays"
 _UNSURE = "what was fetched may not be in force"
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What holds for all feeds; ``shard`` "" for all groups."""
-
-    interval_s: float
-    shard: str
-    allows_empty: bool
-    largest: int
-    is_once: bool = False  # the command, which remembers nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +76,7 @@ class Blame:
 class FeedKeeper:
     """Keeps one file as its URL says."""
 
-    def __init__(self, feed: Feed, terms: Terms, parts: Parts) -> None:
+    def __init__(self, feed: Feed, terms: FeedTerms, parts: Parts) -> None:
         """Prepare; ``run`` is the thread's body."""
         self.feed = feed
         self._terms = terms

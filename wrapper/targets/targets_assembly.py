@@ -19,7 +19,7 @@ from wrapper.targets.errand import Errand
 from wrapper.targets.feed import Feed
 from wrapper.targets.feed_desk import FeedDesk
 from wrapper.targets.feed_fetch import Fetcher
-from wrapper.targets.feeds import FeedKeeper, Parts, Terms
+from wrapper.targets.feeds import FeedKeeper, Parts
 from wrapper.targets.promgen_task import Deed
 from wrapper.targets.rule_loads import RuleLoads
 from wrapper.targets.target_queue import TargetQueue
@@ -42,14 +42,14 @@ def start_targets(
     access = start.targets_access or PrometheusAccess(is_proxied=True)
     rules = RuleLoads(reloads, rule_check_of(settings), obstacle=_obstacle(settings, api))
     parts = Parts(
-        fetcher=Fetcher(access, settings.targets_timeout_s, settings.targets_max_size),
+        fetcher=Fetcher(access, settings.targets.timeout_s, settings.targets.terms.largest),
         rules=rules,
         report=events.put,
         ready=watch.ready,
     )
 
     def start_keeper(feed: Feed) -> FeedKeeper:
-        keeper = FeedKeeper(feed, terms_of(settings), parts)
+        keeper = FeedKeeper(feed, settings.targets.terms, parts)
         actors.start(f"feed {feed.path}", keeper.run, keeper.end)
         return keeper
 
@@ -57,10 +57,10 @@ def start_targets(
         Deed.RELOAD: Errand(partial(_reload, rules)),
         Deed.CLEAN_TOMBSTONES: Errand(Tombstones(api).clean),
     }
-    desk = FeedDesk(settings.targets_url, start_keeper, errands, start.takes)
-    if settings.targets_broker:
-        name = settings.targets_queue or settings.identity
-        broker = Broker(settings.targets_broker, name)
+    desk = FeedDesk(settings.targets.feeds, start_keeper, errands, start.takes)
+    if settings.targets.broker:
+        name = settings.targets.queue or settings.replica.identity
+        broker = Broker(settings.targets.broker, name)
         for deed, errand in errands.items():
             actors.start(deed.value.replace(" ", "-"), errand.run, errand.end)
         queue = TargetQueue(broker, name, desk, events.put, desk.unasked_changes)
@@ -70,13 +70,13 @@ def start_targets(
 def _obstacle(settings: Settings, api: PrometheusApi) -> Callable[[], str]:
     """Return what tells why a Prometheus that others start is not ready now, "" when it is."""
     url = ""
-    if not settings.owns_child:
-        url = settings.readiness_http_url or (api.url("/-/ready") if api.knows_status else "")
+    if not settings.mode.owns_child:
+        url = settings.probing.readiness_url or (api.url("/-/ready") if api.knows_status else "")
 
     def obstacle() -> str:
         if not url:
             return ""
-        answer = api.probe(url, settings.readiness_timeout_s)
+        answer = api.probe(url, settings.probing.readiness_timeout_s)
         return f"{url} answers {answer.status} {answer.detail}" if answer.is_not_yet else ""
 
     return obstacle
@@ -87,13 +87,3 @@ def _reload(rules: RuleLoads) -> str:
     answer = rules.reload()
     is_loaded = answer.verdict is Verdict.LOADED
     return "" if is_loaded else f"the reload is {answer.verdict}: {answer.problem}"
-
-
-def terms_of(settings: Settings) -> Terms:
-    """Return what holds for all feeds."""
-    return Terms(
-        interval_s=settings.targets_interval_s,
-        shard=settings.targets_shard,
-        allows_empty=settings.targets_allow_empty,
-        largest=settings.targets_max_size,
-    )

@@ -22,7 +22,7 @@ from wrapper.supervision.prometheus import PrometheusApi
 from wrapper.supervision.reload_desk import Answer
 from wrapper.targets.feed import Feed
 from wrapper.targets.feed_fetch import Fetcher
-from wrapper.targets.feeds import FeedKeeper, Parts, Terms
+from wrapper.targets.feeds import FeedKeeper, Parts
 from wrapper.targets.rule_loads import RuleLoads
 from wrapper.targets.targets_start import access_of, problems_of_folder, rule_check_of
 
@@ -49,14 +49,14 @@ class ByHttp:
 
 def run(settings: Settings) -> int:
     """Fetch the file that these settings name; return the exit status."""
-    path = Path(settings.targets_file).absolute()
+    path = Path(settings.command.file).absolute()
     access, problems = access_of(settings)
     own, own_problems = _own_access(settings)
     problems += [*own_problems, *problems_of_folder(f"targets {path}", path.parent)]
     if problems:
         _complain(problems)
         return BAD_INPUT
-    keeper = _keeper(settings, Feed(settings.from_, str(path)), access, own)
+    keeper = _keeper(settings, Feed(settings.command.url, str(path)), access, own)
     problem = keeper.once()
     return FAILED if problem else DONE
 
@@ -64,30 +64,23 @@ def run(settings: Settings) -> int:
 def _keeper(
     settings: Settings, feed: Feed, access: PrometheusAccess, own: PrometheusAccess
 ) -> FeedKeeper:
-    url = (settings.notify_http_url or RELOAD_URL) if settings.reload else ""
+    url = (settings.notifier.url or RELOAD_URL) if settings.command.reload else ""
     parts = Parts(
-        fetcher=Fetcher(access, settings.targets_timeout_s, settings.targets_max_size),
+        fetcher=Fetcher(access, settings.targets.timeout_s, settings.targets.terms.largest),
         rules=RuleLoads(
-            ByHttp(PrometheusApi(access=own), url, settings.targets_timeout_s),
+            ByHttp(PrometheusApi(access=own), url, settings.targets.timeout_s),
             rule_check_of(settings),
             quiet_s=0.0,
         ),
         report=lambda _event: None,
         ready=threading.Event(),
     )
-    terms = Terms(
-        interval_s=settings.targets_interval_s,
-        shard=settings.targets_shard,
-        allows_empty=settings.targets_allow_empty,
-        largest=settings.targets_max_size,
-        is_once=True,
-    )
-    return FeedKeeper(feed, terms, parts)
+    return FeedKeeper(feed, settings.targets.terms, parts)
 
 
 def _own_access(settings: Settings) -> tuple[PrometheusAccess, list[str]]:
     try:
-        return PrometheusAccess(settings.prometheus_http_config), []
+        return PrometheusAccess(settings.web.prometheus_http_config), []
     except ConfigurationError as error:
         return PrometheusAccess(), list(error.problems)
 

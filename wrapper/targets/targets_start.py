@@ -26,10 +26,10 @@ def look_at_targets(
     ``is_taken`` tells of a file whether it is written or read otherwise.
     """
     access, problems = access_of(settings)
-    problems += _problems_of_places(settings.targets_url)
-    for feed in settings.targets_url:
+    problems += _problems_of_places(settings.targets.feeds)
+    for feed in settings.targets.feeds:
         problems += _problems_of_file(f"--targets-url={feed}", feed, is_taken)
-    if settings.targets_broker:
+    if settings.targets.broker:
         problems += _problems_of_broker(settings)
     return access, problems
 
@@ -37,15 +37,15 @@ def look_at_targets(
 def access_of(settings: Settings) -> tuple[PrometheusAccess, list[str]]:
     """Return how the feeds are asked, and what is wrong with the file that says so."""
     try:
-        return PrometheusAccess(settings.targets_http_config, is_proxied=True), []
+        return PrometheusAccess(settings.targets.http_config, is_proxied=True), []
     except ConfigurationError as error:
         return PrometheusAccess(), list(error.problems)
 
 
 def rule_check_of(settings: Settings) -> RuleCheck | None:
     """Return the promtool that judges rules, or one at hand that explains, None without any."""
-    if settings.config_check:
-        return RuleCheck(settings.config_check) if shutil.which(settings.config_check) else None
+    if settings.files.promtool:
+        return RuleCheck(settings.files.promtool) if shutil.which(settings.files.promtool) else None
     at_hand = shutil.which("promtool")
     return RuleCheck(at_hand, is_judge=False) if at_hand else None
 
@@ -78,5 +78,5 @@ def problems_of_folder(named: str, folder: Path) -> Iterator[str]:
 def _problems_of_broker(settings: Settings) -> Iterator[str]:
     from wrapper.targets.broker import missing_for  # noqa: PLC0415 - few have a broker
 
-    if missing := missing_for(settings.targets_broker):
+    if missing := missing_for(settings.targets.broker):
         yield f"--targets-broker: {missing}"
