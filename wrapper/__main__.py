@@ -103,8 +103,9 @@ def _pod_namespace() -> str:
 
 
 def _refuse(problems: Sequence[str]) -> int:
-    for problem in problems:
-        print(f"prometheus-elector: {problem}", file=sys.stderr)  # noqa: T201
+    from wrapper import log  # noqa: PLC0415 - after init has been left behind
+
+    log.say_problems(problems)
     return BAD_INPUT
 
 

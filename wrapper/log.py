@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,6 +55,12 @@ def _quoted(value: object) -> str:
     text = str(value)
     is_plain = text and not any(c.isspace() or c in '="\\' or not c.isprintable() for c in text)
     return text if is_plain else json.dumps(text, ensure_ascii=False)
+
+
+def say_problems(problems: Iterable[str]) -> None:
+    """Say on standard error what keeps a command from being done, a line for each."""
+    for problem in problems:
+        print(f"prometheus-elector: {problem}", file=sys.stderr)  # noqa: T201
 
 
 def set_up(level: str, *, as_json: bool = False) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,10 +22,10 @@ from tests import promgen
 from tests.promgen import RULES, TARGETS, Promgen, group
 from tests.real.brokers import Redis
 from tests.real.fleet import lines_of
-from tests.real.parts import CHECKOUT, Namespace, started
-from tests.real.replica import QUICK, Replica, on_lease
+from tests.real.parts import CHECKOUT, Namespace, Program, Prometheus, started
+from tests.real.replica import FOLLOWER, LEADER, QUICK, Replica, on_lease
 from tests.real.test_pod_label import FLAG, RULE, make_pod
-from tests.support import wait_until
+from tests.support import free_port, wait_until
 from wrapper.supervision.departure import FAILED
 
 LIMIT_S = 30.0
@@ -281,6 +282,25 @@ def test_on_a_lease(
     lease = namespace.lease()
     assert lease is not None
     assert lease["spec"]["holderIdentity"] == ("a" if thread == "elector" else "")
+
+
+def test_a_sidecar_whose_thread_fails_leaves(trouble: Trouble, tmp_path: Path) -> None:
+    """It demotes the Prometheus of someone else, which goes on without it."""
+    with started(Prometheus(tmp_path / "prometheus", "{}", "--web.enable-lifecycle")) as server:
+        config = tmp_path / "elector.yml"
+        config.write_text(FOLLOWER.format(address=server.address) + LEADER.format(url=WRITE_URL))
+        command = ["env", "PLANTED_IN=wrapper.election.lease:next_step"]
+        command += [f"PLANTED_FILE={trouble.file}", sys.executable, "-m", "tests.real.planted"]
+        command += [f"--config={config}", f"--output={server.config_file}", *QUICK]
+        command += [f"--notify-http-url={server.url}/-/reload"]
+        command += [f"--lease-lock=file:{tmp_path / 'election.lock'}"]
+        command += [f"--api-listen-address=127.0.0.1:{free_port()}"]
+        with started(Program("sidecar", command, tmp_path)) as sidecar:
+            wait_until(lambda: "remote_write:" in server.applied_config(), LIMIT_S, "it leads")
+            trouble.bring_up()
+            assert sidecar.process is not None
+            assert sidecar.process.wait(LIMIT_S) == FAILED
+        assert "remote_write:" not in server.applied_config()
 
 
 def test_no_thread_is_left_out() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from wrapper import files
 from wrapper.access.http_config import HttpConfig
-from wrapper.access.prometheus_access import PrometheusAccess
+from wrapper.access.prometheus_access import PrometheusAccess, opened
 from wrapper.access.renewed import LARGEST_FILE
 from wrapper.access.web_access import WebAccess
 from wrapper.access.web_config import Demands, WebConfig, read_demands
@@ -37,7 +37,7 @@ def look(settings: Settings, arguments: ChildArguments) -> Doors:
     """Read the files, and return what Prometheus demands and what is wrong."""
     if settings.mode.is_init:
         return Doors()
-    access, http_problems = _access(settings)
+    access, http_problems = opened(settings.web.prometheus_http_config)
     http = access.current().config
     web, web_problems = _web_config(settings)
     demands, problems = _demands(settings, arguments)
@@ -48,13 +48,6 @@ def look(settings: Settings, arguments: ChildArguments) -> Doors:
     if not http_problems and not web_problems:
         problems += _open_relay(settings, http, web)
     return Doors(access, demands, (*http_problems, *web_problems, *problems))
-
-
-def _access(settings: Settings) -> tuple[PrometheusAccess, list[str]]:
-    try:
-        return PrometheusAccess(settings.web.prometheus_http_config), []
-    except ConfigurationError as error:
-        return PrometheusAccess(), list(error.problems)
 
 
 def _web_config(settings: Settings) -> tuple[WebConfig, list[str]]:

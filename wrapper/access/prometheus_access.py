@@ -133,3 +133,11 @@ def _line(content: bytes, name: str) -> str:
     if any((ord(each) < ord(" ") and each != "\t") or each == "\x7f" for each in value):
         raise ConfigurationError([f"{name}: not one line of text; write one"])
     return value
+
+
+def opened(file: str, *, is_proxied: bool = False) -> tuple[PrometheusAccess, list[str]]:
+    """Return the way to ask by this file, and what is wrong with the file."""
+    try:
+        return PrometheusAccess(file, is_proxied=is_proxied), []
+    except ConfigurationError as error:
+        return PrometheusAccess(), list(error.problems)

@@ -14,7 +14,7 @@ import itertools
 import shutil
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from yaml.nodes import MappingNode
@@ -29,6 +29,7 @@ from wrapper.configuration.promtool import Promtool, distinct
 from wrapper.configuration.report import Judged, Missing
 from wrapper.configuration.trial import Trial
 from wrapper.configuration.yaml_nodes import compose
+from wrapper.log import say_problems
 from wrapper.model import Renderings, Role
 from wrapper.options.prometheus_args import ChildArguments
 from wrapper.options.settings import Settings
@@ -52,7 +53,7 @@ def run(settings: Settings) -> int:
         *_problems_of_trial(settings),
     ]
     if obstacles:
-        _complain(obstacles)
+        say_problems(obstacles)
         return UNCHECKED
     output = output_of(settings, arguments)
     inputs = Inputs(sources_of(settings, arguments, output))
@@ -107,14 +108,14 @@ def _print(inputs: Inputs, judges: Judges, role: Role, folder: str | None) -> in
     try:
         renderings = inputs.read(is_start=True)
     except BadInputs as error:
-        _complain(error.problems)
+        say_problems(error.problems)
         return UNUSABLE
     sys.stdout.buffer.write(renderings.of(role).content)
     sys.stdout.buffer.flush()
     missing = _missing(renderings, folder)
-    _complain(f"{each.place}: {each.problem}; {each.effect}" for each in missing)
+    say_problems(f"{each.place}: {each.problem}; {each.effect}" for each in missing)
     judged = [each for judge in judges.values() for each in _judged(judge, renderings)]
-    _complain(filter(None, (each.unanswered or each.refusal for each in judged)))
+    say_problems(filter(None, (each.unanswered or each.refusal for each in judged)))
     return _status(judged, missing)
 
 
@@ -219,8 +220,3 @@ def _be_a_filter() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-
-
-def _complain(problems: Iterable[str]) -> None:
-    for problem in problems:
-        print(f"prometheus-elector: {problem}", file=sys.stderr)  # noqa: T201

@@ -8,14 +8,12 @@ believed without --targets-allow-empty.
 
 from __future__ import annotations
 
-import sys
 import threading
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from wrapper.access.prometheus_access import PrometheusAccess
-from wrapper.configuration.problems import ConfigurationError
+from wrapper.access.prometheus_access import PrometheusAccess, opened
+from wrapper.log import say_problems
 from wrapper.model import Verdict
 from wrapper.options.settings import Settings
 from wrapper.supervision.prometheus import PrometheusApi
@@ -24,7 +22,7 @@ from wrapper.targets.feed import Feed
 from wrapper.targets.feed_fetch import Fetcher
 from wrapper.targets.feeds import FeedKeeper, Parts
 from wrapper.targets.rule_loads import RuleLoads
-from wrapper.targets.targets_start import access_of, problems_of_folder, rule_check_of
+from wrapper.targets.targets_start import problems_of_folder, rule_check_of
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 RELOAD_URL = "http://127.0.0.1:9090/-/reload"
@@ -50,11 +48,11 @@ class ByHttp:
 def run(settings: Settings) -> int:
     """Fetch the file that these settings name; return the exit status."""
     path = Path(settings.command.file).absolute()
-    access, problems = access_of(settings)
-    own, own_problems = _own_access(settings)
+    access, problems = opened(settings.targets.http_config, is_proxied=True)
+    own, own_problems = opened(settings.web.prometheus_http_config)
     problems += [*own_problems, *problems_of_folder(f"targets {path}", path.parent)]
     if problems:
-        _complain(problems)
+        say_problems(problems)
         return BAD_INPUT
     keeper = _keeper(settings, Feed(settings.command.url, str(path)), access, own)
     problem = keeper.once()
@@ -76,15 +74,3 @@ def _keeper(
         ready=threading.Event(),
     )
     return FeedKeeper(feed, settings.targets.terms, parts)
-
-
-def _own_access(settings: Settings) -> tuple[PrometheusAccess, list[str]]:
-    try:
-        return PrometheusAccess(settings.web.prometheus_http_config), []
-    except ConfigurationError as error:
-        return PrometheusAccess(), list(error.problems)
-
-
-def _complain(problems: Iterable[str]) -> None:
-    for problem in problems:
-        print(f"prometheus-elector: {problem}", file=sys.stderr)  # noqa: T201

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from wrapper import files
-from wrapper.access.prometheus_access import PrometheusAccess
-from wrapper.configuration.problems import ConfigurationError
+from wrapper.access.prometheus_access import PrometheusAccess, opened
 from wrapper.options.settings import Settings
 from wrapper.targets.feed import Feed
 from wrapper.targets.rule_check import RuleCheck
@@ -25,21 +24,13 @@ def look_at_targets(
 
     ``is_taken`` tells of a file whether it is written or read otherwise.
     """
-    access, problems = access_of(settings)
+    access, problems = opened(settings.targets.http_config, is_proxied=True)
     problems += _problems_of_places(settings.targets.feeds)
     for feed in settings.targets.feeds:
         problems += _problems_of_file(f"--targets-url={feed}", feed, is_taken)
     if settings.targets.broker:
         problems += _problems_of_broker(settings)
     return access, problems
-
-
-def access_of(settings: Settings) -> tuple[PrometheusAccess, list[str]]:
-    """Return how the feeds are asked, and what is wrong with the file that says so."""
-    try:
-        return PrometheusAccess(settings.targets.http_config, is_proxied=True), []
-    except ConfigurationError as error:
-        return PrometheusAccess(), list(error.problems)
 
 
 def rule_check_of(settings: Settings) -> RuleCheck | None:
