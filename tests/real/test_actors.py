@@ -96,7 +96,7 @@ TASKS = {
     "clean-tombstones": "promgen.tasks.clear_tombstones",
 }
 ELSEWHERE = {"lease-watch", "labeller"}  # which take a Lease, or another that leads
-_START = re.compile(r'(?:actors\.start|self\._start)\(\s*f?"([a-z-]+)', re.MULTILINE)
+_START = re.compile(r'(?:actors\.start|self\._start)\(\s*"([a-z-]+)', re.MULTILINE)
 
 
 def by_thread(cases: tuple[Planted, ...]) -> pytest.MarkDecorator:
@@ -219,12 +219,11 @@ def test_one_whose_feeds_fail_leaves(
     server.bodies = {TARGETS: promgen.targets(group("127.0.0.1:1")), RULES: promgen.rules()}
     files = tmp_path / "files"
     files.mkdir()
-    feed = f"{files}/t.json"
     with started(Redis(tmp_path / "redis")) as redis:
         replica = run(
             "a",
             planted,
-            f"--targets-url={server.url}{TARGETS}={feed}",
+            f"--targets-url={server.url}{TARGETS}={files}/t.json",
             "--targets-interval=200ms",
             f"--targets-queue={QUEUE}",
             environment={"ELECTOR_TARGETS_BROKER": redis.url},
@@ -238,8 +237,7 @@ def test_one_whose_feeds_fail_leaves(
                 app.send_task(TASKS[planted.thread], queue=QUEUE)
         else:
             redis.kill()
-        name = f"feed {feed}" if planted.thread == "feed" else planted.thread
-        assert_leaves(replica, name)
+        assert_leaves(replica, planted.thread)
     server.close()
 
 

@@ -56,6 +56,15 @@ def test_liveness_fails_where_only_a_new_start_mends(web: Web) -> None:
     assert 'id="needs-restart"' in web.get("/_elector/").text
 
 
+def test_liveness_fails_while_a_replica_leaves_unasked(web: Web) -> None:
+    """A thread of its own has ended: the answer and the status say which."""
+    web.tell(following(failure="the thread writer has ended"))
+    answer = web.get("/_elector/healthz")
+    assert answer.status_code == 503
+    assert answer.json()["error"] == "this replica ends: the thread writer has ended"
+    assert web.get("/_elector/status").json()["problem"] == "the thread writer has ended"
+
+
 @pytest.mark.parametrize(
     ("changes", "content"),
     [

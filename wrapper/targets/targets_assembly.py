@@ -50,7 +50,7 @@ def start_targets(
 
     def start_keeper(feed: Feed) -> FeedKeeper:
         keeper = FeedKeeper(feed, settings.targets.terms, parts)
-        actors.start(f"feed {feed.path}", keeper.run, keeper.end)
+        actors.start("feed", keeper.run, keeper.end)
         return keeper
 
     errands = {
