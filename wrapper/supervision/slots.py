@@ -56,6 +56,8 @@ class SlotReader:
         Should every attempt meet a write under way, there is nothing new.
         """
         self._fresh = None
+        if self._header((self._sequence + 1) % 2)[0] <= self._sequence:
+            return None  # where the next value goes there is none yet
         for _ in range(_ATTEMPTS):
             if any(self._take(slot) for slot in self._newest_first()):
                 break
