@@ -8,10 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wrapper.proxy.http_body import BadBody, Body, ChunkedBody, ClosedBody, LengthBody
+from wrapper.proxy.http_body import (
+    BadBody,
+    Body,
+    ChunkedBody,
+    ChunkedUpload,
+    ClosedBody,
+    LengthBody,
+)
 
-CHUNKS = b'4\r\nabcd\r\n00a;x="\\"y";z\r\n0123456789\r\n0;q\r\nT: 1\r\nU: 2\r\n\r\n'
-CLEAN = b"4\r\nabcd\r\n00a\r\n0123456789\r\n0\r\n\r\n"
+CHUNKS = b'4\r\nab\r\n\r\n00a;x="\\"y";z\r\n\r\n\r\n456789\r\n0;q\r\nT: 1\r\nU: 2\r\n\r\n'
+CONTENT = b"ab\r\n\r\n\r\n456789"
 NEXT = b"GET / HTTP/1.1\r\n\r\n"
 
 
@@ -27,35 +34,55 @@ def fed(body: Body, data: bytes, cuts: list[int]) -> bytes:
     return passed
 
 
+def content_of(chunks: bytes) -> tuple[bytes, bool]:
+    """Return what is in chunks as we write them, and whether the last one is among them."""
+    content = b""
+    while chunks:
+        line, _, chunks = chunks.partition(b"\r\n")
+        size = int(line, 16)
+        content += chunks[:size]
+        assert chunks[size : size + 2] == b"\r\n"
+        chunks = chunks[size + 2 :]
+        if size == 0:
+            assert chunks == b""
+            return content, True
+    return content, False
+
+
 @given(st.lists(st.integers(0, len(CHUNKS + NEXT)), max_size=8))
 def test_chunks_pass_without_extensions_and_trailers(cuts: list[int]) -> None:
-    """However the bytes come, the same chunks pass, and what follows is left."""
-    body = ChunkedBody()
-    assert fed(body, CHUNKS + NEXT, cuts) == CLEAN
-    assert (body.is_complete, body.rest, body.payload_bytes) == (True, NEXT, 14)
+    """However the bytes come, the same content passes in chunks, and what follows is left."""
+    body = ChunkedUpload()
+    assert content_of(fed(body, CHUNKS + NEXT, cuts)) == (CONTENT, True)
+    assert (body.is_complete, body.rest, body.payload_bytes) == (True, NEXT, len(CONTENT))
 
 
 @given(st.lists(st.integers(0, len(CHUNKS + NEXT)), max_size=8))
 def test_chunks_can_be_decoded(cuts: list[int]) -> None:
     """A client that knows no chunks gets what is in them."""
-    body = ChunkedBody(decoded=True)
-    assert fed(body, CHUNKS + NEXT, cuts) == b"abcd0123456789"
+    body = ChunkedUpload(decoded=True)
+    assert fed(body, CHUNKS + NEXT, cuts) == CONTENT
     assert (body.is_complete, body.rest) == (True, NEXT)
 
 
-@given(st.integers(0, len(CLEAN) - 1))
+@given(
+    st.lists(st.integers(0, len(CHUNKS)), max_size=8),
+    st.sampled_from((b"", b"x", b"HTTP/1.1 200 OK\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n")),
+)
+def test_an_answer_tells_whether_anything_follows(cuts: list[int], more: bytes) -> None:
+    """The same content passes, and an upstream that says more than it should is noticed."""
+    body = ChunkedBody()
+    assert content_of(fed(body, CHUNKS + more, cuts)) == (CONTENT, True)
+    assert (body.is_complete, bool(body.rest)) == (True, bool(more))
+
+
+@given(st.integers(0, len(CHUNKS) - 1))
 def test_what_has_come_of_a_chunk_passes_at_once(cut: int) -> None:
-    """Only the beginning of a size line, or of the last lines, waits for its end."""
-    passed = ChunkedBody().take(CLEAN[:cut])
-    held = CLEAN[len(passed) : cut]
-    assert CLEAN.startswith(passed)
-    assert len(held) <= len(b"00a\r")
-    assert b"\n" not in held
-
-
-def test_clean_chunks_are_not_copied() -> None:
-    """The common case passes as the very object that came."""
-    assert ChunkedBody().take(CLEAN) is CLEAN
+    """Only lines between chunks wait for what follows them."""
+    passed, is_whole = content_of(ChunkedBody().take(CHUNKS[:cut]))
+    first, second = CHUNKS.index(b"ab"), CHUNKS.index(b"\r\n\r\n456")
+    came = CHUNKS[first:cut][:4] + CHUNKS[second:cut][:10]
+    assert (passed, is_whole) == (came, False)
 
 
 @pytest.mark.parametrize(
@@ -76,8 +103,8 @@ def test_clean_chunks_are_not_copied() -> None:
         b"1;\r\na\r\n",
         b'1;x="\r\n"\r\na\r\n',
         b"1;x=y z\r\na\r\n",
-        b"1234567890123456\r\n",
-        b"1" + b";x" * 4000,
+        b"12345678901234567\r\n",
+        b"1" + b";x" * 5000,
         b"0\r\nX\r\n\r\n",
         b"0\r\nX: y\n\r\n\r\n",
         b"0\r\n folded: y\r\n\r\n",
@@ -86,11 +113,11 @@ def test_clean_chunks_are_not_copied() -> None:
 )
 def test_malformed_chunks_raise(data: bytes) -> None:
     """What another server could read in another way is refused, in one piece or in many."""
-    with pytest.raises(BadBody):
-        ChunkedBody().take(data)
-    body = ChunkedBody()
-    with pytest.raises(BadBody):
-        fed(body, data, list(range(len(data))))
+    for kind in (ChunkedBody, ChunkedUpload):
+        with pytest.raises(BadBody):
+            kind().take(data)
+        with pytest.raises(BadBody):
+            fed(kind(), data, list(range(len(data))))
 
 
 def test_a_connections_end_ends_no_chunks() -> None:

@@ -1,131 +1,88 @@
-"""One exchange: a client's request to an upstream, and the answer back, both as they come.
+"""One exchange: a client's request to the leader's Prometheus, and the answer back, as they come.
 
-Memory is bounded whatever the size, nothing waits for what is not needed: an answer may begin, and
-end, while the request is still being sent. An answer that breaks off upstream breaks off for the
-client too. Where it ends: who is asked, and whether once more, is the proxy's to decide.
+It goes from stage to stage, and back only from ASKING: until a byte of an answer has come, somebody
+else may be asked. Nothing waits for what is not needed: an answer may begin, and end, while the
+request is still being sent. An answer that has begun is never begun again; one that breaks off
+upstream breaks off for the client too. Where it ends: what goes twice is for ``Tries`` to say, and
+who may ask at all for the proxy.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import select
-import socket
-import ssl
-import struct
+from enum import Enum, auto
 from typing import NoReturn
 
 import gevent
-from gevent import monkey
 
 from wrapper import clock
-from wrapper.proxy.exchange_watch import shut
-from wrapper.proxy.forwarding import Asked, Forwarding, Request, forwarding
-from wrapper.proxy.http_body import BadBody, ChunkedBody, LengthBody
+from wrapper.proxy.client import Client, ClientGone, Upload, send, shut
+from wrapper.proxy.forwarded_request import Request
+from wrapper.proxy.forwarded_response import Forwarding, forwarding
+from wrapper.proxy.http_body import BadBody
 from wrapper.proxy.http_head import BadHead, ResponseHead, response_head
+from wrapper.proxy.leader import Broke, Leader, Tries
 from wrapper.proxy.own_fields import OwnFields
-from wrapper.proxy.refusals import Refused, rendered, too_large, too_slow
-from wrapper.proxy.upstream import Connection
+from wrapper.proxy.refusals import Refused, rendered, too_slow
+from wrapper.proxy.route import NoLeader, check_hops
+from wrapper.proxy.upstream import Connection, Target, Unreachable
 
 LOG = logging.getLogger(__name__)
 
 PIECE_BYTES = 256 << 10
 FIRST_PIECE_BYTES = 64 << 10
-SMALL_BODY_BYTES = 64 << 10  # what is read whole before anyone is asked
-LINGER_BYTES = 16 << 20
-_LAST_SEND_S = 1.0  # what is left to be done when the answer is there already
 CLIENT_GONE = 499  # nginx's word
-_RESET = struct.pack("ii", 1, 0)
-_SWITCHING, _BAD_REQUEST = 101, 400
+_LAST_SEND_S = 1.0  # what is left to be done when the answer is there already
+_PAUSE_S = 0.02
+_FINAL, _SWITCHING, _BAD_REQUEST = 200, 101, 400
 
 
-class ClientGone(Exception):
-    """The client, or its patience, has come to an end: there is nobody to answer."""
+class Stage(Enum):
+    """How far an exchange is."""
 
-
-class Broke(Exception):
-    """The upstream's connection has ended before the first byte of an answer.
-
-    ``was_kept`` tells whether it had been used before, so that it may have ended long ago.
-    """
-
-    def __init__(self, *, was_kept: bool) -> None:
-        super().__init__()
-        self.was_kept = was_kept
-
-
-class Client:
-    """A client's connection, and what has come on it and is not used yet."""
-
-    __slots__ = ("address", "data", "is_new", "scheme", "since", "sock")
-
-    def __init__(self, sock: socket.socket, address: str, scheme: str) -> None:
-        self.sock = sock
-        self.address = address
-        self.scheme = scheme
-        self.data = b""
-        self.is_new = True
-        self.since = clock.now()
-
-    def hang_up(self) -> None:
-        """End the connection; whoever waits for it wakes up."""
-        shut(self.sock)
-
-    def linger(self) -> None:
-        """Let the client read what it was told, while it may still be sending (RFC 9112, 9.6)."""
-        self.is_new, self.since, self.data = True, clock.now(), b""
-        left = LINGER_BYTES
-        with contextlib.suppress(OSError):
-            self._say_end()
-            while left > 0 and (data := socket.socket.recv(self.sock, FIRST_PIECE_BYTES)):
-                left -= len(data)
-
-    def _say_end(self) -> None:
-        """End our side, over TLS by its own word first: without it, an answer may have been cut."""
-        if isinstance(self.sock, ssl.SSLSocket):
-            self.sock.settimeout(0.0)
-            with contextlib.suppress(OSError):  # the client's own word is not waited for
-                self.sock.unwrap()
-            self.sock.settimeout(None)
-        socket.socket.shutdown(self.sock, socket.SHUT_WR)
+    WAITING = auto()  # for its own body, or for somebody to ask
+    ASKING = auto()  # nothing of an answer has passed on to the client
+    ANSWERING = auto()
+    WHOLE = auto()
 
 
 class Exchange:
     """A request under way: what is known of it, and what can be done with it."""
 
-    __slots__ = ("_awaits_client", "_connection", "_is_gone", "_is_whole", "_own_fields",
-                 "_problem", "_uploader", "body", "client", "code", "first", "is_begun",
-                 "keeps_client", "most_bytes", "received", "request", "seen_at", "seen_bytes",
-                 "sent", "target")  # fmt: skip
+    __slots__ = ("_client", "_connection", "_end", "_leader", "_own_fields", "_sender", "_stage",
+                 "_upload", "code", "keeps_client", "request", "seen_at", "seen_bytes", "sent",
+                 "sent_on", "target")  # fmt: skip
 
     def __init__(
-        self, client: Client, request: Request, most_bytes: int, own_fields: OwnFields
-    ) -> None:
-        self.client = client
-        self.request = request
-        self.most_bytes = most_bytes
+        self, client: Client, request: Request, upload: Upload, own_fields: OwnFields,
+        leader: Leader,
+    ) -> None:  # fmt: skip
+        self._client = client
+        self._upload = upload
         self._own_fields = own_fields
+        self._leader = leader
+        self._stage = Stage.WAITING
+        self._end: ClientGone | Refused | None = None
+        self._connection: Connection | None = None
+        self._sender: gevent.Greenlet[[Connection], None] | None = None
+        self.request = request
         self.code = CLIENT_GONE
         self.target = "none"
-        self.received = self.sent = 0
+        self.sent_on = self.sent = 0
         self.keeps_client = False
-        self.is_begun = False
-        self.first = b""
-        crossing = request.crossing
-        self.body: LengthBody | ChunkedBody = (
-            ChunkedBody() if crossing.is_chunked else LengthBody(crossing.length or 0)
-        )
-        self._connection: Connection | None = None
-        self._uploader: gevent.Greenlet[[socket.socket], None] | None = None
-        self._problem: Refused | None = None
-        self._is_gone = self._is_whole = self._awaits_client = False
         self.seen_bytes, self.seen_at = 0, 0.0
 
     # --- what the watch asks and tells ---
 
     def fileno(self) -> int:
         """Return the client's descriptor."""
-        return self.client.sock.fileno()
+        return self._client.sock.fileno()
+
+    @property
+    def received(self) -> int:
+        """The bytes of the request: of its body as it came, of its head as it went on."""
+        return self.sent_on + self._upload.received
 
     @property
     def moved_bytes(self) -> int:
@@ -135,24 +92,24 @@ class Exchange:
     @property
     def is_exchanging(self) -> bool:
         """Whether Prometheus has been asked, or the client is being answered."""
-        return self._connection is not None or self.code != CLIENT_GONE
+        return self._stage is not Stage.WAITING
 
     def client_has_gone(self) -> None:
         """Give up: nobody waits for the answer."""
-        self._is_gone = True
+        self._end = ClientGone()
         self._wake()
 
     def is_silent(self) -> None:
         """Give up: nothing has passed for too long."""
-        self._problem = self._problem or self._silence()
+        self._end = self._end or self._silence()
         self._wake()
 
     def _silence(self) -> Refused:
         """Return who was silent."""
-        if self.is_begun:
+        if self._stage is not Stage.ASKING:
             return Refused(504, "timeout", "nothing has passed for too long")
         has_leave = self.sent > 0 or not self.request.crossing.expects
-        if self._awaits_client and has_leave:
+        if self._upload.awaits_client and has_leave:
             return too_slow()
         return Refused(504, "timeout", "Prometheus did not answer in time")
 
@@ -160,105 +117,146 @@ class Exchange:
         """Wake whoever waits, but do not end in order what is cut: only a full client is shut."""
         if self._connection is not None:
             shut(self._connection.sock)
-        if not _takes_more(self.client.sock):
-            shut(self.client.sock)
+        if not self._client.takes_more:
+            self._client.hang_up()
 
-    # --- the request ---
+    def _check(self) -> None:
+        """Raise what has come between: the client has gone, or its request cannot go on."""
+        if self._end is not None:
+            raise self._end
 
-    @property
-    def is_repeatable(self) -> bool:
-        """Whether asking twice does no harm."""
-        crossing = self.request.crossing
-        has_body = crossing.is_chunked or crossing.length
-        return self.request.method in (b"GET", b"HEAD") and not has_body
+    # --- WAITING ---
 
-    def read_small_body(self, within_s: float) -> None:
-        """Read a small body whole, so that it can go with the head; the beginning of a large one.
+    def forward(self) -> None:
+        """Ask whoever leads until there is an answer, and pass it on; raise Refused, ClientGone."""
+        tries = Tries()
+        while True:
+            target = self._target(tries)
+            try:
+                return self._exchange(self._connection_to(target, tries), target)
+            except Unreachable as error:
+                reason = str(error)
+                goes_on = self._waits(tries)
+            except Broke as broke:
+                reason = f"{target.url} broke off before it answered"
+                goes_on = self.request.is_repeatable and tries.allow_again(broke, clock.now())
+                if goes_on and broke.was_kept:
+                    continue
+            if not goes_on:
+                raise Refused(502, "unavailable", reason)
+            self._pause()
 
-        A client that waits for leave to send (Expect) is not waited for here.
-        """
-        self._take_body(self.client.data)
-        crossing = self.request.crossing
-        is_small = not crossing.is_chunked and (crossing.length or 0) <= SMALL_BODY_BYTES
-        if self.body.is_complete or crossing.expects or not is_small:
-            return
-        with gevent.Timeout(within_s, too_slow()):
-            while not self.body.is_complete:
-                self._take_body(self._from_client())
+    def _target(self, tries: Tries) -> Target:
+        """Return where to ask; a gap between two leaders is waited for."""
+        while True:
+            try:
+                target = self._leader.target()
+                break
+            except NoLeader:
+                if not self._waits(tries):
+                    raise
+            self._pause()
+        check_hops(self.request.crossing.hops, target)
+        self.target = target.label
+        return target
 
-    def _take_body(self, data: bytes) -> None:
+    def _waits(self, tries: Tries) -> bool:
+        """Tell whether to wait for whom nothing could be sent to."""
+        now = clock.now()
+        return tries.is_in_time(now) and self._leader.patience.allows(now)
+
+    def _pause(self) -> None:
+        gevent.sleep(_PAUSE_S)
+        self._check()
+
+    def _connection_to(self, target: Target, tries: Tries) -> Connection:
+        connections = self._leader.connections
+        if tries.needs_fresh:
+            return connections.fresh(target)
+        return connections.take(target, goes_once=not self.request.is_repeatable)
+
+    # --- ASKING ---
+
+    def _exchange(self, connection: Connection, target: Target) -> None:
+        """Ask on this connection and pass the answer on."""
+        self._connection, self._stage = connection, Stage.ASKING
+        keeps = False
         try:
-            self.first += self.body.take(data)
-        except BadBody as error:
-            raise Refused(400, "bad_data", f"the request's body is malformed: {error}") from error
-        self.received += len(data)
-        if self.body.is_complete:
-            self.client.data = self.body.rest
-            self.received -= len(self.body.rest)
-        self._check_size()
+            data = self._ask(connection, self._leader.head(self.request, target))
+            self._leader.patience.end()
+            keeps = self._relay(connection, data)
+        finally:
+            self._leave()
+            if keeps:
+                self._leader.connections.give_back(connection)
+            else:
+                connection.close()
 
-    def _check_size(self) -> None:
-        body = self.body
-        if not self.most_bytes or not isinstance(body, ChunkedBody):
-            return
-        if body.payload_bytes > self.most_bytes:
-            raise too_large(self.most_bytes)
-
-    def _from_client(self) -> bytes:
-        self._awaits_client = True
-        try:
-            data = self.client.sock.recv(FIRST_PIECE_BYTES)
-        except OSError as error:
-            raise ClientGone from error
-        self._awaits_client = False
-        if not data:
-            raise ClientGone
-        return data
-
-    def ask(self, connection: Connection, head: bytes) -> bytes:
+    def _ask(self, connection: Connection, head: bytes) -> bytes:
         """Send the request and return the answer's first bytes; raise Broke, Refused, ClientGone.
 
         What is left of the body is sent meanwhile.
         """
-        self._connection = connection
-        data = b""
-        self.received += len(head)
+        self.sent_on += len(head)
+        upload = self._upload
         with contextlib.suppress(OSError):  # it may have answered before it closed
-            send(connection.sock, head + self.first if self.first else head)
-            if not self.body.is_complete:
-                self._uploader = gevent.spawn(self._upload, connection.sock)
-        with contextlib.suppress(OSError):
-            data = connection.sock.recv(FIRST_PIECE_BYTES)
+            send(connection.sock, head + upload.first if upload.first else head)
+            if not upload.is_complete:
+                self._sender = gevent.spawn(self._send_rest, connection)
+        data = self._received(connection)
         if not data:
-            self.check()
             raise Broke(was_kept=connection.answers > 0)
         return data
 
-    def check(self) -> None:
-        """Raise what has come between: the client has gone, or its request cannot go on."""
-        if self._is_gone:
-            raise ClientGone
-        if self._problem is not None:
-            raise self._problem
-
-    def _upload(self, upstream: socket.socket) -> None:
-        """Send what is left of the body as it comes; an upstream may want no more of it."""
+    def _received(self, connection: Connection) -> bytes:
+        """Return what comes before an answer has begun, nothing where the connection has ended."""
         try:
-            while not self.body.is_complete:
-                self.first = b""
-                self._take_body(self._from_client())
-                upstream.sendall(self.first)
+            data = connection.sock.recv(FIRST_PIECE_BYTES)
+        except OSError:
+            data = b""
+        if not data:
+            self._check()  # it may be we who have ended it
+        return data
+
+    def _send_rest(self, connection: Connection) -> None:
+        """Send what is left of the body; an upstream may want no more of it."""
+        try:
+            self._upload.send_rest(connection.sock)
         except ClientGone:
             self.client_has_gone()
         except Refused as refused:
-            self._problem = refused
-            shut(upstream)
+            self._end = refused
+            shut(connection.sock)
         except OSError:
             return
 
-    # --- the answer ---
+    def _head(self, connection: Connection, data: bytes) -> tuple[ResponseHead, bytes]:
+        """Return the final answer's head, and the bytes that it begins; pass on interim ones."""
+        while True:
+            head = response_head(data)
+            if head is None:
+                data += self._more(connection)
+            elif head.code >= _FINAL:
+                return head, data
+            elif head.code == _SWITCHING:
+                raise self._bad_answer(connection, "wants to switch protocols")
+            else:
+                if self.request.minor > 0:
+                    self._to_client(data[: head.end])
+                data = data[head.end :] or self._more(connection)
 
-    def relay(self, connection: Connection, data: bytes) -> bool:
+    def _more(self, connection: Connection) -> bytes:
+        data = self._received(connection)
+        if not data:
+            raise self._bad_answer(connection, "broke off")
+        return data
+
+    def _bad_answer(self, connection: Connection, what: str) -> Refused:
+        return Refused(502, "unavailable", f"the answer of {connection.url} {what}")
+
+    # --- ANSWERING ---
+
+    def _relay(self, connection: Connection, data: bytes) -> bool:
         """Pass the answer on, of which ``data`` are the first bytes.
 
         Tell whether the upstream's connection can be used again. Raises Refused while nothing has
@@ -270,86 +268,52 @@ class Exchange:
             while not answer.body.is_complete:
                 data = connection.sock.recv(PIECE_BYTES)
                 if not data:
-                    self.check()  # it may be we who have ended it
+                    self._check()  # it may be we who have ended it
                 passed = answer.body.take(data) if data else answer.body.end()
                 if passed:
                     self._to_client(passed)
         except (OSError, BadBody, Refused) as error:
             self._break_off(connection, error)
-        self._is_whole = True
-        self.keeps_client = answer.keeps_client and self._is_uploaded()
-        return answer.keeps_upstream and self._is_uploaded() and not answer.body.rest
+        self._stage = Stage.WHOLE
+        is_sent = self._is_sent()
+        self.keeps_client = answer.keeps_client and is_sent
+        return answer.keeps_upstream and is_sent and not answer.body.rest
 
     def _begin(self, connection: Connection, data: bytes) -> tuple[Forwarding, bytes]:
         """Return how the answer goes on to the client, and its first bytes there."""
         request = self.request
         try:
             head, data = self._head(connection, data)
-            keeps_client = self.keeps_client and self.body.is_complete
-            asked = Asked(request.method, request.minor, keeps_client)
-            lines = self._own_fields.into(head.lines)
-            answer = forwarding(head._replace(lines=lines), asked, clock.wall())
+            answer = forwarding(
+                head, request, clock.wall(), self._own_fields, keeps_client=self._can_go_on
+            )
             first = answer.head + answer.body.take(data[head.end :])
         except (BadHead, BadBody) as error:
             raise self._bad_answer(connection, "cannot be understood") from error
         self.code = answer.code
-        self.is_begun = True
+        self._stage = Stage.ANSWERING
         return answer, first
 
-    def _head(self, connection: Connection, data: bytes) -> tuple[ResponseHead, bytes]:
-        """Return the final answer's head, and the bytes that it begins; pass on interim ones."""
-        while True:
-            head = response_head(data)
-            if head is None:
-                data += self._more(connection)
-            elif head.code >= 200:  # noqa: PLR2004 - a final one
-                return head, data
-            elif head.code == _SWITCHING:
-                raise self._bad_answer(connection, "wants to switch protocols")
-            else:
-                self._pass_interim(data[: head.end])
-                data = data[head.end :] or self._more(connection)
-
-    def _pass_interim(self, head: bytes) -> None:
-        if self.request.minor > 0:
-            self._to_client(head)
-
-    def _more(self, connection: Connection) -> bytes:
-        data = b""
-        with contextlib.suppress(OSError):
-            data = connection.sock.recv(FIRST_PIECE_BYTES)
-        if not data:
-            self.check()
-            raise self._bad_answer(connection, "broke off")
-        return data
-
-    def _bad_answer(self, connection: Connection, what: str) -> Refused:
-        return Refused(502, "unavailable", f"the answer of {connection.url} {what}")
-
     def _to_client(self, data: bytes) -> None:
-        try:
-            send(self.client.sock, data)
-        except OSError as error:
-            raise ClientGone from error
+        self._client.send(data)
         self.sent += len(data)
 
     def _break_off(self, connection: Connection, error: Exception) -> NoReturn:
         """Give up an answer that has begun."""
-        if not self._is_gone:
-            reason = str(self._problem or error)
+        if not isinstance(self._end, ClientGone):
+            reason = str(self._end or error)
             LOG.warning("an answer broke off", extra={"target": connection.url, "reason": reason})
         raise ClientGone from error
 
     def refuse(self, refused: Refused) -> None:
         """Answer by ourselves; nothing has been passed on yet."""
         self.code = refused.code
-        is_clear = self.body.is_complete and refused.code != _BAD_REQUEST
-        self.keeps_client = self.keeps_client and is_clear
-        has_body = self.request.method != b"HEAD"
+        self._stage = Stage.ANSWERING
+        self.keeps_client = self._can_go_on and refused.code != _BAD_REQUEST
         self._to_client(
             rendered(
                 refused,
-                has_body=has_body,
+                has_body=self.request.method != b"HEAD",
                 keeps_client=self.keeps_client,
                 own_lines=self._own_fields.lines,
             )
@@ -357,35 +321,27 @@ class Exchange:
 
     # --- the end ---
 
-    def _is_uploaded(self) -> bool:
-        """Tell whether the request has gone whole: then nothing of it is left to come."""
-        if self.body.is_complete and self._uploader is not None:
-            self._uploader.join(_LAST_SEND_S)
-        return self.body.is_complete and (self._uploader is None or self._uploader.ready())
+    @property
+    def _can_go_on(self) -> bool:
+        """Whether the client's connection may go on after the answer that begins now."""
+        return self.request.wants_more and self._upload.is_complete and not self._leader.is_leaving
 
-    def leave(self) -> None:
+    def _is_sent(self) -> bool:
+        """Tell whether the request has gone whole: then nothing of it is left to come."""
+        if self._sender is not None and self._upload.is_complete:
+            self._sender.join(_LAST_SEND_S)
+        return self._upload.is_complete and (self._sender is None or self._sender.ready())
+
+    def _leave(self) -> None:
         """Have no more to do with the upstream; an answer that is cut must not look whole.
 
         To a client of HTTP/1.0 it would: there, the end of the connection is the answer's.
         """
         self._connection = None
-        if self.is_begun and not self._is_whole and self.request.minor == 0:
-            with contextlib.suppress(OSError):
-                self.client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        if self._uploader is not None:
-            self._uploader.kill()
-            self._uploader = None
-
-
-def _takes_more(sock: socket.socket) -> bool:
-    """Tell whether nobody waits to send there."""
-    poll = monkey.get_original("select", "poll")()
-    poll.register(sock.fileno(), select.POLLOUT)
-    return bool(poll.poll(0))
-
-
-def send(sock: socket.socket, data: bytes) -> None:
-    """Send all of it; most is small, and goes at once."""
-    sent = sock.send(data)
-    if sent < len(data):
-        sock.sendall(memoryview(data)[sent:])
+        if self._stage is Stage.ASKING:
+            self._stage = Stage.WAITING
+        if self._stage is Stage.ANSWERING and self.request.minor == 0:
+            self._client.will_be_reset()
+        if self._sender is not None:
+            self._sender.kill()
+            self._sender = None

@@ -8,16 +8,16 @@ ends: a peer that has vanished without a word is found by TCP's own keep-alive.
 from __future__ import annotations
 
 import select
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 import gevent
 from gevent import monkey
 from gevent.event import Event
 
 from wrapper import clock
+from wrapper.proxy.client import Client
+from wrapper.proxy.exchange import Exchange
 
 LOOK_S = 0.1
 HEAD_S = 10.0  # from the first byte of a head to its last, or from a connection to its first byte
@@ -25,49 +25,14 @@ IDLE_S = 120.0  # between two requests: longer than clients keep idle connection
 _GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR | select.POLLNVAL
 
 
-class Waiting(Protocol):
-    """A client's connection between two requests."""
-
-    since: float
-    is_new: bool
-    data: bytes
-
-    def hang_up(self) -> None:
-        """End the connection."""
-
-
-class UnderWay(Protocol):
-    """A request that is being answered."""
-
-    seen_bytes: int
-    seen_at: float
-
-    def fileno(self) -> int:
-        """Return the client's descriptor."""
-
-    @property
-    def moved_bytes(self) -> int:
-        """The bytes that have passed so far, both ways."""
-
-    @property
-    def is_exchanging(self) -> bool:
-        """Whether somebody has been asked or is being answered, so that silence counts."""
-
-    def client_has_gone(self) -> None:
-        """Give up: nobody waits for the answer."""
-
-    def is_silent(self) -> None:
-        """Give up: nothing has passed for too long."""
-
-
 class ExchangeWatch:
     """Watches the connections of one worker."""
 
     def __init__(self, idle_timeout_s: float) -> None:
         self._idle_timeout_s = idle_timeout_s
-        self._waiting: set[Waiting] = set()
-        self._under_way: set[UnderWay] = set()
-        self._seen: set[UnderWay] = set()
+        self._waiting: set[Client] = set()
+        self._under_way: set[Exchange] = set()
+        self._seen: set[Exchange] = set()
         self._wake = Event()
         self._is_awake = False
         self._poll = monkey.get_original("select", "poll")
@@ -77,7 +42,7 @@ class ExchangeWatch:
         gevent.spawn(self._run)
 
     @contextmanager
-    def waited_for(self, client: Waiting) -> Iterator[None]:
+    def waited_for(self, client: Client) -> Iterator[None]:
         """Look after a connection that waits for its client, while this lasts."""
         self._waiting.add(client)
         try:
@@ -85,14 +50,14 @@ class ExchangeWatch:
         finally:
             self._waiting.discard(client)
 
-    def begin(self, exchange: UnderWay) -> None:
+    def begin(self, exchange: Exchange) -> None:
         """Look after an exchange from now on."""
         self._under_way.add(exchange)
         if not self._is_awake:
             self._is_awake = True
             self._wake.set()
 
-    def end(self, exchange: UnderWay) -> None:
+    def end(self, exchange: Exchange) -> None:
         """Look after it no longer."""
         self._under_way.discard(exchange)
 
@@ -135,7 +100,7 @@ class ExchangeWatch:
                 each.hang_up()
 
 
-def _gone(exchanges: set[UnderWay], poll: select.poll) -> Iterator[UnderWay]:
+def _gone(exchanges: set[Exchange], poll: select.poll) -> Iterator[Exchange]:
     """Yield those whose client has closed its side, even with a next request before that."""
     by_fd = {exchange.fileno(): exchange for exchange in exchanges}
     for fd in by_fd:
@@ -143,11 +108,3 @@ def _gone(exchanges: set[UnderWay], poll: select.poll) -> Iterator[UnderWay]:
     for fd, events in poll.poll(0):
         if events & _GONE:
             yield by_fd[fd]
-
-
-def shut(sock: socket.socket) -> None:
-    """Wake whoever waits for this socket, and end its connection; TLS or not."""
-    try:
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
-    except OSError:
-        return

@@ -1,41 +1,22 @@
 """Where the body of an HTTP/1.1 message ends, and what of its bytes passes on (RFC 9112, 6); pure.
 
-A body is fed with what comes and hands back what passes: of chunks all but extensions and trailers,
-which belong to one connection or may be left out. What does not follow the grammar raises. Where it
-ends: contents are never looked at.
+A body is fed with what comes and hands back what passes: of chunks, which llhttp reads, only what
+is in them, in a chunk of ours. ``rest`` is what came after its end. What does not follow the
+grammar raises. Where it ends: contents are never looked at.
 """
 
 from __future__ import annotations
 
-import re
-from typing import Protocol
+from httptools import HttpParserError, HttpRequestParser
 
-from wrapper.proxy.http_head import FIELD_LINES, TOKEN
+from wrapper.proxy.http_head import END
 
-MOST_LINE_BYTES = 4096
-MOST_TRAILER_BYTES = 8 << 10
-
-_QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
-_EXTENSION = rb"(?:[ \t]*+;[ \t]*+" + TOKEN + rb"(?:[ \t]*+=[ \t]*+(?:" + TOKEN + rb"|" + _QUOTED
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(" + _EXTENSION + rb"))?+)*+)\r\n")
-_TRAILER = re.compile(FIELD_LINES + rb"\r\n")
+MOST_IDLE_BYTES = 8 << 10
+_CHUNKED_HEAD = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 class BadBody(Exception):
     """The bytes do not follow the framing, or end before the body does."""
-
-
-class Body(Protocol):
-    """A body on its way."""
-
-    is_complete: bool
-    rest: bytes
-
-    def take(self, data: bytes) -> bytes:
-        """Return what passes of the next bytes; ``rest`` is what came after the body's end."""
-
-    def end(self) -> bytes:
-        """Return what passes when the connection has ended in order; raise BadBody if too soon."""
 
 
 class LengthBody:
@@ -82,89 +63,94 @@ class ClosedBody:
 
 
 class ChunkedBody:
-    """A body in chunks, passed on in the same chunks or, ``decoded``, without them.
+    """A body in chunks, passed on in chunks or, ``decoded``, without them.
 
-    ``payload_bytes`` is the size of all chunks that have begun.
+    ``payload_bytes`` is the size of what was in them so far. Of what comes after its end it says
+    that, and not what it is.
     """
 
-    __slots__ = ("_due", "_held", "_is_decoded", "_is_last", "_missing", "is_complete",
+    __slots__ = ("_idle_bytes", "_is_decoded", "_parser", "_pieces", "is_complete",
                  "payload_bytes", "rest")  # fmt: skip
 
     def __init__(self, *, decoded: bool = False) -> None:
         self._is_decoded = decoded
-        self._missing = 0  # of the chunk's data
-        self._due = b""  # of the line end behind it
-        self._held = b""
-        self._is_last = False
+        self._pieces: list[bytes] = []
+        self._idle_bytes = 0  # since there was something in a chunk
         self.payload_bytes = 0
         self.is_complete = False
         self.rest = b""
+        self._parser = HttpRequestParser(self)
+        self._parser.feed_data(_CHUNKED_HEAD)
+
+    def on_body(self, piece: bytes) -> None:
+        """Take what llhttp has found in a chunk."""
+        self._pieces.append(piece)
+
+    def on_message_complete(self) -> None:
+        """Be told by llhttp that the last line has come."""
+        self.is_complete = True
+
+    def on_message_begin(self) -> None:
+        """Be told by llhttp that something comes, at first the chunks themselves."""
+        if self.is_complete:
+            self.rest = b"?"
 
     def take(self, data: bytes) -> bytes:
-        """Return what passes; the beginning of a line is held until its end has come."""
-        if self._held:
-            data, self._held = self._held + data, b""
-        passed: list[bytes] = []
-        begin = at = 0
-        while at < len(data) and not self.is_complete:
-            if self._missing:
-                step = min(self._missing, len(data) - at)
-                self._missing -= step
-                at += step
-            elif self._due:
-                at, begin = self._end_chunk(data, at, begin, passed)
-            elif (match := (_TRAILER if self._is_last else _SIZE_LINE).match(data, at)) is None:
-                self._hold(data[at:])
-                break
-            else:
-                begin = self._pass_line(match, data, begin, passed)
-                at = match.end()
-        if begin == 0 and at == len(data):
-            return data
-        passed.append(data[begin:at])
-        return b"".join(passed)
-
-    def _end_chunk(self, data: bytes, at: int, begin: int, passed: list[bytes]) -> tuple[int, int]:
-        """Go over the line end behind a chunk's data; return where, and from where data passes."""
-        found = data[at : at + len(self._due)]
-        if not self._due.startswith(found):
-            raise BadBody("a chunk is longer than it says")
-        self._due = self._due[len(found) :]
-        if not self._is_decoded:
-            return at + len(found), begin
-        passed.append(data[begin:at])
-        return at + len(found), at + len(found)
-
-    def _pass_line(
-        self, match: re.Match[bytes], data: bytes, begin: int, passed: list[bytes]
-    ) -> int:
-        """Enter the chunk, or the end, that a line begins; return from where data passes on."""
-        if self._is_last:
-            self.is_complete = True
-            self.rest = data[match.end() :]
-            cut_begin, cut_end = match.span(1)
-        else:
-            self._missing = int(match[1], 16)
-            self._is_last = self._missing == 0
-            self._due = b"" if self._is_last else b"\r\n"
-            self.payload_bytes += self._missing
-            cut_begin, cut_end = match.span(2)
+        """Return what passes; of lines between chunks nothing does."""
+        self._pieces = []
+        self._read(data)
+        size = sum(map(len, self._pieces))
+        self.payload_bytes += size
+        self._idle_bytes = 0 if size else self._idle_bytes + len(data)
+        if self._idle_bytes > MOST_IDLE_BYTES and not self.is_complete:
+            raise BadBody("a line between chunks is too long")
         if self._is_decoded:
-            passed.append(data[begin : match.start()])
-            return match.end()
-        if cut_begin == cut_end:
-            return begin
-        passed.append(data[begin:cut_begin])
-        return cut_end
+            return b"".join(self._pieces)
+        last = b"0\r\n\r\n" if self.is_complete else b""
+        return b"".join([b"%x\r\n" % size, *self._pieces, b"\r\n", last]) if size else last
 
-    def _hold(self, rest: bytes) -> None:
-        """Keep what may become a line; raise BadBody where it cannot."""
-        limit = MOST_TRAILER_BYTES if self._is_last else MOST_LINE_BYTES
-        is_whole = (b"\r\n\r\n" if self._is_last else b"\n") in rest
-        if is_whole or len(rest) > limit:
-            raise BadBody("a chunk is malformed")
-        self._held = rest
+    def _read(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except HttpParserError as error:
+            if not self.is_complete:
+                raise BadBody(str(error)) from error
+            self.rest = b"?"
 
     def end(self) -> bytes:
         """Raise BadBody: a connection's end ends no chunks."""
         raise BadBody("the last chunk is missing")
+
+
+class ChunkedUpload(ChunkedBody):
+    """A request's body in chunks, which another request may follow: that is the ``rest``."""
+
+    __slots__ = ("_tail",)
+
+    def __init__(self, *, decoded: bool = False) -> None:
+        super().__init__(decoded=decoded)
+        self._tail = b""  # up to 3 bytes that may begin the end
+
+    def _read(self, data: bytes) -> None:
+        """Read up to each place where the body may end: llhttp does not tell where it did."""
+        at = 0
+        while at < len(data) and not self.is_complete:
+            end = self._possible_end(data, at)
+            super()._read(data[at:end])
+            at = end
+        self.rest = data[at:]
+
+    def _possible_end(self, data: bytes, begin: int) -> int:
+        """Return behind which of the bytes from ``begin`` on the next empty line ends."""
+        tail, self._tail = self._tail, b""
+        found = (tail + data[begin : begin + 3]).find(END) if tail else -1
+        if found >= 0:
+            return begin + found + len(END) - len(tail)
+        end = data.find(END, begin)
+        if end < 0:
+            self._tail = (tail + data[begin:])[-3:]
+            return len(data)
+        return end + len(END)
+
+
+Body = LengthBody | ClosedBody | ChunkedBody

@@ -1,8 +1,8 @@
-"""The heads of HTTP/1.1 messages, read from bytes (RFC 9110 and 9112); pure.
+"""The heads of HTTP/1.0 and 1.1 messages, read from bytes by llhttp (RFC 9110 and 9112); pure.
 
-Nothing is mended: what does not follow the grammar to the letter is no head. Of requests only the
-plain ones are read here, a subset of what gunicorn's parser reads and with the same meaning; all
-others are left to that one. Where it ends: bodies, and what a field means.
+llhttp is the parser of Node.js, here by httptools, with none of its leniencies. What it takes all
+the same, but two readers could take for two different messages, is refused here: so a request's
+line has to be to the letter. Where it ends: bodies, and what a field means.
 """
 
 from __future__ import annotations
@@ -10,58 +10,67 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, HttpResponseParser
+
 Fields = list[tuple[bytes, bytes]]
 
 MOST_HEAD_BYTES = 256 << 10
-_MOST_FIELDS = 100  # of a plain request; both are gunicorn's own limits
-_MOST_FIELD_BYTES = 8190
-
-TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
-_NAME_WITHOUT_UNDERSCORE = rb"[!#$%&'*+\-.^`|~0-9A-Za-z]++"
-_VALUE = rb"[\t\x20-\x7e\x80-\xff]*+"
-FIELD_LINES = rb"((?:" + TOKEN + rb":" + _VALUE + rb"\r\n)*+)"
-
-_PLAIN_REQUEST = re.compile(
-    rb"([A-Z]{3,20}) (/[\x21-\x7e]*+) HTTP/1\.1\r\n"
-    rb"((?:" + _NAME_WITHOUT_UNDERSCORE + rb":" + _VALUE + rb"\r\n)*+)\r\n"
-)
-_RESPONSE = re.compile(
-    rb"HTTP/1\.([0-9]) ([1-5][0-9][0-9])(?: (" + _VALUE + rb"))?\r\n" + FIELD_LINES + rb"\r\n"
-)
-_FIELD = re.compile(rb"([^:\r\n]++):[ \t]*+([^\r\n]*)\r\n")
-_FOLD = re.compile(rb"[ \t]*\r\n[ \t]+")
+END = b"\r\n\r\n"
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
+_FOLD = re.compile(rb"[ \t]*\r\n[ \t]+")
+_BEGIN = b"HTTP/1."
+_MINORS = {b"HTTP/1.0": 0, b"HTTP/1.1": 1}
+_LAST_CODE = 599
+_MOST_DIGITS = 18
+
+# They never cross (RFC 9110, 7.6.1).
+HOP_BY_HOP = frozenset(
+    b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "
+    b"transfer-encoding upgrade".split()
+)
 
 
 class BadHead(Exception):
     """These bytes are not, and will not become, the head of a message."""
 
 
-class PlainRequest(NamedTuple):
-    """A request in origin-form of HTTP/1.1; ``lines`` are its field lines, ``end`` the head's."""
+class RequestHead(NamedTuple):
+    """A request's head: names of ``fields`` are in lower case, ``end`` is where the head ends."""
 
     method: bytes
     target: bytes
-    lines: bytes
+    minor: int
+    fields: Fields
     end: int
 
 
 class ResponseHead(NamedTuple):
-    """A response's head; ``lines`` are its field lines, ``end`` is where the head ends."""
+    """A response's head: names of ``fields`` are as they came, ``end`` is where the head ends."""
 
     minor: int
     code: int
     reason: bytes
-    lines: bytes
+    fields: Fields
     end: int
 
 
-def plain_request(data: bytes) -> PlainRequest | None:
-    """Return the plain request that the bytes begin with, None where there is none (yet)."""
-    match = _PLAIN_REQUEST.match(data)
-    if match is None:
-        return None
-    return PlainRequest(match[1], match[2], match[3], match.end())
+class _Found:
+    """Takes what llhttp finds in a head; ``word`` is the target, or the reason."""
+
+    __slots__ = ("fields", "word")
+
+    def __init__(self) -> None:
+        self.word = b""
+        self.fields: Fields = []
+
+    def on_url(self, target: bytes) -> None:
+        self.word = target
+
+    def on_status(self, reason: bytes) -> None:
+        self.word = reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.fields.append((name, value.rstrip(b" \t")))
 
 
 def is_head_over(data: bytes, begin: int = 0) -> bool:
@@ -70,26 +79,43 @@ def is_head_over(data: bytes, begin: int = 0) -> bool:
     Up to ``begin`` the bytes were asked about before.
     """
     begin = max(begin - 3, 0)
-    if data.find(b"\r\n\r\n", begin) >= 0 or is_too_long(data):
+    if data.find(END, begin) >= 0 or is_too_long(data):
         return True
     return _BARE_LINE_FEED.search(data, begin) is not None
 
 
 def is_too_long(data: bytes) -> bool:
     """Tell whether a head has not ended where it has to."""
-    return len(data) > MOST_HEAD_BYTES and b"\r\n\r\n" not in data
+    return len(data) > MOST_HEAD_BYTES and END not in data
 
 
-def fields_of(lines: bytes) -> Fields:
-    """Return names and values of field lines that follow the grammar."""
-    return [(name, value.rstrip(b" \t")) for name, value in _FIELD.findall(lines)]
+def request_head(data: bytes) -> RequestHead:
+    """Return the head that the bytes begin with, of which one ``is_head_over``; raise BadHead.
+
+    One empty line before it is left out (RFC 9112, 2.2).
+    """
+    begin = 2 if data.startswith(b"\r\n") else 0
+    end = data.find(END, begin) + len(END)
+    found = _Found()
+    parser = HttpRequestParser(found)
+    _feed(parser, data[begin:end] if end >= len(END) else data[begin:])
+    if end < len(END):
+        raise BadHead("it has a line that does not end as lines do")
+    method, target, line = parser.get_method(), found.word, data[begin : data.find(b"\r\n", begin)]
+    minor = _MINORS.get(line[-8:])
+    if minor is None or line != b"%b %b %b" % (method, target, line[-8:]):
+        raise BadHead("its first line is none of HTTP/1.0 or HTTP/1.1")
+    if not _is_target(method, target):
+        raise BadHead("its target is none")
+    fields = [(name.lower(), value) for name, value in found.fields]
+    return RequestHead(method, target, minor, fields, end)
 
 
-def is_within_limits(fields: Fields) -> bool:
-    """Tell whether gunicorn's limits hold for a request's fields."""
-    return len(fields) <= _MOST_FIELDS and all(
-        len(name) + len(value) + len(":\r\n") <= _MOST_FIELD_BYTES for name, value in fields
-    )
+def _is_target(method: bytes, target: bytes) -> bool:
+    """Tell whether a target has one of the forms for its method (RFC 9112, 3.2)."""
+    if target.startswith(b"/") or b"://" in target:
+        return True
+    return method == b"CONNECT" or (method == b"OPTIONS" and target == b"*")
 
 
 def response_head(data: bytes) -> ResponseHead | None:
@@ -97,17 +123,56 @@ def response_head(data: bytes) -> ResponseHead | None:
 
     A folded line becomes one (RFC 9112, 5.2).
     """
-    match = _RESPONSE.match(data)
-    if match is not None:
-        return ResponseHead(int(match[1]), int(match[2]), match[3] or b"", match[4], match.end())
-    end = data.find(b"\r\n\r\n")
-    if end < 0:
-        if is_head_over(data) or not b"HTTP/1.".startswith(data[:7]):
-            raise BadHead
+    end = data.find(END) + len(END)
+    if end < len(END):
+        if is_head_over(data) or not _BEGIN.startswith(data[: len(_BEGIN)]):
+            raise BadHead("it is none of HTTP/1.0 or HTTP/1.1, or too long")
         return None
-    first, line_end, lines = data[: end + 2].partition(b"\r\n")
-    unfolded = _FOLD.sub(b" ", lines) + line_end
-    match = _RESPONSE.fullmatch(first + line_end + unfolded)
-    if match is None:
-        raise BadHead
-    return ResponseHead(int(match[1]), int(match[2]), match[3] or b"", match[4], end + 4)
+    head, minor = data[:end], _MINORS.get(data[:8])
+    if b"\r\n " in head or b"\r\n\t" in head:
+        first, line_end, lines = head.partition(b"\r\n")
+        head = first + line_end + _FOLD.sub(b" ", lines)
+    found = _Found()
+    parser = HttpResponseParser(found)
+    _feed(parser, head)
+    code = parser.get_status_code()
+    if minor is None or code > _LAST_CODE:
+        raise BadHead("its first line is none of HTTP/1.0 or HTTP/1.1")
+    return ResponseHead(minor, code, found.word, found.fields, end)
+
+
+def _feed(parser: HttpRequestParser | HttpResponseParser, head: bytes) -> None:
+    """Have llhttp read a head; what it asks for, another protocol too, is judged elsewhere."""
+    try:
+        parser.feed_data(head)
+    except HttpParserUpgrade:
+        return
+    except HttpParserError as error:
+        raise BadHead(str(error)) from error
+
+
+# --- fields ----------------------------------------------------------------------------------
+
+
+def values_of(fields: Fields, name: bytes) -> list[bytes]:
+    """Return the values of all fields of this name; names are in lower case."""
+    return [value for each, value in fields if each == name]
+
+
+def connection_options(fields: Fields) -> frozenset[bytes]:
+    """Return the words of Connection, in lower case."""
+    values = values_of(fields, b"connection")
+    if not values:
+        return frozenset()
+    words = b",".join(values).lower().split(b",")
+    return frozenset(filter(None, (word.strip() for word in words)))
+
+
+def is_framed_once(lengths: list[bytes], codings: list[bytes]) -> bool:
+    """Tell whether a message says its length at most once; that it is a number, llhttp has seen."""
+    return len(lengths) + len(codings) <= 1 and all(len(each) <= _MOST_DIGITS for each in lengths)
+
+
+def field_lines(fields: Fields) -> bytes:
+    """Return the lines of a head."""
+    return b"".join([b"%b: %b\r\n" % field for field in fields])

@@ -15,6 +15,7 @@ _PHRASES = {
     405: "Method Not Allowed",
     408: "Request Timeout",
     413: "Content Too Large",
+    417: "Expectation Failed",
     431: "Request Header Fields Too Large",
     501: "Not Implemented",
     502: "Bad Gateway",
@@ -33,10 +34,11 @@ class Refused(Exception):
         self.kind = kind
 
 
-def too_large(most_bytes: int) -> Refused:
+def too_large(most_bytes: int, *, is_ours: bool) -> Refused:
     """Return the refusal of a body over the limit."""
+    cure = "send less" if is_ours else "--api-proxy-max-body sets that limit"
     text = f"the request's body is larger than {most_bytes} bytes"
-    return Refused(413, "bad_data", f"{text}; --api-proxy-max-body sets that limit")
+    return Refused(413, "bad_data", f"{text}; {cure}")
 
 
 def too_slow() -> Refused:

@@ -13,8 +13,8 @@ from urllib.parse import unquote, urlsplit
 
 from wrapper.model import Snapshot
 from wrapper.options.web_options import WebOptions
-from wrapper.proxy.forwarding import MOST_HOPS, Request
-from wrapper.proxy.refusals import Refused, too_large
+from wrapper.proxy.forwarded_request import MOST_HOPS, Request
+from wrapper.proxy.refusals import Refused
 from wrapper.proxy.upstream import Target
 from wrapper.supervision.snapshot import leader_of, why_stale
 
@@ -109,8 +109,6 @@ _remembered = lru_cache(maxsize=1024)(_judge)
 def check_admission(request: Request, options: WebOptions) -> None:
     """Refuse what may not pass, or cannot pass unchanged."""
     crossing = request.crossing
-    if crossing.problem is not None:
-        raise Refused(*crossing.problem)
     if request.method == b"CONNECT":
         raise Refused(405, "bad_data", "this is a proxy for Prometheus only")
     if request.minor > 0 and not crossing.has_host:
@@ -118,8 +116,6 @@ def check_admission(request: Request, options: WebOptions) -> None:
     if not options.proxy_admin and is_admin(request.target):
         text = "Prometheus' admin paths are closed here; --api-proxy-admin opens them"
         raise Refused(403, "forbidden", text)
-    if options.max_body_bytes and (crossing.length or 0) > options.max_body_bytes:
-        raise too_large(options.max_body_bytes)
 
 
 def check_hops(hops: int, target: Target) -> None:

@@ -86,13 +86,15 @@ def endpoint(url: str) -> Endpoint:
 class Connection:
     """One connection to a target; ``answers`` have ended on it in order, the last one ``at``."""
 
-    __slots__ = ("answers", "at", "sock", "url")
+    __slots__ = ("_poll", "answers", "at", "sock", "url")
 
     def __init__(self, url: str, sock: socket.socket) -> None:
         self.url = url
         self.sock = sock
         self.answers = 0
         self.at = 0.0
+        self._poll = monkey.get_original("select", "poll")()
+        self._poll.register(sock.fileno(), select.POLLIN)
 
     def has_settled(self, now: float) -> bool:
         """Tell whether its server does not close after an answer, without saying so."""
@@ -102,9 +104,7 @@ class Connection:
         """Tell whether nothing has come since its last answer: neither an end nor anything else."""
         if isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():
             return False
-        poll = monkey.get_original("select", "poll")()
-        poll.register(self.sock.fileno(), select.POLLIN)
-        return not poll.poll(0)
+        return not self._poll.poll(0)
 
     def close(self) -> None:
         """End it."""

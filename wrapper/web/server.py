@@ -34,7 +34,6 @@ from wrapper.web.worker import ProxyWorker, Tls
 
 BIND_PATIENCE_S = 1.0  # a predecessor's workers may be dying still
 HEARTBEAT_S = 60  # a worker silent for so long is killed
-KEEP_ALIVE_S = 5
 BACKLOG = 1024
 CONNECTIONS = 4000
 _STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -126,10 +125,6 @@ def _gunicorn_settings(options: WebOptions, listener_fd: int) -> dict[str, Any]:
         "worker_tmp_dir": _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK | os.X_OK) else None,
         "timeout": HEARTBEAT_S,
         "graceful_timeout": math.ceil(options.shutdown_grace_s),
-        "keepalive": KEEP_ALIVE_S,
-        "http_parser": "python",  # the C parser lets requests be smuggled
-        "limit_request_line": 0,  # queries are long
-        "forwarded_allow_ips": "",  # nobody's word changes the path or the scheme
         "control_socket_disable": True,
         "logger_class": _Log,
     }

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 
-import gevent
 from flask import Flask, Response, jsonify, redirect, request
 from gevent.ssl import SSLContext
 from gevent.threadpool import ThreadPool
@@ -34,8 +33,8 @@ from wrapper.model import Snapshot
 from wrapper.options.web_options import WebOptions
 from wrapper.proxy.figures import ProxyFigures
 from wrapper.proxy.proxy import Proxy
-from wrapper.proxy.refusals import CHALLENGE, UNAUTHORIZED, Refused, too_slow
-from wrapper.proxy.route import ROOT, origin_form
+from wrapper.proxy.refusals import CHALLENGE, UNAUTHORIZED, Refused
+from wrapper.proxy.route import ROOT
 from wrapper.supervision.process import die_with_parent
 from wrapper.supervision.snapshot import SnapshotReader, configuration_of, known_leader, why_stale
 from wrapper.web.metrics import expose, registry
@@ -45,11 +44,11 @@ from wrapper.web.server import listen, serve
 from wrapper.web.status import status_of
 from wrapper.web.step_down import step_down
 from wrapper.web.worker import PROXY
+from wrapper.web.wsgi import SOCKET, TARGET
 
 LOG = logging.getLogger(__name__)
 BAD_INPUT = 2
 NOT_FOUND = 404
-LARGEST_BODY = 64 << 10  # of a request to ourselves
 SPARE_SLOTS = 2  # a worker may be started before its predecessor has been seen to end
 
 
@@ -69,7 +68,6 @@ def make_app(
     """
     protection = Protection(web_access, Passwords(Aside()))
     app = Flask("wrapper.web", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     fleet = Fleet(reader, options, web_access)
     ours = registry(reader, figures, with_runtime=options.runtime_metrics)
     routes: dict[str, Callable[[], Response]] = {
@@ -159,7 +157,7 @@ def _fleet(snapshot: Snapshot, now: float, ask: Callable[[Snapshot], list[Peer]]
 def _step_down(snapshot: Snapshot, now: float, fleet: Fleet, options: WebOptions) -> Response:
     try:
         step_down(
-            _sent_json(options),
+            request.get_json(silent=True),
             status_of(snapshot, now),
             fleet.ask(snapshot),
             knows_clients=fleet.knows_clients,
@@ -169,12 +167,6 @@ def _step_down(snapshot: Snapshot, now: float, fleet: Fleet, options: WebOptions
     except Refused as refused:
         return _error(refused.code, refused.kind, str(refused))
     return jsonify(status="success")
-
-
-def _sent_json(options: WebOptions) -> object:
-    """Return what came as JSON, None where that is none; raise Refused where it does not come."""
-    with gevent.Timeout(options.body_timeout_s, too_slow()):
-        return request.get_json(silent=True)
 
 
 def _metrics(content: bytes, content_type: str) -> Response:
@@ -202,11 +194,10 @@ def _error(code: int, kind: str, text: str) -> Response:
 def _refusal(protection: Protection) -> Response | None:
     """Answer whom nothing else answers."""
     environ = request.environ
-    target = origin_form(environ["RAW_URI"].encode("latin-1"))
     given = environ.get("HTTP_AUTHORIZATION")
     authorization = [given.encode("latin-1")] if given is not None else []
     try:
-        protection.check(target, authorization, environ["gunicorn.socket"])
+        protection.check(environ[TARGET], authorization, environ[SOCKET])
     except Refused as refused:
         answer = _error(refused.code, refused.kind, str(refused))
         if refused.code == UNAUTHORIZED:

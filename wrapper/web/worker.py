@@ -1,14 +1,14 @@
 """gunicorn's gevent worker with the proxy beside the Flask app: what is not ours goes to it.
 
-A plain request's head is read by ``plain_request``; all others, and all for the app, by gunicorn's
-own strict parser, which also words the refusal of a bad one. Requests that are forwarded go from
-socket to socket, round WSGI, which could not carry them unchanged. Where it ends: what happens to a
-request after its head is the proxy's, or the app's.
+All requests are read by one reader. Those that are forwarded go from socket to socket, round WSGI,
+which could not carry them unchanged. Where it ends: what happens to a request after its head is the
+proxy's, or the app's.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 import ssl
@@ -20,22 +20,27 @@ import gevent
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
-from gunicorn.http.errors import NoMoreData  # type: ignore[import-untyped]
-from gunicorn.http.parser import RequestParser  # type: ignore[import-untyped]
 from gunicorn.workers.ggevent import GeventWorker  # type: ignore[import-untyped]
 
 from wrapper import clock
-from wrapper.proxy.exchange import FIRST_PIECE_BYTES, Client, ClientGone
-from wrapper.proxy.exchange_watch import HEAD_S, ExchangeWatch
-from wrapper.proxy.forwarding import Request, crossing
-from wrapper.proxy.http_head import PlainRequest, is_head_over, is_too_long, plain_request
+from wrapper.proxy.client import Client, ClientGone, Upload
+from wrapper.proxy.exchange_watch import ExchangeWatch
+from wrapper.proxy.forwarded_request import Request, crossing
+from wrapper.proxy.http_head import (
+    BadHead,
+    Fields,
+    RequestHead,
+    is_head_over,
+    is_too_long,
+    request_head,
+)
 from wrapper.proxy.proxy import Proxy
 from wrapper.proxy.refusals import Refused, rendered
 from wrapper.proxy.route import is_ours, origin_form
+from wrapper.web.wsgi import answer_of, environ_of
 
+LOG = logging.getLogger(__name__)
 Tls = Callable[[], ssl.SSLContext]
-
-_TOO_LONG = Refused(431, "bad_data", "the request's head is too long")
 
 _NO_TLS = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
@@ -43,6 +48,7 @@ _NO_TLS = (
 )
 PROXY = "proxy"  # the app's extension that forwards
 HEARTBEAT_PERIOD_S = 1.0
+LARGEST_BODY = 64 << 10  # of a request to ourselves
 BEFORE_KILL_S = 0.5  # the arbiter kills when the grace is over, and what is cut looks whole
 
 
@@ -60,9 +66,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
         self._watch = ExchangeWatch(self.app.options.idle_timeout_s)
         self._watch.start()
         pool = Pool(self.worker_connections)
-        servers = [
-            StreamServer(each, handle=self._handler(each), spawn=pool) for each in self.sockets
-        ]
+        servers = [StreamServer(each, handle=self._serve, spawn=pool) for each in self.sockets]
         for server in servers:
             if self.cfg.workers > 1:
                 server.max_accept = 1  # the others get their share
@@ -81,10 +85,6 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
         super().handle_exit(sig, frame)
         self._is_leaving.set()
 
-    def _handler(self, listener: socket.socket) -> Any:
-        name = listener.getsockname()
-        return lambda sock, peer: self._serve(name, sock, peer)
-
     def _await_end(self, pool: Pool) -> None:
         """Let requests under way end; connections without one are ended."""
         if self._proxy is not None:
@@ -100,7 +100,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
 
     # --- one connection ---
 
-    def _serve(self, listener_name: Any, sock: socket.socket, peer: Any) -> None:
+    def _serve(self, sock: socket.socket, peer: Any) -> None:
         """Answer one request after the other; whatever goes wrong is this connection's alone."""
         tls: Tls | None = self.app.tls
         client = Client(sock, peer[0], "https" if tls else "http")
@@ -109,7 +109,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if tls is not None:
                     self._secure(client, tls())
-                self._converse(listener_name, client, peer)
+                self._converse(client)
         except Exception:
             self.log.exception("a connection failed")
         finally:
@@ -127,81 +127,67 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
                 os.write(secured.fileno(), _NO_TLS)
             raise
 
-    def _converse(self, listener_name: Any, client: Client, peer: Any) -> None:
+    def _converse(self, client: Client) -> None:
         goes_on = True
         while goes_on and self.alive:
             client.since = clock.now()
             with self._watch.waited_for(client):
-                plain = _next_head(client)
-            goes_on = self._answer(plain, listener_name, client, peer)
+                _await_head(client)
+            try:
+                goes_on = self._answer(_taken_head(client), client)
+            except Refused as refused:
+                told = {"client": client.address, "reason": str(refused)}
+                LOG.warning("a request is refused", extra=told)
+                client.send(rendered(refused, has_body=True, keeps_client=False))
+                goes_on = False
             client.is_new = False
         with self._watch.waited_for(client):
             client.linger()
 
-    def _answer(
-        self, plain: PlainRequest | None, listener_name: Any, client: Client, peer: Any
-    ) -> bool:
+    def _answer(self, head: RequestHead, client: Client) -> bool:
         """Answer a request of which the head has come; tell whether the connection can go on."""
-        if plain is not None and self._proxy is not None and not is_ours(plain.target):
-            fields = crossing(plain.lines, client.address, client.scheme)
-            if fields.is_plain:
-                client.data = client.data[plain.end :]
-                request = Request(plain.method, plain.target, 1, fields)
-                return self._proxy.serve(client, request, self._watch)
-        return self._answer_any(listener_name, client, peer)
+        fields = crossing(head, client.address, client.scheme)
+        request = Request(head.method, origin_form(head.target), head.minor, fields)
+        if request.problem is not None:
+            raise Refused(*request.problem)
+        if self._proxy is not None and not is_ours(request.target):
+            return self._proxy.serve(client, request, self._watch)
+        return self._answer_by_app(request, head.fields, client)
 
-    def _answer_any(self, listener_name: Any, client: Client, peer: Any) -> bool:
-        """Have gunicorn read the head, and the app or the proxy answer."""
-        if is_too_long(client.data):
-            client.sock.sendall(rendered(_TOO_LONG, has_body=True, keeps_client=False))
-            return False
-        parser = RequestParser(self.cfg, client.sock, peer)
-        parser.unreader.unread(client.data)
-        client.data = b""
-        try:
-            incoming = next(parser)
-        except (StopIteration, NoMoreData, OSError):
-            return False
-        except Exception as error:  # noqa: BLE001 - gunicorn words what was wrong
-            self.handle_error(None, client.sock, peer, error)
-            return False
-        target = origin_form(incoming.uri.encode("latin-1"))
-        if self._proxy is not None and not is_ours(target):
-            client.data = parser.unreader.take_buffered()
-            return self._proxy.serve(client, _request(incoming, target, client), self._watch)
-        return self._answer_by_app(parser, incoming, listener_name, client, peer)
-
-    def _answer_by_app(
-        self, parser: Any, incoming: Any, listener_name: Any, client: Client, peer: Any
-    ) -> bool:
-        """Have the Flask app answer, through WSGI; a client has to send, and to read, meanwhile."""
-        client.sock.settimeout(self.app.options.body_timeout_s)
-        try:
-            self.handle_request(listener_name, incoming, client.sock, peer)
-        except StopIteration:
-            return False
+    def _answer_by_app(self, request: Request, fields: Fields, client: Client) -> bool:
+        """Have the Flask app answer; a client has to send, and to read, meanwhile."""
+        within_s = self.app.options.body_timeout_s
+        upload = Upload(client, request, LARGEST_BODY, is_ours=True)
+        upload.begin(within_s)
+        if request.minor > 0 and request.crossing.expects and not upload.is_complete:
+            client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        upload.finish(within_s)
+        environ = environ_of(request, fields, upload.first, client)
+        keeps_client = request.wants_more and self.alive
+        answer = answer_of(self.wsgi, environ, keeps_client=keeps_client)
+        client.sock.settimeout(within_s)
+        client.send(answer)
         client.sock.settimeout(None)
-        is_read = parser.finish_body(deadline=time.monotonic() + HEAD_S)
-        client.data = parser.unreader.take_buffered()
-        return bool(is_read)
+        return keeps_client
 
 
-def _next_head(client: Client) -> PlainRequest | None:
-    """Wait until a head has come; return it if it is a plain one. Raise ClientGone."""
+def _await_head(client: Client) -> None:
+    """Wait until a head has come, or what is none; raise ClientGone."""
     looked_at = 0
     while not is_head_over(client.data, looked_at):
         if client.data and not looked_at:
             client.since = clock.now()
         looked_at = len(client.data)
-        data = client.sock.recv(FIRST_PIECE_BYTES)
-        if not data:
-            raise ClientGone
-        client.data += data
-    return plain_request(client.data)
+        client.data += client.receive()
 
 
-def _request(incoming: Any, target: bytes, client: Client) -> Request:
-    """Return a request that gunicorn's parser has read, as the proxy takes it."""
-    lines = "".join(f"{name}: {value}\r\n" for name, value in incoming.headers)
-    fields = crossing(lines.encode("latin-1"), client.address, client.scheme)
-    return Request(incoming.method.encode(), target, incoming.version[1], fields)
+def _taken_head(client: Client) -> RequestHead:
+    """Return the head that has come, and leave what follows it; raise Refused."""
+    if is_too_long(client.data):
+        raise Refused(431, "bad_data", "the request's head is too long")
+    try:
+        head = request_head(client.data)
+    except BadHead as error:
+        raise Refused(400, "bad_data", f"the request cannot be understood: {error}") from error
+    client.data = client.data[head.end :]
+    return head

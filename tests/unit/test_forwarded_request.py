@@ -1,0 +1,133 @@
+"""What of a request crosses the proxy, and what it says of the message."""
+
+from __future__ import annotations
+
+import pytest
+
+from wrapper.proxy.forwarded_request import Crossing, Request, crossing
+from wrapper.proxy.http_head import BadHead, request_head
+
+
+def crossing_of(lines: bytes, client: str = "1", scheme: str = "http") -> Crossing:
+    """Return how these field lines cross."""
+    return crossing(request_head(b"GET / HTTP/1.1\r\n%b\r\n" % lines), client, scheme)
+
+
+def crossed(lines: bytes, client: str = "192.0.2.1", scheme: str = "http") -> dict[bytes, bytes]:
+    """Return what the upstream gets of these field lines, names in lower case."""
+    found = crossing_of(lines, client, scheme).lines.split(b"\r\n")
+    pairs = (line.partition(b": ") for line in found if line)
+    return {name.lower(): value for name, _, value in pairs}
+
+
+@pytest.mark.parametrize(
+    ("client", "lines", "forwarded", "chain"),
+    [
+        ("192.0.2.1", b"Host: h\r\n", b'for=192.0.2.1;host="h";proto=http', b"192.0.2.1"),
+        ("::ffff:192.0.2.1", b"Host: h\r\n", b'for=192.0.2.1;host="h";proto=http', b"192.0.2.1"),
+        ("::1", b"Host: [::1]:9\r\n", b'for="[::1]";host="[::1]:9";proto=http', b"::1"),
+        ("1", b"", b"for=1;proto=http", b"1"),
+        ("1", b'Host: a"b\r\n', b"for=1;proto=http", b"1"),
+        ("1", b"Host: h\r\nForwarded: for=2\r\n", b'for=2, for=1;host="h";proto=http', b"1"),
+        ("1", b"X-Forwarded-For: 3\r\nX-Forwarded-For: 2\r\n", b"for=1;proto=http", b"3, 2, 1"),
+    ],
+)
+def test_the_client_is_named(client: str, lines: bytes, forwarded: bytes, chain: bytes) -> None:
+    """Forwarded and X-Forwarded-For go on with what was said before, in the standard's quoting."""
+    fields = crossed(lines, client)
+    assert (fields[b"forwarded"], fields[b"x-forwarded-for"]) == (forwarded, chain)
+
+
+def test_repeated_fields_stay_repeated() -> None:
+    """Fields that come twice go twice, in order, with the spaces of their values kept inside."""
+    lines = crossing_of(b"Cookie: a=1;  b\r\nX: 1\r\nCookie: c\r\n").lines
+    assert lines.startswith(b"cookie: a=1;  b\r\nx: 1\r\ncookie: c\r\n")
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        (b"Content-Length: 3\r\n", None),
+        (b"Transfer-Encoding: Chunked\r\n", None),
+        (b"Content-Length: 1234567890123456789\r\n", 400),
+        (b"Transfer-Encoding: gzip, chunked\r\n", 501),
+        (b"Host: h\r\nHost: h\r\n", 400),
+        (b"Content-Type: a\r\nContent-Type: a\r\n", 400),
+        (b"Expect: 100-Continue\r\n", None),
+        (b"Expect: 200\r\n", 417),
+        (b"X: y\r\n" * 100, None),
+        (b"X: y\r\n" * 101, 431),
+        (b"X: " + b"y" * 8189 + b"\r\n", None),
+        (b"X: " + b"y" * 8190 + b"\r\n", 431),
+        (b"Authorization: " + b"y" * 8191 + b"\r\n", 431),
+    ],
+)
+def test_what_is_in_doubt_is_a_problem(lines: bytes, problem: int | None) -> None:
+    """One length or chunks, one host, one type, nothing expected but leave, all within limits."""
+    found = crossing_of(lines).problem
+    assert (found[0] if found else None) == problem
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"Content-Length: 3\r\nContent-Length: 3\r\n",
+        b"Content-Length: 3, 3\r\n",
+        b"Content-Length: +3\r\n",
+        b"Content-Length:\r\n",
+        b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: identity\r\n",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+    ],
+)
+def test_what_has_two_ends_is_refused(lines: bytes) -> None:
+    """By llhttp, or by what is asked for beyond it."""
+    try:
+        assert crossing_of(lines).problem is not None
+    except BadHead:
+        return
+
+
+def test_http_1_0_knows_no_chunks() -> None:
+    """Whoever says so all the same could mean two things."""
+    found = crossing_of(b"Transfer-Encoding: chunked\r\n")
+    assert Request(b"POST", b"/", 1, found).problem is None
+    problem = Request(b"POST", b"/", 0, found).problem
+    assert problem is not None
+    assert problem[0] == 400
+
+
+def test_a_name_with_an_underscore_does_not_cross() -> None:
+    """It would be taken for the one with a hyphen."""
+    assert b"evil" not in crossing_of(b"X_Forwarded_For: evil\r\nContent_Length: evil\r\n").lines
+
+
+@pytest.mark.parametrize(
+    ("minor", "lines", "wants_more"),
+    [
+        (1, b"", True),
+        (1, b"Connection: Close\r\n", False),
+        (1, b"Connection: x, close\r\n", False),
+        (0, b"", False),
+        (0, b"Connection: Keep-Alive\r\n", True),
+    ],
+)
+def test_a_client_says_whether_it_wants_more(minor: int, lines: bytes, wants_more: bool) -> None:
+    """HTTP/1.1 goes on unless told otherwise, HTTP/1.0 ends."""
+    assert Request(b"GET", b"/", minor, crossing_of(lines)).wants_more is wants_more
+
+
+def test_framing_fields_cannot_be_taken_away() -> None:
+    """Connection may name any field; the body's length still crosses."""
+    fields = crossed(b"Host: h\r\nConnection: content-length, host\r\nContent-Length: 3\r\n")
+    assert fields[b"content-length"] == b"3"
+
+
+@pytest.mark.parametrize(
+    ("value", "hops"), [(None, 0), (b"1", 1), (b"2", 2), (b"0", 2), (b"9", 2), (b"x", 2)]
+)
+def test_hops_are_counted(value: bytes | None, hops: int) -> None:
+    """A count that is not ours is one too many."""
+    found = crossing_of(b"Prometheus-Elector-Hop: %b\r\n" % value if value else b"")
+    assert found.hops == hops
+    assert b"Prometheus-Elector-Hop: %d\r\n" % (hops + 1) in found.lines

@@ -1,0 +1,193 @@
+"""What of a request crosses the proxy, and what it says of the message; pure.
+
+Fields that belong to one connection never cross (RFC 9110, 7.6.1), all others do: as they came, as
+often as they came. Who asked, for what and through whom is added (RFC 7239; RFC 9110, 7.6.3). What
+two readers could take for two different messages is refused. Where it ends: a body's own framing.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from wrapper.proxy.http_body import ChunkedUpload, LengthBody
+from wrapper.proxy.http_head import (
+    HOP_BY_HOP,
+    Fields,
+    RequestHead,
+    connection_options,
+    field_lines,
+    is_framed_once,
+    values_of,
+)
+
+HOP_FIELD = b"Prometheus-Elector-Hop"
+MOST_HOPS = 2  # from a client to another replica's proxy, and from that to its own Prometheus
+MOST_FIELDS = 100
+MOST_FIELD_BYTES = 8190
+_VIA = b"1.1 prometheus-elector"
+_REMEMBERED_BYTES = 4096  # clients repeat their fields, and most are short
+
+# Written anew for the upstream.
+_REWRITTEN = frozenset(
+    b"host content-length forwarded via x-forwarded-for x-forwarded-host x-forwarded-proto".split()
+) | {HOP_FIELD.lower()}
+_ONCE = (b"host", b"content-type")  # RFC 9110, 5.3: not a list, so a second one makes two messages
+
+
+Problem = tuple[int, str, str]  # what a Refused is made from
+
+
+class Crossing(NamedTuple):
+    """A request's fields as they cross: rendered but for Host, and what they say of the message.
+
+    ``authorization`` are the values of that field, which is not among the lines.
+    ``length`` is None without a Content-Length. ``problem`` is why the request cannot pass.
+    """
+
+    lines: bytes
+    length: int | None
+    is_chunked: bool
+    options: frozenset[bytes]
+    hops: int
+    expects: bool
+    has_host: bool
+    problem: Problem | None
+    authorization: tuple[bytes, ...] = ()
+
+
+class Request(NamedTuple):
+    """A request as it is answered: its target in origin-form, HTTP's minor version."""
+
+    method: bytes
+    target: bytes
+    minor: int
+    crossing: Crossing
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether the client means to use its connection again."""
+        options = self.crossing.options
+        if b"close" in options or self.method == b"CONNECT":
+            return False
+        return self.minor > 0 or b"keep-alive" in options
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether asking twice does no harm."""
+        has_body = self.crossing.is_chunked or self.crossing.length
+        return self.method in (b"GET", b"HEAD") and not has_body
+
+    def body(self, *, decoded: bool = False) -> LengthBody | ChunkedUpload:
+        """Return its body, of which nothing has come yet."""
+        if self.crossing.is_chunked:
+            return ChunkedUpload(decoded=decoded)
+        return LengthBody(self.crossing.length or 0)
+
+    @property
+    def problem(self) -> Problem | None:
+        """Why nobody can answer it, None where somebody can."""
+        if self.minor == 0 and self.crossing.is_chunked:
+            return (400, "bad_data", "HTTP/1.0 knows no transfer codings")
+        return self.crossing.problem
+
+
+def crossing(head: RequestHead, client: str, scheme: str) -> Crossing:
+    """Return how a request's fields cross; one whose name has an underscore never does.
+
+    Others would take it for the field whose name has a hyphen there.
+    """
+    if len(head.fields) > MOST_FIELDS:
+        return _remembered((), client, scheme)._replace(problem=_TOO_MANY)
+    # What is secret is not remembered.
+    given = [value for name, value in head.fields if name == b"authorization"]
+    fields = tuple(field for field in head.fields if field[0] != b"authorization")
+    is_short = head.end - len(head.target) <= _REMEMBERED_BYTES
+    found = (_remembered if is_short else _crossing)(fields, client, scheme)
+    if not given:
+        return found
+    problem = _TOO_LONG if max(map(len, given)) > MOST_FIELD_BYTES else found.problem
+    return found._replace(authorization=tuple(given), problem=problem)
+
+
+_TOO_MANY = (431, "bad_data", f"the request has more than {MOST_FIELDS} fields")
+_TOO_LONG = (431, "bad_data", f"a field is longer than {MOST_FIELD_BYTES} bytes")
+
+
+def _crossing(came: tuple[tuple[bytes, bytes], ...], client: str, scheme: str) -> Crossing:
+    fields = [field for field in came if b"_" not in field[0]]
+    options = connection_options(fields)
+    hosts = values_of(fields, b"host")
+    lengths = values_of(fields, b"content-length")
+    codings = [coding.lower() for coding in values_of(fields, b"transfer-encoding")]
+    problem = _problem(fields, lengths, codings)
+    framing = b"Transfer-Encoding: chunked\r\n" if codings else b""
+    if lengths:
+        framing = b"Content-Length: %b\r\n" % lengths[0]
+    return Crossing(
+        lines=field_lines(_forwarded(fields, options, client, scheme)) + framing,
+        length=int(lengths[0]) if lengths and problem is None else None,
+        is_chunked=bool(codings),
+        options=options,
+        hops=_hops(values_of(fields, HOP_FIELD.lower())),
+        expects=bool(values_of(fields, b"expect")),
+        has_host=len(hosts) == 1,
+        problem=problem,
+    )
+
+
+_remembered = lru_cache(maxsize=256)(_crossing)
+
+
+def _problem(fields: Fields, lengths: list[bytes], codings: list[bytes]) -> Problem | None:
+    """Return why the request's end or meaning would be in doubt, None where it is not."""
+    if any(len(name) + len(value) > MOST_FIELD_BYTES for name, value in fields):
+        return _TOO_LONG
+    if codings not in ([], [b"chunked"]):
+        return (501, "bad_data", "of the transfer codings, only chunked is understood")
+    if not is_framed_once(lengths, codings):
+        return (400, "bad_data", "the request does not say how long it is")
+    if any(len(values_of(fields, name)) > 1 for name in _ONCE):
+        return (400, "bad_data", "the request has two of a field that may come once")
+    if any(value.lower() != b"100-continue" for value in values_of(fields, b"expect")):
+        return (417, "bad_data", "of the expectations, only 100-continue is understood")
+    return None
+
+
+def _forwarded(fields: Fields, options: frozenset[bytes], client: str, scheme: str) -> Fields:
+    """Return the fields for the upstream: the end-to-end ones, and who asks for whom."""
+    dropped = HOP_BY_HOP | _REWRITTEN | options
+    kept = [(name, value) for name, value in fields if name not in dropped]
+    host = b", ".join(values_of(fields, b"host"))
+    address = client.removeprefix("::ffff:").encode()
+    told_host = b", ".join(values_of(fields, b"x-forwarded-host")) or host
+    told_scheme = b", ".join(values_of(fields, b"x-forwarded-proto")) or scheme.encode()
+    added: Fields = [
+        (b"X-Forwarded-For", _continued(fields, b"x-forwarded-for", address)),
+        (b"X-Forwarded-Proto", told_scheme),
+        (b"X-Forwarded-Host", told_host),
+        (b"Forwarded", _continued(fields, b"forwarded", _element(address, host, scheme))),
+        (b"Via", _continued(fields, b"via", _VIA)),
+        (HOP_FIELD, b"%d" % (_hops(values_of(fields, HOP_FIELD.lower())) + 1)),
+    ]
+    return [*kept, *((name, value) for name, value in added if value)]
+
+
+def _continued(fields: Fields, name: bytes, own: bytes) -> bytes:
+    """Return what those before us have said, and our own word."""
+    return b", ".join([*filter(None, values_of(fields, name)), own])
+
+
+def _element(address: bytes, host: bytes, scheme: str) -> bytes:
+    """Return our element of Forwarded (RFC 7239, 4)."""
+    node = b'"[%b]"' % address if b":" in address else address
+    named = b';host="%b"' % host if host and not re.search(rb'["\\\t]', host) else b""
+    return b"for=%b%b;proto=%b" % (node or b"unknown", named, scheme.encode())
+
+
+def _hops(values: list[bytes]) -> int:
+    """Return how many of us a request has passed; a value that is not ours counts as too many."""
+    if not values:
+        return 0
+    return int(values[0]) if values in ([b"1"], [b"2"]) else MOST_HOPS

@@ -1,0 +1,103 @@
+"""What of an answer crosses the proxy, and how it is framed for the client; pure.
+
+Fields that belong to one connection never cross (RFC 9110, 7.6.1), all others do: as they came, as
+often as they came. An answer whose end would be in doubt does not pass. Where it ends: a body's own
+framing.
+"""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+from typing import NamedTuple
+
+from wrapper.proxy.forwarded_request import Request
+from wrapper.proxy.http_body import Body, ChunkedBody, ClosedBody, LengthBody
+from wrapper.proxy.http_head import (
+    HOP_BY_HOP,
+    BadHead,
+    Fields,
+    ResponseHead,
+    connection_options,
+    field_lines,
+    is_framed_once,
+    values_of,
+)
+from wrapper.proxy.own_fields import OwnFields
+
+_OF_THE_CONNECTION = HOP_BY_HOP | {b"content-length"}
+_NO_CONTENT, _NOT_MODIFIED = 204, 304
+_NO_OPTIONS = frozenset((b"close", b"keep-alive"))  # that name no field
+
+
+class Forwarding(NamedTuple):
+    """An answer's head for the client and the body that follows.
+
+    ``keeps_upstream`` and ``keeps_client`` say whether that connection can take another request.
+    """
+
+    code: int
+    head: bytes
+    body: Body
+    keeps_upstream: bool
+    keeps_client: bool
+
+
+def forwarding(
+    head: ResponseHead, request: Request, wall: float, own: OwnFields, *, keeps_client: bool
+) -> Forwarding:
+    """Return what the client gets; raise BadHead where the answer's end would be in doubt.
+
+    ``wall`` is the time, for an answer that has no Date (RFC 9110, 6.6.1); ``own`` are fields of
+    ours that replace the upstream's.
+    """
+    kept: Fields = []
+    special: Fields = []
+    has_date = False
+    for field in head.fields:
+        name = field[0].lower()
+        has_date = has_date or name == b"date"
+        if name in _OF_THE_CONNECTION:
+            special.append((name, field[1]))
+        else:
+            kept.append(field)
+    lengths = values_of(special, b"content-length")
+    body = _body(head, lengths, values_of(special, b"transfer-encoding"), request)
+    options = connection_options(special)
+    if options - _NO_OPTIONS:
+        kept = [field for field in kept if field[0].lower() not in options]
+        has_date = has_date and b"date" not in options
+    is_counted = isinstance(body, LengthBody)
+    if lengths and head.code != _NO_CONTENT:
+        kept.append((b"Content-Length", lengths[0]))
+    elif not is_counted and request.minor > 0:
+        kept.append((b"Transfer-Encoding", b"chunked"))
+    if not has_date:
+        kept.append((b"Date", formatdate(wall, usegmt=True).encode()))
+    keeps_client = keeps_client and (request.minor > 0 or is_counted)
+    lines = own.into(field_lines(kept))
+    if not keeps_client:
+        lines += b"Connection: close\r\n"
+    elif request.minor == 0:
+        lines += b"Connection: keep-alive\r\n"
+    return Forwarding(
+        head.code,
+        b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.code, head.reason, lines),
+        body,
+        head.minor > 0 and not isinstance(body, ClosedBody) and b"close" not in options,
+        keeps_client,
+    )
+
+
+def _body(head: ResponseHead, lengths: list[bytes], codings: list[bytes], request: Request) -> Body:
+    """Return how the answer's body ends (RFC 9112, 6.3); raise BadHead where that is in doubt."""
+    if not is_framed_once(lengths, codings):
+        raise BadHead("it does not say how long it is")
+    if codings and (codings[0].lower() != b"chunked" or head.minor == 0):
+        raise BadHead("of the transfer codings, only chunked is understood")
+    if request.method == b"HEAD" or head.code in (_NO_CONTENT, _NOT_MODIFIED):
+        return LengthBody(0)
+    if codings:
+        return ChunkedBody(decoded=request.minor == 0)
+    if lengths:
+        return LengthBody(int(lengths[0]))
+    return ClosedBody(in_chunks=request.minor > 0)
