@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -80,7 +81,13 @@ OUT_OF_SIGHT = following(lease_expires_at=0.0, lease_problem="no answer")
 class Web:
     """One web process as the supervisor starts it."""
 
-    def __init__(self, *, asking: dict[str, Any] | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        asking: dict[str, Any] | None = None,
+        environment: dict[str, str] | None = None,
+        **options: Any,
+    ) -> None:
         """Start it; ``asking`` is what all our requests need, ``verify`` for one with TLS."""
         self._writer = SnapshotWriter()
         self.asking = asking or {}
@@ -93,6 +100,7 @@ class Web:
             self.options.command(),
             pass_fds=(self._writer.fileno(),),
             process_group=0,
+            env=os.environ | (environment or {}),
             stderr=subprocess.PIPE,
         )
         wait_until(lambda: self.get("/_elector/healthz").status_code, 15, "the web process answers")

@@ -37,10 +37,6 @@ class ExchangeWatch:
         self._is_awake = False
         self._poll = monkey.get_original("select", "poll")
 
-    def start(self) -> None:
-        """Begin to look."""
-        gevent.spawn(self._run)
-
     @contextmanager
     def waited_for(self, client: Client) -> Iterator[None]:
         """Look after a connection that waits for its client, while this lasts."""
@@ -66,7 +62,8 @@ class ExchangeWatch:
         for each in list(self._waiting):
             each.hang_up()
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Look, for ever."""
         next_at = 0.0
         while True:
             if self._wake.wait(1.0):

@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,7 @@ import gevent
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
+from gevent.util import wrap_errors
 from gunicorn.workers.ggevent import GeventWorker  # type: ignore[import-untyped]
 
 from wrapper import clock
@@ -48,6 +50,7 @@ _NO_TLS = (
 )
 PROXY = "proxy"  # the app's extension that forwards
 HEARTBEAT_PERIOD_S = 1.0
+FAILED = 1
 LARGEST_BODY = 64 << 10  # of a request to ourselves
 BEFORE_KILL_S = 0.5  # the arbiter kills when the grace is over, and what is cut looks whole
 
@@ -61,35 +64,42 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
         super().init_process()
 
     def run(self) -> None:
-        """Serve until told to stop; then let requests under way end, for the grace time."""
+        """Serve until told to stop; then let requests under way end, for the grace time.
+
+        What has to go on meanwhile is watched: when it ends this worker does, and another begins.
+        """
         self._proxy: Proxy | None = self.wsgi.extensions.get(PROXY)
         self._watch = ExchangeWatch(self.app.options.idle_timeout_s)
-        self._watch.start()
+        looking = gevent.spawn(wrap_errors((Exception,), self._watch.run))
+        looking.link(lambda _: self._is_leaving.set())
         pool = Pool(self.worker_connections)
         servers = [StreamServer(each, handle=self._serve, spawn=pool) for each in self.sockets]
         for server in servers:
             if self.cfg.workers > 1:
                 server.max_accept = 1  # the others get their share
             server.start()
-        while self.alive:
+        goes_on = True
+        while self.alive and (goes_on := _goes_on(looking, servers)):
             self.notify()
             if self._proxy is not None:
                 self._proxy.tidy()
             self._is_leaving.wait(HEARTBEAT_PERIOD_S)
         for server in servers:
             server.close()
-        self._await_end(pool)
+        self._await_end(pool, self.cfg.graceful_timeout - BEFORE_KILL_S if goes_on else 0.0)
+        if not goes_on:
+            sys.exit(FAILED)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Leave: take no more connections, and end those that wait for a request."""
         super().handle_exit(sig, frame)
         self._is_leaving.set()
 
-    def _await_end(self, pool: Pool) -> None:
+    def _await_end(self, pool: Pool, within_s: float) -> None:
         """Let requests under way end; connections without one are ended."""
         if self._proxy is not None:
             self._proxy.leave()
-        until = time.monotonic() + self.cfg.graceful_timeout - BEFORE_KILL_S
+        until = time.monotonic() + within_s
         self._watch.hang_up_waiting()
         while (left_s := until - time.monotonic()) > 0:
             if pool.join(timeout=min(left_s, HEARTBEAT_PERIOD_S)):
@@ -169,6 +179,16 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
         client.send(answer)
         client.sock.settimeout(None)
         return keeps_client
+
+
+def _goes_on(looking: gevent.Greenlet[[], Any], servers: list[StreamServer]) -> bool:
+    """Tell whether all goes on without which this worker cannot serve; log what has ended."""
+    if looking.ready():
+        LOG.error("the watch over connections has ended: the worker ends", exc_info=looking.value)
+    if any(server.closed for server in servers):
+        LOG.error("connections are no longer accepted: the worker ends")
+        return False
+    return not looking.ready()
 
 
 def _await_head(client: Client) -> None:
