@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from wrapper.options.flags import FLAGS, GROUPS, Flag
-from wrapper.web.families import HELP, PREFIX
+from wrapper.web.metric_table import HELP, PREFIX
 
 CODE = re.compile(r"--[a-z][a-z.-]*[a-z]|--(?![a-z])|\$+\(NAME\)|\*\.[a-z]+|\b__[a-z]+")
 MADE = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
-    from wrapper import log  # noqa: PLC0415 - after init has been left behind
+    from wrapper.base import log  # noqa: PLC0415 - after init has been left behind
 
     settings, problems = _settings(words)
     log.set_up(settings.web.log_level, as_json=settings.web.log_as_json)
@@ -50,26 +50,26 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _ask(words: Sequence[str]) -> int:
-    from wrapper import remote  # noqa: PLC0415 - a start has no need of it
+    from wrapper.commands import remote  # noqa: PLC0415 - a start has no need of it
 
     return remote.run(words, os.environ)
 
 
 def _check(settings: Settings) -> int:
-    from wrapper.configuration import check  # noqa: PLC0415 - a start has no need of it
+    from wrapper.commands import check  # noqa: PLC0415 - a start has no need of it
 
     return check.run(settings)
 
 
 def _fetch(settings: Settings) -> int:
-    from wrapper.targets import targets_once  # noqa: PLC0415 - a start has no need of it
+    from wrapper.commands import targets  # noqa: PLC0415 - a start has no need of it
 
-    return targets_once.run(settings)
+    return targets.run(settings)
 
 
 def _start(settings: Settings, problems: list[str]) -> int:
-    from wrapper import launch  # noqa: PLC0415 - after init has been left behind
-    from wrapper.start import prepare  # noqa: PLC0415 - likewise
+    from wrapper.startup import launch  # noqa: PLC0415 - after init has been left behind
+    from wrapper.startup.start import prepare  # noqa: PLC0415 - likewise
 
     if not problems:
         launch.recover_rules(settings)
@@ -103,7 +103,7 @@ def _pod_namespace() -> str:
 
 
 def _refuse(problems: Sequence[str]) -> int:
-    from wrapper import log  # noqa: PLC0415 - after init has been left behind
+    from wrapper.base import log  # noqa: PLC0415 - after init has been left behind
 
     log.say_problems(problems)
     return BAD_INPUT

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from wrapper import files
+from wrapper.base import files
 from wrapper.configuration.inputs import Inputs, Sources
 from wrapper.configuration.render import Source, WholeFile, render
 

@@ -25,13 +25,13 @@ ONE_RUN = """
 import json, sys, threading
 from pathlib import Path
 from tests.bench.one_rendering import memory, timed
-from wrapper.targets.feed import Feed
-from wrapper.targets.feed_fetch import NO_VALIDATORS, Fetcher
+from wrapper.model.fetched_file import Feed
+from wrapper.targets.fetch import NO_VALIDATORS, Fetcher
 from wrapper.options.settings import FeedTerms
-from wrapper.targets.feeds import FeedKeeper, Parts
+from wrapper.targets.fetch_loop import FeedKeeper, Parts
 from wrapper.targets.rule_loads import RuleLoads
 from wrapper.access.prometheus_access import PrometheusAccess
-from wrapper.targets.targets_once import ByHttp
+from wrapper.commands.targets import ByHttp
 from wrapper.supervision.prometheus import PrometheusApi
 
 url, path, shard = sys.argv[1:]

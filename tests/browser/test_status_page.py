@@ -22,8 +22,9 @@ from tests.web.conftest import Web, following, leading
 from tests.web.test_page import EVIL
 from tests.web.test_protection import running
 from tests.web.test_status import FULL
-from wrapper.configuration.exhibit import Exhibit, ExhibitWriter
-from wrapper.model import HandOver, Role
+from wrapper.configuration.config_view import Exhibit, ExhibitWriter
+from wrapper.model.roles import Role
+from wrapper.model.snapshot import HandOver
 
 AXE = (files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
 OUTLINED = "getComputedStyle(document.activeElement).outlineStyle !== 'none'"

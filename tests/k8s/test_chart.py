@@ -26,11 +26,11 @@ from tests.k8s.rendering import (
     without_helm,
 )
 from tests.real.parts import CHECKOUT
-from wrapper.options.durations import parse_duration
+from wrapper.base.durations import parse_duration
+from wrapper.model.fetched_file import Feed, Kind
 from wrapper.options.flag_values import read_value
 from wrapper.options.flags import BY_NAME, FLAGS
-from wrapper.supervision.departure import SUCCESSOR_WAIT_S
-from wrapper.targets.feed import Feed, Kind
+from wrapper.supervision.shutdown import SUCCESSOR_WAIT_S
 
 SWITCHES = ("rules", "dashboards")
 EVERYTHING = (

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from wrapper.election import lease_object
-from wrapper.model import LeaseRecord, LeaseUnavailable
+from wrapper.model.lease import LeaseRecord, LeaseUnavailable
 
 LIMIT_S = 0.5
 RECORD = LeaseRecord("a", 15.0, "2026-01-02T03:04:05.000006Z", "2026-01-02T03:04:05.000006Z")

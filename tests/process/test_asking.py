@@ -14,9 +14,10 @@ import pytest
 
 from tests.certificates import Authority
 from tests.support import free_port, wait_until
-from wrapper import clock
 from wrapper.access.prometheus_access import PrometheusAccess
-from wrapper.model import Rendering, Role
+from wrapper.base import clock
+from wrapper.model.configuration import Rendering
+from wrapper.model.roles import Role
 from wrapper.supervision import confirm
 from wrapper.supervision.prometheus import PrometheusApi
 

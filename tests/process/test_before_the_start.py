@@ -25,7 +25,7 @@ FOR_LATER = {
     *("kubernetes", "ssl", "http.client", "urllib3", "requests", "flask", "gunicorn", "gevent"),
     *("psutil", "prometheus_client", "inotify_simple"),
     *(
-        "wrapper.assembly",
+        "wrapper.startup.assembly",
         "wrapper.supervision.supervisor",
         "wrapper.supervision.plan",
         "wrapper.supervision.prometheus",
@@ -50,5 +50,5 @@ def test_prometheus_is_started_before_what_only_the_rest_needs(tmp_path: Path, l
         [sys.executable, "-c", LAUNCH, *flags, *child], capture_output=True, text=True, check=True
     )
     imported = set(json.loads(done.stdout))
-    assert "wrapper.launch" in imported, done.stderr
+    assert "wrapper.startup.launch" in imported, done.stderr
     assert not imported & FOR_LATER

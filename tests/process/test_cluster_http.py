@@ -33,7 +33,7 @@ from tests.process.stand_in import (
 from tests.support import free_port, wait_until
 from wrapper.election import cluster, lease_object
 from wrapper.election.kubernetes_lease import KubernetesLease
-from wrapper.model import LeaseRecord, LeaseUnavailable, Seen
+from wrapper.model.lease import LeaseRecord, LeaseUnavailable, Seen
 
 
 def test_a_request_is_sent_once_and_says_who_asks(server: StandIn, lease: KubernetesLease) -> None:

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.real.parts import CHECKOUT
-from wrapper.web.families import METRICS
+from wrapper.web.metric_table import METRICS
 
 FILES = CHECKOUT / "k8s/chart/files"
 FILE = FILES / "dashboards/prometheus-elector.json"

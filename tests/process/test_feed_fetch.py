@@ -21,9 +21,9 @@ from tests.certificates import Authority
 from tests.promgen import RULES, TARGETS, Promgen, group
 from tests.support import free_port
 from wrapper.access.prometheus_access import PrometheusAccess
-from wrapper.configuration.problems import ConfigurationError
-from wrapper.targets.feed import Feed
-from wrapper.targets.feed_fetch import _PIECE, Fetcher, FetchFailed, Validators
+from wrapper.documents.problems import ConfigurationError
+from wrapper.model.fetched_file import Feed
+from wrapper.targets.fetch import _PIECE, Fetcher, FetchFailed, Validators
 
 BODY = promgen.targets(group("a:1", "b:1"))
 LIMIT_S = 20.0
@@ -160,9 +160,9 @@ def test_nobody_there_is_told() -> None:
 BOMBED = """
 import re, resource, sys
 from pathlib import Path
-from wrapper.targets.feed import Feed
-from wrapper.targets.feed_fetch import Fetcher, FetchFailed
-from wrapper.configuration.problems import ConfigurationError
+from wrapper.model.fetched_file import Feed
+from wrapper.targets.fetch import Fetcher, FetchFailed
+from wrapper.documents.problems import ConfigurationError
 from wrapper.access.prometheus_access import PrometheusAccess
 
 has_kib = int(re.search(r"VmSize:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])

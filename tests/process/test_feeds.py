@@ -19,23 +19,24 @@ import pytest
 from tests import promgen
 from tests.promgen import RULES, TARGETS, URLS, Promgen, group
 from tests.support import wait_until
-from wrapper import clock
 from wrapper.access.prometheus_access import PrometheusAccess
-from wrapper.model import Event, FeedReported, Verdict
+from wrapper.base import clock
+from wrapper.model.events import Event, FeedReported
+from wrapper.model.fetched_file import LONGEST_TEXT, Feed, Kind
+from wrapper.model.roles import Verdict
 from wrapper.options.settings import FeedTerms
-from wrapper.supervision.reload_desk import Answer
-from wrapper.targets import feeds, pace
+from wrapper.supervision.reload_requests import Answer
+from wrapper.targets import fetch_loop, fetch_pacing
+from wrapper.targets.answer_check import EMPTY_SHARE, read_answer
 from wrapper.targets.broker import missing_for
-from wrapper.targets.feed import LONGEST_TEXT, Feed, Kind
-from wrapper.targets.feed_answer import EMPTY_SHARE, read_answer
-from wrapper.targets.feed_desk import FeedDesk
-from wrapper.targets.feed_fetch import Fetcher
-from wrapper.targets.feed_file import NO_RULES, unsettled_in
-from wrapper.targets.feed_requests import Request
-from wrapper.targets.feeds import JITTER, FeedKeeper, Parts
+from wrapper.targets.fetch import Fetcher
+from wrapper.targets.fetch_loop import JITTER, FeedKeeper, Parts
+from wrapper.targets.fetch_requests import Request
 from wrapper.targets.promgen_task import BadTask, Task
 from wrapper.targets.rule_loads import RuleLoads
-from wrapper.targets.shard import ShardCheck, none_of
+from wrapper.targets.shard_names import ShardCheck, none_of
+from wrapper.targets.target_file import NO_RULES, unsettled_in
+from wrapper.targets.task_dispatch import FeedDesk
 
 LIMIT_S = 20.0
 ONE, TWO = promgen.targets(group("a:1")), promgen.targets(group("a:1"), group("b:1", shard="other"))
@@ -205,7 +206,7 @@ def test_what_a_server_says_is_cut_and_made_printable(kept: Kept) -> None:
 @pytest.fixture
 def unpaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have everybody answered at once, where that is not the matter."""
-    monkeypatch.setattr(pace, "APART_S", 0.0)
+    monkeypatch.setattr(fetch_pacing, "APART_S", 0.0)
 
 
 @pytest.fixture
@@ -410,7 +411,7 @@ def test_a_shard_that_had_lost_its_targets_is_no_failure_after_a_start(
 ) -> None:
     """The file has no groups, and none came: nothing changes, and the log says so once."""
     kept.file().write_bytes(b"[]\n")
-    kept.file().chmod(feeds.MODE)
+    kept.file().chmod(fetch_loop.MODE)
     kept.server.bodies[TARGETS] = TWO
     keeper = kept.keeper(shard="gone")
     with caplog.at_level(logging.WARNING):
@@ -523,7 +524,7 @@ def test_refused_rules_are_tried_again_after_a_long_time(
     kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reason may have passed, and nobody knows of it."""
-    monkeypatch.setattr(feeds, "BLAME_S", 0.0)
+    monkeypatch.setattr(fetch_loop, "BLAME_S", 0.0)
     keeper = kept.keeper(RULES)
     keeper.bring()
     kept.reloads.verdicts = [Verdict.REFUSED, Verdict.LOADED]
@@ -722,7 +723,7 @@ def test_those_who_ask_again_and_again_are_paced(kept: Kept) -> None:
     """Each answer makes somebody ask, as a Promgen does that saves many objects; none is lost."""
     keeper, told = running(kept.keeper()), list[str]()
     wait_until(lambda: kept.events, LIMIT_S, "the first fetch is over")
-    ends = clock.now() + 4 * pace.APART_S
+    ends = clock.now() + 4 * fetch_pacing.APART_S
 
     def answer(to: Any) -> None:
         promgen.answer(to, ONE if clock.now() < ends else TWO)
@@ -733,7 +734,9 @@ def test_those_who_ask_again_and_again_are_paced(kept: Kept) -> None:
     keeper.ask(None, told.append)
     wait_until(lambda: clock.now() >= ends, LIMIT_S, "the burst ends")
     keeper.ask(None, told.append)
-    wait_until(lambda: kept.file().read_bytes() == TWO, pace.APART_S + 1.0, "the end is there")
+    wait_until(
+        lambda: kept.file().read_bytes() == TWO, fetch_pacing.APART_S + 1.0, "the end is there"
+    )
     assert len(kept.server.requests) <= 1 + 5
     wait_until(lambda: len(told) == len(kept.server.requests), LIMIT_S, "all are told")
 
@@ -873,8 +876,8 @@ def test_a_broker_needs_its_extra(url: str, package: str, monkeypatch: pytest.Mo
 
 WRITING = """
 import itertools, sys
-from wrapper.targets.feed import Kind
-from wrapper.targets.feed_file import FeedFile
+from wrapper.model.fetched_file import Kind
+from wrapper.targets.target_file import FeedFile
 
 file = FeedFile(sys.argv[1], Kind.RULES, 1 << 30)
 contents = [open(path, "rb").read() for path in sys.argv[2:]]

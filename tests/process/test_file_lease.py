@@ -22,15 +22,15 @@ from tests.support import least, wait_until
 from wrapper.election import lock_content
 from wrapper.election.file_lease import FileLease
 from wrapper.election.lease import Request, Terms, next_step, observe
-from wrapper.model import (
+from wrapper.model.lease import (
     LeaseConflict,
     LeaseLock,
     LeaseRecord,
     LeaseUnavailable,
     LeaseView,
     Seen,
-    Stance,
 )
+from wrapper.model.roles import Stance
 
 HOLDER = """
 import subprocess, sys, time

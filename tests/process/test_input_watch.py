@@ -17,11 +17,13 @@ import pytest
 import yaml
 
 from tests.support import wait_until
-from wrapper.configuration import input_watch, settling
+from wrapper.configuration import debounce, input_watch
+from wrapper.configuration.debounce import QUIET_S, SETTLE_S
 from wrapper.configuration.input_watch import InputWatch
 from wrapper.configuration.inputs import Inputs, Sources
-from wrapper.configuration.settling import QUIET_S, SETTLE_S
-from wrapper.model import ConfigurationRead, ConfigurationRejected, Event, Renderings, Role
+from wrapper.model.configuration import Renderings
+from wrapper.model.events import ConfigurationRead, ConfigurationRejected, Event
+from wrapper.model.roles import Role
 
 SOON_S = 15.0  # for a busy machine: what would have to settle, or be re-hashed, is NEVER told
 NEVER_S = 3600.0
@@ -77,7 +79,7 @@ class Watched:
 def _never_settled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nothing settle, so that what is told at once is, but where a test asks for it."""
     if "settles" not in request.fixturenames:
-        monkeypatch.setattr(settling, "SETTLE_S", NEVER_S)
+        monkeypatch.setattr(debounce, "SETTLE_S", NEVER_S)
         monkeypatch.setattr(input_watch, "SETTLE_S", NEVER_S)
 
 

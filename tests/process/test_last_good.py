@@ -8,9 +8,9 @@ import pytest
 
 from wrapper.configuration.last_good import LastGood
 from wrapper.configuration.render import Source, render
-from wrapper.model import Kept, Renderings
+from wrapper.model.configuration import Kept, Renderings
 from wrapper.options.loading import load
-from wrapper.start import Refused, Start, prepare
+from wrapper.startup.start import Refused, Start, prepare
 
 GOOD = b"follower: {global: {scrape_interval: 1s}}\nleader: {remote_write: [{url: 'http://x/'}]}\n"
 BAD = "follower: {}\nleder: {}\n"

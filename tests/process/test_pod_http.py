@@ -15,9 +15,10 @@ import pytest
 
 from tests.process.stand_in import LIMIT_S, Request, StandIn, problem_of, running
 from tests.support import free_port
-from wrapper.election.labeller import Labeller
-from wrapper.election.pod import Pod
-from wrapper.model import LeaseUnavailable, PodLabelAnswered
+from wrapper.election.pod_label_updater import Labeller
+from wrapper.election.pod_patch import Pod
+from wrapper.model.events import PodLabelAnswered
+from wrapper.model.lease import LeaseUnavailable
 
 KEY = "prometheus-elector/role"
 PATH = "/api/v1/namespaces/monitoring/pods/p-0"
@@ -234,7 +235,7 @@ def test_orders_are_obeyed_in_turn() -> None:
 
 def test_each_trouble_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     """A reason is logged when it is new, a change when it has come, a repetition never."""
-    caplog.set_level(logging.INFO, "wrapper.election.labeller")
+    caplog.set_level(logging.INFO, "wrapper.election.pod_label_updater")
     may_not, away = LeaseUnavailable("may not"), LeaseUnavailable("away")
     pod = Scripted(None, may_not, may_not, away, None, None)
     obey(pod, [False, True, True, True, True, True])

@@ -18,8 +18,9 @@ import psutil
 import pytest
 
 from tests.support import free_port, least, wait_until
-from wrapper.model import Event
-from wrapper.supervision import process, sensors
+from wrapper.base import process
+from wrapper.model.events import Event
+from wrapper.supervision import sensors
 from wrapper.supervision.child_usage import usage
 
 PARENT = """

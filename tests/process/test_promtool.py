@@ -16,7 +16,8 @@ from tests.support import wait_until
 from wrapper.configuration.beside_output import Unanswered
 from wrapper.configuration.promtool import Promtool, distinct
 from wrapper.configuration.render import fingerprint
-from wrapper.model import Rendering, Renderings, Role
+from wrapper.model.configuration import Rendering, Renderings
+from wrapper.model.roles import Role
 
 SECRET = "hunter2-marker"
 CONTENT = f"scrape_configs: [{{basic_auth: {{password: {SECRET}}}}}]\n".encode()

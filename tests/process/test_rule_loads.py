@@ -13,13 +13,13 @@ import pytest
 from tests import promgen
 from tests.real.parts import program
 from tests.support import wait_until
-from wrapper.model import Verdict
-from wrapper.supervision.reload_desk import Answer
+from wrapper.model.fetched_file import Kind
+from wrapper.model.roles import Verdict
+from wrapper.supervision.reload_requests import Answer
 from wrapper.targets import rule_loads
-from wrapper.targets.feed import Kind
-from wrapper.targets.feed_file import NO_RULES, Failed, FeedFile
 from wrapper.targets.rule_check import RuleCheck
 from wrapper.targets.rule_loads import Blamed, RuleLoads
+from wrapper.targets.target_file import NO_RULES, Failed, FeedFile
 
 LIMIT_S = 20.0
 MODE = 0o644

@@ -31,10 +31,10 @@ from tests.process.alert_cases import (
     without_election,
 )
 from tests.real.parts import CHECKOUT, program
-from wrapper.model import Cause
+from wrapper.model.metric_names import LEASE_ERRORS, RELOAD_FAILURES
+from wrapper.model.roles import Cause
 from wrapper.options.flags import BY_NAME
-from wrapper.supervision.metric_names import LEASE_ERRORS, RELOAD_FAILURES
-from wrapper.web.families import METRICS
+from wrapper.web.metric_table import METRICS
 
 RULES = CHECKOUT / "k8s/chart/files/rules/prometheus-elector.yml"
 RUNBOOK = RULES.with_name("README.md")

@@ -10,7 +10,7 @@ import pytest
 
 from wrapper.__main__ import main
 from wrapper.options.loading import load
-from wrapper.start import prepare
+from wrapper.startup.start import prepare
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from wrapper.model import Event
+from wrapper.model.events import Event
 from wrapper.targets import target_queue
 from wrapper.targets.broker import Broker, NotInstalled, Unreachable
 from wrapper.targets.promgen_task import Task
@@ -130,7 +130,7 @@ def test_more_than_may_be_held_is_told(
 def test_what_is_held_is_given_back_in_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not before, and once."""
     at = [100.0]
-    monkeypatch.setattr("wrapper.clock.now", lambda: at[0])
+    monkeypatch.setattr("wrapper.base.clock.now", lambda: at[0])
     given, message = queue_of(Broken()), Sent({"task": "promgen.tasks.process_alert"})
     given._take(message)  # type: ignore[arg-type]
     for later, became in ((29.9, []), (30.0, ["given back"]), (60.0, ["given back"])):

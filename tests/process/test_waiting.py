@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from wrapper.model import Event
+from wrapper.model.events import Event
 from wrapper.options.settings import Probing
 from wrapper.supervision import sensors
 from wrapper.supervision.prometheus import PrometheusApi, read_replay

@@ -26,7 +26,7 @@ from tests.real.parts import CHECKOUT, Namespace, Program, Prometheus, started
 from tests.real.replica import FOLLOWER, LEADER, QUICK, Replica, on_lease
 from tests.real.test_pod_label import FLAG, RULE, make_pod
 from tests.support import free_port, wait_until
-from wrapper.supervision.departure import FAILED
+from wrapper.supervision.shutdown import FAILED
 
 LIMIT_S = 30.0
 WRITE_URL = "http://127.0.0.1:9/write"
@@ -65,10 +65,10 @@ LEADERS = (
     Planted("watch-loaded", "wrapper.supervision.prometheus:PrometheusApi.evidence", _edit),
     Planted("measure-child", "wrapper.supervision.sensors:_usage"),
     Planted("watch-inputs", "wrapper.configuration.inputs:Inputs.differing"),
-    Planted("exhibitor", "wrapper.configuration.exhibit:ExhibitWriter.publish", _edit),
-    Planted("writer", "wrapper.files:bring", _edit, ("--demotion-grace=1s",)),
+    Planted("exhibitor", "wrapper.configuration.config_view:ExhibitWriter.publish", _edit),
+    Planted("writer", "wrapper.base.files:bring", _edit, ("--demotion-grace=1s",)),
     Planted("keep", "wrapper.configuration.last_good:LastGood.keep", _edit),
-    Planted("read-pause", "wrapper.election.pause:read", _step_down),
+    Planted("read-pause", "wrapper.election.step_down_pause:read", _step_down),
     Planted(
         "reload",
         "wrapper.supervision.prometheus:PrometheusApi.reload",
@@ -78,13 +78,15 @@ LEADERS = (
     ),
 )
 FEEDS = (
-    Planted("feed", "wrapper.targets.pace:due_at"),
+    Planted("feed", "wrapper.targets.fetch_pacing:due_at"),
     Planted("target-queue", "wrapper.targets.target_queue:TargetQueue._disconnected"),
-    Planted("reload", "wrapper.targets.errand:Errand._problem"),
-    Planted("clean-tombstones", "wrapper.targets.errand:Errand._problem"),
+    Planted("reload", "wrapper.targets.background_task:Errand._problem"),
+    Planted("clean-tombstones", "wrapper.targets.background_task:Errand._problem"),
 )
 CHILDREN = (
-    Planted("wait-prometheus", "wrapper.launch:ChildExited", flags=("--prometheus-grace=1s",)),
+    Planted(
+        "wait-prometheus", "wrapper.startup.launch:ChildExited", flags=("--prometheus-grace=1s",)
+    ),
     Planted(
         "wait-web",
         "wrapper.supervision.performer:WebExited",
@@ -250,7 +252,7 @@ def namespace(make_namespace: Callable[..., Namespace]) -> Namespace:
 @pytest.mark.parametrize(
     ("thread", "place"),
     [
-        ("labeller", "wrapper.election.pod:Pod.set_label"),
+        ("labeller", "wrapper.election.pod_patch:Pod.set_label"),
         ("elector", "wrapper.election.lease:next_step"),
     ],
 )

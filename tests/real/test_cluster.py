@@ -13,7 +13,7 @@ from tests.real.parts import ADMIN_TOKEN, ApiServer, Namespace, kubeconfig
 from tests.support import wait_until
 from wrapper.election.kubernetes_lease import KubernetesLease
 from wrapper.election.lease_object import INCARNATION
-from wrapper.model import LeaseConflict, LeaseLock, LeaseRecord, LeaseUnavailable, Seen
+from wrapper.model.lease import LeaseConflict, LeaseLock, LeaseRecord, LeaseUnavailable, Seen
 
 THEN = "2026-01-02T03:04:05.000006Z"
 LATER = "2026-01-02T03:04:07.120000Z"

@@ -18,9 +18,9 @@ import requests
 from tests.real.parts import WriteLog, started
 from tests.real.replica import QUICK, Replica
 from tests.support import wait_until
-from wrapper.model import Cause
-from wrapper.remote import supervisor_on
-from wrapper.remote_words import Unasked
+from wrapper.commands.remote import supervisor_on
+from wrapper.commands.remote_args import Unasked
+from wrapper.model.roles import Cause
 
 PASSWORD = "wonderland"
 

@@ -13,7 +13,7 @@ from tests.real.fleet import LEASE_S, SPARE_S, Fleet, await_turns, leader_by, li
 from tests.real.replica import Replica
 from tests.support import let_pass, now, wait_until
 from wrapper.election.lease_object import INCARNATION
-from wrapper.model import Role
+from wrapper.model.roles import Role
 
 LONG_S = 15
 LONG = ("--lease-duration=15s", "--lease-renew-deadline=10s", "--lease-retry-period=2s")

@@ -14,7 +14,7 @@ import requests
 from tests.real.fleet import LEASE_S, SPARE_S, Fleet, await_turns, cause_of, is_dead
 from tests.real.replica import Replica
 from tests.support import let_pass, now, wait_until
-from wrapper.model import Cause
+from wrapper.model.roles import Cause
 
 HASTY_HEALTH = (
     "--healthcheck-period=200ms",

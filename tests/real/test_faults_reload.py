@@ -17,7 +17,7 @@ from tests.real.fleet import (
     writes_to,
 )
 from tests.support import let_pass, now, wait_until
-from wrapper.model import Cause
+from wrapper.model.roles import Cause
 
 COOL = ("--cool-down=500ms", "--rehash-period=200ms")
 UNLOADABLE = ", write_relabel_configs: [{source_labels: [a], regex: '('}]"

@@ -24,9 +24,10 @@ from tests.real.parts import Prometheus, started
 from tests.unit.test_config_paths import trails
 from wrapper.configuration.config_paths import PLACES
 from wrapper.configuration.inputs import Inputs, Sources
-from wrapper.configuration.problems import ConfigurationError
 from wrapper.configuration.render import Source, WholeFile, render
-from wrapper.model import Renderings, Role
+from wrapper.documents.problems import ConfigurationError
+from wrapper.model.configuration import Renderings
+from wrapper.model.roles import Role
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 GOLDEN = json.loads((VECTORS / "merge.json").read_text("utf-8"))

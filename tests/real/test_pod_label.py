@@ -16,8 +16,8 @@ from tests.real.fleet import LEASE_S, Fleet, lines_of
 from tests.real.parts import RBAC, Namespace
 from tests.real.replica import QUICK, Replica, on_lease
 from tests.support import wait_until
-from wrapper.election.pod import Pod
-from wrapper.model import LeaseUnavailable
+from wrapper.election.pod_patch import Pod
+from wrapper.model.lease import LeaseUnavailable
 
 KEY = "prometheus-elector/role"
 FLAG = f"--lease-pod-label={KEY}=leader"

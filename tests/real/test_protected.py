@@ -22,7 +22,7 @@ from tests.real.parts import Program, WriteLog, program, started
 from tests.real.replica import QUICK, Replica
 from tests.support import free_port, wait_until
 from wrapper.access.web_access import WebAccess
-from wrapper.configuration.problems import ConfigurationError
+from wrapper.documents.problems import ConfigurationError
 
 ALICE = ("alice", "wonderland")
 HASH = "$2b$04$abcdefghijklmnopqrstuujZkTwHUiJ9XdZPwKfcfDo7dMp5DjlTu"  # of that, cheap

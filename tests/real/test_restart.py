@@ -16,7 +16,7 @@ from tests.real.parts import WriteLog
 from tests.real.replica import Replica
 from tests.real.test_refusals import edit, is_valid
 from tests.support import wait_until
-from wrapper.launch import LAST_IN_FORCE
+from wrapper.startup.launch import LAST_IN_FORCE
 
 UNKNOWN_SECTION = ("  scrape_configs:", "  bogus_section: {}\n  scrape_configs:")  # Prometheus'
 REPEATED_KEY = ("  scrape_configs:", "  global: {}\n  scrape_configs:")  # refused by ourselves

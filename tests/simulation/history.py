@@ -40,8 +40,8 @@ from tests.simulation.replica import (
     Process,
     World,
 )
-from wrapper import clock
-from wrapper.model import LeaseRecord, Seen
+from wrapper.base import clock
+from wrapper.model.lease import LeaseRecord, Seen
 
 DRIFT = 0.025
 TRACE_LINES = 60

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.simulation.hub import Hub, running
-from wrapper.model import LeaseConflict, LeaseRecord, LeaseUnavailable, Seen
+from wrapper.model.lease import LeaseConflict, LeaseRecord, LeaseUnavailable, Seen
 
 REQUEST_TIMEOUT_S = 1.2
 NEVER = 1e9

@@ -13,22 +13,14 @@ from typing import Any
 from tests.simulation import profiles
 from tests.simulation.profiles import Profile
 from tests.simulation.replica import DURATION_S
-from wrapper import clock
+from wrapper.base import clock
 from wrapper.election import lease
 from wrapper.election.lease import Terms
-from wrapper.model import (
-    Action,
-    ArmSwitch,
-    Evidence,
-    LeaseRecord,
-    LeaseView,
-    Reason,
-    Rendering,
-    Role,
-    Seen,
-    Stance,
-)
-from wrapper.supervision import acceptance, candidacy, confirm, fence
+from wrapper.model.actions import Action, ArmSwitch
+from wrapper.model.configuration import Evidence, Rendering
+from wrapper.model.lease import LeaseRecord, LeaseView, Seen
+from wrapper.model.roles import Reason, Role, Stance
+from wrapper.supervision import candidacy, config_rollback, confirm, fence
 from wrapper.supervision.confirm import Loading
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
@@ -184,7 +176,7 @@ MUTANTS = (
     ),
     Mutant(
         "what Prometheus refuses does not stay in its file",
-        acceptance,
+        config_rollback,
         "target",
         lambda _acceptance, newest, role: newest.of(role),
         profiles.EDITED,

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.simulation.hub import Hub
-from wrapper.model import Evidence, Rendering
+from wrapper.model.configuration import Evidence, Rendering
 
 READY_S = 0.3
 UNLOADABLE = b"unloadable"  # what no Prometheus loads

@@ -17,44 +17,43 @@ from tests.simulation.lock import REQUEST_TIMEOUT_S, Server, Way, Weather
 from tests.simulation.prometheus import READY_S, UNLOADABLE, Disk, Prometheus, Temper
 from wrapper.election.elector import Elector
 from wrapper.election.lease import Terms
-from wrapper.election.pod_label import PodLabel
-from wrapper.model import (
+from wrapper.election.pod_label_state import PodLabel
+from wrapper.model.actions import (
     Action,
     AnswerReload,
     ArmSwitch,
-    ChildExited,
-    ConfigurationRead,
     DisarmSwitch,
-    Event,
     Exit,
-    FenceChecked,
-    HealthProbed,
     KeepRenderings,
     LabelPod,
+    ReloadPrometheus,
+    SignalPrometheus,
+    WriteRendering,
+)
+from wrapper.model.configuration import Rendering, Renderings
+from wrapper.model.events import (
+    ChildExited,
+    ConfigurationRead,
+    Event,
+    FenceChecked,
+    HealthProbed,
     LoadedObserved,
     PodLabelAnswered,
     ReadinessProbed,
     ReloadAnswered,
-    ReloadPrometheus,
     ReloadWanted,
-    Rendering,
-    Renderings,
     RenderingsKept,
     RenderingWritten,
-    Role,
-    SignalPrometheus,
     SignalReceived,
-    Snapshot,
-    Stance,
-    Verdict,
     WriteFailed,
-    WriteRendering,
 )
-from wrapper.supervision import acceptance, confirm
+from wrapper.model.roles import Role, Stance, Verdict
+from wrapper.model.snapshot import Snapshot
+from wrapper.supervision import config_rollback, confirm
 from wrapper.supervision.configuration_state import ConfigurationState
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
-from wrapper.supervision.summary import Constants
+from wrapper.supervision.snapshot_builder import Constants
 from wrapper.supervision.supervisor import Frame, Supervisor
 
 FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
@@ -192,7 +191,7 @@ class Process(Group):
         started = ConfigurationState(
             RENDERINGS,
             confirm.started_with(FOLLOWER, self.local_now()),
-            acceptance.started_with(RENDERINGS),
+            config_rollback.started_with(RENDERINGS),
         )
         observation = Observation(started, role_since=self.local_now(), label=PodLabel())
         return Frame(observation, policy, Constants(self.identity, "lease", "", None))

@@ -17,7 +17,7 @@ from tests.simulation.history import BOUND_S, DRIFT, History, Violation
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.profiles import Profile
 from tests.simulation.replica import DURATION_S, MAIN, RETRY_PERIOD_S, Process
-from wrapper.election import pod_label
+from wrapper.election import pod_label_state
 from wrapper.election.elector import Elector
 from wrapper.supervision import candidacy
 from wrapper.supervision.requested_reload import RequestedReload
@@ -189,7 +189,7 @@ def test_healed_the_leader_alone_is_labelled(seed: int) -> None:
         hub.run(history.heals_at)
         history._heal()
         history._await_writer()
-        hub.run(hub.now + pod_label.LONGEST_RETRY_S + DURATION_S)
+        hub.run(hub.now + pod_label_state.LONGEST_RETRY_S + DURATION_S)
         labelled = [pod.process for pod in history.pods if pod.machine.is_labelled]
         assert labelled == [history.writer()]
 

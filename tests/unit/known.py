@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from wrapper.model import Action, Cause, Role, Stance
+from wrapper.model.actions import Action
+from wrapper.model.roles import Cause, Role, Stance
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.plan import Plan
 

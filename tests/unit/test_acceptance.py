@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from wrapper.model import Evidence, ReloadAnswered, Rendering, Renderings, Role
-from wrapper.supervision import acceptance, confirm
+from wrapper.model.configuration import Evidence, Rendering, Renderings
+from wrapper.model.events import ReloadAnswered
+from wrapper.model.roles import Role
+from wrapper.supervision import config_rollback, confirm
 from wrapper.supervision.confirm import Loading
 
 LIMIT_S = 50.0
@@ -33,7 +35,7 @@ class Story:
 
     newest: Renderings
     role: Role
-    accepted: acceptance.Acceptance
+    accepted: config_rollback.Acceptance
     loading: Loading
     now: float = 100.0
 
@@ -55,7 +57,7 @@ class Story:
         if word in INPUTS:
             self.newest = INPUTS[word]
         if word in INPUTS or word == "hup":
-            self.accepted = acceptance.tried_again(self.accepted)
+            self.accepted = config_rollback.tried_again(self.accepted)
         if word in {"leads", "follows"}:
             self.role = Role.LEADER if word == "leads" else Role.FOLLOWER
         if word in {"ok", "no"}:
@@ -74,12 +76,12 @@ class Story:
         self.loading = confirm.observed(self.loading, evidence)
 
     def _judge(self) -> None:
-        self.accepted = acceptance.judged(
+        self.accepted = config_rollback.judged(
             self.accepted, self.newest, self.role, self.loading, self.now, LIMIT_S
         )
 
     def _write(self) -> None:
-        wanted = acceptance.target(self.accepted, self.newest, self.role)
+        wanted = config_rollback.target(self.accepted, self.newest, self.role)
         if self.loading.written != wanted:
             started = confirm.write_started(self.loading, wanted)
             written = confirm.written(started, wanted, self.now)
@@ -99,7 +101,7 @@ def told(words: str) -> Story:
     story = Story(
         renderings,
         Role.FOLLOWER,
-        acceptance.started_with(renderings),
+        config_rollback.started_with(renderings),
         confirm.observed(loading, seen),
     )
     return story.tell(words)

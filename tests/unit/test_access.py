@@ -16,9 +16,9 @@ import pytest
 from tests.certificates import Authority
 from tests.support import let_pass, wait_until
 from wrapper.access.prometheus_access import PrometheusAccess
-from wrapper.access.renewed import Reading, Renewed
+from wrapper.access.reloading_file import Reading, Renewed
 from wrapper.access.web_access import WebAccess
-from wrapper.configuration.problems import ConfigurationError
+from wrapper.documents.problems import ConfigurationError
 
 HASH = "$2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze"
 

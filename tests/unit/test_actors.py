@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
-from wrapper import clock
-from wrapper.actors import Actors
-from wrapper.model import ActorEnded
+from wrapper.base import clock
+from wrapper.base.actors import Actors
+from wrapper.model.events import ActorEnded
 
 LIMIT_S = 20.0
 Told = queue.SimpleQueue[ActorEnded]

@@ -6,7 +6,7 @@ from yaml.nodes import MappingNode
 
 from wrapper.configuration.client_files import client_files
 from wrapper.configuration.render import Source, WholeFile, render
-from wrapper.configuration.yaml_nodes import compose
+from wrapper.documents.yaml_nodes import compose
 
 CONFIG = b"""\
 global: {query_log_file: q}

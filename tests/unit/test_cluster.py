@@ -16,7 +16,7 @@ from wrapper.election.api_errors import Answer, Place, failure, refusal
 from wrapper.election.kubeconfig import ClusterAccess, check_kubeconfig
 from wrapper.election.lease_fields import LONGEST_NAME, MOST
 from wrapper.election.lease_object import INCARNATION, lease_of, record_of, version_of
-from wrapper.model import LeaseConflict, LeaseRecord, LeaseUnavailable
+from wrapper.model.lease import LeaseConflict, LeaseRecord, LeaseUnavailable
 
 THEN = "2026-01-02T03:04:05.000006Z"
 LATER = "2026-01-02T03:04:07.000000Z"

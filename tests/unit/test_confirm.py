@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from wrapper.model import Evidence, ReloadAnswered, Rendering, Role
+from wrapper.model.configuration import Evidence, Rendering
+from wrapper.model.events import ReloadAnswered
+from wrapper.model.roles import Role
 from wrapper.supervision import confirm
 from wrapper.supervision.confirm import Loading, Outcome
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.certificates import Authority
 from wrapper.access.prometheus_access import Access
-from wrapper.access.renewed import Reading
+from wrapper.access.reloading_file import Reading
 from wrapper.election.credentials import read_credentials
 from wrapper.election.kubeconfig import ClusterAccess, NoAccess
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from wrapper.access.doors import look
 from wrapper.access.web_config import Demands
 from wrapper.options.loading import load
 from wrapper.options.prometheus_args import ChildArguments
+from wrapper.startup.auth_preflight import look
 
 HASH = "$2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze"
 USERS = f"basic_auth_users: {{alice: {HASH}}}"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wrapper.options.durations import go_duration, parse_duration, prometheus_duration
+from wrapper.base.durations import go_duration, parse_duration, prometheus_duration
 
 
 @pytest.mark.parametrize(

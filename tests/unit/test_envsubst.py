@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wrapper.configuration.envsubst import note_unset, substitute
-from wrapper.configuration.problems import Problems
+from wrapper.documents.problems import Problems
 
 ENVIRON = {b"A": b"1", b"POD_NAME": b"prom-0", b"EMPTY": b"", b"0": b"zero", b"BACK": rb"\1$(A)"}
 

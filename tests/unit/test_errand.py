@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.support import wait_until
-from wrapper.targets.errand import Errand
+from wrapper.targets.background_task import Errand
 
 LIMIT_S = 20.0
 

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from tests.support import wait_until
-from wrapper.configuration.exhibit import (
+from wrapper.configuration.config_view import (
     LARGEST_INPUT,
     LARGEST_TEXT,
     Exhibit,
     ExhibitReader,
     ExhibitWriter,
 )
-from wrapper.configuration.exhibitor import Exhibitor, Read, exhibit_of
+from wrapper.configuration.config_view_updater import Exhibitor, Read, exhibit_of
 from wrapper.configuration.inputs import Inputs, Sources
-from wrapper.configuration.sections import Source
+from wrapper.documents.source import Source
 
 SECRET = "hunter2-marker"
 TEXT = f"""\

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.promgen import group, rules, targets
-from wrapper.targets.feed import Feed, Kind
-from wrapper.targets.feed_answer import (
+from wrapper.model.fetched_file import Feed, Kind
+from wrapper.targets.answer_check import (
     LARGEST_RULES,
     Content,
     Unacceptable,

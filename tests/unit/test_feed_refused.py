@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wrapper.targets.feed_refused import redirect_refused, status_refused
+from wrapper.targets.answer_errors import redirect_refused, status_refused
 
 URL = "http://promgen:8000/rest/service/shop/targets"
 

@@ -8,20 +8,15 @@ from typing import Any
 
 import pytest
 
-from wrapper import assembly
-from wrapper.actors import Actors
-from wrapper.model import (
-    ArmSwitch,
-    LeaseRecord,
-    LeaseView,
-    Rendering,
-    Renderings,
-    Role,
-    SignalPrometheus,
-)
+from wrapper.base.actors import Actors
+from wrapper.model.actions import ArmSwitch, SignalPrometheus
+from wrapper.model.configuration import Rendering, Renderings
+from wrapper.model.lease import LeaseRecord, LeaseView
+from wrapper.model.roles import Role
 from wrapper.options.loading import load
 from wrapper.options.prometheus_args import ChildArguments
-from wrapper.start import Start
+from wrapper.startup import assembly
+from wrapper.startup.start import Start
 from wrapper.supervision import confirm
 from wrapper.supervision.configuration_state import ConfigurationState
 from wrapper.supervision.lease_state import LeaseState

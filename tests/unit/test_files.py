@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from wrapper.files import (
+from wrapper.base.files import (
     InputError,
     OutputInUse,
     OutputLock,
@@ -106,7 +106,7 @@ def test_input_without_permission(folder: Path) -> None:
     path.write_bytes(b"a: 1\n")
     path.chmod(0)
     program = (
-        "import os, pathlib, sys; from wrapper.files import read_input\n"
+        "import os, pathlib, sys; from wrapper.base.files import read_input\n"
         "os.chdir(sys.argv[1])\n"  # before the right to go there is given up
         "os.getuid() or os.setuid(65534)\n"
         "read_input(pathlib.Path('in.yml'), 9)\n"
@@ -166,7 +166,7 @@ def test_full_disk_leaves_the_old_file(folder: Path) -> None:
     path = folder / "out.yml"
     write_atomically(path, b"old", 0o600)
     program = (
-        "import pathlib, resource, signal, sys; from wrapper.files import write_atomically\n"
+        "import pathlib, resource, signal, sys; from wrapper.base.files import write_atomically\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "write_atomically(pathlib.Path(sys.argv[1]), b'x' * 100_000, 0o600)\n"

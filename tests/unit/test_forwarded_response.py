@@ -8,9 +8,9 @@ import pytest
 
 from wrapper.proxy.forwarded_request import Request, crossing
 from wrapper.proxy.forwarded_response import forwarding
+from wrapper.proxy.header_overrides import OwnFields
 from wrapper.proxy.http_body import ChunkedBody, ClosedBody, LengthBody
 from wrapper.proxy.http_head import BadHead, request_head, response_head
-from wrapper.proxy.own_fields import OwnFields
 
 GET = Request(b"GET", b"/", 1, crossing(request_head(b"GET / HTTP/1.1\r\n\r\n"), "1", "http"))
 DATE = b"Date: x\r\n"

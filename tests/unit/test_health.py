@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from wrapper.supervision.health import Health, backoff_s, probed
+from wrapper.base.backoff import backoff_s
+from wrapper.supervision.health import Health, probed
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,10 @@ The words are free; what they have to tell apart, and whom and what they have to
 
 from __future__ import annotations
 
-from wrapper.model import (
-    LONGEST_HISTORY_S,
-    Cause,
-    LeaseRecord,
-    LeaseView,
-    Rendering,
-    Renderings,
-    Role,
-    Stance,
-)
+from wrapper.model.configuration import Rendering, Renderings
+from wrapper.model.lease import LeaseRecord, LeaseView
+from wrapper.model.roles import Cause, Role, Stance
+from wrapper.model.snapshot import LONGEST_HISTORY_S
 from wrapper.supervision import confirm
 from wrapper.supervision.configuration_state import ConfigurationState
 from wrapper.supervision.history import LONGEST_REASON, MOST, History

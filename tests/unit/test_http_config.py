@@ -13,8 +13,8 @@ from wrapper.access.http_config import (
     read_http_config,
 )
 from wrapper.access.tls_values import Text, TlsVersion, Versions
-from wrapper.configuration.problems import ConfigurationError
-from wrapper.configuration.sections import Source
+from wrapper.documents.problems import ConfigurationError
+from wrapper.documents.source import Source
 
 
 def read(text: str) -> HttpConfig:

@@ -12,7 +12,9 @@ import pytest
 import yaml
 
 from wrapper.configuration.inputs import BadInputs, Inputs, Sources
-from wrapper.model import ConfigurationRead, ConfigurationRejected, Renderings, Role
+from wrapper.model.configuration import Renderings
+from wrapper.model.events import ConfigurationRead, ConfigurationRejected
+from wrapper.model.roles import Role
 
 BASE = "global: {a: 1}\n"
 

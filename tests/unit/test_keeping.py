@@ -8,10 +8,12 @@ import pytest
 
 from tests.unit.known import but
 from tests.unit.test_plan import FOLLOWER, LEADER, POLICY, RE_READ, STARTING, loaded
-from wrapper.model import Cause, Exit, KeepRenderings, Kept, Renderings, Role
-from wrapper.supervision import keeping
-from wrapper.supervision.acceptance import started_with
-from wrapper.supervision.keeping import RETRY_S, Keeping
+from wrapper.model.actions import Exit, KeepRenderings
+from wrapper.model.configuration import Kept, Renderings
+from wrapper.model.roles import Cause, Role
+from wrapper.supervision import config_keeping
+from wrapper.supervision.config_keeping import RETRY_S, Keeping
+from wrapper.supervision.config_rollback import started_with
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.plan import plan
 from wrapper.supervision.policy import Policy
@@ -37,9 +39,9 @@ def kept(o: Observation, policy: Policy = POLICY, now: float = 100.0) -> list[Ke
 def test_what_is_in_force_is_kept_once() -> None:
     """Not again while that is under way, nor when it is done."""
     assert kept(IN_FORCE) == [Kept(BOTH)]
-    asked = but(IN_FORCE, configuration_keeping=keeping.asked(Keeping(), Kept(BOTH)))
+    asked = but(IN_FORCE, configuration_keeping=config_keeping.asked(Keeping(), Kept(BOTH)))
     assert kept(asked) == []
-    done = but(asked, configuration_keeping=keeping.answered(Kept(BOTH), "", 100.0))
+    done = but(asked, configuration_keeping=config_keeping.answered(Kept(BOTH), "", 100.0))
     assert kept(done) == []
     assert kept(but(done, configuration_acceptance=started_with(RE_READ))) == [Kept(RE_READ)]
 
@@ -83,7 +85,7 @@ def test_a_prometheus_with_a_file_of_its_own_has_nothing_to_keep() -> None:
 
 def test_what_could_not_be_written_is_tried_again_later() -> None:
     """A full disk is no reason to write at every turn."""
-    failed = keeping.answered(Kept(BOTH), "no space", 100.0)
+    failed = config_keeping.answered(Kept(BOTH), "no space", 100.0)
     o = but(IN_FORCE, configuration_keeping=failed)
     assert kept(o, now=100.0 + RETRY_S - 0.1) == []
     assert kept(o, now=100.0 + RETRY_S) == [Kept(BOTH)]

@@ -9,11 +9,12 @@ from yaml.nodes import MappingNode
 
 from tests.unit.documents import sections, shape, written
 from wrapper.configuration.comparison import compare
-from wrapper.configuration.landing import merge_traced, path_of
 from wrapper.configuration.merge import merge
-from wrapper.configuration.problems import Problems
+from wrapper.configuration.override_trace import merge_traced, path_of
 from wrapper.configuration.redact import Redaction
-from wrapper.configuration.sections import Source, read_override
+from wrapper.configuration.sections import read_override
+from wrapper.documents.problems import Problems
+from wrapper.documents.source import Source
 
 BASE = """\
 global:

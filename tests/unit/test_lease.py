@@ -9,7 +9,8 @@ import pytest
 from wrapper.election import lease
 from wrapper.election.lease import IDLE_READ_PERIOD_S, Request, Step, Terms
 from wrapper.election.lease_fields import MOST
-from wrapper.model import LeaseRecord, LeaseView, Seen, Stance
+from wrapper.model.lease import LeaseRecord, LeaseView, Seen
+from wrapper.model.roles import Stance
 
 TERMS = Terms(
     identity="a",

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from wrapper.log import LIBRARIES, Formatter
+from wrapper.base.log import LIBRARIES, Formatter
 
 SPEAKING = """
 import logging

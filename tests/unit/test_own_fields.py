@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from wrapper.proxy.forwarded_request import crossing
+from wrapper.proxy.header_overrides import OwnFields, own_fields
 from wrapper.proxy.http_head import request_head
-from wrapper.proxy.own_fields import OwnFields, own_fields
 
 
 @pytest.mark.parametrize(

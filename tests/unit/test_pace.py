@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wrapper.targets import pace
-from wrapper.targets.pace import APART_S, FAR_S, Pace
+from wrapper.targets import fetch_pacing
+from wrapper.targets.fetch_pacing import APART_S, FAR_S, Pace
 
 FETCH_S = 0.2
 MOST_IN_A_BURST, BURST_S = 5, 16.0
@@ -39,16 +39,16 @@ def fetches(
     """Return when the fetches begin for those who ask at these times, and because of fetches."""
     state, waiting, begun = Pace(last_ended_at), sorted(asks), list[float]()
     while True:
-        due = pace.due_at(state)
+        due = fetch_pacing.due_at(state)
         if waiting and (due is None or waiting[0] <= due):
-            state = pace.asked(state, waiting.pop(0))
+            state = fetch_pacing.asked(state, waiting.pop(0))
         elif due is not None:
             begun.append(due)
             ended_at = due + FETCH_S
-            state = pace.fetched(state, ended_at)
+            state = fetch_pacing.fetched(state, ended_at)
             waiting = sorted([*waiting, *echo(due, ended_at)])
             while waiting and waiting[0] <= ended_at:
-                state = pace.asked(state, waiting.pop(0))
+                state = fetch_pacing.asked(state, waiting.pop(0))
         else:
             return begun
 

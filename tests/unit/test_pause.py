@@ -8,40 +8,42 @@ from pathlib import Path
 
 import pytest
 
-from wrapper import clock
-from wrapper.election import pause
+from wrapper.base import clock
+from wrapper.election import step_down_pause
 
 
 def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     """Until the same moment, by both clocks; 0 takes it back."""
-    path = pause.path_of(tmp_path / "prometheus.yml")
-    pause.write(path, 600.0)
-    read = pause.read(path)
+    path = step_down_pause.path_of(tmp_path / "prometheus.yml")
+    step_down_pause.write(path, 600.0)
+    read = step_down_pause.read(path)
     assert read is not None
     assert abs(read.until_at - clock.now() - 600) < 30
     assert abs(read.until_time - clock.wall() - 600) < 30
-    pause.write(path, 0)
-    assert pause.read(path) is None
-    pause.write(path, 0)
+    step_down_pause.write(path, 0)
+    assert step_down_pause.read(path) is None
+    step_down_pause.write(path, 0)
 
 
 def test_it_is_given_to_who_has_to_read_it(tmp_path: Path) -> None:
     """Where that cannot be done, as by anybody but root, there is none."""
     path, another = tmp_path / "pause", os.geteuid() + 1
-    pause.write(path, 600.0, owner=os.geteuid())
+    step_down_pause.write(path, 600.0, owner=os.geteuid())
     path.unlink()
     if os.geteuid() == 0:
-        pause.write(path, 600.0, owner=another)
+        step_down_pause.write(path, 600.0, owner=another)
         assert (path.stat().st_uid, path.stat().st_mode & 0o777) == (another, 0o600)
     else:
         with pytest.raises(PermissionError):
-            pause.write(path, 600.0, owner=another)
+            step_down_pause.write(path, 600.0, owner=another)
         assert list(tmp_path.iterdir()) == []
 
 
 def test_two_replicas_with_outputs_in_one_folder_have_files_of_their_own(tmp_path: Path) -> None:
     """The name follows the output's."""
-    assert pause.path_of(tmp_path / "a.yml") != pause.path_of(tmp_path / "b.yml")
+    assert step_down_pause.path_of(tmp_path / "a.yml") != step_down_pause.path_of(
+        tmp_path / "b.yml"
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,8 @@ def test_two_replicas_with_outputs_in_one_folder_have_files_of_their_own(tmp_pat
         '{"until": null}',
         '{"until": 1}',
         pytest.param(
-            json.dumps({"until": clock.wall() + 2 * pause.LONGEST_S}), id="too far in the future"
+            json.dumps({"until": clock.wall() + 2 * step_down_pause.LONGEST_S}),
+            id="too far in the future",
         ),
         pytest.param('{"until": ' + "9" * 400 + "}", id="no float holds it"),
         pytest.param("[" * 4000, id="nested too deeply"),
@@ -66,7 +69,7 @@ def test_what_makes_no_sense_counts_for_nothing(tmp_path: Path, content: str) ->
     """Damaged, over, or further off than anybody can ask for."""
     path = tmp_path / "pause"
     path.write_text(content)
-    assert pause.read(path) is None
+    assert step_down_pause.read(path) is None
 
 
 def test_what_is_no_regular_file_counts_for_nothing(tmp_path: Path) -> None:
@@ -74,5 +77,5 @@ def test_what_is_no_regular_file_counts_for_nothing(tmp_path: Path) -> None:
     pipe, large = tmp_path / "pipe", tmp_path / "large"
     os.mkfifo(pipe)
     large.write_text(json.dumps({"until": clock.wall() + 60}) + " " * 5000)
-    assert pause.read(pipe) is None
-    assert pause.read(large) is None
+    assert step_down_pause.read(pipe) is None
+    assert step_down_pause.read(large) is None

@@ -9,44 +9,34 @@ import pytest
 
 from tests.unit.known import but
 from wrapper.election.lease import Terms
-from wrapper.model import (
+from wrapper.model.actions import (
     Action,
-    ActorEnded,
     AnswerReload,
     ArmSwitch,
-    Cause,
     DisarmSwitch,
-    Evidence,
     Exit,
-    LeaseRecord,
-    LeaseView,
-    Pause,
     ReadConfiguration,
     ReadPause,
     ReloadPrometheus,
-    ReloadWanted,
-    Rendering,
-    Renderings,
-    Role,
-    Seen,
     SignalPrometheus,
-    SignalReceived,
-    Stance,
     StartWeb,
     StopWeb,
-    Verdict,
     WriteRendering,
 )
+from wrapper.model.configuration import Evidence, Rendering, Renderings
+from wrapper.model.events import ActorEnded, Pause, ReloadWanted, SignalReceived
+from wrapper.model.lease import LeaseRecord, LeaseView, Seen
+from wrapper.model.roles import Cause, Role, Stance, Verdict
 from wrapper.supervision import confirm, requested_reload
 from wrapper.supervision.configuration_state import ConfigurationState, FailedWrite
 from wrapper.supervision.confirm import Loading, Outcome
-from wrapper.supervision.departure import FAILED
 from wrapper.supervision.health import Health
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.plan import Plan, plan
 from wrapper.supervision.policy import Policy
 from wrapper.supervision.reducer import fold
 from wrapper.supervision.requested_reload import RequestedReload
+from wrapper.supervision.shutdown import FAILED
 
 FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
 LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)

@@ -32,9 +32,12 @@ from tests.unit.test_plan import (
     rewritten,
     stopping,
 )
-from wrapper.election import pod_label
-from wrapper.election.pod_label import RECHECK_S, PodLabel
-from wrapper.model import Exit, LabelPod, PodLabelAnswered, Renderings, Stance, StopWeb
+from wrapper.election import pod_label_state
+from wrapper.election.pod_label_state import RECHECK_S, PodLabel
+from wrapper.model.actions import Exit, LabelPod, StopWeb
+from wrapper.model.configuration import Renderings
+from wrapper.model.events import PodLabelAnswered
+from wrapper.model.roles import Stance
 from wrapper.supervision.candidacy import LABEL_WAIT_S
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.reducer import fold
@@ -212,7 +215,7 @@ def test_an_order_is_noted() -> None:
 
 def test_a_repeated_order_is_no_change() -> None:
     """While it is asked for again, what is known stays known."""
-    assert pod_label.asked(ON, wanted=True).is_on is True
+    assert pod_label_state.asked(ON, wanted=True).is_on is True
 
 
 def told(label: PodLabel, event: PodLabelAnswered) -> PodLabel | None:
@@ -234,7 +237,7 @@ def test_failures_are_tried_again_ever_later() -> None:
         assert failed is not None
         assert (failed.is_on, failed.problem, failed.is_expected) == (None, "may not", False)
         pauses_s.append(failed.again_at - NOW)
-        label = pod_label.asked(failed, wanted=True)
+        label = pod_label_state.asked(failed, wanted=True)
     assert pauses_s == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
     slowed = told(PUTTING_ON, PodLabelAnswered("too much to do", 30.0))
     assert slowed is not None
@@ -245,9 +248,9 @@ def test_failures_are_tried_again_ever_later() -> None:
 def test_a_new_wish_begins_anew() -> None:
     """Its first retry comes soon, however often the opposite has failed."""
     weary = replace(REFUSED_ON, failures=9)
-    failed = told(pod_label.asked(weary, wanted=False), PodLabelAnswered("may not"))
+    failed = told(pod_label_state.asked(weary, wanted=False), PodLabelAnswered("may not"))
     assert failed is not None
-    assert failed.again_at == NOW + pod_label.FIRST_RETRY_S
+    assert failed.again_at == NOW + pod_label_state.FIRST_RETRY_S
 
 
 def test_an_answer_without_a_label_counts_for_nothing() -> None:

@@ -9,13 +9,13 @@ import pytest
 
 from wrapper.access.http_config import Token, read_http_config
 from wrapper.access.tls_values import Text
-from wrapper.configuration.problems import ConfigurationError
-from wrapper.configuration.sections import Source
+from wrapper.documents.problems import ConfigurationError
+from wrapper.documents.source import Source
 from wrapper.options.command_line import unknown_variables
 from wrapper.options.flags import BY_NAME
 from wrapper.options.loading import load
-from wrapper.targets.feed_refused import redirect_refused, status_refused
-from wrapper.web.families import METRICS
+from wrapper.targets.answer_errors import redirect_refused, status_refused
+from wrapper.web.metric_table import METRICS
 
 CHECKOUT = Path(__file__).parent.parent.parent
 PAGE = (CHECKOUT / "wrapper/docs/promgen.md").read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from wrapper.targets.feed import Kind
+from wrapper.model.fetched_file import Kind
 from wrapper.targets.promgen_task import BadTask, Deed, NotOurs, Task, read_task
 
 EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}

@@ -13,8 +13,8 @@ from tests.unit.documents import compose, sections, shape, written
 from tests.unit.test_config_paths import nested, trails
 from wrapper.configuration.config_paths import PLACES as PATHS
 from wrapper.configuration.merge import merge
-from wrapper.configuration.problems import Problems
 from wrapper.configuration.redact import PLACES, Redaction
+from wrapper.documents.problems import Problems
 
 MARKER = "hunter2-marker"
 

@@ -10,43 +10,41 @@ import pytest
 
 from tests.unit.known import but, changes, decided
 from wrapper.election.lease import Terms
-from wrapper.model import (
+from wrapper.model.actions import (
     Action,
     ArmSwitch,
+    ReloadPrometheus,
+    SignalPrometheus,
+    StopWeb,
+    WriteRendering,
+)
+from wrapper.model.configuration import Evidence, Rendering, Renderings
+from wrapper.model.events import (
     ChildExited,
     ChildMeasured,
     ConfigurationRead,
     ConfigurationRejected,
     Event,
-    Evidence,
     FeedReported,
     FenceChecked,
     HealthProbed,
-    LeaseRecord,
     LeaseReported,
-    LeaseView,
     LoadedObserved,
     Pause,
     PauseRead,
     QueueReported,
     ReadinessProbed,
     ReloadAnswered,
-    ReloadPrometheus,
     ReloadWanted,
-    Rendering,
-    Renderings,
     RenderingWritten,
-    Role,
-    SignalPrometheus,
     SignalReceived,
-    StopWeb,
-    Verdict,
     WebExited,
     WebStarted,
     WriteFailed,
-    WriteRendering,
 )
-from wrapper.supervision import acceptance, confirm
+from wrapper.model.lease import LeaseRecord, LeaseView
+from wrapper.model.roles import Role, Verdict
+from wrapper.supervision import config_rollback, confirm
 from wrapper.supervision.configuration_state import ConfigurationState, FailedWrite
 from wrapper.supervision.confirm import Outcome
 from wrapper.supervision.health import Health
@@ -314,7 +312,7 @@ SEEN = Evidence("i", writes_remotely=True, is_successful=True, success_time=1.0,
 LED = but(
     NEW,
     role=Role.LEADER,
-    configuration_acceptance=acceptance.started_with(NEW.configuration.renderings),
+    configuration_acceptance=config_rollback.started_with(NEW.configuration.renderings),
     configuration_loading=replace(WRITTEN, candidates=(LEADER,), outcome=Outcome.LOADED),
 )
 

@@ -13,13 +13,13 @@ import pytest
 
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.access.web_access import WebAccess
-from wrapper.model import Cause
+from wrapper.base.snapshot import SnapshotReader, SnapshotWriter
+from wrapper.model.metric_names import LEASE_ERRORS, RELOAD_FAILURES
+from wrapper.model.roles import Cause
 from wrapper.options.flags import FLAGS
 from wrapper.options.web_options import WebOptions
-from wrapper.proxy.figures import TARGETS, ProxyFigures
-from wrapper.supervision.metric_names import LEASE_ERRORS, RELOAD_FAILURES
-from wrapper.supervision.snapshot import SnapshotReader, SnapshotWriter
-from wrapper.web.families import METRICS
+from wrapper.proxy.proxy_counters import TARGETS, ProxyFigures
+from wrapper.web.metric_table import METRICS
 from wrapper.web.web import make_app
 
 CHECKOUT = Path(__file__).parent.parent.parent

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from wrapper.remote import Api, outcome_of, table
-from wrapper.remote_words import Asked, Unasked, read_words
+from wrapper.commands.remote import Api, outcome_of, table
+from wrapper.commands.remote_args import Asked, Unasked, read_words
 
 LOCAL = "http://127.0.0.1:9095"
 

@@ -34,7 +34,7 @@ from wrapper.configuration.render import (
     fingerprint,
     render,
 )
-from wrapper.model import Role
+from wrapper.model.roles import Role
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "vectors" / "merge.json").read_text("utf-8"))
 RETYPED_KEYS = {"y": "true"}  # the peer reads this key as a boolean; we keep it as written

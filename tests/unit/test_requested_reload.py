@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from wrapper.model import Evidence, ReloadAnswered, ReloadWanted, Verdict
+from wrapper.model.configuration import Evidence
+from wrapper.model.events import ReloadAnswered, ReloadWanted
+from wrapper.model.roles import Verdict
 from wrapper.supervision import requested_reload as reloads
 from wrapper.supervision.requested_reload import LOOK_S, QUIET_S, RequestedReload
 

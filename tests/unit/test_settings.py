@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wrapper.base.durations import go_duration
+from wrapper.model.fetched_file import Feed
 from wrapper.options.command_line import question
-from wrapper.options.durations import go_duration
+from wrapper.options.flag_groups import flags_of
 from wrapper.options.flag_values import Label
 from wrapper.options.flags import FLAGS, GROUPS, Kind
-from wrapper.options.groups import flags_of
 from wrapper.options.loading import SettingsError, load
 from wrapper.options.settings import Settings, lock_path
 from wrapper.options.usage import usage
-from wrapper.targets.feed import Feed
 
 LABEL = "for example prometheus-elector/role=leader"
 CHILD = ("--", "prometheus", "--config.file=p.yml")

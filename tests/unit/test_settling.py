@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wrapper.configuration.settling import BURST_S, QUIET_S, SETTLE_S, WRITING_S, Change, Settling
+from wrapper.configuration.debounce import BURST_S, QUIET_S, SETTLE_S, WRITING_S, Change, Settling
 
 FINISHED, BEGUN, WRITING = Change.FINISHED, Change.BEGUN, Change.WRITING
 Happening = tuple[float, Change, str]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from wrapper.election.succession import successors, why_not
+from wrapper.election.step_down_rules import successors, why_not
 
 LEASE = {"lock": "lease monitoring/prometheus", "problem": ""}
 OWN: dict[str, Any] = {"identity": "a", "is_leader": True, "leader": "a", "lease": LEASE}

@@ -16,12 +16,13 @@ from tests.unit.test_plan import (
     decide,
     rewritten,
 )
-from wrapper.model import ConfigurationRejected, ReloadAnswered, Snapshot
+from wrapper.base.shared_memory import SLOT_BYTES
+from wrapper.base.snapshot import SnapshotReader, SnapshotWriter
+from wrapper.model.events import ConfigurationRejected, ReloadAnswered
+from wrapper.model.snapshot import Snapshot
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.reducer import fold
-from wrapper.supervision.slots import SLOT_BYTES
-from wrapper.supervision.snapshot import SnapshotReader, SnapshotWriter
-from wrapper.supervision.summary import LONGEST, MOST_PROBLEMS, Constants, summarize
+from wrapper.supervision.snapshot_builder import LONGEST, MOST_PROBLEMS, Constants, summarize
 from wrapper.supervision.supervisor import Supervisor
 
 CONSTANTS = Constants("a", "lease n/l", "http://127.0.0.1:9090", None)

@@ -9,12 +9,14 @@ from typing import Any
 
 from tests.unit.known import but
 from tests.unit.test_plan import CHOSEN, HELD, POLICY
-from wrapper import clock
-from wrapper.actors import Actors
-from wrapper.model import Action, ArmSwitch, Event, Snapshot, WriteRendering
-from wrapper.supervision.events import Events
+from wrapper.base import clock
+from wrapper.base.actors import Actors
+from wrapper.model.actions import Action, ArmSwitch, WriteRendering
+from wrapper.model.events import Event
+from wrapper.model.snapshot import Snapshot
+from wrapper.supervision.event_queue import Events
 from wrapper.supervision.performer import Output, Parts, Performer
-from wrapper.supervision.summary import Constants
+from wrapper.supervision.snapshot_builder import Constants
 from wrapper.supervision.supervisor import Frame, Supervisor
 
 

@@ -8,30 +8,26 @@ import pytest
 
 from tests.unit.known import but, decided
 from wrapper.election.lease import Terms
-from wrapper.model import (
-    Cause,
+from wrapper.model.actions import ReloadPrometheus, SignalPrometheus
+from wrapper.model.configuration import Evidence, Rendering, Renderings
+from wrapper.model.events import (
     Event,
-    Evidence,
     LeaseAsked,
     LoadedObserved,
     PodLabelAnswered,
     ReloadAnswered,
-    ReloadPrometheus,
-    Rendering,
-    Renderings,
-    Role,
-    SignalPrometheus,
     WebStarted,
     WriteFailed,
 )
+from wrapper.model.metric_names import LEASE_ERRORS
+from wrapper.model.roles import Cause, Role
 from wrapper.supervision import confirm
 from wrapper.supervision.configuration_state import ConfigurationState
-from wrapper.supervision.metric_names import LEASE_ERRORS
+from wrapper.supervision.counters import Tally
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.plan import Plan
 from wrapper.supervision.policy import Policy
 from wrapper.supervision.reducer import fold
-from wrapper.supervision.tally import Tally
 
 FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
 LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wrapper.model import HandOver
+from wrapper.model.snapshot import HandOver
 from wrapper.web.timeline import LEAST_WIDTH, MOST_ROWS, WIDTH, timeline
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wrapper.configuration.unified import unified
+from wrapper.configuration.diff import unified
 
 NAMES = ("a", "b")
 lines = st.lists(st.sampled_from(["a:", "b:", "- x", "- y", "  c: 1", "  d: 2", "    e", ""]))

@@ -15,8 +15,8 @@ from wrapper.access.web_config import (
     read_demands,
     read_web_config,
 )
-from wrapper.configuration.problems import ConfigurationError
-from wrapper.configuration.sections import Source
+from wrapper.documents.problems import ConfigurationError
+from wrapper.documents.source import Source
 
 # The two example users of the format's documentation, with their hashes.
 ALICE = "$2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze"

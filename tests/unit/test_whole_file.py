@@ -21,8 +21,8 @@ from tests.unit.documents import (
     values_of,
 )
 from wrapper.configuration.render import ConfigurationError, Rendered, Source, WholeFile
-from wrapper.configuration.yaml_nodes import compose as compose_with_anchors_anew
-from wrapper.model import Role
+from wrapper.documents.yaml_nodes import compose as compose_with_anchors_anew
+from wrapper.model.roles import Role
 
 LEADER = Source("l.yml", b"remote_write:\n- url: http://r\n")
 OTHER = Source("l.yml", b"remote_write:\n- url: http://s\n")

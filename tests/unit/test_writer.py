@@ -20,20 +20,18 @@ from tests.unit.test_plan import (
     stopping,
 )
 from tests.unit.test_summary import told
-from wrapper.election.pod_label import PodLabel
-from wrapper.model import (
+from wrapper.election.pod_label_state import PodLabel
+from wrapper.model.actions import (
     Action,
     ArmSwitch,
-    Cause,
     DisarmSwitch,
     LabelPod,
-    LeaseView,
     ReadConfiguration,
     ReadPause,
-    Role,
     SignalPrometheus,
-    Stance,
 )
+from wrapper.model.lease import LeaseView
+from wrapper.model.roles import Cause, Role, Stance
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 from wrapper.supervision.writer import Writer

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from yaml.nodes import MappingNode
 
 from tests.unit.documents import compose, shape
-from wrapper.configuration.problems import Problems
 from wrapper.configuration.render import ConfigurationError, Source, WholeFile, render
 from wrapper.configuration.sections import read_base, read_both
-from wrapper.configuration.yaml_cuts import cuttable, entry_texts
-from wrapper.model import Renderings
+from wrapper.documents.problems import Problems
+from wrapper.documents.source_spans import cuttable, entry_texts
+from wrapper.model.configuration import Renderings
 
 UNCUT = "# &\n"  # a comment that may be an anchor: nothing is cut out of such an input
 

@@ -12,7 +12,7 @@ from yaml.nodes import CollectionNode, MappingNode, Node, SequenceNode
 
 from tests.unit.documents import NASTY
 from tests.unit.documents import compose as composed_by_pyyaml
-from wrapper.configuration.yaml_nodes import _KEPT_TAGS, MAX_DEPTH, UnusableError, compose
+from wrapper.documents.yaml_nodes import _KEPT_TAGS, MAX_DEPTH, UnusableError, compose
 
 SCALARS = (
     *("yes", "No", "on", "OFF", "true", "FALSE", "y", "n", "null", "Null", "~", "", "=", "<<"),

@@ -17,10 +17,11 @@ import pytest
 import requests
 
 from tests.support import free_port, wait_until
-from wrapper import clock
-from wrapper.model import Role, Snapshot
+from wrapper.base import clock
+from wrapper.base.snapshot import SnapshotWriter
+from wrapper.model.roles import Role
+from wrapper.model.snapshot import Snapshot
 from wrapper.options.web_options import WebOptions
-from wrapper.supervision.snapshot import SnapshotWriter
 
 FOLLOWER = Snapshot(
     stamped_at=0.0,

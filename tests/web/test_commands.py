@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.web.conftest import Upstream, say
-from wrapper.remote import UNASKED, run
+from wrapper.commands.remote import UNASKED, run
 
 
 @pytest.mark.parametrize("answer", ["{}", '{"replicas": 1}', '{"replicas": [1]}', "[" * 100_000])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wrapper.proxy.figures import DURATION_BUCKETS, ProxyFigures, Request, Totals
+from wrapper.proxy.proxy_counters import DURATION_BUCKETS, ProxyFigures, Request, Totals
 
 
 def work(figures: ProxyFigures, slot: int, requests: int) -> None:

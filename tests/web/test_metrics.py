@@ -13,13 +13,15 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from tests.web.conftest import FOLLOWER, LEASE_LEFT_S, following, leading
-from wrapper import __version__, clock
-from wrapper.model import Cause, Snapshot
-from wrapper.proxy.figures import ProxyFigures, Request
-from wrapper.supervision.metric_names import DURATION_BUCKETS
-from wrapper.supervision.snapshot import SnapshotReader, SnapshotWriter
-from wrapper.targets.feed import FeedState, QueueState
-from wrapper.web.families import METRICS
+from wrapper import __version__
+from wrapper.base import clock
+from wrapper.base.snapshot import SnapshotReader, SnapshotWriter
+from wrapper.model.fetched_file import FeedState, QueueState
+from wrapper.model.metric_names import DURATION_BUCKETS
+from wrapper.model.roles import Cause
+from wrapper.model.snapshot import Snapshot
+from wrapper.proxy.proxy_counters import ProxyFigures, Request
+from wrapper.web.metric_table import METRICS
 from wrapper.web.metrics import expose, registry
 
 RICH: dict[str, Any] = {

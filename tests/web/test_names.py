@@ -7,7 +7,7 @@ import threading
 import gevent
 import pytest
 
-from wrapper.proxy.names import Names
+from wrapper.proxy.resolver import Names
 
 
 def test_a_dead_server_is_asked_once_and_holds_up_no_other_name() -> None:

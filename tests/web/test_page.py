@@ -20,10 +20,10 @@ from tests.support import free_port, wait_until
 from tests.web.conftest import FOLLOWER, OUT_OF_SIGHT, Upstream, Web, following, leading, say
 from tests.web.test_protection import ALICE, USERS, Protected, running
 from tests.web.test_status import FULL
-from wrapper import clock
-from wrapper.configuration.exhibit import LARGEST_TEXT, Exhibit, ExhibitWriter
-from wrapper.model import NOBODY, NOT_KNOWN, HandOver
-from wrapper.supervision.snapshot import STALE_AFTER_S
+from wrapper.base import clock
+from wrapper.base.snapshot import STALE_AFTER_S
+from wrapper.configuration.config_view import LARGEST_TEXT, Exhibit, ExhibitWriter
+from wrapper.model.snapshot import NOBODY, NOT_KNOWN, HandOver
 from wrapper.web.peers import LARGEST, LIMIT_S
 from wrapper.web.status import status_of
 

@@ -16,8 +16,8 @@ import pytest
 
 from tests.support import free_port, wait_until
 from tests.web.conftest import FOLLOWER, Upstream, Web, following, leading, read_all, say
-from wrapper import clock
-from wrapper.model import Snapshot
+from wrapper.base import clock
+from wrapper.model.snapshot import Snapshot
 from wrapper.options.web_options import WebOptions
 from wrapper.proxy.refusals import Refused
 from wrapper.proxy.route import origin_form, plain_path, target_of

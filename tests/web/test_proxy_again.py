@@ -12,7 +12,7 @@ import pytest
 from tests.support import free_port, wait_until
 from tests.web.conftest import FOLLOWER, Web, following, leading
 from tests.web.upstreams import Call, persistent
-from wrapper.proxy.leader import GAP_S, Broke, Patience, Tries
+from wrapper.proxy.leader_request import GAP_S, Broke, Patience, Tries
 
 
 @pytest.fixture(autouse=True)

@@ -14,10 +14,9 @@ import pytest
 
 from tests.support import wait_until
 from tests.web.conftest import FOLLOWER, OUT_OF_SIGHT, following, leading
-from wrapper import clock
-from wrapper.model import Snapshot
-from wrapper.supervision.slots import SLOT_BYTES, TooLarge
-from wrapper.supervision.snapshot import (
+from wrapper.base import clock
+from wrapper.base.shared_memory import SLOT_BYTES, TooLarge
+from wrapper.base.snapshot import (
     SnapshotReader,
     SnapshotWriter,
     is_stale,
@@ -25,14 +24,15 @@ from wrapper.supervision.snapshot import (
     leader_of,
     why_stale,
 )
+from wrapper.model.snapshot import Snapshot
 
 # Publishes, as fast as it can, snapshots of changing length whose fields all say the same number.
 HAMMER = """
 import sys
 from dataclasses import replace
 from tests.web.conftest import FOLLOWER
-from wrapper.supervision.slots import SlotWriter
-from wrapper.supervision.snapshot import SnapshotWriter
+from wrapper.base.shared_memory import SlotWriter
+from wrapper.base.snapshot import SnapshotWriter
 
 writer = SnapshotWriter()
 writer._slot = SlotWriter(int(sys.argv[1]))

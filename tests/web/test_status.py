@@ -12,8 +12,8 @@ import pytest
 
 from tests.web.conftest import FOLLOWER, Web, following, leading
 from tests.web.test_metrics import RICH
-from wrapper import clock
-from wrapper.model import HandOver
+from wrapper.base import clock
+from wrapper.model.snapshot import HandOver
 from wrapper.web.status import status_of
 
 PAGE = Path(__file__).parent.parent.parent / "wrapper/docs/reference.md"

@@ -14,7 +14,7 @@ from tests.support import wait_until
 from tests.web.conftest import Upstream, Web, following, leading, say
 from tests.web.test_page import json_of
 from tests.web.test_protection import ALICE, USERS, Protected, running
-from wrapper.election import pause
+from wrapper.election import step_down_pause
 
 PATH = "/_elector/step-down"
 
@@ -57,7 +57,7 @@ def test_the_supervisor_is_told(protected: Web, told: list[int], pause_file: Pat
     assert ask(protected, {"for_s": 600}) == (200, {"status": "success"})
     wait_until(lambda: told, 20, "the signal")
     assert told == [signal.SIGUSR1]
-    read = pause.read(pause_file)
+    read = step_down_pause.read(pause_file)
     assert read is not None
     assert read.until_time
 
@@ -124,7 +124,7 @@ def test_a_follower_can_be_kept_out(protected: Web, told: list[int], pause_file:
     protected.tell(following())
     assert ask(protected, {"for_s": 600}) == (200, {"status": "success"})
     wait_until(lambda: told, 20, "the signal")
-    assert pause.read(pause_file) is not None
+    assert step_down_pause.read(pause_file) is not None
 
 
 def test_no_pause_cannot_be_ended(protected: Web, told: list[int]) -> None:

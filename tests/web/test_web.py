@@ -20,9 +20,9 @@ import requests
 
 from tests.support import free_port, let_pass, wait_until
 from tests.web.conftest import FOLLOWER, OUT_OF_SIGHT, Upstream, Web, following, leading, say
-from wrapper.model import Snapshot
+from wrapper.base.snapshot import SnapshotWriter, why_stale
+from wrapper.model.snapshot import Snapshot
 from wrapper.options.web_options import WebOptions
-from wrapper.supervision.snapshot import SnapshotWriter, why_stale
 
 
 @pytest.mark.parametrize(

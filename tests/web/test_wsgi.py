@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask, request
 
-from wrapper.proxy.client import Client
+from wrapper.proxy.client_connection import Client
 from wrapper.proxy.forwarded_request import Request, crossing
 from wrapper.proxy.http_head import request_head
 from wrapper.web.wsgi import answer_of, environ_of

@@ -24,7 +24,7 @@ from urllib3.response import HTTPResponse
 from wrapper import __version__
 from wrapper.access.prometheus_access import Access
 from wrapper.access.proxies import Proxy, basic
-from wrapper.bounded import bounded
+from wrapper.base.with_timeout import bounded
 
 USER_AGENT = f"prometheus-elector/{__version__}"
 _PORTS = {"http": 80, "https": 443}

@@ -14,11 +14,11 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from wrapper.access.tls_values import NO_TEXT, VERSIONS, Text, Versions, read_text, read_versions
-from wrapper.configuration.problems import Problems
+from wrapper.documents.problems import Problems
 
 if TYPE_CHECKING:
-    from wrapper.configuration.sections import Source
-    from wrapper.configuration.yaml_fields import FieldReader
+    from wrapper.documents.source import Source
+    from wrapper.documents.yaml_fields import FieldReader
 
 _WAYS = ("basic_auth", "authorization", "oauth2", "bearer_token", "bearer_token_file")
 _PROXY = ("proxy_url", "no_proxy", "proxy_connect_header")
@@ -104,7 +104,7 @@ def read_http_config(source: Source, *, is_proxied: bool = False) -> HttpConfig:
 
     ``is_proxied``: who asks by it goes through the environment's proxies.
     """
-    from wrapper.configuration.yaml_fields import read_fields  # noqa: PLC0415 - brings YAML
+    from wrapper.documents.yaml_fields import read_fields  # noqa: PLC0415 - brings YAML
 
     problems = Problems()
     reader = read_fields(source, problems)

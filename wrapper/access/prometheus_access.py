@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
-from wrapper import files
 from wrapper.access.http_config import Basic, ClientTls, Header, HttpConfig, Token, read_http_config
-from wrapper.access.renewed import Reading, Renewed
+from wrapper.access.reloading_file import Reading, Renewed
 from wrapper.access.tls_context import ContextKind, client_context, read_text
 from wrapper.access.tls_values import Text
-from wrapper.configuration.problems import ConfigurationError
+from wrapper.base import files
+from wrapper.documents.problems import ConfigurationError
 
 Fields = tuple[tuple[str, str], ...]
 
@@ -70,7 +70,7 @@ def _read(path: str, reading: Reading, kind: ContextKind | None, *, is_proxied: 
         content = reading.read(path)
     except files.InputError as error:
         raise ConfigurationError([str(error)]) from error
-    from wrapper.configuration.sections import Source  # noqa: PLC0415 - brings YAML
+    from wrapper.documents.source import Source  # noqa: PLC0415 - brings YAML
 
     source = Source(path, content, str(Path(path).parent.absolute()))
     return read_access(read_http_config(source, is_proxied=is_proxied), reading, kind)

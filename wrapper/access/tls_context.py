@@ -12,11 +12,11 @@ import os
 import ssl
 from collections.abc import Callable, Iterator
 
-from wrapper import files
 from wrapper.access.http_config import ClientTls
 from wrapper.access.tls_values import Text, Versions
 from wrapper.access.web_config import ClientAuth, ServerTls
-from wrapper.configuration.problems import ConfigurationError
+from wrapper.base import files
+from wrapper.documents.problems import ConfigurationError
 
 Read = Callable[[str], bytes]
 ContextKind = type[ssl.SSLContext]

@@ -12,10 +12,10 @@ from enum import IntEnum
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from wrapper.configuration.problems import quoted
+from wrapper.documents.problems import quoted
 
 if TYPE_CHECKING:
-    from wrapper.configuration.yaml_fields import FieldReader
+    from wrapper.documents.yaml_fields import FieldReader
 
 
 class TlsVersion(IntEnum):

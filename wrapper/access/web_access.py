@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wrapper import files
-from wrapper.access.renewed import Reading, Renewed
+from wrapper.access.reloading_file import Reading, Renewed
 from wrapper.access.tls_context import ContextKind, server_context
 from wrapper.access.web_config import WebConfig, read_web_config
-from wrapper.configuration.problems import ConfigurationError
+from wrapper.base import files
+from wrapper.documents.problems import ConfigurationError
 
 _ASKED: dict[str, Callable[[WebConfig], bool]] = {
     "passwords": lambda config: bool(config.users),
@@ -64,7 +64,7 @@ class WebAccess:
 
 
 def _read_file(path: str, reading: Reading) -> WebConfig:
-    from wrapper.configuration.sections import Source  # noqa: PLC0415 - brings YAML
+    from wrapper.documents.source import Source  # noqa: PLC0415 - brings YAML
 
     try:
         content = reading.read(path)

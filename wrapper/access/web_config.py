@@ -19,11 +19,11 @@ from wrapper.access.tls_values import (
     read_text,
     read_versions,
 )
-from wrapper.configuration.problems import ConfigurationError, Problems
+from wrapper.documents.problems import ConfigurationError, Problems
 
 if TYPE_CHECKING:
-    from wrapper.configuration.sections import Source
-    from wrapper.configuration.yaml_fields import FieldReader
+    from wrapper.documents.source import Source
+    from wrapper.documents.yaml_fields import FieldReader
 
 BCRYPT_HASH = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
 _HEADERS = {  # what may be set, and to what where that is limited
@@ -104,7 +104,7 @@ class Demands:
 
 def read_web_config(source: Source) -> WebConfig:
     """Return what the file says; raise ConfigurationError with all that is wrong with it."""
-    from wrapper.configuration.yaml_fields import read_fields  # noqa: PLC0415 - brings YAML
+    from wrapper.documents.yaml_fields import read_fields  # noqa: PLC0415 - brings YAML
 
     problems = Problems()
     reader = read_fields(source, problems)
@@ -121,7 +121,7 @@ def read_web_config(source: Source) -> WebConfig:
 
 def read_demands(source: Source) -> Demands:
     """Return what another server's file demands, as far as it can be read: that one judges it."""
-    from wrapper.configuration.yaml_fields import read_fields  # noqa: PLC0415 - brings YAML
+    from wrapper.documents.yaml_fields import read_fields  # noqa: PLC0415 - brings YAML
 
     try:
         reader = read_fields(source, Problems())

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from wrapper import files
+from wrapper.base import files
 
 _MODE = 0o600
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from wrapper.configuration.config_paths import ANY_KEY, PATH, PLACES, Places
-from wrapper.configuration.yaml_cuts import whole_items
-from wrapper.configuration.yaml_nodes import entries, is_null
+from wrapper.documents.source_spans import whole_items
+from wrapper.documents.yaml_nodes import entries, is_null
 
 REMOTE_WRITE, ALERTMANAGERS = "remote_write", "alertmanagers"
 NEEDED = frozenset({REMOTE_WRITE, "remote_read", ALERTMANAGERS, "tracing"})

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from wrapper.configuration.landing import Landing, merge_traced
-from wrapper.configuration.problems import Problems
+from wrapper.configuration.diff import unified
+from wrapper.configuration.override_trace import Landing, merge_traced
 from wrapper.configuration.redact import Redaction
-from wrapper.configuration.sections import Source, read_base, read_both, read_override
-from wrapper.configuration.unified import unified
-from wrapper.configuration.yaml_nodes import entries
-from wrapper.model import Role
+from wrapper.configuration.sections import read_base, read_both, read_override
+from wrapper.documents.problems import Problems
+from wrapper.documents.source import Source
+from wrapper.documents.yaml_nodes import entries
+from wrapper.model.roles import Role
 
 _WIDTH = 1 << 30  # columns before a line is folded: never
 _MOST_NODES = 5_000_000  # with aliases written out; a few lines can be made to unfold to billions

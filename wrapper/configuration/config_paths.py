@@ -14,7 +14,7 @@ import re
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from wrapper.configuration.yaml_nodes import MERGE_TAG, TEXT_TAG, is_null
+from wrapper.documents.yaml_nodes import MERGE_TAG, TEXT_TAG, is_null
 
 PATH = "path"
 ANY_KEY = "*"

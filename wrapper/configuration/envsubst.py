@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from wrapper.configuration.problems import Problems, end_of
+from wrapper.documents.problems import Problems, end_of
 
 _REFERENCE = re.compile(rb"(?<!\$)\$\(([a-zA-Z_0-9]+)\)")
 

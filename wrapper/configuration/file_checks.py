@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from wrapper import files
+from wrapper.base import files
 from wrapper.configuration.client_files import ClientFile
 
 _LARGEST = 1 << 20  # bytes that are looked at

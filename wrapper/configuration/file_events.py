@@ -17,8 +17,8 @@ from pathlib import Path
 
 from inotify_simple import Event, INotify, flags
 
-from wrapper.configuration.settling import Change
-from wrapper.files import InputError, is_fragment, listed
+from wrapper.base.files import InputError, is_fragment, listed
+from wrapper.configuration.debounce import Change
 
 _NAMES = flags.CREATE | flags.DELETE | flags.MOVED_FROM | flags.MOVED_TO | flags.ONLYDIR
 _CONTENT = flags.MODIFY | flags.CLOSE_WRITE

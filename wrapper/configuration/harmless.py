@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from wrapper.configuration.yaml_nodes import LIST_TAG, MAP_TAG, TEXT_TAG, compose, entries, is_null
-from wrapper.configuration.yaml_text import Serializer
+from wrapper.documents.yaml_nodes import LIST_TAG, MAP_TAG, TEXT_TAG, compose, entries, is_null
+from wrapper.documents.yaml_text import Serializer
 
 _URLS = ("url", "proxy_url", "token_url")
 

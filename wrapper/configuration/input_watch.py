@@ -14,11 +14,11 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from wrapper import clock
+from wrapper.base import clock
+from wrapper.configuration.debounce import SETTLE_S, Change, Settling
 from wrapper.configuration.file_events import FileEvents
 from wrapper.configuration.inputs import Inputs
-from wrapper.configuration.settling import SETTLE_S, Change, Settling
-from wrapper.model import ConfigurationRead, ConfigurationRejected, Event
+from wrapper.model.events import ConfigurationRead, ConfigurationRejected, Event
 
 LOG = logging.getLogger(__name__)
 REFUSED_PERIOD_S = 30.0  # what was refused is put to the judge again: the fault may lie elsewhere

@@ -11,14 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wrapper import files
+from wrapper.base import files
 from wrapper.configuration import envsubst
 from wrapper.configuration.file_checks import problems_of_needed
-from wrapper.configuration.problems import ConfigurationError, Problems
 from wrapper.configuration.render import Rendered, WholeFile, render
-from wrapper.configuration.sections import Source
-from wrapper.configuration.yaml_nodes import further_document
-from wrapper.model import ConfigurationRead, ConfigurationRejected, Renderings
+from wrapper.documents.problems import ConfigurationError, Problems
+from wrapper.documents.source import Source
+from wrapper.documents.yaml_nodes import further_document
+from wrapper.model.configuration import Renderings
+from wrapper.model.events import ConfigurationRead, ConfigurationRejected
 
 LARGEST_INPUT = 256 * 1024 * 1024  # bytes; a larger one is a mistake
 _LEFT_OUT = "a second YAML document; only the first is read: move what is meant there, or remove it"

@@ -15,11 +15,12 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from wrapper import files
+from wrapper.base import files
 from wrapper.configuration.inputs import LARGEST_INPUT
-from wrapper.configuration.problems import ConfigurationError
 from wrapper.configuration.render import recognized
-from wrapper.model import Kept, Rendering, Renderings, Role
+from wrapper.documents.problems import ConfigurationError
+from wrapper.model.configuration import Kept, Rendering, Renderings
+from wrapper.model.roles import Role
 
 LOG = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from wrapper.configuration.patch import Patches
-from wrapper.configuration.problems import Problems, quoted
-from wrapper.configuration.yaml_nodes import entries, is_null, kind
+from wrapper.documents.problems import Problems, quoted
+from wrapper.documents.yaml_nodes import entries, is_null, kind
 
 
 def merge(base: MappingNode, override: MappingNode, problems: Problems) -> MappingNode:

@@ -17,9 +17,9 @@ from collections.abc import Iterator
 
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
-from wrapper.configuration.problems import Problems, quoted
-from wrapper.configuration.yaml_cuts import Cut
-from wrapper.configuration.yaml_nodes import entries
+from wrapper.documents.problems import Problems, quoted
+from wrapper.documents.source_spans import Cut
+from wrapper.documents.yaml_nodes import entries
 
 PATCH = "$patch"
 REPLACE, DELETE = "replace", "delete"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from wrapper.configuration.beside_output import BesideOutput, Unanswered
 from wrapper.configuration.redact import words_about
-from wrapper.model import Rendering, Renderings
+from wrapper.model.configuration import Rendering, Renderings
 
 LOG = logging.getLogger(__name__)
 LIMIT_S = 30.0  # for one rendering; 10,000 scrape jobs take a few seconds

@@ -18,7 +18,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from wrapper.configuration.config_paths import ANY_KEY, Places
-from wrapper.configuration.yaml_nodes import MERGE_TAG, TEXT_TAG, UnusableError, compose, is_null
+from wrapper.documents.yaml_nodes import MERGE_TAG, TEXT_TAG, UnusableError, compose, is_null
 
 SECRET = "secret"  # noqa: S105 - a mark in the table
 _LEAST = 4  # characters of a secret that is looked for in messages; shorter ones are in any text

@@ -13,9 +13,9 @@ from collections.abc import Hashable
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from wrapper.configuration.problems import Problems
-from wrapper.configuration.yaml_cuts import whole_items
-from wrapper.configuration.yaml_nodes import entries, is_null
+from wrapper.documents.problems import Problems
+from wrapper.documents.source_spans import whole_items
+from wrapper.documents.yaml_nodes import entries, is_null
 
 LISTS = ("remote_write", "remote_read")
 _Hidden = dict[str, "_Hidden"] | None  # by key; None: every value at this place, and below

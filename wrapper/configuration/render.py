@@ -21,12 +21,14 @@ from yaml.nodes import MappingNode, SequenceNode
 
 from wrapper.configuration.client_files import REMOTE_WRITE, ClientFile, client_files
 from wrapper.configuration.merge import merge
-from wrapper.configuration.problems import ConfigurationError, Problems, quoted
 from wrapper.configuration.remote_duplicates import note_duplicates
-from wrapper.configuration.sections import Section, Source, read_base, read_both, read_override
-from wrapper.configuration.yaml_nodes import entries
-from wrapper.configuration.yaml_text import Serializer
-from wrapper.model import Rendering, Renderings, Role
+from wrapper.configuration.sections import Section, read_base, read_both, read_override
+from wrapper.documents.problems import ConfigurationError, Problems, quoted
+from wrapper.documents.source import Source
+from wrapper.documents.yaml_nodes import entries
+from wrapper.documents.yaml_text import Serializer
+from wrapper.model.configuration import Rendering, Renderings
+from wrapper.model.roles import Role
 
 __all__ = [
     "ConfigurationError",

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from wrapper.configuration.comparison import Comparison
-from wrapper.configuration.landing import Landing
-from wrapper.model import Rendering, Renderings
+from wrapper.configuration.override_trace import Landing
+from wrapper.model.configuration import Rendering, Renderings
 
 UNCHECKED = "Result: this configuration could not be checked as asked for"
 Rows = Iterable[tuple[str, ...]]

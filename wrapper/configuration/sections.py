@@ -17,18 +17,12 @@ from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNo
 
 from wrapper.configuration.config_paths import may_name_a_file, resolve_paths
 from wrapper.configuration.patch import names_of
-from wrapper.configuration.problems import Problems, quoted
 from wrapper.configuration.remote_duplicates import LISTS
-from wrapper.configuration.yaml_cuts import (
-    Cut,
-    ItemTexts,
-    Texts,
-    cuttable,
-    entry_texts,
-    has_anchors,
-)
-from wrapper.configuration.yaml_inspection import Inspection
-from wrapper.configuration.yaml_nodes import (
+from wrapper.documents.problems import Problems, quoted
+from wrapper.documents.source import Source
+from wrapper.documents.source_spans import Cut, ItemTexts, Texts, cuttable, entry_texts, has_anchors
+from wrapper.documents.yaml_inspection import Inspection
+from wrapper.documents.yaml_nodes import (
     LIST_TAG,
     MAP_TAG,
     TEXT_TAG,
@@ -40,21 +34,9 @@ from wrapper.configuration.yaml_nodes import (
     is_null,
     kind,
 )
-from wrapper.model import Role
+from wrapper.model.roles import Role
 
 _MISSING = 'no configuration under "follower"; write "follower: {}" where none is meant'
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """An input: its name for messages, its bytes, and where its relative paths begin.
-
-    ``folder`` "": they are left as they are, since the output lies in the same folder.
-    """
-
-    name: str
-    content: bytes = field(repr=False)
-    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)

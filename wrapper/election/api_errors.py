@@ -15,7 +15,7 @@ from http import HTTPStatus
 from wrapper.access.request_errors import Server, trouble
 from wrapper.election.kubeconfig import NoAccess
 from wrapper.election.lease_fields import Json, mapping
-from wrapper.model import LeaseConflict, LeaseUnavailable
+from wrapper.model.lease import LeaseConflict, LeaseUnavailable
 
 _LONGEST_RETRY_AFTER_S = 60.0
 _LONGEST_QUOTE = 300

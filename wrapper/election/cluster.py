@@ -17,16 +17,16 @@ from urllib.parse import urlencode, urlsplit
 
 from urllib3.response import HTTPResponse
 
-from wrapper import clock
 from wrapper.access.http_client import Connection
-from wrapper.access.renewed import Reading
+from wrapper.access.reloading_file import Reading
 from wrapper.access.request_errors import Server
-from wrapper.bounded import bounded
+from wrapper.base import clock
+from wrapper.base.with_timeout import bounded
 from wrapper.election.api_errors import Answer, Place, failure
 from wrapper.election.credentials import load_plugins, read_credentials
 from wrapper.election.kubeconfig import SERVICE_ACCOUNT, ClusterAccess, NoAccess
 from wrapper.election.lease_fields import Json
-from wrapper.model import LeaseUnavailable
+from wrapper.model.lease import LeaseUnavailable
 
 JSON = "application/json"
 # More than an API server can hold of one object: etcd takes 1.5 MiB, which JSON may escape sixfold.

@@ -15,9 +15,9 @@ import os
 
 from wrapper.access.http_config import Basic, ClientTls, HttpConfig, Token
 from wrapper.access.prometheus_access import Access, read_access
-from wrapper.access.renewed import Reading
+from wrapper.access.reloading_file import Reading
 from wrapper.access.tls_values import Text
-from wrapper.configuration.problems import ConfigurationError
+from wrapper.documents.problems import ConfigurationError
 from wrapper.election.kubeconfig import ClusterAccess, NoAccess
 from wrapper.election.lease_fields import Json
 

@@ -13,20 +13,13 @@ import queue
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from wrapper import clock
+from wrapper.base import clock
+from wrapper.base.backoff import backoff_s
 from wrapper.election import lease
 from wrapper.election.lease import Request, Terms
-from wrapper.model import (
-    LeaseAsked,
-    LeaseConflict,
-    LeaseLock,
-    LeaseReported,
-    LeaseUnavailable,
-    LeaseView,
-    Seen,
-    Stance,
-)
-from wrapper.supervision.health import backoff_s
+from wrapper.model.events import LeaseAsked, LeaseReported
+from wrapper.model.lease import LeaseConflict, LeaseLock, LeaseUnavailable, LeaseView, Seen
+from wrapper.model.roles import Stance
 
 LOG = logging.getLogger(__name__)
 

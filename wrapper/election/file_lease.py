@@ -29,7 +29,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from wrapper.election.lock_content import content_of, put
-from wrapper.model import LeaseConflict, LeaseRecord, LeaseUnavailable, Seen
+from wrapper.model.lease import LeaseConflict, LeaseRecord, LeaseUnavailable, Seen
 
 # Others hold the lock for an instant to see whether it is free.
 _TRIES = 20

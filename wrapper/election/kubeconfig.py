@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from wrapper import files
 from wrapper.access.proxies import BadProxy, Proxy, proxy_for
-from wrapper.access.renewed import Reading
+from wrapper.access.reloading_file import Reading
+from wrapper.base import files
 from wrapper.election.lease_fields import Json
 
 _PROXY_SCHEMES = ("http", "https")

@@ -21,7 +21,7 @@ from wrapper.election.cluster import Cluster, Session, answer_of, lines
 from wrapper.election.kubeconfig import SERVICE_ACCOUNT
 from wrapper.election.lease_fields import Json, mapping
 from wrapper.election.lease_object import lease_of, record_of, version_of
-from wrapper.model import LeaseConflict, LeaseRecord, LeaseUnavailable, Seen
+from wrapper.model.lease import LeaseConflict, LeaseRecord, LeaseUnavailable, Seen
 
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
 _RESOURCE = "leases.coordination.k8s.io"

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from wrapper.election.lease_fields import MOST
-from wrapper.model import LeaseRecord, LeaseView, Seen, Stance
+from wrapper.model.lease import LeaseRecord, LeaseView, Seen
+from wrapper.model.roles import Stance
 
 # A lease that nobody renews is only looked at now and then: a watch reports what happens to it.
 IDLE_READ_PERIOD_S = 60.0

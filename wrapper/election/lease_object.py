@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from wrapper.election import lease_fields as fields
 from wrapper.election.lease_fields import Json
-from wrapper.model import LeaseRecord
+from wrapper.model.lease import LeaseRecord
 
 INCARNATION = "prometheus-elector/incarnation"
 

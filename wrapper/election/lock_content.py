@@ -15,7 +15,7 @@ import zlib
 from dataclasses import asdict
 
 from wrapper.election import lease_fields as fields
-from wrapper.model import LeaseRecord, Seen
+from wrapper.model.lease import LeaseRecord, Seen
 
 _LONGEST_CONTENT = 65536
 # A write is seen half done only for an instant: so many tries, with this pause between them.

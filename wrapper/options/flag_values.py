@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from wrapper.options.durations import parse_duration
+from wrapper.base.durations import parse_duration
+from wrapper.base.iri import to_uri
+from wrapper.model.fetched_file import Feed, has_known_ending
 from wrapper.options.flags import Flag, Kind
-from wrapper.options.iri import to_uri
-from wrapper.targets.feed import Feed, has_known_ending
 
 _LAST_PORT = 65535
 _BOOLEANS = dict.fromkeys(("1", "t", "T", "true", "True", "TRUE"), True) | dict.fromkeys(

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from wrapper.model.fetched_file import Feed
+from wrapper.options.flag_groups import of
 from wrapper.options.flag_values import Label
-from wrapper.options.groups import of
 from wrapper.options.web_options import WebOptions
-from wrapper.targets.feed import Feed
 
 LEASE_SHARE = 0.95  # clocks may run at rates that differ by 5 %
 KILL_TIME_S = 0.3  # what a kill and the end of what is under way may take

@@ -1,4 +1,4 @@
-"""What the web process is told when it is started: one frozen value, carried as JSON.
+"""What the web process is told when it is started: one frozen value, as JSON; pure.
 
 The supervisor's side builds it without importing the web side, which is heavy.
 """
@@ -9,7 +9,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 
-from wrapper.options.groups import of
+from wrapper.options.flag_groups import of
 
 _BODY_S = 30.0
 

@@ -16,14 +16,14 @@ from typing import NoReturn
 
 import gevent
 
-from wrapper import clock
-from wrapper.proxy.client import Client, ClientGone, Upload, send, shut
+from wrapper.base import clock
+from wrapper.proxy.client_connection import Client, ClientGone, Upload, send, shut
 from wrapper.proxy.forwarded_request import Request
 from wrapper.proxy.forwarded_response import Forwarding, forwarding
+from wrapper.proxy.header_overrides import OwnFields
 from wrapper.proxy.http_body import BadBody
 from wrapper.proxy.http_head import BadHead, ResponseHead, response_head
-from wrapper.proxy.leader import Broke, Leader, Tries
-from wrapper.proxy.own_fields import OwnFields
+from wrapper.proxy.leader_request import Broke, Leader, Tries
 from wrapper.proxy.refusals import Refused, rendered, too_slow
 from wrapper.proxy.route import NoLeader, check_hops
 from wrapper.proxy.upstream import Connection, Target, Unreachable

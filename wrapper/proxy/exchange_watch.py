@@ -15,8 +15,8 @@ import gevent
 from gevent import monkey
 from gevent.event import Event
 
-from wrapper import clock
-from wrapper.proxy.client import Client
+from wrapper.base import clock
+from wrapper.proxy.client_connection import Client
 from wrapper.proxy.exchange import Exchange
 
 LOOK_S = 0.1

@@ -11,6 +11,7 @@ from email.utils import formatdate
 from typing import NamedTuple
 
 from wrapper.proxy.forwarded_request import Request
+from wrapper.proxy.header_overrides import OwnFields
 from wrapper.proxy.http_body import Body, ChunkedBody, ClosedBody, LengthBody
 from wrapper.proxy.http_head import (
     HOP_BY_HOP,
@@ -22,7 +23,6 @@ from wrapper.proxy.http_head import (
     is_framed_once,
     values_of,
 )
-from wrapper.proxy.own_fields import OwnFields
 
 _OF_THE_CONNECTION = HOP_BY_HOP | {b"content-length"}
 _NO_CONTENT, _NOT_MODIFIED = 204, 304

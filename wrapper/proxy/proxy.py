@@ -6,19 +6,19 @@ passed on, is the exchange's.
 
 from __future__ import annotations
 
-from wrapper import clock
 from wrapper.access.prometheus_access import PrometheusAccess
-from wrapper.access.protection import Protection
+from wrapper.base import clock
+from wrapper.base.snapshot import SnapshotReader
 from wrapper.options.web_options import WebOptions
-from wrapper.proxy.client import Client, Upload
+from wrapper.proxy.client_connection import Client, Upload
 from wrapper.proxy.exchange import Exchange
 from wrapper.proxy.exchange_watch import ExchangeWatch
-from wrapper.proxy.figures import ProxyFigures
 from wrapper.proxy.forwarded_request import Request
-from wrapper.proxy.leader import Leader
+from wrapper.proxy.leader_request import Leader
+from wrapper.proxy.protection import Protection
+from wrapper.proxy.proxy_counters import ProxyFigures
 from wrapper.proxy.refusals import Refused
 from wrapper.proxy.route import check_admission
-from wrapper.supervision.snapshot import SnapshotReader
 
 
 class Proxy:

@@ -11,12 +11,12 @@ import re
 from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
-from wrapper.model import Snapshot
+from wrapper.base.snapshot import leader_of, why_stale
+from wrapper.model.snapshot import Snapshot
 from wrapper.options.web_options import WebOptions
 from wrapper.proxy.forwarded_request import MOST_HOPS, Request
 from wrapper.proxy.refusals import Refused
 from wrapper.proxy.upstream import Target
-from wrapper.supervision.snapshot import leader_of, why_stale
 
 ROOT = "/_elector"
 _ADMIN_PATHS = re.compile(r"/-/(quit|reload)$|/api/v[0-9]+/admin(/|$)")

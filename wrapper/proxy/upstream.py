@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 import gevent
 from gevent import monkey
 
-from wrapper import clock
 from wrapper.access.prometheus_access import PrometheusAccess
-from wrapper.proxy.names import Names
+from wrapper.base import clock
+from wrapper.proxy.resolver import Names
 
 _MOST_KEPT = 128
 _MOST_NAMES = 8  # of leaders, one after the other, while DNS hangs

@@ -7,7 +7,7 @@ write any more. That the pod's label is off by then is waited for, but not for l
 from __future__ import annotations
 
 from wrapper.election import lease
-from wrapper.model import Cause, Reason, Role, Stance
+from wrapper.model.roles import Cause, Reason, Role, Stance
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 

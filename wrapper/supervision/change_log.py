@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 
-from wrapper import clock
-from wrapper.configuration.problems import MOST_LOGGED
-from wrapper.model import (
+from wrapper.base import clock
+from wrapper.documents.problems import MOST_LOGGED
+from wrapper.model.configuration import Renderings
+from wrapper.model.events import (
     ConfigurationRead,
     Event,
     ReloadAnswered,
-    Renderings,
     RenderingsKept,
     RenderingWritten,
     SignalReceived,

@@ -6,15 +6,8 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from wrapper.model import (
-    Action,
-    ChildExited,
-    ChildMeasured,
-    Event,
-    HealthProbed,
-    ReadinessProbed,
-    SignalPrometheus,
-)
+from wrapper.model.actions import Action, SignalPrometheus
+from wrapper.model.events import ChildExited, ChildMeasured, Event, HealthProbed, ReadinessProbed
 from wrapper.supervision import health
 from wrapper.supervision.health import Health
 from wrapper.supervision.policy import Policy

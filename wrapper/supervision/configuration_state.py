@@ -5,28 +5,24 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass, field, replace
 
-from wrapper.model import (
-    Action,
+from wrapper.model.actions import Action, KeepRenderings, ReloadPrometheus, WriteRendering
+from wrapper.model.configuration import Rendering, Renderings
+from wrapper.model.events import (
     ConfigurationRead,
     ConfigurationRejected,
     Event,
-    KeepRenderings,
     LoadedObserved,
     ReloadAnswered,
-    ReloadPrometheus,
-    Rendering,
-    Renderings,
     RenderingsKept,
     RenderingWritten,
-    Role,
     SignalReceived,
     WriteFailed,
-    WriteRendering,
 )
-from wrapper.supervision import acceptance, confirm, keeping
-from wrapper.supervision.acceptance import Acceptance
+from wrapper.model.roles import Role
+from wrapper.supervision import config_keeping, config_rollback, confirm
+from wrapper.supervision.config_keeping import Keeping
+from wrapper.supervision.config_rollback import Acceptance
 from wrapper.supervision.confirm import Loading, Outcome
-from wrapper.supervision.keeping import Keeping
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +60,7 @@ class ConfigurationState:
 
     def target(self, role: Role) -> Rendering:
         """Return what a role should read, given what Prometheus has refused."""
-        return acceptance.target(self.acceptance, self.renderings, role)
+        return config_rollback.target(self.acceptance, self.renderings, role)
 
     def write_problem(self, role: Role) -> str:
         """Return why the last write failed, where it was of this role's rendering."""
@@ -90,12 +86,12 @@ def fold(  # noqa: PLR0913 - all that the judgement of a rendering takes
         case WriteRendering() | RenderingWritten() | WriteFailed():
             return _fold_write(configuration, happened, now)
         case KeepRenderings(kept):
-            return replace(configuration, keeping=keeping.asked(configuration.keeping, kept))
+            return replace(configuration, keeping=config_keeping.asked(configuration.keeping, kept))
         case RenderingsKept(kept, problem):
-            return replace(configuration, keeping=keeping.answered(kept, problem, now))
+            return replace(configuration, keeping=config_keeping.answered(kept, problem, now))
         case ReloadPrometheus() | ReloadAnswered() | LoadedObserved():
             loading = _fold_reload(configuration.loading, happened, now, is_excused=is_excused)
-            verdict = acceptance.judged(
+            verdict = config_rollback.judged(
                 configuration.acceptance, configuration.renderings, role, loading, now, limit_s
             )
             return replace(configuration, loading=loading, acceptance=verdict)
@@ -107,7 +103,7 @@ def _fold_input(
     configuration: ConfigurationState,
     happened: ConfigurationRead | ConfigurationRejected | SignalReceived,
 ) -> ConfigurationState:
-    retried = acceptance.tried_again(configuration.acceptance)
+    retried = config_rollback.tried_again(configuration.acceptance)
     match happened:
         case ConfigurationRead(renderings):
             return replace(configuration, renderings=renderings, problem="", acceptance=retried)

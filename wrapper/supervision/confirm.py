@@ -33,7 +33,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from wrapper.model import Evidence, ReloadAnswered, Rendering, Role
+from wrapper.model.configuration import Evidence, Rendering
+from wrapper.model.events import ReloadAnswered
+from wrapper.model.roles import Role
 
 REFUSED = "Prometheus refused to load it, or a part of it; its own log says why"
 _HTTP_OK = 200

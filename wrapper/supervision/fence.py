@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import signal
 
-from wrapper.model import Action, ArmSwitch, DisarmSwitch, Reason, Role, SignalPrometheus
+from wrapper.model.actions import Action, ArmSwitch, DisarmSwitch, SignalPrometheus
+from wrapper.model.roles import Reason, Role
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 

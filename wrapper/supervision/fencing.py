@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from wrapper.model import Action, ArmSwitch, DisarmSwitch, Event, FenceChecked
+from wrapper.model.actions import Action, ArmSwitch, DisarmSwitch
+from wrapper.model.events import Event, FenceChecked
 
 
 @dataclass(frozen=True, slots=True)

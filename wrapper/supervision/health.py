@@ -24,8 +24,3 @@ def probed(
     if streak >= (successes if is_healthy else failures):
         return Health(is_healthy, 0, detail)
     return replace(health, streak=streak, detail=detail)
-
-
-def backoff_s(failures: int, first_s: float, most_s: float) -> float:
-    """Return the pause after so many failures: doubling from ``first_s`` up to ``most_s``."""
-    return min(first_s * 2.0 ** min(max(failures - 1, 0), 30), most_s)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from wrapper.model import LONGEST_HISTORY_S, HandOver, LeaseView
+from wrapper.model.lease import LeaseView
+from wrapper.model.snapshot import LONGEST_HISTORY_S, HandOver
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.plan import Plan
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from wrapper.model import Action, Event, LeaseReported, LeaseView
+from wrapper.model.actions import Action
+from wrapper.model.events import Event, LeaseReported
+from wrapper.model.lease import LeaseView
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,9 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass, replace
 
-from wrapper.model import (
-    Action,
-    ActorEnded,
-    Event,
-    LeaseReported,
-    LeaseView,
-    Pause,
-    PauseRead,
-    SignalReceived,
-)
+from wrapper.model.actions import Action
+from wrapper.model.events import ActorEnded, Event, LeaseReported, Pause, PauseRead, SignalReceived
+from wrapper.model.lease import LeaseView
 from wrapper.supervision.policy import Policy
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from wrapper.election.pod_label import PodLabel
-from wrapper.model import Role
-from wrapper.supervision.asked import Asked
+from wrapper.election.pod_label_state import PodLabel
+from wrapper.model.roles import Role
 from wrapper.supervision.child_state import ChildState
 from wrapper.supervision.configuration_state import ConfigurationState
 from wrapper.supervision.fencing import Fencing
 from wrapper.supervision.lease_state import LeaseState
 from wrapper.supervision.leaving import Leaving
+from wrapper.supervision.pending_requests import Asked
 from wrapper.supervision.promotion import Promotion
 from wrapper.supervision.rendered_file import RenderedFile
 from wrapper.supervision.requested_reload import RequestedReload

@@ -15,49 +15,49 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wrapper import clock, files
-from wrapper.actors import Actors
+from wrapper.base import clock, files, process
+from wrapper.base.actors import Actors
+from wrapper.base.process import DeadMansSwitch
 from wrapper.configuration.input_watch import InputWatch
 from wrapper.configuration.last_good import LastGood
 from wrapper.configuration.redact import words_about
-from wrapper.election import pause
+from wrapper.election import step_down_pause
 from wrapper.election.elector import Elector
-from wrapper.election.labeller import Labeller
-from wrapper.model import (
+from wrapper.election.pod_label_updater import Labeller
+from wrapper.model.actions import (
     Action,
     AnswerReload,
     ArmSwitch,
     DisarmSwitch,
-    Event,
     Exit,
     KeepRenderings,
-    Kept,
     LabelPod,
-    PauseRead,
     ReadConfiguration,
     ReadPause,
-    ReloadAnswered,
     ReloadPrometheus,
-    Rendering,
-    RenderingsKept,
-    RenderingWritten,
     SignalPrometheus,
-    Stance,
     StartWeb,
     StopWeb,
+    WriteRendering,
+)
+from wrapper.model.configuration import Kept, Rendering
+from wrapper.model.events import (
+    Event,
+    PauseRead,
+    ReloadAnswered,
+    RenderingsKept,
+    RenderingWritten,
     WebExited,
     WebStarted,
     WriteFailed,
-    WriteRendering,
 )
+from wrapper.model.roles import Stance
 from wrapper.options.settings import Notifier
-from wrapper.supervision import process
-from wrapper.supervision.process import DeadMansSwitch
 from wrapper.supervision.prometheus import PrometheusApi
 from wrapper.supervision.sensors import LoadedSensor
 
 if TYPE_CHECKING:
-    from wrapper.supervision.reload_desk import ReloadDesk
+    from wrapper.supervision.reload_requests import ReloadDesk
 
 LOG = logging.getLogger(__name__)
 
@@ -143,7 +143,9 @@ class Performer:
             self._actors.start("read-pause", self._read_pause)
 
     def _read_pause(self) -> None:
-        self._report(PauseRead(pause.read(pause.path_of(self._parts.output.path))))
+        self._report(
+            PauseRead(step_down_pause.read(step_down_pause.path_of(self._parts.output.path)))
+        )
 
     def _label(self, *, is_on: bool) -> None:
         if self._parts.labeller is not None:

@@ -10,25 +10,23 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
-from wrapper.election import lease, pod_label
-from wrapper.model import (
+from wrapper.base.backoff import backoff_s
+from wrapper.election import lease, pod_label_state
+from wrapper.model.actions import (
     Action,
     AnswerReload,
-    Cause,
     DisarmSwitch,
     KeepRenderings,
-    Kept,
     LabelPod,
     ReadConfiguration,
     ReadPause,
     ReloadPrometheus,
-    Role,
     SignalPrometheus,
-    Stance,
     StartWeb,
 )
-from wrapper.supervision import candidacy, departure, fence, keeping, requested_reload
-from wrapper.supervision.health import backoff_s
+from wrapper.model.configuration import Kept
+from wrapper.model.roles import Cause, Role, Stance
+from wrapper.supervision import candidacy, config_keeping, fence, requested_reload, shutdown
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 from wrapper.supervision.rendered_file import BARRIER_PAUSE_S
@@ -76,7 +74,7 @@ def plan(o: Observation, policy: Policy, now: float) -> Plan:
             *_load(o, policy, role, now),
             *_answer_signals(o, policy),
             *_label(o, role, now),
-            *departure.leave(o, policy, now),
+            *shutdown.leave(o, policy, now),
             *_web(o, policy, now),
         ),
         reason=reason.text,
@@ -89,7 +87,7 @@ def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
     """Prometheus is dead: release at once, end the web server, pass its status on."""
     status = o.child.status or 0
     code = status if status >= 0 else KILLED - status
-    code = departure.FAILED if o.leaving.failure else code
+    code = shutdown.FAILED if o.leaving.failure else code
     is_known_outside = o.lease.is_held or (o.label is not None and o.label.is_expected)
     waits = is_known_outside and now < o.child.exited_at + policy.terms.retry_period_s
     grace_s = policy.web_grace_s if o.leaving.stop_at is not None else DEAD_WEB_GRACE_S
@@ -102,7 +100,7 @@ def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
         actions=(
             *disarm,
             *_label(o, Role.FOLLOWER, now),
-            *departure.end(o, code, grace_s, now, waits=waits, starts_over=starts_over),
+            *shutdown.end(o, code, grace_s, now, waits=waits, starts_over=starts_over),
         ),
         reason=o.leaving.failure
         or f"Prometheus has ended with status {code}{cure if starts_over else ''}",
@@ -171,7 +169,9 @@ def _keep(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
         return ()
     leader = o.configuration.acceptance.fallback(Role.LEADER)
     kept = Kept(good, None if leader == good.of(Role.LEADER) else leader)
-    return (KeepRenderings(kept),) if keeping.is_due(o.configuration.keeping, kept, now) else ()
+    return (
+        (KeepRenderings(kept),) if config_keeping.is_due(o.configuration.keeping, kept, now) else ()
+    )
 
 
 def _answer_signals(o: Observation, policy: Policy) -> tuple[Action, ...]:
@@ -199,7 +199,7 @@ def _label(o: Observation, role: Role, now: float) -> tuple[Action, ...]:
     and a promotion that Prometheus refuses shall send no clients here and away again.
     """
     is_on = role is Role.LEADER and (o.writer.is_open or not o.writer.would_write)
-    is_due = o.label is not None and pod_label.is_due(o.label, now, wanted=is_on)
+    is_due = o.label is not None and pod_label_state.is_due(o.label, now, wanted=is_on)
     return (LabelPod(is_on),) if is_due else ()
 
 
@@ -215,7 +215,7 @@ def _without_election(o: Observation, policy: Policy, now: float) -> Plan:
         actions=(
             *_load(o, policy, role, now),
             *_answer_signals(o, policy),
-            *departure.leave(o, policy, now),
+            *shutdown.leave(o, policy, now),
             *_web(o, policy, now),
         ),
         reason=f"no election; {why}",
@@ -240,8 +240,8 @@ def _wake_at(o: Observation, policy: Policy, now: float) -> float:
         now + BARRIER_PAUSE_S,
         candidacy.awaits_label_until(o, now),
         lease.leads_until(o.lease.view, policy.terms),
-        o.lease.view.released_at and o.lease.view.released_at + departure.SUCCESSOR_WAIT_S,
-        departure.bystanders_know_at(o) if o.leaving.stop_at is not None else None,
+        o.lease.view.released_at and o.lease.view.released_at + shutdown.SUCCESSOR_WAIT_S,
+        shutdown.bystanders_know_at(o) if o.leaving.stop_at is not None else None,
         requested_reload.due_at(o.reload),
     ]
     last_moment = fence.last_moment_of(o, policy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wrapper.election.lease import Terms
-from wrapper.model import Role
+from wrapper.model.roles import Role
 
 
 @dataclass(frozen=True, slots=True)

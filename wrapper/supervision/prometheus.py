@@ -10,11 +10,11 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from wrapper import clock
 from wrapper.access.http_client import KeptConnections
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.access.request_errors import Server, trouble, trust_by
-from wrapper.model import Evidence
+from wrapper.base import clock
+from wrapper.model.configuration import Evidence
 
 _OK = 200
 _UNAVAILABLE = 503

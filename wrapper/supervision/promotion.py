@@ -5,8 +5,10 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass, replace
 
-from wrapper.model import Action, ConfigurationRead, Event, Renderings, SignalReceived
-from wrapper.supervision.health import backoff_s
+from wrapper.base.backoff import backoff_s
+from wrapper.model.actions import Action
+from wrapper.model.configuration import Renderings
+from wrapper.model.events import ConfigurationRead, Event, SignalReceived
 
 PROVEN_S = 30.0  # who has led for so long is no longer held to the failures before
 LONGEST_COOL_DOWN_S = 300.0

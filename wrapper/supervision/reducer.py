@@ -8,22 +8,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from wrapper.election import pod_label
-from wrapper.model import Action, Event, Role, Stance
+from wrapper.election import pod_label_state
+from wrapper.model.actions import Action
+from wrapper.model.events import Event
+from wrapper.model.roles import Role, Stance
 from wrapper.supervision import (
-    asked,
     child_state,
     configuration_state,
     fencing,
     lease_state,
     leaving,
+    pending_requests,
     promotion,
     requested_reload,
     targets_state,
     web_state,
 )
-from wrapper.supervision.asked import Asked
 from wrapper.supervision.observation import Observation
+from wrapper.supervision.pending_requests import Asked
 from wrapper.supervision.plan import Plan
 from wrapper.supervision.policy import Policy
 from wrapper.supervision.promotion import PROVEN_S, Promotion
@@ -53,8 +55,8 @@ def _folded(o: Observation, happened: Event | Action, now: float, policy: Policy
         lease=lease_state.fold(o.lease, happened),
         promotion=promotion.fold(o.promotion, happened, o.configuration.renderings),
         leaving=leaving.fold(o.leaving, happened, now, policy),
-        asked=asked.fold(o.asked, happened),
-        label=o.label and pod_label.fold(o.label, happened, now),
+        asked=pending_requests.fold(o.asked, happened),
+        label=o.label and pod_label_state.fold(o.label, happened, now),
         web=web_state.fold(o.web, happened, now),
         reload=requested_reload.fold(o.reload, happened, now, o.configuration),
         targets=targets_state.fold(o.targets, happened),

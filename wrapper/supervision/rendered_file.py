@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wrapper.model import Action, ReloadPrometheus, Rendering, Role, WriteRendering
+from wrapper.model.actions import Action, ReloadPrometheus, WriteRendering
+from wrapper.model.configuration import Rendering
+from wrapper.model.roles import Role
 from wrapper.supervision.child_state import ChildState
 from wrapper.supervision.configuration_state import ConfigurationState
 from wrapper.supervision.confirm import Outcome

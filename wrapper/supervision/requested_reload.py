@@ -17,17 +17,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from wrapper.model import (
-    Action,
-    AnswerReload,
-    Event,
-    Evidence,
-    LoadedObserved,
-    ReloadAnswered,
-    ReloadPrometheus,
-    ReloadWanted,
-    Verdict,
-)
+from wrapper.model.actions import Action, AnswerReload, ReloadPrometheus
+from wrapper.model.configuration import Evidence
+from wrapper.model.events import Event, LoadedObserved, ReloadAnswered, ReloadWanted
+from wrapper.model.roles import Verdict
 from wrapper.supervision.configuration_state import ConfigurationState
 
 QUIET_S = 0.2  # changes that follow each other so closely share one reload

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from wrapper import clock
-from wrapper.model import (
+from wrapper.base import clock
+from wrapper.base.process import fence_obstacle
+from wrapper.model.events import (
     ChildMeasured,
     Event,
     FenceChecked,
@@ -23,7 +24,6 @@ from wrapper.model import (
 )
 from wrapper.options.settings import Probing
 from wrapper.supervision.child_usage import usage
-from wrapper.supervision.process import fence_obstacle
 from wrapper.supervision.prometheus import PrometheusApi
 
 LOG = logging.getLogger(__name__)

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from wrapper import clock
-from wrapper.model import Event, Snapshot
+from wrapper.base import clock
+from wrapper.base.shared_memory import TooLarge
+from wrapper.base.snapshot import SnapshotWriter, known_leader
+from wrapper.model.events import Event
+from wrapper.model.snapshot import Snapshot
 from wrapper.supervision.change_log import ChangeLog
-from wrapper.supervision.events import Events
+from wrapper.supervision.counters import Tally
+from wrapper.supervision.event_queue import Events
 from wrapper.supervision.history import History
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.performer import Performer
 from wrapper.supervision.plan import Plan, plan
 from wrapper.supervision.policy import Policy
 from wrapper.supervision.reducer import fold
-from wrapper.supervision.slots import TooLarge
-from wrapper.supervision.snapshot import SnapshotWriter, known_leader
-from wrapper.supervision.summary import Constants, summarize
-from wrapper.supervision.tally import Tally
+from wrapper.supervision.snapshot_builder import Constants, summarize
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from wrapper.model import Action, Event, FeedReported, QueueReported
+from wrapper.model.actions import Action
+from wrapper.model.events import Event, FeedReported, QueueReported
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from wrapper.model import Action, Event, StopWeb, WebExited, WebStarted
+from wrapper.model.actions import Action, StopWeb
+from wrapper.model.events import Event, WebExited, WebStarted
 
 _PROVEN_S = 30.0  # one that has run for so long is no longer held to the failures before
 

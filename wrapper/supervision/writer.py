@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from wrapper.model import Action
+from wrapper.model.actions import Action
 from wrapper.supervision.policy import Policy
 
 

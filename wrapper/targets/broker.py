@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from wrapper.targets.feed import in_short
+from wrapper.model.fetched_file import in_short
 
 MOST_UNACKNOWLEDGED = 5000  # ours come and go at once: nearly all of it is for those held
 REDELIVERY_S = 60

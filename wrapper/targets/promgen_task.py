@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import PurePath
 from typing import Any
 
-from wrapper.targets.feed import Kind
+from wrapper.model.fetched_file import Kind
 
 
 class Deed(StrEnum):

@@ -18,11 +18,11 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from wrapper import clock
-from wrapper.model import Verdict
-from wrapper.supervision.reload_desk import Answer, Reloads
-from wrapper.targets.feed_file import Failed, FeedFile
+from wrapper.base import clock
+from wrapper.model.roles import Verdict
+from wrapper.supervision.reload_requests import Answer, Reloads
 from wrapper.targets.rule_check import RuleCheck
+from wrapper.targets.target_file import Failed, FeedFile
 
 QUIET_S = 0.2  # files that change so closely after each other are loaded together
 BURST_S = 2.0  # no file waits longer for others

@@ -21,9 +21,10 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 
-from wrapper import clock
-from wrapper.model import Event, QueueReported
-from wrapper.supervision.health import backoff_s
+from wrapper.base import clock
+from wrapper.base.backoff import backoff_s
+from wrapper.model.events import Event, QueueReported
+from wrapper.model.fetched_file import QueueState, in_short
 from wrapper.targets.broker import (
     MOST_UNACKNOWLEDGED,
     TICK_S,
@@ -32,10 +33,9 @@ from wrapper.targets.broker import (
     NotInstalled,
     Unreachable,
 )
-from wrapper.targets.feed import QueueState, in_short
-from wrapper.targets.feed_desk import FeedDesk
 from wrapper.targets.promgen_task import BadTask, NotOurs, Task, read_task
-from wrapper.targets.silence import MANY_CHANGES, Silence, silent
+from wrapper.targets.queue_silence import MANY_CHANGES, Silence, silent
+from wrapper.targets.task_dispatch import FeedDesk
 
 LOG = logging.getLogger(__name__)
 RECONNECT_FIRST_S, RECONNECT_MOST_S = 1.0, 60.0

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 
-from wrapper.bounded import bounded
+from wrapper.base.with_timeout import bounded
 from wrapper.supervision.prometheus import Answer, PrometheusApi
 
 LOG = logging.getLogger(__name__)

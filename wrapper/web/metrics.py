@@ -16,14 +16,14 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from wrapper import __version__, clock
-from wrapper.model import Snapshot
-from wrapper.proxy.figures import DURATION_BUCKETS as REQUEST_BUCKETS
-from wrapper.proxy.figures import ProxyFigures, Totals
-from wrapper.supervision.snapshot import SnapshotReader, is_stale
-from wrapper.targets import targets_told
-from wrapper.web import state_metrics
-from wrapper.web.families import (
+from wrapper import __version__
+from wrapper.base import clock
+from wrapper.base.snapshot import SnapshotReader, is_stale
+from wrapper.model.snapshot import Snapshot
+from wrapper.proxy.proxy_counters import DURATION_BUCKETS as REQUEST_BUCKETS
+from wrapper.proxy.proxy_counters import ProxyFigures, Totals
+from wrapper.web import state_metrics, targets_metrics
+from wrapper.web.metric_table import (
     PREFIX,
     counter,
     described,
@@ -102,7 +102,7 @@ def _always(snapshot: Snapshot, now: float) -> Iterator[Metric]:
     yield histogram("notifier_calls_duration_seconds", totals)
     yield counter("web_restarts_total", max(totals.get("web_starts_total", 0.0) - 1, 0.0))
     yield from state_metrics.lasting(snapshot)
-    yield from targets_told.metrics(snapshot.targets)
+    yield from targets_metrics.metrics(snapshot.targets)
 
 
 def _while_fresh(snapshot: Snapshot, now: float) -> Iterator[Metric]:

@@ -17,9 +17,9 @@ from typing import Any
 from flask import Flask, Response, render_template
 from markupsafe import Markup
 
-from wrapper.configuration.exhibit import Exhibit
-from wrapper.model import Snapshot, named
-from wrapper.supervision.snapshot import why_stale
+from wrapper.base.snapshot import why_stale
+from wrapper.configuration.config_view import Exhibit
+from wrapper.model.snapshot import Snapshot, named
 from wrapper.web.peers import Peer
 from wrapper.web.status import status_of
 from wrapper.web.timeline import timeline

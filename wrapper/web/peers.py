@@ -20,12 +20,12 @@ from urllib.parse import urlsplit
 import gevent
 from gevent.lock import BoundedSemaphore
 
-from wrapper import clock
 from wrapper.access.http_config import ClientTls, HttpConfig
 from wrapper.access.prometheus_access import Access
 from wrapper.access.request_errors import Server, trouble
-from wrapper.election.succession import STATUS_FORM
-from wrapper.proxy.names import Names
+from wrapper.base import clock
+from wrapper.election.step_down_rules import STATUS_FORM
+from wrapper.proxy.resolver import Names
 
 LIMIT_S = 1.0
 MOST = 20

@@ -26,10 +26,10 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from gunicorn.sock import create_sockets  # type: ignore[import-untyped]
 
+from wrapper.base.process import die_with_parent
 from wrapper.options.web_options import WebOptions
-from wrapper.proxy.figures import ProxyFigures
+from wrapper.proxy.proxy_counters import ProxyFigures
 from wrapper.proxy.upstream import KEEP_ALIVE
-from wrapper.supervision.process import die_with_parent
 from wrapper.web.worker import ProxyWorker, Tls
 
 BIND_PATIENCE_S = 1.0  # a predecessor's workers may be dying still

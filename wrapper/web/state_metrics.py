@@ -10,10 +10,11 @@ from collections.abc import Iterator
 
 from prometheus_client.core import Metric
 
-from wrapper import clock
-from wrapper.model import Role, Snapshot
-from wrapper.supervision.snapshot import leader_of
-from wrapper.web.families import counter, counters, gauge, gauges, histogram
+from wrapper.base import clock
+from wrapper.base.snapshot import leader_of
+from wrapper.model.roles import Role
+from wrapper.model.snapshot import Snapshot
+from wrapper.web.metric_table import counter, counters, gauge, gauges, histogram
 
 _HASH_DIGITS = 12  # in hex: a float holds 48 bits exactly
 _NO_ELECTION = "none"

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from wrapper import __version__, clock
-from wrapper.model import HandOver, Snapshot
-from wrapper.supervision.snapshot import configuration_of, known_leader
+from wrapper import __version__
+from wrapper.base import clock
+from wrapper.base.snapshot import configuration_of, known_leader
+from wrapper.model.snapshot import HandOver, Snapshot
 
 _NO_ELECTION = "none"
 Json = dict[str, Any]

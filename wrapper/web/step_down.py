@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wrapper.election import pause
-from wrapper.election.succession import why_not
+from wrapper.election import step_down_pause
+from wrapper.election.step_down_rules import why_not
 from wrapper.proxy.refusals import Refused
 from wrapper.web.peers import Peer
 
@@ -42,7 +42,7 @@ def step_down(  # noqa: PLR0913 - all that it takes to judge
         raise Refused(409, "conflict", wrong)
     try:
         if seconds is not None:
-            pause.write(Path(pause_file), seconds)
+            step_down_pause.write(Path(pause_file), seconds)
         os.kill(supervisor_pid, signal.SIGUSR1)
     except OSError as error:
         text = f"the supervisor cannot be told: {error.strerror}"
@@ -54,8 +54,10 @@ def _asked(body: object) -> tuple[float | None, bool]:
     seconds = body.get("for_s") if isinstance(body, dict) else None
     is_forced = body.get("force", False) if isinstance(body, dict) else None
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    is_span = seconds is None or (is_number and 0 <= seconds <= pause.LONGEST_S)
+    is_span = seconds is None or (is_number and 0 <= seconds <= step_down_pause.LONGEST_S)
     if not is_span or not isinstance(is_forced, bool):
-        text = f"send JSON; for_s is a number from 0 to {pause.LONGEST_S:g}, force a boolean"
+        text = (
+            f"send JSON; for_s is a number from 0 to {step_down_pause.LONGEST_S:g}, force a boolean"
+        )
         raise Refused(400, "bad_data", text)
     return seconds, is_forced

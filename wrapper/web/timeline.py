@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from wrapper.model import LONGEST_HISTORY_S, NOBODY, NOT_KNOWN, HandOver, named
+from wrapper.model.snapshot import LONGEST_HISTORY_S, NOBODY, NOT_KNOWN, HandOver, named
 
 WIDTH, ROW, BAR = 1000.0, 28.0, 18.0  # of the picture's own units
 MOST_ROWS = 6

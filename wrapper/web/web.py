@@ -22,21 +22,21 @@ from gevent.threadpool import ThreadPool
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
-from wrapper import clock, log
 from wrapper.access.passwords import Passwords
 from wrapper.access.prometheus_access import PrometheusAccess
-from wrapper.access.protection import Protection
 from wrapper.access.web_access import WebAccess
-from wrapper.configuration.exhibit import ExhibitReader
-from wrapper.configuration.problems import ConfigurationError
-from wrapper.model import Snapshot
+from wrapper.base import clock, log
+from wrapper.base.process import die_with_parent
+from wrapper.base.snapshot import SnapshotReader, configuration_of, known_leader, why_stale
+from wrapper.configuration.config_view import ExhibitReader
+from wrapper.documents.problems import ConfigurationError
+from wrapper.model.snapshot import Snapshot
 from wrapper.options.web_options import WebOptions
-from wrapper.proxy.figures import ProxyFigures
+from wrapper.proxy.protection import Protection
 from wrapper.proxy.proxy import Proxy
+from wrapper.proxy.proxy_counters import ProxyFigures
 from wrapper.proxy.refusals import CHALLENGE, UNAUTHORIZED, Refused
 from wrapper.proxy.route import ROOT
-from wrapper.supervision.process import die_with_parent
-from wrapper.supervision.snapshot import SnapshotReader, configuration_of, known_leader, why_stale
 from wrapper.web.metrics import expose, registry
 from wrapper.web.page import Page, Seen
 from wrapper.web.peers import Peer, Peers

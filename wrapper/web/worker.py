@@ -24,8 +24,8 @@ from gevent.server import StreamServer
 from gevent.util import wrap_errors
 from gunicorn.workers.ggevent import GeventWorker  # type: ignore[import-untyped]
 
-from wrapper import clock
-from wrapper.proxy.client import Client, ClientGone, Upload
+from wrapper.base import clock
+from wrapper.proxy.client_connection import Client, ClientGone, Upload
 from wrapper.proxy.exchange_watch import ExchangeWatch
 from wrapper.proxy.forwarded_request import Request, crossing
 from wrapper.proxy.http_head import (

@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from flask import Flask
 
-from wrapper.proxy.client import Client
+from wrapper.proxy.client_connection import Client
 from wrapper.proxy.forwarded_request import Request
 from wrapper.proxy.http_head import Fields
 

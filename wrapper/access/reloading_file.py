@@ -1,0 +1,103 @@
+"""A value that is made from files, and made anew as soon as one of them has changed.
+
+The guarantee: what is handed out is always whole and was good when it was made; a bad new state
+changes nothing and is said, once, and so is its end. Where it ends: it is looked at the files at
+most every LOOK_EVERY_S, and only when the value is asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from wrapper.base import clock, files
+from wrapper.documents.problems import ConfigurationError
+
+LOG = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 0.05
+LARGEST_FILE = 1 << 20
+_SETTLING_NS = 50_000_000  # two changes so close together can have the same time stamp
+T = TypeVar("T")
+
+
+class Reading:
+    """Reads files and remembers in which state they were; what was missing counts as well."""
+
+    def __init__(self) -> None:
+        self._states: dict[Path, tuple[int, ...] | None] = {}
+        self._hash = hashlib.sha256()
+        self._is_fresh = False
+
+    def read(self, path: str) -> bytes:
+        """Return a file's content; raise files.InputError."""
+        file, now_ns = Path(path), clock.wall() * 1e9
+        state = files.identity(file)
+        self._states[file] = state
+        if state is not None and any(abs(now_ns - at) < _SETTLING_NS for at in state[-2:]):
+            self._is_fresh = True
+        content = files.read_input(file, LARGEST_FILE)
+        self._hash.update(b"%d " % len(content) + content)
+        return content
+
+    @property
+    def digest(self) -> bytes:
+        """What tells the contents that were read from others."""
+        return self._hash.digest()
+
+    def is_current(self) -> bool:
+        """Tell whether all files are as they were."""
+        return not self._is_fresh and all(
+            files.identity(path) == state for path, state in self._states.items()
+        )
+
+
+class Renewed(Generic[T]):
+    """Hands out what ``make`` returns of the files as they are now; the constructor raises.
+
+    ``make`` reads through what it is given, and raises ConfigurationError. While the contents are
+    the same, so is the value: who compares it with ``is`` sees a change and nothing else.
+    """
+
+    def __init__(self, name: str, make: Callable[[Reading], T]) -> None:
+        self._name = name
+        self._make = make
+        self._reading = Reading()
+        self._value = make(self._reading)
+        self._digest = self._reading.digest
+        self._problem = ""
+        self._looked_at = clock.now()
+
+    def current(self) -> T:
+        """Return the value, made anew if need be; it may be asked for from any thread."""
+        now = clock.now()
+        if now - self._looked_at >= LOOK_EVERY_S:
+            self._looked_at = now
+            if not self._reading.is_current():
+                self._renew()
+        return self._value
+
+    def _renew(self) -> None:
+        reading = Reading()
+        try:
+            value = self._make(reading)
+        except ConfigurationError as error:
+            self._reading = reading
+            self._say_problem("; ".join(error.problems))
+            return
+        self._reading = reading
+        if reading.digest != self._digest:
+            self._digest, self._value = reading.digest, value
+            LOG.info("changed file loaded", extra={"file": self._name})
+        elif self._problem:
+            LOG.info("file can be used again", extra={"file": self._name})
+        self._problem = ""
+
+    def _say_problem(self, problem: str) -> None:
+        if problem != self._problem:
+            self._problem = problem
+            extra = {"file": self._name, "reason": problem}
+            LOG.error("a change cannot be used: what was read before stays in force", extra=extra)

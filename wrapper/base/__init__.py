@@ -1,0 +1,1 @@
+"""What any part may stand on: clocks, files, processes, shared memory, logs."""

@@ -1,0 +1,258 @@
+"""Files: inputs read with a bound, outputs replaced whole, and the lock on an output.
+
+A reader of an output sees the old content or the new, never a part, and the old file is untouched
+when writing fails. It holds for local filesystems; a single file that is mounted cannot be replaced
+by a rename (``EBUSY``). Watching files is not done here.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import gzip
+import io
+import os
+import stat
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from wrapper.base import clock
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_LOCK_RETRY_S = 0.02
+_CURES = {
+    errno.ENOENT: "create it, or correct the path",
+    errno.ENOTDIR: "correct the path",
+    errno.EACCES: "let the user id that this process runs as read it",
+    errno.EPERM: "let the user id that this process runs as read it",
+    errno.EISDIR: "name a file in it",
+    errno.ELOOP: "correct the symbolic link",
+}
+
+
+class InputError(Exception):
+    """An input cannot be read; the text is one line ``PATH: cause; cure``."""
+
+
+class OutputInUse(Exception):
+    """Another process holds the lock of this output; the text says so and what to do."""
+
+    def __init__(self, output: Path) -> None:
+        super().__init__(
+            f"{output}: another prometheus-elector writes it; end that one, or give this one"
+            " an output of its own"
+        )
+
+
+def read_input(path: Path, limit: int) -> bytes:
+    """Return a file's content, unpacked where it begins as gzip does.
+
+    Raises InputError when it cannot be read, or has more than ``limit`` bytes, packed or unpacked.
+    """
+    try:
+        content = _content(path, limit)
+    except OSError as error:
+        raise InputError(_unreadable(path, error)) from error
+    return _unpacked(content, path, limit) if content.startswith(_GZIP_MAGIC) else content
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    cure = _CURES.get(error.errno or 0, "see to the file or its filesystem")
+    return f"{path}: {error.strerror or error}; {cure}"
+
+
+def _content(path: Path, limit: int) -> bytes:
+    with open(path, "rb", opener=open_without_waiting) as file:
+        if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):
+            raise InputError(f"{path}: a pipe, which cannot be read again; name a regular file")
+        content = file.read(limit + 1)
+        if content is None:
+            raise InputError(f"{path}: a terminal or device without content; name a regular file")
+        return _bounded(content, path, limit)
+
+
+def open_without_waiting(path: str, flags: int) -> int:
+    """Open as usual, but do not wait for the other end of a named pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _unpacked(content: bytes, path: Path, limit: int) -> bytes:
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+            return _bounded(file.read(limit + 1), path, limit)
+    except (OSError, EOFError, zlib.error) as error:
+        text = f"{path}: gzip that cannot be unpacked ({error}); pack it again"
+        raise InputError(text) from error
+
+
+def _bounded(content: bytes, path: Path, limit: int) -> bytes:
+    if len(content) > limit:
+        raise InputError(f"{path}: more than {limit} bytes; is this the right file?")
+    return content
+
+
+def listed(path: Path) -> tuple[Path, ...]:
+    """Return a folder's YAML files in order of name, a file itself, nothing for what is not there.
+
+    Hidden files (a ConfigMap's ``..data``, an editor's ``.#x.yml``) do not count. Raises InputError
+    when a folder cannot be listed, or links lead in a circle.
+    """
+    try:
+        if not stat.S_ISDIR(path.stat().st_mode):
+            return (path,)
+        names = sorted(name for name in os.listdir(path) if is_fragment(name))  # noqa: PTH208
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except OSError as error:
+        raise InputError(_unreadable(path, error)) from error
+    return tuple(path / name for name in names)
+
+
+def is_fragment(name: str) -> bool:
+    """Tell whether a file with this name counts where a folder was named."""
+    return name.endswith((".yml", ".yaml")) and not name.startswith(".")
+
+
+def place(path: Path) -> Path:
+    """Return where a file lies, by whichever links its folder is named; a link is a file."""
+    return path.parent.resolve() / path.name
+
+
+def identity(path: Path) -> tuple[int, ...] | None:
+    """Return what tells one state of a file from another without reading it; None for no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def is_current(path: Path, content: bytes, mode: int) -> bool:
+    """Tell whether a file has exactly this content and these permission bits."""
+    try:
+        with open(path, "rb", opener=open_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if (status.st_size, status.st_mode & 0o7777) != (len(content), mode):
+                return False
+            return file.read() == content
+    except OSError:
+        return False
+
+
+def bring(path: Path, content: bytes, mode: int) -> None:
+    """Have a file hold this, with these permission bits; write only what differs; raise OSError."""
+    if not is_current(path, content, mode):
+        write_atomically(path, content, mode)
+
+
+def write_atomically(path: Path, content: bytes, mode: int, owner: int | None = None) -> None:
+    """Replace a file, or create it, with these permission bits whatever the umask.
+
+    ``owner`` is the user id that it is given to, None for that of this process.
+    Raises OSError; the old file is then as it was. A symbolic link is replaced, not followed.
+    """
+    with _temporary_beside(path) as temporary:
+        _write(temporary, content, mode, owner)
+        temporary.rename(path)
+    with suppress(OSError):  # the new file is in place: what is missing survives only a power cut
+        _sync_folder(path.parent)
+
+
+@contextmanager
+def _temporary_beside(path: Path) -> Iterator[Path]:
+    """Give the name of a file that does not exist, and see that it does not when this fails."""
+    temporary = path.parent / f".{path.name}.tmp-{os.getpid()}"
+    temporary.unlink(missing_ok=True)  # in a container every run has the same process id
+    try:
+        yield temporary
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _write(path: Path, content: bytes, mode: int, owner: int | None) -> None:
+    """Write a new file down to the disk; never readable by more than ``mode`` says."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600 & mode)
+    with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
+        if owner is not None and owner != os.geteuid():
+            os.fchown(descriptor, owner, -1)
+        os.fchmod(descriptor, mode)
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_own_folder(folder: Path) -> None:
+    """Make a folder that only this user can look into, where it does not exist; raise OSError.
+
+    Those above it are made as usual.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+
+
+class OutputLock:
+    """The right to write an output, held from construction until ``close``.
+
+    It is a ``flock`` on ``OUTPUT.lock``, which stays behind: removing it would let two processes
+    hold two locks of one name. A child that inherits ``fileno`` holds it too, until its end.
+    Raises OutputInUse when another holds it for longer than ``wait_s``; OSError when the lock file
+    cannot be opened.
+    """
+
+    def __init__(self, output: Path, wait_s: float = 0.0) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._descriptor = os.open(f"{output}.lock", flags, 0o600)
+        if not self._is_locked_by(clock.now() + wait_s):
+            self.close()
+            raise OutputInUse(output)
+
+    def _is_locked_by(self, deadline_at: float) -> bool:
+        """Try until the deadline, once at least."""
+        while not self._try_lock():
+            left_s = deadline_at - clock.now()
+            if left_s <= 0:
+                return False
+            time.sleep(min(_LOCK_RETRY_S, left_s))
+        return True
+
+    def _try_lock(self) -> bool:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def fileno(self) -> int:
+        """Return the descriptor, for a child to inherit."""
+        return self._descriptor
+
+    def close(self) -> None:
+        """Give up this process's hold; harmless when it was done before."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""The subcommands: check, status, step-down, targets."""

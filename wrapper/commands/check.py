@@ -1,0 +1,223 @@
+"""The subcommand ``check``: read and render as a start would, and tell what comes of it.
+
+Nothing is started but promtool and Prometheus, where they are asked for, nothing is written but
+what these read, and nobody else is talked to. Exit status: 0 the configuration can be used; 1 it
+cannot; 2 it could not be checked. The report shows no secrets; ``--print=follower|leader`` shows
+all.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import itertools
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from yaml.nodes import MappingNode
+
+from wrapper.base.log import say_problems
+from wrapper.configuration import report
+from wrapper.configuration.beside_output import Unanswered
+from wrapper.configuration.client_files import client_files
+from wrapper.configuration.comparison import Comparison, compare_texts
+from wrapper.configuration.file_checks import problem_of
+from wrapper.configuration.inputs import BadInputs, Inputs
+from wrapper.configuration.promtool import Promtool, distinct
+from wrapper.configuration.report import Judged, Missing
+from wrapper.documents.yaml_nodes import compose
+from wrapper.model.configuration import Renderings
+from wrapper.model.roles import Role
+from wrapper.options.prometheus_args import ChildArguments
+from wrapper.options.settings import Settings
+from wrapper.startup.start import output_of, problems_of_promtool, promtool_of, sources_of
+from wrapper.startup.trial import Trial
+
+GOOD, UNUSABLE, UNCHECKED = 0, 1, 2
+_PROMETHEUS = "prometheus"
+_SIGNALLED = 128
+Judge = Promtool | Trial
+Judges = dict[str, Judge]
+
+
+def run(settings: Settings) -> int:
+    """Check the configuration that these settings name; return the exit status."""
+    gc.disable()  # of what is made here, little is ever garbage
+    _be_a_filter()
+    arguments = ChildArguments.parse(settings.child)
+    obstacles = [
+        *arguments.problems,
+        *problems_of_promtool(settings),
+        *_problems_of_trial(settings),
+    ]
+    if obstacles:
+        say_problems(obstacles)
+        return UNCHECKED
+    output = output_of(settings, arguments)
+    inputs = Inputs(sources_of(settings, arguments, output))
+    judges = _judges(settings, arguments, output)
+    folder = None if settings.command.syntax_only else str(output.parent.absolute())
+    if settings.command.print == "report":
+        return _report(inputs, judges, folder)
+    return _print(inputs, judges, Role(settings.command.print), folder)
+
+
+def _problems_of_trial(settings: Settings) -> list[str]:
+    """Say what keeps Prometheus from being started at all."""
+    program = settings.child[0] if settings.child else _PROMETHEUS
+    if not settings.command.start:
+        return []
+    if shutil.which(program):
+        return _problems_of_script(settings, program)
+    wrong = f"--start: {program}: no such command, or it may not be executed"
+    return [f"{wrong}; write Prometheus' path after --, for example -- /bin/prometheus"]
+
+
+def _problems_of_script(settings: Settings, program: str) -> list[str]:
+    """Refuse what may start Prometheus with a configuration of its own: that would be the real one.
+
+    As at a start, a script is taken to pass on what it is given where it is given --config.file.
+    """
+    names_file = ChildArguments.parse(settings.child).names_config_file
+    if names_file or Path(program).name == _PROMETHEUS:
+        return []
+    wrong = f"--start: {program}: a script may start Prometheus with its own configuration"
+    return [f"{wrong}; write Prometheus' own command after --, for example -- /bin/prometheus"]
+
+
+def _judges(settings: Settings, arguments: ChildArguments, output: Path) -> dict[str, Judge]:
+    """Return who else is asked about each rendering, by the title of the report's part."""
+    judges: dict[str, Judge] = {}
+    promtool = promtool_of(settings, arguments, output)
+    if promtool is not None:
+        judges[f"{promtool.program} check config"] = promtool
+    if settings.command.start:
+        command = settings.child or (_PROMETHEUS,)
+        trial = Trial(command, output, is_agent=arguments.is_agent)
+        judges[f"{trial.program}, started for a moment"] = trial
+    return judges
+
+
+# --- one rendering, for programs ------------------------------------------------------------------
+
+
+def _print(inputs: Inputs, judges: Judges, role: Role, folder: str | None) -> int:
+    """Write one rendering's bytes on standard output, and nothing else there."""
+    try:
+        renderings = inputs.read(is_start=True)
+    except BadInputs as error:
+        say_problems(error.problems)
+        return UNUSABLE
+    sys.stdout.buffer.write(renderings.of(role).content)
+    sys.stdout.buffer.flush()
+    missing = _missing(renderings, folder)
+    say_problems(f"{each.place}: {each.problem}; {each.effect}" for each in missing)
+    judged = [each for judge in judges.values() for each in _judged(judge, renderings)]
+    say_problems(filter(None, (each.unanswered or each.refusal for each in judged)))
+    return _status(judged, missing)
+
+
+# --- the report, for people -----------------------------------------------------------------------
+
+
+def _report(inputs: Inputs, judges: Judges, folder: str | None) -> int:
+    """Write the report as far as it goes; return the exit status."""
+    try:
+        renderings = inputs.read(is_start=True)
+    except BadInputs as error:
+        _say(_inputs(inputs), report.problems(error.problems))
+        _say(report.result(len(error.problems), is_judged=False))
+        return UNUSABLE
+    left_out = inputs.left_out()
+    _say(_inputs(inputs), *([report.left_out(left_out)] if left_out else []))
+    _say(report.renderings(renderings), report.comparison(_comparison(inputs)))
+    missing = _missing(renderings, folder)
+    if missing:
+        _say(report.missing(missing))
+    judged: list[Judged] = []
+    for title, judge in judges.items():
+        verdicts = _judged(judge, renderings)
+        _say(report.judgement(title, verdicts))
+        judged += verdicts
+    status = _status(judged, missing)
+    refusals = sum(bool(each.refusal) for each in judged) + sum(each.is_needed for each in missing)
+    has_started = any(isinstance(each, Trial) for each in judges.values())
+    result = report.result(refusals, is_judged=has_started)
+    _say(report.UNCHECKED if status == UNCHECKED else result)
+    return status
+
+
+def _inputs(inputs: Inputs) -> str:
+    """Tell what was read, as far as it could be."""
+    texts = inputs.texts()
+    if not texts:
+        return report.unread(map(str, inputs.sources.paths))
+    kinds = _kinds(inputs)
+    read = [(source.name, next(kinds), len(source.content)) for source in texts]
+    return report.inputs(read, map(str, inputs.absent()))
+
+
+def _kinds(inputs: Inputs) -> Iterator[str]:
+    """Yield what each input is, in the order in which they are read."""
+    if inputs.sources.leader_configs is None:
+        yield "follower and leader"
+    else:
+        yield "the follower's, whole"
+        yield from itertools.repeat("overrides of the leader")
+
+
+def _comparison(inputs: Inputs) -> Comparison:
+    """Compare what the follower and the leader read of good inputs."""
+    has_sections = inputs.sources.leader_configs is None
+    return compare_texts(inputs.texts(), inputs.variables(), has_sections=has_sections)
+
+
+# --- files, promtool and Prometheus, and what is said ---------------------------------------------
+
+
+def _missing(renderings: Renderings, folder: str | None) -> list[Missing]:
+    """Return which files that the renderings name cannot be read; ``folder`` None: do not look."""
+    found: dict[tuple[str, str], Missing] = {}
+    for rendering in distinct(renderings) if folder is not None else ():
+        root = compose(rendering.content, "")
+        for file in client_files(root) if isinstance(root, MappingNode) else ():
+            wrong = problem_of(file.under(folder or ""), is_pem=file.is_needed and file.is_pem)
+            if wrong:
+                missing = Missing(rendering.role, file.place, wrong, file.is_needed)
+                found.setdefault((file.place, wrong), missing)
+    return list(found.values())
+
+
+def _judged(judge: Judge, renderings: Renderings) -> list[Judged]:
+    """Ask promtool, or Prometheus, about each rendering."""
+    judged = []
+    for rendering in distinct(renderings):
+        try:
+            judged.append(Judged(rendering, judge.refusal(rendering)))
+        except Unanswered as error:
+            judged.append(Judged(rendering, unanswered=str(error)))
+    return judged
+
+
+def _status(judged: list[Judged], missing: list[Missing]) -> int:
+    if any(each.refusal for each in judged) or any(each.is_needed for each in missing):
+        return UNUSABLE
+    return UNCHECKED if any(each.unanswered for each in judged) else GOOD
+
+
+def _say(*parts: str) -> None:
+    for part in parts:
+        print(part)  # noqa: T201
+
+
+def _be_a_filter() -> None:
+    """End quietly when nobody reads on, in order when told to; show what the terminal cannot."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, lambda told, _frame: sys.exit(_SIGNALLED + told))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -1,0 +1,303 @@
+"""The subcommands ``status`` and ``step-down``: ask a running replica's API, and tell a terminal.
+
+Exit status: 0 it is well (exactly one leads), or it is done; 1 it is not; 2 it could not be asked.
+A step-down goes over the API where that knows its clients, else by a file and a signal to the
+supervisor on this machine, which is found by the port that its API listens on.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from http import HTTPStatus
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, TextIO, TypeGuard
+from urllib.parse import SplitResult, quote, urlsplit
+
+import psutil
+from urllib3.exceptions import HTTPError
+
+from wrapper.access.http_client import Connection
+from wrapper.access.prometheus_access import PrometheusAccess
+from wrapper.access.request_errors import Server, trouble, trust_by
+from wrapper.base.iri import to_uri
+from wrapper.commands.remote_args import Asked, Unasked, read_words
+from wrapper.documents.problems import ConfigurationError
+from wrapper.election import step_down_pause
+from wrapper.election.step_down_rules import STATUS_FORM, why_not
+from wrapper.model.snapshot import named
+from wrapper.options.loading import SettingsError, load
+from wrapper.options.prometheus_args import ChildArguments
+from wrapper.startup.start import output_of
+
+GOOD, NOT_SO, UNASKED = 0, 1, 2
+_LIMIT_S = 10.0
+_PATIENCE_S = 15.0
+_FORCED_S = 5.0  # for a successor that was not known to be ready
+_FORBIDDEN = 403
+_IS_JSON = (("Content-Type", "application/json"),)
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})
+_HEADS: tuple[str, ...] = ("REPLICA", "ROLE", "LEADER", "PROMETHEUS", "CONFIG", "SINCE", "WHY")
+_WEB = "wrapper.web.web"
+_NO_STATUS = "what it says has not the form of a status"
+_PROGRAMS = frozenset({"prometheus-elector", "wrapper", "__main__.py"})
+Json = dict[str, Any]
+
+
+def run(words: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Do what the words after the program's name ask for; return the exit status."""
+    try:
+        asked = read_words(words, environ)
+        api = Api(asked.url, asked.http_config)
+        return _status(api) if words[0] == "status" else _step_down(api, asked)
+    except Unasked as error:
+        _say(f"prometheus-elector {words[0]}: {error}", sys.stderr)
+        return UNASKED
+
+
+# --- asking -----------------------------------------------------------------------------------
+
+
+class Api:
+    """One replica's API; a password that the URL leaves out is asked for."""
+
+    def __init__(self, url: str, http_config: str = "") -> None:
+        try:
+            parts = urlsplit(to_uri(url))
+        except ValueError as error:
+            shown = url.rpartition("@")[2]
+            raise Unasked(f"{shown} is {error}; write http://HOST:9095") from error
+        try:
+            self._access = PrometheusAccess(http_config).current()
+        except ConfigurationError as error:
+            raise Unasked(f"--http-config: {'; '.join(error.problems)}") from error
+        self.host = parts.hostname or ""
+        self.port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        self.parts = _with_password(parts)
+        self._server = Server(str(self), "prometheus-elector", trust_by("--http-config"))
+
+    def __str__(self) -> str:
+        return f"{self.parts.scheme}://{self.host}:{self.port}"
+
+    def ask(self, method: str, path: str, body: Json | None = None) -> tuple[int, Json]:
+        """Return the answer's code and JSON; raise Unasked."""
+        content = None if body is None else json.dumps(body).encode()
+        target = self.parts.path.rstrip("/") + path
+        connection = Connection(self.parts, self._access)
+        try:
+            answer = connection.ask(method, target, _LIMIT_S, _IS_JSON, content)
+            told = json.loads(answer.read())
+        except (OSError, HTTPException, HTTPError, ValueError, RecursionError) as error:
+            raise Unasked(trouble(error, self._server, _LIMIT_S).text) from error
+        finally:
+            connection.end()
+        if not isinstance(told, dict):
+            raise Unasked(f"{self} is not the API of a prometheus-elector")
+        return answer.status, told
+
+    def fleet(self) -> list[Json]:
+        """Return what all replicas say, the one that is asked first; raise Unasked."""
+        replicas = self._told("/_elector/fleet").get("replicas")
+        if not isinstance(replicas, list) or not all(isinstance(each, dict) for each in replicas):
+            raise Unasked(f"{self} does not say what the replicas say; is it of another version?")
+        return replicas
+
+    def status(self) -> Json:
+        """Return what the replica says of itself; raise Unasked."""
+        told = self._told("/_elector/status")
+        if not is_status(told):
+            raise Unasked(f"{self}: {_NO_STATUS}")
+        return told
+
+    def _told(self, path: str) -> Json:
+        code, told = self.ask("GET", path)
+        if code != HTTPStatus.OK:
+            raise Unasked(f"{self}: {told.get('error', f'HTTP {code}')}")
+        return told
+
+
+def _with_password(parts: SplitResult) -> SplitResult:
+    """Return the URL with its user's password, asked for where there is none; raise Unasked."""
+    if parts.username is None or parts.password is not None:
+        return parts
+    try:
+        password = getpass.getpass("Password: ")
+    except (EOFError, OSError) as error:
+        cure = "name a file with it: basic_auth in --http-config=FILE"
+        raise Unasked(f"no password for {parts.username} can be asked for here; {cure}") from error
+    user, _, place = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{place}")
+
+
+def is_status(told: object) -> TypeGuard[Json]:
+    """Tell whether it has the form of a status, as far as it is used here."""
+    return (
+        isinstance(told, dict)
+        and all(name in told and isinstance(told[name], kind) for name, kind in STATUS_FORM.items())
+        and all(isinstance(told.get(name), dict | None) for name in ("prometheus", "configuration"))
+    )
+
+
+def _say(text: str, stream: TextIO | None = None) -> None:
+    """Print a line, without what a terminal would act on; on standard output unless told."""
+    print("".join(filter(str.isprintable, text)), file=stream)
+
+
+# --- status -----------------------------------------------------------------------------------
+
+
+def _status(api: Api) -> int:
+    replicas = api.fleet()
+    for line in table(replicas):
+        _say(line)
+    known = filter(is_status, (each.get("status") for each in replicas))
+    leaders = sum(told["is_leader"] for told in known)
+    return GOOD if leaders == 1 else NOT_SO
+
+
+def table(replicas: Sequence[Json]) -> Iterator[str]:
+    """Yield the lines of a table, a replica each; control characters are left out."""
+    rows = [_HEADS, *map(_row, replicas)]
+    cells = [["".join(c for c in cell if c.isprintable()) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(padded).rstrip()
+
+
+def _row(replica: Json) -> tuple[str, ...]:
+    told = replica.get("status")
+    if not is_status(told):
+        why = _NO_STATUS if told is not None else f"unreachable: {replica.get('problem', '')}"
+        return str(replica.get("url", "?")), "?", "?", "?", "?", "?", why
+    prometheus, configuration = told.get("prometheus") or {}, told.get("configuration")
+    ready = "ready" if prometheus.get("is_ready") else "not ready"
+    config = "own file" if not configuration else _config(configuration)
+    since = str(told.get("role_since", "")).replace("+00:00", "Z")
+    leader = named(told["leader"])
+    return told["identity"], told["role"], leader, ready, config, since, told["reason"]
+
+
+def _config(configuration: Json) -> str:
+    if not configuration.get("is_valid"):
+        return "invalid"
+    return "loaded" if configuration.get("is_loaded") else "not confirmed"
+
+
+# --- step-down --------------------------------------------------------------------------------
+
+
+def _step_down(api: Api, asked: Asked) -> int:
+    body: Json = {"force": asked.is_forced}
+    if asked.for_s is not None:
+        body["for_s"] = asked.for_s
+    before = api.status()
+    code, told = api.ask("POST", "/_elector/step-down", body)
+    if code == _FORBIDDEN and api.host in _LOOPBACK and "does not know who asks" in str(told):
+        _by_signal(api, asked)
+    elif code != HTTPStatus.OK:
+        raise Unasked(str(told.get("error", f"HTTP {code}")))
+    if asked.for_s == 0:
+        _say(f"{before['identity']} keeps out of the election no longer")
+        return GOOD
+    return _await_outcome(api, asked, before)
+
+
+def _by_signal(api: Api, asked: Asked) -> None:
+    """Do on this machine what the API would."""
+    own, *others = (each.get("status") for each in api.fleet() or [{}])
+    if not is_status(own):
+        raise Unasked(f"{api}: {_NO_STATUS}")
+    known = list(filter(is_status, others))
+    wrong = why_not(own, known, is_forced=asked.is_forced, for_s=asked.for_s)
+    if wrong:
+        raise Unasked(wrong.replace("force it", "use --force"))
+    supervisor = supervisor_on(api.host, api.port)
+    try:
+        if asked.for_s is not None:
+            owner = supervisor.uids().real  # this may be root, and the supervisor not
+            step_down_pause.write(step_down_pause.path_of(_output(supervisor)), asked.for_s, owner)
+        supervisor.send_signal(signal.SIGUSR1)
+    except (OSError, psutil.Error) as error:
+        raise Unasked(f"the supervisor cannot be told: {error}") from error
+
+
+def supervisor_on(host: str, port: int) -> psutil.Process:
+    """Return the supervisor whose API listens on an address of this machine; raise Unasked."""
+    try:
+        for listener in _listeners(host, port):
+            process = psutil.Process(listener)
+            is_ours = _WEB in process.cmdline()
+            while _WEB in process.cmdline():  # a worker, and the process that started it
+                process = psutil.Process(process.ppid())
+            if is_ours:
+                return process
+    except psutil.Error:
+        pass
+    raise Unasked(f"no prometheus-elector of this user listens on {host}:{port} of this machine")
+
+
+def _listeners(host: str, port: int) -> Iterator[int]:
+    """Yield who takes connections to an address of this machine; the exact one comes first."""
+    at = [each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
+    wanted = [_LOOPBACK - {"localhost"} if host == "localhost" else {host}, _ALL_ADDRESSES]
+    for addresses in wanted:
+        for each in at:
+            ip, listening_port = each.laddr or ("", 0)
+            if each.pid and listening_port == port and ip in addresses:
+                yield each.pid
+
+
+def _output(supervisor: psutil.Process) -> Path:
+    """Return where a supervisor writes, by its own words and environment."""
+    words = supervisor.cmdline()
+    first = next(at for at, word in enumerate(words) if Path(word).name in _PROGRAMS)
+    try:
+        settings = load(words[first + 1 :], supervisor.environ(), hostname="", incarnation="")
+    except SettingsError as error:
+        settings = error.settings
+    output = output_of(settings, ChildArguments.parse(settings.child))
+    return Path(supervisor.cwd()) / output
+
+
+def _await_outcome(api: Api, asked: Asked, before: Json) -> int:
+    """Tell what comes of it, as far as it can be seen in time; forced, nobody may come.
+
+    That one question brings no answer tells nothing: much changes at that moment.
+    """
+    until = time.monotonic() + _PATIENCE_S
+    leader, own = before["leader"], before["identity"]
+    while time.monotonic() < until:
+        with suppress(Unasked):
+            told = api.status()
+            leader = told["leader"]
+            if outcome := outcome_of(told, before, asked.for_s):
+                _say(outcome)
+                return GOOD
+            if asked.is_forced and before["is_leader"] and not leader:
+                until = min(until, time.monotonic() + _FORCED_S)
+        time.sleep(0.2)
+    _say(f"{own} was asked to step down; {who_leads(leader)} so far")
+    return NOT_SO
+
+
+def who_leads(leader: str | None) -> str:
+    """Return in words who leads, "" for nobody, None for not known."""
+    return "it is not known who leads" if leader is None else f"{leader or 'nobody'} leads"
+
+
+def outcome_of(told: Json, before: Json, for_s: float | None) -> str:
+    """Return in words what a status shows to have come of it, "" for nothing yet."""
+    own, leader, until = told["identity"], told["leader"], told.get("paused_until")
+    if for_s and until in (None, before.get("paused_until")):
+        return ""
+    if not before["is_leader"]:
+        return f"{own} keeps out of the election until {until}; {who_leads(leader)}"
+    return f"{own} has stepped down; {leader} leads" if leader and leader != own else ""

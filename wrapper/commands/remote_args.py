@@ -1,0 +1,106 @@
+"""The words of the subcommands ``status`` and ``step-down``, and whom they ask by default.
+
+Where it ends: what a file says of how to ask is read when the question is put.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wrapper.access.web_config import read_demands
+from wrapper.base.durations import parse_duration
+from wrapper.documents.source import Source
+from wrapper.election import step_down_pause
+from wrapper.options.flag_values import boolean
+
+_ALL_ADDRESSES = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
+_WORDS = {
+    "status": "URL and --http-config=FILE",
+    "step-down": "URL, --http-config=FILE, --for=30m and --force",
+}
+
+
+class Unasked(Exception):
+    """A question cannot be put, or brings no answer; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the words of the command say; ``for_s`` is None where nothing was said of it.
+
+    ``http_config`` is the file that says how to ask, "" for as anybody would.
+    """
+
+    url: str
+    for_s: float | None = None
+    is_forced: bool = False
+    http_config: str = ""
+
+
+def read_words(words: Sequence[str], environ: Mapping[str, str]) -> Asked:
+    """Read the words after the program's name; raise Unasked."""
+    command, *left = words
+    url, values = "", {}
+    while left:
+        name, equals, value = left.pop(0).partition("=")
+        flag = "--" + name.lstrip("-") if name.startswith("-") else ""
+        if not flag and url:
+            raise Unasked(f"{name}: one URL is asked, and {url} was named before")
+        if not flag:
+            url = name + equals + value
+        elif flag == "--force" and command == "step-down":
+            values[flag] = value if equals else "true"
+        elif flag == "--http-config" or (flag == "--for" and command == "step-down"):
+            values[flag] = value if equals else left.pop(0) if left else ""
+            if not values[flag]:
+                raise Unasked(f"{flag}: its value is missing; there are {_WORDS[command]}")
+        else:
+            raise Unasked(f"{name}: unknown; there are {_WORDS[command]}")
+    return _asked(url or default_url(environ), values)
+
+
+def _asked(url: str, values: Mapping[str, str]) -> Asked:
+    return Asked(
+        url=url if "://" in url else f"http://{url}",
+        for_s=_duration(values["--for"]) if "--for" in values else None,
+        is_forced=_boolean(values.get("--force", "false")),
+        http_config=values.get("--http-config", ""),
+    )
+
+
+def _boolean(text: str) -> bool:
+    try:
+        return boolean(text)
+    except KeyError as error:
+        raise Unasked(f"--force={text}: write --force, or leave it out") from error
+
+
+def _duration(text: str) -> float:
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise Unasked(f"--for={text}: {error}") from error
+    if not 0 <= seconds <= step_down_pause.LONGEST_S:
+        raise Unasked(
+            f"--for={text}: write a time from 0s to {step_down_pause.LONGEST_S / 3600:g}h"
+        )
+    return seconds
+
+
+def default_url(environ: Mapping[str, str]) -> str:
+    """Return where a replica with this environment serves its API, seen from its own machine."""
+    host, _, port = environ.get("ELECTOR_API_LISTEN_ADDRESS", "").rpartition(":")
+    scheme = "https" if _is_over_tls(environ.get("ELECTOR_WEB_CONFIG_FILE", "")) else "http"
+    return f"{scheme}://{_ALL_ADDRESSES.get(host, host)}:{port or '9095'}"
+
+
+def _is_over_tls(web_config_file: str) -> bool:
+    if not web_config_file:
+        return False
+    try:
+        content = Path(web_config_file).read_bytes()
+    except OSError:
+        return False
+    return read_demands(Source(web_config_file, content)).tls

@@ -1,0 +1,76 @@
+"""The subcommand ``targets FILE --from URL``: fetch once, as the running program does, for cron.
+
+Exit status: 0 FILE is as the URL says (and, with --reload, new rules are in force); 1 it is not,
+and what was there stays, or new rules are there and not known to be in force; 2 the flags are
+wrong. Where it ends: with no memory of the run before, an answer that is suddenly empty is never
+believed without --targets-allow-empty.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from wrapper.access.prometheus_access import PrometheusAccess, opened
+from wrapper.base.log import say_problems
+from wrapper.model.fetched_file import Feed
+from wrapper.model.roles import Verdict
+from wrapper.options.settings import Settings
+from wrapper.startup.targets_preflight import problems_of_folder, rule_check_of
+from wrapper.supervision.prometheus import PrometheusApi
+from wrapper.supervision.reload_requests import Answer
+from wrapper.targets.fetch import Fetcher
+from wrapper.targets.fetch_loop import FeedKeeper, Parts
+from wrapper.targets.rule_loads import RuleLoads
+
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+RELOAD_URL = "http://127.0.0.1:9090/-/reload"
+_VERDICTS = {200: Verdict.LOADED, 500: Verdict.REFUSED}
+
+
+@dataclass(frozen=True, slots=True)
+class ByHttp:
+    """Reloads Prometheus over HTTP; with no ``url``, what is written is as good as loaded."""
+
+    api: PrometheusApi
+    url: str
+    limit_s: float
+
+    def ask(self, *, has_changed_files: bool) -> Answer:  # noqa: ARG002 - nobody else is to be blamed
+        """Have Prometheus reload, and return what became of it."""
+        if not self.url:
+            return Answer(Verdict.LOADED)
+        answer = self.api.reload("POST", self.url, self.limit_s)
+        return Answer(_VERDICTS.get(answer.status, Verdict.UNCONFIRMED), answer.detail)
+
+
+def run(settings: Settings) -> int:
+    """Fetch the file that these settings name; return the exit status."""
+    path = Path(settings.command.file).absolute()
+    access, problems = opened(settings.targets.http_config, is_proxied=True)
+    own, own_problems = opened(settings.web.prometheus_http_config)
+    problems += [*own_problems, *problems_of_folder(f"targets {path}", path.parent)]
+    if problems:
+        say_problems(problems)
+        return BAD_INPUT
+    keeper = _keeper(settings, Feed(settings.command.url, str(path)), access, own)
+    problem = keeper.once()
+    return FAILED if problem else DONE
+
+
+def _keeper(
+    settings: Settings, feed: Feed, access: PrometheusAccess, own: PrometheusAccess
+) -> FeedKeeper:
+    url = (settings.notifier.url or RELOAD_URL) if settings.command.reload else ""
+    parts = Parts(
+        fetcher=Fetcher(access, settings.targets.timeout_s, settings.targets.terms.largest),
+        rules=RuleLoads(
+            ByHttp(PrometheusApi(access=own), url, settings.targets.timeout_s),
+            rule_check_of(settings),
+            quiet_s=0.0,
+        ),
+        report=lambda _event: None,
+        ready=threading.Event(),
+    )
+    return FeedKeeper(feed, settings.targets.terms, parts)

@@ -1,0 +1,230 @@
+"""Where each override of the leader lands in what the leader reads, for people; pure.
+
+It merges as ``merge`` does, by it, and reads both sides and the result: one landing for each single
+value and for each item of a list that an override says, with its place in the input. What is given
+has to be good: an override that cannot be followed is for ``merge`` to say. Values are shown, so
+give what has been redacted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from wrapper.configuration.merge import merge
+from wrapper.configuration.patch import DELETE, NAMES, PATCH
+from wrapper.documents.problems import Problems, quoted
+from wrapper.documents.yaml_nodes import MAP_TAG, Entries, entries, is_null, kind
+
+_NAKED = re.compile(r"(?:<secret \d+>|[\w$./:@=?*+-])+")
+_LONGEST = 60
+_EMPTY = MappingNode(MAP_TAG, [])
+Trail = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """What becomes of one value or item of an override: where it stands, where to, in words.
+
+    ``trail`` leads to ``node`` in the result; ``node`` is None where nothing of it stands there.
+    """
+
+    name: str
+    line: int
+    trail: Trail
+    what: str
+    node: Node | None = None
+
+    @property
+    def path(self) -> str:
+        """The place in the result: ``remote_write[0]``, ``global.scrape_interval``."""
+        return path_of(self.trail)
+
+
+def path_of(trail: Trail) -> str:
+    """Return a trail as people write it; items are counted from 0 in it."""
+    text = ""
+    for step in trail:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif re.fullmatch(r"[\w$-]+", step):
+            text += f".{step}" if text else step
+        else:
+            text += f"[{quoted(step)}]"
+    return text
+
+
+def merge_traced(
+    base: MappingNode, overrides: Sequence[MappingNode]
+) -> tuple[MappingNode, list[Landing]]:
+    """Return the base with all overrides on it, in order, and where each lands."""
+    merged = base
+    found: list[Landing] = []
+    for override in overrides:
+        before, merged = merged, merge(merged, override, Problems())
+        found.extend(_mapping(before, override, merged, ()))
+    end = _End(merged)
+    return merged, [end.settled(landing) for landing in found]
+
+
+def _mapping(
+    old: MappingNode, new: MappingNode, merged: MappingNode, trail: Trail
+) -> Iterator[Landing]:
+    before, after = entries(old), entries(merged)
+    for name, (key, value) in entries(new).items():
+        _, was = before.get(name, (None, None))
+        yield from _value(key, was, value, after[name][1], (*trail, name))
+
+
+def _value(key: Node, was: Node | None, new: Node, now: Node, trail: Trail) -> Iterator[Landing]:
+    """Tell of one entry; ``now`` is what stands there after the merge."""
+    if isinstance(new, MappingNode) and isinstance(now, MappingNode):
+        if isinstance(was, MappingNode):
+            yield from _mapping(was, new, now, trail)
+            return
+        if not is_null(was) or not new.value:
+            yield _at(key, trail, f"added{_in_place_of(was)}: a mapping", now)
+        yield from _mapping(_EMPTY, new, now, trail)
+    elif isinstance(new, SequenceNode) and isinstance(now, SequenceNode):
+        yield from _list(key, was, new, now, trail)
+    else:
+        yield _at(key, trail, _said_of_value(was, new), now)
+
+
+def _said_of_value(was: Node | None, new: Node) -> str:
+    if was is None:
+        return f"added: {shown(new)}"
+    if not isinstance(was, ScalarNode):
+        return f"set to {shown(new)}{_in_place_of(was)}"
+    if (was.tag, was.value) == (new.tag, new.value):
+        return f"is {shown(new)} already: changes nothing"
+    return f"set to {shown(new)}, was {shown(was)}"
+
+
+def _in_place_of(was: Node | None) -> str:
+    return "" if was is None or is_null(was) else f", in place of {kind(was)}"
+
+
+# --- lists ----------------------------------------------------------------------------------------
+
+
+def _list(
+    key: Node, was: Node | None, new: SequenceNode, now: SequenceNode, trail: Trail
+) -> Iterator[Landing]:
+    old = was.value if isinstance(was, SequenceNode) else []
+    if not new.value:
+        text = "an empty list: changes nothing" if old else "set to an empty list"
+        yield _at(key, trail, text, now)
+    added = [item for item in new.value if _directive(item) is None]
+    at = len(now.value) - len(added)
+    for item in new.value:
+        verb = _directive(item)
+        if verb is None:
+            word = "appended as" if at else "added as"
+            yield _at(item, (*trail, at), f"{word} item {at + 1}{_label(item)}", now.value[at])
+            at += 1
+        else:
+            yield _patched(item, verb, old, now, trail)
+
+
+def _patched(item: Node, verb: str, old: list[Node], now: SequenceNode, trail: Trail) -> Landing:
+    """Tell of an item that replaces or removes one of the follower's, or all of them."""
+    place = _place(item, old)
+    if place is None:
+        return _at(item, trail, f"removes all {len(old)} items that were there")
+    if verb == DELETE:
+        return _at(item, trail, f"removes item {place + 1}{_label(item)}")
+    at = _place(item, now.value) or 0
+    return _at(item, (*trail, at), f"replaces item {place + 1}{_label(item)}", now.value[at])
+
+
+def _directive(item: Node) -> str | None:
+    """Return what an item asks for, None where it is to be added."""
+    found = entries(item) if isinstance(item, MappingNode) else {}
+    return str(found[PATCH][1].value) if PATCH in found else None
+
+
+def _place(item: Node, items: list[Node]) -> int | None:
+    """Return where the item of the same name stands; None for an item without a name."""
+    name = _name(item)
+    return next((at for at, other in enumerate(items) if name and _name(other) == name), None)
+
+
+def _name(item: Node) -> tuple[str, str] | None:
+    """Return by what an item is known, and how it is called."""
+    found = entries(item) if isinstance(item, MappingNode) else {}
+    for name in NAMES:
+        if name in found and isinstance(found[name][1], ScalarNode):
+            return name, found[name][1].value
+    return None
+
+
+def _label(item: Node) -> str:
+    """Return an item's name in brackets, or the value that it is."""
+    if isinstance(item, ScalarNode):
+        return f" ({shown(item)})"
+    name = _name(item)
+    return f" ({name[0]}: {_short(name[1])})" if name else ""
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+def shown(node: Node) -> str:
+    """Return a value on one line, not too long; a collection by its kind."""
+    if not isinstance(node, ScalarNode):
+        return kind(node)
+    return "null" if is_null(node) else _short(node.value)
+
+
+def _short(text: str) -> str:
+    cut = text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+    return cut if _NAKED.fullmatch(text) else quoted(text)
+
+
+def _at(place: Node, trail: Trail, what: str, node: Node | None = None) -> Landing:
+    mark = place.start_mark
+    return Landing(mark.name, mark.line + 1, trail, what, node)
+
+
+class _End:
+    """What is there after all overrides: one may be overridden by the next."""
+
+    def __init__(self, merged: MappingNode) -> None:
+        self._merged = merged
+        self._entries: dict[int, Entries] = {}
+
+    def settled(self, landing: Landing) -> Landing:
+        """Return a landing as it is in the end."""
+        node, last = landing.node, landing.trail[-1]
+        if node is None:
+            return landing
+        if not isinstance(last, int):
+            is_there = isinstance(node, MappingNode) or self._found(landing.trail) is node
+            return landing if is_there else _overridden(landing)
+        place = self._found(landing.trail[:-1])
+        items = place.value if isinstance(place, SequenceNode) else []
+        if last < len(items) and items[last] is node:
+            return landing
+        at = next((at for at, item in enumerate(items) if item is node), None)
+        moved = (*landing.trail[:-1], at or 0)
+        return _overridden(landing) if at is None else replace(landing, trail=moved)
+
+    def _found(self, trail: Trail) -> Node | None:
+        """Return what a trail of keys leads to."""
+        node: Node | None = self._merged
+        for step in trail:
+            _, node = self._entries_of(node).get(str(step), (None, None))
+        return node
+
+    def _entries_of(self, node: Node | None) -> Entries:
+        if id(node) not in self._entries:
+            self._entries[id(node)] = entries(node) if isinstance(node, MappingNode) else {}
+        return self._entries[id(node)]
+
+
+def _overridden(landing: Landing) -> Landing:
+    return replace(landing, what=f"{landing.what}; overridden later")

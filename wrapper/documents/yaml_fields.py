@@ -1,0 +1,166 @@
+"""A mapping with a fixed set of fields, read field by field; pure.
+
+What has the wrong kind, or a name that nobody asked for, becomes a problem with its place; the
+value then read is the empty one. Values are not shown, since they may be secrets. Scalars are read
+as Prometheus' decoder reads them into text: as they were written.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar
+
+import yaml
+from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
+
+from wrapper.documents.problems import Problems, quoted
+from wrapper.documents.source import Source
+from wrapper.documents.yaml_inspection import Inspection
+from wrapper.documents.yaml_nodes import (
+    MAP_TAG,
+    UnusableError,
+    compose,
+    entries,
+    explained,
+    is_null,
+    kind,
+)
+
+_BOOL_TAG = "tag:yaml.org,2002:bool"
+_TRUE = frozenset(("true", "yes", "on"))
+
+T = TypeVar("T")
+
+
+def read_fields(source: Source, problems: Problems) -> FieldReader:
+    """Return a file's reader; raise ConfigurationError where it is no mapping, or empty.
+
+    Editors empty a file before they write it: that must not pass for a configuration.
+    """
+    root = _read_root(source, problems)
+    problems.settle(only_if_broken=True)
+    if root is None or is_null(root):
+        problems.add(source.name, 1, 1, "no configuration; write {} where none is meant")
+    elif not isinstance(root, MappingNode):
+        problems.at(root, f"the file must be a mapping, not {kind(root)}; write it as KEY: VALUE")
+    if not isinstance(root, MappingNode):
+        problems.settle()
+        root = MappingNode(MAP_TAG, [])
+    return FieldReader(root, problems)
+
+
+def _read_root(source: Source, problems: Problems) -> Node | None:
+    """Return the first document's root, inspected; None where there is none or it is unusable."""
+    try:
+        root = compose(source.content, source.name)
+        if isinstance(root, CollectionNode):
+            Inspection(problems).visit(root)
+    except (yaml.YAMLError, UnusableError, RecursionError) as error:
+        problems.is_broken = True
+        problems.note(explained(error, source.content, source.name))
+        return None
+    return root
+
+
+class FieldReader:
+    """Reads the fields of one mapping; ``settle`` notes those that were never asked for."""
+
+    def __init__(self, node: MappingNode, problems: Problems) -> None:
+        self._node = node
+        self._entries = entries(node)
+        self._problems = problems
+        self._asked: set[str] = set()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names as they were written, in order."""
+        return tuple(self._entries)
+
+    def has(self, name: str) -> bool:
+        """Tell whether a field is there and not empty, without asking for it."""
+        _, value = self._entries.get(name, (None, None))
+        return not is_null(value) and getattr(value, "value", None) not in ("", [])
+
+    def complain(self, name: str, text: str) -> None:
+        """Note what is wrong with a field: at its name, or at the mapping where it is missing."""
+        key, _ = self._entries.get(name, (self._node, None))
+        self._problems.at(key, f"{name}: {text}" if key is self._node else text)
+
+    def text(self, name: str) -> str:
+        """Return a single value as it was written, "" where there is none."""
+        node = self._take(name)
+        if isinstance(node, ScalarNode):
+            return str(node.value)
+        return self._misfit(name, node, "a single value", "")
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Return a list of single values; an empty one where there is none."""
+        node = self._take(name)
+        if not isinstance(node, SequenceNode):
+            return self._misfit(name, node, "a list", ())
+        values = [item for item in node.value if isinstance(item, ScalarNode)]
+        if len(values) < len(node.value):
+            return self._misfit(name, node, "a list of single values", ())
+        return tuple(item.value for item in values)
+
+    def is_on(self, name: str, *, default: bool) -> bool:
+        """Return a boolean."""
+        node = self._take(name)
+        if node is not None and node.tag == _BOOL_TAG:
+            return node.value.lower() in _TRUE
+        return self._misfit(name, node, "true or false", default)
+
+    def choice(self, name: str, meanings: Mapping[str, T], default: T) -> T:
+        """Return what a word means."""
+        word = self.text(name)
+        if word and word not in meanings:
+            self.complain(name, f"unknown value {quoted(word)}; {_cure(word, meanings)}")
+        return meanings.get(word, default)
+
+    def section(self, name: str) -> FieldReader:
+        """Return a mapping's reader; an empty one's where there is none."""
+        node = self._take(name)
+        if not isinstance(node, MappingNode):
+            self._misfit(name, node, "a mapping", None)
+            node = MappingNode(MAP_TAG, [], self._node.start_mark, self._node.end_mark)
+        return FieldReader(node, self._problems)
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        """Yield all fields of a mapping whose names are the user's own, with single values."""
+        for name, (_, value) in self._entries.items():
+            text = self.text(name)
+            if isinstance(value, ScalarNode):
+                yield name, text
+
+    def refuse(self, names: Iterable[str], text: str) -> None:
+        """Note that fields are known, but not supported, where they say anything."""
+        for name in names:
+            self._asked.add(name)
+            if self.has(name):
+                self.complain(name, text)
+
+    def settle(self) -> None:
+        """Note all fields that nobody asked for."""
+        for name, (key, _) in self._entries.items():
+            if name not in self._asked:
+                self._problems.at(key, f"unknown key {quoted(name)}; {_cure(name, self._asked)}")
+
+    def _take(self, name: str) -> Node | None:
+        """Return a field's node, None where it is empty."""
+        self._asked.add(name)
+        _, value = self._entries.get(name, (None, None))
+        return None if is_null(value) else value
+
+    def _misfit(self, name: str, node: Node | None, wanted: str, instead: T) -> T:
+        if node is not None:
+            self.complain(name, f"wants {wanted}, not {kind(node)}")
+        return instead
+
+
+def _cure(word: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=1)
+    if close:
+        return f"did you mean {quoted(close[0])}?"
+    return f"known here: {', '.join(names)}" if names else "remove it"

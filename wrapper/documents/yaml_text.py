@@ -1,0 +1,77 @@
+"""Nodes → bytes: as they were written where they are untouched, else serialized; pure.
+
+Scalars come out as they went in. Where something is serialized, its comments, the names of its
+anchors and the width of its lines are not kept.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from wrapper.documents.source_spans import RARE_BREAKS, Cut, Texts
+from wrapper.documents.yaml_nodes import LIST_TAG, MAP_TAG, NULL_TAG
+
+_WIDTH = 1 << 30  # columns before a line is folded: never
+# libyaml ends a document so whose last value keeps its last line breaks, of whichever kind.
+_DOCUMENT_END = b"...\n"
+_BREAKS = tuple(each.encode() for each in ("\n", *RARE_BREAKS))
+
+
+class Serializer:
+    """Writes sections, entry by entry: what has a text is not serialized, nor is anything twice.
+
+    ``is_tied``: anchors may tie entries of the input together, so that they are written as one.
+    """
+
+    def __init__(self, texts: Texts, *, is_tied: bool) -> None:
+        self.texts = dict(texts)
+        self._is_tied = is_tied
+
+    def write(self, section: MappingNode) -> bytes:
+        """Return a section as a YAML document in UTF-8."""
+        is_plain = section.value and not section.flow_style and section.tag == MAP_TAG
+        if self._is_tied or not is_plain:
+            return _serialize(section)
+        return b"".join(self._text(key, value) for key, value in section.value)
+
+    def _text(self, key: Node, value: Node) -> bytes:
+        identity = (id(key), id(value))
+        if identity not in self.texts:
+            self.texts[identity] = _entry(key, value)
+        return self.texts[identity]
+
+
+def _entry(key: Node, value: Node) -> bytes:
+    """Return an entry as a document, which others may follow."""
+    if not isinstance(value, SequenceNode) or not any(
+        isinstance(item, Cut) for item in value.value
+    ):
+        return _part(MappingNode(MAP_TAG, [(key, value)], flow_style=False))
+    head = _part(MappingNode(MAP_TAG, [(key, ScalarNode(NULL_TAG, ""))], flow_style=False))
+    groups = groupby(value.value, lambda item: isinstance(item, Cut))
+    return head + b"".join(_items(list(items), are_cut=are_cut) for are_cut, items in groups)
+
+
+def _items(items: list[Node], *, are_cut: bool) -> bytes:
+    """Return some items of a list, at the margin."""
+    if are_cut:
+        return b"".join(item.text for item in items if isinstance(item, Cut))
+    return _part(SequenceNode(LIST_TAG, items, flow_style=False))
+
+
+def _part(node: Node) -> bytes:
+    """Return a node as a document in UTF-8, which others may follow."""
+    text = _serialize(node)
+    before = text.removesuffix(_DOCUMENT_END)
+    return before if before.endswith(_BREAKS) else text
+
+
+def _serialize(node: Node) -> bytes:
+    """Return a node as a YAML document in UTF-8."""
+    text: bytes = yaml.serialize(
+        node, Dumper=yaml.CSafeDumper, encoding="utf-8", allow_unicode=True, width=_WIDTH
+    )
+    return text

@@ -1,0 +1,73 @@
+"""What is known of the label on our pod, and when to ask for a change; pure.
+
+One request at a time, so that an order given later is never overtaken by an earlier one. What the
+API server has acknowledged is asked for again now and then: a request that nobody waited for any
+more may have taken effect, and people edit pods. Where it ends: nobody's election depends on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from wrapper.base.backoff import backoff_s
+from wrapper.model.actions import Action, LabelPod
+from wrapper.model.events import Event, PodLabelAnswered
+
+FIRST_RETRY_S = 1.0
+LONGEST_RETRY_S = 60.0
+RECHECK_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class PodLabel:
+    """The label as far as is known: ``is_on`` None after a start, a failure, or while it changes.
+
+    ``wanted`` is what was last asked for, ``problem`` why that failed, "" when it did not.
+    """
+
+    is_on: bool | None = None
+    wanted: bool | None = None
+    is_asked: bool = False  # a request is on its way
+    problem: str = ""
+    failures: int = 0
+    again_at: float = 0.0
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether an answer will tell soon that it is off: not while requests fail."""
+        return not self.problem and (self.is_asked or self.is_on is not False)
+
+
+def fold(label: PodLabel, happened: Event | Action, now: float) -> PodLabel:
+    """Return it with one event, or one action that was decided, taken in."""
+    match happened:
+        case LabelPod(is_on):
+            return asked(label, wanted=is_on)
+        case PodLabelAnswered(problem, retry_after_s):
+            return answered(label, problem, retry_after_s, now)
+        case _:
+            return label
+
+
+def is_due(label: PodLabel, now: float, *, wanted: bool) -> bool:
+    """Tell whether to ask for this now: at once when it is news, else when its time has come."""
+    if label.is_asked:
+        return False
+    return label.wanted is not wanted or now >= label.again_at
+
+
+def asked(label: PodLabel, *, wanted: bool) -> PodLabel:
+    """Note that this is being asked for; until the answer a change is not known to have come."""
+    is_on = label.is_on if label.is_on is wanted else None
+    is_news = label.wanted is not wanted
+    failures = 0 if is_news else label.failures
+    return replace(label, is_on=is_on, wanted=wanted, is_asked=True, failures=failures)
+
+
+def answered(label: PodLabel, problem: str, retry_after_s: float, now: float) -> PodLabel:
+    """Take in how the request went; put off the next, for longer each time that it fails."""
+    if not problem:
+        return PodLabel(is_on=label.wanted, wanted=label.wanted, again_at=now + RECHECK_S)
+    failures = label.failures + 1
+    pause_s = max(backoff_s(failures, FIRST_RETRY_S, LONGEST_RETRY_S), retry_after_s)
+    return PodLabel(wanted=label.wanted, problem=problem, failures=failures, again_at=now + pause_s)

@@ -1,0 +1,71 @@
+"""Whether a replica may be asked to step down or keep out, by what all say; pure.
+
+Where it ends: nothing is promised for them, and what they say may be a second old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import UnionType
+from typing import Any
+
+from wrapper.model.roles import Cause
+
+Status = Mapping[str, Any]
+# What of a status is used wherever one is read, and which kind of value each is.
+STATUS_FORM: dict[str, type | UnionType] = {
+    "identity": str,
+    "role": str,
+    "is_leader": bool,
+    "leader": str | None,
+    "reason": str,
+}
+
+
+def successors(own: Status, others: Iterable[Status]) -> list[str]:
+    """Return the identities of the replicas that follow this one and are ready to lead."""
+    return [str(each["identity"]) for each in others if _may_follow(own, each)]
+
+
+def _may_follow(own: Status, other: Status) -> bool:
+    """Tell whether nothing but this one's lease keeps the other from leading."""
+    prometheus, lease = _part(other, "prometheus"), _part(other, "lease")
+    return (
+        other.get("leader") == own["identity"]
+        and other.get("cause") == Cause.LOST
+        and lease.get("problem") == ""
+        and lease.get("lock") == _part(own, "lease").get("lock")
+        and prometheus.get("is_ready") is True
+        and prometheus.get("is_healthy") is True
+        and other.get("is_stopping") is False
+        and other.get("paused_until") is None
+    )
+
+
+def _part(status: Status, name: str) -> Status:
+    part = status.get(name)
+    return part if isinstance(part, Mapping) else {}
+
+
+def why_not(
+    own: Status, others: Iterable[Status], *, is_forced: bool, for_s: float | None = None
+) -> str:
+    """Return why a replica should not be asked to step down, "" when it may.
+
+    ``for_s`` is for how long it is to keep out, 0 for no longer, None where nothing is said of it.
+    Who does not lead, or keeps out already, can be kept out without anybody to take over.
+    """
+    if own.get("lease") is None:
+        return "there is no election here: the role is set by --role"
+    is_paused = bool(own.get("paused_until"))
+    if for_s == 0:
+        return "" if is_paused else f"{own['identity']} does not keep out of the election"
+    if for_s is not None and (is_paused or not own.get("is_leader")):
+        return ""
+    if not own.get("is_leader"):
+        leader = own.get("leader")
+        who = "it is not known who" if leader is None else leader or "nobody"
+        return f"{own['identity']} does not lead ({who} does)"
+    if is_forced or successors(own, others):
+        return ""
+    return "no other replica is known to be ready to take over; force it to step down all the same"

@@ -1,0 +1,66 @@
+"""The renderings of a configuration, and what Prometheus says that it has loaded; shapes only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from wrapper.model.roles import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """The bytes that Prometheus reads in one role, and what is needed to recognise them.
+
+    ``fingerprint`` is the SHA-256 of ``content`` in hex; ``writes_remotely`` says that it has a
+    non-empty ``remote_write``.
+    """
+
+    role: Role
+    content: bytes = field(repr=False, compare=False)
+    fingerprint: str
+    writes_remotely: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Renderings:
+    """Both renderings of one input."""
+
+    follower: Rendering
+    leader: Rendering
+
+    def of(self, role: Role) -> Rendering:
+        """Return the rendering of a role; without overrides, a leader's is the follower's."""
+        return self.leader if role is Role.LEADER and self.has_overrides else self.follower
+
+    @property
+    def has_overrides(self) -> bool:
+        """Whether the leader reads anything else than a follower."""
+        return self.leader.fingerprint != self.follower.fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept for the next start.
+
+    ``good`` are the renderings of the last input that Prometheus had in force, in either role;
+    ``leader`` is what it last had in force while leading, None where that is ``good``'s.
+    """
+
+    good: Renderings
+    leader: Rendering | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What Prometheus says that it has loaded.
+
+    ``image`` is a hash of ``/api/v1/status/config`` and ``writes_remotely`` whether a remote_write
+    stands in it; ``is_successful`` and ``success_time`` are its
+    ``prometheus_config_last_reload_*`` metrics; ``asked_at`` is before the first was asked.
+    """
+
+    image: str
+    writes_remotely: bool
+    is_successful: bool
+    success_time: float
+    asked_at: float

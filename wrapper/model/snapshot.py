@@ -1,0 +1,94 @@
+"""The snapshot: all that the web process knows of the supervisor; shapes only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from wrapper.model.roles import Cause, Role
+
+NOBODY, NOT_KNOWN = "nobody", "not known"
+
+
+def named(leader: str | None) -> str:
+    """Return a leader's name for people: "" is nobody, None is not known."""
+    return NOT_KNOWN if leader is None else leader or NOBODY
+
+
+LONGEST_HISTORY_S = 7 * 86400.0  # what is older is neither kept nor drawn
+
+
+class HandOver(NamedTuple):
+    """A change of the leader as seen from here, and why: "" is nobody, None is not known."""
+
+    time: float
+    leader: str | None
+    previous: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that the supervisor tells the web side, as of ``stamped_at``.
+
+    Everything in it is plain enough for JSON. ``leads_until_at`` is when leadership ends unless it
+    is renewed, None for a follower that does not lead. ``prometheus_url`` is this replica's own
+    Prometheus, ``holder_url`` the leader's where its lease says so. ``configuration_time`` is when
+    what is said of the configuration became so, ``wanted_fingerprint`` what this replica should
+    read in its role; ``configuration_problem`` has a line for each. ``pod_is_labelled`` is None
+    where no label is kept, or it is not known. ``counters`` are totals since the supervisor
+    started, by metric name; ``usage`` is what the child was last measured to use. ``targets`` has
+    a mapping for each file that is fetched (``feeds``), and for the broker's queue, if any
+    (``queue``): the fields of ``FeedState`` and ``QueueState``.
+    """
+
+    stamped_at: float
+    identity: str
+    role: Role
+    reason: str
+    election: str
+    is_ready: bool
+    is_healthy: bool
+    is_stopping: bool
+    leads_until_at: float | None
+    lease_expires_at: float | None
+    holder: str
+    holder_url: str
+    lease_transitions: int
+    lease_problem: str
+    last_transition_time: float
+    prometheus_url: str
+    child_pid: int | None
+    child_start_time: float | None
+    configuration_is_valid: bool
+    configuration_problem: str
+    configuration_time: float
+    follower_fingerprint: str
+    leader_fingerprint: str
+    wanted_fingerprint: str
+    written_role: str
+    written_fingerprint: str
+    loaded_fingerprint: str
+    may_write: bool
+    pod_is_labelled: bool | None
+    counters: Mapping[str, float]
+    usage: Mapping[str, float]
+    targets: Mapping[str, Any] = field(default_factory=dict)
+
+    # For those who are on call. ``remote_write_is_loaded`` is None while that is not known,
+    # ``history`` begins with the oldest.
+    cause: Cause = Cause.LOST
+    start_time: float = 0.0
+    lease_duration_s: float = 0.0
+    lease_renew_deadline_s: float = 0.0
+    remote_write_is_loaded: bool | None = None
+    history: tuple[HandOver, ...] = ()
+    paused_until_time: float | None = None
+    needs_restart: bool = False  # nothing else mends ``lease_problem``: liveness fails
+    holder_is_overdue: bool = False  # it may have gone, and is waited for as good as for ever
+    failure: str = ""  # why this program leaves unasked, and liveness fails
+
+    def leads(self, now: float) -> bool:
+        """Tell whether this replica leads at ``now``, by the lease that the snapshot knows of."""
+        return self.leads_until_at is not None and now < self.leads_until_at

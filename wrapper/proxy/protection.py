@@ -1,0 +1,101 @@
+"""Who may ask our API: users by password, clients by certificate; the health checks stay open.
+
+The kubelet has neither: so a certificate is asked for in TLS, and insisted on here, by path. Where
+it ends: what may be asked, by whomever, is the proxy's to say.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import Any
+
+from wrapper.access.passwords import Passwords
+from wrapper.access.web_access import WebAccess
+from wrapper.access.web_config import WebConfig
+from wrapper.proxy.header_overrides import OwnFields, own_fields
+from wrapper.proxy.refusals import Refused
+
+OPEN_PATHS = frozenset((b"/_elector/healthz", b"/_elector/readyz"))
+_BASIC = b"basic "
+
+
+class Protection:
+    """Judges requests."""
+
+    def __init__(self, access: WebAccess, passwords: Passwords) -> None:
+        self._access = access
+        self._passwords = passwords
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """The header fields that go with every answer."""
+        return self._access.current().config.headers
+
+    @property
+    def own_fields(self) -> OwnFields:
+        """The same, as lines."""
+        return own_fields(self.headers)
+
+    def check(self, target: bytes, authorization: Sequence[bytes], sock: socket.socket) -> None:
+        """Raise Refused where who asks for a target, in origin-form, may not.
+
+        ``authorization`` are the values of that field, ``sock`` is the client's connection.
+        """
+        config = self._access.current().config
+        if not config.knows_its_clients or target.partition(b"?")[0] in OPEN_PATHS:
+            return
+        _check_certificate(config, sock)
+        if config.users and not self._is_user(authorization, config):
+            raise Refused(401, "unauthorized", "a name and a password are needed here")
+
+    def _is_user(self, authorization: Sequence[bytes], config: WebConfig) -> bool:
+        given = _name_and_password(authorization)
+        return given is not None and self._passwords.are_right(*given, dict(config.users))
+
+
+def _name_and_password(authorization: Sequence[bytes]) -> tuple[str, bytes] | None:
+    """Return what Basic credentials say (RFC 7617), None where there are none."""
+    if len(authorization) != 1 or authorization[0][: len(_BASIC)].lower() != _BASIC:
+        return None
+    try:
+        pair = base64.b64decode(authorization[0][len(_BASIC) :].strip(), validate=True)
+    except binascii.Error:
+        return None
+    name, colon, password = pair.partition(b":")
+    return (name.decode("utf-8", "surrogateescape"), password) if colon else None
+
+
+def _check_certificate(config: WebConfig, sock: socket.socket) -> None:
+    """Refuse a client that has to show a certificate and has not, or another one's."""
+    if config.tls is None or not config.needs_certificate:
+        return
+    names = certified_names(sock)
+    if names is None:
+        raise Refused(403, "forbidden", "a client certificate is needed here")
+    allowed = config.tls.allowed_names
+    if allowed is not None and names.isdisjoint(allowed):
+        raise Refused(403, "forbidden", "the client certificate is for none of the allowed names")
+
+
+def certified_names(sock: socket.socket) -> frozenset[str] | None:
+    """Return the alternative names of a client's certificate, None where it has shown none."""
+    if not isinstance(sock, ssl.SSLSocket):
+        return None
+    certificate: Any = sock.getpeercert()
+    if not certificate:
+        return None
+    names = certificate.get("subjectAltName", ())
+    return frozenset(_as_go_writes(kind, name) for kind, name in names)
+
+
+def _as_go_writes(kind: str, name: str) -> str:
+    """Return a name in the form in which it is allowed; an address in its shortest."""
+    if kind != "IP Address":
+        return name
+    address = ipaddress.ip_address(name.strip())
+    return str(getattr(address, "ipv4_mapped", None) or address)

@@ -1,0 +1,1 @@
+"""Before and around the start of Prometheus: what is checked, what is built, in which order."""

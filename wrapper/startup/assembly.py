@@ -1,0 +1,291 @@
+"""Building: everything that runs around a Prometheus which has been started, or around another's.
+
+Only what is wired to what belongs here, and each setting's place; what comes before Prometheus'
+start is ``launch``'s.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from wrapper.access.prometheus_access import PrometheusAccess
+from wrapper.base import clock
+from wrapper.base.actors import Actors
+from wrapper.base.process import Child, DeadMansSwitch
+from wrapper.base.snapshot import SnapshotWriter
+from wrapper.configuration.config_view import ExhibitWriter
+from wrapper.configuration.config_view_updater import Exhibitor
+from wrapper.configuration.input_watch import InputWatch
+from wrapper.election import lease_fields, step_down_pause
+from wrapper.election.elector import Elector
+from wrapper.election.file_lease import FileLease
+from wrapper.election.kubernetes_lease import KubernetesLease
+from wrapper.election.lease import Terms
+from wrapper.election.pod_label_state import PodLabel
+from wrapper.election.pod_label_updater import Labeller
+from wrapper.election.pod_patch import Pod
+from wrapper.model.lease import LeaseLock
+from wrapper.model.roles import Role
+from wrapper.options.settings import Probing, Settings
+from wrapper.startup.start import Start
+from wrapper.startup.startup_warnings import say_start
+from wrapper.supervision import config_rollback, confirm, sensors
+from wrapper.supervision.child_state import ChildState
+from wrapper.supervision.configuration_state import ConfigurationState
+from wrapper.supervision.event_queue import Events
+from wrapper.supervision.leaving import Leaving
+from wrapper.supervision.observation import Observation
+from wrapper.supervision.performer import Output, Parts, Performer
+from wrapper.supervision.policy import Policy
+from wrapper.supervision.prometheus import PrometheusApi
+from wrapper.supervision.sensors import Fence, LoadedSensor, PrometheusWatch
+from wrapper.supervision.snapshot_builder import Constants
+from wrapper.supervision.supervisor import Frame, Supervisor
+
+if TYPE_CHECKING:
+    from wrapper.supervision.reload_requests import ReloadDesk
+
+MEASURE_PERIOD_S = 5.0
+STEP_DOWN_PAUSE_S = 30.0
+END_S = 1.0  # for all threads to end, when nothing depends on them any more
+RELOAD_ALLOWANCE_S = 30.0  # for what goes before a reload: a burst, and other reloads
+
+
+def supervise(
+    start: Start,
+    events: Events,
+    actors: Actors,
+    child: Child | None,
+    file_lease: FileLease | None,
+) -> tuple[int, bool]:
+    """Start the threads and the web server around Prometheus, and run the loop.
+
+    ``file_lease`` is the lock file that Prometheus has inherited. Return the exit status, and
+    whether this program is to be started again in its own place.
+    """
+    threading.excepthook = actors.caught
+    settings = start.settings
+    lock = file_lease or _kubernetes_lease(start)
+    terms = _terms(start)
+    elector = Elector(lock, terms, events.put, actors.start) if lock is not None else None
+    api = PrometheusApi(start.base_url, start.access or PrometheusAccess())
+    loaded = LoadedSensor(api, events.put) if api.knows_status else None
+    snapshots = SnapshotWriter()
+    exhibitor = Exhibitor(ExhibitWriter(snapshots.fileno()))
+    inputs = InputWatch(start.inputs, settings.files.rehash_period_s, events.put, exhibitor.show)
+    reloads = _reload_desk(settings, events)
+    parts = Parts(
+        child=child.process if child else None,
+        switch=DeadMansSwitch() if child else None,
+        elector=elector,
+        labeller=_labeller(settings, events),
+        loaded=loaded,
+        reloads=reloads,
+        inputs=inputs,
+        output=Output(start.output, settings.files.output_mode),
+        last_good=start.keeper,
+        notifier=settings.notifier,
+        api=api,
+        start_web=_web_starter(start, snapshots),
+    )
+    performer = Performer(parts, events.put, actors)
+    frame = _frame(start, terms, child, lock)
+    watch = _start_threads(start, api, parts, events, actors)
+    if not start.is_plain:
+        actors.start("exhibitor", exhibitor.run, exhibitor.end)
+    if reloads is not None:
+        from wrapper.startup.targets_assembly import start_targets  # noqa: PLC0415 - few fetch files
+
+        start_targets(start, reloads, events, watch, actors)
+    say_start(start, frame.constants)
+    try:
+        status = Supervisor(frame, events, performer, snapshots).run()
+        return status, performer.starts_over
+    finally:
+        performer.leave_nothing()
+        actors.end(END_S)
+
+
+def _kubernetes_lease(start: Start) -> KubernetesLease | None:
+    """Return the Lease that elects the leader, None where none does."""
+    if start.lock.kind != "kubernetes":
+        return None
+    lease = start.settings.lease
+    return KubernetesLease(
+        name=lease.name,
+        namespace=lease.namespace,
+        kubeconfig=lease.kubeconfig,
+        incarnation=start.settings.replica.incarnation,
+        request_timeout_s=lease.request_timeout_s,
+    )
+
+
+def _labeller(settings: Settings, events: Events) -> Labeller | None:
+    """Return what labels our pod, None where no label is asked for."""
+    lease, replica = settings.lease, settings.replica
+    label = lease.pod_label
+    if label is None:
+        return None
+    pod = Pod(
+        name=replica.pod_name,
+        namespace=replica.pod_namespace or lease.namespace,
+        uid=replica.pod_uid,
+        label=(label.key, label.value),
+        kubeconfig=lease.kubeconfig,
+        request_timeout_s=lease.request_timeout_s,
+    )
+    return Labeller(pod, str(label), events.put)
+
+
+def _reload_desk(settings: Settings, events: Events) -> ReloadDesk | None:
+    """Return where reloads are asked for, None where no file is fetched."""
+    if not settings.targets.feeds:
+        return None
+    from wrapper.supervision.reload_requests import ReloadDesk  # noqa: PLC0415 - few fetch files
+
+    return ReloadDesk(events.put, settings.patience.reload_limit_s + RELOAD_ALLOWANCE_S)
+
+
+def _terms(start: Start) -> Terms:
+    lease = start.settings.lease
+    return Terms(
+        identity=_identity(start),
+        incarnation=start.settings.replica.incarnation,
+        duration_s=lease.duration_s,
+        renew_deadline_s=lease.renew_deadline_s,
+        retry_period_s=lease.retry_period_s,
+        last_moment_s=lease.last_moment_s,
+        url=start.base_url or None,
+    )
+
+
+def _identity(start: Start) -> str:
+    """Return who this replica is; on one machine the hostname alone would name them all."""
+    name = lease_fields.name(start.settings.replica.identity)  # as it will be read back
+    if start.lock.kind != "file" or os.environ.get("POD_NAME"):
+        return name
+    return f"{name}:{urlsplit(start.base_url).port or os.getpid()}"
+
+
+def _frame(start: Start, terms: Terms, child: Child | None, lock: LeaseLock | None) -> Frame:
+    now = clock.now()
+    return Frame(
+        observation=replace(
+            _first_observation(start, child, now),
+            leaving=Leaving(
+                pause=None
+                if lock is None
+                else step_down_pause.read(step_down_pause.path_of(start.output))
+            ),
+        ),
+        policy=_policy(start, terms, lock),
+        constants=Constants(
+            identity=terms.identity,
+            election=lock.describe() if lock is not None else "none",
+            prometheus_url=start.base_url,
+            child_start_time=child.start_time if child else None,
+            start_time=clock.wall(),
+        ),
+    )
+
+
+def _first_observation(start: Start, child: Child | None, now: float) -> Observation:
+    """Return what is known at the start.
+
+    Our own child has the follower rendering; someone else's Prometheus may still have what an
+    earlier run of ours left it with, and so may our pod its label.
+    """
+    renderings = start.good
+    known_child = ChildState(pid=child.process.pid if child else None)
+    if child is not None and start.is_plain:
+        plain = ConfigurationState(renderings, confirm.Loading())
+        return Observation(plain, now, child=known_child)
+    label = PodLabel() if start.settings.lease.pod_label else None
+    problem = "\n".join(start.refusal)
+    refused_here = problem if start.last_good is renderings else ""
+    if child is not None:
+        accepted = config_rollback.started_with(
+            start.last_good or renderings,
+            start.keeper.proven_leader(renderings.leader),
+            "" if refused_here else problem,
+        )
+        loading = confirm.started_with(start.first, now)
+        configuration = ConfigurationState(renderings, loading, accepted, refused_here)
+        return Observation(configuration, now, child=known_child, label=label)
+    loading = confirm.write_started(confirm.Loading(), renderings.of(Role.LEADER))
+    loading = confirm.written(loading, renderings.follower, now)
+    configuration = ConfigurationState(renderings, loading, problem=refused_here)
+    return Observation(configuration, now, label=label)
+
+
+def _policy(start: Start, terms: Terms, lock: LeaseLock | None) -> Policy:
+    settings = start.settings
+    return Policy(
+        terms=terms,
+        fixed_role=Role(settings.lease.role) if lock is None else None,
+        owns_child=settings.mode.owns_child,
+        is_plain=settings.mode.is_plain,
+        can_start_over=start.can_start_over,
+        failure_threshold=settings.probing.failure_threshold,
+        success_threshold=settings.probing.success_threshold,
+        step_down_pause_s=max(STEP_DOWN_PAUSE_S, 2 * settings.lease.duration_s),
+        shorten_lease=lock.command_to_shorten(terms.duration_s)
+        if isinstance(lock, KubernetesLease)
+        else "",
+        **asdict(settings.patience),
+    )
+
+
+def _start_threads(
+    start: Start, api: PrometheusApi, parts: Parts, events: Events, actors: Actors
+) -> PrometheusWatch:
+    settings = start.settings
+    probing = _probing(settings, api)
+    pid = parts.child.pid if parts.child else None
+    fence = Fence(pid, urlsplit(start.base_url).port or 0)
+    watch = PrometheusWatch(api, probing, fence, events.put)
+    actors.start("watch-prometheus", watch.run, watch.end)
+    if parts.elector is not None:
+        actors.start("elector", parts.elector.run, parts.elector.end)
+    if parts.labeller is not None:
+        actors.start("labeller", parts.labeller.run, parts.labeller.end)
+    if parts.loaded is not None:
+        actors.start("watch-loaded", parts.loaded.run, parts.loaded.end)
+    if not start.is_plain:
+        actors.start("watch-inputs", parts.inputs.run, parts.inputs.end)
+    if pid is not None:
+        ended = threading.Event()
+        measure = partial(sensors.measure_child, pid, MEASURE_PERIOD_S, events.put, ended)
+        actors.start("measure-child", measure, ended.set)
+    return watch
+
+
+def _probing(settings: Settings, api: PrometheusApi) -> Probing:
+    """Return where to ask: what the flags say, else what follows from the child's arguments."""
+    asked = settings.probing
+    if not settings.mode.owns_child:
+        return asked
+    return replace(
+        asked,
+        readiness_url=asked.readiness_url or api.url("/-/ready"),
+        health_url=asked.health_url or api.url("/-/healthy"),
+    )
+
+
+def _web_starter(start: Start, snapshots: SnapshotWriter) -> Callable[[], subprocess.Popen[bytes]]:
+    """Return what starts the web server; it dies with us by its own doing."""
+    options = replace(
+        start.settings.web,
+        snapshot_fd=snapshots.fileno(),
+        parent_pid=os.getpid(),
+        pause_file=str(step_down_pause.path_of(start.output)),
+    )
+    command, inherit = options.command(), (snapshots.fileno(),)
+    return lambda: subprocess.Popen(command, pass_fds=inherit, process_group=0)

@@ -1,0 +1,89 @@
+"""Building what fetches targets and rules: after Prometheus has been started, and beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from wrapper.access.prometheus_access import PrometheusAccess
+from wrapper.base.actors import Actors
+from wrapper.model.fetched_file import Feed
+from wrapper.model.roles import Verdict
+from wrapper.options.settings import Settings
+from wrapper.startup.start import Start
+from wrapper.startup.targets_preflight import rule_check_of
+from wrapper.supervision.event_queue import Events
+from wrapper.supervision.prometheus import PrometheusApi
+from wrapper.supervision.reload_requests import ReloadDesk
+from wrapper.supervision.sensors import PrometheusWatch
+from wrapper.targets.background_task import Errand
+from wrapper.targets.broker import Broker
+from wrapper.targets.fetch import Fetcher
+from wrapper.targets.fetch_loop import FeedKeeper, Parts
+from wrapper.targets.promgen_task import Deed
+from wrapper.targets.rule_loads import RuleLoads
+from wrapper.targets.target_queue import TargetQueue
+from wrapper.targets.task_dispatch import FeedDesk
+from wrapper.targets.tombstones import Tombstones
+
+
+def start_targets(
+    start: Start,
+    reloads: ReloadDesk,
+    events: Events,
+    watch: PrometheusWatch,
+    actors: Actors,
+) -> None:
+    """Start a thread for each feed, and one for the broker's queue.
+
+    ``watch`` tells when Prometheus has been ready for the first time.
+    """
+    settings, api = start.settings, watch.api
+    access = start.targets_access or PrometheusAccess(is_proxied=True)
+    rules = RuleLoads(reloads, rule_check_of(settings), obstacle=_obstacle(settings, api))
+    parts = Parts(
+        fetcher=Fetcher(access, settings.targets.timeout_s, settings.targets.terms.largest),
+        rules=rules,
+        report=events.put,
+        ready=watch.ready,
+    )
+
+    def start_keeper(feed: Feed) -> FeedKeeper:
+        keeper = FeedKeeper(feed, settings.targets.terms, parts)
+        actors.start("feed", keeper.run, keeper.end)
+        return keeper
+
+    errands = {
+        Deed.RELOAD: Errand(partial(_reload, rules)),
+        Deed.CLEAN_TOMBSTONES: Errand(Tombstones(api).clean),
+    }
+    desk = FeedDesk(settings.targets.feeds, start_keeper, errands, start.takes)
+    if settings.targets.broker:
+        name = settings.targets.queue or settings.replica.identity
+        broker = Broker(settings.targets.broker, name)
+        for deed, errand in errands.items():
+            actors.start(deed.value.replace(" ", "-"), errand.run, errand.end)
+        queue = TargetQueue(broker, name, desk, events.put, desk.unasked_changes)
+        actors.start("target-queue", queue.run, queue.end)
+
+
+def _obstacle(settings: Settings, api: PrometheusApi) -> Callable[[], str]:
+    """Return what tells why a Prometheus that others start is not ready now, "" when it is."""
+    url = ""
+    if not settings.mode.owns_child:
+        url = settings.probing.readiness_url or (api.url("/-/ready") if api.knows_status else "")
+
+    def obstacle() -> str:
+        if not url:
+            return ""
+        answer = api.probe(url, settings.probing.readiness_timeout_s)
+        return f"{url} answers {answer.status} {answer.detail}" if answer.is_not_yet else ""
+
+    return obstacle
+
+
+def _reload(rules: RuleLoads) -> str:
+    """Have Prometheus reload; return why to ask again, "" where it has."""
+    answer = rules.reload()
+    is_loaded = answer.verdict is Verdict.LOADED
+    return "" if is_loaded else f"the reload is {answer.verdict}: {answer.problem}"

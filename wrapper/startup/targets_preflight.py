@@ -1,0 +1,73 @@
+"""Before anything is started: what of --targets-… would keep files from being fetched.
+
+Nothing is asked and nothing is written here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from wrapper.access.prometheus_access import PrometheusAccess, opened
+from wrapper.base import files
+from wrapper.model.fetched_file import Feed
+from wrapper.options.settings import Settings
+from wrapper.targets.rule_check import RuleCheck
+
+
+def look_at_targets(
+    settings: Settings, is_taken: Callable[[Path], bool]
+) -> tuple[PrometheusAccess, list[str]]:
+    """Return how the feeds are asked, and what is wrong.
+
+    ``is_taken`` tells of a file whether it is written or read otherwise.
+    """
+    access, problems = opened(settings.targets.http_config, is_proxied=True)
+    problems += _problems_of_places(settings.targets.feeds)
+    for feed in settings.targets.feeds:
+        problems += _problems_of_file(f"--targets-url={feed}", feed, is_taken)
+    if settings.targets.broker:
+        problems += _problems_of_broker(settings)
+    return access, problems
+
+
+def rule_check_of(settings: Settings) -> RuleCheck | None:
+    """Return the promtool that judges rules, or one at hand that explains, None without any."""
+    if settings.files.promtool:
+        return RuleCheck(settings.files.promtool) if shutil.which(settings.files.promtool) else None
+    at_hand = shutil.which("promtool")
+    return RuleCheck(at_hand, is_judge=False) if at_hand else None
+
+
+def _problems_of_file(named: str, feed: Feed, is_taken: Callable[[Path], bool]) -> Iterator[str]:
+    path = Path(feed.path)
+    if is_taken(path):
+        yield f"{named}: this file is the configuration itself, or a part of it; name another"
+    yield from problems_of_folder(named, path.parent)
+
+
+def _problems_of_places(feeds: Sequence[Feed]) -> Iterator[str]:
+    """Yield which files are the same one by way of links."""
+    paths = sorted({feed.path for feed in feeds})
+    for at, path in enumerate(paths):
+        for other in paths[:at]:
+            if files.place(Path(path)) == files.place(Path(other)):
+                yield f"--targets-url: {other} and {path} are one file; give each URL its own"
+
+
+def problems_of_folder(named: str, folder: Path) -> Iterator[str]:
+    """Yield why no file can be put into a folder."""
+    if not folder.is_dir():
+        yield f"{named}: its folder {folder} does not exist; create it"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        who = f"user {os.getuid()}"
+        yield f"{named}: {who} cannot write in {folder}; name a folder where it can"
+
+
+def _problems_of_broker(settings: Settings) -> Iterator[str]:
+    from wrapper.targets.broker import missing_for  # noqa: PLC0415 - few have a broker
+
+    if missing := missing_for(settings.targets.broker):
+        yield f"--targets-broker: {missing}"

@@ -1,0 +1,164 @@
+"""Prometheus itself as the judge: started for a moment with a rendering, on an empty folder.
+
+What it says is the truth: it reads certificates, sets up every queue and loads the rules. It sends
+nothing to anybody (``harmless``) and is killed as soon as it is ready. It listens on a loopback
+port of its own. Where it ends: data that is already there, and flags that only matter with it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import re
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from wrapper.base import clock
+from wrapper.base.process import start_child
+from wrapper.configuration.beside_output import BesideOutput, Unanswered
+from wrapper.configuration.harmless import harmless
+from wrapper.configuration.redact import words_about
+from wrapper.model.configuration import Rendering
+from wrapper.options.prometheus_args import with_flags
+
+LIMIT_S = 60.0  # for one rendering: rules of a large server take seconds
+_POLL_S = 0.02
+_LONGEST = 600  # characters of what it says
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+_LINE = re.compile(r"\bline \d+")
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class Trial:
+    """Starts one Prometheus after the other."""
+
+    def __init__(
+        self, command: Sequence[str], output: Path, *, is_agent: bool, limit_s: float = LIMIT_S
+    ) -> None:
+        """Take the command for Prometheus, and the file that it will read."""
+        self._command = tuple(command)
+        self._is_agent = is_agent
+        self._limit_s = limit_s
+        self._beside = BesideOutput(output)
+        self._running: subprocess.Popen[bytes] | None = None
+        atexit.register(self._end)
+
+    @property
+    def program(self) -> str:
+        """The program, by name or path."""
+        return self._command[0]
+
+    def refusal(self, rendering: Rendering) -> str:
+        """Return why Prometheus does not start with it, "" where it does; raise Unanswered."""
+        with dead_address() as address:
+            status, said = self._start(harmless(rendering.content, address))
+            if status != 0 and _LINE.search(said):  # lines are to be those of the rendering itself:
+                status, said = self._start(rendering.content)  # it cannot even be read, so is safe
+        if status == 0:
+            return ""
+        words = words_about(rendering.content, said) or f"exit status {status}, without a word"
+        return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
+
+    def _start(self, content: bytes) -> tuple[int, str]:
+        """Return 0 once it is ready, or its exit status, and what it has said."""
+        with (
+            self._beside.holding(content) as path,
+            tempfile.TemporaryDirectory(prefix="prometheus-elector-") as folder,
+            (Path(folder) / "log").open("w+b") as log,
+        ):
+            address = f"127.0.0.1:{_free_port()}"
+            try:
+                self._running = start_child(
+                    self._words(path, Path(folder) / "data", address),
+                    environment=_environ(),
+                    output=log.fileno(),
+                )
+            except OSError as error:
+                raise Unanswered(f"{self.program} cannot be started: {error.strerror}") from error
+            try:
+                status = self._await_verdict(self._running, f"http://{address}/-/ready")
+            finally:
+                self._end()
+            log.seek(0)
+            text = log.read().decode(errors="replace").replace(str(path), "this rendering")
+            return status, "; ".join(_complaints(text))
+
+    def _words(self, config: Path, data: Path, address: str) -> tuple[str, ...]:
+        """Return the command, with what must be another here."""
+        kind = "agent" if self._is_agent else "tsdb"
+        return with_flags(
+            self._command,
+            {
+                "config.file": str(config),
+                f"storage.{kind}.path": str(data),
+                "web.listen-address": address,
+                "log.format": "json",
+                "log.level": "info",
+            },
+            without=("web.config.file", "web.external-url", "web.route-prefix"),
+        )
+
+    def _await_verdict(self, process: subprocess.Popen[bytes], url: str) -> int:
+        """Return 0 once Prometheus is ready, its exit status when it ends; raise Unanswered."""
+        until = clock.now() + self._limit_s
+        while clock.now() < until:
+            status = process.poll()
+            if status is not None and status <= 0:
+                raise Unanswered(f"{self.program} ended before it was ready: status {status}")
+            if status is not None:
+                return status
+            with suppress(urllib.error.URLError, OSError), closing(_DIRECT.open(url, timeout=5)):
+                return 0
+            time.sleep(_POLL_S)
+        raise Unanswered(f"{self.program} was not ready within {self._limit_s:g} s and was killed")
+
+    def _end(self) -> None:
+        """Kill what runs: in order, it would send what it has."""
+        running, self._running = self._running, None
+        if running is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(running.pid, 9)
+            running.wait()
+
+
+def _environ() -> dict[str, str]:
+    """Return the environment without proxies: nothing is to be sent through one either."""
+    return {name: value for name, value in os.environ.items() if name.lower() not in _PROXIES}
+
+
+@contextmanager
+def dead_address() -> Iterator[str]:
+    """Hold a loopback port on which nobody can listen meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{held.getsockname()[1]}"
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def _complaints(log: str) -> Iterator[str]:
+    """Yield what Prometheus says went wrong, else the last line that it, or a script, has said."""
+    lines = [line for line in log.splitlines() if line.strip()]
+    found = False
+    for line in lines:
+        try:
+            told = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(told, dict) and str(told.get("level", "")).lower() == "error":
+            found = True
+            yield str(told.get("err") or told.get("msg"))
+    if not found and lines:
+        yield lines[-1]

@@ -1,0 +1,136 @@
+"""What is counted while the supervisor runs, for the metrics; pure.
+
+Totals stand under a metric's name without its prefix; where the metric has a label, one total for
+each of its values (``NAME:VALUE``). Values are of closed sets of words, so that nothing from
+outside can make more of them. Where it ends: all begins at 0 with the supervisor.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable, Mapping
+
+from wrapper.model.actions import Action, ReloadPrometheus, SignalPrometheus
+from wrapper.model.events import (
+    Event,
+    LeaseAsked,
+    LoadedObserved,
+    PodLabelAnswered,
+    ReloadAnswered,
+    WebStarted,
+    WriteFailed,
+)
+from wrapper.model.metric_names import DURATION_BUCKETS, LEASE_ERRORS, RELOAD_FAILURES
+from wrapper.model.roles import Cause
+from wrapper.supervision.confirm import Outcome
+from wrapper.supervision.observation import Observation
+from wrapper.supervision.plan import Plan
+
+_OK, _REFUSED = 200, 500  # what Prometheus answers to a reload
+_NO_ANSWER = 0
+
+
+class Tally:
+    """The totals so far; every method is told what has just come to pass."""
+
+    def __init__(self) -> None:
+        self._totals: dict[str, float] = {
+            **{f"role_transitions_total:{cause}": 0.0 for cause in Cause},
+            **{f"lease_errors_total:{word}": 0.0 for word in LEASE_ERRORS},
+            **{f"reloads_failed_total:{word}": 0.0 for word in RELOAD_FAILURES},
+        }
+        self._leaderless_since: float | None = None
+
+    @property
+    def totals(self) -> Mapping[str, float]:
+        """All totals; what has never happened may be missing."""
+        return self._totals
+
+    def took(
+        self,
+        happened: Event | Plan,
+        before: Observation,
+        after: Observation,
+        now: float,
+        wall: float,
+    ) -> None:
+        """Count an event, or a decision, by what it is and by what it has changed."""
+        match happened:
+            case Plan():
+                self._count_decision(before, happened)
+            case LeaseAsked():
+                self._count_lease(happened)
+            case ReloadAnswered():
+                self._count_answer(happened)
+            case WebStarted():
+                self._add("web_starts_total")
+            case WriteFailed():
+                self._add("config_write_failures_total")
+            case PodLabelAnswered(problem) if problem:
+                self._add("pod_label_failures_total")
+            case _:
+                pass
+        self._count_loading(happened, before, after, now, wall)
+
+    def _count_decision(self, before: Observation, plan: Plan) -> None:
+        """Count what a plan changes: the role, reloads, and a possible writer that is killed."""
+        if plan.role is not before.role:
+            self._add(f"role_transitions_total:{plan.cause}")
+        for action in plan.actions:
+            if isinstance(action, ReloadPrometheus):
+                self._add("notifier_calls_total")
+            elif before.writer.may_write and _is_kill(action):
+                self._add("fencing_kills_total")
+
+    def looked(self, leader: str | None, now: float) -> None:
+        """Count the time in which no leader is known; ``leader`` is "" or None then."""
+        if self._leaderless_since is not None:
+            self._add("leaderless_seconds_total", now - self._leaderless_since)
+        self._leaderless_since = None if leader else now
+
+    def _count_lease(self, asked: LeaseAsked) -> None:
+        if asked.error:
+            word = asked.error if asked.error in LEASE_ERRORS else "other"
+            self._add(f"lease_errors_total:{word}")
+        elif asked.is_renewal:
+            self._observe("lease_renew_duration_seconds", asked.duration_s)
+
+    def _count_answer(self, answer: ReloadAnswered) -> None:
+        self._observe("notifier_calls_duration_seconds", answer.duration_s)
+        if answer.status == _OK:
+            return
+        self._add("notifier_calls_errors")
+        words = {_REFUSED: "refused", _NO_ANSWER: "no_answer"}
+        self._add(f"reloads_failed_total:{words.get(answer.status, 'failed')}")
+
+    def _count_loading(
+        self, event: Event | Plan, before: Observation, after: Observation, now: float, wall: float
+    ) -> None:
+        """Count what has come into force, and what Prometheus' own metrics say it refused.
+
+        What it was started with is no reload.
+        """
+        was, is_ = before.configuration.loading, after.configuration.loading
+        if is_.is_loaded and not was.is_loaded:
+            self._totals["config_last_reload_success_timestamp_seconds"] = wall
+            if "notifier_calls_total" in self._totals:
+                self._add("reloads_confirmed_total")
+                self._observe("reload_duration_seconds", now - is_.written_at)
+        is_refused = is_.outcome is Outcome.REFUSED and was.outcome is not Outcome.REFUSED
+        if is_refused and isinstance(event, LoadedObserved):
+            self._add("reloads_failed_total:refused")
+
+    def _observe(self, name: str, value: float, bounds: Iterable[float] = DURATION_BUCKETS) -> None:
+        """Count a value in a histogram, whose buckets include those below."""
+        self._add(f"{name}_sum", value)
+        self._add(f"{name}_count")
+        for bound in bounds:
+            if value <= bound:
+                self._add(f"{name}_bucket_le_{bound}")
+
+    def _add(self, name: str, amount: float = 1.0) -> None:
+        self._totals[name] = self._totals.get(name, 0.0) + amount
+
+
+def _is_kill(action: Action) -> bool:
+    return isinstance(action, SignalPrometheus) and action.number == signal.SIGKILL

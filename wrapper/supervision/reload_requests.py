@@ -1,0 +1,75 @@
+"""Where threads ask for a reload of Prometheus and wait for what becomes of it.
+
+They ask by an event and are answered by the loop's performer: the loop alone decides when to
+reload, and one reload may answer many. Where it ends: an answer that does not come in time is
+``UNCONFIRMED``, and the reload may still take place.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol
+
+from wrapper.model.actions import AnswerReload
+from wrapper.model.events import Event, ReloadWanted
+from wrapper.model.roles import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a reload, and what Prometheus said against it.
+
+    ``is_ambiguous``: it refused something while a configuration was under way, which may be why.
+    """
+
+    verdict: Verdict
+    problem: str = ""
+    is_ambiguous: bool = False
+
+
+class Reloads(Protocol):
+    """What reloads Prometheus."""
+
+    def ask(self, *, has_changed_files: bool) -> Answer:
+        """Have Prometheus reload, and return what became of it.
+
+        Say whether files that it reads have changed since it last loaded them.
+        """
+
+
+class ReloadDesk:
+    """Numbers the requests, and hands each its answer."""
+
+    def __init__(self, report: Callable[[Event], None], limit_s: float) -> None:
+        """Take where requests go, and how long one waits for its answer."""
+        self._report = report
+        self._limit_s = limit_s
+        self._lock = threading.Lock()
+        self._waiting: dict[int, Future[Answer]] = {}
+        self._number = 0
+
+    def ask(self, *, has_changed_files: bool) -> Answer:
+        """Have Prometheus reload, and return what became of it."""
+        with self._lock:
+            self._number += 1
+            number, future = self._number, Future[Answer]()
+            self._waiting[number] = future
+            self._report(ReloadWanted(number, has_changed_files))
+        try:
+            return future.result(self._limit_s)
+        except TimeoutError:
+            return Answer(Verdict.UNCONFIRMED, f"not confirmed within {self._limit_s:g} s")
+        finally:
+            with self._lock:
+                self._waiting.pop(number, None)
+
+    def answer(self, told: AnswerReload) -> None:
+        """Answer all that asked up to this number."""
+        with self._lock:
+            numbers = [each for each in self._waiting if each <= told.number]
+            answered = [self._waiting.pop(each) for each in numbers]
+        for future in answered:
+            future.set_result(Answer(told.verdict, told.problem, told.is_ambiguous))

@@ -1,0 +1,100 @@
+"""Leaving in order: nothing ends before what depends on it has been handed over; pure."""
+
+from __future__ import annotations
+
+import signal
+
+from wrapper.model.actions import Action, Exit, SignalPrometheus, StopWeb
+from wrapper.supervision.observation import Observation
+from wrapper.supervision.policy import Policy
+
+SUCCESSOR_WAIT_S = 1.0
+FAILED = 70  # EX_SOFTWARE of sysexits.h; no status of Prometheus' own
+KILLED_S = 2.0  # a killed Prometheus is known to have ended by then, if by anybody
+BYSTANDERS_S = 0.3  # whoever forwards to the leader may hear of another a little later than we do
+
+
+def leave(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
+    """Stop Prometheus once its lease is free and a successor has been seen, or waited for."""
+    if o.leaving.stop_at is None:
+        return ()
+    if o.child.killed_at is not None:
+        return _leave_unheard(o, policy, now)
+    if not policy.owns_child:
+        return _leave_sidecar(o, policy, now)
+    if o.leaving.stop_signals > 1:
+        return (SignalPrometheus(signal.SIGKILL, "asked a second time to stop"),)
+    if o.child.terminated_at is not None:
+        is_overdue = now >= o.child.terminated_at + policy.prometheus_grace_s
+        reason = f"it did not stop within {policy.prometheus_grace_s:g} s"
+        return (SignalPrometheus(signal.SIGKILL, reason),) if is_overdue else ()
+    if not _may_stop(o, policy, now):
+        return ()
+    return (SignalPrometheus(signal.SIGTERM, o.leaving.failure or "asked to stop"),)
+
+
+def _may_stop(o: Observation, policy: Policy, now: float) -> bool:
+    """Tell whether nothing is left to hand over; without an election, there never is."""
+    if o.writer.may_write and policy.fixed_role is None:
+        return False
+    if _awaits_label(o, policy, now):
+        return False
+    if o.lease.is_held:
+        return _release_has_had_its_time(o, policy, now)
+    released_at = o.lease.view.released_at
+    if released_at is None or o.leaving.stop_at is None or released_at < o.leaving.stop_at:
+        return True
+    has_successor = o.lease.view.holder not in ("", policy.terms.identity)
+    is_known = has_successor and now >= bystanders_know_at(o)
+    return is_known or now >= released_at + SUCCESSOR_WAIT_S
+
+
+def bystanders_know_at(o: Observation) -> float:
+    """Return when all may be taken to have seen the newest record of the lease."""
+    return o.lease.view.changed_at + BYSTANDERS_S
+
+
+def _awaits_label(o: Observation, policy: Policy, now: float) -> bool:
+    """Tell whether clients may still be sent here, and will soon no longer be."""
+    if o.label is None or not o.label.is_expected or o.leaving.stop_at is None:
+        return False
+    return now < o.leaving.stop_at + policy.terms.retry_period_s
+
+
+def _release_has_had_its_time(o: Observation, policy: Policy, now: float) -> bool:
+    if o.writer.safe_since is None or o.leaving.stop_at is None:
+        return False
+    return now >= max(o.writer.safe_since, o.leaving.stop_at) + policy.terms.retry_period_s
+
+
+def _leave_sidecar(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
+    """Without a child there is nothing to stop but ourselves; a grace bounds the demotion."""
+    is_overdue = (
+        o.leaving.stop_at is not None and now >= o.leaving.stop_at + policy.demotion_grace_s
+    )
+    if o.leaving.stop_signals > 1 or is_overdue or _may_stop(o, policy, now):
+        return end(o, FAILED if o.leaving.failure else 0, policy.web_grace_s, now)
+    return ()
+
+
+def _leave_unheard(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
+    """Exit where Prometheus was killed and the thread that would hear of its end is gone."""
+    killed_at = o.child.killed_at
+    is_overdue = killed_at is not None and now >= killed_at + KILLED_S
+    return end(o, FAILED, policy.web_grace_s, now) if o.leaving.failure and is_overdue else ()
+
+
+def end(  # noqa: PLR0913 - each is a part of how it ends
+    o: Observation,
+    code: int,
+    grace_s: float,
+    now: float,
+    *,
+    waits: bool = False,
+    starts_over: bool = False,
+) -> tuple[Action, ...]:
+    """Stop the web server, then exit when it has gone and nothing else is waited for."""
+    stop = () if o.web.stopped_at is not None else (StopWeb(),)
+    stopped_at = now if o.web.stopped_at is None else o.web.stopped_at
+    is_gone = o.web.pid is None or now >= stopped_at + grace_s
+    return (*stop, Exit(code, starts_over)) if is_gone and not waits else stop

@@ -1,0 +1,157 @@
+"""What the outside is told: the observation put into a snapshot; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wrapper.election import lease
+from wrapper.model.roles import Role
+from wrapper.model.snapshot import Snapshot
+from wrapper.supervision.candidacy import holder_is_overdue
+from wrapper.supervision.confirm import Outcome
+from wrapper.supervision.observation import Observation
+from wrapper.supervision.plan import Plan
+from wrapper.supervision.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Constants:
+    """What does not change while the supervisor runs."""
+
+    identity: str
+    election: str
+    prometheus_url: str
+    child_start_time: float | None
+    start_time: float = 0.0
+
+
+def summarize(  # noqa: PLR0913 - the whole of what is known goes in
+    o: Observation,
+    decided: Plan,
+    policy: Policy,
+    constants: Constants,
+    *,
+    counters: Mapping[str, float],
+    last_transition_time: float,
+    configuration_time: float,
+    now: float,
+) -> Snapshot:
+    """Return what is so at ``now``; a fixed leader leads until the snapshot is stale."""
+    written = o.configuration.loading.written
+    return Snapshot(
+        stamped_at=now,
+        identity=constants.identity,
+        role=decided.role,
+        reason=decided.reason[:LONGEST],
+        election=constants.election,
+        is_ready=o.child.is_ready,
+        is_healthy=o.child.health.is_healthy and o.child.status is None,
+        is_stopping=o.leaving.stop_at is not None or o.child.status is not None,
+        leads_until_at=leads_until(o, decided, policy, now),
+        lease_expires_at=o.lease.view.free_at
+        if o.lease.view.holder and not o.lease.is_held
+        else None,
+        holder=_holder(o, decided, policy, constants),
+        holder_url=(o.lease.view.last.url or "") if o.lease.view.last else "",
+        lease_transitions=o.lease.view.last.transitions if o.lease.view.last else 0,
+        lease_problem=o.lease.view.problem[:LONGEST],
+        last_transition_time=last_transition_time,
+        prometheus_url=constants.prometheus_url,
+        child_pid=o.child.pid,
+        child_start_time=constants.child_start_time,
+        configuration_is_valid=not o.configuration.rejection,
+        configuration_problem="\n".join(_problems(o)),
+        configuration_time=configuration_time,
+        follower_fingerprint=o.configuration.renderings.follower.fingerprint,
+        leader_fingerprint=o.configuration.renderings.leader.fingerprint,
+        wanted_fingerprint=o.configuration.target(decided.role).fingerprint,
+        written_role=written.role.value if written else "",
+        written_fingerprint=written.fingerprint if written else "",
+        loaded_fingerprint=_loaded(o),
+        may_write=o.writer.may_write or _follower_writes(o),
+        pod_is_labelled=o.label.is_on if o.label else None,
+        counters=counters,
+        usage=o.child.usage,
+        cause=decided.cause,
+        start_time=constants.start_time,
+        lease_duration_s=policy.terms.duration_s,
+        lease_renew_deadline_s=policy.terms.renew_deadline_s,
+        remote_write_is_loaded=_writes_remotely(o),
+        paused_until_time=_paused_until(o, now),
+        targets=_targets(o),
+        needs_restart=o.lease.view.needs_restart,
+        failure=o.leaving.failure[:LONGEST],
+        holder_is_overdue=holder_is_overdue(o, policy, now),
+    )
+
+
+_FIXED_LEADER_S = 3600.0
+
+# A snapshot is made anew each turn and has a place of a fixed size: what comes from files and
+# servers is bounded here. An input of a hundred thousand mistakes is told by its first hundred.
+MOST_PROBLEMS = 100
+LONGEST = 1000  # characters
+
+
+def _problems(o: Observation) -> list[str]:
+    """Return what is wrong with the configuration, a line for each, the first of very many."""
+    *told, rest = [*o.configuration.rejection.split("\n", MOST_PROBLEMS), ""][: MOST_PROBLEMS + 1]
+    if rest:
+        count = rest.count("\n") + 1
+        rest = f"and {count:,} more; prometheus-elector check tells them all"
+    return [line[:LONGEST] for line in filter(None, (*told, rest, _writing(o)))]
+
+
+def _writing(o: Observation) -> str:
+    """Return why good renderings do not reach Prometheus."""
+    if problem := o.configuration.failed_write.problem:
+        return f"the rendering cannot be written: {problem}"
+    loading = o.configuration.loading
+    is_refused = loading.outcome is Outcome.FAILED and loading.problem
+    return f"Prometheus is not reloaded: {loading.problem}" if is_refused else ""
+
+
+def leads_until(o: Observation, decided: Plan, policy: Policy, now: float) -> float | None:
+    """Return when leadership ends unless renewed, None when this replica does not lead."""
+    if decided.role is not Role.LEADER:
+        return None
+    if policy.fixed_role is not None:
+        return now + _FIXED_LEADER_S
+    return lease.leads_until(o.lease.view, policy.terms)
+
+
+def _targets(o: Observation) -> dict[str, Any]:
+    """Return how the fetched files and their queue go; {} without any."""
+    told: dict[str, Any] = {"feeds": list(o.targets.feeds.values())}
+    if o.targets.queue is not None:
+        told["queue"] = o.targets.queue
+    return told if o.targets.feeds or o.targets.queue else {}
+
+
+def _paused_until(o: Observation, now: float) -> float | None:
+    pause = o.leaving.pause
+    return pause.until_time if pause and o.leaving.keeps_out(now) else None
+
+
+def _holder(o: Observation, decided: Plan, policy: Policy, constants: Constants) -> str:
+    if policy.fixed_role is None:
+        return o.lease.view.holder
+    return constants.identity if decided.role is Role.LEADER else ""
+
+
+def _loaded(o: Observation) -> str:
+    loading = o.configuration.loading
+    return loading.written.fingerprint if loading.written and loading.is_loaded else ""
+
+
+def _follower_writes(o: Observation) -> bool:
+    """Tell whether Prometheus writes without leading: by the follower's own part."""
+    return o.child.status is None and bool(_writes_remotely(o))
+
+
+def _writes_remotely(o: Observation) -> bool | None:
+    """Return whether Prometheus has a remote_write in force, None where that is not known."""
+    loading = o.configuration.loading
+    return loading.written.writes_remotely if loading.written and loading.is_settled else None
