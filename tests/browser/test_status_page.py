@@ -22,7 +22,7 @@ from tests.web.conftest import Web, following, leading
 from tests.web.test_page import EVIL
 from tests.web.test_protection import running
 from tests.web.test_status import FULL
-from wrapper.configuration.config_view import Exhibit, ExhibitWriter
+from wrapper.configuration.config_view import ConfigView, ConfigViewWriter
 from wrapper.model.roles import Role
 from wrapper.model.snapshot import HandOver
 
@@ -48,7 +48,7 @@ EVERYTHING: dict[str, Any] = {
     "configuration_problem": "elector.yml:3:7: mapping values are not allowed here",
     "lease_problem": "no answer from the API server",
 }
-EXHIBIT = Exhibit("a: 1\n" * 60, "a: 2\n" * 60, ("--- follower", "+++ leader", "-a: 1", "+a: 2"))
+EXHIBIT = ConfigView("a: 1\n" * 60, "a: 2\n" * 60, ("--- follower", "+++ leader", "-a: 1", "+a: 2"))
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def web() -> Iterator[Web]:
     """Serve a page that shows all there can be."""
     with running(Web(peers=(f"http://127.0.0.1:{free_port()}", "nowhere.invalid"))) as made:
         made.tell(leading(**EVERYTHING))
-        ExhibitWriter(made.options.snapshot_fd).publish(EXHIBIT)
+        ConfigViewWriter(made.options.snapshot_fd).publish(EXHIBIT)
         yield made
 
 

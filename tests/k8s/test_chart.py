@@ -27,7 +27,7 @@ from tests.k8s.rendering import (
 )
 from tests.real.parts import CHECKOUT
 from wrapper.base.durations import parse_duration
-from wrapper.model.fetched_file import Feed, Kind
+from wrapper.model.fetched_file import Feed, FileKind
 from wrapper.options.flag_values import read_value
 from wrapper.options.flags import BY_NAME, FLAGS
 from wrapper.supervision.shutdown import SUCCESSOR_WAIT_S
@@ -245,4 +245,4 @@ def test_promgens_files_are_those_that_prometheus_reads() -> None:
     feeds = [feed for word in words if isinstance(feed := read_value(flag, word), Feed)]
     text = find(made, "ConfigMap")["data"]["config.yml"]
     assert sorted(re.findall(r"/prometheus/[\w.]+", text)) == sorted(feed.path for feed in feeds)
-    assert {feed.kind for feed in feeds} == set(Kind)
+    assert {feed.kind for feed in feeds} == set(FileKind)

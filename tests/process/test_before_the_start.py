@@ -11,7 +11,7 @@ import pytest
 
 LAUNCH = """\
 import json, sys
-from wrapper.supervision import process
+from wrapper.base import process
 
 def start_child(*_, **__):
     print(json.dumps(sorted(sys.modules)))

@@ -33,7 +33,7 @@ from tests.process.stand_in import (
 from tests.support import free_port, wait_until
 from wrapper.election import cluster, lease_object
 from wrapper.election.kubernetes_lease import KubernetesLease
-from wrapper.model.lease import LeaseRecord, LeaseUnavailable, Seen
+from wrapper.model.lease import LeaseRecord, LeaseUnavailable, ObservedLease
 
 
 def test_a_request_is_sent_once_and_says_who_asks(server: StandIn, lease: KubernetesLease) -> None:
@@ -281,7 +281,7 @@ def test_a_lease_for_weeks_can_be_watched(
     server.play = play
     reported, error = watch(lease)
     assert error is None
-    assert reported[-1] == Seen(None)
+    assert reported[-1] == ObservedLease(None)
     assert len(reported) == 2
 
 
@@ -357,11 +357,13 @@ def test_a_pod_has_no_need_of_the_kubernetes_package(
     assert done.stdout == "7 False\n", done.stderr
 
 
-def watch(lease: KubernetesLease, **options: float) -> tuple[list[Seen | None], Exception | None]:
+def watch(
+    lease: KubernetesLease, **options: float
+) -> tuple[list[ObservedLease | None], Exception | None]:
     """Watch from version 6 on; return what was reported, and how it ended."""
-    reported: list[Seen | None] = []
+    reported: list[ObservedLease | None] = []
     try:
-        lease.watch(Seen(RECORD, "6"), reported.append, **options)
+        lease.watch(ObservedLease(RECORD, "6"), reported.append, **options)
     except LeaseUnavailable as error:
         return reported, error
     return reported, None
@@ -385,8 +387,8 @@ def test_a_watch_reports_what_changes(server: StandIn, lease: KubernetesLease) -
         request.end_watch()
 
     server.play = play
-    seen = Seen(lease_object.record_of(LEASE), "7")
-    assert watch(lease) == ([seen, seen, Seen(None)], None)
+    seen = ObservedLease(lease_object.record_of(LEASE), "7")
+    assert watch(lease) == ([seen, seen, ObservedLease(None)], None)
     (request,) = server.seen
     assert "fieldSelector=metadata.name%3Dprometheus" in request.path
     assert "resourceVersion=6" in request.path
@@ -454,9 +456,9 @@ def test_a_free_lease_may_be_silent_for_long(server: StandIn, lease: KubernetesL
         request.wait()
 
     server.play = play
-    reported: list[Seen | None] = []
+    reported: list[ObservedLease | None] = []
     thread = threading.Thread(
-        target=lease.watch, args=(Seen(RECORD, "6"), reported.append, 0.2), daemon=True
+        target=lease.watch, args=(ObservedLease(RECORD, "6"), reported.append, 0.2), daemon=True
     )
     thread.start()
     wait_until(lambda: reported, 15, "the first event")

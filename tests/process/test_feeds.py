@@ -22,44 +22,44 @@ from tests.support import wait_until
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.base import clock
 from wrapper.model.events import Event, FeedReported
-from wrapper.model.fetched_file import LONGEST_TEXT, Feed, Kind
+from wrapper.model.fetched_file import LONGEST_TEXT, Feed, FileKind
 from wrapper.model.roles import Verdict
 from wrapper.options.settings import FeedTerms
-from wrapper.supervision.reload_requests import Answer
+from wrapper.supervision.reload_requests import ReloadAnswer
 from wrapper.targets import fetch_loop, fetch_pacing
 from wrapper.targets.answer_check import EMPTY_SHARE, read_answer
 from wrapper.targets.broker import missing_for
 from wrapper.targets.fetch import Fetcher
-from wrapper.targets.fetch_loop import JITTER, FeedKeeper, Parts
-from wrapper.targets.fetch_requests import Request
+from wrapper.targets.fetch_loop import JITTER, FeedKeeper, FetchParts
+from wrapper.targets.fetch_requests import FetchRequest
 from wrapper.targets.promgen_task import BadTask, Task
 from wrapper.targets.rule_loads import RuleLoads
 from wrapper.targets.shard_names import ShardCheck, none_of
 from wrapper.targets.target_file import NO_RULES, unsettled_in
-from wrapper.targets.task_dispatch import FeedDesk
+from wrapper.targets.task_dispatch import TaskDispatch
 
 LIMIT_S = 20.0
 ONE, TWO = promgen.targets(group("a:1")), promgen.targets(group("a:1"), group("b:1", shard="other"))
 MOST = 1 << 20
 OUTPUT = "--output={}/out.yml"
 
-AMBIGUOUS = Answer(Verdict.REFUSED, "so it says", is_ambiguous=True)
+AMBIGUOUS = ReloadAnswer(Verdict.REFUSED, "so it says", is_ambiguous=True)
 
 
 @dataclass
 class Reloads:
     """In Prometheus' place: what it makes of each reload, in turn; the last one stays."""
 
-    verdicts: list[Verdict | Answer] = field(default_factory=lambda: [Verdict.LOADED])
+    verdicts: list[Verdict | ReloadAnswer] = field(default_factory=lambda: [Verdict.LOADED])
     asked: list[bool] = field(default_factory=list)
 
-    def ask(self, *, has_changed_files: bool) -> Answer:
+    def ask(self, *, has_changed_files: bool) -> ReloadAnswer:
         """Answer."""
         self.asked.append(has_changed_files)
         verdict = self.verdicts.pop(0) if len(self.verdicts) > 1 else self.verdicts[0]
-        if isinstance(verdict, Answer):
+        if isinstance(verdict, ReloadAnswer):
             return verdict
-        return Answer(verdict, "" if verdict is Verdict.LOADED else "so it says")
+        return ReloadAnswer(verdict, "" if verdict is Verdict.LOADED else "so it says")
 
 
 @dataclass
@@ -90,7 +90,7 @@ class Kept:
             "largest": MOST,
         }
         fetcher = Fetcher(PrometheusAccess(is_proxied=True), LIMIT_S, MOST)
-        parts = Parts(fetcher, self.rules, self.events.append, self.ready, self.shards)
+        parts = FetchParts(fetcher, self.rules, self.events.append, self.ready, self.shards)
         keeper = FeedKeeper(feed, FeedTerms(**values | terms), parts)
         keeper._look_at_file()
         self.keepers.append(keeper)
@@ -244,7 +244,7 @@ def test_a_list_that_is_suddenly_empty_has_to_come_twice(
 def test_changes_that_nobody_told_of_are_counted(kept: Kept) -> None:
     """Neither the first answer, nor what was asked for, nor what somebody else did to the file."""
     keeper = kept.keeper()
-    told = Request(None, lambda _problem: None, clock.now())
+    told = FetchRequest(None, lambda _problem: None, clock.now())
     for body, requests, count in (
         (ONE, (), 0),
         (ONE, (), 0),
@@ -381,12 +381,12 @@ def test_only_a_shards_groups_are_written(kept: Kept, later: Callable[[float], N
     kept.server.bodies[TARGETS] = TWO
     keeper = kept.keeper(shard="other")
     assert keeper.bring() == ""
-    assert read_answer(Kind.TARGETS, kept.file().read_bytes()).targets == 1
+    assert read_answer(FileKind.TARGETS, kept.file().read_bytes()).targets == 1
     kept.server.bodies[TARGETS] = ONE
     assert "empty" in keeper.bring()
     later(HALF_S)
     assert keeper.bring() == ""
-    assert read_answer(Kind.TARGETS, kept.file().read_bytes()).is_empty
+    assert read_answer(FileKind.TARGETS, kept.file().read_bytes()).is_empty
 
 
 def test_a_shard_that_never_had_a_target_counts_as_mistyped(kept: Kept) -> None:
@@ -442,7 +442,7 @@ def test_a_shard_may_have_no_targets_of_one_kind(kept: Kept) -> None:
     assert "--targets-shard" in urls.bring()
     assert kept.keeper(shard="other").bring() == ""
     assert [urls.bring(), urls.bring()] == ["", ""]
-    assert read_answer(Kind.URLS, kept.file(URLS).read_bytes()).is_empty
+    assert read_answer(FileKind.URLS, kept.file(URLS).read_bytes()).is_empty
 
 
 def test_a_shard_without_targets_is_believed_where_that_is_allowed(
@@ -452,7 +452,7 @@ def test_a_shard_without_targets_is_believed_where_that_is_allowed(
     keeper = kept.keeper(shard="new", allows_empty=True)
     with caplog.at_level(logging.WARNING):
         assert [keeper.bring(), keeper.bring()] == ["", ""]
-    assert read_answer(Kind.TARGETS, kept.file().read_bytes()).is_empty
+    assert read_answer(FileKind.TARGETS, kept.file().read_bytes()).is_empty
     (record,) = caplog.records
     assert vars(record)["reason"] == "no group is of 'new', but of: promshard"
 
@@ -560,7 +560,7 @@ def test_rules_are_not_blamed_where_the_old_are_refused_as_well(kept: Kept) -> N
     ids=["a configuration is under way", "nothing is heard of the old ones"],
 )
 def test_rules_that_may_be_good_are_tried_again(
-    kept: Kept, verdicts: tuple[Verdict | Answer, ...]
+    kept: Kept, verdicts: tuple[Verdict | ReloadAnswer, ...]
 ) -> None:
     """The last good ones are put back all the same."""
     keeper = kept.keeper(RULES)
@@ -741,10 +741,10 @@ def test_those_who_ask_again_and_again_are_paced(kept: Kept) -> None:
     wait_until(lambda: len(told) == len(kept.server.requests), LIMIT_S, "all are told")
 
 
-def desk(kept: Kept, *feeds: Feed) -> FeedDesk:
+def desk(kept: Kept, *feeds: Feed) -> TaskDispatch:
     """Return a desk for the usual three, or these."""
     usual = [Feed(f"{kept.server.url}{api}", str(kept.file(api))) for api in (TARGETS, URLS, RULES)]
-    return FeedDesk(
+    return TaskDispatch(
         feeds or usual,
         lambda feed: running(kept.keeper_of(feed)),
         {},
@@ -752,7 +752,7 @@ def desk(kept: Kept, *feeds: Feed) -> FeedDesk:
     )
 
 
-def done_with(at: FeedDesk, task: Task) -> list[str]:
+def done_with(at: TaskDispatch, task: Task) -> list[str]:
     """Have a task done; return what was told of its parts."""
     told = list[str]()
     parts = at.begin(task, told.append)
@@ -761,10 +761,10 @@ def done_with(at: FeedDesk, task: Task) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "api"), [(Kind.TARGETS, TARGETS), (Kind.URLS, URLS), (Kind.RULES, RULES)]
+    ("kind", "api"), [(FileKind.TARGETS, TARGETS), (FileKind.URLS, URLS), (FileKind.RULES, RULES)]
 )
 @pytest.mark.usefixtures("unpaced")
-def test_a_task_is_about_the_files_of_its_kind(kept: Kept, kind: Kind, api: str) -> None:
+def test_a_task_is_about_the_files_of_its_kind(kept: Kept, kind: FileKind, api: str) -> None:
     """Its own file is fetched, once more than at the start; the others are not."""
     at = desk(kept)
     wait_until(lambda: len(kept.names) >= 3, LIMIT_S, "all three are there")
@@ -778,7 +778,7 @@ def test_a_task_may_make_a_new_file_beside_the_others(kept: Kept) -> None:
     """It is fetched from where that kind is, and kept from then on."""
     at, path = desk(kept), kept.folder / "new.json"
     for _ in range(2):
-        assert done_with(at, Task(Kind.URLS, str(path))) == [""]
+        assert done_with(at, Task(FileKind.URLS, str(path))) == [""]
     assert path.read_bytes() == ONE
 
 
@@ -790,17 +790,17 @@ def test_a_task_makes_no_other_file(kept: Kept, tmp_path_factory: pytest.TempPat
     (kept.folder / "prometheus.yml").write_text("mine")
     at = desk(kept)
     for kind, path, said in (
-        (Kind.TARGETS, elsewhere / "x.json", "outside"),
-        (Kind.TARGETS, kept.folder / ".." / elsewhere.name / "x.json", "outside"),
-        (Kind.TARGETS, kept.folder / "link/x.json", "outside"),
-        (Kind.TARGETS, kept.folder / "sub/x.json", "outside"),
-        (Kind.TARGETS, kept.folder / "dangling.json", "is no feed's"),
-        (Kind.RULES, kept.folder / "prometheus.yml", "is no feed's"),
-        (Kind.RULES, kept.folder / ".rules.yml.good", r"named \*.yml"),
-        (Kind.RULES, kept.folder / "x.json", r"named \*.yml"),
-        (Kind.TARGETS, kept.folder / "x.yml", r"named \*.json"),
-        (Kind.RULES, kept.folder / "taken.yml", "is the configuration itself"),
-        (Kind.TARGETS, kept.file(URLS), "kept as urls"),
+        (FileKind.TARGETS, elsewhere / "x.json", "outside"),
+        (FileKind.TARGETS, kept.folder / ".." / elsewhere.name / "x.json", "outside"),
+        (FileKind.TARGETS, kept.folder / "link/x.json", "outside"),
+        (FileKind.TARGETS, kept.folder / "sub/x.json", "outside"),
+        (FileKind.TARGETS, kept.folder / "dangling.json", "is no feed's"),
+        (FileKind.RULES, kept.folder / "prometheus.yml", "is no feed's"),
+        (FileKind.RULES, kept.folder / ".rules.yml.good", r"named \*.yml"),
+        (FileKind.RULES, kept.folder / "x.json", r"named \*.yml"),
+        (FileKind.TARGETS, kept.folder / "x.yml", r"named \*.json"),
+        (FileKind.RULES, kept.folder / "taken.yml", "is the configuration itself"),
+        (FileKind.TARGETS, kept.file(URLS), "kept as urls"),
     ):
         with pytest.raises(BadTask, match=said):
             at.begin(Task(kind, str(path)), lambda _problem: None)
@@ -812,7 +812,7 @@ def test_a_task_for_what_no_feed_brings_is_none(kept: Kept) -> None:
     """Only targets are kept: rules have nowhere to come from."""
     at = desk(kept, Feed(f"{kept.server.url}{TARGETS}", str(kept.file())))
     with pytest.raises(BadTask, match="no --targets-url brings rules"):
-        at.begin(Task(Kind.RULES), lambda _problem: None)
+        at.begin(Task(FileKind.RULES), lambda _problem: None)
 
 
 @pytest.mark.parametrize(

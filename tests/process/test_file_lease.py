@@ -21,21 +21,21 @@ import pytest
 from tests.support import least, wait_until
 from wrapper.election import lock_content
 from wrapper.election.file_lease import FileLease
-from wrapper.election.lease import Request, Terms, next_step, observe
+from wrapper.election.lease import LeaseRequest, LeaseTerms, next_step, observe
 from wrapper.model.lease import (
     LeaseConflict,
     LeaseLock,
     LeaseRecord,
     LeaseUnavailable,
     LeaseView,
-    Seen,
+    ObservedLease,
 )
 from wrapper.model.roles import Stance
 
 HOLDER = """
 import subprocess, sys, time
 from wrapper.election.file_lease import FileLease
-from wrapper.model import LeaseRecord
+from wrapper.model.lease import LeaseRecord
 lease = FileLease(sys.argv[1], "other")
 child = subprocess.Popen(["sleep", "60"], pass_fds=[lease.fileno()])
 lease.write(LeaseRecord("other", 15.0, "then", "then", 7, "other"), None)
@@ -77,7 +77,7 @@ def is_free(lease: FileLease) -> bool:
     return record is not None and not record.holder
 
 
-def watched(lease: FileLease, seen: Seen) -> tuple[threading.Thread, list[float]]:
+def watched(lease: FileLease, seen: ObservedLease) -> tuple[threading.Thread, list[float]]:
     """Watch in a thread; return it and the times of what it reported."""
     times: list[float] = []
     thread = threading.Thread(
@@ -97,7 +97,7 @@ def test_a_new_file_is_private_and_says_nothing(path: Path) -> None:
     """The folder is made for its owner only, so is the file; it holds no lease yet."""
     lease = FileLease(path, "mine")
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
-    assert lease.read() == Seen(None)
+    assert lease.read() == ObservedLease(None)
     assert not os.get_inheritable(lease.fileno())
 
 
@@ -166,7 +166,7 @@ def test_the_lock_is_free_only_when_the_child_is_dead_too(
     os.kill(child, signal.SIGKILL)
     wait_until(lambda: is_free(lease), 15, "the lock is free")
     freed = lease.read()
-    assert freed == Seen(LeaseRecord("", 15.0, "then", "then", 7, "other"), seen.version)
+    assert freed == ObservedLease(LeaseRecord("", 15.0, "then", "then", 7, "other"), seen.version)
     assert lease.write(OURS, freed.version).record == OURS
 
 
@@ -307,7 +307,7 @@ def test_a_holder_that_reads_first_gives_up_as_well(
     lease = FileLease(path, "mine")
     lease.write(OURS, None)
     harm(path)
-    assert lease.read() == Seen(LeaseRecord())
+    assert lease.read() == ObservedLease(LeaseRecord())
     with pytest.raises(LeaseUnavailable, match="start this replica again"):
         lease.read()
 
@@ -335,7 +335,7 @@ def test_where_nobody_has_inherited_the_old_file_the_new_one_is_opened(
     assert standby.read().record is None
     with pytest.raises(LeaseConflict, match="removed or replaced"):
         lease.write(OURS, seen.version)
-    assert lease.read() == Seen(LeaseRecord())
+    assert lease.read() == ObservedLease(LeaseRecord())
     with pytest.raises(LeaseConflict, match="removed or replaced"):
         lease.write(OURS, None)
     found = lease.read()
@@ -349,7 +349,7 @@ def test_where_nobody_has_inherited_the_old_file_the_new_one_is_opened(
 
 
 THEIRS = LeaseRecord("them", 15.0, "t0", "t0", 0, "theirs")
-THEIR_TERMS = Terms("them", "theirs", 15.0, 10.0, 2.0, 13.95)
+THEIR_TERMS = LeaseTerms("them", "theirs", 15.0, 10.0, 2.0, 13.95)
 
 
 @pytest.mark.parametrize(
@@ -374,8 +374,8 @@ def test_a_holder_whose_file_is_replaced_is_waited_out(path: Path, found: LeaseR
     for at in (101.0, 103.0, 115.9):
         view = observe(view, standby.read(), at, THEIR_TERMS)
         assert view.free_at == 116.0
-        assert next_step(view, Stance.CONTEND, at, THEIR_TERMS).request is not Request.WRITE
-    assert next_step(view, Stance.CONTEND, 116.0, THEIR_TERMS).request is Request.WRITE
+        assert next_step(view, Stance.CONTEND, at, THEIR_TERMS).request is not LeaseRequest.WRITE
+    assert next_step(view, Stance.CONTEND, 116.0, THEIR_TERMS).request is LeaseRequest.WRITE
     assert view.seen is not None
     assert standby.write(THEIRS, view.seen.version).record == THEIRS
     assert FileLease(path, "newcomer").read().record == THEIRS, "and holds the new file's lock"
@@ -390,7 +390,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_no_lease(
     lease.write(OURS, None)
     copy(path)
     monkeypatch.setattr(standby, "_is_in_place", lambda: True)
-    assert standby.read() == Seen(None)
+    assert standby.read() == ObservedLease(None)
 
 
 def test_the_end_of_a_new_files_holder_is_reported(path: Path) -> None:

@@ -10,7 +10,7 @@ from wrapper.configuration.last_good import LastGood
 from wrapper.configuration.render import Source, render
 from wrapper.model.configuration import Kept, Renderings
 from wrapper.options.loading import load
-from wrapper.startup.start import Refused, Start, prepare
+from wrapper.startup.start import RefusedInput, Start, prepare
 
 GOOD = b"follower: {global: {scrape_interval: 1s}}\nleader: {remote_write: [{url: 'http://x/'}]}\n"
 BAD = "follower: {}\nleder: {}\n"
@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def prepared(text: str, *flags: str, refused: Refused | None = None) -> Start:
+def prepared(text: str, *flags: str, refused: RefusedInput | None = None) -> Start:
     """Return the start that an input makes."""
     Path("config.yml").write_text(text)
     words = ["--config=config.yml", *flags, "--", "./prometheus", "--config.file=out.yml"]
@@ -131,12 +131,12 @@ def test_what_prometheus_refused_is_still_the_newest(folder: Path) -> None:
     LastGood(Path("out.yml"), 0o600).keep(Kept(rendered()))
     newest = "follower: {global: {scrape_interval: 2s}}\n"
     fingerprint = prepared(newest).good.follower.fingerprint
-    start = prepared(newest, refused=Refused(fingerprint, 2))
+    start = prepared(newest, refused=RefusedInput(fingerprint, 2))
     assert start.first == rendered().follower
     assert start.good.follower.fingerprint == fingerprint
     assert "status 2" in start.refusal[0]
     assert not start.can_start_over
-    mended = prepared(newest, refused=Refused("another", 2))
+    mended = prepared(newest, refused=RefusedInput("another", 2))
     assert mended.can_start_over
     assert (mended.last_good, mended.refusal) == (None, ())
 
@@ -149,4 +149,4 @@ def test_prometheus_is_never_started_twice_with_what_it_ended_with(folder: Path)
     fingerprint = prepared(newest).good.follower.fingerprint
     Path(".out.yml.good-follower").write_text("a: [")
     assert not prepared(newest).can_start_over
-    assert not prepared(newest, refused=Refused(fingerprint, 1)).can_start_over
+    assert not prepared(newest, refused=RefusedInput(fingerprint, 1)).can_start_over

@@ -15,7 +15,7 @@ import pytest
 
 from tests.process.stand_in import LIMIT_S, Request, StandIn, problem_of, running
 from tests.support import free_port
-from wrapper.election.pod_label_updater import Labeller
+from wrapper.election.pod_label_updater import PodLabelUpdater
 from wrapper.election.pod_patch import Pod
 from wrapper.model.events import PodLabelAnswered
 from wrapper.model.lease import LeaseUnavailable
@@ -213,7 +213,7 @@ class Scripted:
 def obey(pod: Scripted, orders: list[bool]) -> list[PodLabelAnswered]:
     """Run a labeller through these orders, and return what it reports."""
     answers: list[PodLabelAnswered] = []
-    labeller = Labeller(pod, "role=leader", answers.append)
+    labeller = PodLabelUpdater(pod, "role=leader", answers.append)
     for order in orders:
         labeller.order(is_on=order)
     labeller.end()

@@ -25,8 +25,8 @@ from wrapper.supervision.child_usage import usage
 
 PARENT = """
 import signal, sys, time
-from wrapper import clock
-from wrapper.supervision import process
+from wrapper.base import clock
+from wrapper.base import process
 child = process.start_child(["sleep", "60"], ignore=[signal.SIGHUP])
 switch = process.DeadMansSwitch()
 {then}

@@ -189,7 +189,8 @@ def test_the_end_of_the_program_leaves_nothing(make: Make, tmp_path: Path) -> No
     program = f"""
 import sys, threading, time
 from pathlib import Path
-from wrapper.model import Rendering, Role
+from wrapper.model.configuration import Rendering
+from wrapper.model.roles import Role
 from wrapper.configuration.promtool import Promtool
 promtool = Promtool({promtool.program!r}, Path({str(tmp_path / "out" / "p.yml")!r}), is_agent=False)
 rendering = Rendering(Role.LEADER, b"a: 1", "", False)

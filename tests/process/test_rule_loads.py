@@ -13,9 +13,9 @@ import pytest
 from tests import promgen
 from tests.real.parts import program
 from tests.support import wait_until
-from wrapper.model.fetched_file import Kind
+from wrapper.model.fetched_file import FileKind
 from wrapper.model.roles import Verdict
-from wrapper.supervision.reload_requests import Answer
+from wrapper.supervision.reload_requests import ReloadAnswer
 from wrapper.targets import rule_loads
 from wrapper.targets.rule_check import RuleCheck
 from wrapper.targets.rule_loads import Blamed, RuleLoads
@@ -39,9 +39,9 @@ class Judge:
     is_refusing: bool = False
     asked: list[bool] = field(default_factory=list)
     loaded: dict[str, bytes] = field(default_factory=dict)
-    act: Callable[[], Answer] | None = None
+    act: Callable[[], ReloadAnswer] | None = None
 
-    def ask(self, *, has_changed_files: bool) -> Answer:
+    def ask(self, *, has_changed_files: bool) -> ReloadAnswer:
         """Answer."""
         self.asked.append(has_changed_files)
         if self.act is not None:
@@ -50,9 +50,9 @@ class Judge:
         self.is_refusing = BAD in found.values()
         if self.is_refusing:
             self.hidden += was_refusing
-            return Answer(Verdict.REFUSED, "one is bad")
+            return ReloadAnswer(Verdict.REFUSED, "one is bad")
         self.loaded = found
-        return Answer(Verdict.LOADED)
+        return ReloadAnswer(Verdict.LOADED)
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -89,7 +89,7 @@ class Loads:
             thread.join(LIMIT_S)
 
     def _load(self, name: str, data: bytes) -> None:
-        file = FeedFile(str(self.judge.folder / name), Kind.RULES, 1 << 20)
+        file = FeedFile(str(self.judge.folder / name), FileKind.RULES, 1 << 20)
         try:
             self.results[name] = self.loads.load(file, data, MODE)
         except Exception as error:  # noqa: BLE001 - it is looked at
@@ -135,15 +135,15 @@ def test_whoever_asks_for_a_reload_meanwhile_is_told_whose_a_refusal_is(all_good
     """While new rules are not known to be loaded, it says nothing about the configuration."""
     judge, found = all_good.judge, []
 
-    def refuse_once() -> Answer:
+    def refuse_once() -> ReloadAnswer:
         judge.act = None
         found.append(all_good.loads.reload())
-        return Answer(Verdict.REFUSED, "one is bad")
+        return ReloadAnswer(Verdict.REFUSED, "one is bad")
 
     judge.act = refuse_once
     all_good.together(a=BAD)
     assert all_good.reason("a.yml") == "refused"
-    assert found == [Answer(Verdict.REFUSED, "one is bad")]
+    assert found == [ReloadAnswer(Verdict.REFUSED, "one is bad")]
     all_good.loads.reload()
     assert judge.asked == [True, True, False, False]
 
@@ -151,7 +151,7 @@ def test_whoever_asks_for_a_reload_meanwhile_is_told_whose_a_refusal_is(all_good
 @pytest.mark.parametrize("verdict", [Verdict.LOADED, Verdict.UNCONFIRMED])
 def test_what_is_not_refused_is_held_against_nobody(all_good: Loads, verdict: Verdict) -> None:
     """Loaded, or never heard of: the next refusal is about something else."""
-    all_good.judge.act = lambda: Answer(verdict)
+    all_good.judge.act = lambda: ReloadAnswer(verdict)
     all_good.together(a=BETTER)
     all_good.loads.reload()
     assert all_good.judge.asked == [True, False]
@@ -202,7 +202,9 @@ NONSENSE = promgen.rules("up ==== (")
 def test_promtool_names_the_rule(tmp_path: Path, is_judge: bool) -> None:
     """Before Prometheus is given it, or of what that has refused: both times it is blamed."""
     judge = Judge(tmp_path)
-    judge.act = lambda: Answer([Verdict.REFUSED, Verdict.LOADED][len(judge.asked) - 1], "said no")
+    judge.act = lambda: ReloadAnswer(
+        [Verdict.REFUSED, Verdict.LOADED][len(judge.asked) - 1], "said no"
+    )
     check = RuleCheck(program("promtool"), is_judge=is_judge)
     given = Loads(judge, RuleLoads(judge, check, quiet_s=0.0))
     given.together(a=NONSENSE)
@@ -251,7 +253,7 @@ def test_one_that_cannot_be_written_keeps_no_other_out(all_good: Loads) -> None:
     (all_good.judge.folder / ".b.yml.good").mkdir()
     (all_good.judge.folder / "b.yml").unlink()
     (all_good.judge.folder / "b.yml").mkdir()
-    all_good.judge.act = lambda: Answer(Verdict.LOADED)
+    all_good.judge.act = lambda: ReloadAnswer(Verdict.LOADED)
     all_good.together(a=BETTER, b=BETTER, c=BETTER)
     assert all_good.reason("b.yml") == "write"
     assert all_good.results["a.yml"] is all_good.results["c.yml"] is True
@@ -260,7 +262,7 @@ def test_one_that_cannot_be_written_keeps_no_other_out(all_good: Loads) -> None:
 
 def test_what_is_not_confirmed_is_loaded_at_the_next_round(all_good: Loads) -> None:
     """The last good ones stay beside all of them meanwhile, for a start in between."""
-    all_good.judge.act = lambda: Answer(Verdict.UNCONFIRMED)
+    all_good.judge.act = lambda: ReloadAnswer(Verdict.UNCONFIRMED)
     all_good.together(a=BETTER, b=BETTER)
     assert all_good.reason("a.yml") == all_good.reason("b.yml") == "unconfirmed"
     assert [path.name for path in all_good.beside] == [".a.yml.good", ".b.yml.good"]
@@ -275,7 +277,7 @@ def test_while_prometheus_starts_no_new_rules_come(all_good: Loads) -> None:
     """With bad ones it would not; neither before it is ready, nor once it is not any more."""
     obstacles = ["", "", *["503"] * 4]
     all_good.loads._obstacle = lambda: obstacles.pop(0)
-    all_good.judge.act = lambda: Answer(Verdict.UNCONFIRMED)
+    all_good.judge.act = lambda: ReloadAnswer(Verdict.UNCONFIRMED)
     for _ in range(2):
         all_good.together(a=BAD, b=BAD)
         assert all_good.reason("a.yml") == all_good.reason("b.yml") == "not_ready"
@@ -285,7 +287,7 @@ def test_while_prometheus_starts_no_new_rules_come(all_good: Loads) -> None:
 
 def test_rules_that_were_not_confirmed_make_way_for_a_start(all_good: Loads) -> None:
     """Prometheus hung, and is started again by others before the next round."""
-    all_good.judge.act = lambda: Answer(Verdict.UNCONFIRMED)
+    all_good.judge.act = lambda: ReloadAnswer(Verdict.UNCONFIRMED)
     all_good.together(a=BAD)
     assert all_good.judge.files["a.yml"] == BAD
     all_good.loads._obstacle = lambda: "503"
@@ -304,10 +306,10 @@ def test_what_comes_during_a_reload_has_the_next(tmp_path: Path) -> None:
     gate, judge = threading.Event(), Judge(tmp_path)
     given = Loads(judge, RuleLoads(judge, quiet_s=0.0))
 
-    def late() -> Answer:
+    def late() -> ReloadAnswer:
         gate.wait(LIMIT_S)
         judge.act = None
-        return Answer(Verdict.LOADED)
+        return ReloadAnswer(Verdict.LOADED)
 
     judge.act = late
     given.begin(a=GOOD)
@@ -324,7 +326,7 @@ def test_what_comes_during_a_reload_has_the_next(tmp_path: Path) -> None:
 def test_what_nobody_foresaw_is_told_to_all(all_good: Loads) -> None:
     """Nobody waits for ever for the one who does their work."""
 
-    def fail() -> Answer:
+    def fail() -> ReloadAnswer:
         raise ZeroDivisionError
 
     all_good.judge.act = fail

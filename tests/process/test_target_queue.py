@@ -11,7 +11,7 @@ import pytest
 
 from wrapper.model.events import Event
 from wrapper.targets import target_queue
-from wrapper.targets.broker import Broker, NotInstalled, Unreachable
+from wrapper.targets.broker import Broker, BrokerUnreachable, NotInstalled
 from wrapper.targets.promgen_task import Task
 from wrapper.targets.target_queue import GIVE_BACK_FIRST_S, GIVE_BACK_MOST_S, TargetQueue
 
@@ -157,7 +157,7 @@ def test_a_missing_package_is_no_broker_that_is_away(
         Broker("redis://h/0", "q").listen(lambda _message: None, lambda: None)
     with caplog.at_level(logging.WARNING):
         queue_of(Broken())._disconnected(caught.value)
-        queue_of(Broken())._disconnected(Unreachable("gone"))
+        queue_of(Broken())._disconnected(BrokerUnreachable("gone"))
     first, second = caplog.records
     assert "pip install" in vars(first)["reason"]
     assert vars(second)["reason"] == "gone"
@@ -167,7 +167,7 @@ def test_a_missing_package_is_no_broker_that_is_away(
 @pytest.mark.parametrize("url", ["amqp://me:hun/ter2@h/", "redis://h:port/0", "amqp://[host"])
 def test_a_broker_that_cannot_be_is_one_that_is_away(url: str) -> None:
     """Whatever its library says of the URL ends no thread, and no part of a password is told."""
-    with pytest.raises(Unreachable) as caught:
+    with pytest.raises(BrokerUnreachable) as caught:
         Broker(url, "q").listen(lambda _message: None, lambda: None)
     assert "hun" not in str(caught.value)
     assert "ter2" not in str(caught.value)

@@ -13,7 +13,13 @@ from tests.real.parts import ADMIN_TOKEN, ApiServer, Namespace, kubeconfig
 from tests.support import wait_until
 from wrapper.election.kubernetes_lease import KubernetesLease
 from wrapper.election.lease_object import INCARNATION
-from wrapper.model.lease import LeaseConflict, LeaseLock, LeaseRecord, LeaseUnavailable, Seen
+from wrapper.model.lease import (
+    LeaseConflict,
+    LeaseLock,
+    LeaseRecord,
+    LeaseUnavailable,
+    ObservedLease,
+)
 
 THEN = "2026-01-02T03:04:05.000006Z"
 LATER = "2026-01-02T03:04:07.120000Z"
@@ -41,7 +47,7 @@ def test_it_is_a_lease_lock(namespace: Namespace, lease: KubernetesLease) -> Non
 
 def test_a_missing_lease_is_created(namespace: Namespace, lease: KubernetesLease) -> None:
     """No lease is read as none; created, it reads as client-go writes it, and comes back."""
-    assert lease.read() == Seen(None)
+    assert lease.read() == ObservedLease(None)
     written = lease.write(RECORD, None)
     stored = namespace.lease()
     assert stored is not None
@@ -53,7 +59,7 @@ def test_a_missing_lease_is_created(namespace: Namespace, lease: KubernetesLease
         "leaseTransitions": 0,
     }
     assert list(stored["metadata"]["annotations"]) == [INCARNATION]
-    assert written == Seen(RECORD, stored["metadata"]["resourceVersion"])
+    assert written == ObservedLease(RECORD, stored["metadata"]["resourceVersion"])
     assert lease.read() == written
 
 
@@ -89,7 +95,7 @@ def test_of_two_writers_one_is_late(namespace: Namespace, lease: KubernetesLease
     namespace.server.call("DELETE", path).raise_for_status()
     with pytest.raises(LeaseConflict):
         lease.write(RECORD, second.version)
-    assert lease.read() == Seen(None)
+    assert lease.read() == ObservedLease(None)
 
 
 def test_what_others_keep_on_the_lease_stays(namespace: Namespace, lease: KubernetesLease) -> None:
@@ -120,7 +126,7 @@ def test_a_rotated_token_is_used(namespace: Namespace, lease: KubernetesLease) -
         lease.read()
     assert caught.value.reason == "unauthorized"
     namespace.renew_token()
-    assert lease.read() == Seen(None)
+    assert lease.read() == ObservedLease(None)
 
 
 def test_a_missing_right_is_named(namespace: Namespace) -> None:
@@ -135,7 +141,7 @@ def test_a_missing_right_is_named(namespace: Namespace) -> None:
         f" RoleBinding in namespace {namespace.name}"
     )
     with pytest.raises(LeaseUnavailable, match="may not watch leases"):
-        other.watch(Seen(None), lambda _: None)
+        other.watch(ObservedLease(None), lambda _: None)
 
 
 def test_a_missing_namespace_is_named(api_server: ApiServer, tmp_path: Path) -> None:
@@ -143,7 +149,7 @@ def test_a_missing_namespace_is_named(api_server: ApiServer, tmp_path: Path) -> 
     (tmp_path / "token").write_text(ADMIN_TOKEN)
     (tmp_path / "kubeconfig").write_text(kubeconfig(api_server, "nowhere", tmp_path / "token"))
     lease = KubernetesLease("prometheus", "", str(tmp_path / "kubeconfig"), "pod-1", 2.0)
-    assert lease.read() == Seen(None)
+    assert lease.read() == ObservedLease(None)
     with pytest.raises(LeaseUnavailable) as caught:
         lease.write(RECORD, None)
     assert (caught.value.reason, str(caught.value)) == (
@@ -177,13 +183,13 @@ def test_a_frozen_server_costs_one_limit_and_heals(
 class Watch:
     """A watch in a thread, and what it reported."""
 
-    def __init__(self, lease: KubernetesLease, seen: Seen) -> None:
-        self.reported: list[Seen | None] = []
+    def __init__(self, lease: KubernetesLease, seen: ObservedLease) -> None:
+        self.reported: list[ObservedLease | None] = []
         self.error: LeaseUnavailable | None = None
         self.thread = threading.Thread(target=self._run, args=(lease, seen), daemon=True)
         self.thread.start()
 
-    def _run(self, lease: KubernetesLease, seen: Seen) -> None:
+    def _run(self, lease: KubernetesLease, seen: ObservedLease) -> None:
         try:
             lease.watch(seen, self.reported.append)
         except LeaseUnavailable as error:
@@ -191,11 +197,11 @@ class Watch:
 
 
 @pytest.fixture
-def watching(lease: KubernetesLease) -> Iterator[Callable[[Seen], Watch]]:
+def watching(lease: KubernetesLease) -> Iterator[Callable[[ObservedLease], Watch]]:
     """Give a function that watches; watches are closed and ended at the end."""
     watches: list[Watch] = []
 
-    def watch(seen: Seen) -> Watch:
+    def watch(seen: ObservedLease) -> Watch:
         watches.append(Watch(lease, seen))
         return watches[-1]
 
@@ -208,7 +214,7 @@ def watching(lease: KubernetesLease) -> Iterator[Callable[[Seen], Watch]]:
 
 
 def test_a_watch_reports_each_change(
-    namespace: Namespace, lease: KubernetesLease, watching: Callable[[Seen], Watch]
+    namespace: Namespace, lease: KubernetesLease, watching: Callable[[ObservedLease], Watch]
 ) -> None:
     """Creation, renewal, release and deletion come in order."""
     other = lock_in(namespace)
@@ -221,13 +227,13 @@ def test_a_watch_reports_each_change(
     ):
         expected.append(other.write(record, expected[-1].version))
     namespace.server.call("DELETE", f"{namespace.leases_path}/prometheus").raise_for_status()
-    expected.append(Seen(None))
+    expected.append(ObservedLease(None))
     wait_until(lambda: len(watch.reported) == 4, 15, "four changes")
     assert watch.reported == expected
 
 
 def test_a_watch_begins_where_the_read_ended(
-    namespace: Namespace, lease: KubernetesLease, watching: Callable[[Seen], Watch]
+    namespace: Namespace, lease: KubernetesLease, watching: Callable[[ObservedLease], Watch]
 ) -> None:
     """What happens between the read and the watch is reported, what was read is not."""
     read = lease.write(RECORD, None)

@@ -24,7 +24,7 @@ from tests.real.parts import Program, program, started
 from tests.real.test_plain import Plain
 from tests.real.test_targets import CONFIG, LIMIT_S, NONSENSE, rules, targets
 from tests.support import wait_until
-from wrapper.targets.broker import Broker, Unreachable
+from wrapper.targets.broker import Broker, BrokerUnreachable
 from wrapper.targets.target_queue import LEAVE_ALONE_S
 
 QUEUE = "prometheus001"
@@ -272,7 +272,7 @@ def test_the_certificate_of_redis_is_verified(tmp_path: Path) -> None:
     """By the system's CAs unless the URL names others, as that of RabbitMQ is."""
     redis = Redis(tmp_path, Authority(tmp_path))
     with started(redis):
-        with pytest.raises(Unreachable, match="certificate verify failed"):
+        with pytest.raises(BrokerUnreachable, match="certificate verify failed"):
             Broker(redis.url, QUEUE).listen(lambda _message: None, _heard)
         with pytest.raises(_Heard):
             Broker(f"{redis.url}?ssl_ca_certs={redis.ca}", QUEUE).listen(lambda _: None, _heard)

@@ -41,7 +41,7 @@ from tests.simulation.replica import (
     World,
 )
 from wrapper.base import clock
-from wrapper.model.lease import LeaseRecord, Seen
+from wrapper.model.lease import LeaseRecord, ObservedLease
 
 DRIFT = 0.025
 TRACE_LINES = 60
@@ -147,7 +147,7 @@ class History:
         """Note what happened."""
         self.trace.append(f"{self.hub.now:9.4f} {text}")
 
-    def _trace_lease(self, seen: Seen) -> None:
+    def _trace_lease(self, seen: ObservedLease) -> None:
         record = seen.record
         text = f"{record.holder or 'nobody'}/{record.incarnation}" if record else "deleted"
         self.lease_changed_at = self.hub.now

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.simulation.hub import Hub, running
-from wrapper.model.lease import LeaseConflict, LeaseRecord, LeaseUnavailable, Seen
+from wrapper.model.lease import LeaseConflict, LeaseRecord, LeaseUnavailable, ObservedLease
 
 REQUEST_TIMEOUT_S = 1.2
 NEVER = 1e9
@@ -22,15 +22,15 @@ class Server:
     """Holds the one record, its version, and tells watchers."""
 
     def __init__(self) -> None:
-        self.seen = Seen(None)
+        self.seen = ObservedLease(None)
         self._count = 0
-        self._watchers: list[Callable[[Seen], None]] = []
+        self._watchers: list[Callable[[ObservedLease], None]] = []
 
-    def read(self) -> Seen:
+    def read(self) -> ObservedLease:
         """Return the lease as it is."""
         return self.seen
 
-    def write(self, record: LeaseRecord, version: str | None) -> Seen:
+    def write(self, record: LeaseRecord, version: str | None) -> ObservedLease:
         """Replace exactly that version (None: create)."""
         if version != self.seen.version:
             raise LeaseConflict("someone else was faster")
@@ -39,19 +39,19 @@ class Server:
 
     def delete(self) -> None:
         """Remove the lease."""
-        self.seen = Seen(None)
+        self.seen = ObservedLease(None)
         self._tell()
 
     def _change(self, record: LeaseRecord) -> None:
         self._count += 1
-        self.seen = Seen(record, str(self._count))
+        self.seen = ObservedLease(record, str(self._count))
         self._tell()
 
     def _tell(self) -> None:
         for tell in tuple(self._watchers):
             tell(self.seen)
 
-    def watch(self, tell: Callable[[Seen], None]) -> Callable[[], None]:
+    def watch(self, tell: Callable[[ObservedLease], None]) -> Callable[[], None]:
         """Tell of each change until the returned function is called."""
         self._watchers.append(tell)
         return lambda: self._watchers.remove(tell)
@@ -84,30 +84,30 @@ class Way:
         """Return what this is."""
         return "simulated lease"
 
-    def read(self) -> Seen:
+    def read(self) -> ObservedLease:
         """Return the lease as it was when the request arrived."""
         return self._ask(self._server.read)
 
-    def write(self, record: LeaseRecord, version: str | None) -> Seen:
+    def write(self, record: LeaseRecord, version: str | None) -> ObservedLease:
         """Write when the request arrives, whether or not its sender still waits."""
         return self._ask(lambda: self._server.write(record, version))
 
-    def _ask(self, act: Callable[[], Seen]) -> Seen:
+    def _ask(self, act: Callable[[], ObservedLease]) -> ObservedLease:
         """Send a request and wait for its answer within the time limit."""
         if self._weather.is_refusing:
             raise LeaseUnavailable("connection refused", "refused")
-        actor, outcome = running(self._hub), list[Seen | LeaseConflict]()
+        actor, outcome = running(self._hub), list[ObservedLease | LeaseConflict]()
 
         def arrive() -> None:
             try:
-                answer: Seen | LeaseConflict = act()
+                answer: ObservedLease | LeaseConflict = act()
             except LeaseConflict as conflict:
                 answer = conflict
             if self._rng.random() >= self._weather.loses_replies:
                 late_s = self._weather.reply_s * self._rng.random()
                 self._hub.after(self._delay_s() + late_s, lambda: reply(answer))
 
-        def reply(answer: Seen | LeaseConflict) -> None:
+        def reply(answer: ObservedLease | LeaseConflict) -> None:
             outcome.append(answer)
             actor.wake()
 
@@ -128,15 +128,15 @@ class Way:
             return self._delay_s()
         return self._rng.choice((0.5, 1.5, 3.0, NEVER)) * (0.5 + self._rng.random())
 
-    def watch(self, seen: Seen, on_change: Callable[[Seen | None], None]) -> None:
+    def watch(self, seen: ObservedLease, on_change: Callable[[ObservedLease | None], None]) -> None:
         """Report changes, late and in order, until it breaks or is closed."""
         actor, last_at, is_over = running(self._hub), [0.0], list[bool]()
 
-        def tell(changed: Seen) -> None:
+        def tell(changed: ObservedLease) -> None:
             last_at[0] = max(last_at[0], self._hub.now + self._delay_s())
             self._hub.at(last_at[0], lambda: deliver(changed))
 
-        def deliver(changed: Seen) -> None:
+        def deliver(changed: ObservedLease) -> None:
             if not is_over and not self._weather.is_watch_silent:
                 on_change(changed)
                 if self._rng.random() < self._weather.breaks_watches:

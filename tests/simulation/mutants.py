@@ -15,10 +15,10 @@ from tests.simulation.profiles import Profile
 from tests.simulation.replica import DURATION_S
 from wrapper.base import clock
 from wrapper.election import lease
-from wrapper.election.lease import Terms
+from wrapper.election.lease import LeaseTerms
 from wrapper.model.actions import Action, ArmSwitch
 from wrapper.model.configuration import Evidence, Rendering
-from wrapper.model.lease import LeaseRecord, LeaseView, Seen
+from wrapper.model.lease import LeaseRecord, LeaseView, ObservedLease
 from wrapper.model.roles import Reason, Role, Stance
 from wrapper.supervision import candidacy, config_rollback, confirm, fence
 from wrapper.supervision.confirm import Loading
@@ -46,13 +46,15 @@ def _releases_at_once(_o: Observation, obstacle: str, _now: float) -> Stance:
     return Stance.RELEASE if obstacle else Stance.CONTEND
 
 
-def _free_by_remote_time(record: LeaseRecord | None, now: float, terms: Terms) -> float:
+def _free_by_remote_time(record: LeaseRecord | None, now: float, terms: LeaseTerms) -> float:
     if record is None or not record.holder or not record.renew_time or terms.owns(record):
         return _FREE_AT(record, now, terms)
     return now + float(record.renew_time) + record.duration_s - float(clock.rfc3339_micro())
 
 
-def _written_at_reply(view: LeaseView, seen: Seen, sent_at: float, now: float) -> LeaseView:
+def _written_at_reply(
+    view: LeaseView, seen: ObservedLease, sent_at: float, now: float
+) -> LeaseView:
     return _WRITTEN(view, seen, now, now)
 
 
@@ -134,7 +136,7 @@ MUTANTS = (
     ),
     Mutant(
         "only the same pod takes back a lease of its name",
-        Terms,
+        LeaseTerms,
         "owns",
         lambda terms, record: record is not None and record.holder == terms.identity,
         profiles.NAMESAKES,
@@ -148,7 +150,7 @@ MUTANTS = (
     ),
     Mutant(
         "a release that nobody signed is followed by a margin",
-        Terms,
+        LeaseTerms,
         "margin_s",
         property(lambda _terms: 0.0),
         profiles.PEER,

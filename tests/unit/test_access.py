@@ -16,7 +16,7 @@ import pytest
 from tests.certificates import Authority
 from tests.support import let_pass, wait_until
 from wrapper.access.prometheus_access import PrometheusAccess
-from wrapper.access.reloading_file import Reading, Renewed
+from wrapper.access.reloading_file import Reading, ReloadingFile
 from wrapper.access.web_access import WebAccess
 from wrapper.documents.problems import ConfigurationError
 
@@ -62,7 +62,7 @@ def test_a_bad_state_is_said_once_and_the_last_good_one_stays(
         return text
 
     file.write_text("one")
-    renewed = Renewed("config.yml", make)
+    renewed = ReloadingFile("config.yml", make)
     assert renewed.current() == "one"
     for number, bad in enumerate(("bad 0", "bad 1", "bad 1")):
         file.write_text(bad)
@@ -84,7 +84,7 @@ def test_a_file_from_the_future_is_read_once(file: Path) -> None:
 
     file.write_text("one")
     os.utime(file, (time.time() + 3600, time.time() + 3600))
-    renewed = Renewed("config.yml", make)
+    renewed = ReloadingFile("config.yml", make)
     let_pass(0.06)  # what has just been changed may change again unseen
     for _ in range(3):
         let_pass(0.06)

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from wrapper.access.request_errors import Server
-from wrapper.election.api_errors import Answer, Place, failure, refusal
+from wrapper.access.request_errors import AskedServer
+from wrapper.election.api_errors import ApiAnswer, ObjectPlace, failure, refusal
 from wrapper.election.kubeconfig import ClusterAccess, check_kubeconfig
 from wrapper.election.lease_fields import LONGEST_NAME, MOST
 from wrapper.election.lease_object import INCARNATION, lease_of, record_of, version_of
@@ -22,7 +22,7 @@ THEN = "2026-01-02T03:04:05.000006Z"
 LATER = "2026-01-02T03:04:07.000000Z"
 RECORD = LeaseRecord("a", 15.0, THEN, LATER, 3, "pod-1")
 BARE: dict[str, Any] = {"kind": "Lease", "metadata": {"name": "prometheus"}}
-PLACE = Place("prometheus", "monitoring", "https://api:6443", "/tokens/token")
+PLACE = ObjectPlace("prometheus", "monitoring", "https://api:6443", "/tokens/token")
 
 
 def test_a_record_is_written_in_the_fields_of_client_go() -> None:
@@ -190,23 +190,23 @@ def test_a_lease_that_says_nothing_is_free(spec: dict[str, Any]) -> None:
 
 def test_a_message_that_is_no_text_is_quoted_as_it_came() -> None:
     """Of whatever kind it is, and however long."""
-    assert Answer(500, b'{"message": [1,\n2]}').words == '{"message": [1, 2]}'
-    assert len(Answer(500, b'{"message": "%s"}' % (b"x" * 1_000_000)).words) == 300
+    assert ApiAnswer(500, b'{"message": [1,\n2]}').words == '{"message": [1, 2]}'
+    assert len(ApiAnswer(500, b'{"message": "%s"}' % (b"x" * 1_000_000)).words) == 300
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b"9" * 5000, b"\xff", b"", b"7", b"[]", b"null"])
 def test_an_answer_that_is_no_object_says_nothing(body: bytes) -> None:
     """However it is nested: its JSON is an empty object, and its words can be quoted."""
-    answer = Answer(500, body)
+    answer = ApiAnswer(500, body)
     assert answer.json == {}
     assert len(answer.words) <= 300
     assert not answer.says_missing("leases")
 
 
-def said(status: int, reason: str = "", kind: str = "", message: str = "no luck") -> Answer:
+def said(status: int, reason: str = "", kind: str = "", message: str = "no luck") -> ApiAnswer:
     """Return an answer as an API server words it."""
     body = {"kind": "Status", "reason": reason, "message": message, "details": {"kind": kind}}
-    return Answer(status, json.dumps(body).encode())
+    return ApiAnswer(status, json.dumps(body).encode())
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def said(status: int, reason: str = "", kind: str = "", message: str = "no luck"
         ("update", said(404, "NotFound", "leases")),
     ],
 )
-def test_being_late_is_a_conflict(verb: str, answer: Answer) -> None:
+def test_being_late_is_a_conflict(verb: str, answer: ApiAnswer) -> None:
     """Another version, a lease that exists by now, one that has been deleted: read again."""
     assert isinstance(refusal(verb, answer, PLACE), LeaseConflict)
 
@@ -280,7 +280,7 @@ FORBIDDEN = (
         ),
         (
             "get",
-            Answer(404, b"<html>"),
+            ApiAnswer(404, b"<html>"),
             "not-found",
             "https://api:6443 knows no leases (404): is it a Kubernetes API server?",
         ),
@@ -302,7 +302,7 @@ FORBIDDEN = (
         ),
     ],
 )
-def test_each_refusal_says_what_to_do(verb: str, answer: Answer, reason: str, text: str) -> None:
+def test_each_refusal_says_what_to_do(verb: str, answer: ApiAnswer, reason: str, text: str) -> None:
     """Every answer other than success has its own sentence and its own word for metrics."""
     error = refusal(verb, answer, PLACE)
     assert isinstance(error, LeaseUnavailable)
@@ -314,7 +314,7 @@ def test_each_refusal_says_what_to_do(verb: str, answer: Answer, reason: str, te
 )
 def test_retry_after_is_bounded(text: str, seconds: float) -> None:
     """Seconds count up to a minute; anything else counts for nothing."""
-    error = refusal("get", Answer(429, b"", text), PLACE)
+    error = refusal("get", ApiAnswer(429, b"", text), PLACE)
     assert isinstance(error, LeaseUnavailable)
     assert error.retry_after_s == seconds
 
@@ -340,7 +340,7 @@ def caused_by(cause: BaseException) -> Exception:
 )
 def test_each_failure_says_what_to_do(cause: Exception, reason: str, text: str) -> None:
     """What gets no answer is told by its first cause, in words that are the same each time."""
-    server = Server(PLACE.server, "the API server", "name its CA")
+    server = AskedServer(PLACE.server, "the API server", "name its CA")
     error = failure(caused_by(cause), server, 1.5)
     assert error.reason == reason
     assert text in str(error)

@@ -9,14 +9,14 @@ from collections.abc import Callable
 import pytest
 
 from tests.support import wait_until
-from wrapper.targets.background_task import Errand
+from wrapper.targets.background_task import BackgroundTask
 
 LIMIT_S = 20.0
 
 
 def asking(do: Callable[[], str]) -> Callable[[], str]:
     """Run an errand; return what has it done, and returns what was told."""
-    errand = Errand(do)
+    errand = BackgroundTask(do)
     threading.Thread(target=errand.run, daemon=True).start()
 
     def ask() -> str:
@@ -37,7 +37,7 @@ def test_those_who_ask_meanwhile_are_told_of_one_that_began_afterwards() -> None
         gate.wait(LIMIT_S)
         return f"number {len(begun)}"
 
-    errand = Errand(do)
+    errand = BackgroundTask(do)
     threading.Thread(target=errand.run, daemon=True).start()
     errand.ask(told.append)
     wait_until(lambda: begun, LIMIT_S, "the first has begun")

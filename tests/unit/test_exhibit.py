@@ -13,11 +13,11 @@ from tests.support import wait_until
 from wrapper.configuration.config_view import (
     LARGEST_INPUT,
     LARGEST_TEXT,
-    Exhibit,
-    ExhibitReader,
-    ExhibitWriter,
+    ConfigView,
+    ConfigViewReader,
+    ConfigViewWriter,
 )
-from wrapper.configuration.config_view_updater import Exhibitor, Read, exhibit_of
+from wrapper.configuration.config_view_updater import ConfigViewUpdater, Read, config_view_of
 from wrapper.configuration.inputs import Inputs, Sources
 from wrapper.documents.source import Source
 
@@ -49,7 +49,9 @@ def read(text: str, **variables: str) -> Read:
 
 def test_no_secret_is_in_it() -> None:
     """Passwords, what a URL carries, and what variables gave."""
-    shown = exhibit_of(read(TEXT.replace("$(TOKEN)", "from-env-marker"), TOKEN="from-env-marker"))
+    shown = config_view_of(
+        read(TEXT.replace("$(TOKEN)", "from-env-marker"), TOKEN="from-env-marker")
+    )
     whole = repr(shown)
     assert SECRET not in whole
     assert "from-env-marker" not in whole
@@ -61,7 +63,7 @@ def test_no_secret_is_in_it() -> None:
 
 def test_inputs_that_are_too_large_are_not_shown() -> None:
     """And the page says where they can be seen."""
-    shown = exhibit_of(read("follower: {}\n#" + "x" * LARGEST_INPUT))
+    shown = config_view_of(read("follower: {}\n#" + "x" * LARGEST_INPUT))
     assert "too many to show here: see prometheus-elector check" in shown.omitted
     assert not shown.follower
 
@@ -70,23 +72,25 @@ def test_what_unfolds_to_too_much_stays_folded() -> None:
     """A few lines whose aliases stand for millions are shown as they were written."""
     lines = ["follower:", "  scrape_configs: []", "  x0: &x0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     lines += [f"  x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10)}]" for n in range(1, 8)]
-    assert len(exhibit_of(read("\n".join(lines))).follower) < LARGEST_TEXT
+    assert len(config_view_of(read("\n".join(lines))).follower) < LARGEST_TEXT
 
 
 def test_what_cannot_be_compared_says_no_more_than_its_kind() -> None:
     """An error's words may quote a secret."""
-    shown = exhibit_of(Read([], {}, has_sections=True))
-    assert shown == Exhibit(omitted="it cannot be shown (IndexError): see prometheus-elector check")
+    shown = config_view_of(Read([], {}, has_sections=True))
+    assert shown == ConfigView(
+        omitted="it cannot be shown (IndexError): see prometheus-elector check"
+    )
 
 
 def test_it_comes_across_and_stays_bounded(fd: int) -> None:
     """The newest is read; one that is too large says so."""
-    writer, reader = ExhibitWriter(fd), ExhibitReader(fd)
+    writer, reader = ConfigViewWriter(fd), ConfigViewReader(fd)
     assert reader.read() is None
-    shown = Exhibit("a", "b", ("-a", "+b"))
+    shown = ConfigView("a", "b", ("-a", "+b"))
     writer.publish(shown)
     assert reader.read() == shown
-    writer.publish(Exhibit("x" * (LARGEST_TEXT + 1)))
+    writer.publish(ConfigView("x" * (LARGEST_TEXT + 1)))
     told = reader.read()
     assert told is not None
     assert "too many" in told.omitted
@@ -96,13 +100,13 @@ def test_only_the_newest_inputs_are_shown(fd: int, tmp_path: Path) -> None:
     """A burst of changes is compared once, in a thread that nobody waits for."""
     config = tmp_path / "elector.yml"
     inputs = Inputs(Sources(config, output_folder=tmp_path))
-    exhibitor = Exhibitor(ExhibitWriter(fd), settle_s=0.2)
+    exhibitor = ConfigViewUpdater(ConfigViewWriter(fd), settle_s=0.2)
     for number in range(3):
         config.write_text(f"follower: {{global: {{scrape_interval: {number + 1}s}}}}\n")
         inputs.read()
         exhibitor.show(inputs)
     threading.Thread(target=exhibitor.run, daemon=True).start()
-    reader = ExhibitReader(fd)
+    reader = ConfigViewReader(fd)
     wait_until(reader.read, 20, "it is shown")
     shown = reader.read()
     assert shown is not None

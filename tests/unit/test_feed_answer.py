@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.promgen import group, rules, targets
-from wrapper.model.fetched_file import Feed, Kind
+from wrapper.model.fetched_file import Feed, FileKind
 from wrapper.targets.answer_check import (
     LARGEST_RULES,
     Content,
@@ -22,7 +22,7 @@ from wrapper.targets.answer_check import (
 BOTH = targets(group("a:1", "b:1"), group("c:1", shard="other"))
 
 
-def refusal(kind: Kind, body: bytes) -> str:
+def refusal(kind: FileKind, body: bytes) -> str:
     """Return why a body is refused."""
     with pytest.raises(Unacceptable) as caught:
         read_answer(kind, body)
@@ -35,19 +35,19 @@ def refusal(kind: Kind, body: bytes) -> str:
 
 def test_good_targets_stay_as_they_came() -> None:
     """The bytes are those of the answer; groups and targets are counted."""
-    assert read_answer(Kind.TARGETS, BOTH) == Content(BOTH, 2, 3)
-    assert read_answer(Kind.URLS, b"[]\n") == Content(b"[]\n", 0, 0)
+    assert read_answer(FileKind.TARGETS, BOTH) == Content(BOTH, 2, 3)
+    assert read_answer(FileKind.URLS, b"[]\n") == Content(b"[]\n", 0, 0)
 
 
 def test_a_shard_keeps_its_own_groups_and_no_other() -> None:
     """With a shard, groups of others and those without the label are left out."""
     body = targets(group("a:1", "b:1"), group("c:1", shard="other"), {"targets": ["d:1"]})
-    content = read_answer(Kind.TARGETS, body, "other")
+    content = read_answer(FileKind.TARGETS, body, "other")
     assert json.loads(content.data) == [group("c:1", shard="other")]
     assert (content.groups, content.targets, content.others) == (1, 1, ())
-    nothing = read_answer(Kind.TARGETS, body, "none")
+    nothing = read_answer(FileKind.TARGETS, body, "none")
     assert (nothing.is_empty, nothing.others) == (True, ("", "other", "promshard"))
-    assert read_answer(Kind.TARGETS, b"[]", "none").others == ()
+    assert read_answer(FileKind.TARGETS, b"[]", "none").others == ()
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_shard_keeps_its_own_groups_and_no_other() -> None:
 )
 def test_anything_else_is_refused(body: bytes, said: str) -> None:
     """Each wrong form has its reason."""
-    assert said in refusal(Kind.TARGETS, body)
+    assert said in refusal(FileKind.TARGETS, body)
 
 
 @given(st.recursive(st.none() | st.integers() | st.text(), st.lists))
@@ -85,9 +85,9 @@ def test_what_is_taken_is_a_list_of_groups(value: Any) -> None:
     """No JSON without a group gets through, but for the empty list."""
     body = json.dumps(value).encode()
     if value == []:
-        assert read_answer(Kind.TARGETS, body).is_empty
+        assert read_answer(FileKind.TARGETS, body).is_empty
     else:
-        refusal(Kind.TARGETS, body)
+        refusal(FileKind.TARGETS, body)
 
 
 # --- rules ----------------------------------------------------------------------------------------
@@ -96,9 +96,9 @@ def test_what_is_taken_is_a_list_of_groups(value: Any) -> None:
 def test_good_rules_stay_as_they_came() -> None:
     """The bytes are those of the answer; what an expression means is for Prometheus to say."""
     body = rules("nonsense (")
-    assert read_answer(Kind.RULES, body) == Content(body, 1, 1)
-    assert read_answer(Kind.RULES, b"groups: []").is_empty
-    assert read_answer(Kind.RULES, b"groups: [{name: a}, {name: b, rules: }]").groups == 2
+    assert read_answer(FileKind.RULES, body) == Content(body, 1, 1)
+    assert read_answer(FileKind.RULES, b"groups: []").is_empty
+    assert read_answer(FileKind.RULES, b"groups: [{name: a}, {name: b, rules: }]").groups == 2
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_good_rules_stay_as_they_came() -> None:
 )
 def test_what_is_no_file_of_rules_is_refused(body: bytes, said: str) -> None:
     """Each wrong form has its reason, with line and column where there are any."""
-    assert said in refusal(Kind.RULES, body)
+    assert said in refusal(FileKind.RULES, body)
 
 
 # --- what is suddenly empty -----------------------------------------------------------------------
@@ -156,14 +156,14 @@ def test_what_is_suddenly_empty_has_to_be_confirmed(
 @pytest.mark.parametrize(
     ("url", "path", "kind"),
     [
-        ("http://promgen/api/v1/targets", "/p/promgen.json", Kind.TARGETS),
-        ("http://promgen/service/1/targets", "/p/promgen.json", Kind.TARGETS),
-        ("http://promgen/api/v1/urls/", "/p/blackbox.json", Kind.URLS),
-        ("http://promgen/api/v1/rules", "/p/promgen.rule.yml", Kind.RULES),
-        ("http://promgen/api/v1/rules", "/p/promgen.rule.yaml", Kind.RULES),
+        ("http://promgen/api/v1/targets", "/p/promgen.json", FileKind.TARGETS),
+        ("http://promgen/service/1/targets", "/p/promgen.json", FileKind.TARGETS),
+        ("http://promgen/api/v1/urls/", "/p/blackbox.json", FileKind.URLS),
+        ("http://promgen/api/v1/rules", "/p/promgen.rule.yml", FileKind.RULES),
+        ("http://promgen/api/v1/rules", "/p/promgen.rule.yaml", FileKind.RULES),
     ],
 )
-def test_names_say_what_a_feed_brings(url: str, path: str, kind: Kind) -> None:
+def test_names_say_what_a_feed_brings(url: str, path: str, kind: FileKind) -> None:
     """Rules by the file's name, urls by that of the URL's path."""
     assert Feed(url, path).kind is kind
 
@@ -177,15 +177,15 @@ def test_a_feed_shows_no_secret() -> None:
 @pytest.mark.parametrize(
     ("kind", "body"),
     [
-        (Kind.TARGETS, b"[" + b"[]," * 600_000 + b"[]]"),
-        (Kind.TARGETS, b"[" + b"{}," * 600_000 + b"{}]"),
-        (Kind.TARGETS, b'[{"targets": [' + b'"a",' * 1_000_001 + b'"a"]}]'),
-        (Kind.RULES, b"groups: [" + b"[]," * 300_000 + b"]"),
-        (Kind.RULES, b"groups:\n" + b"- a\n" * 300_000),
-        (Kind.RULES, b"groups: []\n#" + b"x" * LARGEST_RULES),
+        (FileKind.TARGETS, b"[" + b"[]," * 600_000 + b"[]]"),
+        (FileKind.TARGETS, b"[" + b"{}," * 600_000 + b"{}]"),
+        (FileKind.TARGETS, b'[{"targets": [' + b'"a",' * 1_000_001 + b'"a"]}]'),
+        (FileKind.RULES, b"groups: [" + b"[]," * 300_000 + b"]"),
+        (FileKind.RULES, b"groups:\n" + b"- a\n" * 300_000),
+        (FileKind.RULES, b"groups: []\n#" + b"x" * LARGEST_RULES),
     ],
 )
-def test_what_would_take_long_to_read_is_not_read(kind: Kind, body: bytes) -> None:
+def test_what_would_take_long_to_read_is_not_read(kind: FileKind, body: bytes) -> None:
     """Lists in a small answer that would fill the memory, and keep all other threads waiting."""
     with pytest.raises(Unacceptable) as caught:
         read_answer(kind, body)
@@ -196,4 +196,4 @@ def test_twenty_thousand_groups_are_read() -> None:
     """Also where they are as short as they can be, with the labels that Promgen gives."""
     labels = dict.fromkeys(("__shard", "service", "project", "farm", "job", "__scheme__"), "x")
     groups = [{"labels": labels, "targets": ["a:1", "b:1"]}] * 20_000
-    assert read_answer(Kind.TARGETS, json.dumps(groups).encode()).groups == 20_000
+    assert read_answer(FileKind.TARGETS, json.dumps(groups).encode()).groups == 20_000

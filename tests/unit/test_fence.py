@@ -21,7 +21,7 @@ from wrapper.supervision import confirm
 from wrapper.supervision.configuration_state import ConfigurationState
 from wrapper.supervision.lease_state import LeaseState
 from wrapper.supervision.observation import Observation
-from wrapper.supervision.performer import Parts, Performer
+from wrapper.supervision.performer import Performer, PerformerParts
 from wrapper.supervision.plan import plan
 from wrapper.supervision.policy import Policy
 
@@ -80,9 +80,9 @@ def test_switch_and_kill_come_at_95_percent_of_the_lease_less_300_ms(
 
     [armed] = [each for each in plan(WRITING, policy, RENEWED_AT).actions if _arms(each)]
     switch = Switch()
-    parts: Any = dict.fromkeys(field.name for field in fields(Parts))
+    parts: Any = dict.fromkeys(field.name for field in fields(PerformerParts))
     performer = Performer(
-        Parts(**parts | {"switch": switch}), lambda _: None, Actors(lambda _: None)
+        PerformerParts(**parts | {"switch": switch}), lambda _: None, Actors(lambda _: None)
     )
     performer.perform(armed)
     assert switch.armed == [pytest.approx(last_moment)]

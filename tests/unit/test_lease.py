@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from wrapper.election import lease
-from wrapper.election.lease import IDLE_READ_PERIOD_S, Request, Step, Terms
+from wrapper.election.lease import IDLE_READ_PERIOD_S, LeaseRequest, LeaseTerms, Step
 from wrapper.election.lease_fields import MOST
-from wrapper.model.lease import LeaseRecord, LeaseView, Seen
+from wrapper.model.lease import LeaseRecord, LeaseView, ObservedLease
 from wrapper.model.roles import Stance
 
-TERMS = Terms(
+TERMS = LeaseTerms(
     identity="a",
     incarnation="a-1",
     duration_s=10.0,
@@ -35,14 +35,16 @@ NEVER_HELD = LeaseRecord()
 
 def held(renewed_at: float = 100.0, record: LeaseRecord = OURS) -> LeaseView:
     """Return the view of a holder whose last acknowledged renewal was sent then."""
-    return lease.written(LeaseView(), Seen(record, "1"), renewed_at, renewed_at)
+    return lease.written(LeaseView(), ObservedLease(record, "1"), renewed_at, renewed_at)
 
 
 def saw(*records: LeaseRecord | None, at: float = 100.0, then: float = 105.0) -> LeaseView:
     """Return the view of one who saw the first record ``at`` and the others ``then``."""
     view = LeaseView()
     for number, record in enumerate(records):
-        view = lease.observe(view, Seen(record, str(number)), then if number else at, TERMS)
+        view = lease.observe(
+            view, ObservedLease(record, str(number)), then if number else at, TERMS
+        )
     return view
 
 
@@ -61,7 +63,7 @@ def test_leads_until_the_renew_deadline(now: float, *, expected: bool) -> None:
 
 def test_leadership_counts_from_the_sending() -> None:
     """A reply that took 3 s gives 3 s less, and a view without a lease never leads."""
-    view = lease.written(LeaseView(), Seen(OURS, "1"), sent_at=100.0, now=103.0)
+    view = lease.written(LeaseView(), ObservedLease(OURS, "1"), sent_at=100.0, now=103.0)
     assert lease.leads_until(view, TERMS) == 108.0
     assert lease.leads_until(LeaseView(), TERMS) is None
     assert not lease.leads(LeaseView(), TERMS, 0.0)
@@ -95,9 +97,9 @@ def test_when_a_lease_counts_as_expired(view: LeaseView, free_at: float) -> None
 def test_a_deleted_lease_is_waited_out_from_its_first_absence() -> None:
     """Looking again does not put the moment off; the holder's return does."""
     view = saw(OTHERS, None)
-    again = lease.observe(view, Seen(None), 111.0, TERMS)
+    again = lease.observe(view, ObservedLease(None), 111.0, TERMS)
     assert again.free_at == 120.0
-    assert lease.observe(again, Seen(RENEWED), 112.0, TERMS).free_at == 127.0
+    assert lease.observe(again, ObservedLease(RENEWED), 112.0, TERMS).free_at == 127.0
 
 
 FOR_YEARS = replace(OTHERS, duration_s=float(MOST))
@@ -139,34 +141,36 @@ def test_when_a_holder_is_overdue(view: LeaseView, now: float, *, expected: bool
 )
 def test_when_a_holder_has_lost_the_lease(record: LeaseRecord | None, *, is_lost: bool) -> None:
     """A holder that sees someone else's record, or nobody's, holds no more."""
-    view = lease.observe(held(), Seen(record, "2"), 101.0, TERMS)
+    view = lease.observe(held(), ObservedLease(record, "2"), 101.0, TERMS)
     assert (view.renewed_at is None) is is_lost
 
 
 def test_a_lease_that_ran_out_unseen_is_not_held_any_more() -> None:
     """Others may have taken it: it is contended for as any other."""
-    view = lease.observe(held(), Seen(OURS, "1"), 110.0, TERMS)
+    view = lease.observe(held(), ObservedLease(OURS, "1"), 110.0, TERMS)
     assert view.renewed_at is None
-    assert lease.observe(held(), Seen(OURS, "1"), 109.9, TERMS).renewed_at == 100.0
+    assert lease.observe(held(), ObservedLease(OURS, "1"), 109.9, TERMS).renewed_at == 100.0
 
 
 def test_a_release_whose_reply_was_lost_is_recognised() -> None:
     """Our own signed release, seen by reading, counts as released from then on."""
-    view = lease.observe(held(), Seen(OWN_RELEASE, "2"), 101.0, TERMS)
+    view = lease.observe(held(), ObservedLease(OWN_RELEASE, "2"), 101.0, TERMS)
     assert (view.renewed_at, view.released_at) == (None, 101.0)
-    assert lease.observe(held(), Seen(SIGNED_RELEASE, "2"), 101.0, TERMS).released_at is None
+    assert (
+        lease.observe(held(), ObservedLease(SIGNED_RELEASE, "2"), 101.0, TERMS).released_at is None
+    )
 
 
 def test_an_acknowledged_release_ends_holding() -> None:
     """Nothing is held after it, and others may take it at once."""
-    view = lease.written(held(), Seen(OWN_RELEASE, "2"), sent_at=103.0, now=104.0)
+    view = lease.written(held(), ObservedLease(OWN_RELEASE, "2"), sent_at=103.0, now=104.0)
     assert (view.renewed_at, view.released_at, view.holder) == (None, 104.0, "")
 
 
 def test_a_conflict_is_read_again_at_once() -> None:
     """What was seen is out of date; what is known of the holder stays."""
     view = lease.conflicted(saw(OTHERS), 100.0, TERMS)
-    assert lease.next_step(view, Stance.CONTEND, 101.0, TERMS) == Step(Request.READ, 101.0)
+    assert lease.next_step(view, Stance.CONTEND, 101.0, TERMS) == Step(LeaseRequest.READ, 101.0)
     assert view.holder == "b"
 
 
@@ -174,19 +178,23 @@ def test_a_conflict_is_read_again_at_once() -> None:
     ("view", "stance", "now", "step"),
     [
         pytest.param(
-            LeaseView(), Stance.RELEASE, 1.0, Step(Request.READ, 1.0), id="first of all, look"
+            LeaseView(), Stance.RELEASE, 1.0, Step(LeaseRequest.READ, 1.0), id="first of all, look"
         ),
         pytest.param(
             LeaseView(request_at=5.0), Stance.CONTEND, 1.0, Step(None, 5.0), id="a pause is kept"
         ),
         pytest.param(
-            saw(None), Stance.CONTEND, 100.0, Step(Request.WRITE, 100.0), id="a free one is taken"
+            saw(None),
+            Stance.CONTEND,
+            100.0,
+            Step(LeaseRequest.WRITE, 100.0),
+            id="a free one is taken",
         ),
         pytest.param(
             saw(OTHERS),
             Stance.CONTEND,
             112.0,
-            Step(Request.READ, 112.0),
+            Step(LeaseRequest.READ, 112.0),
             id="a silent watch is not trusted",
         ),
         pytest.param(
@@ -203,7 +211,7 @@ def test_a_conflict_is_read_again_at_once() -> None:
             saw(OTHERS),
             Stance.CONTEND,
             115.0,
-            Step(Request.WRITE, 115.0),
+            Step(LeaseRequest.WRITE, 115.0),
             id="an expired one is taken",
         ),
         pytest.param(
@@ -222,17 +230,21 @@ def test_a_conflict_is_read_again_at_once() -> None:
         ),
         pytest.param(held(), Stance.CONTEND, 101.0, Step(None, 102.0), id="a holder waits"),
         pytest.param(
-            held(), Stance.CONTEND, 102.5, Step(Request.WRITE, 102.0), id="a holder renews"
+            held(), Stance.CONTEND, 102.5, Step(LeaseRequest.WRITE, 102.0), id="a holder renews"
         ),
         pytest.param(
             held(),
             Stance.HOLD,
             108.5,
-            Step(Request.WRITE, 102.0),
+            Step(LeaseRequest.WRITE, 102.0),
             id="also past its deadline, while it demotes",
         ),
         pytest.param(
-            held(), Stance.RELEASE, 100.1, Step(Request.RELEASE, 100.1), id="a holder gives back"
+            held(),
+            Stance.RELEASE,
+            100.1,
+            Step(LeaseRequest.RELEASE, 100.1),
+            id="a holder gives back",
         ),
         pytest.param(
             held(),
@@ -285,7 +297,7 @@ def test_the_pause_after_a_failure(view: LeaseView, delay_s: float) -> None:
 
 def test_an_answer_ends_the_failures() -> None:
     """The pause starts from the beginning, and there is no problem to report any more."""
-    view = lease.observe(failures(LeaseView(), 5, 100.0), Seen(OTHERS), 101.0, TERMS)
+    view = lease.observe(failures(LeaseView(), 5, 100.0), ObservedLease(OTHERS), 101.0, TERMS)
     assert (view.failures, view.problem) == (0, "")
 
 
@@ -294,7 +306,7 @@ def unwritable(*, count: int = 3) -> LeaseView:
     view = saw(OURS)
     for _ in range(count):
         view = lease.failed(view, "may not update", 100.0, TERMS, is_write=True)
-        view = lease.observe(view, Seen(OURS, "1"), 100.0, TERMS)
+        view = lease.observe(view, ObservedLease(OURS, "1"), 100.0, TERMS)
     return view
 
 
@@ -308,10 +320,10 @@ def unwritable(*, count: int = 3) -> LeaseView:
 )
 def test_a_write_that_fails_is_remembered(seen: LeaseRecord, problem: str) -> None:
     """Its problem is said once and its pause goes on growing, until a write is acknowledged."""
-    view = lease.observe(unwritable(), Seen(seen, "2"), 100.0, TERMS)
+    view = lease.observe(unwritable(), ObservedLease(seen, "2"), 100.0, TERMS)
     assert (view.problem, view.failures) == (problem, 3 if problem else 0)
     assert view.request_at == pytest.approx(100.4)
-    assert lease.written(view, Seen(OURS, "3"), 101.0, 101.0).failures == 0
+    assert lease.written(view, ObservedLease(OURS, "3"), 101.0, 101.0).failures == 0
 
 
 def test_what_needs_a_restart_is_known_for_as_long_as_the_problem() -> None:
@@ -321,9 +333,11 @@ def test_what_needs_a_restart_is_known_for_as_long_as_the_problem() -> None:
             saw(OTHERS), "removed", 105.0, TERMS, is_write=is_write, needs_restart=True
         )
         assert view.needs_restart
-        assert lease.observe(view, Seen(OTHERS, "1"), 106.0, TERMS).needs_restart is is_write
-        assert not lease.observe(view, Seen(RENEWED, "2"), 106.0, TERMS).needs_restart
-        assert not lease.written(view, Seen(OURS, "2"), 106.0, 107.0).needs_restart
+        assert (
+            lease.observe(view, ObservedLease(OTHERS, "1"), 106.0, TERMS).needs_restart is is_write
+        )
+        assert not lease.observe(view, ObservedLease(RENEWED, "2"), 106.0, TERMS).needs_restart
+        assert not lease.written(view, ObservedLease(OURS, "2"), 106.0, 107.0).needs_restart
         assert not lease.failed(view, "no answer", 106.0, TERMS).needs_restart
 
 
@@ -333,7 +347,7 @@ def test_conflicts_about_an_unchanged_lease_are_put_off() -> None:
     for _ in range(4):
         view = lease.conflicted(view, 100.0, TERMS)
         pauses_s.append(max(view.request_at - 100.0, 0.0))
-        view = lease.observe(view, Seen(OURS, "1"), 100.0, TERMS)
+        view = lease.observe(view, ObservedLease(OURS, "1"), 100.0, TERMS)
     assert pauses_s == pytest.approx([0.0, 0.1, 0.2, 0.4])
 
 
@@ -375,11 +389,11 @@ def test_our_record_seen_is_as_good_as_its_answer() -> None:
     unanswered = lease.failed(
         lease.sending(saw(None), record, 101.0), "no answer", 102.0, TERMS, is_write=True
     )
-    found = lease.observe(unanswered, Seen(record, "9"), 103.0, TERMS)
+    found = lease.observe(unanswered, ObservedLease(record, "9"), 103.0, TERMS)
     assert found.renewed_at == 101.0
     assert found.problem == "no answer"
     another = replace(record, renew_time="2026-01-02T03:04:06.000000Z")
-    assert lease.observe(unanswered, Seen(another, "9"), 103.0, TERMS).renewed_at is None
+    assert lease.observe(unanswered, ObservedLease(another, "9"), 103.0, TERMS).renewed_at is None
 
 
 def test_a_release_on_its_way_ends_what_is_held() -> None:

@@ -12,7 +12,7 @@ from wrapper.base.log import LIBRARIES, Formatter
 
 SPEAKING = """
 import logging
-from wrapper import log
+from wrapper.base import log
 
 log.set_up("debug")
 for name in ("wrapper.targets.target_queue", "kombu.transport.virtual.base", "amqp", "redis"):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.known import but
-from wrapper.election.lease import Terms
+from wrapper.election.lease import LeaseTerms
 from wrapper.model.actions import (
     Action,
     AnswerReload,
@@ -25,7 +25,7 @@ from wrapper.model.actions import (
 )
 from wrapper.model.configuration import Evidence, Rendering, Renderings
 from wrapper.model.events import ActorEnded, Pause, ReloadWanted, SignalReceived
-from wrapper.model.lease import LeaseRecord, LeaseView, Seen
+from wrapper.model.lease import LeaseRecord, LeaseView, ObservedLease
 from wrapper.model.roles import Cause, Role, Stance, Verdict
 from wrapper.supervision import confirm, requested_reload
 from wrapper.supervision.configuration_state import ConfigurationState, FailedWrite
@@ -44,7 +44,7 @@ EDITED = Rendering(Role.LEADER, b"m", "m", writes_remotely=True)
 EDITED_FOLLOWER = Rendering(Role.FOLLOWER, b"g", "g", writes_remotely=False)
 RE_READ = Renderings(EDITED_FOLLOWER, EDITED)
 ALIKE = Renderings(FOLLOWER, replace(LEADER, fingerprint="f"))
-TERMS = Terms("a", "a-1", 10.0, 8.0, 2.0, 9.2)
+TERMS = LeaseTerms("a", "a-1", 10.0, 8.0, 2.0, 9.2)
 POLICY = Policy(terms=TERMS, shorten_lease="kubectl …")
 SIDECAR = replace(POLICY, owns_child=False)
 FIXED_LEADER = replace(POLICY, fixed_role=Role.LEADER)
@@ -56,7 +56,7 @@ HELD = LeaseView(last=LeaseRecord("a", 10.0, incarnation="a-1"), renewed_at=99.0
 STALE = replace(HELD, renewed_at=92.0, problem="no answer")
 ANOTHERS = LeaseView(last=LeaseRecord("b", 10.0))
 OVERDUE = LeaseView(
-    seen=Seen(LeaseRecord("b", 2147483647.0), "7"),
+    seen=ObservedLease(LeaseRecord("b", 2147483647.0), "7"),
     last=LeaseRecord("b", 2147483647.0),
     changed_at=NOW - 30,
     free_at=NOW + 2147483617.0,
@@ -180,7 +180,7 @@ TOO_LATE = "its demotion was not confirmed before the lease may be taken by anot
             id="another may have gone, and is waited for",
         ),
         pytest.param(
-            but(READY, lease_view=replace(OVERDUE, seen=Seen(None))),
+            but(READY, lease_view=replace(OVERDUE, seen=ObservedLease(None))),
             "follower",
             "contend",
             Cause.LOST,
@@ -321,7 +321,7 @@ def test_who_to_be(o: Observation, role: str, stance: str, cause: Cause) -> None
         ),
         (but(READY, lease_view=OVERDUE), ["b holds", "30 s", "2147483647", "kubectl …"]),
         (
-            but(READY, lease_view=replace(OVERDUE, seen=Seen(None))),
+            but(READY, lease_view=replace(OVERDUE, seen=ObservedLease(None))),
             ["deleted", "start this replica again"],
         ),
         (but(DEMOTED, child_status=-9, child_exited_at=NOW), ["137"]),

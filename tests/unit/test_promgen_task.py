@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from wrapper.model.fetched_file import Kind
+from wrapper.model.fetched_file import FileKind
 from wrapper.targets.promgen_task import BadTask, Deed, NotOurs, Task, read_task
 
 EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
@@ -20,11 +20,14 @@ def message(name: str, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], Any]:
 @pytest.mark.parametrize(
     ("sent", "task"),
     [
-        (message("write_config"), Task(Kind.TARGETS)),
-        (message("write_urls", reload=False), Task(Kind.URLS)),
-        (message("write_rules", path=None, reload=True, chmod=0o644), Task(Kind.RULES, "", 0o644)),
-        (message("write_rules", "/p/r.yml", None, 0o600), Task(Kind.RULES, "/p/r.yml", 0o600)),
-        (message("write_config", path="/p/t.json"), Task(Kind.TARGETS, "/p/t.json")),
+        (message("write_config"), Task(FileKind.TARGETS)),
+        (message("write_urls", reload=False), Task(FileKind.URLS)),
+        (
+            message("write_rules", path=None, reload=True, chmod=0o644),
+            Task(FileKind.RULES, "", 0o644),
+        ),
+        (message("write_rules", "/p/r.yml", None, 0o600), Task(FileKind.RULES, "/p/r.yml", 0o600)),
+        (message("write_config", path="/p/t.json"), Task(FileKind.TARGETS, "/p/t.json")),
         (message("reload_prometheus"), Task(Deed.RELOAD)),
         (message("clear_tombstones"), Task(Deed.CLEAN_TOMBSTONES)),
         (({"task": "promgen.celery.debug_task"}, [[], {}, EMBED]), Task(Deed.NOTHING)),

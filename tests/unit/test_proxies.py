@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from wrapper.access.proxies import BadProxy, Proxy, proxy_for
+from wrapper.access.proxies import BadProxy, HttpProxy, proxy_for
 
 AT = "http://proxy.test:3128"
 API = "https://api.test:6443/x"
@@ -114,9 +114,9 @@ def test_a_proxy_is_shown_without_its_password(text: str, shown: str, port: int)
 
 def test_its_name_and_password_are_shown_to_it() -> None:
     """As basic authentication, %-escapes undone."""
-    proxy = Proxy.read("http://a:b%40@proxy.test", "x", ("http",))
+    proxy = HttpProxy.read("http://a:b%40@proxy.test", "x", ("http",))
     assert proxy.fields == {"Proxy-Authorization": "Basic YTpiQA=="}
-    assert Proxy.read(AT, "x", ("http",)).fields == {}
+    assert HttpProxy.read(AT, "x", ("http",)).fields == {}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.unit.known import but, changes, decided
-from wrapper.election.lease import Terms
+from wrapper.election.lease import LeaseTerms
 from wrapper.model.actions import (
     Action,
     ArmSwitch,
@@ -55,7 +55,7 @@ from wrapper.supervision.reducer import fold
 FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
 LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)
 EDITED = Renderings(FOLLOWER, replace(LEADER, fingerprint="m"))
-TERMS = Terms("a", "a-1", 10.0, 8.0, 2.0, 9.2)
+TERMS = LeaseTerms("a", "a-1", 10.0, 8.0, 2.0, 9.2)
 POLICY = Policy(TERMS, failure_threshold=1, success_threshold=1, step_down_pause_s=30.0)
 NEW = Observation(
     ConfigurationState(Renderings(FOLLOWER, LEADER), confirm.started_with(FOLLOWER, 90.0)),

@@ -18,7 +18,7 @@ from wrapper.model.metric_names import LEASE_ERRORS, RELOAD_FAILURES
 from wrapper.model.roles import Cause
 from wrapper.options.flags import FLAGS
 from wrapper.options.web_options import WebOptions
-from wrapper.proxy.proxy_counters import TARGETS, ProxyFigures
+from wrapper.proxy.proxy_counters import TARGETS, ProxyCounters
 from wrapper.web.metric_table import METRICS
 from wrapper.web.web import make_app
 
@@ -57,7 +57,7 @@ def test_it_has_every_endpoint() -> None:
         app = make_app(
             SnapshotReader(snapshots.fileno()),
             WebOptions(snapshot_fd=snapshots.fileno()),
-            ProxyFigures(),
+            ProxyCounters(),
             WebAccess("", ssl.SSLContext),
             PrometheusAccess(""),
         )

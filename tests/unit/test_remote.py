@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from wrapper.commands.remote import Api, outcome_of, table
-from wrapper.commands.remote_args import Asked, Unasked, read_words
+from wrapper.commands.remote_args import RemoteRequest, Unasked, read_words
 
 LOCAL = "http://127.0.0.1:9095"
 
@@ -16,17 +16,20 @@ LOCAL = "http://127.0.0.1:9095"
 @pytest.mark.parametrize(
     ("words", "asked"),
     [
-        ([], Asked(LOCAL)),
-        (["http://h:1"], Asked("http://h:1")),
-        (["h:1"], Asked("http://h:1")),
-        (["--for=30m"], Asked(LOCAL, 1800.0)),
-        (["-for", "90s", "--force", "https://h/p?a=b"], Asked("https://h/p?a=b", 90.0, True)),  # noqa: FBT003
-        (["--for=0s"], Asked(LOCAL, 0.0)),
-        (["--force=false"], Asked(LOCAL)),
-        (["--http-config", "/f.yml"], Asked(LOCAL, http_config="/f.yml")),
+        ([], RemoteRequest(LOCAL)),
+        (["http://h:1"], RemoteRequest("http://h:1")),
+        (["h:1"], RemoteRequest("http://h:1")),
+        (["--for=30m"], RemoteRequest(LOCAL, 1800.0)),
+        (
+            ["-for", "90s", "--force", "https://h/p?a=b"],
+            RemoteRequest("https://h/p?a=b", 90.0, True),
+        ),
+        (["--for=0s"], RemoteRequest(LOCAL, 0.0)),
+        (["--force=false"], RemoteRequest(LOCAL)),
+        (["--http-config", "/f.yml"], RemoteRequest(LOCAL, http_config="/f.yml")),
     ],
 )
-def test_words_are_read(words: list[str], asked: Asked) -> None:
+def test_words_are_read(words: list[str], asked: RemoteRequest) -> None:
     """A URL, or this machine's; how long; whether to force it."""
     assert read_words(["step-down", *words], {}) == asked
 

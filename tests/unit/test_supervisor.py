@@ -15,7 +15,7 @@ from wrapper.model.actions import Action, ArmSwitch, WriteRendering
 from wrapper.model.events import Event
 from wrapper.model.snapshot import Snapshot
 from wrapper.supervision.event_queue import Events
-from wrapper.supervision.performer import Output, Parts, Performer
+from wrapper.supervision.performer import Output, Performer, PerformerParts
 from wrapper.supervision.snapshot_builder import Constants
 from wrapper.supervision.supervisor import Frame, Supervisor
 
@@ -24,10 +24,10 @@ class Turn:
     """A supervisor with a real performer, stopped when it has published once."""
 
     def __init__(self, output: Path, **parts: Any) -> None:
-        none: dict[str, Any] = dict.fromkeys(field.name for field in fields(Parts))
+        none: dict[str, Any] = dict.fromkeys(field.name for field in fields(PerformerParts))
         given = none | {"output": Output(output, 0o600)} | parts
         events = Events()
-        self.performer = Performer(Parts(**given), events.put, Actors(events.put))
+        self.performer = Performer(PerformerParts(**given), events.put, Actors(events.put))
         self.snapshots: list[Snapshot] = []
         snapshots: Any = self
         constants = Constants("a", "lease n/l", "", None)

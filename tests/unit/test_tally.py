@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from tests.unit.known import but, decided
-from wrapper.election.lease import Terms
+from wrapper.election.lease import LeaseTerms
 from wrapper.model.actions import ReloadPrometheus, SignalPrometheus
 from wrapper.model.configuration import Evidence, Rendering, Renderings
 from wrapper.model.events import (
@@ -23,7 +23,7 @@ from wrapper.model.metric_names import LEASE_ERRORS
 from wrapper.model.roles import Cause, Role
 from wrapper.supervision import confirm
 from wrapper.supervision.configuration_state import ConfigurationState
-from wrapper.supervision.counters import Tally
+from wrapper.supervision.counters import Counters
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.plan import Plan
 from wrapper.supervision.policy import Policy
@@ -31,7 +31,7 @@ from wrapper.supervision.reducer import fold
 
 FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
 LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)
-POLICY = Policy(Terms("a", "a-1", 10.0, 8.0, 2.0, 9.2))
+POLICY = Policy(LeaseTerms("a", "a-1", 10.0, 8.0, 2.0, 9.2))
 STARTED = confirm.started_with(FOLLOWER, 90.0)
 WRITTEN = confirm.written(confirm.write_started(STARTED, LEADER), LEADER, 100.0)
 NEW = Observation(ConfigurationState(Renderings(FOLLOWER, LEADER), STARTED), 90.0)
@@ -50,7 +50,7 @@ REFUSED = shown(writes_remotely=False, is_successful=False)
 
 def count(*happened: Event | Plan, known: Observation = NEW) -> dict[str, float]:
     """Return the totals above 0 after this has happened."""
-    tally, o = Tally(), known
+    tally, o = Counters(), known
     for each in happened:
         before, o = o, fold(o, each, 101.0, POLICY)
         tally.took(each, before, o, 101.0, wall=1e9)
@@ -141,7 +141,7 @@ def test_only_the_kill_of_a_possible_writer_is_fencing(known: Observation, kills
 
 def test_the_time_without_a_leader_adds_up() -> None:
     """From the look that finds none to the one that finds one."""
-    tally = Tally()
+    tally = Counters()
     for leader, now in (("a", 1.0), ("", 3.0), ("", 4.0), ("b", 6.0), ("b", 9.0), ("", 10.0)):
         tally.looked(leader, now)
     assert tally.totals["leaderless_seconds_total"] == 3.0
@@ -149,6 +149,6 @@ def test_the_time_without_a_leader_adds_up() -> None:
 
 def test_every_reason_is_there_from_the_start() -> None:
     """So that a rate sees the first one; and no others ever are."""
-    names = set(Tally().totals)
+    names = set(Counters().totals)
     assert {f"role_transitions_total:{cause}" for cause in Cause} < names
     assert {f"lease_errors_total:{word}" for word in LEASE_ERRORS} < names

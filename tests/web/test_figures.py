@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from wrapper.proxy.proxy_counters import DURATION_BUCKETS, ProxyFigures, Request, Totals
+from wrapper.proxy.proxy_counters import DURATION_BUCKETS, CountedRequest, ProxyCounters, Totals
 
 
-def work(figures: ProxyFigures, slot: int, requests: int) -> None:
+def work(figures: ProxyCounters, slot: int, requests: int) -> None:
     """Count as the worker of a slot does."""
     figures.use(slot)
     for _ in range(requests):
@@ -17,17 +17,17 @@ def work(figures: ProxyFigures, slot: int, requests: int) -> None:
 
 def test_workers_add_up() -> None:
     """Whoever is asked knows what each has counted."""
-    figures = ProxyFigures(slots=3)
+    figures = ProxyCounters(slots=3)
     work(figures, figures.reserve(), 3)
     work(figures, figures.reserve(), 4)
     buckets = tuple(7 if bound == 0.25 else 0 for bound in (*DURATION_BUCKETS, None))
-    requests = {Request(200, "GET", "local"): 7}
+    requests = {CountedRequest(200, "GET", "local"): 7}
     assert figures.totals() == Totals(0, 70, 700, 1.75, buckets, requests)
 
 
 def test_a_dead_workers_requests_are_not_in_flight() -> None:
     """What it has counted stays, and its successor goes on in its slot."""
-    figures = ProxyFigures(slots=2)
+    figures = ProxyCounters(slots=2)
     slot = figures.reserve()
     work(figures, slot, 2)
     figures.begin()
@@ -36,12 +36,12 @@ def test_a_dead_workers_requests_are_not_in_flight() -> None:
     assert figures.totals().in_flight == 0
     assert figures.reserve() == slot
     work(figures, slot, 5)
-    assert figures.totals().requests == {Request(200, "GET", "local"): 7}
+    assert figures.totals().requests == {CountedRequest(200, "GET", "local"): 7}
 
 
 def test_each_worker_has_a_slot_of_its_own() -> None:
     """A slot given up is free again; when there are more workers than slots, the last is shared."""
-    figures = ProxyFigures(slots=3)
+    figures = ProxyCounters(slots=3)
     assert [figures.reserve() for _ in range(4)] == [0, 1, 2, 2]
     figures.give_up(1)
     figures.give_up(2)
@@ -55,10 +55,10 @@ def test_each_worker_has_a_slot_of_its_own() -> None:
 )
 def test_every_label_has_its_place(code: int, target: str, method: bytes, label: str) -> None:
     """Code, method and target come back as they were counted."""
-    figures = ProxyFigures()
+    figures = ProxyCounters()
     figures.begin()
     figures.end(code, method, target)
-    assert figures.totals().requests == {Request(code, label, target): 1}
+    assert figures.totals().requests == {CountedRequest(code, label, target): 1}
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_every_label_has_its_place(code: int, target: str, method: bytes, label:
 )
 def test_durations_fall_into_buckets(seconds: float, bucket: int) -> None:
     """A bucket's bound belongs to it; what is longer than all bounds is counted too."""
-    figures = ProxyFigures()
+    figures = ProxyCounters()
     figures.begin()
     figures.end(200, b"GET", "local", seconds)
     assert [index for index, count in enumerate(figures.totals().buckets) if count] == [bucket]

@@ -20,7 +20,7 @@ from wrapper.model.fetched_file import FeedState, QueueState
 from wrapper.model.metric_names import DURATION_BUCKETS
 from wrapper.model.roles import Cause
 from wrapper.model.snapshot import Snapshot
-from wrapper.proxy.proxy_counters import ProxyFigures, Request
+from wrapper.proxy.proxy_counters import CountedRequest, ProxyCounters
 from wrapper.web.metric_table import METRICS
 from wrapper.web.metrics import expose, registry
 
@@ -86,7 +86,7 @@ def exposed(
     snapshot: Snapshot | None, age_s: float = 0.0, accept: str = "", *, with_runtime: bool = False
 ) -> str:
     """Return the exposition of one snapshot of this age, and of one answered request."""
-    figures = ProxyFigures()
+    figures = ProxyCounters()
     figures.begin()
     figures.end(200, b"GET", "local", seconds=0.02, received_bytes=7, sent_bytes=9)
     writer = SnapshotWriter()
@@ -323,12 +323,15 @@ def test_both_formats_hold_the_same() -> None:
 
 def test_unusual_methods_do_not_become_labels() -> None:
     """A client that invents methods cannot grow the metrics."""
-    figures = ProxyFigures()
+    figures = ProxyCounters()
     for method in (b"GET", b"BREW", b"WHEN"):
         figures.begin()
         figures.end(200, method, "local")
     totals = figures.totals()
-    assert totals.requests == {Request(200, "GET", "local"): 1, Request(200, "other", "local"): 2}
+    assert totals.requests == {
+        CountedRequest(200, "GET", "local"): 1,
+        CountedRequest(200, "other", "local"): 2,
+    }
     assert totals.in_flight == 0
 
 

@@ -1,6 +1,6 @@
 """The HTTP client of all that asks others: connections to a server, by urllib3.
 
-Whom it asks, and as whom, follows from a URL, an ``Access`` and a ``Proxy``. The guarantee: a
+Whom it asks, and as whom, follows from a URL, an ``Access`` and a ``HttpProxy``. The guarantee: a
 request is sent once, on a connection that the server has not closed; nothing is followed elsewhere;
 and ``end`` ends whatever waits for an answer. Where it ends: ``timeout_s`` bounds each wait for
 bytes, ``within`` the whole.
@@ -23,8 +23,8 @@ from urllib3.response import HTTPResponse
 
 from wrapper import __version__
 from wrapper.access.prometheus_access import Access
-from wrapper.access.proxies import Proxy, basic
-from wrapper.base.with_timeout import bounded
+from wrapper.access.proxies import HttpProxy, basic
+from wrapper.base.with_timeout import with_timeout
 
 USER_AGENT = f"prometheus-elector/{__version__}"
 _PORTS = {"http": 80, "https": 443}
@@ -48,7 +48,7 @@ class Connection:
     _socket: socket.socket | None = None
     _response: HTTPResponse | None = None
 
-    def __init__(self, url: SplitResult, access: Access, proxy: Proxy | None = None) -> None:
+    def __init__(self, url: SplitResult, access: Access, proxy: HttpProxy | None = None) -> None:
         self._url = url
         self.access = access
         self._proxy = proxy
@@ -75,7 +75,7 @@ class Connection:
     def within(self, limit_s: float, use: Callable[[], T]) -> T:
         """Return what ``use`` of this connection returns; ended where it raises or takes longer."""
         try:
-            return bounded(use, limit_s)
+            return with_timeout(use, limit_s)
         except BaseException:
             self.end()
             raise

@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from wrapper.access.http_config import Basic, ClientTls, Header, HttpConfig, Token, read_http_config
-from wrapper.access.reloading_file import Reading, Renewed
+from wrapper.access.reloading_file import Reading, ReloadingFile
 from wrapper.access.tls_context import ContextKind, client_context, read_text
 from wrapper.access.tls_values import Text
 from wrapper.base import files
@@ -58,7 +58,7 @@ class PrometheusAccess:
         """
         self._plain = Access(kind=kind)
         make = partial(_read, path, kind=kind, is_proxied=is_proxied)
-        self._renewed = Renewed(path, make) if path else None
+        self._renewed = ReloadingFile(path, make) if path else None
 
     def current(self) -> Access:
         """Return how to ask now."""

@@ -24,14 +24,14 @@ class BadProxy(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Proxy:
+class HttpProxy:
     """A proxy and what names it, for people; its URL may hold a password."""
 
     url: SplitResult
     named_by: str
 
     @classmethod
-    def read(cls, text: str, named_by: str, schemes: tuple[str, ...]) -> Proxy:
+    def read(cls, text: str, named_by: str, schemes: tuple[str, ...]) -> HttpProxy:
         """Return the proxy of a URL, or of HOST:PORT; raise BadProxy."""
         wrong = f"{named_by} names no proxy that can be used: write {schemes[0]}://HOST:PORT"
         try:
@@ -69,7 +69,7 @@ def proxy_for(
     url: SplitResult,
     schemes: tuple[str, ...] = ("http",),
     environ: Mapping[str, str] = os.environ,
-) -> Proxy | None:
+) -> HttpProxy | None:
     """Return the proxy for a URL, None where it is asked directly; raise BadProxy.
 
     ``schemes`` are those of proxies that can be used.
@@ -78,7 +78,7 @@ def proxy_for(
     variable = next((name for name in (upper, upper.lower()) if environ.get(name)), None)
     if variable is None or not _needs_proxy(url, environ):
         return None
-    return Proxy.read(environ[variable], variable, schemes)
+    return HttpProxy.read(environ[variable], variable, schemes)
 
 
 def _needs_proxy(url: SplitResult, environ: Mapping[str, str]) -> bool:

@@ -55,7 +55,7 @@ class Reading:
         )
 
 
-class Renewed(Generic[T]):
+class ReloadingFile(Generic[T]):
     """Hands out what ``make`` returns of the files as they are now; the constructor raises.
 
     ``make`` reads through what it is given, and raises ConfigurationError. While the contents are

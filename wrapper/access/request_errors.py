@@ -11,14 +11,14 @@ import ssl
 from dataclasses import dataclass
 from http.client import HTTPException, IncompleteRead
 
-from wrapper.access.proxies import Proxy
+from wrapper.access.proxies import HttpProxy
 
 _TUNNEL_FAILED = "Tunnel connection failed: "  # http.client's words; then status and reason
 _WHO_ARE_YOU = "407"
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class AskedServer:
     """Who was asked, for messages; ``url`` is without credentials.
 
     ``program`` is what should answer there, ``trust`` how its certificate comes to be trusted.
@@ -27,7 +27,7 @@ class Server:
     url: str
     program: str
     trust: str
-    proxy: Proxy | None = None
+    proxy: HttpProxy | None = None
 
     def __str__(self) -> str:
         """Return its URL, with the proxy on the way."""
@@ -51,7 +51,7 @@ def trust_by(flag: str) -> str:
     return f"name its CA, and server_name where it is for another name, in tls_config of {flag}"
 
 
-def trouble(error: BaseException, server: Server, limit_s: float) -> Trouble:
+def trouble(error: BaseException, server: AskedServer, limit_s: float) -> Trouble:
     """Return why a request got no answer within its limit; the first cause counts."""
     causes = _causes(error)
     told = (_of_proxy(cause, server.proxy, server.url) for cause in causes if server.proxy)
@@ -61,7 +61,7 @@ def trouble(error: BaseException, server: Server, limit_s: float) -> Trouble:
     return Trouble("error", _unreadable(server, error))
 
 
-def _told(cause: BaseException, server: Server, limit_s: float) -> Trouble | None:
+def _told(cause: BaseException, server: AskedServer, limit_s: float) -> Trouble | None:
     """Return what one cause means, None where it says nothing."""
     match cause:
         case ssl.SSLCertVerificationError():
@@ -88,7 +88,7 @@ def _told(cause: BaseException, server: Server, limit_s: float) -> Trouble | Non
     return None
 
 
-def _of_proxy(cause: BaseException, proxy: Proxy | None, url: str) -> Trouble | None:
+def _of_proxy(cause: BaseException, proxy: HttpProxy | None, url: str) -> Trouble | None:
     """Return what is wrong with a proxy itself, None where it is something else."""
     if proxy is None:
         return None
@@ -105,14 +105,14 @@ def _of_proxy(cause: BaseException, proxy: Proxy | None, url: str) -> Trouble | 
     return Trouble("proxy", text)
 
 
-def _refused_by(proxy: Proxy, said: str, url: str, cure: str) -> str:
+def _refused_by(proxy: HttpProxy, said: str, url: str, cure: str) -> str:
     if said.startswith(_WHO_ARE_YOU):
         place = f"{proxy.url.scheme}://NAME:PASSWORD@HOST:PORT in {proxy.named_by}"
         return f"{proxy} wants a name and a password, or others ({said}): write {place}"
     return f"{proxy} does not connect to {url} ({said}): allow it there, or {cure}"
 
 
-def _unreadable(server: Server, error: BaseException) -> str:
+def _unreadable(server: AskedServer, error: BaseException) -> str:
     return (
         f"{server} gave no answer that can be read ({type(error).__name__}):"
         " is it the right address and port?"

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wrapper.access.reloading_file import Reading, Renewed
+from wrapper.access.reloading_file import Reading, ReloadingFile
 from wrapper.access.tls_context import ContextKind, server_context
 from wrapper.access.web_config import WebConfig, read_web_config
 from wrapper.base import files
@@ -41,7 +41,7 @@ class WebAccess:
         self._kind = kind
         self._last: WebConfig | None = None
         self._plain = Serving()
-        self._renewed = Renewed(path, self._read) if path else None
+        self._renewed = ReloadingFile(path, self._read) if path else None
 
     def current(self) -> Serving:
         """Return how to serve now."""

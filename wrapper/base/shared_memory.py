@@ -22,7 +22,7 @@ class TooLarge(ValueError):
     """A value does not fit into its slot; the one before stays."""
 
 
-class SlotWriter:
+class SharedWriter:
     """Writes to one place of a memfd."""
 
     def __init__(self, fd: int, place: int = 0) -> None:
@@ -40,7 +40,7 @@ class SlotWriter:
         os.pwrite(self._fd, header + payload, _offset(self._place, self._sequence % 2))
 
 
-class SlotReader:
+class SharedReader:
     """Reads the newest value of one place; what has not changed is not read again."""
 
     def __init__(self, fd: int, place: int = 0) -> None:

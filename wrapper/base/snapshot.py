@@ -12,7 +12,7 @@ from dataclasses import fields
 from typing import Any
 
 from wrapper.base import clock
-from wrapper.base.shared_memory import SlotReader, SlotWriter
+from wrapper.base.shared_memory import SharedReader, SharedWriter
 from wrapper.model.roles import Cause, Role
 from wrapper.model.snapshot import HandOver, Snapshot
 
@@ -27,7 +27,7 @@ class SnapshotWriter:
     def __init__(self) -> None:
         """Create the memfd; raise OSError where the kernel has none."""
         self._fd = os.memfd_create("prometheus-elector-snapshot", os.MFD_CLOEXEC)
-        self._slot = SlotWriter(self._fd)
+        self._slot = SharedWriter(self._fd)
 
     def fileno(self) -> int:
         """Return the descriptor that the web process has to inherit."""
@@ -47,7 +47,7 @@ class SnapshotReader:
 
     def __init__(self, fd: int) -> None:
         """Take the descriptor; it is not closed here."""
-        self._slot = SlotReader(fd)
+        self._slot = SharedReader(fd)
         self._snapshot: Snapshot | None = None
 
     def read(self) -> Snapshot | None:

@@ -15,13 +15,13 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def bounded(call: Callable[[], T], limit_s: float) -> T:
+def with_timeout(call: Callable[[], T], limit_s: float) -> T:
     """Return what ``call`` returns, or raise what it raises; after ``limit_s`` TimeoutError.
 
     The call runs in a daemon thread of its own.
     """
     future: Future[T] = Future()
-    threading.Thread(target=_settle, args=(future, call), name="bounded", daemon=True).start()
+    threading.Thread(target=_settle, args=(future, call), name="with_timeout", daemon=True).start()
     return future.result(limit_s)
 
 

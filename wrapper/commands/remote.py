@@ -25,9 +25,9 @@ from urllib3.exceptions import HTTPError
 
 from wrapper.access.http_client import Connection
 from wrapper.access.prometheus_access import PrometheusAccess
-from wrapper.access.request_errors import Server, trouble, trust_by
+from wrapper.access.request_errors import AskedServer, trouble, trust_by
 from wrapper.base.iri import to_uri
-from wrapper.commands.remote_args import Asked, Unasked, read_words
+from wrapper.commands.remote_args import RemoteRequest, Unasked, read_words
 from wrapper.documents.problems import ConfigurationError
 from wrapper.election import step_down_pause
 from wrapper.election.step_down_rules import STATUS_FORM, why_not
@@ -81,7 +81,7 @@ class Api:
         self.host = parts.hostname or ""
         self.port = parts.port or {"http": 80, "https": 443}[parts.scheme]
         self.parts = _with_password(parts)
-        self._server = Server(str(self), "prometheus-elector", trust_by("--http-config"))
+        self._server = AskedServer(str(self), "prometheus-elector", trust_by("--http-config"))
 
     def __str__(self) -> str:
         return f"{self.parts.scheme}://{self.host}:{self.port}"
@@ -194,7 +194,7 @@ def _config(configuration: Json) -> str:
 # --- step-down --------------------------------------------------------------------------------
 
 
-def _step_down(api: Api, asked: Asked) -> int:
+def _step_down(api: Api, asked: RemoteRequest) -> int:
     body: Json = {"force": asked.is_forced}
     if asked.for_s is not None:
         body["for_s"] = asked.for_s
@@ -210,7 +210,7 @@ def _step_down(api: Api, asked: Asked) -> int:
     return _await_outcome(api, asked, before)
 
 
-def _by_signal(api: Api, asked: Asked) -> None:
+def _by_signal(api: Api, asked: RemoteRequest) -> None:
     """Do on this machine what the API would."""
     own, *others = (each.get("status") for each in api.fleet() or [{}])
     if not is_status(own):
@@ -267,7 +267,7 @@ def _output(supervisor: psutil.Process) -> Path:
     return Path(supervisor.cwd()) / output
 
 
-def _await_outcome(api: Api, asked: Asked, before: Json) -> int:
+def _await_outcome(api: Api, asked: RemoteRequest, before: Json) -> int:
     """Tell what comes of it, as far as it can be seen in time; forced, nobody may come.
 
     That one question brings no answer tells nothing: much changes at that moment.

@@ -27,7 +27,7 @@ class Unasked(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RemoteRequest:
     """What the words of the command say; ``for_s`` is None where nothing was said of it.
 
     ``http_config`` is the file that says how to ask, "" for as anybody would.
@@ -39,7 +39,7 @@ class Asked:
     http_config: str = ""
 
 
-def read_words(words: Sequence[str], environ: Mapping[str, str]) -> Asked:
+def read_words(words: Sequence[str], environ: Mapping[str, str]) -> RemoteRequest:
     """Read the words after the program's name; raise Unasked."""
     command, *left = words
     url, values = "", {}
@@ -61,8 +61,8 @@ def read_words(words: Sequence[str], environ: Mapping[str, str]) -> Asked:
     return _asked(url or default_url(environ), values)
 
 
-def _asked(url: str, values: Mapping[str, str]) -> Asked:
-    return Asked(
+def _asked(url: str, values: Mapping[str, str]) -> RemoteRequest:
+    return RemoteRequest(
         url=url if "://" in url else f"http://{url}",
         for_s=_duration(values["--for"]) if "--for" in values else None,
         is_forced=_boolean(values.get("--force", "false")),

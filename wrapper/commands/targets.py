@@ -19,9 +19,9 @@ from wrapper.model.roles import Verdict
 from wrapper.options.settings import Settings
 from wrapper.startup.targets_preflight import problems_of_folder, rule_check_of
 from wrapper.supervision.prometheus import PrometheusApi
-from wrapper.supervision.reload_requests import Answer
+from wrapper.supervision.reload_requests import ReloadAnswer
 from wrapper.targets.fetch import Fetcher
-from wrapper.targets.fetch_loop import FeedKeeper, Parts
+from wrapper.targets.fetch_loop import FeedKeeper, FetchParts
 from wrapper.targets.rule_loads import RuleLoads
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
@@ -37,12 +37,12 @@ class ByHttp:
     url: str
     limit_s: float
 
-    def ask(self, *, has_changed_files: bool) -> Answer:  # noqa: ARG002 - nobody else is to be blamed
+    def ask(self, *, has_changed_files: bool) -> ReloadAnswer:  # noqa: ARG002 - nobody else is to be blamed
         """Have Prometheus reload, and return what became of it."""
         if not self.url:
-            return Answer(Verdict.LOADED)
+            return ReloadAnswer(Verdict.LOADED)
         answer = self.api.reload("POST", self.url, self.limit_s)
-        return Answer(_VERDICTS.get(answer.status, Verdict.UNCONFIRMED), answer.detail)
+        return ReloadAnswer(_VERDICTS.get(answer.status, Verdict.UNCONFIRMED), answer.detail)
 
 
 def run(settings: Settings) -> int:
@@ -63,7 +63,7 @@ def _keeper(
     settings: Settings, feed: Feed, access: PrometheusAccess, own: PrometheusAccess
 ) -> FeedKeeper:
     url = (settings.notifier.url or RELOAD_URL) if settings.command.reload else ""
-    parts = Parts(
+    parts = FetchParts(
         fetcher=Fetcher(access, settings.targets.timeout_s, settings.targets.terms.largest),
         rules=RuleLoads(
             ByHttp(PrometheusApi(access=own), url, settings.targets.timeout_s),

@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from wrapper.base.shared_memory import SlotReader, SlotWriter
+from wrapper.base.shared_memory import SharedReader, SharedWriter
 
 PLACE = 1  # in the memfd of the snapshots
 LARGEST_INPUT = 256 << 10  # bytes of all inputs together
@@ -20,7 +20,7 @@ ELSEWHERE = "see prometheus-elector check"
 
 
 @dataclass(frozen=True, slots=True)
-class Exhibit:
+class ConfigView:
     """Texts of YAML and their unified diff, as lines; ``omitted`` is why there are none."""
 
     follower: str = ""
@@ -29,37 +29,37 @@ class Exhibit:
     omitted: str = ""
 
 
-class ExhibitWriter:
+class ConfigViewWriter:
     """Publishes what is shown; one writer."""
 
     def __init__(self, fd: int) -> None:
-        self._slot = SlotWriter(fd, PLACE)
+        self._slot = SharedWriter(fd, PLACE)
 
-    def publish(self, exhibit: Exhibit) -> None:
+    def publish(self, exhibit: ConfigView) -> None:
         """Make this the newest; one that is too large is replaced by the word that it is."""
         self._slot.write(json.dumps(asdict(_bounded(exhibit))).encode())
 
 
-class ExhibitReader:
+class ConfigViewReader:
     """Reads what is shown; unchanged, it is not parsed again."""
 
     def __init__(self, fd: int) -> None:
-        self._slot = SlotReader(fd, PLACE)
-        self._exhibit: Exhibit | None = None
+        self._slot = SharedReader(fd, PLACE)
+        self._exhibit: ConfigView | None = None
 
-    def read(self) -> Exhibit | None:
+    def read(self) -> ConfigView | None:
         """Return the newest, None while nothing has been published."""
         payload = self._slot.news()
         if payload is not None:
             values = json.loads(payload)
             values["difference"] = tuple(values["difference"])
-            self._exhibit = Exhibit(**values)
+            self._exhibit = ConfigView(**values)
         return self._exhibit
 
 
-def _bounded(exhibit: Exhibit) -> Exhibit:
+def _bounded(exhibit: ConfigView) -> ConfigView:
     texts: Sequence[str] = (exhibit.follower, exhibit.leader, *exhibit.difference)
     size = sum(map(len, texts))
     if size <= LARGEST_TEXT:
         return exhibit
-    return Exhibit(omitted=f"{size:,} characters are too many to show here: {ELSEWHERE}")
+    return ConfigView(omitted=f"{size:,} characters are too many to show here: {ELSEWHERE}")

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from wrapper.configuration.config_view import ELSEWHERE, LARGEST_INPUT, Exhibit, ExhibitWriter
+from wrapper.configuration.config_view import ELSEWHERE, LARGEST_INPUT, ConfigView, ConfigViewWriter
 from wrapper.configuration.inputs import Inputs
 from wrapper.documents.problems import ConfigurationError
 from wrapper.documents.source import Source
@@ -29,10 +29,10 @@ class Read:
     has_sections: bool
 
 
-class Exhibitor:
+class ConfigViewUpdater:
     """Turns inputs into an exhibit; ``run`` is the thread's body."""
 
-    def __init__(self, writer: ExhibitWriter, settle_s: float = SETTLE_S) -> None:
+    def __init__(self, writer: ConfigViewWriter, settle_s: float = SETTLE_S) -> None:
         self._writer = writer
         self._settle_s = settle_s
         self._inbox: queue.SimpleQueue[Read | None] = queue.SimpleQueue()
@@ -51,7 +51,7 @@ class Exhibitor:
             while not self._inbox.empty():
                 read = self._inbox.get()
             if read is not None:
-                self._writer.publish(exhibit_of(read))
+                self._writer.publish(config_view_of(read))
 
     def end(self) -> None:
         """Show no more."""
@@ -59,26 +59,26 @@ class Exhibitor:
         self._inbox.put(None)
 
 
-def exhibit_of(read: Read) -> Exhibit:
+def config_view_of(read: Read) -> ConfigView:
     """Return what is shown of inputs: never what ``redact`` hides, nor more than fits."""
     size = sum(len(source.content) for source in read.sources)
     if size > LARGEST_INPUT:
-        return Exhibit(omitted=f"{size:,} bytes of input are too many to show here: {ELSEWHERE}")
+        return ConfigView(omitted=f"{size:,} bytes of input are too many to show here: {ELSEWHERE}")
     try:
         return _compared(read)
     except ConfigurationError:
-        return Exhibit(omitted="the input cannot be used, and is not shown; see its problems")
+        return ConfigView(omitted="the input cannot be used, and is not shown; see its problems")
     except Exception as error:  # noqa: BLE001 - it is only shown; an error's words may be secret
-        return Exhibit(omitted=f"it cannot be shown ({type(error).__name__}): {ELSEWHERE}")
+        return ConfigView(omitted=f"it cannot be shown ({type(error).__name__}): {ELSEWHERE}")
 
 
-def _compared(read: Read) -> Exhibit:
+def _compared(read: Read) -> ConfigView:
     from wrapper.configuration.comparison import compare_texts  # noqa: PLC0415 - a start has no need of it
 
     found = compare_texts(
         read.sources, read.variables, has_sections=read.has_sections, most_nodes=MOST_NODES
     )
-    return Exhibit(_text(found.follower), _text(found.leader), found.difference)
+    return ConfigView(_text(found.follower), _text(found.leader), found.difference)
 
 
 def _text(lines: Sequence[str]) -> str:

@@ -25,7 +25,7 @@ from wrapper.model.roles import Role
 LOG = logging.getLogger(__name__)
 
 
-class Unusable(Exception):
+class LastGoodUnusable(Exception):
     """A kept file is there, and cannot be used."""
 
 
@@ -45,7 +45,7 @@ class LastGood:
         try:
             follower = self._read(self.follower, Role.FOLLOWER)
             leader = self._read(self.leader, Role.LEADER)
-        except Unusable as error:
+        except LastGoodUnusable as error:
             text = "the last configuration that was in force cannot be used"
             LOG.warning(text, extra={"reason": str(error)})
             return None
@@ -60,7 +60,7 @@ class LastGood:
             if path.read_bytes() == newest.content:
                 return newest
             return self._read(path, Role.LEADER)
-        except (OSError, Unusable):
+        except (OSError, LastGoodUnusable):
             return None
 
     def can_replace(self, follower: Rendering) -> bool:
@@ -92,4 +92,4 @@ class LastGood:
         try:
             return recognized(role, files.read_input(path, LARGEST_INPUT), str(path))
         except (files.InputError, ConfigurationError) as error:
-            raise Unusable(str(error)) from error
+            raise LastGoodUnusable(str(error)) from error

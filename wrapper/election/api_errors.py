@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from wrapper.access.request_errors import Server, trouble
+from wrapper.access.request_errors import AskedServer, trouble
 from wrapper.election.kubeconfig import NoAccess
 from wrapper.election.lease_fields import Json, mapping
 from wrapper.model.lease import LeaseConflict, LeaseUnavailable
@@ -23,7 +23,7 @@ _REASONS = {"broken": "connection", "unreadable": "error"}
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ObjectPlace:
     """Which object was asked for, of which server, with which credentials: for messages.
 
     ``resource`` is its kind as RBAC names it, with its group where it has one.
@@ -42,7 +42,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApiAnswer:
     """What the API server answered."""
 
     status: int
@@ -77,7 +77,7 @@ class Answer:
         return is_its_word and mapping(said.get("details")).get("kind") == kind
 
 
-def refusal(verb: str, answer: Answer, place: Place) -> LeaseConflict | LeaseUnavailable:
+def refusal(verb: str, answer: ApiAnswer, place: ObjectPlace) -> LeaseConflict | LeaseUnavailable:
     """Return the error that an answer other than success stands for."""
     was_deleted = verb == "update" and answer.says_missing("leases")
     if answer.status == HTTPStatus.CONFLICT or was_deleted:
@@ -86,7 +86,7 @@ def refusal(verb: str, answer: Answer, place: Place) -> LeaseConflict | LeaseUna
     return LeaseUnavailable(text, reason, answer.retry_after_s)
 
 
-def _reason(verb: str, answer: Answer, place: Place) -> tuple[str, str]:
+def _reason(verb: str, answer: ApiAnswer, place: ObjectPlace) -> tuple[str, str]:
     server, status = place.server, answer.status
     match status:
         case HTTPStatus.UNAUTHORIZED:
@@ -105,12 +105,12 @@ def _reason(verb: str, answer: Answer, place: Place) -> tuple[str, str]:
     return "refused", f"{server} refuses to {verb} {_what(verb, place)} ({status}): {answer.words}"
 
 
-def _what(verb: str, place: Place) -> str:
+def _what(verb: str, place: ObjectPlace) -> str:
     name = "" if verb == "create" else f" {place.name}"
     return f"{place.resource}{name} in namespace {place.namespace}"
 
 
-def _forbidden(verb: str, answer: Answer, place: Place) -> str:
+def _forbidden(verb: str, answer: ApiAnswer, place: ObjectPlace) -> str:
     user = re.search(r'User "([^"]*)" cannot', answer.words)
     if user is None:
         return f"{place.server} forbids to {verb} {_what(verb, place)} (403): {answer.words}"
@@ -120,7 +120,7 @@ def _forbidden(verb: str, answer: Answer, place: Place) -> str:
     )
 
 
-def _not_found(answer: Answer, place: Place) -> tuple[str, str]:
+def _not_found(answer: ApiAnswer, place: ObjectPlace) -> tuple[str, str]:
     if answer.says_missing("namespaces"):
         cure = "create it, or name another by --lease-namespace"
         return "namespace", f"the namespace {place.namespace} does not exist: {cure}"
@@ -130,7 +130,7 @@ def _not_found(answer: Answer, place: Place) -> tuple[str, str]:
     )
 
 
-def failure(error: Exception, server: Server, limit_s: float) -> LeaseUnavailable:
+def failure(error: Exception, server: AskedServer, limit_s: float) -> LeaseUnavailable:
     """Return the error for a request that got no answer; its text is the same each time."""
     match error:
         case LeaseUnavailable():

@@ -19,10 +19,10 @@ from urllib3.response import HTTPResponse
 
 from wrapper.access.http_client import Connection
 from wrapper.access.reloading_file import Reading
-from wrapper.access.request_errors import Server
+from wrapper.access.request_errors import AskedServer
 from wrapper.base import clock
-from wrapper.base.with_timeout import bounded
-from wrapper.election.api_errors import Answer, Place, failure
+from wrapper.base.with_timeout import with_timeout
+from wrapper.election.api_errors import ApiAnswer, ObjectPlace, failure
 from wrapper.election.credentials import load_plugins, read_credentials
 from wrapper.election.kubeconfig import SERVICE_ACCOUNT, ClusterAccess, NoAccess
 from wrapper.election.lease_fields import Json
@@ -54,15 +54,17 @@ class Cluster:
         """Return the pod's own namespace, else the kubeconfig's."""
         return self._access.namespace()
 
-    def place(self, resource: str, namespace: str, name: str) -> Place:
+    def place(self, resource: str, namespace: str, name: str) -> ObjectPlace:
         """Return what messages say about an object there."""
-        return Place(name, namespace, str(self._server), self._access.credentials, resource)
+        return ObjectPlace(name, namespace, str(self._server), self._access.credentials, resource)
 
-    def ask(self, method: str, path: str, body: Json | None = None, content: str = JSON) -> Answer:
+    def ask(
+        self, method: str, path: str, body: Json | None = None, content: str = JSON
+    ) -> ApiAnswer:
         """Return the answer, whatever its status; raise LeaseUnavailable where none has come."""
         deadline = clock.now() + self._timeout_s
         try:
-            return bounded(
+            return with_timeout(
                 lambda: self._exchange(deadline, method, path, {}, body, content), self._timeout_s
             )
         except Exception as error:
@@ -78,13 +80,13 @@ class Cluster:
         return Session(self._access, self._timeout_s)
 
     @property
-    def _server(self) -> Server:
+    def _server(self) -> AskedServer:
         try:
-            return Server(self._access.server, _PROGRAM, _TRUST, self._access.proxy())
+            return AskedServer(self._access.server, _PROGRAM, _TRUST, self._access.proxy())
         except NoAccess:
-            return Server(_PROGRAM, _PROGRAM, _TRUST)
+            return AskedServer(_PROGRAM, _PROGRAM, _TRUST)
 
-    def _exchange(self, deadline: float, *request: Any) -> Answer:
+    def _exchange(self, deadline: float, *request: Any) -> ApiAnswer:
         """Send a request, and once more with fresh credentials where these are not accepted."""
         answer = self._send(deadline, *request)
         if answer.status == HTTPStatus.UNAUTHORIZED:
@@ -92,7 +94,7 @@ class Cluster:
             answer = self._send(deadline, *request)
         return answer
 
-    def _send(self, deadline: float, *request: Any) -> Answer:
+    def _send(self, deadline: float, *request: Any) -> ApiAnswer:
         session = self._current_session()
         if clock.now() >= deadline:
             raise TimeoutError  # whoever asked has been told so: send nothing any more
@@ -136,12 +138,12 @@ class Session(Connection):
         return self.ask(method, target, self._timeout_s, fields, data)
 
 
-def answer_of(response: HTTPResponse) -> Answer:
+def answer_of(response: HTTPResponse) -> ApiAnswer:
     """Return a response with its body read; raise LeaseUnavailable for one that is too large."""
     body = response.read(MOST_BYTES + 1)
     if len(body) > MOST_BYTES:
         raise _too_large()
-    return Answer(response.status, body, response.headers.get("Retry-After", ""))
+    return ApiAnswer(response.status, body, response.headers.get("Retry-After", ""))
 
 
 def lines(response: HTTPResponse) -> Iterator[bytes]:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from wrapper.base import clock
 from wrapper.base.backoff import backoff_s
 from wrapper.election import lease
-from wrapper.election.lease import Request, Terms
+from wrapper.election.lease import LeaseRequest, LeaseTerms
 from wrapper.model.events import LeaseAsked, LeaseReported
-from wrapper.model.lease import LeaseConflict, LeaseLock, LeaseUnavailable, LeaseView, Seen
+from wrapper.model.lease import LeaseConflict, LeaseLock, LeaseUnavailable, LeaseView, ObservedLease
 from wrapper.model.roles import Stance
 
 LOG = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class _Changed:
     """The watch ``number`` saw this; None: something that has to be read."""
 
     number: int
-    seen: Seen | None
+    seen: ObservedLease | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Elector:
     def __init__(
         self,
         lock: LeaseLock,
-        terms: Terms,
+        terms: LeaseTerms,
         report: Callable[[LeaseReported | LeaseAsked], None],
         start: Callable[[str, Callable[[], None]], None],
         now: Callable[[], float] = clock.now,
@@ -105,17 +105,17 @@ class Elector:
             self._ask(step.request, now)
         self._tend_watch()
 
-    def _is_orphaned(self, request: Request, now: float) -> bool:
+    def _is_orphaned(self, request: LeaseRequest, now: float) -> bool:
         """Tell whether the supervisor has been silent for so long that nothing may be written."""
         is_silent = now - self._ordered_at > self._terms.retry_period_s
-        return request is not Request.READ and is_silent
+        return request is not LeaseRequest.READ and is_silent
 
     # --- requests ---
 
-    def _ask(self, request: Request, sent_at: float) -> None:
+    def _ask(self, request: LeaseRequest, sent_at: float) -> None:
         error = ""
         try:
-            if request is Request.READ:
+            if request is LeaseRequest.READ:
                 self._read()
             else:
                 self._write(request, sent_at)
@@ -125,7 +125,7 @@ class Elector:
         except LeaseUnavailable as problem:
             self._fail(request, problem)
             error = problem.reason
-        self._report(LeaseAsked(request is Request.WRITE, self._now() - sent_at, error))
+        self._report(LeaseAsked(request is LeaseRequest.WRITE, self._now() - sent_at, error))
 
     def _read(self) -> None:
         """Read; a watch that should have told what is found has died unnoticed: begin another."""
@@ -134,18 +134,18 @@ class Elector:
         if self._watch_runs and self._view.changed_at != before:
             self._end_watch()
 
-    def _write(self, request: Request, sent_at: float) -> None:
-        make = lease.release_record if request is Request.RELEASE else lease.next_record
+    def _write(self, request: LeaseRequest, sent_at: float) -> None:
+        make = lease.release_record if request is LeaseRequest.RELEASE else lease.next_record
         record = make(self._view, self._terms, clock.rfc3339_micro())
         version = self._view.seen.version if self._view.seen else None
         self._view = lease.sending(self._view, record, sent_at)
         seen = self._lock.write(record, version)
         self._know(lease.written(self._view, seen, sent_at, self._now()))
 
-    def _learn(self, seen: Seen) -> None:
+    def _learn(self, seen: ObservedLease) -> None:
         self._know(lease.observe(self._view, seen, self._now(), self._terms))
 
-    def _fail(self, request: Request, problem: LeaseUnavailable) -> None:
+    def _fail(self, request: LeaseRequest, problem: LeaseUnavailable) -> None:
         text = str(problem)
         if text != self._view.problem:
             level = logging.ERROR if problem.needs_restart else logging.WARNING
@@ -156,7 +156,7 @@ class Elector:
             self._now(),
             self._terms,
             problem.retry_after_s,
-            is_write=request is not Request.READ,
+            is_write=request is not LeaseRequest.READ,
             needs_restart=problem.needs_restart,
         )
         self._know(view)
@@ -212,7 +212,7 @@ class Elector:
         number = self._watch_number
         self._start("lease-watch", lambda: self._watch(seen, number))
 
-    def _watch(self, seen: Seen, number: int) -> None:
+    def _watch(self, seen: ObservedLease, number: int) -> None:
         has_failed = True
         try:
             self._lock.watch(seen, lambda changed: self._inbox.put(_Changed(number, changed)))

@@ -29,7 +29,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from wrapper.election.lock_content import content_of, put
-from wrapper.model.lease import LeaseConflict, LeaseRecord, LeaseUnavailable, Seen
+from wrapper.model.lease import LeaseConflict, LeaseRecord, LeaseUnavailable, ObservedLease
 
 # Others hold the lock for an instant to see whether it is free.
 _TRIES = 20
@@ -65,7 +65,7 @@ class FileLease:
         """Return ``lock file PATH``."""
         return f"lock file {self._path}"
 
-    def read(self) -> Seen:
+    def read(self) -> ObservedLease:
         """Return the record, without its holder when nobody holds the lock.
 
         Once after the file was removed from under its holder, a record of nobody; then
@@ -73,18 +73,18 @@ class FileLease:
         """
         if not self._is_in_place():
             if self._has_news_of_loss():
-                return Seen(LeaseRecord())
+                return ObservedLease(LeaseRecord())
             self._reopen()
         if self._is_held:
             return content_of(self._fd)
         with _guarded(self._path), _opened(self._path) as probe:
             if not os.path.samestat(os.fstat(probe), os.fstat(self._fd)):
-                return Seen(None)  # replaced just now
+                return ObservedLease(None)  # replaced just now
             is_free = _try_lock(probe, fcntl.LOCK_SH)
             self._is_trusted = self._is_trusted or not is_free
             return self._judged(content_of(probe), is_free=is_free)
 
-    def write(self, record: LeaseRecord, version: str | None) -> Seen:
+    def write(self, record: LeaseRecord, version: str | None) -> ObservedLease:
         """Take or keep the lock and write the record; without a holder, write it and unlock.
 
         Raise LeaseConflict where another holds the lock or has written since ``version``.
@@ -96,7 +96,7 @@ class FileLease:
                 return self._release(record)
             return self._hold(record, version)
 
-    def watch(self, seen: Seen, on_change: Callable[[Seen | None], None]) -> None:
+    def watch(self, seen: ObservedLease, on_change: Callable[[ObservedLease | None], None]) -> None:
         """Report None once the holder has gone, or once something was written to a free lock.
 
         While we hold the lock ourselves it only waits, until ``close``.
@@ -118,7 +118,7 @@ class FileLease:
 
     # --- the lock ---
 
-    def _hold(self, record: LeaseRecord, version: str | None) -> Seen:
+    def _hold(self, record: LeaseRecord, version: str | None) -> ObservedLease:
         """Keep the lock, or take it unless the record cannot be written."""
         was_held = self._is_held
         self._take(version)
@@ -141,7 +141,7 @@ class FileLease:
             raise LeaseConflict(f"{self._path} has been written since it was read")
         self._is_trusted = True
 
-    def _release(self, record: LeaseRecord) -> Seen:
+    def _release(self, record: LeaseRecord) -> ObservedLease:
         """Unlock, whether or not the record could be written: a free lock says enough."""
         if not self._is_held:
             raise LeaseConflict(f"we do not hold {self._path}")
@@ -154,7 +154,7 @@ class FileLease:
         self._is_held = False
         fcntl.flock(self._fd, fcntl.LOCK_UN)
 
-    def _judged(self, seen: Seen, *, is_free: bool) -> Seen:
+    def _judged(self, seen: ObservedLease, *, is_free: bool) -> ObservedLease:
         """Take the holder's name out of a record whose lock is free, and vouch for that."""
         record = seen.record
         if record is None and seen.version is not None and not is_free:
@@ -211,7 +211,7 @@ class FileLease:
 
     # --- watching ---
 
-    def _has_changed(self, seen: Seen, closed: threading.Event) -> bool:
+    def _has_changed(self, seen: ObservedLease, closed: threading.Event) -> bool:
         """Wait a little for the holder's end; where there was none, look what stands there now."""
         if seen.record is not None and seen.record.holder and not self._is_held:
             return self._is_holder_gone() or self._names_another(seen.record)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from wrapper.access.proxies import BadProxy, Proxy, proxy_for
+from wrapper.access.proxies import BadProxy, HttpProxy, proxy_for
 from wrapper.access.reloading_file import Reading
 from wrapper.base import files
 from wrapper.election.lease_fields import Json
@@ -83,7 +83,7 @@ class ClusterAccess:
         port = os.environ.get("KUBERNETES_SERVICE_PORT") or "443"
         return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
 
-    def proxy(self) -> Proxy | None:
+    def proxy(self) -> HttpProxy | None:
         """Return the proxy on the way there, None for none; raise NoAccess.
 
         As client-go: a kubeconfig's proxy-url is in force always, else the environment decides.
@@ -91,7 +91,9 @@ class ClusterAccess:
         named = self.current()["cluster"].get("proxy-url")
         try:
             if named:
-                return Proxy.read(str(named), f"proxy-url in {self.credentials}", _PROXY_SCHEMES)
+                return HttpProxy.read(
+                    str(named), f"proxy-url in {self.credentials}", _PROXY_SCHEMES
+                )
             return proxy_for(urlsplit(self.server), _PROXY_SCHEMES)
         except BadProxy as problem:
             raise NoAccess(str(problem)) from None

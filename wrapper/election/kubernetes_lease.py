@@ -16,12 +16,12 @@ from contextlib import closing, contextmanager
 from http import HTTPStatus
 from pathlib import Path
 
-from wrapper.election.api_errors import Answer, Place, refusal
+from wrapper.election.api_errors import ApiAnswer, ObjectPlace, refusal
 from wrapper.election.cluster import Cluster, Session, answer_of, lines
 from wrapper.election.kubeconfig import SERVICE_ACCOUNT
 from wrapper.election.lease_fields import Json, mapping
 from wrapper.election.lease_object import lease_of, record_of, version_of
-from wrapper.model.lease import LeaseConflict, LeaseRecord, LeaseUnavailable, Seen
+from wrapper.model.lease import LeaseConflict, LeaseRecord, LeaseUnavailable, ObservedLease
 
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
 _RESOURCE = "leases.coordination.k8s.io"
@@ -67,16 +67,16 @@ class KubernetesLease:
         patch = json.dumps({"spec": {"leaseDurationSeconds": int(duration_s)}})
         return f"kubectl -n {self._namespace} patch lease {self._name} --type=merge -p '{patch}'"
 
-    def read(self) -> Seen:
+    def read(self) -> ObservedLease:
         """Return the lease as it is now; raise LeaseUnavailable."""
         answer = self._ask("get")
         if answer.status == HTTPStatus.OK:
             return self._learn(answer)
         if answer.status == HTTPStatus.NOT_FOUND and answer.says_missing("leases"):
-            return Seen(None)
+            return ObservedLease(None)
         raise refusal("get", answer, self._place)
 
-    def write(self, record: LeaseRecord, version: str | None) -> Seen:
+    def write(self, record: LeaseRecord, version: str | None) -> ObservedLease:
         """Create the lease (version None) or replace that version.
 
         Raise LeaseConflict where someone else was faster, or the version was not seen here lately.
@@ -92,8 +92,8 @@ class KubernetesLease:
 
     def watch(
         self,
-        seen: Seen,
-        on_change: Callable[[Seen | None], None],
+        seen: ObservedLease,
+        on_change: Callable[[ObservedLease | None], None],
         silence_s: float | None = None,
     ) -> None:
         """Report changes after ``seen`` for some minutes, or until ``close``; else raise.
@@ -115,7 +115,7 @@ class KubernetesLease:
 
     # --- requests ---
 
-    def _ask(self, verb: str, body: Json | None = None) -> Answer:
+    def _ask(self, verb: str, body: Json | None = None) -> ApiAnswer:
         path = self._path if verb == "create" else f"{self._path}/{self._name}"
         return self._cluster.ask(_METHODS[verb], path, body)
 
@@ -124,7 +124,7 @@ class KubernetesLease:
         return _LEASES.format(namespace=self._namespace)
 
     @property
-    def _place(self) -> Place:
+    def _place(self) -> ObjectPlace:
         return self._cluster.place(_RESOURCE, self._namespace, self._name)
 
     # --- objects ---
@@ -136,20 +136,20 @@ class KubernetesLease:
             "metadata": {"name": self._name, "namespace": self._namespace},
         }
 
-    def _learn(self, answer: Answer) -> Seen:
+    def _learn(self, answer: ApiAnswer) -> ObservedLease:
         lease = answer.json
         if not version_of(lease):
             text = f"{self._place.server} answers something else than a Lease: is a proxy between?"
             raise LeaseUnavailable(text, "error")
         return self._remember(lease)
 
-    def _remember(self, lease: Json) -> Seen:
+    def _remember(self, lease: Json) -> ObservedLease:
         """Keep the last objects seen: a write keeps what other programs put there."""
         with self._guard:
             self._objects[version_of(lease)] = lease
             while len(self._objects) > _REMEMBERED_OBJECTS:
                 del self._objects[next(iter(self._objects))]
-        return Seen(record_of(lease), version_of(lease))
+        return ObservedLease(record_of(lease), version_of(lease))
 
     # --- watching ---
 
@@ -169,8 +169,8 @@ class KubernetesLease:
     def _follow(
         self,
         session: Session,
-        seen: Seen,
-        on_change: Callable[[Seen | None], None],
+        seen: ObservedLease,
+        on_change: Callable[[ObservedLease | None], None],
         silence_s: float | None,
     ) -> None:
         with closing(session.send("GET", self._path, self._watch_query(seen))) as response:
@@ -188,23 +188,23 @@ class KubernetesLease:
                     on_change(news)
         return None
 
-    def _watch_query(self, seen: Seen) -> Json:
+    def _watch_query(self, seen: ObservedLease) -> Json:
         length_s = random.randint(_SHORTEST_WATCH_S, _LONGEST_WATCH_S)  # noqa: S311 - no secret
         version = {"resourceVersion": seen.version} if seen.version else {}
         selector = f"metadata.name={self._name}"
         return version | {"watch": "1", "fieldSelector": selector, "timeoutSeconds": length_s}
 
-    def _news(self, event: Json) -> Seen | None:
+    def _news(self, event: Json) -> ObservedLease | None:
         match event.get("type"):
             case "ADDED" | "MODIFIED":
                 lease = mapping(event.get("object"))
                 return self._remember(lease) if version_of(lease) else None
             case "DELETED":
-                return Seen(None)
+                return ObservedLease(None)
         return None
 
 
-def _silence_s(seen: Seen, silence_s: float | None) -> float:
+def _silence_s(seen: ObservedLease, silence_s: float | None) -> float:
     """Return how long a watch may be silent when this is the last that was seen."""
     longest_s = _LONGEST_WATCH_S + 1.0
     if seen.record is None or not seen.record.holder:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from wrapper.election.lease_fields import MOST
-from wrapper.model.lease import LeaseRecord, LeaseView, Seen
+from wrapper.model.lease import LeaseRecord, LeaseView, ObservedLease
 from wrapper.model.roles import Stance
 
 # A lease that nobody renews is only looked at now and then: a watch reports what happens to it.
@@ -25,7 +25,7 @@ FIRST_RETRY_S = 0.1
 MANY = 3
 
 
-class Request(StrEnum):
+class LeaseRequest(StrEnum):
     """What to ask of the lock next."""
 
     READ = "read"
@@ -34,7 +34,7 @@ class Request(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class LeaseTerms:
     """Who contends, and for how long a lease is taken; durations in seconds."""
 
     identity: str
@@ -67,22 +67,22 @@ class Terms:
 class Step:
     """What to do now (``request``, None: nothing) and when to look again."""
 
-    request: Request | None
+    request: LeaseRequest | None
     wake_at: float
 
 
-def leads_until(view: LeaseView, terms: Terms) -> float | None:
+def leads_until(view: LeaseView, terms: LeaseTerms) -> float | None:
     """Return the moment at which leadership ends unless renewed, None where there is none."""
     return None if view.renewed_at is None else view.renewed_at + terms.renew_deadline_s
 
 
-def leads(view: LeaseView, terms: Terms, now: float) -> bool:
+def leads(view: LeaseView, terms: LeaseTerms, now: float) -> bool:
     """Tell whether this candidate leads: computed from the last good renewal, never remembered."""
     until = leads_until(view, terms)
     return until is not None and now < until
 
 
-def observe(view: LeaseView, seen: Seen, now: float, terms: Terms) -> LeaseView:
+def observe(view: LeaseView, seen: ObservedLease, now: float, terms: LeaseTerms) -> LeaseView:
     """Fold one sight of the lease into what is known of it.
 
     To see exactly the record that we sent is as good as the answer that did not come.
@@ -126,7 +126,7 @@ def _vanished(last: LeaseRecord | None) -> LeaseRecord | None:
     return None if last is None else replace(last, renew_time="")
 
 
-def _free_at(record: LeaseRecord | None, now: float, terms: Terms) -> float:
+def _free_at(record: LeaseRecord | None, now: float, terms: LeaseTerms) -> float:
     """Return when a record first seen ``now`` counts as expired.
 
     A release that nobody signed comes from a peer that releases before it has demoted: it is
@@ -141,7 +141,7 @@ def _free_at(record: LeaseRecord | None, now: float, terms: Terms) -> float:
     return now if was_signed_or_never_held else now + terms.margin_s
 
 
-def written(view: LeaseView, seen: Seen, sent_at: float, now: float) -> LeaseView:
+def written(view: LeaseView, seen: ObservedLease, sent_at: float, now: float) -> LeaseView:
     """Fold in an acknowledged write of ours: held if it names a holder, else released."""
     is_held = seen.record is not None and bool(seen.record.holder)
     return replace(
@@ -162,7 +162,7 @@ def written(view: LeaseView, seen: Seen, sent_at: float, now: float) -> LeaseVie
     )
 
 
-def is_overdue(view: LeaseView, terms: Terms, now: float) -> bool:
+def is_overdue(view: LeaseView, terms: LeaseTerms, now: float) -> bool:
     """Tell whether another has not been seen to renew for long, and keeps all out for long still.
 
     Only with a duration far above ours it can: who is gone is waited for as long as that says.
@@ -186,7 +186,7 @@ def outdated(view: LeaseView) -> LeaseView:
     return replace(view, seen=None)
 
 
-def conflicted(view: LeaseView, now: float, terms: Terms) -> LeaseView:
+def conflicted(view: LeaseView, now: float, terms: LeaseTerms) -> LeaseView:
     """Fold in that someone else was faster: read again, and at once unless that did not help."""
     if view.is_unwritable:
         return failed(view, view.problem, now, terms, is_write=True)
@@ -197,7 +197,7 @@ def failed(  # noqa: PLR0913 - what failed, when, and what the server says to it
     view: LeaseView,
     problem: str,
     now: float,
-    terms: Terms,
+    terms: LeaseTerms,
     retry_after_s: float = 0.0,
     *,
     is_write: bool = False,
@@ -225,55 +225,55 @@ def failed(  # noqa: PLR0913 - what failed, when, and what the server says to it
     )
 
 
-def next_step(view: LeaseView, stance: Stance, now: float, terms: Terms) -> Step:
+def next_step(view: LeaseView, stance: Stance, now: float, terms: LeaseTerms) -> Step:
     """Decide the next request, or how long to wait for a reason to make one."""
     view = _forget_expired(view, now, terms)
     if now < view.request_at:
         return Step(None, view.request_at)
     if view.seen is None:
-        return Step(Request.READ, now)
+        return Step(LeaseRequest.READ, now)
     if view.renewed_at is not None:
         return _as_holder(view.renewed_at, stance, now, terms)
     return _as_standby(view, stance, now, terms)
 
 
-def _forget_expired(view: LeaseView, now: float, terms: Terms) -> LeaseView:
+def _forget_expired(view: LeaseView, now: float, terms: LeaseTerms) -> LeaseView:
     """Stop counting a lease as held that others may have taken by now."""
     is_expired = view.renewed_at is not None and now >= view.renewed_at + terms.duration_s
     return replace(view, renewed_at=None) if is_expired else view
 
 
-def _as_holder(renewed_at: float, stance: Stance, now: float, terms: Terms) -> Step:
+def _as_holder(renewed_at: float, stance: Stance, now: float, terms: LeaseTerms) -> Step:
     if stance is Stance.RELEASE:
-        return Step(Request.RELEASE, now)
+        return Step(LeaseRequest.RELEASE, now)
     due_at = renewed_at + terms.retry_period_s
-    return Step(Request.WRITE if now >= due_at else None, due_at)
+    return Step(LeaseRequest.WRITE if now >= due_at else None, due_at)
 
 
-def _as_standby(view: LeaseView, stance: Stance, now: float, terms: Terms) -> Step:
+def _as_standby(view: LeaseView, stance: Stance, now: float, terms: LeaseTerms) -> Step:
     if stance is Stance.CONTEND and now >= view.free_at:
-        return Step(Request.WRITE, now)
+        return Step(LeaseRequest.WRITE, now)
     if stance is Stance.RELEASE and _binds_others(view, now, terms):
-        return Step(Request.RELEASE, now)
+        return Step(LeaseRequest.RELEASE, now)
     read_at = view.heard_at + _patience_s(view, now, terms)
     if now >= read_at:
-        return Step(Request.READ, now)
+        return Step(LeaseRequest.READ, now)
     return Step(None, min(read_at, view.free_at) if stance is Stance.CONTEND else read_at)
 
 
-def _binds_others(view: LeaseView, now: float, terms: Terms) -> bool:
+def _binds_others(view: LeaseView, now: float, terms: LeaseTerms) -> bool:
     """Tell whether others wait for a record of ours: of before a restart, or a release lost."""
     record = view.seen.record if view.seen else None
     return record is not None and terms.owns(record) and now < view.changed_at + record.duration_s
 
 
-def _patience_s(view: LeaseView, now: float, terms: Terms) -> float:
+def _patience_s(view: LeaseView, now: float, terms: LeaseTerms) -> float:
     """Return how long the watch may be silent: a holder is heard of once a retry period."""
     is_renewed = bool(view.holder) and now < view.free_at
     return 1.25 * terms.retry_period_s + 0.25 if is_renewed else IDLE_READ_PERIOD_S
 
 
-def next_record(view: LeaseView, terms: Terms, wall: str) -> LeaseRecord:
+def next_record(view: LeaseView, terms: LeaseTerms, wall: str) -> LeaseRecord:
     """Return the record that acquires or renews; ``wall`` is the time to write.
 
     As client-go: a new holder counts one transition and starts a new acquire time. After the
@@ -293,7 +293,7 @@ def next_record(view: LeaseView, terms: Terms, wall: str) -> LeaseRecord:
     )
 
 
-def release_record(view: LeaseView, terms: Terms, wall: str) -> LeaseRecord:
+def release_record(view: LeaseView, terms: LeaseTerms, wall: str) -> LeaseRecord:
     """Return the record that releases, as client-go writes it, signed with our incarnation."""
     return LeaseRecord(
         holder="",

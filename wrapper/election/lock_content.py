@@ -15,7 +15,7 @@ import zlib
 from dataclasses import asdict
 
 from wrapper.election import lease_fields as fields
-from wrapper.model.lease import LeaseRecord, Seen
+from wrapper.model.lease import LeaseRecord, ObservedLease
 
 _LONGEST_CONTENT = 65536
 # A write is seen half done only for an instant: so many tries, with this pause between them.
@@ -23,27 +23,27 @@ _TRIES = 20
 _PAUSE_S = 0.001
 
 
-def put(fd: int, record: LeaseRecord) -> Seen:
+def put(fd: int, record: LeaseRecord) -> ObservedLease:
     """Write in place, since a rename would leave the lock behind."""
     line = json.dumps(asdict(record)).encode()
     content = b"%s\n%08x\n" % (line, zlib.crc32(line))
     if os.pwrite(fd, content, 0) < len(content):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     os.ftruncate(fd, len(content))
-    return Seen(record, _version(content))
+    return ObservedLease(record, _version(content))
 
 
-def content_of(fd: int) -> Seen:
+def content_of(fd: int) -> ObservedLease:
     """Return what stands in the file; no record where it is empty or stays damaged."""
     for _ in range(_TRIES):
         content = os.pread(fd, _LONGEST_CONTENT, 0)
         record = _decoded(content)
         if record is not None:
-            return Seen(record, _version(content))
+            return ObservedLease(record, _version(content))
         if not content:
-            return Seen(None)
+            return ObservedLease(None)
         time.sleep(_PAUSE_S)
-    return Seen(None, _version(content))
+    return ObservedLease(None, _version(content))
 
 
 def _version(content: bytes) -> str:

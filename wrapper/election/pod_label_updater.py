@@ -24,7 +24,7 @@ class Labelled(Protocol):
         """Put the label on, or take it off; raise LeaseUnavailable where that is not known."""
 
 
-class Labeller:
+class PodLabelUpdater:
     """Labels one pod; ``name`` is the label for people."""
 
     def __init__(

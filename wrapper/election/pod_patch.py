@@ -10,7 +10,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from urllib.parse import quote
 
-from wrapper.election.api_errors import Answer, Place, refusal
+from wrapper.election.api_errors import ApiAnswer, ObjectPlace, refusal
 from wrapper.election.cluster import MERGE_PATCH, Cluster
 from wrapper.election.lease_fields import Json
 from wrapper.model.lease import LeaseUnavailable
@@ -54,7 +54,7 @@ class Pod:
         labels = {"labels": {self._key: value}}
         return {"metadata": labels | ({"uid": self._uid} if self._uid else {})}
 
-    def _refusal(self, answer: Answer) -> Exception:
+    def _refusal(self, answer: ApiAnswer) -> Exception:
         if answer.says_missing("pods"):
             return LeaseUnavailable(f"{self._where} does not exist (404): {_CURE}", "not-found")
         if self._uid and answer.status in _ANOTHER and "uid" in answer.words.lower():
@@ -67,7 +67,7 @@ class Pod:
         return f"pod {self._name} in namespace {self._namespace}"
 
     @property
-    def _place(self) -> Place:
+    def _place(self) -> ObjectPlace:
         return self._cluster.place("pods", self._namespace, self._name)
 
 

@@ -17,7 +17,7 @@ UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
 ENDINGS = (".json", ".yml", ".yaml")
 
 
-class Kind(StrEnum):
+class FileKind(StrEnum):
     """What a feed brings: Promgen has a path, and a task, for each."""
 
     TARGETS = "targets"
@@ -33,12 +33,12 @@ class Feed:
     path: str
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> FileKind:
         """What it brings, by the names of the file and of the URL's path."""
         if not self.path.endswith(".json"):
-            return Kind.RULES
+            return FileKind.RULES
         is_urls = urlsplit(self.url).path.rstrip("/").endswith("/urls")
-        return Kind.URLS if is_urls else Kind.TARGETS
+        return FileKind.URLS if is_urls else FileKind.TARGETS
 
     @property
     def source(self) -> str:

@@ -25,7 +25,7 @@ class LeaseRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ObservedLease:
     """One sight of the lease: its record (None: no such lease) and the version to write over."""
 
     record: LeaseRecord | None
@@ -64,16 +64,16 @@ class LeaseLock(Protocol):
     def describe(self) -> str:
         """Return what this lock is, for people: ``lease NAMESPACE/NAME`` or ``lock file PATH``."""
 
-    def read(self) -> Seen:
+    def read(self) -> ObservedLease:
         """Return the lease as it is now; raise LeaseUnavailable."""
 
-    def write(self, record: LeaseRecord, version: str | None) -> Seen:
+    def write(self, record: LeaseRecord, version: str | None) -> ObservedLease:
         """Create it (version None) or replace exactly that version.
 
         A record without a holder is a release. Raise LeaseConflict, LeaseUnavailable.
         """
 
-    def watch(self, seen: Seen, on_change: Callable[[Seen | None], None]) -> None:
+    def watch(self, seen: ObservedLease, on_change: Callable[[ObservedLease | None], None]) -> None:
         """Report changes after ``seen`` until the watch ends or fails (then it raises).
 
         ``None`` is reported where something has changed but has to be read.
@@ -93,7 +93,7 @@ class LeaseView:
     ``needs_restart`` that only a new start mends the ``problem``.
     """
 
-    seen: Seen | None = None  # None: not read yet, or out of date
+    seen: ObservedLease | None = None  # None: not read yet, or out of date
     last: LeaseRecord | None = None  # the last record seen, also when ``seen`` is out of date
     heard_at: float = 0.0
     changed_at: float = 0.0

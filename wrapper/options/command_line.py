@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from wrapper.options.flag_values import is_boolean
-from wrapper.options.flags import BY_NAME, FLAGS, Flag, Kind
+from wrapper.options.flags import BY_NAME, FLAGS, Flag, FlagKind
 
 CHILD = "--"  # stands, among the names of flags, for the command after it
 CHECK = "check"  # the first word, where the configuration is to be looked at and nothing is run
@@ -152,7 +152,7 @@ def _note_file(word: str, line: CommandLine) -> None:
 
 def _note(flag: Flag, text: str | None, words: deque[str], line: CommandLine) -> None:
     """Keep a flag's text: after its ``=``, or the next word."""
-    if text is None and flag.kind is Kind.BOOLEAN:
+    if text is None and flag.kind is FlagKind.BOOLEAN:
         text = "true"
     if text is None and words and not _is_flag(words[0]):
         text = words.popleft()

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from wrapper.base.durations import parse_duration
 from wrapper.base.iri import to_uri
 from wrapper.model.fetched_file import Feed, has_known_ending
-from wrapper.options.flags import Flag, Kind
+from wrapper.options.flags import Flag, FlagKind
 
 _LAST_PORT = 65535
 _BOOLEANS = dict.fromkeys(("1", "t", "T", "true", "True", "TRUE"), True) | dict.fromkeys(
@@ -263,20 +263,20 @@ _URL_EXAMPLES = {
     "from": "http://promgen/api/v1/targets",
 }
 
-_READERS: dict[Kind, Callable[[Flag, str], Value]] = {
-    Kind.TEXT: _read_text,
-    Kind.BOOLEAN: _read_boolean,
-    Kind.COUNT: _read_count,
-    Kind.PORT: _read_port,
-    Kind.DURATION: _read_duration,
-    Kind.ADDRESS: _read_address,
-    Kind.URL: _read_url,
-    Kind.CHOICE: _read_choice,
-    Kind.LOCK: _read_lock,
-    Kind.LABEL: _read_label,
-    Kind.MODE: _read_mode,
-    Kind.SIZE: _read_size,
-    Kind.PEERS: _read_peers,
-    Kind.FEED: _read_feed,
-    Kind.BROKER: _read_broker,
+_READERS: dict[FlagKind, Callable[[Flag, str], Value]] = {
+    FlagKind.TEXT: _read_text,
+    FlagKind.BOOLEAN: _read_boolean,
+    FlagKind.COUNT: _read_count,
+    FlagKind.PORT: _read_port,
+    FlagKind.DURATION: _read_duration,
+    FlagKind.ADDRESS: _read_address,
+    FlagKind.URL: _read_url,
+    FlagKind.CHOICE: _read_choice,
+    FlagKind.LOCK: _read_lock,
+    FlagKind.LABEL: _read_label,
+    FlagKind.MODE: _read_mode,
+    FlagKind.SIZE: _read_size,
+    FlagKind.PEERS: _read_peers,
+    FlagKind.FEED: _read_feed,
+    FlagKind.BROKER: _read_broker,
 }

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class FlagKind(StrEnum):
     """What a flag's value is; the word is its placeholder in the help text."""
 
     TEXT = "TEXT"
@@ -41,7 +41,7 @@ class Flag:
     """
 
     name: str
-    kind: Kind
+    kind: FlagKind
     default: str
     group: str
     help: str
@@ -81,7 +81,7 @@ GROUPS = (CONFIGURATION, CHECK, ELECTION, PROMETHEUS, TARGETS, ONCE, API, LOG)
 FLAGS: tuple[Flag, ...] = (
     Flag(
         "config",
-        Kind.TEXT,
+        FlagKind.TEXT,
         "",
         CONFIGURATION,
         "The configuration to render: a file with a `follower` and a `leader` section. With "
@@ -92,7 +92,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "leader-config",
-        Kind.TEXT,
+        FlagKind.TEXT,
         "",
         CONFIGURATION,
         "What the leader's configuration has beyond the follower's, which is then a whole "
@@ -103,7 +103,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "config-envsubst",
-        Kind.BOOLEAN,
+        FlagKind.BOOLEAN,
         "false",
         CONFIGURATION,
         "Replace $(NAME) in the input files by the value of the environment variable NAME. "
@@ -111,7 +111,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "config-envsubst-allow-unset",
-        Kind.BOOLEAN,
+        FlagKind.BOOLEAN,
         "false",
         CONFIGURATION,
         "Leave $(NAME) as it is if the variable is not set. Without this flag, such an input is "
@@ -119,7 +119,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "config-check",
-        Kind.TEXT,
+        FlagKind.TEXT,
         "",
         CONFIGURATION,
         "The promtool, by name or path, that checks each new configuration (`promtool check "
@@ -130,7 +130,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "output",
-        Kind.TEXT,
+        FlagKind.TEXT,
         "",
         CONFIGURATION,
         "The rendered configuration: the file that this program writes and Prometheus reads.",
@@ -139,7 +139,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "output-mode",
-        Kind.MODE,
+        FlagKind.MODE,
         "",
         CONFIGURATION,
         "The permissions of the output file, which may contain passwords. As a sidecar and with "
@@ -148,7 +148,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "rehash-period",
-        Kind.DURATION,
+        FlagKind.DURATION,
         "5s",
         CONFIGURATION,
         "How often the input files are read again to find changes that the kernel does not report "
@@ -156,14 +156,14 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "init",
-        Kind.BOOLEAN,
+        FlagKind.BOOLEAN,
         "false",
         CONFIGURATION,
         "Write the follower's configuration to --output and exit: for an init container.",
     ),
     Flag(
         "print",
-        Kind.CHOICE,
+        FlagKind.CHOICE,
         "report",
         CHECK,
         "What `check` prints: a report without secrets, or exactly the configuration that "
@@ -172,7 +172,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "start",
-        Kind.BOOLEAN,
+        FlagKind.BOOLEAN,
         "false",
         CHECK,
         "Have `check` start Prometheus (the command after --, otherwise the `prometheus` on the "
@@ -183,7 +183,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "syntax-only",
-        Kind.BOOLEAN,
+        FlagKind.BOOLEAN,
         "false",
         CHECK,
         "Have `check` skip the certificates, keys, passwords and tokens that the configuration "
@@ -191,7 +191,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "lease-lock",
-        Kind.LOCK,
+        FlagKind.LOCK,
         "auto",
         ELECTION,
         "What elects the leader. `kubernetes`: a Lease. `file:PATH`: a lock file, for replicas on "
@@ -202,7 +202,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "role",
-        Kind.CHOICE,
+        FlagKind.CHOICE,
         "leader",
         ELECTION,
         "The role of this replica if there is no election.",
@@ -210,14 +210,14 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "lease-name",
-        Kind.TEXT,
+        FlagKind.TEXT,
         "",
         ELECTION,
         "The name of the Lease; the same on all replicas.",
     ),
     Flag(
         "lease-namespace",
-        Kind.TEXT,
+        FlagKind.TEXT,
         "",
         ELECTION,
         "The namespace of the Lease.",
@@ -225,7 +225,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "lease-pod-label",
-        Kind.LABEL,
+        FlagKind.LABEL,
         "",
         ELECTION,
         "A label for this replica's pod (POD_NAME) while its Prometheus runs with the leader's "
@@ -235,7 +235,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "kubeconfig",
-        Kind.TEXT,
+        FlagKind.TEXT,
         "",
         ELECTION,
         "The kubeconfig that says how to reach the API server from outside the cluster; several "
@@ -245,7 +245,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "lease-duration",
-        Kind.DURATION,
+        FlagKind.DURATION,
         "15s",
         ELECTION,
         "How long a lease is valid after its last renewal, in whole seconds. A leader that "
@@ -253,7 +253,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "lease-renew-deadline",
-        Kind.DURATION,
+        FlagKind.DURATION,
         "10s",
         ELECTION,
         "A leader that has failed to renew its lease for this long steps down. It then has until "
@@ -262,14 +262,14 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "lease-retry-period",
-        Kind.DURATION,
+        FlagKind.DURATION,
         "2s",
         ELECTION,
         "The pause between two renewals of the lease, or between two attempts to acquire it.",
     ),
     Flag(
         "demotion-grace",
-        Kind.DURATION,
+        FlagKind.DURATION,
         "8s",
         ELECTION,
         "How long a leader that hands over in order may take to demote Prometheus, which sends "
@@ -277,7 +277,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "cool-down",
-        Kind.DURATION,
+        FlagKind.DURATION,
         "10s",
         ELECTION,
         "How long a replica stays out of the election after its Prometheus has refused the "
@@ -285,7 +285,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "prometheus-grace",
-        Kind.DURATION,
+        FlagKind.DURATION,
         "60s",
         PROMETHEUS,
         "How long Prometheus may take to stop after SIGTERM before it is killed. In Kubernetes, "
@@ -295,7 +295,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "readiness-http-url",
-        Kind.URL,
+        FlagKind.URL,
         "",
         PROMETHEUS,
         "The URL that answers 200 once Prometheus is ready. The replica does not take part in the "
@@ -304,21 +304,21 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "readiness-poll-period",
-        Kind.DURATION,
+        FlagKind.DURATION,
         "5s",
         PROMETHEUS,
         "How often Prometheus is asked whether it is ready; more often at the start.",
     ),
     Flag(
         "readiness-timeout",
-        Kind.DURATION,
+        FlagKind.DURATION,
         "2s",
         PROMETHEUS,
         "The timeout of one readiness request.",
     ),
     Flag(
         "healthcheck-http-url",
-        Kind.URL,
+        FlagKind.URL,
         "",
         PROMETHEUS,
         "The URL that answers 200 while Prometheus is healthy. A replica whose Prometheus is "
@@ -327,35 +327,35 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "healthcheck-period",
-        Kind.DURATION,
+        FlagKind.DURATION,
         "5s",
         PROMETHEUS,
         "How often the health of Prometheus is checked.",
     ),
     Flag(
         "healthcheck-timeout",
-        Kind.DURATION,
+        FlagKind.DURATION,
         "2s",
         PROMETHEUS,
         "The timeout of one health check.",
     ),
     Flag(
         "healthcheck-failure-threshold",
-        Kind.COUNT,
+        FlagKind.COUNT,
         "3",
         PROMETHEUS,
         "Consecutive failed checks before Prometheus counts as unhealthy.",
     ),
     Flag(
         "healthcheck-success-threshold",
-        Kind.COUNT,
+        FlagKind.COUNT,
         "3",
         PROMETHEUS,
         "Consecutive successful checks before an unhealthy Prometheus counts as healthy.",
     ),
     Flag(
         "notify-http-url",
-        Kind.URL,
+        FlagKind.URL,
         "",
         PROMETHEUS,
         "The URL that makes Prometheus reload, for example http://127.0.0.1:9090/-/reload "
@@ -364,7 +364,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "notify-http-method",
-        Kind.CHOICE,
+        FlagKind.CHOICE,
         "POST",
         PROMETHEUS,
         "The HTTP method of a reload request.",
@@ -372,14 +372,14 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "notify-timeout",
-        Kind.DURATION,
+        FlagKind.DURATION,
         "2s",
         PROMETHEUS,
         "The timeout of one reload request.",
     ),
     Flag(
         "notify-retry-max-attempts",
-        Kind.COUNT,
+        FlagKind.COUNT,
         "5",
         PROMETHEUS,
         "For how many times --notify-retry-delay a reload may stay unconfirmed. After that a "
@@ -387,14 +387,14 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "notify-retry-delay",
-        Kind.DURATION,
+        FlagKind.DURATION,
         "10s",
         PROMETHEUS,
         "How long to wait until a reload is confirmed before Prometheus is told again to reload.",
     ),
     Flag(
         "prometheus-http-config",
-        Kind.TEXT,
+        FlagKind.TEXT,
         "",
         PROMETHEUS,
         "How to reach a Prometheus that requires TLS or a password: a file in Prometheus' HTTP "
@@ -403,7 +403,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "targets-url",
-        Kind.FEED,
+        FlagKind.FEED,
         "",
         TARGETS,
         "The URL to fetch targets or rules from, and the file to write them to. A file that ends "
@@ -416,28 +416,28 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "targets-interval",
-        Kind.DURATION,
+        FlagKind.DURATION,
         "1m",
         TARGETS,
         "How often each URL is fetched; the interval varies by up to 10 %.",
     ),
     Flag(
         "targets-timeout",
-        Kind.DURATION,
+        FlagKind.DURATION,
         "30s",
         TARGETS,
         "The timeout of one whole fetch.",
     ),
     Flag(
         "targets-max-size",
-        Kind.SIZE,
+        FlagKind.SIZE,
         "16MB",
         TARGETS,
         "Larger answers are refused, compressed or not. Rules above 4MB are always refused.",
     ),
     Flag(
         "targets-http-config",
-        Kind.TEXT,
+        FlagKind.TEXT,
         "",
         TARGETS,
         "How to reach a server that requires TLS or a password to fetch from: a file in "
@@ -446,7 +446,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "targets-allow-empty",
-        Kind.BOOLEAN,
+        FlagKind.BOOLEAN,
         "false",
         TARGETS,
         "Accept at once an answer without any targets (or rules). Without this flag, such an "
@@ -456,7 +456,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "targets-shard",
-        Kind.TEXT,
+        FlagKind.TEXT,
         "",
         TARGETS,
         "Write only the target groups whose label __shard has this value. Without this flag, all "
@@ -465,7 +465,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "targets-broker",
-        Kind.BROKER,
+        FlagKind.BROKER,
         "",
         TARGETS,
         "Promgen's message broker (amqp://… or redis://…). Promgen's tasks for this server then "
@@ -474,7 +474,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "targets-queue",
-        Kind.TEXT,
+        FlagKind.TEXT,
         "",
         TARGETS,
         "The queue at the broker: the name by which this server is registered in Promgen.",
@@ -482,14 +482,14 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "from",
-        Kind.URL,
+        FlagKind.URL,
         "",
         ONCE,
         "The URL that `targets FILE` fetches once.",
     ),
     Flag(
         "reload",
-        Kind.BOOLEAN,
+        FlagKind.BOOLEAN,
         "false",
         ONCE,
         "Have `targets FILE` reload Prometheus if FILE holds rules and has changed, by a request "
@@ -499,14 +499,14 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "api-listen-address",
-        Kind.ADDRESS,
+        FlagKind.ADDRESS,
         ":9095",
         API,
         "Where the API (/_elector/…) and the proxy listen: :9095, 127.0.0.1:9095 or [::1]:9095.",
     ),
     Flag(
         "web-config-file",
-        Kind.TEXT,
+        FlagKind.TEXT,
         "",
         API,
         "TLS, passwords and client certificates of the API and the proxy: a file in the web "
@@ -514,7 +514,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "peers",
-        Kind.PEERS,
+        FlagKind.PEERS,
         "",
         API,
         "APIs of all replicas, separated by commas: URLs, or DNS names that resolve to them (a "
@@ -524,14 +524,14 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "api-workers",
-        Kind.COUNT,
+        FlagKind.COUNT,
         "1",
         API,
         "The number of worker processes of the API and the proxy.",
     ),
     Flag(
         "api-shutdown-grace-delay",
-        Kind.DURATION,
+        FlagKind.DURATION,
         "15s",
         API,
         "How long requests in progress may take to finish when the API stops.",
@@ -539,28 +539,28 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "api-proxy-enabled",
-        Kind.BOOLEAN,
+        FlagKind.BOOLEAN,
         "false",
         API,
         "Forward all requests outside /_elector/ to the leader's Prometheus.",
     ),
     Flag(
         "api-proxy-prometheus-local-port",
-        Kind.PORT,
+        FlagKind.PORT,
         "9090",
         API,
         "The port of this replica's Prometheus, to which requests go while this replica leads.",
     ),
     Flag(
         "api-proxy-prometheus-remote-port",
-        Kind.PORT,
+        FlagKind.PORT,
         "9090",
         API,
         "The port of the other replicas' Prometheus.",
     ),
     Flag(
         "api-proxy-prometheus-service-name",
-        Kind.TEXT,
+        FlagKind.TEXT,
         "",
         API,
         "The headless Service of the StatefulSet. The leader is reached at "
@@ -568,14 +568,14 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "api-proxy-connect-timeout",
-        Kind.DURATION,
+        FlagKind.DURATION,
         "3s",
         API,
         "The timeout for a connection to the leader's Prometheus.",
     ),
     Flag(
         "api-proxy-idle-timeout",
-        Kind.DURATION,
+        FlagKind.DURATION,
         "10m",
         API,
         "Abort a forwarded request after this time without any data in either direction; the time "
@@ -583,14 +583,14 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "api-proxy-admin",
-        Kind.BOOLEAN,
+        FlagKind.BOOLEAN,
         "false",
         API,
         "Also forward /-/quit, /-/reload and /api/v1/admin/….",
     ),
     Flag(
         "api-proxy-max-body",
-        Kind.SIZE,
+        FlagKind.SIZE,
         "",
         API,
         "Refuse requests with a larger body (status 413), for example 10MB.",
@@ -598,14 +598,14 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "runtime-metrics",
-        Kind.BOOLEAN,
+        FlagKind.BOOLEAN,
         "false",
         API,
         "Also export metrics of the Python runtime.",
     ),
     Flag(
         "log-level",
-        Kind.CHOICE,
+        FlagKind.CHOICE,
         "info",
         LOG,
         "The lowest level that is logged.",
@@ -613,7 +613,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     Flag(
         "log-format",
-        Kind.CHOICE,
+        FlagKind.CHOICE,
         "logfmt",
         LOG,
         "The format of log lines.",

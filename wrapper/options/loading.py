@@ -23,11 +23,11 @@ from wrapper.options.settings import (
     FileOptions,
     LeaseOptions,
     Notifier,
-    Patience,
     Probing,
     Replica,
     Settings,
     TargetsOptions,
+    TimeLimits,
     mode_of,
 )
 from wrapper.options.web_options import WebOptions
@@ -81,7 +81,7 @@ def load(
         lease=lease,
         probing=build(Probing, values),
         notifier=build(Notifier, values),
-        patience=build(Patience, values),
+        patience=build(TimeLimits, values),
         targets=_targets(values, is_once=line.is_targets),
         command=build(CommandOptions, values, file=line.file),
         web=_web(values),

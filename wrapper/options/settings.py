@@ -174,7 +174,7 @@ class Notifier:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class TimeLimits:
     """How long what is under way may take; the fields are those of ``Policy``."""
 
     demotion_grace_s: float = of("demotion-grace")
@@ -245,7 +245,7 @@ class Settings:
     lease: LeaseOptions
     probing: Probing
     notifier: Notifier
-    patience: Patience
+    patience: TimeLimits
     targets: TargetsOptions
     command: CommandOptions
     web: WebOptions

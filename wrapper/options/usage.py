@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from wrapper.options.flags import FLAGS, GROUPS, Flag, Kind
+from wrapper.options.flags import FLAGS, GROUPS, Flag, FlagKind
 
 _WIDTH = 96
 _HEAD = """\
@@ -103,7 +103,7 @@ def _group(name: str) -> str:
 
 def _flag(flag: Flag) -> Iterator[str]:
     """Yield the lines about one flag."""
-    value = "" if flag.kind is Kind.BOOLEAN else f"={flag.placeholder}"
+    value = "" if flag.kind is FlagKind.BOOLEAN else f"={flag.placeholder}"
     yield f"  --{flag.name}{value}"
     default = f" Default: {flag.shown_default}." if flag.shown_default else ""
     indent = " " * 6

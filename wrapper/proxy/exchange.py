@@ -26,7 +26,7 @@ from wrapper.proxy.http_head import BadHead, ResponseHead, response_head
 from wrapper.proxy.leader_request import Broke, Leader, Tries
 from wrapper.proxy.refusals import Refused, rendered, too_slow
 from wrapper.proxy.route import NoLeader, check_hops
-from wrapper.proxy.upstream import Connection, Target, Unreachable
+from wrapper.proxy.upstream import Target, Unreachable, UpstreamConnection
 
 LOG = logging.getLogger(__name__)
 
@@ -64,8 +64,8 @@ class Exchange:
         self._leader = leader
         self._stage = Stage.WAITING
         self._end: ClientGone | Refused | None = None
-        self._connection: Connection | None = None
-        self._sender: gevent.Greenlet[[Connection], None] | None = None
+        self._connection: UpstreamConnection | None = None
+        self._sender: gevent.Greenlet[[UpstreamConnection], None] | None = None
         self.request = request
         self.code = CLIENT_GONE
         self.target = "none"
@@ -169,7 +169,7 @@ class Exchange:
         gevent.sleep(_PAUSE_S)
         self._check()
 
-    def _connection_to(self, target: Target, tries: Tries) -> Connection:
+    def _connection_to(self, target: Target, tries: Tries) -> UpstreamConnection:
         connections = self._leader.connections
         if tries.needs_fresh:
             return connections.fresh(target)
@@ -177,7 +177,7 @@ class Exchange:
 
     # --- ASKING ---
 
-    def _exchange(self, connection: Connection, target: Target) -> None:
+    def _exchange(self, connection: UpstreamConnection, target: Target) -> None:
         """Ask on this connection and pass the answer on."""
         self._connection, self._stage = connection, Stage.ASKING
         keeps = False
@@ -192,7 +192,7 @@ class Exchange:
             else:
                 connection.close()
 
-    def _ask(self, connection: Connection, head: bytes) -> bytes:
+    def _ask(self, connection: UpstreamConnection, head: bytes) -> bytes:
         """Send the request and return the answer's first bytes; raise Broke, Refused, ClientGone.
 
         What is left of the body is sent meanwhile.
@@ -208,7 +208,7 @@ class Exchange:
             raise Broke(was_kept=connection.answers > 0)
         return data
 
-    def _received(self, connection: Connection) -> bytes:
+    def _received(self, connection: UpstreamConnection) -> bytes:
         """Return what comes before an answer has begun, nothing where the connection has ended."""
         try:
             data = connection.sock.recv(FIRST_PIECE_BYTES)
@@ -218,7 +218,7 @@ class Exchange:
             self._check()  # it may be we who have ended it
         return data
 
-    def _send_rest(self, connection: Connection) -> None:
+    def _send_rest(self, connection: UpstreamConnection) -> None:
         """Send what is left of the body; an upstream may want no more of it."""
         try:
             self._upload.send_rest(connection.sock)
@@ -230,7 +230,7 @@ class Exchange:
         except OSError:
             return
 
-    def _head(self, connection: Connection, data: bytes) -> tuple[ResponseHead, bytes]:
+    def _head(self, connection: UpstreamConnection, data: bytes) -> tuple[ResponseHead, bytes]:
         """Return the final answer's head, and the bytes that it begins; pass on interim ones."""
         while True:
             head = response_head(data)
@@ -245,18 +245,18 @@ class Exchange:
                     self._to_client(data[: head.end])
                 data = data[head.end :] or self._more(connection)
 
-    def _more(self, connection: Connection) -> bytes:
+    def _more(self, connection: UpstreamConnection) -> bytes:
         data = self._received(connection)
         if not data:
             raise self._bad_answer(connection, "broke off")
         return data
 
-    def _bad_answer(self, connection: Connection, what: str) -> Refused:
+    def _bad_answer(self, connection: UpstreamConnection, what: str) -> Refused:
         return Refused(502, "unavailable", f"the answer of {connection.url} {what}")
 
     # --- ANSWERING ---
 
-    def _relay(self, connection: Connection, data: bytes) -> bool:
+    def _relay(self, connection: UpstreamConnection, data: bytes) -> bool:
         """Pass the answer on, of which ``data`` are the first bytes.
 
         Tell whether the upstream's connection can be used again. Raises Refused while nothing has
@@ -279,7 +279,7 @@ class Exchange:
         self.keeps_client = answer.keeps_client and is_sent
         return answer.keeps_upstream and is_sent and not answer.body.rest
 
-    def _begin(self, connection: Connection, data: bytes) -> tuple[Forwarding, bytes]:
+    def _begin(self, connection: UpstreamConnection, data: bytes) -> tuple[Forwarding, bytes]:
         """Return how the answer goes on to the client, and its first bytes there."""
         request = self.request
         try:
@@ -298,7 +298,7 @@ class Exchange:
         self._client.send(data)
         self.sent += len(data)
 
-    def _break_off(self, connection: Connection, error: Exception) -> NoReturn:
+    def _break_off(self, connection: UpstreamConnection, error: Exception) -> NoReturn:
         """Give up an answer that has begun."""
         if not isinstance(self._end, ClientGone):
             reason = str(self._end or error)

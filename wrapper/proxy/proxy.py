@@ -16,7 +16,7 @@ from wrapper.proxy.exchange_watch import ExchangeWatch
 from wrapper.proxy.forwarded_request import Request
 from wrapper.proxy.leader_request import Leader
 from wrapper.proxy.protection import Protection
-from wrapper.proxy.proxy_counters import ProxyFigures
+from wrapper.proxy.proxy_counters import ProxyCounters
 from wrapper.proxy.refusals import Refused
 from wrapper.proxy.route import check_admission
 
@@ -28,7 +28,7 @@ class Proxy:
         self,
         reader: SnapshotReader,
         options: WebOptions,
-        figures: ProxyFigures,
+        figures: ProxyCounters,
         protection: Protection,
         access: PrometheusAccess,
     ) -> None:

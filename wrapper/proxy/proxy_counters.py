@@ -32,7 +32,7 @@ _PER_CODE = len(_METHOD_NAMES) * len(TARGETS)
 _WORDS = _CODES + (_LAST_CODE - _FIRST_CODE + 1) * _PER_CODE
 
 
-class Request(NamedTuple):
+class CountedRequest(NamedTuple):
     """The labels of requests that are counted together."""
 
     code: int
@@ -48,10 +48,10 @@ class Totals(NamedTuple):
     sent_bytes: int
     seconds: float
     buckets: tuple[int, ...]
-    requests: dict[Request, int]
+    requests: dict[CountedRequest, int]
 
 
-class ProxyFigures:
+class ProxyCounters:
     """Counts the proxy's requests; every ``begin`` is followed by one ``end``."""
 
     def __init__(self, slots: int = 1) -> None:
@@ -108,7 +108,7 @@ class ProxyFigures:
         words = self._words.tolist()
         slots = [words[base : base + _WORDS] for base in range(0, len(words), _WORDS)]
         sums = [sum(values) for values in zip(*(slot[:_CODES] for slot in slots), strict=True)]
-        requests: Counter[Request] = Counter()
+        requests: Counter[CountedRequest] = Counter()
         for slot in slots:
             requests.update(dict(_requests(slot)))
         return Totals(
@@ -121,10 +121,10 @@ class ProxyFigures:
         )
 
 
-def _requests(slot: list[int]) -> Iterator[tuple[Request, int]]:
+def _requests(slot: list[int]) -> Iterator[tuple[CountedRequest, int]]:
     """Yield the counts of one slot that are not 0."""
     for index, count in enumerate(slot[_CODES:]):
         if count:
             row, target = divmod(index, len(TARGETS))
             code, method = divmod(row, len(_METHOD_NAMES))
-            yield Request(code + _FIRST_CODE, _METHOD_NAMES[method], TARGETS[target]), count
+            yield CountedRequest(code + _FIRST_CODE, _METHOD_NAMES[method], TARGETS[target]), count

@@ -83,7 +83,7 @@ def endpoint(url: str) -> Endpoint:
     return Endpoint(parts.scheme == "https", parts.hostname, port, authority)
 
 
-class Connection:
+class UpstreamConnection:
     """One connection to a target; ``answers`` have ended on it in order, the last one ``at``."""
 
     __slots__ = ("_poll", "answers", "at", "sock", "url")
@@ -121,21 +121,21 @@ class Upstreams:
         self._connect_timeout_s = connect_timeout_s
         self._access = access
         self._kept_with = access.current()
-        self._kept: list[Connection] = []
+        self._kept: list[UpstreamConnection] = []
         self._names = Names(_MOST_NAMES)
 
-    def take(self, target: Target, *, goes_once: bool) -> Connection:
+    def take(self, target: Target, *, goes_once: bool) -> UpstreamConnection:
         """Return a connection, a kept one just checked if there is; raise Unreachable.
 
         A request that ``goes_once`` gets one that has settled, on which it will hardly be lost.
         """
         return self._kept_one(target.url, goes_once=goes_once) or self.fresh(target)
 
-    def fresh(self, target: Target) -> Connection:
+    def fresh(self, target: Target) -> UpstreamConnection:
         """Return a new connection; raise Unreachable."""
-        return Connection(target.url, self._connected(target.url))
+        return UpstreamConnection(target.url, self._connected(target.url))
 
-    def _kept_one(self, url: str, *, goes_once: bool) -> Connection | None:
+    def _kept_one(self, url: str, *, goes_once: bool) -> UpstreamConnection | None:
         if self._kept_with is not self._access.current():
             self._kept_with = self._access.current()
             self._close_kept()
@@ -154,7 +154,7 @@ class Upstreams:
         while self._kept:
             self._kept.pop().close()
 
-    def give_back(self, connection: Connection) -> None:
+    def give_back(self, connection: UpstreamConnection) -> None:
         """Keep a connection whose answer has ended in order."""
         connection.answers += 1
         connection.at = clock.now()

@@ -20,16 +20,16 @@ from wrapper.base import clock
 from wrapper.base.actors import Actors
 from wrapper.base.process import Child, DeadMansSwitch
 from wrapper.base.snapshot import SnapshotWriter
-from wrapper.configuration.config_view import ExhibitWriter
-from wrapper.configuration.config_view_updater import Exhibitor
+from wrapper.configuration.config_view import ConfigViewWriter
+from wrapper.configuration.config_view_updater import ConfigViewUpdater
 from wrapper.configuration.input_watch import InputWatch
 from wrapper.election import lease_fields, step_down_pause
 from wrapper.election.elector import Elector
 from wrapper.election.file_lease import FileLease
 from wrapper.election.kubernetes_lease import KubernetesLease
-from wrapper.election.lease import Terms
+from wrapper.election.lease import LeaseTerms
 from wrapper.election.pod_label_state import PodLabel
-from wrapper.election.pod_label_updater import Labeller
+from wrapper.election.pod_label_updater import PodLabelUpdater
 from wrapper.election.pod_patch import Pod
 from wrapper.model.lease import LeaseLock
 from wrapper.model.roles import Role
@@ -42,7 +42,7 @@ from wrapper.supervision.configuration_state import ConfigurationState
 from wrapper.supervision.event_queue import Events
 from wrapper.supervision.leaving import Leaving
 from wrapper.supervision.observation import Observation
-from wrapper.supervision.performer import Output, Parts, Performer
+from wrapper.supervision.performer import Output, Performer, PerformerParts
 from wrapper.supervision.policy import Policy
 from wrapper.supervision.prometheus import PrometheusApi
 from wrapper.supervision.sensors import Fence, LoadedSensor, PrometheusWatch
@@ -50,7 +50,7 @@ from wrapper.supervision.snapshot_builder import Constants
 from wrapper.supervision.supervisor import Frame, Supervisor
 
 if TYPE_CHECKING:
-    from wrapper.supervision.reload_requests import ReloadDesk
+    from wrapper.supervision.reload_requests import ReloadRequests
 
 MEASURE_PERIOD_S = 5.0
 STEP_DOWN_PAUSE_S = 30.0
@@ -78,10 +78,10 @@ def supervise(
     api = PrometheusApi(start.base_url, start.access or PrometheusAccess())
     loaded = LoadedSensor(api, events.put) if api.knows_status else None
     snapshots = SnapshotWriter()
-    exhibitor = Exhibitor(ExhibitWriter(snapshots.fileno()))
+    exhibitor = ConfigViewUpdater(ConfigViewWriter(snapshots.fileno()))
     inputs = InputWatch(start.inputs, settings.files.rehash_period_s, events.put, exhibitor.show)
     reloads = _reload_desk(settings, events)
-    parts = Parts(
+    parts = PerformerParts(
         child=child.process if child else None,
         switch=DeadMansSwitch() if child else None,
         elector=elector,
@@ -127,7 +127,7 @@ def _kubernetes_lease(start: Start) -> KubernetesLease | None:
     )
 
 
-def _labeller(settings: Settings, events: Events) -> Labeller | None:
+def _labeller(settings: Settings, events: Events) -> PodLabelUpdater | None:
     """Return what labels our pod, None where no label is asked for."""
     lease, replica = settings.lease, settings.replica
     label = lease.pod_label
@@ -141,21 +141,21 @@ def _labeller(settings: Settings, events: Events) -> Labeller | None:
         kubeconfig=lease.kubeconfig,
         request_timeout_s=lease.request_timeout_s,
     )
-    return Labeller(pod, str(label), events.put)
+    return PodLabelUpdater(pod, str(label), events.put)
 
 
-def _reload_desk(settings: Settings, events: Events) -> ReloadDesk | None:
+def _reload_desk(settings: Settings, events: Events) -> ReloadRequests | None:
     """Return where reloads are asked for, None where no file is fetched."""
     if not settings.targets.feeds:
         return None
-    from wrapper.supervision.reload_requests import ReloadDesk  # noqa: PLC0415 - few fetch files
+    from wrapper.supervision.reload_requests import ReloadRequests  # noqa: PLC0415 - few fetch files
 
-    return ReloadDesk(events.put, settings.patience.reload_limit_s + RELOAD_ALLOWANCE_S)
+    return ReloadRequests(events.put, settings.patience.reload_limit_s + RELOAD_ALLOWANCE_S)
 
 
-def _terms(start: Start) -> Terms:
+def _terms(start: Start) -> LeaseTerms:
     lease = start.settings.lease
-    return Terms(
+    return LeaseTerms(
         identity=_identity(start),
         incarnation=start.settings.replica.incarnation,
         duration_s=lease.duration_s,
@@ -174,7 +174,7 @@ def _identity(start: Start) -> str:
     return f"{name}:{urlsplit(start.base_url).port or os.getpid()}"
 
 
-def _frame(start: Start, terms: Terms, child: Child | None, lock: LeaseLock | None) -> Frame:
+def _frame(start: Start, terms: LeaseTerms, child: Child | None, lock: LeaseLock | None) -> Frame:
     now = clock.now()
     return Frame(
         observation=replace(
@@ -225,7 +225,7 @@ def _first_observation(start: Start, child: Child | None, now: float) -> Observa
     return Observation(configuration, now, label=label)
 
 
-def _policy(start: Start, terms: Terms, lock: LeaseLock | None) -> Policy:
+def _policy(start: Start, terms: LeaseTerms, lock: LeaseLock | None) -> Policy:
     settings = start.settings
     return Policy(
         terms=terms,
@@ -244,7 +244,7 @@ def _policy(start: Start, terms: Terms, lock: LeaseLock | None) -> Policy:
 
 
 def _start_threads(
-    start: Start, api: PrometheusApi, parts: Parts, events: Events, actors: Actors
+    start: Start, api: PrometheusApi, parts: PerformerParts, events: Events, actors: Actors
 ) -> PrometheusWatch:
     settings = start.settings
     probing = _probing(settings, api)

@@ -22,7 +22,7 @@ from wrapper.model.events import ChildExited, SignalReceived
 from wrapper.model.lease import LeaseUnavailable
 from wrapper.options.prometheus_args import FLUSH_DEADLINE, with_argument, with_config_file
 from wrapper.options.settings import Settings
-from wrapper.startup.start import Refused, Start
+from wrapper.startup.start import RefusedInput, Start
 from wrapper.supervision.event_queue import Events
 
 LOG = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def supervise(start: Start) -> int:
 
     status, starts_over = assembly.supervise(start, events, actors, child, file_lease)
     if starts_over and not _is_told_to_stop(events):
-        _start_over(Refused(start.first.fingerprint, status))
+        _start_over(RefusedInput(start.first.fingerprint, status))
     return status
 
 
@@ -86,7 +86,7 @@ def _is_told_to_stop(events: Events) -> bool:
     return False
 
 
-def _start_over(refused: Refused) -> None:
+def _start_over(refused: RefusedInput) -> None:
     """Start this program again in its own place, with word of what Prometheus ended with.
 
     Returns only where that cannot be done.
@@ -102,10 +102,10 @@ def _start_over(refused: Refused) -> None:
         LOG.error(text, extra={"program": sys.executable, "reason": str(error)})  # noqa: TRY400
 
 
-def refused_before() -> Refused | None:
+def refused_before() -> RefusedInput | None:
     """Take the word of an earlier run in this place out of the environment; None without any."""
     fingerprint, _, status = os.environ.pop(REFUSED_VARIABLE, "").partition(":")
-    return Refused(fingerprint, int(status)) if status.isdecimal() else None
+    return RefusedInput(fingerprint, int(status)) if status.isdecimal() else None
 
 
 def _take_files(start: Start) -> tuple[FileLease | None, tuple[int, ...]]:

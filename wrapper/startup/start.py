@@ -31,7 +31,7 @@ UNCHANGED = Renderings(_OWN_FILE, _OWN_FILE)
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedInput:
     """The follower rendering with which Prometheus ended before it was ready, and its status."""
 
     fingerprint: str
@@ -68,7 +68,7 @@ class Start:
     targets_access: PrometheusAccess | None = None
     last_good: Renderings | None = None
     refusal: tuple[str, ...] = ()
-    refused: Refused | None = None
+    refused: RefusedInput | None = None
     lock: Lock = NO_LOCK
 
     @property
@@ -151,7 +151,7 @@ class Start:
         return self if good is None else replace(self, last_good=good, refusal=(refused.text,))
 
 
-def prepare(settings: Settings, refused: Refused | None = None) -> Start:
+def prepare(settings: Settings, refused: RefusedInput | None = None) -> Start:
     """Read the inputs and look for everything that would keep this from running.
 
     ``refused`` is what Prometheus ended with at the start before, where this is another attempt.

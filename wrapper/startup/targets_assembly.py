@@ -14,22 +14,22 @@ from wrapper.startup.start import Start
 from wrapper.startup.targets_preflight import rule_check_of
 from wrapper.supervision.event_queue import Events
 from wrapper.supervision.prometheus import PrometheusApi
-from wrapper.supervision.reload_requests import ReloadDesk
+from wrapper.supervision.reload_requests import ReloadRequests
 from wrapper.supervision.sensors import PrometheusWatch
-from wrapper.targets.background_task import Errand
+from wrapper.targets.background_task import BackgroundTask
 from wrapper.targets.broker import Broker
 from wrapper.targets.fetch import Fetcher
-from wrapper.targets.fetch_loop import FeedKeeper, Parts
+from wrapper.targets.fetch_loop import FeedKeeper, FetchParts
 from wrapper.targets.promgen_task import Deed
 from wrapper.targets.rule_loads import RuleLoads
 from wrapper.targets.target_queue import TargetQueue
-from wrapper.targets.task_dispatch import FeedDesk
+from wrapper.targets.task_dispatch import TaskDispatch
 from wrapper.targets.tombstones import Tombstones
 
 
 def start_targets(
     start: Start,
-    reloads: ReloadDesk,
+    reloads: ReloadRequests,
     events: Events,
     watch: PrometheusWatch,
     actors: Actors,
@@ -41,7 +41,7 @@ def start_targets(
     settings, api = start.settings, watch.api
     access = start.targets_access or PrometheusAccess(is_proxied=True)
     rules = RuleLoads(reloads, rule_check_of(settings), obstacle=_obstacle(settings, api))
-    parts = Parts(
+    parts = FetchParts(
         fetcher=Fetcher(access, settings.targets.timeout_s, settings.targets.terms.largest),
         rules=rules,
         report=events.put,
@@ -54,10 +54,10 @@ def start_targets(
         return keeper
 
     errands = {
-        Deed.RELOAD: Errand(partial(_reload, rules)),
-        Deed.CLEAN_TOMBSTONES: Errand(Tombstones(api).clean),
+        Deed.RELOAD: BackgroundTask(partial(_reload, rules)),
+        Deed.CLEAN_TOMBSTONES: BackgroundTask(Tombstones(api).clean),
     }
-    desk = FeedDesk(settings.targets.feeds, start_keeper, errands, start.takes)
+    desk = TaskDispatch(settings.targets.feeds, start_keeper, errands, start.takes)
     if settings.targets.broker:
         name = settings.targets.queue or settings.replica.identity
         broker = Broker(settings.targets.broker, name)

@@ -30,7 +30,7 @@ _OK, _REFUSED = 200, 500  # what Prometheus answers to a reload
 _NO_ANSWER = 0
 
 
-class Tally:
+class Counters:
     """The totals so far; every method is told what has just come to pass."""
 
     def __init__(self) -> None:

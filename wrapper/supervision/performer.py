@@ -23,7 +23,7 @@ from wrapper.configuration.last_good import LastGood
 from wrapper.configuration.redact import words_about
 from wrapper.election import step_down_pause
 from wrapper.election.elector import Elector
-from wrapper.election.pod_label_updater import Labeller
+from wrapper.election.pod_label_updater import PodLabelUpdater
 from wrapper.model.actions import (
     Action,
     AnswerReload,
@@ -57,7 +57,7 @@ from wrapper.supervision.prometheus import PrometheusApi
 from wrapper.supervision.sensors import LoadedSensor
 
 if TYPE_CHECKING:
-    from wrapper.supervision.reload_requests import ReloadDesk
+    from wrapper.supervision.reload_requests import ReloadRequests
 
 LOG = logging.getLogger(__name__)
 
@@ -71,15 +71,15 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class PerformerParts:
     """All that the performer acts on; None where this form of running has no such part."""
 
     child: subprocess.Popen[bytes] | None
     switch: DeadMansSwitch | None
     elector: Elector | None
-    labeller: Labeller | None
+    labeller: PodLabelUpdater | None
     loaded: LoadedSensor | None
-    reloads: ReloadDesk | None
+    reloads: ReloadRequests | None
     inputs: InputWatch
     output: Output
     last_good: LastGood
@@ -91,7 +91,9 @@ class Parts:
 class Performer:
     """Turns actions into deeds; ``report`` receives the events that come of them."""
 
-    def __init__(self, parts: Parts, report: Callable[[Event], None], actors: Actors) -> None:
+    def __init__(
+        self, parts: PerformerParts, report: Callable[[Event], None], actors: Actors
+    ) -> None:
         """Start the thread that writes; nothing else."""
         self._parts = parts
         self._report = report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wrapper.election.lease import Terms
+from wrapper.election.lease import LeaseTerms
 from wrapper.model.roles import Role
 
 
@@ -19,7 +19,7 @@ class Policy:
     none can be needed. Thresholds count probes of Prometheus' health.
     """
 
-    terms: Terms
+    terms: LeaseTerms
     fixed_role: Role | None = None
     owns_child: bool = True
     is_plain: bool = False

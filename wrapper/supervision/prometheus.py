@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from wrapper.access.http_client import KeptConnections
 from wrapper.access.prometheus_access import PrometheusAccess
-from wrapper.access.request_errors import Server, trouble, trust_by
+from wrapper.access.request_errors import AskedServer, trouble, trust_by
 from wrapper.base import clock
 from wrapper.model.configuration import Evidence
 
@@ -30,7 +30,7 @@ _TRUST = trust_by("--prometheus-http-config")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PrometheusAnswer:
     """What came back: ``status`` 0 with the reason in ``detail`` when nothing did."""
 
     status: int
@@ -65,21 +65,21 @@ class PrometheusApi:
         """Return the URL of one of Prometheus' paths."""
         return self._base_url + path
 
-    def probe(self, url: str, timeout_s: float) -> Answer:
+    def probe(self, url: str, timeout_s: float) -> PrometheusAnswer:
         """GET a URL and tell what came."""
         return self.ask("GET", url, timeout_s)
 
-    def ask(self, method: str, url: str, timeout_s: float) -> Answer:
+    def ask(self, method: str, url: str, timeout_s: float) -> PrometheusAnswer:
         """Send a request without a body; never follow elsewhere, never use a proxy."""
         try:
             status, content = self._request(method, url, timeout_s)
         except Exception as error:  # noqa: BLE001 - whatever it was, it is the answer
-            server = Server(_shown(url), "Prometheus", _TRUST)
-            return Answer(0, trouble(error, server, timeout_s).text)
+            server = AskedServer(_shown(url), "Prometheus", _TRUST)
+            return PrometheusAnswer(0, trouble(error, server, timeout_s).text)
         text = content[: 4 * _LONGEST_ANSWER].decode(errors="replace")
-        return Answer(status, text.strip()[:_LONGEST_ANSWER])
+        return PrometheusAnswer(status, text.strip()[:_LONGEST_ANSWER])
 
-    def reload(self, method: str, url: str, timeout_s: float) -> Answer:
+    def reload(self, method: str, url: str, timeout_s: float) -> PrometheusAnswer:
         """Ask for a reload; 403, which Prometheus gives without a flag, has the cure with it."""
         answer = self.ask(method, url, timeout_s)
         if answer.status != _FORBIDDEN:
@@ -87,7 +87,7 @@ class PrometheusApi:
         said = answer.detail.rstrip(".")
         why = f"{_shown(url)} answered 403{f' ({said})' if said else ''}"
         cure = "Prometheus reloads by HTTP only when it is started with --web.enable-lifecycle"
-        return Answer(answer.status, f"{why}: {cure}")
+        return PrometheusAnswer(answer.status, f"{why}: {cure}")
 
     def evidence(self, timeout_s: float) -> Evidence | None:
         """Return what Prometheus says that it has loaded, None when it does not say."""

@@ -19,7 +19,7 @@ from wrapper.model.roles import Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ReloadAnswer:
     """What became of a reload, and what Prometheus said against it.
 
     ``is_ambiguous``: it refused something while a configuration was under way, which may be why.
@@ -33,14 +33,14 @@ class Answer:
 class Reloads(Protocol):
     """What reloads Prometheus."""
 
-    def ask(self, *, has_changed_files: bool) -> Answer:
+    def ask(self, *, has_changed_files: bool) -> ReloadAnswer:
         """Have Prometheus reload, and return what became of it.
 
         Say whether files that it reads have changed since it last loaded them.
         """
 
 
-class ReloadDesk:
+class ReloadRequests:
     """Numbers the requests, and hands each its answer."""
 
     def __init__(self, report: Callable[[Event], None], limit_s: float) -> None:
@@ -48,20 +48,20 @@ class ReloadDesk:
         self._report = report
         self._limit_s = limit_s
         self._lock = threading.Lock()
-        self._waiting: dict[int, Future[Answer]] = {}
+        self._waiting: dict[int, Future[ReloadAnswer]] = {}
         self._number = 0
 
-    def ask(self, *, has_changed_files: bool) -> Answer:
+    def ask(self, *, has_changed_files: bool) -> ReloadAnswer:
         """Have Prometheus reload, and return what became of it."""
         with self._lock:
             self._number += 1
-            number, future = self._number, Future[Answer]()
+            number, future = self._number, Future[ReloadAnswer]()
             self._waiting[number] = future
             self._report(ReloadWanted(number, has_changed_files))
         try:
             return future.result(self._limit_s)
         except TimeoutError:
-            return Answer(Verdict.UNCONFIRMED, f"not confirmed within {self._limit_s:g} s")
+            return ReloadAnswer(Verdict.UNCONFIRMED, f"not confirmed within {self._limit_s:g} s")
         finally:
             with self._lock:
                 self._waiting.pop(number, None)
@@ -72,4 +72,4 @@ class ReloadDesk:
             numbers = [each for each in self._waiting if each <= told.number]
             answered = [self._waiting.pop(each) for each in numbers]
         for future in answered:
-            future.set_result(Answer(told.verdict, told.problem, told.is_ambiguous))
+            future.set_result(ReloadAnswer(told.verdict, told.problem, told.is_ambiguous))

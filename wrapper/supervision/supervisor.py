@@ -15,7 +15,7 @@ from wrapper.base.snapshot import SnapshotWriter, known_leader
 from wrapper.model.events import Event
 from wrapper.model.snapshot import Snapshot
 from wrapper.supervision.change_log import ChangeLog
-from wrapper.supervision.counters import Tally
+from wrapper.supervision.counters import Counters
 from wrapper.supervision.event_queue import Events
 from wrapper.supervision.history import History
 from wrapper.supervision.observation import Observation
@@ -48,7 +48,7 @@ class Supervisor:
         self._events = events
         self._performer = performer
         self._snapshots = snapshots
-        self._tally = Tally()
+        self._tally = Counters()
         self._history = History(frame.constants.identity)
         self._log = ChangeLog(frame.policy)
 

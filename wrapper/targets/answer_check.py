@@ -22,7 +22,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from wrapper.documents.problems import Problems, quoted
 from wrapper.documents.yaml_inspection import Inspection
 from wrapper.documents.yaml_nodes import UnusableError, compose, entries, explained, is_null
-from wrapper.model.fetched_file import Kind
+from wrapper.model.fetched_file import FileKind
 
 SHARD = "__shard"  # Promgen's label for the group of servers that are to scrape a target
 _LABEL_NAME = re.compile("[a-zA-Z_][a-zA-Z0-9_]*")  # what every Prometheus takes
@@ -62,17 +62,17 @@ class Content:
         return self.targets == 0
 
 
-def read_answer(kind: Kind, body: bytes, shard: str = "") -> Content:
+def read_answer(kind: FileKind, body: bytes, shard: str = "") -> Content:
     """Return what the body holds, of one shard where one is named; raise Unacceptable."""
     if not body.strip():
         raise Unacceptable("shape", "the answer is empty")
     _check_cost(kind, body)
-    return _read_rules(body) if kind is Kind.RULES else _read_targets(body, shard)
+    return _read_rules(body) if kind is FileKind.RULES else _read_targets(body, shard)
 
 
-def _check_cost(kind: Kind, body: bytes) -> None:
+def _check_cost(kind: FileKind, body: bytes) -> None:
     """Raise Unacceptable for what would take long to read, whatever it holds."""
-    is_rules = kind is Kind.RULES
+    is_rules = kind is FileKind.RULES
     if is_rules and len(body) > LARGEST_RULES:
         raise Unacceptable("too_large", f"more than {LARGEST_RULES} bytes, the most for rules")
     marks, most = (_RULE_MARKS, _MOST_RULE_MARKS) if is_rules else (_MARKS, _MOST_MARKS)

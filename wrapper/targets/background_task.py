@@ -15,7 +15,7 @@ from wrapper.targets.fetch_requests import Done
 LOG = logging.getLogger(__name__)
 
 
-class Errand:
+class BackgroundTask:
     """One such thing; ``run`` is the thread's body."""
 
     def __init__(self, do: Callable[[], str]) -> None:

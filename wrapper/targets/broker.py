@@ -44,11 +44,11 @@ def _is_redis(url: str) -> bool:
     return urlsplit(url).scheme in ("redis", "rediss")
 
 
-class Unreachable(Exception):
+class BrokerUnreachable(Exception):
     """The broker cannot be reached, or has gone; the text says why, without secrets."""
 
 
-class NotInstalled(Unreachable):
+class NotInstalled(BrokerUnreachable):
     """What it takes to ask the broker is not there, or of no use; waiting mends nothing."""
 
 
@@ -107,7 +107,7 @@ class Broker:
         except ImportError as error:  # found when a start looked for it, and yet of no use
             raise NotInstalled(f"{in_short(str(error))}; {_CURE}") from error
         except Exception as error:
-            raise Unreachable(_in_short(error)) from error
+            raise BrokerUnreachable(_in_short(error)) from error
 
     def _consume(
         self,

@@ -19,8 +19,8 @@ from urllib3.response import HTTPResponse
 from wrapper.access.http_client import Connection, target_of
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.access.proxies import BadProxy, proxy_for
-from wrapper.access.request_errors import Server, trouble, trust_by
-from wrapper.model.fetched_file import Feed, Kind
+from wrapper.access.request_errors import AskedServer, trouble, trust_by
+from wrapper.model.fetched_file import Feed, FileKind
 from wrapper.targets.answer_errors import redirect_refused, status_refused
 
 _OK, _NOT_MODIFIED = 200, 304
@@ -93,7 +93,7 @@ class Fetcher:
             text = "an answer whose gzip cannot be unpacked"
             raise FetchFailed("encoding", text) from error
         except Exception as error:
-            found = trouble(error, Server(feed.source, "it", _TRUST, proxy), self._limit_s)
+            found = trouble(error, AskedServer(feed.source, "it", _TRUST, proxy), self._limit_s)
             raise FetchFailed(_REASONS.get(found.kind, found.kind), found.text) from error
         finally:
             connection.end()
@@ -115,7 +115,7 @@ class Fetcher:
             raise FetchFailed("encoding", f"an answer in the encoding {coding}: none was asked for")
         is_packed = "gzip" in coding
         is_bounded = is_packed or response.chunked or response.length_remaining is not None
-        if feed.kind is Kind.RULES and not is_bounded:
+        if feed.kind is FileKind.RULES and not is_bounded:
             text = "no Content-Length: half of these rules could not be told from the whole"
             raise FetchFailed("incomplete", text)
         pieces = self._pieces(response)

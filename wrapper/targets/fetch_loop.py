@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field, replace
 from wrapper.base import clock
 from wrapper.base.backoff import backoff_s
 from wrapper.model.events import Event, FeedReported
-from wrapper.model.fetched_file import Feed, FeedState, Kind, in_short
+from wrapper.model.fetched_file import Feed, FeedState, FileKind, in_short
 from wrapper.options.settings import FeedTerms
 from wrapper.targets.answer_check import (
     EMPTY_SHARE,
@@ -30,7 +30,7 @@ from wrapper.targets.answer_check import (
     read_answer,
 )
 from wrapper.targets.fetch import NO_VALIDATORS, TOO_LARGE, Fetcher, FetchFailed
-from wrapper.targets.fetch_requests import Done, FeedRequests, Request
+from wrapper.targets.fetch_requests import Done, FetchRequest, FetchRequests
 from wrapper.targets.rule_loads import UNCONFIRMED, Blamed, RuleLoads
 from wrapper.targets.shard_names import ShardCheck
 from wrapper.targets.target_file import Failed, FeedFile
@@ -46,7 +46,7 @@ _UNSURE = "what was fetched may not be in force"
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class FetchParts:
     """What all feeds work with.
 
     ``ready`` is set once Prometheus can refuse rules without being ended by them. ``shards`` judges
@@ -76,13 +76,13 @@ class Blame:
 class FeedKeeper:
     """Keeps one file as its URL says."""
 
-    def __init__(self, feed: Feed, terms: FeedTerms, parts: Parts) -> None:
+    def __init__(self, feed: Feed, terms: FeedTerms, parts: FetchParts) -> None:
         """Prepare; ``run`` is the thread's body."""
         self.feed = feed
         self._terms = terms
         self._parts = parts
         self._file = FeedFile(feed.path, feed.kind, terms.largest)
-        self._requests = FeedRequests()
+        self._requests = FetchRequests()
         self._is_ended = False
         self._mode = MODE
         self._validators = NO_VALIDATORS
@@ -108,9 +108,9 @@ class FeedKeeper:
     def run(self) -> None:
         """Fetch at once, then at the interval, and when asked to, until ``end``."""
         self._look_at_file()
-        if self.feed.kind is Kind.RULES:
+        if self.feed.kind is FileKind.RULES:
             self._parts.ready.wait()
-        requests: Sequence[Request] = ()
+        requests: Sequence[FetchRequest] = ()
         while not self._is_ended:
             problem = self.bring(requests)
             self._parts.report(FeedReported(asdict(self.state)))
@@ -144,7 +144,7 @@ class FeedKeeper:
 
     # --- one round ---
 
-    def bring(self, requests: Sequence[Request] = ()) -> str:
+    def bring(self, requests: Sequence[FetchRequest] = ()) -> str:
         """Bring the file to what the URL says now; return why that failed, "" when it has not."""
         for request in requests:
             self._set_mode(request.mode)
@@ -215,7 +215,7 @@ class FeedKeeper:
 
     def _put_in_force(self, content: Content) -> bool:
         """Have the file hold this, rules in force; tell whether it has changed; raise Failed."""
-        if self.feed.kind is not Kind.RULES:
+        if self.feed.kind is not FileKind.RULES:
             return self._file.bring(content.data, self._mode)
         try:
             return self._parts.rules.load(self._file, content.data, self._mode)

@@ -18,7 +18,7 @@ Done = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class FetchRequest:
     """Somebody wants the file as it is now; ``done`` gets why to ask again, "" for no reason."""
 
     mode: int | None
@@ -26,18 +26,18 @@ class Request:
     at: float
 
 
-class FeedRequests:
+class FetchRequests:
     """All who ask for one feed."""
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[Request] = queue.SimpleQueue()
-        self._waiting: list[Request] = []
+        self._queue: queue.SimpleQueue[FetchRequest] = queue.SimpleQueue()
+        self._waiting: list[FetchRequest] = []
         self._pace = fetch_pacing.Pace()
         self._is_ended = False
 
     def put(self, mode: int | None, done: Done) -> None:
         """Ask."""
-        self._queue.put(Request(mode, done, clock.now()))
+        self._queue.put(FetchRequest(mode, done, clock.now()))
 
     def end(self) -> None:
         """Wait no more."""
@@ -48,7 +48,7 @@ class FeedRequests:
         """Note that a fetch has ended, for those whom ``wait`` returned."""
         self._pace = fetch_pacing.fetched(self._pace, clock.now())
 
-    def wait(self, until: float) -> Sequence[Request]:
+    def wait(self, until: float) -> Sequence[FetchRequest]:
         """Wait until then, or until it is time for those who ask; return these."""
         while True:
             while not self._queue.empty():
@@ -61,6 +61,6 @@ class FeedRequests:
             with suppress(queue.Empty):
                 self._take(self._queue.get(timeout=left_s))
 
-    def _take(self, request: Request) -> None:
+    def _take(self, request: FetchRequest) -> None:
         self._waiting.append(request)
         self._pace = fetch_pacing.asked(self._pace, request.at)

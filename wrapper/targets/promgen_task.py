@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import PurePath
 from typing import Any
 
-from wrapper.model.fetched_file import Kind
+from wrapper.model.fetched_file import FileKind
 
 
 class Deed(StrEnum):
@@ -25,9 +25,9 @@ class Deed(StrEnum):
 
 
 _WRITES = {
-    "promgen.tasks.write_config": Kind.TARGETS,
-    "promgen.tasks.write_urls": Kind.URLS,
-    "promgen.tasks.write_rules": Kind.RULES,
+    "promgen.tasks.write_config": FileKind.TARGETS,
+    "promgen.tasks.write_urls": FileKind.URLS,
+    "promgen.tasks.write_rules": FileKind.RULES,
 }
 _DEEDS = {
     "promgen.tasks.reload_prometheus": Deed.RELOAD,
@@ -56,7 +56,7 @@ class Task:
     ``path`` "": every file of the kind. ``mode`` None: the permissions stay.
     """
 
-    about: Kind | Deed
+    about: FileKind | Deed
     path: str = ""
     mode: int | None = None
 

@@ -20,7 +20,7 @@ from typing import NoReturn
 
 from wrapper.base import clock
 from wrapper.model.roles import Verdict
-from wrapper.supervision.reload_requests import Answer, Reloads
+from wrapper.supervision.reload_requests import ReloadAnswer, Reloads
 from wrapper.targets.rule_check import RuleCheck
 from wrapper.targets.target_file import Failed, FeedFile
 
@@ -100,7 +100,7 @@ class RuleLoads:
                 self._load_gathered()
         return rules.outcome.result()
 
-    def reload(self) -> Answer:
+    def reload(self) -> ReloadAnswer:
         """Have Prometheus reload; a refusal is about new rules while there are any in a file."""
         return self._reloads.ask(has_changed_files=bool(self._not_loaded))
 
@@ -135,7 +135,7 @@ class RuleLoads:
             if rules.attempt(partial(self._take, answer)):
                 rules.outcome.set_result(rules.is_new)
 
-    def _load_each(self, refused: Sequence[NewRules], refusal: Answer) -> None:
+    def _load_each(self, refused: Sequence[NewRules], refusal: ReloadAnswer) -> None:
         """Put all back, so that none is blamed for another, and then try each by itself.
 
         The last good ones are loaded in between: by signal alone, a refusal that follows another
@@ -164,7 +164,7 @@ class RuleLoads:
         self._not_loaded.add(rules.file.path)
         rules.is_new = True
 
-    def _take(self, answer: Answer, rules: NewRules) -> None:
+    def _take(self, answer: ReloadAnswer, rules: NewRules) -> None:
         """Do with the file what follows from the answer; raise Failed unless it is in force."""
         if answer.verdict is Verdict.REFUSED:
             self._take_back(answer, rules)
@@ -185,7 +185,7 @@ class RuleLoads:
             rules.file.make_way(rules.mode)
         raise Failed("not_ready", f"new rules wait until Prometheus is ready: {obstacle}")
 
-    def _take_back(self, refusal: Answer, rules: NewRules) -> NoReturn:
+    def _take_back(self, refusal: ReloadAnswer, rules: NewRules) -> NoReturn:
         """Put the last good rules back, have them loaded, and raise Failed.
 
         The new ones alone can be the reason where it loads with the last good ones, and no
@@ -203,7 +203,7 @@ class RuleLoads:
             rules.file.put_back()
         self._not_loaded.discard(rules.file.path)
 
-    def _explained(self, refusal: Answer, rules: NewRules) -> str:
+    def _explained(self, refusal: ReloadAnswer, rules: NewRules) -> str:
         """Return why rules were refused; Prometheus itself does not say which."""
         said = "" if self._check is None else self._check.explanation(rules.file.path, rules.data)
         return said or refusal.problem

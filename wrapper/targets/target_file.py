@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from wrapper.base import files
-from wrapper.model.fetched_file import Kind, has_known_ending
+from wrapper.model.fetched_file import FileKind, has_known_ending
 from wrapper.targets.answer_check import LARGEST_RULES, Content, Unacceptable, read_answer
 
 NO_RULES = b"groups: []\n"
@@ -33,7 +33,7 @@ class Failed(Exception):
 class FeedFile:
     """One such file, with one writer."""
 
-    def __init__(self, path: str, kind: Kind, largest: int) -> None:
+    def __init__(self, path: str, kind: FileKind, largest: int) -> None:
         """Take its path and what it holds; a larger one is not looked into."""
         self.path = Path(path)
         self._kind = kind
@@ -142,7 +142,7 @@ def unsettled_in(folder: Path) -> Iterator[FeedFile]:
             continue
         except OSError:
             pass  # whoever cannot open it may still put it back
-        yield FeedFile(str(path), Kind.RULES, LARGEST_RULES)
+        yield FeedFile(str(path), FileKind.RULES, LARGEST_RULES)
         if claim is not None:
             os.close(claim)
 

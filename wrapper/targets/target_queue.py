@@ -29,13 +29,13 @@ from wrapper.targets.broker import (
     MOST_UNACKNOWLEDGED,
     TICK_S,
     Broker,
+    BrokerUnreachable,
     Message,
     NotInstalled,
-    Unreachable,
 )
 from wrapper.targets.promgen_task import BadTask, NotOurs, Task, read_task
 from wrapper.targets.queue_silence import MANY_CHANGES, Silence, silent
-from wrapper.targets.task_dispatch import FeedDesk
+from wrapper.targets.task_dispatch import TaskDispatch
 
 LOG = logging.getLogger(__name__)
 RECONNECT_FIRST_S, RECONNECT_MOST_S = 1.0, 60.0
@@ -61,7 +61,7 @@ class TargetQueue:
         self,
         broker: Broker,
         name: str,
-        desk: FeedDesk,
+        desk: TaskDispatch,
         report: Callable[[Event], None],
         unasked_changes: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
@@ -97,7 +97,7 @@ class TargetQueue:
             self._forget()
             try:
                 self._broker.listen(self._take, self._tick)
-            except Unreachable as error:
+            except BrokerUnreachable as error:
                 if self._ended.is_set():
                     return
                 failures = 1 if self._has_lasted() else failures + 1
@@ -146,7 +146,7 @@ class TargetQueue:
     def _tick(self) -> None:
         """Acknowledge what is done, and give back what has been held for long enough."""
         if self._ended.is_set():
-            raise Unreachable("listening has been ended")
+            raise BrokerUnreachable("listening has been ended")
         if self._connected_at is None:
             self._connected()
         while not self._settled.empty():
@@ -222,7 +222,7 @@ class TargetQueue:
     def _is_silent(self) -> bool:
         return self._state.unannounced_changes >= MANY_CHANGES
 
-    def _disconnected(self, error: Unreachable) -> None:
+    def _disconnected(self, error: BrokerUnreachable) -> None:
         problem = str(error)
         if problem != self._state.problem or self._state.is_connected:
             extra = {"queue": self._state.queue, "reason": problem}
@@ -248,7 +248,7 @@ class TargetQueue:
             self._report(QueueReported(asdict(self._state)))
 
 
-def _what(error: Unreachable) -> str:
+def _what(error: BrokerUnreachable) -> str:
     is_missing = isinstance(error, NotInstalled)
     return "broker cannot be used" if is_missing else "broker unreachable"
 

@@ -11,25 +11,25 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from wrapper.base import files
-from wrapper.model.fetched_file import Feed, Kind
-from wrapper.targets.background_task import Errand
+from wrapper.model.fetched_file import Feed, FileKind
+from wrapper.targets.background_task import BackgroundTask
 from wrapper.targets.fetch_loop import FeedKeeper
 from wrapper.targets.fetch_requests import Done
 from wrapper.targets.promgen_task import BadTask, Deed, Task
 
 MOST_FEEDS = 32
-_ENDINGS = {Kind.RULES: (".yml", ".yaml")}
+_ENDINGS = {FileKind.RULES: (".yml", ".yaml")}
 _TARGETS_ENDINGS = (".json",)
 
 
-class FeedDesk:
+class TaskDispatch:
     """The feeds by their files; ``start`` starts one more."""
 
     def __init__(
         self,
         feeds: Iterable[Feed],
         start: Callable[[Feed], FeedKeeper],
-        errands: Mapping[Deed, Errand],
+        errands: Mapping[Deed, BackgroundTask],
         is_taken: Callable[[Path], bool],
     ) -> None:
         """Start all feeds; ``is_taken`` tells of a file that no task may make."""
@@ -59,7 +59,7 @@ class FeedDesk:
         """Return by file how many changes were found that no task had told of."""
         return {str(path): keeper.unasked_changes for path, keeper in self._keepers.items()}
 
-    def _keepers_for(self, task: Task, kind: Kind) -> list[FeedKeeper]:
+    def _keepers_for(self, task: Task, kind: FileKind) -> list[FeedKeeper]:
         alike = [each for each in self._keepers.values() if each.feed.kind is kind]
         if not alike:
             raise BadTask(f"no --targets-url brings {kind}")
@@ -74,7 +74,7 @@ class FeedDesk:
             raise BadTask(f"{path} is kept as {keeper.feed.kind}, not as {kind}")
         return [keeper]
 
-    def _check_new(self, path: Path, kind: Kind) -> None:
+    def _check_new(self, path: Path, kind: FileKind) -> None:
         """Raise BadTask unless a task may make this file."""
         if path.parent not in self._folders:
             raise BadTask(f"{path} lies outside of the folders that --targets-url names")

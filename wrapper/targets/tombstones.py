@@ -12,8 +12,8 @@ from __future__ import annotations
 import logging
 import threading
 
-from wrapper.base.with_timeout import bounded
-from wrapper.supervision.prometheus import Answer, PrometheusApi
+from wrapper.base.with_timeout import with_timeout
+from wrapper.supervision.prometheus import PrometheusAnswer, PrometheusApi
 
 LOG = logging.getLogger(__name__)
 PATH = "/api/v1/admin/tsdb/clean_tombstones"
@@ -38,7 +38,7 @@ class Tombstones:
             return ""
         has_begun = threading.Event()
         try:
-            return bounded(lambda: self._clean(has_begun), BEGUN_S)
+            return with_timeout(lambda: self._clean(has_begun), BEGUN_S)
         except TimeoutError:
             has_begun.set()
             return ""
@@ -62,7 +62,7 @@ class Tombstones:
             LOG.warning("Prometheus does not clean its tombstones, as Promgen asked", extra=extra)
 
 
-def _refusal(answer: Answer) -> str:
+def _refusal(answer: PrometheusAnswer) -> str:
     """Say why Prometheus does not, with the cure where that is known."""
     if _CLOSED in answer.detail:
         return f"its admin API is closed; {_FLAG}"

@@ -21,7 +21,7 @@ from wrapper.base import clock
 from wrapper.base.snapshot import SnapshotReader, is_stale
 from wrapper.model.snapshot import Snapshot
 from wrapper.proxy.proxy_counters import DURATION_BUCKETS as REQUEST_BUCKETS
-from wrapper.proxy.proxy_counters import ProxyFigures, Totals
+from wrapper.proxy.proxy_counters import ProxyCounters, Totals
 from wrapper.web import state_metrics, targets_metrics
 from wrapper.web.metric_table import (
     PREFIX,
@@ -54,7 +54,7 @@ _ERRORS_TYPE = f"# TYPE {PREFIX}notifier_calls_errors ".encode()
 class SnapshotCollector(Collector):
     """Renders the supervisor's last snapshot and the proxy's counters."""
 
-    def __init__(self, reader: SnapshotReader, figures: ProxyFigures) -> None:
+    def __init__(self, reader: SnapshotReader, figures: ProxyCounters) -> None:
         self._reader = reader
         self._figures = figures
 
@@ -72,7 +72,7 @@ class SnapshotCollector(Collector):
 
 
 def registry(
-    reader: SnapshotReader, figures: ProxyFigures, *, with_runtime: bool
+    reader: SnapshotReader, figures: ProxyCounters, *, with_runtime: bool
 ) -> CollectorRegistry:
     """Return a registry of our own; ``with_runtime`` adds this Python process."""
     ours = CollectorRegistry()

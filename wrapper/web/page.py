@@ -18,7 +18,7 @@ from flask import Flask, Response, render_template
 from markupsafe import Markup
 
 from wrapper.base.snapshot import why_stale
-from wrapper.configuration.config_view import Exhibit
+from wrapper.configuration.config_view import ConfigView
 from wrapper.model.snapshot import Snapshot, named
 from wrapper.web.peers import Peer
 from wrapper.web.status import status_of
@@ -33,7 +33,7 @@ class Seen:
     """All that one page shows."""
 
     snapshot: Snapshot | None
-    exhibit: Exhibit | None
+    exhibit: ConfigView | None
     peers: list[Peer]
     knows_peers: bool
     now: float

@@ -22,7 +22,7 @@ from gevent.lock import BoundedSemaphore
 
 from wrapper.access.http_config import ClientTls, HttpConfig
 from wrapper.access.prometheus_access import Access
-from wrapper.access.request_errors import Server, trouble
+from wrapper.access.request_errors import AskedServer, trouble
 from wrapper.base import clock
 from wrapper.election.step_down_rules import STATUS_FORM
 from wrapper.proxy.resolver import Names
@@ -37,12 +37,12 @@ Some = TypeVar("Some")
 _TRUST = "SSL_CERT_FILE names the CAs that are trusted here"
 
 
-class Unusable(Exception):
+class PeerUnusable(Exception):
     """A peer cannot be asked, or its answer is none; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PeerAddress:
     """Where a replica answers, and the name that its certificate has to be for."""
 
     url: str
@@ -93,7 +93,7 @@ class Peers:
     def _ask_all(self, authorization: str | None) -> list[Peer]:
         """Look the names up, then ask; each has its share of the time."""
         found = _all_at_once(self._places, self._entries)
-        places: list[Place] = []
+        places: list[PeerAddress] = []
         unknown: list[Peer] = []
         for entry, outcome in zip(self._entries, found, strict=True):
             if isinstance(outcome, str):
@@ -108,23 +108,23 @@ class Peers:
         ]
         return [*answers, *unknown]
 
-    def _ask(self, place: Place, authorization: str | None) -> dict[str, Any]:
+    def _ask(self, place: PeerAddress, authorization: str | None) -> dict[str, Any]:
         """Ask one; what came to us over TLS is passed on over nothing else."""
         is_as_safe = place.is_tls or not self._is_tls
         return _status_at(place, authorization if is_as_safe else None)
 
-    def _places(self, entry: str) -> list[Place]:
+    def _places(self, entry: str) -> list[PeerAddress]:
         """Return where an entry's replicas answer."""
         if "://" in entry:
-            return [Place(entry, urlsplit(entry).hostname or "")]
+            return [PeerAddress(entry, urlsplit(entry).hostname or "")]
         name, _, given = entry.partition(":")
         port = int(given or self._port)
         try:
             addresses = sorted(self._names.addresses(name, port))
         except UnicodeError as error:
-            raise Unusable("the name is none that DNS can hold") from error
+            raise PeerUnusable("the name is none that DNS can hold") from error
         scheme = "https" if self._is_tls else "http"
-        return [Place(f"{scheme}://{_bracketed(each)}:{port}", name) for each in addresses]
+        return [PeerAddress(f"{scheme}://{_bracketed(each)}:{port}", name) for each in addresses]
 
 
 def _bracketed(address: str) -> str:
@@ -143,19 +143,19 @@ def _all_at_once(ask: Callable[[Some], Any], whom: Sequence[Some]) -> list[Any]:
 
 
 def _bounded(ask: Callable[[Some], Any], each: Some) -> Any:
-    server = Server(str(each), "prometheus-elector", _TRUST)
+    server = AskedServer(str(each), "prometheus-elector", _TRUST)
     try:
         with gevent.Timeout(LIMIT_S):
             return ask(each)
     except gevent.Timeout:
         return trouble(TimeoutError(), server, LIMIT_S).text
-    except Unusable as error:
+    except PeerUnusable as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - no answer of one may take those of all
         return trouble(error, server, LIMIT_S).text
 
 
-def _status_at(place: Place, authorization: str | None) -> dict[str, Any]:
+def _status_at(place: PeerAddress, authorization: str | None) -> dict[str, Any]:
     """Return a replica's status; raise Unusable, or what comes instead of an answer."""
     from wrapper.access.http_client import Connection  # noqa: PLC0415 - 2 MiB, and not all ask
 
@@ -172,18 +172,18 @@ def _status_at(place: Place, authorization: str | None) -> dict[str, Any]:
 def _read(code: int, body: bytes) -> dict[str, Any]:
     """Return a status that has the form of one; raise Unusable."""
     if len(body) > LARGEST:
-        raise Unusable("its answer is too large")
+        raise PeerUnusable("its answer is too large")
     try:
         told = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise Unusable(f"HTTP {code}, and no status") from error
+        raise PeerUnusable(f"HTTP {code}, and no status") from error
     if not isinstance(told, dict):
-        raise Unusable(f"HTTP {code}, and no status")
+        raise PeerUnusable(f"HTTP {code}, and no status")
     if code != HTTPStatus.OK:
-        raise Unusable(f"HTTP {code}: {str(told.get('error', ''))[:200]}")
+        raise PeerUnusable(f"HTTP {code}: {str(told.get('error', ''))[:200]}")
     wanted = STATUS_FORM.items()
     if not all(name in told and _is_in_form(told[name], kind) for name, kind in wanted):
-        raise Unusable("its answer is no status")
+        raise PeerUnusable("its answer is no status")
     return told
 
 

@@ -28,7 +28,7 @@ from gunicorn.sock import create_sockets  # type: ignore[import-untyped]
 
 from wrapper.base.process import die_with_parent
 from wrapper.options.web_options import WebOptions
-from wrapper.proxy.proxy_counters import ProxyFigures
+from wrapper.proxy.proxy_counters import ProxyCounters
 from wrapper.proxy.upstream import KEEP_ALIVE
 from wrapper.web.worker import ProxyWorker, Tls
 
@@ -43,7 +43,7 @@ _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a tmpfs where the root may be read-o
 def serve(
     options: WebOptions,
     listener: socket.socket,
-    figures: ProxyFigures,
+    figures: ProxyCounters,
     make_app: Callable[[], Flask],
     tls: Tls | None = None,
 ) -> None:
@@ -78,7 +78,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         self,
         options: WebOptions,
         listener_fd: int,
-        figures: ProxyFigures,
+        figures: ProxyCounters,
         make_app: Callable[[], Flask],
         tls: Tls | None = None,
     ) -> None:
@@ -130,7 +130,7 @@ def _gunicorn_settings(options: WebOptions, listener_fd: int) -> dict[str, Any]:
     }
 
 
-def _hooks(figures: ProxyFigures) -> dict[str, Callable[[Any, Any], None]]:
+def _hooks(figures: ProxyCounters) -> dict[str, Callable[[Any, Any], None]]:
     """Return what is done at a worker's fork and end: it dies with us, and counts in its slot."""
 
     def pre_fork(_arbiter: Any, worker: Any) -> None:

@@ -28,13 +28,13 @@ from wrapper.access.web_access import WebAccess
 from wrapper.base import clock, log
 from wrapper.base.process import die_with_parent
 from wrapper.base.snapshot import SnapshotReader, configuration_of, known_leader, why_stale
-from wrapper.configuration.config_view import ExhibitReader
+from wrapper.configuration.config_view import ConfigViewReader
 from wrapper.documents.problems import ConfigurationError
 from wrapper.model.snapshot import Snapshot
 from wrapper.options.web_options import WebOptions
 from wrapper.proxy.protection import Protection
 from wrapper.proxy.proxy import Proxy
-from wrapper.proxy.proxy_counters import ProxyFigures
+from wrapper.proxy.proxy_counters import ProxyCounters
 from wrapper.proxy.refusals import CHALLENGE, UNAUTHORIZED, Refused
 from wrapper.proxy.route import ROOT
 from wrapper.web.metrics import expose, registry
@@ -58,7 +58,7 @@ SPARE_SLOTS = 2  # a worker may be started before its predecessor has been seen 
 def make_app(
     reader: SnapshotReader,
     options: WebOptions,
-    figures: ProxyFigures,
+    figures: ProxyCounters,
     web_access: WebAccess,
     prometheus_access: PrometheusAccess,
 ) -> Flask:
@@ -89,7 +89,7 @@ def make_app(
         methods=["POST"],
     )
     app.add_url_rule(ROOT, view_func=lambda: redirect(f"{ROOT[1:]}/", 308), endpoint="to-page")
-    page, shown = Page(app), ExhibitReader(options.snapshot_fd)
+    page, shown = Page(app), ConfigViewReader(options.snapshot_fd)
     app.add_url_rule(f"{ROOT}/", view_func=lambda: page.render(fleet.seen(shown)), endpoint="page")
     app.before_request(lambda: _refusal(protection))
     app.register_error_handler(HTTPException, _http_error)
@@ -235,7 +235,7 @@ class Fleet:
         authorization = request.headers.get("Authorization") if has_users else None
         return self._peers.ask(snapshot.identity, authorization)
 
-    def seen(self, shown: ExhibitReader) -> Seen:
+    def seen(self, shown: ConfigViewReader) -> Seen:
         """Return all that the page tells of."""
         snapshot = self._reader.read()
         peers = self.ask(snapshot) if snapshot is not None else []
@@ -281,7 +281,7 @@ def main(arguments: list[str]) -> int:
         return BAD_INPUT
     is_tls = web_access.current().tls is not None
     LOG.info("listening", extra={"address": _address(options), "tls": is_tls})
-    figures = ProxyFigures(slots=options.workers + SPARE_SLOTS)
+    figures = ProxyCounters(slots=options.workers + SPARE_SLOTS)
     reader = SnapshotReader(options.snapshot_fd)
 
     def app() -> Flask:
