@@ -22,8 +22,8 @@ from tests.real.replica import Replica
 from tests.real.test_fidelity import REFUSED, Oracle
 from tests.real.test_refusals import edit, is_valid
 from tests.support import wait_until
-from tests.unit.test_config_paths import trails
-from tests.unit.test_remote_duplicates import PAIRS
+from tests.unit.configuration.test_config_paths import trails
+from tests.unit.configuration.test_remote_duplicates import PAIRS
 from wrapper.configuration.config_paths import ANY_KEY
 from wrapper.configuration.redact import PLACES as SECRETS
 

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.real.parts import Prometheus, started
-from tests.unit.test_config_paths import trails
+from tests.unit.configuration.test_config_paths import trails
 from wrapper.configuration.config_paths import PLACES
 from wrapper.configuration.inputs import Inputs, Sources
 from wrapper.configuration.render import Source, WholeFile, render

@@ -69,3 +69,11 @@ def test_a_pure_module_imports_only_pure_ones() -> None:
     assert (
         found == "wrapper.supervision.plan:2: is pure, and imports wrapper.base.clock, which is not"
     )
+
+
+def test_unit_tests_lie_as_the_modules_do() -> None:
+    """Whoever looks for the tests of a module finds them under its folder and name."""
+    folders = (layers.ROOT / "tests/unit").glob("*/test_*.py")
+    named = {(path.parent.name, path.stem.removeprefix("test_")) for path in folders}
+    modules = {(path.parent.name, path.stem) for path in (layers.ROOT / "wrapper").glob("*/*.py")}
+    assert named - modules == set()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yaml.nodes import MappingNode, ScalarNode
 
-from tests.unit.documents import (
+from tests.unit.given_documents import (
     ClashError,
     compose,
     key_node,

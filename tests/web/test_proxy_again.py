@@ -12,7 +12,7 @@ import pytest
 from tests.support import free_port, wait_until
 from tests.web.conftest import FOLLOWER, Web, following, leading
 from tests.web.upstreams import Call, persistent
-from wrapper.proxy.leader_request import GAP_S, Broke, ProxyTimeLimits, Tries
+from wrapper.proxy.leader_request import GAP_S, Broke, LeaderGap, Tries
 
 
 @pytest.fixture(autouse=True)
@@ -226,7 +226,7 @@ def test_a_client_that_waits_for_a_leader_can_go(web: Web) -> None:
 
 def test_patience_is_for_a_new_gap() -> None:
     """The first to miss a leader begins the gap; long after it, another may."""
-    patience = ProxyTimeLimits()
+    patience = LeaderGap()
     assert patience.allows(10.0)
     assert patience.allows(10.0 + GAP_S - 0.1)
     assert not patience.allows(10.0 + GAP_S)

@@ -34,7 +34,7 @@ class Broke(Exception):
         self.was_kept = was_kept
 
 
-class ProxyTimeLimits:
+class LeaderGap:
     """How long to wait for a leader that answers: for GAP_S from when the last one was missed."""
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class Leader:
         self._options = options
         self._access = access
         self.connections = Upstreams(options.connect_timeout_s, access)
-        self.patience = ProxyTimeLimits()
+        self.patience = LeaderGap()
         self.is_leaving = False
 
     def target(self) -> Target:

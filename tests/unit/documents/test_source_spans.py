@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from yaml.nodes import MappingNode
 
-from tests.unit.documents import compose, shape
+from tests.unit.given_documents import compose, shape
 from wrapper.configuration.render import ConfigurationError, Source, WholeFile, render
 from wrapper.configuration.sections import read_base, read_both
 from wrapper.documents.problems import Problems

@@ -15,7 +15,7 @@ import yaml
 from hypothesis import given
 from yaml.nodes import MappingNode, Node, ScalarNode
 
-from tests.unit.documents import (
+from tests.unit.given_documents import (
     ClashError,
     compose,
     key_node,
@@ -36,7 +36,7 @@ from wrapper.configuration.render import (
 )
 from wrapper.model.roles import Role
 
-GOLDEN = json.loads((Path(__file__).parent.parent / "vectors" / "merge.json").read_text("utf-8"))
+GOLDEN = json.loads((Path(__file__).parents[2] / "vectors" / "merge.json").read_text("utf-8"))
 RETYPED_KEYS = {"y": "true"}  # the peer reads this key as a boolean; we keep it as written
 
 

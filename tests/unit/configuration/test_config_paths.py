@@ -10,7 +10,7 @@ import pytest
 import yaml
 from yaml.nodes import MappingNode
 
-from tests.unit.documents import compose
+from tests.unit.given_documents import compose
 from wrapper.configuration.config_paths import (
     ANY_KEY,
     PATH,

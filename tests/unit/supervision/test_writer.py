@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.unit.known import but
-from tests.unit.test_plan import (
+from tests.unit.supervision.test_plan import (
     CHOSEN,
     DEMOTED,
     LEADING,
@@ -19,7 +19,7 @@ from tests.unit.test_plan import (
     decide,
     stopping,
 )
-from tests.unit.test_summary import told
+from tests.unit.supervision.test_snapshot_builder import told
 from wrapper.election.pod_label_state import PodLabel
 from wrapper.model.actions import (
     Action,

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yaml.nodes import CollectionNode, MappingNode, Node, SequenceNode
 
-from tests.unit.documents import NASTY
-from tests.unit.documents import compose as composed_by_pyyaml
+from tests.unit.given_documents import NASTY
+from tests.unit.given_documents import compose as composed_by_pyyaml
 from wrapper.documents.yaml_nodes import _KEPT_TAGS, MAX_DEPTH, UnusableError, compose
 
 SCALARS = (

@@ -22,7 +22,7 @@ LOCAL = "http://127.0.0.1:9095"
         (["--for=30m"], RemoteRequest(LOCAL, 1800.0)),
         (
             ["-for", "90s", "--force", "https://h/p?a=b"],
-            RemoteRequest("https://h/p?a=b", 90.0, True),
+            RemoteRequest("https://h/p?a=b", 90.0, True),  # noqa: FBT003
         ),
         (["--for=0s"], RemoteRequest(LOCAL, 0.0)),
         (["--force=false"], RemoteRequest(LOCAL)),

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.known import but
-from tests.unit.test_plan import (
+from tests.unit.supervision.test_plan import (
     ALIKE,
     CHOSEN,
     DEMOTED,

@@ -8,7 +8,7 @@ from subprocess import Popen
 from typing import Any
 
 from tests.unit.known import but
-from tests.unit.test_plan import CHOSEN, HELD, POLICY
+from tests.unit.supervision.test_plan import CHOSEN, HELD, POLICY
 from wrapper.base import clock
 from wrapper.base.actors import Actors
 from wrapper.model.actions import Action, ArmSwitch, WriteRendering

@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given
 from yaml.nodes import MappingNode
 
-from tests.unit.documents import compose, sections, shape, written
-from tests.unit.test_config_paths import nested, trails
+from tests.unit.configuration.test_config_paths import nested, trails
+from tests.unit.given_documents import compose, sections, shape, written
 from wrapper.configuration.config_paths import PLACES as PATHS
 from wrapper.configuration.merge import merge
 from wrapper.configuration.redact import PLACES, Redaction

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.known import but
-from tests.unit.test_plan import FOLLOWER, LEADER, POLICY, RE_READ, STARTING, loaded
+from tests.unit.supervision.test_plan import FOLLOWER, LEADER, POLICY, RE_READ, STARTING, loaded
 from wrapper.model.actions import Exit, KeepRenderings
 from wrapper.model.configuration import Kept, Renderings
 from wrapper.model.roles import Cause, Role

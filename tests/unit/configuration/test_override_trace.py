@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from yaml.nodes import MappingNode
 
-from tests.unit.documents import sections, shape, written
+from tests.unit.given_documents import sections, shape, written
 from wrapper.configuration.comparison import compare
 from wrapper.configuration.merge import merge
 from wrapper.configuration.override_trace import merge_traced, path_of
