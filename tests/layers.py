@@ -1,7 +1,7 @@
-"""The layers of `wrapper/`: its folders, each of which imports only from itself and those below.
+"""The layers of `wrapper/`: its folders; each imports only from itself and those that come earlier.
 
 `scripts/check` runs this file. Every import counts, also one inside a function or under
-TYPE_CHECKING. A module whose docstring says that it is pure does no I/O, has no clock and starts
+TYPE_CHECKING. A module whose docstring says that it is pure does no I/O, has no clock, starts
 nothing, and imports only what is pure too. What lies in no folder comes last.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-# From the lowest to the highest; "" is wrapper/ itself. The web process knows no supervisor.
+# Each may import from those before it; "" is wrapper/ itself. The web process knows no supervisor.
 ORDER = (
     "model",
     "base",
@@ -66,8 +66,8 @@ def violations(sources: Mapping[str, str]) -> Iterator[str]:
         for line, target in imports(ast.parse(text)):
             package = target.partition(".")[0]
             imported = target if target in sources else target.rpartition(".")[0]
-            if package == "wrapper" and height(target) > height(module):
-                yield f"{module}:{line}: imports {target}, which lies above it"
+            if package == "wrapper" and place(target) > place(module):
+                yield f"{module}:{line}: imports {target}, whose folder comes later (ORDER)"
             elif SOLE_IMPORTER.get(package, module) != module:
                 yield f"{module}:{line}: imports {package}, as {SOLE_IMPORTER[package]} alone may"
             elif module in pure and (package in IO_PACKAGES or imported in sources.keys() - pure):
@@ -90,8 +90,8 @@ def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
 
 
-def height(name: str) -> int:
-    """Return how high a module of wrapper/ lies, or what is imported from it."""
+def place(name: str) -> int:
+    """Return the place in ORDER of a module of wrapper/, or of what is imported from it."""
     parts = name.split(".")
     if parts[1:] in ([], ["__version__"]):
         return -1

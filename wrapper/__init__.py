@@ -1,8 +1,7 @@
 """prometheus-elector: of several identical Prometheus replicas, exactly one writes.
 
-Each module says what belongs in it. Folders say what they are about; what a module may know is
-another matter: it imports only from the layers above its own: values, pure rules, adapters, actors,
-edge (``tests/layers.py`` holds the table).
+Each module says what belongs in it, each folder what it is about. Folders are layers: a folder
+imports only from folders that come before it in the order of ``tests/layers.py``.
 """
 
 import sys

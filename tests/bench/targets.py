@@ -28,7 +28,7 @@ from tests.bench.one_rendering import memory, timed
 from wrapper.model.fetched_file import Feed
 from wrapper.targets.fetch import NO_VALIDATORS, Fetcher
 from wrapper.options.settings import FeedTerms
-from wrapper.targets.fetch_loop import FeedKeeper, Parts
+from wrapper.targets.fetch_loop import FeedKeeper, FetchParts
 from wrapper.targets.rule_loads import RuleLoads
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.commands.targets import ByHttp
@@ -38,7 +38,7 @@ url, path, shard = sys.argv[1:]
 largest = 64 << 20
 reloads = ByHttp(PrometheusApi(), "", 1.0)
 fetcher = Fetcher(PrometheusAccess(), 60.0, largest)
-parts = Parts(fetcher, RuleLoads(reloads), lambda _: None, threading.Event())
+parts = FetchParts(fetcher, RuleLoads(reloads), lambda _: None, threading.Event())
 keeper = FeedKeeper(Feed(url, path), FeedTerms(60.0, shard, False, largest), parts)
 
 def bring():

@@ -876,10 +876,10 @@ def test_a_broker_needs_its_extra(url: str, package: str, monkeypatch: pytest.Mo
 
 WRITING = """
 import itertools, sys
-from wrapper.model.fetched_file import Kind
+from wrapper.model.fetched_file import FileKind
 from wrapper.targets.target_file import FeedFile
 
-file = FeedFile(sys.argv[1], Kind.RULES, 1 << 30)
+file = FeedFile(sys.argv[1], FileKind.RULES, 1 << 30)
 contents = [open(path, "rb").read() for path in sys.argv[2:]]
 print("begins", flush=True)
 for content in itertools.cycle(contents):

@@ -80,7 +80,7 @@ def test_scripts(page: Path) -> None:
 
 
 def test_the_architecture_has_every_folder() -> None:
-    """Its table names each folder of the program, from the lowest layer to the highest."""
+    """Its table names each folder of the program, in the order of the layers."""
     page = (CHECKOUT / "wrapper/docs/architecture.md").read_text(encoding="utf-8")
     part = page.split("\n## Folders\n", 1)[1].split("\n## ", 1)[0]
     rows = re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE)

@@ -8,18 +8,18 @@ from tests import layers
 
 
 def test_the_package_keeps_its_layers(capsys: pytest.CaptureFixture[str]) -> None:
-    """No module of the package imports from a folder above its own."""
+    """No module of the package imports from a folder that comes later."""
     assert layers.main() == 0, capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("module", "text", "complaint"),
     [
-        ("wrapper.election.lease", "from wrapper.supervision import plan", "lies above it"),
-        ("wrapper.model.lease", "from wrapper.election.lease import x", "lies above it"),
-        ("wrapper.base.files", "from wrapper import init", "lies above it"),
-        ("wrapper.base.files", "from wrapper.commands.check import x", "lies above it"),
-        ("wrapper.web.web", "import wrapper.supervision.plan", "lies above it"),
+        ("wrapper.election.lease", "from wrapper.supervision import plan", "comes later"),
+        ("wrapper.model.lease", "from wrapper.election.lease import x", "comes later"),
+        ("wrapper.base.files", "from wrapper import init", "comes later"),
+        ("wrapper.base.files", "from wrapper.commands.check import x", "comes later"),
+        ("wrapper.web.web", "import wrapper.supervision.plan", "comes later"),
         (
             "wrapper.election.elector",
             "def f():\n    import wrapper.web.web",

@@ -31,11 +31,11 @@ HAMMER = """
 import sys
 from dataclasses import replace
 from tests.web.conftest import FOLLOWER
-from wrapper.base.shared_memory import SlotWriter
+from wrapper.base.shared_memory import SharedWriter
 from wrapper.base.snapshot import SnapshotWriter
 
 writer = SnapshotWriter()
-writer._slot = SlotWriter(int(sys.argv[1]))
+writer._slot = SharedWriter(int(sys.argv[1]))
 number = 0
 while True:
     number += 1
