@@ -11,13 +11,11 @@ import base64
 import ssl
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from pathlib import Path
 
 from wrapper.access.http_config import Basic, ClientTls, Header, HttpConfig, Token, read_http_config
 from wrapper.access.reloading_file import Reading, ReloadingFile
-from wrapper.access.tls_context import ContextKind, client_context, read_text
+from wrapper.access.tls_context import ContextKind, client_context
 from wrapper.access.tls_values import Text
-from wrapper.base import files
 from wrapper.documents.problems import ConfigurationError
 
 Fields = tuple[tuple[str, str], ...]
@@ -66,20 +64,13 @@ class PrometheusAccess:
 
 
 def _read(path: str, reading: Reading, kind: ContextKind | None, *, is_proxied: bool) -> Access:
-    try:
-        content = reading.read(path)
-    except files.InputError as error:
-        raise ConfigurationError([str(error)]) from error
-    from wrapper.documents.source import Source  # noqa: PLC0415 - brings YAML
-
-    source = Source(path, content, str(Path(path).parent.absolute()))
-    return read_access(read_http_config(source, is_proxied=is_proxied), reading, kind)
+    config = read_http_config(reading.source(path), is_proxied=is_proxied)
+    return read_access(config, reading, kind)
 
 
 def read_access(config: HttpConfig, reading: Reading, kind: ContextKind | None = None) -> Access:
     """Read all that a configuration names; raise ConfigurationError."""
-    paths = _tls_paths(config.tls)
-    contents = tuple(read_text(Text(path=each), reading.read) for each in paths)
+    contents = tuple(map(reading.read, _tls_paths(config.tls)))
     access = Access(config, contents, _fields(config, reading), kind)
     if contents or config.tls != ClientTls():
         _ = access.tls  # raises what is wrong with it
@@ -102,11 +93,9 @@ def _fields(config: HttpConfig, reading: Reading) -> Fields:
 
 def _authorization(credentials: Basic | Token | None, reading: Reading) -> Fields:
     if isinstance(credentials, Basic):
-        name, password = (
-            _content(text, reading) for text in (credentials.username, credentials.password)
-        )
-        pair = base64.b64encode(name + b":" + password).decode()
-        return (("Authorization", f"Basic {pair}"),)
+        name, password = credentials.username, credentials.password
+        pair = base64.b64encode(_content(name, reading) + b":" + _content(password, reading))
+        return (("Authorization", f"Basic {pair.decode()}"),)
     if isinstance(credentials, Token):
         text = credentials.credentials
         value = _line(_content(text, reading), text.path or "the credentials")
@@ -123,8 +112,7 @@ def _values(header: Header, reading: Reading) -> Fields:
 
 def _content(text: Text, reading: Reading) -> bytes:
     """Return a text; what a file holds, without white space around it."""
-    content = read_text(text, reading.read)
-    return content.strip() if text.path else content
+    return reading.read(text.path).strip() if text.path else text.inline.encode()
 
 
 def _line(content: bytes, name: str) -> str:

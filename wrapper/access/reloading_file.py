@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 from wrapper.base import clock, files
 from wrapper.documents.problems import ConfigurationError
+from wrapper.documents.source import Source
 
 LOG = logging.getLogger(__name__)
 
@@ -33,15 +34,22 @@ class Reading:
         self._is_fresh = False
 
     def read(self, path: str) -> bytes:
-        """Return a file's content; raise files.InputError."""
+        """Return a file's content; raise ConfigurationError."""
         file, now_ns = Path(path), clock.wall() * 1e9
         state = files.identity(file)
         self._states[file] = state
         if state is not None and any(abs(now_ns - at) < _SETTLING_NS for at in state[-2:]):
             self._is_fresh = True
-        content = files.read_input(file, LARGEST_FILE)
+        try:
+            content = files.read_input(file, LARGEST_FILE)
+        except files.InputError as error:
+            raise ConfigurationError([str(error)]) from error
         self._hash.update(b"%d " % len(content) + content)
         return content
+
+    def source(self, path: str) -> Source:
+        """Return a configuration file; paths in it are relative to its folder."""
+        return Source(path, self.read(path), str(Path(path).parent.absolute()))
 
     @property
     def digest(self) -> bytes:

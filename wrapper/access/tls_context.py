@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from wrapper.access.http_config import ClientTls
 from wrapper.access.tls_values import Text, Versions
 from wrapper.access.web_config import ClientAuth, ServerTls
-from wrapper.base import files
 from wrapper.documents.problems import ConfigurationError
 
 Read = Callable[[str], bytes]
@@ -63,18 +62,12 @@ def _set_versions(context: ssl.SSLContext, versions: Versions) -> None:
     context.maximum_version = ssl.TLSVersion(versions.highest)
 
 
-def read_text(text: Text, read: Read) -> bytes:
-    """Return a text, from wherever it is; raise ConfigurationError."""
-    if not text.path:
-        return text.inline.encode()
-    try:
-        return read(text.path)
-    except files.InputError as error:
-        raise ConfigurationError([str(error)]) from error
+def _content(text: Text, read: Read) -> bytes:
+    return read(text.path) if text.path else text.inline.encode()
 
 
 def _load_pair(context: ssl.SSLContext, certificate: Text, key: Text, read: Read) -> None:
-    chain, secret = read_text(certificate, read), read_text(key, read)
+    chain, secret = _content(certificate, read), _content(key, read)
     try:
         with _as_file(chain) as chain_file, _as_file(secret) as secret_file:
             context.load_cert_chain(chain_file, secret_file, password=_no_password)
@@ -92,7 +85,7 @@ def _load_authorities(context: ssl.SSLContext, ca: Text, read: Read, purpose: ss
         context.load_default_certs(purpose)
         return
     try:
-        context.load_verify_locations(cadata=read_text(ca, read).decode("ascii"))
+        context.load_verify_locations(cadata=_content(ca, read).decode("ascii"))
     except (ssl.SSLError, ValueError) as error:
         reason = "no certificate in it that could be read; it must be PEM"
         raise ConfigurationError([f"{ca.path or 'the CA'}: {reason}"]) from error

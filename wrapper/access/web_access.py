@@ -10,12 +10,10 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from wrapper.access.reloading_file import Reading, ReloadingFile
 from wrapper.access.tls_context import ContextKind, server_context
 from wrapper.access.web_config import WebConfig, read_web_config
-from wrapper.base import files
 from wrapper.documents.problems import ConfigurationError
 
 _ASKED: dict[str, Callable[[WebConfig], bool]] = {
@@ -55,22 +53,12 @@ class WebAccess:
         return tls
 
     def _read(self, reading: Reading) -> Serving:
-        config = _read_file(self._path, reading)
+        config = read_web_config(reading.source(self._path))
         if self._last is not None:
             _check_change(self._path, self._last, config)
         tls = server_context(config.tls, reading.read, self._kind) if config.tls else None
         self._last = config
         return Serving(config, tls)
-
-
-def _read_file(path: str, reading: Reading) -> WebConfig:
-    from wrapper.documents.source import Source  # noqa: PLC0415 - brings YAML
-
-    try:
-        content = reading.read(path)
-    except files.InputError as error:
-        raise ConfigurationError([str(error)]) from error
-    return read_web_config(Source(path, content, str(Path(path).parent.absolute())))
 
 
 def _check_change(path: str, old: WebConfig, new: WebConfig) -> None:

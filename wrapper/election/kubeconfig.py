@@ -16,7 +16,7 @@ import yaml
 
 from wrapper.access.proxies import BadProxy, HttpProxy, proxy_for
 from wrapper.access.reloading_file import Reading
-from wrapper.base import files
+from wrapper.documents.problems import ConfigurationError
 from wrapper.election.lease_fields import Json
 
 _PROXY_SCHEMES = ("http", "https")
@@ -143,7 +143,7 @@ class ClusterAccess:
 def _load(path: Path, reading: Reading) -> Json:
     try:
         document = yaml.safe_load(reading.read(str(path)))
-    except files.InputError as error:
+    except ConfigurationError as error:
         cause = str(error).partition(";")[0]
         cure = "correct --kubeconfig (or KUBECONFIG), or let this user read it"
         raise NoAccess(f"the kubeconfig {cause}; {cure}") from None
