@@ -90,23 +90,18 @@ class KubernetesLease:
             return self._learn(answer)
         raise refusal(verb, answer, self._place)
 
-    def watch(
-        self,
-        seen: ObservedLease,
-        on_change: Callable[[ObservedLease | None], None],
-        silence_s: float | None = None,
-    ) -> None:
+    def watch(self, seen: ObservedLease, on_change: Callable[[ObservedLease | None], None]) -> None:
         """Report changes after ``seen`` for some minutes, or until ``close``; else raise.
 
-        ``silence_s`` is how long nothing may come while someone holds the lease, the record's own
-        duration unless given: a healthy holder writes more often.
+        While someone holds the lease, raise also if nothing comes for the record's own duration: a
+        healthy holder writes more often.
         """
         try:
             session = self._cluster.session()
         except Exception as error:
             raise self._cluster.failure(error) from error
         with self._watching(session):
-            self._follow(session, seen, on_change, silence_s)
+            self._follow(session, seen, on_change)
 
     def close(self) -> None:
         """End the watches that run in other threads."""
@@ -171,20 +166,19 @@ class KubernetesLease:
         session: Session,
         seen: ObservedLease,
         on_change: Callable[[ObservedLease | None], None],
-        silence_s: float | None,
     ) -> None:
         with closing(session.send("GET", self._path, self._watch_query(seen))) as response:
             if response.status == HTTPStatus.GONE:
                 return on_change(None)
             if response.status != HTTPStatus.OK:
                 raise refusal("watch", answer_of(response), self._place)
-            session.allow_silence(_silence_s(seen, silence_s))
+            session.allow_silence(_silence_s(seen))
             for event in (mapping(json.loads(line)) for line in lines(response)):
                 if event.get("type") == "ERROR":  # the version is too old: what is between is lost
                     return on_change(None)
                 news = self._news(event)
                 if news is not None:
-                    session.allow_silence(_silence_s(news, silence_s))
+                    session.allow_silence(_silence_s(news))
                     on_change(news)
         return None
 
@@ -204,9 +198,9 @@ class KubernetesLease:
         return None
 
 
-def _silence_s(seen: ObservedLease, silence_s: float | None) -> float:
+def _silence_s(seen: ObservedLease) -> float:
     """Return how long a watch may be silent when this is the last that was seen."""
     longest_s = _LONGEST_WATCH_S + 1.0
     if seen.record is None or not seen.record.holder:
         return longest_s
-    return min(seen.record.duration_s, longest_s) if silence_s is None else silence_s
+    return min(seen.record.duration_s, longest_s)
