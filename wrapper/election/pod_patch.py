@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from wrapper.election.api_errors import ApiAnswer, ObjectPlace, refusal
 from wrapper.election.cluster import MERGE_PATCH, Cluster
-from wrapper.election.lease_fields import Json
+from wrapper.election.lease_fields import Json, mapping
 from wrapper.model.lease import LeaseUnavailable
 
 _POD = "/api/v1/namespaces/{namespace}/pods/{name}"
@@ -73,9 +73,7 @@ class Pod:
 
 def _label_in(pod: Json, key: str) -> object:
     """Return a label's value, None where the object has no such label."""
-    metadata = pod.get("metadata")
-    labels = metadata.get("labels") if isinstance(metadata, dict) else None
-    return labels.get(key) if isinstance(labels, dict) else None
+    return mapping(mapping(pod.get("metadata")).get("labels")).get(key)
 
 
 _CURE = (

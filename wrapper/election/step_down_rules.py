@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from types import UnionType
 from typing import Any
 
+from wrapper.election.lease_fields import mapping
 from wrapper.model.roles import Cause
 
 Status = Mapping[str, Any]
@@ -29,22 +30,17 @@ def successors(own: Status, others: Iterable[Status]) -> list[str]:
 
 def _may_follow(own: Status, other: Status) -> bool:
     """Tell whether nothing but this one's lease keeps the other from leading."""
-    prometheus, lease = _part(other, "prometheus"), _part(other, "lease")
+    prometheus, lease = mapping(other.get("prometheus")), mapping(other.get("lease"))
     return (
         other.get("leader") == own["identity"]
         and other.get("cause") == Cause.LOST
         and lease.get("problem") == ""
-        and lease.get("lock") == _part(own, "lease").get("lock")
+        and lease.get("lock") == mapping(own.get("lease")).get("lock")
         and prometheus.get("is_ready") is True
         and prometheus.get("is_healthy") is True
         and other.get("is_stopping") is False
         and other.get("paused_until") is None
     )
-
-
-def _part(status: Status, name: str) -> Status:
-    part = status.get(name)
-    return part if isinstance(part, Mapping) else {}
 
 
 def why_not(
