@@ -168,7 +168,7 @@ def test_no_tls_and_nobody_are_told_apart(api: Make, plain: Server) -> None:
     """TLS to a plain server, and a port where nobody listens."""
     asking = api()
     url = plain.url.replace("http:", "https:")
-    assert asking.probe(url, LIMIT_S).detail.startswith(f"no TLS with {url} ")
+    assert asking.probe(url, LIMIT_S).detail.startswith(f"TLS with {url} failed ")
     url = f"http://127.0.0.1:{free_port()}/-/ready"
     assert asking.probe(url, LIMIT_S).detail.startswith(f"{url} refuses connections: ")
 

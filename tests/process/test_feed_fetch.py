@@ -124,7 +124,7 @@ def test_gzip_is_unpacked(server: Promgen, path: str) -> None:
         (lambda to: promgen.answer(to, b" " * (MOST + 1)), "too_large", "--targets-max-size"),
         (promgen.packed(b" " * (MOST + 1)), "too_large", "--targets-max-size"),
         (promgen.endless, "too_large", "--targets-max-size"),
-        (lambda to: to.wfile.write(b"no HTTP\r\n\r\n"), "incomplete", "can be read"),
+        (lambda to: to.wfile.write(b"no HTTP\r\n\r\n"), "incomplete", "cannot be read"),
     ],
 )
 def test_every_other_answer_is_none(
@@ -246,7 +246,7 @@ def test_the_environments_proxy_is_used_but_for_those_it_is_not_for(
     assert fetcher().fetch(targets_of(server)).body == BODY  # on loopback
     assert "Proxy-Authorization" not in server.requests[1][1]
     monkeypatch.setenv("no_proxy", ".invalid")
-    with pytest.raises(FetchFailed, match=r"the name of http://promgen\.invalid.* is not resolved"):
+    with pytest.raises(FetchFailed, match=r"http://promgen\.invalid.* cannot be resolved"):
         fetcher().fetch(feed)
 
 
@@ -254,8 +254,8 @@ def test_the_environments_proxy_is_used_but_for_those_it_is_not_for(
     ("place", "words"),
     [
         ("http://a:secret@127.0.0.1:{port}", "the proxy http://127.0.0.1:{port} of https_proxy re"),
-        ("proxy.invalid", "the name of the proxy http://proxy.invalid of https_proxy is not"),
-        ("socks5://127.0.0.1", "https_proxy names no proxy that can be used: write http://"),
+        ("proxy.invalid", "the proxy http://proxy.invalid of https_proxy cannot be resolved"),
+        ("socks5://127.0.0.1", "https_proxy is not a proxy URL that can be used: write http://"),
     ],
 )
 def test_a_proxy_in_trouble_is_told(

@@ -125,7 +125,7 @@ def test_a_version_that_is_out_of_date_is_a_conflict(path: Path) -> None:
     """A free lock is not taken by one who has not seen what its last holder wrote."""
     lease, other = FileLease(path, "mine"), FileLease(path, "other")
     released = lease.write(LeaseRecord(), lease.write(OURS, None).version)
-    with pytest.raises(LeaseConflict, match="written since"):
+    with pytest.raises(LeaseConflict, match="changed since"):
         other.write(LeaseRecord("them"), None)
     assert other.write(LeaseRecord("them"), released.version).record == LeaseRecord("them")
 
@@ -134,7 +134,7 @@ def test_a_release_frees_the_lock_at_once(path: Path) -> None:
     """A record without a holder unlocks; it cannot be written by one who does not hold."""
     lease, other = FileLease(path, "mine"), FileLease(path, "other")
     seen = lease.write(OURS, None)
-    with pytest.raises(LeaseConflict, match="do not hold"):
+    with pytest.raises(LeaseConflict, match="does not hold"):
         other.write(LeaseRecord(), seen.version)
     released = lease.write(LeaseRecord(transitions=4, incarnation="mine"), seen.version)
     assert other.read() == released
@@ -235,7 +235,7 @@ def test_watches_that_were_closed_leave_one_thread_behind(path: Path) -> None:
     before = threading.active_count()
     for _ in range(5):
         thread, _times = watched(other, seen)
-        wait_until(lambda: other._vigil, 15, "the watch waits")
+        wait_until(lambda: other._holder_wait, 15, "the watch waits")
         other.close()
         thread.join(15)
     assert threading.active_count() == before + 1
@@ -249,7 +249,7 @@ def test_watches_that_overlap_all_report(path: Path) -> None:
     lease, other = FileLease(path, "mine"), FileLease(path, "other")
     seen = lease.write(OURS, None)
     watches = [watched(other, seen) for _ in range(20)]
-    wait_until(lambda: other._vigil, 15, "they wait")
+    wait_until(lambda: other._holder_wait, 15, "they wait")
     lease.write(LeaseRecord(), seen.version)
     for thread, _ in watches:
         thread.join(15)
@@ -291,7 +291,7 @@ def test_a_holder_gives_up_a_file_that_was_removed(
     assert lost is not None
     assert not lost.holder
     for ask in (lease.read, lambda: lease.write(OURS, seen.version)):
-        with pytest.raises(LeaseUnavailable, match="start this replica again") as caught:
+        with pytest.raises(LeaseUnavailable, match="restart this replica") as caught:
             ask()
         assert caught.value.needs_restart
     newcomer = FileLease(path, "new")
@@ -308,7 +308,7 @@ def test_a_holder_that_reads_first_gives_up_as_well(
     lease.write(OURS, None)
     harm(path)
     assert lease.read() == ObservedLease(LeaseRecord())
-    with pytest.raises(LeaseUnavailable, match="start this replica again"):
+    with pytest.raises(LeaseUnavailable, match="restart this replica"):
         lease.read()
 
 

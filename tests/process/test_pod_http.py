@@ -100,73 +100,75 @@ CURE = (
 
 
 @pytest.mark.parametrize(
-    ("play", "reason", "text"),
+    ("play", "reason", "words"),
     [
         pytest.param(
             refused(403, 'pods "p-0" is forbidden: User "sa" cannot patch resource "pods"'),
             "forbidden",
-            "sa may not patch pods p-0 in namespace monitoring (403): grant the verb patch by a"
-            " Role and a RoleBinding in namespace monitoring",
+            [
+                "sa may not patch pods p-0 in namespace monitoring (403): ",
+                "the verb patch by a Role and a RoleBinding in namespace monitoring",
+            ],
             id="no right to",
         ),
         pytest.param(
             refused(404, 'pods "p-0" not found', "NotFound", "pods"),
             "not-found",
-            f"pod p-0 in namespace monitoring does not exist (404): {CURE}",
+            [f"pod p-0 in namespace monitoring does not exist (404): {CURE}"],
             id="no such pod",
         ),
         pytest.param(
             refused(409, "Precondition failed: UID in precondition: a, UID in object meta: b"),
             "conflict",
-            f"pod p-0 in namespace monitoring is not of the UID uid-0 (409): {CURE}",
+            ["pod p-0 in namespace monitoring ", f"the UID uid-0 (409): {CURE}"],
             id="another pod of the name",
         ),
         pytest.param(
             refused(422, "metadata.uid: Invalid value: field is immutable"),
             "conflict",
-            f"pod p-0 in namespace monitoring is not of the UID uid-0 (422): {CURE}",
+            ["pod p-0 in namespace monitoring ", f"the UID uid-0 (422): {CURE}"],
             id="likewise in other words",
         ),
         pytest.param(
             refused(422, "it shall not be"),
             "refused",
-            "{url} refuses to patch pods p-0 in namespace monitoring (422): it shall not be",
+            ["{url}", "patch pods p-0 in namespace monitoring (422): it shall not be"],
             id="anything else in the server's words",
         ),
         pytest.param(
             lambda request: request.answer(404, {"hello": "world"}),
             "not-found",
-            "{url} knows no pods (404): is it a Kubernetes API server?",
+            ["{url}", "pods (404): ", "Kubernetes API server"],
             id="no API server",
         ),
         pytest.param(
             lambda request: request.answer(200, {"kind": "Pod", "metadata": {"labels": {}}}),
             "error",
-            "pod p-0 in namespace monitoring does not come back as patched: does a webhook or a"
-            f" proxy stand in the way of its label {KEY}?",
+            ["pod p-0 in namespace monitoring ", "webhook", "proxy", KEY],
             id="taken off on the way",
         ),
         pytest.param(
             lambda request: request.answer(200, {"kind": "Pod", "metadata": "?"}),
             "error",
-            "pod p-0 in namespace monitoring does not come back as patched: does a webhook or a"
-            f" proxy stand in the way of its label {KEY}?",
+            ["pod p-0 in namespace monitoring ", "webhook", "proxy", KEY],
             id="not an object at all",
         ),
         pytest.param(
             lambda request: request.answer(200, {"kind": "Pod", "metadata": {"labels": "?"}}),
             "error",
-            "pod p-0 in namespace monitoring does not come back as patched: does a webhook or a"
-            f" proxy stand in the way of its label {KEY}?",
+            ["pod p-0 in namespace monitoring ", "webhook", "proxy", KEY],
             id="nor labels",
         ),
     ],
 )
-def test_a_refusal_is_told(server: StandIn, pod: Pod, play: Any, reason: str, text: str) -> None:
+def test_a_refusal_is_told(
+    server: StandIn, pod: Pod, play: Any, reason: str, words: list[str]
+) -> None:
     """Each says what is wrong and what to do about it."""
     server.play = play
     problem, _ = problem_of(lambda: pod.set_label(is_on=True))
-    assert (problem.reason, str(problem)) == (reason, text.replace("{url}", server.url))
+    assert problem.reason == reason
+    assert [each for each in words if each.replace("{url}", server.url) not in str(problem)] == []
 
 
 def test_silence_is_left_at_the_limit(server: StandIn, pod: Pod) -> None:

@@ -120,10 +120,13 @@ def head(status: str) -> bytes:
         (head("403 Forbidden"), ("proxy", ["does not connect to", "403 Forbidden", "allow it"])),
         (head("502 Bad Gateway"), ("proxy", ["does not connect to", "502 Bad Gateway"])),
         (b"", ("timeout", ["no answer from", "within 0.5 s"])),
-        (head("200 OK") + b"no TLS, alas" * 9, ("tls", ["no TLS with"])),
+        (
+            head("200 OK") + b"no TLS, alas" * 9,
+            ("tls", ["TLS with https://api.invalid:6443", "failed"]),
+        ),
         (
             b"SSH-2.0-x\r\n",
-            ("error", ["https://api.invalid:6443", "gave no answer that can be read"]),
+            ("error", ["https://api.invalid:6443", "cannot be read"]),
         ),
     ],
     ids=["who", "forbidden", "gateway", "silent", "no TLS", "no HTTP"],
@@ -156,8 +159,11 @@ def test_every_error_on_the_way_names_the_proxy(
     ("place", "words"),
     [
         ("127.0.0.1:{port}", "refuses connections: is it running? If so, correct HTTPS_PROXY"),
-        ("proxy.invalid:3128", "the name of the proxy http://proxy.invalid:3128 of HTTPS_PROXY"),
-        ("socks5://127.0.0.1:1", "HTTPS_PROXY names no proxy that can be used"),
+        (
+            "proxy.invalid:3128",
+            "the proxy http://proxy.invalid:3128 of HTTPS_PROXY cannot be resolved",
+        ),
+        ("socks5://127.0.0.1:1", "HTTPS_PROXY is not a proxy URL"),
     ],
 )
 def test_a_proxy_that_is_not_there_is_told(
@@ -178,7 +184,7 @@ def test_a_proxy_that_cannot_be_used_keeps_from_starting(
     kubeconfig = str(tmp_path / "kubeconfig")
     assert check_kubeconfig(kubeconfig) == ""
     monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:1")
-    assert "HTTPS_PROXY names no proxy" in check_kubeconfig(kubeconfig)
+    assert "HTTPS_PROXY is not a proxy URL" in check_kubeconfig(kubeconfig)
 
 
 def test_a_certificate_that_is_not_trusted_may_be_the_proxys(
@@ -193,7 +199,7 @@ def test_a_certificate_that_is_not_trusted_may_be_the_proxys(
     with running(stand_in), proxied(None, stand_in.server_port) as tunnel:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{tunnel.port}")
         problem, _ = problem_of(lease_at(API).read)
-        assert "(by way of the proxy http://127.0.0.1:" in str(problem)
+        assert "(through the proxy http://127.0.0.1:" in str(problem)
         assert "is not trusted" in str(problem)
         trusted = lease_at(API, **{"certificate-authority": str(certificate[1])})
         assert trusted.read().version == "7"
@@ -211,7 +217,7 @@ def test_a_proxy_may_itself_speak_tls(
     with running(stand_in), proxied(None, stand_in.server_port, tls=tls) as tunnel:
         way = {"proxy-url": f"https://127.0.0.1:{tunnel.port}"}
         problem, _ = problem_of(lease_at(API, **way).read)
-        assert f"by way of the proxy https://127.0.0.1:{tunnel.port} of proxy-url" in str(problem)
+        assert f"through the proxy https://127.0.0.1:{tunnel.port} of proxy-url" in str(problem)
         assert "is not trusted" in str(problem)
         trusted = lease_at(API, **way, **{"certificate-authority": str(certificate)})
         assert trusted.read().version == "7"
@@ -238,7 +244,8 @@ def test_a_forwarding_proxys_own_errors_name_it(
     monkeypatch.setenv("HTTP_PROXY", server.url)
     server.play = lambda request: request.answer(502)
     problem, _ = problem_of(lease_at("http://api.invalid:8080").read)
-    assert f"(by way of the proxy {server.url} of HTTP_PROXY) fails (502)" in str(problem)
+    assert f"(through the proxy {server.url} of HTTP_PROXY)" in str(problem)
+    assert "(502)" in str(problem)
 
 
 def test_loopback_and_what_no_proxy_names_are_asked_directly(

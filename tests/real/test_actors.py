@@ -274,7 +274,7 @@ def test_on_a_lease(
     with started(replica):
         replica.await_leader()
         replica.await_ready()
-        wait_until(lambda: lines_of(replica, "the pod has the leader's label"), LIMIT_S, "label")
+        wait_until(lambda: lines_of(replica, "pod has the leader label"), LIMIT_S, "label")
         trouble.bring_up()
         if thread == "labeller":
             _step_down(replica)

@@ -118,7 +118,7 @@ def test_a_label_is_put_on_and_taken_off(namespace: Namespace) -> None:
 def test_a_later_pod_of_the_same_name_is_left_alone(namespace: Namespace) -> None:
     """A patch names the UID, so that one that comes late does not label another pod."""
     make_pod(namespace, "a")
-    with pytest.raises(LeaseUnavailable, match="is not of the UID"):
+    with pytest.raises(LeaseUnavailable, match="does not have the UID"):
         pod(namespace, "a", "00000000-0000-0000-0000-000000000000").set_label(is_on=True)
     assert labelled(namespace) == []
 

@@ -1,1 +1,1 @@
-"""TLS, passwords and certificates: how we ask Prometheus, and who may ask us."""
+"""TLS, passwords, certificates and proxies, for our requests to others and for our own API."""

@@ -1,11 +1,11 @@
-"""The HTTP client of all that asks others: connections to a server, by urllib3.
+"""The HTTP client for Prometheus, the API server and targets: connections by urllib3.
 
-Whom it asks, and as whom, follows from a URL, an ``Access`` and a ``HttpProxy``. The guarantee: a
-request is sent once, on a connection that the server has not closed; nothing is followed elsewhere;
-and ``end`` ends whatever waits for an answer. Where it ends: ``timeout_s`` bounds each wait for
-bytes, ``within`` the whole.
+A connection is made from a URL, an ``Access`` (TLS, credentials) and an ``HttpProxy``. The
+guarantee: a request is sent once, on a connection that the server has not closed; redirects are not
+followed; ``end`` ends a wait in another thread. Where it ends: ``timeout_s`` limits each wait for
+bytes; only ``within`` limits the whole request.
 
-It is imported once Prometheus has been started: urllib3 takes some 20 ms.
+Import it after Prometheus has been started: urllib3 takes some 20 ms.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from wrapper.base.with_timeout import with_timeout
 
 USER_AGENT = f"prometheus-elector/{__version__}"
 _PORTS = {"http": 80, "https": 443}
-_NO_EXCEPTIONS = (False, None, None)  # a proxy's certificate is verified as a server's
-_MOST_KEPT = 4  # as many threads as may ask at once
+_NO_EXCEPTIONS = (False, None, None)  # a proxy's certificate is verified like a server's
+_MOST_KEPT = 4  # the number of threads that use them at once
 T = TypeVar("T")
 
 
 def target_of(url: SplitResult) -> str:
-    """Return what a request asks the server of a URL for."""
+    """Return the request target of a URL: path and query."""
     return (url.path or "/") + (f"?{url.query}" if url.query else "")
 
 
 class Connection:
-    """A connection to one server, for one request at a time; made when something is asked.
+    """A connection to one server, for one request at a time; it connects at the first request.
 
-    One that the server has closed meanwhile is made anew. ``end`` may be called from any thread.
+    If the server has closed it, the next request connects again. ``end`` is thread-safe.
     """
 
     _inner: HTTPConnection | None = None
@@ -52,7 +52,7 @@ class Connection:
         self._url = url
         self.access = access
         self._proxy = proxy
-        self.patience_s = 0.0  # how long it waits for bytes
+        self.patience_s = 0.0  # the limit of each wait for bytes
         self.is_ended = False
 
     def ask(
@@ -63,7 +63,7 @@ class Connection:
         fields: Iterable[tuple[str, str]] = (),
         body: bytes | None = None,
     ) -> HTTPResponse:
-        """Return the answer, its body not read; raise what comes instead."""
+        """Return the response, its body not read; raise the error of socket, TLS or urllib3."""
         self.patience_s = timeout_s
         inner = self._connected()
         header = self._header(fields)
@@ -73,7 +73,7 @@ class Connection:
         return self._response
 
     def within(self, limit_s: float, use: Callable[[], T]) -> T:
-        """Return what ``use`` of this connection returns; ended where it raises or takes longer."""
+        """Return what ``use`` returns; end the connection if it raises or takes longer."""
         try:
             return with_timeout(use, limit_s)
         except BaseException:
@@ -81,28 +81,28 @@ class Connection:
             raise
 
     def allow_silence(self, limit_s: float) -> None:
-        """Bound each further wait for bytes anew."""
+        """Set the limit of each further wait for bytes."""
         self.patience_s = limit_s
         if self._socket is not None:
             self._socket.settimeout(limit_s)
 
     def is_like(self, url: SplitResult, access: Access) -> bool:
-        """Tell whether it can be used for a URL, and leads there in this way."""
+        """Tell whether it leads to this URL's server with this access."""
         is_there = (url.scheme, url.netloc) == (self._url.scheme, self._url.netloc)
         return is_there and access == self.access
 
     def end(self) -> None:
-        """Close it for good: whoever waits on it in another thread gets an error."""
+        """Close it for good; a thread that waits on it gets an error."""
         self.is_ended = True
-        for each in (self._socket, _socket_of(self._inner)):  # the second while it is being made
+        for each in (self._socket, _socket_of(self._inner)):  # the second while connecting
             if each is not None:
-                # Not its own shutdown: that of TLS takes away what the other thread reads by.
+                # Not SSLSocket.shutdown: it drops the TLS state that the other thread reads with.
                 with contextlib.suppress(OSError):
                     socket.socket.shutdown(each, socket.SHUT_RDWR)
         self._close()
 
     def __del__(self) -> None:
-        """Close it where nobody has ended it."""
+        """Close it, if ``end`` was not called."""
         self._close()
 
     def _close(self) -> None:
@@ -112,11 +112,11 @@ class Connection:
 
     @property
     def _is_forwarded(self) -> bool:
-        """Whether a proxy is asked to ask."""
+        """Whether a proxy forwards the request itself, without a tunnel."""
         return self._proxy is not None and self._url.scheme == "http"
 
     def _header(self, fields: Iterable[tuple[str, str]]) -> HTTPHeaderDict:
-        """Return the header; a name and password in the URL itself count before those of a file."""
+        """Return the header; credentials in the URL take precedence over those of a file."""
         url = self._url
         header = HTTPHeaderDict(fields, Host=url.netloc.rpartition("@")[2])
         header["User-Agent"] = USER_AGENT
@@ -137,12 +137,12 @@ class Connection:
             self._socket = _socket_of(inner)
         if self.is_ended:
             self._close()
-            raise TimeoutError  # whoever asked has been told so: send nothing any more
+            raise TimeoutError  # the caller has given up: send nothing
         inner.timeout = self.patience_s
         return inner
 
     def _made(self) -> HTTPConnection:
-        """Return a connection to the server, or to the proxy on the way there."""
+        """Return a new connection to the server, or to its proxy."""
         url, proxy = self._url, self._proxy
         host, port = url.hostname or "", url.port or _PORTS[url.scheme]
         to_host, to_port = (host, port) if proxy is None else (proxy.url.hostname or "", proxy.port)
@@ -162,28 +162,28 @@ class Connection:
 
 
 def _socket_of(inner: HTTPConnection | None) -> socket.socket | None:
-    """Return what the bytes go through, also where TLS goes through TLS; None without any."""
+    """Return the plain socket, also of TLS inside TLS; None if not connected."""
     sock = None if inner is None else inner.sock
     return getattr(sock, "socket", sock)
 
 
 class KeptConnections:
-    """Connections to Prometheus that are kept between requests, and used again.
+    """Connections to Prometheus that are kept open and reused.
 
-    Prometheus takes 512 at once (``--web.max-connections``); clients that use them up keep new ones
-    waiting. What watches it and fences it has its own already, and goes on. Where it ends:
-    Prometheus closes what is idle for 5 minutes; the health check keeps one warm.
+    Prometheus accepts 512 at once (``--web.max-connections``); further ones have to wait. Health
+    checks and fencing use connections that are open already. Where it ends: Prometheus closes a
+    connection that is idle for 5 minutes; the health check keeps one in use.
     """
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start without connections."""
         self._lock = threading.Lock()
         self._idle: list[Connection] = []  # the most recently used last
 
     def request(
         self, method: str, url: SplitResult, limit_s: float, access: Access
     ) -> tuple[int, bytes]:
-        """Return the answer's status and body; raise what comes instead."""
+        """Return status and body; raise the error of socket, TLS or urllib3."""
         connection = self._take(url, access)
 
         def exchange() -> tuple[int, bytes]:
@@ -197,11 +197,11 @@ class KeptConnections:
         return answer
 
     def close(self) -> None:
-        """Close those that nobody uses."""
+        """Close the idle ones."""
         self._end_all_but(0)
 
     def _take(self, url: SplitResult, access: Access) -> Connection:
-        """Return the one most recently used that leads there in this way, else a new one."""
+        """Return the most recently used one with this server and access, else a new one."""
         with self._lock:
             for kept in reversed(self._idle):
                 if kept.is_like(url, access):

@@ -1,9 +1,9 @@
 """A file in Prometheus' HTTP client configuration format → one frozen value; pure.
 
-It says how to ask Prometheus, or where targets are fetched from. Everything in it is honoured or
-refused with file, line and column. Where it ends: what the named files hold. Redirects are never
-followed, whatever ``follow_redirects`` says: nothing that is asked for redirects. HTTP/1.1 is
-spoken, also where ``enable_http2`` offers more.
+It configures requests to Prometheus, or to the servers of targets. The guarantee: each field is
+honoured or refused with file, line and column. Where it ends: the files that it names are read
+elsewhere. ``follow_redirects`` and ``enable_http2`` are accepted without effect: redirects are
+never followed, and the protocol is HTTP/1.1.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _WAYS = ("basic_auth", "authorization", "oauth2", "bearer_token", "bearer_token_file")
 _PROXY = ("proxy_url", "no_proxy", "proxy_connect_header")
-_NO_PROXY = "Prometheus is asked directly, never through a proxy; remove it"
+_NO_PROXY = "requests to Prometheus never use a proxy; remove it"
 _ENVIRONMENT = "not supported; set HTTP_PROXY, HTTPS_PROXY and NO_PROXY in the environment instead"
 _NO_REFERENCES = "there is no secret manager here; name a file instead"
 _USE_AUTHORIZATION = (
@@ -37,7 +37,7 @@ _RESERVED = frozenset(
         "www-authenticate", "accept-encoding", "x-prometheus-remote-write-version",
         "x-prometheus-remote-read-version", "x-prometheus-scrape-timeout-seconds", "x-amz-date",
         "x-amz-security-token", "x-amz-content-sha256",
-        # Here also what frames a message, or is the proxy's own.
+        # Not in Prometheus' list: fields that frame a message, or that the proxy sets.
         "transfer-encoding", "te", "trailer", "upgrade", "expect", "via", "forwarded",
         "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "prometheus-elector-hop",
     )
@@ -54,7 +54,7 @@ class Basic:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """Credentials of some other scheme, Bearer most of all."""
+    """Credentials of another scheme, usually Bearer."""
 
     scheme: str
     credentials: Text
@@ -62,9 +62,9 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class ClientTls:
-    """How to speak TLS. No ``ca``: the authorities that this machine knows.
+    """TLS of a client. No ``ca``: the authorities that this machine trusts.
 
-    ``server_name`` "": the name, or address, in the URL.
+    ``server_name`` "": the host in the URL.
     """
 
     ca: Text = NO_TEXT
@@ -77,7 +77,7 @@ class ClientTls:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """One more header field, with each of its values."""
+    """An additional header field with its values."""
 
     name: str
     values: tuple[Text, ...]
@@ -86,7 +86,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class HttpConfig:
-    """How to ask Prometheus."""
+    """Credentials, TLS and header fields of requests."""
 
     credentials: Basic | Token | None = None
     tls: ClientTls = field(default_factory=ClientTls)
@@ -94,17 +94,17 @@ class HttpConfig:
 
     @property
     def opens_doors(self) -> bool:
-        """Whether whoever asks so is let in where others are not."""
+        """Whether requests carry a secret or a certificate, so that a server lets them in."""
         is_secret = any(header.is_secret for header in self.headers)
         return self.credentials is not None or bool(self.tls.certificate) or is_secret
 
 
 def read_http_config(source: Source, *, is_proxied: bool = False) -> HttpConfig:
-    """Return what the file says; raise ConfigurationError with all that is wrong with it.
+    """Return the file's configuration; raise ConfigurationError with all its problems.
 
-    ``is_proxied``: who asks by it goes through the environment's proxies.
+    ``is_proxied``: these requests use the proxies of the environment.
     """
-    from wrapper.documents.yaml_fields import read_fields  # noqa: PLC0415 - brings YAML
+    from wrapper.documents.yaml_fields import read_fields  # noqa: PLC0415 - imports YAML
 
     problems = Problems()
     reader = read_fields(source, problems)
@@ -191,7 +191,7 @@ def _read_headers(reader: FieldReader, folder: str) -> tuple[Header, ...]:
 
 
 def _cannot_be_set(name: str) -> str:
-    """Say so, and what to write instead where there is something."""
+    """Return the problem, and what to write instead, if anything."""
     said = "this header cannot be set"
     if name.lower() == "authorization":
         return f"{said}; {_USE_AUTHORIZATION}"

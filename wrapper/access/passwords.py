@@ -1,8 +1,9 @@
-"""Are a name and a password right, by bcrypt; what was found is remembered for a while.
+"""Check of user names and passwords by bcrypt, with a cache of the results.
 
-A hash takes 50 ms and more: it is computed aside, one at a time, and what came of it is kept under
-a keyed digest, so that the password itself is not. A name that nobody has costs as much as one that
-somebody has. Failures are kept apart: a flood of them pushes out no user's success.
+A hash takes 50 ms and more. It is computed in another thread, one at a time, and the result is
+cached under a keyed digest; the password is not stored. The guarantee: an unknown name takes as
+long as a known one, and wrong passwords are cached separately, so that they never evict a right
+one.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 MOST_KEPT = 1000
-_MOST_BYTES = 72  # of a password count, as in Prometheus
-_NOBODY = "$2b${:02d}$" + "." * 22 + "A" * 31  # no password of anybody has this hash
+_MOST_BYTES = 72  # of a password are used, as in Prometheus
+_NOBODY = "$2b${:02d}$" + "." * 22 + "A" * 31  # no password has this hash
 _LOWEST_COST = 10
 
 
 class Passwords:
-    """Judges names and passwords; ``aside`` runs a call where it holds up nobody."""
+    """Checks names and passwords; ``aside`` runs a call in another thread."""
 
     def __init__(
         self, aside: Callable[[Callable[[], bool]], bool], most_kept: int = MOST_KEPT
@@ -40,7 +41,7 @@ class Passwords:
         )
 
     def _judge(self, digest: bytes, hashed: str, password: bytes) -> bool:
-        """Compute, unless somebody else has while this one waited."""
+        """Compute the result, unless another request has done so meanwhile."""
         known = self._known(digest)
         if known is None:
             known = _is_match(hashed, password)
@@ -66,13 +67,13 @@ class Passwords:
 
 
 def nobody(users: Mapping[str, str]) -> str:
-    """Return a hash that no password has, as costly as the costliest user's."""
+    """Return a hash that no password has, with the highest cost of all users."""
     costs = [int(hashed[4:6]) for hashed in users.values()]
     return _NOBODY.format(max(costs, default=_LOWEST_COST))
 
 
 def _is_match(hashed: str, password: bytes) -> bool:
-    import bcrypt  # noqa: PLC0415 - only where there are users
+    import bcrypt  # noqa: PLC0415 - only if there are users
 
     try:
         return bcrypt.checkpw(password[:_MOST_BYTES], hashed.encode())

@@ -1,8 +1,8 @@
-"""How Prometheus is asked: over TLS or not, with which header fields; from a file that may change.
+"""TLS and header fields of requests to Prometheus or to targets' servers, reloaded when changed.
 
-It is the one place that turns ``--prometheus-http-config``, and ``--targets-http-config`` for where
-targets come from, into what a connection needs. What was good stays in force while the file, or one
-that it names, is not.
+It turns the files of ``--prometheus-http-config`` and ``--targets-http-config`` into what a
+connection needs. The guarantee: while the file, or one that it names, is invalid, the last valid
+state stays in use.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Fields = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Access:
-    """What a connection to Prometheus needs, and each request on it.
+    """What a connection and its requests need: TLS, and header fields.
 
-    ``fields`` take the place of those of the same names. Two are equal if they lead to the same.
+    ``fields`` replace those of the same names. Two are equal if they have the same effect.
     """
 
     config: HttpConfig = field(default_factory=HttpConfig)
@@ -35,32 +35,32 @@ class Access:
 
     @cached_property
     def tls(self) -> ssl.SSLContext:
-        """The context for an https URL."""
+        """The TLS context for an https URL."""
         contents = dict(zip(_tls_paths(self.config.tls), self.contents, strict=True))
         return client_context(self.config.tls, contents.__getitem__, self.kind)
 
     def server_name(self, host: str) -> str:
-        """Return whose certificate is wanted of the server at a host."""
+        """Return the name that the certificate of the server must have."""
         return self.config.tls.server_name or host
 
 
 class PrometheusAccess:
-    """The access as its file says now; without a file, that of anybody."""
+    """The access by the current state of its file; without a file, without credentials."""
 
     def __init__(
         self, path: str = "", kind: ContextKind | None = None, *, is_proxied: bool = False
     ) -> None:
-        """Read the file; raise ConfigurationError. ``kind`` is the class of contexts.
+        """Read the file; raise ConfigurationError. ``kind`` is the class of TLS contexts.
 
-        ``is_proxied``: who asks by it goes through the environment's proxies.
+        ``is_proxied``: these requests use the proxies of the environment.
         """
         self._plain = Access(kind=kind)
         make = partial(_read, path, kind=kind, is_proxied=is_proxied)
-        self._renewed = ReloadingFile(path, make) if path else None
+        self._file = ReloadingFile(path, make) if path else None
 
     def current(self) -> Access:
-        """Return how to ask now."""
-        return self._renewed.current() if self._renewed else self._plain
+        """Return the current access."""
+        return self._file.current() if self._file else self._plain
 
 
 def _read(path: str, reading: Reading, kind: ContextKind | None, *, is_proxied: bool) -> Access:
@@ -69,11 +69,11 @@ def _read(path: str, reading: Reading, kind: ContextKind | None, *, is_proxied: 
 
 
 def read_access(config: HttpConfig, reading: Reading, kind: ContextKind | None = None) -> Access:
-    """Read all that a configuration names; raise ConfigurationError."""
+    """Read the files that a configuration names; raise ConfigurationError."""
     contents = tuple(map(reading.read, _tls_paths(config.tls)))
     access = Access(config, contents, _fields(config, reading), kind)
     if contents or config.tls != ClientTls():
-        _ = access.tls  # raises what is wrong with it
+        _ = access.tls  # raises ConfigurationError
     return access
 
 
@@ -111,20 +111,20 @@ def _values(header: Header, reading: Reading) -> Fields:
 
 
 def _content(text: Text, reading: Reading) -> bytes:
-    """Return a text; what a file holds, without white space around it."""
+    """Return a text; that of a file is stripped of white space."""
     return reading.read(text.path).strip() if text.path else text.inline.encode()
 
 
 def _line(content: bytes, name: str) -> str:
-    """Return a header field's value; raise ConfigurationError for what is none."""
+    """Return the value of a header field; raise ConfigurationError if it is not one."""
     value = content.decode("latin-1")
     if any((ord(each) < ord(" ") and each != "\t") or each == "\x7f" for each in value):
-        raise ConfigurationError([f"{name}: not one line of text; write one"])
+        raise ConfigurationError([f"{name}: not a single line of text; write one line"])
     return value
 
 
 def opened(file: str, *, is_proxied: bool = False) -> tuple[PrometheusAccess, list[str]]:
-    """Return the way to ask by this file, and what is wrong with the file."""
+    """Return the access by this file, and the file's problems."""
     try:
         return PrometheusAccess(file, is_proxied=is_proxied), []
     except ConfigurationError as error:

@@ -1,10 +1,10 @@
-"""The HTTP proxy on the way to a server, by the environment's variables as Go reads them.
+"""The HTTP proxy for a URL, chosen by environment variables with the rules of Go.
 
-The rules are those of ``ProxyFromEnvironment`` in Go's net/http, so that this program, Prometheus
-and kubectl go the same way: ``HTTPS_PROXY`` or ``HTTP_PROXY`` by the URL's scheme, then the same in
-lower case; never for localhost and loopback addresses; and not for what ``NO_PROXY`` names: hosts
-with all their subdomains, ``.domain`` for subdomains alone, addresses, networks (CIDR), each with a
-port or without, or ``*``. Where it ends: ``ALL_PROXY`` and SOCKS are not known.
+They are the rules of ``ProxyFromEnvironment`` in Go's net/http, so that this program, Prometheus
+and kubectl use the same proxy: ``HTTPS_PROXY`` or ``HTTP_PROXY`` by the URL's scheme, then the same
+in lower case. No proxy is used for localhost and loopback addresses, nor for the entries of
+``NO_PROXY``: a host (with its subdomains), ``.domain`` (subdomains only), an address, a network
+(CIDR), each with or without a port, or ``*``. Where it ends: ``ALL_PROXY`` and SOCKS are ignored.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class BadProxy(ValueError):
-    """A proxy is named that cannot be used; the text says where, and repeats nothing of it."""
+    """A proxy's URL cannot be used; the text says where it is set, and does not quote it."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpProxy:
-    """A proxy and what names it, for people; its URL may hold a password."""
+    """A proxy, and the variable or field that names it; its URL may contain a password."""
 
     url: SplitResult
     named_by: str
 
     @classmethod
     def read(cls, text: str, named_by: str, schemes: tuple[str, ...]) -> HttpProxy:
-        """Return the proxy of a URL, or of HOST:PORT; raise BadProxy."""
-        wrong = f"{named_by} names no proxy that can be used: write {schemes[0]}://HOST:PORT"
+        """Return the proxy for a URL or HOST:PORT; raise BadProxy."""
+        wrong = f"{named_by} is not a proxy URL that can be used: write {schemes[0]}://HOST:PORT"
         try:
             url = urlsplit(text if "://" in text else f"http://{text}")
             is_good = url.scheme in schemes and bool(url.hostname) and url.port != 0
@@ -45,22 +45,22 @@ class HttpProxy:
 
     @property
     def port(self) -> int:
-        """The port that it listens at."""
+        """The port that it listens on."""
         return self.url.port or _PORTS[self.url.scheme]
 
     @property
     def fields(self) -> dict[str, str]:
-        """What it is shown: the name and password of its URL, if any."""
+        """The header fields with the name and password of its URL, if any."""
         return {} if self.url.username is None else {"Proxy-Authorization": basic(self.url)}
 
     def __str__(self) -> str:
-        """Return it without its password, and what names it."""
+        """Return its URL without credentials, and what names it."""
         place = self.url.netloc.rpartition("@")[2]
         return f"the proxy {self.url.scheme}://{place} of {self.named_by}"
 
 
 def basic(url: SplitResult) -> str:
-    """Return the Authorization for a URL's own name and password."""
+    """Return the Authorization value for the name and password in a URL."""
     pair = f"{unquote(url.username or '')}:{unquote(url.password or '')}".encode()
     return f"Basic {base64.b64encode(pair).decode()}"
 
@@ -70,9 +70,9 @@ def proxy_for(
     schemes: tuple[str, ...] = ("http",),
     environ: Mapping[str, str] = os.environ,
 ) -> HttpProxy | None:
-    """Return the proxy for a URL, None where it is asked directly; raise BadProxy.
+    """Return the proxy for a URL, None if none is to be used; raise BadProxy.
 
-    ``schemes`` are those of proxies that can be used.
+    ``schemes`` are the schemes of proxies that the caller can use.
     """
     upper = f"{url.scheme.upper()}_PROXY"
     variable = next((name for name in (upper, upper.lower()) if environ.get(name)), None)
@@ -101,7 +101,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _names(entry: str, host: str, port: str) -> bool:
-    """Tell whether an entry of NO_PROXY is about this host and port."""
+    """Tell whether an entry of NO_PROXY matches this host and port."""
     if entry == "*":
         return True
     if "/" in entry:
@@ -116,7 +116,7 @@ def _names(entry: str, host: str, port: str) -> bool:
 
 
 def _split(entry: str) -> tuple[str, str]:
-    """Return host and port of an entry, "" where it has none; IPv6 may stand in brackets."""
+    """Return host and port of an entry, "" if there is none; IPv6 may be in brackets."""
     if entry.count(":") > 1 and not entry.startswith("["):
         return entry, ""
     name, colon, port = entry.rpartition(":")
@@ -126,7 +126,7 @@ def _split(entry: str) -> tuple[str, str]:
 
 
 def _holds(network: str, host: str) -> bool:
-    """Tell whether a host is an address of a network, or that address itself."""
+    """Tell whether a host is an address in this network, or equals this address."""
     try:
         return ip_address(host) in ip_network(network, strict=False)
     except ValueError:

@@ -1,8 +1,8 @@
-"""A value that is made from files, and made anew as soon as one of them has changed.
+"""A value made from files, and made again when one of them has changed.
 
-The guarantee: what is handed out is always whole and was good when it was made; a bad new state
-changes nothing and is said, once, and so is its end. Where it ends: it is looked at the files at
-most every LOOK_EVERY_S, and only when the value is asked for.
+The guarantee: the value is always complete and valid. If a changed file is invalid, the value stays
+as it was; that is logged once, and so is its end. Where it ends: the files are checked only when
+the value is requested, at most every LOOK_EVERY_S seconds.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ LOG = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.05
 LARGEST_FILE = 1 << 20
-_SETTLING_NS = 50_000_000  # two changes so close together can have the same time stamp
+_SETTLING_NS = 50_000_000  # two changes within this time can have the same time stamp
 T = TypeVar("T")
 
 
 class Reading:
-    """Reads files and remembers in which state they were; what was missing counts as well."""
+    """Reads files and remembers their state, also that one was missing."""
 
     def __init__(self) -> None:
         self._states: dict[Path, tuple[int, ...] | None] = {}
@@ -53,21 +53,21 @@ class Reading:
 
     @property
     def digest(self) -> bytes:
-        """What tells the contents that were read from others."""
+        """A hash of all contents that were read."""
         return self._hash.digest()
 
     def is_current(self) -> bool:
-        """Tell whether all files are as they were."""
+        """Tell whether no file has changed since it was read."""
         return not self._is_fresh and all(
             files.identity(path) == state for path, state in self._states.items()
         )
 
 
 class ReloadingFile(Generic[T]):
-    """Hands out what ``make`` returns of the files as they are now; the constructor raises.
+    """Holds the value that ``make`` returns for the current files.
 
-    ``make`` reads through what it is given, and raises ConfigurationError. While the contents are
-    the same, so is the value: who compares it with ``is`` sees a change and nothing else.
+    ``make`` reads all files through its argument, and raises ConfigurationError; so does the
+    constructor. The value is the same object while the contents are the same: compare with ``is``.
     """
 
     def __init__(self, name: str, make: Callable[[Reading], T]) -> None:
@@ -80,7 +80,7 @@ class ReloadingFile(Generic[T]):
         self._looked_at = clock.now()
 
     def current(self) -> T:
-        """Return the value, made anew if need be; it may be asked for from any thread."""
+        """Return the value, made again if a file has changed; thread-safe."""
         now = clock.now()
         if now - self._looked_at >= LOOK_EVERY_S:
             self._looked_at = now
@@ -101,11 +101,11 @@ class ReloadingFile(Generic[T]):
             self._digest, self._value = reading.digest, value
             LOG.info("changed file loaded", extra={"file": self._name})
         elif self._problem:
-            LOG.info("file can be used again", extra={"file": self._name})
+            LOG.info("file is valid again", extra={"file": self._name})
         self._problem = ""
 
     def _say_problem(self, problem: str) -> None:
         if problem != self._problem:
             self._problem = problem
             extra = {"file": self._name, "reason": problem}
-            LOG.error("a change cannot be used: what was read before stays in force", extra=extra)
+            LOG.error("changed file is invalid; its last valid state stays in use", extra=extra)

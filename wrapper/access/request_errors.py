@@ -1,7 +1,7 @@
-"""What can go wrong with a request, in words that help: one table for all who ask.
+"""The error messages of requests that got no answer: one table for the whole program.
 
-Each text says what is wrong and what to do, names no secret, and is the same each time, so that it
-can be said once.
+A message gives the cause and the cure. It contains no secret, and is the same each time for the
+same cause, so that it is logged once.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from http.client import HTTPException, IncompleteRead
 
 from wrapper.access.proxies import HttpProxy
 
-_TUNNEL_FAILED = "Tunnel connection failed: "  # http.client's words; then status and reason
-_WHO_ARE_YOU = "407"
+_TUNNEL_FAILED = "Tunnel connection failed: "  # http.client's text, followed by status and reason
+_PROXY_AUTHENTICATION_REQUIRED = "407"
 
 
 @dataclass(frozen=True, slots=True)
 class AskedServer:
-    """Who was asked, for messages; ``url`` is without credentials.
+    """The server of a request, for messages; ``url`` has no credentials.
 
-    ``program`` is what should answer there, ``trust`` how its certificate comes to be trusted.
+    ``program`` is the program that should listen there, ``trust`` how to have its certificate
+    trusted.
     """
 
     url: str
@@ -30,16 +31,16 @@ class AskedServer:
     proxy: HttpProxy | None = None
 
     def __str__(self) -> str:
-        """Return its URL, with the proxy on the way."""
-        return self.url if self.proxy is None else f"{self.url} (by way of {self.proxy})"
+        """Return its URL, with the proxy if there is one."""
+        return self.url if self.proxy is None else f"{self.url} (through {self.proxy})"
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why no answer came: in one word, which tells one kind of reason from another, and for people.
+    """Why there was no answer: ``kind``, one word for metrics, and ``text`` for people.
 
-    The words are proxy, tls, dns, refused, timeout, broken (before the answer's end), connection,
-    unreadable (no HTTP) and error.
+    The kinds are proxy, tls, dns, refused, timeout, broken (before the end of the answer),
+    connection, unreadable (not HTTP) and error.
     """
 
     kind: str
@@ -47,12 +48,12 @@ class Trouble:
 
 
 def trust_by(flag: str) -> str:
-    """Return what makes a certificate trusted where a flag names a file with ``tls_config``."""
-    return f"name its CA, and server_name where it is for another name, in tls_config of {flag}"
+    """Return how to have a certificate trusted, for a flag that names a file."""
+    return f"set its CA, and server_name if it is for another name, in tls_config of {flag}"
 
 
 def trouble(error: BaseException, server: AskedServer, limit_s: float) -> Trouble:
-    """Return why a request got no answer within its limit; the first cause counts."""
+    """Return why a request got no answer within its limit; the root cause decides."""
     causes = _causes(error)
     told = (_of_proxy(cause, server.proxy, server.url) for cause in causes if server.proxy)
     for found in (*told, *(_told(cause, server, limit_s) for cause in causes)):
@@ -62,22 +63,22 @@ def trouble(error: BaseException, server: AskedServer, limit_s: float) -> Troubl
 
 
 def _told(cause: BaseException, server: AskedServer, limit_s: float) -> Trouble | None:
-    """Return what one cause means, None where it says nothing."""
+    """Return the trouble that an error stands for, None if it is not known."""
     match cause:
         case ssl.SSLCertVerificationError():
             words = f"is not trusted ({_ssl_words(cause)}): {server.trust}"
             return Trouble("tls", f"the certificate of {server} {words}")
         case ssl.SSLError():
             why = f"({_ssl_words(cause)}): is it the right address and port?"
-            return Trouble("tls", f"no TLS with {server} {why}")
+            return Trouble("tls", f"TLS with {server} failed {why}")
         case socket.gaierror():
             why = f"({cause.strerror}): check the address and DNS"
-            return Trouble("dns", f"the name of {server} is not resolved {why}")
+            return Trouble("dns", f"the host name of {server} cannot be resolved {why}")
         case ConnectionRefusedError():
             why = f"is {server.program} running at this address?"
             return Trouble("refused", f"{server} refuses connections: {why}")
         case TimeoutError():
-            why = f"within {limit_s:g} s: is it overloaded, or the network cut?"
+            why = f"within {limit_s:g} s: is it overloaded, or the network interrupted?"
             return Trouble("timeout", f"no answer from {server} {why}")
         case IncompleteRead() | ConnectionError():
             return Trouble("broken", f"the connection to {server} broke off: {_words(cause)}")
@@ -89,13 +90,13 @@ def _told(cause: BaseException, server: AskedServer, limit_s: float) -> Trouble 
 
 
 def _of_proxy(cause: BaseException, proxy: HttpProxy | None, url: str) -> Trouble | None:
-    """Return what is wrong with a proxy itself, None where it is something else."""
+    """Return the trouble if the proxy itself is the cause, else None."""
     if proxy is None:
         return None
-    cure = f"correct {proxy.named_by}, or name the host in NO_PROXY to have it asked directly"
+    cure = f"correct {proxy.named_by}, or add the host to NO_PROXY to connect directly"
     match cause:
         case socket.gaierror():
-            text = f"the name of {proxy} is not resolved ({cause.strerror}): {cure}"
+            text = f"the host name of {proxy} cannot be resolved ({cause.strerror}): {cure}"
         case ConnectionRefusedError():
             text = f"{proxy} refuses connections: is it running? If so, {cure}"
         case OSError() if str(cause).startswith(_TUNNEL_FAILED):
@@ -106,15 +107,15 @@ def _of_proxy(cause: BaseException, proxy: HttpProxy | None, url: str) -> Troubl
 
 
 def _refused_by(proxy: HttpProxy, said: str, url: str, cure: str) -> str:
-    if said.startswith(_WHO_ARE_YOU):
+    if said.startswith(_PROXY_AUTHENTICATION_REQUIRED):
         place = f"{proxy.url.scheme}://NAME:PASSWORD@HOST:PORT in {proxy.named_by}"
-        return f"{proxy} wants a name and a password, or others ({said}): write {place}"
+        return f"{proxy} requires a name and password, or rejects those given ({said}): set {place}"
     return f"{proxy} does not connect to {url} ({said}): allow it there, or {cure}"
 
 
 def _unreadable(server: AskedServer, error: BaseException) -> str:
     return (
-        f"{server} gave no answer that can be read ({type(error).__name__}):"
+        f"{server} sent an answer that cannot be read ({type(error).__name__}):"
         " is it the right address and port?"
     )
 
@@ -126,13 +127,13 @@ def _words(error: BaseException) -> str:
 
 
 def _ssl_words(error: ssl.SSLError) -> str:
-    """Return OpenSSL's own words; an error made without OpenSSL has none of its attributes."""
+    """Return OpenSSL's text; an error made without OpenSSL lacks its attributes."""
     words = (getattr(error, name, None) for name in ("verify_message", "reason", "strerror"))
     return str(next(filter(None, words), "no reason given")).rstrip(".")
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:
-    """Return an error and what it came from, the first cause first."""
+    """Return an error and its causes, the root cause first."""
     if error is None:
         return []
     context = None if error.__suppress_context__ else error.__context__

@@ -1,8 +1,8 @@
-"""TLS as files describe it → OpenSSL's contexts, for serving and for asking.
+"""TLS settings → the TLS contexts of servers and clients.
 
-Contents are read once, by the reader that is handed in, and are what OpenSSL gets: no file is read
-a second time, when it may have changed. Nothing is ever asked for at a terminal. ``kind`` is the
-class to make, where it is not the one that ``ssl`` has now: gevent has one of its own.
+The guarantee: each file is read once, by the reader that is passed in, and OpenSSL gets exactly
+that content. OpenSSL never prompts for a passphrase. ``kind`` is the class of the context, if not
+that of ``ssl``: gevent has its own.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ ContextKind = type[ssl.SSLContext]
 
 
 def server_context(tls: ServerTls, read: Read, kind: ContextKind | None = None) -> ssl.SSLContext:
-    """Return a context to serve with; raise ConfigurationError.
+    """Return a server's context; raise ConfigurationError.
 
-    Where clients need a certificate, it is asked for and verified, but one that shows none gets
-    through: who asks decides what it may do.
+    A client's certificate is requested and verified, but a client without one may connect; the
+    caller decides what it may do.
     """
     context = (kind or ssl.SSLContext)(ssl.PROTOCOL_TLS_SERVER)
     _set_versions(context, tls.versions)
@@ -38,13 +38,13 @@ def server_context(tls: ServerTls, read: Read, kind: ContextKind | None = None) 
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     if tls.client_auth is not ClientAuth.NONE:
         context.verify_mode = ssl.CERT_OPTIONAL
-        context.num_tickets = 0  # each connection's certificate is verified anew
+        context.num_tickets = 0  # verify the certificate of each connection
         _load_authorities(context, tls.client_ca, read, ssl.Purpose.CLIENT_AUTH)
     return context
 
 
 def client_context(tls: ClientTls, read: Read, kind: ContextKind | None = None) -> ssl.SSLContext:
-    """Return a context to ask with; raise ConfigurationError."""
+    """Return a client's context; raise ConfigurationError."""
     context = (kind or ssl.SSLContext)(ssl.PROTOCOL_TLS_CLIENT)
     _set_versions(context, tls.versions)
     if tls.certificate:
@@ -77,7 +77,7 @@ def _load_pair(context: ssl.SSLContext, certificate: Text, key: Text, read: Read
 
 
 def _no_password() -> str:
-    raise ValueError("the key is encrypted, and nobody is there to be asked; decrypt it")
+    raise ValueError("the key is encrypted, and no passphrase can be entered; decrypt it")
 
 
 def _load_authorities(context: ssl.SSLContext, ca: Text, read: Read, purpose: ssl.Purpose) -> None:
@@ -87,25 +87,23 @@ def _load_authorities(context: ssl.SSLContext, ca: Text, read: Read, purpose: ss
     try:
         context.load_verify_locations(cadata=_content(ca, read).decode("ascii"))
     except (ssl.SSLError, ValueError) as error:
-        reason = "no certificate in it that could be read; it must be PEM"
+        reason = "no readable certificate in it; it must be PEM"
         raise ConfigurationError([f"{ca.path or 'the CA'}: {reason}"]) from error
 
 
 def _reason(error: Exception) -> str:
-    """Say in a few words why a certificate and its key cannot be used."""
+    """Return why a certificate and its key cannot be used."""
     reason = getattr(error, "reason", None)
     if reason == "KEY_VALUES_MISMATCH":
-        return "the key does not belong to the certificate; perhaps a renewal is under way"
+        return "the key does not match the certificate; is a renewal under way?"
     if isinstance(error, ssl.SSLError):
-        return (
-            f"no certificate and key that could be read ({reason or 'not PEM'}); they must be PEM"
-        )
+        return f"no readable certificate and key ({reason or 'not PEM'}); both must be PEM"
     return str(error)
 
 
 @contextlib.contextmanager
 def _as_file(content: bytes) -> Iterator[str]:
-    """Give bytes a path, in memory: OpenSSL's functions take nothing else."""
+    """Provide a path for bytes, in memory: OpenSSL reads certificates from paths only."""
     descriptor = os.memfd_create("tls", os.MFD_CLOEXEC)
     try:
         os.write(descriptor, content)

@@ -1,7 +1,7 @@
-"""What files in Prometheus' formats say about TLS, in their words → in OpenSSL's; pure.
+"""TLS fields of Prometheus' configuration files → OpenSSL's names; pure.
 
-The names are those of Go's crypto/tls. What OpenSSL, as Python reaches it, cannot do is a problem
-that says so. TLS 1.0 and 1.1 are not spoken (RFC 8996).
+The names in the files are those of Go's crypto/tls. What Python's ``ssl`` does not support becomes
+a problem with its place. TLS 1.0 and 1.1 are not supported (RFC 8996).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class TlsVersion(IntEnum):
-    """A version of TLS, as its number goes over the wire."""
+    """A version of TLS, by its number in the protocol."""
 
     TLS12 = 0x0303
     TLS13 = 0x0304
@@ -60,7 +60,7 @@ _CURVES = {
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text that is written in the file itself, or that a file of its own holds; or neither."""
+    """A text given inline, or the path of a file that contains it; or neither."""
 
     inline: str = field(default="", repr=False)
     path: str = ""
@@ -71,7 +71,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """The lowest and the highest version of TLS that is spoken."""
+    """The lowest and the highest TLS version to use."""
 
     lowest: TlsVersion = TlsVersion.TLS12
     highest: TlsVersion = TlsVersion.TLS13
@@ -82,7 +82,7 @@ VERSIONS = Versions()
 
 
 def read_text(reader: FieldReader, name: str, folder: str) -> Text:
-    """Read a text that is given as ``name``, or in the file that ``name_file`` names."""
+    """Read a text from the field ``name``, or the path in ``name_file``."""
     inline, path = reader.text(name), reader.text(f"{name}_file")
     if inline and path:
         reader.complain(name, f"{name}_file is given as well; keep one of them")
@@ -94,23 +94,23 @@ def read_versions(reader: FieldReader) -> Versions:
     lowest = _read_version(reader, "min_version", TlsVersion.TLS12)
     highest = _read_version(reader, "max_version", TlsVersion.TLS13)
     if lowest > highest:
-        reader.complain("max_version", "it is below min_version, so that nobody could connect")
+        reader.complain("max_version", "it is below min_version, so nobody could connect; raise it")
     return Versions(lowest, highest)
 
 
 def _read_version(reader: FieldReader, name: str, default: TlsVersion) -> TlsVersion:
     version = reader.choice(name, _VERSIONS, default)
     if version is None:
-        reader.complain(name, "TLS 1.0 and 1.1 are not spoken here (RFC 8996); write TLS12")
+        reader.complain(name, "TLS 1.0 and 1.1 are not supported (RFC 8996); write TLS12")
         return default
     return version
 
 
 def read_ciphers(reader: FieldReader, versions: Versions) -> tuple[Versions, tuple[str, ...]]:
-    """Read cipher_suites; return OpenSSL's names of those for TLS 1.2, and the versions left.
+    """Read cipher_suites; return the versions left, and OpenSSL's names of the TLS 1.2 suites.
 
-    As in Go, the suites of TLS 1.3 are not chosen; a list that has no others leaves TLS 1.3 alone.
-    An empty tuple means OpenSSL's own.
+    As in Go, suites of TLS 1.3 cannot be chosen; a list with no others leaves only TLS 1.3. An
+    empty tuple means OpenSSL's default.
     """
     names = reader.texts("cipher_suites")
     for name in names:
@@ -126,7 +126,7 @@ def read_ciphers(reader: FieldReader, versions: Versions) -> tuple[Versions, tup
 
 
 def read_curve(reader: FieldReader) -> str:
-    """Read curve_preferences, of which Python can honour one; "" means OpenSSL's own."""
+    """Read curve_preferences, of which Python supports one; "" means OpenSSL's default."""
     names = reader.texts("curve_preferences")
     for name in names:
         if name not in _CURVES:

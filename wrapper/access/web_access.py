@@ -1,8 +1,9 @@
-"""How our own API is served: who may ask, over TLS or not; from a file that may change.
+"""TLS and authentication of our own API, reloaded when their file changes.
 
-It is the one place that turns ``--web-config-file`` into what a server needs. What was good stays
-in force while the file, or one that it names, is not. No edit takes protection away while this
-runs: TLS stays as it was at the start, and what clients once had to show, they have to.
+It turns the file of ``--web-config-file`` into what a server needs. The guarantee: while the file,
+or one that it names, is invalid, the last valid state stays in use. No edit removes protection at
+run time: TLS cannot be switched on or off, and passwords or client certificates, once required,
+stay required.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from wrapper.access.tls_context import ContextKind, server_context
 from wrapper.access.web_config import WebConfig, read_web_config
 from wrapper.documents.problems import ConfigurationError
 
-_ASKED: dict[str, Callable[[WebConfig], bool]] = {
+_REQUIRED: dict[str, Callable[[WebConfig], bool]] = {
     "passwords": lambda config: bool(config.users),
     "client certificates": lambda config: config.needs_certificate,
 }
@@ -24,29 +25,29 @@ _ASKED: dict[str, Callable[[WebConfig], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """The file's words, and the context for connections that begin now; None without TLS."""
+    """The configuration, and the TLS context of new connections; None without TLS."""
 
     config: WebConfig = field(default_factory=WebConfig)
     tls: ssl.SSLContext | None = None
 
 
 class WebAccess:
-    """How to serve as the file says now; without a file, to anybody."""
+    """The current state of the file; without a file, no TLS and no authentication."""
 
     def __init__(self, path: str = "", kind: ContextKind | None = None) -> None:
-        """Read the file; raise ConfigurationError. ``kind`` is the class of contexts."""
+        """Read the file; raise ConfigurationError. ``kind`` is the class of TLS contexts."""
         self._path = path
         self._kind = kind
         self._last: WebConfig | None = None
         self._plain = Serving()
-        self._renewed = ReloadingFile(path, self._read) if path else None
+        self._file = ReloadingFile(path, self._read) if path else None
 
     def current(self) -> Serving:
-        """Return how to serve now."""
-        return self._renewed.current() if self._renewed else self._plain
+        """Return the current state."""
+        return self._file.current() if self._file else self._plain
 
     def context(self) -> ssl.SSLContext:
-        """Return the context for a connection that begins now; to be asked only with TLS."""
+        """Return the TLS context of a new connection; raise RuntimeError without TLS."""
         tls = self.current().tls
         if tls is None:
             raise RuntimeError("TLS was not switched on at the start")
@@ -62,11 +63,13 @@ class WebAccess:
 
 
 def _check_change(path: str, old: WebConfig, new: WebConfig) -> None:
-    """Refuse an edit that takes away what protects; a restart is needed for that."""
+    """Raise ConfigurationError for an edit that removes protection: that needs a restart."""
     if (old.tls is None) != (new.tls is None):
-        text = "TLS cannot be switched on or off while this runs; start it again for that"
+        text = "TLS cannot be switched on or off at run time; restart this program"
         raise ConfigurationError([f"{path}: {text}"])
-    lost = [name for name, is_asked in _ASKED.items() if is_asked(old) and not is_asked(new)]
+    lost = [
+        name for name, is_required in _REQUIRED.items() if is_required(old) and not is_required(new)
+    ]
     if lost:
-        text = f"it would ask for {' and '.join(lost)} no longer"
-        raise ConfigurationError([f"{path}: {text}; start this program again if that is meant"])
+        text = f"it would no longer require {' and '.join(lost)}"
+        raise ConfigurationError([f"{path}: {text}; restart this program if that is intended"])

@@ -1,7 +1,8 @@
 """The web configuration file of Prometheus' exporter-toolkit → one frozen value; pure.
 
-Everything in it is honoured or refused with file, line and column; nothing is passed over. Where it
-ends: what the named files hold. HTTP/1.1 is spoken whatever ``http2`` says, which only offers more.
+The guarantee: each field is honoured or refused with file, line and column. Where it ends: the
+files that it names are read elsewhere. ``http2`` is accepted without effect: it permits HTTP/2, and
+this program serves HTTP/1.1.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from wrapper.documents.yaml_fields import FieldReader
 
 BCRYPT_HASH = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
-_HEADERS = {  # what may be set, and to what where that is limited
+_HEADERS = {  # the headers that may be set, and their allowed values, if limited
     "Content-Security-Policy": (),
     "Strict-Transport-Security": (),
     "X-Content-Type-Options": ("nosniff",),
@@ -36,7 +37,7 @@ _HEADERS = {  # what may be set, and to what where that is limited
 
 
 class ClientAuth(Enum):
-    """What is asked of clients: nothing, a good certificate if any, a good certificate."""
+    """Whether clients need a certificate: none, a valid one if they send any, a valid one."""
 
     NONE = "none"
     IF_GIVEN = "if given"
@@ -45,7 +46,7 @@ class ClientAuth(Enum):
 
 _CLIENT_AUTH = {
     "NoClientCert": ClientAuth.NONE,
-    "RequestClientCert": ClientAuth.NONE,  # neither needed nor looked at: it is not asked for
+    "RequestClientCert": ClientAuth.NONE,  # it would not be verified: not requested
     "RequireAnyClientCert": None,
     "RequireClientCert": None,  # its old name
     "VerifyClientCertIfGiven": ClientAuth.IF_GIVEN,
@@ -57,10 +58,10 @@ _SWITCHES_TLS_ON = ("cert", "cert_file", "key", "key_file", "client_ca", "client
 
 @dataclass(frozen=True, slots=True)
 class ServerTls:
-    """How to serve over TLS. No ``client_ca``: the authorities that this machine knows.
+    """TLS of a server. No ``client_ca``: the authorities that this machine trusts.
 
-    ``allowed_names`` None: any client certificate that verifies will do. No ``ciphers``, no
-    ``curve``: OpenSSL's own.
+    ``allowed_names`` None: any valid client certificate. No ``ciphers``, no ``curve``: OpenSSL's
+    defaults.
     """
 
     certificate: Text
@@ -76,7 +77,7 @@ class ServerTls:
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """Who may ask, and how; ``users`` are names with bcrypt hashes, ``headers`` go with answers."""
+    """TLS, ``users`` (names with bcrypt hashes) and ``headers`` to add to each answer."""
 
     tls: ServerTls | None = None
     users: tuple[tuple[str, str], ...] = field(default=(), repr=False)
@@ -84,18 +85,18 @@ class WebConfig:
 
     @property
     def needs_certificate(self) -> bool:
-        """Whether clients must show a certificate."""
+        """Whether clients need a certificate."""
         return self.tls is not None and self.tls.client_auth is ClientAuth.REQUIRED
 
     @property
     def knows_its_clients(self) -> bool:
-        """Whether not just anyone may ask."""
+        """Whether clients have to authenticate."""
         return bool(self.users) or self.needs_certificate
 
 
 @dataclass(frozen=True, slots=True)
 class Demands:
-    """What a server with some web configuration file asks of its clients."""
+    """What a server with a web configuration file requires of its clients."""
 
     tls: bool = False
     password: bool = False
@@ -103,8 +104,8 @@ class Demands:
 
 
 def read_web_config(source: Source) -> WebConfig:
-    """Return what the file says; raise ConfigurationError with all that is wrong with it."""
-    from wrapper.documents.yaml_fields import read_fields  # noqa: PLC0415 - brings YAML
+    """Return the file's configuration; raise ConfigurationError with all its problems."""
+    from wrapper.documents.yaml_fields import read_fields  # noqa: PLC0415 - imports YAML
 
     problems = Problems()
     reader = read_fields(source, problems)
@@ -120,8 +121,8 @@ def read_web_config(source: Source) -> WebConfig:
 
 
 def read_demands(source: Source) -> Demands:
-    """Return what another server's file demands, as far as it can be read: that one judges it."""
-    from wrapper.documents.yaml_fields import read_fields  # noqa: PLC0415 - brings YAML
+    """Return what another server's file requires, as far as it can be read."""
+    from wrapper.documents.yaml_fields import read_fields  # noqa: PLC0415 - imports YAML
 
     try:
         reader = read_fields(source, Problems())
@@ -163,7 +164,7 @@ def _read_tls(reader: FieldReader, folder: str) -> ServerTls | None:
 def _read_client_auth(reader: FieldReader) -> ClientAuth:
     client_auth = reader.choice("client_auth_type", _CLIENT_AUTH, ClientAuth.NONE)
     if client_auth is None:
-        text = "a certificate that is not verified proves nothing, and cannot be asked for here"
+        text = "not supported: a certificate that is not verified proves nothing"
         reader.complain("client_auth_type", f"{text}; write RequireAndVerifyClientCert")
         return ClientAuth.REQUIRED
     return client_auth
@@ -187,7 +188,7 @@ def _check(tls: ServerTls, reader: FieldReader) -> None:
         reader.complain("client_allowed_sans", text)
 
 
-# --- users, headers, and what there is not ------------------------------------------------------
+# --- users, headers, rate limit ------------------------------------------------------------------
 
 
 def _read_users(reader: FieldReader) -> tuple[tuple[str, str], ...]:
@@ -218,6 +219,6 @@ def _refuse_rate_limit(reader: FieldReader) -> None:
     interval = reader.text("interval")
     reader.text("burst")
     if interval.strip("0nuµmsh.") != "":
-        text = "requests are not limited here; remove it, and limit them in front of this program"
+        text = "rate limits are not supported; remove it, and limit requests before this program"
         reader.complain("interval", text)
     reader.settle()

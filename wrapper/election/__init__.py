@@ -1,1 +1,1 @@
-"""Who leads: the lease's rules, the places where it lives, and the label that points there."""
+"""Leader election: the lease, its locks (Kubernetes Lease, lock file), pod label and pause."""

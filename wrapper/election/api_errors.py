@@ -1,7 +1,7 @@
-"""What the API server answers, and what can go wrong on the way to it, in words that help.
+"""Answers of the API server, and the error message for each that is not a success.
 
-Each text says what is wrong and what to do, names no secret, and is the same each time, so that it
-can be said once.
+A message gives the cause and, where there is one, the cure. It contains no secret, and is the same
+each time for the same cause, so that it is logged once.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _REASONS = {"broken": "connection", "unreadable": "error"}
 
 @dataclass(frozen=True, slots=True)
 class ObjectPlace:
-    """Which object was asked for, of which server, with which credentials: for messages.
+    """For messages: the object of a request, the server and the source of the credentials.
 
-    ``resource`` is its kind as RBAC names it, with its group where it has one.
+    ``resource`` is its resource name with the API group, if any, as in RBAC rules.
     """
 
     name: str
@@ -37,13 +37,13 @@ class ObjectPlace:
 
     @property
     def kind(self) -> str:
-        """The kind without its group, in the plural."""
+        """The resource name without the API group."""
         return self.resource.partition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)
 class ApiAnswer:
-    """What the API server answered."""
+    """An answer of the API server."""
 
     status: int
     body: bytes = b""
@@ -51,14 +51,14 @@ class ApiAnswer:
 
     @property
     def json(self) -> Json:
-        """The body where it is a JSON object, else an empty one."""
+        """The body if it is a JSON object, else an empty object."""
         with contextlib.suppress(ValueError, RecursionError):
             return mapping(json.loads(self.body))
         return {}
 
     @property
     def words(self) -> str:
-        """What the server says about it, in one line."""
+        """The server's message, or the body, as one line."""
         message = self.json.get("message")
         text = message if isinstance(message, str) else ""
         text = text or self.body.decode(errors="replace")
@@ -66,22 +66,22 @@ class ApiAnswer:
 
     @property
     def retry_after_s(self) -> float:
-        """The seconds that the server asks to wait, within bounds; a date counts for nothing."""
+        """Retry-After in seconds, 0 to 60; 0 if it is missing or a date."""
         is_number = self.retry_after.isascii() and self.retry_after.isdigit()
         return min(float(self.retry_after), _LONGEST_RETRY_AFTER_S) if is_number else 0.0
 
     def says_missing(self, kind: str) -> bool:
-        """Tell whether it is the API server's own word that such an object does not exist."""
-        said = self.json
-        is_its_word = said.get("kind") == "Status" and said.get("reason") == "NotFound"
-        return is_its_word and mapping(said.get("details")).get("kind") == kind
+        """Tell whether the API server itself (no proxy) says that such an object does not exist."""
+        status = self.json
+        is_not_found = status.get("kind") == "Status" and status.get("reason") == "NotFound"
+        return is_not_found and mapping(status.get("details")).get("kind") == kind
 
 
 def refusal(verb: str, answer: ApiAnswer, place: ObjectPlace) -> LeaseConflict | LeaseUnavailable:
-    """Return the error that an answer other than success stands for."""
+    """Return the error for an answer that is not a success."""
     was_deleted = verb == "update" and answer.says_missing("leases")
     if answer.status == HTTPStatus.CONFLICT or was_deleted:
-        return LeaseConflict(f"lease {place.namespace}/{place.name} was written by someone else")
+        return LeaseConflict(f"another client has written lease {place.namespace}/{place.name}")
     reason, text = _reason(verb, answer, place)
     return LeaseUnavailable(text, reason, answer.retry_after_s)
 
@@ -91,17 +91,17 @@ def _reason(verb: str, answer: ApiAnswer, place: ObjectPlace) -> tuple[str, str]
     match status:
         case HTTPStatus.UNAUTHORIZED:
             return "unauthorized", (
-                f"{server} does not accept the credentials of {place.credentials} (401):"
-                " see whether they have expired, or are of another cluster"
+                f"{server} rejects the credentials of {place.credentials} (401):"
+                " check whether they have expired or belong to another cluster"
             )
         case HTTPStatus.FORBIDDEN:
             return "forbidden", _forbidden(verb, answer, place)
         case HTTPStatus.NOT_FOUND:
             return _not_found(answer, place)
         case HTTPStatus.TOO_MANY_REQUESTS:
-            return "throttled", f"{server} has too much to do and asks to wait (429)"
+            return "throttled", f"{server} is throttling requests (429)"
         case _ if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return "server", f"{server} fails ({status}): {answer.words}"
+            return "server", f"{server} answered with an error ({status}): {answer.words}"
     return "refused", f"{server} refuses to {verb} {_what(verb, place)} ({status}): {answer.words}"
 
 
@@ -113,7 +113,7 @@ def _what(verb: str, place: ObjectPlace) -> str:
 def _forbidden(verb: str, answer: ApiAnswer, place: ObjectPlace) -> str:
     user = re.search(r'User "([^"]*)" cannot', answer.words)
     if user is None:
-        return f"{place.server} forbids to {verb} {_what(verb, place)} (403): {answer.words}"
+        return f"{place.server} does not allow to {verb} {_what(verb, place)} (403): {answer.words}"
     return (
         f"{user[1]} may not {verb} {_what(verb, place)} (403):"
         f" grant the verb {verb} by a Role and a RoleBinding in namespace {place.namespace}"
@@ -126,12 +126,12 @@ def _not_found(answer: ApiAnswer, place: ObjectPlace) -> tuple[str, str]:
         return "namespace", f"the namespace {place.namespace} does not exist: {cure}"
     return (
         "not-found",
-        f"{place.server} knows no {place.kind} (404): is it a Kubernetes API server?",
+        f"{place.server} does not serve {place.kind} (404): is it a Kubernetes API server?",
     )
 
 
 def failure(error: Exception, server: AskedServer, limit_s: float) -> LeaseUnavailable:
-    """Return the error for a request that got no answer; its text is the same each time."""
+    """Return the error for a request without an answer; its text depends on the cause alone."""
     match error:
         case LeaseUnavailable():
             return error

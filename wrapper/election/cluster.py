@@ -1,9 +1,9 @@
 """Requests to the Kubernetes API server.
 
-The guarantee: no request outlives its time limit, each is sent once (twice where credentials are
-refused, with fresh ones), no more of an answer is read than ``MOST_BYTES``, and files with
-credentials are read again when they change. Where it ends: a request whose time is up may still
-take effect at the server.
+The guarantee: a caller waits for a request no longer than its time limit. A request is sent once,
+and once more with fresh credentials if the server rejects the first. At most ``MOST_BYTES`` of an
+answer are read. Files with credentials are read again when they change. Where it ends: a request
+that has timed out may still take effect at the server.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from wrapper.election.lease_fields import Json
 from wrapper.model.lease import LeaseUnavailable
 
 JSON = "application/json"
-# More than an API server can hold of one object: etcd takes 1.5 MiB, which JSON may escape sixfold.
+# Larger than any object: etcd limits one to 1.5 MiB, and JSON may escape a byte as six.
 MOST_BYTES = 16 << 20
-MERGE_PATCH = "application/merge-patch+json"  # RFC 7396: null takes a key out
+MERGE_PATCH = "application/merge-patch+json"  # RFC 7396: null removes a key
 _PROGRAM, _TRUST = "the API server", "name its CA as certificate-authority"
 
 
 class Cluster:
-    """The API server as one asker knows it: a connection of its own, one request at a time.
+    """A client of the API server: one connection, one request at a time.
 
-    ``kubeconfig`` "" means what client-go would take. ``timeout_s`` bounds each request, connecting
-    and a second try included.
+    ``kubeconfig`` "" means the one that client-go would use. ``timeout_s`` limits each request,
+    including connecting and a second try.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class Cluster:
         return self._access.namespace()
 
     def place(self, resource: str, namespace: str, name: str) -> ObjectPlace:
-        """Return what messages say about an object there."""
+        """Return the description of an object, for messages."""
         return ObjectPlace(name, namespace, str(self._server), self._access.credentials, resource)
 
     def ask(
         self, method: str, path: str, body: Json | None = None, content: str = JSON
     ) -> ApiAnswer:
-        """Return the answer, whatever its status; raise LeaseUnavailable where none has come."""
+        """Return the answer, with any status; raise LeaseUnavailable if there is none."""
         deadline = clock.now() + self._timeout_s
         try:
             return with_timeout(
@@ -72,11 +72,11 @@ class Cluster:
             raise self.failure(error) from error
 
     def failure(self, error: Exception, limit_s: float | None = None) -> LeaseUnavailable:
-        """Return the error for a request that got no answer, within its own limit if it has one."""
+        """Return the error for a request without an answer; ``limit_s``: its limit if another."""
         return failure(error, self._server, limit_s or self._timeout_s)
 
     def session(self) -> Session:
-        """Return a connection of its own, for what lasts longer than a request."""
+        """Return a separate connection, for a watch."""
         return Session(self._access, self._timeout_s)
 
     @property
@@ -87,7 +87,7 @@ class Cluster:
             return AskedServer(_PROGRAM, _PROGRAM, _TRUST)
 
     def _exchange(self, deadline: float, *request: Any) -> ApiAnswer:
-        """Send a request, and once more with fresh credentials where these are not accepted."""
+        """Send a request; on 401 send it once more, with credentials read afresh."""
         answer = self._send(deadline, *request)
         if answer.status == HTTPStatus.UNAUTHORIZED:
             self._discard()
@@ -97,7 +97,7 @@ class Cluster:
     def _send(self, deadline: float, *request: Any) -> ApiAnswer:
         session = self._current_session()
         if clock.now() >= deadline:
-            raise TimeoutError  # whoever asked has been told so: send nothing any more
+            raise TimeoutError  # the caller has given up: send nothing
         return answer_of(session.send(*request))
 
     def _current_session(self) -> Session:
@@ -114,7 +114,7 @@ class Cluster:
 
 
 class Session(Connection):
-    """A connection with the credentials as they were when it was made."""
+    """A connection with the credentials that were valid when it was created."""
 
     def __init__(self, cluster: ClusterAccess, timeout_s: float) -> None:
         self._reading = Reading()
@@ -125,13 +125,13 @@ class Session(Connection):
         self._timeout_s = timeout_s
 
     def is_stale(self) -> bool:
-        """Tell whether a file with credentials has changed since."""
+        """Tell whether a file with credentials has changed since then."""
         return not self._reading.is_current()
 
     def send(
         self, method: str, path: str, query: Json, body: Json | None = None, content: str = JSON
     ) -> HTTPResponse:
-        """Send a request and return the response, its body not read; bound each wait for bytes."""
+        """Return the response, its body not read; the timeout limits each wait for bytes."""
         target = self._base + path + (f"?{urlencode(query)}" if query else "")
         fields = (("Accept", JSON), ("Content-Type", content))
         data = None if body is None else json.dumps(body).encode()
@@ -139,7 +139,7 @@ class Session(Connection):
 
 
 def answer_of(response: HTTPResponse) -> ApiAnswer:
-    """Return a response with its body read; raise LeaseUnavailable for one that is too large."""
+    """Read the body of a response; raise LeaseUnavailable if it is too large."""
     body = response.read(MOST_BYTES + 1)
     if len(body) > MOST_BYTES:
         raise _too_large()
@@ -147,7 +147,7 @@ def answer_of(response: HTTPResponse) -> ApiAnswer:
 
 
 def lines(response: HTTPResponse) -> Iterator[bytes]:
-    """Yield the lines of a stream that are not empty; raise LeaseUnavailable likewise."""
+    """Yield the non-empty lines of a stream; raise LeaseUnavailable if one is too large."""
     rest = b""
     for piece in response.stream():
         *whole, rest = (rest + piece).split(b"\n")
@@ -159,7 +159,7 @@ def lines(response: HTTPResponse) -> Iterator[bytes]:
 
 def _too_large() -> LeaseUnavailable:
     return LeaseUnavailable(
-        f"the API server's answer is larger than {MOST_BYTES >> 20} MiB: is a proxy between?"
-        " Look at it with kubectl",
+        f"the API server's answer is larger than {MOST_BYTES >> 20} MiB: is a proxy in between?"
+        " Inspect the object with kubectl",
         "error",
     )

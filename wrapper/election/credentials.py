@@ -1,10 +1,9 @@
-"""Who we are to the API server, and how it is known: what files say now → how it is asked.
+"""Credentials for the API server: those of the pod's service account, or of a kubeconfig.
 
-In a pod they are those of its service account. Of a kubeconfig, tokens, passwords and certificates
-are read here; for what a plugin gives (``exec``, ``auth-provider``) the ``kubernetes`` package is
-asked, of which this is the sole importer. It takes 20 MiB, so that nothing else loads it. As in
-client-go, a token counts before a plugin, a file with one before one that is written out. No
-message says what stands in the files, only what is missing.
+Tokens, passwords and certificates are read here. Plugins (``exec``, ``auth-provider``) are run by
+the ``kubernetes`` package; only this module imports it, since it takes 20 MiB. The order is that of
+client-go: a token is used before a plugin, and ``tokenFile`` before ``token``. Messages name what
+is missing and never quote the files.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ from wrapper.election.lease_fields import Json
 
 
 def load_plugins(cluster: ClusterAccess) -> None:
-    """Import what asks a plugin, where one is named: later it would take of a request's time."""
+    """Import what runs a plugin, if one is named: later this would use up a request's timeout."""
     with contextlib.suppress(NoAccess):
         if _has_plugin(cluster.current()["user"]):
             import kubernetes.config  # noqa: F401, PLC0415 - heavy
 
 
 def read_credentials(cluster: ClusterAccess, reading: Reading) -> Access:
-    """Return how to ask, as the files say now; raise NoAccess."""
+    """Return the access that the files give now; raise NoAccess."""
     try:
         if cluster.kubeconfigs:
             return read_access(_of_kubeconfig(cluster, reading), reading)
@@ -79,7 +78,7 @@ def _credentials(user: Json) -> Basic | Token | None:
 
 
 def _text(part: Json, key: str) -> Text:
-    """Return what stands in a kubeconfig as base64, or in a file that it names."""
+    """Return KEY-data, which is base64, or the file that KEY names."""
     data = part.get(f"{key}-data")
     if not data:
         return Text(path=str(part.get(key) or ""))
@@ -98,8 +97,8 @@ def _has_plugin(user: Json) -> bool:
 
 
 def _of_plugin(cluster: ClusterAccess, context: str) -> Json:
-    """Return a user with a token, or a certificate and its key, as a plugin gives them."""
-    from kubernetes.client import Configuration  # noqa: PLC0415 - heavy: for few
+    """Return a user entry with the token, or certificate and key, that a plugin returns."""
+    from kubernetes.client import Configuration  # noqa: PLC0415 - heavy, seldom used
     from kubernetes.config import load_kube_config  # noqa: PLC0415 - likewise
 
     given = Configuration()
@@ -110,13 +109,13 @@ def _of_plugin(cluster: ClusterAccess, context: str) -> Json:
             client_configuration=given,
             persist_config=False,
         )
-    except Exception as error:  # noqa: BLE001 - it runs plugins: anything can come
-        # Its messages quote whole entries, secrets included, after a brace.
-        said = str(error).partition("{")[0].strip()
-        said = said or f"its client stumbles ({type(error).__name__})"
-        raise ConfigurationError([said]) from None
+    except Exception as error:  # noqa: BLE001 - plugins may raise anything
+        # Its messages quote whole entries, including secrets, after a brace.
+        message = str(error).partition("{")[0].strip()
+        message = message or f"the kubernetes package fails ({type(error).__name__})"
+        raise ConfigurationError([message]) from None
     token = given.api_key.get("BearerToken", "").removeprefix("Bearer ")
     if not token and not given.cert_file:
-        raise ConfigurationError(["its plugin gives no credentials: run it by hand to see why"])
+        raise ConfigurationError(["its plugin returns no credentials: run it by hand to see why"])
     files = {"client-certificate": given.cert_file, "client-key": given.key_file}
     return {"token": token, **files}

@@ -1,9 +1,10 @@
-"""The election's thread: asks the lock what the pure rules say, and reports what it learns.
+"""The elector thread: sends the requests that the rules of `lease` want, and reports the results.
 
-It decides nothing about Prometheus: it is told a stance each turn of the supervisor's loop and
-brings the lease there. It renews only while those orders are fresh, so that a supervisor that
-hangs loses its lease. Every request is bounded by the lock itself; the watch is only a shortcut:
-what it does not report is found by the local expiry timer.
+It decides nothing about Prometheus. Each turn of the supervisor's loop gives it a stance (contend,
+hold, release), and it brings the lease to that stance. The guarantee: it writes only while that
+order is fresh, so a supervisor that hangs loses its lease. Where it ends: the lock limits how long
+a request takes. The watch only saves time: a change that it misses is found when the lease expires
+on the local clock.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from wrapper.model.roles import Stance
 
 LOG = logging.getLogger(__name__)
 
-# Waiting in slices, since a sleeper's clock stands still while the machine is suspended.
+# Wait in slices: the clock of a sleeping thread stands still while the machine is suspended.
 LONGEST_WAIT_S = 0.5
 WATCH_PAUSE_S = 0.2
 WATCH_LONGEST_PAUSE_S = 30.0
@@ -32,7 +33,7 @@ ORPHAN_PAUSE_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class _Changed:
-    """The watch ``number`` saw this; None: something that has to be read."""
+    """The watch ``number`` saw this lease; None: it has changed and must be read."""
 
     number: int
     seen: ObservedLease | None
@@ -47,8 +48,8 @@ class _WatchEnded:
 class Elector:
     """Contends for one lease; ``run`` is the thread's body.
 
-    ``report`` receives each change of its view, and each request; ``start`` runs what watches the
-    lease in a thread of this name.
+    ``report`` receives each change of the view and the outcome of each request.
+    ``start(name, run)`` runs the watch in a thread of that name.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Elector:
         start: Callable[[str, Callable[[], None]], None],
         now: Callable[[], float] = clock.now,
     ) -> None:
-        """Prepare; nothing is started."""
+        """Prepare; start no thread."""
         self._lock = lock
         self._terms = terms
         self._report = report
@@ -76,26 +77,26 @@ class Elector:
         self._watch_failures = 0
 
     def instruct(self, stance: Stance, now: float) -> None:
-        """Take the supervisor's orders of this turn; they count for two retry periods at most."""
+        """Take the supervisor's order of this turn; it is fresh for one retry period."""
         self._ordered_at = now
         if stance is not self._stance:
             self._stance = stance
             self._inbox.put(None)
 
     def run(self) -> None:
-        """Bring the lease to the stance ordered, until ``end``."""
+        """Keep the lease at the ordered stance until ``end``."""
         while not self._is_ended:
             self.turn()
         self._lock.close()
 
     def end(self) -> None:
-        """Ask no more; what is under way is not broken off."""
+        """Send no further request; one under way is completed."""
         self._is_ended = True
         self._inbox.put(None)
 
     def turn(self) -> None:
-        """Make the next request, or wait for a reason to."""
-        now = self._now()  # before the stance is read: a renewal dated later obeys later orders
+        """Send the next request, or wait for a reason to send one."""
+        now = self._now()  # before the stance is read: a write sent later must follow later orders
         step = lease.next_step(self._view, self._stance, now, self._terms)
         if step.request is None:
             self._wait(step.wake_at)
@@ -106,7 +107,7 @@ class Elector:
         self._tend_watch()
 
     def _is_orphaned(self, request: LeaseRequest, now: float) -> bool:
-        """Tell whether the supervisor has been silent for so long that nothing may be written."""
+        """Tell whether the supervisor's order is too old for a write."""
         is_silent = now - self._ordered_at > self._terms.retry_period_s
         return request is not LeaseRequest.READ and is_silent
 
@@ -128,7 +129,7 @@ class Elector:
         self._report(LeaseAsked(request is LeaseRequest.WRITE, self._now() - sent_at, error))
 
     def _read(self) -> None:
-        """Read; a watch that should have told what is found has died unnoticed: begin another."""
+        """Read the lease; if it has changed and the watch did not report it, restart the watch."""
         before = self._view.changed_at
         self._learn(self._lock.read())
         if self._watch_runs and self._view.changed_at != before:
@@ -149,7 +150,7 @@ class Elector:
         text = str(problem)
         if text != self._view.problem:
             level = logging.ERROR if problem.needs_restart else logging.WARNING
-            LOG.log(level, "the lease is out of reach", extra={"reason": text})
+            LOG.log(level, "lease request failed", extra={"reason": text})
         view = lease.failed(
             self._view,
             text,
@@ -177,7 +178,7 @@ class Elector:
         self._take(message)
 
     def _take(self, message: _Changed | _WatchEnded | None) -> None:
-        """Take in what a watch says, unless it belongs to one that was ended."""
+        """Take a watch's message, unless that watch was ended here."""
         if message is None or message.number != self._watch_number:
             return
         if isinstance(message, _WatchEnded):
@@ -191,7 +192,7 @@ class Elector:
             self._learn(message.seen)
 
     def _tend_watch(self) -> None:
-        """Watch while someone else may change the lease: a holder learns of it by its renewals."""
+        """Watch unless we hold the lease: a holder notices changes at its next renewal."""
         is_holder = self._view.renewed_at is not None
         if is_holder and self._watch_runs:
             self._end_watch()
@@ -218,6 +219,6 @@ class Elector:
             self._lock.watch(seen, lambda changed: self._inbox.put(_Changed(number, changed)))
             has_failed = False
         except (LeaseUnavailable, LeaseConflict) as problem:
-            LOG.debug("the watch has ended", extra={"reason": str(problem)})
+            LOG.debug("lease watch failed", extra={"reason": str(problem)})
         finally:
             self._inbox.put(_WatchEnded(number, has_failed))

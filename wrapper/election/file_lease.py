@@ -1,18 +1,19 @@
-"""The lease as a lock file on one machine: ``flock`` says who holds it, the content what they say.
+"""The lease as a lock file on one machine: ``flock`` decides who holds it; the file has the record.
 
-The guarantee: the kernel lets one open file description hold the lock, and frees it only when the
-last copy of the holder's descriptor is closed. Started with ``fileno()`` among its inherited
-descriptors, Prometheus keeps the lock until it is dead too, whatever becomes of its supervisor. So
-a lock that nobody holds is a release to be trusted, without waiting for any duration.
+The guarantee: the kernel lets one open file description hold the lock, and frees it when the last
+copy of the holder's descriptor is closed. Prometheus inherits the descriptor ``fileno()``, so it
+keeps the lock until it is dead too, even if its supervisor dies first. A free lock therefore means
+that the lease was released; no candidate has to wait for its duration.
 
-Where it ends: one machine, and a local file system (NFS has other rules for ``flock``). Whoever
-removes or replaces the file takes the lock away from under its holder: the holder notices at its
-next renewal and gives up, but until then a newcomer can hold the new file. Where Prometheus has
-inherited the descriptor of the old one, a lock on the new one could be free before Prometheus is
-dead: such a replica does not contend again before both have been started anew. Where nobody has
-inherited it (as sidecar), the new file is opened. Its lock says nothing of who holds the old one,
-and its content may be a copy: until somebody has been seen to hold it, it is read as no lease, so
-that the holder who was last seen in the old file is waited out.
+Where it ends: one machine, and a local file system (``flock`` differs on NFS). If somebody removes
+or replaces the file, the holder notices that at its next renewal and gives up; until then another
+replica can lock the new file.
+
+- If Prometheus has inherited the old file's descriptor, the lock on a new file could be free while
+  Prometheus still runs. Such a replica contends again only after both have been restarted.
+- As sidecar, nobody has inherited it, and the new file is opened. Its lock does not show who holds
+  the old file, and its content may be a copy. Until a holder of the new lock has been seen, the
+  file is read as "no lease", so that the holder last seen in the old file still counts.
 """
 
 from __future__ import annotations
@@ -31,17 +32,17 @@ from pathlib import Path
 from wrapper.election.lock_content import content_of, put
 from wrapper.model.lease import LeaseConflict, LeaseRecord, LeaseUnavailable, ObservedLease
 
-# Others hold the lock for an instant to see whether it is free.
+# Other replicas hold the lock for a moment to test whether it is free.
 _TRIES = 20
 _PAUSE_S = 0.001
 _LOOK_PERIOD_S = 0.1
 
 
 class FileLease:
-    """A `LeaseLock` in one file: opened (and made) at once, locked by the first write.
+    """A `LeaseLock` in one file: opened, or created, at once; locked by the first write.
 
-    ``is_inherited``: Prometheus gets ``fileno()``. Raise LeaseUnavailable where the file cannot be
-    opened, or is not to be trusted.
+    ``is_inherited``: Prometheus inherits ``fileno()``. Raise LeaseUnavailable if the file cannot be
+    opened, or another user may have put it there.
     """
 
     def __init__(
@@ -53,8 +54,8 @@ class FileLease:
         self._fd = _open_lock(self._path)
         self._is_held = False
         self._is_trusted = True  # a free lock means that nobody leads
-        self._loss_is_untold = False
-        self._vigil: _Vigil | None = None
+        self._is_loss_unreported = False
+        self._holder_wait: _HolderWait | None = None
         self._watches: set[threading.Event] = set()
 
     def fileno(self) -> int:
@@ -66,40 +67,40 @@ class FileLease:
         return f"lock file {self._path}"
 
     def read(self) -> ObservedLease:
-        """Return the record, without its holder when nobody holds the lock.
+        """Return the record; its holder is empty if the lock is free.
 
-        Once after the file was removed from under its holder, a record of nobody; then
-        LeaseUnavailable, or the new file's: no record before its lock has been held.
+        If the file was removed while we held its lock, return an empty record once. After that
+        raise LeaseUnavailable or, as sidecar, read the new file.
         """
         if not self._is_in_place():
-            if self._has_news_of_loss():
+            if self._report_loss_once():
                 return ObservedLease(LeaseRecord())
             self._reopen()
         if self._is_held:
             return content_of(self._fd)
-        with _guarded(self._path), _opened(self._path) as probe:
+        with _oserror_as_unavailable(self._path), _opened(self._path) as probe:
             if not os.path.samestat(os.fstat(probe), os.fstat(self._fd)):
                 return ObservedLease(None)  # replaced just now
             is_free = _try_lock(probe, fcntl.LOCK_SH)
             self._is_trusted = self._is_trusted or not is_free
-            return self._judged(content_of(probe), is_free=is_free)
+            return self._with_lock_state(content_of(probe), is_free=is_free)
 
     def write(self, record: LeaseRecord, version: str | None) -> ObservedLease:
-        """Take or keep the lock and write the record; without a holder, write it and unlock.
+        """Take or keep the lock and write the record; if it has no holder, write it and unlock.
 
-        Raise LeaseConflict where another holds the lock or has written since ``version``.
+        Raise LeaseConflict if another holds the lock or has written since ``version``.
         """
         if not self._is_in_place():
-            raise self._lost()
-        with _guarded(self._path):
+            raise self._give_up_removed()
+        with _oserror_as_unavailable(self._path):
             if not record.holder:
                 return self._release(record)
             return self._hold(record, version)
 
     def watch(self, seen: ObservedLease, on_change: Callable[[ObservedLease | None], None]) -> None:
-        """Report None once the holder has gone, or once something was written to a free lock.
+        """Report None once the holder is gone, or the record of a free lock has changed.
 
-        While we hold the lock ourselves it only waits, until ``close``.
+        While we hold the lock ourselves, nothing is reported.
         """
         closed = threading.Event()
         self._watches.add(closed)
@@ -112,14 +113,14 @@ class FileLease:
             self._watches.discard(closed)
 
     def close(self) -> None:
-        """End the watches that run in other threads, within half a second."""
+        """End the watches in other threads, within half a second."""
         for closed in tuple(self._watches):
             closed.set()
 
     # --- the lock ---
 
     def _hold(self, record: LeaseRecord, version: str | None) -> ObservedLease:
-        """Keep the lock, or take it unless the record cannot be written."""
+        """Take or keep the lock and write; if that fails, free a lock that was just taken."""
         was_held = self._is_held
         self._take(version)
         try:
@@ -130,7 +131,7 @@ class FileLease:
             raise
 
     def _take(self, version: str | None) -> None:
-        """Hold the lock, knowing what its last holder wrote."""
+        """Take the lock, if the record is still that of ``version``."""
         if self._is_held:
             return
         if not _lock_soon(self._fd):
@@ -138,13 +139,13 @@ class FileLease:
         self._is_held = True
         if content_of(self._fd).version != version:
             self._unlock()
-            raise LeaseConflict(f"{self._path} has been written since it was read")
+            raise LeaseConflict(f"{self._path} has changed since it was read")
         self._is_trusted = True
 
     def _release(self, record: LeaseRecord) -> ObservedLease:
-        """Unlock, whether or not the record could be written: a free lock says enough."""
+        """Write the record and unlock; unlock also if the write fails: a free lock is a release."""
         if not self._is_held:
-            raise LeaseConflict(f"we do not hold {self._path}")
+            raise LeaseConflict(f"this replica does not hold {self._path}")
         try:
             return put(self._fd, record)
         finally:
@@ -154,8 +155,8 @@ class FileLease:
         self._is_held = False
         fcntl.flock(self._fd, fcntl.LOCK_UN)
 
-    def _judged(self, seen: ObservedLease, *, is_free: bool) -> ObservedLease:
-        """Take the holder's name out of a record whose lock is free, and vouch for that."""
+    def _with_lock_state(self, seen: ObservedLease, *, is_free: bool) -> ObservedLease:
+        """Return the record; if its lock is free, as a release: no holder, and an incarnation."""
         record = seen.record
         if record is None and seen.version is not None and not is_free:
             raise LeaseUnavailable(f"the record in {self._path} is damaged", "damaged")
@@ -166,45 +167,45 @@ class FileLease:
         incarnation = record.incarnation or self._incarnation
         return replace(seen, record=replace(record, holder="", incarnation=incarnation))
 
-    # --- a file that was removed ---
+    # --- a removed file ---
 
     def _is_in_place(self) -> bool:
-        """Tell whether the path still leads to the file that we opened."""
+        """Tell whether the path still names the file that we opened."""
         with contextlib.suppress(OSError):
             found = self._path.stat(follow_symlinks=False)
             return os.path.samestat(found, os.fstat(self._fd))
         return False
 
-    def _lost(self) -> LeaseConflict | LeaseUnavailable:
-        """Give the old file's lock up; return what a write ends with."""
+    def _give_up_removed(self) -> LeaseConflict | LeaseUnavailable:
+        """Give up the lock of the removed file; return the error for a write."""
         if self._is_held:
             self._unlock()
-            self._loss_is_untold = True
+            self._is_loss_unreported = True
         elif self._is_inherited:
-            return self._removed()
-        return LeaseConflict(f"{self._path} was removed or replaced: its lock is worth nothing")
+            return self._needs_restart()
+        return LeaseConflict(f"{self._path} was removed or replaced: its lock no longer counts")
 
-    def _has_news_of_loss(self) -> bool:
-        """Tell once that a lock that was held is lost, so that its holder demotes."""
+    def _report_loss_once(self) -> bool:
+        """Return True once if a held lock was lost, so that this replica demotes."""
         if self._is_held:
-            self._lost()
-        is_news, self._loss_is_untold = self._loss_is_untold, False
-        return is_news
+            self._give_up_removed()
+        is_unreported, self._is_loss_unreported = self._is_loss_unreported, False
+        return is_unreported
 
     def _reopen(self) -> None:
-        """Open the file that is there now, or make it; raise LeaseUnavailable."""
+        """Open the new file, or create it; raise LeaseUnavailable."""
         if self._is_inherited:
-            raise self._removed()
+            raise self._needs_restart()
         fd = _open_lock(self._path)
         os.close(self._fd)
         self._fd = fd
         self._is_trusted = False
-        self._vigil = None  # it waits for the holder of the old one
+        self._holder_wait = None  # it waits for the holder of the old file
 
-    def _removed(self) -> LeaseUnavailable:
+    def _needs_restart(self) -> LeaseUnavailable:
         return LeaseUnavailable(
             f"the lock file {self._path} was removed or replaced, and Prometheus holds the old one:"
-            " start this replica again",
+            " restart this replica",
             "removed",
             needs_restart=True,
         )
@@ -212,43 +213,43 @@ class FileLease:
     # --- watching ---
 
     def _has_changed(self, seen: ObservedLease, closed: threading.Event) -> bool:
-        """Wait a little for the holder's end; where there was none, look what stands there now."""
+        """Wait briefly for the holder to end; if the lock was free, compare the record."""
         if seen.record is not None and seen.record.holder and not self._is_held:
             return self._is_holder_gone() or self._names_another(seen.record)
         if closed.wait(_LOOK_PERIOD_S) or self._is_held:
             return False
-        with _guarded(self._path), _opened(self._path) as probe:
+        with _oserror_as_unavailable(self._path), _opened(self._path) as probe:
             return content_of(probe).version != seen.version
 
     def _is_holder_gone(self) -> bool:
-        vigil = self._vigil  # several watches may share it for a while: one that was closed lingers
-        if vigil is None:
-            vigil = _Vigil(self._path)
-            vigil.start()
-            self._vigil = vigil
-        vigil.join(_LOOK_PERIOD_S)
-        if vigil.is_alive():
+        wait = self._holder_wait  # shared by watches: one that was closed ends a little later
+        if wait is None:
+            wait = _HolderWait(self._path)
+            wait.start()
+            self._holder_wait = wait
+        wait.join(_LOOK_PERIOD_S)
+        if wait.is_alive():
             return False
-        if self._vigil is vigil:
-            self._vigil = None
+        if self._holder_wait is wait:
+            self._holder_wait = None
         return True
 
     def _names_another(self, record: LeaseRecord) -> bool:
-        """Tell whether the lock has passed on too quickly for the vigil, which still waits."""
-        with _guarded(self._path), _opened(self._path) as probe:
+        """Tell whether the record names another holder; the lock may never have been seen free."""
+        with _oserror_as_unavailable(self._path), _opened(self._path) as probe:
             found = content_of(probe).record
         return found is not None and found.holder not in {"", record.holder}
 
 
-class _Vigil(threading.Thread):
-    """A thread that ends when nobody holds the lock; it cannot be told to end earlier."""
+class _HolderWait(threading.Thread):
+    """A thread that ends when the lock is free; it cannot be ended earlier."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(name="lock-vigil", daemon=True)
+        super().__init__(name="lock-wait", daemon=True)
         self._path = path
 
     def run(self) -> None:
-        """Wait for the lock as one of many, and let go of it at once."""
+        """Take a shared lock, which many may wait for, and free it at once."""
         with contextlib.suppress(OSError), _opened(self._path) as probe:
             fcntl.flock(probe, fcntl.LOCK_SH)
 
@@ -257,23 +258,23 @@ class _Vigil(threading.Thread):
 
 
 def _open_lock(path: Path) -> int:
-    with _guarded(path):
+    with _oserror_as_unavailable(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _trust(path.parent)
+        _check_owner(path.parent)
         if path.is_symlink():
             raise LeaseUnavailable(f"{path} is a symbolic link: name the file itself", "file")
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         fd = os.open(path, flags, 0o600)
         try:
-            _trust(path)
+            _check_owner(path)
         except BaseException:
             os.close(fd)
             raise
         return fd
 
 
-def _trust(path: Path) -> None:
-    """Raise LeaseUnavailable for what others may have put into a folder that all may write to."""
+def _check_owner(path: Path) -> None:
+    """Raise LeaseUnavailable for a link or file by another user in a world-writable folder."""
     own = path.lstat()
     if path.name and path.parent.stat().st_mode & stat.S_IWOTH:
         if stat.S_ISLNK(own.st_mode):
@@ -286,7 +287,7 @@ def _trust(path: Path) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    """Give a descriptor of an open file description of its own, so of its own lock."""
+    """Open the file anew: the lock belongs to the open file description."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         yield fd
@@ -295,7 +296,8 @@ def _opened(path: Path) -> Iterator[int]:
 
 
 @contextmanager
-def _guarded(path: Path) -> Iterator[None]:
+def _oserror_as_unavailable(path: Path) -> Iterator[None]:
+    """Raise LeaseUnavailable in place of an OSError."""
     try:
         yield
     except OSError as error:

@@ -1,7 +1,7 @@
-"""Where the API server is: kubeconfig files, or a pod's service account.
+"""The API server's address: from kubeconfig files, or from a pod's environment.
 
-Files are looked for as client-go looks, and read anew at each question. No message says what stands
-in them, only what is missing. Where it ends: who we are to the server.
+Files are looked up as client-go does, and read again at each call. Messages name what is missing
+and never quote the files. Where it ends: credentials are read elsewhere.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 class NoAccess(Exception):
-    """It is not known where the API server is, or who we are to it; the text says why."""
+    """The API server's address or the credentials are unknown; the text says why."""
 
 
 def check_kubeconfig(path: str) -> str:
-    """Return why no API server can be found with this ``--kubeconfig`` (or ""), "" when it can.
+    """Return why this ``--kubeconfig`` ("": the default) gives no API server, "" if it gives one.
 
-    Reads files only: whether the server answers and knows us is seen at the first request.
+    It reads files only; the first request shows whether the server answers and accepts us.
     """
     try:
         access = ClusterAccess.find(path)
         if not access.kubeconfigs and not access.is_in_cluster:
             return (
-                "no Kubernetes API server is known: name a file with --kubeconfig or in KUBECONFIG,"
+                "no Kubernetes API server is known: set --kubeconfig or KUBECONFIG,"
                 " or run in a pod with a service account"
             )
         access.proxy()
@@ -48,14 +48,14 @@ def check_kubeconfig(path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ClusterAccess:
-    """The kubeconfig files in force; where there are none, the pod's service account."""
+    """The kubeconfig files to use; if there are none, the pod's service account."""
 
     kubeconfigs: tuple[Path, ...]
     service_account: Path = SERVICE_ACCOUNT
 
     @classmethod
     def find(cls, explicit: str, service_account: Path = SERVICE_ACCOUNT) -> ClusterAccess:
-        """Look as client-go does: the file named, else KUBECONFIG or the user's own, else a pod."""
+        """Look up as client-go does: this file, else KUBECONFIG or ~/.kube/config, else a pod."""
         if explicit:
             return cls((Path(explicit),), service_account)
         named = [name for name in os.environ.get("KUBECONFIG", "").split(os.pathsep) if name]
@@ -65,7 +65,7 @@ class ClusterAccess:
 
     @property
     def is_in_cluster(self) -> bool:
-        """Whether this is a pod with a service account."""
+        """Whether this process runs in a pod with a service account."""
         has_token = os.access(self.service_account / "token", os.F_OK)
         return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and has_token
 
@@ -84,9 +84,9 @@ class ClusterAccess:
         return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
 
     def proxy(self) -> HttpProxy | None:
-        """Return the proxy on the way there, None for none; raise NoAccess.
+        """Return the proxy to use, or None; raise NoAccess.
 
-        As client-go: a kubeconfig's proxy-url is in force always, else the environment decides.
+        As in client-go, a kubeconfig's proxy-url is used before the environment's variables.
         """
         named = self.current()["cluster"].get("proxy-url")
         try:
@@ -98,7 +98,7 @@ class ClusterAccess:
         except BadProxy as problem:
             raise NoAccess(str(problem)) from None
         except ValueError:
-            raise NoAccess(f"{self.credentials}: the cluster's server is no URL") from None
+            raise NoAccess(f"{self.credentials}: the cluster's server is not a URL") from None
 
     def namespace(self) -> str:
         """Return the pod's own namespace, else the kubeconfig context's, else ``default``."""
@@ -109,10 +109,10 @@ class ClusterAccess:
         return "default"
 
     def current(self, reading: Reading | None = None) -> Json:
-        """Return the current context with its cluster and user, all empty without a kubeconfig.
+        """Return the current context with its cluster and user; all empty without a kubeconfig.
 
-        Files that they name are so from this process' folder. Raise NoAccess that says what is
-        wrong with the files, never what stands in them.
+        File names in them become relative to this process' folder. Raise NoAccess, whose text never
+        quotes the files.
         """
         reading = reading or Reading()
         documents = [(path, _load(path, reading)) for path in self.kubeconfigs]

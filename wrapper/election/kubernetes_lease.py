@@ -1,9 +1,9 @@
-"""The lease as a Kubernetes Lease, written as client-go writes it.
+"""The lease as a Kubernetes Lease object, written as client-go writes it.
 
-The guarantee: every write names the version that it replaces, so that of two writers one gets
-LeaseConflict; no request outlives its time limit; and what other programs keep on the object stays
-there. Where it ends: a request whose time is up may still take effect at the server, and a watch is
-a shortcut that can miss a change or hang.
+The guarantee: each write names the resource version that it replaces, so that of two writers one
+gets LeaseConflict. A caller waits no longer than the request timeout. Fields and annotations of
+other programs are kept. Where it ends: a request that has timed out may still take effect at the
+server, and a watch can miss a change or hang.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ _REMEMBERED_OBJECTS = 4
 
 
 class KubernetesLease:
-    """A `LeaseLock` in a Lease object; one thread asks, another may watch.
+    """A `LeaseLock` in a Lease object; one thread reads and writes, another may watch.
 
-    ``namespace`` "" means the pod's own, else the kubeconfig's; ``kubeconfig`` "" what client-go
-    would take. ``request_timeout_s`` bounds each request, connecting and a second try included.
+    ``namespace`` "" means the pod's, else the kubeconfig's; ``kubeconfig`` "" the one that
+    client-go would use. ``request_timeout_s`` limits each request, including connecting and a
+    second try.
     """
 
-    def __init__(  # noqa: PLR0913 - each is one thing to know about the lease
+    def __init__(  # noqa: PLR0913 - each is one fact about the lease
         self,
         name: str,
         namespace: str,
@@ -60,15 +61,15 @@ class KubernetesLease:
         return f"lease {self._namespace}/{self._name}"
 
     def command_to_shorten(self, duration_s: float) -> str:
-        """Return the command that has all wait for the holder so long from then on, no longer.
+        """Return the command that shortens the holder's lease duration.
 
-        Deleting the Lease would not: who has seen a holder waits on.
+        Deleting the Lease does not help: replicas that have seen the holder still wait for it.
         """
         patch = json.dumps({"spec": {"leaseDurationSeconds": int(duration_s)}})
         return f"kubectl -n {self._namespace} patch lease {self._name} --type=merge -p '{patch}'"
 
     def read(self) -> ObservedLease:
-        """Return the lease as it is now; raise LeaseUnavailable."""
+        """Read the lease; raise LeaseUnavailable."""
         answer = self._ask("get")
         if answer.status == HTTPStatus.OK:
             return self._learn(answer)
@@ -79,11 +80,11 @@ class KubernetesLease:
     def write(self, record: LeaseRecord, version: str | None) -> ObservedLease:
         """Create the lease (version None) or replace that version.
 
-        Raise LeaseConflict where someone else was faster, or the version was not seen here lately.
+        Raise LeaseConflict if another client wrote first, or this version was not read lately.
         """
         base = self._bare() if version is None else self._objects.get(version)
         if base is None:
-            raise LeaseConflict(f"{self.describe()} has been written since it was read")
+            raise LeaseConflict(f"{self.describe()} has changed since it was read")
         verb = "create" if version is None else "update"
         answer = self._ask(verb, lease_of(record, base, self._incarnation))
         if answer.status in {HTTPStatus.OK, HTTPStatus.CREATED}:
@@ -91,10 +92,10 @@ class KubernetesLease:
         raise refusal(verb, answer, self._place)
 
     def watch(self, seen: ObservedLease, on_change: Callable[[ObservedLease | None], None]) -> None:
-        """Report changes after ``seen`` for some minutes, or until ``close``; else raise.
+        """Report changes after ``seen`` until ``close``, or for 4 to 5 minutes; raise if it fails.
 
-        While someone holds the lease, raise also if nothing comes for the record's own duration: a
-        healthy holder writes more often.
+        If nothing comes for the lease duration of a holder, the watch has failed: a healthy holder
+        renews more often.
         """
         try:
             session = self._cluster.session()
@@ -104,7 +105,7 @@ class KubernetesLease:
             self._follow(session, seen, on_change)
 
     def close(self) -> None:
-        """End the watches that run in other threads."""
+        """End the watches in other threads."""
         for session in tuple(self._watches):
             session.end()
 
@@ -134,12 +135,12 @@ class KubernetesLease:
     def _learn(self, answer: ApiAnswer) -> ObservedLease:
         lease = answer.json
         if not version_of(lease):
-            text = f"{self._place.server} answers something else than a Lease: is a proxy between?"
+            text = f"{self._place.server} did not answer with a Lease: is a proxy in between?"
             raise LeaseUnavailable(text, "error")
         return self._remember(lease)
 
     def _remember(self, lease: Json) -> ObservedLease:
-        """Keep the last objects seen: a write keeps what other programs put there."""
+        """Keep the last objects: a write starts from one, to keep the fields of other programs."""
         with self._guard:
             self._objects[version_of(lease)] = lease
             while len(self._objects) > _REMEMBERED_OBJECTS:
@@ -150,7 +151,7 @@ class KubernetesLease:
 
     @contextmanager
     def _watching(self, session: Session) -> Iterator[None]:
-        """Let ``close`` end the session, and take what follows from that for a normal end."""
+        """Let ``close`` end the session; errors that follow from this are a normal end."""
         self._watches.add(session)
         try:
             yield
@@ -174,7 +175,7 @@ class KubernetesLease:
                 raise refusal("watch", answer_of(response), self._place)
             session.allow_silence(_silence_s(seen))
             for event in (mapping(json.loads(line)) for line in lines(response)):
-                if event.get("type") == "ERROR":  # the version is too old: what is between is lost
+                if event.get("type") == "ERROR":  # the version is too old: changes were missed
                     return on_change(None)
                 news = self._news(event)
                 if news is not None:
@@ -199,7 +200,7 @@ class KubernetesLease:
 
 
 def _silence_s(seen: ObservedLease) -> float:
-    """Return how long a watch may be silent when this is the last that was seen."""
+    """Return how long a watch may be silent after this state of the lease."""
     longest_s = _LONGEST_WATCH_S + 1.0
     if seen.record is None or not seen.record.holder:
         return longest_s

@@ -1,12 +1,13 @@
-"""The rules of a lease, as client-go has them, and ours on top; pure: every function takes ``now``.
+"""The rules of a lease: those of client-go, and our own; pure: every function takes ``now``.
 
-The guarantee: of all candidates that keep these rules, at most one may believe that it leads, as
-long as their clocks run at about the same rate. A candidate counts a lease as expired only when it
-has seen no change of the record for the lease's own duration on *its* clock, and a holder counts
-from the moment before it *sent* its last acknowledged renewal. Times in the record are only
-compared for change. Where it ends: a candidate that ignores the record, a clock that stands still,
-and a lease that somebody deletes: who has never seen its holder takes it for a new one, and who
-looks only while it is missing does not see that it was there in between.
+The guarantee: of all candidates that follow these rules, at most one leads, as long as their clocks
+run at about the same rate. A candidate counts a lease as expired when it has seen no change of the
+record for the lease duration, on *its* clock. A holder counts its lease from the moment before it
+*sent* the last acknowledged renewal. Times in the record are only compared for change.
+
+Where it ends: a candidate that ignores the record, a clock that stands still, and a deleted lease:
+a candidate that has never seen its holder takes it for a new lease, and one that reads only while
+it is missing does not see that it existed in between.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from wrapper.election.lease_fields import MOST
 from wrapper.model.lease import LeaseRecord, LeaseView, ObservedLease
 from wrapper.model.roles import Stance
 
-# A lease that nobody renews is only looked at now and then: a watch reports what happens to it.
+# A lease that nobody renews is read seldom: the watch reports its changes.
 IDLE_READ_PERIOD_S = 60.0
 FIRST_RETRY_S = 0.1
-# So many of our own lease durations are long: with such a duration a holder has renewed or run out.
+# So many of our own lease durations count as a long time: a holder with ours would have renewed.
 MANY = 3
 
 
 class LeaseRequest(StrEnum):
-    """What to ask of the lock next."""
+    """The next request to the lock."""
 
     READ = "read"
     WRITE = "write"
@@ -35,7 +36,7 @@ class LeaseRequest(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LeaseTerms:
-    """Who contends, and for how long a lease is taken; durations in seconds."""
+    """This candidate's identity and the durations of its lease, in seconds."""
 
     identity: str
     incarnation: str
@@ -47,11 +48,11 @@ class LeaseTerms:
 
     @property
     def margin_s(self) -> float:
-        """The time that a holder has to demote after it stopped leading."""
+        """The time from the end of leading to the last moment, for the demotion."""
         return self.last_moment_s - self.renew_deadline_s
 
     def owns(self, record: LeaseRecord | None) -> bool:
-        """Tell whether this very process (or an earlier one of the same pod) wrote the record."""
+        """Tell whether this process, or an earlier one of the same pod, holds by this record."""
         return (
             record is not None
             and record.holder == self.identity
@@ -59,33 +60,33 @@ class LeaseTerms:
         )
 
     def released(self, record: LeaseRecord | None) -> bool:
-        """Tell whether the record is a release that this very process signed."""
+        """Tell whether the record is a release with our incarnation."""
         return record is not None and not record.holder and record.incarnation == self.incarnation
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What to do now (``request``, None: nothing) and when to look again."""
+    """The request to send now (None: none), and when to decide again."""
 
     request: LeaseRequest | None
     wake_at: float
 
 
 def leads_until(view: LeaseView, terms: LeaseTerms) -> float | None:
-    """Return the moment at which leadership ends unless renewed, None where there is none."""
+    """Return when leading ends unless the lease is renewed, None if it is not held."""
     return None if view.renewed_at is None else view.renewed_at + terms.renew_deadline_s
 
 
 def leads(view: LeaseView, terms: LeaseTerms, now: float) -> bool:
-    """Tell whether this candidate leads: computed from the last good renewal, never remembered."""
+    """Tell whether this candidate leads, computed from its last acknowledged renewal."""
     until = leads_until(view, terms)
     return until is not None and now < until
 
 
 def observe(view: LeaseView, seen: ObservedLease, now: float, terms: LeaseTerms) -> LeaseView:
-    """Fold one sight of the lease into what is known of it.
+    """Take in a read, or an event of the watch.
 
-    To see exactly the record that we sent is as good as the answer that did not come.
+    To find exactly the record that we sent counts as the acknowledgement that did not come.
     """
     if _is_what_was_sent(view, seen.record):
         return replace(written(view, seen, view.sent_at, now), problem=view.problem)
@@ -93,7 +94,7 @@ def observe(view: LeaseView, seen: ObservedLease, now: float, terms: LeaseTerms)
     is_changed = view.last is None or record != view.last
     is_lost = view.renewed_at is not None and record is not None and not terms.owns(record)
     is_held = not is_lost and _forget_expired(view, now, terms).renewed_at is not None
-    # Being able to read it does not mend a write that fails: only a write, or another's, does.
+    # A read does not show that writes work again: only a write does, ours or another's.
     is_unwritable = view.is_unwritable and (record == view.last or terms.owns(record))
     return replace(
         view,
@@ -112,16 +113,16 @@ def observe(view: LeaseView, seen: ObservedLease, now: float, terms: LeaseTerms)
 
 
 def _is_what_was_sent(view: LeaseView, record: LeaseRecord | None) -> bool:
-    """Tell whether this is our last write; where a lock keeps no URL, that is no difference."""
+    """Tell whether this is our last write; ignore the URL, which not every lock stores."""
     if view.sent is None or record is None or not record.holder:
         return False
     return replace(view.sent, url=record.url) == record
 
 
 def _vanished(last: LeaseRecord | None) -> LeaseRecord | None:
-    """Return what is remembered of a lease that has been deleted.
+    """Return the record that stands for a deleted lease.
 
-    Its holder may have renewed it unseen just before, so that it counts as one last change.
+    Its holder may have renewed it, unseen, just before: the deletion counts as one more change.
     """
     return None if last is None else replace(last, renew_time="")
 
@@ -129,8 +130,8 @@ def _vanished(last: LeaseRecord | None) -> LeaseRecord | None:
 def _free_at(record: LeaseRecord | None, now: float, terms: LeaseTerms) -> float:
     """Return when a record first seen ``now`` counts as expired.
 
-    A release that nobody signed comes from a peer that releases before it has demoted: it is
-    followed by a wait of one margin.
+    A release without an incarnation comes from a client that may release before it has demoted: it
+    counts as expired one margin later.
     """
     if record is None or terms.owns(record):
         return now
@@ -142,7 +143,7 @@ def _free_at(record: LeaseRecord | None, now: float, terms: LeaseTerms) -> float
 
 
 def written(view: LeaseView, seen: ObservedLease, sent_at: float, now: float) -> LeaseView:
-    """Fold in an acknowledged write of ours: held if it names a holder, else released."""
+    """Take in an acknowledged write of ours: held if it names a holder, else released."""
     is_held = seen.record is not None and bool(seen.record.holder)
     return replace(
         view,
@@ -163,9 +164,9 @@ def written(view: LeaseView, seen: ObservedLease, sent_at: float, now: float) ->
 
 
 def is_overdue(view: LeaseView, terms: LeaseTerms, now: float) -> bool:
-    """Tell whether another has not been seen to renew for long, and keeps all out for long still.
+    """Tell whether another holder has not renewed for long, and its lease is valid for long still.
 
-    Only with a duration far above ours it can: who is gone is waited for as long as that says.
+    That takes a lease duration far above ours: candidates wait for it even if the holder is gone.
     """
     long_s = MANY * terms.duration_s
     is_anothers = bool(view.holder) and view.renewed_at is None and not view.problem
@@ -173,27 +174,27 @@ def is_overdue(view: LeaseView, terms: LeaseTerms, now: float) -> bool:
 
 
 def sending(view: LeaseView, record: LeaseRecord, sent_at: float) -> LeaseView:
-    """Note what is about to be written.
+    """Note the record that is about to be sent.
 
-    From before its release is sent, the lease does not count as held: it may land without a reply.
+    A lease counts as not held before its release is sent: the release may take effect unanswered.
     """
     renewed_at = view.renewed_at if record.holder else None
     return replace(view, renewed_at=renewed_at, sent=record, sent_at=sent_at)
 
 
 def outdated(view: LeaseView) -> LeaseView:
-    """Fold in that the lease has changed, who knows how: it has to be read."""
+    """Note that the lease has changed in an unknown way, and must be read."""
     return replace(view, seen=None)
 
 
 def conflicted(view: LeaseView, now: float, terms: LeaseTerms) -> LeaseView:
-    """Fold in that someone else was faster: read again, and at once unless that did not help."""
+    """Take in a conflict: read again, at once after the first, with a delay after further ones."""
     if view.is_unwritable:
         return failed(view, view.problem, now, terms, is_write=True)
     return replace(view, seen=None, is_unwritable=True)
 
 
-def failed(  # noqa: PLR0913 - what failed, when, and what the server says to it
+def failed(  # noqa: PLR0913 - what failed, when, and what the server says
     view: LeaseView,
     problem: str,
     now: float,
@@ -203,10 +204,10 @@ def failed(  # noqa: PLR0913 - what failed, when, and what the server says to it
     is_write: bool = False,
     needs_restart: bool = False,
 ) -> LeaseView:
-    """Fold in a request that failed, and put off the next.
+    """Take in a failed request, and delay the next.
 
-    The delay doubles up to the retry period. What a server asks for is honoured inside the
-    deadline: a holder asks once more before it has to step down, a standby waits no longer than it.
+    The delay doubles up to the retry period. Retry-After is honoured up to the renew deadline, and
+    a holder sends one more request before it has to step down.
     """
     asked_s = min(retry_after_s, terms.renew_deadline_s)
     delay_s = max(min(FIRST_RETRY_S * 2**view.failures, terms.retry_period_s), asked_s)
@@ -226,7 +227,7 @@ def failed(  # noqa: PLR0913 - what failed, when, and what the server says to it
 
 
 def next_step(view: LeaseView, stance: Stance, now: float, terms: LeaseTerms) -> Step:
-    """Decide the next request, or how long to wait for a reason to make one."""
+    """Decide the next request, or until when to wait."""
     view = _forget_expired(view, now, terms)
     if now < view.request_at:
         return Step(None, view.request_at)
@@ -238,7 +239,7 @@ def next_step(view: LeaseView, stance: Stance, now: float, terms: LeaseTerms) ->
 
 
 def _forget_expired(view: LeaseView, now: float, terms: LeaseTerms) -> LeaseView:
-    """Stop counting a lease as held that others may have taken by now."""
+    """Count the lease as not held once others may have acquired it."""
     is_expired = view.renewed_at is not None and now >= view.renewed_at + terms.duration_s
     return replace(view, renewed_at=None) if is_expired else view
 
@@ -262,13 +263,13 @@ def _as_standby(view: LeaseView, stance: Stance, now: float, terms: LeaseTerms) 
 
 
 def _binds_others(view: LeaseView, now: float, terms: LeaseTerms) -> bool:
-    """Tell whether others wait for a record of ours: of before a restart, or a release lost."""
+    """Tell whether others wait for a record of ours: from before a restart, or not released."""
     record = view.seen.record if view.seen else None
     return record is not None and terms.owns(record) and now < view.changed_at + record.duration_s
 
 
 def _patience_s(view: LeaseView, now: float, terms: LeaseTerms) -> float:
-    """Return how long the watch may be silent: a holder is heard of once a retry period."""
+    """Return the time until the next read: a holder should be seen once a retry period."""
     is_renewed = bool(view.holder) and now < view.free_at
     return 1.25 * terms.retry_period_s + 0.25 if is_renewed else IDLE_READ_PERIOD_S
 
@@ -276,9 +277,9 @@ def _patience_s(view: LeaseView, now: float, terms: LeaseTerms) -> float:
 def next_record(view: LeaseView, terms: LeaseTerms, wall: str) -> LeaseRecord:
     """Return the record that acquires or renews; ``wall`` is the time to write.
 
-    As client-go: a new holder counts one transition and starts a new acquire time. After the
-    largest number that the API takes, the count begins again at 0: whoever reads it as a counter
-    sees a reset, and no candidate, client-go's neither, is left with a sum that is refused.
+    As in client-go, a new holder adds one transition and starts a new acquire time. After the
+    largest number that the API accepts, the count starts again at 0, like a counter's reset: one
+    more would be refused, also from client-go.
     """
     old = view.seen.record if view.seen else None
     is_ours = old is not None and old.holder == terms.identity
@@ -294,7 +295,7 @@ def next_record(view: LeaseView, terms: LeaseTerms, wall: str) -> LeaseRecord:
 
 
 def release_record(view: LeaseView, terms: LeaseTerms, wall: str) -> LeaseRecord:
-    """Return the record that releases, as client-go writes it, signed with our incarnation."""
+    """Return the record that releases, as client-go writes it, with our incarnation."""
     return LeaseRecord(
         holder="",
         duration_s=1.0,

@@ -1,9 +1,8 @@
-"""The fields of a lease record as others may have left them, made values to reckon with; pure.
+"""Fields of a Lease or a lock file, checked and bounded; pure.
 
-Whatever stands in a Lease or a lock file is data: anybody who may write it may write anything. The
-guarantee: nothing here raises, and each value that comes out is small, of its own kind and within
-the bounds of the API. What is none counts as missing; a name that is too long stays another name
-than all the rest.
+Anyone who may write a Lease can write anything into it. The guarantee: nothing here raises; each
+value returned has its type, is small, and is within the API's bounds. An invalid value counts as
+missing. A name that is too long is cut, and stays different from other names.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from urllib.parse import urlsplit
 
 Json: TypeAlias = dict[str, Any]
 
-MOST = 2**31 - 1  # of the API's int32
+MOST = 2**31 - 1  # the API's int32
 LONGEST_NAME = 512  # characters; a pod's name has 253 at most
 _HASH_DIGITS = 16
 _LONGEST_JSON = 8192
@@ -24,12 +23,12 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\
 
 
 def mapping(value: object) -> Json:
-    """Return a JSON object as it is, anything else as an empty one."""
+    """Return a JSON object unchanged, an empty object for anything else."""
     return value if isinstance(value, dict) else {}
 
 
 def parsed(text: object) -> Json:
-    """Return the JSON object that a short text holds, an empty one where it does not."""
+    """Return the JSON object in a text of at most 8192 characters, else an empty object."""
     if not isinstance(text, str) or len(text) > _LONGEST_JSON:
         return {}
     try:
@@ -39,7 +38,7 @@ def parsed(text: object) -> Json:
 
 
 def name(value: object) -> str:
-    """Return a text fit to be shown: printable, and cut short with a hash of the whole."""
+    """Return a name that is printable; one that is too long is cut, with a hash of the whole."""
     if not isinstance(value, str):
         return ""
     if len(value) > LONGEST_NAME:
@@ -49,12 +48,12 @@ def name(value: object) -> str:
 
 
 def optional_name(value: object) -> str | None:
-    """Return the same, None where there is no text, or an empty one."""
+    """Return the same, None if there is no text or it is empty."""
     return name(value) or None
 
 
 def url(value: object) -> str | None:
-    """Return an HTTP URL of a host as it is, None for anything else."""
+    """Return an HTTP URL with a host unchanged, None for anything else."""
     if not isinstance(value, str) or name(value) != value:
         return None
     try:
@@ -66,19 +65,19 @@ def url(value: object) -> str | None:
 
 
 def time(value: object) -> str:
-    """Return a time that the API takes (RFC 3339) as it is, "" for anything else."""
+    """Return an RFC 3339 time, as the API accepts it, unchanged, "" for anything else."""
     return value if isinstance(value, str) and _TIME.fullmatch(value) else ""
 
 
 def count(value: object) -> int:
-    """Return a count from 0 to ``MOST``; what is no whole number counts as 0."""
+    """Return a count from 0 to ``MOST``; anything but an integer counts as 0."""
     if not isinstance(value, int) or isinstance(value, bool):
         return 0
     return min(max(value, 0), MOST)
 
 
 def seconds(value: object) -> float:
-    """Return a duration from 1 s to ``MOST``; what is no number, or not above 0, counts as 1 s."""
+    """Return a duration from 1 s to ``MOST``; anything but a positive number counts as 1 s."""
     if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
         return float(min(max(value, 1), MOST))
     return 1.0

@@ -1,7 +1,7 @@
-"""A lease record and the Lease object that holds it, field by field as client-go has it; pure.
+"""Conversion between a lease record and a Lease object, with client-go's fields; pure.
 
-Who wrote a record stands in an annotation together with the holder and acquire time that it belongs
-to: client-go keeps foreign annotations, so one that does not match the record counts for nothing.
+The writer's incarnation is an annotation, together with the record's holder and acquire time.
+client-go keeps annotations that it does not know, so one that does not match the record is ignored.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ INCARNATION = "prometheus-elector/incarnation"
 
 
 def record_of(lease: Json) -> LeaseRecord:
-    """Return what a Lease object says; its writer only where the annotation belongs to it."""
+    """Return the record of a Lease; with an incarnation only if the annotation matches."""
     spec = fields.mapping(lease.get("spec"))
     record = LeaseRecord(
         holder=fields.name(spec.get("holderIdentity")),
@@ -47,10 +47,10 @@ def _signature(record: LeaseRecord, incarnation: str) -> Json:
 
 
 def lease_of(record: LeaseRecord, base: Json, incarnation: str) -> Json:
-    """Return the object to write: ``base`` with the record in it, signed; all else stays.
+    """Return the object to write: ``base`` with the record and our annotation.
 
-    The fields are those of client-go, which names an empty holder too. Durations are whole seconds,
-    at least 1, as the API demands.
+    The fields are those of client-go, which writes an empty holder too. Durations are whole
+    seconds, at least 1, as the API requires.
     """
     spec = fields.mapping(base.get("spec")) | {
         "holderIdentity": record.holder,
@@ -70,6 +70,6 @@ def _metadata(lease: Json) -> Json:
 
 
 def version_of(lease: Json) -> str | None:
-    """Return the version that a write replaces, None where the object has none."""
+    """Return the resource version, None if the object has none."""
     version = _metadata(lease).get("resourceVersion")
     return version if isinstance(version, str) else None

@@ -1,7 +1,7 @@
-"""What stands in a lock file: the record as one line of JSON, its checksum as another.
+"""The content of a lock file: the record as a line of JSON, and a line with its checksum.
 
-The guarantee: a reader gets a record that was written whole, within the bounds of its fields, or
-none. Where it ends: who may write is the lock's to say.
+The guarantee: a reader gets a record that was written completely, or none, and its fields are
+bounded. Where it ends: the lock itself decides who may write.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from wrapper.election import lease_fields as fields
 from wrapper.model.lease import LeaseRecord, ObservedLease
 
 _LONGEST_CONTENT = 65536
-# A write is seen half done only for an instant: so many tries, with this pause between them.
+# A write is incomplete only for a moment: try so often, with this pause.
 _TRIES = 20
 _PAUSE_S = 0.001
 
 
 def put(fd: int, record: LeaseRecord) -> ObservedLease:
-    """Write in place, since a rename would leave the lock behind."""
+    """Write in place: the lock would stay with a file that was replaced by a rename."""
     line = json.dumps(asdict(record)).encode()
     content = b"%s\n%08x\n" % (line, zlib.crc32(line))
     if os.pwrite(fd, content, 0) < len(content):
@@ -34,7 +34,7 @@ def put(fd: int, record: LeaseRecord) -> ObservedLease:
 
 
 def content_of(fd: int) -> ObservedLease:
-    """Return what stands in the file; no record where it is empty or stays damaged."""
+    """Return the file's record and version; no record if it is empty or stays damaged."""
     for _ in range(_TRIES):
         content = os.pread(fd, _LONGEST_CONTENT, 0)
         record = _decoded(content)
@@ -47,12 +47,12 @@ def content_of(fd: int) -> ObservedLease:
 
 
 def _version(content: bytes) -> str:
-    """Return a word that changes with the record; what a cut-off longer one left counts not."""
+    """Return a hash of the record's lines; ignore the rest of a longer, older record."""
     return hashlib.sha256(b"\n".join(content.split(b"\n")[:2])).hexdigest()[:16]
 
 
 def _decoded(content: bytes) -> LeaseRecord | None:
-    """Return the record, None where a write is half done."""
+    """Return the record, None if it is written incompletely."""
     line, _, rest = content.partition(b"\n")
     if rest.partition(b"\n")[0] != b"%08x" % zlib.crc32(line):
         return None

@@ -1,8 +1,8 @@
-"""What is known of the label on our pod, and when to ask for a change; pure.
+"""The state of the label on our pod, and when to change it; pure.
 
-One request at a time, so that an order given later is never overtaken by an earlier one. What the
-API server has acknowledged is asked for again now and then: a request that nobody waited for any
-more may have taken effect, and people edit pods. Where it ends: nobody's election depends on it.
+The guarantee: one request at a time, so that an earlier one never takes effect after a later one.
+An acknowledged state is requested again every minute: a request that timed out may have taken
+effect, and people edit pods. Where it ends: the election does not depend on the label.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ RECHECK_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class PodLabel:
-    """The label as far as is known: ``is_on`` None after a start, a failure, or while it changes.
+    """The known state of the label: ``is_on`` None after a start, a failure, or during a change.
 
-    ``wanted`` is what was last asked for, ``problem`` why that failed, "" when it did not.
+    ``wanted`` is the state last requested, ``problem`` why that failed, "" if it did not.
     """
 
     is_on: bool | None = None
     wanted: bool | None = None
-    is_asked: bool = False  # a request is on its way
+    is_asked: bool = False  # a request is under way
     problem: str = ""
     failures: int = 0
     again_at: float = 0.0
 
     @property
     def is_expected(self) -> bool:
-        """Whether an answer will tell soon that it is off: not while requests fail."""
+        """Whether an answer may soon report it as off; not while requests fail."""
         return not self.problem and (self.is_asked or self.is_on is not False)
 
 
 def fold(label: PodLabel, happened: Event | Action, now: float) -> PodLabel:
-    """Return it with one event, or one action that was decided, taken in."""
+    """Take in one event, or one action that was decided."""
     match happened:
         case LabelPod(is_on):
             return asked(label, wanted=is_on)
@@ -50,14 +50,14 @@ def fold(label: PodLabel, happened: Event | Action, now: float) -> PodLabel:
 
 
 def is_due(label: PodLabel, now: float, *, wanted: bool) -> bool:
-    """Tell whether to ask for this now: at once when it is news, else when its time has come."""
+    """Tell whether to request this state now: at once if it is new, else when a retry is due."""
     if label.is_asked:
         return False
     return label.wanted is not wanted or now >= label.again_at
 
 
 def asked(label: PodLabel, *, wanted: bool) -> PodLabel:
-    """Note that this is being asked for; until the answer a change is not known to have come."""
+    """Note a request; until its answer, a changed state is unknown."""
     is_on = label.is_on if label.is_on is wanted else None
     is_news = label.wanted is not wanted
     failures = 0 if is_news else label.failures
@@ -65,7 +65,7 @@ def asked(label: PodLabel, *, wanted: bool) -> PodLabel:
 
 
 def answered(label: PodLabel, problem: str, retry_after_s: float, now: float) -> PodLabel:
-    """Take in how the request went; put off the next, for longer each time that it fails."""
+    """Take in the answer, and delay the next request, longer after each failure."""
     if not problem:
         return PodLabel(is_on=label.wanted, wanted=label.wanted, again_at=now + RECHECK_S)
     failures = label.failures + 1

@@ -1,7 +1,7 @@
-"""The thread that labels our pod as it is told, one order after the other, and reports how it went.
+"""The thread that sets or removes the label on our pod, in the order of the requests.
 
-It decides nothing, and nothing waits for it: the election, Prometheus and their threads go on
-whatever becomes of an order. Each trouble is said once.
+It decides nothing: the loop requests a state, and it reports the outcome. Nothing waits for it;
+the election goes on if a request fails. The same failure is logged once.
 """
 
 from __future__ import annotations
@@ -18,58 +18,58 @@ LOG = logging.getLogger(__name__)
 
 
 class Labelled(Protocol):
-    """What has the label."""
+    """A pod with the label."""
 
     def set_label(self, *, is_on: bool) -> None:
-        """Put the label on, or take it off; raise LeaseUnavailable where that is not known."""
+        """Set or remove the label; raise LeaseUnavailable if that is not acknowledged."""
 
 
 class PodLabelUpdater:
-    """Labels one pod; ``name`` is the label for people."""
+    """Labels one pod; ``name`` is the label, for the log."""
 
     def __init__(
         self, pod: Labelled, name: str, report: Callable[[PodLabelAnswered], None]
     ) -> None:
-        """Prepare; ``run`` is the thread's body."""
+        """Prepare; ``run`` is the thread's function."""
         self._pod = pod
         self._name = name
         self._report = report
-        self._orders: queue.SimpleQueue[bool | None] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[bool | None] = queue.SimpleQueue()
         self._is_on: bool | None = None
-        self._said = ""
+        self._logged = ""
 
     def order(self, *, is_on: bool) -> None:
-        """Have the label put on, or taken off."""
-        self._orders.put(is_on)
+        """Request that the label is set or removed."""
+        self._requests.put(is_on)
 
     def run(self) -> None:
-        """Obey, until ``end``."""
-        for is_on in iter(self._orders.get, None):
-            self._report(self._obey(is_on=is_on))
+        """Perform the requests until ``end``."""
+        for is_on in iter(self._requests.get, None):
+            self._report(self._perform(is_on=is_on))
 
     def end(self) -> None:
-        """Obey no more orders than have been given."""
-        self._orders.put(None)
+        """End after the requests made so far."""
+        self._requests.put(None)
 
-    def _obey(self, *, is_on: bool) -> PodLabelAnswered:
+    def _perform(self, *, is_on: bool) -> PodLabelAnswered:
         try:
             self._pod.set_label(is_on=is_on)
         except LeaseUnavailable as problem:
-            self._say_problem(str(problem))
+            self._log_problem(str(problem))
             return PodLabelAnswered(str(problem), problem.retry_after_s)
-        self._say(is_on=is_on)
+        self._log_state(is_on=is_on)
         return PodLabelAnswered()
 
-    def _say_problem(self, text: str) -> None:
-        if text != self._said:
+    def _log_problem(self, text: str) -> None:
+        if text != self._logged:
             LOG.warning(
-                "the pod cannot be labelled; the election goes on",
+                "cannot label the pod; the election is not affected",
                 extra={"label": self._name, "reason": text},
             )
-        self._said = text
+        self._logged = text
 
-    def _say(self, *, is_on: bool) -> None:
-        if is_on is not self._is_on or self._said:
-            text = "the pod has the leader's label" if is_on else "the pod has no leader's label"
+    def _log_state(self, *, is_on: bool) -> None:
+        if is_on is not self._is_on or self._logged:
+            text = "pod has the leader label" if is_on else "pod does not have the leader label"
             LOG.info(text, extra={"label": self._name})
-        self._is_on, self._said = is_on, ""
+        self._is_on, self._logged = is_on, ""

@@ -1,8 +1,8 @@
-"""The label on this replica's own pod, by a merge patch: no other right is needed than to patch it.
+"""The label on this replica's own pod, set by a merge patch; the verb ``patch`` is all it needs.
 
-The guarantee: what is said to be on or off is what the API server answered, and no request outlives
-its time limit. Where it ends: a request whose time is up may still take effect, and a pod that is
-dead or cut off keeps its label.
+The guarantee: the label is reported as set or removed only if the API server's answer shows that,
+and a caller waits no longer than the request timeout. Where it ends: a request that has timed out
+may still take effect, and a pod that is dead or partitioned keeps its label.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _ANOTHER = frozenset({HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY})
 
 
 class Pod:
-    """One pod and one label; ``uid`` "" where it is not known which pod of the name it is."""
+    """One pod and one label; ``uid`` "" if the pod's UID is not known."""
 
-    def __init__(  # noqa: PLR0913 - each is one thing to know about the pod
+    def __init__(  # noqa: PLR0913 - each is one fact about the pod
         self,
         name: str,
         namespace: str,
@@ -39,18 +39,18 @@ class Pod:
         self._key, self._value = label
 
     def set_label(self, *, is_on: bool) -> None:
-        """Put the label on, or take it off; raise LeaseUnavailable where that is not known."""
+        """Set or remove the label; raise LeaseUnavailable if that is not acknowledged."""
         path = _POD.format(namespace=quote(self._namespace, ""), name=quote(self._name, ""))
         value = self._value if is_on else None
         answer = self._cluster.ask("PATCH", path, self._patch(value), MERGE_PATCH)
         if answer.status != HTTPStatus.OK:
             raise self._refusal(answer)
         if _label_in(answer.json, self._key) != value or answer.json.get("kind") != "Pod":
-            why = f"does a webhook or a proxy stand in the way of its label {self._key}?"
-            raise LeaseUnavailable(f"{self._where} does not come back as patched: {why}", "error")
+            why = f"does a webhook or a proxy change its label {self._key}?"
+            raise LeaseUnavailable(f"{self._where} was not patched as requested: {why}", "error")
 
     def _patch(self, value: str | None) -> Json:
-        """Return the patch; with a UID the server refuses it for another pod of this name."""
+        """Return the patch; with a UID, the server refuses it for another pod of this name."""
         labels = {"labels": {self._key: value}}
         return {"metadata": labels | ({"uid": self._uid} if self._uid else {})}
 
@@ -58,7 +58,7 @@ class Pod:
         if answer.says_missing("pods"):
             return LeaseUnavailable(f"{self._where} does not exist (404): {_CURE}", "not-found")
         if self._uid and answer.status in _ANOTHER and "uid" in answer.words.lower():
-            text = f"{self._where} is not of the UID {self._uid} ({answer.status}): {_CURE}"
+            text = f"{self._where} does not have the UID {self._uid} ({answer.status}): {_CURE}"
             return LeaseUnavailable(text, "conflict")
         return refusal("patch", answer, self._place)
 
@@ -72,7 +72,7 @@ class Pod:
 
 
 def _label_in(pod: Json, key: str) -> object:
-    """Return a label's value, None where the object has no such label."""
+    """Return a label's value, None if the object has no such label."""
     return mapping(mapping(pod.get("metadata")).get("labels")).get(key)
 
 

@@ -1,9 +1,9 @@
-"""How long this replica keeps out of the election after a step-down: a small file by its output.
+"""The pause of a replica after a step-down, stored in a file beside its output.
 
-Whoever asks writes it and then sends SIGUSR1; the supervisor reads it then, and when it starts. So
-it lasts across restarts for as long as the folder does: where that is an emptyDir, across those of
-the container, not of the pod. A file that is damaged, or too far off, counts for nothing, and holds
-nobody up. Where it ends: it is wall time, which others may set.
+The web process or the command ``step-down`` writes the file and sends SIGUSR1; the supervisor reads
+it then, and at its start. The pause lasts across restarts as long as the folder exists: an emptyDir
+outlives the container, not the pod. A file that is damaged, or ends more than 7 days ahead, is
+ignored. Where it ends: it is wall time, and changes with the system clock.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _LARGEST = 4096
 
 
 def path_of(output: Path) -> Path:
-    """Return the file of the replica that writes this output."""
+    """Return the pause file of the replica with this output."""
     return output.with_name(f".{output.name}.pause")
 
 
 def write(path: Path, seconds: float, owner: int | None = None) -> None:
-    """Keep out for so long from now, 0 for no longer; raise OSError.
+    """Pause for so many seconds from now; 0 ends the pause. Raise OSError.
 
-    ``owner`` is the user id that has to be able to read it, None for this process' own.
+    ``owner`` is the user id that must be able to read the file, None for this process' own.
     """
     if seconds <= 0:
         path.unlink(missing_ok=True)
@@ -39,8 +39,8 @@ def write(path: Path, seconds: float, owner: int | None = None) -> None:
 
 
 def read(path: Path) -> Pause | None:
-    """Return the pause that is asked for, None for none, or for one that is over."""
-    with contextlib.suppress(Exception):  # read at every start, which no file here may prevent
+    """Return the pause, None if there is none or it is over."""
+    with contextlib.suppress(Exception):  # no such file may prevent a start
         until = float(json.loads(files.read_input(path, _LARGEST))["until"])
         left_s = until - clock.wall()
         if math.isfinite(until) and 0 < left_s <= LONGEST_S:

@@ -1,6 +1,6 @@
-"""Whether a replica may be asked to step down or keep out, by what all say; pure.
+"""Whether a replica should step down or pause, by the status of all replicas; pure.
 
-Where it ends: nothing is promised for them, and what they say may be a second old.
+Where it ends: a status may be a second old, so a step-down can still leave no leader.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from wrapper.election.lease_fields import mapping
 from wrapper.model.roles import Cause
 
 Status = Mapping[str, Any]
-# What of a status is used wherever one is read, and which kind of value each is.
+# The fields of a status that every reader uses, and their types.
 STATUS_FORM: dict[str, type | UnionType] = {
     "identity": str,
     "role": str,
@@ -24,12 +24,12 @@ STATUS_FORM: dict[str, type | UnionType] = {
 
 
 def successors(own: Status, others: Iterable[Status]) -> list[str]:
-    """Return the identities of the replicas that follow this one and are ready to lead."""
+    """Return the identities of this leader's followers that are ready to lead."""
     return [str(each["identity"]) for each in others if _may_follow(own, each)]
 
 
 def _may_follow(own: Status, other: Status) -> bool:
-    """Tell whether nothing but this one's lease keeps the other from leading."""
+    """Tell whether only this leader's lease keeps the other from leading."""
     prometheus, lease = mapping(other.get("prometheus")), mapping(other.get("lease"))
     return (
         other.get("leader") == own["identity"]
@@ -46,16 +46,16 @@ def _may_follow(own: Status, other: Status) -> bool:
 def why_not(
     own: Status, others: Iterable[Status], *, is_forced: bool, for_s: float | None = None
 ) -> str:
-    """Return why a replica should not be asked to step down, "" when it may.
+    """Return why a replica should not step down, "" if it may.
 
-    ``for_s`` is for how long it is to keep out, 0 for no longer, None where nothing is said of it.
-    Who does not lead, or keeps out already, can be kept out without anybody to take over.
+    ``for_s`` is how long to pause: 0 ends the pause, None leaves it unchanged. A replica that does
+    not lead, or is paused already, can be paused without a successor.
     """
     if own.get("lease") is None:
         return "there is no election here: the role is set by --role"
     is_paused = bool(own.get("paused_until"))
     if for_s == 0:
-        return "" if is_paused else f"{own['identity']} does not keep out of the election"
+        return "" if is_paused else f"{own['identity']} is not paused"
     if for_s is not None and (is_paused or not own.get("is_leader")):
         return ""
     if not own.get("is_leader"):
@@ -64,4 +64,4 @@ def why_not(
         return f"{own['identity']} does not lead ({who} does)"
     if is_forced or successors(own, others):
         return ""
-    return "no other replica is known to be ready to take over; force it to step down all the same"
+    return "no other replica is known to be ready to take over; force it to step down anyway"

@@ -115,10 +115,10 @@ def test_what_changes_nothing_is_taken(text: str) -> None:
         ("tls_config: {cert_file: a}", "1:13", "key_file: missing"),
         ("tls_config: {key: a}", "1:13", "cert_file: missing"),
         ("tls_config: {ca: a, ca_file: b}", "1:14", "ca_file is given as well"),
-        ("tls_config: {min_version: TLS10}", "1:14", "not spoken here"),
+        ("tls_config: {min_version: TLS10}", "1:14", "TLS 1.0 and 1.1 are not supported"),
         ("tls_config: {insecure_skip_verify: maybe}", "1:14", "wants true or false"),
-        ("proxy_url: http://p", "1:1", "never through a proxy"),
-        ("proxy_from_environment: true", "1:1", "never through a proxy"),
+        ("proxy_url: http://p", "1:1", "never use a proxy"),
+        ("proxy_from_environment: true", "1:1", "never use a proxy"),
         (
             "http_headers: {Authorization: {values: [Token a]}}",
             "1:16",

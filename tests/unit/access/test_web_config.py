@@ -164,13 +164,21 @@ def test_headers_and_names_of_clients() -> None:
         (
             f"tls_server_config: {{{PAIR}, client_auth_type: RequireAnyClientCert}}",
             "1:56",
-            "cannot be asked for here; write RequireAndVerifyClientCert",
+            "not verified proves nothing; write RequireAndVerifyClientCert",
         ),
         (f"tls_server_config: {{{PAIR}, client_ca_file: x}}", "1:56", "no client is asked"),
         (f"tls_server_config: {{{PAIR}, client_allowed_sans: [a]}}", "1:56", "are not required"),
         (f"tls_server_config: {{{PAIR}, min_version: TLS1}}", "1:56", 'did you mean "TLS1'),
-        (f"tls_server_config: {{{PAIR}, min_version: TLS10}}", "1:56", "not spoken here"),
-        (f"tls_server_config: {{{PAIR}, max_version: TLS11}}", "1:56", "not spoken here"),
+        (
+            f"tls_server_config: {{{PAIR}, min_version: TLS10}}",
+            "1:56",
+            "TLS 1.0 and 1.1 are not supported",
+        ),
+        (
+            f"tls_server_config: {{{PAIR}, max_version: TLS11}}",
+            "1:56",
+            "TLS 1.0 and 1.1 are not supported",
+        ),
         (
             f"tls_server_config: {{{PAIR}, min_version: TLS13, max_version: TLS12}}",
             "1:76",
@@ -197,7 +205,7 @@ def test_headers_and_names_of_clients() -> None:
         ("http_server_config: {headers: {X-A: b}}", "1:32", "this header cannot be set"),
         ("http_server_config: {headers: {X-Frame-Options: x}}", "1:32", "wants deny or sameorigin"),
         ('http_server_config: {headers: {X-XSS-Protection: "a\\r\\nb"}}', "1:32", "one line"),
-        ("rate_limit: {interval: 1s, burst: 20}", "1:14", "requests are not limited here"),
+        ("rate_limit: {interval: 1s, burst: 20}", "1:14", "rate limits are not supported"),
         ("auth_excluded_paths: [/x]", "1:1", 'unknown key "auth_excluded_paths"'),
     ],
 )

@@ -229,84 +229,91 @@ FORBIDDEN = (
 
 
 @pytest.mark.parametrize(
-    ("verb", "answer", "reason", "text"),
+    ("verb", "answer", "reason", "words"),
     [
         (
             "get",
             said(401),
             "unauthorized",
-            (
-                "https://api:6443 does not accept the credentials of /tokens/token (401):"
-                " see whether they have expired, or are of another cluster"
-            ),
+            ["https://api:6443", "/tokens/token", "(401)", "expired", "another cluster"],
         ),
         (
             "create",
             said(403, message=FORBIDDEN),
             "forbidden",
-            (
-                "system:serviceaccount:monitoring:p may not create leases.coordination.k8s.io in"
-                " namespace monitoring (403): grant the verb create by a Role and a RoleBinding in"
-                " namespace monitoring"
-            ),
+            [
+                (
+                    "system:serviceaccount:monitoring:p may not create leases.coordination.k8s.io"
+                    " in namespace monitoring (403): "
+                ),
+                "the verb create by a Role and a RoleBinding in namespace monitoring",
+            ],
         ),
         (
             "watch",
             said(403, message=FORBIDDEN),
             "forbidden",
-            (
-                "system:serviceaccount:monitoring:p may not watch leases.coordination.k8s.io"
-                " prometheus in namespace monitoring (403): grant the verb watch by a Role and a"
-                " RoleBinding in namespace monitoring"
-            ),
+            [
+                (
+                    "system:serviceaccount:monitoring:p may not watch leases.coordination.k8s.io"
+                    " prometheus in namespace monitoring (403): "
+                ),
+                "the verb watch by a Role and a RoleBinding in namespace monitoring",
+            ],
         ),
         (
             "create",
             said(403, message="the namespace is being\n terminated"),
             "forbidden",
-            (
-                "https://api:6443 forbids to create leases.coordination.k8s.io in namespace"
-                " monitoring (403): the namespace is being terminated"
-            ),
+            [
+                "https://api:6443",
+                (
+                    "create leases.coordination.k8s.io in namespace monitoring (403): "
+                    "the namespace is being terminated"
+                ),
+            ],
         ),
         (
             "create",
             said(404, "NotFound", "namespaces"),
             "namespace",
-            (
-                "the namespace monitoring does not exist: create it, or name another by"
-                " --lease-namespace"
-            ),
+            ["the namespace monitoring does not exist: ", "--lease-namespace"],
         ),
         (
             "get",
             ApiAnswer(404, b"<html>"),
             "not-found",
-            "https://api:6443 knows no leases (404): is it a Kubernetes API server?",
+            ["https://api:6443", "leases (404): ", "Kubernetes API server"],
         ),
         (
             "get",
             said(429),
             "throttled",
-            "https://api:6443 has too much to do and asks to wait (429)",
+            ["https://api:6443", "(429)"],
         ),
-        ("get", said(503), "server", "https://api:6443 fails (503): no luck"),
+        ("get", said(503), "server", ["https://api:6443", "(503): no luck"]),
         (
             "update",
             said(422),
             "refused",
-            (
-                "https://api:6443 refuses to update leases.coordination.k8s.io prometheus in"
-                " namespace monitoring (422): no luck"
-            ),
+            [
+                "https://api:6443",
+                (
+                    "update leases.coordination.k8s.io prometheus in namespace monitoring (422): "
+                    "no luck"
+                ),
+            ],
         ),
     ],
 )
-def test_each_refusal_says_what_to_do(verb: str, answer: ApiAnswer, reason: str, text: str) -> None:
-    """Every answer other than success has its own sentence and its own word for metrics."""
+def test_each_refusal_says_what_to_do(
+    verb: str, answer: ApiAnswer, reason: str, words: list[str]
+) -> None:
+    """Every answer other than success names what was asked for, and has a reason for metrics."""
     error = refusal(verb, answer, PLACE)
     assert isinstance(error, LeaseUnavailable)
-    assert (error.reason, str(error)) == (reason, text)
+    assert error.reason == reason
+    assert [each for each in words if each not in str(error)] == []
 
 
 @pytest.mark.parametrize(
@@ -331,11 +338,15 @@ def caused_by(cause: BaseException) -> Exception:
     [
         (ConnectionRefusedError(), "refused", "https://api:6443 refuses connections: is the API"),
         (TimeoutError(), "timeout", "no answer from https://api:6443 within 1.5 s: "),
-        (socket.gaierror(-2, "Name unknown"), "dns", "is not resolved (Name unknown): check the"),
-        (ssl.SSLError(1, "x"), "tls", "no TLS with https://api:6443"),
+        (
+            socket.gaierror(-2, "Name unknown"),
+            "dns",
+            "https://api:6443 cannot be resolved (Name unknown): ",
+        ),
+        (ssl.SSLError(1, "x"), "tls", "TLS with https://api:6443 failed"),
         (ConnectionResetError(104, "reset"), "connection", "to https://api:6443 broke off: reset"),
         (OSError(113, "no route"), "connection", "to https://api:6443 failed: no route"),
-        (KeyError("x"), "error", "no answer that can be read (RuntimeError)"),
+        (KeyError("x"), "error", "cannot be read (RuntimeError)"),
     ],
 )
 def test_each_failure_says_what_to_do(cause: Exception, reason: str, text: str) -> None:
@@ -425,9 +436,8 @@ def test_a_missing_kubeconfig_is_told(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("nowhere")
 def test_knowing_no_server_is_told() -> None:
     """Without kubeconfig and outside of a cluster there is nothing to ask."""
-    assert "no Kubernetes API server is known: name a file with --kubeconfig" in check_kubeconfig(
-        ""
-    )
+    problem = check_kubeconfig("")
+    assert all(each in problem for each in ("--kubeconfig", "KUBECONFIG", "service account"))
 
 
 @pytest.mark.usefixtures("nowhere")

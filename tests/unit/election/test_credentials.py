@@ -93,14 +93,14 @@ def test_a_server_may_have_another_name_or_none_that_counts(asked: Asked) -> Non
     ("user", "problem"),
     [
         ({"tokenFile": "none"}, "none: No such file or directory; "),
-        ({"token": "SECRET\nSECRET"}, "not one line of text"),
+        ({"token": "SECRET\nSECRET"}, "not a single line of text"),
         ({"client-certificate-data": "SECRET", "client-key-data": "S"}, "-data is not base64"),
         (
             {"client-certificate-data": "U0VDUkVU", "client-key-data": "U0VDUkVU"},
-            "cert and key: no certificate and key that could be read",
+            "cert and key: no readable certificate and key",
         ),
-        ({"exec": {"command": "/none", "SECRET": "S"}}, "its plugin gives no credentials"),
-        ({"exec": {"SECRET": "S"}}, "gives no credentials"),
+        ({"exec": {"command": "/none", "SECRET": "S"}}, "its plugin returns no credentials"),
+        ({"exec": {"SECRET": "S"}}, "returns no credentials"),
     ],
 )
 def test_what_cannot_be_used_is_told(asked: Asked, user: dict[str, Any], problem: str) -> None:
