@@ -52,7 +52,7 @@ class Connection:
         self._url = url
         self.access = access
         self._proxy = proxy
-        self.patience_s = 0.0  # the limit of each wait for bytes
+        self.wait_limit_s = 0.0  # the limit of each wait for bytes
         self.is_ended = False
 
     def ask(
@@ -64,7 +64,7 @@ class Connection:
         body: bytes | None = None,
     ) -> HTTPResponse:
         """Return the response, its body not read; raise the error of socket, TLS or urllib3."""
-        self.patience_s = timeout_s
+        self.wait_limit_s = timeout_s
         inner = self._connected()
         header = self._header(fields)
         target = f"http://{header['Host']}{target}" if self._is_forwarded else target
@@ -82,7 +82,7 @@ class Connection:
 
     def allow_silence(self, limit_s: float) -> None:
         """Set the limit of each further wait for bytes."""
-        self.patience_s = limit_s
+        self.wait_limit_s = limit_s
         if self._socket is not None:
             self._socket.settimeout(limit_s)
 
@@ -138,7 +138,7 @@ class Connection:
         if self.is_ended:
             self._close()
             raise TimeoutError  # the caller has given up: send nothing
-        inner.timeout = self.patience_s
+        inner.timeout = self.wait_limit_s
         return inner
 
     def _made(self) -> HTTPConnection:
@@ -147,11 +147,11 @@ class Connection:
         host, port = url.hostname or "", url.port or _PORTS[url.scheme]
         to_host, to_port = (host, port) if proxy is None else (proxy.url.hostname or "", proxy.port)
         if "https" not in {url.scheme, proxy and proxy.url.scheme}:
-            return HTTPConnection(to_host, to_port, timeout=self.patience_s)
+            return HTTPConnection(to_host, to_port, timeout=self.wait_limit_s)
         inner = HTTPSConnection(
             to_host,
             to_port,
-            timeout=self.patience_s,
+            timeout=self.wait_limit_s,
             ssl_context=self.access.tls,
             server_hostname=None if self._is_forwarded else self.access.server_name(host),
             proxy_config=ProxyConfig(self.access.tls, *_NO_EXCEPTIONS),

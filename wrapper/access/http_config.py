@@ -192,10 +192,10 @@ def _read_headers(reader: FieldReader, folder: str) -> tuple[Header, ...]:
 
 def _cannot_be_set(name: str) -> str:
     """Return the problem, and what to write instead, if anything."""
-    said = "this header cannot be set"
+    problem = "this header cannot be set"
     if name.lower() == "authorization":
-        return f"{said}; {_USE_AUTHORIZATION}"
-    return said
+        return f"{problem}; {_USE_AUTHORIZATION}"
+    return problem
 
 
 def _read_header(name: str, reader: FieldReader, folder: str) -> Header:

@@ -31,7 +31,7 @@ class Reading:
     def __init__(self) -> None:
         self._states: dict[Path, tuple[int, ...] | None] = {}
         self._hash = hashlib.sha256()
-        self._is_fresh = False
+        self._has_recent_change = False
 
     def read(self, path: str) -> bytes:
         """Return a file's content; raise ConfigurationError."""
@@ -39,7 +39,7 @@ class Reading:
         state = files.identity(file)
         self._states[file] = state
         if state is not None and any(abs(now_ns - at) < _SETTLING_NS for at in state[-2:]):
-            self._is_fresh = True
+            self._has_recent_change = True
         try:
             content = files.read_input(file, LARGEST_FILE)
         except files.InputError as error:
@@ -58,7 +58,7 @@ class Reading:
 
     def is_current(self) -> bool:
         """Tell whether no file has changed since it was read."""
-        return not self._is_fresh and all(
+        return not self._has_recent_change and all(
             files.identity(path) == state for path, state in self._states.items()
         )
 
@@ -77,24 +77,24 @@ class ReloadingFile(Generic[T]):
         self._value = make(self._reading)
         self._digest = self._reading.digest
         self._problem = ""
-        self._looked_at = clock.now()
+        self._checked_at = clock.now()
 
     def current(self) -> T:
         """Return the value, made again if a file has changed; thread-safe."""
         now = clock.now()
-        if now - self._looked_at >= LOOK_EVERY_S:
-            self._looked_at = now
+        if now - self._checked_at >= LOOK_EVERY_S:
+            self._checked_at = now
             if not self._reading.is_current():
-                self._renew()
+                self._reload()
         return self._value
 
-    def _renew(self) -> None:
+    def _reload(self) -> None:
         reading = Reading()
         try:
             value = self._make(reading)
         except ConfigurationError as error:
             self._reading = reading
-            self._say_problem("; ".join(error.problems))
+            self._log_problem("; ".join(error.problems))
             return
         self._reading = reading
         if reading.digest != self._digest:
@@ -104,7 +104,7 @@ class ReloadingFile(Generic[T]):
             LOG.info("file is valid again", extra={"file": self._name})
         self._problem = ""
 
-    def _say_problem(self, problem: str) -> None:
+    def _log_problem(self, problem: str) -> None:
         if problem != self._problem:
             self._problem = problem
             extra = {"file": self._name, "reason": problem}

@@ -55,14 +55,14 @@ def trust_by(flag: str) -> str:
 def trouble(error: BaseException, server: AskedServer, limit_s: float) -> Trouble:
     """Return why a request got no answer within its limit; the root cause decides."""
     causes = _causes(error)
-    told = (_of_proxy(cause, server.proxy, server.url) for cause in causes if server.proxy)
-    for found in (*told, *(_told(cause, server, limit_s) for cause in causes)):
+    of_proxy = (_trouble_of_proxy(cause, server) for cause in causes)
+    for found in (*of_proxy, *(_trouble_of(cause, server, limit_s) for cause in causes)):
         if found is not None:
             return found
     return Trouble("error", _unreadable(server, error))
 
 
-def _told(cause: BaseException, server: AskedServer, limit_s: float) -> Trouble | None:
+def _trouble_of(cause: BaseException, server: AskedServer, limit_s: float) -> Trouble | None:
     """Return the trouble that an error stands for, None if it is not known."""
     match cause:
         case ssl.SSLCertVerificationError():
@@ -89,8 +89,9 @@ def _told(cause: BaseException, server: AskedServer, limit_s: float) -> Trouble 
     return None
 
 
-def _of_proxy(cause: BaseException, proxy: HttpProxy | None, url: str) -> Trouble | None:
+def _trouble_of_proxy(cause: BaseException, server: AskedServer) -> Trouble | None:
     """Return the trouble if the proxy itself is the cause, else None."""
+    proxy = server.proxy
     if proxy is None:
         return None
     cure = f"correct {proxy.named_by}, or add the host to NO_PROXY to connect directly"
@@ -100,17 +101,19 @@ def _of_proxy(cause: BaseException, proxy: HttpProxy | None, url: str) -> Troubl
         case ConnectionRefusedError():
             text = f"{proxy} refuses connections: is it running? If so, {cure}"
         case OSError() if str(cause).startswith(_TUNNEL_FAILED):
-            text = _refused_by(proxy, str(cause).removeprefix(_TUNNEL_FAILED), url, cure)
+            text = _refused_by(proxy, str(cause).removeprefix(_TUNNEL_FAILED), server.url, cure)
         case _:
             return None
     return Trouble("proxy", text)
 
 
-def _refused_by(proxy: HttpProxy, said: str, url: str, cure: str) -> str:
-    if said.startswith(_PROXY_AUTHENTICATION_REQUIRED):
+def _refused_by(proxy: HttpProxy, answer: str, url: str, cure: str) -> str:
+    if answer.startswith(_PROXY_AUTHENTICATION_REQUIRED):
         place = f"{proxy.url.scheme}://NAME:PASSWORD@HOST:PORT in {proxy.named_by}"
-        return f"{proxy} requires a name and password, or rejects those given ({said}): set {place}"
-    return f"{proxy} does not connect to {url} ({said}): allow it there, or {cure}"
+        return (
+            f"{proxy} requires a name and password, or rejects those given ({answer}): set {place}"
+        )
+    return f"{proxy} does not connect to {url} ({answer}): allow it there, or {cure}"
 
 
 def _unreadable(server: AskedServer, error: BaseException) -> str:

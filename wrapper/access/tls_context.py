@@ -34,7 +34,7 @@ def server_context(tls: ServerTls, read: Read, kind: ContextKind | None = None) 
         context.set_ciphers(":".join(tls.ciphers))
     if tls.curve:
         context.set_ecdh_curve(tls.curve)
-    if not tls.is_order_ours:
+    if not tls.prefers_server_ciphers:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     if tls.client_auth is not ClientAuth.NONE:
         context.verify_mode = ssl.CERT_OPTIONAL

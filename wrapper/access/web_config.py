@@ -71,7 +71,7 @@ class ServerTls:
     allowed_names: tuple[str, ...] | None
     versions: Versions
     ciphers: tuple[str, ...]
-    is_order_ours: bool
+    prefers_server_ciphers: bool
     curve: str
 
 
@@ -149,7 +149,7 @@ def _read_tls(reader: FieldReader, folder: str) -> ServerTls | None:
         allowed_names=_read_allowed_names(reader),
         versions=versions,
         ciphers=ciphers,
-        is_order_ours=reader.is_on("prefer_server_cipher_suites", default=True),
+        prefers_server_ciphers=reader.is_on("prefer_server_cipher_suites", default=True),
         curve=read_curve(reader),
     )
     reader.settle()

@@ -57,7 +57,7 @@ class ApiAnswer:
         return {}
 
     @property
-    def words(self) -> str:
+    def message(self) -> str:
         """The server's message, or the body, as one line."""
         message = self.json.get("message")
         text = message if isinstance(message, str) else ""
@@ -101,8 +101,11 @@ def _reason(verb: str, answer: ApiAnswer, place: ObjectPlace) -> tuple[str, str]
         case HTTPStatus.TOO_MANY_REQUESTS:
             return "throttled", f"{server} is throttling requests (429)"
         case _ if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return "server", f"{server} answered with an error ({status}): {answer.words}"
-    return "refused", f"{server} refuses to {verb} {_what(verb, place)} ({status}): {answer.words}"
+            return "server", f"{server} answered with an error ({status}): {answer.message}"
+    return (
+        "refused",
+        f"{server} refuses to {verb} {_what(verb, place)} ({status}): {answer.message}",
+    )
 
 
 def _what(verb: str, place: ObjectPlace) -> str:
@@ -111,9 +114,11 @@ def _what(verb: str, place: ObjectPlace) -> str:
 
 
 def _forbidden(verb: str, answer: ApiAnswer, place: ObjectPlace) -> str:
-    user = re.search(r'User "([^"]*)" cannot', answer.words)
+    user = re.search(r'User "([^"]*)" cannot', answer.message)
     if user is None:
-        return f"{place.server} does not allow to {verb} {_what(verb, place)} (403): {answer.words}"
+        return (
+            f"{place.server} does not allow to {verb} {_what(verb, place)} (403): {answer.message}"
+        )
     return (
         f"{user[1]} may not {verb} {_what(verb, place)} (403):"
         f" grant the verb {verb} by a Role and a RoleBinding in namespace {place.namespace}"

@@ -104,7 +104,7 @@ class Elector:
             self._wait(now + ORPHAN_PAUSE_S)
         else:
             self._ask(step.request, now)
-        self._tend_watch()
+        self._start_or_end_watch()
 
     def _is_orphaned(self, request: LeaseRequest, now: float) -> bool:
         """Tell whether the supervisor's order is too old for a write."""
@@ -121,7 +121,7 @@ class Elector:
             else:
                 self._write(request, sent_at)
         except LeaseConflict:
-            self._know(lease.conflicted(self._view, self._now(), self._terms))
+            self._set_view(lease.conflicted(self._view, self._now(), self._terms))
             return
         except LeaseUnavailable as problem:
             self._fail(request, problem)
@@ -131,7 +131,7 @@ class Elector:
     def _read(self) -> None:
         """Read the lease; if it has changed and the watch did not report it, restart the watch."""
         before = self._view.changed_at
-        self._learn(self._lock.read())
+        self._observe(self._lock.read())
         if self._watch_runs and self._view.changed_at != before:
             self._end_watch()
 
@@ -141,10 +141,10 @@ class Elector:
         version = self._view.seen.version if self._view.seen else None
         self._view = lease.sending(self._view, record, sent_at)
         seen = self._lock.write(record, version)
-        self._know(lease.written(self._view, seen, sent_at, self._now()))
+        self._set_view(lease.written(self._view, seen, sent_at, self._now()))
 
-    def _learn(self, seen: ObservedLease) -> None:
-        self._know(lease.observe(self._view, seen, self._now(), self._terms))
+    def _observe(self, seen: ObservedLease) -> None:
+        self._set_view(lease.observe(self._view, seen, self._now(), self._terms))
 
     def _fail(self, request: LeaseRequest, problem: LeaseUnavailable) -> None:
         text = str(problem)
@@ -160,9 +160,9 @@ class Elector:
             is_write=request is not LeaseRequest.READ,
             needs_restart=problem.needs_restart,
         )
-        self._know(view)
+        self._set_view(view)
 
-    def _know(self, view: LeaseView) -> None:
+    def _set_view(self, view: LeaseView) -> None:
         if view != self._view:
             self._view = view
             self._report(LeaseReported(view))
@@ -187,11 +187,11 @@ class Elector:
             pause_s = backoff_s(self._watch_failures + 1, WATCH_PAUSE_S, WATCH_LONGEST_PAUSE_S)
             self._watch_at = self._now() + pause_s
         elif message.seen is None:
-            self._know(lease.outdated(self._view))
+            self._set_view(lease.outdated(self._view))
         else:
-            self._learn(message.seen)
+            self._observe(message.seen)
 
-    def _tend_watch(self) -> None:
+    def _start_or_end_watch(self) -> None:
         """Watch unless we hold the lease: a holder notices changes at its next renewal."""
         is_holder = self._view.renewed_at is not None
         if is_holder and self._watch_runs:

@@ -72,7 +72,7 @@ class KubernetesLease:
         """Read the lease; raise LeaseUnavailable."""
         answer = self._ask("get")
         if answer.status == HTTPStatus.OK:
-            return self._learn(answer)
+            return self._parse(answer)
         if answer.status == HTTPStatus.NOT_FOUND and answer.says_missing("leases"):
             return ObservedLease(None)
         raise refusal("get", answer, self._place)
@@ -82,13 +82,13 @@ class KubernetesLease:
 
         Raise LeaseConflict if another client wrote first, or this version was not read lately.
         """
-        base = self._bare() if version is None else self._objects.get(version)
+        base = self._new_object() if version is None else self._objects.get(version)
         if base is None:
             raise LeaseConflict(f"{self.describe()} has changed since it was read")
         verb = "create" if version is None else "update"
         answer = self._ask(verb, lease_of(record, base, self._incarnation))
         if answer.status in {HTTPStatus.OK, HTTPStatus.CREATED}:
-            return self._learn(answer)
+            return self._parse(answer)
         raise refusal(verb, answer, self._place)
 
     def watch(self, seen: ObservedLease, on_change: Callable[[ObservedLease | None], None]) -> None:
@@ -125,14 +125,14 @@ class KubernetesLease:
 
     # --- objects ---
 
-    def _bare(self) -> Json:
+    def _new_object(self) -> Json:
         return {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
             "metadata": {"name": self._name, "namespace": self._namespace},
         }
 
-    def _learn(self, answer: ApiAnswer) -> ObservedLease:
+    def _parse(self, answer: ApiAnswer) -> ObservedLease:
         lease = answer.json
         if not version_of(lease):
             text = f"{self._place.server} did not answer with a Lease: is a proxy in between?"
@@ -157,7 +157,7 @@ class KubernetesLease:
             yield
         except Exception as error:
             if not session.is_ended:
-                raise self._cluster.failure(error, session.patience_s) from error
+                raise self._cluster.failure(error, session.wait_limit_s) from error
         finally:
             self._watches.discard(session)
             session.end()
@@ -177,10 +177,10 @@ class KubernetesLease:
             for event in (mapping(json.loads(line)) for line in lines(response)):
                 if event.get("type") == "ERROR":  # the version is too old: changes were missed
                     return on_change(None)
-                news = self._news(event)
-                if news is not None:
-                    session.allow_silence(_silence_s(news))
-                    on_change(news)
+                change = self._change_of(event)
+                if change is not None:
+                    session.allow_silence(_silence_s(change))
+                    on_change(change)
         return None
 
     def _watch_query(self, seen: ObservedLease) -> Json:
@@ -189,7 +189,7 @@ class KubernetesLease:
         selector = f"metadata.name={self._name}"
         return version | {"watch": "1", "fieldSelector": selector, "timeoutSeconds": length_s}
 
-    def _news(self, event: Json) -> ObservedLease | None:
+    def _change_of(self, event: Json) -> ObservedLease | None:
         match event.get("type"):
             case "ADDED" | "MODIFIED":
                 lease = mapping(event.get("object"))

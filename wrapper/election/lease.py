@@ -254,21 +254,21 @@ def _as_holder(renewed_at: float, stance: Stance, now: float, terms: LeaseTerms)
 def _as_standby(view: LeaseView, stance: Stance, now: float, terms: LeaseTerms) -> Step:
     if stance is Stance.CONTEND and now >= view.free_at:
         return Step(LeaseRequest.WRITE, now)
-    if stance is Stance.RELEASE and _binds_others(view, now, terms):
+    if stance is Stance.RELEASE and _makes_others_wait(view, now, terms):
         return Step(LeaseRequest.RELEASE, now)
-    read_at = view.heard_at + _patience_s(view, now, terms)
+    read_at = view.heard_at + _read_after_s(view, now, terms)
     if now >= read_at:
         return Step(LeaseRequest.READ, now)
     return Step(None, min(read_at, view.free_at) if stance is Stance.CONTEND else read_at)
 
 
-def _binds_others(view: LeaseView, now: float, terms: LeaseTerms) -> bool:
+def _makes_others_wait(view: LeaseView, now: float, terms: LeaseTerms) -> bool:
     """Tell whether others wait for a record of ours: from before a restart, or not released."""
     record = view.seen.record if view.seen else None
     return record is not None and terms.owns(record) and now < view.changed_at + record.duration_s
 
 
-def _patience_s(view: LeaseView, now: float, terms: LeaseTerms) -> float:
+def _read_after_s(view: LeaseView, now: float, terms: LeaseTerms) -> float:
     """Return the time until the next read: a holder should be seen once a retry period."""
     is_renewed = bool(view.holder) and now < view.free_at
     return 1.25 * terms.retry_period_s + 0.25 if is_renewed else IDLE_READ_PERIOD_S

@@ -56,13 +56,13 @@ def _decoded(content: bytes) -> LeaseRecord | None:
     line, _, rest = content.partition(b"\n")
     if rest.partition(b"\n")[0] != b"%08x" % zlib.crc32(line):
         return None
-    said = fields.parsed(line.decode(errors="replace"))
+    values = fields.parsed(line.decode(errors="replace"))
     return LeaseRecord(
-        holder=fields.name(said.get("holder")),
-        duration_s=fields.seconds(said.get("duration_s")),
-        acquire_time=fields.name(said.get("acquire_time")),
-        renew_time=fields.name(said.get("renew_time")),
-        transitions=fields.count(said.get("transitions")),
-        incarnation=fields.optional_name(said.get("incarnation")),
-        url=fields.url(said.get("url")),
+        holder=fields.name(values.get("holder")),
+        duration_s=fields.seconds(values.get("duration_s")),
+        acquire_time=fields.name(values.get("acquire_time")),
+        renew_time=fields.name(values.get("renew_time")),
+        transitions=fields.count(values.get("transitions")),
+        incarnation=fields.optional_name(values.get("incarnation")),
+        url=fields.url(values.get("url")),
     )

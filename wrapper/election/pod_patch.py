@@ -57,7 +57,7 @@ class Pod:
     def _refusal(self, answer: ApiAnswer) -> Exception:
         if answer.says_missing("pods"):
             return LeaseUnavailable(f"{self._where} does not exist (404): {_CURE}", "not-found")
-        if self._uid and answer.status in _ANOTHER and "uid" in answer.words.lower():
+        if self._uid and answer.status in _ANOTHER and "uid" in answer.message.lower():
             text = f"{self._where} does not have the UID {self._uid} ({answer.status}): {_CURE}"
             return LeaseUnavailable(text, "conflict")
         return refusal("patch", answer, self._place)

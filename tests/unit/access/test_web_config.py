@@ -58,7 +58,7 @@ def test_the_documented_example_is_read() -> None:
         allowed_names=None,
         versions=Versions(TlsVersion.TLS12, TlsVersion.TLS13),
         ciphers=(),
-        is_order_ours=True,
+        prefers_server_ciphers=True,
         curve="",
     )
     assert dict(config.users) == {"alice": ALICE, "bob": BOB}
@@ -123,7 +123,7 @@ def test_suites_curve_and_order_in_openssls_words() -> None:
         " prefer_server_cipher_suites: false"
     )
     assert tls.ciphers == ("ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305")
-    assert (tls.curve, tls.is_order_ours) == ("X25519", False)
+    assert (tls.curve, tls.prefers_server_ciphers) == ("X25519", False)
 
 
 def test_headers_and_names_of_clients() -> None:

@@ -190,8 +190,8 @@ def test_a_lease_that_says_nothing_is_free(spec: dict[str, Any]) -> None:
 
 def test_a_message_that_is_no_text_is_quoted_as_it_came() -> None:
     """Of whatever kind it is, and however long."""
-    assert ApiAnswer(500, b'{"message": [1,\n2]}').words == '{"message": [1, 2]}'
-    assert len(ApiAnswer(500, b'{"message": "%s"}' % (b"x" * 1_000_000)).words) == 300
+    assert ApiAnswer(500, b'{"message": [1,\n2]}').message == '{"message": [1, 2]}'
+    assert len(ApiAnswer(500, b'{"message": "%s"}' % (b"x" * 1_000_000)).message) == 300
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b"9" * 5000, b"\xff", b"", b"7", b"[]", b"null"])
@@ -199,7 +199,7 @@ def test_an_answer_that_is_no_object_says_nothing(body: bytes) -> None:
     """However it is nested: its JSON is an empty object, and its words can be quoted."""
     answer = ApiAnswer(500, body)
     assert answer.json == {}
-    assert len(answer.words) <= 300
+    assert len(answer.message) <= 300
     assert not answer.says_missing("leases")
 
 
