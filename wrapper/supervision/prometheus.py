@@ -46,6 +46,12 @@ class PrometheusAnswer:
         """Whether it is what a Prometheus says that starts, or nothing; not what a proxy says."""
         return self.status in {0, _UNAVAILABLE}
 
+    @property
+    def summary(self) -> str:
+        """The status and the first line of the detail, for messages."""
+        first_line = self.detail.partition("\n")[0]
+        return f"HTTP {self.status} {first_line}".rstrip() if self.status else first_line
+
 
 class PrometheusApi:
     """Asks one Prometheus; ``timeout_s`` bounds each question."""

@@ -61,7 +61,7 @@ class PrometheusWatch:
         probing = self._probing
         while not self._ended.wait(probing.health_period_s if probing.health_url else None):
             answer = self.api.probe(probing.health_url, probing.health_timeout_s)
-            detail = "" if answer.is_ok else _told(answer.status, answer.detail)
+            detail = "" if answer.is_ok else answer.summary
             self._report(HealthProbed(answer.is_ok, detail))
 
     def end(self) -> None:
@@ -78,11 +78,12 @@ class PrometheusWatch:
             answer = self.api.probe(probing.readiness_url, probing.readiness_timeout_s)
             if answer.is_ok:
                 break
-            detail = _told(answer.status, answer.detail)
-            self._report(ReadinessProbed(is_ready=False, detail=detail))
+            self._report(ReadinessProbed(is_ready=False, detail=answer.summary))
             if clock.now() - said_at >= SAY_WAITING_EVERY_S:
                 said_at = clock.now()
-                _say_waiting(self.api, detail, said_at - began_at, probing.readiness_timeout_s)
+                _say_waiting(
+                    self.api, answer.summary, said_at - began_at, probing.readiness_timeout_s
+                )
             pause_s = min(max(pause_s * POLL_GROWTH, FIRST_POLL_S), probing.readiness_period_s)
         return not self._ended.is_set()
 
@@ -93,11 +94,6 @@ def _say_waiting(api: PrometheusApi, detail: str, waited_s: float, timeout_s: fl
     if replay := api.replay(timeout_s):
         extra["wal_replay"] = replay
     LOG.info("waiting for Prometheus to be ready", extra=extra)
-
-
-def _told(status: int, detail: str) -> str:
-    first_line = detail.partition("\n")[0]
-    return f"HTTP {status} {first_line}".rstrip() if status else first_line
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ class Tombstones:
         """Do it, however long that takes; where it has not begun, return why to ask again."""
         answer = self._api.ask("POST", self._api.url(PATH), LIMIT_S)
         if answer.is_not_yet and not has_begun.is_set():
-            return f"tombstones cannot be cleaned yet: {answer.status} {answer.detail}"
+            return f"tombstones cannot be cleaned yet: {answer.summary}"
         if answer.status in _DONE:
             self._said = ""
             LOG.info("Prometheus has cleaned its tombstones, as Promgen asked")
@@ -64,6 +64,4 @@ class Tombstones:
 
 def _refusal(answer: PrometheusAnswer) -> str:
     """Say why Prometheus does not, with the cure where that is known."""
-    if _CLOSED in answer.detail:
-        return f"its admin API is closed; {_FLAG}"
-    return f"HTTP {answer.status}: {answer.detail}" if answer.status else answer.detail
+    return f"its admin API is closed; {_FLAG}" if _CLOSED in answer.detail else answer.summary
