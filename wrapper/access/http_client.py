@@ -23,11 +23,10 @@ from urllib3.response import HTTPResponse
 
 from wrapper import __version__
 from wrapper.access.prometheus_access import Access
-from wrapper.access.proxies import HttpProxy, basic
+from wrapper.access.proxies import DEFAULT_PORTS, HttpProxy, basic
 from wrapper.base.with_timeout import with_timeout
 
 USER_AGENT = f"prometheus-elector/{__version__}"
-_PORTS = {"http": 80, "https": 443}
 _NO_EXCEPTIONS = (False, None, None)  # a proxy's certificate is verified like a server's
 _MOST_KEPT = 4  # the number of threads that use them at once
 T = TypeVar("T")
@@ -144,7 +143,7 @@ class Connection:
     def _made(self) -> HTTPConnection:
         """Return a new connection to the server, or to its proxy."""
         url, proxy = self._url, self._proxy
-        host, port = url.hostname or "", url.port or _PORTS[url.scheme]
+        host, port = url.hostname or "", url.port or DEFAULT_PORTS[url.scheme]
         to_host, to_port = (host, port) if proxy is None else (proxy.url.hostname or "", proxy.port)
         if "https" not in {url.scheme, proxy and proxy.url.scheme}:
             return HTTPConnection(to_host, to_port, timeout=self.wait_limit_s)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 from urllib.parse import SplitResult, unquote, urlsplit
 
-_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class BadProxy(ValueError):
@@ -46,7 +46,7 @@ class HttpProxy:
     @property
     def port(self) -> int:
         """The port that it listens on."""
-        return self.url.port or _PORTS[self.url.scheme]
+        return self.url.port or DEFAULT_PORTS[self.url.scheme]
 
     @property
     def fields(self) -> dict[str, str]:
@@ -85,7 +85,7 @@ def _needs_proxy(url: SplitResult, environ: Mapping[str, str]) -> bool:
     host = (url.hostname or "").strip()
     if host == "localhost" or _is_loopback(host):
         return False
-    port = str(url.port or _PORTS.get(url.scheme) or "")
+    port = str(url.port or DEFAULT_PORTS.get(url.scheme) or "")
     excepted = environ.get("NO_PROXY") or environ.get("no_proxy") or ""
     entries = (entry.strip().lower() for entry in excepted.split(","))
     return not any(_names(entry, host, port) for entry in entries if entry)
