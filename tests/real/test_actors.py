@@ -63,9 +63,9 @@ LEADERS = (
     Planted("elector", "wrapper.election.lease:next_step"),
     Planted("watch-prometheus", "wrapper.supervision.prometheus:PrometheusApi.probe"),
     Planted("watch-loaded", "wrapper.supervision.prometheus:PrometheusApi.evidence", _edit),
-    Planted("measure-child", "wrapper.supervision.sensors:_usage"),
+    Planted("measure-child", "wrapper.supervision.sensors:usage"),
     Planted("watch-inputs", "wrapper.configuration.inputs:Inputs.differing"),
-    Planted("exhibitor", "wrapper.configuration.config_view:ExhibitWriter.publish", _edit),
+    Planted("exhibitor", "wrapper.configuration.config_view:ConfigViewWriter.publish", _edit),
     Planted("writer", "wrapper.base.files:bring", _edit, ("--demotion-grace=1s",)),
     Planted("keep", "wrapper.configuration.last_good:LastGood.keep", _edit),
     Planted("read-pause", "wrapper.election.step_down_pause:read", _step_down),
@@ -80,8 +80,8 @@ LEADERS = (
 FEEDS = (
     Planted("feed", "wrapper.targets.fetch_pacing:due_at"),
     Planted("target-queue", "wrapper.targets.target_queue:TargetQueue._disconnected"),
-    Planted("reload", "wrapper.targets.background_task:Errand._problem"),
-    Planted("clean-tombstones", "wrapper.targets.background_task:Errand._problem"),
+    Planted("reload", "wrapper.targets.background_task:BackgroundTask._problem"),
+    Planted("clean-tombstones", "wrapper.targets.background_task:BackgroundTask._problem"),
 )
 CHILDREN = (
     Planted(
@@ -310,4 +310,4 @@ def test_no_thread_is_left_out() -> None:
     cases = {case.thread for case in (*LEADERS, *FEEDS, *CHILDREN)}
     assert named | set(TASKS) == cases | ELSEWHERE
     others = {path.stem for path, text in sources.items() if "threading.Thread" in text}
-    assert others == {"actors", "bounded", "file_lease"}
+    assert others == {"actors", "with_timeout", "file_lease"}
