@@ -17,10 +17,11 @@ import pytest
 import requests
 
 from tests.real.conftest import Start
-from tests.real.fleet import LEASE_S, SPARE_S
+from tests.real.fleet import LEASE_S, SPARE_S, lines_of
 from tests.real.parts import Program, Prometheus, WriteLog, started
 from tests.real.replica import FOLLOWER, LEADER, QUICK, Replica
 from tests.support import free_port, now, wait_until
+from tests.web.test_worker import LOOKING
 
 
 @pytest.fixture
@@ -149,6 +150,28 @@ def test_a_dead_web_server_is_started_again_beside_a_living_prometheus(start: St
     replica.web.kill()
     wait_until(lambda: requests.get(f"{replica.api}/_elector/healthz", timeout=1).ok, 10, "again")
     assert child.is_running()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_web_worker_whose_watch_fails_is_replaced(tmp_path: Path, workers: int) -> None:
+    """The supervisor restarts a lone worker, the arbiter one of several; Prometheus goes on."""
+    when = tmp_path / "now"
+    code = LOOKING.format(now=str(when), deed="raise ValueError('planted')")
+    (tmp_path / "sitecustomize.py").write_text(code)
+    words = ("--lease-lock=none", "--role=leader", f"--api-workers={workers}")
+    replica = Replica(tmp_path, "a", *words, environment={"PYTHONPATH": str(tmp_path)})
+    with started(replica):
+        replica.await_ready()
+        child, web = replica.child, replica.web
+        when.touch()
+        wait_until(lambda: "ValueError: planted" in replica.tail(), 15, "the failure is logged")
+        metrics = f"{replica.api}/_elector/metrics"
+        restarts = f"prometheus_elector_web_restarts_total {float(workers == 1)}"
+        wait_until(lambda: restarts in requests.get(metrics, timeout=2).text, 15, "it answers")
+        assert web.is_running() is (workers > 1)
+        assert child.is_running()
+        exits = lines_of(replica, 'msg="the web server has ended"')
+        assert ["status=1" in line for line in exits] == [True] * (workers == 1)
 
 
 def test_a_prometheus_that_hangs_loses_the_lease_and_is_killed(

@@ -330,7 +330,7 @@ sys.exit(web.main(sys.argv[1:]))
 
 
 def test_a_lone_worker_that_hangs_is_ended() -> None:
-    """Nobody looks after it but the kernel; whoever started it starts it again."""
+    """No arbiter kills it: the kernel's alarm does, and the supervisor starts it again."""
     web = _Starting(code=WITH_SHORT_HEARTBEAT)
     try:
         wait_until(lambda: _answers(web.port), 10, "it answers")

@@ -100,20 +100,11 @@ class Server(BaseApplication):  # type: ignore[misc]
         return self._make_app()
 
     def run_alone(self) -> None:
-        """Serve in this process, as the only worker, of which no arbiter takes care."""
+        """Serve in this process, as the only worker; the supervisor restarts it when it ends."""
         log = self.cfg.logger_class(self.cfg)
         sockets = create_sockets(self.cfg, log)
-        _set_aside_what_is_loaded()
-        LoneWorker(1, os.getppid(), sockets, self, HEARTBEAT_S, self.cfg, log).init_process()
-
-
-class LoneWorker(ProxyWorker):
-    """The worker that is the web process; it asks the kernel to end it should it hang."""
-
-    def notify(self) -> None:
-        """Show that it works: once a second, or the alarm ends this process."""
-        super().notify()
-        signal.alarm(HEARTBEAT_S)
+        _freeze_loaded_objects()
+        ProxyWorker(1, os.getppid(), sockets, self, HEARTBEAT_S, self.cfg, log).init_process()
 
 
 def _gunicorn_settings(options: WebOptions, listener_fd: int) -> dict[str, Any]:
@@ -135,7 +126,7 @@ def _hooks(figures: ProxyCounters) -> dict[str, Callable[[Any, Any], None]]:
 
     def pre_fork(_arbiter: Any, worker: Any) -> None:
         worker.figures_slot = figures.reserve()
-        _set_aside_what_is_loaded()
+        _freeze_loaded_objects()
 
     def post_fork(_arbiter: Any, worker: Any) -> None:
         die_with_parent(worker.ppid)
@@ -147,7 +138,7 @@ def _hooks(figures: ProxyCounters) -> dict[str, Callable[[Any, Any], None]]:
     return {"pre_fork": pre_fork, "post_fork": post_fork, "child_exit": child_exit}
 
 
-def _set_aside_what_is_loaded() -> None:
+def _freeze_loaded_objects() -> None:
     """Have a worker's collector leave alone, and so share, what was there before it.
 
     At its end all is collected again: what is taken apart after that has lost its modules.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import socket
 import ssl
 import sys
@@ -64,34 +65,40 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
         super().init_process()
 
     def run(self) -> None:
-        """Serve until told to stop; then let requests under way end, for the grace time.
+        """Serve until told to stop; then let requests under way end, within the grace time.
 
-        What has to go on meanwhile is watched: when it ends this worker does, and another begins.
+        Exits 1 when the watch over connections or the accepting of connections has ended.
         """
         self._proxy: Proxy | None = self.wsgi.extensions.get(PROXY)
         self._watch = ExchangeWatch(self.app.options.idle_timeout_s)
-        looking = gevent.spawn(wrap_errors((Exception,), self._watch.run))
-        looking.link(lambda _: self._is_leaving.set())
+        watching = gevent.spawn(wrap_errors((Exception,), self._watch.run))
+        watching.link(lambda _: self._is_leaving.set())
         pool = Pool(self.worker_connections)
-        servers = [StreamServer(each, handle=self._serve, spawn=pool) for each in self.sockets]
-        for server in servers:
-            if self.cfg.workers > 1:
-                server.max_accept = 1  # the others get their share
-            server.start()
-        goes_on = True
-        while self.alive and (goes_on := _goes_on(looking, servers)):
+        server = StreamServer(self.sockets[0], handle=self._serve, spawn=pool)
+        if self.cfg.workers > 1:
+            server.max_accept = 1  # leaves the other workers their share
+        server.start()
+        is_sound = True
+        while self.alive and (is_sound := _is_sound(watching, server)):
             self.notify()
             if self._proxy is not None:
                 self._proxy.tidy()
             self._is_leaving.wait(HEARTBEAT_PERIOD_S)
-        for server in servers:
-            server.close()
-        self._await_end(pool, self.cfg.graceful_timeout - BEFORE_KILL_S if goes_on else 0.0)
-        if not goes_on:
+        server.close()
+        self._await_end(pool, self.cfg.graceful_timeout - BEFORE_KILL_S if is_sound else 0.0)
+        if not is_sound:
             sys.exit(FAILED)
 
+    def notify(self) -> None:
+        """Report once a second that this worker runs, to the arbiter and the kernel.
+
+        A worker that hangs is ended by the kernel's alarm: a lone worker has no arbiter.
+        """
+        super().notify()
+        signal.alarm(self.cfg.timeout)
+
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """Leave: take no more connections, and end those that wait for a request."""
+        """Leave: accept no more connections, and close those that wait for a request."""
         super().handle_exit(sig, frame)
         self._is_leaving.set()
 
@@ -181,14 +188,13 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
         return keeps_client
 
 
-def _goes_on(looking: gevent.Greenlet[[], Any], servers: list[StreamServer]) -> bool:
-    """Tell whether all goes on without which this worker cannot serve; log what has ended."""
-    if looking.ready():
-        LOG.error("the watch over connections has ended: the worker ends", exc_info=looking.value)
-    if any(server.closed for server in servers):
-        LOG.error("connections are no longer accepted: the worker ends")
-        return False
-    return not looking.ready()
+def _is_sound(watching: gevent.Greenlet[[], Any], server: StreamServer) -> bool:
+    """Tell whether connections are watched and accepted; log which of the two has ended."""
+    if watching.ready():
+        LOG.error("the watch over connections has ended: exiting", exc_info=watching.value)
+    if server.closed:
+        LOG.error("connections are no longer accepted: exiting")
+    return not (watching.ready() or server.closed)
 
 
 def _await_head(client: Client) -> None:
