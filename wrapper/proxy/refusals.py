@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import json
 
+from werkzeug.http import HTTP_STATUS_CODES
+
 RETRY_AFTER_S = 1
 UNAUTHORIZED = 401
 CHALLENGE = 'Basic realm="prometheus-elector", charset="UTF-8"'
 _UNAVAILABLE = 503
-_PHRASES = {
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    405: "Method Not Allowed",
-    408: "Request Timeout",
-    413: "Content Too Large",
-    417: "Expectation Failed",
-    431: "Request Header Fields Too Large",
-    501: "Not Implemented",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
-    504: "Gateway Timeout",
-    508: "Loop Detected",
-}
 
 
 class Refused(Exception):
@@ -53,7 +40,7 @@ def rendered(
     content = {"status": "error", "errorType": refused.kind, "error": str(refused)}
     body = json.dumps(content).encode() + b"\n"
     lines = [
-        f"HTTP/1.1 {refused.code} {_PHRASES[refused.code]}",
+        f"HTTP/1.1 {refused.code} {HTTP_STATUS_CODES[refused.code]}",
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
         "Cache-Control: no-store",

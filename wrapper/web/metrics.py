@@ -2,7 +2,7 @@
 
 The names of the Go prometheus-elector are kept. Metrics of the present are left out while
 the snapshot is stale; ``…_is_leader`` is then 0, and ``…_snapshot_age_seconds`` shows why. Where
-this ends: ``tally`` and the proxy decide what is counted, and when.
+this ends: the supervisor and the proxy decide what is counted, and when.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from wrapper.base.snapshot import SnapshotReader, is_stale
 from wrapper.model.snapshot import Snapshot
 from wrapper.proxy.proxy_counters import DURATION_BUCKETS as REQUEST_BUCKETS
 from wrapper.proxy.proxy_counters import ProxyCounters, Totals
-from wrapper.web import state_metrics, targets_metrics
+from wrapper.web import state_metrics
 from wrapper.web.metric_table import (
     PREFIX,
     counter,
@@ -59,7 +59,7 @@ class SnapshotCollector(Collector):
         self._figures = figures
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every metric that there is a value for."""
+        """Yield every metric that has a value."""
         snapshot, now = self._reader.read(), clock.now()
         yield gauges("build_info", "version", {__version__: 1})
         age_s = math.inf if snapshot is None else now - snapshot.stamped_at
@@ -102,7 +102,6 @@ def _always(snapshot: Snapshot, now: float) -> Iterator[Metric]:
     yield histogram("notifier_calls_duration_seconds", totals)
     yield counter("web_restarts_total", max(totals.get("web_starts_total", 0.0) - 1, 0.0))
     yield from state_metrics.lasting(snapshot)
-    yield from targets_metrics.metrics(snapshot.targets)
 
 
 def _while_fresh(snapshot: Snapshot, now: float) -> Iterator[Metric]:

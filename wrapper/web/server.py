@@ -9,7 +9,6 @@ elsewhere, made anew in each worker.
 from __future__ import annotations
 
 import atexit
-import contextlib
 import errno
 import gc
 import logging
@@ -189,23 +188,13 @@ def listen(host: str, port: int) -> socket.socket:
 
 def _listen(host: str, port: int) -> socket.socket:
     if not host and socket.has_dualstack_ipv6():
-        with contextlib.suppress(_NoIpv6):
-            return _dual(port)
+        try:
+            return socket.create_server(
+                ("", port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True
+            )
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL:  # which means that IPv6 is switched off
+                raise
     found = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM)
     family, address = found[0][0], found[0][4]
     return socket.create_server(address, family=family, backlog=BACKLOG)
-
-
-class _NoIpv6(Exception):
-    """The kernel knows IPv6, but it is switched off."""
-
-
-def _dual(port: int) -> socket.socket:
-    try:
-        return socket.create_server(
-            ("", port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True
-        )
-    except OSError as error:
-        if error.errno == errno.EADDRNOTAVAIL:
-            raise _NoIpv6 from error
-        raise

@@ -1,27 +1,35 @@
-"""The metrics that alerts use: leadership, the lease and the configuration, of one snapshot.
+"""The metrics of one snapshot: leadership, the lease, the configuration, and fetched files.
 
-``lasting`` are counters and constants, which stay true of an old snapshot. ``present`` is true of a
-fresh one only. Where it ends: a metric whose value is unknown is absent, not 0.
+``lasting`` yields counters, constants and timestamps, which stay true of an old snapshot;
+``present`` yields what is true of a fresh one only. A metric whose value is unknown is absent, not
+0; those of fetched files are absent without any.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from prometheus_client.core import Metric
+from prometheus_client.core import CounterMetricFamily, Metric
 
 from wrapper.base import clock
 from wrapper.base.snapshot import leader_of
 from wrapper.model.roles import Role
 from wrapper.model.snapshot import Snapshot
-from wrapper.web.metric_table import counter, counters, gauge, gauges, histogram
+from wrapper.web.metric_table import counter, counters, described, gauge, gauges, histogram
 
 _HASH_DIGITS = 12  # in hex: a float holds 48 bits exactly
 _NO_ELECTION = "none"
+_FEED_GAUGES = {  # to the field of a feed
+    "targets_last_success_time_seconds": "last_success_time",
+    "targets_last_change_time_seconds": "last_change_time",
+    "targets_groups": "groups",
+    "targets_members": "targets",
+}
 
 
 def lasting(snapshot: Snapshot) -> Iterator[Metric]:
-    """Yield counters, and what never changes."""
+    """Yield counters, constants and timestamps."""
     totals = snapshot.counters
     yield gauge("start_time_seconds", snapshot.start_time)
     yield counters("role_transitions_total", "reason", totals)
@@ -37,6 +45,29 @@ def lasting(snapshot: Snapshot) -> Iterator[Metric]:
         yield counter("leaderless_seconds_total", totals.get("leaderless_seconds_total", 0.0))
         yield gauge("lease_duration_seconds", snapshot.lease_duration_s)
         yield gauge("lease_renew_deadline_seconds", snapshot.lease_renew_deadline_s)
+    if feeds := snapshot.targets.get("feeds"):
+        yield from _feeds(feeds)
+    if queue := snapshot.targets.get("queue"):
+        yield from _queue(queue)
+
+
+def _feeds(feeds: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
+    for name, field in _FEED_GAUGES.items():
+        yield gauges(name, "file", {feed["file"]: feed[field] for feed in feeds})
+    errors = CounterMetricFamily(*described("targets_errors_total"), labels=("file", "reason"))
+    for feed in feeds:
+        for reason, count in feed["errors"].items():
+            errors.add_metric((feed["file"], reason), count)
+    yield errors
+
+
+def _queue(queue: Mapping[str, Any]) -> Iterator[Metric]:
+    yield gauge("targets_queue_connected", queue["is_connected"])
+    messages = CounterMetricFamily(*described("targets_queue_messages_total"), labels=("result",))
+    for result, count in queue["messages"].items():
+        messages.add_metric((result,), count)
+    yield messages
+    yield gauge("targets_queue_unannounced_changes", queue["unannounced_changes"])
 
 
 def present(snapshot: Snapshot, now: float) -> Iterator[Metric]:

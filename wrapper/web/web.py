@@ -19,6 +19,7 @@ from functools import partial
 from flask import Flask, Response, jsonify, redirect, request
 from gevent.ssl import SSLContext
 from gevent.threadpool import ThreadPool
+from prometheus_client import CollectorRegistry
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -66,7 +67,8 @@ def make_app(
 
     The worker hands the proxy what is not under /_elector/; none of that can reach Prometheus.
     """
-    protection = Protection(web_access, Passwords(Aside()))
+    # A hash takes long: a thread of its own computes it, while others are served.
+    protection = Protection(web_access, Passwords(ThreadPool(1).apply))
     app = Flask("wrapper.web", static_folder=None)
     fleet = Fleet(reader, options, web_access)
     ours = registry(reader, figures, with_runtime=options.runtime_metrics)
@@ -78,7 +80,7 @@ def make_app(
         "config": lambda: _told(reader, _config),
         "status": lambda: _told(reader, _status),
         "fleet": lambda: _told(reader, partial(_fleet, ask=fleet.ask)),
-        "metrics": lambda: _metrics(*expose(ours, request.headers.get("Accept", ""))),
+        "metrics": lambda: _metrics(ours),
     }
     for name, view in routes.items():
         app.add_url_rule(f"{ROOT}/{name}", view_func=view, endpoint=name)
@@ -169,7 +171,8 @@ def _step_down(snapshot: Snapshot, now: float, fleet: Fleet, options: WebOptions
     return jsonify(status="success")
 
 
-def _metrics(content: bytes, content_type: str) -> Response:
+def _metrics(ours: CollectorRegistry) -> Response:
+    content, content_type = expose(ours, request.headers.get("Accept", ""))
     return Response(content, content_type=content_type)
 
 
@@ -243,21 +246,6 @@ class Fleet:
         return Seen(snapshot, shown.read(), peers, self._knows_peers, clock.now(), clock.wall())
 
 
-class Aside:
-    """Runs calls that compute for long in a thread of its own, one at a time.
-
-    Others are served meanwhile, and no name that is looked up keeps such a call waiting.
-    """
-
-    def __init__(self) -> None:
-        self._thread = ThreadPool(1)
-
-    def __call__(self, call: Callable[[], bool]) -> bool:
-        """Return what a call returns."""
-        found: bool = self._thread.apply(call)
-        return found
-
-
 # --- the process -----------------------------------------------------------------------------
 
 
@@ -283,10 +271,7 @@ def main(arguments: list[str]) -> int:
     LOG.info("listening", extra={"address": _address(options), "tls": is_tls})
     figures = ProxyCounters(slots=options.workers + SPARE_SLOTS)
     reader = SnapshotReader(options.snapshot_fd)
-
-    def app() -> Flask:
-        return make_app(reader, options, figures, web_access, prometheus_access)
-
+    app = partial(make_app, reader, options, figures, web_access, prometheus_access)
     serve(options, listener, figures, app, web_access.context if is_tls else None)
     return 0
 
