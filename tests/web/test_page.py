@@ -27,7 +27,9 @@ from wrapper.model.snapshot import NOBODY, NOT_KNOWN, HandOver
 from wrapper.web.peers import LARGEST, LIMIT_S
 from wrapper.web.status import status_of
 
-_exhibits: dict[int, ConfigViewWriter] = {}  # by the descriptor of the web process: one writer each
+_view_writers: dict[
+    int, ConfigViewWriter
+] = {}  # by the descriptor of the web process: one writer each
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>"
 
@@ -163,17 +165,17 @@ def test_names_and_reasons_are_shown_and_never_run(web: Web) -> None:
     web.tell(
         following(holder=EVIL, reason=EVIL, identity=EVIL, lease_problem=EVIL, history=(entry,))
     )
-    web_exhibit(web, ConfigView(EVIL, EVIL, (f"+{EVIL}",)))
+    publish_view(web, ConfigView(EVIL, EVIL, (f"+{EVIL}",)))
     text = page(web)
     assert text.count("<script>") == 1
     assert "<img" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
 
 
-def web_exhibit(web: Web, exhibit: ConfigView) -> None:
+def publish_view(web: Web, view: ConfigView) -> None:
     """Publish both configurations beside the snapshots."""
     fd = web.options.snapshot_fd
-    _exhibits.setdefault(fd, ConfigViewWriter(fd)).publish(exhibit)
+    _view_writers.setdefault(fd, ConfigViewWriter(fd)).publish(view)
 
 
 def test_only_its_own_script_and_style_may_run(web: Web) -> None:
@@ -195,11 +197,11 @@ def test_only_its_own_script_and_style_may_run(web: Web) -> None:
 def test_both_configurations_and_their_difference(web: Web) -> None:
     """As the supervisor has published them; and the reason where it has not."""
     web.tell(leading())
-    web_exhibit(web, ConfigView("a: 1\n", "a: 2\n", ("-a: 1", "+a: 2")))
+    publish_view(web, ConfigView("a: 1\n", "a: 2\n", ("-a: 1", "+a: 2")))
     text = page(web)
     assert '<span class="plus">+a: 2</span>' in text
     assert "a: 1\n</code>" in text
-    web_exhibit(web, ConfigView("x" * LARGEST_TEXT, "y", ()))
+    publish_view(web, ConfigView("x" * LARGEST_TEXT, "y", ()))
     assert f"{LARGEST_TEXT + 1:,}" in page(web)
 
 

@@ -283,7 +283,7 @@ def test_silent_and_plain_clients_hold_up_nobody(guarded: Web, authority: Author
         assert guarded.get("/_elector/healthz", timeout=3).status_code == 200
         plain = guarded.raw(b"GET /_elector/healthz HTTP/1.1\r\nHost: a\r\n\r\n")
         assert plain.startswith(b"HTTP/1.1 400 ")
-        assert plain.endswith(b"write https.\n")
+        assert b"https" in plain.partition(b"\r\n\r\n")[2]
     finally:
         for sock in silent:
             sock.close()

@@ -1,7 +1,6 @@
-"""A client's connection, and a request's body on it: a small one whole, a large one in pieces.
+"""A client's connection, and a request's body on it: a small one is read whole, a large in pieces.
 
-Memory is bounded whatever the size. Where it ends: to whom a body goes, and when, is for others to
-say.
+Memory is bounded whatever the size. Where it ends: others decide where a body is sent, and when.
 """
 
 from __future__ import annotations
@@ -21,17 +20,17 @@ from wrapper.proxy.http_body import BadBody, ChunkedBody
 from wrapper.proxy.refusals import Refused, too_large, too_slow
 
 PIECE_BYTES = 64 << 10
-SMALL_BODY_BYTES = 64 << 10  # what is read whole before anyone is asked
+SMALL_BODY_BYTES = 64 << 10  # up to this size, a body is read whole before it is forwarded
 _LINGER_BYTES = 16 << 20
 _RESET = struct.pack("ii", 1, 0)
 
 
 class ClientGone(Exception):
-    """The client, or its patience, has come to an end: there is nobody to answer."""
+    """The client's connection has ended, or has to: no answer can be sent."""
 
 
 class Client:
-    """A client's connection, and what has come on it and is not used yet."""
+    """A client's connection; ``data`` has come on it and is not used yet."""
 
     __slots__ = ("address", "data", "is_new", "scheme", "since", "sock")
 
@@ -44,7 +43,7 @@ class Client:
         self.since = clock.now()
 
     def receive(self) -> bytes:
-        """Return what comes next; raise ClientGone."""
+        """Return the next bytes; raise ClientGone."""
         try:
             data = self.sock.recv(PIECE_BYTES)
         except OSError as error:
@@ -62,22 +61,22 @@ class Client:
 
     @property
     def takes_more(self) -> bool:
-        """Whether nobody waits to send there."""
+        """Whether bytes can be sent without waiting for the client to read."""
         poll = monkey.get_original("select", "poll")()
         poll.register(self.sock.fileno(), select.POLLOUT)
         return bool(poll.poll(0))
 
     def hang_up(self) -> None:
-        """End the connection; whoever waits for it wakes up."""
+        """Shut the connection down; a greenlet that waits for it wakes up."""
         shut(self.sock)
 
     def will_be_reset(self) -> None:
-        """Have the end of the connection look like none in order."""
+        """Have the connection end with a reset, so that the client sees an error."""
         with contextlib.suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
     def linger(self) -> None:
-        """Let the client read what it was told, while it may still be sending (RFC 9112, 9.6)."""
+        """Let the client read the answer while it may still be sending (RFC 9112, 9.6)."""
         self.is_new, self.since, self.data = True, clock.now(), b""
         left = _LINGER_BYTES
         with contextlib.suppress(OSError):
@@ -86,17 +85,17 @@ class Client:
                 left -= len(data)
 
     def _say_end(self) -> None:
-        """End our side, over TLS by its own word first: without it, an answer may have been cut."""
+        """End our side; over TLS with close_notify first, which shows that the answer is whole."""
         if isinstance(self.sock, ssl.SSLSocket):
             self.sock.settimeout(0.0)
-            with contextlib.suppress(OSError):  # the client's own word is not waited for
+            with contextlib.suppress(OSError):  # the client's close_notify is not waited for
                 self.sock.unwrap()
             self.sock.settimeout(None)
         socket.socket.shutdown(self.sock, socket.SHUT_WR)
 
 
 class Upload:
-    """What comes of a body; ``first`` is what has come and has not been sent."""
+    """A request's body as it comes; ``first`` has come and is not sent yet."""
 
     __slots__ = ("_body", "_client", "_crossing", "_is_ours", "_most_bytes", "awaits_client",
                  "first", "received")  # fmt: skip
@@ -104,7 +103,7 @@ class Upload:
     def __init__(
         self, client: Client, request: Request, most_bytes: int, *, is_ours: bool = False
     ) -> None:
-        """Take a body from its client, for ourselves or to be passed on; 0 for no limit."""
+        """Take a body of at most ``most_bytes`` (0: no limit), for ourselves or to be forwarded."""
         self._client = client
         self._crossing = request.crossing
         self._is_ours = is_ours
@@ -116,14 +115,14 @@ class Upload:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all of it has come."""
+        """Whether the whole body has come."""
         return self._body.is_complete
 
     def begin(self, within_s: float) -> None:
-        """Read a small body whole, so that it can go with the head; the beginning of a large one.
+        """Read a small body whole, so that it can be sent with the head; else what has come.
 
-        A client that waits for leave to send (Expect) is not waited for here. Raises Refused and
-        ClientGone, as all that reads.
+        A client that waits for 100 Continue is not waited for. Raises Refused and ClientGone, as
+        every method that reads.
         """
         crossing = self._crossing
         self._check_size(crossing.length or 0)
@@ -136,20 +135,20 @@ class Upload:
             self.finish(within_s)
 
     def finish(self, within_s: float) -> None:
-        """Read what is left, all of it into memory."""
+        """Read the rest of the body into memory."""
         with gevent.Timeout(within_s, too_slow()):
             while not self._body.is_complete:
                 self.first += self.next()
 
     def next(self) -> bytes:
-        """Return what passes of what comes next."""
+        """Read the next bytes; return those to forward."""
         self.awaits_client = True
         data = self._client.receive()
         self.awaits_client = False
         return self._taken(data)
 
     def send_rest(self, upstream: socket.socket) -> None:
-        """Send what is left as it comes; raise OSError too."""
+        """Send the rest of the body as it comes; raise OSError too."""
         while not self.is_complete:
             upstream.sendall(self.next())
 
@@ -173,14 +172,14 @@ class Upload:
 
 
 def send(sock: socket.socket, data: bytes) -> None:
-    """Send all of it; most is small, and goes at once."""
+    """Send all bytes; most are few, and go at once."""
     sent = sock.send(data)
     if sent < len(data):
         sock.sendall(memoryview(data)[sent:])
 
 
 def shut(sock: socket.socket) -> None:
-    """Wake whoever waits for this socket, and end its connection; TLS or not."""
+    """Shut a connection down, TLS or not, and wake the greenlets that wait for it."""
     try:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
     except OSError:

@@ -1,10 +1,10 @@
-"""One exchange: a client's request to the leader's Prometheus, and the answer back, as they come.
+"""One exchange: forward a client's request to the leader's Prometheus, and the answer back.
 
-It goes from stage to stage, and back only from ASKING: until a byte of an answer has come, somebody
-else may be asked. Nothing waits for what is not needed: an answer may begin, and end, while the
-request is still being sent. An answer that has begun is never begun again; one that breaks off
-upstream breaks off for the client too. Where it ends: what goes twice is for ``Tries`` to say, and
-who may ask at all for the proxy.
+Both are streamed: an answer may begin, and end, while the request is still being sent. The stages
+follow each other; only ASKING may go back to WAITING: until a byte of an answer has come, another
+target may be asked. An answer that has begun is never begun again; if it breaks off upstream, the
+client's connection is broken off too. Where it ends: ``Tries`` decides what is sent twice, and the
+proxy who may ask.
 """
 
 from __future__ import annotations
@@ -32,23 +32,24 @@ LOG = logging.getLogger(__name__)
 
 PIECE_BYTES = 256 << 10
 FIRST_PIECE_BYTES = 64 << 10
-CLIENT_GONE = 499  # nginx's word
-_LAST_SEND_S = 1.0  # what is left to be done when the answer is there already
+CLIENT_GONE = 499  # as nginx counts it
+SILENCE = "nothing has been transferred for too long"
+_LAST_SEND_S = 1.0  # for the end of the request's body to be sent when the answer is complete
 _PAUSE_S = 0.02
 _FINAL, _SWITCHING, _BAD_REQUEST = 200, 101, 400
 
 
 class Stage(Enum):
-    """How far an exchange is."""
+    """The progress of an exchange."""
 
-    WAITING = auto()  # for its own body, or for somebody to ask
-    ASKING = auto()  # nothing of an answer has passed on to the client
+    WAITING = auto()  # for the request's body, or for a target
+    ASKING = auto()  # no byte of an answer has been sent to the client
     ANSWERING = auto()
     WHOLE = auto()
 
 
 class Exchange:
-    """A request under way: what is known of it, and what can be done with it."""
+    """A request under way."""
 
     __slots__ = ("_client", "_connection", "_end", "_leader", "_own_fields", "_sender", "_stage",
                  "_upload", "code", "keeps_client", "request", "seen_at", "seen_bytes", "sent",
@@ -73,7 +74,7 @@ class Exchange:
         self.keeps_client = False
         self.seen_bytes, self.seen_at = 0, 0.0
 
-    # --- what the watch asks and tells ---
+    # --- for the watch ---
 
     def fileno(self) -> int:
         """Return the client's descriptor."""
@@ -81,54 +82,57 @@ class Exchange:
 
     @property
     def received(self) -> int:
-        """The bytes of the request: of its body as it came, of its head as it went on."""
+        """The bytes of the request: its body as received, its head as forwarded."""
         return self.sent_on + self._upload.received
 
     @property
     def moved_bytes(self) -> int:
-        """The bytes that have passed so far, both ways."""
+        """The bytes transferred so far, in both directions."""
         return self.received + self.sent
 
     @property
     def is_exchanging(self) -> bool:
-        """Whether Prometheus has been asked, or the client is being answered."""
+        """Whether the request is being sent or answered."""
         return self._stage is not Stage.WAITING
 
     def client_has_gone(self) -> None:
-        """Give up: nobody waits for the answer."""
+        """Give up, because the client has closed its connection."""
         self._end = ClientGone()
         self._wake()
 
     def is_silent(self) -> None:
-        """Give up: nothing has passed for too long."""
+        """Give up, because nothing has been transferred for too long."""
         self._end = self._end or self._silence()
         self._wake()
 
     def _silence(self) -> Refused:
-        """Return who was silent."""
+        """Return the refusal, which depends on who was silent."""
         if self._stage is not Stage.ASKING:
-            return Refused(504, "timeout", "nothing has passed for too long")
+            return Refused(504, "timeout", SILENCE)
         has_leave = self.sent > 0 or not self.request.crossing.expects
         if self._upload.awaits_client and has_leave:
             return too_slow()
         return Refused(504, "timeout", "Prometheus did not answer in time")
 
     def _wake(self) -> None:
-        """Wake whoever waits, but do not end in order what is cut: only a full client is shut."""
+        """Wake the greenlets that wait; shut down the client's connection only if it is full.
+
+        An orderly end would make an answer that is cut look complete.
+        """
         if self._connection is not None:
             shut(self._connection.sock)
         if not self._client.takes_more:
             self._client.hang_up()
 
     def _check(self) -> None:
-        """Raise what has come between: the client has gone, or its request cannot go on."""
+        """Raise ClientGone or Refused if the exchange has been given up."""
         if self._end is not None:
             raise self._end
 
     # --- WAITING ---
 
     def forward(self) -> None:
-        """Ask whoever leads until there is an answer, and pass it on; raise Refused, ClientGone."""
+        """Ask the leader until it answers, and pass the answer on; raise Refused, ClientGone."""
         tries = Tries()
         while True:
             target = self._target(tries)
@@ -147,7 +151,7 @@ class Exchange:
             self._pause()
 
     def _target(self, tries: Tries) -> Target:
-        """Return where to ask; a gap between two leaders is waited for."""
+        """Return the leader's target; wait for one in a gap between two leaders."""
         while True:
             try:
                 target = self._leader.target()
@@ -161,7 +165,7 @@ class Exchange:
         return target
 
     def _waits(self, tries: Tries) -> bool:
-        """Tell whether to wait for whom nothing could be sent to."""
+        """Tell whether to wait for a leader that can be reached."""
         now = clock.now()
         return tries.is_in_time(now) and self._leader.patience.allows(now)
 
@@ -178,7 +182,7 @@ class Exchange:
     # --- ASKING ---
 
     def _exchange(self, connection: UpstreamConnection, target: Target) -> None:
-        """Ask on this connection and pass the answer on."""
+        """Send the request on this connection and pass the answer on."""
         self._connection, self._stage = connection, Stage.ASKING
         keeps = False
         try:
@@ -195,11 +199,11 @@ class Exchange:
     def _ask(self, connection: UpstreamConnection, head: bytes) -> bytes:
         """Send the request and return the answer's first bytes; raise Broke, Refused, ClientGone.
 
-        What is left of the body is sent meanwhile.
+        A greenlet sends the rest of the body meanwhile.
         """
         self.sent_on += len(head)
         upload = self._upload
-        with contextlib.suppress(OSError):  # it may have answered before it closed
+        with contextlib.suppress(OSError):  # Prometheus may have answered before it closed
             send(connection.sock, head + upload.first if upload.first else head)
             if not upload.is_complete:
                 self._sender = gevent.spawn(self._send_rest, connection)
@@ -209,7 +213,7 @@ class Exchange:
         return data
 
     def _received(self, connection: UpstreamConnection) -> bytes:
-        """Return what comes before an answer has begun, nothing where the connection has ended."""
+        """Return the next bytes before an answer has begun, b"" if the connection has ended."""
         try:
             data = connection.sock.recv(FIRST_PIECE_BYTES)
         except OSError:
@@ -219,7 +223,7 @@ class Exchange:
         return data
 
     def _send_rest(self, connection: UpstreamConnection) -> None:
-        """Send what is left of the body; an upstream may want no more of it."""
+        """Send the rest of the body; Prometheus may not want all of it."""
         try:
             self._upload.send_rest(connection.sock)
         except ClientGone:
@@ -231,7 +235,7 @@ class Exchange:
             return
 
     def _head(self, connection: UpstreamConnection, data: bytes) -> tuple[ResponseHead, bytes]:
-        """Return the final answer's head, and the bytes that it begins; pass on interim ones."""
+        """Return the final answer's head and its bytes; pass on interim answers."""
         while True:
             head = response_head(data)
             if head is None:
@@ -257,10 +261,10 @@ class Exchange:
     # --- ANSWERING ---
 
     def _relay(self, connection: UpstreamConnection, data: bytes) -> bool:
-        """Pass the answer on, of which ``data`` are the first bytes.
+        """Pass on the answer that begins with ``data``; tell whether to keep the connection.
 
-        Tell whether the upstream's connection can be used again. Raises Refused while nothing has
-        been passed on, ClientGone where the client's connection is broken off.
+        Raises Refused while nothing has been passed on, ClientGone if the client's connection is
+        broken off.
         """
         answer, first = self._begin(connection, data)
         try:
@@ -280,7 +284,7 @@ class Exchange:
         return answer.keeps_upstream and is_sent and not answer.body.rest
 
     def _begin(self, connection: UpstreamConnection, data: bytes) -> tuple[Forwarding, bytes]:
-        """Return how the answer goes on to the client, and its first bytes there."""
+        """Return how the answer is passed on, and its first bytes for the client."""
         request = self.request
         try:
             head, data = self._head(connection, data)
@@ -302,11 +306,11 @@ class Exchange:
         """Give up an answer that has begun."""
         if not isinstance(self._end, ClientGone):
             reason = str(self._end or error)
-            LOG.warning("an answer broke off", extra={"target": connection.url, "reason": reason})
+            LOG.warning("answer broken off", extra={"target": connection.url, "reason": reason})
         raise ClientGone from error
 
     def refuse(self, refused: Refused) -> None:
-        """Answer by ourselves; nothing has been passed on yet."""
+        """Send the refusal as the answer; nothing has been passed on yet."""
         self.code = refused.code
         self._stage = Stage.ANSWERING
         self.keeps_client = self._can_go_on and refused.code != _BAD_REQUEST
@@ -323,19 +327,20 @@ class Exchange:
 
     @property
     def _can_go_on(self) -> bool:
-        """Whether the client's connection may go on after the answer that begins now."""
+        """Whether the client's connection stays open after the answer that begins now."""
         return self.request.wants_more and self._upload.is_complete and not self._leader.is_leaving
 
     def _is_sent(self) -> bool:
-        """Tell whether the request has gone whole: then nothing of it is left to come."""
+        """Tell whether the whole request has come and has been sent."""
         if self._sender is not None and self._upload.is_complete:
             self._sender.join(_LAST_SEND_S)
         return self._upload.is_complete and (self._sender is None or self._sender.ready())
 
     def _leave(self) -> None:
-        """Have no more to do with the upstream; an answer that is cut must not look whole.
+        """Leave the upstream connection; make an answer that is cut end with a reset for HTTP/1.0.
 
-        To a client of HTTP/1.0 it would: there, the end of the connection is the answer's.
+        There, the end of the connection is the end of the answer: an orderly one would make it look
+        whole.
         """
         self._connection = None
         if self._stage is Stage.ASKING:

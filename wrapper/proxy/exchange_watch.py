@@ -1,8 +1,8 @@
-"""Looks after connections: ends what nobody waits for any longer, or what is silent too long.
+"""Watch connections: end exchanges whose client has gone, and connections that are silent too long.
 
-One greenlet for all of them, so that requests themselves set no timers. A client that goes away
-while its request is under way is seen within LOOK_S; silence is measured to the second. Where it
-ends: a peer that has vanished without a word is found by TCP's own keep-alive.
+One greenlet watches all of them, so that requests set no timers of their own. A client that closes
+its connection during a request is noticed within LOOK_S; silence is measured to the second. Where
+it ends: TCP's keep-alive finds a peer that has vanished.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ExchangeWatch:
 
     @contextmanager
     def waited_for(self, client: Client) -> Iterator[None]:
-        """Look after a connection that waits for its client, while this lasts."""
+        """Watch a connection that waits for its client, inside this context."""
         self._waiting.add(client)
         try:
             yield
@@ -47,23 +47,23 @@ class ExchangeWatch:
             self._waiting.discard(client)
 
     def begin(self, exchange: Exchange) -> None:
-        """Look after an exchange from now on."""
+        """Watch an exchange from now on."""
         self._under_way.add(exchange)
         if not self._is_awake:
             self._is_awake = True
             self._wake.set()
 
     def end(self, exchange: Exchange) -> None:
-        """Look after it no longer."""
+        """Stop watching an exchange."""
         self._under_way.discard(exchange)
 
     def hang_up_waiting(self) -> None:
-        """End all connections that have no request under way."""
+        """Shut down all connections that have no request under way."""
         for each in list(self._waiting):
             each.hang_up()
 
     def run(self) -> None:
-        """Look, for ever."""
+        """Watch forever."""
         next_at = 0.0
         while True:
             if self._wake.wait(1.0):
@@ -78,7 +78,7 @@ class ExchangeWatch:
                 next_at = now + 1.0
 
     def _look(self, now: float) -> None:
-        """Look at the exchanges that were under way at the last look already: most are not."""
+        """Check the exchanges; only for those that last, whether their client is there."""
         lasting = self._under_way & self._seen
         for exchange in _gone(lasting, self._poll()):
             exchange.client_has_gone()
@@ -98,7 +98,7 @@ class ExchangeWatch:
 
 
 def _gone(exchanges: set[Exchange], poll: select.poll) -> Iterator[Exchange]:
-    """Yield those whose client has closed its side, even with a next request before that."""
+    """Yield those whose client has closed its side, even after sending another request."""
     by_fd = {exchange.fileno(): exchange for exchange in exchanges}
     for fd in by_fd:
         poll.register(fd, select.POLLRDHUP)

@@ -1,8 +1,9 @@
-"""What of a request crosses the proxy, and what it says of the message; pure.
+"""A request as it is forwarded: its fields, and what they say of the message; pure.
 
-Fields that belong to one connection never cross (RFC 9110, 7.6.1), all others do: as they came, as
-often as they came. Who asked, for what and through whom is added (RFC 7239; RFC 9110, 7.6.3). What
-two readers could take for two different messages is refused. Where it ends: a body's own framing.
+Fields that belong to one connection are removed (RFC 9110, 7.6.1); all others are forwarded
+unchanged. Fields that name the client, the host and the proxies are added (RFC 7239; RFC 9110,
+7.6.3). A request that two parsers could read differently is refused. Where it ends: ``http_body``
+frames the body.
 """
 
 from __future__ import annotations
@@ -29,21 +30,24 @@ MOST_FIELD_BYTES = 8190
 _VIA = b"1.1 prometheus-elector"
 _REMEMBERED_BYTES = 4096  # clients repeat their fields, and most are short
 
-# Written anew for the upstream.
+# The proxy writes these itself.
 _REWRITTEN = frozenset(
     b"host content-length forwarded via x-forwarded-for x-forwarded-host x-forwarded-proto".split()
 ) | {HOP_FIELD.lower()}
-_ONCE = (b"host", b"content-type")  # RFC 9110, 5.3: not a list, so a second one makes two messages
+_ONCE = (
+    b"host",
+    b"content-type",
+)  # RFC 9110, 5.3: no list, so with two of them parsers could differ
 
 
 Problem = tuple[int, str, str]  # what a Refused is made from
 
 
 class Crossing(NamedTuple):
-    """A request's fields as they cross: rendered but for Host, and what they say of the message.
+    """A request's fields as forwarded, rendered without Host, and what they say of the message.
 
-    ``authorization`` are the values of that field, which is not among the lines.
-    ``length`` is None without a Content-Length. ``problem`` is why the request cannot pass.
+    ``authorization`` are the values of that field, which is not among the lines. ``length`` is None
+    without a Content-Length. ``problem`` is why the request is refused, if it is.
     """
 
     lines: bytes
@@ -58,7 +62,7 @@ class Crossing(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A request as it is answered: its target in origin-form, HTTP's minor version."""
+    """A request: its target in origin-form, HTTP's minor version, and its fields."""
 
     method: bytes
     target: bytes
@@ -67,7 +71,7 @@ class Request(NamedTuple):
 
     @property
     def wants_more(self) -> bool:
-        """Whether the client means to use its connection again."""
+        """Whether the client keeps its connection open for another request."""
         options = self.crossing.options
         if b"close" in options or self.method == b"CONNECT":
             return False
@@ -75,32 +79,32 @@ class Request(NamedTuple):
 
     @property
     def is_repeatable(self) -> bool:
-        """Whether asking twice does no harm."""
+        """Whether sending the request twice does no harm."""
         has_body = self.crossing.is_chunked or self.crossing.length
         return self.method in (b"GET", b"HEAD") and not has_body
 
     def body(self, *, decoded: bool = False) -> LengthBody | ChunkedUpload:
-        """Return its body, of which nothing has come yet."""
+        """Return the body, of which nothing has come yet."""
         if self.crossing.is_chunked:
             return ChunkedUpload(decoded=decoded)
         return LengthBody(self.crossing.length or 0)
 
     @property
     def problem(self) -> Problem | None:
-        """Why nobody can answer it, None where somebody can."""
+        """Why the request is refused, None if it is not."""
         if self.minor == 0 and self.crossing.is_chunked:
-            return (400, "bad_data", "HTTP/1.0 knows no transfer codings")
+            return (400, "bad_data", "HTTP/1.0 has no Transfer-Encoding")
         return self.crossing.problem
 
 
 def crossing(head: RequestHead, client: str, scheme: str) -> Crossing:
-    """Return how a request's fields cross; one whose name has an underscore never does.
+    """Return a request's fields as forwarded, without names that have an underscore.
 
-    Others would take it for the field whose name has a hyphen there.
+    Other programs would take such a name for the one with a hyphen.
     """
     if len(head.fields) > MOST_FIELDS:
         return _remembered((), client, scheme)._replace(problem=_TOO_MANY)
-    # What is secret is not remembered.
+    # Credentials are not cached.
     given = [value for name, value in head.fields if name == b"authorization"]
     fields = tuple(field for field in head.fields if field[0] != b"authorization")
     is_short = head.end - len(head.target) <= _REMEMBERED_BYTES
@@ -141,22 +145,26 @@ _remembered = lru_cache(maxsize=256)(_crossing)
 
 
 def _problem(fields: Fields, lengths: list[bytes], codings: list[bytes]) -> Problem | None:
-    """Return why the request's end or meaning would be in doubt, None where it is not."""
+    """Return why the request is ambiguous or not supported, None if it is neither."""
     if any(len(name) + len(value) > MOST_FIELD_BYTES for name, value in fields):
         return _TOO_LONG
     if codings not in ([], [b"chunked"]):
-        return (501, "bad_data", "of the transfer codings, only chunked is understood")
+        return (501, "bad_data", "Transfer-Encoding: only chunked is supported")
     if not is_framed_once(lengths, codings):
-        return (400, "bad_data", "the request does not say how long it is")
+        return (
+            400,
+            "bad_data",
+            "the request's length is ambiguous or too large: send one Content-Length",
+        )
     if any(len(values_of(fields, name)) > 1 for name in _ONCE):
-        return (400, "bad_data", "the request has two of a field that may come once")
+        return (400, "bad_data", "the request has two fields Host, or two Content-Type")
     if any(value.lower() != b"100-continue" for value in values_of(fields, b"expect")):
-        return (417, "bad_data", "of the expectations, only 100-continue is understood")
+        return (417, "bad_data", "Expect: only 100-continue is supported")
     return None
 
 
 def _forwarded(fields: Fields, options: frozenset[bytes], client: str, scheme: str) -> Fields:
-    """Return the fields for the upstream: the end-to-end ones, and who asks for whom."""
+    """Return the fields for the upstream: the end-to-end ones and those of a proxy."""
     dropped = HOP_BY_HOP | _REWRITTEN | options
     kept = [(name, value) for name, value in fields if name not in dropped]
     host = b", ".join(values_of(fields, b"host"))
@@ -175,7 +183,7 @@ def _forwarded(fields: Fields, options: frozenset[bytes], client: str, scheme: s
 
 
 def _continued(fields: Fields, name: bytes, own: bytes) -> bytes:
-    """Return what those before us have said, and our own word."""
+    """Return the values that have come, and our own at the end."""
     return b", ".join([*filter(None, values_of(fields, name)), own])
 
 
@@ -187,7 +195,7 @@ def _element(address: bytes, host: bytes, scheme: str) -> bytes:
 
 
 def _hops(values: list[bytes]) -> int:
-    """Return how many of us a request has passed; a value that is not ours counts as too many."""
+    """Return how many of our proxies a request has passed; MOST_HOPS for a value not of ours."""
     if not values:
         return 0
     return int(values[0]) if values in ([b"1"], [b"2"]) else MOST_HOPS

@@ -1,8 +1,8 @@
-"""What of an answer crosses the proxy, and how it is framed for the client; pure.
+"""An answer as it is passed on to the client: its fields and its framing; pure.
 
-Fields that belong to one connection never cross (RFC 9110, 7.6.1), all others do: as they came, as
-often as they came. An answer whose end would be in doubt does not pass. Where it ends: a body's own
-framing.
+Fields that belong to one connection are removed (RFC 9110, 7.6.1); all others are passed on
+unchanged. An answer whose end is ambiguous is not passed on. Where it ends: ``http_body`` frames
+the body.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ class Forwarding(NamedTuple):
 def forwarding(
     head: ResponseHead, request: Request, wall: float, own: OwnFields, *, keeps_client: bool
 ) -> Forwarding:
-    """Return what the client gets; raise BadHead where the answer's end would be in doubt.
+    """Return the answer for the client; raise BadHead if its end is ambiguous.
 
-    ``wall`` is the time, for an answer that has no Date (RFC 9110, 6.6.1); ``own`` are fields of
-    ours that replace the upstream's.
+    ``wall`` is the time, for an answer that has no Date (RFC 9110, 6.6.1); ``own`` are our own
+    fields, which replace the upstream's.
     """
     kept: Fields = []
     special: Fields = []
@@ -89,11 +89,11 @@ def forwarding(
 
 
 def _body(head: ResponseHead, lengths: list[bytes], codings: list[bytes], request: Request) -> Body:
-    """Return how the answer's body ends (RFC 9112, 6.3); raise BadHead where that is in doubt."""
+    """Return the answer's body (RFC 9112, 6.3); raise BadHead if its end is ambiguous."""
     if not is_framed_once(lengths, codings):
-        raise BadHead("it does not say how long it is")
+        raise BadHead("its length is ambiguous or too large")
     if codings and (codings[0].lower() != b"chunked" or head.minor == 0):
-        raise BadHead("of the transfer codings, only chunked is understood")
+        raise BadHead("of Transfer-Encoding, only chunked is supported, and only in HTTP/1.1")
     if request.method == b"HEAD" or head.code in (_NO_CONTENT, _NOT_MODIFIED):
         return LengthBody(0)
     if codings:

@@ -1,4 +1,4 @@
-"""Header fields of our own that take the place of those of the same names; pure."""
+"""Configured header fields, which replace those of the same names in a message; pure."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ _NEVER = re.compile(rb"(?!)")
 
 @dataclass(frozen=True, slots=True)
 class OwnFields:
-    """Rendered field lines, and what they take the place of; ``names`` are in lower case."""
+    """Rendered field lines, and the ``names`` (in lower case) that they replace."""
 
     lines: bytes = field(default=b"", repr=False)
     names: frozenset[bytes] = frozenset()
     pattern: re.Pattern[bytes] = _NEVER
 
     def into(self, lines: bytes) -> bytes:
-        """Return field lines with ours among them, and none of theirs of the same name."""
+        """Return ``lines`` without fields of the same names, and with ours."""
         return self.pattern.sub(b"", lines) + self.lines if self.lines else lines
 
 
 @lru_cache(maxsize=8)
 def own_fields(fields: tuple[tuple[str, str], ...]) -> OwnFields:
-    """Return the lines of some names and values, which are as they may stand in a header."""
+    """Return the fields rendered; names and values must be valid in a header."""
     if not fields:
         return OwnFields()
     lines = b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in fields)

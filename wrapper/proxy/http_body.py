@@ -1,8 +1,8 @@
-"""Where the body of an HTTP/1.1 message ends, and what of its bytes passes on (RFC 9112, 6); pure.
+"""The body of an HTTP/1.1 message: where it ends, and what is passed on (RFC 9112, 6); pure.
 
-A body is fed with what comes and hands back what passes: of chunks, which llhttp reads, only what
-is in them, in a chunk of ours. ``rest`` is what came after its end. What does not follow the
-grammar raises. Where it ends: contents are never looked at.
+A body takes bytes as they come and returns those to pass on. Of a chunked body, which llhttp
+parses, these are the contents, in chunks of our own. ``rest`` is what came after the end. Bytes
+that do not follow the grammar raise. Where it ends: contents are never looked at.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class LengthBody:
         self.rest = b""
 
     def take(self, data: bytes) -> bytes:
-        """Return what passes: everything up to the length."""
+        """Return the bytes up to the length."""
         if len(data) > self.missing:
             data, self.rest = data[: self.missing], data[self.missing :]
         self.missing -= len(data)
@@ -38,12 +38,12 @@ class LengthBody:
         return data
 
     def end(self) -> bytes:
-        """Raise BadBody: a complete body is not ended by the connection."""
+        """Raise BadBody: the connection has ended before the body."""
         raise BadBody(f"{self.missing} bytes are missing")
 
 
 class ClosedBody:
-    """A body that ends with its connection, passed on as it is or in chunks."""
+    """A body that ends with its connection, passed on unchanged or in chunks."""
 
     __slots__ = ("_in_chunks", "is_complete", "rest")
 
@@ -53,20 +53,20 @@ class ClosedBody:
         self.rest = b""
 
     def take(self, data: bytes) -> bytes:
-        """Return all of it, in a chunk where chunks are wanted."""
+        """Return all bytes, as a chunk if chunks are wanted."""
         return b"%x\r\n%b\r\n" % (len(data), data) if self._in_chunks and data else data
 
     def end(self) -> bytes:
-        """Return the last chunk where chunks are wanted."""
+        """Return the last chunk if chunks are wanted."""
         self.is_complete = True
         return b"0\r\n\r\n" if self._in_chunks else b""
 
 
 class ChunkedBody:
-    """A body in chunks, passed on in chunks or, ``decoded``, without them.
+    """A chunked body, passed on in chunks or, ``decoded``, without.
 
-    ``payload_bytes`` is the size of what was in them so far. Of what comes after its end it says
-    that, and not what it is.
+    ``payload_bytes`` is the size of the contents so far. ``rest`` only tells that something came
+    after the end, not what.
     """
 
     __slots__ = ("_idle_bytes", "_is_decoded", "_parser", "_pieces", "is_complete",
@@ -75,7 +75,7 @@ class ChunkedBody:
     def __init__(self, *, decoded: bool = False) -> None:
         self._is_decoded = decoded
         self._pieces: list[bytes] = []
-        self._idle_bytes = 0  # since there was something in a chunk
+        self._idle_bytes = 0  # since the last content
         self.payload_bytes = 0
         self.is_complete = False
         self.rest = b""
@@ -83,20 +83,20 @@ class ChunkedBody:
         self._parser.feed_data(_CHUNKED_HEAD)
 
     def on_body(self, piece: bytes) -> None:
-        """Take what llhttp has found in a chunk."""
+        """Take contents of a chunk from llhttp."""
         self._pieces.append(piece)
 
     def on_message_complete(self) -> None:
-        """Be told by llhttp that the last line has come."""
+        """Note that llhttp has found the end of the body."""
         self.is_complete = True
 
     def on_message_begin(self) -> None:
-        """Be told by llhttp that something comes, at first the chunks themselves."""
+        """Note that llhttp has found a message: first this one, then another after its end."""
         if self.is_complete:
             self.rest = b"?"
 
     def take(self, data: bytes) -> bytes:
-        """Return what passes; of lines between chunks nothing does."""
+        """Return the contents to pass on; the lines between chunks are left out."""
         self._pieces = []
         self._read(data)
         size = sum(map(len, self._pieces))
@@ -118,12 +118,12 @@ class ChunkedBody:
             self.rest = b"?"
 
     def end(self) -> bytes:
-        """Raise BadBody: a connection's end ends no chunks."""
+        """Raise BadBody: the connection has ended before the last chunk."""
         raise BadBody("the last chunk is missing")
 
 
 class ChunkedUpload(ChunkedBody):
-    """A request's body in chunks, which another request may follow: that is the ``rest``."""
+    """A request's chunked body; ``rest`` is the next request that follows it."""
 
     __slots__ = ("_tail",)
 
@@ -132,7 +132,7 @@ class ChunkedUpload(ChunkedBody):
         self._tail = b""  # up to 3 bytes that may begin the end
 
     def _read(self, data: bytes) -> None:
-        """Read up to each place where the body may end: llhttp does not tell where it did."""
+        """Have llhttp parse up to each possible end: it does not tell where the end was."""
         at = 0
         while at < len(data) and not self.is_complete:
             end = self._possible_end(data, at)
@@ -141,7 +141,7 @@ class ChunkedUpload(ChunkedBody):
         self.rest = data[at:]
 
     def _possible_end(self, data: bytes, begin: int) -> int:
-        """Return behind which of the bytes from ``begin`` on the next empty line ends."""
+        """Return the index after the next empty line from ``begin`` on, or the data's length."""
         tail, self._tail = self._tail, b""
         found = (tail + data[begin : begin + 3]).find(END) if tail else -1
         if found >= 0:

@@ -1,8 +1,8 @@
-"""The heads of HTTP/1.0 and 1.1 messages, read from bytes by llhttp (RFC 9110 and 9112); pure.
+"""The heads of HTTP/1.0 and 1.1 messages, parsed by llhttp (RFC 9110 and 9112); pure.
 
-llhttp is the parser of Node.js, here by httptools, with none of its leniencies. What it takes all
-the same, but two readers could take for two different messages, is refused here: so a request's
-line has to be to the letter. Where it ends: bodies, and what a field means.
+llhttp is the parser of Node.js, used through httptools and in its strict mode. A head that llhttp
+accepts, but that two parsers could read differently, is refused here; so a request's first line
+must follow the grammar exactly. Where it ends: bodies, and what a field means.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MINORS = {b"HTTP/1.0": 0, b"HTTP/1.1": 1}
 _LAST_CODE = 599
 _MOST_DIGITS = 18
 
-# They never cross (RFC 9110, 7.6.1).
+# Fields of one connection, which are not forwarded (RFC 9110, 7.6.1).
 HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "
     b"transfer-encoding upgrade".split()
@@ -31,7 +31,7 @@ HOP_BY_HOP = frozenset(
 
 
 class BadHead(Exception):
-    """These bytes are not, and will not become, the head of a message."""
+    """The bytes are not the head of a message, and more bytes cannot make them one."""
 
 
 class RequestHead(NamedTuple):
@@ -55,7 +55,7 @@ class ResponseHead(NamedTuple):
 
 
 class _Found:
-    """Takes what llhttp finds in a head; ``word`` is the target, or the reason."""
+    """Takes llhttp's callbacks; ``word`` is the target of a request, the reason of a response."""
 
     __slots__ = ("fields", "word")
 
@@ -74,9 +74,9 @@ class _Found:
 
 
 def is_head_over(data: bytes, begin: int = 0) -> bool:
-    """Tell whether to wait for no more: the head is whole, too long, or has a bare line feed.
+    """Tell whether the head is whole, or wrong already: too long, or with a bare line feed.
 
-    Up to ``begin`` the bytes were asked about before.
+    The bytes before ``begin`` have been checked before.
     """
     begin = max(begin - 3, 0)
     if data.find(END, begin) >= 0 or is_too_long(data):
@@ -85,14 +85,14 @@ def is_head_over(data: bytes, begin: int = 0) -> bool:
 
 
 def is_too_long(data: bytes) -> bool:
-    """Tell whether a head has not ended where it has to."""
+    """Tell whether a head is longer than MOST_HEAD_BYTES."""
     return len(data) > MOST_HEAD_BYTES and END not in data
 
 
 def request_head(data: bytes) -> RequestHead:
-    """Return the head that the bytes begin with, of which one ``is_head_over``; raise BadHead.
+    """Parse the head at the beginning of bytes for which ``is_head_over``; raise BadHead.
 
-    One empty line before it is left out (RFC 9112, 2.2).
+    One empty line before it is skipped (RFC 9112, 2.2).
     """
     begin = 2 if data.startswith(b"\r\n") else 0
     end = data.find(END, begin) + len(END)
@@ -100,13 +100,13 @@ def request_head(data: bytes) -> RequestHead:
     parser = HttpRequestParser(found)
     _feed(parser, data[begin:end] if end >= len(END) else data[begin:])
     if end < len(END):
-        raise BadHead("it has a line that does not end as lines do")
+        raise BadHead("a line ends with LF instead of CR LF")
     method, target, line = parser.get_method(), found.word, data[begin : data.find(b"\r\n", begin)]
     minor = _MINORS.get(line[-8:])
     if minor is None or line != b"%b %b %b" % (method, target, line[-8:]):
-        raise BadHead("its first line is none of HTTP/1.0 or HTTP/1.1")
+        raise BadHead("the first line is no request line of HTTP/1.0 or HTTP/1.1")
     if not _is_target(method, target):
-        raise BadHead("its target is none")
+        raise BadHead("the request target has no form that its method allows")
     fields = [(name.lower(), value) for name, value in found.fields]
     return RequestHead(method, target, minor, fields, end)
 
@@ -119,14 +119,14 @@ def _is_target(method: bytes, target: bytes) -> bool:
 
 
 def response_head(data: bytes) -> ResponseHead | None:
-    """Return the head that the bytes begin with, None while it is not whole; raise BadHead.
+    """Parse the head at the beginning of the bytes; None while it is not whole; raise BadHead.
 
-    A folded line becomes one (RFC 9112, 5.2).
+    A folded field becomes one line (RFC 9112, 5.2).
     """
     end = data.find(END) + len(END)
     if end < len(END):
         if is_head_over(data) or not _BEGIN.startswith(data[: len(_BEGIN)]):
-            raise BadHead("it is none of HTTP/1.0 or HTTP/1.1, or too long")
+            raise BadHead("it is no response of HTTP/1.0 or HTTP/1.1, or its head is too long")
         return None
     head, minor = data[:end], _MINORS.get(data[:8])
     if b"\r\n " in head or b"\r\n\t" in head:
@@ -137,12 +137,12 @@ def response_head(data: bytes) -> ResponseHead | None:
     _feed(parser, head)
     code = parser.get_status_code()
     if minor is None or code > _LAST_CODE:
-        raise BadHead("its first line is none of HTTP/1.0 or HTTP/1.1")
+        raise BadHead("the first line is no status line of HTTP/1.0 or HTTP/1.1")
     return ResponseHead(minor, code, found.word, found.fields, end)
 
 
 def _feed(parser: HttpRequestParser | HttpResponseParser, head: bytes) -> None:
-    """Have llhttp read a head; what it asks for, another protocol too, is judged elsewhere."""
+    """Have llhttp parse a head; the callers judge a request for another protocol."""
     try:
         parser.feed_data(head)
     except HttpParserUpgrade:
@@ -160,7 +160,7 @@ def values_of(fields: Fields, name: bytes) -> list[bytes]:
 
 
 def connection_options(fields: Fields) -> frozenset[bytes]:
-    """Return the words of Connection, in lower case."""
+    """Return the options of Connection, in lower case."""
     values = values_of(fields, b"connection")
     if not values:
         return frozenset()
@@ -169,7 +169,7 @@ def connection_options(fields: Fields) -> frozenset[bytes]:
 
 
 def is_framed_once(lengths: list[bytes], codings: list[bytes]) -> bool:
-    """Tell whether a message says its length at most once; that it is a number, llhttp has seen."""
+    """Tell whether a message has at most one length, of at most 18 digits."""
     return len(lengths) + len(codings) <= 1 and all(len(each) <= _MOST_DIGITS for each in lengths)
 
 

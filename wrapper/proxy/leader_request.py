@@ -1,9 +1,9 @@
-"""The leader's Prometheus, as all exchanges of a worker ask it: who, over what, how often.
+"""How the exchanges of a worker ask the leader's Prometheus: its target, connections and retries.
 
-Nothing goes twice that could do harm twice: GET and HEAD are asked again, of the same or the new
-leader, where no byte of an answer has come: once, and once for a connection that was kept and may
-have been stale. Anything else goes once. A gap between two leaders is waited for, but only while it
-is new. Where it ends: who leads is as fresh as the snapshot.
+Only GET and HEAD are sent again, to the same or the new leader, and only if no byte of an answer
+has come: once, and once more after a kept connection, which may have been stale. Anything else is
+sent once. Requests wait for the next leader for up to GAP_S after the last one was lost. Where it
+ends: the leader is as current as the snapshot.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from wrapper.proxy.header_overrides import own_fields
 from wrapper.proxy.route import target_of
 from wrapper.proxy.upstream import Target, Upstreams, endpoint
 
-GAP_S = 2.0  # an ordered hand-over takes a tenth of it
+GAP_S = 2.0  # a hand-over in order takes a tenth of it
 _NEW_GAP_S = 60.0
 
 
 class Broke(Exception):
-    """The upstream's connection has ended before the first byte of an answer.
+    """The upstream's connection ended before the first byte of an answer.
 
-    ``was_kept`` tells whether it had been used before, so that it may have ended long ago.
+    ``was_kept``: it was used before, so it may have ended long ago.
     """
 
     def __init__(self, *, was_kept: bool) -> None:
@@ -35,48 +35,48 @@ class Broke(Exception):
 
 
 class LeaderGap:
-    """How long to wait for a leader that answers: for GAP_S from when the last one was missed."""
+    """The time for which requests wait for a leader: GAP_S after one was first missed."""
 
     def __init__(self) -> None:
         self._since: float | None = None
 
     def allows(self, now: float) -> bool:
-        """Tell whether to wait; the first to ask begins the gap."""
+        """Tell whether to wait; the first call begins the gap."""
         if self._since is None or now > self._since + _NEW_GAP_S:
             self._since = now
         return now < self._since + GAP_S
 
     def end(self) -> None:
-        """Know that the gap is over."""
+        """End the gap: a leader has answered."""
         self._since = None
 
 
 class Tries:
-    """What one request may still try: its own, whatever becomes of those beside it.
+    """The attempts of one request, independent of other requests.
 
-    It could be the request that ends whoever is asked: so after it has been lost on a new
-    connection it goes once more, and no further.
+    The request itself may crash Prometheus: if it is lost on a new connection, it is sent only once
+    more.
     """
 
     def __init__(self) -> None:
-        self.needs_fresh = False  # what was kept may all be as stale as the one just used
+        self.needs_fresh = False  # all kept connections may be as stale as the last one
         self._is_last = False
         self._until = math.inf
 
     def is_in_time(self, now: float) -> bool:
-        """Tell whether to go on; the first failure begins the time for it."""
+        """Tell whether to try again: for GAP_S after the first failure."""
         self._until = min(self._until, now + GAP_S)
         return now < self._until
 
     def allow_again(self, broke: Broke, now: float) -> bool:
-        """Tell whether to send it again after this."""
+        """Tell whether to send the request again."""
         is_last, self._is_last = self._is_last, not broke.was_kept
         self.needs_fresh = True
         return self.is_in_time(now) and not is_last
 
 
 class Leader:
-    """Whom to ask; ``is_leaving`` makes each connection's next answer its last."""
+    """The leader's Prometheus; ``is_leaving`` makes each connection's next answer its last."""
 
     def __init__(
         self, reader: SnapshotReader, options: WebOptions, access: PrometheusAccess
@@ -89,11 +89,11 @@ class Leader:
         self.is_leaving = False
 
     def target(self) -> Target:
-        """Return where it is now; raise Refused where nobody knows."""
+        """Return its current target; raise Refused if it is not known."""
         return target_of(self._reader.read(), self._options, clock.now())
 
     def head(self, request: Request, target: Target) -> bytes:
-        """Return a request's head as it is sent to a target."""
+        """Return a request's head for a target."""
         return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (
             request.method,
             request.target,

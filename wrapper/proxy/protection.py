@@ -1,7 +1,7 @@
-"""Who may ask our API: users by password, clients by certificate; the health checks stay open.
+"""Authenticate clients of our API, by password or certificate; health checks need neither.
 
-The kubelet has neither: so a certificate is asked for in TLS, and insisted on here, by path. Where
-it ends: what may be asked, by whomever, is the proxy's to say.
+The kubelet has no certificate: so TLS only requests one, and it is required here, depending on the
+path. Where it ends: ``route`` decides which paths are closed to all.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BASIC = b"basic "
 
 
 class Protection:
-    """Judges requests."""
+    """Checks who sends a request."""
 
     def __init__(self, access: WebAccess, passwords: Passwords) -> None:
         self._access = access
@@ -33,16 +33,16 @@ class Protection:
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """The header fields that go with every answer."""
+        """The configured header fields of every answer."""
         return self._access.current().config.headers
 
     @property
     def own_fields(self) -> OwnFields:
-        """The same, as lines."""
+        """The same, rendered."""
         return own_fields(self.headers)
 
     def check(self, target: bytes, authorization: Sequence[bytes], sock: socket.socket) -> None:
-        """Raise Refused where who asks for a target, in origin-form, may not.
+        """Raise Refused unless this client may ask for a target, in origin-form.
 
         ``authorization`` are the values of that field, ``sock`` is the client's connection.
         """
@@ -51,7 +51,7 @@ class Protection:
             return
         _check_certificate(config, sock)
         if config.users and not self._is_user(authorization, config):
-            raise Refused(401, "unauthorized", "a name and a password are needed here")
+            raise Refused(401, "unauthorized", "a user name and a password are required")
 
     def _is_user(self, authorization: Sequence[bytes], config: WebConfig) -> bool:
         given = _name_and_password(authorization)
@@ -59,7 +59,7 @@ class Protection:
 
 
 def _name_and_password(authorization: Sequence[bytes]) -> tuple[str, bytes] | None:
-    """Return what Basic credentials say (RFC 7617), None where there are none."""
+    """Return the name and password of Basic credentials (RFC 7617), None without."""
     if len(authorization) != 1 or authorization[0][: len(_BASIC)].lower() != _BASIC:
         return None
     try:
@@ -71,19 +71,21 @@ def _name_and_password(authorization: Sequence[bytes]) -> tuple[str, bytes] | No
 
 
 def _check_certificate(config: WebConfig, sock: socket.socket) -> None:
-    """Refuse a client that has to show a certificate and has not, or another one's."""
+    """Raise Refused if a certificate is required and the client has none, or a wrong one."""
     if config.tls is None or not config.needs_certificate:
         return
     names = certified_names(sock)
     if names is None:
-        raise Refused(403, "forbidden", "a client certificate is needed here")
+        raise Refused(403, "forbidden", "a client certificate is required")
     allowed = config.tls.allowed_names
     if allowed is not None and names.isdisjoint(allowed):
-        raise Refused(403, "forbidden", "the client certificate is for none of the allowed names")
+        raise Refused(
+            403, "forbidden", "the client certificate has none of the names in client_allowed_sans"
+        )
 
 
 def certified_names(sock: socket.socket) -> frozenset[str] | None:
-    """Return the alternative names of a client's certificate, None where it has shown none."""
+    """Return the alternative names of a client's certificate, None without one."""
     if not isinstance(sock, ssl.SSLSocket):
         return None
     certificate: Any = sock.getpeercert()
@@ -94,7 +96,7 @@ def certified_names(sock: socket.socket) -> frozenset[str] | None:
 
 
 def _as_go_writes(kind: str, name: str) -> str:
-    """Return a name in the form in which it is allowed; an address in its shortest."""
+    """Return a name as client_allowed_sans has it; an address in its shortest form."""
     if kind != "IP Address":
         return name
     address = ipaddress.ip_address(name.strip())

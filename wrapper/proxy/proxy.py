@@ -1,7 +1,7 @@
-"""The proxy: whichever replica is asked, the leader's Prometheus answers.
+"""The proxy of every replica: it forwards requests to the leader's Prometheus.
 
-Each request goes to whom the newest snapshot says. Where it ends: how one is asked, and the answer
-passed on, is the exchange's.
+The newest snapshot says which replica leads. Where it ends: ``exchange`` sends the request and
+passes the answer on.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from wrapper.proxy.route import check_admission
 
 
 class Proxy:
-    """Forwards each request to the leader's Prometheus, or says why not."""
+    """Forwards each request to the leader's Prometheus, or answers why it cannot."""
 
     def __init__(
         self,
         reader: SnapshotReader,
         options: WebOptions,
-        figures: ProxyCounters,
+        counters: ProxyCounters,
         protection: Protection,
         access: PrometheusAccess,
     ) -> None:
         self._options = options
-        self._figures = figures
+        self._counters = counters
         self._protection = protection
         self._leader = Leader(reader, options, access)
 
     def serve(self, client: Client, request: Request, watch: ExchangeWatch) -> bool:
-        """Answer one request, count it, and tell whether the client's connection can go on.
+        """Answer and count one request; tell whether the client's connection stays open.
 
-        Raises ClientGone where there is nobody to answer, or no answer that could be whole.
+        Raises ClientGone if the client has gone, or its answer is cut.
         """
         begun_at = clock.now()
         upload = Upload(client, request, self._options.max_body_bytes)
         exchange = Exchange(client, request, upload, self._protection.own_fields, self._leader)
-        self._figures.begin()
+        self._counters.begin()
         watch.begin(exchange)
         try:
             self._protection.check(request.target, request.crossing.authorization, client.sock)
@@ -64,11 +64,11 @@ class Proxy:
         self._leader.is_leaving = True
 
     def tidy(self) -> None:
-        """Give up what has been kept for long; to be called now and then."""
+        """Close connections that have been kept for long; to be called regularly."""
         self._leader.connections.close_old(clock.now())
 
     def _count(self, exchange: Exchange, seconds: float) -> None:
-        self._figures.end(
+        self._counters.end(
             exchange.code,
             exchange.request.method,
             exchange.target,

@@ -1,8 +1,8 @@
-"""The proxy's counters: all workers count in shared memory, any of them can sum them up.
+"""The proxy's counters, in memory that all workers share; each of them can return the sums.
 
-Each worker counts in a slot of its own, so that no lock is needed. A slot outlives its worker:
-totals stay, requests in flight are dropped when the arbiter sees the worker's end, and the next
-worker continues in the same slot. Where it ends: a new web process counts from 0.
+Each worker counts in a slot of its own, so no lock is needed. A slot outlives its worker: the
+totals stay, the arbiter resets the requests in flight when the worker has ended, and the next
+worker continues in the slot. Where it ends: a new web process counts from 0.
 """
 
 from __future__ import annotations
@@ -55,24 +55,24 @@ class ProxyCounters:
     """Counts the proxy's requests; every ``begin`` is followed by one ``end``."""
 
     def __init__(self, slots: int = 1) -> None:
-        """Make the memory, before any worker is forked."""
+        """Allocate the memory; to be called before workers are forked."""
         self._words = memoryview(mmap.mmap(-1, slots * _WORDS * 8)).cast("Q")
         self._free = list(range(slots))
         self._base = 0
 
-    # --- the arbiter's side ---
+    # --- in the arbiter ---
 
     def reserve(self) -> int:
-        """Return a slot for a worker that is about to be forked; the last one is shared."""
+        """Return a free slot for a worker to be forked; workers share the last one."""
         return self._free.pop(0) if len(self._free) > 1 else self._free[0]
 
     def give_up(self, slot: int) -> None:
-        """Take a slot back from a worker that has ended, whatever it was at work on."""
+        """Take back the slot of a worker that has ended; none of its requests is in flight."""
         self._words[slot * _WORDS + _IN_FLIGHT] = 0
         if slot not in self._free:
             self._free.insert(0, slot)
 
-    # --- a worker's side ---
+    # --- in a worker ---
 
     def use(self, slot: int) -> None:
         """Count in this slot from now on."""
@@ -91,7 +91,7 @@ class ProxyCounters:
         received_bytes: int = 0,
         sent_bytes: int = 0,
     ) -> None:
-        """Count it as answered; an unusual method is counted as ``other``."""
+        """Count a request as answered; methods not in METHODS as ``other``."""
         words, base = self._words, self._base
         words[base + _IN_FLIGHT] -= 1
         words[base + _RECEIVED] += received_bytes
@@ -101,10 +101,10 @@ class ProxyCounters:
         row = (code - _FIRST_CODE) * len(_METHOD_NAMES) + _METHOD_INDEX.get(method, len(METHODS))
         words[base + _CODES + row * len(TARGETS) + _TARGET_INDEX[target]] += 1
 
-    # --- anybody's ---
+    # --- in both ---
 
     def totals(self) -> Totals:
-        """Return the sums over all workers, those that have ended included."""
+        """Return the sums over all workers, including those that have ended."""
         words = self._words.tolist()
         slots = [words[base : base + _WORDS] for base in range(0, len(words), _WORDS)]
         sums = [sum(values) for values in zip(*(slot[:_CODES] for slot in slots), strict=True)]

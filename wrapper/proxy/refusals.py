@@ -1,4 +1,4 @@
-"""What the proxy answers by itself, in the form of Prometheus' API errors; pure."""
+"""The answers of the proxy's own, in the form of Prometheus' API errors; pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _UNAVAILABLE = 503
 
 
 class Refused(Exception):
-    """A request that gets no answer from Prometheus: ``kind`` is Prometheus' errorType."""
+    """A request that is not forwarded, or not answered; ``kind`` is Prometheus' errorType."""
 
     def __init__(self, code: int, kind: str, text: str) -> None:
         super().__init__(text)
@@ -22,21 +22,21 @@ class Refused(Exception):
 
 
 def too_large(most_bytes: int, *, is_ours: bool) -> Refused:
-    """Return the refusal of a body over the limit."""
+    """Return the refusal of a body above the limit."""
     cure = "send less" if is_ours else "--api-proxy-max-body sets that limit"
     text = f"the request's body is larger than {most_bytes} bytes"
     return Refused(413, "bad_data", f"{text}; {cure}")
 
 
 def too_slow() -> Refused:
-    """Return the refusal of a body that does not come."""
+    """Return the refusal of a body that does not come in time."""
     return Refused(408, "timeout", "the rest of the request's body was not sent in time")
 
 
 def rendered(
     refused: Refused, *, has_body: bool, keeps_client: bool, own_lines: bytes = b""
 ) -> bytes:
-    """Return the whole answer; without its body for HEAD. ``own_lines`` are further fields."""
+    """Return the answer, head and body; ``own_lines`` are more header fields."""
     content = {"status": "error", "errorType": refused.kind, "error": str(refused)}
     body = json.dumps(content).encode() + b"\n"
     lines = [

@@ -1,8 +1,8 @@
-"""Names looked up while others are served, however long DNS takes.
+"""Look up DNS names in threads, so that other requests are served meanwhile.
 
-The guarantee: threads of its own, so that no other work of this process waits for them, and for
-each name one lookup at a time: who asks meanwhile waits for that one. Where it ends: who waits sets
-their own limit; a lookup cannot be broken off, and keeps its thread until it ends.
+The guarantee: the threads are its own, so nothing else in this process waits for a lookup; and each
+name has one lookup at a time, for which all callers wait. Where it ends: callers set their own time
+limit; a lookup cannot be cancelled, and uses its thread until it ends.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Found = list[str] | Exception
 
 
 def _look_up(name: str, port: int) -> Found:
-    """Return what is found, or why not: what a thread raises would be printed."""
+    """Return the addresses, or the error: gevent would print one that a thread raises."""
     try:
         found = get_original("socket", "getaddrinfo")(name, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -27,16 +27,16 @@ def _look_up(name: str, port: int) -> Found:
 
 
 class Names:
-    """Finds the addresses of up to ``most`` names."""
+    """Looks up names, up to ``most`` at a time."""
 
     def __init__(self, most: int, look_up: Callable[[str, int], Found] = _look_up) -> None:
-        """Start no thread before there is something to look up."""
+        """Prepare; threads are started with the first lookups."""
         self._look_up = look_up
         self._threads = ThreadPool(max(most, 1))
         self._running: dict[tuple[str, int], AsyncResult[Found]] = {}
 
     def addresses(self, name: str, port: int) -> list[str]:
-        """Return them, the best first; raise OSError, or UnicodeError for what DNS cannot hold."""
+        """Return a name's addresses, best first; raise OSError, or UnicodeError if invalid."""
         running = self._running.get((name, port))
         if running is None or running.ready():
             running = self._threads.spawn(self._look_up, name, port)

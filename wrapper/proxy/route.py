@@ -1,7 +1,7 @@
-"""Where a request goes: to our own routes, to the leader's Prometheus, or nowhere.
+"""Decide where a request goes: to our own routes, to the leader's Prometheus, or nowhere.
 
-Replicas that disagree on the leader never forward in a circle: each counts the hops. Where it ends:
-who leads is as fresh as the snapshot; one that is stale forwards nothing.
+Replicas that disagree on the leader do not forward in a circle: each counts the hops. Where it
+ends: the leader is as current as the snapshot; with a stale one, nothing is forwarded.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _REMEMBERED_BYTES = 512
 
 
 class NoLeader(Refused):
-    """Nobody is known to lead at the moment: that may pass."""
+    """No leader is known at the moment; there may be one soon."""
 
 
 def target_of(snapshot: Snapshot | None, options: WebOptions, now: float) -> Target:
-    """Return where the leader's Prometheus is at ``now``; raise Refused where nobody knows."""
+    """Return the leader's Prometheus at ``now``; raise Refused if it is not known."""
     stale = why_stale(snapshot, now)
     if snapshot is None or stale:
         raise _unavailable(stale)
@@ -42,19 +42,19 @@ def target_of(snapshot: Snapshot | None, options: WebOptions, now: float) -> Tar
     if snapshot.holder_url:
         return Target(_origin(snapshot.holder_url), is_local=False)
     if not options.service_name:
-        raise _unavailable(f"{holder} leads, but nothing says where its Prometheus answers")
+        raise _unavailable(f"{holder} leads, but the URL of its Prometheus is unknown")
     authority = f"{holder}.{options.service_name}:{options.remote_port}"
     return Target(f"{_scheme(snapshot)}://{authority}", is_local=False)
 
 
 def _scheme(snapshot: Snapshot) -> str:
-    """Return how replicas' Prometheus are asked: all alike, so as our own."""
+    """Return the scheme of our own Prometheus; those of the other replicas have the same."""
     return "https" if snapshot.prometheus_url.startswith("https:") else "http"
 
 
 @lru_cache(maxsize=64)
 def _origin(url: str) -> str:
-    """Return scheme and authority: the path is the client's, a route prefix included."""
+    """Return scheme and authority; the path, with a route prefix, comes from the client."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
 
@@ -67,7 +67,7 @@ def _unavailable(text: str) -> Refused:
 
 
 def origin_form(raw: bytes) -> bytes:
-    """Return the request target without scheme and authority, otherwise as it came."""
+    """Return the request target without scheme and authority, otherwise unchanged."""
     if raw.startswith(b"/") or raw == b"*":
         return raw
     rest = raw.partition(b"://")[2]
@@ -76,17 +76,17 @@ def origin_form(raw: bytes) -> bytes:
 
 
 def plain_path(path: bytes) -> str:
-    """Return a path as Prometheus would read it: decoded, without dots or double slashes."""
+    """Return a path as Prometheus reads it: decoded, without dot segments and double slashes."""
     return posixpath.normpath("/" + unquote(path.decode("latin-1")).lstrip("/"))
 
 
 def is_ours(target: bytes) -> bool:
-    """Tell whether a request target, in origin-form, is one of our own routes."""
+    """Tell whether a request target, in origin-form, lies under /_elector/."""
     return _judged(target.partition(b"?")[0])[0]
 
 
 def is_admin(target: bytes) -> bool:
-    """Tell whether it would end, reload or empty Prometheus, however it is written."""
+    """Tell whether it is one of Prometheus' admin paths (quit, reload, delete), in any spelling."""
     return _judged(target.partition(b"?")[0])[1]
 
 
@@ -103,24 +103,27 @@ def _judge(path: bytes) -> tuple[bool, bool]:
 _remembered = lru_cache(maxsize=1024)(_judge)
 
 
-# --- what may not pass -----------------------------------------------------------------------
+# --- refusals --------------------------------------------------------------------------------
 
 
 def check_admission(request: Request, options: WebOptions) -> None:
-    """Refuse what may not pass, or cannot pass unchanged."""
+    """Raise Refused for a request that must not, or cannot, be forwarded."""
     crossing = request.crossing
     if request.method == b"CONNECT":
-        raise Refused(405, "bad_data", "this is a proxy for Prometheus only")
+        raise Refused(
+            405, "bad_data", "CONNECT is not supported: this proxy forwards to Prometheus only"
+        )
     if request.minor > 0 and not crossing.has_host:
-        raise Refused(400, "bad_data", "the request has no Host")
+        raise Refused(400, "bad_data", "the request must have one Host")
     if not options.proxy_admin and is_admin(request.target):
         text = "Prometheus' admin paths are closed here; --api-proxy-admin opens them"
         raise Refused(403, "forbidden", text)
 
 
 def check_hops(hops: int, target: Target) -> None:
-    """Refuse what goes in a circle."""
+    """Raise Refused for a request that is forwarded in a circle."""
     if hops >= MOST_HOPS:
-        raise Refused(508, "unavailable", "the proxy would forward to itself; check its ports")
+        text = "the proxy would forward to itself; check --api-proxy-prometheus-local-port"
+        raise Refused(508, "unavailable", text)
     if hops and not target.is_local:
-        raise _unavailable("another replica took this one for the leader")
+        raise _unavailable("another replica took this one for the leader; try again")

@@ -1,9 +1,8 @@
-"""Connections to Prometheus: made, kept for the next request, checked, closed.
+"""Connections to Prometheus: open them, keep them for the next request, check and close them.
 
-A connection is taken by one exchange at a time and given back only when its answer has ended in
-order. One that was kept may have been closed meanwhile; a check tells as well as anyone can.
-Where it ends: what is sent and received; a peer that vanishes without a word is found by TCP's
-keep-alive, within 40 s.
+One exchange at a time uses a connection, and gives it back only if its answer has ended in order. A
+kept connection may have been closed meanwhile: it is checked before it is used. Where it ends: the
+exchange sends and receives; TCP's keep-alive finds a peer that has vanished, within 40 s.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _KEPT_FOR_S = 60.0  # shorter than Prometheus keeps them: --web.read-timeout, 5m
 _SETTLED_S = 0.05
 _UNSENT_MS = 20_000
 _PORTS = {"http": 80, "https": 443}
-KEEP_ALIVE = (  # a peer that vanishes is found out within 40 s
+KEEP_ALIVE = (  # finds a peer that has vanished within 40 s
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 20),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
@@ -44,7 +43,7 @@ _LIVELINESS = (
 
 
 class Unreachable(OSError):
-    """No connection could be made; nothing was sent."""
+    """No connection could be opened; nothing was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +55,12 @@ class Target:
 
     @property
     def label(self) -> str:
-        """What it is called in the figures."""
+        """The label of its requests in the metrics."""
         return "local" if self.is_local else "remote"
 
 
 class Endpoint(NamedTuple):
-    """A target's URL in parts; ``authority`` is what Host says."""
+    """A target's URL in parts; ``authority`` is the value of Host."""
 
     is_tls: bool
     host: str
@@ -71,20 +70,20 @@ class Endpoint(NamedTuple):
 
 @lru_cache(maxsize=64)
 def endpoint(url: str) -> Endpoint:
-    """Return a URL's parts; raise Unreachable for what is none."""
+    """Return a URL's parts; raise Unreachable if it is invalid."""
     try:
         parts = urlsplit(url)
         authority = parts.netloc.encode("idna" if not parts.netloc.isascii() else "ascii")
         port = parts.port or _PORTS[parts.scheme]
     except (ValueError, KeyError) as error:
-        raise Unreachable(f"{url} is no address") from error
+        raise Unreachable(f"{url} is no valid URL") from error
     if not parts.hostname or "@" in parts.netloc or not parts.netloc.isprintable():
-        raise Unreachable(f"{url} is no address")
+        raise Unreachable(f"{url} is no valid URL")
     return Endpoint(parts.scheme == "https", parts.hostname, port, authority)
 
 
 class UpstreamConnection:
-    """One connection to a target; ``answers`` have ended on it in order, the last one ``at``."""
+    """A connection to a target; ``answers`` have ended on it in order, the last one ``at``."""
 
     __slots__ = ("_poll", "answers", "at", "sock", "url")
 
@@ -97,11 +96,11 @@ class UpstreamConnection:
         self._poll.register(sock.fileno(), select.POLLIN)
 
     def has_settled(self, now: float) -> bool:
-        """Tell whether its server does not close after an answer, without saying so."""
+        """Tell whether the server has kept it open after an answer."""
         return self.answers > 1 or now - self.at > _SETTLED_S
 
     def is_open(self) -> bool:
-        """Tell whether nothing has come since its last answer: neither an end nor anything else."""
+        """Tell whether nothing, not even its end, has come since the last answer."""
         if isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():
             return False
         return not self._poll.poll(0)
@@ -112,9 +111,9 @@ class UpstreamConnection:
 
 
 class Upstreams:
-    """The connections of one worker, those kept for the next request the newest last.
+    """The connections of one worker.
 
-    ``access`` is how to speak to a target with https; a change of it begins new connections.
+    ``access`` has TLS and credentials for the targets; if it changes, kept ones are closed.
     """
 
     def __init__(self, connect_timeout_s: float, access: PrometheusAccess) -> None:
@@ -125,9 +124,9 @@ class Upstreams:
         self._names = Names(_MOST_NAMES)
 
     def take(self, target: Target, *, goes_once: bool) -> UpstreamConnection:
-        """Return a connection, a kept one just checked if there is; raise Unreachable.
+        """Return a kept connection that is open, or a new one; raise Unreachable.
 
-        A request that ``goes_once`` gets one that has settled, on which it will hardly be lost.
+        A request that ``goes_once`` gets one that has settled, on which it is hardly lost.
         """
         return self._kept_one(target.url, goes_once=goes_once) or self.fresh(target)
 
@@ -155,7 +154,7 @@ class Upstreams:
             self._kept.pop().close()
 
     def give_back(self, connection: UpstreamConnection) -> None:
-        """Keep a connection whose answer has ended in order."""
+        """Keep a connection for the next request."""
         connection.answers += 1
         connection.at = clock.now()
         self._kept.append(connection)
@@ -163,14 +162,16 @@ class Upstreams:
             self._kept.pop(0).close()
 
     def close_old(self, now: float) -> None:
-        """Close those that have been kept for long; to be called now and then."""
+        """Close those that have been kept for long; to be called regularly."""
         while self._kept and now - self._kept[0].at > _KEPT_FOR_S:
             self._kept.pop(0).close()
 
     def _connected(self, url: str) -> socket.socket:
-        """Return a socket that is ready for a request; the limit is on all of it, names too."""
+        """Return a socket ready for a request; the time limit includes DNS and TLS."""
         where = endpoint(url)
-        limit = gevent.Timeout(self._connect_timeout_s)  # no OSError, which each address may raise
+        limit = gevent.Timeout(
+            self._connect_timeout_s
+        )  # not an OSError, which any address may raise
         try:
             with limit:
                 return self._secured(self._opened(where), where)
@@ -182,7 +183,7 @@ class Upstreams:
             raise Unreachable(f"{url} cannot be reached: {error}") from error
 
     def _opened(self, where: Endpoint) -> socket.socket:
-        """Return a socket connected to the first of its addresses that can be; raise OSError."""
+        """Return a socket to the first address that accepts a connection; raise OSError."""
         problem = OSError("the name has no address")
         for address in self._addresses(where):
             sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
@@ -199,7 +200,7 @@ class Upstreams:
         raise problem
 
     def _addresses(self, where: Endpoint) -> list[str]:
-        """Return where to connect to; an address is not looked up, since DNS may hang."""
+        """Return the addresses; one that is an IP address already needs no DNS."""
         try:
             return [str(ipaddress.ip_address(where.host))]
         except ValueError:

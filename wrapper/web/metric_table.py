@@ -1,7 +1,7 @@
-"""The table of metrics, and how a metric is built; values come from the callers.
+"""The table of metrics, and functions that build a metric from a value.
 
-Names are Prometheus' own kind (units, ``_total``), those of the Go prometheus-elector are kept as
-they are. Labels have few values, each of a closed set of words.
+Names follow Prometheus' conventions (units, ``_total``), except those kept from the Go
+prometheus-elector. Labels have few values.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from wrapper.model.metric_names import DURATION_BUCKETS
 
 PREFIX = "prometheus_elector_"
 
-# Every metric, by its exposed name without PREFIX, and what it means.
+# Every metric: its exposed name without PREFIX, and its help text.
 HELP: dict[str, str] = {
     "build_info": "The version of prometheus-elector, in the label version; always 1.",
     "snapshot_age_seconds": "Seconds since the supervisor last published its state; +Inf before "
@@ -139,7 +139,7 @@ def counters(name: str, label: str, totals: Mapping[str, float]) -> Metric:
 
 
 def histogram(name: str, totals: Mapping[str, float]) -> Metric:
-    """Return a histogram of DURATION_BUCKETS; what has not been counted is 0."""
+    """Return a histogram with DURATION_BUCKETS; a missing count is 0."""
     buckets = [(str(x), totals.get(f"{name}_bucket_le_{x}", 0.0)) for x in DURATION_BUCKETS]
     buckets.append(("+Inf", totals.get(f"{name}_count", 0.0)))
     return durations(name, buckets, totals.get(f"{name}_sum", 0.0))
@@ -151,7 +151,7 @@ def durations(name: str, buckets: Sequence[tuple[str, float]], total_s: float) -
 
 
 def go_errors(value: float) -> Metric:
-    """Return the errors under the Go peer's name, which lacks a counter's ``_total``."""
+    """Return the errors under their name in the Go prometheus-elector, without ``_total``."""
     family = Metric(*described("notifier_calls_errors"), "unknown")
     family.add_sample(family.name, {}, value)
     return family

@@ -1,8 +1,8 @@
-"""Metrics: the newest snapshot and the proxy's counters in Prometheus' formats.
+"""Expose the newest snapshot and the proxy's counters in Prometheus' formats.
 
-The names of the Go prometheus-elector are kept. Metrics of the present are left out while
-the snapshot is stale; ``…_is_leader`` is then 0, and ``…_snapshot_age_seconds`` shows why. Where
-this ends: the supervisor and the proxy decide what is counted, and when.
+The names of the Go prometheus-elector are kept. Metrics of the current state are absent while the
+snapshot is stale; ``…_is_leader`` is then 0, and ``…_snapshot_age_seconds`` shows why. Where this
+ends: the supervisor and the proxy do the counting.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from wrapper.web.metric_table import (
     histogram,
 )
 
-# What is read from a snapshot's counters as it is.
+# Counters of a snapshot that are exposed unchanged.
 _COUNTERS = ("config_write_failures_total", "notifier_calls_total", "pod_label_failures_total")
 
-# What is read from a snapshot's usage.
+# Gauges from a snapshot's usage.
 _USAGE_GAUGES = (
     "resident_memory_bytes",
     "virtual_memory_bytes",
@@ -52,11 +52,11 @@ _ERRORS_TYPE = f"# TYPE {PREFIX}notifier_calls_errors ".encode()
 
 
 class SnapshotCollector(Collector):
-    """Renders the supervisor's last snapshot and the proxy's counters."""
+    """Collects the metrics of the newest snapshot and of the proxy."""
 
-    def __init__(self, reader: SnapshotReader, figures: ProxyCounters) -> None:
+    def __init__(self, reader: SnapshotReader, counters: ProxyCounters) -> None:
         self._reader = reader
-        self._figures = figures
+        self._counters = counters
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric that has a value."""
@@ -68,15 +68,15 @@ class SnapshotCollector(Collector):
             yield from _always(snapshot, now)
         if snapshot is not None and not is_stale(snapshot, now):
             yield from _while_fresh(snapshot, now)
-        yield from _proxied(self._figures.totals())
+        yield from _proxied(self._counters.totals())
 
 
 def registry(
-    reader: SnapshotReader, figures: ProxyCounters, *, with_runtime: bool
+    reader: SnapshotReader, counters: ProxyCounters, *, with_runtime: bool
 ) -> CollectorRegistry:
-    """Return a registry of our own; ``with_runtime`` adds this Python process."""
+    """Return our registry; ``with_runtime`` adds the metrics of this Python process."""
     ours = CollectorRegistry()
-    ours.register(SnapshotCollector(reader, figures))
+    ours.register(SnapshotCollector(reader, counters))
     if with_runtime:
         ProcessCollector(registry=ours)
         PlatformCollector(registry=ours)
@@ -91,7 +91,7 @@ def expose(ours: CollectorRegistry, accept: str) -> tuple[bytes, str]:
 
 
 def _always(snapshot: Snapshot, now: float) -> Iterator[Metric]:
-    """Yield what is still true of a stale snapshot; a stale leader counts as none."""
+    """Yield what also a stale snapshot tells; its leader does not count as one."""
     leads = snapshot.leads(now) and not is_stale(snapshot, now)
     yield gauges("election_is_leader", "member_id", {snapshot.identity: leads})
     yield gauge("election_last_transition_time_seconds", snapshot.last_transition_time)
@@ -116,7 +116,7 @@ def _while_fresh(snapshot: Snapshot, now: float) -> Iterator[Metric]:
 
 
 def _proxied(totals: Totals) -> Iterator[Metric]:
-    """Yield the sums over all workers."""
+    """Yield the proxy's metrics, summed over all workers."""
     labels = ("code", "method", "target")
     family = CounterMetricFamily(*described("proxy_requests_total"), labels=labels)
     for request, count in totals.requests.items():

@@ -1,8 +1,8 @@
-"""The status page for people, ``/_elector/``: rendered here, kept current by a small script.
+"""Render the status page for people, ``/_elector/``; a small script in it refreshes it.
 
-It is complete without that script and loads nothing from elsewhere: a content security policy
-allows only the page's own style and script. Everything shown is escaped: names, reasons and the
-answers of other replicas are untrusted. Where it ends: the page is as old as the snapshot.
+The page is complete without the script and loads nothing from elsewhere: its content security
+policy allows only its own style and script. All values are escaped: names, reasons and the answers
+of peers are untrusted. Where it ends: the page is as old as the snapshot.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _UNAVAILABLE = 503
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """All that one page shows."""
+    """All values that a page shows."""
 
     snapshot: Snapshot | None
-    exhibit: ConfigView | None
+    config_view: ConfigView | None
     peers: list[Peer]
     knows_peers: bool
     now: float
@@ -44,7 +44,7 @@ class Page:
     """Renders the page with one app's templates."""
 
     def __init__(self, app: Flask) -> None:
-        """Read the style and the script, which are part of each page."""
+        """Read the style and the script, which each page contains."""
         self._style = (_TEMPLATES / "status.css").read_text(encoding="utf-8")
         self._script = (_TEMPLATES / "status.js").read_text(encoding="utf-8")
         self._policy = "; ".join(
@@ -62,7 +62,7 @@ class Page:
         app.jinja_env.filters |= {"at": at, "named": named, "size": size, "utc": utc}
 
     def render(self, seen: Seen) -> Response:
-        """Return the page; of a stale snapshot 503 and the reason only."""
+        """Return the page; 503 with only the reason if the snapshot is stale."""
         stale = why_stale(seen.snapshot, seen.now)
         text = render_template(
             "status.html",
@@ -70,9 +70,9 @@ class Page:
             script=Markup(self._script),  # noqa: S704 - likewise
             stale=stale,
             wall=seen.wall,
-            **({} if seen.snapshot is None or stale else _told(seen, seen.snapshot)),
+            **({} if seen.snapshot is None or stale else _values(seen, seen.snapshot)),
         )
-        content = text.encode(errors="replace")  # another replica may send half a surrogate pair
+        content = text.encode(errors="replace")  # a peer may send half a surrogate pair
         answer = Response(content, status=_UNAVAILABLE if stale else 200)
         answer.headers["Content-Security-Policy"] = self._policy
         answer.headers["X-Content-Type-Options"] = "nosniff"
@@ -80,12 +80,12 @@ class Page:
         return answer
 
 
-def _told(seen: Seen, snapshot: Snapshot) -> dict[str, Any]:
+def _values(seen: Seen, snapshot: Snapshot) -> dict[str, Any]:
     return {
         "own": status_of(snapshot, seen.now),
         "history": snapshot.history[::-1],
         "timeline": timeline(snapshot.history, seen.wall),
-        "exhibit": seen.exhibit,
+        "config_view": seen.config_view,
         "peers": seen.peers,
         "knows_peers": seen.knows_peers,
     }
@@ -96,7 +96,7 @@ def _hash(text: str) -> str:
     return f"'sha256-{digest}'"
 
 
-# --- words for numbers -----------------------------------------------------------------------
+# --- formats --------------------------------------------------------------------------------
 
 
 def utc(iso: str) -> str:

@@ -1,10 +1,9 @@
-"""The other replicas, and what they say of themselves: asked over their APIs, all at once.
+"""Ask all peers for their status, over their APIs and concurrently.
 
-The guarantee: nobody waits for longer than twice ``LIMIT_S`` (for names, then for answers), however
-many there are and whatever they do, and no more than ``MOST`` are asked. What they answer is
-untrusted: it is checked for its form, bounded, and escaped by whoever shows it. Where it ends:
-replicas that DNS does not name are not known, and one that cannot be reached is said to be so, not
-to be dead.
+The guarantee: this takes at most twice ``LIMIT_S`` (for names, then for answers), whatever the
+peers do, and at most ``MOST`` are asked. Answers are untrusted: their form and size are checked
+here, and the page escapes them. Where it ends: a replica that DNS does not name is not known, and
+one that cannot be reached is not taken for dead.
 """
 
 from __future__ import annotations
@@ -31,19 +30,19 @@ LIMIT_S = 1.0
 MOST = 20
 LARGEST = 256 << 10  # bytes of an answer
 LONGEST = 1000  # characters of a text in it that is shown
-FRESH_S = 0.5  # an answer is passed on to all who ask in this time
+FRESH_S = 0.5  # for so long answers are used again
 PATH = "/_elector/status"
 Some = TypeVar("Some")
 _TRUST = "SSL_CERT_FILE names the CAs that are trusted here"
 
 
 class PeerUnusable(Exception):
-    """A peer cannot be asked, or its answer is none; the text says why."""
+    """A peer cannot be asked, or its answer is no status; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class PeerAddress:
-    """Where a replica answers, and the name that its certificate has to be for."""
+    """The URL of a replica's API, and the name that its certificate must have."""
 
     url: str
     name: str
@@ -54,13 +53,13 @@ class PeerAddress:
         return self.url.startswith("https:")
 
     def __str__(self) -> str:
-        """Return its URL."""
+        """Return the URL."""
         return self.url
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A replica's own word, or why there is none."""
+    """A replica's status, or the problem for which there is none."""
 
     url: str
     status: dict[str, Any] | None
@@ -68,10 +67,10 @@ class Peer:
 
 
 class Peers:
-    """Asks all replicas; ``entries`` are URLs, and names that stand for all their addresses."""
+    """Asks all replicas; ``entries`` are URLs, and DNS names that resolve to replicas."""
 
     def __init__(self, entries: tuple[str, ...], port: int, *, is_tls: bool) -> None:
-        """Take where to ask; ``port`` and ``is_tls`` are this replica's own API's."""
+        """Take the entries; ``port`` and ``is_tls`` are those of this replica's own API."""
         self._entries = entries
         self._port = port
         self._is_tls = is_tls
@@ -82,7 +81,7 @@ class Peers:
         self._asked_at = float("-inf")
 
     def ask(self, identity: str, authorization: str | None) -> list[Peer]:
-        """Return what all but ``identity`` say, asked with the credentials of who wants to know."""
+        """Return the answers of all but ``identity``; ``authorization`` is sent to the peers."""
         with self._turn:
             is_fresh = clock.now() < self._asked_at + FRESH_S
             if not is_fresh or self._asked_for != authorization:
@@ -91,7 +90,7 @@ class Peers:
         return [each for each in self._answers if not _is_of(each, identity)]
 
     def _ask_all(self, authorization: str | None) -> list[Peer]:
-        """Look the names up, then ask; each has its share of the time."""
+        """Look up the names, then ask; each step has LIMIT_S."""
         found = _all_at_once(self._places, self._entries)
         places: list[PeerAddress] = []
         unknown: list[Peer] = []
@@ -101,20 +100,20 @@ class Peers:
             else:
                 places += outcome
         places = list(dict.fromkeys(places))[:MOST]
-        told = _all_at_once(lambda place: self._ask(place, authorization), places)
+        outcomes = _all_at_once(lambda place: self._ask(place, authorization), places)
         answers = [
-            Peer(place.url, None, said) if isinstance(said, str) else Peer(place.url, said)
-            for place, said in zip(places, told, strict=True)
+            Peer(place.url, None, got) if isinstance(got, str) else Peer(place.url, got)
+            for place, got in zip(places, outcomes, strict=True)
         ]
         return [*answers, *unknown]
 
     def _ask(self, place: PeerAddress, authorization: str | None) -> dict[str, Any]:
-        """Ask one; what came to us over TLS is passed on over nothing else."""
+        """Ask one peer; credentials that came over TLS are sent on over TLS only."""
         is_as_safe = place.is_tls or not self._is_tls
         return _status_at(place, authorization if is_as_safe else None)
 
     def _places(self, entry: str) -> list[PeerAddress]:
-        """Return where an entry's replicas answer."""
+        """Return the addresses of an entry's replicas."""
         if "://" in entry:
             return [PeerAddress(entry, urlsplit(entry).hostname or "")]
         name, _, given = entry.partition(":")
@@ -122,7 +121,7 @@ class Peers:
         try:
             addresses = sorted(self._names.addresses(name, port))
         except UnicodeError as error:
-            raise PeerUnusable("the name is none that DNS can hold") from error
+            raise PeerUnusable("this is no valid DNS name") from error
         scheme = "https" if self._is_tls else "http"
         return [PeerAddress(f"{scheme}://{_bracketed(each)}:{port}", name) for each in addresses]
 
@@ -136,7 +135,7 @@ def _is_of(peer: Peer, identity: str) -> bool:
 
 
 def _all_at_once(ask: Callable[[Some], Any], whom: Sequence[Some]) -> list[Any]:
-    """Return what each tells; why it does not, as text, where it raised or took too long."""
+    """Ask all concurrently; return their results, or a text where one failed or took too long."""
     greenlets = [gevent.spawn(_bounded, ask, each) for each in whom]
     gevent.joinall(greenlets)
     return [each.value for each in greenlets]
@@ -151,13 +150,13 @@ def _bounded(ask: Callable[[Some], Any], each: Some) -> Any:
         return trouble(TimeoutError(), server, LIMIT_S).text
     except PeerUnusable as error:
         return str(error)
-    except Exception as error:  # noqa: BLE001 - no answer of one may take those of all
+    except Exception as error:  # noqa: BLE001 - one peer must not cost the answers of all
         return trouble(error, server, LIMIT_S).text
 
 
 def _status_at(place: PeerAddress, authorization: str | None) -> dict[str, Any]:
-    """Return a replica's status; raise Unusable, or what comes instead of an answer."""
-    from wrapper.access.http_client import Connection  # noqa: PLC0415 - 2 MiB, and not all ask
+    """Return a replica's status; raise PeerUnusable, or what the HTTP client raises."""
+    from wrapper.access.http_client import Connection  # noqa: PLC0415 - 2 MiB, if there are peers
 
     access = Access(HttpConfig(tls=ClientTls(server_name=place.name)))
     connection = Connection(urlsplit(place.url), access)
@@ -170,21 +169,23 @@ def _status_at(place: PeerAddress, authorization: str | None) -> dict[str, Any]:
 
 
 def _read(code: int, body: bytes) -> dict[str, Any]:
-    """Return a status that has the form of one; raise Unusable."""
+    """Return the status in an answer; raise PeerUnusable if it has not the form of one."""
     if len(body) > LARGEST:
-        raise PeerUnusable("its answer is too large")
+        raise PeerUnusable(f"its answer is larger than {LARGEST >> 10} KiB")
     try:
-        told = json.loads(body)
+        status = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise PeerUnusable(f"HTTP {code}, and no status") from error
-    if not isinstance(told, dict):
+    if not isinstance(status, dict):
         raise PeerUnusable(f"HTTP {code}, and no status")
     if code != HTTPStatus.OK:
-        raise PeerUnusable(f"HTTP {code}: {str(told.get('error', ''))[:200]}")
+        raise PeerUnusable(f"HTTP {code}: {str(status.get('error', ''))[:200]}")
     wanted = STATUS_FORM.items()
-    if not all(name in told and _is_in_form(told[name], kind) for name, kind in wanted):
-        raise PeerUnusable("its answer is no status")
-    return told
+    if not all(name in status and _is_in_form(status[name], kind) for name, kind in wanted):
+        raise PeerUnusable(
+            "its answer lacks fields of a status: is this another program, or version?"
+        )
+    return status
 
 
 def _is_in_form(value: object, kind: type | UnionType) -> bool:

@@ -1,9 +1,9 @@
-"""gunicorn as the web process runs it: its socket, its settings, its workers' signals.
+"""Run gunicorn: its listening socket, its settings, and what happens when a worker is forked.
 
-One worker is the web process itself, which the supervisor starts again: an arbiter, gunicorn's
-parent process, would take a third of the web's memory for that alone. Several are an arbiter's
-children; they die with it, and no stop is lost to one that is just being forked. The app comes from
-elsewhere, made anew in each worker.
+A lone worker is the web process itself, and the supervisor restarts it: an arbiter, gunicorn's
+parent process, would use a third of the web's memory. Several workers are the children of an
+arbiter, which restarts them; they die with it, and a signal to stop also reaches a worker that is
+just being forked. Each worker makes its own app.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from wrapper.proxy.proxy_counters import ProxyCounters
 from wrapper.proxy.upstream import KEEP_ALIVE
 from wrapper.web.worker import ProxyWorker, Tls
 
-BIND_PATIENCE_S = 1.0  # a predecessor's workers may be dying still
-HEARTBEAT_S = 60  # a worker silent for so long is killed
+BIND_PATIENCE_S = 1.0  # the workers of the web process before this one may not have ended yet
+HEARTBEAT_S = 60  # a worker that hangs for so long is killed
 BACKLOG = 1024
 CONNECTIONS = 4000
 _STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -42,15 +42,16 @@ _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a tmpfs where the root may be read-o
 def serve(
     options: WebOptions,
     listener: socket.socket,
-    figures: ProxyCounters,
+    counters: ProxyCounters,
     make_app: Callable[[], Flask],
     tls: Tls | None = None,
 ) -> None:
-    """Serve on a listening socket until told to stop; `make_app` is called in each worker.
+    """Serve on a listening socket until told to stop.
 
-    So is ``tls``, for each connection: what it returns may change when certificates do.
+    ``make_app`` is called once in each worker, ``tls`` for each connection, since certificates may
+    change.
     """
-    server = Server(options, listener.detach(), figures, make_app, tls)
+    server = Server(options, listener.detach(), counters, make_app, tls)
     if options.workers == 1:
         server.run_alone()
     else:
@@ -59,10 +60,10 @@ def serve(
 
 
 class _Log(Logger):  # type: ignore[misc]
-    """gunicorn's own words in our log's form: warnings and worse."""
+    """gunicorn's log lines in the form of ours, from warnings on."""
 
     def setup(self, cfg: Any) -> None:
-        """Send them where ours go, rather than to handlers of its own."""
+        """Use the root logger's handlers instead of gunicorn's."""
         self.cfg = cfg
         self._access_log_enabled = False
         self.error_log.handlers.clear()
@@ -71,31 +72,31 @@ class _Log(Logger):  # type: ignore[misc]
 
 
 class Server(BaseApplication):  # type: ignore[misc]
-    """gunicorn, configured by our options alone, on a socket that listens already."""
+    """gunicorn on a listening socket, configured by our options alone."""
 
     def __init__(
         self,
         options: WebOptions,
         listener_fd: int,
-        figures: ProxyCounters,
+        counters: ProxyCounters,
         make_app: Callable[[], Flask],
         tls: Tls | None = None,
     ) -> None:
         self.options = options
         self.tls = tls
         self._listener_fd = listener_fd
-        self._figures = figures
+        self._counters = counters
         self._make_app = make_app
         super().__init__()
 
     def load_config(self) -> None:
         """Set what differs from gunicorn's defaults."""
-        settings = _gunicorn_settings(self.options, self._listener_fd) | _hooks(self._figures)
+        settings = _gunicorn_settings(self.options, self._listener_fd) | _hooks(self._counters)
         for name, value in settings.items():
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        """Return the app; called in each worker, after gevent has replaced what blocks."""
+        """Return the app; called in each worker, after gevent has patched what blocks."""
         return self._make_app()
 
     def run_alone(self) -> None:
@@ -120,27 +121,28 @@ def _gunicorn_settings(options: WebOptions, listener_fd: int) -> dict[str, Any]:
     }
 
 
-def _hooks(figures: ProxyCounters) -> dict[str, Callable[[Any, Any], None]]:
-    """Return what is done at a worker's fork and end: it dies with us, and counts in its slot."""
+def _hooks(counters: ProxyCounters) -> dict[str, Callable[[Any, Any], None]]:
+    """Return gunicorn's hooks: a worker dies with its arbiter, and counts in a slot of its own."""
 
     def pre_fork(_arbiter: Any, worker: Any) -> None:
-        worker.figures_slot = figures.reserve()
+        worker.counter_slot = counters.reserve()
         _freeze_loaded_objects()
 
     def post_fork(_arbiter: Any, worker: Any) -> None:
         die_with_parent(worker.ppid)
-        figures.use(worker.figures_slot)
+        counters.use(worker.counter_slot)
 
     def child_exit(_arbiter: Any, worker: Any) -> None:
-        figures.give_up(worker.figures_slot)
+        counters.give_up(worker.counter_slot)
 
     return {"pre_fork": pre_fork, "post_fork": post_fork, "child_exit": child_exit}
 
 
 def _freeze_loaded_objects() -> None:
-    """Have a worker's collector leave alone, and so share, what was there before it.
+    """Keep the garbage collector from what is loaded already: workers then share those pages.
 
-    At its end all is collected again: what is taken apart after that has lost its modules.
+    They are given back to it at exit, where objects would otherwise be destroyed after the modules
+    that they need.
     """
     gc.collect()
     gc.freeze()
@@ -149,28 +151,28 @@ def _freeze_loaded_objects() -> None:
 
 
 def _guard_forks() -> None:
-    """Lose no signal to a worker that is just being forked.
+    """Block signals during a fork, so that a new worker does not lose one.
 
-    It has the arbiter's handlers at first, which only queue: the arbiter would wait in vain for it
-    to stop.
+    It begins with the arbiter's handlers, which only queue a signal: the arbiter would wait in vain
+    for the worker to stop.
     """
     os.register_at_fork(
         before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS),
         after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS),
-        after_in_child=_take_no_handlers,
+        after_in_child=_reset_handlers,
     )
 
 
-def _take_no_handlers() -> None:
+def _reset_handlers() -> None:
     for number in _STOPS:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket; raise OSError. A port just being given up is waited for.
+    """Return a listening socket; raise OSError. Waits BIND_PATIENCE_S for a port that is in use.
 
-    What it accepts inherits that a client that vanishes without a word is found out.
+    Its connections inherit TCP keep-alive, which finds clients that have vanished.
     """
     deadline = time.monotonic() + BIND_PATIENCE_S
     while True:

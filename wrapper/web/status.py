@@ -1,7 +1,7 @@
-"""What a replica says of itself, as JSON for programs: ``/_elector/status``.
+"""The status of this replica as JSON: ``/_elector/status``.
 
-Its fields are documented in ``wrapper/docs/reference.md``, which a test holds against this. Where
-it ends: what other replicas say is theirs, and asked for in ``peers``.
+``wrapper/docs/reference.md`` documents the fields; a test compares it with this module. Where it
+ends: ``peers`` asks the other replicas for theirs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 
 def status_of(snapshot: Snapshot, now: float) -> Json:
-    """Return all that a fresh snapshot says at ``now``; times are ISO 8601, durations seconds."""
+    """Return the status at ``now``, of a fresh snapshot; times are ISO 8601, durations seconds."""
     return {
         "version": __version__,
         "identity": snapshot.identity,
@@ -45,7 +45,7 @@ def status_of(snapshot: Snapshot, now: float) -> Json:
 
 
 def _lease(snapshot: Snapshot, now: float) -> Json | None:
-    """Return what is known of the lease, None without an election."""
+    """Return the state of the lease, None without an election."""
     if snapshot.election == _NO_ELECTION:
         return None
     expires_at = snapshot.leads_until_at if snapshot.leads(now) else snapshot.lease_expires_at
@@ -75,7 +75,7 @@ def _prometheus(snapshot: Snapshot) -> Json:
 
 
 def _targets(told: Mapping[str, Any]) -> Json:
-    """Return how the fetched files go, and the queue that says when."""
+    """Return the state of the fetched files, and of the queue of Promgen's broker."""
     queue = told.get("queue")
     return {
         "feeds": [_feed(each) for each in told.get("feeds", ())],

@@ -1,8 +1,8 @@
-"""A step-down that is asked for over the API: judged here, done by the supervisor.
+"""Check a request to step down that came over the API, and pass it to the supervisor.
 
-Only where the API knows who asks, and never by a form of another site: the body has to be JSON,
-which browsers do not send elsewhere unasked. Where it ends: the supervisor is told by its signal,
-and what comes of it is seen in the status.
+It is refused unless the API authenticates its clients. The body must be JSON: a browser does not
+send that for a form of another site (CSRF). Where it ends: the supervisor gets a signal; the status
+shows the outcome.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from wrapper.proxy.refusals import Refused
 from wrapper.web.peers import Peer
 
 _NO_CLIENTS = (
-    "this API does not know who asks, so that anybody could: give it users or client certificates "
-    "with --web-config-file, or run prometheus-elector step-down beside it"
+    "this API does not know who asks, so anybody could: configure users or client certificates in "
+    "--web-config-file, or run prometheus-elector step-down in the container"
 )
 
 
@@ -33,7 +33,7 @@ def step_down(  # noqa: PLR0913 - all that it takes to judge
     supervisor_pid: int,
     pause_file: str,
 ) -> None:
-    """Have the supervisor step down; raise Refused where it should not, or cannot."""
+    """Have the supervisor step down; raise Refused if it must not, or cannot."""
     if not knows_clients:
         raise Refused(403, "forbidden", _NO_CLIENTS)
     seconds, is_forced = _asked(body)
@@ -45,19 +45,18 @@ def step_down(  # noqa: PLR0913 - all that it takes to judge
             step_down_pause.write(Path(pause_file), seconds)
         os.kill(supervisor_pid, signal.SIGUSR1)
     except OSError as error:
-        text = f"the supervisor cannot be told: {error.strerror}"
+        text = f"the supervisor cannot be signalled: {error.strerror}"
         raise Refused(500, "internal", text) from error
 
 
 def _asked(body: object) -> tuple[float | None, bool]:
-    """Return for how long to keep out, None where nothing is said, and whether it is forced."""
+    """Return the body's ``for_s``, None if absent, and ``force``; raise Refused."""
     seconds = body.get("for_s") if isinstance(body, dict) else None
     is_forced = body.get("force", False) if isinstance(body, dict) else None
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     is_span = seconds is None or (is_number and 0 <= seconds <= step_down_pause.LONGEST_S)
     if not is_span or not isinstance(is_forced, bool):
-        text = (
-            f"send JSON; for_s is a number from 0 to {step_down_pause.LONGEST_S:g}, force a boolean"
-        )
+        longest = f"{step_down_pause.LONGEST_S:g}"
+        text = f"send JSON: for_s, a number from 0 to {longest}, and force, a boolean"
         raise Refused(400, "bad_data", text)
     return seconds, is_forced

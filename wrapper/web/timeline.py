@@ -1,6 +1,6 @@
-"""The picture of who led when: bars in the proportions of time, for an SVG; pure.
+"""Lay out the picture of who led when, as bars of an SVG; pure.
 
-Where it ends: what happened before this replica began to look is not in it.
+Where it ends: it begins with what this replica has observed.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from dataclasses import dataclass
 
 from wrapper.model.snapshot import LONGEST_HISTORY_S, NOBODY, NOT_KNOWN, HandOver, named
 
-WIDTH, ROW, BAR = 1000.0, 28.0, 18.0  # of the picture's own units
+WIDTH, ROW, BAR = 1000.0, 28.0, 18.0  # in units of the SVG
 MOST_ROWS = 6
-LEAST_WIDTH = 2.0  # of a bar, so that a short time can be seen
+LEAST_WIDTH = 2.0  # of a bar, so that a short time is visible
 _STEPS = 500.0
 OTHERS = "others"
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One leader's time: where it is drawn, and what it means."""
+    """One leader's time: its place in the picture, and its values."""
 
     x: float
     y: float
@@ -33,7 +33,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Bars in rows, a row for each leader; times are wall times."""
+    """Bars in rows, one row for each leader; times are wall times."""
 
     rows: tuple[str, ...]
     bars: tuple[Bar, ...]
@@ -47,7 +47,7 @@ class Timeline:
 
 
 def timeline(history: Sequence[HandOver], now: float) -> Timeline | None:
-    """Return the picture of these hand-overs until ``now``, None where there are none."""
+    """Return the picture of these hand-overs until ``now``, None without any."""
     if not history:
         return None
     first = history[0].time
@@ -59,9 +59,9 @@ def timeline(history: Sequence[HandOver], now: float) -> Timeline | None:
 
 
 def _stepped(now: float, first: float) -> float:
-    """Return a moment at or just before now, in steps too small to be seen in the picture.
+    """Return ``now`` rounded down to a step too small to be visible in the picture.
 
-    So a page that is looked at again and again is not drawn anew each time.
+    So most refreshes of the page do not change the picture.
     """
     shown_s = min(now - first, LONGEST_HISTORY_S)
     step_s = 2.0 ** math.ceil(math.log2(max(shown_s / _STEPS, 1.0)))
@@ -69,7 +69,7 @@ def _stepped(now: float, first: float) -> float:
 
 
 def _rows(history: Sequence[HandOver]) -> tuple[str, ...]:
-    """Return a name for each row: the latest leaders, the rest together, and those who are none."""
+    """Return the rows' names: the latest leaders, "others" for the rest, NOBODY and NOT_KNOWN."""
     latest = dict.fromkeys(each.leader for each in reversed(history) if each.leader)
     names = sorted(list(latest)[:MOST_ROWS])
     others = [OTHERS] if len(latest) > MOST_ROWS else []

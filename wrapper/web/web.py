@@ -1,8 +1,8 @@
 """The web process: the Flask app with its routes under /_elector/, and the proxy beside it.
 
-It knows only what the snapshot says, and says so when that is stale. It is started by the
-supervisor, never decides anything, and dies with its parent. Where it ends: what speaks for
-Prometheus itself is the proxy's; the options come from the supervisor and are not checked again.
+It answers from the supervisor's snapshot, and answers 503 when that is stale. The supervisor starts
+it; it decides nothing, and dies with its parent. Where it ends: the proxy answers for Prometheus;
+the options come from the supervisor, which has checked them.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from wrapper.web.wsgi import SOCKET, TARGET
 LOG = logging.getLogger(__name__)
 BAD_INPUT = 2
 NOT_FOUND = 404
-SPARE_SLOTS = 2  # a worker may be started before its predecessor has been seen to end
+SPARE_SLOTS = 2  # a worker may start before the arbiter has noticed that the last one ended
 
 
 # --- the application -------------------------------------------------------------------------
@@ -59,34 +59,35 @@ SPARE_SLOTS = 2  # a worker may be started before its predecessor has been seen 
 def make_app(
     reader: SnapshotReader,
     options: WebOptions,
-    figures: ProxyCounters,
+    counters: ProxyCounters,
     web_access: WebAccess,
     prometheus_access: PrometheusAccess,
 ) -> Flask:
     """Return the app: routes under /_elector/, a 404 for all else, and the proxy as an extension.
 
-    The worker hands the proxy what is not under /_elector/; none of that can reach Prometheus.
+    The worker gives the proxy all requests that are not under /_elector/. The app itself never asks
+    Prometheus.
     """
-    # A hash takes long: a thread of its own computes it, while others are served.
+    # A thread computes password hashes, which take long, while other requests are served.
     protection = Protection(web_access, Passwords(ThreadPool(1).apply))
     app = Flask("wrapper.web", static_folder=None)
     fleet = Fleet(reader, options, web_access)
-    ours = registry(reader, figures, with_runtime=options.runtime_metrics)
+    ours = registry(reader, counters, with_runtime=options.runtime_metrics)
     routes: dict[str, Callable[[], Response]] = {
-        "leader": lambda: _told(reader, _leader),
-        "is-leader": lambda: _told(reader, _is_leader),
-        "healthz": lambda: _told(reader, _health),
-        "readyz": lambda: _told(reader, _readiness),
-        "config": lambda: _told(reader, _config),
-        "status": lambda: _told(reader, _status),
-        "fleet": lambda: _told(reader, partial(_fleet, ask=fleet.ask)),
+        "leader": lambda: _current(reader, _leader),
+        "is-leader": lambda: _current(reader, _is_leader),
+        "healthz": lambda: _current(reader, _health),
+        "readyz": lambda: _current(reader, _readiness),
+        "config": lambda: _current(reader, _config),
+        "status": lambda: _current(reader, _status),
+        "fleet": lambda: _current(reader, partial(_fleet, ask=fleet.ask)),
         "metrics": lambda: _metrics(ours),
     }
     for name, view in routes.items():
         app.add_url_rule(f"{ROOT}/{name}", view_func=view, endpoint=name)
     app.add_url_rule(
         f"{ROOT}/step-down",
-        view_func=lambda: _told(reader, partial(_step_down, fleet=fleet, options=options)),
+        view_func=lambda: _current(reader, partial(_step_down, fleet=fleet, options=options)),
         endpoint="step-down",
         methods=["POST"],
     )
@@ -97,17 +98,17 @@ def make_app(
     app.register_error_handler(HTTPException, _http_error)
     app.after_request(lambda answer: _completed(answer, protection))
     if options.proxy_enabled:
-        app.extensions[PROXY] = Proxy(reader, options, figures, protection, prometheus_access)
+        app.extensions[PROXY] = Proxy(reader, options, counters, protection, prometheus_access)
     return app
 
 
-def _told(reader: SnapshotReader, tell: Callable[[Snapshot, float], Response]) -> Response:
-    """Answer from the snapshot as it is now; 503 where that is too old to be told as so."""
+def _current(reader: SnapshotReader, view: Callable[[Snapshot, float], Response]) -> Response:
+    """Answer from the current snapshot; 503 if that is stale."""
     snapshot, now = reader.read(), clock.now()
     stale = why_stale(snapshot, now)
     if snapshot is None or stale:
         return _error(503, "unavailable", stale)
-    return tell(snapshot, now)
+    return view(snapshot, now)
 
 
 def _leader(snapshot: Snapshot, now: float) -> Response:
@@ -115,22 +116,22 @@ def _leader(snapshot: Snapshot, now: float) -> Response:
 
 
 def _is_leader(snapshot: Snapshot, now: float) -> Response:
-    """Answer 200 on the leader and 503 elsewhere, for load balancers that ask by status alone."""
+    """Answer 200 on the leader and 503 elsewhere, for load balancers that check the status."""
     if not snapshot.leads(now):
-        return _error(503, "unavailable", "this replica does not lead")
+        return _error(503, "unavailable", "this replica is not the leader")
     return jsonify(status="success")
 
 
 def _health(snapshot: Snapshot, _now: float) -> Response:
-    """Answer 503 also where the supervisor works, but nothing mends this replica but a new start.
+    """Answer 503 also if only a restart of this replica can mend it.
 
-    It follows meanwhile; whoever starts it again asks it to stop first, and it leaves in order.
-    With a ``failure`` it leaves by itself.
+    It is a follower meanwhile. The kubelet restarts it, with SIGTERM first, so that it stops in
+    order; after a ``failure`` it exits unasked.
     """
     if snapshot.failure:
-        return _error(503, "unavailable", f"this replica ends: {snapshot.failure}")
+        return _error(503, "unavailable", f"this replica is exiting: {snapshot.failure}")
     if snapshot.needs_restart:
-        text = "this replica has to be started again before it can lead: /_elector/status has why"
+        text = "this replica must be restarted before it can lead; /_elector/status says why"
         return _error(503, "unavailable", text)
     return jsonify(status="success")
 
@@ -143,7 +144,9 @@ def _readiness(snapshot: Snapshot, _now: float) -> Response:
 
 def _config(snapshot: Snapshot, _now: float) -> Response:
     if not snapshot.written_role:
-        return _error(404, "not_found", "Prometheus reads its own file: ask it")
+        return _error(
+            404, "not_found", "Prometheus reads its own file; see its /api/v1/status/config"
+        )
     return jsonify(configuration_of(snapshot))
 
 
@@ -177,10 +180,12 @@ def _metrics(ours: CollectorRegistry) -> Response:
 
 
 def _http_error(error: HTTPException) -> BaseResponse:
-    """Give Flask's own errors the form of the others, with the fields that belong to them."""
+    """Return Flask's error in the form of our others, with its own header fields."""
     code = error.code or 500
     if code == NOT_FOUND and not request.path.startswith(f"{ROOT}/"):
-        return _error(code, "not_found", "nothing here; --api-proxy-enabled forwards to the leader")
+        return _error(
+            code, "not_found", "no such path here; --api-proxy-enabled forwards to the leader"
+        )
     kind = {404: "not_found", 500: "internal"}.get(code, "bad_data")
     answer = error.get_response()
     answer.data = _error(code, kind, error.description or error.name).data
@@ -195,7 +200,7 @@ def _error(code: int, kind: str, text: str) -> Response:
 
 
 def _refusal(protection: Protection) -> Response | None:
-    """Answer whom nothing else answers."""
+    """Return the answer to a client that may not ask, None if it may."""
     environ = request.environ
     given = environ.get("HTTP_AUTHORIZATION")
     authorization = [given.encode("latin-1")] if given is not None else []
@@ -210,7 +215,7 @@ def _refusal(protection: Protection) -> Response | None:
 
 
 def _completed(answer: Response, protection: Protection) -> Response:
-    """Add what goes with every answer."""
+    """Add the header fields of every answer."""
     answer.headers["Cache-Control"] = "no-store"
     for name, value in protection.headers:
         answer.headers[name] = value
@@ -218,7 +223,7 @@ def _completed(answer: Response, protection: Protection) -> Response:
 
 
 class Fleet:
-    """What this replica and the others say."""
+    """The status of this replica and of its peers."""
 
     def __init__(self, reader: SnapshotReader, options: WebOptions, access: WebAccess) -> None:
         self._reader = reader
@@ -229,17 +234,17 @@ class Fleet:
 
     @property
     def knows_clients(self) -> bool:
-        """Whether whoever asks here has said who they are."""
+        """Whether clients of this API have to authenticate."""
         return self._access.current().config.knows_its_clients
 
     def ask(self, snapshot: Snapshot) -> list[Peer]:
-        """Return what the others say, with the credentials of whoever has shown us theirs."""
+        """Ask the peers, with the credentials of the current request; return their answers."""
         has_users = bool(self._access.current().config.users)
         authorization = request.headers.get("Authorization") if has_users else None
         return self._peers.ask(snapshot.identity, authorization)
 
     def seen(self, shown: ConfigViewReader) -> Seen:
-        """Return all that the page tells of."""
+        """Return all values of the status page."""
         snapshot = self._reader.read()
         peers = self.ask(snapshot) if snapshot is not None else []
         snapshot = self._reader.read()  # asking may have taken a while
@@ -250,7 +255,7 @@ class Fleet:
 
 
 def main(arguments: list[str]) -> int:
-    """Serve until told to stop; return 2 where that cannot begin."""
+    """Serve until told to stop; return 2 if the port or a file cannot be used."""
     options = WebOptions.from_json(arguments[0])
     options = replace(options, parent_pid=options.parent_pid or os.getppid())
     die_with_parent(options.parent_pid)
@@ -262,25 +267,25 @@ def main(arguments: list[str]) -> int:
         listener = listen(options.host, options.port)
     except ConfigurationError as error:
         for problem in error.problems:
-            LOG.error("%s", problem)  # noqa: TRY400 - the cause is in its words
+            LOG.error("%s", problem)  # noqa: TRY400 - the text has the cause
         return BAD_INPUT
     except OSError as error:
-        _say_why_not(options, error)
+        _log_bind_error(options, error)
         return BAD_INPUT
     is_tls = web_access.current().tls is not None
     LOG.info("listening", extra={"address": _address(options), "tls": is_tls})
-    figures = ProxyCounters(slots=options.workers + SPARE_SLOTS)
+    counters = ProxyCounters(slots=options.workers + SPARE_SLOTS)
     reader = SnapshotReader(options.snapshot_fd)
-    app = partial(make_app, reader, options, figures, web_access, prometheus_access)
-    serve(options, listener, figures, app, web_access.context if is_tls else None)
+    app = partial(make_app, reader, options, counters, web_access, prometheus_access)
+    serve(options, listener, counters, app, web_access.context if is_tls else None)
     return 0
 
 
-def _say_why_not(options: WebOptions, error: OSError) -> None:
+def _log_bind_error(options: WebOptions, error: OSError) -> None:
     is_taken = error.errno == errno.EADDRINUSE
-    reason = "another program listens there" if is_taken else error.strerror
+    reason = "the port is in use" if is_taken else error.strerror
     address = f"--api-listen-address={_address(options)}"
-    LOG.error("%s: %s; give another address or port", address, reason)
+    LOG.error("%s: %s; choose another address or port", address, reason)
 
 
 def _address(options: WebOptions) -> str:

@@ -1,8 +1,9 @@
-"""gunicorn's gevent worker with the proxy beside the Flask app: what is not ours goes to it.
+"""gunicorn's gevent worker: requests under /_elector/ go to the Flask app, others to the proxy.
 
-All requests are read by one reader. Those that are forwarded go from socket to socket, round WSGI,
-which could not carry them unchanged. Where it ends: what happens to a request after its head is the
-proxy's, or the app's.
+All requests are read by one parser. Forwarded requests go from socket to socket, without WSGI,
+which would change them. A worker whose watch over connections, or whose accepting, has ended exits
+1; whoever started it starts the next one. Where it ends: the proxy or the app handles a request
+once its head is read.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from wrapper.proxy.client_connection import Client, ClientGone, Upload
 from wrapper.proxy.exchange_watch import ExchangeWatch
 from wrapper.proxy.forwarded_request import Request, crossing
 from wrapper.proxy.http_head import (
+    MOST_HEAD_BYTES,
     BadHead,
     Fields,
     RequestHead,
@@ -47,20 +49,20 @@ Tls = Callable[[], ssl.SSLContext]
 
 _NO_TLS = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
-    b"This port speaks TLS: write https.\n"
+    b"This port expects TLS: use https.\n"
 )
-PROXY = "proxy"  # the app's extension that forwards
+PROXY = "proxy"  # the name of the proxy among the app's extensions
 HEARTBEAT_PERIOD_S = 1.0
 FAILED = 1
-LARGEST_BODY = 64 << 10  # of a request to ourselves
-BEFORE_KILL_S = 0.5  # the arbiter kills when the grace is over, and what is cut looks whole
+LARGEST_BODY = 64 << 10  # bytes, of a request for /_elector/
+BEFORE_KILL_S = 0.5  # end before the arbiter kills: an answer that is cut then would look complete
 
 
 class ProxyWorker(GeventWorker):  # type: ignore[misc]
-    """Serves clients' connections, each in a greenlet of its own."""
+    """Serves each client connection in a greenlet of its own."""
 
     def init_process(self) -> None:
-        """Prepare and run, in the new process."""
+        """Prepare the worker's process, and run."""
         self._is_leaving = Event()
         super().init_process()
 
@@ -103,7 +105,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
         self._is_leaving.set()
 
     def _await_end(self, pool: Pool, within_s: float) -> None:
-        """Let requests under way end; connections without one are ended."""
+        """Let requests under way end; close connections that have none."""
         if self._proxy is not None:
             self._proxy.leave()
         until = time.monotonic() + within_s
@@ -118,7 +120,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
     # --- one connection ---
 
     def _serve(self, sock: socket.socket, peer: Any) -> None:
-        """Answer one request after the other; whatever goes wrong is this connection's alone."""
+        """Answer the requests of a connection; an error ends only this connection."""
         tls: Tls | None = self.app.tls
         client = Client(sock, peer[0], "https" if tls else "http")
         try:
@@ -128,12 +130,12 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
                     self._secure(client, tls())
                 self._converse(client)
         except Exception:
-            self.log.exception("a connection failed")
+            self.log.exception("connection failed")
         finally:
             client.sock.close()
 
     def _secure(self, client: Client, context: ssl.SSLContext) -> None:
-        """Shake hands, within the time that a head has."""
+        """Do the TLS handshake, within the time limit for a head."""
         secured = context.wrap_socket(client.sock, server_side=True, do_handshake_on_connect=False)
         client.sock = secured
         try:
@@ -151,10 +153,10 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
             with self._watch.waited_for(client):
                 _await_head(client)
             try:
-                goes_on = self._answer(_taken_head(client), client)
+                goes_on = self._answer(_take_head(client), client)
             except Refused as refused:
-                told = {"client": client.address, "reason": str(refused)}
-                LOG.warning("a request is refused", extra=told)
+                details = {"client": client.address, "reason": str(refused)}
+                LOG.warning("request refused", extra=details)
                 client.send(rendered(refused, has_body=True, keeps_client=False))
                 goes_on = False
             client.is_new = False
@@ -162,7 +164,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
             client.linger()
 
     def _answer(self, head: RequestHead, client: Client) -> bool:
-        """Answer a request of which the head has come; tell whether the connection can go on."""
+        """Answer a request whose head has come; tell whether the connection stays open."""
         fields = crossing(head, client.address, client.scheme)
         request = Request(head.method, origin_form(head.target), head.minor, fields)
         if request.problem is not None:
@@ -172,7 +174,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
         return self._answer_by_app(request, head.fields, client)
 
     def _answer_by_app(self, request: Request, fields: Fields, client: Client) -> bool:
-        """Have the Flask app answer; a client has to send, and to read, meanwhile."""
+        """Have the Flask app answer; sending and reading have a time limit for the client."""
         within_s = self.app.options.body_timeout_s
         upload = Upload(client, request, LARGEST_BODY, is_ours=True)
         upload.begin(within_s)
@@ -198,7 +200,7 @@ def _is_sound(watching: gevent.Greenlet[[], Any], server: StreamServer) -> bool:
 
 
 def _await_head(client: Client) -> None:
-    """Wait until a head has come, or what is none; raise ClientGone."""
+    """Wait for a whole head, or for bytes that cannot become one; raise ClientGone."""
     looked_at = 0
     while not is_head_over(client.data, looked_at):
         if client.data and not looked_at:
@@ -207,13 +209,15 @@ def _await_head(client: Client) -> None:
         client.data += client.receive()
 
 
-def _taken_head(client: Client) -> RequestHead:
-    """Return the head that has come, and leave what follows it; raise Refused."""
+def _take_head(client: Client) -> RequestHead:
+    """Parse the head and take it off the client's data; raise Refused."""
     if is_too_long(client.data):
-        raise Refused(431, "bad_data", "the request's head is too long")
+        raise Refused(
+            431, "bad_data", f"the request's head is longer than {MOST_HEAD_BYTES >> 10} KiB"
+        )
     try:
         head = request_head(client.data)
     except BadHead as error:
-        raise Refused(400, "bad_data", f"the request cannot be understood: {error}") from error
+        raise Refused(400, "bad_data", f"malformed request: {error}") from error
     client.data = client.data[head.end :]
     return head

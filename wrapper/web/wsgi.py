@@ -1,6 +1,6 @@
-"""The Flask app's part: a request that has been read becomes an environ, and an answer (PEP 3333).
+"""Call the Flask app by WSGI (PEP 3333): a request becomes an environ, the result an answer.
 
-Where it ends: both are whole in memory, for bodies are bounded and answers ours.
+Both are held in memory: bodies are bounded, and the answers are our own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ _BARE = {"HTTP_CONTENT_TYPE": "CONTENT_TYPE", "HTTP_CONTENT_LENGTH": "CONTENT_LE
 
 
 def environ_of(request: Request, fields: Fields, body: bytes, client: Client) -> dict[str, Any]:
-    """Return what the app is told; a field whose name has an underscore would be another's."""
+    """Return the WSGI environ.
+
+    A field whose name has an underscore is left out: its key would be that of the name with a
+    hyphen.
+    """
     path, _, query = request.target.partition(b"#")[0].partition(b"?")
     host, port, *_ = client.sock.getsockname()
     environ: dict[str, Any] = {
@@ -44,19 +48,19 @@ def environ_of(request: Request, fields: Fields, body: bytes, client: Client) ->
     for name, value in fields:
         if b"_" not in name:
             key = "HTTP_" + name.decode().upper().replace("-", "_")
-            key, told = _BARE.get(key, key), value.decode("latin-1")
-            environ[key] = f"{environ[key]},{told}" if key in environ else told
+            key, text = _BARE.get(key, key), value.decode("latin-1")
+            environ[key] = f"{environ[key]},{text}" if key in environ else text
     return environ
 
 
 def answer_of(app: Flask, environ: dict[str, Any], *, keeps_client: bool) -> bytes:
-    """Return the app's whole answer."""
-    told: list[Any] = []
-    start: Any = lambda *head: told.extend(head)  # noqa: E731 - which one line says
+    """Return the app's answer, head and body."""
+    head: list[Any] = []
+    start: Any = lambda *values: head.extend(values)  # noqa: E731 - start_response of PEP 3333
     answer = app(environ, start)
     with contextlib.closing(answer):  # type: ignore[type-var]
         body = b"".join(answer)
-    status, headers = told[:2]
+    status, headers = head[:2]
     version = environ["SERVER_PROTOCOL"]
     fields = [*headers, ("Date", formatdate(usegmt=True))]
     if version == "HTTP/1.0" or not keeps_client:
