@@ -277,8 +277,7 @@ def main(arguments: list[str]) -> int:
     counters = ProxyCounters(slots=options.workers + SPARE_SLOTS)
     reader = SnapshotReader(options.snapshot_fd)
     app = partial(make_app, reader, options, counters, web_access, prometheus_access)
-    serve(options, listener, counters, app, web_access.context if is_tls else None)
-    return 0
+    return serve(options, listener, counters, app, web_access.context if is_tls else None)
 
 
 def _log_bind_error(options: WebOptions, error: OSError) -> None:

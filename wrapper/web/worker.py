@@ -1,32 +1,31 @@
-"""gunicorn's gevent worker: requests under /_elector/ go to the Flask app, others to the proxy.
+"""A worker: requests under /_elector/ go to the Flask app, all others to the proxy.
 
 All requests are read by one parser. Forwarded requests go from socket to socket, without WSGI,
-which would change them. A worker whose watch over connections, or whose accepting, has ended exits
-1; whoever started it starts the next one. Where it ends: the proxy or the app handles a request
-once its head is read.
+which would change them. Where it ends: ``server`` starts and stops workers; the proxy or the app
+handles a request once its head is read.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
-import signal
 import socket
 import ssl
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 import gevent
+from flask import Flask
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
 from gevent.util import wrap_errors
-from gunicorn.workers.ggevent import GeventWorker  # type: ignore[import-untyped]
 
 from wrapper.base import clock
+from wrapper.options.web_options import WebOptions
 from wrapper.proxy.client_connection import Client, ClientGone, Upload
 from wrapper.proxy.exchange_watch import ExchangeWatch
 from wrapper.proxy.forwarded_request import Request, crossing
@@ -53,59 +52,56 @@ _NO_TLS = (
 )
 PROXY = "proxy"  # the name of the proxy among the app's extensions
 HEARTBEAT_PERIOD_S = 1.0
-FAILED = 1
+CONNECTIONS = 4000  # at a time; more wait to be accepted
 LARGEST_BODY = 64 << 10  # bytes, of a request for /_elector/
 BEFORE_KILL_S = 0.5  # end before the arbiter kills: an answer that is cut then would look complete
 
 
-class ProxyWorker(GeventWorker):  # type: ignore[misc]
+class ProxyWorker:
     """Serves each client connection in a greenlet of its own."""
 
-    def init_process(self) -> None:
-        """Prepare the worker's process, and run."""
-        self._is_leaving = Event()
-        super().init_process()
+    def __init__(self, app: Flask, options: WebOptions, tls: Tls | None) -> None:
+        """Take what to serve; gevent must have patched what blocks."""
+        self._app = app
+        self._options = options
+        self._tls = tls
+        self._proxy: Proxy | None = app.extensions.get(PROXY)
+        self._watch = ExchangeWatch(options.idle_timeout_s)
+        self._is_leaving = False
+        self._wake = Event()
 
-    def run(self) -> None:
+    def run(self, listener: socket.socket, notify: Callable[[], None]) -> bool:
         """Serve until told to stop; then let requests under way end, within the grace time.
 
-        Exits 1 when the watch over connections or the accepting of connections has ended.
+        ``notify`` is called once a second. Returns False when the watch over connections or the
+        accepting of connections has ended.
         """
-        self._proxy: Proxy | None = self.wsgi.extensions.get(PROXY)
-        self._watch = ExchangeWatch(self.app.options.idle_timeout_s)
         watching = gevent.spawn(wrap_errors((Exception,), self._watch.run))
-        watching.link(lambda _: self._is_leaving.set())
-        pool = Pool(self.worker_connections)
-        server = StreamServer(self.sockets[0], handle=self._serve, spawn=pool)
-        if self.cfg.workers > 1:
+        watching.link(lambda _: self._wake.set())
+        pool = Pool(CONNECTIONS)
+        server = StreamServer(listener, handle=self._serve, spawn=pool)
+        if self._options.workers > 1:
             server.max_accept = 1  # leaves the other workers their share
         server.start()
         is_sound = True
-        while self.alive and (is_sound := _is_sound(watching, server)):
-            self.notify()
+        while not self._is_leaving and (is_sound := _is_sound(watching, server)):
+            notify()
             if self._proxy is not None:
                 self._proxy.tidy()
-            self._is_leaving.wait(HEARTBEAT_PERIOD_S)
+            self._wake.wait(HEARTBEAT_PERIOD_S)
         server.close()
-        self._await_end(pool, self.cfg.graceful_timeout - BEFORE_KILL_S if is_sound else 0.0)
-        if not is_sound:
-            sys.exit(FAILED)
+        grace_s = math.ceil(self._options.shutdown_grace_s) - BEFORE_KILL_S
+        self._await_end(pool, notify, grace_s if is_sound else 0.0)
+        return is_sound
 
-    def notify(self) -> None:
-        """Report once a second that this worker runs, to the arbiter and the kernel.
+    def stop(self) -> None:
+        """Accept no more connections, and close those that wait for a request."""
+        self._is_leaving = True
+        self._wake.set()
 
-        A worker that hangs is ended by the kernel's alarm: a lone worker has no arbiter.
-        """
-        super().notify()
-        signal.alarm(self.cfg.timeout)
-
-    def handle_exit(self, sig: int, frame: Any) -> None:
-        """Leave: accept no more connections, and close those that wait for a request."""
-        super().handle_exit(sig, frame)
-        self._is_leaving.set()
-
-    def _await_end(self, pool: Pool, within_s: float) -> None:
+    def _await_end(self, pool: Pool, notify: Callable[[], None], within_s: float) -> None:
         """Let requests under way end; close connections that have none."""
+        self._is_leaving = True
         if self._proxy is not None:
             self._proxy.leave()
         until = time.monotonic() + within_s
@@ -113,7 +109,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
         while (left_s := until - time.monotonic()) > 0:
             if pool.join(timeout=min(left_s, HEARTBEAT_PERIOD_S)):
                 break
-            self.notify()
+            notify()
             self._watch.hang_up_waiting()
         pool.kill(timeout=HEARTBEAT_PERIOD_S)
 
@@ -121,7 +117,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
 
     def _serve(self, sock: socket.socket, peer: Any) -> None:
         """Answer the requests of a connection; an error ends only this connection."""
-        tls: Tls | None = self.app.tls
+        tls = self._tls
         client = Client(sock, peer[0], "https" if tls else "http")
         try:
             with contextlib.suppress(OSError, ClientGone, gevent.GreenletExit):
@@ -130,7 +126,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
                     self._secure(client, tls())
                 self._converse(client)
         except Exception:
-            self.log.exception("connection failed")
+            LOG.exception("connection failed")
         finally:
             client.sock.close()
 
@@ -148,7 +144,7 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
 
     def _converse(self, client: Client) -> None:
         goes_on = True
-        while goes_on and self.alive:
+        while goes_on and not self._is_leaving:
             client.since = clock.now()
             with self._watch.waited_for(client):
                 _await_head(client)
@@ -175,15 +171,15 @@ class ProxyWorker(GeventWorker):  # type: ignore[misc]
 
     def _answer_by_app(self, request: Request, fields: Fields, client: Client) -> bool:
         """Have the Flask app answer; sending and reading have a time limit for the client."""
-        within_s = self.app.options.body_timeout_s
+        within_s = self._options.body_timeout_s
         upload = Upload(client, request, LARGEST_BODY, is_ours=True)
         upload.begin(within_s)
         if request.minor > 0 and request.crossing.expects and not upload.is_complete:
             client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         upload.finish(within_s)
         environ = environ_of(request, fields, upload.first, client)
-        keeps_client = request.wants_more and self.alive
-        answer = answer_of(self.wsgi, environ, keeps_client=keeps_client)
+        keeps_client = request.wants_more and not self._is_leaving
+        answer = answer_of(self._app, environ, keeps_client=keeps_client)
         client.sock.settimeout(within_s)
         client.send(answer)
         client.sock.settimeout(None)
