@@ -115,12 +115,10 @@ class Exchange:
         return Refused(504, "timeout", "Prometheus did not answer in time")
 
     def _wake(self) -> None:
-        """Wake the greenlets that wait; shut down the client's connection only if it is full.
-
-        An orderly end would make an answer that is cut look complete.
-        """
+        """Wake the greenlets that wait."""
         if self._connection is not None:
             shut(self._connection.sock)
+        # After an orderly end, an answer that is cut would look complete.
         if not self._client.takes_more:
             self._client.hang_up()
 
