@@ -10,7 +10,8 @@ from pathlib import Path
 
 from wrapper.base import files
 from wrapper.configuration.inputs import Inputs, Sources
-from wrapper.configuration.render import Source, WholeFile, render
+from wrapper.configuration.render import WholeFile, render
+from wrapper.documents.source import Source
 
 KIB = 1024
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from wrapper.configuration.last_good import LastGood
-from wrapper.configuration.render import Source, render
+from wrapper.configuration.render import render
+from wrapper.documents.source import Source
 from wrapper.model.configuration import Kept, Renderings
 from wrapper.options.loading import load
 from wrapper.startup.start import RefusedInput, Start, prepare

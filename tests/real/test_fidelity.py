@@ -24,8 +24,9 @@ from tests.real.parts import Prometheus, started
 from tests.unit.configuration.test_config_paths import trails
 from wrapper.configuration.config_paths import PLACES
 from wrapper.configuration.inputs import Inputs, Sources
-from wrapper.configuration.render import Source, WholeFile, render
+from wrapper.configuration.render import WholeFile, render
 from wrapper.documents.problems import ConfigurationError
+from wrapper.documents.source import Source
 from wrapper.model.configuration import Renderings
 from wrapper.model.roles import Role
 

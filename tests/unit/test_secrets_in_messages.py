@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wrapper.configuration.inputs import BadInputs, Inputs, Sources
-from wrapper.configuration.render import ConfigurationError, Source, WholeFile, render
+from wrapper.configuration.render import WholeFile, render
+from wrapper.documents.problems import ConfigurationError
+from wrapper.documents.source import Source
 
 M = "hunter2"
 JOBS = f"scrape_configs: [{{job_name: {M}}}, {{job_name: {M}}}]\n"

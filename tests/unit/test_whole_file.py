@@ -20,7 +20,9 @@ from tests.unit.given_documents import (
     sections,
     values_of,
 )
-from wrapper.configuration.render import ConfigurationError, Rendered, Source, WholeFile
+from wrapper.configuration.render import Rendered, WholeFile
+from wrapper.documents.problems import ConfigurationError
+from wrapper.documents.source import Source
 from wrapper.documents.yaml_nodes import compose as compose_with_anchors_anew
 from wrapper.model.roles import Role
 

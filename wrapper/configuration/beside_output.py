@@ -42,8 +42,7 @@ class BesideOutput:
                 raise Unanswered(f"{path} cannot be written: {error.strerror}") from error
             yield path
         finally:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
+            self.leave_nothing()
             self._file = None
 
     def _folder(self) -> Path:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from wrapper.configuration.diff import unified
@@ -20,9 +19,9 @@ from wrapper.configuration.sections import read_base, read_both, read_override
 from wrapper.documents.problems import Problems
 from wrapper.documents.source import Source
 from wrapper.documents.yaml_nodes import entries
+from wrapper.documents.yaml_text import serialize
 from wrapper.model.roles import Role
 
-_WIDTH = 1 << 30  # columns before a line is folded: never
 _MOST_NODES = 5_000_000  # with aliases written out; a few lines can be made to unfold to billions
 
 
@@ -79,10 +78,7 @@ def _lines(section: MappingNode, most_nodes: int) -> list[str]:
     if not section.value:
         return []
     shown: Node = section if _size(section, {}) > most_nodes else _unfolded(section)
-    text: bytes = yaml.serialize(
-        shown, Dumper=yaml.CSafeDumper, encoding="utf-8", allow_unicode=True, width=_WIDTH
-    )
-    return text.decode().split("\n")[:-1]
+    return serialize(shown).decode().split("\n")[:-1]
 
 
 def _size(node: Node, known: dict[int, int]) -> int:

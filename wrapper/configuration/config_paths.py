@@ -14,7 +14,7 @@ import re
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from wrapper.documents.yaml_nodes import MERGE_TAG, TEXT_TAG, is_null
+from wrapper.documents.yaml_nodes import MERGE_TAG, TEXT_TAG, is_null, with_items
 
 PATH = "path"
 ANY_KEY = "*"
@@ -29,37 +29,21 @@ _CLIENT: dict[str, Places] = {
     "oauth2": {"client_secret_file": PATH, "tls_config": _TLS},
     "tls_config": _TLS,
 }
-_DISCOVERIES: dict[str, dict[str, Places]] = {  # azure, dns, gce and the like name no files
-    "aws": _CLIENT,
-    "consul": _CLIENT,
-    "digitalocean": _CLIENT,
-    "docker": _CLIENT,
-    "dockerswarm": _CLIENT,
-    "ec2": _CLIENT,
-    "ecs": _CLIENT,
-    "elasticache": _CLIENT,
-    "eureka": _CLIENT,
+# Service discoveries whose files are those of any HTTP client; azure, dns, gce … name no files.
+_OF_A_CLIENT = (
+    "aws consul digitalocean docker dockerswarm ec2 ecs elasticache eureka hetzner http ionos kuma "
+    "lightsail linode msk nomad puppetdb rds stackit uyuni vultr"
+)
+_DISCOVERIES: dict[str, dict[str, Places]] = {
+    **dict.fromkeys(_OF_A_CLIENT.split(), _CLIENT),
     "file": {"files": [PATH]},
-    "hetzner": _CLIENT,
-    "http": _CLIENT,
-    "ionos": _CLIENT,
     "kubernetes": _CLIENT | {"kubeconfig_file": PATH},
-    "kuma": _CLIENT,
-    "lightsail": _CLIENT,
-    "linode": _CLIENT,
     "marathon": _CLIENT | {"auth_token_file": PATH},
-    "msk": _CLIENT,
-    "nomad": _CLIENT,
     "oci": _CLIENT | {"key_file": PATH, "key_passphrase_file": PATH},
     "openstack": {"tls_config": _TLS},
     "outscale": _CLIENT | {"secret_key_file": PATH},
-    "puppetdb": _CLIENT,
-    "rds": _CLIENT,
     "scaleway": _CLIENT | {"secret_key_file": PATH},
-    "stackit": _CLIENT,
     "triton": {"tls_config": _TLS},
-    "uyuni": _CLIENT,
-    "vultr": _CLIENT,
 }
 _TARGETS: dict[str, Places] = {
     **_CLIENT,
@@ -123,9 +107,7 @@ class _Resolution:
         pairs = [(key, self._value(key, value, places)) for key, value in node.value]
         if all(new is old for (_, new), (_, old) in zip(pairs, node.value, strict=True)):
             return node
-        return MappingNode(
-            node.tag, pairs, node.start_mark, node.end_mark, flow_style=node.flow_style
-        )
+        return with_items(node, pairs)
 
     def _value(self, key: Node, value: Node, places: dict[str, Places]) -> Node:
         """Return an entry's value; what a merge key brings in stands in the same place."""
@@ -138,11 +120,7 @@ class _Resolution:
 
     def _list(self, node: SequenceNode, places: Places) -> SequenceNode:
         items = [self.node(item, places) for item in node.value]
-        if items == node.value:
-            return node
-        return SequenceNode(
-            node.tag, items, node.start_mark, node.end_mark, flow_style=node.flow_style
-        )
+        return node if items == node.value else with_items(node, items)
 
     def _path(self, node: ScalarNode) -> ScalarNode:
         """Return an absolute path, as Prometheus makes it; an empty one is none."""

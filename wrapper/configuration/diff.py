@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 
 _CONTEXT = 3  # lines around a change
 Opcode = tuple[str, int, int, int, int]  # as difflib has them: what to do, with which lines
@@ -75,17 +76,11 @@ def _span(entries: list[tuple[int, int]], first: int, end: int) -> tuple[int, in
 
 
 def _joined(opcodes: Iterator[Opcode]) -> Iterator[Opcode]:
-    """Yield the steps with neighbours of one kind made one."""
-    last: Opcode | None = None
-    for opcode in opcodes:
-        if last is not None and last[0] == opcode[0]:
-            last = (last[0], last[1], opcode[2], last[3], opcode[4])
-            continue
-        if last is not None:
-            yield last
-        last = opcode
-    if last is not None:
-        yield last
+    """Yield the steps, with neighbours of one kind joined."""
+    for what, neighbours in groupby(opcodes, key=itemgetter(0)):
+        steps = list(neighbours)
+        (_, old_from, _, new_from, _), (_, _, old_to, _, new_to) = steps[0], steps[-1]
+        yield what, old_from, old_to, new_from, new_to
 
 
 def _range(start: int, end: int) -> str:

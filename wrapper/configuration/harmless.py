@@ -13,7 +13,15 @@ from urllib.parse import urlsplit
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from wrapper.documents.yaml_nodes import LIST_TAG, MAP_TAG, TEXT_TAG, compose, entries, is_null
+from wrapper.documents.yaml_nodes import (
+    LIST_TAG,
+    MAP_TAG,
+    TEXT_TAG,
+    compose,
+    entries,
+    is_null,
+    value_of,
+)
 from wrapper.documents.yaml_text import Serializer
 
 _URLS = ("url", "proxy_url", "token_url")
@@ -28,12 +36,8 @@ def harmless(content: bytes, address: str) -> bytes:
     root = compose(content, "")
     if not isinstance(root, MappingNode):
         return content
-    found = entries(root)
-    writes = _items(found.get("remote_write"))
-    alerting = found["alerting"][1] if "alerting" in found else None
-    managers = []
-    if isinstance(alerting, MappingNode):
-        managers = _items(entries(alerting).get("alertmanagers"))
+    writes = _items(value_of(root, "remote_write"))
+    managers = _items(value_of(value_of(root, "alerting"), "alertmanagers"))
     if not writes and not managers:
         return content
     away = _Away(address)
@@ -44,9 +48,8 @@ def harmless(content: bytes, address: str) -> bytes:
     return Serializer({}, is_tied=True).write(root)
 
 
-def _items(entry: tuple[Node, Node] | None) -> list[MappingNode]:
+def _items(value: Node | None) -> list[MappingNode]:
     """Return the mappings in a list."""
-    value = entry[1] if entry else None
     items = value.value if isinstance(value, SequenceNode) else []
     return [item for item in items if isinstance(item, MappingNode)]
 
@@ -86,8 +89,7 @@ def _drop_all(manager: MappingNode) -> None:
     rule = MappingNode(
         MAP_TAG, [(_text("action"), _text("drop")), (_text("regex"), _text(".*"))], flow_style=True
     )
-    known = entries(manager)
-    value = known["relabel_configs"][1] if "relabel_configs" in known else None
+    value = value_of(manager, "relabel_configs")
     if isinstance(value, SequenceNode):
         value.value.append(rule)
     elif is_null(value):

@@ -16,8 +16,7 @@ from wrapper.configuration import envsubst
 from wrapper.configuration.file_checks import problems_of_needed
 from wrapper.configuration.render import Rendered, WholeFile, render
 from wrapper.documents.problems import ConfigurationError, Problems
-from wrapper.documents.source import Source
-from wrapper.documents.yaml_nodes import further_document
+from wrapper.documents.source import Source, further_document
 from wrapper.model.configuration import Renderings
 from wrapper.model.events import ConfigurationRead, ConfigurationRejected
 
@@ -26,12 +25,8 @@ _LEFT_OUT = "a second YAML document; only the first is read: move what is meant 
 _READS = 3  # of files that change meanwhile, before the last reading has to do
 
 
-class BadInputs(Exception):
+class BadInputs(ConfigurationError):
     """The inputs cannot be used; ``problems`` are lines that each name one cause and its cure."""
-
-    def __init__(self, problems: tuple[str, ...]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from wrapper.configuration.merge import merge
-from wrapper.configuration.patch import DELETE, NAMES, PATCH
+from wrapper.configuration.patch import DELETE, PATCH, names_of
 from wrapper.documents.problems import Problems, quoted
-from wrapper.documents.yaml_nodes import MAP_TAG, Entries, entries, is_null, kind
+from wrapper.documents.yaml_nodes import MAP_TAG, Entries, entries, is_null, kind, value_of
 
 _NAKED = re.compile(r"(?:<secret \d+>|[\w$./:@=?*+-])+")
 _LONGEST = 60
@@ -143,8 +143,8 @@ def _patched(item: Node, verb: str, old: list[Node], now: SequenceNode, trail: T
 
 def _directive(item: Node) -> str | None:
     """Return what an item asks for, None where it is to be added."""
-    found = entries(item) if isinstance(item, MappingNode) else {}
-    return str(found[PATCH][1].value) if PATCH in found else None
+    value = value_of(item, PATCH)
+    return None if value is None else str(value.value)
 
 
 def _place(item: Node, items: list[Node]) -> int | None:
@@ -155,11 +155,7 @@ def _place(item: Node, items: list[Node]) -> int | None:
 
 def _name(item: Node) -> tuple[str, str] | None:
     """Return by what an item is known, and how it is called."""
-    found = entries(item) if isinstance(item, MappingNode) else {}
-    for name in NAMES:
-        if name in found and isinstance(found[name][1], ScalarNode):
-            return name, found[name][1].value
-    return None
+    return next(iter(names_of(item).items()), None)
 
 
 def _label(item: Node) -> str:

@@ -19,7 +19,7 @@ from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
 from wrapper.documents.problems import Problems, quoted
 from wrapper.documents.source_spans import Cut
-from wrapper.documents.yaml_nodes import entries
+from wrapper.documents.yaml_nodes import entries, with_items
 
 PATCH = "$patch"
 REPLACE, DELETE = "replace", "delete"
@@ -107,19 +107,14 @@ def names_of(item: Node) -> dict[str, str]:
     if isinstance(item, Cut):
         return item.names
     found = entries(item) if isinstance(item, MappingNode) else {}
-    names = {}
-    for name in NAMES:
-        _, value = found.get(name, (None, None))
-        if isinstance(value, ScalarNode):
-            names[name] = value.value
-    return names
+    values = {name: found[name][1] for name in NAMES if name in found}
+    return {name: value.value for name, value in values.items() if isinstance(value, ScalarNode)}
 
 
 def _without_patch(item: MappingNode) -> MappingNode:
     """Return an item as Prometheus shall read it."""
     key = _patch_key(item)
-    pairs = [pair for pair in item.value if pair[0] is not key]
-    return MappingNode(item.tag, pairs, item.start_mark, item.end_mark, flow_style=item.flow_style)
+    return with_items(item, [pair for pair in item.value if pair[0] is not key])
 
 
 def _mappings(root: Node) -> Iterator[MappingNode]:

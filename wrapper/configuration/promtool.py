@@ -36,7 +36,7 @@ class Promtool:
         self._beside = BesideOutput(output)
         self._options = ("--agent",) if is_agent else ()
         self._asking = Asking(program, limit_s)
-        atexit.register(self._leave_nothing)
+        atexit.register(self._asking.end)
 
     def problems(self, renderings: Renderings) -> tuple[str, ...]:
         """Return why the renderings are refused, a line for each; warn where nothing was said."""
@@ -62,10 +62,6 @@ class Promtool:
             f"the {rendering.role}'s rendering: {self.program} check config: {words}; "
             f"lines are those of check --print={rendering.role}"
         )
-
-    def _leave_nothing(self) -> None:
-        """End what is under way, at this program's own end."""
-        self._asking.end()
 
 
 class Asking:

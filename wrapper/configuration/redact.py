@@ -18,7 +18,14 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from wrapper.configuration.config_paths import ANY_KEY, Places
-from wrapper.documents.yaml_nodes import MERGE_TAG, TEXT_TAG, UnusableError, compose, is_null
+from wrapper.documents.yaml_nodes import (
+    MERGE_TAG,
+    TEXT_TAG,
+    UnusableError,
+    compose,
+    is_null,
+    with_items,
+)
 
 SECRET = "secret"  # noqa: S105 - a mark in the table
 _LEAST = 4  # characters of a secret that is looked for in messages; shorter ones are in any text
@@ -49,37 +56,24 @@ _CLIENT: dict[str, Places] = {
     "tls_config": _TLS,
 }
 _AWS: dict[str, Places] = {"secret_key": SECRET}
+# Service discoveries whose secrets are those of any HTTP client, and of AWS' clients.
+_OF_A_CLIENT = (
+    "digitalocean docker dockerswarm eureka hetzner http ionos kubernetes kuma linode nomad "
+    "puppetdb triton vultr"
+)
+_OF_AWS = "aws ec2 ecs elasticache lightsail msk rds"
 _DISCOVERIES: dict[str, dict[str, Places]] = {  # beside what _CLIENT has
-    "aws": _AWS,
+    **{name: {} for name in _OF_A_CLIENT.split()},
+    **dict.fromkeys(_OF_AWS.split(), _AWS),
     "azure": {"client_secret": SECRET},
     "consul": {"token": SECRET, "password": SECRET},
-    "digitalocean": {},
-    "docker": {},
-    "dockerswarm": {},
-    "ec2": _AWS,
-    "ecs": _AWS,
-    "elasticache": _AWS,
-    "eureka": {},
-    "hetzner": {},
-    "http": {},
-    "ionos": {},
-    "kubernetes": {},
-    "kuma": {},
-    "lightsail": _AWS,
-    "linode": {},
     "marathon": {"auth_token": SECRET},
-    "msk": _AWS,
-    "nomad": {},
     "openstack": {"application_credential_secret": SECRET, "password": SECRET},
     "outscale": {"secret_key": SECRET},
     "ovhcloud": {"application_secret": SECRET, "consumer_key": SECRET},
-    "puppetdb": {},
-    "rds": _AWS,
     "scaleway": {"secret_key": SECRET},
     "stackit": {"private_key": SECRET, "service_account_key": SECRET},
-    "triton": {},
     "uyuni": {"password": SECRET},
-    "vultr": {},
 }
 _TARGETS: dict[str, Places] = {
     **_CLIENT,
@@ -157,16 +151,12 @@ class Redaction:
             items = []
             for item in node.value:  # no comprehension: it would make the stack deeper
                 items.append(self._node(item, _of_item(places)))  # noqa: PERF401
-            return SequenceNode(
-                node.tag, items, node.start_mark, node.end_mark, flow_style=node.flow_style
-            )
+            return with_items(node, items)
         if isinstance(node, MappingNode):
             pairs = []
             for key, value in node.value:
                 pairs.append((key, self._node(value, _below(key, _of_item(places)))))
-            return MappingNode(
-                node.tag, pairs, node.start_mark, node.end_mark, flow_style=node.flow_style
-            )
+            return with_items(node, pairs)
         if isinstance(node, ScalarNode):
             return self._scalar(node, is_secret=bool(_of_item(places)))  # or in a mapping's place
         return node

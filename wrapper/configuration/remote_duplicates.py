@@ -15,7 +15,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from wrapper.documents.problems import Problems
 from wrapper.documents.source_spans import whole_items
-from wrapper.documents.yaml_nodes import entries, is_null
+from wrapper.documents.yaml_nodes import entries, is_null, value_of
 
 LISTS = ("remote_write", "remote_read")
 _Hidden = dict[str, "_Hidden"] | None  # by key; None: every value at this place, and below
@@ -38,9 +38,8 @@ _PASSWORD = re.compile(r"(?<=://)([^/?#@:]*):[^/?#]*@")
 
 def note_duplicates(section: MappingNode, problems: Problems) -> None:
     """Note each entry that Prometheus would take for one before it."""
-    found = entries(section)
     for name in LISTS:
-        value = found[name][1] if name in found else None
+        value = value_of(section, name)
         if isinstance(value, SequenceNode) and len(value.value) > 1:
             _note_in_list(name, value, problems)
 

@@ -23,22 +23,12 @@ from wrapper.configuration.client_files import REMOTE_WRITE, ClientFile, client_
 from wrapper.configuration.merge import merge
 from wrapper.configuration.remote_duplicates import note_duplicates
 from wrapper.configuration.sections import Section, read_base, read_both, read_override
-from wrapper.documents.problems import ConfigurationError, Problems, quoted
+from wrapper.documents.problems import Problems, quoted
 from wrapper.documents.source import Source
-from wrapper.documents.yaml_nodes import entries
+from wrapper.documents.yaml_nodes import entries, value_of
 from wrapper.documents.yaml_text import Serializer
 from wrapper.model.configuration import Rendering, Renderings
 from wrapper.model.roles import Role
-
-__all__ = [
-    "ConfigurationError",
-    "Rendered",
-    "Source",
-    "WholeFile",
-    "fingerprint",
-    "recognized",
-    "render",
-]
 
 _SUSPICIOUS = {"remote_writes": 'did you mean "remote_write"?'}
 
@@ -185,7 +175,7 @@ def fingerprint(content: bytes) -> str:
 
 def _rendering(role: Role, section: MappingNode, content: bytes) -> Rendering:
     """Return what Prometheus reads in a role."""
-    _, remote_write = entries(section).get(REMOTE_WRITE, (None, None))
+    remote_write = value_of(section, REMOTE_WRITE)
     writes = isinstance(remote_write, SequenceNode) and bool(remote_write.value)
     return Rendering(role, content, fingerprint(content), writes)
 

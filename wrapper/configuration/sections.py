@@ -12,7 +12,6 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, field, replace
 
-import yaml
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
 from wrapper.configuration.config_paths import may_name_a_file, resolve_paths
@@ -21,19 +20,13 @@ from wrapper.configuration.remote_duplicates import LISTS
 from wrapper.documents.problems import Problems, quoted
 from wrapper.documents.source import Source
 from wrapper.documents.source_spans import Cut, ItemTexts, Texts, cuttable, entry_texts, has_anchors
-from wrapper.documents.yaml_inspection import Inspection
-from wrapper.documents.yaml_nodes import (
-    LIST_TAG,
-    MAP_TAG,
-    TEXT_TAG,
-    Entries,
-    UnusableError,
-    compose,
-    entries,
-    explained,
-    is_null,
-    kind,
+from wrapper.documents.yaml_inspection import (
+    NO_CONFIGURATION,
+    Inspection,
+    as_mapping,
+    read_document,
 )
+from wrapper.documents.yaml_nodes import LIST_TAG, MAP_TAG, TEXT_TAG, Entries, entries, is_null
 from wrapper.model.roles import Role
 
 _MISSING = 'no configuration under "follower"; write "follower: {}" where none is meant'
@@ -58,8 +51,8 @@ def read_base(source: Source, problems: Problems, *, as_nodes: bool = False) -> 
     reading = _Reading(source, problems)
     root = reading.root(follower=None if as_nodes else ())
     if is_null(root) and not problems.is_broken:
-        problems.add(source.name, 1, 1, "no configuration; write {} where none is meant")
-    written = _mapping(root, "the file", problems)
+        problems.add(source.name, 1, 1, NO_CONFIGURATION)
+    written = as_mapping(root, "the file", problems)
     section = reading.section(written)
     return replace(section, content=source.content) if section.node is written else section
 
@@ -67,7 +60,7 @@ def read_base(source: Source, problems: Problems, *, as_nodes: bool = False) -> 
 def read_override(source: Source, problems: Problems) -> Section:
     """Return the section of a file with overrides; an empty file has an empty one."""
     reading = _Reading(source, problems)
-    return reading.section(_mapping(reading.root(), "the file", problems))
+    return reading.section(as_mapping(reading.root(), "the file", problems))
 
 
 def read_both(
@@ -80,13 +73,13 @@ def read_both(
     reading = _Reading(source, problems)
     root = reading.root(follower=None if as_nodes else (Role.FOLLOWER,))
     if problems.is_broken:
-        return Section(_empty()), Section(_empty())
-    found = entries(_mapping(root, "the file", problems))
+        return Section(MappingNode(MAP_TAG, [])), Section(MappingNode(MAP_TAG, []))
+    found = entries(as_mapping(root, "the file", problems))
     for key, _ in (entry for text, entry in found.items() if text not in list(Role)):
         problems.at(key, f"unknown key {quoted(key.value)}; {_cure_of_key(key.value)}")
     _check_follower(root, found, source.name, problems)
     follower, leader = (
-        _mapping(found[role][1] if role in found else None, role, problems)
+        as_mapping(found[role][1] if role in found else None, role, problems)
         for role in (Role.FOLLOWER, Role.LEADER)
     )
     return reading.section(follower), reading.section(leader)
@@ -108,19 +101,6 @@ def _cure_of_key(key: str) -> str:
     return 'move it under "follower" or "leader", which alone may stand here'
 
 
-def _mapping(node: Node | None, what: str, problems: Problems) -> MappingNode:
-    """Return the node if it is a mapping; else an empty one, and note what it is unless empty."""
-    if isinstance(node, MappingNode):
-        return node
-    if node is not None and not is_null(node):
-        problems.at(node, f"{what} must be a mapping, not {kind(node)}; write it as KEY: VALUE")
-    return _empty()
-
-
-def _empty() -> MappingNode:
-    return MappingNode(MAP_TAG, [])
-
-
 class _Reading:
     """One input on its way to its sections."""
 
@@ -138,19 +118,11 @@ class _Reading:
 
         Of the lists in the section below these keys, None for no section, the items are cut out.
         """
-        source = self._source
         is_cut = self._text is not None and follower is not None
         self._follower = follower or ()
         at_item = self._cut if is_cut else None
-        try:
-            root = compose(source.content, source.name, at_item, len(self._follower) + 1)
-            if isinstance(root, CollectionNode):
-                self._inspection.visit(root)
-        except (yaml.YAMLError, UnusableError, RecursionError) as error:
-            self._problems.is_broken = True
-            self._problems.note(explained(error, source.content, source.name))
-            return None
-        return root
+        depth = len(self._follower) + 1
+        return read_document(self._source, self._problems, self._inspection, at_item, depth)
 
     def _cut(self, keys: tuple[str, ...], items: SequenceNode) -> None:
         """Keep the text alone of the item that a list has last, where that can be cut out."""

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from codecs import BOM_UTF8
 from dataclasses import dataclass, field
+from itertools import pairwise
+
+_MARK = re.compile(rb"---(?=\s|\Z)")
+_LATER_MARK = re.compile(rb"\n---(?=\s|\Z)")
+# Beside comments, directives, and the end of a document.
+_SUBSTANCE = re.compile(rb"(?:\s++|[#%][^\n]*+|\.\.\.(?=\s|\Z))*+[^\s#%]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +23,19 @@ class Source:
     name: str
     content: bytes = field(repr=False)
     folder: str = ""
+
+
+def further_document(content: bytes) -> int:
+    """Return the line, from 1, where a second document begins that holds anything, 0 for none.
+
+    What begins a line with three dashes begins a document, whatever is under way (YAML 1.2, 9.1.2).
+    """
+    content = content.removeprefix(BOM_UTF8)
+    marks = [found.start() + 1 for found in _LATER_MARK.finditer(content)]
+    if _MARK.match(content):
+        marks.insert(0, 0)
+    if marks and not _SUBSTANCE.match(content[: marks[0]]):
+        del marks[0]  # it begins the first
+    pairs = pairwise([*marks, len(content)])
+    second = (at for at, end in pairs if _SUBSTANCE.match(content[at + len(b"---") : end]))
+    return next((content.count(b"\n", 0, at) + 1 for at in second), 0)

@@ -11,21 +11,12 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
-import yaml
-from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from wrapper.documents.problems import Problems, quoted
 from wrapper.documents.source import Source
-from wrapper.documents.yaml_inspection import Inspection
-from wrapper.documents.yaml_nodes import (
-    MAP_TAG,
-    UnusableError,
-    compose,
-    entries,
-    explained,
-    is_null,
-    kind,
-)
+from wrapper.documents.yaml_inspection import NO_CONFIGURATION, as_mapping, read_document
+from wrapper.documents.yaml_nodes import MAP_TAG, entries, is_null, kind
 
 _BOOL_TAG = "tag:yaml.org,2002:bool"
 _TRUE = frozenset(("true", "yes", "on"))
@@ -38,29 +29,14 @@ def read_fields(source: Source, problems: Problems) -> FieldReader:
 
     Editors empty a file before they write it: that must not pass for a configuration.
     """
-    root = _read_root(source, problems)
+    root = read_document(source, problems)
     problems.settle(only_if_broken=True)
-    if root is None or is_null(root):
-        problems.add(source.name, 1, 1, "no configuration; write {} where none is meant")
-    elif not isinstance(root, MappingNode):
-        problems.at(root, f"the file must be a mapping, not {kind(root)}; write it as KEY: VALUE")
-    if not isinstance(root, MappingNode):
+    if is_null(root):
+        problems.add(source.name, 1, 1, NO_CONFIGURATION)
+    mapping = as_mapping(root, "the file", problems)
+    if mapping is not root:
         problems.settle()
-        root = MappingNode(MAP_TAG, [])
-    return FieldReader(root, problems)
-
-
-def _read_root(source: Source, problems: Problems) -> Node | None:
-    """Return the first document's root, inspected; None where there is none or it is unusable."""
-    try:
-        root = compose(source.content, source.name)
-        if isinstance(root, CollectionNode):
-            Inspection(problems).visit(root)
-    except (yaml.YAMLError, UnusableError, RecursionError) as error:
-        problems.is_broken = True
-        problems.note(explained(error, source.content, source.name))
-        return None
-    return root
+    return FieldReader(mapping, problems)
 
 
 class FieldReader:

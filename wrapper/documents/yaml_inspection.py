@@ -9,22 +9,61 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import chain
 
+import yaml
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
 from wrapper.documents.problems import Problems, quoted
+from wrapper.documents.source import Source
 from wrapper.documents.yaml_nodes import (
+    MAP_TAG,
     MAX_DEPTH,
     MERGE_TAG,
     NULL_TAG,
     TEXT_TAG,
+    AtItem,
     UnusableError,
+    compose,
+    explained,
+    is_null,
     kind,
 )
 
+NO_CONFIGURATION = "no configuration; write {} where none is meant"
 # What go-yaml v2 allows (decode.go): such a share of aliases' values among so many, less of more.
 _FEW, _FEW_SHARE = 400_000, 0.99
 _MANY, _MANY_SHARE = 4_000_000, 0.10
 _COLON_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp")}
+
+
+def read_document(
+    source: Source,
+    problems: Problems,
+    inspection: Inspection | None = None,
+    at_item: AtItem | None = None,
+    depth: int = 0,
+) -> Node | None:
+    """Return the first document's root, inspected; None if there is none or it cannot be used.
+
+    In the latter case ``problems.is_broken`` is set. ``at_item`` and ``depth``: see ``compose``.
+    """
+    try:
+        root = compose(source.content, source.name, at_item, depth)
+        if isinstance(root, CollectionNode):
+            (inspection or Inspection(problems)).visit(root)
+    except (yaml.YAMLError, UnusableError, RecursionError) as error:
+        problems.is_broken = True
+        problems.note(explained(error, source.content, source.name))
+        return None
+    return root
+
+
+def as_mapping(node: Node | None, what: str, problems: Problems) -> MappingNode:
+    """Return the node if it is a mapping; else an empty one, and note a value of another kind."""
+    if isinstance(node, MappingNode):
+        return node
+    if node is not None and not is_null(node):
+        problems.at(node, f"{what} must be a mapping, not {kind(node)}; write it as KEY: VALUE")
+    return MappingNode(MAP_TAG, [])
 
 
 class Inspection:

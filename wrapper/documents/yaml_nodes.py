@@ -8,10 +8,8 @@ end the process, becomes a problem with its place; what is YAML but no configura
 from __future__ import annotations
 
 import re
-from codecs import BOM_UTF8
 from collections.abc import Callable
-from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from yaml.composer import Composer, ComposerError
@@ -38,13 +36,8 @@ _CURES = {  # the cure for what libyaml says, by a part of it
     "escape": "write it in single quotes, where a backslash is a backslash",
 }
 _CURE = "mend the indentation, brackets or quotes, here or above"
-
-
-_MARK = re.compile(rb"---(?=\s|\Z)")
-# Beside comments, directives, and the end of a document.
-_SUBSTANCE = re.compile(rb"(?:\s++|[#%][^\n]*+|\.\.\.(?=\s|\Z))*+[^\s#%]")
-
 Entries = dict[str, tuple[ScalarNode, Node]]
+Collection = TypeVar("Collection", bound=CollectionNode)
 AtItem = Callable[[tuple[str, ...], SequenceNode], None]
 
 
@@ -76,6 +69,17 @@ def entries(node: MappingNode) -> Entries:
     return _entries(node, {})
 
 
+def value_of(node: Node | None, name: str) -> Node | None:
+    """Return the value that a mapping has under a key; None where it has none, or is no mapping."""
+    found = entries(node) if isinstance(node, MappingNode) else {}
+    return found[name][1] if name in found else None
+
+
+def with_items(node: Collection, items: list[Any]) -> Collection:
+    """Return a copy of a collection that has other items, or entries."""
+    return type(node)(node.tag, items, node.start_mark, node.end_mark, flow_style=node.flow_style)
+
+
 def _entries(node: MappingNode, known: dict[int, Entries]) -> Entries:
     found: Entries = {}
     for key, value in node.value:
@@ -100,28 +104,6 @@ def _merged_entries(value: Node, known: dict[int, Entries]) -> Entries:
             known[id(source)] = _entries(source, known)
         found.update(known[id(source)])
     return found
-
-
-# --- several documents ---
-
-
-def further_document(content: bytes) -> int:
-    """Return the line, from 1, where a second document begins that holds anything, 0 for none.
-
-    What begins a line with three dashes begins a document, whatever is under way (YAML 1.2, 9.1.2).
-    """
-    content = content.removeprefix(BOM_UTF8)
-    marks = [0] if content.startswith(b"---") else []
-    at = content.find(b"\n---")
-    while at >= 0:
-        marks.append(at + 1)
-        at = content.find(b"\n---", at + 1)
-    marks = [at for at in marks if _MARK.match(content, at)]
-    if marks and not _SUBSTANCE.match(content[: marks[0]]):
-        del marks[0]  # it begins the first
-    pairs = pairwise([*marks, len(content)])
-    second = (at for at, end in pairs if _SUBSTANCE.match(content[at + len(b"---") : end]))
-    return next((content.count(b"\n", 0, at) + 1 for at in second), 0)
 
 
 # --- bytes to nodes -------------------------------------------------------------------------------

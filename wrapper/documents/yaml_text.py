@@ -34,7 +34,7 @@ class Serializer:
         """Return a section as a YAML document in UTF-8."""
         is_plain = section.value and not section.flow_style and section.tag == MAP_TAG
         if self._is_tied or not is_plain:
-            return _serialize(section)
+            return serialize(section)
         return b"".join(self._text(key, value) for key, value in section.value)
 
     def _text(self, key: Node, value: Node) -> bytes:
@@ -64,12 +64,12 @@ def _items(items: list[Node], *, are_cut: bool) -> bytes:
 
 def _part(node: Node) -> bytes:
     """Return a node as a document in UTF-8, which others may follow."""
-    text = _serialize(node)
+    text = serialize(node)
     before = text.removesuffix(_DOCUMENT_END)
     return before if before.endswith(_BREAKS) else text
 
 
-def _serialize(node: Node) -> bytes:
+def serialize(node: Node) -> bytes:
     """Return a node as a YAML document in UTF-8."""
     text: bytes = yaml.serialize(
         node, Dumper=yaml.CSafeDumper, encoding="utf-8", allow_unicode=True, width=_WIDTH

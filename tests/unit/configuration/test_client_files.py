@@ -5,7 +5,8 @@ from __future__ import annotations
 from yaml.nodes import MappingNode
 
 from wrapper.configuration.client_files import client_files
-from wrapper.configuration.render import Source, WholeFile, render
+from wrapper.configuration.render import WholeFile, render
+from wrapper.documents.source import Source
 from wrapper.documents.yaml_nodes import compose
 
 CONFIG = b"""\

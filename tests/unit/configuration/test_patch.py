@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from wrapper.configuration.render import ConfigurationError, Source, WholeFile, render
+from wrapper.configuration.render import WholeFile, render
+from wrapper.documents.problems import ConfigurationError
+from wrapper.documents.source import Source
 
 FOLLOWER = """\
 scrape_configs:

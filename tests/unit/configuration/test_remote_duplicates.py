@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from wrapper.configuration.render import ConfigurationError, Source, WholeFile, render
+from wrapper.configuration.render import WholeFile, render
+from wrapper.documents.problems import ConfigurationError
+from wrapper.documents.source import Source
 
 URL = "url: 'http://r/w'"
 TOKEN = "client_id: a, token_url: 'http://t/', client_secret: x"

@@ -26,14 +26,9 @@ from tests.unit.given_documents import (
     values_of,
     written,
 )
-from wrapper.configuration.render import (
-    ConfigurationError,
-    Rendered,
-    Source,
-    WholeFile,
-    fingerprint,
-    render,
-)
+from wrapper.configuration.render import Rendered, WholeFile, fingerprint, render
+from wrapper.documents.problems import ConfigurationError
+from wrapper.documents.source import Source
 from wrapper.model.roles import Role
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "vectors" / "merge.json").read_text("utf-8"))

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from yaml.nodes import MappingNode
 
 from tests.unit.given_documents import compose, shape
-from wrapper.configuration.render import ConfigurationError, Source, WholeFile, render
+from wrapper.configuration.render import WholeFile, render
 from wrapper.configuration.sections import read_base, read_both
-from wrapper.documents.problems import Problems
+from wrapper.documents.problems import ConfigurationError, Problems
+from wrapper.documents.source import Source
 from wrapper.documents.source_spans import cuttable, entry_texts
 from wrapper.model.configuration import Renderings
 
