@@ -38,7 +38,7 @@ Renderings
   follower  valid YAML, 174 bytes, no remote_write, SHA-256 @
   leader    valid YAML, 243 bytes, writes remotely, SHA-256 @
 
-Where the leader's overrides land
+Effect of the leader's overrides
   {folder}/l.yml:2  global.scrape_interval  set to 5s, was 15s
   {folder}/l.yml:4  scrape_configs[1]       appended as item 2 (job_name: x)
   {folder}/l.yml:6  remote_write[0]         added as item 1 (url: http://<secret 2>@mimir/push)
@@ -169,9 +169,9 @@ def test_the_stand_in_form(folder: Path) -> None:
 def test_without_overrides(folder: Path) -> None:
     """What is missing is named, and that both read the same."""
     ended = check(f"--config={folder}/p.yml", f"--leader-config={folder}/none.yml")
-    assert f"{folder}/none.yml  not there, or empty: overrides nothing" in ended.report
+    assert f"{folder}/none.yml  missing or empty: no overrides" in ended.report
     assert "leader    the same as the follower's" in ended.report
-    assert "none: both read the same" in ended.report
+    assert "none: both are the same" in ended.report
     assert ended.status == 0
 
 

@@ -88,21 +88,21 @@ def test_a_refusal_in_its_words(make: Make, tmp_path: Path) -> None:
     assert promtool.refusal(rendering()) == (
         f"the leader's rendering: {promtool.program} check config: yaml: unmarshal errors: "
         "line 3: field <secret 1> not found; line 4: cannot unmarshal !!str into x; "
-        "lines are those of check --print=leader"
+        "line numbers refer to check --print=leader"
     )
     assert left(tmp_path) == []
 
 
 def test_a_refusal_without_words(make: Make) -> None:
     """The exit status counts."""
-    assert "exit status 3, without a word" in make("exit 3").refusal(rendering())
+    assert "exit status 3, without a message" in make("exit 3").refusal(rendering())
 
 
 def test_a_long_refusal_is_cut(make: Make) -> None:
     """A log line is no book."""
     said = make("echo FAILED: $(seq 10000); exit 1").refusal(rendering())
     assert 500 < len(said) < 900
-    assert "…; lines are" in said
+    assert "…; line numbers refer to" in said
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""What Prometheus reads: inputs, their two renderings, and what can be said of them."""
+"""Inputs, the two configurations rendered from them, and checks and views of both."""

@@ -1,7 +1,7 @@
-"""A rendering on disk for a program to look at, where its relative paths mean what they will.
+"""A temporary file with a rendering, for a program that checks it.
 
-It lies beside the output, readable by this user alone, and is removed afterwards, also when this
-program ends in between (but for a SIGKILL).
+It is in the output's folder, so that relative paths mean the same as later, and only this user can
+read it. It is removed after the check, also if this process ends before (except by SIGKILL).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _MODE = 0o600
 
 
 class Unanswered(Exception):
-    """A program has not said whether a rendering is good; the text says why."""
+    """A program gave no verdict on a rendering; the text says why."""
 
 
 class BesideOutput:
-    """One such place, for one content at a time."""
+    """The temporary file beside one output; it has one content at a time."""
 
     def __init__(self, output: Path) -> None:
         """Take the file that Prometheus will read."""
@@ -33,7 +33,7 @@ class BesideOutput:
 
     @contextmanager
     def holding(self, content: bytes) -> Iterator[Path]:
-        """Have a file hold this content; raise Unanswered."""
+        """Provide a file with this content; raise Unanswered if it cannot be written."""
         path = self._file = self._folder() / f".{self._output.name}.check-{os.getpid()}"
         try:
             try:
@@ -46,9 +46,9 @@ class BesideOutput:
             self._file = None
 
     def _folder(self) -> Path:
-        """Return the output's folder; raise Unanswered.
+        """Return the output's folder, else that for temporary files; raise Unanswered.
 
-        Where that does not exist yet, no input lies in it, so that no path is relative to it.
+        If the output's folder does not exist yet, no input is in it and no path is relative to it.
         """
         if self._output.parent.is_dir():
             return self._output.parent
@@ -58,7 +58,7 @@ class BesideOutput:
             raise Unanswered(f"no folder for temporary files: {error.strerror}") from error
 
     def leave_nothing(self) -> None:
-        """Remove what is there."""
+        """Remove the file if it exists."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.unlink(missing_ok=True)

@@ -1,10 +1,10 @@
 """Files that a configuration names for clients: certificates, keys, passwords, tokens; pure.
 
-Where they stand follows from ``config_paths``. Prometheus reads most of them at each request, and
-can be without them for a while. Those of ``tls_config`` in ``NEEDED`` it reads when it loads a
-configuration, and refuses it without them (2.42 and 3.16 alike, but for tracing's, which 2.42 does
-not miss); so it is with ``google_iam``. promtool looks at none. Where it ends: what service
-discovery reads, and what included files name.
+Their places are those of ``config_paths``. Prometheus reads most of them at each request and runs
+without them. It reads those of ``google_iam``, and of ``tls_config`` in ``NEEDED``, when it loads a
+configuration, and refuses it if one is missing (2.42 and 3.16; 2.42 does not need tracing's).
+promtool checks none of them. Not included: files of service discovery, and those that included
+files name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ REMOTE_WRITE, ALERTMANAGERS = "remote_write", "alertmanagers"
 NEEDED = frozenset({REMOTE_WRITE, "remote_read", ALERTMANAGERS, "tracing"})
 _OF_CLIENTS = ("remote_write", "remote_read", "alerting", "tracing", "scrape_configs")
 _GOOGLE = "google_iam"
-_FURTHER: dict[str, Places] = {  # not resolved by Prometheus: relative to its working folder
+_FURTHER: dict[str, Places] = {  # Prometheus takes these as relative to its working directory
     REMOTE_WRITE: [{_GOOGLE: {"credentials_file": PATH}}]
 }
 _NO_CLIENT = frozenset({"scrape_failure_log_file"})
@@ -32,7 +32,7 @@ _IN_TLS = 3  # remote_write[0], tls_config, ca_file
 
 @dataclass(frozen=True, slots=True)
 class ClientFile:
-    """A file by its path, and the place that names it: input, line and column from 1, trail."""
+    """A file's path and the place that names it: input, line and column from 1, keys."""
 
     path: str
     name: str
@@ -48,23 +48,23 @@ class ClientFile:
 
     @property
     def is_pem(self) -> bool:
-        """Whether it has to hold a certificate or key in PEM form."""
+        """Whether it must contain a certificate or key in PEM form."""
         return self.trail[-2] == "tls_config"
 
     @property
     def place(self) -> str:
-        """The place in words: ``remote_write[0].tls_config.ca_file``."""
+        """The place as text: ``remote_write[0].tls_config.ca_file``."""
         return ".".join(self.trail)
 
     def under(self, folder: str) -> str:
-        """Return the path as Prometheus finds it, whose configuration lies in this folder."""
+        """Return the path that Prometheus opens if its configuration is in this folder."""
         if self.trail[-2] == _GOOGLE:
             return self.path
         return posixpath.normpath(posixpath.join(folder, self.path))
 
 
 def client_files(section: MappingNode, names: Iterable[str] = _OF_CLIENTS) -> list[ClientFile]:
-    """Return the files that these top entries of a configuration name, in their order."""
+    """Return the files that these top-level entries name, in their order."""
     found = entries(section)
     return [
         file
@@ -79,7 +79,7 @@ def client_files(section: MappingNode, names: Iterable[str] = _OF_CLIENTS) -> li
 def _below(
     node: Node, places: Places, trail: tuple[str, ...], place: Node | None
 ) -> Iterator[ClientFile]:
-    """Yield what is named below a node; ``place`` is where it stands, if not where it says."""
+    """Yield the files named below a node; ``place`` replaces the node that has the place."""
     if isinstance(places, dict) and isinstance(node, MappingNode):
         for name, (_, value) in entries(node).items():
             below = places.get(name, places.get(ANY_KEY))

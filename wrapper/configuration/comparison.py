@@ -1,8 +1,8 @@
-"""What the leader reads beside what the follower reads, for people: without secrets; pure.
+"""Compares the leader's configuration with the follower's, for people, without secrets; pure.
 
-Secrets are hidden first, and all that is shown is made of what is left. Texts are YAML in block
-style, one value a line, with aliases and merge keys written out, so that the difference is one of
-meaning and not of how something was written; comments are not kept.
+Secrets are hidden before anything else is done. Both configurations are shown as YAML in block
+style, one value a line, with aliases and merge keys expanded and without comments. So the
+difference is one of meaning, not of formatting.
 """
 
 from __future__ import annotations
@@ -22,15 +22,12 @@ from wrapper.documents.yaml_nodes import entries
 from wrapper.documents.yaml_text import serialize
 from wrapper.model.roles import Role
 
-_MOST_NODES = 5_000_000  # with aliases written out; a few lines can be made to unfold to billions
+_MOST_NODES = 5_000_000  # with aliases expanded; a few lines can expand to billions
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How the leader's configuration comes of the follower's; ``difference`` is a unified diff.
-
-    ``follower`` and ``leader`` are what each reads, as lines.
-    """
+    """The effect of each override, and both configurations as lines with their unified diff."""
 
     landings: tuple[Landing, ...]
     difference: tuple[str, ...]
@@ -45,10 +42,10 @@ def compare_texts(
     has_sections: bool,
     most_nodes: int = _MOST_NODES,
 ) -> Comparison:
-    """Compare what the follower and the leader read of good inputs.
+    """Compare the two configurations of good inputs.
 
-    ``has_sections``: the one source has both; else the first is the follower's, whole. Where
-    aliases unfold to more than ``most_nodes``, they are shown as they were written.
+    ``has_sections``: the only source has both; else the first source is the follower's. Aliases are
+    not expanded if that makes more than ``most_nodes`` nodes.
     """
     problems, redaction = Problems(), Redaction(variables)
     if has_sections:
@@ -65,7 +62,7 @@ def compare(
     redaction: Redaction,
     most_nodes: int = _MOST_NODES,
 ) -> Comparison:
-    """Compare the follower's section with that and the overrides, which are good, on it."""
+    """Compare the follower's section with the result of these overrides, which are good."""
     base = redaction.section(follower)
     merged, landings = merge_traced(base, [redaction.section(each) for each in overrides])
     before, after = _lines(base, most_nodes), _lines(merged, most_nodes)
@@ -74,7 +71,7 @@ def compare(
 
 
 def _lines(section: MappingNode, most_nodes: int) -> list[str]:
-    """Return a section as lines of YAML; an empty one has none."""
+    """Return a section as lines of YAML; none if it is empty."""
     if not section.value:
         return []
     shown: Node = section if _size(section, {}) > most_nodes else _unfolded(section)
@@ -82,7 +79,7 @@ def _lines(section: MappingNode, most_nodes: int) -> list[str]:
 
 
 def _size(node: Node, known: dict[int, int]) -> int:
-    """Return how many nodes there are with aliases written out."""
+    """Return the number of nodes with aliases expanded."""
     if id(node) not in known:
         size = 1
         if isinstance(node, MappingNode):
@@ -96,7 +93,7 @@ def _size(node: Node, known: dict[int, int]) -> int:
 
 
 def _unfolded(node: Node) -> Node:
-    """Return a copy in block style in which nothing is shared."""
+    """Return a copy in block style with aliases and merge keys expanded."""
     if isinstance(node, MappingNode):
         pairs = []
         for key, value in entries(node).values():

@@ -1,10 +1,9 @@
-"""Where Prometheus' configuration names files: relative names keep their meaning elsewhere; pure.
+"""The places of file paths in Prometheus' configuration; makes relative paths absolute; pure.
 
-Prometheus resolves relative paths against the folder of the configuration that it reads. What is
-rendered into another folder than its input's gets them written out. The table holds exactly the
-places that Prometheus 3.15 resolves (its ``SetDirectory`` functions; earlier ones do so in the same
-places, but for AWS' before 3.12); a label or a parameter called ``x_file`` is in no such place and
-stays as it is.
+Prometheus resolves relative paths against the folder of its configuration file. If the output is in
+another folder than the input, the paths have to be made absolute. The table has exactly the places
+that Prometheus 3.15 resolves (its ``SetDirectory`` functions; earlier versions have the same, but
+AWS' since 3.12 only). A label or a parameter called ``x_file`` is not among them and stays.
 """
 
 from __future__ import annotations
@@ -60,35 +59,35 @@ PLACES: dict[str, Places] = {
     "tracing": {"tls_config": _TLS},
 }
 
-_ESCAPE = re.compile(rb"\\[xuU\s]")  # that may stand for a letter, or for nothing
+_ESCAPE = re.compile(rb"\\[xuU\s]")  # of a letter, or a line break that is removed
 
 
 def may_name_a_file(text: bytes) -> bool:
-    """Tell whether there may be a path below a key of a mapping's text; the keys say "file".
+    """Tell whether a mapping's text may contain a path: all keys of paths contain "file".
 
-    Quoted, a key may be written in escapes.
+    A quoted key may contain escapes instead.
     """
     return b"file" in text or (b"\\" in text and _ESCAPE.search(text) is not None)
 
 
 def resolve_paths(section: MappingNode, folder: str) -> MappingNode:
-    """Return the section with its relative paths resolved against an absolute folder.
+    """Return a copy of the section with relative paths resolved against an absolute folder.
 
-    The section itself is left alone; it is returned where it names none.
+    Without relative paths, the section itself is returned.
     """
     resolved = _Resolution(folder).node(section, PLACES)
     return resolved if isinstance(resolved, MappingNode) else section
 
 
 class _Resolution:
-    """One walk over the places of the table; a node that is shared stays shared."""
+    """A walk over the places of the table; shared nodes stay shared."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
         self._done: dict[tuple[int, int], Node] = {}
 
     def node(self, node: Node, places: Places) -> Node:
-        """Return a node with its paths resolved; the same one where there are none."""
+        """Return a node with its paths resolved; the same node if there are none."""
         identity = (id(node), id(places))
         if identity not in self._done:
             self._done[identity] = self._resolved(node, places)
@@ -110,7 +109,7 @@ class _Resolution:
         return with_items(node, pairs)
 
     def _value(self, key: Node, value: Node, places: dict[str, Places]) -> Node:
-        """Return an entry's value; what a merge key brings in stands in the same place."""
+        """Return an entry's value, resolved; a merge key's mappings are in the same place."""
         if key.tag == MERGE_TAG and isinstance(value, SequenceNode):
             return self._list(value, places)
         if key.tag == MERGE_TAG:
@@ -123,7 +122,7 @@ class _Resolution:
         return node if items == node.value else with_items(node, items)
 
     def _path(self, node: ScalarNode) -> ScalarNode:
-        """Return an absolute path, as Prometheus makes it; an empty one is none."""
+        """Return the absolute path that Prometheus would use; an empty path is not changed."""
         if is_null(node) or not node.value or posixpath.isabs(node.value):
             return node
         path = posixpath.normpath(posixpath.join(self._folder, node.value))

@@ -1,7 +1,7 @@
-"""The thread that makes what the status page shows of the configuration; nobody waits for it.
+"""The thread that prepares the view of the configuration for the status page.
 
-Only the newest inputs count, and only good ones. Where it ends: what fails here leaves its reason
-in the page, and changes nothing else.
+It uses the newest good inputs. Nothing waits for it: an error here is shown on the page and has no
+other effect.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from wrapper.configuration.inputs import Inputs
 from wrapper.documents.problems import ConfigurationError
 from wrapper.documents.source import Source
 
-SETTLE_S = 1.0  # Prometheus' start, and a burst of changes, go first
-MOST_NODES = 50_000  # with aliases written out
+SETTLE_S = 1.0  # to let Prometheus start, and further changes arrive, first
+MOST_NODES = 50_000  # with aliases expanded
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Good inputs, as they were read; ``variables`` are secrets that may stand in them."""
+    """Good inputs as they were read; ``variables`` were replaced in them and may be secrets."""
 
     sources: Sequence[Source] = field(repr=False)
     variables: Mapping[str, str] = field(repr=False)
@@ -30,7 +30,7 @@ class Read:
 
 
 class ConfigViewUpdater:
-    """Turns inputs into an exhibit; ``run`` is the thread's body."""
+    """Publishes a view of the newest inputs; ``run`` is the thread's body."""
 
     def __init__(self, writer: ConfigViewWriter, settle_s: float = SETTLE_S) -> None:
         self._writer = writer
@@ -39,12 +39,12 @@ class ConfigViewUpdater:
         self._ended = threading.Event()
 
     def show(self, inputs: Inputs) -> None:
-        """Have these inputs shown; to be called in the thread that reads them."""
+        """Request a view of these inputs; call this in the thread that reads them."""
         has_sections = inputs.sources.leader_configs is None
         self._inbox.put(Read(inputs.texts(), inputs.variables(), has_sections))
 
     def run(self) -> None:
-        """Show what is read, until ``end``."""
+        """Publish a view of each request, or the newest of several, until ``end``."""
         while not self._ended.is_set():
             read = self._inbox.get()
             self._ended.wait(self._settle_s)
@@ -54,21 +54,21 @@ class ConfigViewUpdater:
                 self._writer.publish(config_view_of(read))
 
     def end(self) -> None:
-        """Show no more."""
+        """Stop the thread."""
         self._ended.set()
         self._inbox.put(None)
 
 
 def config_view_of(read: Read) -> ConfigView:
-    """Return what is shown of inputs: never what ``redact`` hides, nor more than fits."""
+    """Return the view of inputs, without secrets, or the reason why there is none."""
     size = sum(len(source.content) for source in read.sources)
     if size > LARGEST_INPUT:
         return ConfigView(omitted=f"{size:,} bytes of input are too many to show here: {ELSEWHERE}")
     try:
         return _compared(read)
     except ConfigurationError:
-        return ConfigView(omitted="the input cannot be used, and is not shown; see its problems")
-    except Exception as error:  # noqa: BLE001 - it is only shown; an error's words may be secret
+        return ConfigView(omitted="the input is invalid and not shown; see its problems")
+    except Exception as error:  # noqa: BLE001 - shown to people; its text may have secrets
         return ConfigView(omitted=f"it cannot be shown ({type(error).__name__}): {ELSEWHERE}")
 
 

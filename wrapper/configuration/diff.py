@@ -1,8 +1,8 @@
-"""Two texts of YAML → their difference as people read it, a unified diff; pure.
+"""The unified diff of two YAML texts; pure.
 
-Python's own slows down where many lines are alike, as in a configuration of thousands of jobs.
-Here whole entries (what begins at a line's start, an item of a list at the top too) are compared
-first, and only those that differ line by line.
+difflib is slow if many lines are equal, as in a configuration of thousands of jobs. So entries,
+which begin with a line that is not indented, are compared first, and lines only within entries that
+differ.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Opcode = tuple[str, int, int, int, int]  # as difflib has them: what to do, with
 
 
 def unified(old: Sequence[str], new: Sequence[str], names: tuple[str, str]) -> Iterator[str]:
-    """Yield the lines of a unified diff; none where both are the same."""
+    """Yield the lines of a unified diff; none if the texts are equal."""
     hunks = list(_Opcodes(old, new).get_grouped_opcodes(_CONTEXT))
     if hunks:
         yield f"--- {names[0]}"
@@ -34,19 +34,19 @@ def unified(old: Sequence[str], new: Sequence[str], names: tuple[str, str]) -> I
 
 
 class _Opcodes(difflib.SequenceMatcher[str]):
-    """What difflib groups into hunks, found in two steps."""
+    """The opcodes found in two steps, for difflib to group into hunks."""
 
     def __init__(self, old: Sequence[str], new: Sequence[str]) -> None:
         super().__init__(None, "", "")
         self._found = list(_joined(_opcodes(old, new)))
 
     def get_opcodes(self) -> list[Opcode]:  # type: ignore[override]
-        """Return how the old text becomes the new one."""
+        """Return the steps from the old text to the new one."""
         return self._found
 
 
 def _opcodes(old: Sequence[str], new: Sequence[str]) -> Iterator[Opcode]:
-    """Yield the steps from one text to the other, entry by entry, then line by line."""
+    """Yield the steps from one text to the other: by entries, and by lines within them."""
     before, after = _entries(old), _entries(new)
     texts = [["\n".join(old[a:b]) for a, b in before], ["\n".join(new[a:b]) for a, b in after]]
     matcher = difflib.SequenceMatcher(None, texts[0], texts[1], autojunk=False)
@@ -62,13 +62,13 @@ def _opcodes(old: Sequence[str], new: Sequence[str]) -> Iterator[Opcode]:
 
 
 def _entries(lines: Sequence[str]) -> list[tuple[int, int]]:
-    """Return where each entry begins and ends."""
+    """Return the first line of each entry and the line after it."""
     starts = [at for at, line in enumerate(lines) if at == 0 or not line.startswith(" ")]
     return list(pairwise([*starts, len(lines)]))
 
 
 def _span(entries: list[tuple[int, int]], first: int, end: int) -> tuple[int, int]:
-    """Return the lines of some entries; of none, the place where they would be."""
+    """Return the range of lines of some entries; if empty, at the position of ``first``."""
     if first < end:
         return entries[first][0], entries[end - 1][1]
     at = entries[first][0] if first < len(entries) else entries[-1][1] if entries else 0
@@ -84,7 +84,7 @@ def _joined(opcodes: Iterator[Opcode]) -> Iterator[Opcode]:
 
 
 def _range(start: int, end: int) -> str:
-    """Return a range as diff writes it: the first line counted from 1, and how many."""
+    """Return a range in the form of diff: first line, from 1, and number of lines."""
     length = end - start
     first = start + 1 if length else start
     return f"{first}" if length == 1 else f"{first},{length}"

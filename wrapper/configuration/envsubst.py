@@ -1,8 +1,8 @@
-"""``$(NAME)`` in an input's text → the environment's value, as the Operator does it; pure.
+"""Replaces ``$(NAME)`` in an input by the environment variable's value; pure.
 
-It happens before the text is read as YAML, in comments too, and a value may hold anything. Two
-differences to the Operator's config-reloader: all names that are not set are reported at once, each
-with its first place, and ``$$(NAME)`` stays as it is, where the reloader leaves no way to say that.
+This is done before the text is parsed as YAML, also in comments, and a value may contain anything.
+It works as in the Prometheus Operator's config-reloader, with two differences: all variables that
+are not set are reported at once, each with its first place, and ``$$(NAME)`` is not replaced.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _REFERENCE = re.compile(rb"(?<!\$)\$\(([a-zA-Z_0-9]+)\)")
 
 
 def substitute(content: bytes, environ: Mapping[bytes, bytes]) -> bytes:
-    """Return a text with its references replaced; one to what is not set stays as it is."""
+    """Return a text with its references replaced, except those to variables that are not set."""
     return _REFERENCE.sub(lambda found: environ.get(found[1], found[0]), content)
 
 
@@ -28,7 +28,7 @@ def referenced(content: bytes) -> set[bytes]:
 def note_unset(
     content: bytes, name: str, environ: Mapping[bytes, bytes], problems: Problems
 ) -> None:
-    """Note each variable that a text refers to and that is not set; ``name`` is the file's."""
+    """Add a problem for each referenced variable that is not set; ``name`` is the file's."""
     seen: set[bytes] = set()
     for found in _REFERENCE.finditer(content):
         if found[1] not in environ and found[1] not in seen:

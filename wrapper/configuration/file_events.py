@@ -1,9 +1,9 @@
-"""What the kernel says of files that may be renamed, swapped by symbolic links, mounted or missing.
+"""Watches files by inotify, also if they are renamed, replaced by symbolic links or missing.
 
-For each file that is followed, every name on the way to it is watched in its own folder, behind
-symbolic links too, and the file itself beside that: so a write in place, a rename, the swap of a
-ConfigMap's ``..data`` and a folder that is made anew are all seen. Where it ends: file systems that
-others change (NFS), and what a mount hides; whoever uses this has to look now and then as well.
+The file itself is watched, and each component of its path in the component's folder, also behind
+symbolic links. So a write in place, a rename, the swap of a ConfigMap's ``..data`` and a recreated
+folder are all noticed. Not noticed: changes by other machines (NFS) and new mounts. So the caller
+has to read the files periodically too.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _CANNOT_BE_REACHED = {
 
 @dataclass(slots=True)
 class _Watch:
-    """What is wanted of one folder, or of one file."""
+    """A watch of one folder or file."""
 
     path: Path
     mask: int
@@ -42,20 +42,20 @@ class _Watch:
     names: set[str] = field(default_factory=set)
 
     def concerns(self, name: str) -> bool:
-        """Tell whether a name in the folder matters; "" is the folder or file itself."""
+        """Tell whether a name in the folder is relevant; "" is the folder or file itself."""
         return not name or name in self.names or (self.has_fragments and is_fragment(name))
 
 
 class FileEvents:
-    """The kernel's reports on some files; OSError where it gives none."""
+    """The kernel's events of some files; OSError if it provides none."""
 
     def __init__(self) -> None:
         self._inotify = INotify(nonblocking=True)
         self._wanted: dict[Path, _Watch] = {}
-        self._watches: dict[int, list[_Watch]] = {}  # of one folder that has several names
+        self._watches: dict[int, list[_Watch]] = {}  # several if a folder has several names
 
     def fileno(self) -> int:
-        """Return the descriptor that is readable when there is something to read."""
+        """Return the descriptor that becomes readable with an event."""
         return int(self._inotify.fileno())
 
     def close(self) -> None:
@@ -63,7 +63,7 @@ class FileEvents:
         self._inotify.close()
 
     def follow(self, paths: Iterable[Path]) -> None:
-        """Watch these files and folders of files, wherever their names lead now."""
+        """Watch these files and folders of files, at what their paths resolve to now."""
         watches: dict[int, list[_Watch]] = {}
         self._wanted = _wanted(paths)
         for watch in self._wanted.values():
@@ -72,22 +72,22 @@ class FileEvents:
             except OSError as error:
                 if error.errno not in _CANNOT_BE_REACHED:
                     raise
-                continue  # what is above it tells when it comes
+                continue  # the watch of a folder above it reports when it appears
             watches.setdefault(descriptor, []).append(watch)
         for descriptor in self._watches.keys() - watches.keys():
-            with suppress(OSError):  # its folder may have gone meanwhile
+            with suppress(OSError):  # its folder may have been deleted
                 self._inotify.rm_watch(descriptor)
         self._watches = watches
 
     def follows(self, path: str) -> bool:
-        """Tell whether a file, or a name on the way to one, is followed now; "" is any of them."""
+        """Tell whether a path is that of a followed file, or leads to one; "" always is."""
         watch = self._wanted.get(Path(path).parent)
         return not path or (watch is not None and watch.concerns(Path(path).name))
 
     def read(self) -> list[tuple[Change, str]]:
-        """Return what has happened since, and to which file, without waiting.
+        """Return the changes since the last call and their files, without waiting.
 
-        The file is "" where the kernel had too much to tell.
+        The file is "" if the kernel's queue has overflowed.
         """
         return [
             change for event in self._inotify.read(timeout=0) for change in self._changes(event)
@@ -96,7 +96,7 @@ class FileEvents:
     def _changes(self, event: Event) -> Iterator[tuple[Change, str]]:
         if event.mask & flags.Q_OVERFLOW:
             yield Change.BEGUN, ""
-        elif event.mask & flags.IGNORED:  # the folder or file has gone: its name's folder tells
+        elif event.mask & flags.IGNORED:  # deleted; the folder above reports it
             self._watches.pop(event.wd, None)
         for watch in self._watches.get(event.wd, ()):
             if watch.concerns(event.name):
@@ -105,7 +105,7 @@ class FileEvents:
 
 
 def _kind(mask: int, path: Path) -> Change:
-    """Return what a report means; a symbolic link is whole as soon as it is there."""
+    """Return what an event means; a symbolic link is complete when it is created."""
     if mask & (flags.CLOSE_WRITE | flags.MOVED_TO):
         return Change.FINISHED
     if mask & flags.CREATE and path.is_symlink():
@@ -114,7 +114,7 @@ def _kind(mask: int, path: Path) -> Change:
 
 
 def _wanted(paths: Iterable[Path]) -> dict[Path, _Watch]:
-    """Return what has to be watched for these files and folders of files."""
+    """Return the watches for these files and folders of files."""
     wanted: dict[Path, _Watch] = {}
     for path in paths:
         fragments = _fragments(path)
@@ -125,7 +125,7 @@ def _wanted(paths: Iterable[Path]) -> dict[Path, _Watch]:
 
 
 def _want(path: Path, wanted: dict[Path, _Watch], *, has_fragments: bool) -> None:
-    """Add what has to be watched for one file, or for one folder of files."""
+    """Add the watches for one file, or for one folder of files."""
     for folder, name in _way(path):
         watch = wanted.setdefault(folder, _Watch(folder, _NAMES))
         watch.names.add(name)
@@ -134,12 +134,12 @@ def _want(path: Path, wanted: dict[Path, _Watch], *, has_fragments: bool) -> Non
         watch = wanted.setdefault(end, _Watch(end, _NAMES))
         watch.has_fragments = True
     else:
-        wanted.setdefault(end, _Watch(end, _CONTENT))  # it may be written through another name
+        wanted.setdefault(end, _Watch(end, _CONTENT))  # it may be written by another path
     watch.mask |= _CONTENT | flags.ATTRIB
 
 
 def _fragments(path: Path) -> tuple[Path, ...] | None:
-    """Return the files that a folder of files has now, None for what is no folder."""
+    """Return the files that are in a folder now; None if it is not a folder."""
     try:
         return listed(path) if path.is_dir() else None
     except (OSError, InputError):
@@ -147,7 +147,7 @@ def _fragments(path: Path) -> tuple[Path, ...] | None:
 
 
 def _way(path: Path) -> Iterator[tuple[Path, str]]:
-    """Yield each name that is looked up on the way to a file, and the real folder it stands in."""
+    """Yield each component in the lookup of a path, and the real folder that it is in."""
     at, names, links = Path("/"), deque(path.absolute().parts[1:]), 0
     while names:
         name = names.popleft()
@@ -165,7 +165,7 @@ def _way(path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _link(path: Path) -> Path | None:
-    """Return what a symbolic link says, None for what is none."""
+    """Return the target of a symbolic link; None if it is not a link."""
     try:
         return path.readlink()
     except OSError:

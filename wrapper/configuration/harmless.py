@@ -1,10 +1,9 @@
-"""A rendering that Prometheus judges as it would the original, and that reaches nobody; pure.
+"""Changes a rendering so that a Prometheus started with it for a check sends nothing; pure.
 
-Each remote_write, and each token for one, goes to a URL of this machine that nobody listens on,
-equal ones to equal ones, and no alert goes to any Alertmanager: a Prometheus that is started for a
-moment must neither write beside the leader nor wake anybody. Targets and traces are left as they
-are: to be scraped once more harms nobody. Where it ends: a URL that is none stays, for Prometheus
-to refuse.
+Prometheus accepts or refuses it as it would the original. The URLs of remote_write, and of tokens
+for it, become URLs of an address on this machine that nothing listens on; equal ones stay equal.
+All Alertmanagers are dropped by relabeling. So this Prometheus neither writes beside the leader nor
+alerts anybody. It still scrapes and sends traces. Invalid URLs are kept, for Prometheus to refuse.
 """
 
 from __future__ import annotations
@@ -28,10 +27,9 @@ _URLS = ("url", "proxy_url", "token_url")
 
 
 def harmless(content: bytes, address: str) -> bytes:
-    """Return the rendering with what it sends led to this address, which nobody listens on.
+    """Return the rendering with its URLs changed to this address, which nothing listens on.
 
-    A rendering that sends nothing comes back as it is, byte for byte. Raises what ``compose``
-    raises.
+    A rendering that sends nothing is returned unchanged. Raises what ``compose`` raises.
     """
     root = compose(content, "")
     if not isinstance(root, MappingNode):
@@ -40,38 +38,38 @@ def harmless(content: bytes, address: str) -> bytes:
     managers = _items(value_of(value_of(root, "alerting"), "alertmanagers"))
     if not writes and not managers:
         return content
-    away = _Away(address)
+    urls = _ReplacedUrls(address)
     for entry in writes:
-        away.lead(entry)
+        urls.replace(entry)
     for manager in managers:
         _drop_all(manager)
     return Serializer({}, is_tied=True).write(root)
 
 
 def _items(value: Node | None) -> list[MappingNode]:
-    """Return the mappings in a list."""
+    """Return the mappings in a list; none if it is another kind."""
     items = value.value if isinstance(value, SequenceNode) else []
     return [item for item in items if isinstance(item, MappingNode)]
 
 
-class _Away:
-    """Leads URLs to one address; different ones stay different, and keep their user's name."""
+class _ReplacedUrls:
+    """Replaces URLs by those of one address; different ones stay different, and keep the user."""
 
     def __init__(self, address: str) -> None:
         self._address = address
         self._numbers: dict[str, int] = {}
         self._done: set[int] = set()  # an alias shares its node
 
-    def lead(self, entry: MappingNode) -> None:
-        """Have an entry of remote_write send there."""
+    def replace(self, entry: MappingNode) -> None:
+        """Replace the URLs of an entry of remote_write."""
         for name, (_, value) in entries(entry).items():
             if name == "oauth2" and isinstance(value, MappingNode):
-                self.lead(value)
+                self.replace(value)
             if name in _URLS and isinstance(value, ScalarNode) and id(value) not in self._done:
                 self._done.add(id(value))
-                value.value = self._led(value.value)
+                value.value = self._replaced(value.value)
 
-    def _led(self, url: str) -> str:
+    def _replaced(self, url: str) -> str:
         try:
             parts = urlsplit(url)
         except ValueError:
@@ -85,7 +83,7 @@ class _Away:
 
 
 def _drop_all(manager: MappingNode) -> None:
-    """Have no Alertmanager be found."""
+    """Drop all Alertmanagers of an entry by relabeling."""
     rule = MappingNode(
         MAP_TAG, [(_text("action"), _text("drop")), (_text("regex"), _text(".*"))], flow_style=True
     )

@@ -1,8 +1,8 @@
-"""The thread that watches the inputs: a change that is finished is read, rendered, reported.
+"""The thread that watches the inputs; it reads, renders and reports each finished change.
 
-The kernel tells most changes at once (``file_events``), ``settling`` says when to look. What the
-kernel does not tell, a slow re-hash finds: there, only what two looks in a row find alike counts,
-so that no file in the middle of being written is taken for a new configuration.
+The kernel reports most changes at once (``file_events``), and ``debounce`` says when to read the
+files. A periodic reading finds the others. Such a change counts only if two readings in a row find
+the same, so that a file that is just being written is not taken for a new configuration.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from wrapper.configuration.inputs import Inputs
 from wrapper.model.events import ConfigurationRead, ConfigurationRejected, Event
 
 LOG = logging.getLogger(__name__)
-REFUSED_PERIOD_S = 30.0  # what was refused is put to the judge again: the fault may lie elsewhere
+REFUSED_PERIOD_S = 30.0  # after which a refused input is judged again: other files may be fixed
 
 
 def say_left_out(inputs: Inputs) -> None:
-    """Log what of the inputs counts for nothing."""
+    """Log the parts of the inputs that are not used."""
     for line in inputs.left_out():
         LOG.warning("a part of the configuration is not used", extra={"reason": line})
 
 
 class InputWatch:
-    """Looks at the inputs when they have changed, now and then, or when asked to."""
+    """Reads the inputs when they have changed, periodically, and on request."""
 
     def __init__(
         self,
@@ -40,9 +40,9 @@ class InputWatch:
         report: Callable[[Event], None],
         show: Callable[[Inputs], None] = lambda _inputs: None,
     ) -> None:
-        """Take the inputs as they were read at the start; ``run`` is the thread's body.
+        """Take the inputs, which were read at the start; ``run`` is the thread's body.
 
-        ``show`` is told of good inputs, those of the start too.
+        ``show`` is called with good inputs, first with those of the start.
         """
         self._inputs = inputs
         self._show = show
@@ -54,18 +54,18 @@ class InputWatch:
         self._events: FileEvents | None = None
         self._settling = Settling()
         self._suspect: object = None
-        self._is_said = False
+        self._has_warned = False
         self._is_ended = False
-        self._rehash_at = 0.0  # at once: they may have changed since the start
+        self._rehash_at = 0.0  # at once, since they may have changed since the start
         self._refused_until = 0.0
         self._reported: ConfigurationRead | ConfigurationRejected | None = None
 
     def look(self) -> None:
-        """Look now, whatever is under way."""
+        """Request a reading now, even if a change is not finished."""
         os.eventfd_write(self._asked, 1)
 
     def run(self) -> None:
-        """Wait, look, and report, until ``end``."""
+        """Wait, read, and report, until ``end``."""
         self._subscribe()
         self._show(self._inputs)
         while not self._is_ended:
@@ -80,7 +80,7 @@ class InputWatch:
             self._events.close()
 
     def end(self) -> None:
-        """Look once more, then no more."""
+        """Read a last time, then stop."""
         self._is_ended = True
         self.look()
 
@@ -88,13 +88,13 @@ class InputWatch:
         try:
             self._events = FileEvents()
         except OSError as error:
-            self._say_blind(error)
+            self._warn_no_inotify(error)
             return
         self._poll.register(self._events.fileno(), select.POLLIN)
         self._follow()
 
     def _wait(self) -> bool:
-        """Wait for a change or until it is time to look; tell whether a look was asked for."""
+        """Wait for a change or the time of the next reading; tell whether one was requested."""
         look_at = self._settling.look_at()
         wake_at = self._rehash_at if look_at is None else min(look_at, self._rehash_at)
         ready = dict(self._poll.poll(max(0.0, wake_at - clock.now()) * 1000))
@@ -103,7 +103,7 @@ class InputWatch:
         return self._asked in ready
 
     def _take_in_changes(self) -> None:
-        """Note what the kernel has told; where names have changed, the watches follow them."""
+        """Record the kernel's events, and renew the watches if names have changed."""
         if self._events is None:
             return
         changes = self._events.read()
@@ -121,10 +121,10 @@ class InputWatch:
             try:
                 self._events.follow(self._inputs.sources.paths)
             except OSError as error:
-                self._say_blind(error)
+                self._warn_no_inotify(error)
 
     def _look(self, now: float) -> None:
-        """Read what has changed since the last look, and report it."""
+        """Read the inputs, and report a change since the last reading."""
         self._settling.looked(now)
         self._suspect = None
         self._rehash_at = now + self._period_s
@@ -139,9 +139,9 @@ class InputWatch:
             self._show(self._inputs)
 
     def _changed(self) -> ConfigurationRead | ConfigurationRejected | None:
-        """Return what the inputs say of changes; what nobody foresaw rejects them.
+        """Return a change of the inputs; an unexpected error rejects them.
 
-        Ending this thread instead would lose every later change, and nobody would be told.
+        The thread must not end by it, since later changes would be missed.
         """
         try:
             return self._inputs.changed()
@@ -151,7 +151,7 @@ class InputWatch:
             return ConfigurationRejected(f"the inputs cannot be read {where}; simplify them")
 
     def _rehash(self, now: float) -> None:
-        """Look for changes that nobody told of; what differs has to do so twice in a row."""
+        """Look for changes without an event; a change has to be found twice in a row."""
         self._follow()
         seen = None if self._settling.is_held(now) else self._inputs.differing()
         is_due = self._inputs.is_refused and self._refused_until <= now
@@ -161,11 +161,11 @@ class InputWatch:
         self._suspect = seen
         self._rehash_at = now + (self._period_s if seen is None else SETTLE_S)
 
-    def _say_blind(self, error: OSError) -> None:
-        if self._is_said:
+    def _warn_no_inotify(self, error: OSError) -> None:
+        if self._has_warned:
             return
-        self._is_said = True
+        self._has_warned = True
         LOG.warning(
-            "the kernel does not tell of changed inputs: they are seen when they are read again",
+            "inotify unavailable: changed inputs are only noticed by reading them periodically",
             extra={"reason": str(error), "period_s": self._period_s},
         )

@@ -1,8 +1,8 @@
-"""The input files of one configuration: read, rendered, and looked at again for changes.
+"""Reads and renders the input files of a configuration, and finds out whether they have changed.
 
-What is handed out is always valid and whole: a bad input raises, or is reported as rejected, with
-every problem in it, and files that change while they are read are read again. Where it ends:
-whether Prometheus accepts a rendering is only known to it.
+Renderings are always valid and complete: bad inputs raise, or are reported as rejected, with all
+problems, and files that change while they are read are read again. Whether Prometheus accepts a
+rendering is not known here.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from wrapper.model.configuration import Renderings
 from wrapper.model.events import ConfigurationRead, ConfigurationRejected
 
 LARGEST_INPUT = 256 * 1024 * 1024  # bytes; a larger one is a mistake
-_LEFT_OUT = "a second YAML document; only the first is read: move what is meant there, or remove it"
-_READS = 3  # of files that change meanwhile, before the last reading has to do
+_LEFT_OUT = "a second YAML document; only the first is read: move its content there, or remove it"
+_READS = 3  # of files that change meanwhile; the last reading is used anyhow
 
 
 class BadInputs(ConfigurationError):
-    """The inputs cannot be used; ``problems`` are lines that each name one cause and its cure."""
+    """The inputs cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the configuration comes from, and what happens to its text.
+    """The paths of the inputs, and how they are read.
 
-    ``leader_configs`` None: ``config`` has both sections. Else it is a whole Prometheus file, and
-    these, files or folders of files, say what the leader adds; those that do not exist add nothing.
-    Relative paths are resolved where an input does not lie in ``output_folder``. With ``environ``,
-    references to variables are replaced. ``are_files_here``: what the configuration names lies
-    where Prometheus will find it, so that it can be looked at.
+    ``leader_configs`` None: ``config`` has both sections. Else ``config`` is a Prometheus
+    configuration, and these files, or folders of files, have the leader's overrides; missing ones
+    are ignored. Relative paths are resolved if an input is not in ``output_folder``. With
+    ``environ``, references to variables are replaced. ``are_files_here``: the files that the
+    configuration names are at the same paths here as for Prometheus, so that they can be checked.
     """
 
     config: Path
@@ -49,15 +49,15 @@ class Sources:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All that was named: files, and folders of files."""
+        """All paths as they were given: files, and folders of files."""
         return (self.config, *(self.leader_configs or ()))
 
 
 class Inputs:
-    """Remembers what it read last, so that only changes are rendered and reported.
+    """The inputs as they were last read, so that only changes are rendered and reported.
 
-    ``judge`` is asked about each new rendering, and says why it may not be used, a line for each
-    reason. What it refuses may be mended elsewhere (a rule file): see ``is_refused``.
+    ``judge`` returns the reasons why new renderings must not be used, a line for each. The cause of
+    a refusal may be in another file, such as a rule file: see ``is_refused``.
     """
 
     def __init__(
@@ -65,21 +65,21 @@ class Inputs:
     ) -> None:
         self.sources = sources
         self.is_refused = False
-        self.missing: tuple[str, ...] = ()  # files that the leader's remote_write cannot do without
+        self.missing: tuple[str, ...] = ()  # missing files that the leader's remote_write needs
         self._judge = judge
         self._contents: tuple[Source, ...] | str | None = None
         self._whole_file = WholeFile()
 
     def read(self, *, is_start: bool = False) -> Renderings:
-        """Read and render; raise BadInputs. The start refuses also what merely looks wrong."""
+        """Read and render; raise BadInputs, at a start also for keys that are surely mistakes."""
         contents = self._read_together()
         self._contents = contents
         return self._render(contents, is_start=is_start)
 
     def changed(self) -> ConfigurationRead | ConfigurationRejected | None:
-        """Look again; None when nothing has changed since the last look.
+        """Read again; return None if nothing has changed since the last reading.
 
-        What the judge has refused is put to it again all the same.
+        Inputs that the judge has refused are judged again even if they have not changed.
         """
         contents = self._look()
         if contents == self._contents and not self.is_refused:
@@ -93,19 +93,19 @@ class Inputs:
             return ConfigurationRejected(str(error))
 
     def differing(self) -> object | None:
-        """Return what the inputs are now where that is not what was read last, else None.
+        """Return the inputs as they are now if they have changed since the last reading, else None.
 
-        It is only good for comparing it with another one.
+        The result is only for comparing it with another one.
         """
         contents = self._look()
         return None if contents == self._contents else contents
 
     def absent(self) -> tuple[Path, ...]:
-        """Return where the leader's overrides were looked for, and nothing is yet."""
+        """Return the paths of overrides where no file exists."""
         return tuple(path for path in self.sources.leader_configs or () if not files.listed(path))
 
     def left_out(self) -> tuple[str, ...]:
-        """Say what of the inputs read last counts for nothing, a line for each, with its place."""
+        """Return a line with its place for each part of the last inputs that is not used."""
         lines = ((each.name, further_document(each.content)) for each in self._sources_read())
         return tuple(f"{name}:{line}: {_LEFT_OUT}" for name, line in lines if line)
 
@@ -116,7 +116,7 @@ class Inputs:
             return str(error)
 
     def reads(self, path: Path) -> bool:
-        """Tell whether a file is an input, or would be one if it existed."""
+        """Tell whether a path is that of an input, or would be if it existed."""
         may_be_listed = files.is_fragment(path.name)
         return any(_is_same(path, named) for named in self.sources.paths) or any(
             may_be_listed and _is_same(path.parent, folder)
@@ -126,7 +126,7 @@ class Inputs:
     # --- reading ---
 
     def _read_together(self) -> tuple[Source, ...]:
-        """Return all inputs as they are at one moment, as far as that can be had."""
+        """Return all inputs as they are at one moment, as far as possible."""
         for _ in range(_READS - 1):
             before = self._identities()
             try:
@@ -151,7 +151,7 @@ class Inputs:
             raise BadInputs((str(error),)) from error
 
     def _read_files(self) -> tuple[Source, ...]:
-        """Read them all; raise BadInputs with all that cannot be read."""
+        """Read all files; raise BadInputs with those that cannot be read."""
         found, problems = [], []
         for path in self._files():
             try:
@@ -171,11 +171,11 @@ class Inputs:
     # --- rendering ---
 
     def texts(self) -> list[Source]:
-        """Return what was read last, with its references to variables replaced."""
+        """Return the last inputs, with references to variables replaced."""
         return [self._substituted(source, Problems()) for source in self._sources_read()]
 
     def variables(self) -> dict[str, str]:
-        """Return the variables that were replaced in what was read last, with their values."""
+        """Return the variables that were replaced in the last inputs, with their values."""
         environ = self.sources.environ or {}
         names = {
             name for each in self._sources_read() for name in envsubst.referenced(each.content)
@@ -202,11 +202,11 @@ class Inputs:
         return rendered.renderings
 
     def _look_at_files(self, rendered: Rendered, *, is_start: bool) -> None:
-        """Refuse a remote_write whose TLS files are missing; they may come, as ``is_refused`` says.
+        """Refuse a remote_write whose TLS files are missing, until they exist (``is_refused``).
 
-        Prometheus refuses it as well, but only after it has begun to change its queues: the next
-        reload can end it (2.42 and 3.16). At a start there are no queues yet, and a follower does
-        not need the leader's.
+        Prometheus would refuse it too, but only after it has begun to change its queues: the next
+        reload can end the process (2.42 and 3.16). At a start there are no queues yet, so only the
+        follower's files are needed.
         """
         if not self.sources.are_files_here:
             return
@@ -221,7 +221,7 @@ class Inputs:
             raise BadInputs(refused)
 
     def _ask_judge(self, renderings: Renderings) -> None:
-        """Have good renderings judged; raise BadInputs."""
+        """Ask the judge about the renderings; raise BadInputs with its reasons."""
         refusals = self._judge(renderings) if self._judge is not None else ()
         self.is_refused = bool(refusals)
         if refusals:
@@ -242,5 +242,5 @@ class Inputs:
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    """Tell whether two paths name one file: a symbolic link is not what it points to."""
+    """Tell whether two paths are the same; a symbolic link differs from its target."""
     return files.place(one.absolute()) == files.place(other.absolute())

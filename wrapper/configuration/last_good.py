@@ -1,12 +1,12 @@
 """The renderings that Prometheus last had in force, kept beside the output for the next start.
 
-A start whose input is refused takes these, so that a bad edit does no harm at a restart either.
-``.OUTPUT.good-follower`` and ``.OUTPUT.good-leader`` are of the last input that was in force, in
-either role; without overrides there is only the follower's. ``.OUTPUT.proven-leader`` is what was
-last in force while leading, where that is another one: an input of which only the follower's part
-works must not take the place of what a leader can run with. All have the output's own permissions
-and are replaced whole. Prometheus never reads them. Where it ends: an output folder that does not
-outlive a restart.
+A start whose input is refused uses these, so that a bad edit does no harm at a restart either.
+``.OUTPUT.good-follower`` and ``.OUTPUT.good-leader`` are the renderings of the last input that was
+in force in either role; the latter exists only if there are overrides. ``.OUTPUT.proven-leader`` is
+the rendering that was last in force while leading, if it is another one: an input that only works
+for the follower must not replace what works for a leader. The files have the output's permissions
+and are replaced atomically. Prometheus never reads them. They do not help if the output's folder
+does not survive the restart.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ LOG = logging.getLogger(__name__)
 
 
 class LastGoodUnusable(Exception):
-    """A kept file is there, and cannot be used."""
+    """A kept file exists, but cannot be used."""
 
 
 class LastGood:
-    """The files beside one output; only who holds the output's lock writes them."""
+    """The files beside one output; only the holder of the output's lock writes them."""
 
     def __init__(self, output: Path, mode: int) -> None:
-        """Take the output and its permission bits."""
+        """Take the output's path and its permission bits."""
         self._mode = mode
         self.follower, self.leader, self.proven = (
             output.parent / f".{output.name}.{kind}"
@@ -41,12 +41,12 @@ class LastGood:
         )
 
     def load(self) -> Renderings | None:
-        """Return what was in force last, None where nothing is kept, or a part cannot be used."""
+        """Return the renderings last in force; None if none are kept, or one cannot be used."""
         try:
             follower = self._read(self.follower, Role.FOLLOWER)
             leader = self._read(self.leader, Role.LEADER)
         except LastGoodUnusable as error:
-            text = "the last configuration that was in force cannot be used"
+            text = "the last good configuration cannot be used"
             LOG.warning(text, extra={"reason": str(error)})
             return None
         if follower is None:
@@ -54,7 +54,7 @@ class LastGood:
         return Renderings(follower, leader or replace(follower, role=Role.LEADER))
 
     def proven_leader(self, newest: Rendering) -> Rendering | None:
-        """Return what was last in force while leading; ``newest`` itself, unread, if it is that."""
+        """Return the rendering last in force while leading; without parsing if it is ``newest``."""
         path = self.proven if self.proven.exists() else self.leader
         try:
             if path.read_bytes() == newest.content:
@@ -64,7 +64,7 @@ class LastGood:
             return None
 
     def can_replace(self, follower: Rendering) -> bool:
-        """Tell whether another follower rendering than this one is kept, and can be used."""
+        """Tell whether a follower rendering other than this one is kept and can be used."""
         try:
             if self.follower.read_bytes() == follower.content:
                 return False
@@ -73,7 +73,7 @@ class LastGood:
         return self.load() is not None
 
     def keep(self, kept: Kept) -> None:
-        """Keep these from now on; raise OSError, and what was kept is then still of use."""
+        """Keep these renderings; raise OSError, after which those kept before can still be used."""
         good = kept.good
         if kept.leader is not None:
             files.bring(self.proven, kept.leader.content, self._mode)
@@ -86,7 +86,7 @@ class LastGood:
             self.proven.unlink(missing_ok=True)
 
     def _read(self, path: Path, role: Role) -> Rendering | None:
-        """Return a rendering, None where there is no such file; raise Unusable."""
+        """Return a rendering; None if there is no such file; raise LastGoodUnusable."""
         if not path.exists():
             return None
         try:

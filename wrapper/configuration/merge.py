@@ -1,8 +1,8 @@
-"""The leader's overrides on the follower's configuration, as nodes; pure.
+"""Merges the leader's overrides into the follower's configuration, as nodes; pure.
 
-Mappings merge, lists append, all else replaces; ``$patch`` in an item of a list says otherwise, see
-``patch``. Neither side is changed, and both may share nodes with the result. Where an override
-changes nothing, the result *is* the base.
+Mappings are merged, items are appended to lists, other values are replaced. ``$patch`` in an item
+of a list changes this, see ``patch``. The inputs are not modified, and may share nodes with the
+result. If an override changes nothing, the result is the base itself.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from wrapper.documents.yaml_nodes import entries, is_null, kind
 
 
 def merge(base: MappingNode, override: MappingNode, problems: Problems) -> MappingNode:
-    """Return the base with the override's entries on it; note what does not fit."""
+    """Return the base merged with the override; add problems of entries that do not fit."""
     patches = Patches(problems)
     merged = _Merge(problems, patches).mapping(base, override, "")
     patches.note_misplaced(override)
@@ -23,7 +23,7 @@ def merge(base: MappingNode, override: MappingNode, problems: Problems) -> Mappi
 
 
 class _Merge:
-    """One override on its way onto the base; ``path`` says where, for messages."""
+    """The merge of one override; ``path`` is the place for messages."""
 
     def __init__(self, problems: Problems, patches: Patches) -> None:
         self._problems = problems
@@ -31,17 +31,16 @@ class _Merge:
         self._merged: dict[tuple[int, int], MappingNode] = {}
 
     def _once(self, base: MappingNode, override: MappingNode, path: str) -> MappingNode:
-        """Return both merged, the same node each time: aliases can bring them here very often."""
+        """Return both merged, cached by node: aliases can lead to the same pair very often."""
         identity = id(base), id(override)
         if identity not in self._merged:
             self._merged[identity] = self.mapping(base, override, path)
         return self._merged[identity]
 
     def mapping(self, base: MappingNode, override: MappingNode, path: str) -> MappingNode:
-        """Return a mapping of the entries of both, the base's first.
+        """Return a mapping with the entries of both, the base's first.
 
-        It is in flow style only where both are: what came from block style has not had its empty
-        scalars written out.
+        It is in flow style only if both are: empty scalars of block style would change in it.
         """
         merged, is_changed = entries(base), False
         for name, (key, new) in entries(override).items():
@@ -60,7 +59,7 @@ class _Merge:
         )
 
     def _value(self, old: Node | None, new: Node, path: str) -> Node:
-        """Return what stands in the leader where the follower has ``old``, the override ``new``."""
+        """Return the leader's value, if the follower has ``old`` and the override ``new``."""
         if isinstance(old, MappingNode) and isinstance(new, MappingNode):
             return self._once(old, new, path)
         if isinstance(new, SequenceNode):
@@ -68,7 +67,7 @@ class _Merge:
         return old if old is not None and _is_same_scalar(old, new) else new
 
     def _list(self, old: Node | None, new: SequenceNode, path: str) -> Node:
-        """Return a list of the items of both (or of nothing and the override's)."""
+        """Return a list of the items of both; a missing or null ``old`` is an empty list."""
         if old is None or is_null(old):
             old = SequenceNode(new.tag, [], new.start_mark, flow_style=new.flow_style)
         elif not isinstance(old, SequenceNode):
@@ -79,7 +78,7 @@ class _Merge:
         elif not new.value:
             return old
         items = self._patches.items(old.value, new.value, path)
-        if items == new.value:  # nothing to add to: what shares this list goes on sharing it
+        if items == new.value:  # keep the node, so that aliases of it stay shared
             return new
         return SequenceNode(
             old.tag,
@@ -91,6 +90,6 @@ class _Merge:
 
 
 def _is_same_scalar(old: Node, new: Node) -> bool:
-    """Tell whether both are the same single value, however quoted."""
+    """Tell whether both are the same single value, apart from quoting."""
     are_scalars = isinstance(old, ScalarNode) and isinstance(new, ScalarNode)
     return are_scalars and (old.tag, old.value) == (new.tag, new.value)

@@ -1,9 +1,8 @@
-"""Where each override of the leader lands in what the leader reads, for people; pure.
+"""Describes the effect of each of the leader's overrides, for people; pure.
 
-It merges as ``merge`` does, by it, and reads both sides and the result: one landing for each single
-value and for each item of a list that an override says, with its place in the input. What is given
-has to be good: an override that cannot be followed is for ``merge`` to say. Values are shown, so
-give what has been redacted.
+The overrides are merged by ``merge``, and each single value and each item of a list in them gets a
+``Landing`` by a comparison with the result. The overrides have to be free of problems, which
+``merge`` reports. Descriptions contain values, so secrets must be hidden before.
 """
 
 from __future__ import annotations
@@ -27,9 +26,10 @@ Trail = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """What becomes of one value or item of an override: where it stands, where to, in words.
+    """The effect of one value or item of an override: its place in the input, and a description.
 
-    ``trail`` leads to ``node`` in the result; ``node`` is None where nothing of it stands there.
+    ``trail`` are the keys and indexes that lead to ``node`` in the result; ``node`` is None if the
+    override only removes something.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Landing:
 
 
 def path_of(trail: Trail) -> str:
-    """Return a trail as people write it; items are counted from 0 in it."""
+    """Return a trail as text; items are counted from 0."""
     text = ""
     for step in trail:
         if isinstance(step, int):
@@ -60,7 +60,7 @@ def path_of(trail: Trail) -> str:
 def merge_traced(
     base: MappingNode, overrides: Sequence[MappingNode]
 ) -> tuple[MappingNode, list[Landing]]:
-    """Return the base with all overrides on it, in order, and where each lands."""
+    """Return the base merged with all overrides in order, and the effect of each."""
     merged = base
     found: list[Landing] = []
     for override in overrides:
@@ -80,7 +80,7 @@ def _mapping(
 
 
 def _value(key: Node, was: Node | None, new: Node, now: Node, trail: Trail) -> Iterator[Landing]:
-    """Tell of one entry; ``now`` is what stands there after the merge."""
+    """Describe one entry; ``now`` is its value after the merge."""
     if isinstance(new, MappingNode) and isinstance(now, MappingNode):
         if isinstance(was, MappingNode):
             yield from _mapping(was, new, now, trail)
@@ -131,7 +131,7 @@ def _list(
 
 
 def _patched(item: Node, verb: str, old: list[Node], now: SequenceNode, trail: Trail) -> Landing:
-    """Tell of an item that replaces or removes one of the follower's, or all of them."""
+    """Describe an item that replaces or removes one of the follower's items, or all."""
     place = _place(item, old)
     if place is None:
         return _at(item, trail, f"removes all {len(old)} items that were there")
@@ -142,24 +142,24 @@ def _patched(item: Node, verb: str, old: list[Node], now: SequenceNode, trail: T
 
 
 def _directive(item: Node) -> str | None:
-    """Return what an item asks for, None where it is to be added."""
+    """Return the directive of an item; None if the item is to be appended."""
     value = value_of(item, PATCH)
     return None if value is None else str(value.value)
 
 
 def _place(item: Node, items: list[Node]) -> int | None:
-    """Return where the item of the same name stands; None for an item without a name."""
+    """Return the index of the item with the same name; None if there is none."""
     name = _name(item)
     return next((at for at, other in enumerate(items) if name and _name(other) == name), None)
 
 
 def _name(item: Node) -> tuple[str, str] | None:
-    """Return by what an item is known, and how it is called."""
+    """Return the key that names an item, and its value."""
     return next(iter(names_of(item).items()), None)
 
 
 def _label(item: Node) -> str:
-    """Return an item's name in brackets, or the value that it is."""
+    """Return an item's name, or its value, in brackets."""
     if isinstance(item, ScalarNode):
         return f" ({shown(item)})"
     name = _name(item)
@@ -170,7 +170,7 @@ def _label(item: Node) -> str:
 
 
 def shown(node: Node) -> str:
-    """Return a value on one line, not too long; a collection by its kind."""
+    """Return a value on one line, shortened if long; for a collection its kind."""
     if not isinstance(node, ScalarNode):
         return kind(node)
     return "null" if is_null(node) else _short(node.value)
@@ -187,14 +187,14 @@ def _at(place: Node, trail: Trail, what: str, node: Node | None = None) -> Landi
 
 
 class _End:
-    """What is there after all overrides: one may be overridden by the next."""
+    """The result of all overrides; a later one may have overridden an earlier one."""
 
     def __init__(self, merged: MappingNode) -> None:
         self._merged = merged
         self._entries: dict[int, Entries] = {}
 
     def settled(self, landing: Landing) -> Landing:
-        """Return a landing as it is in the end."""
+        """Return a landing with its trail in the final result, or marked as overridden."""
         node, last = landing.node, landing.trail[-1]
         if node is None:
             return landing
@@ -210,7 +210,7 @@ class _End:
         return _overridden(landing) if at is None else replace(landing, trail=moved)
 
     def _found(self, trail: Trail) -> Node | None:
-        """Return what a trail of keys leads to."""
+        """Return the node at a trail of keys."""
         node: Node | None = self._merged
         for step in trail:
             _, node = self._entries_of(node).get(str(step), (None, None))

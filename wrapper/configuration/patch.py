@@ -1,14 +1,14 @@
-"""Items of a leader's list that replace or remove items of the follower's; pure.
+"""Items of the leader's lists that replace or remove items of the follower's; pure.
 
-Lists only grow by themselves. An item that has the key ``$patch`` says otherwise, in the words of
-Kubernetes' strategic merge patch:
+Without a directive, items are appended. The directive is the key ``$patch``, as in Kubernetes'
+strategic merge patch:
 
-- ``$patch: replace`` beside a ``job_name``, ``name`` or ``url``: the item takes the place of the
-  follower's item that has the same;
-- ``$patch: delete`` beside one of these and nothing else: the follower's item is left out;
-- ``$patch: replace`` alone, as the first item: nothing of the follower's list stays.
+- ``$patch: replace`` with a ``job_name``, ``name`` or ``url``: the item replaces the follower's
+  item that has the same;
+- ``$patch: delete`` with one of these and nothing else: the follower's item is removed;
+- ``$patch: replace`` alone, as the first item: all of the follower's items are removed.
 
-The key itself never reaches Prometheus. One that cannot be followed is a problem, never ignored.
+The key is not passed on to Prometheus. A directive that cannot be applied is a problem.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _BESIDE = "job_name, name or url"
 
 
 class Patches:
-    """Follows the directives of overrides, and finds those that nothing has followed."""
+    """Applies the directives of an override, and reports those that have no effect."""
 
     def __init__(self, problems: Problems) -> None:
         self._problems = problems
         self._seen: set[int] = set()
 
     def items(self, old: list[Node], new: list[Node], path: str) -> list[Node]:
-        """Return the follower's items with an override's on them, the added ones last."""
+        """Return the follower's items with the directives applied and the other items appended."""
         kept, added = list(old), []
         for item in new:
             if isinstance(item, MappingNode) and _patch_key(item) is not None:
@@ -46,22 +46,22 @@ class Patches:
         return kept + added
 
     def note_misplaced(self, override: Node) -> None:
-        """Note the directives of an override that stand where none is looked for."""
+        """Add a problem for each directive that is not in an item of a list."""
         for mapping in _mappings(override):
             key = _patch_key(mapping)
             if key is not None and id(mapping) not in self._seen:
                 self._problems.at(
-                    key, f"{PATCH} means nothing here; write it in an item of a list of the leader"
+                    key, f"{PATCH} has no effect here; write it in an item of a list of the leader"
                 )
 
     def _follow(self, item: MappingNode, kept: list[Node], *, is_first: bool, path: str) -> None:
-        """Do to the follower's items what one item of the override asks for."""
+        """Apply the directive of one item of the override to the follower's items."""
         others = entries(item)
         _, directive = others.pop(PATCH)
         verb = directive.value if isinstance(directive, ScalarNode) else ""
         name = next((name for name in NAMES if name in others), None)
         if verb not in (REPLACE, DELETE):
-            self._refuse(item, f"{PATCH} wants {REPLACE} or {DELETE}; write one of them")
+            self._refuse(item, f"{PATCH} must be {REPLACE} or {DELETE}; write one of them")
         elif name is not None:
             self._follow_named(item, kept, verb, name, path)
         elif others or verb == DELETE:
@@ -97,13 +97,13 @@ class Patches:
 
 
 def _patch_key(node: MappingNode) -> Node | None:
-    """Return the key of a mapping's directive, None where it has none."""
+    """Return the key node of a mapping's directive; None if it has none."""
     keys = (key for key, _ in node.value if isinstance(key, ScalarNode))
     return next((key for key in keys if key.value == PATCH), None)
 
 
 def names_of(item: Node) -> dict[str, str]:
-    """Return what an item of a list can be named by."""
+    """Return the keys, with their values, that name an item of a list."""
     if isinstance(item, Cut):
         return item.names
     found = entries(item) if isinstance(item, MappingNode) else {}
@@ -112,13 +112,13 @@ def names_of(item: Node) -> dict[str, str]:
 
 
 def _without_patch(item: MappingNode) -> MappingNode:
-    """Return an item as Prometheus shall read it."""
+    """Return an item without its directive."""
     key = _patch_key(item)
     return with_items(item, [pair for pair in item.value if pair[0] is not key])
 
 
 def _mappings(root: Node) -> Iterator[MappingNode]:
-    """Yield all mappings of a graph, each once."""
+    """Yield each mapping of a graph once."""
     seen: set[int] = set()
     waiting = [root]
     while waiting:

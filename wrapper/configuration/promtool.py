@@ -1,9 +1,9 @@
-"""promtool: what Prometheus' own checker says of a rendering, before Prometheus is given it.
+"""Checks renderings with promtool before Prometheus gets them.
 
-What it refuses is refused; one that is missing, killed, or takes too long has said nothing, and
-that is no refusal: ``Unanswered``. Each question is bounded by ``limit_s``. Its words are repeated
-without the secrets that are known of the rendering, and without its file's name. It looks at no
-certificates, keys and passwords, and takes duplicates in remote_write for good (2.42 and 3.16).
+If promtool is missing, killed, or takes longer than ``limit_s``, there is no verdict:
+``Unanswered``. That is not a refusal. Its messages are passed on without the rendering's known
+secrets and without the name of the temporary file. promtool does not read certificates, keys and
+passwords, and accepts duplicates in remote_write (2.42 and 3.16).
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from wrapper.model.configuration import Rendering, Renderings
 
 LOG = logging.getLogger(__name__)
 LIMIT_S = 30.0  # for one rendering; 10,000 scrape jobs take a few seconds
-_LONGEST = 600  # characters of what it says
-_FIRST_FAILURE_TO_RUN = 126  # of a shell: not executable, not found, ended by a signal
+_LONGEST = 600  # characters of a message
+_FIRST_FAILURE_TO_RUN = 126  # a shell's statuses: not executable, not found, killed by a signal
 
 
 class Promtool:
-    """Asks one program, again and again; one question at a time."""
+    """Checks renderings, one at a time."""
 
     def __init__(
         self, program: str, output: Path, *, is_agent: bool, limit_s: float = LIMIT_S
     ) -> None:
-        """Take the program, by name or path, and the file that Prometheus will read."""
+        """Take the program, by name or path, and the output's path."""
         self.program = program
         self._beside = BesideOutput(output)
         self._options = ("--agent",) if is_agent else ()
@@ -39,33 +39,33 @@ class Promtool:
         atexit.register(self._asking.end)
 
     def problems(self, renderings: Renderings) -> tuple[str, ...]:
-        """Return why the renderings are refused, a line for each; warn where nothing was said."""
+        """Return why the renderings are refused, a line for each; log a missing verdict."""
         found = []
         for rendering in distinct(renderings):
             try:
                 found.append(self.refusal(rendering))
             except Unanswered as error:
                 LOG.warning(
-                    "the configuration is used without the check that was asked for",
+                    "promtool gave no verdict; the configuration is used unchecked",
                     extra={"role": rendering.role, "reason": str(error)},
                 )
         return tuple(filter(None, found))
 
     def refusal(self, rendering: Rendering) -> str:
-        """Return why a rendering is refused, in one line, "" where it is not; raise Unanswered."""
+        """Return why a rendering is refused, in one line; "" if accepted; raise Unanswered."""
         with self._beside.holding(rendering.content) as path:
             status, said = self._asking.ask("config", *self._options, str(path))
         if status == 0:
             return ""
-        words = _words(said, path, rendering) or f"exit status {status}, without a word"
+        words = _words(said, path, rendering) or f"exit status {status}, without a message"
         return (
             f"the {rendering.role}'s rendering: {self.program} check config: {words}; "
-            f"lines are those of check --print={rendering.role}"
+            f"line numbers refer to check --print={rendering.role}"
         )
 
 
 class Asking:
-    """Runs ``promtool check``, one question at a time, each bounded by ``limit_s``."""
+    """Runs ``promtool check``, one at a time, each limited to ``limit_s``."""
 
     def __init__(self, program: str, limit_s: float = LIMIT_S) -> None:
         """Take the program, by name or path."""
@@ -74,7 +74,7 @@ class Asking:
         self._running: subprocess.Popen[bytes] | None = None
 
     def ask(self, *words: str, inherit: tuple[int, ...] = ()) -> tuple[int, str]:
-        """Return exit status and words of promtool; raise Unanswered."""
+        """Return exit status and output of promtool; raise Unanswered."""
         command = [self.program, "check", *words]
         try:
             with subprocess.Popen(
@@ -92,7 +92,7 @@ class Asking:
         finally:
             self._running = None
         if status < 0 or status >= _FIRST_FAILURE_TO_RUN:
-            raise Unanswered(f"{self.program} was ended before it answered: status {status}")
+            raise Unanswered(f"{self.program} was killed or did not run: status {status}")
         return status, said.decode(errors="replace")
 
     def _await_words(self, process: subprocess.Popen[bytes]) -> bytes:
@@ -105,25 +105,25 @@ class Asking:
             ) from error
 
     def end(self) -> None:
-        """Kill what is under way."""
+        """Kill the running promtool, if any."""
         if self._running is not None:
             _kill(self._running)
 
 
 def distinct(renderings: Renderings) -> tuple[Rendering, ...]:
-    """Return both renderings, or the one that they are."""
+    """Return both renderings, or one if they are equal."""
     both = (renderings.follower, renderings.leader)
     return both if renderings.has_overrides else both[:1]
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a program and what it has started; harmless when it has gone."""
+    """Kill a program's process group, if it still exists."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, 9)
 
 
 def _words(said: str, path: Path, rendering: Rendering) -> str:
-    """Return what promtool says against a rendering, on one line, trimmed."""
+    """Return promtool's message about a rendering, on one line, shortened if long."""
     _, _, reason = said.rpartition("FAILED: ")
     text = (reason or said).replace("parsing YAML file ", "").replace(f"{path}: ", "")
     line = words_about(rendering.content, text.replace(str(path), "the file"))

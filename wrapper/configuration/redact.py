@@ -1,11 +1,12 @@
-"""Secrets of a configuration: hidden wherever it is shown to people; pure.
+"""Hides the secrets of a configuration that is shown to people; pure.
 
-A secret is what stands in a place that Prometheus' documentation marks as ``<secret>``, and the
-value of a header, which often is one; what stands anywhere under a key with a secret's name, since
-newer versions know places that the table does not; and, in any text, what a URL carries before its
-``@`` or in a parameter with such a name. Each is shown as ``<secret N>``, equal ones with the same
-number, so that a change of one can be seen, and merging what has been redacted is redacting what
-has been merged. Where it ends: a secret under an ordinary key, a label's value say, is not known.
+These count as secrets: values that Prometheus' documentation marks as ``<secret>``; values of HTTP
+headers; values below a key whose name is that of a secret, since newer versions have places that
+the table lacks; and in any text, the user information of a URL and URL parameters with such a name.
+
+Each is shown as ``<secret N>``. Equal secrets have the same number, so that a changed secret can be
+seen, and redacting before a merge gives the same as redacting after it. A secret elsewhere, such as
+in the value of a label, is not recognised.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from wrapper.documents.yaml_nodes import (
 )
 
 SECRET = "secret"  # noqa: S105 - a mark in the table
-_LEAST = 4  # characters of a secret that is looked for in messages; shorter ones are in any text
+_LEAST = 4  # characters of a secret that is searched in messages; shorter ones are in any text
 _NAME = (
     r"(?:pass(?:word|wd|phrase)|secret|token|credential|signature"
     r"|(?:api|access|account|consumer|private|secret|shared)[-_]?key)s?"
@@ -96,7 +97,7 @@ _NO_PLACES: dict[str, Places] = {}
 
 
 def words_about(content: bytes, words: str) -> str:
-    """Return what a program says of a rendering, on one line and without its secrets."""
+    """Return a program's message about a rendering, on one line and without secrets."""
     redaction = Redaction()
     try:
         root = compose(content, "")
@@ -109,9 +110,9 @@ def words_about(content: bytes, words: str) -> str:
 
 
 class Redaction:
-    """Hides the secrets of what belongs together: an input's sections, a rendering, words on it.
+    """Hides the secrets of sections, and of messages about them, with the same numbers.
 
-    The values of those ``variables`` that have a secret's name are hidden wherever they stand.
+    The values of ``variables`` whose name is that of a secret are hidden everywhere.
     """
 
     def __init__(self, variables: Mapping[str, str] | None = None) -> None:
@@ -121,17 +122,18 @@ class Redaction:
             for name, value in (variables or {}).items()
             if _NAMED.search(name) and len(value) >= _LEAST
         ]
-        self._done: dict[tuple[int, int], tuple[Node, Node]] = {}  # the first node has to live on
+        # By the ids of a node and its places; holds the node, so that its id stays unique.
+        self._done: dict[tuple[int, int], tuple[Node, Node]] = {}
 
     def section(self, section: MappingNode) -> MappingNode:
-        """Return a section without its secrets; it is left alone itself."""
+        """Return a copy of a section without its secrets."""
         hidden = self._node(section, PLACES)
         return hidden if isinstance(hidden, MappingNode) else section
 
     def text(self, text: str) -> str:
-        """Return a message without the secrets of the sections so far, or of a URL in it.
+        """Return a message without the secrets of the sections so far, and of URLs in it.
 
-        Neither does it quote a value as go-yaml does, which cuts it so that it is not recognised.
+        Values that go-yaml quotes are removed: it shortens them, so they could not be recognised.
         """
         for value in sorted(self._numbers, key=len, reverse=True):
             if len(value) >= _LEAST:
@@ -140,7 +142,7 @@ class Redaction:
         return self._without_credentials(_GO_VALUE.sub(r"\1 ", text))
 
     def _node(self, node: Node, places: Places) -> Node:
-        """Return a node without the secrets in it; a node that is shared stays shared."""
+        """Return a node without its secrets; shared nodes stay shared."""
         identity = (id(node), id(places))
         if identity not in self._done:
             self._done[identity] = (node, self._redacted(node, places))
@@ -149,7 +151,7 @@ class Redaction:
     def _redacted(self, node: Node, places: Places) -> Node:
         if isinstance(node, SequenceNode):
             items = []
-            for item in node.value:  # no comprehension: it would make the stack deeper
+            for item in node.value:  # a comprehension would make the stack deeper
                 items.append(self._node(item, _of_item(places)))  # noqa: PERF401
             return with_items(node, items)
         if isinstance(node, MappingNode):
@@ -158,11 +160,12 @@ class Redaction:
                 pairs.append((key, self._node(value, _below(key, _of_item(places)))))
             return with_items(node, pairs)
         if isinstance(node, ScalarNode):
-            return self._scalar(node, is_secret=bool(_of_item(places)))  # or in a mapping's place
+            is_secret = bool(_of_item(places))  # also if a mapping was expected
+            return self._scalar(node, is_secret=is_secret)
         return node
 
     def _scalar(self, node: ScalarNode, *, is_secret: bool) -> ScalarNode:
-        """Return a single value; an empty one hides nothing."""
+        """Return a single value without secrets; empty values are not changed."""
         if is_null(node) or not node.value:
             return node
         if is_secret:
@@ -173,7 +176,7 @@ class Redaction:
         return ScalarNode(node.tag, text, node.start_mark, node.end_mark, style=node.style)
 
     def _without_credentials(self, text: str) -> str:
-        """Return a text in which no URL says a password or token."""
+        """Return a text without user information and secret parameters in URLs."""
         if "://" not in text and "?" not in text:
             return text
         text = _USER.sub(lambda found: self._mark(found[0]), text)
@@ -186,19 +189,19 @@ class Redaction:
         return text
 
     def _mark(self, value: str) -> str:
-        """Return what stands for a secret; a mark stands for itself."""
+        """Return the mark of a secret; a mark is returned unchanged."""
         if re.fullmatch("<secret [0-9]+>", value):
             return value
         return f"<secret {self._numbers.setdefault(value, len(self._numbers) + 1)}>"
 
 
 def _of_item(places: Places) -> Places:
-    """Return what is known of a list's items; of what is no list where one should be, the same."""
+    """Return the places in a list's items; for other kinds, the same places."""
     return places[0] if isinstance(places, list) else places
 
 
 def _below(key: Node, places: Places) -> Places:
-    """Return what is known below a key; what a merge key brings in stands in the same place."""
+    """Return the places below a key; those of a merge key are the mapping's own."""
     if key.tag == MERGE_TAG or isinstance(places, str):
         return places
     name = key.value if isinstance(key, ScalarNode) else ""

@@ -1,9 +1,9 @@
-"""Entries of remote_write and of remote_read that Prometheus takes for one, and refuses; pure.
+"""Finds entries of remote_write and remote_read that Prometheus refuses as duplicates; pure.
 
-Prometheus tells such entries apart by a hash of what it shows of them, in which every secret is
-``<secret>`` and every password of a URL ``xxxxx`` (``ApplyConfig`` in its storage/remote; 2.42 and
-3.16 alike). promtool does not look at it. Where it ends: entries that mean the same and are written
-differently, one with a default written out, say, are only found by Prometheus.
+Prometheus compares a hash of the entries as it shows them, with every secret as ``<secret>`` and
+every password in a URL as ``xxxxx`` (``ApplyConfig`` in its storage/remote; 2.42 and 3.16).
+promtool does not check this. Entries that are only equal after Prometheus has set its defaults are
+not found here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wrapper.documents.source_spans import whole_items
 from wrapper.documents.yaml_nodes import entries, is_null, value_of
 
 LISTS = ("remote_write", "remote_read")
-_Hidden = dict[str, "_Hidden"] | None  # by key; None: every value at this place, and below
+_Hidden = dict[str, "_Hidden"] | None  # by key; None: all values here and below
 _TLS: _Hidden = {"key": None}
 HIDDEN: dict[str, _Hidden] = {
     "authorization": {"credentials": None},
@@ -37,7 +37,7 @@ _PASSWORD = re.compile(r"(?<=://)([^/?#@:]*):[^/?#]*@")
 
 
 def note_duplicates(section: MappingNode, problems: Problems) -> None:
-    """Note each entry that Prometheus would take for one before it."""
+    """Add a problem for each entry that is a duplicate of one before it."""
     for name in LISTS:
         value = value_of(section, name)
         if isinstance(value, SequenceNode) and len(value.value) > 1:
@@ -53,14 +53,14 @@ def _note_in_list(name: str, items: SequenceNode, problems: Problems) -> None:
             mark = before.start_mark
             problems.at(
                 item,
-                f"Prometheus takes this entry of {name} for the one at {mark.name}:{mark.line + 1}"
-                " and refuses both, since it compares entries without their secrets; remove one, "
-                "or give each a name of its own (name: …)",
+                f"Prometheus refuses this entry of {name} as a duplicate of the one at "
+                f"{mark.name}:{mark.line + 1}, since it compares entries without their secrets; "
+                "remove one, or give each a name of its own (name: …)",
             )
 
 
 def _shown(node: Node, hidden: _Hidden, key: str = "") -> Hashable:
-    """Return what Prometheus compares of a node."""
+    """Return a value that is equal for nodes that are equal to Prometheus."""
     if is_null(node):
         return None
     if isinstance(node, ScalarNode):

@@ -1,12 +1,15 @@
-"""From the bytes that a person wrote to the bytes that Prometheus reads, for both roles; pure.
+"""Renders inputs into the configurations that Prometheus reads in both roles; pure.
 
-Guarantees: every scalar comes out as it was written (but for relative paths, where the output lies
-in another folder), nothing is lost and mappings keep their order, because what no override lands on
-is the input's own text, and the rest is YAML's node graph, never loaded values; a whole Prometheus
-file is the follower's rendering byte for byte; and what is wrong with an input is said all at once,
-with its place, and without any value (values may be secrets).
+Guarantees:
 
-Whether Prometheus likes what is rendered is for Prometheus to say.
+- Every scalar is written as in the input, except relative paths if the output is in another folder.
+  Nothing is lost, and mappings keep their order. For this, what no override changes is copied as
+  text, and the rest is handled as YAML nodes, never as loaded values.
+- A whole Prometheus file is the follower's rendering byte for byte.
+- All problems of an input are reported at once, with their places and without values, which may be
+  secrets.
+
+Whether Prometheus accepts a rendering is not known here.
 """
 
 from __future__ import annotations
@@ -35,9 +38,9 @@ _SUSPICIOUS = {"remote_writes": 'did you mean "remote_write"?'}
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Keep the garbage collector from walking a growing graph again and again (2.1 s for 0.4 s).
+    """Pause the garbage collector, which would walk the growing graph repeatedly (2.1 s for 0.4 s).
 
-    As a decorator: the graph, which has no cycles, is then gone before the collector is back.
+    Use it as a decorator: the graph, which has no cycles, is then freed before the collector runs.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -50,10 +53,10 @@ def _collector_paused() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Both renderings, and what renders but is surely a mistake: a start refuses it.
+    """Both renderings, and the files that remote_write names in each.
 
-    ``suspicions`` are lines like those of ConfigurationError. ``follower_files`` and
-    ``leader_files`` are what remote_write names in each rendering.
+    ``suspicions`` are lines like those of ConfigurationError, for keys that are surely mistakes. A
+    start refuses them, a later change does not.
     """
 
     renderings: Renderings
@@ -64,9 +67,9 @@ class Rendered:
 
 @_collector_paused()
 def render(source: Source) -> Rendered:
-    """Render the one-file form, ``follower`` and ``leader`` side by side.
+    """Render a file that has both ``follower`` and ``leader``.
 
-    Raises ConfigurationError with all that is wrong.
+    Raises ConfigurationError with all problems.
     """
     problems = Problems()
     follower, leader = read_both(source, problems)
@@ -75,9 +78,9 @@ def render(source: Source) -> Rendered:
 
 @_collector_paused()
 def recognized(role: Role, content: bytes, name: str) -> Rendering:
-    """Return the rendering that these bytes are, as an earlier run has made it.
+    """Return the rendering with these bytes, which an earlier run has written.
 
-    ``name`` is what messages call it. Raises ConfigurationError where it is no configuration.
+    ``name`` is its name in messages. Raises ConfigurationError if it is not a configuration.
     """
     problems = Problems()
     section = read_base(Source(name, content), problems)
@@ -86,11 +89,11 @@ def recognized(role: Role, content: bytes, name: str) -> Rendering:
 
 
 class WholeFile:
-    """Renders a whole Prometheus file and the leader's overrides of it, again and again.
+    """Renders a whole Prometheus file and the leader's overrides, repeatedly.
 
-    It remembers the file that it read last: an override that changes costs no parsing of it. What
-    is remembered is about twice the size of the file, since lists are text; where nothing can be
-    cut out of it (``yaml_cuts``) it is the nodes, forty times the size.
+    The last file is cached, so that it is not parsed again if only an override changes. The cache
+    is about twice the size of the file, since items of lists are kept as text. If nothing can be
+    cut out of it (``source_spans``), nodes are kept, forty times the size.
     """
 
     def __init__(self) -> None:
@@ -99,9 +102,9 @@ class WholeFile:
 
     @_collector_paused()
     def render(self, source: Source, overrides: Sequence[Source] = ()) -> Rendered:
-        """Render the file and, in order, the overrides; an empty one changes nothing.
+        """Render the file with the overrides in order; an empty one changes nothing.
 
-        Raises ConfigurationError with all that is wrong.
+        Raises ConfigurationError with all problems.
         """
         problems = Problems()
         given = [read_override(override, problems) for override in overrides]
@@ -110,7 +113,7 @@ class WholeFile:
         return base.render(given, problems)
 
     def _read(self, source: Source, problems: Problems) -> _Base:
-        """Return the file, read where it has to be; one with problems is not remembered."""
+        """Return the file from the cache, or parse it; one with problems is not cached."""
         if self._base is not None and self._source == source:
             return self._base
         self._base = None  # both at once would take twice the memory
@@ -122,7 +125,7 @@ class WholeFile:
 
 
 class _Base:
-    """The follower's section, which overrides land on, and its rendering once there is one."""
+    """The follower's section, and its rendering once it has been made."""
 
     def __init__(self, section: Section) -> None:
         self._section = section
@@ -152,7 +155,7 @@ class _Base:
         )
 
     def _write_follower(self) -> Rendering:
-        """Return the file's own bytes, unless a path in it had to be rewritten."""
+        """Return the file's own bytes, unless a path in it had to be resolved."""
         section = self._section
         if section.content is not None:
             return _rendering(Role.FOLLOWER, section.node, section.content)
@@ -169,19 +172,19 @@ class _Base:
 
 
 def fingerprint(content: bytes) -> str:
-    """Return the SHA-256 in hex by which a rendering is recognised."""
+    """Return the SHA-256 in hex that identifies a rendering."""
     return hashlib.sha256(content).hexdigest()
 
 
 def _rendering(role: Role, section: MappingNode, content: bytes) -> Rendering:
-    """Return what Prometheus reads in a role."""
+    """Return the rendering of a role."""
     remote_write = value_of(section, REMOTE_WRITE)
     writes = isinstance(remote_write, SequenceNode) and bool(remote_write.value)
     return Rendering(role, content, fingerprint(content), writes)
 
 
 def _suspicions(sections: Iterable[MappingNode]) -> Problems:
-    """Return what stands at the top of a section and is surely meant otherwise."""
+    """Return a problem for each top-level key that is surely a mistake."""
     found = Problems()
     for section in sections:
         for name, (key, _) in entries(section).items():

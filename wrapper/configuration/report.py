@@ -1,6 +1,6 @@
-"""What ``check`` tells a person of a configuration: texts, made of what was found out; pure.
+"""The texts of the report of ``check``; pure.
 
-It holds no secrets where what it is given holds none.
+They contain no secrets if the arguments contain none.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from wrapper.configuration.comparison import Comparison
 from wrapper.configuration.override_trace import Landing
 from wrapper.model.configuration import Rendering, Renderings
 
-UNCHECKED = "Result: this configuration could not be checked as asked for"
+UNCHECKED = "Result: this configuration could not be checked completely"
 Rows = Iterable[tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A file that one rendering names, why it cannot be read, and whether that is fatal."""
+    """A file that a rendering names and that cannot be read; ``is_needed``: Prometheus needs it."""
 
     role: str
     place: str
@@ -27,7 +27,7 @@ class Missing:
 
     @property
     def effect(self) -> str:
-        """What follows from it."""
+        """The consequence for Prometheus."""
         if self.is_needed:
             return "Prometheus refuses this configuration"
         return "requests fail until it is there"
@@ -35,7 +35,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What a program says of one rendering; both texts are empty where it accepts it."""
+    """A program's verdict on one rendering; both texts are empty if it is accepted."""
 
     rendering: Rendering
     refusal: str = ""
@@ -43,29 +43,29 @@ class Judged:
 
 
 def inputs(read: Sequence[tuple[str, str, int]], absent: Iterable[str]) -> str:
-    """Tell what was read (name, what it is, size), and which overrides are not there."""
+    """Return the part about the inputs read (name, kind, size) and missing overrides."""
     rows = [(name, f"{what}, {_bytes(size)}") for name, what, size in read]
-    rows += [(name, "not there, or empty: overrides nothing") for name in absent]
+    rows += [(name, "missing or empty: no overrides") for name in absent]
     return _part("Inputs", _columns(rows))
 
 
 def unread(names: Iterable[str]) -> str:
-    """Tell what was named, where not all of it could be read."""
+    """Return the part about the inputs if not all could be read."""
     return _part("Inputs", _columns((name, "not read: see below") for name in names))
 
 
 def problems(found: Sequence[str]) -> str:
-    """Tell what is wrong, in the order found."""
+    """Return the part with the problems."""
     return _part("Problems", (f"  {line}" for line in found))
 
 
 def left_out(lines: Sequence[str]) -> str:
-    """Tell what of the inputs counts for nothing."""
+    """Return the part about what of the inputs is not used."""
     return _part("Not used", (f"  {line}" for line in lines))
 
 
 def renderings(both: Renderings) -> str:
-    """Tell what came of good inputs."""
+    """Return the part about the renderings."""
     rows = [_rendering(both.follower)]
     if both.has_overrides:
         rows.append(_rendering(both.leader))
@@ -81,13 +81,13 @@ def _rendering(rendering: Rendering) -> tuple[str, ...]:
 
 
 def judgement(title: str, judged: Sequence[Judged]) -> str:
-    """Tell what a program says of both renderings, or of the one that they are."""
+    """Return the part with a program's verdicts."""
     rows = [(each.rendering.role.value, _verdict(each)) for each in judged]
     return _part(title, _columns(rows))
 
 
 def missing(found: Sequence[Missing]) -> str:
-    """Tell which files that the configuration names cannot be read here."""
+    """Return the part about named files that cannot be read here."""
     rows = [(each.problem, f"{each.place} of the {each.role}'s: {each.effect}") for each in found]
     return _part("Files that cannot be read here", _columns(rows))
 
@@ -99,12 +99,12 @@ def _verdict(judged: Judged) -> str:
 
 
 def comparison(found: Comparison) -> str:
-    """Tell where each override lands, and what the leader's rendering differs in."""
-    landings = list(_columns(map(_landing, found.landings))) or ["  there are none"]
-    difference = [f"  {line}" for line in found.difference] or ["  none: both read the same"]
+    """Return the parts with the effect of each override, and the difference of both roles."""
+    landings = list(_columns(map(_landing, found.landings))) or ["  no overrides"]
+    difference = [f"  {line}" for line in found.difference] or ["  none: both are the same"]
     return "\n".join(
         (
-            _part("Where the leader's overrides land", landings),
+            _part("Effect of the leader's overrides", landings),
             _part("Difference between follower and leader, secrets hidden", difference),
         )
     )
@@ -115,7 +115,7 @@ def _landing(landing: Landing) -> tuple[str, ...]:
 
 
 def result(count: int, *, is_judged: bool) -> str:
-    """Tell whether the configuration can be used, as far as is known."""
+    """Return the line that says whether the configuration can be used."""
     if not count:
         limit = "" if is_judged else ", unless Prometheus refuses it (--start asks it)"
         return f"Result: this configuration can be used{limit}"
@@ -127,7 +127,7 @@ def _part(title: str, lines: Iterable[str]) -> str:
 
 
 def _columns(rows: Rows) -> Iterator[str]:
-    """Yield rows with their columns one below the other."""
+    """Yield rows as lines with aligned columns."""
     table = list(rows)
     widths = [max(map(len, column)) for column in zip(*table, strict=True)][:-1]
     for *cells, last in table:

@@ -1,10 +1,10 @@
-"""An input's bytes → its sections: what the follower reads, and what the leader adds; pure.
+"""Parses an input into its sections: the follower's configuration and the overrides; pure.
 
-A section is a mapping node, inspected, with its relative paths resolved, and beside it the text of
-what can be read as it was written. Of the items in a follower's lists, inside which no override
-lands, only the text is kept, while the input is still being read: so that reading takes little more
-memory than the input's own size. What is wrong goes to the ``Problems`` given; where ``is_broken``
-is set there, the sections are not to be used.
+A section is an inspected mapping node with its relative paths resolved, and the text of each entry
+that can be copied as it was written. Overrides do not change items inside of the follower's lists,
+so only the text of these items is kept, from the moment they have been parsed: thus parsing takes
+little more memory than the input itself. Problems are added to the given ``Problems``; if
+``is_broken`` is set there, the sections must not be used.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from wrapper.documents.yaml_inspection import (
 from wrapper.documents.yaml_nodes import LIST_TAG, MAP_TAG, TEXT_TAG, Entries, entries, is_null
 from wrapper.model.roles import Role
 
-_MISSING = 'no configuration under "follower"; write "follower: {}" where none is meant'
+_MISSING = 'no configuration under "follower"; write "follower: {}" for an empty one'
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """The nodes of what a role reads, or of what is laid on it, and its entries' texts.
+    """A role's configuration or its overrides, as a node and as text.
 
-    ``texts`` has the entries that can be read as they were written, ``content`` the whole if it
-    can. ``is_tied``: anchors may tie its entries together.
+    ``texts`` has the text of each entry that can be copied as it was written, ``content`` that of
+    the whole section if it can be copied. ``is_tied``: anchors may connect its entries.
     """
 
     node: MappingNode
@@ -47,7 +47,7 @@ class Section:
 
 
 def read_base(source: Source, problems: Problems, *, as_nodes: bool = False) -> Section:
-    """Return the section of a whole Prometheus file; ``as_nodes``: with the nodes of all items."""
+    """Return the section of a whole Prometheus file; ``as_nodes``: keep items as nodes."""
     reading = _Reading(source, problems)
     root = reading.root(follower=None if as_nodes else ())
     if is_null(root) and not problems.is_broken:
@@ -58,7 +58,7 @@ def read_base(source: Source, problems: Problems, *, as_nodes: bool = False) -> 
 
 
 def read_override(source: Source, problems: Problems) -> Section:
-    """Return the section of a file with overrides; an empty file has an empty one."""
+    """Return the section of a file with overrides; it is empty for an empty file."""
     reading = _Reading(source, problems)
     return reading.section(as_mapping(reading.root(), "the file", problems))
 
@@ -68,7 +68,7 @@ def read_both(
 ) -> tuple[Section, Section]:
     """Return the follower's and the leader's section of a file that has both.
 
-    ``as_nodes``: with the nodes of all items.
+    ``as_nodes``: keep items as nodes.
     """
     reading = _Reading(source, problems)
     root = reading.root(follower=None if as_nodes else (Role.FOLLOWER,))
@@ -86,7 +86,7 @@ def read_both(
 
 
 def _check_follower(root: Node | None, found: Entries, name: str, problems: Problems) -> None:
-    """Note a missing follower; where the file is no mapping, that has been noted."""
+    """Add a problem if there is no follower; not if the file is of another kind than a mapping."""
     key, value = found.get(Role.FOLLOWER, (root, None))
     if key is None:
         problems.add(name, 1, 1, _MISSING)
@@ -98,11 +98,11 @@ def _cure_of_key(key: str) -> str:
     close = difflib.get_close_matches(key, list(Role), n=1)
     if close:
         return f"did you mean {quoted(close[0])}?"
-    return 'move it under "follower" or "leader", which alone may stand here'
+    return 'move it under "follower" or "leader", the only keys at the top level'
 
 
 class _Reading:
-    """One input on its way to its sections."""
+    """The parsing of one input."""
 
     def __init__(self, source: Source, problems: Problems) -> None:
         self._source = source
@@ -114,9 +114,10 @@ class _Reading:
         self._follower: tuple[str, ...] = ()
 
     def root(self, follower: tuple[str, ...] | None = None) -> Node | None:
-        """Return the first document's root, inspected; None where there is none or it is unusable.
+        """Return the first document's root, inspected; None if there is none or it cannot be used.
 
-        Of the lists in the section below these keys, None for no section, the items are cut out.
+        ``follower``: keys that lead to the follower's section, of whose lists the items are kept as
+        text; None to keep all items as nodes.
         """
         is_cut = self._text is not None and follower is not None
         self._follower = follower or ()
@@ -125,7 +126,7 @@ class _Reading:
         return read_document(self._source, self._problems, self._inspection, at_item, depth)
 
     def _cut(self, keys: tuple[str, ...], items: SequenceNode) -> None:
-        """Keep the text alone of the item that a list has last, where that can be cut out."""
+        """Replace the last item of a list by its text, if that can be cut out and copied."""
         if keys[:-1] != self._follower:
             return
         item, text = items.value[-1], self._items.last(items)
@@ -137,7 +138,7 @@ class _Reading:
         items.value[-1] = Cut(text, names_of(item), mark)
 
     def _is_as_written(self, key: str, item: Node, text: bytes) -> bool:
-        """Tell whether no path in an item of this list has to be resolved."""
+        """Tell whether an item of this list has no path that has to be resolved."""
         if isinstance(item, MappingNode) and not may_name_a_file(text):
             return True
         alone = MappingNode(MAP_TAG, [(ScalarNode(TEXT_TAG, key), SequenceNode(LIST_TAG, [item]))])
@@ -148,7 +149,7 @@ class _Reading:
         return resolve_paths(section, folder) if folder else section
 
     def section(self, written: MappingNode) -> Section:
-        """Return a section with its paths resolved, and the texts of what that leaves alone."""
+        """Return a section with its paths resolved, and the texts of entries without such paths."""
         node = self._resolved(written)
         texts = entry_texts(self._text, written) if self._text is not None else {}
         same = {(id(key), id(value)) for key, value in node.value} & texts.keys()

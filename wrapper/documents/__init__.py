@@ -1,1 +1,1 @@
-"""YAML as people wrote it: nodes, where they stand in the text, and what is wrong with them."""
+"""YAML as it was written: its nodes, their places in the text, and problems in it."""

@@ -1,7 +1,7 @@
-"""What is wrong with an input, and where: gathered, so that it is said all at once; pure.
+"""Problems of an input, each with its place, collected so that all are reported at once; pure.
 
-A problem is one line with its place, its cause and its cure, and without any value, since values
-may be secrets.
+A problem is one line: place, cause, cure. It contains no value of the input, since values may be
+secrets.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-if TYPE_CHECKING:  # the web process has problems to tell of, and no YAML
+if TYPE_CHECKING:  # the web process reports problems, and does not load YAML
     from yaml.nodes import Node
 
 _LONGEST_KEY = 60
-MOST_LOGGED = 20  # reasons of one refusal; the API has all
+MOST_LOGGED = 20  # problems of one input; the API lists all
 
 
 class ConfigurationError(Exception):
@@ -26,7 +26,7 @@ class ConfigurationError(Exception):
 
 
 class Problem(NamedTuple):
-    """What is wrong at one place; sorts in the order of reading."""
+    """A problem at one place; problems sort by input, line and column."""
 
     name: str
     line: int
@@ -38,32 +38,32 @@ class Problem(NamedTuple):
 
     @classmethod
     def at(cls, node: Node, text: str) -> Problem:
-        """Place a text at the start of a node; its mark knows the name of its input."""
+        """Return a problem at the start of a node, whose mark has the name of the input."""
         mark = node.start_mark
         return cls(mark.name, mark.line + 1, mark.column + 1, text)
 
 
 class Problems:
-    """What is wrong with the inputs so far; ``is_broken`` when one cannot be worked on at all."""
+    """The problems found so far; ``is_broken``: an input could not be parsed at all."""
 
     def __init__(self) -> None:
         self._found: set[Problem] = set()
         self.is_broken = False
 
     def add(self, name: str, line: int, column: int, text: str) -> None:
-        """Note a problem at a place, both counted from 1."""
+        """Add a problem at a line and column, both counted from 1."""
         self.note(Problem(name, line, column, text))
 
     def at(self, node: Node, text: str) -> None:
-        """Note a problem at the start of a node."""
+        """Add a problem at the start of a node."""
         self.note(Problem.at(node, text))
 
     def note(self, problem: Problem) -> None:
-        """Note a problem that knows its place."""
+        """Add a problem."""
         self._found.add(problem)
 
     def take(self, others: Problems) -> None:
-        """Note all that others have noted."""
+        """Add all problems of another collection."""
         self._found |= others._found
         self.is_broken = self.is_broken or others.is_broken
 
@@ -72,22 +72,22 @@ class Problems:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """All that was noted, in the order of reading."""
+        """All problems, sorted by input, line and column."""
         return tuple(map(str, sorted(self._found)))
 
     def settle(self, *, only_if_broken: bool = False) -> None:
-        """Raise ConfigurationError with all that was noted, if anything was."""
+        """Raise ConfigurationError with all problems, if there are any."""
         if self._found and (self.is_broken or not only_if_broken):
             raise ConfigurationError(self.lines)
 
 
 def quoted(key: str) -> str:
-    """Return a key for a message: on one line, not too long."""
+    """Return a key quoted for a message: on one line, and shortened if it is long."""
     shown = key if len(key) <= _LONGEST_KEY else key[:_LONGEST_KEY] + "…"
     return json.dumps(shown, ensure_ascii=False)
 
 
 def end_of(content: bytes) -> tuple[int, int]:
-    """Return line and column, from 1, of the place right after these bytes."""
+    """Return line and column, from 1, of the position after these bytes."""
     line = content.count(b"\n") + 1
     return line, len(content[content.rfind(b"\n") + 1 :].decode(errors="replace")) + 1

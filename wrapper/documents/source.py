@@ -1,4 +1,4 @@
-"""An input: its name, its bytes and its folder; pure."""
+"""An input: its name, its bytes and its folder, and where a second document begins; pure."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from itertools import pairwise
 
 _MARK = re.compile(rb"---(?=\s|\Z)")
 _LATER_MARK = re.compile(rb"\n---(?=\s|\Z)")
-# Beside comments, directives, and the end of a document.
+# The first character that is not white space, a comment, a directive or a document end.
 _SUBSTANCE = re.compile(rb"(?:\s++|[#%][^\n]*+|\.\.\.(?=\s|\Z))*+[^\s#%]")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An input: its name for messages, its bytes, and where its relative paths begin.
+    """An input: its name for messages, its bytes, and the folder that its paths are relative to.
 
-    ``folder`` "": they are left as they are, since the output lies in the same folder.
+    ``folder`` "": paths are not rewritten, since the output is in the same folder.
     """
 
     name: str
@@ -26,16 +26,16 @@ class Source:
 
 
 def further_document(content: bytes) -> int:
-    """Return the line, from 1, where a second document begins that holds anything, 0 for none.
+    """Return the line, from 1, of a second document that is not empty; 0 if there is none.
 
-    What begins a line with three dashes begins a document, whatever is under way (YAML 1.2, 9.1.2).
+    Three dashes at the start of a line always begin a document (YAML 1.2, 9.1.2).
     """
     content = content.removeprefix(BOM_UTF8)
     marks = [found.start() + 1 for found in _LATER_MARK.finditer(content)]
     if _MARK.match(content):
         marks.insert(0, 0)
     if marks and not _SUBSTANCE.match(content[: marks[0]]):
-        del marks[0]  # it begins the first
+        del marks[0]  # it begins the first document
     pairs = pairwise([*marks, len(content)])
     second = (at for at, end in pairs if _SUBSTANCE.match(content[at + len(b"---") : end]))
     return next((content.count(b"\n", 0, at) + 1 for at in second), 0)

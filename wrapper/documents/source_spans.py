@@ -1,9 +1,9 @@
-"""Parts of a document as they were written, comments and all: entries, and items of lists; pure.
+"""The text of parts of a document, with their comments: entries, and items of lists; pure.
 
-A part that is cut out is moved to the left margin and means there what it meant in its place. Where
-that is not certain nothing is cut, and the nodes are serialized instead: with anchors, which tie
-parts together, in flow style, behind directives, with line breaks that are rare, and where a line
-would come to look like the end of a document.
+A part is cut out of the text and moved to the left margin, where it means the same as before.
+Nothing is cut out where that is not certain; the nodes are serialized instead. This concerns
+documents with anchors, flow style, directives or unusual line breaks, and lines that would look
+like the end of a document at the margin.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _LATER_END = re.compile(r"^ +(?:---|\.\.\.)(?:\s|\Z)", re.MULTILINE)
 RARE_BREAKS = "\x85\u2028\u2029"
 _TO_NEXT_ITEM = re.compile(r"(?:[ \t]*(?:#.*)?\r?\n)* *-")
 
-Texts = dict[tuple[int, int], bytes]  # of an entry, by the ids of its key and its value
+Texts = dict[tuple[int, int], bytes]  # of entries, by the ids of key and value
 
 
 class Cut(Node):
-    """An item of a list that is there as its text alone, and with what it is known by.
+    """An item of a list of which only the text is kept, and the names that identify it.
 
-    ``start_mark`` is its place, None where nobody will ask: marks of many items take memory.
+    ``start_mark`` is None where no message needs the place: marks of many items take memory.
     """
 
     __slots__ = ("names", "start_mark", "text")
@@ -43,26 +43,26 @@ class Cut(Node):
 
 
 def whole_items(items: SequenceNode) -> Iterator[tuple[Node, Node]]:
-    """Yield each item of a list, for its place, and its node also where it is there as its text."""
+    """Yield each item of a list, which has its place, and its node; parse items kept as text."""
     for item in items.value:
         if not isinstance(item, Cut):
             yield item, item
             continue
-        root = compose(item.text, "")  # a list of its own, read before
+        root = compose(item.text, "")  # a list with this one item, parsed before without errors
         if isinstance(root, SequenceNode):
             yield item, root.value[0]
 
 
 def has_anchors(content: bytes) -> bool:
-    """Whether there may be an anchor, so that one part of a document may depend on another."""
+    """Whether the document may have an anchor, so that a part may depend on another one."""
     return content.startswith(_UTF16) or (b"&" in content and bool(_ANCHOR.search(content)))
 
 
 def cuttable(content: bytes) -> str | None:
-    """Return a text as libyaml's marks count in it, None where nothing can be cut out of it."""
+    """Return the text that libyaml's marks index; None if nothing can be cut out of it."""
     if has_anchors(content):
         return None
-    text = content.decode("utf-8-sig", errors="replace")  # what is replaced, the parser refuses
+    text = content.decode("utf-8-sig", errors="replace")  # the parser refuses what is replaced here
     is_hindered = (
         text.startswith("%")
         or "\n%" in text
@@ -74,7 +74,7 @@ def cuttable(content: bytes) -> str | None:
 
 
 def entry_texts(text: str, section: MappingNode) -> Texts:
-    """Return the entries of a section that can be cut out, each as a document of its own."""
+    """Return the text of each entry of a section that can be cut out, as a document."""
     if section.flow_style or section.tag != MAP_TAG or not section.value:
         return {}
     column = section.start_mark.column
@@ -90,7 +90,7 @@ def entry_texts(text: str, section: MappingNode) -> Texts:
 
 
 class ItemTexts:
-    """The items of lists in block style, one after the other, each as a list of its own."""
+    """Cuts the items of block-style lists out of the text, each as a list with one item."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -98,9 +98,9 @@ class ItemTexts:
         self._start: int | None = None
 
     def last(self, items: SequenceNode) -> bytes | None:
-        """Return the text of a list's last item so far, None where it cannot be cut out.
+        """Return the text of the last item that the list has so far; None if it cannot be cut out.
 
-        Ask for each in turn, as soon as the next one begins or the list has ended.
+        Call this for each item in turn, when the next item begins or the list has ended.
         """
         if items is not self._list:
             self._list, self._start = items, self._dash(items.start_mark.index, items)
@@ -110,9 +110,9 @@ class ItemTexts:
         return _cut(self._text[start : self._start], items.start_mark.column, items.value[-1])
 
     def _end(self, items: SequenceNode) -> int | None:
-        """Return where the last item ends: at the next one's dash; in the list's end, at its own.
+        """Return where the last item ends: at the next item's dash, or with its own last line.
 
-        What comments follow there may be those of the next key.
+        Comments after the list's last item may belong to the next key.
         """
         last = items.value[-1]
         if items.end_mark is None:
@@ -124,7 +124,7 @@ class ItemTexts:
         return self._text.find("\n", end) + 1 or len(self._text)
 
     def _dash(self, at: int, items: SequenceNode) -> int | None:
-        """Return this place if an item begins there on a line of its own, else None."""
+        """Return this position if an item's dash begins its line there, else None."""
         column = items.start_mark.column
         before = self._text[max(0, at - column - 1) : at]
         is_one = before == "\n" + " " * column and self._text[at : at + 1] == "-"
@@ -132,7 +132,7 @@ class ItemTexts:
 
 
 def _cut(text: str, column: int, value: Node) -> bytes | None:
-    """Return a part that begins in this column, moved to the margin, with its last line ended."""
+    """Return a part moved from this column to the margin, with a line break at its end."""
     if column:
         text = _at_margin(text, column)
     if text.endswith("\n"):
@@ -143,9 +143,9 @@ def _cut(text: str, column: int, value: Node) -> bytes | None:
 
 
 def _at_margin(text: str, column: int) -> str:
-    """Return a part moved to the left by so many columns, its first line being there already."""
+    """Return a part with all lines but the first moved to the left by so many columns."""
     line_start = "\n" + " " * column
-    if text.count(line_start) == text.count("\n", 0, -1):  # as nearly always: ten times as fast
+    if text.count(line_start) == text.count("\n", 0, -1):  # nearly always: ten times as fast
         return text.replace(line_start, "\n")
     return _indentation(column).sub("", text)
 
@@ -156,7 +156,7 @@ def _indentation(column: int) -> re.Pattern[str]:
 
 
 def _last_leaf(node: Node) -> Node:
-    """Return the last node below this one that ends by itself, and not with what follows it."""
+    """Return the last node below this one whose end mark is where it ends itself."""
     while isinstance(node, CollectionNode) and node.value and not node.flow_style:
         last = node.value[-1]
         node = last[1] if isinstance(node, MappingNode) else last

@@ -1,8 +1,8 @@
-"""A mapping with a fixed set of fields, read field by field; pure.
+"""Reads a mapping with a fixed set of fields; pure.
 
-What has the wrong kind, or a name that nobody asked for, becomes a problem with its place; the
-value then read is the empty one. Values are not shown, since they may be secrets. Scalars are read
-as Prometheus' decoder reads them into text: as they were written.
+A field of the wrong kind or with an unknown name becomes a problem with its place, and is read as
+empty. Messages contain no values, since they may be secrets. Scalars are returned as they were
+written, as Prometheus' decoder reads them into strings.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ T = TypeVar("T")
 
 
 def read_fields(source: Source, problems: Problems) -> FieldReader:
-    """Return a file's reader; raise ConfigurationError where it is no mapping, or empty.
+    """Return a reader for a file; raise ConfigurationError if it is empty or not a mapping.
 
-    Editors empty a file before they write it: that must not pass for a configuration.
+    An empty file is an error because editors truncate a file before they write it.
     """
     root = read_document(source, problems)
     problems.settle(only_if_broken=True)
@@ -40,7 +40,7 @@ def read_fields(source: Source, problems: Problems) -> FieldReader:
 
 
 class FieldReader:
-    """Reads the fields of one mapping; ``settle`` notes those that were never asked for."""
+    """Reads the fields of one mapping; ``settle`` reports those that were never read."""
 
     def __init__(self, node: MappingNode, problems: Problems) -> None:
         self._node = node
@@ -50,28 +50,28 @@ class FieldReader:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names as they were written, in order."""
+        """The names of all fields, in order."""
         return tuple(self._entries)
 
     def has(self, name: str) -> bool:
-        """Tell whether a field is there and not empty, without asking for it."""
+        """Tell whether a field is present and not empty; this does not count as reading it."""
         _, value = self._entries.get(name, (None, None))
         return not is_null(value) and getattr(value, "value", None) not in ("", [])
 
     def complain(self, name: str, text: str) -> None:
-        """Note what is wrong with a field: at its name, or at the mapping where it is missing."""
+        """Add a problem of a field: at its name, or at the mapping if the field is missing."""
         key, _ = self._entries.get(name, (self._node, None))
         self._problems.at(key, f"{name}: {text}" if key is self._node else text)
 
     def text(self, name: str) -> str:
-        """Return a single value as it was written, "" where there is none."""
+        """Return a single value as it was written; "" if there is none."""
         node = self._take(name)
         if isinstance(node, ScalarNode):
             return str(node.value)
         return self._misfit(name, node, "a single value", "")
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """Return a list of single values; an empty one where there is none."""
+        """Return a list of single values; empty if there is none."""
         node = self._take(name)
         if not isinstance(node, SequenceNode):
             return self._misfit(name, node, "a list", ())
@@ -88,14 +88,14 @@ class FieldReader:
         return self._misfit(name, node, "true or false", default)
 
     def choice(self, name: str, meanings: Mapping[str, T], default: T) -> T:
-        """Return what a word means."""
+        """Return the meaning of a field's word, which must be a key of ``meanings``."""
         word = self.text(name)
         if word and word not in meanings:
             self.complain(name, f"unknown value {quoted(word)}; {_cure(word, meanings)}")
         return meanings.get(word, default)
 
     def section(self, name: str) -> FieldReader:
-        """Return a mapping's reader; an empty one's where there is none."""
+        """Return a reader for a mapping; for an empty one if there is none."""
         node = self._take(name)
         if not isinstance(node, MappingNode):
             self._misfit(name, node, "a mapping", None)
@@ -103,27 +103,27 @@ class FieldReader:
         return FieldReader(node, self._problems)
 
     def items(self) -> Iterator[tuple[str, str]]:
-        """Yield all fields of a mapping whose names are the user's own, with single values."""
+        """Yield all fields with a single value, of a mapping whose names are free."""
         for name, (_, value) in self._entries.items():
             text = self.text(name)
             if isinstance(value, ScalarNode):
                 yield name, text
 
     def refuse(self, names: Iterable[str], text: str) -> None:
-        """Note that fields are known, but not supported, where they say anything."""
+        """Add a problem for each of these fields that is set: they are known, but not supported."""
         for name in names:
             self._asked.add(name)
             if self.has(name):
                 self.complain(name, text)
 
     def settle(self) -> None:
-        """Note all fields that nobody asked for."""
+        """Add a problem for each field that was never read."""
         for name, (key, _) in self._entries.items():
             if name not in self._asked:
                 self._problems.at(key, f"unknown key {quoted(name)}; {_cure(name, self._asked)}")
 
     def _take(self, name: str) -> Node | None:
-        """Return a field's node, None where it is empty."""
+        """Mark a field as read and return its node; None if it is missing or empty."""
         self._asked.add(name)
         _, value = self._entries.get(name, (None, None))
         return None if is_null(value) else value
@@ -139,4 +139,4 @@ def _cure(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, names, n=1)
     if close:
         return f"did you mean {quoted(close[0])}?"
-    return f"known here: {', '.join(names)}" if names else "remove it"
+    return f"possible here: {', '.join(names)}" if names else "remove it"

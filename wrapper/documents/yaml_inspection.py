@@ -1,7 +1,8 @@
-"""What a node graph may not hold to be a configuration, and what libyaml would write wrongly; pure.
+"""Checks of a node graph that libyaml's composer does not make and Prometheus does; pure.
 
-Repeated keys, keys that are none, merges of what is no mapping, values that contain themselves:
-Prometheus would refuse them, libyaml's composer does not.
+These are repeated keys, keys that are collections, merge keys whose value is not a mapping, values
+that contain themselves, nesting too deep and aliases that expand too far. Scalars that libyaml
+would serialize wrongly are corrected on the way.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ from wrapper.documents.yaml_nodes import (
     kind,
 )
 
-NO_CONFIGURATION = "no configuration; write {} where none is meant"
-# What go-yaml v2 allows (decode.go): such a share of aliases' values among so many, less of more.
+NO_CONFIGURATION = "no configuration; write {} for an empty one"
+# The share of values that may come from aliases, as go-yaml v2 has it (decode.go): up to _FEW
+# values and from _MANY on; it decreases linearly between them.
 _FEW, _FEW_SHARE = 400_000, 0.99
 _MANY, _MANY_SHARE = 4_000_000, 0.10
 _COLON_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp")}
@@ -44,7 +46,7 @@ def read_document(
 ) -> Node | None:
     """Return the first document's root, inspected; None if there is none or it cannot be used.
 
-    In the latter case ``problems.is_broken`` is set. ``at_item`` and ``depth``: see ``compose``.
+    In the second case ``problems.is_broken`` is set. ``at_item`` and ``depth``: see ``compose``.
     """
     try:
         root = compose(source.content, source.name, at_item, depth)
@@ -58,7 +60,7 @@ def read_document(
 
 
 def as_mapping(node: Node | None, what: str, problems: Problems) -> MappingNode:
-    """Return the node if it is a mapping; else an empty one, and note a value of another kind."""
+    """Return the node if it is a mapping, else an empty one; add a problem for other kinds."""
     if isinstance(node, MappingNode):
         return node
     if node is not None and not is_null(node):
@@ -67,25 +69,24 @@ def as_mapping(node: Node | None, what: str, problems: Problems) -> MappingNode:
 
 
 class Inspection:
-    """One walk over a document, each node once (again where an alias brings it into flow style).
+    """Walks over a document and adds its problems; also corrects scalars, see ``_settle``.
 
-    It notes what is wrong, and sees to the scalars that libyaml would write wrongly: ``_settle``.
+    Each node is visited once, and a second time if an alias puts it into flow style.
     """
 
     def __init__(self, problems: Problems) -> None:
         self._problems = problems
         self._was_in_flow: dict[int, bool] = {}
         self._levels: dict[int, int] = {}
-        self._values: dict[int, int] = {}  # with those that aliases bring in
+        self._values: dict[int, int] = {}  # by node, with aliases expanded
         self._written = 0
         self._has_aliases = False
         self._open: set[int] = set()
 
     def visit(self, node: CollectionNode, *, in_flow: bool = False) -> int:
-        """Inspect a node and all below it; return how many levels these are; raise UnusableError.
+        """Inspect a node and all below it; return the number of levels; raise UnusableError.
 
-        What an alias brings in counts: those who walk the graph later do so by recursion, and some
-        for each way to a node.
+        Levels below an alias count too, because later walks over the graph are recursive.
         """
         identity, in_flow = id(node), in_flow or bool(node.flow_style)
         if identity in self._open:
@@ -93,7 +94,7 @@ class Inspection:
                 node, "the value contains itself; do not use an alias in its own anchor"
             )
         if len(self._open) + self._levels.get(identity, 1) > MAX_DEPTH:
-            text = f"more than {MAX_DEPTH} levels deep, with its aliases; take some away"
+            text = f"more than {MAX_DEPTH} levels deep, with its aliases; remove some"
             raise UnusableError(node, text)
         self._has_aliases |= identity in self._was_in_flow
         if self._was_in_flow.get(identity) in (True, in_flow):
@@ -113,10 +114,10 @@ class Inspection:
         return below + 1
 
     def visit_tree(self, root: CollectionNode) -> None:
-        """Inspect a node that no alias leads to or from, and that is not written anew.
+        """Inspect a node without aliases in it or to it, whose text is kept.
 
-        Nothing in it can contain itself or come twice, and its scalars stay as they are. A large
-        file is nearly all such: one item of a list after the other.
+        It cannot contain itself, and its scalars need no correction since it is not serialized.
+        Large files consist almost entirely of such nodes, the items of lists.
         """
         waiting = [root]
         for node in waiting:
@@ -128,9 +129,9 @@ class Inspection:
                 waiting += [each for each in node.value if isinstance(each, CollectionNode)]
 
     def _count(self, node: CollectionNode) -> int:
-        """Count what stands here, aliases written out; raise UnusableError for far too much.
+        """Count the values in a node with its aliases expanded; raise UnusableError for too many.
 
-        Each node is counted once; what has no aliases, which is nearly everything, never.
+        Each node is counted once. Documents without aliases are not counted.
         """
         identity = id(node)
         if identity not in self._values:
@@ -151,7 +152,7 @@ class Inspection:
 
     def _check_share(self, node: CollectionNode, values: int) -> None:
         if values > _FEW and 1 - self._written / values > _allowed_share(values):
-            text = f"aliases make {values:,} values of it, which Prometheus refuses; take some away"
+            text = f"aliases make {values:,} values of it, which Prometheus refuses; remove some"
             raise UnusableError(node, text)
 
     def _children(self, node: CollectionNode, *, in_flow: bool) -> list[Node]:
@@ -181,26 +182,28 @@ class Inspection:
         sources = value.value if isinstance(value, SequenceNode) else [value]
         for source in sources:
             if not isinstance(source, MappingNode):
-                self._problems.at(source, f"<< wants a mapping, not {kind(source)}; name an anchor")
+                self._problems.at(
+                    source, f"<< must be a mapping, not {kind(source)}; write the alias of one"
+                )
 
 
 def _are_plain_keys(entries: list[tuple[Node, Node]]) -> bool:
-    """Whether all keys are texts, each another one: then nothing is wrong with them."""
+    """Whether all keys are strings and differ, so that no further check is needed."""
     texts = {key.value for key, _ in entries if isinstance(key, ScalarNode) and key.tag == TEXT_TAG}
     return len(texts) == len(entries)
 
 
 def _allowed_share(values: int) -> float:
-    """Return how large a share of so many values may come from aliases."""
+    """Return the share of so many values that may come from aliases."""
     above = min((values - _FEW) / (_MANY - _FEW), 1.0)
     return _FEW_SHARE + above * (_MANY_SHARE - _FEW_SHARE)
 
 
 def _settle(node: ScalarNode) -> None:
-    """Make of a plain scalar, in flow style or a key, one that libyaml writes with its meaning.
+    """Change a plain scalar that is a key or in flow style, so that libyaml keeps its meaning.
 
-    An empty one would become ``! ''``, so it becomes ``null``. One like ``1:30``, a number or time
-    to PyYAML but text to Prometheus, would become ``!!int '1:30'``, so it becomes ``'1:30'``.
+    libyaml would write an empty scalar as ``! ''``: it becomes ``null``. It would write ``1:30``, a
+    number or time to PyYAML but a string to Prometheus, as ``!!int '1:30'``: it becomes ``'1:30'``.
     """
     if not node.value and node.tag == NULL_TAG:
         node.value = "null"

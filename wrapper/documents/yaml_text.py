@@ -1,7 +1,7 @@
-"""Nodes → bytes: as they were written where they are untouched, else serialized; pure.
+"""Writes nodes as bytes: with their own text where they are unchanged, else serialized; pure.
 
-Scalars come out as they went in. Where something is serialized, its comments, the names of its
-anchors and the width of its lines are not kept.
+Every scalar is written as it was read. What is serialized loses its comments, the names of its
+anchors and the width of its lines.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from wrapper.documents.source_spans import RARE_BREAKS, Cut, Texts
 from wrapper.documents.yaml_nodes import LIST_TAG, MAP_TAG, NULL_TAG
 
 _WIDTH = 1 << 30  # columns before a line is folded: never
-# libyaml ends a document so whose last value keeps its last line breaks, of whichever kind.
+# libyaml writes this after a document whose last value keeps its last line breaks, of any kind.
 _DOCUMENT_END = b"...\n"
 _BREAKS = tuple(each.encode() for each in ("\n", *RARE_BREAKS))
 
 
 class Serializer:
-    """Writes sections, entry by entry: what has a text is not serialized, nor is anything twice.
+    """Writes sections entry by entry; an entry that has a text is not serialized.
 
-    ``is_tied``: anchors may tie entries of the input together, so that they are written as one.
+    ``is_tied``: anchors may connect entries of the input, so a section is serialized as a whole.
     """
 
     def __init__(self, texts: Texts, *, is_tied: bool) -> None:
@@ -45,7 +45,7 @@ class Serializer:
 
 
 def _entry(key: Node, value: Node) -> bytes:
-    """Return an entry as a document, which others may follow."""
+    """Return an entry as a document that others can be appended to."""
     if not isinstance(value, SequenceNode) or not any(
         isinstance(item, Cut) for item in value.value
     ):
@@ -56,14 +56,14 @@ def _entry(key: Node, value: Node) -> bytes:
 
 
 def _items(items: list[Node], *, are_cut: bool) -> bytes:
-    """Return some items of a list, at the margin."""
+    """Return some items of a list, without indentation."""
     if are_cut:
         return b"".join(item.text for item in items if isinstance(item, Cut))
     return _part(SequenceNode(LIST_TAG, items, flow_style=False))
 
 
 def _part(node: Node) -> bytes:
-    """Return a node as a document in UTF-8, which others may follow."""
+    """Return a node as a document in UTF-8 that others can be appended to."""
     text = serialize(node)
     before = text.removesuffix(_DOCUMENT_END)
     return before if before.endswith(_BREAKS) else text

@@ -120,12 +120,12 @@ def test_names_are_compared_as_written_whatever_their_quotes() -> None:
     [
         ("{job_name: x, $patch: replace}", f"nothing to replace: no item of {KEY} has this job_n"),
         ("{job_name: x, $patch: delete}", f"nothing to delete: no item of {KEY} has this job_name"),
-        ("{job_name: a, $patch: merge}", "$patch wants replace or delete; write one of them"),
-        ("{job_name: a, $patch: [delete]}", "$patch wants replace or delete; write one of them"),
+        ("{job_name: a, $patch: merge}", "$patch must be replace or delete; write one of them"),
+        ("{job_name: a, $patch: [delete]}", "$patch must be replace or delete; write one of them"),
         ("{job_name: a, $patch: delete, scheme: x}", "$patch: delete needs the job_name alone"),
         ("{$patch: delete}", "$patch: delete names no item; write job_name, name or url beside"),
         ("{$patch: replace, scheme: x}", "$patch: replace names no item; write job_name, name or"),
-        ("{static_configs: [{$patch: delete}]}", "$patch means nothing here; write it in an item"),
+        ("{static_configs: [{$patch: delete}]}", "$patch has no effect here; write it in an item"),
         ("{job_name: [a], $patch: delete}", f"nothing to delete: no item of {KEY} has this job_n"),
     ],
 )
@@ -158,7 +158,7 @@ def test_two_items_of_one_name() -> None:
 def test_a_directive_outside_a_list(place: str) -> None:
     """Mappings are overridden key by key: there is nothing to say."""
     (problem,) = problems(f"{place}\n", "global: {a: 1}\n")
-    assert "$patch means nothing here; write it in an item of a list of the leader" in problem
+    assert "$patch has no effect here; write it in an item of a list of the leader" in problem
 
 
 def test_a_follower_s_own_key_is_left_to_prometheus() -> None:

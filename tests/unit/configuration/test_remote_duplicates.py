@@ -97,8 +97,8 @@ def test_entries_that_are_one_to_prometheus_are_refused(
     found = problems(text)
     assert bool(found) is is_duplicate
     for problem in found:
-        assert problem.startswith(f"in.yml:5:5: Prometheus takes this entry of {name} for the one ")
-        assert "at in.yml:4 " in problem
+        assert problem.startswith(f"in.yml:5:5: Prometheus refuses this entry of {name} as a ")
+        assert "at in.yml:4," in problem
 
 
 def test_an_entry_of_the_leader_may_repeat_one_of_the_followers() -> None:
@@ -107,12 +107,12 @@ def test_an_entry_of_the_leader_may_repeat_one_of_the_followers() -> None:
     leader = "leader:\n  remote_write:\n  - url: http://r/w\n    name: a\n"
     (problem,) = problems(text + leader)
     assert problem.startswith("in.yml:8:5: ")
-    assert "at in.yml:4 " in problem
+    assert "at in.yml:4," in problem
     base = Source("p.yml", b"remote_write:\n- url: http://r/w\n")
     with pytest.raises(ConfigurationError) as raised:
         WholeFile().render(base, [Source("l.yml", b"remote_write:\n- url: http://r/w\n")])
     assert str(raised.value).startswith("l.yml:2:3: ")
-    assert "at p.yml:2 " in str(raised.value)
+    assert "at p.yml:2," in str(raised.value)
 
 
 def test_two_in_a_whole_file_are_found_there() -> None:

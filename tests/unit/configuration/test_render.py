@@ -370,7 +370,7 @@ def test_all_problems_of_a_file_at_once() -> None:
         'x.yml:4:3: the key "a" is already on line 3; keep one of them',
         'x.yml:4:6: "a" is a list here and a single value at x.yml:6; make both lists',
         'x.yml:7:17: the key "d" is already on line 7; keep one of them',
-        "x.yml:8:11: << wants a mapping, not a single value; name an anchor",
+        "x.yml:8:11: << must be a mapping, not a single value; write the alias of one",
         "x.yml:9:7: a mapping cannot be a key; quote a value with braces",
     )
 
@@ -462,7 +462,7 @@ def test_prometheus_file_where_sections_are_wanted() -> None:
     assert first.startswith('x.yml:1:1: no configuration under "follower"')
     assert second == (
         'x.yml:1:1: unknown key "global"; '
-        'move it under "follower" or "leader", which alone may stand here'
+        'move it under "follower" or "leader", the only keys at the top level'
     )
 
 
