@@ -11,7 +11,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from wrapper.configuration.patch import Patches
 from wrapper.documents.problems import Problems, quoted
-from wrapper.documents.yaml_nodes import entries, is_null, kind
+from wrapper.documents.yaml_nodes import entries, is_null, kind, with_items
 
 
 def merge(base: MappingNode, override: MappingNode, problems: Problems) -> MappingNode:
@@ -50,13 +50,8 @@ class _Merge:
             merged[name] = (old_key, value)
         if not is_changed:
             return base
-        return MappingNode(
-            base.tag,
-            list(merged.values()),
-            base.start_mark,
-            base.end_mark,
-            flow_style=base.flow_style and override.flow_style,
-        )
+        in_flow = bool(base.flow_style and override.flow_style)
+        return with_items(base, list(merged.values()), flow_style=in_flow)
 
     def _value(self, old: Node | None, new: Node, path: str) -> Node:
         """Return the leader's value, if the follower has ``old`` and the override ``new``."""
@@ -80,13 +75,7 @@ class _Merge:
         items = self._patches.items(old.value, new.value, path)
         if items == new.value:  # keep the node, so that aliases of it stay shared
             return new
-        return SequenceNode(
-            old.tag,
-            items,
-            old.start_mark,
-            old.end_mark,
-            flow_style=old.flow_style and new.flow_style,
-        )
+        return with_items(old, items, flow_style=bool(old.flow_style and new.flow_style))
 
 
 def _is_same_scalar(old: Node, new: Node) -> bool:

@@ -7,8 +7,7 @@ from codecs import BOM_UTF8
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-_MARK = re.compile(rb"---(?=\s|\Z)")
-_LATER_MARK = re.compile(rb"\n---(?=\s|\Z)")
+_MARK = re.compile(rb"\n---(?=\s|\Z)")
 # The first character that is not white space, a comment, a directive or a document end.
 _SUBSTANCE = re.compile(rb"(?:\s++|[#%][^\n]*+|\.\.\.(?=\s|\Z))*+[^\s#%]")
 
@@ -31,9 +30,7 @@ def further_document(content: bytes) -> int:
     Three dashes at the start of a line always begin a document (YAML 1.2, 9.1.2).
     """
     content = content.removeprefix(BOM_UTF8)
-    marks = [found.start() + 1 for found in _LATER_MARK.finditer(content)]
-    if _MARK.match(content):
-        marks.insert(0, 0)
+    marks = [found.start() + 1 for found in _MARK.finditer(content)]
     if marks and not _SUBSTANCE.match(content[: marks[0]]):
         del marks[0]  # it begins the first document
     pairs = pairwise([*marks, len(content)])

@@ -75,9 +75,10 @@ def value_of(node: Node | None, name: str) -> Node | None:
     return found[name][1] if name in found else None
 
 
-def with_items(node: Collection, items: list[Any]) -> Collection:
-    """Return a copy of a collection with other items or entries."""
-    return type(node)(node.tag, items, node.start_mark, node.end_mark, flow_style=node.flow_style)
+def with_items(node: Collection, items: list[Any], *, flow_style: bool | None = None) -> Collection:
+    """Return a copy of a collection with other items or entries; ``flow_style`` None: its own."""
+    style = node.flow_style if flow_style is None else flow_style
+    return type(node)(node.tag, items, node.start_mark, node.end_mark, flow_style=style)
 
 
 def _entries(node: MappingNode, known: dict[int, Entries]) -> Entries:
