@@ -41,8 +41,9 @@ def key_node(value: str) -> ScalarNode:
     return ScalarNode(RESOLVER.resolve(ScalarNode, value, (True, False)), value)
 
 
+# Hypothesis also draws strings that stand in the code under test, "$patch" among them.
 keys = st.sampled_from(["a", "b", "c", "1.10", "n", "010", "~", "", "é😀"]) | values.filter(
-    lambda value: value != "<<"
+    lambda value: value not in {"<<", "$patch"}
 )
 flows = st.booleans()
 NULL = ("tag:yaml.org,2002:null", "null")
