@@ -15,6 +15,7 @@ import celery
 import kombu
 import pytest
 import requests
+from kombu.exceptions import MessageStateError
 
 from tests import promgen
 from tests.certificates import Authority
@@ -24,7 +25,7 @@ from tests.real.parts import Program, program, started
 from tests.real.test_plain import Plain
 from tests.real.test_targets import CONFIG, LIMIT_S, NONSENSE, rules, targets
 from tests.support import wait_until
-from wrapper.targets.broker import Broker, BrokerUnreachable
+from wrapper.targets.broker import Broker, BrokerUnreachable, Message
 from wrapper.targets.target_queue import LEAVE_ALONE_S
 
 QUEUE = "prometheus001"
@@ -276,6 +277,54 @@ def test_the_certificate_of_redis_is_verified(tmp_path: Path) -> None:
             Broker(redis.url, QUEUE).listen(lambda _message: None, _heard)
         with pytest.raises(_Heard):
             Broker(f"{redis.url}?ssl_ca_certs={redis.ca}", QUEUE).listen(lambda _: None, _heard)
+
+
+@on_both
+@pytest.mark.parametrize("error", [OSError, KeyError, RuntimeError, ImportError])
+@pytest.mark.parametrize("where", ["message", "tick"])
+def test_an_error_of_ours_is_not_the_brokers(
+    sender: Sender, broker: Any, where: str, error: type[Exception]
+) -> None:
+    """It comes out as it is, also if it is of a type that kombu raises when the broker has gone."""
+    ours = error("ours")
+
+    def fail(called: str) -> None:
+        if called == where:
+            raise ours
+
+    sender.send("write_config")
+    with pytest.raises(error) as caught:
+        Broker(broker.url, QUEUE).listen(lambda _message: fail("message"), lambda: fail("tick"))
+    assert caught.value is ours
+
+
+@on_both
+@pytest.mark.parametrize("settle", [Message.acknowledge, Message.give_back])
+def test_a_message_cannot_be_settled_where_the_broker_has_gone(
+    sender: Sender, broker: Any, settle: Callable[[Message], None]
+) -> None:
+    """That is the broker's error, though our own function asks for it."""
+    sender.send("write_config")
+
+    def settle_late(message: Message) -> None:
+        broker.stop(signal.SIGKILL)
+        settle(message)
+
+    with pytest.raises(BrokerUnreachable):
+        Broker(broker.url, QUEUE).listen(settle_late, lambda: None)
+
+
+@on_both
+def test_a_message_is_settled_once(sender: Sender, broker: Any) -> None:
+    """To do it twice is an error of ours."""
+    sender.send("write_config")
+
+    def settle_twice(message: Message) -> None:
+        message.acknowledge()
+        message.acknowledge()
+
+    with pytest.raises(MessageStateError):
+        Broker(broker.url, QUEUE).listen(settle_twice, lambda: None)
 
 
 class _Heard(BaseException):

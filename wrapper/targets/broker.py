@@ -15,6 +15,7 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -71,12 +72,49 @@ class Message:
             raise ValueError("its body is not JSON") from error
 
     def acknowledge(self) -> None:
-        """Tell the broker that it has been dealt with."""
-        self._message.ack()
+        """Tell the broker that it has been dealt with; raise BrokerUnreachable."""
+        self._settle(self._message.ack)
 
     def give_back(self) -> None:
-        """Have the broker deliver it again."""
-        self._message.requeue()
+        """Have the broker deliver it again; raise BrokerUnreachable."""
+        self._settle(self._message.requeue)
+
+    def _settle(self, settle: Callable[[], None]) -> None:
+        try:
+            settle()
+        except self._message.MessageStateError:  # settled twice: our own error, not the broker's
+            raise
+        except Exception as error:
+            raise _unreachable(error) from error
+
+
+class Callbacks:
+    """The functions that ``listen`` is given, and the error that one of them raised.
+
+    kombu calls them amid its own code, and takes some errors (OSError, KeyError) for its own.
+    """
+
+    def __init__(self, on_message: Callable[[Message], None], on_tick: Callable[[], None]) -> None:
+        self._on_message = on_message
+        self._on_tick = on_tick
+        self.error: Exception | None = None
+
+    def message(self, message: Any, _error: object = None) -> None:
+        """Hand out a message of kombu's, also one whose body kombu cannot decode."""
+        self._call(partial(self._on_message, Message(message)))
+
+    def tick(self) -> None:
+        """Tell that some time has passed."""
+        self._call(self._on_tick)
+
+    def _call(self, function: Callable[[], None]) -> None:
+        try:
+            function()
+        except BrokerUnreachable:
+            raise
+        except Exception as error:
+            self.error = error
+            raise
 
 
 class Broker:
@@ -88,11 +126,13 @@ class Broker:
         self._queue = queue
 
     def listen(self, on_message: Callable[[Message], None], on_tick: Callable[[], None]) -> None:
-        """Hand out messages until the broker goes; raise Unreachable, NotInstalled.
+        """Hand out messages until the broker goes; raise BrokerUnreachable, NotInstalled.
 
         ``on_tick`` is called once it is connected, and then every TICK_S or so, from this thread:
-        messages may be acknowledged there, and nowhere else.
+        messages may be acknowledged there, and nowhere else. What a callback raises comes out as it
+        is; any other error is kombu's, whatever its type.
         """
+        callbacks = Callbacks(on_message, on_tick)
         try:
             import kombu  # noqa: PLC0415 - heavy, and not always there
 
@@ -103,28 +143,24 @@ class Broker:
                 transport_options=_transport_options(self._url, self._queue),
                 ssl=_tls_options(self._url),
             ) as connection:
-                self._consume(connection, on_message, on_tick)
-        except ImportError as error:  # found when a start looked for it, and yet of no use
-            raise NotInstalled(f"{in_short(str(error))}; {_CURE}") from error
+                self._consume(connection, callbacks)
+        except BrokerUnreachable:
+            raise
         except Exception as error:
-            raise BrokerUnreachable(_in_short(error)) from error
+            if callbacks.error is not None:
+                raise callbacks.error  # noqa: B904 - it came first
+            raise _unreachable(error) from error
 
-    def _consume(
-        self,
-        connection: Any,
-        on_message: Callable[[Message], None],
-        on_tick: Callable[[], None],
-    ) -> None:
+    def _consume(self, connection: Any, callbacks: Callbacks) -> None:
         connection.connect()
         is_there = self._is_there(connection)
         with connection.channel() as channel:
             consumer = self._consumer(channel, auto_declare=not is_there)
-            consumer.on_message = lambda message: on_message(Message(message))
-            consumer.on_decode_error = lambda message, _error: on_message(Message(message))
+            consumer.on_message = consumer.on_decode_error = callbacks.message
             consumer.qos(prefetch_count=MOST_UNACKNOWLEDGED)
             with consumer:
                 while True:
-                    on_tick()
+                    callbacks.tick()
                     _drain(connection)
 
     def _is_there(self, connection: Any) -> bool:
@@ -143,6 +179,13 @@ class Broker:
         exchange = kombu.Exchange(self._queue, type="direct", durable=True)
         queue = kombu.Queue(self._queue, exchange, routing_key=self._queue, durable=True)
         return kombu.Consumer(channel, [queue], accept=["json"], auto_declare=auto_declare)
+
+
+def _unreachable(error: Exception) -> BrokerUnreachable:
+    """Return what an error of kombu's means: no broker, or a missing package."""
+    if isinstance(error, ImportError):  # found when a start looked for it, and yet of no use
+        return NotInstalled(f"{in_short(str(error))}; {_CURE}")
+    return BrokerUnreachable(_in_short(error))
 
 
 def _drain(connection: Any) -> None:
