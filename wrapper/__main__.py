@@ -28,7 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     asked = question(words)
     if asked:
-        print(usage() if asked == "help" else f"prometheus-elector {__version__}")  # noqa: T201
+        from wrapper.base.log import say  # noqa: PLC0415 - init has no need of it
+
+        say(usage() if asked == "help" else f"prometheus-elector {__version__}")
         return 0
     if words[:1] in (["status"], ["step-down"]):
         return _ask(words)

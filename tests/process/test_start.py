@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -204,3 +206,26 @@ def test_a_command_line_that_is_not_whole_is_told_truly(
         assert "for example" in line or "name another file" in line
     assert words or "--help" in done.stderr
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "stream", "status"),
+    [
+        (("--help",), "stdout", 0),
+        (("--version",), "stdout", 0),
+        (("--no-such-flag",), "stderr", 2),
+        (("check", "--no-such-flag"), "stderr", 2),
+        (("status", "http://127.0.0.1:1"), "stderr", 2),
+    ],
+)
+def test_a_reader_that_has_enough_is_no_error(words: list[str], stream: str, status: int) -> None:
+    """As with ``| head``: the exit status is the command's own, and nothing else is said."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    program = Path(sys.executable).with_name("prometheus-elector")
+    streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: writer}
+    done = subprocess.run([program, *words], **streams, check=False)
+    os.close(writer)
+    assert done.returncode == status
+    assert not done.stdout
+    assert not done.stderr

@@ -1,13 +1,14 @@
-"""Logs: one event a line on standard error, logfmt as Prometheus' own, or JSON."""
+"""What the program writes: logs on standard error (logfmt or JSON), and the lines of commands."""
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 # What others' code says of itself: of what goes wrong there we tell, once and with its cure. Below
 # an error it is noise ("Restoring 2 unacknowledged message(s)"), or holds what they send.
@@ -60,7 +61,18 @@ def _quoted(value: object) -> str:
 def say_problems(problems: Iterable[str]) -> None:
     """Say on standard error what keeps a command from being done, a line for each."""
     for problem in problems:
-        print(f"prometheus-elector: {problem}", file=sys.stderr)  # noqa: T201
+        say(f"prometheus-elector: {problem}", sys.stderr)
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Write a line of a command's, on standard output by default; a closed pipe is no error."""
+    stream = stream or sys.stdout
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:  # the reader has enough (``| head``): the rest goes nowhere
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def set_up(level: str, *, as_json: bool = False) -> None:

@@ -27,6 +27,7 @@ from wrapper.access.http_client import Connection
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.access.request_errors import AskedServer, trouble, trust_by
 from wrapper.base.iri import to_uri
+from wrapper.base.log import say
 from wrapper.commands.remote_args import RemoteRequest, Unasked, read_words
 from wrapper.documents.problems import ConfigurationError
 from wrapper.election import step_down_pause
@@ -147,7 +148,7 @@ def is_status(told: object) -> TypeGuard[Json]:
 
 def _say(text: str, stream: TextIO | None = None) -> None:
     """Print a line, without what a terminal would act on; on standard output unless told."""
-    print("".join(filter(str.isprintable, text)), file=stream)
+    say("".join(filter(str.isprintable, text)), stream)
 
 
 # --- status -----------------------------------------------------------------------------------
