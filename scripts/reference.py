@@ -11,7 +11,8 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 
-from wrapper.options.flags import FLAGS, GROUPS, Flag
+from wrapper.options.flag import Flag
+from wrapper.options.flags import GROUPS
 from wrapper.web.metric_table import HELP, PREFIX
 
 CODE = re.compile(r"--[a-z][a-z.-]*[a-z]|--(?![a-z])|\$+\(NAME\)|\*\.[a-z]+|\b__[a-z]+")
@@ -50,7 +51,7 @@ def main() -> None:
 def group(name: str) -> str:
     """Return a heading, and the table of the flags that belong there."""
     title = f"Only for `prometheus-elector {name}`" if name.islower() else name
-    rows = (row(flag) for flag in FLAGS if flag.group == name)
+    rows = map(row, GROUPS[name])
     return f"### {title}\n\n{table(('flag, variable', 'default', 'meaning'), rows)}"
 
 

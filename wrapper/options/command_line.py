@@ -14,8 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from wrapper.options.flag import Flag, FlagKind
 from wrapper.options.flag_values import is_boolean
-from wrapper.options.flags import BY_NAME, FLAGS, Flag, FlagKind
+from wrapper.options.flags import BY_NAME, FLAGS
 
 CHILD = "--"  # stands, among the names of flags, for the command after it
 CHECK = "check"  # the first word, where the configuration is to be looked at and nothing is run

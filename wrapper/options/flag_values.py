@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from wrapper.base.durations import parse_duration
 from wrapper.base.iri import to_uri
 from wrapper.model.fetched_file import Feed, has_known_ending
-from wrapper.options.flags import Flag, FlagKind
+from wrapper.options.flag import Flag, FlagKind
 
 _LAST_PORT = 65535
 _BOOLEANS = dict.fromkeys(("1", "t", "T", "true", "True", "TRUE"), True) | dict.fromkeys(

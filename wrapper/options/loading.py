@@ -13,10 +13,11 @@ from wrapper.options.command_line import (
     parse_environment,
     unknown_variables,
 )
+from wrapper.options.flag import Flag
 from wrapper.options.flag_constraints import misfits
 from wrapper.options.flag_groups import build
 from wrapper.options.flag_values import read_value
-from wrapper.options.flags import FLAGS, Flag
+from wrapper.options.flags import FLAGS
 from wrapper.options.settings import (
     CommandOptions,
     FeedTerms,

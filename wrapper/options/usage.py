@@ -5,7 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from wrapper.options.flags import FLAGS, GROUPS, Flag, FlagKind
+from wrapper.options.flag import Flag, FlagKind
+from wrapper.options.flags import GROUPS
 
 _WIDTH = 96
 _HEAD = """\
@@ -96,7 +97,7 @@ def usage() -> str:
 
 def _group(name: str) -> str:
     """Return the part about one group of flags."""
-    lines = (line for flag in FLAGS if flag.group == name for line in _flag(flag))
+    lines = (line for flag in GROUPS[name] for line in _flag(flag))
     title = f"Only for {name}" if name.islower() else name  # then it is a command
     return "\n".join((f"{title}:", *lines, ""))
 
