@@ -232,7 +232,7 @@ def test_what_merely_looks_wrong(folder: Path) -> None:
         ((), "--config: missing"),
         (("--config=x", "--print=both"), "--print='both': unknown"),
         (("--config=x", "--config-check=/no/promtool"), "--config-check=/no/promtool: no such"),
-        (("--config=x", "--", "p", "--config.auto-reload"), "--config.auto-reload: this program"),
+        (("--config=x", "--", "p", "--config.auto-reload"), "--config.auto-reload: only this program"),
     ],
 )
 def test_wrong_flags(words: tuple[str, ...], said: str) -> None:
@@ -246,7 +246,7 @@ def test_only_check_prints(folder: Path) -> None:
     """And it is the first word."""
     for words, said in (
         (("--print=leader", *whole(folder)), "only check prints"),
-        ((*whole(folder), "check"), "check: it stands before all flags"),
+        ((*whole(folder), "check"), "check: not the first word"),
     ):
         done = subprocess.run(
             [sys.executable, "-m", "wrapper", *words], capture_output=True, check=False, timeout=60

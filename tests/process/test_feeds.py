@@ -396,7 +396,7 @@ def test_a_shard_that_never_had_a_target_counts_as_mistyped(kept: Kept) -> None:
     for _ in range(3):
         problem = keeper.bring()
         assert "--targets-shard" in problem
-        assert "no group is of 'promshrad', but of: other, promshard" in problem
+        assert "no group has the shard 'promshrad'; there are: other, promshard" in problem
         assert kept.names == []
     assert keeper.state.problem == problem
     assert keeper.state.errors == {"shard": 3}
@@ -420,7 +420,7 @@ def test_a_shard_that_had_lost_its_targets_is_no_failure_after_a_start(
     assert keeper.state.last_success_time > keeper.state.last_change_time == 0
     assert kept.file().read_bytes() == b"[]\n"
     (record,) = caplog.records
-    assert vars(record)["reason"] == "no group is of 'gone', but of: other, promshard"
+    assert vars(record)["reason"] == "no group has the shard 'gone'; there are: other, promshard"
     kept.server.bodies[TARGETS] = promgen.targets(group("a:1", shard="gone"))
     assert keeper.bring() == ""
     assert keeper.state.targets == 1
@@ -454,13 +454,14 @@ def test_a_shard_without_targets_is_believed_where_that_is_allowed(
         assert [keeper.bring(), keeper.bring()] == ["", ""]
     assert read_answer(FileKind.TARGETS, kept.file().read_bytes()).is_empty
     (record,) = caplog.records
-    assert vars(record)["reason"] == "no group is of 'new', but of: promshard"
+    assert vars(record)["reason"] == "no group has the shard 'new'; there are: promshard"
 
 
 def test_a_hundred_shards_are_told_by_the_first() -> None:
     """On one line, printable, whatever their names are, and those without one too."""
     assert none_of("a", ["", *"bcdefghij", *map(str, range(90))]) == (
-        "no group is of 'a', but of: none, without __shard, b, c, d, e, f, g, h, i, j and 90 more"
+        "no group has the shard 'a'; there are: none, without __shard, b, c, d, e, f, g, h, i, j "
+        "and 90 more"
     )
     said = none_of("a\n\x1b", ["b\n\x07" * 1000] * 11)
     assert len(said) <= LONGEST_TEXT
@@ -645,7 +646,7 @@ def test_a_file_that_nobody_can_read_keeps_no_feed_from_fetching(kept: Kept) -> 
     wait_until(lambda: told == [""], LIMIT_S, "it is fetched")
     kept.server.bodies[TARGETS] = endless
     assert done_by(keeper) == ""
-    assert "no number is so long" in keeper.state.problem
+    assert "a number is too long" in keeper.state.problem
 
 
 @pytest.mark.usefixtures("unpaced")
@@ -790,17 +791,17 @@ def test_a_task_makes_no_other_file(kept: Kept, tmp_path_factory: pytest.TempPat
     (kept.folder / "prometheus.yml").write_text("mine")
     at = desk(kept)
     for kind, path, said in (
-        (FileKind.TARGETS, elsewhere / "x.json", "outside"),
-        (FileKind.TARGETS, kept.folder / ".." / elsewhere.name / "x.json", "outside"),
-        (FileKind.TARGETS, kept.folder / "link/x.json", "outside"),
-        (FileKind.TARGETS, kept.folder / "sub/x.json", "outside"),
-        (FileKind.TARGETS, kept.folder / "dangling.json", "is no feed's"),
-        (FileKind.RULES, kept.folder / "prometheus.yml", "is no feed's"),
+        (FileKind.TARGETS, elsewhere / "x.json", "not in a folder"),
+        (FileKind.TARGETS, kept.folder / ".." / elsewhere.name / "x.json", "not in a folder"),
+        (FileKind.TARGETS, kept.folder / "link/x.json", "not in a folder"),
+        (FileKind.TARGETS, kept.folder / "sub/x.json", "not in a folder"),
+        (FileKind.TARGETS, kept.folder / "dangling.json", "not a feed's"),
+        (FileKind.RULES, kept.folder / "prometheus.yml", "not a feed's"),
         (FileKind.RULES, kept.folder / ".rules.yml.good", r"named \*.yml"),
         (FileKind.RULES, kept.folder / "x.json", r"named \*.yml"),
         (FileKind.TARGETS, kept.folder / "x.yml", r"named \*.json"),
-        (FileKind.RULES, kept.folder / "taken.yml", "is the configuration itself"),
-        (FileKind.TARGETS, kept.file(URLS), "kept as urls"),
+        (FileKind.RULES, kept.folder / "taken.yml", "is the configuration"),
+        (FileKind.TARGETS, kept.file(URLS), "holds urls, not targets"),
     ):
         with pytest.raises(BadTask, match=said):
             at.begin(Task(kind, str(path)), lambda _problem: None)
@@ -811,7 +812,7 @@ def test_a_task_makes_no_other_file(kept: Kept, tmp_path_factory: pytest.TempPat
 def test_a_task_for_what_no_feed_brings_is_none(kept: Kept) -> None:
     """Only targets are kept: rules have nowhere to come from."""
     at = desk(kept, Feed(f"{kept.server.url}{TARGETS}", str(kept.file())))
-    with pytest.raises(BadTask, match="no --targets-url brings rules"):
+    with pytest.raises(BadTask, match="no --targets-url fetches rules"):
         at.begin(Task(FileKind.RULES), lambda _problem: None)
 
 

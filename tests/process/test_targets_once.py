@@ -97,7 +97,7 @@ def test_a_mistyped_shard_empties_nothing(server: Promgen, tmp_path: Path) -> No
     """Exit status 1, with the shards that there are; a new one has to be allowed."""
     file, url = tmp_path / "t.json", f"--from={server.url}{TARGETS}"
     status, said = targets(file, url, "--targets-shard=promshrad")
-    assert (status, "but of: other, promshard" in said) == (1, True), said
+    assert (status, "there are: other, promshard" in said) == (1, True), said
     assert not file.exists()
     assert targets(file, url, "--targets-shard=new", "--targets-allow-empty")[0] == 0
     assert file.read_bytes() == b"[]\n"
@@ -173,7 +173,7 @@ def test_a_prometheus_that_is_away_is_reloaded_by_the_next_run(
         (("/tmp/t.txt", "--from=http://p/"), "does not say what it holds"),
         (("/tmp/t.json", "--from=p"), "not an HTTP URL"),
         (("/none/t.json", "--from=http://p/"), "its folder /none does not exist"),
-        (("/tmp/t.json", "--from=http://p/", "--", "prometheus"), "it starts nothing"),
+        (("/tmp/t.json", "--from=http://p/", "--", "prometheus"), "starts nothing"),
         (("/tmp/t.json", "/tmp/u.json", "--from=http://p/"), "run it once for each"),
         (
             ("/tmp/t.json", "--from=http://p/", "--targets-http-config=/none/h.yml"),

@@ -1,9 +1,8 @@
-"""The subcommand ``check``: read and render as a start would, and tell what comes of it.
+"""The command ``check``: read and render the configuration as a start would, and report.
 
-Nothing is started but promtool and Prometheus, where they are asked for, nothing is written but
-what these read, and nobody else is talked to. Exit status: 0 the configuration can be used; 1 it
-cannot; 2 it could not be checked. The report shows no secrets; ``--print=follower|leader`` shows
-all.
+The guarantee: it starts only promtool and Prometheus, if flags want that, writes only the files
+that these read, and makes no requests. Exit status: 0 the configuration can be used, 1 it cannot, 2
+it could not be checked. The report shows no secrets, ``--print=follower|leader`` shows all.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ Judges = dict[str, Judge]
 
 def run(settings: Settings) -> int:
     """Check the configuration that these settings name; return the exit status."""
-    gc.disable()  # of what is made here, little is ever garbage
+    gc.disable()  # little of what is allocated here ever becomes garbage
     _be_a_filter()
     arguments = ChildArguments.parse(settings.child)
     obstacles = [
@@ -66,7 +65,7 @@ def run(settings: Settings) -> int:
 
 
 def _problems_of_trial(settings: Settings) -> list[str]:
-    """Say what keeps Prometheus from being started at all."""
+    """Return why --start cannot start Prometheus."""
     program = settings.child[0] if settings.child else _PROMETHEUS
     if not settings.command.start:
         return []
@@ -77,9 +76,9 @@ def _problems_of_trial(settings: Settings) -> list[str]:
 
 
 def _problems_of_script(settings: Settings, program: str) -> list[str]:
-    """Refuse what may start Prometheus with a configuration of its own: that would be the real one.
+    """Refuse a script that may start Prometheus with the configuration that is in use.
 
-    As at a start, a script is taken to pass on what it is given where it is given --config.file.
+    As at a start, a script that is given --config.file is expected to pass it on.
     """
     names_file = ChildArguments.parse(settings.child).names_config_file
     if names_file or Path(program).name == _PROMETHEUS:
@@ -89,7 +88,7 @@ def _problems_of_script(settings: Settings, program: str) -> list[str]:
 
 
 def _judges(settings: Settings, arguments: ChildArguments, output: Path) -> dict[str, Judge]:
-    """Return who else is asked about each rendering, by the title of the report's part."""
+    """Return the programs that check each rendering, by the title of their part of the report."""
     judges: dict[str, Judge] = {}
     promtool = promtool_of(settings, arguments, output)
     if promtool is not None:
@@ -105,7 +104,7 @@ def _judges(settings: Settings, arguments: ChildArguments, output: Path) -> dict
 
 
 def _print(inputs: Inputs, judges: Judges, role: Role, folder: str | None) -> int:
-    """Write one rendering's bytes on standard output, and nothing else there."""
+    """Write the bytes of one rendering, and nothing else, to standard output."""
     try:
         renderings = inputs.read(is_start=True)
     except BadInputs as error:
@@ -151,7 +150,7 @@ def _report(inputs: Inputs, judges: Judges, folder: str | None) -> int:
 
 
 def _inputs(inputs: Inputs) -> str:
-    """Tell what was read, as far as it could be."""
+    """Return the part of the report about the inputs, as far as they could be read."""
     texts = inputs.texts()
     if not texts:
         return report.unread(map(str, inputs.sources.paths))
@@ -161,7 +160,7 @@ def _inputs(inputs: Inputs) -> str:
 
 
 def _kinds(inputs: Inputs) -> Iterator[str]:
-    """Yield what each input is, in the order in which they are read."""
+    """Yield the kind of each input, in the order of reading."""
     if inputs.sources.leader_configs is None:
         yield "follower and leader"
     else:
@@ -170,16 +169,16 @@ def _kinds(inputs: Inputs) -> Iterator[str]:
 
 
 def _comparison(inputs: Inputs) -> Comparison:
-    """Compare what the follower and the leader read of good inputs."""
+    """Compare the follower's and the leader's configuration of valid inputs."""
     has_sections = inputs.sources.leader_configs is None
     return compare_texts(inputs.texts(), inputs.variables(), has_sections=has_sections)
 
 
-# --- files, promtool and Prometheus, and what is said ---------------------------------------------
+# --- files, promtool and Prometheus ---------------------------------------------------------------
 
 
 def _missing(renderings: Renderings, folder: str | None) -> list[Missing]:
-    """Return which files that the renderings name cannot be read; ``folder`` None: do not look."""
+    """Return the unreadable files that the renderings name; none if ``folder`` is None."""
     found: dict[tuple[str, str], Missing] = {}
     for rendering in distinct(renderings) if folder is not None else ():
         root = compose(rendering.content, "")
@@ -192,7 +191,7 @@ def _missing(renderings: Renderings, folder: str | None) -> list[Missing]:
 
 
 def _judged(judge: Judge, renderings: Renderings) -> list[Judged]:
-    """Ask promtool, or Prometheus, about each rendering."""
+    """Have promtool or Prometheus check each rendering."""
     judged = []
     for rendering in distinct(renderings):
         try:
@@ -214,7 +213,7 @@ def _say(*parts: str) -> None:
 
 
 def _be_a_filter() -> None:
-    """End quietly when nobody reads on, in order when told to; show what the terminal cannot."""
+    """End quietly on SIGPIPE, in order on other signals; escape what the terminal cannot show."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, lambda told, _frame: sys.exit(_SIGNALLED + told))

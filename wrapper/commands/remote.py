@@ -1,8 +1,8 @@
-"""The subcommands ``status`` and ``step-down``: ask a running replica's API, and tell a terminal.
+"""The commands ``status`` and ``step-down``: requests to the API of a running replica.
 
-Exit status: 0 it is well (exactly one leads), or it is done; 1 it is not; 2 it could not be asked.
-A step-down goes over the API where that knows its clients, else by a file and a signal to the
-supervisor on this machine, which is found by the port that its API listens on.
+Exit status: 0 exactly one replica leads, or the step-down is done; 1 otherwise; 2 the API could not
+be asked. A step-down uses the API if that authenticates its clients; otherwise a file and a signal
+to the supervisor on this machine, which is found by the port of its API.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ from wrapper.startup.start import output_of
 GOOD, NOT_SO, UNASKED = 0, 1, 2
 _LIMIT_S = 10.0
 _PATIENCE_S = 15.0
-_FORCED_S = 5.0  # for a successor that was not known to be ready
+_FORCED_S = 5.0  # for a successor that was not known to be ready, after --force
 _FORBIDDEN = 403
 _IS_JSON = (("Content-Type", "application/json"),)
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})
 _HEADS: tuple[str, ...] = ("REPLICA", "ROLE", "LEADER", "PROMETHEUS", "CONFIG", "SINCE", "WHY")
 _WEB = "wrapper.web.web"
-_NO_STATUS = "what it says has not the form of a status"
+_NO_STATUS = "its answer is not a replica's status"
 _PROGRAMS = frozenset({"prometheus-elector", "wrapper", "__main__.py"})
 Json = dict[str, Any]
 
 
 def run(words: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Do what the words after the program's name ask for; return the exit status."""
+    """Run the command in the words after the program's name; return the exit status."""
     try:
         asked = read_words(words, environ)
         api = Api(asked.url, asked.http_config)
@@ -67,7 +67,7 @@ def run(words: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 class Api:
-    """One replica's API; a password that the URL leaves out is asked for."""
+    """The API of one replica; if the URL has a user but no password, people are asked for it."""
 
     def __init__(self, url: str, http_config: str = "") -> None:
         try:
@@ -104,14 +104,14 @@ class Api:
         return answer.status, told
 
     def fleet(self) -> list[Json]:
-        """Return what all replicas say, the one that is asked first; raise Unasked."""
+        """Return the status of all replicas, this one's first; raise Unasked."""
         replicas = self._told("/_elector/fleet").get("replicas")
         if not isinstance(replicas, list) or not all(isinstance(each, dict) for each in replicas):
-            raise Unasked(f"{self} does not say what the replicas say; is it of another version?")
+            raise Unasked(f"{self} sent no list of replicas; is it another version?")
         return replicas
 
     def status(self) -> Json:
-        """Return what the replica says of itself; raise Unasked."""
+        """Return the replica's own status; raise Unasked."""
         told = self._told("/_elector/status")
         if not is_status(told):
             raise Unasked(f"{self}: {_NO_STATUS}")
@@ -125,20 +125,20 @@ class Api:
 
 
 def _with_password(parts: SplitResult) -> SplitResult:
-    """Return the URL with its user's password, asked for where there is none; raise Unasked."""
+    """Return the URL with a password; prompt for it if the URL has only a user; raise Unasked."""
     if parts.username is None or parts.password is not None:
         return parts
     try:
         password = getpass.getpass("Password: ")
     except (EOFError, OSError) as error:
         cure = "name a file with it: basic_auth in --http-config=FILE"
-        raise Unasked(f"no password for {parts.username} can be asked for here; {cure}") from error
+        raise Unasked(f"no terminal to ask for {parts.username}'s password; {cure}") from error
     user, _, place = parts.netloc.rpartition("@")
     return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{place}")
 
 
 def is_status(told: object) -> TypeGuard[Json]:
-    """Tell whether it has the form of a status, as far as it is used here."""
+    """Tell whether it has those fields of a status that are used here."""
     return (
         isinstance(told, dict)
         and all(name in told and isinstance(told[name], kind) for name, kind in STATUS_FORM.items())
@@ -147,7 +147,7 @@ def is_status(told: object) -> TypeGuard[Json]:
 
 
 def _say(text: str, stream: TextIO | None = None) -> None:
-    """Print a line, without what a terminal would act on; on standard output unless told."""
+    """Print a line without control characters, on standard output by default."""
     say("".join(filter(str.isprintable, text)), stream)
 
 
@@ -164,7 +164,7 @@ def _status(api: Api) -> int:
 
 
 def table(replicas: Sequence[Json]) -> Iterator[str]:
-    """Yield the lines of a table, a replica each; control characters are left out."""
+    """Yield the lines of a table with a row for each replica, without control characters."""
     rows = [_HEADS, *map(_row, replicas)]
     cells = [["".join(c for c in cell if c.isprintable()) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -206,13 +206,13 @@ def _step_down(api: Api, asked: RemoteRequest) -> int:
     elif code != HTTPStatus.OK:
         raise Unasked(str(told.get("error", f"HTTP {code}")))
     if asked.for_s == 0:
-        _say(f"{before['identity']} keeps out of the election no longer")
+        _say(f"{before['identity']} takes part in the election again")
         return GOOD
     return _await_outcome(api, asked, before)
 
 
 def _by_signal(api: Api, asked: RemoteRequest) -> None:
-    """Do on this machine what the API would."""
+    """Step down by a signal on this machine, with the checks that the API makes."""
     own, *others = (each.get("status") for each in api.fleet() or [{}])
     if not is_status(own):
         raise Unasked(f"{api}: {_NO_STATUS}")
@@ -223,11 +223,11 @@ def _by_signal(api: Api, asked: RemoteRequest) -> None:
     supervisor = supervisor_on(api.host, api.port)
     try:
         if asked.for_s is not None:
-            owner = supervisor.uids().real  # this may be root, and the supervisor not
+            owner = supervisor.uids().real  # this command may run as root
             step_down_pause.write(step_down_pause.path_of(_output(supervisor)), asked.for_s, owner)
         supervisor.send_signal(signal.SIGUSR1)
     except (OSError, psutil.Error) as error:
-        raise Unasked(f"the supervisor cannot be told: {error}") from error
+        raise Unasked(f"the supervisor cannot be signalled: {error}") from error
 
 
 def supervisor_on(host: str, port: int) -> psutil.Process:
@@ -246,7 +246,7 @@ def supervisor_on(host: str, port: int) -> psutil.Process:
 
 
 def _listeners(host: str, port: int) -> Iterator[int]:
-    """Yield who takes connections to an address of this machine; the exact one comes first."""
+    """Yield the processes that listen on an address of this machine, the exact address first."""
     at = [each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
     wanted = [_LOOPBACK - {"localhost"} if host == "localhost" else {host}, _ALL_ADDRESSES]
     for addresses in wanted:
@@ -257,7 +257,7 @@ def _listeners(host: str, port: int) -> Iterator[int]:
 
 
 def _output(supervisor: psutil.Process) -> Path:
-    """Return where a supervisor writes, by its own words and environment."""
+    """Return a supervisor's output file, from its command line and environment."""
     words = supervisor.cmdline()
     first = next(at for at, word in enumerate(words) if Path(word).name in _PROGRAMS)
     try:
@@ -269,9 +269,9 @@ def _output(supervisor: psutil.Process) -> Path:
 
 
 def _await_outcome(api: Api, asked: RemoteRequest, before: Json) -> int:
-    """Tell what comes of it, as far as it can be seen in time; forced, nobody may come.
+    """Print the outcome once it shows; after --force, there may be no new leader.
 
-    That one question brings no answer tells nothing: much changes at that moment.
+    A request that fails is repeated: the API may be unreachable for a moment during a hand-over.
     """
     until = time.monotonic() + _PATIENCE_S
     leader, own = before["leader"], before["identity"]
@@ -290,15 +290,15 @@ def _await_outcome(api: Api, asked: RemoteRequest, before: Json) -> int:
 
 
 def who_leads(leader: str | None) -> str:
-    """Return in words who leads, "" for nobody, None for not known."""
-    return "it is not known who leads" if leader is None else f"{leader or 'nobody'} leads"
+    """Return a sentence about who leads: "" means nobody, None not known."""
+    return "the leader is not known" if leader is None else f"{leader or 'nobody'} leads"
 
 
 def outcome_of(told: Json, before: Json, for_s: float | None) -> str:
-    """Return in words what a status shows to have come of it, "" for nothing yet."""
+    """Return a sentence about the outcome that a status shows, "" if it shows none yet."""
     own, leader, until = told["identity"], told["leader"], told.get("paused_until")
     if for_s and until in (None, before.get("paused_until")):
         return ""
     if not before["is_leader"]:
-        return f"{own} keeps out of the election until {until}; {who_leads(leader)}"
+        return f"{own} stays out of the election until {until}; {who_leads(leader)}"
     return f"{own} has stepped down; {leader} leads" if leader and leader != own else ""

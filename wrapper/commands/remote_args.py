@@ -1,6 +1,6 @@
-"""The words of the subcommands ``status`` and ``step-down``, and whom they ask by default.
+"""The arguments of the commands ``status`` and ``step-down``, and the default URL.
 
-Where it ends: what a file says of how to ask is read when the question is put.
+The file that --http-config names is not read here.
 """
 
 from __future__ import annotations
@@ -23,15 +23,12 @@ _WORDS = {
 
 
 class Unasked(Exception):
-    """A question cannot be put, or brings no answer; the text says why."""
+    """The API cannot be asked, or gives no answer; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteRequest:
-    """What the words of the command say; ``for_s`` is None where nothing was said of it.
-
-    ``http_config`` is the file that says how to ask, "" for as anybody would.
-    """
+    """The arguments; ``for_s`` is None without --for, ``http_config`` "" without --http-config."""
 
     url: str
     for_s: float | None = None
@@ -47,7 +44,7 @@ def read_words(words: Sequence[str], environ: Mapping[str, str]) -> RemoteReques
         name, equals, value = left.pop(0).partition("=")
         flag = "--" + name.lstrip("-") if name.startswith("-") else ""
         if not flag and url:
-            raise Unasked(f"{name}: one URL is asked, and {url} was named before")
+            raise Unasked(f"{name}: only one URL can be asked, and {url} is one; leave one out")
         if not flag:
             url = name + equals + value
         elif flag == "--force" and command == "step-down":
@@ -55,9 +52,9 @@ def read_words(words: Sequence[str], environ: Mapping[str, str]) -> RemoteReques
         elif flag == "--http-config" or (flag == "--for" and command == "step-down"):
             values[flag] = value if equals else left.pop(0) if left else ""
             if not values[flag]:
-                raise Unasked(f"{flag}: its value is missing; there are {_WORDS[command]}")
+                raise Unasked(f"{flag}: its value is missing; {command} takes {_WORDS[command]}")
         else:
-            raise Unasked(f"{name}: unknown; there are {_WORDS[command]}")
+            raise Unasked(f"{name}: unknown; {command} takes {_WORDS[command]}")
     return _asked(url or default_url(environ), values)
 
 
@@ -90,7 +87,7 @@ def _duration(text: str) -> float:
 
 
 def default_url(environ: Mapping[str, str]) -> str:
-    """Return where a replica with this environment serves its API, seen from its own machine."""
+    """Return the URL of the API on this machine of a replica with this environment."""
     host, _, port = environ.get("ELECTOR_API_LISTEN_ADDRESS", "").rpartition(":")
     scheme = "https" if _is_over_tls(environ.get("ELECTOR_WEB_CONFIG_FILE", "")) else "http"
     return f"{scheme}://{_ALL_ADDRESSES.get(host, host)}:{port or '9095'}"

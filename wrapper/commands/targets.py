@@ -1,9 +1,9 @@
-"""The subcommand ``targets FILE --from URL``: fetch once, as the running program does, for cron.
+"""The command ``targets FILE --from URL``: fetch once, as the running program does, for cron.
 
-Exit status: 0 FILE is as the URL says (and, with --reload, new rules are in force); 1 it is not,
-and what was there stays, or new rules are there and not known to be in force; 2 the flags are
-wrong. Where it ends: with no memory of the run before, an answer that is suddenly empty is never
-believed without --targets-allow-empty.
+Exit status: 0 FILE is up to date (and, with --reload, new rules are loaded); 1 the fetch failed and
+FILE keeps its content, or new rules are not known to be loaded; 2 the flags are wrong. The limit:
+the command does not remember its last run, so it accepts an answer that is suddenly empty only with
+--targets-allow-empty.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _VERDICTS = {200: Verdict.LOADED, 500: Verdict.REFUSED}
 
 @dataclass(frozen=True, slots=True)
 class ByHttp:
-    """Reloads Prometheus over HTTP; with no ``url``, what is written is as good as loaded."""
+    """Reloads Prometheus over HTTP; without ``url``, written rules count as loaded."""
 
     api: PrometheusApi
     url: str
     limit_s: float
 
-    def ask(self, *, has_changed_files: bool) -> ReloadAnswer:  # noqa: ARG002 - nobody else is to be blamed
-        """Have Prometheus reload, and return what became of it."""
+    def ask(self, *, has_changed_files: bool) -> ReloadAnswer:  # noqa: ARG002 - nothing else changes
+        """Reload Prometheus and return the verdict."""
         if not self.url:
             return ReloadAnswer(Verdict.LOADED)
         answer = self.api.reload("POST", self.url, self.limit_s)

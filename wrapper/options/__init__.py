@@ -1,1 +1,1 @@
-"""What was asked for: flags, variables, and the child's own arguments, read and checked."""
+"""The settings: flags, environment variables and Prometheus' arguments, parsed and checked."""

@@ -1,8 +1,8 @@
-"""The words of a command line and the environment → each flag's text and its source; pure.
+"""Parsing the command line and the environment into each flag's text and source; pure.
 
-Flags are read as Go's ``flag`` package reads them (one dash or two, ``-flag value``,
-``-flag=value``, a boolean alone or with ``=``, the last one counts) with one exception: a word that
-is itself a flag is not taken for the value of the flag before it.
+Flags are parsed as by Go's ``flag`` package (one dash or two, ``-flag value``, ``-flag=value``, a
+boolean alone or with ``=``, the last one counts) with one exception: a word that is itself a flag
+is not taken as the value of the flag before it. What the texts mean is for ``flag_values``.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from wrapper.options.flag import Flag, FlagKind
 from wrapper.options.flag_values import is_boolean
 from wrapper.options.flags import BY_NAME, FLAGS
 
-CHILD = "--"  # stands, among the names of flags, for the command after it
-CHECK = "check"  # the first word, where the configuration is to be looked at and nothing is run
-TARGETS = "targets"  # likewise, where one file is to be fetched and nothing is run
+CHILD = "--"  # among the names of flags: the command after it
+CHECK = "check"  # as the first word: the command that checks the configuration
+TARGETS = "targets"  # as the first word: the command that fetches one file
 _FLAG_WORD = re.compile(r"--?([^-=][^=]*)(?:=(.*))?", re.DOTALL)
 _OWN_VARIABLE = re.compile(r"ELECTOR_(?!SERVICE_|PORT(?:_|$))")
 _HELP = frozenset({"-h", "--h", "-help", "--help"})
@@ -29,7 +29,7 @@ _VERSION = frozenset({"-version", "--version"})
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A flag's text, the flag or variable that gave it, and what it was given before."""
+    """A flag's text, the flag or variable that it comes from, and its earlier texts."""
 
     text: str
     source: str
@@ -37,17 +37,16 @@ class Given:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """All that a flag which may be given several times was given."""
+        """All texts of a flag that may be repeated."""
         return (*self.earlier, self.text)
 
 
 @dataclass(slots=True)
 class CommandLine:
-    """What a command line says: by flag, the command after ``--``, and what is wrong with it.
+    """A parsed command line: the given flags, the command after ``--``, and the problems.
 
-    ``is_check`` says that nothing shall be started; ``is_targets`` neither, and that ``file`` shall
-    be fetched.
-    ``broken`` are the flags that a problem is about, so that nothing further is said about them.
+    ``is_check`` and ``is_targets`` are the commands; ``file`` is what the second one fetches.
+    ``broken`` are the flags that have a problem, so that no further problems are reported for them.
     """
 
     child: tuple[str, ...] = ()
@@ -59,13 +58,13 @@ class CommandLine:
     broken: set[str] = field(default_factory=set)
 
     def refuse(self, problem: str, *names: str) -> None:
-        """Note a problem with these flags."""
+        """Add a problem with these flags."""
         self.problems.append(problem)
         self.broken.update(names)
 
 
 def question(argv: Sequence[str]) -> Literal["help", "version"] | None:
-    """Tell whether the words before ``--`` ask for the help text or the version."""
+    """Return whether the words before ``--`` ask for the help text or the version."""
     own = set(_split(argv)[0])
     if own & _HELP:
         return "help"
@@ -73,7 +72,7 @@ def question(argv: Sequence[str]) -> Literal["help", "version"] | None:
 
 
 def parse_command_line(argv: Sequence[str]) -> CommandLine:
-    """Read all words, however many of them are wrong."""
+    """Parse all words, and collect all problems."""
     own, child = _split(argv)
     line = CommandLine(
         tuple(child or ()), is_check=own[:1] == [CHECK], is_targets=own[:1] == [TARGETS]
@@ -91,19 +90,19 @@ def parse_command_line(argv: Sequence[str]) -> CommandLine:
 
 
 def parse_environment(environ: Mapping[str, str]) -> dict[str, Given]:
-    """Return the texts that variables give; an empty variable gives none."""
+    """Return the flags' texts from the environment; an empty variable does not count."""
     return {
         flag.name: Given(environ[name], name)
         for flag in FLAGS
-        for name in reversed((flag.env, *flag.also_env))  # the flag's own comes last and stays
+        for name in reversed((flag.env, *flag.also_env))  # the flag's own variable wins
         if environ.get(name)
     }
 
 
 def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the names that look like a flag's and are none, each with the nearest that is one.
+    """Return the variables that look like a flag's but are not, each with a similar known one.
 
-    Those that Kubernetes makes for a Service named elector are left out.
+    The variables that Kubernetes sets for a Service named elector are left out.
     """
     known = {name for flag in FLAGS for name in (flag.env, *flag.also_env)}
     told = []
@@ -115,13 +114,13 @@ def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def complain(given: Given, wrong: str) -> str:
-    """Return the line that says what is wrong with a value; what may be a password is left out."""
+    """Return the error line for a value, without what may be a password in it."""
     text = re.sub(r"^(.*?//)?.*@", r"\1…@", given.text, flags=re.DOTALL)
     return f"{given.source}={text!r}: {wrong}"
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], list[str] | None]:
-    """Return our own words and those after ``--``, None where there is no ``--``."""
+    """Return the words before ``--`` and those after it, None without ``--``."""
     words = list(argv)
     if CHILD not in words:
         return words, None
@@ -130,7 +129,7 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[str] | None]:
 
 
 def _read_word(words: deque[str], line: CommandLine) -> None:
-    """Take the next flag and its value off the words; note it, or what is wrong with it."""
+    """Take the next flag and its value from the words; add it, or a problem."""
     word = words.popleft()
     match = _FLAG_WORD.fullmatch(word)
     if match is None and word.startswith("-"):
@@ -167,13 +166,13 @@ def _note(flag: Flag, text: str | None, words: deque[str], line: CommandLine) ->
 
 
 def _is_flag(word: str) -> bool:
-    """Tell whether a word is a flag rather than a value (which may begin with one dash)."""
+    """Tell whether a word is a flag; a value may begin with one dash too."""
     match = _FLAG_WORD.fullmatch(word)
     return word.startswith("--") or (match is not None and match[1] in BY_NAME)
 
 
 def _refuse_unknown(name: str, text: str | None, words: deque[str], line: CommandLine) -> None:
-    """Report an unknown flag, with the one that was probably meant."""
+    """Report an unknown flag, with a similar known one."""
     near = difflib.get_close_matches(name, BY_NAME, 1)
     line.refuse(f"--{name}: unknown flag; {'; '.join(_cures(name, near))}", *near)
     if text is None and words and not words[0].startswith("-"):
@@ -181,7 +180,7 @@ def _refuse_unknown(name: str, text: str | None, words: deque[str], line: Comman
 
 
 def _cures(name: str, near: list[str]) -> Iterator[str]:
-    """Yield what to do about an unknown flag."""
+    """Yield the cures for an unknown flag."""
     if near:
         yield f"did you mean --{near[0]}?"
     if "." in name:
@@ -191,17 +190,17 @@ def _cures(name: str, near: list[str]) -> Iterator[str]:
 
 
 def _refuse_plain_word(word: str, words: deque[str], line: CommandLine) -> None:
-    """Report a word that is no flag; unless it is a boolean, what follows is left unread."""
+    """Report a word that is not a flag; unless it is a boolean, skip all words after it."""
     if is_boolean(word):
-        line.refuse(f"{word!r}: no flag takes it; a boolean is written --init={word}")
+        line.refuse(f"{word!r}: not the value of any flag; write a boolean as --init={word}")
         return
     if word in {CHECK, TARGETS}:
-        line.refuse(f"{word}: it stands before all flags; write prometheus-elector {word} [flags]")
+        line.refuse(f"{word}: not the first word; write prometheus-elector {word} [flags]")
         return
     words.clear()
     line.refuse(
         f"{word!r}: neither a flag nor a value; Prometheus' command belongs after --, for example "
         "-- prometheus --config.file=/etc/prometheus/prometheus.yml",
         CHILD,
-        *(BY_NAME.keys() - line.given),  # unread, so that nothing can be said of them
+        *(BY_NAME.keys() - line.given),  # they may be among the skipped words
     )

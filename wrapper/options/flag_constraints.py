@@ -1,7 +1,7 @@
-"""Which settings fit together, and what to do about those that do not; pure.
+"""Which settings fit together, and the error texts for those that do not; pure.
 
-Each rule is about a few flags, and says nothing where one of them is broken already. Above all,
-between the renew deadline and the last moment there is time to step down.
+A rule is about a few flags, and is skipped if one of them has a problem already. The guarantee that
+safety needs: there is time to step down between the renew deadline and the last moment.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SUBDOMAIN = re.compile(rf"{_DNS_LABEL.pattern}(?:\.{_DNS_LABEL.pattern})*")
 
 
 def misfits(settings: Settings, broken: set[str]) -> Iterator[str]:
-    """Yield what does not fit; a rule about a flag that is broken already has nothing to say."""
+    """Yield a line for each rule that is violated, except about ``broken`` flags."""
     for names, rule in _ONCE_RULES if settings.is_once else _RULES:
         if broken.isdisjoint(names):
             yield from rule(settings)
@@ -32,8 +32,8 @@ def _whole_seconds(settings: Settings) -> Iterator[str]:
     duration_s = settings.lease.duration_s
     if duration_s != int(duration_s):
         yield (
-            f"--lease-duration ({go_duration(duration_s)}) is not in whole seconds, and a Lease "
-            f"counts nothing else; set it to {math.ceil(duration_s)}s"
+            f"--lease-duration ({go_duration(duration_s)}) is not in whole seconds, as a Lease "
+            f"requires; set it to {math.ceil(duration_s)}s"
         )
 
 
@@ -67,14 +67,14 @@ def _time_to_retry(settings: Settings) -> Iterator[str]:
 
 
 def _says_nothing(settings: Settings) -> bool:
-    """Tell whether nothing says what is to be run, read or written."""
+    """Tell whether no flag or command says what to run, read or write."""
     files = settings.files
     named = (files.config, files.leader_config, files.output, settings.child)
     return not any((*named, settings.mode.is_init, settings.is_check))
 
 
 def _says_something(settings: Settings) -> Iterator[str]:
-    """Teach whoever tries this for the first time, in one message in place of three."""
+    """Give new users one message instead of three."""
     if _says_nothing(settings):
         yield (
             "nothing says what to run: write Prometheus' command after --, and what the leader "
@@ -108,7 +108,7 @@ def _lease_has_name(settings: Settings) -> Iterator[str]:
 
 
 def _lease_can_be_named(settings: Settings) -> Iterator[str]:
-    """Refuse what no API server takes (RFC 1123: a subdomain for the Lease, a label around it)."""
+    """Check names by RFC 1123, as the API server does: a subdomain (Lease), a label (namespace)."""
     if not settings.lease.is_on_kubernetes:
         return
     for flag, name, most, allowed in (
@@ -117,8 +117,8 @@ def _lease_can_be_named(settings: Settings) -> Iterator[str]:
     ):
         if name and not (len(name) <= most and allowed.fullmatch(name)):
             yield (
-                f"--{flag}={name[:most]!r}: no such name can be; write lower-case letters, digits "
-                f"and - between them, {most} at most, for example prometheus"
+                f"--{flag}={name[:most]!r}: not a valid name; use lower-case letters, digits and - "
+                f"between them, at most {most}, for example prometheus"
             )
 
 
@@ -127,13 +127,13 @@ def _label_has_pod(settings: Settings) -> Iterator[str]:
         return
     if not settings.lease.is_on_kubernetes:
         yield (
-            "--lease-pod-label: no Lease elects the leader, and only pods have labels; name the "
-            "Lease with --lease-name, or leave the label out"
+            "--lease-pod-label: it needs an election by a Lease of Kubernetes; name the Lease with "
+            "--lease-name, or remove the label"
         )
     elif not settings.replica.pod_name and not settings.is_check:
         yield (
-            "--lease-pod-label: POD_NAME is not set, so that it is not known which pod to label; "
-            "set that variable from the pod's own field metadata.name"
+            "--lease-pod-label: the pod to label is not known, because POD_NAME is not set; set "
+            "that variable from the pod's own field metadata.name"
         )
 
 
@@ -160,9 +160,9 @@ def _sidecar_can_reload(settings: Settings) -> Iterator[str]:
     runs = not (settings.mode.is_init or settings.is_check or _says_nothing(settings))
     if not settings.notifier.url and not settings.child and runs:
         yield (
-            "--notify-http-url: missing, and there is no command after --, so that Prometheus is "
-            "reloaded by HTTP; set for example --notify-http-url=http://127.0.0.1:9090/-/reload, "
-            "or write -- and Prometheus' command"
+            "--notify-http-url: missing, and a sidecar reloads Prometheus over HTTP; set for "
+            "example --notify-http-url=http://127.0.0.1:9090/-/reload, or write -- and Prometheus' "
+            "command"
         )
 
 
@@ -176,20 +176,20 @@ def _prints_what_is_checked(settings: Settings) -> Iterator[str]:
 
 def _only_check(settings: Settings) -> Iterator[str]:
     if (settings.command.start or settings.command.syntax_only) and not settings.is_check:
-        yield "--start and --syntax-only belong to prometheus-elector check; leave them out here"
+        yield "--start, --syntax-only: only prometheus-elector check has these flags; remove them"
 
 
 def _feeds_are_apart(settings: Settings) -> Iterator[str]:
     paths = [feed.path for feed in settings.targets.feeds]
     for path in sorted({path for path in paths if paths.count(path) > 1}):
-        yield f"--targets-url: {path} is named twice; give each URL a file of its own"
+        yield f"--targets-url: {path} is given twice; write each URL to a file of its own"
 
 
 def _broker_has_feeds(settings: Settings) -> Iterator[str]:
     if settings.targets.broker and not settings.targets.feeds:
         yield (
             "--targets-url: missing, and --targets-broker needs it: a task says only that "
-            "something has changed; name where from, and the file, for example "
+            "something has changed; name URL and file, for example "
             "http://promgen/api/v1/targets=/etc/prometheus/promgen.json"
         )
 
@@ -200,16 +200,16 @@ def _once_is_whole(settings: Settings) -> Iterator[str]:
         yield f"targets: it needs a FILE and --from=URL; write for example {example}"
     elif not has_known_ending(settings.command.file):
         yield (
-            f"targets {settings.command.file}: the name does not say what it holds; let it end in "
-            ".json for targets, in .yml for rules"
+            f"targets {settings.command.file}: the file's ending does not say what it holds; use "
+            ".json for targets, .yml for rules"
         )
     if settings.child:
-        yield "targets: it starts nothing; leave out -- and the command after it"
+        yield "targets: this command starts nothing; remove -- and the command after it"
 
 
 def _only_once(settings: Settings) -> Iterator[str]:
     if settings.command.url or settings.command.reload:
-        yield "--from and --reload belong to prometheus-elector targets FILE; leave them out here"
+        yield "--from, --reload: only prometheus-elector targets FILE has these flags; remove them"
 
 
 _Rules = tuple[tuple[tuple[str, ...], Callable[[Settings], Iterator[str]]], ...]

@@ -1,6 +1,6 @@
-"""Groups of settings: frozen dataclasses whose fields say which flag each has its value from; pure.
+"""Groups of settings: frozen dataclasses whose fields name the flag of their value; pure.
 
-A group is what one part of the program takes, so that it is handed on and not copied.
+One part of the program takes one group, so that no value is copied.
 """
 
 from __future__ import annotations
@@ -14,20 +14,17 @@ _FLAG = "flag"
 
 
 def of(flag: str, *, default: Any = MISSING) -> Any:
-    """Return a field whose value is that of the flag with this name.
-
-    ``default`` is for a group that is built without any flags.
-    """
+    """Return a field with this flag's value; ``default`` is for a group that is built without."""
     return field(default=default, metadata={_FLAG: flag})
 
 
 def flags_of(group: type[Any]) -> frozenset[str]:
-    """Return the names of the flags that a group takes."""
+    """Return the names of a group's flags."""
     return frozenset(each.metadata[_FLAG] for each in fields(group) if _FLAG in each.metadata)
 
 
 def build(group: type[Group], values: Mapping[str, Any], **others: Any) -> Group:
-    """Return a group of these values, by the names of the flags; ``others`` come from no flag."""
+    """Return a group with these values, by flag name; ``others`` are the fields without a flag."""
     known: Any = fields(group)  # type: ignore[arg-type]
     taken = {each.name: values[each.metadata[_FLAG]] for each in known if _FLAG in each.metadata}
     return group(**{**taken, **others})

@@ -1,4 +1,4 @@
-"""A flag's text → its value; pure. A refusal is a ValueError that names the cause and the cure."""
+"""Parsing a flag's text into its value; pure. A ValueError names the cause and the cure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BOOLEANS = dict.fromkeys(("1", "t", "T", "true", "True", "TRUE"), True) | dict.
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen; ``host`` "" means all addresses, an IPv6 one is without its brackets."""
+    """An address to listen on; ``host`` "" means all, an IPv6 address has no brackets."""
 
     host: str
     port: int
@@ -44,17 +44,17 @@ Value = str | bool | int | float | Address | Label | Feed | tuple[str, ...] | No
 
 
 def is_boolean(text: str) -> bool:
-    """Tell whether Go would read this word as a boolean."""
+    """Tell whether Go's strconv.ParseBool accepts this word."""
     return text in _BOOLEANS
 
 
 def boolean(text: str) -> bool:
-    """Return what Go would read this word as; raise KeyError where that is no boolean."""
+    """Return the boolean that the word means; raise KeyError if it means none."""
     return _BOOLEANS[text]
 
 
 def read_value(flag: Flag, text: str) -> Value:
-    """Return the value that the text means for this flag; raise ValueError."""
+    """Return the flag's value for this text; raise ValueError."""
     return _READERS[flag.kind](flag, text)
 
 
@@ -123,14 +123,14 @@ def _read_lock(_flag: Flag, text: str) -> str:
         raise ValueError(f"it names no file; write {kind}:/run/prometheus-elector/election.lock")
     if not path.startswith("/"):
         raise ValueError(
-            "the path depends on the folder of each replica, which must all use one file; "
+            "a relative path depends on each replica's working folder, but all must use one file; "
             f"write an absolute path, for example {kind}:/run/prometheus-elector/election.lock"
         )
     return _read_text(_flag, text)
 
 
 def _read_label(_flag: Flag, text: str) -> Label | None:
-    """Read a label by the rules of Kubernetes' API; None for none given."""
+    """Read a label by the rules of Kubernetes' API; None for an empty text."""
     if not text:
         return None
     key, separator, value = text.partition("=")
@@ -139,8 +139,8 @@ def _read_label(_flag: Flag, text: str) -> Label | None:
         raise ValueError(f"not a label; write KEY=VALUE, for example {_LABEL_EXAMPLE}")
     if slash and not (len(prefix) <= _LONGEST_PREFIX and re.fullmatch(_LABEL_PREFIX, prefix)):
         raise ValueError(
-            "what stands before the slash is not a DNS name (lower-case letters, digits, - and ., "
-            f"{_LONGEST_PREFIX} at most); write for example {_LABEL_EXAMPLE}"
+            "the part before the slash is not a DNS name (lower-case letters, digits, - and ., at "
+            f"most {_LONGEST_PREFIX}); write for example {_LABEL_EXAMPLE}"
         )
     if not re.fullmatch(_LABEL_NAME, name) or not re.fullmatch(f"(?:{_LABEL_NAME})?", value):
         raise ValueError(
@@ -151,7 +151,7 @@ def _read_label(_flag: Flag, text: str) -> Label | None:
 
 
 def _read_feed(_flag: Flag, text: str) -> Feed:
-    """Read a URL and a file, parted by the last ``=``."""
+    """Read a URL and a file; the last ``=`` separates them."""
     written, _, path = text.rpartition("=")
     try:
         url = to_uri(written)
@@ -162,8 +162,7 @@ def _read_feed(_flag: Flag, text: str) -> Feed:
         raise ValueError(f"the file's path is not absolute; write for example {_FEED_EXAMPLE}")
     if not has_known_ending(path):
         raise ValueError(
-            "the file's name does not say what it holds; let it end in .json for targets, in .yml "
-            "for rules"
+            "the file's ending does not say what it holds; use .json for targets, .yml for rules"
         )
     return Feed(url, path)
 
@@ -172,7 +171,7 @@ def _read_broker(_flag: Flag, text: str) -> str:
     scheme, is_url, _ = text.partition("://")
     if is_url and scheme.isalnum() and scheme not in _BROKERS:
         raise ValueError(
-            f"not a broker's URL that is known here: {scheme} is none of {', '.join(_BROKERS)}"
+            f"{scheme} is not a supported kind of broker; use one of {', '.join(_BROKERS)}"
         )
     if text and not _is_broker_url(text):
         raise ValueError(
@@ -183,7 +182,7 @@ def _read_broker(_flag: Flag, text: str) -> str:
 
 
 def _read_size(_flag: Flag, text: str) -> int:
-    """Read a number of bytes; 0 for none given."""
+    """Read a number of bytes; 0 for an empty text."""
     match = re.fullmatch(r"([1-9][0-9]{0,8})(B|KB|MB|GB|TB)?", text)
     if not match and text:
         raise ValueError("not a size above zero; write for example 512KB, 10MB or 1048576")
@@ -191,7 +190,7 @@ def _read_size(_flag: Flag, text: str) -> int:
 
 
 def _read_mode(_flag: Flag, text: str) -> int:
-    """Read permissions; 0 for none given."""
+    """Read permissions; 0 for an empty text."""
     if not text:
         return 0
     if not re.fullmatch(r"(?:0o?)?[0-7]{3}", text):
@@ -202,11 +201,11 @@ def _read_mode(_flag: Flag, text: str) -> int:
 
 
 def _read_peers(_flag: Flag, text: str) -> tuple[str, ...]:
-    """Read URLs and names, without the slashes that a URL may end in."""
+    """Read URLs and DNS names; slashes at the end of a URL are removed."""
     if "@" in text:
         raise ValueError(
-            "no user or password belongs here: the others are asked with those of whoever looks; "
-            f"write for example {_PEERS_EXAMPLE}"
+            "no user or password belongs here: a request to a peer has the credentials of the "
+            f"client that causes it; write for example {_PEERS_EXAMPLE}"
         )
     peers = tuple(each.strip().rstrip("/") for each in text.split(",") if each.strip())
     for each in peers:
@@ -231,12 +230,12 @@ def _no_peer(text: str) -> ValueError:
 
 
 def _port(text: str) -> int | None:
-    """Return a port's number, None where the text is no port."""
+    """Return the port's number, None if the text is not a port."""
     return int(text) if re.fullmatch("[0-9]{1,5}", text) and int(text) <= _LAST_PORT else None
 
 
 def _is_broker_url(text: str) -> bool:
-    """Tell whether it names a broker's host, and no part of a password stands where none may."""
+    """Tell whether it has a host, and no unescaped character of a password splits it wrongly."""
     try:
         parts = urlsplit(text)
         is_port_valid = parts.port != 0  # reading it raises for what is no port

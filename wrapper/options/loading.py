@@ -1,4 +1,4 @@
-"""Flags and environment → the settings, or all that is wrong with them at once; pure."""
+"""Building the settings from flags and environment, or reporting all problems at once; pure."""
 
 from __future__ import annotations
 
@@ -35,10 +35,9 @@ from wrapper.options.web_options import WebOptions
 
 
 class SettingsError(Exception):
-    """The settings cannot be used; ``problems`` are lines that each name one cause and its cure.
+    """The settings cannot be used; each line of ``problems`` names one cause and its cure.
 
-    ``settings`` are those asked for, with the default where a value was refused: good enough to
-    look for further problems, for nothing else.
+    ``settings`` has the default instead of each refused value: only to look for further problems.
     """
 
     def __init__(self, problems: tuple[str, ...], settings: Settings) -> None:
@@ -55,10 +54,10 @@ def load(
     incarnation: str,
     pod_namespace: str = "",
 ) -> Settings:
-    """Return the settings that the words after the program's name and the environment give.
+    """Return the settings of these arguments and environment; raise SettingsError.
 
-    ``incarnation`` is a random word, used where POD_UID is not set; ``pod_namespace`` is the
-    namespace that the service account's folder names. Raises SettingsError with all problems.
+    ``incarnation`` is a random word, used if POD_UID is not set; ``pod_namespace`` is the namespace
+    in the service account's folder.
     """
     line = parse_command_line(argv)
     values = _read_values(line, environ)
@@ -99,7 +98,7 @@ def _targets(values: Mapping[str, Any], *, is_once: bool) -> TargetsOptions:
 
 
 def _web(values: Mapping[str, Any]) -> WebOptions:
-    """Return what the web process is told, but for what is known only when it is started."""
+    """Return the web process' options, except those that are known only when it is started."""
     address, service = values["api-listen-address"], values["api-proxy-prometheus-service-name"]
     return build(
         WebOptions,
@@ -112,7 +111,7 @@ def _web(values: Mapping[str, Any]) -> WebOptions:
 
 
 def _read_values(line: CommandLine, environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return a value for each flag, by its name; where its text is refused, the default."""
+    """Return the value of each flag by name; the default if its text is refused."""
     given = parse_environment(environ) | line.given
     values = {}
     for flag in FLAGS:
@@ -134,5 +133,5 @@ def _read(flag: Flag, given: Given) -> Any:
 
 
 def _default_mode(is_init: bool, child: tuple[str, ...]) -> int:
-    """Return the output's permissions: others may read it where Prometheus may be another user."""
+    """Return the output's permissions; all may read it if Prometheus may run as another user."""
     return 0o600 if child and not is_init else 0o644

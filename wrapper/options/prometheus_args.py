@@ -1,9 +1,9 @@
-"""What must be known from Prometheus' own arguments; pure.
+"""Parsing Prometheus' own arguments, as far as this program needs them; pure.
 
-They are read as Prometheus' parser (kingpin) reads them: two dashes, ``--flag=value`` or
-``--flag value``, a boolean alone or with ``--no-`` before its name. All words after the first are
-read, so that a command may stand before Prometheus (``env A=b prometheus …``, a script that passes
-``"$@"`` on, ``tini -- prometheus …``). Where it ends: what a script adds by itself is not seen.
+They are parsed as by Prometheus (kingpin): two dashes, ``--flag=value`` or ``--flag value``, a
+boolean alone or as ``--no-flag``. All words after the first count, so that another command may
+precede Prometheus (``env A=b prometheus …``, a script that passes ``"$@"`` on, ``tini --
+prometheus …``). The limit: arguments that a script adds are not known.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _LAST_PORT = 65535
 
 @dataclass(slots=True)
 class _Words:
-    """What was read: texts by flag, in order, and what is wrong; a boolean's are true or false."""
+    """The parsed words: texts by flag, in order, and problems; a boolean's are true or false."""
 
     texts: dict[str, list[str]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
@@ -60,11 +60,11 @@ class _Words:
 
 @dataclass(frozen=True, slots=True)
 class ChildArguments:
-    """What a command for Prometheus says; paths as written there.
+    """The arguments of Prometheus; paths as written there.
 
-    ``base_url`` has the route prefix and no slash at its end; whether it is https is for the
-    ``web_config_file`` to say, which is not read here. ``flush_deadline`` is None where it is not
-    given. ``problems`` are lines for people; where there are any, the rest is not to be relied on.
+    ``base_url`` has the route prefix and no slash at its end; it is http, because the
+    ``web_config_file`` is not read here. ``flush_deadline`` is None if it is not given.
+    ``problems`` are lines for people; if there are any, do not rely on the other fields.
     """
 
     config_file: str
@@ -79,7 +79,7 @@ class ChildArguments:
 
     @classmethod
     def parse(cls, command: Sequence[str]) -> Self:
-        """Read a command: a program and its arguments."""
+        """Parse a command: a program and its arguments."""
         words = _read(command)
         is_agent = words.is_on("agent") or "agent" in words.features
         return cls(
@@ -120,7 +120,7 @@ def with_config_file(command: Sequence[str], path: str) -> tuple[str, ...]:
 def with_flags(
     command: Sequence[str], flags: Mapping[str, str], without: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """Return the command with these flags, and no others of their names or of ``without``."""
+    """Return the command with these flags instead of those of the same names, or in ``without``."""
     words = deque(command[1:])
     kept = [command[0]]
     while words:
@@ -152,7 +152,7 @@ def _read(command: Sequence[str]) -> _Words:
 
 
 def _read_flag(word: str, rest: deque[str], words: _Words) -> None:
-    """Note a flag (without its dashes) if it is one that matters, with its value."""
+    """Note a flag (without its dashes) and its value, if this program needs it."""
     name, equals, text = word.partition("=")
     if name in _DEFAULTS:
         if not equals and (not rest or rest[0].startswith(("-", "@"))):
@@ -167,23 +167,23 @@ def _read_flag(word: str, rest: deque[str], words: _Words) -> None:
 
 
 def _separator_problems(rest: deque[str]) -> Iterator[str]:
-    """Judge a ``--``: before a command it belongs to the program in front, else it ends flags."""
+    """Check a ``--``: before a command it belongs to the program in front, else it ends flags."""
     if not rest or rest[0].startswith("-"):
         yield "--: Prometheus reads no flags after it; remove it"
 
 
 def _plain_word_problems(word: str) -> Iterator[str]:
-    """Judge a word that is no flag: it may hide flags."""
+    """Check a word that is not a flag: it may hide flags."""
     if word.startswith("@"):
         yield (
-            f"{word}: Prometheus reads arguments from this file, where they are not seen from "
-            "here; write them in the command itself"
+            f"{word}: Prometheus reads arguments from this file, but this program does not; write "
+            "them in the command itself"
         )
     elif word.partition("=")[0].removeprefix("-") in _DEFAULTS and word.startswith("-"):
         yield f"{word}: Prometheus' flags have two dashes; write -{word}"
     elif f"--{CONFIG_FILE}" in word:
         yield (
-            f"{word!r}: Prometheus' flags are hidden in one word (a shell's text?); write each as "
+            f"{word!r}: Prometheus' flags are hidden in one word (a shell command?); write each as "
             "a word of its own: -- prometheus --config.file=…"
         )
 
@@ -192,7 +192,7 @@ def _plain_word_problems(word: str) -> Iterator[str]:
 
 
 def _problems(words: _Words) -> Iterator[str]:
-    """Yield what this program cannot work with."""
+    """Yield a line for each argument that this program cannot work with."""
     for name, texts in words.texts.items():
         if len(texts) > 1 and name not in _REPEATABLE:
             given = ", ".join(texts)
@@ -205,8 +205,8 @@ def _problems(words: _Words) -> Iterator[str]:
 
 
 def _auto_reload_problems(words: _Words) -> Iterator[str]:
-    """Refuse that Prometheus reloads by itself: it would read a role before it is decided."""
-    cure = "this program reloads Prometheus, and two must not; remove it"
+    """Refuse reloads by Prometheus: it would load a rendering before the plan allows that."""
+    cure = "only this program may reload Prometheus; remove the flag"
     if words.is_on("config.auto-reload"):
         yield f"--config.auto-reload: {cure}"
     if "auto-reload-config" in words.features:
@@ -214,13 +214,13 @@ def _auto_reload_problems(words: _Words) -> Iterator[str]:
 
 
 def _web_problems(words: _Words) -> Iterator[str]:
-    """Refuse a port that cannot be asked."""
+    """Refuse a listen address without a usable port."""
     address = words.first(LISTEN_ADDRESS)
     port = _host_and_port(address)[1]
     if address and not (port.isascii() and port.isdigit() and 0 < int(port) <= _LAST_PORT):
         yield (
-            f"--{LISTEN_ADDRESS}={address}: it names no port that could be asked; write a host and "
-            "a number from 1 up, for example 0.0.0.0:9090"
+            f"--{LISTEN_ADDRESS}={address}: the port is missing or invalid; write HOST:PORT, with "
+            f"a port from 1 to {_LAST_PORT}, for example 0.0.0.0:9090"
         )
 
 
@@ -228,7 +228,7 @@ def _web_problems(words: _Words) -> Iterator[str]:
 
 
 def _base_url(words: _Words) -> str:
-    """Return the URL under which this machine reaches Prometheus."""
+    """Return the URL of Prometheus on this machine."""
     host, port = _host_and_port(words.first(LISTEN_ADDRESS))
     host = "127.0.0.1" if host in _ALL_ADDRESSES else host
     shown = f"[{host}]" if ":" in host else host
@@ -236,15 +236,15 @@ def _base_url(words: _Words) -> str:
 
 
 def _host_and_port(address: str) -> tuple[str, str]:
-    """Take an address apart; an IPv6 host comes without its brackets."""
+    """Split an address; an IPv6 host has no brackets."""
     host, _, port = address.rpartition(":")
     return host.removeprefix("[").removesuffix("]"), port
 
 
 def _prefix(words: _Words) -> str:
-    """Return the path before all of Prometheus' own: "" or with a slash in front, none behind.
+    """Return the prefix of Prometheus' paths: "" or with a leading slash, without a trailing one.
 
-    As Prometheus' main.go has it: the route prefix, else the path of the external URL.
+    As in Prometheus' main.go: the route prefix, otherwise the path of the external URL.
     """
     path = words.first("web.route-prefix") or _url_path(words.first("web.external-url"))
     path = path.strip("/")
@@ -252,10 +252,10 @@ def _prefix(words: _Words) -> str:
 
 
 def _url_path(url: str) -> str:
-    """Return a URL's decoded path; one without a host in Go's sense (``host:9090/x``) has none."""
+    """Return a URL's decoded path, "" if Go finds no host in it (``host:9090/x``)."""
     try:
         parts = urlsplit(url)
-    except ValueError:  # a broken bracket: Prometheus refuses it itself
+    except ValueError:  # a broken bracket, which Prometheus refuses
         return ""
     is_opaque = bool(parts.scheme) and not parts.netloc
     return "" if is_opaque else unquote(parts.path)

@@ -1,8 +1,8 @@
-"""The settings: frozen values in groups, each as a part of the program takes it; pure.
+"""The settings: frozen values, in a group for each part of the program; pure.
 
-What holds of every ``Settings`` that was loaded (``loading``): each value is valid in itself, and
-those that depend on each other fit (``fitting``). What files hold is not known here. Durations are
-in seconds.
+The guarantee of loaded settings (``loading``): each value is valid (``flag_values``), and values
+that depend on each other fit (``flag_constraints``). No file is read here. Durations are in
+seconds.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from wrapper.options.flag_groups import of
 from wrapper.options.flag_values import Label
 from wrapper.options.web_options import WebOptions
 
-LEASE_SHARE = 0.95  # clocks may run at rates that differ by 5 %
-KILL_TIME_S = 0.3  # what a kill and the end of what is under way may take
-REQUEST_SHARE = 0.8  # of the retry period: one request has ended before the next is due
+LEASE_SHARE = 0.95  # the rates of two clocks may differ by 5 %
+KILL_TIME_S = 0.3  # for killing Prometheus and ending its requests
+REQUEST_SHARE = 0.8  # of the retry period, so that a request ends before the next one is due
 
 LockKind = Literal["kubernetes", "file", "none"]
 
 
 class Mode(StrEnum):
-    """What this program is to its Prometheus; it is decided once, by the settings alone."""
+    """How this program relates to its Prometheus; only the settings decide that."""
 
-    OWNER = "owner"  # it starts it, and renders what it reads
-    STAND_IN = "stand-in"  # likewise, made from the file that Prometheus would have read
-    PLAIN = "plain"  # it starts it, and Prometheus reads its own file as it is
-    SIDECAR = "sidecar"  # others start it
-    INIT = "init"  # it is not started yet: its file is written
+    OWNER = "owner"  # starts Prometheus with a rendering of --config
+    STAND_IN = "stand-in"  # starts Prometheus with a rendering of Prometheus' own --config.file
+    PLAIN = "plain"  # starts Prometheus, which reads its own file unchanged
+    SIDECAR = "sidecar"  # Prometheus is started by something else
+    INIT = "init"  # writes the file for a Prometheus that starts later
 
     @property
     def owns_child(self) -> bool:
@@ -44,21 +44,20 @@ class Mode(StrEnum):
 
     @property
     def is_plain(self) -> bool:
-        """Whether Prometheus reads its own file as it is: nobody asked for anything else."""
+        """Whether Prometheus reads its own file unchanged."""
         return self is Mode.PLAIN
 
     @property
     def is_init(self) -> bool:
-        """Whether nothing is done but to write what Prometheus will read."""
+        """Whether this program only writes the file for Prometheus."""
         return self is Mode.INIT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replica:
-    """Who this is; ``incarnation`` tells two pods of one name apart.
+    """This replica; ``incarnation`` tells two pods of the same name apart.
 
-    ``pod_name`` and ``pod_uid`` are "" where they are not known, ``pod_namespace`` where it is the
-    lease's.
+    ``pod_name`` and ``pod_uid`` are "" if not known; ``pod_namespace`` "" means the lease's.
     """
 
     identity: str
@@ -71,7 +70,7 @@ class Replica:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileOptions:
-    """What is read, and where what is rendered goes."""
+    """The input files, and the output."""
 
     config: str = of("config")
     leader_config: tuple[str, ...] = of("leader-config")
@@ -118,7 +117,7 @@ class LeaseOptions:
 
     @property
     def margin_s(self) -> float:
-        """The time between the end of leadership and the last moment."""
+        """The time from the renew deadline to the last moment."""
         return self.last_moment_s - self.renew_deadline_s
 
     @property
@@ -128,7 +127,7 @@ class LeaseOptions:
 
     @property
     def lock_word(self) -> str:
-        """What --lease-lock says, without a path: one kind, or ``auto``."""
+        """The value of --lease-lock without a path: a kind, or ``auto``."""
         return self.lock.partition(":")[0]
 
     @property
@@ -149,9 +148,9 @@ class LeaseOptions:
 
 @dataclass(frozen=True, slots=True)
 class Probing:
-    """Where and how often to ask about Prometheus; an empty URL is not asked.
+    """Readiness and health checks; an empty URL is not asked.
 
-    The thresholds count answers in a row.
+    The thresholds count consecutive answers.
     """
 
     readiness_url: str = of("readiness-http-url")
@@ -166,7 +165,7 @@ class Probing:
 
 @dataclass(frozen=True, slots=True)
 class Notifier:
-    """How Prometheus is told to reload: by SIGHUP where ``url`` is empty, else over HTTP."""
+    """How Prometheus is reloaded: over HTTP, or by SIGHUP if ``url`` is empty."""
 
     url: str = of("notify-http-url")
     method: str = of("notify-http-method")
@@ -175,7 +174,7 @@ class Notifier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeLimits:
-    """How long what is under way may take; the fields are those of ``Policy``."""
+    """Time limits of what the plan does; the fields are those of ``Policy``."""
 
     demotion_grace_s: float = of("demotion-grace")
     prometheus_grace_s: float = of("prometheus-grace")
@@ -192,9 +191,9 @@ class TimeLimits:
 
 @dataclass(frozen=True, slots=True)
 class FeedTerms:
-    """What holds for all feeds; ``shard`` "" for all groups.
+    """The terms of all feeds; ``shard`` "" means all groups.
 
-    ``is_once``: the command asks, which remembers nothing.
+    ``is_once``: the command ``targets`` fetches, which does not remember its last run.
     """
 
     interval_s: float = of("targets-interval")
@@ -218,7 +217,7 @@ class TargetsOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandOptions:
-    """What ``check`` does, and what ``targets`` fetches: ``url`` into ``file``."""
+    """The options of ``check``, and of ``targets``: it fetches ``url`` into ``file``."""
 
     print: str = of("print")
     start: bool = of("start")
@@ -230,10 +229,10 @@ class CommandOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What was asked for.
+    """All settings.
 
-    ``child`` is the command after ``--``; without one this is a sidecar. ``is_check``: nothing is
-    to be started, only looked at; ``is_once``: likewise, and a file is to be fetched.
+    ``child`` is the command after ``--``; without one, this is a sidecar. ``is_check`` means the
+    command ``check``, ``is_once`` the command ``targets``.
     """
 
     child: tuple[str, ...]
@@ -253,12 +252,12 @@ class Settings:
 
     @property
     def has_input(self) -> bool:
-        """Whether it is known what configuration to read."""
+        """Whether there is a configuration to read."""
         return bool(self.files.config) or self.mode.is_stand_in
 
 
 def mode_of(child: tuple[str, ...], files: FileOptions, lease: LeaseOptions, *, init: bool) -> Mode:
-    """Return what this program is to its Prometheus."""
+    """Return how this program relates to its Prometheus."""
     if init:
         return Mode.INIT
     if not child:
@@ -271,9 +270,9 @@ def mode_of(child: tuple[str, ...], files: FileOptions, lease: LeaseOptions, *, 
 
 
 def lock_path(uid: int) -> str:
-    """Return the lock file that all replicas of one user find by themselves.
+    """Return the default lock file of a user's replicas.
 
-    It depends on nothing but the user: were it taken from the environment ($XDG_RUNTIME_DIR,
-    $TMPDIR), two replicas started in different sessions would each win an election of their own.
+    It depends only on the user. If it depended on the environment ($XDG_RUNTIME_DIR, $TMPDIR),
+    replicas of different sessions would use different files, and each would elect itself.
     """
     return f"/tmp/prometheus-elector-{uid}/election.lock"  # noqa: S108 - its owner is checked

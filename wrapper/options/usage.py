@@ -1,4 +1,4 @@
-"""The help text: made of the table of flags; pure."""
+"""The text of --help, with the table of flags; pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Usage:
       Write the follower's configuration and exit.
   prometheus-elector check [flags] [-- prometheus [flags of Prometheus]]
       Read and render the configuration that these flags name; start nothing, write nothing. Print
-      what was read, whether it is valid, where each override of the leader lands, and the
+      what was read, whether it is valid, what each override of the leader changes, and the
       difference between follower and leader, without secrets. With --start, also start Prometheus
       with each for a moment. Exit status: 0 the configuration can be used, 1 it cannot, 2 it could
       not be checked (flags, promtool, Prometheus).
@@ -96,14 +96,14 @@ def usage() -> str:
 
 
 def _group(name: str) -> str:
-    """Return the part about one group of flags."""
+    """Return the section of one group of flags."""
     lines = (line for flag in GROUPS[name] for line in _flag(flag))
     title = f"Only for {name}" if name.islower() else name  # then it is a command
     return "\n".join((f"{title}:", *lines, ""))
 
 
 def _flag(flag: Flag) -> Iterator[str]:
-    """Yield the lines about one flag."""
+    """Yield the lines of one flag."""
     value = "" if flag.kind is FlagKind.BOOLEAN else f"={flag.placeholder}"
     yield f"  --{flag.name}{value}"
     default = f" Default: {flag.shown_default}." if flag.shown_default else ""

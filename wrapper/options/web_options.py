@@ -1,6 +1,6 @@
-"""What the web process is told when it is started: one frozen value, as JSON; pure.
+"""The web process' options: one frozen value, passed to it as JSON; pure.
 
-The supervisor's side builds it without importing the web side, which is heavy.
+The supervisor builds it without importing the web modules, which take much memory.
 """
 
 from __future__ import annotations
@@ -18,14 +18,12 @@ _BODY_S = 30.0
 class WebOptions:
     """Where to listen, what to forward, and the inherited descriptor of the snapshots.
 
-    ``parent_pid`` is the supervisor, with which the web process dies; 0: whoever started it.
-
-    ``host`` "" means all addresses, IPv6 included. ``local_port`` is used only where the snapshot
-    does not know our own child's URL. An upstream that takes longer than ``connect_timeout_s`` to
-    accept, or is silent for ``idle_timeout_s`` (a query's own time included), is given up; there is
-    no limit on the whole. ``max_body_bytes`` 0 means that a request's body may have any size.
-    ``peers`` are URLs, and names whose addresses are replicas. ``pause_file`` is where it is
-    written for how long to keep out of the election.
+    The web process dies with ``parent_pid``, the supervisor; 0 means the process that started it.
+    ``host`` "" means all addresses, IPv6 included. ``local_port`` is used only if the snapshot has
+    no URL of the child. A request fails if connecting takes longer than ``connect_timeout_s``, or
+    after ``idle_timeout_s`` without data (the time of a query counts); its total time is not
+    limited. ``max_body_bytes`` 0 means no limit. ``peers`` are URLs, and DNS names that resolve to
+    replicas. ``pause_file`` stores until when the replica stays out of the election.
     """
 
     snapshot_fd: int = -1
@@ -52,18 +50,18 @@ class WebOptions:
 
     @property
     def body_timeout_s(self) -> float:
-        """The time for a body to come for which nobody but its client is waited for."""
+        """The limit for a body to arrive, while only its client is waited for."""
         return min(_BODY_S, self.idle_timeout_s)
 
     @classmethod
     def from_json(cls, text: str) -> WebOptions:
-        """Return what ``command`` has put into its last word."""
+        """Return the options in the last word of ``command``."""
         values = json.loads(text)
         return cls(**values | {"peers": tuple(values["peers"])})
 
     def command(self) -> tuple[str, ...]:
-        """Return the command that serves these options; it needs ``snapshot_fd`` inherited.
+        """Return the command of a web process that inherits ``snapshot_fd``.
 
-        -P: nothing is imported from the working folder, which may be that of Prometheus' data.
+        -P: no imports from the working folder, which may be that of Prometheus' data.
         """
         return (sys.executable, "-P", "-m", "wrapper.web.web", json.dumps(asdict(self)))

@@ -1,11 +1,10 @@
-"""What an answer must be to become a file of targets or of rules; pure.
+"""Which answers may become a file of targets or of rules; pure.
 
-Nothing that is not wholly of the right form gets through, and nothing is made right: the bytes
-stay as they came, but for the groups of other shards. What would take long to read is refused
-unread: reading keeps other threads from running, of which some fence. The longest measured, of the
-worst that is let through, was 0.7 s for targets, 1.1 s for rules on two busy cores; of 20,000
-groups 0.1 s. Where it ends: whether targets can be scraped, and whether a rule's expression means
-anything, only Prometheus can tell.
+The guarantee: only a well-formed answer is accepted, and its bytes are not changed, except that the
+groups of other shards are removed. An answer that would take long to parse is refused unparsed:
+parsing keeps other threads from running, including those that fence. The slowest accepted answers
+that were measured took 0.7 s (targets) and 1.1 s (rules) on two busy cores, 20,000 groups 0.1 s.
+Not checked: whether targets can be scraped, and whether a rule's expression is valid.
 """
 
 from __future__ import annotations
@@ -24,19 +23,19 @@ from wrapper.documents.yaml_inspection import Inspection
 from wrapper.documents.yaml_nodes import UnusableError, compose, entries, explained, is_null
 from wrapper.model.fetched_file import FileKind
 
-SHARD = "__shard"  # Promgen's label for the group of servers that are to scrape a target
-_LABEL_NAME = re.compile("[a-zA-Z_][a-zA-Z0-9_]*")  # what every Prometheus takes
-EMPTY_SHARE = 0.5  # of the interval: then what was suddenly empty, and still is, is believed
+SHARD = "__shard"  # Promgen's label for the group of servers that scrape a target
+_LABEL_NAME = re.compile("[a-zA-Z_][a-zA-Z0-9_]*")  # what every version of Prometheus accepts
+EMPTY_SHARE = 0.5  # of the interval, after which an answer that is still empty is accepted
 _MOST_PROBLEMS = 3
 LARGEST_RULES = 4 << 20
-_MARKS = (b"[", b"{", b",")  # no value of JSON is without one of these, but for the first
+_MARKS = (b"[", b"{", b",")  # each JSON value but the first needs one of these
 _MOST_MARKS = 1_000_000
-_RULE_MARKS = (*_MARKS, b":", b"-", b"?", b"\n")  # and no node of YAML without one of these
+_RULE_MARKS = (*_MARKS, b":", b"-", b"?", b"\n")  # each YAML node needs one of these
 _MOST_RULE_MARKS = 400_000
 
 
 class Unacceptable(Exception):
-    """An answer may not become the file; ``reason`` is one short word for metrics."""
+    """An answer is refused; ``reason`` is one word for metrics."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)
@@ -45,10 +44,10 @@ class Unacceptable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What may become the file: its bytes, how many groups, and targets (or rules) in them.
+    """The new content of the file: its bytes, and the number of groups, and of targets or rules.
 
-    ``others`` are the shards of the groups that came where none was of the one wanted; "" stands
-    for groups without that label.
+    ``others``: if no group has the wanted shard, the shards that the groups have; "" stands for
+    groups without that label.
     """
 
     data: bytes = field(repr=False)
@@ -58,12 +57,12 @@ class Content:
 
     @property
     def is_empty(self) -> bool:
-        """Whether Prometheus would have nothing left to scrape, or to evaluate."""
+        """Whether there is nothing to scrape, or to evaluate."""
         return self.targets == 0
 
 
 def read_answer(kind: FileKind, body: bytes, shard: str = "") -> Content:
-    """Return what the body holds, of one shard where one is named; raise Unacceptable."""
+    """Return the content of the body, of one ``shard`` if one is named; raise Unacceptable."""
     if not body.strip():
         raise Unacceptable("shape", "the answer is empty")
     _check_cost(kind, body)
@@ -71,20 +70,22 @@ def read_answer(kind: FileKind, body: bytes, shard: str = "") -> Content:
 
 
 def _check_cost(kind: FileKind, body: bytes) -> None:
-    """Raise Unacceptable for what would take long to read, whatever it holds."""
+    """Raise Unacceptable if the body would take long to parse."""
     is_rules = kind is FileKind.RULES
     if is_rules and len(body) > LARGEST_RULES:
         raise Unacceptable("too_large", f"more than {LARGEST_RULES} bytes, the most for rules")
     marks, most = (_RULE_MARKS, _MOST_RULE_MARKS) if is_rules else (_MARKS, _MOST_MARKS)
     if sum(map(body.count, marks)) > most:
-        text = f"more than {most} of {' '.join(repr(each.decode()) for each in marks)} in it"
+        text = (
+            f"more than {most} of the characters {' '.join(repr(each.decode()) for each in marks)}"
+        )
         raise Unacceptable("too_large", text)
 
 
 def may_replace(content: Content, before: Content | None, *, is_confirmed: bool) -> bool:
-    """Tell whether it may take the place of what was there.
+    """Tell whether the content may replace what was there.
 
-    A list that is suddenly empty is more often somebody's mistake than the truth.
+    A list that is suddenly empty is more often a mistake than true.
     """
     loses_all = content.is_empty and before is not None and not before.is_empty
     return is_confirmed or not loses_all
@@ -122,33 +123,35 @@ def _loaded(body: bytes) -> Any:
         where = f"line {error.lineno} column {error.colno}"
         raise Unacceptable("shape", f"{_page(body)}not JSON: {error.msg}, {where}") from error
     except RecursionError as error:
-        raise Unacceptable("shape", "not a list of target groups, but something nested") from error
-    except ValueError as error:  # of Python's own: a number of more than 4,300 digits
-        raise Unacceptable("shape", "not a list of target groups: no number is so long") from error
+        raise Unacceptable("shape", "not a list of target groups: nested too deeply") from error
+    except ValueError as error:  # Python's own limit: a number of more than 4,300 digits
+        raise Unacceptable("shape", "not a list of target groups: a number is too long") from error
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise Unacceptable("shape", f"not JSON: {name} is none of its values")
+    raise Unacceptable("shape", f"not JSON: {name} is not a JSON value")
 
 
 def _page(body: bytes) -> str:
-    """Say what most likely came instead."""
+    """Return "a web page, " if the body looks like one."""
     return "a web page (of an error, or to log in?), " if body.lstrip().startswith(b"<") else ""
 
 
 def _wrong_with(group: Any) -> str:
-    """Return why Prometheus would refuse a group, "" for a good one."""
+    """Return why Prometheus would refuse a group, "" if it would not."""
     if not isinstance(group, dict):
-        return "it is no object"
+        return "not an object"
     if unknown := group.keys() - {"targets", "labels"}:
-        return f"unknown field {quoted(min(unknown))}; there are targets and labels"
+        return f"unknown field {quoted(min(unknown))}; a group has targets and labels"
     targets, labels = group.get("targets"), group.get("labels", {})
     if not isinstance(targets, list) or not all(each and isinstance(each, str) for each in targets):
-        return "targets is no list of addresses"
+        return "targets is not a list of addresses"
     if not isinstance(labels, dict) or not all(isinstance(each, str) for each in labels.values()):
-        return "labels is no object of texts"
+        return "labels is not an object of strings"
     bad = next((name for name in labels if not _LABEL_NAME.fullmatch(name)), None)
-    return "" if bad is None else f"label {quoted(bad)}: not every Prometheus takes such a name"
+    return (
+        "" if bad is None else f"label {quoted(bad)}: some versions of Prometheus refuse that name"
+    )
 
 
 # --- rules: a file with groups -------------------------------------------------------------------
@@ -178,7 +181,7 @@ def _groups(body: bytes, problems: Problems) -> list[Node]:
         return []
     groups = entries(root).get("groups") if isinstance(root, MappingNode) else None
     if groups is None or not isinstance(groups[1], SequenceNode):
-        problems.add("", 1, 1, "no list under groups")
+        problems.add("", 1, 1, "groups is missing, or not a list")
         return []
     return list(groups[1].value)
 
@@ -186,18 +189,18 @@ def _groups(body: bytes, problems: Problems) -> list[Node]:
 def _check_group(group: Node, names: set[str], problems: Problems) -> int:
     """Note what is wrong with a group; return how many rules it has."""
     if not isinstance(group, MappingNode):
-        problems.at(group, "a group is a mapping")
+        problems.at(group, "a group has to be a mapping")
         return 0
     fields = entries(group)
     name = _text(fields, "name")
     if not name or name in names:
-        problems.at(group, "a group needs a name that no other has")
+        problems.at(group, "a group needs a name that no other group has")
     names.add(name)
     rules = fields["rules"][1] if "rules" in fields else None
     if rules is None or is_null(rules):
         return 0
     if not isinstance(rules, SequenceNode):
-        problems.at(rules, "rules is a list")
+        problems.at(rules, "rules has to be a list")
         return 0
     for rule, wrong in _wrong_rules(rules):
         problems.at(rule, wrong)
@@ -208,7 +211,7 @@ def _wrong_rules(rules: SequenceNode) -> Iterator[tuple[Node, str]]:
     for rule in rules.value:
         fields = entries(rule) if isinstance(rule, MappingNode) else {}
         if bool(_text(fields, "alert")) == bool(_text(fields, "record")):
-            yield rule, "a rule has either alert or record"
+            yield rule, "a rule needs either alert or record"
         elif not _text(fields, "expr"):
             yield rule, "a rule needs an expr"
 

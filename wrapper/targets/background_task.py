@@ -1,7 +1,7 @@
-"""Something that may take long, done by a thread of its own, once for all who ask meanwhile.
+"""A piece of work that may take long, done on request by a thread of its own.
 
-Whoever asks is told of one that began afterwards. The guarantee: whatever that ends with, they are
-told, and the next who ask have it done again. Where it ends: what it is that is done.
+The guarantee: each request is answered with the outcome of a run that began after it, whatever that
+outcome is. Requests that come during a run share the next one. The work itself is not here.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ LOG = logging.getLogger(__name__)
 
 
 class BackgroundTask:
-    """One such thing; ``run`` is the thread's body."""
+    """One kind of work; ``run`` is the thread's body."""
 
     def __init__(self, do: Callable[[], str]) -> None:
-        """Take what does it, and returns why to ask again, "" for no reason."""
+        """Take the work: it returns why it has to be repeated, "" if it has not."""
         self._do = do
         self._said = ""
         self._asking: queue.SimpleQueue[Done] = queue.SimpleQueue()
         self._is_ended = False
 
     def ask(self, done: Done) -> None:
-        """Have it done soon; ``done`` is called from its thread."""
+        """Request a run; ``done`` is called from the thread."""
         self._asking.put(done)
 
     def end(self) -> None:
-        """Do it no more."""
+        """Stop."""
         self._is_ended = True
         self.ask(lambda _problem: None)
 
     def run(self) -> None:
-        """Do it whenever it is asked for, until ``end``."""
+        """Work on request, until ``end``."""
         while True:
             waiting = [self._asking.get()]
             if self._is_ended:
@@ -47,15 +47,13 @@ class BackgroundTask:
                 done(problem)
 
     def _problem(self) -> str:
-        """Do it; return why to ask again. What nobody foresaw is logged once, until it is done."""
+        """Work; return why to repeat it. An unexpected error is logged once, until a success."""
         try:
             problem = self._do()
         except Exception as error:
-            problem = f"it could not be done ({type(error).__name__}): please report it"
+            problem = f"unexpected error ({type(error).__name__}): please report it"
             if problem != self._said:
-                LOG.exception(
-                    "a task of Promgen's failed; it is tried again", extra={"reason": problem}
-                )
+                LOG.exception("Promgen's task failed, retrying", extra={"reason": problem})
             self._said = problem
         else:
             self._said = ""

@@ -1,10 +1,10 @@
-"""A queue of a message broker, amqp or redis, as Celery's workers consume it: over kombu.
+"""A queue of a message broker, AMQP or Redis, consumed with kombu as Celery's workers do.
 
-It is the only importer of ``kombu``, which is not installed unless asked for (the extra
-``promgen``), nor imported before ``listen``. A message is the broker's until it is acknowledged:
-when the connection goes, or this process, the broker delivers it again; Redis, which cannot see
-that, after ``REDELIVERY_S``, kept apart from what Celery's own workers have not acknowledged. Where
-it ends: Redis forgets a message whose consumer dies in the very act of taking it.
+Only this module imports ``kombu``, and only in ``listen``: it is an optional dependency (the extra
+``promgen``). The guarantee: a message that is not acknowledged is delivered again when the
+connection or this process ends; from Redis, which does not notice that, after ``REDELIVERY_S``. At
+Redis, our unacknowledged messages are kept apart from those of Celery's workers. The limit: Redis
+loses a message whose consumer dies while taking it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from wrapper.model.fetched_file import in_short
 
-MOST_UNACKNOWLEDGED = 5000  # ours come and go at once: nearly all of it is for those held
+MOST_UNACKNOWLEDGED = 5000  # nearly all for foreign messages, which are held; ours are soon done
 REDELIVERY_S = 60
 TICK_S = 0.2
 CONNECT_S = 5.0
@@ -30,14 +30,14 @@ _CURE = "install prometheus-elector with it: pip install 'prometheus-elector[pro
 
 
 def missing_for(url: str) -> str:
-    """Return what is not installed that this broker needs, with the cure; "" for nothing."""
+    """Return which package for this broker is not installed, with the cure; "" for none."""
     needed = ("kombu", "redis" if _is_redis(url) else "amqp")
     missing = [name for name in needed if not _is_installed(name)]
     return f"{missing[0]} is not installed; {_CURE}" if missing else ""
 
 
 def _is_installed(name: str) -> bool:
-    """Tell it without importing it; kombu, once imported, cannot be found by its spec."""
+    """Tell it without importing; once imported, kombu cannot be found by its spec."""
     return sys.modules.get(name) is not None or importlib.util.find_spec(name) is not None
 
 
@@ -46,33 +46,33 @@ def _is_redis(url: str) -> bool:
 
 
 class BrokerUnreachable(Exception):
-    """The broker cannot be reached, or has gone; the text says why, without secrets."""
+    """The broker is unreachable, or the connection was lost; the text says why, without secrets."""
 
 
 class NotInstalled(BrokerUnreachable):
-    """What it takes to ask the broker is not there, or of no use; waiting mends nothing."""
+    """A package for this broker is missing or broken: reconnecting cannot help."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """One message, not acknowledged yet."""
+    """One message that is not acknowledged yet."""
 
     _message: Any
 
     @property
     def headers(self) -> dict[str, Any]:
-        """Its headers; Celery names the task there."""
+        """Its headers; one of them is Celery's name of the task."""
         return self._message.headers or {}
 
     def body(self) -> Any:
-        """Return its body, decoded from JSON; raise ValueError for what is none."""
+        """Return its body, decoded from JSON; raise ValueError if it is not JSON."""
         try:
             return self._message.decode()
         except Exception as error:
             raise ValueError("its body is not JSON") from error
 
     def acknowledge(self) -> None:
-        """Tell the broker that it has been dealt with; raise BrokerUnreachable."""
+        """Tell the broker that the message is done; raise BrokerUnreachable."""
         self._settle(self._message.ack)
 
     def give_back(self) -> None:
@@ -82,16 +82,17 @@ class Message:
     def _settle(self, settle: Callable[[], None]) -> None:
         try:
             settle()
-        except self._message.MessageStateError:  # settled twice: our own error, not the broker's
+        except self._message.MessageStateError:  # settled twice: a mistake of ours
             raise
         except Exception as error:
             raise _unreachable(error) from error
 
 
 class Callbacks:
-    """The functions that ``listen`` is given, and the error that one of them raised.
+    """The functions that ``listen`` was given, and the error that one of them raised.
 
-    kombu calls them amid its own code, and takes some errors (OSError, KeyError) for its own.
+    The type of an error does not tell whether it is ours or kombu's: a lost connection may also be
+    an OSError or a KeyError.
     """
 
     def __init__(self, on_message: Callable[[Message], None], on_tick: Callable[[], None]) -> None:
@@ -100,11 +101,11 @@ class Callbacks:
         self.error: Exception | None = None
 
     def message(self, message: Any, _error: object = None) -> None:
-        """Hand out a message of kombu's, also one whose body kombu cannot decode."""
+        """Hand out a message, also one whose body kombu cannot decode."""
         self._call(partial(self._on_message, Message(message)))
 
     def tick(self) -> None:
-        """Tell that some time has passed."""
+        """Call ``on_tick``."""
         self._call(self._on_tick)
 
     def _call(self, function: Callable[[], None]) -> None:
@@ -118,19 +119,19 @@ class Callbacks:
 
 
 class Broker:
-    """Where the messages come from."""
+    """One queue of one broker."""
 
     def __init__(self, url: str, queue: str) -> None:
-        """Take the broker's URL and the queue's name; nothing is connected."""
+        """Take the broker's URL and the queue's name, without connecting."""
         self._url = url
         self._queue = queue
 
     def listen(self, on_message: Callable[[Message], None], on_tick: Callable[[], None]) -> None:
-        """Hand out messages until the broker goes; raise BrokerUnreachable, NotInstalled.
+        """Connect and hand out messages; raise BrokerUnreachable, NotInstalled at the end.
 
-        ``on_tick`` is called once it is connected, and then every TICK_S or so, from this thread:
-        messages may be acknowledged there, and nowhere else. What a callback raises comes out as it
-        is; any other error is kombu's, whatever its type.
+        ``on_tick`` is called when connected, and then about every TICK_S, from this thread. Only
+        the callbacks may settle messages. An error of a callback is raised unchanged; any other
+        error is kombu's, whatever its type.
         """
         callbacks = Callbacks(on_message, on_tick)
         try:
@@ -148,7 +149,7 @@ class Broker:
             raise
         except Exception as error:
             if callbacks.error is not None:
-                raise callbacks.error  # noqa: B904 - it came first
+                raise callbacks.error  # noqa: B904 - the first error
             raise _unreachable(error) from error
 
     def _consume(self, connection: Any, callbacks: Callbacks) -> None:
@@ -164,7 +165,7 @@ class Broker:
                     _drain(connection)
 
     def _is_there(self, connection: Any) -> bool:
-        """Tell whether the queue exists, however it was made: then it is taken as it is."""
+        """Tell whether the queue exists: then it is used as it was declared."""
         try:
             with connection.channel() as channel:
                 channel.queue_declare(queue=self._queue, passive=True)
@@ -173,7 +174,7 @@ class Broker:
         return True
 
     def _consumer(self, channel: Any, *, auto_declare: bool) -> Any:
-        """Return a consumer of the queue, which is made as Celery makes it if need be."""
+        """Return a consumer; it declares a missing queue as Celery does."""
         import kombu  # noqa: PLC0415 - see above
 
         exchange = kombu.Exchange(self._queue, type="direct", durable=True)
@@ -182,14 +183,14 @@ class Broker:
 
 
 def _unreachable(error: Exception) -> BrokerUnreachable:
-    """Return what an error of kombu's means: no broker, or a missing package."""
-    if isinstance(error, ImportError):  # found when a start looked for it, and yet of no use
+    """Return kombu's error as one of ours."""
+    if isinstance(error, ImportError):  # the check at the start found the package
         return NotInstalled(f"{in_short(str(error))}; {_CURE}")
     return BrokerUnreachable(_in_short(error))
 
 
 def _drain(connection: Any) -> None:
-    """Take what has come, or wait a tick for it."""
+    """Handle what the broker has sent, or wait TICK_S for it."""
     try:
         connection.drain_events(timeout=TICK_S)
     except TimeoutError:
@@ -197,15 +198,15 @@ def _drain(connection: Any) -> None:
 
 
 def _transport_options(url: str, queue: str) -> dict[str, Any]:
-    """Return what Redis needs: limits to its waiting, and a place of our own for the unacked."""
+    """Return Redis' timeouts, and keys of our own for unacknowledged messages; else nothing."""
     if not _is_redis(url):
         return {}
-    place = f"prometheus-elector.{queue}"
+    prefix = f"prometheus-elector.{queue}"
     return {
         "visibility_timeout": REDELIVERY_S,
-        "unacked_key": f"{place}.unacked",
-        "unacked_index_key": f"{place}.unacked_index",
-        "unacked_mutex_key": f"{place}.unacked_mutex",
+        "unacked_key": f"{prefix}.unacked",
+        "unacked_index_key": f"{prefix}.unacked_index",
+        "unacked_mutex_key": f"{prefix}.unacked_mutex",
         "socket_connect_timeout": CONNECT_S,
         "socket_timeout": CONNECT_S,
         "socket_keepalive": True,
@@ -214,17 +215,17 @@ def _transport_options(url: str, queue: str) -> dict[str, Any]:
 
 
 def _tls_options(url: str) -> dict[str, Any] | None:
-    """Return what makes Redis' certificate be verified; kombu does not unless the URL says so."""
+    """Have Redis' certificate verified, which kombu by default does not, unless the URL decides."""
     parts = urlsplit(url)
     is_said = any(name.startswith("ssl_") for name, _ in parse_qsl(parts.query))
     return {"ssl_cert_reqs": "required"} if parts.scheme == "rediss" and not is_said else None
 
 
 def _in_short(error: Exception) -> str:
-    """Say on one line why the broker is not there, without a password."""
+    """Return on one line, without a password, why the broker is unreachable."""
     if isinstance(error, socket.gaierror):
-        return "its host's address is not known"
+        return "its host name cannot be resolved"
     if isinstance(error, ValueError):  # it may quote a part of the password
-        return f"its URL is not understood ({type(error).__name__})"
-    words = str(error).strip() or f"the connection broke off ({type(error).__name__})"
+        return f"its URL cannot be parsed ({type(error).__name__})"
+    words = str(error).strip() or f"the connection was lost ({type(error).__name__})"
     return in_short(re.sub(r"//\S*@", "//…@", words))

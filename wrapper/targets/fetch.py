@@ -1,10 +1,9 @@
-"""Fetching a feed over HTTP: the whole of a good answer, or the reason why there is none.
+"""Fetching a feed over HTTP: a complete body with status 200, or the reason of a failure.
 
-The guarantee: within the limits of time and size the body is whole and unpacked, and its status was
-200; nothing else is handed out, and no redirect followed, since where a login page sends one is no
-answer. Time is bounded in all, size on the way and unpacked. Proxies are those of the environment
-(``HTTP_PROXY``, ``HTTPS_PROXY``, ``NO_PROXY``, as Go reads them). Where it ends: what the body
-means.
+The guarantee: a body that is returned is complete and decompressed. Redirects are not followed,
+because they may lead to a login page. The total time is limited, and the size both compressed and
+decompressed. Proxies are those of the environment (``HTTP_PROXY``, ``HTTPS_PROXY``, ``NO_PROXY``,
+as Go reads them). What the body means is not judged here.
 """
 
 from __future__ import annotations
@@ -31,11 +30,11 @@ _TRUST = trust_by("--targets-http-config")
 _REASONS = dict.fromkeys(("proxy", "dns", "refused", "connection"), "unreachable") | dict.fromkeys(
     ("broken", "unreadable"), "incomplete"
 )
-TOO_LARGE = "too_large"  # why it failed: the server has answered, only not so that it fits
+TOO_LARGE = "too_large"  # the reason of a failure: the server has answered, but with too much
 
 
 class FetchFailed(Exception):
-    """No good answer came; ``reason`` is one short word for metrics."""
+    """A fetch has failed; ``reason`` is one word for metrics."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)
@@ -44,13 +43,13 @@ class FetchFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Validators:
-    """What tells one state of an answer from another, as the server has said it."""
+    """The validators of a conditional request (RFC 9110), as the server sent them."""
 
     etag: str = ""
     last_modified: str = ""
 
     def fields(self) -> Iterator[tuple[str, str]]:
-        """Yield the fields that ask for an answer only where it differs."""
+        """Yield the fields of a request that wants a body only if it has changed."""
         if self.etag:
             yield "If-None-Match", self.etag
         if self.last_modified:
@@ -62,7 +61,7 @@ NO_VALIDATORS = Validators()
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """An answer; ``body`` None: as it was when the server said these validators."""
+    """An answer; ``body`` is None if it is unchanged since the server sent these validators."""
 
     body: bytes | None = field(repr=False)
     validators: Validators
@@ -72,7 +71,7 @@ class Fetcher:
     """Fetches feeds, each on a connection of its own."""
 
     def __init__(self, access: PrometheusAccess, limit_s: float, most_bytes: int) -> None:
-        """Take how to ask, how long one fetch may take in all, and the largest body."""
+        """Take the credentials, the limit of a whole fetch in seconds, and the largest body."""
         self._access = access
         self._limit_s = limit_s
         self._most_bytes = most_bytes
@@ -90,8 +89,7 @@ class Fetcher:
         except FetchFailed:
             raise
         except zlib.error as error:
-            text = "an answer whose gzip cannot be unpacked"
-            raise FetchFailed("encoding", text) from error
+            raise FetchFailed("encoding", "the answer's gzip is corrupt") from error
         except Exception as error:
             found = trouble(error, AskedServer(feed.source, "it", _TRUST, proxy), self._limit_s)
             raise FetchFailed(_REASONS.get(found.kind, found.kind), found.text) from error
@@ -109,20 +107,21 @@ class Fetcher:
         return Fetched(self._body(feed, response), validators)
 
     def _body(self, feed: Feed, response: HTTPResponse) -> bytes:
-        """Return the body, whole and unpacked."""
+        """Return the complete body, decompressed."""
         coding = response.headers.get("Content-Encoding", "identity").strip().lower()
         if coding not in {"gzip", "x-gzip", "identity", ""}:
-            raise FetchFailed("encoding", f"an answer in the encoding {coding}: none was asked for")
+            text = f"the answer has Content-Encoding {coding}, but only gzip was offered"
+            raise FetchFailed("encoding", text)
         is_packed = "gzip" in coding
         is_bounded = is_packed or response.chunked or response.length_remaining is not None
         if feed.kind is FileKind.RULES and not is_bounded:
-            text = "no Content-Length: half of these rules could not be told from the whole"
+            text = "no Content-Length: rules that are cut short could not be detected"
             raise FetchFailed("incomplete", text)
         pieces = self._pieces(response)
         return b"".join(self._unpacked(pieces) if is_packed else pieces)
 
     def _pieces(self, response: HTTPResponse) -> Iterator[bytes]:
-        """Yield what comes, as much as may."""
+        """Yield the body as it arrives, up to the largest size."""
         size = 0
         while piece := response.read(_PIECE, decode_content=False):
             size += len(piece)
@@ -140,13 +139,13 @@ class Fetcher:
                 self._check_size(size)
                 yield unpacked
             if packed or unpacker.unused_data:
-                raise FetchFailed("encoding", "the answer's gzip goes on after its end")
+                raise FetchFailed("encoding", "there is data after the end of the answer's gzip")
         if not unpacker.eof:
             raise FetchFailed("incomplete", "the answer's gzip ends too early")
 
     def _check_size(self, size: int) -> None:
         if size > self._most_bytes:
-            text = f"more than {self._most_bytes} bytes; --targets-max-size sets that limit"
+            text = f"more than {self._most_bytes} bytes, the limit of --targets-max-size"
             raise FetchFailed(TOO_LARGE, text)
 
 

@@ -1,10 +1,11 @@
-"""The threads that keep files of targets and rules as their URLs say: a thread for each feed.
+"""The threads that keep files of targets and rules up to date, one thread for each feed.
 
-Each fetches at its interval, or when it is asked to, and reports how it went. What is no good
-answer changes nothing. New rules are followed by a reload, of which the supervisor's loop decides;
-what Prometheus refuses is taken out of its file again. They wait until it has been ready once,
-since rules that it refuses at its first load would end it. Nothing here touches the election, nor a
-Prometheus otherwise than by its files. Where it ends: targets that Prometheus cannot scrape.
+Each thread fetches its URL at the interval, and whenever it is asked to, and reports the result.
+The guarantee: only a complete, well-formed answer changes the file. A change of rules is followed
+by a reload, which the supervisor's loop plans; rules that Prometheus refuses are replaced by the
+last good ones. Rules are first fetched once Prometheus has been ready: Prometheus exits if it
+refuses rules at its first load. Nothing here touches the election. Not checked: whether Prometheus
+can scrape the targets.
 """
 
 from __future__ import annotations
@@ -39,18 +40,18 @@ LOG = logging.getLogger(__name__)
 MODE = 0o644  # Promgen's own; another user's Prometheus may read it
 JITTER = 0.1  # of the interval, either way
 RETRY_S = 5.0  # after a failure, doubling up to the interval
-BLAME_S = 3600.0  # then refused rules are tried again: the reason may have passed
-EMPTY = "empty"  # why it failed: suddenly nothing came
-_STAYS = "what was fetched before stays"
-_UNSURE = "what was fetched may not be in force"
+BLAME_S = 3600.0  # after that, refused rules are tried again: the cause may be gone
+EMPTY = "empty"  # the reason of a failure: the answer is empty, the file is not
+_STAYS = "file not updated, it keeps its last good content"
+_UNSURE = "file updated, but Prometheus may not have loaded it"
 
 
 @dataclass(frozen=True, slots=True)
 class FetchParts:
-    """What all feeds work with.
+    """What all feeds share.
 
-    ``ready`` is set once Prometheus can refuse rules without being ended by them. ``shards`` judges
-    whether the shard that is wanted can be meant.
+    ``ready`` is set once Prometheus has been ready: from then on it survives bad rules. ``shards``
+    judges whether the wanted shard exists.
     """
 
     fetcher: Fetcher
@@ -62,19 +63,19 @@ class FetchParts:
 
 @dataclass(frozen=True, slots=True)
 class Blame:
-    """What Prometheus has refused, by its digest, and until when that is not tried again."""
+    """Content that Prometheus has refused, as a digest; it is not tried again before ``until``."""
 
     digest: str
     reason: str
     until: float
 
     def is_about(self, data: bytes, now: float) -> bool:
-        """Tell whether this is to be refused unseen."""
+        """Tell whether this content is refused without asking Prometheus again."""
         return now < self.until and self.digest == _digest(data)
 
 
 class FeedKeeper:
-    """Keeps one file as its URL says."""
+    """Keeps one file up to date with its URL."""
 
     def __init__(self, feed: Feed, terms: FeedTerms, parts: FetchParts) -> None:
         """Prepare; ``run`` is the thread's body."""
@@ -91,22 +92,22 @@ class FeedKeeper:
         self._blamed: Blame | None = None
         self._is_settled = True
         self._failures = 0
-        self.unasked_changes = 0  # found at the interval, of what the URL says
+        self.unasked_changes = 0  # found by scheduled fetches
         self._failed_as = ""
         self._said = ""
         self.state = FeedState(feed.path, feed.source, feed.kind.value)
 
     def ask(self, mode: int | None, done: Done) -> None:
-        """Have it fetched soon, once for all who ask; ``done`` is called from its thread."""
+        """Request a fetch; ``done`` is called from the thread. Requests may share one fetch."""
         self._requests.put(mode, done)
 
     def end(self) -> None:
-        """Fetch no more."""
+        """Stop fetching."""
         self._is_ended = True
         self._requests.end()
 
     def run(self) -> None:
-        """Fetch at once, then at the interval, and when asked to, until ``end``."""
+        """Fetch now, then at the interval and on request, until ``end``."""
         self._look_at_file()
         if self.feed.kind is FileKind.RULES:
             self._parts.ready.wait()
@@ -120,12 +121,12 @@ class FeedKeeper:
             requests = self._requests.wait(self._next_at())
 
     def once(self) -> str:
-        """Fetch once; return why that failed, "" when it has not."""
+        """Fetch once; return why that failed, "" if it succeeded."""
         self._look_at_file()
         return self.bring()
 
     def _look_at_file(self) -> None:
-        """Remember what it holds; what keeps it from being read is told by the first round."""
+        """Remember what the file holds; the first fetch reports why it cannot be read."""
         with suppress(Exception):
             self._held = self._counts(self._file.content())
         if self._held is not None:
@@ -133,7 +134,7 @@ class FeedKeeper:
             self.state = replace(self.state, groups=groups, targets=targets)
 
     def _next_at(self) -> float:
-        """Return when to fetch though nobody asks."""
+        """Return when the next scheduled fetch is due."""
         interval_s = self._terms.interval_s
         if self._failed_as == EMPTY and self._empty_since is not None:
             share = random.uniform(EMPTY_SHARE, EMPTY_SHARE + JITTER)  # noqa: S311 - no secret
@@ -142,10 +143,10 @@ class FeedKeeper:
             interval_s = backoff_s(self._failures, min(RETRY_S, interval_s), interval_s)
         return clock.now() + interval_s * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
 
-    # --- one round ---
+    # --- one fetch ---
 
     def bring(self, requests: Sequence[FetchRequest] = ()) -> str:
-        """Bring the file to what the URL says now; return why that failed, "" when it has not."""
+        """Fetch, and update the file; return why that failed, "" if it succeeded."""
         for request in requests:
             self._set_mode(request.mode)
         was_as_left = self._file.is_as_left()
@@ -153,7 +154,7 @@ class FeedKeeper:
         try:
             has_changed = self._bring()
         except (FetchFailed, Unacceptable) as error:
-            # An answer that came is the same a moment later: the interval looks again.
+            # A retry at once would get the same answer, so only scheduled fetches look again.
             self._is_settled = isinstance(error, Unacceptable) or error.reason == TOO_LARGE
             if error.reason != EMPTY:
                 self._empty_since = None
@@ -161,10 +162,9 @@ class FeedKeeper:
         except Failed as error:
             self._is_settled = isinstance(error, Blamed)
             return self._failed(error.reason, str(error))
-        except Exception as error:  # noqa: BLE001 - whatever it is, it shall not end the thread
-            return self._failed(
-                "error", f"it could not be fetched ({type(error).__name__}): please report it"
-            )
+        except Exception as error:  # noqa: BLE001 - one bad answer must not end the thread
+            problem = f"unexpected error ({type(error).__name__}): please report it"
+            return self._failed("error", problem)
         self._is_settled = True
         if has_changed and was_as_left and not requests:
             self.unasked_changes += 1
@@ -172,7 +172,7 @@ class FeedKeeper:
         return ""
 
     def _set_mode(self, mode: int | None) -> None:
-        """Have the file written with these permissions, also where its content stays."""
+        """Set the file's permissions; the next fetch applies them, also to unchanged content."""
         if mode is not None and mode != self._mode:
             self._mode, self._validators = mode, NO_VALIDATORS
 
@@ -182,7 +182,7 @@ class FeedKeeper:
         fetched = self._parts.fetcher.fetch(self.feed, known)
         if fetched.body is None:
             return False
-        self._validators = NO_VALIDATORS  # until this one stands in the file
+        self._validators = NO_VALIDATORS  # until the file holds this answer
         content = self._judged(fetched.body)
         has_changed = self._put_in_force(content)
         self._held = self._counts(content)
@@ -190,7 +190,7 @@ class FeedKeeper:
         return has_changed
 
     def _judged(self, body: bytes) -> Content:
-        """Return what may become the file; raise Unacceptable."""
+        """Return the file's new content; raise Unacceptable, or Blamed if it was refused before."""
         shard = self._terms.shard
         content = read_answer(self.feed.kind, body, shard)
         has_none = self._held is not None and self._held.groups == 0
@@ -202,19 +202,19 @@ class FeedKeeper:
         return content
 
     def _check_empty(self, content: Content) -> None:
-        """Raise Unacceptable for what is suddenly empty, and has not been for long enough."""
+        """Raise Unacceptable if the answer is empty, the file is not, and that is new."""
         now = clock.now()
         since = None if not content.is_empty else self._empty_since
         enough_s = self._terms.interval_s * EMPTY_SHARE
         self._empty_since = (since or now) if content.is_empty else None
         is_confirmed = self._terms.allows_empty or (since is not None and now - since >= enough_s)
         if not may_replace(content, self._held, is_confirmed=is_confirmed):
-            later = "" if self._terms.is_once else f"where it still is {enough_s:g} s later, or "
-            text = f"the answer is suddenly empty: believed {later}with --targets-allow-empty"
+            later = "" if self._terms.is_once else f"if it still is {enough_s:g} s later, or "
+            text = f"the answer is suddenly empty: accepted {later}with --targets-allow-empty"
             raise Unacceptable(EMPTY, text)
 
     def _put_in_force(self, content: Content) -> bool:
-        """Have the file hold this, rules in force; tell whether it has changed; raise Failed."""
+        """Write the file, and load rules; tell whether the file has changed; raise Failed."""
         if self.feed.kind is not FileKind.RULES:
             return self._file.bring(content.data, self._mode)
         try:
@@ -223,11 +223,11 @@ class FeedKeeper:
             self._blamed = Blame(_digest(content.data), str(error), clock.now() + BLAME_S)
             raise
 
-    # --- what is said of it ---
+    # --- state and logs ---
 
     @staticmethod
     def _counts(content: Content | None) -> Content | None:
-        """Return what is remembered of a file: its numbers, not its bytes."""
+        """Return the numbers without the bytes, which need not stay in memory."""
         return None if content is None else replace(content, data=b"")
 
     def _succeeded(self, *, has_changed: bool) -> None:

@@ -1,11 +1,12 @@
-"""When a feed is fetched for those who ask: at once after a quiet time, else paced; pure.
+"""When a requested fetch is due: at once after a quiet time, later during a burst; pure.
 
-A fetch answers all who asked before it began. Promgen sends the tasks that are pending at the end
-of *any* request, so also of our own fetch: while many objects are saved, each fetch is followed by
-a task, which would be followed by a fetch, for as long as that takes. So fetches keep apart; after
-a few, one waits for the end of the burst. A task that comes by itself tells of that end; one that
-comes with a fetch is its *echo*, and tells nothing. Where it ends: the end of a long burst that
-falls together with a fetch is answered after ``FAR_S``.
+A fetch answers all requests that came before it began. Promgen sends pending tasks at the end of
+*any* request, including our own fetch. So while many objects are being saved, each fetch would
+cause a task, and each task a fetch. Therefore requested fetches are at least ``APART_S`` apart;
+after ``CLOSE`` such fetches, the next one waits for the end of the burst: ``CALM_S`` without a
+request. A request during a fetch, or shortly after it, is that fetch's *echo*, and does not prolong
+the burst. The limit: if a long burst ends together with a fetch, its last request is answered only
+after ``FAR_S``.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 APART_S = 2.0  # from the end of a fetch to the next one that is asked for
-CLOSE = 3  # so many in a row are as close as that
-FAR_S = 10.0  # then they are so far apart, unless the burst ends before
-CALM_S = 1.0  # it has ended when nobody has asked for so long
-ECHO_S = 0.15  # who asks during a fetch, or so shortly after it, may do so because of it
+CLOSE = 3  # fetches in a row that are APART_S apart
+FAR_S = 10.0  # between further fetches, unless the burst ends before
+CALM_S = 1.0  # without a request, after which the burst has ended
+ECHO_S = 0.15  # after a fetch, in which a request may be caused by that fetch
 _NEVER = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How a feed's fetches follow each other.
+    """A feed's last fetch, and the requests since.
 
-    ``ended_at``: the last one; ``first_at``: the first who asked since it began; ``fresh_at``: the
-    last who asked, but for echoes; ``in_a_row``: fetches that followed another closely.
+    ``ended_at``: end of the last fetch; ``first_at``: first request since it began; ``fresh_at``:
+    last request that is not an echo; ``in_a_row``: fetches of the present burst.
     """
 
     ended_at: float = _NEVER
@@ -35,7 +36,7 @@ class Pace:
 
 
 def asked(pace: Pace, at: float) -> Pace:
-    """Note that somebody asked at this time, after the last fetch had begun."""
+    """Note a request at this time, after the last fetch had begun."""
     is_echo = at <= pace.ended_at + ECHO_S
     return replace(
         pace,
@@ -45,12 +46,12 @@ def asked(pace: Pace, at: float) -> Pace:
 
 
 def fetched(pace: Pace, ended_at: float) -> Pace:
-    """Note a fetch that answered all who had asked."""
+    """Note the end of a fetch that answered all requests."""
     return Pace(ended_at, in_a_row=pace.in_a_row + 1 if _is_in_burst(pace) else 0)
 
 
 def due_at(pace: Pace) -> float | None:
-    """Return when to fetch for those who ask, None where nobody does."""
+    """Return when to fetch on request, None without a request."""
     if pace.first_at is None:
         return None
     if not _is_in_burst(pace):
@@ -63,5 +64,5 @@ def due_at(pace: Pace) -> float | None:
 
 
 def _is_in_burst(pace: Pace) -> bool:
-    """Tell whether somebody asks shortly after a fetch."""
+    """Tell whether a request came shortly after the last fetch."""
     return pace.first_at is not None and pace.first_at < pace.ended_at + APART_S

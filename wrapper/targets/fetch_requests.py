@@ -1,7 +1,7 @@
-"""Who asks for a feed, and waiting until it is time for them, or for the interval's fetch.
+"""Requests to fetch a feed, and waiting until a requested or a scheduled fetch is due.
 
-Anybody may ask, from any thread; one thread waits, and fetches (``pace`` tells when). Whoever asks
-is answered by a fetch that begins afterwards. Where it ends: what came of a fetch.
+Any thread may request; the feed's own thread waits and fetches. ``fetch_pacing`` says when. The
+guarantee: each request is answered by a fetch that began after it. The fetch itself is not here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Done = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class FetchRequest:
-    """Somebody wants the file as it is now; ``done`` gets why to ask again, "" for no reason."""
+    """A request for a current file; ``done`` gets why it has to be repeated, "" if it has not."""
 
     mode: int | None
     done: Done
@@ -27,7 +27,7 @@ class FetchRequest:
 
 
 class FetchRequests:
-    """All who ask for one feed."""
+    """The requests for one feed."""
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[FetchRequest] = queue.SimpleQueue()
@@ -36,20 +36,20 @@ class FetchRequests:
         self._is_ended = False
 
     def put(self, mode: int | None, done: Done) -> None:
-        """Ask."""
+        """Add a request."""
         self._queue.put(FetchRequest(mode, done, clock.now()))
 
     def end(self) -> None:
-        """Wait no more."""
+        """End the wait."""
         self._is_ended = True
         self.put(None, lambda _problem: None)
 
     def fetched(self) -> None:
-        """Note that a fetch has ended, for those whom ``wait`` returned."""
+        """Note that the fetch for the requests that ``wait`` returned has ended."""
         self._pace = fetch_pacing.fetched(self._pace, clock.now())
 
     def wait(self, until: float) -> Sequence[FetchRequest]:
-        """Wait until then, or until it is time for those who ask; return these."""
+        """Wait until then, or until requests are due; return all requests."""
         while True:
             while not self._queue.empty():
                 self._take(self._queue.get())

@@ -1,8 +1,8 @@
-"""Promgen's tasks, as Celery sends them → what is to be fetched, or done; pure.
+"""Promgen's tasks, as Celery sends them, become what is to be fetched or done; pure.
 
-Celery's protocol 2: the task's name is a header, the body ``[args, kwargs, embed]``. The names and
-keywords are those of Promgen's ``promgen.tasks``. A changed file of rules is always followed by a
-reload, and targets need none: so ``reload`` asks for nothing more.
+In Celery's protocol 2, a header has the task's name, and the body is ``[args, kwargs, embed]``. The
+names and keywords are those of Promgen's ``promgen.tasks``. Its argument ``reload`` is ignored: a
+change of rules is always followed by a reload, and targets need none.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from wrapper.model.fetched_file import FileKind
 
 
 class Deed(StrEnum):
-    """What a task may be about that fetches nothing."""
+    """What a task may want that is not a fetch."""
 
     RELOAD = "reload"
     CLEAN_TOMBSTONES = "clean tombstones"
@@ -42,18 +42,18 @@ _OWNER_READS = 0o400
 
 
 class NotOurs(Exception):
-    """A message is no task of Promgen's for this server; the text names it."""
+    """A message is not one of Promgen's tasks for this server; the text names it."""
 
 
 class BadTask(Exception):
-    """A task of Promgen's that cannot be done as it is; the text says why."""
+    """A task of Promgen's can never be done; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a message asks for: that files of this kind are fetched, or a deed.
+    """What a message wants: a fetch of files of this kind, or a deed.
 
-    ``path`` "": every file of the kind. ``mode`` None: the permissions stay.
+    ``path`` "" means all files of the kind, ``mode`` None that the permissions stay.
     """
 
     about: FileKind | Deed
@@ -62,7 +62,7 @@ class Task:
 
 
 def read_task(headers: Mapping[str, Any], body: Any) -> Task:
-    """Return what a message asks for; raise NotOurs, BadTask."""
+    """Return what a message wants; raise NotOurs, BadTask."""
     name = headers.get("task")
     if not isinstance(name, str):
         raise NotOurs("a message without a task")
@@ -73,16 +73,16 @@ def read_task(headers: Mapping[str, Any], body: Any) -> Task:
     given = _arguments(body)
     path, mode = given.get("path"), given.get("chmod")
     if path is not None and not (isinstance(path, str) and path.startswith("/")):
-        raise BadTask(f"{name}: path is not the absolute path of a file")
+        raise BadTask(f"{name}: path is not an absolute path")
     if path and not _is_plain(path):
         raise BadTask(f"{name}: path has unprintable characters, or a name that is too long")
     if mode is not None and not _is_mode(mode):
-        raise BadTask(f"{name}: chmod is not a number of permissions by which its owner may read")
+        raise BadTask(f"{name}: chmod is not a mode, or does not let the owner read the file")
     return Task(_WRITES[name], path or "", mode)
 
 
 def _arguments(body: Any) -> dict[str, Any]:
-    """Return the arguments by name, whether they came by name or by position."""
+    """Return all arguments by name, also positional ones."""
     if not (isinstance(body, list | tuple) and len(body) >= 2):  # noqa: PLR2004 - args and kwargs
         raise BadTask("a body that is not Celery's protocol 2")
     args, kwargs = body[0], body[1]
@@ -95,7 +95,7 @@ def _arguments(body: Any) -> dict[str, Any]:
 
 
 def _is_plain(path: str) -> bool:
-    """Tell whether each name of a path can be one, and be shown: no lone surrogate is printable."""
+    """Tell whether a path is printable (no lone surrogates) and each of its names short enough."""
     return path.isprintable() and all(
         len(name.encode()) <= _LONGEST_FILE_NAME for name in PurePath(path).parts
     )

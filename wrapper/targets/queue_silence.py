@@ -1,8 +1,8 @@
-"""Whether a queue is silent though it should not be; pure.
+"""Whether a queue is silent because Promgen does not know it; pure.
 
-Promgen tells of each change by a message. Changes that fetching at the interval finds, and no
-message between them, show a queue that Promgen does not know. One or two may be found just before
-their message comes. Where it ends: where nothing changes, nothing shows.
+Promgen sends a message for each change. If scheduled fetches find ``MANY_CHANGES`` without any
+message, Promgen does not know the queue. Fewer prove nothing: a fetch may find a change just before
+its message comes. While nothing changes, a wrong queue is not noticed.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ MANY_CHANGES = 3
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """How many changes of each file nobody had asked for when the last message came."""
+    """The unannounced changes of each file, as counted when the last message came."""
 
     then: Mapping[str, int]
 
     def changes(self, now: Mapping[str, int]) -> int:
-        """Return how many there were since, of the file that has most: some change together."""
+        """Return how many came since, of the file with most: files may change together."""
         return max((count - self.then.get(file, 0) for file, count in now.items()), default=0)
 
 
 def silent(queue: str) -> str:
-    """Say what is most likely wrong with a silent queue, and the cure."""
+    """Return what is most likely wrong with a silent queue, and the cure."""
     return (
-        "no message comes, though fetching at the interval finds changes: register this server in "
-        f"Promgen by the name of the queue (register-server SHARD {queue} PORT), or name the queue "
-        "by which it is registered with --targets-queue"
+        "scheduled fetches find changes, but Promgen sends no message about them: register this "
+        f"server in Promgen under the queue's name (register-server SHARD {queue} PORT), or set "
+        "--targets-queue to the name under which it is registered"
     )

@@ -1,9 +1,9 @@
-"""promtool once more: what it says of rules, before they take the place of the last good ones.
+"""Checking rules with promtool, before they replace the last good ones.
 
-The same promtool that looks at configurations (``--config-check``), and in the same way: one that
-says nothing refuses nothing. Where none was asked for, one that is at hand only explains what
-Prometheus has refused, since Prometheus' own answer names neither file nor rule. It reads the rules
-from memory, so that no other file comes to lie where Prometheus looks for rules.
+With ``--config-check``, that promtool also checks rules; if it gives no verdict, they are accepted.
+Without the flag, a promtool on the PATH only explains why Prometheus has refused rules, because
+Prometheus' own answer names neither file nor rule. promtool reads the rules from memory, so that no
+further file appears in a folder from which Prometheus loads rules.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ class RuleCheck:
     """Asks promtool about rules, one file at a time."""
 
     def __init__(self, program: str, *, is_judge: bool = True) -> None:
-        """Take the program, by name or path, and whether it may refuse or only explain."""
+        """Take the program, by name or path, and whether it may refuse rules or only explain."""
         self._asking = Asking(program)
         self._is_judge = is_judge
         atexit.register(self._asking.end)
 
     def refusal(self, name: Path, rules: bytes) -> str:
-        """Return why the rules for this file are refused, in one line, "" where they are not."""
+        """Return in one line why the rules for this file are refused, "" if they are not."""
         if not self._is_judge:
             return ""
         try:
             return self._words(name, rules)
         except (Unanswered, OSError) as error:
             extra = {"file": name, "reason": str(error)}
-            LOG.warning("rules are used without the check that was asked for", extra=extra)
+            LOG.warning("promtool gave no verdict; the rules are used unchecked", extra=extra)
             return ""
 
     def explanation(self, name: Path, rules: bytes) -> str:
-        """Return what is wrong with rules that Prometheus has refused, "" where it does not say."""
+        """Return why Prometheus has refused rules, "" if promtool does not know."""
         try:
             return self._words(name, rules)
         except (Unanswered, OSError):
             return ""
 
     def _words(self, name: Path, rules: bytes) -> str:
-        """Return what it has against these rules, "" for nothing; raise Unanswered, OSError."""
+        """Return promtool's errors in these rules, "" for none; raise Unanswered, OSError."""
         with _in_memory(rules) as (descriptor, path):
             status, said = self._asking.ask("rules", path, inherit=(descriptor,))
         if status == 0:
@@ -62,7 +62,7 @@ class RuleCheck:
 
 @contextmanager
 def _in_memory(content: bytes) -> Iterator[tuple[int, str]]:
-    """Give bytes a path that a child finds which inherits the descriptor."""
+    """Give bytes a path that a child can open if it inherits the descriptor."""
     descriptor = os.memfd_create("rules", os.MFD_CLOEXEC)
     try:
         with open(descriptor, "wb", closefd=False) as file:

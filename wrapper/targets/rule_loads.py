@@ -1,9 +1,10 @@
-"""New rules come into force: files that change together are loaded by one reload.
+"""Loading new rules: files that change together are loaded by one reload.
 
-What Prometheus refuses is taken out of its file again. A refusal of several files is held against
-none of them: the last good ones are put back in all and loaded, and each is tried by itself. What
-stands in a file and is not known to be in force has the last good ones beside it (``feed_file``).
-Where it ends: rules that Prometheus loads and that mean nothing.
+The guarantee: rules that Prometheus refuses do not stay in their file, the last good ones are
+restored. If Prometheus refuses several files at once, all are restored and loaded, and then each is
+tried alone, so that good rules are not blamed for bad ones. Until the rules of a file are confirmed
+as loaded, the last good ones are kept beside it (``target_file``). Not checked: whether rules make
+sense.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ from wrapper.supervision.reload_requests import ReloadAnswer, Reloads
 from wrapper.targets.rule_check import RuleCheck
 from wrapper.targets.target_file import Failed, FeedFile
 
-QUIET_S = 0.2  # files that change so closely after each other are loaded together
-BURST_S = 2.0  # no file waits longer for others
-UNCONFIRMED = "unconfirmed"  # why it failed: written, and may be in force or not
+QUIET_S = 0.2  # without another change, after which the files that changed are loaded
+BURST_S = 2.0  # the longest time that a file waits for others
+UNCONFIRMED = "unconfirmed"  # the reason of a failure: written, but not known to be loaded
 
 
 class Blamed(Failed):
-    """Prometheus, or promtool, refuses these rules, and nothing else can be the reason."""
+    """Prometheus or promtool refuses these rules, and nothing else can be the cause."""
 
 
 @dataclass(slots=True)
 class NewRules:
-    """What one file is to hold; ``outcome``: whether that took writing, or why it failed."""
+    """The new rules of one file; ``outcome``: whether the file was changed, or the error."""
 
     file: FeedFile
     data: bytes
@@ -44,25 +45,25 @@ class NewRules:
     outcome: Future[bool] = field(default_factory=Future)
 
     def give_up(self, error: Exception) -> None:
-        """Take this for the outcome where there is none: nobody shall wait for ever."""
+        """Set this error as the outcome, if there is none yet: somebody waits for one."""
         if not self.outcome.done():
             self.outcome.set_exception(error)
 
     def attempt(self, step: Callable[[NewRules], None]) -> bool:
-        """Tell whether this step was done; what it raises is the outcome otherwise."""
+        """Take a step and tell whether it succeeded; its error becomes the outcome."""
         try:
             step(self)
-        except Exception as error:  # noqa: BLE001 - it is raised where the rules come from
+        except Exception as error:  # noqa: BLE001 - raised in the thread that waits for it
             self.give_up(error)
             return False
         return True
 
 
 class RuleLoads:
-    """Loads the rules of all files; ``check`` None: no promtool looks at them.
+    """Loads the rules of all files; without ``check``, promtool is not asked.
 
-    ``quiet_s`` is how long one waits for others, 0 where there is one file only. ``obstacle`` tells
-    why Prometheus is not ready now, "" when it is: one that starts would not with bad rules.
+    ``quiet_s`` is how long a file waits for others; 0 if there is only one. ``obstacle`` tells why
+    Prometheus is not ready, "" if it is: a Prometheus that is starting would exit on bad rules.
     """
 
     def __init__(
@@ -79,15 +80,15 @@ class RuleLoads:
         self._obstacle = obstacle
         self._lock = threading.Lock()
         self._gathering: list[NewRules] = []
-        self._turn = threading.Lock()  # held while rules are loaded, so that a refusal is theirs
-        self._not_loaded: set[Path] = set()  # written, and Prometheus is asked to load it
+        self._turn = threading.Lock()  # one load at a time, so that it is clear what was refused
+        self._not_loaded: set[Path] = set()  # written, but not confirmed as loaded yet
 
     def load(self, file: FeedFile, data: bytes, mode: int) -> bool:
-        """Have a file hold these rules, in force; tell whether that took writing.
+        """Write these rules to the file and load them; tell whether the file was changed.
 
-        The first that comes waits for others, and does their work too. Raises Failed; Blamed where
-        the rules alone can be the reason. What was there before is back then, unless nothing was
-        heard of the reload of a Prometheus that is ready.
+        The first caller waits for others, and loads their files too. Raises Failed; Blamed if only
+        the rules can be the cause. The last good rules are restored then, unless the reload of a
+        ready Prometheus stayed unconfirmed.
         """
         if file.is_current(data, mode) and not file.is_unsettled:
             return False
@@ -101,19 +102,19 @@ class RuleLoads:
         return rules.outcome.result()
 
     def reload(self) -> ReloadAnswer:
-        """Have Prometheus reload; a refusal is about new rules while there are any in a file."""
+        """Reload Prometheus; while new rules are not loaded yet, a refusal may be due to them."""
         return self._reloads.ask(has_changed_files=bool(self._not_loaded))
 
     def _load_gathered(self) -> None:
         gathered = self._gathered()
         try:
             self._load_all(gathered)
-        except Exception as error:  # noqa: BLE001 - it is raised where each comes from
+        except Exception as error:  # noqa: BLE001 - raised in each thread that waits for it
             for rules in gathered:
                 rules.give_up(error)
 
     def _gathered(self) -> Sequence[NewRules]:
-        """Return all that have come, once no more do."""
+        """Wait until no more files change; return the new rules of all."""
         until, known = clock.now() + BURST_S, 0
         while self._quiet_s and known < len(self._gathering) and clock.now() < until:
             known = len(self._gathering)
@@ -123,7 +124,7 @@ class RuleLoads:
         return gathered
 
     def _load_all(self, gathered: Sequence[NewRules]) -> None:
-        """Load all by one reload; where that is refused, each by one of its own."""
+        """Load all by one reload; if Prometheus refuses that, each by a reload of its own."""
         written = [rules for rules in gathered if rules.attempt(self._write)]
         if not written:
             return
@@ -136,10 +137,9 @@ class RuleLoads:
                 rules.outcome.set_result(rules.is_new)
 
     def _load_each(self, refused: Sequence[NewRules], refusal: ReloadAnswer) -> None:
-        """Put all back, so that none is blamed for another, and then try each by itself.
+        """Restore and load the last good rules of all files, then try each file alone.
 
-        The last good ones are loaded in between: by signal alone, a refusal that follows another
-        shows only once a reload has succeeded.
+        Without that load, two refusals in a row could not be told apart after a reload by signal.
         """
         back = [rules for rules in refused if rules.attempt(self._put_back)]
         verdict = self.reload().verdict
@@ -165,7 +165,7 @@ class RuleLoads:
         rules.is_new = True
 
     def _take(self, answer: ReloadAnswer, rules: NewRules) -> None:
-        """Do with the file what follows from the answer; raise Failed unless it is in force."""
+        """Settle the file, or restore it, as the answer demands; raise Failed unless loaded."""
         if answer.verdict is Verdict.REFUSED:
             self._take_back(answer, rules)
         self._not_loaded.discard(rules.file.path)
@@ -173,11 +173,11 @@ class RuleLoads:
             rules.file.settle()
         else:
             self._check_ready(rules)
-            text = f"written, and Prometheus is not known to have loaded it: {answer.problem}"
+            text = f"written, but Prometheus has not confirmed the load: {answer.problem}"
             raise Failed(UNCONFIRMED, text)
 
     def _check_ready(self, rules: NewRules) -> None:
-        """Have the file hold the last good rules while Prometheus starts; raise Failed then."""
+        """Raise Failed while Prometheus is not ready; the file has the last good rules then."""
         obstacle = self._obstacle()
         if not obstacle:
             return
@@ -186,10 +186,10 @@ class RuleLoads:
         raise Failed("not_ready", f"new rules wait until Prometheus is ready: {obstacle}")
 
     def _take_back(self, refusal: ReloadAnswer, rules: NewRules) -> NoReturn:
-        """Put the last good rules back, have them loaded, and raise Failed.
+        """Restore the last good rules, load them, and raise Failed.
 
-        The new ones alone can be the reason where it loads with the last good ones, and no
-        configuration was under way.
+        Only the new rules can be the cause if the last good ones load, and the configuration did
+        not change at the same time.
         """
         self._put_back(rules)
         verdict = self.reload().verdict
@@ -198,30 +198,29 @@ class RuleLoads:
         raise (Blamed if is_theirs else Failed)("refused", text)
 
     def _put_back(self, rules: NewRules) -> None:
-        """Put the last good rules back in their file; raise Failed."""
+        """Restore the last good rules of a file; raise Failed."""
         with _putting_back():
             rules.file.put_back()
         self._not_loaded.discard(rules.file.path)
 
     def _explained(self, refusal: ReloadAnswer, rules: NewRules) -> str:
-        """Return why rules were refused; Prometheus itself does not say which."""
+        """Return why rules were refused, by promtool if it knows: it names the rule."""
         said = "" if self._check is None else self._check.explanation(rules.file.path, rules.data)
         return said or refusal.problem
 
 
 def _told(problem: str, verdict: Verdict, which: str = "these rules") -> str:
-    """Return what became of new rules, and of the last good ones that were put back."""
-    text = f"Prometheus refused {which}, and the last good ones are back: {problem}"
-    is_refused = verdict is Verdict.REFUSED
-    also = "; it refuses these too, for another reason" if is_refused else ""
-    return text + also
+    """Return what happened to new rules, and to the last good ones that were restored."""
+    text = f"Prometheus refused {which}; the last good rules are restored: {problem}"
+    also = "; Prometheus refuses those too, so something else is wrong as well"
+    return text + also if verdict is Verdict.REFUSED else text
 
 
 @contextmanager
 def _putting_back() -> Iterator[None]:
-    """Say that the last good rules cannot be put back."""
+    """Raise an OSError as Failed."""
     try:
         yield
     except OSError as error:
-        text = f"refused, and the last good rules cannot be put back: {error.strerror or error}"
+        text = f"the last good rules cannot be restored: {error.strerror or error}"
         raise Failed("write", text) from error

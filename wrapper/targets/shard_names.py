@@ -1,9 +1,9 @@
-"""Whether a shard can be meant: one of which no target was ever seen is most likely mistyped.
+"""Whether a shard exists: if no answer ever had a group of it, its name is most likely mistyped.
 
-The guarantee: until some answer since the start had a group of the shard, no answer with groups of
-others alone empties a file, however often it comes. One that is without groups already stays so: no
-start fails for a shard that has no targets. Where it ends: an answer without any group says nothing
-of shards; and a shard that had targets may lose its last.
+The guarantee: until an answer since the start had a group of the shard, answers with groups of
+other shards only do not empty a file, however often they come. A file without groups stays so, and
+a start does not fail because a shard has no targets. The limits: an answer without any group says
+nothing about shards, and a shard that had targets may lose its last one.
 """
 
 from __future__ import annotations
@@ -15,24 +15,23 @@ from wrapper.model.fetched_file import in_short
 from wrapper.targets.answer_check import SHARD, Content, Unacceptable
 
 LOG = logging.getLogger(__name__)
-NO_SHARD = "shard"  # why it failed
+NO_SHARD = "shard"  # the reason of a failure: no group has the shard
 MOST_NAMED = 10
 _CURE = "correct --targets-shard, or set --targets-allow-empty if it has no targets yet"
 
 
 class ShardCheck:
-    """Judges the answers of all feeds; what one has seen holds for the others."""
+    """Judges the answers of all feeds: a shard that one feed has seen exists for all."""
 
     def __init__(self) -> None:
-        """Have seen nothing."""
         self._is_seen = False
         self._said: dict[str, str] = {}
 
     def check(self, file: str, shard: str, content: Content, *, may_be_none: bool) -> None:
-        """Warn once of groups of other shards alone; raise Unacceptable where they cannot be meant.
+        """Warn once if no group has the shard; raise Unacceptable if the shard may be mistyped.
 
-        ``file`` is what the content is to become; ``shard`` "" is all of them. ``may_be_none``:
-        where none is of the shard, nothing is lost, or that is allowed.
+        ``file`` gets the content; ``shard`` "" means all shards. ``may_be_none``: the file has no
+        groups to lose, or may lose them.
         """
         if shard and content.groups:
             self._is_seen = True
@@ -48,7 +47,9 @@ class ShardCheck:
 
 
 def none_of(shard: str, others: Sequence[str]) -> str:
-    """Say that no group is of a shard, and of which the groups are, the first of many."""
+    """Return that no group has the shard, and which shards the groups have, at most MOST_NAMED."""
     names = [in_short(each) if each else f"none, without {SHARD}" for each in others[:MOST_NAMED]]
     more = f" and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""
-    return in_short(f"no group is of {in_short(shard)!r}, but of: {', '.join(names)}{more}")
+    return in_short(
+        f"no group has the shard {in_short(shard)!r}; there are: {', '.join(names)}{more}"
+    )

@@ -1,9 +1,9 @@
-"""The file that a feed becomes: replaced whole, and the last good one put back where need be.
+"""The file of a feed: replaced atomically, and restored if need be.
 
-The guarantee: whoever reads it sees what was there or what came, never a part, also after a kill at
-any moment. New rules stand beside the last good ones (``.NAME.good``) until Prometheus is known to
-have them in force: so that a start finds what works (``unsettled_in``); a lock on those says that
-somebody is about it. Where it ends: someone else who writes the file.
+The guarantee: a reader sees the old or the new content, never a part, also after a kill at any
+moment. Until Prometheus is known to have loaded new rules, the last good ones are kept beside them
+(``.NAME.good``), so that a start can restore them (``unsettled_in``). A lock on that copy says that
+a running program uses it. Other writers of the file are not kept out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _GOOD = ".good"
 
 
 class Failed(Exception):
-    """The file could not be brought to what it should be; ``reason`` is a word for metrics."""
+    """The file could not be updated; ``reason`` is one word for metrics."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)
@@ -31,10 +31,10 @@ class Failed(Exception):
 
 
 class FeedFile:
-    """One such file, with one writer."""
+    """One file, with one writer."""
 
     def __init__(self, path: str, kind: FileKind, largest: int) -> None:
-        """Take its path and what it holds; a larger one is not looked into."""
+        """Take its path and kind; a file of more than ``largest`` bytes is not read."""
         self.path = Path(path)
         self._kind = kind
         self._largest = largest
@@ -43,53 +43,53 @@ class FeedFile:
         self._claim: int | None = None
 
     def content(self) -> Content | None:
-        """Return what it holds, None where that is nothing of use."""
+        """Return what it holds, None if that cannot be read or is not well-formed."""
         try:
             return read_answer(self._kind, files.read_input(self.path, self._largest))
         except (files.InputError, Unacceptable):
             return None
 
     def is_as_left(self) -> bool:
-        """Tell whether nobody has touched it since it was last written, or found current."""
+        """Tell whether it is untouched since it was last written, or found current."""
         return self._left_as is not None and files.identity(self.path) == self._left_as
 
     def is_current(self, data: bytes, mode: int) -> bool:
-        """Tell whether it is exactly this already."""
+        """Tell whether it has this content and these permissions already."""
         is_current = files.is_current(self.path, data, mode)
         if is_current:
             self._left_as = files.identity(self.path)
         return is_current
 
     def bring(self, data: bytes, mode: int) -> bool:
-        """Have it hold this; tell whether that took writing; raise Failed."""
+        """Write the content unless it is current; tell whether it was written; raise Failed."""
         if self.is_current(data, mode):
             return False
         self.replace(data, mode)
         return True
 
     def replace(self, data: bytes, mode: int) -> None:
-        """Put this in its place; raise Failed."""
+        """Replace the file atomically; raise Failed."""
         with self._told():
             files.write_atomically(self.path, data, mode)
         self._left_as = files.identity(self.path)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Say which file it is that cannot be written."""
+        """Raise an OSError as Failed."""
         try:
             yield
         except OSError as error:
             raise Failed("write", f"{self.path}: {error.strerror or error}") from error
 
-    # --- rules, until Prometheus has them in force ---
+    # --- rules, until Prometheus is known to have loaded them ---
 
     @property
     def is_unsettled(self) -> bool:
-        """Whether what it holds is not known to be in force."""
+        """Whether its rules are not known to be loaded."""
         return self._good.exists()
 
     def keep(self, mode: int) -> None:
-        """Keep what it holds, the last good, beside it, and hold that; raise Failed."""
+        """Copy its last good rules to a file beside it, and lock the copy; raise Failed."""
         with self._told():
             if not self.is_unsettled:
                 files.write_atomically(self._good, self._held(), mode)
@@ -104,19 +104,19 @@ class FeedFile:
             return NO_RULES
 
     def settle(self) -> None:
-        """Note that what it holds is in force."""
+        """Note that its rules are loaded."""
         with suppress(FileNotFoundError):
             self._good.unlink()
         self._let_go()
 
     def put_back(self) -> None:
-        """Put the last good in its place again; raise OSError."""
+        """Restore the last good rules; raise OSError."""
         self._good.replace(self.path)
         self._left_as = None
         self._let_go()
 
     def make_way(self, mode: int) -> None:
-        """Have it hold the last good, which stays beside it: Prometheus has yet to load that."""
+        """Restore the last good rules, and keep the copy: Prometheus has yet to load them."""
         if self.is_unsettled:
             self.bring(self._good.read_bytes(), mode)
 
@@ -127,9 +127,9 @@ class FeedFile:
 
 
 def unsettled_in(folder: Path) -> Iterator[FeedFile]:
-    """Yield the files whose newest rules were never confirmed, also those that a task had made.
+    """Yield the files whose newest rules were never confirmed, also those that a task created.
 
-    Those that a running program is about are not among them.
+    Files that a running program has locked are left out.
     """
     for good in sorted(folder.glob(f".*{_GOOD}")):
         path = folder / good.name[1:].removesuffix(_GOOD)
@@ -141,18 +141,18 @@ def unsettled_in(folder: Path) -> Iterator[FeedFile]:
         except BlockingIOError:
             continue
         except OSError:
-            pass  # whoever cannot open it may still put it back
+            pass  # restoring renames the copy, which needs no right to open it
         yield FeedFile(str(path), FileKind.RULES, LARGEST_RULES)
         if claim is not None:
             os.close(claim)
 
 
 def _locked(path: Path) -> int | None:
-    """Return a descriptor that holds a file, None where its filesystem knows no such locks.
+    """Return a descriptor that locks the file, None if its filesystem has no such locks.
 
-    Raises BlockingIOError where somebody else holds it, OSError where it cannot be opened.
+    Raises BlockingIOError if another process holds the lock, OSError if it cannot be opened.
     """
-    claim = os.open(path, os.O_RDWR | os.O_CLOEXEC)  # NFS gives a writer's lock to writers only
+    claim = os.open(path, os.O_RDWR | os.O_CLOEXEC)  # NFS locks exclusively for writers only
     try:
         fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,13 +1,13 @@
-"""The thread that answers Promgen's tasks: each by a fetch, none by anything in its message.
+"""The thread that consumes Promgen's tasks from the broker's queue.
 
-A message is acknowledged when the files that it is about are in place, as fetched after it came,
-and new rules in force; also where asking again brings nothing, since the answer is at fault: the
-interval looks whether it still is. What failed otherwise (no answer came, a file could not be
-written) is given back after a pause, and comes again.
-Many at once are few fetches (``pace``). What is no task of Promgen's is left alone: held for a
-while, then given back, for whoever else listens there. A broker that is away is tried again for
-ever; the feeds fetch at their interval meanwhile. Where it ends: ours behind more foreign ones than
-may be held wait for those.
+The guarantee: a task only causes a fetch, no content of its message gets into a file. A message is
+acknowledged when its files have been fetched after it came, and new rules are loaded; also if the
+answer itself is bad, which only scheduled fetches look at again. After any other failure (no
+answer, a file cannot be written) it is given back after a pause, and delivered again.
+Many messages at once cause few fetches (``fetch_pacing``). A foreign message is held for a while,
+then given back for other consumers. While the broker is unreachable, connecting is retried, and
+scheduled fetches continue. The limit: once MOST_UNACKNOWLEDGED foreign messages are held, the tasks
+behind them wait.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ from wrapper.targets.task_dispatch import TaskDispatch
 
 LOG = logging.getLogger(__name__)
 RECONNECT_FIRST_S, RECONNECT_MOST_S = 1.0, 60.0
-GIVE_BACK_FIRST_S, GIVE_BACK_MOST_S = 5.0, 20.0  # after a task could not be done
+GIVE_BACK_FIRST_S, GIVE_BACK_MOST_S = 5.0, 20.0  # after a task has failed
 LEAVE_ALONE_S = 30.0
 MOST_SAID = 100
-LASTING_S = 30.0  # a connection that held for so long has cured what was wrong before
+LASTING_S = 30.0  # after a connection of this length, the pauses to reconnect begin anew
 
 
 @dataclass(slots=True)
 class Pending:
-    """A message whose task is under way: how many parts of it are, and why some failed."""
+    """A message whose task is under way: its unfinished parts, and why one failed."""
 
     message: Message
     parts: int
@@ -65,9 +65,9 @@ class TargetQueue:
         report: Callable[[Event], None],
         unasked_changes: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
-        """Take the broker, the queue's name, and who does what is asked.
+        """Take the broker, the queue's name, and what carries out the tasks.
 
-        ``unasked_changes`` tells by file how many changes were found without a message.
+        ``unasked_changes`` tells by file how many changes scheduled fetches found.
         """
         self._broker = broker
         self._desk = desk
@@ -87,7 +87,7 @@ class TargetQueue:
         self._ended = threading.Event()
 
     def end(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._ended.set()
 
     def run(self) -> None:
@@ -110,7 +110,7 @@ class TargetQueue:
         return at is not None and clock.now() - at > LASTING_S
 
     def _forget(self) -> None:
-        """Drop what came over a connection that has gone: the broker delivers it again."""
+        """Forget the messages of a lost connection: the broker delivers them again."""
         self._held, self._pending, self._connected_at = [], [], None
 
     # --- one message ---
@@ -120,16 +120,16 @@ class TargetQueue:
             task = read_task(message.headers, _body(message))
             self._begin(task, message)
         except NotOurs as error:
-            self._say(f"left alone: {error}", "it is no task of Promgen's for this server")
+            self._say(f"left alone: {error}", "it is not a task of Promgen for this server")
             self._hold(message, LEAVE_ALONE_S, "left_alone")
         except BadTask as error:
             self._drop(message, str(error))
-        except Exception as error:  # noqa: BLE001 - given back, it would come again, for ever
-            self._drop(message, f"its task could not be begun ({type(error).__name__})")
+        except Exception as error:  # noqa: BLE001 - given back, it would come again for ever
+            self._drop(message, f"its task could not be started ({type(error).__name__})")
 
     def _drop(self, message: Message, problem: str) -> None:
         self._heard()
-        self._say(f"dropped: {problem}", "nothing would ever come of it")
+        self._say(f"dropped: {problem}", "such a task can never be done")
         message.acknowledge()
         self._count("dropped")
 
@@ -141,12 +141,12 @@ class TargetQueue:
         )
         self._pending.append(pending)
 
-    # --- in between ---
+    # --- between messages ---
 
     def _tick(self) -> None:
-        """Acknowledge what is done, and give back what has been held for long enough."""
+        """Acknowledge finished tasks, and give back messages that were held long enough."""
         if self._ended.is_set():
-            raise BrokerUnreachable("listening has been ended")
+            raise BrokerUnreachable("stopped listening")
         if self._connected_at is None:
             self._connected()
         while not self._settled.empty():
@@ -160,9 +160,9 @@ class TargetQueue:
             self._tell()
 
     def _settle(self, pending: Pending, problem: str) -> None:
-        """Note that a part of a task has ended; with its last, its message is dealt with."""
+        """Note the end of a part of a task; after the last part, settle the message."""
         if not any(each is pending for each in self._pending):
-            return  # of a connection that has gone
+            return  # its connection was lost
         pending.parts -= 1
         pending.problem = pending.problem or problem
         if pending.parts:
@@ -176,7 +176,7 @@ class TargetQueue:
             self._count("acknowledged")
 
     def _pause_s(self, now: float) -> float:
-        """Return how long to keep what failed: longer each time, those of one moment together."""
+        """Return the pause after a failure: longer each time; failures of one moment share it."""
         if now >= self._give_back_at:
             self._given_back += 1
             pause_s = backoff_s(self._given_back, GIVE_BACK_FIRST_S, GIVE_BACK_MOST_S)
@@ -188,11 +188,11 @@ class TargetQueue:
         self._count(outcome)
         if len(self._held) >= MOST_UNACKNOWLEDGED:
             self._say(
-                f"held with {MOST_UNACKNOWLEDGED} others, as many as may be",
-                "those behind them wait: have those taken that are not ours, or purge the queue",
+                f"held; it is one of {MOST_UNACKNOWLEDGED}, the most that are held",
+                "tasks behind them wait: have another program consume them, or purge the queue",
             )
 
-    # --- what is said ---
+    # --- state and logs ---
 
     def _connected(self) -> None:
         self._connected_at = clock.now()
@@ -201,14 +201,14 @@ class TargetQueue:
         self._state = replace(self._state, is_connected=True, problem="")
 
     def _heard(self) -> None:
-        """Note that Promgen knows this queue."""
+        """Note that Promgen has sent a message: it knows this queue."""
         self._silence = Silence(self._unasked_changes())
         if self._is_silent and self._state.is_connected:
-            LOG.info("a message has come at last", extra={"queue": self._state.queue})
+            LOG.info("Promgen sends messages now", extra={"queue": self._state.queue})
             self._state = replace(self._state, unannounced_changes=0, problem="")
 
     def _look_for_silence(self) -> None:
-        """Warn once of a queue that Promgen most likely does not know."""
+        """Warn once if Promgen most likely does not know the queue."""
         changes = self._silence.changes(self._unasked_changes())
         was_silent = self._is_silent
         self._state = replace(self._state, unannounced_changes=changes)
@@ -216,7 +216,7 @@ class TargetQueue:
             problem = silent(self._state.queue)
             self._state = replace(self._state, problem=problem)
             extra = {"queue": self._state.queue, "reason": problem}
-            LOG.warning("connected, and not heard of any change", extra=extra)
+            LOG.warning("connected to the broker, but Promgen sends no messages", extra=extra)
 
     @property
     def _is_silent(self) -> bool:
@@ -231,7 +231,7 @@ class TargetQueue:
         self._tell()
 
     def _say(self, what: str, why: str) -> None:
-        """Log what happens to a kind of message, once; not more kinds than anybody would read."""
+        """Log once what happens to a kind of message, for at most MOST_SAID kinds."""
         shown = in_short(what)
         if shown not in self._said and len(self._said) < MOST_SAID:
             self._said.add(shown)
@@ -242,7 +242,7 @@ class TargetQueue:
         self._state = replace(self._state, messages=counts)
 
     def _tell(self) -> None:
-        """Report what has changed since the last report."""
+        """Report the state if it has changed."""
         if self._state != self._reported:
             self._reported = self._state
             self._report(QueueReported(asdict(self._state)))

@@ -1,8 +1,9 @@
-"""What Promgen's tasks are done with: which feeds a task is about, and who does other deeds.
+"""Who carries out Promgen's tasks: the feeds whose files a task is about, or other workers.
 
-A task that names a path gets that file, if a feed keeps it; a new one beside those files becomes a
-feed too, until the next start. No task makes any other file: nothing that exists and is no feed's
-is replaced, and nothing is written outside of their folders, wherever links lead.
+A task that names the file of a feed has it fetched. A task that names a new file in the folder of a
+feed's file starts a feed for it, until the next start. The guarantee: tasks create no other file. A
+file that exists and is not a feed's is not replaced, and nothing is written outside those folders,
+wherever symbolic links lead.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class TaskDispatch:
         errands: Mapping[Deed, BackgroundTask],
         is_taken: Callable[[Path], bool],
     ) -> None:
-        """Start all feeds; ``is_taken`` tells of a file that no task may make."""
+        """Start all feeds; ``is_taken`` tells whether a file must not be created by a task."""
         self._is_taken = is_taken
         self._start = start
         self._errands = errands
@@ -40,9 +41,9 @@ class TaskDispatch:
         self._folders = {path.parent for path in self._keepers}
 
     def begin(self, task: Task, done: Done) -> int:
-        """Begin what a task asks for; return how many times ``done`` will be called.
+        """Begin a task; return how many times ``done`` will be called.
 
-        Raises BadTask where nothing will ever come of it.
+        Raises BadTask if the task can never be done.
         """
         if task.about is Deed.NOTHING:
             done("")
@@ -56,13 +57,13 @@ class TaskDispatch:
         return len(keepers)
 
     def unasked_changes(self) -> Mapping[str, int]:
-        """Return by file how many changes were found that no task had told of."""
+        """Return by file how many changes scheduled fetches found."""
         return {str(path): keeper.unasked_changes for path, keeper in self._keepers.items()}
 
     def _keepers_for(self, task: Task, kind: FileKind) -> list[FeedKeeper]:
         alike = [each for each in self._keepers.values() if each.feed.kind is kind]
         if not alike:
-            raise BadTask(f"no --targets-url brings {kind}")
+            raise BadTask(f"no --targets-url fetches {kind}")
         if not task.path:
             return alike
         path = files.place(Path(task.path))
@@ -71,19 +72,21 @@ class TaskDispatch:
             self._keepers[path] = self._start(Feed(alike[0].feed.url, str(path)))
         keeper = self._keepers[path]
         if keeper.feed.kind is not kind:
-            raise BadTask(f"{path} is kept as {keeper.feed.kind}, not as {kind}")
+            raise BadTask(f"{path} holds {keeper.feed.kind}, not {kind}")
         return [keeper]
 
     def _check_new(self, path: Path, kind: FileKind) -> None:
-        """Raise BadTask unless a task may make this file."""
+        """Raise BadTask unless a task may create this file."""
         if path.parent not in self._folders:
-            raise BadTask(f"{path} lies outside of the folders that --targets-url names")
+            raise BadTask(f"{path} is not in a folder that --targets-url names")
         endings = _ENDINGS.get(kind, _TARGETS_ENDINGS)
         if path.name.startswith(".") or not path.name.endswith(endings):
-            raise BadTask(f"{path}: a file of {kind} is named *{endings[0]}")
+            raise BadTask(
+                f"{path}: a file of {kind} must be named *{endings[0]}, without a first dot"
+            )
         if self._is_taken(path):
-            raise BadTask(f"{path} is the configuration itself, or would be a part of it")
+            raise BadTask(f"{path} is the configuration, or would be a part of it")
         if path.exists() or path.is_symlink():
-            raise BadTask(f"{path} is there and is no feed's; name it with --targets-url")
+            raise BadTask(f"{path} exists and is not a feed's file; name it with --targets-url")
         if len(self._keepers) >= MOST_FEEDS:
-            raise BadTask(f"more than {MOST_FEEDS} files")
+            raise BadTask(f"{path}: tasks add no file to {MOST_FEEDS}; name it with --targets-url")

@@ -1,10 +1,9 @@
-"""Cleaning tombstones: Prometheus removes from its disk what was deleted, as Promgen's admin asks.
+"""Cleaning tombstones: Promgen's task to have Prometheus remove deleted series from its disk.
 
-That is Prometheus' admin API, which is closed unless ``--web.enable-admin-api`` opens it. Where it
-is closed, or Prometheus has said no, asking again brings nothing; it is told in the log. So is what
-becomes of a cleaning that takes longer than ``BEGUN_S``: nobody waits for that, or a broker would
-deliver its task again, and it would be done twice. Where it ends: a Prometheus that takes longer
-than ``LIMIT_S`` goes on with it.
+This needs Prometheus' admin API (``--web.enable-admin-api``). If that is closed, or Prometheus
+refuses, the task is not repeated, and the log has the reason. A cleaning that takes longer than
+``BEGUN_S`` has begun, and its task counts as done: the broker would deliver a longer task again,
+and it would run twice. Its outcome is in the log, unless it takes longer than ``LIMIT_S``.
 """
 
 from __future__ import annotations
@@ -17,24 +16,24 @@ from wrapper.supervision.prometheus import PrometheusAnswer, PrometheusApi
 
 LOG = logging.getLogger(__name__)
 PATH = "/api/v1/admin/tsdb/clean_tombstones"
-LIMIT_S = 600.0  # it writes whole blocks anew
-BEGUN_S = 20.0  # it refuses at once: one that takes longer has begun
+LIMIT_S = 600.0  # Prometheus rewrites whole blocks
+BEGUN_S = 20.0  # Prometheus refuses at once: a request that takes longer has begun
 _DONE = (200, 204)
 _CLOSED = "admin APIs disabled"  # as Prometheus says it, with the status 500
 _FLAG = "start Prometheus with --web.enable-admin-api"
 
 
 class Tombstones:
-    """Those of one Prometheus."""
+    """The tombstones of one Prometheus."""
 
     def __init__(self, api: PrometheusApi) -> None:
         self._api = api
         self._said = ""
 
     def clean(self) -> str:
-        """Have them cleaned; return why to ask again, "" where that is done, or is in vain."""
+        """Have them cleaned; return why to repeat that, "" if it is done, or cannot be."""
         if not self._api.knows_status:
-            self._say_once("it is not known where Prometheus answers: see --notify-http-url")
+            self._say_once("the address of Prometheus is not known: set --notify-http-url")
             return ""
         has_begun = threading.Event()
         try:
@@ -44,13 +43,13 @@ class Tombstones:
             return ""
 
     def _clean(self, has_begun: threading.Event) -> str:
-        """Do it, however long that takes; where it has not begun, return why to ask again."""
+        """Clean, up to LIMIT_S; return why to repeat that if Prometheus is not ready."""
         answer = self._api.ask("POST", self._api.url(PATH), LIMIT_S)
         if answer.is_not_yet and not has_begun.is_set():
             return f"tombstones cannot be cleaned yet: {answer.summary}"
         if answer.status in _DONE:
             self._said = ""
-            LOG.info("Prometheus has cleaned its tombstones, as Promgen asked")
+            LOG.info("Prometheus has cleaned its tombstones for Promgen")
         else:
             self._say_once(_refusal(answer))
         return ""
@@ -59,9 +58,9 @@ class Tombstones:
         if reason != self._said:
             self._said = reason
             extra = {"reason": reason}
-            LOG.warning("Prometheus does not clean its tombstones, as Promgen asked", extra=extra)
+            LOG.warning("Prometheus has not cleaned its tombstones for Promgen", extra=extra)
 
 
 def _refusal(answer: PrometheusAnswer) -> str:
-    """Say why Prometheus does not, with the cure where that is known."""
+    """Return why Prometheus refuses, with the cure if it is known."""
     return f"its admin API is closed; {_FLAG}" if _CLOSED in answer.detail else answer.summary

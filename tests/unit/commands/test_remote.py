@@ -62,9 +62,9 @@ def test_whom_it_asks_is_said_by_the_environment(address: str, url: str, tmp_pat
         (["--for"], "--for: its value is missing"),
         (["--http-config="], "--http-config: its value is missing"),
         (["--for=8760h"], "write a time from 0s to 168h"),
-        (["--quick"], "--quick: unknown; there are URL, .*, --for=30m and --force"),
+        (["--quick"], "--quick: unknown; step-down takes URL, .*, --for=30m and --force"),
         (["--force=no"], "--force=no: write --force, or leave it out"),
-        (["h:1", "h:2"], "h:2: one URL is asked, and h:1 was named before"),
+        (["h:1", "h:2"], "h:2: only one URL .* h:1 "),
     ],
 )
 def test_words_that_mean_nothing_are_refused(words: list[str], told: str) -> None:
@@ -76,7 +76,7 @@ def test_words_that_mean_nothing_are_refused(words: list[str], told: str) -> Non
 @pytest.mark.parametrize("word", ["--for=1h", "--force"])
 def test_a_status_takes_nothing_that_would_change_it(word: str) -> None:
     """It is refused, rather than ignored."""
-    with pytest.raises(Unasked, match="unknown; there are URL and --http-config=FILE"):
+    with pytest.raises(Unasked, match="unknown; status takes URL and --http-config=FILE"):
         read_words(["status", word], {})
 
 
@@ -87,7 +87,7 @@ def test_a_password_that_nobody_can_be_asked_for(monkeypatch: pytest.MonkeyPatch
         raise EOFError
 
     monkeypatch.setattr("getpass.getpass", fail)
-    with pytest.raises(Unasked, match=r"no password for alice .*--http-config=FILE"):
+    with pytest.raises(Unasked, match=r"alice's password.*--http-config=FILE"):
         Api("http://alice@h:1")
 
 
@@ -145,7 +145,7 @@ def test_what_is_no_status_has_its_line(changes: dict[str, Any]) -> None:
     wrong = {"url": "http://h:1", "status": {**kept, **changes}}
     _, line, other = table([wrong, {"status": STATUS}])
     assert line.startswith("http://h:1 ")
-    assert line.endswith("what it says has not the form of a status")
+    assert line.endswith("its answer is not a replica's status")
     assert other.startswith("a ")
     assert "unreachable" in list(table([{}]))[1]
 
@@ -158,8 +158,8 @@ def test_the_outcome_is_what_a_status_shows() -> None:
     assert outcome_of(follows, STATUS, None) == "a has stepped down; b leads"
     assert outcome_of(follows, STATUS, 60) == ""
     assert outcome_of(paused, STATUS, 60) == "a has stepped down; b leads"
-    assert outcome_of(paused, {**follows, "paused_until": "T1"}, 60).startswith("a keeps out")
+    assert outcome_of(paused, {**follows, "paused_until": "T1"}, 60).startswith("a stays out")
     assert outcome_of(paused, paused, 60) == ""
     unseen = {**paused, "leader": None}
     assert outcome_of(unseen, STATUS, 60) == ""
-    assert outcome_of(unseen, follows, 60).endswith("; it is not known who leads")
+    assert outcome_of(unseen, follows, 60).endswith("; the leader is not known")

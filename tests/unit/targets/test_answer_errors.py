@@ -33,13 +33,13 @@ def test_a_redirect_to_the_path_with_a_slash(location: str) -> None:
 def test_a_redirect_to_elsewhere(location: str, shown: str) -> None:
     """Both cures are named, and nothing of it that may be a secret."""
     said = redirect_refused(URL, location)
-    assert said.startswith(f"a redirect to {shown}, which is not followed: name that URL itself;")
-    assert said.endswith("--targets-http-config has the credentials")
+    assert said.startswith(f"a redirect to {shown}, which is not followed: use that URL instead;")
+    assert said.endswith("set the credentials in --targets-http-config")
 
 
 def test_a_redirect_to_what_is_no_url() -> None:
     """It is called that; nothing fails."""
-    assert "what is no URL" in redirect_refused(URL, "http://[")
+    assert "an invalid URL" in redirect_refused(URL, "http://[")
 
 
 @pytest.mark.parametrize(
@@ -48,10 +48,14 @@ def test_a_redirect_to_what_is_no_url() -> None:
         (
             400,
             "Bad Request",
-            "HTTP 400 Bad Request: Promgen answers so where ALLOWED_HOSTS is without promgen",
+            "HTTP 400 Bad Request: if this is Promgen, add promgen to its ALLOWED_HOSTS",
         ),
-        (401, "Unauthorized", "HTTP 401 Unauthorized: --targets-http-config has the credentials"),
-        (403, "", "HTTP 403: --targets-http-config has the credentials"),
+        (
+            401,
+            "Unauthorized",
+            "HTTP 401 Unauthorized: set the credentials in --targets-http-config",
+        ),
+        (403, "", "HTTP 403: set the credentials in --targets-http-config"),
         (404, "Not Found", "HTTP 404 Not Found"),
         (500, "", "HTTP 500"),
     ],

@@ -59,7 +59,7 @@ def test_what_nobody_foresaw_ends_no_thread(caplog: pytest.LogCaptureFixture) ->
         return ""
 
     ask = asking(do)
-    problem = "it could not be done (OSError): please report it"
+    problem = "unexpected error (OSError): please report it"
     with caplog.at_level(logging.WARNING):
         assert [ask(), ask()] == [problem, problem]
         [record] = caplog.records

@@ -57,8 +57,8 @@ def test_other_messages_are_not_ours(headers: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("sent", "said"),
     [
-        (message("write_config", path="t.json"), "not the absolute path"),
-        (message("write_config", path=3), "not the absolute path"),
+        (message("write_config", path="t.json"), "not an absolute path"),
+        (message("write_config", path=3), "not an absolute path"),
         (message("write_config", path="/p/a\0.json"), "unprintable"),
         (message("write_config", path="/p/\ud800.json"), "unprintable"),
         (message("write_config", path="/p/\x1b[2J.json"), "unprintable"),
