@@ -232,7 +232,10 @@ def test_what_merely_looks_wrong(folder: Path) -> None:
         ((), "--config: missing"),
         (("--config=x", "--print=both"), "--print='both': unknown"),
         (("--config=x", "--config-check=/no/promtool"), "--config-check=/no/promtool: no such"),
-        (("--config=x", "--", "p", "--config.auto-reload"), "--config.auto-reload: only this program"),
+        (
+            ("--config=x", "--", "p", "--config.auto-reload"),
+            "--config.auto-reload: only this program",
+        ),
     ],
 )
 def test_wrong_flags(words: tuple[str, ...], said: str) -> None:

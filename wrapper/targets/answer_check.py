@@ -34,12 +34,16 @@ _RULE_MARKS = (*_MARKS, b":", b"-", b"?", b"\n")  # each YAML node needs one of 
 _MOST_RULE_MARKS = 400_000
 
 
-class Unacceptable(Exception):
-    """An answer is refused; ``reason`` is one word for metrics."""
+class FeedError(Exception):
+    """A file could not be brought up to date; ``reason`` is one word for metrics."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)
         self.reason = reason
+
+
+class Unacceptable(FeedError):
+    """An answer is refused."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.access.proxies import BadProxy, proxy_for
 from wrapper.access.request_errors import AskedServer, trouble, trust_by
 from wrapper.model.fetched_file import Feed, FileKind
+from wrapper.targets.answer_check import FeedError
 from wrapper.targets.answer_errors import redirect_refused, status_refused
 
 _OK, _NOT_MODIFIED = 200, 304
@@ -33,12 +34,8 @@ _REASONS = dict.fromkeys(("proxy", "dns", "refused", "connection"), "unreachable
 TOO_LARGE = "too_large"  # the reason of a failure: the server has answered, but with too much
 
 
-class FetchFailed(Exception):
-    """A fetch has failed; ``reason`` is one word for metrics."""
-
-    def __init__(self, reason: str, text: str) -> None:
-        super().__init__(text)
-        self.reason = reason
+class FetchFailed(FeedError):
+    """A fetch has failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,18 +16,20 @@ from pathlib import Path
 
 from wrapper.base import files
 from wrapper.model.fetched_file import FileKind, has_known_ending
-from wrapper.targets.answer_check import LARGEST_RULES, Content, Unacceptable, read_answer
+from wrapper.targets.answer_check import (
+    LARGEST_RULES,
+    Content,
+    FeedError,
+    Unacceptable,
+    read_answer,
+)
 
 NO_RULES = b"groups: []\n"
 _GOOD = ".good"
 
 
-class Failed(Exception):
-    """The file could not be updated; ``reason`` is one word for metrics."""
-
-    def __init__(self, reason: str, text: str) -> None:
-        super().__init__(text)
-        self.reason = reason
+class Failed(FeedError):
+    """The file could not be updated."""
 
 
 class FeedFile:

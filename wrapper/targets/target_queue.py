@@ -34,7 +34,6 @@ from wrapper.targets.broker import (
     NotInstalled,
 )
 from wrapper.targets.promgen_task import BadTask, NotOurs, Task, read_task
-from wrapper.targets.queue_silence import MANY_CHANGES, Silence, silent
 from wrapper.targets.task_dispatch import TaskDispatch
 
 LOG = logging.getLogger(__name__)
@@ -42,6 +41,7 @@ RECONNECT_FIRST_S, RECONNECT_MOST_S = 1.0, 60.0
 GIVE_BACK_FIRST_S, GIVE_BACK_MOST_S = 5.0, 20.0  # after a task has failed
 LEAVE_ALONE_S = 30.0
 MOST_SAID = 100
+MANY_CHANGES = 3
 LASTING_S = 30.0  # after a connection of this length, the pauses to reconnect begin anew
 
 
@@ -52,6 +52,22 @@ class Pending:
     message: Message
     parts: int
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """The unannounced changes of each file, as counted when the last message came.
+
+    Promgen sends a message for each change. If scheduled fetches find MANY_CHANGES without any
+    message, Promgen does not know the queue. Fewer prove nothing: a fetch may find a change just
+    before its message comes. While nothing changes, a wrong queue is not noticed.
+    """
+
+    then: Mapping[str, int]
+
+    def changes(self, now: Mapping[str, int]) -> int:
+        """Return how many came since, of the file with most: files may change together."""
+        return max((count - self.then.get(file, 0) for file, count in now.items()), default=0)
 
 
 class TargetQueue:
@@ -213,7 +229,7 @@ class TargetQueue:
         was_silent = self._is_silent
         self._state = replace(self._state, unannounced_changes=changes)
         if self._is_silent and not was_silent:
-            problem = silent(self._state.queue)
+            problem = _silent(self._state.queue)
             self._state = replace(self._state, problem=problem)
             extra = {"queue": self._state.queue, "reason": problem}
             LOG.warning("connected to the broker, but Promgen sends no messages", extra=extra)
@@ -246,6 +262,15 @@ class TargetQueue:
         if self._state != self._reported:
             self._reported = self._state
             self._report(QueueReported(asdict(self._state)))
+
+
+def _silent(queue: str) -> str:
+    """Return what is most likely wrong with a silent queue, and the cure."""
+    return (
+        "scheduled fetches find changes, but Promgen sends no message about them: register this "
+        f"server in Promgen under the queue's name (register-server SHARD {queue} PORT), or set "
+        "--targets-queue to the name under which it is registered"
+    )
 
 
 def _what(error: BrokerUnreachable) -> str:
