@@ -20,6 +20,7 @@ from urllib.parse import SplitResult
 from urllib3 import HTTPHeaderDict
 from urllib3.connection import HTTPConnection, HTTPSConnection, ProxyConfig
 from urllib3.response import HTTPResponse
+from urllib3.util.ssltransport import SSLTransport
 
 from wrapper import __version__
 from wrapper.access.prometheus_access import Access
@@ -163,7 +164,8 @@ class Connection:
 def _socket_of(inner: HTTPConnection | None) -> socket.socket | None:
     """Return the plain socket, also of TLS inside TLS; None if not connected."""
     sock = None if inner is None else inner.sock
-    return getattr(sock, "socket", sock)
+    # By its type: any attribute of a gevent socket whose handshake is under way raises OSError.
+    return sock.socket if isinstance(sock, SSLTransport) else sock
 
 
 class KeptConnections:

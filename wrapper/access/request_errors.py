@@ -10,6 +10,7 @@ import socket
 import ssl
 from dataclasses import dataclass
 from http.client import HTTPException, IncompleteRead
+from urllib.parse import urlsplit
 
 from wrapper.access.proxies import HttpProxy
 
@@ -45,6 +46,12 @@ class Trouble:
 
     kind: str
     text: str
+
+
+def without_credentials(url: str) -> str:
+    """Return a URL without the name and password in it."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def trust_by(flag: str) -> str:

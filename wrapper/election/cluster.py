@@ -19,7 +19,7 @@ from urllib3.response import HTTPResponse
 
 from wrapper.access.http_client import Connection
 from wrapper.access.reloading_file import Reading
-from wrapper.access.request_errors import AskedServer
+from wrapper.access.request_errors import AskedServer, without_credentials
 from wrapper.base import clock
 from wrapper.base.with_timeout import with_timeout
 from wrapper.election.api_errors import ApiAnswer, ObjectPlace, failure
@@ -82,7 +82,8 @@ class Cluster:
     @property
     def _server(self) -> AskedServer:
         try:
-            return AskedServer(self._access.server, _PROGRAM, _TRUST, self._access.proxy())
+            server = without_credentials(self._access.server)
+            return AskedServer(server, _PROGRAM, _TRUST, self._access.proxy())
         except NoAccess:
             return AskedServer(_PROGRAM, _PROGRAM, _TRUST)
 

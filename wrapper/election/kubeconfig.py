@@ -132,11 +132,19 @@ class ClusterAccess:
 
     def _named(self, documents: list[tuple[Path, Json]], kind: str, name: object) -> Json:
         for path, document in documents:
-            for entry in document.get(f"{kind}s") or []:
+            entries = document.get(f"{kind}s") or []
+            if not isinstance(entries, list):
+                raise NoAccess(f"{path}: {kind}s is not a list: write each entry as - name: NAME")
+            for entry in entries:
                 if isinstance(entry, dict) and entry.get("name") == name:
-                    found = dict(entry.get(kind) or {})
+                    found = entry.get(kind) or {}
+                    if not isinstance(found, dict):
+                        wrong = (
+                            f"the {kind} named {name!r} is not a mapping: write it as KEY: VALUE"
+                        )
+                        raise NoAccess(f"{path}: {wrong}")
                     named = [key for key in _FILES if found.get(key)]
-                    return found | {key: str(path.parent / str(found[key])) for key in named}
+                    return {**found} | {key: str(path.parent / str(found[key])) for key in named}
         raise NoAccess(f"{self.credentials}: there is no {kind} named {name!r}: add it")
 
 

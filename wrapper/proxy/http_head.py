@@ -20,6 +20,7 @@ _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 _FOLD = re.compile(rb"[ \t]*\r\n[ \t]+")
 _BEGIN = b"HTTP/1."
 _MINORS = {b"HTTP/1.0": 0, b"HTTP/1.1": 1}
+_FIRST_CODE = 100
 _LAST_CODE = 599
 _MOST_DIGITS = 18
 
@@ -136,7 +137,7 @@ def response_head(data: bytes) -> ResponseHead | None:
     parser = HttpResponseParser(found)
     _feed(parser, head)
     code = parser.get_status_code()
-    if minor is None or code > _LAST_CODE:
+    if minor is None or not _FIRST_CODE <= code <= _LAST_CODE:
         raise BadHead("the first line is no status line of HTTP/1.0 or HTTP/1.1")
     return ResponseHead(minor, code, found.word, found.fields, end)
 

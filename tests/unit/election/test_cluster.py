@@ -13,6 +13,7 @@ import pytest
 
 from wrapper.access.request_errors import AskedServer
 from wrapper.election.api_errors import ApiAnswer, ObjectPlace, failure, refusal
+from wrapper.election.cluster import Cluster
 from wrapper.election.kubeconfig import ClusterAccess, check_kubeconfig
 from wrapper.election.lease_fields import LONGEST_NAME, MOST
 from wrapper.election.lease_object import INCARNATION, lease_of, record_of, version_of
@@ -398,6 +399,15 @@ def test_a_usable_kubeconfig_has_no_problem(tmp_path: Path) -> None:
             "cluster k has no server: write https://HOST:PORT",
         ),
         ({"users": None}, "there is no user named 'u': add it"),
+        ({"contexts": 5}, "contexts is not a list: write each entry as - name: NAME"),
+        (
+            {"clusters": [{"name": "k", "cluster": "api"}]},
+            "the cluster named 'k' is not a mapping: write it as KEY: VALUE",
+        ),
+        (
+            {"users": [{"name": "u", "user": ["a"]}]},
+            "the user named 'u' is not a mapping: write it as KEY: VALUE",
+        ),
     ],
 )
 def test_an_incomplete_kubeconfig_is_told(
@@ -423,6 +433,16 @@ def test_a_malformed_kubeconfig_is_told(tmp_path: Path, text: str, problem: str)
     path = tmp_path / "k"
     path.write_text(text)
     assert check_kubeconfig(str(path)).startswith(problem.format(path))
+
+
+def test_no_message_shows_the_credentials_of_a_server(tmp_path: Path) -> None:
+    """A name and password in the server's URL stay out of what is logged."""
+    server = {"server": "http://me:secret@127.0.0.1:1"}
+    path = write_kubeconfig(tmp_path / "k", clusters=[{"name": "k", "cluster": server}])
+    cluster = Cluster(str(path), 1.0)
+    with pytest.raises(LeaseUnavailable, match=r"^http://127\.0\.0\.1:1 ") as caught:
+        cluster.ask("GET", "/")
+    assert "secret" not in str(caught.value)
 
 
 def test_a_missing_kubeconfig_is_told(tmp_path: Path) -> None:

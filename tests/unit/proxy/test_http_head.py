@@ -173,6 +173,7 @@ def test_a_response_is_read(
         b"nonsense",
         b"HTTP/2 200 OK\r\n\r\n",
         b"HTTP/1.1 99 OK\r\n\r\n",
+        b"HTTP/1.1 099 OK\r\n\r\n",
         b"HTTP/1.1 600 OK\r\n\r\n",
         b"HTTP/1.1  200 OK\r\n\r\n",
         b"HTTP/1.1 200 OK\nX: y\r\n\r\n",
