@@ -1,4 +1,4 @@
-"""What is known of the Prometheus that is supervised, and how it changes; pure."""
+"""The state of this replica's Prometheus, and how events and actions change it; pure."""
 
 from __future__ import annotations
 
@@ -8,16 +8,23 @@ from dataclasses import dataclass, field, replace
 
 from wrapper.model.actions import Action, SignalPrometheus
 from wrapper.model.events import ChildExited, ChildMeasured, Event, HealthProbed, ReadinessProbed
-from wrapper.supervision import health
-from wrapper.supervision.health import Health
 from wrapper.supervision.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
-class ChildState:
-    """How it is, and what was done to end it; ``pid`` is None where it is someone else's.
+class Health:
+    """Whether Prometheus counts as healthy, and how many probes in a row say the opposite."""
 
-    ``status`` is that with which it has ended, None while it runs.
+    is_healthy: bool = True
+    streak: int = 0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildState:
+    """The process, its probes, and what was done to end it.
+
+    ``pid`` is None for a sidecar. ``status`` is its exit status, None while it runs.
     """
 
     pid: int | None = None
@@ -33,12 +40,12 @@ class ChildState:
 
     @property
     def is_being_ended(self) -> bool:
-        """Whether it was told to end."""
+        """Whether SIGTERM or SIGKILL was sent."""
         return self.killed_at is not None or self.terminated_at is not None
 
 
 def fold(child: ChildState, happened: Event | Action, now: float, policy: Policy) -> ChildState:
-    """Return it with one event, or one action that was decided, taken in."""
+    """Fold in one event, or one action of the loop's decision."""
     match happened:
         case ChildExited(status):
             return replace(child, status=status, exited_at=now, is_ready=False)
@@ -46,7 +53,7 @@ def fold(child: ChildState, happened: Event | Action, now: float, policy: Policy
             was_ready = child.was_ready or is_ready
             return replace(child, is_ready=is_ready, was_ready=was_ready, readiness_detail=detail)
         case HealthProbed(is_healthy, detail):
-            verdict = health.probed(
+            verdict = probed(
                 child.health,
                 is_healthy,
                 detail,
@@ -62,3 +69,15 @@ def fold(child: ChildState, happened: Event | Action, now: float, policy: Policy
             return replace(child, terminated_at=now)
         case _:
             return child
+
+
+def probed(
+    health: Health, is_healthy: bool, detail: str, *, failures: int, successes: int
+) -> Health:
+    """Fold in one probe: ``failures`` (or ``successes``) in a row turn the verdict."""
+    if is_healthy == health.is_healthy:
+        return replace(health, streak=0, detail=detail)
+    streak = health.streak + 1
+    if streak >= (successes if is_healthy else failures):
+        return Health(is_healthy, 0, detail)
+    return replace(health, streak=streak, detail=detail)

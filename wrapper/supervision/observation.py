@@ -1,35 +1,95 @@
 """What the supervisor knows, as one frozen value of named parts; pure.
 
-A part that has rules of its own is a module of its own: there stands what it holds, and how that
-changes. The whole changes in ``reducer`` alone.
+A part with rules of its own has a module of its own: what it holds, and how that changes. The
+other parts are here. Only ``reducer`` changes any of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from wrapper.election.pod_label_state import PodLabel
+from wrapper.model.lease import LeaseView
 from wrapper.model.roles import Role
 from wrapper.supervision.child_state import ChildState
 from wrapper.supervision.configuration_state import ConfigurationState
-from wrapper.supervision.fencing import Fencing
-from wrapper.supervision.lease_state import LeaseState
 from wrapper.supervision.leaving import Leaving
-from wrapper.supervision.pending_requests import Asked
 from wrapper.supervision.promotion import Promotion
 from wrapper.supervision.rendered_file import RenderedFile
 from wrapper.supervision.requested_reload import RequestedReload
-from wrapper.supervision.targets_state import TargetsState
-from wrapper.supervision.web_state import WebState
 from wrapper.supervision.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
-    """All that is known at one moment, and who this replica was decided to be since when.
+class Fencing:
+    """Whether a writer can be stopped for certain.
 
-    ``safe_since`` is since when the writer is surely closed. ``label`` is None where no
-    label is kept.
+    ``obstacle`` is why killing Prometheus would not stop it: "" for nothing, None before the check.
+    ``switch_at`` is when the dead-man's switch kills, None while it is disarmed.
+    """
+
+    obstacle: str | None = None
+    switch_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseState:
+    """The elector's view of the lease, and what stays known after the lease is lost.
+
+    ``last_renewed_at`` is the last renewal, also of a lease that is lost. ``release_ordered_at`` is
+    when the elector was last ordered to release the lease.
+    """
+
+    view: LeaseView = field(default_factory=LeaseView)
+    last_renewed_at: float | None = None
+    release_ordered_at: float | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the lease is held, even if leadership has expired."""
+        return self.view.renewed_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingRequests:
+    """What signals have requested since the last decision, except to leave.
+
+    ``configuration``: read the inputs; ``pause``: read the pause file; ``signals``: pass these to
+    Prometheus.
+    """
+
+    configuration: bool = False
+    pause: bool = False
+    signals: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WebState:
+    """The web server: its process, and how often in a row it ended soon after its start."""
+
+    pid: int | None = None
+    failures: int = 0
+    started_at: float = 0.0
+    exited_at: float | None = None
+    stopped_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetsState:
+    """The last report about each fetched file, by its path, and about the broker's queue."""
+
+    feeds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    queue: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """All that is known at one moment, and this replica's decided role.
+
+    ``safe_since`` is since when the writer is known to be closed, None while it may write.
+    ``label`` is None if the pod is not labelled.
     """
 
     configuration: ConfigurationState
@@ -41,7 +101,7 @@ class Observation:
     lease: LeaseState = field(default_factory=LeaseState)
     promotion: Promotion = field(default_factory=Promotion)
     leaving: Leaving = field(default_factory=Leaving)
-    asked: Asked = field(default_factory=Asked)
+    pending: PendingRequests = field(default_factory=PendingRequests)
     label: PodLabel | None = None
     web: WebState = field(default_factory=WebState)
     reload: RequestedReload = field(default_factory=RequestedReload)
@@ -49,10 +109,10 @@ class Observation:
 
     @property
     def writer(self) -> Writer:
-        """What makes this replica's Prometheus a writer, as far as is known."""
+        """This replica's Prometheus as a writer."""
         return RenderedFile(self.configuration, self.child, self.role, self.safe_since)
 
     @property
     def wants_evidence(self) -> bool:
-        """Whether asking Prometheus what it has loaded would tell something new."""
+        """Whether to ask Prometheus what it has loaded."""
         return self.configuration.loading.wants_evidence or self.reload.is_pending

@@ -179,10 +179,10 @@ def _answer_signals(o: Observation, policy: Policy) -> tuple[Action, ...]:
 
     With SIGUSR1 it may have been written for how long to keep out of the election.
     """
-    passed: tuple[Action, ...] = tuple(SignalPrometheus(number) for number in o.asked.signals)
-    if o.asked.pause:
+    passed: tuple[Action, ...] = tuple(SignalPrometheus(number) for number in o.pending.signals)
+    if o.pending.pause:
         passed = (*passed, ReadPause())
-    if not o.asked.configuration:
+    if not o.pending.configuration:
         return passed
     if policy.is_plain:
         return (*passed, SignalPrometheus(signal.SIGHUP))

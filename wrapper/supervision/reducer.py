@@ -1,45 +1,59 @@
-"""The one place where what is known changes: by what is reported, and by what is decided; pure.
+"""The one place where the observation changes: by events, and by the loop's decisions; pure.
 
-A decision is taken in before it is performed, so that all that follows from it is known from then
-on: above all that a rendering may be loaded, *before* it can be. Nothing here decides anything.
+A decision is folded in before it is performed, so that its consequences are known first: above all,
+a rendering counts as possibly loaded *before* Prometheus can load it. Nothing is decided here.
 """
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 
 from wrapper.election import pod_label_state
-from wrapper.model.actions import Action
-from wrapper.model.events import Event
+from wrapper.model.actions import Action, ArmSwitch, DisarmSwitch, StopWeb
+from wrapper.model.events import (
+    Event,
+    FeedReported,
+    FenceChecked,
+    LeaseReported,
+    QueueReported,
+    SignalReceived,
+    WebExited,
+    WebStarted,
+)
 from wrapper.model.roles import Role, Stance
 from wrapper.supervision import (
     child_state,
     configuration_state,
-    fencing,
-    lease_state,
     leaving,
-    pending_requests,
     promotion,
     requested_reload,
-    targets_state,
-    web_state,
 )
-from wrapper.supervision.observation import Observation
-from wrapper.supervision.pending_requests import Asked
+from wrapper.supervision.leaving import STOP_SIGNALS
+from wrapper.supervision.observation import (
+    Fencing,
+    LeaseState,
+    Observation,
+    PendingRequests,
+    TargetsState,
+    WebState,
+)
 from wrapper.supervision.plan import Plan
 from wrapper.supervision.policy import Policy
 from wrapper.supervision.promotion import PROVEN_S, Promotion
 
+_WEB_PROVEN_S = 30.0  # a web server that has run for this long starts again at no failures
+
 
 def fold(o: Observation, happened: Event | Plan, now: float, policy: Policy) -> Observation:
-    """Return the observation with one event, or one decision, taken in."""
+    """Fold in one event, or one decision of the loop."""
     if isinstance(happened, Plan):
         return _decided(o, happened, now, policy)
     return _folded(o, happened, now, policy)
 
 
 def _folded(o: Observation, happened: Event | Action, now: float, policy: Policy) -> Observation:
-    """Have each part take in what has happened, given what was known before."""
+    """Fold into each part, given all parts as they were before."""
     return replace(
         o,
         configuration=configuration_state.fold(
@@ -51,20 +65,20 @@ def _folded(o: Observation, happened: Event | Action, now: float, policy: Policy
             is_excused=o.reload.excuses_configuration,
         ),
         child=child_state.fold(o.child, happened, now, policy),
-        fencing=fencing.fold(o.fencing, happened),
-        lease=lease_state.fold(o.lease, happened),
+        fencing=_fencing(o.fencing, happened),
+        lease=_lease(o.lease, happened),
         promotion=promotion.fold(o.promotion, happened, o.configuration.renderings),
         leaving=leaving.fold(o.leaving, happened, now, policy),
-        asked=pending_requests.fold(o.asked, happened),
+        pending=_pending(o.pending, happened),
         label=o.label and pod_label_state.fold(o.label, happened, now),
-        web=web_state.fold(o.web, happened, now),
+        web=_web(o.web, happened, now),
         reload=requested_reload.fold(o.reload, happened, now, o.configuration),
-        targets=targets_state.fold(o.targets, happened),
+        targets=_targets(o.targets, happened),
     )
 
 
 def _decided(before: Observation, decided: Plan, now: float, policy: Policy) -> Observation:
-    """Note the role and since when, what is done about it, and that what was asked is answered."""
+    """Fold in the role, each action, and that pending requests have been handled."""
     role = decided.role
     o = replace(before, role=role, role_since=before.role_since if role is before.role else now)
     for action in decided.actions:
@@ -73,7 +87,7 @@ def _decided(before: Observation, decided: Plan, now: float, policy: Policy) -> 
         o = replace(o, lease=replace(o.lease, release_ordered_at=now))
     return replace(
         o,
-        asked=Asked(),
+        pending=PendingRequests(),
         promotion=_promotion(o, decided, now, policy),
         reload=requested_reload.waited(o.reload, o.configuration, now, policy.reload_limit_s),
         safe_since=None if o.writer.may_write else now if o.safe_since is None else o.safe_since,
@@ -87,3 +101,61 @@ def _promotion(o: Observation, decided: Plan, now: float, policy: Policy) -> Pro
     if leads and now - o.role_since > PROVEN_S:
         return promotion.proven(o.promotion)
     return o.promotion
+
+
+# --- parts without a module of their own ---
+
+
+def _fencing(fencing: Fencing, happened: Event | Action) -> Fencing:
+    match happened:
+        case FenceChecked(obstacle):
+            return replace(fencing, obstacle=obstacle)
+        case ArmSwitch(at):
+            return replace(fencing, switch_at=at)
+        case DisarmSwitch():
+            return replace(fencing, switch_at=None)
+        case _:
+            return fencing
+
+
+def _lease(lease: LeaseState, happened: Event | Action) -> LeaseState:
+    if not isinstance(happened, LeaseReported):
+        return lease
+    view = happened.view
+    renewed_at = lease.last_renewed_at if view.renewed_at is None else view.renewed_at
+    return replace(lease, view=view, last_renewed_at=renewed_at)
+
+
+def _pending(pending: PendingRequests, happened: Event | Action) -> PendingRequests:
+    match happened:
+        case SignalReceived(signal.SIGHUP):
+            return replace(pending, configuration=True)
+        case SignalReceived(signal.SIGUSR1):
+            return replace(pending, pause=True)
+        case SignalReceived(number) if number not in STOP_SIGNALS:
+            return replace(pending, signals=(*pending.signals, number))
+        case _:
+            return pending
+
+
+def _web(web: WebState, happened: Event | Action, now: float) -> WebState:
+    match happened:
+        case WebStarted(pid):
+            return replace(web, pid=pid, started_at=now, exited_at=None)
+        case WebExited():
+            failures = 1 if now - web.started_at > _WEB_PROVEN_S else web.failures + 1
+            return replace(web, pid=None, exited_at=now, failures=failures)
+        case StopWeb():
+            return replace(web, stopped_at=now)
+        case _:
+            return web
+
+
+def _targets(targets: TargetsState, happened: Event | Action) -> TargetsState:
+    match happened:
+        case FeedReported(state):
+            return replace(targets, feeds={**targets.feeds, state["file"]: state})
+        case QueueReported(state):
+            return replace(targets, queue=state)
+        case _:
+            return targets

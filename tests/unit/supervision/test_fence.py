@@ -19,8 +19,7 @@ from wrapper.startup import assembly
 from wrapper.startup.start import Start
 from wrapper.supervision import confirm
 from wrapper.supervision.configuration_state import ConfigurationState
-from wrapper.supervision.lease_state import LeaseState
-from wrapper.supervision.observation import Observation
+from wrapper.supervision.observation import LeaseState, Observation
 from wrapper.supervision.performer import Performer, PerformerParts
 from wrapper.supervision.plan import plan
 from wrapper.supervision.policy import Policy

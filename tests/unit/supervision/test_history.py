@@ -12,8 +12,7 @@ from wrapper.model.snapshot import LONGEST_HISTORY_S
 from wrapper.supervision import confirm
 from wrapper.supervision.configuration_state import ConfigurationState
 from wrapper.supervision.history import LONGEST_REASON, MOST, History
-from wrapper.supervision.lease_state import LeaseState
-from wrapper.supervision.observation import Observation
+from wrapper.supervision.observation import LeaseState, Observation
 from wrapper.supervision.plan import Plan
 
 RENDERING = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)

@@ -28,9 +28,9 @@ from wrapper.model.events import ActorEnded, Pause, ReloadWanted, SignalReceived
 from wrapper.model.lease import LeaseRecord, LeaseView, ObservedLease
 from wrapper.model.roles import Cause, Role, Stance, Verdict
 from wrapper.supervision import confirm, requested_reload
+from wrapper.supervision.child_state import Health
 from wrapper.supervision.configuration_state import ConfigurationState, FailedWrite
 from wrapper.supervision.confirm import Loading, Outcome
-from wrapper.supervision.health import Health
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.plan import Plan, plan
 from wrapper.supervision.policy import Policy
@@ -407,12 +407,12 @@ def test_the_reason_names_what_is_known(o: Observation, words: list[str]) -> Non
             id="a Prometheus that has never been ready is not reloaded",
         ),
         pytest.param(
-            but(READY, asked_configuration=True),
+            but(READY, pending_configuration=True),
             (ReadConfiguration(), ReloadPrometheus("f")),
             id="SIGHUP reads the inputs and reloads",
         ),
         pytest.param(
-            but(READY, asked_signals=(signal.SIGQUIT,)),
+            but(READY, pending_signals=(signal.SIGQUIT,)),
             (SignalPrometheus(signal.SIGQUIT),),
             id="SIGQUIT is passed on",
         ),
@@ -866,12 +866,12 @@ def test_without_an_election(
     [
         pytest.param(READY, (), id="it writes nothing and reloads nothing"),
         pytest.param(
-            but(READY, asked_configuration=True),
+            but(READY, pending_configuration=True),
             (SignalPrometheus(signal.SIGHUP),),
             id="SIGHUP is passed on",
         ),
         pytest.param(
-            but(READY, asked_signals=(signal.SIGQUIT,)),
+            but(READY, pending_signals=(signal.SIGQUIT,)),
             (SignalPrometheus(signal.SIGQUIT),),
             id="as others are",
         ),
@@ -995,9 +995,9 @@ def test_who_is_to_keep_out_does_not_contend_until_that_is_over() -> None:
 
 def test_a_signal_has_the_pause_read_once() -> None:
     """What was written beside the output, before or after."""
-    asked = but(LEADING, asked_pause=True)
+    asked = but(LEADING, pending_pause=True)
     assert ReadPause() in decide(asked).actions
-    assert not done(asked).asked.pause
+    assert not done(asked).pending.pause
     assert ReadPause() not in decide(LEADING).actions
 
 

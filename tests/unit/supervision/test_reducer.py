@@ -45,9 +45,9 @@ from wrapper.model.events import (
 from wrapper.model.lease import LeaseRecord, LeaseView
 from wrapper.model.roles import Role, Verdict
 from wrapper.supervision import config_rollback, confirm
+from wrapper.supervision.child_state import Health
 from wrapper.supervision.configuration_state import ConfigurationState, FailedWrite
 from wrapper.supervision.confirm import Outcome
-from wrapper.supervision.health import Health
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 from wrapper.supervision.reducer import fold
@@ -73,11 +73,11 @@ ANOTHERS = LeaseView(last=LeaseRecord("b"), changed_at=99.0)
     [
         (SignalReceived(signal.SIGTERM), {"leaving_stop_signals": 1, "leaving_stop_at": 100.0}),
         (SignalReceived(signal.SIGINT), {"leaving_stop_signals": 1, "leaving_stop_at": 100.0}),
-        (SignalReceived(signal.SIGUSR1), {"leaving_steps_down_until": 130.0, "asked_pause": True}),
+        (SignalReceived(signal.SIGUSR1), {"leaving_steps_down_until": 130.0, "pending_pause": True}),
         (PauseRead(Pause(150.0, 1e9)), {"leaving_pause": Pause(150.0, 1e9)}),
-        (SignalReceived(signal.SIGHUP), {"asked_configuration": True}),
-        (SignalReceived(signal.SIGQUIT), {"asked_signals": (signal.SIGQUIT,)}),
-        (SignalReceived(signal.SIGUSR2), {"asked_signals": (signal.SIGUSR2,)}),
+        (SignalReceived(signal.SIGHUP), {"pending_configuration": True}),
+        (SignalReceived(signal.SIGQUIT), {"pending_signals": (signal.SIGQUIT,)}),
+        (SignalReceived(signal.SIGUSR2), {"pending_signals": (signal.SIGUSR2,)}),
         (ChildExited(-9), {"child_status": -9, "child_exited_at": 100.0}),
         (WebStarted(7), {"web_pid": 7, "web_started_at": 100.0}),
         (ReadinessProbed(is_ready=False, detail="503"), {"child_readiness_detail": "503"}),
@@ -159,7 +159,7 @@ def test_an_event_changes_what_it_is_about(event: Event, expected: dict[str, Any
         pytest.param(
             but(NEW, promotion_cools_until=400.0),
             SignalReceived(signal.SIGHUP),
-            {"asked_configuration": True, "promotion_cools_until": 0.0},
+            {"pending_configuration": True, "promotion_cools_until": 0.0},
             id="nor does a cool-down outlast one who asks to try again",
         ),
         pytest.param(
@@ -221,10 +221,10 @@ def test_a_possible_writer(observation: Observation, *, may_write: bool) -> None
 
 def test_a_decision_is_remembered_with_its_time() -> None:
     """A new role counts from now, the same one from before; one look's orders are forgotten."""
-    asked = but(NEW, asked_configuration=True, asked_signals=(3,))
+    asked = but(NEW, pending_configuration=True, pending_signals=(3,))
     led = fold(asked, decided(role=Role.LEADER), 100.0, POLICY)
     assert (led.role, led.role_since) == (Role.LEADER, 100.0)
-    assert (led.asked.configuration, led.asked.signals) == (False, ())
+    assert (led.pending.configuration, led.pending.signals) == (False, ())
     assert fold(led, decided(role=Role.LEADER), 105.0, POLICY).role_since == 100.0
 
 
@@ -301,7 +301,7 @@ def test_who_keeps_out_already_is_not_made_to_step_down_again(until_at: float, s
     """SIGUSR1 then says that the file has changed: perhaps it is to keep out no longer."""
     paused = but(NEW, leaving_pause=Pause(until_at, 1e9))
     after = fold(paused, SignalReceived(signal.SIGUSR1), 100.0, POLICY)
-    assert after.asked.pause
+    assert after.pending.pause
     assert (after.leaving.steps_down_until is None) is stays
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wrapper.base.backoff import backoff_s
-from wrapper.supervision.health import Health, probed
+from wrapper.supervision.child_state import Health, probed
 
 
 @pytest.mark.parametrize(
