@@ -71,7 +71,7 @@ def _fetch(settings: Settings) -> int:
 
 def _start(settings: Settings, problems: list[str]) -> int:
     from wrapper.startup import launch  # noqa: PLC0415 - after init has been left behind
-    from wrapper.startup.start import prepare  # noqa: PLC0415 - likewise
+    from wrapper.startup.prepare import prepare  # noqa: PLC0415 - likewise
 
     if not problems:
         launch.recover_rules(settings)

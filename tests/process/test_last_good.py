@@ -11,7 +11,8 @@ from wrapper.configuration.render import render
 from wrapper.documents.source import Source
 from wrapper.model.configuration import Kept, Renderings
 from wrapper.options.loading import load
-from wrapper.startup.start import RefusedInput, Start, prepare
+from wrapper.startup.prepare import prepare
+from wrapper.startup.start import RefusedInput, Start
 
 GOOD = b"follower: {global: {scrape_interval: 1s}}\nleader: {remote_write: [{url: 'http://x/'}]}\n"
 BAD = "follower: {}\nleder: {}\n"

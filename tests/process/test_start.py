@@ -12,7 +12,7 @@ import pytest
 
 from wrapper.__main__ import main
 from wrapper.options.loading import load
-from wrapper.startup.start import prepare
+from wrapper.startup.prepare import prepare
 
 
 @pytest.fixture

@@ -195,6 +195,15 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def folder_problem(folder: Path) -> str:
+    """Return why this process cannot put a file into a folder, with the cure; "" where it can."""
+    if not folder.is_dir():
+        return f"its folder {folder} does not exist; create it"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"user {os.getuid()} cannot write in {folder}; name a folder where it can"
+    return ""
+
+
 def make_own_folder(folder: Path) -> None:
     """Make a folder that only this user can look into, where it does not exist; raise OSError.
 

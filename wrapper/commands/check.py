@@ -32,7 +32,7 @@ from wrapper.model.configuration import Renderings
 from wrapper.model.roles import Role
 from wrapper.options.prometheus_args import ChildArguments
 from wrapper.options.settings import Settings
-from wrapper.startup.start import output_of, problems_of_promtool, promtool_of, sources_of
+from wrapper.startup.prepare import output_of, problems_of_promtool, promtool_of, sources_of
 from wrapper.startup.trial import Trial
 
 GOOD, UNUSABLE, UNCHECKED = 0, 1, 2

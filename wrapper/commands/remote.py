@@ -35,7 +35,7 @@ from wrapper.election.step_down_rules import STATUS_FORM, why_not
 from wrapper.model.snapshot import named
 from wrapper.options.loading import SettingsError, load
 from wrapper.options.prometheus_args import ChildArguments
-from wrapper.startup.start import output_of
+from wrapper.startup.prepare import output_of
 
 GOOD, NOT_SO, UNASKED = 0, 1, 2
 _LIMIT_S = 10.0

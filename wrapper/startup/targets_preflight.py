@@ -5,7 +5,6 @@ Nothing is asked and nothing is written here.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -59,11 +58,8 @@ def _problems_of_places(feeds: Sequence[Feed]) -> Iterator[str]:
 
 def problems_of_folder(named: str, folder: Path) -> Iterator[str]:
     """Yield why no file can be put into a folder."""
-    if not folder.is_dir():
-        yield f"{named}: its folder {folder} does not exist; create it"
-    elif not os.access(folder, os.W_OK | os.X_OK):
-        who = f"user {os.getuid()}"
-        yield f"{named}: {who} cannot write in {folder}; name a folder where it can"
+    if problem := files.folder_problem(folder):
+        yield f"{named}: {problem}"
 
 
 def _problems_of_broker(settings: Settings) -> Iterator[str]:

@@ -73,7 +73,10 @@ ANOTHERS = LeaseView(last=LeaseRecord("b"), changed_at=99.0)
     [
         (SignalReceived(signal.SIGTERM), {"leaving_stop_signals": 1, "leaving_stop_at": 100.0}),
         (SignalReceived(signal.SIGINT), {"leaving_stop_signals": 1, "leaving_stop_at": 100.0}),
-        (SignalReceived(signal.SIGUSR1), {"leaving_steps_down_until": 130.0, "pending_pause": True}),
+        (
+            SignalReceived(signal.SIGUSR1),
+            {"leaving_steps_down_until": 130.0, "pending_pause": True},
+        ),
         (PauseRead(Pause(150.0, 1e9)), {"leaving_pause": Pause(150.0, 1e9)}),
         (SignalReceived(signal.SIGHUP), {"pending_configuration": True}),
         (SignalReceived(signal.SIGQUIT), {"pending_signals": (signal.SIGQUIT,)}),

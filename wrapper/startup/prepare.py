@@ -1,0 +1,218 @@
+"""Before anything is started: read the inputs, and find all that would keep this from running.
+
+Nothing is written here, no process is started and no lock is taken; but for promtool, where it is
+asked for, and what that reads.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wrapper.base import files
+from wrapper.configuration.inputs import BadInputs, Inputs, Sources
+from wrapper.model.configuration import Renderings
+from wrapper.options.prometheus_args import ChildArguments
+from wrapper.options.settings import Mode, Settings
+from wrapper.startup.start import UNCHANGED, RefusedInput, Start, is_same_file
+
+if TYPE_CHECKING:
+    from wrapper.access.prometheus_access import PrometheusAccess
+    from wrapper.configuration.promtool import Promtool
+    from wrapper.startup.auth_preflight import Doors
+
+
+def prepare(settings: Settings, refused: RefusedInput | None = None) -> Start:
+    """Read the inputs and look for everything that would keep this from running.
+
+    ``refused`` is what Prometheus ended with at the start before, where this is another attempt.
+    """
+    arguments = ChildArguments.parse(settings.child)
+    doors = _doors(settings, arguments)
+    at_doors = doors.problems if doors is not None else ()
+    access = doors.access if doors is not None else None
+    if doors is not None and doors.demands.tls:
+        arguments = arguments.over_tls()
+    output = output_of(settings, arguments)
+    if settings.mode.is_plain:
+        inputs = Inputs(sources_of(settings, arguments, output))
+        targets, problems = _look_at_targets(settings, inputs.reads)
+        found = (*_problems_of_command(settings), *at_doors, *problems)
+        return Start(settings, arguments, inputs, UNCHANGED, found, output, access, targets)
+    promtool = promtool_of(settings, arguments, output)
+    judge = promtool.problems if promtool is not None else None
+    inputs = Inputs(sources_of(settings, arguments, output), judge)
+    renderings, refusal = _render(settings, inputs)
+    start = Start(settings, arguments, inputs, renderings, (), output, refusal=refusal)
+    start = replace(start, refused=refused).over()
+    start = replace(start, lock=settings.lease.lock_of(os.getuid(), start.may_override))
+    problems = [*_problems_of_child(settings, arguments), *problems_of_promtool(settings)]
+    targets, of_targets = _look_at_targets(settings, start.takes)
+    problems += [*at_doors, *of_targets, *_problems_of_output(start), *_problems_of_lock(start)]
+    if settings.lease.is_on_kubernetes and not settings.mode.is_init:
+        problems += _problems_of_kubeconfig(settings)
+    if problems or start.renderings is None:  # then all that is wrong is said
+        problems = [*refusal, *problems]
+    return replace(start, problems=tuple(problems), access=access, targets_access=targets)
+
+
+def _doors(settings: Settings, arguments: ChildArguments) -> Doors | None:
+    """Look at TLS and passwords; where no file is about them, not even their modules are read."""
+    named = (
+        settings.web.prometheus_http_config,
+        settings.web.web_config_file,
+        arguments.web_config_file,
+    )
+    if not any(named):
+        return None
+    from wrapper.startup.auth_preflight import look  # noqa: PLC0415 - most starts have no need of it
+
+    return look(settings, arguments)
+
+
+def _look_at_targets(
+    settings: Settings, is_taken: Callable[[Path], bool]
+) -> tuple[PrometheusAccess | None, list[str]]:
+    """Return how the feeds are asked, and what would keep files from being fetched."""
+    if settings.mode.is_init or not settings.targets.feeds:
+        return None, []
+    from wrapper.startup.targets_preflight import look_at_targets  # noqa: PLC0415 - few fetch files
+
+    return look_at_targets(settings, is_taken)
+
+
+def output_of(settings: Settings, arguments: ChildArguments) -> Path:
+    """Return the file that Prometheus reads; to a check that is not told, it lies by the input."""
+    if settings.is_check and not settings.files.output and not settings.child:
+        return Path(settings.files.config).parent / arguments.config_file
+    if settings.files.output or not settings.mode.is_stand_in:
+        return Path(settings.files.output or arguments.config_file)
+    return Path(arguments.storage_path) / "prometheus-elector" / "prometheus.yml"
+
+
+def promtool_of(settings: Settings, arguments: ChildArguments, output: Path) -> Promtool | None:
+    """Return what is asked about renderings before they are used, None where nothing is."""
+    if not shutil.which(settings.files.promtool):
+        return None  # it was not asked for, or is no program: that is a problem
+    from wrapper.configuration.promtool import Promtool  # noqa: PLC0415 - most starts ask nothing
+
+    return Promtool(settings.files.promtool, output, is_agent=arguments.is_agent)
+
+
+def problems_of_promtool(settings: Settings) -> list[str]:
+    """Say what keeps promtool from being asked at all."""
+    program = settings.files.promtool
+    if not program or shutil.which(program):
+        return []
+    wrong = f"--config-check={program}: no such command, or it may not be executed"
+    return [f"{wrong}; write promtool's path, for example --config-check=/bin/promtool"]
+
+
+def sources_of(settings: Settings, arguments: ChildArguments, output: Path) -> Sources:
+    """Return where the configuration comes from, in whichever of the three ways."""
+    is_whole = bool(settings.files.leader_config) or settings.mode.is_stand_in
+    return Sources(
+        config=Path(settings.files.config or arguments.config_file),
+        leader_configs=tuple(map(Path, settings.files.leader_config)) if is_whole else None,
+        output_folder=output.parent,
+        environ=dict(os.environb) if settings.files.envsubst else None,
+        allow_unset=settings.files.allow_unset,
+        are_files_here=settings.mode.owns_child and not settings.is_check,
+    )
+
+
+def _render(settings: Settings, inputs: Inputs) -> tuple[Renderings | None, tuple[str, ...]]:
+    if not settings.has_input:
+        return None, ()  # the settings have said so
+    try:
+        return inputs.read(is_start=True), ()
+    except BadInputs as error:
+        return None, error.problems
+
+
+def _problems_of_child(settings: Settings, arguments: ChildArguments) -> list[str]:
+    if not settings.child:
+        return []
+    return [*_problems_of_command(settings), *arguments.problems]
+
+
+def _problems_of_command(settings: Settings) -> list[str]:
+    command = settings.child[0]
+    if shutil.which(command):
+        return []
+    wrong = f"{command}: no such command, or it may not be executed"
+    return [f"{wrong}; write Prometheus' path after --, for example -- /bin/prometheus"]
+
+
+def _problems_of_kubeconfig(settings: Settings) -> list[str]:
+    from wrapper.election.kubeconfig import check_kubeconfig  # noqa: PLC0415 - not for --init
+
+    unusable = check_kubeconfig(settings.lease.kubeconfig)
+    return [unusable] if unusable else []
+
+
+def _problems_of_lock(start: Start) -> list[str]:
+    """Refuse to take a lock file unasked where it may well be each replica's own."""
+    settings = start.settings
+    if not settings.replica.is_in_pod or settings.mode.is_init or settings.is_check:
+        return []
+    if settings.lease.lock_word != "auto" or start.lock.kind != "file":
+        return []
+    problem = (
+        "--lease-name: missing, and this is a pod: with a lock file in its own volume each replica "
+        "would lead and write; name the Lease, the same for all, for example "
+        "--lease-name=prometheus, or, for a volume that all share, --lease-lock=file:PATH"
+    )
+    return [problem]
+
+
+def _problems_of_output(start: Start) -> list[str]:
+    """Refuse an output that cannot be written; where none is named the settings have said so."""
+    settings = start.settings
+    if not settings.files.output and not settings.child and not settings.is_check:
+        return []
+    output, named = start.output, _named_output(start)
+    folder = start.own_folder or output.parent
+    if start.own_folder is not None:
+        folder = next(above for above in folder.absolute().parents if above.exists())
+    if problem := files.folder_problem(folder):
+        return [f"{named}: {problem}"]
+    if settings.has_input and start.inputs.reads(output):
+        return [f"{named}: it is an input too, which would be overwritten; {_other_output(start)}"]
+    return _problem_of_another_file(start)
+
+
+def _named_output(start: Start) -> str:
+    """Return how the output got its name, for a problem's place: nobody may have given the flag."""
+    if start.settings.files.output:
+        return f"--output={start.output}"
+    source = "Prometheus' storage folder" if start.settings.mode.is_stand_in else "--config.file"
+    return f"--output (not given; by default {start.output}, from {source})"
+
+
+def _other_output(start: Start) -> str:
+    """Return how to name another output: without the flag, it follows Prometheus' own."""
+    if start.settings.files.output or start.settings.mode.is_stand_in:
+        return "name another file with --output"
+    return (
+        "write another --config.file after --, or leave --config out: then Prometheus' own file is "
+        "the follower's, and is never written"
+    )
+
+
+def _problem_of_another_file(start: Start) -> list[str]:
+    """Refuse that Prometheus reads anything else than what is rendered for it.
+
+    A script that starts it may add its configuration file by itself, which cannot be seen here.
+    """
+    settings, read = start.settings, Path(start.arguments.config_file)
+    if settings.mode is not Mode.OWNER or is_same_file(start.output, read):
+        return []
+    if not start.arguments.names_config_file and Path(settings.child[0]).name != "prometheus":
+        return []
+    wrong = f"--output={start.output}: Prometheus reads --config.file={read}, another file"
+    return [f"{wrong}; leave --output out, or write --config.file={start.output} after --"]
