@@ -1,7 +1,7 @@
-"""The command: from words and files to a running supervisor, or to all that is wrong with them.
+"""The command line: runs the supervisor or a subcommand, or prints what is wrong.
 
-Nothing heavy is imported here before Prometheus has been started, and the process that is PID 1
-stays behind as init before anything else is done.
+As PID 1, the process first forks and stays as init. Nothing large is imported before Prometheus
+has been started.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program with these words (default: the command line's); return the exit status."""
+    """Run the program with these arguments (default: ``sys.argv``); return the exit status."""
     words = sys.argv[1:] if argv is None else list(argv)
     asked = question(words)
     if asked:
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
-    from wrapper.base import log  # noqa: PLC0415 - after init has been left behind
+    from wrapper.base import log  # noqa: PLC0415 - not in the init process
 
     settings, problems = _settings(words)
     log.set_up(settings.web.log_level, as_json=settings.web.log_as_json)
@@ -52,25 +52,25 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _ask(words: Sequence[str]) -> int:
-    from wrapper.commands import remote  # noqa: PLC0415 - a start has no need of it
+    from wrapper.commands import remote  # noqa: PLC0415 - not needed to start Prometheus
 
     return remote.run(words, os.environ)
 
 
 def _check(settings: Settings) -> int:
-    from wrapper.commands import check  # noqa: PLC0415 - a start has no need of it
+    from wrapper.commands import check  # noqa: PLC0415 - not needed to start Prometheus
 
     return check.run(settings)
 
 
 def _fetch(settings: Settings) -> int:
-    from wrapper.commands import targets  # noqa: PLC0415 - a start has no need of it
+    from wrapper.commands import targets  # noqa: PLC0415 - not needed to start Prometheus
 
     return targets.run(settings)
 
 
 def _start(settings: Settings, problems: list[str]) -> int:
-    from wrapper.startup import launch  # noqa: PLC0415 - after init has been left behind
+    from wrapper.startup import launch  # noqa: PLC0415 - not in the init process
     from wrapper.startup.prepare import prepare  # noqa: PLC0415 - likewise
 
     if not problems:
@@ -83,7 +83,7 @@ def _start(settings: Settings, problems: list[str]) -> int:
 
 
 def _settings(words: Sequence[str]) -> tuple[Settings, list[str]]:
-    """Return the settings, and what is wrong with them."""
+    """Return the settings and their problems."""
     try:
         settings = load(
             words,
@@ -105,7 +105,7 @@ def _pod_namespace() -> str:
 
 
 def _refuse(problems: Sequence[str]) -> int:
-    from wrapper.base import log  # noqa: PLC0415 - after init has been left behind
+    from wrapper.base import log  # noqa: PLC0415 - not in the init process
 
     log.say_problems(problems)
     return BAD_INPUT

@@ -1,8 +1,8 @@
 """PID 1: a small parent that reaps orphans, forwards signals and passes on the exit status.
 
-It is needed because the kernel ignores a timer's SIGKILL for PID 1, which would make the dead-man's
-switch useless there. It forks before anything large is imported, and then only waits. When it ends,
-the kernel ends everything else in its PID namespace.
+The kernel ignores a timer's SIGKILL for PID 1, so the dead-man's switch would not work there: the
+supervisor has to be another process. This one forks before anything large is imported, and then
+only waits. When it exits, the kernel kills everything else in its PID namespace.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _SIGNALLED = 128
 
 
 def split() -> None:
-    """Go on as a child; the caller's own process stays behind as init and never returns from here.
+    """Fork: the child returns from here, the parent stays as init and never does.
 
-    The child leads a process group of its own, so that a terminal's Ctrl-C reaches it once.
+    The child has a process group of its own, so that a terminal's Ctrl-C reaches it only once.
     """
     watched = FORWARDED | {signal.SIGCHLD}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
@@ -40,7 +40,7 @@ def split() -> None:
 
 
 def _serve(child: int, watched: frozenset[signal.Signals]) -> int:
-    """Forward and reap until the child has ended; return the status to leave with."""
+    """Forward signals and reap until the child exits; return the exit status."""
     while True:
         number = signal.sigwait(watched)
         if number != signal.SIGCHLD:
@@ -53,7 +53,7 @@ def _serve(child: int, watched: frozenset[signal.Signals]) -> int:
 
 
 def _reap(child: int) -> int | None:
-    """Wait for all that have ended; return the child's exit status if it is one of them."""
+    """Reap all exited processes; return the child's exit status if it is one of them."""
     ended = None
     with contextlib.suppress(ChildProcessError):
         while True:

@@ -94,7 +94,7 @@ def test_an_output_that_is_an_input_is_told_by_how_it_got_its_name(
     words = [*words, "--lease-lock=none", "--", "./prometheus"]
     [problem] = prepare(load(words, {}, hostname="h", incarnation="i")).problems
     assert problem.startswith(place)
-    assert "it is an input too" in problem
+    assert "is also an input" in problem
     assert cure in problem
 
 
@@ -179,7 +179,7 @@ SIDECAR = [MISSING.format("config"), MISSING.format("notify-http-url")]
         ),
         (
             ["--config=there.yml", "--output=there.yml", "--notify-http-url=http://127.0.0.1:1/"],
-            ["--output=there.yml: it is an input too"],
+            ["--output=there.yml: it is also an input"],
         ),
     ],
 )

@@ -57,7 +57,7 @@ def test_waiting_is_said_again_and_again(
     replaying: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each line has the time so far, what Prometheus answers, and its replay."""
-    monkeypatch.setattr(sensors, "SAY_WAITING_EVERY_S", 0.05)
+    monkeypatch.setattr(sensors, "LOG_WAITING_EVERY_S", 0.05)
     caplog.set_level(logging.INFO)
     events: list[Event] = []
     probing = Probing(f"{replaying}/-/ready", 0.05, 10.0, "", 1.0, 1.0)

@@ -109,7 +109,7 @@ def test_a_hand_over_is_told_with_its_reason(pair: tuple[Replica, Replica]) -> N
         reasons = [each["reason"] for each in status(replica)["hand_overs"]]
         expected = ["a stopped leading: asked to step down"]
         if replica is follower:  # who takes over at once has not looked between the two
-            expected = ["a gave the lease back", "b took the lease over from a"]
+            expected = ["a released the lease", "b took the lease over from a"]
         assert reasons[0].startswith("b "), reasons
         assert any(each.startswith(tuple(expected)) for each in reasons), reasons
     line = next(x for x in follower.tail(100_000).splitlines() if "cause=acquired" in x)

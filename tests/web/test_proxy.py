@@ -65,8 +65,8 @@ def test_the_target_is_the_leaders_prometheus(snapshot: Snapshot, target: Target
 @pytest.mark.parametrize(
     ("snapshot", "age_s", "reason"),
     [
-        (None, 0.0, "has not said anything"),
-        (leading(), 6.0, "has said nothing for 6.0 s"),
+        (None, 0.0, "not published"),
+        (leading(), 6.0, "6.0 s ago"),
         (FOLLOWER, 0.0, "no replica is known to lead"),
         (following(lease_expires_at=clock.now() - 1), 0.0, "no replica is known to lead"),
         (leading(leads_until_at=clock.now() - 1), 0.0, "no replica is known to lead"),

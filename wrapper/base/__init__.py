@@ -1,1 +1,1 @@
-"""What any part may stand on: clocks, files, processes, shared memory, logs."""
+"""What every folder above may use: clocks, files, processes, threads, shared memory, logs."""

@@ -1,8 +1,8 @@
 """The threads of this process: each is started here, watched while it runs, and ended at the end.
 
-The guarantee: none ends unseen. One that raises, or returns without having been asked to, is
-logged, an error with its traceback, and reported as an event; the supervisor leaves then. Where it
-ends: a thread that is stuck in a call cannot be ended, and is left behind when the process exits.
+Guarantee: no thread ends unnoticed. One that raises, or returns without being ended, is logged as
+an error and reported as an event, upon which the supervisor stops. Limit: a thread that is stuck in
+a call cannot be ended; it remains until the process exits.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class _Actor(NamedTuple):
 
 
 class Actors:
-    """The threads that were started and still run; ``report`` receives what should not happen."""
+    """The running threads; ``report`` receives the event that one ended unexpectedly."""
 
     def __init__(self, report: Callable[[ActorEnded], None]) -> None:
         """Start nothing."""
@@ -40,8 +40,8 @@ class Actors:
     ) -> None:
         """Start a thread that runs until ``end`` is called; without an ``end`` it may return.
 
-        ``end`` is called in another thread, and must not block; it may come before ``run``. Nothing
-        is started any more once all are being ended.
+        ``end`` is called in another thread and must not block; it may be called before ``run``.
+        No thread is started after ``end`` of the group.
         """
         thread = threading.Thread(
             target=self._watch, args=(name, run, end is None), name=name, daemon=True
@@ -54,7 +54,7 @@ class Actors:
             self._actors.append(_Actor(thread, end or _nothing))
 
     def end(self, limit_s: float) -> None:
-        """End all, those started last first, and wait so long for them to return."""
+        """End all threads, the last started first, and wait up to ``limit_s`` for them."""
         with self._lock:
             self._is_ending = True
             actors = self._actors[::-1]
@@ -66,10 +66,10 @@ class Actors:
         left = [actor.thread.name for actor in actors if actor.thread.is_alive()]
         if left:
             extra = {"threads": ", ".join(left), "limit_s": limit_s}
-            LOG.warning("threads have not ended in time and are left behind", extra=extra)
+            LOG.warning("threads did not end in time", extra=extra)
 
     def caught(self, args: threading.ExceptHookArgs) -> None:
-        """Take in the error of a thread that was not started here: a ``threading.excepthook``."""
+        """Report the error of a thread that was not started here, as ``threading.excepthook``."""
         name = args.thread.name if args.thread else "unknown"
         error = args.exc_value
         if error is not None and not isinstance(error, SystemExit):
@@ -78,26 +78,26 @@ class Actors:
     def _watch(self, name: str, run: Callable[[], object], may_return: bool) -> None:
         try:
             run()
-        except BaseException as error:  # noqa: BLE001 - whatever ends a thread has to be known
+        except BaseException as error:  # noqa: BLE001 - every error has to be reported
             self._failed(name, error)
             return
         if not (may_return or self._is_ending):
-            problem = "it returned without having been asked to"
-            LOG.error("the thread %s has ended", name, extra={"reason": problem})
+            problem = "it returned although it was not stopped"
+            LOG.error("thread %s ended unexpectedly", name, extra={"reason": problem})
             self._report(ActorEnded(name, problem))
 
     def _failed(self, name: str, error: BaseException) -> None:
         problem = _in_short(error)
-        LOG.error("the thread %s has ended", name, exc_info=error, extra={"reason": problem})
+        LOG.error("thread %s ended unexpectedly", name, exc_info=error, extra={"reason": problem})
         self._report(ActorEnded(name, problem))
 
 
 def _nothing() -> None:
-    """End what ends by itself."""
+    """Stand in for ``end`` of a thread that returns without it."""
 
 
 def _in_short(error: BaseException) -> str:
-    """Return an error's kind and place; its words may hold secrets."""
+    """Return an error's type and place, without its message, which may hold secrets."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return f"an error that nobody foresaw ({type(error).__name__}{where})"
+    return f"unexpected error ({type(error).__name__}{where})"

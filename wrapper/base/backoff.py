@@ -4,5 +4,5 @@ from __future__ import annotations
 
 
 def backoff_s(failures: int, first_s: float, most_s: float) -> float:
-    """Return the pause after so many failures: doubling from ``first_s`` up to ``most_s``."""
+    """Return the pause after some failures: it doubles from ``first_s`` to ``most_s``."""
     return min(first_s * 2.0 ** min(max(failures - 1, 0), 30), most_s)

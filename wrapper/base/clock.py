@@ -1,7 +1,8 @@
 """The clocks: the only place where time is read.
 
-Deadlines are on CLOCK_BOOTTIME, which goes on while the machine sleeps; ``time.monotonic`` does
-not, so a machine that slept would go on believing in its lease. Wall time is only for others.
+Deadlines are on CLOCK_BOOTTIME, which advances while the machine sleeps. ``time.monotonic`` does
+not, so a machine that slept would still count on its lease. Wall time is only for people and
+metrics.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from datetime import UTC, datetime
 
 
 def now() -> float:
-    """Return the seconds since boot, those asleep included."""
+    """Return the seconds since boot, including sleep."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
@@ -26,5 +27,5 @@ def rfc3339_micro() -> str:
 
 
 def iso(wall: float) -> str:
-    """Return a wall time for people and programs: ``2006-01-02T15:04:05+00:00``."""
+    """Return a wall time as RFC 3339 text: ``2006-01-02T15:04:05+00:00``."""
     return datetime.fromtimestamp(wall, UTC).isoformat(timespec="seconds")

@@ -1,7 +1,7 @@
-"""Durations as Go writes them (``1m30s``, ``500ms``, ``1.5s``), in seconds on our side; pure.
+"""Durations as Go writes them (``1m30s``, ``500ms``, ``1.5s``) from and to seconds; pure.
 
-The grammar is that of Go's ``time.ParseDuration``, to the whole nanosecond. What is written back
-has no fractions, so that Prometheus' own parser, which knows none, reads it as well.
+The grammar is that of Go's ``time.ParseDuration``, to the nanosecond. Text written here has no
+fractions, since Prometheus' own parser does not accept them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def parse_duration(text: str) -> float:
 
 
 def _cure(text: str) -> str:
-    """Say how to write what was probably meant."""
+    """Return how to write what was probably meant."""
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         return f"it has no unit: write {text}s for seconds"
     if re.fullmatch(r"[0-9]+[dw]", text):

@@ -1,8 +1,8 @@
-"""Files: inputs read with a bound, outputs replaced whole, and the lock on an output.
+"""Files: reading inputs up to a size, replacing outputs atomically, and the lock on an output.
 
-A reader of an output sees the old content or the new, never a part, and the old file is untouched
-when writing fails. It holds for local filesystems; a single file that is mounted cannot be replaced
-by a rename (``EBUSY``). Watching files is not done here.
+Guarantee: a reader of an output sees the old content or the new, never a part, and a failed write
+leaves the old file unchanged. Limits: local filesystems only; a file that is itself a mount cannot
+be replaced by a rename (``EBUSY``). Watching files is in ``configuration``.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ class InputError(Exception):
 
 
 class OutputInUse(Exception):
-    """Another process holds the lock of this output; the text says so and what to do."""
+    """Another process holds the lock of this output; the text has the cure."""
 
     def __init__(self, output: Path) -> None:
         super().__init__(
-            f"{output}: another prometheus-elector writes it; end that one, or give this one"
-            " an output of its own"
+            f"{output}: another prometheus-elector writes it; stop that one, or name another "
+            "file with --output"
         )
 
 
 def read_input(path: Path, limit: int) -> bytes:
-    """Return a file's content, unpacked where it begins as gzip does.
+    """Return a file's content, decompressed if it is gzip.
 
-    Raises InputError when it cannot be read, or has more than ``limit`` bytes, packed or unpacked.
+    Raises InputError if it cannot be read, or has more than ``limit`` bytes, compressed or not.
     """
     try:
         content = _content(path, limit)
@@ -62,7 +62,7 @@ def read_input(path: Path, limit: int) -> bytes:
 
 
 def _unreadable(path: Path, error: OSError) -> str:
-    cure = _CURES.get(error.errno or 0, "see to the file or its filesystem")
+    cure = _CURES.get(error.errno or 0, "check the file and its filesystem")
     return f"{path}: {error.strerror or error}; {cure}"
 
 
@@ -77,7 +77,7 @@ def _content(path: Path, limit: int) -> bytes:
 
 
 def open_without_waiting(path: str, flags: int) -> int:
-    """Open as usual, but do not wait for the other end of a named pipe."""
+    """Open without waiting for the other end of a named pipe."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
@@ -86,7 +86,7 @@ def _unpacked(content: bytes, path: Path, limit: int) -> bytes:
         with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
             return _bounded(file.read(limit + 1), path, limit)
     except (OSError, EOFError, zlib.error) as error:
-        text = f"{path}: gzip that cannot be unpacked ({error}); pack it again"
+        text = f"{path}: gzip that cannot be decompressed ({error}); compress it again"
         raise InputError(text) from error
 
 
@@ -97,10 +97,10 @@ def _bounded(content: bytes, path: Path, limit: int) -> bytes:
 
 
 def listed(path: Path) -> tuple[Path, ...]:
-    """Return a folder's YAML files in order of name, a file itself, nothing for what is not there.
+    """Return a folder's YAML files by name, or a file itself; nothing if it does not exist.
 
-    Hidden files (a ConfigMap's ``..data``, an editor's ``.#x.yml``) do not count. Raises InputError
-    when a folder cannot be listed, or links lead in a circle.
+    Hidden files (a ConfigMap's ``..data``, an editor's ``.#x.yml``) are ignored. Raises InputError
+    if a folder cannot be listed, or symbolic links form a loop.
     """
     try:
         if not stat.S_ISDIR(path.stat().st_mode):
@@ -114,17 +114,17 @@ def listed(path: Path) -> tuple[Path, ...]:
 
 
 def is_fragment(name: str) -> bool:
-    """Tell whether a file with this name counts where a folder was named."""
+    """Tell whether a folder's file with this name is read."""
     return name.endswith((".yml", ".yaml")) and not name.startswith(".")
 
 
 def place(path: Path) -> Path:
-    """Return where a file lies, by whichever links its folder is named; a link is a file."""
+    """Return a file's path with its folder's links resolved; the file itself may be a link."""
     return path.parent.resolve() / path.name
 
 
 def identity(path: Path) -> tuple[int, ...] | None:
-    """Return what tells one state of a file from another without reading it; None for no file."""
+    """Return a value that changes whenever the file changes; None without a file."""
     try:
         status = path.stat()
     except OSError:
@@ -145,29 +145,29 @@ def is_current(path: Path, content: bytes, mode: int) -> bool:
 
 
 def bring(path: Path, content: bytes, mode: int) -> None:
-    """Have a file hold this, with these permission bits; write only what differs; raise OSError."""
+    """Write a file unless it has this content and these permission bits; raise OSError."""
     if not is_current(path, content, mode):
         write_atomically(path, content, mode)
 
 
 def write_atomically(path: Path, content: bytes, mode: int, owner: int | None = None) -> None:
-    """Replace a file, or create it, with these permission bits whatever the umask.
+    """Replace or create a file, with these permission bits regardless of the umask.
 
-    ``owner`` is the user id that it is given to, None for that of this process.
-    Raises OSError; the old file is then as it was. A symbolic link is replaced, not followed.
+    ``owner`` is the user id of the new file, None for that of this process. Raises OSError; the old
+    file is then unchanged. A symbolic link is replaced, not followed.
     """
     with _temporary_beside(path) as temporary:
         _write(temporary, content, mode, owner)
         temporary.rename(path)
-    with suppress(OSError):  # the new file is in place: what is missing survives only a power cut
+    with suppress(OSError):  # the new file is in place; only after a power cut may it be missing
         _sync_folder(path.parent)
 
 
 @contextmanager
 def _temporary_beside(path: Path) -> Iterator[Path]:
-    """Give the name of a file that does not exist, and see that it does not when this fails."""
+    """Yield the name of a new file, and remove the file after an error."""
     temporary = path.parent / f".{path.name}.tmp-{os.getpid()}"
-    temporary.unlink(missing_ok=True)  # in a container every run has the same process id
+    temporary.unlink(missing_ok=True)  # in a container each run has the same process id
     try:
         yield temporary
     except BaseException:
@@ -176,7 +176,7 @@ def _temporary_beside(path: Path) -> Iterator[Path]:
 
 
 def _write(path: Path, content: bytes, mode: int, owner: int | None) -> None:
-    """Write a new file down to the disk; never readable by more than ``mode`` says."""
+    """Write and sync a new file, which never has more permissions than ``mode``."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600 & mode)
     with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
         if owner is not None and owner != os.geteuid():
@@ -196,7 +196,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def folder_problem(folder: Path) -> str:
-    """Return why this process cannot put a file into a folder, with the cure; "" where it can."""
+    """Return why this process cannot create files in a folder, with the cure; "" if it can."""
     if not folder.is_dir():
         return f"its folder {folder} does not exist; create it"
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -205,9 +205,9 @@ def folder_problem(folder: Path) -> str:
 
 
 def make_own_folder(folder: Path) -> None:
-    """Make a folder that only this user can look into, where it does not exist; raise OSError.
+    """Create a folder with mode 0700 if it does not exist; raise OSError.
 
-    Those above it are made as usual.
+    Its parents are created with the usual mode.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -216,10 +216,10 @@ def make_own_folder(folder: Path) -> None:
 class OutputLock:
     """The right to write an output, held from construction until ``close``.
 
-    It is a ``flock`` on ``OUTPUT.lock``, which stays behind: removing it would let two processes
-    hold two locks of one name. A child that inherits ``fileno`` holds it too, until its end.
-    Raises OutputInUse when another holds it for longer than ``wait_s``; OSError when the lock file
-    cannot be opened.
+    It is a ``flock`` on ``OUTPUT.lock``. That file is never removed, since two processes could then
+    hold two locks of one name. A child that inherits ``fileno`` holds the lock too, until it exits.
+    Raises OutputInUse if another process holds it for longer than ``wait_s``; OSError if the lock
+    file cannot be opened.
     """
 
     def __init__(self, output: Path, wait_s: float = 0.0) -> None:
@@ -230,7 +230,7 @@ class OutputLock:
             raise OutputInUse(output)
 
     def _is_locked_by(self, deadline_at: float) -> bool:
-        """Try until the deadline, once at least."""
+        """Try until the deadline, at least once."""
         while not self._try_lock():
             left_s = deadline_at - clock.now()
             if left_s <= 0:
@@ -250,7 +250,7 @@ class OutputLock:
         return self._descriptor
 
     def close(self) -> None:
-        """Give up this process's hold; harmless when it was done before."""
+        """Release this process's hold of the lock; harmless if done before."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)

@@ -1,8 +1,8 @@
-"""A URL as people write it → one as it is sent; pure.
+"""Converts an IRI, a URL as people write it, to a URI as it is sent; pure.
 
-RFC 3987, 3.1: what a URI may not have is percent-encoded as UTF-8, and a host beyond ASCII is
-written by IDNA (RFC 3490). What is percent-encoded already stays. Where it ends: letters that the
-two versions of IDNA write as different hosts are refused.
+RFC 3987, 3.1: characters that a URI may not have are percent-encoded as UTF-8, and a host beyond
+ASCII is encoded by IDNA (RFC 3490). Text that is already percent-encoded is kept. Limit: letters
+that the two versions of IDNA encode differently are refused.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ _IDNA_DIFFERS = "\N{LATIN SMALL LETTER SHARP S}\N{GREEK SMALL LETTER FINAL SIGMA
 
 
 def to_uri(text: str) -> str:
-    """Return an http or https URL as it is sent; raise ValueError for what is none.
+    """Return an http or https URL as it is sent; raise ValueError for any other text.
 
-    The message says what is wrong, and quotes nothing: a password may be in the text.
+    The message does not quote the text, which may contain a password.
     """
-    if text != text.strip() or _CONTROLS.search(text):  # urlsplit would leave them out
+    if text != text.strip() or _CONTROLS.search(text):  # urlsplit would drop them
         raise ValueError("not an HTTP URL: it has a line break in it, or a space around it")
     try:
         parts = urlsplit(text)
-        is_port_valid = parts.port != 0  # reading it raises for what is no port
+        is_port_valid = parts.port != 0  # reading it raises for an invalid port
     except ValueError as error:
         raise ValueError("not an HTTP URL") from error
     if parts.scheme not in ("http", "https") or not parts.hostname or not is_port_valid:
@@ -49,14 +49,14 @@ def _host(host: str) -> str:
     if host.isascii():
         return host
     if any(letter in host.lower() for letter in _IDNA_DIFFERS):
-        why = "its host has a letter that can mean two hosts; write that name as xn--…"
+        why = "its host has a letter that IDNA 2003 and 2008 encode differently; write it as xn--…"
         raise ValueError(f"not an HTTP URL: {why}")
     try:
         return host.encode("idna").decode()
     except UnicodeError as error:
-        raise ValueError("not an HTTP URL: its host cannot be a name of DNS") from error
+        raise ValueError("not an HTTP URL: its host is not a valid DNS name") from error
 
 
 def _encoded(part: str) -> str:
-    """Percent-encode what may not stand in a URL; bytes of a command that are no UTF-8 too."""
+    """Percent-encode characters that a URL may not have; also bytes that are not UTF-8."""
     return quote(_LONE_PERCENT.sub("%25", part), safe=_KEPT, errors="surrogateescape")

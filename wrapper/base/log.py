@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-# What others' code says of itself: of what goes wrong there we tell, once and with its cure. Below
-# an error it is noise ("Restoring 2 unacknowledged message(s)"), or holds what they send.
+# Libraries that log only errors: this program logs their problems itself, once and with the cure.
+# The rest is noise ("Restoring 2 unacknowledged message(s)"), or contains what they send.
 LIBRARIES = frozenset({"amqp", "kombu", "kubernetes", "push_response", "redis", "urllib3"})
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -47,7 +47,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _component(logger: str) -> str:
-    """Return whose word it is: no line of a library's may be taken for ours."""
+    """Return the source: the library that logged the line, or this program."""
     first = logger.partition(".")[0]
     return first if first in LIBRARIES else "elector"
 
@@ -59,7 +59,7 @@ def _quoted(value: object) -> str:
 
 
 def say_problems(problems: Iterable[str]) -> None:
-    """Say on standard error what keeps a command from being done, a line for each."""
+    """Print problems on standard error, a line for each."""
     for problem in problems:
         say(f"prometheus-elector: {problem}", sys.stderr)
 

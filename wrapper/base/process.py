@@ -1,10 +1,10 @@
 """Processes: starting a child that dies with us, ending it, and the dead-man's switch; Linux only.
 
-The guarantee: a child started here is killed by the kernel when the thread that started it ends,
-so start children from the main thread; and while the switch is armed this process is killed at the
-moment set, even when it is stopped or deadlocked. Where it ends: the death signal reaches the
-direct child only, an exec of a file with capabilities or setuid clears it, and the kernel ignores
-the switch in PID 1 of a PID namespace.
+Guarantee: the kernel kills a child started here when the thread that started it ends, so start
+children from the main thread; and while the switch is armed, the kernel kills this process at the
+set moment, even if it is stopped or deadlocked. Limits: the death signal reaches the direct child
+only, an exec of a file with capabilities or setuid clears it, and the kernel ignores the switch in
+PID 1 of a PID namespace.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """Prometheus as it was started, and when (wall time)."""
+    """Prometheus' process, and the wall time of its start."""
 
     process: subprocess.Popen[bytes]
     start_time: float
@@ -48,11 +48,11 @@ def start_child(
     ignore: Sequence[int] = (),
     output: int | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a child in a process group of its own that is killed when the calling thread ends.
+    """Start a child in a process group of its own; it is killed when the calling thread ends.
 
-    ``inherit`` are descriptors that it keeps, ``ignore`` signals that it starts with ignored;
-    ``output`` is where it writes what it says, None for where this process does.
-    Raise OSError where the command cannot be started.
+    ``inherit`` are descriptors that it keeps, ``ignore`` signals that it ignores from the start,
+    ``output`` is the descriptor of its stdout and stderr, None for those of this process.
+    Raises OSError if the command cannot be started.
     """
     parent = os.getpid()
 
@@ -73,13 +73,13 @@ def start_child(
 
 
 def send_signal(child: subprocess.Popen[bytes], number: int) -> None:
-    """Send a signal to the child itself, unless it has been waited for."""
+    """Send a signal to the child itself, unless it has been reaped."""
     with contextlib.suppress(ProcessLookupError):
         child.send_signal(number)
 
 
 def kill_group(child: subprocess.Popen[bytes]) -> None:
-    """Kill the child's whole process group; harmless when it has gone."""
+    """Kill the child's process group; harmless if it is gone."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
 
@@ -104,10 +104,10 @@ class _TimerSpec(ctypes.Structure):
 
 
 class DeadMansSwitch:
-    """A kernel timer that kills this process at a moment of CLOCK_BOOTTIME, unless put off."""
+    """A kernel timer that kills this process at a moment of CLOCK_BOOTTIME, unless moved."""
 
     def __init__(self) -> None:
-        """Make the timer, disarmed; raise OSError where the kernel has none."""
+        """Create the timer, disarmed; raise OSError if that fails."""
         self._timer = ctypes.c_void_p()
         event = _SignalEvent(number=signal.SIGKILL, notify=_SIGEV_SIGNAL)
         _check(
@@ -117,11 +117,11 @@ class DeadMansSwitch:
         )
 
     def arm(self, at: float) -> None:
-        """Kill this process at ``at``; a moment that has passed kills it at once."""
+        """Have this process killed at ``at``; at once if that has passed."""
         self._set(max(at, 0.001))
 
     def disarm(self) -> None:
-        """Take it back."""
+        """Stop the timer."""
         self._set(0.0)
 
     def _set(self, at: float) -> None:
@@ -138,10 +138,10 @@ def _check(result: int) -> None:
 
 
 def fence_obstacle(pid: int, port: int) -> str:
-    """Return why killing this process would not end what answers on ``port``, "" when it would.
+    """Return why killing this process would not stop the server on ``port``, "" if it would.
 
-    The child itself has to own the listening socket, not something that a script started, and its
-    binary may carry neither capabilities nor setuid: both would outlive the death signal.
+    The child itself has to own the listening socket, not a process that a script started, and its
+    binary must have neither capabilities nor setuid, which clear the death signal.
     """
     executable = f"/proc/{pid}/exe"
     try:

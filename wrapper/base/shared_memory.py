@@ -1,9 +1,9 @@
-"""One value after the other from a writer to readers, through a memfd that they share.
+"""Passes values from one writer to many readers, through a shared memfd.
 
-The guarantee: writing never blocks, and a reader never sees half of one value and half of another,
-whenever it reads and wherever the writer dies. Each place in the memfd has two slots, written in
-turn, each with a header of sequence number, length and CRC; a reader takes the newest that is
-whole. Where it ends: one writer to a place.
+Guarantee: writing never blocks, and a reader never sees a mixture of two values, whenever it reads
+and whenever the writer dies. Each place in the memfd has two slots, written in turn, each with a
+header of sequence number, length and CRC; a reader takes the newest complete one. Limit: one writer
+per place.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ import os
 import struct
 import zlib
 
-SLOT_BYTES = 8 << 20  # sparse: only what is written takes memory
+SLOT_BYTES = 8 << 20  # sparse: only written pages take memory
 _HEADER = struct.Struct("<QQI")  # sequence, length, CRC of both and the payload
 _PREFIX = struct.Struct("<QQ")
 _ATTEMPTS = 100
 
 
 class TooLarge(ValueError):
-    """A value does not fit into its slot; the one before stays."""
+    """A value does not fit into its slot; the previous one stays."""
 
 
 class SharedWriter:
     """Writes to one place of a memfd."""
 
     def __init__(self, fd: int, place: int = 0) -> None:
-        """Take the descriptor; it is not closed here."""
+        """Use the descriptor; it is not closed here."""
         self._fd = fd
         self._place = place
         self._sequence = 0
 
     def write(self, payload: bytes) -> None:
-        """Make this the newest value; raise TooLarge."""
+        """Write a value; raise TooLarge."""
         if _HEADER.size + len(payload) > SLOT_BYTES:
             raise TooLarge(f"{len(payload)} bytes")
         self._sequence += 1
@@ -41,23 +41,23 @@ class SharedWriter:
 
 
 class SharedReader:
-    """Reads the newest value of one place; what has not changed is not read again."""
+    """Reads the newest value of one place; an unchanged value is not read again."""
 
     def __init__(self, fd: int, place: int = 0) -> None:
-        """Take the descriptor; it is not closed here."""
+        """Use the descriptor; it is not closed here."""
         self._fd = fd
         self._place = place
         self._sequence = 0
         self._fresh: bytes | None = None
 
     def news(self) -> bytes | None:
-        """Return the newest value, None where it has been returned before, or there is none.
+        """Return the newest value, None if it was returned before, or there is none.
 
-        Should every attempt meet a write under way, there is nothing new.
+        It also returns None if every attempt meets a write under way.
         """
         self._fresh = None
         if self._header((self._sequence + 1) % 2)[0] <= self._sequence:
-            return None  # where the next value goes there is none yet
+            return None  # the slot of the next value is unchanged
         for _ in range(_ATTEMPTS):
             if any(self._take(slot) for slot in self._newest_first()):
                 break
@@ -71,10 +71,10 @@ class SharedReader:
         return _HEADER.unpack(data) if len(data) == _HEADER.size else (0, 0, 0)
 
     def _take(self, slot: int) -> bool:
-        """Tell whether this slot answers: it is whole, and not older than what we have."""
+        """Read a slot; tell whether it is complete, and not older than the value known."""
         sequence, length, crc = self._header(slot)
         if sequence == self._sequence:
-            return True  # also 0: nothing written yet
+            return True  # including 0: nothing was written yet
         if sequence < self._sequence or length > SLOT_BYTES:
             return False
         payload = os.pread(self._fd, length, _offset(self._place, slot) + _HEADER.size)

@@ -1,7 +1,7 @@
-"""Snapshots from the supervisor to the web side, through a memfd that the latter inherits.
+"""Passes snapshots from the supervisor to the web process, through a memfd that it inherits.
 
-How they get across whole is ``slots``' to say. Where it ends: nothing says how old a snapshot may
-be but ``is_stale``; every user has to ask it.
+``shared_memory`` guarantees that they are complete. Limit: a snapshot may be old; every user has to
+check ``is_stale``.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from wrapper.base.shared_memory import SharedReader, SharedWriter
 from wrapper.model.roles import Cause, Role
 from wrapper.model.snapshot import HandOver, Snapshot
 
-# Of the supervisor's turns, each publishes and none is longer than a second or two; after 5 s it is
-# stuck, or the machine is, and nothing that it said before can be passed on as the present.
+# The supervisor publishes on each turn, at least every second or two. After 5 s it, or the machine,
+# is stuck, and its last snapshot must not be presented as current.
 STALE_AFTER_S = 5.0
 
 
 class SnapshotWriter:
-    """Publishes snapshots; one writer to a memfd."""
+    """Publishes snapshots; one writer per memfd."""
 
     def __init__(self) -> None:
-        """Create the memfd; raise OSError where the kernel has none."""
+        """Create the memfd; raise OSError if that fails."""
         self._fd = os.memfd_create("prometheus-elector-snapshot", os.MFD_CLOEXEC)
         self._slot = SharedWriter(self._fd)
 
     def fileno(self) -> int:
-        """Return the descriptor that the web process has to inherit."""
+        """Return the descriptor for the web process to inherit."""
         return self._fd
 
     def publish(self, snapshot: Snapshot) -> None:
-        """Make this the newest snapshot; raise TooLarge."""
+        """Publish a snapshot; raise TooLarge."""
         self._slot.write(_encode(snapshot))
 
     def close(self) -> None:
-        """Give the memfd up; readers keep theirs."""
+        """Close the memfd; readers keep theirs."""
         os.close(self._fd)
 
 
 class SnapshotReader:
-    """Reads the newest snapshot from an inherited descriptor; unchanged, it is not parsed again."""
+    """Reads the newest snapshot; an unchanged one is not parsed again."""
 
     def __init__(self, fd: int) -> None:
         """Take the descriptor; it is not closed here."""
@@ -51,7 +51,7 @@ class SnapshotReader:
         self._snapshot: Snapshot | None = None
 
     def read(self) -> Snapshot | None:
-        """Return the newest snapshot, None while nothing has been published."""
+        """Return the newest snapshot, None before the first."""
         payload = self._slot.news()
         if payload is not None:
             self._snapshot = _decode(payload)
@@ -70,28 +70,28 @@ def _decode(payload: bytes) -> Snapshot:
     return Snapshot(**values)
 
 
-# --- what a reader may still believe ---------------------------------------------------------
+# --- what a snapshot still says at ``now`` -----------------------------------------------------
 
 
 def is_stale(snapshot: Snapshot | None, now: float, limit_s: float = STALE_AFTER_S) -> bool:
-    """Tell whether this is too old, or not there at all, to speak of the present."""
+    """Tell whether a snapshot is missing, or too old to be current."""
     return why_stale(snapshot, now, limit_s) != ""
 
 
 def why_stale(snapshot: Snapshot | None, now: float, limit_s: float = STALE_AFTER_S) -> str:
-    """Return why ``is_stale``, in a sentence for people; "" for a fresh one."""
+    """Return why a snapshot is stale, for people; "" for a fresh one."""
     if snapshot is None:
-        return "the supervisor has not said anything yet"
+        return "the supervisor has not published its state yet"
     age_s = now - snapshot.stamped_at
     if age_s <= limit_s:
         return ""
-    return f"the supervisor has said nothing for {age_s:.1f} s (limit {limit_s:g} s)"
+    return f"the supervisor last published its state {age_s:.1f} s ago (limit {limit_s:g} s)"
 
 
 def leader_of(snapshot: Snapshot, now: float) -> str:
-    """Return who leads at ``now`` as far as a fresh snapshot knows, "" for nobody.
+    """Return who leads at ``now``, by a fresh snapshot; "" for nobody.
 
-    A lease that has run out names nobody, and one of our own that we no longer lead by neither.
+    Nobody leads by an expired lease, nor by our own if our leadership has ended.
     """
     if snapshot.leads(now):
         return snapshot.identity
@@ -100,19 +100,19 @@ def leader_of(snapshot: Snapshot, now: float) -> str:
 
 
 def known_leader(snapshot: Snapshot, now: float) -> str | None:
-    """Return who leads at ``now``, "" for nobody, None where a fresh snapshot does not know.
+    """Return who leads at ``now``, by a fresh snapshot; "" for nobody, None if not known.
 
-    While the lease is out of reach, whoever had it may have renewed it, or another taken it.
+    While the lease is unreachable, its holder may have renewed it, or another have acquired it.
     """
     return leader_of(snapshot, now) or (None if snapshot.lease_problem else "")
 
 
 def configuration_of(snapshot: Snapshot) -> dict[str, Any]:
-    """Return what a fresh snapshot says of the configuration, for JSON.
+    """Return the state of the configuration, by a fresh snapshot, for JSON.
 
-    ``is_valid`` is of the inputs as they are; the renderings are of the last that could be used.
-    ``problems`` are all that keep the newest from Prometheus, an output that cannot be written too.
-    ``is_loaded``: Prometheus is known to have what this replica should read in its role.
+    ``is_valid`` is about the newest inputs; the renderings are of the last valid ones. ``problems``
+    are all reasons why Prometheus does not have the newest, including failed writes.
+    ``is_loaded``: Prometheus is known to have loaded the rendering of this replica's role.
     """
     wanted = snapshot.wanted_fingerprint
     return {

@@ -1,8 +1,8 @@
-"""A time limit around a call that has none of its own, or one that does not bound the whole.
+"""A time limit for a call that has none of its own, or only one for its parts.
 
-The guarantee: the caller goes on after the limit, whatever the call does. Where it ends: the call
-itself cannot be stopped; its thread lives on until it returns, so the caller takes from it what it
-waits for (its connection, say) and counts on nothing that it still does.
+Guarantee: the caller continues after the limit, whatever the call does. Limit: the call cannot be
+stopped and its thread runs until it returns. So the caller should close what the call waits for
+(its connection, for example), and must not rely on its later effects.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def with_timeout(call: Callable[[], T], limit_s: float) -> T:
-    """Return what ``call`` returns, or raise what it raises; after ``limit_s`` TimeoutError.
+    """Return what ``call`` returns, or raise its error; raise TimeoutError after ``limit_s``.
 
     The call runs in a daemon thread of its own.
     """
@@ -28,5 +28,5 @@ def with_timeout(call: Callable[[], T], limit_s: float) -> T:
 def _settle(future: Future[T], call: Callable[[], T]) -> None:
     try:
         future.set_result(call())
-    except BaseException as error:  # noqa: BLE001 - it is raised in the caller's thread
+    except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
         future.set_exception(error)

@@ -1,4 +1,4 @@
-"""Actions: what the loop orders; shapes only."""
+"""Actions: what the plan wants done; shapes only."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ class ArmSwitch:
 
 @dataclass(frozen=True, slots=True)
 class DisarmSwitch:
-    """Take the dead-man's switch back."""
+    """Disarm the dead-man's switch."""
 
 
 @dataclass(frozen=True, slots=True)
 class WriteRendering:
-    """Put a rendering in the place of the output file; from this decision on it may be loaded."""
+    """Write a rendering to the output file; from this decision on it may be loaded."""
 
     rendering: Rendering
 
 
 @dataclass(frozen=True, slots=True)
 class KeepRenderings:
-    """Keep what Prometheus has in force beside the output, for the next start."""
+    """Save what Prometheus has in force beside the output, for the next start."""
 
     kept: Kept
 
 
 @dataclass(frozen=True, slots=True)
 class ReloadPrometheus:
-    """Tell Prometheus to read its file again; the fingerprint is of what stands there."""
+    """Reload Prometheus; ``fingerprint`` is of the rendering in the output file."""
 
     fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
 class SignalPrometheus:
-    """Send Prometheus a signal; ``reason`` is for the log where it is one that ends it."""
+    """Send Prometheus a signal; ``reason`` is for the log if the signal ends it."""
 
     number: int
     reason: str = ""
@@ -56,21 +56,21 @@ class ReadConfiguration:
 
 @dataclass(frozen=True, slots=True)
 class ReadPause:
-    """Read whether this replica is to keep out of the election."""
+    """Read the pause file."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelPod:
-    """Put the leader's label on our pod, or take it off."""
+    """Put the leader's label on our pod, or remove it."""
 
     is_on: bool
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerReload:
-    """Tell who wanted a reload (up to this number) what has become of it.
+    """Answer all requests for a reload up to this number.
 
-    ``is_ambiguous``: a refusal may be about a configuration that was under way at the same time.
+    ``is_ambiguous``: the refusal may be about a configuration that was being loaded as well.
     """
 
     number: int
@@ -86,15 +86,15 @@ class StartWeb:
 
 @dataclass(frozen=True, slots=True)
 class StopWeb:
-    """End the web server in order."""
+    """Stop the web server in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """Leave with this exit status.
+    """Exit with this status.
 
-    ``starts_over``: this program is started again in its own place, to have Prometheus run with the
-    last configuration that it had in force.
+    ``starts_over``: this program executes itself again, to start Prometheus with the configuration
+    that was last in force.
     """
 
     status: int

@@ -1,4 +1,4 @@
-"""The renderings of a configuration, and what Prometheus says that it has loaded; shapes only."""
+"""The renderings of a configuration, and Prometheus' evidence of what it loaded; shapes only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wrapper.model.roles import Role
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """The bytes that Prometheus reads in one role, and what is needed to recognise them.
+    """The configuration of one role, as the bytes that Prometheus reads.
 
     ``fingerprint`` is the SHA-256 of ``content`` in hex; ``writes_remotely`` says that it has a
     non-empty ``remote_write``.
@@ -34,16 +34,16 @@ class Renderings:
 
     @property
     def has_overrides(self) -> bool:
-        """Whether the leader reads anything else than a follower."""
+        """Whether the leader's rendering differs from the follower's."""
         return self.leader.fingerprint != self.follower.fingerprint
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is kept for the next start.
+    """What is saved for the next start.
 
     ``good`` are the renderings of the last input that Prometheus had in force, in either role;
-    ``leader`` is what it last had in force while leading, None where that is ``good``'s.
+    ``leader`` is what it last had in force as the leader, None if that is ``good``'s.
     """
 
     good: Renderings
@@ -54,9 +54,9 @@ class Kept:
 class Evidence:
     """What Prometheus says that it has loaded.
 
-    ``image`` is a hash of ``/api/v1/status/config`` and ``writes_remotely`` whether a remote_write
-    stands in it; ``is_successful`` and ``success_time`` are its
-    ``prometheus_config_last_reload_*`` metrics; ``asked_at`` is before the first was asked.
+    ``image`` is a hash of ``/api/v1/status/config`` and ``writes_remotely`` whether that has a
+    remote_write; ``is_successful`` and ``success_time`` are its
+    ``prometheus_config_last_reload_*`` metrics; ``asked_at`` is before the first request.
     """
 
     image: str

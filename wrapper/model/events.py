@@ -1,4 +1,4 @@
-"""Events: facts that threads, signals and performed actions report; shapes only."""
+"""Events: facts that threads, signal handlers and the performer report; shapes only."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class SignalReceived:
 
 @dataclass(frozen=True, slots=True)
 class ChildExited:
-    """Prometheus has ended; ``status`` as ``subprocess`` gives it (negative: by a signal)."""
+    """Prometheus has exited; ``status`` is as in ``subprocess`` (negative: by a signal)."""
 
     status: int
 
 
 @dataclass(frozen=True, slots=True)
 class WebExited:
-    """The web server has ended."""
+    """The web server has exited."""
 
     status: int
 
@@ -40,7 +40,7 @@ class WebStarted:
 
 @dataclass(frozen=True, slots=True)
 class ReadinessProbed:
-    """Prometheus was asked whether it is ready; ``detail`` is its answer when it is not."""
+    """The result of a readiness probe; ``detail`` is the answer if it is not ready."""
 
     is_ready: bool
     detail: str = ""
@@ -48,7 +48,7 @@ class ReadinessProbed:
 
 @dataclass(frozen=True, slots=True)
 class HealthProbed:
-    """Prometheus was asked whether it is healthy; ``detail`` is what was wrong."""
+    """The result of a health probe; ``detail`` is the answer if it is not healthy."""
 
     is_healthy: bool
     detail: str = ""
@@ -56,7 +56,7 @@ class HealthProbed:
 
 @dataclass(frozen=True, slots=True)
 class LeaseReported:
-    """The elector's knowledge of the lease has changed."""
+    """The elector's view of the lease has changed."""
 
     view: LeaseView
 
@@ -65,7 +65,7 @@ class LeaseReported:
 class LeaseAsked:
     """A request about the lease has ended; ``error`` is one short word, "" for success.
 
-    ``is_renewal``: it would acquire or renew. Whoever else was faster is no error.
+    ``is_renewal``: it was to acquire or renew. A write conflict is not an error.
     """
 
     is_renewal: bool
@@ -82,9 +82,9 @@ class ConfigurationRead:
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationRejected:
-    """The inputs were read and cannot be used; the last good ones stay in force.
+    """The inputs were read and are invalid; the last valid ones stay in force.
 
-    ``problem`` is a line for each that is wrong with them.
+    ``problem`` has a line for each mistake.
     """
 
     problem: str
@@ -92,7 +92,7 @@ class ConfigurationRejected:
 
 @dataclass(frozen=True, slots=True)
 class RenderingWritten:
-    """A rendering stands in the output file."""
+    """A rendering was written to the output file."""
 
     rendering: Rendering
 
@@ -107,7 +107,7 @@ class WriteFailed:
 
 @dataclass(frozen=True, slots=True)
 class RenderingsKept:
-    """Renderings were kept for the next start; ``problem`` is why they could not be, or ""."""
+    """Renderings were saved for the next start; ``problem`` is why that failed, or ""."""
 
     kept: Kept
     problem: str = ""
@@ -115,7 +115,7 @@ class RenderingsKept:
 
 @dataclass(frozen=True, slots=True)
 class ReloadAnswered:
-    """Prometheus answered our reload request, or nothing came (``status`` 0)."""
+    """Prometheus answered our reload request, or did not (``status`` 0)."""
 
     fingerprint: str
     sent_at: float
@@ -126,14 +126,14 @@ class ReloadAnswered:
 
 @dataclass(frozen=True, slots=True)
 class LoadedObserved:
-    """Prometheus was asked what it has loaded."""
+    """Prometheus said what it has loaded."""
 
     evidence: Evidence
 
 
 @dataclass(frozen=True, slots=True)
 class FenceChecked:
-    """It was checked whether killing the child ends what writes; ``obstacle`` says why not."""
+    """The result of the fencing check: why killing the child would not stop the writer, or ""."""
 
     obstacle: str
 
@@ -148,7 +148,7 @@ class PodLabelAnswered:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A time out of the election that was asked for; ``until_time`` is its end as wall time."""
+    """A requested pause from the election; ``until_time`` is its end as wall time."""
 
     until_at: float
     until_time: float
@@ -156,24 +156,24 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class PauseRead:
-    """It was read whether this replica is to keep out of the election."""
+    """The pause file was read; ``pause`` is None if there is no pause."""
 
     pause: Pause | None
 
 
 @dataclass(frozen=True, slots=True)
 class ChildMeasured:
-    """The child's use of the machine, by name (bytes, seconds, counts)."""
+    """The child's resource usage, by name (bytes, seconds, counts)."""
 
     usage: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class ReloadWanted:
-    """Something that Prometheus reads beside its configuration has changed, or somebody asks.
+    """A thread requests a reload; requests are numbered from 1 up.
 
-    ``has_changed_files``: files are not as they were when Prometheus last loaded them, so that a
-    refusal would say nothing about the configuration. Requests are numbered from 1 up.
+    ``has_changed_files``: files that Prometheus reads have changed since it last loaded them, so
+    that a refusal would say nothing about the configuration.
     """
 
     number: int
@@ -182,21 +182,21 @@ class ReloadWanted:
 
 @dataclass(frozen=True, slots=True)
 class FeedReported:
-    """A file was fetched, or could not be; ``state`` says how that goes, its ``file`` which."""
+    """The state of a fetched file; ``state["file"]`` is its path."""
 
     state: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class QueueReported:
-    """The broker's queue was heard, or could not be; ``state`` says how that goes."""
+    """The state of the broker's queue."""
 
     state: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class ActorEnded:
-    """A thread of this program has ended that should not have; ``problem`` says how."""
+    """A thread of this program has ended unexpectedly; ``problem`` says how."""
 
     name: str
     problem: str

@@ -1,7 +1,7 @@
-"""A feed: a URL whose answers become a file that Prometheus reads; what is said and known of it.
+"""A feed: a URL of ``--targets-url`` and the file that it becomes; shapes only.
 
-Only shapes belong here. What a file holds follows from its name, as for Prometheus: ``.json`` are
-targets (``file_sd_configs``), ``.yml`` and ``.yaml`` are rules (``rule_files``).
+The content follows from the file's name, as for Prometheus: ``.json`` are targets
+(``file_sd_configs``), ``.yml`` and ``.yaml`` are rules (``rule_files``).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ENDINGS = (".json", ".yml", ".yaml")
 
 
 class FileKind(StrEnum):
-    """What a feed brings: Promgen has a path, and a task, for each."""
+    """What a feed contains: Promgen has a path, and a task, for each."""
 
     TARGETS = "targets"
     URLS = "urls"  # targets too, of the blackbox exporter
@@ -27,14 +27,14 @@ class FileKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """Where to fetch from, and the file that it becomes."""
+    """The URL to fetch, and the file to write."""
 
     url: str
     path: str
 
     @property
     def kind(self) -> FileKind:
-        """What it brings, by the names of the file and of the URL's path."""
+        """What it contains, by the names of the file and of the URL's path."""
         if not self.path.endswith(".json"):
             return FileKind.RULES
         is_urls = urlsplit(self.url).path.rstrip("/").endswith("/urls")
@@ -42,7 +42,7 @@ class Feed:
 
     @property
     def source(self) -> str:
-        """The URL as it may be shown: without a name, a password or a query."""
+        """The URL without user name, password and query, as it may be shown."""
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
@@ -51,25 +51,25 @@ class Feed:
 
 
 def in_short(text: str) -> str:
-    """Return what may have come from outside as it may be shown: one line, printable, not long."""
+    """Return text from outside as it may be shown: one line, printable, shortened."""
     words = " ".join(text.split())[:LONGEST_TEXT]
     return "".join(each if each.isprintable() else UNPRINTABLE for each in words)
 
 
 def has_known_ending(path: str) -> bool:
-    """Tell whether a file's name says what it holds."""
+    """Tell whether a file has one of the known endings."""
     return PurePath(path).name.endswith(ENDINGS)
 
 
-# --- what is known of them, for the outside ------------------------------------------------------
+# --- their state, as others see it -------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class FeedState:
-    """How one feed goes; times are wall time, 0 for never since the start.
+    """The state of one feed; times are wall time, 0 for never since the start.
 
-    ``targets`` are rules in a file of rules. ``problem`` is why the last fetch changed nothing that
-    it should have, "" when it went well; ``errors`` are counts by a short word for the reason.
+    ``targets`` counts rules if the file has rules. ``problem`` is why the last fetch failed, "" if
+    it succeeded; ``errors`` are counts by a short word for the reason.
     """
 
     file: str
@@ -85,9 +85,9 @@ class FeedState:
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """How the broker's queue goes; ``messages`` are counts by what became of them.
+    """The state of the broker's queue; ``messages`` are counts by result.
 
-    ``unannounced_changes`` are those that were found at the interval since the last message.
+    ``unannounced_changes`` are changes that scheduled fetches found since the last message.
     """
 
     queue: str

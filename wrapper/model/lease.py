@@ -1,4 +1,4 @@
-"""What a lease says, what a candidate knows of it, and the interface of what holds one."""
+"""The record of a lease, a candidate's view of it, and the interface of a lock; shapes only."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class LeaseRecord:
-    """What a lease says, in client-go's terms; times are RFC 3339 text with microseconds.
+    """The content of a lease, in client-go's terms; times are RFC 3339 text with microseconds.
 
-    ``incarnation`` is the process that wrote the record, None where its annotation is missing or
-    belongs to another record. ``url`` is where the holder's Prometheus answers, where known.
+    ``incarnation`` is the process that wrote the record, None if its annotation is missing or
+    belongs to another record. ``url`` is that of the holder's Prometheus, None if unknown.
     """
 
     holder: str = ""
@@ -26,21 +26,21 @@ class LeaseRecord:
 
 @dataclass(frozen=True, slots=True)
 class ObservedLease:
-    """One sight of the lease: its record (None: no such lease) and the version to write over."""
+    """The lease as read once: its record (None: no such lease) and the version to replace."""
 
     record: LeaseRecord | None
     version: str | None = None
 
 
 class LeaseConflict(Exception):
-    """Someone else wrote the lease first, or holds the lock: read again."""
+    """Another process wrote the lease first, or holds the lock: read it again."""
 
 
 class LeaseUnavailable(Exception):
-    """The lease cannot be reached or may not be used; the text says what to do about it.
+    """The lease cannot be reached or used; the text has the cause and the cure.
 
-    ``reason`` is one short word for metrics, ``retry_after_s`` what the server asked for,
-    ``needs_restart`` says that only a new start of this program and its Prometheus mends it.
+    ``reason`` is one short word for metrics, ``retry_after_s`` the delay that the server asked for.
+    ``needs_restart``: only a restart of this program and its Prometheus ends the problem.
     """
 
     def __init__(
@@ -59,10 +59,10 @@ class LeaseUnavailable(Exception):
 
 
 class LeaseLock(Protocol):
-    """Where the lease lives. All calls block, none longer than the lock's own request timeout."""
+    """What stores the lease. All calls block, at most for the lock's own request timeout."""
 
     def describe(self) -> str:
-        """Return what this lock is, for people: ``lease NAMESPACE/NAME`` or ``lock file PATH``."""
+        """Return its name for people: ``lease NAMESPACE/NAME`` or ``lock file PATH``."""
 
     def read(self) -> ObservedLease:
         """Return the lease as it is now; raise LeaseUnavailable."""
@@ -76,11 +76,11 @@ class LeaseLock(Protocol):
     def watch(self, seen: ObservedLease, on_change: Callable[[ObservedLease | None], None]) -> None:
         """Report changes after ``seen`` until the watch ends or fails (then it raises).
 
-        ``None`` is reported where something has changed but has to be read.
+        ``None`` is reported if something has changed and has to be read.
         """
 
     def close(self) -> None:
-        """End a watch that is running in another thread; harmless when none is."""
+        """End a watch in another thread; harmless if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +88,9 @@ class LeaseView:
     """What this candidate knows of the lease.
 
     ``renewed_at`` is when its last acknowledged write was *sent*, None while it does not hold the
-    lease. ``free_at`` is when the lease counts as expired on this candidate's own clock.
-    ``is_unwritable`` says that the last write failed, and that nobody else has written since,
-    ``needs_restart`` that only a new start mends the ``problem``.
+    lease. ``free_at`` is when the lease expires on this candidate's own clock. ``is_unwritable``:
+    the last write failed, and nobody else has written since. ``needs_restart``: only a restart ends
+    the ``problem``.
     """
 
     seen: ObservedLease | None = None  # None: not read yet, or out of date
@@ -102,7 +102,7 @@ class LeaseView:
     released_at: float | None = None
     request_at: float = 0.0  # no request before this
     failures: int = 0
-    problem: str = ""  # why the last request, or write, failed; "" when it did not
+    problem: str = ""  # why the last request, or write, failed; "" if it did not
     needs_restart: bool = False
     is_unwritable: bool = False
     sent: LeaseRecord | None = None  # our last write, while it is not acknowledged

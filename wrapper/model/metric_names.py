@@ -1,4 +1,4 @@
-"""Numbers and words that the supervisor counts by and the metrics are rendered by."""
+"""Buckets and label values that the supervisor counts by and the metrics are rendered by."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from __future__ import annotations
 # and includes those of the lower bounds.
 DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
-# Why a request about the lease failed; anything else is counted as "other".
+# Why a request about the lease failed; any other reason is counted as "other".
 LEASE_ERRORS = (
     "connection",
     "damaged",
@@ -29,5 +29,5 @@ LEASE_ERRORS = (
     "other",
 )
 
-# Why a reload did not take place.
+# Why a reload failed.
 RELOAD_FAILURES = ("refused", "failed", "no_answer")

@@ -1,4 +1,4 @@
-"""Who a replica is and why: roles, stances and causes; shapes only."""
+"""Roles, stances, verdicts, and the causes of a role; shapes only."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """What became of a reload that was asked for."""
+    """The result of a requested reload."""
 
     LOADED = "loaded"
-    REFUSED = "refused"  # Prometheus said no
-    UNCONFIRMED = "unconfirmed"  # nothing was heard, again and again
+    REFUSED = "refused"  # by Prometheus
+    UNCONFIRMED = "unconfirmed"  # no result within the time limit
 
 
 class Role(StrEnum):
-    """What a replica's Prometheus is configured as."""
+    """The role of a replica."""
 
     LEADER = "leader"
     FOLLOWER = "follower"
 
 
 class Stance(StrEnum):
-    """What the elector is told to do about the lease."""
+    """What the elector has to do about the lease."""
 
     CONTEND = "contend"  # acquire it when free, renew it while held
     HOLD = "hold"  # renew it while held, never acquire it
-    RELEASE = "release"  # give it back if held, then only look on
+    RELEASE = "release"  # release it if held, then only observe it
 
 
 class Cause(StrEnum):
-    """Why a replica is what it is: a closed set of words, beside each reason for people."""
+    """Why a replica has its role: a closed set of words for metrics."""
 
     ACQUIRED = "acquired"
     FIXED = "fixed"  # there is no election
@@ -41,7 +41,7 @@ class Cause(StrEnum):
     UNFENCED = "unfenced"
     PROMOTION_FAILED = "promotion_failed"
     COOLING_DOWN = "cooling_down"
-    GIVEN_BACK = "given_back"  # a release of ours may be on its way
+    GIVEN_BACK = "given_back"  # a release of ours may be under way
     NOT_RENEWED = "not_renewed"  # in time
     LOST = "lost"  # another has the lease, or nobody
     EXITED = "exited"  # Prometheus has
@@ -50,7 +50,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why, in one word for metrics and one sentence for people."""
+    """Why a replica has its role: one word for metrics, one sentence for people."""
 
     cause: Cause
     text: str

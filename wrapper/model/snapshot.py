@@ -1,4 +1,4 @@
-"""The snapshot: all that the web process knows of the supervisor; shapes only."""
+"""The snapshot: what the supervisor tells the web process, as one value; shapes only."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def named(leader: str | None) -> str:
     return NOT_KNOWN if leader is None else leader or NOBODY
 
 
-LONGEST_HISTORY_S = 7 * 86400.0  # what is older is neither kept nor drawn
+LONGEST_HISTORY_S = 7 * 86400.0  # older entries are neither kept nor drawn
 
 
 class HandOver(NamedTuple):
-    """A change of the leader as seen from here, and why: "" is nobody, None is not known."""
+    """A change of the leader as this replica saw it; "" is nobody, None is not known."""
 
     time: float
     leader: str | None
@@ -30,17 +30,17 @@ class HandOver(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that the supervisor tells the web side, as of ``stamped_at``.
+    """The supervisor's state as of ``stamped_at``; all values can be written as JSON.
 
-    Everything in it is plain enough for JSON. ``leads_until_at`` is when leadership ends unless it
-    is renewed, None for a follower that does not lead. ``prometheus_url`` is this replica's own
-    Prometheus, ``holder_url`` the leader's where its lease says so. ``configuration_time`` is when
-    what is said of the configuration became so, ``wanted_fingerprint`` what this replica should
-    read in its role; ``configuration_problem`` has a line for each. ``pod_is_labelled`` is None
-    where no label is kept, or it is not known. ``counters`` are totals since the supervisor
-    started, by metric name; ``usage`` is what the child was last measured to use. ``targets`` has
-    a mapping for each file that is fetched (``feeds``), and for the broker's queue, if any
-    (``queue``): the fields of ``FeedState`` and ``QueueState``.
+    ``leads_until_at`` is when leadership ends unless renewed, None if this replica does not lead.
+    ``prometheus_url`` is this replica's own Prometheus, ``holder_url`` the leader's if the lease
+    has it. ``configuration_time`` is when the status of the configuration last changed,
+    ``wanted_fingerprint`` is of the rendering that this replica should load;
+    ``configuration_problem`` has a line for each problem. ``pod_is_labelled`` is None if the pod is
+    not labelled, or the label is not known. ``counters`` are totals since the supervisor started,
+    by metric name; ``usage`` is the child's last measured resource usage. ``targets`` has a mapping
+    for each fetched file (``feeds``), and for the broker's queue, if any (``queue``): the fields of
+    ``FeedState`` and ``QueueState``.
     """
 
     stamped_at: float
@@ -76,8 +76,7 @@ class Snapshot:
     usage: Mapping[str, float]
     targets: Mapping[str, Any] = field(default_factory=dict)
 
-    # For those who are on call. ``remote_write_is_loaded`` is None while that is not known,
-    # ``history`` begins with the oldest.
+    # ``remote_write_is_loaded`` is None if not known; ``history`` begins with the oldest.
     cause: Cause = Cause.LOST
     start_time: float = 0.0
     lease_duration_s: float = 0.0
@@ -85,10 +84,10 @@ class Snapshot:
     remote_write_is_loaded: bool | None = None
     history: tuple[HandOver, ...] = ()
     paused_until_time: float | None = None
-    needs_restart: bool = False  # nothing else mends ``lease_problem``: liveness fails
-    holder_is_overdue: bool = False  # it may have gone, and is waited for as good as for ever
-    failure: str = ""  # why this program leaves unasked, and liveness fails
+    needs_restart: bool = False  # only a restart ends ``lease_problem``: liveness fails
+    holder_is_overdue: bool = False  # it stopped renewing a lease that expires only much later
+    failure: str = ""  # why this program stops without a request: liveness fails
 
     def leads(self, now: float) -> bool:
-        """Tell whether this replica leads at ``now``, by the lease that the snapshot knows of."""
+        """Tell whether this replica leads at ``now``, by the snapshot's lease."""
         return self.leads_until_at is not None and now < self.leads_until_at

@@ -1,1 +1,1 @@
-"""Before and around the start of Prometheus: what is checked, what is built, in which order."""
+"""The start: what is checked before Prometheus is started, and what is built around it."""

@@ -1,7 +1,7 @@
-"""Building: everything that runs around a Prometheus which has been started, or around another's.
+"""Builds and connects everything that runs around Prometheus, once it has been started.
 
-Only what is wired to what belongs here, and each setting's place; what comes before Prometheus'
-start is ``launch``'s.
+Only construction belongs here, and which part gets which setting. ``launch`` does what comes before
+the start of Prometheus.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ if TYPE_CHECKING:
 
 MEASURE_PERIOD_S = 5.0
 STEP_DOWN_PAUSE_S = 30.0
-END_S = 1.0  # for all threads to end, when nothing depends on them any more
-RELOAD_ALLOWANCE_S = 30.0  # for what goes before a reload: a burst, and other reloads
+END_S = 1.0  # for all threads to end, once nothing depends on them
+RELOAD_ALLOWANCE_S = 30.0  # for what delays a reload: a series of requests, and other reloads
 
 
 def supervise(
@@ -68,7 +68,7 @@ def supervise(
     """Start the threads and the web server around Prometheus, and run the loop.
 
     ``file_lease`` is the lock file that Prometheus has inherited. Return the exit status, and
-    whether this program is to be started again in its own place.
+    whether this program has to execute itself again.
     """
     threading.excepthook = actors.caught
     settings = start.settings
@@ -78,9 +78,9 @@ def supervise(
     api = PrometheusApi(start.base_url, start.access or PrometheusAccess())
     loaded = LoadedSensor(api, events.put) if api.knows_status else None
     snapshots = SnapshotWriter()
-    exhibitor = ConfigViewUpdater(ConfigViewWriter(snapshots.fileno()))
-    inputs = InputWatch(start.inputs, settings.files.rehash_period_s, events.put, exhibitor.show)
-    reloads = _reload_desk(settings, events)
+    view_updater = ConfigViewUpdater(ConfigViewWriter(snapshots.fileno()))
+    inputs = InputWatch(start.inputs, settings.files.rehash_period_s, events.put, view_updater.show)
+    reloads = _reload_requests(settings, events)
     parts = PerformerParts(
         child=child.process if child else None,
         switch=DeadMansSwitch() if child else None,
@@ -99,7 +99,7 @@ def supervise(
     frame = _frame(start, terms, child, lock)
     watch = _start_threads(start, api, parts, events, actors)
     if not start.is_plain:
-        actors.start("exhibitor", exhibitor.run, exhibitor.end)
+        actors.start("config-view", view_updater.run, view_updater.end)
     if reloads is not None:
         from wrapper.startup.targets_assembly import start_targets  # noqa: PLC0415 - few fetch files
 
@@ -114,7 +114,7 @@ def supervise(
 
 
 def _kubernetes_lease(start: Start) -> KubernetesLease | None:
-    """Return the Lease that elects the leader, None where none does."""
+    """Return the Lease that elects the leader, None if there is none."""
     if start.lock.kind != "kubernetes":
         return None
     lease = start.settings.lease
@@ -128,7 +128,7 @@ def _kubernetes_lease(start: Start) -> KubernetesLease | None:
 
 
 def _labeller(settings: Settings, events: Events) -> PodLabelUpdater | None:
-    """Return what labels our pod, None where no label is asked for."""
+    """Return what labels our pod, None without --lease-pod-label."""
     lease, replica = settings.lease, settings.replica
     label = lease.pod_label
     if label is None:
@@ -144,8 +144,8 @@ def _labeller(settings: Settings, events: Events) -> PodLabelUpdater | None:
     return PodLabelUpdater(pod, str(label), events.put)
 
 
-def _reload_desk(settings: Settings, events: Events) -> ReloadRequests | None:
-    """Return where reloads are asked for, None where no file is fetched."""
+def _reload_requests(settings: Settings, events: Events) -> ReloadRequests | None:
+    """Return the queue of reload requests, None if no file is fetched."""
     if not settings.targets.feeds:
         return None
     from wrapper.supervision.reload_requests import ReloadRequests  # noqa: PLC0415 - few fetch files
@@ -167,8 +167,8 @@ def _terms(start: Start) -> LeaseTerms:
 
 
 def _identity(start: Start) -> str:
-    """Return who this replica is; on one machine the hostname alone would name them all."""
-    name = lease_fields.name(start.settings.replica.identity)  # as it will be read back
+    """Return the holder identity; with a lock file, replicas may share the hostname."""
+    name = lease_fields.name(start.settings.replica.identity)  # as the API server returns it
     if start.lock.kind != "file" or os.environ.get("POD_NAME"):
         return name
     return f"{name}:{urlsplit(start.base_url).port or os.getpid()}"
@@ -199,8 +199,8 @@ def _frame(start: Start, terms: LeaseTerms, child: Child | None, lock: LeaseLock
 def _first_observation(start: Start, child: Child | None, now: float) -> Observation:
     """Return what is known at the start.
 
-    Our own child has the follower rendering; someone else's Prometheus may still have what an
-    earlier run of ours left it with, and so may our pod its label.
+    Our own child has the follower rendering. A sidecar's Prometheus may still have the leader
+    rendering of an earlier run, and our pod may still have the label.
     """
     renderings = start.good
     known_child = ChildState(pid=child.process.pid if child else None)
@@ -268,7 +268,7 @@ def _start_threads(
 
 
 def _probing(settings: Settings, api: PrometheusApi) -> Probing:
-    """Return where to ask: what the flags say, else what follows from the child's arguments."""
+    """Return the probes' URLs: from the flags, else from the child's arguments."""
     asked = settings.probing
     if not settings.mode.owns_child:
         return asked
@@ -280,7 +280,7 @@ def _probing(settings: Settings, api: PrometheusApi) -> Probing:
 
 
 def _web_starter(start: Start, snapshots: SnapshotWriter) -> Callable[[], subprocess.Popen[bytes]]:
-    """Return what starts the web server; it dies with us by its own doing."""
+    """Return what starts the web server, which exits by itself when this process does."""
     options = replace(
         start.settings.web,
         snapshot_fd=snapshots.fileno(),

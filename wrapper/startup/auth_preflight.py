@@ -1,7 +1,7 @@
-"""What the files about TLS and passwords say at the start, and what of it does not fit.
+"""Checks the files about TLS and passwords before the start.
 
-There are two doors: Prometheus' own, which this program has to get through, and that of the API,
-which must not be open to everyone where the proxy behind it has a key to the first.
+Prometheus may demand a password or a certificate, which this program must have. And if it has them,
+its proxy must not give everyone access: then the API has to authenticate its clients.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from wrapper.options.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """What was found; ``problems`` are lines for people.
+    """What the files say; ``problems`` are lines for people.
 
-    ``access`` is how Prometheus is asked; anybody's where there are problems.
+    ``access`` has the credentials for Prometheus, none if there are problems.
     """
 
     access: PrometheusAccess = field(default_factory=PrometheusAccess)
@@ -34,7 +34,7 @@ class Doors:
 
 
 def look(settings: Settings, arguments: ChildArguments) -> Doors:
-    """Read the files, and return what Prometheus demands and what is wrong."""
+    """Read the files; return what Prometheus demands, and problems."""
     if settings.mode.is_init:
         return Doors()
     access, http_problems = opened(settings.web.prometheus_http_config)
@@ -44,7 +44,7 @@ def look(settings: Settings, arguments: ChildArguments) -> Doors:
     if not http_problems:
         problems += _unmet(demands, arguments, http)
     if settings.mode.is_plain:
-        problems = []  # Prometheus judges its own file, and runs also where nobody can ask it
+        problems = []  # Prometheus checks its own file, and may run even if requests to it fail
     if not http_problems and not web_problems:
         problems += _open_relay(settings, http, web)
     return Doors(access, demands, (*http_problems, *web_problems, *problems))
@@ -59,7 +59,7 @@ def _web_config(settings: Settings) -> tuple[WebConfig, list[str]]:
 
 
 def _demands(settings: Settings, arguments: ChildArguments) -> tuple[Demands, list[str]]:
-    """Return what our own Prometheus will ask of us."""
+    """Return what our own Prometheus demands of its clients."""
     path = arguments.web_config_file
     if not path or not settings.mode.owns_child:
         return Demands(), []
@@ -71,26 +71,26 @@ def _demands(settings: Settings, arguments: ChildArguments) -> tuple[Demands, li
 
 
 def _unmet(demands: Demands, arguments: ChildArguments, http: HttpConfig) -> list[str]:
-    """Say what Prometheus demands and nobody has given us."""
+    """Return a problem for each demand of Prometheus that cannot be met."""
     where = f"--web.config.file={arguments.web_config_file}"
     cure = "in the file that --prometheus-http-config names"
     problems = []
     if demands.password and http.credentials is None:
-        text = "Prometheus wants a name and a password, and none is known here"
-        problems.append(f"{where}: {text}; give them as basic_auth {cure}")
+        text = "Prometheus demands a user name and a password, and none is configured"
+        problems.append(f"{where}: {text}; set basic_auth {cure}")
     if demands.certificate and not http.tls.certificate:
-        text = "Prometheus wants a client certificate, and none is known here"
-        problems.append(f"{where}: {text}; give cert_file and key_file in tls_config {cure}")
+        text = "Prometheus demands a client certificate, and none is configured"
+        problems.append(f"{where}: {text}; set cert_file and key_file in tls_config {cure}")
     return problems
 
 
 def _open_relay(settings: Settings, http: HttpConfig, web: WebConfig) -> list[str]:
-    """Refuse that whoever reaches the API gets through to a Prometheus that others cannot reach."""
+    """Refuse a proxy that would give everyone access to a protected Prometheus."""
     if not (settings.web.proxy_enabled and http.opens_doors) or web.knows_its_clients:
         return []
     text = (
-        "--api-proxy-enabled: with the credentials of --prometheus-http-config it would open "
-        "Prometheus to everyone who reaches the API; give --web-config-file with "
+        "--api-proxy-enabled: with the credentials of --prometheus-http-config, all who can reach "
+        "the API could query Prometheus; set --web-config-file with "
         "basic_auth_users, or with client_auth_type: RequireAndVerifyClientCert"
     )
     return [text]

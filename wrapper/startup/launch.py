@@ -1,8 +1,8 @@
-"""Starting: what comes before Prometheus, in the order that safety asks for, and Prometheus itself.
+"""Starts Prometheus, after the steps that have to come before it.
 
-The order is the point: signals are queued before there is anything to signal, the output file is
-locked and *is* the follower rendering before Prometheus starts, and what only the rest needs is
-imported after that: each module here is a part of the time until somebody writes.
+The order matters: signals are queued before anything else is started; the output file is locked and
+has the follower rendering before Prometheus starts; other modules are imported only after that,
+since each import delays Prometheus.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ PREDECESSOR_WAIT_S = 5.0
 FLUSH_SHARE = 0.5
 LEAST_FLUSH_S = 0.1
 REFUSED_VARIABLE = "_PROMETHEUS_ELECTOR_REFUSED"
-LAST_IN_FORCE = "configuration rejected; the last one in force is used"
+LAST_IN_FORCE = "configuration rejected; using the one that was last in force"
 
 
 def write_once(start: Start) -> int:
     """Write the follower rendering; return the exit status."""
-    say_refusal(start)
+    log_refusal(start)
     try:
         files.write_atomically(start.output, start.first.content, start.settings.files.output_mode)
     except OSError as error:
-        LOG.error("the follower rendering cannot be written", extra={"reason": str(error)})  # noqa: TRY400
+        LOG.error("output file cannot be written", extra={"reason": str(error)})  # noqa: TRY400
         return 1
     source = start.inputs.sources.config
     if start.last_good is not None:
@@ -50,7 +50,7 @@ def write_once(start: Start) -> int:
 
 
 def supervise(start: Start) -> int:
-    """Run until Prometheus has ended or we are told to; return the exit status."""
+    """Run until Prometheus exits, or on request; return the exit status."""
     events = Events()
     events.listen_to_signals()
     try:
@@ -58,26 +58,26 @@ def supervise(start: Start) -> int:
     except (files.OutputInUse, LeaseUnavailable, OSError) as error:
         LOG.error("cannot start", extra={"reason": str(error)})  # noqa: TRY400
         return BAD_INPUT
-    say_refusal(start)
+    log_refusal(start)
     recover_rules(start.settings)
     actors = Actors(events.put)
     child = _start_prometheus(start, inherit, events, actors)
     from wrapper.startup import assembly  # noqa: PLC0415 - heavy, and Prometheus runs by now
 
     status, starts_over = assembly.supervise(start, events, actors, child, file_lease)
-    if starts_over and not _is_told_to_stop(events):
+    if starts_over and not _is_stop_requested(events):
         _start_over(RefusedInput(start.first.fingerprint, status))
     return status
 
 
-def say_refusal(start: Start) -> None:
-    """Log why Prometheus runs with the last configuration that it had in force, where it does."""
+def log_refusal(start: Start) -> None:
+    """Log why Prometheus is started with the configuration last in force, if it is."""
     for reason in start.refusal[:MOST_LOGGED]:
         LOG.error(LAST_IN_FORCE, extra={"reason": reason})
 
 
-def _is_told_to_stop(events: Events) -> bool:
-    """Tell whether somebody has asked for an end that nobody has acted on yet."""
+def _is_stop_requested(events: Events) -> bool:
+    """Tell whether a signal to stop is in the queue."""
     from wrapper.supervision.leaving import STOP_SIGNALS  # noqa: PLC0415 - loaded by now
 
     while (event := events.waiting()) is not None:
@@ -87,29 +87,27 @@ def _is_told_to_stop(events: Events) -> bool:
 
 
 def _start_over(refused: RefusedInput) -> None:
-    """Start this program again in its own place, with word of what Prometheus ended with.
+    """Execute this program again, and tell it with what Prometheus exited; return only on failure.
 
-    Returns only where that cannot be done.
-
-    Nothing of this run is left then: no thread, no lock, no timer; Prometheus and the web server
-    have ended. The process id stays, and with it whoever waits for this process.
+    Nothing of this run is left: no thread, no lock, no timer; Prometheus and the web server have
+    exited. The process keeps its id and its parent.
     """
     environ = {**os.environ, REFUSED_VARIABLE: f"{refused.fingerprint}:{refused.status}"}
     try:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)  # noqa: S606 - no shell
     except OSError as error:
-        text = "this program cannot be started again in its place"
+        text = "prometheus-elector cannot execute itself again"
         LOG.error(text, extra={"program": sys.executable, "reason": str(error)})  # noqa: TRY400
 
 
 def refused_before() -> RefusedInput | None:
-    """Take the word of an earlier run in this place out of the environment; None without any."""
+    """Return what an earlier run passed on by the environment, and remove it; None without."""
     fingerprint, _, status = os.environ.pop(REFUSED_VARIABLE, "").partition(":")
     return RefusedInput(fingerprint, int(status)) if status.isdecimal() else None
 
 
 def _take_files(start: Start) -> tuple[FileLease | None, tuple[int, ...]]:
-    """Write the follower rendering, ours alone; return the lock file, and what is inherited."""
+    """Lock and write the output file; return the lock file, and the inherited descriptors."""
     if start.own_folder is not None:
         files.make_own_folder(start.own_folder)
     output_lock = files.OutputLock(start.output, wait_s=PREDECESSOR_WAIT_S)
@@ -120,7 +118,7 @@ def _take_files(start: Start) -> tuple[FileLease | None, tuple[int, ...]]:
 
 
 def _file_lease(start: Start) -> FileLease | None:
-    """Return the lock file that elects the leader, None where none does."""
+    """Return the lock file that elects the leader, None if there is none."""
     if start.lock.kind != "file":
         return None
     settings = start.settings
@@ -129,10 +127,10 @@ def _file_lease(start: Start) -> FileLease | None:
 
 
 def recover_rules(settings: Settings) -> None:
-    """Put the last good rules back where an earlier run ended before newer ones were confirmed.
+    """Restore the last good rules if an earlier run ended before newer ones were confirmed.
 
-    Once before the inputs are looked at, since promtool would refuse them with bad rules, and again
-    when a predecessor has ended.
+    Once before the inputs are checked, since promtool would refuse them with bad rules, and again
+    once a predecessor has exited.
     """
     if settings.mode.is_init or not settings.targets.feeds:
         return
@@ -144,16 +142,16 @@ def recover_rules(settings: Settings) -> None:
                 file.put_back()
             except OSError as error:
                 extra = {"file": file.path, "reason": str(error)}
-                LOG.error("the last good rules cannot be put back", extra=extra)  # noqa: TRY400
+                LOG.error("last good rules cannot be restored", extra=extra)  # noqa: TRY400
             else:
-                text = "rules were never confirmed: the last good ones are back"
+                text = "last good rules restored: the newer ones were never confirmed"
                 LOG.warning(text, extra={"file": file.path})
 
 
 def _start_prometheus(
     start: Start, inherit: tuple[int, ...], events: Events, actors: Actors
 ) -> Child | None:
-    """Start Prometheus, with SIGHUP ignored: an early one would end it."""
+    """Start Prometheus, with SIGHUP ignored: an early SIGHUP would end it."""
     if not start.settings.mode.owns_child:
         return None
     child = process.start_child(_command(start), inherit=inherit, ignore=(signal.SIGHUP,))
@@ -162,7 +160,7 @@ def _start_prometheus(
 
 
 def _command(start: Start) -> tuple[str, ...]:
-    """Return the child's command; its flush deadline is inside the margin unless it has its own."""
+    """Return the child's command, with a flush deadline within the margin unless it has one."""
     settings = start.settings
     command = settings.child
     if settings.mode.is_stand_in and not start.is_plain:

@@ -1,7 +1,7 @@
-"""Before anything is started: read the inputs, and find all that would keep this from running.
+"""Reads the inputs before anything is started, and finds every problem.
 
-Nothing is written here, no process is started and no lock is taken; but for promtool, where it is
-asked for, and what that reads.
+Nothing is written here, no process is started and no lock is taken, except for promtool if
+--config-check asks for it.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 
 def prepare(settings: Settings, refused: RefusedInput | None = None) -> Start:
-    """Read the inputs and look for everything that would keep this from running.
+    """Read the inputs and find every problem.
 
-    ``refused`` is what Prometheus ended with at the start before, where this is another attempt.
+    ``refused`` is what Prometheus exited with in the run before, if this one follows it.
     """
     arguments = ChildArguments.parse(settings.child)
-    doors = _doors(settings, arguments)
-    at_doors = doors.problems if doors is not None else ()
+    doors = _check_access(settings, arguments)
+    of_access = doors.problems if doors is not None else ()
     access = doors.access if doors is not None else None
     if doors is not None and doors.demands.tls:
         arguments = arguments.over_tls()
@@ -41,7 +41,7 @@ def prepare(settings: Settings, refused: RefusedInput | None = None) -> Start:
     if settings.mode.is_plain:
         inputs = Inputs(sources_of(settings, arguments, output))
         targets, problems = _look_at_targets(settings, inputs.reads)
-        found = (*_problems_of_command(settings), *at_doors, *problems)
+        found = (*_problems_of_command(settings), *of_access, *problems)
         return Start(settings, arguments, inputs, UNCHANGED, found, output, access, targets)
     promtool = promtool_of(settings, arguments, output)
     judge = promtool.problems if promtool is not None else None
@@ -52,16 +52,16 @@ def prepare(settings: Settings, refused: RefusedInput | None = None) -> Start:
     start = replace(start, lock=settings.lease.lock_of(os.getuid(), start.may_override))
     problems = [*_problems_of_child(settings, arguments), *problems_of_promtool(settings)]
     targets, of_targets = _look_at_targets(settings, start.takes)
-    problems += [*at_doors, *of_targets, *_problems_of_output(start), *_problems_of_lock(start)]
+    problems += [*of_access, *of_targets, *_problems_of_output(start), *_problems_of_lock(start)]
     if settings.lease.is_on_kubernetes and not settings.mode.is_init:
         problems += _problems_of_kubeconfig(settings)
-    if problems or start.renderings is None:  # then all that is wrong is said
+    if problems or start.renderings is None:  # report all problems together
         problems = [*refusal, *problems]
     return replace(start, problems=tuple(problems), access=access, targets_access=targets)
 
 
-def _doors(settings: Settings, arguments: ChildArguments) -> Doors | None:
-    """Look at TLS and passwords; where no file is about them, not even their modules are read."""
+def _check_access(settings: Settings, arguments: ChildArguments) -> Doors | None:
+    """Check TLS and passwords, if a file configures them; else do not import their modules."""
     named = (
         settings.web.prometheus_http_config,
         settings.web.web_config_file,
@@ -69,7 +69,7 @@ def _doors(settings: Settings, arguments: ChildArguments) -> Doors | None:
     )
     if not any(named):
         return None
-    from wrapper.startup.auth_preflight import look  # noqa: PLC0415 - most starts have no need of it
+    from wrapper.startup.auth_preflight import look  # noqa: PLC0415 - rarely needed
 
     return look(settings, arguments)
 
@@ -77,16 +77,16 @@ def _doors(settings: Settings, arguments: ChildArguments) -> Doors | None:
 def _look_at_targets(
     settings: Settings, is_taken: Callable[[Path], bool]
 ) -> tuple[PrometheusAccess | None, list[str]]:
-    """Return how the feeds are asked, and what would keep files from being fetched."""
+    """Return the credentials of the feeds, and problems of --targets-…."""
     if settings.mode.is_init or not settings.targets.feeds:
         return None, []
-    from wrapper.startup.targets_preflight import look_at_targets  # noqa: PLC0415 - few fetch files
+    from wrapper.startup.targets_preflight import look_at_targets  # noqa: PLC0415 - rarely needed
 
     return look_at_targets(settings, is_taken)
 
 
 def output_of(settings: Settings, arguments: ChildArguments) -> Path:
-    """Return the file that Prometheus reads; to a check that is not told, it lies by the input."""
+    """Return the file that Prometheus reads; for a check without flags, beside the input."""
     if settings.is_check and not settings.files.output and not settings.child:
         return Path(settings.files.config).parent / arguments.config_file
     if settings.files.output or not settings.mode.is_stand_in:
@@ -95,16 +95,16 @@ def output_of(settings: Settings, arguments: ChildArguments) -> Path:
 
 
 def promtool_of(settings: Settings, arguments: ChildArguments, output: Path) -> Promtool | None:
-    """Return what is asked about renderings before they are used, None where nothing is."""
+    """Return the promtool that checks renderings, None if none does."""
     if not shutil.which(settings.files.promtool):
-        return None  # it was not asked for, or is no program: that is a problem
-    from wrapper.configuration.promtool import Promtool  # noqa: PLC0415 - most starts ask nothing
+        return None  # not requested, or missing, which problems_of_promtool reports
+    from wrapper.configuration.promtool import Promtool  # noqa: PLC0415 - rarely needed
 
     return Promtool(settings.files.promtool, output, is_agent=arguments.is_agent)
 
 
 def problems_of_promtool(settings: Settings) -> list[str]:
-    """Say what keeps promtool from being asked at all."""
+    """Return the problem if promtool cannot be run."""
     program = settings.files.promtool
     if not program or shutil.which(program):
         return []
@@ -113,7 +113,7 @@ def problems_of_promtool(settings: Settings) -> list[str]:
 
 
 def sources_of(settings: Settings, arguments: ChildArguments, output: Path) -> Sources:
-    """Return where the configuration comes from, in whichever of the three ways."""
+    """Return where the configuration comes from, in any of the three modes."""
     is_whole = bool(settings.files.leader_config) or settings.mode.is_stand_in
     return Sources(
         config=Path(settings.files.config or arguments.config_file),
@@ -127,7 +127,7 @@ def sources_of(settings: Settings, arguments: ChildArguments, output: Path) -> S
 
 def _render(settings: Settings, inputs: Inputs) -> tuple[Renderings | None, tuple[str, ...]]:
     if not settings.has_input:
-        return None, ()  # the settings have said so
+        return None, ()  # the settings have this problem
     try:
         return inputs.read(is_start=True), ()
     except BadInputs as error:
@@ -156,7 +156,7 @@ def _problems_of_kubeconfig(settings: Settings) -> list[str]:
 
 
 def _problems_of_lock(start: Start) -> list[str]:
-    """Refuse to take a lock file unasked where it may well be each replica's own."""
+    """Refuse a lock file in a pod by default, where each replica may have its own."""
     settings = start.settings
     if not settings.replica.is_in_pod or settings.mode.is_init or settings.is_check:
         return []
@@ -171,7 +171,7 @@ def _problems_of_lock(start: Start) -> list[str]:
 
 
 def _problems_of_output(start: Start) -> list[str]:
-    """Refuse an output that cannot be written; where none is named the settings have said so."""
+    """Refuse an output that cannot be written; the settings report a missing one."""
     settings = start.settings
     if not settings.files.output and not settings.child and not settings.is_check:
         return []
@@ -182,12 +182,12 @@ def _problems_of_output(start: Start) -> list[str]:
     if problem := files.folder_problem(folder):
         return [f"{named}: {problem}"]
     if settings.has_input and start.inputs.reads(output):
-        return [f"{named}: it is an input too, which would be overwritten; {_other_output(start)}"]
+        return [f"{named}: it is also an input and would be overwritten; {_other_output(start)}"]
     return _problem_of_another_file(start)
 
 
 def _named_output(start: Start) -> str:
-    """Return how the output got its name, for a problem's place: nobody may have given the flag."""
+    """Return the output's flag, or where its default comes from, as a problem's place."""
     if start.settings.files.output:
         return f"--output={start.output}"
     source = "Prometheus' storage folder" if start.settings.mode.is_stand_in else "--config.file"
@@ -195,19 +195,19 @@ def _named_output(start: Start) -> str:
 
 
 def _other_output(start: Start) -> str:
-    """Return how to name another output: without the flag, it follows Prometheus' own."""
+    """Return how to name another output: without the flag, it is Prometheus' --config.file."""
     if start.settings.files.output or start.settings.mode.is_stand_in:
         return "name another file with --output"
     return (
         "write another --config.file after --, or leave --config out: then Prometheus' own file is "
-        "the follower's, and is never written"
+        "the follower's configuration, and is never written"
     )
 
 
 def _problem_of_another_file(start: Start) -> list[str]:
-    """Refuse that Prometheus reads anything else than what is rendered for it.
+    """Refuse a Prometheus that reads another file than the output.
 
-    A script that starts it may add its configuration file by itself, which cannot be seen here.
+    A script that starts Prometheus may add --config.file itself, which is not known here.
     """
     settings, read = start.settings, Path(start.arguments.config_file)
     if settings.mode is not Mode.OWNER or is_same_file(start.output, read):

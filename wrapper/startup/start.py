@@ -20,37 +20,36 @@ from wrapper.options.settings import NO_LOCK, Lock, Settings
 if TYPE_CHECKING:
     from wrapper.access.prometheus_access import PrometheusAccess
 
-# Stands for what Prometheus reads by itself, in each role: nothing is known of it.
+# Stands for the file that a plain Prometheus reads in each role; its content is not known.
 _OWN_FILE = Rendering(Role.FOLLOWER, b"", "", writes_remotely=False)
 UNCHANGED = Renderings(_OWN_FILE, _OWN_FILE)
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedInput:
-    """The follower rendering with which Prometheus ended before it was ready, and its status."""
+    """The follower rendering with which Prometheus exited before it was ready, and the status."""
 
     fingerprint: str
     status: int
 
     @property
     def text(self) -> str:
-        """Say what happened, for people."""
+        """What happened, for people."""
         return (
-            f"Prometheus, started with the newest configuration, ended with status {self.status}: "
-            "its own log says why"
+            f"Prometheus exited with status {self.status} when started with the newest "
+            "configuration; see the log of Prometheus"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What was found out before anything was started; ``problems`` when it cannot be.
+    """What is known before the start; nothing is started if there are ``problems``.
 
-    ``access`` is None where Prometheus is asked as anybody would, ``targets_access`` where no file
-    is fetched. ``last_good`` is what Prometheus had in force last, where it is started with that
-    because the input was refused: by this program, so that ``renderings`` are the same ones, or by
-    Prometheus at the start before. ``refusal`` has a line for each reason. ``refused`` is what
-    Prometheus ended with at the start before, if it was no other reason that this run begins.
-    ``lock`` is what elects the leader.
+    ``access`` is None without credentials for Prometheus, ``targets_access`` if no file is fetched.
+    ``last_good`` is what Prometheus had in force last, if it is started with that because the input
+    was refused: by this program, so that ``renderings`` are the same ones, or by Prometheus in the
+    run before. ``refusal`` has a line for each reason. ``refused`` is what Prometheus exited with
+    in the run before. ``lock`` is what elects the leader.
     """
 
     settings: Settings
@@ -68,28 +67,28 @@ class Start:
 
     @property
     def is_plain(self) -> bool:
-        """Whether Prometheus is started as it was written, and reads its own file."""
+        """Whether Prometheus is started with its command unchanged, and reads its own file."""
         return self.settings.mode.is_plain
 
     @property
     def own_folder(self) -> Path | None:
-        """The output's folder where nobody named it, so that it has to be made."""
+        """The default output's folder, which has to be created; None for a named output."""
         is_default = self.settings.mode.is_stand_in and not self.settings.files.output
         return self.output.parent if is_default else None
 
     @property
     def may_override(self) -> bool:
-        """Whether a leader may come to read anything else than a follower: overrides may appear."""
+        """Whether the leader has overrides, or may get them by an edit."""
         return self.overrides or bool(self.settings.files.leader_config)
 
     @property
     def overrides(self) -> bool:
-        """Whether a leader reads anything else than a follower."""
+        """Whether the leader's rendering differs from the follower's."""
         return self.renderings is not None and self.renderings.has_overrides
 
     @property
     def base_url(self) -> str:
-        """Where Prometheus answers, "" where that is not known."""
+        """The URL of Prometheus, "" if it is not known."""
         settings = self.settings
         if settings.mode.owns_child:
             return self.arguments.base_url
@@ -103,7 +102,7 @@ class Start:
         return ""
 
     def takes(self, path: Path) -> bool:
-        """Tell whether a file is an input, or what is rendered."""
+        """Tell whether a file is an input or the output."""
         is_output = not self.is_plain and is_same_file(path, self.output)
         return is_output or self.inputs.reads(path)
 
@@ -121,19 +120,19 @@ class Start:
 
     @property
     def keeper(self) -> LastGood:
-        """Where the renderings in force are kept for the next start."""
+        """The renderings in force that are saved for the next start."""
         return LastGood(self.output, self.settings.files.output_mode)
 
     @property
     def can_start_over(self) -> bool:
-        """Whether Prometheus could be started with another configuration, and has not been yet."""
+        """Whether Prometheus can be restarted once with another configuration."""
         if not self.settings.mode.owns_child or self.is_plain or self.last_good is not None:
             return False
         has_been = self.refused is not None and self.refused.fingerprint == self.first.fingerprint
         return not has_been and self.keeper.can_replace(self.first)
 
     def over(self) -> Start:
-        """Return what this start becomes where its input was refused, and another one is kept."""
+        """Return this start, with the saved configuration if the input was refused."""
         if self.settings.is_check or self.is_plain:
             return self
         if self.renderings is None:

@@ -1,4 +1,4 @@
-"""What the log says of a start: who this is, and what of its settings will surprise somebody."""
+"""Logs the start, and warnings about settings that are probably mistakes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LOG = logging.getLogger(__name__)
 
 
 def say_start(start: Start, constants: Constants) -> None:
-    """Log it, and a warning for each thing that can hardly be meant."""
+    """Log the start, and a warning for each probable mistake."""
     settings = start.settings
     LOG.info(
         "started",
@@ -29,15 +29,15 @@ def say_start(start: Start, constants: Constants) -> None:
     for reason in start.inputs.missing:
         LOG.warning("the leader's configuration cannot be loaded yet", extra={"reason": reason})
     for variable in settings.unknown_variables:
-        LOG.warning("this environment variable sets nothing", extra={"variable": variable})
+        LOG.warning("unknown environment variable", extra={"variable": variable})
     _warn_of_prometheus(start)
 
 
 def _warn_of_overrides(start: Start) -> None:
-    """Warn where nobody, or everybody, would write."""
+    """Warn if the overrides are missing, or every replica writes."""
     if not start.overrides:
         LOG.warning(
-            "the leader has no overrides: every replica reads the same",
+            "the leader has no overrides: all replicas load the same file",
             extra={
                 "config": start.inputs.sources.config,
                 "missing": ", ".join(map(str, start.inputs.absent())),
@@ -45,24 +45,23 @@ def _warn_of_overrides(start: Start) -> None:
         )
     if start.may_override and start.good.follower.writes_remotely:
         LOG.warning(
-            "the follower's part has a remote_write: every replica writes, whoever leads; have it "
-            "in the leader's part only",
+            "the follower's part has a remote_write: every replica writes; move it to the "
+            "leader's part",
             extra={"config": start.inputs.sources.config},
         )
 
 
 def _warn_of_prometheus(start: Start) -> None:
-    """Warn of a Prometheus that cannot be asked, or not be stopped."""
+    """Warn if requests to Prometheus may fail, or it cannot be fenced."""
     settings = start.settings
     if start.arguments.base_url.startswith("https") and not settings.web.prometheus_http_config:
         LOG.warning(
-            "Prometheus is served over TLS: unless this machine trusts its certificate, and it is "
-            "for the address asked, name its CA (ca_file) and its name (server_name) in tls_config "
-            "of --prometheus-http-config",
+            "Prometheus uses TLS: unless this machine trusts its certificate, and that is valid "
+            "for this URL, set ca_file and server_name in tls_config of --prometheus-http-config",
             extra={"asked": start.arguments.base_url},
         )
     if not settings.mode.owns_child:
         LOG.warning(
-            "sidecar: a Prometheus that does not answer cannot be stopped from here, "
-            "so that it may write beside another leader"
+            "sidecar: a Prometheus that does not answer cannot be killed, "
+            "and may still write while another replica leads"
         )

@@ -1,4 +1,4 @@
-"""Building what fetches targets and rules: after Prometheus has been started, and beside it."""
+"""Builds what fetches targets and rules, once Prometheus has been started."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def start_targets(
 ) -> None:
     """Start a thread for each feed, and one for the broker's queue.
 
-    ``watch`` tells when Prometheus has been ready for the first time.
+    ``watch.ready`` is set once Prometheus is ready for the first time.
     """
     settings, api = start.settings, watch.api
     access = start.targets_access or PrometheusAccess(is_proxied=True)
@@ -53,22 +53,22 @@ def start_targets(
         actors.start("feed", keeper.run, keeper.end)
         return keeper
 
-    errands = {
+    tasks = {
         Deed.RELOAD: BackgroundTask(partial(_reload, rules)),
         Deed.CLEAN_TOMBSTONES: BackgroundTask(Tombstones(api).clean),
     }
-    desk = TaskDispatch(settings.targets.feeds, start_keeper, errands, start.takes)
+    dispatch = TaskDispatch(settings.targets.feeds, start_keeper, tasks, start.takes)
     if settings.targets.broker:
         name = settings.targets.queue or settings.replica.identity
         broker = Broker(settings.targets.broker, name)
-        for deed, errand in errands.items():
-            actors.start(deed.value.replace(" ", "-"), errand.run, errand.end)
-        queue = TargetQueue(broker, name, desk, events.put, desk.unasked_changes)
+        for deed, task in tasks.items():
+            actors.start(deed.value.replace(" ", "-"), task.run, task.end)
+        queue = TargetQueue(broker, name, dispatch, events.put, dispatch.unasked_changes)
         actors.start("target-queue", queue.run, queue.end)
 
 
 def _obstacle(settings: Settings, api: PrometheusApi) -> Callable[[], str]:
-    """Return what tells why a Prometheus that others start is not ready now, "" when it is."""
+    """Return a function that says why a sidecar's Prometheus is not ready, "" if it is."""
     url = ""
     if not settings.mode.owns_child:
         url = settings.probing.readiness_url or (api.url("/-/ready") if api.knows_status else "")
@@ -83,7 +83,7 @@ def _obstacle(settings: Settings, api: PrometheusApi) -> Callable[[], str]:
 
 
 def _reload(rules: RuleLoads) -> str:
-    """Have Prometheus reload; return why to ask again, "" where it has."""
+    """Have Prometheus reload; return why that failed, "" if it succeeded."""
     answer = rules.reload()
     is_loaded = answer.verdict is Verdict.LOADED
-    return "" if is_loaded else f"the reload is {answer.verdict}: {answer.problem}"
+    return "" if is_loaded else f"reload {answer.verdict}: {answer.problem}"

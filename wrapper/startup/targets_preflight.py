@@ -1,6 +1,6 @@
-"""Before anything is started: what of --targets-… would keep files from being fetched.
+"""Checks the flags --targets-… before the start.
 
-Nothing is asked and nothing is written here.
+No request is sent and nothing is written here.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from wrapper.targets.rule_check import RuleCheck
 def look_at_targets(
     settings: Settings, is_taken: Callable[[Path], bool]
 ) -> tuple[PrometheusAccess, list[str]]:
-    """Return how the feeds are asked, and what is wrong.
+    """Return the credentials of the feeds, and problems.
 
-    ``is_taken`` tells of a file whether it is written or read otherwise.
+    ``is_taken`` tells whether a file is an input or the output.
     """
     access, problems = opened(settings.targets.http_config, is_proxied=True)
     problems += _problems_of_places(settings.targets.feeds)
@@ -33,7 +33,7 @@ def look_at_targets(
 
 
 def rule_check_of(settings: Settings) -> RuleCheck | None:
-    """Return the promtool that judges rules, or one at hand that explains, None without any."""
+    """Return the promtool that checks rules, or one that explains refusals, None without."""
     if settings.files.promtool:
         return RuleCheck(settings.files.promtool) if shutil.which(settings.files.promtool) else None
     at_hand = shutil.which("promtool")
@@ -43,12 +43,12 @@ def rule_check_of(settings: Settings) -> RuleCheck | None:
 def _problems_of_file(named: str, feed: Feed, is_taken: Callable[[Path], bool]) -> Iterator[str]:
     path = Path(feed.path)
     if is_taken(path):
-        yield f"{named}: this file is the configuration itself, or a part of it; name another"
+        yield f"{named}: this file is the configuration itself, or a part of it; name another file"
     yield from problems_of_folder(named, path.parent)
 
 
 def _problems_of_places(feeds: Sequence[Feed]) -> Iterator[str]:
-    """Yield which files are the same one by way of links."""
+    """Yield a problem for each two paths that lead to one file by links."""
     paths = sorted({feed.path for feed in feeds})
     for at, path in enumerate(paths):
         for other in paths[:at]:
@@ -57,13 +57,13 @@ def _problems_of_places(feeds: Sequence[Feed]) -> Iterator[str]:
 
 
 def problems_of_folder(named: str, folder: Path) -> Iterator[str]:
-    """Yield why no file can be put into a folder."""
+    """Yield why no file can be created in a folder."""
     if problem := files.folder_problem(folder):
         yield f"{named}: {problem}"
 
 
 def _problems_of_broker(settings: Settings) -> Iterator[str]:
-    from wrapper.targets.broker import missing_for  # noqa: PLC0415 - few have a broker
+    from wrapper.targets.broker import missing_for  # noqa: PLC0415 - rarely needed
 
     if missing := missing_for(settings.targets.broker):
         yield f"--targets-broker: {missing}"

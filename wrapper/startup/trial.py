@@ -1,8 +1,8 @@
-"""Prometheus itself as the judge: started for a moment with a rendering, on an empty folder.
+"""Checks a rendering by starting Prometheus with it, on an empty data folder.
 
-What it says is the truth: it reads certificates, sets up every queue and loads the rules. It sends
-nothing to anybody (``harmless``) and is killed as soon as it is ready. It listens on a loopback
-port of its own. Where it ends: data that is already there, and flags that only matter with it.
+Prometheus reads the certificates, sets up every queue and loads the rules. It sends nothing
+(``harmless``), listens on a loopback port of its own, and is killed as soon as it is ready. Limit:
+existing data, and flags that matter only with it, are not checked.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from wrapper.configuration.redact import words_about
 from wrapper.model.configuration import Rendering
 from wrapper.options.prometheus_args import with_flags
 
-LIMIT_S = 60.0  # for one rendering: rules of a large server take seconds
+LIMIT_S = 60.0  # for one rendering: the rules of a large server take seconds
 _POLL_S = 0.02
-_LONGEST = 600  # characters of what it says
+_LONGEST = 600  # characters of its output
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 _LINE = re.compile(r"\bline \d+")
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Trial:
-    """Starts one Prometheus after the other."""
+    """Starts a Prometheus for each rendering, one after the other."""
 
     def __init__(
         self, command: Sequence[str], output: Path, *, is_agent: bool, limit_s: float = LIMIT_S
     ) -> None:
-        """Take the command for Prometheus, and the file that it will read."""
+        """Use this command of Prometheus; renderings lie beside ``output`` for a while."""
         self._command = tuple(command)
         self._is_agent = is_agent
         self._limit_s = limit_s
@@ -57,18 +57,19 @@ class Trial:
         return self._command[0]
 
     def refusal(self, rendering: Rendering) -> str:
-        """Return why Prometheus does not start with it, "" where it does; raise Unanswered."""
+        """Return why Prometheus does not start with it, "" if it does; raise Unanswered."""
         with dead_address() as address:
             status, said = self._start(harmless(rendering.content, address))
-            if status != 0 and _LINE.search(said):  # lines are to be those of the rendering itself:
-                status, said = self._start(rendering.content)  # it cannot even be read, so is safe
+            if status != 0 and _LINE.search(said):
+                # It cannot be parsed, so it is harmless: have the line numbers of the original.
+                status, said = self._start(rendering.content)
         if status == 0:
             return ""
-        words = words_about(rendering.content, said) or f"exit status {status}, without a word"
+        words = words_about(rendering.content, said) or f"exit status {status}, no output"
         return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
 
     def _start(self, content: bytes) -> tuple[int, str]:
-        """Return 0 once it is ready, or its exit status, and what it has said."""
+        """Return 0 once it is ready, or its exit status, and its errors."""
         with (
             self._beside.holding(content) as path,
             tempfile.TemporaryDirectory(prefix="prometheus-elector-") as folder,
@@ -92,7 +93,7 @@ class Trial:
             return status, "; ".join(_complaints(text))
 
     def _words(self, config: Path, data: Path, address: str) -> tuple[str, ...]:
-        """Return the command, with what must be another here."""
+        """Return the command with the flags that have to differ here."""
         kind = "agent" if self._is_agent else "tsdb"
         return with_flags(
             self._command,
@@ -121,7 +122,7 @@ class Trial:
         raise Unanswered(f"{self.program} was not ready within {self._limit_s:g} s and was killed")
 
     def _end(self) -> None:
-        """Kill what runs: in order, it would send what it has."""
+        """Kill it: on SIGTERM it would flush what it has to send."""
         running, self._running = self._running, None
         if running is not None:
             with suppress(ProcessLookupError, PermissionError):
@@ -130,13 +131,13 @@ class Trial:
 
 
 def _environ() -> dict[str, str]:
-    """Return the environment without proxies: nothing is to be sent through one either."""
+    """Return the environment without proxies."""
     return {name: value for name, value in os.environ.items() if name.lower() not in _PROXIES}
 
 
 @contextmanager
 def dead_address() -> Iterator[str]:
-    """Hold a loopback port on which nobody can listen meanwhile."""
+    """Reserve a loopback address on which nothing listens."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield f"127.0.0.1:{held.getsockname()[1]}"
@@ -149,7 +150,7 @@ def _free_port() -> int:
 
 
 def _complaints(log: str) -> Iterator[str]:
-    """Yield what Prometheus says went wrong, else the last line that it, or a script, has said."""
+    """Yield the errors in Prometheus' log, else the last line of its output."""
     lines = [line for line in log.splitlines() if line.strip()]
     found = False
     for line in lines:

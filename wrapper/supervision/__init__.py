@@ -1,1 +1,1 @@
-"""What to do about it: the observation, the plan, Prometheus itself, and the one loop."""
+"""The supervisor's loop: the observation, the plan, fencing, and what performs the plan."""

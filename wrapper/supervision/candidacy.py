@@ -1,7 +1,7 @@
-"""Who this replica should be, and what it wants of the lease; pure.
+"""The role that this replica should have, and what the elector should do about the lease; pure.
 
-The rule that stands above the others here: the lease is given back only when Prometheus cannot
-write any more. That the pod's label is off by then is waited for, but not for long.
+The first rule: the lease is released only once Prometheus can no longer write. A release also waits
+for the pod's label to be removed, but only briefly.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from wrapper.model.roles import Cause, Reason, Role, Stance
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 
-LABEL_WAIT_S = 0.1  # what a label may cost a hand-over, once Prometheus cannot write any more
+LABEL_WAIT_S = 0.1  # the longest that the label may delay a release
 
 
 def obstacle_to_leading(o: Observation, policy: Policy, now: float) -> Reason | None:
-    """Return why this replica should not lead, None when it may."""
+    """Return why this replica must not lead, None if it may."""
     return (
         _obstacle_in_prometheus(o)
         or _obstacle_to_fencing(o, policy)
@@ -33,7 +33,7 @@ def _obstacle_in_prometheus(o: Observation) -> Reason | None:
         text = f"Prometheus is not ready{_because(o.child.readiness_detail)}"
         return Reason(Cause.NOT_READY, text)
     if o.configuration.acceptance.is_on_trial:
-        text = "the newest configuration is tried first, since Prometheus has ended with it"
+        text = "Prometheus exited with the newest configuration; it has to be tried first"
         return Reason(Cause.NOT_READY, text)
     if not o.child.health.is_healthy:
         return Reason(Cause.UNHEALTHY, f"Prometheus is unhealthy{_because(o.child.health.detail)}")
@@ -42,9 +42,9 @@ def _obstacle_in_prometheus(o: Observation) -> Reason | None:
 
 def _obstacle_to_fencing(o: Observation, policy: Policy) -> Reason | None:
     if o.fencing.obstacle:
-        return Reason(Cause.UNFENCED, f"cannot be fenced: {o.fencing.obstacle}")
+        return Reason(Cause.UNFENCED, f"Prometheus cannot be fenced: {o.fencing.obstacle}")
     if o.fencing.obstacle is None and policy.owns_child:
-        return Reason(Cause.UNFENCED, "checking that Prometheus can be fenced")
+        return Reason(Cause.UNFENCED, "checking whether Prometheus can be fenced")
     return None
 
 
@@ -52,7 +52,7 @@ def _obstacle_for_now(o: Observation, now: float) -> Reason | None:
     if o.leaving.steps_down_until is not None and now < o.leaving.steps_down_until:
         return Reason(Cause.STEPPING_DOWN, "asked to step down")
     if o.leaving.keeps_out(now):
-        return Reason(Cause.STEPPING_DOWN, "asked to step down and keep out for some time")
+        return Reason(Cause.STEPPING_DOWN, "asked to step down; paused from the election")
     if now < o.promotion.cools_until:
         text = f"cooling down after a failed promotion{_because(o.promotion.problem)}"
         return Reason(Cause.COOLING_DOWN, text)
@@ -64,7 +64,7 @@ def _because(detail: str) -> str:
 
 
 def _failed_promotion(o: Observation, policy: Policy, now: float) -> Reason | None:
-    """Return why the promotion under way has to be given up, None when it has not."""
+    """Return why the promotion under way has failed, None if it has not."""
     failure = o.writer.opening_problem(policy, now) if o.role is Role.LEADER else ""
     return Reason(Cause.PROMOTION_FAILED, failure) if failure else None
 
@@ -77,7 +77,7 @@ def role_of(
         return Role.FOLLOWER, obstacle
     if lease.leads(o.lease.view, policy.terms, now):
         if _is_given_back(o):
-            text = "the lease was being given back; it has to be renewed first"
+            text = "a release of the lease may be under way; the lease has to be renewed first"
             return Role.FOLLOWER, Reason(Cause.GIVEN_BACK, text)
         return Role.LEADER, Reason(Cause.ACQUIRED, "holds the lease")
     if o.lease.is_held:
@@ -88,9 +88,9 @@ def role_of(
 
 
 def _is_given_back(o: Observation) -> bool:
-    """Tell whether a release may be on its way: only a renewal sent after that order counts.
+    """Tell whether a release may be under way: only a renewal sent after its order disproves that.
 
-    Its answer may be late or lost, and another may lead already.
+    The answer to the release may be late or lost, and another replica may lead already.
     """
     ordered_at, renewed_at = o.lease.release_ordered_at, o.lease.view.renewed_at
     return ordered_at is not None and renewed_at is not None and renewed_at <= ordered_at
@@ -98,38 +98,38 @@ def _is_given_back(o: Observation) -> bool:
 
 def _why_following(o: Observation, policy: Policy, now: float) -> str:
     if o.lease.view.problem:
-        return f"the lease is out of reach: {o.lease.view.problem}"
+        return f"the lease is unreachable: {o.lease.view.problem}"
     if holder_is_overdue(o, policy, now):
         return _why_overdue(o, policy)
     if o.lease.view.holder == policy.terms.identity:
-        return "the lease is held by an earlier replica of this name; waiting it out"
+        return "an earlier process with this identity holds the lease; waiting for it to expire"
     if o.lease.view.holder:
         return f"{o.lease.view.holder} holds the lease"
-    return "contending for the lease"
+    return "trying to acquire the lease"
 
 
 def holder_is_overdue(o: Observation, policy: Policy, now: float) -> bool:
-    """Tell whether the holder may have gone, and will be waited for as good as for ever."""
+    """Tell whether the holder has stopped renewing a lease that expires only much later."""
     return bool(policy.shorten_lease) and lease.is_overdue(o.lease.view, policy.terms, now)
 
 
 def _why_overdue(o: Observation, policy: Policy) -> str:
-    """Return who is waited for and for how long, and what ends that."""
+    """Return who holds the lease, when it expires, and how to end it earlier."""
     view = o.lease.view
     is_deleted = view.seen is not None and view.seen.record is None
-    cure = "start this replica again" if is_deleted else f"run {policy.shorten_lease}"
+    cure = "restart this replica" if is_deleted else f"run {policy.shorten_lease}"
     duration_s = view.last.duration_s if view.last else 0.0
     return (
-        f"{view.holder} holds the lease{' that was deleted' if is_deleted else ''}, has not "
-        f"renewed it for {lease.MANY * policy.terms.duration_s:g} s and is waited for until its "
-        f"leaseDurationSeconds of {duration_s:.0f} are over; if it has gone for good, {cure}"
+        f"{view.holder} holds the lease{', which was deleted,' if is_deleted else ''} but has not "
+        f"renewed it for {lease.MANY * policy.terms.duration_s:g} s; the lease expires only after "
+        f"its leaseDurationSeconds of {duration_s:.0f}; if {view.holder} is gone for good, {cure}"
     )
 
 
 def stance_of(o: Observation, obstacle: Reason | None, now: float) -> Stance:
-    """Give the lease back only when Prometheus cannot write any more, and when that was said.
+    """Release the lease only once Prometheus cannot write, and the follower role is published.
 
-    The turn that ends leadership publishes it first: otherwise two would say that they lead.
+    The turn that ends leadership publishes that first: otherwise two replicas would claim to lead.
     """
     if not obstacle:
         return Stance.CONTEND
@@ -138,10 +138,10 @@ def stance_of(o: Observation, obstacle: Reason | None, now: float) -> Stance:
 
 
 def awaits_label_until(o: Observation, now: float) -> float:
-    """Return until when a release waits for the label, which is to be off since the demotion began.
+    """Return until when a release waits for the pod's label to be removed.
 
-    That is now, or has been, where it waits for nothing: it is about a writer, there is no label,
-    or no answer is to be expected.
+    The result is not after ``now`` if there is nothing to wait for: Prometheus may still write, no
+    label is kept, or no answer about it is expected.
     """
     if o.writer.may_write or o.label is None or not o.label.is_expected:
         return now

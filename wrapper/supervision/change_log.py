@@ -1,7 +1,7 @@
-"""What is logged of changes: before and after are compared, and each change is said once.
+"""The log lines about changes: each change of the observation is logged once.
 
-It also keeps the wall time of the last change of role, and of what is said of the configuration.
-Where it ends: why Prometheus is stopped or killed is logged by what does it.
+It also keeps the wall time of the last change of role, and of the configuration's status. Not
+here: the performer logs why it stops or kills Prometheus.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ _NO_ANSWER, _LOADED, _REFUSED = 0, 200, 500  # of a reload over HTTP
 
 
 class ChangeLog:
-    """Logs what events and decisions change."""
+    """Logs the changes that events and decisions make."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self.last_transition_time = 0.0
         self.configuration_time = clock.wall()
-        self._reason = self._said_of_writing = self._said_of_reloads = ""
+        self._reason = self._write_problem = self._reload_problem = ""
 
     def took(
         self, happened: Event | Plan, before: Observation, after: Observation, now: float
     ) -> None:
         """Log what an event, or a decision, has changed."""
         if isinstance(happened, Plan):
-            self._say_role(happened, before, now)
-        self._say_configuration(happened, before, after)
-        self._say_writing(happened)
-        self._say_reload(happened)
+            self._log_role(happened, before, now)
+        self._log_configuration(happened, before, after)
+        self._log_write(happened)
+        self._log_reload(happened)
 
-    def _say_role(self, plan: Plan, before: Observation, now: float) -> None:
-        """Log each change of role, and of the reason for it, once."""
+    def _log_role(self, plan: Plan, before: Observation, now: float) -> None:
+        """Log a change of the role, or of its reason."""
         if plan.role is not before.role:
             self.last_transition_time = clock.wall()
             LOG.info("role changed", extra=self._of_role(before, plan))
@@ -60,8 +60,8 @@ class ChangeLog:
         self._reason = plan.reason
 
     def _of_role(self, before: Observation, plan: Plan) -> dict[str, object]:
-        """Return who has which role and why, and the lease record that it follows from."""
-        said: dict[str, object] = {
+        """Return the fields of a change of role: role, reason, and the lease record behind them."""
+        fields: dict[str, object] = {
             "identity": self._policy.terms.identity,
             "role": plan.role,
             "cause": plan.cause,
@@ -69,81 +69,81 @@ class ChangeLog:
         }
         record = before.lease.view.last
         if record is None:
-            return said
+            return fields
         lease = {
             "lease_holder": record.holder,
             "lease_transitions": record.transitions,
             "lease_renew_time": record.renew_time,
         }
-        return {**said, **lease}
+        return {**fields, **lease}
 
-    def _say_configuration(
+    def _log_configuration(
         self, event: Event | Plan, before: Observation, after: Observation
     ) -> None:
-        """Log a new input, and each change in whether it can be used."""
+        """Log new inputs, and each change in whether they can be used."""
         if (
             isinstance(event, RenderingsKept)
             and event.problem != before.configuration.keeping.problem
         ):
-            _say_keeping(event.problem)
+            _log_keeping(event.problem)
         if isinstance(event, ConfigurationRead):
             self.configuration_time = clock.wall()
             LOG.info("configuration read", extra={"fingerprints": _short(event.renderings)})
-            _say_surprises(before.configuration.renderings, event.renderings)
+            _warn_of_surprises(before.configuration.renderings, event.renderings)
         if after.configuration.rejection == before.configuration.rejection:
             return
         self.configuration_time = clock.wall()
         for reason in after.configuration.rejection.splitlines()[:MOST_LOGGED]:
-            LOG.error("configuration rejected; the last good one stays", extra={"reason": reason})
+            LOG.error("configuration rejected; keeping the last good one", extra={"reason": reason})
         if not after.configuration.rejection and not isinstance(event, SignalReceived):
-            LOG.info("configuration is good again")
+            LOG.info("configuration accepted")
 
-    def _say_writing(self, event: Event | Plan) -> None:
-        """Log once that renderings cannot be written, and once that they can again."""
-        if isinstance(event, WriteFailed) and event.problem != self._said_of_writing:
+    def _log_write(self, event: Event | Plan) -> None:
+        """Log once that the output cannot be written, and once that it can again."""
+        if isinstance(event, WriteFailed) and event.problem != self._write_problem:
             extra = {"role": event.rendering.role, "reason": event.problem}
-            LOG.error("the rendering cannot be written; it is tried again", extra=extra)
-            self._said_of_writing = event.problem
-        elif isinstance(event, RenderingWritten) and self._said_of_writing:
-            LOG.info("renderings can be written again")
-            self._said_of_writing = ""
+            LOG.error("output file cannot be written; retrying", extra=extra)
+            self._write_problem = event.problem
+        elif isinstance(event, RenderingWritten) and self._write_problem:
+            LOG.info("output file written after earlier failures")
+            self._write_problem = ""
 
-    def _say_reload(self, event: Event | Plan) -> None:
-        """Log once that a reload over HTTP is not even tried, and once that it is again.
+    def _log_reload(self, event: Event | Plan) -> None:
+        """Log once that reload requests are answered by an error, and once that one succeeds.
 
-        A configuration that Prometheus refuses, and no answer, are told elsewhere.
+        Not here: a configuration that Prometheus refuses, and a request without an answer.
         """
         if not isinstance(event, ReloadAnswered) or event.status in (_NO_ANSWER, _REFUSED):
             return
         problem = "" if event.status == _LOADED else event.problem or f"HTTP {event.status}"
-        if problem and problem != self._said_of_reloads:
-            LOG.error("Prometheus is not reloaded; it is tried again", extra={"reason": problem})
-        elif self._said_of_reloads and not problem:
-            LOG.info("Prometheus is reloaded again")
-        self._said_of_reloads = problem
+        if problem and problem != self._reload_problem:
+            LOG.error("reload of Prometheus failed; retrying", extra={"reason": problem})
+        elif self._reload_problem and not problem:
+            LOG.info("reload of Prometheus succeeded after earlier failures")
+        self._reload_problem = problem
 
 
-def _say_keeping(problem: str) -> None:
-    """Log whether the next start will find what Prometheus has in force now."""
+def _log_keeping(problem: str) -> None:
+    """Log whether the configuration in force is saved for the next start."""
     if problem:
-        text = "the configuration in force cannot be kept for the next start; it is tried again"
+        text = "configuration in force cannot be saved for the next start; retrying"
         LOG.warning(text, extra={"reason": problem})
     else:
-        LOG.info("the configuration in force is kept for the next start")
+        LOG.info("configuration in force saved for the next start")
 
 
 def _short(renderings: Renderings) -> str:
-    """Return both fingerprints, as much of them as tells them apart."""
+    """Return both fingerprints, shortened."""
     follower, leader = renderings.follower.fingerprint, renderings.leader.fingerprint
     return f"follower {follower[:12]}, leader {leader[:12]}"
 
 
-def _say_surprises(before: Renderings, after: Renderings) -> None:
-    """Warn of what a new input changes and can hardly be meant."""
+def _warn_of_surprises(before: Renderings, after: Renderings) -> None:
+    """Warn of changes that are probably mistakes."""
     if before.has_overrides and not after.has_overrides:
-        LOG.warning("the leader has no overrides any more: every replica reads the same")
+        LOG.warning("the leader has no overrides any more: all replicas load the same file")
     if _all_write(after) and not _all_write(before):
-        LOG.warning("the follower's part has a remote_write: every replica writes, whoever leads")
+        LOG.warning("the follower's part has a remote_write: every replica writes")
 
 
 def _all_write(renderings: Renderings) -> bool:

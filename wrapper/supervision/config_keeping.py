@@ -1,4 +1,4 @@
-"""When the renderings that Prometheus has in force are kept for the next start; pure."""
+"""When to save the renderings that Prometheus has in force for the next start; pure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 from wrapper.model.configuration import Kept
 
-RETRY_S = 60.0  # of what could not be written
+RETRY_S = 60.0  # after a failed write
 
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """What is known to be kept, what is on its way there, and why the last attempt failed."""
+    """What is saved, what is being saved, and why the last attempt failed."""
 
     kept: Kept | None = None
     asked: Kept | None = None
@@ -20,15 +20,15 @@ class Keeping:
 
 
 def asked(keeping: Keeping, kept: Kept) -> Keeping:
-    """Note that these are to be kept."""
+    """Note that these are being saved."""
     return replace(keeping, asked=kept)
 
 
 def answered(kept: Kept, problem: str, now: float) -> Keeping:
-    """Note what became of it; there is one attempt at a time."""
+    """Fold in the result of the attempt."""
     return Keeping(problem=problem, retry_at=now + RETRY_S) if problem else Keeping(kept=kept)
 
 
 def is_due(keeping: Keeping, kept: Kept, now: float) -> bool:
-    """Tell whether these are to be kept now; one attempt at a time."""
+    """Tell whether to save these now; one attempt at a time."""
     return keeping.asked is None and kept != keeping.kept and now >= keeping.retry_at

@@ -1,10 +1,10 @@
-"""Which rendering a role reads: the newest, unless Prometheus has refused it; pure.
+"""Which rendering a role loads: the newest, unless Prometheus has refused it; pure.
 
-Prometheus' own check is the judge. What it refuses is taken out of its file again, and what it had
-loaded before, in the desired role, is put back: a restart finds a configuration that works. An edit
-is blamed only while that still loads; otherwise the reason lies elsewhere (a rule file that has
-gone, say), and the two are tried in turn until one does. Where it ends: a refusal is known by a
-500, or by Prometheus' metrics turning bad after a reload; one that is merely late is none.
+Prometheus itself decides what is refused. A refused rendering is replaced in the output file by the
+one that Prometheus last loaded in the desired role, so that a restart finds a configuration that
+works. An edit is blamed only while that earlier rendering still loads; otherwise the cause lies
+elsewhere (a missing rule file, for example), and both are tried in turn until one loads. Limit: a
+refusal is a 500, or a failed reload in Prometheus' metrics; a late reload is not a refusal.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from wrapper.supervision.confirm import REFUSED, Loading, Outcome
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """What Prometheus has made of the inputs so far.
+    """Which renderings Prometheus has loaded, and which it has refused.
 
-    ``good`` are the renderings of the last input that it has loaded in some role, ``proven`` what
-    it has loaded in each. ``refused`` are fingerprints of the newest input. ``acquitted_at`` is
-    when what had been loaded before was refused as well. ``problem`` is for people, "" for none.
-    ``assumed`` is the leader rendering of the input that was good before: it stands in where
-    nothing was ever loaded while leading. ``is_on_trial``: the newest input is to be loaded once,
-    since an earlier run has ended with it.
+    ``good`` are the renderings of the last input that it loaded in some role, ``proven`` what it
+    last loaded in each role. ``refused`` are fingerprints of the newest input. ``acquitted_at`` is
+    when the earlier rendering was refused too. ``problem`` is for people, "" for none. ``assumed``
+    is the leader rendering of the previous good input, used if no leader rendering was ever loaded.
+    ``is_on_trial``: Prometheus exited with the newest input in an earlier run, so that it has to
+    load it once before this replica may lead.
     """
 
     good: Renderings | None = None
@@ -38,17 +38,17 @@ class Acceptance:
     is_on_trial: bool = False
 
     def fallback(self, role: Role) -> Rendering | None:
-        """Return what a role goes back to when all newer is refused, None for nothing known."""
+        """Return what a role loads when everything newer is refused, None if nothing is known."""
         return self.proven.get(role) or (self.assumed if role is Role.LEADER else None)
 
 
 def started_with(
     renderings: Renderings, leader: Rendering | None = None, problem: str = ""
 ) -> Acceptance:
-    """Return the state of a Prometheus that starts with the follower's: it loads it, or exits.
+    """Return the state of a Prometheus that starts with the follower rendering: it loads or exits.
 
-    ``leader`` is what it had in force while it led, in an earlier run. ``problem`` is why it does
-    not start with the newest, which is tried once it is ready, before anything else is.
+    ``leader`` is what an earlier run had in force as the leader. ``problem`` is why it does not
+    start with the newest input; that is tried first, once Prometheus is ready.
     """
     proven = {Role.FOLLOWER: renderings.follower}
     if leader is not None:
@@ -57,7 +57,7 @@ def started_with(
 
 
 def target(acceptance: Acceptance, newest: Renderings, role: Role) -> Rendering:
-    """Return what a role reads: of the newest input, else of the last good one, else proven."""
+    """Return what a role loads: of the newest input, else of the last good one, else proven."""
     if acceptance.refused and acceptance.good is not None:
         before = acceptance.good.of(role)
         if before.fingerprint not in acceptance.refused:
@@ -67,7 +67,7 @@ def target(acceptance: Acceptance, newest: Renderings, role: Role) -> Rendering:
 
 
 def tried_again(acceptance: Acceptance) -> Acceptance:
-    """Return it without blame: the inputs have changed, or somebody asks to try again."""
+    """Clear all refusals: the inputs have changed, or a retry was requested."""
     return replace(acceptance, refused=frozenset(), acquitted_at=None, problem="")
 
 
@@ -79,7 +79,7 @@ def judged(  # noqa: PLR0913, PLR0917 - all that a judgement takes
     now: float,
     limit_s: float,
 ) -> Acceptance:
-    """Fold in how Prometheus takes what a role reads; a reload has ``limit_s`` seconds."""
+    """Fold in whether Prometheus has loaded the role's rendering, within ``limit_s`` seconds."""
     written = loading.written
     if written is None or loading.incoming is not None:
         return acceptance
@@ -118,9 +118,9 @@ def _accepted(
 
 
 def _is_refused(loading: Loading, *, is_overdue: bool) -> bool:
-    """Tell whether Prometheus has said no.
+    """Tell whether Prometheus has refused the rendering.
 
-    One whose last reload had failed before ours already does not turn: with it, time has to tell.
+    If the reload before ours had failed too, the metrics do not change: the time limit decides.
     """
     if loading.outcome is Outcome.REFUSED:
         return True
@@ -130,13 +130,13 @@ def _is_refused(loading: Loading, *, is_overdue: bool) -> bool:
 
 
 def _acquitted(acceptance: Acceptance, loading: Loading, now: float) -> Acceptance:
-    also = f"what it had loaded before is refused as well: {_reason(loading)}"
+    also = f"the configuration before is refused as well: {_reason(loading)}"
     problem = f"{acceptance.problem.partition('; ')[0]}; {also}"
     return replace(acceptance, refused=frozenset(), acquitted_at=now, problem=problem)
 
 
 def _blamed(acceptance: Acceptance, newest: Renderings, role: Role, loading: Loading) -> Acceptance:
-    """Blame what was tried; where there is nothing to put back, it is tried again."""
+    """Mark the rendering as refused; without an earlier one it is tried again."""
     tried = target(acceptance, newest, role)
     problem = f"Prometheus refused the {tried.role} rendering: {_reason(loading)}"
     refused = acceptance.refused | {tried.fingerprint}
@@ -147,5 +147,5 @@ def _blamed(acceptance: Acceptance, newest: Renderings, role: Role, loading: Loa
 
 def _reason(loading: Loading) -> str:
     if loading.problem in {"", REFUSED}:
-        return "its own log says why"
+        return "see the log of Prometheus"
     return loading.problem

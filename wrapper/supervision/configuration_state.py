@@ -1,4 +1,4 @@
-"""What is known of the configuration, from the inputs to what Prometheus has in force; pure."""
+"""The state of the configuration, from the inputs to what Prometheus has in force; pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from wrapper.supervision.confirm import Loading, Outcome
 
 @dataclass(frozen=True, slots=True)
 class FailedWrite:
-    """Why the last write of a rendering failed; "" where it did not, or another is under way."""
+    """Why the last write of a rendering failed; "" if it did not, or another is under way."""
 
     problem: str = ""
     role: Role | None = None
@@ -36,9 +36,9 @@ class FailedWrite:
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationState:
-    """The newest renderings that can be used, and how far they have come.
+    """The newest valid renderings, and whether they are written and loaded.
 
-    ``problem`` says why newer inputs cannot be used, "" where there are none.
+    ``problem`` is why newer inputs cannot be used, "" if there are none.
     """
 
     renderings: Renderings
@@ -50,20 +50,20 @@ class ConfigurationState:
 
     @property
     def is_in_force(self) -> bool:
-        """Whether what stands in the output file is; also where Prometheus reads its own file."""
+        """Whether the output file is loaded; always so if Prometheus reads its own file."""
         return self.loading.written is None or self.loading.is_loaded
 
     @property
     def rejection(self) -> str:
-        """Why the newest input is not what Prometheus reads, "" when it is, or will be."""
+        """Why Prometheus does not use the newest input, "" if it does, or will."""
         return self.problem or self.acceptance.problem
 
     def target(self, role: Role) -> Rendering:
-        """Return what a role should read, given what Prometheus has refused."""
+        """Return the rendering that a role should load."""
         return config_rollback.target(self.acceptance, self.renderings, role)
 
     def write_problem(self, role: Role) -> str:
-        """Return why the last write failed, where it was of this role's rendering."""
+        """Return why the last write failed, if it was of this role's rendering, else ""."""
         return self.failed_write.problem if self.failed_write.role is role else ""
 
 
@@ -76,7 +76,7 @@ def fold(  # noqa: PLR0913 - all that the judgement of a rendering takes
     limit_s: float,
     is_excused: bool,
 ) -> ConfigurationState:
-    """Return it with one event, or one action that was decided, taken in.
+    """Fold in one event, or one action of the loop's decision.
 
     A reload has ``limit_s`` seconds. ``is_excused``: a refusal is not about the configuration.
     """
@@ -118,7 +118,7 @@ def _fold_write(
     happened: WriteRendering | RenderingWritten | WriteFailed,
     now: float,
 ) -> ConfigurationState:
-    """Take in a write; from the decision on the rendering counts as one that may be loaded."""
+    """Fold in a write; from the decision on, the rendering counts as possibly loaded."""
     loading, failed = configuration.loading, FailedWrite()
     match happened:
         case WriteRendering(rendering):

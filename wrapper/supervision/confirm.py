@@ -1,30 +1,30 @@
 """Which rendering Prometheus has in force: what may be, and what is proven; pure.
 
-A rendering that stood in the output file is a *candidate* from the moment it may be renamed into
-place until another is proven to be in force. Proof is by content, never by a timestamp alone, since
-someone else's reload may have been under way: Prometheus (2.42, 2.53 and 3.5 behave alike) then
-reported a success newer than our own request, while the old remote_write went on for 3 s. Proof is:
+A rendering is a *candidate* from the moment it may be renamed to the output file until another is
+proven to be in force. Proof is by content, never by a timestamp alone, since someone else's reload
+may have been under way: Prometheus (2.42, 2.53 and 3.5 behave alike) then reported a success newer
+than our own request, while the old remote_write went on for 3 s. One of these is proof:
 
-- what Prometheus shows can only be that candidate, *read since the rename*. What it shows goes
-  through the renames in their order, never back, since reloads run one after the other; so each
-  sight excludes all that came before the first that looks like it. Looks differ by having a
-  remote_write or none, and by images once known. (A promotion that is taken back at once finds the
-  follower's configuration shown from before, while a reload that has read the leader's is still
-  under way: that proves nothing.) Or
-- a 200 to our own request, sent after the rename; or
-- two reloads have succeeded since, one after the other: the second began after the rename.
+- What Prometheus shows can only be that candidate, *read after the rename*. Reloads run one after
+  the other, so what it shows follows the renames in their order and never goes back; each answer
+  excludes all renames before the first that matches it. Renderings are told apart by whether they
+  have a remote_write, and by their images once known. (If a promotion is reverted at once,
+  Prometheus still shows the follower's configuration from before, while a reload that has read the
+  leader's is still under way: that proves nothing.)
+- A 200 to our own request, sent after the rename.
+- Two reloads have succeeded since, one after the other: the second began after the rename.
 
-What was read before the rename is over with each of these. Nothing is proven while a rendering is
-on its way into the file.
+Each of these means that whatever was read before the rename is no longer in force. Nothing is
+proven while a rendering is being written to the file.
 
 What Prometheus shows (``/api/v1/status/config``) is what it has *read*, not what sends. If its
-remote storage refuses a configuration (a CA file that is missing), it answers 500, reports that the
-reload failed, and shows the new configuration while the old queues go on sending: Prometheus 2.42,
-2.53 and 3.16, see ``findings/prometheus-shows-a-configuration-that-it-refused.sh``. So content
-counts only beside a success, with one exception: a rendering without remote_write leaves no queue,
+remote storage refuses a configuration (a missing CA file), it answers 500, reports that the reload
+failed, and shows the new configuration while the old queues go on sending: Prometheus 2.42, 2.53
+and 3.16, see ``findings/prometheus-shows-a-configuration-that-it-refused.sh``. So content counts
+only together with a success, with one exception: a rendering without remote_write leaves no queue,
 since what can fail after that is not the storage (``_settle``).
 
-Where it ends: someone else who writes the output file is not seen here.
+Limit: if someone else writes the output file, this is not noticed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from wrapper.model.configuration import Evidence, Rendering
 from wrapper.model.events import ReloadAnswered
 from wrapper.model.roles import Role
 
-REFUSED = "Prometheus refused to load it, or a part of it; its own log says why"
+REFUSED = "Prometheus refused to load it, or a part of it; see the log of Prometheus"
 _HTTP_OK = 200
 _HTTP_REFUSED = 500
 _KNOWN_IMAGES = 16
@@ -45,23 +45,23 @@ _PROVING_SUCCESSES = 2
 
 
 class Outcome(StrEnum):
-    """How far the rendering in the output file has come."""
+    """Whether the rendering in the output file is loaded."""
 
     PENDING = "pending"
     LOADED = "loaded"
     FAILED = "failed"  # the reload did not take place
-    REFUSED = "refused"  # Prometheus said no to it, or to a part of it
+    REFUSED = "refused"  # by Prometheus, in whole or in part
 
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """What stands in the output file, what may be in force, and what is known of both.
+    """What the output file holds, and what Prometheus may have in force.
 
-    ``candidates`` have stood in the file, ``incoming`` is on its way into it. ``showable`` are the
-    renames in their order, from the first that Prometheus may still show; ``settled_at`` is since
-    when the written rendering is known to be in force. ``successes`` counts the changes of
-    Prometheus' success time seen since the rename; ``images`` maps fingerprints to what Prometheus
-    showed when it had them in force.
+    ``candidates`` may be in force, ``incoming`` is being written. ``showable`` are the renames in
+    their order, from the first that Prometheus may still show; ``settled_at`` is since when the
+    written rendering is known to be in force. ``successes`` counts the changes of Prometheus'
+    success time seen since the rename; ``images`` maps fingerprints to what Prometheus showed when
+    it had them in force.
     """
 
     written: Rendering | None = None
@@ -97,7 +97,7 @@ class Loading:
 
     @property
     def is_loaded(self) -> bool:
-        """Whether the written rendering is in force, all parts of it."""
+        """Whether the written rendering is completely in force."""
         return self.is_settled and self.outcome is Outcome.LOADED
 
     @property
@@ -108,14 +108,14 @@ class Loading:
 
     @property
     def wants_evidence(self) -> bool:
-        """Whether asking Prometheus what it has loaded would tell something new."""
+        """Whether to ask Prometheus what it has loaded."""
         if self.written is None:
             return False
         return not self.is_loaded or self.written.fingerprint not in self.images
 
     @property
     def wants_barrier(self) -> bool:
-        """Whether content cannot tell, and one more reload would."""
+        """Whether content proves nothing, and one more reload would."""
         seen, target = self.evidence, self.written
         if seen is None or target is None or seen.asked_at < self.written_at:
             return False
@@ -137,17 +137,17 @@ def started_with(rendering: Rendering, now: float) -> Loading:
 
 
 def write_started(loading: Loading, rendering: Rendering) -> Loading:
-    """Count a rendering as possibly in force: from here on it may be loaded."""
+    """Count a rendering as possibly in force: it may be loaded from now on."""
     return replace(loading, incoming=rendering)
 
 
 def write_failed(loading: Loading) -> Loading:
-    """Note that the incoming rendering never came into the file."""
+    """Note that the incoming rendering was not written."""
     return replace(loading, incoming=None)
 
 
 def written(loading: Loading, rendering: Rendering, now: float) -> Loading:
-    """Note that a rendering stands in the file and awaits a reload."""
+    """Note that a rendering was written and awaits a reload."""
     return replace(
         loading,
         written=rendering,
@@ -168,12 +168,12 @@ def _others(loading: Loading, rendering: Rendering) -> tuple[Rendering, ...]:
 
 
 def reload_sent(loading: Loading, now: float) -> Loading:
-    """Note that Prometheus was told to reload."""
+    """Note that Prometheus was asked to reload."""
     return replace(loading, reload_sent_at=now, reloads_sent=loading.reloads_sent + 1)
 
 
 def answered(loading: Loading, answer: ReloadAnswered, now: float) -> Loading:
-    """Fold in the answer to a reload request of ours; ``status`` 0 is none and proves nothing."""
+    """Fold in the answer to our reload request; ``status`` 0, no answer, proves nothing."""
     target = loading.written
     if target is None or loading.incoming is not None or answer.sent_at < loading.written_at:
         return loading
@@ -188,7 +188,7 @@ def answered(loading: Loading, answer: ReloadAnswered, now: float) -> Loading:
 
 
 def _not_loaded(loading: Loading, answer: ReloadAnswered) -> Loading:
-    """Note why it is not loaded; that a refusal shows in the metrics later is no second one."""
+    """Note why it is not loaded; the same refusal in later metrics is not a second one."""
     if answer.status != _HTTP_REFUSED:
         return replace(loading, outcome=Outcome.FAILED, problem=answer.problem)
     seen = loading.evidence and replace(loading.evidence, is_successful=False)
@@ -196,7 +196,7 @@ def _not_loaded(loading: Loading, answer: ReloadAnswered) -> Loading:
 
 
 def observed(loading: Loading, evidence: Evidence) -> Loading:
-    """Fold in what Prometheus shows; what was asked before the rename tells nothing of it."""
+    """Fold in what Prometheus shows; an answer from before the rename proves nothing."""
     target = loading.written
     if target is None or loading.incoming is not None or evidence.asked_at < loading.written_at:
         return loading
@@ -224,14 +224,14 @@ def _is_proven(loading: Loading, target: Rendering, evidence: Evidence) -> bool:
 
 
 def _shows(loading: Loading, target: Rendering, evidence: Evidence) -> bool:
-    """Tell whether what Prometheus shows is this rendering, read since its rename."""
+    """Tell whether Prometheus shows this rendering, read after its rename."""
     if loading.is_settled:
         return evidence.asked_at > loading.settled_at
     return loading.showable == (target,) and _may_be(loading, target, evidence)
 
 
 def _since_shown(loading: Loading, evidence: Evidence) -> tuple[Rendering, ...]:
-    """Return what may still be shown, from the first that looks like what is."""
+    """Return the renames from the first that matches what is shown."""
     for number, rendering in enumerate(loading.showable):
         if _may_be(loading, rendering, evidence):
             return loading.showable[number:]
@@ -239,16 +239,16 @@ def _since_shown(loading: Loading, evidence: Evidence) -> tuple[Rendering, ...]:
 
 
 def _may_be(loading: Loading, candidate: Rendering | None, evidence: Evidence) -> bool:
-    """Tell whether what Prometheus shows can be this rendering."""
+    """Tell whether this rendering may be what Prometheus shows."""
     if candidate is None or candidate.writes_remotely != evidence.writes_remotely:
         return False
     return loading.images.get(candidate.fingerprint, evidence.image) == evidence.image
 
 
 def _note_refusal(loading: Loading, before: Evidence | None, evidence: Evidence) -> Loading:
-    """Note a reload that failed since the last look; Prometheus' own log has the reason.
+    """Note a reload that failed since the last answer; Prometheus' own log has the reason.
 
-    One that answers at all has loaded the file that it was started with.
+    A Prometheus that answers at all has loaded the file that it was started with.
     """
     was_successful = before is None or before.is_successful
     if was_successful and not evidence.is_successful and loading.reloads_sent:
@@ -259,10 +259,10 @@ def _note_refusal(loading: Loading, before: Evidence | None, evidence: Evidence)
 def _settle(
     loading: Loading, target: Rendering, before: Evidence | None, evidence: Evidence
 ) -> Loading:
-    """Drop the other candidates, as far as the reload's own success allows.
+    """Drop the other candidates, if the reload succeeded.
 
-    A reload that failed in a part (a rule file) has applied remote_write all the same (Prometheus
-    2.42, 2.53 and 3.5), unless remote_write itself could not be set up: so without success, only a
+    A reload that failed in one part (a rule file) has still applied remote_write (Prometheus 2.42,
+    2.53 and 3.5), unless remote_write itself could not be set up: so without success, only a
     rendering without remote_write is known to be in force.
     """
     is_new = before is None or evidence.success_time != before.success_time

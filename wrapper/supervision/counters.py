@@ -1,8 +1,8 @@
-"""What is counted while the supervisor runs, for the metrics; pure.
+"""The counters behind the metrics; pure.
 
-Totals stand under a metric's name without its prefix; where the metric has a label, one total for
-each of its values (``NAME:VALUE``). Values are of closed sets of words, so that nothing from
-outside can make more of them. Where it ends: all begins at 0 with the supervisor.
+Each total has its metric's name without the prefix; a metric with a label has one total for each of
+its values (``NAME:VALUE``). Label values come from closed sets, so that nothing from outside can
+add series. All totals start at 0 with the supervisor.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NO_ANSWER = 0
 
 
 class Counters:
-    """The totals so far; every method is told what has just come to pass."""
+    """The totals since the start."""
 
     def __init__(self) -> None:
         self._totals: dict[str, float] = {
@@ -43,7 +43,7 @@ class Counters:
 
     @property
     def totals(self) -> Mapping[str, float]:
-        """All totals; what has never happened may be missing."""
+        """All totals; one that is still 0 may be missing."""
         return self._totals
 
     def took(
@@ -54,7 +54,7 @@ class Counters:
         now: float,
         wall: float,
     ) -> None:
-        """Count an event, or a decision, by what it is and by what it has changed."""
+        """Count an event, or a decision, and what it has changed."""
         match happened:
             case Plan():
                 self._count_decision(before, happened)
@@ -73,7 +73,7 @@ class Counters:
         self._count_loading(happened, before, after, now, wall)
 
     def _count_decision(self, before: Observation, plan: Plan) -> None:
-        """Count what a plan changes: the role, reloads, and a possible writer that is killed."""
+        """Count a change of role, reloads, and kills of a possible writer."""
         if plan.role is not before.role:
             self._add(f"role_transitions_total:{plan.cause}")
         for action in plan.actions:
@@ -83,7 +83,7 @@ class Counters:
                 self._add("fencing_kills_total")
 
     def looked(self, leader: str | None, now: float) -> None:
-        """Count the time in which no leader is known; ``leader`` is "" or None then."""
+        """Count the time without a known leader; ``leader`` is then "" or None."""
         if self._leaderless_since is not None:
             self._add("leaderless_seconds_total", now - self._leaderless_since)
         self._leaderless_since = None if leader else now
@@ -106,9 +106,9 @@ class Counters:
     def _count_loading(
         self, event: Event | Plan, before: Observation, after: Observation, now: float, wall: float
     ) -> None:
-        """Count what has come into force, and what Prometheus' own metrics say it refused.
+        """Count renderings that came into force, and refusals seen in Prometheus' own metrics.
 
-        What it was started with is no reload.
+        The configuration that it was started with is not a reload.
         """
         was, is_ = before.configuration.loading, after.configuration.loading
         if is_.is_loaded and not was.is_loaded:
@@ -121,7 +121,7 @@ class Counters:
             self._add("reloads_failed_total:refused")
 
     def _observe(self, name: str, value: float, bounds: Iterable[float] = DURATION_BUCKETS) -> None:
-        """Count a value in a histogram, whose buckets include those below."""
+        """Count a value in a histogram; buckets are cumulative."""
         self._add(f"{name}_sum", value)
         self._add(f"{name}_count")
         for bound in bounds:

@@ -1,7 +1,6 @@
-"""The queue between all that report and the one that decides.
+"""The queue of events, from the threads and signal handlers to the loop.
 
-Putting never blocks, also in a signal handler, and nothing that was put is lost; the order is that
-in which it was put.
+Putting never blocks, even in a signal handler; no event is lost, and their order is kept.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ SIGNALS = (
 
 
 class Events:
-    """The queue of what has been reported; signal handlers and threads only put."""
+    """The queue of events; only the loop takes from it."""
 
     def __init__(self) -> None:
         """Start empty."""
         self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
 
     def put(self, event: Event) -> None:
-        """Report a fact; safe in any thread and in a signal handler."""
+        """Report an event; safe in any thread and in a signal handler."""
         self._queue.put(event)
 
     def listen_to_signals(self) -> None:
-        """Queue the signals that mean something to the supervisor, from now on."""
+        """Queue the signals that the supervisor handles, from now on."""
 
         def report(number: int, _frame: FrameType | None) -> None:
             self.put(SignalReceived(number))
@@ -43,14 +42,14 @@ class Events:
             signal.signal(number, report)
 
     def wait(self, timeout_s: float) -> Event | None:
-        """Return the next event, None when none has come in time."""
+        """Return the next event, None if none comes in time."""
         try:
             return self._queue.get(timeout=max(timeout_s, 0.0))
         except queue.Empty:
             return None
 
     def waiting(self) -> Event | None:
-        """Return the next event if there is one."""
+        """Return the next event, None if there is none."""
         try:
             return self._queue.get_nowait()
         except queue.Empty:

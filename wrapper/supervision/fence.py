@@ -1,8 +1,7 @@
-"""Fencing: from when Prometheus may write until that is over, and what ends it for certain; pure.
+"""Fencing: making certain that a former leader no longer writes; pure.
 
 The dead-man's switch is armed before the leader rendering can be loaded, and Prometheus is killed
-at the last moment unless its demotion has been confirmed. Where it ends: a Prometheus that someone
-else owns (the sidecar form) cannot be killed.
+at the last moment unless its demotion has been confirmed. Limit: a sidecar cannot kill Prometheus.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from wrapper.model.roles import Reason, Role
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 
-# The supervisor acts this much before the kernel timer would, so that it can say why.
+# The supervisor kills Prometheus this much before the kernel timer fires, so that it can log why.
 KILL_LEAD_S = 0.05
 
 
 def last_moment_of(o: Observation, policy: Policy) -> float | None:
-    """Return the last moment at which Prometheus may write, by the last good renewal."""
+    """Return when Prometheus must have stopped writing, counted from the last renewal."""
     if o.lease.last_renewed_at is None:
         return None
     return o.lease.last_renewed_at + policy.terms.last_moment_s
@@ -28,7 +27,7 @@ def last_moment_of(o: Observation, policy: Policy) -> float | None:
 def fence(
     o: Observation, policy: Policy, role: Role, obstacle: Reason | None, now: float
 ) -> tuple[Action, ...]:
-    """Keep the dead-man's switch where it belongs, and kill what could not be demoted."""
+    """Arm or disarm the dead-man's switch; kill a Prometheus that was not demoted in time."""
     if not policy.owns_child:
         return ()
     will_write = role is Role.LEADER and o.writer.would_write
@@ -52,7 +51,7 @@ def _why_kill(
     if last_moment is None:
         return "it may write without a lease"
     if now >= last_moment - KILL_LEAD_S:
-        return "its demotion was not confirmed before the lease may be taken by another"
+        return "its demotion was not confirmed before another replica may acquire the lease"
     if role is Role.LEADER:
         return ""
     if o.leaving.stop_signals > 1:

@@ -1,9 +1,9 @@
-"""Who led when, as seen from here, and why it changed: the last days, a sentence each; pure.
+"""Who led when, as this replica saw it, and why the leader changed; pure.
 
-An entry begins with each change of the leader, and lasts until the next; "" is nobody, None is not
-known: the lease was out of reach. Bounded in number, age and length, since it goes out with every
-snapshot. Where it ends: it lives as long as the supervisor, and why another replica gave up leading
-is known to that one.
+An entry begins with each change of the leader and lasts until the next; "" is nobody, None is not
+known, because the lease was unreachable. Bounded in number, age and length, since it is part of
+every snapshot. Limits: it is lost when the supervisor ends, and only the former leader itself knows
+why it stopped leading.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class History:
 
     @property
     def entries(self) -> tuple[HandOver, ...]:
-        """All of them."""
+        """All entries, the oldest first."""
         return tuple(self._entries)
 
     def looked(self, leader: str | None, decided: Plan, o: Observation, wall: float) -> None:
-        """Note who leads now; ``leader`` is "" for nobody, None where that is not known."""
+        """Note who leads now; ``leader`` is "" for nobody, None if that is not known."""
         self._forget(wall)
         if leader != self._leader:
             reason = self._why(leader, decided, o)[:LONGEST_REASON]
@@ -48,7 +48,7 @@ class History:
             self._acquired = o.lease.view.last.acquire_time
 
     def _forget(self, wall: float) -> None:
-        """Drop what ended days ago; the one that is so now stays, however old."""
+        """Drop entries that ended too long ago; the current one stays, however old."""
         while len(self._entries) > 1 and self._entries[1].time < wall - LONGEST_HISTORY_S:
             self._entries.popleft()
 
@@ -67,16 +67,16 @@ class History:
         if self._leader == self._identity:
             return self._why_ended(decided, view)
         what = f"whether {self._leader} still leads" if self._leader else "who leads"
-        return f"it is not known {what}: the lease is out of reach: {view.problem}"
+        return f"it is not known {what}: the lease is unreachable: {view.problem}"
 
     def _why_ended(self, decided: Plan, view: LeaseView) -> str:
         if self._leader == self._identity:
             return f"{self._leader} stopped leading: {decided.reason}"
         if not self._known:
-            return "nobody had the lease when it came within reach"
+            return "nobody held the lease when it was first read"
         if view.holder == self._known and view.last is not None:
             return f"{self._known} did not renew the lease for {view.last.duration_s:g} s"
-        return f"{self._known} gave the lease back"
+        return f"{self._known} released the lease"
 
     def _why_begun(self, leader: str, view: LeaseView) -> str:
         if self._known is None:
@@ -89,8 +89,8 @@ class History:
 
     def _why_seen_again(self, leader: str, view: LeaseView) -> str:
         if leader == self._identity:
-            return f"{leader} acquired the lease, which is within reach again"
+            return f"{leader} acquired the lease when it became reachable again"
         is_same = view.last is not None and view.last.acquire_time == self._acquired
         if leader == self._known and is_same:
-            return f"{leader} leads still, as is seen again"
-        return f"{leader} acquired the lease while it was out of reach from here"
+            return f"{leader} still leads; the lease is reachable again"
+        return f"{leader} acquired the lease while it was unreachable from this replica"

@@ -1,4 +1,4 @@
-"""What is known of those who asked this replica to stop, or to let another lead; pure."""
+"""Requests to stop, to step down, or to pause, and failures that end the program; pure."""
 
 from __future__ import annotations
 
@@ -15,27 +15,30 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """Since when it stops and why unasked, until when it steps down, how long it keeps out."""
+    """Whether and since when this replica stops, steps down, or is paused.
+
+    ``failure`` is why it stops without a request, "" otherwise.
+    """
 
     stop_signals: int = 0
     stop_at: float | None = None
-    failure: str = ""  # why it leaves unasked
+    failure: str = ""
     steps_down_until: float | None = None
     pause: Pause | None = None
 
     def keeps_out(self, now: float) -> bool:
-        """Tell whether somebody has asked for a time out of the election that is not over."""
+        """Tell whether this replica is paused from the election."""
         return self.pause is not None and now < self.pause.until_at
 
 
 def fold(leaving: Leaving, happened: Event | Action, now: float, policy: Policy) -> Leaving:
-    """Return it with one event taken in; a step-down ends early when another has led."""
+    """Fold in one event; a step-down ends early once another replica has led."""
     match happened:
         case SignalReceived(number) if number in STOP_SIGNALS:
             first_at = now if leaving.stop_at is None else leaving.stop_at
             return replace(leaving, stop_signals=leaving.stop_signals + 1, stop_at=first_at)
-        case ActorEnded(name, problem):  # leave as if asked to; the first is why
-            failure = leaving.failure or f"the thread {name} has ended: {problem}"
+        case ActorEnded(name, problem):  # stop as if requested; the first failure is the reason
+            failure = leaving.failure or f"thread {name} ended unexpectedly: {problem}"
             first_at = now if leaving.stop_at is None else leaving.stop_at
             return replace(leaving, failure=failure, stop_at=first_at)
         case SignalReceived(signal.SIGUSR1) if not leaving.keeps_out(now):

@@ -1,7 +1,7 @@
-"""Performs what was planned, without ever blocking the loop that planned it.
+"""Performs the plan's actions without blocking the loop.
 
 What is instant (a signal, a timer, a new stance) is done at once; what may block (a write to a slow
-disk, a reload over HTTP) runs in a thread and reports back as an event.
+disk, a reload over HTTP) runs in a thread and reports its result as an event.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Where renderings go, and the mode of the file."""
+    """The output file and its mode."""
 
     path: Path
     mode: int
@@ -72,7 +72,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class PerformerParts:
-    """All that the performer acts on; None where this form of running has no such part."""
+    """The parts that the performer acts on; None if there is no such part."""
 
     child: subprocess.Popen[bytes] | None
     switch: DeadMansSwitch | None
@@ -89,12 +89,12 @@ class PerformerParts:
 
 
 class Performer:
-    """Turns actions into deeds; ``report`` receives the events that come of them."""
+    """Performs actions; ``report`` receives the events that result."""
 
     def __init__(
         self, parts: PerformerParts, report: Callable[[Event], None], actors: Actors
     ) -> None:
-        """Start the thread that writes; nothing else."""
+        """Start the thread that writes the output."""
         self._parts = parts
         self._report = report
         self._actors = actors
@@ -106,7 +106,7 @@ class Performer:
         actors.start("writer", self._write_all, end=lambda: self._writes.put(None))
 
     def perform(self, action: Action) -> Event | None:
-        """Do one thing, or have it done; return what has come of it at once."""
+        """Perform an action, or start it; return its event if there is one at once."""
         match action:
             case ArmSwitch() | DisarmSwitch():
                 self._set_switch(action)
@@ -123,18 +123,18 @@ class Performer:
             case AnswerReload():
                 self._answer_reload(action)
             case StartWeb() | StopWeb():
-                return self._tend_web(action)
+                return self._control_web(action)
             case Exit(status, starts_over):
                 self.exit_status, self.starts_over = status, starts_over
         return None
 
     def instruct(self, stance: Stance, now: float) -> None:
-        """Give the elector this turn's orders."""
+        """Give the elector its stance for this turn."""
         if self._parts.elector is not None:
             self._parts.elector.instruct(stance, now)
 
     def want_evidence(self, is_wanted: bool) -> None:
-        """Have Prometheus asked what it has loaded, or no longer."""
+        """Start or stop asking Prometheus what it has loaded."""
         if self._parts.loaded is not None:
             self._parts.loaded.want(is_wanted)
 
@@ -168,7 +168,7 @@ class Performer:
     # --- the output file ---
 
     def _store(self, action: WriteRendering | KeepRenderings) -> None:
-        """Write the output in one thread; keep what is good in another: a slow disk delays both."""
+        """Write the output in one thread, and save for the next start in another."""
         if isinstance(action, WriteRendering):
             self._writes.put(action.rendering)
         else:
@@ -211,9 +211,8 @@ class Performer:
         answer = self._parts.api.reload(notifier.method, notifier.url, notifier.timeout_s)
         duration_s = clock.now() - sent_at
         problem = answer.detail
-        if (
-            problem and answer.status and self._written is not None
-        ):  # Prometheus may quote what it has read
+        if problem and answer.status and self._written is not None:
+            # Prometheus may quote the configuration, with its secrets.
             problem = words_about(self._written.content, problem)
         return ReloadAnswered(fingerprint, sent_at, answer.status, problem, duration_s)
 
@@ -228,7 +227,7 @@ class Performer:
 
     # --- the web server ---
 
-    def _tend_web(self, action: StartWeb | StopWeb) -> Event | None:
+    def _control_web(self, action: StartWeb | StopWeb) -> Event | None:
         if isinstance(action, StartWeb) and self._parts.start_web is not None:
             return self._start_web(self._parts.start_web)
         if isinstance(action, StopWeb) and self._web is not None:
@@ -239,17 +238,17 @@ class Performer:
         try:
             web = self._web = start()
         except OSError as error:
-            LOG.error("the web server cannot be started", extra={"reason": str(error)})  # noqa: TRY400
+            LOG.error("web server cannot be started; retrying", extra={"reason": str(error)})  # noqa: TRY400
             return WebExited(1)
-        self._actors.start("wait-web", lambda: self._tell_web_end(web.wait()))
+        self._actors.start("wait-web", lambda: self._report_web_exit(web.wait()))
         return WebStarted(web.pid)
 
-    def _tell_web_end(self, status: int) -> None:
+    def _report_web_exit(self, status: int) -> None:
         if status not in {0, -signal.SIGTERM}:
-            LOG.warning("the web server has ended", extra={"status": status})
+            LOG.warning("web server exited", extra={"status": status})
         self._report(WebExited(status))
 
     def leave_nothing(self) -> None:
-        """Kill what is left of the web server's processes."""
+        """Kill any remaining processes of the web server."""
         if self._web is not None:
             process.kill_group(self._web)

@@ -1,8 +1,8 @@
-"""The decision: from what is known, what should be, what to do about it, and why; pure.
+"""The decision: role, reason and actions, from the observation; pure.
 
-``plan`` compares desired with observed each time it is asked, so that a lost event or a failed
-reload heals on the next turn. Its parts: ``candidacy`` (who to be), ``fence`` (what ends a writer
-for certain), the ``writer``'s own steps, ``departure`` (leaving in order), and the rest (here).
+``plan`` compares desired with observed state on every turn, so that a lost event or a failed reload
+is repaired on the next one. Its parts: ``candidacy`` (the role), ``fence`` (stopping a writer for
+certain), the ``writer``'s own steps, ``shutdown`` (leaving in order), and the rest here.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ KILLED = 128
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What should be, what to do now, and why (a sentence, and a word for metrics).
+    """The role, the actions, and why: a sentence for people, a word for metrics.
 
-    ``wake_at`` is when to think again at the latest.
+    ``wake_at`` is when to plan again at the latest.
     """
 
     role: Role
@@ -53,12 +53,12 @@ class Plan:
 
     @property
     def gives_up_promotion(self) -> bool:
-        """Whether it ends a promotion that has failed."""
+        """Whether it reverts a failed promotion."""
         return self.cause is Cause.PROMOTION_FAILED
 
 
 def plan(o: Observation, policy: Policy, now: float) -> Plan:
-    """Decide what this replica should be and do, given all that is known at ``now``."""
+    """Decide the role and the actions, from what is known at ``now``."""
     if o.child.status is not None:
         return _after_exit(o, policy, now)
     if policy.fixed_role is not None:
@@ -84,7 +84,7 @@ def plan(o: Observation, policy: Policy, now: float) -> Plan:
 
 
 def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
-    """Prometheus is dead: release at once, end the web server, pass its status on."""
+    """Prometheus has exited: release the lease, end the web server, pass the status on."""
     status = o.child.status or 0
     code = status if status >= 0 else KILLED - status
     code = shutdown.FAILED if o.leaving.failure else code
@@ -93,7 +93,7 @@ def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
     grace_s = policy.web_grace_s if o.leaving.stop_at is not None else DEAD_WEB_GRACE_S
     disarm = () if o.fencing.switch_at is None else (DisarmSwitch(),)
     starts_over = policy.can_start_over and _is_refused_at_start(o)
-    cure = "; it is started again with the last configuration that it had in force"
+    cure = "; restarting it with the configuration that was last in force"
     return Plan(
         role=Role.FOLLOWER,
         stance=Stance.HOLD if o.role is Role.LEADER else Stance.RELEASE,
@@ -103,27 +103,27 @@ def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
             *shutdown.end(o, code, grace_s, now, waits=waits, starts_over=starts_over),
         ),
         reason=o.leaving.failure
-        or f"Prometheus has ended with status {code}{cure if starts_over else ''}",
+        or f"Prometheus exited with status {code}{cure if starts_over else ''}",
         cause=Cause.THREAD_ENDED if o.leaving.failure else Cause.EXITED,
         wake_at=now if o.role is Role.LEADER else now + BARRIER_PAUSE_S,
     )
 
 
 def _is_refused_at_start(o: Observation) -> bool:
-    """Tell whether Prometheus ended by its own decision, and has never been ready.
+    """Tell whether Prometheus exited by its own decision before it was ever ready.
 
-    Its configuration may be the reason, or something else: whoever starts it with another one has
-    this one loaded by a reload afterwards, which tells.
+    The configuration may be the reason, or something else: after a restart with an older one, the
+    newest is loaded by a reload, which shows whether it was.
     """
     is_own = o.leaving.stop_at is None and o.child.killed_at is None and (o.child.status or 0) > 0
     return is_own and not o.child.was_ready
 
 
-# --- what Prometheus reads ---
+# --- what Prometheus loads ---
 
 
 def _load(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
-    """Bring Prometheus to what it should read: its configuration, and what lies beside that."""
+    """Have Prometheus load the role's configuration, and the files that it refers to."""
     return (
         *(_switch(o, policy, role, now) or _reload_requested(o, policy, now)),
         *_keep(o, policy, now),
@@ -132,15 +132,15 @@ def _load(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Actio
 
 
 def _switch(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
-    """Open the writer, or close it, and keep it as it should be in this role."""
+    """Open the writer as the leader, close it as a follower."""
     switch = o.writer.open if role is Role.LEADER else o.writer.close
     return switch(policy, now)
 
 
 def _reload_requested(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
-    """Have Prometheus read again what it reads beside its configuration.
+    """Perform a requested reload.
 
-    A configuration on its way into the file brings a reload of its own, which does both.
+    A configuration that is being written leads to a reload of its own, which serves both.
     """
     loading = o.configuration.loading
     if o.child.is_being_ended or not o.child.was_ready or loading.incoming is not None:
@@ -163,7 +163,7 @@ def _tell(o: Observation) -> tuple[Action, ...]:
 
 
 def _keep(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
-    """Keep what Prometheus has in force, so that a start with a bad input has it."""
+    """Save what Prometheus has in force, for a start with an invalid input."""
     good = o.configuration.acceptance.good
     if policy.is_plain or good is None or not (o.child.was_ready and o.configuration.is_in_force):
         return ()
@@ -175,9 +175,9 @@ def _keep(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
 
 
 def _answer_signals(o: Observation, policy: Policy) -> tuple[Action, ...]:
-    """Do what SIGHUP means for Prometheus, inputs included; pass the signals that are its own.
+    """Reload on SIGHUP, inputs included; pass on the signals that are meant for Prometheus.
 
-    With SIGUSR1 it may have been written for how long to keep out of the election.
+    With SIGUSR1, a pause may have been written to the pause file.
     """
     passed: tuple[Action, ...] = tuple(SignalPrometheus(number) for number in o.pending.signals)
     if o.pending.pause:
@@ -193,10 +193,10 @@ def _answer_signals(o: Observation, policy: Policy) -> tuple[Action, ...]:
 
 
 def _label(o: Observation, role: Role, now: float) -> tuple[Action, ...]:
-    """Bring the pod's label to what is so: it says that the leader's configuration is in force.
+    """Put the label on the pod once the leader's configuration is in force; else take it off.
 
-    To lead is not enough: whoever asks for the leader wants what only that configuration yields,
-    and a promotion that Prometheus refuses shall send no clients here and away again.
+    Leading is not enough: clients of the leader want what only its configuration yields, and a
+    promotion that Prometheus refuses must not direct clients here and away again.
     """
     is_on = role is Role.LEADER and (o.writer.is_open or not o.writer.would_write)
     is_due = o.label is not None and pod_label_state.is_due(o.label, now, wanted=is_on)
@@ -204,7 +204,7 @@ def _label(o: Observation, role: Role, now: float) -> tuple[Action, ...]:
 
 
 def _without_election(o: Observation, policy: Policy, now: float) -> Plan:
-    """Be what ``--role`` says from the moment Prometheus is ready; stop when asked to."""
+    """Take the role of ``--role`` once Prometheus is ready; stop on request."""
     is_leader = policy.fixed_role is Role.LEADER and (o.child.was_ready or not policy.owns_child)
     role = Role.LEADER if is_leader else Role.FOLLOWER
     is_waiting = role is not policy.fixed_role
@@ -225,7 +225,7 @@ def _without_election(o: Observation, policy: Policy, now: float) -> Plan:
 
 
 def _web(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
-    """Start the web server, and start it again after a growing pause when it has died."""
+    """Start the web server; restart it with a growing pause after it has exited."""
     if not policy.serves_web or o.web.pid is not None or o.web.stopped_at is not None:
         return ()
     if o.web.exited_at is None:
@@ -235,7 +235,7 @@ def _web(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
 
 
 def _wake_at(o: Observation, policy: Policy, now: float) -> float:
-    """Return the next moment at which time alone may change the decision."""
+    """Return the next moment at which time alone may change the plan."""
     moments = [
         now + BARRIER_PAUSE_S,
         candidacy.awaits_label_until(o, now),

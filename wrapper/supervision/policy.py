@@ -1,4 +1,4 @@
-"""What decisions depend on besides what is observed: the settings that matter to them; pure."""
+"""The settings that the plan depends on; pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from wrapper.model.roles import Role
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The settings that decisions depend on; durations in seconds.
+    """The settings that the plan depends on; durations in seconds.
 
-    ``fixed_role`` is set where there is no election. ``owns_child`` is false in the sidecar form.
-    ``is_plain``: Prometheus reads its own file, and reloads when somebody else says so.
-    ``can_start_over``: another configuration, the last in force, is there to start it with.
-    ``shorten_lease`` is the command that shortens the lease of a holder that has gone, "" where
-    none can be needed. Thresholds count probes of Prometheus' health.
+    ``fixed_role`` is set if there is no election. ``owns_child`` is false for a sidecar.
+    ``is_plain``: Prometheus reads its own file, which this program does not render.
+    ``can_start_over``: Prometheus can be restarted with the configuration that was last in force.
+    ``shorten_lease`` is the command that shortens the lease of a holder that is gone, "" if it is
+    never needed. Thresholds count probes of Prometheus' health.
     """
 
     terms: LeaseTerms
@@ -38,5 +38,5 @@ class Policy:
 
     @property
     def reload_limit_s(self) -> float:
-        """How long a reload is waited for, all attempts together."""
+        """How long to wait for a reload, all attempts together."""
         return self.reload_retry_s * self.reload_attempts

@@ -1,6 +1,6 @@
-"""Prometheus' HTTP side: is it ready, is it healthy, reload, and what has it loaded.
+"""The HTTP API of one Prometheus: readiness, health, reloads, and what it has loaded.
 
-Every call blocks for at most its time limit and raises nothing: what went wrong is in the answer.
+Every call blocks for at most its time limit and raises nothing: errors are part of the answer.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TRUST = trust_by("--prometheus-http-config")
 
 @dataclass(frozen=True, slots=True)
 class PrometheusAnswer:
-    """What came back: ``status`` 0 with the reason in ``detail`` when nothing did."""
+    """An HTTP status and text; without an answer, ``status`` is 0 and ``detail`` the reason."""
 
     status: int
     detail: str = ""
@@ -43,7 +43,7 @@ class PrometheusAnswer:
 
     @property
     def is_not_yet(self) -> bool:
-        """Whether it is what a Prometheus says that starts, or nothing; not what a proxy says."""
+        """Whether Prometheus is starting or does not answer; a proxy's errors do not count."""
         return self.status in {0, _UNAVAILABLE}
 
     @property
@@ -54,7 +54,7 @@ class PrometheusAnswer:
 
 
 class PrometheusApi:
-    """Asks one Prometheus; ``timeout_s`` bounds each question."""
+    """Sends requests to one Prometheus; ``timeout_s`` limits each."""
 
     def __init__(self, base_url: str = "", access: PrometheusAccess | None = None) -> None:
         """Take the URL that paths are added to, e.g. ``http://127.0.0.1:9090/prefix``."""
@@ -64,7 +64,7 @@ class PrometheusApi:
 
     @property
     def knows_status(self) -> bool:
-        """Whether it is known where Prometheus' own API answers."""
+        """Whether the URL of Prometheus' API is known."""
         return bool(self._base_url)
 
     def url(self, path: str) -> str:
@@ -72,21 +72,21 @@ class PrometheusApi:
         return self._base_url + path
 
     def probe(self, url: str, timeout_s: float) -> PrometheusAnswer:
-        """GET a URL and tell what came."""
+        """GET a URL and return the answer."""
         return self.ask("GET", url, timeout_s)
 
     def ask(self, method: str, url: str, timeout_s: float) -> PrometheusAnswer:
-        """Send a request without a body; never follow elsewhere, never use a proxy."""
+        """Send a request without a body; follow no redirect, use no proxy."""
         try:
             status, content = self._request(method, url, timeout_s)
-        except Exception as error:  # noqa: BLE001 - whatever it was, it is the answer
+        except Exception as error:  # noqa: BLE001 - any error is the answer
             server = AskedServer(_shown(url), "Prometheus", _TRUST)
             return PrometheusAnswer(0, trouble(error, server, timeout_s).text)
         text = content[: 4 * _LONGEST_ANSWER].decode(errors="replace")
         return PrometheusAnswer(status, text.strip()[:_LONGEST_ANSWER])
 
     def reload(self, method: str, url: str, timeout_s: float) -> PrometheusAnswer:
-        """Ask for a reload; 403, which Prometheus gives without a flag, has the cure with it."""
+        """Request a reload; add the cure to 403, which a missing flag of Prometheus causes."""
         answer = self.ask(method, url, timeout_s)
         if answer.status != _FORBIDDEN:
             return answer
@@ -96,10 +96,10 @@ class PrometheusApi:
         return PrometheusAnswer(answer.status, f"{why}: {cure}")
 
     def evidence(self, timeout_s: float) -> Evidence | None:
-        """Return what Prometheus says that it has loaded, None when it does not say."""
+        """Return what Prometheus says that it has loaded, None without a complete answer."""
         asked_at = clock.now()
         try:
-            # The time of a reload first: what is shown after it cannot be older than that reload.
+            # The metrics first: the configuration read after them is not older than that reload.
             timed, metrics = self._request("GET", self.url("/metrics"), timeout_s)
             showed, shown = self._request("GET", self.url("/api/v1/status/config"), timeout_s)
         except Exception:  # noqa: BLE001 - it will be asked again
@@ -107,7 +107,7 @@ class PrometheusApi:
         return read_evidence(shown, metrics, asked_at) if timed == showed == _OK else None
 
     def replay(self, timeout_s: float) -> str:
-        """Return how far the replay of the WAL has come, "" where Prometheus does not say."""
+        """Return the progress of the WAL replay, "" if Prometheus does not say."""
         if not self.knows_status:
             return ""
         answer = self.ask("GET", self.url("/api/v1/status/walreplay"), timeout_s)
@@ -134,7 +134,7 @@ def read_evidence(shown: bytes, metrics: bytes, asked_at: float) -> Evidence:
 
 
 def read_replay(shown: str) -> str:
-    """Read the answer of ``/api/v1/status/walreplay``: segments by number, the last one too."""
+    """Return the progress from the answer of ``/api/v1/status/walreplay``."""
     numbers = [re.search(rf'"{name}":([0-9]+)', shown) for name in ("min", "current", "max")]
     first, now, last = (int(found[1]) if found else 0 for found in numbers)
     return f"segment {now - first + 1} of {last - first + 1}" if first <= now <= last > 0 else ""
@@ -146,6 +146,6 @@ def _metric(pattern: re.Pattern[bytes], metrics: bytes) -> float:
 
 
 def _shown(url: str) -> str:
-    """Return a URL without a name and a password."""
+    """Return a URL without its user name and password."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

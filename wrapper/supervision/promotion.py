@@ -1,4 +1,4 @@
-"""How promotions have failed, and for how long none is tried; pure."""
+"""Failed promotions, and the cool-down after each; pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from wrapper.model.actions import Action
 from wrapper.model.configuration import Renderings
 from wrapper.model.events import ConfigurationRead, Event, SignalReceived
 
-PROVEN_S = 30.0  # who has led for so long is no longer held to the failures before
+PROVEN_S = 30.0  # leading for this long clears the count of failures
 LONGEST_COOL_DOWN_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """How many have failed in a row, why the last one did, and until when to cool down."""
+    """How many promotions failed in a row, why the last did, and until when to cool down."""
 
     failures: int = 0
     cools_until: float = 0.0
@@ -24,7 +24,7 @@ class Promotion:
 
 
 def fold(promotion: Promotion, happened: Event | Action, renderings: Renderings) -> Promotion:
-    """Return it with one event taken in: what failed may be mended, or somebody asks to try again.
+    """Fold in one event: new inputs, or SIGHUP, end the cool-down.
 
     ``renderings`` are those from before the event.
     """
@@ -38,12 +38,12 @@ def fold(promotion: Promotion, happened: Event | Action, renderings: Renderings)
 
 
 def given_up(promotion: Promotion, problem: str, now: float, first_s: float) -> Promotion:
-    """Note one more failure: each is followed by a longer pause, from ``first_s`` seconds up."""
+    """Note a failure: the cool-down doubles with each, from ``first_s`` seconds up."""
     failures = promotion.failures + 1
     pause_s = backoff_s(failures, first_s, LONGEST_COOL_DOWN_S)
     return Promotion(failures, now + pause_s, problem)
 
 
 def proven(promotion: Promotion) -> Promotion:
-    """Note that the last one has lasted."""
+    """Note that the last promotion has lasted."""
     return replace(promotion, failures=0)

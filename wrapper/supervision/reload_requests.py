@@ -1,8 +1,8 @@
-"""Where threads ask for a reload of Prometheus and wait for what becomes of it.
+"""Requests of threads for a reload of Prometheus, and their answers.
 
-They ask by an event and are answered by the loop's performer: the loop alone decides when to
-reload, and one reload may answer many. Where it ends: an answer that does not come in time is
-``UNCONFIRMED``, and the reload may still take place.
+A request is an event; the loop alone decides when to reload, and one reload may answer several
+requests. Limit: a request that is not answered in time is ``UNCONFIRMED``, and the reload may still
+take place.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from wrapper.model.roles import Verdict
 
 @dataclass(frozen=True, slots=True)
 class ReloadAnswer:
-    """What became of a reload, and what Prometheus said against it.
+    """The verdict on a reload, and Prometheus' reason against it.
 
-    ``is_ambiguous``: it refused something while a configuration was under way, which may be why.
+    ``is_ambiguous``: the refusal may be about a configuration that was being loaded as well.
     """
 
     verdict: Verdict
@@ -31,20 +31,20 @@ class ReloadAnswer:
 
 
 class Reloads(Protocol):
-    """What reloads Prometheus."""
+    """What can reload Prometheus."""
 
     def ask(self, *, has_changed_files: bool) -> ReloadAnswer:
-        """Have Prometheus reload, and return what became of it.
+        """Have Prometheus reload, and return the verdict.
 
-        Say whether files that it reads have changed since it last loaded them.
+        ``has_changed_files``: files that it reads have changed since it last loaded them.
         """
 
 
 class ReloadRequests:
-    """Numbers the requests, and hands each its answer."""
+    """Numbers the requests, and gives each its answer."""
 
     def __init__(self, report: Callable[[Event], None], limit_s: float) -> None:
-        """Take where requests go, and how long one waits for its answer."""
+        """Send requests to ``report``; each waits ``limit_s`` seconds for its answer."""
         self._report = report
         self._limit_s = limit_s
         self._lock = threading.Lock()
@@ -52,7 +52,7 @@ class ReloadRequests:
         self._number = 0
 
     def ask(self, *, has_changed_files: bool) -> ReloadAnswer:
-        """Have Prometheus reload, and return what became of it."""
+        """Have Prometheus reload, and return the verdict."""
         with self._lock:
             self._number += 1
             number, future = self._number, Future[ReloadAnswer]()
@@ -67,7 +67,7 @@ class ReloadRequests:
                 self._waiting.pop(number, None)
 
     def answer(self, told: AnswerReload) -> None:
-        """Answer all that asked up to this number."""
+        """Answer all requests up to this number."""
         with self._lock:
             numbers = [each for each in self._waiting if each <= told.number]
             answered = [self._waiting.pop(each) for each in numbers]

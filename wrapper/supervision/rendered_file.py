@@ -1,7 +1,7 @@
-"""The Writer that is a file: Prometheus writes when the leader rendering is in force; pure.
+"""The Writer by way of the output file: the leader rendering makes Prometheus write; pure.
 
-It is opened and closed by putting the rendering of the role into the output file, and having it
-loaded. What may be in force, and what is known to be, is ``confirm``'s.
+It is opened and closed by writing the rendering of the role to the output file and reloading
+Prometheus. ``confirm`` holds which rendering may be in force.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WRITE_RETRY_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class RenderedFile:
-    """What is known of the file and of the Prometheus that reads it; ``role`` is the one so far."""
+    """The state of the file and of its Prometheus; ``role`` is the current one."""
 
     configuration: ConfigurationState
     child: ChildState
@@ -31,7 +31,7 @@ class RenderedFile:
 
     @property
     def may_write(self) -> bool:
-        """Whether Prometheus lives and may have the leader's part."""
+        """Whether Prometheus runs and may have the leader rendering loaded."""
         return self.child.status is None and self.configuration.loading.may_be_leader
 
     @property
@@ -41,14 +41,14 @@ class RenderedFile:
 
     @property
     def would_write(self) -> bool:
-        """Whether a leader reads another rendering than a follower."""
+        """Whether the leader's rendering differs from the follower's."""
         return self.configuration.target(Role.LEADER).role is Role.LEADER
 
     def opening_problem(self, policy: Policy, now: float) -> str:
-        """Return what is wrong with the promotion under way, "" for nothing.
+        """Return why the promotion under way has failed, "" if it has not.
 
-        A leader that already has a leader's configuration in force stays what it is when a newer
-        one cannot be had: a bad edit never takes the writer away.
+        A leader that already has a leader's configuration in force stays the leader when a newer
+        one cannot be loaded: an invalid edit never removes the writer.
         """
         loading = self.configuration.loading
         if not loading.may_be_follower:
@@ -68,16 +68,16 @@ class RenderedFile:
 
     @property
     def closing_problem(self) -> str:
-        """Why the follower rendering is not in the file."""
+        """Why the follower rendering cannot be written, "" if it can."""
         problem = self.configuration.write_problem(Role.FOLLOWER)
         return f"the follower rendering cannot be written: {problem}" if problem else ""
 
     def open(self, policy: Policy, now: float) -> tuple[Action, ...]:
-        """Bring the output file, then Prometheus, to the leader rendering."""
+        """Write the leader rendering, then have Prometheus load it."""
         return self._bring(Role.LEADER, policy, now)
 
     def close(self, policy: Policy, now: float) -> tuple[Action, ...]:
-        """Bring the output file, then Prometheus, to the follower rendering."""
+        """Write the follower rendering, then have Prometheus load it."""
         return self._bring(Role.FOLLOWER, policy, now)
 
     def _bring(self, role: Role, policy: Policy, now: float) -> tuple[Action, ...]:
@@ -85,7 +85,7 @@ class RenderedFile:
         if policy.is_plain or self.child.killed_at is not None or loading.incoming is not None:
             return ()
         if policy.owns_child and not self.child.was_ready:
-            return ()  # it starts with the file that was checked, and reads it twice
+            return ()  # it may still be reading the file that it was started with
         if loading.written != target:
             return self._write(target, role, now)
         return (ReloadPrometheus(target.fingerprint),) if self._is_due(policy, now) else ()
@@ -96,7 +96,7 @@ class RenderedFile:
         return () if is_too_soon else (WriteRendering(target),)
 
     def _is_due(self, policy: Policy, now: float) -> bool:
-        """Tell whether to reload, for the first time or again."""
+        """Tell whether to send a reload, for the first time or again."""
         loading = self.configuration.loading
         if not self.child.was_ready or loading.is_loaded:
             return False

@@ -1,16 +1,16 @@
-"""A reload that somebody asks for, and its verdict: loaded, refused, or not confirmed; pure.
+"""A requested reload and its verdict: loaded, refused, or not confirmed; pure.
 
-It is asked for where something has changed that Prometheus reads beside its configuration. Such a
-change does not show in what Prometheus tells of its configuration, so that it cannot be confirmed
-by content (``confirm``). It counts as in force when our own request, sent after the change, was
-answered by 200; or when, after a look that was later than the change, Prometheus' time of success
-has moved on, and it says that the last reload succeeded. Where that ends: someone else's reload
-that began before the change and ended after that look is taken for ours, which follows it at once.
+A reload is requested when a file that the configuration refers to has changed (rules, for example).
+Such a change does not show in Prometheus' configuration, so it cannot be confirmed by content
+(``confirm``). It counts as in force once our own request, sent after the change, was answered by
+200; or once Prometheus' time of the last successful reload has changed since it was first read
+after the change, and the last reload succeeded. Limit: someone else's reload that began before the
+change and ended after that first reading is taken for ours, which follows at once.
 
-Whoever asks says whether files have changed since Prometheus last loaded them. If so, a refusal is
-no evidence against the configuration (``excuses_configuration``): until the reload has succeeded,
-or one has ended that was asked for with the files as they were. A refusal beside a configuration
-that is not known to be in force is ambiguous: it may be about either, and who asked is told so.
+A request says whether files have changed since Prometheus last loaded them. If so, a refusal is not
+evidence against the configuration (``excuses_configuration``), until the reload has succeeded or
+one that was requested with unchanged files has ended. A refusal while the configuration is not
+known to be in force is ambiguous: it may be about either, and the answer says so.
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ from wrapper.model.events import Event, LoadedObserved, ReloadAnswered, ReloadWa
 from wrapper.model.roles import Verdict
 from wrapper.supervision.configuration_state import ConfigurationState
 
-QUIET_S = 0.2  # changes that follow each other so closely share one reload
-BURST_S = 2.0  # one that goes on is reloaded this often
-LOOK_S = 1.0  # so long a look is waited for before the reload is asked for without one
+QUIET_S = 0.2  # requests within this time share one reload
+BURST_S = 2.0  # the longest delay by a series of requests
+LOOK_S = 1.0  # how long to wait for evidence before a reload is sent without it
 _OK, _REFUSED = 200, 500
 
 
 @dataclass(frozen=True, slots=True)
 class RequestedReload:
-    """The newest request for such a reload, by its number, and what is known of it.
+    """The newest request, by its number, and its state.
 
-    ``wanted_at`` is when it came, ``first_at`` when the first of its burst did; ``seen`` is a look
-    at Prometheus from since the change, ``successes`` how many more reloads have to succeed: two,
-    where one of ours was under way already. ``verdict`` None: it is under way. ``was_excused``: an
-    earlier request, whose reload may still be under way, excused the configuration.
+    ``wanted_at`` is when it came, ``first_at`` when the first of its series came; ``seen`` is
+    Prometheus' evidence from after the change, ``successes`` how many more reloads have to succeed:
+    two if one of ours was already under way. ``verdict`` is None while it is under way.
+    ``was_excused``: an earlier request, whose reload may still be under way, excused the
+    configuration.
     """
 
     number: int = 0
@@ -55,26 +56,26 @@ class RequestedReload:
 
     @property
     def is_pending(self) -> bool:
-        """Whether a request waits for its verdict."""
+        """Whether the request has no verdict yet."""
         return self.verdict is None
 
     @property
     def excuses_configuration(self) -> bool:
-        """Whether a refusal is no evidence against the configuration, since files have changed."""
+        """Whether a refusal may be about changed files and not the configuration."""
         if self.verdict is None:
             return self.has_changed_files or self.was_excused
         return self.has_changed_files and self.verdict is Verdict.REFUSED
 
     @property
     def has_news(self) -> bool:
-        """Whether who asked has not been told the verdict."""
+        """Whether there is a verdict that has not been sent."""
         return self.verdict is not None and self.told < self.number
 
 
 def fold(
     state: RequestedReload, happened: Event | Action, now: float, configuration: ConfigurationState
 ) -> RequestedReload:
-    """Return it with one event, or action, taken in; ``configuration`` is that from before."""
+    """Fold in one event or action; ``configuration`` is the state from before."""
     match happened:
         case ReloadWanted():
             return wanted(state, happened, now, is_reloading=configuration.loading.is_reloading)
@@ -93,7 +94,7 @@ def fold(
 def _marked(
     after: RequestedReload, before: RequestedReload, configuration: ConfigurationState
 ) -> RequestedReload:
-    """Note whether a configuration is under way, which a refusal now may be about as well."""
+    """Mark a refusal as ambiguous if a configuration was being loaded as well."""
     is_clear = configuration.is_in_force or not before.is_pending
     is_refused = after.verdict is Verdict.REFUSED
     return replace(after, is_ambiguous=True) if is_refused and not is_clear else after
@@ -102,7 +103,7 @@ def _marked(
 def waited(
     state: RequestedReload, configuration: ConfigurationState, now: float, limit_s: float
 ) -> RequestedReload:
-    """Return it as it is, or given up where its outcome has been waited for long enough."""
+    """Give up the request if its time limit has passed."""
     if not is_hopeless(state, now, limit_s):
         return state
     return _marked(given_up(state), state, configuration)
@@ -111,9 +112,9 @@ def waited(
 def wanted(
     state: RequestedReload, request: ReloadWanted, now: float, *, is_reloading: bool
 ) -> RequestedReload:
-    """Note a request; it takes over from one that waits.
+    """Note a request; it replaces one that is still pending.
 
-    ``is_reloading``: another reload of ours may be under way, which has read what was before.
+    ``is_reloading``: a reload of ours may be under way that has read the files from before.
     """
     is_sent = state.is_pending and state.sent_at is not None
     return RequestedReload(
@@ -129,7 +130,7 @@ def wanted(
 
 
 def sent(state: RequestedReload, now: float) -> RequestedReload:
-    """Note that Prometheus was told to reload, for whichever reason."""
+    """Note that a reload was sent, for any reason."""
     if not state.is_pending:
         return state
     first_at = now if state.sent_first_at is None else state.sent_first_at
@@ -137,7 +138,7 @@ def sent(state: RequestedReload, now: float) -> RequestedReload:
 
 
 def answered(state: RequestedReload, answer: ReloadAnswered) -> RequestedReload:
-    """Take in the answer to a reload request that was sent since the change."""
+    """Fold in the answer to a reload that was sent after the change."""
     if not state.is_pending or answer.sent_at < state.wanted_at:
         return state
     if answer.status == _OK:
@@ -147,7 +148,7 @@ def answered(state: RequestedReload, answer: ReloadAnswered) -> RequestedReload:
 
 
 def observed(state: RequestedReload, evidence: Evidence) -> RequestedReload:
-    """Take in what Prometheus says of its last reload."""
+    """Fold in Prometheus' metrics of its last reload."""
     if not state.is_pending or evidence.asked_at < state.wanted_at:
         return state
     if state.seen is None or state.sent_at is None:
@@ -155,7 +156,7 @@ def observed(state: RequestedReload, evidence: Evidence) -> RequestedReload:
     if evidence.is_successful and evidence.success_time != state.seen.success_time:
         return _succeeded(state, evidence)
     if state.seen.is_successful and not evidence.is_successful:
-        return replace(state, verdict=Verdict.REFUSED, problem="its own log says why")
+        return replace(state, verdict=Verdict.REFUSED, problem="see the log of Prometheus")
     return state
 
 
@@ -166,7 +167,7 @@ def _succeeded(state: RequestedReload, evidence: Evidence) -> RequestedReload:
 
 
 def is_due(state: RequestedReload, now: float, retry_s: float) -> bool:
-    """Tell whether Prometheus is to be told to reload; again where it can tell what came of it."""
+    """Tell whether to send a reload, for the first time or again."""
     if not state.is_pending:
         return False
     if state.sent_at is not None:
@@ -177,25 +178,25 @@ def is_due(state: RequestedReload, now: float, retry_s: float) -> bool:
 
 
 def due_at(state: RequestedReload) -> float | None:
-    """Return when it may be due, None where nothing but an event can make it so."""
+    """Return when a reload may be due, None if only an event can make it due."""
     if not state.is_pending or state.sent_at is not None:
         return None
     return min(state.wanted_at + QUIET_S, state.first_at + BURST_S)
 
 
 def is_hopeless(state: RequestedReload, now: float, limit_s: float) -> bool:
-    """Tell whether its outcome has been waited for long enough."""
+    """Tell whether the time limit for its verdict has passed."""
     first_at = state.sent_first_at
     return state.is_pending and first_at is not None and now >= first_at + limit_s
 
 
 def given_up(state: RequestedReload) -> RequestedReload:
-    """Note that no more is to be expected; what still says no, has refused."""
+    """Give up: the verdict is refused if Prometheus reports a failed reload, else unconfirmed."""
     is_refused = state.seen is not None and not state.seen.is_successful
     verdict = Verdict.REFUSED if is_refused else Verdict.UNCONFIRMED
     return replace(state, verdict=verdict, problem=state.problem or "its reload was not confirmed")
 
 
 def told(state: RequestedReload) -> RequestedReload:
-    """Note that who asked has been told."""
+    """Note that the verdict has been sent."""
     return replace(state, told=state.number)

@@ -1,7 +1,7 @@
-"""The threads that look: is Prometheus ready, is it healthy, what has it loaded, what does it use.
+"""The threads that observe Prometheus: readiness, health, loaded configuration, resource usage.
 
-They report facts and decide nothing. Each has one loop, asks with a time limit, and waits in
-slices; none of them touches Prometheus other than by asking.
+They report events and decide nothing. Each runs one loop and sends requests with a time limit; none
+of them changes anything in Prometheus.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ POLL_GROWTH = 1.1
 EVIDENCE_FIRST_S = 0.01
 EVIDENCE_MOST_S = 0.1
 EVIDENCE_TIMEOUT_S = 10.0
-SAY_WAITING_EVERY_S = 5.0
+LOG_WAITING_EVERY_S = 5.0
 
 
 class PrometheusWatch:
-    """Waits until Prometheus is ready, then looks after its health; ``run`` is the thread's body.
+    """Waits until Prometheus is ready, then probes its health; ``run`` is the thread's body.
 
-    ``ready`` is set once it has been ready, and when this ends: nobody shall wait in vain.
+    ``ready`` is set once Prometheus is ready, and also at the end, so that no thread waits forever.
     """
 
     def __init__(self, api: PrometheusApi, probing: Probing, fence: Fence, report: Report) -> None:
@@ -52,7 +52,7 @@ class PrometheusWatch:
         self.ready = threading.Event()
 
     def run(self) -> None:
-        """Ask and report, until ``end``."""
+        """Send requests and report the answers, until ``end``."""
         if not self._await_readiness():
             return
         self._report(FenceChecked(self._fence.obstacle()))
@@ -65,31 +65,30 @@ class PrometheusWatch:
             self._report(HealthProbed(answer.is_ok, detail))
 
     def end(self) -> None:
-        """Ask no more."""
+        """Stop asking."""
         self._ended.set()
         self.ready.set()
 
     def _await_readiness(self) -> bool:
-        """Poll at once and often at first, then at the readiness period; tell whether it is."""
+        """Poll, at first often, then at the readiness period; return False if ended before."""
         probing = self._probing
         pause_s = 0.0 if probing.readiness_url else None
-        began_at = said_at = clock.now()
+        began_at = logged_at = clock.now()
         while pause_s is not None and not self._ended.wait(pause_s):
             answer = self.api.probe(probing.readiness_url, probing.readiness_timeout_s)
             if answer.is_ok:
                 break
             self._report(ReadinessProbed(is_ready=False, detail=answer.summary))
-            if clock.now() - said_at >= SAY_WAITING_EVERY_S:
-                said_at = clock.now()
-                _say_waiting(
-                    self.api, answer.summary, said_at - began_at, probing.readiness_timeout_s
-                )
+            if clock.now() - logged_at >= LOG_WAITING_EVERY_S:
+                logged_at = clock.now()
+                waited_s = logged_at - began_at
+                _log_waiting(self.api, answer.summary, waited_s, probing.readiness_timeout_s)
             pause_s = min(max(pause_s * POLL_GROWTH, FIRST_POLL_S), probing.readiness_period_s)
         return not self._ended.is_set()
 
 
-def _say_waiting(api: PrometheusApi, detail: str, waited_s: float, timeout_s: float) -> None:
-    """Log how long it has taken so far, and how far the replay of the WAL has come."""
+def _log_waiting(api: PrometheusApi, detail: str, waited_s: float, timeout_s: float) -> None:
+    """Log the time waited so far, and the progress of the WAL replay."""
     extra: dict[str, object] = {"waited_s": round(waited_s), "reason": detail}
     if replay := api.replay(timeout_s):
         extra["wal_replay"] = replay
@@ -98,18 +97,18 @@ def _say_waiting(api: PrometheusApi, detail: str, waited_s: float, timeout_s: fl
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """What has to hold for the child to be killed for certain; ``pid`` None: not our child."""
+    """What to check before Prometheus counts as fenced; ``pid`` is None for a sidecar."""
 
     pid: int | None
     port: int
 
     def obstacle(self) -> str:
-        """Return why killing the child would not be enough, "" when it is."""
+        """Return why killing the child would not stop the writer, "" if it would."""
         return fence_obstacle(self.pid, self.port) if self.pid is not None else ""
 
 
 class LoadedSensor:
-    """Asks Prometheus what it has loaded, while that is wanted: often at first, then less."""
+    """Asks Prometheus what it has loaded while that is wanted: often at first, then less."""
 
     def __init__(self, api: PrometheusApi, report: Report) -> None:
         """Prepare; ``run`` is the thread's body."""
@@ -120,7 +119,7 @@ class LoadedSensor:
         self._pause_s = EVIDENCE_FIRST_S
 
     def want(self, is_wanted: bool) -> None:
-        """Begin or end asking."""
+        """Start or stop asking."""
         if is_wanted and not self._wanted.is_set():
             self.hurry()
             self._wanted.set()
@@ -128,29 +127,29 @@ class LoadedSensor:
             self._wanted.clear()
 
     def hurry(self) -> None:
-        """Ask often again: something has just been sent or renamed."""
+        """Ask often again, after a reload or a write."""
         self._pause_s = EVIDENCE_FIRST_S
 
     def end(self) -> None:
-        """Ask no more."""
+        """Stop asking."""
         self._ended.set()
         self._wanted.set()
 
     def run(self) -> None:
-        """Ask and report, until ``end``."""
+        """Send requests and report the answers, until ``end``."""
         while self._wanted.wait() and not self._ended.is_set():
             asked_at = clock.now()
             evidence = self._api.evidence(EVIDENCE_TIMEOUT_S)
             if evidence is not None:
                 self._report(LoadedObserved(evidence))
-            # Twice as long as the answer took, at least: a large configuration is a large answer.
+            # At least twice the time of the answer: a large configuration is a large answer.
             took_s = clock.now() - asked_at
             self._ended.wait(max(self._pause_s, 2 * took_s))
             self._pause_s = min(self._pause_s * 1.5, EVIDENCE_MOST_S)
 
 
 def measure_child(pid: int, period_s: float, report: Report, ended: threading.Event) -> None:
-    """Report what the child uses of the machine, every period, until it has gone; wait then."""
+    """Report the child's resource usage every period until it exits; then await ``ended``."""
     with suppress(OSError):
         while not ended.is_set():
             report(ChildMeasured(usage(pid)))

@@ -1,4 +1,4 @@
-"""Leaving in order: nothing ends before what depends on it has been handed over; pure."""
+"""Leaving in order: first the lease, then Prometheus, then the web server; pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from wrapper.supervision.policy import Policy
 
 SUCCESSOR_WAIT_S = 1.0
 FAILED = 70  # EX_SOFTWARE of sysexits.h; no status of Prometheus' own
-KILLED_S = 2.0  # a killed Prometheus is known to have ended by then, if by anybody
-BYSTANDERS_S = 0.3  # whoever forwards to the leader may hear of another a little later than we do
+KILLED_S = 2.0  # the exit of a killed Prometheus is reported by then, if at all
+BYSTANDERS_S = 0.3  # other replicas may learn of a new leader this much later than this one
 
 
 def leave(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
-    """Stop Prometheus once its lease is free and a successor has been seen, or waited for."""
+    """Stop Prometheus once the lease is released and a new leader is known, or was waited for."""
     if o.leaving.stop_at is None:
         return ()
     if o.child.killed_at is not None:
@@ -34,7 +34,7 @@ def leave(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
 
 
 def _may_stop(o: Observation, policy: Policy, now: float) -> bool:
-    """Tell whether nothing is left to hand over; without an election, there never is."""
+    """Tell whether the hand-over is complete; without an election there is none."""
     if o.writer.may_write and policy.fixed_role is None:
         return False
     if _awaits_label(o, policy, now):
@@ -50,12 +50,12 @@ def _may_stop(o: Observation, policy: Policy, now: float) -> bool:
 
 
 def bystanders_know_at(o: Observation) -> float:
-    """Return when all may be taken to have seen the newest record of the lease."""
+    """Return when all replicas should have seen the newest record of the lease."""
     return o.lease.view.changed_at + BYSTANDERS_S
 
 
 def _awaits_label(o: Observation, policy: Policy, now: float) -> bool:
-    """Tell whether clients may still be sent here, and will soon no longer be."""
+    """Tell whether to wait for the pod's label to be removed, so that no client is sent here."""
     if o.label is None or not o.label.is_expected or o.leaving.stop_at is None:
         return False
     return now < o.leaving.stop_at + policy.terms.retry_period_s
@@ -68,7 +68,7 @@ def _release_has_had_its_time(o: Observation, policy: Policy, now: float) -> boo
 
 
 def _leave_sidecar(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
-    """Without a child there is nothing to stop but ourselves; a grace bounds the demotion."""
+    """Exit a sidecar once Prometheus is demoted, or after the grace period."""
     is_overdue = (
         o.leaving.stop_at is not None and now >= o.leaving.stop_at + policy.demotion_grace_s
     )
@@ -78,13 +78,13 @@ def _leave_sidecar(o: Observation, policy: Policy, now: float) -> tuple[Action, 
 
 
 def _leave_unheard(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
-    """Exit where Prometheus was killed and the thread that would hear of its end is gone."""
+    """Exit if Prometheus was killed and the thread that reports its exit has ended."""
     killed_at = o.child.killed_at
     is_overdue = killed_at is not None and now >= killed_at + KILLED_S
     return end(o, FAILED, policy.web_grace_s, now) if o.leaving.failure and is_overdue else ()
 
 
-def end(  # noqa: PLR0913 - each is a part of how it ends
+def end(  # noqa: PLR0913 - each decides how it ends
     o: Observation,
     code: int,
     grace_s: float,
@@ -93,7 +93,7 @@ def end(  # noqa: PLR0913 - each is a part of how it ends
     waits: bool = False,
     starts_over: bool = False,
 ) -> tuple[Action, ...]:
-    """Stop the web server, then exit when it has gone and nothing else is waited for."""
+    """Stop the web server; exit once it has exited and nothing else is awaited."""
     stop = () if o.web.stopped_at is not None else (StopWeb(),)
     stopped_at = now if o.web.stopped_at is None else o.web.stopped_at
     is_gone = o.web.pid is None or now >= stopped_at + grace_s

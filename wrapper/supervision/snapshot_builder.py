@@ -1,4 +1,4 @@
-"""What the outside is told: the observation put into a snapshot; pure."""
+"""Builds the snapshot for the web process from the observation; pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Constants:
     start_time: float = 0.0
 
 
-def summarize(  # noqa: PLR0913 - the whole of what is known goes in
+def summarize(  # noqa: PLR0913 - a snapshot has all that is known
     o: Observation,
     decided: Plan,
     policy: Policy,
@@ -38,7 +38,7 @@ def summarize(  # noqa: PLR0913 - the whole of what is known goes in
     configuration_time: float,
     now: float,
 ) -> Snapshot:
-    """Return what is so at ``now``; a fixed leader leads until the snapshot is stale."""
+    """Return the snapshot for ``now``; a fixed leader leads until the snapshot is stale."""
     written = o.configuration.loading.written
     return Snapshot(
         stamped_at=now,
@@ -89,32 +89,32 @@ def summarize(  # noqa: PLR0913 - the whole of what is known goes in
 
 _FIXED_LEADER_S = 3600.0
 
-# A snapshot is made anew each turn and has a place of a fixed size: what comes from files and
-# servers is bounded here. An input of a hundred thousand mistakes is told by its first hundred.
+# A snapshot is built on each turn and has a fixed maximal size, so texts from files and servers are
+# bounded here: of an input with 100,000 mistakes it has the first hundred.
 MOST_PROBLEMS = 100
 LONGEST = 1000  # characters
 
 
 def _problems(o: Observation) -> list[str]:
-    """Return what is wrong with the configuration, a line for each, the first of very many."""
+    """Return what is wrong with the configuration, a line for each, up to a limit."""
     *told, rest = [*o.configuration.rejection.split("\n", MOST_PROBLEMS), ""][: MOST_PROBLEMS + 1]
     if rest:
         count = rest.count("\n") + 1
-        rest = f"and {count:,} more; prometheus-elector check tells them all"
+        rest = f"and {count:,} more; prometheus-elector check prints them all"
     return [line[:LONGEST] for line in filter(None, (*told, rest, _writing(o)))]
 
 
 def _writing(o: Observation) -> str:
-    """Return why good renderings do not reach Prometheus."""
+    """Return why a valid rendering is not written or loaded, "" if it is."""
     if problem := o.configuration.failed_write.problem:
-        return f"the rendering cannot be written: {problem}"
+        return f"the output file cannot be written: {problem}"
     loading = o.configuration.loading
     is_refused = loading.outcome is Outcome.FAILED and loading.problem
-    return f"Prometheus is not reloaded: {loading.problem}" if is_refused else ""
+    return f"the reload of Prometheus failed: {loading.problem}" if is_refused else ""
 
 
 def leads_until(o: Observation, decided: Plan, policy: Policy, now: float) -> float | None:
-    """Return when leadership ends unless renewed, None when this replica does not lead."""
+    """Return when leadership ends unless renewed, None if this replica does not lead."""
     if decided.role is not Role.LEADER:
         return None
     if policy.fixed_role is not None:
@@ -123,7 +123,7 @@ def leads_until(o: Observation, decided: Plan, policy: Policy, now: float) -> fl
 
 
 def _targets(o: Observation) -> dict[str, Any]:
-    """Return how the fetched files and their queue go; {} without any."""
+    """Return the state of the fetched files and the broker's queue; {} without any."""
     told: dict[str, Any] = {"feeds": list(o.targets.feeds.values())}
     if o.targets.queue is not None:
         told["queue"] = o.targets.queue
@@ -147,11 +147,11 @@ def _loaded(o: Observation) -> str:
 
 
 def _follower_writes(o: Observation) -> bool:
-    """Tell whether Prometheus writes without leading: by the follower's own part."""
+    """Tell whether Prometheus writes by the follower's own remote_write."""
     return o.child.status is None and bool(_writes_remotely(o))
 
 
 def _writes_remotely(o: Observation) -> bool | None:
-    """Return whether Prometheus has a remote_write in force, None where that is not known."""
+    """Return whether Prometheus has a remote_write in force, None if that is not known."""
     loading = o.configuration.loading
     return loading.written.writes_remotely if loading.written and loading.is_settled else None

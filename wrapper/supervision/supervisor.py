@@ -1,8 +1,8 @@
-"""The loop: threads report, this one decides and acts.
+"""The loop: other threads report events, this one decides and acts.
 
-It runs in the main thread, since children die with the thread that started them. It never blocks
-but for the next event. Each turn compares what should be with what is, so a lost event or a failed
-deed heals on a later turn.
+It runs in the main thread, since children die with the thread that started them. It never blocks,
+except to wait for the next event. Each turn compares desired with observed state, so a lost event
+or a failed action is repaired on a later turn.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from wrapper.supervision.snapshot_builder import Constants, summarize
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What the supervisor is given to start with."""
+    """What the supervisor starts with."""
 
     observation: Observation
     policy: Policy
@@ -36,7 +36,7 @@ class Frame:
 
 
 class Supervisor:
-    """Decides and acts until an Exit is planned."""
+    """Decides and acts until it performs an ``Exit``."""
 
     def __init__(
         self, frame: Frame, events: Events, performer: Performer, snapshots: SnapshotWriter
@@ -48,12 +48,12 @@ class Supervisor:
         self._events = events
         self._performer = performer
         self._snapshots = snapshots
-        self._tally = Counters()
+        self._counters = Counters()
         self._history = History(frame.constants.identity)
         self._log = ChangeLog(frame.policy)
 
     def run(self) -> int:
-        """Turn until it is time to leave; return the exit status."""
+        """Run the loop; return the exit status."""
         while self._performer.exit_status is None:
             self._fold()
             decided = plan(self._observation, self._policy, clock.now())
@@ -69,19 +69,20 @@ class Supervisor:
     def _take(self, happened: Event | Plan) -> None:
         before, now = self._observation, clock.now()
         after = self._observation = fold(before, happened, now, self._policy)
-        self._tally.took(happened, before, after, now, clock.wall())
+        self._counters.took(happened, before, after, now, clock.wall())
         self._log.took(happened, before, after, now)
 
     def _perform(self, decided: Plan) -> None:
-        """Take the decision in, and then do it: what may follow is known before it can be so.
+        """Fold in the decision, then perform it: its consequences are known before they can happen.
 
-        The elector is told first, since a renewal under earlier orders has to be dated before this.
+        The elector gets its stance first: a renewal under the earlier stance must not be dated
+        after this decision.
         """
         self._performer.instruct(decided.stance, clock.now())
         self._take(decided)
         for action in decided.actions:
-            if (deed := self._performer.perform(action)) is not None:
-                self._take(deed)
+            if (event := self._performer.perform(action)) is not None:
+                self._take(event)
         self._performer.want_evidence(self._observation.wants_evidence)
 
     def _publish(self, decided: Plan) -> None:
@@ -91,22 +92,22 @@ class Supervisor:
             decided,
             self._policy,
             self._constants,
-            counters=self._tally.totals,
+            counters=self._counters.totals,
             last_transition_time=self._log.last_transition_time,
             configuration_time=self._log.configuration_time,
             now=now,
         )
         leader = known_leader(snapshot, now)
-        self._tally.looked(leader, now)
+        self._counters.looked(leader, now)
         self._history.looked(leader, decided, self._observation, clock.wall())
         self._put(replace(snapshot, history=self._history.entries))
 
     def _put(self, snapshot: Snapshot) -> None:
-        """Publish it; should it not fit, without what can be large: nothing here ends the loop."""
+        """Publish it; if it is too large, without its large parts: this must not end the loop."""
         try:
             self._snapshots.publish(snapshot)
         except TooLarge:
-            text = "too much to be told here; the log has it"
+            text = "too many problems to show here; see the log"
             small = replace(snapshot, configuration_problem=text, history=(), targets={})
             self._snapshots.publish(small)
 

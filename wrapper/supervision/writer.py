@@ -1,8 +1,8 @@
-"""A Writer: what makes a replica's Prometheus write, and what keeps it from that; pure.
+"""The interface of a Writer: what lets a replica's Prometheus write, and what prevents it; pure.
 
-Fence, candidacy, departure and what the outside is told ask this and nothing else. What it is made
-of is its own: ``rendered_file`` is the one there is. The guarantee that each has to give: it counts
-as a possible writer from the decision that opens it until it is *known* to be closed.
+Fence, candidacy, shutdown and snapshot depend on this interface only; ``rendered_file`` implements
+it. Each implementation guarantees: Prometheus counts as a possible writer from the decision that
+opens it until it is *known* to be closed.
 """
 
 from __future__ import annotations
@@ -14,33 +14,33 @@ from wrapper.supervision.policy import Policy
 
 
 class Writer(Protocol):
-    """What is known of it at one moment."""
+    """The state of a writer at one moment."""
 
     @property
     def may_write(self) -> bool:
-        """Whether it is a possible writer."""
+        """Whether Prometheus may write."""
 
     @property
     def safe_since(self) -> float | None:
-        """Since when it surely cannot write, None while it may, or that is news."""
+        """Since when Prometheus certainly cannot write, None while it may or is not yet known."""
 
     @property
     def is_open(self) -> bool:
-        """Whether it surely writes as a leader does, and in no other way."""
+        """Whether Prometheus certainly has the leader's configuration in force."""
 
     @property
     def would_write(self) -> bool:
-        """Whether opening it makes a writer: not where a leader does what a follower does."""
+        """Whether opening it makes a writer: not if leader and follower load the same."""
 
     def opening_problem(self, policy: Policy, now: float) -> str:
-        """Return why opening it is to be given up, "" while it may come, or has."""
+        """Return why opening it has failed, "" while it may succeed, or has."""
 
     @property
     def closing_problem(self) -> str:
-        """Why it cannot be closed, "" while that may come, or has."""
+        """Why closing it has failed, "" while it may succeed, or has."""
 
     def open(self, policy: Policy, now: float) -> tuple[Action, ...]:
-        """Return what to do now to open it, or to keep it as a leader's should be."""
+        """Return the actions that open it, or keep the leader's configuration current."""
 
     def close(self, policy: Policy, now: float) -> tuple[Action, ...]:
-        """Return what to do now to close it, or to keep it as a follower's should be."""
+        """Return the actions that close it, or keep the follower's configuration current."""

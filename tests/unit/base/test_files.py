@@ -80,7 +80,7 @@ def test_bad_gzip(folder: Path, cut: int) -> None:
     """Cut or damaged gzip is an error that names the file."""
     path = folder / "in.yml"
     path.write_bytes(gzip.compress(b"a: 1\n")[:cut] if cut < 0 else b"\x1f\x8b" + b"x" * cut)
-    with pytest.raises(InputError, match=r"in\.yml: gzip that cannot be unpacked .*; pack it"):
+    with pytest.raises(InputError, match=r"in\.yml: gzip .*; compress it again"):
         read_input(path, LIMIT)
 
 
@@ -198,7 +198,7 @@ def test_second_holder_is_refused(folder: Path) -> None:
     """One output has one writer; the refusal names it, and the lock's file stays behind."""
     os.umask(0)
     path = folder / "out.yml"
-    with OutputLock(path), pytest.raises(OutputInUse, match=f"^{path}: another .*; end that one"):
+    with OutputLock(path), pytest.raises(OutputInUse, match=f"^{path}: another .*--output"):
         OutputLock(path)
     assert names(folder) == ["out.yml.lock"]
     assert (folder / "out.yml.lock").stat().st_mode & 0o7777 == 0o600

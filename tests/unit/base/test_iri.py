@@ -63,9 +63,9 @@ def test_what_a_uri_cannot_have_is_encoded(url: str, sent: str) -> None:
         ("http://h/a\tb", "a line break"),
         ("http://a b/", "a space or a percent sign"),
         ("http://h%41/", "a space or a percent sign"),
-        ("http://straße.de/", "two hosts"),
-        ("http://" + "ü" * 70 + ".de/", "a name of DNS"),
-        ("http://a..ü/", "a name of DNS"),
+        ("http://straße.de/", "xn--"),
+        ("http://" + "ü" * 70 + ".de/", "DNS"),
+        ("http://a..ü/", "DNS"),
     ],
 )
 def test_what_cannot_be_encoded_is_refused(url: str, said: str) -> None:

@@ -55,19 +55,21 @@ def test_demands_that_are_met(
 
 
 @pytest.mark.parametrize(
-    ("child", "http", "start", "cure"),
+    ("child", "http", "cause", "cure"),
     [
-        (USERS, None, "Prometheus wants a name and a password", "as basic_auth in the file"),
-        (USERS, "{}", "Prometheus wants a name and a password", "as basic_auth in the file"),
-        (CERTIFICATES, PASSWORD, "Prometheus wants a client certificate", "give cert_file and key"),
+        (USERS, None, "password", "set basic_auth in the file"),
+        (USERS, "{}", "password", "set basic_auth in the file"),
+        (CERTIFICATES, PASSWORD, "client certificate", "set cert_file and key_file"),
     ],
 )
 def test_demands_that_are_not_met(
-    tmp_path: Path, child: str, http: str | None, start: str, cure: str
+    tmp_path: Path, child: str, http: str | None, cause: str, cure: str
 ) -> None:
     """One line names Prometheus' file, what is missing and where it is to be given."""
     _, (problem,) = found(tmp_path, child=child, http=http)
-    assert problem.startswith(f"--web.config.file={tmp_path / 'child.yml'}: {start}")
+    place, _, rest = problem.partition(": ")
+    assert place == f"--web.config.file={tmp_path / 'child.yml'}"
+    assert cause in rest.partition("; ")[0]
     assert cure in problem
     assert problem.endswith("in the file that --prometheus-http-config names")
 

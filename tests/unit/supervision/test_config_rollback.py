@@ -169,7 +169,7 @@ def test_what_stands_in_the_file(words: str, in_file: str) -> None:
         ("b ok leads no follows ok", "Prometheus refused the leader rendering: why"),
         pytest.param(
             "b no no",
-            "Prometheus refused the follower rendering: why; what it had loaded before is refused"
+            "Prometheus refused the follower rendering: why; the configuration before is refused"
             " as well: why",
         ),
         ("b no no ok", ""),

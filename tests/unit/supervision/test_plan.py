@@ -136,7 +136,7 @@ def kill(reason: str) -> SignalPrometheus:
 
 
 TERMINATE = SignalPrometheus(signal.SIGTERM, "asked to stop")
-TOO_LATE = "its demotion was not confirmed before the lease may be taken by another"
+TOO_LATE = "its demotion was not confirmed before another replica may acquire the lease"
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_who_to_be(o: Observation, role: str, stance: str, cause: Cause) -> None
         (but(READY, lease_view=OVERDUE), ["b holds", "30 s", "2147483647", "kubectl …"]),
         (
             but(READY, lease_view=replace(OVERDUE, seen=ObservedLease(None))),
-            ["deleted", "start this replica again"],
+            ["deleted", "restart this replica"],
         ),
         (but(DEMOTED, child_status=-9, child_exited_at=NOW), ["137"]),
     ],
@@ -604,7 +604,7 @@ def test_an_ordered_stop(o: Observation, actions: tuple[Action, ...]) -> None:
 
 DEAD = but(DEMOTED, child_status=0, child_exited_at=99.5, fencing_switch_at=None)
 GONE = but(DEAD, lease_view=RELEASED, web_pid=None, web_stopped_at=99.6)
-FAILURE = "the thread writer has ended: an error"
+FAILURE = "thread writer ended unexpectedly: an error"
 
 
 @pytest.mark.parametrize("o", [CHOSEN, LEADING, PROMOTING, DEMOTING, STARTING])
