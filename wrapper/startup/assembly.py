@@ -269,13 +269,13 @@ def _start_threads(
 
 def _probing(settings: Settings, api: PrometheusApi) -> Probing:
     """Return the probes' URLs: from the flags, else from the child's arguments."""
-    asked = settings.probing
+    probing = settings.probing
     if not settings.mode.owns_child:
-        return asked
+        return probing
     return replace(
-        asked,
-        readiness_url=asked.readiness_url or api.url("/-/ready"),
-        health_url=asked.health_url or api.url("/-/healthy"),
+        probing,
+        readiness_url=probing.readiness_url or api.url("/-/ready"),
+        health_url=probing.health_url or api.url("/-/healthy"),
     )
 
 

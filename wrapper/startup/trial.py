@@ -15,8 +15,6 @@ import socket
 import subprocess
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -28,13 +26,14 @@ from wrapper.configuration.harmless import harmless
 from wrapper.configuration.redact import words_about
 from wrapper.model.configuration import Rendering
 from wrapper.options.prometheus_args import with_flags
+from wrapper.supervision.prometheus import PrometheusApi
 
 LIMIT_S = 60.0  # for one rendering: the rules of a large server take seconds
 _POLL_S = 0.02
+_PROBE_S = 5.0
 _LONGEST = 600  # characters of its output
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 _LINE = re.compile(r"\bline \d+")
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Trial:
@@ -59,13 +58,13 @@ class Trial:
     def refusal(self, rendering: Rendering) -> str:
         """Return why Prometheus does not start with it, "" if it does; raise Unanswered."""
         with dead_address() as address:
-            status, said = self._start(harmless(rendering.content, address))
-            if status != 0 and _LINE.search(said):
+            status, output = self._start(harmless(rendering.content, address))
+            if status != 0 and _LINE.search(output):
                 # It cannot be parsed, so it is harmless: have the line numbers of the original.
-                status, said = self._start(rendering.content)
+                status, output = self._start(rendering.content)
         if status == 0:
             return ""
-        words = words_about(rendering.content, said) or f"exit status {status}, no output"
+        words = words_about(rendering.content, output) or f"exit status {status}, no output"
         return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
 
     def _start(self, content: bytes) -> tuple[int, str]:
@@ -85,7 +84,7 @@ class Trial:
             except OSError as error:
                 raise Unanswered(f"{self.program} cannot be started: {error.strerror}") from error
             try:
-                status = self._await_verdict(self._running, f"http://{address}/-/ready")
+                status = self._await_verdict(self._running, f"http://{address}")
             finally:
                 self._end()
             log.seek(0)
@@ -110,15 +109,16 @@ class Trial:
     def _await_verdict(self, process: subprocess.Popen[bytes], url: str) -> int:
         """Return 0 once Prometheus is ready, its exit status when it ends; raise Unanswered."""
         until = clock.now() + self._limit_s
-        while clock.now() < until:
-            status = process.poll()
-            if status is not None and status <= 0:
-                raise Unanswered(f"{self.program} ended before it was ready: status {status}")
-            if status is not None:
-                return status
-            with suppress(urllib.error.URLError, OSError), closing(_DIRECT.open(url, timeout=5)):
-                return 0
-            time.sleep(_POLL_S)
+        with closing(PrometheusApi(url)) as api:
+            while clock.now() < until:
+                status = process.poll()
+                if status is not None and status <= 0:
+                    raise Unanswered(f"{self.program} ended before it was ready: status {status}")
+                if status is not None:
+                    return status
+                if api.probe(api.url("/-/ready"), _PROBE_S).is_ok:
+                    return 0
+                time.sleep(_POLL_S)
         raise Unanswered(f"{self.program} was not ready within {self._limit_s:g} s and was killed")
 
     def _end(self) -> None:
@@ -155,11 +155,11 @@ def _complaints(log: str) -> Iterator[str]:
     found = False
     for line in lines:
         try:
-            told = json.loads(line)
+            entry = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if isinstance(told, dict) and str(told.get("level", "")).lower() == "error":
+        if isinstance(entry, dict) and str(entry.get("level", "")).lower() == "error":
             found = True
-            yield str(told.get("err") or told.get("msg"))
+            yield str(entry.get("err") or entry.get("msg"))
     if not found and lines:
         yield lines[-1]

@@ -76,7 +76,7 @@ def role_of(
     if obstacle:
         return Role.FOLLOWER, obstacle
     if lease.leads(o.lease.view, policy.terms, now):
-        if _is_given_back(o):
+        if _may_be_released(o):
             text = "a release of the lease may be under way; the lease has to be renewed first"
             return Role.FOLLOWER, Reason(Cause.GIVEN_BACK, text)
         return Role.LEADER, Reason(Cause.ACQUIRED, "holds the lease")
@@ -87,7 +87,7 @@ def role_of(
     return Role.FOLLOWER, Reason(cause, _why_following(o, policy, now))
 
 
-def _is_given_back(o: Observation) -> bool:
+def _may_be_released(o: Observation) -> bool:
     """Tell whether a release may be under way: only a renewal sent after its order disproves that.
 
     The answer to the release may be late or lost, and another replica may lead already.

@@ -38,7 +38,7 @@ class ChangeLog:
         self.configuration_time = clock.wall()
         self._reason = self._write_problem = self._reload_problem = ""
 
-    def took(
+    def log(
         self, happened: Event | Plan, before: Observation, after: Observation, now: float
     ) -> None:
         """Log what an event, or a decision, has changed."""

@@ -46,7 +46,7 @@ class Counters:
         """All totals; one that is still 0 may be missing."""
         return self._totals
 
-    def took(
+    def count(
         self,
         happened: Event | Plan,
         before: Observation,
@@ -82,18 +82,18 @@ class Counters:
             elif before.writer.may_write and _is_kill(action):
                 self._add("fencing_kills_total")
 
-    def looked(self, leader: str | None, now: float) -> None:
+    def count_leaderless(self, leader: str | None, now: float) -> None:
         """Count the time without a known leader; ``leader`` is then "" or None."""
         if self._leaderless_since is not None:
             self._add("leaderless_seconds_total", now - self._leaderless_since)
         self._leaderless_since = None if leader else now
 
-    def _count_lease(self, asked: LeaseAsked) -> None:
-        if asked.error:
-            word = asked.error if asked.error in LEASE_ERRORS else "other"
+    def _count_lease(self, request: LeaseAsked) -> None:
+        if request.error:
+            word = request.error if request.error in LEASE_ERRORS else "other"
             self._add(f"lease_errors_total:{word}")
-        elif asked.is_renewal:
-            self._observe("lease_renew_duration_seconds", asked.duration_s)
+        elif request.is_renewal:
+            self._observe("lease_renew_duration_seconds", request.duration_s)
 
     def _count_answer(self, answer: ReloadAnswered) -> None:
         self._observe("notifier_calls_duration_seconds", answer.duration_s)

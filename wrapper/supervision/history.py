@@ -35,7 +35,7 @@ class History:
         """All entries, the oldest first."""
         return tuple(self._entries)
 
-    def looked(self, leader: str | None, decided: Plan, o: Observation, wall: float) -> None:
+    def note_leader(self, leader: str | None, decided: Plan, o: Observation, wall: float) -> None:
         """Note who leads now; ``leader`` is "" for nobody, None if that is not known."""
         self._forget(wall)
         if leader != self._leader:

@@ -127,7 +127,7 @@ def _load(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Actio
     return (
         *(_switch(o, policy, role, now) or _reload_requested(o, policy, now)),
         *_keep(o, policy, now),
-        *_tell(o),
+        *_answer_requests(o),
     )
 
 
@@ -155,7 +155,7 @@ def _reload(o: Observation) -> ReloadPrometheus:
     return ReloadPrometheus(written.fingerprint if written else "")
 
 
-def _tell(o: Observation) -> tuple[Action, ...]:
+def _answer_requests(o: Observation) -> tuple[Action, ...]:
     reload = o.reload
     if not reload.has_news or reload.verdict is None:
         return ()

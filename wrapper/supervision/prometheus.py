@@ -90,8 +90,8 @@ class PrometheusApi:
         answer = self.ask(method, url, timeout_s)
         if answer.status != _FORBIDDEN:
             return answer
-        said = answer.detail.rstrip(".")
-        why = f"{_shown(url)} answered 403{f' ({said})' if said else ''}"
+        detail = answer.detail.rstrip(".")
+        why = f"{_shown(url)} answered 403{f' ({detail})' if detail else ''}"
         cure = "Prometheus reloads by HTTP only when it is started with --web.enable-lifecycle"
         return PrometheusAnswer(answer.status, f"{why}: {cure}")
 

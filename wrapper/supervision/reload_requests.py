@@ -66,10 +66,10 @@ class ReloadRequests:
             with self._lock:
                 self._waiting.pop(number, None)
 
-    def answer(self, told: AnswerReload) -> None:
+    def answer(self, action: AnswerReload) -> None:
         """Answer all requests up to this number."""
         with self._lock:
-            numbers = [each for each in self._waiting if each <= told.number]
+            numbers = [each for each in self._waiting if each <= action.number]
             answered = [self._waiting.pop(each) for each in numbers]
         for future in answered:
-            future.set_result(ReloadAnswer(told.verdict, told.problem, told.is_ambiguous))
+            future.set_result(ReloadAnswer(action.verdict, action.problem, action.is_ambiguous))

@@ -37,7 +37,7 @@ class RequestedReload:
     Prometheus' evidence from after the change, ``successes`` how many more reloads have to succeed:
     two if one of ours was already under way. ``verdict`` is None while it is under way.
     ``was_excused``: an earlier request, whose reload may still be under way, excused the
-    configuration.
+    configuration. ``answered_number`` is the newest request whose verdict was sent.
     """
 
     number: int = 0
@@ -52,7 +52,7 @@ class RequestedReload:
     verdict: Verdict | None = Verdict.LOADED
     problem: str = ""
     is_ambiguous: bool = False
-    told: int = 0
+    answered_number: int = 0
 
     @property
     def is_pending(self) -> bool:
@@ -69,7 +69,7 @@ class RequestedReload:
     @property
     def has_news(self) -> bool:
         """Whether there is a verdict that has not been sent."""
-        return self.verdict is not None and self.told < self.number
+        return self.verdict is not None and self.answered_number < self.number
 
 
 def fold(
@@ -86,7 +86,7 @@ def fold(
         case LoadedObserved(evidence):
             return _marked(observed(state, evidence), state, configuration)
         case AnswerReload():
-            return told(state)
+            return verdict_sent(state)
         case _:
             return state
 
@@ -125,7 +125,7 @@ def wanted(
         was_excused=state.excuses_configuration,
         successes=2 if is_sent or is_reloading else 1,
         verdict=None,
-        told=state.told,
+        answered_number=state.answered_number,
     )
 
 
@@ -197,6 +197,6 @@ def given_up(state: RequestedReload) -> RequestedReload:
     return replace(state, verdict=verdict, problem=state.problem or "its reload was not confirmed")
 
 
-def told(state: RequestedReload) -> RequestedReload:
+def verdict_sent(state: RequestedReload) -> RequestedReload:
     """Note that the verdict has been sent."""
-    return replace(state, told=state.number)
+    return replace(state, answered_number=state.number)

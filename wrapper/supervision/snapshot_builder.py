@@ -97,14 +97,14 @@ LONGEST = 1000  # characters
 
 def _problems(o: Observation) -> list[str]:
     """Return what is wrong with the configuration, a line for each, up to a limit."""
-    *told, rest = [*o.configuration.rejection.split("\n", MOST_PROBLEMS), ""][: MOST_PROBLEMS + 1]
+    *lines, rest = [*o.configuration.rejection.split("\n", MOST_PROBLEMS), ""][: MOST_PROBLEMS + 1]
     if rest:
         count = rest.count("\n") + 1
         rest = f"and {count:,} more; prometheus-elector check prints them all"
-    return [line[:LONGEST] for line in filter(None, (*told, rest, _writing(o)))]
+    return [line[:LONGEST] for line in filter(None, (*lines, rest, _write_problem(o)))]
 
 
-def _writing(o: Observation) -> str:
+def _write_problem(o: Observation) -> str:
     """Return why a valid rendering is not written or loaded, "" if it is."""
     if problem := o.configuration.failed_write.problem:
         return f"the output file cannot be written: {problem}"
@@ -124,10 +124,10 @@ def leads_until(o: Observation, decided: Plan, policy: Policy, now: float) -> fl
 
 def _targets(o: Observation) -> dict[str, Any]:
     """Return the state of the fetched files and the broker's queue; {} without any."""
-    told: dict[str, Any] = {"feeds": list(o.targets.feeds.values())}
+    state: dict[str, Any] = {"feeds": list(o.targets.feeds.values())}
     if o.targets.queue is not None:
-        told["queue"] = o.targets.queue
-    return told if o.targets.feeds or o.targets.queue else {}
+        state["queue"] = o.targets.queue
+    return state if o.targets.feeds or o.targets.queue else {}
 
 
 def _paused_until(o: Observation, now: float) -> float | None:

@@ -69,8 +69,8 @@ class Supervisor:
     def _take(self, happened: Event | Plan) -> None:
         before, now = self._observation, clock.now()
         after = self._observation = fold(before, happened, now, self._policy)
-        self._counters.took(happened, before, after, now, clock.wall())
-        self._log.took(happened, before, after, now)
+        self._counters.count(happened, before, after, now, clock.wall())
+        self._log.log(happened, before, after, now)
 
     def _perform(self, decided: Plan) -> None:
         """Fold in the decision, then perform it: its consequences are known before they can happen.
@@ -98,8 +98,8 @@ class Supervisor:
             now=now,
         )
         leader = known_leader(snapshot, now)
-        self._counters.looked(leader, now)
-        self._history.looked(leader, decided, self._observation, clock.wall())
+        self._counters.count_leaderless(leader, now)
+        self._history.note_leader(leader, decided, self._observation, clock.wall())
         self._put(replace(snapshot, history=self._history.entries))
 
     def _put(self, snapshot: Snapshot) -> None:

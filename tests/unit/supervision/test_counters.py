@@ -53,7 +53,7 @@ def count(*happened: Event | Plan, known: Observation = NEW) -> dict[str, float]
     tally, o = Counters(), known
     for each in happened:
         before, o = o, fold(o, each, 101.0, POLICY)
-        tally.took(each, before, o, 101.0, wall=1e9)
+        tally.count(each, before, o, 101.0, wall=1e9)
     return {name: total for name, total in tally.totals.items() if total}
 
 
@@ -143,7 +143,7 @@ def test_the_time_without_a_leader_adds_up() -> None:
     """From the look that finds none to the one that finds one."""
     tally = Counters()
     for leader, now in (("a", 1.0), ("", 3.0), ("", 4.0), ("b", 6.0), ("b", 9.0), ("", 10.0)):
-        tally.looked(leader, now)
+        tally.count_leaderless(leader, now)
     assert tally.totals["leaderless_seconds_total"] == 3.0
 
 

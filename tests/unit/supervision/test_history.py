@@ -38,7 +38,7 @@ def seen(
     known = ConfigurationState(RENDERINGS, confirm.started_with(RENDERING, 0.0))
     o = Observation(known, 0.0, lease=LeaseState(view))
     plan = Plan(Role.FOLLOWER, Stance.CONTEND, (), reason, Cause.LOST, 0.0)
-    history.looked(leader, plan, o, wall)
+    history.note_leader(leader, plan, o, wall)
     return history.entries[-1].reason if history.entries else ""
 
 

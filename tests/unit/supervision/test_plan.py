@@ -1042,7 +1042,7 @@ NEWS = AnswerReload(3, Verdict.REFUSED, "no")
         ),
         pytest.param(but(LEADING, reload=RULES_REFUSED), POLICY, (NEWS,), id="who asked is told"),
         pytest.param(
-            but(LEADING, reload=requested_reload.told(RULES_REFUSED)),
+            but(LEADING, reload=requested_reload.verdict_sent(RULES_REFUSED)),
             POLICY,
             (),
             id="and once is enough",

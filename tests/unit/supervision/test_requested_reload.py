@@ -197,4 +197,4 @@ def test_told_once_is_enough() -> None:
     """After the news there is none."""
     state = reloads.answered(sent(), answer(200))
     assert state.has_news
-    assert not reloads.told(state).has_news
+    assert not reloads.verdict_sent(state).has_news
