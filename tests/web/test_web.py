@@ -114,7 +114,7 @@ def test_a_stale_snapshot_is_unavailable(web: Web, path: str) -> None:
     answer = web.get(f"/_elector/{path}")
     assert answer.status_code == 503
     assert answer.json()["errorType"] == "unavailable"
-    assert "said nothing for 60." in answer.json()["error"]
+    assert "state 60." in answer.json()["error"]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from wrapper.options.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Doors:
+class AuthCheck:
     """What the files say; ``problems`` are lines for people.
 
     ``access`` has the credentials for Prometheus, none if there are problems.
@@ -33,10 +33,10 @@ class Doors:
     problems: tuple[str, ...] = ()
 
 
-def look(settings: Settings, arguments: ChildArguments) -> Doors:
+def check_auth(settings: Settings, arguments: ChildArguments) -> AuthCheck:
     """Read the files; return what Prometheus demands, and problems."""
     if settings.mode.is_init:
-        return Doors()
+        return AuthCheck()
     access, http_problems = opened(settings.web.prometheus_http_config)
     http = access.current().config
     web, web_problems = _web_config(settings)
@@ -47,7 +47,7 @@ def look(settings: Settings, arguments: ChildArguments) -> Doors:
         problems = []  # Prometheus checks its own file, and may run even if requests to it fail
     if not http_problems and not web_problems:
         problems += _open_relay(settings, http, web)
-    return Doors(access, demands, (*http_problems, *web_problems, *problems))
+    return AuthCheck(access, demands, (*http_problems, *web_problems, *problems))
 
 
 def _web_config(settings: Settings) -> tuple[WebConfig, list[str]]:

@@ -23,7 +23,7 @@ from wrapper.startup.start import UNCHANGED, RefusedInput, Start, is_same_file
 if TYPE_CHECKING:
     from wrapper.access.prometheus_access import PrometheusAccess
     from wrapper.configuration.promtool import Promtool
-    from wrapper.startup.auth_preflight import Doors
+    from wrapper.startup.auth_preflight import AuthCheck
 
 
 def prepare(settings: Settings, refused: RefusedInput | None = None) -> Start:
@@ -32,27 +32,27 @@ def prepare(settings: Settings, refused: RefusedInput | None = None) -> Start:
     ``refused`` is what Prometheus exited with in the run before, if this one follows it.
     """
     arguments = ChildArguments.parse(settings.child)
-    doors = _check_access(settings, arguments)
-    of_access = doors.problems if doors is not None else ()
-    access = doors.access if doors is not None else None
-    if doors is not None and doors.demands.tls:
+    auth = _check_auth(settings, arguments)
+    of_auth = auth.problems if auth is not None else ()
+    access = auth.access if auth is not None else None
+    if auth is not None and auth.demands.tls:
         arguments = arguments.over_tls()
     output = output_of(settings, arguments)
     if settings.mode.is_plain:
         inputs = Inputs(sources_of(settings, arguments, output))
         targets, problems = _look_at_targets(settings, inputs.reads)
-        found = (*_problems_of_command(settings), *of_access, *problems)
+        found = (*_problems_of_command(settings), *of_auth, *problems)
         return Start(settings, arguments, inputs, UNCHANGED, found, output, access, targets)
     promtool = promtool_of(settings, arguments, output)
     judge = promtool.problems if promtool is not None else None
     inputs = Inputs(sources_of(settings, arguments, output), judge)
     renderings, refusal = _render(settings, inputs)
     start = Start(settings, arguments, inputs, renderings, (), output, refusal=refusal)
-    start = replace(start, refused=refused).over()
+    start = replace(start, refused=refused).with_last_good()
     start = replace(start, lock=settings.lease.lock_of(os.getuid(), start.may_override))
     problems = [*_problems_of_child(settings, arguments), *problems_of_promtool(settings)]
     targets, of_targets = _look_at_targets(settings, start.takes)
-    problems += [*of_access, *of_targets, *_problems_of_output(start), *_problems_of_lock(start)]
+    problems += [*of_auth, *of_targets, *_problems_of_output(start), *_problems_of_lock(start)]
     if settings.lease.is_on_kubernetes and not settings.mode.is_init:
         problems += _problems_of_kubeconfig(settings)
     if problems or start.renderings is None:  # report all problems together
@@ -60,7 +60,7 @@ def prepare(settings: Settings, refused: RefusedInput | None = None) -> Start:
     return replace(start, problems=tuple(problems), access=access, targets_access=targets)
 
 
-def _check_access(settings: Settings, arguments: ChildArguments) -> Doors | None:
+def _check_auth(settings: Settings, arguments: ChildArguments) -> AuthCheck | None:
     """Check TLS and passwords, if a file configures them; else do not import their modules."""
     named = (
         settings.web.prometheus_http_config,
@@ -69,9 +69,9 @@ def _check_access(settings: Settings, arguments: ChildArguments) -> Doors | None
     )
     if not any(named):
         return None
-    from wrapper.startup.auth_preflight import look  # noqa: PLC0415 - rarely needed
+    from wrapper.startup.auth_preflight import check_auth  # noqa: PLC0415 - rarely needed
 
-    return look(settings, arguments)
+    return check_auth(settings, arguments)
 
 
 def _look_at_targets(

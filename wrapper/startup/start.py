@@ -131,7 +131,7 @@ class Start:
         has_been = self.refused is not None and self.refused.fingerprint == self.first.fingerprint
         return not has_been and self.keeper.can_replace(self.first)
 
-    def over(self) -> Start:
+    def with_last_good(self) -> Start:
         """Return this start, with the saved configuration if the input was refused."""
         if self.settings.is_check or self.is_plain:
             return self

@@ -56,7 +56,9 @@ class ChangeLog:
         elif plan.reason != self._reason:
             is_bad = holder_is_overdue(before, self._policy, now)
             extra = {"role": plan.role, "reason": plan.reason}
-            LOG.log(logging.WARNING if is_bad else logging.INFO, "role unchanged", extra=extra)
+            LOG.log(
+                logging.WARNING if is_bad else logging.INFO, "reason for role changed", extra=extra
+            )
         self._reason = plan.reason
 
     def _of_role(self, before: Observation, plan: Plan) -> dict[str, object]:

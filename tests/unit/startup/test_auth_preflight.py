@@ -9,7 +9,7 @@ import pytest
 from wrapper.access.web_config import Demands
 from wrapper.options.loading import load
 from wrapper.options.prometheus_args import ChildArguments
-from wrapper.startup.auth_preflight import look
+from wrapper.startup.auth_preflight import check_auth
 
 HASH = "$2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze"
 USERS = f"basic_auth_users: {{alice: {HASH}}}"
@@ -33,8 +33,8 @@ def found(
         command.append(f"--web.config.file={folder / 'child.yml'}")
     words = [*words, "--config=c.yml", "--lease-lock=none", "--", *command]
     settings = load(words, {}, hostname="h", incarnation="i")
-    doors = look(settings, ChildArguments.parse(settings.child))
-    return doors.demands, list(doors.problems)
+    auth = check_auth(settings, ChildArguments.parse(settings.child))
+    return auth.demands, list(auth.problems)
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,10 @@ def test_all_files_are_judged_at_once(tmp_path: Path) -> None:
     path = tmp_path / "none.yml"
     words = ("--config=c.yml", "--lease-lock=none", f"--web-config-file={path}")
     settings = load((*words, "--", "prometheus"), {}, hostname="h", incarnation="i")
-    doors = look(settings, ChildArguments.parse(("prometheus", "--web.config.file=/none/w.yml")))
-    assert doors.problems == (
+    auth = check_auth(
+        settings, ChildArguments.parse(("prometheus", "--web.config.file=/none/w.yml"))
+    )
+    assert auth.problems == (
         f"{path}: No such file or directory; create it, or correct the path",
         "--web.config.file: /none/w.yml: No such file or directory; create it, or correct the path",
     )
