@@ -32,7 +32,7 @@ from wrapper.targets.fetch_loop import FeedKeeper, FetchParts
 from wrapper.targets.rule_loads import RuleLoads
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.commands.targets import ByHttp
-from wrapper.supervision.prometheus import PrometheusApi
+from wrapper.supervision.prometheus_api import PrometheusApi
 
 url, path, shard = sys.argv[1:]
 largest = 64 << 20

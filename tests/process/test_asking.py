@@ -19,7 +19,7 @@ from wrapper.base import clock
 from wrapper.model.configuration import Rendering
 from wrapper.model.roles import Role
 from wrapper.supervision import confirm
-from wrapper.supervision.prometheus import PrometheusApi
+from wrapper.supervision.prometheus_api import PrometheusApi
 
 LIMIT_S = 20.0
 

@@ -28,7 +28,7 @@ FOR_LATER = {
         "wrapper.startup.assembly",
         "wrapper.supervision.supervisor",
         "wrapper.supervision.plan",
-        "wrapper.supervision.prometheus",
+        "wrapper.supervision.prometheus_api",
     ),
 }
 

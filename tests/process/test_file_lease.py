@@ -21,7 +21,7 @@ import pytest
 from tests.support import least, wait_until
 from wrapper.election import lock_content
 from wrapper.election.file_lease import FileLease
-from wrapper.election.lease import LeaseRequest, LeaseTerms, next_step, observe
+from wrapper.election.lease_rules import LeaseRequest, LeaseTerms, next_step, observe
 from wrapper.model.lease import (
     LeaseConflict,
     LeaseLock,

@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from tests.support import wait_until
-from wrapper.configuration.beside_output import Unanswered
 from wrapper.configuration.promtool import Promtool, distinct
 from wrapper.configuration.render import fingerprint
+from wrapper.configuration.scratch_rendering import Unanswered
 from wrapper.model.configuration import Rendering, Renderings
 from wrapper.model.roles import Role
 

@@ -31,7 +31,7 @@ from tests.process.alert_cases import (
     without_election,
 )
 from tests.real.parts import CHECKOUT, program
-from wrapper.model.metric_names import LEASE_ERRORS, RELOAD_FAILURES
+from wrapper.model.label_values import LEASE_ERRORS, RELOAD_FAILURES
 from wrapper.model.roles import Cause
 from wrapper.options.flags import BY_NAME
 from wrapper.web.metric_table import METRICS

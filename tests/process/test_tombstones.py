@@ -13,7 +13,7 @@ import pytest
 from tests import promgen
 from tests.promgen import Promgen
 from tests.support import free_port, wait_until
-from wrapper.supervision.prometheus import PrometheusApi
+from wrapper.supervision.prometheus_api import PrometheusApi
 from wrapper.targets import tombstones as module
 from wrapper.targets.broker import REDELIVERY_S, TICK_S
 from wrapper.targets.tombstones import BEGUN_S, PATH, Tombstones

@@ -13,7 +13,7 @@ import pytest
 from wrapper.model.events import Event
 from wrapper.options.settings import Probing
 from wrapper.supervision import sensors
-from wrapper.supervision.prometheus import PrometheusApi, read_replay
+from wrapper.supervision.prometheus_api import PrometheusApi, read_replay
 from wrapper.supervision.sensors import Fence, PrometheusWatch
 
 REFUSALS = 40  # of readiness probes, which come at a growing pause

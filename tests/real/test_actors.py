@@ -60,9 +60,9 @@ class Planted(NamedTuple):
 
 
 LEADERS = (
-    Planted("elector", "wrapper.election.lease:next_step"),
-    Planted("watch-prometheus", "wrapper.supervision.prometheus:PrometheusApi.probe"),
-    Planted("watch-loaded", "wrapper.supervision.prometheus:PrometheusApi.evidence", _edit),
+    Planted("elector", "wrapper.election.lease_rules:next_step"),
+    Planted("watch-prometheus", "wrapper.supervision.prometheus_api:PrometheusApi.probe"),
+    Planted("watch-loaded", "wrapper.supervision.prometheus_api:PrometheusApi.evidence", _edit),
     Planted("measure-child", "wrapper.supervision.sensors:usage"),
     Planted("watch-inputs", "wrapper.configuration.inputs:Inputs.differing"),
     Planted("config-view", "wrapper.configuration.config_view:ConfigViewWriter.publish", _edit),
@@ -71,7 +71,7 @@ LEADERS = (
     Planted("read-pause", "wrapper.election.step_down_pause:read", _step_down),
     Planted(
         "reload",
-        "wrapper.supervision.prometheus:PrometheusApi.reload",
+        "wrapper.supervision.prometheus_api:PrometheusApi.reload",
         _hup,
         ("--demotion-grace=1s",),
         {"reloads_by_http": True},
@@ -252,7 +252,7 @@ def namespace(make_namespace: Callable[..., Namespace]) -> Namespace:
     ("thread", "place"),
     [
         ("labeller", "wrapper.election.pod_patch:Pod.set_label"),
-        ("elector", "wrapper.election.lease:next_step"),
+        ("elector", "wrapper.election.lease_rules:next_step"),
     ],
 )
 def test_on_a_lease(
@@ -288,7 +288,7 @@ def test_a_sidecar_whose_thread_fails_leaves(trouble: Trouble, tmp_path: Path) -
     with started(Prometheus(tmp_path / "prometheus", "{}", "--web.enable-lifecycle")) as server:
         config = tmp_path / "elector.yml"
         config.write_text(FOLLOWER.format(address=server.address) + LEADER.format(url=WRITE_URL))
-        command = ["env", "PLANTED_IN=wrapper.election.lease:next_step"]
+        command = ["env", "PLANTED_IN=wrapper.election.lease_rules:next_step"]
         command += [f"PLANTED_FILE={trouble.file}", sys.executable, "-m", "tests.real.planted"]
         command += [f"--config={config}", f"--output={server.config_file}", *QUICK]
         command += [f"--notify-http-url={server.url}/-/reload"]

@@ -15,7 +15,7 @@ import requests
 
 from tests.real.parts import Prometheus, WriteLog, program, started
 from tests.support import wait_until
-from wrapper.configuration.harmless import harmless
+from wrapper.configuration.defused_rendering import harmless
 from wrapper.startup.trial import dead_address
 
 CA = "remote_write: [{url: 'https://r/w', tls_config: {ca_file: ca.pem}}]"

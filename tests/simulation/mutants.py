@@ -14,8 +14,8 @@ from tests.simulation import profiles
 from tests.simulation.profiles import Profile
 from tests.simulation.replica import DURATION_S
 from wrapper.base import clock
-from wrapper.election import lease
-from wrapper.election.lease import LeaseTerms
+from wrapper.election import lease_rules
+from wrapper.election.lease_rules import LeaseTerms
 from wrapper.model.actions import Action, ArmSwitch
 from wrapper.model.configuration import Evidence, Rendering
 from wrapper.model.lease import LeaseRecord, LeaseView, ObservedLease
@@ -37,7 +37,7 @@ class Mutant:
     profile: Profile
 
 
-_FREE_AT, _WRITTEN = lease._free_at, lease.written
+_FREE_AT, _WRITTEN = lease_rules._free_at, lease_rules.written
 _FENCE, _LAST_MOMENT = fence.fence, fence.last_moment_of
 _Fence = Callable[[Observation, Policy, Role, Reason | None, float], tuple[Action, ...]]
 
@@ -94,14 +94,14 @@ MUTANTS = (
     ),
     Mutant(
         "remote times are never compared with a clock",
-        lease,
+        lease_rules,
         "_free_at",
         _free_by_remote_time,
         profiles.ANY,
     ),
     Mutant(
         "leadership counts from when the renewal was sent",
-        lease,
+        lease_rules,
         "written",
         _written_at_reply,
         profiles.LATE,
@@ -143,7 +143,7 @@ MUTANTS = (
     ),
     Mutant(
         "a deleted lease is waited out",
-        lease,
+        lease_rules,
         "_vanished",
         lambda _last: None,
         profiles.REMOVED,

@@ -16,7 +16,7 @@ from tests.simulation.hub import Actor, Group, Hub, Mailbox, running
 from tests.simulation.lock import REQUEST_TIMEOUT_S, Server, Way, Weather
 from tests.simulation.prometheus import READY_S, UNLOADABLE, Disk, Prometheus, Temper
 from wrapper.election.elector import Elector
-from wrapper.election.lease import LeaseTerms
+from wrapper.election.lease_rules import LeaseTerms
 from wrapper.election.pod_label_state import PodLabel
 from wrapper.model.actions import (
     Action,

@@ -15,15 +15,15 @@ def test_the_package_keeps_its_layers(capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("module", "text", "complaint"),
     [
-        ("wrapper.election.lease", "from wrapper.supervision import plan", "comes later"),
-        ("wrapper.model.lease", "from wrapper.election.lease import x", "comes later"),
+        ("wrapper.election.lease_rules", "from wrapper.supervision import plan", "comes later"),
+        ("wrapper.model.lease", "from wrapper.election.lease_rules import x", "comes later"),
         ("wrapper.base.files", "from wrapper import init", "comes later"),
         ("wrapper.base.files", "from wrapper.commands.check import x", "comes later"),
-        ("wrapper.web.web", "import wrapper.supervision.plan", "comes later"),
+        ("wrapper.web.app", "import wrapper.supervision.plan", "comes later"),
         (
             "wrapper.election.elector",
-            "def f():\n    import wrapper.web.web",
-            "wrapper.election.elector:2: imports wrapper.web.web",
+            "def f():\n    import wrapper.web.app",
+            "wrapper.election.elector:2: imports wrapper.web.app",
         ),
         ("wrapper.election.elector", "import kubernetes.client", "election.credentials alone may"),
         ("wrapper.supervision.plan", '"""The decision; pure."""\nimport time', "is pure"),
@@ -41,7 +41,7 @@ def test_a_forbidden_import_is_named(module: str, text: str, complaint: str) -> 
     [
         ("wrapper.supervision.plan", "from wrapper.model import roles\nimport time"),
         ("wrapper.supervision.plan", "from wrapper.supervision import confirm, fence"),
-        ("wrapper.web.web", "from wrapper import __version__\nfrom wrapper.proxy import proxy"),
+        ("wrapper.web.app", "from wrapper import __version__\nfrom wrapper.proxy import proxy"),
         ("wrapper.election.credentials", "import kubernetes.client"),
         ("wrapper.__main__", "from wrapper.commands import check"),
     ],

@@ -13,14 +13,14 @@ import pytest
 
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.access.web_access import WebAccess
-from wrapper.base.snapshot import SnapshotReader, SnapshotWriter
-from wrapper.model.metric_names import LEASE_ERRORS, RELOAD_FAILURES
+from wrapper.base.snapshot_channel import SnapshotReader, SnapshotWriter
+from wrapper.model.label_values import LEASE_ERRORS, RELOAD_FAILURES
 from wrapper.model.roles import Cause
 from wrapper.options.flags import FLAGS
 from wrapper.options.web_options import WebOptions
 from wrapper.proxy.proxy_counters import TARGETS, ProxyCounters
+from wrapper.web.app import make_app
 from wrapper.web.metric_table import METRICS
-from wrapper.web.web import make_app
 
 CHECKOUT = Path(__file__).parent.parent.parent
 PAGE = (CHECKOUT / "wrapper/docs/reference.md").read_text(encoding="utf-8")

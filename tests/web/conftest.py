@@ -18,7 +18,7 @@ import requests
 
 from tests.support import free_port, wait_until
 from wrapper.base import clock
-from wrapper.base.snapshot import SnapshotWriter
+from wrapper.base.snapshot_channel import SnapshotWriter
 from wrapper.model.roles import Role
 from wrapper.model.snapshot import Snapshot
 from wrapper.options.web_options import WebOptions

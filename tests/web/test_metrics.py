@@ -15,9 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from tests.web.conftest import FOLLOWER, LEASE_LEFT_S, following, leading
 from wrapper import __version__
 from wrapper.base import clock
-from wrapper.base.snapshot import SnapshotReader, SnapshotWriter
+from wrapper.base.snapshot_channel import SnapshotReader, SnapshotWriter
 from wrapper.model.fetched_file import FeedState, QueueState
-from wrapper.model.metric_names import DURATION_BUCKETS
+from wrapper.model.label_values import DURATION_BUCKETS
 from wrapper.model.roles import Cause
 from wrapper.model.snapshot import Snapshot
 from wrapper.proxy.proxy_counters import CountedRequest, ProxyCounters

@@ -21,7 +21,7 @@ from tests.web.conftest import FOLLOWER, OUT_OF_SIGHT, Upstream, Web, following,
 from tests.web.test_protection import ALICE, USERS, Protected, running
 from tests.web.test_status import FULL
 from wrapper.base import clock
-from wrapper.base.snapshot import STALE_AFTER_S
+from wrapper.base.snapshot_channel import STALE_AFTER_S
 from wrapper.configuration.config_view import LARGEST_TEXT, ConfigView, ConfigViewWriter
 from wrapper.model.snapshot import NOBODY, NOT_KNOWN, HandOver
 from wrapper.web.peers import LARGEST, LIMIT_S

@@ -12,7 +12,7 @@ import pytest
 from tests.support import free_port, wait_until
 from tests.web.conftest import FOLLOWER, Web, following, leading
 from tests.web.upstreams import Call, persistent
-from wrapper.proxy.leader_request import GAP_S, Broke, LeaderGap, Tries
+from wrapper.proxy.leader_attempts import GAP_S, Broke, LeaderGap, Tries
 
 
 @pytest.fixture(autouse=True)

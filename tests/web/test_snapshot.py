@@ -16,7 +16,7 @@ from tests.support import wait_until
 from tests.web.conftest import FOLLOWER, OUT_OF_SIGHT, following, leading
 from wrapper.base import clock
 from wrapper.base.shared_memory import SLOT_BYTES, TooLarge
-from wrapper.base.snapshot import (
+from wrapper.base.snapshot_channel import (
     SnapshotReader,
     SnapshotWriter,
     is_stale,
@@ -32,7 +32,7 @@ import sys
 from dataclasses import replace
 from tests.web.conftest import FOLLOWER
 from wrapper.base.shared_memory import SharedWriter
-from wrapper.base.snapshot import SnapshotWriter
+from wrapper.base.snapshot_channel import SnapshotWriter
 
 writer = SnapshotWriter()
 writer._slot = SharedWriter(int(sys.argv[1]))

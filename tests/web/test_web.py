@@ -20,7 +20,7 @@ import requests
 
 from tests.support import free_port, let_pass, wait_until
 from tests.web.conftest import FOLLOWER, OUT_OF_SIGHT, Upstream, Web, following, leading, say
-from wrapper.base.snapshot import SnapshotWriter, why_stale
+from wrapper.base.snapshot_channel import SnapshotWriter, why_stale
 from wrapper.model.snapshot import Snapshot
 from wrapper.options.web_options import WebOptions
 
@@ -406,7 +406,7 @@ def test_several_workers_answer_alike() -> None:
 
 def test_what_few_need_is_not_in_its_memory() -> None:
     """YAML comes with a file about TLS or passwords, bcrypt with users, gunicorn with workers."""
-    words = "import sys, wrapper.web.web; print(*{'yaml', 'bcrypt', 'gunicorn'} & {*sys.modules})"
+    words = "import sys, wrapper.web.app; print(*{'yaml', 'bcrypt', 'gunicorn'} & {*sys.modules})"
     assert subprocess.check_output([sys.executable, "-P", "-c", words], text=True) == "\n"
 
 
@@ -414,7 +414,7 @@ def test_options_survive_their_command() -> None:
     """What the command carries is what the process reads."""
     options = WebOptions(snapshot_fd=7, host="::1", port=1, service_name="é", log_as_json=True)
     assert WebOptions.from_json(options.command()[-1]) == options
-    assert options.command()[:4] == (sys.executable, "-P", "-m", "wrapper.web.web")
+    assert options.command()[:4] == (sys.executable, "-P", "-m", "wrapper.web.app")
 
 
 def test_silent_clients_do_not_delay_others(web: Web) -> None:

@@ -24,7 +24,7 @@ from urllib3.util.ssltransport import SSLTransport
 
 from wrapper import __version__
 from wrapper.access.prometheus_access import Access
-from wrapper.access.proxies import DEFAULT_PORTS, HttpProxy, basic
+from wrapper.access.proxy_environment import DEFAULT_PORTS, HttpProxy, basic
 from wrapper.base.with_timeout import with_timeout
 
 USER_AGENT = f"prometheus-elector/{__version__}"

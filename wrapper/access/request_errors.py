@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from http.client import HTTPException, IncompleteRead
 from urllib.parse import urlsplit
 
-from wrapper.access.proxies import HttpProxy
+from wrapper.access.proxy_environment import HttpProxy
 
 _TUNNEL_FAILED = "Tunnel connection failed: "  # http.client's text, followed by status and reason
 _PROXY_AUTHENTICATION_REQUIRED = "407"

@@ -19,14 +19,14 @@ from pathlib import Path
 from yaml.nodes import MappingNode
 
 from wrapper.base.log import say_problems
-from wrapper.configuration import report
-from wrapper.configuration.beside_output import Unanswered
+from wrapper.configuration import check_report
+from wrapper.configuration.check_report import Judged, Missing
 from wrapper.configuration.client_files import client_files
-from wrapper.configuration.comparison import Comparison, compare_texts
 from wrapper.configuration.file_checks import problem_of
 from wrapper.configuration.inputs import BadInputs, Inputs
+from wrapper.configuration.leader_difference import Comparison, compare_texts
 from wrapper.configuration.promtool import Promtool, distinct
-from wrapper.configuration.report import Judged, Missing
+from wrapper.configuration.scratch_rendering import Unanswered
 from wrapper.documents.yaml_nodes import compose
 from wrapper.model.configuration import Renderings
 from wrapper.model.roles import Role
@@ -127,25 +127,25 @@ def _report(inputs: Inputs, judges: Judges, folder: str | None) -> int:
     try:
         renderings = inputs.read(is_start=True)
     except BadInputs as error:
-        _say(_inputs(inputs), report.problems(error.problems))
-        _say(report.result(len(error.problems), is_judged=False))
+        _say(_inputs(inputs), check_report.problems(error.problems))
+        _say(check_report.result(len(error.problems), is_judged=False))
         return UNUSABLE
     left_out = inputs.left_out()
-    _say(_inputs(inputs), *([report.left_out(left_out)] if left_out else []))
-    _say(report.renderings(renderings), report.comparison(_comparison(inputs)))
+    _say(_inputs(inputs), *([check_report.left_out(left_out)] if left_out else []))
+    _say(check_report.renderings(renderings), check_report.comparison(_comparison(inputs)))
     missing = _missing(renderings, folder)
     if missing:
-        _say(report.missing(missing))
+        _say(check_report.missing(missing))
     judged: list[Judged] = []
     for title, judge in judges.items():
         verdicts = _judged(judge, renderings)
-        _say(report.judgement(title, verdicts))
+        _say(check_report.judgement(title, verdicts))
         judged += verdicts
     status = _status(judged, missing)
     refusals = sum(bool(each.refusal) for each in judged) + sum(each.is_needed for each in missing)
     has_started = any(isinstance(each, Trial) for each in judges.values())
-    result = report.result(refusals, is_judged=has_started)
-    _say(report.UNCHECKED if status == UNCHECKED else result)
+    result = check_report.result(refusals, is_judged=has_started)
+    _say(check_report.UNCHECKED if status == UNCHECKED else result)
     return status
 
 
@@ -153,10 +153,10 @@ def _inputs(inputs: Inputs) -> str:
     """Return the part of the report about the inputs, as far as they could be read."""
     texts = inputs.texts()
     if not texts:
-        return report.unread(map(str, inputs.sources.paths))
+        return check_report.unread(map(str, inputs.sources.paths))
     kinds = _kinds(inputs)
     read = [(source.name, next(kinds), len(source.content)) for source in texts]
-    return report.inputs(read, map(str, inputs.absent()))
+    return check_report.inputs(read, map(str, inputs.absent()))
 
 
 def _kinds(inputs: Inputs) -> Iterator[str]:

@@ -26,8 +26,8 @@ from urllib3.exceptions import HTTPError
 from wrapper.access.http_client import Connection
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.access.request_errors import AskedServer, trouble, trust_by
-from wrapper.base.iri import to_uri
 from wrapper.base.log import say
+from wrapper.base.url_encoding import to_uri
 from wrapper.commands.remote_args import RemoteRequest, Unasked, read_words
 from wrapper.documents.problems import ConfigurationError
 from wrapper.election import step_down_pause
@@ -46,7 +46,7 @@ _IS_JSON = (("Content-Type", "application/json"),)
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})
 _HEADS: tuple[str, ...] = ("REPLICA", "ROLE", "LEADER", "PROMETHEUS", "CONFIG", "SINCE", "WHY")
-_WEB = "wrapper.web.web"
+_WEB = "wrapper.web.app"
 _NO_STATUS = "its answer is not a replica's status"
 _PROGRAMS = frozenset({"prometheus-elector", "wrapper", "__main__.py"})
 Json = dict[str, Any]

@@ -18,7 +18,7 @@ from wrapper.model.fetched_file import Feed
 from wrapper.model.roles import Verdict
 from wrapper.options.settings import Settings
 from wrapper.startup.targets_preflight import problems_of_folder, rule_check_of
-from wrapper.supervision.prometheus import PrometheusApi
+from wrapper.supervision.prometheus_api import PrometheusApi
 from wrapper.supervision.reload_requests import ReloadAnswer
 from wrapper.targets.fetch import Fetcher
 from wrapper.targets.fetch_loop import FeedKeeper, FetchParts

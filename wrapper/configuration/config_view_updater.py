@@ -73,7 +73,7 @@ def config_view_of(read: Read) -> ConfigView:
 
 
 def _compared(read: Read) -> ConfigView:
-    from wrapper.configuration.comparison import compare_texts  # noqa: PLC0415 - a start has no need of it
+    from wrapper.configuration.leader_difference import compare_texts  # noqa: PLC0415 - a start has no need of it
 
     found = compare_texts(
         read.sources, read.variables, has_sections=read.has_sections, most_nodes=MOST_NODES

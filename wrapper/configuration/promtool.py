@@ -15,8 +15,8 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from wrapper.configuration.beside_output import BesideOutput, Unanswered
 from wrapper.configuration.redact import words_about
+from wrapper.configuration.scratch_rendering import BesideOutput, Unanswered
 from wrapper.model.configuration import Rendering, Renderings
 
 LOG = logging.getLogger(__name__)

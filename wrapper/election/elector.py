@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from wrapper.base import clock
 from wrapper.base.backoff import backoff_s
-from wrapper.election import lease
-from wrapper.election.lease import LeaseRequest, LeaseTerms
+from wrapper.election import lease_rules
+from wrapper.election.lease_rules import LeaseRequest, LeaseTerms
 from wrapper.model.events import LeaseAsked, LeaseReported
 from wrapper.model.lease import LeaseConflict, LeaseLock, LeaseUnavailable, LeaseView, ObservedLease
 from wrapper.model.roles import Stance
@@ -97,7 +97,7 @@ class Elector:
     def turn(self) -> None:
         """Send the next request, or wait for a reason to send one."""
         now = self._now()  # before the stance is read: a write sent later must follow later orders
-        step = lease.next_step(self._view, self._stance, now, self._terms)
+        step = lease_rules.next_step(self._view, self._stance, now, self._terms)
         if step.request is None:
             self._wait(step.wake_at)
         elif self._is_orphaned(step.request, now):
@@ -121,7 +121,7 @@ class Elector:
             else:
                 self._write(request, sent_at)
         except LeaseConflict:
-            self._set_view(lease.conflicted(self._view, self._now(), self._terms))
+            self._set_view(lease_rules.conflicted(self._view, self._now(), self._terms))
             return
         except LeaseUnavailable as problem:
             self._fail(request, problem)
@@ -136,22 +136,26 @@ class Elector:
             self._end_watch()
 
     def _write(self, request: LeaseRequest, sent_at: float) -> None:
-        make = lease.release_record if request is LeaseRequest.RELEASE else lease.next_record
+        make = (
+            lease_rules.release_record
+            if request is LeaseRequest.RELEASE
+            else lease_rules.next_record
+        )
         record = make(self._view, self._terms, clock.rfc3339_micro())
         version = self._view.seen.version if self._view.seen else None
-        self._view = lease.sending(self._view, record, sent_at)
+        self._view = lease_rules.sending(self._view, record, sent_at)
         seen = self._lock.write(record, version)
-        self._set_view(lease.written(self._view, seen, sent_at, self._now()))
+        self._set_view(lease_rules.written(self._view, seen, sent_at, self._now()))
 
     def _observe(self, seen: ObservedLease) -> None:
-        self._set_view(lease.observe(self._view, seen, self._now(), self._terms))
+        self._set_view(lease_rules.observe(self._view, seen, self._now(), self._terms))
 
     def _fail(self, request: LeaseRequest, problem: LeaseUnavailable) -> None:
         text = str(problem)
         if text != self._view.problem:
             level = logging.ERROR if problem.needs_restart else logging.WARNING
             LOG.log(level, "lease request failed", extra={"reason": text})
-        view = lease.failed(
+        view = lease_rules.failed(
             self._view,
             text,
             self._now(),
@@ -187,7 +191,7 @@ class Elector:
             pause_s = backoff_s(self._watch_failures + 1, WATCH_PAUSE_S, WATCH_LONGEST_PAUSE_S)
             self._watch_at = self._now() + pause_s
         elif message.seen is None:
-            self._set_view(lease.outdated(self._view))
+            self._set_view(lease_rules.outdated(self._view))
         else:
             self._observe(message.seen)
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from wrapper.access.proxies import BadProxy, HttpProxy, proxy_for
+from wrapper.access.proxy_environment import BadProxy, HttpProxy, proxy_for
 from wrapper.access.reloading_file import Reading
 from wrapper.documents.problems import ConfigurationError
 from wrapper.election.lease_fields import Json

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from wrapper.base.durations import parse_duration
-from wrapper.base.iri import to_uri
+from wrapper.base.url_encoding import to_uri
 from wrapper.model.fetched_file import Feed, has_known_ending
 from wrapper.options.flag import Flag, FlagKind
 

@@ -15,7 +15,7 @@ from wrapper.options.command_line import (
 )
 from wrapper.options.flag import Flag
 from wrapper.options.flag_constraints import misfits
-from wrapper.options.flag_groups import build
+from wrapper.options.flag_fields import build
 from wrapper.options.flag_values import read_value
 from wrapper.options.flags import FLAGS
 from wrapper.options.settings import (

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Literal
 
 from wrapper.model.fetched_file import Feed
-from wrapper.options.flag_groups import of
+from wrapper.options.flag_fields import of
 from wrapper.options.flag_values import Label
 from wrapper.options.web_options import WebOptions
 

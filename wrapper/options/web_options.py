@@ -9,7 +9,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 
-from wrapper.options.flag_groups import of
+from wrapper.options.flag_fields import of
 
 _BODY_S = 30.0
 
@@ -64,4 +64,4 @@ class WebOptions:
 
         -P: no imports from the working folder, which may be that of Prometheus' data.
         """
-        return (sys.executable, "-P", "-m", "wrapper.web.web", json.dumps(asdict(self)))
+        return (sys.executable, "-P", "-m", "wrapper.web.app", json.dumps(asdict(self)))

@@ -23,7 +23,7 @@ from wrapper.proxy.forwarded_response import Forwarding, forwarding
 from wrapper.proxy.header_overrides import OwnFields
 from wrapper.proxy.http_body import BadBody
 from wrapper.proxy.http_head import BadHead, ResponseHead, response_head
-from wrapper.proxy.leader_request import Broke, Leader, Tries
+from wrapper.proxy.leader_attempts import Broke, Leader, Tries
 from wrapper.proxy.refusals import Refused, rendered, too_slow
 from wrapper.proxy.route import NoLeader, check_hops
 from wrapper.proxy.upstream import Target, Unreachable, UpstreamConnection

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.base import clock
-from wrapper.base.snapshot import SnapshotReader
+from wrapper.base.snapshot_channel import SnapshotReader
 from wrapper.options.web_options import WebOptions
+from wrapper.proxy.authentication import Protection
 from wrapper.proxy.client_connection import Client, Upload
 from wrapper.proxy.exchange import Exchange
 from wrapper.proxy.exchange_watch import ExchangeWatch
 from wrapper.proxy.forwarded_request import Request
-from wrapper.proxy.leader_request import Leader
-from wrapper.proxy.protection import Protection
+from wrapper.proxy.leader_attempts import Leader
 from wrapper.proxy.proxy_counters import ProxyCounters
 from wrapper.proxy.refusals import Refused
 from wrapper.proxy.route import check_admission

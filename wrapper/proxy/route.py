@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
-from wrapper.base.snapshot import leader_of, why_stale
+from wrapper.base.snapshot_channel import leader_of, why_stale
 from wrapper.model.snapshot import Snapshot
 from wrapper.options.web_options import WebOptions
 from wrapper.proxy.forwarded_request import MOST_HOPS, Request

@@ -19,7 +19,7 @@ from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.base import clock
 from wrapper.base.actors import Actors
 from wrapper.base.process import Child, DeadMansSwitch
-from wrapper.base.snapshot import SnapshotWriter
+from wrapper.base.snapshot_channel import SnapshotWriter
 from wrapper.configuration.config_view import ConfigViewWriter
 from wrapper.configuration.config_view_updater import ConfigViewUpdater
 from wrapper.configuration.input_watch import InputWatch
@@ -27,7 +27,7 @@ from wrapper.election import lease_fields, step_down_pause
 from wrapper.election.elector import Elector
 from wrapper.election.file_lease import FileLease
 from wrapper.election.kubernetes_lease import KubernetesLease
-from wrapper.election.lease import LeaseTerms
+from wrapper.election.lease_rules import LeaseTerms
 from wrapper.election.pod_label_state import PodLabel
 from wrapper.election.pod_label_updater import PodLabelUpdater
 from wrapper.election.pod_patch import Pod
@@ -40,13 +40,13 @@ from wrapper.supervision import config_rollback, confirm, sensors
 from wrapper.supervision.child_state import ChildState
 from wrapper.supervision.configuration_state import ConfigurationState
 from wrapper.supervision.event_queue import Events
-from wrapper.supervision.leaving import Leaving
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.performer import Output, Performer, PerformerParts
 from wrapper.supervision.policy import Policy
-from wrapper.supervision.prometheus import PrometheusApi
+from wrapper.supervision.prometheus_api import PrometheusApi
 from wrapper.supervision.sensors import Fence, LoadedSensor, PrometheusWatch
 from wrapper.supervision.snapshot_builder import Constants
+from wrapper.supervision.stop_requests import Leaving
 from wrapper.supervision.supervisor import Frame, Supervisor
 
 if TYPE_CHECKING:

@@ -78,7 +78,7 @@ def log_refusal(start: Start) -> None:
 
 def _is_stop_requested(events: Events) -> bool:
     """Tell whether a signal to stop is in the queue."""
-    from wrapper.supervision.leaving import STOP_SIGNALS  # noqa: PLC0415 - loaded by now
+    from wrapper.supervision.stop_requests import STOP_SIGNALS  # noqa: PLC0415 - loaded by now
 
     while (event := events.waiting()) is not None:
         if isinstance(event, SignalReceived) and event.number in STOP_SIGNALS:

@@ -13,7 +13,7 @@ from wrapper.options.settings import Settings
 from wrapper.startup.start import Start
 from wrapper.startup.targets_preflight import rule_check_of
 from wrapper.supervision.event_queue import Events
-from wrapper.supervision.prometheus import PrometheusApi
+from wrapper.supervision.prometheus_api import PrometheusApi
 from wrapper.supervision.reload_requests import ReloadRequests
 from wrapper.supervision.sensors import PrometheusWatch
 from wrapper.targets.background_task import BackgroundTask

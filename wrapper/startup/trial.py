@@ -21,12 +21,12 @@ from pathlib import Path
 
 from wrapper.base import clock
 from wrapper.base.process import start_child
-from wrapper.configuration.beside_output import BesideOutput, Unanswered
-from wrapper.configuration.harmless import harmless
+from wrapper.configuration.defused_rendering import harmless
 from wrapper.configuration.redact import words_about
+from wrapper.configuration.scratch_rendering import BesideOutput, Unanswered
 from wrapper.model.configuration import Rendering
 from wrapper.options.prometheus_args import with_flags
-from wrapper.supervision.prometheus import PrometheusApi
+from wrapper.supervision.prometheus_api import PrometheusApi
 
 LIMIT_S = 60.0  # for one rendering: the rules of a large server take seconds
 _POLL_S = 0.02

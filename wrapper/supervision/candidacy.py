@@ -6,7 +6,7 @@ for the pod's label to be removed, but only briefly.
 
 from __future__ import annotations
 
-from wrapper.election import lease
+from wrapper.election import lease_rules
 from wrapper.model.roles import Cause, Reason, Role, Stance
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
@@ -75,7 +75,7 @@ def role_of(
     """Return the desired role and the reason for it."""
     if obstacle:
         return Role.FOLLOWER, obstacle
-    if lease.leads(o.lease.view, policy.terms, now):
+    if lease_rules.leads(o.lease.view, policy.terms, now):
         if _may_be_released(o):
             text = "a release of the lease may be under way; the lease has to be renewed first"
             return Role.FOLLOWER, Reason(Cause.GIVEN_BACK, text)
@@ -110,7 +110,7 @@ def _why_following(o: Observation, policy: Policy, now: float) -> str:
 
 def holder_is_overdue(o: Observation, policy: Policy, now: float) -> bool:
     """Tell whether the holder has stopped renewing a lease that expires only much later."""
-    return bool(policy.shorten_lease) and lease.is_overdue(o.lease.view, policy.terms, now)
+    return bool(policy.shorten_lease) and lease_rules.is_overdue(o.lease.view, policy.terms, now)
 
 
 def _why_overdue(o: Observation, policy: Policy) -> str:
@@ -121,8 +121,9 @@ def _why_overdue(o: Observation, policy: Policy) -> str:
     duration_s = view.last.duration_s if view.last else 0.0
     return (
         f"{view.holder} holds the lease{', which was deleted,' if is_deleted else ''} but has not "
-        f"renewed it for {lease.MANY * policy.terms.duration_s:g} s; the lease expires only after "
-        f"its leaseDurationSeconds of {duration_s:.0f}; if {view.holder} is gone for good, {cure}"
+        f"renewed it for {lease_rules.MANY * policy.terms.duration_s:g} s; the lease expires only "
+        f"after its leaseDurationSeconds of {duration_s:.0f}; if {view.holder} is gone for good, "
+        f"{cure}"
     )
 
 

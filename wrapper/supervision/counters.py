@@ -20,7 +20,7 @@ from wrapper.model.events import (
     WebStarted,
     WriteFailed,
 )
-from wrapper.model.metric_names import DURATION_BUCKETS, LEASE_ERRORS, RELOAD_FAILURES
+from wrapper.model.label_values import DURATION_BUCKETS, LEASE_ERRORS, RELOAD_FAILURES
 from wrapper.model.roles import Cause
 from wrapper.supervision.confirm import Outcome
 from wrapper.supervision.observation import Observation

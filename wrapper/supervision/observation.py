@@ -15,10 +15,10 @@ from wrapper.model.lease import LeaseView
 from wrapper.model.roles import Role
 from wrapper.supervision.child_state import ChildState
 from wrapper.supervision.configuration_state import ConfigurationState
-from wrapper.supervision.leaving import Leaving
-from wrapper.supervision.promotion import Promotion
+from wrapper.supervision.promotion_failures import Promotion
 from wrapper.supervision.rendered_file import RenderedFile
 from wrapper.supervision.requested_reload import RequestedReload
+from wrapper.supervision.stop_requests import Leaving
 from wrapper.supervision.writer import Writer
 
 

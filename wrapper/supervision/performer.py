@@ -53,7 +53,7 @@ from wrapper.model.events import (
 )
 from wrapper.model.roles import Stance
 from wrapper.options.settings import Notifier
-from wrapper.supervision.prometheus import PrometheusApi
+from wrapper.supervision.prometheus_api import PrometheusApi
 from wrapper.supervision.sensors import LoadedSensor
 
 if TYPE_CHECKING:

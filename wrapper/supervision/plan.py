@@ -11,7 +11,7 @@ import signal
 from dataclasses import dataclass
 
 from wrapper.base.backoff import backoff_s
-from wrapper.election import lease, pod_label_state
+from wrapper.election import lease_rules, pod_label_state
 from wrapper.model.actions import (
     Action,
     AnswerReload,
@@ -239,7 +239,7 @@ def _wake_at(o: Observation, policy: Policy, now: float) -> float:
     moments = [
         now + BARRIER_PAUSE_S,
         candidacy.awaits_label_until(o, now),
-        lease.leads_until(o.lease.view, policy.terms),
+        lease_rules.leads_until(o.lease.view, policy.terms),
         o.lease.view.released_at and o.lease.view.released_at + shutdown.SUCCESSOR_WAIT_S,
         shutdown.bystanders_know_at(o) if o.leaving.stop_at is not None else None,
         requested_reload.due_at(o.reload),

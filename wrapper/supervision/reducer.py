@@ -25,11 +25,10 @@ from wrapper.model.roles import Role, Stance
 from wrapper.supervision import (
     child_state,
     configuration_state,
-    leaving,
-    promotion,
+    promotion_failures,
     requested_reload,
+    stop_requests,
 )
-from wrapper.supervision.leaving import STOP_SIGNALS
 from wrapper.supervision.observation import (
     Fencing,
     LeaseState,
@@ -40,7 +39,8 @@ from wrapper.supervision.observation import (
 )
 from wrapper.supervision.plan import Plan
 from wrapper.supervision.policy import Policy
-from wrapper.supervision.promotion import PROVEN_S, Promotion
+from wrapper.supervision.promotion_failures import PROVEN_S, Promotion
+from wrapper.supervision.stop_requests import STOP_SIGNALS
 
 _WEB_PROVEN_S = 30.0  # a web server that has run for this long starts again at no failures
 
@@ -67,8 +67,8 @@ def _folded(o: Observation, happened: Event | Action, now: float, policy: Policy
         child=child_state.fold(o.child, happened, now, policy),
         fencing=_fencing(o.fencing, happened),
         lease=_lease(o.lease, happened),
-        promotion=promotion.fold(o.promotion, happened, o.configuration.renderings),
-        leaving=leaving.fold(o.leaving, happened, now, policy),
+        promotion=promotion_failures.fold(o.promotion, happened, o.configuration.renderings),
+        leaving=stop_requests.fold(o.leaving, happened, now, policy),
         pending=_pending(o.pending, happened),
         label=o.label and pod_label_state.fold(o.label, happened, now),
         web=_web(o.web, happened, now),
@@ -96,10 +96,10 @@ def _decided(before: Observation, decided: Plan, now: float, policy: Policy) -> 
 
 def _promotion(o: Observation, decided: Plan, now: float, policy: Policy) -> Promotion:
     if decided.gives_up_promotion:
-        return promotion.given_up(o.promotion, decided.reason, now, policy.cool_down_s)
+        return promotion_failures.given_up(o.promotion, decided.reason, now, policy.cool_down_s)
     leads = o.role is Role.LEADER and o.configuration.loading.is_loaded
     if leads and now - o.role_since > PROVEN_S:
-        return promotion.proven(o.promotion)
+        return promotion_failures.proven(o.promotion)
     return o.promotion
 
 

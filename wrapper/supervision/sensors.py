@@ -24,7 +24,7 @@ from wrapper.model.events import (
 )
 from wrapper.options.settings import Probing
 from wrapper.supervision.child_usage import usage
-from wrapper.supervision.prometheus import PrometheusApi
+from wrapper.supervision.prometheus_api import PrometheusApi
 
 LOG = logging.getLogger(__name__)
 Report = Callable[[Event], None]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wrapper.election import lease
+from wrapper.election import lease_rules
 from wrapper.model.roles import Role
 from wrapper.model.snapshot import Snapshot
 from wrapper.supervision.candidacy import holder_is_overdue
@@ -119,7 +119,7 @@ def leads_until(o: Observation, decided: Plan, policy: Policy, now: float) -> fl
         return None
     if policy.fixed_role is not None:
         return now + _FIXED_LEADER_S
-    return lease.leads_until(o.lease.view, policy.terms)
+    return lease_rules.leads_until(o.lease.view, policy.terms)
 
 
 def _targets(o: Observation) -> dict[str, Any]:

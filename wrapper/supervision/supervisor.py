@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from wrapper.base import clock
 from wrapper.base.shared_memory import TooLarge
-from wrapper.base.snapshot import SnapshotWriter, known_leader
+from wrapper.base.snapshot_channel import SnapshotWriter, known_leader
 from wrapper.model.events import Event
 from wrapper.model.snapshot import Snapshot
 from wrapper.supervision.change_log import ChangeLog

@@ -17,7 +17,7 @@ from urllib3.response import HTTPResponse
 
 from wrapper.access.http_client import Connection, target_of
 from wrapper.access.prometheus_access import PrometheusAccess
-from wrapper.access.proxies import BadProxy, proxy_for
+from wrapper.access.proxy_environment import BadProxy, proxy_for
 from wrapper.access.request_errors import AskedServer, trouble, trust_by
 from wrapper.model.fetched_file import Feed, FileKind
 from wrapper.targets.answer_check import FeedError

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from wrapper.configuration.beside_output import Unanswered
 from wrapper.configuration.promtool import Asking
+from wrapper.configuration.scratch_rendering import Unanswered
 
 LOG = logging.getLogger(__name__)
 _LONGEST = 600  # characters of what it says

@@ -12,7 +12,7 @@ import logging
 import threading
 
 from wrapper.base.with_timeout import with_timeout
-from wrapper.supervision.prometheus import PrometheusAnswer, PrometheusApi
+from wrapper.supervision.prometheus_api import PrometheusAnswer, PrometheusApi
 
 LOG = logging.getLogger(__name__)
 PATH = "/api/v1/admin/tsdb/clean_tombstones"

@@ -15,7 +15,7 @@ from prometheus_client.core import (
     Metric,
 )
 
-from wrapper.model.metric_names import DURATION_BUCKETS
+from wrapper.model.label_values import DURATION_BUCKETS
 
 PREFIX = "prometheus_elector_"
 

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from wrapper import __version__
 from wrapper.base import clock
-from wrapper.base.snapshot import SnapshotReader, is_stale
+from wrapper.base.snapshot_channel import SnapshotReader, is_stale
 from wrapper.model.snapshot import Snapshot
 from wrapper.proxy.proxy_counters import DURATION_BUCKETS as REQUEST_BUCKETS
 from wrapper.proxy.proxy_counters import ProxyCounters, Totals

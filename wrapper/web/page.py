@@ -17,7 +17,7 @@ from typing import Any
 from flask import Flask, Response, render_template
 from markupsafe import Markup
 
-from wrapper.base.snapshot import why_stale
+from wrapper.base.snapshot_channel import why_stale
 from wrapper.configuration.config_view import ConfigView
 from wrapper.model.snapshot import Snapshot, named
 from wrapper.web.peers import Peer

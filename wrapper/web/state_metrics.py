@@ -13,7 +13,7 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, Metric
 
 from wrapper.base import clock
-from wrapper.base.snapshot import leader_of
+from wrapper.base.snapshot_channel import leader_of
 from wrapper.model.roles import Role
 from wrapper.model.snapshot import Snapshot
 from wrapper.web.metric_table import counter, counters, described, gauge, gauges, histogram

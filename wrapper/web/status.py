@@ -11,7 +11,7 @@ from typing import Any
 
 from wrapper import __version__
 from wrapper.base import clock
-from wrapper.base.snapshot import configuration_of, known_leader
+from wrapper.base.snapshot_channel import configuration_of, known_leader
 from wrapper.model.snapshot import HandOver, Snapshot
 
 _NO_ELECTION = "none"

@@ -8,7 +8,7 @@ from hypothesis import given
 from yaml.nodes import MappingNode
 
 from tests.unit.given_documents import sections, shape, written
-from wrapper.configuration.comparison import compare
+from wrapper.configuration.leader_difference import compare
 from wrapper.configuration.merge import merge
 from wrapper.configuration.override_trace import merge_traced, path_of
 from wrapper.configuration.redact import Redaction

@@ -15,7 +15,7 @@ from wrapper.base.durations import go_duration
 from wrapper.model.fetched_file import Feed
 from wrapper.options.command_line import question
 from wrapper.options.flag import FlagKind
-from wrapper.options.flag_groups import flags_of
+from wrapper.options.flag_fields import flags_of
 from wrapper.options.flag_values import Label
 from wrapper.options.flags import FLAGS
 from wrapper.options.loading import SettingsError, load

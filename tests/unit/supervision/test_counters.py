@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from tests.unit.known import but, decided
-from wrapper.election.lease import LeaseTerms
+from wrapper.election.lease_rules import LeaseTerms
 from wrapper.model.actions import ReloadPrometheus, SignalPrometheus
 from wrapper.model.configuration import Evidence, Rendering, Renderings
 from wrapper.model.events import (
@@ -19,7 +19,7 @@ from wrapper.model.events import (
     WebStarted,
     WriteFailed,
 )
-from wrapper.model.metric_names import LEASE_ERRORS
+from wrapper.model.label_values import LEASE_ERRORS
 from wrapper.model.roles import Cause, Role
 from wrapper.supervision import confirm
 from wrapper.supervision.configuration_state import ConfigurationState

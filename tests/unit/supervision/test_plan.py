@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.known import but
-from wrapper.election.lease import LeaseTerms
+from wrapper.election.lease_rules import LeaseTerms
 from wrapper.model.actions import (
     Action,
     AnswerReload,

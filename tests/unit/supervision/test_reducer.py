@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.unit.known import but, changes, decided
-from wrapper.election.lease import LeaseTerms
+from wrapper.election.lease_rules import LeaseTerms
 from wrapper.model.actions import (
     Action,
     ArmSwitch,

@@ -17,7 +17,7 @@ from tests.unit.supervision.test_plan import (
     rewritten,
 )
 from wrapper.base.shared_memory import SLOT_BYTES
-from wrapper.base.snapshot import SnapshotReader, SnapshotWriter
+from wrapper.base.snapshot_channel import SnapshotReader, SnapshotWriter
 from wrapper.model.events import ConfigurationRejected, ReloadAnswered
 from wrapper.model.snapshot import Snapshot
 from wrapper.supervision.observation import Observation

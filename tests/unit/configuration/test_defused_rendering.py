@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from wrapper.configuration.harmless import harmless
+from wrapper.configuration.defused_rendering import harmless
 
 ADDRESS = "127.0.0.1:9"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from wrapper.configuration.comparison import Comparison
+from wrapper.configuration.leader_difference import Comparison
 from wrapper.configuration.override_trace import Landing
 from wrapper.model.configuration import Rendering, Renderings
 

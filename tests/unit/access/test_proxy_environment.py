@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from wrapper.access.proxies import BadProxy, HttpProxy, proxy_for
+from wrapper.access.proxy_environment import BadProxy, HttpProxy, proxy_for
 
 AT = "http://proxy.test:3128"
 API = "https://api.test:6443/x"

@@ -28,12 +28,12 @@ from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.access.web_access import WebAccess
 from wrapper.base import clock, log
 from wrapper.base.process import die_with_parent
-from wrapper.base.snapshot import SnapshotReader, configuration_of, known_leader, why_stale
+from wrapper.base.snapshot_channel import SnapshotReader, configuration_of, known_leader, why_stale
 from wrapper.configuration.config_view import ConfigViewReader
 from wrapper.documents.problems import ConfigurationError
 from wrapper.model.snapshot import Snapshot
 from wrapper.options.web_options import WebOptions
-from wrapper.proxy.protection import Protection
+from wrapper.proxy.authentication import Protection
 from wrapper.proxy.proxy import Proxy
 from wrapper.proxy.proxy_counters import ProxyCounters
 from wrapper.proxy.refusals import CHALLENGE, UNAUTHORIZED, Refused

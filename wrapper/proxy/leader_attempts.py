@@ -12,7 +12,7 @@ import math
 
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.base import clock
-from wrapper.base.snapshot import SnapshotReader
+from wrapper.base.snapshot_channel import SnapshotReader
 from wrapper.options.web_options import WebOptions
 from wrapper.proxy.forwarded_request import Crossing, Request
 from wrapper.proxy.header_overrides import own_fields

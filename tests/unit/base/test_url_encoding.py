@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wrapper.base.iri import to_uri
+from wrapper.base.url_encoding import to_uri
 
 
 @pytest.mark.parametrize(
