@@ -108,7 +108,7 @@ def _fleet(folder: Path, options: argparse.Namespace) -> Iterator[tuple[list[Rep
     with contextlib.ExitStack() as stack:
         receiver = _start_receiver(stack, folder, ports[0])
         replicas = [
-            _start_replica(stack, folder, name, (port, api_port), ports[0])
+            _start_replica(stack, folder, name, (port, api_port), (ports[0], *ports[2::2]))
             for name, port, api_port in (("a", *ports[1:3]), ("b", *ports[3:5]))
         ]
         _introduce(replicas, receiver, folder)
@@ -149,9 +149,14 @@ def _start_receiver(stack: contextlib.ExitStack, folder: Path, port: int) -> str
 
 
 def _start_replica(
-    stack: contextlib.ExitStack, folder: Path, name: str, ports: tuple[int, int], receiver: int
+    stack: contextlib.ExitStack,
+    folder: Path,
+    name: str,
+    ports: tuple[int, int],
+    others: tuple[int, ...],
 ) -> Replica:
     port, api_port = ports
+    receiver, *apis = others
     config = folder / f"{name}.yml"
     config.write_text(FOLLOWER.format(name=name, port=port, receiver=receiver), encoding="utf-8")
     command = (
@@ -162,6 +167,7 @@ def _start_replica(
         f"--lease-lock=file:{folder / 'election.lock'}",
         f"--api-listen-address=127.0.0.1:{api_port}",
         "--api-proxy-enabled",
+        "--peers=" + ",".join(f"http://127.0.0.1:{each}" for each in apis),
         "--",
         _prometheus(),
         f"--config.file={folder / name}.prometheus.yml",
@@ -207,7 +213,7 @@ def _introduce(replicas: list[Replica], receiver: str, folder: Path) -> None:
         role = "leads and writes to the receiver" if replica is leader else "follows"
         _say(f"replica {replica.name} {role}")
         _say(f"  Prometheus        http://127.0.0.1:{replica.prometheus_port}")
-        _say(f"  elector           http://127.0.0.1:{replica.api_port}/_elector/leader")
+        _say(f"  elector           http://127.0.0.1:{replica.api_port}/_elector/")
         _say(f"  proxy to the leader's Prometheus  http://127.0.0.1:{replica.api_port}/")
         _say(f"  to stop it        kill -TERM {replica.process.pid}")
     _say(f"the receiver        {receiver}/graph?g0.expr=up")

@@ -53,7 +53,7 @@ def _component(logger: str) -> str:
 
 
 def _quoted(value: object) -> str:
-    text = str(value)
+    text = str(value).lower() if isinstance(value, bool) else str(value)
     is_plain = text and not any(c.isspace() or c in '="\\' or not c.isprintable() for c in text)
     return text if is_plain else json.dumps(text, ensure_ascii=False)
 

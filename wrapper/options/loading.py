@@ -81,7 +81,7 @@ def load(
         lease=lease,
         probing=build(Probing, values),
         notifier=build(Notifier, values),
-        patience=build(TimeLimits, values),
+        time_limits=build(TimeLimits, values),
         targets=_targets(values, is_once=line.is_targets),
         command=build(CommandOptions, values, file=line.file),
         web=_web(values),

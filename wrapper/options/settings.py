@@ -244,7 +244,7 @@ class Settings:
     lease: LeaseOptions
     probing: Probing
     notifier: Notifier
-    patience: TimeLimits
+    time_limits: TimeLimits
     targets: TargetsOptions
     command: CommandOptions
     web: WebOptions

@@ -150,7 +150,7 @@ def _reload_requests(settings: Settings, events: Events) -> ReloadRequests | Non
         return None
     from wrapper.supervision.reload_requests import ReloadRequests  # noqa: PLC0415 - few fetch files
 
-    return ReloadRequests(events.put, settings.patience.reload_limit_s + RELOAD_ALLOWANCE_S)
+    return ReloadRequests(events.put, settings.time_limits.reload_limit_s + RELOAD_ALLOWANCE_S)
 
 
 def _terms(start: Start) -> LeaseTerms:
@@ -239,7 +239,7 @@ def _policy(start: Start, terms: LeaseTerms, lock: LeaseLock | None) -> Policy:
         shorten_lease=lock.command_to_shorten(terms.duration_s)
         if isinstance(lock, KubernetesLease)
         else "",
-        **asdict(settings.patience),
+        **asdict(settings.time_limits),
     )
 
 

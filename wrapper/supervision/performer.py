@@ -245,7 +245,8 @@ class Performer:
 
     def _report_web_exit(self, status: int) -> None:
         if status not in {0, -signal.SIGTERM}:
-            LOG.warning("web server exited", extra={"status": status})
+            hung = {"reason": "it did not respond"} if status == -signal.SIGALRM else {}
+            LOG.warning("web server exited", extra={"status": status, **hung})
         self._report(WebExited(status))
 
     def leave_nothing(self) -> None:

@@ -102,9 +102,9 @@ class PrometheusApi:
             # The metrics first: the configuration read after them is not older than that reload.
             timed, metrics = self._request("GET", self.url("/metrics"), timeout_s)
             showed, shown = self._request("GET", self.url("/api/v1/status/config"), timeout_s)
+            return read_evidence(shown, metrics, asked_at) if timed == showed == _OK else None
         except Exception:  # noqa: BLE001 - it will be asked again
             return None
-        return read_evidence(shown, metrics, asked_at) if timed == showed == _OK else None
 
     def replay(self, timeout_s: float) -> str:
         """Return the progress of the WAL replay, "" if Prometheus does not say."""

@@ -47,3 +47,9 @@ def test_libraries_tell_errors_only() -> None:
     assert [line.split()[0] for line in said] == ["elector", "elector", "kombu", "amqp", "redis"]
     assert sum("a word of" in line for line in said) == 1
     assert {"kombu", "amqp", "redis"} <= LIBRARIES
+
+
+def test_booleans_are_written_as_other_programs_write_them() -> None:
+    """In logfmt as in JSON and in Prometheus' own lines."""
+    record = logging.makeLogRecord({"name": "wrapper.web", "msg": "listening", "tls": False})
+    assert Formatter(as_json=False).format(record).endswith(" tls=false")

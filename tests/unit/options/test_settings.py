@@ -19,8 +19,9 @@ from wrapper.options.flag_fields import flags_of
 from wrapper.options.flag_values import Label
 from wrapper.options.flags import FLAGS
 from wrapper.options.loading import SettingsError, load
-from wrapper.options.settings import Settings, lock_path
+from wrapper.options.settings import Settings, TimeLimits, lock_path
 from wrapper.options.usage import usage
+from wrapper.supervision.policy import Policy
 
 LABEL = "for example prometheus-elector/role=leader"
 CHILD = ("--", "prometheus", "--config.file=p.yml")
@@ -121,12 +122,12 @@ def test_defaults_are_those_of_the_issue() -> None:
         settings.probing.readiness_period_s,
         settings.probing.health_period_s,
         settings.probing.health_timeout_s,
-        settings.patience.reload_retry_s,
+        settings.time_limits.reload_retry_s,
         settings.web.shutdown_grace_s,
-        settings.patience.demotion_grace_s,
+        settings.time_limits.demotion_grace_s,
     ) == (15, 10, 2, 5, 5, 2, 10, 15, 8)
     assert (settings.web.host, settings.web.port) == ("", 9095)
-    assert (settings.notifier.method, settings.patience.reload_attempts) == ("POST", 5)
+    assert (settings.notifier.method, settings.time_limits.reload_attempts) == ("POST", 5)
     assert (settings.probing.failure_threshold, settings.web.workers) == (3, 1)
     assert (settings.web.connect_timeout_s, settings.web.idle_timeout_s) == (3, 600)
     assert (settings.web.proxy_admin, settings.web.max_body_bytes) == (False, 0)
@@ -802,3 +803,9 @@ def test_targets_once_needs_nothing_else() -> None:
 def test_a_variable_that_is_no_flags_is_told(name: str, told: tuple[str, ...]) -> None:
     """But for those that Kubernetes makes for a Service of that name."""
     assert loaded(own(), {name: "x"}).unknown_variables == told
+
+
+def test_a_decision_gets_every_time_limit() -> None:
+    """They are handed to the policy by name: one that it does not know would end the start."""
+    limits = {each.name for each in dataclasses.fields(TimeLimits)}
+    assert limits <= {each.name for each in dataclasses.fields(Policy)}
