@@ -72,6 +72,9 @@ class Tunnel:
             client.sendall(self._answer)
             while self._drips and not self._is_over.wait(0.05):
                 client.sendall(self._drips)
+            client.shutdown(socket.SHUT_WR)
+            while client.recv(65536):  # closed with bytes unread, it would be a reset
+                pass
         else:
             self._lead(client)
 

@@ -170,7 +170,7 @@ def test_a_web_worker_whose_watch_fails_is_replaced(tmp_path: Path, workers: int
         wait_until(lambda: restarts in requests.get(metrics, timeout=2).text, 15, "it answers")
         assert web.is_running() is (workers > 1)
         assert child.is_running()
-        exits = lines_of(replica, 'msg="the web server has ended"')
+        exits = lines_of(replica, 'msg="web server exited"')
         assert ["status=1" in line for line in exits] == [True] * (workers == 1)
 
 

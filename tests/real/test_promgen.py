@@ -183,4 +183,4 @@ def test_a_host_that_it_does_not_know_is_told(site: RealPromgen, tmp_path: Path)
     )
     assert done.returncode == 1
     assert "HTTP 400 Bad Request" in done.stderr
-    assert "ALLOWED_HOSTS is without 127.0.0.2" in done.stderr
+    assert "add 127.0.0.2 to its ALLOWED_HOSTS" in done.stderr

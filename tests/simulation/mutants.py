@@ -172,7 +172,7 @@ MUTANTS = (
     Mutant(
         "a lease that may have been given back does not count",
         candidacy,
-        "_is_given_back",
+        "_may_be_released",
         lambda _o: False,
         profiles.UNANSWERED,
     ),

@@ -323,9 +323,9 @@ def test_a_lone_worker_is_the_process_itself() -> None:
 
 WITH_SHORT_HEARTBEAT = """\
 import sys
-from wrapper.web import server, web
+from wrapper.web import app, server
 server.HEARTBEAT_S = 2
-sys.exit(web.main(sys.argv[1:]))
+sys.exit(app.main(sys.argv[1:]))
 """
 
 
