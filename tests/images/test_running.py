@@ -113,6 +113,8 @@ def test_a_taken_api_port_stops_no_prometheus(run: Run) -> None:
     first.await_ready()
     taken = first.api.removeprefix("http://")
     second = run([f"--env=ELECTOR_API_LISTEN_ADDRESS={taken}"], DATA)
-    wait_until(lambda: "give another address or port" in second.logs(), READY_S, "it is told", 0.2)
+    wait_until(
+        lambda: "choose another address or port" in second.logs(), READY_S, "it is told", 0.2
+    )
     wait_until(lambda: requests.get(f"{second.url}/-/ready", timeout=2).ok, READY_S, "it is ready")
     assert second.state()["Status"] == "running"

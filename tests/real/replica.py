@@ -97,7 +97,9 @@ class Replica(Program):
     @property
     def web(self) -> psutil.Process:
         """Its web server's parent process."""
-        return self._descendant(lambda words: "wrapper.web.app" in words)
+        return self._descendant(
+            lambda words: any(each.startswith("wrapper.web.") for each in words)
+        )
 
     def _descendant(self, is_it: Any) -> psutil.Process:
         for process in psutil.Process(self.pid).children(recursive=True):
