@@ -20,6 +20,7 @@ import gevent
 from gevent import monkey
 
 from wrapper.access.prometheus_access import PrometheusAccess
+from wrapper.access.proxy_environment import DEFAULT_PORTS
 from wrapper.base import clock
 from wrapper.proxy.resolver import Names
 
@@ -28,7 +29,6 @@ _MOST_NAMES = 8  # of leaders, one after the other, while DNS hangs
 _KEPT_FOR_S = 60.0  # shorter than Prometheus keeps them: --web.read-timeout, 5m
 _SETTLED_S = 0.05
 _UNSENT_MS = 20_000
-_PORTS = {"http": 80, "https": 443}
 KEEP_ALIVE = (  # finds a peer that has vanished within 40 s
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 20),
@@ -74,7 +74,7 @@ def endpoint(url: str) -> Endpoint:
     try:
         parts = urlsplit(url)
         authority = parts.netloc.encode("idna" if not parts.netloc.isascii() else "ascii")
-        port = parts.port or _PORTS[parts.scheme]
+        port = parts.port or DEFAULT_PORTS[parts.scheme]
     except (ValueError, KeyError) as error:
         raise Unreachable(f"{url} is no valid URL") from error
     if not parts.hostname or "@" in parts.netloc or not parts.netloc.isprintable():

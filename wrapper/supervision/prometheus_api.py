@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from wrapper.access.http_client import KeptConnections
 from wrapper.access.prometheus_access import PrometheusAccess
-from wrapper.access.request_errors import AskedServer, trouble, trust_by
+from wrapper.access.request_errors import AskedServer, trouble, trust_by, without_credentials
 from wrapper.base import clock
 from wrapper.model.configuration import Evidence
 
@@ -80,7 +80,7 @@ class PrometheusApi:
         try:
             status, content = self._request(method, url, timeout_s)
         except Exception as error:  # noqa: BLE001 - any error is the answer
-            server = AskedServer(_shown(url), "Prometheus", _TRUST)
+            server = AskedServer(without_credentials(url), "Prometheus", _TRUST)
             return PrometheusAnswer(0, trouble(error, server, timeout_s).text)
         text = content[: 4 * _LONGEST_ANSWER].decode(errors="replace")
         return PrometheusAnswer(status, text.strip()[:_LONGEST_ANSWER])
@@ -91,7 +91,7 @@ class PrometheusApi:
         if answer.status != _FORBIDDEN:
             return answer
         detail = answer.detail.rstrip(".")
-        why = f"{_shown(url)} answered 403{f' ({detail})' if detail else ''}"
+        why = f"{without_credentials(url)} answered 403{f' ({detail})' if detail else ''}"
         cure = "Prometheus reloads by HTTP only when it is started with --web.enable-lifecycle"
         return PrometheusAnswer(answer.status, f"{why}: {cure}")
 
@@ -143,9 +143,3 @@ def read_replay(shown: str) -> str:
 def _metric(pattern: re.Pattern[bytes], metrics: bytes) -> float:
     found = pattern.search(metrics)
     return float(found[1]) if found else 0.0
-
-
-def _shown(url: str) -> str:
-    """Return a URL without its user name and password."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
