@@ -277,7 +277,13 @@ def main(arguments: list[str]) -> int:
     counters = ProxyCounters(slots=options.workers + SPARE_SLOTS)
     reader = SnapshotReader(options.snapshot_fd)
     app = partial(make_app, reader, options, counters, web_access, prometheus_access)
-    return serve(options, listener, counters, app, web_access.context if is_tls else None)
+    tls = web_access.context if is_tls else None
+    if options.workers == 1:
+        return serve(options, listener, app, tls)
+    from wrapper.web.arbiter import Server  # noqa: PLC0415 - gunicorn takes 2 MiB
+
+    Server(options, listener.detach(), counters, app, tls).run()
+    return 0
 
 
 def _log_bind_error(options: WebOptions, error: OSError) -> None:

@@ -1,4 +1,4 @@
-"""Listen, and serve by one worker in this process, or by several.
+"""Listen, and serve by one worker in this process.
 
 The supervisor restarts a lone worker: an arbiter, gunicorn's parent process, would use a third of
 the web's memory. A worker whose watch over connections, or whose accepting, has ended exits 1.
@@ -20,7 +20,6 @@ from flask import Flask
 from gevent import monkey
 
 from wrapper.options.web_options import WebOptions
-from wrapper.proxy.proxy_counters import ProxyCounters
 from wrapper.proxy.upstream import KEEP_ALIVE
 from wrapper.web.worker import ProxyWorker, Tls
 
@@ -34,20 +33,13 @@ FAILED = 1
 def serve(
     options: WebOptions,
     listener: socket.socket,
-    counters: ProxyCounters,
     make_app: Callable[[], Flask],
     tls: Tls | None = None,
 ) -> int:
-    """Serve on a listening socket until told to stop; return the exit status.
+    """Serve on a listening socket by one worker until told to stop; return the exit status.
 
-    ``make_app`` is called once in each worker, ``tls`` for each connection, since certificates may
-    change.
+    ``tls`` is called for each connection, since certificates may change.
     """
-    if options.workers > 1:
-        from wrapper.web.arbiter import Server  # noqa: PLC0415 - gunicorn takes 2 MiB
-
-        Server(options, listener.detach(), counters, make_app, tls).run()
-        return 0
     monkey.patch_all()
     freeze_loaded_objects()
     worker = ProxyWorker(make_app(), options, tls)
