@@ -25,6 +25,7 @@ ORDER = (
     "election",
     "proxy",
     "web",
+    "gate",
     "supervision",
     "targets",
     "startup",
@@ -37,6 +38,8 @@ SOLE_IMPORTER = {
     "inotify_simple": "wrapper.configuration.file_events",
     "bcrypt": "wrapper.access.passwords",
     "kombu": "wrapper.targets.broker",
+    "cramjam": "wrapper.gate.samples",
+    "google": "wrapper.gate.samples",
 }
 PURE = re.compile(r"\b[Pp]ure(\.|:|$)", re.MULTILINE)
 # fmt: off
