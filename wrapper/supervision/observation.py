@@ -110,7 +110,7 @@ class Observation:
     @property
     def writer(self) -> Writer:
         """This replica's Prometheus as a writer."""
-        return RenderedFile(self.configuration, self.child, self.role, self.safe_since)
+        return RenderedFile(self.configuration, self.child, self.safe_since)
 
     @property
     def wants_evidence(self) -> bool:

@@ -2,7 +2,8 @@
 
 ``plan`` compares desired with observed state on every turn, so that a lost event or a failed reload
 is repaired on the next one. Its parts: ``candidacy`` (the role), ``fence`` (stopping a writer for
-certain), the ``writer``'s own steps, ``shutdown`` (leaving in order), and the rest here.
+certain), ``config_loading`` (what Prometheus loads), ``shutdown`` (leaving in order), and the rest
+here.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from wrapper.model.actions import (
 from wrapper.model.configuration import Kept
 from wrapper.model.roles import Cause, Role, Stance
 from wrapper.supervision import candidacy, config_keeping, fence, requested_reload, shutdown
+from wrapper.supervision.config_loading import BARRIER_PAUSE_S, bring
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
-from wrapper.supervision.rendered_file import BARRIER_PAUSE_S
 
 DEAD_WEB_GRACE_S = 1.0
 WEB_RETRY_FIRST_S = 0.2
@@ -125,16 +126,10 @@ def _is_refused_at_start(o: Observation) -> bool:
 def _load(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
     """Have Prometheus load the role's configuration, and the files that it refers to."""
     return (
-        *(_switch(o, policy, role, now) or _reload_requested(o, policy, now)),
+        *(bring(o, policy, role, now) or _reload_requested(o, policy, now)),
         *_keep(o, policy, now),
         *_answer_requests(o),
     )
-
-
-def _switch(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
-    """Open the writer as the leader, close it as a follower."""
-    switch = o.writer.open if role is Role.LEADER else o.writer.close
-    return switch(policy, now)
 
 
 def _reload_requested(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:

@@ -1,15 +1,14 @@
 """The interface of a Writer: what lets a replica's Prometheus write, and what prevents it; pure.
 
 Fence, candidacy, shutdown and snapshot depend on this interface only; ``rendered_file`` implements
-it. Each implementation guarantees: Prometheus counts as a possible writer from the decision that
-opens it until it is *known* to be closed.
+it, and other parts of the plan open and close it. Each implementation guarantees: Prometheus counts
+as a possible writer from the decision that opens it until it is *known* to be closed.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from wrapper.model.actions import Action
 from wrapper.supervision.policy import Policy
 
 
@@ -38,9 +37,3 @@ class Writer(Protocol):
     @property
     def closing_problem(self) -> str:
         """Why closing it has failed, "" while it may succeed, or has."""
-
-    def open(self, policy: Policy, now: float) -> tuple[Action, ...]:
-        """Return the actions that open it, or keep the leader's configuration current."""
-
-    def close(self, policy: Policy, now: float) -> tuple[Action, ...]:
-        """Return the actions that close it, or keep the follower's configuration current."""

@@ -22,21 +22,17 @@ from tests.unit.supervision.test_plan import (
 from tests.unit.supervision.test_snapshot_builder import told
 from wrapper.election.pod_label_state import PodLabel
 from wrapper.model.actions import (
-    Action,
     ArmSwitch,
     DisarmSwitch,
     LabelPod,
-    ReadConfiguration,
-    ReadPause,
     SignalPrometheus,
+    WriteRendering,
 )
 from wrapper.model.lease import LeaseView
 from wrapper.model.roles import Cause, Role, Stance
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 from wrapper.supervision.writer import Writer
-
-OPEN, CLOSE = ReadConfiguration(), ReadPause()  # what is done to this one: told from all else
 
 
 @dataclass(frozen=True)
@@ -53,14 +49,6 @@ class Other:
     def opening_problem(self, _policy: Policy, _now: float) -> str:
         """Return what it was given."""
         return self.failure
-
-    def open(self, _policy: Policy, _now: float) -> tuple[Action, ...]:
-        """Open it."""
-        return (OPEN,)
-
-    def close(self, _policy: Policy, _now: float) -> tuple[Action, ...]:
-        """Close it."""
-        return (CLOSE,)
 
 
 WRITING = Other(may_write=True, safe_since=None, is_open=True)
@@ -112,7 +100,7 @@ def test_the_switch_is_armed_before_one_is_opened(
     """Where there is anything to open."""
     given(Other(would_write=would_write))
     actions = decide(CHOSEN).actions
-    assert actions[-1] == OPEN
+    assert isinstance(actions[-1], WriteRendering)
     assert isinstance(actions[0], ArmSwitch) is arms
 
 
@@ -133,7 +121,6 @@ def test_a_promotion_that_cannot_open_it_is_given_up(given: Given) -> None:
     decided = decide(PROMOTING)
     assert (decided.role, decided.cause) == (Role.FOLLOWER, Cause.PROMOTION_FAILED)
     assert decided.reason == "no room"
-    assert CLOSE in decided.actions
     assert decide(CHOSEN).role is Role.LEADER
 
 
