@@ -13,6 +13,12 @@ from collections.abc import Callable, Iterator
 from wrapper.base.durations import go_duration
 from wrapper.model.fetched_file import has_known_ending
 from wrapper.options.command_line import CHILD
+from wrapper.options.gate_constraints import (
+    gate_has_memory,
+    gate_has_own_port,
+    gate_has_rendering,
+    gate_is_local,
+)
 from wrapper.options.settings import KILL_TIME_S, LEASE_SHARE, Settings
 
 LEAST_MARGIN_S = 0.001
@@ -234,4 +240,11 @@ _RULES: _Rules = (
     (("targets-url", "targets-broker"), _broker_has_feeds),
     (("from", "reload"), _only_once),
     (("notify-http-url", "init", CHILD), _sidecar_can_reload),
+    (("remote-write-gate-listen-address",), gate_is_local),
+    (
+        ("remote-write-gate", "remote-write-gate-listen-address", "api-listen-address"),
+        gate_has_own_port,
+    ),
+    (("gate-memory",), gate_has_memory),
+    (("remote-write-gate", "leader-config", "config", "init", CHILD), gate_has_rendering),
 )

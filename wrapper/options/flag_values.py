@@ -183,10 +183,10 @@ def _read_broker(_flag: Flag, text: str) -> str:
 
 def _read_size(_flag: Flag, text: str) -> int:
     """Read a number of bytes; 0 for an empty text."""
-    match = re.fullmatch(r"([1-9][0-9]{0,8})(B|KB|MB|GB|TB)?", text)
+    match = re.fullmatch(r"([1-9][0-9]{0,8})(B|[KMGT]i?B)?", text)
     if not match and text:
         raise ValueError("not a size above zero; write for example 512KB, 10MB or 1048576")
-    return int(match[1]) * _UNITS[match[2] or "B"] if match else 0
+    return int(match[1]) * _UNITS[(match[2] or "B").replace("i", "")] if match else 0
 
 
 def _read_mode(_flag: Flag, text: str) -> int:

@@ -11,6 +11,7 @@ from wrapper.options.api_flags import API, LOG
 from wrapper.options.configuration_flags import CHECK, CONFIGURATION
 from wrapper.options.election_flags import ELECTION
 from wrapper.options.flag import Flag
+from wrapper.options.gate_flags import GATE
 from wrapper.options.prometheus_flags import PROMETHEUS
 from wrapper.options.targets_flags import ONCE, TARGETS
 
@@ -19,6 +20,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
     "Configuration": CONFIGURATION,
     "check": CHECK,
     "Election": ELECTION,
+    "Gate": GATE,
     "Prometheus": PROMETHEUS,
     "Targets and rules": TARGETS,
     "targets": ONCE,

@@ -13,7 +13,7 @@ from typing import Literal
 
 from wrapper.model.fetched_file import Feed
 from wrapper.options.flag_fields import of
-from wrapper.options.flag_values import Label
+from wrapper.options.flag_values import Address, Label
 from wrapper.options.web_options import WebOptions
 
 LEASE_SHARE = 0.95  # the rates of two clocks may differ by 5 %
@@ -146,6 +146,15 @@ class LeaseOptions:
         return Lock("file", self.lock.partition(":")[2] or lock_path(uid)) if is_file else NO_LOCK
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """The gate of remote_write; it listens on a loopback address."""
+
+    enabled: bool = of("remote-write-gate")
+    address: Address = of("remote-write-gate-listen-address")  # noqa: RUF009 - a field as the others
+    memory_bytes: int = of("gate-memory")
+
+
 @dataclass(frozen=True, slots=True)
 class Probing:
     """Readiness and health checks; an empty URL is not asked.
@@ -242,6 +251,7 @@ class Settings:
     replica: Replica
     files: FileOptions
     lease: LeaseOptions
+    gate: Gate
     probing: Probing
     notifier: Notifier
     time_limits: TimeLimits

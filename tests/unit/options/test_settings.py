@@ -88,6 +88,17 @@ FALSE = ("0", "f", "F", "false", "FALSE")
         (("--api-listen-address=a.b:0",), "web.host", "a.b"),
         (("--api-listen-address=a.b:0",), "web.port", 0),
         (("--lease-pod-label=",), "lease.pod_label", None),
+        (("--remote-write-gate",), "gate.enabled", True),
+        *(
+            ((f"--remote-write-gate-listen-address={host}:9096",), "gate.address.host", bare)
+            for host, bare in (
+                ("127.0.0.1", "127.0.0.1"),
+                ("127.1.2.3", "127.1.2.3"),
+                ("localhost", "localhost"),
+                ("[::1]", "::1"),
+            )
+        ),
+        (("--gate-memory=1MB",), "gate.memory_bytes", 1 << 20),
         (("--output-mode=0640",), "files.output_mode", 0o640),
         (("--output-mode=0o640",), "files.output_mode", 0o640),
         (("--output-mode=640",), "files.output_mode", 0o640),
@@ -131,14 +142,24 @@ def test_defaults_are_those_of_the_issue() -> None:
     assert (settings.probing.failure_threshold, settings.web.workers) == (3, 1)
     assert (settings.web.connect_timeout_s, settings.web.idle_timeout_s) == (3, 600)
     assert (settings.web.proxy_admin, settings.web.max_body_bytes) == (False, 0)
+    assert (settings.gate.enabled, str(settings.gate.address)) == (False, "127.0.0.1:9096")
+    assert settings.gate.memory_bytes == 64 << 20
 
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("", 0), ("7", 7), ("512KB", 512 << 10), ("10MB", 10 << 20), ("1GB", 1 << 30)],
+    [
+        ("", 0),
+        ("7", 7),
+        ("512KB", 512 << 10),
+        ("512KiB", 512 << 10),
+        ("10MB", 10 << 20),
+        ("10MiB", 10 << 20),
+        ("1GB", 1 << 30),
+    ],
 )
 def test_sizes_have_prometheus_units(text: str, size: int) -> None:
-    """A size is in bytes, or in Prometheus' units, which are powers of 1024."""
+    """A size is in bytes, or in Prometheus' units, which are powers of 1024 in both spellings."""
     assert loaded((f"--api-proxy-max-body={text}", *OWNER)).web.max_body_bytes == size
 
 
@@ -298,6 +319,30 @@ def test_a_check_needs_no_pod_name() -> None:
         (("--healthcheck-http-url=http://a b/",), "--healthcheck-http-url=", "/-/healthy"),
         (("--peers=http://h:9095/x",), "--peers='http://h:9095/x': 'http://h:9095/x' is", "a path"),
         (("--peers=http://h#x",), "--peers='http://h#x': 'http://h#x' is neither", "prometheus-1"),
+        *(
+            (
+                (f"--remote-write-gate-listen-address={address}",),
+                f"--remote-write-gate-listen-address={address}: not a loopback address",
+                "127.0.0.1:9096",
+            )
+            for address in (":9096", "0.0.0.0:9096", "[::]:9096", "10.0.0.1:9096", "a.b:9096")
+        ),
+        (
+            ("--remote-write-gate-listen-address=[::1]:0",),
+            "--remote-write-gate-listen-address=[::1]:0: port 0",
+            "127.0.0.1:9096",
+        ),
+        *(
+            (
+                ("--remote-write-gate", f"--api-listen-address={host}:9096"),
+                "--remote-write-gate-listen-address=127.0.0.1:9096: --api-listen-address has the",
+                "another",
+            )
+            for host in ("", "127.0.0.1")
+        ),
+        (("--gate-memory=1023KiB",), "--gate-memory=1047552: it must be 1MiB or more", "64MiB"),
+        (("--gate-memory=",), "--gate-memory=0: it must be 1MiB or more", "64MiB"),
+        (("--gate-memory=64Mib",), "--gate-memory='64Mib': not a size", "10MB"),
         (("--lease-name=a\nb",), "--lease-name='a\\nb': it holds a line break", "one plain line"),
         (("--lease-lock=kubernetes",), "--lease-name: missing", "--lease-name=prometheus"),
         *(
@@ -514,6 +559,12 @@ def test_the_advised_duration_is_the_least_that_fits(deadline_ms: int) -> None:
             ("--leader-config=l",),
             ("--config: missing", "--output: missing", "--notify-http-url: missing"),
         ),
+        (("--remote-write-gate", *CHILD), ("--remote-write-gate: it needs a configuration",)),
+        (("--remote-write-gate", "--leader-config=l", *CHILD), ()),
+        (("--remote-write-gate", "--init", "--config=c", "--output=o"), ()),
+        (("--remote-write-gate", *SIDECAR), ()),
+        (own("--remote-write-gate", "--api-listen-address=10.0.0.1:9096"), ()),
+        (own("--api-listen-address=:9096"), ()),
         (own("--api-proxy-enabled"), ()),
         (own("--api-proxy-enabled", "--lease-name=l"), ("--api-proxy-prometheus-service-name: m",)),
         (own("--api-proxy-enabled", "--lease-name=l", "--lease-lock=none"), ()),
