@@ -19,6 +19,7 @@ from wrapper.base.backoff import backoff_s
 from wrapper.election import lease_rules
 from wrapper.election.lease_rules import LeaseRequest, LeaseTerms
 from wrapper.model.events import LeaseAsked, LeaseReported
+from wrapper.model.gate import Marks
 from wrapper.model.lease import LeaseConflict, LeaseLock, LeaseUnavailable, LeaseView, ObservedLease
 from wrapper.model.roles import Stance
 
@@ -71,13 +72,18 @@ class Elector:
         self._stance = Stance.RELEASE
         self._ordered_at = now()
         self._view = LeaseView()
+        self._marks: Marks = {}
         self._watch_number = 0
         self._watch_runs = False
         self._watch_at = 0.0
         self._watch_failures = 0
 
-    def instruct(self, stance: Stance, now: float) -> None:
-        """Take the supervisor's order of this turn; it is fresh for one retry period."""
+    def instruct(self, stance: Stance, now: float, marks: Marks | None = None) -> None:
+        """Take the supervisor's order of this turn; it is fresh for one retry period.
+
+        ``marks`` are written to the lease with the next renewal, or release.
+        """
+        self._marks = marks or {}  # before the stance: a release has the last ones
         self._ordered_at = now
         if stance is not self._stance:
             self._stance = stance
@@ -141,7 +147,7 @@ class Elector:
             if request is LeaseRequest.RELEASE
             else lease_rules.next_record
         )
-        record = make(self._view, self._terms, clock.rfc3339_micro())
+        record = make(self._view, self._terms, clock.rfc3339_micro(), self._marks)
         version = self._view.seen.version if self._view.seen else None
         self._view = lease_rules.sending(self._view, record, sent_at)
         seen = self._lock.write(record, version)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -18,6 +20,8 @@ Json: TypeAlias = dict[str, Any]
 MOST = 2**31 - 1  # the API's int32
 LONGEST_NAME = 512  # characters; a pod's name has 253 at most
 _HASH_DIGITS = 16
+_MOST_MARKS = 64
+_LATEST_MARK = 2**53  # milliseconds; beyond, JSON of other programs is not exact
 _LONGEST_JSON = 8192
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -81,3 +85,20 @@ def seconds(value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
         return float(min(max(value, 1), MOST))
     return 1.0
+
+
+def marks(value: object) -> tuple[tuple[str, int], ...]:
+    """Return the gate's marks, sorted by endpoint: from a JSON object, or a list of pairs."""
+    pairs = value.items() if isinstance(value, dict) else value
+    if not isinstance(pairs, Iterable) or isinstance(pairs, str):
+        return ()
+    found = {}
+    for pair in islice(pairs, _MOST_MARKS):
+        match pair:
+            case [str(endpoint), int(mark)] if name(endpoint) == endpoint and _is_mark(mark):
+                found[endpoint] = mark
+    return tuple(sorted(found.items()))
+
+
+def _is_mark(value: int) -> bool:
+    return not isinstance(value, bool) and 0 <= value <= _LATEST_MARK

@@ -2,6 +2,7 @@
 
 The writer's incarnation is an annotation, together with the record's holder and acquire time.
 client-go keeps annotations that it does not know, so one that does not match the record is ignored.
+The gate's marks are an annotation too, which counts whoever wrote the record: a mark stays true.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from wrapper.election.lease_fields import Json
 from wrapper.model.lease import LeaseRecord
 
 INCARNATION = "prometheus-elector/incarnation"
+MARKS = "prometheus-elector/marks"
 
 
 def record_of(lease: Json) -> LeaseRecord:
@@ -26,12 +28,12 @@ def record_of(lease: Json) -> LeaseRecord:
         renew_time=fields.name(spec.get("renewTime")),
         transitions=fields.count(spec.get("leaseTransitions")),
     )
-    return replace(record, incarnation=_incarnation_of(lease, record))
+    marks = fields.marks(fields.parsed(_annotations(lease).get(MARKS)))
+    return replace(record, incarnation=_incarnation_of(lease, record), marks=marks)
 
 
 def _incarnation_of(lease: Json, record: LeaseRecord) -> str | None:
-    annotations = fields.mapping(_metadata(lease).get("annotations"))
-    signed = fields.parsed(annotations.get(INCARNATION))
+    signed = fields.parsed(_annotations(lease).get(INCARNATION))
     incarnation = signed.get("incarnation")
     if not isinstance(incarnation, str) or signed != _signature(record, incarnation):
         return None
@@ -61,8 +63,14 @@ def lease_of(record: LeaseRecord, base: Json, incarnation: str) -> Json:
     }
     metadata = _metadata(base)
     signature = json.dumps(_signature(record, record.incarnation or incarnation))
-    annotations = fields.mapping(metadata.get("annotations")) | {INCARNATION: signature}
+    annotations = _annotations(base) | {INCARNATION: signature}
+    if record.marks:
+        annotations[MARKS] = json.dumps(dict(record.marks))
     return base | {"metadata": metadata | {"annotations": annotations}, "spec": spec}
+
+
+def _annotations(lease: Json) -> Json:
+    return fields.mapping(_metadata(lease).get("annotations"))
 
 
 def _metadata(lease: Json) -> Json:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from wrapper.election.lease_fields import MOST
+from wrapper.model.gate import Marks, merged
 from wrapper.model.lease import LeaseRecord, LeaseView, ObservedLease
 from wrapper.model.roles import Stance
 
@@ -274,7 +275,9 @@ def _read_after_s(view: LeaseView, now: float, terms: LeaseTerms) -> float:
     return 1.25 * terms.retry_period_s + 0.25 if is_renewed else IDLE_READ_PERIOD_S
 
 
-def next_record(view: LeaseView, terms: LeaseTerms, wall: str) -> LeaseRecord:
+def next_record(
+    view: LeaseView, terms: LeaseTerms, wall: str, marks: Marks | None = None
+) -> LeaseRecord:
     """Return the record that acquires or renews; ``wall`` is the time to write.
 
     As in client-go, a new holder adds one transition and starts a new acquire time. After the
@@ -291,10 +294,19 @@ def next_record(view: LeaseView, terms: LeaseTerms, wall: str) -> LeaseRecord:
         transitions=0 if old is None else (old.transitions + (0 if is_ours else 1)) % (MOST + 1),
         incarnation=terms.incarnation,
         url=terms.url,
+        marks=_newest_marks(view, marks),
     )
 
 
-def release_record(view: LeaseView, terms: LeaseTerms, wall: str) -> LeaseRecord:
+def _newest_marks(view: LeaseView, marks: Marks | None) -> tuple[tuple[str, int], ...]:
+    """Return our marks and those of the last record: a mark stays true whoever wrote it."""
+    newest = merged(dict(view.last.marks) if view.last else {}, marks or {})
+    return tuple(sorted(newest.items()))
+
+
+def release_record(
+    view: LeaseView, terms: LeaseTerms, wall: str, marks: Marks | None = None
+) -> LeaseRecord:
     """Return the record that releases, as client-go writes it, with our incarnation."""
     return LeaseRecord(
         holder="",
@@ -303,4 +315,5 @@ def release_record(view: LeaseView, terms: LeaseTerms, wall: str) -> LeaseRecord
         renew_time=wall,
         transitions=view.last.transitions if view.last else 0,
         incarnation=terms.incarnation,
+        marks=_newest_marks(view, marks),
     )

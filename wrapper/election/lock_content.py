@@ -65,4 +65,5 @@ def _decoded(content: bytes) -> LeaseRecord | None:
         transitions=fields.count(values.get("transitions")),
         incarnation=fields.optional_name(values.get("incarnation")),
         url=fields.url(values.get("url")),
+        marks=fields.marks(values.get("marks")),
     )

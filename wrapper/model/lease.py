@@ -13,6 +13,7 @@ class LeaseRecord:
 
     ``incarnation`` is the process that wrote the record, None if its annotation is missing or
     belongs to another record. ``url`` is that of the holder's Prometheus, None if unknown.
+    ``marks`` are the gate's, sorted by endpoint: see ``gate``.
     """
 
     holder: str = ""
@@ -22,6 +23,7 @@ class LeaseRecord:
     transitions: int = 0
     incarnation: str | None = None
     url: str | None = None
+    marks: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -384,6 +384,15 @@ def test_the_record_that_releases() -> None:
     assert lease_rules.release_record(LeaseView(), TERMS, "now").transitions == 0
 
 
+def test_marks_are_the_newest_of_ours_and_the_last_record() -> None:
+    """A renewal and a release keep what another holder wrote: a mark stays true."""
+    view = saw(replace(OTHERS, marks=(("a", 5), ("b", 7))))
+    marks = (("a", 6), ("b", 7), ("c", 1))
+    for make in (lease_rules.next_record, lease_rules.release_record):
+        assert make(view, TERMS, "now", {"a": 6, "b": 3, "c": 1}).marks == marks
+        assert make(view, TERMS, "now").marks == view.last.marks  # type: ignore[union-attr]
+
+
 def test_the_margin_is_what_is_left_to_demote() -> None:
     """It is the time between the renew deadline and the last moment."""
     assert TERMS.margin_s == pytest.approx(1.2)
