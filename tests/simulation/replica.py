@@ -47,6 +47,7 @@ from wrapper.model.events import (
     SignalReceived,
     WriteFailed,
 )
+from wrapper.model.gate import Marks
 from wrapper.model.roles import Role, Stance, Verdict
 from wrapper.model.snapshot import Snapshot
 from wrapper.supervision import config_rollback, confirm
@@ -331,9 +332,9 @@ class Performer:
         self._is_wanted = False
         self._pause_s = 0.01
 
-    def instruct(self, stance: Stance, now: float) -> None:
+    def instruct(self, stance: Stance, now: float, marks: Marks) -> None:
         """Hand the elector its orders."""
-        self._process.elector.instruct(stance, now)
+        self._process.elector.instruct(stance, now, marks)
 
     def want_evidence(self, is_wanted: bool) -> None:
         """Begin or end looking what Prometheus has loaded."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wrapper.model.configuration import Kept, Rendering
+from wrapper.model.gate import GateOrder
 from wrapper.model.roles import Verdict
 
 
@@ -90,6 +91,25 @@ class StopWeb:
 
 
 @dataclass(frozen=True, slots=True)
+class StartGate:
+    """Start the gate."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderGate:
+    """Send the gate an order."""
+
+    order: GateOrder
+
+
+@dataclass(frozen=True, slots=True)
+class KillGate:
+    """Kill the gate, which certainly ends its requests."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Exit:
     """Exit with this status.
 
@@ -114,5 +134,8 @@ Action = (
     | AnswerReload
     | StartWeb
     | StopWeb
+    | StartGate
+    | OrderGate
+    | KillGate
     | Exit
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from wrapper.model.gate import Endpoint
 from wrapper.model.roles import Role
 
 
@@ -12,13 +13,14 @@ class Rendering:
     """The configuration of one role, as the bytes that Prometheus reads.
 
     ``fingerprint`` is the SHA-256 of ``content`` in hex; ``writes_remotely`` says that it has a
-    non-empty ``remote_write``.
+    non-empty ``remote_write``. ``endpoints`` are the receivers behind our own gate.
     """
 
     role: Role
     content: bytes = field(repr=False, compare=False)
     fingerprint: str
     writes_remotely: bool
+    endpoints: tuple[Endpoint, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

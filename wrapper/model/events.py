@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wrapper.model.configuration import Evidence, Kept, Rendering, Renderings
+from wrapper.model.gate import GateReport
 from wrapper.model.lease import LeaseView
 
 
@@ -36,6 +37,28 @@ class WebStarted:
     """The web server has been started."""
 
     pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class GateStarted:
+    """The gate has been started."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class GateExited:
+    """The gate has exited; ``status`` is as in ``subprocess``."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class GateReported:
+    """The gate of this process id has reported its state."""
+
+    pid: int
+    report: GateReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +230,9 @@ Event = (
     | ChildExited
     | WebExited
     | WebStarted
+    | GateStarted
+    | GateExited
+    | GateReported
     | ReadinessProbed
     | HealthProbed
     | LeaseReported

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 Marks = Mapping[str, int]
 PATH = "/gate/"  # of an endpoint's URL at the gate, before its name
@@ -30,6 +31,12 @@ class Endpoint:
     batch_deadline_s: float = 5.0
     max_backoff_s: float = 5.0
     client: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def shown_url(self) -> str:
+        """The receiver's URL for people: without credentials, and without a query."""
+        parts = urlsplit(self.url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ class Cause(StrEnum):
     STEPPING_DOWN = "stepping_down"
     NOT_READY = "not_ready"
     UNHEALTHY = "unhealthy"
+    GATE_DOWN = "gate_down"
     UNFENCED = "unfenced"
     PROMOTION_FAILED = "promotion_failed"
     COOLING_DOWN = "cooling_down"

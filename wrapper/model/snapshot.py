@@ -40,7 +40,9 @@ class Snapshot:
     not labelled, or the label is not known. ``counters`` are totals since the supervisor started,
     by metric name; ``usage`` is the child's last measured resource usage. ``targets`` has a mapping
     for each fetched file (``feeds``), and for the broker's queue, if any (``queue``): the fields of
-    ``FeedState`` and ``QueueState``.
+    ``FeedState`` and ``QueueState``. ``gate`` has ``is_open``, ``pid``, ``has_handed_over``,
+    ``is_handing_over``, ``memory_bytes``, ``clock_offset_s``, ``restarts``, ``problem`` and
+    ``endpoints``: for each the fields of ``EndpointReport``, and its ``url`` without secrets.
     """
 
     stamped_at: float
@@ -87,6 +89,7 @@ class Snapshot:
     needs_restart: bool = False  # only a restart ends ``lease_problem``: liveness fails
     holder_is_overdue: bool = False  # it stopped renewing a lease that expires only much later
     failure: str = ""  # why this program stops without a request: liveness fails
+    gate: Mapping[str, Any] = field(default_factory=dict)  # the gate's state; empty without one
 
     def leads(self, now: float) -> bool:
         """Tell whether this replica leads at ``now``, by the snapshot's lease."""

@@ -7,6 +7,7 @@ the start of Prometheus.
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import threading
 from collections.abc import Callable
@@ -25,7 +26,6 @@ from wrapper.configuration.config_view_updater import ConfigViewUpdater
 from wrapper.configuration.input_watch import InputWatch
 from wrapper.election import lease_fields, step_down_pause
 from wrapper.election.elector import Elector
-from wrapper.election.file_lease import FileLease
 from wrapper.election.kubernetes_lease import KubernetesLease
 from wrapper.election.lease_rules import LeaseTerms
 from wrapper.election.pod_label_state import PodLabel
@@ -33,13 +33,15 @@ from wrapper.election.pod_label_updater import PodLabelUpdater
 from wrapper.election.pod_patch import Pod
 from wrapper.model.lease import LeaseLock
 from wrapper.model.roles import Role
+from wrapper.options.gate_options import GateOptions
 from wrapper.options.settings import Probing, Settings
-from wrapper.startup.start import Start
+from wrapper.startup.start import Start, Taken
 from wrapper.startup.startup_warnings import say_start
 from wrapper.supervision import config_rollback, confirm, sensors
 from wrapper.supervision.child_state import ChildState
 from wrapper.supervision.configuration_state import ConfigurationState
 from wrapper.supervision.event_queue import Events
+from wrapper.supervision.gate_state import GateState
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.performer import Output, Performer, PerformerParts
 from wrapper.supervision.policy import Policy
@@ -50,6 +52,7 @@ from wrapper.supervision.stop_requests import Leaving
 from wrapper.supervision.supervisor import Frame, Supervisor
 
 if TYPE_CHECKING:
+    from wrapper.supervision.gate_process import GateProcess
     from wrapper.supervision.reload_requests import ReloadRequests
 
 MEASURE_PERIOD_S = 5.0
@@ -63,16 +66,15 @@ def supervise(
     events: Events,
     actors: Actors,
     child: Child | None,
-    file_lease: FileLease | None,
+    taken: Taken,
 ) -> tuple[int, bool]:
     """Start the threads and the web server around Prometheus, and run the loop.
 
-    ``file_lease`` is the lock file that Prometheus has inherited. Return the exit status, and
-    whether this program has to execute itself again.
+    Return the exit status, and whether this program has to execute itself again.
     """
     threading.excepthook = actors.caught
     settings = start.settings
-    lock = file_lease or _kubernetes_lease(start)
+    lock = taken.file_lease or _kubernetes_lease(start)
     terms = _terms(start)
     elector = Elector(lock, terms, events.put, actors.start) if lock is not None else None
     api = PrometheusApi(start.base_url, start.access or PrometheusAccess())
@@ -94,6 +96,7 @@ def supervise(
         notifier=settings.notifier,
         api=api,
         start_web=_web_starter(start, snapshots),
+        gate=_gate_process(start, terms, taken.gate_listener, events, actors),
     )
     performer = Performer(parts, events.put, actors)
     frame = _frame(start, terms, child, lock)
@@ -208,6 +211,7 @@ def _first_observation(start: Start, child: Child | None, now: float) -> Observa
         plain = ConfigurationState(renderings, confirm.Loading())
         return Observation(plain, now, child=known_child)
     label = PodLabel() if start.settings.lease.pod_label else None
+    gate = GateState() if start.settings.gate.enabled else None
     problem = "\n".join(start.refusal)
     refused_here = problem if start.last_good is renderings else ""
     if child is not None:
@@ -218,11 +222,11 @@ def _first_observation(start: Start, child: Child | None, now: float) -> Observa
         )
         loading = confirm.started_with(start.first, now)
         configuration = ConfigurationState(renderings, loading, accepted, refused_here)
-        return Observation(configuration, now, child=known_child, label=label)
+        return Observation(configuration, now, child=known_child, label=label, gate=gate)
     loading = confirm.write_started(confirm.Loading(), renderings.of(Role.LEADER))
     loading = confirm.written(loading, renderings.follower, now)
     configuration = ConfigurationState(renderings, loading, problem=refused_here)
-    return Observation(configuration, now, label=label)
+    return Observation(configuration, now, label=label, gate=gate)
 
 
 def _policy(start: Start, terms: LeaseTerms, lock: LeaseLock | None) -> Policy:
@@ -239,6 +243,7 @@ def _policy(start: Start, terms: LeaseTerms, lock: LeaseLock | None) -> Policy:
         shorten_lease=lock.command_to_shorten(terms.duration_s)
         if isinstance(lock, KubernetesLease)
         else "",
+        gate_memory_bytes=settings.gate.memory_bytes if settings.gate.enabled else 0,
         **asdict(settings.time_limits),
     )
 
@@ -277,6 +282,34 @@ def _probing(settings: Settings, api: PrometheusApi) -> Probing:
         readiness_url=probing.readiness_url or api.url("/-/ready"),
         health_url=probing.health_url or api.url("/-/healthy"),
     )
+
+
+def _gate_process(
+    start: Start,
+    terms: LeaseTerms,
+    listener: socket.socket | None,
+    events: Events,
+    actors: Actors,
+) -> GateProcess | None:
+    """Return what starts the gate, None without one."""
+    if listener is None:
+        return None
+    from wrapper.supervision.gate_process import GateProcess  # noqa: PLC0415 - few have a gate
+
+    web = start.settings.web
+    options = GateOptions(
+        listen_fd=listener.fileno(),
+        control_fd=-1,
+        parent_pid=os.getpid(),
+        memory_bytes=start.settings.gate.memory_bytes,
+        identity=terms.identity,
+        peers=web.peers,
+        api_port=web.port,
+        api_is_tls=bool(web.web_config_file),
+        log_level=web.log_level,
+        log_as_json=web.log_as_json,
+    )
+    return GateProcess(options, listener, events.put, actors)
 
 
 def _web_starter(start: Start, snapshots: SnapshotWriter) -> Callable[[], subprocess.Popen[bytes]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from wrapper.model.events import ChildExited, SignalReceived
 from wrapper.model.lease import LeaseUnavailable
 from wrapper.options.prometheus_args import FLUSH_DEADLINE, with_argument, with_config_file
 from wrapper.options.settings import Settings
-from wrapper.startup.start import RefusedInput, Start
+from wrapper.startup.start import RefusedInput, Start, Taken
 from wrapper.supervision.event_queue import Events
 
 LOG = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ BAD_INPUT = 2
 PREDECESSOR_WAIT_S = 5.0
 FLUSH_SHARE = 0.5
 LEAST_FLUSH_S = 0.1
+GATE_BACKLOG = 512  # more than the shards of all queues, which wait while the gate restarts
 REFUSED_VARIABLE = "_PROMETHEUS_ELECTOR_REFUSED"
 LAST_IN_FORCE = "configuration rejected; using the one that was last in force"
 
@@ -54,17 +56,17 @@ def supervise(start: Start) -> int:
     events = Events()
     events.listen_to_signals()
     try:
-        file_lease, inherit = (None, ()) if start.is_plain else _take_files(start)
+        taken = Taken() if start.is_plain else _take(start)
     except (files.OutputInUse, LeaseUnavailable, OSError) as error:
         LOG.error("cannot start", extra={"reason": str(error)})  # noqa: TRY400
         return BAD_INPUT
     log_refusal(start)
     recover_rules(start.settings)
     actors = Actors(events.put)
-    child = _start_prometheus(start, inherit, events, actors)
+    child = _start_prometheus(start, taken.inherit, events, actors)
     from wrapper.startup import assembly  # noqa: PLC0415 - heavy, and Prometheus runs by now
 
-    status, starts_over = assembly.supervise(start, events, actors, child, file_lease)
+    status, starts_over = assembly.supervise(start, events, actors, child, taken)
     if starts_over and not _is_stop_requested(events):
         _start_over(RefusedInput(start.first.fingerprint, status))
     return status
@@ -106,15 +108,15 @@ def refused_before() -> RefusedInput | None:
     return RefusedInput(fingerprint, int(status)) if status.isdecimal() else None
 
 
-def _take_files(start: Start) -> tuple[FileLease | None, tuple[int, ...]]:
-    """Lock and write the output file; return the lock file, and the inherited descriptors."""
+def _take(start: Start) -> Taken:
+    """Lock and write the output file, open the lock file, and listen for the gate."""
     if start.own_folder is not None:
         files.make_own_folder(start.own_folder)
     output_lock = files.OutputLock(start.output, wait_s=PREDECESSOR_WAIT_S)
     file_lease = _file_lease(start)
     files.write_atomically(start.output, start.first.content, start.settings.files.output_mode)
     lock_fds = () if file_lease is None else (file_lease.fileno(),)
-    return file_lease, (output_lock.fileno(), *lock_fds)
+    return Taken(file_lease, (output_lock.fileno(), *lock_fds), _gate_listener(start))
 
 
 def _file_lease(start: Start) -> FileLease | None:
@@ -124,6 +126,27 @@ def _file_lease(start: Start) -> FileLease | None:
     settings = start.settings
     path, incarnation = Path(start.lock.path), settings.replica.incarnation
     return FileLease(path, incarnation, is_inherited=settings.mode.owns_child)
+
+
+def _gate_listener(start: Start) -> socket.socket | None:
+    """Return the gate's listening socket, None without a gate; raise OSError with the flag.
+
+    It is opened before Prometheus starts to send, and stays open while the gate restarts.
+    """
+    gate = start.settings.gate
+    if not gate.enabled:
+        return None
+    family = socket.AF_INET6 if ":" in gate.address.host else socket.AF_INET
+    listener = socket.socket(family)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((gate.address.host, gate.address.port))
+        listener.listen(GATE_BACKLOG)
+    except OSError as error:
+        listener.close()
+        wrong = f"--remote-write-gate-listen-address={gate.address}: {error.strerror}"
+        raise OSError(error.errno, f"{wrong}; choose another port") from error
+    return listener
 
 
 def recover_rules(settings: Settings) -> None:

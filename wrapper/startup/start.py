@@ -18,7 +18,10 @@ from wrapper.options.prometheus_args import ChildArguments
 from wrapper.options.settings import NO_LOCK, Lock, Settings
 
 if TYPE_CHECKING:
+    import socket
+
     from wrapper.access.prometheus_access import PrometheusAccess
+    from wrapper.election.file_lease import FileLease
 
 # Stands for the file that a plain Prometheus reads in each role; its content is not known.
 _OWN_FILE = Rendering(Role.FOLLOWER, b"", "", writes_remotely=False)
@@ -39,6 +42,18 @@ class RefusedInput:
             f"Prometheus exited with status {self.status} when started with the newest "
             "configuration; see the log of Prometheus"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was locked and opened before Prometheus is started; None if there is no such thing.
+
+    ``inherit`` are the descriptors that Prometheus keeps: of the output's lock, and the lease's.
+    """
+
+    file_lease: FileLease | None = None
+    inherit: tuple[int, ...] = ()
+    gate_listener: socket.socket | None = None
 
 
 @dataclass(frozen=True, slots=True)

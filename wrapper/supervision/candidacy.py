@@ -11,6 +11,7 @@ from wrapper.model.roles import Cause, Reason, Role, Stance
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 
+GATE_RESTART_S = 3.0  # a leader whose gate is down for longer steps down
 LABEL_WAIT_S = 0.1  # the longest that the label may delay a release
 
 
@@ -18,6 +19,7 @@ def obstacle_to_leading(o: Observation, policy: Policy, now: float) -> Reason | 
     """Return why this replica must not lead, None if it may."""
     return (
         _obstacle_in_prometheus(o)
+        or _obstacle_in_gate(o, now)
         or _obstacle_to_fencing(o, policy)
         or _obstacle_for_now(o, now)
         or _failed_promotion(o, policy, now)
@@ -40,7 +42,20 @@ def _obstacle_in_prometheus(o: Observation) -> Reason | None:
     return None
 
 
+def _obstacle_in_gate(o: Observation, now: float) -> Reason | None:
+    """Return that the gate does not run; a leader waits for its restart, which takes a moment."""
+    gate = o.gate
+    if gate is None or gate.pid is not None:
+        return None
+    down_since = o.role_since if gate.exited_at is None else gate.exited_at
+    if o.role is Role.LEADER and now < down_since + GATE_RESTART_S:
+        return None
+    return Reason(Cause.GATE_DOWN, "the gate is not running; see the log")
+
+
 def _obstacle_to_fencing(o: Observation, policy: Policy) -> Reason | None:
+    if not o.rendered_file.would_write and o.gate is not None:
+        return None  # only the gate writes, and it needs no fence but its own
     if o.fencing.obstacle:
         return Reason(Cause.UNFENCED, f"Prometheus cannot be fenced: {o.fencing.obstacle}")
     if o.fencing.obstacle is None and policy.owns_child:

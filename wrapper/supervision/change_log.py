@@ -14,6 +14,7 @@ from wrapper.model.configuration import Renderings
 from wrapper.model.events import (
     ConfigurationRead,
     Event,
+    GateExited,
     ReloadAnswered,
     RenderingsKept,
     RenderingWritten,
@@ -26,6 +27,7 @@ from wrapper.supervision.plan import Plan
 from wrapper.supervision.policy import Policy
 
 LOG = logging.getLogger(__name__)
+FAR_S = 15.0  # Prometheus' usual scrape interval
 _NO_ANSWER, _LOADED, _REFUSED = 0, 200, 500  # of a reload over HTTP
 
 
@@ -47,6 +49,7 @@ class ChangeLog:
         self._log_configuration(happened, before, after)
         self._log_write(happened)
         self._log_reload(happened)
+        _log_gate(happened, before, after)
 
     def _log_role(self, plan: Plan, before: Observation, now: float) -> None:
         """Log a change of the role, or of its reason."""
@@ -123,6 +126,27 @@ class ChangeLog:
         elif self._reload_problem and not problem:
             LOG.info("reload of Prometheus succeeded after earlier failures")
         self._reload_problem = problem
+
+
+def _log_gate(happened: Event | Plan, before: Observation, after: Observation) -> None:
+    """Log that the gate has ended, when it opens and closes, and that clocks differ."""
+    if before.gate is None or after.gate is None:
+        return
+    if isinstance(happened, GateExited) and before.gate.pid is not None:
+        held = sum(each.held_bytes for each in before.gate.report.endpoints)
+        extra = {"status": happened.status, "held_bytes_lost": held}
+        LOG.warning("gate exited; restarting it", extra=extra)
+    if after.gate.report.is_open is not before.gate.report.is_open:
+        LOG.info("gate opened" if after.gate.report.is_open else "gate closed")
+    was, is_ = before.gate.report.clock_offset_s, after.gate.report.clock_offset_s
+    if is_far(is_) and not is_far(was):
+        text = "the leader's wall clock differs from this machine's; check its time synchronization"
+        LOG.warning(text, extra={"offset_s": is_})
+
+
+def is_far(offset_s: float | None) -> bool:
+    """Tell whether two clocks differ by more than a scrape interval usually has."""
+    return offset_s is not None and abs(offset_s) > FAR_S
 
 
 def _log_keeping(problem: str) -> None:

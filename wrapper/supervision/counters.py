@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterable, Mapping
 
-from wrapper.model.actions import Action, ReloadPrometheus, SignalPrometheus
+from wrapper.model.actions import Action, KillGate, ReloadPrometheus, SignalPrometheus
 from wrapper.model.events import (
     Event,
     LeaseAsked,
@@ -79,7 +79,7 @@ class Counters:
         for action in plan.actions:
             if isinstance(action, ReloadPrometheus):
                 self._add("notifier_calls_total")
-            elif before.writer.may_write and _is_kill(action):
+            elif _is_fencing(action, before):
                 self._add("fencing_kills_total")
 
     def count_leaderless(self, leader: str | None, now: float) -> None:
@@ -132,5 +132,7 @@ class Counters:
         self._totals[name] = self._totals.get(name, 0.0) + amount
 
 
-def _is_kill(action: Action) -> bool:
-    return isinstance(action, SignalPrometheus) and action.number == signal.SIGKILL
+def _is_fencing(action: Action, before: Observation) -> bool:
+    """Tell whether it kills a possible writer."""
+    is_kill = isinstance(action, SignalPrometheus) and action.number == signal.SIGKILL
+    return isinstance(action, KillGate) or (is_kill and before.rendered_file.may_write)

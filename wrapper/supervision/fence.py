@@ -2,13 +2,14 @@
 
 The dead-man's switch is armed before the leader rendering can be loaded, and Prometheus is killed
 at the last moment unless its demotion has been confirmed. Limit: a sidecar cannot kill Prometheus.
+The gate has a switch of its own; it too is killed at the last moment if it is not closed.
 """
 
 from __future__ import annotations
 
 import signal
 
-from wrapper.model.actions import Action, ArmSwitch, DisarmSwitch, SignalPrometheus
+from wrapper.model.actions import Action, ArmSwitch, DisarmSwitch, KillGate, SignalPrometheus
 from wrapper.model.roles import Reason, Role
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
@@ -27,11 +28,32 @@ def last_moment_of(o: Observation, policy: Policy) -> float | None:
 def fence(
     o: Observation, policy: Policy, role: Role, obstacle: Reason | None, now: float
 ) -> tuple[Action, ...]:
-    """Arm or disarm the dead-man's switch; kill a Prometheus that was not demoted in time."""
-    if not policy.owns_child:
+    """Arm or disarm the dead-man's switch; kill what was not demoted, or closed, in time."""
+    of_prometheus = _fence_prometheus(o, policy, role, obstacle, now) if policy.owns_child else ()
+    return (*of_prometheus, *fence_gate(o, policy, role, now))
+
+
+def fence_gate(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
+    """Kill a gate that may still pass requests on when it must not."""
+    if o.gate_writer is None or not o.gate_writer.may_write or policy.fixed_role is not None:
         return ()
-    will_write = role is Role.LEADER and o.writer.would_write
-    if not (o.writer.may_write or will_write):
+    last_moment = last_moment_of(o, policy)
+    if last_moment is None:
+        return (KillGate("it may pass requests on without a lease"),)
+    if now >= last_moment - KILL_LEAD_S:
+        return (KillGate("it had not closed before another replica may acquire the lease"),)
+    is_overdue = o.role is Role.FOLLOWER and now >= o.role_since + policy.demotion_grace_s
+    if role is Role.FOLLOWER and is_overdue:
+        return (KillGate(f"it had not closed within {policy.demotion_grace_s:g} s"),)
+    return ()
+
+
+def _fence_prometheus(
+    o: Observation, policy: Policy, role: Role, obstacle: Reason | None, now: float
+) -> tuple[Action, ...]:
+    file = o.rendered_file
+    will_write = role is Role.LEADER and file.would_write
+    if not (file.may_write or will_write):
         return () if o.fencing.switch_at is None else (DisarmSwitch(),)
     reason = _why_kill(o, policy, role, obstacle, now)
     kill = (
@@ -45,7 +67,7 @@ def fence(
 def _why_kill(
     o: Observation, policy: Policy, role: Role, obstacle: Reason | None, now: float
 ) -> str:
-    if not o.writer.may_write:
+    if not o.rendered_file.may_write:
         return ""
     last_moment = last_moment_of(o, policy)
     if last_moment is None:
@@ -56,7 +78,7 @@ def _why_kill(
         return ""
     if o.leaving.stop_signals > 1:
         return "asked a second time to stop"
-    if o.role is Role.FOLLOWER and (problem := o.writer.closing_problem):
+    if o.role is Role.FOLLOWER and (problem := o.rendered_file.closing_problem):
         return problem
     is_overdue = o.role is Role.FOLLOWER and now >= o.role_since + policy.demotion_grace_s
     if obstacle and is_overdue:

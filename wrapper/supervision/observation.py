@@ -15,11 +15,13 @@ from wrapper.model.lease import LeaseView
 from wrapper.model.roles import Role
 from wrapper.supervision.child_state import ChildState
 from wrapper.supervision.configuration_state import ConfigurationState
+from wrapper.supervision.gate_state import GateState
+from wrapper.supervision.gate_writer import GateWriter
 from wrapper.supervision.promotion_failures import Promotion
 from wrapper.supervision.rendered_file import RenderedFile
 from wrapper.supervision.requested_reload import RequestedReload
 from wrapper.supervision.stop_requests import Leaving
-from wrapper.supervision.writer import Writer
+from wrapper.supervision.writer import AllWriters, Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class Observation:
     """All that is known at one moment, and this replica's decided role.
 
     ``safe_since`` is since when the writer is known to be closed, None while it may write.
-    ``label`` is None if the pod is not labelled.
+    ``label`` is None if the pod is not labelled, ``gate`` without a gate.
     """
 
     configuration: ConfigurationState
@@ -104,13 +106,28 @@ class Observation:
     pending: PendingRequests = field(default_factory=PendingRequests)
     label: PodLabel | None = None
     web: WebState = field(default_factory=WebState)
+    gate: GateState | None = None
     reload: RequestedReload = field(default_factory=RequestedReload)
     targets: TargetsState = field(default_factory=TargetsState)
 
     @property
-    def writer(self) -> Writer:
-        """This replica's Prometheus as a writer."""
+    def rendered_file(self) -> Writer:
+        """The output file as a writer."""
         return RenderedFile(self.configuration, self.child, self.safe_since)
+
+    @property
+    def gate_writer(self) -> Writer | None:
+        """The gate as a writer, None without one."""
+        if self.gate is None:
+            return None
+        has_endpoints = bool(self.configuration.target(Role.LEADER).endpoints)
+        return GateWriter(self.gate, has_endpoints, self.safe_since)
+
+    @property
+    def writer(self) -> Writer:
+        """This replica as a writer."""
+        gate, file = self.gate_writer, self.rendered_file
+        return file if gate is None else AllWriters((file, gate), self.safe_since)
 
     @property
     def wants_evidence(self) -> bool:

@@ -31,11 +31,14 @@ from wrapper.model.actions import (
     DisarmSwitch,
     Exit,
     KeepRenderings,
+    KillGate,
     LabelPod,
+    OrderGate,
     ReadConfiguration,
     ReadPause,
     ReloadPrometheus,
     SignalPrometheus,
+    StartGate,
     StartWeb,
     StopWeb,
     WriteRendering,
@@ -51,8 +54,10 @@ from wrapper.model.events import (
     WebStarted,
     WriteFailed,
 )
+from wrapper.model.gate import Marks
 from wrapper.model.roles import Stance
 from wrapper.options.settings import Notifier
+from wrapper.supervision.gate_process import GateProcess
 from wrapper.supervision.prometheus_api import PrometheusApi
 from wrapper.supervision.sensors import LoadedSensor
 
@@ -86,6 +91,7 @@ class PerformerParts:
     notifier: Notifier
     api: PrometheusApi
     start_web: Callable[[], subprocess.Popen[bytes]] | None
+    gate: GateProcess | None = None
 
 
 class Performer:
@@ -126,12 +132,14 @@ class Performer:
                 return self._control_web(action)
             case Exit(status, starts_over):
                 self.exit_status, self.starts_over = status, starts_over
+            case _:
+                return self._control_gate(action)
         return None
 
-    def instruct(self, stance: Stance, now: float) -> None:
-        """Give the elector its stance for this turn."""
+    def instruct(self, stance: Stance, now: float, marks: Marks) -> None:
+        """Give the elector its stance for this turn, and the marks to write."""
         if self._parts.elector is not None:
-            self._parts.elector.instruct(stance, now)
+            self._parts.elector.instruct(stance, now, marks)
 
     def want_evidence(self, is_wanted: bool) -> None:
         """Start or stop asking Prometheus what it has loaded."""
@@ -250,6 +258,23 @@ class Performer:
         self._report(WebExited(status))
 
     def leave_nothing(self) -> None:
-        """Kill any remaining processes of the web server."""
+        """Kill any remaining processes of the web server and the gate."""
         if self._web is not None:
             process.kill_group(self._web)
+        if self._parts.gate is not None:
+            self._parts.gate.leave_nothing()
+
+    # --- the gate ---
+
+    def _control_gate(self, action: Action) -> Event | None:
+        gate = self._parts.gate
+        if gate is None:
+            return None
+        match action:
+            case StartGate():
+                return gate.start()
+            case OrderGate(order):
+                gate.order(order)
+            case KillGate(reason):
+                gate.kill(reason)
+        return None

@@ -26,8 +26,15 @@ from wrapper.model.actions import (
     StartWeb,
 )
 from wrapper.model.configuration import Kept
-from wrapper.model.roles import Cause, Role, Stance
-from wrapper.supervision import candidacy, config_keeping, fence, requested_reload, shutdown
+from wrapper.model.roles import Cause, Reason, Role, Stance
+from wrapper.supervision import (
+    candidacy,
+    config_keeping,
+    fence,
+    gate_orders,
+    requested_reload,
+    shutdown,
+)
 from wrapper.supervision.config_loading import BARRIER_PAUSE_S, bring
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
@@ -36,6 +43,9 @@ DEAD_WEB_GRACE_S = 1.0
 WEB_RETRY_FIRST_S = 0.2
 WEB_RETRY_MOST_S = 30.0
 KILLED = 128
+HANDING_OVER = Reason(
+    Cause.ACQUIRED, "handing over: the gate sends what was scraped up to now, then the lease goes"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +75,12 @@ def plan(o: Observation, policy: Policy, now: float) -> Plan:
     if policy.fixed_role is not None:
         return _without_election(o, policy, now)
     obstacle = candidacy.obstacle_to_leading(o, policy, now)
+    is_handing_over = gate_orders.hands_over(o, policy, obstacle, now)
+    if is_handing_over:
+        obstacle = None
     role, reason = candidacy.role_of(o, policy, now, obstacle)
+    if is_handing_over and role is Role.LEADER:
+        reason = HANDING_OVER
     stance = candidacy.stance_of(o, obstacle, now)
     return Plan(
         role=role,
@@ -73,6 +88,7 @@ def plan(o: Observation, policy: Policy, now: float) -> Plan:
         actions=(
             *fence.fence(o, policy, role, obstacle, now),
             *_load(o, policy, role, now),
+            *gate_orders.orders(o, policy, role, now, is_handing_over=is_handing_over),
             *_answer_signals(o, policy),
             *_label(o, role, now),
             *shutdown.leave(o, policy, now),
@@ -97,9 +113,11 @@ def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
     cure = "; restarting it with the configuration that was last in force"
     return Plan(
         role=Role.FOLLOWER,
-        stance=Stance.HOLD if o.role is Role.LEADER else Stance.RELEASE,
+        stance=Stance.HOLD if o.role is Role.LEADER or o.writer.may_write else Stance.RELEASE,
         actions=(
             *disarm,
+            *fence.fence_gate(o, policy, Role.FOLLOWER, now),
+            *gate_orders.orders(o, policy, Role.FOLLOWER, now),
             *_label(o, Role.FOLLOWER, now),
             *shutdown.end(o, code, grace_s, now, waits=waits, starts_over=starts_over),
         ),
@@ -209,6 +227,7 @@ def _without_election(o: Observation, policy: Policy, now: float) -> Plan:
         stance=Stance.RELEASE,
         actions=(
             *_load(o, policy, role, now),
+            *gate_orders.orders(o, policy, role, now),
             *_answer_signals(o, policy),
             *shutdown.leave(o, policy, now),
             *_web(o, policy, now),
@@ -236,6 +255,7 @@ def _wake_at(o: Observation, policy: Policy, now: float) -> float:
         candidacy.awaits_label_until(o, now),
         lease_rules.leads_until(o.lease.view, policy.terms),
         o.lease.view.released_at and o.lease.view.released_at + shutdown.SUCCESSOR_WAIT_S,
+        gate_orders.wakes_at(o, policy),
         shutdown.bystanders_know_at(o) if o.leaving.stop_at is not None else None,
         requested_reload.due_at(o.reload),
     ]

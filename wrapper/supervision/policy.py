@@ -16,7 +16,8 @@ class Policy:
     ``is_plain``: Prometheus reads its own file, which this program does not render.
     ``can_start_over``: Prometheus can be restarted with the configuration that was last in force.
     ``shorten_lease`` is the command that shortens the lease of a holder that is gone, "" if it is
-    never needed. Thresholds count probes of Prometheus' health.
+    never needed. Thresholds count probes of Prometheus' health. ``gate_memory_bytes`` is what the
+    gate may hold, 0 without one.
     """
 
     terms: LeaseTerms
@@ -35,6 +36,7 @@ class Policy:
     failure_threshold: int = 3
     success_threshold: int = 3
     step_down_pause_s: float = 30.0
+    gate_memory_bytes: int = 0
 
     @property
     def reload_limit_s(self) -> float:

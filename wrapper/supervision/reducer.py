@@ -25,6 +25,7 @@ from wrapper.model.roles import Role, Stance
 from wrapper.supervision import (
     child_state,
     configuration_state,
+    gate_state,
     promotion_failures,
     requested_reload,
     stop_requests,
@@ -72,6 +73,7 @@ def _folded(o: Observation, happened: Event | Action, now: float, policy: Policy
         pending=_pending(o.pending, happened),
         label=o.label and pod_label_state.fold(o.label, happened, now),
         web=_web(o.web, happened, now),
+        gate=o.gate and gate_state.fold(o.gate, happened, now),
         reload=requested_reload.fold(o.reload, happened, now, o.configuration),
         targets=_targets(o.targets, happened),
     )

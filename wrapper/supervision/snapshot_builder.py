@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from wrapper.election import lease_rules
+from wrapper.model.gate import EndpointReport
 from wrapper.model.roles import Role
 from wrapper.model.snapshot import Snapshot
 from wrapper.supervision.candidacy import holder_is_overdue
@@ -84,6 +85,7 @@ def summarize(  # noqa: PLR0913 - a snapshot has all that is known
         needs_restart=o.lease.view.needs_restart,
         failure=o.leaving.failure[:LONGEST],
         holder_is_overdue=holder_is_overdue(o, policy, now),
+        gate=_gate(o, decided, policy),
     )
 
 
@@ -128,6 +130,30 @@ def _targets(o: Observation) -> dict[str, Any]:
     if o.targets.queue is not None:
         state["queue"] = o.targets.queue
     return state if o.targets.feeds or o.targets.queue else {}
+
+
+def _gate(o: Observation, decided: Plan, policy: Policy) -> dict[str, Any]:
+    """Return the gate's state, {} without one; receivers as the desired configuration has them."""
+    gate = o.gate
+    if gate is None:
+        return {}
+    reports = {each.name: each for each in gate.report.endpoints}
+    marks = gate.marks
+    return {
+        "is_open": gate.report.is_open,
+        "pid": gate.pid,
+        "has_handed_over": gate.has_handed_over,
+        "is_handing_over": gate.order.hands_over,
+        "memory_bytes": policy.gate_memory_bytes,
+        "clock_offset_s": gate.report.clock_offset_s,
+        "restarts": gate.restarts,
+        "problem": "" if gate.pid is not None else "the gate is not running",
+        "endpoints": [
+            asdict(reports.get(endpoint.name, EndpointReport(endpoint.name)))
+            | {"url": endpoint.shown_url, "mark": marks.get(endpoint.name)}
+            for endpoint in o.configuration.target(decided.role).endpoints
+        ],
+    }
 
 
 def _paused_until(o: Observation, now: float) -> float | None:

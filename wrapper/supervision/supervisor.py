@@ -78,7 +78,8 @@ class Supervisor:
         The elector gets its stance first: a renewal under the earlier stance must not be dated
         after this decision.
         """
-        self._performer.instruct(decided.stance, clock.now())
+        gate = self._observation.gate
+        self._performer.instruct(decided.stance, clock.now(), gate.marks if gate else {})
         self._take(decided)
         for action in decided.actions:
             if (event := self._performer.perform(action)) is not None:

@@ -68,7 +68,8 @@ class Given:
 
     def __call__(self, writer: Writer) -> None:
         """Put it there."""
-        self.monkeypatch.setattr(Observation, "writer", property(lambda _o: writer))
+        for name in ("writer", "rendered_file"):
+            self.monkeypatch.setattr(Observation, name, property(lambda _o: writer))
 
 
 def kills(o: Observation, now: float = NOW) -> list[str]:

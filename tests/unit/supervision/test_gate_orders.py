@@ -1,0 +1,243 @@
+"""The gate: when it may pass requests on, what it is ordered, and the hand-over in order."""
+
+from __future__ import annotations
+
+import math
+import signal
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.known import but
+from tests.unit.supervision.test_plan import (
+    DEMOTED,
+    FIXED_LEADER,
+    FOLLOWER,
+    HELD,
+    LEADER,
+    LEADING,
+    NOW,
+    POLICY,
+    READY,
+    SIDECAR,
+    STALE,
+    decide,
+    loaded,
+)
+from wrapper.model.actions import (
+    Action,
+    ArmSwitch,
+    KillGate,
+    OrderGate,
+    SignalPrometheus,
+    StartGate,
+)
+from wrapper.model.configuration import Renderings
+from wrapper.model.events import (
+    GateExited,
+    GateReported,
+    GateStarted,
+    LeaseReported,
+    SignalReceived,
+)
+from wrapper.model.gate import Endpoint, EndpointReport, GateOrder, GateReport
+from wrapper.model.lease import LeaseRecord, LeaseView
+from wrapper.model.roles import Cause, Role, Stance
+from wrapper.supervision.gate_state import GateState
+from wrapper.supervision.observation import Observation
+from wrapper.supervision.policy import Policy
+from wrapper.supervision.reducer import fold
+
+ENDPOINTS = (Endpoint("mimir", "http://mimir/push"),)
+GATED = replace(FOLLOWER, endpoints=ENDPOINTS, writes_remotely=True)
+ALIKE = Renderings(GATED, replace(GATED, role=Role.LEADER))
+PID = 70
+CLOSED = GateState(pid=PID, order=GateOrder(1, endpoints=ENDPOINTS), report=GateReport(1))
+
+
+def gated(o: Observation, gate: GateState = CLOSED) -> Observation:
+    """Return it with a gate, and a configuration that is the same in both roles."""
+    return but(
+        o,
+        gate=gate,
+        configuration_renderings=ALIKE,
+        configuration_loading=loaded(GATED),
+        fencing_switch_at=None,
+    )
+
+
+def orders(o: Observation, policy: Policy = POLICY, now: float = NOW) -> list[Action]:
+    """Return what is done about the gate."""
+    kinds = (StartGate, OrderGate, KillGate)
+    return [each for each in decide(o, policy, now).actions if isinstance(each, kinds)]
+
+
+def order_of(o: Observation, policy: Policy = POLICY, now: float = NOW) -> GateOrder:
+    """Return the one order."""
+    [action] = orders(o, policy, now)
+    assert isinstance(action, OrderGate)
+    return action.order
+
+
+def after(
+    o: Observation, *happened: object, policy: Policy = POLICY, now: float = NOW
+) -> Observation:
+    """Return it after events, and the decision that follows each."""
+    for each in happened:
+        o = fold(o, each, now, policy)  # type: ignore[arg-type]
+        o = fold(o, decide(o, policy, now), now, policy)
+    return o
+
+
+def told(number: int, *, is_open: bool, **state: object) -> GateReported:
+    """Return the gate's report after an order."""
+    return GateReported(PID, GateReport(number, is_open, **state))  # type: ignore[arg-type]
+
+
+CHOSEN = gated(but(READY, lease_view=HELD, lease_last_renewed_at=99.0))
+OPENING = after(CHOSEN, told(1, is_open=False))
+LEADS = after(OPENING, told(2, is_open=True))
+
+
+def test_a_leader_has_its_gate_open_until_the_last_moment() -> None:
+    """The moment is that of the lease's one formula, and moves with each renewal."""
+    assert order_of(CHOSEN).until == pytest.approx(99.0 + 9.2)
+    assert OPENING.gate is not None
+    assert OPENING.gate.order.number == 2
+    renewed = but(LEADS, lease_view=replace(HELD, renewed_at=100.0), lease_last_renewed_at=100.0)
+    assert order_of(renewed).until == pytest.approx(109.2)
+    assert orders(LEADS) == []
+
+
+def test_prometheus_is_neither_reloaded_nor_fenced_for_it() -> None:
+    """Both configurations are one: no switch is armed, none is killed, and no fence is needed."""
+    actions = decide(CHOSEN).actions
+    assert [type(each) for each in actions] == [OrderGate]
+    assert not any(isinstance(each, ArmSwitch | SignalPrometheus) for each in actions)
+    assert decide(but(CHOSEN, fencing_obstacle=None)).role is Role.LEADER
+    assert decide(but(CHOSEN, fencing_obstacle="no"), SIDECAR).role is Role.LEADER
+
+
+def test_it_may_write_from_the_decision_until_it_is_known_to_have_closed() -> None:
+    """A report of an earlier order says nothing; neither does the order to close."""
+    assert not CHOSEN.writer.may_write
+    assert OPENING.writer.may_write
+    assert not OPENING.writer.is_open
+    assert LEADS.writer.is_open
+    stale = but(LEADS, lease_view=STALE, lease_last_renewed_at=92.0)
+    lost = after(stale, told(2, is_open=False))
+    assert lost.role is Role.FOLLOWER
+    assert lost.gate is not None
+    assert lost.gate.order == replace(lost.gate.order, number=3, until=None)
+    assert lost.writer.may_write
+    closing = after(lost, told(3, is_open=True))
+    assert closing.writer.may_write
+    closed = after(closing, told(3, is_open=False))
+    assert not closed.writer.may_write
+    # Later orders, with new marks only, do not open it.
+    seen = LeaseReported(LeaseView(last=LeaseRecord("b", 10.0, marks=(("mimir", 7),))))
+    later = after(closed, seen)
+    assert later.gate is not None
+    assert later.gate.order.marks == {"mimir": 7}
+    assert not later.writer.may_write
+
+
+def test_a_gate_that_has_exited_writes_nothing_and_is_started_again() -> None:
+    """After a pause; what it knew of marks stays known, and it is opened again."""
+    marked = told(2, is_open=True, endpoints=(EndpointReport("mimir", mark=5),))
+    dead = fold(after(LEADS, marked), GateExited(-9), NOW, POLICY)
+    assert not dead.writer.may_write
+    assert orders(dead) == []
+    assert orders(dead, now=NOW + 0.2) == [StartGate()]
+    assert decide(dead, now=NOW + 0.2).role is Role.LEADER
+    assert decide(dead, now=NOW + 3.1).cause is Cause.GATE_DOWN
+    again = fold(dead, GateStarted(71), NOW + 0.2, POLICY)
+    order = order_of(again, now=NOW + 0.2)
+    assert order.until == pytest.approx(108.2)
+    assert order.marks == {"mimir": 5}
+    assert not fold(again, told(9, is_open=True), NOW, POLICY).writer.is_open, "of the one before"
+
+
+def test_a_replica_without_a_running_gate_does_not_contend() -> None:
+    """Not even for the moment of a restart: only who leads has that."""
+    starting = gated(READY, GateState())
+    decided = decide(starting)
+    assert decided.cause is Cause.GATE_DOWN
+    assert StartGate() in decided.actions
+    assert decide(gated(READY)).stance is Stance.CONTEND
+
+
+@pytest.mark.parametrize("policy", [POLICY, SIDECAR])
+def test_a_gate_that_does_not_close_is_killed_at_the_last_moment(policy: Policy) -> None:
+    """Also as a sidecar; Prometheus lives."""
+    stale = but(LEADS, lease_view=STALE, lease_last_renewed_at=92.0)
+    lost = after(stale, told(2, is_open=True), policy=policy)
+    assert orders(lost, policy, now=101.1) == []
+    [killed] = orders(lost, policy, now=101.15)
+    assert isinstance(killed, KillGate)
+    actions = decide(lost, policy, now=101.15).actions
+    assert not any(isinstance(each, SignalPrometheus) for each in actions)
+
+
+def test_a_hand_over_comes_before_the_demotion() -> None:
+    """The replica leads until the gate has sent what was scraped; then it closes, then releases."""
+    leaving = after(LEADS, SignalReceived(signal.SIGTERM))
+    assert leaving.role is Role.LEADER
+    assert leaving.gate is not None
+    assert leaving.gate.order.hands_over
+    decided = decide(leaving)
+    assert (decided.role, decided.stance) == (Role.LEADER, Stance.CONTEND)
+    # What was reported before the order counts for nothing.
+    early = after(leaving, told(2, is_open=True, has_handed_over=True))
+    assert early.role is Role.LEADER
+    done = after(leaving, told(3, is_open=True, has_handed_over=True))
+    assert (done.role, decide(done).stance) == (Role.FOLLOWER, Stance.HOLD)
+    assert done.gate is not None
+    assert done.gate.order.until is None
+    assert not done.gate.order.hands_over
+    assert decide(after(done, told(4, is_open=False))).stance is Stance.RELEASE
+
+
+def test_a_hand_over_has_its_time() -> None:
+    """It ends a second before the grace does; a second signal ends it at once."""
+    leaving = after(LEADS, SignalReceived(signal.SIGTERM))
+    renewed = but(leaving, lease_view=replace(HELD, renewed_at=106.0), lease_last_renewed_at=106.0)
+    assert decide(renewed, now=NOW + 6.9).role is Role.LEADER
+    assert decide(renewed, now=NOW + 7.0).role is Role.FOLLOWER
+    assert decide(leaving).wake_at <= NOW + 7.0
+    again = after(leaving, SignalReceived(signal.SIGTERM))
+    assert again.role is Role.FOLLOWER
+
+
+def test_there_is_no_hand_over_without_the_lease_or_prometheus() -> None:
+    """Who has lost the lease closes at once; so does one whose Prometheus is unhealthy or dead."""
+    leaving = after(LEADS, SignalReceived(signal.SIGTERM))
+    lost = but(leaving, lease_view=STALE, lease_last_renewed_at=92.0)
+    assert decide(lost).role is Role.FOLLOWER
+    assert decide(but(LEADS, child_is_ready=False)).role is Role.FOLLOWER
+    dead = but(LEADS, child_status=1, child_exited_at=NOW)
+    decided = decide(dead)
+    assert decided.stance is Stance.HOLD
+    assert any(isinstance(each, OrderGate) and each.order.until is None for each in decided.actions)
+    closed = after(dead, told(3, is_open=False))
+    assert decide(closed).stance is Stance.RELEASE
+
+
+def test_without_an_election_it_is_open_for_good() -> None:
+    """It closes with the end of Prometheus."""
+    assert order_of(gated(READY), FIXED_LEADER).until == math.inf
+    assert orders(gated(READY)) == []
+    opened = after(gated(READY), told(1, is_open=False), policy=FIXED_LEADER)
+    ended = but(opened, child_status=0, child_exited_at=NOW)
+    assert order_of(ended, FIXED_LEADER).until is None
+
+
+def test_overrides_beside_remote_write_are_fenced_as_before() -> None:
+    """Then two have to be closed: the file and the gate."""
+    leader = replace(LEADER, endpoints=ENDPOINTS)
+    o = but(LEADING, gate=CLOSED, configuration_renderings=Renderings(GATED, leader))
+    assert o.writer.may_write
+    assert ArmSwitch in {type(each) for each in decide(but(o, fencing_switch_at=None)).actions}
+    demoted = but(DEMOTED, gate=replace(CLOSED, opened_number=1), configuration_renderings=ALIKE)
+    assert not demoted.rendered_file.may_write
+    assert not replace(demoted, gate=CLOSED).writer.may_write

@@ -1,0 +1,45 @@
+"""Bringing a role's rendering to Prometheus: write the output file, then reload; pure.
+
+This is how an edit reaches Prometheus, and how a change of the role does where the renderings
+differ. ``confirm`` holds which rendering may be in force.
+"""
+
+from __future__ import annotations
+
+from wrapper.model.actions import Action, ReloadPrometheus, WriteRendering
+from wrapper.model.configuration import Rendering
+from wrapper.model.roles import Role
+from wrapper.supervision.observation import Observation
+from wrapper.supervision.policy import Policy
+
+BARRIER_PAUSE_S = 0.5
+WRITE_RETRY_S = 1.0
+
+
+def bring(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
+    """Write the rendering of a role, then have Prometheus load it."""
+    loading, target = o.configuration.loading, o.configuration.target(role)
+    if policy.is_plain or o.child.killed_at is not None or loading.incoming is not None:
+        return ()
+    if policy.owns_child and not o.child.was_ready:
+        return ()  # it may still be reading the file that it was started with
+    if loading.written != target:
+        return _write(o, target, role, now)
+    return (ReloadPrometheus(target.fingerprint),) if _is_due(o, policy, now) else ()
+
+
+def _write(o: Observation, target: Rendering, role: Role, now: float) -> tuple[Action, ...]:
+    failed = o.configuration.failed_write
+    is_too_soon = failed.problem and role is o.role and now < failed.at + WRITE_RETRY_S
+    return () if is_too_soon else (WriteRendering(target),)
+
+
+def _is_due(o: Observation, policy: Policy, now: float) -> bool:
+    """Tell whether to send a reload, for the first time or again."""
+    loading = o.configuration.loading
+    if not o.child.was_ready or loading.is_loaded:
+        return False
+    if loading.reload_sent_at is None:
+        return True
+    pause_s = BARRIER_PAUSE_S if loading.wants_barrier else policy.reload_retry_s
+    return now >= loading.reload_sent_at + pause_s

@@ -1,0 +1,90 @@
+"""What the gate is ordered, and the hand-over in order; pure.
+
+In a hand-over the replica stays the leader while the gate sends what was scraped up to its
+beginning. Nothing is then sent twice, and nothing is lost. ``fence`` kills a gate that has to be
+closed and is not.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from wrapper.base.backoff import backoff_s
+from wrapper.election import lease_rules
+from wrapper.model.actions import Action, OrderGate, StartGate
+from wrapper.model.gate import GateOrder
+from wrapper.model.roles import Cause, Reason, Role
+from wrapper.supervision.fence import last_moment_of
+from wrapper.supervision.gate_state import GateState
+from wrapper.supervision.observation import Observation
+from wrapper.supervision.policy import Policy
+
+RETRY_FIRST_S = 0.1
+RETRY_MOST_S = 10.0
+DEMOTION_S = 1.0  # what is left of the grace for the demotion after a hand-over
+_IN_ORDER = frozenset({Cause.STOPPING, Cause.STEPPING_DOWN})
+
+
+def hands_over(o: Observation, policy: Policy, obstacle: Reason | None, now: float) -> bool:
+    """Tell whether to stay the leader for a while, so that the gate can hand over in order."""
+    gate = o.gate
+    if obstacle is None or obstacle.cause not in _IN_ORDER or o.role is not Role.LEADER:
+        return False
+    if gate is None or not gate.passes or gate.has_handed_over or o.leaving.stop_signals > 1:
+        return False
+    if o.child.status is not None or not lease_rules.leads(o.lease.view, policy.terms, now):
+        return False
+    return now < _hand_over_ends_at(gate, policy, now)
+
+
+def _hand_over_ends_at(gate: GateState, policy: Policy, now: float) -> float:
+    began_at = gate.hand_over_at if gate.hand_over_number else now
+    return began_at + max(policy.demotion_grace_s - DEMOTION_S, 0.0)
+
+
+def orders(
+    o: Observation, policy: Policy, role: Role, now: float, *, is_handing_over: bool = False
+) -> tuple[Action, ...]:
+    """Keep the gate running, and order what it should do if that has changed."""
+    gate = o.gate
+    if gate is None:
+        return ()
+    if gate.pid is None:
+        return _start(o, gate, now)
+    wanted = GateOrder(
+        number=gate.order.number,
+        until=_until(o, policy, role),
+        hands_over=is_handing_over,
+        leader=o.lease.view.holder,
+        marks=gate.outside_marks,
+        endpoints=o.configuration.target(role).endpoints,
+    )
+    if wanted == gate.order:
+        return ()
+    return (OrderGate(replace(wanted, number=wanted.number + 1)),)
+
+
+def wakes_at(o: Observation, policy: Policy) -> float | None:
+    """Return when a hand-over under way ends at the latest, None without one."""
+    gate = o.gate
+    if gate is None or not gate.hand_over_number:
+        return None
+    return _hand_over_ends_at(gate, policy, 0.0)
+
+
+def _until(o: Observation, policy: Policy, role: Role) -> float | None:
+    """Return when the gate must have closed, None if it should be closed."""
+    if role is not Role.LEADER or o.child.status is not None:
+        return None
+    return math.inf if policy.fixed_role is not None else last_moment_of(o, policy)
+
+
+def _start(o: Observation, gate: GateState, now: float) -> tuple[Action, ...]:
+    """Start the gate, after a failure with a growing pause."""
+    if o.child.status is not None:
+        return ()
+    if gate.exited_at is None:
+        return (StartGate(),)
+    pause_s = backoff_s(gate.failures, RETRY_FIRST_S, RETRY_MOST_S)
+    return (StartGate(),) if now >= gate.exited_at + pause_s else ()

@@ -1,0 +1,89 @@
+"""Starts the gate, sends it orders, and reports what it reports, until it ends.
+
+Guarantee: the listening socket stays open while the gate restarts, so that requests wait for the
+next one. Where it ends: what a gate held is lost with its process.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+
+from wrapper.base import process
+from wrapper.base.actors import Actors
+from wrapper.gate import channel
+from wrapper.model.events import Event, GateExited, GateReported, GateStarted
+from wrapper.model.gate import GateOrder
+from wrapper.options.gate_options import GateOptions
+
+LOG = logging.getLogger(__name__)
+
+
+class GateProcess:
+    """The gate of this replica; its methods are called by the main thread.
+
+    The kernel kills a gate when the thread that started it ends.
+    """
+
+    def __init__(
+        self,
+        options: GateOptions,
+        listener: socket.socket,
+        report: Callable[[Event], None],
+        actors: Actors,
+    ) -> None:
+        """Start nothing; ``listener`` is a listening socket, which stays open here."""
+        self._options = replace(options, listen_fd=listener.fileno())
+        self._listener = listener
+        self._report = report
+        self._actors = actors
+        self._process: subprocess.Popen[bytes] | None = None
+        self._end: socket.socket | None = None
+
+    def start(self) -> Event:
+        """Start the process; return the event that it was started, or that it was not."""
+        ours, its = channel.pair()
+        with its:
+            options = replace(self._options, control_fd=its.fileno())
+            try:
+                gate = self._process = subprocess.Popen(
+                    options.command(),
+                    pass_fds=(options.listen_fd, options.control_fd),
+                    process_group=0,
+                )
+            except OSError as error:
+                ours.close()
+                LOG.error("gate cannot be started; retrying", extra={"reason": str(error)})  # noqa: TRY400
+                return GateExited(1)
+        self._end = ours
+        self._actors.start("gate-reports", lambda: self._pass_reports(ours, gate.pid))
+        self._actors.start("wait-gate", lambda: self._report_exit(gate))
+        return GateStarted(gate.pid)
+
+    def order(self, order: GateOrder) -> None:
+        """Send an order; a gate that has gone, or hangs, does not get it."""
+        if self._end is not None and not channel.send(self._end, order):
+            LOG.warning("gate does not take orders", extra={"order": order.number})
+
+    def kill(self, reason: str) -> None:
+        """Kill the process, so that no request is under way any more."""
+        if self._process is not None:
+            LOG.error("killing the gate", extra={"reason": reason})
+            process.send_signal(self._process, signal.SIGKILL)
+
+    def leave_nothing(self) -> None:
+        """Kill what is left of it."""
+        if self._process is not None:
+            process.kill_group(self._process)
+
+    def _pass_reports(self, end: socket.socket, pid: int) -> None:
+        while (report := channel.receive_report(end)) is not None:
+            self._report(GateReported(pid, report))
+
+    def _report_exit(self, gate: subprocess.Popen[bytes]) -> None:
+        status = gate.wait()
+        self._report(GateExited(status))

@@ -1,0 +1,125 @@
+"""The gate as the supervisor knows it: its process, the last order, the last report; pure.
+
+The guarantee: from the decision to open it until it has reported that it is closed, or has exited,
+the gate counts as passing requests on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from wrapper.model.actions import Action, OrderGate
+from wrapper.model.events import Event, GateExited, GateReported, GateStarted, LeaseReported
+from wrapper.model.gate import GateOrder, GateReport, Marks, merged
+
+PROVEN_S = 30.0  # a gate that has run for this long starts again at no failures
+
+
+@dataclass(frozen=True, slots=True)
+class GateState:
+    """The gate's process, what it was ordered, and what it has reported.
+
+    ``opened_number``, ``closed_number`` and ``hand_over_number`` are the orders to this process
+    that last opened it, closed it, or had it hand over, 0 for none; ``opened_at`` and
+    ``hand_over_at`` are when. ``outside_marks`` are those on the lease, and of gates before this
+    one.
+    """
+
+    pid: int | None = None
+    started_at: float = 0.0
+    exited_at: float | None = None
+    failures: int = 0
+    restarts: int = 0
+    order: GateOrder = field(default_factory=GateOrder)
+    opened_number: int = 0
+    opened_at: float = 0.0
+    closed_number: int = 0
+    hand_over_number: int = 0
+    hand_over_at: float = 0.0
+    report: GateReport = field(default_factory=GateReport)
+    outside_marks: Marks = field(default_factory=dict)
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether it may pass a request on, or have one under way."""
+        if self.pid is None or not self.opened_number:
+            return False
+        has_closed = self.order.until is None and self.report.order >= self.closed_number
+        return self.report.is_open or not has_closed
+
+    @property
+    def passes(self) -> bool:
+        """Whether it is known to be open, as ordered."""
+        is_reported = self.report.is_open and self.report.order >= self.opened_number > 0
+        return is_reported and self.order.until is not None
+
+    @property
+    def has_handed_over(self) -> bool:
+        """Whether all that was scraped before the hand-over is acknowledged."""
+        has_obeyed = self.report.order >= self.hand_over_number > 0
+        return has_obeyed and self.report.has_handed_over
+
+    @property
+    def marks(self) -> Mapping[str, int]:
+        """The newest marks that are known."""
+        return merged(self.outside_marks, self.report.marks)
+
+
+def fold(gate: GateState, happened: Event | Action, now: float) -> GateState:
+    """Fold in one event, or one action of the loop's decision."""
+    match happened:
+        case GateStarted(pid):
+            return _started(gate, pid, now)
+        case GateExited():
+            return _exited(gate, now)
+        case GateReported(pid, report) if pid == gate.pid:
+            return replace(gate, report=report)
+        case OrderGate(order):
+            return _ordered(gate, order, now)
+        case LeaseReported(view) if view.last is not None and view.last.marks:
+            outside = merged(gate.outside_marks, dict(view.last.marks))
+            return replace(gate, outside_marks=outside)
+        case _:
+            return gate
+
+
+def _started(gate: GateState, pid: int, now: float) -> GateState:
+    return replace(
+        gate,
+        pid=pid,
+        started_at=now,
+        exited_at=None,
+        restarts=gate.restarts + (gate.exited_at is not None),
+    )
+
+
+def _exited(gate: GateState, now: float) -> GateState:
+    """Forget what this process was ordered and has reported, except the marks."""
+    failures = 1 if now - gate.started_at > PROVEN_S else gate.failures + 1
+    return replace(
+        gate,
+        pid=None,
+        exited_at=now,
+        failures=failures,
+        order=GateOrder(gate.order.number),
+        opened_number=0,
+        closed_number=0,
+        hand_over_number=0,
+        report=GateReport(),
+        outside_marks=gate.marks,
+    )
+
+
+def _ordered(gate: GateState, order: GateOrder, now: float) -> GateState:
+    """Note an order; the gate counts as open from the decision on."""
+    after = replace(gate, order=order)
+    if order.until is not None and gate.order.until is None:
+        after = replace(after, opened_number=order.number, opened_at=now)
+    if order.until is None and gate.order.until is not None:
+        after = replace(after, closed_number=order.number)
+    if not order.hands_over:
+        return replace(after, hand_over_number=0)
+    if not gate.order.hands_over:
+        return replace(after, hand_over_number=order.number, hand_over_at=now)
+    return after
