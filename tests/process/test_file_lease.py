@@ -20,7 +20,7 @@ import pytest
 
 from tests.support import least, wait_until
 from wrapper.election import lock_content
-from wrapper.election.file_lease import FileLease
+from wrapper.election.file_lease import FileLease, _HolderWait
 from wrapper.election.lease_rules import LeaseRequest, LeaseTerms, next_step, observe
 from wrapper.model.lease import (
     LeaseConflict,
@@ -34,7 +34,7 @@ from wrapper.model.roles import Stance
 
 HOLDER = """
 import subprocess, sys, time
-from wrapper.election.file_lease import FileLease
+from wrapper.election.file_lease import FileLease, _HolderWait
 from wrapper.model.lease import LeaseRecord
 lease = FileLease(sys.argv[1], "other")
 child = subprocess.Popen(["sleep", "60"], pass_fds=[lease.fileno()])
@@ -406,6 +406,20 @@ def test_the_end_of_a_new_files_holder_is_reported(path: Path) -> None:
     seen = new.write(record, None)
     standby.close()
     thread.join(5)
+    _, times = watched(standby, standby.read())
+    new.write(LeaseRecord(), seen.version)
+    wait_until(lambda: times, 5, "it is reported")
+
+
+def test_a_wait_for_a_replaced_file_is_not_used(path: Path, tmp_path: Path) -> None:
+    """One that an ending watch leaves behind would never see the new holder go."""
+    old = FileLease(tmp_path / "old", "old")
+    old.write(OURS, None)
+    standby = FileLease(path, "theirs", is_inherited=False)
+    new = FileLease(path, "new")
+    seen = new.write(LeaseRecord("new"), None)
+    standby._holder_wait = _HolderWait(tmp_path / "old", -1)
+    standby._holder_wait.start()
     _, times = watched(standby, standby.read())
     new.write(LeaseRecord(), seen.version)
     wait_until(lambda: times, 5, "it is reported")

@@ -200,7 +200,6 @@ class FileLease:
         os.close(self._fd)
         self._fd = fd
         self._is_trusted = False
-        self._holder_wait = None  # it waits for the holder of the old file
 
     def _needs_restart(self) -> LeaseUnavailable:
         return LeaseUnavailable(
@@ -222,9 +221,10 @@ class FileLease:
             return content_of(probe).version != seen.version
 
     def _is_holder_gone(self) -> bool:
-        wait = self._holder_wait  # shared by watches: one that was closed ends a little later
-        if wait is None:
-            wait = _HolderWait(self._path)
+        """Wait briefly for the holder's lock; watches share one wait, since it cannot be ended."""
+        wait, fd = self._holder_wait, self._fd
+        if wait is None or wait.fd != fd:  # for a file that was replaced meanwhile
+            wait = _HolderWait(self._path, fd)
             wait.start()
             self._holder_wait = wait
         wait.join(_LOOK_PERIOD_S)
@@ -242,11 +242,15 @@ class FileLease:
 
 
 class _HolderWait(threading.Thread):
-    """A thread that ends when the lock is free; it cannot be ended earlier."""
+    """A thread that ends when the lock is free; it cannot be ended earlier.
 
-    def __init__(self, path: Path) -> None:
+    ``fd`` is what the lease had open then: after a replacement it is another.
+    """
+
+    def __init__(self, path: Path, fd: int) -> None:
         super().__init__(name="lock-wait", daemon=True)
         self._path = path
+        self.fd = fd
 
     def run(self) -> None:
         """Take a shared lock, which many may wait for, and free it at once."""
