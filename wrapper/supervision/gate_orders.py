@@ -13,7 +13,7 @@ from dataclasses import replace
 from wrapper.base.backoff import backoff_s
 from wrapper.election import lease_rules
 from wrapper.model.actions import Action, OrderGate, StartGate
-from wrapper.model.gate import GateOrder
+from wrapper.model.gate import Endpoint, GateOrder
 from wrapper.model.roles import Cause, Reason, Role
 from wrapper.supervision.fence import last_moment_of
 from wrapper.supervision.gate_state import GateState
@@ -58,7 +58,7 @@ def orders(
         hands_over=is_handing_over,
         leader=o.lease.view.holder,
         marks=gate.outside_marks,
-        endpoints=o.configuration.target(role).endpoints,
+        endpoints=_endpoints(o, role),
     )
     if wanted == gate.order:
         return ()
@@ -78,6 +78,21 @@ def _until(o: Observation, policy: Policy, role: Role) -> float | None:
     if role is not Role.LEADER or o.child.status is not None:
         return None
     return math.inf if policy.fixed_role is not None else last_moment_of(o, policy)
+
+
+def _endpoints(o: Observation, role: Role) -> tuple[Endpoint, ...]:
+    """Return the endpoints of the desired rendering, and those that Prometheus may still send to.
+
+    What the gate holds for an endpoint is given up with it, so it stays until a rendering without
+    it is in force: Prometheus may refuse that one.
+    """
+    configuration = o.configuration
+    wanted = configuration.target(role).endpoints
+    known = {each.name for each in wanted}
+    further: dict[str, Endpoint] = {}
+    for candidate in configuration.loading.candidates:
+        further |= {each.name: each for each in candidate.endpoints if each.name not in known}
+    return (*wanted, *further.values())
 
 
 def _start(o: Observation, gate: GateState, now: float) -> tuple[Action, ...]:

@@ -232,6 +232,17 @@ def test_without_an_election_it_is_open_for_good() -> None:
     assert order_of(ended, FIXED_LEADER).until is None
 
 
+def test_an_endpoint_stays_until_a_configuration_without_it_is_in_force() -> None:
+    """Prometheus may refuse that one; and the gate would give up what it holds for it."""
+    fewer = replace(GATED, fingerprint="g", endpoints=(Endpoint("thanos", "http://thanos"),))
+    edited = Renderings(fewer, replace(fewer, role=Role.LEADER))
+    o = but(gated(READY), configuration_renderings=edited)
+    names = [each.name for each in order_of(o).endpoints]
+    assert names == ["thanos", "mimir"]
+    in_force = but(o, configuration_loading=loaded(fewer))
+    assert [each.name for each in order_of(in_force).endpoints] == ["thanos"]
+
+
 def test_overrides_beside_remote_write_are_fenced_as_before() -> None:
     """Then two have to be closed: the file and the gate."""
     leader = replace(LEADER, endpoints=ENDPOINTS)
