@@ -2,78 +2,259 @@
 
 One thread calls it. It passes requests on only before the deadline of the order less ``CUT_S``,
 holds them when closed, and sends on what it holds when it opens, before it passes anything new.
-``now`` is in boot seconds, ``wall_ms`` in ms since 1970.
+While it hands over, what is later than the moment of the order is cut off and held. ``now`` is in
+boot seconds, ``wall_ms`` in ms since 1970.
 """
 
 from __future__ import annotations
 
-from wrapper.gate.held import Batch
+from collections.abc import Iterable
+
+from wrapper.gate.decodings import Decodings
+from wrapper.gate.endpoint_state import FULL, EndpointState
+from wrapper.gate.hand_over import HandOver, cut
+from wrapper.gate.held import Batch, Budget
 from wrapper.gate.samples import Span
-from wrapper.gate.verdicts import Answer, Decoding, Keep, Pass, Refuse, SendOn
+from wrapper.gate.verdicts import CUT_S, Answer, Decoding, Keep, Pass, Refuse, SendOn
 from wrapper.model.gate import Endpoint, GateOrder, GateReport, Marks
+
+UNKNOWN = "unknown endpoint"
+PAST = "the lease has not been renewed in time"
+FIRST = "sending what was held first"
 
 
 class Gate:
     """The gate as one object; see the module."""
 
-    order: GateOrder
-    clock_offset_s: float | None
-
     def __init__(self, memory_bytes: int) -> None:
-        raise NotImplementedError
+        self.order = GateOrder()
+        self.clock_offset_s: float | None = None
+        self._budget = Budget(memory_bytes)
+        self._states: dict[str, EndpointState] = {}
+        self._gone: dict[str, EndpointState] = {}
+        self._decodings = Decodings()
+        self._passes = 0
+        self._hand_over: HandOver | None = None
+        self._notices: list[str] = []
 
     def obey(self, order: GateOrder, now: float, wall_ms: int) -> None:
         """Take the newest order: open, close, hand over; release by its marks."""
-        raise NotImplementedError
+        self._advance(now)
+        was_open = self._accepts(now)
+        self.order = order
+        goes_on = was_open and self._accepts(now)
+        if not goes_on:
+            for state in self._states.values():
+                state.stop_sending_on()
+                state.watermark.stops()
+        self._take_endpoints(order.endpoints)
+        if not (self._accepts(now) and order.hands_over):
+            self._hand_over = None
+        elif self._hand_over is None or not goes_on:
+            self._hand_over = HandOver(now, wall_ms)
+            for state in self._states.values():
+                state.is_final = False
+        self._learn(order.marks, may_release=not goes_on)
+        self._start_marks(now)
 
     def learn(self, marks: Marks, offset_s: float | None = None) -> None:
         """Take marks of the leader, and its wall clock less ours if measured: release."""
-        raise NotImplementedError
+        if offset_s is not None:
+            self.clock_offset_s = offset_s
+        self._learn(marks, may_release=self.order.until is None)
 
     def endpoint(self, name: str) -> Endpoint | None:
         """Return the endpoint of a name, as of the newest order."""
-        raise NotImplementedError
+        state = self._states.get(name)
+        return state.endpoint if state else None
 
-    def receive(self, name: str, batch: Batch, now: float, wall_ms: int) -> Pass | Keep | Refuse:
-        """Say what to do with a request that has just come."""
-        raise NotImplementedError
+    def receive(self, name: str, batch: Batch, now: float) -> Pass | Keep | Refuse:
+        """Say what to do with a request that has just come: ``batch.came`` is the wall time."""
+        state = self._states.get(name)
+        if state is None:
+            return Refuse(UNKNOWN)
+        closes_at = self.closes_at
+        if closes_at is None:
+            verdict = state.keep(batch, now)
+            state.release()
+            return verdict
+        if now >= closes_at:
+            return state.refuse(batch, PAST, now)
+        self._start_marks(now)
+        if state.has_backlog(self._until_ms):
+            return state.refuse(batch, FIRST, now)
+        if self._hand_over:
+            return self._cut(state, batch, self._hand_over, now)
+        return self._pass(state, Pass(name, batch.body, closes_at, self._number()), batch, now)
 
-    def ended(self, passed: Pass, answer: Answer, now: float, wall_ms: int) -> None:
+    def ended(self, passed: Pass, answer: Answer, now: float) -> None:
         """Take what the receiver said to a request that was passed on, or that it said nothing."""
-        raise NotImplementedError
+        state, gone = self._states.get(passed.name), self._gone.get(passed.name)
+        if state and passed.number in state.passing:
+            state.ended(passed, answer, now)
+        elif gone and passed.number in gone.passing:
+            gone.ended(passed, answer, now)
+            self._give_up(gone)
 
-    def next_to_send_on(self, name: str, now: float, wall_ms: int) -> SendOn | float | None:
+    def next_to_send_on(self, name: str, now: float) -> SendOn | float | None:
         """Return what to send of what is held, the seconds to wait before asking again, or None.
 
         None: there is nothing to send just now. What is returned counts as under way.
         """
-        raise NotImplementedError
+        state, closes_at = self._states.get(name), self.closes_at
+        if state is None or closes_at is None or now >= closes_at:
+            return None
+        if not state.has_backlog(self._until_ms):
+            return None
+        return state.next_to_send_on(now, closes_at)
 
-    def sent_on(self, sent: SendOn, answer: Answer, now: float, wall_ms: int) -> None:
-        """Take what came of what was sent on."""
-        raise NotImplementedError
+    def sent_on(self, sent: SendOn, answer: Answer, now: float) -> None:
+        """Take what the receiver said to what was sent on, or that it said nothing."""
+        for state in (*self._states.values(), *self._gone.values()):
+            if state.sent is sent:
+                state.sent_on(answer, now)
+        self._start_marks(now)
 
     def to_decode(self, now: float) -> Decoding | None:
-        """Return the next batch to decode in the background."""
-        raise NotImplementedError
+        """Return the next batch to decode in the background, if there is one."""
+        return self._decodings.next(now)
 
     def decoded(self, decoding: Decoding, span: Span | None) -> None:
         """Take the span of a batch; None also if it cannot be decoded."""
-        raise NotImplementedError
+        request, state = self._decodings.done(decoding), self._states.get(decoding.name)
+        if request and state:
+            state.watermark.decoded(request, span)
 
     @property
     def closes_at(self) -> float | None:
         """When requests under way are cut (boot seconds); None: at once, it is closed."""
-        raise NotImplementedError
+        return None if self.order.until is None else self.order.until - CUT_S
 
     def is_open(self, now: float) -> bool:
         """Tell whether it passes requests on, or one of them is under way."""
-        raise NotImplementedError
+        states = (*self._states.values(), *self._gone.values())
+        return self._accepts(now) or any(each.is_under_way for each in states)
 
     def notices(self) -> list[str]:
         """Return what the log should say since the last call."""
-        raise NotImplementedError
+        found = self._notices
+        self._notices = []
+        for state in self._states.values():
+            found += state.notices
+            state.notices = []
+        return found
 
     def report(self, now: float, wall_ms: int) -> GateReport:
-        """Return the state of all endpoints; moves the marks."""
-        raise NotImplementedError
+        """Return the state of all endpoints, and of those gone that held something; move marks."""
+        self._advance(now)
+        is_open = self.is_open(now)
+        gone = [each for each in self._gone.values() if each.counters["samples_given_up"]]
+        states = (*self._states.values(), *gone)
+        return GateReport(
+            order=self.order.number,
+            is_open=is_open,
+            has_handed_over=bool(self._hand_over)
+            and all(each.is_final for each in self._states.values()),
+            endpoints=tuple(each.report(wall_ms, is_open=is_open) for each in states),
+            clock_offset_s=self.clock_offset_s,
+        )
+
+    @property
+    def _until_ms(self) -> int | None:
+        return self._hand_over.until_ms if self._hand_over else None
+
+    def _accepts(self, now: float) -> bool:
+        closes_at = self.closes_at
+        return closes_at is not None and now < closes_at
+
+    def _number(self) -> int:
+        self._passes += 1
+        return self._passes
+
+    def _take_endpoints(self, endpoints: Iterable[Endpoint]) -> None:
+        """Take the endpoints of the order; give up what is held for those that have gone."""
+        before, self._states = self._states, {}
+        for each in endpoints:
+            state = before.pop(each.name, None) or self._gone.pop(each.name, None)
+            state = state or EndpointState(each, self._budget)
+            state.fits(each)
+            self._states[each.name] = state
+        for name, state in before.items():
+            self._gone[name] = state
+            self._give_up(state)
+
+    def _give_up(self, state: EndpointState) -> None:
+        batches = len(state.held)
+        if batches:
+            self._notices.append(
+                f"gate: endpoint {state.endpoint.name}: no remote_write of the leader has it any "
+                f"more; {batches} held batches are given up, with {state.give_up()} samples"
+            )
+
+    def _learn(self, marks: Marks, *, may_release: bool) -> None:
+        for name, state in self._states.items():
+            if name in marks:
+                state.watermark.learn(marks[name])
+            if may_release:
+                state.release()
+
+    def _start_marks(self, now: float) -> None:
+        """Let marks move where nothing that is held goes first, and only there."""
+        for state in self._states.values():
+            is_live = self._accepts(now) and not state.has_backlog(self._until_ms)
+            if is_live and not state.watermark.has_started:
+                state.watermark.starts(now)
+            elif not is_live and state.watermark.has_started:
+                state.watermark.stops()
+
+    def _advance(self, now: float) -> None:
+        """Move the marks; those that are handed over wholly, to the moment of the order."""
+        self._start_marks(now)
+        for state in self._states.values():
+            state.watermark.advance(now, self._until_ms)
+            if self._hand_over and self._is_done(state, self._hand_over, now):
+                state.watermark.learn(self._hand_over.until_ms)
+                state.is_final = True
+
+    def _is_done(self, state: EndpointState, hand_over: HandOver, now: float) -> bool:
+        """Tell whether the receiver has all up to the moment of the hand-over."""
+        window_s = max(each.watermark.window_s for each in self._states.values())
+        return state.is_final or (
+            self._accepts(now)
+            and now >= max(hand_over.at, state.watermark.late_at) + window_s
+            and not state.is_under_way
+            and not state.has_backlog(hand_over.until_ms)
+            and not state.watermark.is_awaiting(now)
+            and state.endpoint.name not in self._decodings.names()
+        )
+
+    def _pass(
+        self,
+        state: EndpointState,
+        passed: Pass,
+        batch: Batch,
+        now: float,
+        times: Span | None = None,
+    ) -> Pass:
+        """Take note of a request that is passed on; decode it later if its times are not known."""
+        request = state.watermark.arrived(batch.body, now, batch.came)
+        state.passing[passed.number] = (request, batch.body)
+        if times:
+            state.watermark.decoded(request, times)
+        if not request.is_decoded:
+            self._decodings.add(passed.name, passed.number, request, batch)
+        return passed
+
+    def _cut(
+        self, state: EndpointState, batch: Batch, hand_over: HandOver, now: float
+    ) -> Pass | Keep | Refuse:
+        """Pass what is up to the moment of the hand-over, and hold the rest."""
+        state.watermark.lives(batch.came)
+        parts = cut(batch, hand_over.until_ms)
+        if parts.body is None:
+            return state.keep(parts.late or batch, now, told_of=batch)
+        if parts.late and not state.held.reserve(parts.late.size):
+            return state.refuse(batch, FULL, now)
+        closes_at = self.closes_at or now
+        passed = Pass(state.endpoint.name, parts.body, closes_at, self._number(), parts.late)
+        return self._pass(state, passed, batch, now, parts.times)

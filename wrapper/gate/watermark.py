@@ -38,6 +38,7 @@ class Request:
     came: float
     came_ms: int
     floor: int | None
+    is_decoded: bool = False
     is_empty: bool = False
     key: bytes = b""
     ended: float = 0.0
@@ -87,13 +88,25 @@ class Watermark:
         again = self._failed.pop(key_of(body), None) if self._failed else None
         request = Request(now, wall_ms, self.mark)
         if again:
-            request.floor, request.is_empty = again[0].floor, again[0].is_empty
+            known = again[0]
+            request.floor, request.is_empty = known.floor, known.is_empty
+            request.is_decoded = known.is_decoded
         self._under_way.add(request)
-        self._newest_ms = max(wall_ms, self._newest_ms or wall_ms)
+        self.lives(wall_ms)
         return request
+
+    def lives(self, wall_ms: int) -> None:
+        """Take note that Prometheus sent something."""
+        self._newest_ms = max(wall_ms, self._newest_ms or wall_ms)
+
+    def has_come(self, body: bytes) -> None:
+        """Take note that a request that is held now has come, if it was awaited."""
+        if self._failed:
+            self._failed.pop(key_of(body), None)
 
     def decoded(self, request: Request, span: Span | None) -> None:
         """Take the times of a request's samples, None without any."""
+        request.is_decoded = True
         if span is None:
             request.is_empty = True
             return
@@ -149,7 +162,11 @@ class Watermark:
     def behind_s(self, wall_ms: int) -> float | None:
         """Return how far the receiver is behind, in seconds of sample time, None if unknown."""
         waiting = [*self._under_way, *(each for each, _ in self._failed.values())]
-        floors = [each.floor for each in waiting if each.floor is not None and not each.is_empty]
+        floors = [
+            each.floor
+            for each in waiting
+            if each.floor is not None and each.is_decoded and not each.is_empty
+        ]
         if floors:
             return max(0.0, (wall_ms - min(floors)) / 1000)
         return None if self.lag_ms is None else max(0.0, self.lag_ms / 1000)

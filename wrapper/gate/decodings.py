@@ -1,0 +1,50 @@
+"""The batches whose times the mark wants, to be decoded off the request's path; pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from wrapper.gate.held import Batch
+from wrapper.gate.verdicts import Decoding
+from wrapper.gate.watermark import Request
+
+MOST_WAITING = 64  # beyond it the oldest is not decoded: the mark then waits for its window
+MOST_THOROUGH = 10  # a second: looking at each of 2,000 samples takes 1.5 ms
+
+
+class Decodings:
+    """A queue, and what is being decoded."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[str, int, Batch]] = deque()
+        self._requests: dict[int, tuple[str, Request]] = {}
+        self._thorough: deque[float] = deque(maxlen=MOST_THOROUGH)
+
+    def add(self, name: str, number: int, request: Request, batch: Batch) -> None:
+        """Want a batch decoded; ``number`` tells it from others."""
+        self._waiting.append((name, number, batch))
+        self._requests[number] = (name, request)
+        if len(self._waiting) > MOST_WAITING:
+            _, oldest, _ = self._waiting.popleft()
+            del self._requests[oldest]
+
+    def next(self, now: float) -> Decoding | None:
+        """Return the next, if there is one."""
+        if not self._waiting:
+            return None
+        name, number, batch = self._waiting.popleft()
+        full = len(self._thorough) == MOST_THOROUGH
+        is_thorough = not full or self._thorough[0] <= now - 1.0
+        if is_thorough:
+            self._thorough.append(now)
+        return Decoding(name, number, batch.body, batch.protocol, is_thorough)
+
+    def done(self, decoding: Decoding) -> Request | None:
+        """Return the request that was decoded."""
+        _, request = self._requests.pop(decoding.number, ("", None))
+        return request
+
+    def names(self) -> Iterator[str]:
+        """Yield the endpoint of each that is not decoded yet."""
+        return (name for name, _ in self._requests.values())
