@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from wrapper.gate.samples import (
@@ -22,6 +23,8 @@ from wrapper.gate.samples import (
     times_of,
 )
 
+GOLDEN = 5**0.5 / 2 + 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -32,19 +35,20 @@ class Part:
     times: int = 0  # how many different times its samples have, where that is known
 
 
-def newer(body: bytes, protocol: Protocol, mark: int) -> tuple[Part | None, int]:
+def newer(body: bytes, protocol: Protocol, mark: int) -> tuple[bytes | None, int]:
     """Return what a batch has besides samples at or before a mark, and how many those are.
 
-    The part is None where nothing is left. Series that become empty go.
+    The body is None where nothing is left. Series that become empty go.
     """
     request = parsed(body, protocol)
-    before = counts_of(request)
+    times = list(times_of(request.timeseries))
+    left_out = sum(at <= mark for at in times)
+    if not left_out:
+        return body, 0
     _keep(request, lambda at: at > mark)
-    part = _part(request)
-    left_out = before.timed - part.counts.timed
-    if left_out == 0:
-        return Part(body, before), 0
-    return (part if _is_worth(request) else None), left_out
+    if not (request.timeseries or getattr(request, "metadata", ())):
+        return None, left_out
+    return packed(request.SerializeToString()), left_out
 
 
 def split_at(body: bytes, protocol: Protocol, until: int) -> tuple[Part | None, Part | None]:
@@ -54,15 +58,15 @@ def split_at(body: bytes, protocol: Protocol, until: int) -> tuple[Part | None, 
     never into a part that has no samples; what else there is goes with the first that exists.
     """
     early, late = parsed(body, protocol), parsed(body, protocol)
-    whole = counts_of(early)
+    is_late = [at > until for at in times_of(early.timeseries)]
+    if not any(is_late):
+        return Part(body, counts_of(early)), None
+    if all(is_late):
+        return None, Part(body, counts_of(late))
     _keep(early, lambda at: at <= until)
     _keep(late, lambda at: at > until)
-    if not counts_of(late).timed:
-        return Part(body, whole), None
-    if not counts_of(early).timed:
-        return None, Part(body, whole)
-    _keep(early, lambda at: at <= until, of="exemplars")
-    _keep(late, lambda at: at > until, of="exemplars")
+    _keep_exemplars(early, lambda at: at <= until)
+    _keep_exemplars(late, lambda at: at > until)
     if protocol is Protocol.V1:
         del late.metadata[:]
     return _part(early), _part(late)
@@ -93,11 +97,10 @@ def by_timestamp(body: bytes, protocol: Protocol, most: int) -> list[Part]:
 
 
 def apart(body: bytes, protocol: Protocol, most: int) -> tuple[list[Part], Part | None]:
-    """Return at most so many series with samples, spread evenly, each alone; and the rest."""
+    """Return at most so many series with samples, spread over all, each alone; and the rest."""
     request = parsed(body, protocol)
     timed = [at for at, each in enumerate(request.timeseries) if each.samples or each.histograms]
-    step = max(len(timed) / most, 1.0)
-    chosen = [timed[int(number * step)] for number in range(min(most, len(timed)))]
+    chosen = [timed[at] for at in _spread(min(most, len(timed)), len(timed))]
     shared = _without_series(request, has_metadata=False)
     singles = [_of(protocol, shared, [request.timeseries[at]]) for at in chosen]
     for at in reversed(chosen):
@@ -116,6 +119,18 @@ def halves(body: bytes, protocol: Protocol) -> tuple[Part, Part] | None:
     if protocol is Protocol.V1:
         del second.metadata[:]
     return _part(first), _part(second)
+
+
+def _spread(count: int, among: int) -> list[int]:
+    """Return so many places, ascending, at no regular distance: what alternates is met too."""
+    if count == among:
+        return list(range(among))
+    found: set[int] = set()
+    number = 0
+    while len(found) < count:
+        found.add(int(number * GOLDEN % 1.0 * among))
+        number += 1
+    return sorted(found)
 
 
 def _part(request: Any) -> Part:
@@ -149,24 +164,34 @@ def _of(protocol: Protocol, rest: bytes, series: list[Any], times: int = 1) -> P
     return Part(packed(rest + request.SerializeToString()), counts_of(request), times)
 
 
-def _is_worth(request: Any) -> bool:
-    """Tell whether something is left to send: a series, or metadata."""
-    return bool(request.timeseries or getattr(request, "metadata", ()))
+def _keep(request: Any, is_wanted: Callable[[int], bool]) -> None:
+    """Take out the samples that are not wanted by their time, and series that become empty."""
+    changed = [
+        at
+        for at, each in enumerate(request.timeseries)
+        if not all(is_wanted(entry.timestamp) for entry in chain(each.samples, each.histograms))
+    ]
+    for at in reversed(changed):
+        series = request.timeseries[at]
+        _filter(series.samples, is_wanted)
+        _filter(series.histograms, is_wanted)
+        if not (series.samples or series.histograms or series.exemplars):
+            del request.timeseries[at]
 
 
-def _keep(request: Any, is_wanted: Callable[[int], bool], of: str = "") -> None:
-    """Take out what is not wanted by its time, and the series that become empty."""
-    kinds = (of,) if of else ("samples", "histograms")
-    for number in range(len(request.timeseries) - 1, -1, -1):
-        series = request.timeseries[number]
-        taken = sum(_filter(getattr(series, kind), is_wanted) for kind in kinds)
-        if taken and not (series.samples or series.histograms or series.exemplars):
-            del request.timeseries[number]
+def _keep_exemplars(request: Any, is_wanted: Callable[[int], bool]) -> None:
+    """Take out the exemplars that are not wanted by their time, and series that become empty."""
+    for at in range(len(request.timeseries) - 1, -1, -1):
+        series = request.timeseries[at]
+        if not series.exemplars:
+            continue
+        _filter(series.exemplars, is_wanted)
+        if not (series.samples or series.histograms or series.exemplars):
+            del request.timeseries[at]
 
 
-def _filter(entries: Any, is_wanted: Callable[[int], bool]) -> int:
-    """Take out what is not wanted, from the end; return how many."""
-    unwanted = [at for at, entry in enumerate(entries) if not is_wanted(entry.timestamp)]
-    for at in reversed(unwanted):
-        del entries[at]
-    return len(unwanted)
+def _filter(entries: Any, is_wanted: Callable[[int], bool]) -> None:
+    """Take out what is not wanted, from the end."""
+    for at in range(len(entries) - 1, -1, -1):
+        if not is_wanted(entries[at].timestamp):
+            del entries[at]

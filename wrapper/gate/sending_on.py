@@ -8,7 +8,7 @@ the whole batch is sent again later.
 A receiver that refuses with 400 or 409 may have some of the samples, or newer ones. Prometheus then
 takes none of the request; Mimir, Thanos and those that say what they wrote take the good part. So a
 batch that is refused so is sent in pieces: by time, oldest first. Where one time is refused, a few
-series of it are asked for alone, spread evenly: if none is taken, the receiver has all of that
+series of it are asked for alone, spread over all: if none is taken, the receiver has all of that
 time; else the rest is halved, down to each series. Of one time each series has one sample, so that
 the order of its pieces does not matter. The halves alone would not tell: one sample that is known
 has the half refused. What ``MOST_REQUESTS`` do not find out is given up, and counted so.
@@ -29,7 +29,7 @@ EDGE_MS = 120_000  # a batch that came this much after the mark has nothing at o
 FIRST_PAUSE_S = 0.03
 MOST_REQUESTS = 256  # for the pieces of one batch, besides those that are to be sent again
 MOST_TIMES = 128  # pieces by time
-PROBES = 8  # series that are asked for alone, spread evenly
+PROBES = 8  # series that are asked for alone, spread over all
 TOO_MANY = f"refused, and not found out what is new in it with {MOST_REQUESTS} requests"
 MAY_HAVE = frozenset({400, 409})  # statuses of a receiver that has a sample, or newer ones
 
@@ -90,7 +90,8 @@ class _Sender:
         try:
             yield from self._look_at(body, answer)
         except Undecodable as error:
-            self._give_up(1, f"{answer.problem}; {error}")
+            if answer.outcome is Outcome.FINAL:
+                self._give_up(1, f"{answer.problem or answer.status}; {error}")
         return self.result
 
     def _newer(self, mark: int | None) -> bytes | None:
@@ -98,10 +99,10 @@ class _Sender:
         if mark is None or self._batch.came > mark + EDGE_MS:
             return body
         try:
-            part, self.result.left_out = newer(body, self._protocol, mark)
+            left, self.result.left_out = newer(body, self._protocol, mark)
         except Undecodable:
             return body
-        return part.body if part else None
+        return left
 
     def _look_at(self, body: bytes, answer: Answer) -> Generator[Request, Answer]:
         """Take the answer to the whole."""
@@ -172,7 +173,7 @@ class _Sender:
         return self._taken(part, (yield from self._answer(part.body)))
 
     def _taken(self, part: Part, answer: Answer) -> bool | None:
-        """Count what an answer says; return None where that was it, False if it has samples."""
+        """Count what an answer says; False: the receiver may have some; None: it is refused."""
         if answer.outcome is Outcome.ACKED:
             if self._protocol is Protocol.V2:
                 written = answer.written or Counts()

@@ -40,7 +40,6 @@ class Request:
     floor: int | None
     is_decoded: bool = False
     is_empty: bool = False
-    key: bytes = b""
     ended: float = 0.0
 
 
@@ -124,14 +123,13 @@ class Watermark:
     def failed(self, request: Request, body: bytes, now: float, retry_after_s: float) -> None:
         """Take note that a request failed, and will come again."""
         self._under_way.discard(request)
-        request.key = key_of(body)
-        self._failed[request.key] = (request, now + self._forget_s + retry_after_s)
+        self._failed[key_of(body)] = (request, now + self._forget_s + retry_after_s)
 
     def refused(self, body: bytes, now: float, wall_ms: int) -> None:
         """Take note that a request was refused by the gate itself, and will come again."""
         key = key_of(body)
         known = self._failed.get(key)
-        request = known[0] if known else Request(now, wall_ms, self.mark, key=key)
+        request = known[0] if known else Request(now, wall_ms, self.mark)
         self._failed[key] = (request, now + self._forget_s)
 
     @property

@@ -1,0 +1,58 @@
+"""What is held stays within one memory, and leaves oldest first."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.gate.batches import V1
+from wrapper.gate.held import OVERHEAD, Batch, Budget, Held
+
+SIZE = 100 + OVERHEAD
+
+
+def of(came: int) -> Batch:
+    """Return a batch of 100 bytes."""
+    return Batch(b"x" * 100, (), V1, came)
+
+
+def test_endpoints_share_one_memory() -> None:
+    """What one holds another cannot; what is taken out comes back."""
+    budget = Budget(2 * SIZE)
+    a, b = Held(budget), Held(budget)
+    assert a.keep(of(1))
+    assert b.keep(of(2))
+    assert not a.keep(of(3))
+    assert (len(a), a.bytes, len(b), b.bytes, budget.used) == (1, SIZE, 1, SIZE, 2 * SIZE)
+    assert b.pop().came == 2
+    assert (len(b), b.bytes, budget.used) == (0, 0, SIZE)
+    assert a.keep(of(3))
+    assert not b.keep(of(4))
+
+
+@pytest.mark.parametrize(
+    ("mark", "left"), [(9, [10, 20, 15]), (10, [20, 15]), (19, [20, 15]), (20, []), (99, [])]
+)
+def test_a_mark_releases_what_came_up_to_it(mark: int, left: list[int]) -> None:
+    """In order: after a clock that went back, the older waits for the one before it."""
+    budget = Budget(10 * SIZE)
+    held = Held(budget)
+    for came in (10, 20, 15):
+        held.keep(of(came))
+    assert held.release(mark) == 3 - len(left)
+    assert [each.came for each in held] == left
+    assert held.bytes == budget.used == len(left) * SIZE
+    assert (held.oldest.came if held.oldest else None) == (left[0] if left else None)
+
+
+def test_a_reserved_place_is_there_later() -> None:
+    """Memory that was reserved is nobody else's, until it is used or given back."""
+    budget = Budget(SIZE)
+    held = Held(budget)
+    assert held.reserve(SIZE)
+    assert not held.keep(of(1))
+    assert held.keep(of(2), is_reserved=True)
+    assert budget.used == SIZE
+    assert held.give_up()[0].came == 2
+    assert held.reserve(SIZE)
+    held.unreserve(SIZE)
+    assert (budget.used, held.bytes, len(held)) == (0, 0, 0)

@@ -1,0 +1,179 @@
+"""Batches are cut and split: each sample is in exactly one piece, and the order stays."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.gate.batches import V1, V2, body, new, pack, read, samples_in
+from wrapper.gate.pieces import apart, by_timestamp, halves, newer, split_at
+from wrapper.gate.samples import Protocol, counts
+
+SAMPLES = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 30)), max_size=25)
+PROTOCOLS = st.sampled_from([V1, V2])
+
+
+@given(samples=SAMPLES, mark=st.integers(-1, 31), protocol=PROTOCOLS)
+@settings(max_examples=60, deadline=None)
+def test_what_is_newer_than_a_mark_stays(
+    samples: list[tuple[str, int]], mark: int, protocol: Protocol
+) -> None:
+    """Exactly that, in its order; how many were left out; None where nothing is left."""
+    left, left_out = newer(body(*samples, protocol=protocol), protocol, mark)
+    wanted = [each for each in samples if each[1] > mark]
+    assert left_out == len(samples) - len(wanted)
+    if wanted or not samples:
+        assert left is not None
+        assert samples_in(left, protocol) == wanted
+    else:
+        assert left is None
+
+
+@given(samples=SAMPLES, until=st.integers(-1, 31), protocol=PROTOCOLS)
+@settings(max_examples=60, deadline=None)
+def test_a_batch_is_split_at_a_time(
+    samples: list[tuple[str, int]], until: int, protocol: Protocol
+) -> None:
+    """Each sample is in one of both, in its order, and both say how many they have."""
+    early, late = split_at(body(*samples, protocol=protocol), protocol, until)
+    first = [each for each in samples if each[1] <= until]
+    second = [each for each in samples if each[1] > until]
+    assert bool(early) == (bool(first) or not samples)
+    assert bool(late) == bool(second)
+    assert (samples_in(early.body, protocol) if early else []) == first
+    assert (samples_in(late.body, protocol) if late else []) == second
+    assert (late.counts.samples if late else 0) == len(second)
+
+
+@given(samples=SAMPLES, most=st.integers(1, 12), protocol=PROTOCOLS)
+@settings(max_examples=60, deadline=None)
+def test_pieces_by_time_are_in_order(
+    samples: list[tuple[str, int]], most: int, protocol: Protocol
+) -> None:
+    """No more than wanted, none overlaps another in time, together they are the whole."""
+    pieces = by_timestamp(body(*samples, protocol=protocol), protocol, most)
+    found = [samples_in(each.body, protocol) for each in pieces]
+    assert len(pieces) <= most
+    assert sorted(chain(*found)) == sorted(samples)
+    times = [sorted({at for _, at in each}) for each in found]
+    assert list(chain(*times)) == sorted({at for _, at in samples})
+    assert [each.times for each in pieces] == [len(each) for each in times]
+    assert [each.counts.samples for each in pieces] == [len(each) for each in found]
+
+
+@given(samples=SAMPLES, most=st.integers(1, 12), protocol=PROTOCOLS)
+@settings(max_examples=40, deadline=None)
+def test_some_series_are_taken_alone(
+    samples: list[tuple[str, int]], most: int, protocol: Protocol
+) -> None:
+    """As many as wanted, each alone; the others are the rest."""
+    singles, rest = apart(body(*samples, protocol=protocol), protocol, most)
+    alone = [samples_in(each.body, protocol) for each in singles]
+    assert [len(each) for each in alone] == [1] * min(most, len(samples))
+    others = samples_in(rest.body, protocol) if rest else []
+    assert sorted(list(chain(*alone)) + others) == sorted(samples)
+    assert (rest is None) == (not others)
+
+
+@given(samples=SAMPLES, protocol=PROTOCOLS)
+@settings(max_examples=40, deadline=None)
+def test_halves_are_a_whole(samples: list[tuple[str, int]], protocol: Protocol) -> None:
+    """By series, none empty; a single series has no halves."""
+    two = halves(body(*samples, protocol=protocol), protocol)
+    assert (two is None) == (len(samples) < 2)
+    found = [samples_in(each.body, protocol) for each in two or ()]
+    assert all(found)
+    assert list(chain(*found)) == (samples if two else [])
+    assert [each.counts.samples for each in two or ()] == [len(each) for each in found]
+
+
+def of_many_kinds(protocol: Protocol) -> Any:
+    """Return a request whose series has samples, histograms and exemplars of times 1, 2 and 3."""
+    request = new(protocol)
+    if protocol is V1:
+        request.metadata.add(family="m")
+        request.vendor = "x"
+    else:
+        request.symbols.extend(["", "a", "b"])
+    series = request.timeseries.add()
+    alone = request.timeseries.add()
+    for each in (series, alone):
+        if protocol is V1:
+            each.labels.add(name="a", value="b")
+        else:
+            each.labels_refs.extend([1, 2])
+            each.metadata.type = 1
+    for at in (1, 2, 3):
+        series.samples.add(value=at, timestamp=at)
+        series.histograms.add(sum=at, timestamp=at)
+        series.exemplars.add(value=at, timestamp=at)
+    alone.exemplars.add(value=9, timestamp=9)
+    return request
+
+
+def values(series: Any) -> tuple[list[float], list[float], list[float]]:
+    """Return the values of the samples, the histograms and the exemplars of a series."""
+    return (
+        [each.value for each in series.samples],
+        [each.sum for each in series.histograms],
+        [each.value for each in series.exemplars],
+    )
+
+
+@pytest.mark.parametrize("protocol", [V1, V2])
+def test_a_series_of_several_times_is_cut(protocol: Protocol) -> None:
+    """Samples, histograms and, at the end of a hand-over, exemplars; what else there is stays."""
+    whole = of_many_kinds(protocol)
+    left, left_out = newer(pack(whole), protocol, 1)
+    assert left is not None
+    found = read(left, protocol)
+    assert left_out == 2
+    assert values(found.timeseries[0]) == ([2, 3], [2, 3], [1, 2, 3])
+    del whole.timeseries[0].samples[0], whole.timeseries[0].histograms[0]
+    assert found == whole
+
+    early, late = split_at(pack(of_many_kinds(protocol)), protocol, 2)
+    assert early
+    assert late
+    first, second = read(early.body, protocol), read(late.body, protocol)
+    assert [values(each) for each in first.timeseries] == [([1, 2], [1, 2], [1, 2])]
+    assert [values(each) for each in second.timeseries] == [([3], [3], [3]), ([], [], [9])]
+    if protocol is V1:
+        assert (len(first.metadata), len(second.metadata)) == (1, 0)
+        assert first.vendor == second.vendor == "x"
+    else:
+        assert first.symbols == second.symbols == ["", "a", "b"]
+
+
+@pytest.mark.parametrize("protocol", [V1, V2])
+def test_what_has_no_time_goes_with_the_last_piece(protocol: Protocol) -> None:
+    """Metadata, and exemplars alone; symbols are in each."""
+    pieces = by_timestamp(pack(of_many_kinds(protocol)), protocol, 2)
+    first, last = (read(each.body, protocol) for each in pieces)
+    assert [each.counts.timed for each in pieces] == [4, 2]
+    assert [values(each) for each in first.timeseries] == [([1, 2], [1, 2], [])]
+    assert [values(each) for each in last.timeseries] == [([3], [3], [1, 2, 3]), ([], [], [9])]
+    if protocol is V1:
+        assert (len(first.metadata), len(last.metadata)) == (0, 1)
+    else:
+        assert first.symbols == last.symbols == ["", "a", "b"]
+
+
+def test_metadata_alone_is_never_cut() -> None:
+    """It has no times: it stays whole, and is no reason to wait."""
+    request = new(V1)
+    request.metadata.add(family="m")
+    alone = pack(request)
+    assert newer(alone, V1, 1000) == (alone, 0)
+    early, late = split_at(alone, V1, 0)
+    assert early is not None
+    assert (early.body, late) == (alone, None)
+    request.timeseries.add().samples.add(timestamp=5)
+    left, left_out = newer(pack(request), V1, 5)
+    assert left is not None
+    assert (read(left, V1).metadata[0].family, left_out) == ("m", 1)
+    assert counts(left, V1).timed == 0

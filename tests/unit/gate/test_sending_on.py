@@ -1,0 +1,230 @@
+"""What was held is sent on: nothing that is new is left, whatever the receiver has already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.gate.batches import V1, V2, batch, new, pack, samples_in
+from wrapper.gate.held import Batch
+from wrapper.gate.samples import Counts
+from wrapper.gate.sending_on import EDGE_MS, MOST_REQUESTS, Result, count_of, sending_on
+from wrapper.gate.verdicts import Answer, outcome
+
+LATER = 10**9  # beyond the edge of any mark here
+Receiver = Callable[[bytes], Answer]
+
+
+class Prometheus:
+    """A receiver of protocol 1: takes nothing of a request with a sample that is not newer."""
+
+    def __init__(
+        self, newest: dict[str, int], status: int = 400, *, is_partial: bool = False
+    ) -> None:
+        self.newest = dict(newest)
+        self.taken: list[tuple[str, int]] = []
+        self._status = status
+        self._is_partial = is_partial
+
+    def __call__(self, body: bytes) -> Answer:
+        """Take a request, or not."""
+        newest, taken, refused = dict(self.newest), [], 0
+        for name, at in samples_in(body):
+            if at > newest.get(name, -1):
+                newest[name] = at
+                taken.append((name, at))
+            else:
+                refused += 1
+        if not refused or self._is_partial:
+            self.newest = newest
+            self.taken += taken
+        return Answer(self._status, problem="out of order sample") if refused else Answer(204)
+
+
+def drive(held: Batch, receiver: Receiver, mark: int | None = None) -> tuple[Result, list[float]]:
+    """Send a batch on; return the result and the wait before each request."""
+    waits: list[float] = []
+    steps = sending_on(held, mark, 5.0)
+    try:
+        request = next(steps)
+        while True:
+            waits.append(request.wait_s)
+            request = steps.send(receiver(request.body))
+    except StopIteration as end:
+        return end.value, waits
+
+
+def answers(*given: Answer) -> tuple[Receiver, list[bytes]]:
+    """Return a receiver that gives these answers, and what it got."""
+    left, got = iter(given), []
+
+    def receiver(body: bytes) -> Answer:
+        got.append(body)
+        return next(left)
+
+    return receiver, got
+
+
+def test_a_batch_goes_as_it_came() -> None:
+    """Beyond the edge, or without a mark, its bytes are not touched."""
+    held = batch(("a", 1), ("b", 2), came=5 + EDGE_MS + 1)
+    for mark in (5, None):
+        receiver, got = answers(Answer(204))
+        result, waits = drive(held, receiver, mark)
+        assert got == [held.body]
+        assert (result, waits) == (Result(bytes_sent=len(held.body)), [0.0])
+
+
+def test_what_is_not_newer_than_the_mark_is_left_out() -> None:
+    """At the edge: the mark itself too; a batch without anything newer is not sent."""
+    held = batch(("a", 4), ("b", 5), ("a", 6), came=5 + EDGE_MS)
+    receiver, got = answers(Answer(204))
+    result, _ = drive(held, receiver, 5)
+    assert [samples_in(each) for each in got] == [[("a", 6)]]
+    assert result.left_out == 2
+    assert drive(held, receiver, 6) == (Result(left_out=3), [])
+
+
+def test_a_batch_that_cannot_be_read_is_the_receivers_to_judge() -> None:
+    """It is sent as it came; refused, it counts as one."""
+    held = replace(batch(came=1), body=b"what is this")
+    assert drive(held, answers(Answer(204))[0], 5)[0].given_up == 0
+    for status in (400, 415):
+        result, waits = drive(held, answers(Answer(status))[0], 5)
+        assert (result.given_up, len(waits)) == (1, 1)
+    assert count_of(held) == 1
+    v2 = replace(held, protocol=V2)
+    assert drive(v2, answers(Answer(204))[0])[0].given_up == 0
+
+
+def test_what_is_not_answered_is_sent_again() -> None:
+    """The same bytes, after pauses that double up to the longest, and Retry-After."""
+    held = batch(("a", 1), came=1)
+    failing = [Answer(None), Answer(500), Answer(429, retry_after_s=7.0), *[Answer(503)] * 7]
+    receiver, got = answers(*failing, Answer(200))
+    result, waits = drive(held, receiver)
+    assert waits == [0, 0.03, 0.06, 7.0, 0.24, 0.48, 0.96, 1.92, 3.84, 5.0, 5.0]
+    assert set(got) == {held.body}
+    assert result == Result(bytes_sent=len(held.body))
+
+
+@pytest.mark.parametrize("status", [301, 401, 404, 413, 422])
+def test_what_is_refused_for_good_is_given_up(status: int) -> None:
+    """All its samples count, and the result says why."""
+    receiver, got = answers(Answer(status, problem="no"))
+    result, _ = drive(batch(("a", 1), ("b", 1), came=1), receiver)
+    assert (len(got), result.given_up, result.problem) == (1, 2, "no")
+
+
+@pytest.mark.parametrize(("status", "is_partial"), [(400, False), (400, True), (409, True)])
+@given(
+    samples=st.lists(st.tuples(st.sampled_from("abcde"), st.integers(0, 5)), max_size=14),
+    newest=st.dictionaries(st.sampled_from("abcde"), st.integers(0, 5)),
+)
+@settings(max_examples=60, deadline=None)
+def test_nothing_new_is_lost_to_what_is_known(
+    status: int, samples: list[tuple[str, int]], newest: dict[str, int], *, is_partial: bool
+) -> None:
+    """The receiver gets each new sample, in order; the others are counted as known."""
+    ordered = sorted(set(samples), key=lambda each: each[1])
+    receiver = Prometheus(newest, status, is_partial=is_partial)
+    result, waits = drive(batch(*ordered, came=LATER), receiver)
+    wanted = [each for each in ordered if each[1] > newest.get(each[0], -1)]
+    assert sorted(receiver.taken) == sorted(wanted)
+    assert result.given_up == 0
+    if not is_partial:  # what was taken with a refusal is refused when it comes again
+        assert result.rejected_known == len(ordered) - len(wanted)
+    assert len(waits) <= 1 + MOST_REQUESTS
+
+
+def test_a_time_that_is_known_costs_few_requests() -> None:
+    """Of 500 series that the receiver has, eight are asked for; of the next time it takes all."""
+    names = [f"m{number}" for number in range(500)]
+    receiver = Prometheus(dict.fromkeys(names, 7))
+    held = batch(*((name, at) for at in (7, 8) for name in names), came=LATER)
+    result, waits = drive(held, receiver)
+    assert (len(receiver.taken), result.rejected_known, len(waits)) == (500, 500, 1 + 2 + 8)
+
+
+def test_new_series_among_known_ones_are_found() -> None:
+    """Each second of 60 series is new: halves alone would all be refused."""
+    names = [f"m{number}" for number in range(60)]
+    receiver = Prometheus(dict.fromkeys(names[::2], 7))
+    result, _ = drive(batch(*((name, 7) for name in names), came=LATER), receiver)
+    assert (len(receiver.taken), result.rejected_known, result.given_up) == (30, 30, 0)
+
+
+def test_the_requests_are_bounded() -> None:
+    """What is not found out within the bound is given up and counted, and later times still go."""
+    names = [f"m{number}" for number in range(400)]
+    receiver = Prometheus(dict.fromkeys(names[::2], 300))
+    samples = [(name, at) for at in (1, 2, 301) for name in names]
+    result, waits = drive(batch(*samples, came=LATER), receiver)
+    assert len(waits) == 1 + MOST_REQUESTS
+    taken = len(receiver.taken)
+    assert result.given_up > 0
+    assert taken + result.rejected_known + result.given_up == len(samples)
+    assert {at for _, at in receiver.taken} >= {301}
+    assert len([at for _, at in receiver.taken if at == 301]) == 400
+
+
+def test_many_times_are_sent_together() -> None:
+    """Of more than 128 times several go in one request, and only what is refused is split."""
+    receiver = Prometheus({"m": 3})
+    result, waits = drive(batch(*(("m", at) for at in range(300)), came=LATER), receiver)
+    assert [at for _, at in receiver.taken] == list(range(4, 300))
+    assert (result.rejected_known, result.given_up) == (4, 0)
+    assert len(waits) <= 1 + 100 + 2 * 3
+    behind = Prometheus({"m": 299})
+    result, waits = drive(batch(*(("m", at) for at in range(300)), came=LATER), behind)
+    assert result.rejected_known + result.given_up == 300
+    assert len(waits) <= 1 + MOST_REQUESTS
+
+
+def test_other_refusals_of_pieces_are_given_up() -> None:
+    """A piece that is refused for another reason is not split; the later ones go."""
+    statuses = iter([400, 413, 204])
+    result, waits = drive(
+        batch(("a", 1), ("b", 1), ("a", 2), came=LATER), lambda _: Answer(next(statuses))
+    )
+    assert (result.given_up, result.rejected_known, len(waits)) == (2, 0, 3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "unconfirmed", "known"),
+    [
+        (Answer(204, written=Counts(samples=3)), 0, 0),
+        (Answer(204, written=Counts(samples=1, histograms=1)), 1, 0),
+        (Answer(204), 3, 0),
+        (Answer(400, written=Counts(samples=1)), 0, 2),
+        (Answer(400, written=Counts()), 0, 3),
+    ],
+)
+def test_counts_of_protocol_2_are_compared(answer: Answer, unconfirmed: int, known: int) -> None:
+    """With what the standby answered: fewer are unconfirmed, or known where it refuses."""
+    held = batch(("a", 1), ("b", 1), ("c", 1), came=LATER, protocol=V2)
+    receiver, got = answers(answer)
+    result, _ = drive(held, receiver)
+    assert (result.unconfirmed, result.rejected_known, len(got)) == (unconfirmed, known, 1)
+
+
+def test_metadata_that_is_refused_ends() -> None:
+    """A request without samples is not split for ever."""
+    request = new(V1)
+    request.metadata.add(family="m")
+    held = replace(batch(came=1), body=pack(request))
+    result, waits = drive(held, lambda _: Answer(400, problem="no"))
+    assert (result.rejected_known, result.given_up, result.problem) == (0, 0, "no")
+    assert len(waits) < 4
+
+
+def test_statuses_mean_what_prometheus_takes_them_for() -> None:
+    """5xx, 429 and no answer: again; 2xx: there; all else: never."""
+    found = {status: outcome(status).name for status in (None, 200, 204, 302, 400, 429, 500, 503)}
+    assert list(found.values()) == [
+        *("UNANSWERED", "ACKED", "ACKED", "FINAL", "FINAL", "AGAIN", "AGAIN", "AGAIN")
+    ]
