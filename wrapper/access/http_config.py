@@ -110,7 +110,7 @@ def read_http_config(source: Source, *, is_proxied: bool = False) -> HttpConfig:
     reader = read_fields(source, problems)
     config = HttpConfig(
         credentials=_read_credentials(reader, source.folder),
-        tls=_read_tls(reader.section("tls_config"), source.folder),
+        tls=read_tls(reader.section("tls_config"), source.folder),
         headers=_read_headers(reader.section("http_headers"), source.folder),
     )
     _read_transport(reader, is_proxied=is_proxied)
@@ -159,7 +159,8 @@ def _read_token(reader: FieldReader, folder: str) -> Token:
 # --- TLS, headers, transport ---------------------------------------------------------------------
 
 
-def _read_tls(reader: FieldReader, folder: str) -> ClientTls:
+def read_tls(reader: FieldReader, folder: str) -> ClientTls:
+    """Return the TLS of a client from the fields of a ``tls_config``."""
     tls = ClientTls(
         ca=read_text(reader, "ca", folder),
         certificate=read_text(reader, "cert", folder),

@@ -1,4 +1,4 @@
-"""The HTTP proxy for a URL, chosen by environment variables with the rules of Go.
+"""The HTTP proxy for a URL, chosen by environment variables with the rules of Go; pure.
 
 They are the rules of ``ProxyFromEnvironment`` in Go's net/http, so that this program, Prometheus
 and kubectl use the same proxy: ``HTTPS_PROXY`` or ``HTTP_PROXY`` by the URL's scheme, then the same
@@ -10,7 +10,6 @@ in lower case. No proxy is used for localhost and loopback addresses, nor for th
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -66,9 +65,7 @@ def basic(url: SplitResult) -> str:
 
 
 def proxy_for(
-    url: SplitResult,
-    schemes: tuple[str, ...] = ("http",),
-    environ: Mapping[str, str] = os.environ,
+    url: SplitResult, environ: Mapping[str, str], schemes: tuple[str, ...] = ("http",)
 ) -> HttpProxy | None:
     """Return the proxy for a URL, None if none is to be used; raise BadProxy.
 
@@ -76,17 +73,18 @@ def proxy_for(
     """
     upper = f"{url.scheme.upper()}_PROXY"
     variable = next((name for name in (upper, upper.lower()) if environ.get(name)), None)
-    if variable is None or not _needs_proxy(url, environ):
+    excepted = environ.get("NO_PROXY") or environ.get("no_proxy") or ""
+    if variable is None or not needs_proxy(url, excepted):
         return None
     return HttpProxy.read(environ[variable], variable, schemes)
 
 
-def _needs_proxy(url: SplitResult, environ: Mapping[str, str]) -> bool:
+def needs_proxy(url: SplitResult, excepted: str) -> bool:
+    """Tell whether a URL is neither on loopback nor among these entries of NO_PROXY."""
     host = (url.hostname or "").strip()
     if host == "localhost" or _is_loopback(host):
         return False
     port = str(url.port or DEFAULT_PORTS.get(url.scheme) or "")
-    excepted = environ.get("NO_PROXY") or environ.get("no_proxy") or ""
     entries = (entry.strip().lower() for entry in excepted.split(","))
     return not any(_names(entry, host, port) for entry in entries if entry)
 

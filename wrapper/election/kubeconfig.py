@@ -94,7 +94,7 @@ class ClusterAccess:
                 return HttpProxy.read(
                     str(named), f"proxy-url in {self.credentials}", _PROXY_SCHEMES
                 )
-            return proxy_for(urlsplit(self.server), _PROXY_SCHEMES)
+            return proxy_for(urlsplit(self.server), os.environ, _PROXY_SCHEMES)
         except BadProxy as problem:
             raise NoAccess(str(problem)) from None
         except ValueError:

@@ -8,6 +8,7 @@ as Go reads them). What the body means is not judged here.
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -77,7 +78,7 @@ class Fetcher:
         """Return the answer; raise FetchFailed."""
         url = urlsplit(feed.url)
         try:
-            proxy = proxy_for(url)
+            proxy = proxy_for(url, os.environ)
         except BadProxy as error:
             raise FetchFailed("unreachable", f"{feed.source}: {error}") from error
         connection = Connection(url, self._access.current(), proxy)
