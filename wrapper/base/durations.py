@@ -21,6 +21,8 @@ _NANOSECONDS = {
 }
 _PART = re.compile(rf"([0-9]{{1,20}}(?:\.[0-9]*)?|\.[0-9]+)({'|'.join(_NANOSECONDS)})")
 _WHOLE = re.compile(rf"[+-]?(?:{_PART.pattern})+")
+_PROMETHEUS_S = {"y": 365 * 86400, "w": 7 * 86400, "d": 86400, "h": 3600, "m": 60, "s": 1}
+_PROMETHEUS = re.compile("".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit in (*_PROMETHEUS_S, "ms")))
 _LIMIT_NS = 2**63  # Go counts nanoseconds in an int64
 _WRITTEN_US = {"h": 3600 * 10**6, "m": 60 * 10**6, "s": 10**6, "ms": 10**3, "us": 1}
 
@@ -44,6 +46,21 @@ def _cure(text: str) -> str:
     if re.fullmatch(r"[0-9]+[dw]", text):
         return f"the largest unit is h: write {int(text[:-1]) * (24 if text[-1] == 'd' else 168)}h"
     return "write numbers with units (h, m, s, ms, us), for example 15s, 1m30s or 500ms"
+
+
+def parse_prometheus_duration(text: str) -> float:
+    """Return the seconds that a duration in Prometheus' configuration names: ``1d12h``, ``100ms``.
+
+    Raise ValueError with the cause and the cure.
+    """
+    if text == "0":
+        return 0.0
+    found = _PROMETHEUS.fullmatch(text) if text else None
+    if found is None:
+        cure = "write whole numbers with units (d, h, m, s, ms), for example 30s or 1m30s"
+        raise ValueError(f"not a duration; {cure}")
+    sizes = (*_PROMETHEUS_S.values(), 0.001)
+    return sum(int(count or 0) * size for count, size in zip(found.groups(), sizes, strict=True))
 
 
 def go_duration(seconds: float) -> str:

@@ -9,6 +9,8 @@ from wrapper.configuration.client_files import ClientFile
 
 _LARGEST = 1 << 20  # bytes that are searched
 _PEM = b"-----BEGIN "
+PROMETHEUS = "Prometheus refuses the configuration without it"
+GATE = "the gate cannot send to this receiver without it"
 
 
 def problem_of(path: str, *, is_pem: bool) -> str:
@@ -23,8 +25,10 @@ def problem_of(path: str, *, is_pem: bool) -> str:
     return ""
 
 
-def problems_of_needed(named: Iterable[ClientFile], folder: str) -> Iterator[str]:
-    """Yield a line for each file without which Prometheus refuses the configuration.
+def problems_of_needed(
+    named: Iterable[ClientFile], folder: str, *, by: str = PROMETHEUS
+) -> Iterator[str]:
+    """Yield a line for each file without which Prometheus, or the gate, cannot do its work.
 
     ``folder`` is that of Prometheus' configuration file.
     """
@@ -32,6 +36,6 @@ def problems_of_needed(named: Iterable[ClientFile], folder: str) -> Iterator[str
         wrong = problem_of(each.under(folder), is_pem=each.is_pem) if each.is_needed else ""
         if wrong:
             yield (
-                f"{each.name}:{each.line}:{each.column}: {each.place}: {wrong}; Prometheus refuses "
-                "the configuration without it: create the file, or correct the path"
+                f"{each.name}:{each.line}:{each.column}: {each.place}: {wrong}; {by}: create the "
+                "file, or correct the path"
             )

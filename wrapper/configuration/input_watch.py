@@ -30,6 +30,12 @@ def say_left_out(inputs: Inputs) -> None:
         LOG.warning("a part of the configuration is not used", extra={"reason": line})
 
 
+def say_notes(inputs: Inputs) -> None:
+    """Log what the gate cannot make good."""
+    for line in inputs.notes:
+        LOG.warning("a failover may lose samples in spite of the gate", extra={"reason": line})
+
+
 class InputWatch:
     """Reads the inputs when they have changed, periodically, and on request."""
 
@@ -136,6 +142,7 @@ class InputWatch:
         self._report(event)
         if isinstance(event, ConfigurationRead):
             say_left_out(self._inputs)
+            say_notes(self._inputs)
             self._show(self._inputs)
 
     def _changed(self) -> ConfigurationRead | ConfigurationRejected | None:

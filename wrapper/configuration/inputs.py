@@ -13,7 +13,8 @@ from pathlib import Path
 
 from wrapper.base import files
 from wrapper.configuration import envsubst
-from wrapper.configuration.file_checks import problems_of_needed
+from wrapper.configuration.file_checks import GATE, problems_of_needed
+from wrapper.configuration.gateway import Gateway
 from wrapper.configuration.render import Rendered, WholeFile, render
 from wrapper.documents.problems import ConfigurationError, Problems
 from wrapper.documents.source import Source, further_document
@@ -38,6 +39,7 @@ class Sources:
     are ignored. Relative paths are resolved if an input is not in ``output_folder``. With
     ``environ``, references to variables are replaced. ``are_files_here``: the files that the
     configuration names are at the same paths here as for Prometheus, so that they can be checked.
+    With ``gateway``, the leader's remote_write goes through the gate.
     """
 
     config: Path
@@ -46,6 +48,7 @@ class Sources:
     environ: Mapping[bytes, bytes] | None = None
     allow_unset: bool = False
     are_files_here: bool = False
+    gateway: Gateway | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -66,9 +69,10 @@ class Inputs:
         self.sources = sources
         self.is_refused = False
         self.missing: tuple[str, ...] = ()  # missing files that the leader's remote_write needs
+        self.notes: tuple[str, ...] = ()  # about what the gate cannot make good
         self._judge = judge
         self._contents: tuple[Source, ...] | str | None = None
-        self._whole_file = WholeFile()
+        self._whole_file = WholeFile(sources.gateway)
 
     def read(self, *, is_start: bool = False) -> Renderings:
         """Read and render; raise BadInputs, at a start also for keys that are surely mistakes."""
@@ -197,6 +201,7 @@ class Inputs:
             raise BadInputs((*unset.lines, *error.problems)) from error
         if unset or (is_start and rendered.suspicions):
             raise BadInputs((*unset.lines, *rendered.suspicions))
+        self.notes = rendered.notes
         self._look_at_files(rendered, is_start=is_start)
         self._ask_judge(rendered.renderings)
         return rendered.renderings
@@ -206,12 +211,15 @@ class Inputs:
 
         Prometheus would refuse it too, but only after it has begun to change its queues: the next
         reload can end the process (2.42 and 3.16). At a start there are no queues yet, so only the
-        follower's files are needed.
+        follower's files are needed. Without its files, the gate could not send.
         """
         if not self.sources.are_files_here:
             return
         folder = str(self.sources.output_folder.absolute())
-        missing = tuple(problems_of_needed(rendered.leader_files, folder))
+        missing = (
+            *problems_of_needed(rendered.leader_files, folder),
+            *problems_of_needed(rendered.gate_files, folder, by=GATE),
+        )
         refused = missing
         if is_start:
             refused = tuple(problems_of_needed(rendered.follower_files, folder))
@@ -237,7 +245,7 @@ class Inputs:
 
     def _rendered(self, sources: list[Source]) -> Rendered:
         if self.sources.leader_configs is None:
-            return render(sources[0])
+            return render(sources[0], self.sources.gateway)
         return self._whole_file.render(sources[0], sources[1:])
 
 

@@ -23,6 +23,9 @@ from dataclasses import dataclass, replace
 from yaml.nodes import MappingNode, SequenceNode
 
 from wrapper.configuration.client_files import REMOTE_WRITE, ClientFile, client_files
+from wrapper.configuration.gate_comment import endpoints_in, with_endpoints
+from wrapper.configuration.gate_entries import Sections, are_gated, through_gate
+from wrapper.configuration.gateway import Gateway
 from wrapper.configuration.merge import merge
 from wrapper.configuration.remote_duplicates import note_duplicates
 from wrapper.configuration.sections import Section, read_base, read_both, read_override
@@ -31,6 +34,7 @@ from wrapper.documents.source import Source
 from wrapper.documents.yaml_nodes import entries, value_of
 from wrapper.documents.yaml_text import Serializer
 from wrapper.model.configuration import Rendering, Renderings
+from wrapper.model.gate import Endpoint
 from wrapper.model.roles import Role
 
 _SUSPICIOUS = {"remote_writes": 'did you mean "remote_write"?'}
@@ -53,27 +57,30 @@ def _collector_paused() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Both renderings, and the files that remote_write names in each.
+    """Both renderings, and the files that remote_write names in each, and that the gate reads.
 
     ``suspicions`` are lines like those of ConfigurationError, for keys that are surely mistakes. A
-    start refuses them, a later change does not.
+    start refuses them, a later change does not. ``notes`` are such lines for what the gate cannot
+    make good.
     """
 
     renderings: Renderings
     suspicions: tuple[str, ...]
     follower_files: tuple[ClientFile, ...] = ()
     leader_files: tuple[ClientFile, ...] = ()
+    gate_files: tuple[ClientFile, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @_collector_paused()
-def render(source: Source) -> Rendered:
-    """Render a file that has both ``follower`` and ``leader``.
+def render(source: Source, gateway: Gateway | None = None) -> Rendered:
+    """Render a file that has both ``follower`` and ``leader``; ``gateway`` None: without a gate.
 
     Raises ConfigurationError with all problems.
     """
     problems = Problems()
     follower, leader = read_both(source, problems)
-    return _Base(follower).render([leader], problems)
+    return _Base(follower).render([leader], problems, gateway)
 
 
 @_collector_paused()
@@ -85,7 +92,7 @@ def recognized(role: Role, content: bytes, name: str) -> Rendering:
     problems = Problems()
     section = read_base(Source(name, content), problems)
     problems.settle()
-    return _rendering(role, section.node, content)
+    return _rendering(role, section.node, content, endpoints_in(content))
 
 
 class WholeFile:
@@ -93,10 +100,12 @@ class WholeFile:
 
     The last file is cached, so that it is not parsed again if only an override changes. The cache
     is about twice the size of the file, since items of lists are kept as text. If nothing can be
-    cut out of it (``source_spans``), nodes are kept, forty times the size.
+    cut out of it (``source_spans``), nodes are kept, forty times the size. ``gateway`` None:
+    without a gate.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, gateway: Gateway | None = None) -> None:
+        self._gateway = gateway
         self._source: Source | None = None
         self._base: _Base | None = None
 
@@ -110,7 +119,7 @@ class WholeFile:
         given = [read_override(override, problems) for override in overrides]
         base = self._read(source, problems)
         problems.settle(only_if_broken=True)
-        return base.render(given, problems)
+        return base.render(given, problems, self._gateway)
 
     def _read(self, source: Source, problems: Problems) -> _Base:
         """Return the file from the cache, or parse it; one with problems is not cached."""
@@ -132,27 +141,45 @@ class _Base:
         self._texts = section.texts
         self._follower: Rendering | None = None
 
-    def render(self, overrides: Sequence[Section], problems: Problems) -> Rendered:
+    def render(
+        self, overrides: Sequence[Section], problems: Problems, gateway: Gateway | None
+    ) -> Rendered:
         """Render both roles."""
         base = merged = self._section.node
         for override in overrides:
             merged = merge(merged, override.node, problems)
         note_duplicates(merged, problems)
+        sections = Sections(base, merged)
+        if gateway is not None:
+            sections = through_gate(base, merged, gateway, problems)
         suspicions = _suspicions([base, *(override.node for override in overrides)])
         if problems:
             problems.take(suspicions)
         problems.settle()
-        follower = self._follower = self._follower or self._write_follower()
-        leader = replace(follower, role=Role.LEADER)
-        if merged is not base:
-            serializer = self._serializer(overrides)
-            leader = _rendering(Role.LEADER, merged, serializer.write(merged))
+        of_leader = client_files(sections.leader, (REMOTE_WRITE,))
+        named = client_files(merged, (REMOTE_WRITE,))
         return Rendered(
-            Renderings(follower, leader),
+            self._written(sections, overrides),
             suspicions.lines,
-            tuple(client_files(base, (REMOTE_WRITE,))),
-            tuple(client_files(merged, (REMOTE_WRITE,))),
+            tuple(client_files(sections.follower, (REMOTE_WRITE,))),
+            tuple(of_leader),
+            tuple(file for file in named if file not in of_leader),
+            sections.notes,
         )
+
+    def _written(self, sections: Sections, overrides: Sequence[Section]) -> Renderings:
+        """Return both sections as renderings; what the follower has without a gate is cached."""
+        if sections.endpoints:
+            serializer = self._serializer(overrides)
+            return Renderings(
+                _gated_rendering(Role.FOLLOWER, sections.follower, sections, serializer),
+                _gated_rendering(Role.LEADER, sections.leader, sections, serializer),
+            )
+        follower = self._follower = self._follower or self._write_follower()
+        if sections.leader is self._section.node:
+            return Renderings(follower, replace(follower, role=Role.LEADER))
+        content = self._serializer(overrides).write(sections.leader)
+        return Renderings(follower, _rendering(Role.LEADER, sections.leader, content))
 
     def _write_follower(self) -> Rendering:
         """Return the file's own bytes, unless a path in it had to be resolved."""
@@ -176,11 +203,21 @@ def fingerprint(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _rendering(role: Role, section: MappingNode, content: bytes) -> Rendering:
+def _rendering(
+    role: Role, section: MappingNode, content: bytes, endpoints: tuple[Endpoint, ...] = ()
+) -> Rendering:
     """Return the rendering of a role."""
     remote_write = value_of(section, REMOTE_WRITE)
     writes = isinstance(remote_write, SequenceNode) and bool(remote_write.value)
-    return Rendering(role, content, fingerprint(content), writes)
+    is_gated = are_gated(section, endpoints)
+    return Rendering(role, content, fingerprint(content), writes, endpoints, is_gated)
+
+
+def _gated_rendering(
+    role: Role, section: MappingNode, sections: Sections, serializer: Serializer
+) -> Rendering:
+    content = with_endpoints(serializer.write(section), sections.endpoints)
+    return _rendering(role, section, content, sections.endpoints)
 
 
 def _suspicions(sections: Iterable[MappingNode]) -> Problems:

@@ -13,14 +13,21 @@ class Rendering:
     """The configuration of one role, as the bytes that Prometheus reads.
 
     ``fingerprint`` is the SHA-256 of ``content`` in hex; ``writes_remotely`` says that it has a
-    non-empty ``remote_write``. ``endpoints`` are the receivers behind our own gate.
+    non-empty ``remote_write``. ``endpoints`` are the receivers of the entries that go to the gate;
+    ``is_gated`` says that all entries do.
     """
 
     role: Role
     content: bytes = field(repr=False, compare=False)
     fingerprint: str
     writes_remotely: bool
-    endpoints: tuple[Endpoint, ...] = field(default=(), compare=False, repr=False)
+    endpoints: tuple[Endpoint, ...] = field(default=(), repr=False, compare=False)
+    is_gated: bool = False
+
+    @property
+    def writes_ungated(self) -> bool:
+        """Whether its Prometheus sends to a receiver itself, without the gate."""
+        return self.writes_remotely and not self.is_gated
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,11 @@ class Renderings:
     def has_overrides(self) -> bool:
         """Whether the leader's rendering differs from the follower's."""
         return self.leader.fingerprint != self.follower.fingerprint
+
+    @property
+    def needs_leader(self) -> bool:
+        """Whether one replica has to lead: by its rendering, or by its gate."""
+        return self.has_overrides or bool(self.leader.endpoints)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wrapper.base import files
+from wrapper.configuration.gateway import Gateway
 from wrapper.configuration.inputs import BadInputs, Inputs, Sources
 from wrapper.model.configuration import Renderings
 from wrapper.options.prometheus_args import ChildArguments
@@ -122,6 +123,20 @@ def sources_of(settings: Settings, arguments: ChildArguments, output: Path) -> S
         environ=dict(os.environb) if settings.files.envsubst else None,
         allow_unset=settings.files.allow_unset,
         are_files_here=settings.mode.owns_child and not settings.is_check,
+        gateway=_gateway_of(settings, output),
+    )
+
+
+def _gateway_of(settings: Settings, output: Path) -> Gateway | None:
+    """Return what the rendering has to know of the gate, None without it."""
+    if not settings.gate.enabled:
+        return None
+    return Gateway(
+        f"http://{settings.gate.address}",
+        str(output.parent.absolute()),
+        settings.gate.memory_bytes,
+        settings.lease.duration_s,
+        settings.replica.identity,
     )
 
 

@@ -94,12 +94,8 @@ class Start:
     @property
     def may_override(self) -> bool:
         """Whether the leader has overrides, or may get them by an edit."""
-        return self.overrides or bool(self.settings.files.leader_config)
-
-    @property
-    def overrides(self) -> bool:
-        """Whether the leader's rendering differs from the follower's."""
-        return self.renderings is not None and self.renderings.has_overrides
+        has_leader = self.renderings is not None and self.renderings.needs_leader
+        return has_leader or bool(self.settings.files.leader_config)
 
     @property
     def base_url(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from wrapper.configuration.input_watch import say_left_out
+from wrapper.configuration.input_watch import say_left_out, say_notes
 from wrapper.startup.start import Start
 from wrapper.supervision.snapshot_builder import Constants
 
@@ -26,6 +26,7 @@ def say_start(start: Start, constants: Constants) -> None:
         _warn_of_overrides(start)
     if start.last_good is None:
         say_left_out(start.inputs)
+        say_notes(start.inputs)
     for reason in start.inputs.missing:
         LOG.warning("the leader's configuration cannot be loaded yet", extra={"reason": reason})
     for variable in settings.unknown_variables:
@@ -35,7 +36,7 @@ def say_start(start: Start, constants: Constants) -> None:
 
 def _warn_of_overrides(start: Start) -> None:
     """Warn if the overrides are missing, or every replica writes."""
-    if not start.overrides:
+    if not start.good.needs_leader:
         LOG.warning(
             "the leader has no overrides: all replicas load the same file",
             extra={
@@ -43,7 +44,7 @@ def _warn_of_overrides(start: Start) -> None:
                 "missing": ", ".join(map(str, start.inputs.absent())),
             },
         )
-    if start.may_override and start.good.follower.writes_remotely:
+    if start.may_override and start.good.follower.writes_ungated:
         LOG.warning(
             "the follower's part has a remote_write: every replica writes; move it to the "
             "leader's part",

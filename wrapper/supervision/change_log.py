@@ -166,11 +166,11 @@ def _short(renderings: Renderings) -> str:
 
 def _warn_of_surprises(before: Renderings, after: Renderings) -> None:
     """Warn of changes that are probably mistakes."""
-    if before.has_overrides and not after.has_overrides:
+    if before.needs_leader and not after.needs_leader:
         LOG.warning("the leader has no overrides any more: all replicas load the same file")
     if _all_write(after) and not _all_write(before):
         LOG.warning("the follower's part has a remote_write: every replica writes")
 
 
 def _all_write(renderings: Renderings) -> bool:
-    return renderings.has_overrides and renderings.follower.writes_remotely
+    return renderings.needs_leader and renderings.follower.writes_ungated

@@ -6,7 +6,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wrapper.base.durations import go_duration, parse_duration, prometheus_duration
+from wrapper.base.durations import (
+    go_duration,
+    parse_duration,
+    parse_prometheus_duration,
+    prometheus_duration,
+)
 
 
 @pytest.mark.parametrize(
@@ -108,3 +113,28 @@ def test_never_writes_prometheus_more_than_asked(seconds: float) -> None:
 def test_writes_whole_milliseconds_for_prometheus(seconds: float, text: str) -> None:
     """Prometheus knows nothing smaller than a millisecond."""
     assert prometheus_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0.0),
+        ("0s", 0.0),
+        ("30s", 30.0),
+        ("1m30s", 90.0),
+        ("100ms", 0.1),
+        ("1s5ms", 1.005),
+        ("1d", 86400.0),
+        ("1y2w3d4h5m6s7ms", ((365 + 14 + 3) * 24 + 4) * 3600 + 306.007),
+    ],
+)
+def test_reads_durations_of_prometheus_configuration(text: str, seconds: float) -> None:
+    """They have days and more, and no fractions."""
+    assert parse_prometheus_duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "30", "1.5s", "-1s", "5s1m", "1us", "1 s", "s", "1M"])
+def test_refuses_what_prometheus_refuses(text: str) -> None:
+    """With the cure, and without the text."""
+    with pytest.raises(ValueError, match="not a duration; write whole numbers with units"):
+        parse_prometheus_duration(text)

@@ -1,0 +1,89 @@
+"""Settings that defeat the gate are told, with their place and without values."""
+
+from __future__ import annotations
+
+import pytest
+
+from wrapper.configuration.gateway import Gateway
+from wrapper.configuration.render import WholeFile
+from wrapper.documents.source import Source
+
+ENTRY = "remote_write: [{url: 'http://r'}]\n"
+
+
+def notes(base: str, leader: str = ENTRY, identity: str = "prometheus-0") -> tuple[str, ...]:
+    """Return what is noted."""
+    gate = Gateway("http://127.0.0.1:9096", "/", 64 << 20, 15.0, identity)
+    overrides = [Source("l.yml", leader.encode())]
+    return WholeFile(gate).render(Source("p.yml", base.encode()), overrides).notes
+
+
+@pytest.mark.parametrize(
+    ("value", "is_noted"),
+    [
+        ("prometheus-0", True),
+        ("eu/prometheus-0", True),
+        ("prometheus-01", False),
+        ("prometheus-1", False),
+        ("my-prometheus-0", False),
+        ("prometheus-0.local", False),
+        ("eu", False),
+        ("$POD_NAME", True),
+        ("${HOSTNAME}", True),
+        ("a-$(POD_NAME)", False),  # not replaced: a literal, the same everywhere
+        ("$REGION", False),
+        ("$POD_NAMESPACE", False),
+    ],
+)
+def test_a_label_of_one_replica_is_told(value: str, *, is_noted: bool) -> None:
+    """The receiver would have each replica's samples as series of their own."""
+    base = f"global: {{external_labels: {{replica: '{value}'}}}}\n"
+    found = notes(base)
+    assert len(found) == is_noted
+    if found:
+        assert found[0].startswith("p.yml:1:37: this label is another one in each replica")
+        assert value not in found[0]
+    assert notes(base, "rule_files: [a]") == ()
+
+
+def test_labels_of_the_leader_alone_are_told() -> None:
+    """What a follower's gate holds does not have them."""
+    for label in ("{a: c}", "{a: b, d: e}"):
+        text = f"global: {{external_labels: {label}}}\n{ENTRY}"
+        [line] = notes("global: {external_labels: {a: b}}", text)
+        assert "the leader's external_labels differ from the follower's" in line
+        assert line.startswith("l.yml:1:")
+    assert (
+        notes("global: {external_labels: {a: b}}", "global: {external_labels: {a: b}}\n" + ENTRY)
+        == ()
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "is_noted"),
+    [("14s", True), ("15s", False), ("0s", False), ("1d", False), ("x", False)],
+)
+def test_a_short_age_limit_is_told(limit: str, *, is_noted: bool) -> None:
+    """Samples wait for a failover about as long as the lease lasts."""
+    text = f"remote_write: [{{url: 'http://r', queue_config: {{sample_age_limit: {limit}}}}}]"
+    found = notes("{}", text)
+    assert len(found) == is_noted
+    if found:
+        assert found[0].startswith("l.yml:1:67: sample_age_limit is shorter than --lease-duration")
+
+
+def test_too_little_memory_is_told() -> None:
+    """For twice what all shards of all entries send at once."""
+    queue = "queue_config: {max_shards: 200, max_samples_per_send: 2500}"
+    one = f"{{url: 'http://r', {queue}}}"
+    assert notes("{}", f"remote_write: [{one}]") == ()
+    [line] = notes("{}", f"remote_write: [{one}, {{url: 'http://s', {queue}}}]")
+    assert "--gate-memory is 67,108,864 bytes, less than twice that" in line
+    assert "all shards together send 40,000,000 bytes at once" in line
+
+
+def test_nothing_is_told_of_usual_settings() -> None:
+    """The defaults of Prometheus and of the flags fit."""
+    assert notes("global: {external_labels: {cluster: eu}}") == ()
+    assert notes("global: {external_labels: }") == ()
+    assert notes("global: {external_labels: {a: b}}", identity="") == ()
