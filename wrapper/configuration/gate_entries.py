@@ -9,8 +9,7 @@ path (``sigv4``) cannot go through the gate: it stays in the leader's section al
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -20,7 +19,7 @@ from wrapper.base.durations import parse_prometheus_duration, prometheus_duratio
 from wrapper.base.url_encoding import to_uri
 from wrapper.configuration.client_files import REMOTE_WRITE
 from wrapper.configuration.gate_notes import gate_notes
-from wrapper.configuration.gateway import Gateway, path_of
+from wrapper.configuration.gateway import Gateway, Sections, entries_of
 from wrapper.configuration.patch import names_of
 from wrapper.documents.problems import Problem, Problems
 from wrapper.documents.yaml_fields import FieldReader
@@ -37,21 +36,11 @@ _APART = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Sections:
-    """Both roles' sections, the endpoints, and a line for what the gate cannot make good."""
-
-    follower: MappingNode
-    leader: MappingNode
-    endpoints: tuple[Endpoint, ...] = field(default=(), repr=False)
-    notes: tuple[str, ...] = ()
-
-
 def through_gate(
     base: MappingNode, merged: MappingNode, gateway: Gateway, problems: Problems
 ) -> Sections:
     """Return the sections in which the entries that ``merged`` has beyond ``base`` are gated."""
-    own, items = _items(base), _items(merged)
+    own, items = entries_of(base), entries_of(merged)
     kept = {id(item) for item in own}
     given = [item for item in items if id(item) not in kept]
     reading = _Reading(gateway, given, problems)
@@ -68,18 +57,6 @@ def through_gate(
         tuple(reading.endpoints),
         (*reading.notes, *gate_notes(base, merged, gated.values(), gateway)),
     )
-
-
-def are_gated(section: MappingNode, endpoints: Iterable[Endpoint]) -> bool:
-    """Tell whether a section has entries of remote_write, and all go to these at the gate."""
-    paths = tuple(path_of(each.name) for each in endpoints)
-    urls = [names_of(item).get("url", "") for item in _items(section)]
-    return bool(urls and paths) and all(url.endswith(paths) for url in urls)
-
-
-def _items(section: MappingNode) -> list[Node]:
-    value = value_of(section, REMOTE_WRITE)
-    return value.value if isinstance(value, SequenceNode) else []
 
 
 def _with_list(section: MappingNode, merged: MappingNode, items: list[Node]) -> MappingNode:

@@ -1,11 +1,17 @@
-"""What rendering has to know of the gate; shapes only, pure."""
+"""What rendering has to know of the gate, and what it gets from it; shapes only, pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from wrapper.model.gate import PATH
+from yaml.nodes import MappingNode, Node, SequenceNode
+
+from wrapper.configuration.client_files import REMOTE_WRITE
+from wrapper.configuration.patch import names_of
+from wrapper.documents.yaml_nodes import value_of
+from wrapper.model.gate import PATH, Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +30,31 @@ class Gateway:
 
     def url_of(self, name: str) -> str:
         """Return the URL of an endpoint at the gate."""
-        return self.url + path_of(name)
+        return self.url + _path_of(name)
 
 
-def path_of(name: str) -> str:
-    """Return the path of an endpoint's URL at the gate."""
+@dataclass(frozen=True, slots=True)
+class Sections:
+    """Both roles' sections, the endpoints, and a line for what the gate cannot make good."""
+
+    follower: MappingNode
+    leader: MappingNode
+    endpoints: tuple[Endpoint, ...] = field(default=(), repr=False)
+    notes: tuple[str, ...] = ()
+
+
+def are_gated(section: MappingNode, endpoints: Iterable[Endpoint]) -> bool:
+    """Tell whether a section has entries of remote_write, and all go to these at the gate."""
+    paths = tuple(_path_of(each.name) for each in endpoints)
+    urls = [names_of(item).get("url", "") for item in entries_of(section)]
+    return bool(urls and paths) and all(url.endswith(paths) for url in urls)
+
+
+def entries_of(section: MappingNode) -> list[Node]:
+    """Return the entries of a section's remote_write."""
+    value = value_of(section, REMOTE_WRITE)
+    return value.value if isinstance(value, SequenceNode) else []
+
+
+def _path_of(name: str) -> str:
     return PATH + quote(name, safe="")

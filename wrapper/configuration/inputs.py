@@ -10,16 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wrapper.base import files
 from wrapper.configuration import envsubst
 from wrapper.configuration.file_checks import GATE, problems_of_needed
-from wrapper.configuration.gateway import Gateway
 from wrapper.configuration.render import Rendered, WholeFile, render
 from wrapper.documents.problems import ConfigurationError, Problems
 from wrapper.documents.source import Source, further_document
 from wrapper.model.configuration import Renderings
 from wrapper.model.events import ConfigurationRead, ConfigurationRejected
+
+if TYPE_CHECKING:
+    from wrapper.configuration.gateway import Gateway
 
 LARGEST_INPUT = 256 * 1024 * 1024  # bytes; a larger one is a mistake
 _LEFT_OUT = "a second YAML document; only the first is read: move its content there, or remove it"

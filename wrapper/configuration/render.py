@@ -19,13 +19,11 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from yaml.nodes import MappingNode, SequenceNode
 
 from wrapper.configuration.client_files import REMOTE_WRITE, ClientFile, client_files
-from wrapper.configuration.gate_comment import endpoints_in, with_endpoints
-from wrapper.configuration.gate_entries import Sections, are_gated, through_gate
-from wrapper.configuration.gateway import Gateway
 from wrapper.configuration.merge import merge
 from wrapper.configuration.remote_duplicates import note_duplicates
 from wrapper.configuration.sections import Section, read_base, read_both, read_override
@@ -34,8 +32,11 @@ from wrapper.documents.source import Source
 from wrapper.documents.yaml_nodes import entries, value_of
 from wrapper.documents.yaml_text import Serializer
 from wrapper.model.configuration import Rendering, Renderings
-from wrapper.model.gate import Endpoint
 from wrapper.model.roles import Role
+
+if TYPE_CHECKING:  # few have a gate, and a start should be quick
+    from wrapper.configuration.gateway import Gateway, Sections
+    from wrapper.model.gate import Endpoint
 
 _SUSPICIOUS = {"remote_writes": 'did you mean "remote_write"?'}
 
@@ -92,6 +93,8 @@ def recognized(role: Role, content: bytes, name: str) -> Rendering:
     problems = Problems()
     section = read_base(Source(name, content), problems)
     problems.settle()
+    from wrapper.configuration.gate_comment import endpoints_in  # noqa: PLC0415 - rarely needed
+
     return _rendering(role, section.node, content, endpoints_in(content))
 
 
@@ -149,37 +152,33 @@ class _Base:
         for override in overrides:
             merged = merge(merged, override.node, problems)
         note_duplicates(merged, problems)
-        sections = Sections(base, merged)
-        if gateway is not None:
-            sections = through_gate(base, merged, gateway, problems)
+        gated = _through_gate(base, merged, gateway, problems)
         suspicions = _suspicions([base, *(override.node for override in overrides)])
         if problems:
             problems.take(suspicions)
         problems.settle()
-        of_leader = client_files(sections.leader, (REMOTE_WRITE,))
         named = client_files(merged, (REMOTE_WRITE,))
+        of_leader = named if gated is None else client_files(gated.leader, (REMOTE_WRITE,))
+        if gated is not None and gated.endpoints:
+            renderings = _gated(gated, self._serializer(overrides))
+        else:
+            renderings = self._both(merged, overrides)
         return Rendered(
-            self._written(sections, overrides),
+            renderings,
             suspicions.lines,
-            tuple(client_files(sections.follower, (REMOTE_WRITE,))),
+            tuple(client_files(base, (REMOTE_WRITE,))),
             tuple(of_leader),
             tuple(file for file in named if file not in of_leader),
-            sections.notes,
+            () if gated is None else gated.notes,
         )
 
-    def _written(self, sections: Sections, overrides: Sequence[Section]) -> Renderings:
-        """Return both sections as renderings; what the follower has without a gate is cached."""
-        if sections.endpoints:
-            serializer = self._serializer(overrides)
-            return Renderings(
-                _gated_rendering(Role.FOLLOWER, sections.follower, sections, serializer),
-                _gated_rendering(Role.LEADER, sections.leader, sections, serializer),
-            )
+    def _both(self, merged: MappingNode, overrides: Sequence[Section]) -> Renderings:
+        """Return both renderings without a gate."""
         follower = self._follower = self._follower or self._write_follower()
-        if sections.leader is self._section.node:
+        if merged is self._section.node:
             return Renderings(follower, replace(follower, role=Role.LEADER))
-        content = self._serializer(overrides).write(sections.leader)
-        return Renderings(follower, _rendering(Role.LEADER, sections.leader, content))
+        content = self._serializer(overrides).write(merged)
+        return Renderings(follower, _rendering(Role.LEADER, merged, content))
 
     def _write_follower(self) -> Rendering:
         """Return the file's own bytes, unless a path in it had to be resolved."""
@@ -209,15 +208,38 @@ def _rendering(
     """Return the rendering of a role."""
     remote_write = value_of(section, REMOTE_WRITE)
     writes = isinstance(remote_write, SequenceNode) and bool(remote_write.value)
+    if not endpoints:
+        return Rendering(role, content, fingerprint(content), writes)
+    from wrapper.configuration.gateway import are_gated  # noqa: PLC0415 - few have a gate
+
     is_gated = are_gated(section, endpoints)
     return Rendering(role, content, fingerprint(content), writes, endpoints, is_gated)
 
 
-def _gated_rendering(
-    role: Role, section: MappingNode, sections: Sections, serializer: Serializer
-) -> Rendering:
-    content = with_endpoints(serializer.write(section), sections.endpoints)
-    return _rendering(role, section, content, sections.endpoints)
+def _through_gate(
+    base: MappingNode, merged: MappingNode, gateway: Gateway | None, problems: Problems
+) -> Sections | None:
+    """Return both sections with the leader's remote_write at the gate; None without a gate."""
+    if gateway is None:
+        return None
+    from wrapper.configuration.gate_entries import through_gate  # noqa: PLC0415 - few have a gate
+
+    return through_gate(base, merged, gateway, problems)
+
+
+def _gated(sections: Sections, serializer: Serializer) -> Renderings:
+    """Return both renderings, with the endpoints in their last lines."""
+    from wrapper.configuration.gate_comment import with_endpoints  # noqa: PLC0415 - see above
+
+    endpoints = sections.endpoints
+    follower, leader = (
+        _rendering(role, section, with_endpoints(serializer.write(section), endpoints), endpoints)
+        for role, section in (
+            (Role.FOLLOWER, sections.follower),
+            (Role.LEADER, sections.leader),
+        )
+    )
+    return Renderings(follower, leader)
 
 
 def _suspicions(sections: Iterable[MappingNode]) -> Problems:

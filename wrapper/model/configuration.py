@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from wrapper.model.gate import Endpoint
 from wrapper.model.roles import Role
+
+if TYPE_CHECKING:  # few have a gate, and a start should be quick
+    from wrapper.model.gate import Endpoint
 
 
 @dataclass(frozen=True, slots=True)

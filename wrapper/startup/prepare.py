@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wrapper.base import files
-from wrapper.configuration.gateway import Gateway
 from wrapper.configuration.inputs import BadInputs, Inputs, Sources
 from wrapper.model.configuration import Renderings
 from wrapper.options.prometheus_args import ChildArguments
@@ -23,6 +22,7 @@ from wrapper.startup.start import UNCHANGED, RefusedInput, Start, is_same_file
 
 if TYPE_CHECKING:
     from wrapper.access.prometheus_access import PrometheusAccess
+    from wrapper.configuration.gateway import Gateway
     from wrapper.configuration.promtool import Promtool
     from wrapper.startup.auth_preflight import AuthCheck
 
@@ -131,6 +131,8 @@ def _gateway_of(settings: Settings, output: Path) -> Gateway | None:
     """Return what the rendering has to know of the gate, None without it."""
     if not settings.gate.enabled:
         return None
+    from wrapper.configuration.gateway import Gateway  # noqa: PLC0415 - few have a gate
+
     return Gateway(
         f"http://{settings.gate.address}",
         str(output.parent.absolute()),
