@@ -258,6 +258,93 @@ def test_only_check_prints(folder: Path) -> None:
         assert (done.returncode, done.stdout) == (2, b"")
 
 
+# --- the gate -------------------------------------------------------------------------------------
+
+GATED = f"""\
+remote_write:
+- url: https://a:{SECRET}@mimir/push?token={SECRET}
+  name: main
+  tls_config: {{ca_file: none.pem, cert: {SECRET}, key: {SECRET}}}
+  headers: {{X-A: {SECRET}}}
+- url: http://aws/push
+  sigv4: {{region: eu, secret_key: {SECRET}}}
+"""
+GATE_REPORT = """\
+Renderings
+  follower  valid YAML, @, writes remotely through the gate, SHA-256 @
+  leader    valid YAML, @, writes remotely through the gate, and beside it, SHA-256 @
+
+Through the gate
+  main  https://mimir/push, at most 30s, with tls_config
+
+What the gate cannot make good
+  {folder}/l.yml:6:3: this entry does not go through the gate, because sigv4 signs the host and \
+path of its requests: it is in the leader's configuration alone, and a failover loses samples of it
+
+Effect of the leader's overrides
+  {folder}/l.yml:2  remote_write[0]  added as item 1 (name: main)
+  {folder}/l.yml:6  remote_write[1]  appended as item 2 (url: http://aws/push)
+
+Difference between follower and leader, secrets hidden
+  --- follower
+  +++ leader
+  @@ -13,3 +13,7 @@
+     headers:
+       X-A: <secret 1>
+     remote_timeout: 35s
+  +- url: http://aws/push
+  +  sigv4:
+  +    region: eu
+  +    secret_key: <secret 1>
+
+Files that cannot be read here
+  {folder}/none.pem: No such file or directory  tls_config.ca_file of main of the leader's: \
+the gate cannot send to this receiver
+
+Result: this configuration cannot be used: 1 problem
+"""
+
+
+def test_the_report_with_the_gate(folder: Path) -> None:
+    """Which entries go through it, which do not, and what both roles read; without secrets."""
+    (folder / "l.yml").write_text(GATED)
+    ended = check(*whole(folder), "--remote-write-gate")
+    report = re.sub("SHA-256 .*", "SHA-256 @", ended.report)
+    report = re.sub(r"YAML, [0-9,]+ bytes", "YAML, @", report)
+    assert (
+        report.partition("Renderings\n")[2] == GATE_REPORT.format(folder=folder).partition("\n")[2]
+    )
+    assert SECRET not in report
+    assert (ended.status, ended.complaints) == (1, "")
+
+
+def test_both_print_the_same_with_the_gate(folder: Path) -> None:
+    """If the leader only writes; with all secrets, and the receivers in the last line."""
+    (folder / "l.yml").write_text(f"remote_write: [{{url: 'http://a:{SECRET}@mimir/'}}]\n")
+    follower, leader = (
+        check(*whole(folder), "--remote-write-gate", f"--print={role}")
+        for role in ("follower", "leader")
+    )
+    assert follower == leader
+    assert (leader.status, leader.complaints) == (0, "")
+    assert leader.out.startswith(BASE.encode() + b"remote_write:")
+    last = leader.out.splitlines()[-1]
+    assert last.startswith(b"# prometheus-elector gate: [")
+    assert f"http://a:{SECRET}@mimir/".encode() in last
+    report = check(*whole(folder), "--remote-write-gate").report
+    assert "  leader    the same as the follower's\n" in report
+    assert "none: both are the same" in report
+    assert SECRET not in report
+
+
+def test_a_gate_without_entries(folder: Path) -> None:
+    """It has nothing to do, and that is said."""
+    (folder / "l.yml").write_text("global: {scrape_interval: 1s}\n")
+    ended = check(*whole(folder), "--remote-write-gate")
+    assert "Through the gate\n  nothing: the leader has no remote_write" in ended.report
+    assert ended.status == 0
+
+
 # --- one rendering --------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wrapper.configuration.gateway import Gateway
 from wrapper.configuration.inputs import BadInputs, Inputs, Sources
 from wrapper.configuration.render import WholeFile, render
 from wrapper.documents.problems import ConfigurationError
@@ -103,6 +104,38 @@ def test_overrides(override: str) -> None:
     """Likewise for what overrides may get wrong."""
     assert said(JOBS + f"password: {M}\n", override)
     assert M not in said(JOBS + f"password: {M}\n", override)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        f"{{url: '{M}'}}",
+        f"{{url: 'ftp://{M}@h/'}}",
+        f"{{url: 'http://{M}:{M}@h:x/'}}",
+        f"{{url: 'http://h', proxy_url: 'socks5://{M}@p'}}",
+        f"{{url: 'http://h', remote_timeout: {M}}}",
+        f"{{url: 'http://h', tls_config: {{key: {M}}}}}",
+        f"{{url: 'http://h', tls_config: {{min_version: TLS10, a: {M}}}}}",
+        f"{{url: 'http://h', proxy_connect_header: {{a: {M}}}}}",
+        f"{{url: 'http://h', follow_redirects: {M}}}",
+        f"{{url: 'http://h', queue_config: {{max_backoff: {M}}}}}",
+        f"{{url: 'http://{M}@h', name: {M}}}, {{url: 'http://{M}@i', name: {M}}}",
+        f"{{url: 'http://{M}@h', sigv4: {{secret_key: {M}}}}}",
+        f"{{url: 'http://{M}@h', queue_config: {{sample_age_limit: 1s}}}}",
+        M,
+    ],
+)
+def test_entries_that_go_to_the_gate(entry: str) -> None:
+    """What is wrong with them, or defeats the gate."""
+    gate = Gateway("http://127.0.0.1:9096", "/out")
+    override = Source("l.yml", f"remote_write: [{entry}]".encode())
+    try:
+        rendered = WholeFile(gate).render(Source("f.yml", b"{}"), [override])
+        said = rendered.notes
+    except ConfigurationError as error:
+        said = error.problems
+    assert said
+    assert M not in "".join(said)
 
 
 @pytest.mark.parametrize("cut", [b"\xff", b"\x00", b"\x07", b"\xed\xa0\x80"])

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from yaml.nodes import MappingNode
 
+from wrapper.access.remote_write_client import TLS_FILES
 from wrapper.base.log import say_problems
 from wrapper.configuration import check_report
-from wrapper.configuration.check_report import Judged, Missing
+from wrapper.configuration.check_report import FAILING, REFUSED, UNSENT, Judged, Missing
 from wrapper.configuration.client_files import client_files
 from wrapper.configuration.file_checks import problem_of
 from wrapper.configuration.inputs import BadInputs, Inputs
@@ -28,7 +29,7 @@ from wrapper.configuration.leader_difference import Comparison, compare_texts
 from wrapper.configuration.promtool import Promtool, distinct
 from wrapper.configuration.scratch_rendering import Unanswered
 from wrapper.documents.yaml_nodes import compose
-from wrapper.model.configuration import Renderings
+from wrapper.model.configuration import Rendering, Renderings
 from wrapper.model.roles import Role
 from wrapper.options.prometheus_args import ChildArguments
 from wrapper.options.settings import Settings
@@ -132,7 +133,12 @@ def _report(inputs: Inputs, judges: Judges, folder: str | None) -> int:
         return UNUSABLE
     left_out = inputs.left_out()
     _say(_inputs(inputs), *([check_report.left_out(left_out)] if left_out else []))
-    _say(check_report.renderings(renderings), check_report.comparison(_comparison(inputs)))
+    _say(check_report.renderings(renderings))
+    if inputs.sources.gateway is not None:
+        _say(check_report.gate(renderings.leader.endpoints))
+    if inputs.notes:
+        _say(check_report.notes(inputs.notes))
+    _say(check_report.comparison(_comparison(inputs)))
     missing = _missing(renderings, folder)
     if missing:
         _say(check_report.missing(missing))
@@ -171,7 +177,12 @@ def _kinds(inputs: Inputs) -> Iterator[str]:
 def _comparison(inputs: Inputs) -> Comparison:
     """Compare the follower's and the leader's configuration of valid inputs."""
     has_sections = inputs.sources.leader_configs is None
-    return compare_texts(inputs.texts(), inputs.variables(), has_sections=has_sections)
+    return compare_texts(
+        inputs.texts(),
+        inputs.variables(),
+        has_sections=has_sections,
+        gateway=inputs.sources.gateway,
+    )
 
 
 # --- files, promtool and Prometheus ---------------------------------------------------------------
@@ -185,9 +196,21 @@ def _missing(renderings: Renderings, folder: str | None) -> list[Missing]:
         for file in client_files(root) if isinstance(root, MappingNode) else ():
             wrong = problem_of(file.under(folder or ""), is_pem=file.is_needed and file.is_pem)
             if wrong:
-                missing = Missing(rendering.role, file.place, wrong, file.is_needed)
+                effect = REFUSED if file.is_needed else FAILING
+                missing = Missing(rendering.role, file.place, wrong, effect)
                 found.setdefault((file.place, wrong), missing)
-    return list(found.values())
+    return [*found.values(), *(_missing_at_gate(renderings.leader) if folder is not None else ())]
+
+
+def _missing_at_gate(leader: Rendering) -> Iterator[Missing]:
+    """Yield the unreadable files of the gate's own connections."""
+    for endpoint in leader.endpoints:
+        files = endpoint.client.get("tls_config", {})
+        for field in TLS_FILES:
+            wrong = problem_of(files[field], is_pem=True) if field in files else ""
+            if wrong:
+                place = f"tls_config.{field} of {endpoint.name}"
+                yield Missing(leader.role, place, wrong, UNSENT)
 
 
 def _judged(judge: Judge, renderings: Renderings) -> list[Judged]:

@@ -7,30 +7,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
+from wrapper.base.durations import go_duration
 from wrapper.configuration.leader_difference import Comparison
 from wrapper.configuration.override_trace import Landing
 from wrapper.model.configuration import Rendering, Renderings
+from wrapper.model.gate import Endpoint
 
+REFUSED = "Prometheus refuses this configuration"
+FAILING = "requests fail until it is there"
+UNSENT = "the gate cannot send to this receiver"
 UNCHECKED = "Result: this configuration could not be checked completely"
 Rows = Iterable[tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A file that a rendering names and that cannot be read; ``is_needed``: Prometheus needs it."""
+    """A file that a rendering names and that cannot be read; ``effect`` is the consequence."""
 
     role: str
     place: str
     problem: str
-    is_needed: bool
+    effect: str
 
     @property
-    def effect(self) -> str:
-        """The consequence for Prometheus."""
-        if self.is_needed:
-            return "Prometheus refuses this configuration"
-        return "requests fail until it is there"
+    def is_needed(self) -> bool:
+        """Whether the configuration cannot be used without it."""
+        return self.effect != FAILING
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +79,38 @@ def renderings(both: Renderings) -> str:
 
 
 def _rendering(rendering: Rendering) -> tuple[str, ...]:
-    writes = "writes remotely" if rendering.writes_remotely else "no remote_write"
     size = _bytes(len(rendering.content))
+    writes = _writing(rendering)
     return rendering.role, f"valid YAML, {size}, {writes}, SHA-256 {rendering.fingerprint[:12]}…"
+
+
+def _writing(rendering: Rendering) -> str:
+    if not rendering.writes_remotely:
+        return "no remote_write"
+    if not rendering.endpoints:
+        return "writes remotely"
+    beside = "" if rendering.is_gated else ", and beside it"
+    return f"writes remotely through the gate{beside}"
+
+
+def gate(endpoints: Iterable[Endpoint]) -> str:
+    """Return the part about what goes through the gate: name and receiver, without secrets."""
+    rows = list(_columns((each.name, _receiver(each)) for each in endpoints))
+    none = "  nothing: the leader has no remote_write beyond the follower's that it can take"
+    return _part("Through the gate", rows or [none])
+
+
+def _receiver(endpoint: Endpoint) -> str:
+    url = urlsplit(endpoint.url)
+    fields = ", ".join(endpoint.client)
+    by = f", with {fields}" if fields else ""
+    place = url.netloc.rpartition("@")[2]
+    return f"{url.scheme}://{place}{url.path}, at most {go_duration(endpoint.timeout_s)}{by}"
+
+
+def notes(lines: Sequence[str]) -> str:
+    """Return the part about what the gate cannot make good."""
+    return _part("What the gate cannot make good", (f"  {line}" for line in lines))
 
 
 def judgement(title: str, judged: Sequence[Judged]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wrapper.configuration.config_view import ELSEWHERE, LARGEST_INPUT, ConfigView, ConfigViewWriter
+from wrapper.configuration.gateway import Gateway
 from wrapper.configuration.inputs import Inputs
 from wrapper.documents.problems import ConfigurationError
 from wrapper.documents.source import Source
@@ -27,6 +28,7 @@ class Read:
     sources: Sequence[Source] = field(repr=False)
     variables: Mapping[str, str] = field(repr=False)
     has_sections: bool
+    gateway: Gateway | None = None
 
 
 class ConfigViewUpdater:
@@ -41,7 +43,8 @@ class ConfigViewUpdater:
     def show(self, inputs: Inputs) -> None:
         """Request a view of these inputs; call this in the thread that reads them."""
         has_sections = inputs.sources.leader_configs is None
-        self._inbox.put(Read(inputs.texts(), inputs.variables(), has_sections))
+        gateway = inputs.sources.gateway
+        self._inbox.put(Read(inputs.texts(), inputs.variables(), has_sections, gateway))
 
     def run(self) -> None:
         """Publish a view of each request, or the newest of several, until ``end``."""
@@ -76,7 +79,11 @@ def _compared(read: Read) -> ConfigView:
     from wrapper.configuration.leader_difference import compare_texts  # noqa: PLC0415 - a start has no need of it
 
     found = compare_texts(
-        read.sources, read.variables, has_sections=read.has_sections, most_nodes=MOST_NODES
+        read.sources,
+        read.variables,
+        has_sections=read.has_sections,
+        gateway=read.gateway,
+        most_nodes=MOST_NODES,
     )
     return ConfigView(_text(found.follower), _text(found.leader), found.difference)
 

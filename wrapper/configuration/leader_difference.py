@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from wrapper.configuration.diff import unified
+from wrapper.configuration.gate_entries import through_gate
+from wrapper.configuration.gateway import Gateway
+from wrapper.configuration.merge import merge
 from wrapper.configuration.override_trace import Landing, merge_traced
 from wrapper.configuration.redact import Redaction
 from wrapper.configuration.sections import read_base, read_both, read_override
@@ -40,34 +43,53 @@ def compare_texts(
     variables: Mapping[str, str],
     *,
     has_sections: bool,
+    gateway: Gateway | None = None,
     most_nodes: int = _MOST_NODES,
 ) -> Comparison:
-    """Compare the two configurations of good inputs.
+    """Compare the two configurations of good inputs, as Prometheus reads them.
 
-    ``has_sections``: the only source has both; else the first source is the follower's. Aliases are
-    not expanded if that makes more than ``most_nodes`` nodes.
+    ``has_sections``: the only source has both; else the first source is the follower's. With
+    ``gateway``, remote_write goes through the gate. Aliases are not expanded if that makes more
+    than ``most_nodes`` nodes.
     """
     problems, redaction = Problems(), Redaction(variables)
     if has_sections:
         follower, leader = read_both(sources[0], problems, as_nodes=True)
-        return compare(follower.node, [leader.node], redaction, most_nodes)
+        return compare(follower.node, [leader.node], redaction, gateway, most_nodes)
     follower = read_base(sources[0], problems, as_nodes=True)
     overrides = [read_override(source, problems).node for source in sources[1:]]
-    return compare(follower.node, overrides, redaction, most_nodes)
+    return compare(follower.node, overrides, redaction, gateway, most_nodes)
 
 
 def compare(
     follower: MappingNode,
     overrides: Sequence[MappingNode],
     redaction: Redaction,
+    gateway: Gateway | None = None,
     most_nodes: int = _MOST_NODES,
 ) -> Comparison:
     """Compare the follower's section with the result of these overrides, which are good."""
     base = redaction.section(follower)
     merged, landings = merge_traced(base, [redaction.section(each) for each in overrides])
+    if gateway is not None:
+        base, merged = _through_gate(follower, overrides, redaction, gateway)
     before, after = _lines(base, most_nodes), _lines(merged, most_nodes)
     difference = unified(before, after, (Role.FOLLOWER, Role.LEADER))
     return Comparison(tuple(landings), tuple(difference), tuple(before), tuple(after))
+
+
+def _through_gate(
+    follower: MappingNode,
+    overrides: Sequence[MappingNode],
+    redaction: Redaction,
+    gateway: Gateway,
+) -> tuple[MappingNode, MappingNode]:
+    """Return both sections at the gate; secrets are hidden last, as names are made of URLs."""
+    problems, merged = Problems(), follower
+    for override in overrides:
+        merged = merge(merged, override, problems)
+    sections = through_gate(follower, merged, gateway, problems)
+    return redaction.section(sections.follower), redaction.section(sections.leader)
 
 
 def _lines(section: MappingNode, most_nodes: int) -> list[str]:

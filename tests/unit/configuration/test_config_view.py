@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from wrapper.configuration.config_view import (
     ConfigViewWriter,
 )
 from wrapper.configuration.config_view_updater import ConfigViewUpdater, Read, config_view_of
+from wrapper.configuration.gateway import Gateway
 from wrapper.configuration.inputs import Inputs, Sources
 from wrapper.documents.source import Source
 
@@ -59,6 +61,22 @@ def test_no_secret_is_in_it() -> None:
     assert "remote_write:" in shown.leader
     assert "remote_write:" not in shown.follower
     assert "+remote_write:" in shown.difference
+
+
+def test_the_gate_is_shown_as_prometheus_reads_it() -> None:
+    """Both send to it; no receiver is shown, nor its password, nor what the gate connects with."""
+    text = (
+        "follower: {}\nleader:\n  rule_files: [a]\n  remote_write:\n"
+        "  - {url: 'http://u:SECRET@r/', name: main, tls_config: {key: SECRET, cert: c}}"
+    )
+    gate = Gateway("http://127.0.0.1:9096", "/out")
+    shown = config_view_of(replace(read(text), gateway=gate))
+    assert "- url: http://127.0.0.1:9096/gate/main" in shown.follower
+    assert "remote_write" not in "".join(
+        line for line in shown.difference if line.startswith(("+", "-"))
+    )
+    assert "+rule_files:" in shown.difference
+    assert "SECRET" not in shown.follower + shown.leader
 
 
 def test_inputs_that_are_too_large_are_not_shown() -> None:

@@ -8,6 +8,9 @@ import pytest
 import yaml
 
 from wrapper.configuration.defused_rendering import harmless
+from wrapper.configuration.gateway import Gateway
+from wrapper.configuration.render import WholeFile
+from wrapper.documents.source import Source
 
 ADDRESS = "127.0.0.1:9"
 
@@ -45,6 +48,17 @@ def test_a_url_that_is_none_is_left_to_prometheus(url: str) -> None:
     assert led_away(yaml.safe_dump({"remote_write": [{"url": url}]}))["remote_write"] == [
         {"url": url}
     ]
+
+
+def test_the_gate_is_led_away_from_too() -> None:
+    """A gate that runs would send on what it is given; nobody needs the line for it."""
+    gate = Gateway("http://127.0.0.1:9096", "/out")
+    override = Source("l.yml", b"remote_write: [{url: 'http://u:p@r/'}]")
+    rendered = WholeFile(gate).render(Source("p.yml", b"{}"), [override])
+    content = harmless(rendered.renderings.leader.content, ADDRESS)
+    assert yaml.safe_load(content)["remote_write"][0]["url"] == "http://127.0.0.1:9/0"
+    assert b"9096" not in content
+    assert b"u:p" not in content
 
 
 def test_proxies_and_aliases_are_led_away_too() -> None:

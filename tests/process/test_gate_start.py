@@ -1,0 +1,129 @@
+"""The gate at a start: who elects, what is warned of, which files are asked for."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from tests.certificates import Authority
+from wrapper.configuration.inputs import BadInputs
+from wrapper.options.loading import load
+from wrapper.startup.prepare import prepare
+from wrapper.startup.start import Start
+from wrapper.startup.startup_warnings import say_start
+from wrapper.supervision.snapshot_builder import Constants
+
+ENTRY = "remote_write: [{url: 'https://r/w', name: main}]"
+WITH_CA = "remote_write: [{url: 'https://r/w', tls_config: {ca_file: ca.pem}}]"
+OWN = "remote_write: [{url: 'https://own/w'}]"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the working folder, with a program that stands for Prometheus."""
+    monkeypatch.chdir(tmp_path)
+    Path("prometheus").write_text("#!/bin/sh\n")
+    Path("prometheus").chmod(0o755)
+    return tmp_path
+
+
+def started(follower: str, leader: str, *words: str) -> Start:
+    """Return what is known before a start with these two parts."""
+    Path("c.yml").write_text(f"follower:\n  {follower}\nleader:\n  {leader}\n")
+    child = ("--", "./prometheus", "--config.file=p.yml")
+    words = ("--config=c.yml", "--remote-write-gate", *words, *child)
+    start = prepare(load(words, {}, hostname="h", incarnation="i"))
+    assert start.problems == ()
+    return start
+
+
+def warnings(start: Start, caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return the warnings of a start, with their reasons."""
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        say_start(start, Constants("h", "none", "", None))
+    return [
+        " ".join(filter(None, (record.getMessage(), getattr(record, "reason", ""))))
+        for record in caplog.records
+    ]
+
+
+def test_a_leader_is_elected_though_both_read_the_same(folder: Path) -> None:
+    """Its gate writes, and the others' keep."""
+    assert folder.is_dir()
+    start = started("{}", ENTRY)
+    assert not start.good.has_overrides
+    assert start.lock.kind == "file"
+    assert started("{}", "{}").lock.kind == "none"
+
+
+def test_a_usual_start_warns_of_nothing(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Every replica's Prometheus writes, and none beside the gate."""
+    assert folder.is_dir()
+    assert warnings(started("{}", ENTRY), caplog) == []
+
+
+def test_what_goes_beside_the_gate_is_warned_of(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The follower's own remote_write, and what signs its requests."""
+    assert folder.is_dir()
+    [line] = warnings(started(OWN, ENTRY), caplog)
+    assert "the follower's part has a remote_write: every replica writes" in line
+    signed = "remote_write: [{url: 'https://r/w', sigv4: {region: a}}]"
+    [line] = warnings(started("{}", signed), caplog)
+    assert line.startswith(
+        "a failover may lose samples in spite of the gate c.yml:4:18: this entry does not go "
+        "through the gate, because sigv4"
+    )
+    [line] = warnings(started("{}", "{}"), caplog)
+    assert "the leader has no overrides" in line
+
+
+def test_the_flags_reach_the_rendering(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Address, memory, lease, and who this is."""
+    start = started(
+        "global: {external_labels: {replica: h}}",
+        "remote_write: [{url: 'https://r/w', queue_config: {sample_age_limit: 20s}}]",
+        "--remote-write-gate-listen-address=[::1]:9",
+        "--gate-memory=1MiB",
+        "--lease-duration=30s",
+    )
+    assert b"url: 'http://[::1]:9/gate/" in start.good.follower.content
+    lines = warnings(start, caplog)
+    assert len(lines) == 3
+    assert "c.yml:2:39: this label is another one in each replica" in lines[0]
+    assert "sample_age_limit is shorter than --lease-duration (30s)" in lines[1]
+    assert "--gate-memory is 1,048,576 bytes" in lines[2]
+
+
+def test_a_missing_file_of_the_gate_is_told_as_prometheus_was(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A start only warns; a change that needs it is not used until it is there."""
+    start = started("{}", WITH_CA)
+    [line] = warnings(start, caplog)
+    assert (
+        f"c.yml:4:61: remote_write[0].tls_config.ca_file: {folder}/ca.pem: No such file or "
+        "directory; the gate cannot send to this receiver without it" in line
+    )
+    Path("c.yml").write_text(f"follower: {{}}\nleader:\n  {WITH_CA} # changed\n")
+    with pytest.raises(BadInputs, match="the gate cannot send to this receiver without it"):
+        start.inputs.read()
+    assert start.inputs.is_refused
+    Authority(folder)
+    assert start.inputs.read().leader.endpoints[0].client == {
+        "tls_config": {"ca_file": f"{folder}/ca.pem"}
+    }
+
+
+def test_an_init_container_writes_what_the_gate_needs(folder: Path) -> None:
+    """The Prometheus that is started with it sends to the gate from the beginning."""
+    assert folder.is_dir()
+    Path("c.yml").write_text(f"follower: {{}}\nleader:\n  {ENTRY}\n")
+    words = ("--init", "--config=c.yml", "--output=p.yml", "--remote-write-gate")
+    start = prepare(load(words, {}, hostname="h", incarnation="i"))
+    assert start.problems == ()
+    assert b"http://127.0.0.1:9096/gate/main" in start.first.content
