@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -29,6 +30,7 @@ from wrapper.base.with_timeout import with_timeout
 
 USER_AGENT = f"prometheus-elector/{__version__}"
 _NO_EXCEPTIONS = (False, None, None)  # a proxy's certificate is verified like a server's
+_RESET = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 _MOST_KEPT = 4  # the number of threads that use them at once
 T = TypeVar("T")
 
@@ -48,10 +50,23 @@ class Connection:
     _socket: socket.socket | None = None
     _response: HTTPResponse | None = None
 
-    def __init__(self, url: SplitResult, access: Access, proxy: HttpProxy | None = None) -> None:
+    def __init__(
+        self,
+        url: SplitResult,
+        access: Access,
+        proxy: HttpProxy | None = None,
+        *,
+        is_reset_at_end: bool = False,
+    ) -> None:
+        """Take where it leads.
+
+        ``is_reset_at_end``: however it ends, also by this process' death, the kernel sends nothing
+        more of what it has not sent yet, and resets it.
+        """
         self._url = url
         self.access = access
         self._proxy = proxy
+        self._options = [*HTTPConnection.default_socket_options, *([_RESET] * is_reset_at_end)]
         self.wait_limit_s = 0.0  # the limit of each wait for bytes
         self.is_ended = False
 
@@ -116,10 +131,10 @@ class Connection:
         return self._proxy is not None and self._url.scheme == "http"
 
     def _header(self, fields: Iterable[tuple[str, str]]) -> HTTPHeaderDict:
-        """Return the header; credentials in the URL take precedence over those of a file."""
+        """Return the header; credentials in the URL take precedence over all others."""
         url = self._url
         header = HTTPHeaderDict(fields, Host=url.netloc.rpartition("@")[2])
-        header["User-Agent"] = USER_AGENT
+        header.setdefault("User-Agent", USER_AGENT)
         for name, value in self.access.fields:
             header.add(name, value)
         if url.username is not None:
@@ -147,17 +162,22 @@ class Connection:
         host, port = url.hostname or "", url.port or DEFAULT_PORTS[url.scheme]
         to_host, to_port = (host, port) if proxy is None else (proxy.url.hostname or "", proxy.port)
         if "https" not in {url.scheme, proxy and proxy.url.scheme}:
-            return HTTPConnection(to_host, to_port, timeout=self.wait_limit_s)
+            return HTTPConnection(
+                to_host, to_port, timeout=self.wait_limit_s, socket_options=self._options
+            )
         inner = HTTPSConnection(
             to_host,
             to_port,
             timeout=self.wait_limit_s,
+            socket_options=self._options,
             ssl_context=self.access.tls,
             server_hostname=None if self._is_forwarded else self.access.server_name(host),
             proxy_config=ProxyConfig(self.access.tls, *_NO_EXCEPTIONS),
         )
         if proxy is not None and not self._is_forwarded:
-            inner.set_tunnel(host, port, proxy.fields, proxy.url.scheme)
+            fields = HTTPHeaderDict(proxy.connect_fields)
+            fields.update(proxy.fields)
+            inner.set_tunnel(host, port, fields, proxy.url.scheme)
         return inner
 
 

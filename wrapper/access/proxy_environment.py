@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address, ip_network
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -24,10 +24,14 @@ class BadProxy(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class HttpProxy:
-    """A proxy, and the variable or field that names it; its URL may contain a password."""
+    """A proxy, and the variable or field that names it; its URL may contain a password.
+
+    ``connect_fields`` are further header fields of a request for a tunnel.
+    """
 
     url: SplitResult
     named_by: str
+    connect_fields: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @classmethod
     def read(cls, text: str, named_by: str, schemes: tuple[str, ...]) -> HttpProxy:
