@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import gevent
 from gevent.lock import BoundedSemaphore
+from gevent.ssl import SSLContext
 
 from wrapper.access.http_config import ClientTls, HttpConfig
 from wrapper.access.prometheus_access import Access
@@ -64,6 +65,7 @@ class Peer:
     url: str
     status: dict[str, Any] | None
     problem: str = ""
+    place: PeerAddress | None = None  # None if DNS does not name it
 
 
 class Peers:
@@ -102,7 +104,9 @@ class Peers:
         places = list(dict.fromkeys(places))[:MOST]
         outcomes = _all_at_once(lambda place: self._ask(place, authorization), places)
         answers = [
-            Peer(place.url, None, got) if isinstance(got, str) else Peer(place.url, got)
+            Peer(place.url, None, got, place)
+            if isinstance(got, str)
+            else Peer(place.url, got, place=place)
             for place, got in zip(places, outcomes, strict=True)
         ]
         return [*answers, *unknown]
@@ -154,16 +158,31 @@ def _bounded(ask: Callable[[Some], Any], each: Some) -> Any:
         return trouble(error, server, LIMIT_S).text
 
 
-def _status_at(place: PeerAddress, authorization: str | None) -> dict[str, Any]:
-    """Return a replica's status; raise PeerUnusable, or what the HTTP client raises."""
-    from wrapper.access.http_client import Connection  # noqa: PLC0415 - 2 MiB, if there are peers
+class PeerConnection:
+    """A connection to a replica's API, for one question at a time."""
 
-    access = Access(HttpConfig(tls=ClientTls(server_name=place.name)))
-    connection = Connection(urlsplit(place.url), access)
-    fields = [] if authorization is None else [("Authorization", authorization)]
-    try:
-        answer = connection.ask("GET", PATH, LIMIT_S, fields)
+    def __init__(self, place: PeerAddress) -> None:
+        """Take where it is; it connects at the first question."""
+        from wrapper.access.http_client import Connection  # noqa: PLC0415 - 2 MiB, if needed
+
+        access = Access(HttpConfig(tls=ClientTls(server_name=place.name)), kind=SSLContext)
+        self._inner = Connection(urlsplit(place.url), access)
+
+    def status(self, authorization: str | None = None) -> dict[str, Any]:
+        """Return its status; raise PeerUnusable, or what the HTTP client raises."""
+        fields = [] if authorization is None else [("Authorization", authorization)]
+        answer = self._inner.ask("GET", PATH, LIMIT_S, fields)
         return _read(answer.status, answer.read(LARGEST + 1))
+
+    def end(self) -> None:
+        """Close it."""
+        self._inner.end()
+
+
+def _status_at(place: PeerAddress, authorization: str | None) -> dict[str, Any]:
+    connection = PeerConnection(place)
+    try:
+        return connection.status(authorization)
     finally:
         connection.end()
 
