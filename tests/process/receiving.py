@@ -1,0 +1,129 @@
+"""A receiver of remote writes on loopback that plays faults, and remembers what it was sent."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.certificates import Pair
+
+Play = Callable[["Incoming"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A request as it came, its fields in order and by their names as sent."""
+
+    method: str
+    path: str
+    fields: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def field(self, name: str) -> str | None:
+        """Return the first field of this name."""
+        return next((value for each, value in self.fields if each.lower() == name), None)
+
+
+class Incoming(BaseHTTPRequestHandler):
+    """One request, and the ways to answer it."""
+
+    protocol_version = "HTTP/1.1"
+    server: StandInReceiver
+    received: Received
+
+    def handle_one_request(self) -> None:
+        """Let a client that has gone away be no matter."""
+        try:
+            super().handle_one_request()
+        except (ConnectionError, ValueError):
+            self.close_connection = True
+
+    def do_POST(self) -> None:
+        """Remember the request, and play what the test says."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        fields = tuple(self.headers.items())
+        self.received = Received(self.command, self.path, fields, body)
+        self.server.seen.append(self.received)
+        self.server.play(self)
+
+    def do_CONNECT(self) -> None:
+        """Remember that a proxy is wanted, and refuse."""
+        self.server.seen.append(Received("CONNECT", self.path, tuple(self.headers.items()), b""))
+        self.answer(403)
+
+    def answer(self, status: int = 204, body: bytes = b"", **fields: str) -> None:
+        """Send a whole answer; ``_`` in the name of a field stands for ``-``."""
+        self.send_response(status)
+        if status != 204:
+            self.send_header("Content-Length", str(len(body)))
+        for name, value in fields.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def hang(self) -> None:
+        """Stay silent until the test ends."""
+        self.server.is_over.wait(60)
+        self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+class StandInReceiver(ThreadingHTTPServer):
+    """Plays what the test sets as `play`: 204 until then."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Incoming)
+        self.play: Play = Incoming.answer
+        self.seen: list[Received] = []
+        self.is_over = threading.Event()
+        self.connections = 0
+        self.scheme = "http"
+
+    @property
+    def url(self) -> str:
+        """Where it takes remote writes."""
+        return f"{self.scheme}://127.0.0.1:{self.server_port}/api/v1/write"
+
+    @property
+    def bodies(self) -> list[bytes]:
+        """The bodies that came, in order."""
+        return [each.body for each in self.seen]
+
+    def use_tls(self, pair: Pair) -> None:
+        """Speak TLS from now on."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*pair.paths)
+        self.socket = context.wrap_socket(self.socket, server_side=True)
+        self.scheme = "https"
+
+    def process_request(self, request: object, client_address: object) -> None:
+        """Count connections."""
+        self.connections += 1
+        super().process_request(request, client_address)  # type: ignore[arg-type]
+
+    def handle_error(self, *_: object) -> None:
+        """Keep quiet about clients that have gone."""
+
+
+@contextmanager
+def receiving() -> Iterator[StandInReceiver]:
+    """Run a receiver until the end."""
+    server = StandInReceiver()
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.is_over.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()

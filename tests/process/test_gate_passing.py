@@ -1,0 +1,371 @@
+"""The gate's process as the leader's: what it passes on, what comes back, and where it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.process.receiving import Incoming, StandInReceiver, receiving
+from tests.process.running_gate import LIMIT_S, V1, V2, RunningGate, running_gate
+from tests.support import let_pass, now, wait_until
+from wrapper.model.gate import Endpoint
+
+BATCH = bytes(range(256)) * 40  # not even snappy: the gate passes on what it cannot read
+
+
+@pytest.fixture
+def receiver() -> Iterator[StandInReceiver]:
+    """Run a receiver that answers 204, until told otherwise."""
+    with receiving() as server:
+        yield server
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[RunningGate]:
+    """Run a gate that has no order yet."""
+    with running_gate(tmp_path) as process:
+        yield process
+
+
+def to(receiver: StandInReceiver, **fields: object) -> Endpoint:
+    """Return the endpoint x at a receiver."""
+    return Endpoint("x", receiver.url, **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("header", [V1, V2], ids=["protocol 1", "protocol 2"])
+def test_passes_a_request_on_as_it_came(
+    gate: RunningGate, receiver: StandInReceiver, header: dict[str, str]
+) -> None:
+    """Body and header fields are Prometheus' own, also those that the gate does not know."""
+    gate.open(to(receiver))
+    more = {"x-Scope-OrgID": "team a", "Authorization": "Bearer t", "X_Under_Score": "1"}
+    answer = gate.post(BATCH, header | more | {"Connection": "x-hop", "X-Hop": "1"})
+    assert (answer.status_code, answer.content) == (204, b"")
+    (seen,) = receiver.seen
+    assert (seen.method, seen.path, seen.body) == ("POST", "/api/v1/write", BATCH)
+    fields = dict(seen.fields)
+    assert {name: fields[name] for name in (*header, *more)} == header | more
+    assert fields["User-Agent"] == "Prometheus/2.42.0"
+    assert fields["Host"] == f"127.0.0.1:{receiver.server_port}"
+    assert "X-Hop" not in fields
+    assert gate.counted("requests_passed") == 1
+
+
+@pytest.mark.parametrize("status", [200, 400, 409, 429, 500, 503])
+def test_passes_the_answer_back(gate: RunningGate, receiver: StandInReceiver, status: int) -> None:
+    """Prometheus retries, gives up and slows down as the receiver says."""
+    receiver.play = lambda request: request.answer(
+        status,
+        b"why\nso",
+        Content_Type="text/plain; charset=utf-8",
+        Retry_After="17",
+        X_Prometheus_Remote_Write_Samples_Written="3",
+        X_Other="1",
+    )
+    gate.open(to(receiver))
+    answer = gate.post(BATCH, V2)
+    assert (answer.status_code, answer.content) == (status, b"why\nso")
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert answer.headers["Retry-After"] == "17"
+    assert answer.headers["X-Prometheus-Remote-Write-Samples-Written"] == "3"
+    assert "X-Other" not in answer.headers
+
+
+def test_passes_the_beginning_of_a_long_answer_back(
+    gate: RunningGate, receiver: StandInReceiver
+) -> None:
+    """A receiver cannot fill the gate's memory; its connection goes."""
+    receiver.play = lambda request: request.answer(500, b"a" * (1 << 20))
+    gate.open(to(receiver))
+    assert gate.post(BATCH).content == b"a" * (64 << 10)
+    receiver.play = Incoming.answer
+    assert gate.post(BATCH).status_code == 204
+    assert receiver.connections == 2
+
+
+def test_keeps_connections_and_notices_that_one_is_closed(
+    gate: RunningGate, receiver: StandInReceiver
+) -> None:
+    """A connection serves many requests; one that the receiver has closed costs no request."""
+    gate.open(to(receiver))
+    for _ in range(3):
+        assert gate.post(BATCH).status_code == 204
+    assert receiver.connections == 1
+
+    def close(request: Incoming) -> None:
+        request.answer()
+        request.close_connection = True  # without saying so
+
+    receiver.play = close
+    for _ in range(3):
+        assert gate.post(BATCH).status_code == 204
+        let_pass(0.05)
+    assert len(receiver.seen) == 6
+
+
+def test_refuses_what_remote_write_does_not_send(
+    gate: RunningGate, receiver: StandInReceiver
+) -> None:
+    """Other paths and methods get an error that says so, and reach no receiver."""
+    gate.open(to(receiver))
+    base = f"http://127.0.0.1:{gate.port}"
+    for path in ("/", "/gate", "/gate/", "/api/v1/write"):
+        answer = requests.post(base + path, b"", timeout=LIMIT_S)
+        assert answer.status_code == 404
+        assert "no such path" in answer.json()["error"]
+    answer = requests.get(base + "/gate/x", timeout=LIMIT_S)
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+    assert receiver.seen == []
+
+
+def test_knows_names_that_are_percent_encoded(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """A name may be any text."""
+    gate.open(Endpoint("a/b ü", receiver.url))
+    assert gate.post(BATCH, name="a%2Fb%20%C3%BC").status_code == 204
+    assert receiver.bodies == [BATCH]
+
+
+def test_has_prometheus_try_again_what_it_does_not_know(
+    gate: RunningGate, receiver: StandInReceiver
+) -> None:
+    """A new endpoint may be in Prometheus' configuration before the order is here."""
+    assert gate.post(BATCH).status_code == 503
+    gate.open(to(receiver))
+    answer = gate.post(BATCH, name="y")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert "'y'" in answer.json()["error"]
+
+
+def test_bounds_a_body(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """More than 64 MiB is refused before it is read, for good."""
+    gate.open(to(receiver))
+    with socket.create_connection(("127.0.0.1", gate.port), LIMIT_S) as client:
+        head = "POST /gate/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 67108865"
+        client.sendall(f"{head}\r\n\r\n".encode())
+        assert client.recv(1000).startswith(b"HTTP/1.1 413 ")
+    assert receiver.seen == []
+
+
+def test_tells_of_a_receiver_without_an_answer(gate: RunningGate) -> None:
+    """Prometheus gets 502, so that it tries again, and a reason without secrets."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as nobody:
+        port = nobody.getsockname()[1]
+    gate.open(Endpoint("x", f"http://me:secret@127.0.0.1:{port}/write?token=t"))
+    answer = gate.post(BATCH)
+    assert answer.status_code == 502
+    assert f"http://127.0.0.1:{port}/write refuses connections" in answer.json()["error"]
+    assert "secret" not in answer.text
+    assert "token" not in answer.text
+    assert gate.counted("requests_failed") == 1
+
+
+def test_tells_of_a_receiver_that_is_late(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """After the endpoint's remote_timeout Prometheus gets 504, also while bytes drip."""
+
+    def drip(request: Incoming) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", "1000")
+        request.end_headers()
+        while not request.server.is_over.wait(0.05):
+            request.wfile.write(b".")
+
+    receiver.play = drip
+    gate.open(to(receiver, timeout_s=0.5))
+    began = now()
+    answer = gate.post(BATCH)
+    assert answer.status_code == 504
+    assert "within 0.5 s" in answer.json()["error"]
+    assert now() - began >= 0.5
+
+
+# --- the deadline ---
+
+
+def test_passes_nothing_on_after_the_deadline(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """Past it Prometheus is told to try again, and the receiver sees nothing."""
+    gate.open(to(receiver), for_s=1.0)
+    assert gate.post(BATCH).status_code == 204
+    until = gate.newest.until
+    assert until is not None
+    let_pass(until - 0.1 - now())
+    answer = gate.post(BATCH)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert len(receiver.seen) == 1
+    gate.await_report(lambda report: not report.is_open, "the gate closes by itself")
+    let_pass(until + 0.2 - now())
+    assert gate.process.poll() is None, "the kernel timer is off while it is closed"
+
+
+def test_cuts_what_is_under_way_at_the_deadline(
+    gate: RunningGate, receiver: StandInReceiver
+) -> None:
+    """A receiver that hangs does not keep it open: it is closed before the deadline."""
+    receiver.play = Incoming.hang
+    gate.open(to(receiver), for_s=1.0)
+    until = gate.newest.until
+    assert until is not None
+    answer = gate.post(BATCH)
+    assert answer.status_code == 502
+    assert "may write no longer" in answer.json()["error"]
+    assert until - 0.1 <= now()
+    gate.await_report(lambda report: not report.is_open, "the gate is closed")
+    let_pass(until + 0.2 - now())
+    assert gate.process.poll() is None
+
+
+def test_lets_what_is_under_way_go_on_when_the_lease_is_renewed(
+    gate: RunningGate, receiver: StandInReceiver
+) -> None:
+    """The deadline that counts is the newest one, not that of its beginning."""
+    goes_on = threading.Event()
+
+    def wait(request: Incoming) -> None:
+        goes_on.wait(LIMIT_S)
+        request.answer()
+
+    receiver.play = wait
+    gate.open(to(receiver), for_s=1.0)
+    first = gate.newest.until
+    assert first is not None
+    statuses: list[int] = []
+    sender = threading.Thread(target=lambda: statuses.append(gate.post(BATCH).status_code))
+    sender.start()
+    wait_until(lambda: receiver.seen, LIMIT_S, "the request is under way")
+    gate.open(for_s=60)
+    let_pass(first + 0.3 - now())
+    goes_on.set()
+    sender.join(LIMIT_S)
+    assert statuses == [204]
+
+
+def test_cuts_what_is_under_way_when_told_to_close(
+    gate: RunningGate, receiver: StandInReceiver
+) -> None:
+    """Closed means that no request is under way."""
+    receiver.play = Incoming.hang
+    gate.open(to(receiver))
+    statuses: list[int] = []
+    sender = threading.Thread(target=lambda: statuses.append(gate.post(BATCH).status_code))
+    sender.start()
+    wait_until(lambda: receiver.seen, LIMIT_S, "the request is under way")
+    gate.close()
+    sender.join(LIMIT_S)
+    assert statuses == [502]
+
+
+def test_cuts_what_is_still_connecting(gate: RunningGate) -> None:
+    """A receiver that accepts late gets nothing."""
+    with closing(socket.create_server(("127.0.0.1", 0), backlog=0)) as full:
+        others = [_connecting(full) for _ in range(4)]
+        gate.open(Endpoint("x", f"http://127.0.0.1:{full.getsockname()[1]}/"), for_s=1.0)
+        assert gate.post(BATCH).status_code == 502
+        gate.await_report(lambda report: not report.is_open, "the gate is closed")
+        for each in others:
+            each.close()
+
+
+def _connecting(listener: socket.socket) -> socket.socket:
+    """Return a socket that takes a place among those that wait to be accepted."""
+    client = socket.socket()
+    client.settimeout(0)
+    client.connect_ex(listener.getsockname())
+    return client
+
+
+def test_is_killed_at_the_deadline_while_it_is_stopped(
+    gate: RunningGate, receiver: StandInReceiver
+) -> None:
+    """The kernel timer ends a gate that cannot cut anything, and nothing more is sent."""
+    gate.open(to(receiver), for_s=1.0)
+    os.kill(gate.process.pid, signal.SIGSTOP)
+    assert gate.process.wait(LIMIT_S) == -signal.SIGKILL
+    assert gate.newest.until is not None
+    assert now() >= gate.newest.until
+
+
+def test_is_not_killed_once_it_is_closed(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """A closed gate may be stopped for as long as it takes."""
+    gate.open(to(receiver), for_s=1.0)
+    until = gate.newest.until
+    assert until is not None
+    gate.close()
+    os.kill(gate.process.pid, signal.SIGSTOP)
+    let_pass(until + 0.3 - now())
+    assert gate.process.poll() is None
+    os.kill(gate.process.pid, signal.SIGCONT)
+    gate.open(to(receiver))
+    assert gate.post(BATCH).status_code == 204
+
+
+def test_sends_nothing_more_of_a_body_once_it_is_dead(gate: RunningGate) -> None:
+    """What the kernel has not sent of a request goes with the process."""
+    body = b"x" * (32 << 20)
+    with closing(socket.create_server(("127.0.0.1", 0))) as slow:
+        slow.settimeout(LIMIT_S)
+        gate.open(Endpoint("x", f"http://127.0.0.1:{slow.getsockname()[1]}/"))
+        sender = threading.Thread(target=_post_in_vain, args=(gate, body))
+        sender.start()
+        client, _ = slow.accept()
+        client.settimeout(LIMIT_S)
+        received = len(client.recv(1000))
+        gate.stop(signal.SIGKILL)
+        with contextlib.suppress(ConnectionResetError):
+            while piece := client.recv(1 << 20):
+                received += len(piece)
+        assert received < len(body)
+        client.close()
+        sender.join(LIMIT_S)
+
+
+def _post_in_vain(gate: RunningGate, body: bytes) -> None:
+    try:
+        gate.post(body)
+    except OSError:
+        return
+
+
+# --- the process ---
+
+
+def test_ends_when_the_supervisor_has_gone(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """The end of the channel is the end of the gate, whatever is under way."""
+    receiver.play = Incoming.hang
+    gate.open(to(receiver))
+    sender = threading.Thread(target=_post_in_vain, args=(gate, BATCH))
+    sender.start()
+    wait_until(lambda: receiver.seen, LIMIT_S, "the request is under way")
+    gate.end.shutdown(socket.SHUT_RDWR)
+    assert gate.process.wait(LIMIT_S) == 0
+    sender.join(LIMIT_S)
+
+
+def test_ends_when_it_is_told_to(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """SIGTERM ends it, with status 0."""
+    gate.open(to(receiver))
+    assert gate.post(BATCH).status_code == 204
+    assert gate.stop() == 0
+    assert "Traceback" not in gate.log_text
+
+
+def test_loses_no_request_while_it_restarts(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """Requests wait at the socket, which the supervisor keeps."""
+    gate.open(to(receiver))
+    gate.stop(signal.SIGKILL)
+    statuses: list[int] = []
+    sender = threading.Thread(target=lambda: statuses.append(gate.post(BATCH).status_code))
+    sender.start()
+    gate.start()
+    gate.order()
+    sender.join(LIMIT_S)
+    assert statuses in ([204], [503])
+    gate.open()
+    assert gate.post(BATCH).status_code == 204

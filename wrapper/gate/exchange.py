@@ -1,0 +1,78 @@
+"""One request of Prometheus: the gate's rules decide, and the receiver is asked if they say so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from wrapper.base import clock
+from wrapper.gate.gate import Gate
+from wrapper.gate.held import Batch
+from wrapper.gate.receiver import NoAnswer, Receiver
+from wrapper.gate.reply import Fields, Reply, answer_of, error, passed_back, taken, unavailable
+from wrapper.gate.samples import Protocol
+from wrapper.gate.verdicts import Answer, Keep, Pass, Refuse, SendOn
+
+
+def wall_ms() -> int:
+    """Return the wall time in milliseconds."""
+    return int(clock.wall() * 1000)
+
+
+class Exchange:
+    """Has the gate decide on requests, and sends what it says."""
+
+    def __init__(
+        self, gate: Gate, receivers: Mapping[str, Receiver], has_ended: Callable[[], None]
+    ) -> None:
+        """Take what decides, and who is asked; ``has_ended`` is called after each request."""
+        self._gate = gate
+        self._receivers = receivers
+        self._has_ended = has_ended
+
+    def answer(self, name: str, body: bytes, fields: Fields) -> Reply:
+        """Return the answer to a batch for an endpoint."""
+        if self._gate.endpoint(name) is None:  # Prometheus may know it sooner than the gate
+            return unavailable(f"no endpoint {name!r} is known here yet")
+        kind = next((value for each, value in fields if each.lower() == "content-type"), "")
+        batch = Batch(body, fields, Protocol.of(kind), wall_ms())
+        match self._gate.receive(name, batch, clock.now()):
+            case Keep(counts):
+                return taken(counts)
+            case Refuse(reason, retry_after_s):
+                return unavailable(reason, retry_after_s)
+            case Pass() as passed:
+                return self._passed_on(passed, fields)
+
+    def send_on(self, sent: SendOn) -> None:
+        """Send what was held, and have the gate know what came of it."""
+        answer = Answer(None, problem="interrupted")
+        try:
+            answer = self._asked(sent)
+        finally:
+            self._gate.sent_on(sent, answer, clock.now())
+            self._has_ended()
+
+    def _asked(self, sent: SendOn) -> Answer:
+        try:
+            reply = self._receivers[sent.name].send(sent.body, sent.fields)
+        except NoAnswer as error_:
+            return Answer(None, problem=str(error_))
+        return answer_of(reply, clock.wall())
+
+    def _passed_on(self, passed: Pass, fields: Fields) -> Reply:
+        """Return the receiver's answer, or that there was none."""
+        answer = Answer(None, problem="interrupted")
+        try:
+            reply = self._receivers[passed.name].send(passed.body, fields)
+            answer = answer_of(reply, clock.wall())
+        except NoAnswer as why:
+            answer = Answer(None, problem=str(why))
+            return error(why.status, str(why))
+        finally:
+            self._end(passed, answer)
+        more = passed.remainder.counts if passed.remainder is not None else None
+        return passed_back(reply, more)
+
+    def _end(self, passed: Pass, answer: Answer) -> None:
+        self._gate.ended(passed, answer, clock.now())
+        self._has_ended()

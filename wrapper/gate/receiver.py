@@ -1,0 +1,221 @@
+"""Send requests to the receiver of one endpoint, on connections that are kept open.
+
+The guarantee: a request is sent once, and goes again only where a receiver redirects it; it ends
+within the endpoint's time limit, or when it is cut. Credentials go to the endpoint's own host only.
+Where it ends: it does not decide whether a request may be sent, and tries nothing again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from gevent.ssl import SSLContext
+from urllib3.response import BaseHTTPResponse
+
+from wrapper.access.http_client import Connection, target_of
+from wrapper.access.http_config import HttpConfig
+from wrapper.access.prometheus_access import Access, read_access
+from wrapper.access.proxy_environment import BadProxy, HttpProxy
+from wrapper.access.reloading_file import Reading, ReloadingFile
+from wrapper.access.remote_write_client import RemoteWriteClient
+from wrapper.access.request_errors import AskedServer, trouble
+from wrapper.base import clock
+from wrapper.documents.problems import ConfigurationError
+from wrapper.gate.reply import Fields, Reply
+from wrapper.gate.under_way import Cut, TookTooLong, UnderWay
+from wrapper.model.gate import Endpoint
+
+LARGEST_ANSWER = 64 << 10  # bytes of a body that are passed back; Prometheus logs 1 KiB
+MOST_REDIRECTS = 10  # as in Go's client
+KEPT_FOR_S = 55.0  # load balancers often close after 60 s
+_REDIRECTS = (HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT)
+_CREDENTIALS = frozenset(("authorization", "cookie", "proxy-authorization"))
+_TRUST = "set its CA, and server_name if it is for another name, in tls_config of this remote_write"
+
+
+class NoAnswer(Exception):
+    """The receiver gave no answer, so that nobody knows whether it took the request.
+
+    The text says why, without secrets. ``status`` is what a proxy answers then: 502 or 504.
+    """
+
+    def __init__(self, text: str, status: int = HTTPStatus.BAD_GATEWAY) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Receiver:
+    """The connections to one endpoint's receiver."""
+
+    def __init__(self, endpoint: Endpoint, under_way: UnderWay) -> None:
+        """Take where it is, and how to connect."""
+        self._endpoint = endpoint
+        self._client = RemoteWriteClient.of(endpoint.client)
+        self._access = _Tls(endpoint.name, self._client)
+        self._under_way = under_way
+        self._url = urlsplit(endpoint.url)
+        self._kept = Kept()
+
+    def send(self, body: bytes, fields: Fields) -> Reply:
+        """Return the answer to one request; raise NoAnswer."""
+        limit_s = self._endpoint.timeout_s
+        asked = _Hop(self._url, None)
+        try:
+            with self._under_way.limited(limit_s):
+                return self._followed(asked, body, fields, limit_s)
+        except Cut:
+            why = "cut, because this replica may write no longer"
+            raise NoAnswer(f"{_shown(asked.url)}: {why}") from None
+        except TookTooLong:
+            raise _no_answer(TimeoutError(), asked, limit_s) from None
+        except Exception as error:  # whatever it is: Prometheus has to try again
+            raise _no_answer(error, asked, limit_s) from error
+
+    def tidy(self, now: float) -> None:
+        """Close connections that have not been used for long; to be called regularly."""
+        self._kept.close_before(now - KEPT_FOR_S)
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        self._kept.close_before(float("inf"))
+
+    def _followed(self, hop: _Hop, body: bytes, fields: Fields, limit_s: float) -> Reply:
+        """Return the answer, of where it leads to if it is a redirect."""
+        for _ in range(1 + MOST_REDIRECTS):
+            answer = self._asked(hop, body, fields, limit_s)
+            place = answer.field("location")
+            if answer.status not in _REDIRECTS or not self._client.follow_redirects or not place:
+                return answer
+            to = urlsplit(urljoin(hop.url.geturl(), place))
+            if to.scheme not in ("http", "https") or not to.hostname:
+                raise NoAnswer(f"{_shown(hop.url)} redirects to what is no HTTP URL")
+            if not _is_same_host(self._url, to):
+                fields = tuple(each for each in fields if each[0].lower() not in _CREDENTIALS)
+            elif self._url.username is not None and to.username is None:
+                to = to._replace(netloc=f"{self._url.netloc.rpartition('@')[0]}@{to.netloc}")
+            hop.url = to
+        raise NoAnswer(f"{_shown(self._url)} redirects more than {MOST_REDIRECTS} times")
+
+    def _asked(self, hop: _Hop, body: bytes, fields: Fields, limit_s: float) -> Reply:
+        """Return the answer of one server; keep the connection if it has ended in order."""
+        connection = self._connection_to(hop)
+        try:
+            response = connection.ask("POST", target_of(hop.url), limit_s, fields, body)
+            content = response.read(LARGEST_ANSWER + 1, decode_content=False)
+        except BaseException:
+            connection.end()
+            raise
+        if len(content) > LARGEST_ANSWER or not _stays_open(response):
+            connection.end()
+        else:
+            self._kept.add(connection)
+        return Reply(response.status, tuple(response.headers.items()), content[:LARGEST_ANSWER])
+
+    def _connection_to(self, hop: _Hop) -> Connection:
+        access = self._access.current()
+        if kept := self._kept.take(hop.url, access):
+            return kept
+        if (proxy := self._client.proxy(hop.url, os.environ)) is not None:
+            hop.proxy = replace(proxy, connect_fields=self._client.connect_fields)
+        return Connection(hop.url, access, hop.proxy, is_reset_at_end=True)
+
+
+class _Tls:
+    """The TLS of an endpoint, by its files' current state."""
+
+    def __init__(self, name: str, client: RemoteWriteClient) -> None:
+        self._name = name
+        self._config = HttpConfig(tls=client.tls)
+        self._file: ReloadingFile[Access] | None = None
+
+    def current(self) -> Access:
+        """Return it; raise ConfigurationError while the files were never valid."""
+        if self._file is None:
+            name = f"tls_config of remote_write {self._name}"
+            self._file = ReloadingFile(name, self._read)
+        return self._file.current()
+
+    def _read(self, reading: Reading) -> Access:
+        return read_access(self._config, reading, SSLContext)
+
+
+@dataclass(slots=True)
+class _Hop:
+    """Where a request goes to just now."""
+
+    url: SplitResult
+    proxy: HttpProxy | None
+
+
+class Kept:
+    """Connections that wait for the next request; the most recently used is taken first."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._idle: list[tuple[float, Connection]] = []  # when it was last used, in that order
+
+    def add(self, connection: Connection) -> None:
+        """Keep a connection whose last answer has ended."""
+        self._idle.append((clock.now(), connection))
+
+    def take(self, url: SplitResult, access: Access) -> Connection | None:
+        """Return one that leads to this URL's server with this access, None if there is none."""
+        for index in range(len(self._idle) - 1, -1, -1):
+            if self._idle[index][1].is_like(url, access):
+                return self._idle.pop(index)[1]
+        return None
+
+    def close_before(self, at: float) -> None:
+        """Close those that were last used before then."""
+        while self._idle and self._idle[0][0] < at:
+            self._idle.pop(0)[1].end()
+
+
+def _stays_open(response: BaseHTTPResponse) -> bool:
+    return response.headers.get("connection", "").lower() != "close"
+
+
+def _is_same_host(one: SplitResult, other: SplitResult) -> bool:
+    """Tell whether credentials for the one may go to the other; not from https to http."""
+    return one.hostname == other.hostname and (one.scheme, other.scheme) != ("https", "http")
+
+
+def _shown(url: SplitResult) -> str:
+    """Return a URL without what may be secret in it."""
+    return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+
+
+def _no_answer(error: BaseException, hop: _Hop, limit_s: float) -> NoAnswer:
+    if isinstance(error, NoAnswer):
+        return error
+    if isinstance(error, (BadProxy, ConfigurationError)):
+        return NoAnswer(f"{_shown(hop.url)}: {error}")
+    server = AskedServer(_shown(hop.url), "the receiver", _TRUST, hop.proxy)
+    found = trouble(error, server, limit_s)
+    late = found.kind == "timeout"
+    return NoAnswer(found.text, HTTPStatus.GATEWAY_TIMEOUT if late else HTTPStatus.BAD_GATEWAY)
+
+
+def crossing(fields: Iterable[tuple[str, str]]) -> Fields:
+    """Return the fields of a request that go on to the receiver: all but those of one hop."""
+    given = tuple(fields)
+    named = {
+        name.strip().lower()
+        for field, value in given
+        if field.lower() == "connection"
+        for name in value.split(",")
+    }
+    left_out = _OF_ONE_HOP | named
+    return tuple((name, value) for name, value in given if name.lower() not in left_out)
+
+
+_OF_ONE_HOP = frozenset(
+    (
+        "connection", "content-length", "expect", "host", "keep-alive", "proxy-connection",
+        "te", "trailer", "transfer-encoding", "upgrade",
+    )
+)  # fmt: skip

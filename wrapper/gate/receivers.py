@@ -1,0 +1,45 @@
+"""The receivers of all endpoints, as of the newest order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from wrapper.gate.receiver import Receiver
+from wrapper.gate.under_way import UnderWay
+from wrapper.model.gate import Endpoint
+
+
+class Receivers(Mapping[str, Receiver]):
+    """By the name of the endpoint; one whose endpoint is the same as before keeps its connections.
+
+    That of an endpoint that has gone stays: what was held for it may still be under way.
+    """
+
+    def __init__(self, under_way: UnderWay) -> None:
+        """Start with none."""
+        self._under_way = under_way
+        self._known: dict[str, tuple[Endpoint, Receiver]] = {}
+
+    def keep(self, endpoints: tuple[Endpoint, ...]) -> None:
+        """Take the endpoints of an order."""
+        for each in endpoints:
+            known = self._known.get(each.name)
+            if known is not None and known[0] == each:
+                continue
+            self._known[each.name] = (each, Receiver(each, self._under_way))
+            if known is not None:
+                known[1].close()
+
+    def tidy(self, now: float) -> None:
+        """Close connections that have not been used for long."""
+        for _, receiver in self._known.values():
+            receiver.tidy(now)
+
+    def __getitem__(self, name: str) -> Receiver:
+        return self._known[name][1]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)

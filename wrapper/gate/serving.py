@@ -1,0 +1,190 @@
+"""The gate at work: it obeys the supervisor, serves Prometheus, and reports.
+
+Greenlets share one set of rules (``gate``), which never waits. The guarantee: before the gate
+opens, the kernel is told to end this process at the deadline, and is told otherwise only once the
+gate has closed: no request under way, and none accepted. Where it ends: ``exchange`` does what the
+rules say with a request.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+from collections.abc import Callable
+from typing import TypeAlias
+
+import gevent
+import gevent.socket
+from gevent.event import Event
+from gevent.pywsgi import WSGIServer
+
+from wrapper.base import clock
+from wrapper.base.process import DeadMansSwitch
+from wrapper.gate import channel
+from wrapper.gate.app import App, Handler
+from wrapper.gate.exchange import Exchange, wall_ms
+from wrapper.gate.gate import Gate
+from wrapper.gate.receivers import Receivers
+from wrapper.gate.reporting import Reporting
+from wrapper.gate.samples import Undecodable, span
+from wrapper.gate.under_way import UnderWay
+from wrapper.gate.verdicts import SendOn
+from wrapper.model.gate import GateOrder
+from wrapper.options.gate_options import GateOptions
+
+LOG = logging.getLogger(__name__)
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+BACKLOG = 1024
+TURN_S = 0.25  # between looks at what changes with time alone
+BUSY_TURN_S = 0.05  # while handing over
+END_S = 1.0  # for requests that were cut, to end
+FAILED = 1
+Loop: TypeAlias = "gevent.Greenlet[..., None]"
+
+
+class Serving:
+    """All greenlets of the gate's process."""
+
+    def __init__(self, options: GateOptions) -> None:
+        """Take over what is inherited; the kernel timer is not set yet."""
+        self._gate = Gate(options.memory_bytes)
+        self._under_way = UnderWay()
+        self._receivers = Receivers(self._under_way)
+        self._exchange = Exchange(self._gate, self._receivers, self._request_ended)
+        self._switch = DeadMansSwitch()
+        self._control = gevent.socket.socket(fileno=options.control_fd)
+        self._reporting = Reporting(self._control)
+        listener = gevent.socket.socket(fileno=options.listen_fd)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # for what it accepts
+        self._server = WSGIServer(
+            listener,
+            App(self._exchange),
+            log=None,
+            error_log=LOG,
+            handler_class=Handler,
+            environ={"SERVER_NAME": "localhost"},
+        )
+        self._options = options
+        self._senders: dict[str, Loop] = {}
+        self._holds = False
+        self._pulse = Event()
+        self._stop = Event()
+        self._status = 0
+
+    def run(self) -> int:
+        """Serve until told to stop, or until the supervisor has gone; return the exit status."""
+        for number in STOPS:
+            gevent.signal_handler(number, self._stop.set)
+        for loop in (self._obey, self._turn, self._decode):
+            self._spawn(loop)
+        if self._options.peers:
+            self._spawn(self._ask_peers)
+        self._server.start()
+        self._stop.wait()
+        self._server.stop(timeout=0)
+        self._gate.obey(GateOrder(), clock.now(), wall_ms())
+        self._under_way.cut()
+        until = clock.now() + END_S
+        while self._under_way and clock.now() < until:
+            gevent.sleep(0.01)
+        return self._status
+
+    def _spawn(self, loop: Callable[..., None], *arguments: str) -> Loop:
+        """Run a loop; an error in it ends the process, and the supervisor starts another."""
+        greenlet = gevent.spawn(loop, *arguments)
+        greenlet.link_exception(self._fail)
+        return greenlet
+
+    def _fail(self, greenlet: Loop) -> None:
+        LOG.error("the gate failed: exiting", exc_info=greenlet.exc_info)
+        self._status = FAILED
+        self._stop.set()
+
+    # --- the supervisor ---
+
+    def _obey(self) -> None:
+        """Take orders until the supervisor has gone."""
+        while (order := channel.receive_order(self._control)) is not None:
+            if order.until is not None and order.until > clock.now():
+                self._switch.arm(order.until)
+            self._gate.obey(order, clock.now(), wall_ms())
+            self._receivers.keep(order.endpoints)
+            for each in order.endpoints:
+                if each.name not in self._senders:
+                    self._senders[each.name] = self._spawn(self._send_on, each.name)
+            self._wake()
+        self._stop.set()
+
+    def _turn(self) -> None:
+        """Do what time brings: cut what is under way, and report."""
+        while True:
+            now = clock.now()
+            closes_at = self._gate.closes_at
+            if closes_at is None or now >= closes_at:
+                self._under_way.cut()
+            if not self._gate.is_open(now):
+                self._switch.disarm()
+            self._receivers.tidy(now)
+            for notice in self._gate.notices():
+                LOG.warning("%s", notice)
+            report = self._gate.report(now, wall_ms())
+            self._holds = any(each.held_batches for each in report.endpoints)
+            self._reporting.tell(report, now)
+            pause_s = BUSY_TURN_S if self._gate.order.hands_over else TURN_S
+            if closes_at is not None:
+                pause_s = min(pause_s, max(closes_at - clock.now(), 0.001))
+            self._wait(pause_s)
+
+    def _request_ended(self) -> None:
+        """Look at once whether the gate is closed, or has handed over."""
+        if self._gate.order.until is None or self._gate.order.hands_over:
+            self._wake()
+
+    # --- receivers and peers ---
+
+    def _send_on(self, name: str) -> None:
+        """Send on what is held for an endpoint, whenever the rules say so."""
+        while True:
+            wanted = self._gate.next_to_send_on(name, clock.now())
+            if isinstance(wanted, SendOn):
+                self._exchange.send_on(wanted)
+            else:
+                self._wait(TURN_S if wanted is None else min(wanted, TURN_S))
+
+    def _decode(self) -> None:
+        """Read the times of batches that were passed on, between requests."""
+        while True:
+            wanted = self._gate.to_decode(clock.now())
+            if wanted is None:
+                gevent.sleep(BUSY_TURN_S)
+                continue
+            try:
+                found = span(wanted.body, wanted.protocol, is_thorough=wanted.is_thorough)
+            except Undecodable:
+                found = None
+            self._gate.decoded(wanted, found)
+            gevent.sleep(0)  # lets requests go first
+
+    def _ask_peers(self) -> None:
+        """Ask for the leader's marks while something is held."""
+        from wrapper.gate.marks_of_peers import MarksOfPeers  # noqa: PLC0415 - 0.5 MiB, for peers
+
+        marks = MarksOfPeers(self._options)
+        while True:
+            leader = self._gate.order.leader
+            if leader and self._holds and self._gate.closes_at is None:
+                told = marks.ask(leader)
+                if told is not None and self._gate.order.leader == leader:
+                    self._gate.learn(told.marks, told.clock_offset_s)
+            gevent.sleep(marks.pause_s)
+
+    # --- waking ---
+
+    def _wake(self) -> None:
+        """Have all that wait look again."""
+        pulse, self._pulse = self._pulse, Event()
+        pulse.set()
+
+    def _wait(self, within_s: float) -> None:
+        self._pulse.wait(within_s)
