@@ -170,7 +170,7 @@ def test_the_keyboard_reaches_all_and_is_seen(browser: Chromium, web: Web) -> No
         reached.append(where)
         assert tab.value(OUTLINED), where
     assert [each.split()[0] for each in reached] == [
-        "DIV", "DIV", "DIV", "SUMMARY", "PRE", "SUMMARY", "SUMMARY", "A", "A",
+        "DIV", "DIV", "DIV", "DIV", "SUMMARY", "PRE", "SUMMARY", "SUMMARY", "A", "A",
     ]  # fmt: skip
 
 

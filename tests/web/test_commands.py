@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from tests.web.conftest import Upstream, say
-from wrapper.commands.remote import UNASKED, run
+from tests.web.conftest import Upstream, leading, say
+from tests.web.test_status import FULL
+from wrapper.base import clock
+from wrapper.commands.remote import GOOD, UNASKED, run
+from wrapper.web.status import status_of
 
 
 @pytest.mark.parametrize("answer", ["{}", '{"replicas": 1}', '{"replicas": [1]}', "[" * 100_000])
@@ -17,6 +22,23 @@ def test_an_answer_of_another_form_is_no_answer(
     assert run(["status", upstream.url], {}) == UNASKED
     assert run(["step-down", upstream.url], {}) == UNASKED
     assert capsys.readouterr().err.count("prometheus-elector st") == 2
+
+
+def test_the_gates_follow_the_table(upstream: Upstream, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line for each, without control characters; none for a replica that has no gate."""
+    told = status_of(leading(**FULL), clock.now())
+    told["gate"]["endpoints"][0]["problem"] = "gone\x1b[2J"
+    other = {**told, "identity": "prometheus-1", "is_leader": False, "gate": None}
+    older = {name: value for name, value in other.items() if name != "gate"}
+    each = [{"url": "", "status": status} for status in (told, other, older)]
+    upstream.answer = say(json.dumps({"replicas": each}).encode())
+    assert run(["status", upstream.url], {}) == GOOD
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5
+    assert lines[4] == (
+        "gate of prometheus-0: sending what was held; "
+        "store 3 MiB held since 2023-11-14T22:13:20Z, 4.5 s behind (gone[2J)"
+    )
 
 
 def test_a_refusal_cannot_act_on_the_terminal(

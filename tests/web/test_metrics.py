@@ -17,6 +17,7 @@ from wrapper import __version__
 from wrapper.base import clock
 from wrapper.base.snapshot_channel import SnapshotReader, SnapshotWriter
 from wrapper.model.fetched_file import FeedState, QueueState
+from wrapper.model.gate import COUNTERS, EndpointReport
 from wrapper.model.label_values import DURATION_BUCKETS
 from wrapper.model.roles import Cause
 from wrapper.model.snapshot import Snapshot
@@ -79,6 +80,40 @@ RICH: dict[str, Any] = {
             QueueState("q", is_connected=True, messages={"acknowledged": 6}, unannounced_changes=2)
         ),
     },
+    "gate": {
+        "is_open": True,
+        "pid": 7,
+        "has_handed_over": False,
+        "is_handing_over": False,
+        "memory_bytes": 1 << 26,
+        "clock_offset_s": -0.25,
+        "restarts": 2,
+        "problem": "",
+        "endpoints": [
+            {
+                **asdict(
+                    EndpointReport(
+                        "store",
+                        mark=1_700_000_000_125,
+                        held_bytes=3 << 20,
+                        held_batches=30,
+                        held_since=1.7e9,
+                        behind_s=4.5,
+                        problem="HTTP 503",
+                        counters={name: count for count, name in enumerate(COUNTERS, 1)},
+                    )
+                ),
+                "url": "http://store:9090/api/v1/write",
+            }
+        ],
+    },
+}
+
+FRESH_GATE: dict[str, Any] = {
+    **RICH["gate"],
+    "is_open": False,
+    "clock_offset_s": None,
+    "endpoints": [{**asdict(EndpointReport("store")), "url": "http://store/write"}],
 }
 
 
@@ -166,6 +201,27 @@ def exposed(
         "targets_queue_connected 1.0",
         'targets_queue_messages_total{result="acknowledged"} 6.0',
         "targets_queue_unannounced_changes 2.0",
+        "gate_open 1.0",
+        "gate_restarts_total 2.0",
+        "gate_memory_limit_bytes 6.7108864e+07",
+        "gate_clock_offset_seconds -0.25",
+        'gate_held_bytes{remote_name="store"} 3.145728e+06',
+        'gate_held_batches{remote_name="store"} 30.0',
+        'gate_held_since_timestamp_seconds{remote_name="store"} 1.7e+09',
+        'gate_mark_timestamp_seconds{remote_name="store"} 1.700000000125e+09',
+        'gate_behind_seconds{remote_name="store"} 4.5',
+        'gate_requests_total{outcome="passed",remote_name="store"} 1.0',
+        'gate_requests_total{outcome="failed",remote_name="store"} 2.0',
+        'gate_requests_total{outcome="held",remote_name="store"} 3.0',
+        'gate_requests_total{outcome="refused_full",remote_name="store"} 4.0',
+        'gate_requests_total{outcome="refused_closing",remote_name="store"} 5.0',
+        'gate_batches_released_total{remote_name="store"} 6.0',
+        'gate_batches_sent_on_total{remote_name="store"} 7.0',
+        'gate_samples_left_out_total{remote_name="store"} 8.0',
+        'gate_samples_rejected_total{reason="known",remote_name="store"} 9.0',
+        'gate_samples_rejected_total{reason="final",remote_name="store"} 10.0',
+        'gate_samples_unconfirmed_total{remote_name="store"} 11.0',
+        'gate_passed_bytes_total{remote_name="store"} 12.0',
     ],
 )
 def test_a_leader_is_exposed_as(line: str) -> None:
@@ -240,6 +296,42 @@ def test_without_a_snapshot_the_age_is_infinite() -> None:
     text = exposed(None)
     assert "prometheus_elector_snapshot_age_seconds +Inf" in text
     assert "is_leader" not in text
+
+
+def test_a_stale_gate_tells_its_totals_and_marks_alone() -> None:
+    """A mark stays true; whether it is open, and what it holds, does not."""
+    stale = exposed(leading(**RICH), age_s=60.0)
+    for name in ("open ", "clock_offset", "held_bytes", "held_since", "behind"):
+        assert f"\nprometheus_elector_gate_{name}" not in stale, name
+    assert 'gate_mark_timestamp_seconds{remote_name="store"}' in stale
+    assert 'gate_requests_total{outcome="held",remote_name="store"} 3.0' in stale
+
+
+def test_without_a_gate_there_are_no_metrics_of_one() -> None:
+    """Absent, rather than 0: alerts keep quiet about replicas without."""
+    assert "prometheus_elector_gate_" not in exposed(leading(**RICH | {"gate": {}}))
+
+
+def test_what_a_gate_does_not_know_is_absent() -> None:
+    """No mark, nothing held, no offset yet; its counters begin with 0."""
+    text = exposed(leading(**RICH | {"gate": FRESH_GATE}))
+    lines = [x for x in text.splitlines() if x.startswith("prometheus_elector_gate_")]
+    for name in ("clock_offset", "held_since", "mark", "behind"):
+        assert not any(name in line for line in lines), name
+    assert 'prometheus_elector_gate_held_bytes{remote_name="store"} 0.0' in lines
+    assert (
+        'prometheus_elector_gate_samples_rejected_total{reason="final",remote_name="store"} 0.0'
+        in lines
+    )
+
+
+def test_the_gates_counters_are_all_exposed() -> None:
+    """Each under one name, so that a new one is not forgotten."""
+    text = exposed(leading(**RICH))
+    values = set(
+        re.findall(r"^prometheus_elector_gate_\w+_total\{.*\} (\d+)\.0$", text, re.MULTILINE)
+    )
+    assert values == {str(number) for number in range(1, len(COUNTERS) + 1)}
 
 
 def test_an_invalid_configuration_is_exposed() -> None:

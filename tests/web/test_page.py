@@ -18,6 +18,7 @@ import pytest
 
 from tests.support import free_port, wait_until
 from tests.web.conftest import FOLLOWER, OUT_OF_SIGHT, Upstream, Web, following, leading, say
+from tests.web.test_metrics import FRESH_GATE
 from tests.web.test_protection import ALICE, USERS, Protected, running
 from tests.web.test_status import FULL
 from wrapper.base import clock
@@ -100,12 +101,43 @@ def replicas(web: Web, others: tuple[Upstream, Upstream]) -> list[dict[str, Any]
         'Promgen\'s queue <code>q</code>: <span class="good">connected</span>',
         "2023-11-14 22:14:20",
         "<rect",
+        '<strong id="gate-state">sending what was held</strong>',
+        '<th scope="row">store</th><td>http://store:9090/api/v1/write</td>',
+        "<td>2023-11-14 22:13:20.125 UTC</td><td>4.5 s</td><td>3 MiB in 30 batches</td>",
+        '<span class="bad">HTTP 503</span>',
+        "0.2 s behind this machine's",
+        "It may hold 64 MiB",
+        "Restarts: 2",
     ],
 )
 def test_it_is_whole_without_a_script(web: Web, text: str) -> None:
     """What there is to know is in the HTML as it comes."""
     web.tell(leading(**FULL))
     assert text in page(web)
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({}, "holding"),
+        ({"is_open": True}, "open"),
+        ({"is_open": True, "is_handing_over": True}, "handing over"),
+        ({"pid": None, "problem": "it was killed"}, "not running"),
+    ],
+)
+def test_what_the_gate_does_is_shown(web: Web, changes: dict[str, Any], state: str) -> None:
+    """In words, and what follows from it; what is not known is said to be unknown."""
+    web.tell(following(gate={**FRESH_GATE, **changes}))
+    text = page(web)
+    assert re.search(rf'<strong id="gate-state"[^>]*>{state}</strong>: [A-Za-z]', text)
+    assert "<td>unknown</td><td>unknown</td><td>nothing</td>" in text
+    assert ('<p class="bad">it was killed</p>' in text) is (state == "not running")
+
+
+def test_without_a_gate_the_page_has_no_part_for_it(web: Web) -> None:
+    """It would be empty."""
+    web.tell(following())
+    assert "h-gate" not in page(web)
 
 
 def test_a_follower_shows_who_leads(web: Web) -> None:
@@ -162,8 +194,17 @@ def test_a_good_input_is_not_blamed_for_a_full_disk(web: Web) -> None:
 def test_names_and_reasons_are_shown_and_never_run(web: Web) -> None:
     """Whatever a lease, a configuration or a history says is text."""
     entry = HandOver(1.7e9, EVIL, EVIL, EVIL)
+    receiver = {**FRESH_GATE["endpoints"][0], "name": EVIL, "url": EVIL, "problem": EVIL}
+    gate = {**FRESH_GATE, "problem": EVIL, "endpoints": [receiver]}
     web.tell(
-        following(holder=EVIL, reason=EVIL, identity=EVIL, lease_problem=EVIL, history=(entry,))
+        following(
+            holder=EVIL,
+            reason=EVIL,
+            identity=EVIL,
+            lease_problem=EVIL,
+            history=(entry,),
+            gate=gate,
+        )
     )
     publish_view(web, ConfigView(EVIL, EVIL, (f"+{EVIL}",)))
     text = page(web)
@@ -239,6 +280,16 @@ def test_others_tell_for_themselves(fleet: Web, others: tuple[Upstream, Upstream
     assert "prometheus-2" in text
     assert f"</span>: {told[2]['problem']}</td>" in text
     assert others[0].request_line == "GET /_elector/status HTTP/1.1"
+
+
+def test_one_of_an_older_version_is_no_stranger(
+    fleet: Web, others: tuple[Upstream, Upstream]
+) -> None:
+    """Its status says nothing of a gate."""
+    told = json.loads(json_of(identity="prometheus-1"))
+    del told["gate"]
+    others[0].answer = say(json.dumps(told).encode())
+    assert replicas(fleet, others)[0]["status"] == told
 
 
 def test_its_own_word_is_not_told_twice(fleet: Web, others: tuple[Upstream, Upstream]) -> None:

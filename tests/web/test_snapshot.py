@@ -14,6 +14,7 @@ import pytest
 
 from tests.support import wait_until
 from tests.web.conftest import FOLLOWER, OUT_OF_SIGHT, following, leading
+from tests.web.test_metrics import RICH
 from wrapper.base import clock
 from wrapper.base.shared_memory import SLOT_BYTES, TooLarge
 from wrapper.base.snapshot_channel import (
@@ -67,7 +68,9 @@ def test_a_snapshot_arrives_as_it_was_published(
     writer: SnapshotWriter, reader: SnapshotReader
 ) -> None:
     """Every field comes back with its value and type, the role as an enum."""
-    sent = leading("http://127.0.0.1:9090", counters={"a": 1.5}, reason="é \n \udc80")
+    sent = leading(
+        "http://127.0.0.1:9090", counters={"a": 1.5}, gate=RICH["gate"], reason="é \n \udc80"
+    )
     writer.publish(sent)
     received = reader.read()
     assert received == sent

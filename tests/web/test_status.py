@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.web.conftest import FOLLOWER, Web, following, leading
-from tests.web.test_metrics import RICH
+from tests.web.test_metrics import FRESH_GATE, RICH
 from wrapper.base import clock
 from wrapper.model.snapshot import HandOver
 from wrapper.web.status import status_of
@@ -57,7 +57,12 @@ def test_every_field_is_documented_with_its_type() -> None:
 
 
 @pytest.mark.parametrize(
-    "snapshot", [FOLLOWER, replace(FOLLOWER, election="none", written_role="")]
+    "snapshot",
+    [
+        FOLLOWER,
+        replace(FOLLOWER, election="none", written_role=""),
+        replace(FOLLOWER, gate=FRESH_GATE),
+    ],
 )
 def test_what_is_null_is_documented_to_be(snapshot: Any) -> None:
     """The barest status has nothing that the table does not allow."""
@@ -86,6 +91,35 @@ def test_a_follower_tells_the_rest_of_anothers_lease(web: Web) -> None:
     lease = web.get("/_elector/status").json()["lease"]
     assert lease["holder"] == "prometheus-1"
     assert 0 < lease["expires_in_s"] <= 3600
+
+
+def test_the_gate_is_told_as_the_other_gates_read_it(web: Web) -> None:
+    """The mark in milliseconds and for people, and the time of the answer."""
+    web.tell(leading(**FULL))
+    before_ms = clock.wall() * 1000
+    gate = web.get("/_elector/status").json()["gate"]
+    assert before_ms - 1 <= gate["time_ms"] <= clock.wall() * 1000 + 1
+    assert isinstance(gate["time_ms"], int)
+    [endpoint] = gate["endpoints"]
+    assert endpoint["mark"] == "2023-11-14T22:13:20.125+00:00"
+    assert endpoint["mark_ms"] == 1_700_000_000_125
+    assert endpoint["held_since"] == "2023-11-14T22:13:20+00:00"
+    assert (gate["is_running"], gate["is_open"], gate["is_handing_over"]) == (True, True, False)
+
+
+def test_without_a_gate_there_is_none(web: Web) -> None:
+    """As in older versions, whose status has no such field at all."""
+    web.tell(following())
+    assert web.get("/_elector/status").json()["gate"] is None
+
+
+@pytest.mark.parametrize("mark", [10**17, -(10**17), 10**400])
+def test_a_mark_that_no_calendar_has_costs_no_status(mark: int) -> None:
+    """Whoever may write the lease can write any number: the rest is told, and the number."""
+    [endpoint] = FRESH_GATE["endpoints"]
+    gate = {**FRESH_GATE, "endpoints": [{**endpoint, "mark": mark}]}
+    told = status_of(following(gate=gate), clock.now())["gate"]["endpoints"][0]
+    assert (told["mark"], told["mark_ms"]) == (None, mark)
 
 
 def test_a_stale_status_is_none(web: Web) -> None:

@@ -29,3 +29,11 @@ def rfc3339_micro() -> str:
 def iso(wall: float) -> str:
     """Return a wall time as RFC 3339 text: ``2006-01-02T15:04:05+00:00``."""
     return datetime.fromtimestamp(wall, UTC).isoformat(timespec="seconds")
+
+
+def iso_ms(wall_ms: int) -> str | None:
+    """Return a wall time in milliseconds as RFC 3339 text with them; None beyond its range."""
+    try:
+        return datetime.fromtimestamp(wall_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    except (OSError, OverflowError, ValueError):
+        return None

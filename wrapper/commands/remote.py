@@ -28,6 +28,7 @@ from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.access.request_errors import AskedServer, trouble, trust_by
 from wrapper.base.log import say
 from wrapper.base.url_encoding import to_uri
+from wrapper.commands.gate_lines import gate_lines
 from wrapper.commands.remote_args import RemoteRequest, Unasked, read_words
 from wrapper.documents.problems import ConfigurationError
 from wrapper.election import step_down_pause
@@ -156,7 +157,7 @@ def _say(text: str, stream: TextIO | None = None) -> None:
 
 def _status(api: Api) -> int:
     replicas = api.fleet()
-    for line in table(replicas):
+    for line in (*table(replicas), *gate_lines(replicas)):
         _say(line)
     known = filter(is_status, (each.get("status") for each in replicas))
     leaders = sum(told["is_leader"] for told in known)

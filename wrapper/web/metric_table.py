@@ -101,6 +101,32 @@ HELP: dict[str, str] = {
     "given_back, left_alone, dropped.",
     "targets_queue_unannounced_changes": "Changes that scheduled fetches found since the last "
     "message of Promgen.",
+    "gate_open": "Whether the gate passes requests on to the receivers.",
+    "gate_restarts_total": "Restarts of the gate.",
+    "gate_memory_limit_bytes": "How many compressed bytes of batches the gate may hold, for all "
+    "receivers together.",
+    "gate_clock_offset_seconds": "How far the leader's clock is ahead of this machine's; absent "
+    "while that is unknown.",
+    "gate_held_bytes": "Compressed bytes of the batches that the gate holds.",
+    "gate_held_batches": "Batches that the gate holds.",
+    "gate_held_since_timestamp_seconds": "Unix timestamp of the arrival of the oldest batch that "
+    "the gate holds; absent while it holds none.",
+    "gate_mark_timestamp_seconds": "The newest known mark: the receiver has acknowledged all "
+    "samples up to this Unix timestamp; absent while that is unknown.",
+    "gate_behind_seconds": "Seconds of sample time that the receiver is behind; absent while that "
+    "is unknown.",
+    "gate_requests_total": "Requests of Prometheus to the gate, by what became of them.",
+    "gate_batches_released_total": "Held batches that were dropped because the leader's receiver "
+    "has acknowledged them.",
+    "gate_batches_sent_on_total": "Held batches that were sent to the receiver by this replica as "
+    "the leader.",
+    "gate_samples_left_out_total": "Samples of held batches that were not sent because the "
+    "receiver had acknowledged them.",
+    "gate_samples_rejected_total": "Samples of held batches that the receiver refused, by reason.",
+    "gate_samples_unconfirmed_total": "Samples that a standby had answered for, and the receiver "
+    "did not count as written.",
+    "gate_passed_bytes_total": "Compressed bytes of the requests that were passed on to the "
+    "receiver.",
 }
 METRICS: dict[str, str] = {PREFIX + name: text for name, text in HELP.items()}
 

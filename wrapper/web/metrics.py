@@ -22,7 +22,7 @@ from wrapper.base.snapshot_channel import SnapshotReader, is_stale
 from wrapper.model.snapshot import Snapshot
 from wrapper.proxy.proxy_counters import DURATION_BUCKETS as REQUEST_BUCKETS
 from wrapper.proxy.proxy_counters import ProxyCounters, Totals
-from wrapper.web import state_metrics
+from wrapper.web import gate_metrics, state_metrics
 from wrapper.web.metric_table import (
     PREFIX,
     counter,
@@ -102,10 +102,12 @@ def _always(snapshot: Snapshot, now: float) -> Iterator[Metric]:
     yield histogram("notifier_calls_duration_seconds", totals)
     yield counter("web_restarts_total", max(totals.get("web_starts_total", 0.0) - 1, 0.0))
     yield from state_metrics.lasting(snapshot)
+    yield from gate_metrics.lasting(snapshot.gate)
 
 
 def _while_fresh(snapshot: Snapshot, now: float) -> Iterator[Metric]:
     yield from state_metrics.present(snapshot, now)
+    yield from gate_metrics.present(snapshot.gate)
     if snapshot.pod_is_labelled is not None:
         yield gauge("pod_has_label", snapshot.pod_is_labelled)
     for name in _USAGE_GAUGES:

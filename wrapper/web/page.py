@@ -17,9 +17,11 @@ from typing import Any
 from flask import Flask, Response, render_template
 from markupsafe import Markup
 
+from wrapper.base.sizes import size
 from wrapper.base.snapshot_channel import why_stale
 from wrapper.configuration.config_view import ConfigView
 from wrapper.model.snapshot import Snapshot, named
+from wrapper.web.gate_words import state_of
 from wrapper.web.peers import Peer
 from wrapper.web.status import status_of
 from wrapper.web.timeline import timeline
@@ -59,7 +61,13 @@ class Page:
                 "frame-ancestors 'none'",
             )
         )
-        app.jinja_env.filters |= {"at": at, "named": named, "size": size, "utc": utc}
+        app.jinja_env.filters |= {
+            "at": at,
+            "named": named,
+            "size": size,
+            "state": state_of,
+            "utc": utc,
+        }
 
     def render(self, seen: Seen) -> Response:
         """Return the page; 503 with only the reason if the snapshot is stale."""
@@ -107,12 +115,3 @@ def utc(iso: str) -> str:
 def at(wall: float) -> str:
     """Return a wall time to the second, in UTC."""
     return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def size(count: float) -> str:
-    """Return a number of bytes in B, KiB, MiB or GiB."""
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:  # noqa: PLR2004 - the step between units
-            return f"{count:.0f} {unit}"
-        count /= 1024
-    return f"{count:.1f} GiB"

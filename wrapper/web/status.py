@@ -13,6 +13,7 @@ from wrapper import __version__
 from wrapper.base import clock
 from wrapper.base.snapshot_channel import configuration_of, known_leader
 from wrapper.model.snapshot import HandOver, Snapshot
+from wrapper.web.gate_status import gate_of
 
 _NO_ELECTION = "none"
 Json = dict[str, Any]
@@ -40,6 +41,7 @@ def status_of(snapshot: Snapshot, now: float) -> Json:
         "prometheus": _prometheus(snapshot),
         "configuration": configuration_of(snapshot) if snapshot.written_role else None,
         "targets": _targets(snapshot.targets) if snapshot.targets else None,
+        "gate": gate_of(snapshot.gate),
         "hand_overs": [_hand_over(each) for each in reversed(snapshot.history)],
     }
 

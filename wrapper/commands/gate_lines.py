@@ -1,0 +1,63 @@
+"""What the command ``status`` prints about the replicas' gates; pure.
+
+Other replicas' answers are untrusted: one whose gate has another form is passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import UnionType
+from typing import Any
+
+from wrapper.base.sizes import size
+from wrapper.election.lease_fields import mapping
+from wrapper.web.gate_words import state_of
+
+Json = dict[str, Any]
+Form = Mapping[str, type | UnionType]
+_GATE: Form = {
+    "is_running": bool,
+    "is_open": bool,
+    "is_handing_over": bool,
+    "problem": str,
+    "endpoints": list,
+}
+_ENDPOINT: Form = {
+    "name": str,
+    "held_bytes": int,
+    "held_batches": int,
+    "held_since": str | None,
+    "behind_s": float | int | None,
+    "problem": str,
+}
+
+
+def gate_lines(replicas: Sequence[Json]) -> Iterator[str]:
+    """Yield a line for each replica that has a gate: its state, and that of each receiver."""
+    for replica in replicas:
+        told = mapping(replica.get("status"))
+        gate = mapping(told.get("gate"))
+        if _has(gate, _GATE) and all(_has(each, _ENDPOINT) for each in gate["endpoints"]):
+            parts = [_with_problem(state_of(gate), gate), *map(_endpoint, gate["endpoints"])]
+            yield f"gate of {told.get('identity')}: {'; '.join(parts)}"
+
+
+def _has(value: object, form: Form) -> bool:
+    """Tell whether it is an object that has these fields."""
+    return isinstance(value, dict) and all(
+        name in value and isinstance(value[name], kind) for name, kind in form.items()
+    )
+
+
+def _endpoint(each: Json) -> str:
+    parts = []
+    if each["held_batches"]:
+        since = str(each["held_since"]).replace("+00:00", "Z")
+        parts.append(f"{size(each['held_bytes'])} held since {since}")
+    if each["behind_s"] is not None:
+        parts.append(f"{each['behind_s']:.1f} s behind")
+    return _with_problem(f"{each['name']} {', '.join(parts) or 'nothing held'}", each)
+
+
+def _with_problem(text: str, of: Json) -> str:
+    return f"{text} ({of['problem']})" if of["problem"] else text

@@ -1,0 +1,18 @@
+"""What a gate does, in words for people; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def state_of(gate: Mapping[str, Any]) -> str:
+    """Return what a gate does, in a word or a few, by ``gate`` of a status."""
+    if not gate["is_running"]:
+        return "not running"
+    if not gate["is_open"]:
+        return "holding"
+    if gate["is_handing_over"]:
+        return "handing over"
+    holds = any(each["held_batches"] for each in gate["endpoints"])
+    return "sending what was held" if holds else "open"
