@@ -13,6 +13,14 @@ STEPS = 120 * 4  # two hours
 LEADER, FOLLOWER = "prometheus-0", "prometheus-1"
 FETCHED = "/targets/promgen.json"
 Values = dict[str, str]  # by what identifies a series: name, and labels of its own
+GATE_MEMORY = 64 << 20
+HELD_BYTES = 'gate_held_bytes{remote_name="store"}'
+HELD_BATCHES = 'gate_held_batches{remote_name="store"}'
+MARK = 'gate_mark_timestamp_seconds{remote_name="store"}'
+BEHIND = 'gate_behind_seconds{remote_name="store"}'
+REJECTED = 'gate_samples_rejected_total{reason="final",remote_name="store"}'
+REJECTED_KNOWN = 'gate_samples_rejected_total{reason="known",remote_name="store"}'
+UNCONFIRMED = 'gate_samples_unconfirmed_total{remote_name="store"}'
 
 
 def steady(value: float) -> str:
@@ -58,9 +66,28 @@ def healthy(pod: str, *, leads: bool) -> Values:
         "child_healthy": steady(1),
         f'targets_last_success_time_seconds{{file="{FETCHED}"}}': growing(STEP_S),
         "targets_queue_unannounced_changes": "0+0x39 1+0x3 0+0x900",
+        **gate(leads=leads),
     }
     values = {f"prometheus_elector_{name}": value for name, value in ours.items()}
     return {**values, **(writing() if leads else {}), "up": steady(1)}
+
+
+def gate(*, leads: bool) -> Values:
+    """Return what the gate of one replica exposes: open, or holding the last seconds."""
+    return {
+        "gate_open": steady(leads),
+        "gate_restarts_total": steady(2),
+        "gate_memory_limit_bytes": steady(GATE_MEMORY),
+        **({} if leads else {"gate_clock_offset_seconds": steady(-0.3)}),
+        'gate_held_bytes{remote_name="other"}': steady(0 if leads else 1000),
+        HELD_BYTES: steady(0 if leads else 400_000),
+        HELD_BATCHES: steady(0 if leads else 20),
+        MARK: growing(STEP_S),
+        BEHIND: steady(4),
+        REJECTED_KNOWN: growing(1),
+        REJECTED: steady(3),
+        UNCONFIRMED: steady(1),
+    }
 
 
 def writing() -> Values:
@@ -75,9 +102,13 @@ def writing() -> Values:
 
 def without_election() -> Values:
     """Return what a replica exposes that always leads: there is nothing to elect."""
-    names = ("lease", "leader", "targets")
-    kept = healthy("alone", leads=True).items()
-    return {name: x for name, x in kept if not name.startswith(tuple(map(_full, names)))}
+    return without("lease", "leader", "targets", "gate", of=healthy("alone", leads=True))
+
+
+def without(*names: str, of: Values) -> Values:
+    """Return values but for those whose names begin with these words."""
+    begins = tuple(map(_full, names))
+    return {name: value for name, value in of.items() if not name.startswith(begins)}
 
 
 def _full(name: str) -> str:
@@ -132,6 +163,7 @@ STORE = '{remote_name="store",url="http://store/write"}'
 FAILED = f"prometheus_remote_storage_samples_failed_total{STORE}"
 SENT = f"prometheus_remote_storage_bytes_total{STORE}"
 PENDING = f"prometheus_remote_storage_samples_pending{STORE}"
+BY_STORE = {"remote_name": "store"}
 TO_STORE = {"remote_name": "store", "url": "http://store/write"}
 FETCHES = f'targets_last_success_time_seconds{{file="{FETCHED}"}}'
 TIMEOUTS = 'lease_errors_total{reason="timeout"}'
@@ -223,6 +255,75 @@ CASES = (
         of=LEADER,
         labels=TO_STORE,
         why="no answer",
+    ),
+    Case(
+        "PrometheusElectorGateReceiverBehind",
+        10 * MINUTE + 5 * MINUTE,
+        {BEHIND: then("4+0", AT_10, "301+0")},
+        of=LEADER,
+        labels=BY_STORE,
+    ),
+    Case(
+        "PrometheusElectorGateMarkNotMoving",
+        # It last moved a step before, is the same five minutes later, and for five minutes.
+        10 * MINUTE - STEP_S + 5 * MINUTE + 5 * MINUTE,
+        {},
+        {MARK: then("0+15", AT_10, "585+0")},
+        of=FOLLOWER,
+        labels=BY_STORE,
+        why="any more",
+    ),
+    Case(
+        "PrometheusElectorGateMarkNotMoving",
+        5 * MINUTE,
+        {},
+        {MARK: GONE},
+        of=FOLLOWER,
+        labels=BY_STORE,
+        why="since none was ever learnt",
+    ),
+    Case(
+        "PrometheusElectorGateMemoryNearlyFull",
+        10 * MINUTE + 15 * MINUTE,
+        {},
+        {
+            HELD_BYTES: then("0+0", AT_10, f"{0.5 * GATE_MEMORY}+0"),
+            'gate_held_bytes{remote_name="other"}': steady(0.41 * GATE_MEMORY),
+        },
+        of=FOLLOWER,
+    ),
+    Case(
+        "PrometheusElectorGateSamplesLost",
+        10 * MINUTE,
+        {REJECTED: then("3+0", AT_10, "5+0")},
+        of=LEADER,
+        labels=BY_STORE,
+        why="because they were refused",
+        still_at_s=24 * MINUTE,
+    ),
+    Case(
+        "PrometheusElectorGateSamplesLost",
+        10 * MINUTE,
+        {UNCONFIRMED: then("1+0", AT_10, "2+0")},
+        of=LEADER,
+        labels=BY_STORE,
+        why="because they were not counted",
+        still_at_s=24 * MINUTE,
+    ),
+    Case(
+        "PrometheusElectorGateClocksDiffer",
+        10 * MINUTE + 5 * MINUTE,
+        {},
+        {"gate_clock_offset_seconds": then("0.3+0", AT_10, "-15.1+0")},
+        of=FOLLOWER,
+    ),
+    Case(
+        "PrometheusElectorGateRestarts",
+        12 * MINUTE,
+        {},
+        {"gate_restarts_total": "2+0x39 3+0x3 4+0x3 5+0x900"},
+        of=FOLLOWER,
+        still_at_s=45 * MINUTE,
     ),
     Case(
         "PrometheusElectorConfigurationInvalid",
@@ -382,6 +483,63 @@ QUIET = (
         "PrometheusElectorLeaderCannotWrite",
         "when one batch is refused",
         {FAILED: then("3+0", AT_10, "503+0")},
+    ),
+    Quiet(
+        "PrometheusElectorGateReceiverBehind",
+        "when a receiver of the leader is just less behind, or a standby knows of an old mark only",
+        {BEHIND: steady(300)},
+        {BEHIND: steady(900)},
+    ),
+    Quiet(
+        "PrometheusElectorGateReceiverBehind",
+        "when a new leader catches up within five minutes",
+        {BEHIND: "4+0x39 900-30x20 4+0x900"},
+    ),
+    Quiet(
+        "PrometheusElectorGateMarkNotMoving",
+        "where nothing is held, or the gate is open",
+        {MARK: steady(1), HELD_BATCHES: steady(20)},
+        {MARK: steady(1), HELD_BATCHES: steady(0)},
+    ),
+    Quiet(
+        "PrometheusElectorGateMarkNotMoving",
+        "while nobody leads",
+        {MARK: steady(1), "gate_open": FALLS, HELD_BATCHES: steady(20), "leader_known": FALLS},
+        {MARK: steady(1), "leader_known": FALLS},
+    ),
+    Quiet(
+        "PrometheusElectorGateMarkNotMoving",
+        "when it moves every four minutes",
+        {},
+        {MARK: "0+0x15 240+0x15 480+0x15 720+0x15 960+0x15 1200+0x15 1440+0x15 1680+0x15"},
+    ),
+    Quiet(
+        "PrometheusElectorGateMemoryNearlyFull",
+        "when the leader sends what it held, or a standby has some left",
+        {HELD_BYTES: steady(GATE_MEMORY)},
+        {HELD_BYTES: steady(0.89 * GATE_MEMORY)},
+    ),
+    Quiet(
+        "PrometheusElectorGateMemoryNearlyFull",
+        "when a standby is full for ten minutes",
+        {},
+        {HELD_BYTES: f"0+0x39 {GATE_MEMORY}+0x39 0+0x900"},
+    ),
+    Quiet(
+        "PrometheusElectorGateSamplesLost",
+        "when the receiver had the samples",
+        {REJECTED_KNOWN: then("3+0", AT_10, "500+0")},
+    ),
+    Quiet(
+        "PrometheusElectorGateClocksDiffer",
+        "when they differ by a scrape interval",
+        {},
+        {"gate_clock_offset_seconds": steady(15)},
+    ),
+    Quiet(
+        "PrometheusElectorGateRestarts",
+        "when it is restarted twice",
+        {"gate_restarts_total": "2+0x39 3+0x3 4+0x900"},
     ),
     Quiet(
         "PrometheusElectorReloadNotConfirmed",

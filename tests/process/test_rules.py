@@ -1,7 +1,7 @@
 """The alert rules before real promtool: each fires when it should, not earlier, and alone.
 
-Beside the election in trouble there are, in each case, a healthy one, two replicas without an
-election, and a single one: whatever happens, nothing is ever said of these.
+Beside the election in trouble there are, in each case, a healthy one, one without the gate, two
+replicas without an election, and a single one: whatever happens, nothing is ever said of these.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from tests.process.alert_cases import (
     Values,
     healthy,
     series,
+    without,
     without_election,
 )
 from tests.real.parts import CHECKOUT, program
@@ -58,7 +59,7 @@ def changed(healthy_values: Values, changes: Values) -> Values:
 
 
 def inputs(case: Case | Quiet | None) -> list[dict[str, str]]:
-    """Return the series of the election in trouble, of a healthy one, and of replicas without."""
+    """Return the series of the election in trouble, of healthy ones, and of replicas without."""
     leader, follower = healthy(LEADER, leads=True), healthy(FOLLOWER, leads=False)
     ours = changed(leader, case.leader if case else {})
     theirs = changed(follower, case.follower if case else {})
@@ -67,6 +68,8 @@ def inputs(case: Case | Quiet | None) -> list[dict[str, str]]:
         *series(*IN_TROUBLE, FOLLOWER, theirs),
         *series("elsewhere", "prometheus", LEADER, leader),
         *series("elsewhere", "prometheus", FOLLOWER, follower),
+        *series("ungated", "prometheus", LEADER, without("gate", of=leader)),
+        *series("ungated", "prometheus", FOLLOWER, without("gate", of=follower)),
         *series("plain", "prometheus", LEADER, without_election()),
         *series("plain", "prometheus", FOLLOWER, without_election()),
         *series("single", "prometheus", LEADER, without_election()),
