@@ -12,16 +12,32 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from grafana import DATASOURCE, ELECTION, Panel, bars, placed, stat, steps, timeline, words
+from gate_panels import GATE
+from grafana import (
+    BAD,
+    BY_REPLICA,
+    DATASOURCE,
+    ELECTION,
+    GOOD,
+    IDLE,
+    REPLICA,
+    WARN,
+    Panel,
+    bars,
+    placed,
+    stat,
+    steps,
+    timeline,
+    words,
+)
 
 # Abbreviations in the queries below, and what they stand for.
 SHORT = {
     "{@}": '{cluster=~"$cluster",namespace=~"$namespace",job=~"$job"}',
     "{~}": '{cluster=~"$cluster",namespace=~"$namespace"}',
+    "{@,": '{cluster=~"$cluster",namespace=~"$namespace",job=~"$job",',
     "[@]": "[$__rate_interval]",
 }
-REPLICA = "{{pod}} {{instance}}"
-BAD, GOOD, IDLE, WARN = "red", "green", "#6e7687", "orange"
 
 
 def own(query: str) -> str:
@@ -30,7 +46,6 @@ def own(query: str) -> str:
 
 
 SAMPLES = "prometheus_remote_storage_samples"
-BY_REPLICA = "sum by (cluster, namespace, pod, instance)"
 
 ROWS: dict[str, tuple[Panel, ...]] = {
     "Who writes": (
@@ -161,6 +176,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             width=8,
         ),
     ),
+    "Gate": GATE,
     "Prometheus' configuration": (
         timeline(
             "Configuration valid",

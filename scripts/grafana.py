@@ -9,6 +9,9 @@ from typing import Any
 WIDTH, STAT_HEIGHT, HEIGHT = 24, 4, 8
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 ELECTION = "{{cluster}} {{namespace}} {{job}}"
+REPLICA = "{{pod}} {{instance}}"
+BY_REPLICA = "sum by (cluster, namespace, pod, instance)"
+BAD, GOOD, IDLE, WARN = "red", "green", "#6e7687", "orange"
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,12 @@ def timeline(title: str, about: str, queries: dict[str, str], shown: dict[str, A
     )
 
 
-def bars(title: str, about: str, queries: dict[str, str], unit: str = "short") -> Panel:
+def bars(
+    title: str, about: str, queries: dict[str, str], unit: str = "short", width: int = 12
+) -> Panel:
     """Return a panel of how often something happened, stacked."""
     custom = {"drawStyle": "bars", "fillOpacity": 80, "stacking": {"mode": "normal"}}
-    return Panel(title, about, queries, unit=unit, defaults={"min": 0, "custom": custom})
+    return Panel(title, about, queries, width, unit=unit, defaults={"min": 0, "custom": custom})
 
 
 def placed(rows: dict[str, list[Panel]]) -> Iterator[dict[str, Any]]:

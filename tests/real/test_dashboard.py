@@ -16,6 +16,7 @@ import requests
 
 from tests.process.test_dashboard import (
     DASHBOARD,
+    OF_GATE,
     OF_TARGETS,
     PANELS,
     RULES,
@@ -26,6 +27,9 @@ from tests.real.conftest import Start
 from tests.real.parts import Prometheus, Receiver, started
 from tests.real.replica import Replica
 from tests.support import wait_until
+from tests.web.conftest import Web, leading
+from tests.web.test_protection import running
+from tests.web.test_status import FULL
 
 CONFIG = """\
 global: {{scrape_interval: 1s, evaluation_interval: 1s}}
@@ -93,15 +97,40 @@ def test_every_query_has_data(watcher: Prometheus, pair: tuple[Replica, Replica]
     """Each panel shows a number, for all and for what is chosen; of another namespace nothing."""
     hand_over(watcher, *pair)
     for panel in PANELS:
-        for asked in panel["targets"]:
-            for chosen in ((".*", ".*"), ("monitoring", "elector")):
-                wait_until(
-                    lambda a=asked, c=chosen: any(map(math.isfinite, values(watcher, a, *c))),  # type: ignore[misc]
-                    WITHIN_S,
-                    f"data for {panel['title']}: {asked['expr']}",
-                    poll_s=0.5,
-                )
-            assert values(watcher, asked, "elsewhere", ".*") == []
+        if not is_of_gate(panel):
+            check_panel(watcher, panel)
+
+
+def check_panel(watcher: Prometheus, panel: dict[str, Any]) -> None:
+    """Check that each query of a panel has data of this election, and none of another."""
+    for asked in panel["targets"]:
+        for chosen in ((".*", ".*"), ("monitoring", "elector")):
+            wait_until(
+                lambda a=asked, c=chosen: any(map(math.isfinite, values(watcher, a, *c))),  # type: ignore[misc]
+                WITHIN_S,
+                f"data for {panel['title']}: {asked['expr']}",
+                poll_s=0.5,
+            )
+        assert values(watcher, asked, "elsewhere", ".*") == []
+
+
+def is_of_gate(panel: dict[str, Any]) -> bool:
+    """Tell whether a panel shows the gate, which the pair does not have."""
+    return any(metrics_in(asked["expr"]) & OF_GATE for asked in panel["targets"])
+
+
+def test_every_query_about_the_gate_has_data(tmp_path: Path) -> None:
+    """Of a replica's API that tells of one; the rules about it can be evaluated."""
+    with running(Web()) as web:
+        web.tell(leading(**FULL))
+        config = CONFIG.format(rules=RULES, apis=target(web.url, "a"), servers="")
+        with started(Prometheus(tmp_path / "watcher", config)) as watcher:
+            panels = list(filter(is_of_gate, PANELS))
+            assert len(panels) == 9
+            for panel in panels:
+                check_panel(watcher, panel)
+            wait_until(lambda: set(rules(watcher).values()) == {"ok"}, WITHIN_S, "were evaluated")
+            assert names(watcher) >= OF_GATE
 
 
 def choices(watcher: Prometheus, query: str) -> list[str]:
@@ -118,7 +147,9 @@ def test_all_is_understood(watcher: Prometheus, pair: tuple[Replica, Replica]) -
     """Each alert can be evaluated on what a pair exposes; each metric and each choice is there."""
     hand_over(watcher, *pair)
     wait_until(lambda: set(rules(watcher).values()) == {"ok"}, WITHIN_S, "all were evaluated")
-    assert set().union(*map(metrics_in, expressions())) - names(watcher) == OF_TARGETS
+    assert set().union(*map(metrics_in, expressions())) - names(watcher) == OF_TARGETS | (
+        OF_GATE & set().union(*map(metrics_in, expressions()))
+    )
     found = {
         each["name"]: choices(watcher, filled(each["query"], ".*", ".*"))
         for each in DASHBOARD["templating"]["list"]
