@@ -122,7 +122,8 @@ HELP: dict[str, str] = {
     "the leader.",
     "gate_samples_left_out_total": "Samples of held batches that were not sent because the "
     "receiver had acknowledged them.",
-    "gate_samples_rejected_total": "Samples of held batches that the receiver refused, by reason.",
+    "gate_samples_rejected_total": "Samples of held batches that the receiver did not take, by "
+    "reason.",
     "gate_samples_unconfirmed_total": "Samples that a standby had answered for, and the receiver "
     "did not count as written.",
     "gate_passed_bytes_total": "Compressed bytes of the requests that were passed on to the "
