@@ -33,6 +33,7 @@ from wrapper.options.flags import BY_NAME, FLAGS
 from wrapper.supervision.shutdown import SUCCESSOR_WAIT_S
 
 SWITCHES = ("rules", "dashboards")
+GATED = ("--set", "gate.enabled=true")
 EVERYTHING = (
     *("--set", "proxy.enabled=true", "--set", "leaderLabel.enabled=true"),
     *("--set", "rules.enabled=true", "--set", "dashboards.enabled=true"),
@@ -43,6 +44,7 @@ EVERYTHING = (
     *("--set", "serviceMonitor.endpoints.api.scheme=https"),
     *("--set", "podMonitor.endpoints.web.basicAuth.username.name=u"),
     *("--set", "podMonitor.endpoints.web.basicAuth.username.key=name"),
+    *GATED,
 )
 
 
@@ -63,6 +65,8 @@ def test_lint(use: str | None) -> None:
         ("prometheus.major=1", "prometheus/major"),
         ("config.kind=Volume", "config/kind"),
         ("handOver.prometheusGraceSeconds=1m", "handOver/prometheusGraceSeconds"),
+        ("gate.memory=64Mi", "gate/memory"),
+        ("gate.port=9095", "gate/port"),
         ("serviceAccount.create=false", "serviceAccount.name: missing"),
     ],
 )

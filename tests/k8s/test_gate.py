@@ -1,0 +1,78 @@
+"""The gate in chart and kustomize: its variables, and what it needs of the other objects."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.k8s.rendering import (
+    K8S,
+    USES,
+    chart,
+    container,
+    environment,
+    find,
+    kustomize,
+    without_helm,
+)
+from tests.k8s.test_chart import GATED
+from wrapper.base.durations import parse_duration
+from wrapper.model.gate import Endpoint
+from wrapper.options.flag_values import read_value
+from wrapper.options.flags import BY_NAME
+
+
+@pytest.mark.parametrize("use", USES)
+def test_component_is_the_switch_of_the_chart(use: str, tmp_path: Path) -> None:
+    """An overlay with the component `gate` is the chart with the gate, and nothing else changes."""
+    folders = {"resources": f"overlays/{use}", "components": "components/gate"}
+    whole = {key: [os.path.relpath(K8S / path, tmp_path)] for key, path in folders.items()}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(whole))
+    made = without_helm(kustomize(tmp_path))
+    assert made == without_helm(chart(*GATED, use=use))
+    plain = without_helm(chart(use=use))
+    assert [name for name, each in made.items() if each != plain[name]] == [
+        "StatefulSet/prometheus"
+    ]
+
+
+def test_it_has_what_it_was_given() -> None:
+    """Its variables are read as an address of loopback and a size, and no port is published."""
+    words = (*GATED, "--set", "gate.port=9196", "--set", "gate.memory=128MiB")
+    objects = chart(*words)
+    stateful_set = find(objects, "StatefulSet")
+    has = environment(stateful_set)
+    given = {
+        name: read_value(BY_NAME[name], has[BY_NAME[name].env])
+        for name in ("remote-write-gate", "remote-write-gate-listen-address", "gate-memory")
+    }
+    assert given.pop("gate-memory") == 128 << 20
+    assert given.pop("remote-write-gate") is True
+    assert str(given.pop("remote-write-gate-listen-address")) == "127.0.0.1:9196"
+    assert [each["name"] for each in container(stateful_set)["ports"]] == ["web", "api"]
+    assert "9196" not in str([each for each in objects if each["kind"] != "StatefulSet"])
+
+
+def test_replicas_reach_each_other_for_marks() -> None:
+    """With the gate the replicas ask each other's API, also where few others may connect."""
+    words = ("--set", "networkPolicy.from[0].podSelector.matchLabels.a=b")
+    objects = chart(*GATED, *words)
+    stateful_set, policy = find(objects, "StatefulSet"), find(objects, "NetworkPolicy")
+    [ingress] = policy["spec"]["ingress"]
+    labels = stateful_set["spec"]["template"]["metadata"]["labels"]
+    assert {"podSelector": {"matchLabels": labels}} in ingress["from"]
+    assert "api" in {each["port"] for each in ingress["ports"]}
+    assert policy["spec"]["policyTypes"] == ["Ingress"]
+    service = find(objects, "Service", environment(stateful_set)["ELECTOR_PEERS"])["spec"]
+    assert service["publishNotReadyAddresses"] is True
+    assert service["selector"] == labels
+
+
+def test_it_hands_over_within_the_grace() -> None:
+    """A demotion has time for a hand-over of the gate, with Prometheus' own batch_send_deadline."""
+    has = environment(find(chart(*GATED), "StatefulSet"))
+    takes_s = Endpoint(name="a", url="").batch_deadline_s + 1
+    assert parse_duration(has["ELECTOR_DEMOTION_GRACE"]) >= takes_s + 1
