@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -11,8 +14,10 @@ import yaml
 from tests.k8s.rendering import (
     K8S,
     USES,
+    Document,
     chart,
     container,
+    documents,
     environment,
     find,
     kustomize,
@@ -21,8 +26,11 @@ from tests.k8s.rendering import (
 from tests.k8s.test_chart import GATED
 from wrapper.base.durations import parse_duration
 from wrapper.model.gate import Endpoint
+from wrapper.options.flag import Flag
 from wrapper.options.flag_values import read_value
-from wrapper.options.flags import BY_NAME
+from wrapper.options.flags import BY_NAME, FLAGS
+
+BY_VARIABLE = {flag.env: flag for flag in FLAGS}
 
 
 @pytest.mark.parametrize("use", USES)
@@ -76,3 +84,49 @@ def test_it_hands_over_within_the_grace() -> None:
     has = environment(find(chart(*GATED), "StatefulSet"))
     takes_s = Endpoint(name="a", url="").batch_deadline_s + 1
     assert parse_duration(has["ELECTOR_DEMOTION_GRACE"]) >= takes_s + 1
+
+
+def with_comments(text: str) -> list[Document]:
+    """Return the documents of a manifest in which the lines for the gate are no comments."""
+    return documents(re.sub(r"# (- (--remote-write-gate|--peers|{name: ELECTOR_))", r"\1", text))
+
+
+def containers(node: Any) -> Iterator[Document]:
+    """Yield what is a container of ours, wherever it is in a manifest."""
+    if isinstance(node, dict):
+        has = [each["name"] for each in node.get("env", ())]
+        if "ELECTOR_LEADER_CONFIG" in has or node.get("command") == ["prometheus-elector"]:
+            yield node
+    for each in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from containers(each)
+
+
+SERVICES = {
+    "prometheus.yaml": "prometheus-operated",
+    "prometheus-agent.yaml": "prometheus-agent-operated",
+    "prometheus-sidecar.yaml": "prometheus-operated",
+    "values-kube-prometheus-stack.yaml": "prometheus-operated",
+}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_operators_manifests_have_it_as_comments(name: str) -> None:
+    """Without the comment signs each replica has the gate, and peers by the Operator's Service."""
+    text = (K8S / "operator" / name).read_text()
+    for made, is_on in ((documents(text), False), (with_comments(text), True)):
+        found = [options(each) for each in containers(made)]
+        assert found
+        assert [BY_NAME["remote-write-gate"] in each for each in found] == [is_on] * len(found)
+        assert found[-1].get(BY_NAME["peers"]) == (SERVICES[name] if is_on else None)
+
+
+def options(of: Document) -> dict[Flag, str]:
+    """Return the flags of a container, by arguments or variables; each is one of ours."""
+    words = [each.removeprefix("--").partition("=") for each in of.get("args", ())]
+    variables = (
+        [each for each in of["env"] if each["name"].startswith("ELECTOR_")] if "env" in of else []
+    )
+    return {
+        **{BY_NAME[name]: value for name, _, value in words},
+        **{BY_VARIABLE[each["name"]]: each["value"] for each in variables},
+    }

@@ -17,6 +17,7 @@ from tests.k8s.objects import PATHS, in_namespace, path
 from tests.k8s.rendering import K8S, USES, Document, chart, documents, kustomize
 from tests.k8s.schemas import misfits
 from tests.k8s.test_chart import EVERYTHING
+from tests.k8s.test_gate import with_comments
 from tests.real.parts import ApiServer
 
 OPERATORS = "monitoring.coreos.com"
@@ -44,6 +45,7 @@ def sources() -> Iterator[tuple[str, list[Document]]]:
     for file in sorted((K8S / "operator").glob("*.yaml")):
         if not file.name.startswith("values-"):
             yield file.name, documents(file.read_text())
+            yield f"{file.name} with the gate", with_comments(file.read_text())
     for component in ("rules/prometheusrule.yaml", "dashboards/configmap.yaml"):
         yield component, documents((K8S / "components" / component).read_text())
 
