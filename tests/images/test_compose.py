@@ -1,4 +1,4 @@
-"""The compose file, run as it stands but for the network: one of its own, each on an address."""
+"""The compose files, run as they stand but for the network: one for all, each on an address."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ import yaml
 from tests.images.conftest import Run
 from tests.images.podman import READY_S, Container
 from tests.support import wait_until
+from wrapper.options.flag_values import read_value
+from wrapper.options.flags import BY_NAME, FLAGS
 
-FILE = Path(__file__).parent.parent.parent / "images/compose.yml"
+FOLDER = Path(__file__).parent.parent.parent / "images"
+PLAIN, GATED = ("compose.yml",), ("compose.yml", "compose-gate.yml")
 ADDRESSES = {"receiver": "127.0.0.2", "replica-0": "127.0.0.3", "replica-1": "127.0.0.4"}
 Services = dict[str, Container]
 
@@ -29,15 +32,26 @@ def options(service: dict[str, Any], volume: str) -> list[str]:
     words += ["--read-only", "--read-only-tmpfs=false"] if service.get("read_only") else []
     for mount in service.get("volumes", ()):
         source, target = mount.split(":", 1)
-        source = volume if source == "data" else str(FILE.parent / source)
+        source = volume if source == "data" else str(FOLDER / source)
         words.append(f"--volume={source}:{target}")
     return words
 
 
-@pytest.fixture
-def services(run: Run, volume: str, tmp_path: Path) -> Services:
-    """Run the file's services; the receiver's network is that of all, with their names."""
-    described = yaml.safe_load(FILE.read_text())["services"]
+def described_by(files: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Return the services of a file, with the variables that a second one adds to them."""
+    first, *others = (yaml.safe_load((FOLDER / name).read_text())["services"] for name in files)
+    for other in others:
+        for name, added in other.items():
+            assert set(added) == {"environment"}, "nothing else is read here"
+            first[name] = {**first[name]}
+            first[name]["environment"] = {**first[name]["environment"], **added["environment"]}
+    return dict(first)
+
+
+@pytest.fixture(params=[PLAIN, GATED], ids=["plain", "with the gate"])
+def services(request: pytest.FixtureRequest, run: Run, volume: str, tmp_path: Path) -> Services:
+    """Run the services; the receiver's network is that of all, with their names."""
+    described = described_by(request.param)
     assert set(described) == set(ADDRESSES)
     hosts = tmp_path / "hosts"
     hosts.write_text("".join(f"{address} {name}\n" for name, address in ADDRESSES.items()))
@@ -46,6 +60,7 @@ def services(run: Run, volume: str, tmp_path: Path) -> Services:
         service = described[name]
         own = [*options(service, volume), f"--volume={hosts}:/etc/hosts:ro"]
         own += [f"--env=POD_NAME={name}", f"--env=ELECTOR_API_LISTEN_ADDRESS={address}:9095"]
+        own += [f"--env=ELECTOR_REMOTE_WRITE_GATE_LISTEN_ADDRESS={address}:9096"]
         words = [*service["command"], f"--web.listen-address={address}:9090"]
         network = f"container:{started['receiver'].name}" if started else "none"
         started[name] = run(own, words, network=network)
@@ -78,3 +93,14 @@ def test_one_writes_and_the_other_takes_over(services: Services) -> None:
     assert services[first].await_end() == 0
     second = {"replica-0", "replica-1"} - {first}
     wait_until(lambda: {leader(services)} == second, READY_S, "the other leads", 0.3)
+
+
+def test_variables_are_flags() -> None:
+    """Every ELECTOR_ variable is one that the program knows, and both replicas have the same."""
+    described = described_by(GATED)
+    zero, one = (described[f"replica-{number}"]["environment"] for number in (0, 1))
+    assert zero == one
+    assert set(zero) <= {flag.env for flag in FLAGS}
+    assert read_value(BY_NAME["remote-write-gate"], zero["ELECTOR_REMOTE_WRITE_GATE"]) is True
+    peers = tuple(f"http://replica-{number}:9095" for number in (0, 1))
+    assert read_value(BY_NAME["peers"], zero["ELECTOR_PEERS"]) == peers
