@@ -42,7 +42,7 @@ def described_by(files: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     first, *others = (yaml.safe_load((FOLDER / name).read_text())["services"] for name in files)
     for other in others:
         for name, added in other.items():
-            assert set(added) == {"environment"}, "nothing else is read here"
+            assert set(added) == {"environment", "stop_grace_period"}, "nothing else is read here"
             first[name] = {**first[name]}
             first[name]["environment"] = {**first[name]["environment"], **added["environment"]}
     return dict(first)

@@ -80,10 +80,22 @@ def test_replicas_reach_each_other_for_marks() -> None:
 
 
 def test_it_hands_over_within_the_grace() -> None:
-    """A demotion has time for a hand-over of the gate, with Prometheus' own batch_send_deadline."""
+    """There is time to send all, as long as batch_send_deadline has its default, and to demote."""
     has = environment(find(chart(*GATED), "StatefulSet"))
     takes_s = Endpoint(name="a", url="").batch_deadline_s + 1
-    assert parse_duration(has["ELECTOR_DEMOTION_GRACE"]) >= takes_s + 1
+    assert parse_duration(has["ELECTOR_DEMOTION_GRACE"]) >= takes_s + 2
+
+
+@pytest.mark.parametrize("demotion_s", [8, 20])
+def test_the_pod_has_time_for_both(demotion_s: int) -> None:
+    """The kubelet waits for the gate's hand-over beside all that it waits for without the gate."""
+    words = ("--set", f"handOver.demotionGraceSeconds={demotion_s}")
+    without, with_gate = (
+        find(chart(*words, *more), "StatefulSet")["spec"]["template"]["spec"]
+        for more in ((), GATED)
+    )
+    grace = "terminationGracePeriodSeconds"
+    assert with_gate[grace] - without[grace] == demotion_s
 
 
 def with_comments(text: str) -> list[Document]:

@@ -53,10 +53,12 @@ httpGet:
 {{- ceil $seconds }}
 {{- end }}
 
-{{- /* The retry period for the last renewal, 1 s to see a successor, 5 s to spare. */ -}}
+{{- /* The gate's hand-over, before the demotion, has the same limit as that; the retry period for the
+last renewal, 1 s to see a successor, 5 s to spare. */ -}}
 {{- define "elector.terminationGrace" -}}
 {{- $retry := include "elector.retrySeconds" . | int }}
+{{- $gate := ternary .Values.handOver.demotionGraceSeconds 0 .Values.gate.enabled }}
 {{- with .Values.handOver -}}
-{{ add .demotionGraceSeconds .prometheusGraceSeconds .apiGraceSeconds $retry 1 5 }}
+{{ add $gate .demotionGraceSeconds .prometheusGraceSeconds .apiGraceSeconds $retry 1 5 }}
 {{- end -}}
 {{- end }}
