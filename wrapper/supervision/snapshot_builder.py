@@ -173,8 +173,10 @@ def _loaded(o: Observation) -> str:
 
 
 def _follower_writes(o: Observation) -> bool:
-    """Tell whether Prometheus writes by the follower's own remote_write."""
-    return o.child.status is None and bool(_writes_remotely(o))
+    """Tell whether Prometheus itself writes to a receiver, by the follower's own remote_write."""
+    loading = o.configuration.loading
+    writes = loading.is_settled and loading.written is not None and loading.written.writes_ungated
+    return o.child.status is None and writes
 
 
 def _writes_remotely(o: Observation) -> bool | None:
