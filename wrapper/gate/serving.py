@@ -9,6 +9,7 @@ rules say with a request.
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import socket
 from collections.abc import Callable
@@ -106,7 +107,7 @@ class Serving:
     def _obey(self) -> None:
         """Take orders until the supervisor has gone."""
         while (order := channel.receive_order(self._control)) is not None:
-            if order.until is not None and order.until > clock.now():
+            if order.until is not None and clock.now() < order.until < math.inf:
                 self._switch.arm(order.until)
             self._gate.obey(order, clock.now(), wall_ms())
             self._receivers.keep(order.endpoints)
