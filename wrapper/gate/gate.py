@@ -249,7 +249,7 @@ class Gate:
         self, state: EndpointState, batch: Batch, hand_over: HandOver, now: float
     ) -> Pass | Keep | Refuse:
         """Pass what is up to the moment of the hand-over, and hold the rest."""
-        state.watermark.lives(batch.came)
+        state.watermark.lives(now, batch.came)
         parts = cut(batch, hand_over.until_ms)
         if parts.body is None:
             return state.keep(parts.late or batch, now, told_of=batch)

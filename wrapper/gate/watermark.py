@@ -7,7 +7,8 @@ acknowledged within the window tells how far. The mark is what is before
 
 - the arrival of the newest request less the window: without requests nothing says that Prometheus
   lives, and what it had not sent when it died is not acknowledged;
-- the earliest sample of each request that was acknowledged, or refused for good, in the window;
+- the earliest sample of each request that was acknowledged, or refused for good, in the window
+  before that arrival, or after it;
 - that of each request under way;
 - that of each request that failed and has not come again (told by a hash of its body), until it is
   forgotten: Prometheus that was killed never sends it again.
@@ -52,7 +53,7 @@ class Watermark:
         self._ended: deque[Request] = deque()
         self._failed: dict[bytes, tuple[Request, float]] = {}
         self._since: float | None = None
-        self._newest_ms: int | None = None
+        self._newest: tuple[float, int] | None = None
         self.late_at = float("-inf")
         self.lag_ms: int | None = None
         self.fits(endpoint)
@@ -70,7 +71,7 @@ class Watermark:
     def starts(self, now: float) -> None:
         """Take note that requests are passed on from now on."""
         self._since = now
-        self._newest_ms = None
+        self._newest = None
         self._ended.clear()
 
     def stops(self) -> None:
@@ -91,12 +92,12 @@ class Watermark:
             request.floor, request.is_empty = known.floor, known.is_empty
             request.is_decoded = known.is_decoded
         self._under_way.add(request)
-        self.lives(wall_ms)
+        self.lives(now, wall_ms)
         return request
 
-    def lives(self, wall_ms: int) -> None:
+    def lives(self, now: float, wall_ms: int) -> None:
         """Take note that Prometheus sent something."""
-        self._newest_ms = max(wall_ms, self._newest_ms or wall_ms)
+        self._newest = (now, max(wall_ms, self._newest[1] if self._newest else wall_ms))
 
     def has_come(self, body: bytes) -> None:
         """Take note that a request that is held now has come, if it was awaited."""
@@ -145,9 +146,9 @@ class Watermark:
     def advance(self, now: float, most: int | None = None) -> int | None:
         """Move the mark as far as is true now, but not beyond ``most``; return it."""
         self._forget(now)
-        if self._since is None or now < self._since + self.settle_s or self._newest_ms is None:
+        if self._since is None or now < self._since + self.settle_s or self._newest is None:
             return self.mark
-        bounds = [self._newest_ms - round(self.window_s * 1000) - 1]
+        bounds = [self._newest[1] - round(self.window_s * 1000) - 1]
         for each in self._pending():
             if each.floor is None:
                 return self.mark
@@ -176,7 +177,8 @@ class Watermark:
                 yield each
 
     def _forget(self, now: float) -> None:
-        while self._ended and self._ended[0].ended < now - self.window_s:
+        since = self._newest[0] - self.window_s if self._newest else now
+        while self._ended and self._ended[0].ended < since:
             self._ended.popleft()
         if self._failed:
             self._failed = {key: each for key, each in self._failed.items() if each[1] > now}

@@ -1,0 +1,259 @@
+"""The mark is never at or beyond a sample that is not acknowledged."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+import pytest
+
+from wrapper.gate.samples import Span
+from wrapper.gate.watermark import FORGET_S, Request, Watermark
+from wrapper.model.gate import Endpoint
+
+ENDPOINT = Endpoint("a", "http://h/", batch_deadline_s=5.0, max_backoff_s=5.0)
+WALL = 1_000_000_000  # ms at 0 s since boot
+
+
+def ms(at: float) -> int:
+    """Return the wall time at a moment since boot."""
+    return WALL + round(at * 1000)
+
+
+def passing(at: float = 0.0, base: int | None = ms(-100)) -> Watermark:
+    """Return the watermark of a gate that passes since a moment."""
+    found = Watermark(ENDPOINT)
+    if base is not None:
+        found.learn(base)
+    found.starts(at)
+    return found
+
+
+def acked(mark: Watermark, at: float, earliest: float, body: bytes = b"x") -> Request:
+    """Pass a request that is acknowledged at once; its samples begin at a moment."""
+    request = mark.arrived(body, at, ms(at))
+    mark.decoded(request, Span(ms(earliest), ms(at)))
+    mark.is_over(request, at)
+    return request
+
+
+def test_it_moves_once_requests_were_passed_for_a_while() -> None:
+    """Six seconds: the longest wait in a shard, or the longest pause of a retry, and a second."""
+    mark = passing(10.0)
+    for at in range(10, 30):
+        acked(mark, at, at - 2)
+        moved = mark.advance(at) != ms(-100)
+        assert moved == (at >= 16)
+    slow = Watermark(Endpoint("a", "", batch_deadline_s=1.0, max_backoff_s=30.0))
+    assert (slow.window_s, slow.settle_s) == (2.0, 31.0)
+
+
+def test_it_is_before_what_was_acknowledged_in_the_window() -> None:
+    """The earliest of the last six seconds, less a millisecond; and never goes back."""
+    mark = passing()
+    for at in range(20):
+        acked(mark, at, at - 3)
+    assert mark.advance(19.0) == ms(10) - 1  # acknowledged at 13
+    acked(mark, 20, 1.0)
+    assert mark.advance(20.0) == ms(10) - 1
+
+
+def test_it_is_not_beyond_the_wait_in_a_shard() -> None:
+    """A full shard's samples are fresh; in another they wait since before."""
+    mark = passing()
+    acked(mark, 0, 0)
+    acked(mark, 30, 30 - 0.1)
+    assert mark.advance(30.0) == ms(24) - 1
+
+
+def test_it_stays_when_nothing_comes() -> None:
+    """What Prometheus had not sent when it was killed is in no request: the mark stays before."""
+    mark = passing()
+    acked(mark, 30, 30)
+    assert mark.advance(30.0) == mark.advance(500.0) == ms(24) - 1
+
+
+def test_it_waits_for_what_is_under_way() -> None:
+    """However long that takes; refused for good is as good as acknowledged."""
+    mark = passing()
+    slow = mark.arrived(b"slow", 7, ms(7))
+    mark.decoded(slow, Span(ms(6), ms(7)))
+    for at in range(8, 60):
+        acked(mark, at, at)
+        assert (mark.advance(at) or 0) < ms(6)
+    assert mark.under_way == 1
+    mark.is_over(slow, 60)
+    acked(mark, 66.5, 66.5)
+    assert mark.advance(66.5) == ms(60.5) - 1
+
+
+def test_it_waits_for_what_failed() -> None:
+    """Until it has come again and is acknowledged; its hash tells it."""
+    mark = passing()
+    first = mark.arrived(b"failing", 7, ms(7))
+    mark.decoded(first, Span(ms(6), ms(7)))
+    mark.failed(first, b"failing", 8, 0.0)
+    for at in range(8, 40):
+        acked(mark, at, at)
+        assert (mark.advance(at) or 0) < ms(6)
+    assert mark.is_awaiting(40)
+    again = mark.arrived(b"failing", 40, ms(40))
+    assert not mark.is_awaiting(40)
+    assert (again.is_decoded, again.floor) == (True, ms(6) - 1)
+    assert (mark.advance(40) or 0) < ms(6)
+    mark.is_over(again, 41)
+    acked(mark, 48, 48)
+    assert mark.advance(48) == ms(42) - 1
+
+
+def test_what_never_comes_again_is_forgotten() -> None:
+    """Prometheus that was killed sends it no more; twice its longest pause and a minute later."""
+    mark = passing()
+    first = mark.arrived(b"failing", 7, ms(7))
+    mark.decoded(first, Span(ms(6), ms(7)))
+    mark.failed(first, b"failing", 8, 20.0)
+    until = 8 + 20 + 2 * 5 + FORGET_S
+    for at in range(8, 200):
+        acked(mark, at, at)
+        assert ((mark.advance(at) or 0) >= ms(6)) == (at >= until)
+
+
+def test_what_the_gate_refused_is_waited_for() -> None:
+    """Also before it passed requests: its samples are older than all that comes now."""
+    mark = Watermark(ENDPOINT)
+    mark.learn(ms(2))
+    mark.refused(b"early", 3, ms(3))
+    mark.starts(10.0)
+    for at in range(10, 30):
+        acked(mark, at, at)
+        assert mark.advance(at) == ms(2)
+    mark.refused(b"other", 29, ms(29))
+    mark.has_come(b"other")
+    again = mark.arrived(b"early", 30, ms(30))
+    mark.decoded(again, Span(ms(2.5), ms(2.6)))
+    mark.is_over(again, 30)
+    acked(mark, 36.5, 36.5)
+    assert mark.advance(36.5) == ms(30.5) - 1
+
+
+def test_what_is_not_decoded_holds_it() -> None:
+    """Under way or acknowledged: the mark stays as it was when the request came."""
+    mark = passing()
+    for at in range(8):
+        acked(mark, at, at)
+    before = mark.advance(7.0)
+    unknown = mark.arrived(b"?", 8, ms(8))
+    for at in range(8, 30):
+        acked(mark, at, at)
+        assert mark.advance(at) == before
+    mark.is_over(unknown, 30)
+    assert mark.advance(36.0) == before
+    acked(mark, 36.1, 36.1)
+    assert mark.advance(36.1) == ms(30.1) - 1
+    empty = mark.arrived(b"metadata", 37, ms(37))
+    mark.decoded(empty, None)
+    assert mark.advance(37.0) == ms(31) - 1
+
+
+def test_it_is_not_beyond_what_it_may_be() -> None:
+    """Nor does it move when requests are not passed on."""
+    mark = passing()
+    for at in range(20):
+        acked(mark, at, at)
+    assert mark.advance(19.0, most=ms(5)) == ms(5)
+    mark.stops()
+    assert not mark.has_started
+    assert mark.advance(19.0) == ms(5)
+    mark.starts(19.0)
+    acked(mark, 20.0, 20.0)
+    assert mark.advance(20.0) == ms(5)
+    mark.learn(ms(6))
+    mark.learn(ms(1))
+    assert mark.mark == ms(6)
+
+
+def test_it_says_how_far_the_receiver_is_behind() -> None:
+    """By what waits; else by how late what came last was."""
+    mark = passing()
+    assert mark.behind_s(ms(0)) is None
+    request = mark.arrived(b"x", 1, ms(1))
+    mark.decoded(request, Span(ms(-3), ms(0)))
+    assert mark.behind_s(ms(5)) == pytest.approx(8, abs=0.01)
+    mark.failed(request, b"x", 5, 0)
+    assert mark.behind_s(ms(6)) == pytest.approx(9, abs=0.01)
+    mark.is_over(mark.arrived(b"x", 7, ms(7)), 8)
+    assert mark.behind_s(ms(9)) == pytest.approx(1, abs=0.01)
+
+
+@dataclass
+class Shard:
+    """One shard of Prometheus: in order, one request at a time."""
+
+    queue: list[tuple[float, float]] = field(default_factory=list)  # (queued, time of sample)
+    sent: list[tuple[float, float]] = field(default_factory=list)
+    request: Request | None = None
+    body: bytes = b""
+    until: float = 0.0
+    outcome: bool = True
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_no_sample_is_before_the_mark_unless_acknowledged(seed: int) -> None:
+    """Shards that fill at any pace, lag, fail, retry; Prometheus that dies: at each instant."""
+    mark = Watermark(ENDPOINT)
+    mark.starts(0.0)
+    shards = [Shard() for _ in range(3)]
+    choose = random.Random(seed)
+    size = choose.choice([2, 5, 50])
+    lag = choose.choice([0.0, 0.5, 30.0, 300.0])
+    dies_at = choose.choice([20.0, 40.0, 99.0])
+    every = [choose.choice([0.3, 1.0, 4.0, 15.0, 40.0]) for _ in shards]
+    scraped: set[float] = set()
+    delivered: set[float] = set()
+    for step in range(600):
+        now = step / 10
+        for number, shard in enumerate(shards):
+            if now < dies_at:
+                if (step + number) % round(every[number] * 10) == 0:
+                    at = now - lag + number / 1000
+                    shard.queue.append((now, at))
+                    scraped.add(at)
+                _send(mark, shard, now, size, choose.choice([0.0, 0.3, 2.0, 9.0]))
+            _answer(mark, shard, now, delivered, is_ok=choose.random() < 0.7)
+        found = mark.advance(now)
+        missing = scraped - delivered
+        if found is not None and missing and now < dies_at + FORGET_S:
+            assert found < ms(min(missing)), (now, min(missing))
+
+
+def _send(mark: Watermark, shard: Shard, now: float, size: int, takes: float) -> None:
+    if shard.request:
+        return
+    if not shard.sent:
+        due = shard.queue and now - shard.queue[0][0] >= ENDPOINT.batch_deadline_s
+        if len(shard.queue) < size and not due:
+            return
+        shard.sent, shard.queue = shard.queue[:size], shard.queue[size:]
+        shard.body = repr(shard.sent).encode()
+    elif now < shard.until:
+        return
+    shard.request = mark.arrived(shard.body, now, ms(now))
+    times = [ms(at) for _, at in shard.sent]
+    if not shard.request.is_decoded and takes < 5:
+        mark.decoded(shard.request, Span(min(times), max(times)))
+    shard.until = now + takes
+
+
+def _answer(
+    mark: Watermark, shard: Shard, now: float, delivered: set[float], *, is_ok: bool
+) -> None:
+    if not shard.request or now < shard.until:
+        return
+    if is_ok:
+        mark.is_over(shard.request, now)
+        delivered.update(at for _, at in shard.sent)
+        shard.sent = []
+    else:
+        mark.failed(shard.request, shard.body, now, 0.0)
+        shard.until = now + 1.0
+    shard.request = None
