@@ -1,0 +1,45 @@
+"""Batches are decoded in their order, wholly while that is rare."""
+
+from __future__ import annotations
+
+from tests.unit.gate.batches import batch
+from wrapper.gate.decodings import MOST_THOROUGH, MOST_WAITING, Decodings
+from wrapper.gate.watermark import Request
+
+
+def test_ten_a_second_are_thorough() -> None:
+    """The others are probed, until a second is over."""
+    decodings = Decodings()
+    found = []
+    for number in range(30):
+        decodings.add("a", number, Request(0, 0, None), batch(("m", 1), came=1))
+        decoding = decodings.next(5.0 + number / 20)
+        assert decoding
+        assert decoding.number == number
+        found.append(decoding.is_thorough)
+    assert found == [True] * MOST_THOROUGH + [False] * 10 + [True] * 10
+
+
+def test_a_request_is_named_once_it_is_decoded() -> None:
+    """Until then its endpoint is among those that wait."""
+    decodings = Decodings()
+    request = Request(0, 0, None)
+    decodings.add("a", 7, request, batch(("m", 1), came=1))
+    decoding = decodings.next(1.0)
+    assert decodings.next(1.0) is None
+    assert list(decodings.names()) == ["a"]
+    assert decoding
+    assert decodings.done(decoding) is request
+    assert decodings.done(decoding) is None
+    assert list(decodings.names()) == []
+
+
+def test_the_oldest_is_not_decoded_when_there_are_too_many() -> None:
+    """So that they do not fill the memory; each that is decoded is the next in order."""
+    decodings = Decodings()
+    for number in range(MOST_WAITING + 3):
+        decodings.add("a", number, Request(0, 0, None), batch(("m", 1), came=1))
+    decoding = decodings.next(1.0)
+    assert decoding
+    assert decoding.number == 3
+    assert len(list(decodings.names())) == MOST_WAITING

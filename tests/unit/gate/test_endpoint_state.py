@@ -1,0 +1,155 @@
+"""What is held for an endpoint is sent on first, and counted, whatever becomes of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.gate.batches import samples_in
+from tests.unit.gate.driving import (
+    OK,
+    acked,
+    came,
+    counted,
+    gate,
+    ms,
+    order,
+    passes,
+    send_on,
+    state,
+)
+from wrapper.gate.endpoint_state import FULL
+from wrapper.gate.gate import FIRST
+from wrapper.gate.held import OVERHEAD
+from wrapper.gate.verdicts import CUT_S, Answer, Keep, Pass, Refuse, SendOn
+
+
+def test_a_standby_that_is_full_refuses_until_it_is_released() -> None:
+    """Nothing that it holds makes room; what was refused comes again."""
+    standby = gate(memory=2 * (OVERHEAD + 60))
+    for at in (1, 2):
+        assert isinstance(standby.receive("a", came(at), at), Keep)
+    assert standby.receive("a", came(3), 3) == Refuse(FULL, 1)
+    standby.learn({"a": ms(1)})
+    assert isinstance(standby.receive("a", came(3), 4), Keep)
+    wanted = {"requests_held": 3, "requests_refused_full": 1, "batches_released": 1}
+    assert counted(standby, 4) == wanted
+
+
+def test_answers_are_counted_by_what_they_are() -> None:
+    """Answered, whatever it says; bytes of what need not come again."""
+    leader = gate(until=100.0)
+    for answer in (OK, Answer(400), Answer(503), Answer(None)):
+        leader.ended(passes(leader, 1), answer, 2)
+    size = len(came(1).body)
+    wanted = {"requests_passed": 3, "requests_failed": 1, "bytes_passed": 2 * size}
+    assert counted(leader, 3) == wanted
+    leader.ended(passes(leader, 3), Answer(500), 3)
+    assert state(leader, 3).problem == "the receiver answered 500"
+
+
+def test_a_successor_sends_what_it_holds_first() -> None:
+    """Oldest first, one at a time, without what the receiver has; meanwhile nothing passes."""
+    successor = gate()
+    for at, times in ((1, (1,)), (2, (2,)), (4, (2, 3, 4)), (5, (5,))):
+        successor.receive("a", came(at, *times), at)
+    order(successor, 6, until=100.0, marks={"a": ms(3)})
+    assert state(successor, 6).held_batches == 2
+    first = successor.next_to_send_on("a", 6)
+    assert isinstance(first, SendOn)
+    assert (first.fields, first.until) == (came(1).fields, 100 - CUT_S)
+    assert successor.next_to_send_on("a", 6) is None
+    assert successor.receive("a", came(6), 6) == Refuse(FIRST, 1)
+    successor.sent_on(first, OK, 6)
+    assert samples_in(first.body) == [("m", ms(4))]
+    assert state(successor, 6.5).behind_s == 1.5
+    assert send_on(successor, 7) == [5]
+    assert isinstance(successor.receive("a", came(7), 7), Pass)
+    found = counted(successor, 7)
+    assert found.pop("bytes_passed") > 0
+    assert found == {
+        "requests_held": 4,
+        "batches_released": 2,
+        "batches_sent_on": 2,
+        "samples_left_out": 2,
+        "requests_refused_closing": 1,
+    }
+
+
+def test_the_mark_stays_while_a_backlog_is_sent_on() -> None:
+    """And until requests have been passed for a while again."""
+    successor = gate()
+    for at in range(5):
+        successor.receive("a", came(at), at)
+    order(successor, 5, until=1000.0, marks={"a": ms(0)})
+    send_on(successor, 20)
+    for at in range(20, 26):
+        acked(successor, at, at)
+        assert state(successor, at).mark == ms(0)
+    acked(successor, 26, 26)
+    assert state(successor, 26).mark == ms(20) - 1
+
+
+def test_a_batch_of_nothing_new_is_not_sent() -> None:
+    """It counts, and whoever drives goes on at once."""
+    successor = gate()
+    for at in (2, 3):
+        successor.receive("a", came(at, 1), at)
+    order(successor, 4, until=100.0, marks={"a": ms(1)})
+    assert successor.next_to_send_on("a", 4) == 0.0
+    assert send_on(successor, 4) == []
+    wanted = {"requests_held": 2, "batches_sent_on": 2, "samples_left_out": 2}
+    assert counted(successor, 4) == wanted
+
+
+def test_nothing_is_sent_on_past_the_deadline() -> None:
+    """Nor between pieces and retries; later the batch begins anew."""
+    successor = gate()
+    successor.receive("a", came(1, 1, 2), 1)
+    order(successor, 3, until=10.0)
+    step = successor.next_to_send_on("a", 3)
+    assert isinstance(step, SendOn)
+    successor.sent_on(step, Answer(400), 3)
+    piece = successor.next_to_send_on("a", 4)
+    assert isinstance(piece, SendOn)
+    successor.sent_on(piece, Answer(503, retry_after_s=2.0), 4)
+    assert successor.next_to_send_on("a", 4) == 2.0
+    assert successor.next_to_send_on("a", 10 - CUT_S) is None
+    order(successor, 11, until=None)
+    assert counted(successor, 11) == {"requests_held": 1}
+    order(successor, 12, until=20.0)
+    step = successor.next_to_send_on("a", 12)
+    assert isinstance(step, SendOn)
+    assert step.body == came(1, 1, 2).body
+
+
+def test_a_renewal_does_not_disturb_what_is_sent_on() -> None:
+    """The batch goes on where it was; own marks that come back release nothing."""
+    successor = gate()
+    successor.receive("a", came(1, 1, 2), 1)
+    order(successor, 3, until=10.0)
+    step = successor.next_to_send_on("a", 3)
+    assert isinstance(step, SendOn)
+    order(successor, 4, until=11.0, marks={"a": ms(5)})
+    successor.learn({"a": ms(5)})
+    successor.sent_on(step, Answer(400), 4)
+    piece = successor.next_to_send_on("a", 4)
+    assert isinstance(piece, SendOn)
+    assert samples_in(piece.body) == [("m", ms(1))]
+    assert piece.until == 11 - CUT_S
+
+
+@pytest.mark.parametrize(("status", "left"), [(204, 0), (400, 1), (None, 1)])
+def test_what_is_under_way_at_the_end_counts_if_it_is_the_last(status: int, left: int) -> None:
+    """An acknowledgement after the order to close is true; a part of a batch is not the batch."""
+    successor = gate()
+    successor.receive("a", came(2, 1, 2), 2)
+    order(successor, 3, until=10.0)
+    step = successor.next_to_send_on("a", 3)
+    assert isinstance(step, SendOn)
+    order(successor, 5, until=None, marks={"a": ms(1)})
+    assert successor.is_open(5)
+    successor.sent_on(step, Answer(status), 6)
+    assert not successor.is_open(6)
+    assert state(successor, 6).held_batches == left
+    order(successor, 7, until=20.0)
+    assert send_on(successor, 7) == [2] * left

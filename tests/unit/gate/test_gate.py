@@ -1,0 +1,186 @@
+"""The gate passes, holds, refuses and sends on as its newest order says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.gate.batches import V2, batch
+from tests.unit.gate.driving import (
+    OK,
+    A,
+    B,
+    acked,
+    came,
+    counted,
+    decode,
+    gate,
+    ms,
+    order,
+    passes,
+    send_on,
+    state,
+)
+from wrapper.gate.gate import FIRST, PAST, UNKNOWN, Gate
+from wrapper.gate.held import OVERHEAD
+from wrapper.gate.samples import Counts
+from wrapper.gate.verdicts import CUT_S, Answer, Keep, Pass, Refuse, SendOn
+
+
+def test_an_endpoint_that_is_not_known_is_refused() -> None:
+    """Prometheus sends it again: the order may be on its way."""
+    assert Gate(1000).receive("a", came(1), 1) == Refuse(UNKNOWN, 1)
+    closed = gate()
+    assert closed.receive("b", came(1), 1) == Refuse(UNKNOWN, 1)
+    assert closed.endpoint("a") == A
+    assert closed.endpoint("b") is None
+    assert closed.next_to_send_on("b", 1) is None
+
+
+def test_a_standby_holds() -> None:
+    """It answers as a receiver that took it; protocol 2 with the counts."""
+    standby = gate()
+    assert standby.receive("a", came(1), 1) == Keep(None)
+    two = batch(("m", 1), ("n", 2), came=ms(2), protocol=V2)
+    assert standby.receive("a", two, 2) == Keep(Counts(samples=2))
+    broken = replace(two, body=b"what is this")
+    assert standby.receive("a", broken, 3) == Keep(None)
+    found = state(standby, 4)
+    assert (found.held_batches, found.held_since) == (3, ms(1) / 1000)
+    assert found.held_bytes == 3 * OVERHEAD + len(came(1).body) + len(two.body) + 12
+    assert counted(standby, 4) == {"requests_held": 3}
+    assert not standby.is_open(4)
+    assert standby.closes_at is None
+    assert standby.next_to_send_on("a", 4) is None
+
+
+@pytest.mark.parametrize("by_order", [True, False])
+def test_a_mark_releases_what_the_receiver_has(by_order: bool) -> None:
+    """What came up to the mark has nothing newer; older marks do nothing."""
+    standby = gate()
+    for at in (1, 2, 3):
+        standby.receive("a", came(at), at)
+    for mark, left in ((ms(2) - 1, 2), (ms(1), 2), (ms(2), 1)):
+        if by_order:
+            order(standby, 4, marks={"a": mark, "other": mark})
+        else:
+            standby.learn({"a": mark, "other": mark}, 0.25)
+        assert state(standby, 4).held_batches == left
+    assert state(standby, 4).mark == ms(2)
+    assert standby.report(4, ms(4)).clock_offset_s == (None if by_order else 0.25)
+    standby.learn({"a": ms(9)})
+    assert isinstance(standby.receive("a", came(8), 8), Keep)
+    assert counted(standby, 9) == {"requests_held": 4, "batches_released": 4}
+
+
+def test_a_leader_passes_on_until_its_deadline() -> None:
+    """Never at it, nor shortly before; then it refuses, until an order says what it is."""
+    leader = gate(until=10.0)
+    passed = leader.receive("a", came(1), 10 - CUT_S - 0.01)
+    assert isinstance(passed, Pass)
+    assert (passed.body, passed.until, passed.remainder) == (came(1).body, 10 - CUT_S, None)
+    assert leader.closes_at == 10 - CUT_S
+    leader.ended(passed, OK, 9.95)
+    for now in (10 - CUT_S, 10.0, 11.0):
+        assert leader.receive("a", came(now), now) == Refuse(PAST, 1)
+        assert not leader.is_open(now)
+    order(leader, 12, until=20.0)
+    assert isinstance(leader.receive("a", came(12), 12), Pass)
+    order(leader, 13, until=None)
+    assert leader.receive("a", came(13), 13) == Keep(None)
+    found = {key: value for key, value in counted(leader, 13).items() if key != "bytes_passed"}
+    assert found == {"requests_passed": 1, "requests_refused_closing": 3, "requests_held": 1}
+
+
+def test_it_is_open_while_something_is_under_way() -> None:
+    """Also past its deadline, and after the order to close."""
+    leader = gate(until=10.0)
+    passed = passes(leader, 9)
+    assert leader.is_open(11)
+    order(leader, 11, until=None)
+    assert leader.report(12, ms(12)).is_open
+    leader.ended(passed, Answer(None, problem="cut"), 13)
+    assert not leader.is_open(13)
+    assert counted(leader, 13) == {"requests_failed": 1}
+    assert state(leader, 13).problem == "cut"
+
+
+def test_the_mark_follows_what_is_acknowledged() -> None:
+    """Once requests were passed for a while; what is under way or failed is not passed over."""
+    leader = gate(until=1000.0, marks={"a": ms(-50)})
+    for at in range(20):
+        acked(leader, at, at - 1.0)
+    assert state(leader, 19).mark == ms(12) - 1
+    failing = passes(leader, 20)
+    decode(leader, 20)
+    leader.ended(failing, Answer(500), 21)
+    for at in range(21, 40):
+        acked(leader, at, at)
+    assert state(leader, 39).mark == ms(20) - 1
+    acked(leader, 40, 20)
+    for at in range(41, 50):
+        acked(leader, at, at)
+    assert state(leader, 49).mark == ms(43) - 1
+    assert state(leader, 49).behind_s == pytest.approx(0)
+
+
+def test_what_was_refused_holds_the_mark() -> None:
+    """A batch that came while others were sent on is older than what comes first then."""
+    leader = gate()
+    leader.receive("a", came(1), 1)
+    order(leader, 2, until=1000.0, marks={"a": ms(0)})
+    assert leader.receive("a", came(2.5), 2.5) == Refuse(FIRST, 1)
+    assert send_on(leader, 3) == [1]
+    for at in range(3, 30):
+        acked(leader, at, at)
+    assert state(leader, 29).mark == ms(0)
+    acked(leader, 30, 2.5)
+    for at in range(31, 40):
+        acked(leader, at, at)
+    assert state(leader, 39).mark == ms(33) - 1
+
+
+def test_what_is_given_up_is_counted_and_said() -> None:
+    """Refused for good, or for an endpoint that has gone."""
+    found = gate(endpoints=(A, B))
+    found.receive("a", came(1, 1, 2), 1)
+    found.receive("b", came(1, 1, 2, 3), 1)
+    found.receive("b", replace(came(2), body=b"what is this"), 2)
+    order(found, 3, until=100.0, endpoints=(A,))
+    (notice,) = found.notices()
+    assert "endpoint b: no remote_write" in notice
+    assert "2 held batches are given up, with 4 samples" in notice
+    assert counted(found, 3, "b") == {"requests_held": 2, "samples_given_up": 4}
+    assert state(found, 3, "b").held_bytes == 0
+    assert send_on(found, 3, lambda _: Answer(413, problem="too large")) == [1, 2]
+    assert counted(found, 4)["samples_given_up"] == 2
+    assert state(found, 4).problem == "too large"
+    (notice,) = found.notices()
+    assert "endpoint a: 2 held samples are given up" in notice
+    assert found.notices() == []
+    order(found, 5, endpoints=(A, B))
+    assert counted(found, 5, "b")["samples_given_up"] == 4
+    assert len(found.report(5, ms(5)).endpoints) == 2
+
+
+def test_an_endpoint_may_go_while_something_is_under_way() -> None:
+    """The gate is open until that has ended."""
+    found = gate(until=10.0)
+    passed = passes(found, 1)
+    order(found, 2, endpoints=(B,))
+    order(found, 3, until=None)
+    assert found.is_open(11)
+    decode(found, 11)
+    found.ended(passed, OK, 11)
+    assert not found.is_open(11)
+    holding = gate()
+    holding.receive("a", came(1), 1)
+    order(holding, 2, until=10.0)
+    step = holding.next_to_send_on("a", 2)
+    assert isinstance(step, SendOn)
+    order(holding, 3, endpoints=(B,))
+    assert holding.is_open(11)
+    holding.sent_on(step, OK, 11)
+    assert not holding.is_open(11)
+    assert counted(holding, 11)["samples_given_up"] == 1

@@ -1,0 +1,204 @@
+"""A hand-over cuts at its moment, and ends when the receiver has all up to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.gate.batches import V1, V2, batch, body, samples_in
+from tests.unit.gate.driving import (
+    OK,
+    acked,
+    came,
+    counted,
+    gate,
+    ms,
+    order,
+    passes,
+    send_on,
+    state,
+)
+from wrapper.gate.endpoint_state import FULL
+from wrapper.gate.gate import FIRST, Gate
+from wrapper.gate.hand_over import cut
+from wrapper.gate.held import OVERHEAD
+from wrapper.gate.samples import Counts, Span
+from wrapper.gate.verdicts import Answer, Keep, Pass, Refuse
+
+
+def test_what_is_later_is_held() -> None:
+    """As a batch of its own, that came after the moment; protocol 2 with its counts."""
+    for protocol in (V1, V2):
+        whole = batch(("a", 5), ("b", 6), ("c", 7), came=9, protocol=protocol)
+        found = cut(whole, 5)
+        assert found.body is not None
+        assert found.late is not None
+        assert samples_in(found.body, protocol) == [("a", 5)]
+        assert samples_in(found.late.body, protocol) == [("b", 6), ("c", 7)]
+        assert (found.late.came, found.late.fields) == (9, whole.fields)
+        assert found.late.counts == (None if protocol is V1 else Counts(samples=2))
+        assert found.times == Span(5, 7)
+
+
+def test_a_batch_on_one_side_is_not_touched() -> None:
+    """Its bytes stay; what is held never seems to have come before the moment."""
+    whole = batch(("a", 5), ("b", 6), came=6)
+    assert cut(whole, 6).body is whole.body
+    assert cut(whole, 6).late is None
+    late = cut(whole, 4)
+    assert late.body is None
+    assert late.late is not None
+    assert (late.late.body, late.late.came) == (whole.body, 6)
+    back = cut(replace(whole, came=3), 4).late  # the wall clock went back
+    assert back is not None
+    assert back.came == 5
+
+
+def test_what_cannot_be_read_is_held() -> None:
+    """It cannot be cut, and might be later."""
+    found = cut(replace(batch(came=9), body=b"what is this"), 5)
+    assert found.body is None
+    assert found.late is not None
+    assert (found.late.body, found.late.came) == (b"what is this", 9)
+
+
+def test_a_hand_over_cuts_at_its_moment() -> None:
+    """Up to it goes to the receiver; later is held, also what is all later."""
+    leader = gate(until=1000.0)
+    order(leader, 10, hands_over=True)
+    late = leader.receive("a", came(11, 11, 12), 11)
+    assert late == Keep(None)
+    passed = passes(leader, 12, 9, 10, 11, 12)
+    assert [at for _, at in samples_in(passed.body)] == [ms(9), ms(10)]
+    assert passed.remainder
+    assert [at for _, at in samples_in(passed.remainder.body)] == [ms(11), ms(12)]
+    assert state(leader, 12).held_batches == 1
+    leader.ended(passed, OK, 12)
+    assert state(leader, 12).held_batches == 2
+    assert leader.next_to_send_on("a", 12) is None
+
+
+@pytest.mark.parametrize(("status", "held"), [(400, 1), (500, 0), (None, 0)])
+def test_the_rest_is_held_if_it_does_not_come_again(status: int | None, held: int) -> None:
+    """Prometheus sends again what failed, whole; what is refused for good it drops, whole."""
+    leader = gate(until=1000.0, memory=(OVERHEAD + 200))
+    order(leader, 10, hands_over=True)
+    passed = passes(leader, 12, 9, 11)
+    leader.ended(passed, Answer(status), 12)
+    assert state(leader, 12).held_batches == held
+    if not held:
+        leader.ended(passes(leader, 13, 9, 11), OK, 13)
+        assert state(leader, 13).held_batches == 1
+
+
+def test_the_rest_has_its_memory_before_the_first_part_goes() -> None:
+    """Else the whole is refused: what Prometheus is told that was taken is held."""
+    leader = gate(until=1000.0, memory=OVERHEAD)
+    order(leader, 10, hands_over=True)
+    assert leader.receive("a", came(12, 9, 11), 12) == Refuse(FULL, 1)
+    assert counted(leader, 12) == {"requests_refused_full": 1}
+    assert isinstance(leader.receive("a", came(12, 9, 10), 12), Pass)
+
+
+def handing_over(now: float = 10.0) -> Gate:
+    """Return a leader that has passed requests for long, and hands over."""
+    leader = gate(until=1000.0)
+    for at in range(int(now)):
+        acked(leader, at, at)
+    order(leader, now, hands_over=True)
+    return leader
+
+
+def has_handed_over(leader: Gate, now: float) -> bool:
+    """Tell whether it says so, and that its mark is the moment then."""
+    found = leader.report(now, ms(now))
+    assert not found.has_handed_over or found.marks == {"a": ms(10)}
+    return found.has_handed_over
+
+
+def test_a_hand_over_ends_when_all_has_come() -> None:
+    """After the longest wait in a shard and a second; the mark is the moment then."""
+    leader = handing_over()
+    for at in (11, 12, 13, 14, 15):
+        acked(leader, at, 9, at)
+        assert not has_handed_over(leader, at)
+    assert has_handed_over(leader, 16)
+    order(leader, 17, until=None, hands_over=False)
+    assert not leader.report(17, ms(17)).has_handed_over
+    assert state(leader, 17).mark == ms(10)
+    assert state(leader, 17).held_batches == 5
+    leader.learn({"a": ms(13)})
+    assert state(leader, 17).held_batches == 2
+
+
+def test_a_hand_over_waits_for_what_is_under_way() -> None:
+    """And for what failed, until it has come again."""
+    leader = handing_over()
+    passed = passes(leader, 12, 9)
+    assert not has_handed_over(leader, 17)
+    leader.ended(passed, Answer(503), 18)
+    assert not has_handed_over(leader, 19)
+    leader.ended(passes(leader, 20, 8), OK, 20)  # another body does not stand for it
+    assert not has_handed_over(leader, 30)
+    leader.ended(passes(leader, 31, 9), OK, 31)
+    assert not has_handed_over(leader, 36)  # it was late: perhaps there is more
+    assert has_handed_over(leader, 37)
+
+
+def test_a_hand_over_waits_for_a_prometheus_that_lags() -> None:
+    """What comes is older than any wait in a shard: more of it is to come."""
+    leader = handing_over()
+    for at in (12, 14, 16, 18):
+        acked(leader, at, at - 9)
+        assert not has_handed_over(leader, at)
+    assert not has_handed_over(leader, 20)
+    acked(leader, 20, 10, 19)
+    assert not has_handed_over(leader, 22)
+    assert has_handed_over(leader, 24)
+
+
+def test_a_hand_over_waits_for_what_is_held_from_before() -> None:
+    """It goes first; what is cut off during the hand-over does not go."""
+    successor = gate()
+    successor.receive("a", came(1), 1)
+    order(successor, 2, until=1000.0)
+    order(successor, 10, hands_over=True)
+    assert successor.receive("a", came(11, 9, 11), 11) == Refuse(FIRST, 1)
+    assert not has_handed_over(successor, 17)
+    assert send_on(successor, 18) == [1]
+    assert not has_handed_over(successor, 18)
+    acked(successor, 19, 9, 11)
+    assert counted(successor, 19)["requests_refused_closing"] == 1
+
+
+def test_a_hand_over_that_is_called_off_sends_what_it_held() -> None:
+    """First, as any backlog; the mark is not beyond the moment until then."""
+    leader = handing_over()
+    acked(leader, 12, 9, 11)
+    order(leader, 13, hands_over=False)
+    assert leader.receive("a", came(13), 13) == Refuse(FIRST, 1)
+    assert send_on(leader, 13) == [11]
+    assert isinstance(leader.receive("a", came(13), 14), Pass)
+    assert (state(leader, 14).mark or 0) <= ms(10)
+
+
+def test_a_hand_over_past_its_deadline_is_none() -> None:
+    """Whatever has come: another may write since."""
+    leader = handing_over()
+    order(leader, 11, until=15.0)
+    assert not has_handed_over(leader, 17)
+    assert (state(leader, 17).mark or 0) < ms(10)
+
+
+def test_protocol_2_is_told_what_is_held_of_it() -> None:
+    """The receiver counts its part; the rest has its own counts."""
+    leader = gate(until=1000.0)
+    order(leader, 10, hands_over=True)
+    two = batch(("m", ms(9)), ("m", ms(11)), ("n", ms(11)), came=ms(12), protocol=V2)
+    passed = leader.receive("a", two, 12)
+    assert isinstance(passed, Pass)
+    assert passed.remainder
+    assert passed.remainder.counts == Counts(samples=2)
+    all_late = leader.receive("a", replace(two, body=body(("m", ms(12)), protocol=V2)), 12)
+    assert all_late == Keep(Counts(samples=1))
