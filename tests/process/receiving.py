@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -68,6 +69,11 @@ class Incoming(BaseHTTPRequestHandler):
     def hang(self) -> None:
         """Stay silent until the test ends."""
         self.server.is_over.wait(60)
+        self.close_connection = True
+
+    def hang_up(self) -> None:
+        """Close the connection without an answer."""
+        self.connection.shutdown(socket.SHUT_RDWR)
         self.close_connection = True
 
     def log_message(self, *_: object) -> None:

@@ -1,0 +1,283 @@
+"""The gate's process as a standby's, as its successor's, and as that of one that leaves."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cramjam
+import pytest
+
+from tests import remote_write
+from tests.process.receiving import Incoming, Play, StandInReceiver, receiving
+from tests.process.running_gate import LIMIT_S, V1, V2, RunningGate, running_gate
+from tests.support import let_pass, wait_until
+from wrapper.gate.samples import REQUESTS, Protocol
+from wrapper.model.gate import Endpoint
+
+OTHER_S = 0.3  # what has not come back after so long is still under way
+
+
+@pytest.fixture
+def receiver() -> Iterator[StandInReceiver]:
+    """Run a receiver that answers 204, until told otherwise."""
+    with receiving() as server:
+        yield server
+
+
+@pytest.fixture
+def gate(tmp_path: Path, receiver: StandInReceiver) -> Iterator[RunningGate]:
+    """Run a standby's gate with the endpoint x."""
+    with running_gate(tmp_path, memory_bytes=100_000) as process:
+        process.order(Endpoint("x", receiver.url, batch_deadline_s=0.1, max_backoff_s=0.1))
+        yield process
+
+
+def wall_ms() -> int:
+    """Return the wall time in milliseconds."""
+    return int(time.time() * 1000)
+
+
+def batch(*times: int, series: int = 1, protocol: int = 1) -> bytes:
+    """Return a batch of some series with a sample at each of these times."""
+    samples = [(at, 1.0) for at in times]
+    labels = [{"__name__": "up", "instance": f"{number:04}"} for number in range(series)]
+    return remote_write.body([(each, samples) for each in labels], protocol)
+
+
+def times_in(body: bytes) -> list[int]:
+    """Return the times of the samples in a batch of protocol 1."""
+    request = REQUESTS[Protocol.V1].FromString(bytes(cramjam.snappy.decompress_raw(body)))
+    return [sample.timestamp for series in request.timeseries for sample in series.samples]
+
+
+# --- a standby ---
+
+
+def test_holds_and_answers_as_a_receiver_that_took_it(
+    gate: RunningGate, receiver: StandInReceiver
+) -> None:
+    """Prometheus goes on, and the receiver sees nothing."""
+    body = batch(wall_ms())
+    answer = gate.post(body)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert "X-Prometheus-Remote-Write-Samples-Written" not in answer.headers
+    held = gate.await_endpoint(lambda each: each.held_batches == 1, "the batch is held")
+    assert held.held_bytes >= len(body)
+    assert held.held_since == pytest.approx(time.time(), abs=LIMIT_S)
+    assert held.counters["requests_held"] == 1
+    assert receiver.seen == []
+
+
+def test_counts_what_it_holds_in_protocol_2(gate: RunningGate) -> None:
+    """Without the counts Prometheus would take them for lost."""
+    answer = gate.post(batch(wall_ms(), wall_ms() + 1, series=3, protocol=2), V2)
+    written = {
+        name: answer.headers[f"X-Prometheus-Remote-Write-{name}-Written"]
+        for name in ("Samples", "Histograms", "Exemplars")
+    }
+    assert (answer.status_code, written) == (
+        204,
+        {"Samples": "6", "Histograms": "0", "Exemplars": "0"},
+    )
+
+
+def test_refuses_when_its_memory_is_full_and_takes_again_when_released(
+    gate: RunningGate, receiver: StandInReceiver
+) -> None:
+    """Prometheus keeps what does not fit; a mark that passes what is held makes room."""
+    large = b"\xff" * 60_000
+    assert gate.post(large).status_code == 204
+    answer = gate.post(large)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert "memory" in answer.json()["error"]
+    assert gate.counted("requests_refused_full") == 1
+    gate.order(marks={"x": wall_ms()})
+    assert gate.counted("batches_released") == 1
+    assert gate.post(large).status_code == 204
+    assert receiver.seen == []
+
+
+def test_keeps_what_came_after_the_mark(gate: RunningGate) -> None:
+    """A batch that came after it may have newer samples, whatever it has."""
+    mark = wall_ms() - 1
+    gate.post(batch(mark - 5000))
+    gate.order(marks={"x": mark})
+    report = gate.await_endpoint(lambda each: each.mark == mark, "the mark is known")
+    assert report.held_batches == 1
+
+
+# --- a successor ---
+
+
+def test_sends_on_what_is_newer_than_the_mark_in_order_before_anything_new(
+    gate: RunningGate, receiver: StandInReceiver
+) -> None:
+    """The first batch is cut at the mark, the others go as they are; then Prometheus' own."""
+    start = wall_ms() - 10_000
+    bodies = [batch(start + 1000 * number, start + 1000 * number + 500) for number in range(5)]
+    for body in bodies:
+        assert gate.post(body, {**V1, "X-Scope-OrgID": "a"}).status_code == 204
+    goes_on = threading.Event()
+
+    def wait(request: Incoming) -> None:
+        goes_on.wait(LIMIT_S)
+        request.answer()
+
+    receiver.play = wait
+    gate.open(marks={"x": start + 2000})
+    wait_until(lambda: receiver.seen, LIMIT_S, "it sends on")
+    new = batch(start + 9000)
+    answer = gate.post(new)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert "held first" in answer.json()["error"]
+    let_pass(OTHER_S)
+    assert len(receiver.seen) == 1, "one at a time"
+    goes_on.set()
+    wait_until(lambda: gate.post(new).status_code == 204, LIMIT_S, "it is live")
+    assert [times_in(each) for each in receiver.bodies] == [
+        [start + 2500],
+        [start + 3000, start + 3500],
+        [start + 4000, start + 4500],
+        [start + 9000],
+    ]
+    assert receiver.bodies[1:3] == bodies[3:], "as they came"
+    assert {each.field("x-scope-orgid") for each in receiver.seen[:3]} == {"a"}
+    gate.counted("requests_passed")
+    report = gate.await_endpoint(lambda each: each.held_batches == 0, "nothing is held")
+    assert (report.counters["batches_sent_on"], report.counters["samples_left_out"]) == (5, 5)
+
+
+def test_sends_on_again_what_the_receiver_could_not_take(
+    gate: RunningGate, receiver: StandInReceiver
+) -> None:
+    """5xx, 429 and no answer delay what is held, and cost nothing; the order stays."""
+    first, second = batch(wall_ms()), batch(wall_ms() + 1)
+    gate.post(first)
+    gate.post(second)
+    plays: list[Play] = [
+        lambda request: request.answer(500, b"no"),
+        lambda request: request.answer(429, b"slower", Retry_After="1"),
+        Incoming.hang_up,
+    ]
+
+    def play(request: Incoming) -> None:
+        (plays.pop(0) if plays else Incoming.answer)(request)
+
+    receiver.play = play
+    gate.open()
+    assert gate.counted("batches_sent_on", 2) == 2
+    assert receiver.bodies == [first] * 4 + [second]
+
+
+def test_sends_on_past_what_the_receiver_has(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """A receiver that knows the samples already refuses them for ever: they count as known."""
+    known, new = batch(wall_ms(), series=20), batch(wall_ms() + 1)
+    gate.post(known)
+    gate.post(new)
+
+    def play(request: Incoming) -> None:
+        is_new = request.received.body == new
+        request.answer(204 if is_new else 400, b"" if is_new else b"out of order sample")
+
+    receiver.play = play
+    gate.open()
+    assert gate.counted("batches_sent_on", 2) == 2
+    assert gate.counted("samples_rejected_known") == 20
+    assert receiver.bodies[-1] == new
+
+
+def test_keeps_what_it_was_sending_on_when_it_is_closed(
+    gate: RunningGate, receiver: StandInReceiver
+) -> None:
+    """What the receiver has not acknowledged stays held, for the next time."""
+    body = batch(wall_ms())
+    gate.post(body)
+    receiver.play = Incoming.hang
+    gate.open()
+    wait_until(lambda: receiver.seen, LIMIT_S, "it sends on")
+    gate.close()
+    report = gate.await_endpoint(lambda each: each.held_batches == 1, "it is held")
+    assert report.counters["batches_sent_on"] == 0
+    receiver.play = Incoming.answer
+    gate.open()
+    assert gate.counted("batches_sent_on") == 1
+    assert receiver.bodies == [body, body]
+
+
+def test_holds_and_sends_on_what_is_no_batch(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """The receiver says what it thinks of bytes that cannot be read here."""
+    receiver.play = lambda request: request.answer(400, b"snappy: corrupt input")
+    assert gate.post(b"no snappy").status_code == 204
+    gate.open()
+    assert gate.counted("samples_given_up") == 1
+    assert set(receiver.bodies) == {b"no snappy"}
+    assert gate.process.poll() is None
+
+
+# --- the mark ---
+
+
+def test_knows_how_far_the_receiver_is(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """The mark goes with what is acknowledged, and stays behind what is under way."""
+    gate.open()
+    sent: list[int] = []
+
+    def send() -> int:
+        sent.append(wall_ms())
+        assert gate.post(batch(sent[-1])).status_code == 204
+        return gate.reports[-1].marks.get("x", 0)
+
+    mark = wait_until(lambda: (found := send()) >= sent[0] and found, LIMIT_S, "it moves")
+    assert mark < sent[-1]
+    receiver.play = Incoming.hang
+    oldest = wall_ms()
+    sender = threading.Thread(target=gate.post, args=(batch(oldest),))
+    sender.start()
+    wait_until(lambda: times_in(receiver.bodies[-1]) == [oldest], LIMIT_S, "it is under way")
+    receiver.play = Incoming.answer
+    let_pass(1.5)  # longer than its window
+    for _ in range(5):
+        send()
+    gate.counted("requests_passed", len(sent))
+    assert gate.reports[-1].marks["x"] < oldest
+    gate.close()
+    sender.join(LIMIT_S)
+
+
+def test_hands_over_exactly(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """All up to the order is acknowledged, nothing later is sent, and the mark says so."""
+    gate.open()
+    assert gate.post(batch(wall_ms())).status_code == 204
+    before = wall_ms()
+    gate.order(hands_over=True)
+    gate.await_report(lambda report: report.is_open, "the order has come")
+    after = wall_ms()
+    assert gate.post(batch(before - 1, after + 60_000)).status_code == 204
+    late = batch(after + 61_000)
+    assert gate.post(late).status_code == 204
+    report = gate.await_report(lambda report: report.has_handed_over, "it has handed over")
+    assert before <= report.marks["x"] <= after
+    assert [times_in(each) for each in receiver.bodies[1:]] == [[before - 1]]
+    assert report.endpoints[0].held_batches == 2
+    gate.order(until=None, hands_over=False)
+    gate.await_report(lambda report: not report.is_open, "it is closed")
+    assert len(receiver.seen) == 2
+
+
+def test_does_not_hand_over_before_a_request_has_come_again(
+    gate: RunningGate, receiver: StandInReceiver
+) -> None:
+    """What the receiver could not take is no part of the mark."""
+    receiver.play = lambda request: request.answer(500, b"no")
+    gate.open()
+    body = batch(wall_ms() - 1000)
+    assert gate.post(body).status_code == 500
+    gate.order(hands_over=True)
+    let_pass(2.0)  # longer than its window
+    assert not gate.reports[-1].has_handed_over
+    receiver.play = Incoming.answer
+    assert gate.post(body).status_code == 204
+    gate.await_report(lambda report: report.has_handed_over, "it has handed over")
