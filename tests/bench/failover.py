@@ -92,11 +92,6 @@ class Peer:
 class Own(Replica):
     """This program as the parent of its Prometheus, with the verbs of a peer."""
 
-    def vanish(self) -> None:
-        """Kill all of it at once."""
-        for process in self.family():
-            process.kill()
-
     def kill_prometheus(self) -> None:
         """Kill Prometheus alone."""
         self.child.kill()

@@ -37,7 +37,10 @@ leader:
 
 
 class Replica(Program):
-    """A wrapper and its Prometheus, each on a port of its own; ``name`` is its identity."""
+    """A wrapper and its Prometheus, each on a port of its own; ``name`` is its identity.
+
+    ``prometheus`` is another binary than the tests' own; ``storage`` is ``agent`` in agent mode.
+    """
 
     def __init__(
         self,
@@ -49,6 +52,8 @@ class Replica(Program):
         environment: Mapping[str, str] | None = None,
         output: Path | None = None,
         reloads_by_http: bool = False,
+        prometheus: str = "",
+        storage: str = "tsdb",
     ) -> None:
         folder = folder / name
         self.temporary = folder / "tmp"
@@ -67,8 +72,9 @@ class Replica(Program):
         if reloads_by_http:
             argv += [f"--notify-http-url={self.url}/-/reload"]
             child_flags = (*child_flags, "--web.enable-lifecycle")
-        argv += ["--", program("prometheus"), f"--config.file={self.output}"]
-        argv += [f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address={self.address}"]
+        argv += ["--", prometheus or program("prometheus"), f"--config.file={self.output}"]
+        argv += [f"--storage.{storage}.path={folder / 'data'}"]
+        argv += [f"--web.listen-address={self.address}"]
         super().__init__(name, [*argv, *child_flags], folder)
 
     def write_config(self, write_url: str | None) -> None:
@@ -92,7 +98,7 @@ class Replica(Program):
     @property
     def child(self) -> psutil.Process:
         """Its Prometheus."""
-        return self._descendant(lambda words: any("--storage.tsdb.path" in word for word in words))
+        return self._descendant(lambda words: any(each.startswith("--storage.") for each in words))
 
     @property
     def web(self) -> psutil.Process:
@@ -100,6 +106,22 @@ class Replica(Program):
         return self._descendant(
             lambda words: any(each.startswith("wrapper.web.") for each in words)
         )
+
+    @property
+    def gate(self) -> psutil.Process:
+        """Its gate, before the receivers of remote_write."""
+        return self._descendant(lambda words: "wrapper.gate.process" in words)
+
+    def add_flags(self, *flags: str) -> None:
+        """Start it with these flags too, from the next start on."""
+        at = self.argv.index("--")
+        self.argv[at:at] = flags
+
+    def vanish(self) -> None:
+        """Kill all of it at once: the machine has gone."""
+        for process in self.family():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
     def _descendant(self, is_it: Any) -> psutil.Process:
         for process in psutil.Process(self.pid).children(recursive=True):

@@ -1,0 +1,230 @@
+"""Measure at the receiver what a fault costs: holes in `up`, and samples that are there twice.
+
+Replicas scrape one target every second (--interval) and write to one receiver, on a real Lease with
+10 s / 8 s / 2 s. Then a fault, and when samples come again, what the receiver has is held against
+what was scraped. Columns:
+
+  hole    the largest distance of neighbouring samples of `up`, seconds: less than two intervals
+          where nothing is lost, since each replica scrapes at its own moment
+  lost    scrapes that were made by the one that writes next, or wrote on, and are not there
+  again   samples for a time that the receiver had already, of the replica that came next
+  twice   samples whose series has another one of the same timestamp
+  refused requests that the receiver refused (Prometheus), or rows that it dropped
+  two     pairs of requests of two replicas that were under way at the same time
+
+The ways: without the gate, with it (--remote-write-gate), and each program of --peer, which runs as
+a sidecar with the flags of the Go prometheus-elector. Figures are medians of the runs.
+
+Examples:
+  scripts/bench gap --runs 1
+  scripts/bench gap --only leader --receiver VictoriaMetrics --peer /usr/local/bin/elector
+  scripts/bench gap --all --long      # every fault; the API server is away for ten minutes
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tests.bench.on_terminal import in_turn, parser, say
+from tests.bench.the_peer import PeerWriters
+from tests.real import outages
+from tests.real.faults import Proxy
+from tests.real.gap import Setup, Writers
+from tests.real.outages import Figures
+from tests.real.parts import ApiServer, Etcd, Namespace, started
+from tests.real.receivers import PrometheusStore, VictoriaStore
+from tests.real.replica import on_lease
+
+DURATIONS = ("-lease-duration=10s", "-lease-renew-deadline=8s", "-lease-retry-period=2s")
+QUEUE = ""  # Prometheus' own defaults
+WITHOUT, WITH = "without the gate", "with the gate"
+UNKNOWN = "this program does not have --remote-write-gate yet"
+AWAY_S, LONG_AWAY_S = 60.0, 600.0
+RECEIVERS = {"Prometheus": PrometheusStore, "VictoriaMetrics": VictoriaStore}
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a fault may need beside the replicas."""
+
+    server: ApiServer
+    way: Proxy
+    is_long: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A fault: with how many replicas; ``is_for_all``: a peer has what it takes as well."""
+
+    name: str
+    act: Callable[[Writers, Scene], Figures]
+    replicas: int = 2
+    is_for_all: bool = True
+    needs_gate: bool = False
+    dead_endpoints: int = 0  # beside the receiver
+
+
+def _plain(act: Callable[[Writers], Figures]) -> Callable[[Writers, Scene], Figures]:
+    return lambda writers, _: act(writers)
+
+
+CASES = (
+    Case("leader vanishes (kill -9)", _plain(outages.machine_gone)),
+    Case("leader stops (SIGTERM)", _plain(outages.stopped)),
+    Case("rolling update", _plain(outages.rolling_update), replicas=3),
+    Case(
+        "receiver dead at demotion",
+        _plain(outages.receiver_dead_at_demotion),
+        is_for_all=False,
+        dead_endpoints=3,
+    ),
+)
+MORE = (
+    Case("supervisor killed", _plain(outages.supervisor_killed), is_for_all=False),
+    Case("Prometheus killed", _plain(outages.prometheus_killed), is_for_all=False),
+    Case("gate killed", _plain(outages.gate_killed), is_for_all=False, needs_gate=True),
+    Case("leader frozen", _plain(outages.frozen), is_for_all=False),
+    Case(
+        "API server away",
+        lambda writers, scene: outages.api_server_away(
+            writers, scene.way, LONG_AWAY_S if scene.is_long else AWAY_S
+        ),
+    ),
+    Case(
+        "etcd restarted",
+        lambda writers, scene: outages.etcd_restarted(writers, scene.server, AWAY_S / 4),
+    ),
+    Case(
+        "receiver away, leader gone",
+        lambda writers, scene: outages.receiver_away_and_leader_gone(
+            writers, 300.0 if scene.is_long else 30.0
+        ),
+    ),
+    Case("receiver slow", lambda writers, _: outages.slow_receiver(writers, 0.8, 15.0)),
+    Case("receiver answers 429", lambda writers, _: outages.too_many_requests(writers, 15.0)),
+)
+
+
+@dataclass
+class Bench:
+    """How to start the replicas of one way, and measure one fault."""
+
+    server: ApiServer
+    folder: Path
+    options: argparse.Namespace
+    has_gate: bool = False
+    peer: str = ""
+    runs: int = 0
+
+    def measure(self, case: Case) -> Figures:
+        """Start, do it, and return the receiver's account."""
+        self.runs += 1
+        folder = self.folder / f"{id(self)}-{self.runs}"
+        with ExitStack() as stack:
+            namespace = Namespace(self.server, folder / "k8s", f"gap-{id(self)}-{self.runs}")
+            way = Proxy(self.server, folder / "way")
+            stack.callback(way.close)
+            store = stack.enter_context(started(RECEIVERS[self.options.receiver](folder / "store")))
+            flags = on_lease(namespace, way.kubeconfig(namespace))
+            setup = Setup(
+                has_gate=self.has_gate,
+                interval_s=self.options.interval,
+                queue=QUEUE,
+                durations=DURATIONS,
+                dead_endpoints=case.dead_endpoints,
+                program=self.peer,
+            )
+            kind = PeerWriters if self.peer else Writers
+            writers = kind(folder, store, setup, lambda _: flags)
+            stack.callback(writers.end)
+            writers.start(*"abc"[: case.replicas])
+            figures = case.act(writers, Scene(self.server, way, self.options.long))
+            found = writers.account()
+            return {
+                "hole": found.hole_in_up_s,
+                "lost": found.lost,
+                "again": found.again,
+                "twice": found.twice,
+                "refused": store.refused(),
+                "two": len(writers.ingress.overlaps()),
+                **figures,
+            }
+
+
+def main() -> int:
+    """Measure and print; return the exit status."""
+    options = _options()
+    cases = [each for each in (*CASES, *(MORE if options.all else ())) if options.only in each.name]
+    has_gate = "--remote-write-gate" in _help()
+    with tempfile.TemporaryDirectory(prefix="prometheus-elector-") as name, ExitStack() as stack:
+        folder = Path(name)
+        etcd = stack.enter_context(started(Etcd(folder)))
+        server = stack.enter_context(started(ApiServer(folder, etcd)))
+        make = partial(Bench, server, folder, options)
+        benches = {WITHOUT: make()}
+        if has_gate:
+            benches[WITH] = make(has_gate=True)
+        benches |= {peer: make(peer=peer) for peer in options.peer}
+        say(
+            f"receiver {options.receiver}, scrapes every {options.interval:g} s, "
+            f"lease 10 s / 8 s / 2 s, medians of {options.runs} runs, in turn"
+        )
+        for case in cases:
+            _measure(case, benches, options.runs)
+            if not has_gate:
+                say(f"{case.name:27} {WITH:18.18} {UNKNOWN}")
+    return 0
+
+
+def _measure(case: Case, benches: dict[str, Bench], runs: int) -> None:
+    ways = {
+        name: partial(bench.measure, case)
+        for name, bench in benches.items()
+        if (case.is_for_all or not bench.peer) and (bench.has_gate or not case.needs_gate)
+    }
+    for name, figures in in_turn(case.name, ways, runs).items():
+        say(f"{case.name:27} {name:18.18} {_line(figures)}")
+
+
+def _line(figures: Sequence[Figures]) -> str:
+    """Return all medians; of the hole, the least and the most too."""
+    names = list(figures[0])
+    by_name = {name: [each[name] for each in figures] for name in names}
+    holes = by_name.pop("hole")
+    medians = (f"{name} {statistics.median(values):g}" for name, values in by_name.items())
+    hole = f"hole {statistics.median(holes):6.2f} s ({min(holes):.2f} to {max(holes):.2f})"
+    return "  ".join([hole, *medians])
+
+
+def _help() -> str:
+    argv = [sys.executable, "-m", "wrapper", "--help"]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+def _options() -> argparse.Namespace:
+    options = parser("gap", __doc__, runs=3)
+    options.add_argument("--only", default="", help="only faults whose name contains this")
+    options.add_argument("--all", action="store_true", help="also the rarer faults")
+    options.add_argument(
+        "--long", action="store_true", help="API server away 10 min, receiver 5 min (with --all)"
+    )
+    options.add_argument(
+        "--interval", type=float, default=1.0, metavar="SECONDS", help="between scrapes (default 1)"
+    )
+    options.add_argument(
+        "--receiver", choices=RECEIVERS, default="Prometheus", help="default Prometheus"
+    )
+    return options.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

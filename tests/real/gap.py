@@ -1,0 +1,210 @@
+"""Replicas that scrape one numbered target and write to one receiver, which tells what it has.
+
+A user of this module starts them, does something bad, waits until samples come again, and reads the
+account: holes, losses and samples twice, all measured at the receiver.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.real.account import Account, account
+from tests.real.ingress import Ingress
+from tests.real.receivers import Store, metric
+from tests.real.replica import QUICK, Replica
+from tests.real.scraped import NUMBER, Target
+from tests.support import free_port, wait_until
+
+JOB = "scraped"
+NEW_PROTOCOL = "io.prometheus.write.v2.Request"
+GATE_METRIC = "prometheus_elector_gate_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What the replicas are.
+
+    ``queue`` is the content of ``queue_config``; ``dead_endpoints`` are written to as well, but
+    nobody listens there; ``program`` is a peer's.
+    """
+
+    has_gate: bool = True
+    interval_s: float = 1.0
+    queue: str = "batch_send_deadline: 1s"
+    protocol: int = 1
+    prometheus: str = ""
+    is_agent: bool = False
+    durations: tuple[str, ...] = QUICK
+    flags: tuple[str, ...] = ()
+    series: int = 20
+    dead_endpoints: int = 0
+    program: str = ""
+
+    def replica_options(self) -> dict[str, Any]:
+        """Return the keywords of Replica."""
+        options: dict[str, Any] = {"prometheus": self.prometheus}
+        if self.is_agent:
+            flag = "--agent" if self.prometheus else "--enable-feature=agent"  # of 3.x, of 2.x
+            options |= {"storage": "agent", "child_flags": (flag,)}
+        return options
+
+    def config(self, target: Target, name: str, url: str, rules: Path) -> str:
+        """Return the configuration of one replica; it writes its rules, if it has any."""
+        interval = f"{self.interval_s:g}s"
+        text = "follower:\n"
+        text += f"  global: {{scrape_interval: {interval}, evaluation_interval: {interval}}}\n"
+        text += f"  scrape_configs: [{{{target.job(name, self.interval_s)}}}]\n"
+        if not self.is_agent:
+            rule = f'{{record: beat, expr: "vector(1)", labels: {{job: {JOB}}}}}'
+            rules.write_text(f"groups: [{{name: beat, rules: [{rule}]}}]\n")
+            text += f"  rule_files: ['{rules}']\n"
+        more = f", queue_config: {{{self.queue}}}"
+        more += f", protobuf_message: {NEW_PROTOCOL}" if self.protocol == 2 else ""
+        urls = [url, *(f"http://127.0.0.1:{free_port()}/" for _ in range(self.dead_endpoints))]
+        entries = (f"{{url: '{each}', name: receiver-{n}{more}}}" for n, each in enumerate(urls))
+        return text + f"leader: {{remote_write: [{', '.join(entries)}]}}\n"
+
+
+class Writers:
+    """Replicas on one lease; ``election(name)`` are the flags by which one elects."""
+
+    def __init__(
+        self, folder: Path, store: Store, setup: Setup, election: Callable[[str], Sequence[str]]
+    ) -> None:
+        self.folder, self.store, self.setup, self.election = folder, store, setup, election
+        self.target = Target(setup.series)
+        self.ingress = Ingress(store.write_url)
+        self.replicas: list[Replica] = []
+
+    def make(self, *names: str) -> None:
+        """Make replicas, each of which knows the APIs of all."""
+        for name in names:
+            replica = self.build(name, *self.election(name), *self.setup.durations)
+            self.configure(replica)
+            self.replicas.append(replica)
+        for replica in self.replicas:
+            replica.add_flags(*self.own_flags())
+
+    def build(self, name: str, *flags: str) -> Replica:
+        """Return a replica with these flags, which this program and its peers know."""
+        return Replica(self.folder, name, *flags, **self.setup.replica_options())
+
+    def own_flags(self) -> tuple[str, ...]:
+        """Return the flags that this program alone has."""
+        peers = ",".join(replica.api for replica in self.replicas)
+        address = f"127.0.0.1:{free_port()}"
+        gate = ("--remote-write-gate", f"--remote-write-gate-listen-address={address}")
+        return (f"--peers={peers}", *self.setup.flags, *(gate if self.setup.has_gate else ()))
+
+    def configure(self, replica: Replica) -> None:
+        """Write its configuration."""
+        url, rules = self.ingress.url(replica.name), replica.config.with_name("rules.yml")
+        replica.config.write_text(self.setup.config(self.target, replica.name, url, rules))
+
+    def start(self, *names: str) -> Replica:
+        """Make and start replicas; return the leader as soon as the receiver has samples of it."""
+        self.make(*names)
+        for replica in self.replicas:
+            replica.start()
+        for replica in self.replicas:
+            replica.await_ready(30)
+        leader = self.await_leader()
+        self.await_samples(leader, 3)
+        for replica in self.replicas:
+            self.await_scrapes(replica, 3)
+        return leader
+
+    def leader(self) -> Replica | None:
+        """Return the replica that says that it leads."""
+        for replica in self.replicas:
+            with contextlib.suppress(OSError):
+                if replica.says_it_leads:
+                    return replica
+        return None
+
+    def await_leader(self) -> Replica:
+        """Wait until one leads."""
+        leader = wait_until(self.leader, 60, "one leads")
+        assert leader is not None
+        return leader
+
+    def others(self, leader: Replica) -> list[Replica]:
+        """Return all but this one."""
+        return [replica for replica in self.replicas if replica is not leader]
+
+    def await_new_leader(self, old: Replica, timeout_s: float = 40) -> Replica:
+        """Wait until another than this one leads."""
+        found = wait_until(
+            lambda: next((r for r in self.others(old) if _leads(r)), None),
+            timeout_s,
+            "another leads",
+        )
+        assert found is not None
+        return found
+
+    def await_scrapes(self, replica: Replica, count: int) -> None:
+        """Wait until a replica has scraped so many times from now on."""
+        seen = len(self.target.scrapes)
+        wait_until(
+            lambda: sum(s.by == replica.name for s in self.target.scrapes[seen:]) >= count,
+            30 + 2 * count * self.setup.interval_s,
+            f"{replica.name} scrapes {count} times",
+        )
+
+    def await_samples(self, replica: Replica, count: int = 2, timeout_s: float = 60) -> None:
+        """Wait until the receiver has so many samples that a replica scrapes from now on."""
+        seen = len(self.target.scrapes)
+
+        def came() -> bool:
+            later = {s.number for s in self.target.scrapes[seen:] if s.by == replica.name}
+            samples = self.store.samples(JOB).get(self._series(NUMBER), [])
+            return sum(int(value) in later for _, value in samples) >= count
+
+        limit = timeout_s + 2 * count * self.setup.interval_s
+        wait_until(came, limit, f"the receiver has {count} new samples of {replica.name}", 0.2)
+
+    def account(self) -> Account:
+        """Return what the receiver has now, held against all scrapes."""
+        series = self.store.samples(JOB)
+        numbers, up = self._series(NUMBER), self._series("up")
+        return account(series, numbers, up, tuple(self.target.scrapes))
+
+    def gate_total(self, name: str, *words: str) -> float:
+        """Return the sum of a metric of all gates that answer."""
+        found = 0.0
+        for replica in self.replicas:
+            with contextlib.suppress(requests.RequestException):
+                found += metric(f"{replica.api}/_elector/metrics", GATE_METRIC + name, *words)
+        return found
+
+    def stop(self) -> None:
+        """Ask all that run to stop, and wait until they have."""
+        running = [replica for replica in self.replicas if replica.is_running]
+        for replica in running:
+            replica.term()
+        for replica in running:
+            replica.await_end(60)
+
+    def end(self) -> None:
+        """Kill what is still there, whatever has gone wrong."""
+        for replica in self.replicas:
+            replica.kill()
+            for process in replica.processes():
+                process.kill()
+        self.ingress.close()
+        self.target.close()
+
+    def _series(self, name: str) -> str:
+        return f'{name}{{instance="{self.target.address}",job="{JOB}"}}'
+
+
+def _leads(replica: Replica) -> bool:
+    with contextlib.suppress(OSError):
+        return replica.says_it_leads
+    return False

@@ -1,0 +1,127 @@
+"""What stands before a receiver: it passes requests on, may be slow or refuse, notes who writes."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import itertools
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+from tests.support import now
+
+HOP = frozenset({"host", "connection", "content-length", "transfer-encoding", "keep-alive"})
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """One request: from which replica, from when until when (CLOCK_BOOTTIME), and the answer.
+
+    ``status`` is 0 where the receiver gave no answer.
+    """
+
+    replica: str
+    since: float
+    until: float
+    status: int
+    size: int
+    header: Mapping[str, str] = field(repr=False)
+
+
+class Ingress:
+    """Passes remote writes on to a receiver; replicas are told apart by their URL.
+
+    ``refusal`` (status and header) is answered in the receiver's place, ``delay_s`` later than
+    it would be. Without an answer of the receiver, the connection is closed without one.
+    """
+
+    def __init__(self, write_url: str) -> None:
+        self.delay_s = 0.0
+        self.refusal: tuple[int, dict[str, str]] | None = None
+        self.passed: list[Passed] = []
+        self._to = urlsplit(write_url)
+        self._is_closed = threading.Event()
+        self._server = _Server(("127.0.0.1", 0), self._handler())
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def url(self, replica: str) -> str:
+        """Return where this replica writes to."""
+        return f"http://127.0.0.1:{self._server.server_port}/{replica}/write"
+
+    def close(self) -> None:
+        """End the server."""
+        self._is_closed.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def overlaps(self) -> list[tuple[Passed, Passed]]:
+        """Return the requests of two replicas that were under way at the same time."""
+        answered = sorted((w for w in self.passed if w.status), key=lambda each: each.since)
+        return [
+            (one, other)
+            for one, other in itertools.combinations(answered, 2)
+            if one.replica != other.replica and other.since < one.until
+        ]
+
+    def statuses(self, replica: str, since: float = 0.0) -> list[int]:
+        """Return what a replica's requests were answered."""
+        return [w.status for w in self.passed if w.replica == replica and w.since >= since]
+
+    def _handler(ingress) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - self is the request's
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                since, replica = now(), self.path.split("/")[1]
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                header = {k: v for k, v in self.headers.items() if k.lower() not in HOP}
+                ingress._is_closed.wait(ingress.delay_s)
+                answer = ingress._answer(header, body)
+                status = answer[0] if answer else 0
+                ingress.passed.append(Passed(replica, since, now(), status, len(body), header))
+                with contextlib.suppress(OSError):  # the sender may be killed at any time
+                    if answer:
+                        self._send(*answer)
+                    else:
+                        self.close_connection = True
+
+            def _send(self, status: int, header: Mapping[str, str], content: bytes) -> None:
+                self.send_response(status)
+                for name, value in header.items():
+                    self.send_header(name, value)
+                if status != http.client.NO_CONTENT:
+                    self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: object) -> None:
+                """Keep quiet."""
+
+        return Handler
+
+    def _answer(
+        self, header: Mapping[str, str], body: bytes
+    ) -> tuple[int, dict[str, str], bytes] | None:
+        if self.refusal:
+            return (*self.refusal, b"not now\n")
+        connection = http.client.HTTPConnection(self._to.netloc, timeout=60)
+        try:
+            connection.request("POST", self._to.path, body, dict(header))
+            answer = connection.getresponse()
+            kept = {k: v for k, v in answer.getheaders() if k.lower() not in HOP}
+            return answer.status, kept, answer.read()
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, *_: object) -> None:
+        """Keep quiet: senders are killed here all the time."""

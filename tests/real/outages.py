@@ -1,0 +1,197 @@
+"""What is done to replicas that write: each does it, waits until samples come again, and returns.
+
+The figures that a function returns are beside the account of the receiver.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psutil
+import requests
+
+from tests.real.faults import Proxy
+from tests.real.gap import Writers
+from tests.real.parts import ApiServer
+from tests.real.replica import Replica
+from tests.support import let_pass, wait_until
+
+Figures = dict[str, float]
+SEEN = 4  # new samples of the leader, after which all before them have had their time
+TOO_MANY = (429, {"Retry-After": "1", "Content-Length": "8"})
+
+
+def machine_gone(writers: Writers) -> Figures:
+    """Kill all processes of the leader."""
+    return _replaced(writers, Replica.vanish)
+
+
+def supervisor_killed(writers: Writers) -> Figures:
+    """Kill the leader's supervisor alone, with which the rest dies."""
+    return _replaced(writers, lambda leader: os.kill(leader.pid, signal.SIGKILL))
+
+
+def prometheus_killed(writers: Writers) -> Figures:
+    """Kill the leader's Prometheus alone."""
+    return _replaced(writers, lambda leader: leader.child.kill())
+
+
+def stopped(writers: Writers) -> Figures:
+    """Send the leader SIGTERM: it hands over in order."""
+    leader = writers.await_leader()
+    figures = _replaced(writers, Replica.term)
+    assert leader.await_end(60) == 0, leader.tail()
+    return figures
+
+
+def rolling_update(writers: Writers) -> Figures:
+    """Stop and start each replica in turn, from the last to the first, as a StatefulSet does."""
+    for replica in reversed(writers.replicas):
+        replica.term()
+        replica.await_end(60)
+        replica.start()
+        replica.await_ready(60)
+    _settle(writers)
+    return {}
+
+
+def gate_killed(writers: Writers) -> Figures:
+    """Kill the leader's gate alone: it starts again, and the leader stays."""
+    leader = writers.await_leader()
+    killed = leader.gate
+    killed.kill()
+    wait_until(lambda: leader.gate.pid != killed.pid, 15, "the gate runs again")
+    _settle(writers)
+    assert writers.leader() is leader
+    return {}
+
+
+def frozen(writers: Writers) -> Figures:
+    """Stop all processes of the leader where they are (SIGSTOP) until another leads, and go on."""
+    leader = writers.await_leader()
+    family = leader.family()
+    for process in family:
+        _suspend(process)
+    writers.await_samples(writers.await_new_leader(leader), SEEN)
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.resume()
+    _settle(writers)
+    return {}
+
+
+def receiver_dead_at_demotion(writers: Writers) -> Figures:
+    """Freeze the receiver, have the leader step down, and let the receiver go on."""
+    leader = writers.await_leader()
+    child = leader.child
+    with _frozen_receiver(writers):
+        writers.await_scrapes(leader, 8)
+        step_down(leader)
+        writers.await_new_leader(leader)
+    _settle(writers)
+    return {"Prometheus killed": float(not child.is_running())}
+
+
+def receiver_away_and_leader_gone(writers: Writers, away_s: float) -> Figures:
+    """End the receiver, kill the leader meanwhile, and start the receiver again."""
+    leader = writers.await_leader()
+    writers.store.stop()
+    let_pass(away_s / 2)
+    leader.vanish()
+    writers.await_new_leader(leader)
+    let_pass(away_s / 2)
+    writers.store.start()
+    _settle(writers)
+    return {}
+
+
+def slow_receiver(writers: Writers, delay_s: float, for_s: float) -> Figures:
+    """Have each request take so long, kill the leader meanwhile, and have the receiver be quick."""
+    writers.ingress.delay_s = delay_s
+    let_pass(for_s)
+    leader = writers.await_leader()
+    leader.vanish()
+    writers.await_new_leader(leader)
+    let_pass(for_s)
+    writers.ingress.delay_s = 0.0
+    _settle(writers)
+    return {}
+
+
+def too_many_requests(writers: Writers, for_s: float) -> Figures:
+    """Answer 429 with Retry-After for so long, and kill the leader meanwhile."""
+    leader = writers.await_leader()
+    writers.ingress.refusal = TOO_MANY
+    let_pass(for_s)
+    leader.vanish()
+    writers.await_new_leader(leader)
+    let_pass(for_s)
+    writers.ingress.refusal = None
+    _settle(writers)
+    return {}
+
+
+def api_server_away(writers: Writers, way: Proxy, away_s: float) -> Figures:
+    """Cut all replicas off from the API server for so long."""
+    way.refuse()
+    let_pass(away_s)
+    way.accept()
+    _settle(writers)
+    return {}
+
+
+def etcd_restarted(writers: Writers, server: ApiServer, away_s: float) -> Figures:
+    """End etcd, and start it again after so long."""
+    server.etcd.stop()
+    let_pass(away_s)
+    server.restore()
+    _settle(writers)
+    return {}
+
+
+def step_down(leader: Replica) -> None:
+    """Have the leader hand over, by the command."""
+    argv = [sys.executable, "-m", "wrapper", "step-down", leader.api, "--force"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _replaced(writers: Writers, act: Callable[[Replica], None]) -> Figures:
+    leader = writers.await_leader()
+    act(leader)
+    writers.await_samples(writers.await_new_leader(leader), SEEN)
+    return {}
+
+
+def _settle(writers: Writers) -> None:
+    """Wait until the receiver has new samples of the leader, whoever that is by then."""
+
+    def has_come() -> bool:
+        leader = writers.leader()
+        with contextlib.suppress(AssertionError, requests.RequestException):
+            if leader is not None:
+                writers.await_samples(leader, SEEN, 20)
+                return True
+        return False
+
+    wait_until(has_come, 120, "the leader's samples come")
+
+
+@contextmanager
+def _frozen_receiver(writers: Writers) -> Iterator[None]:
+    writers.store.freeze()
+    try:
+        yield
+    finally:
+        writers.store.thaw()
+
+
+def _suspend(process: psutil.Process) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.suspend()

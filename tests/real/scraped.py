@@ -1,0 +1,80 @@
+"""A target whose scrapes are numbered: each sample at a receiver tells of which scrape it is."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+import time
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+NUMBER = "scrape_number"  # the metric whose value is the number of the scrape
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """One scrape: its number, by which replica, and when its request came (ms since 1970)."""
+
+    number: int
+    by: str
+    at_ms: int
+
+
+class Target:
+    """Answers ``/metrics?by=REPLICA``; values depend on the time and the number of scrapes alone.
+
+    ``by`` leaves no label: the replicas' series are the same. But it is part of the URL, from which
+    Prometheus derives the moment within the interval at which it scrapes: replicas on one machine
+    scrape at different moments, as those on different machines do.
+    """
+
+    def __init__(self, series: int = 20) -> None:
+        self.series = series
+        self.scrapes: list[Scrape] = []
+        self._numbers = itertools.count(1)
+        self._started_at = time.time()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.address = f"127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def job(self, by: str, interval_s: float) -> str:
+        """Return the scrape job of a replica, as an item of ``scrape_configs``."""
+        return (
+            f"job_name: scraped, scrape_interval: {interval_s:g}s, "
+            f"scrape_timeout: {interval_s:g}s, params: {{by: [{by}]}}, "
+            f"static_configs: [{{targets: ['{self.address}']}}]"
+        )
+
+    def close(self) -> None:
+        """End the server."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def page(self, by: str) -> bytes:
+        """Note a scrape and return its answer."""
+        scrape = Scrape(next(self._numbers), by, round(time.time() * 1000))
+        self.scrapes.append(scrape)
+        elapsed = time.time() - self._started_at
+        lines = [f"{NUMBER} {scrape.number}", "# TYPE load_total counter"]
+        lines += [f'load_total{{part="{n}"}} {elapsed * (n + 1):.3f}' for n in range(self.series)]
+        return ("\n".join(lines) + "\n").encode()
+
+    def _handler(target) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - self is the request's
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                page = target.page(parse_qs(urlsplit(self.path).query)["by"][0])
+                with contextlib.suppress(OSError):  # the replica may be killed at any time
+                    self.send_response(200)
+                    self.send_header("Content-Type", "text/plain; version=0.0.4")
+                    self.send_header("Content-Length", str(len(page)))
+                    self.end_headers()
+                    self.wfile.write(page)
+
+            def log_message(self, *_: object) -> None:
+                """Keep quiet."""
+
+        return Handler
