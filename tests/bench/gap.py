@@ -10,7 +10,7 @@ what was scraped. Columns:
   again   samples for a time that the receiver had already, of the replica that came next
   twice   samples whose series has another one of the same timestamp
   refused requests that the receiver refused (Prometheus), or rows that it dropped
-  two     pairs of requests of two replicas that were under way at the same time
+  changes of the replica whose requests arrive: one at most for each change of the leader
 
 The ways: without the gate, with it (--remote-write-gate), and each program of --peer, which runs as
 a sidecar with the flags of the Go prometheus-elector. Figures are medians of the runs.
@@ -28,7 +28,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -37,28 +37,16 @@ from pathlib import Path
 from tests.bench.on_terminal import in_turn, parser, say
 from tests.bench.the_peer import PeerWriters
 from tests.real import outages
-from tests.real.faults import Proxy
 from tests.real.gap import Setup, Writers
 from tests.real.outages import Figures
 from tests.real.parts import ApiServer, Etcd, Namespace, started
 from tests.real.receivers import PrometheusStore, VictoriaStore
-from tests.real.replica import on_lease
 
 DURATIONS = ("-lease-duration=10s", "-lease-renew-deadline=8s", "-lease-retry-period=2s")
 QUEUE = ""  # Prometheus' own defaults
 WITHOUT, WITH = "without the gate", "with the gate"
 UNKNOWN = "this program does not have --remote-write-gate yet"
-AWAY_S, LONG_AWAY_S = 60.0, 600.0
 RECEIVERS = {"Prometheus": PrometheusStore, "VictoriaMetrics": VictoriaStore}
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What a fault may need beside the replicas."""
-
-    server: ApiServer
-    way: Proxy
-    is_long: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,52 +54,41 @@ class Case:
     """A fault: with how many replicas; ``is_for_all``: a peer has what it takes as well."""
 
     name: str
-    act: Callable[[Writers, Scene], Figures]
+    act: Callable[[Writers], Figures]
     replicas: int = 2
     is_for_all: bool = True
     needs_gate: bool = False
     dead_endpoints: int = 0  # beside the receiver
 
 
-def _plain(act: Callable[[Writers], Figures]) -> Callable[[Writers, Scene], Figures]:
-    return lambda writers, _: act(writers)
-
-
 CASES = (
-    Case("leader vanishes (kill -9)", _plain(outages.machine_gone)),
-    Case("leader stops (SIGTERM)", _plain(outages.stopped)),
-    Case("rolling update", _plain(outages.rolling_update), replicas=3),
+    Case("leader vanishes (kill -9)", outages.machine_gone),
+    Case("leader stops (SIGTERM)", outages.stopped),
+    Case("rolling update", outages.rolling_update, replicas=3),
     Case(
         "receiver dead at demotion",
-        _plain(outages.receiver_dead_at_demotion),
+        outages.receiver_dead_at_demotion,
         is_for_all=False,
         dead_endpoints=3,
     ),
 )
-MORE = (
-    Case("supervisor killed", _plain(outages.supervisor_killed), is_for_all=False),
-    Case("Prometheus killed", _plain(outages.prometheus_killed), is_for_all=False),
-    Case("gate killed", _plain(outages.gate_killed), is_for_all=False, needs_gate=True),
-    Case("leader frozen", _plain(outages.frozen), is_for_all=False),
-    Case(
-        "API server away",
-        lambda writers, scene: outages.api_server_away(
-            writers, scene.way, LONG_AWAY_S if scene.is_long else AWAY_S
-        ),
-    ),
-    Case(
-        "etcd restarted",
-        lambda writers, scene: outages.etcd_restarted(writers, scene.server, AWAY_S / 4),
-    ),
-    Case(
-        "receiver away, leader gone",
-        lambda writers, scene: outages.receiver_away_and_leader_gone(
-            writers, 300.0 if scene.is_long else 30.0
-        ),
-    ),
-    Case("receiver slow", lambda writers, _: outages.slow_receiver(writers, 0.8, 15.0)),
-    Case("receiver answers 429", lambda writers, _: outages.too_many_requests(writers, 15.0)),
-)
+
+
+def _rarer(is_long: bool) -> Iterator[Case]:
+    """Yield the other faults."""
+    api_s, receiver_s = (600.0, 300.0) if is_long else (60.0, 30.0)
+    yield Case("supervisor killed", outages.supervisor_killed, is_for_all=False)
+    yield Case("Prometheus killed", outages.prometheus_killed, is_for_all=False)
+    yield Case("gate killed", outages.gate_killed, is_for_all=False, needs_gate=True)
+    yield Case("leader frozen", outages.frozen, is_for_all=False)
+    yield Case(f"API server away {api_s:g} s", partial(outages.api_server_away, away_s=api_s))
+    yield Case("etcd away 15 s", partial(outages.etcd_restarted, away_s=15.0))
+    yield Case(
+        f"receiver away {receiver_s:g} s, kill -9",
+        partial(outages.receiver_away_and_leader_gone, away_s=receiver_s),
+    )
+    yield Case("receiver slow", partial(outages.slow_receiver, delay_s=0.8, for_s=15.0))
+    yield Case("receiver answers 429", partial(outages.too_many_requests, for_s=15.0))
 
 
 @dataclass
@@ -131,10 +108,7 @@ class Bench:
         folder = self.folder / f"{id(self)}-{self.runs}"
         with ExitStack() as stack:
             namespace = Namespace(self.server, folder / "k8s", f"gap-{id(self)}-{self.runs}")
-            way = Proxy(self.server, folder / "way")
-            stack.callback(way.close)
             store = stack.enter_context(started(RECEIVERS[self.options.receiver](folder / "store")))
-            flags = on_lease(namespace, way.kubeconfig(namespace))
             setup = Setup(
                 has_gate=self.has_gate,
                 interval_s=self.options.interval,
@@ -144,10 +118,10 @@ class Bench:
                 program=self.peer,
             )
             kind = PeerWriters if self.peer else Writers
-            writers = kind(folder, store, setup, lambda _: flags)
+            writers = kind(folder, store, setup, namespace)
             stack.callback(writers.end)
             writers.start(*"abc"[: case.replicas])
-            figures = case.act(writers, Scene(self.server, way, self.options.long))
+            figures = case.act(writers)
             found = writers.account()
             return {
                 "hole": found.hole_in_up_s,
@@ -155,7 +129,7 @@ class Bench:
                 "again": found.again,
                 "twice": found.twice,
                 "refused": store.refused(),
-                "two": len(writers.ingress.overlaps()),
+                "changes": len(writers.ingress.turns()) - 1,
                 **figures,
             }
 
@@ -163,7 +137,11 @@ class Bench:
 def main() -> int:
     """Measure and print; return the exit status."""
     options = _options()
-    cases = [each for each in (*CASES, *(MORE if options.all else ())) if options.only in each.name]
+    cases = [
+        each
+        for each in (*CASES, *(_rarer(options.long) if options.all else ()))
+        if options.only in each.name
+    ]
     has_gate = "--remote-write-gate" in _help()
     with tempfile.TemporaryDirectory(prefix="prometheus-elector-") as name, ExitStack() as stack:
         folder = Path(name)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.real.fleet import Fleet
+from tests.real.gap import Setup, Writers
 from tests.real.parts import (
     ApiServer,
     Etcd,
@@ -20,10 +21,12 @@ from tests.real.parts import (
     WriteLog,
     started,
 )
+from tests.real.receivers import PrometheusStore, VictoriaStore
 from tests.real.replica import QUICK, Replica
 
 _numbers = itertools.count(1)
 Start = Callable[..., Replica]
+MakeWriters = Callable[..., Writers]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -94,6 +97,22 @@ def fleet(tmp_path: Path, namespace: Namespace, write_log: WriteLog) -> Iterator
         replicas.close()
     finally:
         replicas.end()
+
+
+@pytest.fixture
+def writers(tmp_path: Path, namespace: Namespace) -> Iterator[MakeWriters]:
+    """Give a function that makes replicas with gates, on a Lease, before a receiver of its own."""
+    with ExitStack() as stack:
+
+        def make(
+            store: type[PrometheusStore | VictoriaStore] = PrometheusStore, **setup: Any
+        ) -> Writers:
+            receiver = stack.enter_context(started(store(tmp_path / "store")))
+            made = Writers(tmp_path, receiver, Setup(**setup), namespace)
+            stack.callback(made.end)
+            return made
+
+        yield make
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ account: holes, losses and samples twice, all measured at the receiver.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,18 @@ from typing import Any
 import requests
 
 from tests.real.account import Account, account
+from tests.real.faults import Proxy
 from tests.real.ingress import Ingress
+from tests.real.parts import Namespace
 from tests.real.receivers import Store, metric
-from tests.real.replica import QUICK, Replica
+from tests.real.replica import QUICK, Replica, on_lease
 from tests.real.scraped import NUMBER, Target
 from tests.support import free_port, wait_until
 
 JOB = "scraped"
 NEW_PROTOCOL = "io.prometheus.write.v2.Request"
 GATE_METRIC = "prometheus_elector_gate_"
+TOLERANCE_S = 0.1  # a scrape's timestamp is a little before its request comes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +74,13 @@ class Setup:
 
 
 class Writers:
-    """Replicas on one lease; ``election(name)`` are the flags by which one elects."""
+    """Replicas on one Lease, which they reach by ``way``; without a namespace on a lock file."""
 
     def __init__(
-        self, folder: Path, store: Store, setup: Setup, election: Callable[[str], Sequence[str]]
+        self, folder: Path, store: Store, setup: Setup, namespace: Namespace | None
     ) -> None:
-        self.folder, self.store, self.setup, self.election = folder, store, setup, election
+        self.folder, self.store, self.setup, self.namespace = folder, store, setup, namespace
+        self.way = Proxy(namespace.server, folder / "way") if namespace else None
         self.target = Target(setup.series)
         self.ingress = Ingress(store.write_url)
         self.replicas: list[Replica] = []
@@ -85,11 +88,17 @@ class Writers:
     def make(self, *names: str) -> None:
         """Make replicas, each of which knows the APIs of all."""
         for name in names:
-            replica = self.build(name, *self.election(name), *self.setup.durations)
+            replica = self.build(name, *self.election(), *self.setup.durations)
             self.configure(replica)
             self.replicas.append(replica)
         for replica in self.replicas:
             replica.add_flags(*self.own_flags())
+
+    def election(self) -> tuple[str, ...]:
+        """Return the flags by which they elect."""
+        if self.namespace and self.way:
+            return on_lease(self.namespace, self.way.kubeconfig(self.namespace))
+        return (f"--lease-lock=file:{self.folder / 'locks/election.lock'}",)
 
     def build(self, name: str, *flags: str) -> Replica:
         """Return a replica with these flags, which this program and its peers know."""
@@ -175,6 +184,23 @@ class Writers:
         numbers, up = self._series(NUMBER), self._series("up")
         return account(series, numbers, up, tuple(self.target.scrapes))
 
+    def assert_whole(self, *order: str, is_exact: bool = False) -> Account:
+        """Nothing is lost, the replicas wrote one after the other, in this order, and no hole.
+
+        Each scrapes at its own moment: two intervals, and what a busy machine made of them, are
+        no hole. ``is_exact``: nothing was sent for a time that the receiver had already.
+        """
+        found = self.account()
+        assert found.lost == 0, found
+        assert found.twice == 0, found
+        assert found.order == list(order), found
+        assert self.ingress.turns() == list(order), self.ingress.turns()
+        pauses = [found.longest_pause_s[name] for name in order]
+        assert found.hole_in_up_s < sum(sorted([*pauses, *pauses])[-2:]) + TOLERANCE_S, found
+        assert not is_exact or (found.again, self.store.refused()) == (0, 0), found
+        assert self.gate_total("samples_rejected_total", 'reason="final"') == 0
+        return found
+
     def gate_total(self, name: str, *words: str) -> float:
         """Return the sum of a metric of all gates that answer."""
         found = 0.0
@@ -197,6 +223,8 @@ class Writers:
             replica.kill()
             for process in replica.processes():
                 process.kill()
+        if self.way:
+            self.way.close()
         self.ingress.close()
         self.target.close()
 

@@ -57,14 +57,10 @@ class Ingress:
         self._server.shutdown()
         self._server.server_close()
 
-    def overlaps(self) -> list[tuple[Passed, Passed]]:
-        """Return the requests of two replicas that were under way at the same time."""
-        answered = sorted((w for w in self.passed if w.status), key=lambda each: each.since)
-        return [
-            (one, other)
-            for one, other in itertools.combinations(answered, 2)
-            if one.replica != other.replica and other.since < one.until
-        ]
+    def turns(self) -> list[str]:
+        """Return who wrote after whom, by the arrival of the requests."""
+        arrived = sorted(self.passed, key=lambda each: each.since)
+        return [name for name, _ in itertools.groupby(each.replica for each in arrived)]
 
     def statuses(self, replica: str, since: float = 0.0) -> list[int]:
         """Return what a replica's requests were answered."""

@@ -16,9 +16,7 @@ from contextlib import contextmanager
 import psutil
 import requests
 
-from tests.real.faults import Proxy
 from tests.real.gap import Writers
-from tests.real.parts import ApiServer
 from tests.real.replica import Replica
 from tests.support import let_pass, wait_until
 
@@ -137,17 +135,20 @@ def too_many_requests(writers: Writers, for_s: float) -> Figures:
     return {}
 
 
-def api_server_away(writers: Writers, way: Proxy, away_s: float) -> Figures:
+def api_server_away(writers: Writers, away_s: float) -> Figures:
     """Cut all replicas off from the API server for so long."""
-    way.refuse()
+    assert writers.way is not None
+    writers.way.refuse()
     let_pass(away_s)
-    way.accept()
+    writers.way.accept()
     _settle(writers)
     return {}
 
 
-def etcd_restarted(writers: Writers, server: ApiServer, away_s: float) -> Figures:
+def etcd_restarted(writers: Writers, away_s: float) -> Figures:
     """End etcd, and start it again after so long."""
+    assert writers.namespace is not None
+    server = writers.namespace.server
     server.etcd.stop()
     let_pass(away_s)
     server.restore()
