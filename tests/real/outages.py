@@ -18,7 +18,7 @@ import requests
 
 from tests.real.gap import Writers
 from tests.real.replica import Replica
-from tests.support import let_pass, wait_until
+from tests.support import let_pass, now, wait_until
 
 Figures = dict[str, float]
 SEEN = 4  # new samples of the leader, after which all before them have had their time
@@ -32,7 +32,12 @@ def machine_gone(writers: Writers) -> Figures:
 
 def supervisor_killed(writers: Writers) -> Figures:
     """Kill the leader's supervisor alone, with which the rest dies."""
-    return _replaced(writers, lambda leader: os.kill(leader.pid, signal.SIGKILL))
+
+    def kill(leader: Replica) -> None:
+        os.kill(leader.pid, signal.SIGKILL)
+        wait_until(lambda: not list(leader.processes()), 10, "nothing of it is left")
+
+    return _replaced(writers, kill)
 
 
 def prometheus_killed(writers: Writers) -> Figures:
@@ -90,10 +95,12 @@ def receiver_dead_at_demotion(writers: Writers) -> Figures:
     child = leader.child
     with _frozen_receiver(writers):
         writers.await_scrapes(leader, 8)
+        begin = now()
         step_down(leader)
         writers.await_new_leader(leader)
+        took_s = round(now() - begin, 1)
     _settle(writers)
-    return {"Prometheus killed": float(not child.is_running())}
+    return {"Prometheus killed": float(not child.is_running()), "until another leads": took_s}
 
 
 def receiver_away_and_leader_gone(writers: Writers, away_s: float) -> Figures:
