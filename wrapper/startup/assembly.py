@@ -243,6 +243,7 @@ def _policy(start: Start, terms: LeaseTerms, lock: LeaseLock | None) -> Policy:
         shorten_lease=lock.command_to_shorten(terms.duration_s)
         if isinstance(lock, KubernetesLease)
         else "",
+        is_lock_file=start.lock.kind == "file",
         gate_memory_bytes=settings.gate.memory_bytes if settings.gate.enabled else 0,
         **asdict(settings.time_limits),
     )

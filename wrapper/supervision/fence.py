@@ -53,7 +53,9 @@ def _fence_prometheus(
 ) -> tuple[Action, ...]:
     file = o.rendered_file
     will_write = role is Role.LEADER and file.would_write
-    if not (file.may_write or will_write):
+    # Prometheus has inherited the lock file: if this process hangs, only its end frees the lock.
+    keeps_lock = role is Role.LEADER and policy.is_lock_file and o.writer.would_write
+    if not (file.may_write or will_write or keeps_lock):
         return () if o.fencing.switch_at is None else (DisarmSwitch(),)
     reason = _why_kill(o, policy, role, obstacle, now)
     kill = (

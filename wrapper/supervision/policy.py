@@ -17,7 +17,8 @@ class Policy:
     ``can_start_over``: Prometheus can be restarted with the configuration that was last in force.
     ``shorten_lease`` is the command that shortens the lease of a holder that is gone, "" if it is
     never needed. Thresholds count probes of Prometheus' health. ``gate_memory_bytes`` is what the
-    gate may hold, 0 without one.
+    gate may hold, 0 without one. ``is_lock_file``: the lease is free when this process, and
+    Prometheus, have ended.
     """
 
     terms: LeaseTerms
@@ -37,6 +38,7 @@ class Policy:
     success_threshold: int = 3
     step_down_pause_s: float = 30.0
     gate_memory_bytes: int = 0
+    is_lock_file: bool = False
 
     @property
     def reload_limit_s(self) -> float:

@@ -27,6 +27,7 @@ from tests.unit.supervision.test_plan import (
 from wrapper.model.actions import (
     Action,
     ArmSwitch,
+    DisarmSwitch,
     KillGate,
     OrderGate,
     SignalPrometheus,
@@ -116,6 +117,17 @@ def test_prometheus_is_neither_reloaded_nor_fenced_for_it() -> None:
     assert not any(isinstance(each, ArmSwitch | SignalPrometheus) for each in actions)
     assert decide(but(CHOSEN, fencing_obstacle=None)).role is Role.LEADER
     assert decide(but(CHOSEN, fencing_obstacle="no"), SIDECAR).role is Role.LEADER
+
+
+def test_with_a_lock_file_the_switch_is_armed_while_it_leads() -> None:
+    """Else a supervisor that hangs would keep the lock: Prometheus has inherited it."""
+    policy = replace(POLICY, is_lock_file=True)
+    assert ArmSwitch(108.2) in decide(CHOSEN, policy).actions
+    armed = but(LEADS, fencing_switch_at=108.2)
+    assert not any(isinstance(each, ArmSwitch) for each in decide(armed, policy).actions)
+    stale = but(armed, lease_view=STALE, lease_last_renewed_at=92.0)
+    assert DisarmSwitch() in decide(stale, policy).actions
+    assert not any(isinstance(each, SignalPrometheus) for each in decide(stale, policy).actions)
 
 
 def test_it_may_write_from_the_decision_until_it_is_known_to_have_closed() -> None:
