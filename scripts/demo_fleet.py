@@ -118,26 +118,27 @@ class Fleet:
         """Return the other replica."""
         return next(each for each in self.replicas if each is not than)
 
-    def sample_times(self) -> list[float]:
-        """Return the timestamps of ``up`` at the receiver, of the last five minutes, in order."""
-        url = f"{self.receiver}/api/v1/query"
-        with contextlib.suppress(requests.RequestException, ValueError, KeyError):
-            answer = requests.get(url, params={"query": 'up{job="receiver"}[5m]'}, timeout=2)
-            found = answer.json()["data"]["result"]
-            return sorted(float(at) for series in found for at, _ in series["values"])
-        return []
-
     def has_sample_after(self, moment: float) -> bool:
-        """Tell whether the receiver has a sample that is newer."""
-        return any(at > moment for at in self.sample_times()[-1:])
+        """Tell whether the receiver has a sample of ``up`` that is newer."""
+        return any(at > moment for times in self._sample_times("up") for at in times[-1:])
 
-    def largest_hole(self, since: float) -> float:
-        """Return the largest distance of two samples of ``up`` that follow each other, in seconds.
+    def largest_hole(self, since: float, of: str = "") -> float:
+        """Return the largest distance in seconds of two samples that follow each other in a series.
 
-        Those that were scraped before ``since`` do not count, except the last of them.
+        ``of`` is the name of a metric, "" for all. Samples that were scraped before ``since`` do
+        not count, except the last of each series.
         """
-        pairs = itertools.pairwise(self.sample_times())
+        pairs = (pair for times in self._sample_times(of) for pair in itertools.pairwise(times))
         return max((later - one for one, later in pairs if later > since), default=float("inf"))
+
+    def _sample_times(self, metric: str) -> list[list[float]]:
+        """Return the timestamps of each series at the receiver, of the last two minutes."""
+        with contextlib.suppress(requests.RequestException, ValueError, KeyError):
+            query = {"query": f'{metric}{{job="receiver"}}[2m]'}
+            answer = requests.get(f"{self.receiver}/api/v1/query", params=query, timeout=10)
+            found = answer.json()["data"]["result"]
+            return [[float(at) for at, _ in series["values"]] for series in found]
+        return []
 
     def _receiver_command(self) -> tuple[str, ...]:
         config = self.folder / "receiver.yml"
