@@ -54,14 +54,14 @@ class Gate:
             self._hand_over = HandOver(now, wall_ms)
             for state in self._states.values():
                 state.is_final = False
-        self._learn(order.marks, may_release=not goes_on)
+        self._learn(order.marks)
         self._start_marks(now)
 
     def learn(self, marks: Marks, offset_s: float | None = None) -> None:
         """Take marks of the leader, and its wall clock less ours if measured: release."""
         if offset_s is not None:
             self.clock_offset_s = offset_s
-        self._learn(marks, may_release=self.order.until is None)
+        self._learn(marks)
 
     def endpoint(self, name: str) -> Endpoint | None:
         """Return the endpoint of a name, as of the newest order."""
@@ -80,7 +80,6 @@ class Gate:
             return verdict
         if now >= closes_at:
             return state.refuse(batch, PAST, now)
-        self._start_marks(now)
         if state.has_backlog(self._until_ms):
             return state.refuse(batch, FIRST, now)
         if self._hand_over:
@@ -191,12 +190,11 @@ class Gate:
                 f"more; {batches} held batches are given up, with {state.give_up()} samples"
             )
 
-    def _learn(self, marks: Marks, *, may_release: bool) -> None:
+    def _learn(self, marks: Marks) -> None:
         for name, state in self._states.items():
             if name in marks:
                 state.watermark.learn(marks[name])
-            if may_release:
-                state.release()
+            state.release()
 
     def _start_marks(self, now: float) -> None:
         """Let marks move where nothing that is held goes first, and only there."""

@@ -71,8 +71,6 @@ class Watermark:
     def starts(self, now: float) -> None:
         """Take note that requests are passed on from now on."""
         self._since = now
-        self._newest = None
-        self._ended.clear()
 
     def stops(self) -> None:
         """Take note that they are not any more: the mark stays."""

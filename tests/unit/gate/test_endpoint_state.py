@@ -153,3 +153,31 @@ def test_what_is_under_way_at_the_end_counts_if_it_is_the_last(status: int, left
     assert state(successor, 6).held_batches == left
     order(successor, 7, until=20.0)
     assert send_on(successor, 7) == [2] * left
+
+
+def test_what_was_refused_and_is_held_then_is_not_awaited() -> None:
+    """The mark does not wait for it, once the gate is open."""
+    standby = gate(memory=OVERHEAD + 60)
+    standby.receive("a", came(1), 1)
+    assert standby.receive("a", came(2), 2) == Refuse(FULL, 1)
+    standby.learn({"a": ms(1)})
+    standby.receive("a", came(2), 3)
+    order(standby, 4, until=1000.0)
+    assert send_on(standby, 4) == [2]
+    for at in range(4, 20):
+        acked(standby, at, at)
+    assert state(standby, 19).mark == ms(13) - 1
+
+
+def test_a_batch_begins_anew_after_a_pause_that_was_no_pause() -> None:
+    """Closed and opened while a request was under way: another may have been the leader."""
+    successor = gate()
+    successor.receive("a", came(2, 1, 2), 2)
+    order(successor, 3, until=10.0)
+    step = successor.next_to_send_on("a", 3)
+    assert isinstance(step, SendOn)
+    order(successor, 5, until=None)
+    order(successor, 6, until=20.0, marks={"a": ms(1)})
+    assert successor.next_to_send_on("a", 6) is None
+    successor.sent_on(step, Answer(400), 7)
+    assert send_on(successor, 7) == [2]

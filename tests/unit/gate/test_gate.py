@@ -125,6 +125,15 @@ def test_the_mark_follows_what_is_acknowledged() -> None:
     assert state(leader, 49).behind_s == pytest.approx(0)
 
 
+def test_the_mark_is_newest_when_it_closes() -> None:
+    """Whatever was acknowledged since the last report counts in what the lease is left with."""
+    leader = gate(until=1000.0)
+    for at in range(20):
+        acked(leader, at, at)
+    order(leader, 19, until=None)
+    assert state(leader, 19).mark == ms(13) - 1
+
+
 def test_what_was_refused_holds_the_mark() -> None:
     """A batch that came while others were sent on is older than what comes first then."""
     leader = gate()

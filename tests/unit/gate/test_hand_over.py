@@ -12,6 +12,7 @@ from tests.unit.gate.driving import (
     acked,
     came,
     counted,
+    decode,
     gate,
     ms,
     order,
@@ -124,12 +125,15 @@ def test_a_hand_over_ends_when_all_has_come() -> None:
         acked(leader, at, 9, at)
         assert not has_handed_over(leader, at)
     assert has_handed_over(leader, 16)
-    order(leader, 17, until=None, hands_over=False)
-    assert not leader.report(17, ms(17)).has_handed_over
-    assert state(leader, 17).mark == ms(10)
-    assert state(leader, 17).held_batches == 5
+    for at in range(17, 30):
+        acked(leader, at, 9)
+        assert has_handed_over(leader, at)  # what comes late still goes; the mark stays
+    order(leader, 30, until=None, hands_over=False)
+    assert not leader.report(30, ms(30)).has_handed_over
+    assert state(leader, 30).mark == ms(10)
+    assert state(leader, 30).held_batches == 5
     leader.learn({"a": ms(13)})
-    assert state(leader, 17).held_batches == 2
+    assert state(leader, 30).held_batches == 2
 
 
 def test_a_hand_over_waits_for_what_is_under_way() -> None:
@@ -202,3 +206,34 @@ def test_protocol_2_is_told_what_is_held_of_it() -> None:
     assert passed.remainder.counts == Counts(samples=2)
     all_late = leader.receive("a", replace(two, body=body(("m", ms(12)), protocol=V2)), 12)
     assert all_late == Keep(Counts(samples=1))
+
+
+def test_a_hand_over_waits_for_what_is_not_sent_on_yet() -> None:
+    """Also if no request came meanwhile."""
+    successor = gate()
+    successor.receive("a", came(1), 1)
+    order(successor, 2, until=1000.0)
+    order(successor, 10, hands_over=True)
+    assert not has_handed_over(successor, 20)
+    assert send_on(successor, 20) == [1]
+    assert has_handed_over(successor, 20)
+
+
+def test_a_hand_over_waits_for_what_is_not_decoded_yet() -> None:
+    """It may be late, so that there is more."""
+    leader = handing_over()
+    order(leader, 9, hands_over=False)
+    leader.ended(passes(leader, 9, 8), OK, 9)
+    order(leader, 10, hands_over=True)
+    assert not has_handed_over(leader, 17)
+    decode(leader, 17)
+    assert has_handed_over(leader, 17)
+
+
+def test_what_failed_in_a_hand_over_is_known_when_it_comes_again() -> None:
+    """By the whole as it came, of which a part was sent."""
+    leader = handing_over()
+    leader.ended(passes(leader, 12, 9, 11), Answer(503), 12)
+    assert not has_handed_over(leader, 17)
+    leader.ended(passes(leader, 17, 9, 11), OK, 17)
+    assert has_handed_over(leader, 17)
