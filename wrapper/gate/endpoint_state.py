@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from wrapper.gate.held import Batch, Budget, Held
-from wrapper.gate.samples import Protocol, Undecodable, counts
+from wrapper.gate.samples import Protocol, Span, Undecodable, counts
 from wrapper.gate.sending_on import Request, Result, Sending, count_of, sending_on
 from wrapper.gate.verdicts import Answer, Keep, Outcome, Pass, Refuse, SendOn
 from wrapper.gate.watermark import Request as Passing
@@ -40,6 +40,8 @@ class EndpointState:
         self.passing: dict[int, tuple[Passing, bytes]] = {}
         self.sent: SendOn | None = None
         self._current: Current | None = None
+        self._edge_ms: int | None = None
+        self.edge_at = 0.0
 
     @property
     def is_under_way(self) -> bool:
@@ -51,12 +53,31 @@ class EndpointState:
         self.endpoint = endpoint
         self.watermark.fits(endpoint)
 
-    def keep(self, batch: Batch, now: float, told_of: Batch | None = None) -> Keep | Refuse:
+    def opens(self, now: float, wall_ms: int) -> None:
+        """Take note that the gate opens: the receiver may have samples up to now."""
+        self._edge_ms, self.edge_at = wall_ms, now
+
+    def is_at_edge(self, now: float) -> bool:
+        """Tell whether requests may still have samples of before it opened."""
+        if self._edge_ms is not None and now >= self.edge_at + self.watermark.settle_s:
+            self._edge_ms = self._edge_ms if self.watermark.is_awaiting(now) else None
+        return self._edge_ms is not None
+
+    def is_before_edge(self, times: Span | None, now: float) -> bool:
+        """Tell whether a request has samples of before it opened: then more may come."""
+        if times is None or self._edge_ms is None or times.earliest > self._edge_ms:
+            return False
+        self.edge_at = now
+        return True
+
+    def keep(
+        self, batch: Batch, now: float, told_of: Batch | None = None, *, is_forced: bool = False
+    ) -> Keep | Refuse:
         """Hold a batch, if there is memory; ``told_of`` is it as it came, if it was changed."""
         came = told_of or batch
         if batch.protocol is Protocol.V2 and batch.counts is None:
             batch = _counted(batch)
-        if not self.held.keep(batch):
+        if not self.held.keep(batch, is_forced=is_forced):
             return self.refuse(came, FULL, now)
         self.counters["requests_held"] += 1
         self.watermark.has_come(came.body)

@@ -1,7 +1,9 @@
 """The gate: what becomes of each request, as of the newest order; pure.
 
 One thread calls it. It passes requests on only before the deadline of the order less ``CUT_S``,
-holds them when closed, and sends on what it holds when it opens, before it passes anything new.
+holds them when closed, and sends on what it holds when it opens, before it passes anything new. A
+request that has samples of before it opened is held and sent on likewise, for the receiver may have
+a part of it, and Prometheus drops what is refused.
 While it hands over, what is later than the moment of the order is cut off and held. ``now`` is in
 boot seconds, ``wall_ms`` in ms since 1970.
 """
@@ -12,7 +14,7 @@ from collections.abc import Iterable
 
 from wrapper.gate.decodings import Decodings
 from wrapper.gate.endpoint_state import FULL, EndpointState
-from wrapper.gate.hand_over import HandOver, cut
+from wrapper.gate.hand_over import HandOver, cut, times_of
 from wrapper.gate.held import Batch, Budget
 from wrapper.gate.samples import Span
 from wrapper.gate.verdicts import CUT_S, Answer, Decoding, Keep, Pass, Refuse, SendOn
@@ -39,7 +41,7 @@ class Gate:
 
     def obey(self, order: GateOrder, now: float, wall_ms: int) -> None:
         """Take the newest order: open, close, hand over; release by its marks."""
-        self._advance(now)
+        self._advance(now, wall_ms)
         was_open = self._accepts(now)
         self.order = order
         goes_on = was_open and self._accepts(now)
@@ -48,14 +50,13 @@ class Gate:
                 state.stop_sending_on()
                 state.watermark.stops()
         self._take_endpoints(order.endpoints)
-        if not (self._accepts(now) and order.hands_over):
-            self._hand_over = None
-        elif self._hand_over is None or not goes_on:
-            self._hand_over = HandOver(now, wall_ms)
+        if self._accepts(now) and not goes_on:
             for state in self._states.values():
-                state.is_final = False
+                state.opens(now, wall_ms)
+        if not goes_on or not order.hands_over:
+            self._hand_over = None
         self._learn(order.marks)
-        self._start_marks(now)
+        self._advance(now, wall_ms)
 
     def learn(self, marks: Marks, offset_s: float | None = None) -> None:
         """Take marks of the leader, and its wall clock less ours if measured: release."""
@@ -84,7 +85,14 @@ class Gate:
             return state.refuse(batch, FIRST, now)
         if self._hand_over:
             return self._cut(state, batch, self._hand_over, now)
-        return self._pass(state, Pass(name, batch.body, closes_at, self._number()), batch, now)
+        times = None
+        if state.is_at_edge(now):
+            times = times_of(batch)
+            if state.is_before_edge(times, now):
+                # One at a time, so also where another endpoint's batches fill the memory.
+                return state.keep(batch, now, is_forced=True)
+        passed = Pass(name, batch.body, closes_at, self._number())
+        return self._pass(state, passed, batch, now, times)
 
     def ended(self, passed: Pass, answer: Answer, now: float) -> None:
         """Take what the receiver said to a request that was passed on, or that it said nothing."""
@@ -115,7 +123,7 @@ class Gate:
         self._start_marks(now)
 
     def to_decode(self, now: float) -> Decoding | None:
-        """Return the next batch to decode in the background, if there is one."""
+        """Return the next batch to decode in the background; call ``decoded``, whatever happens."""
         return self._decodings.next(now)
 
     def decoded(self, decoding: Decoding, span: Span | None) -> None:
@@ -145,7 +153,7 @@ class Gate:
 
     def report(self, now: float, wall_ms: int) -> GateReport:
         """Return the state of all endpoints, and of those gone that held something; move marks."""
-        self._advance(now)
+        self._advance(now, wall_ms)
         is_open = self.is_open(now)
         gone = [each for each in self._gone.values() if each.counters["samples_given_up"]]
         states = (*self._states.values(), *gone)
@@ -197,22 +205,33 @@ class Gate:
             state.release()
 
     def _start_marks(self, now: float) -> None:
-        """Let marks move where nothing that is held goes first, and only there."""
+        """Let marks move where nothing that is held goes first, or may have to; only there."""
         for state in self._states.values():
-            is_live = self._accepts(now) and not state.has_backlog(self._until_ms)
+            is_first = state.has_backlog(self._until_ms) or state.is_at_edge(now)
+            is_live = self._accepts(now) and not is_first
             if is_live and not state.watermark.has_started:
-                state.watermark.starts(now)
+                state.watermark.starts(state.edge_at)
             elif not is_live and state.watermark.has_started:
                 state.watermark.stops()
 
-    def _advance(self, now: float) -> None:
-        """Move the marks; those that are handed over wholly, to the moment of the order."""
+    def _advance(self, now: float, wall_ms: int) -> None:
+        """Move the marks; those that are handed over wholly, to the moment of the hand-over."""
         self._start_marks(now)
+        self._begin_hand_over(now, wall_ms)
         for state in self._states.values():
             state.watermark.advance(now, self._until_ms)
             if self._hand_over and self._is_done(state, self._hand_over, now):
                 state.watermark.learn(self._hand_over.until_ms)
                 state.is_final = True
+
+    def _begin_hand_over(self, now: float, wall_ms: int) -> None:
+        """Fix the moment of the hand-over, once no batch may be of the time before it opened."""
+        at_edge = [each for each in self._states.values() if each.is_at_edge(now)]
+        wants = self.order.hands_over and self._hand_over is None and self._accepts(now)
+        if wants and not at_edge:
+            self._hand_over = HandOver(now, wall_ms)
+            for state in self._states.values():
+                state.is_final = False
 
     def _is_done(self, state: EndpointState, hand_over: HandOver, now: float) -> bool:
         """Tell whether the receiver has all up to the moment of the hand-over."""

@@ -39,3 +39,11 @@ def cut(batch: Batch, until_ms: int) -> Cut:
     told = late.counts if batch.protocol is Protocol.V2 else None
     held = replace(batch, body=late.body, came=came, counts=told)
     return Cut(early.body if early else None, held, times)
+
+
+def times_of(batch: Batch) -> Span | None:
+    """Return the times of a batch, None without any, or if it cannot be decoded."""
+    try:
+        return span(batch.body, batch.protocol)
+    except Undecodable:
+        return None

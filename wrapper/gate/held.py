@@ -42,9 +42,9 @@ class Budget:
         self.limit = limit
         self.used = 0
 
-    def take(self, size: int) -> bool:
-        """Take so many bytes, if there are so many."""
-        if self.used + size > self.limit:
+    def take(self, size: int, *, is_forced: bool = False) -> bool:
+        """Take so many bytes, if there are so many, or it is forced."""
+        if self.used + size > self.limit and not is_forced:
             return False
         self.used += size
         return True
@@ -81,9 +81,9 @@ class Held:
         """Give back what ``reserve`` took."""
         self._budget.give_back(size)
 
-    def keep(self, batch: Batch, *, is_reserved: bool = False) -> bool:
-        """Hold a batch, last; return whether there was memory for it."""
-        if not is_reserved and not self._budget.take(batch.size):
+    def keep(self, batch: Batch, *, is_reserved: bool = False, is_forced: bool = False) -> bool:
+        """Hold a batch, last; return whether there was memory for it, or it is forced."""
+        if not is_reserved and not self._budget.take(batch.size, is_forced=is_forced):
             return False
         self._batches.append(batch)
         self.bytes += batch.size

@@ -25,7 +25,6 @@ from wrapper.gate.pieces import Part, apart, by_timestamp, halves, newer
 from wrapper.gate.samples import Counts, Protocol, Undecodable, counts
 from wrapper.gate.verdicts import Answer, Outcome
 
-EDGE_MS = 120_000  # a batch that came this much after the mark has nothing at or before it
 FIRST_PAUSE_S = 0.03
 MOST_REQUESTS = 256  # for the pieces of one batch, besides those that are to be sent again
 MOST_TIMES = 128  # pieces by time
@@ -96,7 +95,7 @@ class _Sender:
 
     def _newer(self, mark: int | None) -> bytes | None:
         body = self._batch.body
-        if mark is None or self._batch.came > mark + EDGE_MS:
+        if mark is None:
             return body
         try:
             left, self.result.left_out = newer(body, self._protocol, mark)

@@ -23,8 +23,8 @@ def ms(at: float) -> int:
     return WALL + round(at * 1000)
 
 
-def gate(now: float = 0.0, memory: int = 1 << 20, **fields: object) -> Gate:
-    """Return a gate with an order; closed unless ``until`` is given."""
+def gate(now: float = -100.0, memory: int = 1 << 20, **fields: object) -> Gate:
+    """Return a gate with an order since long; closed unless ``until`` is given."""
     found = Gate(memory)
     order(found, now, **fields)
     return found

@@ -76,17 +76,49 @@ def test_a_successor_sends_what_it_holds_first() -> None:
 
 
 def test_the_mark_stays_while_a_backlog_is_sent_on() -> None:
-    """And until requests have been passed for a while again."""
+    """What came meanwhile, and was refused, is older than what comes first then."""
     successor = gate()
     for at in range(5):
         successor.receive("a", came(at), at)
     order(successor, 5, until=1000.0, marks={"a": ms(0)})
+    assert state(successor, 19).mark == ms(0)
     send_on(successor, 20)
-    for at in range(20, 26):
+    acked(successor, 20)
+    assert state(successor, 20).mark == ms(14) - 1
+
+
+def test_what_is_older_than_the_gate_is_open_is_sent_on() -> None:
+    """Of a Prometheus that lags: the receiver may have a part, so the mark and refusals count."""
+    successor = gate()
+    order(successor, 10, until=1000.0, marks={"a": ms(5)})
+    assert successor.receive("a", came(11, 5, 6, 12), 11) == Keep(None)
+    assert successor.receive("a", came(11, 13), 11) == Refuse(FIRST, 1)
+    assert send_on(successor, 11) == [6, 12]
+    assert counted(successor, 11)["samples_left_out"] == 1
+    acked(successor, 11, 10.5)
+    for at in (12, 17, 22):
+        assert successor.receive("a", came(at, 10), at) == Keep(None)
+        assert send_on(successor, at) == [10]
         acked(successor, at, at)
-        assert state(successor, at).mark == ms(0)
-    acked(successor, 26, 26)
-    assert state(successor, 26).mark == ms(20) - 1
+        assert state(successor, at).mark == ms(5)  # what lags is in no request that was passed
+    assert isinstance(successor.receive("a", came(11, 13), 22), Pass)
+    acked(successor, 27)
+    assert state(successor, 27.5).mark == ms(5)
+    acked(successor, 28)
+    assert state(successor, 28).mark != ms(5)
+    assert isinstance(successor.receive("a", came(29, 7), 29), Pass)
+
+
+def test_the_edge_lasts_until_what_was_refused_has_come() -> None:
+    """However long the pause of its retry is."""
+    successor = gate(memory=1)
+    assert successor.receive("a", came(9), 9) == Refuse(FULL, 1)
+    order(successor, 10, until=1000.0)
+    acked(successor, 30)
+    assert state(successor, 30).mark is None
+    assert successor.receive("a", came(9), 31) == Keep(None)  # one, though the memory is full
+    assert successor.receive("a", came(8), 31) == Refuse(FIRST, 1)
+    assert send_on(successor, 31) == [9]
 
 
 def test_a_batch_of_nothing_new_is_not_sent() -> None:
@@ -164,7 +196,7 @@ def test_what_was_refused_and_is_held_then_is_not_awaited() -> None:
     standby.receive("a", came(2), 3)
     order(standby, 4, until=1000.0)
     assert send_on(standby, 4) == [2]
-    for at in range(4, 20):
+    for at in range(5, 20):
         acked(standby, at, at)
     assert state(standby, 19).mark == ms(13) - 1
 

@@ -86,7 +86,7 @@ def test_a_leader_passes_on_until_its_deadline() -> None:
         assert leader.receive("a", came(now), now) == Refuse(PAST, 1)
         assert not leader.is_open(now)
     order(leader, 12, until=20.0)
-    assert isinstance(leader.receive("a", came(12), 12), Pass)
+    assert isinstance(leader.receive("a", came(12.5), 12.5), Pass)
     order(leader, 13, until=None)
     assert leader.receive("a", came(13), 13) == Keep(None)
     found = {key: value for key, value in counted(leader, 13).items() if key != "bytes_passed"}
