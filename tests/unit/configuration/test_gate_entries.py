@@ -7,6 +7,7 @@ import hashlib
 import pytest
 import yaml
 
+from wrapper.configuration.gate_comment import endpoints_in, with_endpoints
 from wrapper.configuration.gateway import Gateway
 from wrapper.configuration.render import Rendered, WholeFile, recognized, render
 from wrapper.documents.problems import ConfigurationError
@@ -300,6 +301,9 @@ def test_the_name_of_a_followers_entry_that_is_replaced_is_taken() -> None:
         "l.yml:1:16: the entry of remote_write at p.yml:2 has this name too, and with the gate "
         "both are in one configuration; give each a name of its own, or remove one"
     )
+    apart = "remote_write: [{name: a, url: 'http://r'}, {name: a, url: 'http://s', sigv4: {a: b}}]"
+    [line] = refused(BASE, apart)
+    assert line.startswith("l.yml:1:44: the entry of remote_write at l.yml:1 has this name too")
     signed = "remote_write: [{$patch: replace, name: a, url: 'http://r', sigv4: {region: a}}]"
     assert whole("remote_write:\n- {name: a, url: http://own}\n", signed).notes
 
@@ -321,6 +325,15 @@ def test_a_kept_rendering_knows_its_endpoints() -> None:
         assert found == leader
         assert found.endpoints == leader.endpoints
         assert found.writes_ungated == leader.writes_ungated
+
+
+def test_the_line_is_a_line_of_its_own() -> None:
+    """Also behind a text that does not end with a line break."""
+    endpoints = (Endpoint("a", "http://r"),)
+    content = with_endpoints(b"a: 1", endpoints)
+    assert yaml.safe_load(content) == {"a": 1}
+    assert endpoints_in(content) == endpoints
+    assert with_endpoints(b"a: 1", ()) == b"a: 1"
 
 
 @pytest.mark.parametrize(
