@@ -19,6 +19,7 @@ import yaml
 from tests.support import wait_until
 from wrapper.configuration import debounce, input_watch
 from wrapper.configuration.debounce import QUIET_S, SETTLE_S
+from wrapper.configuration.gateway import Gateway
 from wrapper.configuration.input_watch import InputWatch
 from wrapper.configuration.inputs import Inputs, Sources
 from wrapper.model.configuration import Renderings
@@ -554,6 +555,28 @@ def test_changes_before_the_thread_starts_are_found(config: Path) -> None:
     watch = InputWatch(inputs, NEVER_S, lambda _: told.set())
     threading.Thread(target=watch.run, daemon=True).start()
     assert told.wait(5)
+
+
+def test_what_the_gate_cannot_make_good_is_told(
+    config: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also when an edit brings it."""
+    leader = config.parent / "leader.yml"
+    gateway = Gateway("http://127.0.0.1:9096", str(config.parent))
+    inputs = Inputs(Sources(config, (leader,), config.parent, gateway=gateway))
+    inputs.read()
+    watch = InputWatch(inputs, NEVER_S, lambda _: None)
+    thread = threading.Thread(target=watch.run, daemon=True)
+    thread.start()
+    assert not caplog.records
+    leader.write_text("remote_write: [{url: 'http://r', sigv4: {region: a}}]\n")
+    watch.look()
+    wait_until(lambda: caplog.records, 15, "it is told")
+    watch.end()
+    thread.join(15)
+    [record] = caplog.records
+    assert record.getMessage() == "a failover may lose samples in spite of the gate"
+    assert getattr(record, "reason", "").startswith(f"{leader}:1:16: this entry does not go")
 
 
 def test_the_watch_is_not_inherited(watched: Watched) -> None:

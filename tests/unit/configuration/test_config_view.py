@@ -79,6 +79,27 @@ def test_the_gate_is_shown_as_prometheus_reads_it() -> None:
     assert "SECRET" not in shown.follower + shown.leader
 
 
+def test_the_inputs_say_whether_there_is_a_gate(fd: int, tmp_path: Path) -> None:
+    """The page shows what the program renders."""
+    config = tmp_path / "elector.yml"
+    config.write_text("follower: {}\nleader: {remote_write: [{url: 'http://r', name: main}]}\n")
+    gateway = Gateway("http://127.0.0.1:9096", "/out")
+    inputs = Inputs(Sources(config, output_folder=tmp_path, gateway=gateway))
+    inputs.read()
+    updater = ConfigViewUpdater(ConfigViewWriter(fd), settle_s=0.0)
+    updater.show(inputs)
+    thread = threading.Thread(target=updater.run, daemon=True)
+    thread.start()
+    reader = ConfigViewReader(fd)
+    wait_until(reader.read, 20, "it is shown")
+    updater.end()
+    thread.join(20)
+    shown = reader.read()
+    assert shown is not None
+    assert "url: http://127.0.0.1:9096/gate/main" in shown.follower
+    assert shown.difference == ()
+
+
 def test_inputs_that_are_too_large_are_not_shown() -> None:
     """And the page says where they can be seen."""
     shown = config_view_of(read("follower: {}\n#" + "x" * LARGEST_INPUT))

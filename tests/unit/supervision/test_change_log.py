@@ -1,0 +1,62 @@
+"""What is warned of when the inputs change, with the gate and without."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import pytest
+
+from wrapper.election.lease_rules import LeaseTerms
+from wrapper.model.configuration import Rendering, Renderings
+from wrapper.model.events import ConfigurationRead
+from wrapper.model.gate import Endpoint
+from wrapper.model.roles import Role
+from wrapper.supervision import confirm
+from wrapper.supervision.change_log import ChangeLog
+from wrapper.supervision.configuration_state import ConfigurationState
+from wrapper.supervision.observation import Observation
+from wrapper.supervision.policy import Policy
+
+POLICY = Policy(LeaseTerms("a", "a-1", 10.0, 8.0, 2.0, 9.2))
+SILENT = Rendering(Role.FOLLOWER, b"", "f", writes_remotely=False)
+WRITING = Rendering(Role.LEADER, b"", "l", writes_remotely=True)
+BESIDE = replace(
+    SILENT, fingerprint="b", writes_remotely=True, endpoints=(Endpoint("a", "http://r"),)
+)
+GATED = replace(BESIDE, fingerprint="g", is_gated=True)
+NONE = Renderings(SILENT, SILENT)
+OVERRIDES = Renderings(SILENT, WRITING)
+GATE = Renderings(GATED, GATED)
+IN_PART = Renderings(BESIDE, BESIDE)
+LOST = "the leader has no overrides any more: all replicas load the same file"
+ALL_WRITE = "the follower's part has a remote_write: every replica writes"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (OVERRIDES, OVERRIDES, []),
+        (OVERRIDES, NONE, [LOST]),
+        (NONE, OVERRIDES, []),
+        (OVERRIDES, Renderings(WRITING, SILENT), [ALL_WRITE]),
+        (OVERRIDES, GATE, []),
+        (GATE, OVERRIDES, []),
+        (GATE, NONE, [LOST]),
+        (NONE, GATE, []),
+        (GATE, IN_PART, [ALL_WRITE]),
+        (IN_PART, IN_PART, []),
+    ],
+)
+def test_a_change_that_is_probably_a_mistake_is_warned_of(
+    before: Renderings,
+    after: Renderings,
+    expected: list[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """With the gate both renderings may be the same, and both write to it."""
+    state = ConfigurationState(before, confirm.started_with(before.follower, 90.0))
+    observation = Observation(state, role_since=90.0, safe_since=90.0)
+    with caplog.at_level(logging.WARNING):
+        ChangeLog(POLICY).log(ConfigurationRead(after), observation, observation, 100.0)
+    assert [record.getMessage() for record in caplog.records] == expected
