@@ -9,6 +9,7 @@ import pytest
 
 from tests.certificates import Authority
 from wrapper.configuration.inputs import BadInputs
+from wrapper.model.configuration import Kept
 from wrapper.options.loading import load
 from wrapper.startup.prepare import prepare
 from wrapper.startup.start import Start
@@ -117,6 +118,25 @@ def test_a_missing_file_of_the_gate_is_told_as_prometheus_was(
     assert start.inputs.read().leader.endpoints[0].client == {
         "tls_config": {"ca_file": f"{folder}/ca.pem"}
     }
+
+
+def test_what_is_kept_leads_to_the_gate(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A start whose input is refused knows the receivers, elects, and warns if it has no gate."""
+    start = started("{}", ENTRY)
+    start.keeper.keep(Kept(start.good))
+    for words, is_warned in (
+        (("--remote-write-gate",), False),
+        (("--remote-write-gate", "--remote-write-gate-listen-address=127.0.0.1:9"), True),
+        ((), True),
+    ):
+        Path("c.yml").write_text("follower: [}")
+        child = ("--", "./prometheus", "--config.file=p.yml")
+        again = prepare(load(("--config=c.yml", *words, *child), {}, hostname="h", incarnation="i"))
+        assert again.last_good == start.good
+        assert again.good.leader.endpoints == start.good.leader.endpoints
+        assert again.lock.kind == "file"
+        told = any("sends to a gate that is not there" in each for each in warnings(again, caplog))
+        assert told is is_warned
 
 
 def test_an_init_container_writes_what_the_gate_needs(folder: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 
 from wrapper.configuration.input_watch import say_left_out, say_notes
+from wrapper.model.configuration import Renderings
+from wrapper.model.gate import PATH
 from wrapper.startup.start import Start
 from wrapper.supervision.snapshot_builder import Constants
 
@@ -27,6 +29,8 @@ def say_start(start: Start, constants: Constants) -> None:
     if start.last_good is None:
         say_left_out(start.inputs)
         say_notes(start.inputs)
+    else:
+        _warn_of_no_gate(start, start.last_good)
     for reason in start.inputs.missing:
         LOG.warning("the leader's configuration cannot be loaded yet", extra={"reason": reason})
     for variable in settings.unknown_variables:
@@ -49,6 +53,19 @@ def _warn_of_overrides(start: Start) -> None:
             "the follower's part has a remote_write: every replica writes; move it to the "
             "leader's part",
             extra={"config": start.inputs.sources.config},
+        )
+
+
+def _warn_of_no_gate(start: Start, kept: Renderings) -> None:
+    """Warn if the configuration that was kept leads to a gate that this start does not have."""
+    gate = start.settings.gate
+    if kept.leader.endpoints and not (
+        gate.enabled and f"http://{gate.address}{PATH}".encode() in kept.leader.content
+    ):
+        LOG.warning(
+            "the last good configuration sends to a gate that is not there: Prometheus keeps the "
+            "samples in its write-ahead log until the configuration is corrected, or "
+            "--remote-write-gate is as it was"
         )
 
 
