@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 from tests.certificates import Pair
 
@@ -52,9 +54,18 @@ class Incoming(BaseHTTPRequestHandler):
         self.server.play(self)
 
     def do_CONNECT(self) -> None:
-        """Remember that a proxy is wanted, and refuse."""
+        """Be a proxy: remember that a tunnel is wanted, and be one."""
         self.server.seen.append(Received("CONNECT", self.path, tuple(self.headers.items()), b""))
-        self.answer(403)
+        host, _, port = self.path.rpartition(":")
+        with socket.create_connection((host, int(port))) as there:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            sides = {self.connection: there, there: self.connection}
+            while ready := select.select(list(sides), [], [], 10)[0]:
+                for side in ready:
+                    if not (piece := side.recv(1 << 16)):
+                        self.close_connection = True
+                        return
+                    sides[side].sendall(piece)
 
     def answer(self, status: int = 204, body: bytes = b"", **fields: str) -> None:
         """Send a whole answer; ``_`` in the name of a field stands for ``-``."""
@@ -104,10 +115,13 @@ class StandInReceiver(ThreadingHTTPServer):
         """The bodies that came, in order."""
         return [each.body for each in self.seen]
 
-    def use_tls(self, pair: Pair) -> None:
-        """Speak TLS from now on."""
+    def use_tls(self, pair: Pair, clients: Path | None = None) -> None:
+        """Speak TLS from now on; ``clients`` is the CA of the certificates that clients need."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*pair.paths)
+        if clients is not None:
+            context.load_verify_locations(clients)
+            context.verify_mode = ssl.CERT_REQUIRED
         self.socket = context.wrap_socket(self.socket, server_side=True)
         self.scheme = "https"
 
