@@ -158,7 +158,7 @@ class Serving:
         while True:
             wanted = self._gate.to_decode(clock.now())
             if wanted is None:
-                gevent.sleep(BUSY_TURN_S)
+                gevent.sleep(TURN_S if self._gate.closes_at is None else BUSY_TURN_S)
                 continue
             try:
                 found = span(wanted.body, wanted.protocol, is_thorough=wanted.is_thorough)

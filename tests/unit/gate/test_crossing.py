@@ -1,0 +1,21 @@
+"""Which header fields of a request go on to the receiver."""
+
+from __future__ import annotations
+
+from wrapper.gate.receiver import crossing
+
+
+def test_leaves_out_what_is_of_one_hop() -> None:
+    """Framing, the host, and what Connection names; names, order and repetitions stay."""
+    fields = (
+        ("host", "gate"),
+        ("Content-Length", "3"),
+        ("Connection", "close, X-Hop"),
+        ("x-hop", "1"),
+        ("Transfer-Encoding", "chunked"),
+        ("Expect", "100-continue"),
+        ("X-Twice", "1"),
+        ("content-type", "a"),
+        ("X-Twice", "2"),
+    )
+    assert crossing(fields) == (("X-Twice", "1"), ("content-type", "a"), ("X-Twice", "2"))
