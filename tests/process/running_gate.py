@@ -43,6 +43,8 @@ class RunningGate:
         self._options = {"memory_bytes": 4 << 20, "identity": "b", **options}
         self.newest = GateOrder()
         self.reports: list[GateReport] = []
+        self.reads = threading.Event()  # reports
+        self.reads.set()
         self.start()
 
     def start(self) -> None:
@@ -132,12 +134,13 @@ class RunningGate:
             self.process.send_signal(number)
             self.process.send_signal(signal.SIGCONT)
         status = self.process.wait(LIMIT_S)
+        self.reads.set()
         self._reader.join()
         self.end.close()
         return status
 
     def _read(self, end: socket.socket) -> None:
-        while (report := channel.receive_report(end)) is not None:
+        while self.reads.wait() and (report := channel.receive_report(end)) is not None:
             self.reports.append(report)
 
 

@@ -348,6 +348,21 @@ def test_ends_when_the_supervisor_has_gone(gate: RunningGate, receiver: StandInR
     sender.join(LIMIT_S)
 
 
+def test_waits_for_no_supervisor(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """One that hangs reads no reports; requests, orders and the deadline go on."""
+    others = [Endpoint(f"{number}", receiver.url) for number in range(100)]
+    gate.open(to(receiver), *others)
+    gate.reads.clear()
+    for _ in range(100):  # each is reported, and 1 MiB is kept for the supervisor
+        gate.order()
+        assert gate.post(BATCH).status_code == 204
+    gate.order(until=now() + 0.5)
+    wait_until(lambda: gate.post(BATCH).status_code == 503, LIMIT_S, "the deadline")
+    gate.reads.set()
+    gate.await_report(lambda report: not report.is_open, "it is closed, and says so")
+    assert gate.process.poll() is None
+
+
 def test_ends_when_it_is_told_to(gate: RunningGate, receiver: StandInReceiver) -> None:
     """SIGTERM ends it, with status 0."""
     gate.open(to(receiver))

@@ -55,7 +55,9 @@ class Serving:
         self._exchange = Exchange(self._gate, self._receivers, self._request_ended)
         self._switch = DeadMansSwitch()
         self._control = gevent.socket.socket(fileno=options.control_fd)
-        self._reporting = Reporting(self._control)
+        reports = self._control.dup()
+        reports.settimeout(0)  # with a time limit gevent would wait for a supervisor that hangs
+        self._reporting = Reporting(reports)
         listener = gevent.socket.socket(fileno=options.listen_fd)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # for what it accepts
         self._server = WSGIServer(
@@ -84,6 +86,8 @@ class Serving:
         self._server.start()
         self._stop.wait()
         self._server.stop(timeout=0)
+        if self._holds:
+            LOG.warning("what is held is lost with the gate: the receiver may lack it")
         self._gate.obey(GateOrder(), clock.now(), wall_ms())
         self._under_way.cut()
         until = clock.now() + END_S

@@ -1,0 +1,121 @@
+"""The gate's process between two real Prometheus: no sample is lost, and none comes twice."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.process.running_gate import RunningGate, running_gate
+from tests.real.parts import Prometheus, Receiver, started
+from tests.support import wait_until
+from wrapper.model.gate import Endpoint
+
+LIMIT_S = 60.0
+CONFIG = """
+global: {scrape_interval: 200ms, scrape_timeout: 200ms}
+scrape_configs:
+- {job_name: self, static_configs: [{targets: ['{address}']}]}
+remote_write:
+- url: GATE
+  name: x
+  queue_config: {batch_send_deadline: 500ms, max_shards: 2, max_backoff: 500ms}
+"""
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> Iterator[Receiver]:
+    """Run a Prometheus that takes remote writes, in order only."""
+    with started(Receiver(tmp_path / "receiver")) as part:
+        yield part
+
+
+@pytest.fixture
+def gate(tmp_path: Path, receiver: Receiver) -> Iterator[RunningGate]:
+    """Run a standby's gate before it."""
+    with running_gate(tmp_path, memory_bytes=64 << 20) as process:
+        process.order(Endpoint("x", receiver.write_url, batch_deadline_s=0.5, max_backoff_s=0.5))
+        yield process
+
+
+@pytest.fixture
+def sender(tmp_path: Path, gate: RunningGate) -> Iterator[Prometheus]:
+    """Run a Prometheus that scrapes itself, and sends to the gate."""
+    with started(Prometheus(tmp_path / "sender", CONFIG.replace("GATE", gate.url()))) as part:
+        yield part
+
+
+def times_at(prometheus: Prometheus) -> list[str]:
+    """Return the times of all samples of ``up``."""
+    url = f"{prometheus.url}/api/v1/query"
+    answer = requests.get(url, params={"query": "up[10m]"}, timeout=5).json()
+    return [repr(at) for series in answer["data"]["result"] for at, _ in series["values"]]
+
+
+def await_all(sender: Prometheus, receiver: Receiver) -> None:
+    """Wait until the receiver has each sample that the sender has by now, each once."""
+    expected = wait_until(lambda: times_at(sender), LIMIT_S, "the sender has samples")
+
+    def has_come() -> bool:
+        got = times_at(receiver)
+        assert len(set(got)) == len(got)
+        return got[: len(expected)] == expected
+
+    wait_until(has_come, LIMIT_S, "the receiver has all", poll_s=0.2)
+
+
+def failed(sender: Prometheus) -> float:
+    """Return how many samples the sender has given up."""
+    query = "prometheus_remote_storage_samples_failed_total"
+    return sum(float(each["value"][1]) for each in sender.query(query))
+
+
+def test_a_successor_sends_what_it_held(
+    gate: RunningGate, receiver: Receiver, sender: Prometheus
+) -> None:
+    """What was held before it led comes first, then what Prometheus sends."""
+    gate.await_endpoint(lambda each: each.held_batches >= 10, "it holds batches")
+    assert times_at(receiver) == []
+    gate.open()
+    await_all(sender, receiver)
+    report = gate.await_endpoint(lambda each: not each.held_batches, "nothing is held")
+    assert report.counters["batches_sent_on"] >= 10
+    assert report.counters["samples_rejected_known"] == report.counters["samples_given_up"] == 0
+    assert failed(sender) == 0
+
+
+def test_a_killed_gate_and_a_deadline_cost_nothing(
+    gate: RunningGate, receiver: Receiver, sender: Prometheus
+) -> None:
+    """Prometheus sends again what was cut, refused, or had no answer."""
+    gate.open(for_s=3.0)
+    gate.counted("requests_passed", 2)
+    gate.stop(signal.SIGKILL)
+    gate.start()
+    gate.open(for_s=3.0)
+    gate.counted("requests_passed", 2)
+    gate.await_report(lambda report: not report.is_open, "the deadline has passed")
+    gate.counted("requests_refused_closing", 2)
+    gate.open()
+    await_all(sender, receiver)
+    assert failed(sender) == 0
+
+
+def test_a_mark_is_what_the_receiver_has(
+    gate: RunningGate, receiver: Receiver, sender: Prometheus
+) -> None:
+    """An ordered hand-over ends with all up to its mark at the receiver, and nothing later."""
+    gate.open()
+    gate.counted("requests_passed", 5)
+    before = time.time()
+    gate.order(hands_over=True)
+    mark = gate.await_report(lambda report: report.has_handed_over, "handed over").marks["x"]
+    gate.close()
+    assert before - 1 <= mark / 1000 <= time.time()
+    at_sender = [each for each in times_at(sender) if float(each) * 1000 <= mark]
+    assert times_at(receiver) == at_sender
+    assert len(at_sender) > 5
