@@ -69,7 +69,7 @@ class Watermark:
         self.mark = mark if self.mark is None else max(self.mark, mark)
 
     def starts(self, now: float) -> None:
-        """Take note that requests are passed on from now on."""
+        """Take note that requests are passed on, since a moment."""
         self._since = now
 
     def stops(self) -> None:

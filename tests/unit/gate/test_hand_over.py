@@ -237,3 +237,26 @@ def test_what_failed_in_a_hand_over_is_known_when_it_comes_again() -> None:
     assert not has_handed_over(leader, 17)
     leader.ended(passes(leader, 17, 9, 11), OK, 17)
     assert has_handed_over(leader, 17)
+
+
+def test_the_mark_of_a_hand_over_stays_at_its_moment() -> None:
+    """Whatever comes after it is held, not acknowledged."""
+    leader = handing_over()
+    for at in range(11, 40):
+        assert leader.receive("a", came(at), at) == Keep(None)
+        assert has_handed_over(leader, at) == (at >= 16)
+        assert (state(leader, at).mark or 0) <= ms(10)
+
+
+def test_a_hand_over_begins_when_nothing_is_older_than_the_gate_is_open() -> None:
+    """What is older has to go by way of what is held, and that is not cut."""
+    successor = gate()
+    order(successor, 10, until=1000.0)
+    order(successor, 11, hands_over=True)
+    assert successor.receive("a", came(12, 9, 12), 12) == Keep(None)
+    assert send_on(successor, 12) == [9, 12]
+    acked(successor, 13, 12, 13)
+    assert not successor.report(18, ms(18)).has_handed_over
+    assert successor.receive("a", came(19), 19) == Keep(None)
+    found = successor.report(24, ms(24))
+    assert (found.has_handed_over, found.marks) == (True, {"a": ms(18)})

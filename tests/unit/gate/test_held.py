@@ -56,3 +56,14 @@ def test_a_reserved_place_is_there_later() -> None:
     assert held.reserve(SIZE)
     held.unreserve(SIZE)
     assert (budget.used, held.bytes, len(held)) == (0, 0, 0)
+
+
+def test_one_may_be_held_beyond_the_memory() -> None:
+    """It still counts, so that others wait until it has gone."""
+    held = Held(Budget(SIZE))
+    assert held.keep(of(1))
+    assert held.keep(of(2), is_forced=True)
+    held.pop()
+    assert not held.keep(of(3))
+    held.pop()
+    assert held.keep(of(3))
