@@ -45,9 +45,10 @@ def newer(body: bytes, protocol: Protocol, mark: int) -> tuple[bytes | None, int
     left_out = sum(at <= mark for at in times)
     if not left_out:
         return body, 0
-    _keep(request, lambda at: at > mark)
-    if not (request.timeseries or getattr(request, "metadata", ())):
+    has_more = bool(counts_of(request).exemplars) or bool(getattr(request, "metadata", ()))
+    if left_out == len(times) and not has_more:
         return None, left_out
+    _keep(request, lambda at: at > mark)
     return packed(request.SerializeToString()), left_out
 
 

@@ -136,6 +136,11 @@ def test_a_series_of_several_times_is_cut(protocol: Protocol) -> None:
     del whole.timeseries[0].samples[0], whole.timeseries[0].histograms[0]
     assert found == whole
 
+    left, left_out = newer(pack(of_many_kinds(protocol)), protocol, 3)
+    assert left is not None
+    alone = [values(each)[2] for each in read(left, protocol).timeseries]
+    assert (left_out, counts(left, protocol).timed, alone) == (6, 0, [[1, 2, 3], [9]])
+
     early, late = split_at(pack(of_many_kinds(protocol)), protocol, 2)
     assert early
     assert late
