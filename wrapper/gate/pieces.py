@@ -123,10 +123,14 @@ def halves(body: bytes, protocol: Protocol) -> tuple[Part, Part] | None:
 
 
 def _spread(count: int, among: int) -> list[int]:
-    """Return so many places, ascending, at no regular distance: what alternates is met too."""
+    """Return so many places, ascending: both ends, and others at no regular distance.
+
+    Of a scrape that was cut in the middle one end is known and the other new; and what alternates
+    is met too.
+    """
     if count == among:
         return list(range(among))
-    found: set[int] = set()
+    found = set((0, among - 1)[:count])
     number = 0
     while len(found) < count:
         found.add(int(number * GOLDEN % 1.0 * among))

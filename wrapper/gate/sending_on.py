@@ -8,10 +8,11 @@ the whole batch is sent again later.
 A receiver that refuses with 400 or 409 may have some of the samples, or newer ones. Prometheus then
 takes none of the request; Mimir, Thanos and those that say what they wrote take the good part. So a
 batch that is refused so is sent in pieces: by time, oldest first. Where one time is refused, a few
-series of it are asked for alone, spread over all: if none is taken, the receiver has all of that
-time; else the rest is halved, down to each series. Of one time each series has one sample, so that
-the order of its pieces does not matter. The halves alone would not tell: one sample that is known
-has the half refused. What ``MOST_REQUESTS`` do not find out is given up, and counted so.
+series of it are sent alone, spread over all: if none is taken, the receiver has all of that time;
+else the rest is sent in halves, and likewise for each that is refused. Prometheus sends the series
+of a scrape in runs, so a few halves are mixed, and most are known or new as a whole. Of one time
+each series has one sample, so that the order of its pieces does not matter. What ``MOST_REQUESTS``
+do not find out is given up, and counted so.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from wrapper.gate.samples import Counts, Protocol, Undecodable, counts
 from wrapper.gate.verdicts import Answer, Outcome
 
 FIRST_PAUSE_S = 0.03
-MOST_REQUESTS = 256  # for the pieces of one batch, besides those that are to be sent again
+MOST_REQUESTS = 1024  # for the pieces of one batch, besides those that are to be sent again
 MOST_TIMES = 128  # pieces by time
 PROBES = 8  # series that are asked for alone, spread over all
 TOO_MANY = f"refused, and not found out what is new in it with {MOST_REQUESTS} requests"
@@ -149,23 +150,20 @@ class _Sender:
             is_taken = yield from self._piece(probe)
             has_taken |= is_taken is True
             self.result.rejected_known += probe.counts.timed if is_taken is False else 0
-        if rest and has_taken:
-            yield from self._halved(rest, reserve)
-        elif rest:
+        if rest is None:
+            return
+        if not has_taken:
             self.result.rejected_known += rest.counts.timed
+            return
+        for half in halves(rest.body, self._protocol) or (rest,):
+            yield from self._half(half, reserve)
 
-    def _halved(self, part: Part, reserve: int) -> Generator[Request, Answer]:
-        """Send a part; what is refused of it in halves, and those again, down to each series."""
+    def _half(self, part: Part, reserve: int) -> Generator[Request, Answer]:
+        """Send a half; find out what is new in it if it is refused."""
         if self._left <= reserve:
             self._give_up(part.counts.timed, TOO_MANY)
-            return
-        if (yield from self._piece(part)) is not False:
-            return
-        two = halves(part.body, self._protocol)
-        if two is None:
-            self.result.rejected_known += part.counts.timed
-        for half in two or ():
-            yield from self._halved(half, reserve)
+        elif (yield from self._piece(part)) is False:
+            yield from self._of_one_time(part, reserve)
 
     def _piece(self, part: Part) -> Generator[Request, Answer, bool | None]:
         self._left -= 1
