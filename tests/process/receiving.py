@@ -13,14 +13,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tests.certificates import Pair
+from tests.support import now
 
 Play = Callable[["Incoming"], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A request as it came, its fields in order and by their names as sent."""
+    """A request as it came, its fields in order and by their names as sent.
 
+    ``at`` is when, in seconds since boot.
+    """
+
+    at: float
     method: str
     path: str
     fields: tuple[tuple[str, str], ...]
@@ -49,13 +54,15 @@ class Incoming(BaseHTTPRequestHandler):
         """Remember the request, and play what the test says."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         fields = tuple(self.headers.items())
-        self.received = Received(self.command, self.path, fields, body)
+        self.received = Received(now(), self.command, self.path, fields, body)
         self.server.seen.append(self.received)
         self.server.play(self)
 
     def do_CONNECT(self) -> None:
         """Be a proxy: remember that a tunnel is wanted, and be one."""
-        self.server.seen.append(Received("CONNECT", self.path, tuple(self.headers.items()), b""))
+        self.server.seen.append(
+            Received(now(), "CONNECT", self.path, tuple(self.headers.items()), b"")
+        )
         host, _, port = self.path.rpartition(":")
         with socket.create_connection((host, int(port))) as there:
             self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")

@@ -70,14 +70,17 @@ def test_follows_redirects(
     assert seen.field("host") == f"localhost:{other.server_port}"
 
 
-def test_keeps_credentials_at_their_host(gate: RunningGate, receiver: StandInReceiver) -> None:
+@pytest.mark.parametrize("place", ["/there", "http://127.0.0.1:{port}/there"])
+def test_keeps_credentials_at_their_host(
+    gate: RunningGate, receiver: StandInReceiver, place: str
+) -> None:
     """A redirect within a host gets what the first request had; it may be relative."""
 
     def play(request: Incoming) -> None:
         if request.path == "/there":
             request.answer()
         else:
-            request.answer(307, Location="/there")
+            request.answer(307, Location=place.format(port=receiver.server_port))
 
     receiver.play = play
     opened(gate, receiver.url.replace("//", "//me:pass%3Aword@"))

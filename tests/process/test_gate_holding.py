@@ -170,6 +170,7 @@ def test_sends_on_again_what_the_receiver_could_not_take(
     gate.open()
     assert gate.counted("batches_sent_on", 2) == 2
     assert receiver.bodies == [first] * 4 + [second]
+    assert receiver.seen[2].at - receiver.seen[1].at >= 1, "Retry-After"
 
 
 def test_sends_on_past_what_the_receiver_has(gate: RunningGate, receiver: StandInReceiver) -> None:

@@ -107,7 +107,7 @@ def test_takes_nobody_elses_marks(tmp_path: Path, replica: Replica, status: dict
     server = replica(**status, mark=LATER)
     with standby(tmp_path, server) as gate:
         hold(gate)
-        wait_until(lambda: len(server.seen) >= 2, LIMIT_S, "it is asked")
+        wait_until(lambda: len(server.seen) >= 3, LIMIT_S, "it is asked, and has reported")
         assert gate.reports[-1].endpoints[0].mark is None
 
 
@@ -130,7 +130,7 @@ def test_goes_on_asking_where_it_is_refused(tmp_path: Path, replica: Replica) ->
     server.play = lambda request: request.answer(401, {"error": "who are you?"})
     with standby(tmp_path, server) as gate:
         hold(gate)
-        wait_until(lambda: len(server.seen) >= 2, LIMIT_S, "it is asked")
+        wait_until(lambda: len(server.seen) >= 3, LIMIT_S, "it is asked, and has reported")
         assert gate.reports[-1].endpoints[0].mark is None
         server.play = allowed
         assert gate.counted("batches_released") == 1

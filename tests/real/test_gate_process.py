@@ -12,7 +12,7 @@ import requests
 
 from tests.process.running_gate import RunningGate, running_gate
 from tests.real.parts import Prometheus, Receiver, started
-from tests.support import wait_until
+from tests.support import now, wait_until
 from wrapper.model.gate import Endpoint
 
 LIMIT_S = 60.0
@@ -92,12 +92,13 @@ def test_a_killed_gate_and_a_deadline_cost_nothing(
     gate: RunningGate, receiver: Receiver, sender: Prometheus
 ) -> None:
     """Prometheus sends again what was cut, refused, or had no answer."""
-    gate.open(for_s=3.0)
+    gate.open()
     gate.counted("requests_passed", 2)
     gate.stop(signal.SIGKILL)
     gate.start()
-    gate.open(for_s=3.0)
+    gate.open()
     gate.counted("requests_passed", 2)
+    gate.order(until=now() + 0.5)
     gate.await_report(lambda report: not report.is_open, "the deadline has passed")
     gate.counted("requests_refused_closing", 2)
     gate.open()
