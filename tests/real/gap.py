@@ -172,7 +172,7 @@ class Writers:
 
         def came() -> bool:
             later = {s.number for s in self.target.scrapes[seen:] if s.by == replica.name}
-            samples = self.store.samples(JOB).get(self._series(NUMBER), [])
+            samples = self.store.samples(JOB, NUMBER).get(self._series(NUMBER), [])
             return sum(int(value) in later for _, value in samples) >= count
 
         limit = timeout_s + 2 * count * self.setup.interval_s

@@ -20,8 +20,8 @@ class Store(Protocol):
     kind: str
     write_url: str
 
-    def samples(self, job: str) -> dict[str, list[Sample]]:
-        """Return all samples of a job's series, by name and labels, in order of time."""
+    def samples(self, job: str, name: str = "") -> dict[str, list[Sample]]:
+        """Return the samples of a job's series, or of one metric, by name and labels, oldest first."""
         ...
 
     def refused(self) -> float:
@@ -54,9 +54,9 @@ class PrometheusStore(Receiver):
         if binary:
             self.argv[0] = binary
 
-    def samples(self, job: str) -> dict[str, list[Sample]]:
+    def samples(self, job: str, name: str = "") -> dict[str, list[Sample]]:
         """Return what it has of the last hour; stale markers are left out."""
-        result = self.query(f'{{job="{job}"}}[1h]')
+        result = self.query(f"{_selector(job, name)}[1h]")
         return {
             _name(each["metric"]): [
                 (round(at * 1000), float(value)) for at, value in each["values"]
@@ -92,11 +92,11 @@ class VictoriaStore(Program):
         super().start()
         self.await_answer(f"{self.url}/health")
 
-    def samples(self, job: str) -> dict[str, list[Sample]]:
+    def samples(self, job: str, name: str = "") -> dict[str, list[Sample]]:
         """Return all that it has, after it has put away what came last."""
         requests.get(f"{self.url}/internal/force_flush", timeout=10).raise_for_status()
         answer = requests.get(
-            f"{self.url}/api/v1/export", params={"match[]": f'{{job="{job}"}}'}, timeout=10
+            f"{self.url}/api/v1/export", params={"match[]": _selector(job, name)}, timeout=10
         )
         answer.raise_for_status()
         found: dict[str, list[Sample]] = {}
@@ -120,6 +120,10 @@ def metric(url: str, name: str, *words: str) -> float:
         for line in lines
         if line.startswith(name) and all(word in line for word in words)
     )
+
+
+def _selector(job: str, name: str) -> str:
+    return f'{{job="{job}"' + (f',__name__="{name}"}}' if name else "}")
 
 
 def _name(metric: Mapping[str, Any]) -> str:
