@@ -60,7 +60,7 @@ def test_etcd_restarted(writers: MakeWriters) -> None:
 
 def test_the_memory_bound(writers: MakeWriters) -> None:
     """The standby's gate is full while the receiver is away: Prometheus' own WAL has the rest."""
-    fleet = writers(series=500, flags=("--gate-memory=256KiB",))
+    fleet = writers(series=2000, flags=("--gate-memory=1MiB",))
     leader = fleet.start("a", "b")
     [other] = fleet.others(leader)
     fleet.store.stop()
