@@ -178,6 +178,16 @@ class Writers:
         limit = timeout_s + 2 * count * self.setup.interval_s
         wait_until(came, limit, f"the receiver has {count} new samples of {replica.name}", 0.2)
 
+    def await_pending(self, replica: Replica, count: int) -> None:
+        """Wait until a replica has so many scrapes that it has not sent yet, by its deadline."""
+        sent = len(self.ingress.passed)
+        wait_until(
+            lambda: any(each.replica == replica.name for each in self.ingress.passed[sent:]),
+            30,
+            f"{replica.name} sends",
+        )
+        self.await_scrapes(replica, count)
+
     def account(self) -> Account:
         """Return what the receiver has now, held against all scrapes."""
         series = self.store.samples(JOB)
