@@ -9,7 +9,7 @@ import pytest
 
 from tests.real import outages
 from tests.real.conftest import MakeWriters
-from tests.real.fleet import LEASE_S
+from tests.real.fleet import LEASE_S, is_dead
 from tests.real.gap import Writers
 from tests.real.receivers import PrometheusStore, VictoriaStore
 from tests.support import let_pass, wait_until
@@ -46,6 +46,19 @@ def test_a_rolling_update_of_three(writers: MakeWriters, store: type) -> None:
     fleet.start("a", "b", "c")
     outages.rolling_update(fleet)
     fleet.assert_whole(*fleet.account().order, is_exact=True)
+
+
+def test_a_frozen_gate(writers: MakeWriters) -> None:
+    """The leader's gate alone is stopped (SIGSTOP): it ends at its deadline, and runs again."""
+    fleet = writers()
+    leader = fleet.start("a", "b")
+    gate = leader.gate
+    gate.suspend()
+    wait_until(lambda: is_dead(gate), 2 * LEASE_S, "the frozen gate has been ended")
+    fleet.await_samples(fleet.await_leader(), outages.SEEN)
+    found = fleet.account()
+    assert (found.lost, found.twice) == (0, 0), found
+    assert found.hole.seconds < LEASE_S, found
 
 
 def test_etcd_restarted(writers: MakeWriters) -> None:

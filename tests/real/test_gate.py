@@ -21,10 +21,11 @@ def test_a_leader_that_vanishes(writers: MakeWriters) -> None:
 
 
 def test_an_ordered_hand_over_is_exact(writers: MakeWriters) -> None:
-    """SIGTERM: no sample is lost, and none is sent for a time that the receiver has."""
-    fleet = writers(VictoriaStore)
+    """SIGTERM: what the leader has not sent yet goes out, and not again from the other."""
+    fleet = writers(VictoriaStore, queue="batch_send_deadline: 5s")
     leader = fleet.start("a", "b")
     [other] = fleet.others(leader)
+    fleet.await_pending(leader, 3)
     outages.stopped(fleet)
     fleet.assert_whole(leader.name, other.name, is_exact=True)
 
