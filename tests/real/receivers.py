@@ -21,7 +21,7 @@ class Store(Protocol):
     write_url: str
 
     def samples(self, job: str, name: str = "") -> dict[str, list[Sample]]:
-        """Return the samples of a job's series, or of one metric, by name and labels, oldest first."""
+        """Return the samples of a job, or of one metric, by name and labels, oldest first."""
         ...
 
     def refused(self) -> float:
