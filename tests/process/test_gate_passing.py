@@ -191,7 +191,7 @@ def test_tells_of_a_receiver_that_is_late(gate: RunningGate, receiver: StandInRe
 
 def test_passes_nothing_on_after_the_deadline(gate: RunningGate, receiver: StandInReceiver) -> None:
     """Past it Prometheus is told to try again, and the receiver sees nothing."""
-    gate.open(to(receiver), for_s=1.0)
+    gate.open(to(receiver), for_s=2.0)
     assert gate.post(BATCH).status_code == 204
     until = gate.newest.until
     assert until is not None
@@ -209,7 +209,7 @@ def test_cuts_what_is_under_way_at_the_deadline(
 ) -> None:
     """A receiver that hangs does not keep it open: it is closed before the deadline."""
     receiver.play = Incoming.hang
-    gate.open(to(receiver), for_s=1.0)
+    gate.open(to(receiver), for_s=2.0)
     until = gate.newest.until
     assert until is not None
     answer = gate.post(BATCH)
@@ -232,7 +232,7 @@ def test_lets_what_is_under_way_go_on_when_the_lease_is_renewed(
         request.answer()
 
     receiver.play = wait
-    gate.open(to(receiver), for_s=1.0)
+    gate.open(to(receiver), for_s=2.0)
     first = gate.newest.until
     assert first is not None
     statuses: list[int] = []
@@ -265,7 +265,7 @@ def test_cuts_what_is_still_connecting(gate: RunningGate) -> None:
     """A receiver that accepts late gets nothing."""
     with closing(socket.create_server(("127.0.0.1", 0), backlog=0)) as full:
         others = [_connecting(full) for _ in range(4)]
-        gate.open(Endpoint("x", f"http://127.0.0.1:{full.getsockname()[1]}/"), for_s=1.0)
+        gate.open(Endpoint("x", f"http://127.0.0.1:{full.getsockname()[1]}/"), for_s=2.0)
         assert gate.post(BATCH).status_code == 502
         gate.await_report(lambda report: not report.is_open, "the gate is closed")
         for each in others:
@@ -284,7 +284,7 @@ def test_is_killed_at_the_deadline_while_it_is_stopped(
     gate: RunningGate, receiver: StandInReceiver
 ) -> None:
     """The kernel timer ends a gate that cannot cut anything, and nothing more is sent."""
-    gate.open(to(receiver), for_s=1.0)
+    gate.open(to(receiver), for_s=2.0)
     os.kill(gate.process.pid, signal.SIGSTOP)
     assert gate.process.wait(LIMIT_S) == -signal.SIGKILL
     assert gate.newest.until is not None
@@ -293,7 +293,7 @@ def test_is_killed_at_the_deadline_while_it_is_stopped(
 
 def test_is_not_killed_once_it_is_closed(gate: RunningGate, receiver: StandInReceiver) -> None:
     """A closed gate may be stopped for as long as it takes."""
-    gate.open(to(receiver), for_s=1.0)
+    gate.open(to(receiver), for_s=2.0)
     until = gate.newest.until
     assert until is not None
     gate.close()

@@ -49,6 +49,10 @@ def _step_down(replica: Replica) -> None:
     os.kill(replica.pid, signal.SIGUSR1)
 
 
+def _kill_the_gate(replica: Replica) -> None:
+    replica.gate.kill()
+
+
 class Planted(NamedTuple):
     """An error in a thread: where, what makes the thread come by, and the replica's own flags."""
 
@@ -92,6 +96,10 @@ CHILDREN = (
         "wrapper.supervision.performer:WebExited",
         flags=("--api-shutdown-grace-delay=1s",),
     ),
+)
+GATES = (
+    Planted("gate-reports", "wrapper.supervision.gate_process:GateReported"),
+    Planted("wait-gate", "wrapper.supervision.gate_process:GateExited", _kill_the_gate),
 )
 TASKS = {
     "reload": "promgen.tasks.reload_prometheus",
@@ -201,6 +209,20 @@ def test_one_that_would_not_hear_of_a_childs_end_leaves(
     assert_leaves(replica, planted.thread, is_told=not is_web)
 
 
+@by_thread(GATES)
+def test_one_that_would_not_hear_of_its_gate_leaves(
+    run: Run, trouble: Trouble, planted: Planted
+) -> None:
+    """A gate of which nothing is known may pass requests on: the lease is given back after it."""
+    address = f"--remote-write-gate-listen-address=127.0.0.1:{free_port()}"
+    replica = run("a", planted, "--remote-write-gate", address, "--demotion-grace=2s")
+    replica.await_ready()
+    wait_until(lambda: lines_of(replica, 'msg="gate opened"'), LIMIT_S, "its gate is open")
+    trouble.bring_up()
+    planted.provoke(replica)
+    assert_leaves(replica, planted.thread)
+
+
 def test_a_follower_whose_watch_fails_leaves(run: Run, trouble: Trouble) -> None:
     """The leader stays."""
     leader = run("a", None)
@@ -306,7 +328,7 @@ def test_no_thread_is_left_out() -> None:
     """The table has every thread that is started, and there is no other way to start one."""
     sources = {path: path.read_text() for path in (CHECKOUT / "wrapper").rglob("*.py")}
     named = {name for text in sources.values() for name in _START.findall(text)}
-    cases = {case.thread for case in (*LEADERS, *FEEDS, *CHILDREN)}
+    cases = {case.thread for case in (*LEADERS, *FEEDS, *CHILDREN, *GATES)}
     assert named | set(TASKS) == cases | ELSEWHERE
     others = {path.stem for path, text in sources.items() if "threading.Thread" in text}
     assert others == {"actors", "file_lease", "with_timeout"}

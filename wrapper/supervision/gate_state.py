@@ -1,7 +1,7 @@
 """The gate as the supervisor knows it: its process, the last order, the last report; pure.
 
-The guarantee: from the decision to open it until it has reported that it is closed, or has exited,
-the gate counts as passing requests on.
+The guarantee: from the decision to open it until it has reported that it is closed, was killed or
+has exited, the gate counts as passing requests on.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from wrapper.model.actions import Action, OrderGate
+from wrapper.model.actions import Action, KillGate, OrderGate
 from wrapper.model.events import Event, GateExited, GateReported, GateStarted, LeaseReported
 from wrapper.model.gate import GateOrder, GateReport, Marks, merged
 
@@ -28,6 +28,7 @@ class GateState:
 
     pid: int | None = None
     started_at: float = 0.0
+    killed_at: float | None = None
     exited_at: float | None = None
     failures: int = 0
     restarts: int = 0
@@ -43,7 +44,7 @@ class GateState:
     @property
     def may_pass(self) -> bool:
         """Whether it may pass a request on, or have one under way."""
-        if self.pid is None or not self.opened_number:
+        if self.pid is None or self.killed_at is not None or not self.opened_number:
             return False
         has_closed = self.order.until is None and self.report.order >= self.closed_number
         return self.report.is_open or not has_closed
@@ -52,7 +53,7 @@ class GateState:
     def passes(self) -> bool:
         """Whether it is known to be open, as ordered."""
         is_reported = self.report.is_open and self.report.order >= self.opened_number > 0
-        return is_reported and self.order.until is not None
+        return is_reported and self.order.until is not None and self.killed_at is None
 
     @property
     def has_handed_over(self) -> bool:
@@ -75,6 +76,8 @@ def fold(gate: GateState, happened: Event | Action, now: float) -> GateState:
             return _exited(gate, now)
         case GateReported(pid, report) if pid == gate.pid:
             return replace(gate, report=report)
+        case KillGate():
+            return replace(gate, killed_at=now)
         case OrderGate(order):
             return _ordered(gate, order, now)
         case LeaseReported(view) if view.last is not None and view.last.marks:
@@ -89,6 +92,7 @@ def _started(gate: GateState, pid: int, now: float) -> GateState:
         gate,
         pid=pid,
         started_at=now,
+        killed_at=None,
         exited_at=None,
         restarts=gate.restarts + (gate.exited_at is not None),
     )

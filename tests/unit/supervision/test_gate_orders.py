@@ -189,6 +189,9 @@ def test_a_gate_that_does_not_close_is_killed_at_the_last_moment(policy: Policy)
     assert isinstance(killed, KillGate)
     actions = decide(lost, policy, now=101.15).actions
     assert not any(isinstance(each, SignalPrometheus) for each in actions)
+    done = fold(lost, decide(lost, policy, now=101.15), 101.15, policy)
+    assert not done.writer.may_write
+    assert orders(done, policy, now=101.2) == []
 
 
 def test_a_hand_over_comes_before_the_demotion() -> None:
