@@ -39,6 +39,7 @@ class Setup:
     has_gate: bool = True
     interval_s: float = 1.0
     queue: str = "batch_send_deadline: 1s"
+    queue_of_others: str | None = None  # than the first
     protocol: int = 1
     prometheus: str = ""
     is_agent: bool = False
@@ -56,7 +57,7 @@ class Setup:
             options |= {"storage": "agent", "child_flags": (flag,)}
         return options
 
-    def config(self, target: Target, name: str, url: str, rules: Path) -> str:
+    def config(self, target: Target, name: str, url: str, rules: Path, queue: str) -> str:
         """Return the configuration of one replica; it writes its rules, if it has any."""
         interval = f"{self.interval_s:g}s"
         text = "follower:\n"
@@ -66,7 +67,7 @@ class Setup:
             rule = f'{{record: beat, expr: "vector(1)", labels: {{job: {JOB}}}}}'
             rules.write_text(f"groups: [{{name: beat, rules: [{rule}]}}]\n")
             text += f"  rule_files: ['{rules}']\n"
-        more = f", queue_config: {{{self.queue}}}"
+        more = f", queue_config: {{{queue}}}"
         more += f", protobuf_message: {NEW_PROTOCOL}" if self.protocol == 2 else ""
         urls = [url, *(f"http://127.0.0.1:{free_port()}/" for _ in range(self.dead_endpoints))]
         entries = (f"{{url: '{each}', name: receiver-{n}{more}}}" for n, each in enumerate(urls))
@@ -114,16 +115,22 @@ class Writers:
     def configure(self, replica: Replica) -> None:
         """Write its configuration."""
         url, rules = self.ingress.url(replica.name), replica.config.with_name("rules.yml")
-        replica.config.write_text(self.setup.config(self.target, replica.name, url, rules))
+        is_first = not self.replicas or replica is self.replicas[0]
+        queue = None if is_first else self.setup.queue_of_others
+        replica.config.write_text(
+            self.setup.config(self.target, replica.name, url, rules, queue or self.setup.queue)
+        )
 
     def start(self, *names: str) -> Replica:
-        """Make and start replicas; return the leader as soon as the receiver has samples of it."""
+        """Make and start replicas, the first first: return it when it leads and all scrape."""
         self.make(*names)
-        for replica in self.replicas:
+        leader, *others = self.replicas
+        leader.start()
+        assert self.await_leader() is leader
+        for replica in others:
             replica.start()
         for replica in self.replicas:
             replica.await_ready(30)
-        leader = self.await_leader()
         self.await_samples(leader, 3)
         for replica in self.replicas:
             self.await_scrapes(replica, 3)
