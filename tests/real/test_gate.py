@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.real import outages
 from tests.real.conftest import MakeWriters
 from tests.real.fleet import LEASE_S
@@ -20,9 +22,14 @@ def test_a_leader_that_vanishes(writers: MakeWriters) -> None:
     assert fleet.gate_total("batches_sent_on_total") > 0
 
 
-def test_an_ordered_hand_over_is_exact(writers: MakeWriters) -> None:
-    """SIGTERM: what the leader has not sent yet goes out, and not again from the other."""
-    fleet = writers(VictoriaStore, queue="batch_send_deadline: 5s")
+@pytest.mark.parametrize("others_s", [5.0, 0.2], ids=["both wait", "leader waits"])
+def test_an_ordered_hand_over_is_exact(writers: MakeWriters, others_s: float) -> None:
+    """SIGTERM: what the leader has not sent yet goes out, and not again from the other.
+
+    The other's batches have samples from before and after, or are all released by the last mark.
+    """
+    queue, queue_of_others = (f"batch_send_deadline: {round(s * 1000)}ms" for s in (5.0, others_s))
+    fleet = writers(VictoriaStore, queue=queue, queue_of_others=queue_of_others)
     leader = fleet.start("a", "b")
     [other] = fleet.others(leader)
     fleet.await_pending(leader, 3)
