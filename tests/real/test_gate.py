@@ -22,7 +22,7 @@ def test_a_leader_that_vanishes(writers: MakeWriters) -> None:
     assert fleet.gate_total("batches_sent_on_total") > 0
 
 
-@pytest.mark.parametrize("others_s", [5.0, 0.2], ids=["both wait", "leader waits"])
+@pytest.mark.parametrize("others_s", [5.0, 0.2], ids=["both-wait", "leader-waits"])
 def test_an_ordered_hand_over_is_exact(writers: MakeWriters, others_s: float) -> None:
     """SIGTERM: what the leader has not sent yet goes out, and not again from the other.
 
