@@ -50,7 +50,6 @@ class RunningGate:
     def start(self) -> None:
         """Start it, with a new channel."""
         self.end, its = channel.pair()
-        self._is_up = threading.Event()
         options = GateOptions(
             listen_fd=self.listener.fileno(),
             control_fd=its.fileno(),
@@ -73,8 +72,9 @@ class RunningGate:
 
     def open(self, *endpoints: Endpoint, for_s: float = 60.0, **changes: Any) -> None:
         """Have it pass requests on for so long, and wait until it does."""
-        assert self._is_up.wait(LIMIT_S), f"the gate does not report:\n{self.log_text}"
-        self.order(*endpoints, until=now() + for_s, **changes)
+        self.order(*endpoints)
+        self.await_report(lambda _: True, "the gate runs")
+        self.order(until=now() + for_s, **changes)
         self.await_report(lambda report: report.is_open, "the gate is open")
 
     def close(self) -> None:
@@ -144,7 +144,6 @@ class RunningGate:
     def _read(self, end: socket.socket) -> None:
         while self.reads.wait() and (report := channel.receive_report(end)) is not None:
             self.reports.append(report)
-            self._is_up.set()
 
 
 @contextmanager
