@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -109,6 +110,21 @@ def test_keeps_connections_and_notices_that_one_is_closed(
         assert gate.post(BATCH).status_code == 204
         let_pass(0.05)
     assert len(receiver.seen) == 6
+
+
+def test_passes_as_many_on_at_once_as_come(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """A slow receiver holds up nobody but those that it makes wait."""
+    together = threading.Barrier(100)
+
+    def wait(request: Incoming) -> None:
+        together.wait(LIMIT_S)
+        request.answer()
+
+    receiver.play = wait
+    gate.open(to(receiver))
+    with ThreadPoolExecutor(together.parties) as shards:
+        answers = shards.map(lambda _: gate.post(BATCH).status_code, range(together.parties))
+        assert set(answers) == {204}
 
 
 def test_refuses_what_remote_write_does_not_send(
