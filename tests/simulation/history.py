@@ -215,7 +215,7 @@ class History:
         machine = Machine(
             rate=1 + self.rng.uniform(-DRIFT, DRIFT),
             offset_s=self.rng.uniform(0, 1e6),
-            wall_skew_s=self.rng.uniform(-30, 30),
+            wall_skew_s=self._wall_skew_s(),
             reloads_by_http=self.rng.random() < 0.5,
             stumbles=self.profile.stumbles,
         )
@@ -223,6 +223,9 @@ class History:
         self.pods.append(
             Pod(identity, incarnation, machine, self._life(machine, identity, incarnation))
         )
+
+    def _wall_skew_s(self) -> float:
+        return self.rng.uniform(-30, 30)
 
     def _life(self, machine: Machine, identity: str, incarnation: str) -> Process:
         process = Process(self.world, machine, identity, incarnation)
@@ -289,7 +292,7 @@ class History:
         pod = self._victim()
         until = min(self.hub.now + self._duration_s(), self.heals_at)
         self.say(f"! {name} at {pod.process} until {until:.2f}")
-        _FAULTS[name](self, pod, until)
+        FAULTS[name](self, pod, until)
 
     def _victim(self) -> Pod:
         writers = [pod for pod in self.pods if pod.process.prometheus.may_write]
@@ -344,7 +347,7 @@ def _hang(history: History, pod: Pod, until: float) -> None:
 
 
 Fault = Callable[[History, Pod, float], Any]
-_FAULTS: dict[str, Fault] = {
+FAULTS: dict[str, Fault] = {
     "main pauses": lambda h, pod, until: h.pause(pod, (MAIN,), until),
     "elector pauses": lambda h, pod, until: h.pause(pod, (ELECTOR,), until),
     "writer pauses": lambda h, pod, until: h.pause(pod, (WRITER,), until),

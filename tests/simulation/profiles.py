@@ -55,6 +55,19 @@ class Profile:
     mean_gap_s: float = 1.5
 
 
+@dataclass(frozen=True)
+class GatedProfile(Profile):
+    """A kind of history whose replicas have gates.
+
+    ``skew_s`` is by how much machines' wall clocks are wrong, at most. ``is_exact``: nothing may
+    arrive twice, or be refused.
+    """
+
+    skew_s: float = 0.03
+    memory_bytes: int = 1 << 20
+    is_exact: bool = False
+
+
 ANY = Profile("any", ALL_FAULTS)
 HELD_UP = Profile("held up", ALL_FAULTS, stumbles=0.003)
 CUT_OFF = Profile("cut off", ("refused", "swallowed", "slow", "slow flush", "foreign reload"))
@@ -98,3 +111,58 @@ PROFILES = (
     EDITED,
     FED,
 )
+
+GATE_FAULTS = (
+    "gate pauses",
+    "gate dies",
+    "node freezes",
+    "prometheus pauses",
+    "API away",
+    "peers deaf",
+    "receiver away",
+    "receiver slow",
+    "receiver refuses",
+    "answers lost",
+)
+_NOT_GATED = ("edit", "new rules", "lease deleted")
+GATED_ANY = GatedProfile(
+    "gated any",
+    (*(each for each in ALL_FAULTS if each not in _NOT_GATED), *GATE_FAULTS),
+    faulty_s=30.0,
+)
+GATED_IN_ORDER = GatedProfile(
+    "gated in order",
+    ("steps down", "stops"),
+    faulty_s=50.0,
+    mean_gap_s=4.0,
+    is_exact=True,
+)
+GATED_RECEIVER = GatedProfile(
+    "gated receiver",
+    (
+        "receiver away",
+        "receiver slow",
+        "receiver refuses",
+        "answers lost",
+        "SIGUSR1",
+        "crash",
+        "gate pauses",
+    ),
+    faulty_s=40.0,
+    mean_gap_s=2.5,
+)
+GATED_NO_LEASE = GatedProfile(
+    "gated no lease",
+    ("API away", "crash", "SIGUSR1", "node freezes", "peers deaf"),
+    faulty_s=50.0,
+    mean_gap_s=6.0,
+    memory_bytes=40_000,
+)
+GATED_CLOCKS = GatedProfile(
+    "gated clocks",
+    ("SIGUSR1", "crash", "gate dies", "API away", "answers lost"),
+    faulty_s=40.0,
+    mean_gap_s=4.0,
+    skew_s=30.0,
+)
+GATED = (GATED_ANY, GATED_IN_ORDER, GATED_RECEIVER, GATED_NO_LEASE, GATED_CLOCKS)

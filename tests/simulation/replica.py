@@ -12,9 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.simulation.gate import ENDPOINT, GateHost, Gates
 from tests.simulation.hub import Actor, Group, Hub, Mailbox, running
 from tests.simulation.lock import REQUEST_TIMEOUT_S, Server, Way, Weather
 from tests.simulation.prometheus import READY_S, UNLOADABLE, Disk, Prometheus, Temper
+from tests.simulation.remote_write import RemoteWrite
 from wrapper.election.elector import Elector
 from wrapper.election.lease_rules import LeaseTerms
 from wrapper.election.pod_label_state import PodLabel
@@ -25,9 +27,12 @@ from wrapper.model.actions import (
     DisarmSwitch,
     Exit,
     KeepRenderings,
+    KillGate,
     LabelPod,
+    OrderGate,
     ReloadPrometheus,
     SignalPrometheus,
+    StartGate,
     WriteRendering,
 )
 from wrapper.model.configuration import Rendering, Renderings
@@ -52,6 +57,7 @@ from wrapper.model.roles import Role, Stance, Verdict
 from wrapper.model.snapshot import Snapshot
 from wrapper.supervision import config_rollback, confirm
 from wrapper.supervision.configuration_state import ConfigurationState
+from wrapper.supervision.gate_state import GateState
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 from wrapper.supervision.snapshot_builder import Constants
@@ -70,6 +76,11 @@ EDITED = Renderings(
 UNUSABLE = Renderings(_BAD_FOLLOWER, _BAD_LEADER)
 ONLY_FOLLOWS = Renderings(EDITED.follower, _BAD_LEADER)
 ONLY_LEADS = Renderings(_BAD_FOLLOWER, EDITED.leader)
+# Behind gates: everybody sends to their own all the time, the leader's rendering may differ too.
+_GATED = Rendering(Role.FOLLOWER, b"g", "g", writes_remotely=False, endpoints=(ENDPOINT,))
+_GATED_LEADER = Rendering(Role.LEADER, b"gl", "gl", writes_remotely=True, endpoints=(ENDPOINT,))
+GATED = Renderings(_GATED, _GATED)
+GATED_BESIDE = Renderings(_GATED, _GATED_LEADER)
 INPUTS = (RENDERINGS, EDITED, UNUSABLE, ONLY_FOLLOWS, ONLY_LEADS)
 
 DURATION_S = 6.0
@@ -82,6 +93,7 @@ NOTIFY_TIMEOUT_S = 2.0
 EVIDENCE_TIMEOUT_S = 10.0
 RELOAD_LIMIT_S = 5.0
 KILL_TAKES_S = 0.05
+EPOCH_S = 1000.0
 MAIN, WRITER, ELECTOR, SENSOR = "main", "writer", "elector", "sensor"
 
 
@@ -111,6 +123,10 @@ class World:
     say: Callable[[str], None]
     check: Callable[[], None]
     on_process_exit: Callable[[Process], None] = lambda _process: None
+    renderings: Renderings = RENDERINGS
+    gates: Gates | None = None
+    lives: int = 0
+    marks_of: Callable[[str], Marks] = lambda _identity: {}
 
 
 class Process(Group):
@@ -131,18 +147,21 @@ class Process(Group):
         self.answers: Mailbox[AnswerReload] = Mailbox(world.hub, machine.rate)
         self.reloads_wanted = 0
         self._switch_number = 0
+        self.gate_host: GateHost | None = None
+        self.remote_write: RemoteWrite | None = None
         self._start()
 
     # --- its life ---
 
     def _start(self) -> None:
         machine, hub = self.machine, self.world.hub
-        machine.disk.content = FOLLOWER
+        machine.disk.content = self.world.renderings.follower
         machine.disk.has_bad_rules = False
         machine.temper.hangs_until = 0.0
         self.prometheus = Prometheus(
             hub, machine.disk, machine.temper, self.world.rng, self.world.check, self._child_exited
         )
+        self._start_gate_host()
         way = Way(hub, self.world.server, machine.weather, self.world.rng)
         self.elector = Elector(way, self._terms(), self.events.put, self._start_thread, self.now)
         inbox: Any = Mailbox(hub, machine.rate)
@@ -159,6 +178,17 @@ class Process(Group):
         self.run(self.performer.look_for_ever, "loaded")
         self.run(self.performer.label_for_ever, "labeller")
         self.run(self._feed_for_ever, "feed")
+
+    def _start_gate_host(self) -> None:
+        """Listen for what Prometheus sends, and have it send; the supervisor starts the gate."""
+        world, gates = self.world, self.world.gates
+        if gates is None:
+            return
+        world.lives += 1
+        self.gate_host = GateHost(self, gates, world.lives)
+        self.remote_write = RemoteWrite(
+            world.hub, world.rng, world.lives, self.wall_ms, self.gate_host.connect
+        )
 
     def _start_thread(self, name: str, body: Callable[[], None]) -> None:
         self.run(body, name)
@@ -178,6 +208,7 @@ class Process(Group):
         )
 
     def _frame(self) -> Frame:
+        gates = self.world.gates
         policy = Policy(
             terms=self._terms(),
             serves_web=False,
@@ -188,13 +219,20 @@ class Process(Group):
             cool_down_s=1.0,
             success_threshold=HEALTHY_PROBES,
             step_down_pause_s=1.5,
+            gate_memory_bytes=gates.memory_bytes if gates else 0,
         )
+        renderings = self.world.renderings
         started = ConfigurationState(
-            RENDERINGS,
-            confirm.started_with(FOLLOWER, self.local_now()),
-            config_rollback.started_with(RENDERINGS),
+            renderings,
+            confirm.started_with(renderings.follower, self.local_now()),
+            config_rollback.started_with(renderings),
         )
-        observation = Observation(started, role_since=self.local_now(), label=PodLabel())
+        observation = Observation(
+            started,
+            role_since=self.local_now(),
+            label=PodLabel(),
+            gate=GateState() if gates else None,
+        )
         return Frame(observation, policy, Constants(self.identity, "lease", "", None))
 
     def _supervise(self) -> None:
@@ -207,10 +245,14 @@ class Process(Group):
             self.is_alive = False
             self.status = status
             self.prometheus.die(-signal.SIGKILL, KILL_TAKES_S * self.world.rng.random())
+            if self.gate_host is not None:
+                self.gate_host.kill("its supervisor has ended")
             self.world.on_process_exit(self)
 
     def _child_exited(self, status: int) -> None:
         self.world.say(f"{self} Prometheus has ended ({status})")
+        if self.remote_write is not None:
+            self.remote_write.is_alive = False
         self.world.hub.after(0.001, lambda: self.events.put(ChildExited(status)))
 
     def __str__(self) -> str:
@@ -237,6 +279,10 @@ class Process(Group):
     def wall(self) -> float:
         """Return its wall time, which may be wrong by any amount."""
         return self.world.hub.now + self.machine.wall_skew_s
+
+    def wall_ms(self) -> int:
+        """Return its wall time in ms since 1970."""
+        return round((self.wall() + EPOCH_S) * 1000)
 
     def sleep(self, seconds: float) -> None:
         """Wait; for one of its threads."""
@@ -343,8 +389,8 @@ class Performer:
             self._wakes.put(None)
         self._is_wanted = is_wanted
 
-    def perform(self, action: Action) -> None:
-        """Do one thing, or have it done."""
+    def perform(self, action: Action) -> Event | None:
+        """Do one thing, or have it done; return its event if there is one at once."""
         self._process.now()  # it may be held up between any two actions
         match action:
             case ArmSwitch(at):
@@ -366,7 +412,19 @@ class Performer:
             case Exit(status):
                 self.exit_status = status
             case _:
-                pass
+                return self._control_gate(action)
+        return None
+
+    def _control_gate(self, action: Action) -> Event | None:
+        host = self._process.gate_host
+        match action:
+            case StartGate() if host is not None:
+                return host.start()
+            case OrderGate(order) if host is not None:
+                host.order(order)
+            case KillGate(reason) if host is not None:
+                host.kill(reason)
+        return None
 
     def _signal(self, number: int, reason: str) -> None:
         self._process.world.say(f"{self._process} signals Prometheus {number}: {reason}")

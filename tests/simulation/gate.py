@@ -1,0 +1,348 @@
+"""A gate's process on the fake clock: the real rules, driven as `wrapper.gate.serving` drives them.
+
+What the supervisor does with it (`wrapper.supervision.gate_process`) is `GateHost`: it keeps the
+listening socket, where requests wait while no gate runs.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.simulation import remote_write
+from tests.simulation.receiver import Receiver, Request
+from tests.simulation.remote_write import Attempt
+from tests.simulation.samples import Sample, unpacked
+from tests.simulation.stoppable import Line, Stoppable
+from wrapper.gate.gate import Gate
+from wrapper.gate.held import Batch
+from wrapper.gate.samples import Protocol, span
+from wrapper.gate.verdicts import Answer, Keep, Pass, Refuse, SendOn
+from wrapper.model.events import Event, GateExited, GateReported, GateStarted
+from wrapper.model.gate import Endpoint, GateOrder, GateReport, Marks
+
+if TYPE_CHECKING:
+    from tests.simulation.replica import Process
+
+NAME = "receiver"
+ENDPOINT = Endpoint(
+    NAME,
+    "http://receiver.example/api/v1/write",
+    timeout_s=remote_write.GATE_TIMEOUT_S,
+    batch_deadline_s=remote_write.BATCH_DEADLINE_S,
+    max_backoff_s=remote_write.MAX_BACKOFF_S,
+)
+START_S = 0.3
+KILL_S = 0.03
+LINE_S = 0.004
+TURN_S = 0.25
+BUSY_TURN_S = 0.05
+PEERS_S = 0.33
+FIELDS = (("Content-Type", "application/x-protobuf"),)
+
+
+@dataclass
+class Gates:
+    """What all gates of a history share."""
+
+    receiver: Receiver
+    memory_bytes: int
+    peers_are_deaf: bool = False
+    check: Callable[[], None] = lambda: None
+    lost: dict[int, set[Sample]] = field(default_factory=dict)  # by life: held by gates that died
+
+    def lose(self, life: int, samples: set[Sample]) -> None:
+        """Note what a gate held when it died."""
+        self.lost.setdefault(life, set()).update(samples)
+
+
+class GateHost:
+    """The supervisor's side of the gate, and the listening socket."""
+
+    def __init__(self, process: Process, gates: Gates, life: int) -> None:
+        self.process = process
+        self.gates = gates
+        self.life = life
+        self.gate: GateProcess | None = None
+        self.deaths = 0
+        self.waiting: list[Attempt] = []
+        self._pid = 0
+
+    @property
+    def running(self) -> GateProcess | None:
+        """The gate, if one lives."""
+        return self.gate if self.gate is not None and self.gate.is_alive else None
+
+    def start(self) -> Event:
+        """Start the process."""
+        self._pid += 1
+        self.gate = GateProcess(self, self._pid)
+        return GateStarted(self._pid)
+
+    def order(self, order: GateOrder) -> None:
+        """Send an order."""
+        if (gate := self.running) is not None:
+            gate.orders.send(self.random(), lambda: gate.run(lambda: gate.obey(order)))
+
+    def kill(self, reason: str) -> None:
+        """Kill the process, which takes a moment."""
+        if (gate := self.running) is not None:
+            self.process.world.say(f"{self.process} kills its gate: {reason}")
+            self.process.world.hub.after(KILL_S * self.random(), lambda: gate.die(-signal.SIGKILL))
+
+    def connect(self, attempt: Attempt) -> None:
+        """Take a request of Prometheus: it waits if no gate runs."""
+        if (gate := self.running) is not None:
+            gate.after(LINE_S * self.random(), lambda: gate.receive(attempt))
+        elif self.process.is_alive:
+            self.waiting.append(attempt)
+        else:
+            attempt.reply(None)
+
+    def random(self) -> float:
+        """Return a number from 0 to 1."""
+        return self.process.world.rng.random()
+
+
+@dataclass(eq=False)
+class UnderWay:
+    """A request to the receiver; ``ended`` takes what came of it, once."""
+
+    ended: Callable[[Answer], None]
+    request: Request | None = None
+    is_over: bool = False
+
+
+class GateProcess(Stoppable):
+    """One gate process."""
+
+    def __init__(self, host: GateHost, pid: int) -> None:
+        super().__init__(host.process.world.hub)
+        self.host = host
+        self.pid = pid
+        self.core = Gate(host.gates.memory_bytes)
+        self.orders = Line(self.hub, LINE_S)
+        self._reports = Line(self.hub, LINE_S)
+        self._under_way: set[UnderWay] = set()
+        self._attempts: set[Attempt] = set()
+        self._last: GateReport | None = None
+        self._reported_at = self._asked_at = float("-inf")
+        self._switch = 0
+        self._waits_to_send = False
+        self.pause(self.hub.now + START_S * (0.3 + 0.7 * host.random()))
+        self.run(self._begin)
+
+    def _begin(self) -> None:
+        waiting, self.host.waiting = self.host.waiting, []
+        for attempt in waiting:
+            self.receive(attempt)
+        self._turn()
+
+    @property
+    def now(self) -> float:
+        """Its time (CLOCK_BOOTTIME)."""
+        return self.host.process.local_now()
+
+    @property
+    def wall_ms(self) -> int:
+        """Its wall time in ms."""
+        return self.host.process.wall_ms()
+
+    @property
+    def passes(self) -> bool:
+        """Whether it would pass a request on, or has one under way."""
+        return self.is_alive and (self.core.is_open(self.now) or bool(self._under_way))
+
+    # --- its end ---
+
+    def die(self, status: int) -> None:
+        """End it; what it held is lost, and those who wait for it are told by their sockets."""
+        if not self.is_alive:
+            return
+        self.is_alive = False
+        process = self.host.process
+        process.world.say(f"{process} gate {self.pid} ends with status {status}")
+        self.host.deaths += 1
+        self.host.gates.lose(self.host.life, self._held())
+        for each in tuple(self._under_way):
+            if each.request is not None:
+                self.host.gates.receiver.cut(each.request)
+        for attempt in tuple(self._attempts):
+            attempt.reply(None)
+        self.hub.after(0.001, lambda: process.events.put(GateExited(status)))
+
+    def _held(self) -> set[Sample]:
+        return {
+            sample
+            for state in self.core._states.values()
+            for batch in state.held
+            for sample in unpacked(batch.body)
+        }
+
+    def arm(self, until: float) -> None:
+        """Have the kernel end it at a time of its clock."""
+        self._switch += 1
+        number = self._switch
+
+        def fire() -> None:
+            if number == self._switch:
+                self.die(-signal.SIGKILL)
+
+        self.hub.at(self.host.process.real(until), fire)
+
+    def disarm(self) -> None:
+        """Have the kernel not end it."""
+        self._switch += 1
+
+    # --- the supervisor ---
+
+    def obey(self, order: GateOrder) -> None:
+        """Take an order."""
+        if order.until is not None and order.until > self.now:
+            self.arm(order.until)
+        self.core.obey(order, self.now, self.wall_ms)
+        self._look()
+
+    def _turn(self) -> None:
+        self._look()
+        self.after(BUSY_TURN_S if self.core.order.hands_over else TURN_S, self._turn)
+
+    def _look(self) -> None:
+        """Do what time brings: cut what is under way, report, send on, ask for marks."""
+        closes_at = self.core.closes_at
+        if closes_at is None or self.now >= closes_at:
+            for each in tuple(self._under_way):
+                self._cut(each)
+        elif closes_at - self.now < TURN_S:
+            self.hub.at(self.host.process.real(closes_at), lambda: self.run(self._close))
+        if not self.core.is_open(self.now):
+            self.disarm()
+        self._decode()
+        report = self.core.report(self.now, self.wall_ms)
+        self._tell(report)
+        self._send_on()
+        self._ask(holds=any(each.held_batches for each in report.endpoints))
+        self.host.gates.check()
+
+    def _close(self) -> None:
+        closes_at = self.core.closes_at
+        if closes_at is not None and self.now >= closes_at:
+            self._look()
+
+    def _tell(self, report: GateReport) -> None:
+        last = self._last
+        if report == last:
+            return
+        is_urgent = last is None or _essence(last) != _essence(report)
+        if not is_urgent and self.now < self._reported_at + TURN_S:
+            return
+        self._last, self._reported_at = report, self.now
+        event = GateReported(self.pid, report)
+        self._reports.send(self.host.random(), lambda: self.host.process.events.put(event))
+
+    # --- Prometheus ---
+
+    def receive(self, attempt: Attempt) -> None:
+        """Take a request, though its sender may have gone."""
+        batch = Batch(attempt.body, FIELDS, Protocol.V1, self.wall_ms)
+        if self.core.endpoint(NAME) is None:
+            self._reply(attempt, 503, 1.0)
+            return
+        match self.core.receive(NAME, batch, self.now):
+            case Keep():
+                self._reply(attempt, 204)
+            case Refuse(_, retry_after_s):
+                self._reply(attempt, 503, retry_after_s)
+            case Pass() as passed:
+                self._attempts.add(attempt)
+                self._send(passed.body, lambda answer: self._ended(attempt, passed, answer))
+
+    def _ended(self, attempt: Attempt, passed: Pass, answer: Answer) -> None:
+        self._attempts.discard(attempt)
+        self.core.ended(passed, answer, self.now)
+        self._reply(attempt, 502 if answer.status is None else answer.status, answer.retry_after_s)
+        self._request_ended()
+
+    def _reply(self, attempt: Attempt, status: int, retry_after_s: float = 0.0) -> None:
+        self.hub.after(
+            LINE_S * self.host.random(), lambda: attempt.reply(status, retry_after_s)
+        )
+
+    def _request_ended(self) -> None:
+        if self.core.order.until is None or self.core.order.hands_over:
+            self._look()
+
+    # --- the receiver ---
+
+    def _send(self, body: bytes, ended: Callable[[Answer], None]) -> None:
+        """Send a body: it may be stopped, cut or ended before the first byte has gone."""
+        sending = UnderWay(ended)
+        self._under_way.add(sending)
+        self.after(0.001 * self.host.random(), lambda: self._begin_to_send(sending, body))
+        self.after(remote_write.GATE_TIMEOUT_S, lambda: self._cut(sending))
+
+    def _begin_to_send(self, sending: UnderWay, body: bytes) -> None:
+        if not sending.is_over:
+            sending.request = self.host.gates.receiver.request(
+                self, body, lambda answer: self.run(lambda: self._finish(sending, answer))
+            )
+
+    def _cut(self, sending: UnderWay) -> None:
+        if sending.request is not None:
+            self.host.gates.receiver.cut(sending.request)
+        self._finish(sending, Answer(None, problem="cut"))
+
+    def _finish(self, sending: UnderWay, answer: Answer) -> None:
+        if not sending.is_over:
+            sending.is_over = True
+            self._under_way.discard(sending)
+            sending.ended(answer)
+
+    def _send_on(self) -> None:
+        wanted = self.core.next_to_send_on(NAME, self.now)
+        while wanted == 0.0:
+            wanted = self.core.next_to_send_on(NAME, self.now)
+        if isinstance(wanted, SendOn):
+            sent = wanted
+            self._send(sent.body, lambda answer: self._sent_on(sent, answer))
+        elif wanted is not None and not self._waits_to_send:
+            self._waits_to_send = True
+            self.after(min(wanted, TURN_S), self._send_on_later)
+
+    def _send_on_later(self) -> None:
+        self._waits_to_send = False
+        self._send_on()
+
+    def _sent_on(self, sent: SendOn, answer: Answer) -> None:
+        self.core.sent_on(sent, answer, self.now)
+        self._request_ended()
+        self._send_on()
+
+    def _decode(self) -> None:
+        while (wanted := self.core.to_decode(self.now)) is not None:
+            times = span(wanted.body, wanted.protocol, is_thorough=wanted.is_thorough)
+            self.core.decoded(wanted, times)
+
+    # --- peers ---
+
+    def _ask(self, *, holds: bool) -> None:
+        """Ask the leader's API for its marks, now and then."""
+        leader = self.core.order.leader
+        if not (leader and holds) or self.core.closes_at is not None:
+            return
+        if self.now < self._asked_at + PEERS_S or self.host.gates.peers_are_deaf:
+            return
+        self._asked_at = self.now
+        marks = self.host.process.world.marks_of(leader)
+        if marks:
+            self.after(LINE_S * self.host.random(), lambda: self._learn(leader, marks))
+
+    def _learn(self, leader: str, marks: Marks) -> None:
+        if self.core.order.leader == leader:
+            self.core.learn(marks)
+
+
+def _essence(report: GateReport) -> tuple[int, bool, bool]:
+    return report.order, report.is_open, report.has_handed_over

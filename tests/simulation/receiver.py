@@ -1,0 +1,131 @@
+"""A receiver of remote_write, who stores what; and the truth about who sends.
+
+A strict one is as Prometheus is without an out-of-order window: it refuses a whole request with 400
+when one sample is older than the newest of its series, or as old and different. A lenient one
+stores all. Both may be away, slow, refuse for now, and lose answers after storing.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.simulation.hub import Hub
+from tests.simulation.samples import Sample, unpacked
+from wrapper.gate.verdicts import Answer
+
+NETWORK_S = 0.002
+
+
+@dataclass
+class Mood:
+    """How the receiver is at the moment; seconds and probabilities."""
+
+    is_away: bool = False
+    answer_s: float = 0.01
+    status: int = 0  # what it answers to all, 0 for what it should
+    retry_after_s: float = 0.0
+    loses_answers: float = 0.0
+
+
+@dataclass(eq=False)
+class Request:
+    """One request from a gate, as the receiver sees it."""
+
+    sender: object
+    answer: Callable[[Answer], None]
+    is_over: bool = False
+    store: Callable[[], Answer] | None = None  # until it has stored
+
+
+@dataclass
+class Receiver:
+    """Holds samples by series, in the order in which they came."""
+
+    hub: Hub
+    rng: random.Random
+    is_strict: bool
+    on_request: Callable[[], None]
+    mood: Mood = field(default_factory=Mood)
+    stored: dict[str, list[Sample]] = field(default_factory=lambda: defaultdict(list))
+    under_way: list[Request] = field(default_factory=list)
+    refused: int = 0
+    _newest: dict[str, Sample] = field(default_factory=dict)
+
+    def request(self, sender: object, body: bytes, answer: Callable[[Answer], None]) -> Request:
+        """Take a request; ``answer`` is called once, unless it is cut."""
+        request = Request(sender, answer)
+        self.under_way.append(request)
+        self.on_request()
+        request.store = lambda: self._store(body)
+        self.hub.after(NETWORK_S * self.rng.random(), lambda: self._arrive(request))
+        return request
+
+    def cut(self, request: Request) -> None:
+        """End a request from the sender's side: the receiver may have read it all, and stores it.
+
+        It stores it at once: what a receiver does long after its client has gone no fence can stop.
+        """
+        if request.is_over:
+            return
+        self._end(request)
+        if request.store is not None and not self.mood.is_away and self.rng.random() < 0.5:
+            request.store()
+
+    def _arrive(self, request: Request) -> None:
+        if request.is_over:
+            return
+        if self.mood.is_away:
+            self._reply(request, Answer(None, problem="connection refused"))
+            return
+        takes_s = self.mood.answer_s * self.rng.random()
+        self.hub.after(takes_s * self.rng.random(), lambda: self._take(request, takes_s))
+
+    def _take(self, request: Request, takes_s: float) -> None:
+        if request.is_over or request.store is None:
+            return
+        if self.mood.status:
+            answer = Answer(self.mood.status, self.mood.retry_after_s)
+        else:
+            answer = request.store()
+        request.store = None
+        if self.rng.random() < self.mood.loses_answers:
+            answer = Answer(None, problem="connection reset")
+        self.hub.after(takes_s * self.rng.random(), lambda: self._reply(request, answer))
+
+    def _reply(self, request: Request, answer: Answer) -> None:
+        if not request.is_over:
+            self._end(request)
+            request.answer(answer)
+
+    def _end(self, request: Request) -> None:
+        request.is_over = True
+        self.under_way.remove(request)
+
+    # --- storing ---
+
+    def _store(self, body: bytes) -> Answer:
+        samples = unpacked(body)
+        if self.is_strict and not self._fits(samples):
+            self.refused += len(samples)
+            return Answer(400, problem="out of order sample")
+        for sample in samples:
+            newest = self._newest.get(sample.series)
+            if self.is_strict and sample == newest:
+                continue
+            self.stored[sample.series].append(sample)
+            if newest is None or sample.at >= newest.at:
+                self._newest[sample.series] = sample
+        return Answer(204)
+
+    def _fits(self, samples: list[Sample]) -> bool:
+        """Tell whether each sample is newer than its series' newest, or is that one."""
+        newest = dict(self._newest)
+        for sample in samples:
+            last = newest.get(sample.series)
+            if last is not None and sample.at <= last.at and sample != last:
+                return False
+            newest[sample.series] = sample
+        return True
