@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tests.simulation import remote_write
 from tests.simulation.receiver import Receiver, Request
@@ -19,7 +19,7 @@ from tests.simulation.stoppable import Line, Stoppable
 from wrapper.gate.gate import Gate
 from wrapper.gate.held import Batch
 from wrapper.gate.samples import Protocol, span
-from wrapper.gate.verdicts import Answer, Keep, Pass, Refuse, SendOn
+from wrapper.gate.verdicts import Answer, Keep, Outcome, Pass, Refuse, SendOn
 from wrapper.model.events import Event, GateExited, GateReported, GateStarted
 from wrapper.model.gate import Endpoint, GateOrder, GateReport, Marks
 
@@ -40,6 +40,9 @@ LINE_S = 0.004
 TURN_S = 0.25
 BUSY_TURN_S = 0.05
 PEERS_S = 0.33
+# The counters of what is not sent of a batch that is sent on.
+NOT_SENT = ("samples_left_out", "samples_rejected_known", "samples_given_up")
+T = TypeVar("T")
 FIELDS = (("Content-Type", "application/x-protobuf"),)
 
 
@@ -51,6 +54,7 @@ class Gates:
     memory_bytes: int
     peers_are_deaf: bool = False
     check: Callable[[], None] = lambda: None
+    violate: Callable[[str], None] = lambda _what: None
     lost: dict[int, set[Sample]] = field(default_factory=dict)  # by life: held by gates that died
 
     def lose(self, life: int, samples: set[Sample]) -> None:
@@ -131,6 +135,7 @@ class GateProcess(Stoppable):
         self._reported_at = self._asked_at = float("-inf")
         self._switch = 0
         self._waits_to_send = False
+        self._acked: tuple[object, int] = (None, 0)  # of the batch that is sent on
         self.pause(self.hub.now + START_S * (0.3 + 0.7 * host.random()))
         self.run(self._begin)
 
@@ -266,9 +271,7 @@ class GateProcess(Stoppable):
         self._request_ended()
 
     def _reply(self, attempt: Attempt, status: int, retry_after_s: float = 0.0) -> None:
-        self.hub.after(
-            LINE_S * self.host.random(), lambda: attempt.reply(status, retry_after_s)
-        )
+        self.hub.after(LINE_S * self.host.random(), lambda: attempt.reply(status, retry_after_s))
 
     def _request_ended(self) -> None:
         if self.core.order.until is None or self.core.order.hands_over:
@@ -301,9 +304,9 @@ class GateProcess(Stoppable):
             sending.ended(answer)
 
     def _send_on(self) -> None:
-        wanted = self.core.next_to_send_on(NAME, self.now)
+        wanted = self._accounted(self._next_to_send_on)
         while wanted == 0.0:
-            wanted = self.core.next_to_send_on(NAME, self.now)
+            wanted = self._accounted(self._next_to_send_on)
         if isinstance(wanted, SendOn):
             sent = wanted
             self._send(sent.body, lambda answer: self._sent_on(sent, answer))
@@ -311,14 +314,36 @@ class GateProcess(Stoppable):
             self._waits_to_send = True
             self.after(min(wanted, TURN_S), self._send_on_later)
 
+    def _next_to_send_on(self) -> SendOn | float | None:
+        return self.core.next_to_send_on(NAME, self.now)
+
     def _send_on_later(self) -> None:
         self._waits_to_send = False
         self._send_on()
 
     def _sent_on(self, sent: SendOn, answer: Answer) -> None:
-        self.core.sent_on(sent, answer, self.now)
+        state = self.core._states.get(NAME)
+        if state is not None and answer.outcome is Outcome.ACKED:
+            batch, count = self._acked
+            count = count if batch is state._current else 0
+            self._acked = state._current, count + len(unpacked(sent.body))
+        self._accounted(lambda: self.core.sent_on(sent, answer, self.now))
         self._request_ended()
         self._send_on()
+
+    def _accounted(self, call: Callable[[], T]) -> T:
+        """Have the rules go on with a batch; where that ends it, each sample must be counted."""
+        state = self.core._states.get(NAME)
+        if state is None or state.held.oldest is None:
+            return call()
+        batch, current, before = state.held.oldest, state._current, dict(state.counters)
+        result = call()
+        if state.counters["batches_sent_on"] > before["batches_sent_on"]:
+            counted = sum(state.counters[name] - before[name] for name in NOT_SENT)
+            acked = self._acked[1] if current is not None and self._acked[0] is current else 0
+            if acked + counted != len(unpacked(batch.body)):
+                self.host.gates.violate(f"{acked} acknowledged, {counted} counted of {batch}")
+        return result
 
     def _decode(self) -> None:
         while (wanted := self.core.to_decode(self.now)) is not None:

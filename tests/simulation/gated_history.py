@@ -7,13 +7,14 @@ own loss, and counted. What was scraped by those that died is there if another s
 
 from __future__ import annotations
 
+import itertools
 import signal
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 from tests.simulation.gate import GateProcess, Gates
-from tests.simulation.history import FAULTS, History, Pod
+from tests.simulation.history import History, Pod
 from tests.simulation.profiles import GatedProfile
 from tests.simulation.receiver import Mood, Receiver
 from tests.simulation.remote_write import SCRAPE_S
@@ -23,8 +24,8 @@ from wrapper.model.gate import Marks
 
 SETTLE_S = 15.0  # after the healing, until all has arrived
 RECENT_S = 4.0  # what is younger at the end may still be under way
-# What two replicas' scrapes leave at most where one goes on for the other, and a bit.
-LONGEST_MS = round(2 * SCRAPE_S * 1000) + 100
+SCRAPE_MS = round(SCRAPE_S * 1000) + 50  # and a bit: the time it takes, and rounding
+NEVER_MS = -(10**9)
 GATE_WAIT_S = 12.0  # the longest pause before a gate is started again, and its start
 Kept = dict[tuple[int, str], list[int]]  # times in ms by life and series
 
@@ -38,6 +39,7 @@ class GatedHistory(History):
         is_strict = self.rng.random() < 0.5
         self.receiver = Receiver(self.hub, self.rng, is_strict, self.check_gates)
         self.gates = Gates(self.receiver, profile.memory_bytes, check=self.check_gates)
+        self.gates.violate = self.violate
         self.world.gates = self.gates
         self.world.renderings = GATED if self.rng.random() < 0.7 else GATED_BESIDE
         self.world.marks_of = self._marks_of
@@ -86,20 +88,22 @@ class GatedHistory(History):
     # --- at the end ---
 
     def check_arrived(self) -> None:
-        """Assert that no replica left out what the receiver then had nothing for.
+        """Assert that no replica left out what the receiver has nothing for.
 
-        Where what a replica sent was the first beyond the newest time of a series, and by far, all
-        that it scraped in between must have come, unless the one before had a hole there itself.
+        Where a replica's sample is the first beyond the newest of a series, by more than a scrape,
+        whatever it scraped in between has come, or is at most one scrape after one that has come;
+        unless the replica before had not scraped by then either.
         """
         kept = self._kept()
         for series, samples in self.receiver.stored.items():
-            times = sorted(each.at for each in samples)
-            newest = samples[0]._replace(at=times[0] - LONGEST_MS)
+            times = [NEVER_MS, *sorted(each.at for each in samples)]
+            newest = samples[0]._replace(at=NEVER_MS)
             for sample in samples:
-                if sample.at > newest.at + LONGEST_MS:
-                    since = self._next_scrape(kept, newest)
-                    for at in kept[sample.life, series]:
-                        if since < at < sample.at and _is_in_hole(times, at):
+                if sample.at > newest.at + SCRAPE_MS:
+                    own = kept[sample.life, series]
+                    since = bisect_right(own, self._next_scrape(kept, newest))
+                    for at in own[since : bisect_left(own, sample.at)]:
+                        if at - times[bisect_right(times, at) - 1] > SCRAPE_MS:
                             lost = Sample(series, at, sample.life)
                             self.violate(f"{lost} is lost, between {newest} and {sample}")
                 if sample.at > newest.at:
@@ -107,6 +111,8 @@ class GatedHistory(History):
 
     def _next_scrape(self, kept: Kept, sample: Sample) -> int:
         """Return when its Prometheus next scraped a sample's series, its time if never again."""
+        if sample.at == NEVER_MS:
+            return NEVER_MS
         times = kept[sample.life, sample.series]
         after = bisect_right(times, sample.at)
         return times[after] if after < len(times) else sample.at
@@ -149,11 +155,16 @@ class GatedHistory(History):
                 newest[sample.life] = max(sample.at, newest.get(sample.life, sample.at))
 
     def check_exact(self) -> None:
-        """Assert that nothing is twice, across replicas too: each series' times ascend."""
+        """Assert that nothing is twice: what one sent is newer than all that those before sent."""
+        newest = NEVER_MS
+        for life, group in itertools.groupby(self.receiver.came, key=lambda sample: sample.life):
+            times = [sample.at for sample in group]
+            if min(times) <= newest:
+                self.violate(f"of {life} came {min(times)}, and of one before it {newest}")
+            newest = max(times)
         for samples in self.receiver.stored.values():
-            for before, sample in zip(samples, samples[1:], strict=False):
-                if sample.at <= before.at:
-                    self.violate(f"{sample} came after {before}")
+            if len(set(samples)) < len(samples):
+                self.violate("a sample came twice")
         if self.receiver.refused:
             self.violate(f"the receiver refused {self.receiver.refused} samples")
 
@@ -165,8 +176,7 @@ class GatedHistory(History):
             process = pod.process
             if process.identity == identity and process.says_it_leads and process.snapshot:
                 endpoints = process.snapshot.gate.get("endpoints", ())
-                marks = {e["name"]: e["mark"] for e in endpoints if e["mark"] is not None}
-                return marks
+                return {e["name"]: e["mark"] for e in endpoints if e["mark"] is not None}
         return {}
 
     def _wall_skew_s(self) -> float:
@@ -180,6 +190,12 @@ class GatedHistory(History):
     def _victim(self) -> Pod:
         leaders = [pod for pod in self.pods if pod.process is self.writer()]
         return self.rng.choice(leaders if leaders and self.rng.random() < 0.7 else self.pods)
+
+    def _befall(self, name: str, pod: Pod, until: float) -> None:
+        if name in _FAULTS:
+            _FAULTS[name](self, pod, until)
+        else:
+            super()._befall(name, pod, until)
 
     def mood(self, until: float, **values: object) -> None:
         """Change how the receiver is, for a while."""
@@ -199,11 +215,14 @@ class GatedHistory(History):
 
     def ask_to_leave(self, pod: Pod, number: int) -> None:
         """Have it step down or stop in order: a second request would cut the first one short."""
-        processes = [each.process for each in self.pods]
-        leaving = (each.supervisor._observation.leaving for each in processes)
-        is_quiet = all(each.stop_at is None and each.steps_down_until is None for each in leaving)
-        if is_quiet and all(each.is_alive for each in processes):
+        if all(self._is_settled(each.process) for each in self.pods):
             pod.process.signal(number)
+
+    def _is_settled(self, process: Process) -> bool:
+        """Tell whether a replica runs, and is not about to step down or stop."""
+        leaving = process.supervisor._observation.leaving
+        until = leaving.steps_down_until or 0.0
+        return process.is_alive and leaving.stop_at is None and until < process.local_now()
 
     def freeze(self, pod: Pod, until: float) -> None:
         """Stop all of a machine's processes for a while."""
@@ -224,17 +243,8 @@ class GatedHistory(History):
             self.set(pod.machine.weather, until, is_refusing=True)
 
 
-def _is_in_hole(times: list[int], at: int) -> bool:
-    """Tell whether the receiver has nothing near a time."""
-    after = bisect_left(times, at)
-    before = after - 1
-    low = times[before] if before >= 0 else at - LONGEST_MS
-    high = times[after] if after < len(times) else at + LONGEST_MS
-    return high - low > LONGEST_MS
-
-
 GatedFault = Callable[[GatedHistory, Pod, float], None]
-GATED_FAULTS: dict[str, GatedFault] = {
+_FAULTS: dict[str, GatedFault] = {
     "steps down": lambda h, pod, _until: h.ask_to_leave(pod, signal.SIGUSR1),
     "stops": lambda h, pod, _until: h.ask_to_leave(pod, signal.SIGTERM),
     "gate pauses": lambda h, pod, until: h.stop_gate(pod, until),
@@ -250,4 +260,3 @@ GATED_FAULTS: dict[str, GatedFault] = {
     ),
     "answers lost": lambda h, _pod, until: h.mood(until, loses_answers=h.rng.random()),
 }
-FAULTS.update(GATED_FAULTS)

@@ -292,7 +292,10 @@ class History:
         pod = self._victim()
         until = min(self.hub.now + self._duration_s(), self.heals_at)
         self.say(f"! {name} at {pod.process} until {until:.2f}")
-        FAULTS[name](self, pod, until)
+        self._befall(name, pod, until)
+
+    def _befall(self, name: str, pod: Pod, until: float) -> None:
+        _FAULTS[name](self, pod, until)
 
     def _victim(self) -> Pod:
         writers = [pod for pod in self.pods if pod.process.prometheus.may_write]
@@ -347,7 +350,7 @@ def _hang(history: History, pod: Pod, until: float) -> None:
 
 
 Fault = Callable[[History, Pod, float], Any]
-FAULTS: dict[str, Fault] = {
+_FAULTS: dict[str, Fault] = {
     "main pauses": lambda h, pod, until: h.pause(pod, (MAIN,), until),
     "elector pauses": lambda h, pod, until: h.pause(pod, (ELECTOR,), until),
     "writer pauses": lambda h, pod, until: h.pause(pod, (WRITER,), until),

@@ -165,4 +165,9 @@ GATED_CLOCKS = GatedProfile(
     mean_gap_s=4.0,
     skew_s=30.0,
 )
-GATED = (GATED_ANY, GATED_IN_ORDER, GATED_RECEIVER, GATED_NO_LEASE, GATED_CLOCKS)
+GATED_FROZEN = GatedProfile(
+    "gated frozen",
+    ("main pauses", "all pauses", "gate pauses", "node freezes", "receiver slow", "SIGUSR1"),
+    mean_gap_s=1.0,
+)
+GATED = (GATED_FROZEN, GATED_ANY, GATED_IN_ORDER, GATED_RECEIVER, GATED_NO_LEASE, GATED_CLOCKS)

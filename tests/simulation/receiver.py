@@ -11,10 +11,14 @@ import random
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tests.simulation.hub import Hub
 from tests.simulation.samples import Sample, unpacked
 from wrapper.gate.verdicts import Answer
+
+if TYPE_CHECKING:
+    from tests.simulation.gate import GateProcess
 
 NETWORK_S = 0.002
 
@@ -34,7 +38,7 @@ class Mood:
 class Request:
     """One request from a gate, as the receiver sees it."""
 
-    sender: object
+    sender: GateProcess
     answer: Callable[[Answer], None]
     is_over: bool = False
     store: Callable[[], Answer] | None = None  # until it has stored
@@ -50,11 +54,14 @@ class Receiver:
     on_request: Callable[[], None]
     mood: Mood = field(default_factory=Mood)
     stored: dict[str, list[Sample]] = field(default_factory=lambda: defaultdict(list))
+    came: list[Sample] = field(default_factory=list)
     under_way: list[Request] = field(default_factory=list)
     refused: int = 0
     _newest: dict[str, Sample] = field(default_factory=dict)
 
-    def request(self, sender: object, body: bytes, answer: Callable[[Answer], None]) -> Request:
+    def request(
+        self, sender: GateProcess, body: bytes, answer: Callable[[Answer], None]
+    ) -> Request:
         """Take a request; ``answer`` is called once, unless it is cut."""
         request = Request(sender, answer)
         self.under_way.append(request)
@@ -115,6 +122,7 @@ class Receiver:
             newest = self._newest.get(sample.series)
             if self.is_strict and sample == newest:
                 continue
+            self.came.append(sample)
             self.stored[sample.series].append(sample)
             if newest is None or sample.at >= newest.at:
                 self._newest[sample.series] = sample

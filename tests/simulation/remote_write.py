@@ -13,6 +13,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from tests.simulation.hub import Hub
 from tests.simulation.samples import Sample, body_of
@@ -64,7 +65,7 @@ class RemoteWrite(Stoppable):
         self._wall_ms = wall_ms
         self._shards = [Shard(self) for _ in range(rng.randint(1, 3))]
         for target in SERIES:
-            self.after(rng.random() * SCRAPE_S, lambda target=target: self._scrape(target))
+            self.after(rng.random() * SCRAPE_S, partial(self._scrape, target))
 
     def _scrape(self, target: tuple[str, ...]) -> None:
         at = self._wall_ms()

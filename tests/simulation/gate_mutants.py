@@ -1,0 +1,129 @@
+"""The gate's rules, each broken in turn, as in ``mutants``: what its histories must notice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tests.simulation import profiles
+from tests.simulation.gate import GateProcess
+from tests.simulation.profiles import GatedProfile
+from wrapper.gate.endpoint_state import EndpointState
+from wrapper.gate.gate import FIRST, Gate
+from wrapper.gate.hand_over import HandOver
+from wrapper.gate.held import Batch, Held
+from wrapper.gate.sending_on import _Sender
+from wrapper.gate.verdicts import Keep, Pass, Refuse
+from wrapper.gate.watermark import Request, Watermark
+from wrapper.model.gate import GateOrder
+from wrapper.supervision.gate_state import GateState
+
+
+@dataclass(frozen=True)
+class GateMutant:
+    """A rule left out: each ``owner.name`` becomes what stands there instead."""
+
+    rule: str
+    profile: GatedProfile
+    patches: tuple[tuple[Any, str, Any], ...]
+
+
+_RECEIVE, _RELEASE, _OBEY = Gate.receive, Held.release, Gate.obey
+
+
+def _never_closes(gate: Gate) -> float | None:
+    return None if gate.order.until is None else gate.order.until + 1e6
+
+
+def _takes_all(gate: Gate, name: str, batch: Batch, now: float) -> Pass | Keep | Refuse:
+    verdict = _RECEIVE(gate, name, batch, now)
+    if isinstance(verdict, Refuse) and verdict.reason == FIRST:
+        return _passed(gate, gate._states[name], batch, now)
+    return verdict
+
+
+def _uncut(
+    gate: Gate, state: EndpointState, batch: Batch, _hand_over: HandOver, now: float
+) -> Pass:
+    return _passed(gate, state, batch, now)
+
+
+def _passed(gate: Gate, state: EndpointState, batch: Batch, now: float) -> Pass:
+    closes_at = gate.closes_at
+    assert closes_at is not None
+    passed = Pass(state.endpoint.name, batch.body, closes_at, gate._number())
+    return gate._pass(state, passed, batch, now)
+
+
+def _forgets(watermark: Watermark, request: Request, *_arguments: Any) -> None:
+    watermark._under_way.discard(request)
+
+
+def _counts_at_once(watermark: Watermark, body: bytes, now: float, wall_ms: int) -> Request:
+    request = _ARRIVED(watermark, body, now, wall_ms)
+    watermark._under_way.discard(request)
+    return request
+
+
+_ARRIVED = Watermark.arrived
+
+
+def _never_hands_over(gate: Gate, order: GateOrder, now: float, wall_ms: int) -> None:
+    _OBEY(gate, replace(order, hands_over=False), now, wall_ms)
+
+
+GATE_MUTANTS = (
+    GateMutant(
+        "past its deadline a gate passes nothing, and the kernel ends it",
+        profiles.GATED_FROZEN,
+        (
+            (Gate, "closes_at", property(_never_closes)),
+            (GateProcess, "arm", lambda _gate, _until: None),
+        ),
+    ),
+    GateMutant(
+        "the kernel ends a gate that is stopped with a request under way",
+        profiles.GATED_FROZEN,
+        ((GateProcess, "arm", lambda _gate, _until: None),),
+    ),
+    GateMutant(
+        "the lease is given back only when the gate is closed",
+        profiles.GATED_FROZEN,
+        ((GateState, "may_pass", property(lambda _gate: False)),),
+    ),
+    GateMutant(
+        "the mark waits for the acknowledgement",
+        profiles.GATED_RECEIVER,
+        ((Watermark, "arrived", _counts_at_once),),
+    ),
+    GateMutant(
+        "the mark waits for a request that failed",
+        profiles.GATED_RECEIVER,
+        ((Watermark, "failed", _forgets),),
+    ),
+    GateMutant(
+        "what is held is released by the mark only",
+        profiles.GATED_RECEIVER,
+        ((Held, "release", lambda held, mark: _RELEASE(held, mark + 3000)),),
+    ),
+    GateMutant(
+        "what is at or before the mark is left out",
+        profiles.GATED_IN_ORDER,
+        ((_Sender, "_newer", lambda sender, _mark: sender._batch.body),),
+    ),
+    GateMutant(
+        "what is held goes first: until then nothing is taken",
+        profiles.GATED_RECEIVER,
+        ((Gate, "receive", _takes_all),),
+    ),
+    GateMutant(
+        "a hand-over cuts what is later than its moment",
+        profiles.GATED_IN_ORDER,
+        ((Gate, "_cut", _uncut),),
+    ),
+    GateMutant(
+        "a hand-over waits for what was scraped before it",
+        profiles.GATED_IN_ORDER,
+        ((Gate, "_is_done", lambda _gate, state, _hand_over, _now: not state.is_under_way),),
+    ),
+)
