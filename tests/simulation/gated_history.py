@@ -55,6 +55,8 @@ class GatedHistory(History):
             self.check_arrived()
             self.check_up_to_date()
             self.check_order()
+            if self.gated.is_complete:
+                self.check_complete()
             if self.gated.is_exact:
                 self.check_exact()
         return after_s
@@ -109,6 +111,27 @@ class GatedHistory(History):
                 if sample.at > newest.at:
                     newest = sample
 
+    def check_complete(self) -> None:
+        """Assert that no replica released what nobody has sent, since the first that came."""
+        stored = {s: sorted({e.at for e in all_}) for s, all_ in self.receiver.stored.items()}
+        for process in self.processes:
+            lost = self._lost(process)
+            remote_write = process.remote_write
+            for scraped_at, sample in remote_write.scraped if remote_write else ():
+                times = stored.get(sample.series, [])
+                before = bisect_right(times, sample.at) - 1
+                is_due = scraped_at < self.hub.now - RECENT_S and sample not in lost
+                if is_due and before >= 0 and sample.at - times[before] > SCRAPE_MS:
+                    self.violate(f"{sample} of {process} was released, and nobody sent it")
+
+    def _lost(self, process: Process) -> set[Sample]:
+        """Return what was lost with a gate, or with a Prometheus, or refused for good."""
+        remote_write = process.remote_write
+        if remote_write is None:
+            return set()
+        waiting = set() if remote_write.is_alive else remote_write.waiting
+        return self.gates.lost.get(remote_write.life, set()) | remote_write.dropped | waiting
+
     def _next_scrape(self, kept: Kept, sample: Sample) -> int:
         """Return when its Prometheus next scraped a sample's series, its time if never again."""
         if sample.at == NEVER_MS:
@@ -121,11 +144,8 @@ class GatedHistory(History):
         """Return the times of what each Prometheus scraped, but for what was lost by design."""
         kept: Kept = defaultdict(list)
         for process in self.processes:
-            remote_write = process.remote_write
-            if remote_write is None:
-                continue
-            lost = self.gates.lost.get(remote_write.life, set()) | remote_write.dropped
-            for _, sample in remote_write.scraped:
+            lost = self._lost(process)
+            for _, sample in process.remote_write.scraped if process.remote_write else ():
                 if sample not in lost:
                     kept[sample.life, sample.series].append(sample.at)
         return kept

@@ -60,12 +60,13 @@ class GatedProfile(Profile):
     """A kind of history whose replicas have gates.
 
     ``skew_s`` is by how much machines' wall clocks are wrong, at most. ``is_exact``: nothing may
-    arrive twice, or be refused.
+    arrive twice, or be refused. ``is_complete``: nothing may be lost that any replica holds.
     """
 
     skew_s: float = 0.03
     memory_bytes: int = 1 << 20
     is_exact: bool = False
+    is_complete: bool = False
 
 
 ANY = Profile("any", ALL_FAULTS)
@@ -170,4 +171,19 @@ GATED_FROZEN = GatedProfile(
     ("main pauses", "all pauses", "gate pauses", "node freezes", "receiver slow", "SIGUSR1"),
     mean_gap_s=1.0,
 )
-GATED = (GATED_FROZEN, GATED_ANY, GATED_IN_ORDER, GATED_RECEIVER, GATED_NO_LEASE, GATED_CLOCKS)
+GATED_CRASHES = GatedProfile(
+    "gated crashes",
+    ("crash", "gate dies", "prometheus dies", "stops", "steps down"),
+    faulty_s=40.0,
+    mean_gap_s=5.0,
+    is_complete=True,
+)
+GATED = (
+    GATED_FROZEN,
+    GATED_CRASHES,
+    GATED_ANY,
+    GATED_IN_ORDER,
+    GATED_RECEIVER,
+    GATED_NO_LEASE,
+    GATED_CLOCKS,
+)

@@ -80,9 +80,9 @@ class RemoteWrite(Stoppable):
             self._shards[number].add(sample)
 
     @property
-    def waiting(self) -> int:
-        """How many samples no gate has taken yet."""
-        return sum(len(shard.waiting) for shard in self._shards)
+    def waiting(self) -> set[Sample]:
+        """What no gate has taken yet."""
+        return {sample for shard in self._shards for sample in shard.waiting}
 
 
 class Shard:
