@@ -1,18 +1,14 @@
-"""A gate's process on the fake clock: the real rules, driven as `wrapper.gate.serving` drives them.
-
-What the supervisor does with it (`wrapper.supervision.gate_process`) is `GateHost`: it keeps the
-listening socket, where requests wait while no gate runs.
-"""
+"""A gate's process on the fake clock: the real rules, driven as `wrapper.gate.serving` does."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from tests.simulation import remote_write
-from tests.simulation.receiver import Receiver, Request
+from tests.simulation.receiver import Request
 from tests.simulation.remote_write import Attempt
 from tests.simulation.samples import Sample, unpacked
 from tests.simulation.stoppable import Line, Stoppable
@@ -20,11 +16,11 @@ from wrapper.gate.gate import Gate
 from wrapper.gate.held import Batch
 from wrapper.gate.samples import Protocol, span
 from wrapper.gate.verdicts import Answer, Keep, Outcome, Pass, Refuse, SendOn
-from wrapper.model.events import Event, GateExited, GateReported, GateStarted
+from wrapper.model.events import GateExited, GateReported
 from wrapper.model.gate import Endpoint, GateOrder, GateReport, Marks
 
 if TYPE_CHECKING:
-    from tests.simulation.replica import Process
+    from tests.simulation.gate_host import GateHost
 
 NAME = "receiver"
 ENDPOINT = Endpoint(
@@ -35,7 +31,6 @@ ENDPOINT = Endpoint(
     max_backoff_s=remote_write.MAX_BACKOFF_S,
 )
 START_S = 0.3
-KILL_S = 0.03
 LINE_S = 0.004
 TURN_S = 0.25
 BUSY_TURN_S = 0.05
@@ -44,70 +39,6 @@ PEERS_S = 0.33
 NOT_SENT = ("samples_left_out", "samples_rejected_known", "samples_given_up")
 T = TypeVar("T")
 FIELDS = (("Content-Type", "application/x-protobuf"),)
-
-
-@dataclass
-class Gates:
-    """What all gates of a history share."""
-
-    receiver: Receiver
-    memory_bytes: int
-    peers_are_deaf: bool = False
-    check: Callable[[], None] = lambda: None
-    violate: Callable[[str], None] = lambda _what: None
-    lost: dict[int, set[Sample]] = field(default_factory=dict)  # by life: held by gates that died
-
-    def lose(self, life: int, samples: set[Sample]) -> None:
-        """Note what a gate held when it died."""
-        self.lost.setdefault(life, set()).update(samples)
-
-
-class GateHost:
-    """The supervisor's side of the gate, and the listening socket."""
-
-    def __init__(self, process: Process, gates: Gates, life: int) -> None:
-        self.process = process
-        self.gates = gates
-        self.life = life
-        self.gate: GateProcess | None = None
-        self.deaths = 0
-        self.waiting: list[Attempt] = []
-        self._pid = 0
-
-    @property
-    def running(self) -> GateProcess | None:
-        """The gate, if one lives."""
-        return self.gate if self.gate is not None and self.gate.is_alive else None
-
-    def start(self) -> Event:
-        """Start the process."""
-        self._pid += 1
-        self.gate = GateProcess(self, self._pid)
-        return GateStarted(self._pid)
-
-    def order(self, order: GateOrder) -> None:
-        """Send an order."""
-        if (gate := self.running) is not None:
-            gate.orders.send(self.random(), lambda: gate.run(lambda: gate.obey(order)))
-
-    def kill(self, reason: str) -> None:
-        """Kill the process, which takes a moment."""
-        if (gate := self.running) is not None:
-            self.process.world.say(f"{self.process} kills its gate: {reason}")
-            self.process.world.hub.after(KILL_S * self.random(), lambda: gate.die(-signal.SIGKILL))
-
-    def connect(self, attempt: Attempt) -> None:
-        """Take a request of Prometheus: it waits if no gate runs."""
-        if (gate := self.running) is not None:
-            gate.after(LINE_S * self.random(), lambda: gate.receive(attempt))
-        elif self.process.is_alive:
-            self.waiting.append(attempt)
-        else:
-            attempt.reply(None)
-
-    def random(self) -> float:
-        """Return a number from 0 to 1."""
-        return self.process.world.rng.random()
 
 
 @dataclass(eq=False)
@@ -126,6 +57,7 @@ class GateProcess(Stoppable):
         super().__init__(host.process.world.hub)
         self.host = host
         self.pid = pid
+        self.started_at = self.hub.now
         self.core = Gate(host.gates.memory_bytes)
         self.orders = Line(self.hub, LINE_S)
         self._reports = Line(self.hub, LINE_S)
@@ -154,6 +86,12 @@ class GateProcess(Stoppable):
     def wall_ms(self) -> int:
         """Its wall time in ms."""
         return self.host.process.wall_ms()
+
+    @property
+    def held_since_ms(self) -> int | None:
+        """When the oldest came that it holds, by its wall clock."""
+        batches = [each.held.oldest for each in self.core._states.values()]
+        return min((batch.came for batch in batches if batch is not None), default=None)
 
     @property
     def passes(self) -> bool:

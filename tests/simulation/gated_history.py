@@ -1,33 +1,26 @@
-"""Histories of replicas with gates: who passes at every instant, and what has arrived at the end.
-
-What must be there at the end is what a Prometheus scraped that still lives, unless its gate died
-while holding it: then only what another has counts. What a receiver refuses for good is Prometheus'
-own loss, and counted. What was scraped by those that died is there if another scraped beside them.
-"""
+"""Histories of replicas with gates: one passes at every instant, and at the end all has arrived."""
 
 from __future__ import annotations
 
-import itertools
 import signal
-from bisect import bisect_left, bisect_right
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
-from tests.simulation.gate import GateProcess, Gates
+from tests.simulation.arrivals import Arrivals
+from tests.simulation.gate import GateProcess
+from tests.simulation.gate_host import Gates
 from tests.simulation.history import History, Pod
 from tests.simulation.profiles import GatedProfile
 from tests.simulation.receiver import Mood, Receiver
-from tests.simulation.remote_write import SCRAPE_S
 from tests.simulation.replica import GATED, GATED_BESIDE, Process
-from tests.simulation.samples import Sample
 from wrapper.model.gate import Marks
+from wrapper.model.roles import Role
 
 SETTLE_S = 15.0  # after the healing, until all has arrived
+NEW_LEADER_S = 3.0
+WHOLE_S = 6.0  # after which a replica has what others release
 RECENT_S = 4.0  # what is younger at the end may still be under way
-SCRAPE_MS = round(SCRAPE_S * 1000) + 50  # and a bit: the time it takes, and rounding
-NEVER_MS = -(10**9)
+HELD_MS = 10_000  # what is older has been released, or sent on
 GATE_WAIT_S = 12.0  # the longest pause before a gate is started again, and its start
-Kept = dict[tuple[int, str], list[int]]  # times in ms by life and series
 
 
 class GatedHistory(History):
@@ -52,13 +45,7 @@ class GatedHistory(History):
             self._heal()
             after_s = self._await_writer()
             self.hub.run(max(self.hub.now, self.heals_at) + SETTLE_S)
-            self.check_arrived()
-            self.check_up_to_date()
-            self.check_order()
-            if self.gated.is_complete:
-                self.check_complete()
-            if self.gated.is_exact:
-                self.check_exact()
+            self._check_end()
         return after_s
 
     # --- at every instant ---
@@ -89,104 +76,28 @@ class GatedHistory(History):
 
     # --- at the end ---
 
-    def check_arrived(self) -> None:
-        """Assert that no replica left out what the receiver has nothing for.
+    def _check_end(self) -> None:
+        """Assert what ``arrivals`` says; and that the leader is up to date, and nobody holds on."""
+        arrivals = Arrivals(self.receiver, self.processes, self.gates, self.hub.now - RECENT_S)
+        problems = [*arrivals.left_out(), *arrivals.out_of_order(), *self._late(arrivals)]
+        if self.gated.is_complete:
+            problems += arrivals.released_unsent()
+        if self.gated.is_exact:
+            problems += arrivals.inexact()
+        if problems:
+            self.violate(problems[0])
 
-        Where a replica's sample is the first beyond the newest of a series, by more than a scrape,
-        whatever it scraped in between has come, or is at most one scrape after one that has come;
-        unless the replica before had not scraped by then either.
-        """
-        kept = self._kept()
-        for series, samples in self.receiver.stored.items():
-            times = [NEVER_MS, *sorted(each.at for each in samples)]
-            newest = samples[0]._replace(at=NEVER_MS)
-            for sample in samples:
-                if sample.at > newest.at + SCRAPE_MS:
-                    own = kept[sample.life, series]
-                    since = bisect_right(own, self._next_scrape(kept, newest))
-                    for at in own[since : bisect_left(own, sample.at)]:
-                        if at - times[bisect_right(times, at) - 1] > SCRAPE_MS:
-                            lost = Sample(series, at, sample.life)
-                            self.violate(f"{lost} is lost, between {newest} and {sample}")
-                if sample.at > newest.at:
-                    newest = sample
-
-    def check_complete(self) -> None:
-        """Assert that no replica released what nobody has sent, since the first that came."""
-        stored = {s: sorted({e.at for e in all_}) for s, all_ in self.receiver.stored.items()}
-        for process in self.processes:
-            lost = self._lost(process)
-            remote_write = process.remote_write
-            for scraped_at, sample in remote_write.scraped if remote_write else ():
-                times = stored.get(sample.series, [])
-                before = bisect_right(times, sample.at) - 1
-                is_due = scraped_at < self.hub.now - RECENT_S and sample not in lost
-                if is_due and before >= 0 and sample.at - times[before] > SCRAPE_MS:
-                    self.violate(f"{sample} of {process} was released, and nobody sent it")
-
-    def _lost(self, process: Process) -> set[Sample]:
-        """Return what was lost with a gate, or with a Prometheus, or refused for good."""
-        remote_write = process.remote_write
-        if remote_write is None:
-            return set()
-        waiting = set() if remote_write.is_alive else remote_write.waiting
-        return self.gates.lost.get(remote_write.life, set()) | remote_write.dropped | waiting
-
-    def _next_scrape(self, kept: Kept, sample: Sample) -> int:
-        """Return when its Prometheus next scraped a sample's series, its time if never again."""
-        if sample.at == NEVER_MS:
-            return NEVER_MS
-        times = kept[sample.life, sample.series]
-        after = bisect_right(times, sample.at)
-        return times[after] if after < len(times) else sample.at
-
-    def _kept(self) -> Kept:
-        """Return the times of what each Prometheus scraped, but for what was lost by design."""
-        kept: Kept = defaultdict(list)
-        for process in self.processes:
-            lost = self._lost(process)
-            for _, sample in process.remote_write.scraped if process.remote_write else ():
-                if sample not in lost:
-                    kept[sample.life, sample.series].append(sample.at)
-        return kept
-
-    def check_up_to_date(self) -> None:
-        """Assert that the receiver has what the leader scraped until a moment ago."""
+    def _late(self, arrivals: Arrivals) -> Iterator[str]:
         leader = self.writer()
-        if leader is None or leader.remote_write is None:
-            self.violate("nobody leads at the end")
+        if leader is None:
+            yield "nobody leads at the end"
             return
-        until = self.hub.now - RECENT_S
-        stored = {sample for samples in self.receiver.stored.values() for sample in samples}
-        for scraped_at, sample in leader.remote_write.scraped:
-            is_due = self.hub.now - 2 * RECENT_S < scraped_at < until
-            if is_due and sample not in stored | leader.remote_write.dropped:
-                self.violate(f"{sample} of {leader}, who leads, has not arrived")
-
-    def check_order(self) -> None:
-        """Assert that what a replica scraped came in its order, but for what came again."""
-        for series, samples in self.receiver.stored.items():
-            newest: dict[int, int] = {}
-            seen: set[Sample] = set()
-            for sample in samples:
-                if sample not in seen and sample.at < newest.get(sample.life, sample.at):
-                    self.violate(f"{sample} came after {newest[sample.life]} of {series}")
-                seen.add(sample)
-                newest[sample.life] = max(sample.at, newest.get(sample.life, sample.at))
-
-    def check_exact(self) -> None:
-        """Assert that nothing is twice: what one sent is newer than all that those before sent."""
-        newest = NEVER_MS
-        for life, group in itertools.groupby(self.receiver.came, key=lambda sample: sample.life):
-            times = [sample.at for sample in group]
-            if min(times) <= newest:
-                self.violate(f"of {life} came {min(times)}, and of one before it {newest}")
-            newest = max(times)
-        for samples in self.receiver.stored.values():
-            if len(set(samples)) < len(samples):
-                self.violate("a sample came twice")
-        if self.receiver.refused:
-            self.violate(f"the receiver refused {self.receiver.refused} samples")
+        yield from arrivals.not_come(leader)
+        for gate in self._all_gates():
+            since = gate.held_since_ms
+            is_late = since is not None and since < gate.wall_ms - HELD_MS
+            if is_late and gate.is_alive and self.gated.skew_s < 1:
+                yield f"{gate.host.process} still holds what came at {since}"
 
     # --- its course ---
 
@@ -210,6 +121,15 @@ class GatedHistory(History):
     def _victim(self) -> Pod:
         leaders = [pod for pod in self.pods if pod.process is self.writer()]
         return self.rng.choice(leaders if leaders and self.rng.random() < 0.7 else self.pods)
+
+    def _strike(self) -> None:
+        if not self.gated.is_complete or all(self._is_whole(pod.process) for pod in self.pods):
+            super()._strike()
+
+    def _is_whole(self, process: Process) -> bool:
+        """Tell whether a replica has been there for so long that it lacks nothing."""
+        gate = process.gate_host.running if process.gate_host is not None else None
+        return process.is_alive and gate is not None and self.hub.now > gate.started_at + WHOLE_S
 
     def _befall(self, name: str, pod: Pod, until: float) -> None:
         if name in _FAULTS:
@@ -239,10 +159,14 @@ class GatedHistory(History):
             pod.process.signal(number)
 
     def _is_settled(self, process: Process) -> bool:
-        """Tell whether a replica runs, and is not about to step down or stop."""
-        leaving = process.supervisor._observation.leaving
-        until = leaving.steps_down_until or 0.0
-        return process.is_alive and leaving.stop_at is None and until < process.local_now()
+        """Tell whether a replica runs, and is not about to step down or stop, nor a new leader.
+
+        A new leader's hand-over first waits for what Prometheus sends again: it may be cut short.
+        """
+        o, now = process.supervisor._observation, process.local_now()
+        until = o.leaving.steps_down_until or 0.0
+        is_new = o.role is Role.LEADER and now < o.role_since + NEW_LEADER_S
+        return process.is_alive and o.leaving.stop_at is None and until < now and not is_new
 
     def freeze(self, pod: Pod, until: float) -> None:
         """Stop all of a machine's processes for a while."""

@@ -238,7 +238,9 @@ class History:
         pod = next((pod for pod in self.pods if pod.process is process), None)
         if pod is None:
             return
-        back_at = max(self.hub.now + self.rng.uniform(0.2, 2.0), self.starts_not_before)
+        back_at = max(
+            self.hub.now + self.rng.uniform(0.2, self.profile.restart_s), self.starts_not_before
+        )
         if self.rng.random() < 0.5:
             pod.incarnation += "'"
             pod.machine = replace(

@@ -43,7 +43,8 @@ class Profile:
     """Which faults a history has, how many, and for how long; seconds.
 
     ``stumbles`` is how often a thread is held up at a look at the clock. A peer is another program
-    that follows client-go's rules only; a namesake a pod with the name of another.
+    that follows client-go's rules only; a namesake a pod with the name of another. ``restart_s`` is
+    the longest until one that ended is started again.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Profile:
     has_namesake: bool = False
     faulty_s: float = 24.0
     mean_gap_s: float = 1.5
+    restart_s: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -173,9 +175,10 @@ GATED_FROZEN = GatedProfile(
 )
 GATED_CRASHES = GatedProfile(
     "gated crashes",
-    ("crash", "gate dies", "prometheus dies", "stops", "steps down"),
-    faulty_s=40.0,
-    mean_gap_s=5.0,
+    ("crash", "gate dies", "prometheus dies", "SIGTERM", "SIGUSR1"),
+    faulty_s=60.0,
+    mean_gap_s=1.0,
+    restart_s=5.0,
     is_complete=True,
 )
 GATED = (

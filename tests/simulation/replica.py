@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.simulation.gate import ENDPOINT, GateHost, Gates
+from tests.simulation.gate import ENDPOINT
+from tests.simulation.gate_host import GateHost, Gates
 from tests.simulation.hub import Actor, Group, Hub, Mailbox, running
 from tests.simulation.lock import REQUEST_TIMEOUT_S, Server, Way, Weather
 from tests.simulation.prometheus import READY_S, UNLOADABLE, Disk, Prometheus, Temper
