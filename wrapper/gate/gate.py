@@ -82,6 +82,9 @@ class Gate:
         if now >= closes_at:
             return state.refuse(batch, PAST, now)
         if state.has_backlog(self._until_ms):
+            if state.is_at_edge(now) and state.is_before_edge(times_of(batch), now):
+                # It would be held anyhow; a second's pause for each would never catch up.
+                return state.keep(batch, now)
             return state.refuse(batch, FIRST, now)
         if self._hand_over:
             return self._cut(state, batch, self._hand_over, now)

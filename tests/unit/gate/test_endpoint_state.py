@@ -58,7 +58,7 @@ def test_a_successor_sends_what_it_holds_first() -> None:
     assert isinstance(first, SendOn)
     assert (first.fields, first.until) == (came(1).fields, 100 - CUT_S)
     assert successor.next_to_send_on("a", 6) is None
-    assert successor.receive("a", came(6), 6) == Refuse(FIRST, 1)
+    assert successor.receive("a", came(7), 6) == Refuse(FIRST, 1)
     successor.sent_on(first, OK, 6)
     assert samples_in(first.body) == [("m", ms(4))]
     assert state(successor, 6.5).behind_s == 1.5
@@ -117,8 +117,19 @@ def test_the_edge_lasts_until_what_was_refused_has_come() -> None:
     acked(successor, 30)
     assert state(successor, 30).mark is None
     assert successor.receive("a", came(9), 31) == Keep(None)  # one, though the memory is full
-    assert successor.receive("a", came(8), 31) == Refuse(FIRST, 1)
+    assert successor.receive("a", came(8), 31) == Refuse(FULL, 1)
     assert send_on(successor, 31) == [9]
+
+
+def test_what_is_older_than_the_gate_is_open_is_held_while_such_is_sent_on() -> None:
+    """A pause of a second for each would make a Prometheus that lags never catch up."""
+    successor = gate()
+    order(successor, 10, until=1000.0)
+    for at in (7, 8, 9):
+        assert successor.receive("a", came(at), 11) == Keep(None)
+    assert successor.receive("a", came(11), 11) == Refuse(FIRST, 1)
+    assert send_on(successor, 11) == [7, 8, 9]
+    assert isinstance(successor.receive("a", came(11), 12), Pass)
 
 
 def test_a_batch_of_nothing_new_is_not_sent() -> None:
