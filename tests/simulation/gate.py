@@ -94,6 +94,12 @@ class GateProcess(Stoppable):
         return min((batch.came for batch in batches if batch is not None), default=None)
 
     @property
+    def awaits(self) -> bool:
+        """Whether it awaits that a request comes again, as the leader's gate."""
+        states = self.core._states.values()
+        return self.passes and any(each.watermark.is_awaiting(self.now) for each in states)
+
+    @property
     def passes(self) -> bool:
         """Whether it would pass a request on, or has one under way."""
         return self.is_alive and (self.core.is_open(self.now) or bool(self._under_way))

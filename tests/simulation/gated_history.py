@@ -93,6 +93,8 @@ class GatedHistory(History):
             yield "nobody leads at the end"
             return
         yield from arrivals.not_come(leader)
+        if any(gate.awaits for gate in self._all_gates()):
+            return  # a request that was answered by another of the same body: for a minute
         for gate in self._all_gates():
             since = gate.held_since_ms
             is_late = since is not None and since < gate.wall_ms - HELD_MS
