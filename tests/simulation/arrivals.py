@@ -83,7 +83,8 @@ class Arrivals:
     def released_unsent(self) -> Iterator[str]:
         """Yield what any replica released although nobody sent it, since the first that came.
 
-        Where one goes on for another, up to two scrapes lie between what each of them scraped.
+        Where one goes on for another, up to two scrapes lie between what each of them scraped; a
+        mark is at most one scrape after what its gate sent.
         """
         stored = {s: sorted({e.at for e in all_}) for s, all_ in self._receiver.stored.items()}
         for process in self._processes:
@@ -93,7 +94,7 @@ class Arrivals:
                 if scraped_at > self._until or not 0 < after < len(times):
                     continue
                 is_hole = times[after] - times[after - 1] > 2 * SCRAPE_MS
-                if is_hole and times[after] != sample.at:
+                if is_hole and times[after - 1] + SCRAPE_MS < sample.at < times[after]:
                     yield f"{sample} of {process} was released, and nobody sent it"
 
     def not_come(self, leader: Process) -> Iterator[str]:

@@ -131,7 +131,8 @@ class GatedHistory(History):
     def _is_whole(self, process: Process) -> bool:
         """Tell whether a replica has been there for so long that it lacks nothing."""
         gate = process.gate_host.running if process.gate_host is not None else None
-        return process.is_alive and gate is not None and self.hub.now > gate.started_at + WHOLE_S
+        is_whole = gate is not None and self.hub.now > gate.started_at + WHOLE_S
+        return is_whole and self._is_settled(process)
 
     def _befall(self, name: str, pod: Pod, until: float) -> None:
         if name in _FAULTS:
