@@ -3,8 +3,8 @@
 What must have come is what the replicas that wrote had scraped, from the first of it on. By design
 these may be missing, and only these: what a gate held when it died, or a Prometheus had not sent
 when it died, where no other replica wrote it; what was scraped before a leader's mark, by another
-than that leader (so a hole in a leader's own scrapes stays); and what the receiver itself refused,
-which Prometheus counts.
+than that leader (so a hole in a leader's own scrapes stays); and, where clocks differ by more than
+a scrape, what a strict receiver refused, which Prometheus counts.
 """
 
 from __future__ import annotations
@@ -103,6 +103,17 @@ class Arrivals:
             is_due = self._until - DUE_S < scraped_at < self._until
             if is_due and sample not in self._receiver.stored[sample.series]:
                 yield f"{sample} of {leader}, who leads, has not come"
+
+    def dropped(self) -> Iterator[str]:
+        """Yield what a Prometheus dropped, as the receiver refused it, but does not have it.
+
+        What it has may come again, and is refused then, after an answer that was lost.
+        """
+        for process in self._processes:
+            if process.remote_write is not None:
+                for sample in sorted(process.remote_write.dropped):
+                    if sample not in self._receiver.stored[sample.series]:
+                        yield f"{sample} of {process} was passed on, and refused for good"
 
     def out_of_order(self) -> Iterator[str]:
         """Yield what came after a newer one of its series and replica, unless it came again."""

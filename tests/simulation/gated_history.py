@@ -93,6 +93,8 @@ class GatedHistory(History):
             yield "nobody leads at the end"
             return
         yield from arrivals.not_come(leader)
+        if self.gated.skew_s < 1:
+            yield from arrivals.dropped()
         if any(gate.awaits for gate in self._all_gates()):
             return  # a request that was answered by another of the same body: for a minute
         for gate in self._all_gates():
