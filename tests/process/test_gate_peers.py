@@ -111,6 +111,18 @@ def test_takes_nobody_elses_marks(tmp_path: Path, replica: Replica, status: dict
         assert gate.reports[-1].endpoints[0].mark is None
 
 
+def test_lives_on_with_what_no_mark_can_be(tmp_path: Path, replica: Replica) -> None:
+    """Numbers beyond any time are left out: they would end the gate, or spoil the metrics."""
+    status = status_of("a", is_leader=True, mark=2**60)
+    status["gate"]["time_ms"] = 10**400
+    server = replica("a", is_leader=True, mark=0)
+    server.play = lambda request: request.answer(200, status)
+    with standby(tmp_path, server) as gate:
+        hold(gate)
+        wait_until(lambda: len(server.seen) >= 4, LIMIT_S, "it asks again and again")
+        assert gate.reports[-1].endpoints[0].mark is None
+
+
 def test_asks_nobody_while_nothing_is_held(tmp_path: Path, replica: Replica) -> None:
     """Without a batch a mark is no use."""
     leader = replica("a", is_leader=True, mark=0)

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 from urllib.parse import urlsplit
 
 Json: TypeAlias = dict[str, Any]
@@ -95,10 +95,12 @@ def marks(value: object) -> tuple[tuple[str, int], ...]:
     found = {}
     for pair in islice(pairs, _MOST_MARKS):
         match pair:
-            case [str(endpoint), int(mark)] if name(endpoint) == endpoint and _is_mark(mark):
+            case [str(endpoint), int(mark)] if name(endpoint) == endpoint and is_mark(mark):
                 found[endpoint] = mark
     return tuple(sorted(found.items()))
 
 
-def _is_mark(value: int) -> bool:
-    return not isinstance(value, bool) and 0 <= value <= _LATEST_MARK
+def is_mark(value: object) -> TypeGuard[int]:
+    """Tell whether it is a time in milliseconds since 1970 that a mark can have."""
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return is_whole and 0 <= value <= _LATEST_MARK

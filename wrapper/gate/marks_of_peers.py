@@ -8,12 +8,13 @@ it ends: a leader that cannot be asked is no matter, since the lease has its mar
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
 import gevent
 
 from wrapper.base import clock
 from wrapper.base.backoff import backoff_s
+from wrapper.election.lease_fields import is_mark
 from wrapper.model.gate import Marks
 from wrapper.options.gate_options import GateOptions
 from wrapper.web.peers import LIMIT_S, PeerConnection, Peers
@@ -96,10 +97,6 @@ def _told(gate: dict[str, Any], middle: float) -> Told:
         for each in (endpoints if isinstance(endpoints, list) else ())
         if isinstance(each, dict)
         and isinstance(each.get("name"), str)
-        and _is_whole(each.get("mark_ms"))
+        and is_mark(each.get("mark_ms"))
     }
-    return Told(marks, at_ms / 1000 - middle if _is_whole(at_ms) else None)
-
-
-def _is_whole(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return Told(marks, at_ms / 1000 - middle if is_mark(at_ms) else None)
