@@ -35,7 +35,9 @@ def fence(
 
 def fence_gate(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
     """Kill a gate that may still pass requests on when it must not."""
-    if o.gate_writer is None or not o.gate_writer.may_write or policy.fixed_role is not None:
+    if o.gate is None or not o.gate.may_pass or o.gate.killed_at is not None:
+        return ()
+    if policy.fixed_role is not None:
         return ()
     last_moment = last_moment_of(o, policy)
     if last_moment is None:

@@ -1,7 +1,8 @@
 """The gate as the supervisor knows it: its process, the last order, the last report; pure.
 
-The guarantee: from the decision to open it until it has reported that it is closed, was killed or
-has exited, the gate counts as passing requests on.
+The guarantee: from the decision to open it until it has reported that it is closed, or has exited,
+the gate counts as passing requests on. Where it ends: once nobody reports its exit any more, it
+counts as closed when it was killed.
 """
 
 from __future__ import annotations
@@ -10,15 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from wrapper.model.actions import Action, KillGate, OrderGate
-from wrapper.model.events import Event, GateExited, GateReported, GateStarted, LeaseReported
+from wrapper.model.events import ActorEnded, Event, GateExited, GateReported, GateStarted, LeaseReported
 from wrapper.model.gate import GateOrder, GateReport, Marks, merged
 
+WAITER = "wait-gate"  # the thread that reports the gate's exit
 PROVEN_S = 30.0  # a gate that has run for this long starts again at no failures
 
 
 @dataclass(frozen=True, slots=True)
 class GateState:
     """The gate's process, what it was ordered, and what it has reported.
+
+    ``is_unheard``: the thread that reports its exit has ended.
 
     ``opened_number``, ``closed_number`` and ``hand_over_number`` are the orders to this process
     that last opened it, closed it, or had it hand over, 0 for none; ``opened_at`` and
@@ -29,6 +33,7 @@ class GateState:
     pid: int | None = None
     started_at: float = 0.0
     killed_at: float | None = None
+    is_unheard: bool = False
     exited_at: float | None = None
     failures: int = 0
     restarts: int = 0
@@ -44,7 +49,9 @@ class GateState:
     @property
     def may_pass(self) -> bool:
         """Whether it may pass a request on, or have one under way."""
-        if self.pid is None or self.killed_at is not None or not self.opened_number:
+        if self.pid is None or not self.opened_number:
+            return False
+        if self.killed_at is not None and self.is_unheard:
             return False
         has_closed = self.order.until is None and self.report.order >= self.closed_number
         return self.report.is_open or not has_closed
@@ -78,6 +85,8 @@ def fold(gate: GateState, happened: Event | Action, now: float) -> GateState:
             return replace(gate, report=report)
         case KillGate():
             return replace(gate, killed_at=now)
+        case ActorEnded(name) if name == WAITER:
+            return replace(gate, is_unheard=True)
         case OrderGate(order):
             return _ordered(gate, order, now)
         case LeaseReported(view) if view.last is not None and view.last.marks:
@@ -99,8 +108,12 @@ def _started(gate: GateState, pid: int, now: float) -> GateState:
 
 
 def _exited(gate: GateState, now: float) -> GateState:
-    """Forget what this process was ordered and has reported, except the marks."""
-    failures = 1 if now - gate.started_at > PROVEN_S else gate.failures + 1
+    """Forget what this process was ordered and has reported, except the marks.
+
+    Without a process, one could not be started.
+    """
+    is_proven = gate.pid is not None and now - gate.started_at > PROVEN_S
+    failures = 1 if is_proven else gate.failures + 1
     return replace(
         gate,
         pid=None,

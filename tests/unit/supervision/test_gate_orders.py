@@ -35,6 +35,7 @@ from wrapper.model.actions import (
 )
 from wrapper.model.configuration import Renderings
 from wrapper.model.events import (
+    ActorEnded,
     GateExited,
     GateReported,
     GateStarted,
@@ -170,6 +171,17 @@ def test_a_gate_that_has_exited_writes_nothing_and_is_started_again() -> None:
     assert not fold(again, told(9, is_open=True), NOW, POLICY).writer.is_open, "of the one before"
 
 
+def test_a_gate_that_cannot_be_started_is_tried_less_and_less_often() -> None:
+    """As one that ends soon after its start."""
+    o = gated(READY, GateState())
+    for count in range(5):
+        o = fold(o, GateExited(1), NOW, POLICY)
+        assert o.gate is not None
+        assert o.gate.failures == count + 1
+    assert orders(o, now=NOW + 1.5) == []
+    assert orders(o, now=NOW + 1.7) == [StartGate()]
+
+
 def test_a_replica_without_a_running_gate_does_not_contend() -> None:
     """Not even for the moment of a restart: only who leads has that."""
     starting = gated(READY, GateState())
@@ -189,9 +201,14 @@ def test_a_gate_that_does_not_close_is_killed_at_the_last_moment(policy: Policy)
     assert isinstance(killed, KillGate)
     actions = decide(lost, policy, now=101.15).actions
     assert not any(isinstance(each, SignalPrometheus) for each in actions)
-    done = fold(lost, decide(lost, policy, now=101.15), 101.15, policy)
-    assert not done.writer.may_write
-    assert orders(done, policy, now=101.2) == []
+    ending = fold(lost, decide(lost, policy, now=101.15), 101.15, policy)
+    assert orders(ending, policy, now=101.16) == [], "once is enough"
+    assert ending.writer.may_write, "until it has exited"
+    unheard = fold(ending, ActorEnded("wait-gate", "an error"), 101.2, policy)
+    assert not unheard.writer.may_write, "or nobody would hear of that"
+    again = fold(fold(ending, GateExited(-9), 101.2, policy), GateStarted(71), 101.4, policy)
+    assert again.gate is not None
+    assert again.gate.killed_at is None
 
 
 def test_a_hand_over_comes_before_the_demotion() -> None:
