@@ -50,6 +50,17 @@ def test_two_replicas_on_one_lock_file_elect_one(pair: tuple[Replica, Replica]) 
         wait_until(lambda r=replica: current_leader(r.api) == "a", 5, "it knows the leader")  # type: ignore[misc]
 
 
+def test_the_locks_are_free_only_when_the_gate_is_dead_too(
+    start: Start, write_log: WriteLog, tmp_path: Path
+) -> None:
+    """It may have a request under way when its supervisor, and then Prometheus, are gone."""
+    flags = ("--remote-write-gate", f"--remote-write-gate-listen-address=127.0.0.1:{free_port()}")
+    leader = start("a", *flags, write_url=write_log.url("a"))
+    gate = wait_until(lambda: leader.gate, 10, "its gate runs")
+    kept = {os.path.realpath(each) for each in Path(f"/proc/{gate.pid}/fd").iterdir()}
+    assert {str(tmp_path / "locks/election.lock"), f"{leader.output}.lock"} <= kept
+
+
 def test_the_proxy_of_a_follower_answers_from_the_leader(pair: tuple[Replica, Replica]) -> None:
     """Asked at the follower, the leader's Prometheus shows its configuration."""
     _leader, follower = pair

@@ -7,7 +7,6 @@ the start of Prometheus.
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import threading
 from collections.abc import Callable
@@ -96,7 +95,7 @@ def supervise(
         notifier=settings.notifier,
         api=api,
         start_web=_web_starter(start, snapshots),
-        gate=_gate_process(start, terms, taken.gate_listener, events, actors),
+        gate=_gate_process(start, terms, taken, events, actors),
     )
     performer = Performer(parts, events.put, actors)
     frame = _frame(start, terms, child, lock)
@@ -288,11 +287,12 @@ def _probing(settings: Settings, api: PrometheusApi) -> Probing:
 def _gate_process(
     start: Start,
     terms: LeaseTerms,
-    listener: socket.socket | None,
+    taken: Taken,
     events: Events,
     actors: Actors,
 ) -> GateProcess | None:
     """Return what starts the gate, None without one."""
+    listener = taken.gate_listener
     if listener is None:
         return None
     from wrapper.supervision.gate_process import GateProcess  # noqa: PLC0415 - few have a gate
@@ -310,7 +310,7 @@ def _gate_process(
         log_level=web.log_level,
         log_as_json=web.log_as_json,
     )
-    return GateProcess(options, listener, events.put, actors)
+    return GateProcess(options, listener, lambda: taken.locks, events.put, actors)
 
 
 def _web_starter(start: Start, snapshots: SnapshotWriter) -> Callable[[], subprocess.Popen[bytes]]:

@@ -63,7 +63,7 @@ def supervise(start: Start) -> int:
     log_refusal(start)
     recover_rules(start.settings)
     actors = Actors(events.put)
-    child = _start_prometheus(start, taken.inherit, events, actors)
+    child = _start_prometheus(start, taken.locks, events, actors)
     from wrapper.startup import assembly  # noqa: PLC0415 - heavy, and Prometheus runs by now
 
     status, starts_over = assembly.supervise(start, events, actors, child, taken)
@@ -92,7 +92,8 @@ def _start_over(refused: RefusedInput) -> None:
     """Execute this program again, and tell it with what Prometheus exited; return only on failure.
 
     Nothing of this run is left: no thread, no lock, no timer; Prometheus and the web server have
-    exited. The process keeps its id and its parent.
+    exited. A gate was killed, and keeps the output's lock until it is dead: so the next run waits for
+    that before it listens in its place. The process keeps its id and its parent.
     """
     environ = {**os.environ, REFUSED_VARIABLE: f"{refused.fingerprint}:{refused.status}"}
     try:
@@ -115,8 +116,7 @@ def _take(start: Start) -> Taken:
     output_lock = files.OutputLock(start.output, wait_s=PREDECESSOR_WAIT_S)
     file_lease = _file_lease(start)
     files.write_atomically(start.output, start.first.content, start.settings.files.output_mode)
-    lock_fds = () if file_lease is None else (file_lease.fileno(),)
-    return Taken(file_lease, (output_lock.fileno(), *lock_fds), _gate_listener(start))
+    return Taken(file_lease, output_lock, _gate_listener(start))
 
 
 def _file_lease(start: Start) -> FileLease | None:

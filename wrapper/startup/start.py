@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import socket
 
     from wrapper.access.prometheus_access import PrometheusAccess
+    from wrapper.base.files import OutputLock
     from wrapper.election.file_lease import FileLease
 
 # Stands for the file that a plain Prometheus reads in each role; its content is not known.
@@ -48,12 +49,18 @@ class RefusedInput:
 class Taken:
     """What was locked and opened before Prometheus is started; None if there is no such thing.
 
-    ``inherit`` are the descriptors that Prometheus keeps: of the output's lock, and the lease's.
+    ``locks`` are descriptors that Prometheus and the gate keep: of the output's lock, and of the
+    lease's. So both are free only when both are dead.
     """
 
     file_lease: FileLease | None = None
-    inherit: tuple[int, ...] = ()
+    output_lock: OutputLock | None = None
     gate_listener: socket.socket | None = None
+
+    @property
+    def locks(self) -> tuple[int, ...]:
+        """See the class; as a sidecar, the lease's changes with a lock file that is replaced."""
+        return tuple(each.fileno() for each in (self.output_lock, self.file_lease) if each)
 
 
 @dataclass(frozen=True, slots=True)

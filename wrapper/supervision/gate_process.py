@@ -1,7 +1,8 @@
 """Starts the gate, sends it orders, and reports what it reports, until it ends.
 
 Guarantee: the listening socket stays open while the gate restarts, so that requests wait for the
-next one. Where it ends: what a gate held is lost with its process.
+next one; and the locks that it inherits, as Prometheus does, are free only when it is dead. Where it
+ends: what a gate held is lost with its process.
 """
 
 from __future__ import annotations
@@ -33,12 +34,17 @@ class GateProcess:
         self,
         options: GateOptions,
         listener: socket.socket,
+        locks: Callable[[], tuple[int, ...]],
         report: Callable[[Event], None],
         actors: Actors,
     ) -> None:
-        """Start nothing; ``listener`` is a listening socket, which stays open here."""
+        """Start nothing; ``listener`` is a listening socket, which stays open here.
+
+        ``locks`` returns descriptors that the gate keeps too.
+        """
         self._options = replace(options, listen_fd=listener.fileno())
         self._listener = listener
+        self._locks = locks
         self._report = report
         self._actors = actors
         self._process: subprocess.Popen[bytes] | None = None
@@ -52,7 +58,7 @@ class GateProcess:
             try:
                 gate = self._process = subprocess.Popen(
                     options.command(),
-                    pass_fds=(options.listen_fd, options.control_fd),
+                    pass_fds=(options.listen_fd, options.control_fd, *self._locks()),
                     process_group=0,
                 )
             except OSError as error:
