@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterable, Mapping
 
-from wrapper.model.actions import Action, KillGate, ReloadPrometheus, SignalPrometheus
+from wrapper.model.actions import Action, ReloadPrometheus, SignalPrometheus
 from wrapper.model.events import (
     Event,
     LeaseAsked,
@@ -133,6 +133,6 @@ class Counters:
 
 
 def _is_fencing(action: Action, before: Observation) -> bool:
-    """Tell whether it kills a possible writer."""
+    """Tell whether it kills a Prometheus that may write; the gate's ends are restarts."""
     is_kill = isinstance(action, SignalPrometheus) and action.number == signal.SIGKILL
-    return isinstance(action, KillGate) or (is_kill and before.rendered_file.may_write)
+    return is_kill and before.rendered_file.may_write

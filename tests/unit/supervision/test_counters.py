@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.known import but, decided
 from wrapper.election.lease_rules import LeaseTerms
-from wrapper.model.actions import ReloadPrometheus, SignalPrometheus
+from wrapper.model.actions import KillGate, ReloadPrometheus, SignalPrometheus
 from wrapper.model.configuration import Evidence, Rendering, Renderings
 from wrapper.model.events import (
     Event,
@@ -133,9 +133,10 @@ def test_a_change_of_role_is_counted_by_its_cause() -> None:
 
 @pytest.mark.parametrize(("known", "kills"), [(PROMOTED, 1.0), (NEW, 0.0)])
 def test_only_the_kill_of_a_possible_writer_is_fencing(known: Observation, kills: float) -> None:
-    """A follower that does not stop is killed too, and fences nobody."""
+    """A follower that does not stop is killed too, and fences nobody; nor is a gate Prometheus."""
     kill, end = (SignalPrometheus(number, "") for number in (signal.SIGKILL, signal.SIGTERM))
-    found = count(decided(kill, role=known.role), decided(end, role=known.role), known=known)
+    gate = decided(KillGate("it had not closed"), role=known.role)
+    found = count(decided(kill, role=known.role), decided(end, role=known.role), gate, known=known)
     assert found.get("fencing_kills_total", 0.0) == kills
 
 
