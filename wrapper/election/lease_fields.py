@@ -102,5 +102,6 @@ def marks(value: object) -> tuple[tuple[str, int], ...]:
 
 def is_mark(value: object) -> TypeGuard[int]:
     """Tell whether it is a time in milliseconds since 1970 that a mark can have."""
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    return is_whole and 0 <= value <= _LATEST_MARK
+    if not isinstance(value, int) or isinstance(value, bool):
+        return False
+    return 0 <= value <= _LATEST_MARK

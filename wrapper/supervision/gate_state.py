@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from wrapper.model.actions import Action, KillGate, OrderGate
-from wrapper.model.events import ActorEnded, Event, GateExited, GateReported, GateStarted, LeaseReported
+from wrapper.model.events import (
+    ActorEnded,
+    Event,
+    GateExited,
+    GateReported,
+    GateStarted,
+    LeaseReported,
+)
 from wrapper.model.gate import GateOrder, GateReport, Marks, merged
 
 WAITER = "wait-gate"  # the thread that reports the gate's exit
