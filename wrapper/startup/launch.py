@@ -92,8 +92,8 @@ def _start_over(refused: RefusedInput) -> None:
     """Execute this program again, and tell it with what Prometheus exited; return only on failure.
 
     Nothing of this run is left: no thread, no lock, no timer; Prometheus and the web server have
-    exited. A gate was killed, and keeps the output's lock until it is dead: so the next run waits for
-    that before it listens in its place. The process keeps its id and its parent.
+    exited. A gate was killed, and keeps the output's lock until it is dead: so the next run waits
+    for that before it listens in its place. The process keeps its id and its parent.
     """
     environ = {**os.environ, REFUSED_VARIABLE: f"{refused.fingerprint}:{refused.status}"}
     try:

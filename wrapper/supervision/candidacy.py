@@ -11,7 +11,7 @@ from wrapper.model.roles import Cause, Reason, Role, Stance
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 
-GATE_RESTART_S = 3.0  # a leader whose gate is down for longer steps down
+GATE_RESTART_S = 3.0  # a leader whose gate is down for longer, or has lost samples, steps down
 LABEL_WAIT_S = 0.1  # the longest that the label may delay a release
 
 
@@ -43,9 +43,18 @@ def _obstacle_in_prometheus(o: Observation) -> Reason | None:
 
 
 def _obstacle_in_gate(o: Observation, now: float) -> Reason | None:
-    """Return that the gate does not run; a leader waits for its restart, which takes a moment."""
+    """Return that the gate does not run; a leader waits for its restart, which takes a moment.
+
+    But if it lost what it held, a standby that holds the same has to lead, and to send that: the
+    mark of the next gate here would pass over it, so that the standbys would drop it.
+    """
     gate = o.gate
-    if gate is None or gate.pid is not None:
+    if gate is None:
+        return None
+    if gate.lost_at is not None and now < gate.lost_at + GATE_RESTART_S:
+        text = "the gate ended before it had sent what it held; another replica may hold the same"
+        return Reason(Cause.GATE_DOWN, text)
+    if gate.pid is not None:
         return None
     down_since = o.role_since if gate.exited_at is None else gate.exited_at
     if o.role is Role.LEADER and now < down_since + GATE_RESTART_S:

@@ -1,8 +1,8 @@
 """Starts the gate, sends it orders, and reports what it reports, until it ends.
 
 Guarantee: the listening socket stays open while the gate restarts, so that requests wait for the
-next one; and the locks that it inherits, as Prometheus does, are free only when it is dead. Where it
-ends: what a gate held is lost with its process.
+next one; and the locks that it inherits, as Prometheus does, are free only when it is dead. Where
+it ends: what a gate held is lost with its process.
 """
 
 from __future__ import annotations

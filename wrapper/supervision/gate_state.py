@@ -33,14 +33,16 @@ class GateState:
 
     ``opened_number``, ``closed_number`` and ``hand_over_number`` are the orders to this process
     that last opened it, closed it, or had it hand over, 0 for none; ``opened_at`` and
-    ``hand_over_at`` are when. ``outside_marks`` are those on the lease, and of gates before this
-    one.
+    ``hand_over_at`` are when. ``lost_at`` is when a gate ended that was open and held something:
+    samples that Prometheus will not send again. ``outside_marks`` are those on the lease, and of
+    gates before this one.
     """
 
     pid: int | None = None
     started_at: float = 0.0
     killed_at: float | None = None
     is_unheard: bool = False
+    lost_at: float | None = None
     exited_at: float | None = None
     failures: int = 0
     restarts: int = 0
@@ -121,10 +123,12 @@ def _exited(gate: GateState, now: float) -> GateState:
     """
     is_proven = gate.pid is not None and now - gate.started_at > PROVEN_S
     failures = 1 if is_proven else gate.failures + 1
+    held = any(each.held_batches for each in gate.report.endpoints)
     return replace(
         gate,
         pid=None,
         exited_at=now,
+        lost_at=now if held and gate.order.until is not None else gate.lost_at,
         failures=failures,
         order=GateOrder(gate.order.number),
         opened_number=0,

@@ -171,6 +171,22 @@ def test_a_gate_that_has_exited_writes_nothing_and_is_started_again() -> None:
     assert not fold(again, told(9, is_open=True), NOW, POLICY).writer.is_open, "of the one before"
 
 
+def test_a_leader_whose_gate_lost_what_it_held_steps_down() -> None:
+    """A standby holds the same, and drops it once a later mark is known."""
+    holding = (EndpointReport("mimir", mark=5, held_batches=1),)
+    dead = fold(after(LEADS, told(2, is_open=True, endpoints=holding)), GateExited(-9), NOW, POLICY)
+    decided = decide(dead)
+    assert (decided.role, decided.cause) == (Role.FOLLOWER, Cause.GATE_DOWN)
+    follows = after(dead, GateStarted(71))
+    assert decide(follows).stance is Stance.RELEASE
+    assert decide(follows, now=NOW + 2.9).stance is Stance.RELEASE
+    assert decide(follows, now=NOW + 3.0).stance is Stance.CONTEND
+    # What a standby's gate held, the leader has too.
+    standby = after(gated(READY), told(1, is_open=False, endpoints=holding))
+    again = fold(fold(standby, GateExited(-9), NOW, POLICY), GateStarted(71), NOW, POLICY)
+    assert decide(again).stance is Stance.CONTEND
+
+
 def test_a_gate_that_cannot_be_started_is_tried_less_and_less_often() -> None:
     """As one that ends soon after its start."""
     o = gated(READY, GateState())
