@@ -133,11 +133,17 @@ def _targets(o: Observation) -> dict[str, Any]:
 
 
 def _gate(o: Observation, decided: Plan, policy: Policy) -> dict[str, Any]:
-    """Return the gate's state, {} without one; receivers as the desired configuration has them."""
+    """Return the gate's state, {} without one; receivers as the desired configuration has them.
+
+    An endpoint that has gone, with samples that were held for it, stays with its counters: without
+    a URL.
+    """
     gate = o.gate
     if gate is None:
         return {}
     reports = {each.name: each for each in gate.report.endpoints}
+    urls = {each.name: each.shown_url for each in o.configuration.target(decided.role).endpoints}
+    urls |= {each: "" for each in reports if each not in urls and _has_lost(reports[each])}
     marks = gate.marks
     return {
         "is_open": gate.report.is_open,
@@ -149,11 +155,14 @@ def _gate(o: Observation, decided: Plan, policy: Policy) -> dict[str, Any]:
         "restarts": gate.restarts,
         "problem": "" if gate.pid is not None else "the gate is not running",
         "endpoints": [
-            asdict(reports.get(endpoint.name, EndpointReport(endpoint.name)))
-            | {"url": endpoint.shown_url, "mark": marks.get(endpoint.name)}
-            for endpoint in o.configuration.target(decided.role).endpoints
+            asdict(reports.get(name, EndpointReport(name))) | {"url": url, "mark": marks.get(name)}
+            for name, url in urls.items()
         ],
     }
+
+
+def _has_lost(endpoint: EndpointReport) -> bool:
+    return endpoint.counters.get("samples_given_up", 0.0) > 0
 
 
 def _paused_until(o: Observation, now: float) -> float | None:

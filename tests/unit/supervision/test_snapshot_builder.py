@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.known import but
+from tests.unit.supervision.test_gate_orders import CLOSED, gated
 from tests.unit.supervision.test_plan import (
     EDITED_FOLLOWER,
     FOLLOWER,
@@ -19,6 +20,7 @@ from tests.unit.supervision.test_plan import (
 from wrapper.base.shared_memory import SLOT_BYTES
 from wrapper.base.snapshot_channel import SnapshotReader, SnapshotWriter
 from wrapper.model.events import ConfigurationRejected, ReloadAnswered
+from wrapper.model.gate import EndpointReport, GateReport
 from wrapper.model.snapshot import Snapshot
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.reducer import fold
@@ -40,6 +42,19 @@ def told(o: Observation) -> Snapshot:
         configuration_time=0.0,
         now=NOW,
     )
+
+
+def test_samples_lost_with_a_removed_remote_write_stay_counted() -> None:
+    """Else nobody would learn of them: neither metrics nor the alert."""
+    lost = EndpointReport("thanos", counters={"samples_given_up": 3.0})
+    reports = (EndpointReport("mimir"), EndpointReport("old"), lost)
+    known = gated(READY, replace(CLOSED, report=GateReport(1, endpoints=reports)))
+    found = told(known).gate["endpoints"]
+    assert [(each["name"], each["url"]) for each in found] == [
+        ("mimir", "http://mimir/push"),
+        ("thanos", ""),
+    ]
+    assert found[1]["counters"] == {"samples_given_up": 3.0}
 
 
 @pytest.mark.parametrize(
