@@ -41,9 +41,10 @@ class WebStarted:
 
 @dataclass(frozen=True, slots=True)
 class GateStarted:
-    """The gate has been started."""
+    """The gate has been started, at this wall time (seconds)."""
 
     pid: int
+    time: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

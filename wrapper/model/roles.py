@@ -39,6 +39,7 @@ class Cause(StrEnum):
     NOT_READY = "not_ready"
     UNHEALTHY = "unhealthy"
     GATE_DOWN = "gate_down"
+    GATE_NEW = "gate_new"  # others go first, which hold what was scraped before it started
     UNFENCED = "unfenced"
     PROMOTION_FAILED = "promotion_failed"
     COOLING_DOWN = "cooling_down"

@@ -20,6 +20,7 @@ def obstacle_to_leading(o: Observation, policy: Policy, now: float) -> Reason | 
     return (
         _obstacle_in_prometheus(o)
         or _obstacle_in_gate(o, now)
+        or _obstacle_in_what_is_held(o, policy, now)
         or _obstacle_to_fencing(o, policy)
         or _obstacle_for_now(o, now)
         or _failed_promotion(o, policy, now)
@@ -60,6 +61,22 @@ def _obstacle_in_gate(o: Observation, now: float) -> Reason | None:
     if o.role is Role.LEADER and now < down_since + GATE_RESTART_S:
         return None
     return Reason(Cause.GATE_DOWN, "the gate is not running; see the log")
+
+
+def _obstacle_in_what_is_held(o: Observation, policy: Policy, now: float) -> Reason | None:
+    """Return that other replicas go first: they hold what was scraped before this gate started.
+
+    If this one led, its marks would soon release that, and it would be lost. If nobody has taken
+    the lease for a retry period, nobody holds it.
+    """
+    gate, view = o.gate, o.lease.view
+    if gate is None or o.role is Role.LEADER or o.lease.is_held:
+        return None
+    names = [each.name for each in o.configuration.target(Role.LEADER).endpoints]
+    if now >= view.free_at + policy.terms.retry_period_s or not gate.lacks_some(names):
+        return None
+    text = "the gate has just started; replicas go first that hold what was scraped before"
+    return Reason(Cause.GATE_NEW, text)
 
 
 def _obstacle_to_fencing(o: Observation, policy: Policy) -> Reason | None:

@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 
-from wrapper.base import process
+from wrapper.base import clock, process
 from wrapper.base.actors import Actors
 from wrapper.gate import channel
 from wrapper.model.events import Event, GateExited, GateReported, GateStarted
@@ -68,7 +68,7 @@ class GateProcess:
         self._end = ours
         self._actors.start("gate-reports", lambda: self._pass_reports(ours, gate.pid))
         self._actors.start("wait-gate", lambda: self._report_exit(gate))
-        return GateStarted(gate.pid)
+        return GateStarted(gate.pid, clock.wall())
 
     def order(self, order: GateOrder) -> None:
         """Send an order; a gate that has gone, or hangs, does not get it."""

@@ -7,7 +7,7 @@ counts as closed when it was killed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from wrapper.model.actions import Action, KillGate, OrderGate
@@ -29,10 +29,9 @@ PROVEN_S = 30.0  # a gate that has run for this long starts again at no failures
 class GateState:
     """The gate's process, what it was ordered, and what it has reported.
 
-    ``is_unheard``: the thread that reports its exit has ended.
-
-    ``opened_number``, ``closed_number`` and ``hand_over_number`` are the orders to this process
-    that last opened it, closed it, or had it hand over, 0 for none; ``opened_at`` and
+    ``started_time`` is the wall time of ``started_at``. ``is_unheard``: the thread that reports its
+    exit has ended. ``opened_number``, ``closed_number`` and ``hand_over_number`` are the orders to
+    this process that last opened it, closed it, or had it hand over, 0 for none; ``opened_at`` and
     ``hand_over_at`` are when. ``lost_at`` is when a gate ended that was open and held something:
     samples that Prometheus will not send again. ``outside_marks`` are those on the lease, and of
     gates before this one.
@@ -40,6 +39,7 @@ class GateState:
 
     pid: int | None = None
     started_at: float = 0.0
+    started_time: float = 0.0
     killed_at: float | None = None
     is_unheard: bool = False
     lost_at: float | None = None
@@ -77,6 +77,11 @@ class GateState:
         has_obeyed = self.report.order >= self.hand_over_number > 0
         return has_obeyed and self.report.has_handed_over
 
+    def lacks_some(self, names: Iterable[str]) -> bool:
+        """Tell whether it began after a mark: what was scraped in between it does not have."""
+        marks, started_ms = self.marks, self.started_time * 1000
+        return any(marks[name] < started_ms for name in names if name in marks)
+
     @property
     def marks(self) -> Mapping[str, int]:
         """The newest marks that are known."""
@@ -86,8 +91,8 @@ class GateState:
 def fold(gate: GateState, happened: Event | Action, now: float) -> GateState:
     """Fold in one event, or one action of the loop's decision."""
     match happened:
-        case GateStarted(pid):
-            return _started(gate, pid, now)
+        case GateStarted(pid, time):
+            return _started(gate, pid, time, now)
         case GateExited():
             return _exited(gate, now)
         case GateReported(pid, report) if pid == gate.pid:
@@ -105,11 +110,12 @@ def fold(gate: GateState, happened: Event | Action, now: float) -> GateState:
             return gate
 
 
-def _started(gate: GateState, pid: int, now: float) -> GateState:
+def _started(gate: GateState, pid: int, time: float, now: float) -> GateState:
     return replace(
         gate,
         pid=pid,
         started_at=now,
+        started_time=time,
         killed_at=None,
         exited_at=None,
         restarts=gate.restarts + (gate.exited_at is not None),

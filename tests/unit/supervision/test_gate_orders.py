@@ -187,6 +187,19 @@ def test_a_leader_whose_gate_lost_what_it_held_steps_down() -> None:
     assert decide(again).stance is Stance.CONTEND
 
 
+def test_a_gate_that_has_just_started_lets_others_go_first() -> None:
+    """They hold what was scraped between the mark and its start; after a while nobody does."""
+    free = LeaseView(last=LeaseRecord(marks=(("mimir", 4000),)), free_at=NOW)
+    known = fold(gated(READY, GateState()), LeaseReported(free), NOW, POLICY)
+    late = fold(known, GateStarted(PID, 5.0), NOW, POLICY)
+    assert (decide(late).cause, decide(late).stance) == (Cause.GATE_NEW, Stance.RELEASE)
+    assert decide(late, now=NOW + 2.0).stance is Stance.CONTEND
+    early = fold(known, GateStarted(PID, 3.0), NOW, POLICY)
+    assert decide(early).stance is Stance.CONTEND
+    holds = but(late, lease_view=HELD, lease_last_renewed_at=99.0)
+    assert decide(holds).role is Role.LEADER, "it has the lease already"
+
+
 def test_a_gate_that_cannot_be_started_is_tried_less_and_less_often() -> None:
     """As one that ends soon after its start."""
     o = gated(READY, GateState())
