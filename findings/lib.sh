@@ -54,6 +54,18 @@ build_prometheus() {
     )
 }
 
+# debian_prometheus: prometheus 2.42.0 of Debian 12 into $folder/bin; it is not installed.
+debian_prometheus() {
+    local package=prometheus=2.42.0+ds-5+deb12u1
+    say "unpacking Debian's $package"
+    (cd "$folder" && apt-get -qq -o APT::Sandbox::User=root download "$package") || {
+        say "apt does not have it: run apt-get update; only Debian 12 has this version"
+        exit 1
+    }
+    dpkg-deb -x "$folder"/prometheus_*.deb "$folder/debian"
+    mv "$folder/debian/usr/bin" "$folder/bin"
+}
+
 # start_prometheus <port> <flag>…: with $folder/prometheus.yml; its log is $folder/log.
 start_prometheus() {
     local port=$1
