@@ -21,6 +21,8 @@ MOST = 2**31 - 1  # the API's int32
 LONGEST_NAME = 512  # characters; a pod's name has 253 at most
 _HASH_DIGITS = 16
 _MOST_MARKS = 64
+_LONGEST_MARKS = 6144  # characters of JSON, so that a record with them can be read again
+_AROUND_MARK = 24  # characters of JSON beside the name
 _LATEST_MARK = 2**53  # milliseconds; beyond, JSON of other programs is not exact
 _LONGEST_JSON = 8192
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
@@ -88,14 +90,20 @@ def seconds(value: object) -> float:
 
 
 def marks(value: object) -> tuple[tuple[str, int], ...]:
-    """Return the gate's marks, sorted by endpoint: from a JSON object, or a list of pairs."""
+    """Return the gate's marks, sorted by endpoint: from a JSON object, or a list of pairs.
+
+    Of very many, or with very long names, the first.
+    """
     pairs = value.items() if isinstance(value, dict) else value
     if not isinstance(pairs, Iterable) or isinstance(pairs, str):
         return ()
-    found = {}
+    found, size = {}, 0
     for pair in islice(pairs, _MOST_MARKS):
         match pair:
             case [str(endpoint), int(mark)] if name(endpoint) == endpoint and is_mark(mark):
+                size += len(json.dumps(endpoint)) + _AROUND_MARK
+                if size > _LONGEST_MARKS:
+                    break
                 found[endpoint] = mark
     return tuple(sorted(found.items()))
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from wrapper.election import lease_fields as fields
 from wrapper.election.lease_fields import MOST
 from wrapper.model.gate import Marks, merged
 from wrapper.model.lease import LeaseRecord, LeaseView, ObservedLease
@@ -299,9 +300,12 @@ def next_record(
 
 
 def _newest_marks(view: LeaseView, marks: Marks | None) -> tuple[tuple[str, int], ...]:
-    """Return our marks and those of the last record: a mark stays true whoever wrote it."""
-    newest = merged(dict(view.last.marks) if view.last else {}, marks or {})
-    return tuple(sorted(newest.items()))
+    """Return our marks and those of the last record: a mark stays true whoever wrote it.
+
+    Where they are too many, those of our own endpoints stay: names that nobody uses any more are
+    in the record for ever.
+    """
+    return fields.marks(merged(marks or {}, dict(view.last.marks) if view.last else {}))
 
 
 def release_record(

@@ -84,8 +84,8 @@ class GateState:
 
     @property
     def marks(self) -> Mapping[str, int]:
-        """The newest marks that are known."""
-        return merged(self.outside_marks, self.report.marks)
+        """The newest marks that are known, those of the gate's own endpoints first."""
+        return merged(self.report.marks, self.outside_marks)
 
 
 def fold(gate: GateState, happened: Event | Action, now: float) -> GateState:

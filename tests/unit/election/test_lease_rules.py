@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 
 import pytest
 
-from wrapper.election import lease_rules
+from wrapper.election import lease_rules, lock_content
 from wrapper.election.lease_fields import MOST
 from wrapper.election.lease_rules import IDLE_READ_PERIOD_S, LeaseRequest, LeaseTerms, Step
 from wrapper.model.lease import LeaseRecord, LeaseView, ObservedLease
@@ -391,6 +392,21 @@ def test_marks_are_the_newest_of_ours_and_the_last_record() -> None:
     for make in (lease_rules.next_record, lease_rules.release_record):
         assert make(view, TERMS, "now", {"a": 6, "b": 3, "c": 1}).marks == marks
         assert make(view, TERMS, "now").marks == view.last.marks  # type: ignore[union-attr]
+
+
+def test_our_own_marks_stay_where_there_are_too_many() -> None:
+    """Names that were used once are in the record for ever; and it has to be read again."""
+    old = tuple((f"{number:08x}", 5) for number in range(64))
+    view = saw(replace(OTHERS, marks=old))
+    for make in (lease_rules.next_record, lease_rules.release_record):
+        found = dict(make(view, TERMS, "now", {"store": 6}).marks)
+        assert (len(found), found["store"]) == (64, 6)
+        long = {f"{number}{'x' * 300}": 6 for number in range(64)}
+        record = make(view, TERMS, "now", {"store": 7, **long})
+        assert ("store", 7) in record.marks
+        with tempfile.TemporaryFile() as file:
+            put = lock_content.put(file.fileno(), record)
+            assert lock_content.content_of(file.fileno()) == put
 
 
 def test_the_margin_is_what_is_left_to_demote() -> None:
