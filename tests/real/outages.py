@@ -116,6 +116,22 @@ def receiver_away_and_leader_gone(writers: Writers, away_s: float) -> Figures:
     return {}
 
 
+def receiver_away_and_gate_gone(writers: Writers, away_s: float) -> Figures:
+    """End the receiver, kill the leader, and the next one's gate; start the receiver again."""
+    leader = writers.await_leader()
+    writers.store.stop()
+    let_pass(away_s)
+    leader.vanish()
+    successor = writers.await_new_leader(leader)
+    killed = successor.gate
+    killed.kill()
+    wait_until(lambda: successor.gate.pid != killed.pid, 15, "the gate runs again")
+    let_pass(away_s)
+    writers.store.start()
+    _settle(writers)
+    return {}
+
+
 def slow_receiver(writers: Writers, delay_s: float, for_s: float) -> Figures:
     """Have each request take so long, kill the leader meanwhile, and have the receiver be quick."""
     writers.ingress.delay_s = delay_s

@@ -69,6 +69,16 @@ def test_the_receiver_away_while_the_leader_vanishes(writers: MakeWriters) -> No
     assert found.hole.seconds < LEASE_S, found
 
 
+def test_a_successors_gate_killed_before_it_has_sent_what_it_held(writers: MakeWriters) -> None:
+    """The third replica holds the same, and leads: the mark must not pass over it."""
+    fleet = writers()
+    fleet.start("a", "b", "c")
+    outages.receiver_away_and_gate_gone(fleet, 2 * LEASE_S)
+    found = fleet.account()
+    assert (found.lost, found.twice) == (0, 0), found
+    assert found.hole.seconds < LEASE_S, found
+
+
 def test_a_dead_receiver_at_a_demotion(writers: MakeWriters) -> None:
     """The receiver answers nothing, and the leader steps down: its Prometheus lives on."""
     fleet = writers(dead_endpoints=2)
