@@ -126,14 +126,18 @@ class Gate:
         self._start_marks(now)
 
     def to_decode(self, now: float) -> Decoding | None:
-        """Return the next batch to decode in the background; call ``decoded``, whatever happens."""
+        """Return the next batch to decode in the background; then call one of the next two."""
         return self._decodings.next(now)
 
     def decoded(self, decoding: Decoding, span: Span | None) -> None:
-        """Take the span of a batch; None also if it cannot be decoded."""
+        """Take the span of a batch, None without samples."""
         request, state = self._decodings.done(decoding), self._states.get(decoding.name)
         if request and state:
             state.watermark.decoded(request, span)
+
+    def undecodable(self, decoding: Decoding) -> None:
+        """Take note that a batch cannot be decoded: it may hold samples of any time."""
+        self._decodings.done(decoding)
 
     @property
     def closes_at(self) -> float | None:

@@ -167,8 +167,9 @@ class Serving:
             try:
                 found = span(wanted.body, wanted.protocol, is_thorough=wanted.is_thorough)
             except Undecodable:
-                found = None
-            self._gate.decoded(wanted, found)
+                self._gate.undecodable(wanted)
+            else:
+                self._gate.decoded(wanted, found)
             gevent.sleep(0)  # lets requests go first
 
     def _ask_peers(self) -> None:

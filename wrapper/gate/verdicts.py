@@ -95,7 +95,7 @@ class SendOn:
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """A batch whose span is wanted: call ``samples.span``, then ``Gate.decoded``."""
+    """A batch whose span is wanted: call ``samples.span``, then ``Gate.decoded``, or ``undecodable``."""
 
     name: str
     number: int

@@ -193,3 +193,23 @@ def test_an_endpoint_may_go_while_something_is_under_way() -> None:
     holding.sent_on(step, OK, 11)
     assert not holding.is_open(11)
     assert counted(holding, 11)["samples_given_up"] == 1
+
+
+def test_the_mark_waits_for_what_cannot_be_decoded() -> None:
+    """It may hold samples of any time: the receiver may know how to read it."""
+    leader = gate(until=1000.0)
+    for at in range(10):
+        acked(leader, at)
+    before = state(leader, 10).mark
+    unread = leader.receive("a", replace(came(10), body=b"what is this"), 10)
+    assert isinstance(unread, Pass)
+    decoding = leader.to_decode(10)
+    assert decoding is not None
+    leader.undecodable(decoding)
+    for at in range(11, 20):
+        acked(leader, at)
+    assert state(leader, 20).mark == before
+    leader.ended(unread, OK, 20)
+    for at in range(20, 30):
+        acked(leader, at)
+    assert (state(leader, 30).mark or 0) > (before or 0)
