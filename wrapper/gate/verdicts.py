@@ -95,7 +95,7 @@ class SendOn:
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """A batch whose span is wanted: call ``samples.span``, then ``Gate.decoded``, or ``undecodable``."""
+    """A batch whose span is wanted: call ``samples.span``, then the ``Gate``."""
 
     name: str
     number: int
