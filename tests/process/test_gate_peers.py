@@ -67,13 +67,15 @@ def hold(gate: RunningGate, leader: str = "a") -> int:
     return round(time.time() * 1000)
 
 
-LATER = round((time.time() + 3600) * 1000)
+def later() -> int:
+    """Return a mark that releases what is held now."""
+    return round((time.time() + 60) * 1000)
 
 
 def test_takes_the_leaders_marks_and_measures_its_clock(tmp_path: Path, replica: Replica) -> None:
     """What the leader's receiver has need not be held; its clock is told."""
-    follower = replica("c", is_leader=False, mark=LATER)
-    leader = replica("a", is_leader=True, mark=LATER, ahead_s=7.0)
+    follower = replica("c", is_leader=False, mark=later())
+    leader = replica("a", is_leader=True, mark=later(), ahead_s=7.0)
     with standby(tmp_path, follower, leader) as gate:
         hold(gate)
         assert gate.counted("batches_released") == 1
@@ -104,7 +106,7 @@ def test_asks_the_leader_alone_on_one_connection(tmp_path: Path, replica: Replic
 )
 def test_takes_nobody_elses_marks(tmp_path: Path, replica: Replica, status: dict[str, Any]) -> None:
     """Only who holds the lease, and says so, knows what the receiver has."""
-    server = replica(**status, mark=LATER)
+    server = replica(**status, mark=later())
     with standby(tmp_path, server) as gate:
         hold(gate)
         wait_until(lambda: len(server.seen) >= 3, LIMIT_S, "it is asked, and has reported")
@@ -137,7 +139,7 @@ def test_asks_nobody_while_nothing_is_held(tmp_path: Path, replica: Replica) -> 
 
 def test_goes_on_asking_where_it_is_refused(tmp_path: Path, replica: Replica) -> None:
     """An API with users answers 401: the lease has the marks too."""
-    server = replica("a", is_leader=True, mark=LATER)
+    server = replica("a", is_leader=True, mark=later())
     allowed = server.play
     server.play = lambda request: request.answer(401, {"error": "who are you?"})
     with standby(tmp_path, server) as gate:

@@ -310,7 +310,7 @@ class GateProcess(Stoppable):
 
     def _learn(self, leader: str, marks: Marks) -> None:
         if self.core.order.leader == leader:
-            self.core.learn(marks)
+            self.core.learn(marks, self.host.process.wall_ms())
 
 
 def _essence(report: GateReport) -> tuple[int, bool, bool]:

@@ -17,7 +17,7 @@ from enum import StrEnum
 
 from wrapper.election import lease_fields as fields
 from wrapper.election.lease_fields import MOST
-from wrapper.model.gate import Marks, merged
+from wrapper.model.gate import Marks, reconciled
 from wrapper.model.lease import LeaseRecord, LeaseView, ObservedLease
 from wrapper.model.roles import Stance
 
@@ -305,7 +305,7 @@ def _newest_marks(view: LeaseView, marks: Marks | None) -> tuple[tuple[str, int]
     Where they are too many, those of our own endpoints stay: names that nobody uses any more are
     in the record for ever.
     """
-    return fields.marks(merged(marks or {}, dict(view.last.marks) if view.last else {}))
+    return fields.marks(reconciled(marks or {}, dict(view.last.marks) if view.last else {}))
 
 
 def release_record(

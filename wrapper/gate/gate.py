@@ -18,7 +18,7 @@ from wrapper.gate.hand_over import HandOver, cut, times_of
 from wrapper.gate.held import Batch, Budget
 from wrapper.gate.samples import Span
 from wrapper.gate.verdicts import CUT_S, Answer, Decoding, Keep, Pass, Refuse, SendOn
-from wrapper.model.gate import Endpoint, GateOrder, GateReport, Marks
+from wrapper.model.gate import FAR_MS, Endpoint, GateOrder, GateReport, Marks
 
 UNKNOWN = "unknown endpoint"
 PAST = "the lease has not been renewed in time"
@@ -55,14 +55,14 @@ class Gate:
                 state.opens(now, wall_ms)
         if not goes_on or not order.hands_over:
             self._hand_over = None
-        self._learn(order.marks)
+        self._learn(order.marks, wall_ms)
         self._advance(now, wall_ms)
 
-    def learn(self, marks: Marks, offset_s: float | None = None) -> None:
+    def learn(self, marks: Marks, wall_ms: int, offset_s: float | None = None) -> None:
         """Take marks of the leader, and its wall clock less ours if measured: release."""
         if offset_s is not None:
             self.clock_offset_s = offset_s
-        self._learn(marks)
+        self._learn(marks, wall_ms)
 
     def endpoint(self, name: str) -> Endpoint | None:
         """Return the endpoint of a name, as of the newest order."""
@@ -205,9 +205,10 @@ class Gate:
                 f"more; {batches} held batches are given up, with {state.give_up()} samples"
             )
 
-    def _learn(self, marks: Marks) -> None:
+    def _learn(self, marks: Marks, wall_ms: int) -> None:
+        """Take marks, except those that are far ahead: they are of a clock that was wrong."""
         for name, state in self._states.items():
-            if name in marks:
+            if name in marks and marks[name] <= wall_ms + FAR_MS:
                 state.watermark.learn(marks[name])
             state.release()
 

@@ -182,7 +182,7 @@ class Serving:
             if leader and self._holds and self._gate.closes_at is None:
                 told = marks.ask(leader)
                 if told is not None and self._gate.order.leader == leader:
-                    self._gate.learn(told.marks, told.clock_offset_s)
+                    self._gate.learn(told.marks, wall_ms(), told.clock_offset_s)
             gevent.sleep(marks.pause_s)
 
     # --- waking ---

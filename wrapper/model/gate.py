@@ -115,6 +115,21 @@ COUNTERS = (
 )
 
 
+FAR_MS = 300_000  # a mark that is this much ahead is of a clock that was wrong
+
+
+def reconciled(own: Marks, others: Marks) -> dict[str, int]:
+    """Return our marks, or those of others that are newer, but not far ahead: see ``FAR_MS``.
+
+    A mark of a clock that was hours ahead would else stay, and have all that is held released.
+    """
+    return dict(own) | {
+        name: mark
+        for name, mark in others.items()
+        if name not in own or own[name] < mark <= own[name] + FAR_MS
+    }
+
+
 def merged(*marks: Marks) -> dict[str, int]:
     """Return the newest mark of each endpoint: a mark stays true for ever."""
     newest: dict[str, int] = {}

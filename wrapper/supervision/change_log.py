@@ -132,7 +132,8 @@ def _log_gate(happened: Event | Plan, before: Observation, after: Observation) -
     """Log that the gate has ended, when it opens and closes, and that clocks differ."""
     if before.gate is None or after.gate is None:
         return
-    if isinstance(happened, GateExited) and before.gate.pid is not None:
+    is_ending = after.child.status is not None or after.leaving.stop_at is not None
+    if isinstance(happened, GateExited) and before.gate.pid is not None and not is_ending:
         held = sum(each.held_bytes for each in before.gate.report.endpoints)
         extra = {"status": happened.status, "held_bytes_lost": held}
         LOG.warning("gate exited; restarting it", extra=extra)

@@ -19,7 +19,7 @@ from wrapper.model.events import (
     GateStarted,
     LeaseReported,
 )
-from wrapper.model.gate import GateOrder, GateReport, Marks, merged
+from wrapper.model.gate import GateOrder, GateReport, Marks, merged, reconciled
 
 WAITER = "wait-gate"  # the thread that reports the gate's exit
 PROVEN_S = 30.0  # a gate that has run for this long starts again at no failures
@@ -85,7 +85,7 @@ class GateState:
     @property
     def marks(self) -> Mapping[str, int]:
         """The newest marks that are known, those of the gate's own endpoints first."""
-        return merged(self.report.marks, self.outside_marks)
+        return reconciled(self.report.marks, self.outside_marks)
 
 
 def fold(gate: GateState, happened: Event | Action, now: float) -> GateState:

@@ -10,6 +10,7 @@ import pytest
 from wrapper.election import lease_rules, lock_content
 from wrapper.election.lease_fields import MOST
 from wrapper.election.lease_rules import IDLE_READ_PERIOD_S, LeaseRequest, LeaseTerms, Step
+from wrapper.model.gate import FAR_MS
 from wrapper.model.lease import LeaseRecord, LeaseView, ObservedLease
 from wrapper.model.roles import Stance
 
@@ -386,11 +387,12 @@ def test_the_record_that_releases() -> None:
 
 
 def test_marks_are_the_newest_of_ours_and_the_last_record() -> None:
-    """A renewal and a release keep what another holder wrote: a mark stays true."""
-    view = saw(replace(OTHERS, marks=(("a", 5), ("b", 7))))
-    marks = (("a", 6), ("b", 7), ("c", 1))
+    """Also what another holder wrote: a mark stays true, unless its clock was far ahead."""
+    ahead = 9 + FAR_MS
+    view = saw(replace(OTHERS, marks=(("a", 5), ("b", 7), ("d", ahead))))
+    marks = (("a", 6), ("b", 7), ("c", 1), ("d", 8))
     for make in (lease_rules.next_record, lease_rules.release_record):
-        assert make(view, TERMS, "now", {"a": 6, "b": 3, "c": 1}).marks == marks
+        assert make(view, TERMS, "now", {"a": 6, "b": 3, "c": 1, "d": 8}).marks == marks
         assert make(view, TERMS, "now").marks == view.last.marks  # type: ignore[union-attr]
 
 

@@ -26,6 +26,7 @@ from wrapper.gate.gate import FIRST, PAST, UNKNOWN, Gate
 from wrapper.gate.held import OVERHEAD
 from wrapper.gate.samples import Counts
 from wrapper.gate.verdicts import CUT_S, Answer, Keep, Pass, Refuse, SendOn
+from wrapper.model.gate import FAR_MS
 
 
 def test_an_endpoint_that_is_not_known_is_refused() -> None:
@@ -65,11 +66,13 @@ def test_a_mark_releases_what_the_receiver_has(by_order: bool) -> None:
         if by_order:
             order(standby, 4, marks={"a": mark, "other": mark})
         else:
-            standby.learn({"a": mark, "other": mark}, 0.25)
+            standby.learn({"a": mark, "other": mark}, ms(4), 0.25)
         assert state(standby, 4).held_batches == left
     assert state(standby, 4).mark == ms(2)
     assert standby.report(4, ms(4)).clock_offset_s == (None if by_order else 0.25)
-    standby.learn({"a": ms(9)})
+    standby.learn({"a": ms(9) + FAR_MS + 1}, ms(9))
+    assert state(standby, 9).mark == ms(2), "of a clock that is far ahead"
+    standby.learn({"a": ms(9)}, ms(9))
     assert isinstance(standby.receive("a", came(8), 8), Keep)
     assert counted(standby, 9) == {"requests_held": 4, "batches_released": 4}
 
