@@ -138,6 +138,10 @@ def _cut(text: str, column: int, value: Node) -> bytes | None:
     if text.endswith("\n"):
         return text.encode()
     last = _last_leaf(value)
+    if isinstance(last, Cut):
+        # Its last line is complete. Spaces after it mean nothing here; with a line break they would
+        # be one more empty line of a block that keeps such lines ("|+").
+        text = text.rstrip(" ").removesuffix("\n")
     needs_no_end = isinstance(last, ScalarNode) and last.style in ("|", ">")
     return None if needs_no_end else text.encode() + b"\n"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import yaml
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from yaml.nodes import MappingNode
 
@@ -136,6 +136,11 @@ def mappings(draw: st.DrawFn, column: int, depth: int = 2) -> str:
     return "".join(entries)
 
 
+def unended(text: str) -> str:
+    """Leave out the last line's end."""
+    return text.removesuffix("\n")
+
+
 indented = st.integers(1, 4).flatmap(mappings)
 disguises = st.sampled_from(
     [
@@ -143,7 +148,7 @@ disguises = st.sampled_from(
         lambda text: text,
         lambda text: text.replace("\n", "\r\n"),
         lambda text: text + "...\n# tail\n",
-        lambda text: text.removesuffix("\n"),
+        unended,
     ]
 )
 
@@ -169,6 +174,8 @@ def test_one_file(follower: str, leader: str, disguise: Callable[[str], str], fo
         assert meaning(both(content, folder)) == meaning(both(UNCUT + content, folder))
 
 
+@example("b:\n- a: |+\n \n", "a: 1.10\n", unended, "")  # spaces without a line break are no line
+@example("b:\n- >+\n\n  \n", "a: 1.10\n", unended, "")
 @given(mappings(0), mappings(0), disguises, st.sampled_from(["", "/f"]))
 def test_whole_file(base: str, override: str, disguise: Callable[[str], str], folder: str) -> None:
     """A whole file and what is laid on it."""
@@ -291,6 +298,15 @@ def test_a_list_with_a_tag_of_its_own() -> None:
     assert rendered is not None
     expected = {"l": [{"x": 1, "y": 2}, {"x": 3, "y": 4}, 5]}
     assert yaml.safe_load(rendered.leader.content) == expected
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n ", "\n\n  ", "\n# end", " "])
+def test_a_list_at_the_end_of_a_file_stays_as_it_was_written(end: str) -> None:
+    """Whether or not the file's last line has an end, and whatever it is."""
+    rendered = whole(f"b:  # why\n- a:  1{end}", "c: 2\n")
+    assert rendered is not None
+    written = f"b:  # why\n- a:  1{end}".rstrip(" ").removesuffix("\n")
+    assert rendered.leader.content.decode() == f"{written}\nc: 2\n"
 
 
 def numbers(content: bytes) -> dict[str, list[int] | int]:
