@@ -14,7 +14,7 @@ from tests.simulation.history import Violation
 from tests.simulation.profiles import GatedProfile
 from tests.simulation.test_simulation import SEEDS
 
-GATED_SEEDS = max(SEEDS // 5, 1)
+GATED_SEEDS = max(SEEDS // 4, 1)
 MUTANT_SEEDS = 100
 
 

@@ -22,7 +22,7 @@ from wrapper.election.elector import Elector
 from wrapper.supervision import candidacy
 from wrapper.supervision.requested_reload import RequestedReload
 
-SEEDS = int(os.environ.get("SIMULATION_SEEDS", "60"))
+SEEDS = int(os.environ.get("SIMULATION_SEEDS", "48"))
 MUTANT_SEEDS = 200
 SCRIPTED_SEEDS = range(10)
 # What a standby may lag behind on its own clock: its share of the drift, and the way of the news.
