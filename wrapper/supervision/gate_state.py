@@ -7,6 +7,7 @@ counts as closed when it was killed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -19,9 +20,10 @@ from wrapper.model.events import (
     GateStarted,
     LeaseReported,
 )
-from wrapper.model.gate import GateOrder, GateReport, Marks, merged, reconciled
+from wrapper.model.gate import EndpointReport, GateOrder, GateReport, Marks, merged, reconciled
 
 WAITER = "wait-gate"  # the thread that reports the gate's exit
+FEEDING_S = 15.0  # Prometheus sends by then, if it has anything to send
 PROVEN_S = 30.0  # a gate that has run for this long starts again at no failures
 
 
@@ -30,11 +32,12 @@ class GateState:
     """The gate's process, what it was ordered, and what it has reported.
 
     ``started_time`` is the wall time of ``started_at``. ``is_unheard``: the thread that reports its
-    exit has ended. ``opened_number``, ``closed_number`` and ``hand_over_number`` are the orders to
-    this process that last opened it, closed it, or had it hand over, 0 for none; ``opened_at`` and
-    ``hand_over_at`` are when. ``lost_at`` is when a gate ended that was open and held something:
-    samples that Prometheus will not send again. ``outside_marks`` are those on the lease, and of
-    gates before this one.
+    exit has ended. ``fed_at`` is when Prometheus was known to send to all its endpoints;
+    ``was_fed``: it once did, also to a gate before this one. ``opened_number``, ``closed_number``
+    and ``hand_over_number`` are the orders to this process that last opened it, closed it, or had
+    it hand over, 0 for none; ``opened_at`` and ``hand_over_at`` are when. ``lost_at`` is when a
+    gate ended that was open and held something: samples that Prometheus will not send again.
+    ``outside_marks`` are those on the lease, and of gates before this one.
     """
 
     pid: int | None = None
@@ -42,6 +45,8 @@ class GateState:
     started_time: float = 0.0
     killed_at: float | None = None
     is_unheard: bool = False
+    fed_at: float | None = None
+    was_fed: bool = False
     lost_at: float | None = None
     exited_at: float | None = None
     failures: int = 0
@@ -78,9 +83,19 @@ class GateState:
         return has_obeyed and self.report.has_handed_over
 
     def lacks_some(self, names: Iterable[str]) -> bool:
-        """Tell whether it began after a mark: what was scraped in between it does not have."""
-        marks, started_ms = self.marks, self.started_time * 1000
-        return any(marks[name] < started_ms for name in names if name in marks)
+        """Tell whether Prometheus began to send to it after a mark: it lacks what lies between."""
+        fed_after_s = math.inf if self.fed_at is None else self.fed_at - self.started_at
+        fed_ms = (self.started_time + fed_after_s) * 1000
+        return any(self.marks[name] < fed_ms for name in names if name in self.marks)
+
+    def awaits_samples(self, now: float) -> bool:
+        """Tell whether Prometheus has just started, and has not sent to it yet.
+
+        Such a replica could not take over without a hole.
+        """
+        if self.was_fed or self.restarts or self.failures:
+            return False
+        return self.pid is None or now < self.started_at + FEEDING_S
 
     @property
     def marks(self) -> Mapping[str, int]:
@@ -96,7 +111,7 @@ def fold(gate: GateState, happened: Event | Action, now: float) -> GateState:
         case GateExited():
             return _exited(gate, now)
         case GateReported(pid, report) if pid == gate.pid:
-            return replace(gate, report=report)
+            return _reported(gate, report, now)
         case KillGate():
             return replace(gate, killed_at=now)
         case ActorEnded(name) if name == WAITER:
@@ -110,6 +125,17 @@ def fold(gate: GateState, happened: Event | Action, now: float) -> GateState:
             return gate
 
 
+def _reported(gate: GateState, report: GateReport, now: float) -> GateState:
+    is_fed = bool(report.endpoints) and all(_is_sent_to(each) for each in report.endpoints)
+    fed_at = now if is_fed and gate.fed_at is None else gate.fed_at
+    return replace(gate, report=report, fed_at=fed_at, was_fed=gate.was_fed or is_fed)
+
+
+def _is_sent_to(endpoint: EndpointReport) -> bool:
+    counters = endpoint.counters.items()
+    return any(total for name, total in counters if name.startswith("requests_"))
+
+
 def _started(gate: GateState, pid: int, time: float, now: float) -> GateState:
     return replace(
         gate,
@@ -117,6 +143,7 @@ def _started(gate: GateState, pid: int, time: float, now: float) -> GateState:
         started_at=now,
         started_time=time,
         killed_at=None,
+        fed_at=None,
         exited_at=None,
         restarts=gate.restarts + (gate.exited_at is not None),
     )

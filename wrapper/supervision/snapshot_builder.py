@@ -85,7 +85,7 @@ def summarize(  # noqa: PLR0913 - a snapshot has all that is known
         needs_restart=o.lease.view.needs_restart,
         failure=o.leaving.failure[:LONGEST],
         holder_is_overdue=holder_is_overdue(o, policy, now),
-        gate=_gate(o, decided, policy),
+        gate=_gate(o, decided, policy, now),
     )
 
 
@@ -132,7 +132,7 @@ def _targets(o: Observation) -> dict[str, Any]:
     return state if o.targets.feeds or o.targets.queue else {}
 
 
-def _gate(o: Observation, decided: Plan, policy: Policy) -> dict[str, Any]:
+def _gate(o: Observation, decided: Plan, policy: Policy, now: float) -> dict[str, Any]:
     """Return the gate's state, {} without one; receivers as the desired configuration has them.
 
     An endpoint that has gone, with samples that were held for it, stays with its counters: without
@@ -147,6 +147,7 @@ def _gate(o: Observation, decided: Plan, policy: Policy) -> dict[str, Any]:
     marks = gate.marks
     return {
         "is_open": gate.report.is_open,
+        "awaits_samples": _has_endpoints(o) and gate.awaits_samples(now),
         "pid": gate.pid,
         "has_handed_over": gate.has_handed_over,
         "is_handing_over": gate.order.hands_over,
@@ -163,6 +164,10 @@ def _gate(o: Observation, decided: Plan, policy: Policy) -> dict[str, Any]:
 
 def _has_lost(endpoint: EndpointReport) -> bool:
     return endpoint.counters.get("samples_given_up", 0.0) > 0
+
+
+def _has_endpoints(o: Observation) -> bool:
+    return bool(o.configuration.target(Role.LEADER).endpoints)
 
 
 def _paused_until(o: Observation, now: float) -> float | None:

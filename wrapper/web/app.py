@@ -137,8 +137,15 @@ def _health(snapshot: Snapshot, _now: float) -> Response:
 
 
 def _readiness(snapshot: Snapshot, _now: float) -> Response:
+    """Answer 503 also while this replica could not take over without a hole.
+
+    A rolling update then waits before it ends the next one.
+    """
     if not snapshot.is_ready:
         return _error(503, "unavailable", "Prometheus is not ready")
+    if snapshot.gate.get("awaits_samples"):
+        text = "Prometheus has not sent any samples to the gate yet; waiting up to 15 s for them"
+        return _error(503, "unavailable", text)
     return jsonify(status="success")
 
 

@@ -46,6 +46,7 @@ from wrapper.model.gate import Endpoint, EndpointReport, GateOrder, GateReport
 from wrapper.model.lease import LeaseRecord, LeaseView
 from wrapper.model.roles import Cause, Role, Stance
 from wrapper.supervision.gate_state import GateState
+from wrapper.supervision.gate_state import fold as fold_gate
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 from wrapper.supervision.reducer import fold
@@ -191,13 +192,35 @@ def test_a_gate_that_has_just_started_lets_others_go_first() -> None:
     """They hold what was scraped between the mark and its start; after a while nobody does."""
     free = LeaseView(last=LeaseRecord(marks=(("mimir", 4000),)), free_at=NOW)
     known = fold(gated(READY, GateState()), LeaseReported(free), NOW, POLICY)
-    late = fold(known, GateStarted(PID, 5.0), NOW, POLICY)
+    fed = EndpointReport("mimir", counters={"requests_held": 1.0})
+    feeds = told(0, is_open=False, endpoints=(fed,))
+    late = fold(fold(known, GateStarted(PID, 5.0), NOW, POLICY), feeds, NOW, POLICY)
     assert (decide(late).cause, decide(late).stance) == (Cause.GATE_NEW, Stance.RELEASE)
     assert decide(late, now=NOW + 2.0).stance is Stance.CONTEND
-    early = fold(known, GateStarted(PID, 3.0), NOW, POLICY)
+    early = fold(fold(known, GateStarted(PID, 3.0), NOW, POLICY), feeds, NOW + 0.9, POLICY)
     assert decide(early).stance is Stance.CONTEND
+    unfed = fold(known, GateStarted(PID, 3.0), NOW, POLICY)
+    assert decide(unfed).cause is Cause.GATE_NEW
+    late_fed = fold(unfed, feeds, NOW + 1.1, POLICY)
+    assert decide(late_fed).cause is Cause.GATE_NEW
     holds = but(late, lease_view=HELD, lease_last_renewed_at=99.0)
     assert decide(holds).role is Role.LEADER, "it has the lease already"
+
+
+def test_a_replica_is_ready_once_its_gate_gets_samples() -> None:
+    """Or fifteen seconds after its start: there may be none. A restarted gate is no reason."""
+    started = fold_gate(GateState(), GateStarted(PID, 5.0), NOW)
+    assert GateState().awaits_samples(NOW)
+    assert started.awaits_samples(NOW + 14.9)
+    assert not started.awaits_samples(NOW + 15.0)
+    unfed = told(0, is_open=False, endpoints=(EndpointReport("mimir"),))
+    fed = EndpointReport("mimir", counters={"requests_refused_full": 1.0})
+    assert fold_gate(started, unfed, NOW).awaits_samples(NOW)
+    ready = fold_gate(started, told(0, is_open=False, endpoints=(fed,)), NOW)
+    assert not ready.awaits_samples(NOW)
+    again = fold_gate(fold_gate(ready, GateExited(1), NOW), GateStarted(PID, 6.0), NOW)
+    assert not again.awaits_samples(NOW)
+    assert again.fed_at is None
 
 
 def test_a_gate_that_cannot_be_started_is_tried_less_and_less_often() -> None:
