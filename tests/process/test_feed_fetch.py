@@ -255,7 +255,10 @@ def test_the_environments_proxy_is_used_but_for_those_it_is_not_for(
     [
         ("http://a:secret@127.0.0.1:{port}", "the proxy http://127.0.0.1:{port} of https_proxy re"),
         ("proxy.invalid", "the proxy http://proxy.invalid of https_proxy cannot be resolved"),
-        ("socks5://127.0.0.1", "https_proxy is not a proxy URL that can be used: write http://"),
+        (
+            "socks5://127.0.0.1",
+            "https_proxy is not a proxy URL that can be used (no SOCKS): write http://",
+        ),
     ],
 )
 def test_a_proxy_in_trouble_is_told(

@@ -95,7 +95,9 @@ def _read_address(_flag: Flag, text: str) -> Address:
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:/\s]*)):([0-9]+)", text)
     port = _port(match[3]) if match else None
     if match is None or port is None:
-        raise ValueError("not an address; write :9095, 127.0.0.1:9095 or [::1]:9095")
+        raise ValueError(
+            "not an address; write HOST:PORT, for example 127.0.0.1:9095 or [::1]:9095"
+        )
     return Address(match[1] or match[2], port)
 
 
@@ -185,7 +187,7 @@ def _read_size(_flag: Flag, text: str) -> int:
     """Read a number of bytes; 0 for an empty text."""
     match = re.fullmatch(r"([1-9][0-9]{0,8})(B|[KMGT]i?B)?", text)
     if not match and text:
-        raise ValueError("not a size above zero; write for example 512KB, 10MB or 1048576")
+        raise ValueError("not a size above zero; write for example 10MB, 64MiB or 1048576")
     return int(match[1]) * _UNITS[(match[2] or "B").replace("i", "")] if match else 0
 
 

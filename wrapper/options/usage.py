@@ -21,7 +21,7 @@ Usage:
       Start Prometheus as a child process: the full guarantee.
   prometheus-elector [flags]
       Sidecar: reload a Prometheus in another container over HTTP. This program cannot kill it, so a
-      Prometheus that does not answer may go on writing.
+      Prometheus that does not answer may go on writing; not so with --remote-write-gate.
   prometheus-elector --init [flags]
       Write the follower's configuration and exit.
   prometheus-elector check [flags] [-- prometheus [flags of Prometheus]]

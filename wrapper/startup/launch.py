@@ -145,7 +145,7 @@ def _gate_listener(start: Start) -> socket.socket | None:
     except OSError as error:
         listener.close()
         wrong = f"--remote-write-gate-listen-address={gate.address}: {error.strerror}"
-        raise OSError(error.errno, f"{wrong}; choose another port") from error
+        raise OSError(f"{wrong}; choose another port") from error
     return listener
 
 

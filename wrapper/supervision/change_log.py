@@ -21,6 +21,7 @@ from wrapper.model.events import (
     SignalReceived,
     WriteFailed,
 )
+from wrapper.model.roles import Role
 from wrapper.supervision.candidacy import holder_is_overdue
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.plan import Plan
@@ -137,6 +138,12 @@ def _log_gate(happened: Event | Plan, before: Observation, after: Observation) -
         held = sum(each.held_bytes for each in before.gate.report.endpoints)
         extra = {"status": happened.status, "held_bytes_lost": held}
         LOG.warning("gate exited; restarting it", extra=extra)
+    is_demoted = isinstance(happened, Plan) and happened.role is Role.FOLLOWER
+    if is_demoted and before.gate.order.hands_over and not before.gate.has_handed_over:
+        text = "hand-over was not complete in time; the next leader sends some samples again"
+        LOG.warning(
+            text, extra={"hint": "a longer --demotion-grace, or shorter batch_send_deadline"}
+        )
     if after.gate.report.is_open is not before.gate.report.is_open:
         LOG.info("gate opened" if after.gate.report.is_open else "gate closed")
     was, is_ = before.gate.report.clock_offset_s, after.gate.report.clock_offset_s

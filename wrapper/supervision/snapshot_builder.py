@@ -154,7 +154,9 @@ def _gate(o: Observation, decided: Plan, policy: Policy, now: float) -> dict[str
         "memory_bytes": policy.gate_memory_bytes,
         "clock_offset_s": gate.report.clock_offset_s,
         "restarts": gate.restarts,
-        "problem": "" if gate.pid is not None else "the gate is not running",
+        "problem": ""
+        if gate.pid is not None
+        else "it has ended, or not started yet; it is started again",
         "endpoints": [
             asdict(reports.get(name, EndpointReport(name))) | {"url": url, "mark": marks.get(name)}
             for name, url in urls.items()

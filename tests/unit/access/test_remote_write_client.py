@@ -88,7 +88,7 @@ def test_each_field_reaches_the_gate(text: str, expected: RemoteWriteClient) -> 
     [
         (
             "proxy_url: socks5://SECRET@p:1080",
-            "r.yml:1:1: proxy_url is not a proxy URL that can be used: write http://HOST:PORT",
+            "r.yml:1:1: proxy_url is not a proxy URL that can be used (no SOCKS): write http://HOST:PORT",
         ),
         (
             "tls_config: {min_version: TLS10}",
