@@ -166,10 +166,16 @@ class Replica(Program):
     def leavings(self) -> list[str]:
         """Return what is left of it: processes, ports, temporary files; nothing once it ended."""
         return [
-            *(f"process {each.pid} {_command(each)}" for each in self.processes()),
-            *(f"port {port}" for port in self._ports() if is_listening(port)),
+            *self.running_parts(),
             *(f"file {each}" for each in self.temporary.iterdir()),
             *(f"file {each}" for each in self.output.parent.glob(".*.tmp-*")),
+        ]
+
+    def running_parts(self) -> list[str]:
+        """Return its processes and ports that are left: all that a kill may not leave behind."""
+        return [
+            *(f"process {each.pid} {_command(each)}" for each in self.processes()),
+            *(f"port {port}" for port in self._ports() if is_listening(port)),
         ]
 
     def processes(self) -> Iterator[psutil.Process]:
