@@ -72,7 +72,7 @@ def _obstacle_in_what_is_held(o: Observation, policy: Policy, now: float) -> Rea
     gate, view = o.gate, o.lease.view
     if gate is None or o.role is Role.LEADER or o.lease.is_held:
         return None
-    names = [each.name for each in o.configuration.target(Role.LEADER).endpoints]
+    names = [each.name for each in o.endpoints]
     if now >= view.free_at + policy.terms.retry_period_s or not gate.lacks_some(names):
         return None
     text = "the gate has just started; replicas go first that hold what was scraped before"

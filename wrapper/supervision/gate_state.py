@@ -85,8 +85,8 @@ class GateState:
     def lacks_some(self, names: Iterable[str]) -> bool:
         """Tell whether Prometheus began to send to it after a mark: it lacks what lies between."""
         fed_after_s = math.inf if self.fed_at is None else self.fed_at - self.started_at
-        fed_ms = (self.started_time + fed_after_s) * 1000
-        return any(self.marks[name] < fed_ms for name in names if name in self.marks)
+        fed_ms, marks = (self.started_time + fed_after_s) * 1000, self.marks
+        return any(marks[name] < fed_ms for name in names if name in marks)
 
     def awaits_samples(self, now: float) -> bool:
         """Tell whether Prometheus has just started, and has not sent to it yet.

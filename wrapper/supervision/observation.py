@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wrapper.election.pod_label_state import PodLabel
+from wrapper.model.gate import Endpoint
 from wrapper.model.lease import LeaseView
 from wrapper.model.roles import Role
 from wrapper.supervision.child_state import ChildState
@@ -111,6 +112,11 @@ class Observation:
     targets: TargetsState = field(default_factory=TargetsState)
 
     @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The endpoints that the leader's Prometheus sends to through the gate."""
+        return self.configuration.target(Role.LEADER).endpoints
+
+    @property
     def rendered_file(self) -> Writer:
         """The output file as a writer."""
         return RenderedFile(self.configuration, self.child, self.safe_since)
@@ -120,8 +126,7 @@ class Observation:
         """The gate as a writer, None without one."""
         if self.gate is None:
             return None
-        has_endpoints = bool(self.configuration.target(Role.LEADER).endpoints)
-        return GateWriter(self.gate, has_endpoints, self.safe_since)
+        return GateWriter(self.gate, bool(self.endpoints), self.safe_since)
 
     @property
     def writer(self) -> Writer:

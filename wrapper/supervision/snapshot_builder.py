@@ -147,7 +147,7 @@ def _gate(o: Observation, decided: Plan, policy: Policy, now: float) -> dict[str
     marks = gate.marks
     return {
         "is_open": gate.report.is_open,
-        "awaits_samples": _has_endpoints(o) and gate.awaits_samples(now),
+        "awaits_samples": bool(o.endpoints) and gate.awaits_samples(now),
         "pid": gate.pid,
         "has_handed_over": gate.has_handed_over,
         "is_handing_over": gate.order.hands_over,
@@ -166,10 +166,6 @@ def _gate(o: Observation, decided: Plan, policy: Policy, now: float) -> dict[str
 
 def _has_lost(endpoint: EndpointReport) -> bool:
     return endpoint.counters.get("samples_given_up", 0.0) > 0
-
-
-def _has_endpoints(o: Observation) -> bool:
-    return bool(o.configuration.target(Role.LEADER).endpoints)
 
 
 def _paused_until(o: Observation, now: float) -> float | None:
