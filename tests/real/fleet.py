@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from pathlib import Path
 from typing import Any
 
 import psutil
 import requests
 
+from tests.log_lines import LogLine, read_log
 from tests.real.faults import Proxy
-from tests.real.parts import Namespace, WriteLog
+from tests.real.parts import Namespace, Program, WriteLog
 from tests.real.replica import FOLLOWER, QUICK, Replica, on_lease
 from tests.real.witness import Witness
 from tests.support import wait_until
@@ -149,15 +149,20 @@ def lines_of(replica: Replica, *words: str) -> list[str]:
     return [line for line in lines if all(word in line for word in words)]
 
 
+def own_lines(part: Program, level: str, *words: str) -> list[LogLine]:
+    """Return the lines at this level with all these words that are not Prometheus'."""
+    lines = read_log(part.log.read_text())
+    return [each for each in lines if each.is_ours and each.level == level and each.has(*words)]
+
+
 def bare_messages(replica: Replica, level: str) -> list[str]:
     """Return the messages of its log at this level that have no fields beside."""
-    line = rf'^.* level={level} component=elector msg="([^"]*)"$'
-    return re.findall(line, replica.log.read_text(), re.MULTILINE)
+    return [each.message for each in own_lines(replica, level) if not each.fields]
 
 
 def rejections(replica: Replica) -> list[str]:
     """Return the lines of its log that refuse a configuration, each with its reason."""
-    return lines_of(replica, "level=error component=elector", " reason=")
+    return [each.text for each in own_lines(replica, "error", " reason=")]
 
 
 def cause_of(replica: Replica) -> str:

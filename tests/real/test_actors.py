@@ -21,7 +21,7 @@ import requests
 from tests import promgen
 from tests.promgen import RULES, TARGETS, Promgen, group
 from tests.real.brokers import Redis
-from tests.real.fleet import lines_of
+from tests.real.fleet import lines_of, own_lines
 from tests.real.parts import CHECKOUT, Namespace, Program, Prometheus, started
 from tests.real.replica import FOLLOWER, LEADER, QUICK, Replica, on_lease
 from tests.real.test_pod_label import FLAG, RULE, make_pod
@@ -172,10 +172,8 @@ def assert_leaves(replica: Replica, thread: str, *, is_told: bool = True) -> Non
         assert f"thread {thread} " in told
         assert "(RuntimeError" in told
     assert replica.await_end(LIMIT_S) == FAILED
-    line = lines_of(replica, f'msg="thread {thread} ')[0]
-    assert " level=error " in line
-    assert "in planted" in line
-    assert r"RuntimeError: planted" in line
+    line = own_lines(replica, "error", f'msg="thread {thread} ')[0]
+    assert line.has("in planted", "RuntimeError: planted")
     assert replica.leavings() == []
 
 

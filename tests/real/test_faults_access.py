@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.real.faults import Proxy
-from tests.real.fleet import LEASE_S, SPARE_S, Fleet, lines_of
+from tests.real.fleet import LEASE_S, SPARE_S, Fleet, own_lines
 from tests.real.parts import ADMIN_TOKEN, RBAC, kubeconfig
 from tests.real.replica import Replica
 from tests.support import let_pass, now, wait_until
@@ -16,11 +16,10 @@ def await_said_once(replica: Replica, *words: str) -> None:
 
     On a busy machine a request may have run into its limit before.
     """
-    warning = "level=warn component=elector"
-    wait_until(lambda: lines_of(replica, warning, *words), 10, "it says so")
+    wait_until(lambda: own_lines(replica, "warn", *words), 10, "it says so")
     said_at = now()
     let_pass(said_at + LEASE_S - now())
-    assert len(lines_of(replica, warning, *words)) == 1
+    assert len(own_lines(replica, "warn", *words)) == 1
 
 
 def grant(fleet: Fleet, *verbs: str) -> None:

@@ -20,7 +20,7 @@ from tests.real.fleet import (
     await_turns,
     bare_messages,
     leader_by,
-    lines_of,
+    own_lines,
     promotions,
 )
 from tests.support import let_pass, now, wait_until
@@ -64,7 +64,7 @@ def test_a_promotion_that_cannot_be_written_is_given_back(fleet: Fleet, small: P
     wait_until(lambda: leader_by(second) == "a", 15, "the second follows")
     filler = fill(small)
     fleet.replicas[0].term()
-    wait_until(lambda: lines_of(second, "level=error", FULL), 15, "it says why")
+    wait_until(lambda: own_lines(second, "error", FULL), 15, "it says why")
     said_at = now()
     let_pass(said_at + 3 - now())
     assert 1 <= promotions(second) <= 3
@@ -101,11 +101,11 @@ def test_an_edit_that_cannot_be_written_is_told_and_made_good(fleet: Fleet, smal
     filler = fill(small)
     said = set(bare_messages(leader, "info"))
     leader.config.write_text(leader.config.read_text() + "  global: {query_log_file: ''}\n")
-    wait_until(lambda: lines_of(leader, "level=error", FULL), 15, "the log says why")
+    wait_until(lambda: own_lines(leader, "error", FULL), 15, "the log says why")
     wait_until(lambda: FULL in "".join(told()["problems"]), 15, "so does the API")
     assert told()["is_valid"]
     assert leader.has_remote_write
-    assert len(lines_of(leader, "level=error", FULL)) == 1
+    assert len(own_lines(leader, "error", FULL)) == 1
     metrics = requests.get(f"{leader.api}/_elector/metrics", timeout=5).text
     assert "\nprometheus_elector_config_write_failures_total 0.0\n" not in metrics
     filler.unlink()

@@ -12,7 +12,7 @@ import requests
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
 from tests.real.conftest import Start
-from tests.real.fleet import lines_of
+from tests.real.fleet import own_lines
 from tests.real.parts import WriteLog, program
 from tests.real.replica import Replica
 from tests.support import wait_until
@@ -131,5 +131,5 @@ def test_a_follower_that_writes_by_its_own_part_says_so(
     follower.stop()
     follower.start()
     follower.await_ready()
-    [line] = lines_of(follower, "level=warn component=elector", " config=")
-    assert str(follower.config) in line
+    [line] = own_lines(follower, "warn", " config=")
+    assert line.has(str(follower.config))

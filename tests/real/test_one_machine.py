@@ -16,6 +16,7 @@ import psutil
 import pytest
 import requests
 
+from tests.log_lines import read_log
 from tests.real.conftest import Start
 from tests.real.fleet import LEASE_S, SPARE_S, lines_of
 from tests.real.parts import Program, Prometheus, WriteLog, started
@@ -125,8 +126,8 @@ def test_replicas_whose_lock_file_is_gone_fail_liveness_and_lead_after_a_restart
         status = requests.get(f"{replica.api}/_elector/status", timeout=2).json()
         assert status["needs_restart"]
         assert str(file) in status["reason"]
-        [line] = [x for x in replica.log.read_text().splitlines() if " level=error " in x]
-        assert str(file) in line
+        [line] = [x for x in read_log(replica.log.read_text()) if x.level == "error"]
+        assert line.has(str(file))
         assert not replica.has_remote_write
     for replica in pair:
         replica.term()

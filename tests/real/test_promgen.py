@@ -15,6 +15,7 @@ import requests
 
 from tests.promgen import RULES, TARGETS, URLS
 from tests.real.brokers import Redis
+from tests.real.fleet import own_lines
 from tests.real.parts import started
 from tests.real.real_promgen import PORT, RealPromgen
 from tests.real.test_plain import Plain
@@ -169,10 +170,8 @@ def test_where_tombstones_cannot_be_cleared_the_flag_is_told(
     for _ in range(2):
         site.act("prometheus_tombstones")
     wait_until(lambda: listening.messages == {"acknowledged": 2}, LIMIT_S, "both are acknowledged")
-    lines = listening.log.read_text().splitlines()
-    warnings = [line for line in lines if "level=warn component=elector" in line]
-    assert len(warnings) == 1
-    assert "--web.enable-admin-api" in warnings[0]
+    [warning] = own_lines(listening, "warn")
+    assert warning.has("--web.enable-admin-api")
 
 
 def test_a_host_that_it_does_not_know_is_told(site: RealPromgen, tmp_path: Path) -> None:

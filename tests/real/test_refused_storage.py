@@ -18,7 +18,7 @@ import requests
 
 from tests.certificates import Authority
 from tests.real.conftest import Start
-from tests.real.fleet import is_dead, lines_of, rejections
+from tests.real.fleet import is_dead, own_lines, rejections
 from tests.real.parts import Namespace, WriteLog, applied_config, started
 from tests.real.replica import QUICK, Replica, on_lease
 from tests.real.test_refusals import edit, is_valid
@@ -132,6 +132,6 @@ def test_what_only_the_leader_needs_keeps_no_follower_from_starting(
         write_url=f"https://127.0.0.1:1/\n    tls_config: {{ca_file: {missing}}}",
     )
     replica.await_ready()
-    assert len(lines_of(replica, "level=warn component=elector", str(missing))) == 1
+    assert len(own_lines(replica, "warn", str(missing))) == 1
     missing.write_bytes(authority)
     replica.await_leader(30)

@@ -1,0 +1,86 @@
+"""Reading lines of a log, Prometheus' or ours: logfmt or JSON, of Prometheus 2 or 3."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# As go-logfmt reads, strictly: a bare value has no space, no = and no quote in it.
+_FIELD = re.compile(r'([^\s="]+)=("(?:[^"\\]|\\.)*"|[^\s="]*)(?: |$)')
+_HEADS = {"time": ("time", "source"), "ts": ("ts", "caller")}
+_OURS = "elector"
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line: its ``text``, what all lines have, and the other ``fields``.
+
+    ``keys`` are all keys in their order; ``level`` is in lower case; ``component`` is "" for most
+    of Prometheus' lines.
+    """
+
+    text: str
+    keys: tuple[str, ...]
+    time: str
+    level: str
+    source: str
+    component: str
+    message: str
+    fields: Mapping[str, Any]
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this program wrote it, and not Prometheus or a library."""
+        return self.component == _OURS
+
+    def has(self, *words: str) -> bool:
+        """Tell whether all these words stand in it."""
+        return all(word in self.text for word in words)
+
+
+def read_line(text: str) -> LogLine | None:
+    """Return a line's content, None for what is no line of a log (a traceback, say)."""
+    fields = _json(text) if text.startswith("{") else _logfmt(text)
+    times = [name for name in _HEADS if name in (fields or {})]
+    if not fields or not times:
+        return None
+    time, source = _HEADS[times[0]]
+    keys = tuple(fields)
+    return LogLine(
+        text=text,
+        keys=keys,
+        time=fields.pop(time),
+        level=fields.pop("level").lower(),
+        source=fields.pop(source, ""),
+        component=fields.pop("component", ""),
+        message=fields.pop("msg", ""),
+        fields=fields,
+    )
+
+
+def read_log(text: str) -> Iterator[LogLine]:
+    """Yield the lines of a log; what is no line of it is left out."""
+    yield from filter(None, map(read_line, text.split("\n")))
+
+
+def _json(text: str) -> dict[str, Any] | None:
+    try:
+        fields: dict[str, Any] = json.loads(text)
+    except ValueError:
+        return None
+    return fields
+
+
+def _logfmt(text: str) -> dict[str, Any] | None:
+    fields: dict[str, Any] = {}
+    at = 0
+    while at < len(text):
+        found = _FIELD.match(text, at)
+        if found is None or found[1] in fields:
+            return None
+        fields[found[1]] = json.loads(found[2]) if found[2].startswith('"') else found[2]
+        at = found.end()
+    return fields
