@@ -217,7 +217,7 @@ def _show_logs(folder: Path) -> None:
 
 def _is_usual(line: str) -> bool:
     """Tell whether a line is one that Prometheus logs when all is well."""
-    return "caller=" in line and "level=info" in line
+    return " level=info " in line.lower() and " component=elector " not in line
 
 
 if __name__ == "__main__":

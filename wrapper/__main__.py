@@ -12,12 +12,16 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wrapper import __version__, init
 from wrapper.options.command_line import question
 from wrapper.options.loading import SettingsError, load
 from wrapper.options.settings import Settings
 from wrapper.options.usage import usage
+
+if TYPE_CHECKING:
+    from wrapper.startup.prometheus_version import PrometheusVersion
 
 BAD_INPUT = 2
 _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -41,14 +45,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(words: Sequence[str]) -> int:
     from wrapper.base import log  # noqa: PLC0415 - not in the init process
+    from wrapper.startup.prometheus_version import PrometheusVersion  # noqa: PLC0415 - likewise
 
     settings, problems = _settings(words)
-    log.set_up(settings.web.log_level, as_json=settings.web.log_as_json)
+    version = PrometheusVersion(settings.child if settings.log.needs_version else ())
+    log.set_up(settings.log.level, lambda: settings.log.form(version.answer()))
     if settings.is_check:
         return _refuse(problems) if problems else _check(settings)
     if settings.is_once:
         return _refuse(problems) if problems else _fetch(settings)
-    return _start(settings, problems)
+    return _start(settings, problems, version)
 
 
 def _ask(words: Sequence[str]) -> int:
@@ -69,7 +75,7 @@ def _fetch(settings: Settings) -> int:
     return targets.run(settings)
 
 
-def _start(settings: Settings, problems: list[str]) -> int:
+def _start(settings: Settings, problems: list[str], version: PrometheusVersion) -> int:
     from wrapper.startup import launch  # noqa: PLC0415 - not in the init process
     from wrapper.startup.prepare import prepare  # noqa: PLC0415 - likewise
 
@@ -79,7 +85,7 @@ def _start(settings: Settings, problems: list[str]) -> int:
     problems = [*problems, *start.problems]
     if problems:
         return _refuse(problems)
-    return launch.write_once(start) if settings.mode.is_init else launch.supervise(start)
+    return launch.write_once(start) if settings.mode.is_init else launch.supervise(start, version)
 
 
 def _settings(words: Sequence[str]) -> tuple[Settings, list[str]]:

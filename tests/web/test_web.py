@@ -20,6 +20,7 @@ import requests
 
 from tests.support import free_port, let_pass, wait_until
 from tests.web.conftest import FOLLOWER, OUT_OF_SIGHT, Upstream, Web, following, leading, say
+from wrapper.base.log_form import Form
 from wrapper.base.snapshot_channel import SnapshotWriter, why_stale
 from wrapper.model.snapshot import Snapshot
 from wrapper.options.web_options import WebOptions
@@ -412,7 +413,8 @@ def test_what_few_need_is_not_in_its_memory() -> None:
 
 def test_options_survive_their_command() -> None:
     """What the command carries is what the process reads."""
-    options = WebOptions(snapshot_fd=7, host="::1", port=1, service_name="é", log_as_json=True)
+    form = Form.GO_KIT_JSON
+    options = WebOptions(snapshot_fd=7, host="::1", port=1, service_name="é", log_form=form)
     assert WebOptions.from_json(options.command()[-1]) == options
     assert options.command()[:4] == (sys.executable, "-P", "-m", "wrapper.web.app")
 

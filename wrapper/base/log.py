@@ -1,14 +1,15 @@
-"""What the program writes: logs on standard error (logfmt or JSON), and the lines of commands."""
+"""What the program writes: logs on standard error, and the lines of commands."""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import TextIO
+
+from wrapper.base.log_form import Form, Line, written
 
 # Libraries that log only errors: this program logs their problems itself, once and with the cure.
 # The rest is noise ("Restoring 2 unacknowledged message(s)"), or contains what they send.
@@ -17,45 +18,43 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class Formatter(logging.Formatter):
-    """Writes a record's time, level, source, message and its ``extra`` fields."""
+    """Writes a record's time, level, source, message and its ``extra`` fields in a form."""
 
-    def __init__(self, *, as_json: bool = False) -> None:
-        """Choose JSON or logfmt."""
+    def __init__(self, form: Callable[[], Form]) -> None:
+        """Take what returns the form; it is asked for each line, and may wait at the first."""
         super().__init__()
-        self._as_json = as_json
+        self.form = form
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line."""
-        fields = _fields(record)
+        return written(self._line(record), self.form())
+
+    def _line(self, record: logging.LogRecord) -> Line:
+        fields = {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
-        if self._as_json:
-            return json.dumps(fields, default=str, ensure_ascii=False)
-        return " ".join(f"{name}={_quoted(value)}" for name, value in fields.items())
+        return Line(
+            time=datetime.fromtimestamp(record.created, UTC).astimezone(),
+            level=_level(record.levelno),
+            source=f"{record.filename}:{record.lineno}",
+            component=_component(record.name),
+            message=record.getMessage(),
+            fields=fields,
+        )
 
 
-def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    stamp = datetime.fromtimestamp(record.created, UTC)
-    fields: dict[str, Any] = {
-        "ts": stamp.strftime("%Y-%m-%dT%H:%M:%S.") + f"{stamp.microsecond // 1000:03d}Z",
-        "level": "warn" if record.levelno == logging.WARNING else record.levelname.lower(),
-        "component": _component(record.name),
-        "msg": record.getMessage(),
-    }
-    fields.update((name, value) for name, value in vars(record).items() if name not in _STANDARD)
-    return fields
+def _level(number: int) -> str:
+    if number >= logging.ERROR:
+        return "error"
+    if number >= logging.WARNING:
+        return "warn"
+    return "info" if number >= logging.INFO else "debug"
 
 
 def _component(logger: str) -> str:
     """Return the source: the library that logged the line, or this program."""
     first = logger.partition(".")[0]
     return first if first in LIBRARIES else "elector"
-
-
-def _quoted(value: object) -> str:
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    is_plain = text and not any(c.isspace() or c in '="\\' or not c.isprintable() for c in text)
-    return text if is_plain else json.dumps(text, ensure_ascii=False)
 
 
 def say_problems(problems: Iterable[str]) -> None:
@@ -75,10 +74,16 @@ def say(text: str, stream: TextIO | None = None) -> None:
         os.close(nowhere)
 
 
-def set_up(level: str, *, as_json: bool = False) -> None:
+def form_in_use() -> Form:
+    """Return the form of this program's lines, for its other processes; may wait as the first."""
+    formatter = logging.getLogger().handlers[0].formatter
+    return formatter.form() if isinstance(formatter, Formatter) else Form.LOGFMT
+
+
+def set_up(level: str, form: Callable[[], Form]) -> None:
     """Send the program's logs to standard error from ``level`` on (debug, info, warn, error)."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Formatter(as_json=as_json))
+    handler.setFormatter(Formatter(form))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel({"warn": logging.WARNING}.get(level, level.upper()))

@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> int:
     """Serve until told to stop; return the exit status."""
     options = GateOptions.from_json(arguments[0])
     die_with_parent(options.parent_pid)
-    log.set_up(options.log_level, as_json=options.log_as_json)
+    log.set_up(options.log_level, lambda: options.log_form)
     monkey.patch_socket()  # nothing else waits: patching all would take 1 MiB more
     gc.collect()
     gc.freeze()  # the collector need not look at what is loaded already

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from wrapper.base.log_form import Form
 from wrapper.options.flag import Flag, FlagKind
+from wrapper.options.log_options import AUTO, LEVELS
 
 API: tuple[Flag, ...] = (
     Flag(
@@ -99,15 +101,19 @@ LOG: tuple[Flag, ...] = (
     Flag(
         "log-level",
         FlagKind.CHOICE,
-        "The lowest level that is logged.",
-        default="info",
-        choices=("debug", "info", "warn", "error"),
+        "The lowest level that is logged. auto: that of Prometheus (its --log.level in the command "
+        "after --), or info.",
+        default=AUTO,
+        choices=(AUTO, *LEVELS),
     ),
     Flag(
         "log-format",
         FlagKind.CHOICE,
-        "The format of log lines.",
-        default="logfmt",
-        choices=("logfmt", "json"),
+        "The form of log lines. auto: the one of the Prometheus in the command after --, by its "
+        "version and its --log.format; without such a command, or if the version is not known, as "
+        "Prometheus 3. logfmt and json: as Prometheus 3; go-kit-logfmt and go-kit-json: as "
+        "Prometheus 2.",
+        default=AUTO,
+        choices=(AUTO, *Form),
     ),
 )

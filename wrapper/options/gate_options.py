@@ -6,6 +6,8 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 
+from wrapper.base.log_form import Form
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateOptions:
@@ -26,13 +28,14 @@ class GateOptions:
     api_port: int = 9095
     api_is_tls: bool = False
     log_level: str = "info"
-    log_as_json: bool = False
+    log_form: Form = Form.LOGFMT
 
     @classmethod
     def from_json(cls, text: str) -> GateOptions:
         """Return the options in the last word of ``command``."""
         values = json.loads(text)
-        return cls(**values | {"peers": tuple(values["peers"])})
+        form = Form(values["log_form"])
+        return cls(**values | {"peers": tuple(values["peers"]), "log_form": form})
 
     def command(self) -> tuple[str, ...]:
         """Return the command of a gate that inherits both descriptors."""

@@ -18,6 +18,8 @@ from wrapper.options.flag_constraints import misfits
 from wrapper.options.flag_fields import build
 from wrapper.options.flag_values import read_value
 from wrapper.options.flags import FLAGS
+from wrapper.options.log_options import LogOptions, level_of
+from wrapper.options.prometheus_args import ChildArguments
 from wrapper.options.settings import (
     CommandOptions,
     FeedTerms,
@@ -87,6 +89,7 @@ def load(
         targets=_targets(values, is_once=line.is_targets),
         command=build(CommandOptions, values, file=line.file),
         web=_web(values),
+        log=_log(values, ChildArguments.parse(line.child)),
         unknown_variables=unknown_variables(environ),
     )
     problems = (*line.problems, *misfits(settings, line.broken))
@@ -107,9 +110,14 @@ def _web(values: Mapping[str, Any]) -> WebOptions:
         values,
         host=address.host,
         port=address.port,
-        log_as_json=values["log-format"] == "json",
         peers=values["peers"] or tuple(filter(None, (service,))),
     )
+
+
+def _log(values: Mapping[str, Any], child: ChildArguments) -> LogOptions:
+    """Return what is logged: what our flags leave open is as the child's arguments say."""
+    level = level_of(values["log-level"], child)
+    return build(LogOptions, values, level=level, is_child_json=child.log_format == "json")
 
 
 def _read_values(line: CommandLine, environ: Mapping[str, str]) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from urllib.parse import quote, unquote, urlsplit
 CONFIG_FILE = "config.file"
 LISTEN_ADDRESS = "web.listen-address"
 FLUSH_DEADLINE = "storage.remote.flush-deadline"
+LOG_LEVEL = "log.level"
+LOG_FORMAT = "log.format"
 
 # The flags that matter here, with Prometheus' own defaults.
 _DEFAULTS = {
@@ -29,6 +31,8 @@ _DEFAULTS = {
     "storage.agent.path": "data-agent/",
     FLUSH_DEADLINE: "",
     "enable-feature": "",
+    LOG_LEVEL: "info",
+    LOG_FORMAT: "logfmt",
 }
 _BOOLEANS = frozenset({"agent", "web.enable-lifecycle", "config.auto-reload"})
 _REPEATABLE = frozenset({"enable-feature", LISTEN_ADDRESS})  # the second since 3.0
@@ -75,6 +79,8 @@ class ChildArguments:
     has_lifecycle: bool
     flush_deadline: str | None
     web_config_file: str
+    log_level: str
+    log_format: str
     problems: tuple[str, ...]
 
     @classmethod
@@ -91,6 +97,8 @@ class ChildArguments:
             has_lifecycle=words.is_on("web.enable-lifecycle"),
             flush_deadline=words.first(FLUSH_DEADLINE) or None,
             web_config_file=words.first("web.config.file"),
+            log_level=words.first(LOG_LEVEL),
+            log_format=words.first(LOG_FORMAT),
             problems=(*words.problems, *_problems(words)),
         )
 

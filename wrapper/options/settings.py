@@ -14,6 +14,7 @@ from typing import Literal
 from wrapper.model.fetched_file import Feed
 from wrapper.options.flag_fields import of
 from wrapper.options.flag_values import Address, Label
+from wrapper.options.log_options import LogOptions
 from wrapper.options.web_options import WebOptions
 
 LEASE_SHARE = 0.95  # the rates of two clocks may differ by 5 %
@@ -258,6 +259,7 @@ class Settings:
     targets: TargetsOptions
     command: CommandOptions
     web: WebOptions
+    log: LogOptions
     unknown_variables: tuple[str, ...]
 
     @property

@@ -9,6 +9,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 
+from wrapper.base.log_form import Form
 from wrapper.options.flag_fields import of
 
 _BODY_S = 30.0
@@ -43,8 +44,8 @@ class WebOptions:
     proxy_admin: bool = of("api-proxy-admin", default=False)
     max_body_bytes: int = of("api-proxy-max-body", default=0)
     runtime_metrics: bool = of("runtime-metrics", default=False)
-    log_level: str = of("log-level", default="info")
-    log_as_json: bool = False
+    log_level: str = "info"
+    log_form: Form = Form.LOGFMT
     peers: tuple[str, ...] = of("peers", default=())
     pause_file: str = ""
 
@@ -57,7 +58,8 @@ class WebOptions:
     def from_json(cls, text: str) -> WebOptions:
         """Return the options in the last word of ``command``."""
         values = json.loads(text)
-        return cls(**values | {"peers": tuple(values["peers"])})
+        form = Form(values["log_form"])
+        return cls(**values | {"peers": tuple(values["peers"]), "log_form": form})
 
     def command(self) -> tuple[str, ...]:
         """Return the command of a web process that inherits ``snapshot_fd``.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from wrapper.access.prometheus_access import PrometheusAccess
-from wrapper.base import clock
+from wrapper.base import clock, log
 from wrapper.base.actors import Actors
 from wrapper.base.process import Child, DeadMansSwitch
 from wrapper.base.snapshot_channel import SnapshotWriter
@@ -307,8 +307,8 @@ def _gate_process(
         peers=web.peers,
         api_port=web.port,
         api_is_tls=bool(web.web_config_file),
-        log_level=web.log_level,
-        log_as_json=web.log_as_json,
+        log_level=start.settings.log.level,
+        log_form=log.form_in_use(),
     )
     return GateProcess(options, listener, lambda: taken.locks, events.put, actors)
 
@@ -320,6 +320,8 @@ def _web_starter(start: Start, snapshots: SnapshotWriter) -> Callable[[], subpro
         snapshot_fd=snapshots.fileno(),
         parent_pid=os.getpid(),
         pause_file=str(step_down_pause.path_of(start.output)),
+        log_level=start.settings.log.level,
+        log_form=log.form_in_use(),
     )
     command, inherit = options.command(), (snapshots.fileno(),)
     return lambda: subprocess.Popen(command, pass_fds=inherit, process_group=0)

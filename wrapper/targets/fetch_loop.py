@@ -254,7 +254,7 @@ class FeedKeeper:
         errors = {**self.state.errors, reason: self.state.errors.get(reason, 0) + 1}
         self.state = replace(self.state, problem=text, errors=errors)
         if text != self._said:
-            extra = {"file": self.feed.path, "source": self.feed.source, "reason": text}
+            extra = {"file": self.feed.path, "url": self.feed.source, "reason": text}
             LOG.warning(_UNSURE if reason == UNCONFIRMED else _STAYS, extra=extra)
         self._said = text
         return text

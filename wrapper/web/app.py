@@ -267,7 +267,7 @@ def main(arguments: list[str]) -> int:
     options = replace(options, parent_pid=options.parent_pid or os.getppid())
     die_with_parent(options.parent_pid)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    log.set_up(options.log_level, as_json=options.log_as_json)
+    log.set_up(options.log_level, lambda: options.log_form)
     try:
         web_access = WebAccess(options.web_config_file, SSLContext)
         prometheus_access = PrometheusAccess(options.prometheus_http_config, SSLContext)

@@ -8,13 +8,16 @@ import sys
 
 import pytest
 
+from tests.log_lines import read_log
 from wrapper.base.log import LIBRARIES, Formatter
+from wrapper.base.log_form import Form
 
 SPEAKING = """
 import logging
 from wrapper.base import log
+from wrapper.base.log_form import Form
 
-log.set_up("debug")
+log.set_up("debug", lambda: Form.LOGFMT)
 for name in ("wrapper.targets.target_queue", "kombu.transport.virtual.base", "amqp", "redis"):
     logging.getLogger(name).info("a word of %s", name)
     logging.getLogger(name).error("an error of %s", name)
@@ -34,8 +37,9 @@ for name in ("wrapper.targets.target_queue", "kombu.transport.virtual.base", "am
 )
 def test_a_line_says_whose_it_is(logger: str, component: str) -> None:
     """What a library says is not taken for ours."""
-    record = logging.makeLogRecord({"name": logger, "levelname": "ERROR", "msg": "so it is"})
-    assert f" component={component} " in Formatter().format(record)
+    record = logging.makeLogRecord({"name": logger, "levelno": 40, "msg": "so it is"})
+    [line] = read_log(Formatter(lambda: Form.LOGFMT).format(record))
+    assert line.component == component
 
 
 def test_libraries_tell_errors_only() -> None:
@@ -43,13 +47,36 @@ def test_libraries_tell_errors_only() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SPEAKING], check=True, capture_output=True, text=True
     )
-    said = [line.partition("component=")[2] for line in done.stderr.splitlines()]
-    assert [line.split()[0] for line in said] == ["elector", "elector", "kombu", "amqp", "redis"]
-    assert sum("a word of" in line for line in said) == 1
+    said = list(read_log(done.stderr))
+    assert [line.component for line in said] == ["elector", "elector", "kombu", "amqp", "redis"]
+    assert sum("a word of" in line.message for line in said) == 1
     assert {"kombu", "amqp", "redis"} <= LIBRARIES
 
 
-def test_booleans_are_written_as_other_programs_write_them() -> None:
-    """In logfmt as in JSON and in Prometheus' own lines."""
-    record = logging.makeLogRecord({"name": "wrapper.web", "msg": "listening", "tls": False})
-    assert Formatter(as_json=False).format(record).endswith(" tls=false")
+@pytest.mark.parametrize(
+    ("number", "level"),
+    [(10, "debug"), (20, "info"), (30, "warn"), (40, "error"), (50, "error")],
+)
+def test_levels_are_those_of_prometheus(number: int, level: str) -> None:
+    """It has no critical one."""
+    record = logging.makeLogRecord({"levelno": number, "name": "wrapper"})
+    [line] = read_log(Formatter(lambda: Form.GO_KIT_JSON).format(record))
+    assert line.level == level
+
+
+def test_a_line_says_where_in_the_code_it_comes_from() -> None:
+    """File and line, as Prometheus'."""
+    record = logging.makeLogRecord(
+        {"levelno": 40, "name": "wrapper", "filename": "plan.py", "lineno": 7}
+    )
+    [line] = read_log(Formatter(lambda: Form.LOGFMT).format(record))
+    assert line.source == "plan.py:7"
+
+
+def test_a_traceback_stays_in_the_line() -> None:
+    """As a field of its own."""
+    error = ValueError("it's so")
+    fields = {"levelno": 40, "name": "wrapper", "exc_info": (ValueError, error, None)}
+    record = logging.makeLogRecord(fields)
+    [line] = read_log(Formatter(lambda: Form.LOGFMT).format(record))
+    assert line.fields["traceback"].endswith("ValueError: it's so")

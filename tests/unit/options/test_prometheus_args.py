@@ -30,6 +30,8 @@ def test_defaults_are_those_of_prometheus() -> None:
         has_lifecycle=False,
         flush_deadline=None,
         web_config_file="",
+        log_level="info",
+        log_format="logfmt",
         problems=(),
     )
 
@@ -53,6 +55,8 @@ def test_defaults_are_those_of_prometheus() -> None:
         (("--web.enable-lifecycle",), "has_lifecycle", True),
         (("--no-web.enable-lifecycle",), "has_lifecycle", False),
         (("--storage.remote.flush-deadline=1m",), "flush_deadline", "1m"),
+        (("--log.level=debug",), "log_level", "debug"),
+        (("--log.format", "json"), "log_format", "json"),
         (("--unknown", "--config.file=a"), "config_file", "a"),
         (("--unknown", "x", "--config.file=a"), "config_file", "a"),
         (("--no-config.auto-reload",), "config_file", "prometheus.yml"),

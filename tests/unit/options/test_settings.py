@@ -295,7 +295,7 @@ def test_a_check_needs_no_pod_name() -> None:
         (("--api-listen-address=:99999",), "--api-listen-address=", "write HOST:PORT"),
         (("--api-listen-address=",), "--api-listen-address=''", "write HOST:PORT"),
         (("--role=chief",), "--role='chief': unknown", "leader, follower"),
-        (("--log-level=",), "--log-level='': unknown", "debug, info"),
+        (("--log-level=",), "--log-level='': unknown", "auto, debug, info"),
         (("--lease-lock=file:",), "--lease-lock='file:': it names no file", "file:/run"),
         (("--lease-lock=file",), "--lease-lock='file': it names no file", "file:/run"),
         (("--lease-lock=file:a",), "--lease-lock='file:a': a relative path", "absolute"),
@@ -728,7 +728,7 @@ def test_table_and_settings_agree() -> None:
     settings = loaded()
     groups = [getattr(settings, field.name) for field in dataclasses.fields(settings)]
     taken = [flags_of(type(each)) for each in (*groups, settings.targets.terms) if _is_group(each)]
-    by_loading = {"init", "api-listen-address", "log-format"}
+    by_loading = {"init", "api-listen-address"}
     assert by_loading.union(*taken) == {flag.name for flag in FLAGS}
     assert len({flag.name for flag in FLAGS}) == len({flag.env for flag in FLAGS}) == len(FLAGS)
     assert all((flag.kind is FlagKind.CHOICE) == bool(flag.choices) for flag in FLAGS)

@@ -1,0 +1,99 @@
+"""The version of the Prometheus in a command, which its own ``--version`` tells.
+
+Only a program that is called ``prometheus`` and is no script is run: a script could start a second
+Prometheus. Where this ends: what a script starts, and what was built without a version, has none.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from wrapper.base import clock
+
+LIMIT_S = 5.0  # on an idle machine it takes 0.1 s
+_NAME = "prometheus"
+_ELF = b"\x7fELF"
+_ANSWER = re.compile(r"^prometheus, version (\S+) +\(", re.MULTILINE)
+
+
+class PrometheusVersion:
+    """Asks once; whoever needs the answer waits for it, until ``LIMIT_S`` after the asking.
+
+    That delays nothing but the log where Prometheus starts meanwhile, which takes longer.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
+        self._lock = threading.Lock()
+        self._asked: subprocess.Popen[bytes] | None = None
+        self._until = 0.0
+        self._answer: str | None = None
+
+    def ask(self) -> None:
+        """Start to ask, unless that has been done; return at once."""
+        with self._lock:
+            self._ask()
+
+    def answer(self) -> str:
+        """Return the version, "" if it is not known."""
+        with self._lock:
+            self._ask()
+            if self._answer is None:
+                self._answer = self._wait()
+            return self._answer
+
+    def _ask(self) -> None:
+        if self._until:
+            return
+        self._until = clock.now() + LIMIT_S
+        program = _program(self._command)
+        if program:
+            self._asked = _run(program)
+
+    def _wait(self) -> str:
+        if self._asked is None:
+            return ""
+        try:
+            said, _ = self._asked.communicate(timeout=max(self._until - clock.now(), 0))
+        except subprocess.TimeoutExpired:
+            self._asked.kill()
+            self._asked.communicate()
+            return ""
+        answer = _ANSWER.search(said.decode(errors="replace"))
+        return answer[1] if answer else ""
+
+
+def _program(command: Sequence[str]) -> str:
+    """Return the path of the Prometheus in a command, "" without one; another may precede it."""
+    for word in command:
+        path = shutil.which(word) if Path(word).name == _NAME else None
+        if path and _is_binary(path):
+            return path
+    return ""
+
+
+def _is_binary(path: str) -> bool:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(len(_ELF)) == _ELF
+    except OSError:
+        return False
+
+
+def _run(program: str) -> subprocess.Popen[bytes] | None:
+    """Run ``--version``; None if that is not possible."""
+    try:
+        return subprocess.Popen(
+            (program, "--version"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
+    except OSError:
+        return None
