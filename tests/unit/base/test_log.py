@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.layers import ROOT
 from tests.log_lines import read_log
 from wrapper.base.log import LIBRARIES, Formatter
 from wrapper.base.log_form import Form
@@ -80,3 +84,25 @@ def test_a_traceback_stays_in_the_line() -> None:
     record = logging.makeLogRecord(fields)
     [line] = read_log(Formatter(lambda: Form.LOGFMT).format(record))
     assert line.fields["traceback"].endswith("ValueError: it's so")
+
+
+def test_no_field_of_a_message_hides_what_each_line_has() -> None:
+    """In none of the forms: a message's own fields have other names."""
+    taken = {"time", "ts", "level", "source", "caller", "component", "msg", "traceback"}
+    named = {
+        (path.name, name) for path in (ROOT / "wrapper").rglob("*.py") for name in _extra(path)
+    }
+    assert {name for _, name in named} > {"reason", "file", "wal_replay", "identity"}
+    assert not {each for each in named if each[1] in taken}
+
+
+def _extra(path: Path) -> Iterator[str]:
+    """Yield the keys of all literals in a module that looks like it hands fields to its log."""
+    tree = ast.parse(path.read_text())
+    if not any(isinstance(node, ast.keyword) and node.arg == "extra" for node in ast.walk(tree)):
+        return
+    for node in ast.walk(tree):
+        keys = node.keys if isinstance(node, ast.Dict) else [getattr(node, "slice", None)]
+        for key in keys:
+            if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                yield key.value
