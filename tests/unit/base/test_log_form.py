@@ -91,6 +91,7 @@ def test_prometheus_3_writes_local_time_and_2_universal_time(form: Form, time: s
         ("two words", '"two words"'),
         ("a=b", '"a=b"'),
         ('say "no"', r'"say \"no\""'),
+        ('5"', r'"5\""'),
         (r"C:\x", r"C:\x"),
         (r"C:\x y", r'"C:\\x y"'),
         ("", '""'),  # go-kit: nothing, which reads the same
@@ -135,7 +136,14 @@ def test_json_has_numbers_as_numbers_and_no_nan() -> None:
     assert (fields["nan"], fields["many"]) == ("nan", "inf")
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"])), st.text(), st.sampled_from(Form))
+AWKWARD = st.text('a "=\\\n\t\r\0', max_size=4)
+
+
+@given(
+    AWKWARD | st.text(st.characters(exclude_categories=["Cs"])),
+    AWKWARD | st.text(),
+    st.sampled_from(Form),
+)
 def test_every_value_is_read_back_and_no_value_breaks_a_line(
     message: str, reason: str, form: Form
 ) -> None:
