@@ -72,12 +72,13 @@ def test_a_leader_without_its_lease_steps_down_and_comes_back_as_follower(
 def test_a_write_whose_answer_is_lost_is_found_by_reading(fleet: Fleet) -> None:
     """Renewals arrive, their answers do not: what is read counts, so that it goes on writing."""
     leader, _, way, _ = pair_with_ways(fleet)
+    before = len(own_lines(leader, "warn"))  # on a busy machine a request may be late by itself
     way.loses_replies = True
     let_pass(2 * LEASE_S)
     lost_until = now()
     assert writes_remotely(leader)
     assert fleet.log.writers() == {leader.name}
-    assert len(own_lines(leader, "warn")) == 1
+    assert len(own_lines(leader, "warn")) == before + 1
     way.accept()
     wait_until(lambda: fleet.log.writes(since=lost_until), SPARE_S, "it goes on writing")
 
