@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,8 @@ from tests.process.alert_cases import (
     without,
     without_election,
 )
-from tests.real.parts import CHECKOUT, program
+from tests.real.parts import CHECKOUT
+from tests.real.promtool import promtool
 from wrapper.model.label_values import LEASE_ERRORS, RELOAD_FAILURES
 from wrapper.model.roles import Cause
 from wrapper.options.flags import BY_NAME
@@ -43,12 +43,6 @@ RUNBOOK = RULES.with_name("README.md")
 ALERTS: dict[str, dict[str, Any]] = {rule["alert"]: rule for rule in GROUP["rules"]}
 END = f"{STEPS * STEP_S}s"
 IN_TROUBLE = ("monitoring", "prometheus")
-
-
-def promtool(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run promtool."""
-    argv = [program("promtool"), *words]
-    return subprocess.run(argv, capture_output=True, text=True, check=False)
 
 
 def changed(healthy_values: Values, changes: Values) -> Values:

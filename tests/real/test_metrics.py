@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from typing import Any
 
 import pytest
@@ -13,7 +12,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from tests.real.conftest import Start
 from tests.real.fleet import own_lines
-from tests.real.parts import WriteLog, program
+from tests.real.parts import WriteLog
+from tests.real.promtool import promtool
 from tests.real.replica import Replica
 from tests.support import wait_until
 
@@ -51,8 +51,7 @@ def value(replica: Replica, series: str) -> float | None:
 
 def complaints(text: str) -> list[str]:
     """Return what promtool has to say of an exposition."""
-    command = [program("promtool"), "check", "metrics"]
-    done = subprocess.run(command, input=text, text=True, capture_output=True, check=False)
+    done = promtool("check", "metrics", given=text)
     return (done.stdout + done.stderr).splitlines()
 
 

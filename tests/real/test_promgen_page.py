@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ import yaml
 
 from tests import promgen
 from tests.promgen import RULES, TARGETS, URLS, Promgen
-from tests.real.parts import CHECKOUT, program, started
+from tests.real.parts import CHECKOUT, started
+from tests.real.promtool import promtool
 from tests.real.test_plain import Plain
 from tests.real.test_targets import LIMIT_S, await_, data, rules
 from tests.support import wait_until
@@ -151,6 +151,5 @@ def test_promtool_takes_the_configuration_before_the_first_fetch(tmp_path: Path)
 
 def _promtool(*words: str | Path) -> None:
     """Run promtool; what it says is the failure."""
-    argv = [program("promtool"), *map(str, words)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    done = promtool(*words)
     assert done.returncode == 0, done.stdout + done.stderr

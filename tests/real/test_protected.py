@@ -19,6 +19,7 @@ import requests
 
 from tests.certificates import Authority, Pair
 from tests.real.parts import Program, WriteLog, program, started
+from tests.real.promtool import promtool
 from tests.real.replica import QUICK, Replica
 from tests.support import free_port, wait_until
 from wrapper.access.web_access import WebAccess
@@ -318,9 +319,7 @@ def test_promtool_and_we_take_the_same_files(
     Authority(tmp_path).issue("server")
     path = tmp_path / "web.yml"
     path.write_text(text)
-    promtool = Path(program("prometheus")).with_name("promtool")
-    command = [str(promtool), "check", "web-config", str(path)]
-    done = subprocess.run(command, check=False, capture_output=True, timeout=60)
+    done = promtool("check", "web-config", path)
     assert (done.returncode == 0) is is_taken, done.stderr
     assert _is_taken_by_us(path) is is_taken
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 
 import pytest
 import requests
 
 from tests.real.conftest import Start
 from tests.real.fleet import bare_messages, demotions, rejections
-from tests.real.parts import WriteLog, program
+from tests.real.parts import WriteLog
+from tests.real.promtool import promtool
 from tests.real.replica import Replica
 from tests.support import wait_until
 
@@ -37,8 +37,7 @@ def await_refusal(replica: Replica) -> None:
     wait_until(lambda: not is_valid(replica), 15, "it is in the metrics")
     wait_until(lambda: "bogus" not in replica.output.read_text(), 15, "it is out of the file")
     replica.await_ready()
-    check = [program("prometheus").replace("bin/prometheus", "bin/promtool"), "check", "config"]
-    subprocess.run([*check, replica.output], check=True, capture_output=True)
+    promtool("check", "config", replica.output).check_returncode()
 
 
 @pytest.mark.parametrize("by_http", [False, True], ids=["by a signal", "by HTTP"])
