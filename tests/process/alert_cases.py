@@ -96,6 +96,8 @@ def writing() -> Values:
     return {
         f"prometheus_remote_storage_samples_failed_total{own}": steady(3),
         f"prometheus_remote_storage_samples_pending{own}": steady(40),
+        f"prometheus_remote_storage_histograms_failed_total{own}": steady(3),
+        f"prometheus_remote_storage_histograms_pending{own}": steady(0),
         f"prometheus_remote_storage_bytes_total{own}": growing(1000),
     }
 
@@ -126,7 +128,8 @@ class Case:
     """What makes an alert fire, at which second at the earliest, and with which labels.
 
     ``leader`` and ``follower`` are the values that differ from a healthy pair's; names are without
-    ``prometheus_elector_`` where they have it.
+    ``prometheus_elector_`` where they have it. All times but those of a case with
+    ``open_range_earlier_s`` hold whether or not a range includes the sample at its left end.
     """
 
     alert: str
@@ -138,6 +141,10 @@ class Case:
     labels: dict[str, str] = field(default_factory=dict)
     why: str = ""
     still_at_s: int = 0  # a later time at which it fires as well
+    over_at_s: int = 0  # a time after which it fires no more; 0: it is not looked at
+    open_range_earlier_s: int = (
+        0  # so much earlier it fires from 3.0 on, where ranges are left-open
+    )
 
     def __str__(self) -> str:
         return f"{self.alert}{' ' if self.why else ''}{self.why}"
@@ -163,6 +170,8 @@ STORE = '{remote_name="store",url="http://store/write"}'
 FAILED = f"prometheus_remote_storage_samples_failed_total{STORE}"
 SENT = f"prometheus_remote_storage_bytes_total{STORE}"
 PENDING = f"prometheus_remote_storage_samples_pending{STORE}"
+HISTOGRAMS_FAILED = f"prometheus_remote_storage_histograms_failed_total{STORE}"
+HISTOGRAMS_PENDING = f"prometheus_remote_storage_histograms_pending{STORE}"
 BY_STORE = {"remote_name": "store"}
 TO_STORE = {"remote_name": "store", "url": "http://store/write"}
 FETCHES = f'targets_last_success_time_seconds{{file="{FETCHED}"}}'
@@ -193,6 +202,8 @@ CASES = (
         10 * MINUTE + STEP_S,
         {"leaderless_seconds_total": "3+0x39 43 53+0x900"},
         {"leaderless_seconds_total": "5+0x39 45 55+0x900"},
+        still_at_s=24 * MINUTE,
+        over_at_s=25 * MINUTE,
     ),
     Case(
         "PrometheusElectorTimeWithoutLeader",
@@ -210,6 +221,8 @@ CASES = (
         10 * MINUTE + 33 * STEP_S,
         {"lease_transitions_total": "7+0x39 8+0x10 9+0x10 10+0x10 11+0x900"},
         {"lease_transitions_total": "7+0x39 8+0x10 9+0x10 10+0x10 11+0x900"},
+        still_at_s=24 * MINUTE,
+        over_at_s=25 * MINUTE,
     ),
     Case(
         "PrometheusElectorNoStandby", 15 * MINUTE, {}, {"child_ready": steady(0)}, why="not ready"
@@ -228,6 +241,7 @@ CASES = (
         {"lease_expires_in_seconds": "9+0x39 3.9 9+0x900"},
         of=LEADER,
         still_at_s=19 * MINUTE,
+        over_at_s=21 * MINUTE,
     ),
     Case(
         "PrometheusElectorLeaseOutOfReach",
@@ -255,6 +269,37 @@ CASES = (
         of=LEADER,
         labels=TO_STORE,
         why="no answer",
+        still_at_s=119 * MINUTE,
+        open_range_earlier_s=STEP_S,
+    ),
+    Case(
+        "PrometheusElectorLeaderCannotWrite",
+        STEP_S + 5 * MINUTE,
+        {FAILED: growing(500), SENT: growing(1000), PENDING: steady(40)},
+        severity="critical",
+        of=LEADER,
+        labels=TO_STORE,
+        why="answered without counts of what was stored",
+        still_at_s=119 * MINUTE,
+    ),
+    Case(
+        "PrometheusElectorLeaderCannotWrite",
+        10 * MINUTE + 5 * MINUTE,
+        {HISTOGRAMS_FAILED: EVERY_THREE_MINUTES},
+        severity="critical",
+        of=LEADER,
+        labels=TO_STORE,
+        why="native histograms refused",
+    ),
+    Case(
+        "PrometheusElectorLeaderCannotWrite",
+        STEP_S + 5 * MINUTE,
+        {SENT: steady(5000), PENDING: steady(0), HISTOGRAMS_PENDING: steady(1)},
+        severity="critical",
+        of=LEADER,
+        labels=TO_STORE,
+        why="no answer to native histograms",
+        still_at_s=119 * MINUTE,
     ),
     Case(
         "PrometheusElectorGateReceiverBehind",
@@ -300,6 +345,7 @@ CASES = (
         labels=BY_STORE,
         why="because they were refused",
         still_at_s=24 * MINUTE,
+        over_at_s=25 * MINUTE,
     ),
     Case(
         "PrometheusElectorGateSamplesLost",
@@ -309,6 +355,7 @@ CASES = (
         labels=BY_STORE,
         why="because they were not counted",
         still_at_s=24 * MINUTE,
+        over_at_s=25 * MINUTE,
     ),
     Case(
         "PrometheusElectorGateClocksDiffer",
@@ -323,7 +370,8 @@ CASES = (
         {},
         {"gate_restarts_total": "2+0x39 3+0x3 4+0x3 5+0x900"},
         of=FOLLOWER,
-        still_at_s=45 * MINUTE,
+        still_at_s=69 * MINUTE,
+        over_at_s=70 * MINUTE,
     ),
     Case(
         "PrometheusElectorConfigurationInvalid",
@@ -339,6 +387,7 @@ CASES = (
         {"config_write_failures_total": then("2+0", AT_10, "3+0")},
         of=LEADER,
         still_at_s=19 * MINUTE,
+        over_at_s=20 * MINUTE,
     ),
     Case(
         "PrometheusElectorTargetsStale",
@@ -404,6 +453,7 @@ CASES = (
         {"fencing_kills_total": f"0+0x{AT_10 - 1} 1 stale"},
         of=LEADER,
         still_at_s=24 * MINUTE,
+        over_at_s=26 * MINUTE,
     ),
     Case(
         "PrometheusElectorRestarts",
@@ -411,7 +461,8 @@ CASES = (
         {},
         {"start_time_seconds": "1+0x39 2+0x3 3+0x3 4+0x900"},
         of=FOLLOWER,
-        still_at_s=45 * MINUTE,
+        still_at_s=69 * MINUTE,
+        over_at_s=70 * MINUTE,
     ),
     Case("PrometheusElectorPrometheusNotReady", 30 * MINUTE, {"child_healthy": FALLS}, of=LEADER),
 )

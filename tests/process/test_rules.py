@@ -108,8 +108,8 @@ def expected_labels(case: Case) -> dict[str, str]:
 
 
 def test_promtool_has_nothing_to_say() -> None:
-    """The file is one of rules, and no rule is given twice."""
-    done = promtool("check", "rules", RULES)
+    """The file is one of rules, no rule is given twice, and no check that it knows finds fault."""
+    done = promtool("check", "rules", "--lint=all", "--lint-fatal", RULES)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"SUCCESS: {len(ALERTS)} rules found" in done.stdout
     assert len(ALERTS) == len(GROUP["rules"])
@@ -127,9 +127,10 @@ def test_fires_in_time(case: Case, tmp_path: Path) -> None:
     last_s = max(case.fires_at_s, case.still_at_s)
     which = f',alertname="{case.alert}"'
     tests = [
-        firing(case.fires_at_s - STEP_S, which),
+        firing(case.fires_at_s - case.open_range_earlier_s - STEP_S, which),
         firing(case.fires_at_s, which, expected_labels(case)),
         firing(last_s, which, expected_labels(case)),
+        *([firing(case.over_at_s, which)] if case.over_at_s else []),
         {
             "expr": f'max_over_time(ALERTS{{namespace!="{IN_TROUBLE[0]}"}}[{last_s}s])',
             "eval_time": f"{last_s}s",
