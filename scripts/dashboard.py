@@ -30,22 +30,7 @@ from grafana import (
     timeline,
     words,
 )
-
-# Abbreviations in the queries below, and what they stand for.
-SHORT = {
-    "{@}": '{cluster=~"$cluster",namespace=~"$namespace",job=~"$job"}',
-    "{~}": '{cluster=~"$cluster",namespace=~"$namespace"}',
-    "{@,": '{cluster=~"$cluster",namespace=~"$namespace",job=~"$job",',
-    "[@]": "[$__rate_interval]",
-}
-
-
-def own(query: str) -> str:
-    """Return a query for metrics of the replicas' own Prometheus, by replica."""
-    return f"({query}) and on (cluster, namespace, pod) prometheus_elector_start_time_seconds{{@}}"
-
-
-SAMPLES = "prometheus_remote_storage_samples"
+from queries import REPLICA_LABELS, SHORT, average, own, quantile, remote
 
 ROWS: dict[str, tuple[Panel, ...]] = {
     "Who writes": (
@@ -110,12 +95,11 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         ),
         Panel(
             "Samples sent",
-            "To all storages, without refused and retried samples.",
+            "To all storages, with native histograms, without what was refused or retried.",
             {
                 REPLICA: own(
-                    f"{BY_REPLICA} (rate({SAMPLES}_total{{~}}[@]) "
-                    f"- rate({SAMPLES}_failed_total{{~}}[@]) "
-                    f"- rate({SAMPLES}_retried_total{{~}}[@]))"
+                    f"{BY_REPLICA} ({remote('total')} "
+                    f"- {remote('failed_total')} - {remote('retried_total')})"
                 )
             },
             unit="cps",
@@ -124,9 +108,12 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "Samples refused, retried, pending",
             "Refused samples are lost. Pending samples are lost if the leader changes.",
             {
-                "refused/s {{pod}} {{remote_name}}": own(f"rate({SAMPLES}_failed_total{{~}}[@])"),
-                "retried/s {{pod}} {{remote_name}}": own(f"rate({SAMPLES}_retried_total{{~}}[@])"),
-                "pending {{pod}} {{remote_name}}": own(f"{SAMPLES}_pending{{~}}"),
+                "refused/s {{pod}} {{remote_name}}": own(remote("failed_total")),
+                "retried/s {{pod}} {{remote_name}}": own(remote("retried_total")),
+                "pending {{pod}} {{remote_name}}": own(
+                    "prometheus_remote_storage_samples_pending{~} "
+                    "+ prometheus_remote_storage_histograms_pending{~}"
+                ),
             },
         ),
         bars(
@@ -159,8 +146,9 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "Time to renew",
             "The 99th percentile of renewals.",
             {
-                REPLICA: "histogram_quantile(0.99, sum by (cluster, namespace, pod, instance, le) "
-                "(rate(prometheus_elector_lease_renew_duration_seconds_bucket{@}[@])))"
+                REPLICA: quantile(
+                    0.99, "prometheus_elector_lease_renew_duration_seconds", REPLICA_LABELS
+                )
             },
             unit="s",
             width=8,
@@ -204,10 +192,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "Time to reload",
             "From the write of the file until Prometheus has loaded it, on average.",
-            {
-                REPLICA: "rate(prometheus_elector_reload_duration_seconds_sum{@}[@]) / "
-                "rate(prometheus_elector_reload_duration_seconds_count{@}[@])"
-            },
+            {REPLICA: average("prometheus_elector_reload_duration_seconds")},
             unit="s",
         ),
     ),
@@ -263,9 +248,8 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "Duration",
             "Until the last byte of the answer: median and 99th percentile.",
             {
-                f"{quantile}": f"histogram_quantile({quantile}, sum by (le) "
-                "(rate(prometheus_elector_proxy_request_duration_seconds_bucket{@}[@])))"
-                for quantile in (0.5, 0.99)
+                f"{number}": quantile(number, "prometheus_elector_proxy_request_duration_seconds")
+                for number in (0.5, 0.99)
             },
             unit="s",
             width=6,

@@ -50,6 +50,12 @@ def metrics_in(expression: str) -> set[str]:
     }
 
 
+def test_no_query_selects_a_bucket_or_quantile() -> None:
+    """A 3.x stores `le="1"` as `le="1.0"`, and a native histogram has no such label at all."""
+    for expression in expressions():
+        assert not re.search(r"\b(le|quantile)\s*[!=]", expression)
+
+
 def test_the_script_writes_it() -> None:
     """`scripts/render-k8s` was run after the last change of the script."""
     argv = [sys.executable, str(CHECKOUT / "scripts/dashboard.py")]

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import requests
+import yaml
 
 from tests.process.test_dashboard import (
     DASHBOARD,
@@ -25,23 +26,17 @@ from tests.process.test_dashboard import (
 )
 from tests.real.conftest import Start
 from tests.real.parts import Prometheus, Receiver, started
+from tests.real.promtool import promtool
 from tests.real.replica import Replica
+from tests.real.watcher import WITHIN_S, rule_health, target, watcher_config, watching
 from tests.support import wait_until
 from tests.web.conftest import Web, leading
 from tests.web.test_protection import running
 from tests.web.test_status import FULL
 
-CONFIG = """\
-global: {{scrape_interval: 1s, evaluation_interval: 1s}}
-rule_files: ['{rules}']
-scrape_configs:
-- job_name: elector
-  metrics_path: /_elector/metrics
-  static_configs: [{apis}]
-- job_name: prometheus
-  static_configs: [{servers}]
-"""
-WITHIN_S = 60.0
+# What a scrape does to histograms, and what the Prometheus that scrapes needs for it.
+AS_THEY_ARE = ("", "")
+MADE_NATIVE = ("convert_classic_histograms_to_nhcb: true", "--enable-feature=native-histograms")
 
 
 @pytest.fixture
@@ -55,22 +50,28 @@ def pair(start: Start, receiver: Receiver) -> tuple[Replica, Replica]:
 
 
 @pytest.fixture
-def watcher(pair: tuple[Replica, Replica], tmp_path: Path) -> Iterator[Prometheus]:
+def histograms() -> tuple[str, str]:
+    """Give what the scrape does to histograms; a test may choose."""
+    return AS_THEY_ARE
+
+
+@pytest.fixture
+def watcher(
+    pair: tuple[Replica, Replica], tmp_path: Path, histograms: tuple[str, str]
+) -> Iterator[Prometheus]:
     """Run a Prometheus that scrapes both and evaluates the rules, and has begun to."""
-    config = CONFIG.format(
-        rules=RULES,
-        apis=", ".join(target(each.api, each.name) for each in pair),
-        servers=", ".join(target(each.url, each.name) for each in pair),
-    )
-    with started(Prometheus(tmp_path / "watcher", config)) as part:
-        wait_until(lambda: len(part.query("up == 1")) == 4, WITHIN_S, "all are scraped")
+    more, flags = histograms
+    if more and not takes_field(more, tmp_path):
+        pytest.skip("this Prometheus makes no native histograms of classic ones")
+    with watching(tmp_path, *pair, more=more, flags=flags) as part:
         yield part
 
 
-def target(url: str, pod: str) -> str:
-    """Return a target with the labels that the Operator's monitors give: none of a cluster."""
-    address = url.removeprefix("http://")
-    return f"{{targets: ['{address}'], labels: {{namespace: monitoring, pod: {pod}}}}}"
+def takes_field(of_scrape: str, folder: Path) -> bool:
+    """Tell whether a scrape job may have a field."""
+    file = folder / "asked.yml"
+    file.write_text(f"scrape_configs: [{{job_name: a, {of_scrape}}}]\n")
+    return promtool("check", "config", file).returncode == 0
 
 
 def filled(text: str, namespace: str, job: str) -> str:
@@ -85,14 +86,21 @@ def values(watcher: Prometheus, asked: dict[str, Any], namespace: str, job: str)
     """Return all values that a panel's target gets for the last five minutes, or now."""
     query, now = filled(asked["expr"], namespace, job), time.time()
     if asked["instant"]:
-        return [float(each["value"][1]) for each in watcher.query(query)]
-    within: dict[str, str | float] = {"query": query, "start": now - 300, "end": now, "step": "2s"}
-    answer = requests.get(f"{watcher.url}/api/v1/query_range", params=within, timeout=10)
-    assert answer.status_code == 200, answer.text
-    series = answer.json()["data"]["result"]
+        return [float(each["value"][1]) for each in answered(watcher, "query", query=query)]
+    series = answered(watcher, "query_range", query=query, start=now - 300, end=now, step="2s")
     return [float(value) for each in series for _, value in each["values"]]
 
 
+def answered(watcher: Prometheus, path: str, **asked: str | float) -> list[dict[str, Any]]:
+    """Return the result of a query; Prometheus must have nothing to say about it."""
+    answer = requests.get(f"{watcher.url}/api/v1/{path}", params=asked, timeout=10)
+    assert answer.status_code == 200, answer.text
+    assert not {"warnings", "infos"} & set(answer.json()), answer.text
+    result: list[dict[str, Any]] = answer.json()["data"]["result"]
+    return result
+
+
+@pytest.mark.parametrize("histograms", [AS_THEY_ARE, MADE_NATIVE], ids=["classic", "native"])
 def test_every_query_has_data(watcher: Prometheus, pair: tuple[Replica, Replica]) -> None:
     """Each panel shows a number, for all and for what is chosen; of another namespace nothing."""
     hand_over(watcher, *pair)
@@ -123,13 +131,15 @@ def test_every_query_about_the_gate_has_data(tmp_path: Path) -> None:
     """Of a replica's API that tells of one; the rules about it can be evaluated."""
     with running(Web()) as web:
         web.tell(leading(**FULL))
-        config = CONFIG.format(rules=RULES, apis=target(web.url, "a"), servers="")
+        config = watcher_config(target(web.url, "a"))
         with started(Prometheus(tmp_path / "watcher", config)) as watcher:
             panels = list(filter(is_of_gate, PANELS))
             assert len(panels) == 9
             for panel in panels:
                 check_panel(watcher, panel)
-            wait_until(lambda: set(rules(watcher).values()) == {"ok"}, WITHIN_S, "were evaluated")
+            wait_until(
+                lambda: set(rule_health(watcher).values()) == {"ok"}, WITHIN_S, "were evaluated"
+            )
             assert names(watcher) >= OF_GATE
 
 
@@ -146,7 +156,10 @@ def choices(watcher: Prometheus, query: str) -> list[str]:
 def test_all_is_understood(watcher: Prometheus, pair: tuple[Replica, Replica]) -> None:
     """Each alert can be evaluated on what a pair exposes; each metric and each choice is there."""
     hand_over(watcher, *pair)
-    wait_until(lambda: set(rules(watcher).values()) == {"ok"}, WITHIN_S, "all were evaluated")
+    wait_until(lambda: set(rule_health(watcher).values()) == {"ok"}, WITHIN_S, "all were evaluated")
+    for group in yaml.safe_load(RULES.read_text())["groups"]:
+        for rule in group["rules"]:
+            answered(watcher, "query", query=rule["expr"])
     assert set().union(*map(metrics_in, expressions())) - names(watcher) == OF_TARGETS | (
         OF_GATE & set().union(*map(metrics_in, expressions()))
     )
@@ -162,12 +175,6 @@ def names(watcher: Prometheus) -> set[str]:
     """Return the names of all metrics that it has, a histogram's without its series' ending."""
     answer = requests.get(f"{watcher.url}/api/v1/label/__name__/values", timeout=5)
     return metrics_in(" ".join(answer.json()["data"]))
-
-
-def rules(watcher: Prometheus) -> dict[str, str]:
-    """Return how each alert's last evaluation went."""
-    [group] = requests.get(f"{watcher.url}/api/v1/rules", timeout=5).json()["data"]["groups"]
-    return {rule["name"]: rule["health"] for rule in group["rules"]}
 
 
 def hand_over(watcher: Prometheus, *pair: Replica) -> None:
