@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from tests.k8s.rendering import part
+from tests.k8s.versions import minor_version
 from tests.real.parts import ApiServer
 from tests.support import wait_until
 
@@ -16,6 +17,7 @@ NEEDED = (
     *("prometheuses", "prometheusagents", "prometheusrules", "servicemonitors", "podmonitors"),
     *("probes", "scrapeconfigs"),
 )
+KNOWS_THEM = 25  # Kubernetes 1.25, the oldest that the Operator supports
 EMPTY_HERE = ("replicaExternalLabelName",)
 
 
@@ -32,27 +34,29 @@ Loader.add_constructor("tag:yaml.org,2002:value", _text)
 
 def install(server: ApiServer) -> None:
     """Define the kinds, and wait until the server serves them."""
-    folder = Path(part("operator-crds"))
+    folder, is_old = Path(part("operator-crds")), minor_version(server) < KNOWS_THEM
     for plural in NEEDED:
         text = (folder / f"monitoring.coreos.com_{plural}.yaml").read_text()
-        definition = for_this_server(yaml.load(text, Loader))
+        definition = yaml.load(text, Loader)
+        if is_old:
+            definition = for_an_old_server(definition)
         server.make(PATH, definition)
         for version in definition["spec"]["versions"]:
             url = f"/apis/monitoring.coreos.com/{version['name']}/namespaces/default/{plural}"
             wait_until(lambda it=url: server.call("GET", it).ok, 30, f"{url} is served")  # type: ignore[misc]
 
 
-def for_this_server(node: Any, name: str = "") -> Any:
-    """Return a definition that bears with Debian's 1.20, which takes an empty text for null.
+def for_an_old_server(node: Any, name: str = "") -> Any:
+    """Return a definition that bears with Kubernetes 1.20, which takes an empty text for null.
 
     So `default: ""` is left out, and what our manifests have empty may be null.
     """
     if isinstance(node, list):
-        return [for_this_server(each) for each in node]
+        return [for_an_old_server(each) for each in node]
     if not isinstance(node, dict):
         return node
     made = {
-        key: for_this_server(value, key)
+        key: for_an_old_server(value, key)
         for key, value in node.items()
         if not (key == "default" and value == "")
     }

@@ -8,8 +8,6 @@ beside ours, and Prometheus never has the configuration of another role than its
 from __future__ import annotations
 
 import itertools
-import re
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +17,8 @@ import yaml
 from tests.k8s.network import Network
 from tests.k8s.pods import Cluster, Pod
 from tests.k8s.rendering import K8S, Document, documents, find, kustomize, part
-from tests.real.parts import ADMIN_TOKEN, ApiServer, Program, applied_config, kubeconfig, program
+from tests.k8s.versions import prometheus_version
+from tests.real.parts import ADMIN_TOKEN, ApiServer, Program, applied_config, kubeconfig
 from tests.real.witness import Witness
 from tests.support import wait_until
 
@@ -95,7 +94,7 @@ def operate(network: Network, folder: Path, namespace: str, manifest: str) -> Op
     cluster = Cluster(network, namespace, [account, *election, *storage()])
     cluster.pod("storage", 0).start()
     [made] = documents((K8S / f"operator/{manifest}").read_text())
-    made["spec"]["version"] = f"v{version_here()}"
+    made["spec"]["version"] = f"v{prometheus_version()}"
     made["spec"]["scrapeConfigSelector"] = {}
     operator = Operator(folder / "operator", network.server, namespace)
     network.programs.append(operator)
@@ -117,15 +116,6 @@ def storage() -> list[Document]:
         find(made, kind, name)
         for kind, name in (("ConfigMap", "storage-config"), ("StatefulSet", "storage"))
     ]
-
-
-def version_here() -> str:
-    """Return the version of the Prometheus of the tests, as the Operator must know it."""
-    words = [program("prometheus"), "--version"]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    found = re.search(r"version (\d+\.\d+\.\d+)", done.stdout + done.stderr)
-    assert found is not None
-    return found[1]
 
 
 MANIFESTS = ("prometheus.yaml", "prometheus-agent.yaml", "prometheus-sidecar.yaml")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import subprocess
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,7 +16,8 @@ import requests
 from tests.k8s.network import Network
 from tests.k8s.pods import Cluster, Pod
 from tests.k8s.rendering import Document, chart, container, find, kustomize
-from tests.real.parts import program, query
+from tests.k8s.versions import prometheus_major
+from tests.real.parts import query
 from tests.real.witness import Reign, Witness
 from tests.support import now, wait_until
 
@@ -41,16 +41,9 @@ def example(name: str) -> list[Document]:
     assert "scrape_interval: 15s" in text["config.yml"]
     text["config.yml"] = text["config.yml"].replace("scrape_interval: 15s", "scrape_interval: 1s")
     args = container(find(made, "StatefulSet", "prometheus"))["args"]
-    if "--agent" in args and major() == 2:
+    if "--agent" in args and prometheus_major() == 2:
         args[args.index("--agent")] = "--enable-feature=agent"
     return made
-
-
-def major() -> int:
-    """Return the major version of the Prometheus of the tests."""
-    words = [program("prometheus"), "--version"]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    return int((done.stdout + done.stderr).partition("version ")[2][0])
 
 
 def start(cluster: Cluster, witness: Witness) -> tuple[Pod, Pod]:
@@ -195,7 +188,7 @@ def is_read_only(path: Path) -> bool:
 
 def test_leaders_label(network: Network, witness: Witness) -> None:
     """With the chart's Role the leader labels its own pod, so that its Service selects that one."""
-    words = ("--set", "leaderLabel.enabled=true", "--set", f"prometheus.major={major()}")
+    words = ("--set", "leaderLabel.enabled=true", "--set", f"prometheus.major={prometheus_major()}")
     made = chart(*words, use="agent")
     [key, value] = LABEL.split("=")
     assert find(made, "Service", "prometheus-leader")["spec"]["selector"][key] == value
