@@ -34,6 +34,10 @@ class Objects:
         found: Document = answer.json()
         return found
 
+    def has(self, kind: str, name: str) -> bool:
+        """Tell whether the API server has an object."""
+        return self.server.call("GET", f"{PATHS[kind].format(self.namespace)}/{name}").ok
+
     def content(self, kind: str, name: str) -> dict[str, bytes]:
         """Return what a ConfigMap or a Secret holds."""
         data = self.object(kind, name).get("data") or {}

@@ -151,7 +151,7 @@ class Pod:
     def refresh(self, kind: str, named: str) -> None:
         """Bring a ConfigMap's or Secret's present content into its volumes, as the kubelet does."""
         for volume in self.spec.get("volumes", ()):
-            if (kind, named) in list(_sources(volume)):
+            if (kind, named) in [source[:2] for source in _sources(volume)]:
                 self._fill(volume)
 
     def _make_volumes(self, stateful_set: Document) -> None:
@@ -182,8 +182,9 @@ class Pod:
 
     def _fill(self, volume: Document) -> None:
         content: dict[str, bytes] = {}
-        for kind, named in _sources(volume):
-            content |= self.cluster.content(kind, named)
+        for kind, named, is_optional in _sources(volume):
+            if not is_optional or self.cluster.has(kind, named):
+                content |= self.cluster.content(kind, named)
         fill(self.folder / "volumes" / volume["name"], content)
 
 
@@ -267,13 +268,12 @@ class Container(Program):
         )
 
 
-def _sources(volume: Document) -> Iterator[tuple[str, str]]:
-    """Yield kind and name of what a volume's files come from."""
+def _sources(volume: Document) -> Iterator[tuple[str, str, bool]]:
+    """Yield kind and name of what a volume's files come from, and whether it may be missing."""
     for source in (volume, *volume.get("projected", {}).get("sources", ())):
-        if "configMap" in source:
-            yield "ConfigMap", source["configMap"]["name"]
-        if "secret" in source:
-            yield "Secret", source["secret"].get("secretName") or source["secret"]["name"]
+        for kind, key in (("ConfigMap", "configMap"), ("Secret", "secret")):
+            if of := source.get(key):
+                yield kind, of.get("secretName") or of["name"], bool(of.get("optional"))
 
 
 def entrypoint_of(image: str) -> list[str]:
@@ -312,5 +312,5 @@ PROGRAMS: dict[str, Callable[[], str]] = {
 
 def programs() -> list[Path]:
     """Return the folders of the programs that an image would have."""
-    found = [Path(program("prometheus")).resolve().parent]
-    return found + [each for each in (Path(part("helm")).parent,) if each != found[0]]
+    paths = (program("prometheus"), part("prometheus-config-reloader"))
+    return list(dict.fromkeys(Path(path).resolve().parent for path in paths))

@@ -23,6 +23,10 @@ from tests.real.witness import Witness
 from tests.support import wait_until
 
 GROUP = "/apis/monitoring.coreos.com"
+KINDS = {  # to the path's part, and what the StatefulSets' names begin with
+    "Prometheus": ("prometheuses", "prometheus"),
+    "PrometheusAgent": ("prometheusagents", "prom-agent"),
+}
 START_S = 60
 WATCHED = "--watched-dir="
 LOADED_S = 60  # the config-reloader waits a while itself
@@ -93,20 +97,28 @@ def operate(network: Network, folder: Path, namespace: str, manifest: str) -> Op
     election = documents((K8S / "operator/election.yaml").read_text())
     cluster = Cluster(network, namespace, [account, *election, *storage()])
     cluster.pod("storage", 0).start()
-    [made] = documents((K8S / f"operator/{manifest}").read_text())
-    made["spec"]["version"] = f"v{prometheus_version()}"
-    made["spec"]["scrapeConfigSelector"] = {}
     operator = Operator(folder / "operator", network.server, namespace)
     network.programs.append(operator)
     operator.start()
-    plural = {"Prometheus": "prometheuses", "PrometheusAgent": "prometheusagents"}[made["kind"]]
-    url = f"{GROUP}/{made['apiVersion'].rpartition('/')[2]}/namespaces/{namespace}/{plural}"
-    network.server.make(url, made)
-    name = {"Prometheus": "prometheus-main", "PrometheusAgent": "prom-agent-main"}[made["kind"]]
-    sets = f"/apis/apps/v1/namespaces/{namespace}/statefulsets/{name}"
-    wait_until(lambda: network.server.call("GET", sets).ok, START_S, "the Operator makes it")
-    cluster.name_pods(cluster.object("StatefulSet", name))
+    made = stateful_set(cluster, manifest)
+    cluster.name_pods(made)
+    name = made["metadata"]["name"]
     return Operated(cluster, [cluster.pod(name, 0), cluster.pod(name, 1)], name)
+
+
+def stateful_set(cluster: Cluster, manifest: str, name: str = "main") -> Document:
+    """Return the StatefulSet that the Operator makes of a manifest under this name."""
+    [made] = documents((K8S / f"operator/{manifest}").read_text())
+    made["metadata"]["name"] = name
+    made["spec"]["version"] = f"v{prometheus_version()}"
+    made["spec"]["scrapeConfigSelector"] = {}
+    plural, prefix = KINDS[made["kind"]]
+    version = made["apiVersion"].rpartition("/")[2]
+    cluster.server.make(f"{GROUP}/{version}/namespaces/{cluster.namespace}/{plural}", made)
+    wait_until(
+        lambda: cluster.has("StatefulSet", f"{prefix}-{name}"), START_S, "the Operator makes it"
+    )
+    return cluster.object("StatefulSet", f"{prefix}-{name}")
 
 
 def storage() -> list[Document]:
@@ -162,8 +174,34 @@ def assert_changed_rules_are_seen(one: Operated) -> None:
         folders = {
             each["mountPath"] for each in spec["volumeMounts"] if "rulefiles" in each["name"]
         }
-        assert {arg[len(WATCHED) :] for arg in spec["args"] if arg.startswith(WATCHED)} == folders
+        watched = {arg[len(WATCHED) :] for arg in spec["args"] if arg.startswith(WATCHED)}
+        assert folders <= watched
         assert folders or one.secret.startswith("prom-agent"), "an agent evaluates no rules"
+
+
+def test_the_sidecar_repeats_the_operators_arguments(
+    network: Network, operators_kinds: None, tmp_path: Path
+) -> None:
+    """Those of both config-reloaders, but for the file that they write."""
+    one = operate(network, tmp_path, "repeated", "prometheus-sidecar.yaml")
+    repeated = one.cluster.object("StatefulSet", "prometheus-main")
+    own = stateful_set(one.cluster, "prometheus.yaml", "own")
+    expected = {
+        name: [arg.replace("prometheus-own-", "prometheus-main-") for arg in args]
+        for name, args in reloaders(own).items()
+    }
+    assert len(expected) == 2
+    assert reloaders(repeated) == expected
+
+
+def reloaders(of: Document) -> dict[str, list[str]]:
+    """Return the arguments of a StatefulSet's config-reloaders, without the file they write."""
+    spec = of["spec"]["template"]["spec"]
+    return {
+        each["name"]: [arg for arg in each["args"] if "--config-envsubst-file=" not in arg]
+        for each in (*spec["initContainers"], *spec["containers"])
+        if each["name"].endswith("config-reloader")
+    }
 
 
 def reloads(pod: Pod) -> int:
