@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.images.conftest import Run
@@ -59,9 +61,14 @@ def test_only_the_data_can_be_written(idle: Container) -> None:
     idle.run("touch", "/prometheus/mine")
 
 
-def test_consoles_and_promtool_come_along(idle: Container) -> None:
-    """What Prometheus' image has beside Prometheus is where it is there."""
+def test_what_prometheus_image_has_comes_along(idle: Container) -> None:
+    """The configuration, the licences, promtool; before Prometheus 3 also consoles."""
     assert "prometheus.yml" in idle.run("ls", "/etc/prometheus")
-    assert idle.run("ls", "/usr/share/prometheus").split()[:2] == ["LICENSE", "NOTICE"]
-    assert "console" in idle.run("ls", "/usr/share/prometheus")
-    idle.run("promtool", "--version")
+    beside = set(idle.run("ls", "/usr/share/prometheus").split())
+    version = re.search(r"version (\d+)\.", idle.run("prometheus", "--version"))
+    assert version is not None
+    if int(version[1]) < 3:
+        assert "index.html.example" in idle.run("ls", "/etc/prometheus/consoles/")
+        beside -= {"consoles", "console_libraries", "npm_licenses.tar.bz2"}
+    assert beside == {"LICENSE", "NOTICE"}
+    assert version[0] in idle.run("promtool", "--version")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import bcrypt
@@ -15,7 +16,8 @@ from tests.support import wait_until
 
 LOCKED_IN = ("--read-only", "--read-only-tmpfs=false", "--cap-drop=all")
 NO_NEW_RIGHTS = "--security-opt=no-new-privileges"
-DATA = ("--storage.tsdb.path=/prometheus",)
+CONFIG = "--config.file=/etc/prometheus/prometheus.yml"
+DATA = (CONFIG, "--storage.tsdb.path=/prometheus")
 UP = "http://127.0.0.1:9090/api/v1/query?query=up"
 
 
@@ -39,9 +41,23 @@ def test_it_scrapes_and_stops_in_order(options: tuple[str, ...], run: Run) -> No
     assert "See you next time!" in container.logs()
 
 
+def test_the_data_of_another_user_is_written_to_as_that_user(run: Run, tmp_path: Path) -> None:
+    """A folder of user 65532, who runs the variant -distroless of Prometheus' image."""
+    data = tmp_path / "data"
+    data.mkdir(mode=0o755)
+    os.chown(data, 65532, 65532)
+    options = ("--user=65532:65532", f"--volume={data}:/prometheus", *LOCKED_IN, NO_NEW_RIGHTS)
+    container = run(options, network="none")
+    container.await_healthy()
+    wait_until(lambda: '"1"]' in container.get(UP), READY_S, "it scrapes itself", 0.3)
+    assert {path.stat().st_uid for path in data.iterdir()} == {65532}
+
+
 def test_arguments_are_those_of_prometheus(run: Run) -> None:
     """They take the place of the default ones."""
-    container = run(words=["--storage.tsdb.path=/prometheus/here", "--web.enable-lifecycle"])
+    container = run(
+        words=[CONFIG, "--storage.tsdb.path=/prometheus/here", "--web.enable-lifecycle"]
+    )
     container.await_ready()
     flags = requests.get(f"{container.url}/api/v1/status/flags", timeout=5).json()["data"]
     assert flags["storage.tsdb.path"] == "/prometheus/here"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+import yaml
 
 from tests import links
 from tests.k8s.rendering import K8S
@@ -23,6 +24,20 @@ def test_paths(name: str) -> None:
     assert named
     assert [path for path in sorted(named) if not (CHECKOUT / path).exists()] == []
     assert links.broken(file) == []
+
+
+def test_one_version_of_prometheus() -> None:
+    """The image's default is what the Operator is told, what the example runs, and the page's."""
+    dockerfile = (CHECKOUT / "images/Dockerfile").read_text()
+    named = dict(re.findall(r"^ARG ((?:PROMETHEUS|PYTHON)_IMAGE)=(\S+)$", dockerfile, re.MULTILINE))
+    page = (CHECKOUT / "images/README.md").read_text()
+    assert [name for name, image in named.items() if f"| `{name}` | `{image}` |" not in page] == []
+    version = named["PROMETHEUS_IMAGE"].partition(":")[2]
+    manifests = [file.read_text() for file in (K8S / "operator").glob("*.yaml")]
+    assert set(re.findall(r"^ +version: (\S+)", "\n".join(manifests), re.MULTILINE)) == {version}
+    example = yaml.safe_load((K8S / "examples/agent/kustomization.yaml").read_text())
+    tags = {each["newName"]: each["newTag"] for each in example["images"]}
+    assert f"prom/prometheus:{tags['prom/prometheus']}" == named["PROMETHEUS_IMAGE"]
 
 
 def test_flags() -> None:
