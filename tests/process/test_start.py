@@ -68,6 +68,54 @@ def test_the_same_file_may_be_named_in_other_ways(
     assert problems(output, *child) == ()
 
 
+AUTO_RELOAD = ("--config.auto-reload", "--enable-feature=auto-reload-config")
+
+
+@pytest.mark.parametrize("flag", AUTO_RELOAD)
+@pytest.mark.parametrize(
+    ("words", "is_refused"),
+    [
+        (("--config=config.yml",), True),
+        (("--leader-config=config.yml",), True),
+        (("--targets-url=http://127.0.0.1:1/={}/rules.yml",), True),
+        (("--targets-url=http://127.0.0.1:1/={}/targets.json",), False),
+        ((), False),
+    ],
+)
+def test_prometheus_may_reload_itself_only_if_nothing_here_depends_on_it(
+    folder: Path, flag: str, words: tuple[str, ...], *, is_refused: bool
+) -> None:
+    """A plain Prometheus may, unless it is sent rules: the verdict on those is its reload's."""
+    words = tuple(word.format(folder) for word in words)
+    command = (*words, "--lease-lock=auto", "--", "./prometheus", flag)
+    Path("prometheus.yml").write_text("{}\n")
+    Path("config.yml").write_text("follower: {}\n" if "--config=config.yml" in words else "{}\n")
+    found = prepare(load(command, {}, hostname="h", incarnation="i")).problems
+    assert any("only this program may reload Prometheus" in line for line in found) == is_refused
+    assert bool(found) == is_refused
+
+
+@pytest.mark.parametrize(
+    ("program", "help_text", "is_refused"),
+    [
+        ("prometheus", "  --[no-]agent  Run in agent mode", True),
+        ("prometheus", "  --agent  Run in agent mode", True),
+        ("prometheus", "  --storage.agent.path=data-agent/", False),
+        ("start.sh", "  --[no-]agent  Run in agent mode", False),
+    ],
+)
+def test_an_agent_by_a_feature_that_prometheus_no_longer_has_is_refused(
+    folder: Path, program: str, help_text: str, *, is_refused: bool
+) -> None:
+    """Its own help tells; a script is not run for that, as it might start Prometheus."""
+    Path(program).write_text(f"#!/bin/sh\ntouch asked\necho '{help_text}'\n")
+    child = (f"./{program}", "--config.file=a.yml", "--enable-feature=agent")
+    found = problems("a.yml", *child)
+    assert [line.partition(":")[0] for line in found] == ["--enable-feature=agent"] * is_refused
+    assert Path("asked").exists() == (program == "prometheus")
+    assert problems("a.yml", *child, "--agent") == ()
+
+
 RENDERED = "data/prometheus-elector/prometheus.yml"
 
 

@@ -20,6 +20,7 @@ from tests.real.parts import Namespace
 from tests.real.receivers import Store, metric
 from tests.real.replica import QUICK, Replica, on_lease
 from tests.real.scraped import NUMBER, Target
+from tests.real.versions import has_flag
 from tests.support import free_port, wait_until
 
 JOB = "scraped"
@@ -53,7 +54,8 @@ class Setup:
         """Return the keywords of Replica."""
         options: dict[str, Any] = {"prometheus": self.prometheus}
         if self.is_agent:
-            flag = "--agent" if self.prometheus else "--enable-feature=agent"  # of 3.x, of 2.x
+            is_new = self.prometheus or has_flag("agent")  # 3.x
+            flag = "--agent" if is_new else "--enable-feature=agent"
             options |= {"storage": "agent", "child_flags": (flag,)}
         return options
 

@@ -33,6 +33,7 @@ from wrapper.model.configuration import Rendering, Renderings
 from wrapper.model.roles import Role
 from wrapper.options.prometheus_args import ChildArguments
 from wrapper.options.settings import Settings
+from wrapper.startup.agent_feature import problems_of_agent
 from wrapper.startup.prepare import output_of, problems_of_promtool, promtool_of, sources_of
 from wrapper.startup.trial import Trial
 
@@ -71,7 +72,8 @@ def _problems_of_trial(settings: Settings) -> list[str]:
     if not settings.command.start:
         return []
     if shutil.which(program):
-        return _problems_of_script(settings, program)
+        of_agent = problems_of_agent(settings.child, ChildArguments.parse(settings.child))
+        return [*_problems_of_script(settings, program), *of_agent]
     wrong = f"--start: {program}: no such command, or it may not be executed"
     return [f"{wrong}; write Prometheus' path after --, for example -- /bin/prometheus"]
 

@@ -68,39 +68,50 @@ class ChildArguments:
 
     ``base_url`` has the route prefix and no slash at its end; it is http, because the
     ``web_config_file`` is not read here. ``flush_deadline`` is None if it is not given.
-    ``problems`` are lines for people; if there are any, do not rely on the other fields.
+    ``problems`` are lines for people; if there are any, do not rely on the other fields. Those of
+    them that refuse reloads by Prometheus itself are also ``own_reloads``.
     """
 
     config_file: str
     names_config_file: bool
     base_url: str
     storage_path: str
-    is_agent: bool
+    has_agent_flag: bool
+    has_agent_feature: bool
     has_lifecycle: bool
     flush_deadline: str | None
     web_config_file: str
     log_level: str
     log_format: str
+    own_reloads: tuple[str, ...]
     problems: tuple[str, ...]
 
     @classmethod
     def parse(cls, command: Sequence[str]) -> Self:
         """Parse a command: a program and its arguments."""
         words = _read(command)
-        is_agent = words.is_on("agent") or "agent" in words.features
+        has_flag, has_feature = words.is_on("agent"), "agent" in words.features
+        storage = "storage.agent.path" if has_flag or has_feature else "storage.tsdb.path"
         return cls(
             config_file=words.first(CONFIG_FILE),
             names_config_file=CONFIG_FILE in words.texts,
             base_url=_base_url(words),
-            storage_path=words.first("storage.agent.path" if is_agent else "storage.tsdb.path"),
-            is_agent=is_agent,
+            storage_path=words.first(storage),
+            has_agent_flag=has_flag,
+            has_agent_feature=has_feature,
             has_lifecycle=words.is_on("web.enable-lifecycle"),
             flush_deadline=words.first(FLUSH_DEADLINE) or None,
             web_config_file=words.first("web.config.file"),
             log_level=words.first(LOG_LEVEL),
             log_format=words.first(LOG_FORMAT),
+            own_reloads=tuple(_own_reload_problems(words)),
             problems=(*words.problems, *_problems(words)),
         )
+
+    @property
+    def is_agent(self) -> bool:
+        """Whether agent mode is asked for, by the flag or by the feature of Prometheus 2."""
+        return self.has_agent_flag or self.has_agent_feature
 
     def over_tls(self) -> Self:
         """Return the same, with an https URL."""
@@ -208,13 +219,16 @@ def _problems(words: _Words) -> Iterator[str]:
     for name in _NEVER_EMPTY:
         if words.first(name) == "":
             yield f"--{name}: its value is empty; write --{name}={_DEFAULTS[name]}, or remove it"
-    yield from _auto_reload_problems(words)
+    yield from _own_reload_problems(words)
     yield from _web_problems(words)
 
 
-def _auto_reload_problems(words: _Words) -> Iterator[str]:
-    """Refuse reloads by Prometheus: it would load a rendering before the plan allows that."""
-    cure = "only this program may reload Prometheus; remove the flag"
+def _own_reload_problems(words: _Words) -> Iterator[str]:
+    """Refuse reloads by Prometheus itself: a refusal could not be told from that of our reload."""
+    cure = (
+        "only this program may reload Prometheus; remove the flag, and after a change of rule "
+        "files send SIGHUP to this program"
+    )
     if words.is_on("config.auto-reload"):
         yield f"--config.auto-reload: {cure}"
     if "auto-reload-config" in words.features:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from wrapper.model.fetched_file import Feed
+from wrapper.model.fetched_file import Feed, FileKind
 from wrapper.options.flag_fields import of
 from wrapper.options.flag_values import Address, Label
 from wrapper.options.log_options import LogOptions
@@ -223,6 +223,11 @@ class TargetsOptions:
     http_config: str = of("targets-http-config")
     broker: str = of("targets-broker")
     queue: str = of("targets-queue")
+
+    @property
+    def fetches_rules(self) -> bool:
+        """Whether a feed has rules, which Prometheus has to be reloaded for."""
+        return any(feed.kind is FileKind.RULES for feed in self.feeds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

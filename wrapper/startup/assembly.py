@@ -255,7 +255,8 @@ def _start_threads(
     probing = _probing(settings, api)
     pid = parts.child.pid if parts.child else None
     fence = Fence(pid, urlsplit(start.base_url).port or 0)
-    watch = PrometheusWatch(api, probing, fence, events.put)
+    may_reload = start.is_plain and not settings.targets.fetches_rules
+    watch = PrometheusWatch(api, probing, fence, events.put, may_reload=may_reload)
     actors.start("watch-prometheus", watch.run, watch.end)
     if parts.elector is not None:
         actors.start("elector", parts.elector.run, parts.elector.end)

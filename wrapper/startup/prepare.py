@@ -18,6 +18,7 @@ from wrapper.configuration.inputs import BadInputs, Inputs, Sources
 from wrapper.model.configuration import Renderings
 from wrapper.options.prometheus_args import ChildArguments
 from wrapper.options.settings import Mode, Settings
+from wrapper.startup.agent_feature import problems_of_agent
 from wrapper.startup.start import UNCHANGED, RefusedInput, Start, is_same_file
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def prepare(settings: Settings, refused: RefusedInput | None = None) -> Start:
     if settings.mode.is_plain:
         inputs = Inputs(sources_of(settings, arguments, output))
         targets, problems = _look_at_targets(settings, inputs.reads)
-        found = (*_problems_of_command(settings), *of_auth, *problems)
+        own_reloads = arguments.own_reloads if settings.targets.fetches_rules else ()
+        found = (*_problems_of_command(settings), *own_reloads, *of_auth, *problems)
         return Start(settings, arguments, inputs, UNCHANGED, found, output, access, targets)
     promtool = promtool_of(settings, arguments, output)
     judge = promtool.problems if promtool is not None else None
@@ -154,7 +156,9 @@ def _render(settings: Settings, inputs: Inputs) -> tuple[Renderings | None, tupl
 def _problems_of_child(settings: Settings, arguments: ChildArguments) -> list[str]:
     if not settings.child:
         return []
-    return [*_problems_of_command(settings), *arguments.problems]
+    if of_command := _problems_of_command(settings):
+        return [*of_command, *arguments.problems]
+    return [*arguments.problems, *problems_of_agent(settings.child, arguments)]
 
 
 def _problems_of_command(settings: Settings) -> list[str]:

@@ -6,6 +6,7 @@ Every call blocks for at most its time limit and raises nothing: errors are part
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -112,6 +113,15 @@ class PrometheusApi:
             return ""
         answer = self.ask("GET", self.url("/api/v1/status/walreplay"), timeout_s)
         return read_replay(answer.detail) if answer.is_ok else ""
+
+    def flags(self, timeout_s: float) -> dict[str, str]:
+        """Return the flags that Prometheus runs with, by name; none if it does not say."""
+        try:
+            status, shown = self._request("GET", self.url("/api/v1/status/flags"), timeout_s)
+            data = json.loads(shown)["data"] if status == _OK else {}
+            return {str(name): str(value) for name, value in data.items()}
+        except Exception:  # noqa: BLE001 - they are only for warnings
+            return {}
 
     def close(self) -> None:
         """Close the connections that are kept."""

@@ -24,6 +24,7 @@ from wrapper.model.events import (
 )
 from wrapper.options.settings import Probing
 from wrapper.supervision.child_usage import usage
+from wrapper.supervision.flag_surprises import surprises
 from wrapper.supervision.prometheus_api import PrometheusApi
 
 LOG = logging.getLogger(__name__)
@@ -43,8 +44,18 @@ class PrometheusWatch:
     ``ready`` is set once Prometheus is ready, and also at the end, so that no thread waits forever.
     """
 
-    def __init__(self, api: PrometheusApi, probing: Probing, fence: Fence, report: Report) -> None:
+    def __init__(
+        self,
+        api: PrometheusApi,
+        probing: Probing,
+        fence: Fence,
+        report: Report,
+        *,
+        may_reload: bool = False,
+    ) -> None:
+        """Take what to ask and where to report; ``may_reload`` is that of ``surprises``."""
         self.api = api
+        self._may_reload = may_reload
         self._probing = probing
         self._fence = fence
         self._report = report
@@ -58,6 +69,7 @@ class PrometheusWatch:
         self._report(FenceChecked(self._fence.obstacle()))
         self._report(ReadinessProbed(is_ready=True))
         self.ready.set()
+        self._look_at_flags()
         probing = self._probing
         while not self._ended.wait(probing.health_period_s if probing.health_url else None):
             answer = self.api.probe(probing.health_url, probing.health_timeout_s)
@@ -68,6 +80,13 @@ class PrometheusWatch:
         """Stop asking."""
         self._ended.set()
         self.ready.set()
+
+    def _look_at_flags(self) -> None:
+        """Warn of flags that the start could not see: those of a sidecar's, or of a script."""
+        if self.api.knows_status:
+            flags = self.api.flags(self._probing.readiness_timeout_s)
+            for line in surprises(flags, may_reload=self._may_reload):
+                LOG.warning(line)
 
     def _await_readiness(self) -> bool:
         """Poll, at first often, then at the readiness period; return False if ended before."""

@@ -1,0 +1,186 @@
+"""What differs between releases of Prometheus, as the one of the tests has it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+
+from tests.real.conftest import Start
+from tests.real.fleet import Fleet, leader_by, lines_of, rejections
+from tests.real.outages import step_down
+from tests.real.parts import WriteLog, applied_config, program
+from tests.real.replica import Replica
+from tests.real.test_refusals import edit
+from tests.real.versions import auto_reload, has_flag, takes
+from tests.support import now, wait_until
+
+EARLY_S = 0.1  # in which a SIGHUP may come before Prometheus handles it
+
+# --- agent mode -----------------------------------------------------------------------------------
+
+
+def test_an_agent_by_its_old_feature_is_no_server_unawares(start: Start) -> None:
+    """Since 3.0 the feature is ignored: the start says so, and no server starts; before, it is one.
+
+    With the flag beside it, it is an agent in any case.
+    """
+    if not has_flag("agent"):
+        replica = start("a", child_flags=("--enable-feature=agent",), storage="agent")
+        replica.await_ready()
+        assert _is_agent(replica)
+        return
+    refused = start("a", child_flags=("--enable-feature=x,agent",))
+    assert refused.await_end() == 2
+    [line] = lines_of(refused, "--enable-feature=agent")
+    assert "would start as a server; write --agent instead" in line
+    assert not (refused.config.parent / "data").exists()
+    both = start("b", child_flags=("--agent", "--enable-feature=agent"), storage="agent")
+    both.await_ready()
+    assert _is_agent(both)
+
+
+def test_an_agent_that_a_script_asks_for_is_told_of_too(start: Start, tmp_path: Path) -> None:
+    """What the start cannot see, the running Prometheus tells."""
+    script = wrapping(tmp_path, "--enable-feature=agent")
+    replica = start("a", prometheus=script)
+    if has_flag("agent"):
+        line = "Prometheus ignores --enable-feature=agent"
+        wait_until(lambda: lines_of(replica, line), 20, "it is told")
+    else:  # and refuses the flag of a server's storage
+        assert replica.await_end() == 3
+
+
+def wrapping(folder: Path, *flags: str) -> str:
+    """Return a script that starts Prometheus with more flags than it is given."""
+    script = folder / "start-prometheus"
+    script.write_text(f'#!/bin/sh\nexec {program("prometheus")} "$@" {" ".join(flags)}\n')
+    script.chmod(0o755)
+    return str(script)
+
+
+def _is_agent(replica: Replica) -> bool:
+    """Tell by the API, which has no queries in agent mode."""
+    return requests.get(f"{replica.url}/api/v1/query?query=1", timeout=2).status_code == 422
+
+
+def test_a_check_that_starts_prometheus_tells_of_it_too(tmp_path: Path) -> None:
+    """A check that starts nothing cannot know it."""
+    config = tmp_path / "prometheus.yml"
+    config.write_text("scrape_configs: []")
+    command = [program("prometheus"), f"--config.file={config}", "--enable-feature=agent"]
+    words = [sys.executable, "-m", "wrapper", "check"]
+    done = [
+        subprocess.run(
+            [
+                *words,
+                *flags,
+                "--lease-lock=none",
+                f"--output={tmp_path / 'out.yml'}",
+                "--",
+                *command,
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        for flags in (["--start"], [])
+    ]
+    is_ignored = has_flag("agent")
+    assert ("write --agent instead" in done[0].stderr) == is_ignored
+    assert done[0].returncode == (2 if is_ignored else 0), done[0]
+    assert done[1].returncode == 0
+
+
+# --- reloads by Prometheus itself -----------------------------------------------------------------
+
+
+def test_a_prometheus_that_reloads_itself_never_writes_beside_another(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    """The start refuses these flags, but a script may add them: the fence and refusals hold then.
+
+    Each file is loaded by whoever comes first, Prometheus or this program.
+    """
+    flags = auto_reload()
+    leader, other = fleet.pair(prometheus=wrapping(tmp_path, *flags))
+    for replica in (leader, other):
+        told = lines_of(replica, "Prometheus reloads its files itself too")
+        assert len(told) == bool(flags)
+    for turn in range(3):
+        edit(leader, "job_name: self", f"bogus: 1\n    job_name: self{turn}")
+        wait_until(lambda: rejections(leader), 15, "the edit is refused")  # noqa: B023
+        wait_until(lambda: "bogus" not in leader.output.read_text(), 15, "and put back")  # noqa: B023
+        assert leader.says_it_leads
+        edit(leader, f"bogus: 1\n    job_name: self{turn}", "job_name: self")
+        step_down(leader)
+        wait_until(lambda: leader_by(leader) == other.name, 20, "the other one leads")  # noqa: B023
+        os.kill(leader.child.pid, signal.SIGHUP)  # and one more, that nobody ordered
+        leader, other = other, leader
+        leader.await_leader()
+        other.await_follower()
+    fleet.stop()
+
+
+# --- the level of its log -------------------------------------------------------------------------
+
+
+def test_the_leaders_log_level_is_the_leaders_alone(
+    start: Start, write_log: WriteLog, tmp_path: Path
+) -> None:
+    """`runtime.log_level` (since 3.15) is merged, confirmed and demoted as any other value.
+
+    A Prometheus that does not know it refuses the edit, and the leader goes on as it was.
+    """
+    level = "runtime: {log_level: debug}\n"
+    leader = start("a", write_url=write_log.url("a"))
+    leader.await_leader()
+    wait_until(lambda: write_log.writes("a"), 20, "it writes: its promotion is long over")
+    edit(leader, "leader:\n", f"leader:\n  {level}")
+    if not takes(level, tmp_path):
+        wait_until(lambda: rejections(leader), 15, "it is refused")
+        wait_until(lambda: "log_level" not in leader.output.read_text(), 15, "it is put back")
+        assert leader.has_remote_write
+        return
+    wait_until(lambda: "log_level: debug" in applied_config(leader.url), 15, "it is in force")
+    wait_until(lambda: lines_of(leader, "level=DEBUG"), 15, "Prometheus logs by it")
+    assert not rejections(leader)
+    os.kill(leader.pid, signal.SIGUSR1)  # step down
+    leader.await_follower()
+    assert "log_level: debug" not in applied_config(leader.url)
+
+
+# --- the first moment -----------------------------------------------------------------------------
+
+
+def test_signals_and_an_edit_in_the_first_moment_are_survived(
+    start: Start, write_log: WriteLog
+) -> None:
+    """A SIGHUP within 30 ms of its start ends a Prometheus 3.16 that was started otherwise."""
+    replica = start("a", write_url=write_log.url("a"))
+    child = wait_until(lambda: _prometheus_of(replica), 10, "Prometheus is started", poll_s=0.001)
+    began = now()
+    while now() < began + EARLY_S:
+        os.kill(child.pid, signal.SIGHUP)
+    edit(replica, "job_name: self", "job_name: edited")
+    os.kill(replica.pid, signal.SIGHUP)
+    replica.await_leader()
+    wait_until(lambda: "job_name: edited" in applied_config(replica.url), 15, "the edit is loaded")
+    assert replica.child == child
+    assert not rejections(replica)
+
+
+def _prometheus_of(replica: Replica) -> Any:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(replica.pid).children():
+            if child.name() == "prometheus":
+                return child
+    return None

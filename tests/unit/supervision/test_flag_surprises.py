@@ -1,0 +1,36 @@
+"""Flags of a running Prometheus that the start could not see are told."""
+
+from __future__ import annotations
+
+import pytest
+
+from wrapper.supervision.flag_surprises import surprises
+
+NEW = {"agent": "false", "config.auto-reload-interval": "30s", "enable-feature": ""}
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        pytest.param({}, [], id="no answer"),
+        pytest.param(NEW, [], id="none"),
+        pytest.param(NEW | {"config.auto-reload": "false"}, [], id="off"),
+        pytest.param(NEW | {"config.auto-reload": "true"}, ["reloads"], id="on, since 3.12"),
+        pytest.param(
+            NEW | {"enable-feature": "x,auto-reload-config"}, ["reloads"], id="on, from 3.0"
+        ),
+        pytest.param({"enable-feature": "auto-reload-config"}, [], id="unknown before 3.0"),
+        pytest.param(NEW | {"enable-feature": "agent,x"}, ["ignores"], id="the removed feature"),
+        pytest.param(NEW | {"enable-feature": "agent", "agent": "true"}, [], id="the flag too"),
+        pytest.param({"enable-feature": "agent"}, [], id="the feature before 3.0"),
+    ],
+)
+def test_what_defeats_an_expectation_is_told(flags: dict[str, str], told: list[str]) -> None:
+    """One line for each, in plain words."""
+    lines = list(surprises(flags, may_reload=False))
+    assert [line.split()[1] for line in lines] == told
+
+
+def test_who_reloads_does_not_matter_to_a_plain_prometheus() -> None:
+    """It reads its own file, and no rules are fetched."""
+    assert not list(surprises(NEW | {"config.auto-reload": "true"}, may_reload=True))
