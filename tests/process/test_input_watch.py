@@ -557,8 +557,23 @@ def test_changes_before_the_thread_starts_are_found(config: Path) -> None:
     assert told.wait(5)
 
 
-def test_what_the_gate_cannot_make_good_is_told(
-    config: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("entry", "message", "reason"),
+    [
+        (
+            "url: 'http://r', sigv4: {region: a}",
+            "a failover may lose samples in spite of the gate",
+            "this entry does not go",
+        ),
+        (
+            "url: 'http://r/loki/api/v1/push'",
+            "a receiver does not take what it is sent",
+            "by its path the receiver is Loki",
+        ),
+    ],
+)
+def test_what_defeats_the_gate_or_a_receiver_is_told(
+    config: Path, caplog: pytest.LogCaptureFixture, entry: str, message: str, reason: str
 ) -> None:
     """Also when an edit brings it."""
     leader = config.parent / "leader.yml"
@@ -569,14 +584,14 @@ def test_what_the_gate_cannot_make_good_is_told(
     thread = threading.Thread(target=watch.run, daemon=True)
     thread.start()
     assert not caplog.records
-    leader.write_text("remote_write: [{url: 'http://r', sigv4: {region: a}}]\n")
+    leader.write_text(f"remote_write: [{{{entry}}}]\n")
     watch.look()
     wait_until(lambda: caplog.records, 15, "it is told")
     watch.end()
     thread.join(15)
     [record] = caplog.records
-    assert record.getMessage() == "a failover may lose samples in spite of the gate"
-    assert getattr(record, "reason", "").startswith(f"{leader}:1:16: this entry does not go")
+    assert record.getMessage() == message
+    assert getattr(record, "reason", "").startswith(f"{leader}:1:16: {reason}")
 
 
 def test_the_watch_is_not_inherited(watched: Watched) -> None:

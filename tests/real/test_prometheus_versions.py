@@ -15,8 +15,10 @@ import requests
 
 from tests.real.conftest import Start
 from tests.real.fleet import Fleet, leader_by, lines_of, rejections
+from tests.real.gap import NEW_PROTOCOL as PROTOCOL_2
 from tests.real.outages import step_down
-from tests.real.parts import WriteLog, applied_config, program
+from tests.real.parts import Prometheus, WriteLog, applied_config, program, started
+from tests.real.receivers import metric
 from tests.real.replica import Replica
 from tests.real.test_refusals import edit
 from tests.real.versions import auto_reload, has_flag, takes
@@ -184,3 +186,44 @@ def _prometheus_of(replica: Replica) -> Any:
             if child.name() == "prometheus":
                 return child
     return None
+
+
+# --- receivers ------------------------------------------------------------------------------------
+
+
+def test_a_path_of_otlp_takes_no_remote_write(tmp_path: Path) -> None:
+    """As the check says by the path: nothing of it is stored, whatever the protocol."""
+    flag = "--web.enable-otlp-receiver"
+    if not has_flag(flag[2:]):
+        flag = "--enable-feature=otlp-write-receiver"  # before 3.0; unknown before 2.47
+    config = "global: {scrape_interval: 1s}\nscrape_configs: [{job_name: self, static_configs: "
+    config += "[{targets: ['{address}']}]}]\nremote_write:\n"
+    entry = "- {name: %s, url: '%s/api/v1/otlp/v1/metrics?%s', queue_config: {batch_send_deadline: "
+    with started(Prometheus(tmp_path / "receiver", "{}", flag)) as receiver:
+        config += entry % ("one", receiver.url, 1) + "100ms}}\n"
+        second = entry % ("two", receiver.url, 2) + f"100ms}}, protobuf_message: {PROTOCOL_2}}}\n"
+        names = ["one"]
+        if takes(f"remote_write: [{{url: 'http://x', protobuf_message: {PROTOCOL_2}}}]", tmp_path):
+            config, names = config + second, ["one", "two"]
+        with started(Prometheus(tmp_path / "sender", config)) as sender:
+            for name in names:
+                label = f'remote_name="{name}"'
+                failed = "prometheus_remote_storage_samples_failed_total"
+                url = f"{sender.url}/metrics"
+                wait_until(lambda: metric(url, failed, label), 30, "it is refused")  # noqa: B023
+            assert not receiver.query('{job="self"}')
+
+
+def test_a_protocol_that_prometheus_does_not_know_is_told_in_its_words(tmp_path: Path) -> None:
+    """`protobuf_message` came with 2.54: an older one refuses it by the field's name."""
+    entry = f"remote_write: [{{url: 'http://127.0.0.1:1/', protobuf_message: {PROTOCOL_2}}}]\n"
+    config = tmp_path / "prometheus.yml"
+    config.write_text(entry)
+    words = [sys.executable, "-m", "wrapper", "check", "--start", "--lease-lock=none"]
+    words += [f"--output={tmp_path / 'out.yml'}", "--", program("prometheus")]
+    done = subprocess.run(
+        [*words, f"--config.file={config}"], capture_output=True, text=True, check=False, timeout=60
+    )
+    is_known = takes(entry, tmp_path)
+    assert done.returncode == (0 if is_known else 1), done.stdout
+    assert ("field protobuf_message not found" in done.stdout) == (not is_known)

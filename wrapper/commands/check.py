@@ -140,6 +140,8 @@ def _report(inputs: Inputs, judges: Judges, folder: str | None) -> int:
         _say(check_report.gate(renderings.leader.endpoints))
     if inputs.notes:
         _say(check_report.notes(inputs.notes))
+    if inputs.receiver_notes:
+        _say(check_report.receiver_notes(inputs.receiver_notes))
     _say(check_report.comparison(_comparison(inputs)))
     missing = _missing(renderings, folder)
     if missing:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from wrapper.base.durations import go_duration
 from wrapper.configuration.leader_difference import Comparison
 from wrapper.configuration.override_trace import Landing
+from wrapper.configuration.receiver_notes import ReceiverNote
 from wrapper.model.configuration import Rendering, Renderings
 from wrapper.model.gate import Endpoint
 
@@ -111,6 +112,11 @@ def _receiver(endpoint: Endpoint) -> str:
 def notes(lines: Sequence[str]) -> str:
     """Return the part about what the gate cannot make good."""
     return _part("What the gate cannot make good", (f"  {line}" for line in lines))
+
+
+def receiver_notes(found: Sequence[ReceiverNote]) -> str:
+    """Return the part about what receivers do not take."""
+    return _part("What receivers may not take", (f"  {each.line}" for each in found))
 
 
 def judgement(title: str, judged: Sequence[Judged]) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from wrapper.base import files
 from wrapper.configuration import envsubst
 from wrapper.configuration.file_checks import GATE, problems_of_needed
+from wrapper.configuration.receiver_notes import ReceiverNote
 from wrapper.configuration.render import Rendered, WholeFile, render
 from wrapper.documents.problems import ConfigurationError, Problems
 from wrapper.documents.source import Source, further_document
@@ -73,6 +74,7 @@ class Inputs:
         self.is_refused = False
         self.missing: tuple[str, ...] = ()  # missing files that the leader's remote_write needs
         self.notes: tuple[str, ...] = ()  # about what the gate cannot make good
+        self.receiver_notes: tuple[ReceiverNote, ...] = ()  # about what receivers do not take
         self._judge = judge
         self._contents: tuple[Source, ...] | str | None = None
         self._whole_file = WholeFile(sources.gateway)
@@ -204,7 +206,7 @@ class Inputs:
             raise BadInputs((*unset.lines, *error.problems)) from error
         if unset or (is_start and rendered.suspicions):
             raise BadInputs((*unset.lines, *rendered.suspicions))
-        self.notes = rendered.notes
+        self.notes, self.receiver_notes = rendered.notes, rendered.receiver_notes
         self._look_at_files(rendered, is_start=is_start)
         self._ask_judge(rendered.renderings)
         return rendered.renderings

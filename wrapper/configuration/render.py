@@ -25,6 +25,7 @@ from yaml.nodes import MappingNode, SequenceNode
 
 from wrapper.configuration.client_files import REMOTE_WRITE, ClientFile, client_files
 from wrapper.configuration.merge import merge
+from wrapper.configuration.receiver_notes import ReceiverNote, receiver_notes
 from wrapper.configuration.remote_duplicates import note_duplicates
 from wrapper.configuration.sections import Section, read_base, read_both, read_override
 from wrapper.documents.problems import Problems, quoted
@@ -62,7 +63,7 @@ class Rendered:
 
     ``suspicions`` are lines like those of ConfigurationError, for keys that are surely mistakes. A
     start refuses them, a later change does not. ``notes`` are such lines for what the gate cannot
-    make good.
+    make good, ``receiver_notes`` are about what receivers do not take.
     """
 
     renderings: Renderings
@@ -71,6 +72,7 @@ class Rendered:
     leader_files: tuple[ClientFile, ...] = ()
     gate_files: tuple[ClientFile, ...] = ()
     notes: tuple[str, ...] = ()
+    receiver_notes: tuple[ReceiverNote, ...] = ()
 
 
 @_collector_paused()
@@ -170,6 +172,7 @@ class _Base:
             tuple(of_leader),
             tuple(file for file in named if file not in of_leader),
             () if gated is None else gated.notes,
+            tuple(receiver_notes(merged)),
         )
 
     def _both(self, merged: MappingNode, overrides: Sequence[Section]) -> Renderings:

@@ -1,0 +1,84 @@
+"""Finds entries of remote_write whose receiver does not take what they send, by its URL; pure.
+
+A path tells the kind of a receiver only where no other kind has it. Where several have it, the note
+is not sure, and says what has to be known. What is not known to fail is not noted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from yaml.nodes import MappingNode, ScalarNode, SequenceNode
+
+from wrapper.configuration.client_files import REMOTE_WRITE
+from wrapper.documents.problems import Problem
+from wrapper.documents.source_spans import whole_items
+from wrapper.documents.yaml_nodes import value_of
+
+_PROTOCOL_2 = "io.prometheus.write.v2.Request"
+
+
+class ReceiverNote(NamedTuple):
+    """A line ``NAME:LINE:COLUMN: cause; cure`` about an entry; it contains none of its values."""
+
+    line: str
+    is_sure: bool
+
+
+# What no receiver with such a path takes, whatever the protocol.
+_NEVER = {
+    re.compile(r"/loki/api/v1/push$"): (
+        "by its path the receiver is Loki, which takes logs, not remote_write; write the URL of a "
+        "receiver of metrics"
+    ),
+    re.compile(r"/v1/metrics$"): (
+        "by its path the receiver takes OTLP, not remote_write; write its path for remote_write, "
+        "for example /api/v1/write"
+    ),
+}
+_VICTORIA_METRICS = re.compile(r"/insert/[^/]+/prometheus(/api/v1/(write|push))?$")
+_SURELY_NOT_2 = (
+    "by its path the receiver is VictoriaMetrics, which answers 204 to protocol 2 "
+    "(protobuf_message) but stores nothing (seen with 1.151); remove protobuf_message"
+)
+_ANY_OF_SEVERAL = re.compile(r"/api/v1/write$")
+_PERHAPS_NOT_2 = (
+    "a receiver with this path stores protocol 2 (protobuf_message) if it is a Prometheus from "
+    "2.54 on; an older one, and VictoriaMetrics (seen with 1.151), answer 204 but store nothing: "
+    "then remove protobuf_message"
+)
+
+
+def receiver_notes(section: MappingNode) -> Iterator[ReceiverNote]:
+    """Yield a note for each entry of ``remote_write`` that may not be taken."""
+    items = value_of(section, REMOTE_WRITE)
+    if not isinstance(items, SequenceNode):
+        return
+    for item, entry in whole_items(items):
+        if isinstance(entry, MappingNode) and (found := _known_of(entry)):
+            text, is_sure = found
+            yield ReceiverNote(str(Problem.at(item, text)), is_sure)
+
+
+def _known_of(entry: MappingNode) -> tuple[str, bool] | None:
+    """Return what is known of the entry's receiver, and whether that is sure."""
+    path, protocol = _path(entry), value_of(entry, "protobuf_message")
+    for pattern, text in _NEVER.items():
+        if pattern.search(path):
+            return text, True
+    if not isinstance(protocol, ScalarNode) or protocol.value != _PROTOCOL_2:
+        return None
+    if _VICTORIA_METRICS.search(path):
+        return _SURELY_NOT_2, True
+    return (_PERHAPS_NOT_2, False) if _ANY_OF_SEVERAL.search(path) else None
+
+
+def _path(entry: MappingNode) -> str:
+    url = value_of(entry, "url")
+    try:
+        return urlsplit(url.value).path.rstrip("/") if isinstance(url, ScalarNode) else ""
+    except ValueError:  # Prometheus refuses it
+        return ""
