@@ -100,6 +100,7 @@ def test_the_table_knows_the_places_that_people_use() -> None:
     [
         "global: {external_labels: {x_file: a, rule_files: b}}",
         "scrape_configs: [{static_configs: [{labels: {ca_file: a}}], params: {files: [a]}}]",
+        "scrape_configs: [{static_configs: [{labels: {__unix_socket__: a.sock}}]}]",
         "scrape_configs: [{metrics_path: a, azure_sd_configs: [{tls_config: {ca_file: a}}]}]",
         "remote_write: [{headers: {ca_file: a}, url: a, azuread: {certificate: {a_file: b}}}]",
         "ca_file: a",
@@ -112,7 +113,10 @@ def test_the_table_knows_the_places_that_people_use() -> None:
     ],
 )
 def test_what_is_no_path_stays(content: str) -> None:
-    """A label or parameter that is called like a path is none, nor is what has another shape."""
+    """A label or parameter that is called like a path is none, nor is what has another shape.
+
+    A socket's path is below the working folder (Prometheus 3.16), not the configuration's.
+    """
     root = compose(content)
     assert isinstance(root, MappingNode)
     assert resolve_paths(root, "/etc") is root

@@ -130,6 +130,11 @@ def test_reads_through_a_command_in_front(command: tuple[str, ...]) -> None:
         (("--config.file=",), "--config.file: its value is empty", "--config.file=prometheus.yml"),
         (("--web.listen-address=",), "--web.listen-address: its value is empty", "0.0.0.0:9090"),
         (("--web.listen-address=9090x",), "--web.listen-address=9090x: the port is", ":9090"),
+        (
+            ("--web.listen-address=unix:///a.sock",),
+            "--web.listen-address=unix:///a.sock: the port is",
+            ":9090",
+        ),
         (("--web.listen-address=:0",), "--web.listen-address=:0: the port is", ":9090"),
         (("--web.listen-address=:http",), "--web.listen-address=:http: the port is", ":9090"),
         (("--web.listen-address=:65536",), "--web.listen-address=:65536: the port is", ":9090"),
