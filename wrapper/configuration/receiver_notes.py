@@ -39,17 +39,39 @@ _NEVER = {
         "for example /api/v1/write"
     ),
 }
-_VICTORIA_METRICS = re.compile(r"/insert/[^/]+/prometheus(/api/v1/(write|push))?$")
-_SURELY_NOT_2 = (
-    "by its path the receiver is VictoriaMetrics, which answers 204 to protocol 2 "
-    "(protobuf_message) but stores nothing (seen with 1.151); remove protobuf_message"
-)
-_ANY_OF_SEVERAL = re.compile(r"/api/v1/write$")
-_PERHAPS_NOT_2 = (
-    "a receiver with this path stores protocol 2 (protobuf_message) if it is a Prometheus from "
-    "2.54 on; an older one, and VictoriaMetrics (seen with 1.151), answer 204 but store nothing: "
-    "then remove protobuf_message"
-)
+# What is known of protocol 2 (protobuf_message), and whether that is sure.
+_OF_2 = {
+    re.compile(r"/insert/[^/]+/prometheus(/api/v1/(write|push))?$"): (
+        (
+            "by its path the receiver is VictoriaMetrics, which answers 204 to protocol 2 "
+            "(protobuf_message) but stores nothing (seen with 1.151); remove protobuf_message"
+        ),
+        True,
+    ),
+    re.compile(r"/api/v1/write$"): (
+        (
+            "a receiver with this path stores protocol 2 (protobuf_message) if it is a Prometheus "
+            "from 2.54 on; an older one, and VictoriaMetrics (seen with 1.151), answer 204 but "
+            "store nothing: then remove protobuf_message"
+        ),
+        False,
+    ),
+    re.compile(r"/api/v1/push$"): (
+        (
+            "a receiver with this path may refuse protocol 2 (protobuf_message), and Prometheus "
+            "drops what is refused: Cortex answers 415 (seen with 1.21) unless it is started with "
+            "-distributor.remote-writev2-enabled; enable it, or remove protobuf_message"
+        ),
+        False,
+    ),
+    re.compile(r"/api/v1/receive$"): (
+        (
+            "by its path the receiver is Thanos, which does not know protocol 2 (protobuf_message; "
+            "by the source of 0.42) and stores nothing of it; remove protobuf_message"
+        ),
+        False,
+    ),
+}
 
 
 def receiver_notes(section: MappingNode) -> Iterator[ReceiverNote]:
@@ -71,9 +93,7 @@ def _known_of(entry: MappingNode) -> tuple[str, bool] | None:
             return text, True
     if not isinstance(protocol, ScalarNode) or protocol.value != _PROTOCOL_2:
         return None
-    if _VICTORIA_METRICS.search(path):
-        return _SURELY_NOT_2, True
-    return (_PERHAPS_NOT_2, False) if _ANY_OF_SEVERAL.search(path) else None
+    return next((known for pattern, known in _OF_2.items() if pattern.search(path)), None)
 
 
 def _path(entry: MappingNode) -> str:
