@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterator
-from functools import cache
 
 import pytest
 import yaml
 
 from tests.process.test_dashboard import PANELS, RULES
-from tests.real.parts import CHECKOUT, program
+from tests.real.parts import CHECKOUT
+from tests.real.versions import has_flag
 
 # What begins so is a metric of Prometheus, and no module or field of ours.
 NAME = re.compile(
@@ -25,15 +24,6 @@ BY_LABELS = re.compile(r"\b(?:by|without|on|ignoring) ?\(([^)]*)\)")
 BRACES = re.compile(r"{([^{}]*)}")
 OF_A_TARGET = {"cluster", "namespace", "job", "pod", "instance"}
 SERIES = re.compile(r"^([a-z_]+)(?:{(.*)})? \S+$", re.MULTILINE)
-
-
-@cache
-def has_flag(name: str) -> bool:
-    """Tell whether the tests' Prometheus has a flag; a build of one's own tells no version."""
-    argv = [program("prometheus"), "--help"]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    flag = rf"^ *--(\[no-\])?{re.escape(name)}([ =]|$)"
-    return re.search(flag, done.stdout + done.stderr, re.MULTILINE) is not None
 
 
 def needs_protocol_2() -> None:

@@ -11,6 +11,7 @@ import requests
 from tests.real import asked
 from tests.real.gap import NEW_PROTOCOL
 from tests.real.parts import Prometheus, Receiver, started
+from tests.real.versions import has_flag
 from tests.support import wait_until
 from wrapper.supervision import prometheus_api
 
@@ -27,7 +28,7 @@ def exposed(folder: Path, receiver: Receiver, *, is_agent: bool, protocol: int) 
     more = f", protobuf_message: {NEW_PROTOCOL}" if protocol == 2 else ""
     part = Prometheus(folder / "sender", CONFIG.format(url=receiver.write_url, more=more))
     if is_agent:
-        flag = "--agent" if asked.has_flag("agent") else "--enable-feature=agent"
+        flag = "--agent" if has_flag("agent") else "--enable-feature=agent"
         part.argv = [each.replace(".tsdb.path", ".agent.path") for each in part.argv] + [flag]
     with started(part):
         wait_until(lambda: HAS_SENT.search(metrics(part)), 30, "samples have been sent")

@@ -16,7 +16,7 @@ def has_flag(name: str) -> bool:
     done = subprocess.run(
         [program("prometheus"), "--help"], capture_output=True, text=True, check=False, timeout=30
     )
-    words = rf"^ *--(\[no-\])?{re.escape(name)}[ =]"
+    words = rf"^ *--(\[no-\])?{re.escape(name)}([ =]|$)"
     return re.search(words, done.stdout + done.stderr, re.MULTILINE) is not None
 
 
