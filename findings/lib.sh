@@ -75,3 +75,39 @@ start_prometheus() {
         --web.enable-lifecycle "$@" >"$folder/log" 2>&1 &
     pids+=("$!")
 }
+
+# start_receiver <port>: a Prometheus that takes remote writes, with nothing else to do.
+start_receiver() {
+    echo '{}' >"$folder/receiver.yml"
+    "$folder/bin/prometheus" --config.file="$folder/receiver.yml" \
+        --storage.tsdb.path="$folder/received" --web.listen-address="127.0.0.1:$1" \
+        --web.enable-remote-write-receiver >"$folder/receiver.log" 2>&1 &
+    pids+=("$!")
+    await "http://127.0.0.1:$1/-/ready"
+}
+
+# ask <port> <query> [time]: print the first value of the answer, or "nothing".
+ask() {
+    curl -s "http://127.0.0.1:$1/api/v1/query" --data-urlencode "query=$2" ${3:+--data-urlencode "time=$3"} |
+        python3 -c '
+import json, sys
+found = json.load(sys.stdin)["data"]["result"]
+print(found[0]["value"][1] if found else "nothing")'
+}
+
+# await_value <port> <query>: wait until the answer has a value, for a minute at most.
+await_value() {
+    local _
+    for _ in $(seq 300); do
+        [ "$(ask "$1" "$2")" = nothing ] || return 0
+        sleep 0.2
+    done
+    say "127.0.0.1:$1 has nothing for $2"
+    exit 1
+}
+
+# counted <port> <pattern>: print the sum of the sender's metrics whose names match.
+counted() {
+    curl -s "http://127.0.0.1:$1/metrics" |
+        awk -v name="^$2[{ ]" '$0 ~ name { sum += $NF } END { print sum + 0 }'
+}
