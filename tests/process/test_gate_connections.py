@@ -99,6 +99,19 @@ def test_passes_a_redirect_back_that_is_not_to_be_followed(
     assert len(receiver.seen) == 1
 
 
+@pytest.mark.parametrize("status", [301, 302, 303])
+def test_loses_no_samples_to_a_page(
+    gate: RunningGate, receiver: StandInReceiver, other: StandInReceiver, status: int
+) -> None:
+    """A redirect after which a client asks by GET is no answer, so that Prometheus tries again."""
+    receiver.play = lambda request: request.answer(status, Location=f"{other.url}/login?t=secret")
+    opened(gate, receiver.url)
+    answer = gate.post(BATCH)
+    assert answer.status_code == 502
+    assert f"redirects to {other.url}/login with {status}" in answer.json()["error"]
+    assert not other.seen
+
+
 def test_ends_a_circle_of_redirects(gate: RunningGate, receiver: StandInReceiver) -> None:
     """After 10 there is no answer, at which Prometheus tries again."""
     receiver.play = lambda request: request.answer(308, Location=receiver.url)

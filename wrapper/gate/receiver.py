@@ -33,6 +33,7 @@ LARGEST_ANSWER = 64 << 10  # bytes of a body that are passed back; Prometheus lo
 MOST_REDIRECTS = 10  # as in Go's client
 KEPT_FOR_S = 55.0  # load balancers often close after 60 s
 _REDIRECTS = (HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT)
+_AS_GET = (HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.FOUND, HTTPStatus.SEE_OTHER)
 _CREDENTIALS = frozenset(("authorization", "cookie", "proxy-authorization"))
 _TRUST = "set its CA, and server_name if it is for another name, in tls_config of this remote_write"
 
@@ -88,9 +89,12 @@ class Receiver:
         for _ in range(1 + MOST_REDIRECTS):
             answer = self._asked(hop, body, fields, limit_s)
             place = answer.field("location")
-            if answer.status not in _REDIRECTS or not self._client.follow_redirects or not place:
+            is_redirect = answer.status in (*_REDIRECTS, *_AS_GET)
+            if not is_redirect or not self._client.follow_redirects or not place:
                 return answer
             to = urlsplit(urljoin(hop.url.geturl(), place))
+            if answer.status in _AS_GET:
+                raise NoAnswer(_would_lose_the_samples(hop.url, answer.status, to))
             if to.scheme not in ("http", "https") or not to.hostname:
                 raise NoAnswer(f"{_shown(hop.url)} redirects to what is no HTTP URL")
             if not _is_same_host(self._url, to):
@@ -187,6 +191,14 @@ def _is_same_host(one: SplitResult, other: SplitResult) -> bool:
 def _shown(url: SplitResult) -> str:
     """Return a URL without what may be secret in it."""
     return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+
+
+def _would_lose_the_samples(url: SplitResult, status: int, to: SplitResult) -> str:
+    """Return why a redirect is not followed at which Prometheus' client asks by GET instead."""
+    return (
+        f"{_shown(url)} redirects to {_shown(to)} with {status}, at which a client goes there "
+        "without the samples: write to where it takes them, or let it answer 307 or 308"
+    )
 
 
 def _no_answer(error: BaseException, hop: _Hop, limit_s: float) -> NoAnswer:
