@@ -6,13 +6,14 @@ before each request whether the gate is open, and drops it when it is not; then 
 the whole batch is sent again later.
 
 A receiver that refuses with 400 or 409 may have some of the samples, or newer ones. Prometheus then
-takes none of the request; Mimir, Thanos and those that say what they wrote take the good part. So a
-batch that is refused so is sent in pieces: by time, oldest first. Where one time is refused, a few
-series of it are sent alone, spread over all: if none is taken, the receiver has all of that time;
-else the rest is sent in halves, and likewise for each that is refused. Prometheus sends the series
-of a scrape in runs, so a few halves are mixed, and most are known or new as a whole. Of one time
-each series has one sample, so that the order of its pieces does not matter. What ``MOST_REQUESTS``
-do not find out is given up, and counted so.
+takes none of the request; Mimir, Cortex and Thanos take the good part. In protocol 2 a receiver
+says how much it has written; where that is nothing it is not believed, for Cortex says so of the
+good part too. So a batch that is refused is sent in pieces, unless a count tells: by time, oldest
+first. Where one time is refused, a few series of it are sent alone, spread over all: if none is
+taken, the receiver has all of that time; else the rest is sent in halves, and likewise for each
+that is refused. Prometheus sends the series of a scrape in runs, so a few halves are mixed, and
+most are known or new as a whole. Of one time each series has one sample, so that the order of its
+pieces does not matter. What ``MOST_REQUESTS`` do not find out is given up, and counted so.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ class _Sender:
         if is_taken is not False:
             return
         self.result.problem = answer.problem
-        if answer.written is not None and self._protocol is Protocol.V2:
+        if self._protocol is Protocol.V2 and answer.written is not None and answer.written.timed:
             self.result.rejected_known += max(0, part.counts.timed - answer.written.timed)
         else:
             yield from self._by_time(part, reserve=0)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.unit.gate.batches import V1, V2, batch, new, pack, samples_in
 from wrapper.gate.held import Batch
-from wrapper.gate.samples import Counts
+from wrapper.gate.samples import Counts, Protocol
 from wrapper.gate.sending_on import MOST_REQUESTS, Result, count_of, sending_on
 from wrapper.gate.verdicts import Answer, outcome
 
@@ -20,20 +20,29 @@ Receiver = Callable[[bytes], Answer]
 
 
 class Prometheus:
-    """A receiver of protocol 1: takes nothing of a request with a sample that is not newer."""
+    """A receiver of protocol 1: takes nothing of a request with a sample that is not newer.
+
+    In protocol 2 it says that it has written all, or nothing.
+    """
 
     def __init__(
-        self, newest: dict[str, int], status: int = 400, *, is_partial: bool = False
+        self,
+        newest: dict[str, int],
+        status: int = 400,
+        *,
+        is_partial: bool = False,
+        protocol: Protocol = V1,
     ) -> None:
         self.newest = dict(newest)
         self.taken: list[tuple[str, int]] = []
         self._status = status
         self._is_partial = is_partial
+        self._protocol = protocol
 
     def __call__(self, body: bytes) -> Answer:
         """Take a request, or not."""
         newest, taken, refused = dict(self.newest), [], 0
-        for name, at in samples_in(body):
+        for name, at in samples_in(body, self._protocol):
             if at > newest.get(name, -1):
                 newest[name] = at
                 taken.append((name, at))
@@ -42,7 +51,10 @@ class Prometheus:
         if not refused or self._is_partial:
             self.newest = newest
             self.taken += taken
-        return Answer(self._status, problem="out of order sample") if refused else Answer(204)
+        written = Counts(samples=0 if refused else len(taken)) if self._protocol is V2 else None
+        if refused:
+            return Answer(self._status, problem="out of order sample", written=written)
+        return Answer(204, written=written)
 
 
 def drive(held: Batch, receiver: Receiver, mark: int | None = None) -> tuple[Result, list[float]]:
@@ -211,7 +223,6 @@ def test_other_refusals_of_pieces_are_given_up() -> None:
         (Answer(204, written=Counts(samples=1, histograms=1)), 1, 0),
         (Answer(204), 3, 0),
         (Answer(400, written=Counts(samples=1)), 0, 2),
-        (Answer(400, written=Counts()), 0, 3),
     ],
 )
 def test_counts_of_protocol_2_are_compared(answer: Answer, unconfirmed: int, known: int) -> None:
@@ -220,6 +231,16 @@ def test_counts_of_protocol_2_are_compared(answer: Answer, unconfirmed: int, kno
     receiver, got = answers(answer)
     result, _ = drive(held, receiver)
     assert (result.unconfirmed, result.rejected_known, len(got)) == (unconfirmed, known, 1)
+
+
+@pytest.mark.parametrize("is_partial", [False, True])
+def test_who_says_that_nothing_was_written_may_be_wrong(is_partial: bool) -> None:
+    """Cortex says so of all that it refuses, of which it stores what is good; others store none."""
+    receiver = Prometheus({"a": 7}, is_partial=is_partial, protocol=V2)
+    held = batch(("a", 7), ("b", 7), ("a", 8), ("b", 8), came=LATER, protocol=V2)
+    result, _ = drive(held, receiver)
+    assert sorted(receiver.taken) == [("a", 8), ("b", 7), ("b", 8)]
+    assert (result.unconfirmed, result.given_up) == (0, 0)
 
 
 def test_metadata_that_is_refused_ends() -> None:
