@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -56,13 +56,7 @@ class PrometheusStore(Receiver):
 
     def samples(self, job: str, name: str = "") -> dict[str, list[Sample]]:
         """Return what it has of the last hour; stale markers are left out."""
-        result = self.query(f"{_selector(job, name)}[1h]")
-        return {
-            _name(each["metric"]): [
-                (round(at * 1000), float(value)) for at, value in each["values"]
-            ]
-            for each in result
-        }
+        return matrix(self.query(f"{selector(job, name)}[1h]"))
 
     def refused(self) -> float:
         """Return the requests that it answered with 400."""
@@ -96,7 +90,7 @@ class VictoriaStore(Program):
         """Return all that it has, after it has put away what came last."""
         requests.get(f"{self.url}/internal/force_flush", timeout=10).raise_for_status()
         answer = requests.get(
-            f"{self.url}/api/v1/export", params={"match[]": _selector(job, name)}, timeout=10
+            f"{self.url}/api/v1/export", params={"match[]": selector(job, name)}, timeout=10
         )
         answer.raise_for_status()
         found: dict[str, list[Sample]] = {}
@@ -122,7 +116,16 @@ def metric(url: str, name: str, *words: str) -> float:
     )
 
 
-def _selector(job: str, name: str) -> str:
+def matrix(result: Iterable[Mapping[str, Any]]) -> dict[str, list[Sample]]:
+    """Return the samples of an answer to a query, by name and labels."""
+    return {
+        _name(each["metric"]): [(round(at * 1000), float(value)) for at, value in each["values"]]
+        for each in result
+    }
+
+
+def selector(job: str, name: str) -> str:
+    """Return the selector of a job, or of one metric of it."""
     return f'{{job="{job}"' + (f',__name__="{name}"}}' if name else "}")
 
 

@@ -1,0 +1,136 @@
+"""Receivers that people have: what they answer, by their own words, and that the gate fits them.
+
+The table of receivers in wrapper/docs/operation.md is of these tests.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests import remote_write
+from tests.gate.test_faults import Outage
+from tests.real import outages
+from tests.real.conftest import MakeWriters
+from tests.real.fleet import LEASE_S
+from tests.real.parts import program, started
+from tests.real.receivers import PrometheusStore, Store, VictoriaStore
+from tests.real.scalable import CortexStore
+from tests.remote_write import Series
+
+JOB = "known"
+WRITTEN = "X-Prometheus-Remote-Write-Samples-Written"
+SCALABLE = pytest.mark.parametrize("store", [CortexStore])
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a receiver answers: status, samples written if it tells, and what it then has."""
+
+    status: int
+    written: str | None
+    has: tuple[str, ...]
+
+
+class Asking:
+    """Writes samples of few series to a receiver, and tells what came of it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.now = round(time.time() * 1000) - 60_000
+
+    def said(self, *series: str, protocol: int = 1) -> Said:
+        """Send samples ``name@second=value``; return the answer, and the samples it has of them."""
+        answer = remote_write.post(
+            self.store.write_url, [self._series(each) for each in series], protocol
+        )
+        names = [each.partition("@")[0] for each in series]
+        return Said(answer.status_code, answer.headers.get(WRITTEN), tuple(self._has(names)))
+
+    def _series(self, text: str) -> Series:
+        name, _, rest = text.partition("@")
+        second, _, value = rest.partition("=")
+        labels = {"__name__": name, "job": JOB}
+        return labels, [(self.now + 1000 * int(second), float(value))]
+
+    def _has(self, names: list[str]) -> Iterator[str]:
+        found = self.store.samples(JOB)
+        for name in names:
+            samples = found.get(f'{name}{{job="{JOB}"}}', [])
+            yield from (f"{name}@{(at - self.now) // 1000}={value:g}" for at, value in samples)
+
+
+def test_what_prometheus_says(tmp_path: Path) -> None:
+    """In protocol 1 it stores nothing of a request that it refuses."""
+    with started(PrometheusStore(tmp_path)) as store:
+        asking = Asking(store)
+        assert asking.said("a@0=1") == Said(204, None, ("a@0=1",))
+        assert asking.said("b@0=1", "a@0=1") == Said(204, None, ("b@0=1", "a@0=1"))
+        assert asking.said("c@0=1", "a@-1=1") == Said(400, None, ("a@0=1",))
+        assert asking.said("d@0=1", "a@0=9") == Said(400, None, ("a@0=1",))
+
+
+def test_what_a_new_prometheus_says_in_protocol_2(tmp_path: Path) -> None:
+    """It stores what is good in a request that it refuses, and counts it."""
+    with started(PrometheusStore(tmp_path, program("prometheus-new"))) as store:
+        asking = Asking(store)
+        assert asking.said("a@0=1", protocol=2) == Said(204, "1", ("a@0=1",))
+        assert asking.said("b@0=1", "a@0=1", protocol=2) == Said(204, "2", ("b@0=1", "a@0=1"))
+        assert asking.said("c@0=1", "a@-1=1", protocol=2) == Said(400, "1", ("c@0=1", "a@0=1"))
+
+
+def test_what_victoria_metrics_says(tmp_path: Path) -> None:
+    """It takes all, also what it has; of protocol 2 it stores nothing, and says 204 too."""
+    with started(VictoriaStore(tmp_path)) as store:
+        asking = Asking(store)
+        assert asking.said("a@0=1") == Said(204, None, ("a@0=1",))
+        both = ("b@0=1", "a@-1=1", "a@0=1")
+        assert asking.said("b@0=1", "a@-1=1") == Said(204, None, both)
+        assert asking.said("c@0=1", protocol=2) == Said(204, None, ())
+
+
+def test_what_cortex_says(tmp_path: Path) -> None:
+    """It stores what is good in a request that it refuses, and says that it has written nothing."""
+    with started(CortexStore(tmp_path)) as store:
+        asking = Asking(store)
+        assert asking.said("a@0=1") == Said(200, None, ("a@0=1",))
+        assert asking.said("b@0=1", "a@0=1") == Said(200, None, ("b@0=1", "a@0=1"))
+        assert asking.said("c@0=1", "a@-1=1") == Said(400, None, ("c@0=1", "a@0=1"))
+        assert asking.said("d@0=1", "a@0=9") == Said(400, None, ("d@0=1", "a@0=1"))
+        assert asking.said("e@0=1", protocol=2) == Said(204, "1", ("e@0=1",))
+        assert asking.said("f@0=1", "e@-1=1", protocol=2) == Said(400, "0", ("f@0=1", "e@0=1"))
+
+
+OUTAGES: dict[str, Outage] = {
+    "machine gone": outages.machine_gone,
+    "stopped": outages.stopped,
+    "receiver away": partial(outages.receiver_away_and_leader_gone, away_s=30.0),
+}
+
+
+@SCALABLE
+@pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES)
+def test_another_goes_on(writers: MakeWriters, store: type, outage: Outage) -> None:
+    """The leader leaves in some way, and the other goes on from what the receiver has."""
+    fleet = writers(store)
+    leader = fleet.start("a", "b")
+    [other] = fleet.others(leader)
+    outage(fleet)
+    found = fleet.assert_whole(leader.name, other.name, is_exact=outage is outages.stopped)
+    assert found.hole.seconds < LEASE_S, found
+
+
+@pytest.mark.parametrize("outage", [outages.machine_gone, outages.stopped])
+def test_cortex_in_protocol_2(writers: MakeWriters, outage: Outage) -> None:
+    """It says that it wrote nothing of a request with a known sample; nothing is lost by that."""
+    fleet = writers(CortexStore, prometheus=program("prometheus-new"), protocol=2)
+    leader = fleet.start("a", "b")
+    [other] = fleet.others(leader)
+    outage(fleet)
+    fleet.assert_whole(leader.name, other.name, is_exact=outage is outages.stopped)
+    assert fleet.gate_total("samples_unconfirmed_total") == 0
