@@ -76,14 +76,16 @@ start_prometheus() {
     pids+=("$!")
 }
 
-# start_receiver <port>: a Prometheus that takes remote writes, with nothing else to do.
+# start_receiver <port> <flag>…: a Prometheus that takes remote writes, with nothing else to do.
 start_receiver() {
+    local port=$1
+    shift
     echo '{}' >"$folder/receiver.yml"
     "$folder/bin/prometheus" --config.file="$folder/receiver.yml" \
-        --storage.tsdb.path="$folder/received" --web.listen-address="127.0.0.1:$1" \
-        --web.enable-remote-write-receiver >"$folder/receiver.log" 2>&1 &
+        --storage.tsdb.path="$folder/received" --web.listen-address="127.0.0.1:$port" \
+        --web.enable-remote-write-receiver "$@" >"$folder/receiver.log" 2>&1 &
     pids+=("$!")
-    await "http://127.0.0.1:$1/-/ready"
+    await "http://127.0.0.1:$port/-/ready"
 }
 
 # ask <port> <query> [time]: print the first value of the answer, or "nothing".
