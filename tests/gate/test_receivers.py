@@ -20,12 +20,13 @@ from tests.real.conftest import MakeWriters
 from tests.real.fleet import LEASE_S
 from tests.real.parts import program, started
 from tests.real.receivers import PrometheusStore, Store, VictoriaStore
-from tests.real.scalable import CortexStore
+from tests.real.scalable import CortexStore, ThanosStore
 from tests.remote_write import Series
+from tests.support import wait_until
 
 JOB = "known"
 WRITTEN = "X-Prometheus-Remote-Write-Samples-Written"
-SCALABLE = pytest.mark.parametrize("store", [CortexStore])
+SCALABLE = pytest.mark.parametrize("store", [CortexStore, ThanosStore])
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,18 @@ def test_what_cortex_says(tmp_path: Path) -> None:
         assert asking.said("d@0=1", "a@0=9") == Said(400, None, ("d@0=1", "a@0=1"))
         assert asking.said("e@0=1", protocol=2) == Said(204, "1", ("e@0=1",))
         assert asking.said("f@0=1", "e@-1=1", protocol=2) == Said(400, "0", ("f@0=1", "e@0=1"))
+
+
+def test_what_thanos_says(tmp_path: Path) -> None:
+    """It stores what is good in a request that it refuses, and nothing of protocol 2."""
+    with started(ThanosStore(tmp_path)) as store:
+        asking = Asking(store)
+        wait_until(lambda: asking.said("a@0=1").has, 30, "the querier knows of the receiver")
+        assert asking.said("a@0=1") == Said(200, None, ("a@0=1",))
+        assert asking.said("b@0=1", "a@0=1") == Said(200, None, ("b@0=1", "a@0=1"))
+        assert asking.said("c@0=1", "a@-1=1") == Said(409, None, ("c@0=1", "a@0=1"))
+        assert asking.said("d@0=1", "a@0=9") == Said(409, None, ("d@0=1", "a@0=1"))
+        assert asking.said("e@0=1", protocol=2) == Said(200, None, ())
 
 
 OUTAGES: dict[str, Outage] = {

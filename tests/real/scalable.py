@@ -1,8 +1,10 @@
-"""Cortex as a receiver: all its parts in one process."""
+"""Receivers that store in many places, each here in one process: Cortex, and Thanos."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.real.account import Sample
 from tests.real.parts import Program, program, query
@@ -59,3 +61,53 @@ class CortexStore(Program):
             'route="api_v1_push"',
             'status_code="400"',
         )
+
+
+class ThanosStore(Program):
+    """Thanos: a receiver that stores, and another process that answers queries.
+
+    What it refuses, 409 says, and the rest of the request is stored.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.kind = "Thanos"
+        thanos = program("thanos")
+        http, write, grpc, asked = (f"127.0.0.1:{free_port()}" for _ in range(4))
+        self.url = f"http://{http}"
+        self.write_url = f"http://{write}/api/v1/receive"
+        argv = [thanos, "receive", f"--tsdb.path={folder / 'data'}", '--label=receive="here"']
+        argv += [f"--http-address={http}", f"--remote-write.address={write}"]
+        argv += [f"--grpc-address={grpc}", "--tsdb.retention=1d", "--log.level=warn"]
+        super().__init__("thanos-receive", argv, folder)
+        asks = [thanos, "query", f"--endpoint={grpc}", f"--http-address={asked}"]
+        asks += [f"--grpc-address=127.0.0.1:{free_port()}", "--log.level=warn"]
+        self._querier = Program("thanos-query", asks, folder)
+        self._asked = f"http://{asked}"
+
+    def start(self) -> None:
+        """Start both and wait until they answer."""
+        super().start()
+        self.await_answer(f"{self.url}/-/ready")
+        if not self._querier.is_running:
+            self._querier.start()
+            self._querier.await_answer(f"{self._asked}/-/ready")
+
+    def stop(self, *how: Any, **options: Any) -> int:
+        """End the receiver, and what answers queries."""
+        self._querier.kill()
+        return super().stop(*how, **options)
+
+    def samples(self, job: str, name: str = "") -> dict[str, list[Sample]]:
+        """Return what it has of the last hour, without the labels that it adds."""
+        found = query(self._asked, f"{selector(job, name)}[1h]")
+        return matrix([{**each, "metric": _as_sent(each["metric"])} for each in found])
+
+    def refused(self) -> float:
+        """Return the requests that it answered with 409."""
+        return metric(
+            f"{self.url}/metrics", "http_requests_total", 'code="409"', 'handler="receive"'
+        )
+
+
+def _as_sent(labels: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in labels.items() if name not in ("receive", "tenant_id")}
