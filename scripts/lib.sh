@@ -1,8 +1,9 @@
-# Sourced by the other scripts: changes to the checkout's root, checks the machine, and sets the folder
-# for downloads.
+# Sourced by the other scripts: changes to the checkout's root, checks the machine, and sets the folders
+# for downloads and of the virtual environment, which scripts/setup makes.
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/prometheus-elector
+VENV=${VENV:-.venv}
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 die() {
@@ -12,15 +13,16 @@ die() {
 
 [ "$(uname -s)" = Linux ] || die "prometheus-elector runs on Linux only; this system is $(uname -s)"
 
-# Print the command of the first Python that is new enough; $PYTHON is tried first.
+# Print the command of $PYTHON, or else of the first Python that is new enough.
 find_python() {
     local python
-    for python in ${PYTHON:-} python3 python3.11 python3.12 python3.13 python3.14; do
+    for python in ${PYTHON:-python3 python3.11 python3.12 python3.13 python3.14}; do
         if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             command -v "$python"
             return
         fi
     done
+    [ -z "${PYTHON:-}" ] || die "PYTHON is $PYTHON, which is no Python 3.11 or later: correct or unset it"
     die "no Python 3.11 or later found (python3: $(python3 --version 2>/dev/null || echo none)): install one, or set PYTHON=/path/to/python3.11"
 }
 
