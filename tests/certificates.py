@@ -29,14 +29,20 @@ class Pair:
 
 
 class Authority:
-    """A CA of its own in a folder."""
+    """A CA of its own in a folder.
 
-    def __init__(self, folder: Path, name: str = "ca") -> None:
+    A bare one makes certificates as clusters and companies have them from many years ago: without
+    key usage and key identifiers, which Go accepts and ``VERIFY_X509_STRICT`` refuses.
+    """
+
+    def __init__(self, folder: Path, name: str = "ca", *, is_bare: bool = False) -> None:
         self._folder = folder
-        self._name = name
+        self._is_bare = is_bare
         folder.mkdir(parents=True, exist_ok=True)
         self.own = self._pair(name)
         arguments = ["-x509", "-days", "2", "-subj", f"/CN={name}"]
+        if not is_bare:
+            arguments += ["-addext", "keyUsage=critical,keyCertSign,cRLSign"]
         _openssl("req", *_new_key(self.own.key), *arguments, "-out", str(self.own.certificate))
 
     @property
@@ -50,7 +56,10 @@ class Authority:
         request = self._folder / f"{name}.csr"
         _openssl("req", *_new_key(pair.key), "-subj", f"/CN={name}", "-out", str(request))
         extensions = self._folder / f"{name}.ext"
-        extensions.write_text(f"subjectAltName={names}\nextendedKeyUsage={usage}\n")
+        lines = [f"subjectAltName={names}", f"extendedKeyUsage={usage}"]
+        if not self._is_bare:
+            lines += ["subjectKeyIdentifier=hash", "authorityKeyIdentifier=keyid"]
+        extensions.write_text("\n".join(lines))
         signing = ["-CA", str(self.own.certificate), "-CAkey", str(self.own.key), "-days", "2"]
         files = ["-in", str(request), "-extfile", str(extensions), "-out", str(pair.certificate)]
         _openssl("x509", "-req", *signing, *files)

@@ -127,6 +127,22 @@ def test_over_tls_with_a_password(api: Make, secure: Server, authority: Authorit
     assert (answer.status, answer.detail) == (200, "POST /x?y=%20z HTTP/1.1 Basic YTpi")
 
 
+def test_an_old_ca_is_enough(tmp_path: Path, api: Make) -> None:
+    """Certificates that Prometheus accepts are accepted, whatever Python has as its default."""
+    old = Authority(tmp_path / "old", is_bare=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*old.issue("server").paths)
+    strict = ssl.create_default_context(cafile=str(old.file))
+    strict.verify_flags |= ssl.VERIFY_X509_STRICT
+    with Server(context) as server:
+        asking = api(f"tls_config: {{ca_file: {old.file}}}")
+        assert asking.probe(f"{server.url}/", LIMIT_S).status == 200
+        with socket.create_connection(("127.0.0.1", server.server_port)) as sock:
+            with pytest.raises(ssl.SSLCertVerificationError, match="key usage|Key Identifier"):
+                strict.wrap_socket(sock, server_hostname="127.0.0.1")
+        server.shutdown()
+
+
 def test_a_password_in_the_url_counts_first(api: Make, plain: Server) -> None:
     """It was written for this one URL."""
     asking = api("basic_auth: {username: c, password: d}")
