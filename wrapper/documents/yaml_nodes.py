@@ -15,6 +15,7 @@ import yaml
 from yaml.composer import Composer, ComposerError
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 from yaml.reader import ReaderError
+from yaml.scanner import ScannerError
 
 from wrapper.documents.problems import Problem, end_of
 
@@ -28,6 +29,7 @@ _TAGS = {ScalarNode: TEXT_TAG, SequenceNode: LIST_TAG, MappingNode: MAP_TAG}
 _PATTERNS: dict[str, list[tuple[str, re.Pattern[str]]]] = yaml.CSafeLoader.yaml_implicit_resolvers
 _KEPT_TAGS = 1000
 MAX_DEPTH = 200  # of nested collections; Prometheus' configuration needs about 12
+_TOO_DEEP = f"more than {MAX_DEPTH} levels deep; remove some"
 _CURES = {  # by a part of libyaml's message
     "cannot start any token": 'indent with spaces, not tabs; quote a value that begins with "%@`"',
     "mapping values are not allowed": 'correct the indentation, or quote a value with ": " in it',
@@ -135,6 +137,12 @@ def _first(loader: Any) -> Node | None:
         root: Node | None = loader.get_node() if loader.check_node() else None
         loader.tell_of_item()
         return root
+    except ScannerError as error:
+        if "maximum nesting depth" not in str(error.problem):
+            raise
+        # The scanner of libyaml 0.2.6 reads ahead of the composer, and has a limit of its own.
+        place = ScalarNode(TEXT_TAG, "", error.problem_mark)
+        raise UnusableError(place, _TOO_DEEP) from None
     finally:
         loader.dispose()
 
@@ -194,7 +202,7 @@ class _Loader(yaml.CSafeLoader):
         if depth <= self._list_depth:
             self._follow(current_node, current_index, depth)
         elif depth > MAX_DEPTH:
-            raise UnusableError(current_node, f"more than {MAX_DEPTH} levels deep; remove some")
+            raise UnusableError(current_node, _TOO_DEEP)
         path.append((current_node, current_index))
 
     def _follow(self, parent: Any, key: Any, depth: int) -> None:

@@ -78,9 +78,10 @@ def test_items_are_told_with_the_keys_above_them() -> None:
 
 @pytest.mark.parametrize("depth", [MAX_DEPTH, 100_000])
 @pytest.mark.parametrize("has_items", [False, True])
-def test_nesting_has_an_end(depth: int, *, has_items: bool) -> None:
-    """Before libyaml's recursion ends the process, also where items are told."""
-    content = b"a:\n- 1\n- " + b"[" * depth + b"]" * depth
+@pytest.mark.parametrize("start", [b"a:\n- 1\n- ", b"a: &a 1\nb: &a\n- "])
+def test_nesting_has_an_end(depth: int, start: bytes, *, has_items: bool) -> None:
+    """Before libyaml's recursion ends the process, also where items are told, or anchors twice."""
+    content = start + b"[" * depth + b"]" * depth
     at_item = (lambda _keys, _items: None) if has_items else None
     with pytest.raises(UnusableError, match="levels deep"):
         compose(content, "x.yml", at_item, 1)
