@@ -114,7 +114,8 @@ def _of_plugin(cluster: ClusterAccess, context: str) -> Json:
         message = str(error).partition("{")[0].strip()
         message = message or f"the kubernetes package fails ({type(error).__name__})"
         raise ConfigurationError([message]) from None
-    token = given.api_key.get("BearerToken", "").removeprefix("Bearer ")
+    keys = given.api_key  # the package's older versions have another name for it
+    token = (keys.get("BearerToken") or keys.get("authorization", "")).removeprefix("Bearer ")
     if not token and not given.cert_file:
         raise ConfigurationError(["its plugin returns no credentials: run it by hand to see why"])
     files = {"client-certificate": given.cert_file, "client-key": given.key_file}
