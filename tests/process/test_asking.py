@@ -137,9 +137,11 @@ def test_an_old_ca_is_enough(tmp_path: Path, api: Make) -> None:
     with Server(context) as server:
         asking = api(f"tls_config: {{ca_file: {old.file}}}")
         assert asking.probe(f"{server.url}/", LIMIT_S).status == 200
-        with socket.create_connection(("127.0.0.1", server.server_port)) as sock:
-            with pytest.raises(ssl.SSLCertVerificationError, match="key usage|Key Identifier"):
-                strict.wrap_socket(sock, server_hostname="127.0.0.1")
+        with (
+            socket.create_connection(("127.0.0.1", server.server_port)) as sock,
+            pytest.raises(ssl.SSLCertVerificationError, match=r"key usage|Key Identifier"),
+        ):
+            strict.wrap_socket(sock, server_hostname="127.0.0.1")
         server.shutdown()
 
 

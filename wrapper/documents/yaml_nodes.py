@@ -136,13 +136,14 @@ def _first(loader: Any) -> Node | None:
     try:
         root: Node | None = loader.get_node() if loader.check_node() else None
         loader.tell_of_item()
-        return root
     except ScannerError as error:
         if "maximum nesting depth" not in str(error.problem):
             raise
         # The scanner of libyaml 0.2.6 reads ahead of the composer, and has a limit of its own.
         place = ScalarNode(TEXT_TAG, "", error.problem_mark)
         raise UnusableError(place, _TOO_DEEP) from None
+    else:
+        return root
     finally:
         loader.dispose()
 
