@@ -34,7 +34,7 @@ class GoCandidate(Program):
     @property
     def leads(self) -> bool:
         """Whether it says that it leads: it has begun to, and not ended."""
-        said = re.findall(r"Controller loop|leader lost", self.tail(1 << 20))
+        said = re.findall(r"Controller loop|[Ll]eader lost", self.tail(1 << 20))
         return self.is_running and said[-1:] == ["Controller loop"]
 
 
@@ -93,7 +93,7 @@ def test_the_lease_goes_back_and_forth_by_expiry(fleet: Fleet, go: GoCandidate) 
     ours = fleet.start("ours")
     ours.await_leader()
     go.start()
-    wait_until(lambda: "new leader elected: ours" in go.tail(), 15, "it knows ours")
+    wait_until(lambda: re.search("[Nn]ew leader elected.*ours", go.tail()), 15, "it knows ours")
     ours.kill()
     killed_at = now()
     await_leader(go, ours, LEASE_S + RETRY_S)
