@@ -10,7 +10,9 @@ than our own request, while the old remote_write went on for 3 s. One of these i
   excludes all renames before the first that matches it. Renderings are told apart by whether they
   have a remote_write, and by their images once known. (If a promotion is reverted at once,
   Prometheus still shows the follower's configuration from before, while a reload that has read the
-  leader's is still under way: that proves nothing.)
+  leader's is still under way: that proves nothing.) An image is learned each time that a rendering
+  comes into force, since it may be another one then: Prometheus 2.53 shows the ``runtime.gogc`` of
+  one configuration also for the next one, which has none.
 - A 200 to our own request, sent after the rename.
 - Two reloads have succeeded since, one after the other: the second began after the rename.
 
@@ -160,6 +162,11 @@ def written(loading: Loading, rendering: Rendering, now: float) -> Loading:
         reload_sent_at=None,
         reloads_sent=0,
         successes=-1,
+        images={
+            fingerprint: image
+            for fingerprint, image in loading.images.items()
+            if fingerprint != rendering.fingerprint
+        },
     )
 
 

@@ -20,8 +20,11 @@ FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
 EDITED = Rendering(Role.FOLLOWER, b"g", "g", writes_remotely=False)
 LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)
 OTHER_LEADER = Rendering(Role.LEADER, b"m", "m", writes_remotely=True)
+TWIN = Rendering(Role.LEADER, b"t", "t", writes_remotely=True)  # of LEADER, but for a secret
 QUIET_LEADER = Rendering(Role.LEADER, b"q", "q", writes_remotely=False)
-RENDERINGS = {r.fingerprint: r for r in (FOLLOWER, EDITED, LEADER, OTHER_LEADER, QUIET_LEADER)}
+RENDERINGS = {
+    r.fingerprint: r for r in (FOLLOWER, EDITED, LEADER, OTHER_LEADER, TWIN, QUIET_LEADER)
+}
 
 
 @dataclass
@@ -41,12 +44,16 @@ class Story:
         return self
 
     def see(self, what: str, *, asked_at: float | None = None) -> Loading:
-        """Show a rendering's content; ``!`` behind it: the last reload has failed."""
-        name = what.rstrip("!")
+        """Show a rendering's content; ``~`` behind it: looking otherwise.
+
+        ``!`` behind it: the last reload has failed.
+        """
+        name = what.rstrip("!~")
+        image = f"image of {'l' if name == TWIN.fingerprint else name}"
         return confirm.observed(
             self.loading,
             Evidence(
-                image=f"image of {name}",
+                image=image + what.removeprefix(name).rstrip("!"),
                 writes_remotely=RENDERINGS[name].writes_remotely,
                 is_successful=not what.endswith("!"),
                 success_time=self.success_time,
@@ -190,6 +197,27 @@ HASTY = "sees:f write:l write:f "
             id="once one was seen, it is known by its looks",
         ),
         pytest.param(LED + "write:m succeeds:m", "m", "loaded", id="as a leader's edit is"),
+        pytest.param(
+            LED + "write:t succeeds:t", "lt", "pending", id="but one of a secret looks as before"
+        ),
+        pytest.param(
+            LED + "write:t sees:t succeeds:t succeeds:t", "t", "loaded", id="two successes tell it"
+        ),
+        pytest.param(
+            LED + "write:f succeeds:f~", "f", "loaded", id="it may look otherwise than before"
+        ),
+        pytest.param(
+            "sees:f write:q succeeds:q write:f sees:q succeeds:q",
+            "qf",
+            "pending",
+            id="also like what was in force before, which proves nothing",
+        ),
+        pytest.param(
+            "sees:f write:q succeeds:q write:f sees:q succeeds:q succeeds:q",
+            "f",
+            "loaded",
+            id="until two successes tell",
+        ),
     ],
 )
 def test_what_may_be_in_force(words: str, in_force: str, outcome: str) -> None:
@@ -243,6 +271,12 @@ def test_who_may_write(words: str, *, may_be_leader: bool, is_settled: bool) -> 
         pytest.param("sees:f write:l sees:l", False, id="it is it, and waits for its success"),
         pytest.param(HASTY + "sees:f", True, id="it may be it, from before or from now"),
         pytest.param(HASTY + "sees:f succeeds:f succeeds:f", False, id="it is proven"),
+        pytest.param(LED + "write:t sees:t", True, id="it looks like the one before"),
+        pytest.param(
+            "sees:f write:q succeeds:q write:f sees:q",
+            True,
+            id="so may one that was known otherwise",
+        ),
     ],
 )
 def test_when_another_reload_would_tell(words: str, *, wants: bool) -> None:
