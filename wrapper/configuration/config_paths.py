@@ -2,8 +2,9 @@
 
 Prometheus resolves relative paths against the folder of its configuration file. If the output is in
 another folder than the input, the paths have to be made absolute. The table has exactly the places
-that Prometheus 3.15 resolves (its ``SetDirectory`` functions; earlier versions have the same, but
-AWS' since 3.12 only). A label or a parameter called ``x_file`` is not among them and stays.
+that Prometheus resolves in any version from 2.42 to 3.16 (those of ec2 and lightsail since 3.12
+only). A label or a parameter called ``x_file`` is not among them and stays; so do the few files
+that it takes as relative to its working directory.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
 """Hides the secrets of a configuration that is shown to people; pure.
 
-These count as secrets: values that Prometheus' documentation marks as ``<secret>``; values of HTTP
-headers; values below a key whose name is that of a secret, since newer versions have places that
-the table lacks; and in any text, the user information of a URL and URL parameters with such a name.
+These count as secrets: values that Prometheus itself shows as ``<secret>``, in any version from
+2.42 to 3.16; what it shows although it may be one (values of HTTP headers, parameters of OAuth 2);
+values below a key whose name is that of a secret, and a client's secrets in any service discovery,
+since newer versions have places that the table lacks; and in any text, the user information of a
+URL and URL parameters with such a name.
 
 Each is shown as ``<secret N>``. Equal secrets have the same number, so that a changed secret can be
 seen, and redacting before a merge gives the same as redacting after it. A secret elsewhere, such as
@@ -57,18 +59,12 @@ _CLIENT: dict[str, Places] = {
     "tls_config": _TLS,
 }
 _AWS: dict[str, Places] = {"secret_key": SECRET}
-# Service discoveries whose secrets are those of any HTTP client, and of AWS' clients.
-_OF_A_CLIENT = (
-    "digitalocean docker dockerswarm eureka hetzner http ionos kubernetes kuma linode nomad "
-    "puppetdb triton vultr"
-)
-_OF_AWS = "aws ec2 ecs elasticache lightsail msk rds"
-_DISCOVERIES: dict[str, dict[str, Places]] = {  # beside what _CLIENT has
-    **{name: {} for name in _OF_A_CLIENT.split()},
-    **dict.fromkeys(_OF_AWS.split(), _AWS),
+_DISCOVERIES: dict[str, dict[str, Places]] = {  # beside what _CLIENT has, which all may have
+    **dict.fromkeys(["aws", "ec2", "ecs", "elasticache", "lightsail", "msk", "rds"], _AWS),
     "azure": {"client_secret": SECRET},
     "consul": {"token": SECRET, "password": SECRET},
     "marathon": {"auth_token": SECRET},
+    "oci": {"key_passphrase": SECRET},
     "openstack": {"application_credential_secret": SECRET, "password": SECRET},
     "outscale": {"secret_key": SECRET},
     "ovhcloud": {"application_secret": SECRET, "consumer_key": SECRET},
@@ -76,20 +72,21 @@ _DISCOVERIES: dict[str, dict[str, Places]] = {  # beside what _CLIENT has
     "stackit": {"private_key": SECRET, "service_account_key": SECRET},
     "uyuni": {"password": SECRET},
 }
+_DISCOVERY = "_sd_configs"  # what the names of these lists end with
+_OTHER_DISCOVERY: list[Places] = [_CLIENT]
 _TARGETS: dict[str, Places] = {
     **_CLIENT,
-    **{f"{name}_sd_configs": [_CLIENT | own] for name, own in _DISCOVERIES.items()},
+    **{f"{name}{_DISCOVERY}": [_CLIENT | own] for name, own in _DISCOVERIES.items()},
 }
-_REMOTE: dict[str, Places] = {
-    **_CLIENT,
-    "azuread": {"oauth": {"client_secret": SECRET}},
-    "headers": {ANY_KEY: SECRET},
-    "sigv4": _AWS,
+_REMOTE: dict[str, Places] = _CLIENT | {"headers": {ANY_KEY: SECRET}}
+_AZURE: dict[str, Places] = {
+    "certificate": {"certificate_password": SECRET},
+    "oauth": {"client_secret": SECRET},
 }
 PLACES: dict[str, Places] = {
     "scrape_configs": [_TARGETS | {"params": {"key": [SECRET]}}],
     "alerting": {"alertmanagers": [_TARGETS | {"sigv4": _AWS}]},
-    "remote_write": [_REMOTE],
+    "remote_write": [_REMOTE | {"azuread": _AZURE, "sigv4": _AWS}],
     "remote_read": [_REMOTE],
     "tracing": {"headers": {ANY_KEY: SECRET}, "tls_config": _TLS},
 }
@@ -208,4 +205,6 @@ def _below(key: Node, places: Places) -> Places:
     known = places.get(name, places.get(ANY_KEY)) if isinstance(places, dict) else None
     if known is not None:
         return known
+    if name.endswith(_DISCOVERY):
+        return _OTHER_DISCOVERY
     return SECRET if _NAMED.search(name) else _NO_PLACES

@@ -22,11 +22,19 @@ _Hidden = dict[str, "_Hidden"] | None  # by key; None: all values here and below
 _TLS: _Hidden = {"key": None}
 HIDDEN: dict[str, _Hidden] = {
     "authorization": {"credentials": None},
-    "azuread": {"oauth": {"client_secret": None}},
+    "azuread": {
+        "certificate": {"certificate_password": None},
+        "oauth": {"client_secret": None},
+    },
     "basic_auth": {"password": None},
     "bearer_token": None,
     "http_headers": {"*": {"secrets": None}},
-    "oauth2": {"client_secret": None, "proxy_connect_header": None, "tls_config": _TLS},
+    "oauth2": {
+        "client_certificate_key": None,
+        "client_secret": None,
+        "proxy_connect_header": None,
+        "tls_config": _TLS,
+    },
     "proxy_connect_header": None,
     "sigv4": {"secret_key": None},
     "tls_config": _TLS,

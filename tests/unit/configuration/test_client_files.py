@@ -27,6 +27,9 @@ remote_write:
 - oauth2: {client_secret_file: o, tls_config: {ca_file: oca}}
 - http_headers: {A: {files: [h1, h2]}}
 - google_iam: {credentials_file: g.json}
+- azuread: {certificate: {certificate_path: ac, certificate_key_path: ak}}
+- azuread: {workload_identity: {token_file_path: aw}}
+  oauth2: {client_certificate_key_file: ok}
 remote_read:
 - authorization: {credentials_file: t}
   tls_config: {ca_file: read.pem}
@@ -51,6 +54,10 @@ def test_files_of_clients_are_found() -> None:
         "remote_write[2].http_headers.A.files[0]": ("h1", False),
         "remote_write[2].http_headers.A.files[1]": ("h2", False),
         "remote_write[3].google_iam.credentials_file": ("g.json", True),
+        "remote_write[4].azuread.certificate.certificate_path": ("ac", True),
+        "remote_write[4].azuread.certificate.certificate_key_path": ("ak", True),
+        "remote_write[5].azuread.workload_identity.token_file_path": ("aw", False),
+        "remote_write[5].oauth2.client_certificate_key_file": ("ok", False),
         "tracing.tls_config.ca_file": ("trace.pem", True),
         "remote_read[0].authorization.credentials_file": ("t", False),
         "remote_read[0].tls_config.ca_file": ("read.pem", True),
@@ -73,8 +80,9 @@ def test_those_of_remote_write_come_with_the_renderings() -> None:
 
 
 def test_a_path_is_found_from_the_folder_of_the_configuration() -> None:
-    """As Prometheus finds it."""
+    """As Prometheus finds it: but for some, which it looks for in its working directory."""
     root = compose(CONFIG, "p.yml")
     assert isinstance(root, MappingNode)
-    paths = [each.under("/etc/p") for each in client_files(root)]
-    assert paths[:2] == ["/ca.pem", "/etc/p/c"]
+    paths = {each.path: each.under("/etc/p") for each in client_files(root)}
+    assert (paths["/ca.pem"], paths["c"]) == ("/ca.pem", "/etc/p/c")
+    assert all(paths[path] == path for path in ("g.json", "ac", "ak", "aw", "ok"))

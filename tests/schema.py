@@ -1,0 +1,57 @@
+"""The schema of Prometheus' configuration, by version: what tests/vectors/schema.yml holds.
+
+A place is a text such as ``remote_write/[]/http_headers/*/values/[]``; the words that say what
+Prometheus does with a field are explained in scripts/schema.go, which measured them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+FILE = Path(__file__).parent / "vectors/schema.yml"
+UNKNOWN = "-"
+RENDER = "run scripts/render-schema with it, and see which tables its new fields are missing in"
+
+
+@cache
+def schema() -> Schema:
+    """Return what the file holds."""
+    return Schema(yaml.load(FILE.read_text("utf-8"), Loader=yaml.CSafeLoader))
+
+
+class Schema:
+    """Each place of the configuration, with a word for each of ``versions``."""
+
+    def __init__(self, document: Any) -> None:
+        self.versions: tuple[str, ...] = tuple(document["versions"])
+        self._words = dict(self._below(document["fields"], ()))
+
+    def places(self, *words: str) -> set[str]:
+        """Return the places that have one of these words in any version; without words, all."""
+        return {
+            place
+            for place, each in self._words.items()
+            if not words or not {*words}.isdisjoint(each)
+        }
+
+    def of(self, version: str) -> dict[str, str]:
+        """Return the places that a version knows, with their words; compares major and minor."""
+        kept = [each.split(".")[:2] for each in self.versions]
+        wanted = version.split(".")[:2]
+        assert wanted in kept, f"{FILE.name} does not have Prometheus {version}: {RENDER}"
+        at = kept.index(wanted)
+        return {place: words[at] for place, words in self._words.items() if words[at] != UNKNOWN}
+
+    def _below(self, fields: Any, above: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
+        for name, below in fields.items():
+            if isinstance(below, dict):
+                yield from self._below(below, (*above, name))
+            else:
+                words = below.split()
+                number = len(self.versions)
+                yield "/".join((*above, name)), tuple(words if len(words) > 1 else words * number)
