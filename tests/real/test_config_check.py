@@ -17,14 +17,15 @@ import yaml
 
 from tests.real.conftest import Start
 from tests.real.fleet import lines_of, rejections
+from tests.real.loadable import OTHER_UUID, completed, is_asked, version
 from tests.real.parts import program, started
 from tests.real.replica import Replica
-from tests.real.test_fidelity import REFUSED, Oracle
+from tests.real.test_fidelity import REFUSED, Oracle, with_a_key
 from tests.real.test_refusals import edit, is_valid
+from tests.schema import schema
 from tests.support import wait_until
 from tests.unit.configuration.test_config_paths import trails
 from tests.unit.configuration.test_remote_duplicates import PAIRS
-from wrapper.configuration.config_paths import ANY_KEY
 from wrapper.configuration.redact import PLACES as SECRETS
 
 MARKER = "hunter2-marker"
@@ -187,59 +188,34 @@ def test_a_start_that_promtool_refuses(tmp_path: Path) -> None:
 
 # --- what is a secret -----------------------------------------------------------------------------
 
-NEEDS: dict[str, dict[str, Any]] = {  # what Prometheus wants beside a secret, to read it at all
-    "basic_auth": {"username": "a"},
-    "oauth2": {"client_id": "a", "token_url": "http://a"},
-    "tls_config": {"cert": "a"},
-    "sigv4": {"access_key": "a"},
-    "azure_sd_configs": {"subscription_id": "a", "tenant_id": "a", "client_id": "a"},
-    "ec2_sd_configs": {"region": "a", "access_key": "a"},
-    "lightsail_sd_configs": {"region": "a", "access_key": "a"},
-    "marathon_sd_configs": {"servers": ["a"]},
-    "openstack_sd_configs": {"region": "a", "role": "instance"},
-    "scaleway_sd_configs": {"role": "instance", "project_id": "1", "access_key": "A" * 20},
-    "uyuni_sd_configs": {"server": "http://a", "username": "a"},
-    "http_sd_configs": {"url": "http://a"},
-    "puppetdb_sd_configs": {"url": "http://a", "query": "a"},
-    "scrape_configs": {"job_name": "a"},
-    "remote_write": {"url": "http://a"},
-    "remote_read": {"url": "http://a"},
-}
+
+def test_prometheus_shows_each_secret_as_the_schema_says(oracle: Oracle, tmp_path: Path) -> None:
+    """As <secret>, or in the clear."""
+    words, pem = schema().of(version()), with_a_key(tmp_path / "x.pem")
+    lacking, wrong, hidden = oracle.lacks(words), [], set()
+    ours = {"/".join(trail).replace("params/key", "params/*") for trail in trails(SECRETS)}
+    for place in sorted(ours | schema().places("secret")):
+        if not is_asked(place, lacking):
+            continue
+        secret = Path(pem).read_text() if place.endswith("/key") else OTHER_UUID
+        configuration = completed(place, secret, pem)
+        shown = oracle.shows(yaml.safe_dump(configuration))
+        word = "-" if shown == REFUSED else "secret" if "<secret>" in shown else ""
+        word = "text" if secret[:20] in shown else word
+        hidden |= {place} if word == "secret" else set()
+        if word != words.get(place, "-"):
+            wrong.append((place, word, oracle.complaint(configuration)))
+    assert wrong == []
+    assert {"remote_write/[]/sigv4/secret_key", "scrape_configs/[]/bearer_token"} <= hidden
 
 
-def needed(trail: tuple[str, ...], secret: str) -> Any:
-    """Return a configuration with a secret at the end of a trail, and what it needs on the way."""
-    if not trail:
-        return secret
-    key, rest = trail[0].replace(ANY_KEY, "X-Any"), trail[1:]
-    is_list = rest[:1] == ("[]",)
-    inner = needed(rest[1:] if is_list else rest, secret)
-    if isinstance(inner, dict):
-        inner = {**NEEDS.get(key, {}), **inner}
-    return {key: [inner] if is_list else inner}
-
-
-def test_prometheus_hides_what_we_hide(oracle: Oracle) -> None:
-    """Where it knows a place of our table, it shows <secret> there, but for values of headers."""
-    read = set()
-    for trail in trails(SECRETS):
-        shown = oracle.shows(yaml.safe_dump(needed(trail, MARKER)))
-        if shown == REFUSED:
-            continue  # not in this version or build
-        read.add("/".join(trail))
-        is_plain = {"headers", "endpoint_params", "params"} & set(trail)
-        assert (MARKER in shown) == bool(is_plain), trail
-        assert is_plain or "<secret>" in shown, trail
-    assert read >= {
-        "scrape_configs/[]/authorization/credentials",
-        "scrape_configs/[]/basic_auth/password",
-        "scrape_configs/[]/bearer_token",
-        "scrape_configs/[]/oauth2/client_secret",
-        "scrape_configs/[]/http_sd_configs/[]/basic_auth/password",
-        "remote_write/[]/sigv4/secret_key",
-        "remote_write/[]/headers/*",
-        "remote_read/[]/basic_auth/password",
-    }
+def test_prometheus_shows_the_parameters_of_a_url_and_hides_its_password(oracle: Oracle) -> None:
+    """A token in a parameter is for everyone to read there; our own pages hide both."""
+    url = f"http://user:{MARKER}@host/?token=in-a-parameter"
+    for entry in ("remote_write", "remote_read"):
+        shown = oracle.shows(yaml.safe_dump({entry: [{"url": url}]}))
+        assert "token=in-a-parameter" in shown
+        assert MARKER not in shown
 
 
 @pytest.mark.parametrize(("one", "other", "is_duplicate"), PAIRS.values(), ids=list(PAIRS))

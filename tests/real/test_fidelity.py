@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,10 @@ import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from tests.certificates import Authority
+from tests.real.loadable import completed, is_asked, version
 from tests.real.parts import Prometheus, started
+from tests.schema import schema
 from tests.unit.configuration.test_config_paths import trails
 from wrapper.configuration.config_paths import PLACES
 from wrapper.configuration.inputs import Inputs, Sources
@@ -61,6 +64,11 @@ class Oracle(Prometheus):
         """Tell whether this build has a kind of service discovery."""
         text = self.complaint({"scrape_configs": [{"job_name": "a", key: []}]})
         return f"field {key} not found" not in text
+
+    def lacks(self, places: Iterable[str]) -> set[str]:
+        """Return the kinds of service discovery in these places that this build does not have."""
+        kinds = {name for each in places for name in each.split("/") if "_sd_configs" in name}
+        return {kind for kind in kinds if not self.knows(kind)}
 
     def complaint(self, configuration: Any) -> str:
         """Load a configuration and return what is said against it."""
@@ -435,77 +443,34 @@ def test_generated_configurations_are_mostly_accepted(oracle: Oracle) -> None:
 # --- the table of paths ---------------------------------------------------------------------------
 
 
-NEEDED: dict[str, dict[str, Any]] = {  # what a thing needs before Prometheus looks at its paths
-    "scrape_configs": {"job_name": "j"},
-    "remote_write": {"url": "http://127.0.0.1:1/"},
-    "remote_read": {"url": "http://127.0.0.1:1/"},
-    "tracing": {"endpoint": "127.0.0.1:1"},
-    "oauth2": {"client_id": "i", "client_secret": "s", "token_url": "http://127.0.0.1:1/"},
-    "basic_auth": {"username": "u"},
-    "docker_sd_configs": {"host": "http://127.0.0.1:1"},
-    "dockerswarm_sd_configs": {"host": "http://127.0.0.1:1", "role": "nodes"},
-    "ec2_sd_configs": {"region": "r"},
-    "eureka_sd_configs": {"server": "http://127.0.0.1:1/"},
-    "hetzner_sd_configs": {"role": "robot"},
-    "http_sd_configs": {"url": "http://127.0.0.1:1/"},
-    "ionos_sd_configs": {"datacenter_id": "d"},
-    "kubernetes_sd_configs": {"role": "node", "api_server": "http://127.0.0.1:1"},
-    "kuma_sd_configs": {"server": "http://127.0.0.1:1"},
-    "lightsail_sd_configs": {"region": "r"},
-    "marathon_sd_configs": {"servers": ["http://127.0.0.1:1"]},
-    "openstack_sd_configs": {"role": "instance", "region": "r"},
-    "puppetdb_sd_configs": {"url": "http://127.0.0.1:1/", "query": "q"},
-    "scaleway_sd_configs": {
-        "role": "instance",
-        "project_id": "11111111-1111-1111-1111-111111111111",
-        "access_key": "SCW00000000000000000",
-        "secret_key": "11111111-1111-1111-1111-111111111111",
-    },
-    "stackit_sd_configs": {"project": "p"},
-    "triton_sd_configs": {"account": "a", "dns_suffix": "d", "endpoint": "127.0.0.1"},
-    "uyuni_sd_configs": {"server": "http://127.0.0.1:1", "username": "u", "password": "p"},
-}
-SINCE_3_12 = {f"{name}_sd_configs" for name in ("aws", "ec2", "ecs", "lightsail", "msk", "rds")}
-CLASHING = {
-    "client_secret_file": {"client_secret"},
-    "kubeconfig_file": {"api_server"},
-    "username_file": {"username"},
-    "secret_key_file": {"secret_key"},
-}
-
-
-def completed(trail: tuple[str, ...], path: str) -> Any:
-    """Return a configuration with a path at the end of a trail, and all that it needs to load."""
-
-    def below(key: str, rest: tuple[str, ...]) -> Any:
-        if not rest:
-            return path
-        if rest[0] == "[]":
-            return [below(key, rest[1:])]
-        clashing = CLASHING.get(trail[-1], set())
-        needed = {
-            name: value for name, value in NEEDED.get(key, {}).items() if name not in clashing
-        }
-        return {**needed, rest[0].replace("*", "X-Any"): below(rest[0], rest[1:])}
-
-    return below("", trail)
+SHOWN_AS_WRITTEN = "aws_sd_configs"  # it resolves the paths of a copy, and shows these
 
 
 def test_the_table_of_paths_is_prometheus_own(oracle: Oracle) -> None:
-    """In each place that this Prometheus knows, it resolves a relative path, and just as we do."""
-    folder, wrong, known = str(oracle.config_file.parent), [], set()
+    """In each place that it resolves, it does so just as we do; the others it does not know."""
+    words, folder = schema().of(version()), oracle.config_file.parent
+    pem, lacking = with_a_key(folder / "x.json"), oracle.lacks(words)
+    wrong, resolved = [], set()
     for trail in trails(PLACES):
-        raw = yaml.safe_dump(completed(trail, "rel/../x.json"), sort_keys=False)
-        shown = oracle.shows(raw)
-        if shown == REFUSED or (SINCE_3_12.intersection(trail) and "rel/../x.json" in shown):
+        place = "/".join(trail)
+        if not is_asked(place, {*lacking, SHOWN_AS_WRITTEN}):
             continue
-        known.add(trail[-1] if trail[-1] != "[]" else trail[-2])
-        rendered = whole(raw, "", folder).follower.content
-        if oracle.shows(rendered) != shown or f"{folder}/x.json" not in shown:
-            wrong.append("/".join(trail))
+        raw = yaml.safe_dump(completed(place, "rel/../x.json", pem), sort_keys=False)
+        shown = oracle.shows(raw)
+        if words.get(place) == "path":
+            resolved.add(place)
+            ours = oracle.shows(whole(raw, "", str(folder)).follower.content)
+            is_right = ours == shown != REFUSED and "rel/../x.json" not in shown
+        else:
+            is_right = "rel/../x.json" in shown if place in words else shown == REFUSED
+        if not is_right:
+            wrong.append((place, shown == REFUSED and oracle.complaint(yaml.safe_load(raw))))
     assert wrong == []
-    assert known >= {
-        *("ca_file", "cert_file", "key_file", "credentials_file", "bearer_token_file", "files"),
-        *("client_secret_file", "password_file", "secret_key_file", "auth_token_file"),
-        *("rule_files", "query_log_file"),
-    }
+    assert {"rule_files/[]", "remote_write/[]/tls_config/cert_file"} <= resolved
+
+
+def with_a_key(path: Path) -> str:
+    """Make a file with a certificate and its key, and return its path."""
+    pair = Authority(path.parent / "authority").issue("client")
+    path.write_bytes(pair.certificate.read_bytes() + pair.key.read_bytes())
+    return str(path)
