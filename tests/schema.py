@@ -39,13 +39,21 @@ class Schema:
             if not words or not {*words}.isdisjoint(each)
         }
 
-    def of(self, version: str) -> dict[str, str]:
-        """Return the places that a version knows, with their words; compares major and minor."""
+    def of(self, version: str) -> set[str]:
+        """Return the places that a version knows."""
+        return {place for place, words in self.since(version).items() if words[0] != UNKNOWN}
+
+    def since(self, version: str) -> dict[str, tuple[str, ...]]:
+        """Return all places with their words in this version and in those after it.
+
+        Versions are compared by major and minor. A distribution may have built a version with
+        newer libraries, so that any of these words may be true of it.
+        """
         kept = [each.split(".")[:2] for each in self.versions]
         wanted = version.split(".")[:2]
         assert wanted in kept, f"{FILE.name} does not have Prometheus {version}: {RENDER}"
         at = kept.index(wanted)
-        return {place: words[at] for place, words in self._words.items() if words[at] != UNKNOWN}
+        return {place: words[at:] for place, words in self._words.items()}
 
     def _below(self, fields: Any, above: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
         for name, below in fields.items():
