@@ -209,13 +209,25 @@ def test_prometheus_shows_each_secret_as_the_schema_says(oracle: Oracle, tmp_pat
     assert {"remote_write/[]/sigv4/secret_key", "scrape_configs/[]/bearer_token"} <= hidden
 
 
-def test_prometheus_shows_the_parameters_of_a_url_and_hides_its_password(oracle: Oracle) -> None:
-    """A token in a parameter is for everyone to read there; our own pages hide both."""
-    url = f"http://user:{MARKER}@host/?token=in-a-parameter"
-    for entry in ("remote_write", "remote_read"):
-        shown = oracle.shows(yaml.safe_dump({entry: [{"url": url}]}))
-        assert "token=in-a-parameter" in shown
-        assert MARKER not in shown
+URL = f"http://user:{MARKER}@host/?token=in-a-parameter"
+
+
+@pytest.mark.parametrize(
+    ("configuration", "hides_password"),
+    [
+        ({"remote_write": [{"url": URL}]}, True),
+        ({"remote_read": [{"url": URL}]}, True),
+        ({"scrape_configs": [{"job_name": "a", "proxy_url": URL}]}, True),
+        ({"scrape_configs": [{"job_name": "a", "http_sd_configs": [{"url": URL}]}]}, False),
+    ],
+)
+def test_prometheus_shows_urls_as_the_page_on_security_says(
+    shared_oracle: Oracle, configuration: Any, hides_password: bool
+) -> None:
+    """A token in a parameter is for everyone to read; our own pages hide that and the password."""
+    shown = shared_oracle.shows(yaml.safe_dump(configuration))
+    assert "token=in-a-parameter" in shown
+    assert (MARKER not in shown) is hides_password
 
 
 @pytest.mark.parametrize(("one", "other", "is_duplicate"), PAIRS.values(), ids=list(PAIRS))
