@@ -1,14 +1,19 @@
-# Sourced: unpacks packages of the machine's Debian without installing them. apt uses a private state,
-# made from the machine's own sources (and their deb-src), so any user can run it and the system does
-# not change.
-APT=$CACHE/apt
+# Sourced: unpacks Debian's packages without installing them. Each suite has an apt with a private state,
+# so any user can run it, the system does not change, and suites do not mix. The suite `own` is the
+# machine's Debian, with the machine's own sources; the others come from the same mirror.
+declare -A suites_ready=()
 
-# Write the private state and read the package lists into it, once for each script.
-prepare_apt() {
-    [ -z "${apt_is_ready:-}" ] || return 0
-    command -v apt-get dpkg >/dev/null || die "this system has no apt-get or dpkg (it is not Debian); $1"
+# use_suite <suite> <cure>: make it the suite of private_apt; read its package lists once for each script.
+use_suite() {
+    local suite=$1
+    command -v apt-get dpkg >/dev/null || die "this system has no apt-get or dpkg (it is not Debian); $2"
+    [ "$suite" != "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")" ] || suite=own
+    APT=$CACHE/apt
+    [ "$suite" = own ] || APT=$CACHE/apt-$suite
+    [ -z "${suites_ready[$suite]:-}" ] || return 0
     mkdir -p "$APT"/{lists,archives}/partial "$APT/sources.list.d"
-    private_sources
+    rm -f "$APT"/sources.list.d/*
+    if [ "$suite" = own ]; then own_sources; else sources_of "$suite"; fi
     cat >"$APT/apt.conf" <<CONF
 #clear APT::Update;
 APT::Sandbox::User "root";
@@ -19,22 +24,36 @@ Dir::Cache "$APT";
 Dir::Etc::SourceList "/dev/null";
 Dir::Etc::SourceParts "$APT/sources.list.d";
 CONF
-    say "reading Debian's package lists (about 20 MB)"
+    say "reading the package lists of Debian $1 (about 20 MB)"
     private_apt update || say "some lists could not be read; continuing with the others"
-    apt_is_ready=yes
+    suites_ready[$suite]=yes
 }
 
 # Copy the machine's sources, in both their formats, with deb-src added.
-private_sources() {
+own_sources() {
     local SOURCES PARTS file name
     eval "$(apt-config shell SOURCES Dir::Etc::SourceList/f PARTS Dir::Etc::SourceParts/d)"
-    rm -f "$APT"/sources.list.d/*
     for file in "$SOURCES" "$PARTS"/*.list "$PARTS"/*.sources; do
         [ -r "$file" ] || continue
         name=${file##*/}
         sed -E '/^deb-src\s/d; /^deb\s/{p; s/^deb/deb-src/}; s/^Types:.*/Types: deb deb-src/I' \
             "$file" >"$APT/sources.list.d/${name/#sources.list/sources.list.list}"
     done
+}
+
+# Name the suite on the mirror of the machine's own; of bookworm a source package is needed too.
+sources_of() {
+    local mirror types=deb
+    mirror=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' |
+        awk -v own="$(. /etc/os-release && echo "${VERSION_CODENAME:-}")" '$1 == own { print $2; exit }')
+    [ "$1" != bookworm ] || types="deb deb-src"
+    cat >"$APT/sources.list.d/debian.sources" <<SOURCES
+Types: $types
+URIs: ${mirror:-http://deb.debian.org/debian/}
+Suites: $1
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+SOURCES
 }
 
 private_apt() { apt-get -qq -c "$APT/apt.conf" "$@" >&2; }
@@ -50,4 +69,67 @@ unpack_packages() {
         dpkg -x "$package" "$folder"
     done
     rm -rf "$APT/debs"
+}
+
+# check_version <suite> <package>: die if the suite's package is of another version than the line says.
+check_version() {
+    local candidate
+    [ "$version" != - ] || return 0
+    candidate=$(apt-cache -c "$APT/apt.conf" show --no-all-versions "$2" 2>/dev/null | sed -nE 's/^Version: ([0-9]+:)?//p')
+    [[ $candidate =~ ^${version//./\\.}[.+~-] ]] ||
+        die "Debian $1 has ${candidate:-no} ${candidate:+as version of }$2, and not $version: change the line of $name in scripts/versions to what a suite has, $cure"
+}
+
+# from_debian <suite> <package>…: unpack the packages alone.
+from_debian() {
+    use_suite "$1" "install $name, $cure"
+    check_version "$1" "$2"
+    unpack_packages "$new" "${@:2}" || die "Debian's package $2 could not be fetched, see above: it needs the network, $cure"
+}
+
+# from_debian_libs <suite> <package or pattern>…: with the libraries and the libc of the suite.
+from_debian_libs() {
+    local word asked=() kept='lib.*|zlib1g'
+    use_suite "$1" "install $name, $cure"
+    check_version "$1" "$2"
+    for word in "${@:2}"; do
+        [[ $word == *\** ]] || asked+=("$word")
+        kept+="|${word//\*/.*}"
+    done
+    # shellcheck disable=SC2046 - one word each
+    unpack_packages "$new" $(needed "${asked[@]}" | grep -xE "$kept" | grep -vE 'gconv|libsystemd-shared|libperl') ||
+        die "Debian's package $2 could not be fetched, see above: it needs the network, $cure"
+    link_to_own_libraries
+}
+
+# Print the packages that are needed on an empty system.
+needed() {
+    apt-get -c "$APT/apt.conf" -s install --no-install-recommends "$@" | sed -nE 's/^Inst ([^ ]+) .*/\1/p'
+}
+
+# Have the programs of $new use the libraries beside them, and no others than those of the suite. It is
+# written into the programs: a variable would reach the programs that they start, which use the system's.
+link_to_own_libraries() {
+    local libraries loader file machine
+    machine=$(uname -m)-linux-gnu
+    libraries=$folder/usr/lib/$machine:$folder/lib/$machine
+    loader=$(cd "$new" && ls -d {,usr/}lib/"$machine"/ld-linux-*.so.* 2>/dev/null | head -n 1 || true)
+    [ -n "$loader" ] || die "$new has no dynamic loader: $name cannot be brought with its libraries, $cure"
+    find_patchelf
+    find "$new" -type f -perm /111 ! -name '*.so*' | while read -r file; do
+        head -c 4 "$file" | grep -q ELF || continue
+        "$patchelf" --print-interpreter "$file" >/dev/null 2>&1 || continue
+        "$patchelf" --set-interpreter "$folder/$loader" --force-rpath --set-rpath "$libraries" "$file"
+    done
+}
+
+# Set $patchelf, which changes where a program finds its libraries; from the machine's own Debian.
+find_patchelf() {
+    local APT=$APT
+    patchelf=$(command -v patchelf || true)
+    [ -z "$patchelf" ] || return 0
+    patchelf=$CACHE/patchelf/usr/bin/patchelf
+    [ ! -x "$patchelf" ] || return 0
+    use_suite own "install patchelf, $cure"
+    unpack_packages "$CACHE/patchelf" patchelf || die "Debian's patchelf could not be fetched: install patchelf, $cure"
 }

@@ -31,3 +31,11 @@ hold_lock() {
     exec 9>>"$1"
     flock --nonblock 9 || { say "waiting for another run of ${0##*/} to end" && flock 9; }
 }
+
+# show_progress <program>: read what Go prints with -v, one line for each package, and say how many.
+show_progress() {
+    local packages=0
+    while read -r _; do
+        ((++packages % 100)) || say "compiling $1: $packages packages so far"
+    done
+}

@@ -1,4 +1,4 @@
-"""Remote write in protocol 2, by a Prometheus 3.x to a Prometheus 3.x; PROMETHEUS_NEW names it."""
+"""Remote write in protocol 2, by the newest Prometheus to the newest Prometheus."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_new_prometheus(
     writers: MakeWriters, protocol: int, is_agent: bool, outage: Outage
 ) -> None:
     """Both protocols, both modes: nothing lost; and Prometheus saw no failure on either side."""
-    new = program("prometheus-new")
+    new = program("prometheus@newest")
     store = partial(PrometheusStore, binary=new)
     fleet = writers(store, prometheus=new, protocol=protocol, is_agent=is_agent)
     leader = fleet.start("a", "b")

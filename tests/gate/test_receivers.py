@@ -78,7 +78,7 @@ def test_what_prometheus_says(tmp_path: Path) -> None:
 
 def test_what_a_new_prometheus_says_in_protocol_2(tmp_path: Path) -> None:
     """It stores what is good in a request that it refuses, and counts it."""
-    with started(PrometheusStore(tmp_path, program("prometheus-new"))) as store:
+    with started(PrometheusStore(tmp_path, program("prometheus@newest"))) as store:
         asking = Asking(store)
         assert asking.said("a@0=1", protocol=2) == Said(204, "1", ("a@0=1",))
         assert asking.said("b@0=1", "a@0=1", protocol=2) == Said(204, "2", ("b@0=1", "a@0=1"))
@@ -141,7 +141,7 @@ def test_another_goes_on(writers: MakeWriters, store: type, outage: Outage) -> N
 @pytest.mark.parametrize("outage", [outages.machine_gone, outages.stopped])
 def test_cortex_in_protocol_2(writers: MakeWriters, outage: Outage) -> None:
     """It says that it wrote nothing of a request with a known sample; nothing is lost by that."""
-    fleet = writers(CortexStore, prometheus=program("prometheus-new"), protocol=2)
+    fleet = writers(CortexStore, prometheus=program("prometheus@newest"), protocol=2)
     leader = fleet.start("a", "b")
     [other] = fleet.others(leader)
     outage(fleet)

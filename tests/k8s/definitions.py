@@ -7,9 +7,8 @@ from typing import Any
 
 import yaml
 
-from tests.k8s.rendering import part
 from tests.k8s.versions import minor_version
-from tests.real.parts import ApiServer
+from tests.real.parts import ApiServer, program
 from tests.support import wait_until
 
 PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -34,7 +33,7 @@ Loader.add_constructor("tag:yaml.org,2002:value", _text)
 
 def install(server: ApiServer) -> None:
     """Define the kinds, and wait until the server serves them."""
-    folder, is_old = Path(part("operator-crds")), minor_version(server) < KNOWS_THEM
+    folder, is_old = Path(program("operator-crds")), minor_version(server) < KNOWS_THEM
     for plural in NEEDED:
         text = (folder / f"monitoring.coreos.com_{plural}.yaml").read_text()
         definition = yaml.load(text, Loader)

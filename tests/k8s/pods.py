@@ -22,7 +22,7 @@ import requests
 
 from tests.k8s.network import API_NAME, API_PORT, Network
 from tests.k8s.objects import Objects
-from tests.k8s.rendering import Document, part
+from tests.k8s.rendering import Document
 from tests.real.parts import CHECKOUT, Program, applied_config, program
 from tests.support import wait_until
 
@@ -306,11 +306,11 @@ def fill(folder: Path, content: dict[str, bytes]) -> None:
 
 PROGRAMS: dict[str, Callable[[], str]] = {
     "prometheus-elector": lambda: str(Path(sys.executable).with_name("prometheus-elector")),
-    "/bin/prometheus-config-reloader": lambda: part("prometheus-config-reloader"),
+    "/bin/prometheus-config-reloader": lambda: program("prometheus-config-reloader"),
 }
 
 
 def programs() -> list[Path]:
     """Return the folders of the programs that an image would have."""
-    paths = (program("prometheus"), part("prometheus-config-reloader"))
-    return list(dict.fromkeys(Path(path).resolve().parent for path in paths))
+    names = ("prometheus", "prometheus-config-reloader")
+    return list(dict.fromkeys(Path(program(name)).resolve().parent for name in names))

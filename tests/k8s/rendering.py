@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 import subprocess
 from collections.abc import Iterable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.real.parts import CHECKOUT
+from tests.real.parts import CHECKOUT, program
 
 K8S = CHECKOUT / "k8s"
 CHART = K8S / "chart"
@@ -20,23 +18,13 @@ KUBERNETES = "1.37"  # a helm built from source says an old one
 Document = dict[str, Any]
 
 
-@cache
-def part(name: str) -> str:
-    """Return the path of what `scripts/k8s-parts` has (`helm`, …), brought if need be."""
-    words = [str(CHECKOUT / "scripts/k8s-parts"), name]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"no {name} for the tests:\n{done.stderr}")
-    return shlex.split(done.stdout)[0].partition("=")[2]
-
-
 class Refused(Exception):
     """helm did not take the values; the text says why."""
 
 
 def helm(*words: str | Path) -> str:
     """Run helm and return what it prints; raise Refused with its own words."""
-    done = subprocess.run([part("helm"), *words], capture_output=True, text=True, check=False)
+    done = subprocess.run([program("helm"), *words], capture_output=True, text=True, check=False)
     if done.returncode:
         raise Refused(done.stderr + done.stdout)
     return done.stdout
@@ -55,7 +43,7 @@ def chart(*words: str, use: str | None = None, namespace: str = "default") -> li
 
 def kustomize(folder: str | Path) -> list[Document]:
     """Return what a folder of `k8s/` builds to."""
-    words = [part("kustomize"), "build", str(K8S / folder)]
+    words = [program("kustomize"), "build", str(K8S / folder)]
     return documents(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
 
 

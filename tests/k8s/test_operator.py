@@ -16,9 +16,9 @@ import yaml
 
 from tests.k8s.network import Network
 from tests.k8s.pods import Cluster, Pod
-from tests.k8s.rendering import K8S, Document, documents, find, kustomize, part
+from tests.k8s.rendering import K8S, Document, documents, find, kustomize
 from tests.k8s.versions import prometheus_version
-from tests.real.parts import ADMIN_TOKEN, ApiServer, Program, applied_config, kubeconfig
+from tests.real.parts import ADMIN_TOKEN, ApiServer, Program, applied_config, kubeconfig, program
 from tests.real.witness import Witness
 from tests.support import wait_until
 
@@ -40,7 +40,7 @@ class Operator(Program):
         access, token = folder / "kubeconfig", folder / "token"
         token.write_text(ADMIN_TOKEN)
         access.write_text(kubeconfig(server, namespace, token))
-        argv = ["env", f"KUBECONFIG={access}", part("prometheus-operator")]
+        argv = ["env", f"KUBECONFIG={access}", program("prometheus-operator")]
         argv += [f"--namespaces={namespace}", "--kubelet-endpoints=false"]
         super().__init__("operator", [*argv, "--web.listen-address=127.0.0.1:0"], folder)
 

@@ -33,7 +33,7 @@ ADMIN_TOKEN = "admin-token"  # of a server that only loopback reaches and that e
 
 @cache
 def program(part: str) -> str:
-    """Return the path of a real part (`prometheus`, `etcd`, `kube-apiserver`), brought if need be.
+    """Return the path of a real part (`prometheus`, `prometheus@3.5`, …), brought if need be.
 
     Raises RuntimeError with the script's own words where it cannot be had.
     """
