@@ -1,0 +1,133 @@
+"""The matrix of versions has the pairs that it claims; the README shows what was recorded."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.versions.records import FILE, has_passed, load, matrix, rendered, result
+from tests.versions.running import counts
+from tests.versions.table import CHECKOUT, KINDS, ROWS, known_versions, pairs
+
+PASSED = {"commit": "abc", "date": "2026-01-02", "passed": 7, "failed": 0, "skipped": 0}
+REPORT = """<testsuites><testsuite><testcase name="a"/>
+<testcase name="b"><failure/><error/></testcase>
+<testcase name="c"><skipped/></testcase></testsuite></testsuites>"""
+NEEDS_BOTH = [row for row in ROWS if row.kind != "prometheus"]
+
+
+def test_each_prometheus_meets_each_python() -> None:
+    """All versions of scripts/versions, each pair in exactly one row."""
+    all_of_them = itertools.product(known_versions("prometheus"), known_versions("python"))
+    assert pairs(ROWS, "prometheus", "python") == set(all_of_them)
+    assert len(ROWS) == len({row.name for row in ROWS}) == 12
+
+
+@pytest.mark.parametrize("other", ["prometheus", "python"])
+def test_each_api_server_meets_each(other: str) -> None:
+    """In rows whose tests talk to the API server."""
+    all_of_them = itertools.product(known_versions("kube-apiserver"), known_versions(other))
+    assert pairs(NEEDS_BOTH, "kubernetes", other) == set(all_of_them)
+
+
+def test_the_oldest_and_the_newest_row_run_everything() -> None:
+    """They are the first and the last."""
+    everything = [row for row in ROWS if row.kind == "everything"]
+    assert everything == [ROWS[0], ROWS[-1]]
+    for row, end in zip(everything, (0, -1), strict=True):
+        found = [known_versions(each)[end] for each in ("prometheus", "kube-apiserver", "python")]
+        assert row.name == "/".join(found)
+
+
+def test_each_part_and_each_test_exists() -> None:
+    """A part of a row is in scripts/versions; a path of a selection is in the checkout."""
+    for part in {part for row in ROWS for part in row.parts}:
+        program, _, version = part.partition("@")
+        assert (version or "-") in known_versions(program), part
+    for step in itertools.chain.from_iterable(KINDS.values()):
+        assert [path for path in step.paths if not (CHECKOUT / path).exists()] == []
+
+
+def test_a_report_is_counted_by_its_tests() -> None:
+    """A test with a failure and an error at its end is one that failed."""
+    assert counts(REPORT) == {"passed": 1, "failed": 1, "skipped": 1}
+
+
+def test_a_row_that_failed_is_shown_as_such() -> None:
+    """Not run, could not run, failed, passed: each in words of its own."""
+    assert result(None) == "not run"
+    assert result({"error": "no Go"}) == "**could not run**"
+    assert result(PASSED | {"failed": 2}) == "**2 of 9 failed**"
+    assert result(PASSED | {"skipped": 1}) == "7 passed, 1 skipped"
+    shown = matrix({ROWS[3].name: PASSED | {"failed": 2}})
+    assert f"Python {ROWS[3].python}: **2 of 9 failed**" in shown
+    assert shown.count("not run") == len(ROWS) - 1
+
+
+def test_only_a_pass_on_the_same_commit_counts() -> None:
+    """Another commit, changed files, a failure, an error: the row is run again."""
+    assert has_passed(PASSED, "abc")
+    assert not has_passed(PASSED, "def")
+    assert not has_passed(PASSED | {"commit": "abc-dirty"}, "abc-dirty")
+    assert not has_passed(PASSED | {"failed": 1}, "abc")
+    assert not has_passed({"commit": "abc", "error": "no Go"}, "abc")
+    assert not has_passed(None, "abc")
+
+
+def test_the_readme_shows_what_was_recorded() -> None:
+    """scripts/render-tested changes nothing, and the README has the table."""
+    page = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    assert rendered(page, load(FILE)) == page, "run scripts/render-tested"
+    assert matrix(load(FILE)) in page
+
+
+@pytest.mark.parametrize(
+    ("part", "complaint"),
+    [
+        ("prometheus@1.0", "no version 1.0 of prometheus: scripts/versions has 2.42"),
+        ("nothing", "unknown part nothing: known are chromium"),
+    ],
+)
+def test_an_unknown_part_is_refused(part: str, complaint: str) -> None:
+    """The script names what there is."""
+    assert complaint in asked(part, {}).stderr
+
+
+def test_a_variable_names_a_part(tmp_path: Path) -> None:
+    """By name and version, or by name; a promtool lies beside its Prometheus."""
+    for name in ("prometheus", "promtool"):
+        (tmp_path / name).touch(mode=0o755)
+    named = str(tmp_path / "prometheus")
+    assert asked("prometheus", {"PROMETHEUS": named}).stdout == f"PROMETHEUS={named}\n"
+    assert asked("promtool", {"PROMETHEUS": named}).stdout == f"PROMTOOL={tmp_path}/promtool\n"
+    newest = f"PROMETHEUS_{known_versions('prometheus')[-1].replace('.', '_')}"
+    assert asked("prometheus@newest", {newest: named}).stdout == f"PROMETHEUS={named}\n"
+    missing = asked("prometheus@3.5", {"PROMETHEUS_3_5": "/none"}).stderr
+    assert "PROMETHEUS_3_5 is /none, which does not exist" in missing
+
+
+def test_the_newest_of_the_cache_is_taken(tmp_path: Path) -> None:
+    """Before the PATH and Debian's, which the cache may also have; `list` shows what it has."""
+    cache = tmp_path / "prometheus-elector"
+    for version in ("2.42", "2.53", "3.5"):
+        program = cache / f"prometheus-{version}/usr/bin/prometheus"
+        program.parent.mkdir(parents=True)
+        program.touch(mode=0o755)
+    variables = {"XDG_CACHE_HOME": str(tmp_path)}
+    assert asked("prometheus", variables).stdout == f"PROMETHEUS={program}\n"
+    assert "prometheus-2.53" in asked("prometheus@2.53", variables).stdout
+    lines = [line.split()[1:3] for line in asked("list", variables).stdout.splitlines()]
+    assert ["3.5", "yes"] in lines
+    assert ["3.16", "yes"] not in lines
+
+
+def asked(part: str, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Return what scripts/real-parts answers; nothing has to be brought for these."""
+    script = CHECKOUT / "scripts/real-parts"
+    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent"} | variables
+    return subprocess.run(
+        [script, part], env=environment, capture_output=True, text=True, check=False
+    )

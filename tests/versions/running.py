@@ -1,0 +1,127 @@
+"""Runs one row: brings its parts, makes its virtual environment, runs pytest, counts."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from tests.versions.table import CHECKOUT, KINDS, Row, Step
+
+VERSION = re.compile(r"v?(\d+\.\d+(?:\.\d+)?)")
+ENDED = (0, 1)  # of pytest: all passed; some failed
+# What a program reports of itself, in this order in the table.
+ASKED = {
+    "PROMETHEUS": ("prometheus", ("--version",)),
+    "KUBE_APISERVER": ("kube-apiserver", ("--version",)),
+    "ETCD": ("etcd", ("--version",)),
+    "PYTHON": ("python", ("--version",)),
+    "RABBITMQ": ("rabbitmq", ("rabbitmqctl", "--version")),
+    "REDIS_SERVER": ("redis-server", ("--version",)),
+    "VALKEY_SERVER": ("valkey-server", ("--version",)),
+    "VICTORIA_METRICS": ("victoria-metrics", ("--version",)),
+    "PROMETHEUS_OPERATOR": ("prometheus-operator", ("--version",)),
+    "PROMGEN": ("promgen", ("python", "-c", "import promgen.version as v; print(v.__version__)")),
+}
+MORE = {"everything": ("victoria-metrics", "prometheus-operator", "promgen")}
+
+
+class CannotRunError(Exception):
+    """A part or the environment cannot be had; the text says why."""
+
+
+def run(row: Row, folder: Path) -> dict[str, Any]:
+    """Run a row and return its record; `folder` takes the reports of pytest."""
+    began = time.monotonic()
+    record: dict[str, Any] = {
+        "commit": commit(),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "kind": row.kind,
+    }
+    try:
+        parts = bring(row)
+        record["versions"] = reported(parts)
+        record |= count(row, environment(row, parts), folder)
+    except CannotRunError as error:
+        record["error"] = str(error).strip()[-400:]
+    return record | {"seconds": round(time.monotonic() - began)}
+
+
+def commit() -> str:
+    """Return the checkout's commit; marked where files differ from it."""
+    words = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    return subprocess.run(
+        words, cwd=CHECKOUT, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def bring(row: Row) -> dict[str, str]:
+    """Return the paths of the parts by the names of their variables."""
+    words = [str(CHECKOUT / "scripts/real-parts"), *row.parts, *MORE.get(row.kind, ())]
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise CannotRunError("scripts/real-parts could not bring a part: see above")
+    return dict(line.split("=", 1) for line in shlex.split(done.stdout))
+
+
+def reported(parts: dict[str, str]) -> dict[str, str]:
+    """Return the versions as the programs themselves report them."""
+    found = {}
+    for variable, (name, words) in ASKED.items():
+        if variable in parts:
+            done = subprocess.run(
+                [parts[variable], *words], capture_output=True, text=True, check=False, timeout=60
+            )
+            version = VERSION.search(done.stdout + done.stderr)
+            found[name] = version[1] if version else "unknown"
+    return found
+
+
+def environment(row: Row, parts: dict[str, str]) -> dict[str, str]:
+    """Make the virtual environment of the row's Python, and return the variables of its tests."""
+    kept = {k: v for k, v in os.environ.items() if k != "KUBEBUILDER_ASSETS"}
+    made = kept | parts | {"VENV": f".venv-{row.python}"}
+    if "VALKEY_SERVER" in parts:
+        made["REDIS_SERVER"] = parts["VALKEY_SERVER"]
+    if subprocess.run([CHECKOUT / "scripts/setup"], env=made, check=False).returncode:
+        raise CannotRunError(f"scripts/setup could not make {made['VENV']}: see above")
+    return made
+
+
+def count(row: Row, variables: dict[str, str], folder: Path) -> dict[str, int]:
+    """Run the tests of a row and return how many passed, failed and were skipped."""
+    found: Counter[str] = Counter(passed=0, failed=0, skipped=0)
+    for number, step in enumerate(KINDS[row.kind]):
+        report = folder / f"{row.name.replace('/', '-')}-{number}.xml"
+        report.unlink(missing_ok=True)
+        python = CHECKOUT / variables["VENV"] / "bin/python"
+        argv = [str(python), "-m", "pytest", *words(step), f"--junitxml={report}"]
+        done = subprocess.run(argv, cwd=CHECKOUT, env=variables, check=False)
+        if done.returncode not in ENDED:
+            raise CannotRunError(f"pytest ended with {done.returncode}: see above")
+        found += counts(report.read_text(encoding="utf-8"))
+    return {outcome: found[outcome] for outcome in ("passed", "failed", "skipped")}
+
+
+def words(step: Step) -> tuple[str, ...]:
+    """Return the arguments of pytest."""
+    at_a_time = ("--numprocesses", str(step.at_a_time), "--dist=worksteal")
+    return ("-q", *step.paths, *(at_a_time if step.at_a_time else ()))
+
+
+def counts(report: str) -> Counter[str]:
+    """Count the tests of a report in JUnit's form; a test with several complaints counts once."""
+    found: Counter[str] = Counter()
+    for case in ET.fromstring(report).iter("testcase"):
+        kinds = {each.tag for each in case}
+        if kinds & {"failure", "error"}:
+            found["failed"] += 1
+        else:
+            found["skipped" if "skipped" in kinds else "passed"] += 1
+    return found

@@ -1,0 +1,116 @@
+"""The rows of the matrix: which versions are tested together, and with which tests.
+
+The versions are those of scripts/versions. Each pair of Prometheus and Python is in one row, and no
+row is there for another reason. Each pair of Prometheus and the API server, and of the API server
+and Python, is in a row whose tests talk to both. No more than two have to meet: Prometheus and the
+API server know nothing of each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parent.parent.parent
+SEPARATOR = "/"
+ETCD = {"1.20": "3.4", "1.37": "3.5"}  # what that Kubernetes is released with
+OLD = ("rabbitmq@3.10", "redis-server")
+NEW = ("rabbitmq@4.3", "valkey-server@9.1")
+
+# What talks to Prometheus: it is started, reloaded, asked, stopped; promtool checks.
+PROMETHEUS = tuple(
+    f"tests/{name}.py"
+    for name in (
+        *("real/test_plain", "real/test_requests", "real/test_faults_reload", "real/test_refusals"),
+        *("real/test_faults_signals", "real/test_config_check", "real/test_configuration_page"),
+        *("process/test_promtool", "process/test_rules"),
+    )
+)
+# What talks to the API server: the Lease, the pods' addresses, the leader's label; and the proxy.
+KUBERNETES = tuple(
+    f"tests/{name}.py"
+    for name in (
+        *(
+            "real/test_parts",
+            "real/test_election",
+            "real/test_faults_api",
+            "real/test_faults_lease",
+        ),
+        *("real/test_cluster", "real/test_pod_label", "real/test_proxy_handover"),
+        "process/test_cluster_http",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One run of pytest: its tests, and how many at a time (0: in the process itself)."""
+
+    paths: tuple[str, ...]
+    at_a_time: int = 0
+
+
+# In all rows of a kind the same tests run; VictoriaMetrics receives in those of the gate.
+KINDS = {
+    "everything": (
+        Step(("tests/real", "tests/process"), 3),
+        Step(("tests/gate",), 2),
+        Step(("tests/k8s",)),
+    ),
+    "both": (Step((*PROMETHEUS, *KUBERNETES), 3),),
+    "prometheus": (Step(PROMETHEUS, 3),),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Versions that are tested together."""
+
+    prometheus: str
+    kubernetes: str
+    python: str
+    kind: str = "both"
+    beside: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What the row is chosen by, `3.16/1.37/3.14`."""
+        return SEPARATOR.join((self.prometheus, self.kubernetes, self.python))
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts that scripts/real-parts shall bring."""
+        return (
+            *(f"prometheus@{self.prometheus}", f"promtool@{self.prometheus}"),
+            *(f"kube-apiserver@{self.kubernetes}", f"etcd@{ETCD[self.kubernetes]}"),
+            *(f"python@{self.python}", *self.beside),
+        )
+
+
+ROWS = (
+    Row("2.42", "1.20", "3.11", "everything", OLD),
+    Row("2.42", "1.37", "3.13"),
+    Row("2.42", "1.20", "3.14", "prometheus"),
+    Row("2.53", "1.37", "3.11"),
+    Row("2.53", "1.20", "3.13"),
+    Row("2.53", "1.37", "3.14", "prometheus"),
+    Row("3.5", "1.37", "3.11", "prometheus"),
+    Row("3.5", "1.37", "3.13"),
+    Row("3.5", "1.20", "3.14"),
+    Row("3.16", "1.37", "3.11", "prometheus"),
+    Row("3.16", "1.20", "3.13"),
+    Row("3.16", "1.37", "3.14", "everything", NEW),
+)
+
+
+def pairs(rows: Iterable[Row], one: str, other: str) -> set[tuple[str, str]]:
+    """Return the pairs of versions of two fields that are in a row."""
+    return {(getattr(row, one), getattr(row, other)) for row in rows}
+
+
+def known_versions(program: str) -> tuple[str, ...]:
+    """Return the versions of a program in scripts/versions, from old to new."""
+    lines = (CHECKOUT / "scripts/versions").read_text(encoding="utf-8").splitlines()
+    words = [line.split() for line in lines if line and not line.startswith("#")]
+    return tuple(each[1] for each in words if program in each[0].split(","))
