@@ -27,7 +27,7 @@ ASKED = {
     "VALKEY_SERVER": ("valkey-server", ("--version",)),
     "VICTORIA_METRICS": ("victoria-metrics", ("--version",)),
     "PROMETHEUS_OPERATOR": ("prometheus-operator", ("--version",)),
-    "PROMGEN": ("promgen", ("python", "-c", "import promgen.version as v; print(v.__version__)")),
+    "PROMGEN": ("promgen", ("pip", "show", "promgen")),
 }
 MORE = {"everything": ("victoria-metrics", "prometheus-operator", "promgen")}
 
