@@ -22,7 +22,7 @@ ASKED = {
     "KUBE_APISERVER": ("kube-apiserver", ("--version",)),
     "ETCD": ("etcd", ("--version",)),
     "PYTHON": ("python", ("--version",)),
-    "RABBITMQ": ("rabbitmq", ("rabbitmqctl", "--version")),
+    "RABBITMQ": ("rabbitmq", ("sh", "-c", 'basename "$RABBITMQ_HOME"')),
     "REDIS_SERVER": ("redis-server", ("--version",)),
     "VALKEY_SERVER": ("valkey-server", ("--version",)),
     "VICTORIA_METRICS": ("victoria-metrics", ("--version",)),
