@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.schema import RENDER, schema
 from tests.versions.records import FILE, has_passed, load, matrix, rendered, result
 from tests.versions.running import counts
 from tests.versions.table import CHECKOUT, KINDS, ROWS, known_versions, pairs
@@ -49,6 +50,12 @@ def test_each_part_and_each_test_exists() -> None:
         assert (version or "-") in known_versions(program), part
     for step in itertools.chain.from_iterable(KINDS.values()):
         assert [path for path in step.paths if not (CHECKOUT / path).exists()] == []
+
+
+def test_the_schema_has_each_prometheus() -> None:
+    """What is known of the fields of a configuration is known of each version that is tested."""
+    measured = [".".join(each.split(".")[:2]) for each in schema().versions]
+    assert tuple(measured) == known_versions("prometheus"), RENDER
 
 
 def test_a_report_is_counted_by_its_tests() -> None:
