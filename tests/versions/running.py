@@ -29,7 +29,10 @@ ASKED = {
     "PROMETHEUS_OPERATOR": ("prometheus-operator", ("--version",)),
     "PROMGEN": ("promgen", ("pip", "show", "promgen")),
 }
-MORE = {"everything": ("victoria-metrics", "prometheus-operator", "promgen")}
+MORE = {
+    "everything": ("victoria-metrics", "prometheus-operator", "promgen"),
+    "most": ("victoria-metrics", "prometheus-operator", "promgen"),
+}
 
 
 class CannotRunError(Exception):
