@@ -41,15 +41,24 @@ own_sources() {
     done
 }
 
+# Print the mirror that the machine has its own packages from.
+own_mirror() {
+    local own mirror
+    own=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+    mirror=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' |
+        awk -v own="$own" '$1 == own && !found { found = $2 } END { print found }')
+    [ -n "$mirror" ] || die "apt names no mirror of Debian $own: its sources in /etc/apt need one"
+    echo "$mirror"
+}
+
 # Name the suite on the mirror of the machine's own; of bookworm a source package is needed too.
 sources_of() {
     local mirror types=deb
-    mirror=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' |
-        awk -v own="$(. /etc/os-release && echo "${VERSION_CODENAME:-}")" '$1 == own { print $2; exit }')
+    mirror=$(own_mirror) || exit 1
     [ "$1" != bookworm ] || types="deb deb-src"
     cat >"$APT/sources.list.d/debian.sources" <<SOURCES
 Types: $types
-URIs: ${mirror:-http://deb.debian.org/debian/}
+URIs: $mirror
 Suites: $1
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
@@ -66,7 +75,7 @@ unpack_packages() {
     say "fetching Debian's $*"
     (cd "$APT/debs" && private_apt download "$@") || return 1
     for package in "$APT"/debs/*.deb; do
-        dpkg -x "$package" "$folder"
+        dpkg -x "$package" "$folder" || return 1
     done
     rm -rf "$APT/debs"
 }
@@ -75,7 +84,7 @@ unpack_packages() {
 check_version() {
     local candidate
     [ "$version" != - ] || return 0
-    candidate=$(apt-cache -c "$APT/apt.conf" show --no-all-versions "$2" 2>/dev/null | sed -nE 's/^Version: ([0-9]+:)?//p')
+    candidate=$(apt-cache -c "$APT/apt.conf" show --no-all-versions "$2" 2>/dev/null | sed -nE 's/^Version: ([0-9]+:)?//p' || true)
     [[ $candidate =~ ^${version//./\\.}[.+~-] ]] ||
         die "Debian $1 has ${candidate:-no} ${candidate:+as version of }$2, and not $version: change the line of $name in scripts/versions to what a suite has, $cure"
 }

@@ -26,8 +26,12 @@ find_python() {
     die "no Python 3.11 or later found (python3: $(python3 --version 2>/dev/null || echo none)): install one, or set PYTHON=/path/to/python3.11"
 }
 
-# Hold the lock file $1 until this script ends, so that two runs of it follow one another.
+# Hold the lock file $1 until this script ends, so that two runs of it follow one another. Opening it a
+# second time would let go of it.
+held_lock=
 hold_lock() {
+    [ "$held_lock" != "$1" ] || return 0
+    held_lock=$1
     exec 9>>"$1"
     flock --nonblock 9 || { say "waiting for another run of ${0##*/} to end" && flock 9; }
 }

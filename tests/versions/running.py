@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 
 from tests.versions.table import CHECKOUT, KINDS, Row, Step
 
-VERSION = re.compile(r"v?(\d+\.\d+(?:\.\d+)?)")
+VERSION = re.compile(r"(?<![\w.])v?(\d+\.\d+(?:\.\d+)?)\b")  # but not go1.26.8, which built it
 ENDED = (0, 1)  # of pytest: all passed; some failed
 # What a program reports of itself, in this order in the table.
 ASKED = {
@@ -78,9 +78,11 @@ def reported(parts: dict[str, str]) -> dict[str, str]:
     found = {}
     for variable, (name, words) in ASKED.items():
         if variable in parts:
-            done = subprocess.run(
-                [parts[variable], *words], capture_output=True, text=True, check=False, timeout=60
-            )
+            try:
+                argv = [parts[variable], *words]
+                done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+            except subprocess.TimeoutExpired as error:
+                raise CannotRunError(f"{name} {' '.join(words)} does not end") from error
             version = VERSION.search(done.stdout + done.stderr)
             found[name] = version[1] if version else "unknown"
     return found
