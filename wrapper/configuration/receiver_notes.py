@@ -28,16 +28,22 @@ class ReceiverNote(NamedTuple):
     is_sure: bool
 
 
-# What no receiver with such a path takes, whatever the protocol.
-_NEVER = {
+_OTLP = (
+    "by its path the receiver takes OTLP, not remote_write; write its path for remote_write, for "
+    "example /api/v1/write"
+)
+# What is known whatever the protocol, and whether that is sure: a proxy may have any path before
+# that of its receiver, and end it with any.
+_ALWAYS = {
     re.compile(r"/loki/api/v1/push$"): (
-        "by its path the receiver is Loki, which takes logs, not remote_write; write the URL of a "
-        "receiver of metrics"
+        (
+            "by its path the receiver is Loki, which takes logs, not remote_write; write the URL "
+            "of a receiver of metrics"
+        ),
+        True,
     ),
-    re.compile(r"/v1/metrics$"): (
-        "by its path the receiver takes OTLP, not remote_write; write its path for remote_write, "
-        "for example /api/v1/write"
-    ),
+    re.compile(r"^(.*/(otlp|opentelemetry))?/v1/metrics$"): (_OTLP, True),
+    re.compile(r"/v1/metrics$"): (_OTLP, False),
 }
 # What is known of protocol 2 (protobuf_message), and whether that is sure.
 _OF_2 = {
@@ -66,10 +72,10 @@ _OF_2 = {
     ),
     re.compile(r"/api/v1/receive$"): (
         (
-            "by its path the receiver is Thanos, which does not know protocol 2 (protobuf_message; "
-            "by the source of 0.42) and stores nothing of it; remove protobuf_message"
+            "by its path the receiver is Thanos, which answers 200 to protocol 2 "
+            "(protobuf_message) but stores nothing (seen with 0.42); remove protobuf_message"
         ),
-        False,
+        True,
     ),
 }
 
@@ -88,12 +94,9 @@ def receiver_notes(section: MappingNode) -> Iterator[ReceiverNote]:
 def _known_of(entry: MappingNode) -> tuple[str, bool] | None:
     """Return what is known of the entry's receiver, and whether that is sure."""
     path, protocol = _path(entry), value_of(entry, "protobuf_message")
-    for pattern, text in _NEVER.items():
-        if pattern.search(path):
-            return text, True
-    if not isinstance(protocol, ScalarNode) or protocol.value != _PROTOCOL_2:
-        return None
-    return next((known for pattern, known in _OF_2.items() if pattern.search(path)), None)
+    is_2 = isinstance(protocol, ScalarNode) and protocol.value == _PROTOCOL_2
+    all_known = (*_ALWAYS.items(), *(_OF_2.items() if is_2 else ()))
+    return next((known for pattern, known in all_known if pattern.search(path)), None)
 
 
 def _path(entry: MappingNode) -> str:

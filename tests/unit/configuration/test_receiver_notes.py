@@ -8,6 +8,7 @@ from wrapper.configuration.receiver_notes import ReceiverNote
 from wrapper.configuration.render import WholeFile, render
 from wrapper.documents.source import Source
 
+SURE = {"VictoriaMetrics, which", "Thanos, which answers 200", "Loki", "OTLP"}
 PROTOCOL_2 = "  protobuf_message: io.prometheus.write.v2.Request\n"
 
 
@@ -26,11 +27,12 @@ def notes(*urls: str, more: str = "") -> tuple[ReceiverNote, ...]:
         ("http://a:secret@vm:8428/api/v1/write?x=secret", "", "if it is a Prometheus from 2.54"),
         ("http://host/prefix/api/v1/write/", "", "if it is a Prometheus from 2.54"),
         ("http://mimir/api/v1/push", "", "may refuse protocol 2"),
-        ("http://thanos/api/v1/receive", "", "Thanos, which does not know"),
+        ("http://thanos/api/v1/receive", "", "Thanos, which answers 200"),
         ("http://other/api/v1/other", "", ""),
         ("http://loki:3100/loki/api/v1/push", "Loki", "Loki"),
         ("http://p:9090/api/v1/otlp/v1/metrics", "OTLP", "OTLP"),
         ("http://collector:4318/v1/metrics", "OTLP", "OTLP"),
+        ("http://proxy/prom/v1/metrics", "takes OTLP", "takes OTLP"),
         ("http://[broken/api/v1/write", "", ""),
         ("''", "", ""),
     ],
@@ -44,7 +46,7 @@ def test_a_receiver_is_known_by_its_path(url: str, by_1: str, by_2: str) -> None
             assert found[0].line.startswith(f"l.yml:{3 + bool(more)}:3: ")
             assert expected in found[0].line
             assert "secret" not in found[0].line
-            assert found[0].is_sure == (expected in {"VictoriaMetrics, which", "Loki", "OTLP"})
+            assert found[0].is_sure == (expected in SURE)
 
 
 def test_the_protocol_may_be_named_as_the_first() -> None:
