@@ -96,23 +96,33 @@ def test_prometheus_may_reload_itself_only_if_nothing_here_depends_on_it(
 
 
 @pytest.mark.parametrize(
-    ("program", "help_text", "is_refused"),
+    ("program", "is_binary", "help_text", "is_refused"),
     [
-        ("prometheus", "  --[no-]agent  Run in agent mode", True),
-        ("prometheus", "  --agent  Run in agent mode", True),
-        ("prometheus", "  --storage.agent.path=data-agent/", False),
-        ("start.sh", "  --[no-]agent  Run in agent mode", False),
+        ("prometheus", True, "  --[no-]agent  Run in agent mode", True),
+        ("prometheus", True, "  --agent  Run in agent mode", True),
+        ("prometheus", True, "  --storage.agent.path=data-agent/", False),
+        ("prometheus", False, "  --[no-]agent  Run in agent mode", False),
+        ("start.sh", True, "  --[no-]agent  Run in agent mode", False),
     ],
 )
 def test_an_agent_by_a_feature_that_prometheus_no_longer_has_is_refused(
-    folder: Path, program: str, help_text: str, *, is_refused: bool
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    program: str,
+    help_text: str,
+    *,
+    is_binary: bool,
+    is_refused: bool,
 ) -> None:
     """Its own help tells; a script is not run for that, as it might start Prometheus."""
     Path(program).write_text(f"#!/bin/sh\ntouch asked\necho '{help_text}'\n")
+    Path(program).chmod(0o755)
+    if is_binary:  # what is run is the script
+        monkeypatch.setattr("wrapper.startup.prometheus_version._ELF", b"#!/b")
     child = (f"./{program}", "--config.file=a.yml", "--enable-feature=agent")
     found = problems("a.yml", *child)
     assert [line.partition(":")[0] for line in found] == ["--enable-feature=agent"] * is_refused
-    assert Path("asked").exists() == (program == "prometheus")
+    assert Path("asked").exists() == (program == "prometheus" and is_binary)
     assert problems("a.yml", *child, "--agent") == ()
 
 

@@ -11,11 +11,13 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from wrapper.base import clock
 
 LIMIT_S = 5.0  # on an idle machine it takes 0.1 s
+_END_LIMIT_S = 0.5
 _NAME = "prometheus"
 _ELF = b"\x7fELF"
 _ANSWER = re.compile(r"^prometheus, version (\S+) +\(", re.MULTILINE)
@@ -24,7 +26,7 @@ _ANSWER = re.compile(r"^prometheus, version (\S+) +\(", re.MULTILINE)
 class PrometheusVersion:
     """Asks once; whoever needs the answer waits for it, until ``LIMIT_S`` after the asking.
 
-    That delays nothing but the log where Prometheus starts meanwhile, which takes longer.
+    Prometheus has been started by then, unless something had to be logged before.
     """
 
     def __init__(self, command: Sequence[str]) -> None:
@@ -51,7 +53,7 @@ class PrometheusVersion:
         if self._until:
             return
         self._until = clock.now() + LIMIT_S
-        program = _program(self._command)
+        program = prometheus_in(self._command)
         if program:
             self._asked = _run(program)
 
@@ -62,14 +64,18 @@ class PrometheusVersion:
             said, _ = self._asked.communicate(timeout=max(self._until - clock.now(), 0))
         except subprocess.TimeoutExpired:
             self._asked.kill()
-            self._asked.communicate()
+            with suppress(subprocess.TimeoutExpired):  # one that waits for its disk does not end
+                self._asked.communicate(timeout=_END_LIMIT_S)
             return ""
         answer = _ANSWER.search(said.decode(errors="replace"))
         return answer[1] if answer else ""
 
 
-def _program(command: Sequence[str]) -> str:
-    """Return the path of the Prometheus in a command, "" without one; another may precede it."""
+def prometheus_in(command: Sequence[str]) -> str:
+    """Return the path of the Prometheus in a command, "" without one; another may precede it.
+
+    A program of that name which is a script does not count: to ask it could start a Prometheus.
+    """
     for word in command:
         path = shutil.which(word) if Path(word).name == _NAME else None
         if path and _is_binary(path):
