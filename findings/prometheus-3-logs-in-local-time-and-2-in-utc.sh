@@ -13,10 +13,18 @@ mv "$folder/bin" "$folder/2"
 build_prometheus
 mv "$folder/bin" "$folder/3"
 
+touch "$folder/prometheus.yml"
+port=$(free_port)
+
 # logged <version>: print the hour of its first line less that of UTC, and its offset.
 logged() {
-    TZ=Asia/Tokyo "$folder/$1/prometheus" --config.file="$folder/missing.yml" \
-        --storage.tsdb.path="$folder/data" >"$folder/log" 2>&1 || true
+    TZ=Asia/Tokyo "$folder/$1/prometheus" --config.file="$folder/prometheus.yml" \
+        --storage.tsdb.path="$folder/data$1" --web.listen-address="127.0.0.1:$port" \
+        >"$folder/log" 2>&1 &
+    pids+=("$!")
+    await "http://127.0.0.1:$port/-/ready"
+    kill "${pids[-1]}"
+    wait "${pids[-1]}"
     python3 - "$folder/log" <<'PYTHON'
 import datetime, re, sys
 

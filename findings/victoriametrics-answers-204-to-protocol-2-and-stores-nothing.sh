@@ -5,7 +5,7 @@
 # receiver, Prometheus 3.16.0 (Go module github.com/prometheus/prometheus v0.316.0) as the sender.
 # The receiver does not look at the content type; it reads the body as protocol 1, in which nothing
 # of protocol 2 has a place, and takes an empty request for a good one. The specification wants 415
-# from who does not know the message. The sender misses the counts of what was written: it counts
+# from a receiver that does not know the message. The sender misses the counts of what was written: it counts
 # the samples as failed and logs it, but goes on with protocol 2 and does not send them again.
 . "$(dirname "$0")/lib.sh"
 build_prometheus

@@ -108,7 +108,7 @@ def test_loses_no_samples_to_a_page(
     opened(gate, receiver.url)
     answer = gate.post(BATCH)
     assert answer.status_code == 502
-    assert f"redirects to {other.url}/login with {status}" in answer.json()["error"]
+    assert f"redirects to {other.url}/login by {status}" in answer.json()["error"]
     assert not other.seen
 
 

@@ -196,8 +196,8 @@ def _shown(url: SplitResult) -> str:
 def _would_lose_the_samples(url: SplitResult, status: int, to: SplitResult) -> str:
     """Return why a redirect is not followed at which Prometheus' client asks by GET instead."""
     return (
-        f"{_shown(url)} redirects to {_shown(to)} with {status}, at which a client goes there "
-        "without the samples: write to where it takes them, or let it answer 307 or 308"
+        f"{_shown(url)} redirects to {_shown(to)} by {status}, which a client follows by GET, "
+        "without the samples: write to where they are taken, or let it answer 307 or 308"
     )
 
 
