@@ -90,7 +90,8 @@ def matrix(records: Records) -> str:
 
 
 def _cell(row: Row, records: Records) -> str:
-    return f"Python {row.python}: {result(records.get(row.name))}"
+    libraries = ", oldest libraries" if "oldest" in row.requirements else ""
+    return f"Python {row.python}{libraries}: {result(records.get(row.name))}"
 
 
 def _told(records: Records, field: str, version: str) -> str:

@@ -46,6 +46,7 @@ def run(row: Row, folder: Path) -> dict[str, Any]:
         "commit": commit(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "kind": row.kind,
+        "requirements": row.requirements,
     }
     try:
         parts = bring(row)
@@ -91,7 +92,9 @@ def reported(parts: dict[str, str]) -> dict[str, str]:
 def environment(row: Row, parts: dict[str, str]) -> dict[str, str]:
     """Make the virtual environment of the row's Python, and return the variables of its tests."""
     kept = {k: v for k, v in os.environ.items() if k != "KUBEBUILDER_ASSETS"}
-    made = kept | parts | {"VENV": f".venv-{row.python}"}
+    which = Path(row.requirements).stem.removeprefix("requirements")
+    venv = {"VENV": f".venv-{row.python}{which}", "REQUIREMENTS": row.requirements}
+    made = kept | parts | venv
     if "VALKEY_SERVER" in parts:
         made["REDIS_SERVER"] = parts["VALKEY_SERVER"]
     if subprocess.run([CHECKOUT / "scripts/setup"], env=made, check=False).returncode:

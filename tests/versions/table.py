@@ -3,7 +3,7 @@
 The versions are those of scripts/versions. Each pair of Prometheus and Python is in one row, and no
 row is there for another reason. Each pair of Prometheus and the API server, and of the API server
 and Python, is in a row whose tests talk to both. No more than two have to meet: Prometheus and the
-API server know nothing of each other.
+API server know nothing of each other. The oldest row has the oldest libraries, too.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ class Row:
     python: str
     kind: str = "both"
     beside: tuple[str, ...] = ()
+    requirements: str = "tests/requirements.txt"
 
     @property
     def name(self) -> str:
@@ -91,7 +92,7 @@ class Row:
 
 
 ROWS = (
-    Row("2.42", "1.20", "3.11", "most", OLD),
+    Row("2.42", "1.20", "3.11", "most", OLD, "tests/requirements-oldest.txt"),
     Row("2.42", "1.37", "3.13"),
     Row("2.42", "1.20", "3.14", "prometheus"),
     Row("2.53", "1.37", "3.11"),
