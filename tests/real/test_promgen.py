@@ -150,6 +150,11 @@ def cleanings(part: Plain) -> list[str]:
     return re.findall(pattern, text)
 
 
+def all_acknowledged(part: Listening, count: int) -> bool:
+    """Tell whether so many messages came and all are acknowledged; a task of before may be one."""
+    return part.messages.keys() == {"acknowledged"} and part.messages["acknowledged"] >= count
+
+
 def test_tombstones_are_cleared_and_a_greeting_is_answered(
     site: RealPromgen, redis: Redis, tmp_path: Path
 ) -> None:
@@ -159,7 +164,7 @@ def test_tombstones_are_cleared_and_a_greeting_is_answered(
     with started(part):
         site.act("prometheus_tombstones")
         site.greet()
-        wait_until(lambda: part.messages == {"acknowledged": 2}, LIMIT_S, "both are acknowledged")
+        wait_until(lambda: all_acknowledged(part, 2), LIMIT_S, "both are acknowledged")
         assert cleanings(part) == ["204"]
 
 
@@ -169,7 +174,7 @@ def test_where_tombstones_cannot_be_cleared_the_flag_is_told(
     """Once, and each such message is acknowledged."""
     for _ in range(2):
         site.act("prometheus_tombstones")
-    wait_until(lambda: listening.messages == {"acknowledged": 2}, LIMIT_S, "both are acknowledged")
+    wait_until(lambda: all_acknowledged(listening, 2), LIMIT_S, "both are acknowledged")
     [warning] = own_lines(listening, "warn")
     assert warning.has("--web.enable-admin-api")
 
