@@ -107,6 +107,7 @@ def test_what_is_kept_is_protected_like_the_output(start: Start, write_log: Writ
     replica = start("a", write_url=write_log.url("a"))
     replica.await_leader()
     await_kept(replica, "remote_write")
+    wait_until(kept(replica, "follower").exists, 15, "it is written after the leader's")
     for role in ("follower", "leader"):
         assert kept(replica, role).stat().st_mode & 0o777 == 0o600
     assert kept(replica, "follower").read_text().count("remote_write") == 0
