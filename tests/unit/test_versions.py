@@ -10,12 +10,12 @@ import pytest
 
 from tests.schema import RENDER, schema
 from tests.versions.records import FILE, has_passed, load, matrix, rendered, result
-from tests.versions.running import counts
+from tests.versions.running import counts, failed
 from tests.versions.table import CHECKOUT, KINDS, ROWS, known_versions, pairs
 
 PASSED = {"commit": "abc", "date": "2026-01-02", "passed": 7, "failed": 0, "skipped": 0}
 REPORT = """<testsuites><testsuite><testcase name="a"/>
-<testcase name="b"><failure/><error/></testcase>
+<testcase classname="tests.real.test_x" name="b"><failure/><error/></testcase>
 <testcase name="c"><skipped/></testcase></testsuite></testsuites>"""
 NEEDS_BOTH = [row for row in ROWS if row.kind != "prometheus"]
 
@@ -61,6 +61,7 @@ def test_the_schema_has_each_prometheus() -> None:
 def test_a_report_is_counted_by_its_tests() -> None:
     """A test with a failure and an error at its end is one that failed."""
     assert counts(REPORT) == {"passed": 1, "failed": 1, "skipped": 1}
+    assert failed(REPORT) == ["tests/real/test_x.py::b"]
 
 
 def test_a_row_that_failed_is_shown_as_such() -> None:
@@ -69,6 +70,7 @@ def test_a_row_that_failed_is_shown_as_such() -> None:
     assert result({"error": "no Go"}) == "**could not run**"
     assert result(PASSED | {"failed": 2}) == "**2 of 9 failed**"
     assert result(PASSED | {"skipped": 1}) == "7 passed, 1 skipped"
+    assert result(PASSED | {"again": 1}) == "7 passed (1 at a second run)"
     shown = matrix({ROWS[3].name: PASSED | {"failed": 2}})
     assert f"Python {ROWS[3].python}: **2 of 9 failed**" in shown
     assert shown.count("not run") == len(ROWS) - 1

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from tests.versions.records import FILE, LATEST, has_passed, load, rendered, save, table
-from tests.versions.running import commit, run
+from tests.versions.running import CannotRunError, commit, run, run_failed
 from tests.versions.table import CHECKOUT, ROWS, Row
 
 README = CHECKOUT / "README.md"
@@ -22,8 +22,10 @@ def main(words: Sequence[str] | None = None) -> int:
         )
         return 0
     chosen = [row for row in ROWS if not options.row or row.name in options.row]
-    if not options.list:
-        for row in chosen:
+    for row in () if options.list else chosen:
+        if options.failed:
+            _run_failed(row)
+        else:
             _run(row, is_again=options.again)
     records = load(LATEST)
     sys.stdout.write(table(records) + "\n")
@@ -45,6 +47,19 @@ def _run(row: Row, *, is_again: bool) -> None:
     save(LATEST, load(LATEST) | {row.name: run(row, folder)})
 
 
+def _run_failed(row: Row) -> None:
+    """Run what failed in the row's last run again, if there is any."""
+    records = load(LATEST)
+    record = records.get(row.name, {})
+    if not record.get("failed"):
+        return
+    _say(f"{row.name}: {record['failed']} failed, and run again")
+    try:
+        save(LATEST, records | {row.name: run_failed(row, record, CHECKOUT / ".tested")})
+    except CannotRunError as error:
+        _say(str(error))
+
+
 def _say(text: str) -> None:
     sys.stderr.write(f"test-versions: {text}\n")
 
@@ -59,6 +74,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--again", action="store_true", help="also rows that have passed on this commit"
+    )
+    parser.add_argument(
+        "--failed",
+        action="store_true",
+        help="only what failed in a row's last run here; what passes then is counted as such",
     )
     parser.add_argument("--list", action="store_true", help="run nothing, show what has run here")
     parser.add_argument(

@@ -50,7 +50,8 @@ def result(record: Mapping[str, Any] | None) -> str:
         return "**could not run**"
     ran = record["passed"] + record["failed"]
     passed = f"**{record['failed']} of {ran} failed**" if record["failed"] else f"{ran} passed"
-    return passed + (f", {record['skipped']} skipped" if record["skipped"] else "")
+    again = f" ({record['again']} at a second run)" if record.get("again") else ""
+    return passed + again + (f", {record['skipped']} skipped" if record["skipped"] else "")
 
 
 def table(records: Records) -> str:

@@ -106,15 +106,55 @@ def count(row: Row, variables: dict[str, str], folder: Path) -> dict[str, int]:
     """Run the tests of a row and return how many passed, failed and were skipped."""
     found: Counter[str] = Counter(passed=0, failed=0, skipped=0)
     for number, step in enumerate(KINDS[row.kind]):
-        report = folder / f"{row.name.replace('/', '-')}-{number}.xml"
+        report = report_of(row, number, folder)
         report.unlink(missing_ok=True)
-        python = CHECKOUT / variables["VENV"] / "bin/python"
-        argv = [str(python), "-m", "pytest", *words(step), f"--junitxml={report}"]
-        done = subprocess.run(argv, cwd=CHECKOUT, env=variables, check=False)
-        if done.returncode not in ENDED:
-            raise CannotRunError(f"pytest ended with {done.returncode}: see above")
+        _pytest(row, variables, (*words(step), f"--junitxml={report}"))
         found += counts(report.read_text(encoding="utf-8"))
     return {outcome: found[outcome] for outcome in ("passed", "failed", "skipped")}
+
+
+def run_failed(row: Row, record: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Run the failed tests of the row's last run again, one at a time; return the new record.
+
+    Its ``again`` says how many of them passed then, on which commit; they count as passed. Raises
+    CannotRunError.
+    """
+    reports = [report_of(row, number, folder) for number in range(len(KINDS[row.kind]))]
+    texts = [each.read_text(encoding="utf-8") for each in reports if each.exists()]
+    named = [name for text in texts for name in failed(text)]
+    variables = environment(row, bring(row))
+    report = folder / "again.xml"
+    _pytest(row, variables, (*named, "-q", f"--junitxml={report}"))
+    found = counts(report.read_text(encoding="utf-8"))
+    return record | {
+        "passed": record["passed"] + found["passed"],
+        "failed": record["failed"] - found["passed"],
+        "again": record.get("again", 0) + found["passed"],
+        "again_commit": commit(),
+    }
+
+
+def report_of(row: Row, number: int, folder: Path) -> Path:
+    """Return the file of pytest's report of a step, in JUnit's form."""
+    return folder / f"{row.name.replace('/', '-')}-{number}.xml"
+
+
+def _pytest(row: Row, variables: dict[str, str], arguments: tuple[str, ...]) -> None:
+    """Run pytest in the environment of the row; raise CannotRunError if it ends by an error."""
+    python = CHECKOUT / variables["VENV"] / "bin/python"
+    argv = [str(python), "-m", "pytest", *arguments]
+    done = subprocess.run(argv, cwd=CHECKOUT, env=variables, check=False)
+    if done.returncode not in ENDED:
+        raise CannotRunError(f"{row.name}: pytest ended with {done.returncode}: see above")
+
+
+def failed(report: str) -> list[str]:
+    """Return the tests that failed, as pytest's arguments."""
+    return [
+        f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"
+        for case in ET.fromstring(report).iter("testcase")
+        if {each.tag for each in case} & {"failure", "error"}
+    ]
 
 
 def words(step: Step) -> tuple[str, ...]:
