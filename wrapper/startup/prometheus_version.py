@@ -1,7 +1,8 @@
 """The version of the Prometheus in a command, which its own ``--version`` tells.
 
-Only a program that is called ``prometheus`` and is no script is run: a script could start a second
-Prometheus. Where this ends: what a script starts, and what was built without a version, has none.
+Only a program whose name begins with ``prometheus`` and that is no script is run: a script could
+start a second Prometheus. Where this ends: what a script starts, and what was built without a
+version, has none.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def prometheus_in(command: Sequence[str]) -> str:
     A program of that name which is a script does not count: to ask it could start a Prometheus.
     """
     for word in command:
-        path = shutil.which(word) if Path(word).name == _NAME else None
+        path = shutil.which(word) if Path(word).name.startswith(_NAME) else None
         if path and _is_binary(path):
             return path
     return ""
