@@ -223,7 +223,7 @@ def test_what_a_receiver_does_not_take_is_told(folder: Path) -> None:
     urls = (f"a:{SECRET}@vm/insert/0/prometheus/api/v1/write", f"vm/api/v1/write?x={SECRET}")
     (folder / "l.yml").write_text("remote_write:\n" + "".join(map(entry.format, urls)))
     ended = check(*whole(folder))
-    part = ended.report.partition("What receivers may not take\n")[2].splitlines()
+    part = ended.report.partition("Receivers that may refuse what they are sent\n")[2].splitlines()
     assert part[0].startswith(f"  {folder}/l.yml:2:3: by its path the receiver is VictoriaMetrics")
     assert part[1].startswith(f"  {folder}/l.yml:3:3: a receiver with this path stores protocol 2")
     assert SECRET not in "".join(part[:2])

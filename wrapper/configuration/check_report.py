@@ -116,7 +116,9 @@ def notes(lines: Sequence[str]) -> str:
 
 def receiver_notes(found: Sequence[ReceiverNote]) -> str:
     """Return the part about what receivers do not take."""
-    return _part("What receivers may not take", (f"  {each.line}" for each in found))
+    return _part(
+        "Receivers that may refuse what they are sent", (f"  {each.line}" for each in found)
+    )
 
 
 def judgement(title: str, judged: Sequence[Judged]) -> str:

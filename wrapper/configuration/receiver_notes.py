@@ -43,7 +43,13 @@ _ALWAYS = {
         True,
     ),
     re.compile(r"^(.*/(otlp|opentelemetry))?/v1/metrics$"): (_OTLP, True),
-    re.compile(r"/v1/metrics$"): (_OTLP, False),
+    re.compile(r"/v1/metrics$"): (
+        (
+            "receivers of OTLP have this path, and do not take remote_write; if this is one, write "
+            "its path for remote_write, for example /api/v1/write"
+        ),
+        False,
+    ),
 }
 # What is known of protocol 2 (protobuf_message), and whether that is sure.
 _OF_2 = {

@@ -32,7 +32,11 @@ def notes(*urls: str, more: str = "") -> tuple[ReceiverNote, ...]:
         ("http://loki:3100/loki/api/v1/push", "Loki", "Loki"),
         ("http://p:9090/api/v1/otlp/v1/metrics", "OTLP", "OTLP"),
         ("http://collector:4318/v1/metrics", "OTLP", "OTLP"),
-        ("http://proxy/prom/v1/metrics", "takes OTLP", "takes OTLP"),
+        (
+            "http://proxy/prom/v1/metrics",
+            "receivers of OTLP have this",
+            "receivers of OTLP have this",
+        ),
         ("http://[broken/api/v1/write", "", ""),
         ("''", "", ""),
     ],
