@@ -41,7 +41,7 @@ def make_certificate(
 def lease_at(tmp_path: Path) -> Callable[..., KubernetesLease]:
     """Give a function that makes a lock of the lease at a URL, its token in the file `token`."""
 
-    def make(url: str, **cluster_keys: str) -> KubernetesLease:
+    def make(url: str, limit_s: float = LIMIT_S, **cluster_keys: str) -> KubernetesLease:
         token = tmp_path / "token"
         token.write_text("first\n")
         content = {
@@ -52,7 +52,7 @@ def lease_at(tmp_path: Path) -> Callable[..., KubernetesLease]:
         }
         kubeconfig = tmp_path / "kubeconfig"
         kubeconfig.write_text(json.dumps(content))
-        return KubernetesLease("prometheus", "monitoring", str(kubeconfig), "pod-1", LIMIT_S)
+        return KubernetesLease("prometheus", "monitoring", str(kubeconfig), "pod-1", limit_s)
 
     return make
 
