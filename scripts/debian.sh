@@ -121,8 +121,14 @@ needed() {
 link_to_own_libraries() {
     local libraries loader file machine
     machine=$(uname -m)-linux-gnu
-    libraries=$folder/usr/lib/$machine:$folder/lib/$machine
-    loader=$(cd "$new" && ls -d {,usr/}lib/"$machine"/ld-linux-*.so.* 2>/dev/null | head -n 1 || true)
+    # As on a Debian of today: all below usr, also what an older package has beside it.
+    for file in "$new"/lib "$new"/lib64 "$new"/bin "$new"/sbin; do
+        [ ! -d "$file" ] || [ -L "$file" ] ||
+            { mkdir -p "$new/usr/${file##*/}" && cp -a "$file/." "$new/usr/${file##*/}/" && rm -rf "$file"; }
+        [ ! -d "$new/usr/${file##*/}" ] || ln -sfn "usr/${file##*/}" "$file"
+    done
+    libraries=$folder/usr/lib/$machine
+    loader=$(cd "$new" && ls -d usr/lib/"$machine"/ld-linux-*.so.* 2>/dev/null | head -n 1 || true)
     [ -n "$loader" ] || die "$new has no dynamic loader: $name cannot be brought with its libraries, $cure"
     find_patchelf
     find "$new" -type f -perm /111 ! -name '*.so*' | while read -r file; do
