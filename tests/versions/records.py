@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.versions.table import CHECKOUT, ROWS, Row
+from tests.versions.table import CHECKOUT, ROWS, UNKNOWN, Row, known_versions
 
 FILE = CHECKOUT / "tests/versions.json"  # what was last recorded
 LATEST = CHECKOUT / ".tested.json"  # what has run in this checkout
@@ -110,7 +110,9 @@ def _beside(records: Records) -> str:
     for record in records.values():
         for name, version in record.get("versions", {}).items():
             if name in BESIDE:
-                found.setdefault(name, {})[version] = None
+                # A program that was built without its version is the one of scripts/versions.
+                told = version if version != UNKNOWN else known_versions(name)[-1]
+                found.setdefault(name, {})[told] = None
     parts = [f"{BESIDE[n]} {' and '.join(found[n])}" for n in BESIDE if n in found]
     dates = sorted({record["date"] for record in records.values()})
     when = f" Run on {' to '.join(dict.fromkeys((dates[0], dates[-1])))}." if dates else ""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from tests.versions.table import CHECKOUT, KINDS, Row, Step
+from tests.versions.table import CHECKOUT, KINDS, UNKNOWN, Row, Step
 
 VERSION = re.compile(r"(?<![\w.])v?(\d+\.\d+(?:\.\d+)?)\b")  # but not go1.26.8, which built it
 ENDED = (0, 1)  # of pytest: all passed; some failed
@@ -85,7 +85,7 @@ def reported(parts: dict[str, str]) -> dict[str, str]:
             except subprocess.TimeoutExpired as error:
                 raise CannotRunError(f"{name} {' '.join(words)} does not end") from error
             version = VERSION.search(done.stdout + done.stderr)
-            found[name] = version[1] if version else "unknown"
+            found[name] = version[1] if version else UNKNOWN
     return found
 
 

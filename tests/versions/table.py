@@ -14,6 +14,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).parent.parent.parent
 SEPARATOR = "/"
+UNKNOWN = "unknown"  # the version of a program that does not tell it
 ETCD = {"1.20": "3.4", "1.37": "3.5"}  # what that Kubernetes is released with
 OLD = ("rabbitmq@3.10", "redis-server")
 NEW = ("rabbitmq@4.3", "valkey-server@9.1")
