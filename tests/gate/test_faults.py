@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from tests.real import outages
+from tests.real.account import Account
 from tests.real.conftest import MakeWriters
 from tests.real.fleet import LEASE_S, is_dead
 from tests.real.gap import Writers
@@ -27,15 +28,19 @@ REPLACED: dict[str, Outage] = {
 }
 
 
+def account_of(fleet: Writers, outage: Outage, *, is_exact: bool = False) -> Account:
+    """Take the leader of two away, and hold that the other goes on from what the receiver has."""
+    leader = fleet.start("a", "b")
+    [other] = fleet.others(leader)
+    outage(fleet)
+    return fleet.assert_whole(leader.name, other.name, is_exact=is_exact)
+
+
 @BOTH
 @pytest.mark.parametrize("outage", REPLACED.values(), ids=REPLACED)
 def test_another_goes_on(writers: MakeWriters, store: type, outage: Outage) -> None:
     """The leader dies in some way, and the other goes on from what the receiver has."""
-    fleet = writers(store)
-    leader = fleet.start("a", "b")
-    [other] = fleet.others(leader)
-    outage(fleet)
-    found = fleet.assert_whole(leader.name, other.name)
+    found = account_of(writers(store), outage)
     assert found.hole.seconds < LEASE_S, found
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests import remote_write
-from tests.gate.test_faults import Outage
+from tests.gate.test_faults import Outage, account_of
 from tests.real import outages
 from tests.real.conftest import MakeWriters
 from tests.real.fleet import LEASE_S
@@ -130,11 +130,7 @@ OUTAGES: dict[str, Outage] = {
 @pytest.mark.parametrize("outage", OUTAGES.values(), ids=OUTAGES)
 def test_another_goes_on(writers: MakeWriters, store: type, outage: Outage) -> None:
     """The leader leaves in some way, and the other goes on from what the receiver has."""
-    fleet = writers(store)
-    leader = fleet.start("a", "b")
-    [other] = fleet.others(leader)
-    outage(fleet)
-    found = fleet.assert_whole(leader.name, other.name, is_exact=outage is outages.stopped)
+    found = account_of(writers(store), outage, is_exact=outage is outages.stopped)
     assert found.hole.seconds < LEASE_S, found
 
 
@@ -142,8 +138,5 @@ def test_another_goes_on(writers: MakeWriters, store: type, outage: Outage) -> N
 def test_cortex_in_protocol_2(writers: MakeWriters, outage: Outage) -> None:
     """It says that it wrote nothing of a request with a known sample; nothing is lost by that."""
     fleet = writers(CortexStore, prometheus=program("prometheus@newest"), protocol=2)
-    leader = fleet.start("a", "b")
-    [other] = fleet.others(leader)
-    outage(fleet)
-    fleet.assert_whole(leader.name, other.name, is_exact=outage is outages.stopped)
+    account_of(fleet, outage, is_exact=outage is outages.stopped)
     assert fleet.gate_total("samples_unconfirmed_total") == 0

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -29,10 +30,7 @@ ASKED = {
     "PROMETHEUS_OPERATOR": ("prometheus-operator", ("--version",)),
     "PROMGEN": ("promgen", ("pip", "show", "promgen")),
 }
-MORE = {
-    "everything": ("victoria-metrics", "prometheus-operator", "promgen"),
-    "most": ("victoria-metrics", "prometheus-operator", "promgen"),
-}
+MORE = dict.fromkeys(("everything", "most"), ("victoria-metrics", "prometheus-operator", "promgen"))
 
 
 class CannotRunError(Exception):
@@ -152,8 +150,8 @@ def failed(report: str) -> list[str]:
     """Return the tests that failed, as pytest's arguments."""
     return [
         f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"
-        for case in ET.fromstring(report).iter("testcase")
-        if {each.tag for each in case} & {"failure", "error"}
+        for case, outcome in outcomes(report)
+        if outcome == "failed"
     ]
 
 
@@ -165,11 +163,12 @@ def words(step: Step) -> tuple[str, ...]:
 
 def counts(report: str) -> Counter[str]:
     """Count the tests of a report in JUnit's form; a test with several complaints counts once."""
-    found: Counter[str] = Counter()
+    return Counter(outcome for _case, outcome in outcomes(report))
+
+
+def outcomes(report: str) -> Iterator[tuple[ET.Element, str]]:
+    """Yield each test of a report, and whether it passed, failed or was skipped."""
     for case in ET.fromstring(report).iter("testcase"):
         kinds = {each.tag for each in case}
-        if kinds & {"failure", "error"}:
-            found["failed"] += 1
-        else:
-            found["skipped" if "skipped" in kinds else "passed"] += 1
-    return found
+        is_failed = bool(kinds & {"failure", "error"})
+        yield case, "failed" if is_failed else "skipped" if "skipped" in kinds else "passed"
