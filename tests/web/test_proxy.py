@@ -91,6 +91,42 @@ def test_a_leader_without_an_address_is_no_target() -> None:
         target_of(replace(following(), stamped_at=now), replace(OPTIONS, service_name=""), now)
 
 
+@pytest.mark.parametrize(
+    "holder",
+    [
+        "169.254.169.254/",
+        "evil.example:80/",
+        "evil.example?",
+        "evil.example#",
+        "evil.example\\",
+        "alice@evil.example/",
+        "[::1]/",
+        "evil.example:1",
+        "evil example",
+        ".evil",
+        "a..b",
+        "evil.example.",
+        "é",
+        "x" * 64,
+        "a\n",
+    ],
+)
+def test_no_holder_leads_out_of_the_service(holder: str) -> None:
+    """A name in the lease that is no host's name is no target: it could lead anywhere."""
+    now = clock.now()
+    with pytest.raises(Refused, match="cannot be a host's name") as refused:
+        target_of(replace(following(holder=holder), stamped_at=now), OPTIONS, now)
+    assert refused.value.code == 502
+
+
+@pytest.mark.parametrize("holder", ["prometheus-1", "a.b", "Host_1", "10.0.0.1"])
+def test_any_hosts_name_is_one_in_the_service(holder: str) -> None:
+    """What can be a host's name is looked up below the Service's."""
+    now = clock.now()
+    target = target_of(replace(following(holder=holder), stamped_at=now), OPTIONS, now)
+    assert target == Target(f"http://{holder}.prom.mon:9092", is_local=False)
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 @pytest.mark.parametrize("age_s", [0.0, 60.0])
 def test_no_leader_is_503(web: Web, method: str, age_s: float) -> None:

@@ -2,6 +2,9 @@
 
 Replicas that disagree on the leader do not forward in a circle: each counts the hops. Where it
 ends: the leader is as current as the snapshot; with a stale one, nothing is forwarded.
+
+Everyone who may write the Lease may name its holder. The guarantee: whatever it names, requests
+with their credentials go to a host below the Service's name only.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from wrapper.proxy.upstream import Target
 
 ROOT = "/_elector"
 _ADMIN_PATHS = re.compile(r"/-/(quit|reload)$|/api/v[0-9]+/admin(/|$)")
+_DNS_LABELS = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
 _REMEMBERED_BYTES = 512
 
 
@@ -43,6 +47,9 @@ def target_of(snapshot: Snapshot | None, options: WebOptions, now: float) -> Tar
         return Target(_origin(snapshot.holder_url), is_local=False)
     if not options.service_name:
         raise _unavailable(f"{holder} leads, but the URL of its Prometheus is unknown")
+    if not _DNS_LABELS.fullmatch(holder):
+        text = f"{holder} leads, by the lease, and cannot be a host's name: who wrote it?"
+        raise Refused(502, "unavailable", text)
     authority = f"{holder}.{options.service_name}:{options.remote_port}"
     return Target(f"{_scheme(snapshot)}://{authority}", is_local=False)
 
