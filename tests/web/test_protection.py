@@ -16,7 +16,7 @@ import requests
 
 from tests.certificates import Authority
 from tests.support import wait_until
-from tests.web.conftest import Upstream, Web, leading, say
+from tests.web.conftest import Upstream, Web, following, leading, say
 
 ALICE = ("alice", "wonderland")
 OWN_PATHS = (
@@ -154,6 +154,38 @@ def test_a_refused_body_does_not_become_a_request(users: Web, upstream: Upstream
 def test_the_clients_password_reaches_prometheus(users: Web, upstream: Upstream) -> None:
     """Where we have no credentials for Prometheus, the client's are for it as well."""
     users.get("/x", auth=ALICE)
+    assert dict(upstream.fields)["authorization"].startswith("Basic ")
+
+
+@pytest.mark.parametrize("is_remote", [False, True], ids=["own", "another's"])
+@pytest.mark.parametrize("comes_over_tls", [False, True], ids=["http", "https"])
+def test_no_password_that_came_over_tls_leaves_without_it(
+    tmp_path: Path,
+    upstream: Upstream,
+    authority: Authority,
+    comes_over_tls: bool,
+    is_remote: bool,
+) -> None:
+    """Everyone on the network of the pods could read it, on its way to another Prometheus."""
+    config = USERS + (tls(authority) if comes_over_tls else "")
+    asking = trusting(authority) if comes_over_tls else {}
+    web = Protected(tmp_path, config, asking=asking)
+    with running(web):
+        web.tell((following if is_remote else leading)(upstream.url))
+        assert web.get("/x", auth=ALICE).text == "hello"
+    assert ("authorization" not in dict(upstream.fields)) is (comes_over_tls and is_remote)
+
+
+def test_one_that_came_over_tls_goes_on_over_tls(tmp_path: Path, authority: Authority) -> None:
+    """As to another replica's proxy, which asks for the same."""
+    (tmp_path / "password").write_text("one\n")
+    config = tmp_path / "http.yml"
+    config.write_text(asking_config(authority).replace("basic_auth", "# "))
+    upstream = secure(authority)
+    options = {"asking": trusting(authority), "prometheus_http_config": str(config)}
+    with running(Protected(tmp_path, USERS + tls(authority), **options)) as web:
+        web.tell(following(upstream.url))
+        assert web.get("/x", auth=ALICE).text == "hello"
     assert dict(upstream.fields)["authorization"].startswith("Basic ")
 
 

@@ -32,6 +32,11 @@ class Protection:
         self._passwords = passwords
 
     @property
+    def is_tls(self) -> bool:
+        """Whether clients come over TLS, which does not change while this runs."""
+        return self._access.current().tls is not None
+
+    @property
     def headers(self) -> tuple[tuple[str, str], ...]:
         """The configured header fields of every answer."""
         return self._access.current().config.headers

@@ -76,14 +76,23 @@ class Tries:
 
 
 class Leader:
-    """The leader's Prometheus; ``is_leaving`` makes each connection's next answer its last."""
+    """The leader's Prometheus; ``is_leaving`` makes each connection's next answer its last.
+
+    ``is_tls``: clients come over TLS. Their credentials then leave this machine over TLS only.
+    """
 
     def __init__(
-        self, reader: SnapshotReader, options: WebOptions, access: PrometheusAccess
+        self,
+        reader: SnapshotReader,
+        options: WebOptions,
+        access: PrometheusAccess,
+        *,
+        is_tls: bool = False,
     ) -> None:
         self._reader = reader
         self._options = options
         self._access = access
+        self._is_tls = is_tls
         self.connections = Upstreams(options.connect_timeout_s, access)
         self.patience = LeaderGap()
         self.is_leaving = False
@@ -94,17 +103,19 @@ class Leader:
 
     def head(self, request: Request, target: Target) -> bytes:
         """Return a request's head for a target."""
+        where = endpoint(target.url)
+        is_as_safe = where.is_tls or target.is_local or not self._is_tls
         return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (
             request.method,
             request.target,
-            endpoint(target.url).authority,
-            self._lines(request.crossing),
+            where.authority,
+            self._lines(request.crossing, passes_credentials=is_as_safe),
         )
 
-    def _lines(self, crossing: Crossing) -> bytes:
+    def _lines(self, crossing: Crossing, *, passes_credentials: bool) -> bytes:
         """Return the field lines for Prometheus; our own credentials replace the client's."""
         own = own_fields(self._access.current().fields)
         lines = own.into(crossing.lines)
-        if crossing.authorization and not (own.names | crossing.options) & {b"authorization"}:
+        if passes_credentials and b"authorization" not in own.names | crossing.options:
             lines += b"".join(b"Authorization: %b\r\n" % each for each in crossing.authorization)
         return lines

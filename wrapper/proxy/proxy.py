@@ -35,7 +35,7 @@ class Proxy:
         self._options = options
         self._counters = counters
         self._protection = protection
-        self._leader = Leader(reader, options, access)
+        self._leader = Leader(reader, options, access, is_tls=protection.is_tls)
 
     def serve(self, client: Client, request: Request, watch: ExchangeWatch) -> bool:
         """Answer and count one request; tell whether the client's connection stays open.
