@@ -1,18 +1,22 @@
-"""No message repeats a value of the configuration: any may be a secret."""
+"""No message repeats a value of the configuration, or of another file: any may be a secret."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wrapper.access.prometheus_access import opened
+from wrapper.access.web_access import WebAccess
 from wrapper.configuration.gateway import Gateway
 from wrapper.configuration.inputs import BadInputs, Inputs, Sources
 from wrapper.configuration.render import WholeFile, render
 from wrapper.documents.problems import ConfigurationError
 from wrapper.documents.source import Source
+from wrapper.election.kubeconfig import check_kubeconfig
 
 M = "hunter2"
 JOBS = f"scrape_configs: [{{job_name: {M}}}, {{job_name: {M}}}]\n"
@@ -192,3 +196,76 @@ def test_what_cannot_be_unpacked(tmp_path: Path) -> None:
         with pytest.raises(BadInputs) as raised:
             Inputs(Sources(config, (), tmp_path)).read()
         assert M not in str(raised.value)
+
+
+# --- the other files that have secrets ----------------------------------------------------------
+
+KUBECONFIG = f"""\
+current-context: test
+contexts: [{{name: test, context: {{cluster: test, user: test}}}}]
+clusters: [{{name: test, cluster: {{server: "https://{M}:{M}@h", proxy-url: "http://{M}:{M}@p:1"}}}}]
+users:
+- name: test
+  user:
+    token: {M}
+    client-key-data: {M}
+    password: '{M}'
+"""
+HTTP_CONFIG = f"""\
+basic_auth: {{username: {M}, password: "{M}"}}
+tls_config:
+  key: {M}
+  cert: {M}
+http_headers: {{X-A: {{secrets: [{M}], values: [{M}]}}}}
+"""
+WEB_CONFIG = f"""\
+http_server_config: {{headers: {{X-Frame-Options: {M}}}}}
+basic_auth_users:
+  alice: {M}
+"""
+
+
+def _of_web(file: str) -> str:
+    try:
+        WebAccess(file)
+    except ConfigurationError as error:
+        return str(error)
+    return ""
+
+
+FILES: dict[str, tuple[str, Callable[[str], str]]] = {
+    "kubeconfig": (KUBECONFIG, check_kubeconfig),
+    "HTTP client": (HTTP_CONFIG, lambda file: "; ".join(opened(file)[1])),
+    "web": (WEB_CONFIG, _of_web),
+}
+# What YAML takes for something else than a text, if it is not quoted.
+NO_TEXTS = (f"!{M}", f"*{M}", f"&{M}! y", f"!x!{M} y", f"!<{M} y", f"!!int {M}", f"!!bool {M}",
+            f"!!timestamp {M}", f"!!binary {M}é", f"|{M}", f"@{M}", f"[{M}", f"a: {M}",
+            f'"\\q{M}"', f"{M}: {{<<: {M}}}", f"{{[{M}]: 1}}", f"{M}\x01")  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize("value", NO_TEXTS)
+def test_a_password_that_yaml_takes_for_another_thing(
+    tmp_path: Path, kind: str, value: str
+) -> None:
+    """A password may begin like an alias or a tag: it is not repeated, whatever is wrong."""
+    (tmp_path / "file").write_text(f"password: {value}\n")
+    problem = FILES[kind][1](str(tmp_path / "file"))
+    assert problem
+    assert M not in problem
+
+
+@pytest.mark.parametrize("kind", FILES)
+@given(data=st.data())
+def test_a_slip_anywhere_in_another_file(
+    tmp_path_factory: pytest.TempPathFactory, kind: str, data: st.DataObject
+) -> None:
+    """Likewise for the files about access: whatever comes of it repeats no value."""
+    content, problem_of = FILES[kind]
+    place = data.draw(st.integers(0, len(content)))
+    noise = data.draw(st.sampled_from(_NOISE))
+    rest = "" if data.draw(st.booleans()) else content[place:]
+    file = tmp_path_factory.getbasetemp() / "file"
+    file.write_text(content[:place] + noise + rest)
+    assert M not in problem_of(str(file))

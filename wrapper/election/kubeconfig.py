@@ -148,6 +148,10 @@ class ClusterAccess:
         raise NoAccess(f"{self.credentials}: there is no {kind} named {name!r}: add it")
 
 
+# PyYAML's own, of a scalar that does not fit its tag.
+_OF_SCALARS = (ValueError, LookupError, AttributeError, TypeError)
+
+
 def _load(path: Path, reading: Reading) -> Json:
     try:
         document = yaml.safe_load(reading.read(str(path)))
@@ -155,12 +159,12 @@ def _load(path: Path, reading: Reading) -> Json:
         cause = str(error).partition(";")[0]
         cure = "correct --kubeconfig (or KUBECONFIG), or let this user read it"
         raise NoAccess(f"the kubeconfig {cause}; {cure}") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
+    except (yaml.YAMLError, RecursionError, *_OF_SCALARS) as error:
+        # Neither the parser's own words: they quote what begins as an alias or a tag does.
+        mark = getattr(error, "problem_mark", None)
         where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise NoAccess(f"{path}{where}: the kubeconfig is not YAML: {error.problem}") from None
-    except (yaml.YAMLError, RecursionError):
-        raise NoAccess(f"{path}: the kubeconfig is not YAML") from None
+        cure = "quote values that begin with a special character"
+        raise NoAccess(f"{path}{where}: the kubeconfig is not YAML; {cure}") from None
     if not isinstance(document, dict):
         raise NoAccess(f"{path}: not a kubeconfig: it has no clusters, users and contexts")
     return document
