@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wrapper import __version__, init
+from wrapper.base import core_files
 from wrapper.options.command_line import question
 from wrapper.options.loading import SettingsError, load
 from wrapper.options.settings import Settings
@@ -29,6 +30,7 @@ _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program with these arguments (default: ``sys.argv``); return the exit status."""
+    core_files.forbid()
     words = sys.argv[1:] if argv is None else list(argv)
     asked = question(words)
     if asked:

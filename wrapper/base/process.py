@@ -18,6 +18,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wrapper.base import core_files
+
 _PR_SET_PDEATHSIG = 1
 _CLOCK_BOOTTIME = 7
 _SIGEV_SIGNAL = 0
@@ -47,11 +49,13 @@ def start_child(
     environment: Mapping[str, str] | None = None,
     ignore: Sequence[int] = (),
     output: int | None = None,
+    dumps_core: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Start a child in a process group of its own; it is killed when the calling thread ends.
 
     ``inherit`` are descriptors that it keeps, ``ignore`` signals that it ignores from the start,
     ``output`` is the descriptor of its stdout and stderr, None for those of this process.
+    ``dumps_core`` gives it the limit for core files that this process was started with.
     Raises OSError if the command cannot be started.
     """
     parent = os.getpid()
@@ -60,6 +64,8 @@ def start_child(
         die_with_parent(parent)
         for number in ignore:
             signal.signal(number, signal.SIG_IGN)
+        if dumps_core:
+            core_files.allow_as_before()
 
     return subprocess.Popen(
         list(command),

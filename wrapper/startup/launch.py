@@ -14,7 +14,7 @@ import socket
 import sys
 from pathlib import Path
 
-from wrapper.base import clock, durations, files, process
+from wrapper.base import clock, core_files, durations, files, process
 from wrapper.base.actors import Actors
 from wrapper.base.process import Child
 from wrapper.documents.problems import MOST_LOGGED
@@ -100,6 +100,7 @@ def _start_over(refused: RefusedInput) -> None:
     exited. A gate was killed, and keeps the output's lock until it is dead: so the next run waits
     for that before it listens in its place. The process keeps its id and its parent.
     """
+    core_files.allow_as_before()
     environ = {**os.environ, REFUSED_VARIABLE: f"{refused.fingerprint}:{refused.status}"}
     try:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)  # noqa: S606 - no shell
@@ -182,7 +183,9 @@ def _start_prometheus(
     """Start Prometheus, with SIGHUP ignored: an early SIGHUP would end it."""
     if not start.settings.mode.owns_child:
         return None
-    child = process.start_child(_command(start), inherit=inherit, ignore=(signal.SIGHUP,))
+    child = process.start_child(
+        _command(start), inherit=inherit, ignore=(signal.SIGHUP,), dumps_core=True
+    )
     actors.start("wait-prometheus", lambda: events.put(ChildExited(child.wait())))
     return Child(child, clock.wall())
 
