@@ -257,6 +257,16 @@ def test_a_password_that_yaml_takes_for_another_thing(
 
 
 @pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize("entries", [f"password:{M}", f"password: a, {M}", f'"password: {M}": 1'])
+def test_a_value_that_became_a_key(tmp_path: Path, kind: str, entries: str) -> None:
+    """Without the blank, or with a comma in it: what is unknown there is not repeated."""
+    (tmp_path / "file").write_text(f"basic_auth: {{{entries}}}\nbasic_auth_users: {{{entries}}}\n")
+    problem = FILES[kind][1](str(tmp_path / "file"))
+    assert problem
+    assert M not in problem
+
+
+@pytest.mark.parametrize("kind", FILES)
 @given(data=st.data())
 def test_a_slip_anywhere_in_another_file(
     tmp_path_factory: pytest.TempPathFactory, kind: str, data: st.DataObject

@@ -42,7 +42,7 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def start_child(
+def start_child(  # noqa: PLR0913 - each is one fact about the child
     command: Sequence[str],
     *,
     inherit: Sequence[int] = (),

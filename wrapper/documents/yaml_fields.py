@@ -8,6 +8,7 @@ written, as Prometheus' decoder reads them into strings.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ from wrapper.documents.source import Source
 from wrapper.documents.yaml_inspection import NO_CONFIGURATION, as_mapping, read_document
 from wrapper.documents.yaml_nodes import MAP_TAG, entries, is_null, kind
 
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*", re.ASCII)
 _BOOL_TAG = "tag:yaml.org,2002:bool"
 _TRUE = frozenset(("true", "yes", "on"))
 
@@ -118,9 +120,10 @@ class FieldReader:
 
     def settle(self) -> None:
         """Add a problem for each field that was never read."""
-        for name, (key, _) in self._entries.items():
+        for name, (key, value) in self._entries.items():
             if name not in self._asked:
-                self._problems.at(key, f"unknown key {quoted(name)}; {_cure(name, self._asked)}")
+                text = f"unknown key{_shown(name, value)}; {_cure(name, self._asked)}"
+                self._problems.at(key, text)
 
     def _take(self, name: str) -> Node | None:
         """Mark a field as read and return its node; None if it is missing or empty."""
@@ -132,6 +135,11 @@ class FieldReader:
         if node is not None:
             self.complain(name, f"wants {wanted}, not {kind(node)}")
         return instead
+
+
+def _shown(name: str, value: Node) -> str:
+    """Return a key for a message, "" for one that may be a value: as in {password:secret, more}."""
+    return f" {quoted(name)}" if _NAME.fullmatch(name) and not is_null(value) else ""
 
 
 def _cure(word: str, known: Iterable[str]) -> str:
