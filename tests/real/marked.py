@@ -1,0 +1,258 @@
+"""A replica that has a secret of its own in every place for one, and where they may show."""
+
+from __future__ import annotations
+
+import base64
+import signal
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+import psutil
+import requests
+
+from tests.certificates import Authority
+from tests.real.parts import Namespace
+from tests.real.replica import QUICK, Replica, on_lease
+from tests.support import free_port
+
+SHARED_MEMORY = Path("/dev/shm")
+
+
+class Secrets:
+    """Secrets by their places; each is a text that occurs nowhere else."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The places of all."""
+        return tuple(self._known)
+
+    def of(self, place: str) -> str:
+        """Return the secret of a place."""
+        return self._known.setdefault(place, f"zq{len(self._known)}{place.replace(' ', '')}qz")
+
+    def add(self, place: str, secret: str) -> None:
+        """Take a secret that was made elsewhere."""
+        self._known[place] = secret
+
+    def basic(self, user: str, place: str) -> None:
+        """Take note of a password's form in the field Authorization."""
+        pair = base64.b64encode(f"{user}:{self.of(place)}".encode()).decode()
+        self._known[f"{place}, Basic"] = pair.rstrip("=")
+
+    def found_in(self, content: bytes | str) -> list[str]:
+        """Return the places of those that occur in it."""
+        content = content.encode() if isinstance(content, str) else content
+        return [place for place, each in self._known.items() if each.encode() in content]
+
+
+def line_of(key: Path) -> str:
+    """Return a line of a private key."""
+    return key.read_text().splitlines()[1]
+
+
+def indented(text: str, by: int) -> str:
+    """Return lines for a block scalar of YAML."""
+    return "".join(f"{' ' * by}{line}\n" for line in text.splitlines())
+
+
+class Access:
+    """The files that say how the API, Prometheus and the targets' server are reached."""
+
+    def __init__(self, folder: Path, secrets: Secrets, authority: Authority) -> None:
+        folder.mkdir()
+        self.authority = authority
+        self.api_user = ("alice", secrets.of("api password"))
+        web_hash = self._hash(secrets, "api password")
+        prometheus_hash = self._hash(secrets, "prometheus password")
+        pair = authority.issue("api")
+        secrets.add("api key", line_of(pair.key))
+        for user, place in (("alice", "api password"), ("p", "prometheus password")):
+            secrets.basic(user, place)
+        files = f"cert_file: {pair.certificate}, key_file: {pair.key}"
+        self.web = folder / "web.yml"
+        self.web.write_text(
+            f"tls_server_config: {{{files}}}\nbasic_auth_users: {{alice: {web_hash}}}\n"
+        )
+        self.prometheus = folder / "prometheus-web.yml"
+        self.prometheus.write_text(f"basic_auth_users: {{p: {prometheus_hash}}}\n")
+        self.prometheus_user = ("p", secrets.of("prometheus password"))
+        self.http = folder / "http.yml"
+        self.http.write_text(
+            f"basic_auth: {{username: p, password: {secrets.of('prometheus password')}}}\n"
+            f"http_headers: {{X-Token: {{secrets: [{secrets.of('http header')}]}}}}\n"
+        )
+        self.targets = folder / "targets.yml"
+        self.targets.write_text(f"authorization: {{credentials: {secrets.of('targets token')}}}\n")
+
+    def _hash(self, secrets: Secrets, place: str) -> str:
+        made = bcrypt.hashpw(secrets.of(place).encode(), bcrypt.gensalt(4)).decode()
+        secrets.add(f"{place}, hash", made)
+        return made
+
+
+def configuration(secrets: Secrets, authority: Authority, write_url: str, dead: str) -> str:
+    """Return a configuration with a secret in each place that Prometheus' format has for one.
+
+    ``write_url`` is taken from; nobody listens at ``dead``.
+    """
+    key = authority.issue("receiver", usage="clientAuth")
+    secrets.add("inline key", line_of(key.key))
+    for user, place in (("u", "url password"), ("u", "basic"), ("u", "scrape basic")):
+        secrets.basic(user, place)
+    write_to = write_url.replace("http://", f"http://u:{secrets.of('url password')}@")
+    of = secrets.of
+    return f"""\
+follower:
+  global: {{scrape_interval: 1s, external_labels: {{cluster: test}}}}
+  scrape_configs:
+  - job_name: self
+    basic_auth: {{username: u, password: {of("scrape basic")}}}
+    static_configs: [{{targets: ['{dead}']}}]
+  - job_name: by-token
+    authorization: {{credentials: {of("scrape token")}}}
+    params: {{token: [{of("params token")}]}}
+    http_headers: {{X-Key: {{secrets: [{of("scrape header")}], values: [{of("header value")}]}}}}
+    proxy_url: http://u:{of("scrape proxy")}@{dead}
+    http_sd_configs:
+    - url: http://u:{of("sd url")}@{dead}/sd?token={of("sd parameter")}
+      oauth2: {{client_id: c, client_secret: {of("sd oauth")}, token_url: 'http://{dead}/'}}
+  - job_name: by-password
+    consul_sd_configs: [{{server: '{dead}', token: {of("consul token")}}}]
+leader:
+  alerting:
+    alertmanagers:
+    - basic_auth: {{username: u, password: {of("alerting")}}}
+      static_configs: [{{targets: ['{dead}']}}]
+  remote_read:
+  - url: http://u:{of("read url")}@{dead}/read
+    authorization: {{credentials: {of("read token")}}}
+  remote_write:
+  - name: url
+    url: {write_to}?key={of("url parameter")}
+    queue_config: {{batch_send_deadline: 200ms}}
+    headers: {{X-Tenant-Token: {of("write header")}}}
+  - name: basic
+    url: {write_url}
+    queue_config: {{batch_send_deadline: 200ms}}
+    basic_auth: {{username: u, password: {of("basic")}}}
+  - name: token
+    url: {write_url}
+    queue_config: {{batch_send_deadline: 200ms}}
+    authorization: {{credentials: $(WRITE_TOKEN)}}
+  - name: key
+    url: https://{dead}/write
+    proxy_url: http://u:{of("write proxy")}@{dead}
+    tls_config:
+      cert: |
+{indented(key.certificate.read_text(), 8)}
+      key: |
+{indented(key.key.read_text(), 8)}
+  - name: oauth
+    url: http://{dead}/write
+    oauth2: {{client_id: c, client_secret: {of("oauth")}, token_url: 'http://{dead}/'}}
+  - name: aws
+    url: http://{dead}/write
+    sigv4: {{region: r, access_key: AKIA, secret_key: {of("aws")}}}
+"""
+
+
+class Marked(Replica):
+    """A replica with all flags that take secrets, in a folder in which it may leave a core."""
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        *,
+        namespace: Namespace,
+        access: Access,
+        secrets: Secrets,
+        broker: str,
+        peers: str,
+        api_port: int,
+    ) -> None:
+        self.access = access
+        self._session = requests.Session()
+        self._session.trust_env = False
+        feed = f"http://u:{secrets.of('feed url')}@127.0.0.1:{free_port()}/api/v1/targets"
+        super().__init__(
+            folder,
+            name,
+            *on_lease(namespace),
+            *QUICK,
+            "--remote-write-gate",
+            f"--remote-write-gate-listen-address=127.0.0.1:{(gate := free_port())}",
+            "--api-proxy-enabled",
+            "--api-proxy-prometheus-service-name=localhost",
+            "--runtime-metrics",
+            "--targets-interval=1s",
+            "--demotion-grace=2s",
+            "--log-level=debug",
+            f"--web-config-file={access.web}",
+            f"--prometheus-http-config={access.http}",
+            f"--targets-http-config={access.targets}",
+            environment={
+                "ELECTOR_CONFIG_ENVSUBST": "true",
+                "ELECTOR_TARGETS_URL": f"{feed}={folder / name / 'targets.json'}",
+                "ELECTOR_TARGETS_BROKER": broker,
+                "ELECTOR_PEERS": peers,
+                "WRITE_TOKEN": secrets.of("environment"),
+                "SSL_CERT_FILE": str(access.authority.file),
+            },
+            child_flags=(f"--web.config.file={access.prometheus}",),
+        )
+        self.gate_url = f"http://127.0.0.1:{gate}"
+        self.api = f"https://127.0.0.1:{api_port}"
+        at = next(i for i, each in enumerate(self.argv) if each.startswith("--api-listen-address"))
+        self.argv[at] = f"--api-listen-address=127.0.0.1:{api_port}"
+        self.argv[:0] = ["prlimit", "--core=unlimited", "--", "env", "-C", str(folder / name)]
+
+    def ask(self, path: str, method: str = "GET", **options: Any) -> requests.Response:
+        """Ask its API, as its user unless told otherwise."""
+        verify = str(self.access.authority.file)
+        options = {"auth": self.access.api_user, "verify": verify, "timeout": 10, **options}
+        return self._session.request(method, f"{self.api}{path}", **options)
+
+    @property
+    def leads(self) -> bool:
+        """Whether its API says that it leads, with the leader's configuration in force."""
+        answer = self.ask("/_elector/leader")
+        if not answer.ok or not answer.json()["is_leader"]:
+            return False
+        return bool(self.ask("/_elector/config").json()["is_loaded"])
+
+
+def readable_by_others(folders: Iterable[Path]) -> Iterator[Path]:
+    """Yield the files in these folders that another user may read."""
+    for folder in folders:
+        for path in folder.rglob("*"):
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode) and status.st_mode & (stat.S_IRGRP | stat.S_IROTH):
+                yield path
+
+
+def command_lines(replica: Replica) -> Iterator[bytes]:
+    """Yield the arguments of each of its processes, as everyone on the machine may read them."""
+    for process in replica.family():
+        try:
+            yield Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        except (OSError, psutil.Error):
+            continue
+
+
+def abort(process: psutil.Process) -> None:
+    """Have it dump a core, if it may, and wait until it has ended."""
+    process.send_signal(signal.SIGABRT)
+    psutil.wait_procs([process], timeout=15)
+
+
+def core_limit(process: psutil.Process) -> str:
+    """Return the soft limit of a process for core files."""
+    lines = Path(f"/proc/{process.pid}/limits").read_text().splitlines()
+    return next(line for line in lines if line.startswith("Max core file size")).split()[4]
