@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from wrapper.base import clock
 
@@ -32,6 +32,7 @@ _CURES = {
     errno.EPERM: "let the user id that this process runs as read it",
     errno.EISDIR: "name a file in it",
     errno.ELOOP: "correct the symbolic link",
+    errno.EINVAL: "remove the characters that no path can have",
 }
 
 
@@ -63,17 +64,32 @@ def read_input(path: Path, limit: int) -> bytes:
 
 def _unreadable(path: Path, error: OSError) -> str:
     cure = _CURES.get(error.errno or 0, "check the file and its filesystem")
-    return f"{path}: {error.strerror or error}; {cure}"
+    return f"{shown(path)}: {error.strerror or error}; {cure}"
+
+
+def shown(path: str | Path) -> str:
+    """Return a path as it may be shown: on one line."""
+    return "".join(
+        each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in str(path)
+    )
 
 
 def _content(path: Path, limit: int) -> bytes:
-    with open(path, "rb", opener=open_without_waiting) as file:
+    with open_to_read(path) as file:
         if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):
             raise InputError(f"{path}: a pipe, which cannot be read again; name a regular file")
         content = file.read(limit + 1)
         if content is None:
             raise InputError(f"{path}: a terminal or device without content; name a regular file")
         return _bounded(content, path, limit)
+
+
+def open_to_read(path: str | Path) -> IO[bytes]:
+    """Open a file without waiting; raise OSError, also for a path that no file can have."""
+    try:
+        return open(path, "rb", opener=open_without_waiting)
+    except ValueError as error:  # a NUL byte in it, or half of a surrogate pair
+        raise OSError(errno.EINVAL, "no file can have this path") from error
 
 
 def open_without_waiting(path: str, flags: int) -> int:
@@ -127,7 +143,7 @@ def identity(path: Path) -> tuple[int, ...] | None:
     """Return a value that changes whenever the file changes; None without a file."""
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # the latter for a path that no file can have
         return None
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 

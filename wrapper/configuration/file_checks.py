@@ -16,12 +16,12 @@ GATE = "the gate cannot send to this receiver without it"
 def problem_of(path: str, *, is_pem: bool) -> str:
     """Return why a file cannot be used; "" if no reason is known."""
     try:
-        with open(path, "rb", opener=files.open_without_waiting) as file:
+        with files.open_to_read(path) as file:
             content = file.read(_LARGEST) or b""
     except OSError as error:
-        return f"{path}: {error.strerror or error}"
+        return f"{files.shown(path)}: {error.strerror or error}"
     if is_pem and _PEM not in content:
-        return f"{path}: it contains no certificate or key in PEM form"
+        return f"{files.shown(path)}: it contains no certificate or key in PEM form"
     return ""
 
 

@@ -177,6 +177,7 @@ def test_client_tls(file: Path, authority: Authority) -> None:
         ("tls_config: {cert: x, key: y}", "cert and key: no readable certificate and key"),
         ('authorization: {credentials: "a\\nb"}', "the credentials: not a single line"),
         ("authorization: {credentials_file: none}", "none: No such file"),
+        ('tls_config: {ca_file: "a\\0b"}', "a\ufffdb: no file can have this path"),
     ],
 )
 def test_an_access_that_cannot_be_had_is_refused(file: Path, text: str, cause: str) -> None:

@@ -17,8 +17,10 @@ from wrapper.base.files import (
     InputError,
     OutputInUse,
     OutputLock,
+    identity,
     is_current,
     read_input,
+    shown,
     write_atomically,
 )
 
@@ -94,10 +96,14 @@ def test_unreadable_inputs_say_why(folder: Path) -> None:
         folder / "file" / "x": "Not a directory; correct the path",
         folder / "pipe": "a pipe, which cannot be read again; name a regular file",
     }
+    refused = "no file can have this path; remove the characters that no path can have"
+    expected |= {folder / "a\0b": refused, folder / "\ud800": refused}
     for path, said in expected.items():
         with pytest.raises(InputError) as raised:
             read_input(path, LIMIT)
-        assert str(raised.value) == f"{path}: {said}"
+        assert str(raised.value) == f"{shown(path)}: {said}"
+        assert identity(path) is None or path.exists()
+    assert shown("a\0b\n") == "a\ufffdb\ufffd"
 
 
 def test_input_without_permission(folder: Path) -> None:

@@ -346,3 +346,13 @@ def test_relative_inputs_begin_in_the_working_folder(
     there = Sources(Path("p.yml"), (), Path("out"))
     assert leader(Inputs(here).read()) == {"rule_files": ["a"]}
     assert leader(Inputs(there).read()) == {"rule_files": [f"{folder}/a"]}
+
+
+def test_a_path_that_no_file_can_have_is_told(folder: Path) -> None:
+    """A NUL byte in the path of a certificate is a problem with its place."""
+    (folder / "p.yml").write_text(
+        'remote_write: [{url: "http://r/", tls_config: {ca_file: "a\\0b"}}]'
+    )
+    (problem,) = refused(inputs(folder, are_files_here=True))
+    assert problem.startswith(f"{folder}/p.yml:1:57: remote_write[0].tls_config.ca_file: ")
+    assert "a\ufffdb: no file can have this path; Prometheus refuses" in problem
