@@ -17,11 +17,9 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from wrapper.documents.problems import Problems, quoted
 from wrapper.documents.source import Source
 from wrapper.documents.yaml_inspection import NO_CONFIGURATION, as_mapping, read_document
-from wrapper.documents.yaml_nodes import MAP_TAG, entries, is_null, kind
+from wrapper.documents.yaml_nodes import BOOL_TAG, MAP_TAG, TRUE, entries, is_null, kind
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*", re.ASCII)
-_BOOL_TAG = "tag:yaml.org,2002:bool"
-_TRUE = frozenset(("true", "yes", "on"))
 
 T = TypeVar("T")
 
@@ -85,8 +83,8 @@ class FieldReader:
     def is_on(self, name: str, *, default: bool) -> bool:
         """Return a boolean."""
         node = self._take(name)
-        if node is not None and node.tag == _BOOL_TAG:
-            return node.value.lower() in _TRUE
+        if node is not None and node.tag == BOOL_TAG:
+            return node.value.lower() in TRUE
         return self._misfit(name, node, "true or false", default)
 
     def choice(self, name: str, meanings: Mapping[str, T], default: T) -> T:

@@ -62,7 +62,7 @@ def _of_kubeconfig(cluster: ClusterAccess, reading: Reading) -> HttpConfig:
         certificate=_text(user, "client-certificate"),
         key=_text(user, "client-key"),
         server_name=str(server.get("tls-server-name") or ""),
-        is_unverified=bool(server.get("insecure-skip-tls-verify")),
+        is_unverified=server.get("insecure-skip-tls-verify") is True,
     )
     return HttpConfig(_credentials(user), tls)
 

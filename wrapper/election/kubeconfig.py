@@ -10,14 +10,19 @@ import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
+from yaml.nodes import MappingNode, Node, SequenceNode
 
 from wrapper.access.proxy_environment import BadProxy, HttpProxy, proxy_for
 from wrapper.access.reloading_file import Reading
-from wrapper.documents.problems import ConfigurationError
+from wrapper.documents.problems import ConfigurationError, Problems
+from wrapper.documents.source import Source
+from wrapper.documents.yaml_inspection import read_document
+from wrapper.documents.yaml_nodes import BOOL_TAG, TRUE, entries, is_null
 from wrapper.election.lease_fields import Json
+from wrapper.model.fetched_file import in_short
 
 _PROXY_SCHEMES = ("http", "https")
 _FILES = ("tokenFile", "client-certificate", "client-key", "certificate-authority")
@@ -103,7 +108,8 @@ class ClusterAccess:
     def namespace(self) -> str:
         """Return the pod's own namespace, else the kubeconfig context's, else ``default``."""
         with contextlib.suppress(OSError):
-            return (self.service_account / "namespace").read_text().strip() or "default"
+            text = (self.service_account / "namespace").read_text(errors="replace")
+            return text.strip() or "default"
         with contextlib.suppress(NoAccess):
             return str(self.current()["context"].get("namespace") or "default")
         return "default"
@@ -145,26 +151,44 @@ class ClusterAccess:
                         raise NoAccess(f"{path}: {wrong}")
                     named = [key for key in _FILES if found.get(key)]
                     return {**found} | {key: str(path.parent / str(found[key])) for key in named}
-        raise NoAccess(f"{self.credentials}: there is no {kind} named {name!r}: add it")
+        shown = in_short(repr(name))
+        raise NoAccess(f"{self.credentials}: there is no {kind} named {shown}: add it")
 
 
-# PyYAML's own, of a scalar that does not fit its tag.
-_OF_SCALARS = (ValueError, LookupError, AttributeError, TypeError)
 
 
 def _load(path: Path, reading: Reading) -> Json:
+    problems = Problems()
     try:
-        document = yaml.safe_load(reading.read(str(path)))
+        root = read_document(Source(str(path), reading.read(str(path))), problems)
+        problems.settle(only_if_broken=True)
     except ConfigurationError as error:
+        if problems:
+            raise NoAccess(f"the kubeconfig {error.problems[0]}") from None
         cause = str(error).partition(";")[0]
         cure = "correct --kubeconfig (or KUBECONFIG), or let this user read it"
         raise NoAccess(f"the kubeconfig {cause}; {cure}") from None
-    except (yaml.YAMLError, RecursionError, *_OF_SCALARS) as error:
-        # Neither the parser's own words: they quote what begins as an alias or a tag does.
-        mark = getattr(error, "problem_mark", None)
-        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        cure = "quote values that begin with a special character"
-        raise NoAccess(f"{path}{where}: the kubeconfig is not YAML; {cure}") from None
-    if not isinstance(document, dict):
+    if not isinstance(root, MappingNode):
         raise NoAccess(f"{path}: not a kubeconfig: it has no clusters, users and contexts")
+    document: Json = _value_of(root, {})
     return document
+
+
+def _value_of(node: Node, known: dict[int, Any]) -> Any:
+    """Return a node as dicts and lists of texts, booleans and None; ``known`` are those returned.
+
+    PyYAML's constructors also make dates and numbers, and raise any error for what is none.
+    """
+    if id(node) not in known:
+        known[id(node)] = _made(node, known)
+    return known[id(node)]
+
+
+def _made(node: Node, known: dict[int, Any]) -> Any:
+    if isinstance(node, MappingNode):
+        return {name: _value_of(value, known) for name, (_, value) in entries(node).items()}
+    if isinstance(node, SequenceNode):
+        return [_value_of(item, known) for item in node.value]
+    if is_null(node):
+        return None
+    return node.value.lower() in TRUE if node.tag == BOOL_TAG else node.value

@@ -421,11 +421,16 @@ def test_an_incomplete_kubeconfig_is_told(
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("a: [", "{}:1:5: the kubeconfig is not YAML: "),
+        ("a: [", "the kubeconfig {}:1:5: not YAML: "),
         ("", "{}: not a kubeconfig: "),
         ("- a", "{}: not a kubeconfig: "),
-        ("\x01", "{}: the kubeconfig is not YAML"),
-        pytest.param("[" * 100_000, "{}: the kubeconfig is not YAML", id="deep"),
+        ("\x01", "the kubeconfig {}:1:1: not text "),
+        pytest.param("[" * 100_000, "the kubeconfig {}:1:", id="deep"),
+        ("a: &a [*a]", "the kubeconfig {}:1:4: the value contains itself"),
+        ("a: 2024-13-45\nb: !!int c\nc: !!timestamp d", "{}: current-context is missing"),
+        ("current-context: [a]", "{}: there is no context named ['a']: add it"),
+        ("current-context: 010", "{}: there is no context named '010': add it"),
+        pytest.param("a: " + "9" * 5000, "{}: current-context is missing", id="long number"),
     ],
 )
 def test_a_malformed_kubeconfig_is_told(tmp_path: Path, text: str, problem: str) -> None:
