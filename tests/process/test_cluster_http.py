@@ -6,16 +6,19 @@ What a real API server does is tested against one in tests/real.
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import re
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
+from urllib3.response import HTTPResponse
 
 from tests.process.stand_in import (
     LEASE,
@@ -326,6 +329,7 @@ def test_a_pods_service_account_is_used(
 IN_A_POD = """
 import sys
 from pathlib import Path
+from typing import cast
 from wrapper.election.kubernetes_lease import KubernetesLease
 
 folder = Path(sys.argv[1])
@@ -488,3 +492,16 @@ def test_a_write_keeps_the_object_that_a_watch_has_shown(
     lease.write(RECORD, "8")
     written = server.seen[-1].body["metadata"]
     assert (written["resourceVersion"], written["labels"]) == ("8", {"l": "1"})
+
+
+def test_a_watch_in_pieces_of_one_byte_takes_no_longer_for_a_longer_line() -> None:
+    """400,000 pieces of one line; copied for each, they would take half a minute."""
+
+    class Drip:
+        def stream(self) -> Iterator[bytes]:
+            yield from itertools.repeat(b"a", 400_000)
+            yield b"\n\nb\nc"
+
+    began = time.thread_time()
+    assert list(map(len, cluster.lines(cast("HTTPResponse", Drip())))) == [400_000, 1, 1]
+    assert time.thread_time() - began < 10

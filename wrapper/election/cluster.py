@@ -149,13 +149,16 @@ def answer_of(response: HTTPResponse) -> ApiAnswer:
 
 def lines(response: HTTPResponse) -> Iterator[bytes]:
     """Yield the non-empty lines of a stream; raise LeaseUnavailable if one is too large."""
-    rest = b""
+    line = bytearray()  # a piece may be one byte: adding it must not copy the line
     for piece in response.stream():
-        *whole, rest = (rest + piece).split(b"\n")
-        yield from filter(bytes.strip, whole)
-        if len(rest) > MOST_BYTES:
+        *ends, rest = piece.split(b"\n")
+        for end in ends:
+            yield from filter(bytes.strip, [bytes(line + end)])
+            line.clear()
+        line += rest
+        if len(line) > MOST_BYTES:
             raise _too_large()
-    yield from filter(bytes.strip, [rest])
+    yield from filter(bytes.strip, [bytes(line)])
 
 
 def _too_large() -> LeaseUnavailable:
