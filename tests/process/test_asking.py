@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -57,6 +58,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer."""
+        if self.path == "/endless":
+            self.answer_without_end()
+            return
         if self.path == "/late":
             self.server.crowd.wait(LIMIT_S)
         body = f"{self.requestline} {self.headers.get('Authorization')}".encode()
@@ -69,6 +73,14 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def answer_without_end(self) -> None:
+        """Send more and more of a body, until the client has gone."""
+        self.send_response(200)
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while True:
+                self.wfile.write(bytes(1 << 16))
 
     do_POST = do_GET  # noqa: N815 - http.server's word
 
@@ -223,6 +235,15 @@ def test_changed_credentials_have_a_connection_of_their_own(
         "changed",
     )
     assert len(plain.taken) == 2
+
+
+def test_an_answer_without_end_is_not_read(api: Make, plain: Server) -> None:
+    """More than an answer of Prometheus can have is none, well within the time limit."""
+    asking = api()
+    answer = asking.ask("GET", f"{plain.url}/endless", LIMIT_S)
+    assert answer.status == 0
+    assert "sent an answer that cannot be read (AnswerTooLarge)" in answer.detail
+    assert asking.ask("GET", f"{plain.url}/x", LIMIT_S).is_ok
 
 
 def test_few_are_kept(api: Make, plain: Server) -> None:

@@ -15,6 +15,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable
+from http.client import HTTPException
 from typing import TypeVar
 from urllib.parse import SplitResult
 
@@ -188,6 +189,10 @@ def _socket_of(inner: HTTPConnection | None) -> socket.socket | None:
     return sock.socket if isinstance(sock, SSLTransport) else sock
 
 
+class AnswerTooLarge(HTTPException):
+    """An answer has more bytes than are read."""
+
+
 class KeptConnections:
     """Connections to Prometheus that are kept open and reused.
 
@@ -202,14 +207,17 @@ class KeptConnections:
         self._idle: list[Connection] = []  # the most recently used last
 
     def request(
-        self, method: str, url: SplitResult, limit_s: float, access: Access
+        self, method: str, url: SplitResult, limit_s: float, access: Access, most_bytes: int
     ) -> tuple[int, bytes]:
-        """Return status and body; raise the error of socket, TLS or urllib3."""
+        """Return status and body; raise AnswerTooLarge, or the error of socket, TLS or urllib3."""
         connection = self._take(url, access)
 
         def exchange() -> tuple[int, bytes]:
             response = connection.ask(method, target_of(url), limit_s)
-            return response.status, response.read()
+            body = response.read(most_bytes + 1)
+            if len(body) > most_bytes:
+                raise AnswerTooLarge
+            return response.status, body
 
         answer = connection.within(limit_s, exchange)
         with self._lock:

@@ -27,6 +27,8 @@ _SUCCESS_TIME = re.compile(
 # As Prometheus prints its configuration: the YAML is one JSON string, remote_write a top-level key.
 _REMOTE_WRITE = re.compile(rb'(?:"|\\n)remote_write:')
 _LONGEST_ANSWER = 1000
+MOST_BYTES = 16 << 20  # of an answer
+MOST_BYTES_SHOWN = 128 << 20  # of the configuration, which is shown with all defaults
 _TRUST = trust_by("--prometheus-http-config")
 
 
@@ -102,7 +104,9 @@ class PrometheusApi:
         try:
             # The metrics first: the configuration read after them is not older than that reload.
             timed, metrics = self._request("GET", self.url("/metrics"), timeout_s)
-            showed, shown = self._request("GET", self.url("/api/v1/status/config"), timeout_s)
+            showed, shown = self._request(
+                "GET", self.url("/api/v1/status/config"), timeout_s, MOST_BYTES_SHOWN
+            )
             return read_evidence(shown, metrics, asked_at) if timed == showed == _OK else None
         except Exception:  # noqa: BLE001 - it will be asked again
             return None
@@ -127,9 +131,11 @@ class PrometheusApi:
         """Close the connections that are kept."""
         self._connections.close()
 
-    def _request(self, method: str, url: str, timeout_s: float) -> tuple[int, bytes]:
+    def _request(
+        self, method: str, url: str, timeout_s: float, most_bytes: int = MOST_BYTES
+    ) -> tuple[int, bytes]:
         access = self._access.current()
-        return self._connections.request(method, urlsplit(url), timeout_s, access)
+        return self._connections.request(method, urlsplit(url), timeout_s, access, most_bytes)
 
 
 def read_evidence(shown: bytes, metrics: bytes, asked_at: float) -> Evidence:
