@@ -297,7 +297,7 @@ def test_a_kubeconfig_that_goes_bad_is_told(
     (tmp_path / "kubeconfig").write_text("broken: [")
     problem, _ = problem_of(lease.read)
     assert problem.reason == "kubeconfig"
-    assert "the kubeconfig is not YAML" in str(problem)
+    assert "kubeconfig:1:10: not YAML: " in str(problem)
     assert server.seen == []
     (tmp_path / "kubeconfig").write_text(whole)
     assert lease.read().version == "7"
