@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from wrapper.access.request_errors import AskedServer, trouble
+from wrapper.base.json_values import MOST_VALUES, has_too_many_values
 from wrapper.election.kubeconfig import NoAccess
 from wrapper.election.lease_fields import Json, mapping
 from wrapper.model.lease import LeaseConflict, LeaseUnavailable
@@ -53,7 +54,7 @@ class ApiAnswer:
     def json(self) -> Json:
         """The body if it is a JSON object, else an empty object."""
         with contextlib.suppress(ValueError, RecursionError):
-            return mapping(json.loads(self.body))
+            return object_in(self.body)
         return {}
 
     @property
@@ -75,6 +76,13 @@ class ApiAnswer:
         status = self.json
         is_not_found = status.get("kind") == "Status" and status.get("reason") == "NotFound"
         return is_not_found and mapping(status.get("details")).get("kind") == kind
+
+
+def object_in(text: bytes) -> Json:
+    """Return a JSON object, an empty one for other JSON; raise ValueError, RecursionError."""
+    if has_too_many_values(text):
+        raise ValueError(f"more than {MOST_VALUES} values")
+    return mapping(json.loads(text))
 
 
 def refusal(verb: str, answer: ApiAnswer, place: ObjectPlace) -> LeaseConflict | LeaseUnavailable:

@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager
 from http import HTTPStatus
 from pathlib import Path
 
-from wrapper.election.api_errors import ApiAnswer, ObjectPlace, refusal
+from wrapper.election.api_errors import ApiAnswer, ObjectPlace, object_in, refusal
 from wrapper.election.cluster import Cluster, Session, answer_of, lines
 from wrapper.election.kubeconfig import SERVICE_ACCOUNT
 from wrapper.election.lease_fields import Json, mapping
@@ -174,7 +174,7 @@ class KubernetesLease:
             if response.status != HTTPStatus.OK:
                 raise refusal("watch", answer_of(response), self._place)
             session.allow_silence(_silence_s(seen))
-            for event in (mapping(json.loads(line)) for line in lines(response)):
+            for event in map(object_in, lines(response)):
                 if event.get("type") == "ERROR":  # the version is too old: changes were missed
                     return on_change(None)
                 change = self._change_of(event)

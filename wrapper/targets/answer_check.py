@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from wrapper.base.json_values import MARKS, MOST_VALUES
 from wrapper.documents.problems import Problems, quoted
 from wrapper.documents.yaml_inspection import Inspection
 from wrapper.documents.yaml_nodes import UnusableError, compose, entries, explained, is_null
@@ -28,9 +29,7 @@ _LABEL_NAME = re.compile("[a-zA-Z_][a-zA-Z0-9_]*")  # what every version of Prom
 EMPTY_SHARE = 0.5  # of the interval, after which an answer that is still empty is accepted
 _MOST_PROBLEMS = 3
 LARGEST_RULES = 4 << 20
-_MARKS = (b"[", b"{", b",")  # each JSON value but the first needs one of these
-_MOST_MARKS = 1_000_000
-_RULE_MARKS = (*_MARKS, b":", b"-", b"?", b"\n")  # each YAML node needs one of these
+_RULE_MARKS = (*MARKS, b":", b"-", b"?", b"\n")  # each YAML node needs one of these
 _MOST_RULE_MARKS = 400_000
 
 
@@ -78,7 +77,7 @@ def _check_cost(kind: FileKind, body: bytes) -> None:
     is_rules = kind is FileKind.RULES
     if is_rules and len(body) > LARGEST_RULES:
         raise Unacceptable("too_large", f"more than {LARGEST_RULES} bytes, the most for rules")
-    marks, most = (_RULE_MARKS, _MOST_RULE_MARKS) if is_rules else (_MARKS, _MOST_MARKS)
+    marks, most = (_RULE_MARKS, _MOST_RULE_MARKS) if is_rules else (MARKS, MOST_VALUES)
     if sum(map(body.count, marks)) > most:
         text = (
             f"more than {most} of the characters {' '.join(repr(each.decode()) for each in marks)}"

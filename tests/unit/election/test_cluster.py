@@ -195,7 +195,16 @@ def test_a_message_that_is_no_text_is_quoted_as_it_came() -> None:
     assert len(ApiAnswer(500, b'{"message": "%s"}' % (b"x" * 1_000_000)).message) == 300
 
 
-@pytest.mark.parametrize("body", [b"[" * 100_000, b"9" * 5000, b"\xff", b"", b"7", b"[]", b"null"])
+MANY = b'{"a": [%b]}' % b",".join([b"{}"] * 600_000)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"[" * 100_000, b"9" * 5000, b"\xff", b"", b"7", b"[]", b"null"),
+        pytest.param(MANY, id="many"),
+    ],
+)
 def test_an_answer_that_is_no_object_says_nothing(body: bytes) -> None:
     """However it is nested: its JSON is an empty object, and its words can be quoted."""
     answer = ApiAnswer(500, body)
