@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from wrapper.documents.source import Source
     from wrapper.documents.yaml_fields import FieldReader
 
+# A check takes twice as long for each step of a hash's cost: 50 ms for 10, 6 s for 17, which is the
+# most that htpasswd makes, and 29 hours for 31.
+MOST_COST = 17
 BCRYPT_HASH = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
 _HEADERS = {  # the headers that may be set, and their allowed values, if limited
     "Content-Security-Policy": (),
@@ -34,6 +37,9 @@ _HEADERS = {  # the headers that may be set, and their allowed values, if limite
     "X-Frame-Options": ("deny", "sameorigin"),
     "X-XSS-Protection": (),
 }
+
+
+_MAKE_HASH = "make one with: htpasswd -nBC 10 NAME"
 
 
 class ClientAuth(Enum):
@@ -195,7 +201,10 @@ def _read_users(reader: FieldReader) -> tuple[tuple[str, str], ...]:
     users = tuple(reader.items())
     for name, text in users:
         if not BCRYPT_HASH.fullmatch(text):
-            reader.complain(name, "not a bcrypt hash; make one with: htpasswd -nBC 10 NAME")
+            reader.complain(name, f"not a bcrypt hash; {_MAKE_HASH}")
+        elif int(text[4:6]) > MOST_COST:
+            cost = f"a hash of cost {text[4:6]} takes minutes or days to check"
+            reader.complain(name, f"{cost}; {_MAKE_HASH}")
     return users
 
 

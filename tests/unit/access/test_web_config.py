@@ -199,6 +199,11 @@ def test_headers_and_names_of_clients() -> None:
         (f"tls_server_config: {{{PAIR}, cert_file: c}}", "1:56", "is already on line 1"),
         ("basic_auth_users: {a: secret}", "1:20", "not a bcrypt hash; make one with: htpasswd"),
         (f"basic_auth_users: {{a: {ALICE}x}}", "1:20", "not a bcrypt hash"),
+        (
+            f"basic_auth_users: {{a: $2y$18${ALICE[7:]}}}",
+            "1:20",
+            "a hash of cost 18 takes minutes or days to check; make one with: htpasswd",
+        ),
         ("basic_auth_users: {a: [x]}", "1:20", "wants a single value"),
         ("http_server_config: {http3: true}", "1:22", 'did you mean "http2"?'),
         ("http_server_config: {http2: 1}", "1:22", "wants true or false, not a single value"),
