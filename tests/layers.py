@@ -34,7 +34,6 @@ ORDER = (
 )
 # Libraries that one module alone may import, so that another can take their place.
 SOLE_IMPORTER = {
-    "kubernetes": "wrapper.election.credentials",
     "inotify_simple": "wrapper.configuration.file_events",
     "bcrypt": "wrapper.access.passwords",
     "kombu": "wrapper.targets.broker",
@@ -45,7 +44,7 @@ PURE = re.compile(r"\b[Pp]ure(\.|:|$)", re.MULTILINE)
 # fmt: off
 IO_PACKAGES = frozenset({
     "asyncio", "concurrent", "ctypes", "fcntl", "flask", "gevent", "gunicorn", "http",
-    "inotify_simple", "io", "kubernetes", "logging", "mmap", "multiprocessing", "os",
+    "inotify_simple", "io", "logging", "mmap", "multiprocessing", "os",
     "prometheus_client", "psutil", "queue", "requests", "select", "selectors", "shutil",
     "socket", "socketserver", "ssl", "subprocess", "tempfile", "threading", "time", "urllib3",
 })

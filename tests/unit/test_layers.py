@@ -25,7 +25,7 @@ def test_the_package_keeps_its_layers(capsys: pytest.CaptureFixture[str]) -> Non
             "def f():\n    import wrapper.web.app",
             "wrapper.election.elector:2: imports wrapper.web.app",
         ),
-        ("wrapper.election.elector", "import kubernetes.client", "election.credentials alone may"),
+        ("wrapper.election.elector", "import kombu.transport", "targets.broker alone may"),
         ("wrapper.supervision.plan", '"""The decision; pure."""\nimport time', "is pure"),
         ("wrapper.options.usage", '"""Help; pure."""\nfrom os import environ', "is pure"),
     ],
@@ -42,7 +42,7 @@ def test_a_forbidden_import_is_named(module: str, text: str, complaint: str) -> 
         ("wrapper.supervision.plan", "from wrapper.model import roles\nimport time"),
         ("wrapper.supervision.plan", "from wrapper.supervision import confirm, fence"),
         ("wrapper.web.app", "from wrapper import __version__\nfrom wrapper.proxy import proxy"),
-        ("wrapper.election.credentials", "import kubernetes.client"),
+        ("wrapper.targets.broker", "import kombu.transport"),
         ("wrapper.__main__", "from wrapper.commands import check"),
     ],
 )

@@ -23,7 +23,7 @@ from wrapper.access.request_errors import AskedServer, without_credentials
 from wrapper.base import clock
 from wrapper.base.with_timeout import with_timeout
 from wrapper.election.api_errors import ApiAnswer, ObjectPlace, failure
-from wrapper.election.credentials import load_plugins, read_credentials
+from wrapper.election.credentials import read_credentials
 from wrapper.election.kubeconfig import SERVICE_ACCOUNT, ClusterAccess, NoAccess
 from wrapper.election.lease_fields import Json
 from wrapper.model.lease import LeaseUnavailable
@@ -48,7 +48,6 @@ class Cluster:
         self._access = ClusterAccess.find(kubeconfig, service_account)
         self._timeout_s = timeout_s
         self._session: Session | None = None
-        load_plugins(self._access)
 
     def namespace(self) -> str:
         """Return the pod's own namespace, else the kubeconfig's."""

@@ -1,31 +1,22 @@
 """Credentials for the API server: those of the pod's service account, or of a kubeconfig.
 
-Tokens, passwords and certificates are read here. Plugins (``exec``, ``auth-provider``) are run by
-the ``kubernetes`` package; only this module imports it, since it takes 20 MiB. The order is that of
-client-go: a token is used before a plugin, and ``tokenFile`` before ``token``. Messages name what
-is missing and never quote the files.
+Tokens, passwords and certificates are read here. The order is that of client-go: a token is used
+before a plugin (``exec``), and ``tokenFile`` before ``token``. Messages name what is missing and
+never quote the files.
 """
 
 from __future__ import annotations
 
 import base64
-import contextlib
-import os
 
 from wrapper.access.http_config import Basic, ClientTls, HttpConfig, Token
 from wrapper.access.prometheus_access import Access, read_access
 from wrapper.access.reloading_file import Reading
 from wrapper.access.tls_values import Text
 from wrapper.documents.problems import ConfigurationError
+from wrapper.election.exec_plugin import credentials_of_plugin
 from wrapper.election.kubeconfig import ClusterAccess, NoAccess
 from wrapper.election.lease_fields import Json
-
-
-def load_plugins(cluster: ClusterAccess) -> None:
-    """Import what runs a plugin, if one is named: later this would use up a request's timeout."""
-    with contextlib.suppress(NoAccess):
-        if _has_plugin(cluster.current()["user"]):
-            import kubernetes.config  # noqa: F401, PLC0415 - heavy
 
 
 def read_credentials(cluster: ClusterAccess, reading: Reading) -> Access:
@@ -53,8 +44,8 @@ def _of_pod(cluster: ClusterAccess) -> HttpConfig:
 def _of_kubeconfig(cluster: ClusterAccess, reading: Reading) -> HttpConfig:
     current = cluster.current(reading)
     server, user = current["cluster"], current["user"]
-    if _has_plugin(user):
-        user = _of_plugin(cluster, current["name"])
+    if not (user.get("token") or user.get("tokenFile")):
+        user = _of_plugin(user, server, reading)
     if not server["server"].lower().startswith("https:"):
         return HttpConfig(_credentials(user))
     tls = ClientTls(
@@ -88,35 +79,11 @@ def _text(part: Json, key: str) -> Text:
         raise ConfigurationError([f"{key}-data is not base64"]) from None
 
 
-# --- plugins ---
-
-
-def _has_plugin(user: Json) -> bool:
-    is_named = bool(user.get("exec") or user.get("auth-provider"))
-    return is_named and not (user.get("token") or user.get("tokenFile"))
-
-
-def _of_plugin(cluster: ClusterAccess, context: str) -> Json:
-    """Return a user entry with the token, or certificate and key, that a plugin returns."""
-    from kubernetes.client import Configuration  # noqa: PLC0415 - heavy, seldom used
-    from kubernetes.config import load_kube_config  # noqa: PLC0415 - likewise
-
-    given = Configuration()
-    try:
-        load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=os.pathsep.join(map(str, cluster.kubeconfigs)),
-            context=context,
-            client_configuration=given,
-            persist_config=False,
-        )
-    except Exception as error:  # noqa: BLE001 - plugins may raise anything
-        # Its messages quote whole entries, including secrets, after a brace.
-        message = str(error).partition("{")[0].strip()
-        message = message or f"the kubernetes package fails ({type(error).__name__})"
-        raise ConfigurationError([message]) from None
-    keys = given.api_key  # the package's older versions have another name for it
-    token = (keys.get("BearerToken") or keys.get("authorization", "")).removeprefix("Bearer ")
-    if not token and not given.cert_file:
-        raise ConfigurationError(["its plugin returns no credentials: run it by hand to see why"])
-    files = {"client-certificate": given.cert_file, "client-key": given.key_file}
-    return {"token": token, **files}
+def _of_plugin(user: Json, server: Json, reading: Reading) -> Json:
+    """Return the user with the credentials that a plugin gives, if one is named."""
+    if user.get("exec"):
+        return user | credentials_of_plugin(user["exec"], server, reading)
+    if user.get("auth-provider"):
+        problem = "auth-provider is not supported: name a plugin by exec, as Kubernetes 1.26 needs"
+        raise ConfigurationError([problem])
+    return user

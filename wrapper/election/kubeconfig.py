@@ -149,12 +149,18 @@ class ClusterAccess:
                             f"the {kind} named {name!r} is not a mapping: write it as KEY: VALUE"
                         )
                         raise NoAccess(f"{path}: {wrong}")
-                    named = [key for key in _FILES if found.get(key)]
-                    return {**found} | {key: str(path.parent / str(found[key])) for key in named}
+                    return _from_folder(path.parent, found)
         shown = in_short(repr(name))
         raise NoAccess(f"{self.credentials}: there is no {kind} named {shown}: add it")
 
 
+def _from_folder(folder: Path, entry: Json) -> Json:
+    """Return an entry with its file names, and that of its plugin, relative to this folder."""
+    found = {**entry} | {key: str(folder / str(entry[key])) for key in _FILES if entry.get(key)}
+    plugin = found.get("exec")
+    if isinstance(plugin, dict) and "/" in str(plugin.get("command")):
+        found["exec"] = {**plugin, "command": str(folder / str(plugin["command"]))}
+    return found
 
 
 def _load(path: Path, reading: Reading) -> Json:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import ssl
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,8 +98,9 @@ def test_a_server_may_have_another_name_or_none_that_counts(asked: Asked) -> Non
             {"client-certificate-data": "U0VDUkVU", "client-key-data": "U0VDUkVU"},
             "cert and key: no readable certificate and key",
         ),
-        ({"exec": {"command": "/none", "SECRET": "S"}}, "its plugin returns no credentials"),
-        ({"exec": {"SECRET": "S"}}, "returns no credentials"),
+        ({"exec": {"SECRET": "S"}}, "exec has no command: name the program"),
+        ({"exec": "SECRET"}, "exec has no command: name the program"),
+        ({"auth-provider": {"SECRET": "S"}}, "auth-provider is not supported: name a plugin"),
     ],
 )
 def test_what_cannot_be_used_is_told(asked: Asked, user: dict[str, Any], problem: str) -> None:
@@ -109,38 +109,3 @@ def test_what_cannot_be_used_is_told(asked: Asked, user: dict[str, Any], problem
         asked(user)
     assert problem in str(caught.value)
     assert "SECRET" not in str(caught.value)
-
-
-def plugin(folder: Path, **status: str) -> dict[str, Any]:
-    """Return a user whose credentials a program gives."""
-    answer = {
-        "apiVersion": "client.authentication.k8s.io/v1",
-        "kind": "ExecCredential",
-        "status": status,
-    }
-    program = folder / "plugin"
-    program.write_text(f"#!/bin/sh\ncat <<'end'\n{json.dumps(answer)}\nend\n")
-    program.chmod(stat.S_IRWXU)
-    version = "client.authentication.k8s.io/v1"
-    return {"exec": {"apiVersion": version, "command": str(program), "interactiveMode": "Never"}}
-
-
-def test_a_plugin_gives_a_token_anew_each_time(asked: Asked, tmp_path: Path) -> None:
-    """So that one which has expired is replaced when it is refused."""
-    for token in ("first", "second"):
-        access = asked(plugin(tmp_path, token=token))
-        assert dict(access.fields)["Authorization"] == f"Bearer {token}"
-
-
-def test_a_plugin_gives_a_certificate(asked: Asked, tmp_path: Path) -> None:
-    """It is the one that is shown."""
-    certificate, key = Authority(tmp_path / "authority").issue("client").paths
-    user = plugin(
-        tmp_path,
-        clientCertificateData=Path(certificate).read_text(),
-        clientKeyData=Path(key).read_text(),
-    )
-    access = asked(user)
-    assert access.fields == ()
-    assert Path(access.config.tls.certificate.path).read_text() == Path(certificate).read_text()
-    _ = access.tls

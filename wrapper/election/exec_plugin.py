@@ -1,0 +1,124 @@
+"""Credentials from a program that a kubeconfig names: ``exec``, as client-go runs it.
+
+The contract is Kubernetes' API group client.authentication.k8s.io: the program gets an
+ExecCredential in an environment variable, and prints one with its status. It gets no terminal, and
+``TIMEOUT_S`` to end. Messages name the program and never quote what it has printed.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+
+from wrapper.access.reloading_file import Reading
+from wrapper.documents.problems import ConfigurationError
+from wrapper.election.lease_fields import Json
+
+TIMEOUT_S = 30.0
+_EXTENSION = "client.authentication.k8s.io/exec"
+# Of the cluster, what the program is told: all but its extensions, and its CA as data.
+_TOLD = (
+    "server",
+    "tls-server-name",
+    "insecure-skip-tls-verify",
+    "proxy-url",
+    "disable-compression",
+)
+_BY_HAND = "run it by hand to see why"
+
+
+def credentials_of_plugin(plugin: object, cluster: Json, reading: Reading) -> Json:
+    """Run the program and return a user entry; raise ConfigurationError."""
+    if not isinstance(plugin, dict) or not isinstance(plugin.get("command"), str):
+        raise ConfigurationError(["exec has no command: name the program that gives credentials"])
+    command, version = plugin["command"], plugin.get("apiVersion")
+    spec: Json = {"interactive": False}
+    if plugin.get("provideClusterInfo"):
+        spec["cluster"] = _told(cluster, reading)
+    info = {"apiVersion": version, "kind": "ExecCredential", "spec": spec}
+    environment = _environment(plugin) | {"KUBERNETES_EXEC_INFO": json.dumps(info)}
+    answer = _decoded(command, _run([command, *_words(plugin.get("args"))], environment))
+    if answer.get("apiVersion") != version:
+        problem = f"the plugin {command} answers in another apiVersion: set the one that it speaks"
+        raise ConfigurationError([problem])
+    return _user(command, answer.get("status"))
+
+
+def _environment(plugin: Json) -> dict[str, str]:
+    added = plugin.get("env") or []
+    if not isinstance(added, list) or not all(isinstance(each, dict) for each in added):
+        raise ConfigurationError(["env of exec is no list of name and value: write it so"])
+    return {**os.environ} | {str(each.get("name")): str(each.get("value")) for each in added}
+
+
+def _words(args: object) -> list[str]:
+    if args is not None and not isinstance(args, list):
+        raise ConfigurationError(["args of exec is no list: write each argument as - ARGUMENT"])
+    return [str(word) for word in args or []]
+
+
+def _told(cluster: Json, reading: Reading) -> Json:
+    told = {key: cluster[key] for key in _TOLD if key in cluster}
+    data, path = (cluster.get(f"certificate-authority{end}") for end in ("-data", ""))
+    if path and not data:
+        data = _base64(reading.read(str(path)))
+    if data:
+        told["certificate-authority-data"] = data
+    for each in cluster.get("extensions") or ():
+        if isinstance(each, dict) and each.get("name") == _EXTENSION:
+            told["config"] = each.get("extension")
+    return told
+
+
+def _run(command: list[str], environment: Mapping[str, str]) -> bytes:
+    try:
+        done = subprocess.run(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # it may contain secrets, and nobody reads it here
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except OSError as error:
+        problem = f"{error.strerror}; install it, or correct command"
+    except ValueError:
+        problem = "its command, args or env contain a NUL character: correct them"
+    except subprocess.TimeoutExpired:
+        problem = f"it has not ended after {TIMEOUT_S:.0f} s: {_BY_HAND}"
+    else:
+        if done.returncode == 0:
+            return done.stdout
+        problem = f"it has ended with status {done.returncode}: {_BY_HAND}"
+    raise ConfigurationError([f"the plugin {command[0]} gives no credentials: {problem}"])
+
+
+def _decoded(command: str, printed: bytes) -> Json:
+    try:
+        answer = json.loads(printed)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict) or answer.get("kind") != "ExecCredential":
+        problem = f"the plugin {command} prints no ExecCredential as JSON: {_BY_HAND}"
+        raise ConfigurationError([problem])
+    return answer
+
+
+def _user(command: str, status: object) -> Json:
+    """Return what a status gives as the entry of a user: a token, or a certificate with its key."""
+    given = status if isinstance(status, dict) else {}
+    token, *pair = (given.get(k) for k in ("token", "clientCertificateData", "clientKeyData"))
+    if not token and not all(pair):
+        problem = f"the plugin {command} prints neither a token nor a certificate with its key"
+        raise ConfigurationError([f"{problem}: {_BY_HAND}"])
+    names = ("client-certificate-data", "client-key-data")
+    files = {k: _base64(str(v).encode()) for k, v in zip(names, pair, strict=True) if v}
+    return {"token": token, **files}
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
