@@ -1,58 +1,48 @@
-"""Take out of the image's packages what prometheus-elector never imports, and say what is left.
+"""Take out of the image's packages what nothing uses when it runs, and say what is left.
 
     python slim.py FOLDER
 
-FOLDER's packages are moved beside those installed for this Python, all are compiled, and a line is
-printed for each that takes more than 0.5 MB. Most of what goes is of `kubernetes`: its asynchronous
-client with all that this needs, and its classes for each API and object; the wrapper sends requests
-and reads answers as they are. `import_all.py` shows that nothing is missing.
+FOLDER's packages are moved beside those installed for this Python. Out go tests, sources of
+compiled modules, and the symbols of these. Only modules that `import_all.py` imports get bytecode:
+any other is still there, and is compiled if it is imported. A line is printed for each package that
+takes more than 0.5 MB.
 """
 
 from __future__ import annotations
 
-import compileall
 import shutil
+import struct
+import subprocess
 import sys
 import sysconfig
-from importlib.metadata import distribution
 from pathlib import Path
 from py_compile import PycInvalidationMode
+from py_compile import compile as store_bytecode
 
 SITE = Path(sysconfig.get_path("purelib"))
-# What only kubernetes.aio needs.
-DISTRIBUTIONS = (
-    "aiohappyeyeballs",
-    "aiohttp",
-    "aiohttp-retry",
-    "aiosignal",
-    "attrs",
-    "frozenlist",
-    "multidict",
-    "propcache",
-    "yarl",
-)
 UNUSED = (
-    "kubernetes/aio",
-    "kubernetes/client/api/[!_]*.py",
-    "kubernetes/client/models/[!_]*.py",
     "gevent/testing",
     "**/tests",
     *(f"**/*{ending}" for ending in (".c", ".cpp", ".h", ".hpp", ".pxd", ".pyi", ".pyx")),
 )
 LEAST_SHOWN = 500_000  # bytes
+# ELF for 64 bits and little-endian: amd64, arm64. The header, then one of a segment.
+ELF, HEADER, SEGMENT = b"\x7fELF\x02\x01", struct.Struct("<16x2HI3QI6H"), struct.Struct("<2I6Q")
 
 
 def main(folder: Path) -> None:
     """Move, take out, compile, show."""
     shutil.copytree(folder, SITE, dirs_exist_ok=True)
-    for name in DISTRIBUTIONS:
-        for file in distribution(name).files or ():
-            remove(SITE / file.parts[0])
     for pattern in UNUSED:
         for path in sorted(SITE.glob(pattern)):
             remove(path)
-    # The bytecode is right whatever the files' times become on the way into a layer.
-    compileall.compile_dir(SITE, quiet=1, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
+    for path in sorted(SITE.rglob("*.so*")):
+        library = path.read_bytes()
+        path.unlink()  # an installer may have linked it to a copy of its own
+        path.write_bytes(without_symbols(library))
+    for file in imported():
+        # This bytecode is right whatever the files' times become on the way into a layer.
+        store_bytecode(file, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH, doraise=True)
     show()
 
 
@@ -64,6 +54,34 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def without_symbols(library: bytes) -> bytes:
+    """Return a shared library without what follows its segments: names and lines for debuggers.
+
+    The loader reads segments alone, so the table of sections goes too. What is no ELF of this kind,
+    or has a segment at the end, stays as it is.
+    """
+    if not library.startswith(ELF):
+        return library
+    _type, _machine, _version, _start, at, _sections, *rest = HEADER.unpack_from(library)
+    _flags, length, size, count, _section_size, _section_count, _names = rest
+    segments = [SEGMENT.unpack_from(library, at + number * size) for number in range(count)]
+    end = max(
+        [at + count * size, length, *(offset + taken for _, _, offset, _, _, taken, *_ in segments)]
+    )
+    header = bytearray(library[:end])
+    header[0x28:0x30] = bytes(8)  # where the table of sections begins
+    header[0x3A:0x40] = struct.pack("<3H", 64, 0, 0)  # size of an entry, how many, which has names
+    return bytes(header)
+
+
+def imported() -> list[str]:
+    """Return the files of packages that are imported, by a process that stores no bytecode."""
+    script = str(Path(__file__).with_name("import_all.py"))
+    command = [sys.executable, "-B", script, "--show"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return [file for file in done.stdout.splitlines() if file.startswith(f"{SITE}/")]
 
 
 def show() -> None:
