@@ -45,3 +45,27 @@ def test_the_lock_files_keep_the_bounds(path: str) -> None:
     newest = locked(path)
     older = [name for name, bound in needed().items() if numbers(newest[name]) < numbers(bound)]
     assert older == []
+
+
+def installations() -> dict[str, str]:
+    """Return each command that installs Python packages, by its file and number in it."""
+    found = {}
+    for path in [
+        *CHECKOUT.glob("scripts/*"),
+        *CHECKOUT.glob("findings/*.sh"),
+        *CHECKOUT.glob("images/Dockerfile"),
+    ]:
+        if path.is_file() and path.suffix != ".py":
+            lines = re.sub(r"\\\n\s*", "", path.read_text()).splitlines()
+            commands = [each for each in lines if re.search(r"^[^#]*\bpip\b.* install\b", each)]
+            found |= {f"{path.name} {number}": each for number, each in enumerate(commands)}
+    return found
+
+
+def test_every_installation_is_locked() -> None:
+    """By hashes, or by versions in the findings; the project itself brings nothing along."""
+    hashes = r"--require-hashes -r|--no-deps --editable \."
+    versions = r'==[0-9]|install --dry-run|--no-deps -r "\$folder'  # the last: a list in the script
+    found = installations()
+    assert len(found) > 6
+    assert [each for each in found.items() if not re.search(f"{hashes}|{versions}", each[1])] == []

@@ -1,0 +1,104 @@
+"""The files of a release: the same bytes each time, small libraries, licences that are allowed."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.metadata import distribution
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+CHECKOUT = Path(__file__).parent.parent.parent
+SOURCES = (
+    *("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "wrapper/__init__.py"),
+    *("wrapper/base/__init__.py", "wrapper/base/clock.py", "wrapper/web/templates/status.js"),
+)
+
+
+def module(path: str) -> ModuleType:
+    """Return a command's module."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, CHECKOUT / path)
+    assert spec is not None
+    assert spec.loader is not None
+    made = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+def made_packages(folder: Path) -> dict[str, str]:
+    """Make wheel and sdist of a copy of the sources, and return their hashes by name."""
+    copy, output = folder / "sources", folder / "output"
+    ignored = shutil.ignore_patterns("__pycache__", "docs")
+    shutil.copytree(
+        CHECKOUT / "wrapper", copy / "wrapper", ignore=ignored, copy_function=shutil.copy
+    )
+    for name in SOURCES:
+        shutil.copy(CHECKOUT / name, copy)
+    subprocess.run(
+        [sys.executable, CHECKOUT / "scripts/packages.py", copy, output],
+        env=os.environ | {"SOURCE_DATE_EPOCH": "1700000000"},
+        capture_output=True,
+        check=True,
+    )
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in output.iterdir()}
+
+
+def test_packages_have_the_same_bytes_wherever_and_whenever_they_are_made(tmp_path: Path) -> None:
+    """Neither the folder, nor the time of a file or of the build, stands in them."""
+    first = made_packages(tmp_path / "one")
+    assert sorted(Path(name).suffix for name in first) == [".gz", ".whl"]
+    assert made_packages(tmp_path / "two" / "another folder") == first
+
+
+def test_a_library_without_symbols_is_loaded(tmp_path: Path) -> None:
+    """What the loader needs is still there; what is no library stays as it is."""
+    without_symbols = module("images/slim.py").without_symbols
+    whole = Path(str(importlib.import_module("yaml._yaml").__file__))
+    content = whole.read_bytes()
+    small: bytes = without_symbols(content)
+    assert len(small) < len(content)
+    assert without_symbols(small) == small
+    assert without_symbols(b"text") == b"text"
+    folder = tmp_path / "yaml"
+    shutil.copytree(whole.parent, folder)
+    (folder / whole.name).write_bytes(small)
+    code = "import yaml; print(yaml.load('a: [1]', yaml.CSafeLoader), yaml._yaml.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{{'a': [1]}} {folder / whole.name}\n"
+
+
+def test_licences_of_the_image_are_allowed() -> None:
+    """A package with another licence is found before a release is made."""
+    contents = module("scripts/contents.py")
+    lock = (CHECKOUT / "images/requirements.txt").read_text()
+    names = re.findall(r"^([a-z0-9-]+)==\S+ \\$", lock, re.MULTILINE)
+    assert len(names) > 20
+    parts = [
+        contents.Part("pypi", name, "", contents.licence_of(distribution(name))) for name in names
+    ]
+    assert [part.problem for part in parts if part.problem] == []
+
+
+@pytest.mark.parametrize(
+    ("licence", "problem"),
+    [
+        ("MIT", ""),
+        ("(MIT OR Apache-2.0) AND PSF-2.0", ""),
+        ("GPL-3.0-only", "some 1: GPL-3.0-only"),
+        ("MIT AND AGPL-3.0-only", "some 1: AGPL-3.0-only"),
+        ("", "some 1: no licence is named"),
+    ],
+)
+def test_a_licence_that_is_not_allowed_is_named(licence: str, problem: str) -> None:
+    """Each part of an expression counts."""
+    assert module("scripts/contents.py").Part("pypi", "some", "1", licence).problem == problem
