@@ -71,7 +71,7 @@ class Exchange:
         finally:
             self._end(passed, answer)
         more = passed.remainder.counts if passed.remainder is not None else None
-        return passed_back(reply, more)
+        return passed_back(reply, more, clock.wall())
 
     def _end(self, passed: Pass, answer: Answer) -> None:
         self._gate.ended(passed, answer, clock.now())

@@ -18,6 +18,8 @@ WRITTEN = {
 _RETURNED = frozenset(("content-type", "content-encoding", "retry-after"))
 _RETURNED_PREFIX = "x-prometheus-remote-write-"
 _LONGEST_REASON = 200  # characters
+_MOST_DIGITS = 18
+LONGEST_PAUSE_S = 3600.0  # whatever Retry-After says: it may be a slip of a proxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,14 @@ def taken(counts: Counts | None) -> Reply:
     return Reply(204, fields)
 
 
-def passed_back(reply: Reply, more: Counts | None) -> Reply:
+def passed_back(reply: Reply, more: Counts | None, wall: float) -> Reply:
     """Return what Prometheus gets of a receiver's answer.
 
-    ``more`` is what was held of the same batch: it is added where the receiver counts.
+    ``more`` is what was held of the same batch: it is added where the receiver counts. ``wall`` is
+    the time, in seconds.
     """
     fields = tuple(
-        (name, value)
+        (name, _within_bounds(value, wall) if name.lower() == "retry-after" else value)
         for name, value in reply.fields
         if name.lower() in _RETURNED or name.lower().startswith(_RETURNED_PREFIX)
     )
@@ -87,7 +90,9 @@ def written(reply: Reply) -> Counts | None:
 
 
 def _number(text: str | None) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() else 0
+    """Return a number of at most 18 digits, 0 for anything else."""
+    is_number = text and text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+    return int(text or "") if is_number else 0
 
 
 def _written_fields(counts: Counts) -> Fields:
@@ -99,15 +104,25 @@ def _sum(one: Counts, other: Counts) -> Counts:
 
 
 def _retry_after_s(text: str | None, wall: float) -> float:
-    """Return the seconds that a Retry-After says (a number, or a date), 0 if it says nothing."""
+    """Return the seconds that a Retry-After says (a number, or a date), 0 if it says nothing.
+
+    They are LONGEST_PAUSE_S at most.
+    """
     if text is None:
         return 0.0
     if text.isascii() and text.isdigit():
-        return float(text)
+        return min(float(text), LONGEST_PAUSE_S)
     try:
-        return max(parsedate_to_datetime(text).timestamp() - wall, 0.0)
+        pause_s = parsedate_to_datetime(text).timestamp() - wall
     except (ValueError, OverflowError):
         return 0.0
+    return min(max(pause_s, 0.0), LONGEST_PAUSE_S)
+
+
+def _within_bounds(retry_after: str, wall: float) -> str:
+    """Return a Retry-After for Prometheus, which waits however long it is told to."""
+    is_long = _retry_after_s(retry_after, wall) >= LONGEST_PAUSE_S
+    return f"{LONGEST_PAUSE_S:.0f}" if is_long else retry_after
 
 
 def _problem(reply: Reply) -> str:

@@ -23,6 +23,9 @@ WRITTEN = (
         ("Fri, 15 Jan 2027 07:00:00 GMT", 0.0),
         ("soon", 0.0),
         ("-1", 0.0),
+        ("7200", 3600.0),
+        ("9" * 5000, 3600.0),
+        ("Fri, 15 Jan 2038 08:00:30 GMT", 3600.0),
         ("", 0.0),
     ],
 )
@@ -46,11 +49,20 @@ def test_reads_what_was_written() -> None:
     assert written(Reply(204)) is None
     odd = (("X-Prometheus-Remote-Write-Samples-Written", "five"),)
     assert written(Reply(204, odd)) == Counts()
+    huge = (("X-Prometheus-Remote-Write-Samples-Written", "9" * 5000),)
+    assert written(Reply(204, huge)) == Counts()
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "Fri, 15 Jan 2038 08:00:30 GMT"])
+def test_has_prometheus_wait_an_hour_at_most(text: str) -> None:
+    """Prometheus waits however long it is told to, and its queue with it."""
+    back = passed_back(Reply(503, (("Retry-After", text),)), None, NOW)
+    assert back.field("retry-after") == "3600"
 
 
 def test_adds_what_is_held_of_the_same_batch() -> None:
     """Prometheus sent one batch, and compares the counts with all of it."""
-    back = passed_back(Reply(204, (*WRITTEN, ("Retry-After", "1"))), Counts(10, 1, 4))
+    back = passed_back(Reply(204, (*WRITTEN, ("Retry-After", "1"))), Counts(10, 1, 4), NOW)
     assert back.fields == (
         ("Retry-After", "1"),
         ("X-Prometheus-Remote-Write-Samples-Written", "15"),
@@ -61,7 +73,7 @@ def test_adds_what_is_held_of_the_same_batch() -> None:
 
 def test_invents_no_counts() -> None:
     """A receiver that does not count is one that Prometheus has to notice."""
-    assert passed_back(Reply(204), Counts(10)) == Reply(204)
+    assert passed_back(Reply(204), Counts(10), NOW) == Reply(204)
 
 
 def test_answers_for_the_receiver() -> None:
