@@ -1,0 +1,1 @@
+"""Fuzz tests: everything that others may send us, made from a grammar or mutated."""

@@ -1,0 +1,32 @@
+"""What a receiver says in the header of its answer to the gate."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from tests.fuzz.form import fuzzed
+from wrapper.gate.reply import LONGEST_PAUSE_S, WRITTEN, Reply, answer_of, passed_back
+
+DIGITS = st.builds(str.__mul__, st.text("0123456789", min_size=1, max_size=9), st.integers(1, 999))
+DATES = st.text("MonTueNov 0123456789:,-+GMTZ", max_size=40)
+LATIN = st.text(st.characters(max_codepoint=255), max_size=40)
+NOW = 1_800_000_000.0
+VALUES = st.one_of(DIGITS, DATES, LATIN)
+
+
+@fuzzed(
+    500,
+    status=st.integers(100, 999),
+    retry_after=VALUES,
+    written=st.lists(st.tuples(st.sampled_from(sorted(WRITTEN.values())), VALUES), max_size=3),
+    body=st.binary(max_size=50),
+)
+def test_any_header_is_understood(
+    status: int, retry_after: str, written: list[tuple[str, str]], body: bytes
+) -> None:
+    """Counts and pauses are numbers within bounds, whatever the receiver says."""
+    reply = Reply(status, (("Retry-After", retry_after), *written), body)
+    answer = answer_of(reply, NOW)
+    assert 0 <= answer.retry_after_s <= LONGEST_PAUSE_S
+    back = passed_back(reply, answer.written, NOW)
+    assert answer_of(back, NOW).retry_after_s == answer.retry_after_s
