@@ -39,6 +39,8 @@ _ONCE = (
     b"content-type",
 )  # RFC 9110, 5.3: no list, so with two of them parsers could differ
 
+_HOST = re.compile(rb"[\w.:\[\]%~!$&'()*+,;=@-]*", re.ASCII)  # as Go reads it: no space, / or #
+
 
 Problem = tuple[int, str, str]  # what a Refused is made from
 
@@ -94,6 +96,8 @@ class Request(NamedTuple):
         """Why the request is refused, None if it is not."""
         if self.minor == 0 and self.crossing.is_chunked:
             return (400, "bad_data", "HTTP/1.0 has no Transfer-Encoding")
+        if self.minor > 0 and not self.crossing.has_host:
+            return self.crossing.problem or (400, "bad_data", "the request must have one Host")
         return self.crossing.problem
 
 
@@ -158,6 +162,8 @@ def _problem(fields: Fields, lengths: list[bytes], codings: list[bytes]) -> Prob
         )
     if any(len(values_of(fields, name)) > 1 for name in _ONCE):
         return (400, "bad_data", "the request has two fields Host, or two Content-Type")
+    if not all(_HOST.fullmatch(value) for value in values_of(fields, b"host")):
+        return (400, "bad_data", "the value of Host is no host and port")
     if any(value.lower() != b"100-continue" for value in values_of(fields, b"expect")):
         return (417, "bad_data", "Expect: only 100-continue is supported")
     return None

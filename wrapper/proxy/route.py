@@ -115,13 +115,10 @@ _remembered = lru_cache(maxsize=1024)(_judge)
 
 def check_admission(request: Request, options: WebOptions) -> None:
     """Raise Refused for a request that must not, or cannot, be forwarded."""
-    crossing = request.crossing
     if request.method == b"CONNECT":
         raise Refused(
             405, "bad_data", "CONNECT is not supported: this proxy forwards to Prometheus only"
         )
-    if request.minor > 0 and not crossing.has_host:
-        raise Refused(400, "bad_data", "the request must have one Host")
     if not options.proxy_admin and is_admin(request.target):
         text = "Prometheus' admin paths are closed here; --api-proxy-admin opens them"
         raise Refused(403, "forbidden", text)
