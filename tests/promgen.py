@@ -26,6 +26,13 @@ def targets(*groups: dict[str, Any]) -> bytes:
     return json.dumps(list(groups), indent=2).encode()
 
 
+def rendered(body: bytes) -> Any:
+    """Return what a body or a file of targets says; None if that is no JSON."""
+    with contextlib.suppress(ValueError):
+        return json.loads(body)
+    return None
+
+
 def rules(expr: str = "up == 0", name: str = "Down") -> bytes:
     """Return the body of an answer with one rule."""
     return f"""\

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import cramjam
 import requests
@@ -37,6 +38,15 @@ def post(url: str, series: Iterable[Series], protocol: int = 1) -> requests.Resp
     """Send one request."""
     data = body(series, protocol)
     return requests.post(url, data=data, headers=headers(protocol), timeout=10)
+
+
+def series_of(body: bytes) -> Iterator[tuple[dict[str, str], list[Sample]]]:
+    """Yield labels and samples of the series in a body of protocol 1; metadata is left out."""
+    message = bytes(cramjam.snappy.decompress_raw(body))
+    for series in _contents(message, 1):
+        pairs = (list(_fields(label)) for label in _contents(series, 1))
+        labels = {str(name, "utf-8"): str(value, "utf-8") for (_, name), (_, value) in pairs}
+        yield labels, [_sample(dict(_fields(each))) for each in _contents(series, 2)]
 
 
 def _message_1(series: Iterable[Series]) -> bytes:
@@ -80,3 +90,45 @@ def _varint(value: int) -> bytes:
         value >>= 7
     found.append(value)
     return bytes(found)
+
+
+def _sample(fields: Mapping[int, bytes | int]) -> Sample:
+    value = fields.get(1, bytes(8))
+    at = fields.get(2, 0)
+    assert isinstance(value, bytes), fields
+    assert isinstance(at, int), fields
+    return at, struct.unpack("<d", value)[0]
+
+
+def _contents(message: bytes, number: int) -> Iterator[bytes]:
+    """Yield the bytes of each field of this number."""
+    for each, content in _fields(message):
+        if each == number:
+            assert isinstance(content, bytes), number
+            yield content
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
+    """Yield number and content of each field: an int, or bytes."""
+    at = 0
+    while at < len(message):
+        tag, at = _read_varint(message, at)
+        if tag & 7 == 0:
+            number, at = _read_varint(message, at)
+            yield tag >> 3, number
+            continue
+        size = 8
+        if tag & 7 == 2:
+            size, at = _read_varint(message, at)
+        yield tag >> 3, message[at : at + size]
+        at += size
+
+
+def _read_varint(message: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = message[at]
+        value |= (byte & 127) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 128:
+            return value, at

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import http.client
 import itertools
+import select
+import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -35,13 +37,17 @@ class Ingress:
     """Passes remote writes on to a receiver; replicas are told apart by their URL.
 
     ``refusal`` (status and header) is answered in the receiver's place, ``delay_s`` later than
-    it would be. Without an answer of the receiver, the connection is closed without one.
+    it would be. Without an answer of the receiver, the connection is closed without one; likewise
+    while ``is_away``. What a client no longer waits for is not passed on. ``took`` is called with
+    each request that the receiver has taken (2xx), and its body, before it is answered.
     """
 
-    def __init__(self, write_url: str) -> None:
+    def __init__(self, write_url: str, took: Callable[[Passed, bytes], None] | None = None) -> None:
         self.delay_s = 0.0
         self.refusal: tuple[int, dict[str, str]] | None = None
+        self.is_away = False
         self.passed: list[Passed] = []
+        self._took = took
         self._to = urlsplit(write_url)
         self._is_closed = threading.Event()
         self._server = _Server(("127.0.0.1", 0), self._handler())
@@ -74,10 +80,11 @@ class Ingress:
                 since, replica = now(), self.path.split("/")[1]
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 header = {k: v for k, v in self.headers.items() if k.lower() not in HOP}
-                ingress._is_closed.wait(ingress.delay_s)
-                answer = ingress._answer(header, body)
+                ingress._wait(self.connection)
+                answer = None if _has_gone(self.connection) else ingress._answer(header, body)
                 status = answer[0] if answer else 0
-                ingress.passed.append(Passed(replica, since, now(), status, len(body), header))
+                passed = Passed(replica, since, now(), status, len(body), header)
+                ingress._note(passed, body)
                 with contextlib.suppress(OSError):  # the sender may be killed at any time
                     if answer:
                         self._send(*answer)
@@ -98,9 +105,23 @@ class Ingress:
 
         return Handler
 
+    def _wait(self, connection: socket.socket) -> None:
+        """Be as slow as is said now, for as long as the client waits."""
+        begin = now()
+        while (left := begin + self.delay_s - now()) > 0 and not _has_gone(connection):
+            if self._is_closed.wait(min(left, 0.1)):
+                return
+
+    def _note(self, passed: Passed, body: bytes) -> None:
+        if self._took and passed.status // 100 == 2:
+            self._took(passed, body)
+        self.passed.append(passed)
+
     def _answer(
         self, header: Mapping[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes] | None:
+        if self.is_away:
+            return None
         if self.refusal:
             return (*self.refusal, b"not now\n")
         connection = http.client.HTTPConnection(self._to.netloc, timeout=60)
@@ -113,6 +134,17 @@ class Ingress:
             return None
         finally:
             connection.close()
+
+
+def _has_gone(connection: socket.socket) -> bool:
+    """Tell whether the client has closed its connection; it sends nothing before the answer."""
+    return bool(select.select([connection], [], [], 0)[0]) and not _peek(connection)
+
+
+def _peek(connection: socket.socket) -> bytes:
+    with contextlib.suppress(OSError):
+        return connection.recv(1, socket.MSG_PEEK)
+    return b""
 
 
 class _Server(ThreadingHTTPServer):

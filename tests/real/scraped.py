@@ -35,7 +35,7 @@ class Target:
         self.scrapes: list[Scrape] = []
         self._numbers = itertools.count(1)
         self._started_at = time.time()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self.address = f"127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -78,3 +78,10 @@ class Target:
                 """Keep quiet."""
 
         return Handler
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Keep quiet: a Prometheus may be killed at any time."""

@@ -1,0 +1,76 @@
+"""Soak prometheus-elector: replicas of two elections under random faults, checked all the time.
+
+Three replicas with the gate and three without, each with the newest Prometheus, on a real API
+server, before a real receiver. Faults are drawn from a seed, which is printed: the same seed makes
+the same faults in the same order, though not at the same moments. The exit status is 1 if anything
+was violated, and 2 if the soak itself failed. wrapper/docs/reliability.md says what is checked.
+
+Examples:
+  scripts/soak --minutes 20
+  scripts/soak --minutes 5 --seed 7 --record soak.jsonl --only kill,stop
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from tests.soak.director import OF_ALL, OF_GROUP
+from tests.soak.record import Record, today
+from tests.soak.run import Soak
+
+
+def main() -> int:
+    """Soak; return the exit status."""
+    options = _options()
+    over = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: over.set())
+    folder = Path(tempfile.mkdtemp(prefix="prometheus-elector-soak-"))
+    with Record(options.record) as record:
+        record.note("soak", seed=options.seed, minutes=options.minutes, began=today())
+        record.say(f"seed {options.seed}, {options.minutes:g} minutes, in {folder}")
+        soak = Soak(
+            folder, options.seed, options.minutes * 60, options.only, record=record, over=over
+        )
+        is_clean = soak.run()
+        if record.violations or record.failures:
+            record.say(f"again: scripts/soak --minutes {options.minutes:g} --seed {options.seed}")
+    if options.keep or not is_clean:
+        sys.stdout.write(f"logs of all parts: {folder}\n")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0 if is_clean else 2 if record.failures else 1
+
+
+def _options() -> argparse.Namespace:
+    names = sorted(act.__name__ for act in (*OF_GROUP, *OF_ALL))
+    parser = argparse.ArgumentParser(
+        prog="scripts/soak",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--minutes", type=float, default=2.0, help="how long (default 2)")
+    parser.add_argument(
+        "--seed", type=int, default=random.randrange(100_000), help="default: a random one"
+    )
+    parser.add_argument("--record", type=Path, help="a file for the record, a JSON line an event")
+    parser.add_argument("--keep", action="store_true", help="keep the logs if all is well, too")
+    parser.add_argument(
+        "--only",
+        type=lambda text: text.split(","),
+        default=names,
+        metavar="NAME,…",
+        help=f"these faults alone: {', '.join(names)}",
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""With the gate every scraped sample arrives, once and in order; pure.
+
+A sample of the numbered series tells of which scrape it is, and so of which replica. Sorted by
+their own times, two neighbours have between them no scrape that could have arrived: none of the
+second's replica, but for one at a change of the replica, which may be older than that moment.
+What a Prometheus or a gate held when it was killed or stopped may be lost with it: documented. What
+the leader had sent after its last mark comes twice after a crash, never after an ordered hand-over.
+"""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tests.real.account import TRANSIT_MS
+from tests.real.scraped import Scrape
+from tests.soak.facts import Away, Fault, Taken, Violation
+
+LOST, ORDER = "no sample is lost", "once and in order"
+FAILED_MS = 1500  # the time of a failed scrape's `up` is so near to its request
+CRASH_S = 45.0  # for so long after a fault samples may come a second time
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """A taken sample of the numbered series: whose scrape it was, and the how manieth of all."""
+
+    ms: int
+    at: float
+    scrape: Scrape
+
+
+def lost(
+    group: str,
+    taken: Iterable[Numbered],
+    scrapes: Mapping[str, Sequence[Scrape]],
+    *,
+    failed_ms: Sequence[int],
+    aways: Sequence[Away],
+    wall_s: float,
+) -> Iterator[Violation]:
+    """Yield the holes between neighbours; ``scrapes`` are by replica, in order.
+
+    ``failed_ms`` are the times at which `up` was 0, in order; ``wall_s`` is the time of day at
+    second 0 since boot.
+    """
+    ordered = sorted(taken, key=lambda each: each.ms)
+    for one, other in itertools.pairwise(ordered):
+        missing = [
+            each
+            for each in between(one, other, scrapes[other.scrape.by])
+            if not _has_failed(each, failed_ms) and not _was_away(each, other.at, aways, wall_s)
+        ]
+        if len(missing) > (one.scrape.by != other.scrape.by):
+            numbers = ", ".join(str(each.number) for each in missing)
+            yield Violation(
+                LOST,
+                group,
+                other.at,
+                f"{len(missing)} scrapes of {other.scrape.by} (numbers {numbers}) are lost between "
+                f"{one.scrape.number} of {one.scrape.by} at {one.ms} ms and {other.scrape.number} "
+                f"of {other.scrape.by} at {other.ms} ms",
+            )
+
+
+def between(one: Numbered, other: Numbered, scrapes: Sequence[Scrape]) -> list[Scrape]:
+    """Return the scrapes of the second's replica that are newer than the first sample."""
+    since = bisect_right(scrapes, one.ms + TRANSIT_MS, key=_at_ms)
+    until = bisect_left(scrapes, other.scrape.number, key=_number)
+    known = one.scrape.number
+    return [each for each in scrapes[since:until] if each.number != known]
+
+
+def again(
+    group: str, taken: Sequence[Taken], crashes: Sequence[Fault], span_s: float
+) -> Iterator[Violation]:
+    """Yield each sample that is not newer than what its series had; ``taken`` as they came."""
+    newest: dict[str, int] = {}
+    for each in taken:
+        top = newest.setdefault(each.series, each.ms - 1)
+        if each.ms > top:
+            newest[each.series] = each.ms
+            continue
+        is_excused = any(c.since <= each.at <= c.until + CRASH_S for c in crashes)
+        behind_s = (top - each.ms) / 1000
+        if not is_excused or behind_s > span_s:
+            why = f"more than the mark's {span_s:g} s" if is_excused else "no crash explains it"
+            yield Violation(
+                ORDER,
+                group,
+                each.at,
+                f"{each.series} of {each.replica} at {each.ms} ms came {behind_s:.1f} s behind "
+                f"what the receiver had: {why}",
+            )
+
+
+def count_again(taken: Sequence[Taken]) -> int:
+    """Return how many samples came for a time that the receiver had."""
+    newest: dict[str, int] = {}
+    count = 0
+    for each in taken:
+        top = newest.setdefault(each.series, each.ms - 1)
+        count += each.ms <= top
+        newest[each.series] = max(top, each.ms)
+    return count
+
+
+def _has_failed(scrape: Scrape, failed_ms: Sequence[int]) -> bool:
+    at = bisect_left(failed_ms, scrape.at_ms - FAILED_MS)
+    return at < len(failed_ms) and failed_ms[at] <= scrape.at_ms + FAILED_MS
+
+
+def _was_away(scrape: Scrape, came_at: float, aways: Sequence[Away], wall_s: float) -> bool:
+    at = scrape.at_ms / 1000 - wall_s
+    return any(
+        away.replica == scrape.by and away.since <= came_at and away.until >= at for away in aways
+    )
+
+
+def _at_ms(scrape: Scrape) -> int:
+    return scrape.at_ms
+
+
+def _number(scrape: Scrape) -> int:
+    return scrape.number

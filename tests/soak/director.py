@@ -1,0 +1,73 @@
+"""Makes one fault after the other, drawn by dice, and waits for calm in between."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Mapping
+
+from tests.soak import config_faults, network_faults, process_faults, shared_faults
+from tests.soak.scene import Act, Scene
+
+# Each with its weight among those of its director.
+OF_GROUP: dict[Act, int] = {
+    process_faults.kill: 6,
+    process_faults.stop: 6,
+    process_faults.ask_to_end: 3,
+    process_faults.end_in_order: 3,
+    process_faults.step_down: 2,
+    process_faults.rolling_update: 1,
+    network_faults.cut_off: 4,
+    config_faults.good_edit: 3,
+    config_faults.bad_edit: 3,
+}
+OF_ALL: dict[Act, int] = {
+    shared_faults.api_server: 2,
+    shared_faults.etcd: 2,
+    shared_faults.receiver: 2,
+    shared_faults.receiver_answers: 4,
+    shared_faults.broker: 1,
+    config_faults.step_of_promgen: 3,
+}
+
+
+class Director:
+    """Draws from the faults of a scene until it is over.
+
+    Its thread stays until the process ends: the kernel ends with a thread what it has started.
+    """
+
+    def __init__(self, scene: Scene, acts: Mapping[Act, int], longest_pause_s: float) -> None:
+        self.scene, self.acts, self.longest_pause_s = scene, dict(acts), longest_pause_s
+        self._thread = threading.Thread(target=self._run, name=f"director of {scene.name}")
+        self._thread.daemon = True
+        self._has_ended = threading.Event()
+
+    def begin(self) -> None:
+        """Start."""
+        self._thread.start()
+
+    def await_end(self) -> None:
+        """Wait until the last fault is undone."""
+        self._has_ended.wait()
+
+    def _run(self) -> None:
+        scene = self.scene
+        try:
+            while self.acts and not scene.over.is_set():
+                scene.pause(scene.rng.uniform(0.0, self.longest_pause_s))
+                if not scene.over.is_set():
+                    self._act()
+        except Exception:  # noqa: BLE001 - the soak itself has failed, and says so
+            scene.record.failed(f"{self._thread.name}:\n{traceback.format_exc()}")
+            scene.over.set()
+        self._has_ended.set()
+        threading.Event().wait()
+
+    def _act(self) -> None:
+        [act] = self.scene.rng.choices(list(self.acts), list(self.acts.values()))
+        fault = act(self.scene)
+        took_s = self.scene.await_calm(fault)
+        self.scene.record.ended(
+            fault, lasted_s=round(fault.until - fault.since, 2), calm_after_s=round(took_s, 2)
+        )

@@ -1,0 +1,88 @@
+"""What is known of a soak: faults, writes, samples, lives, configurations; pure values.
+
+Times are seconds since boot (CLOCK_BOOTTIME) unless their name says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+FOREVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A request of a replica that has come to the receiver's door; ``status`` 0: no answer."""
+
+    replica: str
+    at: float
+    until: float
+    status: int
+
+
+@dataclass(slots=True)
+class Reign:
+    """From when until when a replica certainly led, by some witness."""
+
+    replica: str
+    since: float
+    until: float
+
+
+class Taken(NamedTuple):
+    """A sample that the receiver has taken; ``at`` is when, ``ms`` its own time since 1970."""
+
+    series: str
+    ms: int
+    value: float
+    replica: str
+    at: float
+
+
+@dataclass(slots=True)
+class Away:
+    """A time in which a replica's scrapes may be lost: part of it was dead, stopped or starting."""
+
+    replica: str
+    since: float
+    until: float = FOREVER
+
+
+@dataclass(slots=True)
+class Fault:
+    """Something bad that the soak did, from ``since`` until ``until``.
+
+    Until ``excused_until`` there may be no writer because of it; 0: a writer is not touched.
+    ``is_crash``: samples may come twice because of it. ``targets`` are replicas, or parts that all
+    replicas use.
+    """
+
+    number: int
+    group: str
+    kind: str
+    targets: tuple[str, ...]
+    since: float
+    excused_until: float
+    is_crash: bool
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    until: float = FOREVER
+
+
+class Figures(NamedTuple):
+    """What one process uses: threads, descriptors, and memory in MiB."""
+
+    threads: int
+    descriptors: int
+    memory: float
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Something that must not be: which check found it, in which group, and what it is."""
+
+    check: str
+    group: str
+    at: float
+    text: str

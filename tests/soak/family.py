@@ -1,0 +1,101 @@
+"""The processes of a replica, by what they are; read from /proc, which costs less than psutil."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.soak.facts import Figures
+
+PROC = Path("/proc")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+SUPERVISOR, PROMETHEUS, WEB, WORKER, GATE, OTHER = (
+    "supervisor",
+    "prometheus",
+    "web",
+    "worker",
+    "gate",
+    "other",
+)
+GONE = (FileNotFoundError, ProcessLookupError, NotADirectoryError)
+
+
+class Life(NamedTuple):
+    """One process: its id, and when it began (clock ticks since boot), which nobody else has."""
+
+    pid: int
+    began: int
+
+    def signal(self, number: int) -> None:
+        """Send it a signal, if it is still there."""
+        if self.is_there:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it lives, a zombie not."""
+        state, began = _state(self.pid)
+        return began == self.began and state != "Z"
+
+
+def family(pid: int) -> dict[str, list[Life]]:
+    """Return a supervisor's processes that live, by what they are."""
+    found: dict[str, list[Life]] = {}
+    for role, life in _walk(pid, SUPERVISOR):
+        if life.is_there:
+            found.setdefault(role, []).append(life)
+    return found
+
+
+def figures(life: Life) -> Figures:
+    """Return what it uses; its own memory alone, without what it shares.
+
+    Raises one of GONE.
+    """
+    folder = PROC / str(life.pid)
+    threads = len(list((folder / "task").iterdir()))
+    descriptors = len(list((folder / "fd").iterdir()))
+    size, shared = (int((folder / "statm").read_text().split()[n]) for n in (1, 2))
+    return Figures(threads, descriptors, (size - shared) * PAGE / (1 << 20))
+
+
+def _walk(pid: int, role: str) -> Iterator[tuple[str, Life]]:
+    yield role, Life(pid, _state(pid)[1])
+    for child in _children(pid):
+        yield from _walk(child, _role(child, role))
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    with contextlib.suppress(*GONE):
+        for task in (PROC / str(pid) / "task").iterdir():
+            with contextlib.suppress(*GONE):
+                found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def _role(pid: int, parent: str) -> str:
+    if parent == WEB:
+        return WORKER
+    try:
+        words = (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
+    except GONE:
+        return OTHER
+    if any(word.startswith(b"--storage.") for word in words):
+        return PROMETHEUS
+    if any(word.startswith(b"wrapper.web.") for word in words):
+        return WEB
+    return GATE if b"wrapper.gate.process" in words else OTHER
+
+
+def _state(pid: int) -> tuple[str, int]:
+    """Return state and beginning of a process; "" and 0 of none."""
+    try:
+        words = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except GONE:
+        return "", 0
+    return words[0], int(words[19])

@@ -1,0 +1,113 @@
+"""Faults of a group's processes: killed, stopped, asked to end; and what users do to replicas."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+from tests.soak.facts import Fault
+from tests.soak.family import GATE, PROMETHEUS, SUPERVISOR, WEB, WORKER, Life, family
+from tests.soak.group import Member
+from tests.soak.keeper import START_S
+from tests.soak.scene import TAKEOVER_S, Scene
+from tests.support import now, wait_until
+
+ALL = "all"
+WRITERS = (SUPERVISOR, PROMETHEUS, GATE, ALL)  # without which a replica does not write
+UNHEALTHY_S = 8.0  # three health checks of 1 s each that time out after 1 s, and a busy machine
+END_S = 75.0
+
+
+def kill(scene: Scene) -> Fault:
+    """Kill one process of a replica, or all at once."""
+    return _signal(scene, signal.SIGKILL)
+
+
+def ask_to_end(scene: Scene) -> Fault:
+    """Send SIGTERM to one process of a replica, other than its supervisor."""
+    return _signal(scene, signal.SIGTERM)
+
+
+def stop(scene: Scene) -> Fault:
+    """Stop one process of a replica (SIGSTOP), or all, and let them go on."""
+    member, is_writer = scene.victim()
+    role = scene.pick(*_roles(member), ALL)
+    seconds = scene.pick(0.3, 1.0, 2.0, 4.0, 8.0, 15.0)
+    excused = min(seconds, UNHEALTHY_S) + TAKEOVER_S if is_writer and role in WRITERS else 0.0
+    lives = _lives(member, role)
+    with scene.fault("stop", member.name, excused_s=excused, part=role, seconds=seconds) as fault:
+        scene.away(member, seconds + START_S)
+        for life in lives:
+            life.signal(signal.SIGSTOP)
+        scene.pause(seconds)
+        for life in lives:
+            life.signal(signal.SIGCONT)
+    return fault
+
+
+def end_in_order(scene: Scene) -> Fault:
+    """Ask a replica to end, as the kubelet does; it is started again."""
+    member, is_writer = scene.victim()
+    return _end_in_order(scene, member, "end in order", is_writer=is_writer)
+
+
+def rolling_update(scene: Scene) -> Fault:
+    """End each replica in order, the last one first, and wait until it is ready again."""
+    [group] = scene.groups
+    fault = None
+    for member in reversed(group.members):
+        is_writer = group.leader in (None, member)
+        fault = _end_in_order(scene, member, "rolling update", is_writer=is_writer)
+        wait_until(lambda it=member: it.is_ready or scene.over.is_set(), 90, "it is ready")  # type: ignore[misc]
+    assert fault is not None
+    return fault
+
+
+def step_down(scene: Scene) -> Fault:
+    """Have the leader hand over, by the command."""
+    [group] = scene.groups
+    member = group.leader or group.members[0]
+    argv = [sys.executable, "-m", "wrapper", "step-down", member.api, "--force"]
+    with scene.fault("step down", member.name, excused_s=TAKEOVER_S, is_crash=False) as fault:
+        subprocess.run(argv, capture_output=True, check=False, timeout=60)
+    return fault
+
+
+def _signal(scene: Scene, number: signal.Signals) -> Fault:
+    member, is_writer = scene.victim()
+    roles = _roles(member)
+    roles = (*roles, ALL) if number == signal.SIGKILL else roles[1:]
+    role = scene.pick(*roles)
+    excused = TAKEOVER_S if is_writer and role in WRITERS else 0.0
+    name = "kill" if number == signal.SIGKILL else "ask to end"
+    with scene.fault(name, member.name, excused_s=excused, part=role) as fault:
+        if role in WRITERS:
+            scene.away(member, START_S)
+        for life in _lives(member, role):
+            life.signal(number)
+    return fault
+
+
+def _end_in_order(scene: Scene, member: Member, kind: str, *, is_writer: bool) -> Fault:
+    excused = TAKEOVER_S if is_writer else 0.0
+    with scene.fault(kind, member.name, excused_s=excused, is_crash=False) as fault:
+        process = member.process
+        assert process is not None
+        if member.is_running:
+            member.term()
+        wait_until(lambda: process.poll() is not None, END_S, f"{member.name} ends")
+        scene.record.note("ended in order", replica=member.name, took_s=now() - fault.since)
+    return fault
+
+
+def _roles(member: Member) -> tuple[str, ...]:
+    roles = (SUPERVISOR, PROMETHEUS, WEB, WORKER)
+    return (*roles, GATE) if member.group.has_gate else roles
+
+
+def _lives(member: Member, role: str) -> list[Life]:
+    found = family(member.pid) if member.is_running else {}
+    if role != ALL:
+        return found.get(role, [])
+    return [life for lives in found.values() for life in lives]

@@ -1,0 +1,133 @@
+"""One soak from beginning to end: all parts up, faults, a calm end, the last checks, a summary."""
+
+from __future__ import annotations
+
+import random
+import threading
+import traceback
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tests.soak.check_growth import CHECK
+from tests.soak.director import OF_ALL, OF_GROUP, Director
+from tests.soak.facts import Violation
+from tests.soak.group import Group
+from tests.soak.judge import grown
+from tests.soak.record import Record
+from tests.soak.scene import CALM_S, Scene
+from tests.soak.stage import Stage
+from tests.support import now, wait_until
+
+SETTLE_S = 15.0  # without faults, at the end: what was scraped before has come
+WARM_UP_S = 10.0
+END_S = 75.0
+
+
+class Soak:
+    """Soaks for so long; ``over`` ends it early."""
+
+    def __init__(
+        self,
+        folder: Path,
+        seed: int,
+        seconds: float,
+        only: list[str],
+        *,
+        record: Record,
+        over: threading.Event,
+    ) -> None:
+        self.folder, self.seed, self.seconds = folder, seed, seconds
+        self.only, self.record, self.over = only, record, over
+        self._is_early = False
+
+    def run(self) -> bool:
+        """Do it all; return whether nothing was violated and nothing of the soak failed."""
+        try:
+            with Stage(self.folder, self.record) as stage:
+                self.record.say("all parts run")
+                self._soak(stage)
+                self._finish(stage)
+        except Exception:  # noqa: BLE001 - the soak itself has failed, and says so
+            self.record.failed(traceback.format_exc())
+        self._sum_up()
+        return not (self.record.violations or self.record.failures)
+
+    def _soak(self, stage: Stage) -> None:
+        self.over.wait(WARM_UP_S)
+        over = threading.Event()  # of the faults; self.over is of everything
+        directors = [
+            Director(self._scene(stage, group.name, [group], over), self._chosen(OF_GROUP), 3.0)
+            for group in stage.groups
+        ]
+        shared = self._scene(stage, "all", stage.groups, over)
+        directors.append(Director(shared, self._chosen(OF_ALL), 15.0))
+        for director in directors:
+            director.begin()
+        until = now() + self.seconds - WARM_UP_S - SETTLE_S
+        while now() < until and not self.over.wait(0.5) and not over.is_set():
+            pass
+        self._is_early = self.over.is_set()
+        over.set()
+        for director in directors:
+            director.await_end()
+
+    def _scene(self, stage: Stage, name: str, groups: list[Group], over: threading.Event) -> Scene:
+        dice = random.Random(f"{self.seed}/{name}")
+        return Scene(name, stage, groups, dice, self.record, over)
+
+    def _chosen(self, acts: dict[Any, int]) -> dict[Any, int]:
+        return {act: weight for act, weight in acts.items() if act.__name__ in self.only}
+
+    def _finish(self, stage: Stage) -> None:
+        """Let all come to rest, check once more, and end all in order."""
+        self.record.say("no more faults")
+        begin = now()
+        for group in stage.groups:
+            self._await_calm(group, begin)
+        if not self._is_early:
+            threading.Event().wait(SETTLE_S)
+        for group in stage.groups:
+            stage.judges[group.name].turn()
+            for violation in grown(group):
+                self.record.violated(violation)
+            self._end(stage, group)
+
+    def _await_calm(self, group: Group, begin: float) -> None:
+        try:
+            wait_until(lambda: group.is_calm(begin), CALM_S, "all are ready and write", 0.3)
+        except AssertionError as error:
+            text = f"at the end: {error}"
+            self.record.violated(Violation("all is well again", group.name, now(), text))
+
+    def _end(self, stage: Stage, group: Group) -> None:
+        """Ask all of a group to end: each does, in order, and leaves nothing."""
+        stage.judges[group.name].close()
+        stage.keepers[group.name].stop_all()
+        for member in group.members:
+            try:
+                status = member.await_end(END_S)
+            except Exception:  # noqa: BLE001 - subprocess.TimeoutExpired
+                status = -1
+            left = member.leavings()
+            if status or left:
+                text = f"{member.name} ended with {status}; left: {left or 'nothing'}"
+                self.record.violated(Violation(CHECK, group.name, now(), text))
+
+    def _sum_up(self) -> None:
+        kinds = Counter(f"{fault.group}: {fault.kind}" for fault in self.record.faults)
+        violations = Counter(each.check for each in self.record.violations)
+        lasted_s = round(now() - self.record.began_at, 1)
+        self.record.note(
+            "summary",
+            seed=self.seed,
+            lasted_s=lasted_s,
+            faults=dict(kinds),
+            violations=dict(violations),
+            failures=len(self.record.failures),
+        )
+        count = len(self.record.violations)
+        self.record.say(
+            f"{len(self.record.faults)} faults in {lasted_s:g} s, {count} violations"
+            + (f": {dict(violations)}" if count else "")
+        )

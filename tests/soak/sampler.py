@@ -1,0 +1,77 @@
+"""Notes in calm moments what each process uses, and which files and processes are left over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tests.soak.actor import Actor
+from tests.soak.check_growth import CHECK
+from tests.soak.facts import Violation
+from tests.soak.family import GONE, OTHER, PROMETHEUS, Life, family, figures
+from tests.soak.group import Group, Member
+from tests.soak.record import Record
+from tests.support import now
+
+YOUNG_S = 15.0  # what a process uses in its first seconds is no measure
+LEFT_S = 20.0  # a file of a write, or a process that ends, may be there for so long
+KNOWN_FILES = re.compile(
+    r"prometheus\.yml(\.lock)?|\.prometheus\.yml\.(good-follower|good-leader|proven-leader|lock)"
+)
+
+
+class Sampler(Actor):
+    """Looks at each member of a group, and keeps what its processes use while all is calm."""
+
+    pause_s = 5.0
+
+    def __init__(self, group: Group, record: Record) -> None:
+        super().__init__(f"sampler of {group.name}", record)
+        self.group = group
+        self._first_seen: dict[object, float] = {}
+
+    def turn(self) -> None:
+        """Look once."""
+        seen: set[object] = set()
+        for member in self.group.members:
+            if member.is_running:
+                self._measure(member)
+            for what in self._leavings(member):
+                seen.add(what)
+                since = self._first_seen.setdefault(what, now())
+                if now() - since > LEFT_S:
+                    text = f"{member.name}: {what} is left over"
+                    self.record.violated(Violation(CHECK, self.group.name, since, text))
+        self._first_seen = {
+            what: at
+            for what, at in self._first_seen.items()
+            if what in seen or isinstance(what, Life)
+        }
+
+    def _measure(self, member: Member) -> None:
+        for role, lives in family(member.pid).items():
+            for life in lives:
+                since = self._first_seen.setdefault(life, now())
+                if role in (PROMETHEUS, OTHER) or not self._is_steady(since):
+                    continue
+                try:
+                    found = figures(life)
+                except GONE:
+                    continue
+                self.group.known.figures.setdefault((member.name, role, life), []).append(found)
+
+    def _is_steady(self, since: float) -> bool:
+        is_old = now() - since > YOUNG_S
+        return is_old and not any(
+            fault.until > now() - 3.0
+            for fault in tuple(self.record.faults)
+            if fault.group in (self.group.name, "all")
+        )
+
+    def _leavings(self, member: Member) -> Iterator[str]:
+        """Yield files of a member that nothing there is known to make."""
+        for path in member.temporary.iterdir():
+            yield f"temporary file {path.name}"
+        for path in member.output.parent.iterdir():
+            if not KNOWN_FILES.fullmatch(path.name) and path.name != "data":
+                yield f"file {path.name}"

@@ -1,0 +1,125 @@
+"""All parts of a soak: etcd, API server, broker, receiver, Promgen-like server, and two groups."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self, TypeVar
+
+import celery
+
+from tests import promgen
+from tests.promgen import TARGETS, Promgen, group
+from tests.real.brokers import Redis
+from tests.real.parts import ApiServer, Etcd, Namespace, program, started
+from tests.real.receivers import PrometheusStore
+from tests.soak.actor import Actor
+from tests.soak.group import Group
+from tests.soak.judge import Judge
+from tests.soak.keeper import Keeper
+from tests.soak.probe import Probe, Pulse
+from tests.soak.record import Record
+from tests.soak.sampler import Sampler
+from tests.soak.watches import LeaseWatch, LoadedWatch
+from tests.support import now, wait_until
+
+START_S = 90.0
+ActorT = TypeVar("ActorT", bound=Actor)
+
+
+class Stage:
+    """What runs; whoever enters it has all parts running, whoever leaves has none."""
+
+    def __init__(self, folder: Path, record: Record) -> None:
+        self.folder, self.record = folder, record
+        self._stack = ExitStack()
+        self.judges: dict[str, Judge] = {}
+        self.keepers: dict[str, Keeper] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _start(self) -> None:
+        enter = self._stack.enter_context
+        etcd = Etcd(self.folder)
+        etcd.argv.append("--unsafe-no-fsync")  # a busy disk is not what this is about
+        self.etcd = enter(started(etcd))
+        self.server = enter(started(ApiServer(self.folder, self.etcd)))
+        self.broker = enter(started(Redis(self.folder / "broker")))
+        self.store = enter(
+            started(PrometheusStore(self.folder / "store", program("prometheus@newest")))
+        )
+        self.promgen = Promgen()
+        self._stack.callback(self.promgen.close)
+        self.put_targets(0)
+        self.groups = [self._group(has_gate=has_gate) for has_gate in (True, False)]
+        self.pulse = self._actor(Pulse(self.record))
+        self._actor(Probe(self.groups[0].namespace, self.folder / "probe", self.record))
+        for each in self.groups:
+            self._watch(each)
+        for each in self.groups:
+            self._raise(each)
+
+    def put_targets(self, number: int) -> bytes:
+        """Have Promgen give other targets; return its answer."""
+        body = promgen.targets(group(f"127.0.0.1:{number + 1}"))
+        self.promgen.bodies[TARGETS] = body
+        return body
+
+    def announce(self) -> None:
+        """Send each replica's queue the task by which Promgen says that there are new targets."""
+        app = celery.Celery("promgen", broker=self.broker.url)
+        try:
+            for each in self.groups:
+                for member in each.members:
+                    app.send_task("promgen.tasks.write_config", queue=member.name, retry=False)
+        except OSError as error:  # kombu's are: the broker may be away
+            self.record.note("not announced", reason=str(error))
+        finally:
+            app.close()
+
+    def _group(self, *, has_gate: bool) -> Group:
+        name = "gate" if has_gate else "plain"
+        namespace = Namespace(self.server, self.folder / f"{name}-k8s", f"soak-{name}")
+        urls = (self.promgen.url, self.broker.url)
+        made = Group(self.folder, namespace, self.store.write_url, urls, has_gate=has_gate)
+        self._stack.callback(made.close)
+        self._stack.callback(self._end, made)
+        return made
+
+    def _watch(self, group: Group) -> None:
+        keeper = self.keepers[group.name] = self._actor(Keeper(group, self.record))
+        self._stack.callback(keeper.stop_all)
+        self._actor(LeaseWatch(group, self.record))
+        for member in group.members:
+            self._actor(LoadedWatch(group, member, self.record))
+        self._actor(Sampler(group, self.record))
+
+    def _raise(self, group: Group) -> None:
+        """Have a group's members started, and wait until one writes and all are ready."""
+        begin = now()
+        for member in group.members:
+            member.is_wanted = True
+        wait_until(lambda: group.is_calm(begin), START_S, f"{group.name}: all are ready", 0.3)
+        judge = Judge(group, self.pulse, self.record, now())
+        self.judges[group.name] = self._actor(judge)
+
+    def _actor(self, actor: ActorT) -> ActorT:
+        actor.begin()
+        self._stack.callback(actor.close)
+        return actor
+
+    def _end(self, group: Group) -> None:
+        """Kill what is left of a group."""
+        for member in group.members:
+            member.kill()
+            for process in member.processes():
+                process.kill()

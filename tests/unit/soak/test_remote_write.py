@@ -1,0 +1,14 @@
+"""What the soak reads of a request is what was put into it."""
+
+from __future__ import annotations
+
+from tests.remote_write import body, series_of
+
+
+def test_a_request_is_read() -> None:
+    """Labels, times and values of all series, negative and large ones too."""
+    series = [
+        ({"__name__": "a", "job": "x"}, [(1_700_000_000_000, 1.5), (1_700_000_000_001, -2.0)]),
+        ({"__name__": "b"}, [(0, 0.0)]),
+    ]
+    assert list(series_of(body(series))) == series

@@ -1,0 +1,126 @@
+"""The soak finds samples that are lost, come twice or out of order, unless a crash explains it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from tests.real.scraped import Scrape
+from tests.soak.check_samples import Numbered, again, count_again, lost
+from tests.soak.facts import Away, Fault, Taken, Violation
+
+# Each scrapes once a second: a at .0, b at .4; odd numbers are a's.
+SCRAPES = {
+    by: [Scrape(2 * n + offset, by, 1000 * n + at) for n in range(1, 40)]
+    for by, offset, at in (("a", 1, 5), ("b", 2, 405))
+}
+
+
+def sample(by: str, n: int) -> Numbered:
+    """Return the sample of a replica's scrape in second n, taken a second later."""
+    scrape = SCRAPES[by][n - 1]
+    return Numbered(scrape.at_ms - 3, scrape.at_ms / 1000 + 1.0, scrape)
+
+
+def found(
+    *samples: Numbered, failed_ms: Sequence[int] = (), aways: Sequence[Away] = ()
+) -> list[str]:
+    """Return what is lost, where second 0 since boot is 1970."""
+    violations = lost("g", samples, SCRAPES, failed_ms=failed_ms, aways=aways, wall_s=0.0)
+    return [each.text for each in violations]
+
+
+def run(by: str, first: int, last: int) -> list[Numbered]:
+    """Return the samples of a replica in these seconds."""
+    return [sample(by, n) for n in range(first, last + 1)]
+
+
+def test_all_of_one_replica() -> None:
+    """Neighbours have nothing between them, in whichever order they are given."""
+    assert found(*reversed(run("a", 1, 9))) == []
+
+
+def test_a_hole_in_the_turn_of_one_is_found() -> None:
+    """Each scrape of it counts."""
+    assert found(*run("a", 1, 3), *run("a", 5, 9)) == [
+        "1 scrapes of a (numbers 9) are lost between 7 of a at 3002 ms and 11 of a at 5002 ms"
+    ]
+
+
+def test_a_hand_over() -> None:
+    """The other goes on from the next scrape, or the one after: that one may have been before."""
+    assert found(*run("a", 1, 3), *run("b", 3, 9)) == []
+    assert found(*run("a", 1, 3), *run("b", 4, 9)) == []
+
+
+def test_a_hole_at_a_hand_over_is_found() -> None:
+    """Two scrapes of the second that nobody has are lost."""
+    [text] = found(*run("a", 1, 3), *run("b", 5, 9))
+    assert text.startswith("2 scrapes of b (numbers 8, 10) are lost")
+
+
+def test_a_scrape_that_failed_is_not_lost() -> None:
+    """Prometheus says so by `up`."""
+    samples = [*run("a", 1, 3), *run("a", 5, 9)]
+    assert found(*samples, failed_ms=[4100]) == []
+    assert found(*samples, failed_ms=[9100]) != []
+
+
+@pytest.mark.parametrize(
+    ("away", "is_excused"),
+    [
+        (Away("a", 4.5, 9.0), True),  # died with what it held
+        (Away("a", 3.0, 4.5), True),  # scraped while it started
+        (Away("b", 4.5, 9.0), False),  # another
+        (Away("a", 1.0, 2.0), False),  # before
+        (Away("a", 7.0, 9.0), False),  # after all had come
+    ],
+)
+def test_what_dies_with_a_replica_is_not_lost(away: Away, *, is_excused: bool) -> None:
+    """What its Prometheus or gate held at its end, and scraped in its beginning."""
+    assert (found(*run("a", 1, 3), *run("a", 5, 9), aways=[away]) == []) == is_excused
+
+
+def taken(*times: tuple[int, float]) -> list[Taken]:
+    """Return samples of one series: their own times, and when they came."""
+    return [Taken("s", ms, 1.0, "a", at) for ms, at in times]
+
+
+def crash(since: float, until: float) -> Fault:
+    """Return a fault that may make samples come twice."""
+    return Fault(1, "g", "kill", ("a",), since, 0.0, is_crash=True, until=until)
+
+
+def repeated(samples: Sequence[Taken], *crashes: Fault) -> list[Violation]:
+    """Return what came again and may not."""
+    return list(again("g", samples, crashes, span_s=3.0))
+
+
+def test_in_order() -> None:
+    """Nothing is wrong with samples that are newer each time, also of two series."""
+    samples = taken((1000, 2.0), (2000, 3.0))
+    assert repeated([*samples, *(each._replace(series="t") for each in samples)]) == []
+
+
+@pytest.mark.parametrize("ms", [2000, 1500])
+def test_again_without_a_crash_is_found(ms: int) -> None:
+    """The same time twice, or an older one."""
+    samples = taken((1000, 2.0), (2000, 3.0), (ms, 4.0))
+    [violation] = repeated(samples)
+    assert violation.text.endswith("no crash explains it")
+    assert repeated(samples, crash(3.5, 3.6)) == []
+    assert repeated(samples, crash(4.5, 4.6)) != []
+    assert count_again(samples) == 1
+
+
+def test_a_crash_excuses_not_all() -> None:
+    """What is older than any mark may be is found, in spite of a crash."""
+    samples = taken((1000, 2.0), (5000, 6.0), (1000, 7.0))
+    [violation] = repeated(samples, crash(6.5, 6.6))
+    assert violation.text.endswith("more than the mark's 3 s")
+
+
+def test_a_crash_long_ago_excuses_nothing() -> None:
+    """Samples that come twice long after it have another reason."""
+    assert repeated(taken((1000, 100.0), (1000, 101.0)), crash(6.5, 6.6)) != []
