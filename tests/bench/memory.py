@@ -1,11 +1,11 @@
-"""What this program's own processes keep in memory when nothing is asked of them.
+"""What this program's own processes take when nothing is asked of them: memory, and of a core.
 
-One replica with its proxy and a real Prometheus, which is not counted, on a lock file (or, with
---lease, on a Lease), measured 20 s after it is ready. Memory is the kernel's Pss, MiB: a page that
-several processes share counts in each by its share, so the sum counts it once; "of it own" is what
-is no file's (Pss_Anon). Other programs on the machine that run by the same Python share its library
-and make the figure smaller: quote ratios within a run. Another checkout, given with --with, is run
-by this one's Python and packages.
+One replica with its proxy (or in another form, with --form) and a real Prometheus, which is not
+counted, on a lock file (or, with --lease, on a Lease), measured for 20 s once it has settled.
+Memory is the kernel's Pss, MiB: a page that several processes share counts in each by its share, so
+the sum counts it once; "of it own" is what is no file's (Pss_Anon). Other programs on the machine
+that run by the same Python share its library and make the figure smaller: quote ratios within a
+run. Another checkout, given with --with, is run by this one's Python and packages.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import compileall
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -25,51 +26,92 @@ from typing import NamedTuple
 from tests.bench.on_terminal import in_turn, parser, ratio, say, spread
 from tests.real.parts import ApiServer, Etcd, Namespace, started
 from tests.real.replica import Replica, on_lease
-from tests.support import let_pass
+from tests.support import free_port, let_pass
 
 HERE = Path(__file__).parents[2]
 WITH_PROXY = ("--api-proxy-enabled", "--api-proxy-prometheus-service-name=nobody.example")
+PLAIN, PROXY, GATE = "without proxy", "with proxy", "with proxy and gate"
+FORMS = (PLAIN, PROXY, GATE)
+SETTLE_S = 10.0  # after it is ready: by then all of it has started
 KIB = 1024
 SUM = "sum"
 
 
-class Memory(NamedTuple):
-    """One process' share of the machine's memory, and how much of it is no file's, in MiB."""
+class Idle(NamedTuple):
+    """What one process takes of the machine: memory in MiB, and percent of a core.
+
+    ``pss`` is its share of the memory, ``own`` how much of that is no file's.
+    """
 
     pss: float
     own: float
+    cpu: float
 
 
-Found = dict[str, Memory]
+Found = dict[str, Idle]
 
 
-def measured(checkout: Path, folder: Path, flags: Sequence[str], idle_s: float) -> Found:
-    """Run one replica of a checkout; return the memory of each of its processes when it is idle."""
+def flags_of(form: str) -> tuple[str, ...]:
+    """Return the flags that make a replica of this form."""
+    if form == PLAIN:
+        return ()
+    if form == PROXY:
+        return WITH_PROXY
+    address = f"127.0.0.1:{free_port()}"
+    gate = ("--remote-write-gate", f"--remote-write-gate-listen-address={address}")
+    return (*WITH_PROXY, *gate)
+
+
+def own_replica(checkout: Path, folder: Path, flags: Sequence[str]) -> Replica:
+    """Return a replica of a checkout, which this one's Python and packages run."""
     import_from = {"PYTHONPATH": str(checkout), "PYTHONSAFEPATH": "1"}
-    replica = Replica(folder, "a", *flags, *WITH_PROXY, environment=import_from)
+    return Replica(folder, "a", *flags, environment=import_from)
+
+
+def measured(replica: Replica, idle_s: float) -> Found:
+    """Run one replica; return what each of its processes takes while it is idle."""
     with started(replica):
         replica.await_ready(60)
+        let_pass(SETTLE_S)
+        names = dict(_names(replica))
+        began, before = time.monotonic(), {pid: cpu_s(pid) for pid in names}
         let_pass(idle_s)
-        found = dict(_processes(replica))
-    return found | {SUM: Memory(*map(sum, zip(*found.values(), strict=True)))}
+        used = {pid: cpu_s(pid) - before[pid] for pid in names}
+        percent = 100 / (time.monotonic() - began)
+        found = {name: Idle(*memory(pid), used[pid] * percent) for pid, name in names.items()}
+    return found | {SUM: Idle(*map(sum, zip(*found.values(), strict=True)))}
 
 
-def _processes(replica: Replica) -> Iterator[tuple[str, Memory]]:
-    """Yield each process of ours by what it is."""
-    names = {replica.pid: "supervisor", replica.web.pid: "web server"}
-    prometheus, numbers = replica.child.pid, count(1)
-    for process in replica.family():
-        if process.pid != prometheus:
-            yield names.get(process.pid) or f"web worker {next(numbers)}", memory(process.pid)
+def _names(replica: Replica) -> Iterator[tuple[int, str]]:
+    """Yield each process of ours, and what it is."""
+    numbers = count(1)
+    yield replica.pid, "supervisor"
+    for process in replica.family()[1:]:
+        words = process.cmdline()
+        if any(word.startswith("--storage.") for word in words):  # Prometheus
+            continue
+        if process.ppid() != replica.pid:
+            yield process.pid, f"web worker {next(numbers)}"
+        else:
+            is_gate = any(word.startswith("wrapper.gate.") for word in words)
+            yield process.pid, "gate" if is_gate else "web server"
 
 
-def memory(pid: int) -> Memory:
-    """Return what the kernel says of a process."""
+def memory(pid: int) -> tuple[float, float]:
+    """Return a process' share of the memory, and how much of it is no file's, in MiB."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     sizes = {
         name: int(size.split()[0]) / KIB for name, _, size in (x.partition(":") for x in lines)
     }
-    return Memory(sizes["Pss"], sizes["Pss_Anon"])
+    return sizes["Pss"], sizes["Pss_Anon"]
+
+
+def cpu_s(pid: int) -> float:
+    """Return the CPU time of a process and its ended threads, in seconds, exact to the nanosecond.
+
+    Its clock has the number that clock_getcpuclockid(3) gives; psutil counts in hundredths.
+    """
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 def main() -> int:
@@ -81,17 +123,19 @@ def main() -> int:
         compileall.compile_dir(checkout / "wrapper", quiet=1)
     with tempfile.TemporaryDirectory(prefix="prometheus-elector-") as name, ExitStack() as stack:
         folder = Path(name)
-        flags_of = _lease_flags(folder, stack) if options.lease else _lock_flags
+        lock_of = _lease_flags(folder, stack) if options.lease else _lock_flags
         numbers = count(1)
 
         def measure(checkout: Path) -> Found:
             own = folder / str(next(numbers))
-            return measured(checkout, own, flags_of(own), options.idle)
+            flags = (*lock_of(own), *flags_of(options.form))
+            return measured(own_replica(checkout, own, flags), options.idle)
 
         ways = {str(each): partial(measure, each) for each in checkouts}
         found = in_turn("memory", ways, options.runs)
     lock = "a Lease" if options.lease else "a lock file"
-    say(f"idle for {options.idle:g} s on {lock}, {options.runs} runs in turn; Pss in MiB")
+    say(f"{options.form}, idle for {options.idle:g} s on {lock}, {options.runs} runs in turn")
+    say("Pss in MiB")
     for name, runs in found.items():
         _say(name, runs, None if name == str(HERE) else found[str(HERE)])
     return 0
@@ -109,12 +153,13 @@ def _lease_flags(folder: Path, stack: ExitStack) -> Callable[[Path], tuple[str, 
 
 
 def _say(checkout: str, runs: Sequence[Found], ours: Sequence[Found] | None) -> None:
-    """Print the memory of each process, and ours as a share of another checkout's."""
+    """Print what each process takes, and our memory as a share of another checkout's."""
     say(checkout)
     for name in runs[0]:
         of_name = [run[name] for run in runs if name in run]
-        own = statistics.median(each.own for each in of_name)
-        say(f"  {name:14} {spread([each.pss for each in of_name], 1)}  of it own {own:5.1f}")
+        own, cpu = (statistics.median(run[at] for run in of_name) for at in (1, 2))
+        pss = spread([each.pss for each in of_name], 1)
+        say(f"  {name:14} {pss}  of it own {own:5.1f}  CPU {cpu:.3f} % of a core")
     if ours is not None:
         sums = ([run[SUM].pss for run in each] for each in (ours, runs))
         say(f"  ours is {ratio(*sums)} of that")
@@ -130,6 +175,9 @@ def _options() -> argparse.Namespace:
         default=[],
         metavar="FOLDER",
         help="also measure the checkout in this folder: the commit before, say",
+    )
+    options.add_argument(
+        "--form", choices=FORMS, default=PROXY, help=f"what is started with it (default {PROXY!r})"
     )
     options.add_argument("--idle", type=float, default=20.0, help="seconds (default 20)")
     return options.parse_args()
