@@ -31,7 +31,8 @@ def run(path: Path, seed: int) -> tuple[bool, Counter[str]]:
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(path)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
-            sys.stdout.write(done.stdout + done.stderr)
+            lines = (done.stdout + done.stderr).splitlines()
+            sys.stdout.write("\n".join(line[:2000] for line in lines[-80:]) + "\n")
         return done.returncode == 0, Counter(json.loads(Path(report.name).read_text() or "{}"))
 
 

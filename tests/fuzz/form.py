@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
 SEED = "FUZZ_SEED"  # set by scripts/fuzz, for each of its rounds
@@ -33,6 +33,7 @@ def fuzzed(examples: int, **strategies: SearchStrategy[Any]) -> Callable[[Test],
         derandomize=given_seed is None,
         database=None,
         deadline=None,
+        phases=(Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
     )
 

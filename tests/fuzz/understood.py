@@ -9,9 +9,9 @@ from itertools import chain
 from wrapper.options.web_options import WebOptions
 from wrapper.proxy.forwarded_request import Request, crossing
 from wrapper.proxy.http_body import BadBody
-from wrapper.proxy.http_head import BadHead, is_head_over, is_too_long, request_head
+from wrapper.proxy.http_head import BadHead, is_head_over, is_too_long, origin_form, request_head
 from wrapper.proxy.refusals import Refused
-from wrapper.proxy.route import check_admission, is_ours, origin_form
+from wrapper.proxy.route import check_admission, is_ours
 
 OPTIONS = WebOptions(snapshot_fd=0)
 

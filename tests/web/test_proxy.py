@@ -19,8 +19,9 @@ from tests.web.conftest import FOLLOWER, Upstream, Web, following, leading, read
 from wrapper.base import clock
 from wrapper.model.snapshot import Snapshot
 from wrapper.options.web_options import WebOptions
+from wrapper.proxy.http_head import origin_form
 from wrapper.proxy.refusals import Refused
-from wrapper.proxy.route import origin_form, plain_path, target_of
+from wrapper.proxy.route import plain_path, target_of
 from wrapper.proxy.upstream import Target
 
 PLAIN = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"

@@ -18,17 +18,16 @@ from typing import TypeAlias
 import gevent
 import gevent.socket
 from gevent.event import Event
-from gevent.pywsgi import WSGIServer
 
 from wrapper.base import clock
 from wrapper.base.process import DeadMansSwitch
 from wrapper.gate import channel
-from wrapper.gate.app import App, Handler
 from wrapper.gate.exchange import Exchange, wall_ms
 from wrapper.gate.gate import Gate
 from wrapper.gate.receivers import Receivers
 from wrapper.gate.reporting import Reporting
 from wrapper.gate.samples import Undecodable, span
+from wrapper.gate.server import Server
 from wrapper.gate.under_way import UnderWay
 from wrapper.gate.verdicts import SendOn
 from wrapper.model.gate import GateOrder
@@ -60,14 +59,7 @@ class Serving:
         self._reporting = Reporting(reports)
         listener = gevent.socket.socket(fileno=options.listen_fd)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # for what it accepts
-        self._server = WSGIServer(
-            listener,
-            App(self._exchange),
-            log=None,
-            error_log=LOG,
-            handler_class=Handler,
-            environ={"SERVER_NAME": "localhost"},
-        )
+        self._server = Server(listener, self._exchange)
         self._options = options
         self._senders: dict[str, Loop] = {}
         self._holds = False
@@ -85,7 +77,7 @@ class Serving:
             self._spawn(self._ask_peers)
         self._server.start()
         self._stop.wait()
-        self._server.stop(timeout=0)
+        self._server.stop()
         if self._holds:
             LOG.warning("what is held is lost with the gate: the receiver may lack it")
         self._gate.obey(GateOrder(), clock.now(), wall_ms())

@@ -17,7 +17,7 @@ from typing import NoReturn
 import gevent
 
 from wrapper.base import clock
-from wrapper.proxy.client_connection import Client, ClientGone, Upload, send, shut
+from wrapper.proxy.client_connection import Client, ClientGone, send, shut
 from wrapper.proxy.forwarded_request import Request
 from wrapper.proxy.forwarded_response import Forwarding, forwarding
 from wrapper.proxy.header_overrides import OwnFields
@@ -26,6 +26,7 @@ from wrapper.proxy.http_head import BadHead, ResponseHead, response_head
 from wrapper.proxy.leader_attempts import Broke, Leader, Tries
 from wrapper.proxy.refusals import Refused, rendered, too_slow
 from wrapper.proxy.route import NoLeader, check_hops
+from wrapper.proxy.upload import Upload
 from wrapper.proxy.upstream import Target, Unreachable, UpstreamConnection
 
 LOG = logging.getLogger(__name__)

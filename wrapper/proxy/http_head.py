@@ -36,13 +36,17 @@ class BadHead(Exception):
 
 
 class RequestHead(NamedTuple):
-    """A request's head: names of ``fields`` are in lower case, ``end`` is where the head ends."""
+    """A request's head: names of ``fields`` are in lower case, ``end`` is where the head ends.
+
+    The names of ``sent_fields`` are as they came.
+    """
 
     method: bytes
     target: bytes
     minor: int
     fields: Fields
     end: int
+    sent_fields: Fields
 
 
 class ResponseHead(NamedTuple):
@@ -109,7 +113,7 @@ def request_head(data: bytes) -> RequestHead:
     if not _is_target(method, target):
         raise BadHead("the request target has no form that its method allows")
     fields = [(name.lower(), value) for name, value in found.fields]
-    return RequestHead(method, target, minor, fields, end)
+    return RequestHead(method, target, minor, fields, end, found.fields)
 
 
 def _is_target(method: bytes, target: bytes) -> bool:
@@ -117,6 +121,15 @@ def _is_target(method: bytes, target: bytes) -> bool:
     if target.startswith(b"/") or b"://" in target:
         return True
     return method == b"CONNECT" or (method == b"OPTIONS" and target == b"*")
+
+
+def origin_form(raw: bytes) -> bytes:
+    """Return the request target without scheme and authority, otherwise unchanged."""
+    if raw.startswith(b"/") or raw == b"*":
+        return raw
+    rest = raw.partition(b"://")[2]
+    start = min((rest.find(mark) for mark in b"/?" if mark in rest), default=len(rest))
+    return rest[start:] if rest[start : start + 1] == b"/" else b"/" + rest[start:]
 
 
 def response_head(data: bytes) -> ResponseHead | None:

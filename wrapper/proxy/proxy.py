@@ -11,7 +11,7 @@ from wrapper.base import clock
 from wrapper.base.snapshot_channel import SnapshotReader
 from wrapper.options.web_options import WebOptions
 from wrapper.proxy.authentication import Protection
-from wrapper.proxy.client_connection import Client, Upload
+from wrapper.proxy.client_connection import Client
 from wrapper.proxy.exchange import Exchange
 from wrapper.proxy.exchange_watch import ExchangeWatch
 from wrapper.proxy.forwarded_request import Request
@@ -19,6 +19,7 @@ from wrapper.proxy.leader_attempts import Leader
 from wrapper.proxy.proxy_counters import ProxyCounters
 from wrapper.proxy.refusals import Refused
 from wrapper.proxy.route import check_admission
+from wrapper.proxy.upload import Upload
 
 
 class Proxy:

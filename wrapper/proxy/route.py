@@ -73,15 +73,6 @@ def _unavailable(text: str) -> Refused:
 # --- paths -----------------------------------------------------------------------------------
 
 
-def origin_form(raw: bytes) -> bytes:
-    """Return the request target without scheme and authority, otherwise unchanged."""
-    if raw.startswith(b"/") or raw == b"*":
-        return raw
-    rest = raw.partition(b"://")[2]
-    start = min((rest.find(mark) for mark in b"/?" if mark in rest), default=len(rest))
-    return rest[start:] if rest[start : start + 1] == b"/" else b"/" + rest[start:]
-
-
 def plain_path(path: bytes) -> str:
     """Return a path as Prometheus reads it: decoded, without dot segments and double slashes."""
     return posixpath.normpath("/" + unquote(path.decode("latin-1")).lstrip("/"))

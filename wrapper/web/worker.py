@@ -26,7 +26,7 @@ from gevent.util import wrap_errors
 
 from wrapper.base import clock
 from wrapper.options.web_options import WebOptions
-from wrapper.proxy.client_connection import Client, ClientGone, Upload
+from wrapper.proxy.client_connection import Client, ClientGone
 from wrapper.proxy.exchange_watch import ExchangeWatch
 from wrapper.proxy.forwarded_request import Request, crossing
 from wrapper.proxy.http_head import (
@@ -36,11 +36,13 @@ from wrapper.proxy.http_head import (
     RequestHead,
     is_head_over,
     is_too_long,
+    origin_form,
     request_head,
 )
 from wrapper.proxy.proxy import Proxy
 from wrapper.proxy.refusals import Refused, rendered
-from wrapper.proxy.route import is_ours, origin_form
+from wrapper.proxy.route import is_ours
+from wrapper.proxy.upload import Upload
 from wrapper.web.wsgi import answer_of, environ_of
 
 LOG = logging.getLogger(__name__)

@@ -1,0 +1,167 @@
+"""The gate's HTTP: what two programs could read differently is refused; nobody waits for long."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from tests.process.receiving import StandInReceiver, receiving
+from tests.process.running_gate import LIMIT_S, RunningGate, running_gate
+from tests.support import wait_until
+from tests.web.conftest import read_all
+from wrapper.model.gate import Endpoint
+
+POST = b"POST /gate/x HTTP/1.1\r\nHost: a\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+NEXT = b"POST /gate/x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: close\r\n\r\nend"
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[StandInReceiver]:
+    """Run a receiver that answers 204."""
+    with receiving() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shared_gate(
+    tmp_path_factory: pytest.TempPathFactory, receiver: StandInReceiver
+) -> Iterator[RunningGate]:
+    """Run a gate that is open; it must not have stumbled in the end."""
+    with running_gate(tmp_path_factory.mktemp("gate")) as process:
+        process.open(Endpoint("x", receiver.url, timeout_s=5.0), for_s=3600.0)
+        yield process
+        assert process.process.poll() is None
+        assert "Traceback" not in process.log_text, process.log_text
+
+
+@pytest.fixture
+def gate(shared_gate: RunningGate, receiver: StandInReceiver) -> RunningGate:
+    """Hand it out, as if nothing had been sent to it yet."""
+    receiver.seen.clear()
+    return shared_gate
+
+
+def sent(gate: RunningGate, data: bytes) -> bytes:
+    """Send bytes as they are, and return all that comes until the end of the connection."""
+    with socket.create_connection(("127.0.0.1", gate.port), LIMIT_S) as client:
+        client.sendall(data)
+        return read_all(client)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        POST + b"Content-Length: +3\r\n\r\nabc",
+        POST + b"Content-Length: 3_\r\n\r\nabc",
+        POST + b"Content-Length: 1_0\r\n\r\n0123456789",
+        POST + b"Content-Length: 3\r\nContent-Length: 0\r\n\r\nabc",
+        POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        POST + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\nabc",
+        POST + b"Transfer-Encoding: chunked, gzip\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        POST + b"Transfer-Encoding: \x0bchunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n\r\nabc\r\n0\r\n\r\n",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n3;\nabc\r\n0\r\n\r\n",
+        POST + b"No colon\r\nContent-Length: 3\r\n\r\nabc",
+        POST + b"Content-Length : 3\r\n\r\nabc",
+        POST + b"X: a\r\n Content-Length: 0\r\nContent-Length: 3\r\n\r\nabc",
+        POST + b"X: a\nContent-Length: 3\r\n\r\nabc",
+        POST + b"Host: b\r\nContent-Length: 3\r\n\r\nabc",
+        b"POST /gate/x HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
+        b"POST  /gate/x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+        b"POST /gate/x HTTP/1.9\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+        b"POST /gate/x HTTP/x\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+        b"GET /gate/x\r\nHost: a\r\n\r\n",
+        POST + b"X: " + b"a" * 9000 + b"\r\nContent-Length: 3\r\n\r\nabc",
+        POST + b"X: a\r\n" * 101 + b"Content-Length: 3\r\n\r\nabc",
+        POST + b"X: a\r\n" * 100_000,
+        b"\x16\x03\x01\x00\xa5\x01\x00\x00\r\n\r\n",
+    ],
+)
+def test_what_says_two_things_is_refused(
+    gate: RunningGate, receiver: StandInReceiver, request_: bytes
+) -> None:
+    """Nothing of it reaches the receiver, and nothing after it is taken for a request."""
+    answered = sent(gate, request_ + NEXT)
+    assert answered.split(b" ", 2)[1] in (b"400", b"431", b"501"), answered
+    assert answered.count(b"HTTP/1.1 ") == 1
+    assert receiver.bodies == []
+
+
+@pytest.mark.parametrize(
+    ("request_", "bodies"),
+    [
+        (POST + b"Content-Length: 3\r\n\r\nabc", [b"abc"]),
+        (POST + b"Content-Length: 0\r\n\r\n", [b""]),
+        (POST + b"\r\n", [b""]),
+        (CHUNKED + b"1;a=b\r\na\r\n2\r\nbc\r\n0\r\nX: y\r\n\r\n", [b"abc"]),
+        (POST + b"Content-Length: 1\r\n\r\na" + CHUNKED + b"0\r\n\r\n", [b"a", b""]),
+        (b"POST http://there/gate/x?y HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\na", [b"a"]),
+        (b"POST /gate/%78 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\na", [b"a"]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("piece_bytes", [1, 1000])
+def test_requests_follow_each_other(
+    gate: RunningGate,
+    receiver: StandInReceiver,
+    request_: bytes,
+    bodies: list[bytes],
+    piece_bytes: int,
+) -> None:
+    """However a request is cut, the next one on its connection begins where it ends."""
+    data = request_ + NEXT
+    with socket.create_connection(("127.0.0.1", gate.port), LIMIT_S) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for at in range(0, len(data), piece_bytes):
+            client.sendall(data[at : at + piece_bytes])
+        answered = read_all(client)
+    assert receiver.bodies == [*bodies, b"end"]
+    assert answered.count(b"HTTP/1.1 204 ") == len(bodies) + 1, answered
+
+
+def test_http_1_0_keeps_a_connection_only_where_it_is_asked_to(
+    gate: RunningGate, receiver: StandInReceiver
+) -> None:
+    """Its answers say so."""
+    once = b"POST /gate/x HTTP/1.0\r\nContent-Length: 1\r\n\r\na"
+    assert b"\r\nConnection: close\r\n" in sent(gate, once)
+    kept = once.replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\n\r\n")
+    answered = sent(gate, kept + once)
+    assert answered.count(b"\r\nConnection: keep-alive\r\n") == 1
+    assert len(receiver.bodies) == 3
+
+
+def test_a_client_that_asks_for_leave_gets_it(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """It sends its body only then."""
+    with socket.create_connection(("127.0.0.1", gate.port), LIMIT_S) as client:
+        client.sendall(POST + b"Content-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+        assert client.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"abc")
+        assert client.recv(1000).startswith(b"HTTP/1.1 204 ")
+    assert receiver.bodies == [b"abc"]
+
+
+def test_many_clients_that_dawdle_delay_nobody(
+    gate: RunningGate, receiver: StandInReceiver
+) -> None:
+    """1,000 that send nothing, or a part, do not keep Prometheus waiting; all is given back."""
+    process = psutil.Process(gate.process.pid)
+    before = process.num_fds()
+    begun = [b"", b"POST /gate/x HT", POST + b"Content-Length: 60000000\r\n\r\nabc",
+             CHUNKED + b"3\r\nab"]  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        for number in range(1000):
+            client = stack.enter_context(
+                socket.create_connection(("127.0.0.1", gate.port), LIMIT_S)
+            )
+            client.sendall(begun[number % len(begun)])
+        wait_until(lambda: process.num_fds() >= before + 1000, LIMIT_S, "all are connected")
+        for _ in range(10):
+            assert gate.post(b"a batch").status_code == 204
+        assert process.memory_info().rss < 120 << 20
+    wait_until(lambda: process.num_fds() <= before + 2, LIMIT_S, "their places are given back")
+    assert receiver.bodies == [b"a batch"] * 10

@@ -1,0 +1,132 @@
+"""A request of Prometheus to the gate, and the answer, in bytes of HTTP/1.1.
+
+They are read as the proxy's are: what two programs could read differently is refused. Where it
+ends: ``server`` has the connections.
+"""
+
+from __future__ import annotations
+
+import re
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from wrapper.gate.receiver import crossing as fields_crossing
+from wrapper.gate.reply import Fields, Reply, error
+from wrapper.model.gate import PATH
+from wrapper.proxy.forwarded_request import Request, crossing
+from wrapper.proxy.http_body import BadBody, ChunkedUpload, LengthBody
+from wrapper.proxy.http_head import (
+    MOST_HEAD_BYTES,
+    BadHead,
+    is_too_long,
+    origin_form,
+    request_head,
+)
+
+LARGEST = 64 << 20  # bytes of a body
+TOO_LARGE = error(413, f"a batch of more than {LARGEST >> 20} MiB: lower max_samples_per_send")
+TOO_SLOW = error(408, "the rest of the request was not sent in time")
+_BARE = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+
+class Refused(Exception):
+    """A request that is not read to its end: its connection ends with this answer."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.body.decode())
+        self.reply = reply
+
+
+class Head(NamedTuple):
+    """A request without its body; ``fields`` are those for the receiver, as they came."""
+
+    request: Request
+    fields: Fields
+    end: int
+
+    @property
+    def endpoint(self) -> str:
+        """The name of the endpoint that it is for; "" for another path."""
+        target = origin_form(self.request.target).partition(b"?")[0]
+        path = unquote_to_bytes(target).decode(errors="replace")
+        return path.removeprefix(PATH) if path.startswith(PATH) else ""
+
+
+def head_of(data: bytes) -> Head:
+    """Return the head at the beginning of bytes that have a whole one, or none; raise Refused."""
+    if is_too_long(data):
+        text = f"the request's head is longer than {MOST_HEAD_BYTES >> 10} KiB"
+        raise Refused(error(431, text))
+    try:
+        head = request_head(data)
+    except BadHead as problem:
+        raise Refused(error(400, f"malformed request: {problem}")) from problem
+    request = Request(head.method, head.target, head.minor, crossing(head, "", ""))
+    if request.problem is not None:
+        code, _, text = request.problem
+        raise Refused(error(code, text))
+    if (request.crossing.length or 0) > LARGEST:
+        raise Refused(TOO_LARGE)
+    sent = ((name.decode(), value.decode("latin-1")) for name, value in head.sent_fields)
+    return Head(request, fields_crossing(sent), head.end)
+
+
+class Body:
+    """A request's body as it comes."""
+
+    def __init__(self, request: Request) -> None:
+        self._body: LengthBody | ChunkedUpload = request.body(decoded=True)
+        self._pieces: list[bytes] = []
+        self.size = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the whole body has come."""
+        return self._body.is_complete
+
+    @property
+    def content(self) -> bytes:
+        """What has come of it."""
+        return b"".join(self._pieces)
+
+    def take(self, data: bytes) -> bytes:
+        """Take the next bytes, and return those after the end; raise Refused."""
+        if self._body.is_complete:
+            return data
+        try:
+            piece = self._body.take(data)
+        except BadBody as problem:
+            raise Refused(error(400, f"the request's body is malformed: {problem}")) from problem
+        self._pieces.append(piece)
+        self.size += len(piece)
+        if self.size > LARGEST:
+            raise Refused(TOO_LARGE)
+        return self._body.rest
+
+
+def rendered(reply: Reply, request: Request | None, wall: float, *, goes_on: bool) -> bytes:
+    """Return an answer in bytes; ``wall`` is the time, ``goes_on`` whether the connection does."""
+    status, body = reply.status, reply.body
+    lines = [f"HTTP/1.1 {status} {_phrase(status)}", f"Date: {formatdate(wall, usegmt=True)}"]
+    for name, value in reply.fields:
+        if _NAME.fullmatch(name) and _VALUE.fullmatch(value):  # a receiver may say anything
+            lines.append(f"{name}: {value}")
+    if status not in _BARE:
+        lines.append(f"Content-Length: {len(body)}")
+    if not goes_on:
+        lines.append("Connection: close")
+    elif request is not None and request.minor == 0:
+        lines.append("Connection: keep-alive")
+    has_body = status not in _BARE and (request is None or request.method != b"HEAD")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + (body if has_body else b"")
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:  # one that the receiver made up
+        return "Unknown"

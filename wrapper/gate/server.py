@@ -1,0 +1,173 @@
+"""The gate's HTTP server: what Prometheus sends by POST to /gate/<name> is passed on or held.
+
+A greenlet serves each connection. The guarantee: a request that is neither passed on nor held is
+answered so that Prometheus sends it again; no client is waited for without a limit, and those that
+dawdle keep nobody from an answer: where places or memory are short, the one that has been waited
+for longest is cut off. Where it ends: ``gate`` decides, and ``receiver`` sends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gevent
+from gevent.pool import Pool
+from gevent.server import StreamServer
+
+from wrapper.base import clock
+from wrapper.gate.exchange import Exchange
+from wrapper.gate.reply import Reply, error, unavailable
+from wrapper.gate.requests import TOO_SLOW, Body, Head, Refused, head_of, rendered
+from wrapper.model.gate import PATH
+from wrapper.proxy.client_connection import Client, ClientGone
+from wrapper.proxy.http_head import is_head_over
+
+LOG = logging.getLogger(__name__)
+HEAD_S = 10.0  # from the first byte of a head to its last, or from a connection to its first byte
+IDLE_S = 120.0  # between two requests: longer than Go's clients keep idle connections, 90 s
+BODY_S = 30.0
+SEND_S = 30.0
+CONNECTIONS = 2000  # at a time; more wait to be accepted
+MOST_WAITING = 1900  # connections that wait for their clients
+MOST_BYTES = 128 << 20  # of requests that have not come whole, and of those under way
+BUSY = "too many bytes are under way to receivers"
+
+
+class Server:
+    """Serves all connections."""
+
+    def __init__(self, listener: socket.socket, exchange: Exchange) -> None:
+        """Take where Prometheus connects, and what answers."""
+        self._exchange = exchange
+        self._waiting = Waiting(MOST_WAITING, MOST_BYTES)
+        self._under_way = 0  # bytes of bodies
+        self._server = StreamServer(listener, self._serve, spawn=Pool(CONNECTIONS))
+
+    def start(self) -> None:
+        """Accept connections from now on."""
+        self._server.start()
+
+    def stop(self) -> None:
+        """Accept none, and cut all."""
+        self._server.stop(timeout=0)
+
+    def _serve(self, sock: socket.socket, peer: Any) -> None:
+        """Answer the requests of a connection; an error ends only this connection."""
+        client = Client(sock, str(peer[0]), "http")
+        try:
+            with contextlib.suppress(OSError, ClientGone):
+                while self._answer_next(client):
+                    client.is_new = False
+                with gevent.Timeout(HEAD_S, ClientGone()), self._waiting.wait(client):
+                    client.linger()
+        except Exception:
+            LOG.exception("connection failed")
+        finally:
+            client.sock.close()
+
+    def _answer_next(self, client: Client) -> bool:
+        """Answer one request; tell whether the connection stays open."""
+        try:
+            with self._waiting.wait(client) as wait:
+                head = _read_head(client, wait)
+                problem = _problem(head)
+                body = b"" if problem else _read_body(client, head, wait)
+        except Refused as refused:
+            LOG.warning("request refused", extra={"reason": str(refused)})
+            self._send(client, rendered(refused.reply, None, clock.wall(), goes_on=False))
+            return False
+        reply = problem or self._reply(head, body)
+        goes_on = problem is None and head.request.wants_more
+        self._send(client, rendered(reply, head.request, clock.wall(), goes_on=goes_on))
+        return goes_on
+
+    def _reply(self, head: Head, body: bytes) -> Reply:
+        if self._under_way and self._under_way + len(body) > MOST_BYTES:
+            return unavailable(BUSY)
+        self._under_way += len(body)
+        try:
+            return self._exchange.answer(head.endpoint, body, head.fields)
+        finally:
+            self._under_way -= len(body)
+
+    def _send(self, client: Client, answer: bytes) -> None:
+        with gevent.Timeout(SEND_S, ClientGone()), self._waiting.wait(client):
+            client.send(answer)
+
+
+class Waiting:
+    """The connections that wait for their clients, and what these have sent so far."""
+
+    def __init__(self, most: int, most_bytes: int) -> None:
+        """Take how many may wait, and how many bytes they may hold together."""
+        self._most = most
+        self._most_bytes = most_bytes
+        self._since: dict[Client, int] = {}  # the longest first → its bytes
+        self._bytes = 0
+
+    @contextmanager
+    def wait(self, client: Client) -> Iterator[Waiting]:
+        """Count a connection as waiting for its client, inside this context."""
+        self._since[client] = 0
+        if len(self._since) > self._most:
+            self._cut_first()
+        try:
+            yield self
+        finally:
+            self._bytes -= self._since.pop(client, 0)
+
+    def has(self, client: Client, size: int) -> None:
+        """Take note of how much a client has sent of its request."""
+        if client in self._since:
+            self._bytes += size - self._since[client]
+            self._since[client] = size
+        while self._bytes > self._most_bytes:
+            self._cut_first()
+
+    def _cut_first(self) -> None:
+        first = next(iter(self._since))
+        self._bytes -= self._since.pop(first)
+        first.hang_up()
+
+
+def _read_head(client: Client, waiting: Waiting) -> Head:
+    """Read a head and take it off the client's data; raise Refused, ClientGone."""
+    if not client.data:
+        with gevent.Timeout(HEAD_S if client.is_new else IDLE_S, ClientGone()):
+            client.data = client.receive()
+    looked_at = 0
+    with gevent.Timeout(HEAD_S, ClientGone()):
+        while not is_head_over(client.data, looked_at):
+            looked_at = len(client.data)
+            client.data += client.receive()
+            waiting.has(client, len(client.data))
+    head = head_of(client.data)
+    client.data = client.data[head.end :]
+    return head
+
+
+def _read_body(client: Client, head: Head, waiting: Waiting) -> bytes:
+    """Read a body; raise Refused, ClientGone."""
+    body = Body(head.request)
+    client.data = body.take(client.data)
+    if head.request.crossing.expects and not body.is_complete:
+        client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+    with gevent.Timeout(BODY_S, Refused(TOO_SLOW)):
+        while not body.is_complete:
+            client.data = body.take(client.receive())
+            waiting.has(client, body.size)
+    return body.content
+
+
+def _problem(head: Head) -> Reply | None:
+    """Return the answer to a request that the gate has no use for; its body is not read."""
+    if not head.endpoint:
+        return error(404, f"no such path here; remote_write sends to {PATH}NAME")
+    if head.request.method != b"POST":
+        return error(405, "remote_write sends by POST", ("Allow", "POST"))
+    return None
