@@ -49,7 +49,7 @@ def test_the_lock_files_keep_the_bounds(path: str) -> None:
 
 def installations() -> dict[str, str]:
     """Return each command that installs Python packages, by its file and number in it."""
-    found = {}
+    found: dict[str, str] = {}
     for path in [
         *CHECKOUT.glob("scripts/*"),
         *CHECKOUT.glob("findings/*.sh"),
