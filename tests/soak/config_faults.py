@@ -21,13 +21,13 @@ def good_edit(scene: Scene) -> Fault:
     """Edit the configuration of each replica, one after the other, in one of several ways."""
     [group] = scene.groups
     way = scene.pick(*group.members[0].map.ways)
-    number = group.known.edits[group.members[0].name][-1].number + 1
+    number = group.members[0].newest_edit + 1
     with scene.fault("edit", way, is_crash=False, number=number) as fault:
         for member in group.members:
-            _begin_edit(member, number)
+            begin_edit(member, number)
             member.map.ways[way](member.text(number))
             scene.pause(scene.pick(0.0, 0.0, 0.5))
-        _await_loaded(scene, group, number)
+        await_loaded(scene, group, number)
     return fault
 
 
@@ -37,7 +37,7 @@ def bad_edit(scene: Scene) -> Fault:
     kind = scene.pick(*BAD)
     way = scene.pick(*group.members[0].map.ways)
     seconds = scene.pick(1.0, 4.0, 8.0)
-    last = group.known.edits[group.members[0].name][-1].number
+    last = group.members[0].newest_edit
     number = last + scene.pick(0, 1)
     with scene.fault("bad edit", kind, is_crash=False, seconds=seconds, mended_by=way) as fault:
         for member in group.members:
@@ -45,9 +45,9 @@ def bad_edit(scene: Scene) -> Fault:
         scene.pause(seconds)
         for member in group.members:
             if number != last:
-                _begin_edit(member, number)
+                begin_edit(member, number)
             member.map.ways[way](member.text(number))
-        _await_loaded(scene, group, number)
+        await_loaded(scene, group, number)
     return fault
 
 
@@ -68,14 +68,14 @@ def step_of_promgen(scene: Scene) -> Fault:
     return fault
 
 
-def _begin_edit(member: Member, number: int) -> None:
+def begin_edit(member: Member, number: int) -> None:
     """Have an edit be right from now on, and those before it until it is loaded."""
     edits = member.group.known.edits[member.name]
     edits.append(Edit(number, now()))
     del edits[:-ENTRIES_KEPT]
 
 
-def _await_loaded(scene: Scene, group: Group, number: int) -> None:
+def await_loaded(scene: Scene, group: Group, number: int) -> None:
     """Wait until each replica has loaded it; from then on no other is right."""
     begin, is_told = now(), False
     waiting = list(group.members)

@@ -6,8 +6,16 @@ import threading
 import traceback
 from collections.abc import Mapping
 
-from tests.soak import config_faults, network_faults, process_faults, shared_faults
+from tests.soak import (
+    config_faults,
+    machine_faults,
+    network_faults,
+    process_faults,
+    shared_faults,
+    small_disk,
+)
 from tests.soak.scene import Act, Scene
+from tests.soak.stage import Stage
 
 # Each with its weight among those of its director.
 OF_GROUP: dict[Act, int] = {
@@ -20,6 +28,9 @@ OF_GROUP: dict[Act, int] = {
     network_faults.cut_off: 4,
     config_faults.good_edit: 3,
     config_faults.bad_edit: 3,
+    machine_faults.clock_step: 2,
+    machine_faults.slow_disk: 1,
+    machine_faults.full_disk: 2,
 }
 OF_ALL: dict[Act, int] = {
     shared_faults.api_server: 2,
@@ -29,6 +40,16 @@ OF_ALL: dict[Act, int] = {
     shared_faults.broker: 1,
     config_faults.step_of_promgen: 3,
 }
+
+
+def impossible(stage: Stage) -> dict[Act, str]:
+    """Return the faults that cannot be made here, each with what they need."""
+    found: dict[Act, str] = {}
+    if stage.parts.shim is None:
+        found |= dict.fromkeys((machine_faults.clock_step, machine_faults.slow_disk), "cc")
+    if not small_disk.can_mount():
+        found[machine_faults.full_disk] = "root, to mount a small file system"
+    return found
 
 
 class Director:

@@ -18,14 +18,16 @@ from tests.real.replica import QUICK, Replica, on_lease
 from tests.real.scraped import Target
 from tests.soak.check_config import Edit, Seen
 from tests.soak.config_map import ConfigMap
-from tests.soak.facts import Away, Figures, Reign, Taken, Write
+from tests.soak.facts import FOREVER, Away, Figures, Reign, Taken, Write
 from tests.soak.family import Life
+from tests.soak.shim import Shim
 from tests.support import free_port, now
 
 LEASE_S = 3.0
 DEADLINE_S = 1.0  # of a batch
 QUEUE = f"batch_send_deadline: {DEADLINE_S:g}s, retry_on_http_429: true"
 SHORT = ("--healthcheck-period=1s", "--healthcheck-timeout=1s", "--cool-down=2s")
+CLOCK_S = 5.0  # after its clock is right again until a replica has written that everywhere
 BASE = ("scraped", "promgen")
 CONFIG = """\
 follower:
@@ -59,6 +61,16 @@ class Known:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What all groups use: where receiver, Promgen and broker are, and the library of faults."""
+
+    write_url: str
+    promgen_url: str
+    broker_url: str
+    shim: Path | None
+
+
 class Member(Replica):
     """A replica whose configuration is in a ConfigMap's folder; it reaches the API by ``way``."""
 
@@ -66,6 +78,9 @@ class Member(Replica):
         self.group = group
         self.way = Proxy(group.namespace.server, group.folder / name / "way")
         (group.folder / name / "out").mkdir(parents=True)
+        library = group.parts.shim
+        self.shim = Shim(library, group.folder / name / "shim") if library else None
+        self.clock_wrong_until = 0.0
         self.targets = group.folder / name / "targets.json"
         gate = f"--remote-write-gate-listen-address=127.0.0.1:{free_port()}"
         flags = (*on_lease(group.namespace, self.way.kubeconfig(group.namespace)), *QUICK, *SHORT)
@@ -74,10 +89,13 @@ class Member(Replica):
             name,
             *flags,
             *(("--remote-write-gate", gate) if group.has_gate else ()),
-            f"--targets-url={group.promgen_url}{TARGETS}={self.targets}",
+            f"--targets-url={group.parts.promgen_url}{TARGETS}={self.targets}",
             "--targets-interval=15s",
             "--targets-timeout=5s",
-            environment={"ELECTOR_TARGETS_BROKER": group.broker_url},
+            environment={
+                "ELECTOR_TARGETS_BROKER": group.parts.broker_url,
+                **(self.shim.variables if self.shim else {}),
+            },
             output=group.folder / name / "out" / "prometheus.yml",
             prometheus=program("prometheus@newest"),
         )
@@ -106,6 +124,17 @@ class Member(Replica):
         )
 
     @property
+    def newest_edit(self) -> int:
+        """The number of its newest good edit."""
+        return self.group.known.edits[self.name][-1].number
+
+    def tell_shim(self, *, wrong_s: float = 0.0, slow_s: float = 0.0) -> None:
+        """Have its clock be wrong, or its disk slow; without arguments, neither."""
+        assert self.shim is not None
+        self.shim.tell(wrong_s=wrong_s, slow_s=slow_s)
+        self.clock_wrong_until = FOREVER if wrong_s else now() + CLOCK_S
+
+    @property
     def is_ready(self) -> bool:
         """Whether it runs and says that it is ready."""
         with contextlib.suppress(OSError):
@@ -120,17 +149,16 @@ class Group:
         self,
         folder: Path,
         namespace: Namespace,
-        write_url: str,
-        urls: tuple[str, str],
+        parts: Parts,
         *,
         has_gate: bool,
     ) -> None:
+        self.parts = parts
         self.name = "gate" if has_gate else "plain"
         self.folder, self.namespace, self.has_gate = folder / self.name, namespace, has_gate
-        self.promgen_url, self.broker_url = urls
         self.known = Known()
         self.target = Target(series=5)
-        self.ingress = Ingress(write_url, self._took if has_gate else None)
+        self.ingress = Ingress(parts.write_url, self._took if has_gate else None)
         self.members = [Member(self, f"{self.name}-{letter}") for letter in "abc"]
         peers = ",".join(member.api for member in self.members)
         for member in self.members:

@@ -68,10 +68,15 @@ def step_down(scene: Scene) -> Fault:
     """Have the leader hand over, by the command."""
     [group] = scene.groups
     member = group.leader or group.members[0]
-    argv = [sys.executable, "-m", "wrapper", "step-down", member.api, "--force"]
     with scene.fault("step down", member.name, excused_s=TAKEOVER_S, is_crash=False) as fault:
-        subprocess.run(argv, capture_output=True, check=False, timeout=60)
+        run_step_down(member)
     return fault
+
+
+def run_step_down(member: Member) -> None:
+    """Have a member hand over, by the command, if it leads and can be asked."""
+    argv = [sys.executable, "-m", "wrapper", "step-down", member.api, "--force"]
+    subprocess.run(argv, capture_output=True, check=False, timeout=60)
 
 
 def _signal(scene: Scene, number: signal.Signals) -> Fault:

@@ -11,12 +11,14 @@ from tests.soak.facts import Violation
 from tests.soak.family import GONE, OTHER, PROMETHEUS, Life, family, figures
 from tests.soak.group import Group, Member
 from tests.soak.record import Record
+from tests.soak.small_disk import FILLER
 from tests.support import now
 
 YOUNG_S = 15.0  # what a process uses in its first seconds is no measure
 LEFT_S = 20.0  # a file of a write, or a process that ends, may be there for so long
 KNOWN_FILES = re.compile(
     r"prometheus\.yml(\.lock)?|\.prometheus\.yml\.(good-follower|good-leader|proven-leader|lock)"
+    f"|{FILLER}"
 )
 
 

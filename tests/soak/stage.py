@@ -13,8 +13,9 @@ from tests.promgen import TARGETS, Promgen, group
 from tests.real.brokers import Redis
 from tests.real.parts import ApiServer, Etcd, Namespace, program, started
 from tests.real.receivers import PrometheusStore
+from tests.soak import shim, small_disk
 from tests.soak.actor import Actor
-from tests.soak.group import Group
+from tests.soak.group import Group, Parts
 from tests.soak.judge import Judge
 from tests.soak.keeper import Keeper
 from tests.soak.probe import Probe, Pulse
@@ -60,6 +61,9 @@ class Stage:
         self.promgen = Promgen()
         self._stack.callback(self.promgen.close)
         self.put_targets(0)
+        self.parts = Parts(
+            self.store.write_url, self.promgen.url, self.broker.url, shim.built(self.folder)
+        )
         self.groups = [self._group(has_gate=has_gate) for has_gate in (True, False)]
         self.pulse = self._actor(Pulse(self.record))
         self._actor(Probe(self.groups[0].namespace, self.folder / "probe", self.record))
@@ -89,9 +93,11 @@ class Stage:
     def _group(self, *, has_gate: bool) -> Group:
         name = "gate" if has_gate else "plain"
         namespace = Namespace(self.server, self.folder / f"{name}-k8s", f"soak-{name}")
-        urls = (self.promgen.url, self.broker.url)
-        made = Group(self.folder, namespace, self.store.write_url, urls, has_gate=has_gate)
+        made = Group(self.folder, namespace, self.parts, has_gate=has_gate)
         self._stack.callback(made.close)
+        if small_disk.can_mount():
+            for member in made.members:
+                self._stack.enter_context(small_disk.mounted(member.output.parent))
         self._stack.callback(self._end, made)
         return made
 

@@ -121,8 +121,12 @@ class LeaseWatch(Actor):
                 self._reign = Reign(holder, now(), now())
                 self.group.known.lease_reigns.append(self._reign)
                 self.record.note("lease", group=self.group.name, holder=holder)
-        elif renewed := spec.get("renewTime"):
+        elif self._has_right_clock(holder) and (renewed := spec.get("renewTime")):
             self._reign.until = max(self._reign.until, min(_since_boot(renewed), now()))
+
+    def _has_right_clock(self, holder: str) -> bool:
+        member = self.group.by_name(holder)
+        return member is None or member.clock_wrong_until < now()
 
 
 def _since_boot(text: str) -> float:
