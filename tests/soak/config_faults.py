@@ -127,7 +127,7 @@ def _no_yaml(member: Member, number: int) -> None:
 
 def _cut_short(member: Member, number: int) -> None:
     text = member.text(number)
-    member.map.swap(text[: len(text) // 2])
+    member.map.swap(text[: text.index("url: ") + 8])  # within braces: what is before is no YAML
 
 
 def _empty(member: Member, _number: int) -> None:
