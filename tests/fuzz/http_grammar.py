@@ -1,16 +1,12 @@
-"""Requests and answers of HTTP/1, as the grammar has them and near it: strategies of bytes.
-
-Hypothesis draws only a string of choices, since it takes 100 µs for each that it draws itself.
-"""
+"""Requests and answers of HTTP/1, as the grammar has them and near it: strategies of bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
 
 from hypothesis import strategies as st
 
-T = TypeVar("T")
+from tests.fuzz.choices import Choices
 
 # Each has the plain case first.
 # fmt: off
@@ -97,27 +93,9 @@ CHANGES = (
 # fmt: on
 
 
-class Choices:
-    """What to choose, byte by byte; the first of all, once there are no more."""
-
-    def __init__(self, source: bytes) -> None:
-        self._source = iter(source)
-
-    def number(self, most: int) -> int:
-        """Choose one of 0 to ``most``, up to 255."""
-        return next(self._source, 0) * (most + 1) >> 8
-
-    def of(self, values: tuple[T, ...]) -> T:
-        """Choose one of these."""
-        return values[self.number(len(values) - 1)]
-
-    def mostly(self, values: tuple[T, ...], percent: int = 80) -> T:
-        """Choose the first in so many cases, else one of all."""
-        return values[0] if self.number(99) < percent else self.of(values)
-
-    def line(self, name: bytes, value: bytes) -> bytes:
-        """Choose how a field is written."""
-        return name + self.mostly(COLONS, 95) + value + self.mostly(ENDS, 95)
+def _line(choices: Choices, name: bytes, value: bytes) -> bytes:
+    """Return a field as it may be written."""
+    return name + choices.mostly(COLONS, 95) + value + choices.mostly(ENDS, 95)
 
 
 def _fields(choices: Choices, *first: bytes) -> bytes:
@@ -125,7 +103,7 @@ def _fields(choices: Choices, *first: bytes) -> bytes:
     lines = list(first)
     for _ in range(choices.number(2)):
         name, values = choices.of(OTHERS)
-        lines.insert(choices.number(len(lines)), choices.line(name, choices.of(values)))
+        lines.insert(choices.number(len(lines)), _line(choices, name, choices.of(values)))
     return b"".join(lines)
 
 
@@ -135,7 +113,7 @@ def _framed(choices: Choices) -> tuple[bytes, bytes]:
     if kind <= 1:
         return b"", b""
     if kind == 2:
-        return choices.line(b"Connection", choices.of(CONNECTIONS)), b""
+        return _line(choices, b"Connection", choices.of(CONNECTIONS)), b""
     if kind <= 4:
         piece = choices.of(PIECES)
         return b"Content-Length: %d\r\n" % len(piece), piece
@@ -147,8 +125,8 @@ def _framed(choices: Choices) -> tuple[bytes, bytes]:
 
 def _framing(choices: Choices) -> bytes:
     if choices.number(1):
-        return choices.line(choices.of(LENGTH_NAMES), choices.of(LENGTHS))
-    return choices.line(b"Transfer-Encoding", choices.of(CODINGS))
+        return _line(choices, choices.of(LENGTH_NAMES), choices.of(LENGTHS))
+    return _line(choices, b"Transfer-Encoding", choices.of(CODINGS))
 
 
 def _chunks(choices: Choices) -> bytes:

@@ -21,7 +21,8 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
-LARGEST = 256 << 20  # bytes of a batch when unpacked
+LARGEST = 64 << 20  # bytes of a batch when unpacked
+MOST_FIELDS = 2_000_000  # that need 60 bytes each: two bytes can be a whole message
 PROBES = 16  # series that are looked at where not all are
 VERSION_2 = "io.prometheus.write.v2.request"
 TIME = attrgetter("timestamp")
@@ -55,8 +56,13 @@ MESSAGES: dict[str, dict[str, tuple[int, bool, Any]]] = {
 }
 
 
+# The bytes that begin a repeated field, all of which have numbers up to 5: as they are usually
+# written, and in more bytes than needed.
+_TAGS = bytes(number << 3 | 2 | more for number in range(1, 6) for more in (0, 0x80))
+
+
 class Undecodable(ValueError):
-    """A body is no batch: not packed by snappy, no such message, or larger than ``LARGEST``."""
+    """A body is no batch: not packed by snappy, no such message, or too large to be looked at."""
 
 
 class Protocol(enum.Enum):
@@ -123,9 +129,19 @@ def parsed(body: bytes, protocol: Protocol) -> Any:
         if cramjam.snappy.decompress_raw_len(body) > LARGEST:
             raise Undecodable(f"batch of {len(body)} bytes: it is larger than {LARGEST} unpacked")
         raw = bytes(cramjam.snappy.decompress_raw(body))
+        if _most_fields(raw) > MOST_FIELDS:
+            raise Undecodable(
+                f"batch of {len(body)} bytes: may have more than {MOST_FIELDS} fields"
+            )
         return REQUESTS[protocol].FromString(raw)
     except (cramjam.DecompressionError, DecodeError) as error:
         raise Undecodable(f"batch of {len(body)} bytes: {error}") from error
+
+
+def _most_fields(raw: bytes) -> int:
+    """Return how many fields there may be at most, roughly where they are surely few."""
+    most = len(raw) // 2
+    return most if most <= MOST_FIELDS else len(raw) - len(raw.translate(None, _TAGS))
 
 
 def times_of(series: Any) -> Iterator[int]:
