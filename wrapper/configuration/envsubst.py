@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from wrapper.documents.problems import Problems, end_of
+from wrapper.documents.problems import Problems
 
 _REFERENCE = re.compile(rb"(?<!\$)\$\(([a-zA-Z_0-9]+)\)")
 
@@ -18,6 +18,12 @@ _REFERENCE = re.compile(rb"(?<!\$)\$\(([a-zA-Z_0-9]+)\)")
 def substitute(content: bytes, environ: Mapping[bytes, bytes]) -> bytes:
     """Return a text with its references replaced, except those to variables that are not set."""
     return _REFERENCE.sub(lambda found: environ.get(found[1], found[0]), content)
+
+
+def size_after(content: bytes, environ: Mapping[bytes, bytes]) -> int:
+    """Return how many bytes ``substitute`` will return: a few of a text can become gigabytes."""
+    values = ((found[0], environ.get(found[1], found[0])) for found in _REFERENCE.finditer(content))
+    return len(content) + sum(len(value) - len(reference) for reference, value in values)
 
 
 def referenced(content: bytes) -> set[bytes]:
@@ -30,12 +36,14 @@ def note_unset(
 ) -> None:
     """Add a problem for each referenced variable that is not set; ``name`` is the file's."""
     seen: set[bytes] = set()
+    line, column, at = 1, 1, 0
     for found in _REFERENCE.finditer(content):
-        if found[1] not in environ and found[1] not in seen:
-            seen.add(found[1])
-            problems.add(
-                name,
-                *end_of(content[: found.start()]),
-                f"the variable {found[1].decode()} is not set; set it, or give"
-                " --config-envsubst-allow-unset",
-            )
+        if found[1] in environ or found[1] in seen:
+            continue
+        seen.add(found[1])
+        before, end, rest = content[at : found.start()].rpartition(b"\n")
+        line += before.count(b"\n") + len(end)
+        column = len(rest.decode(errors="replace")) + (1 if end else column)
+        at = found.start()
+        text = f"the variable {found[1].decode()} is not set; set it, or give"
+        problems.add(name, line, column, f"{text} --config-envsubst-allow-unset")

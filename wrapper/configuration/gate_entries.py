@@ -89,6 +89,7 @@ class _Reading:
         self._gateway = gateway
         self._problems = problems
         self._names = {names_of(item).get("name", "") for item in given}
+        self._numbers: dict[str, int] = {}  # of the last made name, by its beginning
         self.notes: list[str] = []
         self.endpoints: list[Endpoint] = []
 
@@ -129,10 +130,11 @@ class _Reading:
         if given:
             return given
         made = name = _made_name(url)
-        number = 1
+        number = self._numbers.get(made, 1)
         while name in self._names:
             number += 1
             name = f"{made}-{number}"
+        self._numbers[made] = number
         self._names.add(name)
         return name
 

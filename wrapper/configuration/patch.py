@@ -36,14 +36,14 @@ class Patches:
 
     def items(self, old: list[Node], new: list[Node], path: str) -> list[Node]:
         """Return the follower's items with the directives applied and the other items appended."""
-        kept, added = list(old), []
+        kept, added = _Items(old), list[Node]()
         for item in new:
             if isinstance(item, MappingNode) and _patch_key(item) is not None:
                 self._seen.add(id(item))
                 self._follow(item, kept, is_first=item is new[0], path=path)
             else:
                 added.append(item)
-        return kept + added
+        return [*kept, *added]
 
     def note_misplaced(self, override: Node) -> None:
         """Add a problem for each directive that is not in an item of a list."""
@@ -54,7 +54,7 @@ class Patches:
                     key, f"{PATCH} has no effect here; write it in an item of a list of the leader"
                 )
 
-    def _follow(self, item: MappingNode, kept: list[Node], *, is_first: bool, path: str) -> None:
+    def _follow(self, item: MappingNode, kept: _Items, *, is_first: bool, path: str) -> None:
         """Apply the directive of one item of the override to the follower's items."""
         others = entries(item)
         _, directive = others.pop(PATCH)
@@ -73,27 +73,60 @@ class Patches:
             self._refuse(item, text)
 
     def _follow_named(
-        self, item: MappingNode, kept: list[Node], verb: str, name: str, path: str
+        self, item: MappingNode, kept: _Items, verb: str, name: str, path: str
     ) -> None:
         """Replace or remove the one item of the follower that has the same name."""
-        wanted = names_of(item).get(name)
-        places = [
-            at for at, old in enumerate(kept) if names_of(old).get(name) == wanted is not None
-        ]
+        places = kept.places(name, names_of(item).get(name))
         if len(places) != 1:
             several = "more than one item" if places else "no item"
             text = f"{several} of {quoted(path)} has this {name}; correct it, or remove {PATCH}"
             self._refuse(item, f"nothing to {verb}: {text}" if not places else text)
         elif verb == REPLACE:
-            kept[places[0]] = _without_patch(item)
+            kept.put(min(places), _without_patch(item))
         elif len(item.value) > 2:  # noqa: PLR2004 - the name and the directive
             text = f"{PATCH}: {DELETE} needs the {name} alone; remove the other keys"
             self._refuse(item, text)
         else:
-            del kept[places[0]]
+            kept.put(min(places), None)
 
     def _refuse(self, item: MappingNode, text: str) -> None:
         self._problems.at(_patch_key(item) or item, text)
+
+
+class _Items:
+    """The follower's items, as the directives leave them; each is found by its names."""
+
+    def __init__(self, items: list[Node]) -> None:
+        self._items: list[Node | None] = list(items)  # None: removed
+        self._places: dict[tuple[str, str], set[int]] | None = None
+
+    def __iter__(self) -> Iterator[Node]:
+        return (item for item in self._items if item is not None)
+
+    def clear(self) -> None:
+        """Remove all."""
+        self._items, self._places = [], None
+
+    def places(self, name: str, value: str | None) -> set[int]:
+        """Return the places of the items that have this value as this name, none for None."""
+        if self._places is None:
+            self._places = {}
+            for at, item in enumerate(self._items):
+                self._note(at, item)
+        return set() if value is None else self._places.get((name, value), set())
+
+    def put(self, at: int, item: Node | None) -> None:
+        """Replace the item in a place, or remove it."""
+        old, self._items[at] = self._items[at], item
+        if old is not None and self._places is not None:
+            for pair in names_of(old).items():
+                self._places[pair].discard(at)
+        self._note(at, item)
+
+    def _note(self, at: int, item: Node | None) -> None:
+        if item is not None and self._places is not None:
+            for pair in names_of(item).items():
+                self._places.setdefault(pair, set()).add(at)
 
 
 def _patch_key(node: MappingNode) -> Node | None:

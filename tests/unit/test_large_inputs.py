@@ -1,0 +1,56 @@
+"""Inputs whose cost must not grow with the square of their size.
+
+The limit is no measure of speed: it lies six times above what each takes, and below what it
+takes where each part is looked at once for every other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from wrapper.configuration import envsubst
+from wrapper.configuration.gateway import Gateway
+from wrapper.configuration.render import WholeFile
+from wrapper.documents.problems import ConfigurationError, Problems
+from wrapper.documents.source import Source
+
+LIMIT_S = 3.0  # of processor time
+
+
+def patched(jobs: int) -> None:
+    """Render as many patches as there are jobs."""
+    names = [b"job_name: j%d" % number for number in range(jobs)]
+    base = b"scrape_configs:\n" + b"".join(b"- %b\n" % name for name in names)
+    override = b"scrape_configs:\n" + b"".join(b"- {%b, $patch: delete}\n" % name for name in names)
+    rendered = WholeFile().render(Source("p.yml", base), [Source("l.yml", override)])
+    assert rendered.renderings.leader.content == b"scrape_configs: []\n"
+
+
+def unset(variables: int) -> None:
+    """Look for variables that are not set, all on one line."""
+    problems = Problems()
+    text = b"".join(b"$(A%d) " % number for number in range(variables))
+    envsubst.note_unset(text, "x", {}, problems)
+    assert problems
+
+
+def named(entries: int) -> None:
+    """Lead entries of remote_write that are all alike through the gate."""
+    override = b"remote_write:\n" + b"- {url: 'http://r/'}\n" * entries
+    with pytest.raises(ConfigurationError):
+        WholeFile(Gateway("http://g", "/o")).render(
+            Source("p.yml", b"{}\n"), [Source("l.yml", override)]
+        )
+
+
+@pytest.mark.parametrize(
+    ("read", "size"), [(patched, 12_000), (unset, 80_000), (named, 6_000)], ids=str
+)
+def test_twice_the_size_takes_twice_the_time(read: Callable[[int], None], size: int) -> None:
+    """Not four times as long."""
+    began = time.thread_time()
+    read(size)
+    assert time.thread_time() - began < LIMIT_S
