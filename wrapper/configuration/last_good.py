@@ -90,6 +90,6 @@ class LastGood:
         if not path.exists():
             return None
         try:
-            return recognized(role, files.read_input(path, LARGEST_INPUT), str(path))
+            return recognized(role, files.read_input(path, 2 * LARGEST_INPUT), str(path))
         except (files.InputError, ConfigurationError) as error:
             raise LastGoodUnusable(str(error)) from error

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # the web process reports problems, and does not load YAML
 
 _LONGEST_KEY = 60
 MOST_LOGGED = 20  # problems of one input; the API lists all
+MOST_KEPT = 1000  # problems of all inputs; a large file can have a million
 
 
 class ConfigurationError(Exception):
@@ -48,6 +49,7 @@ class Problems:
 
     def __init__(self) -> None:
         self._found: set[Problem] = set()
+        self._left_out = 0
         self.is_broken = False
 
     def add(self, name: str, line: int, column: int, text: str) -> None:
@@ -60,11 +62,21 @@ class Problems:
 
     def note(self, problem: Problem) -> None:
         """Add a problem."""
-        self._found.add(problem)
+        if self.is_full and problem not in self._found:
+            self._left_out += 1
+        else:
+            self._found.add(problem)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether further problems are only counted."""
+        return len(self._found) >= MOST_KEPT
 
     def take(self, others: Problems) -> None:
         """Add all problems of another collection."""
-        self._found |= others._found
+        for problem in others._found:
+            self.note(problem)
+        self._left_out += others._left_out
         self.is_broken = self.is_broken or others.is_broken
 
     def __bool__(self) -> bool:
@@ -72,8 +84,9 @@ class Problems:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """All problems, sorted by input, line and column."""
-        return tuple(map(str, sorted(self._found)))
+        """The first problems that were found, sorted by input, line and column."""
+        more = f"{self._left_out} more problems are left out here; correct these first"
+        return (*map(str, sorted(self._found)), *([more] if self._left_out else ()))
 
     def settle(self, *, only_if_broken: bool = False) -> None:
         """Raise ConfigurationError with all problems, if there are any."""

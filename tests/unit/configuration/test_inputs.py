@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from wrapper.configuration import inputs as module
 from wrapper.configuration.inputs import BadInputs, Inputs, Sources
 from wrapper.model.configuration import Renderings
 from wrapper.model.events import ConfigurationRead, ConfigurationRejected
@@ -356,3 +357,39 @@ def test_a_path_that_no_file_can_have_is_told(folder: Path) -> None:
     (problem,) = refused(inputs(folder, are_files_here=True))
     assert problem.startswith(f"{folder}/p.yml:1:57: remote_write[0].tls_config.ca_file: ")
     assert "a\ufffdb: no file can have this path; Prometheus refuses" in problem
+
+
+# --- how much -------------------------------------------------------------------------------------
+
+
+def test_inputs_that_would_fill_the_memory_are_refused_unread(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all inputs together: bytes, packed or not, with variables replaced, and values."""
+    monkeypatch.setattr(module, "LARGEST_INPUT", 1000)
+    monkeypatch.setattr(module, "MOST_VALUES", 100)
+    environ = {b"A": b"x" * 400}
+    cases = {
+        b"a: " + b"x" * 900: f"{folder}/l.yml: with it the inputs have more than 1000 bytes",
+        gzip.compress(b"a: " + b"x" * 5000): f"{folder}/p.yml: more than 1000 bytes",
+        b"a: $(A)$(A)$(A)": f"{folder}/p.yml: with it the inputs have more than 1000 bytes",
+        b"a: [" + b"," * 110 + b"]": f"{folder}/p.yml: with it the inputs have more than 100 of",
+        b"a: [" + b"," * 60 + b"]": f"{folder}/l.yml: with it the inputs have more than 100 of",
+        b"a: " + b"x" * 110: "",
+    }
+    (folder / "l.yml").write_bytes(b"b: [" + b"1," * 40 + b"]" + b" " * 100)
+    for content, said in cases.items():
+        (folder / "p.yml").write_bytes(content)
+        given = inputs(folder, "l.yml", environ=environ)
+        if said:
+            assert refused(given)[0].startswith(said)
+        else:
+            assert given.read()
+
+
+def test_of_a_million_problems_the_first_thousand_are_told(folder: Path) -> None:
+    """The others are counted."""
+    (folder / "p.yml").write_text("a: 1\n" * 3001)
+    problems = refused(inputs(folder))
+    assert len(problems) == 1001
+    assert problems[-1] == "2000 more problems are left out here; correct these first"
