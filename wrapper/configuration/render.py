@@ -154,6 +154,8 @@ class _Base:
         for override in overrides:
             merged = merge(merged, override.node, problems)
         note_duplicates(merged, problems)
+        if merged is not base:  # the override may remove them
+            note_duplicates(base, problems)
         gated = _through_gate(base, merged, gateway, problems)
         suspicions = _suspicions([base, *(override.node for override in overrides)])
         if problems:

@@ -122,6 +122,14 @@ def test_two_in_a_whole_file_are_found_there() -> None:
         WholeFile().render(Source("p.yml", base))
 
 
+def test_two_that_the_leader_removes_are_still_the_followers() -> None:
+    """Prometheus would refuse the follower's configuration, and with it the start."""
+    base = Source("p.yml", b"remote_write:\n- url: http://r/w\n- url: http://r/w\n")
+    override = Source("l.yml", b"remote_write:\n- {$patch: replace}\n- url: http://r/x\n")
+    with pytest.raises(ConfigurationError, match="^p.yml:3:3: Prometheus refuses this entry"):
+        WholeFile().render(base, [override])
+
+
 def test_what_is_no_list_of_mappings_is_for_prometheus_to_refuse() -> None:
     """Nothing is made of it here."""
     assert problems("follower: {remote_write: [a, [b], {url: {c: [~]}}], remote_read: 5}\n") == ()

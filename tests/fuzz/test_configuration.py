@@ -1,0 +1,128 @@
+"""Inputs of a configuration: whatever they say, a rendering or problems with place and cure."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+from hypothesis import strategies as st
+
+from tests.fuzz.form import fuzzed
+from tests.fuzz.yaml_texts import either, files
+from wrapper.configuration.gateway import Gateway
+from wrapper.configuration.inputs import BadInputs, Inputs, Sources
+from wrapper.configuration.last_good import LastGood
+from wrapper.configuration.render import Rendered, WholeFile, render
+from wrapper.documents.problems import ConfigurationError
+from wrapper.documents.source import Source
+from wrapper.model.configuration import Kept, Renderings
+
+ENVIRON = {b"A": b"1", b"B": b"x: [", b"C": b"\xff"}
+gateways = st.sampled_from([None, Gateway("http://127.0.0.1:9096", "/out", identity="p-0")])
+folders = st.sampled_from(["", "/etc/prometheus"])
+
+
+def check(lines: tuple[str, ...]) -> None:
+    """Each problem is one line that can be shown."""
+    assert lines
+    for line in lines:
+        assert line.isprintable(), line
+        assert ": " in line
+        assert len(line) < 1000
+
+
+def check_rendered(rendered: Rendered) -> None:
+    """Render what was rendered: it stays as it is."""
+    for content in (rendered.renderings.follower.content, rendered.renderings.leader.content):
+        again = WholeFile().render(Source("again", content)).renderings
+        assert again.follower.content == content
+
+
+@fuzzed(250, content=either, gateway=gateways, folder=folders)
+def test_one_file(content: bytes, gateway: Gateway | None, folder: str) -> None:
+    """A file with both sections."""
+    try:
+        rendered = render(Source("x.yml", content, folder), gateway)
+    except ConfigurationError as error:
+        return check(error.problems)
+    return check_rendered(rendered)
+
+
+@fuzzed(
+    250,
+    content=files,
+    overrides=st.lists(files, max_size=2),
+    gateway=gateways,
+    folder=folders,
+)
+def test_whole_file(
+    content: bytes, overrides: list[bytes], gateway: Gateway | None, folder: str
+) -> None:
+    """A whole file and the leader's overrides; read again from the cache, the same comes."""
+    reading = WholeFile(gateway)
+    given = [Source(f"{number}.yml", each, folder) for number, each in enumerate(overrides)]
+    for _ in range(2):
+        try:
+            rendered = reading.render(Source("p.yml", content, folder), given)
+        except ConfigurationError as error:
+            check(error.problems)
+        else:
+            check_rendered(rendered)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder for all examples."""
+    return tmp_path_factory.mktemp("inputs")
+
+
+@fuzzed(
+    60,
+    content=files,
+    override=files,
+    is_packed=st.booleans(),
+    cut=st.integers(0, 40),
+    allow_unset=st.booleans(),
+)
+def test_files(
+    folder: Path, content: bytes, override: bytes, *, is_packed: bool, cut: int, allow_unset: bool
+) -> None:
+    """As files, packed or with the end cut off, with variables; what was good is kept, or told."""
+    packed = gzip.compress(content, 1) if is_packed else content
+    (folder / "p.yml").write_bytes(packed[: len(packed) - cut] if cut < 10 else packed)
+    (folder / "l.yml").write_bytes(override)
+    sources = Sources(
+        folder / "p.yml",
+        (folder / "l.yml",),
+        output_folder=folder,
+        environ=ENVIRON,
+        allow_unset=allow_unset,
+        are_files_here=True,
+    )
+    inputs = Inputs(sources)
+    try:
+        renderings = inputs.read()
+    except BadInputs as error:
+        return check(error.problems)
+    inputs.left_out()
+    inputs.variables()
+    return check_kept(folder, renderings, cut)
+
+
+def check_kept(folder: Path, renderings: Renderings, cut: int) -> None:
+    """Keep them for the next start: they come back, or nothing where the file is damaged."""
+    kept = LastGood(folder / "out.yml", 0o600)
+    kept.keep(Kept(renderings, None))
+    assert kept.load() == renderings
+    data = kept.follower.read_bytes()
+    kept.follower.write_bytes(data[: max(len(data) - cut, 0)] + b"\x00" * (cut % 3))
+    kept.load()
+
+
+@fuzzed(40, data=st.binary(max_size=60))
+def test_a_kept_file_of_any_bytes(folder: Path, data: bytes) -> None:
+    """It is used, or a warning says why not."""
+    kept = LastGood(folder / "any.yml", 0o600)
+    kept.follower.write_bytes(data)
+    kept.load()
