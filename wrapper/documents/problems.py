@@ -97,7 +97,10 @@ class Problems:
 def quoted(key: str) -> str:
     """Return a key quoted for a message: on one line, and shortened if it is long."""
     shown = key if len(key) <= _LONGEST_KEY else key[:_LONGEST_KEY] + "…"
-    return json.dumps(shown, ensure_ascii=False)
+    text = json.dumps(shown, ensure_ascii=False)
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
 
 
 def end_of(content: bytes) -> tuple[int, int]:

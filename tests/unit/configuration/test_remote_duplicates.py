@@ -126,7 +126,7 @@ def test_two_that_the_leader_removes_are_still_the_followers() -> None:
     """Prometheus would refuse the follower's configuration, and with it the start."""
     base = Source("p.yml", b"remote_write:\n- url: http://r/w\n- url: http://r/w\n")
     override = Source("l.yml", b"remote_write:\n- {$patch: replace}\n- url: http://r/x\n")
-    with pytest.raises(ConfigurationError, match="^p.yml:3:3: Prometheus refuses this entry"):
+    with pytest.raises(ConfigurationError, match=r"^p\.yml:3:3: Prometheus refuses this entry"):
         WholeFile().render(base, [override])
 
 

@@ -1,0 +1,36 @@
+"""Problems of an input: each on one line, and not more than a reader can use."""
+
+from __future__ import annotations
+
+import pytest
+
+from wrapper.documents.problems import MOST_KEPT, Problems, quoted
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ("é😀", '"é😀"'),
+        ('"\\', '"\\"\\\\"'),
+        ("a\nb", '"a\\nb"'),
+        ("a\x85b\u2028", '"a\\u0085b\\u2028"'),
+        ("\u202eb\ufeff", '"\\u202eb\\ufeff"'),
+        ("x" * 70, f'"{"x" * 60}…"'),
+    ],
+)
+def test_a_key_is_quoted_on_one_line(key: str, shown: str) -> None:
+    """Also the line breaks of YAML that JSON does not know, and what turns the text around."""
+    assert quoted(key) == shown
+
+
+def test_more_than_are_kept_are_counted() -> None:
+    """Also those of a collection that is taken over; one that is known is not counted again."""
+    problems, others = Problems(), Problems()
+    for line in range(MOST_KEPT + 2):
+        problems.add("x", line, 1, "bad")
+        others.add("y", line, 1, "bad")
+    problems.add("x", 1, 1, "bad")
+    problems.take(others)
+    assert len(problems.lines) == MOST_KEPT + 1
+    more = "1004 more problems are left out here; correct these first"
+    assert problems.lines[-1] == more
