@@ -32,7 +32,8 @@ OWN_PATHS = (
 )  # fmt: skip
 PROXIED = ("/-/ready", "/-/reload", "/none")
 _PROMETHEUS = re.compile(r" source=\w+\.go:\d+ ")
-_ELSEWHERE = {"redis password", "api password"}  # the other's environment, and our requests
+# In the environment of the other, and in our requests.
+_ELSEWHERE = {"amqp password", "redis password", "api password"}
 
 
 class Run:
@@ -136,21 +137,21 @@ class Run:
 
 @pytest.fixture
 def run(tmp_path: Path, namespace: Namespace, write_log: WriteLog) -> Iterator[Run]:
-    """Start two replicas; the first leads."""
+    """Start two replicas."""
     made = Run(tmp_path, namespace, write_log)
     with ExitStack() as stack:
         for each in made.replicas:
             each.start()
             stack.callback(each.stop)
-            wait_until(lambda: made.replicas[0].leads, 30, "the first leads")
+        for each in made.replicas:
+            wait_until(lambda one=each: one.ask("/_elector/healthz").ok, 30, "its API answers")  # type: ignore[misc]
         yield made
 
 
 def test_no_secret_shows(run: Run) -> None:
     """From the start to the end, through changes of the leader, bad edits and faults."""
     before = set(SHARED_MEMORY.iterdir())
-    one, other = run.replicas
-    wait_until(lambda: other.ask("/_elector/readyz", auth=None).ok, 30, "the other is ready")
+    one, _ = run.leader_and_other()
     _check_that_they_are_there(run, one)
     run.look("leader and follower")
     _break_the_configuration(run, one)
