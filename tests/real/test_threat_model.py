@@ -1,0 +1,212 @@
+"""What the page about threats says of the rights on the API server, by trying it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from tests.real.parts import CHECKOUT, Namespace, WriteLog, started
+from tests.real.replica import QUICK, Replica, on_lease
+from tests.support import now, wait_until
+from wrapper.election.cluster import MERGE_PATCH
+from wrapper.election.lease_object import INCARNATION
+
+PAGE = CHECKOUT / "wrapper/docs/threat-model.md"
+POLICIES = "/apis/admissionregistration.k8s.io/v1"
+POD = "prometheus-0"
+PATCHES = {
+    "apiGroups": [""],
+    "resources": ["pods"],
+    "resourceNames": [POD, "other"],
+    "verbs": ["patch"],
+}
+
+
+@pytest.fixture
+def namespace(make_namespace: Callable[..., Namespace]) -> Namespace:
+    """Give a namespace with two pods of the service account, whose labels it may change."""
+    made = make_namespace(more_rules=[PATCHES])
+    for name in (POD, "other"):
+        spec = {
+            "containers": [{"name": "prometheus", "image": "given"}],
+            "serviceAccountName": "elector",
+        }
+        made.server.make(pods_path(made), {"metadata": {"name": name}, "spec": spec})
+    return made
+
+
+def pods_path(namespace: Namespace, name: str = "") -> str:
+    """Return the API's path of a pod, or of all."""
+    return f"/api/v1/namespaces/{namespace.name}/pods" + (f"/{name}" if name else "")
+
+
+def token_of(namespace: Namespace, pod: str) -> str:
+    """Return a token as the kubelet mounts it into a pod."""
+    reference = {"kind": "Pod", "apiVersion": "v1", "name": pod}
+    path = f"/api/v1/namespaces/{namespace.name}/serviceaccounts/elector/token"
+    spec = {"expirationSeconds": 3600, "boundObjectRef": reference}
+    return str(namespace.server.make(path, {"spec": spec})["status"]["token"])
+
+
+def patch(namespace: Namespace, token: str, pod: str, change: Any) -> requests.Response:
+    """Patch a pod."""
+    server = namespace.server
+    return requests.patch(
+        server.url + pods_path(namespace, pod),
+        data=json.dumps(change),
+        headers={"Authorization": f"Bearer {token}", "Content-Type": MERGE_PATCH},
+        verify=str(server.ca_file),
+        timeout=5,
+    )
+
+
+LABEL = {"metadata": {"labels": {"prometheus-elector/role": "leader"}}}
+IMAGE = {"spec": {"containers": [{"name": "prometheus", "image": "another"}]}}
+
+
+def test_the_right_to_patch_a_pod_is_one_to_its_image(namespace: Namespace) -> None:
+    """Kubernetes has no right for labels alone."""
+    token = token_of(namespace, POD)
+    assert patch(namespace, token, "other", IMAGE).status_code == 200
+    pod = namespace.server.call("GET", pods_path(namespace, "other")).json()
+    assert pod["spec"]["containers"][0]["image"] == "another"
+
+
+# --- the admission policy of the page ------------------------------------------------------------
+
+
+def policies(namespace: Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the page's objects and their kinds' paths, for this namespace."""
+    text = PAGE.read_text(encoding="utf-8").partition("```yaml\n")[2].partition("```")[0]
+    account = "serviceaccount:monitoring:prometheus"
+    assert account in text
+    text = text.replace(account, f"serviceaccount:{namespace.name}:elector")
+    text = text.replace("{name: prometheus-elector}", f"{{name: {namespace.name}}}")
+    text = text.replace("policyName: prometheus-elector", f"policyName: {namespace.name}")
+    for each in yaml.safe_load_all(text):
+        kind = each["kind"]
+        plural = "policies" if kind.endswith("Policy") else "policybindings"
+        yield f"{POLICIES}/validatingadmission{plural}", each
+
+
+@pytest.fixture
+def guarded(namespace: Namespace) -> Iterator[Namespace]:
+    """Give the namespace with the page's policy in force."""
+    made = []
+    try:
+        for path, each in policies(namespace):
+            namespace.server.make(path, each)
+            made.append(f"{path}/{each['metadata']['name']}")
+        token = token_of(namespace, POD)
+        wait_until(
+            lambda: lease(namespace, token, "POST", holder="other").status_code == 422,
+            30,
+            "the policy is in force",
+        )
+        yield namespace
+    finally:
+        for path in made:
+            namespace.server.call("DELETE", path)
+
+
+def lease(
+    namespace: Namespace, token: str, method: str, holder: str, name: str = "prometheus"
+) -> requests.Response:
+    """Create or update a Lease with this holder; of a creation nothing stays (dry run)."""
+    path = namespace.leases_path + (f"/{name}" if method == "PUT" else "")
+    body: dict[str, Any] = {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": name, "namespace": namespace.name},
+        "spec": {"holderIdentity": holder, "leaseDurationSeconds": 15},
+    }
+    if method == "PUT":
+        body["metadata"] = (namespace.lease() or {})["metadata"]
+    dry = "?dryRun=All" if method == "POST" else ""
+    return namespace.server.call(method, path + dry, body, token)
+
+
+def test_by_the_policy_a_replica_names_only_itself(guarded: Namespace) -> None:
+    """It may hold and release its own Lease; no other name, no other Lease, no other token."""
+    token = token_of(guarded, POD)
+    assert lease(guarded, token, "POST", POD).status_code == 201
+    assert lease(guarded, token, "POST", "").status_code == 201
+    assert lease(guarded, token, "POST", POD, name="another").status_code == 422
+    assert lease(guarded, guarded.token, "POST", POD).status_code in (403, 422), "of no pod"
+    path = guarded.leases_path
+    guarded.server.make(
+        path, {"metadata": {"name": "prometheus"}, "spec": {"holderIdentity": "other"}}
+    )
+    assert lease(guarded, token, "PUT", POD).status_code == 200
+    assert lease(guarded, token, "PUT", "").status_code == 200
+    for holder in ("other", "169.254.169.254/"):
+        assert lease(guarded, token, "PUT", holder).status_code == 422
+    assert guarded.holder() == ""
+
+
+def test_by_the_policy_a_replica_changes_only_its_own_metadata(guarded: Namespace) -> None:
+    """The label of its pod; not the image, and no other pod."""
+    token = token_of(guarded, POD)
+    assert patch(guarded, token, POD, LABEL).status_code == 200
+    assert patch(guarded, token, POD, IMAGE).status_code == 422
+    assert patch(guarded, token, "other", LABEL).status_code == 422
+    assert patch(guarded, token, "other", IMAGE).status_code == 422
+
+
+def test_a_replica_leads_and_leaves_under_the_policy(
+    guarded: Namespace, tmp_path: Path, write_log: WriteLog
+) -> None:
+    """All that it writes is allowed to it."""
+    guarded.token_file.write_text(token_of(guarded, POD))
+    replica = Replica(tmp_path, POD, *on_lease(guarded), *QUICK, write_url=write_log.url("a"))
+    with started(replica):
+        replica.await_leader(30)
+        assert guarded.holder() == POD
+        replica.term()
+        assert replica.await_end(30) == 0
+    assert guarded.holder() == ""
+
+
+# --- the right to the Lease ----------------------------------------------------------------------
+
+
+def test_a_forged_release_makes_two_writers_for_a_moment_only(
+    namespace: Namespace, tmp_path: Path, write_log: WriteLog
+) -> None:
+    """The next one leads at once; the one before notices at its next renewal, and stops."""
+    replicas = [
+        Replica(tmp_path, name, *on_lease(namespace), *QUICK, write_url=write_log.url(name))
+        for name in "ab"
+    ]
+    one, other = replicas
+    with started(one):
+        one.await_leader(30)
+        with started(other):
+            other.await_ready(30)
+            wait_until(lambda: write_log.writers() == {"a"}, 15, "a writes")
+            forge_release(namespace)
+            wait_until(lambda: write_log.writers() == {"a", "b"}, 15, "b writes as well")
+            one.await_follower(15)
+            since = now()
+            wait_until(lambda: "b" in write_log.writers(since), 15, "b writes on")
+            assert write_log.writers(since) == {"b"}
+
+
+def forge_release(namespace: Namespace) -> None:
+    """Write what a leader writes that has stopped writing."""
+
+    def is_written() -> bool:
+        seen = namespace.lease() or {}
+        time = seen["spec"]["renewTime"]
+        signed = {"incarnation": "x", "holder": "", "acquireTime": time}
+        seen["metadata"]["annotations"] = {INCARNATION: json.dumps(signed)}
+        seen["spec"] |= {"holderIdentity": "", "acquireTime": time, "leaseDurationSeconds": 1}
+        return namespace.call("PUT", seen).status_code == 200
+
+    wait_until(is_written, 15, "it is written, between two renewals")
