@@ -39,6 +39,7 @@ _LONGEST_NAME = 100
 _LONGEST_FILE_NAME = 255  # bytes, of Linux' file systems
 _PERMISSIONS = 0o777
 _OWNER_READS = 0o400
+_OTHERS_WRITE = 0o022  # never: they could have anything scraped, whoever sent the message
 
 
 class NotOurs(Exception):
@@ -78,6 +79,7 @@ def read_task(headers: Mapping[str, Any], body: Any) -> Task:
         raise BadTask(f"{name}: path has unprintable characters, or a name that is too long")
     if mode is not None and not _is_mode(mode):
         raise BadTask(f"{name}: chmod is not a mode, or does not let the owner read the file")
+    mode = None if mode is None else mode & ~_OTHERS_WRITE
     return Task(_WRITES[name], path or "", mode)
 
 

@@ -27,6 +27,7 @@ def message(name: str, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], Any]:
             Task(FileKind.RULES, "", 0o644),
         ),
         (message("write_rules", "/p/r.yml", None, 0o600), Task(FileKind.RULES, "/p/r.yml", 0o600)),
+        (message("write_urls", chmod=0o777), Task(FileKind.URLS, "", 0o755)),
         (message("write_config", path="/p/t.json"), Task(FileKind.TARGETS, "/p/t.json")),
         (message("reload_prometheus"), Task(Deed.RELOAD)),
         (message("clear_tombstones"), Task(Deed.CLEAN_TOMBSTONES)),
