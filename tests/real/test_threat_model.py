@@ -11,7 +11,7 @@ import pytest
 import requests
 import yaml
 
-from tests.real.parts import CHECKOUT, Namespace, WriteLog, started
+from tests.real.parts import CHECKOUT, RBAC, Namespace, WriteLog, started
 from tests.real.replica import QUICK, Replica, on_lease
 from tests.support import now, wait_until
 from wrapper.election.cluster import MERGE_PATCH
@@ -171,6 +171,27 @@ def test_a_replica_leads_and_leaves_under_the_policy(
         replica.term()
         assert replica.await_end(30) == 0
     assert guarded.holder() == ""
+
+
+def test_without_the_right_to_create_a_lease(
+    namespace: Namespace, tmp_path: Path, write_log: WriteLog
+) -> None:
+    """An empty Lease that was made before is enough: it is held and released."""
+    path = f"{RBAC}/{namespace.name}/roles/elector"
+    role = namespace.server.call("GET", path).json()
+    role["rules"] = [each for each in role["rules"] if "create" not in each["verbs"]]
+    assert namespace.server.call("PUT", path, role).status_code == 200
+    wait_until(
+        lambda: lease(namespace, namespace.token, "POST", POD).status_code == 403, 30, "no right"
+    )
+    namespace.server.make(namespace.leases_path, {"metadata": {"name": namespace.lease_name}})
+    replica = Replica(tmp_path, POD, *on_lease(namespace), *QUICK, write_url=write_log.url("a"))
+    with started(replica):
+        replica.await_leader(30)
+        assert namespace.holder() == POD
+        replica.term()
+        assert replica.await_end(30) == 0
+    assert namespace.holder() == ""
 
 
 # --- the right to the Lease ----------------------------------------------------------------------
