@@ -147,6 +147,23 @@ def test_dashboard_comes_through_unchanged() -> None:
     assert made["metadata"]["labels"]["grafana_dashboard"] == "1"
 
 
+def test_the_policy_is_the_one_of_the_page() -> None:
+    """That is the one that is tried on a real API server."""
+    text = (CHECKOUT / "wrapper/docs/threat-model.md").read_text(encoding="utf-8")
+    told = list(yaml.safe_load_all(text.partition("```yaml\n")[2].partition("```")[0]))
+    on = ("--set", "admissionPolicy.enabled=true")
+    made = chart(*on, namespace="monitoring")
+    policy, binding = (find(made, each["kind"]) for each in told)
+    assert policy["spec"] == told[0]["spec"]
+    name = policy["metadata"]["name"]
+    assert binding["spec"] == told[1]["spec"] | {"policyName": name}
+    assert name == "monitoring-prometheus"
+    other = chart(*on, "--set", "lease.name=l", "--set", "serviceAccount.name=s")
+    spec = json.dumps(find(other, "ValidatingAdmissionPolicy")["spec"])
+    assert "system:serviceaccount:default:s" in spec
+    assert 'object.metadata.name == \\"l\\"' in spec
+
+
 @pytest.mark.parametrize("use", USES)
 def test_overlay_is_the_chart_with_its_values(use: str) -> None:
     """A kustomize overlay is what Helm makes of the values file of the same name."""
