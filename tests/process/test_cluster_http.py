@@ -289,12 +289,13 @@ def test_a_lease_for_weeks_can_be_watched(
     assert len(reported) == 2
 
 
+@pytest.mark.parametrize("bad", ["broken: [", "a: !!int x", "a: !!bool x", "a: !!timestamp x"])
 def test_a_kubeconfig_that_goes_bad_is_told(
-    server: StandIn, lease: KubernetesLease, tmp_path: Path
+    server: StandIn, lease: KubernetesLease, tmp_path: Path, bad: str
 ) -> None:
     """A file that is broken while running gives its own error, and no request; mended, it works."""
     whole = (tmp_path / "kubeconfig").read_text()
-    (tmp_path / "kubeconfig").write_text("broken: [")
+    (tmp_path / "kubeconfig").write_text(bad)
     problem, _ = problem_of(lease.read)
     assert problem.reason == "kubeconfig"
     assert "kubeconfig:1:10: not YAML: " in str(problem)
