@@ -48,7 +48,7 @@ def target_of(snapshot: Snapshot | None, options: WebOptions, now: float) -> Tar
     if not options.service_name:
         raise _unavailable(f"{holder} leads, but the URL of its Prometheus is unknown")
     if not _DNS_LABELS.fullmatch(holder):
-        text = f"{holder} leads, by the lease, and cannot be a host's name: who wrote it?"
+        text = f"{holder} holds the lease and cannot be a host's name; see who may write the lease"
         raise Refused(502, "unavailable", text)
     authority = f"{holder}.{options.service_name}:{options.remote_port}"
     return Target(f"{_scheme(snapshot)}://{authority}", is_local=False)
