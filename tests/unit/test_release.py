@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import io
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from importlib.metadata import distribution
 from pathlib import Path
 from types import ModuleType
@@ -102,3 +105,48 @@ def test_licences_of_the_image_are_allowed() -> None:
 def test_a_licence_that_is_not_allowed_is_named(licence: str, problem: str) -> None:
     """Each part of an expression counts."""
     assert module("scripts/contents.py").Part("pypi", "some", "1", licence).problem == problem
+
+
+def image(path: Path, container: str) -> Path:
+    """Write a docker-archive as podman does, by a container of this name."""
+    config = {
+        "container": container,
+        "container_config": {"Hostname": container},
+        "config": {"Hostname": container, "User": "65534"},
+        "parent": f"sha256:{container}",
+        "history": [{"created_by": "RUN", "comment": f"FROM {container}"}],
+    }
+    manifest = [{"Config": f"{container}.json", "RepoTags": ["a:1"], "Layers": ["layer.tar"]}]
+    with tarfile.open(path, "w") as archive:
+        for name, content in (
+            ("layer.tar", b"layer"),
+            (f"{container}.json", json.dumps(config).encode()),
+            (f"{container}/VERSION", b"1.0"),
+            ("manifest.json", json.dumps(manifest).encode()),
+        ):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+def test_an_image_does_not_tell_which_build_made_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two builds of the same layers give the same bytes; layers and settings stay."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    outputs = [tmp_path / f"{name}.tar.gz" for name in ("one", "two")]
+    for output in outputs:
+        module("scripts/image_archive.py").main(image(tmp_path / "old.tar", output.stem), output)
+    first, second = (output.read_bytes() for output in outputs)
+    assert first == second
+    with tarfile.open(outputs[0]) as archive:
+        content = {each.name: archive.extractfile(each) for each in archive.getmembers()}
+        read = {name: file.read() for name, file in content.items() if file is not None}
+    (manifest,) = json.loads(read["manifest.json"])
+    assert manifest["RepoTags"] == ["a:1"]
+    assert [read[layer] for layer in manifest["Layers"]] == [b"layer"]
+    config = read[manifest["Config"]]
+    assert manifest["Config"] == f"{hashlib.sha256(config).hexdigest()}.json"
+    assert json.loads(config)["config"] == {"Hostname": "", "User": "65534"}
+    assert json.loads(config)["history"] == [{"created_by": "RUN"}]
