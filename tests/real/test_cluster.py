@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -127,6 +128,28 @@ def test_a_rotated_token_is_used(namespace: Namespace, lease: KubernetesLease) -
     assert caught.value.reason == "unauthorized"
     namespace.renew_token()
     assert lease.read() == ObservedLease(None)
+
+
+def test_a_plugin_gives_the_token(namespace: Namespace, tmp_path: Path) -> None:
+    """It is told the cluster if it asks, and the server accepts what it prints."""
+    version = "client.authentication.k8s.io/v1"
+    answer = {"apiVersion": version, "kind": "ExecCredential", "status": {"token": "TOKEN"}}
+    (tmp_path / "answer").write_text(json.dumps(answer))
+    plugin = tmp_path / "plugin"
+    plugin.write_text(
+        '#!/bin/sh\ncd "${0%/*}"\n'
+        f'case $KUBERNETES_EXEC_INFO in *"{namespace.server.url}"*) ;; *) exit 1 ;; esac\n'
+        f'sed "s/TOKEN/$(cat "{namespace.token_file}")/" answer\n'
+    )
+    plugin.chmod(0o700)
+    config = json.loads(namespace.kubeconfig.read_text())
+    entry = {"apiVersion": version, "command": "./plugin", "provideClusterInfo": True}
+    config["users"][0]["user"] = {"exec": entry}
+    (tmp_path / "kubeconfig").write_text(json.dumps(config))
+    lease = lock_in(namespace, kubeconfig=str(tmp_path / "kubeconfig"))
+    assert lease.read() == ObservedLease(None)
+    lease.write(RECORD, None)
+    assert namespace.holder() == "a"
 
 
 def test_a_missing_right_is_named(namespace: Namespace) -> None:
