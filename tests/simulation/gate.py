@@ -34,6 +34,7 @@ START_S = 0.3
 LINE_S = 0.004
 TURN_S = 0.25
 BUSY_TURN_S = 0.05
+CALM_TURN_S = 1.0
 PEERS_S = 0.33
 # The counters of what is not sent of a batch that is sent on.
 NOT_SENT = ("samples_left_out", "samples_rejected_known", "samples_given_up")
@@ -64,6 +65,7 @@ class GateProcess(Stoppable):
         self._under_way: set[UnderWay] = set()
         self._attempts: set[Attempt] = set()
         self._last: GateReport | None = None
+        self._is_calm = False
         self._reported_at = self._asked_at = float("-inf")
         self._switch = 0
         self._waits_to_send = False
@@ -156,7 +158,8 @@ class GateProcess(Stoppable):
 
     def _turn(self) -> None:
         self._look()
-        self.after(BUSY_TURN_S if self.core.order.hands_over else TURN_S, self._turn)
+        calm_s = CALM_TURN_S if self._is_calm else TURN_S
+        self.after(BUSY_TURN_S if self.core.order.hands_over else calm_s, self._turn)
 
     def _look(self) -> None:
         """Do what time brings: cut what is under way, report, send on, ask for marks."""
@@ -164,15 +167,17 @@ class GateProcess(Stoppable):
         if closes_at is None or self.now >= closes_at:
             for each in tuple(self._under_way):
                 self._cut(each)
-        elif closes_at - self.now < TURN_S:
+        elif closes_at - self.now < CALM_TURN_S:
             self.hub.at(self.host.process.real(closes_at), lambda: self.run(self._close))
         if not self.core.is_open(self.now):
             self.disarm()
         self._decode()
         report = self.core.report(self.now, self.wall_ms)
+        holds = any(each.held_batches for each in report.endpoints)
+        self._is_calm = report == self._last and not holds
         self._tell(report)
         self._send_on()
-        self._ask(holds=any(each.held_batches for each in report.endpoints))
+        self._ask(holds=holds)
         self.host.gates.check()
 
     def _close(self) -> None:
@@ -202,6 +207,7 @@ class GateProcess(Stoppable):
         match self.core.receive(NAME, batch, self.now):
             case Keep():
                 self._reply(attempt, 204)
+                self._end_calm()
             case Refuse(_, retry_after_s):
                 self._reply(attempt, 503, retry_after_s)
             case Pass() as passed:
@@ -220,6 +226,13 @@ class GateProcess(Stoppable):
     def _request_ended(self) -> None:
         if self.core.order.until is None or self.core.order.hands_over:
             self._look()
+        self._end_calm()
+
+    def _end_calm(self) -> None:
+        if self._is_calm:
+            self._is_calm = False
+            self._look()
+            self.after(TURN_S, self._look)
 
     # --- the receiver ---
 

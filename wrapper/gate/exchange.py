@@ -22,12 +22,22 @@ class Exchange:
     """Has the gate decide on requests, and sends what it says."""
 
     def __init__(
-        self, gate: Gate, receivers: Mapping[str, Receiver], has_ended: Callable[[], None]
+        self,
+        gate: Gate,
+        receivers: Mapping[str, Receiver],
+        *,
+        has_ended: Callable[[], None],
+        has_kept: Callable[[], None],
     ) -> None:
-        """Take what decides, and who is asked; ``has_ended`` is called after each request."""
+        """Take what decides, and who is asked.
+
+        ``has_ended`` is called after each request to a receiver, ``has_kept`` after each of
+        Prometheus that is held.
+        """
         self._gate = gate
         self._receivers = receivers
         self._has_ended = has_ended
+        self._has_kept = has_kept
 
     def answer(self, name: str, body: bytes, fields: Fields) -> Reply:
         """Return the answer to a batch for an endpoint."""
@@ -37,6 +47,7 @@ class Exchange:
         batch = Batch(body, fields, Protocol.of(kind), wall_ms())
         match self._gate.receive(name, batch, clock.now()):
             case Keep(counts):
+                self._has_kept()
                 return taken(counts)
             case Refuse(reason, retry_after_s):
                 return unavailable(reason, retry_after_s)

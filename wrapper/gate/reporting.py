@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 
 from wrapper.gate import channel
 from wrapper.model.gate import GateReport
 
-PERIOD_S = 0.25  # between reports of what changes all the time
+PERIOD_S = 0.25  # between reports of what requests change
+CALM_PERIOD_S = 1.0  # between reports of what time alone changes: how far the receiver is behind
 
 
 class Reporting:
@@ -19,13 +21,23 @@ class Reporting:
         self._last: GateReport | None = None
         self._at = float("-inf")
 
-    def tell(self, report: GateReport, now: float) -> None:
-        """Send a report if it is due."""
-        if report == self._last:
-            return
-        is_urgent = self._last is None or _essence(report) != _essence(self._last)
-        if (is_urgent or now >= self._at + PERIOD_S) and channel.send(self._end, report):
+    def tell(self, report: GateReport, now: float) -> bool:
+        """Send a report if it is due; return whether it has more that is new than the time."""
+        last = self._last
+        if report == last:
+            return False
+        is_urgent = last is None or _essence(report) != _essence(last)
+        is_news = last is None or _timeless(report) != _timeless(last)
+        period_s = PERIOD_S if is_news else CALM_PERIOD_S
+        if (is_urgent or now >= self._at + period_s) and channel.send(self._end, report):
             self._last, self._at = report, now
+        return is_news
+
+
+def _timeless(report: GateReport) -> GateReport:
+    """Return a report without what changes while nothing happens."""
+    endpoints = tuple(replace(each, behind_s=None) for each in report.endpoints)
+    return replace(report, endpoints=endpoints)
 
 
 def _essence(report: GateReport) -> tuple[int, bool, bool]:

@@ -37,7 +37,8 @@ LOG = logging.getLogger(__name__)
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 BACKLOG = 1024
 TURN_S = 0.25  # between looks at what changes with time alone
-BUSY_TURN_S = 0.05  # while handing over
+BUSY_TURN_S = 0.05  # while handing over, and between batches that are decoded
+CALM_TURN_S = 1.0  # once nothing has changed from one look to the next: a request ends the calm
 END_S = 1.0  # for requests that were cut, to end
 FAILED = 1
 Loop: TypeAlias = "gevent.Greenlet[..., None]"
@@ -51,7 +52,9 @@ class Serving:
         self._gate = Gate(options.memory_bytes)
         self._under_way = UnderWay()
         self._receivers = Receivers(self._under_way)
-        self._exchange = Exchange(self._gate, self._receivers, self._request_ended)
+        self._exchange = Exchange(
+            self._gate, self._receivers, has_ended=self._request_ended, has_kept=self._end_calm
+        )
         self._switch = DeadMansSwitch()
         self._control = gevent.socket.socket(fileno=options.control_fd)
         reports = self._control.dup()
@@ -63,7 +66,9 @@ class Serving:
         self._options = options
         self._senders: dict[str, Loop] = {}
         self._holds = False
+        self._is_calm = False
         self._pulse = Event()
+        self._has_passed = Event()
         self._stop = Event()
         self._status = 0
 
@@ -127,15 +132,29 @@ class Serving:
                 LOG.warning("%s", notice)
             report = self._gate.report(now, wall_ms())
             self._holds = any(each.held_batches for each in report.endpoints)
-            self._reporting.tell(report, now)
-            pause_s = BUSY_TURN_S if self._gate.order.hands_over else TURN_S
+            is_news = self._reporting.tell(report, now)
+            self._is_calm = not (is_news or self._gate.order.hands_over)
+            pause_s = BUSY_TURN_S if self._gate.order.hands_over else self._turn_s
             if closes_at is not None:
                 pause_s = min(pause_s, max(closes_at - clock.now(), 0.001))
             self._wait(pause_s)
 
+    @property
+    def _turn_s(self) -> float:
+        """How long until the next look, unless something happens."""
+        return CALM_TURN_S if self._is_calm else TURN_S
+
     def _request_ended(self) -> None:
-        """Look at once whether the gate is closed, or has handed over."""
+        """Have its batch decoded; look at once whether the gate is closed, or has handed over."""
+        self._has_passed.set()
         if self._gate.order.until is None or self._gate.order.hands_over:
+            self._wake()
+        self._end_calm()
+
+    def _end_calm(self) -> None:
+        """Look again soon, and often."""
+        if self._is_calm:
+            self._is_calm = False
             self._wake()
 
     # --- receivers and peers ---
@@ -147,14 +166,16 @@ class Serving:
             if isinstance(wanted, SendOn):
                 self._exchange.send_on(wanted)
             else:
-                self._wait(TURN_S if wanted is None else min(wanted, TURN_S))
+                self._wait(self._turn_s if wanted is None else min(wanted, TURN_S))
 
     def _decode(self) -> None:
         """Read the times of batches that were passed on, between requests."""
         while True:
             wanted = self._gate.to_decode(clock.now())
             if wanted is None:
-                gevent.sleep(TURN_S if self._gate.closes_at is None else BUSY_TURN_S)
+                gevent.sleep(BUSY_TURN_S)  # a burst of requests is decoded after it, at once
+                self._has_passed.wait()
+                self._has_passed.clear()
                 continue
             try:
                 found = span(wanted.body, wanted.protocol, is_thorough=wanted.is_thorough)
@@ -171,10 +192,12 @@ class Serving:
         marks = MarksOfPeers(self._options)
         while True:
             leader = self._gate.order.leader
-            if leader and self._holds and self._gate.closes_at is None:
-                told = marks.ask(leader)
-                if told is not None and self._gate.order.leader == leader:
-                    self._gate.learn(told.marks, wall_ms(), told.clock_offset_s)
+            if not (leader and self._holds and self._gate.closes_at is None):
+                self._wait(self._turn_s)
+                continue
+            told = marks.ask(leader)
+            if told is not None and self._gate.order.leader == leader:
+                self._gate.learn(told.marks, wall_ms(), told.clock_offset_s)
             gevent.sleep(marks.pause_s)
 
     # --- waking ---
