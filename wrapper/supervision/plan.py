@@ -39,6 +39,7 @@ from wrapper.supervision.config_loading import BARRIER_PAUSE_S, bring
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 
+CALM_PAUSE_S = 1.0
 DEAD_WEB_GRACE_S = 1.0
 WEB_RETRY_FIRST_S = 0.2
 WEB_RETRY_MOST_S = 30.0
@@ -76,6 +77,7 @@ def plan(o: Observation, policy: Policy, now: float) -> Plan:
         return _without_election(o, policy, now)
     obstacle = candidacy.obstacle_to_leading(o, policy, now)
     is_handing_over = gate_orders.hands_over(o, policy, obstacle, now)
+    is_calm = obstacle is None and _is_calm(o, policy)
     if is_handing_over:
         obstacle = None
     role, reason = candidacy.role_of(o, policy, now, obstacle)
@@ -96,7 +98,7 @@ def plan(o: Observation, policy: Policy, now: float) -> Plan:
         ),
         reason=reason.text,
         cause=reason.cause,
-        wake_at=now if o.role is not role else _wake_at(o, policy, now),
+        wake_at=now if o.role is not role else _wake_at(o, policy, now, is_calm=is_calm),
     )
 
 
@@ -234,7 +236,7 @@ def _without_election(o: Observation, policy: Policy, now: float) -> Plan:
         ),
         reason=f"no election; {why}",
         cause=Cause.FIXED,
-        wake_at=_wake_at(o, policy, now),
+        wake_at=_wake_at(o, policy, now, is_calm=_is_calm(o, policy)),
     )
 
 
@@ -248,10 +250,24 @@ def _web(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
     return (StartWeb(),) if now >= o.web.exited_at + pause_s else ()
 
 
-def _wake_at(o: Observation, policy: Policy, now: float) -> float:
-    """Return the next moment at which time alone may change the plan."""
+def _is_calm(o: Observation, policy: Policy) -> bool:
+    """Tell whether all is as desired: then only an event, or the lease, changes the plan soon."""
+    is_running = o.child.is_ready and (o.web.pid is not None or not policy.serves_web)
+    has_gate = o.gate is None or o.gate.pid is not None
+    is_loaded = o.configuration.is_in_force and not o.configuration.failed_write.problem
+    is_settled = o.role is Role.LEADER or not o.writer.may_write
+    is_waiting = o.reload.is_pending or bool(o.lease.view.problem) or o.leaving.stop_at is not None
+    return is_running and has_gate and is_loaded and is_settled and not is_waiting
+
+
+def _wake_at(o: Observation, policy: Policy, now: float, *, is_calm: bool) -> float:
+    """Return the next moment at which time alone may change the plan.
+
+    The elector must hear from the loop more often than once a retry period.
+    """
+    calm_s = min(CALM_PAUSE_S, policy.terms.retry_period_s / 2) if is_calm else 0.0
     moments = [
-        now + BARRIER_PAUSE_S,
+        now + max(BARRIER_PAUSE_S, calm_s),
         candidacy.awaits_label_until(o, now),
         lease_rules.leads_until(o.lease.view, policy.terms),
         o.lease.view.released_at and o.lease.view.released_at + shutdown.SUCCESSOR_WAIT_S,

@@ -31,6 +31,7 @@ from wrapper.supervision import confirm, requested_reload
 from wrapper.supervision.child_state import Health
 from wrapper.supervision.configuration_state import ConfigurationState, FailedWrite
 from wrapper.supervision.confirm import Loading, Outcome
+from wrapper.supervision.gate_state import GateState
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.plan import Plan, plan
 from wrapper.supervision.policy import Policy
@@ -939,7 +940,18 @@ def test_a_sidecar(o: Observation, now: float, actions: tuple[Action, ...]) -> N
 @pytest.mark.parametrize(
     ("o", "wake_at"),
     [
-        pytest.param(READY, NOW + 0.5, id="twice a second at least"),
+        pytest.param(READY, NOW + 1.0, id="once a second at least"),
+        pytest.param(LEADING, NOW + 1.0, id="likewise while it leads"),
+        pytest.param(STARTING, NOW + 0.5, id="twice a second until Prometheus is ready"),
+        pytest.param(PROMOTING, NOW + 0.5, id="while a configuration is not in force"),
+        pytest.param(but(READY, lease_view=STALE), NOW + 0.5, id="without the lease's server"),
+        pytest.param(but(READY, web_pid=None), NOW + 0.5, id="without a web server"),
+        pytest.param(
+            but(READY, configuration_failed_write=FailedWrite("no space left", at=NOW)),
+            NOW + 0.5,
+            id="while the output cannot be written",
+        ),
+        pytest.param(but(READY, gate=GateState(exited_at=NOW)), NOW + 0.5, id="without its gate"),
         pytest.param(LOST, NOW, id="at once after a change of role, which has been said by then"),
         pytest.param(but(LEADING, child_status=0), NOW, id="likewise when Prometheus has ended"),
         pytest.param(
