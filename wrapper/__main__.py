@@ -7,7 +7,6 @@ has been started.
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 import sys
 from collections.abc import Sequence
@@ -19,7 +18,6 @@ from wrapper.base import core_files
 from wrapper.options.command_line import question
 from wrapper.options.loading import SettingsError, load
 from wrapper.options.settings import Settings
-from wrapper.options.usage import usage
 
 if TYPE_CHECKING:
     from wrapper.startup.prometheus_version import PrometheusVersion
@@ -35,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = question(words)
     if asked:
         from wrapper.base.log import say  # noqa: PLC0415 - init has no need of it
+        from wrapper.options.usage import usage  # noqa: PLC0415 - likewise
 
         say(usage() if asked == "help" else f"prometheus-elector {__version__}")
         return 0
@@ -78,6 +77,8 @@ def _fetch(settings: Settings) -> int:
 
 
 def _start(settings: Settings, problems: list[str], version: PrometheusVersion) -> int:
+    if not problems and not settings.mode.is_init:
+        version.ask()  # beside the imports
     from wrapper.startup import launch  # noqa: PLC0415 - not in the init process
     from wrapper.startup.prepare import prepare  # noqa: PLC0415 - likewise
 
@@ -86,8 +87,9 @@ def _start(settings: Settings, problems: list[str], version: PrometheusVersion) 
     start = prepare(settings, launch.refused_before())
     problems = [*problems, *start.problems]
     if problems:
+        version.forget()
         return _refuse(problems)
-    return launch.write_once(start) if settings.mode.is_init else launch.supervise(start, version)
+    return launch.write_once(start) if settings.mode.is_init else launch.supervise(start)
 
 
 def _settings(words: Sequence[str]) -> tuple[Settings, list[str]]:
@@ -97,7 +99,7 @@ def _settings(words: Sequence[str]) -> tuple[Settings, list[str]]:
             words,
             os.environ,
             hostname=socket.gethostname(),
-            incarnation=secrets.token_hex(8),
+            incarnation=os.urandom(8).hex(),
             pod_namespace=_pod_namespace(),
         )
     except SettingsError as error:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.real.parts import program
@@ -31,6 +32,17 @@ def test_prometheus_tells_it(
     version.ask()
     assert version.answer() == told
     assert version.answer() == told, "asked once, it is known"
+
+
+def test_a_start_that_is_refused_leaves_nothing_behind() -> None:
+    """It ends what it asked, and waits for no answer."""
+    before = psutil.Process().children()
+    version = PrometheusVersion((program("prometheus"),))
+    version.ask()
+    asked = [each for each in psutil.Process().children() if each not in before]
+    assert len(asked) == 1, "it was asked"
+    version.forget()
+    assert not asked[0].is_running()
 
 
 def test_a_script_is_not_run(tmp_path: Path) -> None:

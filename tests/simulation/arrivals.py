@@ -36,9 +36,12 @@ class Arrivals:
         self._gates = gates
         self._until = until
         self._kept: dict[tuple[int, str], list[int]] = defaultdict(list)
+        self._all: dict[tuple[int, str], list[int]] = defaultdict(list)
         for process in processes:
             for _, sample in self._scraped(process):
                 self._kept[sample.life, sample.series].append(sample.at)
+            for _, sample in process.remote_write.scraped if process.remote_write else ():
+                self._all[sample.life, sample.series].append(sample.at)
 
     def _scraped(self, process: Process) -> Iterator[tuple[float, Sample]]:
         """Yield what was scraped by a replica, and not lost by design."""
@@ -73,12 +76,18 @@ class Arrivals:
                 newest = max(newest, sample, key=lambda each: each.at)
 
     def _next_scrape(self, sample: Sample) -> int:
-        """Return when its Prometheus next scraped a sample's series, its time if never again."""
+        """Return when its Prometheus next scraped a sample's series, its time if never again.
+
+        What it scraped next may have been lost by design; a hole before that is one all the same.
+        """
         if sample.at == NEVER_MS:
             return NEVER_MS
         times = self._kept[sample.life, sample.series]
         after = bisect_right(times, sample.at)
-        return times[after] if after < len(times) else sample.at
+        if after < len(times):
+            return times[after]
+        later = next((at for at in self._all[sample.life, sample.series] if at > sample.at), None)
+        return later if later is not None and later > sample.at + SCRAPE_MS else sample.at
 
     def released_unsent(self) -> Iterator[str]:
         """Yield what any replica released although nobody sent it, since the first that came.

@@ -23,7 +23,6 @@ from wrapper.model.events import ChildExited, SignalReceived
 from wrapper.model.lease import LeaseUnavailable
 from wrapper.options.prometheus_args import FLUSH_DEADLINE, with_argument, with_config_file
 from wrapper.options.settings import Settings
-from wrapper.startup.prometheus_version import PrometheusVersion
 from wrapper.startup.start import RefusedInput, Start, Taken
 from wrapper.supervision.event_queue import Events
 
@@ -52,11 +51,8 @@ def write_once(start: Start) -> int:
     return 0
 
 
-def supervise(start: Start, version: PrometheusVersion) -> int:
-    """Run until Prometheus exits, or on request; return the exit status.
-
-    Its version is asked for beside the imports, once it has been started.
-    """
+def supervise(start: Start) -> int:
+    """Run until Prometheus exits, or on request; return the exit status."""
     events = Events()
     events.listen_to_signals()
     try:
@@ -68,7 +64,6 @@ def supervise(start: Start, version: PrometheusVersion) -> int:
     recover_rules(start.settings)
     actors = Actors(events.put)
     child = _start_prometheus(start, taken.locks, events, actors)
-    version.ask()
     from wrapper.startup import assembly  # noqa: PLC0415 - heavy, and Prometheus runs by now
 
     status, starts_over = assembly.supervise(start, events, actors, child, taken)

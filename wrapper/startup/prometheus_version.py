@@ -27,7 +27,7 @@ _ANSWER = re.compile(r"^prometheus, version (\S+) +\(", re.MULTILINE)
 class PrometheusVersion:
     """Asks once; whoever needs the answer waits for it, until ``LIMIT_S`` after the asking.
 
-    Prometheus has been started by then, unless something had to be logged before.
+    It takes as long as the imports before the start of Prometheus, and another core runs it.
     """
 
     def __init__(self, command: Sequence[str]) -> None:
@@ -49,6 +49,13 @@ class PrometheusVersion:
             if self._answer is None:
                 self._answer = self._wait()
             return self._answer
+
+    def forget(self) -> None:
+        """Wait for no answer any more."""
+        with self._lock:
+            if self._asked is not None and self._answer is None:
+                self._asked.kill()
+                self._answer = self._wait()
 
     def _ask(self) -> None:
         if self._until:

@@ -41,6 +41,7 @@ from wrapper.supervision.policy import Policy
 
 CALM_PAUSE_S = 1.0
 DEAD_WEB_GRACE_S = 1.0
+WEB_PATIENCE_S = 0.5  # for a first leader's configuration: its processors are wanted elsewhere
 WEB_RETRY_FIRST_S = 0.2
 WEB_RETRY_MOST_S = 30.0
 KILLED = 128
@@ -245,9 +246,15 @@ def _web(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
     if not policy.serves_web or o.web.pid is not None or o.web.stopped_at is not None:
         return ()
     if o.web.exited_at is None:
-        return (StartWeb(),)
+        return (StartWeb(),) if now >= _first_web_at(o) else ()
     pause_s = backoff_s(o.web.failures, WEB_RETRY_FIRST_S, WEB_RETRY_MOST_S)
     return (StartWeb(),) if now >= o.web.exited_at + pause_s else ()
+
+
+def _first_web_at(o: Observation) -> float:
+    """Return when to start the first web server: it delays a Prometheus and a promotion."""
+    is_writing = o.role is Role.LEADER and o.configuration.is_in_force
+    return o.role_since if is_writing else o.role_since + WEB_PATIENCE_S
 
 
 def _is_calm(o: Observation, policy: Policy) -> bool:
@@ -270,6 +277,7 @@ def _wake_at(o: Observation, policy: Policy, now: float, *, is_calm: bool) -> fl
         now + max(BARRIER_PAUSE_S, calm_s),
         candidacy.awaits_label_until(o, now),
         lease_rules.leads_until(o.lease.view, policy.terms),
+        _first_web_at(o),
         o.lease.view.released_at and o.lease.view.released_at + shutdown.SUCCESSOR_WAIT_S,
         gate_orders.wakes_at(o, policy),
         shutdown.bystanders_know_at(o) if o.leaving.stop_at is not None else None,

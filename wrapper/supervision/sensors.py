@@ -31,7 +31,7 @@ LOG = logging.getLogger(__name__)
 Report = Callable[[Event], None]
 
 FIRST_POLL_S = 0.02
-POLL_GROWTH = 1.1
+POLL_GROWTH = 1.03  # so the pause is about 3 % of the time waited
 EVIDENCE_FIRST_S = 0.01
 EVIDENCE_MOST_S = 0.1
 EVIDENCE_TIMEOUT_S = 10.0

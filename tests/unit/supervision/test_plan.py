@@ -419,6 +419,14 @@ def test_the_reason_names_what_is_known(o: Observation, words: list[str]) -> Non
         ),
         pytest.param(but(READY, web_pid=None), (StartWeb(),), id="the web server is started"),
         pytest.param(
+            but(READY, web_pid=None, role_since=NOW - 0.4), (), id="after a possible promotion"
+        ),
+        pytest.param(
+            but(LEADING, web_pid=None, role_since=NOW - 0.1),
+            (StartWeb(),),
+            id="at once after a promotion",
+        ),
+        pytest.param(
             but(READY, web_pid=None, web_exited_at=99.9, web_failures=1),
             (),
             id="one that died is not started at once",
@@ -946,6 +954,9 @@ def test_a_sidecar(o: Observation, now: float, actions: tuple[Action, ...]) -> N
         pytest.param(PROMOTING, NOW + 0.5, id="while a configuration is not in force"),
         pytest.param(but(READY, lease_view=STALE), NOW + 0.5, id="without the lease's server"),
         pytest.param(but(READY, web_pid=None), NOW + 0.5, id="without a web server"),
+        pytest.param(
+            but(READY, web_pid=None, role_since=NOW - 0.4), NOW + 0.1, id="when it is to be started"
+        ),
         pytest.param(
             but(READY, configuration_failed_write=FailedWrite("no space left", at=NOW)),
             NOW + 0.5,
