@@ -10,19 +10,25 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+OFTEN_S, POLL_S, SELDOM_POLL_S = 1.0, 0.02, 0.05
 PORTS = range(15_000, 32_000)
 BLOCK = 50
 _ours: list[int] = []
 _marks: list[socket.socket] = []
 
 
-def wait_until(predicate: Callable[[], T], timeout_s: float, what: str, poll_s: float = 0.02) -> T:
+def wait_until(
+    predicate: Callable[[], T], timeout_s: float, what: str, poll_s: float | None = None
+) -> T:
     """Call `predicate` until it answers something true, and return that.
 
     An OSError (a refused connection, say; those of requests are OSErrors too) counts as not yet.
+    Without `poll_s`, what takes longer than a second is asked for less often: most predicates send
+    a request, and the tests that run beside this one need the processors.
     Raises AssertionError, naming `what` and the last answer, after `timeout_s` seconds.
     """
     deadline = time.monotonic() + timeout_s
+    often_until = time.monotonic() + OFTEN_S
     while True:
         answer: T | OSError
         try:
@@ -33,7 +39,8 @@ def wait_until(predicate: Callable[[], T], timeout_s: float, what: str, poll_s: 
             answer = error
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout_s} s in vain: {what}; last answer: {answer!r}")
-        time.sleep(poll_s)
+        is_early = time.monotonic() < often_until
+        time.sleep(poll_s if poll_s is not None else POLL_S if is_early else SELDOM_POLL_S)
 
 
 def least(measure: Callable[[], float], promised_s: float, tries: int = 5) -> float:
