@@ -70,14 +70,26 @@ def inputs(case: Case | Quiet | None) -> list[dict[str, str]]:
     ]
 
 
-def verdict(folder: Path, given: list[dict[str, str]], tests: Iterable[dict[str, Any]]) -> str:
+def verdict(
+    folder: Path,
+    given: list[dict[str, str]],
+    tests: Iterable[dict[str, Any]],
+    rules: Path = RULES,
+) -> str:
     """Let promtool judge what alerts these series make; return its complaints, "" for none."""
     test = {"interval": f"{STEP_S}s", "input_series": given, "promql_expr_test": list(tests)}
-    whole = {"rule_files": [str(RULES)], "evaluation_interval": f"{STEP_S}s", "tests": [test]}
+    whole = {"rule_files": [str(rules)], "evaluation_interval": f"{STEP_S}s", "tests": [test]}
     file = folder / "test.yml"
     file.write_text(json.dumps(whole))
     done = promtool("test", "rules", file)
     return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def alone(alert: str, folder: Path) -> Path:
+    """Write a file with this alert's rule only: promtool needs a tenth of the time for one."""
+    file = folder / "rules.yml"
+    file.write_text(json.dumps({"groups": [{**GROUP, "rules": [ALERTS[alert]]}]}))
+    return file
 
 
 def labels(of: dict[str, str]) -> str:
@@ -145,7 +157,7 @@ def test_keeps_quiet(case: Quiet, tmp_path: Path) -> None:
     """What is nearly as bad does not make an alert fire within half an hour."""
     never = f'max_over_time(ALERTS{{alertstate="firing",alertname="{case.alert}"}}[30m])'
     tests = [{"expr": never, "eval_time": "30m", "exp_samples": []}]
-    assert verdict(tmp_path, inputs(case), tests) == ""
+    assert verdict(tmp_path, inputs(case), tests, alone(case.alert, tmp_path)) == ""
 
 
 def test_absent_fires_where_nothing_is_scraped(tmp_path: Path) -> None:
