@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
 import itertools
 import threading
 from dataclasses import dataclass, field
 
 from tests.real.parts import WriteLog
-from tests.real.replica import Replica
+from tests.real.replica import Replica, has_loaded_remote_write
 from tests.support import now, wait_until
 
 
@@ -64,10 +63,10 @@ class Witness:
         while not self._over.wait(0.04):
             asked_at = now()
             try:
-                has_remote_write = _has_remote_write(replica)
+                has_remote_write = has_loaded_remote_write(replica.address, timeout_s=0.5)
             except TimeoutError:
                 continue  # frozen: what it has in force is what it had
-            except (OSError, http.client.HTTPException):
+            except OSError:
                 has_remote_write = False
             if not has_remote_write:
                 reign = None
@@ -76,12 +75,3 @@ class Witness:
                 self.reigns.append(reign)
             else:
                 reign.until = asked_at
-
-
-def _has_remote_write(replica: Replica) -> bool:
-    connection = http.client.HTTPConnection(replica.address, timeout=0.5)
-    try:
-        connection.request("GET", "/api/v1/status/config")
-        return b"\\nremote_write:" in connection.getresponse().read()
-    finally:
-        connection.close()
