@@ -1,7 +1,40 @@
-"""What holds for all tests."""
+"""What holds for all tests: how long examples take, what is measured, and which run first."""
 
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any")
+
+HERE = Path(__file__).parent
+# Those that take longest or wait longest first, so that no worker is left alone with a long file;
+# the short ones fill the end.
+FIRST = ("simulation", "real", "gate", "process", "web", "browser")
+# Coverage makes them two to three times as slow, and what they reach the other tests reach too.
+UNMEASURED = ("simulation", "real")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests coverage leaves out, and put files in the order in which they are begun."""
+    tests_in = Counter(item.path for item in items)
+
+    def turn(item: pytest.Item) -> tuple[int, int, Path]:
+        folder = folder_of(item)
+        rank = FIRST.index(folder) if folder in FIRST else len(FIRST)
+        return rank, -tests_in[item.path], item.path
+
+    items.sort(key=turn)
+    for item in items:
+        if folder_of(item) in UNMEASURED and not item.get_closest_marker("measured"):
+            item.add_marker("no_cover")
+
+
+def folder_of(item: pytest.Item) -> str:
+    """Return the folder of tests/ in which a test is."""
+    return item.path.relative_to(HERE).parts[0]
