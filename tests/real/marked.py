@@ -16,6 +16,7 @@ import requests
 from tests.certificates import Authority
 from tests.real.parts import Namespace
 from tests.real.replica import QUICK, Replica, on_lease
+from tests.real.versions import takes
 from tests.support import free_port
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -97,12 +98,10 @@ class Access:
 
 
 def configuration(secrets: Secrets, authority: Authority, write_url: str, dead: str) -> str:
-    """Return a configuration with a secret in each place that Prometheus' format has for one.
+    """Return a configuration with a secret in each place that this Prometheus has for one.
 
-    ``write_url`` is taken from; nobody listens at ``dead``.
+    What is sent to ``write_url`` is taken; nobody listens at ``dead``.
     """
-    key = authority.issue("receiver", usage="clientAuth")
-    secrets.add("inline key", line_of(key.key))
     for user, place in (("u", "url password"), ("u", "basic"), ("u", "scrape basic")):
         secrets.basic(user, place)
     write_to = write_url.replace("http://", f"http://u:{secrets.of('url password')}@")
@@ -117,13 +116,12 @@ follower:
   - job_name: by-token
     authorization: {{credentials: {of("scrape token")}}}
     params: {{token: [{of("params token")}]}}
-    http_headers: {{X-Key: {{secrets: [{of("scrape header")}], values: [{of("header value")}]}}}}
+{_headers(secrets, authority.file.parent)}\
     proxy_url: http://u:{of("scrape proxy")}@{dead}
     http_sd_configs:
     - url: http://u:{of("sd url")}@{dead}/sd?token={of("sd parameter")}
       oauth2: {{client_id: c, client_secret: {of("sd oauth")}, token_url: 'http://{dead}/'}}
-  - job_name: by-password
-    consul_sd_configs: [{{server: '{dead}', token: {of("consul token")}}}]
+{_consul(secrets, authority.file.parent, dead)}\
 leader:
   alerting:
     alertmanagers:
@@ -148,11 +146,7 @@ leader:
   - name: key
     url: https://{dead}/write
     proxy_url: http://u:{of("write proxy")}@{dead}
-    tls_config:
-      cert: |
-{indented(key.certificate.read_text(), 8)}
-      key: |
-{indented(key.key.read_text(), 8)}
+{_inline_key(secrets, authority)}\
   - name: oauth
     url: http://{dead}/write
     oauth2: {{client_id: c, client_secret: {of("oauth")}, token_url: 'http://{dead}/'}}
@@ -160,6 +154,34 @@ leader:
     url: http://{dead}/write
     sigv4: {{region: r, access_key: AKIA, secret_key: {of("aws")}}}
 """
+
+
+def _consul(secrets: Secrets, folder: Path, dead: str) -> str:
+    """Return a job with a discovery by Consul; nothing for a Prometheus that is built without."""
+    sd = f"[{{server: '{dead}', token: {secrets.of('consul token')}}}]"
+    made = f"  - job_name: by-password\n    consul_sd_configs: {sd}\n"
+    return made if takes(f"scrape_configs:\n{made}", folder) else ""
+
+
+def _headers(secrets: Secrets, folder: Path) -> str:
+    """Return headers of a scrape; nothing for a Prometheus without them (before 3.0)."""
+    if not takes("scrape_configs: [{job_name: a, http_headers: {A: {values: [b]}}}]", folder):
+        return ""
+    secret, value = secrets.of("scrape header"), secrets.of("header value")
+    return f"    http_headers: {{X-Key: {{secrets: [{secret}], values: [{value}]}}}}\n"
+
+
+def _inline_key(secrets: Secrets, authority: Authority) -> str:
+    """Return TLS with a key in place; nothing for a Prometheus that takes files only (2.42)."""
+    pair = authority.issue("receiver", usage="clientAuth")
+    lines = [f"      {name}: |\n{indented(file.read_text(), 8)}" for name, file in (
+        ("cert", pair.certificate), ("key", pair.key)
+    )]  # fmt: skip
+    made = "    tls_config:\n" + "".join(lines)
+    if not takes(f"remote_write:\n  - url: http://h\n{made}", authority.file.parent):
+        return ""
+    secrets.add("inline key", line_of(pair.key))
+    return made
 
 
 class Marked(Replica):

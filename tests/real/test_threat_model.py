@@ -11,6 +11,7 @@ import pytest
 import requests
 import yaml
 
+from tests.k8s.versions import minor_version
 from tests.real.parts import CHECKOUT, RBAC, Namespace, WriteLog, started
 from tests.real.replica import QUICK, Replica, on_lease
 from tests.support import now, wait_until
@@ -19,6 +20,7 @@ from wrapper.election.lease_object import INCARNATION
 
 PAGE = CHECKOUT / "wrapper/docs/threat-model.md"
 POLICIES = "/apis/admissionregistration.k8s.io/v1"
+KNOWS_POLICIES = 30
 POD = "prometheus-0"
 PATCHES = {
     "apiGroups": [""],
@@ -98,6 +100,8 @@ def policies(namespace: Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
 @pytest.fixture
 def guarded(namespace: Namespace) -> Iterator[Namespace]:
     """Give the namespace with the page's policy in force."""
+    if minor_version(namespace.server) < KNOWS_POLICIES:
+        pytest.skip("this Kubernetes has no ValidatingAdmissionPolicy")
     made = []
     try:
         for path, each in policies(namespace):
