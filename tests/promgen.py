@@ -51,12 +51,12 @@ class Promgen(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
+        super().__init__((host, 0), _Handler)
         if context is not None:
             self.socket = context.wrap_socket(self.socket, server_side=True)
         scheme = "http" if context is None else "https"
-        self.url = f"{scheme}://127.0.0.1:{self.server_port}"
+        self.url = f"{scheme}://{host}:{self.server_port}"
         self.bodies: dict[str, bytes] = {}
         self.act: Callable[[Any], None] | None = None
         self.requests: list[tuple[str, dict[str, str]]] = []

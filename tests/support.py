@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import select
 import socket
 import time
 from collections.abc import Callable
@@ -108,8 +109,18 @@ def _can_bind(probe: socket.socket, port: int) -> bool:
     return True
 
 
-def is_listening(port: int) -> bool:
-    """Tell whether someone accepts connections on a loopback port."""
+def has_gone(connection: socket.socket) -> bool:
+    """Tell whether the other side, which sends nothing more now, has closed a connection."""
+    if not select.select([connection], [], [], 0)[0]:
+        return False
+    try:
+        return not connection.recv(1, socket.MSG_PEEK)
+    except OSError:
+        return True
+
+
+def is_listening(port: int, host: str = "127.0.0.1") -> bool:
+    """Tell whether someone accepts connections on a port."""
     with socket.socket() as probe:
         probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((host, port)) == 0

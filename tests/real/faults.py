@@ -53,11 +53,12 @@ class Proxy:
     packets. What has been swallowed arrives when they pass again, as TCP has it.
     """
 
-    def __init__(self, server: ApiServer, folder: Path) -> None:
+    def __init__(self, server: ApiServer, folder: Path, host: str = "127.0.0.1") -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self.host = host
         self.server = server
         self.port = free_port()
-        self.url = f"https://127.0.0.1:{self.port}"
+        self.url = f"https://{host}:{self.port}"
         self.asked: list[Asked] = []
         self.refusal: Refusal | None = None
         self.loses_replies = False
@@ -84,7 +85,7 @@ class Proxy:
         self.gate.set()
         self.refusal, self.loses_replies, self.delay_s = None, False, 0.0
         if self._listener is None:
-            self._listener = _Listener(("127.0.0.1", self.port), partial(_Relay, self))
+            self._listener = _Listener((self.host, self.port), partial(_Relay, self))
             threading.Thread(target=self._listener.serve_forever, args=(0.02,), daemon=True).start()
 
     def refuse(self) -> None:

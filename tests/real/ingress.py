@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import itertools
-import select
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -13,16 +12,18 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-from tests.support import now
+from tests.support import has_gone, now
 
+HANGS_UP_S = 0.3
 HOP = frozenset({"host", "connection", "content-length", "transfer-encoding", "keep-alive"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Passed:
     """One request: from which replica, from when until when (CLOCK_BOOTTIME), and the answer.
 
-    ``status`` is 0 where the receiver gave no answer.
+    ``status`` is 0 where the receiver gave no answer. ``is_abandoned`` if the client hung up before
+    the answer, or within HANGS_UP_S: a bad network delivers late.
     """
 
     replica: str
@@ -31,6 +32,7 @@ class Passed:
     status: int
     size: int
     header: Mapping[str, str] = field(repr=False)
+    is_abandoned: bool = False
 
 
 class Ingress:
@@ -42,20 +44,26 @@ class Ingress:
     each request that the receiver has taken (2xx), and its body, before it is answered.
     """
 
-    def __init__(self, write_url: str, took: Callable[[Passed, bytes], None] | None = None) -> None:
+    def __init__(
+        self,
+        write_url: str,
+        took: Callable[[Passed, bytes], None] | None = None,
+        host: str = "127.0.0.1",
+    ) -> None:
         self.delay_s = 0.0
         self.refusal: tuple[int, dict[str, str]] | None = None
         self.is_away = False
         self.passed: list[Passed] = []
         self._took = took
+        self._host = host
         self._to = urlsplit(write_url)
         self._is_closed = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), self._handler())
+        self._server = _Server((host, 0), self._handler())
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def url(self, replica: str) -> str:
         """Return where this replica writes to."""
-        return f"http://127.0.0.1:{self._server.server_port}/{replica}/write"
+        return f"http://{self._host}:{self._server.server_port}/{replica}/write"
 
     def close(self) -> None:
         """End the server."""
@@ -75,21 +83,31 @@ class Ingress:
     def _handler(ingress) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - self is the request's
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            newest: Passed | None = None
+            disable_nagle_algorithm = True  # else a body waits 40 ms for the ACK of its head
 
             def do_POST(self) -> None:
                 since, replica = now(), self.path.split("/")[1]
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 header = {k: v for k, v in self.headers.items() if k.lower() not in HOP}
                 ingress._wait(self.connection)
-                answer = None if _has_gone(self.connection) else ingress._answer(header, body)
+                is_gone = has_gone(self.connection)
+                answer = None if is_gone else ingress._answer(header, body)
                 status = answer[0] if answer else 0
-                passed = Passed(replica, since, now(), status, len(body), header)
+                passed = Passed(replica, since, now(), status, len(body), header, is_gone)
+                self.newest = passed
                 ingress._note(passed, body)
                 with contextlib.suppress(OSError):  # the sender may be killed at any time
                     if answer:
                         self._send(*answer)
                     else:
-                        self.close_connection = True
+                        self.close_connection, self.newest = True, None
+
+            def finish(self) -> None:
+                if self.newest and now() - self.newest.until < HANGS_UP_S:
+                    self.newest.is_abandoned = True
+                with contextlib.suppress(OSError):
+                    super().finish()
 
             def _send(self, status: int, header: Mapping[str, str], content: bytes) -> None:
                 self.send_response(status)
@@ -108,7 +126,7 @@ class Ingress:
     def _wait(self, connection: socket.socket) -> None:
         """Be as slow as is said now, for as long as the client waits."""
         begin = now()
-        while (left := begin + self.delay_s - now()) > 0 and not _has_gone(connection):
+        while (left := begin + self.delay_s - now()) > 0 and not has_gone(connection):
             if self._is_closed.wait(min(left, 0.1)):
                 return
 
@@ -134,17 +152,6 @@ class Ingress:
             return None
         finally:
             connection.close()
-
-
-def _has_gone(connection: socket.socket) -> bool:
-    """Tell whether the client has closed its connection; it sends nothing before the answer."""
-    return bool(select.select([connection], [], [], 0)[0]) and not _peek(connection)
-
-
-def _peek(connection: socket.socket) -> bytes:
-    with contextlib.suppress(OSError):
-        return connection.recv(1, socket.MSG_PEEK)
-    return b""
 
 
 class _Server(ThreadingHTTPServer):

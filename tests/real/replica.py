@@ -41,6 +41,7 @@ class Replica(Program):
     """A wrapper and its Prometheus, each on a port of its own; ``name`` is its identity.
 
     ``prometheus`` is another binary than the tests' own; ``storage`` is ``agent`` in agent mode.
+    ``host`` is where it listens, ``network`` its network namespace if it has one of its own.
     """
 
     def __init__(
@@ -55,21 +56,25 @@ class Replica(Program):
         reloads_by_http: bool = False,
         prometheus: str = "",
         storage: str = "tsdb",
+        host: str = "127.0.0.1",
+        network: Path | None = None,
     ) -> None:
         folder = folder / name
         self.temporary = folder / "tmp"
         self.temporary.mkdir(parents=True, exist_ok=True)
         self.name = name
-        self.address = f"127.0.0.1:{free_port()}"
+        self.host = host
+        self.address = f"{host}:{free_port()}"
         self.url = f"http://{self.address}"
-        self.api = f"http://127.0.0.1:{(port := free_port())}"
+        self.api = f"http://{host}:{(port := free_port())}"
         self.config = folder / "elector.yml"
         self.output = output or folder / "prometheus.yml"
         self.write_config(write_url)
         variables = {"POD_NAME": name, "TMPDIR": str(self.temporary), **(environment or {})}
-        argv = ["env", *(f"{key}={value}" for key, value in variables.items())]
+        argv = ["nsenter", f"--net={network}"] if network else []
+        argv += ["env", *(f"{key}={value}" for key, value in variables.items())]
         argv += [sys.executable, "-m", "wrapper"]
-        argv += [f"--config={self.config}", f"--api-listen-address=127.0.0.1:{port}", *flags]
+        argv += [f"--config={self.config}", f"--api-listen-address={host}:{port}", *flags]
         if reloads_by_http:
             argv += [f"--notify-http-url={self.url}/-/reload"]
             child_flags = (*child_flags, "--web.enable-lifecycle")
@@ -176,7 +181,7 @@ class Replica(Program):
         """Return its processes and ports that are left: all that a kill may not leave behind."""
         return [
             *(f"process {each.pid} {_command(each)}" for each in self.processes()),
-            *(f"port {port}" for port in self._ports() if is_listening(port)),
+            *(f"port {port}" for port in self._ports() if is_listening(port, self.host)),
         ]
 
     def processes(self) -> Iterator[psutil.Process]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+HANGS_UP_S = 0.2
 NUMBER = "scrape_number"  # the metric whose value is the number of the scrape
 
 
@@ -27,16 +28,18 @@ class Target:
 
     ``by`` leaves no label: the replicas' series are the same. But it is part of the URL, from which
     Prometheus derives the moment within the interval at which it scrapes: replicas on one machine
-    scrape at different moments, as those on different machines do.
+    scrape at different moments, as those on different machines do. ``hung_up`` are the
+    numbers of those whose client hung up within HANGS_UP_S, which a bad network delivered late.
     """
 
-    def __init__(self, series: int = 20) -> None:
+    def __init__(self, series: int = 20, host: str = "127.0.0.1") -> None:
         self.series = series
         self.scrapes: list[Scrape] = []
+        self.hung_up: set[int] = set()
         self._numbers = itertools.count(1)
         self._started_at = time.time()
-        self._server = _Server(("127.0.0.1", 0), self._handler())
-        self.address = f"127.0.0.1:{self._server.server_port}"
+        self._server = _Server((host, 0), self._handler())
+        self.address = f"{host}:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def job(self, by: str, interval_s: float) -> str:
@@ -52,27 +55,40 @@ class Target:
         self._server.shutdown()
         self._server.server_close()
 
-    def page(self, by: str) -> bytes:
-        """Note a scrape and return its answer."""
+    def scraped(self, by: str) -> int:
+        """Note a scrape and return its number."""
         scrape = Scrape(next(self._numbers), by, round(time.time() * 1000))
         self.scrapes.append(scrape)
+        return scrape.number
+
+    def page(self, number: int) -> bytes:
+        """Return the answer to a scrape."""
         elapsed = time.time() - self._started_at
-        lines = [f"{NUMBER} {scrape.number}", "# TYPE load_total counter"]
+        lines = [f"{NUMBER} {number}", "# TYPE load_total counter"]
         lines += [f'load_total{{part="{n}"}} {elapsed * (n + 1):.3f}' for n in range(self.series)]
         return ("\n".join(lines) + "\n").encode()
 
     def _handler(target) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - self is the request's
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            number, at = 0, 0.0
 
             def do_GET(self) -> None:
-                page = target.page(parse_qs(urlsplit(self.path).query)["by"][0])
+                self.number = target.scraped(parse_qs(urlsplit(self.path).query)["by"][0])
+                self.at = time.monotonic()
+                page = target.page(self.number)
                 with contextlib.suppress(OSError):  # the replica may be killed at any time
                     self.send_response(200)
                     self.send_header("Content-Type", "text/plain; version=0.0.4")
                     self.send_header("Content-Length", str(len(page)))
                     self.end_headers()
                     self.wfile.write(page)
+
+            def finish(self) -> None:
+                if time.monotonic() - self.at < HANGS_UP_S:
+                    target.hung_up.add(self.number)
+                with contextlib.suppress(OSError):
+                    super().finish()
 
             def log_message(self, *_: object) -> None:
                 """Keep quiet."""

@@ -74,9 +74,17 @@ def between(one: Numbered, other: Numbered, scrapes: Sequence[Scrape]) -> list[S
 
 
 def again(
-    group: str, taken: Sequence[Taken], crashes: Sequence[Fault], span_s: float
+    group: str,
+    taken: Sequence[Taken],
+    crashes: Sequence[Fault],
+    marked: Sequence[tuple[float, float]],
+    span_s: float,
 ) -> Iterator[Violation]:
-    """Yield each sample that is not newer than what its series had; ``taken`` as they came."""
+    """Yield each sample that is not newer than what its series had; ``taken`` as they came.
+
+    ``marked`` are the times in which a leader's mark certainly moved; ``span_s`` is how far it is
+    behind then. What has been sent since the last of these times may come again after a crash.
+    """
     newest: dict[str, int] = {}
     for each in taken:
         top = newest.setdefault(each.series, each.ms - 1)
@@ -85,8 +93,9 @@ def again(
             continue
         is_excused = any(c.since <= each.at <= c.until + CRASH_S for c in crashes)
         behind_s = (top - each.ms) / 1000
-        if not is_excused or behind_s > span_s:
-            why = f"more than the mark's {span_s:g} s" if is_excused else "no crash explains it"
+        allowed_s = span_s + unmarked_s(each.at, marked)
+        if not is_excused or behind_s > allowed_s:
+            why = f"the mark's are {allowed_s:.1f} s" if is_excused else "no crash explains it"
             yield Violation(
                 ORDER,
                 group,
@@ -94,6 +103,11 @@ def again(
                 f"{each.series} of {each.replica} at {each.ms} ms came {behind_s:.1f} s behind "
                 f"what the receiver had: {why}",
             )
+
+
+def unmarked_s(at: float, marked: Sequence[tuple[float, float]]) -> float:
+    """Return for how long no mark has moved at a moment."""
+    return at - max((min(until, at) for since, until in marked if since <= at), default=0.0)
 
 
 def count_again(taken: Sequence[Taken]) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
-from tests.soak.facts import Reign, Violation, Write
+from tests.soak.facts import Fault, Reign, Violation, Write
 
 CHECK = "never two writers"
+UNDER_WAY_S = 60.0  # TCP's pauses double: 15 s without a way are 15 s and more until the next try
 
 
 def overlaps(group: str, reigns: Sequence[Reign]) -> Iterator[Violation]:
@@ -30,10 +31,21 @@ def intruders(
         for reign in reigns:
             is_inside = reign.since < write.at - late_s and write.at < reign.until
             if is_inside and write.replica != reign.replica:
-                yield Violation(
-                    CHECK,
-                    group,
-                    write.at,
-                    f"{write.replica} wrote at {write.at:.2f} while {reign.replica} led from "
-                    f"{reign.since:.2f} until {reign.until:.2f}",
-                )
+                text = f"{write.replica} wrote at {write.at:.2f} while {reign.replica} led, since"
+                yield Violation(CHECK, group, write.at, f"{text} {reign.since:.2f}")
+
+
+def sent(writes: Iterable[Write], partitions: Iterable[Fault]) -> Iterator[Write]:
+    """Yield the writes that a replica has sent when they came.
+
+    After a partition the kernel still delivers what was handed to it before, also for a process
+    that has hung up or is dead: that is beyond anyone.
+    """
+    cut = tuple(partitions)
+    for write in writes:
+        was_under_way = write.is_abandoned and any(
+            write.replica in fault.targets and fault.since <= write.at <= fault.until + UNDER_WAY_S
+            for fault in cut
+        )
+        if not was_under_way:
+            yield write

@@ -26,6 +26,7 @@ OF_GROUP: dict[Act, int] = {
     process_faults.step_down: 2,
     process_faults.rolling_update: 1,
     network_faults.cut_off: 4,
+    network_faults.partition: 4,
     config_faults.good_edit: 3,
     config_faults.bad_edit: 3,
     machine_faults.clock_step: 2,
@@ -49,6 +50,8 @@ def impossible(stage: Stage) -> dict[Act, str]:
         found |= dict.fromkeys((machine_faults.clock_step, machine_faults.slow_disk), "cc")
     if not small_disk.can_mount():
         found[machine_faults.full_disk] = "root, to mount a small file system"
+    if not stage.network.has_namespaces:
+        found[network_faults.partition] = "root, to make network namespaces"
     return found
 
 

@@ -10,16 +10,21 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 FOREVER = float("inf")
+PARTITION = "partition"  # the kind of fault after which packets may come late
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A request of a replica that has come to the receiver's door; ``status`` 0: no answer."""
+    """A request of a replica that has come to the receiver's door; ``status`` 0: no answer.
+
+    ``is_abandoned``: the client had hung up before it was answered.
+    """
 
     replica: str
     at: float
     until: float
     status: int
+    is_abandoned: bool = False
 
 
 @dataclass(slots=True)

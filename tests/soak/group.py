@@ -20,6 +20,7 @@ from tests.soak.check_config import Edit, Seen
 from tests.soak.config_map import ConfigMap
 from tests.soak.facts import FOREVER, Away, Figures, Reign, Taken, Write
 from tests.soak.family import Life
+from tests.soak.network import Network
 from tests.soak.shim import Shim
 from tests.support import free_port, now
 
@@ -65,6 +66,7 @@ class Known:
 class Parts:
     """What all groups use: where receiver, Promgen and broker are, and the library of faults."""
 
+    network: Network
     write_url: str
     promgen_url: str
     broker_url: str
@@ -76,7 +78,10 @@ class Member(Replica):
 
     def __init__(self, group: Group, name: str) -> None:
         self.group = group
-        self.way = Proxy(group.namespace.server, group.folder / name / "way")
+        place = group.parts.network.place(name)
+        self.way = Proxy(
+            group.namespace.server, group.folder / name / "way", group.parts.network.host
+        )
         (group.folder / name / "out").mkdir(parents=True)
         library = group.parts.shim
         self.shim = Shim(library, group.folder / name / "shim") if library else None
@@ -98,6 +103,8 @@ class Member(Replica):
             },
             output=group.folder / name / "out" / "prometheus.yml",
             prometheus=program("prometheus@newest"),
+            host=place.host,
+            network=place.namespace,
         )
         self.map = ConfigMap(group.folder / name / "config", self.text(0))
         self.argv[self.argv.index(f"--config={self.config}")] = f"--config={self.map.file}"
@@ -157,8 +164,10 @@ class Group:
         self.name = "gate" if has_gate else "plain"
         self.folder, self.namespace, self.has_gate = folder / self.name, namespace, has_gate
         self.known = Known()
-        self.target = Target(series=5)
-        self.ingress = Ingress(parts.write_url, self._took if has_gate else None)
+        self.target = Target(5, parts.network.host)
+        self.ingress = Ingress(
+            parts.write_url, self._took if has_gate else None, parts.network.host
+        )
         self.members = [Member(self, f"{self.name}-{letter}") for letter in "abc"]
         peers = ",".join(member.api for member in self.members)
         for member in self.members:
@@ -178,7 +187,10 @@ class Group:
     def writes(self, since: float = 0.0) -> list[Write]:
         """Return the requests that came, by their coming."""
         passed = [each for each in tuple(self.ingress.passed) if each.until >= since]
-        found = [Write(each.replica, each.since, each.until, each.status) for each in passed]
+        found = [
+            Write(each.replica, each.since, each.until, each.status, each.is_abandoned)
+            for each in passed
+        ]
         return sorted(found, key=lambda each: each.at)
 
     def taken_at(self, since: float = 0.0) -> list[float]:

@@ -11,7 +11,7 @@ from tests.real.scraped import NUMBER, Scrape
 from tests.soak import check_growth, check_samples, check_time, check_writers
 from tests.soak.actor import Actor
 from tests.soak.check_samples import Numbered
-from tests.soak.facts import Fault, Taken, Violation
+from tests.soak.facts import PARTITION, Fault, Taken, Violation
 from tests.soak.group import DEADLINE_S, LEASE_S, Group
 from tests.soak.probe import Pulse
 from tests.soak.record import Record
@@ -20,6 +20,7 @@ from tests.support import now
 WINDOW_S = 180.0
 STEADY_S = 5.0  # between two writes without any fault: a scrape, a batch, and a busy machine
 SPAN_S = 2 * DEADLINE_S + LEASE_S + 1.0  # the age of a mark: two batches, and until a lease is over
+SETTLE_S = 6.0 + 1.0  # Prometheus' longest back-off and a second: then a new leader's mark moves
 UNSETTLED_MS = 5_000  # what is so new may still be followed by older ones
 UP = "up{"
 
@@ -34,6 +35,7 @@ class Judge(Actor):
         self.group, self.pulse, self.began_at = group, pulse, began_at
         self.runs: Counter[str] = Counter()
         self.again = 0
+        self._noted_at = 0.0
 
     def turn(self) -> None:
         """Check once."""
@@ -52,6 +54,15 @@ class Judge(Actor):
         self.record.note(
             "checked", group=self.group.name, late_s=round(late_s, 3), again=self.again
         )
+        self._note_writes()
+
+    def _note_writes(self) -> None:
+        """Write into the record which requests came since the last time."""
+        writes = [each for each in self.group.writes(self._noted_at) if each.at > self._noted_at]
+        self._noted_at = max((each.at for each in writes), default=self._noted_at)
+        began_at = self.record.began_at
+        told = [f"{w.replica[-1]} {w.at - began_at:.2f} {w.status}" for w in writes]
+        self.record.note("writes", group=self.group.name, writes=told)
 
     def faults(self, since: float) -> list[Fault]:
         """Return the faults that touched this group at or after a moment."""
@@ -63,10 +74,12 @@ class Judge(Actor):
 
     def _two_writers(self, since: float, late_s: float) -> Iterator[Violation]:
         known, name = self.group.known, self.group.name
+        partitions = [each for each in self.record.touching(name) if each.kind == PARTITION]
+        writes = list(check_writers.sent(self.group.writes(since), partitions))
         for reigns in (known.lease_reigns, known.loaded_reigns):
             recent = [reign for reign in tuple(reigns) if reign.until >= since]
             yield from check_writers.overlaps(name, recent)
-            yield from check_writers.intruders(name, self.group.writes(since), recent, late_s)
+            yield from check_writers.intruders(name, writes, recent, late_s)
 
     def _silences(
         self, since: float, late_s: float, faults: Sequence[Fault]
@@ -89,14 +102,18 @@ class Judge(Actor):
         recent = [each for each in taken if each.at >= since]
         self.again = check_samples.count_again(taken)
         crashes = [fault for fault in faults if fault.is_crash]
-        yield from check_samples.again(self.group.name, recent, crashes, SPAN_S)
+        marked = [(r.since + SETTLE_S, r.until) for r in tuple(known.lease_reigns)]
+        marked = [(since, until) for since, until in marked if until > since]
+        yield from check_samples.again(self.group.name, recent, crashes, marked, SPAN_S)
         yield from self._lost(recent)
 
     def _lost(self, recent: Sequence[Taken]) -> Iterator[Violation]:
-        scrapes = {each.number: each for each in tuple(self.group.target.scrapes)}
+        target = self.group.target
+        scrapes = {each.number: each for each in tuple(target.scrapes)}
         by: dict[str, list[Scrape]] = defaultdict(list)
         for scrape in scrapes.values():
-            by[scrape.by].append(scrape)
+            if scrape.number not in target.hung_up:
+                by[scrape.by].append(scrape)
         numbered = {
             each.value: Numbered(each.ms, each.at, scrapes[int(each.value)])
             for each in recent

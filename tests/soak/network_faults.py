@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.real.faults import Proxy, Refusal
-from tests.soak.facts import Fault
+from tests.soak.facts import PARTITION, Fault
 from tests.soak.scene import RECOVERY_S, TAKEOVER_S, Scene
 
 EVERY = frozenset({"GET", "POST", "PUT"})
@@ -34,6 +34,29 @@ def cut_off(scene: Scene) -> Fault:
         scene.pause(seconds)
         for each in members:
             each.way.accept()
+    return fault
+
+
+def partition(scene: Scene) -> Fault:
+    """Let no packet through between some replicas and everything else, other replicas too."""
+    [group] = scene.groups
+    member, is_writer = scene.victim()
+    others = [each for each in group.members if each is not member]
+    members = [member, *others[: scene.pick(0, 0, 0, 1, 2)]]
+    is_all = len(members) == len(group.members)
+    seconds = scene.pick(0.5, 2.0, 5.0, 15.0)
+    with scene.fault(
+        PARTITION,
+        *(each.name for each in members),
+        excused_s=0.0 if is_all or not (is_writer or len(members) > 1) else RENEW_S + TAKEOVER_S,
+        recovery_s=RECOVERY_S if is_all else 0.0,
+        seconds=seconds,
+    ) as fault:
+        for each in members:
+            scene.stage.network.cut(each.name)
+        scene.pause(seconds)
+        for each in members:
+            scene.stage.network.join(each.name)
     return fault
 
 

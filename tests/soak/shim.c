@@ -2,7 +2,8 @@
  *
  * SOAK_SHIM names a file of two 64-bit numbers, which is read at each call: by how many nanoseconds
  * the wall clock is wrong, and how many microseconds fsync and rename take longer. Prometheus, as
- * a Go program, asks the kernel itself and sees none of it.
+ * a Go program, asks the kernel itself and sees none of it. So the gate has the right clock, too:
+ * it compares its own with the times of Prometheus' samples, and the two share a machine's clock.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -10,12 +11,14 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
 #define SECOND 1000000000LL
+#define GATE "wrapper.gate.process"
 
 struct control {
     volatile int64_t wrong_ns;
@@ -24,16 +27,26 @@ struct control {
 
 static struct control none;
 static struct control *control = &none;
+static int has_right_clock;
 static int (*real_clock_gettime)(clockid_t, struct timespec *);
 static int (*real_fsync)(int);
 static int (*real_fdatasync)(int);
 static int (*real_rename)(const char *, const char *);
+
+static int is_gate(void) {
+    char words[4096];
+    int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? 0 : read(fd, words, sizeof words);
+    close(fd);
+    return size > 0 && memmem(words, (size_t)size, GATE, sizeof GATE) != NULL;
+}
 
 __attribute__((constructor)) static void begin(void) {
     real_clock_gettime = dlsym(RTLD_NEXT, "clock_gettime");
     real_fsync = dlsym(RTLD_NEXT, "fsync");
     real_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
     real_rename = dlsym(RTLD_NEXT, "rename");
+    has_right_clock = is_gate();
     const char *path = getenv("SOAK_SHIM");
     int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (fd < 0)
@@ -52,7 +65,7 @@ static void be_slow(void) {
 
 int clock_gettime(clockid_t clock, struct timespec *at) {
     int status = real_clock_gettime(clock, at);
-    int64_t wrong = control->wrong_ns;
+    int64_t wrong = has_right_clock ? 0 : control->wrong_ns;
     if (status == 0 && wrong && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
         int64_t ns = at->tv_sec * SECOND + at->tv_nsec + wrong;
         at->tv_sec = ns / SECOND;

@@ -18,6 +18,7 @@ from tests.soak.actor import Actor
 from tests.soak.group import Group, Parts
 from tests.soak.judge import Judge
 from tests.soak.keeper import Keeper
+from tests.soak.network import LOOPBACK, Network
 from tests.soak.probe import Probe, Pulse
 from tests.soak.record import Record
 from tests.soak.sampler import Sampler
@@ -54,15 +55,20 @@ class Stage:
         etcd.argv.append("--unsafe-no-fsync")  # a busy disk is not what this is about
         self.etcd = enter(started(etcd))
         self.server = enter(started(ApiServer(self.folder, self.etcd)))
-        self.broker = enter(started(Redis(self.folder / "broker")))
+        self.network = enter(Network())
+        self.broker = enter(started(self._broker()))
         self.store = enter(
             started(PrometheusStore(self.folder / "store", program("prometheus@newest")))
         )
-        self.promgen = Promgen()
+        self.promgen = Promgen(host=self.network.host)
         self._stack.callback(self.promgen.close)
         self.put_targets(0)
         self.parts = Parts(
-            self.store.write_url, self.promgen.url, self.broker.url, shim.built(self.folder)
+            self.network,
+            self.store.write_url,
+            self.promgen.url,
+            self.broker_url,
+            shim.built(self.folder),
         )
         self.groups = [self._group(has_gate=has_gate) for has_gate in (True, False)]
         self.pulse = self._actor(Pulse(self.record))
@@ -71,6 +77,15 @@ class Stage:
             self._watch(each)
         for each in self.groups:
             self._raise(each)
+
+    def _broker(self) -> Redis:
+        """Return a broker that listens where replicas and the soak find it."""
+        broker = Redis(self.folder / "broker")
+        self.broker_url = broker.url.replace("127.0.0.1", self.network.host)
+        if self.network.host != LOOPBACK:
+            broker.argv.insert(broker.argv.index("127.0.0.1") + 1, self.network.host)
+            broker.argv += ["--protected-mode", "no"]
+        return broker
 
     def put_targets(self, number: int) -> bytes:
         """Have Promgen give other targets; return its answer."""

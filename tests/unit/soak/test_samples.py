@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.real.scraped import Scrape
-from tests.soak.check_samples import Numbered, again, count_again, lost
+from tests.soak.check_samples import Numbered, again, count_again, lost, unmarked_s
 from tests.soak.facts import Away, Fault, Taken, Violation
 
 # Each scrapes once a second: a at .0, b at .4; odd numbers are a's.
@@ -94,7 +94,7 @@ def crash(since: float, until: float) -> Fault:
 
 def repeated(samples: Sequence[Taken], *crashes: Fault) -> list[Violation]:
     """Return what came again and may not."""
-    return list(again("g", samples, crashes, span_s=3.0))
+    return list(again("g", samples, crashes, [(0.0, 200.0)], span_s=3.0))
 
 
 def test_in_order() -> None:
@@ -118,9 +118,19 @@ def test_a_crash_excuses_not_all() -> None:
     """What is older than any mark may be is found, in spite of a crash."""
     samples = taken((1000, 2.0), (5000, 6.0), (1000, 7.0))
     [violation] = repeated(samples, crash(6.5, 6.6))
-    assert violation.text.endswith("more than the mark's 3 s")
+    assert violation.text.endswith("the mark's are 3.0 s")
 
 
 def test_a_crash_long_ago_excuses_nothing() -> None:
     """Samples that come twice long after it have another reason."""
     assert repeated(taken((1000, 100.0), (1000, 101.0)), crash(6.5, 6.6)) != []
+
+
+def test_marks_that_do_not_move() -> None:
+    """While no leader's mark moves, more may come again, but not what was sent long before."""
+    samples = taken((1000, 2.0), (5000, 6.0), (1000, 7.0))
+    died = crash(6.5, 6.6)
+    assert list(again("g", samples, [died], [(0.0, 5.0)], span_s=3.0)) == []
+    assert list(again("g", samples, [died], [(0.0, 6.5)], span_s=3.0)) != []
+    assert unmarked_s(7.0, [(0.0, 5.0), (8.0, 9.0)]) == 2.0
+    assert unmarked_s(8.5, [(0.0, 5.0), (8.0, 9.0)]) == 0.0

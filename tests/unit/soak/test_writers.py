@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from tests.soak.check_writers import intruders, overlaps
-from tests.soak.facts import Reign, Write
+from tests.soak.check_writers import intruders, overlaps, sent
+from tests.soak.facts import Fault, Reign, Write
 
 REIGNS = [Reign("a", 10.0, 20.0), Reign("b", 21.0, 30.0), Reign("a", 31.0, 40.0)]
 
@@ -38,7 +40,7 @@ def test_writes_of_the_leader_and_between_reigns() -> None:
 def test_a_write_in_the_time_of_another_is_found(status: int) -> None:
     """Whatever it was answered: it was sent."""
     [found] = intruders("g", [Write("a", 25.0, 25.1, status)], REIGNS)
-    assert found.text == "a wrote at 25.00 while b led from 21.00 until 30.00"
+    assert found.text == "a wrote at 25.00 while b led, since 21.00"
 
 
 def test_what_may_have_come_before_is_none() -> None:
@@ -46,3 +48,14 @@ def test_what_may_have_come_before_is_none() -> None:
     write = [Write("a", 21.2, 21.3, 204)]
     assert list(intruders("g", write, REIGNS)) != []
     assert list(intruders("g", write, REIGNS, late_s=0.3)) == []
+
+
+def test_what_the_network_delivers_late() -> None:
+    """After a partition what its client has hung up on is no write of then; all else is."""
+    cut = Fault(1, "g", "partition", ("a",), 10.0, 0.0, is_crash=True, until=20.0)
+    late = Write("a", 25.0, 25.1, 0, is_abandoned=True)
+    assert list(sent([late], [cut])) == []
+    assert list(sent([replace(late, at=90.0)], [cut])) != []
+    assert list(sent([replace(late, replica="b")], [cut])) != []
+    assert list(sent([replace(late, is_abandoned=False)], [cut])) != []
+    assert list(sent([late], [])) == [late]
