@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tests.soak import (
     config_faults,
@@ -14,6 +14,8 @@ from tests.soak import (
     shared_faults,
     small_disk,
 )
+from tests.soak.check_time import silence_after
+from tests.soak.facts import Outcome
 from tests.soak.scene import Act, Scene
 from tests.soak.stage import Stage
 
@@ -61,8 +63,8 @@ class Director:
     Its thread stays until the process ends: the kernel ends with a thread what it has started.
     """
 
-    def __init__(self, scene: Scene, acts: Mapping[Act, int], longest_pause_s: float) -> None:
-        self.scene, self.acts, self.longest_pause_s = scene, dict(acts), longest_pause_s
+    def __init__(self, scene: Scene, acts: Mapping[Act, int], pauses_s: Sequence[float]) -> None:
+        self.scene, self.acts, self.pauses_s = scene, dict(acts), pauses_s
         self._thread = threading.Thread(target=self._run, name=f"director of {scene.name}")
         self._thread.daemon = True
         self._has_ended = threading.Event()
@@ -79,7 +81,7 @@ class Director:
         scene = self.scene
         try:
             while self.acts and not scene.over.is_set():
-                scene.pause(scene.rng.uniform(0.0, self.longest_pause_s))
+                scene.pause(scene.pick(*self.pauses_s))
                 if not scene.over.is_set():
                     self._act()
         except Exception:  # noqa: BLE001 - the soak itself has failed, and says so
@@ -92,6 +94,7 @@ class Director:
         [act] = self.scene.rng.choices(list(self.acts), list(self.acts.values()))
         fault = act(self.scene)
         took_s = self.scene.await_calm(fault)
-        self.scene.record.ended(
-            fault, lasted_s=round(fault.until - fault.since, 2), calm_after_s=round(took_s, 2)
-        )
+        next_s = None
+        if len(self.scene.groups) == 1:
+            next_s = silence_after(self.scene.groups[0].taken_at(fault.since), fault.since)
+        self.scene.record.ended(fault, Outcome(fault.group, fault.kind, round(took_s, 2), next_s))

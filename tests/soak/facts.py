@@ -75,6 +75,18 @@ class Fault:
     until: float = FOREVER
 
 
+class Outcome(NamedTuple):
+    """What a fault came to: how long after its end all was well, and after its beginning a write.
+
+    ``next_write_s`` is None where no group is meant, or none was taken yet.
+    """
+
+    group: str
+    kind: str
+    calm_after_s: float
+    next_write_s: float | None
+
+
 class Figures(NamedTuple):
     """What one process uses: threads, descriptors, and memory in MiB."""
 

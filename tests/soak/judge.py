@@ -7,6 +7,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
+from tests.real.receivers import Store
 from tests.real.scraped import NUMBER, Scrape
 from tests.soak import check_growth, check_samples, check_time, check_writers
 from tests.soak.actor import Actor
@@ -22,6 +23,7 @@ STEADY_S = 5.0  # between two writes without any fault: a scrape, a batch, and a
 SPAN_S = 2 * DEADLINE_S + LEASE_S + 1.0  # the age of a mark: two batches, and until a lease is over
 SETTLE_S = 6.0 + 1.0  # Prometheus' longest back-off and a second: then a new leader's mark moves
 UNSETTLED_MS = 5_000  # what is so new may still be followed by older ones
+STORED_S = 3000.0  # the receiver is asked for its last hour
 UP = "up{"
 
 
@@ -129,6 +131,24 @@ class Judge(Actor):
             aways=tuple(self.group.known.aways),
             wall_s=time.time() - now(),
         )
+
+
+def stored(group: Group, store: Store) -> Iterator[Violation]:
+    """Yield what the receiver has said that it took, but does not have, of the last minutes."""
+    if not group.has_gate:
+        return
+    since = now() - STORED_S
+    with group.known.lock:
+        taken = {
+            each.value
+            for each in group.known.taken
+            if each.series.startswith(NUMBER) and each.at >= since and not math.isnan(each.value)
+        }
+    name = f'{NUMBER}{{instance="{group.target.address}",job="scraped"}}'
+    has = {value for _, value in store.samples("scraped", NUMBER).get(name, ())}
+    if missing := sorted(taken - has):
+        text = f"the receiver does not have scrapes that it took: numbers {missing}"
+        yield Violation(check_samples.LOST, group.name, since, text)
 
 
 def grown(group: Group) -> Iterator[Violation]:

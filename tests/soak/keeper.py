@@ -12,7 +12,7 @@ from tests.soak.group import Group, Member
 from tests.soak.record import Record
 from tests.support import now
 
-START_S = 6.0  # from the start of Prometheus or the gate until its samples are held for certain
+START_S = 3.0  # from the start of Prometheus or the gate until its samples are held for certain
 PARTS = (PROMETHEUS, GATE)
 
 

@@ -9,7 +9,6 @@ import sys
 from tests.soak.facts import Fault
 from tests.soak.family import GATE, PROMETHEUS, SUPERVISOR, WEB, WORKER, Life, family
 from tests.soak.group import Member
-from tests.soak.keeper import START_S
 from tests.soak.scene import TAKEOVER_S, Scene
 from tests.support import now, wait_until
 
@@ -37,7 +36,8 @@ def stop(scene: Scene) -> Fault:
     excused = min(seconds, UNHEALTHY_S) + TAKEOVER_S if is_writer and role in WRITERS else 0.0
     lives = _lives(member, role)
     with scene.fault("stop", member.name, excused_s=excused, part=role, seconds=seconds) as fault:
-        scene.away(member, seconds + START_S)
+        if role in (PROMETHEUS, ALL):
+            scene.away(member, seconds + 1.5)
         for life in lives:
             life.signal(signal.SIGSTOP)
         scene.pause(seconds)
@@ -87,8 +87,6 @@ def _signal(scene: Scene, number: signal.Signals) -> Fault:
     excused = TAKEOVER_S if is_writer and role in WRITERS else 0.0
     name = "kill" if number == signal.SIGKILL else "ask to end"
     with scene.fault(name, member.name, excused_s=excused, part=role) as fault:
-        if role in WRITERS:
-            scene.away(member, START_S)
         for life in _lives(member, role):
             life.signal(number)
     return fault

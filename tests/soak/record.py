@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.soak.facts import Fault, Violation
+from tests.soak.facts import Fault, Outcome, Violation
 from tests.support import now
 
 MOST = 200  # violations that are told; all are counted
@@ -27,6 +27,7 @@ class Record:
         self.began_at = now()
         self.violations: list[Violation] = []
         self.faults: list[Fault] = []
+        self.outcomes: list[Outcome] = []
         self.slow: list[Fault] = []  # when the machine was too slow
         self.failures: list[str] = []  # of the soak itself
         self._lock = threading.Lock()
@@ -73,9 +74,12 @@ class Record:
         both = (*tuple(self.faults), *tuple(self.slow))
         return [fault for fault in both if fault.group in (*groups, "all")]
 
-    def ended(self, fault: Fault, **found: Any) -> None:
+    def ended(self, fault: Fault, outcome: Outcome) -> None:
         """Tell what a fault came to."""
-        self.note("fault ended", number=fault.number, group=fault.group, kind=fault.kind, **found)
+        self.outcomes.append(outcome)
+        lasted_s = round(fault.until - fault.since, 2)
+        fields = outcome._asdict()
+        self.note("fault ended", number=fault.number, lasted_s=lasted_s, **fields)
 
     def failed(self, text: str) -> None:
         """Tell that the soak itself has failed."""

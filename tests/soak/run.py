@@ -6,14 +6,15 @@ import random
 import threading
 import traceback
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from tests.soak.check_growth import CHECK
 from tests.soak.director import OF_ALL, OF_GROUP, Director, impossible
-from tests.soak.facts import Violation
+from tests.soak.facts import Outcome, Violation
 from tests.soak.group import Group
-from tests.soak.judge import grown
+from tests.soak.judge import grown, stored
 from tests.soak.record import Record
 from tests.soak.scene import CALM_S, Scene
 from tests.soak.stage import Stage
@@ -21,7 +22,20 @@ from tests.support import now, wait_until
 
 SETTLE_S = 15.0  # without faults, at the end: what was scraped before has come
 WARM_UP_S = 10.0
+PAUSES_S = (0.0, 1.0, 4.0, 10.0)  # between faults of a group: the long ones let marks move
+LONG_PAUSES_S = (1.0, 5.0, 15.0, 30.0)
 END_S = 75.0
+
+
+def longest(outcomes: Iterable[Outcome]) -> dict[str, dict[str, float]]:
+    """Return by kind of fault: the longest time until all was well, and until the next write."""
+    found: dict[str, dict[str, float]] = {}
+    for each in outcomes:
+        kind = found.setdefault(f"{each.group}: {each.kind}", {})
+        for name, value in (("calm", each.calm_after_s), ("next write", each.next_write_s)):
+            if value is not None:
+                kind[name] = round(max(kind.get(name, 0.0), value), 2)
+    return found
 
 
 class Soak:
@@ -39,7 +53,6 @@ class Soak:
     ) -> None:
         self.folder, self.seed, self.seconds = folder, seed, seconds
         self.only, self.record, self.over = only, record, over
-        self._is_early = False
 
     def run(self) -> bool:
         """Do it all; return whether nothing was violated and nothing of the soak failed."""
@@ -47,7 +60,10 @@ class Soak:
             with Stage(self.folder, self.record) as stage:
                 self.record.say("all parts run")
                 self._soak(stage)
-                self._finish(stage)
+                if self.over.is_set():
+                    self.record.failed("ended early, by a signal")
+                else:
+                    self._finish(stage)
         except Exception:  # noqa: BLE001 - the soak itself has failed, and says so
             self.record.failed(traceback.format_exc())
         self._sum_up()
@@ -62,17 +78,18 @@ class Soak:
             self.record.note("left out", fault=act.__name__, needs=need)
         of_group = {act: weight for act, weight in OF_GROUP.items() if act not in left_out}
         directors = [
-            Director(self._scene(stage, group.name, [group], over), self._chosen(of_group), 3.0)
+            Director(
+                self._scene(stage, group.name, [group], over), self._chosen(of_group), PAUSES_S
+            )
             for group in stage.groups
         ]
         shared = self._scene(stage, "all", stage.groups, over)
-        directors.append(Director(shared, self._chosen(OF_ALL), 15.0))
+        directors.append(Director(shared, self._chosen(OF_ALL), LONG_PAUSES_S))
         for director in directors:
             director.begin()
         until = now() + self.seconds - WARM_UP_S - SETTLE_S
         while now() < until and not self.over.wait(0.5) and not over.is_set():
             pass
-        self._is_early = self.over.is_set()
         over.set()
         for director in directors:
             director.await_end()
@@ -90,11 +107,10 @@ class Soak:
         begin = now()
         for group in stage.groups:
             self._await_calm(group, begin)
-        if not self._is_early:
-            threading.Event().wait(SETTLE_S)
+        self.over.wait(SETTLE_S)
         for group in stage.groups:
             stage.judges[group.name].turn()
-            for violation in grown(group):
+            for violation in (*grown(group), *stored(group, stage.store)):
                 self.record.violated(violation)
             self._end(stage, group)
 
@@ -129,6 +145,8 @@ class Soak:
             lasted_s=lasted_s,
             faults=dict(kinds),
             violations=dict(violations),
+            longest_s=longest(self.record.outcomes),
+            slow_machine_s=round(sum(each.until - each.since for each in self.record.slow), 1),
             failures=len(self.record.failures),
         )
         count = len(self.record.violations)

@@ -31,10 +31,12 @@ class Sampler(Actor):
         super().__init__(f"sampler of {group.name}", record)
         self.group = group
         self._first_seen: dict[object, float] = {}
+        self._turns = 0
 
     def turn(self) -> None:
         """Look once."""
         seen: set[object] = set()
+        self._turns += 1
         for member in self.group.members:
             if member.is_running:
                 self._measure(member)
@@ -47,7 +49,7 @@ class Sampler(Actor):
         self._first_seen = {
             what: at
             for what, at in self._first_seen.items()
-            if what in seen or isinstance(what, Life)
+            if what in seen or isinstance(what, Life) or self._turns % 3
         }
 
     def _measure(self, member: Member) -> None:
@@ -71,7 +73,14 @@ class Sampler(Actor):
         )
 
     def _leavings(self, member: Member) -> Iterator[str]:
-        """Yield files of a member that nothing there is known to make."""
+        """Yield processes that have no parent there, and files that nothing is known to make."""
+        if (
+            self._turns % 3 == 0 and member.is_running
+        ):  # all processes of the machine are looked through
+            own = {life.pid for lives in family(member.pid).values() for life in lives}
+            for process in member.processes():
+                if process.pid not in own:
+                    yield f"process {process.pid}"
         for path in member.temporary.iterdir():
             yield f"temporary file {path.name}"
         for path in member.output.parent.iterdir():
