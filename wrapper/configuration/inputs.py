@@ -16,7 +16,7 @@ from wrapper.base import files
 from wrapper.configuration import envsubst
 from wrapper.configuration.file_checks import GATE, problems_of_needed
 from wrapper.configuration.receiver_notes import ReceiverNote
-from wrapper.configuration.render import Rendered, WholeFile, render
+from wrapper.configuration.render import OneFile, Rendered, WholeFile
 from wrapper.documents.problems import ConfigurationError, Problems
 from wrapper.documents.source import Source, further_document
 from wrapper.model.configuration import Renderings
@@ -81,7 +81,7 @@ class Inputs:
         self.receiver_notes: tuple[ReceiverNote, ...] = ()  # about what receivers do not take
         self._judge = judge
         self._contents: tuple[Source, ...] | str | None = None
-        self._whole_file = WholeFile(sources.gateway)
+        self._one_file, self._whole_file = OneFile(sources.gateway), WholeFile(sources.gateway)
 
     def read(self, *, is_start: bool = False) -> Renderings:
         """Read and render; raise BadInputs, at a start also for keys that are surely mistakes."""
@@ -261,7 +261,7 @@ class Inputs:
 
     def _rendered(self, sources: list[Source]) -> Rendered:
         if self.sources.leader_configs is None:
-            return render(sources[0], self.sources.gateway)
+            return self._one_file.render(sources[0])
         return self._whole_file.render(sources[0], sources[1:])
 
 

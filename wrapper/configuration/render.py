@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from yaml.nodes import MappingNode, SequenceNode
 
 from wrapper.configuration.client_files import REMOTE_WRITE, ClientFile, client_files
+from wrapper.configuration.known_items import Items, by_text
 from wrapper.configuration.merge import merge
 from wrapper.configuration.receiver_notes import ReceiverNote, receiver_notes
 from wrapper.configuration.remote_duplicates import note_duplicates
@@ -75,15 +76,12 @@ class Rendered:
     receiver_notes: tuple[ReceiverNote, ...] = ()
 
 
-@_collector_paused()
 def render(source: Source, gateway: Gateway | None = None) -> Rendered:
     """Render a file that has both ``follower`` and ``leader``; ``gateway`` None: without a gate.
 
     Raises ConfigurationError with all problems.
     """
-    problems = Problems()
-    follower, leader = read_both(source, problems)
-    return _Base(follower).render([leader], problems, gateway)
+    return OneFile(gateway).render(source)
 
 
 @_collector_paused()
@@ -100,17 +98,38 @@ def recognized(role: Role, content: bytes, name: str) -> Rendering:
     return _rendering(role, section.node, content, endpoints_in(content))
 
 
-class WholeFile:
-    """Renders a whole Prometheus file and the leader's overrides, repeatedly.
+class OneFile:
+    """Renders a file that has both ``follower`` and ``leader``, repeatedly.
 
-    The last file is cached, so that it is not parsed again if only an override changes. The cache
-    is about twice the size of the file, since items of lists are kept as text. If nothing can be
-    cut out of it (``source_spans``), nodes are kept, forty times the size. ``gateway`` None:
-    without a gate.
+    The items of the follower's lists are kept as text, about the size of the file, so that only
+    those that have changed are parsed again. ``gateway`` None: without a gate.
     """
 
     def __init__(self, gateway: Gateway | None = None) -> None:
         self._gateway = gateway
+        self._before = _Before()
+
+    @_collector_paused()
+    def render(self, source: Source) -> Rendered:
+        """Render the file; raise ConfigurationError with all problems."""
+        problems = Problems()
+        follower, leader = read_both(source, problems, self._before.items(source))
+        self._before.note(source, follower)
+        return _Base(follower).render([leader], problems, self._gateway)
+
+
+class WholeFile:
+    """Renders a whole Prometheus file and the leader's overrides, repeatedly.
+
+    The last file is cached, so that it is not parsed again if only an override changes, and only
+    the items that have changed if it is edited. The cache is about twice the size of the file,
+    since items of lists are kept as text. If nothing can be cut out of it (``source_spans``), nodes
+    are kept, forty times the size. ``gateway`` None: without a gate.
+    """
+
+    def __init__(self, gateway: Gateway | None = None) -> None:
+        self._gateway = gateway
+        self._before = _Before()
         self._source: Source | None = None
         self._base: _Base | None = None
 
@@ -132,10 +151,29 @@ class WholeFile:
             return self._base
         self._base = None  # both at once would take twice the memory
         own = Problems()
-        base = _Base(read_base(source, own))
+        section = read_base(source, own, self._before.items(source))
+        self._before.note(source, section)
         problems.take(own)
+        base = _Base(section)
         self._source, self._base = (None, None) if own else (source, base)
         return base
+
+
+class _Before:
+    """The items of the file that was read last; paths in them belong to its folder."""
+
+    def __init__(self) -> None:
+        self._folder = ""
+        self._items: Items = {}
+
+    def items(self, source: Source) -> Items:
+        """Return the items that this file may have again."""
+        return self._items if source.folder == self._folder else {}
+
+    def note(self, source: Source, section: Section) -> None:
+        """Keep the items of a file, unless it has none: it may not have been readable."""
+        if items := by_text(section.node):
+            self._folder, self._items = source.folder, items
 
 
 class _Base:

@@ -15,8 +15,10 @@ from dataclasses import dataclass, field, replace
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
 from wrapper.configuration.config_paths import may_name_a_file, resolve_paths
+from wrapper.configuration.known_items import Items, KnownItems
 from wrapper.configuration.patch import names_of
 from wrapper.configuration.remote_duplicates import LISTS
+from wrapper.documents.outline import Outline, outline_of
 from wrapper.documents.problems import Problems, quoted
 from wrapper.documents.source import Source
 from wrapper.documents.source_spans import Cut, ItemTexts, Texts, cuttable, entry_texts, has_anchors
@@ -46,10 +48,15 @@ class Section:
     is_tied: bool = False
 
 
-def read_base(source: Source, problems: Problems, *, as_nodes: bool = False) -> Section:
-    """Return the section of a whole Prometheus file; ``as_nodes``: keep items as nodes."""
+def read_base(
+    source: Source, problems: Problems, before: Items | None = None, *, as_nodes: bool = False
+) -> Section:
+    """Return the section of a whole Prometheus file.
+
+    ``before``: the items that it had when it was read before. ``as_nodes``: keep items as nodes.
+    """
     reading = _Reading(source, problems)
-    root = reading.root(follower=None if as_nodes else ())
+    root = reading.root(None if as_nodes else (), before)
     if is_null(root) and not problems.is_broken:
         problems.add(source.name, 1, 1, NO_CONFIGURATION)
     written = as_mapping(root, "the file", problems)
@@ -64,14 +71,15 @@ def read_override(source: Source, problems: Problems) -> Section:
 
 
 def read_both(
-    source: Source, problems: Problems, *, as_nodes: bool = False
+    source: Source, problems: Problems, before: Items | None = None, *, as_nodes: bool = False
 ) -> tuple[Section, Section]:
     """Return the follower's and the leader's section of a file that has both.
 
-    ``as_nodes``: keep items as nodes.
+    ``before``: the items that the follower had when the file was read before. ``as_nodes``: keep
+    items as nodes.
     """
     reading = _Reading(source, problems)
-    root = reading.root(follower=None if as_nodes else (Role.FOLLOWER,))
+    root = reading.root(None if as_nodes else (Role.FOLLOWER,), before)
     if problems.is_broken:
         return Section(MappingNode(MAP_TAG, [])), Section(MappingNode(MAP_TAG, []))
     found = entries(as_mapping(root, "the file", problems))
@@ -107,27 +115,58 @@ class _Reading:
     def __init__(self, source: Source, problems: Problems) -> None:
         self._source = source
         self._problems = problems
-        self._inspection = Inspection(problems)
         self._text = cuttable(source.content)
         self._is_tied = self._text is None and has_anchors(source.content)
-        self._items = ItemTexts(self._text or "")
         self._follower: tuple[str, ...] = ()
+        self._outline: Outline | None = None
+        self._read_as(self._text, problems)
 
-    def root(self, follower: tuple[str, ...] | None = None) -> Node | None:
+    def _read_as(self, text: str | None, problems: Problems) -> None:
+        """Prepare for reading a text, either the document or its outline."""
+        self._inspection = Inspection(problems)
+        self._items = ItemTexts(text or "")
+
+    def root(
+        self, follower: tuple[str, ...] | None = None, before: Items | None = None
+    ) -> Node | None:
         """Return the first document's root, inspected; None if there is none or it cannot be used.
 
         ``follower``: keys that lead to the follower's section, of whose lists the items are kept as
-        text; None to keep all items as nodes.
+        text; None to keep all items as nodes. ``before``: the items that the file had before.
         """
-        is_cut = self._text is not None and follower is not None
         self._follower = follower or ()
-        at_item = self._cut if is_cut else None
         depth = len(self._follower) + 1
-        return read_document(self._source, self._problems, self._inspection, at_item, depth)
+        if self._text is None or follower is None:
+            return read_document(self._source, self._problems, self._inspection)
+        known = KnownItems(before, has_paths=bool(self._source.folder))
+        root = self._root_of_outline(self._text, known, depth)
+        if root is not None:
+            return root
+        self._outline = None
+        self._read_as(self._text, self._problems)
+        return read_document(self._source, self._problems, self._inspection, self._cut, depth)
+
+    def _root_of_outline(self, text: str, known: KnownItems, depth: int) -> Node | None:
+        """Return the root by reading the outline; None if it cannot be read so.
+
+        With a problem in it, all is read: its place and its text may be other ones.
+        """
+        outline = outline_of(text, "".join(self._follower), known.find)
+        if outline is None:
+            return None
+        self._outline, problems = outline, Problems()
+        self._read_as(outline.text, problems)
+        source = replace(self._source, content=outline.text.encode())
+        root = read_document(source, problems, self._inspection, self._cut, depth)
+        return None if problems or not outline.is_complete else root
 
     def _cut(self, keys: tuple[str, ...], items: SequenceNode) -> None:
         """Replace the last item of a list by its text, if that can be cut out and copied."""
         if keys[:-1] != self._follower:
+            return
+        next_item = self._outline.take(items) if self._outline is not None else 0
+        if next_item:
+            self._items.skip(items, next_item)
             return
         item, text = items.value[-1], self._items.last(items)
         if text is None or not self._is_as_written(keys[-1], item, text):
@@ -151,6 +190,12 @@ class _Reading:
     def section(self, written: MappingNode) -> Section:
         """Return a section with its paths resolved, and the texts of entries without such paths."""
         node = self._resolved(written)
-        texts = entry_texts(self._text, written) if self._text is not None else {}
+        texts = entry_texts(self._between, written) if self._text is not None else {}
         same = {(id(key), id(value)) for key, value in node.value} & texts.keys()
         return Section(node, {entry: texts[entry] for entry in same}, is_tied=self._is_tied)
+
+    def _between(self, start: int, end: int) -> str:
+        """Return the document's text between two marks."""
+        if self._outline is not None:
+            return self._outline.between(start, end)
+        return (self._text or "")[start:end]

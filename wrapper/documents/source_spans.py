@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -23,23 +23,33 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _ANCHOR = re.compile(rb"(?:^|[\s\[{,:\xbf])&", re.MULTILINE)  # \xbf ends a byte order mark
 _LATER_END = re.compile(r"^ +(?:---|\.\.\.)(?:\s|\Z)", re.MULTILINE)
 RARE_BREAKS = "\x85\u2028\u2029"
-_TO_NEXT_ITEM = re.compile(r"(?:[ \t]*(?:#.*)?\r?\n)* *-")
+_TO_NEXT_ITEM = re.compile(r"(?:[ \t]*(?:#.*)?\r?\n)*+ *-")
 
 Texts = dict[tuple[int, int], bytes]  # of entries, by the ids of key and value
+Between = Callable[[int, int], str]  # the text between two marks
+Names = dict[str, str] | Callable[[bytes], dict[str, str]]
 
 
 class Cut(Node):
     """An item of a list of which only the text is kept, and the names that identify it.
 
+    ``names`` may be given as a function of the text, which is called when they are needed.
     ``start_mark`` is None where no message needs the place: marks of many items take memory.
     """
 
-    __slots__ = ("names", "start_mark", "text")
+    __slots__ = ("_names", "start_mark", "text")
 
-    def __init__(self, text: bytes, names: dict[str, str], start_mark: Any = None) -> None:
+    def __init__(self, text: bytes, names: Names, start_mark: Any = None) -> None:
         self.text = text
-        self.names = names
         self.start_mark = start_mark
+        self._names = names
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The keys, with their values, that name the item."""
+        if not isinstance(self._names, dict):
+            self._names = self._names(self.text)
+        return self._names
 
 
 def whole_items(items: SequenceNode) -> Iterator[tuple[Node, Node]]:
@@ -73,7 +83,7 @@ def cuttable(content: bytes) -> str | None:
     return None if is_hindered else text
 
 
-def entry_texts(text: str, section: MappingNode) -> Texts:
+def entry_texts(between: Between, section: MappingNode) -> Texts:
     """Return the text of each entry of a section that can be cut out, as a document."""
     if section.flow_style or section.tag != MAP_TAG or not section.value:
         return {}
@@ -83,7 +93,7 @@ def entry_texts(text: str, section: MappingNode) -> Texts:
     starts = [key.start_mark.index for key, _ in section.value]
     places = pairwise([*starts, section.end_mark.index])
     cuts = [
-        ((id(key), id(value)), _cut(text[start:end], column, value))
+        ((id(key), id(value)), _cut(between(start, end), column, value))
         for (key, value), (start, end) in zip(section.value, places, strict=True)
     ]
     return {identity: cut for identity, cut in cuts if cut is not None}
@@ -109,6 +119,10 @@ class ItemTexts:
             return None
         return _cut(self._text[start : self._start], items.start_mark.column, items.value[-1])
 
+    def skip(self, items: SequenceNode, start: int) -> None:
+        """Leave out the last item that the list has so far; the next one begins at ``start``."""
+        self._list, self._start = items, start
+
     def _end(self, items: SequenceNode) -> int | None:
         """Return where the last item ends: at the next item's dash, or with its own last line.
 
@@ -133,8 +147,7 @@ class ItemTexts:
 
 def _cut(text: str, column: int, value: Node) -> bytes | None:
     """Return a part moved from this column to the margin, with a line break at its end."""
-    if column:
-        text = _at_margin(text, column)
+    text = at_margin(text, column)
     if text.endswith("\n"):
         return text.encode()
     last = _last_leaf(value)
@@ -146,8 +159,10 @@ def _cut(text: str, column: int, value: Node) -> bytes | None:
     return None if needs_no_end else text.encode() + b"\n"
 
 
-def _at_margin(text: str, column: int) -> str:
+def at_margin(text: str, column: int) -> str:
     """Return a part with all lines but the first moved to the left by so many columns."""
+    if not column:
+        return text
     line_start = "\n" + " " * column
     if text.count(line_start) == text.count("\n", 0, -1):  # nearly always: ten times as fast
         return text.replace(line_start, "\n")
