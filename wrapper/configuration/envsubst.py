@@ -12,7 +12,9 @@ from collections.abc import Mapping
 
 from wrapper.documents.problems import Problems
 
-_REFERENCE = re.compile(rb"(?<!\$)\$\(([a-zA-Z_0-9]+)\)")
+_REFERENCE = re.compile(
+    rb"\$(?<!\$\$)\(([a-zA-Z_0-9]+)\)"
+)  # fast, since it begins with a character
 
 
 def substitute(content: bytes, environ: Mapping[bytes, bytes]) -> bytes:

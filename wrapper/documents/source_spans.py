@@ -20,8 +20,10 @@ from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNo
 from wrapper.documents.yaml_nodes import MAP_TAG, MERGE_TAG, compose
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_ANCHOR = re.compile(rb"(?:^|[\s\[{,:\xbf])&", re.MULTILINE)  # \xbf ends a byte order mark
-_LATER_END = re.compile(r"^ +(?:---|\.\.\.)(?:\s|\Z)", re.MULTILINE)
+# Patterns that begin with a character are ten times as fast, and no thread runs while one is sought.
+_ANCHOR = re.compile(rb"&(?:(?<=[\s\[{,:\xbf]&)|(?<=\A&))")  # \xbf ends a byte order mark
+_DIRECTIVE = re.compile(r"%(?:(?<=\n%)|(?<=\A%))")
+_ENDS = (re.compile(r"---(?=\s|\Z)"), re.compile(r"\.\.\.(?=\s|\Z)"))
 RARE_BREAKS = "\x85\u2028\u2029"
 _TO_NEXT_ITEM = re.compile(r"(?:[ \t]*(?:#.*)?\r?\n)*+ *-")
 
@@ -74,13 +76,19 @@ def cuttable(content: bytes) -> str | None:
         return None
     text = content.decode("utf-8-sig", errors="replace")  # the parser refuses what is replaced here
     is_hindered = (
-        text.startswith("%")
-        or "\n%" in text
+        _DIRECTIVE.search(text)
         or text.count("\r") != text.count("\r\n")
         or any(character in text for character in RARE_BREAKS)
-        or (("---" in text or "..." in text) and _LATER_END.search(text))
+        or _has_later_end(text)
     )
     return None if is_hindered else text
+
+
+def _has_later_end(text: str) -> bool:
+    """Tell whether only spaces stand before what would end a document at the margin."""
+    places = (found.start() for end in _ENDS for found in end.finditer(text))
+    before = (text[text.rfind("\n", 0, at) + 1 : at] for at in places)
+    return any(spaces and not spaces.strip(" ") for spaces in before)
 
 
 def entry_texts(between: Between, section: MappingNode) -> Texts:

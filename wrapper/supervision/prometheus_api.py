@@ -25,7 +25,8 @@ _SUCCESS_TIME = re.compile(
     rb"^prometheus_config_last_reload_success_timestamp_seconds (\S+)$", re.MULTILINE
 )
 # As Prometheus prints its configuration: the YAML is one JSON string, remote_write a top-level key.
-_REMOTE_WRITE = re.compile(rb'(?:"|\\n)remote_write:')
+# It begins with letters, so that a large answer is searched fast: no other thread runs meanwhile.
+_REMOTE_WRITE = re.compile(rb'remote_write:(?:(?<="remote_write:)|(?<=\\nremote_write:))')
 _LONGEST_ANSWER = 1000
 MOST_BYTES = 16 << 20  # of an answer
 MOST_BYTES_SHOWN = 128 << 20  # of the configuration, which is shown with all defaults
