@@ -2,8 +2,11 @@
 
 Rendering: configurations of 100, 1,000 and 10,000 scrape jobs (3.4 MB), as one file and as a whole
 file with --leader-config, each in fresh processes. "us/job" is constant if the cost is linear; it
-is CPU time, which other load on the machine affects less.
-Changing: one value of the leader's part, and the replacement of the output by the other rendering.
+is CPU time, which other load on the machine affects less. "different" are jobs of which no two have
+the same keys. A pause is how long another thread waits, such as the one that renews the lease, in
+CPU time of the process: p99 and the longest.
+Changing: one job, one value of the leader's part, and the replacement of the output by the other
+rendering.
 Delay: from the rename of a ConfigMap's ..data to the request that makes Prometheus reload, for a
 small configuration; an HTTP endpoint takes Prometheus' place. Programs of --peer take the flags of
 the Go prometheus-elector; they render one role with -init, and are elected on a real Lease.
@@ -35,6 +38,7 @@ from tests.support import free_port, wait_until
 
 SIZES = (100, 1_000, 10_000)
 SMALL = 10
+FORMS = ("one file", "--leader-config", "… different")
 PAUSE_S = 1.5  # between two swaps, so that none belongs to a burst
 JOB = """\
 - job_name: service-{number:05d}
@@ -74,14 +78,25 @@ def one_file(jobs: int, edit: int = 0) -> str:
     )
 
 
+def different(jobs: int) -> str:
+    """Return a whole configuration in which no two jobs have the same keys."""
+    head, *parts = follower(jobs).split("tier: backend")
+    return head + "".join(f"tier_{number}: backend{part}" for number, part in enumerate(parts))
+
+
 def write_forms(folder: Path, jobs: int) -> dict[str, list[Path]]:
     """Write a configuration in both forms; return the files of each."""
     folder.mkdir(parents=True)
     texts = {"one.yml": one_file(jobs), "whole.yml": follower(jobs), "leader.yml": LEADER}
+    texts["different.yml"] = different(jobs)
     for name, text in texts.items():
         (folder / name).write_text(text)
-    one, whole, leader = (folder / name for name in texts)
-    return {"one file": [one], "--leader-config": [whole, leader]}
+    one, whole, leader, unlike = (folder / name for name in texts)
+    return {
+        "one file": [one],
+        "--leader-config": [whole, leader],
+        "… different": [unlike, leader],
+    }
 
 
 # --- rendering ------------------------------------------------------------------------------------
@@ -104,8 +119,26 @@ def render(folder: Path, jobs: int, runs: int) -> None:
             f"{disk['seconds']:6.3f} s (CPU {disk['cpu']:6.3f} s, {per_job:4.0f} us/job), "
             f"pure part {pure['seconds']:6.3f} s; memory {disk['before']:3.0f} before, "
             f"peak {disk['peak']:3.0f} (+{disk['peak'] - disk['before']:.0f}), "
-            f"kept {disk['kept']:3.0f} MiB"
+            f"kept {disk['kept']:3.0f} MiB; {_pauses(disk)}"
         )
+
+
+def edit(folder: Path, jobs: int, runs: int) -> None:
+    """Measure an edit of one job, in all forms."""
+    for form in FORMS:
+        found = []
+        for run in range(runs):
+            paths = write_forms(folder / f"{FORMS.index(form)}-{run}", jobs)[form]
+            found.append(measured("edit", paths, 1))
+        took = {name: statistics.median(each[name] for each in found) for name in found[0]}
+        say(
+            f"{jobs:6,} jobs          {form:16} one job edited "
+            f"{took['seconds'] * 1e3:7.1f} ms (CPU {took['cpu'] * 1e3:6.1f} ms); {_pauses(took)}"
+        )
+
+
+def _pauses(took: Mapping[str, float]) -> str:
+    return f"pause p99 {took['pause_p99']:4.1f}, longest {took['pause']:4.1f} ms"
 
 
 def change(folder: Path, jobs: int, runs: int) -> None:
@@ -268,6 +301,7 @@ def main() -> int:
         say(f"medians of {runs} runs")
         for jobs in sizes:
             render(folder / str(jobs), jobs, runs)
+        edit(folder / "edit", sizes[-1], runs)
         change(folder / "change", sizes[-1], runs)
         for jobs in sizes:
             kinds = {"prometheus-elector": OWN} | {peer: peer for peer in options.peer}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from wrapper.base import files
 from wrapper.configuration.inputs import Inputs, Sources
 from wrapper.configuration.render import WholeFile, render
 from wrapper.documents.source import Source
+from wrapper.model.events import ConfigurationRead
 
 KIB = 1024
 
@@ -32,15 +34,61 @@ def timed(act: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+class Pauses:
+    """How long another thread of this process has to wait, in ms of the process' CPU time.
+
+    The thread sleeps for a millisecond again and again. What the process computes until it runs
+    again is what it waited for; other programs on the machine do not count.
+    """
+
+    def __init__(self) -> None:
+        self._found: list[float] = []
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            before = time.process_time()
+            time.sleep(0.001)
+            self._found.append((time.process_time() - before) * 1e3)
+
+    def end(self) -> dict[str, float]:
+        """Return the longest, and that which one in a hundred exceeds."""
+        self._ended.set()
+        self._thread.join()
+        found = sorted(self._found)
+        return {"pause": found[-1], "pause_p99": found[int(len(found) * 0.99)]}
+
+
+def weighed(act: Callable[[], object]) -> dict[str, float]:
+    """Return what something takes, and how long another thread waits meanwhile."""
+    pauses, cpu = Pauses(), time.process_time()
+    seconds = timed(act)
+    cpu = time.process_time() - cpu
+    return {"seconds": seconds, "cpu": cpu, **pauses.end()}
+
+
 def from_disk(inputs: Inputs) -> dict[str, float]:
     """Measure from files on disk to both renderings, and the memory that it takes."""
     before = memory("VmRSS")
-    renderings = []
-    cpu = time.process_time()
-    seconds = timed(lambda: renderings.append(inputs.read(is_start=True)))
-    cpu = time.process_time() - cpu
+    renderings: list[object] = []
+    took = weighed(lambda: renderings.append(inputs.read(is_start=True)))
     kept, peak = memory("VmRSS"), memory("VmHWM")
-    return {"seconds": seconds, "cpu": cpu, "before": before, "peak": peak, "kept": kept}
+    return {**took, "before": before, "peak": peak, "kept": kept}
+
+
+def edit(inputs: Inputs) -> dict[str, float]:
+    """Measure the edit of one job in the middle, from the file on disk to both renderings."""
+    inputs.read()
+    text = inputs.sources.config.read_text()
+    before, job, after = text.partition(f"job_name: service-{text.count('job_name:') // 2:05d}")
+    inputs.sources.config.write_text(f"{before}{job}-edited{after}")
+    found: list[object] = []
+    took = weighed(lambda: found.append(inputs.changed()))
+    if not isinstance(found[0], ConfigurationRead):
+        sys.exit(f"the edit was not read: {found[0]}")
+    return {**took, "peak": memory("VmHWM")}
 
 
 def pure(inputs: Inputs) -> dict[str, float]:
@@ -77,7 +125,7 @@ def change_of_role(inputs: Inputs) -> float:
     return timed(write)
 
 
-KINDS = {"from_disk": from_disk, "pure": pure, "change": change}
+KINDS = {"from_disk": from_disk, "pure": pure, "change": change, "edit": edit}
 
 
 def main() -> int:

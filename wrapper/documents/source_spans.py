@@ -20,7 +20,7 @@ from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNo
 from wrapper.documents.yaml_nodes import MAP_TAG, MERGE_TAG, compose
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-# Patterns that begin with a character are ten times as fast, and no thread runs while one is sought.
+# A pattern that begins with a character is fast; no other thread runs while one is searched for.
 _ANCHOR = re.compile(rb"&(?:(?<=[\s\[{,:\xbf]&)|(?<=\A&))")  # \xbf ends a byte order mark
 _DIRECTIVE = re.compile(r"%(?:(?<=\n%)|(?<=\A%))")
 _ENDS = (re.compile(r"---(?=\s|\Z)"), re.compile(r"\.\.\.(?=\s|\Z)"))
