@@ -159,7 +159,6 @@ def test_many_clients_that_dawdle_delay_nobody(
                 socket.create_connection(("127.0.0.1", gate.port), LIMIT_S)
             )
             client.sendall(begun[number % len(begun)])
-        wait_until(lambda: process.num_fds() >= before + 1000, LIMIT_S, "all are connected")
         for _ in range(10):
             assert gate.post(b"a batch").status_code == 204
         assert process.memory_info().rss < 120 << 20

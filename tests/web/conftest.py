@@ -87,9 +87,10 @@ class Web:
         *,
         asking: dict[str, Any] | None = None,
         environment: dict[str, str] | None = None,
+        run_by: tuple[str, ...] = (),
         **options: Any,
     ) -> None:
-        """Start it; ``asking`` is what all our requests need, ``verify`` for one with TLS."""
+        """Start it, by ``run_by`` if given; ``asking``: what all requests need, as ``verify``."""
         self._writer = SnapshotWriter()
         self.asking = asking or {}
         port = free_port()
@@ -98,7 +99,7 @@ class Web:
         options = {"proxy_enabled": True, "host": "127.0.0.1", "port": port, **options}
         self.options = WebOptions(snapshot_fd=self._writer.fileno(), **options)
         self.process = subprocess.Popen(
-            self.options.command(),
+            [*run_by, *self.options.command()],
             pass_fds=(self._writer.fileno(),),
             process_group=0,
             env=os.environ | (environment or {}),

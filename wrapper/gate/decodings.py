@@ -10,6 +10,7 @@ from wrapper.gate.verdicts import Decoding
 from wrapper.gate.watermark import Request
 
 MOST_WAITING = 64  # beyond it the oldest is not decoded: the mark then waits for its window
+MOST_BYTES = 64 << 20  # likewise
 MOST_THOROUGH = 10  # a second: looking at each of 2,000 samples takes 1.5 ms
 
 
@@ -19,21 +20,25 @@ class Decodings:
     def __init__(self) -> None:
         self._waiting: deque[tuple[str, int, Batch]] = deque()
         self._requests: dict[int, tuple[str, Request]] = {}
+        self._bytes = 0
         self._thorough: deque[float] = deque(maxlen=MOST_THOROUGH)
 
     def add(self, name: str, number: int, request: Request, batch: Batch) -> None:
         """Want a batch decoded; ``number`` tells it from others."""
         self._waiting.append((name, number, batch))
+        self._bytes += batch.size
         self._requests[number] = (name, request)
-        if len(self._waiting) > MOST_WAITING:
-            _, oldest, _ = self._waiting.popleft()
+        while len(self._waiting) > MOST_WAITING or (
+            self._bytes > MOST_BYTES and len(self._waiting) > 1
+        ):
+            _, oldest, _ = self._pop()
             del self._requests[oldest]
 
     def next(self, now: float) -> Decoding | None:
         """Return the next, if there is one."""
         if not self._waiting:
             return None
-        name, number, batch = self._waiting.popleft()
+        name, number, batch = self._pop()
         full = len(self._thorough) == MOST_THOROUGH
         is_thorough = not full or self._thorough[0] <= now - 1.0
         if is_thorough:
@@ -48,3 +53,8 @@ class Decodings:
     def names(self) -> Iterator[str]:
         """Yield the endpoint of each that is not decoded yet."""
         return (name for name, _ in self._requests.values())
+
+    def _pop(self) -> tuple[str, int, Batch]:
+        oldest = self._waiting.popleft()
+        self._bytes -= oldest[2].size
+        return oldest

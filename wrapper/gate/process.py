@@ -12,6 +12,7 @@ import sys
 from gevent import monkey
 
 from wrapper.base import log
+from wrapper.base.descriptors import raise_limit
 from wrapper.base.process import die_with_parent
 from wrapper.gate.serving import Serving
 from wrapper.options.gate_options import GateOptions
@@ -22,6 +23,7 @@ def main(arguments: list[str]) -> int:
     options = GateOptions.from_json(arguments[0])
     die_with_parent(options.parent_pid)
     log.set_up(options.log_level, lambda: options.log_form)
+    raise_limit()
     monkey.patch_socket()  # nothing else waits: patching all would take 1 MiB more
     gc.collect()
     gc.freeze()  # the collector need not look at what is loaded already

@@ -2,8 +2,8 @@
 
 A greenlet serves each connection. The guarantee: a request that is neither passed on nor held is
 answered so that Prometheus sends it again; no client is waited for without a limit, and those that
-dawdle keep nobody from an answer: where places or memory are short, the one that has been waited
-for longest is cut off. Where it ends: ``gate`` decides, and ``receiver`` sends.
+dawdle keep nobody from an answer: where places or memory are short, those that have been waited for
+longest, or hold most, are cut off. Where it ends: ``gate`` decides, and ``receiver`` sends.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import gevent
@@ -20,20 +18,21 @@ from gevent.pool import Pool
 from gevent.server import StreamServer
 
 from wrapper.base import clock
+from wrapper.base.descriptors import connections
 from wrapper.gate.exchange import Exchange
 from wrapper.gate.reply import Reply, error, unavailable
 from wrapper.gate.requests import TOO_SLOW, Body, Head, Refused, head_of, rendered
 from wrapper.model.gate import PATH
 from wrapper.proxy.client_connection import Client, ClientGone
 from wrapper.proxy.http_head import is_head_over
+from wrapper.proxy.waiting import Waiting
 
 LOG = logging.getLogger(__name__)
 HEAD_S = 10.0  # from the first byte of a head to its last, or from a connection to its first byte
 IDLE_S = 120.0  # between two requests: longer than Go's clients keep idle connections, 90 s
 BODY_S = 30.0
 SEND_S = 30.0
-CONNECTIONS = 2000  # at a time; more wait to be accepted
-MOST_WAITING = 1900  # connections that wait for their clients
+CONNECTIONS = 2000  # at a time, if there are descriptors for them
 MOST_BYTES = 128 << 20  # of requests that have not come whole, and of those under way
 BUSY = "too many bytes are under way to receivers"
 
@@ -44,9 +43,11 @@ class Server:
     def __init__(self, listener: socket.socket, exchange: Exchange) -> None:
         """Take where Prometheus connects, and what answers."""
         self._exchange = exchange
-        self._waiting = Waiting(MOST_WAITING, MOST_BYTES)
+        self._places = connections(CONNECTIONS, descriptors_each=2)
+        self._pool = Pool(self._places)
+        self._waiting = Waiting(MOST_BYTES)
         self._under_way = 0  # bytes of bodies
-        self._server = StreamServer(listener, self._serve, spawn=Pool(CONNECTIONS))
+        self._server = StreamServer(listener, self._serve, spawn=self._pool)
 
     def start(self) -> None:
         """Accept connections from now on."""
@@ -59,10 +60,13 @@ class Server:
     def _serve(self, sock: socket.socket, peer: Any) -> None:
         """Answer the requests of a connection; an error ends only this connection."""
         client = Client(sock, str(peer[0]), "http")
+        if self._pool.free_count() < self._places // 20:
+            self._waiting.cut_longest()
         try:
             with contextlib.suppress(OSError, ClientGone):
                 while self._answer_next(client):
                     client.is_new = False
+                    gevent.sleep(0)  # others go first
                 with gevent.Timeout(HEAD_S, ClientGone()), self._waiting.wait(client):
                     client.linger()
         except Exception:
@@ -100,41 +104,6 @@ class Server:
             client.send(answer)
 
 
-class Waiting:
-    """The connections that wait for their clients, and what these have sent so far."""
-
-    def __init__(self, most: int, most_bytes: int) -> None:
-        """Take how many may wait, and how many bytes they may hold together."""
-        self._most = most
-        self._most_bytes = most_bytes
-        self._since: dict[Client, int] = {}  # the longest first → its bytes
-        self._bytes = 0
-
-    @contextmanager
-    def wait(self, client: Client) -> Iterator[Waiting]:
-        """Count a connection as waiting for its client, inside this context."""
-        self._since[client] = 0
-        if len(self._since) > self._most:
-            self._cut_first()
-        try:
-            yield self
-        finally:
-            self._bytes -= self._since.pop(client, 0)
-
-    def has(self, client: Client, size: int) -> None:
-        """Take note of how much a client has sent of its request."""
-        if client in self._since:
-            self._bytes += size - self._since[client]
-            self._since[client] = size
-        while self._bytes > self._most_bytes:
-            self._cut_first()
-
-    def _cut_first(self) -> None:
-        first = next(iter(self._since))
-        self._bytes -= self._since.pop(first)
-        first.hang_up()
-
-
 def _read_head(client: Client, waiting: Waiting) -> Head:
     """Read a head and take it off the client's data; raise Refused, ClientGone."""
     if not client.data:
@@ -145,7 +114,7 @@ def _read_head(client: Client, waiting: Waiting) -> Head:
         while not is_head_over(client.data, looked_at):
             looked_at = len(client.data)
             client.data += client.receive()
-            waiting.has(client, len(client.data))
+            waiting.holds(client, len(client.data))
     head = head_of(client.data)
     client.data = client.data[head.end :]
     return head
@@ -160,7 +129,7 @@ def _read_body(client: Client, head: Head, waiting: Waiting) -> bytes:
     with gevent.Timeout(BODY_S, Refused(TOO_SLOW)):
         while not body.is_complete:
             client.data = body.take(client.receive())
-            waiting.has(client, body.size)
+            waiting.holds(client, body.size)
     return body.content
 
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from enum import Enum, auto
 from typing import NoReturn
 
 import gevent
 
 from wrapper.base import clock
 from wrapper.proxy.client_connection import Client, ClientGone, send, shut
+from wrapper.proxy.exchange_stage import Stage
 from wrapper.proxy.forwarded_request import Request
 from wrapper.proxy.forwarded_response import Forwarding, forwarding
 from wrapper.proxy.header_overrides import OwnFields
@@ -31,22 +31,12 @@ from wrapper.proxy.upstream import Target, Unreachable, UpstreamConnection
 
 LOG = logging.getLogger(__name__)
 
-PIECE_BYTES = 256 << 10
 FIRST_PIECE_BYTES = 64 << 10
 CLIENT_GONE = 499  # as nginx counts it
 SILENCE = "nothing has been transferred for too long"
 _LAST_SEND_S = 1.0  # for the end of the request's body to be sent when the answer is complete
 _PAUSE_S = 0.02
 _FINAL, _SWITCHING, _BAD_REQUEST = 200, 101, 400
-
-
-class Stage(Enum):
-    """The progress of an exchange."""
-
-    WAITING = auto()  # for the request's body, or for a target
-    ASKING = auto()  # no byte of an answer has been sent to the client
-    ANSWERING = auto()
-    WHOLE = auto()
 
 
 class Exchange:
@@ -95,6 +85,16 @@ class Exchange:
     def is_exchanging(self) -> bool:
         """Whether the request is being sent or answered."""
         return self._stage is not Stage.WAITING
+
+    @property
+    def awaits_client(self) -> bool:
+        """Whether its client sends nothing more of a request, or reads nothing of an answer."""
+        return self._upload.awaits_client or not self._client.takes_more
+
+    def cut(self) -> None:
+        """Break off, whatever has been answered."""
+        self.client_has_gone()
+        self._client.hang_up()
 
     def client_has_gone(self) -> None:
         """Give up, because the client has closed its connection."""
@@ -269,7 +269,7 @@ class Exchange:
         try:
             self._to_client(first)
             while not answer.body.is_complete:
-                data = connection.sock.recv(PIECE_BYTES)
+                data = connection.sock.recv(self._leader.piece_bytes)
                 if not data:
                     self._check()  # it may be we who have ended it
                 passed = answer.body.take(data) if data else answer.body.end()
@@ -321,8 +321,6 @@ class Exchange:
                 own_lines=self._own_fields.lines,
             )
         )
-
-    # --- the end ---
 
     @property
     def _can_go_on(self) -> bool:

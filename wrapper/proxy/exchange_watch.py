@@ -57,6 +57,14 @@ class ExchangeWatch:
         """Stop watching an exchange."""
         self._under_way.discard(exchange)
 
+    def cut_slowest(self) -> bool:
+        """End the exchange that has waited longest for its client; tell whether there was one."""
+        slow = [each for each in self._under_way & self._seen if each.awaits_client]
+        if not slow:
+            return False
+        min(slow, key=lambda each: each.seen_at).cut()
+        return True
+
     def hang_up_waiting(self) -> None:
         """Shut down all connections that have no request under way."""
         for each in list(self._waiting):

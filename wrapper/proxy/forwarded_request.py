@@ -39,7 +39,7 @@ _ONCE = (
     b"content-type",
 )  # RFC 9110, 5.3: no list, so with two of them parsers could differ
 
-_HOST = re.compile(rb"[\w.:\[\]%~!$&'()*+,;=@-]*", re.ASCII)  # as Go reads it: no space, / or #
+_HOST = re.compile(rb"[\w.:\[\]%~!$&'()*+,;=-]*", re.ASCII)  # as Go reads it: no space, no / @ or #
 
 
 Problem = tuple[int, str, str]  # what a Refused is made from

@@ -19,6 +19,9 @@ from wrapper.proxy.header_overrides import own_fields
 from wrapper.proxy.route import target_of
 from wrapper.proxy.upstream import Target, Upstreams, endpoint
 
+PIECE_BYTES = 256 << 10  # of an answer, where few are under way
+LEAST_PIECE_BYTES = 16 << 10
+PIECES_BYTES = 64 << 20  # that all of them hold together, for clients that do not read
 GAP_S = 2.0  # a hand-over in order takes a tenth of it
 _NEW_GAP_S = 60.0
 
@@ -96,6 +99,12 @@ class Leader:
         self.connections = Upstreams(options.connect_timeout_s, access)
         self.patience = LeaderGap()
         self.is_leaving = False
+        self.exchanges = 0  # under way
+
+    @property
+    def piece_bytes(self) -> int:
+        """How much of an answer to hold at a time: less where many are under way."""
+        return max(LEAST_PIECE_BYTES, min(PIECE_BYTES, PIECES_BYTES // (self.exchanges or 1)))
 
     def target(self) -> Target:
         """Return its current target; raise Refused if it is not known."""

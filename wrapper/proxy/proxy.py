@@ -48,6 +48,7 @@ class Proxy:
         exchange = Exchange(client, request, upload, self._protection.own_fields, self._leader)
         self._counters.begin()
         watch.begin(exchange)
+        self._leader.exchanges += 1
         try:
             self._protection.check(request.target, request.crossing.authorization, client.sock)
             check_admission(request, self._options)
@@ -57,6 +58,7 @@ class Proxy:
             exchange.refuse(refused)
         finally:
             watch.end(exchange)
+            self._leader.exchanges -= 1
             self._count(exchange, clock.now() - begun_at)
         return exchange.keeps_client
 

@@ -27,6 +27,7 @@ from wrapper.access.passwords import Passwords
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.access.web_access import WebAccess
 from wrapper.base import clock, log
+from wrapper.base.descriptors import raise_limit
 from wrapper.base.process import die_with_parent
 from wrapper.base.snapshot_channel import SnapshotReader, configuration_of, known_leader, why_stale
 from wrapper.configuration.config_view import ConfigViewReader
@@ -267,6 +268,7 @@ def main(arguments: list[str]) -> int:
     options = replace(options, parent_pid=options.parent_pid or os.getppid())
     die_with_parent(options.parent_pid)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    raise_limit()
     log.set_up(options.log_level, lambda: options.log_form)
     try:
         web_access = WebAccess(options.web_config_file, SSLContext)

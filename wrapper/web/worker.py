@@ -25,6 +25,7 @@ from gevent.server import StreamServer
 from gevent.util import wrap_errors
 
 from wrapper.base import clock
+from wrapper.base.descriptors import connections
 from wrapper.options.web_options import WebOptions
 from wrapper.proxy.client_connection import Client, ClientGone
 from wrapper.proxy.exchange_watch import ExchangeWatch
@@ -43,6 +44,7 @@ from wrapper.proxy.proxy import Proxy
 from wrapper.proxy.refusals import Refused, rendered
 from wrapper.proxy.route import is_ours
 from wrapper.proxy.upload import Upload
+from wrapper.proxy.waiting import Waiting
 from wrapper.web.wsgi import answer_of, environ_of
 
 LOG = logging.getLogger(__name__)
@@ -54,7 +56,8 @@ _NO_TLS = (
 )
 PROXY = "proxy"  # the name of the proxy among the app's extensions
 HEARTBEAT_PERIOD_S = 1.0
-CONNECTIONS = 4000  # at a time; more wait to be accepted
+CONNECTIONS = 2000  # at a time, if there are descriptors for them
+MOST_HEAD_BYTES_TOGETHER = 64 << 20  # of heads that have not come whole
 LARGEST_BODY = 64 << 10  # bytes, of a request for /_elector/
 BEFORE_KILL_S = 0.5  # end before the arbiter kills: an answer that is cut then would look complete
 
@@ -69,6 +72,9 @@ class ProxyWorker:
         self._tls = tls
         self._proxy: Proxy | None = app.extensions.get(PROXY)
         self._watch = ExchangeWatch(options.idle_timeout_s)
+        self._waiting = Waiting(MOST_HEAD_BYTES_TOGETHER)
+        self._places = connections(CONNECTIONS, descriptors_each=2)
+        self._pool = Pool(self._places)
         self._is_leaving = False
         self._wake = Event()
 
@@ -80,8 +86,7 @@ class ProxyWorker:
         """
         watching = gevent.spawn(wrap_errors((Exception,), self._watch.run))
         watching.link(lambda _: self._wake.set())
-        pool = Pool(CONNECTIONS)
-        server = StreamServer(listener, handle=self._serve, spawn=pool)
+        server = StreamServer(listener, handle=self._serve, spawn=self._pool)
         if self._options.workers > 1:
             server.max_accept = 1  # leaves the other workers their share
         server.start()
@@ -93,7 +98,7 @@ class ProxyWorker:
             self._wake.wait(HEARTBEAT_PERIOD_S)
         server.close()
         grace_s = math.ceil(self._options.shutdown_grace_s) - BEFORE_KILL_S
-        self._await_end(pool, notify, grace_s if is_sound else 0.0)
+        self._await_end(notify, grace_s if is_sound else 0.0)
         return is_sound
 
     def stop(self) -> None:
@@ -101,7 +106,7 @@ class ProxyWorker:
         self._is_leaving = True
         self._wake.set()
 
-    def _await_end(self, pool: Pool, notify: Callable[[], None], within_s: float) -> None:
+    def _await_end(self, notify: Callable[[], None], within_s: float) -> None:
         """Let requests under way end; close connections that have none."""
         self._is_leaving = True
         if self._proxy is not None:
@@ -109,11 +114,11 @@ class ProxyWorker:
         until = time.monotonic() + within_s
         self._watch.hang_up_waiting()
         while (left_s := until - time.monotonic()) > 0:
-            if pool.join(timeout=min(left_s, HEARTBEAT_PERIOD_S)):
+            if self._pool.join(timeout=min(left_s, HEARTBEAT_PERIOD_S)):
                 break
             notify()
             self._watch.hang_up_waiting()
-        pool.kill(timeout=HEARTBEAT_PERIOD_S)
+        self._pool.kill(timeout=HEARTBEAT_PERIOD_S)
 
     # --- one connection ---
 
@@ -121,6 +126,7 @@ class ProxyWorker:
         """Answer the requests of a connection; an error ends only this connection."""
         tls = self._tls
         client = Client(sock, peer[0], "https" if tls else "http")
+        self._make_room()
         try:
             with contextlib.suppress(OSError, ClientGone, gevent.GreenletExit):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -132,12 +138,17 @@ class ProxyWorker:
         finally:
             client.sock.close()
 
+    def _make_room(self) -> None:
+        """Cut off a client that dawdles where few places are left: others need them."""
+        if self._pool.free_count() < self._places // 20:
+            _ = self._waiting.cut_longest() or self._watch.cut_slowest()
+
     def _secure(self, client: Client, context: ssl.SSLContext) -> None:
         """Do the TLS handshake, within the time limit for a head."""
         secured = context.wrap_socket(client.sock, server_side=True, do_handshake_on_connect=False)
         client.sock = secured
         try:
-            with self._watch.waited_for(client):
+            with self._watch.waited_for(client), self._waiting.wait(client):
                 secured.do_handshake()
         except ssl.SSLError as error:
             if error.reason == "HTTP_REQUEST":
@@ -148,8 +159,8 @@ class ProxyWorker:
         goes_on = True
         while goes_on and not self._is_leaving:
             client.since = clock.now()
-            with self._watch.waited_for(client):
-                _await_head(client)
+            with self._watch.waited_for(client), self._waiting.wait(client):
+                _await_head(client, self._waiting)
             try:
                 goes_on = self._answer(_take_head(client), client)
             except Refused as refused:
@@ -158,7 +169,9 @@ class ProxyWorker:
                 client.send(rendered(refused, has_body=True, keeps_client=False))
                 goes_on = False
             client.is_new = False
-        with self._watch.waited_for(client):
+            if client.data:
+                gevent.sleep(0)  # others go first, however many requests wait here
+        with self._watch.waited_for(client), self._waiting.wait(client):
             client.linger()
 
     def _answer(self, head: RequestHead, client: Client) -> bool:
@@ -197,7 +210,7 @@ def _is_sound(watching: gevent.Greenlet[[], Any], server: StreamServer) -> bool:
     return not (watching.ready() or server.closed)
 
 
-def _await_head(client: Client) -> None:
+def _await_head(client: Client, waiting: Waiting) -> None:
     """Wait for a whole head, or for bytes that cannot become one; raise ClientGone."""
     looked_at = 0
     while not is_head_over(client.data, looked_at):
@@ -205,6 +218,7 @@ def _await_head(client: Client) -> None:
             client.since = clock.now()
         looked_at = len(client.data)
         client.data += client.receive()
+        waiting.holds(client, len(client.data))
 
 
 def _take_head(client: Client) -> RequestHead:

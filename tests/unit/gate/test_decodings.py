@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.unit.gate.batches import batch
-from wrapper.gate.decodings import MOST_THOROUGH, MOST_WAITING, Decodings
+from wrapper.gate.decodings import MOST_BYTES, MOST_THOROUGH, MOST_WAITING, Decodings
 from wrapper.gate.watermark import Request
 
 
@@ -43,3 +45,18 @@ def test_the_oldest_is_not_decoded_when_there_are_too_many() -> None:
     assert decoding
     assert decoding.number == 3
     assert len(list(decodings.names())) == MOST_WAITING
+
+
+def test_the_oldest_is_not_decoded_when_they_are_too_large() -> None:
+    """Whatever a client sends, two large batches are the most that wait."""
+    decodings = Decodings()
+    large = replace(batch(("m", 1), came=1), body=bytes(MOST_BYTES // 2 + 1))
+    for number in range(5):
+        decodings.add("a", number, Request(0, 0, None), large)
+    decoding = decodings.next(1.0)
+    assert decoding
+    assert decoding.number == 4
+    decodings.add("a", 5, Request(0, 0, None), replace(large, body=bytes(2 * MOST_BYTES)))
+    decoding = decodings.next(1.0)
+    assert decoding
+    assert decoding.number == 5
