@@ -1,0 +1,95 @@
+"""What a Prometheus answers to the proxy: the client gets of it what Go's net/http understands.
+
+A client takes the proxy's word for where an answer ends: were it another place than Prometheus
+meant, an answer could be passed off as that to the next request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypothesis import note
+from hypothesis import strategies as st
+
+from tests.fuzz.form import fuzzed
+from tests.fuzz.http_grammar import ANSWERS
+from tests.fuzz.oracle import Message, Oracle
+from wrapper.proxy.forwarded_request import Request, crossing
+from wrapper.proxy.forwarded_response import forwarding
+from wrapper.proxy.header_overrides import own_fields
+from wrapper.proxy.http_body import BadBody
+from wrapper.proxy.http_head import BadHead, request_head, response_head
+
+OWN = own_fields(())
+OF_HOP = frozenset(
+    b"connection keep-alive proxy-connection te trailer transfer-encoding upgrade date "
+    b"content-length".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOn:
+    """What a client gets: the bytes, whether they are all, and whether its connection stays."""
+
+    data: bytes
+    is_whole: bool
+    keeps_client: bool
+    keeps_upstream: bool
+
+
+def request_of(method: bytes, minor: int) -> Request:
+    """Return a request for which an answer comes."""
+    head = request_head(b"%b / HTTP/1.%d\r\nHost: a\r\n\r\n" % (method, minor))
+    return Request(head.method, head.target, head.minor, crossing(head, "192.0.2.1", "http"))
+
+
+def passed_on(data: bytes, request: Request, piece_bytes: int) -> PassedOn | None:
+    """Return what a client gets of an answer that comes in such pieces; None: that it is bad."""
+    head = response_head(data)
+    while head is not None and head.code < 200 and head.code != 101:
+        data = data[head.end :]
+        head = response_head(data)
+    if head is None or head.code == 101:
+        return None
+    answer = forwarding(head, request, 0.0, OWN, keeps_client=True)
+    passed = answer.head
+    rest = data[head.end :]
+    for at in range(0, len(rest), piece_bytes):
+        if not answer.body.is_complete:
+            passed += answer.body.take(rest[at : at + piece_bytes])
+    if not answer.body.is_complete:
+        passed += answer.body.end()
+    return PassedOn(passed, answer.body.is_complete, answer.keeps_client, answer.keeps_upstream)
+
+
+@fuzzed(
+    600,
+    data=ANSWERS,
+    method=st.sampled_from((b"GET", b"HEAD", b"POST")),
+    minor=st.sampled_from((1, 0)),
+    piece_bytes=st.sampled_from((1 << 20, 1, 3)),
+)
+def test_a_client_gets_what_was_answered(
+    go: Oracle, data: bytes, method: bytes, minor: int, piece_bytes: int
+) -> None:
+    """Status, fields and body are those that Go reads, and nothing follows them."""
+    note(repr(data)[:2000])
+    request = request_of(method, minor)
+    try:
+        passed = passed_on(data, request, piece_bytes)
+    except (BadHead, BadBody):
+        return
+    if passed is None:
+        return
+    theirs, ours = go.answer(method, data), go.answer(method, passed.data)
+    assert len(ours.messages) == 1, ours
+    assert not ours.rest
+    assert not ours.messages[0].is_broken
+    if theirs.messages and not theirs.messages[0].is_broken:
+        assert understood(ours.messages[0]) == understood(theirs.messages[0])
+
+
+def understood(message: Message) -> tuple[object, ...]:
+    """Return what a client is interested in."""
+    fields = [field for field in message.fields if field[0] not in OF_HOP]
+    return message.status, message.body, fields
