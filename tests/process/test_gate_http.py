@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from tests.process.receiving import StandInReceiver, receiving
+from tests.process.receiving import Incoming, StandInReceiver, receiving
 from tests.process.running_gate import LIMIT_S, RunningGate, running_gate
 from tests.support import wait_until
 from tests.web.conftest import read_all
@@ -143,6 +143,17 @@ def test_a_client_that_asks_for_leave_gets_it(gate: RunningGate, receiver: Stand
         client.sendall(b"abc")
         assert client.recv(1000).startswith(b"HTTP/1.1 204 ")
     assert receiver.bodies == [b"abc"]
+
+
+def test_an_answer_that_is_not_final_is_none(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """Prometheus would wait for the final one until its time is over."""
+    receiver.play = lambda request: request.answer(103)
+    try:
+        answer = gate.post(b"a batch")
+    finally:
+        receiver.play = Incoming.answer
+    assert answer.status_code == 502
+    assert "no final answer, but 103" in answer.json()["error"]
 
 
 def test_many_clients_that_dawdle_delay_nobody(

@@ -113,6 +113,9 @@ class Receiver:
         except BaseException:
             connection.end()
             raise
+        if response.status < HTTPStatus.OK:  # Prometheus would wait for the final one
+            connection.end()
+            raise NoAnswer(f"{_shown(hop.url)} gave no final answer, but {response.status}")
         if len(content) > LARGEST_ANSWER or not _stays_open(response):
             connection.end()
         else:

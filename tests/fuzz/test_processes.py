@@ -1,0 +1,166 @@
+"""The running web process and gate: whatever comes, they answer or hang up, and do not grow."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+from hypothesis import note
+from hypothesis import strategies as st
+
+from tests.fuzz.batches import BODIES
+from tests.fuzz.form import fuzzed
+from tests.fuzz.http_grammar import ANSWERS, REQUESTS
+from tests.process.running_gate import V1, V2, RunningGate, running_gate
+from tests.support import wait_until
+from tests.web.conftest import Web, leading, read_all
+from tests.web.upstreams import Call, Persistent, persistent
+from wrapper.model.gate import Endpoint
+
+LIMIT_S = 20.0
+GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+CUTS = st.lists(st.integers(0, 300), max_size=3)
+GROWTH_BYTES = 40 << 20
+
+
+class Says:
+    """Answers as it is told, to whatever comes, and closes the connection."""
+
+    def __init__(self) -> None:
+        self.data = b"HTTP/1.1 204 No Content\r\n\r\n"
+
+    def __call__(self, call: Call) -> bool:
+        """Say it."""
+        call.sock.sendall(self.data)
+        call.sock.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):
+            read_all(call.sock)
+        return True
+
+
+@pytest.fixture(scope="module")
+def says() -> Says:
+    """Tell what an upstream, or a receiver, answers."""
+    return Says()
+
+
+@pytest.fixture(scope="module")
+def upstream(says: Says) -> Iterator[Persistent]:
+    """Run it."""
+    with persistent(says) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def steady(pid: int, log: Callable[[], str]) -> Iterator[None]:
+    """Expect that a process is there in the end, has stumbled over nothing, and has not grown."""
+    process = psutil.Process(pid)
+    descriptors, threads, memory = process.num_fds(), process.num_threads(), _memory(process)
+    yield
+    assert process.is_running()
+    assert "Traceback" not in log(), log()[-4000:]
+    wait_until(lambda: process.num_fds() <= descriptors + 8, LIMIT_S, "descriptors are given back")
+    assert process.num_threads() <= threads + 2
+    assert _memory(process) - memory < GROWTH_BYTES
+
+
+def _memory(process: psutil.Process) -> int:
+    return int(process.memory_info().rss)
+
+
+@pytest.fixture(scope="module")
+def web(upstream: Persistent) -> Iterator[Web]:
+    """Run a web process whose leader answers as it is told."""
+    process = Web(idle_timeout_s=2.0, connect_timeout_s=2.0)
+    said: list[str] = []
+    process.tell(leading(upstream.url))
+    process.get("/")
+    try:
+        with steady(process.process.pid, str):
+            yield process
+            assert process.get("/_elector/healthz").ok
+    finally:
+        said.append(process.stop())
+    assert "Traceback" not in said[0], said[0][-4000:]
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory, upstream: Persistent) -> Iterator[RunningGate]:
+    """Run a gate that is open, and whose receiver answers as it is told."""
+    with running_gate(tmp_path_factory.mktemp("gate"), memory_bytes=1 << 20) as process:
+        process.open(Endpoint("x", upstream.url, timeout_s=2.0, max_backoff_s=0.1), for_s=36000.0)
+        with steady(process.process.pid, lambda: process.log_text):
+            yield process
+
+
+def conversed(address: tuple[str, int], data: bytes, cuts: list[int]) -> bytes:
+    """Send bytes in pieces, end our side, and return all that comes until the other's end."""
+    with socket.create_connection(address, LIMIT_S) as client:
+        at = 0
+        with contextlib.suppress(ConnectionError):
+            for size in (*cuts, len(data)):
+                client.sendall(data[at : at + size])
+                at += size
+            client.shutdown(socket.SHUT_WR)
+        return read_all(client)
+
+
+@fuzzed(100, data=REQUESTS, cuts=CUTS)
+def test_the_web_process_answers_or_hangs_up(
+    web: Web, says: Says, data: bytes, cuts: list[int]
+) -> None:
+    """Within its limits, by HTTP."""
+    note(repr(data)[:2000])
+    says.data = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    answered = conversed(web.address, data, cuts)
+    assert answered == b"" or answered.startswith(b"HTTP/1.1 "), answered
+
+
+@fuzzed(100, data=ANSWERS)
+def test_the_proxy_passes_on_or_says_502(web: Web, says: Says, data: bytes) -> None:
+    """An answer that is none is told as such, and one that breaks off is cut."""
+    note(repr(data)[:2000])
+    says.data = data
+    answered = conversed(web.address, GET, [])
+    assert answered == b"" or answered.startswith(b"HTTP/1.1 "), answered
+
+
+@fuzzed(100, data=REQUESTS.map(lambda data: data.replace(b" / ", b" /gate/x ")), cuts=CUTS)
+def test_the_gate_answers_or_hangs_up(
+    gate: RunningGate, says: Says, data: bytes, cuts: list[int]
+) -> None:
+    """Within its limits, by HTTP."""
+    note(repr(data)[:2000])
+    says.data = b"HTTP/1.1 204 No Content\r\n\r\n"
+    answered = conversed(("127.0.0.1", gate.port), data, cuts)
+    assert answered == b"" or answered.startswith(b"HTTP/1.1 "), answered
+
+
+@fuzzed(100, data=ANSWERS)
+def test_the_gate_passes_back_or_says_502(gate: RunningGate, says: Says, data: bytes) -> None:
+    """Prometheus always gets an answer, and never one that is not final."""
+    note(repr(data)[:2000])
+    says.data = data
+    status = gate.post(b"a batch").status_code
+    assert 200 <= status <= 999
+
+
+@fuzzed(20, body=BODIES, answer=ANSWERS, is_held=st.booleans(), is_second=st.booleans())
+def test_the_gate_takes_any_batch(  # noqa: PLR0917 - a fixture each
+    gate: RunningGate, says: Says, body: bytes, answer: bytes, is_held: bool, is_second: bool
+) -> None:
+    """Held or passed on, then sent on; whatever the receiver said, the next one goes through."""
+    note(repr(body))
+    says.data = answer
+    if is_held:
+        gate.close()
+    held = gate.post(body, V2 if is_second else V1)
+    assert held.status_code == 204 or not is_held
+    says.data = b"HTTP/1.1 204 No Content\r\n\r\n"
+    if is_held:
+        gate.open(*gate.newest.endpoints, for_s=36000.0)
+        gate.await_endpoint(lambda each: each.held_batches == 0, "all is sent on")
+    wait_until(lambda: gate.post(b"a batch").status_code == 204, LIMIT_S, "it goes on")
