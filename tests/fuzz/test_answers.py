@@ -86,10 +86,17 @@ def test_a_client_gets_what_was_answered(
     assert not ours.rest
     assert not ours.messages[0].is_broken
     if theirs.messages and not theirs.messages[0].is_broken:
-        assert understood(ours.messages[0]) == understood(theirs.messages[0])
+        named = options(theirs.messages[0])
+        assert understood(ours.messages[0], named) == understood(theirs.messages[0], named)
 
 
-def understood(message: Message) -> tuple[object, ...]:
+def options(message: Message) -> frozenset[bytes]:
+    """Return the names of fields that Connection names: they are not passed on."""
+    values = (value for name, value in message.fields if name == b"connection")
+    return frozenset(word.strip().lower() for value in values for word in value.split(b","))
+
+
+def understood(message: Message, named: frozenset[bytes]) -> tuple[object, ...]:
     """Return what a client is interested in."""
-    fields = [field for field in message.fields if field[0] not in OF_HOP]
+    fields = [field for field in message.fields if field[0] not in OF_HOP | named]
     return message.status, message.body, fields
