@@ -97,6 +97,7 @@ def options(message: Message) -> frozenset[bytes]:
 
 
 def understood(message: Message, named: frozenset[bytes]) -> tuple[object, ...]:
-    """Return what a client is interested in."""
-    fields = [field for field in message.fields if field[0] not in OF_HOP | named]
+    """Return what a client is interested in; Go keeps the space of a folded line that is empty."""
+    left_out = OF_HOP | named
+    fields = [(name, value.strip()) for name, value in message.fields if name not in left_out]
     return message.status, message.body, fields
