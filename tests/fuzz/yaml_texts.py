@@ -33,8 +33,9 @@ STRANGE = "ab:-#,[]{}&*!|>'\"%@`~ \t\\\x85\u2028é😀"
 class Writer:
     """Writes one document, at random."""
 
-    def __init__(self, chance: Random) -> None:
+    def __init__(self, chance: Random, names: tuple[str, ...] = NAMES) -> None:
         self._chance = chance
+        self._names = names
         self._anchors: list[str] = []
         self._later: list[str] = []  # of values that are not complete
         self._oddness = chance.choice([0.0, 0.0, 0.02, 0.2])
@@ -45,8 +46,17 @@ class Writer:
             return self._word() + "\n"
         return self._mapping(depth=3)
 
+    def below(self) -> str:
+        """Return what may stand after a key."""
+        return " " + self._value(2)
+
+    def flow(self) -> str:
+        """Return a mapping in braces."""
+        names = self._chance.sample(self._names, 4)
+        return "{" + ", ".join(f"{name}: {self._flow(1)}" for name in names) + "}"
+
     def _mapping(self, depth: int) -> str:
-        names = self._chance.sample(NAMES, self._chance.randint(1, 4))
+        names = self._chance.sample(self._names, self._chance.randint(1, 4))
         self._anchors += self._later
         self._later = []
         if self._chance.random() < 0.1:
@@ -85,12 +95,12 @@ class Writer:
         items = [self._flow(depth - 1) for _ in range(self._chance.randint(0, 4))]
         if self._chance.random() < 0.5:
             return f"[{', '.join(items)}]"
-        names = self._chance.sample(NAMES, len(items))
+        names = self._chance.sample(self._names, len(items))
         return "{" + ", ".join(map("{}: {}".format, names, items)) + "}"
 
     def _word(self) -> str:
         if self._chance.random() >= self._oddness:
-            return self._chance.choice(NAMES if self._chance.random() < 0.5 else MEANT)
+            return self._chance.choice(self._names if self._chance.random() < 0.5 else MEANT)
         if self._chance.random() < 0.7:
             return self._chance.choice(ODD)
         return "".join(self._chance.choices(STRANGE, k=self._chance.randint(1, 8)))

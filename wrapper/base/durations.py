@@ -43,7 +43,7 @@ def _cure(text: str) -> str:
     """Return how to write what was probably meant."""
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         return f"it has no unit: write {text}s for seconds"
-    if re.fullmatch(r"[0-9]+[dw]", text):
+    if re.fullmatch(r"[0-9]{1,9}[dw]", text):
         return f"the largest unit is h: write {int(text[:-1]) * (24 if text[-1] == 'd' else 168)}h"
     return "write numbers with units (h, m, s, ms, us), for example 15s, 1m30s or 500ms"
 

@@ -36,6 +36,8 @@ from wrapper.options.settings import (
 )
 from wrapper.options.web_options import WebOptions
 
+_LONGEST = 1000  # characters of a problem
+
 
 class SettingsError(Exception):
     """The settings cannot be used; each line of ``problems`` names one cause and its cure.
@@ -44,9 +46,15 @@ class SettingsError(Exception):
     """
 
     def __init__(self, problems: tuple[str, ...], settings: Settings) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+        self.problems = tuple(map(_on_one_line, problems))
+        super().__init__("\n".join(self.problems))
         self.settings = settings
+
+
+def _on_one_line(problem: str) -> str:
+    """Return a problem as it may be shown: a long value in its middle is cut, its cure is not."""
+    text = "".join(each if each.isprintable() else repr(each)[1:-1] for each in problem)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
 
 
 def load(

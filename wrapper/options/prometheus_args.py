@@ -270,7 +270,7 @@ def _prefix(words: _Words) -> str:
     """
     path = words.first("web.route-prefix") or _url_path(words.first("web.external-url"))
     path = path.strip("/")
-    return f"/{quote(path)}" if path else ""
+    return f"/{quote(path, errors='surrogateescape')}" if path else ""
 
 
 def _url_path(url: str) -> str:

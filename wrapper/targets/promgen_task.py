@@ -65,7 +65,7 @@ class Task:
 def read_task(headers: Mapping[str, Any], body: Any) -> Task:
     """Return what a message wants; raise NotOurs, BadTask."""
     name = headers.get("task")
-    if not isinstance(name, str):
+    if not isinstance(name, str) or not name:
         raise NotOurs("a message without a task")
     if name in _DEEDS:
         return Task(_DEEDS[name])

@@ -63,6 +63,7 @@ def test_reads_what_go_reads(text: str, seconds: float) -> None:
         ("9" * 20 + "s", "292 years"),
         ("9" * 5000 + "s", "for example 15s"),
         ("9" * 20 + "." + "9" * 400 + "h", "292 years"),
+        pytest.param("9" * 5000 + "d", "write numbers with units", id="long"),
     ],
 )
 def test_refuses_the_rest_with_a_cure(text: str, cure: str) -> None:

@@ -85,6 +85,7 @@ def test_reads_each_form(words: tuple[str, ...], field: str, value: object) -> N
         (("--web.listen-address=:1", "--web.listen-address=:2"), "http://127.0.0.1:1"),
         (("--web.route-prefix=/p",), "http://127.0.0.1:9090/p"),
         (("--web.route-prefix=p/q/",), "http://127.0.0.1:9090/p/q"),
+        (("--web.route-prefix=/p\udcff",), "http://127.0.0.1:9090/p%FF"),  # a byte that is no UTF-8
         (("--web.route-prefix=/",), "http://127.0.0.1:9090"),
         (("--web.external-url=https://h/p/",), "http://127.0.0.1:9090/p"),
         (("--web.external-url=https://h",), "http://127.0.0.1:9090"),

@@ -50,6 +50,15 @@ def own(*words: str) -> tuple[str, ...]:
     return (*words, *OWNER)
 
 
+def test_a_problem_is_one_line_that_ends_with_its_cure() -> None:
+    """Whatever is in a flag: a long value is cut in its middle."""
+    assert problems(own("--a\x0b\u2028b")) == ("--a\\x0b\\u2028b: unknown flag; --help lists all",)
+    (problem,) = problems(own(f"--lease-duration={'9' * 5000}s"))
+    assert problem.startswith("--lease-duration='999")
+    assert problem.endswith("for example 15s, 1m30s or 500ms")
+    assert len(problem) == 1003
+
+
 TRUE = ("1", "t", "T", "true", "True", "TRUE")
 FALSE = ("0", "f", "F", "false", "FALSE")
 

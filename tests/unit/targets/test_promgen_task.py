@@ -45,13 +45,14 @@ def test_promgens_tasks_are_understood(sent: tuple[dict[str, Any], Any], task: T
         {},
         {"task": "promgen.tasks.process_alert"},
         {"task": 3},
+        {"task": ""},
         {"task": []},
         {"task": "celery.backend_cleanup"},
     ],
 )
 def test_other_messages_are_not_ours(headers: dict[str, Any]) -> None:
-    """Whatever else comes is somebody else's."""
-    with pytest.raises(NotOurs):
+    """Whatever else comes is somebody else's, and is named."""
+    with pytest.raises(NotOurs, match="."):
         read_task(headers, [[], {}, EMBED])
 
 
