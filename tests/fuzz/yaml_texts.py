@@ -160,7 +160,8 @@ def pair_of(seed: int) -> Pair:
     """Return what fits together, nearly always."""
     writer = Writer(Random(seed))
     texts = (writer.document().replace("$patch", "patch") for _ in range(2))
-    return Pair(*(text.encode(errors="replace") for text in texts))
+    # Go's library takes a quoted null for a null, and only a tag helps, which is not written.
+    return Pair(*(text.replace("!!str ", "").encode(errors="replace") for text in texts))
 
 
 seeds = st.integers(0, 1 << 60)

@@ -1,0 +1,148 @@
+"""What Promgen, a broker or anybody else in their place sends: answers and messages."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from random import Random
+from types import SimpleNamespace
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests.fuzz.form import fuzzed
+from tests.fuzz.yaml_texts import Writer, damaged, plain
+from wrapper.model.events import Event
+from wrapper.model.fetched_file import FileKind, in_short
+from wrapper.supervision.prometheus_api import read_evidence, read_replay
+from wrapper.targets.answer_check import Unacceptable, read_answer
+from wrapper.targets.answer_errors import redirect_refused, status_refused
+from wrapper.targets.broker import Broker, BrokerUnreachable, Message
+from wrapper.targets.promgen_task import BadTask, NotOurs, read_task
+from wrapper.targets.target_queue import TargetQueue
+
+RULES = (
+    *("groups", "rules", "name", "alert", "record", "expr", "for", "labels", "annotations", "up"),
+    *("interval", "limit"),
+)
+texts = st.text(max_size=12) | st.sampled_from(["host:1", "__shard", "a", "b", "", "\ud800", "<p>"])
+labels = st.dictionaries(texts, texts | plain(2), max_size=3)
+groups = st.fixed_dictionaries(
+    {"targets": st.lists(texts, max_size=3)}, optional={"labels": labels, "x": plain(2)}
+)
+seeds = st.integers(0, 1 << 60)
+names = st.sampled_from(
+    ["write_config", "write_urls", "write_rules", "reload_prometheus", "clear_tombstones", "x"]
+).map("promgen.tasks.{}".format)
+keywords = st.dictionaries(
+    st.sampled_from(["path", "reload", "chmod", "x"]),
+    plain(2) | st.sampled_from(["/p/r.yml", "/p/../r", "/\x00", "/" + "a" * 300, 0o644, 0o77777]),
+    max_size=3,
+)
+
+
+@fuzzed(400, given=st.lists(groups | plain(2), max_size=4), seed=seeds, shard=texts)
+def test_targets(given: list[Any], seed: int, shard: str) -> None:
+    """The bytes as they came, or without other shards, or refused in one line."""
+    chance = Random(seed)
+    body = damaged(json.dumps(given), chance)
+    try:
+        content = read_answer(FileKind.TARGETS, body, shard)
+    except Unacceptable as error:
+        return check(str(error))
+    assert content.data == body if not shard else isinstance(json.loads(content.data), list)
+    assert content.targets >= 0
+    return None
+
+
+def check(text: str) -> None:
+    """Say it as a log, a metric or a page may."""
+    assert text
+    assert len(in_short(text)) <= 300
+    in_short(text).encode()
+
+
+@fuzzed(200, seed=seeds)
+def test_rules(seed: int) -> None:
+    """The bytes as they came, or refused."""
+    chance = Random(seed)
+    body = damaged("groups:" + Writer(chance, RULES).below() + "\n", chance)
+    try:
+        assert read_answer(FileKind.RULES, body).data == body
+    except Unacceptable as error:
+        check(str(error))
+
+
+@fuzzed(300, location=texts | st.text(), status=st.integers(100, 999), phrase=texts)
+def test_words_of_refusals(location: str, status: int, phrase: str) -> None:
+    """A redirect and a status are told, whatever they say."""
+    url = "http://promgen/api/v1/targets"
+    assert redirect_refused(url, location)
+    assert status_refused(url, status, phrase)
+
+
+tasks = st.builds(
+    lambda name, args, kwargs: ({"task": name}, [args, kwargs, {}]),
+    names,
+    st.lists(plain(2), max_size=4),
+    keywords,
+)
+messages = tasks | st.tuples(
+    st.dictionaries(st.sampled_from(["task", "id"]), plain(2)) | plain(2), plain()
+)
+
+
+@fuzzed(300, message=tasks | st.tuples(st.dictionaries(st.just("task"), plain(2)), plain()))
+def test_tasks(message: tuple[dict[str, Any], Any]) -> None:
+    """Each is a task, or not ours, or bad; a path is absolute, a mode lets the owner read."""
+    try:
+        task = read_task(*message)
+    except (NotOurs, BadTask) as error:
+        return check(str(error))
+    assert task.path == "" or task.path.startswith("/")
+    assert task.mode is None or 0o400 <= task.mode <= 0o777
+    return None
+
+
+class Desk:
+    """Begins no task, or fails to."""
+
+    def begin(self, *_: object) -> int:
+        """Fail, as a bug would."""
+        raise RuntimeError("played")
+
+
+@fuzzed(100, given=st.lists(st.tuples(messages, st.booleans()), max_size=5))
+def test_the_queue_outlives_any_message(given: list[tuple[tuple[Any, Any], bool]]) -> None:
+    """Each is settled, or held for others; none ends the listening."""
+    settled: list[str] = []
+    reports: list[Event] = []
+
+    class Played(Broker):
+        def listen(self, on_message: Any, on_tick: Any) -> None:
+            on_tick()
+            for (headers, body), is_broken in given:
+                played = SimpleNamespace(
+                    headers=headers,
+                    decode=(lambda: 1 / 0) if is_broken else (lambda body=body: body),
+                    ack=lambda: settled.append("ack"),
+                    requeue=lambda: settled.append("requeue"),
+                    MessageStateError=KeyError,
+                )
+                on_message(Message(played))
+                on_tick()
+            listening.end()
+            raise BrokerUnreachable("over")
+
+    listening = TargetQueue(Played("amqp://h", "q"), "q", Desk(), reports.append)  # type: ignore[arg-type]
+    listening.run()
+    assert len(settled) + len(listening._held) + len(listening._pending) == len(given)
+
+
+@fuzzed(300, shown=st.binary(max_size=60), number=st.text(max_size=12))
+def test_what_prometheus_says(shown: bytes, number: str) -> None:
+    """A number that is none makes no evidence; a page that is none no progress."""
+    metric = f"prometheus_config_last_reload_successful {number}\n".encode(errors="replace")
+    with contextlib.suppress(ValueError):  # which asking takes for no answer
+        read_evidence(shown, metric, 1.0)
+    read_replay(shown.decode(errors="replace"))
