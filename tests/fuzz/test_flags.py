@@ -80,7 +80,7 @@ def check(problems: tuple[str, ...]) -> None:
         assert len(problem) < 2000
 
 
-@fuzzed(400, own=st.lists(words, max_size=5), child=arguments, environ=variables)
+@fuzzed(150, own=st.lists(words, max_size=5), child=arguments, environ=variables)
 def test_command_line(own: list[str], child: list[str], environ: dict[str, str]) -> None:
     """Problems are lines of text, with what is to be done."""
     argv = [*own, "--", "prometheus", *child] if child else own

@@ -41,7 +41,7 @@ keywords = st.dictionaries(
 )
 
 
-@fuzzed(400, given=st.lists(groups | plain(2), max_size=4), seed=seeds, shard=texts)
+@fuzzed(150, given=st.lists(groups | plain(2), max_size=4), seed=seeds, shard=texts)
 def test_targets(given: list[Any], seed: int, shard: str) -> None:
     """The bytes as they came, or without other shards, or refused in one line."""
     chance = Random(seed)
@@ -73,7 +73,7 @@ def test_rules(seed: int) -> None:
         check(str(error))
 
 
-@fuzzed(300, location=texts | st.text(), status=st.integers(100, 999), phrase=texts)
+@fuzzed(150, location=texts | st.text(), status=st.integers(100, 999), phrase=texts)
 def test_words_of_refusals(location: str, status: int, phrase: str) -> None:
     """A redirect and a status are told, whatever they say."""
     url = "http://promgen/api/v1/targets"
@@ -92,7 +92,7 @@ messages = tasks | st.tuples(
 )
 
 
-@fuzzed(300, message=tasks | st.tuples(st.dictionaries(st.just("task"), plain(2)), plain()))
+@fuzzed(100, message=tasks | st.tuples(st.dictionaries(st.just("task"), plain(2)), plain()))
 def test_tasks(message: tuple[dict[str, Any], Any]) -> None:
     """Each is a task, or not ours, or bad; a path is absolute, a mode lets the owner read."""
     try:
@@ -112,7 +112,7 @@ class Desk:
         raise RuntimeError("played")
 
 
-@fuzzed(100, given=st.lists(st.tuples(messages, st.booleans()), max_size=5))
+@fuzzed(40, given=st.lists(st.tuples(messages, st.booleans()), max_size=5))
 def test_the_queue_outlives_any_message(given: list[tuple[tuple[Any, Any], bool]]) -> None:
     """Each is settled, or held for others; none ends the listening."""
     settled: list[str] = []
@@ -139,7 +139,7 @@ def test_the_queue_outlives_any_message(given: list[tuple[tuple[Any, Any], bool]
     assert len(settled) + len(listening._held) + len(listening._pending) == len(given)
 
 
-@fuzzed(300, shown=st.binary(max_size=60), number=st.text(max_size=12))
+@fuzzed(150, shown=st.binary(max_size=60), number=st.text(max_size=12))
 def test_what_prometheus_says(shown: bytes, number: str) -> None:
     """A number that is none makes no evidence; a page that is none no progress."""
     metric = f"prometheus_config_last_reload_successful {number}\n".encode(errors="replace")

@@ -52,7 +52,7 @@ def test_promgens_tasks_are_understood(sent: tuple[dict[str, Any], Any], task: T
 )
 def test_other_messages_are_not_ours(headers: dict[str, Any]) -> None:
     """Whatever else comes is somebody else's, and is named."""
-    with pytest.raises(NotOurs, match="."):
+    with pytest.raises(NotOurs, match=r"."):
         read_task(headers, [[], {}, EMBED])
 
 
