@@ -1,13 +1,9 @@
-"""Import all that prometheus-elector imports anywhere: it fails where a package lacks something.
-
-With --show, print the source file of each module that is then loaded.
-"""
+"""Import all that prometheus-elector imports anywhere: it fails where a package lacks something."""
 
 from __future__ import annotations
 
 import ast
 import importlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,14 +26,6 @@ def main() -> None:
     named = {name for source in sources for name in imports(ast.parse(source.read_text("utf-8")))}
     for name in sorted({*named, *ALSO, *(dotted(source, root) for source in sources)}):
         importlib.import_module(name)
-    if "--show" in sys.argv:
-        print(*sorted(sources_of_modules()), sep="\n")
-
-
-def sources_of_modules() -> set[str]:
-    """Return the source files of all modules that are loaded."""
-    files = {getattr(module, "__file__", None) or "" for module in sys.modules.values()}
-    return {file for file in files if file.endswith(".py")}
 
 
 def dotted(source: Path, root: Path) -> str:

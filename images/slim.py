@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import sysconfig
+from importlib.util import source_from_cache
 from pathlib import Path
 from py_compile import PycInvalidationMode
 from py_compile import compile as store_bytecode
@@ -40,9 +41,11 @@ def main(folder: Path) -> None:
         library = path.read_bytes()
         path.unlink()  # an installer may have linked it to a copy of its own
         path.write_bytes(without_symbols(library))
-    for file in imported():
+    import_all()
+    for stored in sorted(SITE.rglob("*.pyc")):
         # This bytecode is right whatever the files' times become on the way into a layer.
-        store_bytecode(file, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH, doraise=True)
+        source = source_from_cache(str(stored))
+        store_bytecode(source, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH, doraise=True)
     show()
 
 
@@ -76,12 +79,10 @@ def without_symbols(library: bytes) -> bytes:
     return bytes(header)
 
 
-def imported() -> list[str]:
-    """Return the files of packages that are imported, by a process that stores no bytecode."""
+def import_all() -> None:
+    """Import all in another process, which stores the bytecode of each module that it reads."""
     script = str(Path(__file__).with_name("import_all.py"))
-    command = [sys.executable, "-B", script, "--show"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return [file for file in done.stdout.splitlines() if file.startswith(f"{SITE}/")]
+    subprocess.run([sys.executable, "-E", script], check=True)  # whatever the base image sets
 
 
 def show() -> None:
