@@ -24,7 +24,7 @@ DOCUMENTS = sorted(
 PAGES = [Path("README.md"), *(path for path in DOCUMENTS if path.parent == Path("wrapper/docs"))]
 FLAGS_OF_COMMANDS = {"for", "force", "help", "http-config", "version"}
 FOREIGN = {  # flags of Prometheus, docker and our own scripts that the pages name
-    *("agent", "enable-feature", "flag", "peer", "stop-timeout"),
+    *("agent", "beside", "enable-feature", "flag", "peer", "record", "stop-timeout", "verify"),
 }
 
 
