@@ -244,9 +244,10 @@ class Gate:
     def _is_done(self, state: EndpointState, hand_over: HandOver, now: float) -> bool:
         """Tell whether the receiver has all up to the moment of the hand-over."""
         window_s = max(each.watermark.window_s for each in self._states.values())
+        since = max(hand_over.at, state.watermark.late_at, state.watermark.freed_at(hand_over.at))
         return state.is_final or (
             self._accepts(now)
-            and now >= max(hand_over.at, state.watermark.late_at) + window_s
+            and now >= since + window_s
             and not state.is_under_way
             and not state.has_backlog(hand_over.until_ms)
             and not state.watermark.is_awaiting(now)

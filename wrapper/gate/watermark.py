@@ -29,12 +29,16 @@ from dataclasses import dataclass
 from wrapper.gate.samples import Span
 from wrapper.model.gate import Endpoint
 
+ALLOWED_S = 1.0  # of the window, beyond the deadline
 FORGET_S = 60.0  # beyond twice the longest pause, a failed request is not awaited any more
 
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """A request and what is before its samples, None if nothing is known to be."""
+    """A request and what is before its samples, None if nothing is known to be.
+
+    ``came`` and ``ended`` are boot seconds; ``first_came`` is of a failed one that came again.
+    """
 
     came: float
     came_ms: int
@@ -42,6 +46,10 @@ class Request:
     is_decoded: bool = False
     is_empty: bool = False
     ended: float = 0.0
+    first_came: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.first_came = self.came
 
 
 class Watermark:
@@ -60,7 +68,7 @@ class Watermark:
 
     def fits(self, endpoint: Endpoint) -> None:
         """Take the endpoint's times."""
-        self.window_s = endpoint.batch_deadline_s + 1.0
+        self.window_s = endpoint.batch_deadline_s + ALLOWED_S
         self.settle_s = max(endpoint.batch_deadline_s, endpoint.max_backoff_s) + 1.0
         self._forget_s = 2 * endpoint.max_backoff_s + FORGET_S
 
@@ -87,6 +95,7 @@ class Watermark:
         request = Request(now, wall_ms, self.mark)
         if again:
             known = again[0]
+            request.first_came = known.first_came
             request.floor, request.is_empty = known.floor, known.is_empty
             request.is_decoded = known.is_decoded
         self._under_way.add(request)
@@ -130,6 +139,19 @@ class Watermark:
         known = self._failed.get(key)
         request = known[0] if known else Request(now, wall_ms, self.mark)
         self._failed[key] = (request, now + self._forget_s)
+
+    def freed_at(self, at: float) -> float:
+        """Return when the last request ended behind which samples of before a moment waited.
+
+        These come within the window from then on: a shard sends one request at a time. It is one
+        that had come before the moment, or that took longer than the second that the window allows.
+        """
+        held_up = (
+            each.ended
+            for each in self._ended
+            if each.first_came < at or each.ended - each.came > ALLOWED_S
+        )
+        return max(held_up, default=float("-inf"))
 
     @property
     def under_way(self) -> int:

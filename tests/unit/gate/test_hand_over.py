@@ -150,6 +150,42 @@ def test_a_hand_over_waits_for_what_is_under_way() -> None:
     assert has_handed_over(leader, 37)
 
 
+def test_a_hand_over_waits_for_what_waited_behind_a_slow_request() -> None:
+    """Its shard sends one at a time: what was scraped meanwhile comes within the window then."""
+    leader = gate(until=1000.0)
+    for at in range(9):
+        acked(leader, at, at)
+    slow = passes(leader, 9, 9)
+    decode(leader, 9)
+    order(leader, 10, hands_over=True)
+    leader.ended(slow, OK, 18)
+    assert not has_handed_over(leader, 18)
+    assert not has_handed_over(leader, 23)
+    assert has_handed_over(leader, 24)
+
+
+def test_a_hand_over_waits_behind_a_request_that_came_again() -> None:
+    """It had come before the moment, and held its shard up until it was taken."""
+    leader = gate(until=1000.0)
+    for at in range(9):
+        acked(leader, at, at)
+    first = passes(leader, 9, 9)
+    decode(leader, 9)
+    leader.ended(first, Answer(503), 9)
+    order(leader, 10, hands_over=True)
+    leader.ended(passes(leader, 14, 9), OK, 14)
+    assert not has_handed_over(leader, 19)
+    assert has_handed_over(leader, 20)
+
+
+def test_a_quick_request_holds_no_hand_over_up() -> None:
+    """What came after the moment and was taken within a second had all that waited then."""
+    leader = handing_over()
+    leader.ended(passes(leader, 14.5, 10), OK, 15.4)
+    decode(leader, 15.4)
+    assert has_handed_over(leader, 16)
+
+
 def test_a_hand_over_waits_for_a_prometheus_that_lags() -> None:
     """What comes is older than any wait in a shard: more of it is to come."""
     leader = handing_over()
