@@ -120,7 +120,7 @@ class Program:
             assert self.is_running, f"{self.argv[0]} ended:\n{self.tail()}"
             return requests.get(url, timeout=1, **options).status_code == 200
 
-        wait_until(answers, 30, f"{self.argv[0]} answers at {url}")
+        wait_until(answers, 60, f"{self.argv[0]} answers at {url}")
 
     def tail(self, size: int = 4000) -> str:
         """Return the end of its log."""
