@@ -14,10 +14,10 @@ from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNo
 
 from wrapper.configuration import sections
 from wrapper.configuration.known_items import Items, KnownItems, by_text
-from wrapper.configuration.render import WholeFile
+from wrapper.configuration.render import OneFile, WholeFile
 from wrapper.configuration.sections import Section, read_base, read_both
 from wrapper.documents.outline import STAND_IN, Outline
-from wrapper.documents.problems import Problems
+from wrapper.documents.problems import ConfigurationError, Problems
 from wrapper.documents.source import Source
 from wrapper.documents.source_spans import Cut
 
@@ -90,7 +90,8 @@ def outlines(content: str, *, is_both: bool = False, folder: str = "") -> str | 
 # --- generated documents --------------------------------------------------------------------------
 
 
-EXAMPLES = int(os.environ.get("ELECTOR_TEST_EXAMPLES", "300"))  # more of them for a longer search
+# More of them for a longer search.
+EXAMPLES = int(os.environ.get("DOCUMENT_SEEDS", "150"))
 WORDS = ("a", "b7", "service-12", "x_y.z", "1.10", "~", "null", "path/to.yml", "a_file")
 NASTY = (
     *(
@@ -416,3 +417,33 @@ def test_paths_belong_to_their_folder() -> None:
         rendered = file.render(Source("x.yml", content, folder), [Source("l.yml", b"b: 1\n")])
         expected = f"bearer_token_file: {folder}/t".encode() if folder else b"bearer_token_file: t"
         assert rendered.renderings.leader.content.count(expected) == 3
+
+
+def rendered(file: OneFile | WholeFile, content: bytes, override: bytes) -> Any:
+    """Return both renderings of a file, or its problems."""
+    source = Source("x.yml", content, "/f")
+    try:
+        if isinstance(file, OneFile):
+            found = file.render(source).renderings
+        else:
+            found = file.render(source, [Source("l.yml", override)]).renderings
+    except ConfigurationError as error:
+        return error.problems
+    return found.follower.content, found.leader.content, found
+
+
+def test_edits_are_rendered_as_if_they_were_the_first() -> None:
+    """One after the other, good and bad ones, in both forms."""
+    kept = OneFile(), WholeFile()
+    override = b"scrape_configs:\n- job_name: n\n"
+    outcomes = set()
+    for number in range(EXAMPLES // 3):
+        text = Drawing(number // 4).document()  # each four times: as it is, and edited
+        at = number * 7919 % (len(text) + 1)
+        text = text[:at] + ("", "a", "\n", NASTY[number % len(NASTY)])[number % 4] + text[at:]
+        content = text.encode(errors="surrogatepass")
+        for file in kept:
+            now = rendered(file, content, override)
+            assert now == rendered(type(file)(), content, override)
+            outcomes.add((type(file), isinstance(now[0], bytes)))
+    assert len(outcomes) == 4
