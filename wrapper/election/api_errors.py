@@ -20,6 +20,8 @@ from wrapper.model.lease import LeaseConflict, LeaseUnavailable
 
 _LONGEST_RETRY_AFTER_S = 60.0
 _LONGEST_QUOTE = 300
+_FULL = "annotations: Too long"  # of a Lease that others have filled: it cannot be written any more
+_FULL_CURE = "remove annotations of other programs from it with kubectl edit"
 _REASONS = {"broken": "connection", "unreadable": "error"}
 
 
@@ -110,10 +112,8 @@ def _reason(verb: str, answer: ApiAnswer, place: ObjectPlace) -> tuple[str, str]
             return "throttled", f"{server} is throttling requests (429)"
         case _ if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return "server", f"{server} answered with an error ({status}): {answer.message}"
-    return (
-        "refused",
-        f"{server} refuses to {verb} {_what(verb, place)} ({status}): {answer.message}",
-    )
+    text = f"{server} refuses to {verb} {_what(verb, place)} ({status}): {answer.message}"
+    return "refused", f"{text}: {_FULL_CURE}" if _FULL in answer.message else text
 
 
 def _what(verb: str, place: ObjectPlace) -> str:

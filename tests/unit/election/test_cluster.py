@@ -304,6 +304,12 @@ FORBIDDEN = (
         ("get", said(503), "server", ["https://api:6443", "(503): no luck"]),
         (
             "update",
+            said(422, message="metadata.annotations: Too long: may not be more than 262144 bytes"),
+            "refused",
+            ["(422): metadata.annotations: Too long", ": remove annotations of other programs"],
+        ),
+        (
+            "update",
             said(422),
             "refused",
             [
