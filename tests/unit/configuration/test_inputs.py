@@ -373,8 +373,10 @@ def test_inputs_that_would_fill_the_memory_are_refused_unread(
         b"a: " + b"x" * 900: f"{folder}/l.yml: with it the inputs have more than 1000 bytes",
         gzip.compress(b"a: " + b"x" * 5000): f"{folder}/p.yml: more than 1000 bytes",
         b"a: $(A)$(A)$(A)": f"{folder}/p.yml: with it the inputs have more than 1000 bytes",
-        b"a: [" + b"," * 110 + b"]": f"{folder}/p.yml: with it the inputs have more than 100 of",
-        b"a: [" + b"," * 60 + b"]": f"{folder}/l.yml: with it the inputs have more than 100 of",
+        b"a: ["
+        + b"," * 110
+        + b"]": f"{folder}/p.yml: with it the inputs have more than 100 values",
+        b"a: [" + b"," * 60 + b"]": f"{folder}/l.yml: with it the inputs have more than 100 values",
         b"a: " + b"x" * 110: "",
     }
     (folder / "l.yml").write_bytes(b"b: [" + b"1," * 40 + b"]" + b" " * 100)
