@@ -386,7 +386,7 @@ def test_inputs_that_would_fill_the_memory_are_refused_unread(
         if said:
             assert refused(given)[0].startswith(said)
         else:
-            given.read()  # raises nothing
+            given.read()
 
 
 def test_of_a_million_problems_the_first_thousand_are_told(folder: Path) -> None:
