@@ -7,6 +7,8 @@ import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from gevent import monkey
+
 import wrapper
 
 # Imported by name, or by what is imported: nowhere to be read in our own source. Without its own
@@ -26,6 +28,8 @@ def main() -> None:
     named = {name for source in sources for name in imports(ast.parse(source.read_text("utf-8")))}
     for name in sorted({*named, *ALSO, *(dotted(source, root) for source in sources)}):
         importlib.import_module(name)
+    # It imports by name, as in the web process; ssl cannot be patched once it is in use.
+    monkey.patch_all(ssl=False)
 
 
 def dotted(source: Path, root: Path) -> str:
