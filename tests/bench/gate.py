@@ -291,7 +291,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="prometheus-elector-") as name, ExitStack() as stack:
         folder = Path(name)
         size = write_bodies(folder / "bodies")
-        bench = Bench(_built(folder), folder, folder / "bodies", options.connections)
+        bench = Bench(built(folder), folder, folder / "bodies", options.connections)
         say(
             f"batches of {SAMPLES:,} samples, {size:,} bytes compressed, {bench.connections} "
             f"connections, {options.seconds:g} s each, {options.runs} runs in turn"
@@ -308,7 +308,7 @@ def main() -> int:
     return 0
 
 
-def _built(folder: Path) -> Path:
+def built(folder: Path) -> Path:
     """Return the Go program, built."""
     built = folder / "remote-write"
     try:

@@ -1,7 +1,8 @@
-// Both ends of remote write for scripts/bench gate, so fast that what is between them is measured.
+// Both ends of remote write for scripts/bench, so fast that what is between them is measured.
 //
 //	remote_write sink ADDRESS      answer each request at once; GET /: how many samples' bodies came
-//	remote_write load FLAGS        send the bodies of a folder, in turn, over so many connections
+//	remote_write load FLAGS        send the bodies of a folder, in turn, over so many connections;
+//	                               without a folder: ask by GET
 package main
 
 import (
@@ -61,7 +62,7 @@ type outcome struct {
 func load(arguments []string) error {
 	flags := flag.NewFlagSet("load", flag.ExitOnError)
 	url := flags.String("url", "", "where to")
-	folder := flags.String("bodies", "", "the folder of the bodies")
+	folder := flags.String("bodies", "", "the folder of the bodies; none: GET")
 	connections := flags.Int("connections", 4, "how many at a time")
 	rate := flags.Float64("rate", 0, "requests a second; 0: as many as possible")
 	lasting := flags.Duration("for", time.Second, "how long")
@@ -86,6 +87,9 @@ func load(arguments []string) error {
 }
 
 func read(folder string) ([][]byte, error) {
+	if folder == "" {
+		return [][]byte{nil}, nil
+	}
 	names, err := filepath.Glob(filepath.Join(folder, "*.snappy"))
 	if err == nil && len(names) == 0 {
 		err = fmt.Errorf("no *.snappy in %s", folder)
@@ -114,21 +118,28 @@ func send(url string, bodies [][]byte, begin time.Time, lasting time.Duration, r
 			return found
 		}
 		started := time.Now()
-		status := post(&client, url, bodies[n%int64(len(bodies))])
+		status := ask(&client, url, bodies[n%int64(len(bodies))])
 		found.latencies = append(found.latencies, time.Since(started))
 		found.statuses[status]++
 	}
 }
 
-func post(client *http.Client, url string, body []byte) string {
-	request, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body))
+// ask sends a body by POST, or asks by GET where there is none.
+func ask(client *http.Client, url string, body []byte) string {
+	method := http.MethodGet
+	if body != nil {
+		method = http.MethodPost
+	}
+	request, err := http.NewRequest(method, url, bytes.NewReader(body))
 	if err != nil {
 		return err.Error()
 	}
-	request.Header.Set("Content-Encoding", "snappy")
-	request.Header.Set("Content-Type", "application/x-protobuf")
 	request.Header.Set("User-Agent", "Prometheus/benchmark")
-	request.Header.Set("X-Prometheus-Remote-Write-Version", "0.1.0")
+	if body != nil {
+		request.Header.Set("Content-Encoding", "snappy")
+		request.Header.Set("Content-Type", "application/x-protobuf")
+		request.Header.Set("X-Prometheus-Remote-Write-Version", "0.1.0")
+	}
 	answer, err := client.Do(request)
 	if err != nil {
 		return err.Error()

@@ -1,0 +1,233 @@
+"""Measure a leader at work: a large configuration is edited, clients ask, and its gate passes on.
+
+One replica leads on a real Lease. Its configuration of 1,500 jobs of 240 static targets (7 MB) is
+edited, one target of one job, every 12 s; Prometheus reloads it each time. Clients ask the API, and
+others send batches of 2,000 samples to the gate, which passes them on to a receiver that only reads
+them: tests/bench/remote_write.go is clients and receiver. A watch sees each renewal of the Lease.
+
+  renewals   how late each was: the time since the one before, less the retry period; and the least
+             time that was left to the renew deadline when a renewal was seen by the watch
+  API        latency of GET /_elector/leader
+  gate       latency of a batch, receiver included
+  edits      from the rename of the configuration to that of the rendering
+
+For each case the share of time in which a process waited for a processor (/proc/pressure/cpu) is
+printed too: what else the machine does falls on all of it. --under runs the replica, its Prometheus
+included, by a command, to take something from it:
+
+  scripts/bench large --durations 3/2/0.5 --samples 50000
+  scripts/bench large --under 'nice -n 10'
+  scripts/bench large --jobs 10 --under 'systemd-run --scope -p CPUQuota=20%'
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from tests.bench.gate import SAMPLES, Bench, built, write_bodies
+from tests.bench.lease_renewals import Renewals, Terms
+from tests.bench.on_terminal import parser, say
+from tests.real.fleet import demotions, promotions
+from tests.real.parts import ApiServer, Etcd, Namespace, started
+from tests.real.replica import FOLLOWER, Replica, on_lease
+from tests.support import free_port, let_pass, wait_until
+from wrapper.model.gate import PATH
+
+TARGETS = 240
+ENDPOINT = "bench"
+JOB = """\
+  - job_name: job-{job:04}
+    scrape_interval: 1y
+    static_configs:
+    - labels: {{edit: '{edit}'}}
+      targets:
+"""
+LEADER = f"leader:\n  remote_write:\n  - name: {ENDPOINT}\n    url: {{url}}\n"
+PROCESSORS = Path("/proc/pressure/cpu")
+SLOW_S = 180.0  # a machine on which all this runs may be busy
+
+
+# --- edits ----------------------------------------------------------------------------------------
+
+
+@dataclass
+class Editor:
+    """Edits one target label of one job every so often, and sees when it has been rendered."""
+
+    replica: Replica
+    jobs: int
+    url: str
+    took_ms: list[float] = field(default_factory=list)
+
+    def write(self, edit: int = 0) -> None:
+        """Write the configuration, with this edit in the job in the middle."""
+        lines = [FOLLOWER.format(address=self.replica.address)]
+        for job in range(self.jobs):
+            lines.append(JOB.format(job=job, edit=edit if job == self.jobs // 2 else 0))
+            lines += [
+                f"      - 127.{job >> 8}.{job & 255}.{number}:9\n" for number in range(TARGETS)
+            ]
+        fresh = self.replica.config.with_suffix(".new")
+        fresh.write_text("".join(lines) + LEADER.format(url=self.url))
+        fresh.replace(self.replica.config)
+
+    def edit_for(self, seconds: float, every_s: float) -> None:
+        """Edit until the time is over."""
+        until = time.monotonic() + seconds
+        for edit in count(1):
+            left_s = until - time.monotonic()
+            if left_s < every_s:
+                return let_pass(max(left_s, 0.0))
+            next_at = time.monotonic() + every_s
+            before = self.replica.output.stat().st_ino
+            self.write(edit)
+            renamed_at = time.monotonic()
+            wait_until(lambda old=before: self._is_new(old), SLOW_S, "it is rendered", poll_s=0.01)  # type: ignore[misc]
+            self.took_ms.append((time.monotonic() - renamed_at) * 1000)
+            let_pass(max(next_at - time.monotonic(), 0.0))
+        return None
+
+    def _is_new(self, before: int) -> bool:
+        return self.replica.output.stat().st_ino != before
+
+
+# --- one case -------------------------------------------------------------------------------------
+
+
+class Clients:
+    """The Go program as clients of one URL, for so long; ``found`` waits for the end."""
+
+    def __init__(self, bench: Bench, url: str, seconds: float, rate: float, *, sends: bool) -> None:
+        argv = [str(bench.program), "load", f"-url={url}", f"-rate={rate:g}", f"-for={seconds:g}s"]
+        argv += [f"-connections={bench.connections}"]
+        argv += [f"-bodies={bench.bodies}"] if sends else []
+        self._process = subprocess.Popen(argv, stdout=subprocess.PIPE)
+
+    def found(self) -> dict[str, Any]:
+        """Return what they saw."""
+        said, _ = self._process.communicate()
+        found: dict[str, Any] = json.loads(said)
+        return found
+
+    def end(self) -> None:
+        """End them, if something else failed."""
+        self._process.kill()
+
+
+def measure(
+    bench: Bench, server: ApiServer, terms: Terms, samples: int, options: argparse.Namespace
+) -> None:
+    """Measure one case, and print it."""
+    name = f"large-{free_port()}"
+    namespace = Namespace(server, bench.folder / name, name)
+    gate = f"127.0.0.1:{free_port()}"
+    flags = (*on_lease(namespace), *terms.flags)
+    if samples:
+        flags += ("--remote-write-gate", f"--remote-write-gate-listen-address={gate}")
+    replica = Replica(bench.folder / name, "a", *flags)
+    replica.argv = [*shlex.split(options.under), *replica.argv]
+    with ExitStack() as stack:
+        editor = Editor(replica, options.jobs, stack.enter_context(bench.sink()))
+        editor.write()
+        stack.enter_context(started(replica))
+        replica.await_leader(SLOW_S)
+        replica.await_ready(SLOW_S)
+        renewals = stack.enter_context(Renewals(namespace).watching())
+        asks = [("API", f"{replica.api}/_elector/leader", options.rate)]
+        if samples:
+            asks.append(("gate", f"http://{gate}{PATH}{ENDPOINT}", samples / SAMPLES))
+        waited, began = waited_s(), time.monotonic()
+        clients = {
+            kind: Clients(bench, url, options.seconds, rate, sends=kind == "gate")
+            for kind, url, rate in asks
+        }
+        for each in clients.values():
+            stack.callback(each.end)
+        editor.edit_for(options.seconds, options.every)
+        found = {kind: each.found() for kind, each in clients.items()}
+        pressure = (waited_s() - waited) / (time.monotonic() - began)
+        size = replica.config.stat().st_size / 1e6
+        rest = f"{samples:,} samples/s" if samples else "no gate"
+        say(f"lease {terms} s, {size:.1f} MB, {rest}, pressure {pressure:.0%}")
+        _say("renewals", renewals.late_ms(terms), "ms late")
+        left_s = renewals.least_left_s(terms)
+        say(
+            f"  least time left to the renew deadline: {left_s:.2f} s of {terms.renew_deadline_s:g}"
+        )
+        for kind, seen in found.items():
+            figures = "  ".join(f"{key} {seen[key]:.1f}" for key in ("p50", "p99", "most"))
+            say(f"  {kind:9} {figures} ms; {seen['requests']} requests: {seen['statuses']}")
+        _say("edits", editor.took_ms, "ms")
+        says = f"{promotions(replica)} promotions, {demotions(replica)} demotions"
+        say(f"  {says}; it {'still leads' if replica.says_it_leads else 'does not lead'}")
+
+
+def waited_s() -> float:
+    """Return for how long some process has waited for a processor, since the machine's start."""
+    return int(PROCESSORS.read_text().splitlines()[0].rpartition("=")[2]) / 1e6
+
+
+def _say(name: str, values: Sequence[float], unit: str) -> None:
+    ordered = sorted(values)
+    if not ordered:
+        return
+    at = {"p50": 0.5, "p99": 0.99, "most": 1.0}
+    figures = (f"{key} {ordered[int(share * (len(ordered) - 1))]:.1f}" for key, share in at.items())
+    say(f"  {name:9} {'  '.join(figures)} {unit}; {len(ordered)} of them")
+
+
+def main() -> int:
+    """Measure and print; return the exit status."""
+    options = _options()
+    with tempfile.TemporaryDirectory(prefix="prometheus-elector-") as name, ExitStack() as stack:
+        folder = Path(name)
+        write_bodies(folder / "bodies")
+        bench = Bench(built(folder), folder, folder / "bodies", connections=4)
+        etcd = stack.enter_context(started(Etcd(folder)))
+        server = stack.enter_context(started(ApiServer(folder, etcd)))
+        for _ in range(options.runs):
+            for terms in options.durations:
+                for samples in options.samples:
+                    measure(bench, server, terms, samples, options)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    options = parser("large", __doc__, runs=1, has_peers=False)
+    options.add_argument(
+        "--durations",
+        type=Terms.parse,
+        nargs="+",
+        metavar="DURATION/DEADLINE/RETRY",
+        default=[Terms(15, 10, 2), Terms(3, 2, 0.5)],
+        help="(default 15/10/2 3/2/0.5)",
+    )
+    options.add_argument(
+        "--samples",
+        type=int,
+        nargs="+",
+        default=[0, 50_000],
+        help="a second through the gate, 0: no gate (default 0 50000)",
+    )
+    options.add_argument("--jobs", type=int, default=1_500, help="of 240 targets (default 1500)")
+    options.add_argument("--seconds", type=float, default=60.0, help="of each case (default 60)")
+    options.add_argument("--every", type=float, default=12.0, help="s between edits (default 12)")
+    options.add_argument("--rate", type=float, default=50.0, help="API requests/s (default 50)")
+    options.add_argument("--under", default="", metavar="COMMAND", help="run the replica by this")
+    return options.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
