@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -21,6 +22,7 @@ from wrapper.model.configuration import Rendering
 from wrapper.model.roles import Role
 from wrapper.supervision import confirm
 from wrapper.supervision.prometheus_api import PrometheusApi
+from wrapper.supervision.sensors import LoadedSensor
 
 LIMIT_S = 20.0
 
@@ -37,6 +39,7 @@ class Server(ThreadingHTTPServer):
         scheme = "http" if context is None else "https"
         self.url = f"{scheme}://127.0.0.1:{self.server_port}"
         self.taken: list[socket.socket] = []
+        self.paths: list[str] = []
         self.states: list[dict[str, bytes]] = []  # what is answered by path, one a request
         self.crowd = threading.Barrier(9)  # those who ask for /late are answered together
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -58,6 +61,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer."""
+        self.server.paths.append(self.path)
         if self.path == "/endless":
             self.answer_without_end()
             return
@@ -65,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server.crowd.wait(LIMIT_S)
         body = f"{self.requestline} {self.headers.get('Authorization')}".encode()
         if self.server.states:
-            body = self.server.states.pop(0)[self.path]
+            body = self.server.states.pop(0)[self.path.partition("?")[0]]
         self.send_response(302 if self.path == "/elsewhere" else 200)
         self.send_header("Location", "/")
         if self.path == "/last":
@@ -282,3 +286,50 @@ def test_a_reload_between_the_two_questions_is_seen_at_the_next_look(plain: Serv
     asking.close()
     assert loading.is_settled
     assert loading.outcome is confirm.Outcome.LOADED
+
+
+def test_no_more_metrics_are_asked_for_than_are_read(plain: Server) -> None:
+    """Prometheus has many for each scrape job."""
+    metrics = b"prometheus_config_last_reload_successful 1\n"
+    plain.states = [{"/metrics": metrics}, {"/api/v1/status/config": b""}]
+    asking = PrometheusApi(plain.url)
+    assert asking.evidence(LIMIT_S) is not None
+    asking.close()
+    query = parse_qs(urlsplit(plain.paths[0]).query)
+    prefix = "prometheus_config_last_reload_success"
+    assert query == {"name[]": [f"{prefix}ful", f"{prefix}_timestamp_seconds"]}
+
+
+def reloaded_at(time: int, more: str = "") -> dict[str, bytes]:
+    """Return what Prometheus answers if its last reload was at this time."""
+    metrics = "prometheus_config_last_reload_successful 1\n"
+    metrics += f"prometheus_config_last_reload_success_timestamp_seconds {time}\n{more}"
+    return {"/metrics": metrics.encode(), "/api/v1/status/config": b'"scrape_configs: []"'}
+
+
+def test_the_end_of_a_reload_ends_the_wait_for_the_next_look(plain: Server) -> None:
+    """However long Prometheus took for the last one."""
+    plain.states = [reloaded_at(time) for time in (1, 1, 1, 1, 2)]
+    asking = PrometheusApi(plain.url)
+    sensor = LoadedSensor(asking, lambda _: None)
+    evidence = asking.evidence(LIMIT_S)
+    sensor._rest(evidence, took_s=10 * LIMIT_S)
+    asking.close()
+    assert [path.partition("?")[0] for path in plain.paths] == [
+        "/metrics",
+        "/api/v1/status/config",
+        *["/metrics"] * 3,
+    ]
+
+
+@pytest.mark.parametrize(("more", "took_s"), [("", 0.0), ("x 1\n" * 2000, 0.1)])
+def test_nothing_is_asked_meanwhile_where_it_is_of_no_use(
+    plain: Server, more: str, took_s: float
+) -> None:
+    """The wait is short, or the answer would be long, as of older versions."""
+    plain.states = [reloaded_at(1, more), reloaded_at(1), reloaded_at(2), reloaded_at(2)]
+    asking = PrometheusApi(plain.url)
+    evidence = asking.evidence(LIMIT_S)
+    LoadedSensor(asking, lambda _: None)._rest(evidence, took_s)
+    asking.close()
+    assert len(plain.paths) == 2

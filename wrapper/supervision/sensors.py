@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from wrapper.base import clock
 from wrapper.base.process import fence_obstacle
+from wrapper.model.configuration import Evidence
 from wrapper.model.events import (
     ChildMeasured,
     Event,
@@ -161,10 +162,22 @@ class LoadedSensor:
             evidence = self._api.evidence(EVIDENCE_TIMEOUT_S)
             if evidence is not None:
                 self._report(LoadedObserved(evidence))
-            # At least twice the time of the answer: a large configuration is a large answer.
-            took_s = clock.now() - asked_at
-            self._ended.wait(max(self._pause_s, 2 * took_s))
+            self._rest(evidence, took_s=clock.now() - asked_at)
             self._pause_s = min(self._pause_s * 1.5, EVIDENCE_MOST_S)
+
+    def _rest(self, evidence: Evidence | None, took_s: float) -> None:
+        """Wait before the next question: at least twice the time of the answer.
+
+        A large configuration is a large answer, for which Prometheus takes time from the reload
+        itself (0.13 s of CPU for 1,000 jobs, 3.16). Whether a reload has ended is a small question:
+        once one has, the wait ends.
+        """
+        end_at = clock.now() + max(self._pause_s, 2 * took_s)
+        while (left_s := end_at - clock.now()) > 0:
+            if self._ended.wait(min(self._pause_s, left_s)) or left_s <= self._pause_s:
+                return
+            if evidence and self._api.has_reloaded_since(evidence, EVIDENCE_TIMEOUT_S):
+                return
 
 
 def measure_child(pid: int, period_s: float, report: Report, ended: threading.Event) -> None:
