@@ -25,6 +25,7 @@ from wrapper.model.actions import (
 )
 from wrapper.model.configuration import Evidence, Rendering, Renderings
 from wrapper.model.events import ActorEnded, Pause, ReloadWanted, SignalReceived
+from wrapper.model.gate import GateReport
 from wrapper.model.lease import LeaseRecord, LeaseView, ObservedLease
 from wrapper.model.roles import Cause, Role, Stance, Verdict
 from wrapper.supervision import confirm, requested_reload
@@ -983,6 +984,39 @@ def test_a_sidecar(o: Observation, now: float, actions: tuple[Action, ...]) -> N
 def test_when_to_think_again(o: Observation, wake_at: float) -> None:
     """It wakes when time alone changes the decision."""
     assert decide(o).wake_at == pytest.approx(wake_at)
+
+
+@pytest.mark.parametrize(
+    "o",
+    [
+        pytest.param(but(READY, child_is_ready=False), id="Prometheus is not ready"),
+        pytest.param(but(READY, gate=GateState(exited_at=NOW)), id="the gate has ended"),
+        pytest.param(
+            but(READY, gate=GateState(pid=9, opened_number=1, report=GateReport(1, is_open=True))),
+            id="the gate is not closed yet",
+        ),
+        pytest.param(
+            but(READY, reload=RequestedReload(number=1, verdict=None, sent_at=NOW)),
+            id="a requested reload has no verdict",
+        ),
+        pytest.param(stopping(READY), id="it is asked to stop"),
+    ],
+)
+def test_without_an_election_it_looks_often_until_all_is_done(o: Observation) -> None:
+    """There is no obstacle to leading then, which would say so."""
+    assert decide(READY, FIXED_FOLLOWER).wake_at == NOW + 1.0
+    assert decide(o, FIXED_FOLLOWER).wake_at <= NOW + 0.5
+
+
+def test_a_replica_that_is_kept_from_leading_looks_often() -> None:
+    """The obstacle may end by time alone."""
+    assert decide(but(READY, leaving_steps_down_until=NOW + 5.0)).wake_at == NOW + 0.5
+
+
+def test_the_elector_hears_from_the_loop_within_a_retry_period() -> None:
+    """Its orders are fresh for so long."""
+    policy = replace(POLICY, terms=replace(TERMS, retry_period_s=1.2))
+    assert decide(READY, policy).wake_at == NOW + 0.6
 
 
 def test_the_moment_for_bystanders_wakes_the_loop() -> None:
