@@ -66,6 +66,7 @@ def test_a_frozen_gate(writers: MakeWriters) -> None:
     assert found.hole.seconds < LEASE_S, found
 
 
+@pytest.mark.breaks_api_server
 def test_etcd_restarted(writers: MakeWriters) -> None:
     """The API server answers errors for five leases: all is held, and sent later."""
     fleet = writers()

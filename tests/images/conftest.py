@@ -10,9 +10,11 @@ import pytest
 from tests.images.podman import IMAGE, Container, podman
 from tests.real.conftest import (  # noqa: F401 - fixtures, found by name
     api_server,
+    common_api_server,
     make_namespace,
     namespace,
     shared_api_server,
+    worker,
     write_log,
 )
 

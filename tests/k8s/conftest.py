@@ -11,18 +11,25 @@ import pytest
 from tests.k8s import definitions
 from tests.k8s.network import Network
 from tests.real.conftest import (  # noqa: F401 - fixtures and a hook, found by name
-    api_server,
     make_namespace,
     namespace,
     pytest_runtest_makereport,
     shared_api_server,
+    worker,
 )
 from tests.real.parts import ApiServer
 from tests.real.witness import Witness
 
 
 @pytest.fixture
-def network(tmp_path: Path, api_server: ApiServer) -> Iterator[Network]:  # noqa: F811
+def api_server(shared_api_server: ApiServer) -> Iterator[ApiServer]:  # noqa: F811
+    """Give the API server that knows the Operator's kinds; it runs and answers afterwards."""
+    yield shared_api_server
+    shared_api_server.restore()
+
+
+@pytest.fixture
+def network(tmp_path: Path, api_server: ApiServer) -> Iterator[Network]:
     """Give a network of pods, with the API server in it; what was started there is ended."""
     with Network(tmp_path, api_server) as made:
         yield made

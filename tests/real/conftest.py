@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.real.common import common_server
 from tests.real.fleet import Fleet
 from tests.real.gap import Setup, Writers
 from tests.real.parts import (
@@ -41,36 +43,45 @@ def pytest_runtest_makereport(
     return report
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _measurement_of_children(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Start programs without coverage, a quarter of their time, unless it is `measured`."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.node.get_closest_marker("measured") is None:
-            patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-        yield
-
-
 @pytest.fixture(scope="session")
 def shared_api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """Run etcd and kube-apiserver for the whole test run."""
+    """Run etcd and kube-apiserver for all tests of one worker."""
     folder = tmp_path_factory.mktemp("kubernetes")
     with started(Etcd(folder)) as etcd, started(ApiServer(folder, etcd)) as server:
         yield server
 
 
-@pytest.fixture
-def api_server(shared_api_server: ApiServer) -> Iterator[ApiServer]:
-    """Give the API server; what a test does to it or its etcd is undone afterwards."""
-    yield shared_api_server
-    shared_api_server.restore()
+@pytest.fixture(scope="session")
+def common_api_server(tmp_path_factory: pytest.TempPathFactory, worker: str) -> Iterator[ApiServer]:
+    """Run etcd and kube-apiserver for all workers of the test run."""
+    own = tmp_path_factory.getbasetemp()
+    with common_server((own.parent if worker else own) / "kubernetes-common") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def worker() -> str:
+    """Give the name of this worker of pytest-xdist, "" where there are none."""
+    return os.environ.get("PYTEST_XDIST_WORKER", "")
 
 
 @pytest.fixture
-def make_namespace(api_server: ApiServer, tmp_path: Path) -> Callable[..., Namespace]:
+def api_server(request: pytest.FixtureRequest) -> Iterator[ApiServer]:
+    """Give an API server: one of the worker's own to a test that breaks it, mended afterwards."""
+    if request.node.get_closest_marker("breaks_api_server") is None:
+        yield request.getfixturevalue("common_api_server")
+        return
+    own: ApiServer = request.getfixturevalue("shared_api_server")
+    yield own
+    own.restore()
+
+
+@pytest.fixture
+def make_namespace(api_server: ApiServer, tmp_path: Path, worker: str) -> Callable[..., Namespace]:
     """Give a function that makes a fresh namespace; keywords as those of `Namespace`."""
 
     def make(**keywords: Any) -> Namespace:
-        name = f"test-{next(_numbers)}"
+        name = f"test{worker}-{next(_numbers)}"
         return Namespace(api_server, tmp_path / name, name, **keywords)
 
     return make

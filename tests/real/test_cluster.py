@@ -189,6 +189,7 @@ def test_an_invalid_record_is_refused_in_the_servers_words(lease: KubernetesLeas
     assert "refuses to create leases" in str(caught.value)
 
 
+@pytest.mark.breaks_api_server
 def test_a_frozen_server_costs_one_limit_and_heals(
     api_server: ApiServer, namespace: Namespace
 ) -> None:
@@ -267,6 +268,7 @@ def test_a_watch_begins_where_the_read_ended(
     assert watch.reported == [changed]
 
 
+@pytest.mark.breaks_api_server
 def test_a_watch_survives_neither_the_server_nor_the_caller(
     api_server: ApiServer, namespace: Namespace
 ) -> None:

@@ -83,6 +83,7 @@ def test_a_write_whose_answer_is_lost_is_found_by_reading(fleet: Fleet) -> None:
     wait_until(lambda: fleet.log.writes(since=lost_until), SPARE_S, "it goes on writing")
 
 
+@pytest.mark.breaks_api_server
 @pytest.mark.parametrize("part", ["server", "etcd"])
 def test_without_a_server_nobody_writes_and_after_it_one_does(
     fleet: Fleet, api_server: ApiServer, part: str
@@ -104,6 +105,7 @@ def test_without_a_server_nobody_writes_and_after_it_one_does(
         fleet.stop()
 
 
+@pytest.mark.breaks_api_server
 def test_a_short_outage_changes_nothing(fleet: Fleet, api_server: ApiServer) -> None:
     """The server frozen for less than the renew deadline: the same leader, no transition."""
     leader, _ = fleet.pair()

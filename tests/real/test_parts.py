@@ -71,6 +71,7 @@ def test_token_is_renewed_by_rename(namespace: Namespace) -> None:
     assert old
 
 
+@pytest.mark.breaks_api_server
 def test_frozen_server_hangs_and_thaws(api_server: ApiServer, namespace: Namespace) -> None:
     """A frozen API server lets requests hang; thawed, it answers again."""
     api_server.freeze()
@@ -80,6 +81,7 @@ def test_frozen_server_hangs_and_thaws(api_server: ApiServer, namespace: Namespa
     assert namespace.lease() is None
 
 
+@pytest.mark.breaks_api_server
 def test_leases_outlive_a_restart(api_server: ApiServer, namespace: Namespace) -> None:
     """A killed API server refuses connections; restored, it still has the lease."""
     namespace.call("POST", LEASE)
