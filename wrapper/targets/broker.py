@@ -26,6 +26,8 @@ REDELIVERY_S = 60
 TICK_S = 0.2
 CONNECT_S = 5.0
 HEARTBEAT_S = 20
+_ODD_MESSAGE = "a message in the queue is not as Celery writes it, and was taken out"
+_ODD_CURE = "find out what else writes to this queue"
 _CURE = "install prometheus-elector with it: pip install 'prometheus-elector[promgen]'"
 
 
@@ -162,7 +164,7 @@ class Broker:
             with consumer:
                 while True:
                     callbacks.tick()
-                    _drain(connection)
+                    drain(connection, callbacks)
 
     def _is_there(self, connection: Any) -> bool:
         """Tell whether the queue exists: then it is used as it was declared."""
@@ -189,12 +191,21 @@ def _unreachable(error: Exception) -> BrokerUnreachable:
     return BrokerUnreachable(_in_short(error))
 
 
-def _drain(connection: Any) -> None:
-    """Handle what the broker has sent, or wait TICK_S for it."""
+def drain(connection: Any, callbacks: Callbacks) -> None:
+    """Handle what the broker has sent, or wait TICK_S for it.
+
+    Redis stores any text as a message; kombu takes it out, and fails with any error.
+    """
     try:
         connection.drain_events(timeout=TICK_S)
     except TimeoutError:
         connection.heartbeat_check()
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        is_of_message = not isinstance(error, KeyError) or isinstance(error.args[0], str)
+        if callbacks.error is not None or not is_of_message:
+            raise
+        name = type(error).__name__
+        raise BrokerUnreachable(f"{_ODD_MESSAGE} ({name}): {_ODD_CURE}") from error
 
 
 def _transport_options(url: str, queue: str) -> dict[str, Any]:
