@@ -201,8 +201,9 @@ def drain(connection: Any, callbacks: Callbacks) -> None:
     except TimeoutError:
         connection.heartbeat_check()
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        is_of_message = not isinstance(error, KeyError) or isinstance(error.args[0], str)
-        if callbacks.error is not None or not is_of_message:
+        # Of a lost connection, kombu raises these for a closed file and its descriptor.
+        is_lost = type(error) is ValueError or isinstance((*error.args, "")[0], int)
+        if callbacks.error is not None or is_lost:
             raise
         name = type(error).__name__
         raise BrokerUnreachable(f"{_ODD_MESSAGE} ({name}): {_ODD_CURE}") from error
