@@ -16,10 +16,10 @@ from wrapper.access.request_errors import AskedServer, trouble
 from wrapper.base.json_values import MOST_VALUES, has_too_many_values
 from wrapper.election.kubeconfig import NoAccess
 from wrapper.election.lease_fields import Json, mapping
+from wrapper.model.fetched_file import in_short
 from wrapper.model.lease import LeaseConflict, LeaseUnavailable
 
 _LONGEST_RETRY_AFTER_S = 60.0
-_LONGEST_QUOTE = 300
 _FULL = "annotations: Too long"  # of a Lease that others have filled: it cannot be written any more
 _FULL_CURE = "remove annotations of other programs from it with kubectl edit"
 _REASONS = {"broken": "connection", "unreadable": "error"}
@@ -61,11 +61,11 @@ class ApiAnswer:
 
     @property
     def message(self) -> str:
-        """The server's message, or the body, as one line."""
+        """The server's message, or the body, as one printable line."""
         message = self.json.get("message")
         text = message if isinstance(message, str) else ""
         text = text or self.body.decode(errors="replace")
-        return " ".join(text.split())[:_LONGEST_QUOTE]
+        return in_short(text)
 
     @property
     def retry_after_s(self) -> float:

@@ -201,7 +201,7 @@ MANY = b'{"a": [%b]}' % b",".join([b"{}"] * 600_000)
 @pytest.mark.parametrize(
     "body",
     [
-        *(b"[" * 100_000, b"9" * 5000, b"\xff", b"", b"7", b"[]", b"null"),
+        *(b"[" * 100_000, b"9" * 5000, b"\xff", b"\x1b[2J\x00", b"", b"7", b"[]", b"null"),
         pytest.param(MANY, id="many"),
     ],
 )
@@ -209,6 +209,7 @@ def test_an_answer_that_is_no_object_says_nothing(body: bytes) -> None:
     """However it is nested: its JSON is an empty object, and its words can be quoted."""
     answer = ApiAnswer(500, body)
     assert answer.json == {}
+    assert answer.message.isprintable()
     assert len(answer.message) <= 300
     assert not answer.says_missing("leases")
 
