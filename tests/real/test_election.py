@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.real.fleet import leader_by
 from tests.real.parts import Namespace, Receiver, WriteLog, started
 from tests.real.replica import QUICK, Replica, on_lease
 from tests.support import wait_until
@@ -51,11 +52,16 @@ def patient_pair(start: Start, write_log: WriteLog) -> tuple[Replica, Replica]:
 
 
 def settled(start: Start, write_log: WriteLog, *flags: str) -> tuple[Replica, Replica]:
-    """Start a leader and a follower, and wait until both are what they are."""
+    """Start a leader and a follower, and wait until both are what they are.
+
+    A follower counts the lease from when it first sees it, which on a busy machine is long after
+    its Prometheus is ready.
+    """
     leader = start("prometheus-0", *flags, write_url=write_log.url("prometheus-0"))
     leader.await_leader()
     follower = start("prometheus-1", *flags, write_url=write_log.url("prometheus-1"))
     follower.await_follower()
+    wait_until(lambda: leader_by(follower) == leader.name, 15, "the follower has seen the leader")
     return leader, follower
 
 
