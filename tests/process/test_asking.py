@@ -250,6 +250,17 @@ def test_an_answer_without_end_is_not_read(api: Make, plain: Server) -> None:
     assert asking.ask("GET", f"{plain.url}/x", LIMIT_S).is_ok
 
 
+@pytest.mark.parametrize("path", ["/metrics", "/api/v1/status/config"])
+def test_answers_about_many_jobs_are_read(plain: Server, path: str) -> None:
+    """Before 3.16, Prometheus answers with 26 MB of metrics if it has 10,000 jobs."""
+    told = b"prometheus_config_last_reload_successful 1\n"
+    large = {path: told.rjust(40 << 20, b"#")}
+    plain.states = 2 * [{"/metrics": told, "/api/v1/status/config": b"{}"} | large]
+    asking = PrometheusApi(plain.url)
+    assert asking.evidence(LIMIT_S) is not None
+    asking.close()
+
+
 def test_few_are_kept(api: Make, plain: Server) -> None:
     """As many as threads may ask at once."""
     asking = api()

@@ -33,7 +33,7 @@ _VALUES = {
 _REMOTE_WRITE = re.compile(rb'remote_write:(?:(?<="remote_write:)|(?<=\\nremote_write:))')
 _LONGEST_ANSWER = 1000
 MOST_BYTES = 16 << 20  # of an answer
-MOST_BYTES_SHOWN = 128 << 20  # of the configuration, which is shown with all defaults
+MOST_BYTES_SHOWN = 256 << 20  # of the configuration with all defaults, and of all metrics
 _BRIEF = 4096  # bytes of the metrics, if only those that are read are sent
 _TRUST = trust_by("--prometheus-http-config")
 
@@ -110,7 +110,7 @@ class PrometheusApi:
         asked_at = clock.now()
         try:
             # The metrics first: the configuration read after them is not older than that reload.
-            timed, metrics = self._request("GET", self.url(_METRICS), timeout_s)
+            timed, metrics = self._request("GET", self.url(_METRICS), timeout_s, MOST_BYTES_SHOWN)
             self._is_brief = len(metrics) <= _BRIEF
             showed, shown = self._request(
                 "GET", self.url("/api/v1/status/config"), timeout_s, MOST_BYTES_SHOWN
