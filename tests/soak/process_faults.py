@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
+from functools import partial
 
-from tests.soak.facts import Fault
+from tests.soak.facts import Fault, Violation
 from tests.soak.family import GATE, PROMETHEUS, SUPERVISOR, WEB, WORKER, Life, family
 from tests.soak.group import Member
-from tests.soak.scene import TAKEOVER_S, Scene
-from tests.support import now, wait_until
+from tests.soak.scene import CALM_S, TAKEOVER_S, Scene
+from tests.support import now
 
 ALL = "all"
 WRITERS = (SUPERVISOR, PROMETHEUS, GATE, ALL)  # without which a replica does not write
@@ -59,7 +61,7 @@ def rolling_update(scene: Scene) -> Fault:
     for member in reversed(group.members):
         is_writer = group.leader in (None, member)
         fault = _end_in_order(scene, member, "rolling update", is_writer=is_writer)
-        wait_until(lambda it=member: it.is_ready or scene.over.is_set(), 90, "it is ready")  # type: ignore[misc]
+        scene.await_true(partial(_is_ready, member), CALM_S)
     assert fault is not None
     return fault
 
@@ -76,7 +78,12 @@ def step_down(scene: Scene) -> Fault:
 def run_step_down(member: Member) -> None:
     """Have a member hand over, by the command, if it leads and can be asked."""
     argv = [sys.executable, "-m", "wrapper", "step-down", member.api, "--force"]
-    subprocess.run(argv, capture_output=True, check=False, timeout=60)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        subprocess.run(argv, capture_output=True, check=False, timeout=60)
+
+
+def _is_ready(member: Member) -> bool:
+    return member.is_ready
 
 
 def _signal(scene: Scene, number: signal.Signals) -> Fault:
@@ -99,8 +106,12 @@ def _end_in_order(scene: Scene, member: Member, kind: str, *, is_writer: bool) -
         assert process is not None
         if member.is_running:
             member.term()
-        wait_until(lambda: process.poll() is not None, END_S, f"{member.name} ends")
-        scene.record.note("ended in order", replica=member.name, took_s=now() - fault.since)
+        has_ended = scene.await_true(lambda: process.poll() is not None, END_S)
+        took_s = round(now() - fault.since, 2)
+        scene.record.note("ended in order", replica=member.name, took_s=took_s)
+        if not (has_ended or scene.over.is_set()):
+            text = f"{member.name} has not ended {took_s:g} s after SIGTERM"
+            scene.record.violated(Violation("ends in time", member.group.name, now(), text))
     return fault
 
 

@@ -83,6 +83,13 @@ class Scene:
         """Note that from now on for so long a member's samples may be lost."""
         member.group.known.aways.append(Away(member.name, now() - 1.5, now() + seconds))
 
+    def await_true(self, what: Callable[[], bool], within_s: float) -> bool:
+        """Wait until something is true, all is over, or it is too late; return whether it is."""
+        until = now() + within_s
+        while not (found := what()) and now() < until and not self.over.is_set():
+            self.over.wait(0.1)
+        return found
+
     def await_calm(self, last: Fault) -> float:
         """Wait until all replicas are ready and write; return how long that took from the end."""
         asked_at = now()

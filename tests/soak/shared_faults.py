@@ -9,6 +9,7 @@ from tests.soak.facts import Fault
 from tests.soak.scene import RECOVERY_S, Scene
 from tests.support import now
 
+TRIES = 4
 TOO_MANY = (429, {"Retry-After": "1"})
 
 
@@ -63,6 +64,17 @@ def _part(scene: Scene, name: str, part: Program, recovery_s: float = RECOVERY_S
         else:
             part.stop(signal.SIGKILL if how == "kill" else signal.SIGTERM, 20)
             scene.pause(seconds)
-            part.start()
+            _start(scene, name, part)
         scene.record.note("part is back", part=name, after_s=round(now() - fault.since, 2))
     return fault
+
+
+def _start(scene: Scene, name: str, part: Program) -> None:
+    """Start a part; again, if it gives up, as an API server does on a machine that is too busy."""
+    for _ in range(TRIES - 1):
+        try:
+            return part.start()
+        except AssertionError as error:
+            scene.record.note("part has not started", part=name, reason=str(error))
+            part.stop()
+    return part.start()

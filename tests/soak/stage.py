@@ -25,7 +25,7 @@ from tests.soak.sampler import Sampler
 from tests.soak.watches import LeaseWatch, LoadedWatch
 from tests.support import now, wait_until
 
-START_S = 90.0
+START_S = 180.0
 ActorT = TypeVar("ActorT", bound=Actor)
 
 
