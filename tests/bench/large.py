@@ -1,6 +1,6 @@
 """Measure a leader at work: a large configuration is edited, clients ask, and its gate passes on.
 
-One replica leads on a real Lease. Its configuration of 1,500 jobs of 240 static targets (7 MB) is
+One replica leads on a real Lease. Its configuration of 1,500 jobs of 240 static targets (8.5 MB) is
 edited, one target of one job, every 12 s; Prometheus reloads it each time. Clients ask the API, and
 others send batches of 2,000 samples to the gate, which passes them on to a receiver that only reads
 them: tests/bench/remote_write.go is clients and receiver. A watch sees each renewal of the Lease.
