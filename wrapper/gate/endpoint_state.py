@@ -13,6 +13,7 @@ from wrapper.gate.watermark import Watermark
 from wrapper.model.gate import COUNTERS, Endpoint, EndpointReport
 
 FULL = "the memory for batches is full"
+BUSY = "too many bytes are under way to receivers"
 
 
 @dataclass(slots=True)
@@ -85,7 +86,7 @@ class EndpointState:
 
     def refuse(self, batch: Batch, reason: str, now: float) -> Refuse:
         """Refuse a request, which will come again."""
-        kind = "full" if reason == FULL else "closing"
+        kind = "full" if reason in (FULL, BUSY) else "closing"
         self.counters[f"requests_refused_{kind}"] += 1
         self.watermark.refused(batch.body, now, batch.came)
         return Refuse(reason)

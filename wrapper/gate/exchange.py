@@ -43,9 +43,7 @@ class Exchange:
         """Return the answer to a batch for an endpoint."""
         if self._gate.endpoint(name) is None:  # Prometheus may know it sooner than the gate
             return unavailable(f"no endpoint {name!r} is known here yet")
-        kind = next((value for each, value in fields if each.lower() == "content-type"), "")
-        batch = Batch(body, fields, Protocol.of(kind), wall_ms())
-        match self._gate.receive(name, batch, clock.now()):
+        match self._gate.receive(name, _batch(body, fields), clock.now()):
             case Keep(counts):
                 self._has_kept()
                 return taken(counts)
@@ -53,6 +51,11 @@ class Exchange:
                 return unavailable(reason, retry_after_s)
             case Pass() as passed:
                 return self._passed_on(passed, fields)
+
+    def refuse(self, name: str, body: bytes, fields: Fields) -> Reply:
+        """Return the answer to a batch for which there is no room now."""
+        refused = self._gate.refuse(name, _batch(body, fields), clock.now())
+        return unavailable(refused.reason, refused.retry_after_s)
 
     def send_on(self, sent: SendOn) -> None:
         """Send what was held, and have the gate know what came of it."""
@@ -87,3 +90,8 @@ class Exchange:
     def _end(self, passed: Pass, answer: Answer) -> None:
         self._gate.ended(passed, answer, clock.now())
         self._has_ended()
+
+
+def _batch(body: bytes, fields: Fields) -> Batch:
+    kind = next((value for each, value in fields if each.lower() == "content-type"), "")
+    return Batch(body, fields, Protocol.of(kind), wall_ms())

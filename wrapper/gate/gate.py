@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from wrapper.gate.decodings import Decodings
-from wrapper.gate.endpoint_state import FULL, EndpointState
+from wrapper.gate.endpoint_state import BUSY, FULL, EndpointState
 from wrapper.gate.hand_over import HandOver, cut, times_of
 from wrapper.gate.held import Batch, Budget
 from wrapper.gate.samples import Span
@@ -96,6 +96,11 @@ class Gate:
                 return state.keep(batch, now, is_forced=True)
         passed = Pass(name, batch.body, closes_at, self._number())
         return self._pass(state, passed, batch, now, times)
+
+    def refuse(self, name: str, batch: Batch, now: float) -> Refuse:
+        """Refuse a request for which there is no room: the mark waits until it comes again."""
+        state = self._states.get(name)
+        return state.refuse(batch, BUSY, now) if state else Refuse(UNKNOWN)
 
     def ended(self, passed: Pass, answer: Answer, now: float) -> None:
         """Take what the receiver said to a request that was passed on, or that it said nothing."""

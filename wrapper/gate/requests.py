@@ -13,7 +13,7 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from wrapper.gate.receiver import crossing as fields_crossing
-from wrapper.gate.reply import Fields, Reply, error
+from wrapper.gate.reply import Fields, Reply, error, unavailable
 from wrapper.model.gate import PATH
 from wrapper.proxy.forwarded_request import Request, crossing
 from wrapper.proxy.http_body import BadBody, ChunkedUpload, LengthBody
@@ -27,7 +27,8 @@ from wrapper.proxy.http_head import (
 
 LARGEST = 64 << 20  # bytes of a body
 TOO_LARGE = error(413, f"a batch of more than {LARGEST >> 20} MiB: lower max_samples_per_send")
-TOO_SLOW = error(408, "the rest of the request was not sent in time")
+# By 503: Prometheus drops what is answered by 408, and it may have been stopped for a while.
+TOO_SLOW = unavailable("the rest of the request was not sent in time")
 _BARE = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")

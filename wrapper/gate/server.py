@@ -20,7 +20,7 @@ from gevent.server import StreamServer
 from wrapper.base import clock
 from wrapper.base.descriptors import connections
 from wrapper.gate.exchange import Exchange
-from wrapper.gate.reply import Reply, error, unavailable
+from wrapper.gate.reply import Reply, error
 from wrapper.gate.requests import TOO_SLOW, Body, Head, Refused, head_of, rendered
 from wrapper.model.gate import PATH
 from wrapper.proxy.client_connection import Client, ClientGone
@@ -29,12 +29,11 @@ from wrapper.proxy.waiting import Waiting
 
 LOG = logging.getLogger(__name__)
 HEAD_S = 10.0  # from the first byte of a head to its last, or from a connection to its first byte
-IDLE_S = 120.0  # between two requests: longer than Go's clients keep idle connections, 90 s
+IDLE_S = 330.0  # between two requests: longer than Prometheus keeps idle connections, 5 minutes
 BODY_S = 30.0
 SEND_S = 30.0
 CONNECTIONS = 2000  # at a time, if there are descriptors for them
 MOST_BYTES = 128 << 20  # of requests that have not come whole, and of those under way
-BUSY = "too many bytes are under way to receivers"
 
 
 class Server:
@@ -92,7 +91,7 @@ class Server:
 
     def _reply(self, head: Head, body: bytes) -> Reply:
         if self._under_way and self._under_way + len(body) > MOST_BYTES:
-            return unavailable(BUSY)
+            return self._exchange.refuse(head.endpoint, body, head.fields)
         self._under_way += len(body)
         try:
             return self._exchange.answer(head.endpoint, body, head.fields)

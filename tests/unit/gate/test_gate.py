@@ -22,6 +22,7 @@ from tests.unit.gate.driving import (
     send_on,
     state,
 )
+from wrapper.gate.endpoint_state import BUSY
 from wrapper.gate.gate import FIRST, PAST, UNKNOWN, Gate
 from wrapper.gate.held import OVERHEAD
 from wrapper.gate.samples import Counts
@@ -94,6 +95,23 @@ def test_a_leader_passes_on_until_its_deadline() -> None:
     assert leader.receive("a", came(13), 13) == Keep(None)
     found = {key: value for key, value in counted(leader, 13).items() if key != "bytes_passed"}
     assert found == {"requests_passed": 1, "requests_refused_closing": 3, "requests_held": 1}
+
+
+def test_the_mark_waits_for_what_there_was_no_room_for() -> None:
+    """It comes again: until then the standbys have to hold it."""
+    leader = gate(until=1000.0)
+    acked(leader, 20)
+    refused = leader.refuse("a", came(20.5), 20.5)
+    assert (refused.reason, counted(leader, 20.5)["requests_refused_full"]) == (BUSY, 1)
+    for now in range(21, 40):
+        acked(leader, now)
+    assert (state(leader, 40).mark or 0) < ms(20.5)
+    leader.ended(passes(leader, 40, 20.5), OK, 40)
+    decode(leader, 40)
+    for now in range(41, 60):
+        acked(leader, now)
+    assert (state(leader, 60).mark or 0) > ms(40)
+    assert leader.refuse("gone", came(60), 60) == Refuse(UNKNOWN, 1)
 
 
 def test_it_is_open_while_something_is_under_way() -> None:
