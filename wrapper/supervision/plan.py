@@ -272,9 +272,9 @@ def _wake_at(o: Observation, policy: Policy, now: float, *, is_calm: bool) -> fl
 
     The elector must hear from the loop more often than once a retry period.
     """
-    calm_s = min(CALM_PAUSE_S, policy.terms.retry_period_s / 2) if is_calm else 0.0
+    pause_s = CALM_PAUSE_S if is_calm else BARRIER_PAUSE_S
     moments = [
-        now + max(BARRIER_PAUSE_S, calm_s),
+        now + min(pause_s, policy.terms.retry_period_s / 2),
         candidacy.awaits_label_until(o, now),
         lease_rules.leads_until(o.lease.view, policy.terms),
         _first_web_at(o),

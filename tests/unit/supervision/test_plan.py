@@ -1008,6 +1008,13 @@ def test_without_an_election_it_looks_often_until_all_is_done(o: Observation) ->
     assert decide(o, FIXED_FOLLOWER).wake_at <= NOW + 0.5
 
 
+@pytest.mark.parametrize("o", [READY, LEADING, STARTING, but(READY, lease_view=STALE)])
+def test_the_election_hears_from_it_more_often_than_it_renews(o: Observation) -> None:
+    """Else the last orders are too old to be followed at the moment at which a lease expires."""
+    policy = replace(POLICY, terms=replace(TERMS, retry_period_s=0.5))
+    assert decide(o, policy).wake_at <= NOW + 0.25
+
+
 def test_a_replica_that_is_kept_from_leading_looks_often() -> None:
     """The obstacle may end by time alone."""
     assert decide(but(READY, leaving_steps_down_until=NOW + 5.0)).wake_at == NOW + 0.5
