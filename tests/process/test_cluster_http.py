@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+import yaml
 from urllib3.response import HTTPResponse
 
 from tests.process.stand_in import (
@@ -289,16 +290,63 @@ def test_a_lease_for_weeks_can_be_watched(
     assert len(reported) == 2
 
 
-@pytest.mark.parametrize("bad", ["broken: [", "a: !!int x", "a: !!bool x", "a: !!timestamp x"])
+def test_a_plugin_that_is_slower_than_a_request_is_waited_for(
+    server: StandIn, lease: KubernetesLease, tmp_path: Path
+) -> None:
+    """Requests fail meanwhile, and a later one has its credentials."""
+    plugin = tmp_path / "plugin"
+    credential = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {"token": "slow"},
+    }
+    plugin.write_text(
+        f"#!/bin/sh\necho run >>{tmp_path}/runs\nsleep 1\necho '{json.dumps(credential)}'\n"
+    )
+    plugin.chmod(0o755)
+    path = tmp_path / "kubeconfig"
+    found = yaml.safe_load(path.read_text())
+    found["users"] = [
+        {
+            "name": each["name"],
+            "user": {"exec": {"command": str(plugin), "apiVersion": credential["apiVersion"]}},
+        }
+        for each in found["users"]
+    ]
+    path.write_text(yaml.safe_dump(found))
+
+    def version() -> str | None:
+        try:
+            return lease.read().version
+        except LeaseUnavailable:
+            return ""
+
+    assert version() == ""
+    wait_until(lambda: version() == "7", 15, "a later request has the plugin's token")
+    runs = (tmp_path / "runs").read_text().splitlines()
+    assert len(runs) <= 2, "once, and once more as the kubeconfig has just been written"
+    assert server.seen[-1].headers["Authorization"] == "Bearer slow"
+
+
+@pytest.mark.parametrize(
+    ("bad", "told"),
+    [
+        ("broken: [", "kubeconfig:1:10: not YAML: "),
+        ("a: !!int x", "kubeconfig: current-context is missing"),  # values are not converted
+        ("a: !!bool x", "kubeconfig: current-context is missing"),
+        ("a: !!timestamp x", "kubeconfig: current-context is missing"),
+        ("current-context: c\ncontexts: [{name: c}]\nclusters: [{}]", "cluster None has no server"),
+    ],
+)
 def test_a_kubeconfig_that_goes_bad_is_told(
-    server: StandIn, lease: KubernetesLease, tmp_path: Path, bad: str
+    server: StandIn, lease: KubernetesLease, tmp_path: Path, bad: str, told: str
 ) -> None:
     """A file that is broken while running gives its own error, and no request; mended, it works."""
     whole = (tmp_path / "kubeconfig").read_text()
     (tmp_path / "kubeconfig").write_text(bad)
     problem, _ = problem_of(lease.read)
     assert problem.reason == "kubeconfig"
-    assert "kubeconfig:1:10: not YAML: " in str(problem)
+    assert told in str(problem)
     assert server.seen == []
     (tmp_path / "kubeconfig").write_text(whole)
     assert lease.read().version == "7"

@@ -9,6 +9,7 @@ that has timed out may still take effect at the server.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
@@ -48,6 +49,7 @@ class Cluster:
         self._access = ClusterAccess.find(kubeconfig, service_account)
         self._timeout_s = timeout_s
         self._session: Session | None = None
+        self._beginning = threading.Lock()
 
     def namespace(self) -> str:
         """Return the pod's own namespace, else the kubeconfig's."""
@@ -62,12 +64,14 @@ class Cluster:
     ) -> ApiAnswer:
         """Return the answer, with any status; raise LeaseUnavailable if there is none."""
         deadline = clock.now() + self._timeout_s
+        used: list[Session] = []
         try:
             return with_timeout(
-                lambda: self._exchange(deadline, method, path, {}, body, content), self._timeout_s
+                lambda: self._exchange(deadline, used, method, path, {}, body, content),
+                self._timeout_s,
             )
         except Exception as error:
-            self._discard()
+            self._discard(*used)  # not one that is begun meanwhile, or has just been
             raise self.failure(error) from error
 
     def failure(self, error: Exception, limit_s: float | None = None) -> LeaseUnavailable:
@@ -86,31 +90,38 @@ class Cluster:
         except NoAccess:
             return AskedServer(_PROGRAM, _PROGRAM, _TRUST)
 
-    def _exchange(self, deadline: float, *request: Any) -> ApiAnswer:
+    def _exchange(self, deadline: float, used: list[Session], *request: Any) -> ApiAnswer:
         """Send a request; on 401 send it once more, with credentials read afresh."""
-        answer = self._send(deadline, *request)
+        answer = self._send(deadline, used, *request)
         if answer.status == HTTPStatus.UNAUTHORIZED:
-            self._discard()
-            answer = self._send(deadline, *request)
+            self._discard(*used)
+            answer = self._send(deadline, used, *request)
         return answer
 
-    def _send(self, deadline: float, *request: Any) -> ApiAnswer:
-        session = self._current_session()
-        if clock.now() >= deadline:
-            raise TimeoutError  # the caller has given up: send nothing
+    def _send(self, deadline: float, used: list[Session], *request: Any) -> ApiAnswer:
+        session = self._current_session(deadline)
+        _check(deadline)
+        used.append(session)
         return answer_of(session.send(*request))
 
-    def _current_session(self) -> Session:
-        session = self._session
-        if session is None or session.is_stale():
-            self._discard()
-            session = self._session = self.session()
-        return session
+    def _current_session(self, deadline: float) -> Session:
+        """Return the session; a later request waits for one that is begun, as for a slow plugin."""
+        with self._beginning:
+            _check(deadline)
+            session = self._session
+            if session is not None and session.is_stale():
+                self._discard(session)
+                session = None
+            if session is None:
+                session = self._session = self.session()
+            return session
 
-    def _discard(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            session.end()
+    def _discard(self, *sessions: Session) -> None:
+        """End sessions, and take none of them again."""
+        for each in sessions:
+            if self._session is each:
+                self._session = None
+            each.end()
 
 
 class Session(Connection):
@@ -136,6 +147,12 @@ class Session(Connection):
         fields = (("Accept", JSON), ("Content-Type", content))
         data = None if body is None else json.dumps(body).encode()
         return self.ask(method, target, self._timeout_s, fields, data)
+
+
+def _check(deadline: float) -> None:
+    """Raise TimeoutError if the caller has given up: then begin nothing, and send nothing."""
+    if clock.now() >= deadline:
+        raise TimeoutError
 
 
 def answer_of(response: HTTPResponse) -> ApiAnswer:

@@ -51,13 +51,18 @@ def _environment(plugin: Json) -> dict[str, str]:
     added = plugin.get("env") or []
     if not isinstance(added, list) or not all(isinstance(each, dict) for each in added):
         raise ConfigurationError(["env of exec is no list of name and value: write it so"])
-    return {**os.environ} | {str(each.get("name")): str(each.get("value")) for each in added}
+    return {**os.environ} | {_text(each.get("name")): _text(each.get("value")) for each in added}
 
 
 def _words(args: object) -> list[str]:
     if args is not None and not isinstance(args, list):
         raise ConfigurationError(["args of exec is no list: write each argument as - ARGUMENT"])
-    return [str(word) for word in args or []]
+    return [_text(word) for word in args or []]
+
+
+def _text(value: object) -> str:
+    """Return a value as client-go does: one that is left out is empty."""
+    return "" if value is None else str(value)
 
 
 def _told(cluster: Json, reading: Reading) -> Json:
@@ -67,7 +72,8 @@ def _told(cluster: Json, reading: Reading) -> Json:
         data = _base64(reading.read(str(path)))
     if data:
         told["certificate-authority-data"] = data
-    for each in cluster.get("extensions") or ():
+    extensions = cluster.get("extensions")
+    for each in extensions if isinstance(extensions, list) else ():
         if isinstance(each, dict) and each.get("name") == _EXTENSION:
             told["config"] = each.get("extension")
     return told

@@ -131,7 +131,7 @@ class ClusterAccess:
         context = self._named(documents, "context", name)
         cluster = self._named(documents, "cluster", context.get("cluster"))
         if not str(cluster.get("server")).lower().startswith(("http://", "https://")):
-            wrong = f"cluster {context['cluster']} has no server: write https://HOST:PORT"
+            wrong = f"cluster {context.get('cluster')} has no server: write https://HOST:PORT"
             raise NoAccess(f"{self.credentials}: {wrong}")
         user = self._named(documents, "user", context["user"]) if context.get("user") else {}
         return {"name": name, "context": context, "cluster": cluster, "user": user}
