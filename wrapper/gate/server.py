@@ -59,7 +59,7 @@ class Server:
     def _serve(self, sock: socket.socket, peer: Any) -> None:
         """Answer the requests of a connection; an error ends only this connection."""
         client = Client(sock, str(peer[0]), "http")
-        if self._pool.free_count() < self._places // 20:
+        if self._pool.free_count() <= self._places // 20:
             self._waiting.cut_longest()
         try:
             with contextlib.suppress(OSError, ClientGone):

@@ -140,7 +140,7 @@ class ProxyWorker:
 
     def _make_room(self) -> None:
         """Cut off a client that dawdles where few places are left: others need them."""
-        if self._pool.free_count() < self._places // 20:
+        if self._pool.free_count() <= self._places // 20:
             _ = self._waiting.cut_longest() or self._watch.cut_slowest()
 
     def _secure(self, client: Client, context: ssl.SSLContext) -> None:
