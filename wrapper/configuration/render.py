@@ -114,7 +114,7 @@ class OneFile:
         """Render the file; raise ConfigurationError with all problems."""
         problems = Problems()
         follower, leader = read_both(source, problems, self._before.items(source))
-        self._before.note(source, follower)
+        self._before.note(source, follower, problems)
         return _Base(follower).render([leader], problems, self._gateway)
 
 
@@ -152,7 +152,7 @@ class WholeFile:
         self._base = None  # both at once would take twice the memory
         own = Problems()
         section = read_base(source, own, self._before.items(source))
-        self._before.note(source, section)
+        self._before.note(source, section, own)
         problems.take(own)
         base = _Base(section)
         self._source, self._base = (None, None) if own else (source, base)
@@ -170,9 +170,12 @@ class _Before:
         """Return the items that this file may have again."""
         return self._items if source.folder == self._folder else {}
 
-    def note(self, source: Source, section: Section) -> None:
-        """Keep the items of a file, unless it has none: it may not have been readable."""
-        if items := by_text(section.node):
+    def note(self, source: Source, section: Section, problems: Problems) -> None:
+        """Keep the items of a file without problems, unless it has none.
+
+        Problems of an item are found when it is parsed; in the next file they would not be.
+        """
+        if not problems and (items := by_text(section.node)):
             self._folder, self._items = source.folder, items
 
 

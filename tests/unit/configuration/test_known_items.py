@@ -432,6 +432,18 @@ def rendered(file: OneFile | WholeFile, content: bytes, override: bytes) -> Any:
     return found.follower.content, found.leader.content, found
 
 
+@pytest.mark.parametrize("file", [OneFile, WholeFile])
+def test_an_item_with_a_problem_is_never_known(file: type[OneFile | WholeFile]) -> None:
+    """It is refused as long as it is there, whatever else is edited meanwhile."""
+    good = jobs("job_name: a", "job_name: b\n  u: 1", "job_name: c")
+    if file is OneFile:
+        good = "follower:\n" + "".join(f"  {line}\n" for line in good.splitlines())
+    bad = good.replace("u: 1", "v: {u: 1, u: 2}", 1)
+    kept = file()
+    for text in (good, bad, f"{bad}\n", f"# edited\n{bad}", good):
+        assert rendered(kept, text.encode(), b"") == rendered(file(), text.encode(), b"")
+
+
 def test_edits_are_rendered_as_if_they_were_the_first() -> None:
     """One after the other, good and bad ones, in both forms."""
     kept = OneFile(), WholeFile()
