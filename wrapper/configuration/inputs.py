@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 # 30,000 jobs have 9 MB and 0.8 million of these marks, 360,000 static targets 8 MB and 0.7 million.
 LARGEST_INPUT = 64 << 20  # bytes
 MOST_VALUES = 3_000_000
-_VALUE_MARKS = (  # each YAML node needs one of these; a zero is half of a blank in UTF-16
+# A zero is half of a blank in UTF-16; the last three are line breaks to YAML 1.1, as \r is alone.
+_BLANKS = (b" ", b"\t", b"\0", b"\r", *map(str.encode, "\x85\u2028\u2029"))
+_VALUE_MARKS = (  # each YAML node needs one of these
     *(b"[", b"{", b",", b"\n"),
-    *(mark + blank for mark in (b"-", b":", b"?") for blank in (b" ", b"\t", b"\0")),
+    *(mark + blank for mark in (b"-", b":", b"?") for blank in _BLANKS),
 )
 _LEFT_OUT = "a second YAML document; only the first is read: move its content there, or remove it"
 _READS = 3  # of files that change meanwhile; the last reading is used anyhow
@@ -191,8 +193,11 @@ class Inputs:
     # --- rendering ---
 
     def texts(self) -> list[Source]:
-        """Return the last inputs, with references to variables replaced."""
-        return [self._substituted(source, Problems()) for source in self._sources_read()]
+        """Return the last inputs, with references to variables replaced unless that is too much."""
+        try:
+            return self._all_substituted(self._sources_read(), Problems())
+        except BadInputs:
+            return list(self._sources_read())
 
     def variables(self) -> dict[str, str]:
         """Return the variables that were replaced in the last inputs, with their values."""
@@ -210,7 +215,7 @@ class Inputs:
 
     def _render(self, contents: tuple[Source, ...], *, is_start: bool = False) -> Renderings:
         unset = Problems()
-        sources = [self._substituted(source, unset) for source in contents]
+        sources = self._all_substituted(contents, unset)
         _check_values(sources)
         try:
             rendered = self._rendered(sources)
@@ -252,15 +257,21 @@ class Inputs:
         if refusals:
             raise BadInputs(refusals)
 
-    def _substituted(self, source: Source, unset: Problems) -> Source:
+    def _all_substituted(self, contents: Sequence[Source], unset: Problems) -> list[Source]:
+        """Return all with references to variables replaced; raise BadInputs if it is too much."""
         environ = self.sources.environ
         if environ is None:
-            return source
-        if not self.sources.allow_unset:
-            envsubst.note_unset(source.content, source.name, environ, unset)
-        if envsubst.size_after(source.content, environ) > LARGEST_INPUT:
-            raise BadInputs((_too_large(source, f"{LARGEST_INPUT} bytes"),))
-        return replace(source, content=envsubst.substitute(source.content, environ))
+            return list(contents)
+        left = LARGEST_INPUT
+        for source in contents:
+            if not self.sources.allow_unset:
+                envsubst.note_unset(source.content, source.name, environ, unset)
+            left -= envsubst.size_after(source.content, environ)
+            if left < 0:
+                raise BadInputs((_too_large(source, f"{LARGEST_INPUT} bytes"),))
+        return [
+            replace(each, content=envsubst.substitute(each.content, environ)) for each in contents
+        ]
 
     def _rendered(self, sources: list[Source]) -> Rendered:
         if self.sources.leader_configs is None:

@@ -389,6 +389,29 @@ def test_inputs_that_would_fill_the_memory_are_refused_unread(
             given.read()
 
 
+def test_variables_of_several_inputs_are_counted_together(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is refused for its size can still be shown, with its variables' names."""
+    monkeypatch.setattr(module, "LARGEST_INPUT", 1000)
+    for name in ("p.yml", "l.yml"):
+        (folder / name).write_bytes(b"a: $(A)")
+    given = inputs(folder, "l.yml", environ={b"A": b"x" * 600})
+    assert refused(given)[0].startswith(f"{folder}/l.yml: with it the inputs have more than 1000")
+    assert [each.content for each in given.texts()] == [b"a: $(A)"] * 2
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r", "\r\n", "\x85", "\u2028", "\u2029"])
+def test_values_are_counted_whatever_ends_a_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, line_break: str
+) -> None:
+    """All of these end a line in YAML 1.1, which Prometheus reads."""
+    monkeypatch.setattr(module, "MOST_VALUES", 100)
+    for text in ("-", "b:", "?"):
+        (folder / "p.yml").write_bytes(f"a:{line_break}{(text + line_break) * 110}".encode())
+        assert "more than 100 values" in refused(inputs(folder))[0]
+
+
 def test_of_a_million_problems_the_first_thousand_are_told(folder: Path) -> None:
     """The others are counted."""
     (folder / "p.yml").write_text("a: 1\n" * 3001)
