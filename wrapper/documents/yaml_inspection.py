@@ -34,6 +34,10 @@ NO_CONFIGURATION = "no configuration; write {} for an empty one"
 # values and from _MANY on; it decreases linearly between them.
 _FEW, _FEW_SHARE = 400_000, 0.99
 _MANY, _MANY_SHARE = 4_000_000, 0.10
+# Prometheus reads a null in quotes as nothing, and only with a tag as a text. libyaml writes a tag
+# that is bytes, since it equals none that a text could have without one.
+_NULLS = frozenset(("~", "null"))
+_WRITTEN_TEXT_TAG = TEXT_TAG.encode()
 _COLON_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp")}
 
 
@@ -105,8 +109,11 @@ class Inspection:
         for child in self._children(node, in_flow=in_flow):
             if isinstance(child, CollectionNode):
                 below = max(below, self.visit(child, in_flow=in_flow))
-            elif in_flow and isinstance(child, ScalarNode):
-                _settle(child)
+            elif isinstance(child, ScalarNode):
+                if in_flow:
+                    _settle(child)
+                if child.value in _NULLS and child.tag == TEXT_TAG and not child.style:
+                    child.tag = _WRITTEN_TEXT_TAG  # type: ignore[assignment]
         self._open.remove(identity)
         self._levels[identity] = below + 1
         if self._has_aliases and not self._open:

@@ -202,6 +202,15 @@ def test_what_looks_like_base_60_in_flow_style_is_text() -> None:
     )
 
 
+def test_a_null_with_the_tag_of_a_text_keeps_it() -> None:
+    """Prometheus 3.16 reads it as `regex: "null"`, and a null in quotes as no regex at all."""
+    for value in ("!!str null", "!!str ~", "'null'", '"~"', "null"):
+        merged = leader(f"follower:\n  x: {{a: {value}}}\nleader: {{x: {{z: 1}}}}\n")
+        assert merged == f"x: {{a: {value}, z: 1}}\n"
+        merged = leader(f"follower:\n  x:\n    a: {value}\nleader: {{x: {{z: 1}}}}\n")
+        assert merged == f"x:\n  a: {value}\n  z: 1\n"
+
+
 def test_empty_scalar_that_an_alias_brings_into_flow_style_becomes_null() -> None:
     """It is the place where a node is written that counts, not where it was read."""
     content = "leader:\n  x: &x\n    a:\nfollower:\n  y: [*x]\n"
