@@ -25,6 +25,8 @@ from tests.soak.director import OF_ALL, OF_GROUP
 from tests.soak.record import Record, today
 from tests.soak.run import Soak
 
+NAMES = sorted(act.__name__ for act in (*OF_GROUP, *OF_ALL))
+
 
 def main() -> int:
     """Soak; return the exit status."""
@@ -41,7 +43,9 @@ def main() -> int:
         )
         is_clean = soak.run()
         if record.violations or record.failures:
-            record.say(f"again: scripts/soak --minutes {options.minutes:g} --seed {options.seed}")
+            again = f"scripts/soak --minutes {options.minutes:g} --seed {options.seed}"
+            only = "" if options.only == NAMES else f" --only {','.join(options.only)}"
+            record.say(f"again: {again}{only}")
     if options.keep or not is_clean:
         sys.stdout.write(f"logs of all parts: {folder}\n")
     else:
@@ -50,7 +54,6 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    names = sorted(act.__name__ for act in (*OF_GROUP, *OF_ALL))
     parser = argparse.ArgumentParser(
         prog="scripts/soak",
         description=__doc__,
@@ -65,11 +68,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--only",
         type=lambda text: text.split(","),
-        default=names,
+        default=NAMES,
         metavar="NAME,…",
-        help=f"these faults alone: {', '.join(names)}",
+        help=f"these faults alone: {', '.join(NAMES)}",
     )
-    return parser.parse_args()
+    given = parser.parse_args()
+    if unknown := set(given.only) - set(NAMES):
+        parser.error(f"--only: no such fault: {', '.join(sorted(unknown))}; --help names all")
+    return given
 
 
 if __name__ == "__main__":

@@ -63,6 +63,8 @@ class Soak:
                 self._soak(stage)
                 if self.over.is_set():
                     self.record.failed("ended early, by a signal")
+                elif not self.record.faults:
+                    self.record.failed("no fault was made: give more minutes, or other faults")
                 else:
                     self._finish(stage)
         except Exception:  # noqa: BLE001 - the soak itself has failed, and says so
