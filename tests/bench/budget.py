@@ -43,7 +43,7 @@ from pathlib import Path
 
 from tests.bench.budget_subjects import Checkout, Parts, PeerProgram, Subject, prometheus_ready
 from tests.bench.memory import FORMS, GATE, PLAIN, PROXY
-from tests.bench.on_terminal import in_turn, parser, say
+from tests.bench.on_terminal import in_turn, parser, positive, say
 from tests.real.parts import program
 
 HERE = Path(__file__).parents[2]
@@ -200,7 +200,9 @@ def _options() -> argparse.Namespace:
         "--beside", action="append", default=[], metavar="COMMIT", help="also measure this commit"
     )
     options.add_argument("--idle", type=float, default=60.0, help="seconds of idling (default 60)")
-    options.add_argument("--idle-runs", type=int, default=3, help="runs of each form (default 3)")
+    options.add_argument(
+        "--idle-runs", type=positive, default=3, help="runs of each form (default 3)"
+    )
     options.add_argument("--record", type=Path, metavar="FILE", help="also write all runs as JSON")
     given = options.parse_args()
     if not any(given.only in name for name in PARTS):

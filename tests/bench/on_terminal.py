@@ -20,7 +20,9 @@ def parser(
         description=about,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("--runs", type=int, default=runs, help=f"runs of each case (default {runs})")
+    made.add_argument(
+        "--runs", type=positive, default=runs, help=f"runs of each case (default {runs})"
+    )
     if has_peers:
         made.add_argument(
             "--peer",
@@ -30,6 +32,13 @@ def parser(
             help="also measure this program, which takes the Go prometheus-elector's flags",
         )
     return made
+
+
+def positive(text: str) -> int:
+    """Return a number of runs; raise ArgumentTypeError if there would be none."""
+    if text.isdecimal() and int(text):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of runs; give 1 or more")
 
 
 def in_turn(what: str, ways: Mapping[str, Callable[[], T]], runs: int) -> dict[str, list[T]]:

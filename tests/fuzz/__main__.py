@@ -71,7 +71,11 @@ def main() -> int:
     if unknown := set(given.names) - known.keys():
         parser.error(f"no such target: {', '.join(sorted(unknown))}; name some of {list(known)}")
     seed = random.randrange(1 << 30) if given.seed is None else given.seed
-    sound = [fuzz(name, known[name], given.minutes, seed) for name in given.names or known]
+    try:
+        sound = [fuzz(name, known[name], given.minutes, seed) for name in given.names or known]
+    except KeyboardInterrupt:
+        sys.stdout.write(f"ended early; the first seed was {seed}\n")
+        return 130
     return 0 if all(sound) else 1
 
 
