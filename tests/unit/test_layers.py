@@ -76,4 +76,9 @@ def test_unit_tests_lie_as_the_modules_do() -> None:
     folders = (layers.ROOT / "tests/unit").glob("*/test_*.py")
     named = {(path.parent.name, path.stem.removeprefix("test_")) for path in folders}
     modules = {(path.parent.name, path.stem) for path in (layers.ROOT / "wrapper").glob("*/*.py")}
+    # The checks of the soak have tests too; so has what they read, which other tests use as well.
+    checks = {
+        path.stem.removeprefix("check_") for path in (layers.ROOT / "tests/soak").glob("*.py")
+    }
+    modules |= {("soak", name) for name in (*checks, "remote_write")}
     assert named - modules == set()
