@@ -93,7 +93,7 @@ def check_advisories(session: requests.Session, package: Distribution, found: Fi
     name, version = canonical(package.name), package.version
     try:
         known = asked(session, f"{name}/{version}") or asked(session, name)
-    except requests.RequestException as error:
+    except (requests.RequestException, ValueError) as error:
         found.unknown.append(
             f"{name} {version}: the index does not answer ({type(error).__name__})"
         )
@@ -111,12 +111,14 @@ def check_advisories(session: requests.Session, package: Distribution, found: Fi
 
 
 def asked(session: requests.Session, path: str) -> dict[str, Any]:
-    """Return what the index has, {} if it has nothing; raise requests.RequestException."""
+    """Return what the index has, {} if nothing; raise RequestException, ValueError."""
     answer = session.get(f"{PyPI.pypi_url}/{path}/json", timeout=TIMEOUT_S)
     if answer.status_code == HTTPStatus.NOT_FOUND:
         return {}
     answer.raise_for_status()
-    known: dict[str, Any] = json.loads(answer.content)
+    known = json.loads(answer.content)
+    if not (isinstance(known, dict) and {"info", "vulnerabilities"} <= known.keys()):
+        raise ValueError("no answer of a package index")
     return known
 
 
