@@ -185,7 +185,8 @@ def test_signals_and_an_edit_in_the_first_moment_are_survived(
 def _prometheus_of(replica: Replica) -> Any:
     with contextlib.suppress(psutil.NoSuchProcess):
         for child in psutil.Process(replica.pid).children():
-            if child.name() == "prometheus":
+            # Another is run with --version only.
+            if child.name() == "prometheus" and "--version" not in child.cmdline():
                 return child
     return None
 

@@ -205,8 +205,8 @@ def drain(connection: Any, callbacks: Callbacks) -> None:
         is_lost = type(error) is ValueError or isinstance((*error.args, "")[0], int)
         if callbacks.error is not None or is_lost:
             raise
-        name = type(error).__name__
-        raise BrokerUnreachable(f"{_ODD_MESSAGE} ({name}): {_ODD_CURE}") from error
+        problem = f"{_ODD_MESSAGE} ({type(error).__name__}): {_ODD_CURE}"
+        raise BrokerUnreachable(problem) from error
 
 
 def _transport_options(url: str, queue: str) -> dict[str, Any]:

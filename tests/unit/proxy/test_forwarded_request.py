@@ -90,7 +90,7 @@ def test_what_has_two_ends_is_refused(lines: bytes) -> None:
 
 def test_http_1_0_knows_no_chunks() -> None:
     """Whoever says so all the same could mean two things."""
-    found = crossing_of(b"Transfer-Encoding: chunked\r\n")
+    found = crossing_of(b"Host: x\r\nTransfer-Encoding: chunked\r\n")
     assert Request(b"POST", b"/", 1, found).problem is None
     problem = Request(b"POST", b"/", 0, found).problem
     assert problem is not None
