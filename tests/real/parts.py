@@ -436,6 +436,8 @@ def bearer(token: str) -> dict[str, str]:
 def kubeconfig(server: ApiServer, namespace: str, token_file: Path, url: str | None = None) -> str:
     """Return a kubeconfig for the holder of the token in `token_file`; `url` goes by a proxy."""
     cluster = {"server": url or server.url, "certificate-authority": str(server.ca_file)}
+    if "//127.0.0.1:" not in cluster["server"]:
+        cluster["tls-server-name"] = "kubernetes.default.svc"  # as the certificate has it
     context = {"cluster": "test", "user": "test", "namespace": namespace}
     return json.dumps(
         {
