@@ -50,12 +50,12 @@ def series_of(body: bytes) -> Iterator[tuple[dict[str, str], list[Sample]]]:
 
 
 def _message_1(series: Iterable[Series]) -> bytes:
-    return b"".join(_field(1, _series_1(labels, samples)) for labels, samples in series)
+    return b"".join(field(1, _series_1(labels, samples)) for labels, samples in series)
 
 
 def _series_1(labels: Labels, samples: Iterable[Sample]) -> bytes:
     pairs = (
-        _field(1, _field(1, name.encode()) + _field(2, value.encode()))
+        field(1, field(1, name.encode()) + field(2, value.encode()))
         for name, value in sorted(labels.items())
     )
     return b"".join(pairs) + _samples(samples)
@@ -66,24 +66,25 @@ def _message_2(series: Iterable[Series]) -> bytes:
     found = []
     for labels, samples in series:
         words = [word for pair in sorted(labels.items()) for word in pair]
-        references = b"".join(_varint(symbols.setdefault(word, len(symbols))) for word in words)
-        found.append(_field(5, _field(1, references) + _samples(samples)))
-    return b"".join([_field(4, word.encode()) for word in symbols] + found)
+        references = b"".join(varint(symbols.setdefault(word, len(symbols))) for word in words)
+        found.append(field(5, field(1, references) + _samples(samples)))
+    return b"".join([field(4, word.encode()) for word in symbols] + found)
 
 
 def _samples(samples: Iterable[Sample]) -> bytes:
     return b"".join(
-        _field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + _varint(at))
-        for at, value in samples
+        field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + varint(at)) for at, value in samples
     )
 
 
-def _field(number: int, content: bytes) -> bytes:
+def field(number: int, content: bytes) -> bytes:
     """Return a field of bytes."""
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
+    return varint(number << 3 | 2) + varint(len(content)) + content
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """Return a number as protobuf writes it, a negative one in 64 bits."""
+    value &= 2**64 - 1
     found = bytearray()
     while value > 127:
         found.append(value & 127 | 128)

@@ -9,6 +9,7 @@ import cramjam
 from hypothesis import strategies as st
 
 from tests.fuzz.choices import Choices
+from tests.remote_write import field, varint
 
 TIMES = (1_800_000_000_000, 0, 1, -1, 1_800_000_000_001, 1_800_000_060_000, 2**63 - 1, -(2**63))
 VALUES = tuple(struct.pack("<d", each) for each in (1.5, float("nan"), float("inf"), 0.0, -0.0))
@@ -17,22 +18,6 @@ NUMBERS = (1, 2, 3, 4, 5, 6, 15, 16, 1000, 0, 2**29 - 1, 2**29)
 VARINTS = (0, 1, 127, 128, 2**31, 2**32, 2**63, 2**64 - 1)
 BROKEN_VARINTS = (b"\x80", b"\xff" * 9 + b"\x02", b"\xff" * 11, b"\x80\x00", b"\x80" * 9 + b"\x00")
 DEEP = 200
-
-
-def varint(value: int) -> bytes:
-    """Return a number as protobuf writes it, a negative one in 64 bits."""
-    value &= 2**64 - 1
-    found = bytearray()
-    while value > 127:
-        found.append(value & 127 | 128)
-        value >>= 7
-    found.append(value)
-    return bytes(found)
-
-
-def field(number: int, content: bytes) -> bytes:
-    """Return a field of bytes."""
-    return varint(number << 3 | 2) + varint(len(content)) + content
 
 
 def sample(choices: Choices) -> bytes:

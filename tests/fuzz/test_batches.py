@@ -10,8 +10,9 @@ import pytest
 from hypothesis import note
 from hypothesis import strategies as st
 
-from tests.fuzz.batches import BODIES, TIMES, field, varint
+from tests.fuzz.batches import BODIES, TIMES
 from tests.fuzz.form import fuzzed
+from tests.remote_write import field, varint
 from wrapper.gate.held import Batch
 from wrapper.gate.pieces import apart, by_timestamp, halves, newer, split_at
 from wrapper.gate.samples import (

@@ -163,18 +163,23 @@ def test_by_the_policy_a_replica_changes_only_its_own_metadata(guarded: Namespac
     assert patch(guarded, token, "other", IMAGE).status_code == 422
 
 
+def check_that_it_leads_and_leaves(replica: Replica, namespace: Namespace) -> None:
+    """Have a replica take the Lease, hold it, and release it at its end."""
+    with started(replica):
+        replica.await_leader(30)
+        assert namespace.holder() == POD
+        replica.term()
+        assert replica.await_end(30) == 0
+    assert namespace.holder() == ""
+
+
 def test_a_replica_leads_and_leaves_under_the_policy(
     guarded: Namespace, tmp_path: Path, write_log: WriteLog
 ) -> None:
     """All that it writes is allowed to it."""
     guarded.token_file.write_text(token_of(guarded, POD))
     replica = Replica(tmp_path, POD, *on_lease(guarded), *QUICK, write_url=write_log.url("a"))
-    with started(replica):
-        replica.await_leader(30)
-        assert guarded.holder() == POD
-        replica.term()
-        assert replica.await_end(30) == 0
-    assert guarded.holder() == ""
+    check_that_it_leads_and_leaves(replica, guarded)
 
 
 def test_without_the_right_to_create_a_lease(
@@ -190,12 +195,7 @@ def test_without_the_right_to_create_a_lease(
     )
     namespace.server.make(namespace.leases_path, {"metadata": {"name": namespace.lease_name}})
     replica = Replica(tmp_path, POD, *on_lease(namespace), *QUICK, write_url=write_log.url("a"))
-    with started(replica):
-        replica.await_leader(30)
-        assert namespace.holder() == POD
-        replica.term()
-        assert replica.await_end(30) == 0
-    assert namespace.holder() == ""
+    check_that_it_leads_and_leaves(replica, namespace)
 
 
 # --- the right to the Lease ----------------------------------------------------------------------

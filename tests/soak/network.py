@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple, Self
 
 from tests.k8s.network import ip, make_bridge
@@ -40,12 +39,7 @@ class Network:
             ip("link", "set", self._tag, "up")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._tag:
             for name in self._names:
                 ip("link", "del", self._outside(name))

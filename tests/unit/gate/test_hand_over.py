@@ -111,6 +111,16 @@ def handing_over(now: float = 10.0) -> Gate:
     return leader
 
 
+def passing() -> tuple[Gate, Pass]:
+    """Return a leader that has passed requests for long, and one that is under way since 9."""
+    leader = gate(until=1000.0)
+    for at in range(9):
+        acked(leader, at, at)
+    passed = passes(leader, 9, 9)
+    decode(leader, 9)
+    return leader, passed
+
+
 def has_handed_over(leader: Gate, now: float) -> bool:
     """Tell whether it says so, and that its mark is the moment then."""
     found = leader.report(now, ms(now))
@@ -152,11 +162,7 @@ def test_a_hand_over_waits_for_what_is_under_way() -> None:
 
 def test_a_hand_over_waits_for_what_waited_behind_a_slow_request() -> None:
     """Its shard sends one at a time: what was scraped meanwhile comes within the window then."""
-    leader = gate(until=1000.0)
-    for at in range(9):
-        acked(leader, at, at)
-    slow = passes(leader, 9, 9)
-    decode(leader, 9)
+    leader, slow = passing()
     order(leader, 10, hands_over=True)
     leader.ended(slow, OK, 18)
     assert not has_handed_over(leader, 18)
@@ -166,11 +172,7 @@ def test_a_hand_over_waits_for_what_waited_behind_a_slow_request() -> None:
 
 def test_a_hand_over_waits_behind_a_request_that_came_again() -> None:
     """It had come before the moment, and held its shard up until it was taken."""
-    leader = gate(until=1000.0)
-    for at in range(9):
-        acked(leader, at, at)
-    first = passes(leader, 9, 9)
-    decode(leader, 9)
+    leader, first = passing()
     leader.ended(first, Answer(503), 9)
     order(leader, 10, hands_over=True)
     leader.ended(passes(leader, 14, 9), OK, 14)
