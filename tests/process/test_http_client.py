@@ -1,9 +1,11 @@
-"""Connections of the HTTP client that are ended while they are still being made."""
+"""Connections of the HTTP client that one thread ends while another one uses them."""
 
 from __future__ import annotations
 
+import http.client
 import socket
 import ssl
+import threading
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,7 +14,7 @@ import pytest
 
 from tests.certificates import Authority
 from wrapper.access.http_client import Connection
-from wrapper.access.prometheus_access import PrometheusAccess
+from wrapper.access.prometheus_access import Access, PrometheusAccess
 
 LIMIT_S = 20.0
 
@@ -37,3 +39,36 @@ def test_what_is_ended_before_it_is_made_sends_nothing(tmp_path: Path) -> None:
                 assert secured.recv(1 << 16) == b""
             except ConnectionError:  # it has gone away, having said nothing
                 return
+
+
+def test_it_may_be_ended_while_another_thread_closes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The elector ends a watch at the moment when its thread has read the last byte."""
+    flush = http.client.HTTPResponse.flush
+    overtaken = threading.Event()
+
+    def flush_late(response: http.client.HTTPResponse) -> None:
+        if not overtaken.is_set():
+            overtaken.set()
+            other = threading.Thread(target=response.close)
+            other.start()
+            other.join(LIMIT_S)
+        flush(response)  # ValueError: I/O operation on closed file
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        url = urlsplit(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        connection = Connection(url, Access())
+        answer = threading.Thread(target=_answer_a_part, args=(listener,))
+        answer.start()
+        response = connection.ask("GET", "/", LIMIT_S)
+        answer.join(LIMIT_S)
+        monkeypatch.setattr(http.client.HTTPResponse, "flush", flush_late)
+        connection.end()
+    assert overtaken.is_set()
+    assert response.closed
+
+
+def _answer_a_part(listener: socket.socket) -> None:
+    client, _ = listener.accept()
+    with client:
+        client.recv(1 << 16)
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart")

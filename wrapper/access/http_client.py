@@ -124,7 +124,10 @@ class Connection:
     def _close(self) -> None:
         for each in (self._response, self._inner):
             if each is not None:
-                each.close()
+                # Another thread that reads to the end at this moment closes them, too, and neither
+                # http.client nor urllib3 expects that: "I/O operation on closed file", or None.
+                with contextlib.suppress(ValueError, AttributeError):
+                    each.close()
 
     @property
     def _is_forwarded(self) -> bool:
