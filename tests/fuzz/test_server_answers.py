@@ -57,6 +57,10 @@ LINES = (
     *(b"HTTP/9.9 200 OK", b"HTTP/1.1 99999", b"HTTP/1.1 -1 x", b"ICY 200 OK", b"", b"\x16\x03\x01"),
     *(b"HTTP/1.1 304 Not Modified", b"HTTP/1.1 101 Switching", b"HTTP/1.1 422 x"),
 )
+INTERIM = (
+    b"HTTP/1.1 100 Continue\r\n\r\n",
+    b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n",
+)
 FIELDS = (
     *(b"Content-Type: application/json", b"Transfer-Encoding: chunked", b"Content-Encoding: gzip"),
     *(b"Content-Encoding: deflate", b"Content-Encoding: gzip, gzip", b"Content-Encoding: br"),
@@ -106,7 +110,7 @@ def answer(seed: int) -> bytes:
     elif b"Length" not in encoding and chance.random() < 0.7:
         fields.append(b"Content-Length: %d" % (len(body) + chance.choice([0, 0, 0, 5, -1])))
     first = chance.choice(LINES) if chance.random() < 0.6 else LINES[0]
-    before = b"HTTP/1.1 100 Continue\r\n\r\n" * chance.choice([0, 0, 0, 0, 3])
+    before = chance.choice(INTERIM) * chance.choice([0, 0, 0, 0, 3])
     sent = before + b"\r\n".join([first, *fields]) + b"\r\n\r\n" + body
     return sent[: chance.randrange(len(sent) + 1)] if chance.random() < 0.1 else sent
 

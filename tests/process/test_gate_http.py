@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Iterator
+from http import HTTPStatus
 
 import psutil
 import pytest
@@ -145,15 +146,42 @@ def test_a_client_that_asks_for_leave_gets_it(gate: RunningGate, receiver: Stand
     assert receiver.bodies == [b"abc"]
 
 
-def test_an_answer_that_is_not_final_is_none(gate: RunningGate, receiver: StandInReceiver) -> None:
+def test_interim_answers_are_skipped(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """A load balancer may send early hints that nobody asked for."""
+
+    def play(request: Incoming) -> None:
+        request.send_response_only(HTTPStatus.EARLY_HINTS)
+        request.send_header("Link", "</style.css>; rel=preload")
+        request.end_headers()
+        request.answer()
+
+    receiver.play = play
+    try:
+        answer = gate.post(b"a batch")
+    finally:
+        receiver.play = Incoming.answer
+    assert answer.status_code == 204
+    assert "Link" not in answer.headers
+
+
+@pytest.mark.parametrize(("status", "times"), [(101, 1), (103, 6)])
+def test_an_answer_that_is_not_final_is_none(
+    gate: RunningGate, receiver: StandInReceiver, status: int, times: int
+) -> None:
     """Prometheus would wait for the final one until its time is over."""
-    receiver.play = lambda request: request.answer(103)
+
+    def play(request: Incoming) -> None:
+        for _ in range(times):
+            request.send_response_only(status)
+            request.end_headers()
+
+    receiver.play = play
     try:
         answer = gate.post(b"a batch")
     finally:
         receiver.play = Incoming.answer
     assert answer.status_code == 502
-    assert "no final answer, but 103" in answer.json()["error"]
+    assert f"no final answer, but {status}" in answer.json()["error"]
 
 
 def test_many_clients_that_dawdle_delay_nobody(

@@ -11,10 +11,12 @@ Import it after Prometheus has been started: urllib3 takes some 20 ms.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from http.client import HTTPException
 from typing import TypeVar
 from urllib.parse import SplitResult
@@ -32,6 +34,7 @@ from wrapper.base.with_timeout import with_timeout
 USER_AGENT = f"prometheus-elector/{__version__}"
 _NO_EXCEPTIONS = (False, None, None)  # a proxy's certificate is verified like a server's
 _RESET = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+_MOST_INTERIM = 5  # before one answer; servers send one or two
 _MOST_KEPT = 4  # the number of threads that use them at once
 T = TypeVar("T")
 
@@ -152,6 +155,7 @@ class Connection:
         if inner is None or not inner.is_connected:
             self._close()
             inner = self._inner = self._made()
+            inner.response_class = _FinalResponse
             inner.connect()
             self._socket = _socket_of(inner)
         if self.is_ended:
@@ -183,6 +187,21 @@ class Connection:
             fields.update(proxy.fields)
             inner.set_tunnel(host, port, fields, proxy.url.scheme)
         return inner
+
+
+class _FinalResponse(http.client.HTTPResponse):
+    """The first answer that is not an interim one: http.client skips 100 alone (RFC 9110, 15.2).
+
+    After too many interim answers, the next one is taken for the answer.
+    """
+
+    def begin(self) -> None:
+        super().begin()
+        for _ in range(_MOST_INTERIM):
+            if self.status >= HTTPStatus.OK or self.status == HTTPStatus.SWITCHING_PROTOCOLS:
+                return
+            self.headers = None  # type: ignore[assignment]  # so that begin() reads again
+            super().begin()
 
 
 def _socket_of(inner: HTTPConnection | None) -> socket.socket | None:
