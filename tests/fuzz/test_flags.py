@@ -72,11 +72,11 @@ variables = st.dictionaries(
 
 
 def check(problems: tuple[str, ...]) -> None:
-    """Each is one line that can be shown."""
+    """Each is one line that can be shown, and has two parts: what is wrong, and what to do."""
     assert problems
     for problem in problems:
         assert problem.isprintable()
-        assert ": " in problem
+        assert ": " in problem or "; " in problem
         assert len(problem) < 2000
 
 
