@@ -29,7 +29,8 @@ def run(path: Path, seed: int) -> tuple[bool, Counter[str]]:
     with tempfile.NamedTemporaryFile() as report:
         environment = os.environ | {SEED: str(seed), REPORT: report.name}
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(path)]
-        command += ["--show-capture=no"]  # libraries log each wrong answer: it hides the failure
+        # Libraries log each wrong answer, which would hide the failure.
+        command += ["--show-capture=no", "--tb=short"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             lines = (done.stdout + done.stderr).splitlines()

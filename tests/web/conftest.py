@@ -105,6 +105,9 @@ class Web:
             env=os.environ | (environment or {}),
             stderr=subprocess.PIPE,
         )
+        self._log: list[bytes] = []
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
         wait_until(lambda: self.get("/_elector/healthz").status_code, 15, "the web process answers")
 
     @property
@@ -139,9 +142,16 @@ class Web:
     def stop(self) -> str:
         """End the process in order; return what it has said."""
         self.process.send_signal(signal.SIGTERM)
-        _, said = self.process.communicate(timeout=20)
+        self.process.wait(timeout=20)
+        self._reader.join(20)
         self._writer.close()
-        return said.decode()
+        return b"".join(self._log).decode()
+
+    def _read_log(self) -> None:
+        """Read all the time: a process that writes to a full pipe waits."""
+        assert self.process.stderr is not None
+        with self.process.stderr as log:
+            self._log.extend(log)
 
 
 def read_all(client: socket.socket) -> bytes:

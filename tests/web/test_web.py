@@ -295,7 +295,7 @@ def test_workers_die_with_their_parent() -> None:
         worker.suspend()
     web.process.kill()
     wait_until(lambda: not any(map(_lives, workers)), 15, "the workers are gone")
-    web.process.communicate(timeout=5)
+    web.process.wait(timeout=5)
 
 
 def _lives(process: psutil.Process) -> bool:
