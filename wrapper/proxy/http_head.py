@@ -90,8 +90,8 @@ def is_head_over(data: bytes, begin: int = 0) -> bool:
 
 
 def is_too_long(data: bytes) -> bool:
-    """Tell whether a head is longer than MOST_HEAD_BYTES."""
-    return len(data) > MOST_HEAD_BYTES and END not in data
+    """Tell whether a head is longer than MOST_HEAD_BYTES, also if the rest of it has come."""
+    return len(data) > MOST_HEAD_BYTES and data.find(END, 0, MOST_HEAD_BYTES) < 0
 
 
 def request_head(data: bytes) -> RequestHead:
@@ -138,7 +138,7 @@ def response_head(data: bytes) -> ResponseHead | None:
     A folded field becomes one line (RFC 9112, 5.2).
     """
     end = data.find(END) + len(END)
-    if end < len(END):
+    if end < len(END) or is_too_long(data):
         if is_head_over(data) or not _BEGIN.startswith(data[: len(_BEGIN)]):
             raise BadHead("it is no response of HTTP/1.0 or HTTP/1.1, or its head is too long")
         return None

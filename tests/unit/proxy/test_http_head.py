@@ -10,6 +10,7 @@ from wrapper.proxy.http_head import (
     MOST_HEAD_BYTES,
     BadHead,
     is_head_over,
+    is_too_long,
     request_head,
     response_head,
 )
@@ -126,6 +127,7 @@ def test_what_is_read_is_what_was_written(first: bytes, rest: bytes) -> None:
         (b"GET / HTTP/1.1\n", True),
         (b"GET / HTTP/1.1\r", False),
         (b"x" * (MOST_HEAD_BYTES + 1), True),
+        (b"x" * MOST_HEAD_BYTES, False),
         (b"", False),
     ],
 )
@@ -139,6 +141,14 @@ def test_the_end_is_found_wherever_it_is_cut(cut: int) -> None:
     """Bytes looked at before are not looked at again, and no end is missed."""
     assert not is_head_over(PLAIN[:cut])
     assert is_head_over(PLAIN, cut)
+
+
+@pytest.mark.parametrize("excess", [0, 1, 65536])
+def test_a_head_is_too_long_however_its_end_comes(excess: int) -> None:
+    """It does not matter whether its last bytes come together with those above the limit."""
+    head = PLAIN[:-4] + b"y" * (MOST_HEAD_BYTES - len(PLAIN) + excess) + b"\r\n\r\n"
+    assert is_head_over(head)
+    assert is_too_long(head) is is_too_long(head + PLAIN) is (excess > 0)
 
 
 # --- responses -------------------------------------------------------------------------------
@@ -182,6 +192,7 @@ def test_a_response_is_read(
         b"HTTP/1.1 200 OK\r\nX: \0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n folded\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nX: " + b"y" * MOST_HEAD_BYTES,
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * MOST_HEAD_BYTES + b"\r\n\r\n",
     ],
 )
 def test_a_bad_response_is_none(data: bytes) -> None:
