@@ -9,7 +9,7 @@ from itertools import chain
 from wrapper.options.web_options import WebOptions
 from wrapper.proxy.forwarded_request import Request, crossing
 from wrapper.proxy.http_body import BadBody
-from wrapper.proxy.http_head import BadHead, is_head_over, is_too_long, origin_form, request_head
+from wrapper.proxy.http_head import BadHead, is_head_over, origin_form, request_head
 from wrapper.proxy.refusals import Refused
 from wrapper.proxy.route import check_admission, is_ours
 
@@ -69,12 +69,10 @@ def _request(data: bytes, pieces: Iterator[bytes]) -> tuple[Request | None, byte
         if piece is None:
             return None, b""
         data += piece
-    if is_too_long(data):
-        raise Refused(431, "bad_data", "too long")
     try:
         head = request_head(data)
     except BadHead as error:
-        raise Refused(400, "bad_data", str(error)) from error
+        raise Refused(error.code, "bad_data", str(error)) from error
     fields = crossing(head, "192.0.2.1", "http")
     request = Request(head.method, origin_form(head.target), head.minor, fields)
     if request.problem is not None:

@@ -13,7 +13,7 @@ import pytest
 from tests.support import wait_until
 from tests.web.conftest import Web, leading
 from tests.web.upstreams import Persistent, persistent
-from wrapper.proxy.client_connection import Client
+from wrapper.proxy.client_connection import Client, ClientGone
 from wrapper.proxy.waiting import Waiting
 
 CLIENTS = 1000
@@ -134,3 +134,17 @@ def test_what_waiting_clients_hold_has_a_limit() -> None:
     assert not waiting.cut_longest()
     for each in (each for pair in pairs for each in pair):
         each.close()
+
+
+def test_the_first_bytes_of_a_head_count_already() -> None:
+    """Nobody holds more than the limit by one piece and silence."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(5)
+        theirs.settimeout(5)
+        client = Client(ours, "", "http")
+        client.data = GET
+        waiting = Waiting(most_bytes=len(GET) - 1)
+        with waiting.wait(client), pytest.raises(ClientGone):
+            waiting.await_head(client)
+        assert theirs.recv(1) == b""

@@ -17,13 +17,7 @@ from wrapper.gate.reply import Fields, Reply, error, unavailable
 from wrapper.model.gate import PATH
 from wrapper.proxy.forwarded_request import Request, crossing
 from wrapper.proxy.http_body import BadBody, ChunkedUpload, LengthBody
-from wrapper.proxy.http_head import (
-    MOST_HEAD_BYTES,
-    BadHead,
-    is_too_long,
-    origin_form,
-    request_head,
-)
+from wrapper.proxy.http_head import BadHead, origin_form, request_head
 
 LARGEST = 64 << 20  # bytes of a body
 TOO_LARGE = error(413, f"a batch of more than {LARGEST >> 20} MiB: lower max_samples_per_send")
@@ -59,13 +53,10 @@ class Head(NamedTuple):
 
 def head_of(data: bytes) -> Head:
     """Return the head at the beginning of bytes that have a whole one, or none; raise Refused."""
-    if is_too_long(data):
-        text = f"the request's head is longer than {MOST_HEAD_BYTES >> 10} KiB"
-        raise Refused(error(431, text))
     try:
         head = request_head(data)
     except BadHead as problem:
-        raise Refused(error(400, f"malformed request: {problem}")) from problem
+        raise Refused(error(problem.code, f"malformed request: {problem}")) from problem
     request = Request(head.method, head.target, head.minor, crossing(head, "", ""))
     if request.problem is not None:
         code, _, text = request.problem

@@ -14,17 +14,15 @@ import socket
 from typing import Any
 
 import gevent
-from gevent.pool import Pool
 from gevent.server import StreamServer
 
 from wrapper.base import clock
-from wrapper.base.descriptors import connections
 from wrapper.gate.exchange import Exchange
 from wrapper.gate.reply import Reply, error
 from wrapper.gate.requests import TOO_SLOW, Body, Head, Refused, head_of, rendered
 from wrapper.model.gate import PATH
 from wrapper.proxy.client_connection import Client, ClientGone
-from wrapper.proxy.http_head import is_head_over
+from wrapper.proxy.places import Places
 from wrapper.proxy.waiting import Waiting
 
 LOG = logging.getLogger(__name__)
@@ -32,7 +30,6 @@ HEAD_S = 10.0  # from the first byte of a head to its last, or from a connection
 IDLE_S = 330.0  # between two requests: longer than Prometheus keeps idle connections, 5 minutes
 BODY_S = 30.0
 SEND_S = 30.0
-CONNECTIONS = 2000  # at a time, if there are descriptors for them
 MOST_BYTES = 128 << 20  # of requests that have not come whole, and of those under way
 
 
@@ -42,11 +39,10 @@ class Server:
     def __init__(self, listener: socket.socket, exchange: Exchange) -> None:
         """Take where Prometheus connects, and what answers."""
         self._exchange = exchange
-        self._places = connections(CONNECTIONS, descriptors_each=2)
-        self._pool = Pool(self._places)
+        self._places = Places()
         self._waiting = Waiting(MOST_BYTES)
         self._under_way = 0  # bytes of bodies
-        self._server = StreamServer(listener, self._serve, spawn=self._pool)
+        self._server = StreamServer(listener, self._serve, spawn=self._places)
 
     def start(self) -> None:
         """Accept connections from now on."""
@@ -59,7 +55,7 @@ class Server:
     def _serve(self, sock: socket.socket, peer: Any) -> None:
         """Answer the requests of a connection; an error ends only this connection."""
         client = Client(sock, str(peer[0]), "http")
-        if self._pool.free_count() <= self._places // 20:
+        if self._places.are_few:
             self._waiting.cut_longest()
         try:
             with contextlib.suppress(OSError, ClientGone):
@@ -108,12 +104,8 @@ def _read_head(client: Client, waiting: Waiting) -> Head:
     if not client.data:
         with gevent.Timeout(HEAD_S if client.is_new else IDLE_S, ClientGone()):
             client.data = client.receive()
-    looked_at = 0
     with gevent.Timeout(HEAD_S, ClientGone()):
-        while not is_head_over(client.data, looked_at):
-            looked_at = len(client.data)
-            client.data += client.receive()
-            waiting.holds(client, len(client.data))
+        waiting.await_head(client)
     head = head_of(client.data)
     client.data = client.data[head.end :]
     return head

@@ -32,7 +32,14 @@ HOP_BY_HOP = frozenset(
 
 
 class BadHead(Exception):
-    """The bytes are not the head of a message, and more bytes cannot make them one."""
+    """The bytes are not the head of a message, and more bytes cannot make them one.
+
+    ``code`` is the status of the answer to such a request.
+    """
+
+    def __init__(self, text: str, code: int = 400) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class RequestHead(NamedTuple):
@@ -99,6 +106,8 @@ def request_head(data: bytes) -> RequestHead:
 
     One empty line before it is skipped (RFC 9112, 2.2).
     """
+    if is_too_long(data):
+        raise BadHead(f"its head is longer than {MOST_HEAD_BYTES >> 10} KiB", 431)
     begin = 2 if data.startswith(b"\r\n") else 0
     end = data.find(END, begin) + len(END)
     found = _Found()

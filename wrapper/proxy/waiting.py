@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from wrapper.proxy.client_connection import Client
+from wrapper.proxy.http_head import is_head_over
 
 
 class Waiting:
@@ -29,6 +30,14 @@ class Waiting:
             yield self
         finally:
             self._bytes -= self._sizes.pop(client, 0)
+
+    def await_head(self, client: Client) -> None:
+        """Wait for a whole head, or for bytes that cannot become one; raise ClientGone."""
+        looked_at = 0
+        while not is_head_over(client.data, looked_at):
+            self.holds(client, len(client.data))
+            looked_at = len(client.data)
+            client.data += client.receive()
 
     def holds(self, client: Client, size: int) -> None:
         """Take note of how many bytes a client has sent of its request."""

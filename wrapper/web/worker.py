@@ -20,26 +20,16 @@ from typing import Any
 import gevent
 from flask import Flask
 from gevent.event import Event
-from gevent.pool import Pool
 from gevent.server import StreamServer
 from gevent.util import wrap_errors
 
 from wrapper.base import clock
-from wrapper.base.descriptors import connections
 from wrapper.options.web_options import WebOptions
 from wrapper.proxy.client_connection import Client, ClientGone
 from wrapper.proxy.exchange_watch import ExchangeWatch
 from wrapper.proxy.forwarded_request import Request, crossing
-from wrapper.proxy.http_head import (
-    MOST_HEAD_BYTES,
-    BadHead,
-    Fields,
-    RequestHead,
-    is_head_over,
-    is_too_long,
-    origin_form,
-    request_head,
-)
+from wrapper.proxy.http_head import BadHead, Fields, RequestHead, origin_form, request_head
+from wrapper.proxy.places import Places
 from wrapper.proxy.proxy import Proxy
 from wrapper.proxy.refusals import Refused, rendered
 from wrapper.proxy.route import is_ours
@@ -56,7 +46,6 @@ _NO_TLS = (
 )
 PROXY = "proxy"  # the name of the proxy among the app's extensions
 HEARTBEAT_PERIOD_S = 1.0
-CONNECTIONS = 2000  # at a time, if there are descriptors for them
 MOST_HEAD_BYTES_TOGETHER = 64 << 20  # of heads that have not come whole
 LARGEST_BODY = 64 << 10  # bytes, of a request for /_elector/
 BEFORE_KILL_S = 0.5  # end before the arbiter kills: an answer that is cut then would look complete
@@ -73,8 +62,7 @@ class ProxyWorker:
         self._proxy: Proxy | None = app.extensions.get(PROXY)
         self._watch = ExchangeWatch(options.idle_timeout_s)
         self._waiting = Waiting(MOST_HEAD_BYTES_TOGETHER)
-        self._places = connections(CONNECTIONS, descriptors_each=2)
-        self._pool = Pool(self._places)
+        self._places = Places()
         self._is_leaving = False
         self._wake = Event()
 
@@ -86,7 +74,7 @@ class ProxyWorker:
         """
         watching = gevent.spawn(wrap_errors((Exception,), self._watch.run))
         watching.link(lambda _: self._wake.set())
-        server = StreamServer(listener, handle=self._serve, spawn=self._pool)
+        server = StreamServer(listener, handle=self._serve, spawn=self._places)
         if self._options.workers > 1:
             server.max_accept = 1  # leaves the other workers their share
         server.start()
@@ -114,11 +102,11 @@ class ProxyWorker:
         until = time.monotonic() + within_s
         self._watch.hang_up_waiting()
         while (left_s := until - time.monotonic()) > 0:
-            if self._pool.join(timeout=min(left_s, HEARTBEAT_PERIOD_S)):
+            if self._places.join(timeout=min(left_s, HEARTBEAT_PERIOD_S)):
                 break
             notify()
             self._watch.hang_up_waiting()
-        self._pool.kill(timeout=HEARTBEAT_PERIOD_S)
+        self._places.kill(timeout=HEARTBEAT_PERIOD_S)
 
     # --- one connection ---
 
@@ -140,7 +128,7 @@ class ProxyWorker:
 
     def _make_room(self) -> None:
         """Cut off a client that dawdles where few places are left: others need them."""
-        if self._pool.free_count() <= self._places // 20:
+        if self._places.are_few:
             _ = self._waiting.cut_longest() or self._watch.cut_slowest()
 
     def _secure(self, client: Client, context: ssl.SSLContext) -> None:
@@ -212,24 +200,17 @@ def _is_sound(watching: gevent.Greenlet[[], Any], server: StreamServer) -> bool:
 
 def _await_head(client: Client, waiting: Waiting) -> None:
     """Wait for a whole head, or for bytes that cannot become one; raise ClientGone."""
-    looked_at = 0
-    while not is_head_over(client.data, looked_at):
-        if client.data and not looked_at:
-            client.since = clock.now()
-        looked_at = len(client.data)
-        client.data += client.receive()
-        waiting.holds(client, len(client.data))
+    if not client.data:
+        client.data = client.receive()
+    client.since = clock.now()
+    waiting.await_head(client)
 
 
 def _take_head(client: Client) -> RequestHead:
     """Parse the head and take it off the client's data; raise Refused."""
-    if is_too_long(client.data):
-        raise Refused(
-            431, "bad_data", f"the request's head is longer than {MOST_HEAD_BYTES >> 10} KiB"
-        )
     try:
         head = request_head(client.data)
     except BadHead as error:
-        raise Refused(400, "bad_data", f"malformed request: {error}") from error
+        raise Refused(error.code, "bad_data", f"malformed request: {error}") from error
     client.data = client.data[head.end :]
     return head
