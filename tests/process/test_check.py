@@ -230,6 +230,16 @@ def test_what_a_receiver_does_not_take_is_told(folder: Path) -> None:
     assert ended.status == 0
 
 
+def test_a_rule_that_changes_others_is_told(folder: Path) -> None:
+    """Prometheus says nothing of it; the configuration can be used all the same."""
+    rules = "[{regex: 'null', action: drop}]"
+    (folder / "p.yml").write_text(f"scrape_configs: [{{job_name: a, relabel_configs: {rules}}}]\n")
+    ended = check(*whole(folder))
+    part = ended.report.partition("\nRelabeling rules that change other rules\n")[2]
+    assert part.startswith(f"  {folder}/p.yml:1:58: Prometheus takes a quoted null for no value")
+    assert ended.status == 0
+
+
 def test_what_merely_looks_wrong(folder: Path) -> None:
     """As at a start."""
     (folder / "l.yml").write_text("remote_writes: []\n")

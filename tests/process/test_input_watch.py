@@ -563,16 +563,21 @@ def test_changes_before_the_thread_starts_are_found(config: Path) -> None:
         (
             "url: 'http://r', sigv4: {region: a}",
             "a failover may lose samples in spite of the gate",
-            "this entry does not go",
+            "1:16: this entry does not go",
         ),
         (
             "url: 'http://r/loki/api/v1/push'",
             "a receiver does not take what it is sent",
-            "by its path the receiver is Loki",
+            "1:16: by its path the receiver is Loki",
+        ),
+        (
+            "url: 'http://r', write_relabel_configs: [{regex: 'null'}]",
+            "a relabeling rule changes other rules",
+            "1:66: Prometheus takes a quoted null",
         ),
     ],
 )
-def test_what_defeats_the_gate_or_a_receiver_is_told(
+def test_what_surely_was_not_meant_is_told(
     config: Path, caplog: pytest.LogCaptureFixture, entry: str, message: str, reason: str
 ) -> None:
     """Also when an edit brings it."""
@@ -591,7 +596,7 @@ def test_what_defeats_the_gate_or_a_receiver_is_told(
     thread.join(15)
     [record] = caplog.records
     assert record.getMessage() == message
-    assert getattr(record, "reason", "").startswith(f"{leader}:1:16: {reason}")
+    assert getattr(record, "reason", "").startswith(f"{leader}:{reason}")
 
 
 def test_the_watch_is_not_inherited(watched: Watched) -> None:

@@ -142,6 +142,8 @@ def _report(inputs: Inputs, judges: Judges, folder: str | None) -> int:
         _say(check_report.notes(inputs.notes))
     if inputs.receiver_notes:
         _say(check_report.receiver_notes(inputs.receiver_notes))
+    if relabeling_notes := inputs.relabeling_notes():
+        _say(check_report.relabeling_notes(relabeling_notes))
     _say(check_report.comparison(_comparison(inputs)))
     missing = _missing(renderings, folder)
     if missing:

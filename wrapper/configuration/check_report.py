@@ -121,6 +121,11 @@ def receiver_notes(found: Sequence[ReceiverNote]) -> str:
     )
 
 
+def relabeling_notes(lines: Sequence[str]) -> str:
+    """Return the part about rules that change others."""
+    return _part("Relabeling rules that change other rules", (f"  {line}" for line in lines))
+
+
 def judgement(title: str, judged: Sequence[Judged]) -> str:
     """Return the part with a program's verdicts."""
     rows = [(each.rendering.role.value, _verdict(each)) for each in judged]

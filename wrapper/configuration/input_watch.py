@@ -31,12 +31,14 @@ def say_left_out(inputs: Inputs) -> None:
 
 
 def say_notes(inputs: Inputs) -> None:
-    """Log what the gate cannot make good, and what receivers surely do not take."""
+    """Log what is accepted, and surely does not do what was meant."""
     for line in inputs.notes:
         LOG.warning("a failover may lose samples in spite of the gate", extra={"reason": line})
     for note in inputs.receiver_notes:
         if note.is_sure:
             LOG.warning("a receiver does not take what it is sent", extra={"reason": note.line})
+    for line in inputs.relabeling_notes():
+        LOG.warning("a relabeling rule changes other rules", extra={"reason": line})
 
 
 class InputWatch:

@@ -16,6 +16,7 @@ from wrapper.base import files
 from wrapper.configuration import envsubst
 from wrapper.configuration.file_checks import GATE, problems_of_needed
 from wrapper.configuration.receiver_notes import ReceiverNote
+from wrapper.configuration.relabeling_notes import relabeling_notes
 from wrapper.configuration.render import OneFile, Rendered, WholeFile
 from wrapper.documents.problems import ConfigurationError, Problems
 from wrapper.documents.source import Source, further_document
@@ -126,6 +127,10 @@ class Inputs:
         """Return a line with its place for each part of the last inputs that is not used."""
         lines = ((each.name, further_document(each.content)) for each in self._sources_read())
         return tuple(f"{name}:{line}: {_LEFT_OUT}" for name, line in lines if line)
+
+    def relabeling_notes(self) -> tuple[str, ...]:
+        """Return a line with its place for each rule of the last inputs that changes others."""
+        return tuple(line for source in self.texts() for line in relabeling_notes(source))
 
     def _look(self) -> tuple[Source, ...] | str:
         try:

@@ -1,0 +1,64 @@
+"""A relabeling rule that changes the regex of others is told, and no other rule."""
+
+from __future__ import annotations
+
+import pytest
+
+from wrapper.configuration.relabeling_notes import relabeling_notes
+from wrapper.documents.source import Source
+
+
+def places(text: str) -> list[str]:
+    """Return the line and column of each note."""
+    return [":".join(note.split(":")[1:3]) for note in relabeling_notes(Source("p", text.encode()))]
+
+
+@pytest.mark.parametrize(
+    ("regex", "expected"),
+    [
+        ("'null'", ["1:35"]),
+        ('"null"', ["1:35"]),
+        ("'~'", ["1:35"]),
+        ("&a 'null'", ["1:35"]),
+        ("null", []),
+        ("(null)", []),
+        ("'(null)'", []),
+        ("'Null'", []),
+        ("!!str null", []),
+        ("''", []),
+        ("['null']", []),
+    ],
+)
+def test_a_quoted_null_is_found(regex: str, expected: list[str]) -> None:
+    """Seen so with Prometheus 3.16: what it takes for no value, and what for a text."""
+    assert places(f"metric_relabel_configs: [{{regex:  {regex}}}, 'null']") == expected
+
+
+def test_the_note_has_place_cause_and_cure() -> None:
+    """And the expression that does what was meant."""
+    text = "alerting:\n  alert_relabel_configs:\n  - regex: '~'\n"
+    (note,) = relabeling_notes(Source("p.yml", text.encode()))
+    assert note.startswith("p.yml:3:12: Prometheus takes a quoted null for no value")
+    assert "write regex: (~), which" in note
+
+
+def test_each_place_counts_once_wherever_it_is() -> None:
+    """In either section, in any list of rules, behind an anchor and a merge key; in order."""
+    text = (
+        "follower:\n"
+        "  scrape_configs:\n"
+        "  - relabel_configs: &rules [{regex: 'null'}, {regex: a}]\n"
+        "    metric_relabel_configs: *rules\n"
+        "  - metric_relabel_configs: [{<<: {regex: '~'}, action: drop}]\n"
+        "leader:\n"
+        "  remote_write:\n"
+        '  - write_relabel_configs: [{regex: "null"}]\n'
+    )
+    assert places(text) == ["3:38", "5:43", "8:37"]
+
+
+def test_other_keys_are_no_rules() -> None:
+    """A label or a parameter may be named regex."""
+    assert places("static_configs: [{labels: {regex: 'null'}}]\nregex: 'null'\n") == []
+    assert places("relabel_configs: 'null'\nx_relabel_configs: ['null', [{regex: 'null'}]]\n") == []
+    assert places("# regex: 'null'\n") == []
