@@ -2,7 +2,8 @@
 
 The contract is Kubernetes' API group client.authentication.k8s.io: the program gets an
 ExecCredential in an environment variable, and prints one with its status. It gets no terminal, and
-``TIMEOUT_S`` to end. Messages name the program and never quote what it has printed.
+``TIMEOUT_S`` to end; of what it prints, at most ``MOST_BYTES`` are read. Messages name the program
+and never quote what it has printed.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import subprocess
 from collections.abc import Mapping
 
 from wrapper.access.reloading_file import Reading
+from wrapper.base import clock
 from wrapper.documents.problems import ConfigurationError
 from wrapper.election.lease_fields import Json
 
 TIMEOUT_S = 30.0
+MOST_BYTES = 1 << 20  # as of a file with credentials
+_PIECE_BYTES = 64 << 10
 _EXTENSION = "client.authentication.k8s.io/exec"
 # Of the cluster, what the program is told: all but its extensions, and its CA as data.
 _TOLD = (
@@ -81,15 +86,17 @@ def _told(cluster: Json, reading: Reading) -> Json:
 
 def _run(command: list[str], environment: Mapping[str, str]) -> bytes:
     try:
-        done = subprocess.run(
+        with subprocess.Popen(
             command,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # it may contain secrets, and nobody reads it here
-            timeout=TIMEOUT_S,
-            check=False,
-        )
+        ) as program:
+            try:
+                printed = _printed(program, clock.now() + TIMEOUT_S)
+            finally:
+                program.kill()
     except OSError as error:
         problem = f"{error.strerror}; install it, or correct command"
     except ValueError:
@@ -97,10 +104,34 @@ def _run(command: list[str], environment: Mapping[str, str]) -> bytes:
     except subprocess.TimeoutExpired:
         problem = f"it has not ended after {TIMEOUT_S:.0f} s: {_BY_HAND}"
     else:
-        if done.returncode == 0:
-            return done.stdout
-        problem = f"it has ended with status {done.returncode}: {_BY_HAND}"
+        if len(printed) > MOST_BYTES:
+            problem = f"it prints more than {MOST_BYTES >> 20} MiB: {_BY_HAND}"
+        elif program.returncode != 0:
+            problem = f"it has ended with status {program.returncode}: {_BY_HAND}"
+        else:
+            return printed
     raise ConfigurationError([f"the plugin {command[0]} gives no credentials: {problem}"])
+
+
+def _printed(program: subprocess.Popen[bytes], until_at: float) -> bytes:
+    """Return what a program prints until it has ended, or what is too much.
+
+    Raises subprocess.TimeoutExpired at ``until_at``.
+    """
+    output = program.stdout.fileno() if program.stdout else -1  # there is one: PIPE
+    poll = select.poll()
+    poll.register(output)
+    printed = b""
+    while len(printed) <= MOST_BYTES:
+        left_s = max(until_at - clock.now(), 0.0)
+        if not poll.poll(left_s * 1000):
+            raise subprocess.TimeoutExpired(program.args, TIMEOUT_S)
+        piece = os.read(output, _PIECE_BYTES)
+        if not piece:
+            program.wait(left_s)
+            break
+        printed += piece
+    return printed
 
 
 def _decoded(command: str, printed: bytes) -> Json:

@@ -139,13 +139,25 @@ def test_an_answer_that_cannot_be_used_is_told(tmp_path: Path, printed: str, pro
     assert "SECRET" not in str(caught.value)
 
 
+def test_an_answer_may_be_as_large_as_a_file_of_credentials(tmp_path: Path) -> None:
+    """A byte more is refused."""
+    whole = answer(token="t").ljust(exec_plugin.MOST_BYTES)
+    assert ask(printing(tmp_path, whole))["token"] == "t"
+    with pytest.raises(ConfigurationError, match="it prints more than 1 MiB"):
+        ask(printing(tmp_path, whole + " "))
+
+
 def test_a_plugin_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that is not there, that fails, that does not end."""
+    """One that is not there, that fails, that prints on and on, that does not end."""
     with pytest.raises(ConfigurationError, match=r"/none gives no .*No such file or directory; "):
         ask({"command": "/none"})
     with pytest.raises(ConfigurationError, match="it has ended with status 7: run it by hand"):
         ask(program(tmp_path, "echo SECRET >&2; exit 7"))
+    with pytest.raises(ConfigurationError, match="it prints more than 1 MiB: run it by hand"):
+        ask(program(tmp_path, "exec cat /dev/zero"))
     monkeypatch.setattr(exec_plugin, "TIMEOUT_S", 0.05)
+    with pytest.raises(ConfigurationError, match="it has not ended after 0 s: run it by hand"):
+        ask(program(tmp_path, "exec >&- sleep 60"))
     with pytest.raises(ConfigurationError, match="it has not ended after 0 s: run it by hand"):
         ask(program(tmp_path, "exec sleep 60"))
 
