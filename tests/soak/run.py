@@ -17,7 +17,7 @@ from tests.soak.group import Group
 from tests.soak.judge import grown, stored
 from tests.soak.record import Record
 from tests.soak.scene import CALM_S, Scene
-from tests.soak.stage import Stage
+from tests.soak.stage import EndedEarly, Stage
 from tests.support import now, wait_until
 
 SETTLE_S = 15.0  # without faults, at the end: what was scraped before has come
@@ -58,15 +58,15 @@ class Soak:
     def run(self) -> bool:
         """Do it all; return whether nothing was violated and nothing of the soak failed."""
         try:
-            with Stage(self.folder, self.record) as stage:
+            with Stage(self.folder, self.record, self.over) as stage:
                 self.record.say("all parts run")
                 self._soak(stage)
-                if self.over.is_set():
-                    self.record.failed("ended early, by a signal")
-                elif not self.record.faults:
+                if not self.record.faults:
                     self.record.failed("no fault was made: give more minutes, or other faults")
                 else:
                     self._finish(stage)
+        except EndedEarly:
+            self.record.failed("ended early, by a signal")
         except Exception:  # noqa: BLE001 - the soak itself has failed, and says so
             self.record.failed(traceback.format_exc())
         self._sum_up()
@@ -96,6 +96,8 @@ class Soak:
         over.set()
         for director in directors:
             director.await_end()
+        if self.over.is_set():
+            raise EndedEarly
 
     def _scene(self, stage: Stage, name: str, groups: list[Group], over: threading.Event) -> Scene:
         dice = random.Random(f"{self.seed}/{name}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import threading
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -26,14 +27,22 @@ from tests.soak.watches import LeaseWatch, LoadedWatch
 from tests.support import now, wait_until
 
 START_S = 180.0
+PartT = TypeVar("PartT")
 ActorT = TypeVar("ActorT", bound=Actor)
 
 
-class Stage:
-    """What runs; whoever enters it has all parts running, whoever leaves has none."""
+class EndedEarly(Exception):
+    """The soak was told to end, by a signal."""
 
-    def __init__(self, folder: Path, record: Record) -> None:
-        self.folder, self.record = folder, record
+
+class Stage:
+    """What runs; whoever enters it has all parts running, whoever leaves has none.
+
+    Where ``over`` is set meanwhile, entering ends what has been started, and raises EndedEarly.
+    """
+
+    def __init__(self, folder: Path, record: Record, over: threading.Event) -> None:
+        self.folder, self.record, self.over = folder, record, over
         self._stack = ExitStack()
         self.judges: dict[str, Judge] = {}
         self.keepers: dict[str, Keeper] = {}
@@ -50,7 +59,7 @@ class Stage:
         self._stack.close()
 
     def _start(self) -> None:
-        enter = self._stack.enter_context
+        enter = self._enter
         etcd = Etcd(self.folder)
         etcd.argv.append("--unsafe-no-fsync")  # a busy disk is not what this is about
         self.etcd = enter(started(etcd))
@@ -77,6 +86,14 @@ class Stage:
             self._watch(each)
         for each in self.groups:
             self._raise(each)
+
+    def _enter(self, part: AbstractContextManager[PartT]) -> PartT:
+        self._check()
+        return self._stack.enter_context(part)
+
+    def _check(self) -> None:
+        if self.over.is_set():
+            raise EndedEarly
 
     def _broker(self) -> Redis:
         """Return a broker that listens where replicas and the soak find it."""
@@ -112,7 +129,7 @@ class Stage:
         self._stack.callback(made.close)
         if small_disk.can_mount():
             for member in made.members:
-                self._stack.enter_context(small_disk.mounted(member.output.parent))
+                self._enter(small_disk.mounted(member.output.parent))
         self._stack.callback(self._end, made)
         return made
 
@@ -129,7 +146,13 @@ class Stage:
         begin = now()
         for member in group.members:
             member.is_wanted = True
-        wait_until(lambda: group.is_calm(begin), START_S, f"{group.name}: all are ready", 0.3)
+        wait_until(
+            lambda: self.over.is_set() or group.is_calm(begin),
+            START_S,
+            f"{group.name}: all are ready",
+            0.3,
+        )
+        self._check()
         judge = Judge(group, self.pulse, self.record, now())
         self.judges[group.name] = self._actor(judge)
 
