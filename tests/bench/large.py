@@ -12,8 +12,8 @@ them: tests/bench/remote_write.go is clients and receiver. A watch sees each ren
   edits      from the rename of the configuration to that of the rendering
 
 For each case the share of time in which a process waited for a processor (/proc/pressure/cpu) is
-printed too: what else the machine does falls on all of it. --under runs the replica, its Prometheus
-included, by a command, to take something from it:
+printed too, if the kernel counts it: what else the machine does falls on all of it. --under runs
+the replica, its Prometheus included, by a command, to take something from it:
 
   scripts/bench large --durations 3/2/0.5 --samples 50000
   scripts/bench large --under 'nice -n 10'
@@ -148,7 +148,7 @@ def measure(
         asks = [("API", f"{replica.api}/_elector/leader", options.rate)]
         if samples:
             asks.append(("gate", f"http://{gate}{PATH}{ENDPOINT}", samples / SAMPLES))
-        waited, began = waited_s(), time.monotonic()
+        pressure = Pressure()
         clients = {
             kind: Clients(bench, url, options.seconds, rate, sends=kind == "gate")
             for kind, url, rate in asks
@@ -157,10 +157,9 @@ def measure(
             stack.callback(each.end)
         editor.edit_for(options.seconds, options.every)
         found = {kind: each.found() for kind, each in clients.items()}
-        pressure = (waited_s() - waited) / (time.monotonic() - began)
         size = replica.config.stat().st_size / 1e6
         rest = f"{samples:,} samples/s" if samples else "no gate"
-        say(f"lease {terms} s, {size:.1f} MB, {rest}, pressure {pressure:.0%}")
+        say(f"lease {terms} s, {size:.1f} MB, {rest}, {pressure}")
         _say("renewals", renewals.late_ms(terms), "ms late")
         left_s = renewals.least_left_s(terms)
         say(
@@ -174,9 +173,27 @@ def measure(
         say(f"  {says}; it {'still leads' if replica.says_it_leads else 'does not lead'}")
 
 
-def waited_s() -> float:
-    """Return for how long some process has waited for a processor, since the machine's start."""
-    return int(PROCESSORS.read_text().splitlines()[0].rpartition("=")[2]) / 1e6
+class Pressure:
+    """For how much of the time, from now on, some process waits for a processor."""
+
+    def __init__(self, file: Path = PROCESSORS) -> None:
+        self._file = file
+        self._waited_s, self._began_at = self._read_s(), time.monotonic()
+
+    def __str__(self) -> str:
+        waited_s = self._read_s()
+        if waited_s is None or self._waited_s is None:
+            return f"pressure unknown: this kernel has no {self._file}"
+        share = (waited_s - self._waited_s) / (time.monotonic() - self._began_at)
+        return f"pressure {share:.0%}"
+
+    def _read_s(self) -> float | None:
+        """Return for how long it has been so since the machine's start; None without PSI."""
+        try:
+            some = self._file.read_text().splitlines()[0]
+        except OSError:  # it may be there, and not be readable: psi=0
+            return None
+        return int(some.rpartition("=")[2]) / 1e6
 
 
 def _say(name: str, values: Sequence[float], unit: str) -> None:
