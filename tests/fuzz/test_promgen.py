@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from tests.fuzz.form import fuzzed
 from tests.fuzz.yaml_texts import Writer, damaged, plain
+from wrapper.base.shown_text import in_short
 from wrapper.model.events import Event
-from wrapper.model.fetched_file import FileKind, in_short
+from wrapper.model.fetched_file import FileKind
 from wrapper.supervision.prometheus_api import read_evidence, read_replay
 from wrapper.targets.answer_check import Unacceptable, read_answer
 from wrapper.targets.answer_errors import redirect_refused, status_refused

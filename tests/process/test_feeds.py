@@ -21,8 +21,9 @@ from tests.promgen import RULES, TARGETS, URLS, Promgen, group
 from tests.support import wait_until
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.base import clock
+from wrapper.base.shown_text import LONGEST
 from wrapper.model.events import Event, FeedReported
-from wrapper.model.fetched_file import LONGEST_TEXT, Feed, FileKind
+from wrapper.model.fetched_file import Feed, FileKind
 from wrapper.model.roles import Verdict
 from wrapper.options.settings import FeedTerms
 from wrapper.supervision.reload_requests import ReloadAnswer
@@ -464,7 +465,7 @@ def test_a_hundred_shards_are_told_by_the_first() -> None:
         "and 90 more"
     )
     said = none_of("a\n\x1b", ["b\n\x07" * 1000] * 11)
-    assert len(said) <= LONGEST_TEXT
+    assert len(said) <= LONGEST
     assert said.isprintable()
 
 

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from wrapper.base import clock
+from wrapper.base.shown_text import printable
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _LOCK_RETRY_S = 0.02
@@ -64,14 +65,7 @@ def read_input(path: Path, limit: int) -> bytes:
 
 def _unreadable(path: Path, error: OSError) -> str:
     cure = _CURES.get(error.errno or 0, "check the file and its filesystem")
-    return f"{shown(path)}: {error.strerror or error}; {cure}"
-
-
-def shown(path: str | Path) -> str:
-    """Return a path as it may be shown: on one line."""
-    return "".join(
-        each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in str(path)
-    )
+    return f"{printable(str(path))}: {error.strerror or error}; {cure}"
 
 
 def _content(path: Path, limit: int) -> bytes:

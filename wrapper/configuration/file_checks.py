@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from wrapper.base import files
+from wrapper.base.shown_text import printable
 from wrapper.configuration.client_files import ClientFile
 
 _LARGEST = 1 << 20  # bytes that are searched
@@ -19,9 +20,9 @@ def problem_of(path: str, *, is_pem: bool) -> str:
         with files.open_to_read(path) as file:
             content = file.read(_LARGEST) or b""
     except OSError as error:
-        return f"{files.shown(path)}: {error.strerror or error}"
+        return f"{printable(path)}: {error.strerror or error}"
     if is_pem and _PEM not in content:
-        return f"{files.shown(path)}: it contains no certificate or key in PEM form"
+        return f"{printable(path)}: it contains no certificate or key in PEM form"
     return ""
 
 

@@ -14,9 +14,9 @@ from http import HTTPStatus
 
 from wrapper.access.request_errors import AskedServer, trouble
 from wrapper.base.json_values import MOST_VALUES, has_too_many_values
+from wrapper.base.shown_text import in_short
 from wrapper.election.kubeconfig import NoAccess
 from wrapper.election.lease_fields import Json, mapping
-from wrapper.model.fetched_file import in_short
 from wrapper.model.lease import LeaseConflict, LeaseUnavailable
 
 _LONGEST_RETRY_AFTER_S = 60.0

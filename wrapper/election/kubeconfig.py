@@ -17,12 +17,12 @@ from yaml.nodes import MappingNode, Node, SequenceNode
 
 from wrapper.access.proxy_environment import BadProxy, HttpProxy, proxy_for
 from wrapper.access.reloading_file import Reading
+from wrapper.base.shown_text import in_short
 from wrapper.documents.problems import ConfigurationError, Problems
 from wrapper.documents.source import Source
 from wrapper.documents.yaml_inspection import read_document
 from wrapper.documents.yaml_nodes import BOOL_TAG, TRUE, entries, is_null
 from wrapper.election.lease_fields import Json
-from wrapper.model.fetched_file import in_short
 
 _PROXY_SCHEMES = ("http", "https")
 _FILES = ("tokenFile", "client-certificate", "client-key", "certificate-authority")

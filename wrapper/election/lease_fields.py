@@ -15,6 +15,8 @@ from itertools import islice
 from typing import Any, TypeAlias, TypeGuard
 from urllib.parse import urlsplit
 
+from wrapper.base.shown_text import printable
+
 Json: TypeAlias = dict[str, Any]
 
 MOST = 2**31 - 1  # the API's int32
@@ -50,7 +52,7 @@ def name(value: object) -> str:
     if len(value) > LONGEST_NAME:
         digest = hashlib.sha256(value.encode(errors="surrogatepass")).hexdigest()[:_HASH_DIGITS]
         value = f"{value[: LONGEST_NAME - _HASH_DIGITS - 1]}…{digest}"
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in value)
+    return printable(value)
 
 
 def optional_name(value: object) -> str | None:

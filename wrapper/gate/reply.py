@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
+from wrapper.base.shown_text import printable
 from wrapper.gate.samples import Counts
 from wrapper.gate.verdicts import Answer
 
@@ -128,7 +129,7 @@ def _within_bounds(retry_after: str, wall: float) -> str:
 def _problem(reply: Reply) -> str:
     """Return the status and the first line of the body, as Prometheus logs them."""
     line = reply.body.partition(b"\n")[0].decode(errors="replace").strip()
-    text = "".join(each if each.isprintable() else "?" for each in line[:_LONGEST_REASON])
+    text = printable(line[:_LONGEST_REASON])
     return f"HTTP {reply.status}: {text}" if text else f"HTTP {reply.status}"
 
 

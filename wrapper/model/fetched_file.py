@@ -12,8 +12,6 @@ from enum import StrEnum
 from pathlib import PurePath
 from urllib.parse import urlsplit
 
-LONGEST_TEXT = 300
-UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
 ENDINGS = (".json", ".yml", ".yaml")
 
 
@@ -48,12 +46,6 @@ class Feed:
 
     def __str__(self) -> str:
         return f"{self.source}={self.path}"
-
-
-def in_short(text: str) -> str:
-    """Return text from outside as it may be shown: one line, printable, shortened."""
-    words = " ".join(text.split())[:LONGEST_TEXT]
-    return "".join(each if each.isprintable() else UNPRINTABLE for each in words)
 
 
 def has_known_ending(path: str) -> bool:

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from wrapper.model.fetched_file import in_short
+from wrapper.base.shown_text import in_short
 
 MOST_UNACKNOWLEDGED = 5000  # nearly all for foreign messages, which are held; ours are soon done
 REDELIVERY_S = 60

@@ -20,8 +20,9 @@ from dataclasses import asdict, dataclass, field, replace
 
 from wrapper.base import clock
 from wrapper.base.backoff import backoff_s
+from wrapper.base.shown_text import in_short
 from wrapper.model.events import Event, FeedReported
-from wrapper.model.fetched_file import Feed, FeedState, FileKind, in_short
+from wrapper.model.fetched_file import Feed, FeedState, FileKind
 from wrapper.options.settings import FeedTerms
 from wrapper.targets.answer_check import (
     EMPTY_SHARE,

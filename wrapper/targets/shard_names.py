@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from wrapper.model.fetched_file import in_short
+from wrapper.base.shown_text import in_short
 from wrapper.targets.answer_check import SHARD, Content, Unacceptable
 
 LOG = logging.getLogger(__name__)

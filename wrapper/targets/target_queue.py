@@ -23,8 +23,9 @@ from dataclasses import asdict, dataclass, replace
 
 from wrapper.base import clock
 from wrapper.base.backoff import backoff_s
+from wrapper.base.shown_text import in_short
 from wrapper.model.events import Event, QueueReported
-from wrapper.model.fetched_file import QueueState, in_short
+from wrapper.model.fetched_file import QueueState
 from wrapper.targets.broker import (
     MOST_UNACKNOWLEDGED,
     TICK_S,
