@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -161,6 +162,11 @@ def read_all(client: socket.socket) -> bytes:
         while piece := client.recv(65536):
             pieces.append(piece)
     return b"".join(pieces)
+
+
+def answers(data: bytes) -> int:
+    """Return how many answers there are."""
+    return len(re.findall(rb"HTTP/1\.1 [1-5][0-9]{2} ", data))
 
 
 class Upstream:

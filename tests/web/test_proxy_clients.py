@@ -1,9 +1,8 @@
-"""Clients that leave, dawdle, pipeline, send too much or say two things at once."""
+"""Clients that leave, dawdle, pipeline, or send too much."""
 
 from __future__ import annotations
 
 import contextlib
-import re
 import signal
 import socket
 import threading
@@ -15,12 +14,13 @@ import psutil
 import pytest
 
 from tests.support import free_port, wait_until
-from tests.web.conftest import FOLLOWER, Web, leading, read_all
-from tests.web.upstreams import Call, Persistent, persistent
+from tests.web.conftest import FOLLOWER, Web, answers, leading, read_all
+from tests.web.upstreams import Call, Persistent, drain, persistent
 from wrapper.proxy.exchange import SILENCE
 from wrapper.web.server import listen
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
 LAST = b"GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 IN_FLIGHT = "prometheus_elector_proxy_requests_in_flight"
 
@@ -30,11 +30,6 @@ def connected(web: Web) -> Iterator[socket.socket]:
     """Connect to the proxy while this lasts."""
     with socket.create_connection(web.address, timeout=30) as client:
         yield client
-
-
-def answers(data: bytes) -> int:
-    """Return how many answers there are."""
-    return len(re.findall(rb"HTTP/1\.1 [1-5][0-9]{2} ", data))
 
 
 def until_gone(call: Call) -> bool:
@@ -267,7 +262,7 @@ def test_chunks_over_the_limit_do_not_end_an_answer(open_web: Web) -> None:
     with persistent(lambda call: half(call, UNTIL_CLOSED)) as upstream:
         open_web.tell(leading(upstream.url))
         with connected(open_web) as client:
-            client.sendall(_POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+            client.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
             read_until(client, b"half\r\n")
             client.sendall(b"7d0\r\n" + b"y" * 2000 + b"\r\n")
             assert read_all(client) == b""
@@ -444,134 +439,6 @@ def test_half_a_head_is_not_waited_for_long(web: Web) -> None:
     assert time.monotonic() < begun + 30
 
 
-@pytest.mark.parametrize(
-    "head",
-    [
-        b"GET /" + b"x" * 300_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 60_000 + b"\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 9000 + b"\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 101 + b"\r\n",
-    ],
-    ids=["target", "all", "one field", "many fields"],
-)
-def test_a_head_has_a_limit(web: Web, head: bytes) -> None:
-    """What is too large is refused, and nothing of it reaches Prometheus."""
-    with persistent(Call.say) as upstream:
-        web.tell(leading(upstream.url))
-        assert web.raw(head).split(b" ", 2)[1] in (b"414", b"431")
-        assert upstream.calls == []
-
-
-# --- requests that say two things ------------------------------------------------------------
-
-_POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
-_SMUGGLED = b"GET /-/quit HTTP/1.1\r\nHost: a\r\n\r\n"
-
-
-@pytest.mark.parametrize(
-    "request_",
-    [
-        _POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        _POST + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
-        _POST + b"Content-Length: 5\r\nContent-Length: 0\r\n\r\nhello",
-        _POST + b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
-        _POST + b"Content-Length: 5, 5\r\n\r\nhello",
-        _POST + b"Content-Length: +5\r\n\r\nhello",
-        _POST + b"Content-Length: 0x5\r\n\r\nhello",
-        _POST + b"Content-Length: 5 5\r\n\r\nhello",
-        _POST + b"Content-Length: -5\r\n\r\nhello",
-        _POST + b"Content-Length: \xb2\r\n\r\nhello",
-        _POST + b"Content-Length : 5\r\n\r\nhello",
-        _POST + b" Content-Length: 5\r\n\r\nhello",
-        _POST + b"X: y\r\n Content-Length: 5\r\n\r\nhello",
-        _POST + b"X: y\r\n\tfolded\r\nContent-Length: 5\r\n\r\nhello",
-        _POST + b"X: y\nContent-Length: 5\r\n\r\nhello",
-        _POST + b"X: y\rContent-Length: 5\r\n\r\nhello",
-        _POST + b"X: y\0\r\nContent-Length: 5\r\n\r\nhello",
-        _POST + b"X\0: y\r\n\r\n",
-        _POST + b"X y\r\n\r\n",
-        _POST + b": y\r\n\r\n",
-        _POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
-        _POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        _POST + b"Transfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\n",
-        _POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
-        _POST + b"Transfer-Encoding: chunked\x0b\r\n\r\n0\r\n\r\n",
-        _POST + b"Transfer-Encoding\x0b: chunked\r\n\r\n0\r\n\r\n",
-        _POST + b"Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
-        _POST + b"Transfer-Encoding: identity\r\nContent-Length: 5\r\n\r\nhello",
-        _POST + b"Transfer-Encoding: \r\nContent-Length: 5\r\n\r\nhello",
-        _POST.replace(b"1.1", b"1.0") + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        _POST + b"Host: b\r\n\r\n",
-        b"GET / HTTP/1.1\r\n\r\n",
-        b"GET /_elector/healthz HTTP/1.1\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
-        b"GET / HTTP/1.1\nHost: a\n\n",
-        b"GET /\nHTTP/1.1\r\nHost: a\r\n\r\n",
-        b"GET / HTTP/1.1\rHost: a\r\n\r\n",
-        b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"GET /  HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"GET / HTTP/1.1 \r\nHost: a\r\n\r\n",
-        b"GET\t/\tHTTP/1.1\r\nHost: a\r\n\r\n",
-        b"GET / HTTP/0.9\r\nHost: a\r\n\r\n",
-        b"GET / HTTP/2.0\r\nHost: a\r\n\r\n",
-        b"GET / http/1.1\r\nHost: a\r\n\r\n",
-        b"GET /\r\n\r\n",
-        b"GET /\x00 HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"GET /\xe9 HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"GET a/b HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"G(T / HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"get / HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"\x16\x03\x01\x00\xa5\x01\x00\x00\r\n\r\n",
-    ],
-)
-def test_what_says_two_things_is_refused(web: Web, request_: bytes) -> None:
-    """No part of it reaches Prometheus, nothing after it is taken for a request."""
-    with persistent(_echo) as upstream:
-        web.tell(leading(upstream.url))
-        answered = web.raw(request_ + _SMUGGLED)
-        assert answered.split(b" ", 2)[1] in (b"400", b"501"), answered
-        assert answers(answered) == 1
-        assert upstream.calls == []
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"5\nhello\r\n0\r\n\r\n",
-        b"5\r\nhello0\r\n\r\n",
-        b"5\r\nhello\n0\r\n\r\n",
-        b"-5\r\nhello\r\n0\r\n\r\n",
-        b"0x5\r\nhello\r\n0\r\n\r\n",
-        b"5 \r\nhello\r\n0\r\n\r\n",
-        b"5;\nhello\r\n0\r\n\r\n",
-        b"fffffffffffffffff\r\nhello",
-        b"0\r\nX: y\n\r\n\r\n",
-    ],
-)
-def test_malformed_chunks_are_refused(web: Web, body: bytes) -> None:
-    """A body that could end in two places ends the connection, on both sides."""
-    with persistent(_drain) as upstream:
-        web.tell(leading(upstream.url))
-        answered = web.raw(_POST + b"Transfer-Encoding: chunked\r\n\r\n" + body + _SMUGGLED)
-        assert answered.split(b" ", 2)[1] == b"400", answered
-        assert answers(answered) == 1
-        assert all(b"quit" not in call.head for call in upstream.calls)
-
-
-def _drain(call: Call) -> bool:
-    data = call.rest
-    while not data.endswith(b"0\r\n\r\n"):
-        piece = call.sock.recv(65536)
-        if not piece:
-            return True
-        data += piece
-    call.say()
-    return False
-
-
 # --- what is closed, and opened by flags -----------------------------------------------------
 
 
@@ -587,7 +454,7 @@ def open_web() -> Iterator[Web]:
 @pytest.fixture
 def drained(open_web: Web) -> Iterator[Persistent]:
     """Serve as an upstream that reads chunks."""
-    with persistent(_drain) as upstream:
+    with persistent(drain) as upstream:
         open_web.tell(leading(upstream.url))
         yield upstream
 
@@ -603,7 +470,7 @@ def test_admin_paths_can_be_opened(open_web: Web, path: str) -> None:
 
 def test_a_body_of_known_length_over_the_limit_is_413(open_web: Web, drained: Persistent) -> None:
     """It is refused before anyone is asked."""
-    answered = open_web.raw(_POST + b"Content-Length: 1001\r\n\r\n" + b"x" * 1001)
+    answered = open_web.raw(POST + b"Content-Length: 1001\r\n\r\n" + b"x" * 1001)
     assert answered.startswith(b"HTTP/1.1 413 ")
     assert drained.calls == []
 
@@ -612,13 +479,13 @@ def test_a_body_of_known_length_over_the_limit_is_413(open_web: Web, drained: Pe
 def test_chunks_over_the_limit_are_413(open_web: Web, drained: Persistent, size: int) -> None:
     """It is refused when there are too many, and the upstream never has the whole."""
     chunk = b"%x\r\n%b\r\n" % (size // 2 + 1, b"x" * (size // 2 + 1))
-    head = _POST + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    head = POST + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     assert open_web.raw(head + chunk + chunk + b"0\r\n\r\n").startswith(b"HTTP/1.1 413 ")
 
 
 def test_bodies_up_to_the_limit_pass(open_web: Web, drained: Persistent) -> None:
     """The limit itself is allowed."""
-    head = _POST + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    head = POST + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     assert open_web.raw(head + b"3e8\r\n" + b"x" * 1000 + b"\r\n0\r\n\r\n").startswith(
         b"HTTP/1.1 200 "
     )

@@ -81,6 +81,18 @@ class Persistent:
         self.hang_up()
 
 
+def drain(call: Call) -> bool:
+    """Read a chunked body to its end, then answer; close if it has none."""
+    data = call.rest
+    while not data.endswith(b"0\r\n\r\n"):
+        piece = call.sock.recv(65536)
+        if not piece:
+            return True
+        data += piece
+    call.say()
+    return False
+
+
 def _heads(sock: socket.socket) -> Iterator[tuple[bytes, bytes]]:
     data = b""
     while True:
