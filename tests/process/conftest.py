@@ -1,4 +1,4 @@
-"""What tests of requests to an API server share: a stand-in for it, and locks that ask it."""
+"""What several files of tests share: a stand-in for an API server, locks that ask it, and feeds."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests import promgen
+from tests.process.feeding import ONE, Kept
 from tests.process.stand_in import LIMIT_S, StandIn, running
+from tests.promgen import RULES, TARGETS, URLS, Promgen
 from wrapper.election.kubernetes_lease import KubernetesLease
+from wrapper.targets import fetch_pacing
 
 
 @pytest.fixture
@@ -64,3 +68,22 @@ def lease(server: StandIn, lease_at: Callable[..., KubernetesLease]) -> Kubernet
     made.read()
     server.seen.clear()
     return made
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Kept]:
+    """Give a folder and a server with good answers."""
+    server = Promgen()
+    server.bodies = {TARGETS: ONE, URLS: ONE, RULES: promgen.rules()}
+    given = Kept(server, tmp_path)
+    given.ready.set()
+    yield given
+    for keeper in given.keepers:
+        keeper.end()
+    server.close()
+
+
+@pytest.fixture
+def unpaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have everybody answered at once, where that is not the matter."""
+    monkeypatch.setattr(fetch_pacing, "APART_S", 0.0)

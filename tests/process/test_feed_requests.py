@@ -1,0 +1,225 @@
+"""Feeds are fetched when somebody asks, who is told; tasks of Promgen ask for one or for all."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import promgen
+from tests.process.feeding import LIMIT_S, ONE, TWO, Kept, done_by, running
+from tests.promgen import RULES, TARGETS, URLS
+from tests.support import wait_until
+from wrapper.base import clock
+from wrapper.model.events import FeedReported
+from wrapper.model.fetched_file import Feed, FileKind
+from wrapper.targets import fetch_pacing
+from wrapper.targets.broker import missing_for
+from wrapper.targets.promgen_task import BadTask, Task
+from wrapper.targets.task_dispatch import TaskDispatch
+
+OUTPUT = "--output={}/out.yml"
+
+
+@pytest.mark.usefixtures("unpaced")
+def test_rules_wait_until_prometheus_has_been_ready(kept: Kept) -> None:
+    """Targets do not; who asks for rules is told afterwards."""
+    kept.ready.clear()
+    told = list[str]()
+    running(kept.keeper(RULES)).ask(None, told.append)
+    assert done_by(running(kept.keeper())) == ""
+    assert kept.names == ["targets.json"]
+    assert not told
+    kept.ready.set()
+    wait_until(lambda: told == [""], LIMIT_S, "they are fetched")
+    assert kept.file(RULES).exists()
+
+
+def test_many_who_ask_at_once_are_one_fetch(kept: Kept) -> None:
+    """All get the answer of a fetch that began after they asked."""
+    keeper, gate, told = kept.keeper(), threading.Event(), list[str]()
+
+    def answer_late(to: Any) -> None:
+        gate.wait(LIMIT_S)
+        promgen.answer(to, ONE)
+
+    kept.server.act = answer_late
+    running(keeper)
+    wait_until(lambda: kept.server.requests, LIMIT_S, "the first fetch is under way")
+    for _ in range(50):
+        keeper.ask(0o600, told.append)
+    gate.set()
+    wait_until(lambda: len(told) == 50, LIMIT_S, "all are told")
+    assert told == [""] * 50
+    assert len(kept.server.requests) == 2
+    assert kept.file().stat().st_mode & 0o777 == 0o600
+    assert [type(event) for event in kept.events] == [FeedReported] * 2
+
+
+def test_who_asks_is_told_what_went_wrong(kept: Kept) -> None:
+    """And it is tried again soon, long before the interval has passed."""
+    keeper, told = kept.keeper(interval_s=0.05), list[str]()
+    kept.server.act = promgen.with_status(500)
+    keeper.ask(None, told.append)
+    running(keeper)
+    wait_until(lambda: told, LIMIT_S, "it is told")
+    assert "HTTP 500" in told[0]
+    kept.server.act = None
+    wait_until(kept.file().exists, LIMIT_S, "it is tried again")
+
+
+def test_those_who_ask_again_and_again_are_paced(kept: Kept) -> None:
+    """Each answer makes somebody ask, as a Promgen does that saves many objects; none is lost."""
+    keeper, told = running(kept.keeper()), list[str]()
+    wait_until(lambda: kept.events, LIMIT_S, "the first fetch is over")
+    ends = clock.now() + 4 * fetch_pacing.APART_S
+
+    def answer(to: Any) -> None:
+        promgen.answer(to, ONE if clock.now() < ends else TWO)
+        if clock.now() < ends:
+            keeper.ask(None, told.append)
+
+    kept.server.act = answer
+    keeper.ask(None, told.append)
+    wait_until(lambda: clock.now() >= ends, LIMIT_S, "the burst ends")
+    keeper.ask(None, told.append)
+    wait_until(
+        lambda: kept.file().read_bytes() == TWO, fetch_pacing.APART_S + 1.0, "the end is there"
+    )
+    assert len(kept.server.requests) <= 1 + 5
+    wait_until(lambda: len(told) == len(kept.server.requests), LIMIT_S, "all are told")
+
+
+def desk(kept: Kept, *feeds: Feed) -> TaskDispatch:
+    """Return a desk for the usual three, or these."""
+    usual = [Feed(f"{kept.server.url}{api}", str(kept.file(api))) for api in (TARGETS, URLS, RULES)]
+    return TaskDispatch(
+        feeds or usual,
+        lambda feed: running(kept.keeper_of(feed)),
+        {},
+        lambda path: path.name == "taken.yml",
+    )
+
+
+def done_with(at: TaskDispatch, task: Task) -> list[str]:
+    """Have a task done; return what was told of its parts."""
+    told = list[str]()
+    parts = at.begin(task, told.append)
+    wait_until(lambda: len(told) == parts, LIMIT_S, "the task is done")
+    return told
+
+
+@pytest.mark.parametrize(
+    ("kind", "api"), [(FileKind.TARGETS, TARGETS), (FileKind.URLS, URLS), (FileKind.RULES, RULES)]
+)
+@pytest.mark.usefixtures("unpaced")
+def test_a_task_is_about_the_files_of_its_kind(kept: Kept, kind: FileKind, api: str) -> None:
+    """Its own file is fetched, once more than at the start; the others are not."""
+    at = desk(kept)
+    wait_until(lambda: len(kept.names) >= 3, LIMIT_S, "all three are there")
+    assert done_with(at, Task(kind)) == [""]
+    wait_until(lambda: len(kept.server.requests) == 4, LIMIT_S, "one more fetch")
+    assert kept.server.requests[-1][0] == api
+
+
+@pytest.mark.usefixtures("unpaced")
+def test_a_task_may_make_a_new_file_beside_the_others(kept: Kept) -> None:
+    """It is fetched from where that kind is, and kept from then on."""
+    at, path = desk(kept), kept.folder / "new.json"
+    for _ in range(2):
+        assert done_with(at, Task(FileKind.URLS, str(path))) == [""]
+    assert path.read_bytes() == ONE
+
+
+def test_a_task_makes_no_other_file(kept: Kept, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Outside of the folders, through links, in the place of what is no feed's: nothing."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (kept.folder / "link").symlink_to(elsewhere)
+    (kept.folder / "dangling.json").symlink_to(elsewhere / "x.json")
+    (kept.folder / "prometheus.yml").write_text("mine")
+    at = desk(kept)
+    for kind, path, said in (
+        (FileKind.TARGETS, elsewhere / "x.json", "not in a folder"),
+        (FileKind.TARGETS, kept.folder / ".." / elsewhere.name / "x.json", "not in a folder"),
+        (FileKind.TARGETS, kept.folder / "link/x.json", "not in a folder"),
+        (FileKind.TARGETS, kept.folder / "sub/x.json", "not in a folder"),
+        (FileKind.TARGETS, kept.folder / "dangling.json", "not a feed's"),
+        (FileKind.RULES, kept.folder / "prometheus.yml", "not a feed's"),
+        (FileKind.RULES, kept.folder / ".rules.yml.good", r"named \*.yml"),
+        (FileKind.RULES, kept.folder / "x.json", r"named \*.yml"),
+        (FileKind.TARGETS, kept.folder / "x.yml", r"named \*.json"),
+        (FileKind.RULES, kept.folder / "taken.yml", "is the configuration"),
+        (FileKind.TARGETS, kept.file(URLS), "holds urls, not targets"),
+    ):
+        with pytest.raises(BadTask, match=said):
+            at.begin(Task(kind, str(path)), lambda _problem: None)
+    assert (kept.folder / "prometheus.yml").read_text() == "mine"
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_task_for_what_no_feed_brings_is_none(kept: Kept) -> None:
+    """Only targets are kept: rules have nowhere to come from."""
+    at = desk(kept, Feed(f"{kept.server.url}{TARGETS}", str(kept.file())))
+    with pytest.raises(BadTask, match="no --targets-url fetches rules"):
+        at.begin(Task(FileKind.RULES), lambda _problem: None)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--targets-url=http://p/={}/none/t.json",), "none does not exist; create it"),
+        (("--targets-url=http://p/={}/prometheus.yml",), "this file is the configuration itself"),
+        (("--targets-url=http://p/={}/link/prometheus.yml",), "this file is the configuration"),
+        (
+            ("--targets-url=http://p/={}/link/l/x.yml", "--leader-config={}/l", OUTPUT),
+            "this file is the configuration itself, or a part of it",
+        ),
+        (
+            ("--targets-url=http://p/={}/a.json", "--targets-url=http://q/={}/link/a.json"),
+            "are one file; give each URL its own",
+        ),
+        (
+            ("--targets-url=http://p/={}/t.json", "--targets-http-config={}/none.yml"),
+            "none.yml: No such file",
+        ),
+        (
+            ("--targets-url=http://p/={}/t.json", "--targets-http-config={}/prometheus.yml"),
+            "prometheus.yml:1:1",
+        ),
+    ],
+)
+def test_what_would_keep_files_from_being_fetched_is_told_at_the_start(
+    words: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    """Exit status 2, with the cure, before Prometheus is started."""
+    (tmp_path / "prometheus.yml").write_text("scrape_configs: []\n")
+    (tmp_path / "l").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path)
+    own = [word.format(tmp_path) for word in words]
+    argv = [sys.executable, "-m", "wrapper", *own, "--", "false"]
+    argv.append(f"--config.file={tmp_path}/prometheus.yml")
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "package"),
+    [
+        ("amqp://r/", "kombu"),
+        ("amqps://r/", "amqp"),
+        ("redis://r/0", "kombu"),
+        ("rediss://r/0", "redis"),
+    ],
+)
+def test_a_broker_needs_its_extra(url: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not installed is told at the start, with the cure; nothing is imported for it."""
+    assert missing_for(url) == ""
+    monkeypatch.setitem(sys.modules, package, None)
+    assert missing_for(url) == (
+        f"{package} is not installed; install prometheus-elector with it: "
+        "pip install 'prometheus-elector[promgen]'"
+    )
