@@ -22,9 +22,9 @@ API: tuple[Flag, ...] = (
     Flag(
         "peers",
         FlagKind.PEERS,
-        "APIs of all replicas, separated by commas: URLs, or DNS names that resolve to them (a "
-        "headless Service, as NAME or NAME:PORT). The status page and the command `status` show "
-        "what they report.",
+        "The APIs of all replicas, separated by commas: URLs, or DNS names that resolve to them "
+        "(a headless Service, as NAME or NAME:PORT). The status page and the command `status` "
+        "show what they report.",
         default_note="the headless Service of --api-proxy-prometheus-service-name",
     ),
     Flag(
@@ -49,7 +49,8 @@ API: tuple[Flag, ...] = (
     Flag(
         "api-proxy-prometheus-local-port",
         FlagKind.PORT,
-        "The port of this replica's Prometheus, to which requests go while this replica leads.",
+        "The port of this replica's Prometheus, to which requests are forwarded while this "
+        "replica leads.",
         default="9090",
     ),
     Flag(
@@ -61,8 +62,8 @@ API: tuple[Flag, ...] = (
     Flag(
         "api-proxy-prometheus-service-name",
         FlagKind.TEXT,
-        "The headless Service of the StatefulSet. The leader is reached at "
-        "http://POD.SERVICE:PORT, or by https if this replica's own Prometheus serves TLS.",
+        "The headless Service of the StatefulSet. Requests are forwarded to the leader at "
+        "http://POD.SERVICE:PORT, or with https if this replica's own Prometheus serves TLS.",
     ),
     Flag(
         "api-proxy-connect-timeout",
@@ -73,8 +74,8 @@ API: tuple[Flag, ...] = (
     Flag(
         "api-proxy-idle-timeout",
         FlagKind.DURATION,
-        "Abort a forwarded request after this time without any data in either direction; the time "
-        "that a query runs counts. The total time is not limited.",
+        "Abort a forwarded request after this time without any data in either direction; this "
+        "includes the time that a query runs. The total time is not limited.",
         default="10m",
     ),
     Flag(
@@ -101,18 +102,18 @@ LOG: tuple[Flag, ...] = (
     Flag(
         "log-level",
         FlagKind.CHOICE,
-        "The lowest level that is logged. auto: that of Prometheus (its --log.level in the command "
-        "after --), or info.",
+        "The lowest level that is logged. auto: the level of Prometheus (its --log.level in the "
+        "command after --), or info.",
         default=AUTO,
         choices=(AUTO, *LEVELS),
     ),
     Flag(
         "log-format",
         FlagKind.CHOICE,
-        "The form of log lines. auto: the one of the Prometheus in the command after --, by its "
-        "version and its --log.format; without such a command, or if the version is not known, as "
-        "Prometheus 3. logfmt and json: as Prometheus 3; go-kit-logfmt and go-kit-json: as "
-        "Prometheus 2.",
+        "The format of log lines. auto: the format of the Prometheus in the command after --, by "
+        "its version and its --log.format; without such a command, or if the version is unknown, "
+        "that of Prometheus 3. logfmt and json: as in Prometheus 3; go-kit-logfmt and "
+        "go-kit-json: as in Prometheus 2.",
         default=AUTO,
         choices=(AUTO, *Form),
     ),

@@ -9,31 +9,31 @@ CONFIGURATION: tuple[Flag, ...] = (
         "config",
         FlagKind.TEXT,
         "The configuration to render: a file with a `follower` and a `leader` section. With "
-        "--leader-config it is a whole Prometheus configuration, the follower's. Without "
-        "--config, the --config.file of the command after -- is the follower's configuration, and "
+        "--leader-config, it is a whole Prometheus configuration, that of the follower. Without "
+        "--config, the follower's configuration is the --config.file of the command after --, and "
         "Prometheus is started with the rendered file instead.",
         default_note="--config.file of the command after --",
     ),
     Flag(
         "leader-config",
         FlagKind.TEXT,
-        "What the leader's configuration has beyond the follower's, which is then a whole "
-        "Prometheus configuration: a file, or a folder of *.yml and *.yaml files. The flag may be "
-        "repeated; the files are merged in order. A file or folder that does not exist adds "
-        "nothing.",
+        "The leader's part of the configuration: a file, or a folder of *.yml and *.yaml files, "
+        "that is merged into the follower's configuration. The follower's is then a whole "
+        "Prometheus configuration. The flag may be repeated; the files are merged in order. A "
+        "file or folder that does not exist adds nothing.",
         is_repeatable=True,
     ),
     Flag(
         "config-envsubst",
         FlagKind.BOOLEAN,
-        "Replace $(NAME) in the input files by the value of the environment variable NAME. "
-        "$$(NAME) stays as it is.",
+        "Replace $(NAME) in the input files with the value of the environment variable NAME. "
+        "$$(NAME) stays unchanged.",
         default="false",
     ),
     Flag(
         "config-envsubst-allow-unset",
         FlagKind.BOOLEAN,
-        "Leave $(NAME) as it is if the variable is not set. Without this flag, such an input is "
+        "Leave $(NAME) unchanged if the variable is not set. Without this flag, such an input is "
         "refused.",
         default="false",
     ),
@@ -42,7 +42,7 @@ CONFIGURATION: tuple[Flag, ...] = (
         FlagKind.TEXT,
         "The promtool, by name or path, that checks each new configuration (`promtool check "
         "config`) before it is used. A configuration that promtool refuses is not used. Without "
-        "this flag, only Prometheus decides. promtool does not read certificates, keys and "
+        "this flag, only Prometheus checks it. promtool does not read certificates, keys and "
         "passwords, so Prometheus may still refuse what promtool accepts (see `check --start`).",
         default_note="none",
     ),
@@ -64,7 +64,7 @@ CONFIGURATION: tuple[Flag, ...] = (
         "rehash-period",
         FlagKind.DURATION,
         "How often the input files are read again to find changes that the kernel does not report "
-        "(subPath mounts, network file systems). All other changes are noticed at once.",
+        "(subPath mounts, network file systems). All other changes are detected at once.",
         default="5s",
     ),
     Flag(
@@ -88,10 +88,10 @@ CHECK: tuple[Flag, ...] = (
         "start",
         FlagKind.BOOLEAN,
         "Have `check` start Prometheus (the command after --, otherwise the `prometheus` on the "
-        "PATH) with each rendered configuration, on an empty folder, until it is ready. Nothing "
-        "else finds every error that Prometheus finds. It sends no samples and no alerts, and is "
-        "killed as soon as it is ready; it may scrape targets. A script is run only if its "
-        "arguments contain --config.file.",
+        "PATH) with each rendered configuration and an empty folder, and kill it as soon as it is "
+        "ready. No other check finds all errors that Prometheus finds. No samples and no alerts "
+        "are sent, but targets may be scraped. A script is run only if its arguments contain "
+        "--config.file.",
         default="false",
     ),
     Flag(

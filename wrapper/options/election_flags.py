@@ -44,8 +44,8 @@ ELECTION: tuple[Flag, ...] = (
     Flag(
         "kubeconfig",
         FlagKind.TEXT,
-        "The kubeconfig that says how to reach the API server from outside the cluster; several "
-        "files are separated by colons.",
+        "The kubeconfig for the API server, outside the cluster; several files are separated by "
+        "colons.",
         default_note="the pod's service account",
         also_env=("KUBECONFIG",),
     ),
@@ -81,7 +81,7 @@ ELECTION: tuple[Flag, ...] = (
         "cool-down",
         FlagKind.DURATION,
         "How long a replica stays out of the election after its Prometheus has refused the "
-        "leader's configuration. The time doubles with each further refusal.",
+        "leader's configuration. The time doubles with each further refusal, up to 5 minutes.",
         default="10s",
     ),
 )

@@ -24,7 +24,7 @@ PROMETHEUS: tuple[Flag, ...] = (
     Flag(
         "readiness-poll-period",
         FlagKind.DURATION,
-        "How often Prometheus is asked whether it is ready; more often at the start.",
+        "How often Prometheus' readiness is checked; more often at the start.",
         default="5s",
     ),
     Flag(
@@ -87,21 +87,21 @@ PROMETHEUS: tuple[Flag, ...] = (
     Flag(
         "notify-retry-max-attempts",
         FlagKind.COUNT,
-        "For how many times --notify-retry-delay a reload may stay unconfirmed. After that a "
-        "leader releases the lease; a follower goes on trying.",
+        "For how many times --notify-retry-delay a reload may stay unconfirmed. After that, a "
+        "leader releases the lease; a follower continues to retry.",
         default="5",
     ),
     Flag(
         "notify-retry-delay",
         FlagKind.DURATION,
-        "How long to wait until a reload is confirmed before Prometheus is told again to reload.",
+        "How long to wait for the confirmation of a reload before the reload is requested again.",
         default="10s",
     ),
     Flag(
         "prometheus-http-config",
         FlagKind.TEXT,
-        "How to reach a Prometheus that requires TLS or a password: a file in Prometheus' HTTP "
-        "client configuration format. It applies to all requests to Prometheus, including those "
-        "of the proxy. The file is reloaded when it changes.",
+        "How to connect to a Prometheus that requires TLS or a password: a file in Prometheus' "
+        "HTTP client configuration format. It applies to all requests to Prometheus, including "
+        "those of the proxy. The file is reloaded when it changes.",
     ),
 )

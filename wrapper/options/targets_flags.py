@@ -9,9 +9,9 @@ TARGETS: tuple[Flag, ...] = (
         "targets-url",
         FlagKind.FEED,
         "The URL to fetch targets or rules from, and the file to write them to. A file that ends "
-        "in .json holds targets (file_sd_configs), one that ends in .yml or .yaml holds rules "
-        "(rule_files). The flag may be repeated; the environment variable may hold several, "
-        "separated by spaces or line breaks. For Promgen: http://promgen/api/v1/targets, "
+        "in .json contains targets (file_sd_configs), one that ends in .yml or .yaml contains "
+        "rules (rule_files). The flag may be repeated; the environment variable may contain "
+        "several, separated by spaces or line breaks. For Promgen: http://promgen/api/v1/targets, "
         "…/api/v1/urls and …/api/v1/rules.",
         is_repeatable=True,
         is_parted=True,
@@ -31,43 +31,44 @@ TARGETS: tuple[Flag, ...] = (
     Flag(
         "targets-max-size",
         FlagKind.SIZE,
-        "Larger answers are refused, compressed or not. Rules above 4MB are always refused.",
+        "The maximum size of an answer, compressed or not. Larger answers are refused. Rules "
+        "above 4MB are always refused.",
         default="16MB",
     ),
     Flag(
         "targets-http-config",
         FlagKind.TEXT,
-        "How to reach a server that requires TLS or a password to fetch from: a file in "
-        "Prometheus' HTTP client configuration format. The file is reloaded when it changes. "
-        "Proxies are those of the environment (HTTP_PROXY, HTTPS_PROXY, NO_PROXY).",
+        "How to connect to a server that requires TLS or a password: a file in Prometheus' HTTP "
+        "client configuration format. The file is reloaded when it changes. The environment sets "
+        "the proxy (HTTP_PROXY, HTTPS_PROXY, NO_PROXY).",
     ),
     Flag(
         "targets-allow-empty",
         FlagKind.BOOLEAN,
-        "Accept at once an answer without any targets (or rules). Without this flag, such an "
-        "answer counts only if another one, half of the interval later or more, has none either. "
-        "The flag also accepts that --targets-shard has no targets yet; without it, that is never "
-        "accepted.",
+        "Accept an answer without any targets (or rules) at once. Without this flag, it is "
+        "accepted only if another answer, at least half of the interval later, is empty too. With "
+        "this flag, it is also accepted that --targets-shard has no targets yet; without it, "
+        "never.",
         default="false",
     ),
     Flag(
         "targets-shard",
         FlagKind.TEXT,
         "Write only the target groups whose label __shard has this value. Without this flag, all "
-        "groups are written. If an answer has groups but none was ever of this shard, the value "
-        "counts as mistyped, and the file stays as it is.",
+        "groups are written. If an answer has groups, but none was ever of this shard, the value "
+        "is considered mistyped, and the file is not changed.",
     ),
     Flag(
         "targets-broker",
         FlagKind.BROKER,
-        "Promgen's message broker (amqp://… or redis://…). Promgen's tasks for this server then "
-        "start a fetch at once. Needs the extra prometheus-elector[promgen]. The URL often "
+        "Promgen's message broker (amqp://… or redis://…). A task of Promgen for this server then "
+        "starts a fetch at once. Requires the extra prometheus-elector[promgen]. The URL often "
         "contains a password: prefer the environment variable to the flag.",
     ),
     Flag(
         "targets-queue",
         FlagKind.TEXT,
-        "The queue at the broker: the name by which this server is registered in Promgen.",
+        "The queue at the broker: the name under which this server is registered in Promgen.",
         default_note="this replica's name: POD_NAME, otherwise the host name",
     ),
 )
@@ -81,9 +82,9 @@ ONCE: tuple[Flag, ...] = (
     Flag(
         "reload",
         FlagKind.BOOLEAN,
-        "Have `targets FILE` reload Prometheus if FILE holds rules and has changed, by a request "
-        "to --notify-http-url (if not given, http://127.0.0.1:9090/-/reload; Prometheus needs "
-        "--web.enable-lifecycle). If Prometheus refuses the new rules, the old ones are put back. "
+        "Have `targets FILE` reload Prometheus if FILE contains rules and has changed, with a "
+        "request to --notify-http-url (default: http://127.0.0.1:9090/-/reload; Prometheus needs "
+        "--web.enable-lifecycle). If Prometheus refuses the new rules, the old ones are restored. "
         "Targets need no reload: Prometheus watches the file.",
         default="false",
     ),

@@ -21,29 +21,29 @@ Usage:
       Start Prometheus as a child process: the full guarantee.
   prometheus-elector [flags]
       Sidecar: reload a Prometheus in another container over HTTP. This program cannot kill it, so a
-      Prometheus that does not answer may go on writing; not so with --remote-write-gate.
+      Prometheus that does not answer may continue to write. --remote-write-gate prevents this.
   prometheus-elector --init [flags]
       Write the follower's configuration and exit.
   prometheus-elector check [flags] [-- prometheus [flags of Prometheus]]
       Read and render the configuration that these flags name; start nothing, write nothing. Print
       what was read, whether it is valid, what each override of the leader changes, and the
       difference between follower and leader, without secrets. With --start, also start Prometheus
-      with each for a moment. Exit status: 0 the configuration can be used, 1 it cannot, 2 it could
-      not be checked (flags, promtool, Prometheus).
+      briefly with each configuration. Exit status: 0 the configuration can be used, 1 it cannot, 2
+      it could not be checked (flags, promtool, Prometheus).
   prometheus-elector status [URL] [--http-config=FILE]
       Print a table of all replicas and what each reports. URL is the API of one of them (default:
       this machine's, at ELECTOR_API_LISTEN_ADDRESS). Exit status: 0 exactly one replica leads, 1
       otherwise, 2 the API could not be asked.
   prometheus-elector step-down [URL] [--for=30m] [--force] [--http-config=FILE]
-      Have this replica hand over now, in order. With --for, it stays out of the election for that
-      time, also across restarts; --for=0s ends that. The command is refused if no other replica is
-      known to be ready, unless --force is given. It uses the API if that has users or client
-      certificates, otherwise a signal on this machine. The URL may contain a user name,
-      https://alice@HOST:9095; the password is then asked for. FILE has the format of
-      --prometheus-http-config: CA, client certificate, password.
+      Make this replica hand over now, in order. With --for, it stays out of the election for that
+      time, also across restarts; --for=0s ends this. The command is refused if no other replica is
+      known to be ready, unless --force is given. It uses the API if the API has users or requires
+      client certificates; otherwise it sends a signal on this machine. The URL may contain a user
+      name, https://alice@HOST:9095; the command then prompts for the password. FILE has the format
+      of --prometheus-http-config: CA, client certificate, password.
   prometheus-elector targets FILE --from=URL [--reload] [flags]
-      Fetch targets or rules once, for cron; start nothing. Exit status: 0 FILE has what the URL
-      answers, 1 it has not, or its new rules are not known to be loaded, 2 the flags are wrong.
+      Fetch targets or rules once, for cron; start nothing. Exit status: 0 FILE has the content of
+      the URL, 1 it has not, or its new rules are not confirmed to be loaded, 2 the flags are wrong.
 
 Examples:
   # In Kubernetes, with POD_NAME and POD_UID set from the pod's fields metadata.name, metadata.uid:
@@ -54,7 +54,7 @@ Examples:
   POD_NAME=a prometheus-elector --config=config.yml --output=a.yml -- \\
       prometheus --config.file=a.yml --storage.tsdb.path=data-a
 
-  # For a Prometheus that has a configuration already; leader.yml has what only the leader does:
+  # For a Prometheus that already has a configuration; leader.yml is the leader's part:
   prometheus-elector --leader-config=leader.yml --lease-name=prometheus -- \\
       prometheus --config.file=/etc/prometheus/prometheus.yml --storage.tsdb.path=/prometheus
 
@@ -64,7 +64,7 @@ Examples:
       --targets-url=http://promgen/api/v1/rules=/etc/prometheus/promgen.rule.yml -- \\
       prometheus --config.file=/etc/prometheus/prometheus.yml
 
-  # Check a change before it is rolled out: by itself, with a real Prometheus, with promtool:
+  # Check a change before the roll-out: without Prometheus, with a real Prometheus, with promtool:
   prometheus-elector check --config=config.yml
   prometheus-elector check --config=config.yml --start -- prometheus
   prometheus-elector check --config=config.yml --print=leader > leader.yml && \\
@@ -83,7 +83,7 @@ Other variables:
              the Lease's)
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY
              the proxy to the API server and to --targets-url, read as Go programs read them; never
-             used for loopback, nor for the hosts and networks (10.0.0.0/8) in NO_PROXY
+             used for loopback addresses, nor for the hosts and networks (10.0.0.0/8) in NO_PROXY
 
   --help     print this text
   --version  print the version
