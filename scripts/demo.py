@@ -49,7 +49,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--demo",
         action="store_true",
-        help="lose leaders with and without the gate, print what the receiver misses, then exit",
+        help="kill leaders with and without the gate, print which samples are missing, then exit",
     )
     parser.add_argument(
         "--remote-write-gate",

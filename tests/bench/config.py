@@ -1,4 +1,4 @@
-"""Measure the cost of configuration: to render it, to change it, and the delay of a change.
+"""Measure the cost of rendering and changing a configuration, and the delay of a change.
 
 Rendering: configurations of 100, 1,000 and 10,000 scrape jobs (3.4 MB), as one file and as a whole
 file with --leader-config, each in fresh processes. "us/job" is constant if the cost is linear; it

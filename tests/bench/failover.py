@@ -1,9 +1,10 @@
 """Measure the time until another replica writes, after several kinds of failure.
 
 The cases: fresh start, leader vanishes, Prometheus dies, ordered hand-over, frozen. Two replicas
-run with real Prometheus on a real Lease, 10 s / 8 s / 2 s; each Prometheus is asked every few
-milliseconds which configuration it has loaded. Programs of --peer run as sidecars with the flags of
-the Go prometheus-elector. Times are in seconds. Quote medians; they depend on the machine.
+run with real Prometheus and a real Lease (lease duration, renew deadline and retry period: 10 s /
+8 s / 2 s). Each Prometheus is queried every few milliseconds for its loaded configuration. Programs
+of --peer run as sidecars with the flags of the Go prometheus-elector. Times are in seconds. Quote
+medians; they depend on the machine.
 """
 
 from __future__ import annotations

@@ -1,19 +1,20 @@
-"""Measure at the receiver what a fault costs: holes in `up`, and samples that are there twice.
+"""Measure the effect of a fault at the receiver: gaps in `up`, lost samples and duplicates.
 
-Replicas scrape one target every second (--interval) and write to one receiver, on a real Lease with
-10 s / 8 s / 2 s. Then a fault, and when samples come again, what the receiver has is held against
-what was scraped. Columns:
+Replicas scrape one target every second (--interval) and write to one receiver. They use a real
+Lease (lease duration, renew deadline and retry period: 10 s / 8 s / 2 s). Then there is a fault.
+When samples arrive again, the receiver's samples are compared with the scrapes. Columns:
 
-  hole    the largest distance of neighbouring samples of `up`, seconds: less than two intervals
-          where nothing is lost, since each replica scrapes at its own moment
-  lost    scrapes that were made by the one that writes next, or wrote on, and are not there
-  again   samples for a time that the receiver had already, of the replica that came next
+  hole    the longest time between neighbouring samples of `up`, in seconds: less than two intervals
+          if nothing is lost, since each replica scrapes at its own times
+  lost    scrapes of the replica that writes afterwards which the receiver does not have
+  again   samples of the next leader for a time that the receiver already had
   twice   samples whose series has another one of the same timestamp
   refused requests that the receiver refused (Prometheus), or rows that it dropped
-  changes of the replica whose requests arrive: one at most for each change of the leader
+  changes how often another replica's requests arrive: at most once for each change of the leader
 
-The ways: without the gate, with it (--remote-write-gate), and each program of --peer, which runs as
-a sidecar with the flags of the Go prometheus-elector. Figures are medians of the runs.
+Each fault is measured without the gate, with it (--remote-write-gate), and with each program of
+--peer, which runs as a sidecar with the flags of the Go prometheus-elector. Figures are medians of
+the runs.
 
 Examples:
   scripts/bench gap --runs 1

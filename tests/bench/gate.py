@@ -1,11 +1,11 @@
 """Measure the gate before remote_write: throughput, added latency, CPU and memory.
 
-A load generator sends batches of 2,000 samples (protocol 1, snappy) over several kept connections:
-straight to a receiver, and through one gate to the same receiver, in turn. Both the generator and
-the receiver `sink` are one small Go program, tests/bench/remote_write.go: the sink answers without
-looking at a batch, so that it is faster than any gate and its share of the machine is small. The
-other receiver is VictoriaMetrics, which decodes and stores: what a share of direct throughput means
-in practice. Each batch has another moment's timestamps; after 20 batches they repeat.
+A load generator sends batches of 2,000 samples (protocol 1, snappy) over several kept connections,
+alternately to a receiver directly and through one gate to the same receiver. The generator and the
+receiver `sink` are one small Go program, tests/bench/remote_write.go. The sink answers without
+decoding a batch, so it is faster than any gate and uses little of the machine. The other receiver,
+VictoriaMetrics, decodes and stores the samples, as in practice. Each batch has other timestamps;
+after 20 batches they repeat.
 
   as fast as it can   samples a second directly and through the gate, and the share
   at 100,000/s        latency of a request directly and through the gate, the gate's CPU

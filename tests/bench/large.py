@@ -1,19 +1,20 @@
-"""Measure a leader at work: a large configuration is edited, clients ask, and its gate passes on.
+"""Measure a busy leader: its configuration is large and edited, and its API and gate are in use.
 
-One replica leads on a real Lease. Its configuration of 1,500 jobs of 240 static targets (8.5 MB) is
-edited, one target of one job, every 12 s; Prometheus reloads it each time. Clients ask the API, and
-others send batches of 2,000 samples to the gate, which passes them on to a receiver that only reads
-them: tests/bench/remote_write.go is clients and receiver. A watch sees each renewal of the Lease.
+One replica leads with a real Lease. Its configuration has 1,500 jobs of 240 static targets (8.5
+MB). Every 12 s, one target of one job is edited, and Prometheus reloads. Clients query the API, and
+other clients send batches of 2,000 samples to the gate, which passes them on to a receiver that
+only reads them. tests/bench/remote_write.go is both clients and receiver. A watch sees each renewal
+of the Lease.
 
-  renewals   how late each was: the time since the one before, less the retry period; and the least
-             time that was left to the renew deadline when a renewal was seen by the watch
+  renewals   the delay of each: the time since the previous one, minus the retry period; and the
+             least time left to the renew deadline when the watch saw a renewal
   API        latency of GET /_elector/leader
   gate       latency of a batch, receiver included
   edits      from the rename of the configuration to that of the rendering
 
-For each case the share of time in which a process waited for a processor (/proc/pressure/cpu) is
-printed too, if the kernel counts it: what else the machine does falls on all of it. --under runs
-the replica, its Prometheus included, by a command, to take something from it:
+For each case, the share of time in which a process waited for a processor (/proc/pressure/cpu, if
+the kernel has it) is printed too, because other load affects all results. --under runs the replica with
+its Prometheus under a command, for example to limit it:
 
   scripts/bench large --durations 3/2/0.5 --samples 50000
   scripts/bench large --under 'nice -n 10'
@@ -242,7 +243,9 @@ def _options() -> argparse.Namespace:
     options.add_argument("--seconds", type=float, default=60.0, help="of each case (default 60)")
     options.add_argument("--every", type=float, default=12.0, help="s between edits (default 12)")
     options.add_argument("--rate", type=float, default=50.0, help="API requests/s (default 50)")
-    options.add_argument("--under", default="", metavar="COMMAND", help="run the replica by this")
+    options.add_argument(
+        "--under", default="", metavar="COMMAND", help="run the replica under this"
+    )
     return options.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""Measure the proxy: requests per second as a share of those to Prometheus directly, and latency.
+"""Measure the proxy: its latency, and its requests per second compared with Prometheus directly.
 
 Two replicas run with real Prometheus on one lock file. wrk sends requests to the leader's
 Prometheus directly, through the follower, through nginx and haproxy if they are installed, and

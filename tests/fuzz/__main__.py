@@ -48,7 +48,7 @@ def fuzz(name: str, path: Path, minutes: float, first_seed: int) -> bool:
         rounds += 1
     took = (time.monotonic() - begun) / 60
     last = f"seeds {first_seed} to {first_seed + rounds - 1}"
-    end = "no fault" if is_sound else f"a fault with --seed {first_seed + rounds - 1}"
+    end = "no error" if is_sound else f"an error with --seed {first_seed + rounds - 1}"
     sys.stdout.write(f"{name}: {sum(found.values())} examples in {took:.1f} minutes, ")
     sys.stdout.write(f"{last}: {end}\n")
     for test, count in sorted(found.items()):
@@ -62,13 +62,15 @@ def main() -> int:
     known = targets()
     parser = argparse.ArgumentParser(
         prog="scripts/fuzz",
-        description="Run fuzz tests with other examples each time, until the time is over or a "
-        "fault is found.",
+        description="Run fuzz tests with other examples each time, until the time is over or an "
+        "error is found.",
         epilog=f"Targets: {', '.join(known)}.",
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="a target; all by default")
-    parser.add_argument("--minutes", type=float, default=1.0, help="for each target")
-    parser.add_argument("--seed", type=int, help="of the first round, to repeat what was found")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a target (default: all)")
+    parser.add_argument(
+        "--minutes", type=float, default=1.0, help="duration for each target (default 1)"
+    )
+    parser.add_argument("--seed", type=int, help="seed of the first round, to repeat an error")
     given = parser.parse_args()
     if unknown := set(given.names) - known.keys():
         parser.error(f"no such target: {', '.join(sorted(unknown))}; name some of {list(known)}")

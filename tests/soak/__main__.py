@@ -1,9 +1,10 @@
-"""Soak prometheus-elector: replicas of two elections under random faults, checked all the time.
+"""Run replicas of two elections under random faults, with continuous checks.
 
-Three replicas with the gate and three without, each with the newest Prometheus, on a real API
-server, before a real receiver. Faults are drawn from a seed, which is printed: the same seed makes
-the same faults in the same order, though not at the same moments. The exit status is 1 if anything
-was violated, and 2 if the soak itself failed. wrapper/docs/reliability.md says what is checked.
+Three replicas have the gate, and three do not. Each has the newest Prometheus; all use a real API
+server and a real receiver. The faults depend on a seed, which is printed: the same seed makes the
+same faults in the same order, but not at the same times. The exit status is 0 if no check was
+violated, 1 if one was, and 2 if the soak test itself failed or was stopped by a signal.
+wrapper/docs/reliability.md explains the faults and the checks.
 
 Examples:
   scripts/soak --minutes 20
@@ -59,18 +60,20 @@ def _options() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--minutes", type=float, default=2.0, help="how long (default 2)")
+    parser.add_argument("--minutes", type=float, default=2.0, help="duration (default 2)")
     parser.add_argument(
-        "--seed", type=int, default=random.randrange(100_000), help="default: a random one"
+        "--seed", type=int, default=random.randrange(100_000), help="default: a random seed"
     )
-    parser.add_argument("--record", type=Path, help="a file for the record, a JSON line an event")
-    parser.add_argument("--keep", action="store_true", help="keep the logs if all is well, too")
+    parser.add_argument("--record", type=Path, help="write a line of JSON for each event")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the logs even without a violation"
+    )
     parser.add_argument(
         "--only",
         type=lambda text: text.split(","),
         default=NAMES,
         metavar="NAME,…",
-        help=f"these faults alone: {', '.join(NAMES)}",
+        help=f"only these faults: {', '.join(NAMES)}",
     )
     given = parser.parse_args()
     if unknown := set(given.only) - set(NAMES):

@@ -70,21 +70,21 @@ def _parser() -> argparse.ArgumentParser:
         "--row",
         action="append",
         choices=[row.name for row in ROWS],
-        help="only this row: Prometheus/API server/Python; can be given several times",
+        help="only this row: Prometheus/API server/Python; may be repeated",
     )
     parser.add_argument(
-        "--again", action="store_true", help="also rows that have passed on this commit"
+        "--again", action="store_true", help="also run rows that have passed on this commit"
     )
     parser.add_argument(
         "--failed",
         action="store_true",
-        help="only what failed in a row's last run here; what passes then is counted as such",
+        help="repeat only tests that failed in a row's last run; the table shows this",
     )
-    parser.add_argument("--list", action="store_true", help="run nothing, show what has run here")
+    parser.add_argument("--list", action="store_true", help="run nothing, print the results")
     parser.add_argument(
         "--record",
         action="store_true",
-        help="write what came of the chosen rows to tests/versions.json",
+        help="write the results of the selected rows to tests/versions.json",
     )
     parser.add_argument("--render", action="store_true", help="only write the README's table")
     return parser
