@@ -95,7 +95,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         ),
         Panel(
             "Samples sent",
-            "To all storages, with native histograms, without what was refused or retried.",
+            "To all storages, with native histograms, without refused and retried samples.",
             {
                 REPLICA: own(
                     f"{BY_REPLICA} ({remote('total')} "

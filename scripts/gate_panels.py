@@ -15,7 +15,7 @@ GATE = (
     ),
     Panel(
         "Receiver behind",
-        "Sample time that the receiver lacks. A few seconds are usual.",
+        "How far the receiver is behind, in sample time. A few seconds are normal.",
         {
             RECEIVER: "prometheus_elector_gate_behind_seconds{@} "
             "and ignoring (remote_name) prometheus_elector_gate_open{@} == 1"
@@ -24,7 +24,7 @@ GATE = (
     ),
     Panel(
         "Held in memory",
-        "What the receiver is not known to have, and how much may be held.",
+        "Samples that the gate holds until the receiver has acknowledged them, and the limit.",
         {
             RECEIVER: "prometheus_elector_gate_held_bytes{@}",
             f"limit {REPLICA}": "prometheus_elector_gate_memory_limit_bytes{@}",
@@ -33,13 +33,13 @@ GATE = (
     ),
     Panel(
         "Mark",
-        "How old the newest sample is that the receiver is known to have, with all before it.",
+        "Age of the time up to which the receiver has acknowledged all samples.",
         {RECEIVER: "time() - prometheus_elector_gate_mark_timestamp_seconds{@}"},
         unit="s",
     ),
     Panel(
         "Requests at the gate",
-        "By what became of them. Prometheus repeats those that failed or were refused.",
+        "By outcome. Prometheus retries failed and refused requests.",
         {
             "{{pod}} {{outcome}}": "sum by (cluster, namespace, pod, instance, outcome) "
             "(rate(prometheus_elector_gate_requests_total{@}[@]))"
@@ -62,7 +62,7 @@ GATE = (
     ),
     bars(
         "Samples lost",
-        "Refused by the receiver for good, or not counted by it. There should be none.",
+        "Refused permanently by the receiver, or not counted as stored. There should be none.",
         {
             "refused {{pod}} {{remote_name}}": "increase("
             'prometheus_elector_gate_samples_rejected_total{@,reason="final"}[@])',
@@ -80,7 +80,7 @@ GATE = (
     ),
     bars(
         "Restarts of the gate",
-        "Each loses what was held.",
+        "Each restart loses the samples that the gate held.",
         {REPLICA: "increase(prometheus_elector_gate_restarts_total{@}[@])"},
     ),
 )
