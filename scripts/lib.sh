@@ -5,6 +5,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/prometheus-elector
 VENV=${VENV:-.venv}
 
+# Python stores what it compiles, also where the environment says otherwise: the tests start it thousands
+# of times.
+unset PYTHONDONTWRITEBYTECODE
+
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 die() {
     say "$@"
