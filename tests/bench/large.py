@@ -13,8 +13,8 @@ of the Lease.
   edits      from the rename of the configuration to that of the rendering
 
 For each case, the share of time in which a process waited for a processor (/proc/pressure/cpu, if
-the kernel has it) is printed too, because other load affects all results. --under runs the replica with
-its Prometheus under a command, for example to limit it:
+the kernel has it) is printed too, because other load affects all results. --under runs the replica
+with its Prometheus under a command, for example to limit it:
 
   scripts/bench large --durations 3/2/0.5 --samples 50000
   scripts/bench large --under 'nice -n 10'
