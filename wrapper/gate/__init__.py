@@ -1,1 +1,1 @@
-"""The gate: the process behind remote_write: it passes, holds and sends on what it gets."""
+"""The gate: a process that gets Prometheus' remote_write requests, and passes on or holds them."""

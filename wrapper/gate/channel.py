@@ -1,7 +1,7 @@
-"""The channel between the supervisor and the gate: a pair of sockets, whole messages each way.
+"""The channel between the supervisor and the gate: a socket pair that keeps message boundaries.
 
-Each order replaces the one before, and each report too, so that only the newest counts. Sending
-never blocks. When one side has gone, the other reads the end.
+Each order replaces the previous one, and so does each report. Only the newest one counts. Sending
+never blocks. When one process exits, the other reads the end of the channel.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LARGEST = 1 << 20  # bytes of a message
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
-    """Return both ends: of the supervisor, and of the gate."""
+    """Return the two ends: the supervisor's, and the gate's."""
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for each in (ours, its):
         each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LARGEST)
@@ -26,7 +26,10 @@ def pair() -> tuple[socket.socket, socket.socket]:
 
 
 def send(end: socket.socket, message: GateOrder | GateReport) -> bool:
-    """Send a message; return whether it was taken: not if the other side has gone, or hangs."""
+    """Send a message; return whether it was sent.
+
+    It is not sent if the other process has exited, or if it hangs and the buffer is full.
+    """
     with contextlib.suppress(OSError):
         end.send(json.dumps(asdict(message)).encode(), socket.MSG_DONTWAIT)
         return True
@@ -34,7 +37,7 @@ def send(end: socket.socket, message: GateOrder | GateReport) -> bool:
 
 
 def receive_order(end: socket.socket) -> GateOrder | None:
-    """Wait for an order; return None when the supervisor has gone."""
+    """Wait for an order; return None when the supervisor has exited."""
     values = _received(end)
     if values is None:
         return None
@@ -43,7 +46,7 @@ def receive_order(end: socket.socket) -> GateOrder | None:
 
 
 def receive_report(end: socket.socket) -> GateReport | None:
-    """Wait for a report; return None when the gate has gone."""
+    """Wait for a report; return None when the gate has exited."""
     values = _received(end)
     if values is None:
         return None

@@ -1,4 +1,7 @@
-"""The batches whose times the mark wants, to be decoded off the request's path; pure."""
+"""Queue of batches to decode in the background, so that no request waits for it; pure.
+
+The mark needs the timestamps of each batch that was passed on.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,13 @@ from wrapper.gate.held import Batch
 from wrapper.gate.verdicts import Decoding
 from wrapper.gate.watermark import Request
 
-MOST_WAITING = 64  # beyond it the oldest is not decoded: the mark then waits for its window
+MOST_WAITING = 64  # above it, the oldest is not decoded: the mark then waits for its window to pass
 MOST_BYTES = 64 << 20  # likewise
-MOST_THOROUGH = 10  # a second: looking at each of 2,000 samples takes 1.5 ms
+MOST_THOROUGH = 10  # per second: to read each of 2,000 samples takes 1.5 ms
 
 
 class Decodings:
-    """A queue, and what is being decoded."""
+    """Batches that wait to be decoded, and those that are being decoded."""
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[str, int, Batch]] = deque()
@@ -24,7 +27,7 @@ class Decodings:
         self._thorough: deque[float] = deque(maxlen=MOST_THOROUGH)
 
     def add(self, name: str, number: int, request: Request, batch: Batch) -> None:
-        """Want a batch decoded; ``number`` tells it from others."""
+        """Add a batch to the queue; ``number`` identifies its request."""
         self._waiting.append((name, number, batch))
         self._bytes += batch.size
         self._requests[number] = (name, request)
@@ -35,7 +38,10 @@ class Decodings:
             del self._requests[oldest]
 
     def next(self, now: float) -> Decoding | None:
-        """Return the next, if there is one."""
+        """Return the next batch to decode, or None if the queue is empty.
+
+        At most ``MOST_THOROUGH`` batches a second are decoded thoroughly.
+        """
         if not self._waiting:
             return None
         name, number, batch = self._pop()
@@ -46,12 +52,12 @@ class Decodings:
         return Decoding(name, number, batch.body, batch.protocol, is_thorough)
 
     def done(self, decoding: Decoding) -> Request | None:
-        """Return the request that was decoded."""
+        """Remove a batch that was decoded; return its request, or None if it is not known."""
         _, request = self._requests.pop(decoding.number, ("", None))
         return request
 
     def names(self) -> Iterator[str]:
-        """Yield the endpoint of each that is not decoded yet."""
+        """Yield the endpoint of each batch that is not decoded yet."""
         return (name for name, _ in self._requests.values())
 
     def _pop(self) -> tuple[str, int, Batch]:

@@ -1,4 +1,8 @@
-"""One endpoint at the gate: what is held for it, its mark, what is under way, its totals; pure."""
+"""State of one endpoint in the gate: its held batches, mark, requests in flight and totals; pure.
+
+The *edge* is the time at which the gate last opened. Requests that arrive soon after it may still
+have samples from before it.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +22,25 @@ BUSY = "too many bytes are under way to receivers"
 
 @dataclass(slots=True)
 class Current:
-    """The batch that is sent on: what goes next, and when (boot seconds)."""
+    """The held batch that is being sent, and its next request.
+
+    - ``batch``: the batch.
+    - ``sending``: the generator that yields its requests.
+    - ``request``: the next request.
+    - ``at``: when to send it (CLOCK_BOOTTIME, in seconds).
+    - ``is_stale``: the batch must be sent again from the beginning, unless the request in flight
+      completes it.
+    """
 
     batch: Batch
     sending: Sending
     request: Request
     at: float
-    is_stale: bool = False  # to be begun anew, unless what is under way ends it
+    is_stale: bool = False
 
 
 class EndpointState:
-    """See the module."""
+    """The gate's state for one endpoint; see the module."""
 
     def __init__(self, endpoint: Endpoint, budget: Budget) -> None:
         self.endpoint = endpoint
@@ -46,26 +58,29 @@ class EndpointState:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether a request to the receiver is under way."""
+        """Whether a request to the receiver is in flight."""
         return bool(self.passing) or self.sent is not None
 
     def fits(self, endpoint: Endpoint) -> None:
-        """Take the endpoint as the newest order has it."""
+        """Apply the endpoint's settings of the newest order."""
         self.endpoint = endpoint
         self.watermark.fits(endpoint)
 
     def opens(self, now: float, wall_ms: int) -> None:
-        """Take note that the gate opens: the receiver may have samples up to now."""
+        """Record that the gate opens now: the receiver may have samples up to this time."""
         self._edge_ms, self.edge_at = wall_ms, now
 
     def is_at_edge(self, now: float) -> bool:
-        """Tell whether requests may still have samples of before it opened."""
+        """Return whether requests may still have samples from before the gate opened."""
         if self._edge_ms is not None and now >= self.edge_at + self.watermark.settle_s:
             self._edge_ms = self._edge_ms if self.watermark.is_awaiting(now) else None
         return self._edge_ms is not None
 
     def is_before_edge(self, times: Span | None, now: float) -> bool:
-        """Tell whether a request has samples of before it opened: then more may come."""
+        """Return whether a request has samples from before the gate opened.
+
+        If it has, more such requests are expected.
+        """
         if times is None or self._edge_ms is None or times.earliest > self._edge_ms:
             return False
         self.edge_at = now
@@ -74,7 +89,11 @@ class EndpointState:
     def keep(
         self, batch: Batch, now: float, told_of: Batch | None = None, *, is_forced: bool = False
     ) -> Keep | Refuse:
-        """Hold a batch, if there is memory; ``told_of`` is it as it came, if it was changed."""
+        """Hold a batch if there is memory for it, else refuse it.
+
+        ``told_of`` is the batch as Prometheus sent it, if ``batch`` is only a part of it. With
+        ``is_forced``, the batch is held even if the memory is full.
+        """
         came = told_of or batch
         if batch.protocol is Protocol.V2 and batch.counts is None:
             batch = _counted(batch)
@@ -85,31 +104,37 @@ class EndpointState:
         return Keep(batch.counts)
 
     def refuse(self, batch: Batch, reason: str, now: float) -> Refuse:
-        """Refuse a request, which will come again."""
+        """Refuse a request, which Prometheus will send again."""
         kind = "full" if reason in (FULL, BUSY) else "closing"
         self.counters[f"requests_refused_{kind}"] += 1
         self.watermark.refused(batch.body, now, batch.came)
         return Refuse(reason)
 
     def release(self) -> None:
-        """Take out what the leader's receiver has; not while it is sent on."""
+        """Drop held batches that the leader's receiver has acknowledged.
+
+        Do nothing while a held batch is being sent.
+        """
         if self.watermark.mark is not None and self._current is None:
             self.counters["batches_released"] += self.held.release(self.watermark.mark)
 
     def give_up(self) -> int:
-        """Take out all, as the endpoint has gone; return how many samples."""
+        """Drop all held batches of a removed endpoint; return how many samples they had."""
         self._current = None
         lost = sum(count_of(each) for each in self.held.give_up())
         self.counters["samples_given_up"] += lost
         return lost
 
     def has_backlog(self, until_ms: int | None) -> bool:
-        """Tell whether something is held that came up to a time (None: any), so goes first."""
+        """Return whether a held batch must be sent first.
+
+        With ``until_ms``, only batches that came up to this time count.
+        """
         oldest = self.held.oldest
         return oldest is not None and (until_ms is None or oldest.came <= until_ms)
 
     def ended(self, passed: Pass, answer: Answer, now: float) -> None:
-        """Take what the receiver said, or that it said nothing."""
+        """Record the receiver's answer to a request that was passed on, or that there was none."""
         request, body = self.passing.pop(passed.number)
         is_answered = answer.outcome is not Outcome.UNANSWERED
         self.counters["requests_passed" if is_answered else "requests_failed"] += 1
@@ -125,7 +150,10 @@ class EndpointState:
                 self.held.unreserve(passed.remainder.size)
 
     def next_to_send_on(self, now: float, until: float) -> SendOn | float | None:
-        """Return what to send of the oldest, or how long to wait; see ``Gate.next_to_send_on``."""
+        """Return the next request from the held batches, or how long to wait.
+
+        See ``Gate.next_to_send_on``.
+        """
         if self.sent is not None or self.held.oldest is None:
             return None
         current = self._current or self._begin(self.held.oldest, now)
@@ -137,11 +165,11 @@ class EndpointState:
         return self.sent
 
     def sent_on(self, answer: Answer, now: float) -> None:
-        """Take what the receiver said to what was sent on."""
+        """Record the receiver's answer to a request from a held batch, or that there was none."""
         self.sent = None
         current = self._current
         if current is None:
-            return  # given up meanwhile
+            return  # the batch was given up in the meantime
         self.problem = _problem(answer)
         try:
             current.request = current.sending.send(answer)
@@ -153,14 +181,17 @@ class EndpointState:
             self._current = None
 
     def stop_sending_on(self) -> None:
-        """Begin the batch anew later, unless the request under way is its last."""
+        """Stop sending the current batch, and send it again from the beginning later.
+
+        If a request is in flight and completes the batch, the batch is not sent again.
+        """
         if self._current and self.sent is not None:
             self._current.is_stale = True
         else:
             self._current = None
 
     def _begin(self, batch: Batch, now: float) -> Current | None:
-        """Begin to send a batch on; return None if that is all: nothing of it is newer."""
+        """Start to send a batch; return None if none of its samples is newer than the mark."""
         sending = sending_on(batch, self.watermark.mark, self.endpoint.max_backoff_s)
         try:
             self._current = Current(batch, sending, next(sending), now)
@@ -169,7 +200,7 @@ class EndpointState:
         return self._current
 
     def _finish(self, result: Result) -> None:
-        """Take out the batch that was sent on, and count."""
+        """Remove the batch that was sent, and add its result to the totals."""
         self._current = None
         self.held.pop()
         self.counters["batches_sent_on"] += 1
@@ -186,7 +217,7 @@ class EndpointState:
             )
 
     def report(self, wall_ms: int, *, is_open: bool) -> EndpointReport:
-        """Return the state."""
+        """Return the state for the supervisor."""
         oldest = self.held.oldest
         return EndpointReport(
             name=self.endpoint.name,

@@ -1,4 +1,4 @@
-"""One request of Prometheus: the gate's rules decide, and the receiver is asked if they say so."""
+"""Answer one request of Prometheus: ask the gate's rules, and call the receiver if they say so."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from wrapper.gate.verdicts import Answer, Keep, Pass, Refuse, SendOn
 
 
 def wall_ms() -> int:
-    """Return the wall time in milliseconds."""
+    """Return the wall time in ms since 1970."""
     return int(clock.wall() * 1000)
 
 
 class Exchange:
-    """Has the gate decide on requests, and sends what it says."""
+    """Has the gate decide on requests, and carries out the decisions."""
 
     def __init__(
         self,
@@ -29,9 +29,9 @@ class Exchange:
         has_ended: Callable[[], None],
         has_kept: Callable[[], None],
     ) -> None:
-        """Take what decides, and who is asked.
+        """Take the rules, and the receivers by the name of the endpoint.
 
-        ``has_ended`` is called after each request to a receiver, ``has_kept`` after each of
+        ``has_ended`` is called after each request to a receiver, ``has_kept`` after each request of
         Prometheus that is held.
         """
         self._gate = gate
@@ -41,7 +41,7 @@ class Exchange:
 
     def answer(self, name: str, body: bytes, fields: Fields) -> Reply:
         """Return the answer to a batch for an endpoint."""
-        if self._gate.endpoint(name) is None:  # Prometheus may know it sooner than the gate
+        if self._gate.endpoint(name) is None:  # Prometheus may know it before the gate
             return unavailable(f"no endpoint {name!r} is known here yet")
         match self._gate.receive(name, _batch(body, fields), clock.now()):
             case Keep(counts):
@@ -53,12 +53,12 @@ class Exchange:
                 return self._passed_on(passed, fields)
 
     def refuse(self, name: str, body: bytes, fields: Fields) -> Reply:
-        """Return the answer to a batch for which there is no room now."""
+        """Return the answer to a batch for which there is no memory now."""
         refused = self._gate.refuse(name, _batch(body, fields), clock.now())
         return unavailable(refused.reason, refused.retry_after_s)
 
     def send_on(self, sent: SendOn) -> None:
-        """Send what was held, and have the gate know what came of it."""
+        """Send a request from a held batch, and pass the result to the gate."""
         answer = Answer(None, problem="interrupted")
         try:
             answer = self._asked(sent)
@@ -74,7 +74,7 @@ class Exchange:
         return answer_of(reply, clock.wall())
 
     def _passed_on(self, passed: Pass, fields: Fields) -> Reply:
-        """Return the receiver's answer, or that there was none."""
+        """Pass a request on; return the receiver's answer, or an error if there was none."""
         answer = Answer(None, problem="interrupted")
         try:
             reply = self._receivers[passed.name].send(passed.body, fields)

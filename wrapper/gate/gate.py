@@ -1,11 +1,16 @@
-"""The gate: what becomes of each request, as of the newest order; pure.
+"""The rules of the gate: what happens to each request, according to the newest order; pure.
 
-One thread calls it. It passes requests on only before the deadline of the order less ``CUT_S``,
-holds them when closed, and sends on what it holds when it opens, before it passes anything new. A
-request that has samples of before it opened is held and sent on likewise, for the receiver may have
-a part of it, and Prometheus drops what is refused.
-While it hands over, what is later than the moment of the order is cut off and held. ``now`` is in
-boot seconds, ``wall_ms`` in ms since 1970.
+- While the gate is open, it passes requests on. It stops ``CUT_S`` before the deadline of the
+  order.
+- While it is closed, it holds requests.
+- When it opens, it sends the held batches first, and refuses new requests until they are sent.
+- Soon after it has opened, a request may have samples from before. Such a request is held and sent
+  like the others, because the receiver may already have a part of it, and Prometheus would drop a
+  refused batch.
+- During a hand-over, samples later than the moment of the hand-over are cut off and held.
+
+All calls come from one thread. ``now`` is in seconds on CLOCK_BOOTTIME, ``wall_ms`` in ms since
+1970.
 """
 
 from __future__ import annotations
@@ -26,7 +31,7 @@ FIRST = "sending what was held first"
 
 
 class Gate:
-    """The gate as one object; see the module."""
+    """The gate's rules and state as one object; see the module."""
 
     def __init__(self, memory_bytes: int) -> None:
         self.order = GateOrder()
@@ -40,7 +45,7 @@ class Gate:
         self._notices: list[str] = []
 
     def obey(self, order: GateOrder, now: float, wall_ms: int) -> None:
-        """Take the newest order: open, close, hand over; release by its marks."""
+        """Apply the newest order: open, close or hand over; drop held batches up to its marks."""
         self._advance(now, wall_ms)
         was_open = self._accepts(now)
         self.order = order
@@ -59,18 +64,21 @@ class Gate:
         self._advance(now, wall_ms)
 
     def learn(self, marks: Marks, wall_ms: int, offset_s: float | None = None) -> None:
-        """Take marks of the leader, and its wall clock less ours if measured: release."""
+        """Apply the leader's marks, and drop held batches up to them.
+
+        ``offset_s`` is the leader's wall clock less ours, None if it was not measured.
+        """
         if offset_s is not None:
             self.clock_offset_s = offset_s
         self._learn(marks, wall_ms)
 
     def endpoint(self, name: str) -> Endpoint | None:
-        """Return the endpoint of a name, as of the newest order."""
+        """Return the endpoint with this name in the newest order, or None."""
         state = self._states.get(name)
         return state.endpoint if state else None
 
     def receive(self, name: str, batch: Batch, now: float) -> Pass | Keep | Refuse:
-        """Say what to do with a request that has just come: ``batch.came`` is the wall time."""
+        """Decide what to do with a new request; ``batch.came`` is the wall time of its arrival."""
         state = self._states.get(name)
         if state is None:
             return Refuse(UNKNOWN)
@@ -83,7 +91,7 @@ class Gate:
             return state.refuse(batch, PAST, now)
         if state.has_backlog(self._until_ms):
             if state.is_at_edge(now) and state.is_before_edge(times_of(batch), now):
-                # It would be held anyhow; a second's pause for each would never catch up.
+                # Held now: with a pause of 1 s after each, Prometheus would never catch up.
                 return state.keep(batch, now)
             return state.refuse(batch, FIRST, now)
         if self._hand_over:
@@ -92,18 +100,21 @@ class Gate:
         if state.is_at_edge(now):
             times = times_of(batch)
             if state.is_before_edge(times, now):
-                # One at a time, so also where another endpoint's batches fill the memory.
+                # Held even if another endpoint's batches fill the memory: it is only one at a time.
                 return state.keep(batch, now, is_forced=True)
         passed = Pass(name, batch.body, closes_at, self._number())
         return self._pass(state, passed, batch, now, times)
 
     def refuse(self, name: str, batch: Batch, now: float) -> Refuse:
-        """Refuse a request for which there is no room: the mark waits until it comes again."""
+        """Refuse a request for which there is no memory.
+
+        The mark waits until Prometheus sends it again.
+        """
         state = self._states.get(name)
         return state.refuse(batch, BUSY, now) if state else Refuse(UNKNOWN)
 
     def ended(self, passed: Pass, answer: Answer, now: float) -> None:
-        """Take what the receiver said to a request that was passed on, or that it said nothing."""
+        """Record the receiver's answer to a request that was passed on, or that there was none."""
         state, gone = self._states.get(passed.name), self._gone.get(passed.name)
         if state and passed.number in state.passing:
             state.ended(passed, answer, now)
@@ -112,9 +123,10 @@ class Gate:
             self._give_up(gone)
 
     def next_to_send_on(self, name: str, now: float) -> SendOn | float | None:
-        """Return what to send of what is held, the seconds to wait before asking again, or None.
+        """Return the next request from the held batches, or how long to wait.
 
-        None: there is nothing to send just now. What is returned counts as under way.
+        A number is the seconds to wait before the next call. None means that there is nothing to
+        send now. A returned request counts as in flight.
         """
         state, closes_at = self._states.get(name), self.closes_at
         if state is None or closes_at is None or now >= closes_at:
@@ -124,38 +136,41 @@ class Gate:
         return state.next_to_send_on(now, closes_at)
 
     def sent_on(self, sent: SendOn, answer: Answer, now: float) -> None:
-        """Take what the receiver said to what was sent on, or that it said nothing."""
+        """Record the receiver's answer to a request from a held batch, or that there was none."""
         for state in (*self._states.values(), *self._gone.values()):
             if state.sent is sent:
                 state.sent_on(answer, now)
         self._start_marks(now)
 
     def to_decode(self, now: float) -> Decoding | None:
-        """Return the next batch to decode in the background; then call one of the next two."""
+        """Return the next batch to decode in the background, or None.
+
+        The caller then calls ``decoded`` or ``undecodable``.
+        """
         return self._decodings.next(now)
 
     def decoded(self, decoding: Decoding, span: Span | None) -> None:
-        """Take the span of a batch, None without samples."""
+        """Record the time span of a batch; None if it has no samples."""
         request, state = self._decodings.done(decoding), self._states.get(decoding.name)
         if request and state:
             state.watermark.decoded(request, span)
 
     def undecodable(self, decoding: Decoding) -> None:
-        """Take note that a batch cannot be decoded: it may hold samples of any time."""
+        """Record that a batch cannot be decoded: it may have samples of any time."""
         self._decodings.done(decoding)
 
     @property
     def closes_at(self) -> float | None:
-        """When requests under way are cut (boot seconds); None: at once, it is closed."""
+        """When requests in flight are aborted (CLOCK_BOOTTIME, in seconds); None: it is closed."""
         return None if self.order.until is None else self.order.until - CUT_S
 
     def is_open(self, now: float) -> bool:
-        """Tell whether it passes requests on, or one of them is under way."""
+        """Return whether requests are passed on, or one of them is still in flight."""
         states = (*self._states.values(), *self._gone.values())
         return self._accepts(now) or any(each.is_under_way for each in states)
 
     def notices(self) -> list[str]:
-        """Return what the log should say since the last call."""
+        """Return the messages to log since the last call."""
         found = self._notices
         self._notices = []
         for state in self._states.values():
@@ -164,7 +179,10 @@ class Gate:
         return found
 
     def report(self, now: float, wall_ms: int) -> GateReport:
-        """Return the state of all endpoints, and of those gone that held something; move marks."""
+        """Move the marks, and return the state of all endpoints.
+
+        Removed endpoints are included if samples were given up for them.
+        """
         self._advance(now, wall_ms)
         is_open = self.is_open(now)
         gone = [each for each in self._gone.values() if each.counters["samples_given_up"]]
@@ -191,7 +209,7 @@ class Gate:
         return self._passes
 
     def _take_endpoints(self, endpoints: Iterable[Endpoint]) -> None:
-        """Take the endpoints of the order; give up what is held for those that have gone."""
+        """Apply the endpoints of the order; give up what is held for those that were removed."""
         before, self._states = self._states, {}
         for each in endpoints:
             state = before.pop(each.name, None) or self._gone.pop(each.name, None)
@@ -211,14 +229,14 @@ class Gate:
             )
 
     def _learn(self, marks: Marks, wall_ms: int) -> None:
-        """Take marks, except those that are far ahead: they are of a clock that was wrong."""
+        """Apply marks, except those far in the future: these come from a clock that was wrong."""
         for name, state in self._states.items():
             if name in marks and marks[name] <= wall_ms + FAR_MS:
                 state.watermark.learn(marks[name])
             state.release()
 
     def _start_marks(self, now: float) -> None:
-        """Let marks move where nothing that is held goes first, or may have to; only there."""
+        """Let the mark of an endpoint move only while it has no backlog and is past its edge."""
         for state in self._states.values():
             is_first = state.has_backlog(self._until_ms) or state.is_at_edge(now)
             is_live = self._accepts(now) and not is_first
@@ -228,7 +246,7 @@ class Gate:
                 state.watermark.stops()
 
     def _advance(self, now: float, wall_ms: int) -> None:
-        """Move the marks; those that are handed over wholly, to the moment of the hand-over."""
+        """Move the marks; in a hand-over, move a completed one to the moment of the hand-over."""
         self._start_marks(now)
         self._begin_hand_over(now, wall_ms)
         for state in self._states.values():
@@ -238,7 +256,10 @@ class Gate:
                 state.is_final = True
 
     def _begin_hand_over(self, now: float, wall_ms: int) -> None:
-        """Fix the moment of the hand-over, once no batch may be of the time before it opened."""
+        """Fix the moment of the hand-over.
+
+        Before that, no endpoint may expect more samples from before the gate opened.
+        """
         at_edge = [each for each in self._states.values() if each.is_at_edge(now)]
         wants = self.order.hands_over and self._hand_over is None and self._accepts(now)
         if wants and not at_edge:
@@ -247,7 +268,7 @@ class Gate:
                 state.is_final = False
 
     def _is_done(self, state: EndpointState, hand_over: HandOver, now: float) -> bool:
-        """Tell whether the receiver has all up to the moment of the hand-over."""
+        """Return whether the receiver has all samples up to the moment of the hand-over."""
         window_s = max(each.watermark.window_s for each in self._states.values())
         since = max(hand_over.at, state.watermark.late_at, state.watermark.freed_at(hand_over.at))
         return state.is_final or (
@@ -267,7 +288,7 @@ class Gate:
         now: float,
         times: Span | None = None,
     ) -> Pass:
-        """Take note of a request that is passed on; decode it later if its times are not known."""
+        """Record a request that is passed on; queue it for decoding if its times are not known."""
         request = state.watermark.arrived(batch.body, now, batch.came)
         state.passing[passed.number] = (request, batch.body)
         if times:
@@ -279,7 +300,7 @@ class Gate:
     def _cut(
         self, state: EndpointState, batch: Batch, hand_over: HandOver, now: float
     ) -> Pass | Keep | Refuse:
-        """Pass what is up to the moment of the hand-over, and hold the rest."""
+        """Pass on the samples up to the moment of the hand-over, and hold the rest."""
         state.watermark.lives(now, batch.came)
         parts = cut(batch, hand_over.until_ms)
         if parts.body is None:

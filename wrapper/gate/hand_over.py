@@ -1,4 +1,7 @@
-"""What an ordered hand-over does to a batch: up to its moment it passes, the rest is held; pure."""
+"""Split a batch at the moment of an ordered hand-over; pure.
+
+Samples up to this moment are passed on. Later ones are held.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ from wrapper.gate.samples import Protocol, Span, Undecodable, span
 
 @dataclass(frozen=True, slots=True)
 class HandOver:
-    """The moment of the order: in boot seconds, and in ms since 1970."""
+    """The moment of a hand-over.
+
+    ``at`` is in seconds on CLOCK_BOOTTIME, ``until_ms`` in ms since 1970.
+    """
 
     at: float
     until_ms: int
@@ -19,7 +25,12 @@ class HandOver:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A batch in two: what to send, None for nothing, and what to hold; and the times of both."""
+    """The two parts of a batch.
+
+    - ``body``: what to send now; None for nothing.
+    - ``late``: what to hold; None for nothing.
+    - ``times``: the time span of the whole batch.
+    """
 
     body: bytes | None
     late: Batch | None
@@ -27,8 +38,8 @@ class Cut:
 
 
 def cut(batch: Batch, until_ms: int) -> Cut:
-    """Cut a batch at a time; one that cannot be decoded is held."""
-    came = max(batch.came, until_ms + 1)  # so that it does not go before what was held earlier
+    """Split a batch at a time in ms; a batch that cannot be decoded is held."""
+    came = max(batch.came, until_ms + 1)  # else the hand-over would send it, or its mark release it
     try:
         early, late = split_at(batch.body, batch.protocol, until_ms)
         times = span(batch.body, batch.protocol)
@@ -42,7 +53,7 @@ def cut(batch: Batch, until_ms: int) -> Cut:
 
 
 def times_of(batch: Batch) -> Span | None:
-    """Return the times of a batch, None without any, or if it cannot be decoded."""
+    """Return the time span of a batch; None if it has no samples, or cannot be decoded."""
     try:
         return span(batch.body, batch.protocol)
     except Undecodable:

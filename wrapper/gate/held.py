@@ -1,6 +1,7 @@
 """The batches that the gate holds, oldest first, in one bounded memory for all endpoints; pure.
 
-Nothing leaves but by ``release``, ``pop`` or ``give_up``, and each says how much it was.
+A batch is removed only by ``release``, ``pop`` or ``give_up``. Each of them returns what it
+removed.
 """
 
 from __future__ import annotations
@@ -11,16 +12,20 @@ from dataclasses import dataclass, field
 
 from wrapper.gate.samples import Counts, Protocol
 
-OVERHEAD = 1024  # bytes that a batch costs besides its body
+OVERHEAD = 1024  # bytes of memory that a batch needs besides its body
 
 Fields = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """One request of Prometheus: its body as it came, its header fields, when it came (wall, ms).
+    """One request of Prometheus.
 
-    ``counts`` is what Prometheus was told that was written, where it was told.
+    - ``body``: the body, unchanged.
+    - ``fields``: the header fields for the receiver.
+    - ``protocol``: the version of remote_write.
+    - ``came``: when it arrived (wall clock, ms since 1970).
+    - ``counts``: the counts in the answer to Prometheus; None if the answer had none.
     """
 
     body: bytes = field(repr=False)
@@ -31,31 +36,31 @@ class Batch:
 
     @property
     def size(self) -> int:
-        """The bytes that holding it costs."""
+        """The memory that the batch needs while it is held, in bytes."""
         return len(self.body) + OVERHEAD
 
 
 class Budget:
-    """The memory that all endpoints share."""
+    """The memory for held batches that all endpoints share, in bytes."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
 
     def take(self, size: int, *, is_forced: bool = False) -> bool:
-        """Take so many bytes, if there are so many, or it is forced."""
+        """Reserve ``size`` bytes; return whether they were free, or the request is forced."""
         if self.used + size > self.limit and not is_forced:
             return False
         self.used += size
         return True
 
     def give_back(self, size: int) -> None:
-        """Give bytes back."""
+        """Free ``size`` bytes."""
         self.used -= size
 
 
 class Held:
-    """What is held for one endpoint."""
+    """The batches held for one endpoint."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
@@ -70,19 +75,23 @@ class Held:
 
     @property
     def oldest(self) -> Batch | None:
-        """The batch that came first."""
+        """The batch that arrived first."""
         return self._batches[0] if self._batches else None
 
     def reserve(self, size: int) -> bool:
-        """Take memory for a batch that may have to be held; see ``keep`` and ``unreserve``."""
+        """Reserve memory for a batch that may have to be held; see ``keep`` and ``unreserve``."""
         return self._budget.take(size)
 
     def unreserve(self, size: int) -> None:
-        """Give back what ``reserve`` took."""
+        """Free the memory that ``reserve`` took."""
         self._budget.give_back(size)
 
     def keep(self, batch: Batch, *, is_reserved: bool = False, is_forced: bool = False) -> bool:
-        """Hold a batch, last; return whether there was memory for it, or it is forced."""
+        """Hold a batch, as the last one; return whether there was memory for it.
+
+        With ``is_reserved``, its memory was reserved before. With ``is_forced``, it is held in any
+        case.
+        """
         if not is_reserved and not self._budget.take(batch.size, is_forced=is_forced):
             return False
         self._batches.append(batch)
@@ -90,14 +99,17 @@ class Held:
         return True
 
     def pop(self) -> Batch:
-        """Take out the oldest."""
+        """Remove and return the oldest batch."""
         batch = self._batches.popleft()
         self.bytes -= batch.size
         self._budget.give_back(batch.size)
         return batch
 
     def release(self, mark: int) -> int:
-        """Take out what came at or before a mark, so holds nothing newer; return how many."""
+        """Remove the batches that arrived at or before a mark; return how many.
+
+        Such a batch has no sample newer than the mark.
+        """
         count = 0
         while self._batches and self._batches[0].came <= mark:
             self.pop()
@@ -105,5 +117,5 @@ class Held:
         return count
 
     def give_up(self) -> list[Batch]:
-        """Take out all."""
+        """Remove and return all batches."""
         return [self.pop() for _ in range(len(self))]

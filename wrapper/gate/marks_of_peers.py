@@ -1,8 +1,9 @@
-"""Ask the leader's API for its gate's marks, and how far its clock is from ours.
+"""Request the marks of the leader's gate from its API, and measure the offset of its clock.
 
-The guarantee: only the replica that holds the lease counts, and only while it says that it leads.
-Its answer is untrusted: what has not the form of a mark is left out. No credentials are sent. Where
-it ends: a leader that cannot be asked is no matter, since the lease has its marks too.
+Guarantee: only the replica that holds the lease counts, and only while it reports that it leads.
+Its answer is untrusted: values that are not valid marks are ignored. No credentials are sent.
+
+Limitation: if the leader's API cannot be reached, only the marks on the lease are known.
 """
 
 from __future__ import annotations
@@ -20,22 +21,25 @@ from wrapper.options.gate_options import GateOptions
 from wrapper.web.peers import LIMIT_S, PeerConnection, Peers
 
 PERIOD_S = 0.33
-LONGEST_PAUSE_S = 5.0  # after answers that were no use, of a leader that refuses us for example
+LONGEST_PAUSE_S = 5.0  # after repeated failures, for example if the leader refuses our requests
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the leader said: its marks, and its wall clock less ours in seconds, None if unknown."""
+    """The leader's answer.
+
+    ``clock_offset_s`` is its wall clock less ours in seconds, None if unknown.
+    """
 
     marks: Marks
     clock_offset_s: float | None
 
 
 class MarksOfPeers:
-    """Asks the peers; once the leader is found it alone is asked, on a connection that is kept."""
+    """Queries the peers until it finds the leader, then only the leader, on a kept connection."""
 
     def __init__(self, options: GateOptions) -> None:
-        """Take whom to ask, and our own identity."""
+        """Take the addresses of the peers, and our own identity."""
         self._peers = Peers(options.peers, options.api_port, is_tls=options.api_is_tls)
         self._identity = options.identity
         self._leader = ""
@@ -44,11 +48,11 @@ class MarksOfPeers:
 
     @property
     def pause_s(self) -> float:
-        """How long to wait before the next question."""
+        """How long to wait before the next query, in seconds."""
         return backoff_s(self._failures + 1, PERIOD_S, LONGEST_PAUSE_S)
 
     def ask(self, leader: str) -> Told | None:
-        """Return what the gate of this holder of the lease says, None if it is not found."""
+        """Return the answer of the gate of this lease holder; None if there is none."""
         if leader != self._leader:
             self._leader, self._failures = leader, 0
             self._end()
@@ -59,7 +63,7 @@ class MarksOfPeers:
         return told
 
     def _found(self, leader: str) -> PeerConnection | None:
-        """Return a connection to the peer that leads by this identity."""
+        """Return a connection to the peer that leads under this identity, or None."""
         for peer in self._peers.ask(self._identity, None):
             if peer.place is not None and _leads(peer.status, leader):
                 return PeerConnection(peer.place)
@@ -71,7 +75,7 @@ class MarksOfPeers:
                 asked_at = clock.wall()
                 status = connection.status()
                 middle = (asked_at + clock.wall()) / 2
-        except (gevent.Timeout, Exception):  # noqa: BLE001 - whatever it is, it costs only memory
+        except (gevent.Timeout, Exception):  # noqa: BLE001 - any error only delays marks
             self._end()
             return None
         if _leads(status, leader) and isinstance(status.get("gate"), dict):
@@ -90,7 +94,7 @@ def _leads(status: dict[str, Any] | None, leader: str) -> bool:
 
 
 def _told(gate: dict[str, Any], middle: float) -> Told:
-    """Read the gate's part of a status that came at the wall time ``middle``."""
+    """Read the gate's part of a status; ``middle`` is the wall time halfway through the query."""
     endpoints, at_ms = gate.get("endpoints"), gate.get("time_ms")
     marks = {
         each["name"]: each["mark_ms"]

@@ -1,8 +1,10 @@
-"""A batch of remote_write, cut and split by the times of its samples; pure.
+"""Split a batch of remote_write, or remove samples from it, by timestamp or series; pure.
 
-Whatever is not defined in ``samples`` goes along. Exemplars are never a reason to keep or to cut: a
-receiver ignores one that it has, and their times may be the application's. All raise
-``Undecodable``.
+Fields that ``samples`` does not define are preserved. Exemplars never decide whether anything is
+kept or cut: a receiver ignores an exemplar that it already has, and the timestamp of an exemplar
+may come from the application.
+
+All public functions raise ``Undecodable``.
 """
 
 from __future__ import annotations
@@ -28,17 +30,20 @@ GOLDEN = 5**0.5 / 2 + 0.5
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a batch, as a batch of its own."""
+    """A part of a batch, as a batch of its own.
+
+    ``times`` is the number of different timestamps of its samples, where that is known.
+    """
 
     body: bytes = field(repr=False)
     counts: Counts
-    times: int = 0  # how many different times its samples have, where that is known
+    times: int = 0
 
 
 def newer(body: bytes, protocol: Protocol, mark: int) -> tuple[bytes | None, int]:
-    """Return what a batch has besides samples at or before a mark, and how many those are.
+    """Return a batch without the samples at or before a mark, and the number of those.
 
-    The body is None where nothing is left. Series that become empty go.
+    The body is None if nothing is left. A series without samples and exemplars is removed.
     """
     request = parsed(body, protocol)
     times = list(times_of(request.timeseries))
@@ -53,10 +58,11 @@ def newer(body: bytes, protocol: Protocol, mark: int) -> tuple[bytes | None, int
 
 
 def split_at(body: bytes, protocol: Protocol, until: int) -> tuple[Part | None, Part | None]:
-    """Return what a batch has up to a time, and what is later; None for a part without samples.
+    """Split a batch into the part up to a time in ms, and the part after it.
 
-    A batch without any samples is all in the first. Exemplars are split by their own times, but
-    never into a part that has no samples; what else there is goes with the first that exists.
+    A part without samples is None. A batch without any samples is all in the first part. Exemplars
+    are split by their own timestamps, but never into a part that has no samples. Metadata is in the
+    first part that exists.
     """
     early, late = parsed(body, protocol), parsed(body, protocol)
     is_late = [at > until for at in times_of(early.timeseries)]
@@ -74,9 +80,9 @@ def split_at(body: bytes, protocol: Protocol, until: int) -> tuple[Part | None, 
 
 
 def by_timestamp(body: bytes, protocol: Protocol, most: int) -> list[Part]:
-    """Return a batch in at most so many parts, by the times of its samples, oldest first.
+    """Split a batch into at most ``most`` parts by timestamp, oldest first.
 
-    What has no time of its own (metadata, a series of exemplars alone) goes with the last.
+    Metadata, and series that have only exemplars, are in the last part.
     """
     request = parsed(body, protocol)
     times = sorted(set(times_of(request.timeseries)))
@@ -98,7 +104,10 @@ def by_timestamp(body: bytes, protocol: Protocol, most: int) -> list[Part]:
 
 
 def apart(body: bytes, protocol: Protocol, most: int) -> tuple[list[Part], Part | None]:
-    """Return at most so many series with samples, spread over all, each alone; and the rest."""
+    """Split off at most ``most`` series with samples, each as a part; return the rest too.
+
+    The series are spread over all. The rest is None if no series is left.
+    """
     request = parsed(body, protocol)
     timed = [at for at, each in enumerate(request.timeseries) if each.samples or each.histograms]
     chosen = [timed[at] for at in _spread(min(most, len(timed)), len(timed))]
@@ -110,7 +119,7 @@ def apart(body: bytes, protocol: Protocol, most: int) -> tuple[list[Part], Part 
 
 
 def halves(body: bytes, protocol: Protocol) -> tuple[Part, Part] | None:
-    """Return a batch in two, by series; None if it has but one."""
+    """Split a batch into two parts by series; return None if it has only one."""
     first, second = parsed(body, protocol), parsed(body, protocol)
     middle = len(first.timeseries) // 2
     if not middle:
@@ -123,10 +132,10 @@ def halves(body: bytes, protocol: Protocol) -> tuple[Part, Part] | None:
 
 
 def _spread(count: int, among: int) -> list[int]:
-    """Return so many places, ascending: both ends, and others at no regular distance.
+    """Return ``count`` indexes below ``among``, ascending: both ends, and some irregularly between.
 
-    Of a scrape that was cut in the middle one end is known and the other new; and what alternates
-    is met too.
+    If a scrape was cut in the middle, the series at one end are known and those at the other are
+    new. Irregular distances also find both kinds if these alternate.
     """
     if count == among:
         return list(range(among))
@@ -143,7 +152,7 @@ def _part(request: Any) -> Part:
 
 
 def _without_series(request: Any, *, has_metadata: bool) -> bytes:
-    """Return what a request has besides its series."""
+    """Return a request without its series, as bytes."""
     rest = type(request)()
     rest.CopyFrom(request)
     del rest.timeseries[:]
@@ -153,7 +162,7 @@ def _without_series(request: Any, *, has_metadata: bool) -> bytes:
 
 
 def _within(series: Any, times: list[int]) -> Any:
-    """Return a copy of a series with the samples of some times, ascending."""
+    """Return a copy of a series with only the samples of a range of timestamps."""
     copy = type(series)()
     copy.CopyFrom(series)
     for kind in (copy.samples, copy.histograms):
@@ -164,13 +173,13 @@ def _within(series: Any, times: list[int]) -> Any:
 
 
 def _of(protocol: Protocol, rest: bytes, series: list[Any], times: int = 1) -> Part:
-    """Return a part of some series: messages one after the other are one message."""
+    """Return a part with these series; protobuf merges messages that are concatenated."""
     request = REQUESTS[protocol](timeseries=series)
     return Part(packed(rest + request.SerializeToString()), counts_of(request), times)
 
 
 def _keep(request: Any, is_wanted: Callable[[int], bool]) -> None:
-    """Take out the samples that are not wanted by their time, and series that become empty."""
+    """Remove the samples whose time is not wanted, and series that become empty."""
     changed = [
         at
         for at, each in enumerate(request.timeseries)
@@ -185,7 +194,7 @@ def _keep(request: Any, is_wanted: Callable[[int], bool]) -> None:
 
 
 def _keep_exemplars(request: Any, is_wanted: Callable[[int], bool]) -> None:
-    """Take out the exemplars that are not wanted by their time, and series that become empty."""
+    """Remove the exemplars whose time is not wanted, and series that become empty."""
     for at in range(len(request.timeseries) - 1, -1, -1):
         series = request.timeseries[at]
         if not series.exemplars:
@@ -196,7 +205,7 @@ def _keep_exemplars(request: Any, is_wanted: Callable[[int], bool]) -> None:
 
 
 def _filter(entries: Any, is_wanted: Callable[[int], bool]) -> None:
-    """Take out what is not wanted, from the end."""
+    """Remove the entries whose time is not wanted, from the end."""
     for at in range(len(entries) - 1, -1, -1):
         if not is_wanted(entries[at].timestamp):
             del entries[at]

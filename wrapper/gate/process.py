@@ -1,7 +1,7 @@
-"""The gate's process: it stands between remote_write and the receivers.
+"""Entry point of the gate's process, which sits between remote_write and the receivers.
 
-The supervisor starts it, tells it what to do and restarts it; it dies with its parent, and ends
-when the supervisor's end of the channel is closed. Where it ends: ``serving`` runs it.
+The supervisor starts the process, sends it orders, and restarts it. The process ends with its
+parent, or when the supervisor's end of the channel is closed. ``serving`` does the work.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from wrapper.options.gate_options import GateOptions
 
 
 def main(arguments: list[str]) -> int:
-    """Serve until told to stop; return the exit status."""
+    """Run the gate until it is told to stop; return the exit status."""
     options = GateOptions.from_json(arguments[0])
     die_with_parent(options.parent_pid)
     log.set_up(options.log_level, lambda: options.log_form)
     raise_limit()
-    monkey.patch_socket()  # nothing else waits: patching all would take 1 MiB more
+    monkey.patch_socket()  # nothing else blocks; to patch everything would cost 1 MiB more
     gc.collect()
-    gc.freeze()  # the collector need not look at what is loaded already
+    gc.freeze()  # exclude everything loaded so far from garbage collection
     return Serving(options).run()
 
 

@@ -1,8 +1,9 @@
 """Send requests to the receiver of one endpoint, on connections that are kept open.
 
-The guarantee: a request is sent once, and goes again only where a receiver redirects it; it ends
-within the endpoint's time limit, or when it is cut. Credentials go to the endpoint's own host only.
-Where it ends: it does not decide whether a request may be sent, and tries nothing again.
+Guarantee: a request is sent once, and again only if the receiver redirects it. It ends within the
+endpoint's time limit, or when it is aborted. Credentials are sent only to the endpoint's own host.
+
+Limitations: this module does not decide whether a request may be sent, and never retries.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from wrapper.gate.reply import Fields, Reply
 from wrapper.gate.under_way import Cut, TookTooLong, UnderWay
 from wrapper.model.gate import Endpoint
 
-LARGEST_ANSWER = 64 << 10  # bytes of a body that are passed back; Prometheus logs 1 KiB
+LARGEST_ANSWER = 64 << 10  # bytes of a body that are returned; Prometheus logs 1 KiB
 MOST_REDIRECTS = 10  # as in Go's client
 KEPT_FOR_S = 55.0  # load balancers often close after 60 s
 _REDIRECTS = (HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT)
@@ -39,9 +40,10 @@ _TRUST = "set its CA, and server_name if it is for another name, in tls_config o
 
 
 class NoAnswer(Exception):
-    """The receiver gave no answer, so that nobody knows whether it took the request.
+    """The receiver gave no answer, so it is unknown whether it accepted the request.
 
-    The text says why, without secrets. ``status`` is what a proxy answers then: 502 or 504.
+    The text contains the reason, without secrets. ``status`` is what a proxy would answer: 502 or
+    504.
     """
 
     def __init__(self, text: str, status: int = HTTPStatus.BAD_GATEWAY) -> None:
@@ -50,10 +52,10 @@ class NoAnswer(Exception):
 
 
 class Receiver:
-    """The connections to one endpoint's receiver."""
+    """The connections to the receiver of one endpoint."""
 
     def __init__(self, endpoint: Endpoint, under_way: UnderWay) -> None:
-        """Take where it is, and how to connect."""
+        """Take the endpoint: where the receiver is, and how to connect to it."""
         self._endpoint = endpoint
         self._client = RemoteWriteClient.of(endpoint.client)
         self._access = _Tls(endpoint.name, self._client)
@@ -62,7 +64,7 @@ class Receiver:
         self._kept = Kept()
 
     def send(self, body: bytes, fields: Fields) -> Reply:
-        """Return the answer to one request; raise NoAnswer."""
+        """Send one request, and return the answer; raise ``NoAnswer``."""
         limit_s = self._endpoint.timeout_s
         asked = _Hop(self._url, None)
         try:
@@ -73,19 +75,22 @@ class Receiver:
             raise NoAnswer(f"{_shown(asked.url)}: {why}") from None
         except TookTooLong:
             raise _no_answer(TimeoutError(), asked, limit_s) from None
-        except Exception as error:  # whatever it is: Prometheus has to try again
+        except Exception as error:  # any error means that Prometheus must retry
             raise _no_answer(error, asked, limit_s) from error
 
     def tidy(self, now: float) -> None:
-        """Close connections that have not been used for long; to be called regularly."""
+        """Close connections that have been idle for more than ``KEPT_FOR_S``.
+
+        The caller calls this regularly.
+        """
         self._kept.close_before(now - KEPT_FOR_S)
 
     def close(self) -> None:
-        """Close the connections that are not in use."""
+        """Close all idle connections."""
         self._kept.close_before(float("inf"))
 
     def _followed(self, hop: _Hop, body: bytes, fields: Fields, limit_s: float) -> Reply:
-        """Return the answer, of where it leads to if it is a redirect."""
+        """Send a request, follow redirects, and return the final answer."""
         for _ in range(1 + MOST_REDIRECTS):
             answer = self._asked(hop, body, fields, limit_s)
             place = answer.field("location")
@@ -105,7 +110,7 @@ class Receiver:
         raise NoAnswer(f"{_shown(self._url)} redirects more than {MOST_REDIRECTS} times")
 
     def _asked(self, hop: _Hop, body: bytes, fields: Fields, limit_s: float) -> Reply:
-        """Return the answer of one server; keep the connection if it has ended in order."""
+        """Return the answer of one server; keep the connection open if it is still usable."""
         connection = self._connection_to(hop)
         try:
             response = connection.ask("POST", target_of(hop.url), limit_s, fields, body)
@@ -113,7 +118,7 @@ class Receiver:
         except BaseException:
             connection.end()
             raise
-        if response.status < HTTPStatus.OK:  # Prometheus would wait for the final one
+        if response.status < HTTPStatus.OK:  # Prometheus would wait for the final answer
             connection.end()
             raise NoAnswer(f"{_shown(hop.url)} gave no final answer, but {response.status}")
         if len(content) > LARGEST_ANSWER or not _stays_open(response):
@@ -132,7 +137,7 @@ class Receiver:
 
 
 class _Tls:
-    """The TLS of an endpoint, by its files' current state."""
+    """The TLS settings of an endpoint; its files are read again when they change."""
 
     def __init__(self, name: str, client: RemoteWriteClient) -> None:
         self._name = name
@@ -140,7 +145,7 @@ class _Tls:
         self._file: ReloadingFile[Access] | None = None
 
     def current(self) -> Access:
-        """Return it; raise ConfigurationError while the files were never valid."""
+        """Return the settings; raise ``ConfigurationError`` if the files have never been valid."""
         if self._file is None:
             name = f"tls_config of remote_write {self._name}"
             self._file = ReloadingFile(name, self._read)
@@ -152,32 +157,32 @@ class _Tls:
 
 @dataclass(slots=True)
 class _Hop:
-    """Where a request goes to just now."""
+    """The server that a request is being sent to: the receiver, or the target of a redirect."""
 
     url: SplitResult
     proxy: HttpProxy | None
 
 
 class Kept:
-    """Connections that wait for the next request; the most recently used is taken first."""
+    """Idle connections; the most recently used one is reused first."""
 
     def __init__(self) -> None:
         """Start with none."""
-        self._idle: list[tuple[float, Connection]] = []  # when it was last used, in that order
+        self._idle: list[tuple[float, Connection]] = []  # with the time of last use, oldest first
 
     def add(self, connection: Connection) -> None:
-        """Keep a connection whose last answer has ended."""
+        """Keep a connection whose last answer has been read completely."""
         self._idle.append((clock.now(), connection))
 
     def take(self, url: SplitResult, access: Access) -> Connection | None:
-        """Return one that leads to this URL's server with this access, None if there is none."""
+        """Return an idle connection to this URL's server with this access, or None."""
         for index in range(len(self._idle) - 1, -1, -1):
             if self._idle[index][1].is_like(url, access):
                 return self._idle.pop(index)[1]
         return None
 
     def close_before(self, at: float) -> None:
-        """Close those that were last used before then."""
+        """Close the connections that were last used before ``at``."""
         while self._idle and self._idle[0][0] < at:
             self._idle.pop(0)[1].end()
 
@@ -187,17 +192,17 @@ def _stays_open(response: BaseHTTPResponse) -> bool:
 
 
 def _is_same_host(one: SplitResult, other: SplitResult) -> bool:
-    """Tell whether credentials for the one may go to the other; not from https to http."""
+    """Return whether credentials for one URL may be sent to the other; not from https to http."""
     return one.hostname == other.hostname and (one.scheme, other.scheme) != ("https", "http")
 
 
 def _shown(url: SplitResult) -> str:
-    """Return a URL without what may be secret in it."""
+    """Return a URL without the parts that may be secret."""
     return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
 
 
 def _would_lose_the_samples(url: SplitResult, status: int, to: SplitResult) -> str:
-    """Return why a redirect is not followed at which Prometheus' client asks by GET instead."""
+    """Return why a redirect is not followed that Prometheus' client would follow with GET."""
     return (
         f"{_shown(url)} redirects to {_shown(to)} by {status}, which a client follows by GET, "
         "without the samples: write to where they are taken, or let it answer 307 or 308"
@@ -216,7 +221,7 @@ def _no_answer(error: BaseException, hop: _Hop, limit_s: float) -> NoAnswer:
 
 
 def crossing(fields: Iterable[tuple[str, str]]) -> Fields:
-    """Return the fields of a request that go on to the receiver: all but those of one hop."""
+    """Return the fields of a request to forward to the receiver: all except hop-by-hop fields."""
     given = tuple(fields)
     named = {
         name.strip().lower()

@@ -1,4 +1,4 @@
-"""The receivers of all endpoints, as of the newest order."""
+"""The receivers of all endpoints, according to the newest order."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from wrapper.model.gate import Endpoint
 
 
 class Receivers(Mapping[str, Receiver]):
-    """By the name of the endpoint; one whose endpoint is the same as before keeps its connections.
+    """A mapping from the name of an endpoint to its receiver.
 
-    That of an endpoint that has gone stays: what was held for it may still be under way.
+    A receiver keeps its connections as long as its endpoint does not change. The receiver of a
+    removed endpoint stays, because requests to it may still be in flight.
     """
 
     def __init__(self, under_way: UnderWay) -> None:
-        """Start with none."""
+        """Create an empty mapping."""
         self._under_way = under_way
         self._known: dict[str, tuple[Endpoint, Receiver]] = {}
 
     def keep(self, endpoints: tuple[Endpoint, ...]) -> None:
-        """Take the endpoints of an order."""
+        """Update the receivers to the endpoints of an order."""
         for each in endpoints:
             known = self._known.get(each.name)
             if known is not None and known[0] == each:
@@ -31,7 +32,7 @@ class Receivers(Mapping[str, Receiver]):
                 known[1].close()
 
     def tidy(self, now: float) -> None:
-        """Close connections that have not been used for long."""
+        """Close connections that have been idle for too long."""
         for _, receiver in self._known.values():
             receiver.tidy(now)
 

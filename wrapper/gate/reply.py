@@ -1,4 +1,4 @@
-"""Answers to remote_write: what a receiver said, and what the gate says itself; pure."""
+"""Answers to remote_write: those of the receiver, and the gate's own; pure."""
 
 from __future__ import annotations
 
@@ -20,44 +20,44 @@ _RETURNED = frozenset(("content-type", "content-encoding", "retry-after"))
 _RETURNED_PREFIX = "x-prometheus-remote-write-"
 _LONGEST_REASON = 200  # characters
 _MOST_DIGITS = 18
-LONGEST_PAUSE_S = 3600.0  # whatever Retry-After says: it may be a slip of a proxy
+LONGEST_PAUSE_S = 3600.0  # upper limit of Retry-After, which a proxy may set wrongly
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer: status, header fields, and a body, which may be cut."""
+    """An answer: status, header fields, and a body, which may be truncated."""
 
     status: int
     fields: Fields = ()
     body: bytes = b""
 
     def field(self, name: str) -> str | None:
-        """Return the first field of this name, which is in lower case."""
+        """Return the first field with this name (lower case), or None."""
         return next((value for each, value in self.fields if each.lower() == name), None)
 
 
 def error(status: int, text: str, *fields: tuple[str, str]) -> Reply:
-    """Return an answer of the gate's own, whose reason Prometheus logs."""
+    """Return an answer of the gate itself; Prometheus logs its text."""
     body = json.dumps({"status": "error", "error": text}, ensure_ascii=False).encode()
     return Reply(status, (("Content-Type", "application/json"), *fields), body)
 
 
 def unavailable(text: str, retry_after_s: int = 1) -> Reply:
-    """Return the answer at which Prometheus sends the same again, a little later."""
+    """Return a 503 answer, after which Prometheus sends the same request again."""
     return error(503, text, ("Retry-After", str(retry_after_s)))
 
 
 def taken(counts: Counts | None) -> Reply:
-    """Return the answer of a receiver that took all, with the counts that protocol 2 asks for."""
+    """Return the answer for an accepted batch, with the counts that protocol 2 requires."""
     fields = _written_fields(counts) if counts is not None else ()
     return Reply(204, fields)
 
 
 def passed_back(reply: Reply, more: Counts | None, wall: float) -> Reply:
-    """Return what Prometheus gets of a receiver's answer.
+    """Return the receiver's answer in the form that Prometheus gets.
 
-    ``more`` is what was held of the same batch: it is added where the receiver counts. ``wall`` is
-    the time, in seconds.
+    ``more`` counts the part of the batch that is held. It is added if the receiver's answer has
+    counts. ``wall`` is the wall time in seconds.
     """
     fields = tuple(
         (name, _within_bounds(value, wall) if name.lower() == "retry-after" else value)
@@ -72,7 +72,10 @@ def passed_back(reply: Reply, more: Counts | None, wall: float) -> Reply:
 
 
 def answer_of(reply: Reply, wall: float) -> Answer:
-    """Return what a receiver's answer at this wall time (seconds) means to the gate's rules."""
+    """Return a receiver's answer in the form that the gate's rules use.
+
+    ``wall`` is the wall time in seconds.
+    """
     is_taken = 200 <= reply.status < 300  # noqa: PLR2004 - HTTP's class of success
     return Answer(
         status=reply.status,
@@ -83,7 +86,7 @@ def answer_of(reply: Reply, wall: float) -> Answer:
 
 
 def written(reply: Reply) -> Counts | None:
-    """Return what a receiver says that it wrote, None if it does not say."""
+    """Return the counts that a receiver reports as written; None if it reports none."""
     said = {kind: reply.field(name.lower()) for kind, name in WRITTEN.items()}
     if all(text is None for text in said.values()):
         return None
@@ -91,7 +94,7 @@ def written(reply: Reply) -> Counts | None:
 
 
 def _number(text: str | None) -> int:
-    """Return a number of at most 18 digits, 0 for anything else."""
+    """Return a number of at most 18 digits; 0 for any other text."""
     is_number = text and text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
     return int(text or "") if is_number else 0
 
@@ -105,9 +108,9 @@ def _sum(one: Counts, other: Counts) -> Counts:
 
 
 def _retry_after_s(text: str | None, wall: float) -> float:
-    """Return the seconds that a Retry-After says (a number, or a date), 0 if it says nothing.
+    """Return the seconds of a Retry-After (a number, or a date), at most ``LONGEST_PAUSE_S``.
 
-    They are LONGEST_PAUSE_S at most.
+    Return 0 if there is none, or it is invalid.
     """
     if text is None:
         return 0.0
@@ -121,7 +124,10 @@ def _retry_after_s(text: str | None, wall: float) -> float:
 
 
 def _within_bounds(retry_after: str, wall: float) -> str:
-    """Return a Retry-After for Prometheus, which waits however long it is told to."""
+    """Return a Retry-After for Prometheus, at most ``LONGEST_PAUSE_S``.
+
+    Prometheus itself has no upper limit.
+    """
     is_long = _retry_after_s(retry_after, wall) >= LONGEST_PAUSE_S
     return f"{LONGEST_PAUSE_S:.0f}" if is_long else retry_after
 

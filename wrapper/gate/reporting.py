@@ -1,4 +1,7 @@
-"""Report the gate's state to the supervisor: at once what it waits for, the rest now and then."""
+"""Report the gate's state to the supervisor.
+
+A change that the supervisor waits for is reported immediately, any other change periodically.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,15 @@ from dataclasses import replace
 from wrapper.gate import channel
 from wrapper.model.gate import GateReport
 
-PERIOD_S = 0.25  # between reports of what requests change
-CALM_PERIOD_S = 1.0  # between reports of what time alone changes: how far the receiver is behind
+PERIOD_S = 0.25  # between reports of changes that requests cause
+CALM_PERIOD_S = 1.0  # between reports if only the time has changed: how far the receiver is behind
 
 
 class Reporting:
-    """Remembers what was told last; what could not be sent is told at the next call."""
+    """Sends reports, and remembers the last one.
+
+    A report that cannot be sent is retried at the next call.
+    """
 
     def __init__(self, end: socket.socket) -> None:
         """Take the gate's end of the channel."""
@@ -22,7 +28,7 @@ class Reporting:
         self._at = float("-inf")
 
     def tell(self, report: GateReport, now: float) -> bool:
-        """Send a report if it is due; return whether it has more that is new than the time."""
+        """Send a report if it is due; return whether it has any news except the passage of time."""
         last = self._last
         if report == last:
             return False
@@ -35,7 +41,7 @@ class Reporting:
 
 
 def _timeless(report: GateReport) -> GateReport:
-    """Return a report without what changes while nothing happens."""
+    """Return a report without the values that change even if nothing happens."""
     endpoints = tuple(replace(each, behind_s=None) for each in report.endpoints)
     return replace(report, endpoints=endpoints)
 

@@ -1,7 +1,7 @@
-"""A request of Prometheus to the gate, and the answer, in bytes of HTTP/1.1.
+"""Parse Prometheus' HTTP/1.1 requests to the gate, and render the answers.
 
-They are read as the proxy's are: what two programs could read differently is refused. Where it
-ends: ``server`` has the connections.
+Requests are parsed like those to the proxy: an ambiguous request, which two programs could read
+differently, is refused. The connections are in ``server``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from wrapper.proxy.http_head import BadHead, origin_form, request_head
 
 LARGEST = 64 << 20  # bytes of a body
 TOO_LARGE = error(413, f"a batch of more than {LARGEST >> 20} MiB: lower max_samples_per_send")
-# By 503: Prometheus drops what is answered by 408, and it may have been stopped for a while.
+# 503, because Prometheus drops a batch after 408. It may only have been stopped for a while.
 TOO_SLOW = unavailable("the rest of the request was not sent in time")
 _BARE = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -29,7 +29,10 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 class Refused(Exception):
-    """A request that is not read to its end: its connection ends with this answer."""
+    """A request is refused before it has been read completely.
+
+    ``reply`` is the answer; then the connection is closed.
+    """
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply.body.decode())
@@ -37,7 +40,12 @@ class Refused(Exception):
 
 
 class Head(NamedTuple):
-    """A request without its body; ``fields`` are those for the receiver, as they came."""
+    """The head of a request, without its body.
+
+    - ``request``: the request line and the framing of the body.
+    - ``fields``: the header fields to forward to the receiver, unchanged.
+    - ``end``: the length of the head in bytes.
+    """
 
     request: Request
     fields: Fields
@@ -45,14 +53,17 @@ class Head(NamedTuple):
 
     @property
     def endpoint(self) -> str:
-        """The name of the endpoint that it is for; "" for another path."""
+        """The name of the endpoint in the request's path; "" for any other path."""
         target = origin_form(self.request.target).partition(b"?")[0]
         path = unquote_to_bytes(target).decode(errors="replace")
         return path.removeprefix(PATH) if path.startswith(PATH) else ""
 
 
 def head_of(data: bytes) -> Head:
-    """Return the head at the beginning of bytes that have a whole one, or none; raise Refused."""
+    """Return the head at the beginning of ``data``; raise ``Refused``.
+
+    ``data`` must contain a complete head, or bytes that cannot become one.
+    """
     try:
         head = request_head(data)
     except BadHead as problem:
@@ -68,7 +79,7 @@ def head_of(data: bytes) -> Head:
 
 
 class Body:
-    """A request's body as it comes."""
+    """The body of a request, while it is received."""
 
     def __init__(self, request: Request) -> None:
         self._body: LengthBody | ChunkedUpload = request.body(decoded=True)
@@ -77,16 +88,16 @@ class Body:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the whole body has come."""
+        """Whether the whole body has been received."""
         return self._body.is_complete
 
     @property
     def content(self) -> bytes:
-        """What has come of it."""
+        """The part of the body received so far."""
         return b"".join(self._pieces)
 
     def take(self, data: bytes) -> bytes:
-        """Take the next bytes, and return those after the end; raise Refused."""
+        """Add received bytes, and return those after the end of the body; raise ``Refused``."""
         if self._body.is_complete:
             return data
         try:
@@ -101,11 +112,14 @@ class Body:
 
 
 def rendered(reply: Reply, request: Request | None, wall: float, *, goes_on: bool) -> bytes:
-    """Return an answer in bytes; ``wall`` is the time, ``goes_on`` whether the connection does."""
+    """Return an answer as bytes of HTTP.
+
+    ``wall`` is the wall time in seconds. ``goes_on`` is whether the connection stays open.
+    """
     status, body = reply.status, reply.body
     lines = [f"HTTP/1.1 {status} {_phrase(status)}", f"Date: {formatdate(wall, usegmt=True)}"]
     for name, value in reply.fields:
-        if _NAME.fullmatch(name) and _VALUE.fullmatch(value):  # a receiver may say anything
+        if _NAME.fullmatch(name) and _VALUE.fullmatch(value):  # a receiver's fields are untrusted
             lines.append(f"{name}: {value}")
     if status not in _BARE:
         lines.append(f"Content-Length: {len(body)}")
@@ -120,5 +134,5 @@ def rendered(reply: Reply, request: Request | None, wall: float, *, goes_on: boo
 def _phrase(status: int) -> str:
     try:
         return HTTPStatus(status).phrase
-    except ValueError:  # one that the receiver made up
+    except ValueError:  # the receiver may answer with a status that is not registered
         return "Unknown"

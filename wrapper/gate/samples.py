@@ -1,8 +1,8 @@
-"""What is in a batch of remote_write: its samples and their times; pure.
+"""Decode a batch of remote_write: its samples, and their timestamps; pure.
 
-A batch is the body of one request: protobuf, packed by snappy (block format). Only the fields that
-matter here are defined; protobuf keeps the others as they came, through parsing and writing.
-Samples and histograms alike are called samples.
+A batch is the body of one request: protobuf, compressed with snappy (block format). Only the fields
+that the gate needs are defined here. Protobuf preserves all other fields when it parses and writes
+a message. In this folder, "samples" includes histograms.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
-LARGEST = 64 << 20  # bytes of a batch when unpacked
-MOST_FIELDS = 2_000_000  # that need 60 bytes each: two bytes can be a whole message
-PROBES = 16  # series that are looked at where not all are
+LARGEST = 64 << 20  # bytes of a batch after decompression
+MOST_FIELDS = 2_000_000  # each needs 60 bytes of memory, and may be as short as two bytes
+PROBES = 16  # series that are read if not all are
 VERSION_2 = "io.prometheus.write.v2.request"
 TIME = attrgetter("timestamp")
 SAMPLES = attrgetter("samples")
@@ -31,7 +31,7 @@ HISTOGRAMS = attrgetter("histograms")
 
 # Message → field → (number, is repeated, its type: of protobuf, or the name of a message). From
 # prompb/remote.proto, prompb/types.proto and io/prometheus/write/v2/types.proto. Labels, symbols
-# and values are defined because what is not is written after what is: so the order stays.
+# and values are defined to keep the order of the fields: protobuf writes undefined fields last.
 MESSAGES: dict[str, dict[str, tuple[int, bool, Any]]] = {
     "Sample": {
         "value": (1, False, Field.TYPE_DOUBLE),
@@ -47,7 +47,7 @@ MESSAGES: dict[str, dict[str, tuple[int, bool, Any]]] = {
     },
     "Request1": {"timeseries": (1, True, "Series1"), "metadata": (3, True, Field.TYPE_BYTES)},
     "Series2": {
-        "labels_refs": (1, True, Field.TYPE_BYTES),  # packed, so runs of bytes
+        "labels_refs": (1, True, Field.TYPE_BYTES),  # a packed field is encoded as bytes
         "samples": (2, True, "Sample"),
         "histograms": (3, True, "Histogram"),
         "exemplars": (4, True, "Exemplar"),
@@ -56,31 +56,34 @@ MESSAGES: dict[str, dict[str, tuple[int, bool, Any]]] = {
 }
 
 
-# The bytes that begin a repeated field, all of which have numbers up to 5: as they are usually
-# written, and in more bytes than needed.
+# The first byte of each repeated field; these have the numbers 1 to 5. The bytes with 0x80 are of
+# a number that is encoded in more bytes than needed.
 _TAGS = bytes(number << 3 | 2 | more for number in range(1, 6) for more in (0, 0x80))
 
 
 class Undecodable(ValueError):
-    """A body is no batch: not packed by snappy, no such message, or too large to be looked at."""
+    """A body is not a batch: snappy or protobuf cannot decode it, or it is too large to decode."""
 
 
 class Protocol(enum.Enum):
-    """The protocol of a batch, by its Content-Type."""
+    """The version of the remote_write protocol of a batch, by its Content-Type."""
 
     V1 = "prometheus.WriteRequest"
     V2 = "io.prometheus.write.v2.Request"
 
     @classmethod
     def of(cls, content_type: str) -> Protocol:
-        """Return the protocol; whatever does not say that it is 2 is 1, as receivers have it."""
+        """Return the protocol of a Content-Type: V1 unless it names V2, as receivers read it."""
         words = content_type.lower().replace('"', "").replace(" ", "").split(";")
         return cls.V2 if f"proto={VERSION_2}" in words else cls.V1
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many a batch has of each, as the fields X-Prometheus-Remote-Write-…-Written say."""
+    """The number of samples, histograms and exemplars in a batch.
+
+    They are the values of the fields X-Prometheus-Remote-Write-…-Written.
+    """
 
     samples: int = 0
     histograms: int = 0
@@ -88,22 +91,23 @@ class Counts:
 
     @property
     def timed(self) -> int:
-        """How many samples and histograms."""
+        """The number of samples and histograms together."""
         return self.samples + self.histograms
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The earliest and the latest time of the samples in a batch, in ms."""
+    """The earliest and the latest timestamp of the samples in a batch, in ms."""
 
     earliest: int
     latest: int
 
 
 def span(body: bytes, protocol: Protocol, *, is_thorough: bool = True) -> Span | None:
-    """Return the span of a batch's samples, None without any.
+    """Return the time span of a batch's samples, or None if it has none; raise ``Undecodable``.
 
-    Not thorough: of the first sample of 16 series, spread evenly: for batches that come often.
+    If not ``is_thorough``, only 16 series, spread evenly, are read. This is for batches that arrive
+    often.
     """
     series = parsed(body, protocol).timeseries
     if not is_thorough and len(series) > PROBES:
@@ -114,17 +118,17 @@ def span(body: bytes, protocol: Protocol, *, is_thorough: bool = True) -> Span |
 
 
 def counts(body: bytes, protocol: Protocol) -> Counts:
-    """Return how many samples, histograms and exemplars a batch has."""
+    """Return the number of samples, histograms and exemplars of a batch; raise ``Undecodable``."""
     return counts_of(parsed(body, protocol))
 
 
 def packed(raw: bytes) -> bytes:
-    """Return bytes packed by snappy, as a body."""
+    """Return bytes compressed with snappy, as the body of a request."""
     return bytes(cramjam.snappy.compress_raw(raw))
 
 
 def parsed(body: bytes, protocol: Protocol) -> Any:
-    """Return the message that a body is; raise ``Undecodable``."""
+    """Return the message in a body; raise ``Undecodable``."""
     try:
         if cramjam.snappy.decompress_raw_len(body) > LARGEST:
             raise Undecodable(f"batch of {len(body)} bytes: it is larger than {LARGEST} unpacked")
@@ -139,20 +143,20 @@ def parsed(body: bytes, protocol: Protocol) -> Any:
 
 
 def _most_fields(raw: bytes) -> int:
-    """Return how many fields there may be at most, roughly where they are surely few."""
+    """Return an upper bound of the number of fields; a rough one if the message is small."""
     most = len(raw) // 2
     return most if most <= MOST_FIELDS else len(raw) - len(raw.translate(None, _TAGS))
 
 
 def times_of(series: Any) -> Iterator[int]:
-    """Yield the time of each sample and histogram."""
+    """Yield the timestamp of each sample and histogram, in ms."""
     samples = chain.from_iterable(map(SAMPLES, series))
     histograms = chain.from_iterable(map(HISTOGRAMS, series))
     return map(TIME, chain(samples, histograms))
 
 
 def counts_of(request: Any) -> Counts:
-    """Return how many samples, histograms and exemplars a message has."""
+    """Return the number of samples, histograms and exemplars of a message."""
     series = request.timeseries
     exemplars = sum(len(each.exemplars) for each in series)
     return Counts(

@@ -1,19 +1,34 @@
-"""Sending on one batch that was held: the edge, retries, and what the receiver has already; pure.
+"""Send one held batch to the receiver, which may already have a part of it; pure.
 
-``sending_on`` is a generator: it yields each ``Request`` to send, gets the ``Answer``, and returns
-a ``Result``. It has no clock: a request says how long to wait before it. Whoever drives it asks
-before each request whether the gate is open, and drops it when it is not; then nothing counts, and
-the whole batch is sent again later.
+``sending_on`` is a generator. It yields each ``Request`` to send, receives the ``Answer``, and
+returns a ``Result``. It has no clock: each request contains the time to wait before it is sent.
+Before each request, the caller checks whether the gate is open. If the gate is closed, the caller
+drops the generator. Then nothing is counted, and the whole batch is sent again later.
 
-A receiver that refuses with 400 or 409 may have some of the samples, or newer ones. Prometheus then
-takes none of the request; Mimir, Cortex and Thanos take the good part. In protocol 2 a receiver
-says how much it has written; where that is nothing it is not believed, for Cortex says so of the
-good part too. So a batch that is refused is sent in pieces, unless a count tells: by time, oldest
-first. Where one time is refused, a few series of it are sent alone, spread over all: if none is
-taken, the receiver has all of that time; else the rest is sent in halves, and likewise for each
-that is refused. Prometheus sends the series of a scrape in runs, so a few halves are mixed, and
-most are known or new as a whole. Of one time each series has one sample, so that the order of its
-pieces does not matter. What ``MOST_REQUESTS`` do not find out is given up, and counted so.
+A receiver that answers 400 or 409 may already have some of the samples, or newer ones. Receivers
+differ in what they do with the others:
+
+- Prometheus rejects the whole request.
+- Mimir, Cortex and Thanos accept the valid samples.
+
+In protocol 2, the receiver reports how many samples it has written. A report of none is not
+trusted, because Cortex reports none even if it has accepted the valid samples.
+
+Without a usable count, a refused batch is sent again in pieces:
+
+1. The batch is split by timestamp. The pieces are sent oldest first.
+2. If a piece with one timestamp is refused, a few of its series (``PROBES``), spread over all, are
+   sent one by one.
+3. If none of these is accepted, the receiver has all samples of this timestamp.
+4. Otherwise, the remaining series are sent in two halves. For each half that is refused, continue
+   at step 2.
+
+Prometheus sends the series of a scrape in runs. So most halves are completely known or completely
+new, and only a few are mixed. Each series has only one sample per timestamp, so the order of the
+pieces of one timestamp does not matter.
+
+Limitation: if ``MOST_REQUESTS`` requests do not find out which samples are new, the rest is given
+up, and counted as given up.
 """
 
 from __future__ import annotations
@@ -28,16 +43,16 @@ from wrapper.gate.samples import Counts, Protocol, Undecodable, counts
 from wrapper.gate.verdicts import Answer, Outcome
 
 FIRST_PAUSE_S = 0.03
-MOST_REQUESTS = 1024  # for the pieces of one batch, besides those that are to be sent again
+MOST_REQUESTS = 1024  # for the pieces of one batch, not counting retries
 MOST_TIMES = 128  # pieces by time
-PROBES = 8  # series that are asked for alone, spread over all
+PROBES = 8  # series that are sent one by one, spread over all
 TOO_MANY = f"refused, and not found out what is new in it with {MOST_REQUESTS} requests"
-MAY_HAVE = frozenset({400, 409})  # statuses of a receiver that has a sample, or newer ones
+MAY_HAVE = frozenset({400, 409})  # statuses of a receiver that has the samples, or newer ones
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Send this body after a wait."""
+    """A body to send, after a wait in seconds."""
 
     body: bytes = field(repr=False)
     wait_s: float = 0.0
@@ -45,7 +60,7 @@ class Request:
 
 @dataclass(slots=True)
 class Result:
-    """How many samples did not go, by why; see ``model.gate.COUNTERS``."""
+    """How many samples were not written, by reason; see ``model.gate.COUNTERS``."""
 
     left_out: int = 0
     rejected_known: int = 0
@@ -60,12 +75,12 @@ Answering = Generator[Request, Answer, Answer]
 
 
 def sending_on(batch: Batch, mark: int | None, max_backoff_s: float) -> Sending:
-    """Send a batch on, without what is at or before the mark; see the module."""
+    """Send a batch, except the samples at or before the mark; see the module."""
     return (yield from _Sender(batch, max_backoff_s).send(mark))
 
 
 def count_of(batch: Batch) -> int:
-    """Return how many samples a batch has: 1 where it cannot be decoded, so that it counts."""
+    """Return the number of samples of a batch; 1 if it cannot be decoded, so that it is counted."""
     try:
         return counts(batch.body, batch.protocol).timed
     except Undecodable:
@@ -73,7 +88,7 @@ def count_of(batch: Batch) -> int:
 
 
 class _Sender:
-    """The sending of one batch."""
+    """Sends one batch."""
 
     def __init__(self, batch: Batch, max_backoff_s: float) -> None:
         self._batch = batch
@@ -83,7 +98,7 @@ class _Sender:
         self.result = Result()
 
     def send(self, mark: int | None) -> Sending:
-        """Send what is newer than the mark."""
+        """Send the samples that are newer than the mark."""
         body = self._newer(mark)
         if body is None:
             return self.result
@@ -106,9 +121,9 @@ class _Sender:
         return left
 
     def _look_at(self, body: bytes, answer: Answer) -> Generator[Request, Answer]:
-        """Take the answer to the whole."""
+        """Handle the answer to the whole batch."""
         if answer.outcome is Outcome.ACKED and self._protocol is Protocol.V1:
-            return  # the counts are of protocol 2 alone
+            return  # only protocol 2 has counts
         part = Part(body, counts(body, self._protocol))
         is_taken = self._taken(part, answer)
         if is_taken is not False:
@@ -120,7 +135,7 @@ class _Sender:
             yield from self._by_time(part, reserve=0)
 
     def _by_time(self, part: Part, reserve: int) -> Generator[Request, Answer]:
-        """Send what was refused in pieces by time; ``reserve`` requests are for what is later."""
+        """Send a refused part in pieces by timestamp; ``reserve`` requests are for later pieces."""
         pieces = by_timestamp(part.body, self._protocol, min(MOST_TIMES, self._left - reserve))
         if len(pieces) == 1:
             yield from self._of_one_time(pieces[0], reserve)
@@ -138,7 +153,7 @@ class _Sender:
                 self._give_up(piece.counts.timed, TOO_MANY)
 
     def _of_one_time(self, part: Part, reserve: int) -> Generator[Request, Answer]:
-        """Find what is new in what was refused, of one time: it has all, or each is asked for."""
+        """Find the new samples of a refused part with one timestamp: steps 2 to 4 of the module."""
         if self._left - reserve < PROBES + 1 and part.counts.timed > 1:
             self._give_up(part.counts.timed, TOO_MANY)
             return
@@ -160,7 +175,7 @@ class _Sender:
             yield from self._half(half, reserve)
 
     def _half(self, part: Part, reserve: int) -> Generator[Request, Answer]:
-        """Send a half; find out what is new in it if it is refused."""
+        """Send a half, and find its new samples if it is refused."""
         if self._left <= reserve:
             self._give_up(part.counts.timed, TOO_MANY)
         elif (yield from self._piece(part)) is False:
@@ -171,7 +186,11 @@ class _Sender:
         return self._taken(part, (yield from self._answer(part.body)))
 
     def _taken(self, part: Part, answer: Answer) -> bool | None:
-        """Count what an answer says; False: the receiver may have some; None: it is refused."""
+        """Count an answer; return whether the part was accepted.
+
+        False means that the receiver may have some of the samples, None that it refuses them for
+        good.
+        """
         if answer.outcome is Outcome.ACKED:
             if self._protocol is Protocol.V2:
                 written = answer.written or Counts()
@@ -187,7 +206,7 @@ class _Sender:
         self.result.problem = problem
 
     def _answer(self, body: bytes) -> Answering:
-        """Send a body until the receiver takes it, or refuses it for good."""
+        """Send a body, and retry until the receiver accepts it or refuses it for good."""
         failures, wait_s = 0, 0.0
         while True:
             answer = yield Request(body, wait_s)

@@ -1,9 +1,13 @@
-"""The gate's HTTP server: what Prometheus sends by POST to /gate/<name> is passed on or held.
+"""The gate's HTTP server: Prometheus sends its batches by POST to /gate/<name>.
 
-A greenlet serves each connection. The guarantee: a request that is neither passed on nor held is
-answered so that Prometheus sends it again; no client is waited for without a limit, and those that
-dawdle keep nobody from an answer: where places or memory are short, those that have been waited for
-longest, or hold most, are cut off. Where it ends: ``gate`` decides, and ``receiver`` sends.
+Each connection has its own greenlet.
+
+Guarantees: a request that is neither passed on nor held gets an answer after which Prometheus sends
+it again. Each wait for a client has a limit. Slow clients do not block others: when connections run
+short, the client that has kept the server waiting longest is disconnected; when memory runs short,
+the client that holds the most.
+
+``gate`` decides what happens to a request, and ``receiver`` sends it.
 """
 
 from __future__ import annotations
@@ -26,18 +30,18 @@ from wrapper.proxy.places import Places
 from wrapper.proxy.waiting import Waiting
 
 LOG = logging.getLogger(__name__)
-HEAD_S = 10.0  # from the first byte of a head to its last, or from a connection to its first byte
-IDLE_S = 330.0  # between two requests: longer than Prometheus keeps idle connections, 5 minutes
+HEAD_S = 10.0  # from the first byte of a head to its last, and from connecting to the first byte
+IDLE_S = 330.0  # between two requests; Prometheus closes idle connections earlier, after 5 minutes
 BODY_S = 30.0
 SEND_S = 30.0
-MOST_BYTES = 128 << 20  # of requests that have not come whole, and of those under way
+MOST_BYTES = 128 << 20  # of incomplete requests; the same limit again for requests in flight
 
 
 class Server:
-    """Serves all connections."""
+    """Accepts and serves all connections."""
 
     def __init__(self, listener: socket.socket, exchange: Exchange) -> None:
-        """Take where Prometheus connects, and what answers."""
+        """Take the listening socket, and the exchange that answers."""
         self._exchange = exchange
         self._places = Places()
         self._waiting = Waiting(MOST_BYTES)
@@ -45,11 +49,11 @@ class Server:
         self._server = StreamServer(listener, self._serve, spawn=self._places)
 
     def start(self) -> None:
-        """Accept connections from now on."""
+        """Start to accept connections."""
         self._server.start()
 
     def stop(self) -> None:
-        """Accept none, and cut all."""
+        """Stop to accept connections, and close all."""
         self._server.stop(timeout=0)
 
     def _serve(self, sock: socket.socket, peer: Any) -> None:
@@ -61,7 +65,7 @@ class Server:
             with contextlib.suppress(OSError, ClientGone):
                 while self._answer_next(client):
                     client.is_new = False
-                    gevent.sleep(0)  # others go first
+                    gevent.sleep(0)  # let other connections run
                 with gevent.Timeout(HEAD_S, ClientGone()), self._waiting.wait(client):
                     client.linger()
         except Exception:
@@ -70,7 +74,7 @@ class Server:
             client.sock.close()
 
     def _answer_next(self, client: Client) -> bool:
-        """Answer one request; tell whether the connection stays open."""
+        """Answer one request; return whether the connection stays open."""
         try:
             with self._waiting.wait(client) as wait:
                 head = _read_head(client, wait)
@@ -100,7 +104,7 @@ class Server:
 
 
 def _read_head(client: Client, waiting: Waiting) -> Head:
-    """Read a head and take it off the client's data; raise Refused, ClientGone."""
+    """Read a head, and remove it from the client's data; raise ``Refused``, ``ClientGone``."""
     if not client.data:
         with gevent.Timeout(HEAD_S if client.is_new else IDLE_S, ClientGone()):
             client.data = client.receive()
@@ -112,7 +116,7 @@ def _read_head(client: Client, waiting: Waiting) -> Head:
 
 
 def _read_body(client: Client, head: Head, waiting: Waiting) -> bytes:
-    """Read a body; raise Refused, ClientGone."""
+    """Read a body; raise ``Refused``, ``ClientGone``."""
     body = Body(head.request)
     client.data = body.take(client.data)
     if head.request.crossing.expects and not body.is_complete:
@@ -125,7 +129,7 @@ def _read_body(client: Client, head: Head, waiting: Waiting) -> bytes:
 
 
 def _problem(head: Head) -> Reply | None:
-    """Return the answer to a request that the gate has no use for; its body is not read."""
+    """Return the error for a request with a wrong path or method; its body is not read."""
     if not head.endpoint:
         return error(404, f"no such path here; remote_write sends to {PATH}NAME")
     if head.request.method != b"POST":

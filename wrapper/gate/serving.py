@@ -1,9 +1,12 @@
-"""The gate at work: it obeys the supervisor, serves Prometheus, and reports.
+"""Run the gate: obey the supervisor, serve Prometheus, send held batches, and report the state.
 
-Greenlets share one set of rules (``gate``), which never waits. The guarantee: before the gate
-opens, the kernel is told to end this process at the deadline, and is told otherwise only once the
-gate has closed: no request under way, and none accepted. Where it ends: ``exchange`` does what the
-rules say with a request.
+All greenlets use one set of rules (``gate``), which never blocks.
+
+Guarantee: before the gate opens, a kernel timer is set that kills this process at the deadline (the
+dead-man's switch). The timer is disarmed only after the gate has closed: no request is in flight,
+and none is accepted.
+
+What the rules decide for a request is done by ``exchange``.
 """
 
 from __future__ import annotations
@@ -36,10 +39,10 @@ from wrapper.options.gate_options import GateOptions
 LOG = logging.getLogger(__name__)
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 BACKLOG = 1024
-TURN_S = 0.25  # between looks at what changes with time alone
-BUSY_TURN_S = 0.05  # while handing over, and between batches that are decoded
-CALM_TURN_S = 1.0  # once nothing has changed from one look to the next: a request ends the calm
-END_S = 1.0  # for requests that were cut, to end
+TURN_S = 0.25  # between checks of what changes with time
+BUSY_TURN_S = 0.05  # during a hand-over, and before a burst of batches is decoded
+CALM_TURN_S = 1.0  # if nothing has changed since the last check; until the next request
+END_S = 1.0  # time for aborted requests to end
 FAILED = 1
 Loop: TypeAlias = "gevent.Greenlet[..., None]"
 
@@ -48,7 +51,7 @@ class Serving:
     """All greenlets of the gate's process."""
 
     def __init__(self, options: GateOptions) -> None:
-        """Take over what is inherited; the kernel timer is not set yet."""
+        """Take over the inherited sockets; the kernel timer is not set yet."""
         self._gate = Gate(options.memory_bytes)
         self._under_way = UnderWay()
         self._receivers = Receivers(self._under_way)
@@ -58,7 +61,7 @@ class Serving:
         self._switch = DeadMansSwitch()
         self._control = gevent.socket.socket(fileno=options.control_fd)
         reports = self._control.dup()
-        reports.settimeout(0)  # with a time limit gevent would wait for a supervisor that hangs
+        reports.settimeout(0)  # with a timeout, gevent would wait for a supervisor that hangs
         self._reporting = Reporting(reports)
         listener = gevent.socket.socket(fileno=options.listen_fd)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # for what it accepts
@@ -73,7 +76,7 @@ class Serving:
         self._status = 0
 
     def run(self) -> int:
-        """Serve until told to stop, or until the supervisor has gone; return the exit status."""
+        """Serve until stopped, or until the supervisor has exited; return the exit status."""
         for number in STOPS:
             gevent.signal_handler(number, self._stop.set)
         for loop in (self._obey, self._turn, self._decode):
@@ -93,7 +96,10 @@ class Serving:
         return self._status
 
     def _spawn(self, loop: Callable[..., None], *arguments: str) -> Loop:
-        """Run a loop; an error in it ends the process, and the supervisor starts another."""
+        """Run a loop in a greenlet.
+
+        An error in it ends the process, and the supervisor starts another.
+        """
         greenlet = gevent.spawn(loop, *arguments)
         greenlet.link_exception(self._fail)
         return greenlet
@@ -106,7 +112,7 @@ class Serving:
     # --- the supervisor ---
 
     def _obey(self) -> None:
-        """Take orders until the supervisor has gone."""
+        """Apply orders until the supervisor has exited."""
         while (order := channel.receive_order(self._control)) is not None:
             if order.until is not None and clock.now() < order.until < math.inf:
                 self._switch.arm(order.until)
@@ -119,7 +125,11 @@ class Serving:
         self._stop.set()
 
     def _turn(self) -> None:
-        """Do what time brings: cut what is under way, and report."""
+        """Do periodically what depends on time.
+
+        This aborts requests at the deadline, disarms the kernel timer once the gate is closed, logs
+        notices, and reports the state.
+        """
         while True:
             now = clock.now()
             closes_at = self._gate.closes_at
@@ -141,18 +151,22 @@ class Serving:
 
     @property
     def _turn_s(self) -> float:
-        """How long until the next look, unless something happens."""
+        """How long to wait for the next check, in seconds, if nothing happens before."""
         return CALM_TURN_S if self._is_calm else TURN_S
 
     def _request_ended(self) -> None:
-        """Have its batch decoded; look at once whether the gate is closed, or has handed over."""
+        """Have the batch of a finished request decoded.
+
+        If the gate is closed, or hands over, check immediately: this may have been the last
+        request.
+        """
         self._has_passed.set()
         if self._gate.order.until is None or self._gate.order.hands_over:
             self._wake()
         self._end_calm()
 
     def _end_calm(self) -> None:
-        """Look again soon, and often."""
+        """Check now, and at the normal interval from now on."""
         if self._is_calm:
             self._is_calm = False
             self._wake()
@@ -160,7 +174,7 @@ class Serving:
     # --- receivers and peers ---
 
     def _send_on(self, name: str) -> None:
-        """Send on what is held for an endpoint, whenever the rules say so."""
+        """Send the held batches of one endpoint, as the rules decide."""
         while True:
             wanted = self._gate.next_to_send_on(name, clock.now())
             if isinstance(wanted, SendOn):
@@ -169,11 +183,11 @@ class Serving:
                 self._wait(self._turn_s if wanted is None else min(wanted, TURN_S))
 
     def _decode(self) -> None:
-        """Read the times of batches that were passed on, between requests."""
+        """Read the timestamps of batches that were passed on, while no request needs the CPU."""
         while True:
             wanted = self._gate.to_decode(clock.now())
             if wanted is None:
-                gevent.sleep(BUSY_TURN_S)  # a burst of requests is decoded after it, at once
+                gevent.sleep(BUSY_TURN_S)  # a burst of requests is decoded as a whole, after it
                 self._has_passed.wait()
                 self._has_passed.clear()
                 continue
@@ -183,10 +197,10 @@ class Serving:
                 self._gate.undecodable(wanted)
             else:
                 self._gate.decoded(wanted, found)
-            gevent.sleep(0)  # lets requests go first
+            gevent.sleep(0)  # requests have priority
 
     def _ask_peers(self) -> None:
-        """Ask for the leader's marks while something is held."""
+        """Request the leader's marks while any batch is held."""
         from wrapper.gate.marks_of_peers import MarksOfPeers  # noqa: PLC0415 - 0.5 MiB, for peers
 
         marks = MarksOfPeers(self._options)
@@ -203,7 +217,7 @@ class Serving:
     # --- waking ---
 
     def _wake(self) -> None:
-        """Have all that wait look again."""
+        """Have all waiting greenlets check again."""
         pulse, self._pulse = self._pulse, Event()
         pulse.set()
 

@@ -1,7 +1,8 @@
-"""Requests to receivers that have not ended: each has a time limit, and all can be cut at once.
+"""Requests to receivers that are in flight: each has a time limit, and all can be aborted at once.
 
-The guarantee: what was cut sends nothing more, even if it was still connecting. Where it ends:
-bytes that the network has taken already.
+Guarantee: a request that was aborted sends nothing more, even if it was still connecting.
+
+Limitation: bytes that the network has already accepted cannot be taken back.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from greenlet import greenlet
 
 
 class Cut(BaseException):
-    """The request was cut: this gate may send no longer."""
+    """The request was aborted, because this gate may no longer send."""
 
 
 class TookTooLong(BaseException):
-    """The request took longer than its limit."""
+    """The request exceeded its time limit."""
 
 
 class UnderWay:
@@ -29,12 +30,15 @@ class UnderWay:
         self._greenlets: set[greenlet] = set()
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of requests in flight."""
         return len(self._greenlets)
 
     @contextmanager
     def limited(self, limit_s: float) -> Iterator[None]:
-        """Count the caller while it waits; raise Cut in it, or TookTooLong after ``limit_s``."""
+        """Count the calling greenlet as in flight inside this context.
+
+        Raise ``TookTooLong`` in it after ``limit_s`` seconds, or ``Cut`` if it is aborted.
+        """
         current = gevent.getcurrent()
         self._greenlets.add(current)
         try:
@@ -44,11 +48,14 @@ class UnderWay:
             self._greenlets.discard(current)
 
     def cut(self) -> None:
-        """Have all end as soon as they would wait for the next time; they send nothing more."""
+        """Abort all requests: each ends at its next wait, and sends nothing more."""
         for each in self._greenlets:
             gevent.get_hub().loop.run_callback(self._cut, each)
 
     def _cut(self, each: greenlet) -> None:
-        """Raise Cut in a greenlet, unless it has ended meanwhile; runs while all wait."""
+        """Raise ``Cut`` in a greenlet, unless it has ended in the meantime.
+
+        This runs in the event loop, while all greenlets wait.
+        """
         if each in self._greenlets:
             each.throw(Cut())

@@ -1,4 +1,4 @@
-"""What the gate says to a request of Prometheus, what it wants sent, and what came of it; pure."""
+"""Values between the gate's rules and its I/O: decisions, work to do, receivers' answers; pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from wrapper.gate.held import Batch, Fields
 from wrapper.gate.samples import Counts, Protocol
 
-CUT_S = 0.25  # before the deadline requests are cut, so that a busy machine has time for it
+CUT_S = 0.25  # requests are aborted this long before the deadline: a busy machine needs time for it
 
 
 class Outcome(enum.Enum):
-    """What came of a request to the receiver."""
+    """The result of a request to the receiver."""
 
     ACKED = "acknowledged"
     FINAL = "refused for good"
@@ -21,12 +21,12 @@ class Outcome(enum.Enum):
 
     @property
     def is_over(self) -> bool:
-        """Whether it need not be sent again."""
+        """Whether the request is finished, so that it need not be sent again."""
         return self in (Outcome.ACKED, Outcome.FINAL)
 
 
 def outcome(status: int | None) -> Outcome:
-    """Return what a status means, None being no answer; as Prometheus takes it."""
+    """Return the outcome of an HTTP status, None for no answer, by the same rules as Prometheus."""
     if status is None:
         return Outcome.UNANSWERED
     if status == 429 or status >= 500:  # noqa: PLR2004 - as in the specification of remote write
@@ -36,9 +36,12 @@ def outcome(status: int | None) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the receiver said; status None if nothing, and ``problem`` why (no secrets in it).
+    """The receiver's answer to a request.
 
-    ``written`` is what it said that it wrote, None if it did not say.
+    - ``status``: the HTTP status; None if there was no answer.
+    - ``retry_after_s``: the pause that the receiver requests, in seconds.
+    - ``written``: how many samples the receiver reports as written; None if it does not report it.
+    - ``problem``: why the request was not acknowledged, without secrets.
     """
 
     status: int | None
@@ -48,17 +51,24 @@ class Answer:
 
     @property
     def outcome(self) -> Outcome:
-        """What it means."""
+        """The result that the status stands for."""
         return outcome(self.status)
 
 
 @dataclass(slots=True, eq=False)
 class Pass:
-    """Pass a request on: ``body`` is what to send; then call ``Gate.ended``, whatever happens.
+    """Decision: pass the request on to the receiver.
 
-    ``until`` is when to cut it (boot seconds), unless ``Gate.closes_at`` is later by then.
-    ``remainder`` is what is held once the receiver has answered the rest for good; its counts are
-    to be added to those that the receiver answers, if it does.
+    The caller must always call ``Gate.ended`` afterwards, also after an error.
+
+    - ``name``: the endpoint.
+    - ``body``: what to send. In a hand-over, this may be only a part of the batch.
+    - ``until``: when to abort the request (CLOCK_BOOTTIME, in seconds), unless ``Gate.closes_at``
+      is later by then.
+    - ``number``: identifies the request.
+    - ``remainder``: the other part of the batch. It is held once the receiver has acknowledged
+      ``body``, or refused it for good. Its counts are added to those in the receiver's answer, if
+      that has any.
     """
 
     name: str
@@ -70,14 +80,14 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """The batch is held: answer 204, with the counts if there are any."""
+    """Decision: the batch is held. Answer 204, with the counts if there are any."""
 
     counts: Counts | None
 
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Answer 503, with the reason and Retry-After."""
+    """Decision: answer 503, with the reason and Retry-After."""
 
     reason: str
     retry_after_s: int = 1
@@ -85,7 +95,11 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SendOn:
-    """Send this, which was held: then call ``Gate.sent_on``, whatever happens."""
+    """A request to send from a held batch.
+
+    The caller must always call ``Gate.sent_on`` afterwards, also after an error. ``until`` is when
+    to abort the request (CLOCK_BOOTTIME, in seconds).
+    """
 
     name: str
     body: bytes = field(repr=False)
@@ -95,7 +109,10 @@ class SendOn:
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """A batch whose span is wanted: call ``samples.span``, then the ``Gate``."""
+    """A batch whose time span the gate needs.
+
+    The caller calls ``samples.span``, and then ``Gate.decoded`` or ``Gate.undecodable``.
+    """
 
     name: str
     number: int

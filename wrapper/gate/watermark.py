@@ -1,22 +1,28 @@
-"""The mark of one endpoint, while its gate is open: a low watermark over requests; pure.
+"""The mark of one endpoint while its gate is open: a low watermark over the requests; pure.
 
-A sample waits in a shard of Prometheus at most ``batch_send_deadline``, each shard sends in order
-and one request at a time. So when a request came at r, whatever was scraped before r less
-``window_s`` (the deadline and a second) has come, unless Prometheus lags; and then what was
-acknowledged within the window tells how far. The mark is what is before
+The mark is the time up to which the receiver has acknowledged all samples. It is derived from how
+Prometheus sends. A sample waits in a shard for at most ``batch_send_deadline``. Each shard sends in
+order, one request at a time. So when a request arrives at time r, every sample scraped before r -
+``window_s`` (the deadline plus a second) has arrived, unless Prometheus lags. If it lags, the
+requests acknowledged within the window show by how much.
 
-- the arrival of the newest request less the window: without requests nothing says that Prometheus
-  lives, and what it had not sent when it died is not acknowledged;
+The mark is before each of these times:
+
+- the arrival of the newest request, less the window. Without requests, nothing shows that
+  Prometheus runs, and what it had not sent when it died is not acknowledged;
 - the earliest sample of each request that was acknowledged, or refused for good, in the window
   before that arrival, or after it;
-- that of each request under way;
-- that of each request that failed and has not come again (told by a hash of its body), until it is
-  forgotten: Prometheus that was killed never sends it again.
+- the earliest sample of each request in flight;
+- the earliest sample of each request that failed and has not come again (recognised by a hash of
+  its body). A failed request is forgotten after some time, because a Prometheus that was killed
+  never sends it again.
 
-A request that is not decoded yet counts with the mark as it was when it came. The mark never goes
-back. It moves only once requests have been passed on for ``settle_s``, so that what was refused
-before has come again. Its limit: samples that come into Prometheus later than a second after their
-time (slow scrapes, timestamps of the target's own) may be at or before a mark, unacknowledged.
+For a request that is not decoded yet, the mark at its arrival is used instead. The mark never moves
+back. It moves only once requests have been passed on for ``settle_s``, so that requests refused
+before that have come again.
+
+Limitation: samples that enter Prometheus more than a second after their timestamp (slow scrapes,
+timestamps set by the target) may be at or before the mark without being acknowledged.
 """
 
 from __future__ import annotations
@@ -29,15 +35,21 @@ from dataclasses import dataclass
 from wrapper.gate.samples import Span
 from wrapper.model.gate import Endpoint
 
-ALLOWED_S = 1.0  # of the window, beyond the deadline
-FORGET_S = 60.0  # beyond twice the longest pause, a failed request is not awaited any more
+ALLOWED_S = 1.0  # the part of the window beyond the deadline
+FORGET_S = 60.0  # a failed request is forgotten this long after twice the longest back-off
 
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """A request and what is before its samples, None if nothing is known to be.
+    """A request that bounds the mark.
 
-    ``came`` and ``ended`` are boot seconds; ``first_came`` is of a failed one that came again.
+    - ``came``: when it arrived (CLOCK_BOOTTIME, in seconds).
+    - ``came_ms``: when it arrived (wall clock, ms).
+    - ``floor``: the mark may move up to this time (ms); None if no such time is known.
+    - ``is_decoded``: whether ``floor`` comes from its samples.
+    - ``is_empty``: whether it has no samples, so that it does not bound the mark.
+    - ``ended``: when it was acknowledged or refused for good (CLOCK_BOOTTIME, in seconds).
+    - ``first_came``: when it arrived for the first time, if it failed and came again.
     """
 
     came: float
@@ -53,7 +65,15 @@ class Request:
 
 
 class Watermark:
-    """See the module."""
+    """The mark of one endpoint, and the requests that bound it; see the module.
+
+    - ``mark``: the mark in ms; None if none is known.
+    - ``window_s``: the longest time from a scrape until the request arrives.
+    - ``settle_s``: for how long requests must have been passed on before the mark moves.
+    - ``late_at``: when the newest request arrived whose samples were older than the window
+      (CLOCK_BOOTTIME, in seconds).
+    - ``lag_ms``: how old the newest sample of the last decoded request was at its arrival.
+    """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.mark: int | None = None
@@ -67,21 +87,21 @@ class Watermark:
         self.fits(endpoint)
 
     def fits(self, endpoint: Endpoint) -> None:
-        """Take the endpoint's times."""
+        """Apply the endpoint's settings: its deadline and its longest back-off."""
         self.window_s = endpoint.batch_deadline_s + ALLOWED_S
         self.settle_s = max(endpoint.batch_deadline_s, endpoint.max_backoff_s) + 1.0
         self._forget_s = 2 * endpoint.max_backoff_s + FORGET_S
 
     def learn(self, mark: int) -> None:
-        """Take a mark that is known from elsewhere."""
+        """Apply a mark that is known from elsewhere, if it is newer."""
         self.mark = mark if self.mark is None else max(self.mark, mark)
 
     def starts(self, now: float) -> None:
-        """Take note that requests are passed on, since a moment."""
+        """Record that requests are passed on from ``now`` on."""
         self._since = now
 
     def stops(self) -> None:
-        """Take note that they are not any more: the mark stays."""
+        """Record that requests are no longer passed on: the mark stays."""
         self._since = None
 
     @property
@@ -90,7 +110,7 @@ class Watermark:
         return self._since is not None
 
     def arrived(self, body: bytes, now: float, wall_ms: int) -> Request:
-        """Take note of a request that is passed on."""
+        """Record a request that is passed on, and return it."""
         again = self._failed.pop(key_of(body), None) if self._failed else None
         request = Request(now, wall_ms, self.mark)
         if again:
@@ -103,16 +123,16 @@ class Watermark:
         return request
 
     def lives(self, now: float, wall_ms: int) -> None:
-        """Take note that Prometheus sent something."""
+        """Record that Prometheus has sent a request, so it runs."""
         self._newest = (now, max(wall_ms, self._newest[1] if self._newest else wall_ms))
 
     def has_come(self, body: bytes) -> None:
-        """Take note that a request that is held now has come, if it was awaited."""
+        """Record that a request that is held has arrived, in case it had failed before."""
         if self._failed:
             self._failed.pop(key_of(body), None)
 
     def decoded(self, request: Request, span: Span | None) -> None:
-        """Take the times of a request's samples, None without any."""
+        """Record the time span of a request's samples; None if it has none."""
         request.is_decoded = True
         if span is None:
             request.is_empty = True
@@ -123,28 +143,29 @@ class Watermark:
             self.late_at = max(self.late_at, request.came)
 
     def is_over(self, request: Request, now: float) -> None:
-        """Take note that a request was acknowledged, or refused for good."""
+        """Record that a request was acknowledged, or refused for good."""
         self._under_way.discard(request)
         request.ended = now
         self._ended.append(request)
 
     def failed(self, request: Request, body: bytes, now: float, retry_after_s: float) -> None:
-        """Take note that a request failed, and will come again."""
+        """Record that a request failed, and that Prometheus will send it again."""
         self._under_way.discard(request)
         self._failed[key_of(body)] = (request, now + self._forget_s + retry_after_s)
 
     def refused(self, body: bytes, now: float, wall_ms: int) -> None:
-        """Take note that a request was refused by the gate itself, and will come again."""
+        """Record that the gate itself refused a request, and that Prometheus will send it again."""
         key = key_of(body)
         known = self._failed.get(key)
         request = known[0] if known else Request(now, wall_ms, self.mark)
         self._failed[key] = (request, now + self._forget_s)
 
     def freed_at(self, at: float) -> float:
-        """Return when the last request ended behind which samples of before a moment waited.
+        """Return when the last request ended that may have delayed samples from before ``at``.
 
-        These come within the window from then on: a shard sends one request at a time. It is one
-        that had come before the moment, or that took longer than the second that the window allows.
+        Such samples arrive within the window after that, because a shard sends one request at a
+        time. A request may have delayed them if it arrived before ``at``, or if it took more than
+        the second that the window allows. Without such a request, return -inf.
         """
         held_up = (
             each.ended
@@ -155,16 +176,16 @@ class Watermark:
 
     @property
     def under_way(self) -> int:
-        """How many requests are under way."""
+        """The number of requests in flight."""
         return len(self._under_way)
 
     def is_awaiting(self, now: float) -> bool:
-        """Tell whether a request that failed is to come again."""
+        """Return whether a request has failed, and has not come again yet."""
         self._forget(now)
         return bool(self._failed)
 
     def advance(self, now: float, most: int | None = None) -> int | None:
-        """Move the mark as far as is true now, but not beyond ``most``; return it."""
+        """Move the mark as far as it is proven now, but not beyond ``most``; return it."""
         self._forget(now)
         if self._since is None or now < self._since + self.settle_s or self._newest is None:
             return self.mark
@@ -179,7 +200,7 @@ class Watermark:
         return self.mark
 
     def behind_s(self, wall_ms: int) -> float | None:
-        """Return how far the receiver is behind, in seconds of sample time, None if unknown."""
+        """Return how far the receiver is behind, in seconds of sample time; None if unknown."""
         waiting = [*self._under_way, *(each for each, _ in self._failed.values())]
         floors = [
             each.floor
@@ -205,5 +226,5 @@ class Watermark:
 
 
 def key_of(body: bytes) -> bytes:
-    """Return what tells a body from others."""
+    """Return a hash that identifies a body."""
     return hashlib.blake2b(body, digest_size=16).digest()
