@@ -1,1 +1,1 @@
-"""Leader election: the lease, its locks (Kubernetes Lease, lock file), pod label and pause."""
+"""Leader election: the lease, its locks (Kubernetes Lease, lock file), the pod's label, pauses."""

@@ -1,7 +1,7 @@
-"""Answers of the API server, and the error message for each that is not a success.
+"""Answers of the API server, and the error for each answer that is not a success.
 
-A message gives the cause and, where there is one, the cure. It contains no secret, and is the same
-each time for the same cause, so that it is logged once.
+An error message has the cause and, where there is one, the cure. It contains no secret. It is the
+same each time for the same cause, so that it is logged once.
 """
 
 from __future__ import annotations
@@ -20,16 +20,19 @@ from wrapper.election.lease_fields import Json, mapping
 from wrapper.model.lease import LeaseConflict, LeaseUnavailable
 
 _LONGEST_RETRY_AFTER_S = 60.0
-_FULL = "annotations: Too long"  # of a Lease that others have filled: it cannot be written any more
+_FULL = "annotations: Too long"  # other programs have filled the Lease: it can no longer be written
 _FULL_CURE = "remove annotations of other programs from it with kubectl edit"
 _REASONS = {"broken": "connection", "unreadable": "error"}
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectPlace:
-    """For messages: the object of a request, the server and the source of the credentials.
+    """The object of a request, for error messages.
 
-    ``resource`` is its resource name with the API group, if any, as in RBAC rules.
+    - ``name``, ``namespace``: the object's.
+    - ``server``: the URL of the API server.
+    - ``credentials``: where the credentials come from.
+    - ``resource``: the resource name with its API group, if any, as in RBAC rules.
     """
 
     name: str
@@ -74,14 +77,14 @@ class ApiAnswer:
         return min(float(self.retry_after), _LONGEST_RETRY_AFTER_S) if is_number else 0.0
 
     def says_missing(self, kind: str) -> bool:
-        """Tell whether the API server itself (no proxy) says that such an object does not exist."""
+        """Return whether the API server itself (no proxy) reports that the object is missing."""
         status = self.json
         is_not_found = status.get("kind") == "Status" and status.get("reason") == "NotFound"
         return is_not_found and mapping(status.get("details")).get("kind") == kind
 
 
 def object_in(text: bytes) -> Json:
-    """Return a JSON object, an empty one for other JSON; raise ValueError, RecursionError."""
+    """Return a JSON object; an empty one for other JSON; raise ValueError, RecursionError."""
     if has_too_many_values(text):
         raise ValueError(f"more than {MOST_VALUES} values")
     return mapping(json.loads(text))
@@ -144,7 +147,7 @@ def _not_found(answer: ApiAnswer, place: ObjectPlace) -> tuple[str, str]:
 
 
 def failure(error: Exception, server: AskedServer, limit_s: float) -> LeaseUnavailable:
-    """Return the error for a request without an answer; its text depends on the cause alone."""
+    """Return the error for a request without an answer; its text depends only on the cause."""
     match error:
         case LeaseUnavailable():
             return error

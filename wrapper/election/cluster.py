@@ -1,9 +1,10 @@
 """Requests to the Kubernetes API server.
 
-The guarantee: a caller waits for a request no longer than its time limit. A request is sent once,
-and once more with fresh credentials if the server rejects the first. At most ``MOST_BYTES`` of an
-answer are read. Files with credentials are read again when they change. Where it ends: a request
-that has timed out may still take effect at the server.
+Guarantees: a caller waits for a request at most until its time limit. A request is sent once; if
+the server rejects the credentials, it is sent once more with credentials read again. At most
+``MOST_BYTES`` of an answer are read. Files with credentials are read again when they change.
+
+Limitation: a request that has timed out may still take effect at the server.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from wrapper.election.lease_fields import Json
 from wrapper.model.lease import LeaseUnavailable
 
 JSON = "application/json"
-# Larger than any object: etcd limits one to 1.5 MiB, and JSON may escape a byte as six.
+# More than any object needs: etcd's limit is 1.5 MiB, and JSON may escape one byte as six.
 MOST_BYTES = 16 << 20
 MERGE_PATCH = "application/merge-patch+json"  # RFC 7396: null removes a key
 _PROGRAM, _TRUST = "the API server", "name its CA as certificate-authority"
@@ -39,8 +40,8 @@ _PROGRAM, _TRUST = "the API server", "name its CA as certificate-authority"
 class Cluster:
     """A client of the API server: one connection, one request at a time.
 
-    ``kubeconfig`` "" means the one that client-go would use. ``timeout_s`` limits each request,
-    including connecting and a second try.
+    With ``kubeconfig`` "", the kubeconfig is found as client-go does. ``timeout_s`` limits each
+    request, including connecting and a second attempt.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Cluster:
         return self._access.namespace()
 
     def place(self, resource: str, namespace: str, name: str) -> ObjectPlace:
-        """Return the description of an object, for messages."""
+        """Return the description of an object, for error messages."""
         return ObjectPlace(name, namespace, str(self._server), self._access.credentials, resource)
 
     def ask(
@@ -71,11 +72,14 @@ class Cluster:
                 self._timeout_s,
             )
         except Exception as error:
-            self._discard(*used)  # not one that is begun meanwhile, or has just been
+            self._discard(*used)  # only these: another thread may have opened a new session since
             raise self.failure(error) from error
 
     def failure(self, error: Exception, limit_s: float | None = None) -> LeaseUnavailable:
-        """Return the error for a request without an answer; ``limit_s``: its limit if another."""
+        """Return the error for a request without an answer.
+
+        ``limit_s`` is the request's time limit, if it is not the usual one.
+        """
         return failure(error, self._server, limit_s or self._timeout_s)
 
     def session(self) -> Session:
@@ -91,7 +95,7 @@ class Cluster:
             return AskedServer(_PROGRAM, _PROGRAM, _TRUST)
 
     def _exchange(self, deadline: float, used: list[Session], *request: Any) -> ApiAnswer:
-        """Send a request; on 401 send it once more, with credentials read afresh."""
+        """Send a request; on 401, read the credentials again and send it once more."""
         answer = self._send(deadline, used, *request)
         if answer.status == HTTPStatus.UNAUTHORIZED:
             self._discard(*used)
@@ -105,7 +109,10 @@ class Cluster:
         return answer_of(session.send(*request))
 
     def _current_session(self, deadline: float) -> Session:
-        """Return the session; a later request waits for one that is begun, as for a slow plugin."""
+        """Return the session, or open one.
+
+        Only one session is opened at a time: other requests wait, for example for a slow plugin.
+        """
         with self._beginning:
             _check(deadline)
             session = self._session
@@ -117,7 +124,7 @@ class Cluster:
             return session
 
     def _discard(self, *sessions: Session) -> None:
-        """End sessions, and take none of them again."""
+        """Close sessions, and do not use them again."""
         for each in sessions:
             if self._session is each:
                 self._session = None
@@ -136,13 +143,13 @@ class Session(Connection):
         self._timeout_s = timeout_s
 
     def is_stale(self) -> bool:
-        """Tell whether a file with credentials has changed since then."""
+        """Return whether a file with credentials has changed since the session was created."""
         return not self._reading.is_current()
 
     def send(
         self, method: str, path: str, query: Json, body: Json | None = None, content: str = JSON
     ) -> HTTPResponse:
-        """Return the response, its body not read; the timeout limits each wait for bytes."""
+        """Return the response, without reading its body; the timeout limits each wait for bytes."""
         target = self._base + path + (f"?{urlencode(query)}" if query else "")
         fields = (("Accept", JSON), ("Content-Type", content))
         data = None if body is None else json.dumps(body).encode()
@@ -150,7 +157,7 @@ class Session(Connection):
 
 
 def _check(deadline: float) -> None:
-    """Raise TimeoutError if the caller has given up: then begin nothing, and send nothing."""
+    """Raise TimeoutError if the caller has stopped waiting, so that nothing more is sent."""
     if clock.now() >= deadline:
         raise TimeoutError
 
@@ -165,7 +172,7 @@ def answer_of(response: HTTPResponse) -> ApiAnswer:
 
 def lines(response: HTTPResponse) -> Iterator[bytes]:
     """Yield the non-empty lines of a stream; raise LeaseUnavailable if one is too large."""
-    line = bytearray()  # a piece may be one byte: adding it must not copy the line
+    line = bytearray()  # a piece may be one byte: to append it must not copy the line
     for piece in response.stream():
         *ends, rest = piece.split(b"\n")
         for end in ends:

@@ -1,8 +1,8 @@
-"""Credentials for the API server: those of the pod's service account, or of a kubeconfig.
+"""Credentials for the API server, from the pod's service account or from a kubeconfig.
 
-Tokens, passwords and certificates are read here. The order is that of client-go: a token is used
-before a plugin (``exec``), and ``tokenFile`` before ``token``. Messages name what is missing and
-never quote the files.
+Tokens, passwords and certificates are read here. As in client-go, a token takes precedence over a
+plugin (``exec``), and ``tokenFile`` over ``token``. Error messages name what is missing, and never
+quote the files.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from wrapper.election.lease_fields import Json
 
 
 def read_credentials(cluster: ClusterAccess, reading: Reading) -> Access:
-    """Return the access that the files give now; raise NoAccess."""
+    """Return the TLS settings and credentials in the files' current state; raise NoAccess."""
     try:
         if cluster.kubeconfigs:
             return read_access(_of_kubeconfig(cluster, reading), reading)
@@ -69,7 +69,7 @@ def _credentials(user: Json) -> Basic | Token | None:
 
 
 def _text(part: Json, key: str) -> Text:
-    """Return KEY-data, which is base64, or the file that KEY names."""
+    """Return the content of KEY-data, which is base64, or the file that KEY names."""
     data = part.get(f"{key}-data")
     if not data:
         return Text(path=str(part.get(key) or ""))
@@ -80,7 +80,7 @@ def _text(part: Json, key: str) -> Text:
 
 
 def _of_plugin(user: Json, server: Json, reading: Reading) -> Json:
-    """Return the user with the credentials that a plugin gives, if one is named."""
+    """Return the user with the credentials of its plugin, if it names one."""
     if user.get("exec"):
         return user | credentials_of_plugin(user["exec"], server, reading)
     if user.get("auth-provider"):

@@ -1,10 +1,13 @@
-"""The elector thread: sends the requests that the rules of `lease` want, and reports the results.
+"""The elector thread: sends the requests that ``lease_rules`` decides, and reports the results.
 
-It decides nothing about Prometheus. Each turn of the supervisor's loop gives it a stance (contend,
-hold, release), and it brings the lease to that stance. The guarantee: it writes only while that
-order is fresh, so a supervisor that hangs loses its lease. Where it ends: the lock limits how long
-a request takes. The watch only saves time: a change that it misses is found when the lease expires
-on the local clock.
+It decides nothing about Prometheus. In each round, the supervisor's loop orders a stance (contend,
+hold or release), and the thread brings the lease to that stance.
+
+Guarantee: it writes to the lease only while that order is recent. So a supervisor that hangs loses
+its lease.
+
+Limitations: the time of a request is limited by the lock, not here. The watch only saves time: if
+it misses a change, the change is found when the lease expires on the local clock.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from wrapper.model.roles import Stance
 
 LOG = logging.getLogger(__name__)
 
-# Wait in slices: the clock of a sleeping thread stands still while the machine is suspended.
+# Long waits are split: the clock of a waiting thread does not advance while the machine sleeps.
 LONGEST_WAIT_S = 0.5
 WATCH_PAUSE_S = 0.2
 WATCH_LONGEST_PAUSE_S = 30.0
@@ -34,7 +37,7 @@ ORPHAN_PAUSE_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class _Changed:
-    """The watch ``number`` saw this lease; None: it has changed and must be read."""
+    """The watch ``number`` has seen this lease; None: it has changed and must be read."""
 
     number: int
     seen: ObservedLease | None
@@ -42,15 +45,17 @@ class _Changed:
 
 @dataclass(frozen=True, slots=True)
 class _WatchEnded:
+    """The watch ``number`` has ended, or failed."""
+
     number: int
     has_failed: bool
 
 
 class Elector:
-    """Contends for one lease; ``run`` is the thread's body.
+    """Contends for one lease; ``run`` is the thread's function.
 
-    ``report`` receives each change of the view and the outcome of each request.
-    ``start(name, run)`` runs the watch in a thread of that name.
+    ``report`` is called with each change of the view, and with the result of each request.
+    ``start(name, run)`` must run the watch in a thread with that name.
     """
 
     def __init__(
@@ -61,7 +66,7 @@ class Elector:
         start: Callable[[str, Callable[[], None]], None],
         now: Callable[[], float] = clock.now,
     ) -> None:
-        """Prepare; start no thread."""
+        """Store the arguments; no thread is started."""
         self._lock = lock
         self._terms = terms
         self._report = report
@@ -79,24 +84,24 @@ class Elector:
         self._watch_failures = 0
 
     def instruct(self, stance: Stance, now: float, marks: Marks | None = None) -> None:
-        """Take the supervisor's order of this turn; it is fresh for one retry period.
+        """Set the supervisor's order for this round; it stays valid for one retry period.
 
-        ``marks`` are written to the lease with the next renewal, or release.
+        ``marks`` are written to the lease with the next renewal or release.
         """
-        self._marks = marks or {}  # before the stance: a release has the last ones
+        self._marks = marks or {}  # set before the stance, so that a release has the last ones
         self._ordered_at = now
         if stance is not self._stance:
             self._stance = stance
             self._inbox.put(None)
 
     def run(self) -> None:
-        """Keep the lease at the ordered stance until ``end``."""
+        """Bring the lease to the ordered stance, until ``end`` is called."""
         while not self._is_ended:
             self.turn()
         self._lock.close()
 
     def end(self) -> None:
-        """Send no further request; one under way is completed."""
+        """Send no further request; one in flight is completed."""
         self._is_ended = True
         self._inbox.put(None)
 
@@ -113,7 +118,7 @@ class Elector:
         self._start_or_end_watch()
 
     def _is_orphaned(self, request: LeaseRequest, now: float) -> bool:
-        """Tell whether the supervisor's order is too old for a write."""
+        """Return whether the supervisor's order is too old for a write."""
         is_silent = now - self._ordered_at > self._terms.retry_period_s
         return request is not LeaseRequest.READ and is_silent
 
@@ -188,7 +193,7 @@ class Elector:
         self._take(message)
 
     def _take(self, message: _Changed | _WatchEnded | None) -> None:
-        """Take a watch's message, unless that watch was ended here."""
+        """Handle a watch's message, unless the watch has been ended here."""
         if message is None or message.number != self._watch_number:
             return
         if isinstance(message, _WatchEnded):

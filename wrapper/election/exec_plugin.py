@@ -1,9 +1,9 @@
-"""Credentials from a program that a kubeconfig names: ``exec``, as client-go runs it.
+"""Credentials from a plugin: a program that a kubeconfig names with ``exec``, as client-go runs it.
 
-The contract is Kubernetes' API group client.authentication.k8s.io: the program gets an
-ExecCredential in an environment variable, and prints one with its status. It gets no terminal, and
-``TIMEOUT_S`` to end; of what it prints, at most ``MOST_BYTES`` are read. Messages name the program
-and never quote what it has printed.
+The contract is Kubernetes' API group client.authentication.k8s.io. The program gets an
+ExecCredential in an environment variable, and prints one that contains the credentials. It gets no
+terminal, must exit within ``TIMEOUT_S``, and may print at most ``MOST_BYTES``. Error messages name
+the program, but never quote its output.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from wrapper.documents.problems import ConfigurationError
 from wrapper.election.lease_fields import Json
 
 TIMEOUT_S = 30.0
-MOST_BYTES = 1 << 20  # as of a file with credentials
+MOST_BYTES = 1 << 20  # the same limit as for a file with credentials
 _PIECE_BYTES = 64 << 10
 _EXTENSION = "client.authentication.k8s.io/exec"
-# Of the cluster, what the program is told: all but its extensions, and its CA as data.
+# Fields of the cluster that are passed to the program. Its CA and extension are added separately.
 _TOLD = (
     "server",
     "tls-server-name",
@@ -36,7 +36,7 @@ _BY_HAND = "run it by hand to see why"
 
 
 def credentials_of_plugin(plugin: object, cluster: Json, reading: Reading) -> Json:
-    """Run the program and return a user entry; raise ConfigurationError."""
+    """Run the program; return its credentials as a kubeconfig user; raise ConfigurationError."""
     if not isinstance(plugin, dict) or not isinstance(plugin.get("command"), str):
         raise ConfigurationError(["exec has no command: name the program that gives credentials"])
     command, version = plugin["command"], plugin.get("apiVersion")
@@ -66,7 +66,7 @@ def _words(args: object) -> list[str]:
 
 
 def _text(value: object) -> str:
-    """Return a value as client-go does: one that is left out is empty."""
+    """Return a value as text, as client-go does: a missing one is empty."""
     return "" if value is None else str(value)
 
 
@@ -91,7 +91,7 @@ def _run(command: list[str], environment: Mapping[str, str]) -> bytes:
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # it may contain secrets, and nobody reads it here
+            stderr=subprocess.DEVNULL,  # it may contain secrets, so it is not logged
         ) as program:
             try:
                 printed = _printed(program, clock.now() + TIMEOUT_S)
@@ -114,11 +114,11 @@ def _run(command: list[str], environment: Mapping[str, str]) -> bytes:
 
 
 def _printed(program: subprocess.Popen[bytes], until_at: float) -> bytes:
-    """Return what a program prints until it has ended, or what is too much.
+    """Return what a program prints until it exits, or until that is too much.
 
-    Raises subprocess.TimeoutExpired at ``until_at``.
+    Raise subprocess.TimeoutExpired at ``until_at``.
     """
-    output = program.stdout.fileno() if program.stdout else -1  # there is one: PIPE
+    output = program.stdout.fileno() if program.stdout else -1  # never -1, because of PIPE
     poll = select.poll()
     poll.register(output)
     printed = b""
@@ -146,7 +146,7 @@ def _decoded(command: str, printed: bytes) -> Json:
 
 
 def _user(command: str, status: object) -> Json:
-    """Return what a status gives as the entry of a user: a token, or a certificate with its key."""
+    """Return a status as a kubeconfig user, with a token, or a certificate and its key."""
     given = status if isinstance(status, dict) else {}
     token, *pair = (given.get(k) for k in ("token", "clientCertificateData", "clientKeyData"))
     if not token and not all(pair):

@@ -1,19 +1,20 @@
-"""The lease as a lock file on one machine: ``flock`` decides who holds it; the file has the record.
+"""The lease as a lock file on one machine: ``flock`` decides who holds it, the file has the record.
 
-The guarantee: the kernel lets one open file description hold the lock, and frees it when the last
-copy of the holder's descriptor is closed. Prometheus inherits the descriptor ``fileno()``, so it
-keeps the lock until it is dead too, even if its supervisor dies first. A free lock therefore means
-that the lease was released; no candidate has to wait for its duration.
+Guarantee: the kernel lets one open file description hold the lock, and frees it when the last copy
+of the holder's descriptor is closed. Prometheus inherits the descriptor ``fileno()``. So it keeps
+the lock until it is dead too, even if its supervisor dies first. A free lock therefore means that
+the lease was released, and no candidate has to wait for its duration.
 
-Where it ends: one machine, and a local file system (``flock`` differs on NFS). If somebody removes
-or replaces the file, the holder notices that at its next renewal and gives up; until then another
-replica can lock the new file.
+Limitations: it works on one machine, and on a local file system (``flock`` differs on NFS). If
+somebody removes or replaces the file, the holder notices that at its next renewal, and gives up the
+lease. Until then, another replica can lock the new file. After that:
 
 - If Prometheus has inherited the old file's descriptor, the lock on a new file could be free while
-  Prometheus still runs. Such a replica contends again only after both have been restarted.
-- As sidecar, nobody has inherited it, and the new file is opened. Its lock does not show who holds
-  the old file, and its content may be a copy. Until a holder of the new lock has been seen, the
-  file is read as "no lease", so that the holder last seen in the old file still counts.
+  Prometheus still runs. Such a replica contends again only after it and Prometheus have been
+  restarted.
+- In a sidecar, Prometheus has not inherited it, and the new file is opened. Its lock does not show
+  who holds the old file, and its content may be a copy. Until a holder of the new lock has been
+  seen, the file is read as "no lease", so that the holder last seen in the old file still counts.
 """
 
 from __future__ import annotations
@@ -32,17 +33,17 @@ from pathlib import Path
 from wrapper.election.lock_content import content_of, put
 from wrapper.model.lease import LeaseConflict, LeaseRecord, LeaseUnavailable, ObservedLease
 
-# Other replicas hold the lock for a moment to test whether it is free.
+# Other replicas hold the lock briefly to test whether it is free, so it is tried several times.
 _TRIES = 20
 _PAUSE_S = 0.001
 _LOOK_PERIOD_S = 0.1
 
 
 class FileLease:
-    """A `LeaseLock` in one file: opened, or created, at once; locked by the first write.
+    """A `LeaseLock` in one file: opened or created immediately, locked by the first write.
 
-    ``is_inherited``: Prometheus inherits ``fileno()``. Raise LeaseUnavailable if the file cannot be
-    opened, or another user may have put it there.
+    ``is_inherited`` is whether Prometheus inherits ``fileno()``. Raise LeaseUnavailable if the file
+    cannot be opened, or if another user may have put it there.
     """
 
     def __init__(
@@ -69,8 +70,8 @@ class FileLease:
     def read(self) -> ObservedLease:
         """Return the record; its holder is empty if the lock is free.
 
-        If the file was removed while we held its lock, return an empty record once. After that
-        raise LeaseUnavailable or, as sidecar, read the new file.
+        If the file was removed while we held its lock, return an empty record once. After that,
+        raise LeaseUnavailable or, in a sidecar, read the new file.
         """
         if not self._is_in_place():
             if self._report_loss_once():
@@ -88,7 +89,7 @@ class FileLease:
     def write(self, record: LeaseRecord, version: str | None) -> ObservedLease:
         """Take or keep the lock and write the record; if it has no holder, write it and unlock.
 
-        Raise LeaseConflict if another holds the lock or has written since ``version``.
+        Raise LeaseConflict if another process holds the lock, or has written since ``version``.
         """
         if not self._is_in_place():
             raise self._give_up_removed()
@@ -98,7 +99,7 @@ class FileLease:
             return self._hold(record, version)
 
     def watch(self, seen: ObservedLease, on_change: Callable[[ObservedLease | None], None]) -> None:
-        """Report None once the holder is gone, or the record of a free lock has changed.
+        """Report None once the holder is gone, or once the record of a free lock has changed.
 
         While we hold the lock ourselves, nothing is reported.
         """
@@ -120,7 +121,7 @@ class FileLease:
     # --- the lock ---
 
     def _hold(self, record: LeaseRecord, version: str | None) -> ObservedLease:
-        """Take or keep the lock and write; if that fails, free a lock that was just taken."""
+        """Take or keep the lock and write; if the write fails, free a lock that was just taken."""
         was_held = self._is_held
         self._take(version)
         try:
@@ -131,7 +132,7 @@ class FileLease:
             raise
 
     def _take(self, version: str | None) -> None:
-        """Take the lock, if the record is still that of ``version``."""
+        """Take the lock, if the record still has this version."""
         if self._is_held:
             return
         if not _lock_soon(self._fd):
@@ -170,7 +171,7 @@ class FileLease:
     # --- a removed file ---
 
     def _is_in_place(self) -> bool:
-        """Tell whether the path still names the file that we opened."""
+        """Return whether the path still names the file that we opened."""
         with contextlib.suppress(OSError):
             found = self._path.stat(follow_symlinks=False)
             return os.path.samestat(found, os.fstat(self._fd))
@@ -221,9 +222,12 @@ class FileLease:
             return content_of(probe).version != seen.version
 
     def _is_holder_gone(self) -> bool:
-        """Wait briefly for the holder's lock; watches share one wait, since it cannot be ended."""
+        """Wait briefly for the holder's lock.
+
+        All watches share one waiting thread, because it cannot be ended.
+        """
         wait, fd = self._holder_wait, self._fd
-        if wait is None or wait.fd != fd:  # for a file that was replaced meanwhile
+        if wait is None or wait.fd != fd:  # the old thread waits for a file that was replaced
             wait = _HolderWait(self._path, fd)
             wait.start()
             self._holder_wait = wait
@@ -235,7 +239,10 @@ class FileLease:
         return True
 
     def _names_another(self, record: LeaseRecord) -> bool:
-        """Tell whether the record names another holder; the lock may never have been seen free."""
+        """Return whether the record names another holder.
+
+        A lock can change its holder without being seen free.
+        """
         with _oserror_as_unavailable(self._path), _opened(self._path) as probe:
             found = content_of(probe).record
         return found is not None and found.holder not in {"", record.holder}
@@ -244,7 +251,8 @@ class FileLease:
 class _HolderWait(threading.Thread):
     """A thread that ends when the lock is free; it cannot be ended earlier.
 
-    ``fd`` is what the lease had open then: after a replacement it is another.
+    ``fd`` is the descriptor that the lease had then. After the file is replaced, the lease has
+    another.
     """
 
     def __init__(self, path: Path, fd: int) -> None:
@@ -278,7 +286,10 @@ def _open_lock(path: Path) -> int:
 
 
 def _check_owner(path: Path) -> None:
-    """Raise LeaseUnavailable for a link or file by another user in a world-writable folder."""
+    """Raise LeaseUnavailable if another user may have put the path there, or it is no regular file.
+
+    A link, or a file of another user, is refused in a folder that everyone may write to.
+    """
     own = path.lstat()
     if path.name and path.parent.stat().st_mode & stat.S_IWOTH:
         if stat.S_ISLNK(own.st_mode):
@@ -291,7 +302,7 @@ def _check_owner(path: Path) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    """Open the file anew: the lock belongs to the open file description."""
+    """Open the file again: a lock belongs to an open file description."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         yield fd

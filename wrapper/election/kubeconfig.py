@@ -1,7 +1,7 @@
-"""The API server's address: from kubeconfig files, or from a pod's environment.
+"""The API server's address, from kubeconfig files or from a pod's environment.
 
-Files are looked up as client-go does, and read again at each call. Messages name what is missing
-and never quote the files. Where it ends: credentials are read elsewhere.
+Files are found as client-go finds them, and read again at each call. Error messages name what is
+missing, and never quote the files. ``credentials`` reads the credentials.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ class NoAccess(Exception):
 
 
 def check_kubeconfig(path: str) -> str:
-    """Return why this ``--kubeconfig`` ("": the default) gives no API server, "" if it gives one.
+    """Return why ``--kubeconfig`` does not give an API server; "" if it does.
 
-    It reads files only; the first request shows whether the server answers and accepts us.
+    ``path`` "" means the default. Only files are read: the first request shows whether the server
+    answers and accepts us.
     """
     try:
         access = ClusterAccess.find(path)
@@ -60,7 +61,7 @@ class ClusterAccess:
 
     @classmethod
     def find(cls, explicit: str, service_account: Path = SERVICE_ACCOUNT) -> ClusterAccess:
-        """Look up as client-go does: this file, else KUBECONFIG or ~/.kube/config, else a pod."""
+        """Find the files as client-go: this one, else KUBECONFIG or ~/.kube/config, else a pod."""
         if explicit:
             return cls((Path(explicit),), service_account)
         named = [name for name in os.environ.get("KUBECONFIG", "").split(os.pathsep) if name]
@@ -117,8 +118,8 @@ class ClusterAccess:
     def current(self, reading: Reading | None = None) -> Json:
         """Return the current context with its cluster and user; all empty without a kubeconfig.
 
-        File names in them become relative to this process' folder. Raise NoAccess, whose text never
-        quotes the files.
+        Relative file names in it are resolved against the folder of their kubeconfig. Raise
+        NoAccess, whose text never quotes the files.
         """
         reading = reading or Reading()
         documents = [(path, _load(path, reading)) for path in self.kubeconfigs]
@@ -155,7 +156,7 @@ class ClusterAccess:
 
 
 def _from_folder(folder: Path, entry: Json) -> Json:
-    """Return an entry with its file names, and that of its plugin, relative to this folder."""
+    """Resolve an entry's file names, and that of its plugin, against a folder."""
     found = {**entry} | {key: str(folder / str(entry[key])) for key in _FILES if entry.get(key)}
     plugin = found.get("exec")
     if isinstance(plugin, dict) and "/" in str(plugin.get("command")):
@@ -181,9 +182,10 @@ def _load(path: Path, reading: Reading) -> Json:
 
 
 def _value_of(node: Node, known: dict[int, Any]) -> Any:
-    """Return a node as dicts and lists of texts, booleans and None; ``known`` are those returned.
+    """Convert a YAML node to dicts, lists, texts, booleans and None.
 
-    PyYAML's constructors also make dates and numbers, and raise any error for what is none.
+    ``known`` contains the nodes converted so far. PyYAML's constructors are not used, because they
+    also make dates and numbers, and raise any error for an invalid one.
     """
     if id(node) not in known:
         known[id(node)] = _made(node, known)

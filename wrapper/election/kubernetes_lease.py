@@ -1,9 +1,11 @@
 """The lease as a Kubernetes Lease object, written as client-go writes it.
 
-The guarantee: each write names the resource version that it replaces, so that of two writers one
-gets LeaseConflict. A caller waits no longer than the request timeout. Fields and annotations of
-other programs are kept. Where it ends: a request that has timed out may still take effect at the
-server, and a watch can miss a change or hang.
+Guarantees: each write names the resource version that it replaces. So of two concurrent writers,
+one gets LeaseConflict. A caller waits at most for the request timeout. Fields and annotations of
+other programs are kept.
+
+Limitations: a request that has timed out may still take effect at the server. A watch can miss a
+change, or hang.
 """
 
 from __future__ import annotations
@@ -33,9 +35,9 @@ _REMEMBERED_OBJECTS = 4
 class KubernetesLease:
     """A `LeaseLock` in a Lease object; one thread reads and writes, another may watch.
 
-    ``namespace`` "" means the pod's, else the kubeconfig's; ``kubeconfig`` "" the one that
-    client-go would use. ``request_timeout_s`` limits each request, including connecting and a
-    second try.
+    With ``namespace`` "", the pod's namespace is used, else the kubeconfig's. With ``kubeconfig``
+    "", the kubeconfig is found as client-go does. ``request_timeout_s`` limits each request,
+    including connecting and a second attempt.
     """
 
     def __init__(  # noqa: PLR0913 - each is one fact about the lease
@@ -63,7 +65,7 @@ class KubernetesLease:
     def command_to_shorten(self, duration_s: float) -> str:
         """Return the command that shortens the holder's lease duration.
 
-        Deleting the Lease does not help: replicas that have seen the holder still wait for it.
+        To delete the Lease does not help: replicas that have seen the holder still wait for it.
         """
         patch = json.dumps({"spec": {"leaseDurationSeconds": int(duration_s)}})
         return f"kubectl -n {self._namespace} patch lease {self._name} --type=merge -p '{patch}'"
@@ -78,9 +80,10 @@ class KubernetesLease:
         raise refusal("get", answer, self._place)
 
     def write(self, record: LeaseRecord, version: str | None) -> ObservedLease:
-        """Create the lease (version None) or replace that version.
+        """Create the lease (version None), or replace exactly this version.
 
-        Raise LeaseConflict if another client wrote first, or this version was not read lately.
+        Raise LeaseConflict if another client wrote first, or if this version was not read recently.
+        Raise LeaseUnavailable for other failures.
         """
         base = self._new_object() if version is None else self._objects.get(version)
         if base is None:
@@ -94,8 +97,8 @@ class KubernetesLease:
     def watch(self, seen: ObservedLease, on_change: Callable[[ObservedLease | None], None]) -> None:
         """Report changes after ``seen`` until ``close``, or for 4 to 5 minutes; raise if it fails.
 
-        If nothing comes for the lease duration of a holder, the watch has failed: a healthy holder
-        renews more often.
+        A healthy holder renews more often than once per lease duration. So if no event arrives for
+        that time, the watch has failed.
         """
         try:
             session = self._cluster.session()
@@ -151,7 +154,7 @@ class KubernetesLease:
 
     @contextmanager
     def _watching(self, session: Session) -> Iterator[None]:
-        """Let ``close`` end the session; errors that follow from this are a normal end."""
+        """Let ``close`` end the session; errors that follow from this count as a normal end."""
         self._watches.add(session)
         try:
             yield
@@ -200,7 +203,7 @@ class KubernetesLease:
 
 
 def _silence_s(seen: ObservedLease) -> float:
-    """Return how long a watch may be silent after this state of the lease."""
+    """Return how long a watch may receive nothing after this state of the lease, in seconds."""
     longest_s = _LONGEST_WATCH_S + 1.0
     if seen.record is None or not seen.record.holder:
         return longest_s

@@ -1,8 +1,10 @@
-"""Fields of a Lease or a lock file, checked and bounded; pure.
+"""Check and bound the fields of a Lease or a lock file; pure.
 
-Anyone who may write a Lease can write anything into it. The guarantee: nothing here raises; each
-value returned has its type, is small, and is within the API's bounds. An invalid value counts as
-missing. A name that is too long is cut, and stays different from other names.
+Anyone with the right to write a Lease can write anything into it.
+
+Guarantee: these functions never raise. Each value that they return has its type, is small, and is
+within the API's bounds. An invalid value is treated as missing. A name that is too long is
+shortened, and stays different from other names.
 """
 
 from __future__ import annotations
@@ -20,18 +22,18 @@ from wrapper.base.shown_text import printable
 Json: TypeAlias = dict[str, Any]
 
 MOST = 2**31 - 1  # the API's int32
-LONGEST_NAME = 512  # characters; a pod's name has 253 at most
+LONGEST_NAME = 512  # characters; a pod's name has at most 253
 _HASH_DIGITS = 16
 _MOST_MARKS = 64
-_LONGEST_MARKS = 6144  # characters of JSON, so that a record with them can be read again
-_AROUND_MARK = 24  # characters of JSON beside the name
-_LATEST_MARK = 2**53  # milliseconds; beyond, JSON of other programs is not exact
+_LONGEST_MARKS = 6144  # characters of JSON; below _LONGEST_JSON, so that they can be read again
+_AROUND_MARK = 24  # characters of JSON that a mark needs besides its name
+_LATEST_MARK = 2**53  # milliseconds; above it, many JSON parsers are not exact
 _LONGEST_JSON = 8192
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def mapping(value: object) -> Json:
-    """Return a JSON object unchanged, an empty object for anything else."""
+    """Return a JSON object unchanged; an empty object for anything else."""
     return value if isinstance(value, dict) else {}
 
 
@@ -46,7 +48,7 @@ def parsed(text: object) -> Json:
 
 
 def name(value: object) -> str:
-    """Return a name that is printable; one that is too long is cut, with a hash of the whole."""
+    """Return a name in printable form; one that is too long is shortened and ends with its hash."""
     if not isinstance(value, str):
         return ""
     if len(value) > LONGEST_NAME:
@@ -56,12 +58,12 @@ def name(value: object) -> str:
 
 
 def optional_name(value: object) -> str | None:
-    """Return the same, None if there is no text or it is empty."""
+    """Return the same as ``name``, but None if there is no text or it is empty."""
     return name(value) or None
 
 
 def url(value: object) -> str | None:
-    """Return an HTTP URL with a host unchanged, None for anything else."""
+    """Return an HTTP URL with a host unchanged; None for anything else."""
     if not isinstance(value, str) or name(value) != value:
         return None
     try:
@@ -73,7 +75,7 @@ def url(value: object) -> str | None:
 
 
 def time(value: object) -> str:
-    """Return an RFC 3339 time, as the API accepts it, unchanged, "" for anything else."""
+    """Return an RFC 3339 time, as the API accepts it, unchanged; "" for anything else."""
     return value if isinstance(value, str) and _TIME.fullmatch(value) else ""
 
 
@@ -92,9 +94,9 @@ def seconds(value: object) -> float:
 
 
 def marks(value: object) -> tuple[tuple[str, int], ...]:
-    """Return the gate's marks, sorted by endpoint: from a JSON object, or a list of pairs.
+    """Return the gate's marks, sorted by endpoint, from a JSON object or a list of pairs.
 
-    Of very many, or with very long names, the first.
+    If there are too many, or their names are too long, only the first ones are returned.
     """
     pairs = value.items() if isinstance(value, dict) else value
     if not isinstance(pairs, Iterable) or isinstance(pairs, str):
@@ -111,7 +113,7 @@ def marks(value: object) -> tuple[tuple[str, int], ...]:
 
 
 def is_mark(value: object) -> TypeGuard[int]:
-    """Tell whether it is a time in milliseconds since 1970 that a mark can have."""
+    """Return whether a value can be a mark: a time in milliseconds since 1970."""
     if not isinstance(value, int) or isinstance(value, bool):
         return False
     return 0 <= value <= _LATEST_MARK

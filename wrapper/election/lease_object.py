@@ -1,8 +1,11 @@
-"""Conversion between a lease record and a Lease object, with client-go's fields; pure.
+"""Convert between a lease record and a Lease object with client-go's fields; pure.
 
-The writer's incarnation is an annotation, together with the record's holder and acquire time.
-client-go keeps annotations that it does not know, so one that does not match the record is ignored.
-The gate's marks are an annotation too, which counts whoever wrote the record: a mark stays true.
+An annotation contains the incarnation of the writer, together with the record's holder and acquire
+time. client-go keeps annotations that it does not know. So an annotation that does not match the
+record is stale, and is ignored.
+
+Another annotation contains the gate's marks. It is valid whoever wrote the record last, because a
+mark stays true.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ MARKS = "prometheus-elector/marks"
 
 
 def record_of(lease: Json) -> LeaseRecord:
-    """Return the record of a Lease; with an incarnation only if the annotation matches."""
+    """Return the record of a Lease; its incarnation is None if the annotation does not match."""
     spec = fields.mapping(lease.get("spec"))
     record = LeaseRecord(
         holder=fields.name(spec.get("holderIdentity")),
@@ -49,9 +52,9 @@ def _signature(record: LeaseRecord, incarnation: str) -> Json:
 
 
 def lease_of(record: LeaseRecord, base: Json, incarnation: str) -> Json:
-    """Return the object to write: ``base`` with the record and our annotation.
+    """Return the object to write: ``base`` with the record and our annotations.
 
-    The fields are those of client-go, which writes an empty holder too. Durations are whole
+    The fields are those of client-go, which also writes an empty holder. Durations are whole
     seconds, at least 1, as the API requires.
     """
     spec = fields.mapping(base.get("spec")) | {
@@ -78,6 +81,6 @@ def _metadata(lease: Json) -> Json:
 
 
 def version_of(lease: Json) -> str | None:
-    """Return the resource version, None if the object has none."""
+    """Return the resource version, or None if the object has none."""
     version = _metadata(lease).get("resourceVersion")
     return version if isinstance(version, str) else None

@@ -1,13 +1,15 @@
 """The rules of a lease: those of client-go, and our own; pure: every function takes ``now``.
 
-The guarantee: of all candidates that follow these rules, at most one leads, as long as their clocks
-run at about the same rate. A candidate counts a lease as expired when it has seen no change of the
-record for the lease duration, on *its* clock. A holder counts its lease from the moment before it
-*sent* the last acknowledged renewal. Times in the record are only compared for change.
+Guarantee: of all candidates that follow these rules, at most one leads, as long as their clocks run
+at about the same rate. A candidate counts a lease as expired when it has seen no change of the
+record for the lease duration, on *its own* clock. A holder counts its lease from the moment just
+before it *sent* the last acknowledged renewal. Times in the record are only compared for change.
 
-Where it ends: a candidate that ignores the record, a clock that stands still, and a deleted lease:
-a candidate that has never seen its holder takes it for a new lease, and one that reads only while
-it is missing does not see that it existed in between.
+Limitations: the guarantee does not hold if a candidate ignores the record, if a clock stands still,
+or if the lease is deleted:
+
+- A candidate that has never seen the holder takes the lease for a new one.
+- A candidate that reads only while the lease is missing does not notice that it existed in between.
 """
 
 from __future__ import annotations
@@ -21,10 +23,10 @@ from wrapper.model.gate import Marks, reconciled
 from wrapper.model.lease import LeaseRecord, LeaseView, ObservedLease
 from wrapper.model.roles import Stance
 
-# A lease that nobody renews is read seldom: the watch reports its changes.
+# A lease that nobody renews is read rarely: the watch reports its changes.
 IDLE_READ_PERIOD_S = 60.0
 FIRST_RETRY_S = 0.1
-# So many of our own lease durations count as a long time: a holder with ours would have renewed.
+# This many of our lease durations count as long: a holder with our settings would have renewed.
 MANY = 3
 
 
@@ -50,11 +52,11 @@ class LeaseTerms:
 
     @property
     def margin_s(self) -> float:
-        """The time from the end of leading to the last moment, for the demotion."""
+        """The time for the demotion: from the end of leading to the last moment."""
         return self.last_moment_s - self.renew_deadline_s
 
     def owns(self, record: LeaseRecord | None) -> bool:
-        """Tell whether this process, or an earlier one of the same pod, holds by this record."""
+        """Return whether the record's holder is this process, or an earlier one of the same pod."""
         return (
             record is not None
             and record.holder == self.identity
@@ -62,7 +64,7 @@ class LeaseTerms:
         )
 
     def released(self, record: LeaseRecord | None) -> bool:
-        """Tell whether the record is a release with our incarnation."""
+        """Return whether the record is a release with our incarnation."""
         return record is not None and not record.holder and record.incarnation == self.incarnation
 
 
@@ -75,20 +77,20 @@ class Step:
 
 
 def leads_until(view: LeaseView, terms: LeaseTerms) -> float | None:
-    """Return when leading ends unless the lease is renewed, None if it is not held."""
+    """Return when leading ends unless the lease is renewed; None if it is not held."""
     return None if view.renewed_at is None else view.renewed_at + terms.renew_deadline_s
 
 
 def leads(view: LeaseView, terms: LeaseTerms, now: float) -> bool:
-    """Tell whether this candidate leads, computed from its last acknowledged renewal."""
+    """Return whether this candidate leads, computed from its last acknowledged renewal."""
     until = leads_until(view, terms)
     return until is not None and now < until
 
 
 def observe(view: LeaseView, seen: ObservedLease, now: float, terms: LeaseTerms) -> LeaseView:
-    """Take in a read, or an event of the watch.
+    """Apply a read, or an event of the watch.
 
-    To find exactly the record that we sent counts as the acknowledgement that did not come.
+    If the record is exactly the one that we sent, it counts as the missing acknowledgement.
     """
     if _is_what_was_sent(view, seen.record):
         return replace(written(view, seen, view.sent_at, now), problem=view.problem)
@@ -96,7 +98,7 @@ def observe(view: LeaseView, seen: ObservedLease, now: float, terms: LeaseTerms)
     is_changed = view.last is None or record != view.last
     is_lost = view.renewed_at is not None and record is not None and not terms.owns(record)
     is_held = not is_lost and _forget_expired(view, now, terms).renewed_at is not None
-    # A read does not show that writes work again: only a write does, ours or another's.
+    # A read does not show that writes work again. Only a write does, our own or another's.
     is_unwritable = view.is_unwritable and (record == view.last or terms.owns(record))
     return replace(
         view,
@@ -115,7 +117,7 @@ def observe(view: LeaseView, seen: ObservedLease, now: float, terms: LeaseTerms)
 
 
 def _is_what_was_sent(view: LeaseView, record: LeaseRecord | None) -> bool:
-    """Tell whether this is our last write; ignore the URL, which not every lock stores."""
+    """Return whether this is our last write; ignore the URL, which not every lock stores."""
     if view.sent is None or record is None or not record.holder:
         return False
     return replace(view.sent, url=record.url) == record
@@ -124,7 +126,7 @@ def _is_what_was_sent(view: LeaseView, record: LeaseRecord | None) -> bool:
 def _vanished(last: LeaseRecord | None) -> LeaseRecord | None:
     """Return the record that stands for a deleted lease.
 
-    Its holder may have renewed it, unseen, just before: the deletion counts as one more change.
+    Its holder may have renewed it, unseen, just before. So the deletion counts as one more change.
     """
     return None if last is None else replace(last, renew_time="")
 
@@ -132,7 +134,7 @@ def _vanished(last: LeaseRecord | None) -> LeaseRecord | None:
 def _free_at(record: LeaseRecord | None, now: float, terms: LeaseTerms) -> float:
     """Return when a record first seen ``now`` counts as expired.
 
-    A release without an incarnation comes from a client that may release before it has demoted: it
+    A release without an incarnation comes from a client that may release before it has demoted. It
     counts as expired one margin later.
     """
     if record is None or terms.owns(record):
@@ -145,7 +147,7 @@ def _free_at(record: LeaseRecord | None, now: float, terms: LeaseTerms) -> float
 
 
 def written(view: LeaseView, seen: ObservedLease, sent_at: float, now: float) -> LeaseView:
-    """Take in an acknowledged write of ours: held if it names a holder, else released."""
+    """Apply an acknowledged write of ours: held if it names a holder, else released."""
     is_held = seen.record is not None and bool(seen.record.holder)
     return replace(
         view,
@@ -166,9 +168,10 @@ def written(view: LeaseView, seen: ObservedLease, sent_at: float, now: float) ->
 
 
 def is_overdue(view: LeaseView, terms: LeaseTerms, now: float) -> bool:
-    """Tell whether another holder has not renewed for long, and its lease is valid for long still.
+    """Return whether another holder has long not renewed, while its lease stays valid for long.
 
-    That takes a lease duration far above ours: candidates wait for it even if the holder is gone.
+    This requires a lease duration far above ours: candidates wait for it even if the holder is
+    gone.
     """
     long_s = MANY * terms.duration_s
     is_anothers = bool(view.holder) and view.renewed_at is None and not view.problem
@@ -176,21 +179,22 @@ def is_overdue(view: LeaseView, terms: LeaseTerms, now: float) -> bool:
 
 
 def sending(view: LeaseView, record: LeaseRecord, sent_at: float) -> LeaseView:
-    """Note the record that is about to be sent.
+    """Record what is about to be sent.
 
-    A lease counts as not held before its release is sent: the release may take effect unanswered.
+    A lease counts as not held before its release is sent, because the release may take effect
+    without an answer.
     """
     renewed_at = view.renewed_at if record.holder else None
     return replace(view, renewed_at=renewed_at, sent=record, sent_at=sent_at)
 
 
 def outdated(view: LeaseView) -> LeaseView:
-    """Note that the lease has changed in an unknown way, and must be read."""
+    """Record that the lease has changed in an unknown way, and must be read."""
     return replace(view, seen=None)
 
 
 def conflicted(view: LeaseView, now: float, terms: LeaseTerms) -> LeaseView:
-    """Take in a conflict: read again, at once after the first, with a delay after further ones."""
+    """Apply a conflict: read again, at once after the first, with a delay after further ones."""
     if view.is_unwritable:
         return failed(view, view.problem, now, terms, is_write=True)
     return replace(view, seen=None, is_unwritable=True)
@@ -206,10 +210,10 @@ def failed(  # noqa: PLR0913 - what failed, when, and what the server says
     is_write: bool = False,
     needs_restart: bool = False,
 ) -> LeaseView:
-    """Take in a failed request, and delay the next.
+    """Apply a failed request, and delay the next one.
 
-    The delay doubles up to the retry period. Retry-After is honoured up to the renew deadline, and
-    a holder sends one more request before it has to step down.
+    The delay doubles up to the retry period. Retry-After is obeyed up to the renew deadline. A
+    holder sends one more request before it has to step down.
     """
     asked_s = min(retry_after_s, terms.renew_deadline_s)
     delay_s = max(min(FIRST_RETRY_S * 2**view.failures, terms.retry_period_s), asked_s)
@@ -265,13 +269,13 @@ def _as_standby(view: LeaseView, stance: Stance, now: float, terms: LeaseTerms) 
 
 
 def _makes_others_wait(view: LeaseView, now: float, terms: LeaseTerms) -> bool:
-    """Tell whether others wait for a record of ours: from before a restart, or not released."""
+    """Return whether others wait for a record of ours: from before a restart, or not released."""
     record = view.seen.record if view.seen else None
     return record is not None and terms.owns(record) and now < view.changed_at + record.duration_s
 
 
 def _read_after_s(view: LeaseView, now: float, terms: LeaseTerms) -> float:
-    """Return the time until the next read: a holder should be seen once a retry period."""
+    """Return the time until the next read: a holder's lease is read about once per retry period."""
     is_renewed = bool(view.holder) and now < view.free_at
     return 1.25 * terms.retry_period_s + 0.25 if is_renewed else IDLE_READ_PERIOD_S
 
@@ -282,8 +286,8 @@ def next_record(
     """Return the record that acquires or renews; ``wall`` is the time to write.
 
     As in client-go, a new holder adds one transition and starts a new acquire time. After the
-    largest number that the API accepts, the count starts again at 0, like a counter's reset: one
-    more would be refused, also from client-go.
+    largest number that the API accepts, the count starts again at 0, like a counter that is reset.
+    The API would refuse a larger number, also from client-go.
     """
     old = view.seen.record if view.seen else None
     is_ours = old is not None and old.holder == terms.identity
@@ -302,8 +306,8 @@ def next_record(
 def _newest_marks(view: LeaseView, marks: Marks | None) -> tuple[tuple[str, int], ...]:
     """Return our marks and those of the last record: a mark stays true whoever wrote it.
 
-    Where they are too many, those of our own endpoints stay: names that nobody uses any more are
-    in the record for ever.
+    If there are too many, those of our own endpoints are kept: the record never loses the names of
+    removed endpoints.
     """
     return fields.marks(reconciled(marks or {}, dict(view.last.marks) if view.last else {}))
 

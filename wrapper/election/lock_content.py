@@ -1,7 +1,7 @@
 """The content of a lock file: the record as a line of JSON, and a line with its checksum.
 
-The guarantee: a reader gets a record that was written completely, or none, and its fields are
-bounded. Where it ends: the lock itself decides who may write.
+Guarantee: a reader gets a record that was written completely, or none. The fields of a record are
+bounded. The lock decides who may write, not this module.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from wrapper.election import lease_fields as fields
 from wrapper.model.lease import LeaseRecord, ObservedLease
 
 _LONGEST_CONTENT = 65536
-# A write is incomplete only for a moment: try so often, with this pause.
+# A write is incomplete only for a moment: a reader tries this often, with this pause.
 _TRIES = 20
 _PAUSE_S = 0.001
 
 
 def put(fd: int, record: LeaseRecord) -> ObservedLease:
-    """Write in place: the lock would stay with a file that was replaced by a rename."""
+    """Write the record in place: after a rename, the lock would stay with the old file."""
     line = json.dumps(asdict(record)).encode()
     content = b"%s\n%08x\n" % (line, zlib.crc32(line))
     if os.pwrite(fd, content, 0) < len(content):
@@ -47,12 +47,12 @@ def content_of(fd: int) -> ObservedLease:
 
 
 def _version(content: bytes) -> str:
-    """Return a hash of the record's lines; ignore the rest of a longer, older record."""
+    """Return a hash of the record's lines; the rest of a longer, older record is ignored."""
     return hashlib.sha256(b"\n".join(content.split(b"\n")[:2])).hexdigest()[:16]
 
 
 def _decoded(content: bytes) -> LeaseRecord | None:
-    """Return the record, None if it is written incompletely."""
+    """Return the record, or None if it is not complete."""
     line, _, rest = content.partition(b"\n")
     if rest.partition(b"\n")[0] != b"%08x" % zlib.crc32(line):
         return None

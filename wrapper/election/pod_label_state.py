@@ -1,8 +1,10 @@
 """The state of the label on our pod, and when to change it; pure.
 
-The guarantee: one request at a time, so that an earlier one never takes effect after a later one.
-An acknowledged state is requested again every minute: a request that timed out may have taken
-effect, and people edit pods. Where it ends: the election does not depend on the label.
+Guarantee: only one request is sent at a time, so an earlier request never takes effect after a
+later one. An acknowledged state is requested again every minute, because a request that timed out
+may have taken effect, and people edit pods.
+
+The election does not depend on the label.
 """
 
 from __future__ import annotations
@@ -20,26 +22,31 @@ RECHECK_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class PodLabel:
-    """The known state of the label: ``is_on`` None after a start, a failure, or during a change.
+    """The known state of the label.
 
-    ``wanted`` is the state last requested, ``problem`` why that failed, "" if it did not.
+    - ``is_on``: whether the label is set; None after a start, after a failure, or during a change.
+    - ``wanted``: the state last requested.
+    - ``is_asked``: whether a request is in flight.
+    - ``problem``: why the last request failed; "" if it did not.
+    - ``failures``: how many requests in a row have failed.
+    - ``again_at``: when to send the next request (CLOCK_BOOTTIME, in seconds).
     """
 
     is_on: bool | None = None
     wanted: bool | None = None
-    is_asked: bool = False  # a request is under way
+    is_asked: bool = False
     problem: str = ""
     failures: int = 0
     again_at: float = 0.0
 
     @property
     def is_expected(self) -> bool:
-        """Whether an answer may soon report it as off; not while requests fail."""
+        """Whether to wait until the label is confirmed as off; not while requests fail."""
         return not self.problem and (self.is_asked or self.is_on is not False)
 
 
 def fold(label: PodLabel, happened: Event | Action, now: float) -> PodLabel:
-    """Take in one event, or one action that was decided."""
+    """Apply one event, or one action that was decided."""
     match happened:
         case LabelPod(is_on):
             return asked(label, wanted=is_on)
@@ -50,14 +57,14 @@ def fold(label: PodLabel, happened: Event | Action, now: float) -> PodLabel:
 
 
 def is_due(label: PodLabel, now: float, *, wanted: bool) -> bool:
-    """Tell whether to request this state now: at once if it is new, else when a retry is due."""
+    """Return whether to request this state now: at once if it is new, else when a retry is due."""
     if label.is_asked:
         return False
     return label.wanted is not wanted or now >= label.again_at
 
 
 def asked(label: PodLabel, *, wanted: bool) -> PodLabel:
-    """Note a request; until its answer, a changed state is unknown."""
+    """Record a request; until it is answered, a changed state is unknown."""
     is_on = label.is_on if label.is_on is wanted else None
     is_news = label.wanted is not wanted
     failures = 0 if is_news else label.failures
@@ -65,7 +72,7 @@ def asked(label: PodLabel, *, wanted: bool) -> PodLabel:
 
 
 def answered(label: PodLabel, problem: str, retry_after_s: float, now: float) -> PodLabel:
-    """Take in the answer, and delay the next request, longer after each failure."""
+    """Apply the answer, and delay the next request, longer after each failure."""
     if not problem:
         return PodLabel(is_on=label.wanted, wanted=label.wanted, again_at=now + RECHECK_S)
     failures = label.failures + 1

@@ -1,7 +1,8 @@
 """The thread that sets or removes the label on our pod, in the order of the requests.
 
-It decides nothing: the loop requests a state, and it reports the outcome. Nothing waits for it;
-the election goes on if a request fails. The same failure is logged once.
+It decides nothing: the loop requests a state, and the thread reports the result. Nothing waits for
+it, and the election is not affected if a request fails. Repeated failures with the same text are
+logged once.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Labelled(Protocol):
-    """A pod with the label."""
+    """A pod whose label can be set."""
 
     def set_label(self, *, is_on: bool) -> None:
         """Set or remove the label; raise LeaseUnavailable if that is not acknowledged."""
@@ -30,7 +31,7 @@ class PodLabelUpdater:
     def __init__(
         self, pod: Labelled, name: str, report: Callable[[PodLabelAnswered], None]
     ) -> None:
-        """Prepare; ``run`` is the thread's function."""
+        """Store the arguments; ``run`` is the thread's function."""
         self._pod = pod
         self._name = name
         self._report = report
@@ -43,12 +44,12 @@ class PodLabelUpdater:
         self._requests.put(is_on)
 
     def run(self) -> None:
-        """Perform the requests until ``end``."""
+        """Perform the requests until ``end`` is called."""
         for is_on in iter(self._requests.get, None):
             self._report(self._perform(is_on=is_on))
 
     def end(self) -> None:
-        """End after the requests made so far."""
+        """Stop the thread after the requests made so far."""
         self._requests.put(None)
 
     def _perform(self, *, is_on: bool) -> PodLabelAnswered:

@@ -1,8 +1,10 @@
-"""The label on this replica's own pod, set by a merge patch; the verb ``patch`` is all it needs.
+"""Set the label on this replica's own pod by a merge patch; this needs only the verb ``patch``.
 
-The guarantee: the label is reported as set or removed only if the API server's answer shows that,
-and a caller waits no longer than the request timeout. Where it ends: a request that has timed out
-may still take effect, and a pod that is dead or partitioned keeps its label.
+Guarantee: the label is reported as set or removed only if the API server's answer shows it. A
+caller waits at most for the request timeout.
+
+Limitations: a request that has timed out may still take effect. A pod that is dead or partitioned
+keeps its label.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ _ANOTHER = frozenset({HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY})
 
 
 class Pod:
-    """One pod and one label; ``uid`` "" if the pod's UID is not known."""
+    """One pod and one label; ``uid`` is "" if the pod's UID is not known."""
 
     def __init__(  # noqa: PLR0913 - each is one fact about the pod
         self,
@@ -50,7 +52,7 @@ class Pod:
             raise LeaseUnavailable(f"{self._where} was not patched as requested: {why}", "error")
 
     def _patch(self, value: str | None) -> Json:
-        """Return the patch; with a UID, the server refuses it for another pod of this name."""
+        """Return the patch; with a UID, the server refuses it for another pod with this name."""
         labels = {"labels": {self._key: value}}
         return {"metadata": labels | ({"uid": self._uid} if self._uid else {})}
 
@@ -72,7 +74,7 @@ class Pod:
 
 
 def _label_in(pod: Json, key: str) -> object:
-    """Return a label's value, None if the object has no such label."""
+    """Return a label's value, or None if the object has no such label."""
     return mapping(mapping(pod.get("metadata")).get("labels")).get(key)
 
 

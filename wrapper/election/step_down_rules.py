@@ -1,6 +1,6 @@
-"""Whether a replica should step down or pause, by the status of all replicas; pure.
+"""Whether a replica should step down or pause, according to the status of all replicas; pure.
 
-Where it ends: a status may be a second old, so a step-down can still leave no leader.
+Limitation: a status may be a second old, so a step-down can still leave no leader.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def successors(own: Status, others: Iterable[Status]) -> list[str]:
 
 
 def _may_follow(own: Status, other: Status) -> bool:
-    """Tell whether only this leader's lease keeps the other from leading."""
+    """Return whether only this leader's lease keeps the other replica from leading."""
     prometheus, lease = mapping(other.get("prometheus")), mapping(other.get("lease"))
     return (
         other.get("leader") == own["identity"]
@@ -46,10 +46,10 @@ def _may_follow(own: Status, other: Status) -> bool:
 def why_not(
     own: Status, others: Iterable[Status], *, is_forced: bool, for_s: float | None = None
 ) -> str:
-    """Return why a replica should not step down, "" if it may.
+    """Return why a replica should not step down; "" if it may.
 
-    ``for_s`` is how long to pause: 0 ends the pause, None leaves it unchanged. A replica that does
-    not lead, or is paused already, can be paused without a successor.
+    ``for_s`` is how long to pause, in seconds: 0 ends the pause, None leaves it unchanged. A
+    replica that does not lead, or is already paused, can be paused without a successor.
     """
     if own.get("lease") is None:
         return "there is no election here: the role is set by --role"
