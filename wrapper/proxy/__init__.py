@@ -1,1 +1,1 @@
-"""The way to the leading Prometheus: messages of HTTP/1.1, connections, and what is refused."""
+"""The proxy to the leader's Prometheus: HTTP/1.1 messages, connections, and refused requests."""

@@ -1,7 +1,7 @@
 """Authenticate clients of our API, by password or certificate; health checks need neither.
 
-The kubelet has no certificate: so TLS only requests one, and it is required here, depending on the
-path. Where it ends: ``route`` decides which paths are closed to all.
+The kubelet has no certificate. So the TLS layer only requests one, and this module requires it
+depending on the path. ``route`` decides which paths are closed to all clients.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BASIC = b"basic "
 
 
 class Protection:
-    """Checks who sends a request."""
+    """Checks whether a client may send a request."""
 
     def __init__(self, access: WebAccess, passwords: Passwords) -> None:
         self._access = access
@@ -33,7 +33,7 @@ class Protection:
 
     @property
     def is_tls(self) -> bool:
-        """Whether clients come over TLS, which does not change while this runs."""
+        """Whether clients connect over TLS; it does not change while the process runs."""
         return self._access.current().tls is not None
 
     @property
@@ -43,13 +43,13 @@ class Protection:
 
     @property
     def own_fields(self) -> OwnFields:
-        """The same, rendered."""
+        """The same fields, rendered."""
         return own_fields(self.headers)
 
     def check(self, target: bytes, authorization: Sequence[bytes], sock: socket.socket) -> None:
-        """Raise Refused unless this client may ask for a target, in origin-form.
+        """Raise Refused unless this client may request a target, in origin-form.
 
-        ``authorization`` are the values of that field, ``sock`` is the client's connection.
+        ``authorization`` has the values of that field. ``sock`` is the client's connection.
         """
         config = self._access.current().config
         if not config.knows_its_clients or target.partition(b"?")[0] in OPEN_PATHS:
@@ -64,7 +64,7 @@ class Protection:
 
 
 def _name_and_password(authorization: Sequence[bytes]) -> tuple[str, bytes] | None:
-    """Return the name and password of Basic credentials (RFC 7617), None without."""
+    """Return the name and password of Basic credentials (RFC 7617); None if there are none."""
     if len(authorization) != 1 or authorization[0][: len(_BASIC)].lower() != _BASIC:
         return None
     try:
@@ -76,7 +76,7 @@ def _name_and_password(authorization: Sequence[bytes]) -> tuple[str, bytes] | No
 
 
 def _check_certificate(config: WebConfig, sock: socket.socket) -> None:
-    """Raise Refused if a certificate is required and the client has none, or a wrong one."""
+    """Raise Refused if a certificate is required, and the client has none or a wrong one."""
     if config.tls is None or not config.needs_certificate:
         return
     names = certified_names(sock)
@@ -90,7 +90,7 @@ def _check_certificate(config: WebConfig, sock: socket.socket) -> None:
 
 
 def certified_names(sock: socket.socket) -> frozenset[str] | None:
-    """Return the alternative names of a client's certificate, None without one."""
+    """Return the alternative names of a client's certificate; None without a certificate."""
     if not isinstance(sock, ssl.SSLSocket):
         return None
     certificate: Any = sock.getpeercert()

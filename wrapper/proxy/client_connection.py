@@ -1,4 +1,4 @@
-"""A client's connection: its bytes as they come, and how it ends."""
+"""A client's connection: receive, send, and close it correctly."""
 
 from __future__ import annotations
 
@@ -18,11 +18,18 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class ClientGone(Exception):
-    """The client's connection has ended, or has to: no answer can be sent."""
+    """The client's connection has ended, or must end: no answer can be sent."""
 
 
 class Client:
-    """A client's connection; ``data`` has come on it and is not used yet."""
+    """A client's connection.
+
+    - ``sock``, ``address``, ``scheme``: its socket, the client's IP address, and http or https.
+    - ``data``: the bytes that were received, and are not used yet.
+    - ``is_new``: whether the shorter time limit applies, because no request was answered on it yet,
+      or because it is being closed.
+    - ``since``: since when the server has been waiting for the client (CLOCK_BOOTTIME, in seconds).
+    """
 
     __slots__ = ("address", "data", "is_new", "scheme", "since", "sock")
 
@@ -45,7 +52,7 @@ class Client:
         return data
 
     def send(self, data: bytes) -> None:
-        """Send all of it; raise ClientGone."""
+        """Send all bytes; raise ClientGone."""
         try:
             send(self.sock, data)
         except OSError as error:
@@ -63,12 +70,12 @@ class Client:
         shut(self.sock)
 
     def will_be_reset(self) -> None:
-        """Have the connection end with a reset, so that the client sees an error."""
+        """Have the connection end with a TCP reset, so that the client sees an error."""
         with contextlib.suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
     def linger(self) -> None:
-        """Let the client read the answer while it may still be sending (RFC 9112, 9.6)."""
+        """Let the client read the answer although it may still be sending (RFC 9112, 9.6)."""
         self.is_new, self.since, self.data = True, clock.now(), b""
         left = _LINGER_BYTES
         with contextlib.suppress(OSError):
@@ -77,24 +84,24 @@ class Client:
                 left -= len(data)
 
     def _say_end(self) -> None:
-        """End our side; over TLS with close_notify first, which shows that the answer is whole."""
+        """End our side; over TLS, send close_notify first, to show that the answer is complete."""
         if isinstance(self.sock, ssl.SSLSocket):
             self.sock.settimeout(0.0)
-            with contextlib.suppress(OSError):  # the client's close_notify is not waited for
+            with contextlib.suppress(OSError):  # do not wait for the client's close_notify
                 self.sock.unwrap()
             self.sock.settimeout(None)
         socket.socket.shutdown(self.sock, socket.SHUT_WR)
 
 
 def send(sock: socket.socket, data: bytes) -> None:
-    """Send all bytes; most are few, and go at once."""
+    """Send all bytes; mostly they are few, and one call sends them."""
     sent = sock.send(data)
     if sent < len(data):
         sock.sendall(memoryview(data)[sent:])
 
 
 def shut(sock: socket.socket) -> None:
-    """Shut a connection down, TLS or not, and wake the greenlets that wait for it."""
+    """Shut a connection down, with TLS or without, and wake the greenlets that wait for it."""
     try:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
     except OSError:

@@ -1,10 +1,11 @@
-"""One exchange: forward a client's request to the leader's Prometheus, and the answer back.
+"""One exchange: forward a client's request to the leader's Prometheus, and return the answer.
 
-Both are streamed: an answer may begin, and end, while the request is still being sent. The stages
-follow each other; only ASKING may go back to WAITING: until a byte of an answer has come, another
-target may be asked. An answer that has begun is never begun again; if it breaks off upstream, the
-client's connection is broken off too. Where it ends: ``Tries`` decides what is sent twice, and the
-proxy who may ask.
+Both are streamed: an answer may begin, and end, while the request is still being sent.
+
+The stages follow each other. Only ASKING may go back to WAITING: until the first byte of an answer,
+the request may be sent to another target. An answer that has begun is never started again. If it
+breaks off upstream, the client's connection is closed too. ``Tries`` decides what is sent twice,
+and ``proxy`` who may send requests.
 """
 
 from __future__ import annotations
@@ -32,15 +33,15 @@ from wrapper.proxy.upstream import Target, Unreachable, UpstreamConnection
 LOG = logging.getLogger(__name__)
 
 FIRST_PIECE_BYTES = 64 << 10
-CLIENT_GONE = 499  # as nginx counts it
+CLIENT_GONE = 499  # the same as in nginx
 SILENCE = "nothing has been transferred for too long"
-_LAST_SEND_S = 1.0  # for the end of the request's body to be sent when the answer is complete
+_LAST_SEND_S = 1.0  # time to send the end of the request's body after the answer is complete
 _PAUSE_S = 0.02
 _FINAL, _SWITCHING, _BAD_REQUEST = 200, 101, 400
 
 
 class Exchange:
-    """A request under way."""
+    """A request in flight."""
 
     __slots__ = ("_client", "_connection", "_end", "_leader", "_own_fields", "_sender", "_stage",
                  "_upload", "code", "keeps_client", "request", "seen_at", "seen_bytes", "sent",
@@ -68,7 +69,7 @@ class Exchange:
     # --- for the watch ---
 
     def fileno(self) -> int:
-        """Return the client's descriptor."""
+        """Return the client's file descriptor."""
         return self._client.sock.fileno()
 
     @property
@@ -88,11 +89,11 @@ class Exchange:
 
     @property
     def awaits_client(self) -> bool:
-        """Whether its client sends nothing more of a request, or reads nothing of an answer."""
+        """Whether the server waits for the client to send its request, or to read its answer."""
         return self._upload.awaits_client or not self._client.takes_more
 
     def cut(self) -> None:
-        """Break off, whatever has been answered."""
+        """Abort the exchange, even if a part of the answer has been sent."""
         self.client_has_gone()
         self._client.hang_up()
 
@@ -119,7 +120,7 @@ class Exchange:
         """Wake the greenlets that wait."""
         if self._connection is not None:
             shut(self._connection.sock)
-        # After an orderly end, an answer that is cut would look complete.
+        # Only one that does not read: after a normal end, an aborted answer would look complete.
         if not self._client.takes_more:
             self._client.hang_up()
 
@@ -131,7 +132,7 @@ class Exchange:
     # --- WAITING ---
 
     def forward(self) -> None:
-        """Ask the leader until it answers, and pass the answer on; raise Refused, ClientGone."""
+        """Send the request until a leader answers; relay the answer; raise Refused, ClientGone."""
         tries = Tries()
         while True:
             target = self._target(tries)
@@ -164,7 +165,7 @@ class Exchange:
         return target
 
     def _waits(self, tries: Tries) -> bool:
-        """Tell whether to wait for a leader that can be reached."""
+        """Return whether to wait for a leader that can be reached."""
         now = clock.now()
         return tries.is_in_time(now) and self._leader.patience.allows(now)
 
@@ -181,7 +182,7 @@ class Exchange:
     # --- ASKING ---
 
     def _exchange(self, connection: UpstreamConnection, target: Target) -> None:
-        """Send the request on this connection and pass the answer on."""
+        """Send the request on this connection, and pass the answer on."""
         self._connection, self._stage = connection, Stage.ASKING
         keeps = False
         try:
@@ -196,9 +197,9 @@ class Exchange:
                 connection.close()
 
     def _ask(self, connection: UpstreamConnection, head: bytes) -> bytes:
-        """Send the request and return the answer's first bytes; raise Broke, Refused, ClientGone.
+        """Send the request, and return the answer's first bytes; raise Broke, Refused, ClientGone.
 
-        A greenlet sends the rest of the body meanwhile.
+        A greenlet sends the rest of the body in the meantime.
         """
         self.sent_on += len(head)
         upload = self._upload
@@ -212,7 +213,7 @@ class Exchange:
         return data
 
     def _received(self, connection: UpstreamConnection) -> bytes:
-        """Return the next bytes before an answer has begun, b"" if the connection has ended."""
+        """Return the next bytes before an answer has begun; b"" if the connection has ended."""
         try:
             data = connection.sock.recv(FIRST_PIECE_BYTES)
         except OSError:
@@ -222,7 +223,7 @@ class Exchange:
         return data
 
     def _send_rest(self, connection: UpstreamConnection) -> None:
-        """Send the rest of the body; Prometheus may not want all of it."""
+        """Send the rest of the body; Prometheus may not read all of it."""
         try:
             self._upload.send_rest(connection.sock)
         except ClientGone:
@@ -260,10 +261,10 @@ class Exchange:
     # --- ANSWERING ---
 
     def _relay(self, connection: UpstreamConnection, data: bytes) -> bool:
-        """Pass on the answer that begins with ``data``; tell whether to keep the connection.
+        """Pass on the answer that begins with ``data``; return whether to keep the connection.
 
-        Raises Refused while nothing has been passed on, ClientGone if the client's connection is
-        broken off.
+        Raise Refused if nothing has been passed on, ClientGone if the client's connection is to be
+        closed.
         """
         answer, first = self._begin(connection, data)
         try:
@@ -309,7 +310,7 @@ class Exchange:
         raise ClientGone from error
 
     def refuse(self, refused: Refused) -> None:
-        """Send the refusal as the answer; nothing has been passed on yet."""
+        """Send the refusal as the answer; nothing must have been passed on before."""
         self.code = refused.code
         self._stage = Stage.ANSWERING
         self.keeps_client = self._can_go_on and refused.code != _BAD_REQUEST
@@ -328,16 +329,16 @@ class Exchange:
         return self.request.wants_more and self._upload.is_complete and not self._leader.is_leaving
 
     def _is_sent(self) -> bool:
-        """Tell whether the whole request has come and has been sent."""
+        """Return whether the whole request has been received and sent."""
         if self._sender is not None and self._upload.is_complete:
             self._sender.join(_LAST_SEND_S)
         return self._upload.is_complete and (self._sender is None or self._sender.ready())
 
     def _leave(self) -> None:
-        """Leave the upstream connection; make an answer that is cut end with a reset for HTTP/1.0.
+        """Leave the upstream connection; an incomplete answer over HTTP/1.0 ends with a reset.
 
-        There, the end of the connection is the end of the answer: an orderly one would make it look
-        whole.
+        There, the end of the connection is the end of the answer: a normal end would make it look
+        complete.
         """
         self._connection = None
         if self._stage is Stage.ASKING:

@@ -1,4 +1,4 @@
-"""How far an exchange has come; pure."""
+"""The stages of an exchange; pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import Enum, auto
 class Stage(Enum):
     """The progress of an exchange."""
 
-    WAITING = auto()  # for the request's body, or for a target
-    ASKING = auto()  # no byte of an answer has been sent to the client
+    WAITING = auto()  # for the request's body, or for a leader
+    ASKING = auto()  # the request is sent; the client has not got a byte of the answer
     ANSWERING = auto()
     WHOLE = auto()

@@ -1,8 +1,9 @@
-"""Watch connections: end exchanges whose client has gone, and connections that are silent too long.
+"""Watch connections: end exchanges whose client has disconnected, and connections that are idle.
 
-One greenlet watches all of them, so that requests set no timers of their own. A client that closes
-its connection during a request is noticed within LOOK_S; silence is measured to the second. Where
-it ends: TCP's keep-alive finds a peer that has vanished.
+One greenlet watches all of them, so that requests need no timers of their own. If a client closes
+its connection during a request, this is noticed within LOOK_S. Idle times are accurate to a second.
+
+Limitation: a peer that has vanished without closing is only found by TCP keep-alive.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from wrapper.proxy.client_connection import Client
 from wrapper.proxy.exchange import Exchange
 
 LOOK_S = 0.1
-HEAD_S = 10.0  # from the first byte of a head to its last, or from a connection to its first byte
-IDLE_S = 120.0  # between two requests: longer than clients keep idle connections, Go's 90 s
+HEAD_S = 10.0  # from the first byte of a head to its last, and from connecting to the first byte
+IDLE_S = 120.0  # between two requests; Go's clients close idle connections earlier, after 90 s
 _GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR | select.POLLNVAL
 
 
@@ -39,7 +40,7 @@ class ExchangeWatch:
 
     @contextmanager
     def waited_for(self, client: Client) -> Iterator[None]:
-        """Watch a connection that waits for its client, inside this context."""
+        """Watch a connection while the server waits for its client, inside this context."""
         self._waiting.add(client)
         try:
             yield
@@ -58,7 +59,7 @@ class ExchangeWatch:
         self._under_way.discard(exchange)
 
     def cut_slowest(self) -> bool:
-        """End the exchange that has waited longest for its client; tell whether there was one."""
+        """Abort the exchange that has waited longest for its client; return whether one existed."""
         slow = [each for each in self._under_way & self._seen if each.awaits_client]
         if not slow:
             return False
@@ -66,7 +67,7 @@ class ExchangeWatch:
         return True
 
     def hang_up_waiting(self) -> None:
-        """Shut down all connections that have no request under way."""
+        """Shut down all connections that have no request in flight."""
         for each in list(self._waiting):
             each.hang_up()
 
@@ -86,7 +87,11 @@ class ExchangeWatch:
                 next_at = now + 1.0
 
     def _look(self, now: float) -> None:
-        """Check the exchanges; only for those that last, whether their client is there."""
+        """Check all exchanges.
+
+        Whether the client is still connected is checked only for exchanges already seen in the last
+        round.
+        """
         lasting = self._under_way & self._seen
         for exchange in _gone(lasting, self._poll()):
             exchange.client_has_gone()
@@ -106,7 +111,7 @@ class ExchangeWatch:
 
 
 def _gone(exchanges: set[Exchange], poll: select.poll) -> Iterator[Exchange]:
-    """Yield those whose client has closed its side, even after sending another request."""
+    """Yield the exchanges whose client has closed its side, even after sending another request."""
     by_fd = {exchange.fileno(): exchange for exchange in exchanges}
     for fd in by_fd:
         poll.register(fd, select.POLLRDHUP)

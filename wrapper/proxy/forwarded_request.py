@@ -1,9 +1,8 @@
-"""A request as it is forwarded: its fields, and what they say of the message; pure.
+"""A request in the form in which it is forwarded: its fields, and its framing; pure.
 
-Fields that belong to one connection are removed (RFC 9110, 7.6.1); all others are forwarded
-unchanged. Fields that name the client, the host and the proxies are added (RFC 7239; RFC 9110,
-7.6.3). A request that two parsers could read differently is refused. Where it ends: ``http_body``
-frames the body.
+Hop-by-hop fields are removed (RFC 9110, 7.6.1). All others are forwarded unchanged. Fields that
+name the client, the host and the proxies are added (RFC 7239; RFC 9110, 7.6.3). An ambiguous
+request, which two parsers could read differently, is refused. ``http_body`` reads the body.
 """
 
 from __future__ import annotations
@@ -24,32 +23,38 @@ from wrapper.proxy.http_head import (
 )
 
 HOP_FIELD = b"Prometheus-Elector-Hop"
-MOST_HOPS = 2  # from a client to another replica's proxy, and from that to its own Prometheus
+MOST_HOPS = 2  # one to another replica's proxy, and one from there to its own Prometheus
 MOST_FIELDS = 100
 MOST_FIELD_BYTES = 8190
 _VIA = b"1.1 prometheus-elector"
-_REMEMBERED_BYTES = 4096  # clients repeat their fields, and most are short
+_REMEMBERED_BYTES = 4096  # heads up to this size are cached: clients repeat their fields
 
-# The proxy writes these itself.
+# Fields that the proxy writes itself.
 _REWRITTEN = frozenset(
     b"host content-length forwarded via x-forwarded-for x-forwarded-host x-forwarded-proto".split()
 ) | {HOP_FIELD.lower()}
-_ONCE = (
-    b"host",
-    b"content-type",
-)  # RFC 9110, 5.3: no list, so with two of them parsers could differ
+# RFC 9110, 5.3: these are not lists, so parsers could differ if there are two.
+_ONCE = (b"host", b"content-type")
 
-_HOST = re.compile(rb"[\w.:\[\]%~!$&'()*+,;=-]*", re.ASCII)  # as Go reads it: no space, no / @ or #
+# The same as in Go: no space, no / @ or #.
+_HOST = re.compile(rb"[\w.:\[\]%~!$&'()*+,;=-]*", re.ASCII)
 
 
-Problem = tuple[int, str, str]  # what a Refused is made from
+Problem = tuple[int, str, str]  # the arguments of Refused
 
 
 class Crossing(NamedTuple):
-    """A request's fields as forwarded, rendered without Host, and what they say of the message.
+    """The fields of a request as they are forwarded, and what they say about the request.
 
-    ``authorization`` are the values of that field, which is not among the lines. ``length`` is None
-    without a Content-Length. ``problem`` is why the request is refused, if it is.
+    - ``lines``: the rendered fields, without Host and Authorization.
+    - ``length``: the Content-Length; None without one.
+    - ``is_chunked``: whether the body is chunked.
+    - ``options``: the options of Connection, in lower case.
+    - ``hops``: how many of our proxies the request has passed.
+    - ``expects``: whether the client waits for 100 Continue.
+    - ``has_host``: whether there is exactly one Host.
+    - ``problem``: why the request is refused; None if it is not.
+    - ``authorization``: the values of Authorization.
     """
 
     lines: bytes
@@ -64,7 +69,7 @@ class Crossing(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A request: its target in origin-form, HTTP's minor version, and its fields."""
+    """A request: its method, its target in origin-form, HTTP's minor version, and its fields."""
 
     method: bytes
     target: bytes
@@ -81,19 +86,19 @@ class Request(NamedTuple):
 
     @property
     def is_repeatable(self) -> bool:
-        """Whether sending the request twice does no harm."""
+        """Whether the request may be sent twice without harm."""
         has_body = self.crossing.is_chunked or self.crossing.length
         return self.method in (b"GET", b"HEAD") and not has_body
 
     def body(self, *, decoded: bool = False) -> LengthBody | ChunkedUpload:
-        """Return the body, of which nothing has come yet."""
+        """Return the body, of which nothing has been received yet."""
         if self.crossing.is_chunked:
             return ChunkedUpload(decoded=decoded)
         return LengthBody(self.crossing.length or 0)
 
     @property
     def problem(self) -> Problem | None:
-        """Why the request is refused, None if it is not."""
+        """Why the request is refused; None if it is not."""
         if self.minor == 0 and self.crossing.is_chunked:
             return (400, "bad_data", "HTTP/1.0 has no Transfer-Encoding")
         if self.minor > 0 and not self.crossing.has_host:
@@ -102,9 +107,10 @@ class Request(NamedTuple):
 
 
 def crossing(head: RequestHead, client: str, scheme: str) -> Crossing:
-    """Return a request's fields as forwarded, without names that have an underscore.
+    """Return a request's fields in the form in which they are forwarded.
 
-    Other programs would take such a name for the one with a hyphen.
+    A field whose name has an underscore is removed, because other programs would take it for the
+    field with a hyphen.
     """
     if len(head.fields) > MOST_FIELDS:
         return _remembered((), client, scheme)._replace(problem=_TOO_MANY)
@@ -149,7 +155,7 @@ _remembered = lru_cache(maxsize=256)(_crossing)
 
 
 def _problem(fields: Fields, lengths: list[bytes], codings: list[bytes]) -> Problem | None:
-    """Return why the request is ambiguous or not supported, None if it is neither."""
+    """Return why the request is ambiguous or not supported; None if it is neither."""
     if any(len(name) + len(value) > MOST_FIELD_BYTES for name, value in fields):
         return _TOO_LONG
     if codings not in ([], [b"chunked"]):
@@ -170,7 +176,7 @@ def _problem(fields: Fields, lengths: list[bytes], codings: list[bytes]) -> Prob
 
 
 def _forwarded(fields: Fields, options: frozenset[bytes], client: str, scheme: str) -> Fields:
-    """Return the fields for the upstream: the end-to-end ones and those of a proxy."""
+    """Return the fields for the upstream: the end-to-end fields and those of a proxy."""
     dropped = HOP_BY_HOP | _REWRITTEN | options
     kept = [(name, value) for name, value in fields if name not in dropped]
     host = b", ".join(values_of(fields, b"host"))
@@ -189,7 +195,7 @@ def _forwarded(fields: Fields, options: frozenset[bytes], client: str, scheme: s
 
 
 def _continued(fields: Fields, name: bytes, own: bytes) -> bytes:
-    """Return the values that have come, and our own at the end."""
+    """Return the values of a field as received, with our own at the end."""
     return b", ".join([*filter(None, values_of(fields, name)), own])
 
 
@@ -201,7 +207,7 @@ def _element(address: bytes, host: bytes, scheme: str) -> bytes:
 
 
 def _hops(values: list[bytes]) -> int:
-    """Return how many of our proxies a request has passed; MOST_HOPS for a value not of ours."""
+    """Return how many of our proxies a request has passed; MOST_HOPS for an unknown value."""
     if not values:
         return 0
     return int(values[0]) if values in ([b"1"], [b"2"]) else MOST_HOPS

@@ -1,8 +1,7 @@
-"""An answer as it is passed on to the client: its fields and its framing; pure.
+"""An answer in the form in which the client gets it: its fields and its framing; pure.
 
-Fields that belong to one connection are removed (RFC 9110, 7.6.1); all others are passed on
-unchanged. An answer whose end is ambiguous is not passed on. Where it ends: ``http_body`` frames
-the body.
+Hop-by-hop fields are removed (RFC 9110, 7.6.1). All others are passed on unchanged. An answer whose
+end is ambiguous is not passed on. ``http_body`` reads the body.
 """
 
 from __future__ import annotations
@@ -26,13 +25,17 @@ from wrapper.proxy.http_head import (
 
 _OF_THE_CONNECTION = HOP_BY_HOP | {b"content-length"}
 _NO_CONTENT, _NOT_MODIFIED = 204, 304
-_NO_OPTIONS = frozenset((b"close", b"keep-alive"))  # that name no field
+_NO_OPTIONS = frozenset((b"close", b"keep-alive"))  # options that do not name a field
 
 
 class Forwarding(NamedTuple):
-    """An answer's head for the client and the body that follows.
+    """An answer for the client.
 
-    ``keeps_upstream`` and ``keeps_client`` say whether that connection can take another request.
+    - ``code``: its status.
+    - ``head``: its head, rendered.
+    - ``body``: its body, of which nothing has been read.
+    - ``keeps_upstream``: whether the connection to Prometheus can be used for another request.
+    - ``keeps_client``: the same for the client's connection.
     """
 
     code: int
@@ -47,8 +50,8 @@ def forwarding(
 ) -> Forwarding:
     """Return the answer for the client; raise BadHead if its end is ambiguous.
 
-    ``wall`` is the time, for an answer that has no Date (RFC 9110, 6.6.1); ``own`` are our own
-    fields, which replace the upstream's.
+    ``wall`` is the wall time in seconds, for an answer that has no Date (RFC 9110, 6.6.1). ``own``
+    are our own fields, which replace those of the upstream.
     """
     kept: Fields = []
     special: Fields = []

@@ -1,4 +1,4 @@
-"""Configured header fields, which replace those of the same names in a message; pure."""
+"""Configured header fields, which replace fields with the same names in a message; pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class OwnFields:
     pattern: re.Pattern[bytes] = _NEVER
 
     def into(self, lines: bytes) -> bytes:
-        """Return ``lines`` without fields of the same names, and with ours."""
+        """Return ``lines`` with our fields, and without others of the same names."""
         return self.pattern.sub(b"", lines) + self.lines if self.lines else lines
 
 

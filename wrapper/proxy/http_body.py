@@ -1,8 +1,8 @@
-"""The body of an HTTP/1.1 message: where it ends, and what is passed on (RFC 9112, 6); pure.
+"""The body of an HTTP/1.1 message: find its end, and return what to pass on (RFC 9112, 6); pure.
 
-A body takes bytes as they come and returns those to pass on. Of a chunked body, which llhttp
-parses, these are the contents, in chunks of our own. ``rest`` is what came after the end. Bytes
-that do not follow the grammar raise. Where it ends: contents are never looked at.
+A body takes bytes as they are received, and returns the bytes to pass on. llhttp parses a chunked
+body; its contents are passed on in new chunks. ``rest`` contains the bytes after the end. Bytes
+that do not follow the grammar raise an error. The contents are never inspected.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class BadBody(Exception):
 
 
 class LengthBody:
-    """A body of known length; 0 for none."""
+    """A body of known length; 0 if there is none."""
 
     __slots__ = ("is_complete", "missing", "rest")
 
@@ -53,20 +53,20 @@ class ClosedBody:
         self.rest = b""
 
     def take(self, data: bytes) -> bytes:
-        """Return all bytes, as a chunk if chunks are wanted."""
+        """Return all bytes; as a chunk, if chunks are wanted."""
         return b"%x\r\n%b\r\n" % (len(data), data) if self._in_chunks and data else data
 
     def end(self) -> bytes:
-        """Return the last chunk if chunks are wanted."""
+        """Return the last chunk, if chunks are wanted."""
         self.is_complete = True
         return b"0\r\n\r\n" if self._in_chunks else b""
 
 
 class ChunkedBody:
-    """A chunked body, passed on in chunks or, ``decoded``, without.
+    """A chunked body, passed on in chunks or, if ``decoded``, without.
 
-    ``payload_bytes`` is the size of the contents so far. ``rest`` only tells that something came
-    after the end, not what.
+    ``payload_bytes`` is the size of the contents so far. ``rest`` is not empty if bytes followed
+    the end, but does not contain these bytes.
     """
 
     __slots__ = ("_idle_bytes", "_is_decoded", "_parser", "_pieces", "is_complete",
@@ -83,20 +83,20 @@ class ChunkedBody:
         self._parser.feed_data(_CHUNKED_HEAD)
 
     def on_body(self, piece: bytes) -> None:
-        """Take contents of a chunk from llhttp."""
+        """Add contents of a chunk; called by llhttp."""
         self._pieces.append(piece)
 
     def on_message_complete(self) -> None:
-        """Note that llhttp has found the end of the body."""
+        """Record the end of the body; called by llhttp."""
         self.is_complete = True
 
     def on_message_begin(self) -> None:
-        """Note that llhttp has found a message: first this one, then another after its end."""
+        """Record that a message begins: first this one, then another one after its end."""
         if self.is_complete:
             self.rest = b"?"
 
     def take(self, data: bytes) -> bytes:
-        """Return the contents to pass on; the lines between chunks are left out."""
+        """Return the contents to pass on, without the lines between chunks."""
         self._pieces = []
         self._read(data)
         size = sum(map(len, self._pieces))
@@ -123,16 +123,16 @@ class ChunkedBody:
 
 
 class ChunkedUpload(ChunkedBody):
-    """A request's chunked body; ``rest`` is the next request that follows it."""
+    """A request's chunked body; ``rest`` is the beginning of the next request."""
 
     __slots__ = ("_tail",)
 
     def __init__(self, *, decoded: bool = False) -> None:
         super().__init__(decoded=decoded)
-        self._tail = b""  # up to 3 bytes that may begin the end
+        self._tail = b""  # up to 3 bytes that may be the first ones of END
 
     def _read(self, data: bytes) -> None:
-        """Have llhttp parse up to each possible end: it does not tell where the end was."""
+        """Have llhttp parse up to each possible end: it does not report where the end was."""
         at = 0
         while at < len(data) and not self.is_complete:
             end = self._possible_end(data, at)

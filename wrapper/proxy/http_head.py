@@ -1,8 +1,8 @@
 """The heads of HTTP/1.0 and 1.1 messages, parsed by llhttp (RFC 9110 and 9112); pure.
 
-llhttp is the parser of Node.js, used through httptools and in its strict mode. A head that llhttp
-accepts, but that two parsers could read differently, is refused here; so a request's first line
-must follow the grammar exactly. Where it ends: bodies, and what a field means.
+llhttp is the parser of Node.js. It is used through httptools, in its strict mode. A head that
+llhttp accepts, but that two parsers could read differently, is refused here. So a request's first
+line must follow the grammar exactly. Bodies, and the meaning of fields, are not handled here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FIRST_CODE = 100
 _LAST_CODE = 599
 _MOST_DIGITS = 18
 
-# Fields of one connection, which are not forwarded (RFC 9110, 7.6.1).
+# Hop-by-hop fields, which are not forwarded (RFC 9110, 7.6.1).
 HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "
     b"transfer-encoding upgrade".split()
@@ -43,9 +43,12 @@ class BadHead(Exception):
 
 
 class RequestHead(NamedTuple):
-    """A request's head: names of ``fields`` are in lower case, ``end`` is where the head ends.
+    """The head of a request.
 
-    The names of ``sent_fields`` are as they came.
+    - ``method``, ``target``, ``minor``: the request line; HTTP's version is 1.``minor``.
+    - ``fields``: the fields, with names in lower case.
+    - ``end``: the length of the head in bytes.
+    - ``sent_fields``: the fields, with names as received.
     """
 
     method: bytes
@@ -57,7 +60,7 @@ class RequestHead(NamedTuple):
 
 
 class ResponseHead(NamedTuple):
-    """A response's head: names of ``fields`` are as they came, ``end`` is where the head ends."""
+    """The head of a response; ``fields`` have names as received, ``end`` is its length in bytes."""
 
     minor: int
     code: int
@@ -67,7 +70,7 @@ class ResponseHead(NamedTuple):
 
 
 class _Found:
-    """Takes llhttp's callbacks; ``word`` is the target of a request, the reason of a response."""
+    """Receives llhttp's callbacks; ``word`` is a request's target, or a response's reason."""
 
     __slots__ = ("fields", "word")
 
@@ -86,7 +89,7 @@ class _Found:
 
 
 def is_head_over(data: bytes, begin: int = 0) -> bool:
-    """Tell whether the head is whole, or wrong already: too long, or with a bare line feed.
+    """Return whether the head is complete, or invalid already: too long, or with a bare line feed.
 
     The bytes before ``begin`` have been checked before.
     """
@@ -97,12 +100,12 @@ def is_head_over(data: bytes, begin: int = 0) -> bool:
 
 
 def is_too_long(data: bytes) -> bool:
-    """Tell whether a head is longer than MOST_HEAD_BYTES, also if the rest of it has come."""
+    """Return whether a head is longer than MOST_HEAD_BYTES, even if the rest has been received."""
     return len(data) > MOST_HEAD_BYTES and data.find(END, 0, MOST_HEAD_BYTES) < 0
 
 
 def request_head(data: bytes) -> RequestHead:
-    """Parse the head at the beginning of bytes for which ``is_head_over``; raise BadHead.
+    """Parse the head at the beginning of bytes for which ``is_head_over`` is true; raise BadHead.
 
     One empty line before it is skipped (RFC 9112, 2.2).
     """
@@ -126,7 +129,7 @@ def request_head(data: bytes) -> RequestHead:
 
 
 def _is_target(method: bytes, target: bytes) -> bool:
-    """Tell whether a target has one of the forms for its method (RFC 9112, 3.2)."""
+    """Return whether a target has one of the forms for its method (RFC 9112, 3.2)."""
     if target.startswith(b"/") or b"://" in target:
         return True
     return method == b"CONNECT" or (method == b"OPTIONS" and target == b"*")
@@ -142,7 +145,7 @@ def origin_form(raw: bytes) -> bytes:
 
 
 def response_head(data: bytes) -> ResponseHead | None:
-    """Parse the head at the beginning of the bytes; None while it is not whole; raise BadHead.
+    """Parse the head at the beginning of the bytes; None while it is incomplete; raise BadHead.
 
     A folded field becomes one line (RFC 9112, 5.2).
     """
@@ -165,7 +168,7 @@ def response_head(data: bytes) -> ResponseHead | None:
 
 
 def _feed(parser: HttpRequestParser | HttpResponseParser, head: bytes) -> None:
-    """Have llhttp parse a head; the callers judge a request for another protocol."""
+    """Have llhttp parse a head; the callers handle a request to switch protocols."""
     try:
         parser.feed_data(head)
     except HttpParserUpgrade:
@@ -178,7 +181,7 @@ def _feed(parser: HttpRequestParser | HttpResponseParser, head: bytes) -> None:
 
 
 def values_of(fields: Fields, name: bytes) -> list[bytes]:
-    """Return the values of all fields of this name; names are in lower case."""
+    """Return the values of all fields with this name; names are in lower case."""
     return [value for each, value in fields if each == name]
 
 
@@ -192,10 +195,10 @@ def connection_options(fields: Fields) -> frozenset[bytes]:
 
 
 def is_framed_once(lengths: list[bytes], codings: list[bytes]) -> bool:
-    """Tell whether a message has at most one length, of at most 18 digits."""
+    """Return whether a message has at most one length, and the length has at most 18 digits."""
     return len(lengths) + len(codings) <= 1 and all(len(each) <= _MOST_DIGITS for each in lengths)
 
 
 def field_lines(fields: Fields) -> bytes:
-    """Return the lines of a head."""
+    """Return fields as the lines of a head."""
     return b"".join([b"%b: %b\r\n" % field for field in fields])

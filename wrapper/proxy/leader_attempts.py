@@ -1,9 +1,11 @@
-"""How the exchanges of a worker ask the leader's Prometheus: its target, connections and retries.
+"""How the exchanges of a worker reach the leader's Prometheus: target, connections and retries.
 
-Only GET and HEAD are sent again, to the same or the new leader, and only if no byte of an answer
-has come: once, and once more after a kept connection, which may have been stale. Anything else is
-sent once. Requests wait for the next leader for up to GAP_S after the last one was lost. Where it
-ends: the leader is as current as the snapshot.
+Only GET and HEAD are retried, on the same or the new leader, and only before the first byte of an
+answer. They are retried once, and once more after a kept connection, which may have been stale. All
+other requests are sent once. Requests wait for the next leader for up to GAP_S after the last one
+was lost.
+
+Limitation: the leader is as current as the snapshot.
 """
 
 from __future__ import annotations
@@ -19,17 +21,17 @@ from wrapper.proxy.header_overrides import own_fields
 from wrapper.proxy.route import target_of
 from wrapper.proxy.upstream import Target, Upstreams, endpoint
 
-PIECE_BYTES = 256 << 10  # of an answer, where few are under way
+PIECE_BYTES = 256 << 10  # of an answer, if few are in flight
 LEAST_PIECE_BYTES = 16 << 10
-PIECES_BYTES = 64 << 20  # that all of them hold together, for clients that do not read
-GAP_S = 2.0  # a hand-over in order takes a tenth of it
+PIECES_BYTES = 64 << 20  # limit for all of them together, because clients may not read
+GAP_S = 2.0  # an ordered hand-over takes a tenth of it
 _NEW_GAP_S = 60.0
 
 
 class Broke(Exception):
     """The upstream's connection ended before the first byte of an answer.
 
-    ``was_kept``: it was used before, so it may have ended long ago.
+    ``was_kept`` is whether it was used before, so that it may have ended long ago.
     """
 
     def __init__(self, *, was_kept: bool) -> None:
@@ -38,13 +40,13 @@ class Broke(Exception):
 
 
 class LeaderGap:
-    """The time for which requests wait for a leader: GAP_S after one was first missed."""
+    """The time for which requests wait for a leader: GAP_S after the first request missed it."""
 
     def __init__(self) -> None:
         self._since: float | None = None
 
     def allows(self, now: float) -> bool:
-        """Tell whether to wait; the first call begins the gap."""
+        """Return whether to wait; the first call begins the gap."""
         if self._since is None or now > self._since + _NEW_GAP_S:
             self._since = now
         return now < self._since + GAP_S
@@ -57,31 +59,32 @@ class LeaderGap:
 class Tries:
     """The attempts of one request, independent of other requests.
 
-    The request itself may crash Prometheus: if it is lost on a new connection, it is sent only once
-    more.
+    The request itself may crash Prometheus. So if it is lost on a new connection, it is sent only
+    once more.
     """
 
     def __init__(self) -> None:
-        self.needs_fresh = False  # all kept connections may be as stale as the last one
+        self.needs_fresh = False  # set after a failure: all kept connections may be stale
         self._is_last = False
         self._until = math.inf
 
     def is_in_time(self, now: float) -> bool:
-        """Tell whether to try again: for GAP_S after the first failure."""
+        """Return whether to try again: for GAP_S after the first failure."""
         self._until = min(self._until, now + GAP_S)
         return now < self._until
 
     def allow_again(self, broke: Broke, now: float) -> bool:
-        """Tell whether to send the request again."""
+        """Return whether to send the request again."""
         is_last, self._is_last = self._is_last, not broke.was_kept
         self.needs_fresh = True
         return self.is_in_time(now) and not is_last
 
 
 class Leader:
-    """The leader's Prometheus; ``is_leaving`` makes each connection's next answer its last.
+    """The leader's Prometheus.
 
-    ``is_tls``: clients come over TLS. Their credentials then leave this machine over TLS only.
+    With ``is_leaving``, each client's connection is closed after its next answer. ``is_tls`` is
+    whether clients connect over TLS. Then their credentials leave this machine only over TLS.
     """
 
     def __init__(
@@ -99,15 +102,15 @@ class Leader:
         self.connections = Upstreams(options.connect_timeout_s, access)
         self.patience = LeaderGap()
         self.is_leaving = False
-        self.exchanges = 0  # under way
+        self.exchanges = 0  # in flight
 
     @property
     def piece_bytes(self) -> int:
-        """How much of an answer to hold at a time: less where many are under way."""
+        """How much of an answer to hold at a time, in bytes: less if many are in flight."""
         return max(LEAST_PIECE_BYTES, min(PIECE_BYTES, PIECES_BYTES // (self.exchanges or 1)))
 
     def target(self) -> Target:
-        """Return its current target; raise Refused if it is not known."""
+        """Return the current target; raise Refused if it is not known."""
         return target_of(self._reader.read(), self._options, clock.now())
 
     def head(self, request: Request, target: Target) -> bytes:

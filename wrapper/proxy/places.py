@@ -1,4 +1,4 @@
-"""The places of connections: a greenlet for each, as many as there are descriptors for."""
+"""A pool of greenlets, one for each connection, limited by the number of file descriptors."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _MOST = 2000
 
 
 class Places(Pool):
-    """Take a place by ``spawn``; it is given back when the greenlet ends."""
+    """Each greenlet takes a place by ``spawn``, and frees it when it ends."""
 
     def __init__(self) -> None:
-        """Make as many places as fit into the limit of descriptors now."""
+        """Create as many places as the current limit of file descriptors allows."""
         self._places = connections(_MOST, descriptors_each=2)
         super().__init__(self._places)
 
     @property
     def are_few(self) -> bool:
-        """Whether so few are free that a client that dawdles has to give way."""
+        """Whether so few places are free that a slow client must be disconnected."""
         return self.free_count() <= self._places // 20

@@ -1,7 +1,6 @@
-"""The proxy of every replica: it forwards requests to the leader's Prometheus.
+"""The proxy of each replica: it forwards requests to the leader's Prometheus.
 
-The newest snapshot says which replica leads. Where it ends: ``exchange`` sends the request and
-passes the answer on.
+The newest snapshot says which replica leads. ``exchange`` forwards a request and its answer.
 """
 
 from __future__ import annotations
@@ -39,9 +38,9 @@ class Proxy:
         self._leader = Leader(reader, options, access, is_tls=protection.is_tls)
 
     def serve(self, client: Client, request: Request, watch: ExchangeWatch) -> bool:
-        """Answer and count one request; tell whether the client's connection stays open.
+        """Answer and count one request; return whether the client's connection stays open.
 
-        Raises ClientGone if the client has gone, or its answer is cut.
+        Raise ClientGone if the client has disconnected, or if its answer was aborted.
         """
         begun_at = clock.now()
         upload = Upload(client, request, self._options.max_body_bytes)
@@ -63,11 +62,11 @@ class Proxy:
         return exchange.keeps_client
 
     def leave(self) -> None:
-        """Make each connection's next answer its last."""
+        """Close each client's connection after its next answer."""
         self._leader.is_leaving = True
 
     def tidy(self) -> None:
-        """Close connections that have been kept for long; to be called regularly."""
+        """Close connections to Prometheus that have been idle for too long; call this regularly."""
         self._leader.connections.close_old(clock.now())
 
     def _count(self, exchange: Exchange, seconds: float) -> None:

@@ -1,8 +1,10 @@
-"""The proxy's counters, in memory that all workers share; each of them can return the sums.
+"""The proxy's counters, in memory that all workers share; each worker can return the sums.
 
-Each worker counts in a slot of its own, so no lock is needed. A slot outlives its worker: the
-totals stay, the arbiter resets the requests in flight when the worker has ended, and the next
-worker continues in the slot. Where it ends: a new web process counts from 0.
+Each worker has its own slot in this memory, so no lock is needed. When a worker ends, its totals
+stay in the slot, and the arbiter resets the number of its requests in flight. The next worker
+continues in the same slot.
+
+Limitation: a new web process starts at 0.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ _METHOD_INDEX = {method: index for index, method in enumerate(METHODS)}
 _METHOD_NAMES = (*(method.decode() for method in METHODS), OTHER)
 _TARGET_INDEX = {target: index for index, target in enumerate(TARGETS)}
 
-# A slot, in words of 8 bytes.
+# The layout of a slot, in words of 8 bytes.
 _IN_FLIGHT, _RECEIVED, _SENT, _NANOSECONDS = range(4)
 _BUCKETS = 4
 _CODES = _BUCKETS + len(DURATION_BUCKETS) + 1
@@ -41,7 +43,10 @@ class CountedRequest(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """The sums over all slots; ``buckets`` are counts by DURATION_BUCKETS and one for the rest."""
+    """The sums over all slots.
+
+    ``buckets`` has one count for each of DURATION_BUCKETS, and one for longer requests.
+    """
 
     in_flight: int
     received_bytes: int
@@ -52,7 +57,7 @@ class Totals(NamedTuple):
 
 
 class ProxyCounters:
-    """Counts the proxy's requests; every ``begin`` is followed by one ``end``."""
+    """Counts the proxy's requests; the caller follows each ``begin`` with one ``end``."""
 
     def __init__(self, slots: int = 1) -> None:
         """Allocate the memory; to be called before workers are forked."""
@@ -63,11 +68,11 @@ class ProxyCounters:
     # --- in the arbiter ---
 
     def reserve(self) -> int:
-        """Return a free slot for a worker to be forked; workers share the last one."""
+        """Return a free slot for a new worker; if there are too few, workers share the last one."""
         return self._free.pop(0) if len(self._free) > 1 else self._free[0]
 
     def give_up(self, slot: int) -> None:
-        """Take back the slot of a worker that has ended; none of its requests is in flight."""
+        """Free the slot of a worker that has ended; none of its requests is in flight."""
         self._words[slot * _WORDS + _IN_FLIGHT] = 0
         if slot not in self._free:
             self._free.insert(0, slot)
@@ -79,7 +84,7 @@ class ProxyCounters:
         self._base = slot * _WORDS
 
     def begin(self) -> None:
-        """Count a request as under way."""
+        """Count a request as in flight."""
         self._words[self._base + _IN_FLIGHT] += 1
 
     def end(  # noqa: PLR0913, PLR0917 - what is counted
@@ -91,7 +96,7 @@ class ProxyCounters:
         received_bytes: int = 0,
         sent_bytes: int = 0,
     ) -> None:
-        """Count a request as answered; methods not in METHODS as ``other``."""
+        """Count a request as answered; a method not in METHODS counts as ``other``."""
         words, base = self._words, self._base
         words[base + _IN_FLIGHT] -= 1
         words[base + _RECEIVED] += received_bytes

@@ -1,4 +1,4 @@
-"""The answers of the proxy's own, in the form of Prometheus' API errors; pure."""
+"""Answers of the proxy itself, in the form of Prometheus' API errors; pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _UNAVAILABLE = 503
 
 
 class Refused(Exception):
-    """A request that is not forwarded, or not answered; ``kind`` is Prometheus' errorType."""
+    """A request is not forwarded, or not answered; ``kind`` is Prometheus' errorType."""
 
     def __init__(self, code: int, kind: str, text: str) -> None:
         super().__init__(text)
@@ -29,14 +29,14 @@ def too_large(most_bytes: int, *, is_ours: bool) -> Refused:
 
 
 def too_slow() -> Refused:
-    """Return the refusal of a body that does not come in time."""
+    """Return the refusal of a body that was not received in time."""
     return Refused(408, "timeout", "the rest of the request's body was not sent in time")
 
 
 def rendered(
     refused: Refused, *, has_body: bool, keeps_client: bool, own_lines: bytes = b""
 ) -> bytes:
-    """Return the answer, head and body; ``own_lines`` are more header fields."""
+    """Return the answer, head and body; ``own_lines`` are additional header fields."""
     content = {"status": "error", "errorType": refused.kind, "error": str(refused)}
     body = json.dumps(content).encode() + b"\n"
     lines = [

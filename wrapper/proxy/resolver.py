@@ -1,8 +1,10 @@
-"""Look up DNS names in threads, so that other requests are served meanwhile.
+"""Look up DNS names in threads, so that other requests are served in the meantime.
 
-The guarantee: the threads are its own, so nothing else in this process waits for a lookup; and each
-name has one lookup at a time, for which all callers wait. Where it ends: callers set their own time
-limit; a lookup cannot be cancelled, and uses its thread until it ends.
+Guarantees: the threads are not shared, so nothing else in this process waits for a lookup. Each
+name has only one lookup at a time, for which all callers wait.
+
+Limitations: there is no time limit here; callers set their own. A lookup cannot be cancelled, and
+occupies its thread until it ends.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ Found = list[str] | Exception
 
 
 def _look_up(name: str, port: int) -> Found:
-    """Return the addresses, or the error: gevent would print one that a thread raises."""
+    """Return the addresses, or the error: gevent would print an error that a thread raises."""
     try:
         found = get_original("socket", "getaddrinfo")(name, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:

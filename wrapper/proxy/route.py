@@ -1,10 +1,11 @@
 """Decide where a request goes: to our own routes, to the leader's Prometheus, or nowhere.
 
-Replicas that disagree on the leader do not forward in a circle: each counts the hops. Where it
-ends: the leader is as current as the snapshot; with a stale one, nothing is forwarded.
+Replicas that disagree about the leader do not forward in a circle: each of them counts the hops.
 
-Everyone who may write the Lease may name its holder. The guarantee: whatever it names, requests
-with their credentials go to a host below the Service's name only.
+Guarantee: anyone who may write the Lease can name its holder. Whatever name it is, requests with
+their credentials are only sent to a host below the Service's name.
+
+Limitation: the leader is as current as the snapshot. With a stale snapshot, nothing is forwarded.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def target_of(snapshot: Snapshot | None, options: WebOptions, now: float) -> Tar
 
 
 def _scheme(snapshot: Snapshot) -> str:
-    """Return the scheme of our own Prometheus; those of the other replicas have the same."""
+    """Return the scheme of our own Prometheus; that of the other replicas is the same."""
     return "https" if snapshot.prometheus_url.startswith("https:") else "http"
 
 
@@ -79,12 +80,12 @@ def plain_path(path: bytes) -> str:
 
 
 def is_ours(target: bytes) -> bool:
-    """Tell whether a request target, in origin-form, lies under /_elector/."""
+    """Return whether a request target, in origin-form, is under /_elector/."""
     return _judged(target.partition(b"?")[0])[0]
 
 
 def is_admin(target: bytes) -> bool:
-    """Tell whether it is one of Prometheus' admin paths (quit, reload, delete), in any spelling."""
+    """Return whether it is an admin path of Prometheus (quit, reload, delete), in any spelling."""
     return _judged(target.partition(b"?")[0])[1]
 
 

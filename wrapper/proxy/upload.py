@@ -1,6 +1,6 @@
-"""A request's body as it comes: a small one is read whole, a large in pieces.
+"""Receive a request's body: a small one completely, a large one in pieces.
 
-Memory is bounded whatever the size. Where it ends: others decide where a body is sent, and when.
+Memory is bounded for any size. The callers decide where a body is sent, and when.
 """
 
 from __future__ import annotations
@@ -14,11 +14,17 @@ from wrapper.proxy.forwarded_request import Request
 from wrapper.proxy.http_body import BadBody, ChunkedBody
 from wrapper.proxy.refusals import Refused, too_large, too_slow
 
-SMALL_BODY_BYTES = 64 << 10  # up to this size, a body is read whole before it is forwarded
+SMALL_BODY_BYTES = 64 << 10  # up to this size, a body is read completely before it is forwarded
 
 
 class Upload:
-    """A request's body as it comes; ``first`` has come and is not sent yet."""
+    """A request's body while it is received.
+
+    - ``first``: bytes that were received, and are not sent yet.
+    - ``received``: how many bytes were received.
+    - ``awaits_client``: whether the server waits for the client to send more.
+    - ``is_complete``: whether the whole body has been received.
+    """
 
     __slots__ = ("_body", "_client", "_crossing", "_is_ours", "_most_bytes", "awaits_client",
                  "first", "received")  # fmt: skip
@@ -26,7 +32,10 @@ class Upload:
     def __init__(
         self, client: Client, request: Request, most_bytes: int, *, is_ours: bool = False
     ) -> None:
-        """Take a body of at most ``most_bytes`` (0: no limit), for ourselves or to be forwarded."""
+        """Receive a body of at most ``most_bytes`` (0: no limit).
+
+        ``is_ours`` is whether it is for our own routes; else it is forwarded.
+        """
         self._client = client
         self._crossing = request.crossing
         self._is_ours = is_ours
@@ -38,14 +47,14 @@ class Upload:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the whole body has come."""
+        """Whether the whole body has been received."""
         return self._body.is_complete
 
     def begin(self, within_s: float) -> None:
-        """Read a small body whole, so that it can be sent with the head; else what has come.
+        """Read a small body completely; of a large one, take what was received.
 
-        A client that waits for 100 Continue is not waited for. Raises Refused and ClientGone, as
-        every method that reads.
+        So a small body can be sent together with the head. If the client waits for 100 Continue,
+        nothing more is read. Raise Refused and ClientGone, like all methods that read.
         """
         crossing = self._crossing
         self._check_size(crossing.length or 0)
@@ -58,7 +67,7 @@ class Upload:
             self.finish(within_s)
 
     def finish(self, within_s: float) -> None:
-        """Read the rest of the body into memory."""
+        """Read the rest of the body into memory, within a time limit in seconds."""
         with gevent.Timeout(within_s, too_slow()):
             while not self._body.is_complete:
                 self.first += self.next()
@@ -71,7 +80,7 @@ class Upload:
         return self._taken(data)
 
     def send_rest(self, upstream: socket.socket) -> None:
-        """Send the rest of the body as it comes; raise OSError too."""
+        """Send the rest of the body while it is received; also raise OSError."""
         while not self.is_complete:
             upstream.sendall(self.next())
 

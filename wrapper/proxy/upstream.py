@@ -1,8 +1,10 @@
-"""Connections to Prometheus: open them, keep them for the next request, check and close them.
+"""Connections to Prometheus: open them, keep them for later requests, check and close them.
 
-One exchange at a time uses a connection, and gives it back only if its answer has ended in order. A
-kept connection may have been closed meanwhile: it is checked before it is used. Where it ends: the
-exchange sends and receives; TCP's keep-alive finds a peer that has vanished, within 40 s.
+Only one exchange at a time uses a connection. It gives the connection back only if the answer was
+complete. A kept connection may have been closed by the server, so it is checked before it is used.
+Sending and receiving is done by ``exchange``.
+
+Limitation: a server that has vanished without closing is found by TCP keep-alive, within 40 s.
 """
 
 from __future__ import annotations
@@ -25,11 +27,11 @@ from wrapper.base import clock
 from wrapper.proxy.resolver import Names
 
 _MOST_KEPT = 128
-_MOST_NAMES = 8  # of leaders, one after the other, while DNS hangs
-_KEPT_FOR_S = 60.0  # shorter than Prometheus keeps them: --web.read-timeout, 5m
+_MOST_NAMES = 8  # lookups at a time: the names of several leaders in succession, while DNS hangs
+_KEPT_FOR_S = 60.0  # shorter than Prometheus keeps them (--web.read-timeout, 5m)
 _SETTLED_S = 0.05
 _UNSENT_MS = 20_000
-KEEP_ALIVE = (  # finds a peer that has vanished within 40 s
+KEEP_ALIVE = (  # detects within 40 s that a peer has vanished
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 20),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
@@ -60,7 +62,7 @@ class Target:
 
 
 class Endpoint(NamedTuple):
-    """A target's URL in parts; ``authority`` is the value of Host."""
+    """The parts of a target's URL; ``authority`` is the value of Host."""
 
     is_tls: bool
     host: str
@@ -83,7 +85,11 @@ def endpoint(url: str) -> Endpoint:
 
 
 class UpstreamConnection:
-    """A connection to a target; ``answers`` have ended on it in order, the last one ``at``."""
+    """A connection to a target.
+
+    ``answers`` is how many complete answers were received on it. ``at`` is when the last one ended
+    (CLOCK_BOOTTIME, in seconds).
+    """
 
     __slots__ = ("_poll", "answers", "at", "sock", "url")
 
@@ -96,24 +102,25 @@ class UpstreamConnection:
         self._poll.register(sock.fileno(), select.POLLIN)
 
     def has_settled(self, now: float) -> bool:
-        """Tell whether the server has kept it open after an answer."""
+        """Return whether the server has shown that it keeps the connection open after an answer."""
         return self.answers > 1 or now - self.at > _SETTLED_S
 
     def is_open(self) -> bool:
-        """Tell whether nothing, not even its end, has come since the last answer."""
+        """Return whether nothing, not even the connection's end, came since the last answer."""
         if isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():
             return False
         return not self._poll.poll(0)
 
     def close(self) -> None:
-        """End it."""
+        """Close the connection."""
         self.sock.close()
 
 
 class Upstreams:
     """The connections of one worker.
 
-    ``access`` has TLS and credentials for the targets; if it changes, kept ones are closed.
+    ``access`` has TLS and credentials for the targets. If it changes, the kept connections are
+    closed.
     """
 
     def __init__(self, connect_timeout_s: float, access: PrometheusAccess) -> None:
@@ -126,7 +133,8 @@ class Upstreams:
     def take(self, target: Target, *, goes_once: bool) -> UpstreamConnection:
         """Return a kept connection that is open, or a new one; raise Unreachable.
 
-        A request that ``goes_once`` gets one that has settled, on which it is hardly lost.
+        A request that ``goes_once`` cannot be retried. So it gets only a kept connection that has
+        settled, on which it is unlikely to be lost.
         """
         return self._kept_one(target.url, goes_once=goes_once) or self.fresh(target)
 
@@ -154,7 +162,7 @@ class Upstreams:
             self._kept.pop().close()
 
     def give_back(self, connection: UpstreamConnection) -> None:
-        """Keep a connection for the next request."""
+        """Keep a connection for later requests."""
         connection.answers += 1
         connection.at = clock.now()
         self._kept.append(connection)
@@ -162,16 +170,15 @@ class Upstreams:
             self._kept.pop(0).close()
 
     def close_old(self, now: float) -> None:
-        """Close those that have been kept for long; to be called regularly."""
+        """Close connections that have been idle for too long; to be called regularly."""
         while self._kept and now - self._kept[0].at > _KEPT_FOR_S:
             self._kept.pop(0).close()
 
     def _connected(self, url: str) -> socket.socket:
-        """Return a socket ready for a request; the time limit includes DNS and TLS."""
+        """Return a socket that is ready for a request; the time limit includes DNS and TLS."""
         where = endpoint(url)
-        limit = gevent.Timeout(
-            self._connect_timeout_s
-        )  # not an OSError, which any address may raise
+        # Not an OSError, because any address may raise one.
+        limit = gevent.Timeout(self._connect_timeout_s)
         try:
             with limit:
                 return self._secured(self._opened(where), where)
@@ -200,7 +207,7 @@ class Upstreams:
         raise problem
 
     def _addresses(self, where: Endpoint) -> list[str]:
-        """Return the addresses; one that is an IP address already needs no DNS."""
+        """Return the addresses of a host; an IP address needs no DNS."""
         try:
             return [str(ipaddress.ip_address(where.host))]
         except ValueError:

@@ -1,7 +1,8 @@
-"""The connections that wait for their clients, and what these have sent of a request so far.
+"""The connections whose client the server waits for, and how much of a request each has sent.
 
-The guarantee: together they hold no more bytes than they may. Where it ends: how long a client is
-waited for is limited elsewhere.
+Guarantee: together, their incomplete requests use no more memory than the limit.
+
+Limitation: how long the server waits for a client is limited elsewhere.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from wrapper.proxy.http_head import is_head_over
 
 
 class Waiting:
-    """See the module; where it is too much, those that hold most are cut off."""
+    """The waiting connections; if they use too much memory, the largest are disconnected."""
 
     def __init__(self, most_bytes: int) -> None:
-        """Take how many bytes they may hold together."""
+        """Set the limit for all of them together, in bytes."""
         self._most_bytes = most_bytes
         self._sizes: dict[Client, int] = {}  # in the order in which they began to wait
         self._bytes = 0
@@ -32,7 +33,7 @@ class Waiting:
             self._bytes -= self._sizes.pop(client, 0)
 
     def await_head(self, client: Client) -> None:
-        """Wait for a whole head, or for bytes that cannot become one; raise ClientGone."""
+        """Wait for a complete head, or for bytes that cannot become one; raise ClientGone."""
         looked_at = 0
         while not is_head_over(client.data, looked_at):
             self.holds(client, len(client.data))
@@ -40,7 +41,7 @@ class Waiting:
             client.data += client.receive()
 
     def holds(self, client: Client, size: int) -> None:
-        """Take note of how many bytes a client has sent of its request."""
+        """Record how many bytes of its request a client has sent."""
         if client in self._sizes:
             self._bytes += size - self._sizes[client]
             self._sizes[client] = size
@@ -48,7 +49,7 @@ class Waiting:
             self._cut(max(self._sizes, key=self._sizes.__getitem__))
 
     def cut_longest(self) -> bool:
-        """Hang up on the client that has been waited for longest; tell whether there was one."""
+        """Disconnect the client that has been waited for longest; return whether there was one."""
         longest = next(iter(self._sizes), None)
         if longest is None:
             return False
