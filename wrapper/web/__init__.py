@@ -1,1 +1,1 @@
-"""The web process: what the outside is told under /_elector/, and the server that tells it."""
+"""The web process: the routes under /_elector/, the metrics, the status page, and their server."""

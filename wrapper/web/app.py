@@ -1,8 +1,8 @@
 """The web process: the Flask app with its routes under /_elector/, and the proxy beside it.
 
-It answers from the supervisor's snapshot, and answers 503 when that is stale. The supervisor starts
-it; it decides nothing, and dies with its parent. Where it ends: the proxy answers for Prometheus;
-the options come from the supervisor, which has checked them.
+The app answers from the supervisor's snapshot; if the snapshot is stale, it answers 503. It decides
+nothing. The supervisor starts the process, has checked its options, and passes them to it. The
+process ends with its parent.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from wrapper.web.wsgi import SOCKET, TARGET
 LOG = logging.getLogger(__name__)
 BAD_INPUT = 2
 NOT_FOUND = 404
-SPARE_SLOTS = 2  # a worker may start before the arbiter has noticed that the last one ended
+SPARE_SLOTS = 2  # a worker may start before the arbiter has noticed that the previous one ended
 
 
 # --- the application -------------------------------------------------------------------------
@@ -64,12 +64,12 @@ def make_app(
     web_access: WebAccess,
     prometheus_access: PrometheusAccess,
 ) -> Flask:
-    """Return the app: routes under /_elector/, a 404 for all else, and the proxy as an extension.
+    """Return the app: routes under /_elector/, a 404 for all others, and the proxy as an extension.
 
-    The worker gives the proxy all requests that are not under /_elector/. The app itself never asks
-    Prometheus.
+    The worker gives the proxy all requests that are not under /_elector/. The app itself never
+    queries Prometheus.
     """
-    # A thread computes password hashes, which take long, while other requests are served.
+    # A thread computes password hashes, which is slow, while other requests are served.
     protection = Protection(web_access, Passwords(ThreadPool(1).apply))
     app = Flask("wrapper.web", static_folder=None)
     fleet = Fleet(reader, options, web_access)
@@ -104,7 +104,7 @@ def make_app(
 
 
 def _current(reader: SnapshotReader, view: Callable[[Snapshot, float], Response]) -> Response:
-    """Answer from the current snapshot; 503 if that is stale."""
+    """Answer from the current snapshot; 503 if it is stale."""
     snapshot, now = reader.read(), clock.now()
     stale = why_stale(snapshot, now)
     if snapshot is None or stale:
@@ -124,10 +124,10 @@ def _is_leader(snapshot: Snapshot, now: float) -> Response:
 
 
 def _health(snapshot: Snapshot, _now: float) -> Response:
-    """Answer 503 also if only a restart of this replica can mend it.
+    """Answer 503 if this replica is exiting, or if only a restart can solve its problem.
 
-    It is a follower meanwhile. The kubelet restarts it, with SIGTERM first, so that it stops in
-    order; after a ``failure`` it exits unasked.
+    Until the restart, the replica is a follower. The kubelet restarts it, beginning with SIGTERM,
+    so that it stops in order. After a ``failure``, the replica exits without being asked.
     """
     if snapshot.failure:
         return _error(503, "unavailable", f"this replica is exiting: {snapshot.failure}")
@@ -138,9 +138,9 @@ def _health(snapshot: Snapshot, _now: float) -> Response:
 
 
 def _readiness(snapshot: Snapshot, _now: float) -> Response:
-    """Answer 503 also while this replica could not take over without a hole.
+    """Answer 503 if this replica could not take over without a gap.
 
-    A rolling update then waits before it ends the next one.
+    So a rolling update waits before it ends the next replica.
     """
     if not snapshot.is_ready:
         return _error(503, "unavailable", "Prometheus is not ready")
@@ -188,7 +188,7 @@ def _metrics(ours: CollectorRegistry) -> Response:
 
 
 def _http_error(error: HTTPException) -> BaseResponse:
-    """Return Flask's error in the form of our others, with its own header fields."""
+    """Return Flask's error in the form of our other errors, with its own header fields."""
     code = error.code or 500
     if code == NOT_FOUND and not request.path.startswith(f"{ROOT}/"):
         return _error(
@@ -208,7 +208,7 @@ def _error(code: int, kind: str, text: str) -> Response:
 
 
 def _refusal(protection: Protection) -> Response | None:
-    """Return the answer to a client that may not ask, None if it may."""
+    """Return the answer to a client that may not send this request; None if it may."""
     environ = request.environ
     given = environ.get("HTTP_AUTHORIZATION")
     authorization = [given.encode("latin-1")] if given is not None else []
@@ -223,7 +223,7 @@ def _refusal(protection: Protection) -> Response | None:
 
 
 def _completed(answer: Response, protection: Protection) -> Response:
-    """Add the header fields of every answer."""
+    """Add the header fields that every answer has."""
     answer.headers["Cache-Control"] = "no-store"
     for name, value in protection.headers:
         answer.headers[name] = value
@@ -242,11 +242,11 @@ class Fleet:
 
     @property
     def knows_clients(self) -> bool:
-        """Whether clients of this API have to authenticate."""
+        """Whether clients of this API must authenticate."""
         return self._access.current().config.knows_its_clients
 
     def ask(self, snapshot: Snapshot) -> list[Peer]:
-        """Ask the peers, with the credentials of the current request; return their answers."""
+        """Query the peers with the credentials of the current request; return their answers."""
         has_users = bool(self._access.current().config.users)
         authorization = request.headers.get("Authorization") if has_users else None
         return self._peers.ask(snapshot.identity, authorization)
@@ -255,7 +255,7 @@ class Fleet:
         """Return all values of the status page."""
         snapshot = self._reader.read()
         peers = self.ask(snapshot) if snapshot is not None else []
-        snapshot = self._reader.read()  # asking may have taken a while
+        snapshot = self._reader.read()  # again, because the peers' answers may have taken a while
         return Seen(snapshot, shown.read(), peers, self._knows_peers, clock.now(), clock.wall())
 
 
@@ -263,7 +263,7 @@ class Fleet:
 
 
 def main(arguments: list[str]) -> int:
-    """Serve until told to stop; return 2 if the port or a file cannot be used."""
+    """Serve until stopped; return 2 if the port or a file cannot be used."""
     options = WebOptions.from_json(arguments[0])
     options = replace(options, parent_pid=options.parent_pid or os.getppid())
     die_with_parent(options.parent_pid)

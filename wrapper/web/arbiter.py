@@ -1,7 +1,7 @@
 """Serve by several workers: the children of gunicorn's arbiter, which restarts them.
 
-They die with the arbiter, and a signal to stop also reaches a worker that is just being forked.
-Each worker makes its own app, and counts in a slot of its own.
+The workers end with the arbiter. A signal to stop also reaches a worker that is just being forked.
+Each worker creates its own app, and counts in its own slot.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a tmpfs where the root may be read-o
 
 
 class Worker(GeventWorker):  # type: ignore[misc]
-    """Runs a ProxyWorker as the arbiter's child."""
+    """Runs a ProxyWorker as a child of the arbiter."""
 
     _serving: ProxyWorker | None = None
 
     def run(self) -> None:
-        """Serve until told to stop; exit 1 if serving has failed."""
+        """Serve until stopped; exit with status 1 if serving has failed."""
         self._serving = ProxyWorker(self.wsgi, self.app.options, self.app.tls)
-        if not self.alive:  # the signal came first
+        if not self.alive:  # the signal to stop came first
             return
         if not self._serving.run(self.sockets[0], self.notify):
             sys.exit(FAILED)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """Leave; called as a signal handler."""
+        """Stop serving; this is a signal handler."""
         super().handle_exit(sig, frame)
         if self._serving is not None:
             self._serving.stop()
 
 
 class _Log(Logger):  # type: ignore[misc]
-    """gunicorn's log lines in the form of ours, from warnings on."""
+    """Logs gunicorn's warnings and errors in the format of our own log lines."""
 
     def setup(self, cfg: Any) -> None:
         """Use the root logger's handlers instead of gunicorn's."""
@@ -61,7 +61,7 @@ class _Log(Logger):  # type: ignore[misc]
 
 
 class Server(BaseApplication):  # type: ignore[misc]
-    """gunicorn on a listening socket, configured by our options alone."""
+    """gunicorn on a listening socket, configured only by our options."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        """Return the app; called in each worker, after gevent has patched what blocks."""
+        """Return the app; called in each worker, after gevent has patched blocking functions."""
         return self._make_app()
 
 
@@ -104,7 +104,7 @@ def _gunicorn_settings(options: WebOptions, listener_fd: int) -> dict[str, Any]:
 
 
 def _hooks(counters: ProxyCounters) -> dict[str, Callable[[Any, Any], None]]:
-    """Return gunicorn's hooks: a worker dies with its arbiter, and counts in a slot of its own."""
+    """Return gunicorn's hooks: a worker ends with its arbiter, and counts in its own slot."""
 
     def pre_fork(_arbiter: Any, worker: Any) -> None:
         worker.counter_slot = counters.reserve()
@@ -123,8 +123,8 @@ def _hooks(counters: ProxyCounters) -> dict[str, Callable[[Any, Any], None]]:
 def _guard_forks() -> None:
     """Block signals during a fork, so that a new worker does not lose one.
 
-    It begins with the arbiter's handlers, which only queue a signal: the arbiter would wait in vain
-    for the worker to stop.
+    A new worker starts with the arbiter's signal handlers, which only queue a signal. The worker
+    would not stop, and the arbiter would wait for it.
     """
     os.register_at_fork(
         before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, STOPS),

@@ -1,8 +1,10 @@
-"""The metrics of the gate; absent without one.
+"""The metrics of the gate; absent without a gate.
 
-``lasting`` yields counters, constants and timestamps, which stay true of an old snapshot;
-``present`` yields what is true of a fresh one only. The label is the one that Prometheus' own
-metrics of remote_write have: the Prometheus Operator gives every target a label ``endpoint``.
+``lasting`` yields counters, constants and timestamps, which are still correct in a stale snapshot.
+``present`` yields values that are correct only in a fresh one.
+
+The label is ``remote_name``, as in Prometheus' own metrics of remote_write. The name ``endpoint``
+is not free: the Prometheus Operator gives each target a label ``endpoint``.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from wrapper.web.metric_table import counter, described, gauge, gauges
 
 _LABEL = "remote_name"
 Gate = Mapping[str, Any]
-# Each of these to the gate's counter.
+# Metric: counter of the gate.
 _COUNTERS = {
     "gate_batches_released_total": "batches_released",
     "gate_batches_sent_on_total": "batches_sent_on",
@@ -24,7 +26,7 @@ _COUNTERS = {
     "gate_samples_unconfirmed_total": "samples_unconfirmed",
     "gate_passed_bytes_total": "bytes_passed",
 }
-# Each of these to its second label, and the gate's counters by that label's values.
+# Metric: its second label, and the gate's counter for each value of that label.
 _PARTED = {
     "gate_requests_total": (
         "outcome",
@@ -65,7 +67,7 @@ def lasting(gate: Gate) -> Iterator[Metric]:
 
 
 def present(gate: Gate) -> Iterator[Metric]:
-    """Yield what is true of a fresh snapshot only."""
+    """Yield the values that are correct only in a fresh snapshot."""
     if not gate:
         return
     yield gauge("gate_open", gate["is_open"])

@@ -1,7 +1,7 @@
 """The gate's part of the status: ``gate`` of ``/_elector/status``.
 
-The other replicas' gates read the marks here and measure by ``time_ms`` how far their clocks are
-from this one's. Where it ends: ``gate_metrics`` has the gate's counters.
+The gates of the other replicas read the marks here. From ``time_ms`` they measure the offset of
+their clocks to this one. ``gate_metrics`` has the gate's counters.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 
 def gate_of(gate: Mapping[str, Any]) -> Json | None:
-    """Return the state of a snapshot's gate for JSON, None without a gate."""
+    """Return the state of a snapshot's gate for JSON; None without a gate."""
     if not gate:
         return None
     return {

@@ -1,4 +1,4 @@
-"""What a gate does, in words for people; pure."""
+"""The state of a gate in words for people; pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def state_of(gate: Mapping[str, Any]) -> str:
-    """Return what a gate does, in a word or a few, by ``gate`` of a status."""
+    """Return the state of a gate in a few words, from the field ``gate`` of a status."""
     if not gate["is_running"]:
         return "not running"
     if not gate["is_open"]:

@@ -178,7 +178,7 @@ def durations(name: str, buckets: Sequence[tuple[str, float]], total_s: float) -
 
 
 def go_errors(value: float) -> Metric:
-    """Return the errors under their name in the Go prometheus-elector, without ``_total``."""
+    """Return the notifier's errors under the Go prometheus-elector's name, without ``_total``."""
     family = Metric(*described("notifier_calls_errors"), "unknown")
     family.add_sample(family.name, {}, value)
     return family

@@ -1,8 +1,8 @@
 """Expose the newest snapshot and the proxy's counters in Prometheus' formats.
 
-The names of the Go prometheus-elector are kept. Metrics of the current state are absent while the
-snapshot is stale; ``…_is_leader`` is then 0, and ``…_snapshot_age_seconds`` shows why. Where this
-ends: the supervisor and the proxy do the counting.
+The metric names of the Go prometheus-elector are kept. While the snapshot is stale, metrics of the
+current state are absent, ``…_is_leader`` is 0, and ``…_snapshot_age_seconds`` shows why. The
+supervisor and the proxy do the counting.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _USAGE_GAUGES = (
     "start_time_seconds",
 )
 
-# client_golang calls this a counter, whatever its name; the Python client would rename it.
+# client_golang exposes this as a counter under this name; the Python client would rename a counter.
 _ERRORS_TYPE = f"# TYPE {PREFIX}notifier_calls_errors ".encode()
 
 
@@ -59,7 +59,7 @@ class SnapshotCollector(Collector):
         self._counters = counters
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every metric that has a value."""
+        """Yield each metric that has a value."""
         snapshot, now = self._reader.read(), clock.now()
         yield gauges("build_info", "version", {__version__: 1})
         age_s = math.inf if snapshot is None else now - snapshot.stamped_at
@@ -85,13 +85,13 @@ def registry(
 
 
 def expose(ours: CollectorRegistry, accept: str) -> tuple[bytes, str]:
-    """Return the metrics in the format that ``accept`` asks for, and its content type."""
+    """Return the metrics and their content type, in the format that ``accept`` requests."""
     encode, content_type = choose_encoder(accept)
     return encode(ours).replace(_ERRORS_TYPE + b"untyped", _ERRORS_TYPE + b"counter"), content_type
 
 
 def _always(snapshot: Snapshot, now: float) -> Iterator[Metric]:
-    """Yield what also a stale snapshot tells; its leader does not count as one."""
+    """Yield the metrics that a stale snapshot also has; a stale leader does not count as one."""
     leads = snapshot.leads(now) and not is_stale(snapshot, now)
     yield gauges("election_is_leader", "member_id", {snapshot.identity: leads})
     yield gauge("election_last_transition_time_seconds", snapshot.last_transition_time)

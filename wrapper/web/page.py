@@ -1,8 +1,10 @@
 """Render the status page for people, ``/_elector/``; a small script in it refreshes it.
 
-The page is complete without the script and loads nothing from elsewhere: its content security
-policy allows only its own style and script. All values are escaped: names, reasons and the answers
-of peers are untrusted. Where it ends: the page is as old as the snapshot.
+The page is complete without the script, and loads nothing from other sites: its content security
+policy allows only its own style and script. All values are escaped, because names, reasons and the
+answers of peers are untrusted.
+
+Limitation: the page is as current as the snapshot.
 """
 
 from __future__ import annotations
@@ -43,10 +45,10 @@ class Seen:
 
 
 class Page:
-    """Renders the page with one app's templates."""
+    """Renders the page with the templates of one app."""
 
     def __init__(self, app: Flask) -> None:
-        """Read the style and the script, which each page contains."""
+        """Read the style and the script, which are part of each page."""
         self._style = (_TEMPLATES / "status.css").read_text(encoding="utf-8")
         self._script = (_TEMPLATES / "status.js").read_text(encoding="utf-8")
         self._policy = "; ".join(
@@ -70,12 +72,12 @@ class Page:
         }
 
     def render(self, seen: Seen) -> Response:
-        """Return the page; 503 with only the reason if the snapshot is stale."""
+        """Return the page; if the snapshot is stale, a 503 with only the reason."""
         stale = why_stale(seen.snapshot, seen.now)
         text = render_template(
             "status.html",
             style=Markup(self._style),  # noqa: S704 - our own file
-            script=Markup(self._script),  # noqa: S704 - likewise
+            script=Markup(self._script),  # noqa: S704 - our own file
             stale=stale,
             wall=seen.wall,
             **({} if seen.snapshot is None or stale else _values(seen, seen.snapshot)),

@@ -1,9 +1,11 @@
-"""Ask all peers for their status, over their APIs and concurrently.
+"""Query the status of all peers, over their APIs and concurrently.
 
-The guarantee: this takes at most twice ``LIMIT_S`` (for names, then for answers), whatever the
-peers do, and at most ``MOST`` are asked. Answers are untrusted: their form and size are checked
-here, and the page escapes them. Where it ends: a replica that DNS does not name is not known, and
-one that cannot be reached is not taken for dead.
+Guarantee: this takes at most twice ``LIMIT_S`` (once for names, once for answers), whatever the
+peers do, and at most ``MOST`` peers are queried. Answers are untrusted: their form and size are
+checked here, and the page escapes them.
+
+Limitations: a replica without a DNS name is not found. A replica that cannot be reached may still
+be alive.
 """
 
 from __future__ import annotations
@@ -30,15 +32,15 @@ from wrapper.proxy.resolver import Names
 LIMIT_S = 1.0
 MOST = 20
 LARGEST = 256 << 10  # bytes of an answer
-LONGEST = 1000  # characters of a text in it that is shown
-FRESH_S = 0.5  # for so long answers are used again
+LONGEST = 1000  # characters of a text in an answer that is shown
+FRESH_S = 0.5  # answers are reused for this time
 PATH = "/_elector/status"
 Some = TypeVar("Some")
 _TRUST = "SSL_CERT_FILE names the CAs that are trusted here"
 
 
 class PeerUnusable(Exception):
-    """A peer cannot be asked, or its answer is no status; the text says why."""
+    """A peer cannot be queried, or its answer is not a status; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class PeerAddress:
 
     @property
     def is_tls(self) -> bool:
-        """Whether it is asked over TLS."""
+        """Whether the connection uses TLS."""
         return self.url.startswith("https:")
 
     def __str__(self) -> str:
@@ -60,19 +62,22 @@ class PeerAddress:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A replica's status, or the problem for which there is none."""
+    """A replica's status, or the problem why there is none.
+
+    ``place`` is the address of its API; None if no address was found.
+    """
 
     url: str
     status: dict[str, Any] | None
     problem: str = ""
-    place: PeerAddress | None = None  # None if DNS does not name it
+    place: PeerAddress | None = None
 
 
 class Peers:
-    """Asks all replicas; ``entries`` are URLs, and DNS names that resolve to replicas."""
+    """Queries all replicas; ``entries`` are URLs, and DNS names that resolve to replicas."""
 
     def __init__(self, entries: tuple[str, ...], port: int, *, is_tls: bool) -> None:
-        """Take the entries; ``port`` and ``is_tls`` are those of this replica's own API."""
+        """Store the entries; ``port`` and ``is_tls`` are those of this replica's own API."""
         self._entries = entries
         self._port = port
         self._is_tls = is_tls
@@ -92,7 +97,7 @@ class Peers:
         return [each for each in self._answers if not _is_of(each, identity)]
 
     def _ask_all(self, authorization: str | None) -> list[Peer]:
-        """Look up the names, then ask; each step has LIMIT_S."""
+        """Look up the names, then query the addresses; each step is limited by LIMIT_S."""
         found = _all_at_once(self._places, self._entries)
         places: list[PeerAddress] = []
         unknown: list[Peer] = []
@@ -112,7 +117,7 @@ class Peers:
         return [*answers, *unknown]
 
     def _ask(self, place: PeerAddress, authorization: str | None) -> dict[str, Any]:
-        """Ask one peer; credentials that came over TLS are sent on over TLS only."""
+        """Query one peer; credentials that came over TLS are sent only over TLS."""
         is_as_safe = place.is_tls or not self._is_tls
         return _status_at(place, authorization if is_as_safe else None)
 
@@ -139,7 +144,7 @@ def _is_of(peer: Peer, identity: str) -> bool:
 
 
 def _all_at_once(ask: Callable[[Some], Any], whom: Sequence[Some]) -> list[Any]:
-    """Ask all concurrently; return their results, or a text where one failed or took too long."""
+    """Call ``ask`` for each concurrently; return the results, or a text for each failure."""
     greenlets = [gevent.spawn(_bounded, ask, each) for each in whom]
     gevent.joinall(greenlets)
     return [each.value for each in greenlets]
@@ -154,15 +159,15 @@ def _bounded(ask: Callable[[Some], Any], each: Some) -> Any:
         return trouble(TimeoutError(), server, LIMIT_S).text
     except PeerUnusable as error:
         return str(error)
-    except Exception as error:  # noqa: BLE001 - one peer must not cost the answers of all
+    except Exception as error:  # noqa: BLE001 - one peer's error must not affect the others
         return trouble(error, server, LIMIT_S).text
 
 
 class PeerConnection:
-    """A connection to a replica's API, for one question at a time."""
+    """A connection to a replica's API, for one query at a time."""
 
     def __init__(self, place: PeerAddress) -> None:
-        """Take where it is; it connects at the first question."""
+        """Store the address; the first query opens the connection."""
         from wrapper.access.http_client import Connection  # noqa: PLC0415 - 2 MiB, if needed
 
         access = Access(HttpConfig(tls=ClientTls(server_name=place.name)), kind=SSLContext)
@@ -175,7 +180,7 @@ class PeerConnection:
         return _read(answer.status, answer.read(LARGEST + 1))
 
     def end(self) -> None:
-        """Close it."""
+        """Close the connection."""
         self._inner.end()
 
 
@@ -188,7 +193,7 @@ def _status_at(place: PeerAddress, authorization: str | None) -> dict[str, Any]:
 
 
 def _read(code: int, body: bytes) -> dict[str, Any]:
-    """Return the status in an answer; raise PeerUnusable if it has not the form of one."""
+    """Return the status in an answer; raise PeerUnusable if it is not a valid status."""
     if len(body) > LARGEST:
         raise PeerUnusable(f"its answer is larger than {LARGEST >> 10} KiB")
     try:

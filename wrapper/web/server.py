@@ -1,8 +1,9 @@
 """Listen, and serve by one worker in this process.
 
-The supervisor restarts a lone worker: an arbiter, gunicorn's parent process, would use a third of
-the web's memory. A worker whose watch over connections, or whose accepting, has ended exits 1.
-Where it ends: ``arbiter`` runs several workers.
+With only one worker, there is no arbiter (the parent process of gunicorn), because it would use a
+third of the web process' memory. The supervisor restarts the process instead. If the watch over
+connections fails, or the accepting of connections, the process exits with status 1. ``arbiter``
+runs several workers.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from wrapper.options.web_options import WebOptions
 from wrapper.proxy.upstream import KEEP_ALIVE
 from wrapper.web.worker import ProxyWorker, Tls
 
-BIND_PATIENCE_S = 1.0  # the workers of the web process before this one may not have ended yet
-HEARTBEAT_S = 60  # a worker that hangs for so long is killed
+BIND_PATIENCE_S = 1.0  # the workers of the previous web process may not have ended yet
+HEARTBEAT_S = 60  # a worker that hangs for this long is killed
 BACKLOG = 1024
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 FAILED = 1
@@ -36,9 +37,9 @@ def serve(
     make_app: Callable[[], Flask],
     tls: Tls | None = None,
 ) -> int:
-    """Serve on a listening socket by one worker until told to stop; return the exit status.
+    """Serve on a listening socket by one worker until stopped; return the exit status.
 
-    ``tls`` is called for each connection, since certificates may change.
+    ``tls`` is called for each connection, because certificates may change.
     """
     monkey.patch_all()
     freeze_loaded_objects()
@@ -50,15 +51,15 @@ def serve(
 
 
 def _set_alarm() -> None:
-    """Have the kernel end this process if it hangs: it has no arbiter to do so."""
+    """Have the kernel end this process if it hangs: there is no arbiter that would."""
     signal.alarm(HEARTBEAT_S)
 
 
 def freeze_loaded_objects() -> None:
-    """Keep the garbage collector from what is loaded already: workers then share those pages.
+    """Exclude all loaded objects from garbage collection, so that workers share their memory pages.
 
-    They are given back to it at exit, where objects would otherwise be destroyed after the modules
-    that they need.
+    At exit they are included again. Otherwise objects would be destroyed after the modules that
+    they need.
     """
     gc.collect()
     gc.freeze()
@@ -67,9 +68,10 @@ def freeze_loaded_objects() -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket; raise OSError. Waits BIND_PATIENCE_S for a port that is in use.
+    """Return a listening socket; raise OSError.
 
-    Its connections inherit TCP keep-alive, which finds clients that have vanished.
+    If the port is in use, wait for it for up to BIND_PATIENCE_S. Accepted connections inherit TCP
+    keep-alive, which finds clients that have vanished.
     """
     deadline = time.monotonic() + BIND_PATIENCE_S
     while True:
@@ -92,7 +94,7 @@ def _listen(host: str, port: int) -> socket.socket:
                 ("", port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True
             )
         except OSError as error:
-            if error.errno != errno.EADDRNOTAVAIL:  # which means that IPv6 is switched off
+            if error.errno != errno.EADDRNOTAVAIL:  # this error means that IPv6 is disabled
                 raise
     found = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM)
     family, address = found[0][0], found[0][4]

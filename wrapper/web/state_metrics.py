@@ -1,8 +1,8 @@
 """The metrics of one snapshot: leadership, the lease, the configuration, and fetched files.
 
-``lasting`` yields counters, constants and timestamps, which stay true of an old snapshot;
-``present`` yields what is true of a fresh one only. A metric whose value is unknown is absent, not
-0; those of fetched files are absent without any.
+``lasting`` yields counters, constants and timestamps, which are still correct in a stale snapshot.
+``present`` yields values that are correct only in a fresh one. A metric whose value is unknown is
+absent, not 0. The metrics of fetched files are absent if no files are fetched.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from wrapper.model.roles import Role
 from wrapper.model.snapshot import Snapshot
 from wrapper.web.metric_table import counter, counters, described, gauge, gauges, histogram
 
-_HASH_DIGITS = 12  # in hex: a float holds 48 bits exactly
+_HASH_DIGITS = 12  # in hex, which are 48 bits: a float represents them exactly
 _NO_ELECTION = "none"
-_FEED_GAUGES = {  # to the field of a feed
+_FEED_GAUGES = {  # metric: field of a feed
     "targets_last_success_time_seconds": "last_success_time",
     "targets_last_change_time_seconds": "last_change_time",
     "targets_groups": "groups",
@@ -71,7 +71,7 @@ def _queue(queue: Mapping[str, Any]) -> Iterator[Metric]:
 
 
 def present(snapshot: Snapshot, now: float) -> Iterator[Metric]:
-    """Yield what is true of a fresh snapshot only."""
+    """Yield the values that are correct only in a fresh snapshot."""
     yield gauges("role", "role", {role: role is snapshot.role for role in Role})
     yield gauge("child_ready", snapshot.is_ready)
     yield gauge("child_healthy", snapshot.is_healthy)

@@ -1,7 +1,7 @@
 """The status of this replica as JSON: ``/_elector/status``.
 
-``wrapper/docs/reference.md`` documents the fields; a test compares it with this module. Where it
-ends: ``peers`` asks the other replicas for theirs.
+``wrapper/docs/reference.md`` documents the fields; a test compares it with this module. ``peers``
+queries the status of the other replicas.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 
 def status_of(snapshot: Snapshot, now: float) -> Json:
-    """Return the status at ``now``, of a fresh snapshot; times are ISO 8601, durations seconds."""
+    """Return the status at ``now`` of a fresh snapshot; times are ISO 8601, durations seconds."""
     return {
         "version": __version__,
         "identity": snapshot.identity,
@@ -47,7 +47,7 @@ def status_of(snapshot: Snapshot, now: float) -> Json:
 
 
 def _lease(snapshot: Snapshot, now: float) -> Json | None:
-    """Return the state of the lease, None without an election."""
+    """Return the state of the lease; None without an election."""
     if snapshot.election == _NO_ELECTION:
         return None
     expires_at = snapshot.leads_until_at if snapshot.leads(now) else snapshot.lease_expires_at

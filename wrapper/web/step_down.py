@@ -1,8 +1,9 @@
 """Check a request to step down that came over the API, and pass it to the supervisor.
 
-It is refused unless the API authenticates its clients. The body must be JSON: a browser does not
-send that for a form of another site (CSRF). Where it ends: the supervisor gets a signal; the status
-shows the outcome.
+The request is refused unless the API authenticates its clients. The body must be JSON, which a
+browser does not send for a form of another site (CSRF).
+
+Limitation: the supervisor only gets a signal. The result is in the status.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def step_down(  # noqa: PLR0913 - all that it takes to judge
 
 
 def _asked(body: object) -> tuple[float | None, bool]:
-    """Return the body's ``for_s``, None if absent, and ``force``; raise Refused."""
+    """Return the body's ``for_s`` (None if absent) and ``force``; raise Refused."""
     seconds = body.get("for_s") if isinstance(body, dict) else None
     is_forced = body.get("force", False) if isinstance(body, dict) else None
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)

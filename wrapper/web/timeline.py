@@ -1,6 +1,6 @@
-"""Lay out the picture of who led when, as bars of an SVG; pure.
+"""Compute the chart of who led when, as bars of an SVG; pure.
 
-Where it ends: it begins with what this replica has observed.
+Limitation: the chart begins with what this replica has observed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OTHERS = "others"
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One leader's time: its place in the picture, and its values."""
+    """The time of one leader: the bar's position and size in the chart, and its values."""
 
     x: float
     y: float
@@ -42,12 +42,12 @@ class Timeline:
 
     @property
     def height(self) -> float:
-        """The picture's height."""
+        """The height of the chart."""
         return ROW * len(self.rows)
 
 
 def timeline(history: Sequence[HandOver], now: float) -> Timeline | None:
-    """Return the picture of these hand-overs until ``now``, None without any."""
+    """Return the chart of these hand-overs until ``now``; None if there are none."""
     if not history:
         return None
     first = history[0].time
@@ -59,9 +59,9 @@ def timeline(history: Sequence[HandOver], now: float) -> Timeline | None:
 
 
 def _stepped(now: float, first: float) -> float:
-    """Return ``now`` rounded down to a step too small to be visible in the picture.
+    """Return ``now`` rounded down to a step that is too small to be visible in the chart.
 
-    So most refreshes of the page do not change the picture.
+    So most refreshes of the page do not change the chart.
     """
     shown_s = min(now - first, LONGEST_HISTORY_S)
     step_s = 2.0 ** math.ceil(math.log2(max(shown_s / _STEPS, 1.0)))

@@ -1,8 +1,7 @@
 """A worker: requests under /_elector/ go to the Flask app, all others to the proxy.
 
-All requests are read by one parser. Forwarded requests go from socket to socket, without WSGI,
-which would change them. Where it ends: ``server`` starts and stops workers; the proxy or the app
-handles a request once its head is read.
+One parser reads all requests. Forwarded requests are copied from socket to socket, without WSGI,
+which would change them. ``server`` starts and stops workers.
 """
 
 from __future__ import annotations
@@ -46,16 +45,17 @@ _NO_TLS = (
 )
 PROXY = "proxy"  # the name of the proxy among the app's extensions
 HEARTBEAT_PERIOD_S = 1.0
-MOST_HEAD_BYTES_TOGETHER = 64 << 20  # of heads that have not come whole
-LARGEST_BODY = 64 << 10  # bytes, of a request for /_elector/
-BEFORE_KILL_S = 0.5  # end before the arbiter kills: an answer that is cut then would look complete
+MOST_HEAD_BYTES_TOGETHER = 64 << 20  # of all incomplete heads
+LARGEST_BODY = 64 << 10  # bytes, of a request under /_elector/
+# Ends before the arbiter kills the worker: an answer aborted by that would look complete.
+BEFORE_KILL_S = 0.5
 
 
 class ProxyWorker:
-    """Serves each client connection in a greenlet of its own."""
+    """Serves client connections, each in its own greenlet."""
 
     def __init__(self, app: Flask, options: WebOptions, tls: Tls | None) -> None:
-        """Take what to serve; gevent must have patched what blocks."""
+        """Take the app and the options; gevent must have patched blocking functions before."""
         self._app = app
         self._options = options
         self._tls = tls
@@ -67,10 +67,10 @@ class ProxyWorker:
         self._wake = Event()
 
     def run(self, listener: socket.socket, notify: Callable[[], None]) -> bool:
-        """Serve until told to stop; then let requests under way end, within the grace time.
+        """Serve until stopped; then let requests in flight end, within the grace time.
 
-        ``notify`` is called once a second. Returns False when the watch over connections or the
-        accepting of connections has ended.
+        ``notify`` is called once a second. Return False if a failure has ended the watch over
+        connections, or the accepting of connections.
         """
         watching = gevent.spawn(wrap_errors((Exception,), self._watch.run))
         watching.link(lambda _: self._wake.set())
@@ -95,7 +95,7 @@ class ProxyWorker:
         self._wake.set()
 
     def _await_end(self, notify: Callable[[], None], within_s: float) -> None:
-        """Let requests under way end; close connections that have none."""
+        """Let requests in flight end; close connections that have none."""
         self._is_leaving = True
         if self._proxy is not None:
             self._proxy.leave()
@@ -127,7 +127,7 @@ class ProxyWorker:
             client.sock.close()
 
     def _make_room(self) -> None:
-        """Cut off a client that dawdles where few places are left: others need them."""
+        """Disconnect a slow client if few places are left, because others need them."""
         if self._places.are_few:
             _ = self._waiting.cut_longest() or self._watch.cut_slowest()
 
@@ -158,12 +158,12 @@ class ProxyWorker:
                 goes_on = False
             client.is_new = False
             if client.data:
-                gevent.sleep(0)  # others go first, however many requests wait here
+                gevent.sleep(0)  # let other connections run, even if many requests wait on this one
         with self._watch.waited_for(client), self._waiting.wait(client):
             client.linger()
 
     def _answer(self, head: RequestHead, client: Client) -> bool:
-        """Answer a request whose head has come; tell whether the connection stays open."""
+        """Answer a request whose head was received; return whether the connection stays open."""
         fields = crossing(head, client.address, client.scheme)
         request = Request(head.method, origin_form(head.target), head.minor, fields)
         if request.problem is not None:
@@ -173,7 +173,7 @@ class ProxyWorker:
         return self._answer_by_app(request, head.fields, client)
 
     def _answer_by_app(self, request: Request, fields: Fields, client: Client) -> bool:
-        """Have the Flask app answer; sending and reading have a time limit for the client."""
+        """Have the Flask app answer; the client must send and read within the body's time limit."""
         within_s = self._options.body_timeout_s
         upload = Upload(client, request, LARGEST_BODY, is_ours=True)
         upload.begin(within_s)
@@ -190,7 +190,7 @@ class ProxyWorker:
 
 
 def _is_sound(watching: gevent.Greenlet[[], Any], server: StreamServer) -> bool:
-    """Tell whether connections are watched and accepted; log which of the two has ended."""
+    """Return whether connections are watched and accepted; log which of the two has ended."""
     if watching.ready():
         LOG.error("the watch over connections has ended: exiting", exc_info=watching.value)
     if server.closed:
@@ -199,7 +199,7 @@ def _is_sound(watching: gevent.Greenlet[[], Any], server: StreamServer) -> bool:
 
 
 def _await_head(client: Client, waiting: Waiting) -> None:
-    """Wait for a whole head, or for bytes that cannot become one; raise ClientGone."""
+    """Wait for a complete head, or for bytes that cannot become one; raise ClientGone."""
     if not client.data:
         client.data = client.receive()
     client.since = clock.now()
@@ -207,7 +207,7 @@ def _await_head(client: Client, waiting: Waiting) -> None:
 
 
 def _take_head(client: Client) -> RequestHead:
-    """Parse the head and take it off the client's data; raise Refused."""
+    """Parse the head, and remove it from the client's data; raise Refused."""
     try:
         head = request_head(client.data)
     except BadHead as error:

@@ -1,6 +1,6 @@
-"""Call the Flask app by WSGI (PEP 3333): a request becomes an environ, the result an answer.
+"""Call the Flask app by WSGI (PEP 3333): convert a request to an environ, and the result to bytes.
 
-Both are held in memory: bodies are bounded, and the answers are our own.
+Both are held in memory: the size of bodies is limited, and the answers are our own.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _BARE = {"HTTP_CONTENT_TYPE": "CONTENT_TYPE", "HTTP_CONTENT_LENGTH": "CONTENT_LE
 def environ_of(request: Request, fields: Fields, body: bytes, client: Client) -> dict[str, Any]:
     """Return the WSGI environ.
 
-    A field whose name has an underscore is left out: its key would be that of the name with a
-    hyphen.
+    A field whose name has an underscore is left out, because its key would be that of the field
+    with a hyphen.
     """
     path, _, query = request.target.partition(b"#")[0].partition(b"?")
     host, port, *_ = client.sock.getsockname()
@@ -54,7 +54,7 @@ def environ_of(request: Request, fields: Fields, body: bytes, client: Client) ->
 
 
 def answer_of(app: Flask, environ: dict[str, Any], *, keeps_client: bool) -> bytes:
-    """Return the app's answer, head and body."""
+    """Return the app's answer as bytes, head and body."""
     head: list[Any] = []
     start: Any = lambda *values: head.extend(values)  # noqa: E731 - start_response of PEP 3333
     answer = app(environ, start)
