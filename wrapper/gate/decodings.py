@@ -13,7 +13,7 @@ from wrapper.gate.verdicts import Decoding
 from wrapper.gate.watermark import Request
 
 MOST_WAITING = 64  # above it, the oldest is not decoded: the mark then waits for its window to pass
-MOST_BYTES = 64 << 20  # likewise
+MOST_BYTES = 64 << 20  # the same limit for their total size
 MOST_THOROUGH = 10  # per second: to read each of 2,000 samples takes 1.5 ms
 
 
