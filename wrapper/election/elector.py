@@ -29,7 +29,7 @@ from wrapper.model.roles import Stance
 LOG = logging.getLogger(__name__)
 
 # Long waits are split: the clock of a waiting thread does not advance while the machine sleeps.
-LONGEST_WAIT_S = 0.5
+LONGEST_WAIT_S = 1.0
 WATCH_PAUSE_S = 0.2
 WATCH_LONGEST_PAUSE_S = 30.0
 ORPHAN_PAUSE_S = 0.05

@@ -28,7 +28,7 @@ class Reporting:
         self._at = float("-inf")
 
     def tell(self, report: GateReport, now: float) -> bool:
-        """Send a report if it is due; return whether it has any news except the passage of time."""
+        """Send a report if it is due; return whether more is new than time and order."""
         last = self._last
         if report == last:
             return False
@@ -41,9 +41,9 @@ class Reporting:
 
 
 def _timeless(report: GateReport) -> GateReport:
-    """Return a report without the values that change even if nothing happens."""
+    """Return a report without what changes even if nothing happens: each renewal is an order."""
     endpoints = tuple(replace(each, behind_s=None) for each in report.endpoints)
-    return replace(report, endpoints=endpoints)
+    return replace(report, endpoints=endpoints, order=0)
 
 
 def _essence(report: GateReport) -> tuple[int, bool, bool]:

@@ -44,7 +44,8 @@ _NO_TLS = (
     b"This port expects TLS: use https.\n"
 )
 PROXY = "proxy"  # the name of the proxy among the app's extensions
-HEARTBEAT_PERIOD_S = 1.0
+CHECK_PERIOD_S = 3.0  # between heartbeats (one is due each minute) and checks of idle connections
+END_PERIOD_S = 1.0  # between checks of requests in flight, after the order to stop
 MOST_HEAD_BYTES_TOGETHER = 64 << 20  # of all incomplete heads
 LARGEST_BODY = 64 << 10  # bytes, of a request under /_elector/
 # Ends before the arbiter kills the worker: an answer aborted by that would look complete.
@@ -69,7 +70,7 @@ class ProxyWorker:
     def run(self, listener: socket.socket, notify: Callable[[], None]) -> bool:
         """Serve until stopped; then let requests in flight end, within the grace time.
 
-        ``notify`` is called once a second. Return False if a failure has ended the watch over
+        ``notify`` is called every few seconds. Return False if a failure has ended the watch over
         connections, or the accepting of connections.
         """
         watching = gevent.spawn(wrap_errors((Exception,), self._watch.run))
@@ -83,7 +84,7 @@ class ProxyWorker:
             notify()
             if self._proxy is not None:
                 self._proxy.tidy()
-            self._wake.wait(HEARTBEAT_PERIOD_S)
+            self._wake.wait(CHECK_PERIOD_S)
         server.close()
         grace_s = math.ceil(self._options.shutdown_grace_s) - BEFORE_KILL_S
         self._await_end(notify, grace_s if is_sound else 0.0)
@@ -102,11 +103,11 @@ class ProxyWorker:
         until = time.monotonic() + within_s
         self._watch.hang_up_waiting()
         while (left_s := until - time.monotonic()) > 0:
-            if self._places.join(timeout=min(left_s, HEARTBEAT_PERIOD_S)):
+            if self._places.join(timeout=min(left_s, END_PERIOD_S)):
                 break
             notify()
             self._watch.hang_up_waiting()
-        self._places.kill(timeout=HEARTBEAT_PERIOD_S)
+        self._places.kill(timeout=END_PERIOD_S)
 
     # --- one connection ---
 
