@@ -52,3 +52,20 @@ def test_prometheus_is_started_before_what_only_the_rest_needs(tmp_path: Path, l
     imported = set(json.loads(done.stdout))
     assert "wrapper.startup.launch" in imported, done.stderr
     assert not imported & FOR_LATER
+
+
+FOR_OTHERS = {
+    "wrapper.startup.assembly": {"flask", "gevent"},
+    "wrapper.gate.process": {"flask", "yaml"},
+    "wrapper.web.app": {"urllib3", "yaml", "wrapper.model.events"},
+}
+
+
+@pytest.mark.parametrize("process", FOR_OTHERS)
+def test_no_process_holds_what_only_others_need(process: str) -> None:
+    """Modules take nearly all the memory of a replica."""
+    told = f"import json, sys, {process}; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    imported = set(json.loads(done.stdout))
+    assert process in imported
+    assert not imported & {"kubernetes", "kombu", "requests", *FOR_OTHERS[process]}

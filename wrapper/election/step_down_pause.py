@@ -16,7 +16,7 @@ import math
 from pathlib import Path
 
 from wrapper.base import clock, files
-from wrapper.model.events import Pause
+from wrapper.model.pause import Pause
 
 LONGEST_S = 7 * 86400.0
 _MODE = 0o600

@@ -9,6 +9,7 @@ from typing import Any
 from wrapper.model.configuration import Evidence, Kept, Rendering, Renderings
 from wrapper.model.gate import GateReport
 from wrapper.model.lease import LeaseView
+from wrapper.model.pause import Pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,14 +169,6 @@ class PodLabelAnswered:
 
     problem: str = ""
     retry_after_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """A requested pause from the election; ``until_time`` is its end as wall time."""
-
-    until_at: float
-    until_time: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ import signal
 from dataclasses import dataclass, replace
 
 from wrapper.model.actions import Action
-from wrapper.model.events import ActorEnded, Event, LeaseReported, Pause, PauseRead, SignalReceived
+from wrapper.model.events import ActorEnded, Event, LeaseReported, PauseRead, SignalReceived
 from wrapper.model.lease import LeaseView
+from wrapper.model.pause import Pause
 from wrapper.supervision.policy import Policy
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)

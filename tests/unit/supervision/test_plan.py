@@ -24,9 +24,10 @@ from wrapper.model.actions import (
     WriteRendering,
 )
 from wrapper.model.configuration import Evidence, Rendering, Renderings
-from wrapper.model.events import ActorEnded, Pause, ReloadWanted, SignalReceived
+from wrapper.model.events import ActorEnded, ReloadWanted, SignalReceived
 from wrapper.model.gate import GateReport
 from wrapper.model.lease import LeaseRecord, LeaseView, ObservedLease
+from wrapper.model.pause import Pause
 from wrapper.model.roles import Cause, Role, Stance, Verdict
 from wrapper.supervision import confirm, requested_reload
 from wrapper.supervision.child_state import Health

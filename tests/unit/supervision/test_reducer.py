@@ -30,7 +30,6 @@ from wrapper.model.events import (
     HealthProbed,
     LeaseReported,
     LoadedObserved,
-    Pause,
     PauseRead,
     QueueReported,
     ReadinessProbed,
@@ -43,6 +42,7 @@ from wrapper.model.events import (
     WriteFailed,
 )
 from wrapper.model.lease import LeaseRecord, LeaseView
+from wrapper.model.pause import Pause
 from wrapper.model.roles import Role, Verdict
 from wrapper.supervision import config_rollback, confirm
 from wrapper.supervision.child_state import Health
