@@ -41,6 +41,8 @@ class ExchangeWatch:
     @contextmanager
     def waited_for(self, client: Client) -> Iterator[None]:
         """Watch a connection while the server waits for its client, inside this context."""
+        if not self._waiting:
+            self._wake.set()
         self._waiting.add(client)
         try:
             yield
@@ -72,10 +74,10 @@ class ExchangeWatch:
             each.hang_up()
 
     def run(self) -> None:
-        """Watch forever."""
+        """Watch forever; while there is nothing to watch, wait for it."""
         next_at = 0.0
         while True:
-            if self._wake.wait(1.0):
+            if self._wake.wait(1.0 if self._waiting else None):
                 gevent.sleep(LOOK_S)
             if not self._under_way:
                 self._is_awake = False
