@@ -5,8 +5,8 @@ from tests.real.conftest import (  # noqa: F401 - fixtures and a hook, found by 
     common_api_server,
     make_namespace,
     namespace,
+    own_api_server,
     pytest_runtest_makereport,
-    shared_api_server,
     worker,
     writers,
 )

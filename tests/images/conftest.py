@@ -13,7 +13,7 @@ from tests.real.conftest import (  # noqa: F401 - fixtures, found by name
     common_api_server,
     make_namespace,
     namespace,
-    shared_api_server,
+    own_api_server,
     worker,
     write_log,
 )

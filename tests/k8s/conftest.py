@@ -14,15 +14,22 @@ from tests.real.conftest import (  # noqa: F401 - fixtures and a hook, found by 
     make_namespace,
     namespace,
     pytest_runtest_makereport,
-    shared_api_server,
     worker,
 )
-from tests.real.parts import ApiServer
+from tests.real.parts import ApiServer, Etcd, started
 from tests.real.witness import Witness
 
 
+@pytest.fixture(scope="session")
+def shared_api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """Run etcd and kube-apiserver for all tests of one worker."""
+    folder = tmp_path_factory.mktemp("kubernetes")
+    with started(Etcd(folder)) as etcd, started(ApiServer(folder, etcd)) as server:
+        yield server
+
+
 @pytest.fixture
-def api_server(shared_api_server: ApiServer) -> Iterator[ApiServer]:  # noqa: F811
+def api_server(shared_api_server: ApiServer) -> Iterator[ApiServer]:
     """Give the API server that knows the Operator's kinds; it runs and answers afterwards."""
     yield shared_api_server
     shared_api_server.restore()
@@ -36,7 +43,7 @@ def network(tmp_path: Path, api_server: ApiServer) -> Iterator[Network]:
 
 
 @pytest.fixture(scope="session")
-def operators_kinds(shared_api_server: ApiServer) -> None:  # noqa: F811
+def operators_kinds(shared_api_server: ApiServer) -> None:
     """Let the API server know the Prometheus Operator's kinds."""
     definitions.install(shared_api_server)
 

@@ -43,9 +43,9 @@ def pytest_runtest_makereport(
     return report
 
 
-@pytest.fixture(scope="session")
-def shared_api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """Run etcd and kube-apiserver for all tests of one worker."""
+@pytest.fixture(scope="module")
+def own_api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """Run etcd and kube-apiserver for the tests of one file, and not idle beside all the others."""
     folder = tmp_path_factory.mktemp("kubernetes")
     with started(Etcd(folder)) as etcd, started(ApiServer(folder, etcd)) as server:
         yield server
@@ -67,11 +67,11 @@ def worker() -> str:
 
 @pytest.fixture
 def api_server(request: pytest.FixtureRequest) -> Iterator[ApiServer]:
-    """Give an API server: one of the worker's own to a test that breaks it, mended afterwards."""
+    """Give an API server: one of the file's own to a test that breaks it, mended afterwards."""
     if request.node.get_closest_marker("breaks_api_server") is None:
         yield request.getfixturevalue("common_api_server")
         return
-    own: ApiServer = request.getfixturevalue("shared_api_server")
+    own: ApiServer = request.getfixturevalue("own_api_server")
     yield own
     own.restore()
 
