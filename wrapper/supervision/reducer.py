@@ -81,8 +81,9 @@ def _folded(o: Observation, happened: Event | Action, now: float, policy: Policy
 
 def _decided(before: Observation, decided: Plan, now: float, policy: Policy) -> Observation:
     """Fold in the role, each action, and that pending requests have been handled."""
-    role = decided.role
-    o = replace(before, role=role, role_since=before.role_since if role is before.role else now)
+    role, o = decided.role, before
+    if role is not before.role:
+        o = replace(o, role=role, role_since=now)
     for action in decided.actions:
         o = _folded(o, action, now, policy)
     if decided.stance is Stance.RELEASE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from wrapper.election import lease_rules
@@ -158,10 +158,18 @@ def _gate(o: Observation, decided: Plan, policy: Policy, now: float) -> dict[str
         if gate.pid is not None
         else "it has ended, or not started yet; it is started again",
         "endpoints": [
-            asdict(reports.get(name, EndpointReport(name))) | {"url": url, "mark": marks.get(name)}
+            _shown(reports.get(name, EndpointReport(name))) | {"url": url, "mark": marks.get(name)}
             for name, url in urls.items()
         ],
     }
+
+
+_SHOWN = tuple(each.name for each in fields(EndpointReport))
+
+
+def _shown(endpoint: EndpointReport) -> dict[str, Any]:
+    """Return its fields; `asdict` would copy each counter, on each turn."""
+    return {name: getattr(endpoint, name) for name in _SHOWN}
 
 
 def _has_lost(endpoint: EndpointReport) -> bool:
