@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Generator
 from pathlib import Path
 
@@ -16,8 +16,8 @@ settings.load_profile("any")
 
 HERE = Path(__file__).parent
 # Those that take longest or wait longest first, so that no worker is left alone with a long file;
-# the short ones fill the end.
-FIRST = ("simulation", "real", "gate", "process", "web", "browser")
+# the short ones fill the end. Between those that wait, spread evenly, run some that never do.
+FIRST = (("real", "simulation", "fuzz"), ("gate",), ("process",), ("web",), ("browser",))
 # Coverage makes them two to three times as slow. What only they reach, the report has as missed,
 # unless the variable MEASURE is "all".
 UNMEASURED = () if os.environ.get("MEASURE") == "all" else ("simulation", "real")
@@ -26,18 +26,27 @@ UNMEASURED = () if os.environ.get("MEASURE") == "all" else ("simulation", "real"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests coverage leaves out, and put files in the order in which they are begun."""
     tests_in = Counter(item.path for item in items)
-
-    def turn(item: pytest.Item) -> tuple[int, int, Path]:
-        folder = folder_of(item)
-        rank = FIRST.index(folder) if folder in FIRST else len(FIRST)
-        return rank, -tests_in[item.path], item.path
-
-    items.sort(key=turn)
+    items.sort(key=lambda item: (-tests_in[item.path], item.path))
+    turns = turns_of(items)
+    items.sort(key=lambda item: turns[group_of(item)])
     for item in items:
         if folder_of(item) in UNMEASURED:
             item.add_marker("no_cover")
         if folder_of(item) != "simulation":  # a worker takes whole files, and single histories
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(HERE))))
+            item.add_marker(pytest.mark.xdist_group(group_of(item)))
+
+
+def turns_of(items: list[pytest.Item]) -> dict[str, tuple[int, float]]:
+    """Return each group's rank, and which part of its folder comes before it, from 0 to 1."""
+    groups: dict[str, dict[str, None]] = defaultdict(dict)  # by folder, in order
+    for item in items:
+        groups[folder_of(item)].setdefault(group_of(item))
+    ranks = {folder: rank for rank, folders in enumerate(FIRST) for folder in folders}
+    return {
+        group: (ranks.get(folder, len(FIRST)), number / len(of_folder))
+        for folder, of_folder in groups.items()
+        for number, group in enumerate(of_folder)
+    }
 
 
 @pytest.hookimpl(wrapper=True)
@@ -50,6 +59,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         if item.get_closest_marker("no_cover"):
             patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
         return (yield)
+
+
+def group_of(item: pytest.Item) -> str:
+    """Return the name of what one worker runs in one go: a file, or a history of a simulation."""
+    return item.nodeid if folder_of(item) == "simulation" else str(item.path.relative_to(HERE))
 
 
 def folder_of(item: pytest.Item) -> str:
