@@ -1,1 +1,1 @@
-"""The values that the parts hand to each other: shapes without rules and without I/O."""
+"""The data types that modules exchange, such as events and actions: no decisions, no I/O."""

@@ -1,4 +1,4 @@
-"""Actions: what the plan wants done; shapes only."""
+"""Actions: the operations that the plan requests and the performer executes; data types only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wrapper.model.roles import Verdict
 
 @dataclass(frozen=True, slots=True)
 class ArmSwitch:
-    """Set the dead-man's switch to kill the supervisor at this moment."""
+    """Arm the dead-man's switch: it kills the supervisor at this time, on CLOCK_BOOTTIME."""
 
     at: float
 
@@ -23,28 +23,28 @@ class DisarmSwitch:
 
 @dataclass(frozen=True, slots=True)
 class WriteRendering:
-    """Write a rendering to the output file; from this decision on it may be loaded."""
+    """Write a rendering to the output file; Prometheus may load it from this decision on."""
 
     rendering: Rendering
 
 
 @dataclass(frozen=True, slots=True)
 class KeepRenderings:
-    """Save what Prometheus has in force beside the output, for the next start."""
+    """Save the renderings in force beside the output file, for the next start."""
 
     kept: Kept
 
 
 @dataclass(frozen=True, slots=True)
 class ReloadPrometheus:
-    """Reload Prometheus; ``fingerprint`` is of the rendering in the output file."""
+    """Reload Prometheus; ``fingerprint`` identifies the rendering in the output file."""
 
     fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
 class SignalPrometheus:
-    """Send Prometheus a signal; ``reason`` is for the log if the signal ends it."""
+    """Send a signal to Prometheus; ``reason`` is logged if the signal ends the process."""
 
     number: int
     reason: str = ""
@@ -62,16 +62,17 @@ class ReadPause:
 
 @dataclass(frozen=True, slots=True)
 class LabelPod:
-    """Put the leader's label on our pod, or remove it."""
+    """Set the leader's label on this replica's pod, or remove it."""
 
     is_on: bool
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerReload:
-    """Answer all requests for a reload up to this number.
+    """Answer all pending requests for a reload up to this number.
 
-    ``is_ambiguous``: the refusal may be about a configuration that was being loaded as well.
+    ``is_ambiguous`` means that a configuration was being loaded at the same time, so the refusal
+    may be about that configuration instead of the changed files.
     """
 
     number: int
@@ -87,7 +88,7 @@ class StartWeb:
 
 @dataclass(frozen=True, slots=True)
 class StopWeb:
-    """Stop the web server in order."""
+    """Stop the web server gracefully, by SIGTERM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class OrderGate:
 
 @dataclass(frozen=True, slots=True)
 class KillGate:
-    """Kill the gate, which certainly ends its requests."""
+    """Kill the gate: after that, none of its requests is in flight."""
 
     reason: str
 
@@ -113,8 +114,8 @@ class KillGate:
 class Exit:
     """Exit with this status.
 
-    ``starts_over``: this program executes itself again, to start Prometheus with the configuration
-    that was last in force.
+    If ``starts_over`` is true, this program executes itself again, to start Prometheus with the
+    configuration that was last in force.
     """
 
     status: int

@@ -1,4 +1,4 @@
-"""The renderings of a configuration, and Prometheus' evidence of what it loaded; shapes only."""
+"""The renderings of a configuration, and what Prometheus reports as loaded; data types only."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ if TYPE_CHECKING:  # few have a gate, and a start should be quick
 class Rendering:
     """The configuration of one role, as the bytes that Prometheus reads.
 
-    ``fingerprint`` is the SHA-256 of ``content`` in hex; ``writes_remotely`` says that it has a
-    non-empty ``remote_write``. ``endpoints`` are the receivers of the entries that go to the gate;
-    ``is_gated`` says that all entries do.
+    - ``content``: the bytes.
+    - ``fingerprint``: the SHA-256 of ``content``, in hex.
+    - ``writes_remotely``: whether ``content`` has a non-empty ``remote_write``.
+    - ``endpoints``: the receivers of those ``remote_write`` entries that are sent through the gate.
+    - ``is_gated``: whether all ``remote_write`` entries are sent through the gate.
     """
 
     role: Role
@@ -29,19 +31,19 @@ class Rendering:
 
     @property
     def writes_ungated(self) -> bool:
-        """Whether its Prometheus sends to a receiver itself, without the gate."""
+        """Whether Prometheus sends samples to a receiver directly, not through the gate."""
         return self.writes_remotely and not self.is_gated
 
 
 @dataclass(frozen=True, slots=True)
 class Renderings:
-    """Both renderings of one input."""
+    """Both renderings of one version of the inputs."""
 
     follower: Rendering
     leader: Rendering
 
     def of(self, role: Role) -> Rendering:
-        """Return the rendering of a role; without overrides, a leader's is the follower's."""
+        """Return the rendering of a role; without overrides, both roles use the follower's."""
         return self.leader if role is Role.LEADER and self.has_overrides else self.follower
 
     @property
@@ -51,16 +53,16 @@ class Renderings:
 
     @property
     def needs_leader(self) -> bool:
-        """Whether one replica has to lead: by its rendering, or by its gate."""
+        """Whether the replicas need a leader: it has overrides, or its gate has endpoints."""
         return self.has_overrides or bool(self.leader.endpoints)
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is saved for the next start.
+    """The renderings that are saved for the next start.
 
-    ``good`` are the renderings of the last input that Prometheus had in force, in either role;
-    ``leader`` is what it last had in force as the leader, None if that is ``good``'s.
+    ``good`` are both renderings of the last input of which Prometheus had one in force, in any
+    role. ``leader`` is the leader rendering that was last in force, None if it is that of ``good``.
     """
 
     good: Renderings
@@ -69,11 +71,13 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What Prometheus says that it has loaded.
+    """What Prometheus reports as its loaded configuration, and about its last reload.
 
-    ``image`` is a hash of ``/api/v1/status/config`` and ``writes_remotely`` whether that has a
-    remote_write; ``is_successful`` and ``success_time`` are its
-    ``prometheus_config_last_reload_*`` metrics; ``asked_at`` is before the first request.
+    - ``image``: the SHA-256, in hex, of the answer of ``/api/v1/status/config``.
+    - ``writes_remotely``: whether that answer has a ``remote_write``.
+    - ``is_successful``: the metric ``prometheus_config_last_reload_successful``.
+    - ``success_time``: the metric ``prometheus_config_last_reload_success_timestamp_seconds``.
+    - ``asked_at``: the time just before the first request, on CLOCK_BOOTTIME.
     """
 
     image: str

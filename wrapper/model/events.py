@@ -1,4 +1,4 @@
-"""Events: facts that threads, signal handlers and the performer report; shapes only."""
+"""Events: facts that threads, signal handlers and the performer report; data types only."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from wrapper.model.pause import Pause
 
 @dataclass(frozen=True, slots=True)
 class SignalReceived:
-    """A signal reached the supervisor."""
+    """The supervisor received a signal."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True)
 class ChildExited:
-    """Prometheus has exited; ``status`` is as in ``subprocess`` (negative: by a signal)."""
+    """Prometheus has exited; ``status`` is as in ``subprocess`` (negative: killed by a signal)."""
 
     status: int
 
 
 @dataclass(frozen=True, slots=True)
 class WebExited:
-    """The web server has exited."""
+    """The web server has exited; ``status`` is as in ``subprocess``."""
 
     status: int
 
@@ -42,7 +42,7 @@ class WebStarted:
 
 @dataclass(frozen=True, slots=True)
 class GateStarted:
-    """The gate has been started, at this wall time (seconds)."""
+    """The gate has been started; ``time`` is the wall time, in seconds since 1970."""
 
     pid: int
     time: float = 0.0
@@ -57,7 +57,7 @@ class GateExited:
 
 @dataclass(frozen=True, slots=True)
 class GateReported:
-    """The gate of this process id has reported its state."""
+    """The gate with this process ID has reported its state."""
 
     pid: int
     report: GateReport
@@ -65,7 +65,7 @@ class GateReported:
 
 @dataclass(frozen=True, slots=True)
 class ReadinessProbed:
-    """The result of a readiness probe; ``detail`` is the answer if it is not ready."""
+    """The result of a readiness probe; ``detail`` is the answer if Prometheus is not ready."""
 
     is_ready: bool
     detail: str = ""
@@ -73,7 +73,7 @@ class ReadinessProbed:
 
 @dataclass(frozen=True, slots=True)
 class HealthProbed:
-    """The result of a health probe; ``detail`` is the answer if it is not healthy."""
+    """The result of a health probe; ``detail`` is the answer if Prometheus is not healthy."""
 
     is_healthy: bool
     detail: str = ""
@@ -88,9 +88,10 @@ class LeaseReported:
 
 @dataclass(frozen=True, slots=True)
 class LeaseAsked:
-    """A request about the lease has ended; ``error`` is one short word, "" for success.
+    """A request to the lease's lock has ended.
 
-    ``is_renewal``: it was to acquire or renew. A write conflict is not an error.
+    ``is_renewal`` means that the request acquires or renews the lease. ``error`` is the reason of a
+    failure as one short word, "" after a success. A write conflict is not an error.
     """
 
     is_renewal: bool
@@ -107,9 +108,9 @@ class ConfigurationRead:
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationRejected:
-    """The inputs were read and are invalid; the last valid ones stay in force.
+    """The inputs were read and are invalid; the last valid configuration stays in force.
 
-    ``problem`` has a line for each mistake.
+    ``problem`` has one line for each problem.
     """
 
     problem: str
@@ -132,7 +133,10 @@ class WriteFailed:
 
 @dataclass(frozen=True, slots=True)
 class RenderingsKept:
-    """Renderings were saved for the next start; ``problem`` is why that failed, or ""."""
+    """An attempt to save renderings for the next start has ended.
+
+    ``problem`` is why it failed, "" after a success.
+    """
 
     kept: Kept
     problem: str = ""
@@ -140,7 +144,7 @@ class RenderingsKept:
 
 @dataclass(frozen=True, slots=True)
 class ReloadAnswered:
-    """Prometheus answered our reload request, or did not (``status`` 0)."""
+    """A reload request over HTTP has ended; ``status`` is 0 if Prometheus did not answer."""
 
     fingerprint: str
     sent_at: float
@@ -151,21 +155,28 @@ class ReloadAnswered:
 
 @dataclass(frozen=True, slots=True)
 class LoadedObserved:
-    """Prometheus said what it has loaded."""
+    """Prometheus has reported what it has loaded."""
 
     evidence: Evidence
 
 
 @dataclass(frozen=True, slots=True)
 class FenceChecked:
-    """The result of the fencing check: why killing the child would not stop the writer, or ""."""
+    """The result of the fencing check.
+
+    ``obstacle`` is why killing the child process would not stop Prometheus, "" if it would.
+    """
 
     obstacle: str
 
 
 @dataclass(frozen=True, slots=True)
 class PodLabelAnswered:
-    """The request about the pod's label has ended; ``problem`` is why it failed."""
+    """A request to set or remove the pod's label has ended.
+
+    ``problem`` is why it failed, "" after a success. ``retry_after_s`` is the delay that the server
+    requested.
+    """
 
     problem: str = ""
     retry_after_s: float = 0.0
@@ -173,24 +184,24 @@ class PodLabelAnswered:
 
 @dataclass(frozen=True, slots=True)
 class PauseRead:
-    """The pause file was read; ``pause`` is None if there is no pause."""
+    """The pause file was read; ``pause`` is None if no pause is in effect."""
 
     pause: Pause | None
 
 
 @dataclass(frozen=True, slots=True)
 class ChildMeasured:
-    """The child's resource usage, by name (bytes, seconds, counts)."""
+    """The resource usage of the Prometheus process, by name; in bytes, seconds, or as counts."""
 
     usage: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class ReloadWanted:
-    """A thread requests a reload; requests are numbered from 1 up.
+    """A thread requests a reload of Prometheus; requests are numbered from 1 up.
 
-    ``has_changed_files``: files that Prometheus reads have changed since it last loaded them, so
-    that a refusal would say nothing about the configuration.
+    ``has_changed_files`` means that files which Prometheus reads (rules, for example) have changed
+    since it last loaded them. A refusal then does not prove that the configuration is invalid.
     """
 
     number: int
@@ -199,21 +210,21 @@ class ReloadWanted:
 
 @dataclass(frozen=True, slots=True)
 class FeedReported:
-    """The state of a fetched file; ``state["file"]`` is its path."""
+    """The state of a feed, with the fields of ``FeedState``; ``state["file"]`` is its path."""
 
     state: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class QueueReported:
-    """The state of the broker's queue."""
+    """The state of the message broker's queue, with the fields of ``QueueState``."""
 
     state: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class ActorEnded:
-    """A thread of this program has ended unexpectedly; ``problem`` says how."""
+    """A thread of this program has ended unexpectedly; ``problem`` is the cause."""
 
     name: str
     problem: str

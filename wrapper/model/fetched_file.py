@@ -1,7 +1,7 @@
-"""A feed: a URL of ``--targets-url`` and the file that it becomes; shapes only.
+"""A feed: a URL of ``--targets-url``, and the file that its content is written to.
 
-The content follows from the file's name, as for Prometheus: ``.json`` are targets
-(``file_sd_configs``), ``.yml`` and ``.yaml`` are rules (``rule_files``).
+Data types only. The file's extension defines the kind of content: ``.json`` has targets, for
+``file_sd_configs`` of Prometheus; ``.yml`` and ``.yaml`` have rules, for ``rule_files``.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ ENDINGS = (".json", ".yml", ".yaml")
 
 
 class FileKind(StrEnum):
-    """What a feed contains: Promgen has a path, and a task, for each."""
+    """What a feed contains; Promgen has a URL path and a task for each kind."""
 
     TARGETS = "targets"
-    URLS = "urls"  # targets too, of the blackbox exporter
+    URLS = "urls"  # also targets: those that the blackbox exporter probes
     RULES = "rules"
 
 
@@ -32,7 +32,7 @@ class Feed:
 
     @property
     def kind(self) -> FileKind:
-        """What it contains, by the names of the file and of the URL's path."""
+        """The kind of content, derived from the file's extension and the URL's path."""
         if not self.path.endswith(".json"):
             return FileKind.RULES
         is_urls = urlsplit(self.url).path.rstrip("/").endswith("/urls")
@@ -40,7 +40,7 @@ class Feed:
 
     @property
     def source(self) -> str:
-        """The URL without user name, password and query, as it may be shown."""
+        """The URL as it may be shown: without user name, password and query."""
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
@@ -49,19 +49,21 @@ class Feed:
 
 
 def has_known_ending(path: str) -> bool:
-    """Tell whether a file has one of the known endings."""
+    """Return whether a file has one of the extensions in ``ENDINGS``."""
     return PurePath(path).name.endswith(ENDINGS)
 
 
-# --- their state, as others see it -------------------------------------------------------------
+# --- the state that is reported to the supervisor ----------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class FeedState:
-    """The state of one feed; times are wall time, 0 for never since the start.
+    """The state of one feed. Times are wall time, 0 if it has not happened since the start.
 
-    ``targets`` counts rules if the file has rules. ``problem`` is why the last fetch failed, "" if
-    it succeeded; ``errors`` are counts by a short word for the reason.
+    - ``file``, ``source``: the file's path, and the URL without secrets.
+    - ``groups``, ``targets``: how many the file has; ``targets`` counts rules if it has rules.
+    - ``problem``: why the last fetch failed, "" if it succeeded.
+    - ``errors``: the number of failures by reason, which is one short word.
     """
 
     file: str
@@ -77,9 +79,11 @@ class FeedState:
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """The state of the broker's queue; ``messages`` are counts by result.
+    """The state of the message broker's queue.
 
-    ``unannounced_changes`` are changes that scheduled fetches found since the last message.
+    - ``queue``: its name.
+    - ``messages``: the number of messages by result.
+    - ``unannounced_changes``: how many changes scheduled fetches have found since the last message.
     """
 
     queue: str

@@ -1,6 +1,7 @@
-"""What the supervisor and the gate tell each other, and the endpoints of remote_write; shapes only.
+"""The messages between the supervisor and the gate, and the gate's endpoints and marks.
 
-A *mark* is a time in milliseconds since 1970, in the timestamps of samples: the receiver has
+Data types, and two rules for merging marks. An *endpoint* is one ``remote_write`` of the leader. A
+*mark* is a sample timestamp, in milliseconds since 1970: the receiver of an endpoint has
 acknowledged all samples up to it. ``Marks`` maps the names of endpoints to marks.
 """
 
@@ -12,17 +13,20 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 Marks = Mapping[str, int]
-PATH = "/gate/"  # of an endpoint's URL at the gate, before its name
+PATH = "/gate/"  # the gate serves each endpoint at this path, followed by the endpoint's name
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One ``remote_write`` of the leader, as the gate needs it.
+    """One ``remote_write`` of the leader, with what the gate needs to send to its receiver.
 
-    ``name`` is the same in all replicas. ``url`` is the receiver's and may contain credentials.
-    ``client`` has the fields of the entry that concern the connection, under their own names
-    (``tls_config``, ``proxy_url``, …), paths absolute. ``batch_deadline_s`` and ``max_backoff_s``
-    are those of ``queue_config``.
+    - ``name``: the name of the endpoint, the same in all replicas.
+    - ``url``: the receiver's URL, which may contain credentials.
+    - ``timeout_s``: ``remote_timeout`` of the entry, in seconds.
+    - ``batch_deadline_s``, ``max_backoff_s``: ``batch_send_deadline`` and ``max_backoff`` of
+      ``queue_config``, in seconds.
+    - ``client``: the entry's fields about the connection, by their names in the entry
+      (``tls_config``, ``proxy_url``, …), with absolute paths.
     """
 
     name: str
@@ -34,18 +38,22 @@ class Endpoint:
 
     @property
     def shown_url(self) -> str:
-        """The receiver's URL for people: without credentials, and without a query."""
+        """The receiver's URL as it may be shown: without credentials and query."""
         parts = urlsplit(self.url)
         return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 @dataclass(frozen=True, slots=True)
 class GateOrder:
-    """What the gate should do, as of the newest order; each replaces the one before.
+    """An order of the supervisor to the gate. A newer order replaces an older one.
 
-    ``until`` is when it must have closed, on CLOCK_BOOTTIME; None: closed. ``hands_over``: while it
-    is open, send what was scraped up to now and no more. ``leader`` is the holder of the lease, ""
-    for nobody known; its marks count. ``marks`` are the newest that are known.
+    - ``number``: the order's number; newer orders have higher numbers.
+    - ``until``: the deadline by which the gate must be closed, on CLOCK_BOOTTIME; None orders it to
+      be closed now.
+    - ``hands_over``: while open, send the samples scraped up to now, and no newer ones.
+    - ``leader``: the holder of the lease, "" if none is known. The gate uses the holder's marks.
+    - ``marks``: the newest marks that the supervisor knows.
+    - ``endpoints``: the endpoints that the gate serves.
     """
 
     number: int = 0
@@ -58,12 +66,14 @@ class GateOrder:
 
 @dataclass(frozen=True, slots=True)
 class EndpointReport:
-    """One endpoint's state at the gate.
+    """The state of one endpoint, as the gate reports it.
 
-    ``mark`` is None if none is known. ``held_since`` is the wall time at which the oldest batch
-    that is held came, None without any. ``behind_s`` is how far the receiver is behind, in seconds
-    of sample time, None if unknown. ``problem`` is why the receiver did not take the last batch, ""
-    if it did. ``counters`` are totals since the gate started, by the names of ``COUNTERS``.
+    - ``mark``: its newest mark, None if none is known.
+    - ``held_bytes``, ``held_batches``: the requests that the gate holds in memory.
+    - ``held_since``: the wall time at which the oldest held batch arrived, None if none is held.
+    - ``behind_s``: how far the receiver is behind, in seconds of sample time; None if unknown.
+    - ``problem``: why the receiver did not accept the last batch, "" if it did.
+    - ``counters``: totals since the gate started, by the names in ``COUNTERS``.
     """
 
     name: str
@@ -78,11 +88,14 @@ class EndpointReport:
 
 @dataclass(frozen=True, slots=True)
 class GateReport:
-    """The gate's state after an order.
+    """The state of the gate, as it reports it.
 
-    ``is_open``: it passes requests on, or one of them is still under way. ``has_handed_over``:
-    after ``hands_over``, everything up to then is acknowledged and the marks are final.
-    ``clock_offset_s`` is the leader's wall clock less ours, None if not measured.
+    - ``order``: the number of the order that is in effect.
+    - ``is_open``: it passes requests on, or one of them is still in flight.
+    - ``has_handed_over``: the hand-over that the order requested is complete: the receivers have
+      acknowledged all its samples, and the marks are final.
+    - ``endpoints``: the state of each endpoint.
+    - ``clock_offset_s``: the leader's wall clock minus this machine's; None if not measured.
     """
 
     order: int = 0
@@ -93,35 +106,36 @@ class GateReport:
 
     @property
     def marks(self) -> dict[str, int]:
-        """The marks that the gate knows: its own and the leader's."""
+        """The marks that the gate knows: its own and the leader's, by endpoint."""
         return {each.name: each.mark for each in self.endpoints if each.mark is not None}
 
 
-# Totals of an endpoint: requests of Prometheus by what became of them, batches sent on after a
-# change of the leader, and samples that the receiver did not take, by why.
+# Totals of an endpoint: Prometheus' requests by their result, held batches by their result, and
+# samples that were not sent or not accepted, by the reason.
 COUNTERS = (
-    "requests_passed",  # answered by the receiver, whatever it said
-    "requests_failed",  # the receiver gave no answer
+    "requests_passed",  # passed on, and answered by the receiver with any status
+    "requests_failed",  # passed on, but the receiver did not answer
     "requests_held",
     "requests_refused_full",
-    "requests_refused_closing",  # past the deadline, handing over, or sending what is held first
-    "batches_released",  # held, then acknowledged by the leader's receiver
-    "batches_sent_on",  # held, then sent on as the leader
-    "samples_left_out",  # held, and not newer than the mark
-    "samples_rejected_known",  # the receiver has them, or newer ones
-    "samples_given_up",  # refused by the receiver for good, for another reason
+    "requests_refused_closing",  # past the deadline, in a hand-over, or while sending held batches
+    "batches_released",  # held, then dropped: the receiver has acknowledged the leader's samples
+    "batches_sent_on",  # held, then sent by this replica as the leader
+    "samples_left_out",  # held, but not sent: they are not newer than the mark
+    "samples_rejected_known",  # refused by the receiver: it has them, or newer ones
+    "samples_given_up",  # refused by the receiver permanently, for another reason
     "samples_unconfirmed",  # the receiver counted fewer than a standby had answered
     "bytes_passed",
 )
 
 
-FAR_MS = 300_000  # a mark that is this much ahead is of a clock that was wrong
+FAR_MS = 300_000  # a mark that is further ahead than this comes from a clock that was wrong
 
 
 def reconciled(own: Marks, others: Marks) -> dict[str, int]:
-    """Return our marks, or those of others that are newer, but not far ahead: see ``FAR_MS``.
+    """Return our marks, replaced by others' marks that are newer by at most ``FAR_MS``.
 
-    A mark of a clock that was hours ahead would else stay, and have all that is held released.
+    Without this limit, the mark of a clock that was hours ahead would stay in effect, and the gates
+    would drop all samples that they hold.
     """
     return dict(own) | {
         name: mark
@@ -131,7 +145,7 @@ def reconciled(own: Marks, others: Marks) -> dict[str, int]:
 
 
 def merged(*marks: Marks) -> dict[str, int]:
-    """Return the newest mark of each endpoint: a mark stays true for ever."""
+    """Return the newest mark of each endpoint; a newer mark covers all older ones."""
     newest: dict[str, int] = {}
     for each in marks:
         for name, mark in each.items():

@@ -1,4 +1,7 @@
-"""The record of a lease, a candidate's view of it, and the interface of a lock; shapes only."""
+"""The record of a lease, a candidate's view of it, and the interface of a lock.
+
+Data types only. A *lock* stores the lease: a Lease of Kubernetes, or a lock file.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,11 @@ from typing import Protocol
 class LeaseRecord:
     """The content of a lease, in client-go's terms; times are RFC 3339 text with microseconds.
 
-    ``incarnation`` is the process that wrote the record, None if its annotation is missing or
-    belongs to another record. ``url`` is that of the holder's Prometheus, None if unknown.
-    ``marks`` are the gate's, sorted by endpoint: see ``gate``.
+    - ``holder``: the identity of the holder, "" if the lease is released.
+    - ``incarnation``: identifies the process that wrote the record. It is None if the record has no
+      such annotation, or if the annotation belongs to another record.
+    - ``url``: the URL of the holder's Prometheus, None if unknown.
+    - ``marks``: the marks of the holder's gate, sorted by endpoint (``model/gate.py``).
     """
 
     holder: str = ""
@@ -28,21 +33,26 @@ class LeaseRecord:
 
 @dataclass(frozen=True, slots=True)
 class ObservedLease:
-    """The lease as read once: its record (None: no such lease) and the version to replace."""
+    """The lease as read at one time.
+
+    ``record`` is None if the lease does not exist. ``version`` is the version that a write has to
+    replace.
+    """
 
     record: LeaseRecord | None
     version: str | None = None
 
 
 class LeaseConflict(Exception):
-    """Another process wrote the lease first, or holds the lock: read it again."""
+    """Another process wrote the lease first, or holds the lock; the lease has to be read again."""
 
 
 class LeaseUnavailable(Exception):
-    """The lease cannot be reached or used; the text has the cause and the cure.
+    """The lease cannot be reached or used; the message has the cause and the cure.
 
-    ``reason`` is one short word for metrics, ``retry_after_s`` the delay that the server asked for.
-    ``needs_restart``: only a restart of this program and its Prometheus ends the problem.
+    ``reason`` is one short word for metrics. ``retry_after_s`` is the delay that the server
+    requested. ``needs_restart`` means that only a restart of this program and its Prometheus solves
+    the problem.
     """
 
     def __init__(
@@ -53,7 +63,7 @@ class LeaseUnavailable(Exception):
         *,
         needs_restart: bool = False,
     ) -> None:
-        """Keep the reason beside the message."""
+        """Keep the other values beside the message."""
         super().__init__(message)
         self.reason = reason
         self.retry_after_s = retry_after_s
@@ -61,56 +71,61 @@ class LeaseUnavailable(Exception):
 
 
 class LeaseLock(Protocol):
-    """What stores the lease. All calls block, at most for the lock's own request timeout."""
+    """What stores the lease. Each call blocks, at most for the lock's own request timeout."""
 
     def describe(self) -> str:
-        """Return its name for people: ``lease NAMESPACE/NAME`` or ``lock file PATH``."""
+        """Return the name to show: ``lease NAMESPACE/NAME`` or ``lock file PATH``."""
 
     def read(self) -> ObservedLease:
-        """Return the lease as it is now; raise LeaseUnavailable."""
+        """Return the current lease; raise LeaseUnavailable."""
 
     def write(self, record: LeaseRecord, version: str | None) -> ObservedLease:
-        """Create it (version None) or replace exactly that version.
+        """Create the lease if ``version`` is None; otherwise replace exactly that version.
 
-        A record without a holder is a release. Raise LeaseConflict, LeaseUnavailable.
+        A record without a holder releases the lease. Raise LeaseConflict or LeaseUnavailable.
         """
 
     def watch(self, seen: ObservedLease, on_change: Callable[[ObservedLease | None], None]) -> None:
-        """Report changes after ``seen`` until the watch ends or fails (then it raises).
+        """Report each change after ``seen``, until the watch ends; raise if it fails.
 
-        ``None`` is reported if something has changed and has to be read.
+        The watch reports ``None`` if the lease has changed and has to be read.
         """
 
     def close(self) -> None:
-        """End a watch in another thread; harmless if there is none."""
+        """End a watch that runs in another thread; do nothing if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseView:
-    """What this candidate knows of the lease.
+    """What this candidate knows of the lease. Times are on CLOCK_BOOTTIME of this machine.
 
-    ``renewed_at`` is when its last acknowledged write was *sent*, None while it does not hold the
-    lease. ``free_at`` is when the lease expires on this candidate's own clock. ``is_unwritable``:
-    the last write failed, and nobody else has written since. ``needs_restart``: only a restart ends
-    the ``problem``.
+    - ``heard_at``: when the lease was last read or written successfully.
+    - ``changed_at``: when this candidate saw the last change of the record.
+    - ``free_at``: when the lease expires, measured by this candidate's own clock.
+    - ``renewed_at``: when the last acknowledged write was *sent*; None while this candidate does
+      not hold the lease.
+    - ``released_at``: when this candidate released the lease.
+    - ``failures``: how many requests have failed in succession.
+    - ``needs_restart``: only a restart solves the ``problem``.
+    - ``is_unwritable``: the last write failed, and no other candidate has written since.
     """
 
     seen: ObservedLease | None = None  # None: not read yet, or out of date
-    last: LeaseRecord | None = None  # the last record seen, also when ``seen`` is out of date
+    last: LeaseRecord | None = None  # the last record seen, even if ``seen`` is out of date
     heard_at: float = 0.0
     changed_at: float = 0.0
     free_at: float = 0.0
     renewed_at: float | None = None
     released_at: float | None = None
-    request_at: float = 0.0  # no request before this
+    request_at: float = 0.0  # the next request is not sent before this time
     failures: int = 0
-    problem: str = ""  # why the last request, or write, failed; "" if it did not
+    problem: str = ""  # why the last request or write failed; "" if it succeeded
     needs_restart: bool = False
     is_unwritable: bool = False
-    sent: LeaseRecord | None = None  # our last write, while it is not acknowledged
+    sent: LeaseRecord | None = None  # our last write, until it is acknowledged
     sent_at: float = 0.0
 
     @property
     def holder(self) -> str:
-        """The identity that the last record names, "" for none."""
+        """The holder's identity in the last record, "" if there is none."""
         return self.last.holder if self.last else ""

@@ -1,4 +1,4 @@
-"""A requested pause from the election; shapes only. The web process needs it, and no events."""
+"""A requested pause from the election. A module of its own: the web process needs no events."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """When it ends; ``until_time`` is that as wall time."""
+    """A requested pause: this replica stays out of the election.
+
+    ``until_at`` is the end on CLOCK_BOOTTIME, ``until_time`` the same end as wall time.
+    """
 
     until_at: float
     until_time: float

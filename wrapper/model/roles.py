@@ -1,4 +1,7 @@
-"""Roles, stances, verdicts, and the causes of a role; shapes only."""
+"""Roles, the causes of a role, stances about the lease, and verdicts on reloads.
+
+Data types only.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +25,15 @@ class Role(StrEnum):
 
 
 class Stance(StrEnum):
-    """What the elector has to do about the lease."""
+    """What the plan orders the elector to do with the lease."""
 
     CONTEND = "contend"  # acquire it when free, renew it while held
-    HOLD = "hold"  # renew it while held, never acquire it
+    HOLD = "hold"  # renew it while held, but do not acquire it
     RELEASE = "release"  # release it if held, then only observe it
 
 
 class Cause(StrEnum):
-    """Why a replica has its role: a closed set of words for metrics."""
+    """Why a replica has its role, as a metric label: the set of values is fixed."""
 
     ACQUIRED = "acquired"
     FIXED = "fixed"  # there is no election
@@ -39,20 +42,20 @@ class Cause(StrEnum):
     NOT_READY = "not_ready"
     UNHEALTHY = "unhealthy"
     GATE_DOWN = "gate_down"
-    GATE_NEW = "gate_new"  # others go first, which hold what was scraped before it started
+    GATE_NEW = "gate_new"  # other replicas go first: they hold samples from before its start
     UNFENCED = "unfenced"
     PROMOTION_FAILED = "promotion_failed"
     COOLING_DOWN = "cooling_down"
-    GIVEN_BACK = "given_back"  # a release of ours may be under way
-    NOT_RENEWED = "not_renewed"  # in time
-    LOST = "lost"  # another has the lease, or nobody
-    EXITED = "exited"  # Prometheus has
-    THREAD_ENDED = "thread_ended"  # one of this program's own has, by an error
+    GIVEN_BACK = "given_back"  # our request to release the lease may be in flight
+    NOT_RENEWED = "not_renewed"  # the lease was not renewed in time, or it is unreachable
+    LOST = "lost"  # another replica holds the lease, or nobody does
+    EXITED = "exited"  # Prometheus has exited
+    THREAD_ENDED = "thread_ended"  # a thread of this program has ended unexpectedly
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a replica has its role: one word for metrics, one sentence for people."""
+    """Why a replica has its role: one word for metrics, and one sentence to show."""
 
     cause: Cause
     text: str

@@ -1,4 +1,4 @@
-"""The snapshot: what the supervisor tells the web process, as one value; shapes only."""
+"""The snapshot: the state that the supervisor publishes to the web process; data types only."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ NOBODY, NOT_KNOWN = "nobody", "not known"
 
 
 def named(leader: str | None) -> str:
-    """Return a leader's name for people: "" is nobody, None is not known."""
+    """Return the leader's name to show; ``leader`` is "" for nobody, None if not known."""
     return NOT_KNOWN if leader is None else leader or NOBODY
 
 
-LONGEST_HISTORY_S = 7 * 86400.0  # older entries are neither kept nor drawn
+LONGEST_HISTORY_S = 7 * 86400.0  # older entries are dropped, and the status page omits them
 
 
 class HandOver(NamedTuple):
-    """A change of the leader as this replica saw it; "" is nobody, None is not known."""
+    """A change of the leader as this replica saw it.
+
+    ``time`` is wall time. A leader is "" for nobody, None if not known.
+    """
 
     time: float
     leader: str | None
@@ -30,19 +33,28 @@ class HandOver(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The supervisor's state as of ``stamped_at``; all values can be written as JSON.
+    """The supervisor's state at the time ``stamped_at``; all values can be written as JSON.
 
-    ``leads_until_at`` is when leadership ends unless renewed, None if this replica does not lead.
-    ``prometheus_url`` is this replica's own Prometheus, ``holder_url`` the leader's if the lease
-    has it. ``configuration_time`` is when the status of the configuration last changed,
-    ``wanted_fingerprint`` is of the rendering that this replica should load;
-    ``configuration_problem`` has a line for each problem. ``pod_is_labelled`` is None if the pod is
-    not labelled, or the label is not known. ``counters`` are totals since the supervisor started,
-    by metric name; ``usage`` is the child's last measured resource usage. ``targets`` has a mapping
-    for each fetched file (``feeds``), and for the broker's queue, if any (``queue``): the fields of
-    ``FeedState`` and ``QueueState``. ``gate`` has ``is_open``, ``pid``, ``has_handed_over``,
-    ``is_handing_over``, ``memory_bytes``, ``clock_offset_s``, ``restarts``, ``problem`` and
-    ``endpoints``: for each the fields of ``EndpointReport``, and its ``url`` without secrets.
+    Fields that end in ``_at`` are times on CLOCK_BOOTTIME; those in ``_time`` are wall time.
+
+    - ``leads_until_at``: when leadership ends unless the lease is renewed; None if this replica
+      does not lead.
+    - ``prometheus_url``: the URL of this replica's own Prometheus.
+    - ``holder_url``: the URL of the leader's Prometheus, "" if the lease does not have it.
+    - ``configuration_problem``: one line for each problem.
+    - ``configuration_time``: when the status of the configuration last changed.
+    - ``wanted_fingerprint``: of the rendering that this replica should load.
+    - ``pod_is_labelled``: None if this program does not label the pod, or the label is not known.
+    - ``counters``: totals since the supervisor started, by metric name.
+    - ``usage``: the last measured resource usage of the Prometheus process.
+    - ``targets``: under ``feeds`` a mapping for each fetched file, with the fields of
+      ``FeedState``; under ``queue`` the fields of ``QueueState``, if there is a message broker.
+    - ``remote_write_is_loaded``: None if not known.
+    - ``history``: the changes of the leader, the oldest first.
+    - ``gate``: the gate's state, empty without a gate: ``is_open``, ``awaits_samples``, ``pid``,
+      ``has_handed_over``, ``is_handing_over``, ``memory_bytes``, ``clock_offset_s``, ``restarts``,
+      ``problem`` and ``endpoints``. Each endpoint has the fields of ``EndpointReport``, and its
+      ``url`` without secrets.
     """
 
     stamped_at: float
@@ -78,7 +90,6 @@ class Snapshot:
     usage: Mapping[str, float]
     targets: Mapping[str, Any] = field(default_factory=dict)
 
-    # ``remote_write_is_loaded`` is None if not known; ``history`` begins with the oldest.
     cause: Cause = Cause.LOST
     start_time: float = 0.0
     lease_duration_s: float = 0.0
@@ -86,11 +97,11 @@ class Snapshot:
     remote_write_is_loaded: bool | None = None
     history: tuple[HandOver, ...] = ()
     paused_until_time: float | None = None
-    needs_restart: bool = False  # only a restart ends ``lease_problem``: liveness fails
+    needs_restart: bool = False  # only a restart solves ``lease_problem``: liveness fails
     holder_is_overdue: bool = False  # it stopped renewing a lease that expires only much later
     failure: str = ""  # why this program stops without a request: liveness fails
-    gate: Mapping[str, Any] = field(default_factory=dict)  # the gate's state; empty without one
+    gate: Mapping[str, Any] = field(default_factory=dict)
 
     def leads(self, now: float) -> bool:
-        """Tell whether this replica leads at ``now``, by the snapshot's lease."""
+        """Return whether this replica leads at ``now``, according to ``leads_until_at``."""
         return self.leads_until_at is not None and now < self.leads_until_at
