@@ -1,7 +1,9 @@
-"""The role that this replica should have, and what the elector should do about the lease; pure.
+"""Decides which role this replica should have, and what the elector does with the lease; pure.
 
-The first rule: the lease is released only once Prometheus can no longer write. A release also waits
-for the pod's label to be removed, but only briefly.
+A replica leads if it holds the lease and there is no *obstacle*: a reason why it must not lead.
+
+Guarantee: the lease is released only when Prometheus can no longer write. A release also waits for
+the pod's label to be removed, for at most ``LABEL_WAIT_S``.
 """
 
 from __future__ import annotations
@@ -11,12 +13,14 @@ from wrapper.model.roles import Cause, Reason, Role, Stance
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 
-GATE_RESTART_S = 3.0  # a leader whose gate is down for longer, or has lost samples, steps down
-LABEL_WAIT_S = 0.1  # the longest that the label may delay a release
+# A leader steps down if its gate is down for longer. After a gate has lost held samples, its
+# replica does not lead for this time.
+GATE_RESTART_S = 3.0
+LABEL_WAIT_S = 0.1  # the label delays a release by at most this time
 
 
 def obstacle_to_leading(o: Observation, policy: Policy, now: float) -> Reason | None:
-    """Return why this replica must not lead, None if it may."""
+    """Return why this replica must not lead, None if it may lead."""
     return (
         _obstacle_in_prometheus(o)
         or _obstacle_in_gate(o, now)
@@ -44,10 +48,11 @@ def _obstacle_in_prometheus(o: Observation) -> Reason | None:
 
 
 def _obstacle_in_gate(o: Observation, now: float) -> Reason | None:
-    """Return that the gate does not run; a leader waits for its restart, which takes a moment.
+    """Return the obstacle if the gate does not run. A leader first waits for the gate's restart.
 
-    But if it lost what it held, a standby that holds the same has to lead, and to send that: the
-    mark of the next gate here would pass over it, so that the standbys would drop it.
+    If the gate lost held samples, the leader steps down at once. A standby that holds the same
+    samples then leads and sends them. Otherwise the marks of the restarted gate would advance past
+    the lost samples, and the standbys would drop them.
     """
     gate = o.gate
     if gate is None:
@@ -64,10 +69,11 @@ def _obstacle_in_gate(o: Observation, now: float) -> Reason | None:
 
 
 def _obstacle_in_what_is_held(o: Observation, policy: Policy, now: float) -> Reason | None:
-    """Return that other replicas go first: they hold what was scraped before this gate started.
+    """Return the obstacle if other replicas may hold samples from before this gate started.
 
-    If this one led, its marks would soon release that, and it would be lost. If nobody has taken
-    the lease for a retry period, nobody holds it.
+    Those replicas take the lease first. If this replica led, its marks would soon advance past
+    these samples; the other gates would drop them, and they would be lost. If the lease stays free
+    for a retry period, no other replica holds such samples.
     """
     gate, view = o.gate, o.lease.view
     if gate is None or o.role is Role.LEADER or o.lease.is_held:
@@ -81,7 +87,7 @@ def _obstacle_in_what_is_held(o: Observation, policy: Policy, now: float) -> Rea
 
 def _obstacle_to_fencing(o: Observation, policy: Policy) -> Reason | None:
     if not o.rendered_file.would_write and o.gate is not None:
-        return None  # only the gate writes, and it needs no fence but its own
+        return None  # only the gate writes, and it has its own dead-man's switch
     if o.fencing.obstacle:
         return Reason(Cause.UNFENCED, f"Prometheus cannot be fenced: {o.fencing.obstacle}")
     if o.fencing.obstacle is None and policy.owns_child:
@@ -105,7 +111,7 @@ def _because(detail: str) -> str:
 
 
 def _failed_promotion(o: Observation, policy: Policy, now: float) -> Reason | None:
-    """Return why the promotion under way has failed, None if it has not."""
+    """Return why the current promotion has failed, None if it has not."""
     failure = o.writer.opening_problem(policy, now) if o.role is Role.LEADER else ""
     return Reason(Cause.PROMOTION_FAILED, failure) if failure else None
 
@@ -129,9 +135,10 @@ def role_of(
 
 
 def _may_be_released(o: Observation) -> bool:
-    """Tell whether a release may be under way: only a renewal sent after its order disproves that.
+    """Return whether a request to release the lease may be in flight.
 
-    The answer to the release may be late or lost, and another replica may lead already.
+    Its answer may be late or lost, and another replica may already lead. Only a renewal that was
+    sent after the order to release proves that this replica still holds the lease.
     """
     ordered_at, renewed_at = o.lease.release_ordered_at, o.lease.view.renewed_at
     return ordered_at is not None and renewed_at is not None and renewed_at <= ordered_at
@@ -150,12 +157,12 @@ def _why_following(o: Observation, policy: Policy, now: float) -> str:
 
 
 def holder_is_overdue(o: Observation, policy: Policy, now: float) -> bool:
-    """Tell whether the holder has stopped renewing a lease that expires only much later."""
+    """Return whether the holder has stopped renewing a lease that expires only much later."""
     return bool(policy.shorten_lease) and lease_rules.is_overdue(o.lease.view, policy.terms, now)
 
 
 def _why_overdue(o: Observation, policy: Policy) -> str:
-    """Return who holds the lease, when it expires, and how to end it earlier."""
+    """Return who holds the lease, when it expires, and how to make it expire earlier."""
     view = o.lease.view
     is_deleted = view.seen is not None and view.seen.record is None
     cure = "restart this replica" if is_deleted else f"run {policy.shorten_lease}"
@@ -169,9 +176,11 @@ def _why_overdue(o: Observation, policy: Policy) -> str:
 
 
 def stance_of(o: Observation, obstacle: Reason | None, now: float) -> Stance:
-    """Release the lease only once Prometheus cannot write, and the follower role is published.
+    """Return what the elector does with the lease.
 
-    The turn that ends leadership publishes that first: otherwise two replicas would claim to lead.
+    The lease is released only when Prometheus cannot write and the snapshot shows this replica as a
+    follower. So the round that ends leadership still holds the lease; otherwise two replicas would
+    claim to lead.
     """
     if not obstacle:
         return Stance.CONTEND
@@ -180,10 +189,10 @@ def stance_of(o: Observation, obstacle: Reason | None, now: float) -> Stance:
 
 
 def awaits_label_until(o: Observation, now: float) -> float:
-    """Return until when a release waits for the pod's label to be removed.
+    """Return until when a release of the lease waits for the pod's label to be removed.
 
-    The result is not after ``now`` if there is nothing to wait for: Prometheus may still write, no
-    label is kept, or no answer about it is expected.
+    Return ``now`` or an earlier time if the release need not wait: Prometheus may still write, the
+    pod is not labelled, or no answer about the label is expected.
     """
     if o.writer.may_write or o.label is None or not o.label.is_expected:
         return now

@@ -1,7 +1,8 @@
-"""The log lines about changes: each change of the observation is logged once.
+"""Logs changes of the observation, each change once.
 
-It also keeps the wall time of the last change of role, and of the configuration's status. Not
-here: the performer logs why it stops or kills Prometheus.
+It also stores the wall time of the last change of the role, and of the configuration's status.
+
+Limitation: the performer, not this module, logs why it stops or kills Prometheus.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from wrapper.supervision.policy import Policy
 
 LOG = logging.getLogger(__name__)
 FAR_S = 15.0  # Prometheus' usual scrape interval
-_NO_ANSWER, _LOADED, _REFUSED = 0, 200, 500  # of a reload over HTTP
+_NO_ANSWER, _LOADED, _REFUSED = 0, 200, 500  # the status of a reload over HTTP
 
 
 class ChangeLog:
-    """Logs the changes that events and decisions make."""
+    """Logs the changes that events and plans cause."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
@@ -44,7 +45,7 @@ class ChangeLog:
     def log(
         self, happened: Event | Plan, before: Observation, after: Observation, now: float
     ) -> None:
-        """Log what an event, or a decision, has changed."""
+        """Log what an event, or a plan, has changed."""
         if isinstance(happened, Plan):
             self._log_role(happened, before, now)
         self._log_configuration(happened, before, after)
@@ -66,7 +67,7 @@ class ChangeLog:
         self._reason = plan.reason
 
     def _of_role(self, before: Observation, plan: Plan) -> dict[str, object]:
-        """Return the fields of a change of role: role, reason, and the lease record behind them."""
+        """Return the fields of the log line: role, reason, and the lease record at that time."""
         fields: dict[str, object] = {
             "identity": self._policy.terms.identity,
             "role": plan.role,
@@ -86,7 +87,7 @@ class ChangeLog:
     def _log_configuration(
         self, event: Event | Plan, before: Observation, after: Observation
     ) -> None:
-        """Log new inputs, and each change in whether they can be used."""
+        """Log new inputs, and each change of whether they are valid."""
         if (
             isinstance(event, RenderingsKept)
             and event.problem != before.configuration.keeping.problem
@@ -105,7 +106,7 @@ class ChangeLog:
             LOG.info("configuration accepted")
 
     def _log_write(self, event: Event | Plan) -> None:
-        """Log once that the output cannot be written, and once that it can again."""
+        """Log once that writes of the output file fail, and once that they succeed again."""
         if isinstance(event, WriteFailed) and event.problem != self._write_problem:
             extra = {"role": event.rendering.role, "reason": event.problem}
             LOG.error("output file cannot be written; retrying", extra=extra)
@@ -115,9 +116,10 @@ class ChangeLog:
             self._write_problem = ""
 
     def _log_reload(self, event: Event | Plan) -> None:
-        """Log once that reload requests are answered by an error, and once that one succeeds.
+        """Log once that reload requests get an error response, and once that one succeeds again.
 
-        Not here: a configuration that Prometheus refuses, and a request without an answer.
+        A configuration that Prometheus refuses, and a request without an answer, are not logged
+        here.
         """
         if not isinstance(event, ReloadAnswered) or event.status in (_NO_ANSWER, _REFUSED):
             return
@@ -130,7 +132,7 @@ class ChangeLog:
 
 
 def _log_gate(happened: Event | Plan, before: Observation, after: Observation) -> None:
-    """Log that the gate has ended, when it opens and closes, and that clocks differ."""
+    """Log exits of the gate, its opening and closing, incomplete hand-overs, and clock skew."""
     if before.gate is None or after.gate is None:
         return
     is_ending = after.child.status is not None or after.leaving.stop_at is not None
@@ -153,12 +155,12 @@ def _log_gate(happened: Event | Plan, before: Observation, after: Observation) -
 
 
 def is_far(offset_s: float | None) -> bool:
-    """Tell whether two clocks differ by more than a scrape interval usually has."""
+    """Return whether two clocks differ by more than the usual scrape interval, ``FAR_S``."""
     return offset_s is not None and abs(offset_s) > FAR_S
 
 
 def _log_keeping(problem: str) -> None:
-    """Log whether the configuration in force is saved for the next start."""
+    """Log whether the configuration in force was saved for the next start."""
     if problem:
         text = "configuration in force cannot be saved for the next start; retrying"
         LOG.warning(text, extra={"reason": problem})
@@ -167,13 +169,13 @@ def _log_keeping(problem: str) -> None:
 
 
 def _short(renderings: Renderings) -> str:
-    """Return both fingerprints, shortened."""
+    """Return both fingerprints, shortened to 12 characters."""
     follower, leader = renderings.follower.fingerprint, renderings.leader.fingerprint
     return f"follower {follower[:12]}, leader {leader[:12]}"
 
 
 def _warn_of_surprises(before: Renderings, after: Renderings) -> None:
-    """Warn of changes that are probably mistakes."""
+    """Log a warning for each change of the configuration that is probably a mistake."""
     if before.needs_leader and not after.needs_leader:
         LOG.warning("the leader has no overrides any more: all replicas load the same file")
     if _all_write(after) and not _all_write(before):

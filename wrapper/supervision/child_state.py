@@ -1,4 +1,4 @@
-"""The state of this replica's Prometheus, and how events and actions change it; pure."""
+"""The state of this replica's Prometheus process, and how events and actions change it; pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wrapper.supervision.policy import Policy
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether Prometheus counts as healthy, and how many probes in a row say the opposite."""
+    """Whether Prometheus counts as healthy; ``streak`` successive probes had the other result."""
 
     is_healthy: bool = True
     streak: int = 0
@@ -22,9 +22,13 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class ChildState:
-    """The process, its probes, and what was done to end it.
+    """The process, the results of its probes, and the signals sent to end it.
 
-    ``pid`` is None for a sidecar. ``status`` is its exit status, None while it runs.
+    - ``pid``: None for a sidecar.
+    - ``status``: the exit status, None while the process runs.
+    - ``terminated_at``, ``killed_at``: when SIGTERM, or SIGKILL, was sent; None if it was not.
+    - ``was_ready``: whether it has been ready at any time.
+    - ``usage``: the last measured resource usage, by name.
     """
 
     pid: int | None = None
@@ -40,12 +44,12 @@ class ChildState:
 
     @property
     def is_being_ended(self) -> bool:
-        """Whether SIGTERM or SIGKILL was sent."""
+        """Whether SIGTERM or SIGKILL was sent to it."""
         return self.killed_at is not None or self.terminated_at is not None
 
 
 def fold(child: ChildState, happened: Event | Action, now: float, policy: Policy) -> ChildState:
-    """Fold in one event, or one action of the loop's decision."""
+    """Return the state after one event, or after one action of the plan."""
     match happened:
         case ChildExited(status):
             return replace(child, status=status, exited_at=now, is_ready=False)
@@ -74,7 +78,11 @@ def fold(child: ChildState, happened: Event | Action, now: float, policy: Policy
 def probed(
     health: Health, is_healthy: bool, detail: str, *, failures: int, successes: int
 ) -> Health:
-    """Fold in one probe: ``failures`` (or ``successes``) in a row turn the verdict."""
+    """Return the health after one probe.
+
+    A healthy Prometheus counts as unhealthy after ``failures`` successive failed probes, and as
+    healthy again after ``successes`` successive successful ones.
+    """
     if is_healthy == health.is_healthy:
         return replace(health, streak=0, detail=detail)
     streak = health.streak + 1

@@ -1,7 +1,7 @@
-"""Bringing a role's rendering to Prometheus: write the output file, then reload; pure.
+"""Plans how Prometheus gets a role's rendering: write the output file, then reload; pure.
 
-This is how an edit reaches Prometheus, and how a change of the role does where the renderings
-differ. ``confirm`` holds which rendering may be in force.
+Edits of the inputs reach Prometheus in this way. A change of the role does too, if the renderings
+of the two roles differ. ``confirm`` tracks which rendering may be in force.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from wrapper.model.roles import Role
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 
-BARRIER_PAUSE_S = 0.5
-WRITE_RETRY_S = 1.0
+BARRIER_PAUSE_S = 0.5  # before another reload, if the content alone proves nothing: see ``confirm``
+WRITE_RETRY_S = 1.0  # after a failed write
 
 
 def bring(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
-    """Write the rendering of a role, then have Prometheus load it."""
+    """Return the next action to bring the rendering of a role in force: a write, or a reload."""
     loading, target = o.configuration.loading, o.configuration.target(role)
     if policy.is_plain or o.child.killed_at is not None or loading.incoming is not None:
         return ()
     if policy.owns_child and not o.child.was_ready:
-        return ()  # it may still be reading the file that it was started with
+        return ()  # Prometheus may still be reading the file that it was started with
     if loading.written != target:
         return _write(o, target, role, now)
     return (ReloadPrometheus(target.fingerprint),) if _is_due(o, policy, now) else ()
@@ -35,7 +35,7 @@ def _write(o: Observation, target: Rendering, role: Role, now: float) -> tuple[A
 
 
 def _is_due(o: Observation, policy: Policy, now: float) -> bool:
-    """Tell whether to send a reload, for the first time or again."""
+    """Return whether to send a reload now, for the first time or as a retry."""
     loading = o.configuration.loading
     if not o.child.was_ready or loading.is_loaded:
         return False

@@ -1,10 +1,13 @@
-"""Which rendering a role loads: the newest, unless Prometheus has refused it; pure.
+"""Decides which rendering a role loads: the newest, unless Prometheus has refused it; pure.
 
-Prometheus itself decides what is refused. A refused rendering is replaced in the output file by the
-one that Prometheus last loaded in the desired role, so that a restart finds a configuration that
-works. An edit is blamed only while that earlier rendering still loads; otherwise the cause lies
-elsewhere (a missing rule file, for example), and both are tried in turn until one loads. Limit: a
-refusal is a 500, or a failed reload in Prometheus' metrics; a late reload is not a refusal.
+If Prometheus refuses a rendering, the output file gets the rendering that Prometheus last loaded in
+the desired role. So a restart of Prometheus finds a configuration that works. An edit counts as the
+cause of a refusal only while the earlier rendering still loads. If that is refused too, the cause
+is another one (a missing rule file, for example), and both renderings are tried in turn until one
+loads.
+
+Limitation: a refusal is a status 500, or a failed reload in Prometheus' metrics. A reload that is
+late does not count as a refusal.
 """
 
 from __future__ import annotations
@@ -21,12 +24,16 @@ from wrapper.supervision.confirm import REFUSED, Loading, Outcome
 class Acceptance:
     """Which renderings Prometheus has loaded, and which it has refused.
 
-    ``good`` are the renderings of the last input that it loaded in some role, ``proven`` what it
-    last loaded in each role. ``refused`` are fingerprints of the newest input. ``acquitted_at`` is
-    when the earlier rendering was refused too. ``problem`` is for people, "" for none. ``assumed``
-    is the leader rendering of the previous good input, used if no leader rendering was ever loaded.
-    ``is_on_trial``: Prometheus exited with the newest input in an earlier run, so that it has to
-    load it once before this replica may lead.
+    - ``good``: both renderings of the last input of which Prometheus loaded one, in any role.
+    - ``proven``: the rendering that Prometheus last loaded in each role.
+    - ``refused``: the fingerprints of refused renderings; cleared when the inputs change.
+    - ``acquitted_at``: when Prometheus refused the earlier rendering too, so that the edit is not
+      the cause; None if it did not.
+    - ``problem``: why Prometheus does not use the newest input, "" if it does.
+    - ``assumed``: the leader rendering of the previous good input; it is used if Prometheus has
+      never loaded a leader rendering.
+    - ``is_on_trial``: Prometheus exited with the newest input in an earlier run. This replica must
+      not lead until Prometheus has loaded that input, or has refused it.
     """
 
     good: Renderings | None = None
@@ -38,17 +45,18 @@ class Acceptance:
     is_on_trial: bool = False
 
     def fallback(self, role: Role) -> Rendering | None:
-        """Return what a role loads when everything newer is refused, None if nothing is known."""
+        """Return what a role loads if all newer renderings are refused, None if not known."""
         return self.proven.get(role) or (self.assumed if role is Role.LEADER else None)
 
 
 def started_with(
     renderings: Renderings, leader: Rendering | None = None, problem: str = ""
 ) -> Acceptance:
-    """Return the state of a Prometheus that starts with the follower rendering: it loads or exits.
+    """Return the state of a Prometheus that is started with the follower rendering.
 
-    ``leader`` is what an earlier run had in force as the leader. ``problem`` is why it does not
-    start with the newest input; that is tried first, once Prometheus is ready.
+    It counts as loaded, because Prometheus exits if it cannot load it. ``leader`` is the leader
+    rendering that an earlier run last had in force. ``problem`` is why Prometheus is not started
+    with the newest input, "" if it is. The newest input is tried once Prometheus is ready.
     """
     proven = {Role.FOLLOWER: renderings.follower}
     if leader is not None:
@@ -57,7 +65,11 @@ def started_with(
 
 
 def target(acceptance: Acceptance, newest: Renderings, role: Role) -> Rendering:
-    """Return what a role loads: of the newest input, else of the last good one, else proven."""
+    """Return the rendering that a role loads.
+
+    That is the newest one. After a refusal it is that of the last good input. If that is refused
+    too, it is the fallback, or the newest one if there is no fallback.
+    """
     if acceptance.refused and acceptance.good is not None:
         before = acceptance.good.of(role)
         if before.fingerprint not in acceptance.refused:
@@ -67,7 +79,7 @@ def target(acceptance: Acceptance, newest: Renderings, role: Role) -> Rendering:
 
 
 def tried_again(acceptance: Acceptance) -> Acceptance:
-    """Clear all refusals: the inputs have changed, or a retry was requested."""
+    """Return the state without refusals: the inputs have changed, or a retry was requested."""
     return replace(acceptance, refused=frozenset(), acquitted_at=None, problem="")
 
 
@@ -79,7 +91,11 @@ def judged(  # noqa: PLR0913, PLR0917 - all that a judgement takes
     now: float,
     limit_s: float,
 ) -> Acceptance:
-    """Fold in whether Prometheus has loaded the role's rendering, within ``limit_s`` seconds."""
+    """Return the state after Prometheus has loaded the role's rendering, or refused it.
+
+    A rendering that is not loaded within ``limit_s`` seconds counts as refused if Prometheus
+    reports a failed reload.
+    """
     written = loading.written
     if written is None or loading.incoming is not None:
         return acceptance
@@ -103,7 +119,7 @@ def _accepted(
     acceptance: Acceptance, newest: Renderings, role: Role, written: Rendering
 ) -> Acceptance:
     refused = acceptance.refused - {written.fingerprint}
-    is_good = written == newest.of(role) and not refused  # it may be a follower's, and unchanged
+    is_good = written == newest.of(role) and not refused  # the other role's may still be refused
     is_new = is_good and acceptance.good not in {None, newest}
     before = acceptance.good.of(Role.LEADER) if is_new and acceptance.good else None
     return replace(
@@ -118,9 +134,10 @@ def _accepted(
 
 
 def _is_refused(loading: Loading, *, is_overdue: bool) -> bool:
-    """Tell whether Prometheus has refused the rendering.
+    """Return whether Prometheus has refused the rendering.
 
-    If the reload before ours had failed too, the metrics do not change: the time limit decides.
+    If the reload before ours had failed too, our failed reload does not change the metrics. Then
+    the rendering counts as refused once the time limit has passed.
     """
     if loading.outcome is Outcome.REFUSED:
         return True
@@ -136,7 +153,10 @@ def _acquitted(acceptance: Acceptance, loading: Loading, now: float) -> Acceptan
 
 
 def _blamed(acceptance: Acceptance, newest: Renderings, role: Role, loading: Loading) -> Acceptance:
-    """Mark the rendering as refused; without an earlier one it is tried again."""
+    """Return the state with the rendering marked as refused.
+
+    If there is no earlier rendering to fall back to, the refused one is tried again.
+    """
     tried = target(acceptance, newest, role)
     problem = f"Prometheus refused the {tried.role} rendering: {_reason(loading)}"
     refused = acceptance.refused | {tried.fingerprint}

@@ -1,4 +1,8 @@
-"""The state of the configuration, from the inputs to what Prometheus has in force; pure."""
+"""The state of the configuration, from the inputs to what Prometheus has in force; pure.
+
+``confirm`` tracks what is in force, ``config_rollback`` what is refused, and ``config_keeping``
+what is saved for the next start. This module combines them.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,10 @@ from wrapper.supervision.confirm import Loading, Outcome
 
 @dataclass(frozen=True, slots=True)
 class FailedWrite:
-    """Why the last write of a rendering failed; "" if it did not, or another is under way."""
+    """Why the last write of a rendering failed.
+
+    ``problem`` is "" if it succeeded, or if another write is in progress.
+    """
 
     problem: str = ""
     role: Role | None = None
@@ -38,7 +45,7 @@ class FailedWrite:
 class ConfigurationState:
     """The newest valid renderings, and whether they are written and loaded.
 
-    ``problem`` is why newer inputs cannot be used, "" if there are none.
+    ``problem`` is why newer inputs are invalid, "" if there are no newer inputs.
     """
 
     renderings: Renderings
@@ -50,12 +57,12 @@ class ConfigurationState:
 
     @property
     def is_in_force(self) -> bool:
-        """Whether the output file is loaded; always so if Prometheus reads its own file."""
+        """Whether Prometheus has loaded the output file; True if it reads its own file instead."""
         return self.loading.written is None or self.loading.is_loaded
 
     @property
     def rejection(self) -> str:
-        """Why Prometheus does not use the newest input, "" if it does, or will."""
+        """Why Prometheus does not use the newest input, "" if it does or is about to load it."""
         return self.problem or self.acceptance.problem
 
     def target(self, role: Role) -> Rendering:
@@ -63,7 +70,7 @@ class ConfigurationState:
         return config_rollback.target(self.acceptance, self.renderings, role)
 
     def write_problem(self, role: Role) -> str:
-        """Return why the last write failed, if it was of this role's rendering, else ""."""
+        """Return why the last write failed if it was of this role's rendering, "" otherwise."""
         return self.failed_write.problem if self.failed_write.role is role else ""
 
 
@@ -76,9 +83,10 @@ def fold(  # noqa: PLR0913 - all that the judgement of a rendering takes
     limit_s: float,
     is_excused: bool,
 ) -> ConfigurationState:
-    """Fold in one event, or one action of the loop's decision.
+    """Return the state after one event, or after one action of the plan.
 
-    A reload has ``limit_s`` seconds. ``is_excused``: a refusal is not about the configuration.
+    A reload may take ``limit_s`` seconds. If ``is_excused`` is true, a refusal is ignored, because
+    it may be about other files than the configuration (``requested_reload``).
     """
     match happened:
         case ConfigurationRead() | ConfigurationRejected() | SignalReceived(signal.SIGHUP):
@@ -118,7 +126,10 @@ def _fold_write(
     happened: WriteRendering | RenderingWritten | WriteFailed,
     now: float,
 ) -> ConfigurationState:
-    """Fold in a write; from the decision on, the rendering counts as possibly loaded."""
+    """Return the state after a step of a write.
+
+    The rendering counts as possibly loaded from the decision to write it.
+    """
     loading, failed = configuration.loading, FailedWrite()
     match happened:
         case WriteRendering(rendering):

@@ -1,32 +1,35 @@
-"""Which rendering Prometheus has in force: what may be, and what is proven; pure.
+"""Tracks which rendering Prometheus may have in force, and which one it certainly has; pure.
 
-A rendering is a *candidate* from the moment it may be renamed to the output file until another is
-proven to be in force. Proof is by content, never by a timestamp alone, since someone else's reload
-may have been under way: Prometheus (2.42, 2.53 and 3.5 behave alike) then reported a success newer
-than our own request, while the old remote_write went on for 3 s. One of these is proof:
+A write replaces the output file atomically, by a rename. A rendering is a *candidate* from the
+decision to write it until another rendering is proven to be in force. A timestamp alone proves
+nothing, because another program's reload may be in progress: Prometheus (2.42, 2.53 and 3.5) then
+reported a success that was newer than our own request, while the old remote_write continued for
+3 s. Each of these proves that a candidate is in force:
 
-- What Prometheus shows can only be that candidate, *read after the rename*. Reloads run one after
-  the other, so what it shows follows the renames in their order and never goes back; each answer
-  excludes all renames before the first that matches it. Renderings are told apart by whether they
-  have a remote_write, and by their images once known. (If a promotion is reverted at once,
-  Prometheus still shows the follower's configuration from before, while a reload that has read the
-  leader's is still under way: that proves nothing.) An image is learned each time that a rendering
-  comes into force, since it may be another one then: Prometheus 2.53 shows the ``runtime.gogc`` of
-  one configuration also for the next one, which has none.
-- A 200 to our own request, sent after the rename.
-- Two reloads have succeeded since, one after the other: the second began after the rename.
+- Prometheus shows its content, and can have read it only *after the rename*. Reloads do not
+  overlap, so what Prometheus shows follows the order of the renames and never goes back: each
+  answer excludes all renames before the first that matches it. Two renderings are distinguished by
+  whether they have a remote_write, and by their *images* if known. An image is the hash of what
+  Prometheus showed while the rendering was in force. (Example: a promotion is reverted at once.
+  Prometheus still shows the earlier follower's configuration, while a reload that has read the
+  leader's is in progress. This proves nothing.) An image is recorded each time that a rendering
+  comes into force, because it may differ: Prometheus 2.53 shows the ``runtime.gogc`` of one
+  configuration also for the next one, which has none.
+- Prometheus answered 200 to our own reload request, which was sent after the rename.
+- Two successive reloads have succeeded since the rename: the second began after the rename.
 
-Each of these means that whatever was read before the rename is no longer in force. Nothing is
-proven while a rendering is being written to the file.
+Guarantee: once a rendering is proven to be in force, nothing that was read before its rename is in
+force. Nothing is proven while a rendering is being written to the file.
 
-What Prometheus shows (``/api/v1/status/config``) is what it has *read*, not what sends. If its
-remote storage refuses a configuration (a missing CA file), it answers 500, reports that the reload
-failed, and shows the new configuration while the old queues go on sending: Prometheus 2.42, 2.53
-and 3.16, see ``findings/prometheus-shows-a-configuration-that-it-refused.sh``. So content counts
-only together with a success, with one exception: a rendering without remote_write leaves no queue,
-since what can fail after that is not the storage (``_settle``).
+What Prometheus shows (``/api/v1/status/config``) is the configuration that it has *read*, not the
+one that it sends with. If its remote storage refuses a configuration (a missing CA file), it
+answers 500 and reports that the reload failed. It shows the new configuration, while the old queues
+continue to send: Prometheus 2.42, 2.53 and 3.16, see
+``findings/prometheus-shows-a-configuration-that-it-refused.sh``. So content proves something only
+together with a successful reload. One exception: a rendering without remote_write leaves no queue,
+because what can fail after that is not the storage (``_settle``).
 
-Limit: if someone else writes the output file, this is not noticed.
+Limitation: a write of the output file by another program is not detected.
 """
 
 from __future__ import annotations
@@ -47,7 +50,7 @@ _PROVING_SUCCESSES = 2
 
 
 class Outcome(StrEnum):
-    """Whether the rendering in the output file is loaded."""
+    """The result of loading the rendering in the output file."""
 
     PENDING = "pending"
     LOADED = "loaded"
@@ -57,13 +60,23 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """What the output file holds, and what Prometheus may have in force.
+    """What the output file contains, and what Prometheus may have in force.
 
-    ``candidates`` may be in force, ``incoming`` is being written. ``showable`` are the renames in
-    their order, from the first that Prometheus may still show; ``settled_at`` is since when the
-    written rendering is known to be in force. ``successes`` counts the changes of Prometheus'
-    success time seen since the rename; ``images`` maps fingerprints to what Prometheus showed when
-    it had them in force.
+    - ``written``: the rendering in the output file; None if Prometheus reads its own file.
+    - ``incoming``: the rendering that is being written, None if none is.
+    - ``candidates``: the renderings that may be in force.
+    - ``outcome``, ``problem``: the result of loading ``written``.
+    - ``written_at``: when ``written`` was written.
+    - ``showable``: the renamed renderings in their order, from the first that Prometheus may still
+      show.
+    - ``settled_at``: since when ``written`` is known to be in force.
+    - ``reload_sent_at``, ``reloads_sent``: the last reload request, and the number of requests,
+      since the rename.
+    - ``successes``: how often Prometheus' time of the last successful reload was seen to change
+      since the rename; -1 before the first answer.
+    - ``evidence``: the last answer of Prometheus.
+    - ``images``: by fingerprint, the hash of what Prometheus showed while that rendering was in
+      force.
     """
 
     written: Rendering | None = None
@@ -104,20 +117,20 @@ class Loading:
 
     @property
     def is_reloading(self) -> bool:
-        """Whether a reload of the written rendering may be under way."""
+        """Whether a reload of the written rendering may be in progress."""
         is_pending = self.written is not None and self.outcome is Outcome.PENDING
         return is_pending and bool(self.reloads_sent)
 
     @property
     def wants_evidence(self) -> bool:
-        """Whether to ask Prometheus what it has loaded."""
+        """Whether to query what Prometheus has loaded."""
         if self.written is None:
             return False
         return not self.is_loaded or self.written.fingerprint not in self.images
 
     @property
     def wants_barrier(self) -> bool:
-        """Whether content proves nothing, and one more reload would."""
+        """Whether the content proves nothing, but another reload would give a proof."""
         seen, target = self.evidence, self.written
         if seen is None or target is None or seen.asked_at < self.written_at:
             return False
@@ -126,7 +139,7 @@ class Loading:
 
 
 def started_with(rendering: Rendering, now: float) -> Loading:
-    """Return the state of a Prometheus that was started with this rendering in its file."""
+    """Return the state of a Prometheus that was started with this rendering in the output file."""
     return Loading(
         written=rendering,
         candidates=(rendering,),
@@ -139,17 +152,17 @@ def started_with(rendering: Rendering, now: float) -> Loading:
 
 
 def write_started(loading: Loading, rendering: Rendering) -> Loading:
-    """Count a rendering as possibly in force: it may be loaded from now on."""
+    """Return the state after the decision to write a rendering: Prometheus may load it from now."""
     return replace(loading, incoming=rendering)
 
 
 def write_failed(loading: Loading) -> Loading:
-    """Note that the incoming rendering was not written."""
+    """Return the state after the incoming rendering could not be written."""
     return replace(loading, incoming=None)
 
 
 def written(loading: Loading, rendering: Rendering, now: float) -> Loading:
-    """Note that a rendering was written and awaits a reload."""
+    """Return the state after a rendering was written; it is not loaded yet."""
     return replace(
         loading,
         written=rendering,
@@ -175,12 +188,12 @@ def _others(loading: Loading, rendering: Rendering) -> tuple[Rendering, ...]:
 
 
 def reload_sent(loading: Loading, now: float) -> Loading:
-    """Note that Prometheus was asked to reload."""
+    """Return the state after a reload request was sent."""
     return replace(loading, reload_sent_at=now, reloads_sent=loading.reloads_sent + 1)
 
 
 def answered(loading: Loading, answer: ReloadAnswered, now: float) -> Loading:
-    """Fold in the answer to our reload request; ``status`` 0, no answer, proves nothing."""
+    """Return the state after the answer to our reload request; no answer (0) proves nothing."""
     target = loading.written
     if target is None or loading.incoming is not None or answer.sent_at < loading.written_at:
         return loading
@@ -195,7 +208,11 @@ def answered(loading: Loading, answer: ReloadAnswered, now: float) -> Loading:
 
 
 def _not_loaded(loading: Loading, answer: ReloadAnswered) -> Loading:
-    """Note why it is not loaded; the same refusal in later metrics is not a second one."""
+    """Return the state after an error response.
+
+    The metrics show the same refusal later; ``evidence`` is changed so that it does not count as
+    another one.
+    """
     if answer.status != _HTTP_REFUSED:
         return replace(loading, outcome=Outcome.FAILED, problem=answer.problem)
     seen = loading.evidence and replace(loading.evidence, is_successful=False)
@@ -203,7 +220,10 @@ def _not_loaded(loading: Loading, answer: ReloadAnswered) -> Loading:
 
 
 def observed(loading: Loading, evidence: Evidence) -> Loading:
-    """Fold in what Prometheus shows; an answer from before the rename proves nothing."""
+    """Return the state after Prometheus was queried.
+
+    An answer that was requested before the rename proves nothing.
+    """
     target = loading.written
     if target is None or loading.incoming is not None or evidence.asked_at < loading.written_at:
         return loading
@@ -231,14 +251,14 @@ def _is_proven(loading: Loading, target: Rendering, evidence: Evidence) -> bool:
 
 
 def _shows(loading: Loading, target: Rendering, evidence: Evidence) -> bool:
-    """Tell whether Prometheus shows this rendering, read after its rename."""
+    """Return whether Prometheus shows this rendering, and has read it after its rename."""
     if loading.is_settled:
         return evidence.asked_at > loading.settled_at
     return loading.showable == (target,) and _may_be(loading, target, evidence)
 
 
 def _since_shown(loading: Loading, evidence: Evidence) -> tuple[Rendering, ...]:
-    """Return the renames from the first that matches what is shown."""
+    """Return the renamed renderings, from the first that matches what Prometheus shows."""
     for number, rendering in enumerate(loading.showable):
         if _may_be(loading, rendering, evidence):
             return loading.showable[number:]
@@ -246,16 +266,17 @@ def _since_shown(loading: Loading, evidence: Evidence) -> tuple[Rendering, ...]:
 
 
 def _may_be(loading: Loading, candidate: Rendering | None, evidence: Evidence) -> bool:
-    """Tell whether this rendering may be what Prometheus shows."""
+    """Return whether Prometheus may be showing this rendering."""
     if candidate is None or candidate.writes_remotely != evidence.writes_remotely:
         return False
     return loading.images.get(candidate.fingerprint, evidence.image) == evidence.image
 
 
 def _note_refusal(loading: Loading, before: Evidence | None, evidence: Evidence) -> Loading:
-    """Note a reload that failed since the last answer; Prometheus' own log has the reason.
+    """Return the state, marked as refused if a reload has failed since the last answer.
 
-    A Prometheus that answers at all has loaded the file that it was started with.
+    Only Prometheus' own log has the reason. Before the first answer, the last reload counts as
+    successful: a Prometheus that answers has loaded the file that it was started with.
     """
     was_successful = before is None or before.is_successful
     if was_successful and not evidence.is_successful and loading.reloads_sent:
@@ -266,10 +287,10 @@ def _note_refusal(loading: Loading, before: Evidence | None, evidence: Evidence)
 def _settle(
     loading: Loading, target: Rendering, before: Evidence | None, evidence: Evidence
 ) -> Loading:
-    """Drop the other candidates, if the reload succeeded.
+    """Return the state without the other candidates, if the reload succeeded.
 
     A reload that failed in one part (a rule file) has still applied remote_write (Prometheus 2.42,
-    2.53 and 3.5), unless remote_write itself could not be set up: so without success, only a
+    2.53 and 3.5), unless remote_write itself could not be set up. So after a failure, only a
     rendering without remote_write is known to be in force.
     """
     is_new = before is None or evidence.success_time != before.success_time
@@ -290,7 +311,7 @@ def _settle(
 
 
 def _narrow(loading: Loading, target: Rendering, settled_at: float) -> Loading:
-    """Note that this rendering is in force, and no other can be."""
+    """Return the state in which this rendering is certainly in force, and no other."""
     if loading.is_settled:
         return loading
     return replace(loading, candidates=(target,), showable=(target,), settled_at=settled_at)

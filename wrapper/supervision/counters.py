@@ -1,8 +1,9 @@
-"""The counters behind the metrics; pure.
+"""The totals that the supervisor counts for the metrics; pure.
 
-Each total has its metric's name without the prefix; a metric with a label has one total for each of
-its values (``NAME:VALUE``). Label values come from closed sets, so that nothing from outside can
-add series. All totals start at 0 with the supervisor.
+Each total has the name of its metric, without the prefix. A metric with a label has one total for
+each value of the label (``NAME:VALUE``). All totals start at 0 when the supervisor starts.
+
+Guarantee: label values come from fixed sets, so input from outside cannot add series.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Counters:
 
     @property
     def totals(self) -> Mapping[str, float]:
-        """All totals; one that is still 0 may be missing."""
+        """All totals by name; a total that is still 0 may be missing."""
         return self._totals
 
     def count(
@@ -54,7 +55,7 @@ class Counters:
         now: float,
         wall: float,
     ) -> None:
-        """Count an event, or a decision, and what it has changed."""
+        """Count an event, or a plan, and what it has changed; ``wall`` is the wall time."""
         match happened:
             case Plan():
                 self._count_decision(before, happened)
@@ -73,7 +74,7 @@ class Counters:
         self._count_loading(happened, before, after, now, wall)
 
     def _count_decision(self, before: Observation, plan: Plan) -> None:
-        """Count a change of role, reloads, and kills of a possible writer."""
+        """Count changes of the role, reloads, and kills of a possible writer."""
         if plan.role is not before.role:
             self._add(f"role_transitions_total:{plan.cause}")
         for action in plan.actions:
@@ -83,7 +84,7 @@ class Counters:
                 self._add("fencing_kills_total")
 
     def count_leaderless(self, leader: str | None, now: float) -> None:
-        """Count the time without a known leader; ``leader`` is then "" or None."""
+        """Count the time without a known leader; ``leader`` is "" for nobody, None if not known."""
         if self._leaderless_since is not None:
             self._add("leaderless_seconds_total", now - self._leaderless_since)
         self._leaderless_since = None if leader else now
@@ -106,9 +107,9 @@ class Counters:
     def _count_loading(
         self, event: Event | Plan, before: Observation, after: Observation, now: float, wall: float
     ) -> None:
-        """Count renderings that came into force, and refusals seen in Prometheus' own metrics.
+        """Count confirmed reloads, and refusals that only Prometheus' own metrics show.
 
-        The configuration that it was started with is not a reload.
+        The configuration that Prometheus was started with does not count as a reload.
         """
         was, is_ = before.configuration.loading, after.configuration.loading
         if is_.is_loaded and not was.is_loaded:
@@ -121,7 +122,7 @@ class Counters:
             self._add("reloads_failed_total:refused")
 
     def _observe(self, name: str, value: float, bounds: Iterable[float] = DURATION_BUCKETS) -> None:
-        """Count a value in a histogram; buckets are cumulative."""
+        """Add a value to a histogram; buckets are cumulative."""
         self._add(f"{name}_sum", value)
         self._add(f"{name}_count")
         for bound in bounds:
@@ -133,6 +134,6 @@ class Counters:
 
 
 def _is_fencing(action: Action, before: Observation) -> bool:
-    """Tell whether it kills a Prometheus that may write; the gate's ends are restarts."""
+    """Return whether the action kills a Prometheus that may write; kills of gates do not count."""
     is_kill = isinstance(action, SignalPrometheus) and action.number == signal.SIGKILL
     return is_kill and before.rendered_file.may_write

@@ -1,6 +1,7 @@
 """The queue of events, from the threads and signal handlers to the loop.
 
-Putting never blocks, even in a signal handler; no event is lost, and their order is kept.
+Guarantee: ``put`` never blocks, even in a signal handler. No event is lost, and their order is
+kept.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Events:
         self._queue.put(event)
 
     def listen_to_signals(self) -> None:
-        """Queue the signals that the supervisor handles, from now on."""
+        """Install handlers that report each signal of ``SIGNALS`` as an event."""
 
         def report(number: int, _frame: FrameType | None) -> None:
             self.put(SignalReceived(number))
@@ -42,14 +43,14 @@ class Events:
             signal.signal(number, report)
 
     def wait(self, timeout_s: float) -> Event | None:
-        """Return the next event, None if none comes in time."""
+        """Wait for the next event and return it; None if none arrives within ``timeout_s``."""
         try:
             return self._queue.get(timeout=max(timeout_s, 0.0))
         except queue.Empty:
             return None
 
     def waiting(self) -> Event | None:
-        """Return the next event, None if there is none."""
+        """Return the next event without waiting, None if the queue is empty."""
         try:
             return self._queue.get_nowait()
         except queue.Empty:

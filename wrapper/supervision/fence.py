@@ -1,8 +1,12 @@
-"""Fencing: making certain that a former leader no longer writes; pure.
+"""Fencing: ensures that a former leader no longer writes; pure.
 
-The dead-man's switch is armed before the leader rendering can be loaded, and Prometheus is killed
-at the last moment unless its demotion has been confirmed. Limit: a sidecar cannot kill Prometheus.
-The gate has a switch of its own; it too is killed at the last moment if it is not closed.
+The dead-man's switch is a kernel timer that kills the supervisor at the *last moment*; the kernel
+then kills Prometheus too. The plan arms it before Prometheus can load the leader rendering.
+
+Guarantee: Prometheus is killed at the last moment unless its demotion has been confirmed. The gate
+has its own dead-man's switch; the supervisor also kills it at the last moment if it is not closed.
+
+Limitation: a sidecar cannot kill Prometheus.
 """
 
 from __future__ import annotations
@@ -14,12 +18,15 @@ from wrapper.model.roles import Reason, Role
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 
-# The supervisor kills Prometheus this much before the kernel timer fires, so that it can log why.
+# The supervisor kills Prometheus this long before the kernel timer fires, so that it can log why.
 KILL_LEAD_S = 0.05
 
 
 def last_moment_of(o: Observation, policy: Policy) -> float | None:
-    """Return when Prometheus must have stopped writing, counted from the last renewal."""
+    """Return the time by which Prometheus must have stopped writing.
+
+    It is counted from the last renewal; None if the lease was never held.
+    """
     if o.lease.last_renewed_at is None:
         return None
     return o.lease.last_renewed_at + policy.terms.last_moment_s
@@ -28,13 +35,13 @@ def last_moment_of(o: Observation, policy: Policy) -> float | None:
 def fence(
     o: Observation, policy: Policy, role: Role, obstacle: Reason | None, now: float
 ) -> tuple[Action, ...]:
-    """Arm or disarm the dead-man's switch; kill what was not demoted, or closed, in time."""
+    """Return the actions that arm or disarm the switch, and that kill an overdue writer."""
     of_prometheus = _fence_prometheus(o, policy, role, obstacle, now) if policy.owns_child else ()
     return (*of_prometheus, *fence_gate(o, policy, role, now))
 
 
 def fence_gate(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
-    """Kill a gate that may still pass requests on when it must not."""
+    """Return the action that kills the gate, if it may still pass requests on but must not."""
     if o.gate is None or not o.gate.may_pass or o.gate.killed_at is not None:
         return ()
     if policy.fixed_role is not None:
@@ -55,7 +62,8 @@ def _fence_prometheus(
 ) -> tuple[Action, ...]:
     file = o.rendered_file
     will_write = role is Role.LEADER and file.would_write
-    # Prometheus has inherited the lock file: if this process hangs, only its end frees the lock.
+    # Prometheus has inherited the lock, so it is free only when both processes have ended. If this
+    # process hangs, the switch ends both.
     keeps_lock = role is Role.LEADER and policy.is_lock_file and o.writer.would_write
     if not (file.may_write or will_write or keeps_lock):
         return () if o.fencing.switch_at is None else (DisarmSwitch(),)

@@ -1,7 +1,7 @@
-"""Finds flags of a running Prometheus that defeat what its user or this program expects; pure.
+"""Finds flags of a running Prometheus that the user or this program does not expect; pure.
 
-The start refuses them where it sees them; it does not see those of a sidecar's Prometheus, nor
-those that a script adds.
+If these flags are in the command after ``--``, the start refuses them. The start cannot see the
+flags of a sidecar's Prometheus, nor those that a script adds.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ _NO_AGENT = (
 
 
 def surprises(flags: Mapping[str, str], *, may_reload: bool) -> Iterator[str]:
-    """Yield a warning for each; ``flags`` are those that Prometheus shows, by name.
+    """Yield a warning for each unexpected flag.
 
-    ``may_reload``: nothing here depends on who reloads Prometheus.
+    ``flags`` are the flags that Prometheus shows, by name. If ``may_reload`` is true, Prometheus
+    may reload its files automatically, because nothing here depends on it.
     """
     features = flags.get("enable-feature", "").split(",")
     is_known = "config.auto-reload-interval" in flags  # since 3.0

@@ -1,8 +1,11 @@
-"""What the gate is ordered, and the hand-over in order; pure.
+"""Decides the orders to the gate: open, close, or hand over; also restarts it; pure.
 
-In a hand-over the replica stays the leader while the gate sends what was scraped up to its
-beginning. Nothing is then sent twice, and nothing is lost. ``fence`` kills a gate that has to be
-closed and is not.
+In an ordered hand-over, the replica stays the leader while the gate sends the samples scraped up to
+the beginning of the hand-over.
+
+Guarantee: after a complete hand-over, no sample is sent twice and none is lost.
+
+Limitation: ``fence``, not this module, kills a gate that must be closed but is not.
 """
 
 from __future__ import annotations
@@ -22,12 +25,12 @@ from wrapper.supervision.policy import Policy
 
 RETRY_FIRST_S = 0.1
 RETRY_MOST_S = 10.0
-DEMOTION_S = 1.0  # what is left of the grace for the demotion after a hand-over
+DEMOTION_S = 1.0  # this part of the grace period is reserved for the demotion after a hand-over
 _IN_ORDER = frozenset({Cause.STOPPING, Cause.STEPPING_DOWN})
 
 
 def hands_over(o: Observation, policy: Policy, obstacle: Reason | None, now: float) -> bool:
-    """Tell whether to stay the leader for a while, so that the gate can hand over in order."""
+    """Return whether to stay the leader for now, so that the gate can complete its hand-over."""
     gate = o.gate
     if obstacle is None or obstacle.cause not in _IN_ORDER or o.role is not Role.LEADER:
         return False
@@ -46,7 +49,7 @@ def _hand_over_ends_at(gate: GateState, policy: Policy, now: float) -> float:
 def orders(
     o: Observation, policy: Policy, role: Role, now: float, *, is_handing_over: bool = False
 ) -> tuple[Action, ...]:
-    """Keep the gate running, and order what it should do if that has changed."""
+    """Return the action that starts the gate, or that sends a new order if it has changed."""
     gate = o.gate
     if gate is None:
         return ()
@@ -66,7 +69,7 @@ def orders(
 
 
 def wakes_at(o: Observation, policy: Policy) -> float | None:
-    """Return when a hand-over under way ends at the latest, None without one."""
+    """Return the deadline of the current hand-over, None if there is none."""
     gate = o.gate
     if gate is None or not gate.hand_over_number:
         return None
@@ -74,7 +77,7 @@ def wakes_at(o: Observation, policy: Policy) -> float | None:
 
 
 def _until(o: Observation, policy: Policy, role: Role) -> float | None:
-    """Return when the gate must have closed, None if it should be closed."""
+    """Return the deadline by which the gate must close, None if it must be closed now."""
     if role is not Role.LEADER or o.child.status is not None:
         return None
     return math.inf if policy.fixed_role is not None else last_moment_of(o, policy)
@@ -83,8 +86,9 @@ def _until(o: Observation, policy: Policy, role: Role) -> float | None:
 def _endpoints(o: Observation, role: Role) -> tuple[Endpoint, ...]:
     """Return the endpoints of the desired rendering, and those that Prometheus may still send to.
 
-    What the gate holds for an endpoint is given up with it, so it stays until a rendering without
-    it is in force: Prometheus may refuse that one.
+    The gate drops the samples that it holds for an endpoint when the endpoint is removed. So an
+    endpoint is kept until a rendering without it is in force, because Prometheus may refuse that
+    rendering.
     """
     configuration = o.configuration
     wanted = configuration.target(role).endpoints
@@ -96,7 +100,7 @@ def _endpoints(o: Observation, role: Role) -> tuple[Endpoint, ...]:
 
 
 def _start(o: Observation, gate: GateState, now: float) -> tuple[Action, ...]:
-    """Start the gate, after a failure with a growing pause."""
+    """Return the action that starts the gate; after failures, with exponential back-off."""
     if o.child.status is not None:
         return ()
     if gate.exited_at is None:

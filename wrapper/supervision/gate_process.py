@@ -1,8 +1,9 @@
-"""Starts the gate, sends it orders, and reports what it reports, until it ends.
+"""Starts the gate's process, sends orders to it, and forwards its reports to the loop as events.
 
-Guarantee: the listening socket stays open while the gate restarts, so that requests wait for the
-next one; and the locks that it inherits, as Prometheus does, are free only when it is dead. Where
-it ends: what a gate held is lost with its process.
+Guarantee: the listening socket stays open while the gate restarts, so requests wait for the next
+process. The gate inherits the locks, as Prometheus does, so they are free only when it has exited.
+
+Limitation: the samples that a gate holds are lost when its process ends.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ LOG = logging.getLogger(__name__)
 
 
 class GateProcess:
-    """The gate of this replica; its methods are called by the main thread.
+    """The gate's process. Only the main thread may call the methods.
 
-    The kernel kills a gate when the thread that started it ends.
+    The kernel kills the process when the thread that started it ends.
     """
 
     def __init__(
@@ -38,9 +39,10 @@ class GateProcess:
         report: Callable[[Event], None],
         actors: Actors,
     ) -> None:
-        """Start nothing; ``listener`` is a listening socket, which stays open here.
+        """Store the parts; ``start`` starts the process.
 
-        ``locks`` returns descriptors that the gate keeps too.
+        ``listener`` is the listening socket, which stays open in this process. ``locks`` returns
+        the descriptors of the locks that the gate inherits. ``report`` receives events.
         """
         self._options = replace(options, listen_fd=listener.fileno())
         self._listener = listener
@@ -51,7 +53,7 @@ class GateProcess:
         self._end: socket.socket | None = None
 
     def start(self) -> Event:
-        """Start the process; return the event that it was started, or that it was not."""
+        """Start the process; return the event GateStarted, or GateExited if the start failed."""
         ours, its = channel.pair()
         with its:
             options = replace(self._options, control_fd=its.fileno())
@@ -71,18 +73,18 @@ class GateProcess:
         return GateStarted(gate.pid, clock.wall())
 
     def order(self, order: GateOrder) -> None:
-        """Send an order; a gate that has gone, or hangs, does not get it."""
+        """Send an order; log a warning if the gate has exited or hangs, so that it is not sent."""
         if self._end is not None and not channel.send(self._end, order):
             LOG.warning("gate does not take orders", extra={"order": order.number})
 
     def kill(self, reason: str) -> None:
-        """Kill the process, so that no request is under way any more."""
+        """Kill the process: after that, no request is in flight."""
         if self._process is not None:
             LOG.error("killing the gate", extra={"reason": reason})
             process.send_signal(self._process, signal.SIGKILL)
 
     def leave_nothing(self) -> None:
-        """Kill what is left of it."""
+        """Kill all processes of the gate that still run."""
         if self._process is not None:
             process.kill_group(self._process)
 

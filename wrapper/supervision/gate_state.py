@@ -1,8 +1,9 @@
 """The gate as the supervisor knows it: its process, the last order, the last report; pure.
 
-The guarantee: from the decision to open it until it has reported that it is closed, or has exited,
-the gate counts as passing requests on. Where it ends: once nobody reports its exit any more, it
-counts as closed when it was killed.
+Guarantee: the gate counts as passing requests on from the decision to open it, until it has
+reported that it is closed or has exited.
+
+Limitation: if the thread that reports the gate's exit has ended, a killed gate counts as closed.
 """
 
 from __future__ import annotations
@@ -23,21 +24,30 @@ from wrapper.model.events import (
 from wrapper.model.gate import EndpointReport, GateOrder, GateReport, Marks, merged, reconciled
 
 WAITER = "wait-gate"  # the thread that reports the gate's exit
-FEEDING_S = 15.0  # Prometheus sends by then, if it has anything to send
-PROVEN_S = 30.0  # a gate that has run for this long starts again at no failures
+FEEDING_S = 15.0  # within this time Prometheus sends to the gate, if it has anything to send
+PROVEN_S = 30.0  # if a gate has run for longer, its earlier failures no longer count
 
 
 @dataclass(frozen=True, slots=True)
 class GateState:
-    """The gate's process, what it was ordered, and what it has reported.
+    """The gate's process, its last order, and its last report.
 
-    ``started_time`` is the wall time of ``started_at``. ``is_unheard``: the thread that reports its
-    exit has ended. ``fed_at`` is when Prometheus was known to send to all its endpoints;
-    ``was_fed``: it once did, also to a gate before this one. ``opened_number``, ``closed_number``
-    and ``hand_over_number`` are the orders to this process that last opened it, closed it, or had
-    it hand over, 0 for none; ``opened_at`` and ``hand_over_at`` are when. ``lost_at`` is when a
-    gate ended that was open and held something: samples that Prometheus will not send again.
-    ``outside_marks`` are those on the lease, and of gates before this one.
+    - ``pid``: None while no process runs.
+    - ``started_at``, ``started_time``: when the process was started, on CLOCK_BOOTTIME and as wall
+      time.
+    - ``killed_at``, ``exited_at``: when this process was killed, and when the last one exited; None
+      if it did not happen.
+    - ``is_unheard``: the thread that reports the exit has ended.
+    - ``fed_at``: when Prometheus was first known to send to all endpoints of this process.
+    - ``was_fed``: Prometheus has sent to all endpoints of this process, or of an earlier one.
+    - ``lost_at``: when a gate exited that was open and held samples. Prometheus does not send these
+      again.
+    - ``failures``, ``restarts``: the successive failures, and all restarts.
+    - ``order``, ``report``: the last order, and the last report.
+    - ``opened_number``, ``closed_number``, ``hand_over_number``: the numbers of the orders to this
+      process that last opened it, closed it, or started a hand-over; 0 if there is none.
+    - ``opened_at``, ``hand_over_at``: the times of these orders.
+    - ``outside_marks``: the marks on the lease, and those of earlier gates.
     """
 
     pid: int | None = None
@@ -62,7 +72,7 @@ class GateState:
 
     @property
     def may_pass(self) -> bool:
-        """Whether it may pass a request on, or have one under way."""
+        """Whether the gate may pass a request on, or have one in flight."""
         if self.pid is None or not self.opened_number:
             return False
         if self.killed_at is not None and self.is_unheard:
@@ -72,26 +82,30 @@ class GateState:
 
     @property
     def passes(self) -> bool:
-        """Whether it is known to be open, as ordered."""
+        """Whether the gate has reported that it is open, and is ordered to stay open."""
         is_reported = self.report.is_open and self.report.order >= self.opened_number > 0
         return is_reported and self.order.until is not None and self.killed_at is None
 
     @property
     def has_handed_over(self) -> bool:
-        """Whether all that was scraped before the hand-over is acknowledged."""
+        """Whether the receivers have acknowledged all samples from before the hand-over."""
         has_obeyed = self.report.order >= self.hand_over_number > 0
         return has_obeyed and self.report.has_handed_over
 
     def lacks_some(self, names: Iterable[str]) -> bool:
-        """Tell whether Prometheus began to send to it after a mark: it lacks what lies between."""
+        """Return whether this gate lacks samples that are newer than a mark.
+
+        It does if Prometheus began to send to it only after the mark: it lacks the samples from the
+        mark until that time. ``names`` are the endpoints to consider.
+        """
         fed_after_s = math.inf if self.fed_at is None else self.fed_at - self.started_at
         fed_ms, marks = (self.started_time + fed_after_s) * 1000, self.marks
         return any(marks[name] < fed_ms for name in names if name in marks)
 
     def awaits_samples(self, now: float) -> bool:
-        """Tell whether Prometheus has just started, and has not sent to it yet.
+        """Return whether this replica has just started, so that Prometheus has not sent yet.
 
-        Such a replica could not take over without a hole.
+        Such a replica could not take over without a gap.
         """
         if self.was_fed or self.restarts or self.failures:
             return False
@@ -99,12 +113,12 @@ class GateState:
 
     @property
     def marks(self) -> Mapping[str, int]:
-        """The newest marks that are known, those of the gate's own endpoints first."""
+        """The newest known marks; those that the gate reports take precedence (``reconciled``)."""
         return reconciled(self.report.marks, self.outside_marks)
 
 
 def fold(gate: GateState, happened: Event | Action, now: float) -> GateState:
-    """Fold in one event, or one action of the loop's decision."""
+    """Return the state after one event, or after one action of the plan."""
     match happened:
         case GateStarted(pid, time):
             return _started(gate, pid, time, now)
@@ -150,9 +164,9 @@ def _started(gate: GateState, pid: int, time: float, now: float) -> GateState:
 
 
 def _exited(gate: GateState, now: float) -> GateState:
-    """Forget what this process was ordered and has reported, except the marks.
+    """Return the state without this process' orders and reports; its marks are kept.
 
-    Without a process, one could not be started.
+    If no process was running, the event means that one could not be started.
     """
     is_proven = gate.pid is not None and now - gate.started_at > PROVEN_S
     failures = 1 if is_proven else gate.failures + 1
@@ -173,7 +187,7 @@ def _exited(gate: GateState, now: float) -> GateState:
 
 
 def _ordered(gate: GateState, order: GateOrder, now: float) -> GateState:
-    """Note an order; the gate counts as open from the decision on."""
+    """Return the state after an order; the gate counts as open from the decision to open it."""
     after = replace(gate, order=order)
     if order.until is not None and gate.order.until is None:
         after = replace(after, opened_number=order.number, opened_at=now)

@@ -1,6 +1,6 @@
-"""The Writer by way of the gate: it makes Prometheus' samples reach the receivers; pure.
+"""The gate as a Writer: Prometheus' samples reach the receivers through it; pure.
 
-Every replica's Prometheus sends to its own gate all the time. The gate that is open passes on.
+Each replica's Prometheus always sends to its own gate. Only an open gate passes the samples on.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from wrapper.supervision.gate_state import GateState
 from wrapper.supervision.policy import Policy
 
-OPENING_LIMIT_S = 10.0
+OPENING_LIMIT_S = 10.0  # from the order to open until the gate must have reported that it is open
 
 
 @dataclass(frozen=True, slots=True)
 class GateWriter:
-    """The state of the gate; ``has_endpoints``: some remote_write goes through it."""
+    """The state of the gate.
+
+    ``has_endpoints`` is whether any remote_write is sent through the gate.
+    """
 
     gate: GateState
     has_endpoints: bool
@@ -23,7 +26,7 @@ class GateWriter:
 
     @property
     def may_write(self) -> bool:
-        """Whether the gate may pass a request on, or have one under way."""
+        """Whether the gate may pass a request on, or have one in flight."""
         return self.gate.may_pass
 
     @property
@@ -33,11 +36,11 @@ class GateWriter:
 
     @property
     def would_write(self) -> bool:
-        """Whether any remote_write goes through the gate."""
+        """Whether any remote_write is sent through the gate."""
         return self.has_endpoints
 
     def opening_problem(self, _policy: Policy, now: float) -> str:
-        """Return why opening it has failed, "" while it may succeed, or has."""
+        """Return why the gate did not open in time, "" if it has opened or still may."""
         gate = self.gate
         is_awaited = gate.order.until is not None and not gate.passes
         if not is_awaited or now < gate.opened_at + OPENING_LIMIT_S:
@@ -46,5 +49,5 @@ class GateWriter:
 
     @property
     def closing_problem(self) -> str:
-        """Return "": a gate that does not close is killed at the last moment."""
+        """Always "": a gate that does not close is killed at the last moment."""
         return ""

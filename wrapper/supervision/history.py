@@ -1,9 +1,11 @@
-"""Who led when, as this replica saw it, and why the leader changed; pure.
+"""The history of leaders, as this replica saw them, and why each change happened; pure.
 
-An entry begins with each change of the leader and lasts until the next; "" is nobody, None is not
-known, because the lease was unreachable. Bounded in number, age and length, since it is part of
-every snapshot. Limits: it is lost when the supervisor ends, and only the former leader itself knows
-why it stopped leading.
+Each change of the leader adds an entry. A leader is "" if nobody led, None if it is not known
+because the lease was unreachable. The number, age and length of entries are limited, because each
+snapshot contains them.
+
+Limitations: the history is lost when the supervisor exits. Only the former leader itself knows why
+it stopped leading.
 """
 
 from __future__ import annotations
@@ -20,15 +22,15 @@ LONGEST_REASON = 300
 
 
 class History:
-    """The hand-overs that this replica has seen, the oldest first."""
+    """The changes of the leader that this replica has seen, the oldest first."""
 
     def __init__(self, identity: str) -> None:
         self._identity = identity
         self._entries: deque[HandOver] = deque(maxlen=MOST)
         self._leader: str | None = ""
-        self._ended = ""  # how the last leader's time ended
-        self._known: str | None = None  # who led, or nobody, when that was last known
-        self._acquired = ""  # when the last known leader acquired the lease, as its record says
+        self._ended = ""  # why the last leader stopped leading
+        self._known: str | None = None  # the last known leader; "" is nobody, None is none so far
+        self._acquired = ""  # acquireTime of the last known leader's record
 
     @property
     def entries(self) -> tuple[HandOver, ...]:
@@ -36,7 +38,10 @@ class History:
         return tuple(self._entries)
 
     def note_leader(self, leader: str | None, decided: Plan, o: Observation, wall: float) -> None:
-        """Note who leads now; ``leader`` is "" for nobody, None if that is not known."""
+        """Add an entry if the leader has changed.
+
+        ``leader`` is "" for nobody, None if not known; ``wall`` is the wall time.
+        """
         self._forget(wall)
         if leader != self._leader:
             reason = self._why(leader, decided, o)[:LONGEST_REASON]
@@ -48,7 +53,7 @@ class History:
             self._acquired = o.lease.view.last.acquire_time
 
     def _forget(self, wall: float) -> None:
-        """Drop entries that ended too long ago; the current one stays, however old."""
+        """Drop entries that ended more than ``LONGEST_HISTORY_S`` ago; keep the current one."""
         while len(self._entries) > 1 and self._entries[1].time < wall - LONGEST_HISTORY_S:
             self._entries.popleft()
 

@@ -1,7 +1,7 @@
-"""What the supervisor knows, as one frozen value of named parts; pure.
+"""The observation: everything that the supervisor knows, as one immutable value; pure.
 
-A part with rules of its own has a module of its own: what it holds, and how that changes. The
-other parts are here. Only ``reducer`` changes any of them.
+It consists of parts. A part that changes by its own rules is defined in its own module, with these
+rules. The other parts are defined here. Only ``reducer`` creates a changed observation.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from wrapper.supervision.writer import AllWriters, Writer
 
 @dataclass(frozen=True, slots=True)
 class Fencing:
-    """Whether a writer can be stopped for certain.
+    """Whether Prometheus can be fenced, and the state of the dead-man's switch.
 
-    ``obstacle`` is why killing Prometheus would not stop it: "" for nothing, None before the check.
-    ``switch_at`` is when the dead-man's switch kills, None while it is disarmed.
+    ``obstacle`` is why killing Prometheus would not stop its writes: "" if it would, None before
+    the check. ``switch_at`` is when the dead-man's switch kills, None while it is disarmed.
     """
 
     obstacle: str | None = None
@@ -41,8 +41,8 @@ class Fencing:
 class LeaseState:
     """The elector's view of the lease, and what stays known after the lease is lost.
 
-    ``last_renewed_at`` is the last renewal, also of a lease that is lost. ``release_ordered_at`` is
-    when the elector was last ordered to release the lease.
+    ``last_renewed_at`` is the time of the last renewal, even if the lease was lost since.
+    ``release_ordered_at`` is when the elector was last ordered to release the lease.
     """
 
     view: LeaseView = field(default_factory=LeaseView)
@@ -51,16 +51,17 @@ class LeaseState:
 
     @property
     def is_held(self) -> bool:
-        """Whether the lease is held, even if leadership has expired."""
+        """Whether this replica holds the lease, even if its leadership has expired."""
         return self.view.renewed_at is not None
 
 
 @dataclass(frozen=True, slots=True)
 class PendingRequests:
-    """What signals have requested since the last decision, except to leave.
+    """What signals have requested since the last plan, except to stop or to step down.
 
-    ``configuration``: read the inputs; ``pause``: read the pause file; ``signals``: pass these to
-    Prometheus.
+    - ``configuration``: read the inputs again.
+    - ``pause``: read the pause file.
+    - ``signals``: forward these signals to Prometheus.
     """
 
     configuration: bool = False
@@ -70,7 +71,7 @@ class PendingRequests:
 
 @dataclass(frozen=True, slots=True)
 class WebState:
-    """The web server: its process, and how often in a row it ended soon after its start."""
+    """The web server: its process, and ``failures``: its successive exits soon after a start."""
 
     pid: int | None = None
     failures: int = 0
@@ -81,7 +82,7 @@ class WebState:
 
 @dataclass(frozen=True, slots=True)
 class TargetsState:
-    """The last report about each fetched file, by its path, and about the broker's queue."""
+    """The last report on each fetched file, by its path, and on the message broker's queue."""
 
     feeds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     queue: Mapping[str, Any] | None = None
@@ -89,10 +90,10 @@ class TargetsState:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """All that is known at one moment, and this replica's decided role.
+    """Everything that the supervisor knows at one time, and the role that the last plan decided.
 
     ``safe_since`` is since when the writer is known to be closed, None while it may write.
-    ``label`` is None if the pod is not labelled, ``gate`` without a gate.
+    ``label`` is None if this program does not label the pod; ``gate`` is None without a gate.
     """
 
     configuration: ConfigurationState
@@ -130,11 +131,11 @@ class Observation:
 
     @property
     def writer(self) -> Writer:
-        """This replica as a writer."""
+        """All writers of this replica, combined."""
         gate, file = self.gate_writer, self.rendered_file
         return file if gate is None else AllWriters((file, gate), self.safe_since)
 
     @property
     def wants_evidence(self) -> bool:
-        """Whether to ask Prometheus what it has loaded."""
+        """Whether to query what Prometheus has loaded."""
         return self.configuration.loading.wants_evidence or self.reload.is_pending

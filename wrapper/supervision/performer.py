@@ -1,7 +1,8 @@
 """Performs the plan's actions without blocking the loop.
 
-What is instant (a signal, a timer, a new stance) is done at once; what may block (a write to a slow
-disk, a reload over HTTP) runs in a thread and reports its result as an event.
+An action that cannot block (a signal, a timer, a new stance) is performed at once. An action that
+may block (a write to a slow disk, a reload over HTTP) runs in a thread, which reports its result as
+an event.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """The output file and its mode."""
+    """The output file and its permission bits."""
 
     path: Path
     mode: int
@@ -77,7 +78,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class PerformerParts:
-    """The parts that the performer acts on; None if there is no such part."""
+    """The parts that the performer acts on; a part is None if this replica does not have it."""
 
     child: subprocess.Popen[bytes] | None
     switch: DeadMansSwitch | None
@@ -95,12 +96,16 @@ class PerformerParts:
 
 
 class Performer:
-    """Performs actions; ``report`` receives the events that result."""
+    """Performs actions; ``report`` receives the resulting events.
+
+    ``exit_status`` is None until an ``Exit`` was performed. ``starts_over`` is that of the
+    ``Exit``.
+    """
 
     def __init__(
         self, parts: PerformerParts, report: Callable[[Event], None], actors: Actors
     ) -> None:
-        """Start the thread that writes the output."""
+        """Start the thread that writes the output file."""
         self._parts = parts
         self._report = report
         self._actors = actors
@@ -112,7 +117,7 @@ class Performer:
         actors.start("writer", self._write_all, end=lambda: self._writes.put(None))
 
     def perform(self, action: Action) -> Event | None:
-        """Perform an action, or start it; return its event if there is one at once."""
+        """Perform an action, or start it in a thread; return its event if it is already known."""
         match action:
             case ArmSwitch() | DisarmSwitch():
                 self._set_switch(action)
@@ -137,12 +142,12 @@ class Performer:
         return None
 
     def instruct(self, stance: Stance, now: float, marks: Marks) -> None:
-        """Give the elector its stance for this turn, and the marks to write."""
+        """Give the elector its stance for this round of the loop, and the marks to write."""
         if self._parts.elector is not None:
             self._parts.elector.instruct(stance, now, marks)
 
     def want_evidence(self, is_wanted: bool) -> None:
-        """Start or stop asking Prometheus what it has loaded."""
+        """Start or stop the queries of what Prometheus has loaded."""
         if self._parts.loaded is not None:
             self._parts.loaded.want(is_wanted)
 
@@ -176,7 +181,7 @@ class Performer:
     # --- the output file ---
 
     def _store(self, action: WriteRendering | KeepRenderings) -> None:
-        """Write the output in one thread, and save for the next start in another."""
+        """Write the output file in one thread, or save renderings for the next start in another."""
         if isinstance(action, WriteRendering):
             self._writes.put(action.rendering)
         else:
@@ -258,7 +263,7 @@ class Performer:
         self._report(WebExited(status))
 
     def leave_nothing(self) -> None:
-        """Kill any remaining processes of the web server and the gate."""
+        """Kill all processes of the web server and the gate that still run."""
         if self._web is not None:
             process.kill_group(self._web)
         if self._parts.gate is not None:

@@ -1,9 +1,9 @@
-"""The decision: role, reason and actions, from the observation; pure.
+"""The plan: decides the role, its reason and the actions from the observation; pure.
 
-``plan`` compares desired with observed state on every turn, so that a lost event or a failed reload
-is repaired on the next one. Its parts: ``candidacy`` (the role), ``fence`` (stopping a writer for
-certain), ``config_loading`` (what Prometheus loads), ``shutdown`` (leaving in order), and the rest
-here.
+``plan`` compares the desired state with the observed one in each round of the loop, so the next
+round repairs a lost event or a failed reload. It combines these modules: ``candidacy`` (the role),
+``fence`` (stops a writer), ``config_loading`` (what Prometheus loads), ``gate_orders`` (what the
+gate does) and ``shutdown`` (how this replica exits). The other decisions are here.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ from wrapper.supervision.config_loading import BARRIER_PAUSE_S, bring
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 
-CALM_PAUSE_S = 1.0
-DEAD_WEB_GRACE_S = 1.0
-WEB_PATIENCE_S = 0.5  # for a first leader's configuration: its processors are wanted elsewhere
+CALM_PAUSE_S = 1.0  # until the next plan, if the observed state is the desired one
+DEAD_WEB_GRACE_S = 1.0  # for the web server to stop after Prometheus has exited unexpectedly
+WEB_PATIENCE_S = 0.5  # the first start of the web server waits: a promotion needs the CPU
 WEB_RETRY_FIRST_S = 0.2
 WEB_RETRY_MOST_S = 30.0
 KILLED = 128
@@ -52,9 +52,13 @@ HANDING_OVER = Reason(
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The role, the actions, and why: a sentence for people, a word for metrics.
+    """The decision of one round of the loop.
 
-    ``wake_at`` is when to plan again at the latest.
+    - ``role``: the role of this replica.
+    - ``stance``: what the elector does with the lease.
+    - ``actions``: the operations to perform, in this order.
+    - ``reason``, ``cause``: why it has this role, as a sentence to show and as a metric label.
+    - ``wake_at``: the time of the next plan, if no event arrives before it.
     """
 
     role: Role
@@ -66,12 +70,12 @@ class Plan:
 
     @property
     def gives_up_promotion(self) -> bool:
-        """Whether it reverts a failed promotion."""
+        """Whether this plan reverts a failed promotion."""
         return self.cause is Cause.PROMOTION_FAILED
 
 
 def plan(o: Observation, policy: Policy, now: float) -> Plan:
-    """Decide the role and the actions, from what is known at ``now``."""
+    """Return the decision for what is known at ``now``."""
     if o.child.status is not None:
         return _after_exit(o, policy, now)
     if policy.fixed_role is not None:
@@ -104,7 +108,11 @@ def plan(o: Observation, policy: Policy, now: float) -> Plan:
 
 
 def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
-    """Prometheus has exited: release the lease, end the web server, pass the status on."""
+    """Plan for a Prometheus that has exited: release the lease, stop the web server, and exit.
+
+    The exit status is that of Prometheus, 128 + N after signal N, or ``shutdown.FAILED`` if a
+    thread of this program has failed.
+    """
     status = o.child.status or 0
     code = status if status >= 0 else KILLED - status
     code = shutdown.FAILED if o.leaving.failure else code
@@ -132,10 +140,10 @@ def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
 
 
 def _is_refused_at_start(o: Observation) -> bool:
-    """Tell whether Prometheus exited by its own decision before it was ever ready.
+    """Return whether Prometheus exited with an error of its own before it was ever ready.
 
-    The configuration may be the reason, or something else: after a restart with an older one, the
-    newest is loaded by a reload, which shows whether it was.
+    The configuration may be the reason, or something else. After a restart with an older
+    configuration, the newest one is loaded by a reload, which shows whether it was the reason.
     """
     is_own = o.leaving.stop_at is None and o.child.killed_at is None and (o.child.status or 0) > 0
     return is_own and not o.child.was_ready
@@ -145,7 +153,7 @@ def _is_refused_at_start(o: Observation) -> bool:
 
 
 def _load(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
-    """Have Prometheus load the role's configuration, and the files that it refers to."""
+    """Return the actions that make Prometheus load the role's configuration and its files."""
     return (
         *(bring(o, policy, role, now) or _reload_requested(o, policy, now)),
         *_keep(o, policy, now),
@@ -154,9 +162,10 @@ def _load(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Actio
 
 
 def _reload_requested(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
-    """Perform a requested reload.
+    """Return the action for a requested reload, if it is due.
 
-    A configuration that is being written leads to a reload of its own, which serves both.
+    While a configuration is being written, no action is needed: the reload that follows the write
+    also serves the request.
     """
     loading = o.configuration.loading
     if o.child.is_being_ended or not o.child.was_ready or loading.incoming is not None:
@@ -179,7 +188,7 @@ def _answer_requests(o: Observation) -> tuple[Action, ...]:
 
 
 def _keep(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
-    """Save what Prometheus has in force, for a start with an invalid input."""
+    """Return the action that saves the renderings in force, for a start with an invalid input."""
     good = o.configuration.acceptance.good
     if policy.is_plain or good is None or not (o.child.was_ready and o.configuration.is_in_force):
         return ()
@@ -191,9 +200,10 @@ def _keep(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
 
 
 def _answer_signals(o: Observation, policy: Policy) -> tuple[Action, ...]:
-    """Reload on SIGHUP, inputs included; pass on the signals that are meant for Prometheus.
+    """Return the actions that signals have requested.
 
-    With SIGUSR1, a pause may have been written to the pause file.
+    SIGHUP reads the inputs again and reloads Prometheus. SIGUSR1 reads the pause file, because
+    ``step-down`` may have written a pause. Other signals are forwarded to Prometheus.
     """
     passed: tuple[Action, ...] = tuple(SignalPrometheus(number) for number in o.pending.signals)
     if o.pending.pause:
@@ -209,10 +219,11 @@ def _answer_signals(o: Observation, policy: Policy) -> tuple[Action, ...]:
 
 
 def _label(o: Observation, role: Role, now: float) -> tuple[Action, ...]:
-    """Put the label on the pod once the leader's configuration is in force; else take it off.
+    """Return the action that sets the pod's label, or removes it.
 
-    Leading is not enough: clients of the leader want what only its configuration yields, and a
-    promotion that Prometheus refuses must not direct clients here and away again.
+    The pod has the label while this replica leads and the leader's configuration is in force. To
+    lead is not enough: clients want the results of the leader's configuration, and a promotion that
+    Prometheus refuses must not redirect clients here and away again.
     """
     is_on = role is Role.LEADER and (o.writer.is_open or not o.writer.would_write)
     is_due = o.label is not None and pod_label_state.is_due(o.label, now, wanted=is_on)
@@ -220,7 +231,10 @@ def _label(o: Observation, role: Role, now: float) -> tuple[Action, ...]:
 
 
 def _without_election(o: Observation, policy: Policy, now: float) -> Plan:
-    """Take the role of ``--role`` once Prometheus is ready; stop on request."""
+    """Plan for a replica without election: it takes the role of ``--role``.
+
+    It leads only once Prometheus has been ready; a sidecar does not wait for that.
+    """
     is_leader = policy.fixed_role is Role.LEADER and (o.child.was_ready or not policy.owns_child)
     role = Role.LEADER if is_leader else Role.FOLLOWER
     is_waiting = role is not policy.fixed_role
@@ -242,7 +256,7 @@ def _without_election(o: Observation, policy: Policy, now: float) -> Plan:
 
 
 def _web(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
-    """Start the web server; restart it with a growing pause after it has exited."""
+    """Return the action that starts the web server; after an exit, with exponential back-off."""
     if not policy.serves_web or o.web.pid is not None or o.web.stopped_at is not None:
         return ()
     if o.web.exited_at is None:
@@ -252,13 +266,19 @@ def _web(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
 
 
 def _first_web_at(o: Observation) -> float:
-    """Return when to start the first web server: it delays a Prometheus and a promotion."""
+    """Return when to start the web server for the first time.
+
+    It starts late, because its imports would delay Prometheus and a promotion.
+    """
     is_writing = o.role is Role.LEADER and o.configuration.is_in_force
     return o.role_since if is_writing else o.role_since + WEB_PATIENCE_S
 
 
 def _is_calm(o: Observation, policy: Policy) -> bool:
-    """Tell whether all is as desired: then only an event, or the lease, changes the plan soon."""
+    """Return whether the observed state is the desired one.
+
+    Then only an event or the lease can soon change the plan.
+    """
     is_running = o.child.is_ready and (o.web.pid is not None or not policy.serves_web)
     has_gate = o.gate is None or o.gate.pid is not None
     is_loaded = o.configuration.is_in_force and not o.configuration.failed_write.problem
@@ -268,9 +288,10 @@ def _is_calm(o: Observation, policy: Policy) -> bool:
 
 
 def _wake_at(o: Observation, policy: Policy, now: float, *, is_calm: bool) -> float:
-    """Return the next moment at which time alone may change the plan.
+    """Return the next time at which the plan may change without an event.
 
-    The elector must hear from the loop more often than once a retry period.
+    It is at most half a retry period away, because the elector renews the lease only while the loop
+    gives it new orders.
     """
     pause_s = CALM_PAUSE_S if is_calm else BARRIER_PAUSE_S
     moments = [

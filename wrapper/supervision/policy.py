@@ -1,4 +1,4 @@
-"""The settings that the plan depends on; pure."""
+"""The settings that the plan depends on, as one immutable value; pure."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from wrapper.model.roles import Role
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The settings that the plan depends on; durations in seconds.
+    """The settings that the plan depends on; durations are in seconds.
 
-    ``fixed_role`` is set if there is no election. ``owns_child`` is false for a sidecar.
-    ``is_plain``: Prometheus reads its own file, which this program does not render.
-    ``can_start_over``: Prometheus can be restarted with the configuration that was last in force.
-    ``shorten_lease`` is the command that shortens the lease of a holder that is gone, "" if it is
-    never needed. Thresholds count probes of Prometheus' health. ``gate_memory_bytes`` is what the
-    gate may hold, 0 without one. ``is_lock_file``: the lease is free when this process, and
-    Prometheus, have ended.
+    - ``terms``: the durations of the lease, and this replica's identity.
+    - ``fixed_role``: the role of ``--role`` if there is no election, else None.
+    - ``owns_child``: whether this program has started Prometheus; false for a sidecar.
+    - ``is_plain``: Prometheus reads its own file, which this program does not render.
+    - ``can_start_over``: Prometheus can be restarted with the configuration that was last in force.
+    - ``shorten_lease``: the command that shortens the lease of a holder that no longer exists, ""
+      if it is never needed.
+    - ``failure_threshold``, ``success_threshold``: numbers of health probes of Prometheus.
+    - ``gate_memory_bytes``: how many bytes the gate may hold, 0 without a gate.
+    - ``is_lock_file``: the lease is a lock file, which is free once this process and Prometheus
+      have ended.
     """
 
     terms: LeaseTerms
@@ -42,5 +46,5 @@ class Policy:
 
     @property
     def reload_limit_s(self) -> float:
-        """How long to wait for a reload, all attempts together."""
+        """How long to wait until a reload is confirmed, over all attempts."""
         return self.reload_retry_s * self.reload_attempts

@@ -1,4 +1,7 @@
-"""Failed promotions, and the cool-down after each; pure."""
+"""Failed promotions, and the cool-down after each; pure.
+
+During a cool-down this replica stays out of the election, so that another replica can lead.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,17 @@ from wrapper.model.actions import Action
 from wrapper.model.configuration import Renderings
 from wrapper.model.events import ConfigurationRead, Event, SignalReceived
 
-PROVEN_S = 30.0  # leading for this long clears the count of failures
+PROVEN_S = 30.0  # after leading for longer, earlier failures no longer count
 LONGEST_COOL_DOWN_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """How many promotions failed in a row, why the last did, and until when to cool down."""
+    """The state of promotions.
+
+    ``failures`` is how many failed in succession, ``cools_until`` the end of the cool-down,
+    ``problem`` why the last one failed.
+    """
 
     failures: int = 0
     cools_until: float = 0.0
@@ -24,9 +31,9 @@ class Promotion:
 
 
 def fold(promotion: Promotion, happened: Event | Action, renderings: Renderings) -> Promotion:
-    """Fold in one event: new inputs, or SIGHUP, end the cool-down.
+    """Return the state after one event: changed inputs, or SIGHUP, end the cool-down.
 
-    ``renderings`` are those from before the event.
+    ``renderings`` are the ones before the event.
     """
     match happened:
         case ConfigurationRead(new) if new != renderings:
@@ -38,12 +45,16 @@ def fold(promotion: Promotion, happened: Event | Action, renderings: Renderings)
 
 
 def given_up(promotion: Promotion, problem: str, now: float, first_s: float) -> Promotion:
-    """Note a failure: the cool-down doubles with each, from ``first_s`` seconds up."""
+    """Return the state after a failed promotion.
+
+    The cool-down begins with ``first_s`` seconds and doubles with each failure, up to
+    ``LONGEST_COOL_DOWN_S``.
+    """
     failures = promotion.failures + 1
     pause_s = backoff_s(failures, first_s, LONGEST_COOL_DOWN_S)
     return Promotion(failures, now + pause_s, problem)
 
 
 def proven(promotion: Promotion) -> Promotion:
-    """Note that the last promotion has lasted."""
+    """Return the state after a promotion that lasted: no failures."""
     return replace(promotion, failures=0)

@@ -1,7 +1,9 @@
-"""The one place where the observation changes: by events, and by the loop's decisions; pure.
+"""The reducer: returns the observation after an event, or after a plan of the loop; pure.
 
-A decision is folded in before it is performed, so that its consequences are known first: above all,
-a rendering counts as possibly loaded *before* Prometheus can load it. Nothing is decided here.
+It is the only module that changes the observation, and it decides nothing.
+
+Guarantee: the observation contains a plan before the plan is performed. Above all, a rendering
+counts as possibly loaded *before* Prometheus can load it.
 """
 
 from __future__ import annotations
@@ -43,18 +45,18 @@ from wrapper.supervision.policy import Policy
 from wrapper.supervision.promotion_failures import PROVEN_S, Promotion
 from wrapper.supervision.stop_requests import STOP_SIGNALS
 
-_WEB_PROVEN_S = 30.0  # a web server that has run for this long starts again at no failures
+_WEB_PROVEN_S = 30.0  # if a web server has run for longer, its earlier failures no longer count
 
 
 def fold(o: Observation, happened: Event | Plan, now: float, policy: Policy) -> Observation:
-    """Fold in one event, or one decision of the loop."""
+    """Return the observation after one event, or after one plan."""
     if isinstance(happened, Plan):
         return _decided(o, happened, now, policy)
     return _folded(o, happened, now, policy)
 
 
 def _folded(o: Observation, happened: Event | Action, now: float, policy: Policy) -> Observation:
-    """Fold into each part, given all parts as they were before."""
+    """Return the observation after one event or action; each part sees the earlier other parts."""
     return replace(
         o,
         configuration=configuration_state.fold(
@@ -80,7 +82,7 @@ def _folded(o: Observation, happened: Event | Action, now: float, policy: Policy
 
 
 def _decided(before: Observation, decided: Plan, now: float, policy: Policy) -> Observation:
-    """Fold in the role, each action, and that pending requests have been handled."""
+    """Return the observation after a plan: its role, its actions, and no pending requests."""
     role, o = decided.role, before
     if role is not before.role:
         o = replace(o, role=role, role_since=now)
@@ -106,7 +108,7 @@ def _promotion(o: Observation, decided: Plan, now: float, policy: Policy) -> Pro
     return o.promotion
 
 
-# --- parts without a module of their own ---
+# --- the parts that have no module of their own ---
 
 
 def _fencing(fencing: Fencing, happened: Event | Action) -> Fencing:

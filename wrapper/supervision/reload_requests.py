@@ -1,8 +1,10 @@
-"""Requests of threads for a reload of Prometheus, and their answers.
+"""Lets threads request a reload of Prometheus and wait for its result.
 
-A request is an event; the loop alone decides when to reload, and one reload may answer several
-requests. Limit: a request that is not answered in time is ``UNCONFIRMED``, and the reload may still
-take place.
+A request is an event. Only the loop decides when to reload, and one reload may answer several
+requests.
+
+Limitation: a request that is not answered in time gets the verdict ``UNCONFIRMED``; the reload may
+still take place.
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ from wrapper.model.roles import Verdict
 
 @dataclass(frozen=True, slots=True)
 class ReloadAnswer:
-    """The verdict on a reload, and Prometheus' reason against it.
+    """The verdict on a reload; ``problem`` is why Prometheus refused it, "" if it did not.
 
-    ``is_ambiguous``: the refusal may be about a configuration that was being loaded as well.
+    ``is_ambiguous`` means that a configuration was being loaded at the same time, so the refusal
+    may be about that configuration instead of the changed files.
     """
 
     verdict: Verdict
@@ -31,20 +34,21 @@ class ReloadAnswer:
 
 
 class Reloads(Protocol):
-    """What can reload Prometheus."""
+    """The interface of what can reload Prometheus."""
 
     def ask(self, *, has_changed_files: bool) -> ReloadAnswer:
-        """Have Prometheus reload, and return the verdict.
+        """Request a reload of Prometheus, wait for its result, and return the verdict.
 
-        ``has_changed_files``: files that it reads have changed since it last loaded them.
+        ``has_changed_files`` means that files which Prometheus reads have changed since it last
+        loaded them.
         """
 
 
 class ReloadRequests:
-    """Numbers the requests, and gives each its answer."""
+    """Sends numbered requests to the loop, and returns the answer of each to its thread."""
 
     def __init__(self, report: Callable[[Event], None], limit_s: float) -> None:
-        """Send requests to ``report``; each waits ``limit_s`` seconds for its answer."""
+        """Report requests to ``report``; each waits at most ``limit_s`` seconds for its answer."""
         self._report = report
         self._limit_s = limit_s
         self._lock = threading.Lock()
@@ -52,7 +56,7 @@ class ReloadRequests:
         self._number = 0
 
     def ask(self, *, has_changed_files: bool) -> ReloadAnswer:
-        """Have Prometheus reload, and return the verdict."""
+        """Request a reload, wait for its result, and return the verdict: see ``Reloads``."""
         with self._lock:
             self._number += 1
             number, future = self._number, Future[ReloadAnswer]()
@@ -67,7 +71,7 @@ class ReloadRequests:
                 self._waiting.pop(number, None)
 
     def answer(self, action: AnswerReload) -> None:
-        """Answer all requests up to this number."""
+        """Answer all pending requests up to the action's number."""
         with self._lock:
             numbers = [each for each in self._waiting if each <= action.number]
             answered = [self._waiting.pop(each) for each in numbers]

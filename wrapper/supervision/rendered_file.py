@@ -1,7 +1,7 @@
-"""The Writer by way of the output file: the leader rendering makes Prometheus write; pure.
+"""The output file as a Writer: Prometheus writes while it has the leader rendering loaded; pure.
 
-It is opened and closed by a change of the role: ``config_loading`` then brings the other rendering
-to Prometheus. ``confirm`` holds which rendering may be in force.
+A change of the role opens or closes it: ``config_loading`` then writes the other rendering and
+reloads Prometheus. ``confirm`` tracks which rendering may be in force.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from wrapper.supervision.policy import Policy
 
 @dataclass(frozen=True, slots=True)
 class RenderedFile:
-    """The state of the file and of its Prometheus."""
+    """The state of the output file, and of the Prometheus that reads it."""
 
     configuration: ConfigurationState
     child: ChildState
@@ -30,19 +30,19 @@ class RenderedFile:
 
     @property
     def is_open(self) -> bool:
-        """Whether no follower rendering can be in force."""
+        """Whether it is certain that no follower rendering is in force."""
         return not self.configuration.loading.may_be_follower
 
     @property
     def would_write(self) -> bool:
-        """Whether the leader's rendering differs from the follower's."""
+        """Whether the leader's rendering is not the same as the follower's."""
         return self.configuration.target(Role.LEADER).role is Role.LEADER
 
     def opening_problem(self, policy: Policy, now: float) -> str:
-        """Return why the promotion under way has failed, "" if it has not.
+        """Return why the current promotion has failed, "" if it has not.
 
-        A leader that already has a leader's configuration in force stays the leader when a newer
-        one cannot be loaded: an invalid edit never removes the writer.
+        A leader that has a leader's configuration in force stays the leader if a newer one cannot
+        be loaded. So an invalid edit never stops the writer.
         """
         loading = self.configuration.loading
         if not loading.may_be_follower:
@@ -62,6 +62,6 @@ class RenderedFile:
 
     @property
     def closing_problem(self) -> str:
-        """Why the follower rendering cannot be written, "" if it can."""
+        """Why the follower rendering could not be written, "" if it could."""
         problem = self.configuration.write_problem(Role.FOLLOWER)
         return f"the follower rendering cannot be written: {problem}" if problem else ""

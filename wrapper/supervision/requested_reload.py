@@ -1,16 +1,21 @@
-"""A requested reload and its verdict: loaded, refused, or not confirmed; pure.
+"""The state of a requested reload, and its verdict: loaded, refused, or not confirmed; pure.
 
-A reload is requested when a file that the configuration refers to has changed (rules, for example).
-Such a change does not show in Prometheus' configuration, so it cannot be confirmed by content
-(``confirm``). It counts as in force once our own request, sent after the change, was answered by
-200; or once Prometheus' time of the last successful reload has changed since it was first read
-after the change, and the last reload succeeded. Limit: someone else's reload that began before the
-change and ended after that first reading is taken for ours, which follows at once.
+A thread requests a reload when a file that the configuration refers to has changed (rules, for
+example). Prometheus' configuration does not show such a change, so the content cannot confirm it,
+as it does in ``confirm``. The change counts as in force in one of two cases:
 
-A request says whether files have changed since Prometheus last loaded them. If so, a refusal is not
-evidence against the configuration (``excuses_configuration``), until the reload has succeeded or
-one that was requested with unchanged files has ended. A refusal while the configuration is not
-known to be in force is ambiguous: it may be about either, and the answer says so.
+- Prometheus answered 200 to our own request, which was sent after the change.
+- The last reload succeeded, and Prometheus' time of the last successful reload differs from the one
+  that was first read after the change.
+
+A request has the information whether files have changed since Prometheus last loaded them. If so, a
+refusal does not prove that the configuration is invalid (``excuses_configuration``). This ends when
+the reload has succeeded, or when a reload that was requested with unchanged files has ended. A
+refusal is ambiguous while the configuration is not known to be in force: it may be about the
+configuration or about the files, and the answer reports this.
+
+Limitation: another program's reload counts as ours if it began before the change and ended after
+that first read. Our own reload follows at once.
 """
 
 from __future__ import annotations
@@ -24,20 +29,27 @@ from wrapper.model.roles import Verdict
 from wrapper.supervision.configuration_state import ConfigurationState
 
 QUIET_S = 0.2  # requests within this time share one reload
-BURST_S = 2.0  # the longest delay by a series of requests
-LOOK_S = 1.0  # how long to wait for evidence before a reload is sent without it
+BURST_S = 2.0  # a series of requests delays the reload by at most this time
+LOOK_S = 1.0  # if Prometheus has not been queried within this time, the reload is sent anyway
 _OK, _REFUSED = 200, 500
 
 
 @dataclass(frozen=True, slots=True)
 class RequestedReload:
-    """The newest request, by its number, and its state.
+    """The newest request and its state.
 
-    ``wanted_at`` is when it came, ``first_at`` when the first of its series came; ``seen`` is
-    Prometheus' evidence from after the change, ``successes`` how many more reloads have to succeed:
-    two if one of ours was already under way. ``verdict`` is None while it is under way.
-    ``was_excused``: an earlier request, whose reload may still be under way, excused the
-    configuration. ``answered_number`` is the newest request whose verdict was sent.
+    - ``number``: the number of the request.
+    - ``wanted_at``, ``first_at``: when it arrived, and when the first request of its series did.
+    - ``has_changed_files``: files have changed since Prometheus last loaded them.
+    - ``was_excused``: an earlier request, whose reload may still be in progress, excused the
+      configuration.
+    - ``seen``: what Prometheus reported after the change, None before the first answer.
+    - ``successes``: how many more reloads have to succeed; two if a reload of ours was already in
+      progress.
+    - ``sent_at``, ``sent_first_at``: when the last and the first reload for it were sent.
+    - ``verdict``, ``problem``: the result; ``verdict`` is None while the request is pending.
+    - ``is_ambiguous``: the refusal may be about a configuration that was loaded at the same time.
+    - ``answered_number``: the newest request whose verdict was sent.
     """
 
     number: int = 0
@@ -61,7 +73,7 @@ class RequestedReload:
 
     @property
     def excuses_configuration(self) -> bool:
-        """Whether a refusal may be about changed files and not the configuration."""
+        """Whether a refusal may be about the changed files instead of the configuration."""
         if self.verdict is None:
             return self.has_changed_files or self.was_excused
         return self.has_changed_files and self.verdict is Verdict.REFUSED
@@ -75,7 +87,7 @@ class RequestedReload:
 def fold(
     state: RequestedReload, happened: Event | Action, now: float, configuration: ConfigurationState
 ) -> RequestedReload:
-    """Fold in one event or action; ``configuration`` is the state from before."""
+    """Return the state after one event or action; ``configuration`` is the one before it."""
     match happened:
         case ReloadWanted():
             return wanted(state, happened, now, is_reloading=configuration.loading.is_reloading)
@@ -94,7 +106,7 @@ def fold(
 def _marked(
     after: RequestedReload, before: RequestedReload, configuration: ConfigurationState
 ) -> RequestedReload:
-    """Mark a refusal as ambiguous if a configuration was being loaded as well."""
+    """Return the state; a refusal is ambiguous if a configuration was loaded at the same time."""
     is_clear = configuration.is_in_force or not before.is_pending
     is_refused = after.verdict is Verdict.REFUSED
     return replace(after, is_ambiguous=True) if is_refused and not is_clear else after
@@ -103,7 +115,7 @@ def _marked(
 def waited(
     state: RequestedReload, configuration: ConfigurationState, now: float, limit_s: float
 ) -> RequestedReload:
-    """Give up the request if its time limit has passed."""
+    """Return the state with a verdict if the request's time limit has passed."""
     if not is_hopeless(state, now, limit_s):
         return state
     return _marked(given_up(state), state, configuration)
@@ -112,9 +124,9 @@ def waited(
 def wanted(
     state: RequestedReload, request: ReloadWanted, now: float, *, is_reloading: bool
 ) -> RequestedReload:
-    """Note a request; it replaces one that is still pending.
+    """Return the state after a new request; it replaces one that is still pending.
 
-    ``is_reloading``: a reload of ours may be under way that has read the files from before.
+    ``is_reloading`` means that a reload of ours may be in progress which has read the old files.
     """
     is_sent = state.is_pending and state.sent_at is not None
     return RequestedReload(
@@ -130,7 +142,7 @@ def wanted(
 
 
 def sent(state: RequestedReload, now: float) -> RequestedReload:
-    """Note that a reload was sent, for any reason."""
+    """Return the state after a reload was sent, for any reason."""
     if not state.is_pending:
         return state
     first_at = now if state.sent_first_at is None else state.sent_first_at
@@ -138,7 +150,7 @@ def sent(state: RequestedReload, now: float) -> RequestedReload:
 
 
 def answered(state: RequestedReload, answer: ReloadAnswered) -> RequestedReload:
-    """Fold in the answer to a reload that was sent after the change."""
+    """Return the state after an answer; it counts only if the reload was sent after the change."""
     if not state.is_pending or answer.sent_at < state.wanted_at:
         return state
     if answer.status == _OK:
@@ -148,7 +160,7 @@ def answered(state: RequestedReload, answer: ReloadAnswered) -> RequestedReload:
 
 
 def observed(state: RequestedReload, evidence: Evidence) -> RequestedReload:
-    """Fold in Prometheus' metrics of its last reload."""
+    """Return the state after Prometheus was queried about its last reload."""
     if not state.is_pending or evidence.asked_at < state.wanted_at:
         return state
     if state.seen is None or state.sent_at is None:
@@ -167,7 +179,7 @@ def _succeeded(state: RequestedReload, evidence: Evidence) -> RequestedReload:
 
 
 def is_due(state: RequestedReload, now: float, retry_s: float) -> bool:
-    """Tell whether to send a reload, for the first time or again."""
+    """Return whether to send a reload now, for the first time or as a retry."""
     if not state.is_pending:
         return False
     if state.sent_at is not None:
@@ -178,25 +190,28 @@ def is_due(state: RequestedReload, now: float, retry_s: float) -> bool:
 
 
 def due_at(state: RequestedReload) -> float | None:
-    """Return when a reload may be due, None if only an event can make it due."""
+    """Return when the first reload becomes due, None if it has been sent or none is requested."""
     if not state.is_pending or state.sent_at is not None:
         return None
     return min(state.wanted_at + QUIET_S, state.first_at + BURST_S)
 
 
 def is_hopeless(state: RequestedReload, now: float, limit_s: float) -> bool:
-    """Tell whether the time limit for its verdict has passed."""
+    """Return whether the time limit of a pending request has passed."""
     first_at = state.sent_first_at
     return state.is_pending and first_at is not None and now >= first_at + limit_s
 
 
 def given_up(state: RequestedReload) -> RequestedReload:
-    """Give up: the verdict is refused if Prometheus reports a failed reload, else unconfirmed."""
+    """Return the state after the time limit.
+
+    The verdict is ``REFUSED`` if Prometheus reports a failed reload, else ``UNCONFIRMED``.
+    """
     is_refused = state.seen is not None and not state.seen.is_successful
     verdict = Verdict.REFUSED if is_refused else Verdict.UNCONFIRMED
     return replace(state, verdict=verdict, problem=state.problem or "its reload was not confirmed")
 
 
 def verdict_sent(state: RequestedReload) -> RequestedReload:
-    """Note that the verdict has been sent."""
+    """Return the state after the verdict was sent to the threads that requested it."""
     return replace(state, answered_number=state.number)

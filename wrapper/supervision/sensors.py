@@ -1,7 +1,9 @@
-"""The threads that observe Prometheus: readiness, health, loaded configuration, resource usage.
+"""Sensors: the threads that observe Prometheus and report what they see as events.
 
-They report events and decide nothing. Each runs one loop and sends requests with a time limit; none
-of them changes anything in Prometheus.
+They observe readiness, health, the loaded configuration, and resource usage. Each thread runs one
+loop, and each request has a time limit.
+
+Guarantee: sensors decide nothing, and change nothing in Prometheus.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ LOG = logging.getLogger(__name__)
 Report = Callable[[Event], None]
 
 FIRST_POLL_S = 0.02
-POLL_GROWTH = 1.03  # so the pause is about 3 % of the time waited
+POLL_GROWTH = 1.03  # so the pause is about 3 % of the time waited so far
 EVIDENCE_FIRST_S = 0.01
 EVIDENCE_MOST_S = 0.1
 EVIDENCE_TIMEOUT_S = 10.0
@@ -42,7 +44,8 @@ LOG_WAITING_EVERY_S = 5.0
 class PrometheusWatch:
     """Waits until Prometheus is ready, then probes its health; ``run`` is the thread's body.
 
-    ``ready`` is set once Prometheus is ready, and also at the end, so that no thread waits forever.
+    The event ``ready`` is set once Prometheus is ready. ``end`` sets it too, so that no thread
+    waits forever.
     """
 
     def __init__(
@@ -54,7 +57,7 @@ class PrometheusWatch:
         *,
         may_reload: bool = False,
     ) -> None:
-        """Take what to ask and where to report; ``may_reload`` is that of ``surprises``."""
+        """Store the parts; ``report`` receives events, ``may_reload`` is that of ``surprises``."""
         self.api = api
         self._may_reload = may_reload
         self._probing = probing
@@ -64,7 +67,7 @@ class PrometheusWatch:
         self.ready = threading.Event()
 
     def run(self) -> None:
-        """Send requests and report the answers, until ``end``."""
+        """Send probes and report the answers, until ``end`` is called."""
         if not self._await_readiness():
             return
         self._report(FenceChecked(self._fence.obstacle()))
@@ -78,19 +81,22 @@ class PrometheusWatch:
             self._report(HealthProbed(answer.is_ok, detail))
 
     def end(self) -> None:
-        """Stop asking."""
+        """Stop the thread."""
         self._ended.set()
         self.ready.set()
 
     def _look_at_flags(self) -> None:
-        """Warn of flags that the start could not see: those of a sidecar's, or of a script."""
+        """Log warnings about flags that the start could not see: a sidecar's, or a script's."""
         if self.api.knows_status:
             flags = self.api.flags(self._probing.readiness_timeout_s)
             for line in surprises(flags, may_reload=self._may_reload):
                 LOG.warning(line)
 
     def _await_readiness(self) -> bool:
-        """Poll, at first often, then at the readiness period; return False if ended before."""
+        """Poll until Prometheus is ready; return False if ``end`` was called before.
+
+        The pause between probes begins at ``FIRST_POLL_S`` and grows to the readiness period.
+        """
         probing = self._probing
         pause_s = 0.0 if probing.readiness_url else None
         began_at = logged_at = clock.now()
@@ -108,7 +114,7 @@ class PrometheusWatch:
 
 
 def _log_waiting(api: PrometheusApi, detail: str, waited_s: float, timeout_s: float) -> None:
-    """Log the time waited so far, and the progress of the WAL replay."""
+    """Log how long this program has waited, and the progress of Prometheus' WAL replay."""
     extra: dict[str, object] = {"waited_s": round(waited_s), "reason": detail}
     if replay := api.replay(timeout_s):
         extra["wal_replay"] = replay
@@ -117,21 +123,25 @@ def _log_waiting(api: PrometheusApi, detail: str, waited_s: float, timeout_s: fl
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """What to check before Prometheus counts as fenced; ``pid`` is None for a sidecar."""
+    """The check whether killing Prometheus would stop its writes.
+
+    ``pid`` is the process that this program started, None for a sidecar. ``port`` is the port on
+    which Prometheus listens.
+    """
 
     pid: int | None
     port: int
 
     def obstacle(self) -> str:
-        """Return why killing the child would not stop the writer, "" if it would."""
+        """Return why killing the child process would not stop Prometheus, "" if it would."""
         return fence_obstacle(self.pid, self.port) if self.pid is not None else ""
 
 
 class LoadedSensor:
-    """Asks Prometheus what it has loaded while that is wanted: often at first, then less."""
+    """Queries what Prometheus has loaded, while ``want`` enables it; at first often, then less."""
 
     def __init__(self, api: PrometheusApi, report: Report) -> None:
-        """Prepare; ``run`` is the thread's body."""
+        """Store the parts; ``run`` is the thread's body."""
         self._api = api
         self._report = report
         self._wanted = threading.Event()
@@ -139,7 +149,7 @@ class LoadedSensor:
         self._pause_s = EVIDENCE_FIRST_S
 
     def want(self, is_wanted: bool) -> None:
-        """Start or stop asking."""
+        """Start or stop the queries."""
         if is_wanted and not self._wanted.is_set():
             self.hurry()
             self._wanted.set()
@@ -147,16 +157,16 @@ class LoadedSensor:
             self._wanted.clear()
 
     def hurry(self) -> None:
-        """Ask often again, after a reload or a write."""
+        """Reset the pause between queries to its minimum, for example before a reload."""
         self._pause_s = EVIDENCE_FIRST_S
 
     def end(self) -> None:
-        """Stop asking."""
+        """Stop the thread."""
         self._ended.set()
         self._wanted.set()
 
     def run(self) -> None:
-        """Send requests and report the answers, until ``end``."""
+        """Send queries and report the answers, until ``end`` is called."""
         while self._wanted.wait() and not self._ended.is_set():
             asked_at = clock.now()
             evidence = self._api.evidence(EVIDENCE_TIMEOUT_S)
@@ -166,11 +176,11 @@ class LoadedSensor:
             self._pause_s = min(self._pause_s * 1.5, EVIDENCE_MOST_S)
 
     def _rest(self, evidence: Evidence | None, took_s: float) -> None:
-        """Wait before the next question: at least twice the time of the answer.
+        """Wait before the next query: at least twice the time that the last answer took.
 
-        A large configuration is a large answer, for which Prometheus takes time from the reload
-        itself (0.13 s of CPU for 1,000 jobs, 3.16). Whether a reload has ended is a small question:
-        once one has, the wait ends.
+        The answer for a large configuration is large. Prometheus takes the time for it from the
+        reload itself (0.13 s of CPU for 1,000 jobs, 3.16). A query whether a reload has ended is
+        cheap; when one has ended, the wait ends too.
         """
         end_at = clock.now() + max(self._pause_s, 2 * took_s)
         while (left_s := end_at - clock.now()) > 0:
@@ -181,7 +191,7 @@ class LoadedSensor:
 
 
 def measure_child(pid: int, period_s: float, report: Report, ended: threading.Event) -> None:
-    """Report the child's resource usage every period until it exits; then await ``ended``."""
+    """Report a process' resource usage every ``period_s`` until it exits; then await ``ended``."""
     with suppress(OSError):
         while not ended.is_set():
             report(ChildMeasured(usage(pid)))

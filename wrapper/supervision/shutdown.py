@@ -1,4 +1,4 @@
-"""Leaving in order: first the lease, then Prometheus, then the web server; pure."""
+"""Graceful shutdown: releases the lease, then stops Prometheus, then the web server; pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from wrapper.model.actions import Action, Exit, SignalPrometheus, StopWeb
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 
-SUCCESSOR_WAIT_S = 1.0
-FAILED = 70  # EX_SOFTWARE of sysexits.h; no status of Prometheus' own
-KILLED_S = 2.0  # the exit of a killed Prometheus is reported by then, if at all
-BYSTANDERS_S = 0.3  # other replicas may learn of a new leader this much later than this one
+SUCCESSOR_WAIT_S = 1.0  # after the release, how long to wait for a new leader
+FAILED = 70  # EX_SOFTWARE of sysexits.h; Prometheus itself does not use this status
+KILLED_S = 2.0  # the exit of a killed Prometheus is reported within this time, or not at all
+BYSTANDERS_S = 0.3  # other replicas may see a new leader this much later than this one
 
 
 def leave(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
-    """Stop Prometheus once the lease is released and a new leader is known, or was waited for."""
+    """Return the action that stops Prometheus, if a stop was requested.
+
+    Prometheus is stopped once the lease is released, and a new leader is known or the wait for it
+    has ended.
+    """
     if o.leaving.stop_at is None:
         return ()
     if o.child.killed_at is not None:
@@ -34,7 +38,10 @@ def leave(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
 
 
 def _may_stop(o: Observation, policy: Policy, now: float) -> bool:
-    """Tell whether the hand-over is complete; without an election there is none."""
+    """Return whether the hand-over is complete, so that Prometheus may be stopped.
+
+    Without an election there is no hand-over.
+    """
     if o.writer.may_write and policy.fixed_role is None:
         return False
     if _awaits_label(o, policy, now):
@@ -55,7 +62,7 @@ def bystanders_know_at(o: Observation) -> float:
 
 
 def _awaits_label(o: Observation, policy: Policy, now: float) -> bool:
-    """Tell whether to wait for the pod's label to be removed, so that no client is sent here."""
+    """Return whether to wait for the pod's label to be removed, so that no client is sent here."""
     if o.label is None or not o.label.is_expected or o.leaving.stop_at is None:
         return False
     return now < o.leaving.stop_at + policy.terms.retry_period_s
@@ -68,7 +75,10 @@ def _release_has_had_its_time(o: Observation, policy: Policy, now: float) -> boo
 
 
 def _leave_sidecar(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
-    """Exit a sidecar once Prometheus is demoted, or after the grace period."""
+    """Return the actions that end a sidecar: once Prometheus is demoted, or after the grace period.
+
+    This program does not stop a sidecar's Prometheus.
+    """
     is_overdue = (
         o.leaving.stop_at is not None and now >= o.leaving.stop_at + policy.demotion_grace_s
     )
@@ -78,7 +88,10 @@ def _leave_sidecar(o: Observation, policy: Policy, now: float) -> tuple[Action, 
 
 
 def _leave_unheard(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
-    """Exit if Prometheus was killed and the thread that reports its exit has ended."""
+    """Return the actions that exit if Prometheus was killed but its exit is not reported.
+
+    That is so if the thread that reports it has ended.
+    """
     killed_at = o.child.killed_at
     is_overdue = killed_at is not None and now >= killed_at + KILLED_S
     return end(o, FAILED, policy.web_grace_s, now) if o.leaving.failure and is_overdue else ()
@@ -93,7 +106,11 @@ def end(  # noqa: PLR0913 - each decides how it ends
     waits: bool = False,
     starts_over: bool = False,
 ) -> tuple[Action, ...]:
-    """Stop the web server; exit once it has exited and nothing else is awaited."""
+    """Return the actions that stop the web server, and that exit once it has exited.
+
+    ``code`` is the exit status. The web server gets ``grace_s`` seconds to exit. If ``waits`` is
+    true, this program does not exit yet. ``starts_over`` is that of ``Exit``.
+    """
     stop = () if o.web.stopped_at is not None else (StopWeb(),)
     stopped_at = now if o.web.stopped_at is None else o.web.stopped_at
     is_gone = o.web.pid is None or now >= stopped_at + grace_s

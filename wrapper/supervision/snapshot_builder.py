@@ -1,4 +1,4 @@
-"""Builds the snapshot for the web process from the observation; pure."""
+"""Builds the snapshot for the web process from the observation and the plan; pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wrapper.supervision.policy import Policy
 
 @dataclass(frozen=True, slots=True)
 class Constants:
-    """What does not change while the supervisor runs."""
+    """The values of the snapshot that do not change while the supervisor runs."""
 
     identity: str
     election: str
@@ -39,7 +39,7 @@ def summarize(  # noqa: PLR0913 - a snapshot has all that is known
     configuration_time: float,
     now: float,
 ) -> Snapshot:
-    """Return the snapshot for ``now``; a fixed leader leads until the snapshot is stale."""
+    """Return the snapshot for ``now``."""
     written = o.configuration.loading.written
     return Snapshot(
         stamped_at=now,
@@ -89,16 +89,16 @@ def summarize(  # noqa: PLR0913 - a snapshot has all that is known
     )
 
 
-_FIXED_LEADER_S = 3600.0
+_FIXED_LEADER_S = 3600.0  # without election, a leader leads until its snapshot is stale
 
-# A snapshot is built on each turn and has a fixed maximal size, so texts from files and servers are
-# bounded here: of an input with 100,000 mistakes it has the first hundred.
+# A snapshot is built in each round of the loop and has a maximum size. So the texts from files and
+# servers are limited here: of an input with 100,000 mistakes, the snapshot has the first hundred.
 MOST_PROBLEMS = 100
 LONGEST = 1000  # characters
 
 
 def _problems(o: Observation) -> list[str]:
-    """Return what is wrong with the configuration, a line for each, up to a limit."""
+    """Return the problems of the configuration, one line each; the number is limited."""
     *lines, rest = [*o.configuration.rejection.split("\n", MOST_PROBLEMS), ""][: MOST_PROBLEMS + 1]
     if rest:
         count = rest.count("\n") + 1
@@ -116,7 +116,7 @@ def _write_problem(o: Observation) -> str:
 
 
 def leads_until(o: Observation, decided: Plan, policy: Policy, now: float) -> float | None:
-    """Return when leadership ends unless renewed, None if this replica does not lead."""
+    """Return when leadership ends unless the lease is renewed; None for a follower."""
     if decided.role is not Role.LEADER:
         return None
     if policy.fixed_role is not None:
@@ -125,7 +125,7 @@ def leads_until(o: Observation, decided: Plan, policy: Policy, now: float) -> fl
 
 
 def _targets(o: Observation) -> dict[str, Any]:
-    """Return the state of the fetched files and the broker's queue; {} without any."""
+    """Return the state of the fetched files and of the message broker's queue; {} without any."""
     state: dict[str, Any] = {"feeds": list(o.targets.feeds.values())}
     if o.targets.queue is not None:
         state["queue"] = o.targets.queue
@@ -133,10 +133,10 @@ def _targets(o: Observation) -> dict[str, Any]:
 
 
 def _gate(o: Observation, decided: Plan, policy: Policy, now: float) -> dict[str, Any]:
-    """Return the gate's state, {} without one; receivers as the desired configuration has them.
+    """Return the gate's state, {} without a gate.
 
-    An endpoint that has gone, with samples that were held for it, stays with its counters: without
-    a URL.
+    It has the endpoints of the desired configuration. An endpoint that was removed while samples
+    were held for it also stays, with its counters and without a URL.
     """
     gate = o.gate
     if gate is None:
@@ -193,7 +193,10 @@ def _loaded(o: Observation) -> str:
 
 
 def _follower_writes(o: Observation) -> bool:
-    """Tell whether Prometheus itself writes to a receiver, by the follower's own remote_write."""
+    """Return whether Prometheus writes to a receiver without the gate.
+
+    A follower's configuration does so if it has a remote_write of its own.
+    """
     loading = o.configuration.loading
     writes = loading.is_settled and loading.written is not None and loading.written.writes_ungated
     return o.child.status is None and writes

@@ -1,4 +1,4 @@
-"""Requests to stop, to step down, or to pause, and failures that end the program; pure."""
+"""Requests to stop, to step down, or to pause, and failures that stop the program; pure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """Whether and since when this replica stops, steps down, or is paused.
+    """Whether this replica stops, steps down, or is paused.
 
-    ``failure`` is why it stops without a request, "" otherwise.
+    - ``stop_signals``, ``stop_at``: the number of signals to stop, and the time of the first.
+    - ``failure``: why the program stops without a request, "" otherwise.
+    - ``steps_down_until``: the end of a step-down, None without one.
+    - ``pause``: the requested pause, None without one.
     """
 
     stop_signals: int = 0
@@ -28,12 +31,12 @@ class Leaving:
     pause: Pause | None = None
 
     def keeps_out(self, now: float) -> bool:
-        """Tell whether this replica is paused from the election."""
+        """Return whether a pause is in effect, so that this replica stays out of the election."""
         return self.pause is not None and now < self.pause.until_at
 
 
 def fold(leaving: Leaving, happened: Event | Action, now: float, policy: Policy) -> Leaving:
-    """Fold in one event; a step-down ends early once another replica has led."""
+    """Return the state after one event; a step-down ends when another replica has the lease."""
     match happened:
         case SignalReceived(number) if number in STOP_SIGNALS:
             first_at = now if leaving.stop_at is None else leaving.stop_at

@@ -1,8 +1,10 @@
-"""The loop: other threads report events, this one decides and acts.
+"""The supervisor's loop: other threads report events; this thread decides and acts.
 
-It runs in the main thread, since children die with the thread that started them. It never blocks,
-except to wait for the next event. Each turn compares desired with observed state, so a lost event
-or a failed action is repaired on a later turn.
+The loop runs in the main thread, because the kernel kills child processes when the thread that
+started them ends. Each round compares the desired state with the observed one, so a later round
+repairs a lost event or a failed action.
+
+Guarantee: the loop never blocks, except to wait for the next event.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from wrapper.supervision.snapshot_builder import Constants, summarize
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What the supervisor starts with."""
+    """The values that the supervisor starts with."""
 
     observation: Observation
     policy: Policy
@@ -36,12 +38,12 @@ class Frame:
 
 
 class Supervisor:
-    """Decides and acts until it performs an ``Exit``."""
+    """Runs the loop until it performs the action ``Exit``."""
 
     def __init__(
         self, frame: Frame, events: Events, performer: Performer, snapshots: SnapshotWriter
     ) -> None:
-        """Take the parts; ``run`` begins."""
+        """Store the parts; ``run`` starts the loop."""
         self._observation = frame.observation
         self._policy = frame.policy
         self._constants = frame.constants
@@ -73,10 +75,10 @@ class Supervisor:
         self._log.log(happened, before, after, now)
 
     def _perform(self, decided: Plan) -> None:
-        """Fold in the decision, then perform it: its consequences are known before they can happen.
+        """Update the observation by the plan, then perform the plan's actions.
 
-        The elector gets its stance first: a renewal under the earlier stance must not be dated
-        after this decision.
+        So the observation has the consequences of the plan before they can happen. The elector gets
+        its stance first: a renewal under the earlier stance must not get a time after this plan.
         """
         gate = self._observation.gate
         self._performer.instruct(decided.stance, clock.now(), gate.marks if gate else {})
@@ -104,7 +106,7 @@ class Supervisor:
         self._put(replace(snapshot, history=self._history.entries))
 
     def _put(self, snapshot: Snapshot) -> None:
-        """Publish it; if it is too large, without its large parts: this must not end the loop."""
+        """Publish a snapshot; if it is too large, omit its large parts instead of raising."""
         try:
             self._snapshots.publish(snapshot)
         except TooLarge:

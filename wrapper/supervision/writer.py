@@ -1,9 +1,12 @@
-"""The interface of a Writer: what lets a replica's Prometheus write, and what prevents it; pure.
+"""The interface of a Writer: what makes a replica's samples reach the receivers; pure.
 
-Candidacy, shutdown and snapshot depend on this interface only; ``rendered_file`` and
-``gate_writer`` implement it, other parts of the plan open and close them, and ``fence`` stops each
-in its own way. Each implementation guarantees: Prometheus counts
-as a possible writer from the decision that opens it until it is *known* to be closed.
+An *open* writer lets samples through; a *closed* one does not. ``rendered_file`` and
+``gate_writer`` implement this interface. ``candidacy``, ``shutdown`` and ``snapshot_builder``
+depend only on the interface. Other parts of the plan open and close the writers, and ``fence``
+stops each kind in its own way.
+
+Guarantee of each implementation: it counts as possibly writing from the decision to open it, until
+it is *known* to be closed.
 """
 
 from __future__ import annotations
@@ -15,59 +18,59 @@ from wrapper.supervision.policy import Policy
 
 
 class Writer(Protocol):
-    """The state of a writer at one moment."""
+    """The state of a writer at one time."""
 
     @property
     def may_write(self) -> bool:
-        """Whether Prometheus may write."""
+        """Whether samples may reach the receivers through this writer."""
 
     @property
     def safe_since(self) -> float | None:
-        """Since when Prometheus certainly cannot write, None while it may or is not yet known."""
+        """Since when the writer is known to be closed; None while it may write, or is not known."""
 
     @property
     def is_open(self) -> bool:
-        """Whether Prometheus certainly has the leader's configuration in force."""
+        """Whether the writer is known to be open."""
 
     @property
     def would_write(self) -> bool:
-        """Whether opening it makes a writer: not if leader and follower load the same."""
+        """Whether it would write if it were open; not if leader and follower load the same."""
 
     def opening_problem(self, policy: Policy, now: float) -> str:
-        """Return why opening it has failed, "" while it may succeed, or has."""
+        """Return why it could not be opened, "" if it is open or may still open."""
 
     @property
     def closing_problem(self) -> str:
-        """Why closing it has failed, "" while it may succeed, or has."""
+        """Why it could not be closed, "" if it is closed or may still close."""
 
 
 @dataclass(frozen=True, slots=True)
 class AllWriters:
-    """Several writers as one: it may write while any may, and is open once all are."""
+    """Several writers, combined: they may write while any may, and are open once all are open."""
 
     members: tuple[Writer, ...]
     safe_since: float | None
 
     @property
     def may_write(self) -> bool:
-        """Whether Prometheus may write by any of them."""
+        """Whether samples may reach the receivers through any of them."""
         return any(each.may_write for each in self.members)
 
     @property
     def is_open(self) -> bool:
-        """Whether each that would write is open."""
+        """Whether each writer that would write is open."""
         return all(each.is_open for each in self.members if each.would_write)
 
     @property
     def would_write(self) -> bool:
-        """Whether opening any of them makes a writer."""
+        """Whether any of them would write if it were open."""
         return any(each.would_write for each in self.members)
 
     def opening_problem(self, policy: Policy, now: float) -> str:
-        """Return the first one's problem."""
+        """Return the first problem, "" if there is none."""
         return next(filter(None, (each.opening_problem(policy, now) for each in self.members)), "")
 
     @property
     def closing_problem(self) -> str:
-        """The first one's problem."""
+        """The first problem, "" if there is none."""
         return next(filter(None, (each.closing_problem for each in self.members)), "")
