@@ -1,1 +1,1 @@
-"""The start: what is checked before Prometheus is started, and what is built around it."""
+"""The start: checks before Prometheus is started, then creates all threads and processes."""

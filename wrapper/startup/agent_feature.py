@@ -1,8 +1,10 @@
-"""Finds out whether Prometheus would ignore ``--enable-feature=agent``.
+"""Detects a Prometheus that would ignore ``--enable-feature=agent``.
 
-Prometheus 3.0 replaced the feature by the flag ``--agent``. Given the feature it only warns, and
-starts as a server. The limit: only a Prometheus in the command is asked; what a script starts is
-not known.
+Prometheus 3.0 replaced this feature with the flag ``--agent``. If the feature is given, it only
+logs a warning and starts as a server. This module runs ``prometheus --help`` to see whether it has
+the flag.
+
+Limitation: only a Prometheus in the command is run; the one that a script starts is not known.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ _AGENT_FLAG = re.compile(r"^ *--(\[no-\])?agent\b", re.MULTILINE)
 
 
 def problems_of_agent(command: Sequence[str], arguments: ChildArguments) -> list[str]:
-    """Return the problem if this Prometheus ignores the feature that asks for agent mode."""
+    """Return a problem if this Prometheus ignores the feature for agent mode, else []."""
     if not arguments.has_agent_feature or arguments.has_agent_flag:
         return []
     if not _has_agent_flag(prometheus_in(command)):
@@ -32,7 +34,7 @@ def problems_of_agent(command: Sequence[str], arguments: ChildArguments) -> list
 
 
 def _has_agent_flag(program: str) -> bool:
-    """Ask Prometheus whether it has the flag; False if it does not answer."""
+    """Return whether this Prometheus has the flag ``--agent``; False if it cannot be run."""
     if not program:
         return False
     try:

@@ -1,6 +1,6 @@
-"""Builds and connects everything that runs around Prometheus, once it has been started.
+"""Creates and connects the threads and processes around Prometheus, once it has been started.
 
-Only construction belongs here, and which part gets which setting. ``launch`` does what comes before
+This module only creates the parts and gives each its settings. ``launch`` performs the steps before
 the start of Prometheus.
 """
 
@@ -55,9 +55,9 @@ if TYPE_CHECKING:
     from wrapper.supervision.reload_requests import ReloadRequests
 
 MEASURE_PERIOD_S = 5.0
-STEP_DOWN_PAUSE_S = 30.0
+STEP_DOWN_PAUSE_S = 30.0  # the minimum
 END_S = 1.0  # for all threads to end, once nothing depends on them
-RELOAD_ALLOWANCE_S = 30.0  # for what delays a reload: a series of requests, and other reloads
+RELOAD_ALLOWANCE_S = 30.0  # for delays of a requested reload: other requests and other reloads
 
 
 def supervise(
@@ -67,7 +67,7 @@ def supervise(
     child: Child | None,
     taken: Taken,
 ) -> tuple[int, bool]:
-    """Start the threads and the web server around Prometheus, and run the loop.
+    """Start the threads, and run the loop, which starts the web server and the gate.
 
     Return the exit status, and whether this program has to execute itself again.
     """
@@ -116,7 +116,7 @@ def supervise(
 
 
 def _kubernetes_lease(start: Start) -> KubernetesLease | None:
-    """Return the Lease that elects the leader, None if there is none."""
+    """Return the Lease of Kubernetes that elects the leader, None if another lock or none does."""
     if start.lock.kind != "kubernetes":
         return None
     lease = start.settings.lease
@@ -130,7 +130,7 @@ def _kubernetes_lease(start: Start) -> KubernetesLease | None:
 
 
 def _labeller(settings: Settings, events: Events) -> PodLabelUpdater | None:
-    """Return what labels our pod, None without --lease-pod-label."""
+    """Return the updater of this pod's label, None without --lease-pod-label."""
     lease, replica = settings.lease, settings.replica
     label = lease.pod_label
     if label is None:
@@ -147,7 +147,7 @@ def _labeller(settings: Settings, events: Events) -> PodLabelUpdater | None:
 
 
 def _reload_requests(settings: Settings, events: Events) -> ReloadRequests | None:
-    """Return the queue of reload requests, None if no file is fetched."""
+    """Return what other threads request reloads from, None if no file is fetched."""
     if not settings.targets.feeds:
         return None
     from wrapper.supervision.reload_requests import ReloadRequests  # noqa: PLC0415 - few fetch files
@@ -169,7 +169,10 @@ def _terms(start: Start) -> LeaseTerms:
 
 
 def _identity(start: Start) -> str:
-    """Return the holder identity; with a lock file, replicas may share the hostname."""
+    """Return the holder identity.
+
+    With a lock file it includes the port, because several replicas may share the hostname.
+    """
     name = lease_fields.name(start.settings.replica.identity)  # as the API server returns it
     if start.lock.kind != "file" or os.environ.get("POD_NAME"):
         return name
@@ -199,10 +202,10 @@ def _frame(start: Start, terms: LeaseTerms, child: Child | None, lock: LeaseLock
 
 
 def _first_observation(start: Start, child: Child | None, now: float) -> Observation:
-    """Return what is known at the start.
+    """Return the observation at the start.
 
-    Our own child has the follower rendering. A sidecar's Prometheus may still have the leader
-    rendering of an earlier run, and our pod may still have the label.
+    A Prometheus that this program has started has the follower rendering. A sidecar's Prometheus
+    may still have the leader rendering of an earlier run. The pod may still have the label.
     """
     renderings = start.good
     known_child = ChildState(pid=child.process.pid if child else None)
@@ -274,7 +277,7 @@ def _start_threads(
 
 
 def _probing(settings: Settings, api: PrometheusApi) -> Probing:
-    """Return the probes' URLs: from the flags, else from the child's arguments."""
+    """Return the probes, with URLs from the flags, else from Prometheus' arguments."""
     probing = settings.probing
     if not settings.mode.owns_child:
         return probing
@@ -292,7 +295,7 @@ def _gate_process(
     events: Events,
     actors: Actors,
 ) -> GateProcess | None:
-    """Return what starts the gate, None without one."""
+    """Return what starts the gate, None without a gate."""
     listener = taken.gate_listener
     if listener is None:
         return None
@@ -315,7 +318,7 @@ def _gate_process(
 
 
 def _web_starter(start: Start, snapshots: SnapshotWriter) -> Callable[[], subprocess.Popen[bytes]]:
-    """Return what starts the web server, which exits by itself when this process does."""
+    """Return a function that starts the web server, which exits when this process exits."""
     options = replace(
         start.settings.web,
         snapshot_fd=snapshots.fileno(),

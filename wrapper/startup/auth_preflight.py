@@ -1,7 +1,8 @@
-"""Checks the files about TLS and passwords before the start.
+"""Checks the files that configure TLS and passwords, before the start.
 
-Prometheus may demand a password or a certificate, which this program must have. And if it has them,
-its proxy must not give everyone access: then the API has to authenticate its clients.
+Prometheus may demand a password or a client certificate, which this program then needs. If this
+program has them, its proxy must not give everyone access to Prometheus. So the API then has to
+authenticate its clients.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from wrapper.options.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class AuthCheck:
-    """What the files say; ``problems`` are lines for people.
+    """The result of the check.
 
-    ``access`` has the credentials for Prometheus, none if there are problems.
+    - ``access``: the credentials for Prometheus, none if there are problems.
+    - ``demands``: what Prometheus demands of its clients.
+    - ``problems``: one message for each problem.
     """
 
     access: PrometheusAccess = field(default_factory=PrometheusAccess)
@@ -34,7 +37,7 @@ class AuthCheck:
 
 
 def check_auth(settings: Settings, arguments: ChildArguments) -> AuthCheck:
-    """Read the files; return what Prometheus demands, and problems."""
+    """Read the files; return the credentials, what Prometheus demands, and the problems."""
     if settings.mode.is_init:
         return AuthCheck()
     access, http_problems = opened(settings.web.prometheus_http_config)
@@ -44,7 +47,7 @@ def check_auth(settings: Settings, arguments: ChildArguments) -> AuthCheck:
     if not http_problems:
         problems += _unmet(demands, arguments, http)
     if settings.mode.is_plain:
-        problems = []  # Prometheus checks its own file, and may run even if requests to it fail
+        problems = []  # Prometheus checks its own file, and runs even if our requests to it fail
     if not http_problems and not web_problems:
         problems += _open_relay(settings, http, web)
     return AuthCheck(access, demands, (*http_problems, *web_problems, *problems))
@@ -59,7 +62,7 @@ def _web_config(settings: Settings) -> tuple[WebConfig, list[str]]:
 
 
 def _demands(settings: Settings, arguments: ChildArguments) -> tuple[Demands, list[str]]:
-    """Return what our own Prometheus demands of its clients."""
+    """Return what this replica's Prometheus demands of its clients, and problems of its file."""
     path = arguments.web_config_file
     if not path or not settings.mode.owns_child:
         return Demands(), []
@@ -71,7 +74,7 @@ def _demands(settings: Settings, arguments: ChildArguments) -> tuple[Demands, li
 
 
 def _unmet(demands: Demands, arguments: ChildArguments, http: HttpConfig) -> list[str]:
-    """Return a problem for each demand of Prometheus that cannot be met."""
+    """Return a problem for each demand of Prometheus that the credentials do not meet."""
     where = f"--web.config.file={arguments.web_config_file}"
     cure = "in the file that --prometheus-http-config names"
     problems = []
@@ -85,7 +88,7 @@ def _unmet(demands: Demands, arguments: ChildArguments, http: HttpConfig) -> lis
 
 
 def _open_relay(settings: Settings, http: HttpConfig, web: WebConfig) -> list[str]:
-    """Refuse a proxy that would give everyone access to a protected Prometheus."""
+    """Return a problem if the proxy would give everyone access to a protected Prometheus."""
     if not (settings.web.proxy_enabled and http.opens_doors) or web.knows_its_clients:
         return []
     text = (

@@ -1,8 +1,8 @@
-"""Starts Prometheus, after the steps that have to come before it.
+"""Starts Prometheus, after the steps that have to come first.
 
-The order matters: signals are queued before anything else is started; the output file is locked and
-has the follower rendering before Prometheus starts; other modules are imported only after that,
-since each import delays Prometheus.
+The order matters. Signals are queued before anything is started. The output file is locked, and
+contains the follower rendering, before Prometheus starts. Most modules are imported only after
+that, because each import delays Prometheus.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from wrapper.supervision.event_queue import Events
 
 LOG = logging.getLogger(__name__)
 BAD_INPUT = 2
-PREDECESSOR_WAIT_S = 5.0
-FLUSH_SHARE = 0.5
+PREDECESSOR_WAIT_S = 5.0  # for another process to release the lock of the output
+FLUSH_SHARE = 0.5  # of the lease's margin
 LEAST_FLUSH_S = 0.1
-GATE_BACKLOG = 512  # more than the shards of all queues, which wait while the gate restarts
+GATE_BACKLOG = 512  # more than the shards of all queues, which connect while the gate restarts
 REFUSED_VARIABLE = "_PROMETHEUS_ELECTOR_REFUSED"
 LAST_IN_FORCE = "configuration rejected; using the one that was last in force"
 
 
 def write_once(start: Start) -> int:
-    """Write the follower rendering; return the exit status."""
+    """Write the follower rendering to the output file; return the exit status."""
     log_refusal(start)
     try:
         files.write_atomically(start.output, start.first.content, start.settings.files.output_mode)
@@ -52,7 +52,10 @@ def write_once(start: Start) -> int:
 
 
 def supervise(start: Start) -> int:
-    """Run until Prometheus exits, or on request; return the exit status."""
+    """Start Prometheus and supervise it until it exits or a stop is requested.
+
+    Return the exit status.
+    """
     events = Events()
     events.listen_to_signals()
     try:
@@ -73,13 +76,13 @@ def supervise(start: Start) -> int:
 
 
 def log_refusal(start: Start) -> None:
-    """Log why Prometheus is started with the configuration last in force, if it is."""
+    """Log why Prometheus is started with the configuration that was last in force, if it is."""
     for reason in start.refusal[:MOST_LOGGED]:
         LOG.error(LAST_IN_FORCE, extra={"reason": reason})
 
 
 def _is_stop_requested(events: Events) -> bool:
-    """Tell whether a signal to stop is in the queue."""
+    """Return whether a signal to stop is in the queue."""
     from wrapper.supervision.stop_requests import STOP_SIGNALS  # noqa: PLC0415 - loaded by now
 
     while (event := events.waiting()) is not None:
@@ -89,11 +92,12 @@ def _is_stop_requested(events: Events) -> bool:
 
 
 def _start_over(refused: RefusedInput) -> None:
-    """Execute this program again, and tell it with what Prometheus exited; return only on failure.
+    """Execute this program again, in the same process; return only on failure.
 
-    Nothing of this run is left: no thread, no lock, no timer; Prometheus and the web server have
-    exited. A gate was killed, and keeps the output's lock until it is dead: so the next run waits
-    for that before it listens in its place. The process keeps its id and its parent.
+    An environment variable passes on ``refused``: the rendering with which Prometheus exited, and
+    its status. Nothing else of this run remains: no thread, no lock, no timer; Prometheus and the
+    web server have exited. The gate was killed; it keeps the lock of the output until it has ended,
+    so the next run waits for that before it listens on the gate's port.
     """
     core_files.allow_as_before()
     environ = {**os.environ, REFUSED_VARIABLE: f"{refused.fingerprint}:{refused.status}"}
@@ -105,13 +109,13 @@ def _start_over(refused: RefusedInput) -> None:
 
 
 def refused_before() -> RefusedInput | None:
-    """Return what an earlier run passed on by the environment, and remove it; None without."""
+    """Return what ``_start_over`` has passed on, None without; remove the variable."""
     fingerprint, _, status = os.environ.pop(REFUSED_VARIABLE, "").partition(":")
     return RefusedInput(fingerprint, int(status)) if status.isdecimal() else None
 
 
 def _take(start: Start) -> Taken:
-    """Lock and write the output file, open the lock file, and listen for the gate."""
+    """Lock and write the output file, open the lock file, and open the gate's socket."""
     if start.own_folder is not None:
         files.make_own_folder(start.own_folder)
     output_lock = files.OutputLock(start.output, wait_s=PREDECESSOR_WAIT_S)
@@ -121,7 +125,7 @@ def _take(start: Start) -> Taken:
 
 
 def _file_lease(start: Start) -> FileLease | None:
-    """Return the lock file that elects the leader, None if there is none."""
+    """Return the lock file that elects the leader, None if a Lease or nothing does."""
     if start.lock.kind != "file":
         return None
     settings = start.settings
@@ -130,9 +134,9 @@ def _file_lease(start: Start) -> FileLease | None:
 
 
 def _gate_listener(start: Start) -> socket.socket | None:
-    """Return the gate's listening socket, None without a gate; raise OSError with the flag.
+    """Return the gate's listening socket, None without a gate; raise OSError that names the flag.
 
-    It is opened before Prometheus starts to send, and stays open while the gate restarts.
+    The socket is opened before Prometheus starts to send, and stays open while the gate restarts.
     """
     gate = start.settings.gate
     if not gate.enabled:
@@ -151,10 +155,10 @@ def _gate_listener(start: Start) -> socket.socket | None:
 
 
 def recover_rules(settings: Settings) -> None:
-    """Restore the last good rules if an earlier run ended before newer ones were confirmed.
+    """Restore the last good rules if an earlier run ended before newer rules were confirmed.
 
-    Once before the inputs are checked, since promtool would refuse them with bad rules, and again
-    once a predecessor has exited.
+    This is called twice: before the inputs are checked, because promtool would refuse them with
+    invalid rules; and again when an earlier process of this replica has exited.
     """
     if settings.mode.is_init or not settings.targets.feeds:
         return
@@ -175,7 +179,7 @@ def recover_rules(settings: Settings) -> None:
 def _start_prometheus(
     start: Start, inherit: tuple[int, ...], events: Events, actors: Actors
 ) -> Child | None:
-    """Start Prometheus, with SIGHUP ignored: an early SIGHUP would end it."""
+    """Start Prometheus, with SIGHUP ignored: an early SIGHUP would terminate it."""
     if not start.settings.mode.owns_child:
         return None
     child = process.start_child(
@@ -186,7 +190,11 @@ def _start_prometheus(
 
 
 def _command(start: Start) -> tuple[str, ...]:
-    """Return the child's command, with a flush deadline within the margin unless it has one."""
+    """Return the command of Prometheus, with the output as its file and with a flush deadline.
+
+    The deadline is a part of the lease's margin. No deadline is added without an election, or if
+    the command already has one.
+    """
     settings = start.settings
     command = settings.child
     if settings.mode.is_stand_in and not start.is_plain:

@@ -1,7 +1,8 @@
-"""Reads the inputs before anything is started, and finds every problem.
+"""Reads the inputs before anything is started, and reports all problems together.
 
-Nothing is written here, no process is started and no lock is taken, except for promtool if
---config-check asks for it.
+Guarantee: this module writes no file, takes no lock and starts no process. Exceptions: promtool and
+its temporary file with --config-check; and ``prometheus --help`` if the command enables the agent
+feature.
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
 
 
 def prepare(settings: Settings, refused: RefusedInput | None = None) -> Start:
-    """Read the inputs and find every problem.
+    """Read the inputs, and return what is known before the start, with all problems.
 
-    ``refused`` is what Prometheus exited with in the run before, if this one follows it.
+    ``refused`` is the rendering with which Prometheus exited in the previous run, if that run has
+    executed this program again; otherwise None.
     """
     arguments = ChildArguments.parse(settings.child)
     auth = _check_auth(settings, arguments)
@@ -64,7 +66,7 @@ def prepare(settings: Settings, refused: RefusedInput | None = None) -> Start:
 
 
 def _check_auth(settings: Settings, arguments: ChildArguments) -> AuthCheck | None:
-    """Check TLS and passwords, if a file configures them; else do not import their modules."""
+    """Check TLS and passwords if a file configures them; otherwise import nothing, return None."""
     named = (
         settings.web.prometheus_http_config,
         settings.web.web_config_file,
@@ -80,7 +82,7 @@ def _check_auth(settings: Settings, arguments: ChildArguments) -> AuthCheck | No
 def _look_at_targets(
     settings: Settings, is_taken: Callable[[Path], bool]
 ) -> tuple[PrometheusAccess | None, list[str]]:
-    """Return the credentials of the feeds, and problems of --targets-…."""
+    """Return the credentials for the feeds, and problems of the flags --targets-…."""
     if settings.mode.is_init or not settings.targets.feeds:
         return None, []
     from wrapper.startup.targets_preflight import look_at_targets  # noqa: PLC0415 - rarely needed
@@ -89,7 +91,7 @@ def _look_at_targets(
 
 
 def output_of(settings: Settings, arguments: ChildArguments) -> Path:
-    """Return the file that Prometheus reads; for a check without flags, beside the input."""
+    """Return the file that Prometheus reads; for a check without flags, a file beside the input."""
     if settings.is_check and not settings.files.output and not settings.child:
         return Path(settings.files.config).parent / arguments.config_file
     if settings.files.output or not settings.mode.is_stand_in:
@@ -98,16 +100,16 @@ def output_of(settings: Settings, arguments: ChildArguments) -> Path:
 
 
 def promtool_of(settings: Settings, arguments: ChildArguments, output: Path) -> Promtool | None:
-    """Return the promtool that checks renderings, None if none does."""
+    """Return the promtool that checks renderings, None without --config-check."""
     if not shutil.which(settings.files.promtool):
-        return None  # not requested, or missing, which problems_of_promtool reports
+        return None  # not requested, or missing: problems_of_promtool reports the latter
     from wrapper.configuration.promtool import Promtool  # noqa: PLC0415 - rarely needed
 
     return Promtool(settings.files.promtool, output, is_agent=arguments.is_agent)
 
 
 def problems_of_promtool(settings: Settings) -> list[str]:
-    """Return the problem if promtool cannot be run."""
+    """Return a problem if promtool is requested but cannot be run."""
     program = settings.files.promtool
     if not program or shutil.which(program):
         return []
@@ -116,7 +118,7 @@ def problems_of_promtool(settings: Settings) -> list[str]:
 
 
 def sources_of(settings: Settings, arguments: ChildArguments, output: Path) -> Sources:
-    """Return where the configuration comes from, in any of the three modes."""
+    """Return the files that the configuration comes from, in any of the three modes."""
     is_whole = bool(settings.files.leader_config) or settings.mode.is_stand_in
     return Sources(
         config=Path(settings.files.config or arguments.config_file),
@@ -130,7 +132,7 @@ def sources_of(settings: Settings, arguments: ChildArguments, output: Path) -> S
 
 
 def _gateway_of(settings: Settings, output: Path) -> Gateway | None:
-    """Return what the rendering has to know of the gate, None without it."""
+    """Return the settings of the gate that a rendering depends on, None without a gate."""
     if not settings.gate.enabled:
         return None
     from wrapper.configuration.gateway import Gateway  # noqa: PLC0415 - few have a gate
@@ -146,7 +148,7 @@ def _gateway_of(settings: Settings, output: Path) -> Gateway | None:
 
 def _render(settings: Settings, inputs: Inputs) -> tuple[Renderings | None, tuple[str, ...]]:
     if not settings.has_input:
-        return None, ()  # the settings have this problem
+        return None, ()  # the settings already have this problem
     try:
         return inputs.read(is_start=True), ()
     except BadInputs as error:
@@ -177,7 +179,10 @@ def _problems_of_kubeconfig(settings: Settings) -> list[str]:
 
 
 def _problems_of_lock(start: Start) -> list[str]:
-    """Refuse a lock file in a pod by default, where each replica may have its own."""
+    """Return a problem if this is a pod and the lock would be a lock file by default.
+
+    There each replica may have its own file, so that each would lead.
+    """
     settings = start.settings
     if not settings.replica.is_in_pod or settings.mode.is_init or settings.is_check:
         return []
@@ -192,7 +197,10 @@ def _problems_of_lock(start: Start) -> list[str]:
 
 
 def _problems_of_output(start: Start) -> list[str]:
-    """Refuse an output that cannot be written; the settings report a missing one."""
+    """Return problems of the output file, for example that it cannot be written.
+
+    The settings already have the problem if no output is named.
+    """
     settings = start.settings
     if not settings.files.output and not settings.child and not settings.is_check:
         return []
@@ -208,7 +216,7 @@ def _problems_of_output(start: Start) -> list[str]:
 
 
 def _named_output(start: Start) -> str:
-    """Return the output's flag, or where its default comes from, as a problem's place."""
+    """Return where the output's name comes from, for messages: the flag, or its default."""
     if start.settings.files.output:
         return f"--output={start.output}"
     source = "Prometheus' storage folder" if start.settings.mode.is_stand_in else "--config.file"
@@ -216,7 +224,7 @@ def _named_output(start: Start) -> str:
 
 
 def _other_output(start: Start) -> str:
-    """Return how to name another output: without the flag, it is Prometheus' --config.file."""
+    """Return the advice how to name another output file."""
     if start.settings.files.output or start.settings.mode.is_stand_in:
         return "name another file with --output"
     return (
@@ -226,9 +234,10 @@ def _other_output(start: Start) -> str:
 
 
 def _problem_of_another_file(start: Start) -> list[str]:
-    """Refuse a Prometheus that reads another file than the output.
+    """Return a problem if Prometheus reads another file than the output.
 
-    A script that starts Prometheus may add --config.file itself, which is not known here.
+    A script that starts Prometheus may add --config.file itself. That is not known here, so it is
+    not a problem.
     """
     settings, read = start.settings, Path(start.arguments.config_file)
     if settings.mode is not Mode.OWNER or is_same_file(start.output, read):

@@ -1,8 +1,10 @@
-"""The version of the Prometheus in a command, which its own ``--version`` tells.
+"""Finds the version of the Prometheus in a command, by running its ``--version``.
 
-Only a program whose name begins with ``prometheus`` and that is no script is run: a script could
-start a second Prometheus. Where this ends: what a script starts, and what was built without a
-version, has none.
+A program is run only if its name begins with ``prometheus`` and it is not a script: a script could
+start a second Prometheus.
+
+Limitation: the version is not known if a script starts Prometheus, or if Prometheus was built
+without one.
 """
 
 from __future__ import annotations
@@ -25,9 +27,10 @@ _ANSWER = re.compile(r"^prometheus, version (\S+) +\(", re.MULTILINE)
 
 
 class PrometheusVersion:
-    """Asks once; whoever needs the answer waits for it, until ``LIMIT_S`` after the asking.
+    """Runs ``--version`` once, in the background; ``answer`` waits for the result.
 
-    It takes as long as the imports before the start of Prometheus, and another core runs it.
+    It waits at most until ``LIMIT_S`` after the program was started. That takes as long as the
+    imports before the start of Prometheus, and runs on another core meanwhile.
     """
 
     def __init__(self, command: Sequence[str]) -> None:
@@ -38,12 +41,12 @@ class PrometheusVersion:
         self._answer: str | None = None
 
     def ask(self) -> None:
-        """Start to ask, unless that has been done; return at once."""
+        """Start the program unless it was started before; return at once."""
         with self._lock:
             self._ask()
 
     def answer(self) -> str:
-        """Return the version, "" if it is not known."""
+        """Wait for the version and return it, "" if it is not known."""
         with self._lock:
             self._ask()
             if self._answer is None:
@@ -51,7 +54,7 @@ class PrometheusVersion:
             return self._answer
 
     def forget(self) -> None:
-        """Wait for no answer any more."""
+        """Kill the program if it has not answered; the version is then not known."""
         with self._lock:
             if self._asked is not None and self._answer is None:
                 self._asked.kill()
@@ -72,7 +75,7 @@ class PrometheusVersion:
             said, _ = self._asked.communicate(timeout=max(self._until - clock.now(), 0))
         except subprocess.TimeoutExpired:
             self._asked.kill()
-            with suppress(subprocess.TimeoutExpired):  # one that waits for its disk does not end
+            with suppress(subprocess.TimeoutExpired):  # a process that waits for a disk stays
                 self._asked.communicate(timeout=_END_LIMIT_S)
             return ""
         answer = _ANSWER.search(said.decode(errors="replace"))
@@ -80,9 +83,10 @@ class PrometheusVersion:
 
 
 def prometheus_in(command: Sequence[str]) -> str:
-    """Return the path of the Prometheus in a command, "" without one; another may precede it.
+    """Return the path of the Prometheus in a command, "" if there is none.
 
-    A program of that name which is a script does not count: to ask it could start a Prometheus.
+    Other words may precede it in the command. A script does not count: if it were run, it could
+    start a Prometheus.
     """
     for word in command:
         path = shutil.which(word) if Path(word).name.startswith(_NAME) else None
@@ -100,7 +104,7 @@ def _is_binary(path: str) -> bool:
 
 
 def _run(program: str) -> subprocess.Popen[bytes] | None:
-    """Run ``--version``; None if that is not possible."""
+    """Start the program with ``--version`` and return its process, None if that fails."""
     try:
         return subprocess.Popen(
             (program, "--version"),

@@ -1,6 +1,6 @@
-"""What is known before anything is started: settings, inputs, renderings, problems.
+"""What is known before anything is started: settings, inputs, renderings and problems.
 
-Nothing is done here but reading the renderings that are kept for a restart.
+Data types. The only I/O is to read the renderings that an earlier run has saved.
 """
 
 from __future__ import annotations
@@ -24,21 +24,22 @@ if TYPE_CHECKING:
     from wrapper.base.files import OutputLock
     from wrapper.election.file_lease import FileLease
 
-# Stands for the file that a plain Prometheus reads in each role; its content is not known.
+# A placeholder for the file that Prometheus reads in both roles if this program does not render it.
+# Its content is not known.
 _OWN_FILE = Rendering(Role.FOLLOWER, b"", "", writes_remotely=False)
 UNCHANGED = Renderings(_OWN_FILE, _OWN_FILE)
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedInput:
-    """The follower rendering with which Prometheus exited before it was ready, and the status."""
+    """The follower rendering with which Prometheus exited before it was ready, and its status."""
 
     fingerprint: str
     status: int
 
     @property
     def text(self) -> str:
-        """What happened, for people."""
+        """A sentence about what happened, to show."""
         return (
             f"Prometheus exited with status {self.status} when started with the newest "
             "configuration; see the log of Prometheus"
@@ -47,10 +48,11 @@ class RefusedInput:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What was locked and opened before Prometheus is started; None if there is no such thing.
+    """The locks and the socket that are opened before Prometheus is started.
 
-    ``locks`` are descriptors that Prometheus and the gate keep: of the output's lock, and of the
-    lease's. So both are free only when both are dead.
+    - ``file_lease``: the lock file that elects the leader, None without one.
+    - ``output_lock``: the lock of the output file, None if this program writes no output.
+    - ``gate_listener``: the listening socket of the gate, None without a gate.
     """
 
     file_lease: FileLease | None = None
@@ -59,19 +61,29 @@ class Taken:
 
     @property
     def locks(self) -> tuple[int, ...]:
-        """See the class; as a sidecar, the lease's changes with a lock file that is replaced."""
+        """The descriptors of both locks, which Prometheus and the gate inherit.
+
+        So a lock is free only when all these processes have ended. In a sidecar, the descriptor of
+        the lease changes if the lock file is replaced.
+        """
         return tuple(each.fileno() for each in (self.output_lock, self.file_lease) if each)
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What is known before the start; nothing is started if there are ``problems``.
+    """What is known before the start. Nothing is started if there are ``problems``.
 
-    ``access`` is None without credentials for Prometheus, ``targets_access`` if no file is fetched.
-    ``last_good`` is what Prometheus had in force last, if it is started with that because the input
-    was refused: by this program, so that ``renderings`` are the same ones, or by Prometheus in the
-    run before. ``refusal`` has a line for each reason. ``refused`` is what Prometheus exited with
-    in the run before. ``lock`` is what elects the leader.
+    - ``arguments``: Prometheus' own arguments.
+    - ``renderings``: both renderings of the newest valid input; None if there is none.
+    - ``output``: the file that Prometheus reads.
+    - ``access``: the credentials for Prometheus, None without.
+    - ``targets_access``: the credentials for the feeds, None if no file is fetched.
+    - ``last_good``: the renderings that were last in force, if Prometheus is started with them
+      because the input was refused. Either this program refused it; then ``renderings`` are the
+      same ones. Or Prometheus refused it in the previous run.
+    - ``refusal``: one line for each reason of the refusal.
+    - ``refused``: the rendering with which Prometheus exited in the previous run.
+    - ``lock``: what elects the leader.
     """
 
     settings: Settings
@@ -89,24 +101,24 @@ class Start:
 
     @property
     def is_plain(self) -> bool:
-        """Whether Prometheus is started with its command unchanged, and reads its own file."""
+        """Whether Prometheus reads its own file, and its command is not changed."""
         return self.settings.mode.is_plain
 
     @property
     def own_folder(self) -> Path | None:
-        """The default output's folder, which has to be created; None for a named output."""
+        """The folder of the default output, which has to be created; None if an output is named."""
         is_default = self.settings.mode.is_stand_in and not self.settings.files.output
         return self.output.parent if is_default else None
 
     @property
     def may_override(self) -> bool:
-        """Whether the leader has overrides, or may get them by an edit."""
+        """Whether the replicas need a leader now, or may need one after an edit of the inputs."""
         has_leader = self.renderings is not None and self.renderings.needs_leader
         return has_leader or bool(self.settings.files.leader_config)
 
     @property
     def base_url(self) -> str:
-        """The URL of Prometheus, "" if it is not known."""
+        """The URL of this replica's Prometheus, "" if it is not known."""
         settings = self.settings
         if settings.mode.owns_child:
             return self.arguments.base_url
@@ -120,13 +132,13 @@ class Start:
         return ""
 
     def takes(self, path: Path) -> bool:
-        """Tell whether a file is an input or the output."""
+        """Return whether a file is an input or the output."""
         is_output = not self.is_plain and is_same_file(path, self.output)
         return is_output or self.inputs.reads(path)
 
     @property
     def good(self) -> Renderings:
-        """The renderings of a start without problems."""
+        """The renderings; raise RuntimeError if this start has problems and none."""
         if self.renderings is None:
             raise RuntimeError("a start with problems has no renderings")
         return self.renderings
@@ -138,19 +150,19 @@ class Start:
 
     @property
     def keeper(self) -> LastGood:
-        """The renderings in force that are saved for the next start."""
+        """The files in which renderings in force are saved for the next start."""
         return LastGood(self.output, self.settings.files.output_mode)
 
     @property
     def can_start_over(self) -> bool:
-        """Whether Prometheus can be restarted once with another configuration."""
+        """Whether Prometheus can be restarted with the saved configuration, if it exits at once."""
         if not self.settings.mode.owns_child or self.is_plain or self.last_good is not None:
             return False
         has_been = self.refused is not None and self.refused.fingerprint == self.first.fingerprint
         return not has_been and self.keeper.can_replace(self.first)
 
     def with_last_good(self) -> Start:
-        """Return this start, with the saved configuration if the input was refused."""
+        """Return this start; if the input was refused, ``last_good`` is what was saved."""
         if self.settings.is_check or self.is_plain:
             return self
         if self.renderings is None:
@@ -164,5 +176,5 @@ class Start:
 
 
 def is_same_file(one: Path, other: Path) -> bool:
-    """Tell whether two paths lead to one file."""
+    """Return whether two paths lead to the same file."""
     return os.path.realpath(one) == os.path.realpath(other)

@@ -1,4 +1,4 @@
-"""Logs the start, and warnings about settings that are probably mistakes."""
+"""Logs the start, and a warning for each setting that is probably a mistake."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def say_start(start: Start, constants: Constants) -> None:
 
 
 def _warn_of_overrides(start: Start) -> None:
-    """Warn if the overrides are missing, or every replica writes."""
+    """Log a warning if the leader has no overrides, or if all replicas write."""
     if not start.good.needs_leader:
         LOG.warning(
             "the leader has no overrides: all replicas load the same file",
@@ -57,7 +57,7 @@ def _warn_of_overrides(start: Start) -> None:
 
 
 def _warn_of_no_gate(start: Start, kept: Renderings) -> None:
-    """Warn if the configuration that was kept leads to a gate that this start does not have."""
+    """Log a warning if the saved configuration sends to a gate that this start does not have."""
     gate = start.settings.gate
     if kept.leader.endpoints and not (
         gate.enabled and f"http://{gate.address}{PATH}".encode() in kept.leader.content
@@ -70,7 +70,7 @@ def _warn_of_no_gate(start: Start, kept: Renderings) -> None:
 
 
 def _warn_of_prometheus(start: Start) -> None:
-    """Warn if requests to Prometheus may fail, or it cannot be fenced."""
+    """Log a warning if requests to Prometheus may fail, or if it cannot be fenced."""
     settings = start.settings
     if start.arguments.base_url.startswith("https") and not settings.web.prometheus_http_config:
         LOG.warning(

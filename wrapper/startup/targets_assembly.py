@@ -1,4 +1,4 @@
-"""Builds what fetches targets and rules, once Prometheus has been started."""
+"""Starts the threads that fetch targets and rules, once Prometheus has been started."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def start_targets(
     watch: PrometheusWatch,
     actors: Actors,
 ) -> None:
-    """Start a thread for each feed, and one for the broker's queue.
+    """Start a thread for each feed; with --targets-broker, also those for the broker's queue.
 
     ``watch.ready`` is set once Prometheus is ready for the first time.
     """
@@ -68,7 +68,7 @@ def start_targets(
 
 
 def _obstacle(settings: Settings, api: PrometheusApi) -> Callable[[], str]:
-    """Return a function that says why a sidecar's Prometheus is not ready, "" if it is."""
+    """Return a function that returns why a sidecar's Prometheus is not ready, "" if it is."""
     url = ""
     if not settings.mode.owns_child:
         url = settings.probing.readiness_url or (api.url("/-/ready") if api.knows_status else "")
@@ -83,7 +83,7 @@ def _obstacle(settings: Settings, api: PrometheusApi) -> Callable[[], str]:
 
 
 def _reload(rules: RuleLoads) -> str:
-    """Have Prometheus reload; return why that failed, "" if it succeeded."""
+    """Request a reload of Prometheus; return why it failed, "" if it succeeded."""
     answer = rules.reload()
     is_loaded = answer.verdict is Verdict.LOADED
     return "" if is_loaded else f"reload {answer.verdict}: {answer.problem}"

@@ -1,6 +1,6 @@
 """Checks the flags --targets-… before the start.
 
-No request is sent and nothing is written here.
+Guarantee: this module sends no request and writes no file.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from wrapper.targets.rule_check import RuleCheck
 def look_at_targets(
     settings: Settings, is_taken: Callable[[Path], bool]
 ) -> tuple[PrometheusAccess, list[str]]:
-    """Return the credentials of the feeds, and problems.
+    """Return the credentials for the feeds, and the problems of the flags.
 
-    ``is_taken`` tells whether a file is an input or the output.
+    ``is_taken`` returns whether a file is an input or the output.
     """
     access, problems = opened(settings.targets.http_config, is_proxied=True)
     problems += _problems_of_places(settings.targets.feeds)
@@ -33,7 +33,11 @@ def look_at_targets(
 
 
 def rule_check_of(settings: Settings) -> RuleCheck | None:
-    """Return the promtool that checks rules, or one that explains refusals, None without."""
+    """Return the promtool for rules, None without one.
+
+    The promtool of --config-check decides whether rules are valid. Without that flag, a promtool in
+    the PATH only explains why Prometheus has refused rules.
+    """
     if settings.files.promtool:
         return RuleCheck(settings.files.promtool) if shutil.which(settings.files.promtool) else None
     at_hand = shutil.which("promtool")
@@ -48,7 +52,7 @@ def _problems_of_file(named: str, feed: Feed, is_taken: Callable[[Path], bool]) 
 
 
 def _problems_of_places(feeds: Sequence[Feed]) -> Iterator[str]:
-    """Yield a problem for each two paths that lead to one file by links."""
+    """Yield a problem for each pair of paths that lead to the same file, by links."""
     paths = sorted({feed.path for feed in feeds})
     for at, path in enumerate(paths):
         for other in paths[:at]:
@@ -57,7 +61,7 @@ def _problems_of_places(feeds: Sequence[Feed]) -> Iterator[str]:
 
 
 def problems_of_folder(named: str, folder: Path) -> Iterator[str]:
-    """Yield why no file can be created in a folder."""
+    """Yield a problem if no file can be created in a folder."""
     if problem := files.folder_problem(folder):
         yield f"{named}: {problem}"
 

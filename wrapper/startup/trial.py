@@ -1,8 +1,12 @@
 """Checks a rendering by starting Prometheus with it, on an empty data folder.
 
-Prometheus reads the certificates, sets up every queue and loads the rules. It sends nothing
-(``harmless``), listens on a loopback port of its own, and is killed as soon as it is ready. Limit:
-existing data, and flags that matter only with it, are not checked.
+Prometheus reads the certificates, creates all queues and loads the rules. It listens on a free
+loopback port, and is killed as soon as it is ready.
+
+Guarantee: this Prometheus sends no samples and no alerts (``harmless``).
+
+Limitations: existing data, and flags that matter only with data, are not checked. Until it is
+killed, this Prometheus may scrape targets and send traces.
 """
 
 from __future__ import annotations
@@ -28,21 +32,21 @@ from wrapper.model.configuration import Rendering
 from wrapper.options.prometheus_args import with_flags
 from wrapper.supervision.prometheus_api import PrometheusApi
 
-LIMIT_S = 60.0  # for one rendering: the rules of a large server take seconds
+LIMIT_S = 60.0  # for one rendering: loading the rules of a large server takes seconds
 _POLL_S = 0.02
 _PROBE_S = 5.0
-_LONGEST = 600  # characters of its output
+_LONGEST = 600  # characters of Prometheus' output
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 _LINE = re.compile(r"\bline \d+")
 
 
 class Trial:
-    """Starts a Prometheus for each rendering, one after the other."""
+    """Starts a Prometheus for each rendering, one at a time."""
 
     def __init__(
         self, command: Sequence[str], output: Path, *, is_agent: bool, limit_s: float = LIMIT_S
     ) -> None:
-        """Use this command of Prometheus; renderings lie beside ``output`` for a while."""
+        """Store Prometheus' command; renderings are written to a file beside ``output``."""
         self._command = tuple(command)
         self._is_agent = is_agent
         self._limit_s = limit_s
@@ -56,11 +60,15 @@ class Trial:
         return self._command[0]
 
     def refusal(self, rendering: Rendering) -> str:
-        """Return why Prometheus does not start with it, "" if it does; raise Unanswered."""
+        """Return why Prometheus does not start with a rendering, "" if it does.
+
+        Raise Unanswered if that could not be found out.
+        """
         with dead_address() as address:
             status, output = self._start(harmless(rendering.content, address))
             if status != 0 and _LINE.search(output):
-                # It cannot be parsed, so it is harmless: have the line numbers of the original.
+                # The original cannot be parsed, so starting it is harmless: it gives the right line
+                # numbers.
                 status, output = self._start(rendering.content)
         if status == 0:
             return ""
@@ -68,7 +76,7 @@ class Trial:
         return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
 
     def _start(self, content: bytes) -> tuple[int, str]:
-        """Return 0 once it is ready, or its exit status, and its errors."""
+        """Start Prometheus; return 0 if it becomes ready, else its exit status; and its errors."""
         with (
             self._beside.holding(content) as path,
             tempfile.TemporaryDirectory(prefix="prometheus-elector-") as folder,
@@ -92,7 +100,7 @@ class Trial:
             return status, "; ".join(_complaints(text))
 
     def _words(self, config: Path, data: Path, address: str) -> tuple[str, ...]:
-        """Return the command with the flags that have to differ here."""
+        """Return Prometheus' command, with the flags changed that have to differ in a check."""
         kind = "agent" if self._is_agent else "tsdb"
         return with_flags(
             self._command,
@@ -107,7 +115,10 @@ class Trial:
         )
 
     def _await_verdict(self, process: subprocess.Popen[bytes], url: str) -> int:
-        """Return 0 once Prometheus is ready, its exit status when it ends; raise Unanswered."""
+        """Return 0 once Prometheus is ready, or its exit status if it exits before.
+
+        Raise Unanswered if it is killed by a signal, or is not ready in time.
+        """
         until = clock.now() + self._limit_s
         with closing(PrometheusApi(url)) as api:
             while clock.now() < until:
@@ -122,7 +133,7 @@ class Trial:
         raise Unanswered(f"{self.program} was not ready within {self._limit_s:g} s and was killed")
 
     def _end(self) -> None:
-        """Kill it: on SIGTERM it would flush what it has to send."""
+        """Kill Prometheus. It is not sent SIGTERM, because it would then flush its queues first."""
         running, self._running = self._running, None
         if running is not None:
             with suppress(ProcessLookupError, PermissionError):
@@ -131,7 +142,7 @@ class Trial:
 
 
 def _environ() -> dict[str, str]:
-    """Return the environment without proxies."""
+    """Return the environment without the variables that name proxies."""
     return {name: value for name, value in os.environ.items() if name.lower() not in _PROXIES}
 
 
@@ -150,7 +161,7 @@ def _free_port() -> int:
 
 
 def _complaints(log: str) -> Iterator[str]:
-    """Yield the errors in Prometheus' log, else the last line of its output."""
+    """Yield the errors in Prometheus' log, or the last line of its output if there are none."""
     lines = [line for line in log.splitlines() if line.strip()]
     found = False
     for line in lines:
