@@ -1,1 +1,1 @@
-"""The subcommands: check, status, step-down, targets."""
+"""The subcommands: ``check``, ``status``, ``step-down`` and ``targets``."""

@@ -1,8 +1,11 @@
-"""The command ``check``: read and render the configuration as a start would, and report.
+"""The command ``check``: reads and renders the configuration as a start does, and reports problems.
 
-The guarantee: it starts only promtool and Prometheus, if flags want that, writes only the files
-that these read, and makes no requests. Exit status: 0 the configuration can be used, 1 it cannot, 2
-it could not be checked. The report shows no secrets, ``--print=follower|leader`` shows all.
+Exit status: 0 if the configuration can be used, 1 if it cannot, 2 if it could not be checked. The
+report shows no secrets. ``--print=follower|leader`` prints a whole rendering, with its secrets.
+
+Guarantee: the command starts only promtool and Prometheus, and these only if flags request it. It
+writes only the files that these programs read. It sends no requests, except to the Prometheus that
+it has started.
 """
 
 from __future__ import annotations
@@ -46,7 +49,7 @@ Judges = dict[str, Judge]
 
 def run(settings: Settings) -> int:
     """Check the configuration that these settings name; return the exit status."""
-    gc.disable()  # little of what is allocated here ever becomes garbage
+    gc.disable()  # almost nothing that is allocated here becomes garbage
     _be_a_filter()
     arguments = ChildArguments.parse(settings.child)
     obstacles = [
@@ -67,7 +70,7 @@ def run(settings: Settings) -> int:
 
 
 def _problems_of_trial(settings: Settings) -> list[str]:
-    """Return why --start cannot start Prometheus."""
+    """Return the problems that prevent --start from starting Prometheus."""
     program = settings.child[0] if settings.child else _PROMETHEUS
     if not settings.command.start:
         return []
@@ -79,9 +82,9 @@ def _problems_of_trial(settings: Settings) -> list[str]:
 
 
 def _problems_of_script(settings: Settings, program: str) -> list[str]:
-    """Refuse a script that may start Prometheus with the configuration that is in use.
+    """Return a problem if a script may start Prometheus with the configuration that is in use.
 
-    As at a start, a script that is given --config.file is expected to pass it on.
+    As at a start, a script that gets --config.file is expected to pass it on to Prometheus.
     """
     names_file = ChildArguments.parse(settings.child).names_config_file
     if names_file or Path(program).name == _PROMETHEUS:
@@ -91,7 +94,7 @@ def _problems_of_script(settings: Settings, program: str) -> list[str]:
 
 
 def _judges(settings: Settings, arguments: ChildArguments, output: Path) -> dict[str, Judge]:
-    """Return the programs that check each rendering, by the title of their part of the report."""
+    """Return the programs that check each rendering, by the title of their report section."""
     judges: dict[str, Judge] = {}
     promtool = promtool_of(settings, arguments, output)
     if promtool is not None:
@@ -103,11 +106,14 @@ def _judges(settings: Settings, arguments: ChildArguments, output: Path) -> dict
     return judges
 
 
-# --- one rendering, for programs ------------------------------------------------------------------
+# --- --print: one rendering, for other programs ---------------------------------------------------
 
 
 def _print(inputs: Inputs, judges: Judges, role: Role, folder: str | None) -> int:
-    """Write the bytes of one rendering, and nothing else, to standard output."""
+    """Write one rendering, and nothing else, to standard output; return the exit status.
+
+    Problems are written to standard error.
+    """
     try:
         renderings = inputs.read(is_start=True)
     except BadInputs as error:
@@ -122,11 +128,11 @@ def _print(inputs: Inputs, judges: Judges, role: Role, folder: str | None) -> in
     return _status(judged, missing)
 
 
-# --- the report, for people -----------------------------------------------------------------------
+# --- the report -----------------------------------------------------------------------------------
 
 
 def _report(inputs: Inputs, judges: Judges, folder: str | None) -> int:
-    """Write the report as far as it goes; return the exit status."""
+    """Write the report; if the inputs are invalid, only their section; return the exit status."""
     try:
         renderings = inputs.read(is_start=True)
     except BadInputs as error:
@@ -162,7 +168,7 @@ def _report(inputs: Inputs, judges: Judges, folder: str | None) -> int:
 
 
 def _inputs(inputs: Inputs) -> str:
-    """Return the part of the report about the inputs, as far as they could be read."""
+    """Return the section of the report about the inputs that could be read."""
     texts = inputs.texts()
     if not texts:
         return check_report.unread(map(str, inputs.sources.paths))
@@ -181,7 +187,7 @@ def _kinds(inputs: Inputs) -> Iterator[str]:
 
 
 def _comparison(inputs: Inputs) -> Comparison:
-    """Compare the follower's and the leader's configuration of valid inputs."""
+    """Return the differences between the follower's and the leader's configuration."""
     has_sections = inputs.sources.leader_configs is None
     return compare_texts(
         inputs.texts(),
@@ -195,7 +201,10 @@ def _comparison(inputs: Inputs) -> Comparison:
 
 
 def _missing(renderings: Renderings, folder: str | None) -> list[Missing]:
-    """Return the unreadable files that the renderings name; none if ``folder`` is None."""
+    """Return the files that the renderings name and that cannot be read; [] if ``folder`` is None.
+
+    Relative paths start at ``folder``.
+    """
     found: dict[tuple[str, str], Missing] = {}
     for rendering in distinct(renderings) if folder is not None else ():
         root = compose(rendering.content, "")
@@ -209,7 +218,7 @@ def _missing(renderings: Renderings, folder: str | None) -> list[Missing]:
 
 
 def _missing_at_gate(leader: Rendering) -> Iterator[Missing]:
-    """Yield the unreadable files of the gate's own connections."""
+    """Yield the files for the gate's connections to receivers that cannot be read."""
     for endpoint in leader.endpoints:
         files = endpoint.client.get("tls_config", {})
         for field in TLS_FILES:
@@ -220,7 +229,7 @@ def _missing_at_gate(leader: Rendering) -> Iterator[Missing]:
 
 
 def _judged(judge: Judge, renderings: Renderings) -> list[Judged]:
-    """Have promtool or Prometheus check each rendering."""
+    """Return the verdict of promtool or Prometheus on each rendering."""
     judged = []
     for rendering in distinct(renderings):
         try:
@@ -242,7 +251,11 @@ def _say(*parts: str) -> None:
 
 
 def _be_a_filter() -> None:
-    """End quietly on SIGPIPE, in order on other signals; escape what the terminal cannot show."""
+    """Behave as a filter in a shell's pipeline.
+
+    SIGPIPE ends the program silently. Other signals end it after cleaning up. Characters that the
+    output's encoding does not have are escaped.
+    """
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, lambda told, _frame: sys.exit(_SIGNALLED + told))

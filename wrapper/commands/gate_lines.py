@@ -1,6 +1,7 @@
-"""What the command ``status`` prints about the replicas' gates; pure.
+"""The lines that the command ``status`` prints about the replicas' gates; pure.
 
-Other replicas' answers are untrusted: one whose gate has another form is passed over.
+Other replicas' answers are not trusted: an answer whose gate lacks a field, or has one of another
+type, is omitted.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _ENDPOINT: Form = {
 
 
 def gate_lines(replicas: Sequence[Json]) -> Iterator[str]:
-    """Yield a line for each replica that has a gate: its state, and that of each receiver."""
+    """Yield one line for each replica that has a gate: its state, and that of each endpoint."""
     for replica in replicas:
         told = mapping(replica.get("status"))
         gate = mapping(told.get("gate"))
@@ -43,7 +44,7 @@ def gate_lines(replicas: Sequence[Json]) -> Iterator[str]:
 
 
 def _has(value: object, form: Form) -> bool:
-    """Tell whether it is an object that has these fields."""
+    """Return whether ``value`` is an object that has these fields, with these types."""
     return isinstance(value, dict) and all(
         name in value and isinstance(value[name], kind) for name, kind in form.items()
     )

@@ -1,8 +1,9 @@
 """The commands ``status`` and ``step-down``: requests to the API of a running replica.
 
-Exit status: 0 exactly one replica leads, or the step-down is done; 1 otherwise; 2 the API could not
-be asked. A step-down uses the API if that authenticates its clients; otherwise a file and a signal
-to the supervisor on this machine, which is found by the port of its API.
+Exit status: 0 if exactly one replica leads, or the step-down is complete; 2 if the API gave no
+usable answer or refused; 1 otherwise. ``step-down`` uses the API if the API authenticates its
+clients. Otherwise it writes the pause file and sends a signal to the supervisor on this machine,
+which it finds by the port of its API.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from wrapper.startup.prepare import output_of
 GOOD, NOT_SO, UNASKED = 0, 1, 2
 _LIMIT_S = 10.0
 _PATIENCE_S = 15.0
-_FORCED_S = 5.0  # for a successor that was not known to be ready, after --force
+_FORCED_S = 5.0  # after --force, how long to wait for a successor, which may not be ready
 _FORBIDDEN = 403
 _IS_JSON = (("Content-Type", "application/json"),)
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -54,7 +55,7 @@ Json = dict[str, Any]
 
 
 def run(words: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run the command in the words after the program's name; return the exit status."""
+    """Run the command in ``words``, the arguments of the program; return the exit status."""
     try:
         asked = read_words(words, environ)
         api = Api(asked.url, asked.http_config)
@@ -64,11 +65,15 @@ def run(words: Sequence[str], environ: Mapping[str, str]) -> int:
         return UNASKED
 
 
-# --- asking -----------------------------------------------------------------------------------
+# --- requests to the API ----------------------------------------------------------------------
 
 
 class Api:
-    """The API of one replica; if the URL has a user but no password, people are asked for it."""
+    """A client of the API of one replica.
+
+    If the URL has a user but no password, it prompts for the password. Raises Unasked if the URL or
+    the file of --http-config is invalid.
+    """
 
     def __init__(self, url: str, http_config: str = "") -> None:
         try:
@@ -89,7 +94,7 @@ class Api:
         return f"{self.parts.scheme}://{self.host}:{self.port}"
 
     def ask(self, method: str, path: str, body: Json | None = None) -> tuple[int, Json]:
-        """Return the answer's code and JSON; raise Unasked."""
+        """Send a request; return the answer's status code and JSON object; raise Unasked."""
         content = None if body is None else json.dumps(body).encode()
         target = self.parts.path.rstrip("/") + path
         connection = Connection(self.parts, self._access)
@@ -105,14 +110,14 @@ class Api:
         return answer.status, told
 
     def fleet(self) -> list[Json]:
-        """Return the status of all replicas, this one's first; raise Unasked."""
+        """Return the status of all replicas, that of this replica first; raise Unasked."""
         replicas = self._told("/_elector/fleet").get("replicas")
         if not isinstance(replicas, list) or not all(isinstance(each, dict) for each in replicas):
             raise Unasked(f"{self} sent no list of replicas; is it another version?")
         return replicas
 
     def status(self) -> Json:
-        """Return the replica's own status; raise Unasked."""
+        """Return the status of this replica; raise Unasked."""
         told = self._told("/_elector/status")
         if not is_status(told):
             raise Unasked(f"{self}: {_NO_STATUS}")
@@ -126,7 +131,7 @@ class Api:
 
 
 def _with_password(parts: SplitResult) -> SplitResult:
-    """Return the URL with a password; prompt for it if the URL has only a user; raise Unasked."""
+    """Return the URL; if it has a user but no password, prompt for the password; raise Unasked."""
     if parts.username is None or parts.password is not None:
         return parts
     try:
@@ -139,7 +144,7 @@ def _with_password(parts: SplitResult) -> SplitResult:
 
 
 def is_status(told: object) -> TypeGuard[Json]:
-    """Tell whether it has those fields of a status that are used here."""
+    """Return whether ``told`` has the fields of a status that this module uses."""
     return (
         isinstance(told, dict)
         and all(name in told and isinstance(told[name], kind) for name, kind in STATUS_FORM.items())
@@ -148,7 +153,7 @@ def is_status(told: object) -> TypeGuard[Json]:
 
 
 def _say(text: str, stream: TextIO | None = None) -> None:
-    """Print a line without control characters, on standard output by default."""
+    """Print a line without its control characters, to standard output by default."""
     say("".join(filter(str.isprintable, text)), stream)
 
 
@@ -165,7 +170,7 @@ def _status(api: Api) -> int:
 
 
 def table(replicas: Sequence[Json]) -> Iterator[str]:
-    """Yield the lines of a table with a row for each replica, without control characters."""
+    """Yield the lines of a table with one row for each replica, without control characters."""
     rows = [_HEADS, *map(_row, replicas)]
     cells = [["".join(c for c in cell if c.isprintable()) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -213,7 +218,7 @@ def _step_down(api: Api, asked: RemoteRequest) -> int:
 
 
 def _by_signal(api: Api, asked: RemoteRequest) -> None:
-    """Step down by a signal on this machine, with the checks that the API makes."""
+    """Request the step-down by a signal on this machine, after the same checks as in the API."""
     own, *others = (each.get("status") for each in api.fleet() or [{}])
     if not is_status(own):
         raise Unasked(f"{api}: {_NO_STATUS}")
@@ -232,12 +237,12 @@ def _by_signal(api: Api, asked: RemoteRequest) -> None:
 
 
 def supervisor_on(host: str, port: int) -> psutil.Process:
-    """Return the supervisor whose API listens on an address of this machine; raise Unasked."""
+    """Return the supervisor whose API listens on this address of this machine; raise Unasked."""
     try:
         for listener in _listeners(host, port):
             process = psutil.Process(listener)
             is_ours = _WEB in process.cmdline()
-            while _WEB in process.cmdline():  # a worker, and the process that started it
+            while _WEB in process.cmdline():  # a worker of the web process, or the web process
                 process = psutil.Process(process.ppid())
             if is_ours:
                 return process
@@ -247,7 +252,10 @@ def supervisor_on(host: str, port: int) -> psutil.Process:
 
 
 def _listeners(host: str, port: int) -> Iterator[int]:
-    """Yield the processes that listen on an address of this machine, the exact address first."""
+    """Yield the IDs of processes that listen on this address, or on all addresses.
+
+    Those on exactly this address come first.
+    """
     at = [each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
     wanted = [_LOOPBACK - {"localhost"} if host == "localhost" else {host}, _ALL_ADDRESSES]
     for addresses in wanted:
@@ -270,9 +278,10 @@ def _output(supervisor: psutil.Process) -> Path:
 
 
 def _await_outcome(api: Api, asked: RemoteRequest, before: Json) -> int:
-    """Print the outcome once it shows; after --force, there may be no new leader.
+    """Wait for the outcome of the step-down and print it; return the exit status.
 
-    A request that fails is repeated: the API may be unreachable for a moment during a hand-over.
+    After --force there may be no new leader. A failed request is retried, because the API may be
+    unreachable for a moment during a hand-over.
     """
     until = time.monotonic() + _PATIENCE_S
     leader, own = before["leader"], before["identity"]
@@ -291,12 +300,15 @@ def _await_outcome(api: Api, asked: RemoteRequest, before: Json) -> int:
 
 
 def who_leads(leader: str | None) -> str:
-    """Return a sentence about who leads: "" means nobody, None not known."""
+    """Return a sentence about who leads; ``leader`` is "" for nobody, None if not known."""
     return "the leader is not known" if leader is None else f"{leader or 'nobody'} leads"
 
 
 def outcome_of(told: Json, before: Json, for_s: float | None) -> str:
-    """Return a sentence about the outcome that a status shows, "" if it shows none yet."""
+    """Return a sentence about the outcome that the status ``told`` shows, "" if none yet.
+
+    ``before`` is the status before the request, ``for_s`` the requested pause in seconds.
+    """
     own, leader, until = told["identity"], told["leader"], told.get("paused_until")
     if for_s and until in (None, before.get("paused_until")):
         return ""

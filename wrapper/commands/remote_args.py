@@ -1,6 +1,6 @@
-"""The arguments of the commands ``status`` and ``step-down``, and the default URL.
+"""Parses the arguments of the commands ``status`` and ``step-down``, and finds the default URL.
 
-The file that --http-config names is not read here.
+Limitation: this module does not read the file that --http-config names.
 """
 
 from __future__ import annotations
@@ -23,12 +23,21 @@ _WORDS = {
 
 
 class Unasked(Exception):
-    """The API cannot be asked, or gives no answer; the text says why."""
+    """The command failed: its arguments are wrong, or the API gave no usable answer or refused.
+
+    The message is the cause.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteRequest:
-    """The arguments; ``for_s`` is None without --for, ``http_config`` "" without --http-config."""
+    """The parsed arguments.
+
+    - ``url``: the URL of the API.
+    - ``for_s``: the value of --for in seconds, None without it.
+    - ``is_forced``: whether --force is given.
+    - ``http_config``: the value of --http-config, "" without it.
+    """
 
     url: str
     for_s: float | None = None
@@ -37,7 +46,7 @@ class RemoteRequest:
 
 
 def read_words(words: Sequence[str], environ: Mapping[str, str]) -> RemoteRequest:
-    """Read the words after the program's name; raise Unasked."""
+    """Parse the arguments of the program; raise Unasked."""
     command, *left = words
     url, values = "", {}
     while left:
@@ -87,7 +96,7 @@ def _duration(text: str) -> float:
 
 
 def default_url(environ: Mapping[str, str]) -> str:
-    """Return the URL of the API on this machine of a replica with this environment."""
+    """Return the URL of the API of a replica that runs on this machine with this environment."""
     host, _, port = environ.get("ELECTOR_API_LISTEN_ADDRESS", "").rpartition(":")
     scheme = "https" if _is_over_tls(environ.get("ELECTOR_WEB_CONFIG_FILE", "")) else "http"
     return f"{scheme}://{_ALL_ADDRESSES.get(host, host)}:{port or '9095'}"

@@ -1,9 +1,11 @@
-"""The command ``targets FILE --from URL``: fetch once, as the running program does, for cron.
+"""The command ``targets FILE --from URL``: fetches once, as the running program does, for cron.
 
-Exit status: 0 FILE is up to date (and, with --reload, new rules are loaded); 1 the fetch failed and
-FILE keeps its content, or new rules are not known to be loaded; 2 the flags are wrong. The limit:
-the command does not remember its last run, so it accepts an answer that is suddenly empty only with
---targets-allow-empty.
+Exit status: 0 if FILE is up to date and, with --reload, Prometheus has loaded new rules; 1 if the
+fetch failed and FILE keeps its content, or if it is not known that Prometheus has loaded new rules;
+2 if the flags are invalid.
+
+Limitation: the command does not remember its last run. So it accepts an answer that has become
+empty only with --targets-allow-empty.
 """
 
 from __future__ import annotations
@@ -31,14 +33,14 @@ _VERDICTS = {200: Verdict.LOADED, 500: Verdict.REFUSED}
 
 @dataclass(frozen=True, slots=True)
 class ByHttp:
-    """Reloads Prometheus over HTTP; without ``url``, written rules count as loaded."""
+    """Reloads Prometheus over HTTP; without ``url``, rules count as loaded once written."""
 
     api: PrometheusApi
     url: str
     limit_s: float
 
     def ask(self, *, has_changed_files: bool) -> ReloadAnswer:  # noqa: ARG002 - nothing else changes
-        """Reload Prometheus and return the verdict."""
+        """Request a reload of Prometheus and return the verdict."""
         if not self.url:
             return ReloadAnswer(Verdict.LOADED)
         answer = self.api.reload("POST", self.url, self.limit_s)
@@ -46,7 +48,7 @@ class ByHttp:
 
 
 def run(settings: Settings) -> int:
-    """Fetch the file that these settings name; return the exit status."""
+    """Fetch the URL that these settings name, and write its file; return the exit status."""
     path = Path(settings.command.file).absolute()
     access, problems = opened(settings.targets.http_config, is_proxied=True)
     own, own_problems = opened(settings.web.prometheus_http_config)
