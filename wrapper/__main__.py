@@ -1,7 +1,7 @@
-"""The command line: runs the supervisor or a subcommand, or prints what is wrong.
+"""The command line: runs the supervisor or a subcommand, or prints the problems of its arguments.
 
-As PID 1, the process first forks and stays as init. Nothing large is imported before Prometheus
-has been started.
+As PID 1, the process first forks; the parent then acts as init. No large module is imported before
+Prometheus has been started, because imports would delay it.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program with these arguments (default: ``sys.argv``); return the exit status."""
+    """Run the program with ``argv`` (default: ``sys.argv[1:]``); return the exit status."""
     core_files.forbid()
     words = sys.argv[1:] if argv is None else list(argv)
     asked = question(words)
     if asked:
-        from wrapper.base.log import say  # noqa: PLC0415 - init has no need of it
+        from wrapper.base.log import say  # noqa: PLC0415 - not in the init process
         from wrapper.options.usage import usage  # noqa: PLC0415 - likewise
 
         say(usage() if asked == "help" else f"prometheus-elector {__version__}")
@@ -78,7 +78,7 @@ def _fetch(settings: Settings) -> int:
 
 def _start(settings: Settings, problems: list[str], version: PrometheusVersion) -> int:
     if not problems and not settings.mode.is_init:
-        version.ask()  # beside the imports
+        version.ask()  # in parallel with the imports
     from wrapper.startup import launch  # noqa: PLC0415 - not in the init process
     from wrapper.startup.prepare import prepare  # noqa: PLC0415 - likewise
 
@@ -93,7 +93,7 @@ def _start(settings: Settings, problems: list[str], version: PrometheusVersion) 
 
 
 def _settings(words: Sequence[str]) -> tuple[Settings, list[str]]:
-    """Return the settings and their problems."""
+    """Return the settings, and one message for each problem."""
     try:
         settings = load(
             words,

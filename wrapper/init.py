@@ -1,8 +1,9 @@
-"""PID 1: a small parent that reaps orphans, forwards signals and passes on the exit status.
+"""The init process: a small parent as PID 1, with the supervisor as its child.
 
-The kernel ignores a timer's SIGKILL for PID 1, so the dead-man's switch would not work there: the
-supervisor has to be another process. This one forks before anything large is imported, and then
-only waits. When it exits, the kernel kills everything else in its PID namespace.
+It reaps orphans, forwards signals to the supervisor, and exits with the supervisor's exit status.
+The supervisor cannot be PID 1 itself: the kernel ignores a timer's SIGKILL for PID 1, so the
+dead-man's switch would not work. This process forks before any large module is imported, and then
+only waits. When it exits, the kernel kills all other processes in its PID namespace.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ _SIGNALLED = 128
 
 
 def split() -> None:
-    """Fork: the child returns from here, the parent stays as init and never does.
+    """Fork: only the child returns. The parent stays as init, and exits when the child has exited.
 
-    The child has a process group of its own, so that a terminal's Ctrl-C reaches it only once.
+    The child gets its own process group, so that Ctrl-C in a terminal reaches it only once.
     """
     watched = FORWARDED | {signal.SIGCHLD}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
@@ -40,7 +41,10 @@ def split() -> None:
 
 
 def _serve(child: int, watched: frozenset[signal.Signals]) -> int:
-    """Forward signals and reap until the child exits; return the exit status."""
+    """Forward signals and reap orphans until the child exits; return the exit status.
+
+    It is that of the child, or 128 + N if signal N has killed the child.
+    """
     while True:
         number = signal.sigwait(watched)
         if number != signal.SIGCHLD:
@@ -53,7 +57,10 @@ def _serve(child: int, watched: frozenset[signal.Signals]) -> int:
 
 
 def _reap(child: int) -> int | None:
-    """Reap all exited processes; return the child's exit status if it is one of them."""
+    """Reap all exited processes; return the child's exit status, None if it still runs.
+
+    The status is negative if a signal has killed the child.
+    """
     ended = None
     with contextlib.suppress(ChildProcessError):
         while True:
