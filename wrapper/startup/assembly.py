@@ -116,7 +116,7 @@ def supervise(
 
 
 def _kubernetes_lease(start: Start) -> KubernetesLease | None:
-    """Return the Lease of Kubernetes that elects the leader, None if another lock or none does."""
+    """Return the Lease of Kubernetes, None if the leader is not elected by one."""
     if start.lock.kind != "kubernetes":
         return None
     lease = start.settings.lease
@@ -147,7 +147,7 @@ def _labeller(settings: Settings, events: Events) -> PodLabelUpdater | None:
 
 
 def _reload_requests(settings: Settings, events: Events) -> ReloadRequests | None:
-    """Return what other threads request reloads from, None if no file is fetched."""
+    """Return the object by which threads request reloads, None if no file is fetched."""
     if not settings.targets.feeds:
         return None
     from wrapper.supervision.reload_requests import ReloadRequests  # noqa: PLC0415 - few fetch files
@@ -171,7 +171,8 @@ def _terms(start: Start) -> LeaseTerms:
 def _identity(start: Start) -> str:
     """Return the holder identity.
 
-    With a lock file it includes the port, because several replicas may share the hostname.
+    With a lock file, several replicas may share the hostname. So it then includes Prometheus' port,
+    or the process ID if the port is not known, unless ``POD_NAME`` is set.
     """
     name = lease_fields.name(start.settings.replica.identity)  # as the API server returns it
     if start.lock.kind != "file" or os.environ.get("POD_NAME"):

@@ -125,7 +125,7 @@ def _take(start: Start) -> Taken:
 
 
 def _file_lease(start: Start) -> FileLease | None:
-    """Return the lock file that elects the leader, None if a Lease or nothing does."""
+    """Return the lock file, None if the leader is not elected by one."""
     if start.lock.kind != "file":
         return None
     settings = start.settings

@@ -155,7 +155,10 @@ class Start:
 
     @property
     def can_start_over(self) -> bool:
-        """Whether Prometheus can be restarted with the saved configuration, if it exits at once."""
+        """Whether a Prometheus that exits before it is ready gets the saved configuration.
+
+        That is done only once for a rendering, not if it was refused in the previous run too.
+        """
         if not self.settings.mode.owns_child or self.is_plain or self.last_good is not None:
             return False
         has_been = self.refused is not None and self.refused.fingerprint == self.first.fingerprint

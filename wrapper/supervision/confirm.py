@@ -6,17 +6,19 @@ nothing, because another program's reload may be in progress: Prometheus (2.42, 
 reported a success that was newer than our own request, while the old remote_write continued for
 3 s. Each of these proves that a candidate is in force:
 
-- Prometheus shows its content, and can have read it only *after the rename*. Reloads do not
-  overlap, so what Prometheus shows follows the order of the renames and never goes back: each
-  answer excludes all renames before the first that matches it. Two renderings are distinguished by
-  whether they have a remote_write, and by their *images* if known. An image is the hash of what
-  Prometheus showed while the rendering was in force. (Example: a promotion is reverted at once.
-  Prometheus still shows the earlier follower's configuration, while a reload that has read the
-  leader's is in progress. This proves nothing.) An image is recorded each time that a rendering
-  comes into force, because it may differ: Prometheus 2.53 shows the ``runtime.gogc`` of one
-  configuration also for the next one, which has none.
+- Prometheus shows its content, and can have read it only *after the rename*.
 - Prometheus answered 200 to our own reload request, which was sent after the rename.
 - Two successive reloads have succeeded since the rename: the second began after the rename.
+
+Reloads do not overlap, so what Prometheus shows follows the order of the renames and never goes
+back: each answer excludes all renames before the first that matches it. Example of content that
+proves nothing: a promotion is reverted at once, and Prometheus still shows the earlier follower's
+configuration, while a reload that has read the leader's is in progress.
+
+Two renderings are distinguished by whether they have a remote_write, and by their *images* if
+known. An image is the hash of what Prometheus showed while the rendering was in force. It is
+recorded each time that a rendering comes into force, because it may differ: Prometheus 2.53 shows
+the ``runtime.gogc`` of one configuration also for the next one, which has none.
 
 Guarantee: once a rendering is proven to be in force, nothing that was read before its rename is in
 force. Nothing is proven while a rendering is being written to the file.
