@@ -257,10 +257,10 @@ class Namespace:
         """The API's path of this namespace's leases."""
         return f"{LEASES}/{self.name}/leases"
 
-    def renew_token(self) -> None:
+    def renew_token(self, lifetime_s: int = 3600) -> None:
         """Put a new token into the token file, as the kubelet does it: by rename."""
         path = f"/api/v1/namespaces/{self.name}/serviceaccounts/elector/token"
-        answer = self.server.make(path, {"spec": {"expirationSeconds": 3600}})
+        answer = self.server.make(path, {"spec": {"expirationSeconds": lifetime_s}})
         fresh = self.token_file.with_suffix(".new")
         fresh.write_text(answer["status"]["token"])
         fresh.replace(self.token_file)

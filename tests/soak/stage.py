@@ -19,6 +19,7 @@ from tests.soak.actor import Actor
 from tests.soak.group import Group, Parts
 from tests.soak.judge import Judge
 from tests.soak.keeper import Keeper
+from tests.soak.kubelet import Kubelet
 from tests.soak.network import LOOPBACK, Network
 from tests.soak.probe import Probe, Pulse
 from tests.soak.record import Record
@@ -136,6 +137,7 @@ class Stage:
     def _watch(self, group: Group) -> None:
         keeper = self.keepers[group.name] = self._actor(Keeper(group, self.record))
         self._stack.callback(keeper.stop_all)
+        self._actor(Kubelet(group.namespace, self.record))
         self._actor(LeaseWatch(group, self.record))
         for member in group.members:
             self._actor(LoadedWatch(group, member, self.record))
