@@ -199,6 +199,18 @@ def test_interim_answers_pass(web: Web) -> None:
         assert web.raw(b"GET / HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 OK\r\n")
 
 
+def test_interim_answers_of_http_1_0_do_not_pass(web: Web) -> None:
+    """There are none in HTTP/1.0 (RFC 9110, 15.2), so a client would not know what it is."""
+
+    def answer(call: Call) -> None:
+        call.sock.sendall(b"HTTP/1.0 103 Early Hints\r\n\r\n")
+        call.say()
+
+    with persistent(answer) as upstream:
+        web.tell(leading(upstream.url))
+        assert web.raw(LAST).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
 # --- answers that are cut ----------------------------------------------------------------------
 
 IN_CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"

@@ -245,7 +245,7 @@ class Exchange:
             elif head.code == _SWITCHING:
                 raise self._bad_answer(connection, "wants to switch protocols")
             else:
-                if self.request.minor > 0:
+                if self.request.minor > 0 and head.minor > 0:  # HTTP/1.0 has none
                     self._to_client(data[: head.end])
                 data = data[head.end :] or self._more(connection)
 
