@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 FIRST = (("real", "simulation", "fuzz"), ("gate",), ("process",), ("web",), ("browser",))
 # Coverage makes them two to three times as slow. What only they reach, the report has as missed,
 # unless the variable MEASURE is "all".
-UNMEASURED = () if os.environ.get("MEASURE") == "all" else ("simulation", "real")
+UNMEASURED = () if os.environ.get("MEASURE") == "all" else ("simulation", "real", "fuzz")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
