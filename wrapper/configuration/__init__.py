@@ -1,1 +1,1 @@
-"""Inputs, the two configurations rendered from them, and checks and views of both."""
+"""Reads the input files, renders both configurations, checks them, and shows them to people."""

@@ -1,6 +1,6 @@
-"""The texts of the report of ``check``; pure.
+"""Formats the parts of the report that ``check`` prints; pure.
 
-They contain no secrets if the arguments contain none.
+Guarantee: a part contains no secrets if the arguments contain none.
 """
 
 from __future__ import annotations
@@ -25,7 +25,13 @@ Rows = Iterable[tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A file that a rendering names and that cannot be read; ``effect`` is the consequence."""
+    """A file that a rendering names and that cannot be read.
+
+    - ``role``: the rendering's role;
+    - ``place``: the keys that lead to the file's path;
+    - ``problem``: the path, and why it cannot be read;
+    - ``effect``: what does not work without the file.
+    """
 
     role: str
     place: str
@@ -40,7 +46,11 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A program's verdict on one rendering; both texts are empty if it is accepted."""
+    """A program's verdict on one rendering.
+
+    ``refusal`` has the reason if the rendering was refused, ``unanswered`` if there is no verdict.
+    If it was accepted, both are empty.
+    """
 
     rendering: Rendering
     refusal: str = ""
@@ -48,7 +58,7 @@ class Judged:
 
 
 def inputs(read: Sequence[tuple[str, str, int]], absent: Iterable[str]) -> str:
-    """Return the part about the inputs read (name, kind, size) and missing overrides."""
+    """Return the part about the inputs read (name, kind, bytes) and the missing overrides."""
     rows = [(name, f"{what}, {_bytes(size)}") for name, what, size in read]
     rows += [(name, "missing or empty: no overrides") for name in absent]
     return _part("Inputs", _columns(rows))
@@ -65,7 +75,7 @@ def problems(found: Sequence[str]) -> str:
 
 
 def left_out(lines: Sequence[str]) -> str:
-    """Return the part about what of the inputs is not used."""
+    """Return the part about the inputs' content that is not used."""
     return _part("Not used", (f"  {line}" for line in lines))
 
 
@@ -110,19 +120,19 @@ def _receiver(endpoint: Endpoint) -> str:
 
 
 def notes(lines: Sequence[str]) -> str:
-    """Return the part about what the gate cannot make good."""
+    """Return the part about samples that are lost in spite of the gate."""
     return _part("What the gate cannot make good", (f"  {line}" for line in lines))
 
 
 def receiver_notes(found: Sequence[ReceiverNote]) -> str:
-    """Return the part about what receivers do not take."""
+    """Return the part about receivers that may refuse what they are sent."""
     return _part(
         "Receivers that may refuse what they are sent", (f"  {each.line}" for each in found)
     )
 
 
 def relabeling_notes(lines: Sequence[str]) -> str:
-    """Return the part about rules that change others."""
+    """Return the part about relabeling rules that change other rules."""
     return _part("Relabeling rules that change other rules", (f"  {line}" for line in lines))
 
 
@@ -133,7 +143,7 @@ def judgement(title: str, judged: Sequence[Judged]) -> str:
 
 
 def missing(found: Sequence[Missing]) -> str:
-    """Return the part about named files that cannot be read here."""
+    """Return the part about files that the renderings name and that cannot be read here."""
     rows = [(each.problem, f"{each.place} of the {each.role}'s: {each.effect}") for each in found]
     return _part("Files that cannot be read here", _columns(rows))
 

@@ -1,11 +1,14 @@
-"""Files that a configuration names for clients: certificates, keys, passwords, tokens; pure.
+"""Finds the files that a configuration names for its HTTP and gRPC clients; pure.
 
-Their places are those of ``config_paths``, and some that Prometheus takes as relative to its
-working directory. Prometheus reads most of them at each request and runs without them. It reads
-those of ``google_iam``, of ``azuread.certificate``, and of ``tls_config`` in ``NEEDED``, when it
-loads a configuration, and refuses it if one is missing (2.42 and 3.16; 2.42 does not need
-tracing's). promtool checks none of them. Not included: files of service discovery, and those that
-included files name.
+These are certificates, keys, passwords and tokens. Their places are those of ``config_paths``, and
+some whose relative paths Prometheus resolves against its working directory.
+
+Prometheus reads most of these files at each request, and runs without them. Some it reads when it
+loads a configuration, which it refuses if one is missing: those of ``google_iam``, of
+``azuread.certificate``, and of ``tls_config`` in the sections in ``NEEDED`` (2.42 and 3.16; 2.42
+does not need those of tracing). promtool checks none of them.
+
+Limitation: files of service discovery are not found, nor are files that included files name.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ NEEDED = frozenset({REMOTE_WRITE, "remote_read", ALERTMANAGERS, "tracing"})
 _OF_CLIENTS = ("remote_write", "remote_read", "alerting", "tracing", "scrape_configs")
 _NEEDED_PATH = "needed path"
 _OAUTH2: dict[str, Places] = {"oauth2": {"client_certificate_key_file": PATH}}
-FURTHER: dict[str, Places] = {  # Prometheus takes these as relative to its working directory
+FURTHER: dict[str, Places] = {  # paths that are relative to Prometheus' working directory
     REMOTE_WRITE: [
         _OAUTH2
         | {
@@ -50,10 +53,14 @@ _IN_TLS = 3  # remote_write[0], tls_config, ca_file
 
 @dataclass(frozen=True, slots=True)
 class ClientFile:
-    """A file's path and the place that names it: input, line and column from 1, keys.
+    """A file that a configuration names, and the place that names it.
 
-    ``is_needed``: Prometheus refuses a configuration when it cannot read this file.
-    ``is_resolved``: a relative path is below the folder of Prometheus' configuration.
+    - ``path``: the file's path as written;
+    - ``name``, ``line``, ``column``: the input's name, and the position in it, counted from 1;
+    - ``trail``: the keys that lead to the place;
+    - ``is_needed``: Prometheus refuses the configuration if it cannot read this file;
+    - ``is_resolved``: a relative path is relative to the folder of Prometheus' configuration, else
+      to its working directory.
     """
 
     path: str
@@ -71,7 +78,7 @@ class ClientFile:
 
     @property
     def place(self) -> str:
-        """The place as text: ``remote_write[0].tls_config.ca_file``."""
+        """The place as text, for example ``remote_write[0].tls_config.ca_file``."""
         return ".".join(self.trail)
 
     def under(self, folder: str) -> str:
@@ -82,7 +89,7 @@ class ClientFile:
 
 
 def client_files(section: MappingNode, names: Iterable[str] = _OF_CLIENTS) -> list[ClientFile]:
-    """Return the files that these top-level entries name, in their order."""
+    """Return the files that the entries with these top-level keys name, in this order."""
     found = entries(section)
     return [
         file
@@ -105,7 +112,10 @@ class _Search:
     def below(
         self, node: Node, places: Places, trail: tuple[str, ...], place: Node | None
     ) -> Iterator[ClientFile]:
-        """Yield the files named below a node; ``place`` replaces the node that has the place."""
+        """Yield the files that are named below a node.
+
+        ``place`` is the node whose position is reported; None: that of the path itself.
+        """
         if isinstance(places, dict) and isinstance(node, MappingNode):
             for name, (_, value) in entries(node).items():
                 below = places.get(name, places.get(ANY_KEY))
@@ -133,6 +143,6 @@ def _is_left_out(name: str) -> bool:
 
 
 def _is_needed(trail: tuple[str, ...]) -> bool:
-    """Tell whether a file is one of those of ``tls_config`` in ``NEEDED``."""
+    """Return whether a file is one of ``tls_config`` in a section in ``NEEDED``."""
     kind = trail[-_IN_TLS].partition("[")[0] if len(trail) >= _IN_TLS else ""
     return kind in NEEDED and trail[-2] == "tls_config"

@@ -1,10 +1,11 @@
-"""The places of file paths in Prometheus' configuration; makes relative paths absolute; pure.
+"""Makes the relative file paths in a Prometheus configuration absolute; pure.
 
 Prometheus resolves relative paths against the folder of its configuration file. If the output is in
-another folder than the input, the paths have to be made absolute. The table has exactly the places
-that Prometheus resolves in any version from 2.42 to 3.16 (those of ec2 and lightsail since 3.12
-only). A label or a parameter called ``x_file`` is not among them and stays; so do the few files
-that it takes as relative to its working directory.
+another folder than the input, the paths have to be made absolute.
+
+``PLACES`` has exactly the places that Prometheus resolves in any version from 2.42 to 3.16 (those
+of ec2 and lightsail since 3.12 only). A label or a parameter called ``x_file`` is no such place, so
+it is not changed. Nor are the few paths that Prometheus resolves against its working directory.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from wrapper.documents.yaml_nodes import MERGE_TAG, TEXT_TAG, is_null, with_item
 
 PATH = "path"
 ANY_KEY = "*"
-Places = str | dict[str, "Places"] | list["Places"]  # PATH, by key, of each item
+Places = str | dict[str, "Places"] | list["Places"]  # PATH; places by key; the places of each item
 
 _TLS: dict[str, Places] = {"ca_file": PATH, "cert_file": PATH, "key_file": PATH}
 _CLIENT: dict[str, Places] = {
@@ -29,7 +30,7 @@ _CLIENT: dict[str, Places] = {
     "oauth2": {"client_secret_file": PATH, "tls_config": _TLS},
     "tls_config": _TLS,
 }
-# Service discoveries whose files are those of any HTTP client; azure, dns, gce … name no files.
+# Service discoveries with the files of any HTTP client, and no others. azure, dns, gce … have none.
 _OF_A_CLIENT = (
     "aws consul digitalocean docker dockerswarm ec2 ecs elasticache eureka hetzner http ionos kuma "
     "lightsail linode msk nomad puppetdb rds stackit uyuni vultr"
@@ -60,13 +61,13 @@ PLACES: dict[str, Places] = {
     "tracing": {"tls_config": _TLS},
 }
 
-_ESCAPE = re.compile(rb"\\[xuU\s]")  # of a letter, or a line break that is removed
+_ESCAPE = re.compile(rb"\\[xuU\s]")  # an escaped letter, or a line break that YAML removes
 
 
 def may_name_a_file(text: bytes) -> bool:
-    """Tell whether a mapping's text may contain a path: all keys of paths contain "file".
+    """Return whether a mapping's text may contain a file path.
 
-    A quoted key may contain escapes instead.
+    All keys of paths contain "file"; a quoted key may contain escapes instead.
     """
     return b"file" in text or (b"\\" in text and _ESCAPE.search(text) is not None)
 
@@ -81,7 +82,7 @@ def resolve_paths(section: MappingNode, folder: str) -> MappingNode:
 
 
 class _Resolution:
-    """A walk over the places of the table; shared nodes stay shared."""
+    """Resolves the paths below a node. A node that aliases share stays shared."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -110,7 +111,10 @@ class _Resolution:
         return with_items(node, pairs)
 
     def _value(self, key: Node, value: Node, places: dict[str, Places]) -> Node:
-        """Return an entry's value, resolved; a merge key's mappings are in the same place."""
+        """Return an entry's value with its paths resolved.
+
+        The mappings of a merge key have the same places as the mapping that they are merged into.
+        """
         if key.tag == MERGE_TAG and isinstance(value, SequenceNode):
             return self._list(value, places)
         if key.tag == MERGE_TAG:
@@ -123,7 +127,7 @@ class _Resolution:
         return node if items == node.value else with_items(node, items)
 
     def _path(self, node: ScalarNode) -> ScalarNode:
-        """Return the absolute path that Prometheus would use; an empty path is not changed."""
+        """Return the absolute path that Prometheus would use. An empty path is not changed."""
         if is_null(node) or not node.value or posixpath.isabs(node.value):
             return node
         path = posixpath.normpath(posixpath.join(self._folder, node.value))

@@ -1,8 +1,10 @@
 """Both configurations and their difference, without secrets, for the status page.
 
-The supervisor passes them to the web process in shared memory, apart from the snapshots, since they
-are large and seldom change. They contain nothing that ``redact`` hides. If they are too large, a
-reason is shown instead.
+The supervisor passes them to the web process in shared memory. They have a place of their own
+beside the snapshots, because they are large and seldom change. If they are too large, a reason is
+shown instead.
+
+Guarantee: they contain nothing that ``redact`` hides.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from dataclasses import asdict, dataclass
 
 from wrapper.base.shared_memory import SharedReader, SharedWriter
 
-PLACE = 1  # the slot in the memfd of the snapshots
+PLACE = 1  # of the views; place 0 of the same memfd has the snapshots
 LARGEST_INPUT = 256 << 10  # bytes of all inputs together
 LARGEST_TEXT = 512 << 10  # characters of all texts together
 ELSEWHERE = "see prometheus-elector check"
@@ -30,7 +32,7 @@ class ConfigView:
 
 
 class ConfigViewWriter:
-    """Publishes the view; there must be only one writer."""
+    """Publishes the view. There must be only one writer."""
 
     def __init__(self, fd: int) -> None:
         self._slot = SharedWriter(fd, PLACE)

@@ -1,7 +1,7 @@
 """The thread that prepares the view of the configuration for the status page.
 
-It uses the newest good inputs. Nothing waits for it: an error here is shown on the page and has no
-other effect.
+It uses the newest valid inputs. No other thread waits for it: an error here is shown on the page,
+and has no other effect.
 """
 
 from __future__ import annotations
@@ -17,13 +17,19 @@ from wrapper.configuration.inputs import Inputs
 from wrapper.documents.problems import ConfigurationError
 from wrapper.documents.source import Source
 
-SETTLE_S = 1.0  # to let Prometheus start, and further changes arrive, first
-MOST_NODES = 50_000  # with aliases expanded
+SETTLE_S = 1.0  # lets Prometheus start, and further changes arrive, first
+MOST_NODES = 50_000  # limit of nodes for expanding aliases
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Good inputs as they were read; ``variables`` were replaced in them and may be secrets."""
+    """Valid inputs as they were read.
+
+    - ``sources``: the inputs, with variables replaced;
+    - ``variables``: the variables that were replaced, whose values may be secret;
+    - ``has_sections``: the only source has both sections;
+    - ``gateway``: the gate that remote_write goes through; None without a gate.
+    """
 
     sources: Sequence[Source] = field(repr=False)
     variables: Mapping[str, str] = field(repr=False)

@@ -1,9 +1,10 @@
 """Decides when to read files that change; pure.
 
-The first finished change is read at once, the rest of a burst together. A file that is being
-written is read after it has been closed. After what may be half of a change (a deleted file, a new
-folder) the rest is awaited for ``SETTLE_S``. A file that stays open without a change for
-``WRITING_S`` is read even so.
+- The first finished change is read at once. Further changes of the same burst are read together.
+- A file that is being written is read after it has been closed, or after it has not changed for
+  ``WRITING_S``.
+- A deleted file or a new folder may be the first half of a change. The second half is awaited for
+  ``SETTLE_S``.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
-QUIET_S = 0.1  # without a change, after which a burst is over
-BURST_S = 1.0  # between readings during a burst
-SETTLE_S = 0.5  # for the second half of a change to follow
-WRITING_S = 60.0  # for a file to be closed after a change
+QUIET_S = 0.1  # a burst is over after this time without a change
+BURST_S = 1.0  # longest time that a change waits during a burst
+SETTLE_S = 0.5  # time to wait for the second half of a change
+WRITING_S = 60.0  # time to wait for a changed file to be closed
 
 
 class Change(StrEnum):
@@ -26,7 +27,7 @@ class Change(StrEnum):
 
 
 class Settling:
-    """The changes since the files were last read; all times are on one clock."""
+    """The changes since the files were last read. All times are of one clock, in seconds."""
 
     def __init__(self) -> None:
         self._held_until: dict[str, float] = {}
@@ -60,7 +61,7 @@ class Settling:
             self._held_until.pop(path, None)
 
     def look_at(self) -> float | None:
-        """Return when to read the files; None if nothing has changed."""
+        """Return the time at which to read the files; None if nothing has changed."""
         if self._pending_since is None:
             return None
         return max([self._due_at, *self._held_until.values()])
@@ -71,7 +72,7 @@ class Settling:
         return tuple(self._held_until)
 
     def is_held(self, now: float) -> bool:
-        """Whether a file is being changed, so that a periodic reading has to wait too."""
+        """Return whether a file is being changed; then a periodic reading has to wait too."""
         return any(until > now for until in self._held_until.values())
 
     def looked(self, now: float) -> None:

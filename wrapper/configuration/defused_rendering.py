@@ -1,9 +1,15 @@
-"""Changes a rendering so that a Prometheus started with it for a check sends nothing; pure.
+"""Changes a rendering so that a Prometheus started to check it writes and alerts nobody; pure.
 
-Prometheus accepts or refuses it as it would the original. The URLs of remote_write, and of tokens
-for it, become URLs of an address on this machine that nothing listens on; equal ones stay equal.
-All Alertmanagers are dropped by relabeling. So this Prometheus neither writes beside the leader nor
-alerts anybody. It still scrapes and sends traces. Invalid URLs are kept, for Prometheus to refuse.
+Prometheus accepts or refuses the result as it would the original. Two things are changed:
+
+- The URLs of remote_write, and of the tokens for it, are replaced by URLs of an address on this
+  machine where nothing listens. Equal URLs stay equal. Invalid URLs are kept, so that Prometheus
+  refuses them.
+- All Alertmanagers are dropped by relabeling.
+
+Guarantee: this Prometheus neither writes samples beside the leader nor sends alerts.
+
+Limitation: it still scrapes, and sends traces.
 """
 
 from __future__ import annotations
@@ -27,9 +33,10 @@ _URLS = ("url", "proxy_url", "token_url")
 
 
 def harmless(content: bytes, address: str) -> bytes:
-    """Return the rendering with its URLs changed to this address, which nothing listens on.
+    """Return the rendering with its URLs replaced by those of an address where nothing listens.
 
-    A rendering that sends nothing is returned unchanged. Raises what ``compose`` raises.
+    A rendering without remote_write and Alertmanagers is returned unchanged. Raises what
+    ``compose`` raises.
     """
     root = compose(content, "")
     if not isinstance(root, MappingNode):
@@ -47,18 +54,18 @@ def harmless(content: bytes, address: str) -> bytes:
 
 
 def _items(value: Node | None) -> list[MappingNode]:
-    """Return the mappings in a list; none if it is another kind."""
+    """Return the mappings in a list; none if the node is no list."""
     items = value.value if isinstance(value, SequenceNode) else []
     return [item for item in items if isinstance(item, MappingNode)]
 
 
 class _ReplacedUrls:
-    """Replaces URLs by those of one address; different ones stay different, and keep the user."""
+    """Replaces URLs by those of one address. Different URLs stay different, and keep the user."""
 
     def __init__(self, address: str) -> None:
         self._address = address
         self._numbers: dict[str, int] = {}
-        self._done: set[int] = set()  # an alias shares its node
+        self._done: set[int] = set()  # by id: an alias shares its node
 
     def replace(self, entry: MappingNode) -> None:
         """Replace the URLs of an entry of remote_write."""

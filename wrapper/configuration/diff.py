@@ -1,8 +1,8 @@
-"""The unified diff of two YAML texts; pure.
+"""Computes the unified diff of two YAML texts; pure.
 
-difflib is slow if many lines are equal, as in a configuration of thousands of jobs. So entries,
-which begin with a line that is not indented, are compared first, and lines only within entries that
-differ.
+difflib is slow if many lines are equal, as in a configuration of thousands of jobs. So whole
+entries are compared first, and lines only within entries that differ. An entry begins with a line
+that is not indented.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import groupby, pairwise
 from operator import itemgetter
 
 _CONTEXT = 3  # lines around a change
-Opcode = tuple[str, int, int, int, int]  # as difflib has them: what to do, with which lines
+Opcode = tuple[str, int, int, int, int]  # as in difflib: operation, old lines, new lines
 
 
 def unified(old: Sequence[str], new: Sequence[str], names: tuple[str, str]) -> Iterator[str]:
@@ -34,19 +34,19 @@ def unified(old: Sequence[str], new: Sequence[str], names: tuple[str, str]) -> I
 
 
 class _Opcodes(difflib.SequenceMatcher[str]):
-    """The opcodes found in two steps, for difflib to group into hunks."""
+    """Opcodes that were found in two steps; difflib groups them into hunks."""
 
     def __init__(self, old: Sequence[str], new: Sequence[str]) -> None:
         super().__init__(None, "", "")
         self._found = list(_joined(_opcodes(old, new)))
 
     def get_opcodes(self) -> list[Opcode]:  # type: ignore[override]
-        """Return the steps from the old text to the new one."""
+        """Return the operations that turn the old text into the new one."""
         return self._found
 
 
 def _opcodes(old: Sequence[str], new: Sequence[str]) -> Iterator[Opcode]:
-    """Yield the steps from one text to the other: by entries, and by lines within them."""
+    """Yield the operations, by whole entries, and by lines within entries that differ."""
     before, after = _entries(old), _entries(new)
     texts = [["\n".join(old[a:b]) for a, b in before], ["\n".join(new[a:b]) for a, b in after]]
     matcher = difflib.SequenceMatcher(None, texts[0], texts[1], autojunk=False)
@@ -62,7 +62,7 @@ def _opcodes(old: Sequence[str], new: Sequence[str]) -> Iterator[Opcode]:
 
 
 def _entries(lines: Sequence[str]) -> list[tuple[int, int]]:
-    """Return the first line of each entry and the line after it."""
+    """Return the range of lines of each entry: its first line, and the line after its last."""
     starts = [at for at, line in enumerate(lines) if at == 0 or not line.startswith(" ")]
     return list(pairwise([*starts, len(lines)]))
 
@@ -76,7 +76,7 @@ def _span(entries: list[tuple[int, int]], first: int, end: int) -> tuple[int, in
 
 
 def _joined(opcodes: Iterator[Opcode]) -> Iterator[Opcode]:
-    """Yield the steps, with neighbours of one kind joined."""
+    """Yield the operations; adjacent ones of the same kind are joined."""
     for what, neighbours in groupby(opcodes, key=itemgetter(0)):
         steps = list(neighbours)
         (_, old_from, _, new_from, _), (_, _, old_to, _, new_to) = steps[0], steps[-1]

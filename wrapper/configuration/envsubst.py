@@ -1,8 +1,9 @@
-"""Replaces ``$(NAME)`` in an input by the environment variable's value; pure.
+"""Replaces ``$(NAME)`` in an input by the value of the environment variable; pure.
 
-This is done before the text is parsed as YAML, also in comments, and a value may contain anything.
-It works as in the Prometheus Operator's config-reloader, with two differences: all variables that
-are not set are reported at once, each with its first place, and ``$$(NAME)`` is not replaced.
+References are replaced before the text is parsed as YAML, also in comments. A value may contain any
+text. The Prometheus Operator's config-reloader does the same, with two differences: here all
+variables that are not set are reported at once, each with the place of its first reference, and
+``$$(NAME)`` is not replaced.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ from collections.abc import Mapping
 
 from wrapper.documents.problems import Problems
 
-# It begins with a character, not with a look-around, so that a large text is searched fast.
+# The pattern begins with a character, not with a look-around: this searches a large text faster.
 _REFERENCE = re.compile(rb"\$(?<!\$\$)\(([a-zA-Z_0-9]+)\)")
 
 
 def substitute(content: bytes, environ: Mapping[bytes, bytes]) -> bytes:
-    """Return a text with its references replaced, except those to variables that are not set."""
+    """Return a text with its references replaced. References to unset variables stay."""
     return _REFERENCE.sub(lambda found: environ.get(found[1], found[0]), content)
 
 
 def size_after(content: bytes, environ: Mapping[bytes, bytes]) -> int:
-    """Return how many bytes ``substitute`` will return: a few of a text can become gigabytes."""
+    """Return how many bytes ``substitute`` would return: a small text can become gigabytes."""
     values = ((found[0], environ.get(found[1], found[0])) for found in _REFERENCE.finditer(content))
     return len(content) + sum(len(value) - len(reference) for reference, value in values)
 

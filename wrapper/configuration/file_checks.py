@@ -8,14 +8,14 @@ from wrapper.base import files
 from wrapper.base.shown_text import printable
 from wrapper.configuration.client_files import ClientFile
 
-_LARGEST = 1 << 20  # bytes that are searched
+_LARGEST = 1 << 20  # bytes of a file that are searched for PEM
 _PEM = b"-----BEGIN "
 PROMETHEUS = "Prometheus refuses the configuration without it"
 GATE = "the gate cannot send to this receiver without it"
 
 
 def problem_of(path: str, *, is_pem: bool) -> str:
-    """Return why a file cannot be used; "" if no reason is known."""
+    """Return why a file cannot be used; "" if no reason is found."""
     try:
         with files.open_to_read(path) as file:
             content = file.read(_LARGEST) or b""

@@ -1,9 +1,11 @@
 """Watches files by inotify, also if they are renamed, replaced by symbolic links or missing.
 
 The file itself is watched, and each component of its path in the component's folder, also behind
-symbolic links. So a write in place, a rename, the swap of a ConfigMap's ``..data`` and a recreated
-folder are all noticed. Not noticed: changes by other machines (NFS) and new mounts. So the caller
-has to read the files periodically too.
+symbolic links. So these changes are detected: a write in place, a rename, the swap of a ConfigMap's
+``..data``, and a folder that is removed and created again.
+
+Limitation: changes by other machines (NFS) and new mounts are not detected. So the caller has to
+read the files periodically too.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from wrapper.configuration.debounce import Change
 
 _NAMES = flags.CREATE | flags.DELETE | flags.MOVED_FROM | flags.MOVED_TO | flags.ONLYDIR
 _CONTENT = flags.MODIFY | flags.CLOSE_WRITE
-_MOST_LINKS = 40  # as the kernel
+_MOST_LINKS = 40  # as in the kernel
 _CANNOT_BE_REACHED = {
     errno.ENOENT,
     errno.ENOTDIR,
@@ -42,17 +44,17 @@ class _Watch:
     names: set[str] = field(default_factory=set)
 
     def concerns(self, name: str) -> bool:
-        """Tell whether a name in the folder is relevant; "" is the folder or file itself."""
+        """Return whether a name in the folder is watched; "" is the folder or file itself."""
         return not name or name in self.names or (self.has_fragments and is_fragment(name))
 
 
 class FileEvents:
-    """The kernel's events of some files; OSError if it provides none."""
+    """The kernel's events of some files. Raises OSError if the kernel provides no inotify."""
 
     def __init__(self) -> None:
         self._inotify = INotify(nonblocking=True)
         self._wanted: dict[Path, _Watch] = {}
-        self._watches: dict[int, list[_Watch]] = {}  # several if a folder has several names
+        self._watches: dict[int, list[_Watch]] = {}  # several if a folder has several paths
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable with an event."""
@@ -63,7 +65,7 @@ class FileEvents:
         self._inotify.close()
 
     def follow(self, paths: Iterable[Path]) -> None:
-        """Watch these files and folders of files, at what their paths resolve to now."""
+        """Watch these files and folders of files, as their paths resolve now."""
         watches: dict[int, list[_Watch]] = {}
         self._wanted = _wanted(paths)
         for watch in self._wanted.values():
@@ -72,7 +74,7 @@ class FileEvents:
             except OSError as error:
                 if error.errno not in _CANNOT_BE_REACHED:
                     raise
-                continue  # the watch of a folder above it reports when it appears
+                continue  # the watch of a folder above reports its creation
             watches.setdefault(descriptor, []).append(watch)
         for descriptor in self._watches.keys() - watches.keys():
             with suppress(OSError):  # its folder may have been deleted
@@ -80,7 +82,7 @@ class FileEvents:
         self._watches = watches
 
     def follows(self, path: str) -> bool:
-        """Tell whether a path is that of a followed file, or leads to one; "" always is."""
+        """Return whether a path is that of a watched file, or leads to one; for "", True."""
         watch = self._wanted.get(Path(path).parent)
         return not path or (watch is not None and watch.concerns(Path(path).name))
 
@@ -96,7 +98,7 @@ class FileEvents:
     def _changes(self, event: Event) -> Iterator[tuple[Change, str]]:
         if event.mask & flags.Q_OVERFLOW:
             yield Change.BEGUN, ""
-        elif event.mask & flags.IGNORED:  # deleted; the folder above reports it
+        elif event.mask & flags.IGNORED:  # deleted: the watch of the folder above reports that
             self._watches.pop(event.wd, None)
         for watch in self._watches.get(event.wd, ()):
             if watch.concerns(event.name):
@@ -139,7 +141,7 @@ def _want(path: Path, wanted: dict[Path, _Watch], *, has_fragments: bool) -> Non
 
 
 def _fragments(path: Path) -> tuple[Path, ...] | None:
-    """Return the files that are in a folder now; None if it is not a folder."""
+    """Return the files that are in a folder now; None if there is no folder."""
     try:
         return listed(path) if path.is_dir() else None
     except (OSError, InputError):
@@ -147,7 +149,7 @@ def _fragments(path: Path) -> tuple[Path, ...] | None:
 
 
 def _way(path: Path) -> Iterator[tuple[Path, str]]:
-    """Yield each component in the lookup of a path, and the real folder that it is in."""
+    """Yield each step in the lookup of a path: the real folder, and the name in it."""
     at, names, links = Path("/"), deque(path.absolute().parts[1:]), 0
     while names:
         name = names.popleft()

@@ -1,7 +1,8 @@
-"""The last line of a rendering whose remote_write goes to the gate: its endpoints; pure.
+"""Writes and reads the gate's endpoints, a comment in the last line of a rendering; pure.
 
-It is a comment, so that a rendering that is kept for the next start still knows its receivers.
-Prometheus neither reads nor shows it. It may contain secrets, as the rest of a rendering.
+The URLs of such a rendering are the gate's. The comment has the receivers, so that they are still
+known when a kept rendering is used at the next start. Prometheus neither reads nor shows the
+comment. Like the rest of a rendering, it may contain secrets.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _START = b"# prometheus-elector gate: "
 
 
 def with_endpoints(content: bytes, endpoints: Sequence[Endpoint]) -> bytes:
-    """Return a rendering with its endpoints in a last line."""
+    """Return a rendering with its endpoints in an additional last line, if there are any."""
     if not endpoints:
         return content
     text = json.dumps([asdict(each) for each in endpoints], sort_keys=True)

@@ -1,9 +1,11 @@
-"""Leads the leader's ``remote_write`` through the gate, in both roles' sections; pure.
+"""Routes the leader's ``remote_write`` through the gate, in both roles' sections; pure.
 
-Each entry of the overrides is then in both sections, with the gate's URL. What concerns its
-connection leaves it and becomes an ``Endpoint``; all else stays as it was written. What the
-follower's part has is not changed. An entry that signs its requests for the receiver's host and
-path (``sigv4``) cannot go through the gate: it stays in the leader's section alone, with a note.
+Each entry that the overrides add is written to both sections, with the gate's URL. The fields that
+concern the connection to the receiver are moved from the entry to an ``Endpoint``. All other fields
+stay as written. The entries of the follower's part are not changed.
+
+Limitation: an entry with ``sigv4`` cannot go through the gate, because it signs its requests for
+the receiver's host and path. It stays in the leader's section alone, and a note reports this.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from wrapper.documents.yaml_fields import FieldReader
 from wrapper.documents.yaml_nodes import TEXT_TAG, entries, is_null, kind, value_of, with_items
 from wrapper.model.gate import Endpoint
 
-ANSWER_S = 5.0  # that Prometheus waits longer for the gate than the gate for the receiver
+ANSWER_S = 5.0  # Prometheus waits this much longer for the gate than the gate for the receiver
 _TIMEOUT_S, _BATCH_S, _BACKOFF_S = 30.0, 5.0, 5.0  # Prometheus' defaults
 _NAME_DIGITS = 8
 _SIGNED = "sigv4"
@@ -39,7 +41,7 @@ _APART = (
 def through_gate(
     base: MappingNode, merged: MappingNode, gateway: Gateway, problems: Problems
 ) -> Sections:
-    """Return the sections in which the entries that ``merged`` has beyond ``base`` are gated."""
+    """Return both sections; the entries that only ``merged`` has are routed through the gate."""
     own, items = entries_of(base), entries_of(merged)
     kept = {id(item) for item in own}
     given = [item for item in items if id(item) not in kept]
@@ -60,14 +62,14 @@ def through_gate(
 
 
 def _with_list(section: MappingNode, merged: MappingNode, items: list[Node]) -> MappingNode:
-    """Return a section with these items as its remote_write, whose key is ``merged``'s."""
+    """Return a section with these items as its remote_write; the key's node is ``merged``'s."""
     found, (key, old) = entries(section), entries(merged)[REMOTE_WRITE]
     found[REMOTE_WRITE] = (key, with_items(old, items) if isinstance(old, SequenceNode) else old)
     return with_items(section, list(found.values()), flow_style=bool(merged.flow_style))
 
 
 def _note_names(items: list[Node], problems: Problems) -> None:
-    """Add a problem for each name that an entry before it has; Prometheus refuses it."""
+    """Add a problem for each entry that has the name of an earlier one: Prometheus refuses it."""
     first: dict[str, Node] = {}
     for item in items:
         name = names_of(item).get("name")
@@ -83,18 +85,18 @@ def _note_names(items: list[Node], problems: Problems) -> None:
 
 
 class _Reading:
-    """The reading of the entries in their order: their names depend on those before."""
+    """Reads the entries in their order: a generated name depends on the names before it."""
 
     def __init__(self, gateway: Gateway, given: list[Node], problems: Problems) -> None:
         self._gateway = gateway
         self._problems = problems
         self._names = {names_of(item).get("name", "") for item in given}
-        self._numbers: dict[str, int] = {}  # of the last made name, by its beginning
+        self._numbers: dict[str, int] = {}  # last number used, by generated name
         self.notes: list[str] = []
         self.endpoints: list[Endpoint] = []
 
     def gated(self, item: Node) -> MappingNode | None:
-        """Return an entry that goes to the gate; None if it cannot, or has problems."""
+        """Return the entry with the gate's URL; None if it cannot go there, or has problems."""
         if not isinstance(item, MappingNode):
             text = f"an entry of {REMOTE_WRITE} is a mapping, not {kind(item)}; write - url: …"
             self._problems.at(item, text)
@@ -126,7 +128,7 @@ class _Reading:
         )
 
     def _name(self, given: str, url: str) -> str:
-        """Return the entry's name, else one made of its URL; it is the same in all replicas."""
+        """Return the entry's name, or one generated from its URL, the same in all replicas."""
         if given:
             return given
         made = name = _made_name(url)
@@ -140,7 +142,7 @@ class _Reading:
 
 
 def _pairs(item: MappingNode, changed: dict[str, str]) -> Iterator[tuple[Node, Node]]:
-    """Yield an entry's fields that stay, with their values or the changed ones."""
+    """Yield the fields that stay in an entry, and those in ``changed`` with their new values."""
     left = dict(changed)
     for name, (key, value) in entries(item).items():
         if name in left:
@@ -152,7 +154,7 @@ def _pairs(item: MappingNode, changed: dict[str, str]) -> Iterator[tuple[Node, N
 
 
 def _made_name(url: str) -> str:
-    """Return a name made of a URL, without its password, which may change."""
+    """Return a name generated from a URL without its user and password, which may change."""
     parts = urlsplit(url)
     known = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     return hashlib.sha256(known.encode()).hexdigest()[:_NAME_DIGITS]
@@ -162,7 +164,7 @@ def _url(reader: FieldReader) -> str:
     example = "for example http://receiver:9090/api/v1/write"
     written = reader.text("url")
     if not written and reader.has("url"):
-        return ""  # it is of another kind, which is a problem already
+        return ""  # it is no text; the reader has added a problem
     if not written:
         reader.complain("url", f"missing; write the receiver's, {example}")
         return ""
@@ -174,7 +176,7 @@ def _url(reader: FieldReader) -> str:
 
 
 def _duration(reader: FieldReader, name: str, default_s: float) -> float:
-    """Return a duration in seconds, above zero."""
+    """Return a duration in seconds; add a problem if it is invalid or not above zero."""
     text = reader.text(name)
     if not text:
         return default_s

@@ -1,7 +1,9 @@
-"""Finds what a configuration has that defeats the gate, though nothing is wrong with it; pure.
+"""Finds valid settings with which a failover loses samples in spite of the gate; pure.
 
-The guarantee of the gate needs that all replicas send the same series, and that samples may wait as
-long as a failover takes. Where it ends: the other replicas' configurations are not known here.
+The guarantee of the gate has two conditions: all replicas send the same series, and samples may
+wait for as long as a failover takes.
+
+Limitation: the configurations of the other replicas are not known here.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from wrapper.documents.yaml_nodes import entries, value_of
 _LABELS = "external_labels"
 _OF_ONE_REPLICA = re.compile(r"\$\{?(POD_NAME|POD_UID|POD_IP|HOSTNAME|HOST_IP|NODE_NAME)\b")
 _SHARDS, _SAMPLES = 50, 2000  # Prometheus' defaults
-_SAMPLE_BYTES = 40  # of a sample in a request, packed
+_SAMPLE_BYTES = 40  # of one sample in a request, compressed by snappy
 _MANY_SERIES = (
     "this label is another one in each replica, so that the receiver has each replica's samples as "
     "series of their own, and every failover is a gap; with the gate, give all replicas the same "
@@ -34,7 +36,7 @@ _DIFFERS = (
 def gate_notes(
     follower: MappingNode, leader: MappingNode, gated: Iterable[MappingNode], gateway: Gateway
 ) -> Iterator[str]:
-    """Yield a line ``NAME:LINE:COLUMN: cause; cure`` for each setting that defeats the gate."""
+    """Yield a line ``NAME:LINE:COLUMN: cause; cure`` for each such setting."""
     labels = _labels(follower)
     for _, value in labels.values():
         if isinstance(value, ScalarNode) and _is_of_one_replica(value.value, gateway.identity):
@@ -63,7 +65,7 @@ def _labels(section: MappingNode) -> dict[str, tuple[ScalarNode, Node]]:
 
 
 def _is_of_one_replica(value: str, identity: str) -> bool:
-    """Tell whether a label names this replica, or a variable that does."""
+    """Return whether a label's value has this replica's identity, or a variable with one."""
     if _OF_ONE_REPLICA.search(value):
         return True
     named = rf"(?<![\w.-]){re.escape(identity)}(?![\w.-])"

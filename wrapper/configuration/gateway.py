@@ -1,4 +1,4 @@
-"""What rendering has to know of the gate, and what it gets from it; shapes only, pure."""
+"""The settings of the gate that rendering needs, and the result of routing through it; pure."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from wrapper.model.gate import PATH, Endpoint
 class Gateway:
     """The gate's URL, and the settings that the configuration has to fit.
 
-    ``folder`` is the output's, which relative paths are below. ``identity`` is this replica's, ""
-    if not known; ``lease_s`` is the lease's duration.
+    - ``url``: the gate's URL, without the path of an endpoint;
+    - ``folder``: the output's folder, against which relative paths are resolved;
+    - ``memory_bytes``: the value of ``--gate-memory``;
+    - ``lease_s``: the lease's duration in seconds;
+    - ``identity``: this replica's identity; "" if it is not known.
     """
 
     url: str
@@ -35,7 +38,12 @@ class Gateway:
 
 @dataclass(frozen=True, slots=True)
 class Sections:
-    """Both roles' sections, the endpoints, and a line for what the gate cannot make good."""
+    """The result of routing ``remote_write`` through the gate.
+
+    - ``follower``, ``leader``: the section of each role;
+    - ``endpoints``: the receivers that the gate sends to;
+    - ``notes``: a line for each reason why a failover may lose samples in spite of the gate.
+    """
 
     follower: MappingNode
     leader: MappingNode
@@ -44,7 +52,7 @@ class Sections:
 
 
 def are_gated(section: MappingNode, endpoints: Iterable[Endpoint]) -> bool:
-    """Tell whether a section has entries of remote_write, and all go to these at the gate."""
+    """Return whether a section has remote_write, and each entry goes to one of these endpoints."""
     paths = tuple(_path_of(each.name) for each in endpoints)
     urls = [names_of(item).get("url", "") for item in entries_of(section)]
     return bool(urls and paths) and all(url.endswith(paths) for url in urls)

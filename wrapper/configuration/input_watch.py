@@ -1,8 +1,8 @@
-"""The thread that watches the inputs; it reads, renders and reports each finished change.
+"""The thread that watches the inputs. It reads, renders and reports each finished change.
 
-The kernel reports most changes at once (``file_events``), and ``debounce`` says when to read the
-files. A periodic reading finds the others. Such a change counts only if two readings in a row find
-the same, so that a file that is just being written is not taken for a new configuration.
+The kernel reports most changes at once (``file_events``), and ``debounce`` decides when to read the
+files. A periodic reading detects the other changes. Such a change counts only if two readings in a
+row have the same result. Otherwise, half-written files could be taken for a new configuration.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from wrapper.configuration.inputs import Inputs
 from wrapper.model.events import ConfigurationRead, ConfigurationRejected, Event
 
 LOG = logging.getLogger(__name__)
-REFUSED_PERIOD_S = 30.0  # after which a refused input is judged again: other files may be fixed
+REFUSED_PERIOD_S = 30.0  # refused inputs are checked again after this: other files may be fixed
 
 
 def say_left_out(inputs: Inputs) -> None:
@@ -31,7 +31,7 @@ def say_left_out(inputs: Inputs) -> None:
 
 
 def say_notes(inputs: Inputs) -> None:
-    """Log what is accepted, and surely does not do what was meant."""
+    """Log which parts of valid inputs surely do not do what was meant."""
     for line in inputs.notes:
         LOG.warning("a failover may lose samples in spite of the gate", extra={"reason": line})
     for note in inputs.receiver_notes:
@@ -53,7 +53,7 @@ class InputWatch:
     ) -> None:
         """Take the inputs, which were read at the start; ``run`` is the thread's body.
 
-        ``show`` is called with good inputs, first with those of the start.
+        ``show`` is called with valid inputs, first with those of the start.
         """
         self._inputs = inputs
         self._show = show
@@ -67,7 +67,7 @@ class InputWatch:
         self._suspect: object = None
         self._has_warned = False
         self._is_ended = False
-        self._rehash_at = 0.0  # at once, since they may have changed since the start
+        self._rehash_at = 0.0  # at once: inputs may have changed since the start
         self._refused_until = 0.0
         self._reported: ConfigurationRead | ConfigurationRejected | None = None
 
@@ -105,7 +105,7 @@ class InputWatch:
         self._follow()
 
     def _wait(self) -> bool:
-        """Wait for a change or the time of the next reading; tell whether one was requested."""
+        """Wait for a change, a request or the next reading; return whether there was a request."""
         look_at = self._settling.look_at()
         wake_at = self._rehash_at if look_at is None else min(look_at, self._rehash_at)
         ready = dict(self._poll.poll(max(0.0, wake_at - clock.now()) * 1000))
@@ -151,9 +151,9 @@ class InputWatch:
             self._show(self._inputs)
 
     def _changed(self) -> ConfigurationRead | ConfigurationRejected | None:
-        """Return a change of the inputs; an unexpected error rejects them.
+        """Return a change of the inputs; after an unexpected error, that they are rejected.
 
-        The thread must not end by it, since later changes would be missed.
+        The error must not end the thread, which would then miss later changes.
         """
         try:
             return self._inputs.changed()
@@ -163,7 +163,7 @@ class InputWatch:
             return ConfigurationRejected(f"the inputs cannot be read {where}; simplify them")
 
     def _rehash(self, now: float) -> None:
-        """Look for changes without an event; a change has to be found twice in a row."""
+        """Read the inputs without an event; a change counts if it is found twice in a row."""
         self._follow()
         seen = None if self._settling.is_held(now) else self._inputs.differing()
         is_due = self._inputs.is_refused and self._refused_until <= now

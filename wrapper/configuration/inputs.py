@@ -1,8 +1,10 @@
-"""Reads and renders the input files of a configuration, and finds out whether they have changed.
+"""Reads and renders the input files of a configuration, and detects when they have changed.
 
-Renderings are always valid and complete: bad inputs raise, or are reported as rejected, with all
-problems, and files that change while they are read are read again. Whether Prometheus accepts a
-rendering is not known here.
+Guarantee: a rendering is always valid YAML and complete. Bad inputs raise ``BadInputs``, or are
+reported as rejected, with all problems.
+
+Limitations: whether Prometheus accepts a rendering is not known here. Files that change while they
+are read are read again, but at most three times.
 """
 
 from __future__ import annotations
@@ -26,18 +28,19 @@ from wrapper.model.events import ConfigurationRead, ConfigurationRejected
 if TYPE_CHECKING:
     from wrapper.configuration.gateway import Gateway
 
-# Of all inputs together, with variables replaced. A value takes up to 640 bytes while it is read.
-# 30,000 jobs have 9 MB and 0.8 million of these marks, 360,000 static targets 8 MB and 0.7 million.
+# Limits of all inputs together, after variables have been replaced. A value takes up to 640 bytes
+# while it is read. 30,000 jobs have 9 MB and 0.8 million of the marks below; 360,000 static targets
+# have 8 MB and 0.7 million.
 LARGEST_INPUT = 64 << 20  # bytes
 MOST_VALUES = 3_000_000
-# A zero is half of a blank in UTF-16; the last three are line breaks to YAML 1.1, as \r is alone.
+# A zero is half of a blank in UTF-16. For YAML 1.1, the last three and a lone \r are line breaks.
 _BLANKS = (b" ", b"\t", b"\0", b"\r", *map(str.encode, "\x85\u2028\u2029"))
 _VALUE_MARKS = (  # each YAML node needs one of these
     *(b"[", b"{", b",", b"\n"),
     *(mark + blank for mark in (b"-", b":", b"?") for blank in _BLANKS),
 )
 _LEFT_OUT = "a second YAML document; only the first is read: move its content there, or remove it"
-_READS = 3  # of files that change meanwhile; the last reading is used anyhow
+_READS = 3  # attempts if files change meanwhile; the last one is used in any case
 
 
 class BadInputs(ConfigurationError):
@@ -48,12 +51,15 @@ class BadInputs(ConfigurationError):
 class Sources:
     """The paths of the inputs, and how they are read.
 
-    ``leader_configs`` None: ``config`` has both sections. Else ``config`` is a Prometheus
-    configuration, and these files, or folders of files, have the leader's overrides; missing ones
-    are ignored. Relative paths are resolved if an input is not in ``output_folder``. With
-    ``environ``, references to variables are replaced. ``are_files_here``: the files that the
-    configuration names are at the same paths here as for Prometheus, so that they can be checked.
-    With ``gateway``, the leader's remote_write goes through the gate.
+    - ``config``: a Prometheus configuration, or a file with both sections;
+    - ``leader_configs``: files, or folders of files, with the leader's overrides, which may be
+      missing; None if ``config`` has both sections;
+    - ``output_folder``: relative paths in an input from another folder are made absolute;
+    - ``environ``: the variables that references are replaced with; None to replace nothing;
+    - ``allow_unset``: references to unset variables stay, and are no problem;
+    - ``are_files_here``: the files that the configuration names are at the same paths here as for
+      Prometheus, so that they can be checked;
+    - ``gateway``: the gate that the leader's remote_write goes through; None without a gate.
     """
 
     config: Path
@@ -66,15 +72,16 @@ class Sources:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All paths as they were given: files, and folders of files."""
+        """All paths as configured: files, and folders of files."""
         return (self.config, *(self.leader_configs or ()))
 
 
 class Inputs:
     """The inputs as they were last read, so that only changes are rendered and reported.
 
-    ``judge`` returns the reasons why new renderings must not be used, a line for each. The cause of
-    a refusal may be in another file, such as a rule file: see ``is_refused``.
+    ``judge`` returns the reasons why new renderings must not be used, one line each. ``is_refused``
+    is set if it refused the last inputs, or if a file that they need is missing. The cause may then
+    be in another file, such as a rule file, so unchanged inputs are checked again.
     """
 
     def __init__(
@@ -83,22 +90,25 @@ class Inputs:
         self.sources = sources
         self.is_refused = False
         self.missing: tuple[str, ...] = ()  # missing files that the leader's remote_write needs
-        self.notes: tuple[str, ...] = ()  # about what the gate cannot make good
-        self.receiver_notes: tuple[ReceiverNote, ...] = ()  # about what receivers do not take
+        self.notes: tuple[str, ...] = ()  # failovers lose samples in spite of the gate
+        self.receiver_notes: tuple[ReceiverNote, ...] = ()  # on receivers that may refuse samples
         self._judge = judge
         self._contents: tuple[Source, ...] | str | None = None
         self._one_file, self._whole_file = OneFile(sources.gateway), WholeFile(sources.gateway)
 
     def read(self, *, is_start: bool = False) -> Renderings:
-        """Read and render; raise BadInputs, at a start also for keys that are surely mistakes."""
+        """Read and render the inputs.
+
+        Raises BadInputs; at a start, also for keys that are surely mistakes.
+        """
         contents = self._read_together()
         self._contents = contents
         return self._render(contents, is_start=is_start)
 
     def changed(self) -> ConfigurationRead | ConfigurationRejected | None:
-        """Read again; return None if nothing has changed since the last reading.
+        """Read again, and return the result; None if nothing has changed since the last reading.
 
-        Inputs that the judge has refused are judged again even if they have not changed.
+        Inputs that were refused (``is_refused``) are checked again even if they have not changed.
         """
         contents = self._look()
         if contents == self._contents and not self.is_refused:
@@ -120,16 +130,16 @@ class Inputs:
         return None if contents == self._contents else contents
 
     def absent(self) -> tuple[Path, ...]:
-        """Return the paths of overrides where no file exists."""
+        """Return the paths of overrides at which there is no file."""
         return tuple(path for path in self.sources.leader_configs or () if not files.listed(path))
 
     def left_out(self) -> tuple[str, ...]:
-        """Return a line with its place for each part of the last inputs that is not used."""
+        """Return a line with the place of each part of the last inputs that is not used."""
         lines = ((each.name, further_document(each.content)) for each in self._sources_read())
         return tuple(f"{name}:{line}: {_LEFT_OUT}" for name, line in lines if line)
 
     def relabeling_notes(self) -> tuple[str, ...]:
-        """Return a line with its place for each rule of the last inputs that changes others."""
+        """Return a line with the place of each rule in the last inputs that changes other rules."""
         return tuple(line for source in self.texts() for line in relabeling_notes(source))
 
     def _look(self) -> tuple[Source, ...] | str:
@@ -139,7 +149,7 @@ class Inputs:
             return str(error)
 
     def reads(self, path: Path) -> bool:
-        """Tell whether a path is that of an input, or would be if it existed."""
+        """Return whether a path is that of an input, or would be if it existed."""
         may_be_listed = files.is_fragment(path.name)
         return any(_is_same(path, named) for named in self.sources.paths) or any(
             may_be_listed and _is_same(path.parent, folder)
@@ -149,7 +159,7 @@ class Inputs:
     # --- reading ---
 
     def _read_together(self) -> tuple[Source, ...]:
-        """Return all inputs as they are at one moment, as far as possible."""
+        """Return all inputs as of one moment, unless they change during each attempt."""
         for _ in range(_READS - 1):
             before = self._identities()
             try:
@@ -198,7 +208,7 @@ class Inputs:
     # --- rendering ---
 
     def texts(self) -> list[Source]:
-        """Return the last inputs, with references to variables replaced unless that is too much."""
+        """Return the last inputs with variables replaced, or as written if that is too large."""
         try:
             return self._all_substituted(self._sources_read(), Problems())
         except BadInputs:
@@ -236,9 +246,9 @@ class Inputs:
     def _look_at_files(self, rendered: Rendered, *, is_start: bool) -> None:
         """Refuse a remote_write whose TLS files are missing, until they exist (``is_refused``).
 
-        Prometheus would refuse it too, but only after it has begun to change its queues: the next
-        reload can end the process (2.42 and 3.16). At a start there are no queues yet, so only the
-        follower's files are needed. Without its files, the gate could not send.
+        Prometheus would refuse it too, but only after it has begun to change its queues. The next
+        reload can then end the process (2.42 and 3.16). At a start there are no queues yet, so only
+        the follower's files are required. The gate cannot send without its files.
         """
         if not self.sources.are_files_here:
             return
@@ -263,7 +273,7 @@ class Inputs:
             raise BadInputs(refusals)
 
     def _all_substituted(self, contents: Sequence[Source], unset: Problems) -> list[Source]:
-        """Return all with references to variables replaced; raise BadInputs if it is too much."""
+        """Return all with references to variables replaced; raise BadInputs if it is too large."""
         environ = self.sources.environ
         if environ is None:
             return list(contents)
@@ -285,10 +295,10 @@ class Inputs:
 
 
 def _check_values(sources: Sequence[Source]) -> None:
-    """Raise BadInputs if the inputs may have so many values that they would fill the memory."""
+    """Raise BadInputs if the inputs may have more than ``MOST_VALUES`` values."""
     left = MOST_VALUES
     if sum(len(source.content) for source in sources) <= left:
-        return  # each value has a byte: no need to count
+        return  # each value has at least one byte, so nothing has to be counted
     for source in sources:
         left -= sum(map(source.content.count, _VALUE_MARKS))
         if left < 0:
@@ -303,5 +313,5 @@ def _too_large(source: Source, limit: str) -> str:
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    """Tell whether two paths are the same; a symbolic link differs from its target."""
+    """Return whether two paths are the same; a symbolic link differs from its target."""
     return files.place(one.absolute()) == files.place(other.absolute())

@@ -1,13 +1,19 @@
-"""Items of long lists that need not be parsed, since they are known; pure.
+"""Recognises items of long lists that need not be parsed, because they are known; pure.
 
-An item is known if the same text was an item of the same list in the file before, or if it has the
-*shape* of another: its text is the same but for words in values. In lists of many items most are
-of few shapes. Only the shape is parsed, with ``_WORD`` for each such word.
+An item is known in either of two cases:
 
-A word is of letters and digits, with ``_``, ``.``, ``/`` and ``-`` inside, and not before a colon.
-YAML has the same structure whatever these words are, but for four places. A key: its shape is not
-used if a word is a part of one. A tag: an item with an exclamation mark is parsed. After a
-backslash, and in the head of a block: there ``_WORD`` is an error, so that the item is parsed.
+- When the file was last read, the same list had an item with the same text.
+- The item has a known *shape*: its text, with ``_WORD`` in place of each word in a value. Only the
+  shape is parsed, once. Most items of a long list have one of a few shapes.
+
+A word consists of letters and digits, may have ``_``, ``.``, ``/`` and ``-`` inside, and is not
+followed by a colon. To replace a word does not change the structure of the YAML, except in four
+places:
+
+- in a key: a shape is not used if a word is part of a key;
+- in a tag: an item with an exclamation mark is always parsed;
+- after a backslash, and in the header of a block scalar: ``_WORD`` is an error there, so the item
+  is parsed.
 """
 
 from __future__ import annotations
@@ -29,18 +35,18 @@ from wrapper.documents.yaml_nodes import LIST_TAG, UnusableError, compose
 _WORD = "Zz0"
 _WORDS = re.compile(r"\b[A-Za-z0-9][A-Za-z0-9_./-]*+(?!:[ \t\r\n])", re.ASCII)
 _NAME = re.compile(rf"^[- ] ({'|'.join(NAMES)}): +([A-Za-z0-9][A-Za-z0-9_./:-]*)\r?$", re.MULTILINE)
-_DEEPEST = 50  # levels of an item; far fewer than the parser allows in the whole document
-_MOST_SINGLE = 256  # shapes of one item, after which a file of different items is parsed as a whole
+_DEEPEST = 50  # levels of an item, far fewer than the parser allows in a document
+_MOST_SINGLE = 256  # if more shapes, and most have only one item, items are parsed
 
 Names = Callable[[bytes], dict[str, str]]
-Items = Mapping[str, Mapping[bytes, Cut]]  # of a file, by list and text
+Items = Mapping[str, Mapping[bytes, Cut]]  # of a file, by the list's key and the item's text
 
 
 class KnownItems:
-    """What is known of the items of one file.
+    """The known items of one file.
 
-    ``before`` are the items of the file before. ``has_paths``: relative paths in
-    the items have to be resolved, so that an item with a path is not known by its shape.
+    ``before`` are the items that the file had when it was last read. With ``has_paths``, relative
+    paths in the items have to be resolved, so an item with a path is not known by its shape.
     """
 
     def __init__(self, before: Items | None = None, *, has_paths: bool = False) -> None:
@@ -50,8 +56,8 @@ class KnownItems:
         self._asked = 0
 
     def find(self, key: str, text: str) -> Cut | None:
-        """Return the item with this text, at the margin, of a list; None if it is not known."""
-        if key in LISTS:  # messages need the places of these
+        """Return the item of a list with this text, without indentation; None if not known."""
+        if key in LISTS:  # messages need the positions of these items
             return None
         content = text.encode()
         found = self._before.get(key, {}).get(content)
@@ -69,7 +75,7 @@ class KnownItems:
 
 
 def by_text(section: MappingNode) -> Items:
-    """Return the items of a section's lists of which only the text is kept."""
+    """Return the items in a section's lists that are kept as text, without a position."""
     found: dict[str, dict[bytes, Cut]] = {}
     for key, value in section.value:
         if isinstance(value, SequenceNode) and isinstance(key, ScalarNode):
@@ -81,7 +87,7 @@ def by_text(section: MappingNode) -> Items:
 
 
 def _names_by(shape: str, *, has_paths: bool) -> Names | None:
-    """Return how to find the names of items of this shape; None if these have to be parsed."""
+    """Return what finds the names in an item of this shape; None if it has to be parsed."""
     try:
         root = compose(shape.encode(), "")
     except (yaml.YAMLError, UnusableError, RecursionError):
@@ -96,7 +102,7 @@ def _names_by(shape: str, *, has_paths: bool) -> Names | None:
 
 
 def _only_item(root: Node | None) -> MappingNode | None:
-    """Return the one item of a plain list, a mapping without problems."""
+    """Return the only item of a list if it is a mapping without problems; else None."""
     if not isinstance(root, SequenceNode) or root.tag != LIST_TAG or len(root.value) != 1:
         return None
     problems = Problems()
@@ -108,7 +114,7 @@ def _only_item(root: Node | None) -> MappingNode | None:
 
 
 def _keys_in(item: CollectionNode) -> set[str] | None:
-    """Return all keys in an item; None if a word is a part of one, or it is too deep."""
+    """Return all keys in an item; None if a word is part of a key, or the item is too deep."""
     keys: set[str] = set()
     level: list[CollectionNode] = [item]
     for _ in range(_DEEPEST):
@@ -126,7 +132,7 @@ def _keys_in(item: CollectionNode) -> set[str] | None:
 
 
 def _are_written(shape: str, item: MappingNode) -> bool:
-    """Tell whether the pattern finds exactly the item's names, each where it is."""
+    """Return whether the pattern finds exactly the item's names, at their positions."""
     found = {(match[1], match.start(2)) for match in _NAME.finditer(shape)}
     there = {
         (key.value, value.start_mark.index)

@@ -1,12 +1,17 @@
-"""The renderings that Prometheus last had in force, kept beside the output for the next start.
+"""Keeps the last valid renderings in files beside the output, for the next start.
 
-A start whose input is refused uses these, so that a bad edit does no harm at a restart either.
-``.OUTPUT.good-follower`` and ``.OUTPUT.good-leader`` are the renderings of the last input that was
-in force in either role; the latter exists only if there are overrides. ``.OUTPUT.proven-leader`` is
-the rendering that was last in force while leading, if it is another one: an input that only works
-for the follower must not replace what works for a leader. The files have the output's permissions
-and are replaced atomically. Prometheus never reads them. They do not help if the output's folder
-does not survive the restart.
+If the input is refused at a start, the kept renderings are used instead. So a bad edit does no harm
+at a restart either. There are up to three files:
+
+- ``.OUTPUT.good-follower`` and ``.OUTPUT.good-leader``: the renderings of the last input that was
+  in force in either role. The second exists only if there are overrides.
+- ``.OUTPUT.proven-leader``: the rendering that was last in force while this replica led. It exists
+  only if it differs from ``good-leader``: an input that only works for the follower must not
+  replace a rendering that works for the leader.
+
+The files have the output's permissions and are replaced atomically. Prometheus never reads them.
+
+Limitation: the files are lost if the output's folder does not survive the restart.
 """
 
 from __future__ import annotations
@@ -30,7 +35,7 @@ class LastGoodUnusable(Exception):
 
 
 class LastGood:
-    """The files beside one output; only the holder of the output's lock writes them."""
+    """The kept files of one output. Only the process that holds the output's lock writes them."""
 
     def __init__(self, output: Path, mode: int) -> None:
         """Take the output's path and its permission bits."""
@@ -41,7 +46,7 @@ class LastGood:
         )
 
     def load(self) -> Renderings | None:
-        """Return the renderings last in force; None if none are kept, or one cannot be used."""
+        """Return the renderings last in force; None if none are kept, or if one cannot be used."""
         try:
             follower = self._read(self.follower, Role.FOLLOWER)
             leader = self._read(self.leader, Role.LEADER)
@@ -54,7 +59,10 @@ class LastGood:
         return Renderings(follower, leader or replace(follower, role=Role.LEADER))
 
     def proven_leader(self, newest: Rendering) -> Rendering | None:
-        """Return the rendering last in force while leading; without parsing if it is ``newest``."""
+        """Return the rendering last in force while leading; None if it is missing or unusable.
+
+        If it equals ``newest``, that is returned without parsing the file.
+        """
         path = self.proven if self.proven.exists() else self.leader
         try:
             if path.read_bytes() == newest.content:
@@ -64,7 +72,7 @@ class LastGood:
             return None
 
     def can_replace(self, follower: Rendering) -> bool:
-        """Tell whether a follower rendering other than this one is kept and can be used."""
+        """Return whether another rendering of the follower is kept, and can be used."""
         try:
             if self.follower.read_bytes() == follower.content:
                 return False
@@ -73,7 +81,10 @@ class LastGood:
         return self.load() is not None
 
     def keep(self, kept: Kept) -> None:
-        """Keep these renderings; raise OSError, after which those kept before can still be used."""
+        """Write these renderings to the files.
+
+        Raises OSError. The renderings that were kept before can then still be used.
+        """
         good = kept.good
         if kept.leader is not None:
             files.bring(self.proven, kept.leader.content, self._mode)
@@ -86,7 +97,7 @@ class LastGood:
             self.proven.unlink(missing_ok=True)
 
     def _read(self, path: Path, role: Role) -> Rendering | None:
-        """Return a rendering; None if there is no such file; raise LastGoodUnusable."""
+        """Return a kept rendering; None if there is no such file; raise LastGoodUnusable."""
         if not path.exists():
             return None
         try:

@@ -1,8 +1,10 @@
 """Compares the leader's configuration with the follower's, for people, without secrets; pure.
 
-Secrets are hidden before anything else is done. Both configurations are shown as YAML in block
-style, one value a line, with aliases and merge keys expanded and without comments. So the
-difference is one of meaning, not of formatting.
+Both configurations are written as YAML in block style: one value per line, without comments, with
+aliases and merge keys expanded. So the difference shows changes of meaning, not of formatting.
+
+Secrets are hidden before the overrides are merged. With the gate they are hidden last, because the
+names of its endpoints are generated from URLs.
 """
 
 from __future__ import annotations
@@ -25,12 +27,17 @@ from wrapper.documents.yaml_nodes import entries
 from wrapper.documents.yaml_text import serialize
 from wrapper.model.roles import Role
 
-_MOST_NODES = 5_000_000  # with aliases expanded; a few lines can expand to billions
+_MOST_NODES = 5_000_000  # with aliases expanded: a few lines can become billions of nodes
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The effect of each override, and both configurations as lines with their unified diff."""
+    """The result of a comparison.
+
+    - ``landings``: the effect of each value and item of the overrides;
+    - ``difference``: the lines of the unified diff;
+    - ``follower``, ``leader``: the lines of each configuration.
+    """
 
     landings: tuple[Landing, ...]
     difference: tuple[str, ...]
@@ -46,11 +53,13 @@ def compare_texts(
     gateway: Gateway | None = None,
     most_nodes: int = _MOST_NODES,
 ) -> Comparison:
-    """Compare the two configurations of good inputs, as Prometheus reads them.
+    """Compare the two configurations of valid inputs, as Prometheus reads them.
 
-    ``has_sections``: the only source has both; else the first source is the follower's. With
-    ``gateway``, remote_write goes through the gate. Aliases are not expanded if that makes more
-    than ``most_nodes`` nodes.
+    - ``variables``: the values of those with a secret's name are hidden everywhere;
+    - ``has_sections``: the only source has both sections; otherwise the first source is the
+      follower's configuration, and the others are overrides;
+    - ``gateway``: the gate that remote_write goes through; None without a gate;
+    - ``most_nodes``: aliases are not expanded if that would make more nodes than this.
     """
     problems, redaction = Problems(), Redaction(variables)
     if has_sections:
@@ -68,7 +77,7 @@ def compare(
     gateway: Gateway | None = None,
     most_nodes: int = _MOST_NODES,
 ) -> Comparison:
-    """Compare the follower's section with the result of these overrides, which are good."""
+    """Compare the follower's section with the result of these overrides, which must be valid."""
     base = redaction.section(follower)
     merged, landings = merge_traced(base, [redaction.section(each) for each in overrides])
     if gateway is not None:
@@ -84,7 +93,7 @@ def _through_gate(
     redaction: Redaction,
     gateway: Gateway,
 ) -> tuple[MappingNode, MappingNode]:
-    """Return both sections at the gate; secrets are hidden last, as names are made of URLs."""
+    """Return both sections, routed through the gate and without secrets."""
     problems, merged = Problems(), follower
     for override in overrides:
         merged = merge(merged, override, problems)

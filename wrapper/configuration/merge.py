@@ -1,8 +1,10 @@
-"""Merges the leader's overrides into the follower's configuration, as nodes; pure.
+"""Merges the leader's overrides into the follower's configuration, as YAML nodes; pure.
 
-Mappings are merged, items are appended to lists, other values are replaced. ``$patch`` in an item
-of a list changes this, see ``patch``. The inputs are not modified, and may share nodes with the
-result. If an override changes nothing, the result is the base itself.
+Mappings are merged, items are appended to lists, and other values are replaced. ``$patch`` in an
+item of a list replaces or removes the follower's items instead (see ``patch``).
+
+The arguments are not modified, and may share nodes with the result. If an override changes nothing,
+the result is the base itself.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from wrapper.documents.yaml_nodes import entries, is_null, kind, with_items
 
 
 def merge(base: MappingNode, override: MappingNode, problems: Problems) -> MappingNode:
-    """Return the base merged with the override; add problems of entries that do not fit."""
+    """Return the base merged with the override; add a problem for each entry that does not fit."""
     patches = Patches(problems)
     merged = _Merge(problems, patches).mapping(base, override, "")
     patches.note_misplaced(override)
@@ -23,7 +25,7 @@ def merge(base: MappingNode, override: MappingNode, problems: Problems) -> Mappi
 
 
 class _Merge:
-    """The merge of one override; ``path`` is the place for messages."""
+    """Merges one override; ``path`` is the place that messages name."""
 
     def __init__(self, problems: Problems, patches: Patches) -> None:
         self._problems = problems
@@ -31,7 +33,7 @@ class _Merge:
         self._merged: dict[tuple[int, int], MappingNode] = {}
 
     def _once(self, base: MappingNode, override: MappingNode, path: str) -> MappingNode:
-        """Return both merged, cached by node: aliases can lead to the same pair very often."""
+        """Return both merged, from a cache: aliases can lead to the same pair very often."""
         identity = id(base), id(override)
         if identity not in self._merged:
             self._merged[identity] = self.mapping(base, override, path)
@@ -40,7 +42,7 @@ class _Merge:
     def mapping(self, base: MappingNode, override: MappingNode, path: str) -> MappingNode:
         """Return a mapping with the entries of both, the base's first.
 
-        It is in flow style only if both are: empty scalars of block style would change in it.
+        It is in flow style only if both are: flow style would change empty scalars of block style.
         """
         merged, is_changed = entries(base), False
         for name, (key, new) in entries(override).items():
@@ -54,7 +56,7 @@ class _Merge:
         return with_items(base, list(merged.values()), flow_style=in_flow)
 
     def _value(self, old: Node | None, new: Node, path: str) -> Node:
-        """Return the leader's value, if the follower has ``old`` and the override ``new``."""
+        """Return the leader's value; ``old`` is the follower's, ``new`` the override's."""
         if isinstance(old, MappingNode) and isinstance(new, MappingNode):
             return self._once(old, new, path)
         if isinstance(new, SequenceNode):
@@ -73,12 +75,12 @@ class _Merge:
         elif not new.value:
             return old
         items = self._patches.items(old.value, new.value, path)
-        if items == new.value:  # keep the node, so that aliases of it stay shared
+        if items == new.value:  # keep the node, so that aliases still share it
             return new
         return with_items(old, items, flow_style=bool(old.flow_style and new.flow_style))
 
 
 def _is_same_scalar(old: Node, new: Node) -> bool:
-    """Tell whether both are the same single value, apart from quoting."""
+    """Return whether both are scalars of the same value, apart from quoting."""
     are_scalars = isinstance(old, ScalarNode) and isinstance(new, ScalarNode)
     return are_scalars and (old.tag, old.value) == (new.tag, new.value)

@@ -1,8 +1,9 @@
 """Describes the effect of each of the leader's overrides, for people; pure.
 
-The overrides are merged by ``merge``, and each single value and each item of a list in them gets a
-``Landing`` by a comparison with the result. The overrides have to be free of problems, which
-``merge`` reports. Descriptions contain values, so secrets must be hidden before.
+``merge`` merges the overrides. Then each single value and each item of a list in the overrides is
+compared with the result, which gives a ``Landing``: the description of its effect. The overrides
+must have no problems; ``merge`` reports those. Descriptions contain values, so secrets must be
+hidden first.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ Trail = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """The effect of one value or item of an override: its place in the input, and a description.
+    """The effect of one value or item of an override.
 
-    ``trail`` are the keys and indexes that lead to ``node`` in the result; ``node`` is None if the
-    override only removes something.
+    - ``name``, ``line``: the input, and the line of the value in it;
+    - ``trail``: the keys and indexes that lead to ``node`` in the result;
+    - ``what``: the description of the effect;
+    - ``node``: the value in the result; None if the override only removes something.
     """
 
     name: str
@@ -40,7 +43,7 @@ class Landing:
 
     @property
     def path(self) -> str:
-        """The place in the result: ``remote_write[0]``, ``global.scrape_interval``."""
+        """The place in the result, for example ``remote_write[0]``."""
         return path_of(self.trail)
 
 
@@ -187,7 +190,7 @@ def _at(place: Node, trail: Trail, what: str, node: Node | None = None) -> Landi
 
 
 class _End:
-    """The result of all overrides; a later one may have overridden an earlier one."""
+    """The result of all overrides. A later one may have overridden an earlier one."""
 
     def __init__(self, merged: MappingNode) -> None:
         self._merged = merged

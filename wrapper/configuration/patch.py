@@ -1,14 +1,14 @@
-"""Items of the leader's lists that replace or remove items of the follower's; pure.
+"""Applies ``$patch``, by which the leader replaces or removes items of the follower's lists; pure.
 
-Without a directive, items are appended. The directive is the key ``$patch``, as in Kubernetes'
-strategic merge patch:
+An item without this directive is appended. The directive is the key ``$patch`` in an item, as in
+Kubernetes' strategic merge patch:
 
 - ``$patch: replace`` with a ``job_name``, ``name`` or ``url``: the item replaces the follower's
-  item that has the same;
-- ``$patch: delete`` with one of these and nothing else: the follower's item is removed;
+  item that has the same value of this key;
+- ``$patch: delete`` with one of these keys and no other: the follower's item is removed;
 - ``$patch: replace`` alone, as the first item: all of the follower's items are removed.
 
-The key is not passed on to Prometheus. A directive that cannot be applied is a problem.
+The key is not written to the rendering. A directive that cannot be applied is a problem.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Patches:
 
 
 class _Items:
-    """The follower's items, as the directives leave them; each is found by its names."""
+    """The follower's items while directives are applied; an item is found by its names."""
 
     def __init__(self, items: list[Node]) -> None:
         self._items: list[Node | None] = list(items)  # None: removed
@@ -104,11 +104,11 @@ class _Items:
         return (item for item in self._items if item is not None)
 
     def clear(self) -> None:
-        """Remove all."""
+        """Remove all items."""
         self._items, self._places = [], None
 
     def places(self, name: str, value: str | None) -> set[int]:
-        """Return the places of the items that have this value as this name, none for None."""
+        """Return the indexes of the items that have this value of the key; none for None."""
         if self._places is None:
             self._places = {}
             for at, item in enumerate(self._items):
@@ -116,7 +116,7 @@ class _Items:
         return set() if value is None else self._places.get((name, value), set())
 
     def put(self, at: int, item: Node | None) -> None:
-        """Replace the item in a place, or remove it."""
+        """Replace the item at an index; None removes it."""
         old, self._items[at] = self._items[at], item
         if old is not None and self._places is not None:
             for pair in names_of(old).items():
@@ -136,7 +136,7 @@ def _patch_key(node: MappingNode) -> Node | None:
 
 
 def names_of(item: Node) -> dict[str, str]:
-    """Return the keys, with their values, that name an item of a list."""
+    """Return the keys that identify an item of a list, with their values."""
     if isinstance(item, Cut):
         return item.names
     found = entries(item) if isinstance(item, MappingNode) else {}
@@ -151,7 +151,7 @@ def _without_patch(item: MappingNode) -> MappingNode:
 
 
 def _mappings(root: Node) -> Iterator[MappingNode]:
-    """Yield each mapping of a graph once."""
+    """Yield each mapping at and below a node once."""
     seen: set[int] = set()
     waiting = [root]
     while waiting:

@@ -1,9 +1,11 @@
-"""Checks renderings with promtool before Prometheus gets them.
+"""Checks renderings with promtool before Prometheus loads them.
 
-If promtool is missing, killed, or takes longer than ``limit_s``, there is no verdict:
-``Unanswered``. That is not a refusal. Its messages are passed on without the rendering's known
-secrets and without the name of the temporary file. promtool does not read certificates, keys and
-passwords, and accepts duplicates in remote_write (2.42 and 3.16).
+If promtool is missing, is killed, or takes longer than ``limit_s``, there is no verdict
+(``Unanswered``). That is not a refusal. The messages of promtool are passed on without the
+rendering's known secrets, and without the name of the temporary file.
+
+Limitations: promtool does not read certificates, keys and passwords, and accepts duplicates in
+remote_write (2.42 and 3.16).
 """
 
 from __future__ import annotations
@@ -22,11 +24,11 @@ from wrapper.model.configuration import Rendering, Renderings
 LOG = logging.getLogger(__name__)
 LIMIT_S = 30.0  # for one rendering; 10,000 scrape jobs take a few seconds
 _LONGEST = 600  # characters of a message
-_FIRST_FAILURE_TO_RUN = 126  # a shell's statuses: not executable, not found, killed by a signal
+_FIRST_FAILURE_TO_RUN = 126  # from here on, as in a shell: not executable, not found, killed
 
 
 class Promtool:
-    """Checks renderings, one at a time."""
+    """Checks renderings with ``promtool check config``, one at a time."""
 
     def __init__(
         self, program: str, output: Path, *, is_agent: bool, limit_s: float = LIMIT_S
@@ -39,7 +41,7 @@ class Promtool:
         atexit.register(self._asking.end)
 
     def problems(self, renderings: Renderings) -> tuple[str, ...]:
-        """Return why the renderings are refused, a line for each; log a missing verdict."""
+        """Return a line for each rendering that is refused; log a missing verdict."""
         found = []
         for rendering in distinct(renderings):
             try:
@@ -52,7 +54,7 @@ class Promtool:
         return tuple(filter(None, found))
 
     def refusal(self, rendering: Rendering) -> str:
-        """Return why a rendering is refused, in one line; "" if accepted; raise Unanswered."""
+        """Return in one line why a rendering is refused, "" if it is not; raise Unanswered."""
         with self._beside.holding(rendering.content) as path:
             status, said = self._asking.ask("config", *self._options, str(path))
         if status == 0:
@@ -65,7 +67,7 @@ class Promtool:
 
 
 class Asking:
-    """Runs ``promtool check``, one at a time, each limited to ``limit_s``."""
+    """Runs ``promtool check``, one process at a time, each for at most ``limit_s``."""
 
     def __init__(self, program: str, limit_s: float = LIMIT_S) -> None:
         """Take the program, by name or path."""

@@ -1,7 +1,8 @@
-"""Finds entries of remote_write whose receiver does not take what they send, by its URL; pure.
+"""Finds entries of remote_write whose receiver, judged by its URL, may refuse or drop them; pure.
 
-A path tells the kind of a receiver only where no other kind has it. Where several have it, the note
-is not sure, and says what has to be known. What is not known to fail is not noted.
+The path of the URL identifies the kind of receiver if no other kind has that path. If several kinds
+have it, the note is not sure (``is_sure``), and says which of them fail. An entry that is not known
+to fail has no note.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ _OTLP = (
     "by its path the receiver takes OTLP, not remote_write; write its path for remote_write, for "
     "example /api/v1/write"
 )
-# What is known whatever the protocol, and whether that is sure: a proxy may have any path before
-# that of its receiver, and end it with any.
+# What is known for every protocol, and whether it is sure. A proxy may add any path before the
+# receiver's path, and its own path may end like a receiver's.
 _ALWAYS = {
     re.compile(r"/loki/api/v1/push$"): (
         (
@@ -51,7 +52,7 @@ _ALWAYS = {
         False,
     ),
 }
-# What is known of protocol 2 (protobuf_message), and whether that is sure.
+# What is known for protocol 2 (protobuf_message), and whether it is sure.
 _OF_2 = {
     re.compile(r"/insert/[^/]+/prometheus(/api/v1/(write|push))?$"): (
         (
@@ -87,7 +88,7 @@ _OF_2 = {
 
 
 def receiver_notes(section: MappingNode) -> Iterator[ReceiverNote]:
-    """Yield a note for each entry of ``remote_write`` that may not be taken."""
+    """Yield a note for each entry of ``remote_write`` that its receiver may refuse."""
     items = value_of(section, REMOTE_WRITE)
     if not isinstance(items, SequenceNode):
         return
@@ -98,7 +99,7 @@ def receiver_notes(section: MappingNode) -> Iterator[ReceiverNote]:
 
 
 def _known_of(entry: MappingNode) -> tuple[str, bool] | None:
-    """Return what is known of the entry's receiver, and whether that is sure."""
+    """Return what is known of the entry's receiver, and whether it is sure."""
     path, protocol = _path(entry), value_of(entry, "protobuf_message")
     is_2 = isinstance(protocol, ScalarNode) and protocol.value == _PROTOCOL_2
     all_known = (*_ALWAYS.items(), *(_OF_2.items() if is_2 else ()))

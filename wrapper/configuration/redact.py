@@ -1,14 +1,18 @@
 """Hides the secrets of a configuration that is shown to people; pure.
 
-These count as secrets: values that Prometheus itself shows as ``<secret>``, in any version from
-2.42 to 3.16; what it shows although it may be one (values of HTTP headers, parameters of OAuth 2);
-values below a key whose name is that of a secret, and a client's secrets in any service discovery,
-since newer versions have places that the table lacks; and in any text, the user information of a
-URL and URL parameters with such a name.
+These count as secrets:
 
-Each is shown as ``<secret N>``. Equal secrets have the same number, so that a changed secret can be
-seen, and redacting before a merge gives the same as redacting after it. A secret elsewhere, such as
-in the value of a label, is not recognised.
+- values that Prometheus itself shows as ``<secret>``, in any version from 2.42 to 3.16;
+- values that Prometheus shows although they may be secret: those of HTTP headers, and of the
+  parameters of OAuth 2;
+- values below a key with the name of a secret, and an HTTP client's secrets in any service
+  discovery, since newer versions have places that ``PLACES`` lacks;
+- in any text, the user information of a URL, and URL parameters with the name of a secret.
+
+Each is shown as ``<secret N>``. Equal secrets have the same number. So a changed secret can be
+seen, and redacting before a merge has the same result as redacting after it.
+
+Limitation: a secret elsewhere, such as in the value of a label, is not recognised.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ from wrapper.documents.yaml_nodes import (
 )
 
 SECRET = "secret"  # noqa: S105 - a mark in the table
-_LEAST = 4  # characters of a secret that is searched in messages; shorter ones are in any text
+_LEAST = 4  # shorter secrets are not searched in messages: they occur in any text
 _NAME = (
     r"(?:pass(?:word|wd|phrase)|secret|token|credential|signature"
     r"|(?:api|access|account|consumer|private|secret|shared)[-_]?key)s?"
@@ -59,7 +63,7 @@ _CLIENT: dict[str, Places] = {
     "tls_config": _TLS,
 }
 _AWS: dict[str, Places] = {"secret_key": SECRET}
-_DISCOVERIES: dict[str, dict[str, Places]] = {  # beside what _CLIENT has, which all may have
+_DISCOVERIES: dict[str, dict[str, Places]] = {  # beside the places of _CLIENT, which all may have
     **dict.fromkeys(["aws", "ec2", "ecs", "elasticache", "lightsail", "msk", "rds"], _AWS),
     "azure": {"client_secret": SECRET},
     "consul": {"token": SECRET, "password": SECRET},
@@ -72,7 +76,7 @@ _DISCOVERIES: dict[str, dict[str, Places]] = {  # beside what _CLIENT has, which
     "stackit": {"private_key": SECRET, "service_account_key": SECRET},
     "uyuni": {"password": SECRET},
 }
-_DISCOVERY = "_sd_configs"  # what the names of these lists end with
+_DISCOVERY = "_sd_configs"  # the end of these lists' names
 _OTHER_DISCOVERY: list[Places] = [_CLIENT]
 _TARGETS: dict[str, Places] = {
     **_CLIENT,
@@ -128,9 +132,10 @@ class Redaction:
         return hidden if isinstance(hidden, MappingNode) else section
 
     def text(self, text: str) -> str:
-        """Return a message without the secrets of the sections so far, and of URLs in it.
+        """Return a message without the secrets of the sections redacted so far, and of its URLs.
 
-        Values that go-yaml quotes are removed: it shortens them, so they could not be recognised.
+        Values that go-yaml quotes are removed: it shortens them, so that a secret among them would
+        not be recognised.
         """
         for value in sorted(self._numbers, key=len, reverse=True):
             if len(value) >= _LEAST:
@@ -139,7 +144,7 @@ class Redaction:
         return self._without_credentials(_GO_VALUE.sub(r"\1 ", text))
 
     def _node(self, node: Node, places: Places) -> Node:
-        """Return a node without its secrets; shared nodes stay shared."""
+        """Return a node without its secrets. A node that aliases share stays shared."""
         identity = (id(node), id(places))
         if identity not in self._done:
             self._done[identity] = (node, self._redacted(node, places))
@@ -162,7 +167,7 @@ class Redaction:
         return node
 
     def _scalar(self, node: ScalarNode, *, is_secret: bool) -> ScalarNode:
-        """Return a single value without secrets; empty values are not changed."""
+        """Return a scalar without secrets. Empty values are not changed."""
         if is_null(node) or not node.value:
             return node
         if is_secret:
@@ -186,7 +191,7 @@ class Redaction:
         return text
 
     def _mark(self, value: str) -> str:
-        """Return the mark of a secret; a mark is returned unchanged."""
+        """Return the text shown for a secret; a text that is one already is not changed."""
         if re.fullmatch("<secret [0-9]+>", value):
             return value
         return f"<secret {self._numbers.setdefault(value, len(self._numbers) + 1)}>"
@@ -198,7 +203,7 @@ def _of_item(places: Places) -> Places:
 
 
 def _below(key: Node, places: Places) -> Places:
-    """Return the places below a key; those of a merge key are the mapping's own."""
+    """Return the places below a key; below a merge key, the mapping's own."""
     if key.tag == MERGE_TAG or isinstance(places, str):
         return places
     name = key.value if isinstance(key, ScalarNode) else ""

@@ -1,7 +1,9 @@
 """Finds relabeling rules that change other rules: those whose regex is a quoted null; pure.
 
-Prometheus takes it for no value, then writes the text into the default regex, which all rules
-share. Where it ends: a null in a block scalar is found only beside one in quotes.
+Prometheus takes a quoted null for a missing value. It then writes the text into the default regex,
+which all rules share.
+
+Limitation: a null in a block scalar is found only if the same input also has one in quotes.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ _TEXT = (
 def relabeling_notes(source: Source) -> list[str]:
     """Return a line ``NAME:LINE:COLUMN: cause; cure`` for each such rule of a valid input."""
     if not any(written in source.content for written in _WRITTEN):
-        return []  # most files; this is quicker by far than parsing them
+        return []  # true of most files, and much faster than parsing them
     found = {
         value.start_mark.index: value for value in _nulls(compose(source.content, source.name))
     }
@@ -41,7 +43,7 @@ def _nulls(root: Node | None) -> Iterator[ScalarNode]:
         node = left.pop()
         if id(node) in seen:
             continue
-        seen.add(id(node))  # an alias shares its node
+        seen.add(id(node))  # aliases share a node
         if isinstance(node, MappingNode):
             for name, (_, value) in entries(node).items():
                 left.append(value)

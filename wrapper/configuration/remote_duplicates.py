@@ -2,8 +2,9 @@
 
 Prometheus compares a hash of the entries as it shows them, with every secret as ``<secret>`` and
 every password in a URL as ``xxxxx`` (``ApplyConfig`` in its storage/remote; 2.42 and 3.16).
-promtool does not check this. Entries that are only equal after Prometheus has set its defaults are
-not found here.
+promtool does not check this.
+
+Limitation: entries that are only equal after Prometheus has set its defaults are not found here.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ _PASSWORD = re.compile(r"(?<=://)([^/?#@:]*):[^/?#]*@")
 
 
 def note_duplicates(section: MappingNode, problems: Problems) -> None:
-    """Add a problem for each entry that is a duplicate of one before it."""
+    """Add a problem for each entry that is a duplicate of an earlier one."""
     for name in LISTS:
         value = value_of(section, name)
         if isinstance(value, SequenceNode) and len(value.value) > 1:
@@ -68,7 +69,7 @@ def _note_in_list(name: str, items: SequenceNode, problems: Problems) -> None:
 
 
 def _shown(node: Node, hidden: _Hidden, key: str = "") -> Hashable:
-    """Return a value that is equal for nodes that are equal to Prometheus."""
+    """Return a value that is equal for nodes that Prometheus takes as equal."""
     if is_null(node):
         return None
     if isinstance(node, ScalarNode):

@@ -1,15 +1,18 @@
-"""Renders inputs into the configurations that Prometheus reads in both roles; pure.
+"""Renders the inputs into the configurations that Prometheus reads in both roles; pure.
+
+Parts that no override changes are copied as text. The rest is handled as YAML nodes, never as
+loaded values.
 
 Guarantees:
 
 - Every scalar is written as in the input, except relative paths if the output is in another folder.
-  Nothing is lost, and mappings keep their order. For this, what no override changes is copied as
-  text, and the rest is handled as YAML nodes, never as loaded values.
-- A whole Prometheus file is the follower's rendering byte for byte.
-- All problems of an input are reported at once, with their places and without values, which may be
-  secrets.
+  Nothing is lost, and mappings keep their order.
+- A whole Prometheus file is the follower's rendering byte for byte, unless a path in it has to be
+  resolved, or remote_write goes through the gate.
+- All problems of an input are reported at once, with their places. Messages contain no values,
+  which may be secrets.
 
-Whether Prometheus accepts a rendering is not known here.
+Limitation: whether Prometheus accepts a rendering is not known here.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ from wrapper.documents.yaml_text import Serializer
 from wrapper.model.configuration import Rendering, Renderings
 from wrapper.model.roles import Role
 
-if TYPE_CHECKING:  # few have a gate, and a start should be quick
+if TYPE_CHECKING:  # few replicas have a gate, and a start should be quick
     from wrapper.configuration.gateway import Gateway, Sections
     from wrapper.model.gate import Endpoint
 
@@ -45,9 +48,10 @@ _SUSPICIOUS = {"remote_writes": 'did you mean "remote_write"?'}
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Pause the garbage collector, which would walk the growing graph repeatedly (2.1 s for 0.4 s).
+    """Pause the garbage collector, which would walk the growing graph again and again.
 
-    Use it as a decorator: the graph, which has no cycles, is then freed before the collector runs.
+    With it, 0.4 s of work takes 2.1 s. Use this as a decorator: the graph has no cycles, so it is
+    then freed before the collector runs.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -60,11 +64,14 @@ def _collector_paused() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Both renderings, and the files that remote_write names in each, and that the gate reads.
+    """Both renderings, and what was found in them.
 
-    ``suspicions`` are lines like those of ConfigurationError, for keys that are surely mistakes. A
-    start refuses them, a later change does not. ``notes`` are such lines for what the gate cannot
-    make good, ``receiver_notes`` are about what receivers do not take.
+    - ``suspicions``: lines like those of ConfigurationError, for keys that are surely mistakes. A
+      start refuses them, a later change does not;
+    - ``follower_files``, ``leader_files``: the files that remote_write names in each rendering;
+    - ``gate_files``: the files that remote_write names, but that only the gate reads;
+    - ``notes``: lines about settings with which a failover loses samples in spite of the gate;
+    - ``receiver_notes``: notes about receivers that may refuse what they are sent.
     """
 
     renderings: Renderings
@@ -77,16 +84,16 @@ class Rendered:
 
 
 def render(source: Source, gateway: Gateway | None = None) -> Rendered:
-    """Render a file that has both ``follower`` and ``leader``; ``gateway`` None: without a gate.
+    """Render a file that has both ``follower`` and ``leader``.
 
-    Raises ConfigurationError with all problems.
+    ``gateway`` is None without a gate. Raises ConfigurationError with all problems.
     """
     return OneFile(gateway).render(source)
 
 
 @_collector_paused()
 def recognized(role: Role, content: bytes, name: str) -> Rendering:
-    """Return the rendering with these bytes, which an earlier run has written.
+    """Return the rendering of a role from its bytes, which an earlier run has written.
 
     ``name`` is its name in messages. Raises ConfigurationError if it is not a configuration.
     """
@@ -99,10 +106,10 @@ def recognized(role: Role, content: bytes, name: str) -> Rendering:
 
 
 class OneFile:
-    """Renders a file that has both ``follower`` and ``leader``, repeatedly.
+    """Renders a file that has both ``follower`` and ``leader``, each time it changes.
 
-    The items of the follower's lists are kept as text, about the size of the file, so that only
-    those that have changed are parsed again. ``gateway`` None: without a gate.
+    The items of the follower's lists are cached as text, so that only changed items are parsed
+    again. The cache is about the size of the file. ``gateway`` is None without a gate.
     """
 
     def __init__(self, gateway: Gateway | None = None) -> None:
@@ -119,12 +126,12 @@ class OneFile:
 
 
 class WholeFile:
-    """Renders a whole Prometheus file and the leader's overrides, repeatedly.
+    """Renders a whole Prometheus file and the leader's overrides, each time one changes.
 
-    The last file is cached, so that it is not parsed again if only an override changes, and only
-    the items that have changed if it is edited. The cache is about twice the size of the file,
-    since items of lists are kept as text. If nothing can be cut out of it (``source_spans``), nodes
-    are kept, forty times the size. ``gateway`` None: without a gate.
+    The last file is cached. If only an override changes, the file is not parsed again. If the file
+    changes, only its changed items are parsed. The cache is about twice the size of the file, since
+    items of lists are cached as text. If no text can be cut out of the file (``source_spans``),
+    nodes are cached instead, which take forty times its size. ``gateway`` is None without a gate.
     """
 
     def __init__(self, gateway: Gateway | None = None) -> None:
@@ -160,27 +167,28 @@ class WholeFile:
 
 
 class _Before:
-    """The items of the file that was read last; paths in them belong to its folder."""
+    """The items of the file that was read last; their relative paths belong to its folder."""
 
     def __init__(self) -> None:
         self._folder = ""
         self._items: Items = {}
 
     def items(self, source: Source) -> Items:
-        """Return the items that this file may have again."""
+        """Return the items that this file may still have; none if it is in another folder."""
         return self._items if source.folder == self._folder else {}
 
     def note(self, source: Source, section: Section, problems: Problems) -> None:
-        """Keep the items of a file without problems, unless it has none.
+        """Keep the items of a file, unless it has problems or no items.
 
-        Problems of an item are found when it is parsed; in the next file they would not be.
+        The problems of an item are found when it is parsed. A kept item is not parsed again, so it
+        must have none.
         """
         if not problems and (items := by_text(section.node)):
             self._folder, self._items = source.folder, items
 
 
 class _Base:
-    """The follower's section, and its rendering once it has been made."""
+    """The follower's section, and its rendering as soon as it has been needed."""
 
     def __init__(self, section: Section) -> None:
         self._section = section
@@ -195,7 +203,7 @@ class _Base:
         for override in overrides:
             merged = merge(merged, override.node, problems)
         note_duplicates(merged, problems)
-        if merged is not base:  # the override may remove them
+        if merged is not base:  # the override may remove duplicates of the base
             note_duplicates(base, problems)
         gated = _through_gate(base, merged, gateway, problems)
         suspicions = _suspicions([base, *(override.node for override in overrides)])
@@ -265,7 +273,7 @@ def _rendering(
 def _through_gate(
     base: MappingNode, merged: MappingNode, gateway: Gateway | None, problems: Problems
 ) -> Sections | None:
-    """Return both sections with the leader's remote_write at the gate; None without a gate."""
+    """Return both sections, routed through the gate; None without a gate."""
     if gateway is None:
         return None
     from wrapper.configuration.gate_entries import through_gate  # noqa: PLC0415 - few have a gate
@@ -274,7 +282,7 @@ def _through_gate(
 
 
 def _gated(sections: Sections, serializer: Serializer) -> Renderings:
-    """Return both renderings, with the endpoints in their last lines."""
+    """Return both renderings, each with the endpoints in its last line."""
     from wrapper.configuration.gate_comment import with_endpoints  # noqa: PLC0415 - see above
 
     endpoints = sections.endpoints

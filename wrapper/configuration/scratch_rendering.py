@@ -1,7 +1,8 @@
-"""A temporary file with a rendering, for a program that checks it.
+"""Provides a temporary file with a rendering, for a program that checks it.
 
-It is in the output's folder, so that relative paths mean the same as later, and only this user can
-read it. It is removed after the check, also if this process ends before (except by SIGKILL).
+The file is in the output's folder, so that relative paths have the same meaning as in the output.
+Only this user can read it. It is removed after the check, also if this process exits earlier,
+except by SIGKILL.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ class Unanswered(Exception):
 
 
 class BesideOutput:
-    """The temporary file beside one output; it has one content at a time."""
+    """The temporary file beside one output. It has one content at a time."""
 
     def __init__(self, output: Path) -> None:
-        """Take the file that Prometheus will read."""
+        """Take the path of the file that Prometheus will read."""
         self._output = output
         self._file: Path | None = None
         atexit.register(self.leave_nothing)
@@ -46,7 +47,7 @@ class BesideOutput:
             self._file = None
 
     def _folder(self) -> Path:
-        """Return the output's folder, else that for temporary files; raise Unanswered.
+        """Return the output's folder, or else the system's for temporary files; raise Unanswered.
 
         If the output's folder does not exist yet, no input is in it and no path is relative to it.
         """
@@ -58,7 +59,7 @@ class BesideOutput:
             raise Unanswered(f"no folder for temporary files: {error.strerror}") from error
 
     def leave_nothing(self) -> None:
-        """Remove the file if it exists."""
+        """Remove the temporary file, if there is one."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.unlink(missing_ok=True)

@@ -1,10 +1,13 @@
 """Parses an input into its sections: the follower's configuration and the overrides; pure.
 
-A section is an inspected mapping node with its relative paths resolved, and the text of each entry
-that can be copied as it was written. Overrides do not change items inside of the follower's lists,
-so only the text of these items is kept, from the moment they have been parsed: thus parsing takes
-little more memory than the input itself. Problems are added to the given ``Problems``; if
-``is_broken`` is set there, the sections must not be used.
+A section is a mapping node that has been checked (``yaml_inspection``) and whose relative paths are
+resolved, together with the text of each entry that can be copied as it was written.
+
+Overrides never change the inside of an item of the follower's lists. So an item is replaced by its
+text as soon as it has been parsed, and parsing takes little more memory than the input itself.
+
+Problems are added to the given ``Problems``. If its ``is_broken`` is set, the sections must not be
+used.
 """
 
 from __future__ import annotations
@@ -38,8 +41,10 @@ _MISSING = 'no configuration under "follower"; write "follower: {}" for an empty
 class Section:
     """A role's configuration or its overrides, as a node and as text.
 
-    ``texts`` has the text of each entry that can be copied as it was written, ``content`` that of
-    the whole section if it can be copied. ``is_tied``: anchors may connect its entries.
+    - ``node``: the section as a mapping node;
+    - ``texts``: the text of each entry that can be copied as it was written;
+    - ``content``: the text of the whole section, if that can be copied;
+    - ``is_tied``: anchors and aliases may connect its entries.
     """
 
     node: MappingNode
@@ -53,7 +58,8 @@ def read_base(
 ) -> Section:
     """Return the section of a whole Prometheus file.
 
-    ``before``: the items that it had when it was read before. ``as_nodes``: keep items as nodes.
+    ``before`` are the items that the file had when it was last read. With ``as_nodes``, items are
+    kept as nodes instead of as text.
     """
     reading = _Reading(source, problems)
     root = reading.root(None if as_nodes else (), before)
@@ -65,7 +71,7 @@ def read_base(
 
 
 def read_override(source: Source, problems: Problems) -> Section:
-    """Return the section of a file with overrides; it is empty for an empty file."""
+    """Return the section of a file with overrides; an empty file has an empty section."""
     reading = _Reading(source, problems)
     return reading.section(as_mapping(reading.root(), "the file", problems))
 
@@ -75,8 +81,8 @@ def read_both(
 ) -> tuple[Section, Section]:
     """Return the follower's and the leader's section of a file that has both.
 
-    ``before``: the items that the follower had when the file was read before. ``as_nodes``: keep
-    items as nodes.
+    ``before`` are the items that the follower had when the file was last read. With ``as_nodes``,
+    items are kept as nodes instead of as text.
     """
     reading = _Reading(source, problems)
     root = reading.root(None if as_nodes else (Role.FOLLOWER,), before)
@@ -94,7 +100,7 @@ def read_both(
 
 
 def _check_follower(root: Node | None, found: Entries, name: str, problems: Problems) -> None:
-    """Add a problem if there is no follower; not if the file is of another kind than a mapping."""
+    """Add a problem if there is no follower, unless the file is no mapping, a problem already."""
     key, value = found.get(Role.FOLLOWER, (root, None))
     if key is None:
         problems.add(name, 1, 1, _MISSING)
@@ -110,7 +116,7 @@ def _cure_of_key(key: str) -> str:
 
 
 class _Reading:
-    """The parsing of one input."""
+    """Parses one input."""
 
     def __init__(self, source: Source, problems: Problems) -> None:
         self._source = source
@@ -122,17 +128,18 @@ class _Reading:
         self._read_as(self._text, problems)
 
     def _read_as(self, text: str | None, problems: Problems) -> None:
-        """Prepare for reading a text, either the document or its outline."""
+        """Prepare to read a text: the document, or its outline."""
         self._inspection = Inspection(problems)
         self._items = ItemTexts(text or "")
 
     def root(
         self, follower: tuple[str, ...] | None = None, before: Items | None = None
     ) -> Node | None:
-        """Return the first document's root, inspected; None if there is none or it cannot be used.
+        """Return the checked root of the first document; None if it is missing or unusable.
 
-        ``follower``: keys that lead to the follower's section, of whose lists the items are kept as
-        text; None to keep all items as nodes. ``before``: the items that the file had before.
+        ``follower`` are the keys that lead to the follower's section: the items of its lists are
+        kept as text. None keeps all items as nodes. ``before`` are the items that the file had when
+        it was last read.
         """
         self._follower = follower or ()
         depth = len(self._follower) + 1
@@ -147,9 +154,9 @@ class _Reading:
         return read_document(self._source, self._problems, self._inspection, self._cut, depth)
 
     def _root_of_outline(self, text: str, known: KnownItems, depth: int) -> Node | None:
-        """Return the root by reading the outline; None if it cannot be read so.
+        """Return the root by reading the outline; None if the whole document has to be read.
 
-        With a problem in it, all is read: its place and its text may be other ones.
+        A problem in the outline requires that too: the problem's place and text may be wrong.
         """
         outline = outline_of(text, "".join(self._follower), known.find)
         if outline is None:
@@ -161,7 +168,7 @@ class _Reading:
         return None if problems or not outline.is_complete else root
 
     def _cut(self, keys: tuple[str, ...], items: SequenceNode) -> None:
-        """Replace the last item of a list by its text, if that can be cut out and copied."""
+        """Replace the last item of a list by its text, if the text can be cut out and copied."""
         if keys[:-1] != self._follower:
             return
         next_item = self._outline.take(items) if self._outline is not None else 0
@@ -177,7 +184,7 @@ class _Reading:
         items.value[-1] = Cut(text, names_of(item), mark)
 
     def _is_as_written(self, key: str, item: Node, text: bytes) -> bool:
-        """Tell whether an item of this list has no path that has to be resolved."""
+        """Return whether an item of this list has no path that has to be resolved."""
         if isinstance(item, MappingNode) and not may_name_a_file(text):
             return True
         alone = MappingNode(MAP_TAG, [(ScalarNode(TEXT_TAG, key), SequenceNode(LIST_TAG, [item]))])
@@ -188,14 +195,14 @@ class _Reading:
         return resolve_paths(section, folder) if folder else section
 
     def section(self, written: MappingNode) -> Section:
-        """Return a section with its paths resolved, and the texts of entries without such paths."""
+        """Return the section with its paths resolved, and the texts of entries without paths."""
         node = self._resolved(written)
         texts = entry_texts(self._between, written) if self._text is not None else {}
         same = {(id(key), id(value)) for key, value in node.value} & texts.keys()
         return Section(node, {entry: texts[entry] for entry in same}, is_tied=self._is_tied)
 
     def _between(self, start: int, end: int) -> str:
-        """Return the document's text between two marks."""
+        """Return the document's text between two positions."""
         if self._outline is not None:
             return self._outline.between(start, end)
         return (self._text or "")[start:end]
