@@ -1,1 +1,1 @@
-"""YAML as it was written: its nodes, their places in the text, and problems in it."""
+"""YAML as it was written: its nodes, their positions in the text, and its problems."""

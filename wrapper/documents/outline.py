@@ -1,12 +1,14 @@
-"""Long lists of a document, set aside item by item so that the rest is a short document; pure.
+"""Shortens a document with long lists, so that items that are known are not parsed again; pure.
 
-Reading a document of many items would take most of its time in items that are known already. A list
-in block style is cut into its items by their indentation, and each run of items that the caller
-knows becomes one line, the *stand-in*, with as many empty lines after it as the run had: so all
-else keeps its line and column, and the *outline* can be read in place of the document.
+Parsing known items would take most of the time that a document with many items needs. So a list in
+block style is cut into its items by their indentation. Each run of consecutive items that the
+caller knows is replaced by one item, the *stand-in*, and by empty lines, so that the number of
+lines stays. Everything else keeps its line and column. The result, the *outline*, is parsed in
+place of the document.
 
-That is only right if each stand-in is an item of such a list, which ``is_complete`` tells. The
-first and the last item of a list always stay, since what is around the list depends on them.
+This is right only if the parser finds each stand-in as an item of a list, which ``is_complete``
+checks. The first and the last item of a list are never replaced, since what is around the list
+depends on them.
 """
 
 from __future__ import annotations
@@ -23,16 +25,16 @@ from yaml.nodes import Node, ScalarNode, SequenceNode
 from wrapper.documents.source_spans import Cut, at_margin
 
 STAND_IN = "items-that-are-set-aside"
-_LEAST = 3  # items of a list: two of them stay
+_LEAST = 3  # items that a list must have, as two of them stay
 _NO_CONTENT = r"(?:[ \t]*(?:#[^\n]*)?\r?\n)*+"
 _AT_MARGIN = re.compile(r"\n[^\s#]")
-_REPLACED = "\ufffd"  # in the place of what is not UTF-8
+_REPLACED = "\ufffd"  # what decoding puts in the place of bytes that are not UTF-8
 
 Know = Callable[[str, str], Cut | None]
 
 
 class _Place(NamedTuple):
-    """Where the lines of an item begin and end, and the column of its dash."""
+    """The positions where the lines of an item begin and end, and the column of its dash."""
 
     start: int
     end: int
@@ -40,7 +42,7 @@ class _Place(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Known items one after the other; ``start``, ``end`` and ``column`` as of an item."""
+    """Consecutive known items; ``start``, ``end`` and ``column`` as in ``_Place``."""
 
     start: int
     end: int
@@ -49,7 +51,7 @@ class Run(NamedTuple):
 
 
 class Outline:
-    """A document without the runs; ``text`` is what the marks of its nodes index."""
+    """A document without its runs. The marks of its nodes are positions in ``text``."""
 
     def __init__(self, text: str, runs: list[Run]) -> None:
         parts, ends, at, size = [], [], 0, 0
@@ -67,13 +69,13 @@ class Outline:
 
     @property
     def is_complete(self) -> bool:
-        """Whether each run has been taken, so that the outline means what the document means."""
+        """Whether each run has been taken, so that the nodes are those of the document."""
         return self._taken == len(self._runs)
 
     def take(self, items: SequenceNode) -> int:
-        """Put a run back if the last item so far is its stand-in; call this for each item.
+        """Replace the last item so far, if it is a stand-in, by its run; call this for each item.
 
-        Return where the next item begins in the outline; 0 if it is no stand-in.
+        Returns the position of the next item in the outline; 0 if the last item is no stand-in.
         """
         item = items.value[-1]
         if not isinstance(item, ScalarNode) or item.value != STAND_IN:
@@ -84,7 +86,7 @@ class Outline:
         return end + run.column
 
     def between(self, start: int, end: int) -> str:
-        """Return the document's text between two places in the outline, both outside of runs."""
+        """Return the document's text between two positions in the outline."""
         return self._document[self._place(start) : self._place(end)]
 
     def _place(self, at: int) -> int:
@@ -95,11 +97,11 @@ class Outline:
 
 
 def outline_of(text: str, key: str, know: Know) -> Outline | None:
-    """Return the outline of a document; None if nothing can be set aside.
+    """Return the outline of a document; None if no item can be replaced.
 
-    Lists are looked for in the mapping that is the value of the key; "": in the document itself.
-    ``know`` gets the list's key and an item's text at the margin, and returns the item if it is
-    known, that is if it has been read as a list with this one item, without problems.
+    Only lists in the mapping at the top-level key ``key`` are shortened; "": in the document's own
+    mapping. ``know`` gets a list's key and an item's text without indentation. It returns the item
+    if it is known: then the text has been parsed as a list of one item, without problems.
     """
     if STAND_IN in text or _REPLACED in text:
         return None
@@ -127,7 +129,7 @@ def _mapping_of(key: str) -> re.Pattern[str]:
 
 
 def _lists(text: str, section: _Place) -> Iterator[tuple[str, list[_Place]]]:
-    """Yield the key of each list in a section, and the places of its items, without two."""
+    """Yield the key of each list in a section, and the places of all items but first and last."""
     at, head = section.start, _head(section.column)
     while found := head.search(text, at, section.end):
         at, column = found.start(2), len(found[2])
@@ -149,13 +151,13 @@ def _head(column: int) -> re.Pattern[str]:
 
 @cache
 def _item(column: int) -> re.Pattern[str]:
-    """Return the pattern of an item: its first line, and deeper lines, empty ones and comments."""
+    """Return the pattern of an item: its first line, then deeper, empty and comment lines."""
     deeper = rf" {{{column + 1}}}[^\n]*\n"
     return re.compile(rf" {{{column}}}-(?=[ \r\n])[^\n]*\n(?:{deeper}|[ \t]*(?:#[^\n]*)?\r?\n)*+")
 
 
 def _runs(text: str, key: str, places: list[_Place], know: Know) -> Iterator[Run]:
-    """Yield the runs of items that are known."""
+    """Yield the runs of known items."""
     column = places[0].column
     found = ((place, know(key, _text_of(text, place))) for place in places)
     for is_known, group in groupby(found, lambda each: each[1] is not None):
@@ -166,5 +168,5 @@ def _runs(text: str, key: str, places: list[_Place], know: Know) -> Iterator[Run
 
 
 def _text_of(text: str, place: _Place) -> str:
-    """Return an item's text, moved to the margin."""
+    """Return an item's text without its indentation."""
     return at_margin(text[place.start + place.column : place.end], place.column)

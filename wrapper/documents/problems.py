@@ -1,7 +1,8 @@
-"""Problems of an input, each with its place, collected so that all are reported at once; pure.
+"""Collects the problems of an input, so that all are reported at once; pure.
 
-A problem is one line: place, cause, cure. It contains no value of the input, since values may be
-secrets.
+A problem is one line: place, cause, cure.
+
+Guarantee: a problem contains no value of the input, since values may be secrets.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ if TYPE_CHECKING:  # the web process reports problems, and does not load YAML
     from yaml.nodes import Node
 
 _LONGEST_KEY = 60
-MOST_LOGGED = 20  # problems of one input; the API lists all
-MOST_KEPT = 1000  # problems of all inputs; a large file can have a million
+MOST_LOGGED = 20  # problems of one input; the API lists all that are kept
+MOST_KEPT = 1000  # problems in memory; a large file can have a million
 
 
 class ConfigurationError(Exception):
@@ -45,7 +46,7 @@ class Problem(NamedTuple):
 
 
 class Problems:
-    """The problems found so far; ``is_broken``: an input could not be parsed at all."""
+    """The problems found so far. ``is_broken``: an input could not be parsed at all."""
 
     def __init__(self) -> None:
         self._found: set[Problem] = set()
@@ -104,6 +105,6 @@ def quoted(key: str) -> str:
 
 
 def end_of(content: bytes) -> tuple[int, int]:
-    """Return line and column, from 1, of the position after these bytes."""
+    """Return the line and column, both from 1, of the position after these bytes."""
     line = content.count(b"\n") + 1
     return line, len(content[content.rfind(b"\n") + 1 :].decode(errors="replace")) + 1

@@ -1,4 +1,4 @@
-"""An input: its name, its bytes and its folder, and where a second document begins; pure."""
+"""An input: its name, bytes and folder, and the line where a second document begins; pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 _MARK = re.compile(rb"\n---(?=\s|\Z)")
-# The first character that is not white space, a comment, a directive or a document end.
+# Finds the first character after white space, comments, directives and document ends.
 _SUBSTANCE = re.compile(rb"(?:\s++|[#%][^\n]*+|\.\.\.(?=\s|\Z))*+[^\s#%]")
 
 
@@ -16,7 +16,7 @@ _SUBSTANCE = re.compile(rb"(?:\s++|[#%][^\n]*+|\.\.\.(?=\s|\Z))*+[^\s#%]")
 class Source:
     """An input: its name for messages, its bytes, and the folder that its paths are relative to.
 
-    ``folder`` "": paths are not rewritten, since the output is in the same folder.
+    If ``folder`` is "", paths are not rewritten, since the output is in the same folder.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Source:
 
 
 def further_document(content: bytes) -> int:
-    """Return the line, from 1, of a second document that is not empty; 0 if there is none.
+    """Return the line (from 1) of a second document that is not empty; 0 if there is none.
 
     Three dashes at the start of a line always begin a document (YAML 1.2, 9.1.2).
     """

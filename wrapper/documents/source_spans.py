@@ -1,9 +1,9 @@
-"""The text of parts of a document, with their comments: entries, and items of lists; pure.
+"""Cuts parts out of a document's text, with their comments: entries, and items of lists; pure.
 
-A part is cut out of the text and moved to the left margin, where it means the same as before.
-Nothing is cut out where that is not certain; the nodes are serialized instead. This concerns
-documents with anchors, flow style, directives or unusual line breaks, and lines that would look
-like the end of a document at the margin.
+A part is cut out, and its indentation removed. If it is not certain that it then has the same
+meaning, it is not cut out, and its nodes are serialized instead. This concerns documents with
+anchors, flow style, directives or unusual line breaks, and lines that would look like the end of a
+document without their indentation.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNo
 from wrapper.documents.yaml_nodes import MAP_TAG, MERGE_TAG, compose
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-# A pattern that begins with a character is fast; no other thread runs while one is searched for.
+# A pattern that begins with a character is fast. That matters: a search blocks all other threads.
 _ANCHOR = re.compile(rb"&(?:(?<=[\s\[{,:\xbf]&)|(?<=\A&))")  # \xbf ends a byte order mark
 _DIRECTIVE = re.compile(r"%(?:(?<=\n%)|(?<=\A%))")
 _ENDS = (re.compile(r"---(?=\s|\Z)"), re.compile(r"\.\.\.(?=\s|\Z)"))
 RARE_BREAKS = "\x85\u2028\u2029"
 _TO_NEXT_ITEM = re.compile(r"(?:[ \t]*(?:#.*)?\r?\n)*+ *-")
 
-Texts = dict[tuple[int, int], bytes]  # of entries, by the ids of key and value
-Between = Callable[[int, int], str]  # the text between two marks
+Texts = dict[tuple[int, int], bytes]  # the texts of entries, by the ids of key and value
+Between = Callable[[int, int], str]  # returns the text between two positions
 Names = dict[str, str] | Callable[[bytes], dict[str, str]]
 
 
@@ -36,7 +36,7 @@ class Cut(Node):
     """An item of a list of which only the text is kept, and the names that identify it.
 
     ``names`` may be given as a function of the text, which is called when they are needed.
-    ``start_mark`` is None where no message needs the place: marks of many items take memory.
+    ``start_mark`` is None if no message needs the position: the marks of many items take memory.
     """
 
     __slots__ = ("_names", "start_mark", "text")
@@ -48,33 +48,33 @@ class Cut(Node):
 
     @property
     def names(self) -> dict[str, str]:
-        """The keys, with their values, that name the item."""
+        """The keys that identify the item, with their values."""
         if not isinstance(self._names, dict):
             self._names = self._names(self.text)
         return self._names
 
 
 def whole_items(items: SequenceNode) -> Iterator[tuple[Node, Node]]:
-    """Yield each item of a list, which has its place, and its node; parse items kept as text."""
+    """Yield each item of a list, for its position, and its node; parse items kept as text."""
     for item in items.value:
         if not isinstance(item, Cut):
             yield item, item
             continue
-        root = compose(item.text, "")  # a list with this one item, parsed before without errors
+        root = compose(item.text, "")  # a list of this item, which was parsed before without errors
         if isinstance(root, SequenceNode):
             yield item, root.value[0]
 
 
 def has_anchors(content: bytes) -> bool:
-    """Whether the document may have an anchor, so that a part may depend on another one."""
+    """Return whether a document may have an anchor, so that parts may depend on each other."""
     return content.startswith(_UTF16) or (b"&" in content and bool(_ANCHOR.search(content)))
 
 
 def cuttable(content: bytes) -> str | None:
-    """Return the text that libyaml's marks index; None if nothing can be cut out of it."""
+    """Return the text in which libyaml's marks are positions; None if nothing can be cut out."""
     if has_anchors(content):
         return None
-    text = content.decode("utf-8-sig", errors="replace")  # the parser refuses what is replaced here
+    text = content.decode("utf-8-sig", errors="replace")  # the parser will refuse replaced bytes
     is_hindered = (
         _DIRECTIVE.search(text)
         or text.count("\r") != text.count("\r\n")
@@ -85,14 +85,14 @@ def cuttable(content: bytes) -> str | None:
 
 
 def _has_later_end(text: str) -> bool:
-    """Tell whether only spaces stand before what would end a document at the margin."""
+    """Return whether a line, without its indentation, would end a document."""
     places = (found.start() for end in _ENDS for found in end.finditer(text))
     before = (text[text.rfind("\n", 0, at) + 1 : at] for at in places)
     return any(spaces and not spaces.strip(" ") for spaces in before)
 
 
 def entry_texts(between: Between, section: MappingNode) -> Texts:
-    """Return the text of each entry of a section that can be cut out, as a document."""
+    """Return the text of each entry that can be cut out of a section, as a document."""
     if section.flow_style or section.tag != MAP_TAG or not section.value:
         return {}
     column = section.start_mark.column
@@ -128,11 +128,11 @@ class ItemTexts:
         return _cut(self._text[start : self._start], items.start_mark.column, items.value[-1])
 
     def skip(self, items: SequenceNode, start: int) -> None:
-        """Leave out the last item that the list has so far; the next one begins at ``start``."""
+        """Skip the last item that the list has so far; the next one begins at ``start``."""
         self._list, self._start = items, start
 
     def _end(self, items: SequenceNode) -> int | None:
-        """Return where the last item ends: at the next item's dash, or with its own last line.
+        """Return where the last item ends: at the next item's dash, or after its own last line.
 
         Comments after the list's last item may belong to the next key.
         """
@@ -146,7 +146,7 @@ class ItemTexts:
         return self._text.find("\n", end) + 1 or len(self._text)
 
     def _dash(self, at: int, items: SequenceNode) -> int | None:
-        """Return this position if an item's dash begins its line there, else None."""
+        """Return this position if an item's dash is there, after only indentation; else None."""
         column = items.start_mark.column
         before = self._text[max(0, at - column - 1) : at]
         is_one = before == "\n" + " " * column and self._text[at : at + 1] == "-"
@@ -154,25 +154,25 @@ class ItemTexts:
 
 
 def _cut(text: str, column: int, value: Node) -> bytes | None:
-    """Return a part moved from this column to the margin, with a line break at its end."""
+    """Return a part without this indentation, with a line break at its end; None if uncertain."""
     text = at_margin(text, column)
     if text.endswith("\n"):
         return text.encode()
     last = _last_leaf(value)
     if isinstance(last, Cut):
-        # Its last line is complete. Spaces after it mean nothing here; with a line break they would
-        # be one more empty line of a block that keeps such lines ("|+").
+        # Its last line is complete, and spaces after it have no meaning. With a line break added,
+        # they would be one more empty line of a block scalar that keeps such lines ("|+").
         text = text.rstrip(" ").removesuffix("\n")
     needs_no_end = isinstance(last, ScalarNode) and last.style in ("|", ">")
     return None if needs_no_end else text.encode() + b"\n"
 
 
 def at_margin(text: str, column: int) -> str:
-    """Return a part with all lines but the first moved to the left by so many columns."""
+    """Return a part with all lines but the first moved to the left by ``column``."""
     if not column:
         return text
     line_start = "\n" + " " * column
-    if text.count(line_start) == text.count("\n", 0, -1):  # nearly always: ten times as fast
+    if text.count(line_start) == text.count("\n", 0, -1):  # nearly always; ten times as fast
         return text.replace(line_start, "\n")
     return _indentation(column).sub("", text)
 
@@ -183,7 +183,10 @@ def _indentation(column: int) -> re.Pattern[str]:
 
 
 def _last_leaf(node: Node) -> Node:
-    """Return the last node below this one whose end mark is where it ends itself."""
+    """Return the last node at or below this one that has its own end mark.
+
+    A collection in block style has not: its end mark is at the next token.
+    """
     while isinstance(node, CollectionNode) and node.value and not node.flow_style:
         last = node.value[-1]
         node = last[1] if isinstance(node, MappingNode) else last

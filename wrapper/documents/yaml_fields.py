@@ -1,8 +1,9 @@
 """Reads a mapping with a fixed set of fields; pure.
 
-A field of the wrong kind or with an unknown name becomes a problem with its place, and is read as
-empty. Messages contain no values, since they may be secrets. Scalars are returned as they were
-written, as Prometheus' decoder reads them into strings.
+A field of the wrong kind, or with an unknown name, becomes a problem with its place, and is read as
+empty. Scalars are returned as they were written, like strings in Prometheus' decoder.
+
+Guarantee: messages contain no values, which may be secrets.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class FieldReader:
         return tuple(self._entries)
 
     def has(self, name: str) -> bool:
-        """Tell whether a field is present and not empty; this does not count as reading it."""
+        """Return whether a field is present and not empty, without marking it as read."""
         _, value = self._entries.get(name, (None, None))
         return not is_null(value) and getattr(value, "value", None) not in ("", [])
 
@@ -64,14 +65,14 @@ class FieldReader:
         self._problems.at(key, f"{name}: {text}" if key is self._node else text)
 
     def text(self, name: str) -> str:
-        """Return a single value as it was written; "" if there is none."""
+        """Return a scalar as it was written; "" if there is none."""
         node = self._take(name)
         if isinstance(node, ScalarNode):
             return str(node.value)
         return self._misfit(name, node, "a single value", "")
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """Return a list of single values; empty if there is none."""
+        """Return the scalars of a list; none if there is no list."""
         node = self._take(name)
         if not isinstance(node, SequenceNode):
             return self._misfit(name, node, "a list", ())
@@ -81,21 +82,21 @@ class FieldReader:
         return tuple(item.value for item in values)
 
     def is_on(self, name: str, *, default: bool) -> bool:
-        """Return a boolean."""
+        """Return a boolean field; ``default`` if there is none."""
         node = self._take(name)
         if node is not None and node.tag == BOOL_TAG:
             return node.value.lower() in TRUE
         return self._misfit(name, node, "true or false", default)
 
     def choice(self, name: str, meanings: Mapping[str, T], default: T) -> T:
-        """Return the meaning of a field's word, which must be a key of ``meanings``."""
+        """Return the value in ``meanings`` of the field's word; ``default`` if there is none."""
         word = self.text(name)
         if word and word not in meanings:
             self.complain(name, f"unknown value {quoted(word)}; {_cure(word, meanings)}")
         return meanings.get(word, default)
 
     def section(self, name: str) -> FieldReader:
-        """Return a reader for a mapping; for an empty one if there is none."""
+        """Return a reader for a mapping; for an empty mapping if there is none."""
         node = self._take(name)
         if not isinstance(node, MappingNode):
             self._misfit(name, node, "a mapping", None)
@@ -103,14 +104,14 @@ class FieldReader:
         return FieldReader(node, self._problems)
 
     def items(self) -> Iterator[tuple[str, str]]:
-        """Yield all fields with a single value, of a mapping whose names are free."""
+        """Yield the name and value of each scalar field, in a mapping that may have any names."""
         for name, (_, value) in self._entries.items():
             text = self.text(name)
             if isinstance(value, ScalarNode):
                 yield name, text
 
     def refuse(self, names: Iterable[str], text: str) -> None:
-        """Add a problem for each of these fields that is set: they are known, but not supported."""
+        """Add a problem for each of these fields that is set: they are not supported."""
         for name in names:
             self._asked.add(name)
             if self.has(name):
@@ -136,7 +137,7 @@ class FieldReader:
 
 
 def _shown(name: str, value: Node) -> str:
-    """Return a key for a message, "" for one that may be a value: as in {password:secret, more}."""
+    """Return a key for a message; "" if it may be a value, as in {password:secret, more}."""
     return f" {quoted(name)}" if _NAME.fullmatch(name) and not is_null(value) else ""
 
 

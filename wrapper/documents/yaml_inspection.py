@@ -1,8 +1,9 @@
-"""Checks of a node graph that libyaml's composer does not make and Prometheus does; pure.
+"""Checks a node graph as Prometheus does, where libyaml's composer does not; pure.
 
-These are repeated keys, keys that are collections, merge keys whose value is not a mapping, values
-that contain themselves, nesting too deep and aliases that expand too far. Scalars that libyaml
-would serialize wrongly are corrected on the way.
+These are problems: repeated keys, keys that are collections, merge keys whose value is not a
+mapping, values that contain themselves, nesting that is too deep, and aliases that expand too far.
+
+Scalars that libyaml would serialize wrongly are corrected.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ from wrapper.documents.yaml_nodes import (
 )
 
 NO_CONFIGURATION = "no configuration; write {} for an empty one"
-# The share of values that may come from aliases, as go-yaml v2 has it (decode.go): up to _FEW
-# values and from _MANY on; it decreases linearly between them.
+# The share of values that may come from aliases, as in go-yaml v2 (decode.go): one share up to _FEW
+# values, another from _MANY on. It decreases linearly between them.
 _FEW, _FEW_SHARE = 400_000, 0.99
 _MANY, _MANY_SHARE = 4_000_000, 0.10
-# Prometheus reads a null in quotes as nothing, and only with a tag as a text. libyaml writes a tag
-# that is bytes, since it equals none that a text could have without one.
+# Prometheus reads a null in quotes as a missing value, unless it has a tag. libyaml always writes a
+# tag that is bytes, since it equals no tag that libyaml would leave out.
 _NULLS = frozenset(("~", "null"))
 _WRITTEN_TEXT_TAG = TEXT_TAG.encode()
 _COLON_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp")}
@@ -48,9 +49,9 @@ def read_document(
     at_item: AtItem | None = None,
     depth: int = 0,
 ) -> Node | None:
-    """Return the first document's root, inspected; None if there is none or it cannot be used.
+    """Return the checked root of the first document; None if it is missing or unusable.
 
-    In the second case ``problems.is_broken`` is set. ``at_item`` and ``depth``: see ``compose``.
+    If it is unusable, ``problems.is_broken`` is set. ``at_item`` and ``depth``: see ``compose``.
     """
     try:
         root = compose(source.content, source.name, at_item, depth)
@@ -73,7 +74,7 @@ def as_mapping(node: Node | None, what: str, problems: Problems) -> MappingNode:
 
 
 class Inspection:
-    """Walks over a document and adds its problems; also corrects scalars, see ``_settle``.
+    """Walks over a document, adds its problems, and corrects scalars (see ``_settle``).
 
     Each node is visited once, and a second time if an alias puts it into flow style.
     """
@@ -82,15 +83,16 @@ class Inspection:
         self._problems = problems
         self._was_in_flow: dict[int, bool] = {}
         self._levels: dict[int, int] = {}
-        self._values: dict[int, int] = {}  # by node, with aliases expanded
+        self._values: dict[int, int] = {}  # numbers by node, with aliases expanded
         self._written = 0
         self._has_aliases = False
         self._open: set[int] = set()
 
     def visit(self, node: CollectionNode, *, in_flow: bool = False) -> int:
-        """Inspect a node and all below it; return the number of levels; raise UnusableError.
+        """Check a node and all nodes below it, and return the number of levels.
 
-        Levels below an alias count too, because later walks over the graph are recursive.
+        Levels below an alias count too, because later walks over the graph are recursive. Raises
+        UnusableError.
         """
         identity, in_flow = id(node), in_flow or bool(node.flow_style)
         if identity in self._open:
@@ -121,10 +123,10 @@ class Inspection:
         return below + 1
 
     def visit_tree(self, root: CollectionNode) -> None:
-        """Inspect a node without aliases in it or to it, whose text is kept.
+        """Check a node that is kept as text, without aliases in it or to it.
 
-        It cannot contain itself, and its scalars need no correction since it is not serialized.
-        Large files consist almost entirely of such nodes, the items of lists.
+        It cannot contain itself, and its scalars need no correction, since it is not serialized.
+        Large files consist almost entirely of such nodes: the items of lists.
         """
         waiting = [root]
         for node in waiting:
@@ -195,7 +197,7 @@ class Inspection:
 
 
 def _are_plain_keys(entries: list[tuple[Node, Node]]) -> bool:
-    """Whether all keys are strings and differ, so that no further check is needed."""
+    """Return whether all keys are strings and differ, so that no further check is needed."""
     texts = {key.value for key, _ in entries if isinstance(key, ScalarNode) and key.tag == TEXT_TAG}
     return len(texts) == len(entries)
 
@@ -207,7 +209,7 @@ def _allowed_share(values: int) -> float:
 
 
 def _settle(node: ScalarNode) -> None:
-    """Change a plain scalar that is a key or in flow style, so that libyaml keeps its meaning.
+    """Change a plain scalar (a key, or in flow style) so that libyaml keeps its meaning.
 
     libyaml would write an empty scalar as ``! ''``: it becomes ``null``. It would write ``1:30``, a
     number or time to PyYAML but a string to Prometheus, as ``!!int '1:30'``: it becomes ``'1:30'``.

@@ -1,8 +1,8 @@
-"""Parses bytes into YAML's node graph, in which every scalar is as it was written; pure.
+"""Parses bytes into a graph of YAML nodes, in which every scalar is as it was written; pure.
 
-Only the first document is read. Bytes that are not YAML, or nest so deep that libyaml's recursion
-would end the process, become a problem with its place. Whether the YAML can be a configuration is
-checked in ``yaml_inspection``.
+Only the first document is read. Bytes that are not YAML become a problem with its place. So does
+nesting that is so deep that libyaml's recursion would crash the process. ``yaml_inspection`` checks
+whether the YAML can be a configuration.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ MAP_TAG = "tag:yaml.org,2002:map"
 LIST_TAG = "tag:yaml.org,2002:seq"
 NULL_TAG = "tag:yaml.org,2002:null"
 BOOL_TAG = "tag:yaml.org,2002:bool"
-TRUE = frozenset(("true", "yes", "on"))  # of the booleans, in lower case
+TRUE = frozenset(("true", "yes", "on"))  # the words for true, in lower case
 TEXT_TAG = "tag:yaml.org,2002:str"
 
 _TAGS = {ScalarNode: TEXT_TAG, SequenceNode: LIST_TAG, MappingNode: MAP_TAG}
 _PATTERNS: dict[str, list[tuple[str, re.Pattern[str]]]] = yaml.CSafeLoader.yaml_implicit_resolvers
 _KEPT_TAGS = 1000
-MAX_DEPTH = 200  # of nested collections; Prometheus' configuration needs about 12
+MAX_DEPTH = 200  # levels of collections; Prometheus' configuration needs about 12
 _TOO_DEEP = f"more than {MAX_DEPTH} levels deep; remove some"
 _CURES = {  # by a part of libyaml's message
     "cannot start any token": 'indent with spaces, not tabs; quote a value that begins with "%@`"',
@@ -61,7 +61,7 @@ def kind(node: Node) -> str:
 
 
 def is_null(node: Node | None) -> bool:
-    """Whether there is no node, or a null."""
+    """Return whether there is no node, or a null."""
     return node is None or (isinstance(node, ScalarNode) and node.tag == NULL_TAG)
 
 
@@ -80,7 +80,7 @@ def value_of(node: Node | None, name: str) -> Node | None:
 
 
 def with_items(node: Collection, items: list[Any], *, flow_style: bool | None = None) -> Collection:
-    """Return a copy of a collection with other items or entries; ``flow_style`` None: its own."""
+    """Return a copy of a collection with other items or entries; None keeps its ``flow_style``."""
     style = node.flow_style if flow_style is None else flow_style
     return type(node)(node.tag, items, node.start_mark, node.end_mark, flow_style=style)
 
@@ -96,7 +96,7 @@ def _entries(node: MappingNode, known: dict[int, Entries]) -> Entries:
 
 
 def _merged_entries(value: Node, known: dict[int, Entries]) -> Entries:
-    """Return the entries that a merge key adds; of several mappings the first has precedence.
+    """Return the entries that a merge key adds; of several mappings, the first has precedence.
 
     ``known`` caches the entries by mapping: a few lines of YAML can merge one a billion times.
     """
@@ -119,9 +119,9 @@ def compose(
 ) -> Node | None:
     """Return the root of the first document; the rest is not parsed.
 
-    ``at_item`` is called after each item of the lists that are ``depth`` keys below the root, with
-    these keys and the list so far. It may replace the item in the list. Lists below merge keys or
-    tagged mappings are left out.
+    ``at_item`` is called after each item of a list that is ``depth`` keys below the root, with
+    these keys and the list so far. It may replace the item in the list. It is not called for lists
+    below merge keys or tagged mappings.
 
     Raises yaml.YAMLError, UnusableError, RecursionError: see ``explained``.
     """
@@ -134,14 +134,14 @@ def compose(
 
 
 def _first(loader: Any) -> Node | None:
-    """Return a loader's first document; check_node has to be called before get_node."""
+    """Return a loader's first document; PyYAML needs check_node before get_node."""
     try:
         root: Node | None = loader.get_node() if loader.check_node() else None
         loader.tell_of_item()
     except ScannerError as error:
         if "maximum nesting depth" not in str(error.problem):
             raise
-        # The scanner of libyaml 0.2.6 reads ahead of the composer, and has a limit of its own.
+        # The scanner of libyaml 0.2.6 reads ahead of the composer, and has its own limit.
         place = ScalarNode(TEXT_TAG, "", error.problem_mark)
         raise UnusableError(place, _TOO_DEEP) from None
     else:
@@ -166,11 +166,11 @@ class _Stream:
 
 
 class _Loader(yaml.CSafeLoader):
-    """libyaml's composer with a limit for nesting, which calls back for items of lists.
+    """libyaml's composer, with a limit for nesting and a callback for items of lists.
 
-    It recurses in C: 100,000 brackets would overflow the stack and end the process. It calls the
-    resolver for every node that it enters and leaves, and for every tag: these methods take most of
-    the time of reading a large file.
+    The composer recurses in C: 100,000 brackets would overflow the stack and crash the process. It
+    calls the resolver for each node that it enters or leaves, and for each tag. These methods take
+    most of the time that a large file needs.
     """
 
     def __init__(self, stream: _Stream, at_item: AtItem | None = None, depth: int = 0) -> None:
@@ -181,13 +181,13 @@ class _Loader(yaml.CSafeLoader):
         self._at_item = at_item
         self._list_depth = depth + 1 if at_item else -1
         self._list: SequenceNode | None = None
-        self._keys: tuple[str, ...] | None = None  # that lead to the list
-        self._tags: dict[str, str] = {}  # of plain scalars
+        self._keys: tuple[str, ...] | None = None  # the keys that lead to the list
+        self._tags: dict[str, str] = {}  # the tags of plain scalars
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
         """Return the tag of an untagged node, as PyYAML's own, slower method does.
 
-        The tags of plain scalars are cached, since most scalars are keys and come often.
+        The tags of plain scalars are cached, since most scalars are keys that are used often.
         """
         if kind is not ScalarNode or not implicit[0]:
             return _TAGS[kind]
@@ -209,7 +209,7 @@ class _Loader(yaml.CSafeLoader):
         path.append((current_node, current_index))
 
     def _follow(self, parent: Any, key: Any, depth: int) -> None:
-        """Report the item before a node that is entered, and track the list that it belongs to."""
+        """Report the item before a node that is entered, and track the node's list."""
         self.tell_of_item()
         is_item = depth == self._list_depth and isinstance(key, int)
         if not is_item:
@@ -221,7 +221,7 @@ class _Loader(yaml.CSafeLoader):
             self._keys = tuple(key.value for _, key in path) if is_plain else None
 
     def tell_of_item(self) -> None:
-        """Call ``at_item`` for the item that has ended, if only plain keys lead to its list."""
+        """Call ``at_item`` for the item that was read, if only plain keys lead to its list."""
         if self._at_item is not None and self._list is not None and self._keys is not None:
             self._at_item(self._keys, self._list)
 
@@ -235,14 +235,14 @@ def _tag_of_plain(value: str) -> str:
 
 
 def _is_plain_entry(parent: Node, key: Any) -> bool:
-    """Tell whether this is an entry of a plain mapping, and not a merge key or list item."""
+    """Return whether this is an entry of a plain mapping, and not a merge key or list item."""
     return parent.tag == MAP_TAG and isinstance(key, ScalarNode) and key.tag != MERGE_TAG
 
 
 class _RedefiningComposer(Composer, _Loader):
     """PyYAML's slow composer, for inputs that define an anchor twice.
 
-    That is valid YAML, and Prometheus accepts it; libyaml's composer does not.
+    Such an input is valid YAML. Prometheus accepts it, but libyaml's composer does not.
     """
 
     def __init__(self, stream: _Stream) -> None:
@@ -261,7 +261,7 @@ class _RedefiningComposer(Composer, _Loader):
 
 
 def explained(error: Exception, content: bytes, name: str) -> Problem:
-    """Return an error of parsing as a problem with its place."""
+    """Return a parser's error as a problem with its place."""
     if isinstance(error, UnusableError):
         return Problem.at(error.node, str(error))
     if isinstance(error, ReaderError):
@@ -273,7 +273,7 @@ def explained(error: Exception, content: bytes, name: str) -> Problem:
 
 
 def _syntax(error: yaml.MarkedYAMLError) -> str:
-    """Return cause and cure of a YAML error, without the alias that PyYAML's composer quotes."""
+    """Return the cause and cure of a YAML error, without the alias that PyYAML quotes."""
     problem = re.sub("(?<=undefined alias).*", "", str(error.problem))
     cause = f"{error.context} {problem}" if error.context else problem
     cure = next((cure for part, cure in _CURES.items() if part in problem), _CURE)
@@ -281,7 +281,7 @@ def _syntax(error: yaml.MarkedYAMLError) -> str:
 
 
 def _place(error: yaml.MarkedYAMLError, content: bytes) -> tuple[int, int]:
-    """Return where a YAML error was found; if that is past the end, where its context began."""
+    """Return where a YAML error was found, or where its context began if that is past the end."""
     end = end_of(content.rstrip())
     marks = [mark for mark in (error.problem_mark, error.context_mark) if mark is not None]
     places = [(mark.line + 1, mark.column + 1) for mark in marks]

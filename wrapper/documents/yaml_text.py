@@ -1,7 +1,9 @@
-"""Writes nodes as bytes: with their own text where they are unchanged, else serialized; pure.
+"""Writes nodes as bytes: unchanged nodes with their own text, others serialized; pure.
 
-Every scalar is written as it was read. What is serialized loses its comments, the names of its
-anchors and the width of its lines.
+Guarantee: every scalar is written as it was read.
+
+Limitation: a serialized part loses its comments, the names of its anchors and the width of its
+lines.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from wrapper.documents.source_spans import RARE_BREAKS, Cut, Texts
 from wrapper.documents.yaml_nodes import LIST_TAG, MAP_TAG, NULL_TAG
 
-_WIDTH = 1 << 30  # columns before a line is folded: never
+_WIDTH = 1 << 30  # columns before libyaml folds a line: never
 # libyaml writes this after a document whose last value keeps its last line breaks, of any kind.
 _DOCUMENT_END = b"...\n"
 _BREAKS = tuple(each.encode() for each in ("\n", *RARE_BREAKS))
@@ -45,7 +47,7 @@ class Serializer:
 
 
 def _entry(key: Node, value: Node) -> bytes:
-    """Return an entry as a document that others can be appended to."""
+    """Return an entry as a document to which other entries can be appended."""
     if not isinstance(value, SequenceNode) or not any(
         isinstance(item, Cut) for item in value.value
     ):
@@ -63,7 +65,7 @@ def _items(items: list[Node], *, are_cut: bool) -> bytes:
 
 
 def _part(node: Node) -> bytes:
-    """Return a node as a document in UTF-8 that others can be appended to."""
+    """Return a node as a document in UTF-8 to which others can be appended."""
     text = serialize(node)
     before = text.removesuffix(_DOCUMENT_END)
     return before if before.endswith(_BREAKS) else text
