@@ -1,1 +1,1 @@
-"""What every folder above may use: clocks, files, processes, threads, shared memory, logs."""
+"""Basics that most folders use: clocks, files, processes, threads, shared memory, logs."""

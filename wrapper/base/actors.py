@@ -1,8 +1,9 @@
-"""The threads of this process: each is started here, watched while it runs, and ended at the end.
+"""The group of threads of this process: starts them, watches them, and ends them at the end.
 
-Guarantee: no thread ends unnoticed. One that raises, or returns without being ended, is logged as
-an error and reported as an event, upon which the supervisor stops. Limit: a thread that is stuck in
-a call cannot be ended; it remains until the process exits.
+Guarantee: no thread ends unnoticed. If a thread raises, or returns without being told to end, that
+is logged as an error and reported as an event, and the supervisor then stops.
+
+Limitation: a thread that is stuck in a call cannot be ended. It remains until the process exits.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ class _Actor(NamedTuple):
 
 
 class Actors:
-    """The running threads; ``report`` receives the event that one ended unexpectedly."""
+    """The running threads. ``report`` gets an event if one ends unexpectedly."""
 
     def __init__(self, report: Callable[[ActorEnded], None]) -> None:
-        """Start nothing."""
+        """Create an empty group."""
         self._report = report
         self._lock = threading.Lock()
         self._actors: list[_Actor] = []
@@ -38,10 +39,10 @@ class Actors:
     def start(
         self, name: str, run: Callable[[], object], end: Callable[[], None] | None = None
     ) -> None:
-        """Start a thread that runs until ``end`` is called; without an ``end`` it may return.
+        """Start a thread that calls ``run``, which returns only after ``end`` has been called.
 
-        ``end`` is called in another thread and must not block; it may be called before ``run``.
-        No thread is started after ``end`` of the group.
+        Without an ``end``, it may return at any time. ``end`` is called in another thread, possibly
+        before ``run``, and must not block. No thread is started after the group has been ended.
         """
         thread = threading.Thread(
             target=self._watch, args=(name, run, end is None), name=name, daemon=True
@@ -54,7 +55,7 @@ class Actors:
             self._actors.append(_Actor(thread, end or _nothing))
 
     def end(self, limit_s: float) -> None:
-        """End all threads, the last started first, and wait up to ``limit_s`` for them."""
+        """End all threads, the last one started first, and wait up to ``limit_s`` for them."""
         with self._lock:
             self._is_ending = True
             actors = self._actors[::-1]
@@ -69,7 +70,7 @@ class Actors:
             LOG.warning("threads did not end in time", extra=extra)
 
     def caught(self, args: threading.ExceptHookArgs) -> None:
-        """Report the error of a thread that was not started here, as ``threading.excepthook``."""
+        """Report the error of a thread not started here; for ``threading.excepthook``."""
         name = args.thread.name if args.thread else "unknown"
         error = args.exc_value
         if error is not None and not isinstance(error, SystemExit):
@@ -93,11 +94,11 @@ class Actors:
 
 
 def _nothing() -> None:
-    """Stand in for ``end`` of a thread that returns without it."""
+    """Do nothing: the ``end`` of a thread that needs none."""
 
 
 def _in_short(error: BaseException) -> str:
-    """Return an error's type and place, without its message, which may hold secrets."""
+    """Return an error's type and place, without its message, which may contain secrets."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return f"unexpected error ({type(error).__name__}{where})"

@@ -1,8 +1,8 @@
-"""The clocks: the only place where time is read.
+"""Reads the clocks: the only place where time is read.
 
-Deadlines are on CLOCK_BOOTTIME, which advances while the machine sleeps. ``time.monotonic`` does
-not, so a machine that slept would still count on its lease. Wall time is only for people and
-metrics.
+Deadlines use CLOCK_BOOTTIME, which also advances while the machine sleeps. ``time.monotonic`` does
+not: with it, a machine that has slept would still take its lease as valid. Wall-clock time is only
+for people and metrics.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 
 def now() -> float:
-    """Return the seconds since boot, including sleep."""
+    """Return the seconds since boot, including time asleep."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
@@ -32,7 +32,7 @@ def iso(wall: float) -> str:
 
 
 def iso_ms(wall_ms: int) -> str | None:
-    """Return a wall time in milliseconds as RFC 3339 text with them; None beyond its range."""
+    """Return a wall time in milliseconds as RFC 3339 text; None if it is out of range."""
     try:
         return datetime.fromtimestamp(wall_ms / 1000, UTC).isoformat(timespec="milliseconds")
     except (OSError, OverflowError, ValueError):

@@ -1,9 +1,13 @@
-"""Core files: none of this program's own processes, since their memory has passwords.
+"""Prevents core files of this program's own processes, whose memory contains passwords.
 
-The guarantee: once ``forbid`` has been called, the kernel writes no core of this process, nor of
-those that it starts, neither to a file nor to a program. Where it ends: Prometheus gets the limit
-that it would have if it were started directly; who may trace this process can still read its
-memory; and with a hard limit of 0, a core still goes to a program if the node has one for them.
+Guarantee: after ``forbid``, the kernel writes no core of this process, nor of those that it starts,
+neither to a file nor to a program.
+
+Limitations:
+
+- Prometheus gets the limit that it would have if it were started directly.
+- With a hard limit of 0, a core still goes to a program if the node has one for core dumps.
+- A process that may trace this one can still read its memory.
 """
 
 from __future__ import annotations
@@ -11,13 +15,13 @@ from __future__ import annotations
 import contextlib
 import resource
 
-# core(5): 1 also ends a dump to a program, to which 0 does not apply; too small for any file.
+# core(5): unlike 0, a limit of 1 also prevents a dump to a program. It is too small for any file.
 _NONE = 1
 _given: list[int] = []
 
 
 def forbid() -> None:
-    """Have no core written; the hard limit stays."""
+    """Forbid core files by the soft limit. The hard limit stays."""
     soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
     if soft != _NONE and hard != 0:
         _given[:] = [soft]
@@ -25,13 +29,13 @@ def forbid() -> None:
 
 
 def allow_as_before() -> None:
-    """Give back the limit of before: to Prometheus, or before this program is executed again."""
+    """Restore the original limit: for Prometheus, or before this program executes itself again."""
     for soft in _given:
         _set(soft)
 
 
 def _set(soft: int) -> None:
-    with contextlib.suppress(OSError, ValueError):  # a core that is written is no reason to fail
+    with contextlib.suppress(OSError, ValueError):  # a possible core file is no reason to fail
         resource.setrlimit(
             resource.RLIMIT_CORE, (soft, resource.getrlimit(resource.RLIMIT_CORE)[1])
         )

@@ -1,16 +1,16 @@
-"""How many descriptors this process may have, and how many connections that makes."""
+"""The limit of open file descriptors, and how many connections fit into it."""
 
 from __future__ import annotations
 
 import contextlib
 import resource
 
-RESERVED = 64  # for files, pipes and libraries
+RESERVED = 64  # descriptors for files, pipes and libraries
 LEAST = 16
 
 
 def raise_limit() -> None:
-    """Allow this process as many descriptors as it may have: 1,024 are usual unless it asks."""
+    """Raise the soft limit of descriptors, usually 1,024, to the hard limit."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

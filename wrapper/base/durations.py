@@ -1,7 +1,8 @@
-"""Durations as Go writes them (``1m30s``, ``500ms``, ``1.5s``) from and to seconds; pure.
+"""Converts durations of Go and of Prometheus to and from seconds; pure.
 
-The grammar is that of Go's ``time.ParseDuration``, to the nanosecond. Text written here has no
-fractions, since Prometheus' own parser does not accept them.
+The grammar of Go's durations (``1m30s``, ``500ms``, ``1.5s``) is that of ``time.ParseDuration``, to
+the nanosecond. Text that is written here has no fractions, since Prometheus' own parser does not
+accept them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 _NANOSECONDS = {
     "ns": 1,
     "us": 10**3,
-    "µs": 10**3,  # U+00B5, and below U+03BC: Go takes both
+    "µs": 10**3,  # U+00B5, and below U+03BC: Go accepts both
     "μs": 10**3,
     "ms": 10**6,
     "s": 10**9,
@@ -28,7 +29,7 @@ _WRITTEN_US = {"h": 3600 * 10**6, "m": 60 * 10**6, "s": 10**6, "ms": 10**3, "us"
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds that a Go duration names; raise ValueError with the cause and the cure."""
+    """Return a Go duration in seconds; raise ValueError with the cause and the cure."""
     if text in ("0", "+0", "-0"):
         return 0.0
     if not _WHOLE.fullmatch(text):
@@ -49,9 +50,9 @@ def _cure(text: str) -> str:
 
 
 def parse_prometheus_duration(text: str) -> float:
-    """Return the seconds that a duration in Prometheus' configuration names: ``1d12h``, ``100ms``.
+    """Return a duration of Prometheus' configuration (``1d12h``, ``100ms``) in seconds.
 
-    Raise ValueError with the cause and the cure.
+    Raises ValueError with the cause and the cure.
     """
     if text == "0":
         return 0.0
@@ -64,7 +65,7 @@ def parse_prometheus_duration(text: str) -> float:
 
 
 def go_duration(seconds: float) -> str:
-    """Return the text of a duration, to the whole microsecond: ``1m30s``, ``600ms``, ``0s``."""
+    """Return a Go duration (``1m30s``, ``600ms``, ``0s``), to the whole microsecond."""
     rest = round(abs(seconds) * 10**6)
     text = "-" if seconds < 0 and rest else ""
     for unit, size in _WRITTEN_US.items():
@@ -74,6 +75,6 @@ def go_duration(seconds: float) -> str:
 
 
 def prometheus_duration(seconds: float) -> str:
-    """Return a duration's text for a flag of Prometheus: whole ms, rounded down, at least 1."""
+    """Return a duration for Prometheus, in whole milliseconds: rounded down, at least 1 ms."""
     milliseconds = math.floor(round(seconds * 1000, 3))
     return go_duration(max(1, milliseconds) / 1000)

@@ -1,8 +1,12 @@
-"""Files: reading inputs up to a size, replacing outputs atomically, and the lock on an output.
+"""Reads inputs up to a limit, replaces outputs atomically, and locks an output.
 
-Guarantee: a reader of an output sees the old content or the new, never a part, and a failed write
-leaves the old file unchanged. Limits: local filesystems only; a file that is itself a mount cannot
-be replaced by a rename (``EBUSY``). Watching files is in ``configuration``.
+Guarantee: a reader of an output sees either the old content or the new, never a part of it. A
+failed write leaves the old file unchanged.
+
+Limitations: local filesystems only. A file that is itself a mount point cannot be replaced by a
+rename (``EBUSY``).
+
+Watching files is in ``configuration``.
 """
 
 from __future__ import annotations
@@ -38,11 +42,11 @@ _CURES = {
 
 
 class InputError(Exception):
-    """An input cannot be read; the text is one line ``PATH: cause; cure``."""
+    """An input cannot be read. The text is one line: ``PATH: cause; cure``."""
 
 
 class OutputInUse(Exception):
-    """Another process holds the lock of this output; the text has the cure."""
+    """Another process holds the lock of this output. The text has the cure."""
 
     def __init__(self, output: Path) -> None:
         super().__init__(
@@ -79,15 +83,15 @@ def _content(path: Path, limit: int) -> bytes:
 
 
 def open_to_read(path: str | Path) -> IO[bytes]:
-    """Open a file without waiting; raise OSError, also for a path that no file can have."""
+    """Open a file without blocking; raise OSError, also for a path that no file can have."""
     try:
         return open(path, "rb", opener=open_without_waiting)
-    except ValueError as error:  # a NUL byte in it, or half of a surrogate pair
+    except ValueError as error:  # the path has a NUL byte, or half of a surrogate pair
         raise OSError(errno.EINVAL, "no file can have this path") from error
 
 
 def open_without_waiting(path: str, flags: int) -> int:
-    """Open without waiting for the other end of a named pipe."""
+    """Open a path without waiting for the other end of a named pipe."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
@@ -107,7 +111,7 @@ def _bounded(content: bytes, path: Path, limit: int) -> bytes:
 
 
 def listed(path: Path) -> tuple[Path, ...]:
-    """Return a folder's YAML files by name, or a file itself; nothing if it does not exist.
+    """Return a folder's YAML files sorted by name, or the file itself; none if it does not exist.
 
     Hidden files (a ConfigMap's ``..data``, an editor's ``.#x.yml``) are ignored. Raises InputError
     if a folder cannot be listed, or symbolic links form a loop.
@@ -124,26 +128,26 @@ def listed(path: Path) -> tuple[Path, ...]:
 
 
 def is_fragment(name: str) -> bool:
-    """Tell whether a folder's file with this name is read."""
+    """Return whether a file with this name is read if it is in a folder of inputs."""
     return name.endswith((".yml", ".yaml")) and not name.startswith(".")
 
 
 def place(path: Path) -> Path:
-    """Return a file's path with its folder's links resolved; the file itself may be a link."""
+    """Return a file's path with its folder's symbolic links resolved, but not the file's own."""
     return path.parent.resolve() / path.name
 
 
 def identity(path: Path) -> tuple[int, ...] | None:
-    """Return a value that changes whenever the file changes; None without a file."""
+    """Return a value that changes whenever the file changes; None if there is no file."""
     try:
         status = path.stat()
-    except (OSError, ValueError):  # the latter for a path that no file can have
+    except (OSError, ValueError):  # ValueError for a path that no file can have
         return None
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def is_current(path: Path, content: bytes, mode: int) -> bool:
-    """Tell whether a file has exactly this content and these permission bits."""
+    """Return whether a file has exactly this content and these permission bits."""
     try:
         with open(path, "rb", opener=open_without_waiting) as file:
             status = os.fstat(file.fileno())
@@ -155,7 +159,10 @@ def is_current(path: Path, content: bytes, mode: int) -> bool:
 
 
 def bring(path: Path, content: bytes, mode: int) -> None:
-    """Write a file unless it has this content and these permission bits; raise OSError."""
+    """Write a file atomically, unless it has this content and these permission bits already.
+
+    Raises OSError.
+    """
     if not is_current(path, content, mode):
         write_atomically(path, content, mode)
 
@@ -163,21 +170,21 @@ def bring(path: Path, content: bytes, mode: int) -> None:
 def write_atomically(path: Path, content: bytes, mode: int, owner: int | None = None) -> None:
     """Replace or create a file, with these permission bits regardless of the umask.
 
-    ``owner`` is the user id of the new file, None for that of this process. Raises OSError; the old
-    file is then unchanged. A symbolic link is replaced, not followed.
+    ``owner`` is the user id of the new file; None for that of this process. A symbolic link is
+    replaced, not followed. Raises OSError; the old file is then unchanged.
     """
     with _temporary_beside(path) as temporary:
         _write(temporary, content, mode, owner)
         temporary.rename(path)
-    with suppress(OSError):  # the new file is in place; only after a power cut may it be missing
+    with suppress(OSError):  # the new file is in place; only a power cut could undo that
         _sync_folder(path.parent)
 
 
 @contextmanager
 def _temporary_beside(path: Path) -> Iterator[Path]:
-    """Yield the name of a new file, and remove the file after an error."""
+    """Provide a name for a new file beside a file, and remove the new file after an error."""
     temporary = path.parent / f".{path.name}.tmp-{os.getpid()}"
-    temporary.unlink(missing_ok=True)  # in a container each run has the same process id
+    temporary.unlink(missing_ok=True)  # left by an earlier run with the same process id
     try:
         yield temporary
     except BaseException:
@@ -186,7 +193,7 @@ def _temporary_beside(path: Path) -> Iterator[Path]:
 
 
 def _write(path: Path, content: bytes, mode: int, owner: int | None) -> None:
-    """Write and sync a new file, which never has more permissions than ``mode``."""
+    """Write and sync a new file. At no moment has it more permissions than ``mode``."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600 & mode)
     with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
         if owner is not None and owner != os.geteuid():
@@ -215,21 +222,21 @@ def folder_problem(folder: Path) -> str:
 
 
 def make_own_folder(folder: Path) -> None:
-    """Create a folder with mode 0700 if it does not exist; raise OSError.
+    """Create a folder with mode 0700 if it does not exist, and its parents with the usual mode.
 
-    Its parents are created with the usual mode.
+    Raises OSError.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
 
 
 class OutputLock:
-    """The right to write an output, held from construction until ``close``.
+    """The lock that permits to write an output, held from construction until ``close``.
 
-    It is a ``flock`` on ``OUTPUT.lock``. That file is never removed, since two processes could then
-    hold two locks of one name. A child that inherits ``fileno`` holds the lock too, until it exits.
-    Raises OutputInUse if another process holds it for longer than ``wait_s``; OSError if the lock
-    file cannot be opened.
+    It is a ``flock`` on ``OUTPUT.lock``. That file is never removed: otherwise, two processes could
+    lock two files of the same name. A child that inherits ``fileno`` holds the lock too, until it
+    exits. The constructor raises OutputInUse if another process holds the lock for longer than
+    ``wait_s``, and OSError if the lock file cannot be opened.
     """
 
     def __init__(self, output: Path, wait_s: float = 0.0) -> None:
@@ -240,7 +247,7 @@ class OutputLock:
             raise OutputInUse(output)
 
     def _is_locked_by(self, deadline_at: float) -> bool:
-        """Try until the deadline, at least once."""
+        """Try to lock until the deadline, at least once; return whether that succeeded."""
         while not self._try_lock():
             left_s = deadline_at - clock.now()
             if left_s <= 0:
@@ -260,7 +267,7 @@ class OutputLock:
         return self._descriptor
 
     def close(self) -> None:
-        """Release this process's hold of the lock; harmless if done before."""
+        """Release the lock, as far as this process holds it. A second call has no effect."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)

@@ -1,7 +1,7 @@
-"""How many values a JSON text may have, found without parsing it; pure.
+"""Limits the number of values in a JSON text, without parsing it; pure.
 
-A value takes up to 64 bytes when parsed, and may have two when written: a text that is within a
-limit of bytes can take thirty times as many.
+A value can have two bytes in the text, and take up to 64 bytes of memory once it is parsed. So a
+text within a limit of bytes can take thirty times as much memory.
 """
 
 from __future__ import annotations
@@ -11,5 +11,5 @@ MARKS = (b"[", b"{", b",")  # each JSON value but the first needs one of these
 
 
 def has_too_many_values(text: bytes) -> bool:
-    """Tell whether a JSON text may have more than ``MOST_VALUES`` values."""
+    """Return whether a JSON text may have more than ``MOST_VALUES`` values."""
     return sum(map(text.count, MARKS)) > MOST_VALUES

@@ -1,4 +1,4 @@
-"""What the program writes: logs on standard error, and the lines of commands."""
+"""Writes logs to standard error, and the lines of commands to standard output."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from typing import TextIO
 
 from wrapper.base.log_form import Form, Line, written
 
-# Libraries that log only errors: this program logs their problems itself, once and with the cure.
-# The rest is noise ("Restoring 2 unacknowledged message(s)"), or contains what they send.
+# Of these libraries, only errors are logged. This program itself logs their problems, once and with
+# the cure. Their other lines are noise ("Restoring 2 unacknowledged message(s)"), or contain what
+# they send.
 LIBRARIES = frozenset({"amqp", "kombu", "kubernetes", "push_response", "redis", "urllib3"})
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class Formatter(logging.Formatter):
-    """Writes a record's time, level, source, message and its ``extra`` fields in a form."""
+    """Formats a record: its time, level, source, message and ``extra`` fields."""
 
     def __init__(self, form: Callable[[], Form]) -> None:
-        """Take what returns the form; it is asked for each line, and may wait at the first."""
+        """Take the function that returns the form, called for each line; the first may block."""
         super().__init__()
         self.form = form
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return one line."""
+        """Return the record as one line."""
         return written(self._line(record), self.form())
 
     def _line(self, record: logging.LogRecord) -> Line:
@@ -52,36 +53,36 @@ def _level(number: int) -> str:
 
 
 def _component(logger: str) -> str:
-    """Return the source: the library that logged the line, or this program."""
+    """Return the component that logged the line: a library, or this program."""
     first = logger.partition(".")[0]
     return first if first in LIBRARIES else "elector"
 
 
 def say_problems(problems: Iterable[str]) -> None:
-    """Print problems on standard error, a line for each."""
+    """Print problems on standard error, one line each."""
     for problem in problems:
         say(f"prometheus-elector: {problem}", sys.stderr)
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Write a line of a command's, on standard output by default; a closed pipe is no error."""
+    """Write a command's text, by default to standard output. A closed pipe is no error."""
     stream = stream or sys.stdout
     try:
         print(text, file=stream, flush=True)
-    except BrokenPipeError:  # the reader has enough (``| head``): the rest goes nowhere
+    except BrokenPipeError:  # the reader has ended (``| head``): the rest is discarded
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
 
 
 def form_in_use() -> Form:
-    """Return the form of this program's lines, for its other processes; may wait as the first."""
+    """Return the form of log lines, for this program's other processes; may block at first."""
     formatter = logging.getLogger().handlers[0].formatter
     return formatter.form() if isinstance(formatter, Formatter) else Form.LOGFMT
 
 
 def set_up(level: str, form: Callable[[], Form]) -> None:
-    """Send the program's logs to standard error from ``level`` on (debug, info, warn, error)."""
+    """Log to standard error from this level on (debug, info, warn or error)."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Formatter(form))
     root = logging.getLogger()

@@ -1,9 +1,12 @@
-"""The forms of a log line, those of Prometheus, between whose lines this program's stand; pure.
+"""Formats log lines like those of Prometheus, since both are in one stream; pure.
 
-Prometheus 3 writes ``time``, ``level``, ``source`` and ``msg``, in local time (Go's log/slog);
-Prometheus 2 ``ts``, ``caller``, ``level`` and ``msg``, in UTC (go-kit/log). No value ever breaks a
-line. Where this ends: a control character is written as in JSON in all forms, since some readers
-of logfmt (Loki's) do not take what slog writes for it.
+Prometheus 3 writes ``time``, ``level``, ``source`` and ``msg``, in local time (Go's log/slog).
+Prometheus 2 writes ``ts``, ``caller``, ``level`` and ``msg``, in UTC (go-kit/log).
+
+Guarantee: a record is one line, whatever its values contain.
+
+Limitation: a control character is written as in JSON in all forms, since some readers of logfmt
+(Loki's) do not accept what slog writes for it.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ _LAST_OF_FOUR_DIGITS = 0xFFFF
 
 
 class Form(StrEnum):
-    """A form of log lines; ``go-kit`` is that of Prometheus 2, the others that of Prometheus 3."""
+    """A form of log lines: ``go-kit`` is that of Prometheus 2, the others are of Prometheus 3."""
 
     LOGFMT = "logfmt"
     JSON = "json"
@@ -30,7 +33,7 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """What a line says. ``level`` is debug, info, warn or error; ``time`` is in the local zone."""
+    """The content of a line. ``level`` is debug, info, warn or error; ``time`` is local."""
 
     time: datetime
     level: str
@@ -107,12 +110,12 @@ def _json(fields: Mapping[str, object]) -> str:
 
 
 def _plain(value: object) -> object:
-    """Return a value that JSON knows: a number or a boolean as such, anything else as text."""
+    """Return a value that JSON has: a number, a boolean or null as such, anything else as text."""
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     return value if value is None or isinstance(value, (bool, int)) else str(value)
 
 
 def _valid(char: str) -> str:
-    """Return U+FFFD, as Go does, for what is no character: half of a pair, a byte of a file's."""
+    """Return U+FFFD, as Go does, for a surrogate, which is no character; else the character."""
     return "\ufffd" if "\ud800" <= char <= "\udfff" else char

@@ -1,10 +1,17 @@
-"""Processes: starting a child that dies with us, ending it, and the dead-man's switch; Linux only.
+"""Starts child processes that die with this one, and has the dead-man's switch; Linux only.
 
-Guarantee: the kernel kills a child started here when the thread that started it ends, so start
-children from the main thread; and while the switch is armed, the kernel kills this process at the
-set moment, even if it is stopped or deadlocked. Limits: the death signal reaches the direct child
-only, an exec of a file with capabilities or setuid clears it, and the kernel ignores the switch in
-PID 1 of a PID namespace.
+Guarantees:
+
+- The kernel kills a child that was started here when the thread that started it ends. So start
+  children from the main thread.
+- While the switch is armed, the kernel kills this process at the set time, even if it is stopped or
+  deadlocked.
+
+Limitations:
+
+- The death signal reaches the direct child only. An exec of a file with capabilities or setuid
+  clears it.
+- The kernel ignores the switch in PID 1 of a PID namespace.
 """
 
 from __future__ import annotations
@@ -29,7 +36,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """Prometheus' process, and the wall time of its start."""
+    """Prometheus' process, and the wall-clock time of its start."""
 
     process: subprocess.Popen[bytes]
     start_time: float
@@ -38,7 +45,7 @@ class Child:
 def die_with_parent(parent: int) -> None:
     """Have the kernel kill this process when the thread that started it ends."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it died before the line above
+    if os.getppid() != parent:  # the parent died before the line above
         os._exit(1)
 
 
@@ -53,9 +60,12 @@ def start_child(  # noqa: PLR0913 - each is one fact about the child
 ) -> subprocess.Popen[bytes]:
     """Start a child in a process group of its own; it is killed when the calling thread ends.
 
-    ``inherit`` are descriptors that it keeps, ``ignore`` signals that it ignores from the start,
-    ``output`` is the descriptor of its stdout and stderr, None for those of this process.
-    ``dumps_core`` gives it the limit for core files that this process was started with.
+    - ``inherit``: descriptors that the child keeps open;
+    - ``environment``: its environment; None for that of this process;
+    - ``ignore``: signals that it ignores from the start;
+    - ``output``: the descriptor for its stdout and stderr; None for those of this process;
+    - ``dumps_core``: it gets the limit for core files that this process was started with.
+
     Raises OSError if the command cannot be started.
     """
     parent = os.getpid()
@@ -79,7 +89,7 @@ def start_child(  # noqa: PLR0913 - each is one fact about the child
 
 
 def send_signal(child: subprocess.Popen[bytes], number: int) -> None:
-    """Send a signal to the child itself, unless it has been reaped."""
+    """Send a signal to the child itself, unless it has ended."""
     with contextlib.suppress(ProcessLookupError):
         child.send_signal(number)
 
@@ -110,7 +120,7 @@ class _TimerSpec(ctypes.Structure):
 
 
 class DeadMansSwitch:
-    """A kernel timer that kills this process at a moment of CLOCK_BOOTTIME, unless moved."""
+    """A kernel timer that kills this process at a set time of CLOCK_BOOTTIME, unless reset."""
 
     def __init__(self) -> None:
         """Create the timer, disarmed; raise OSError if that fails."""
@@ -123,7 +133,7 @@ class DeadMansSwitch:
         )
 
     def arm(self, at: float) -> None:
-        """Have this process killed at ``at``; at once if that has passed."""
+        """Set the time at which this process is killed; a past time kills it at once."""
         self._set(max(at, 0.001))
 
     def disarm(self) -> None:
@@ -146,8 +156,8 @@ def _check(result: int) -> None:
 def fence_obstacle(pid: int, port: int) -> str:
     """Return why killing this process would not stop the server on ``port``, "" if it would.
 
-    The child itself has to own the listening socket, not a process that a script started, and its
-    binary must have neither capabilities nor setuid, which clear the death signal.
+    The process itself must own the listening socket, not a child that a script started. Its binary
+    must have neither capabilities nor setuid, which clear the death signal.
     """
     executable = f"/proc/{pid}/exe"
     try:

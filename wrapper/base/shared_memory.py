@@ -1,9 +1,13 @@
 """Passes values from one writer to many readers, through a shared memfd.
 
-Guarantee: writing never blocks, and a reader never sees a mixture of two values, whenever it reads
-and whenever the writer dies. Each place in the memfd has two slots, written in turn, each with a
-header of sequence number, length and CRC; a reader takes the newest complete one. Limit: one writer
-per place.
+The memfd has several *places*, each for one value. A place has two *slots*, which are written in
+turn. Each slot has a header of sequence number, length and CRC. A reader takes the newest complete
+slot.
+
+Guarantee: writing never blocks. A reader never sees a mixture of two values, whenever it reads and
+whenever the writer dies.
+
+Limitation: there must be only one writer per place.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ _ATTEMPTS = 100
 
 
 class TooLarge(ValueError):
-    """A value does not fit into its slot; the previous one stays."""
+    """A value does not fit into a slot. The previous value stays."""
 
 
 class SharedWriter:
@@ -41,7 +45,7 @@ class SharedWriter:
 
 
 class SharedReader:
-    """Reads the newest value of one place; an unchanged value is not read again."""
+    """Reads the newest value of one place. An unchanged value is not read again."""
 
     def __init__(self, fd: int, place: int = 0) -> None:
         """Use the descriptor; it is not closed here."""
@@ -51,9 +55,9 @@ class SharedReader:
         self._fresh: bytes | None = None
 
     def news(self) -> bytes | None:
-        """Return the newest value, None if it was returned before, or there is none.
+        """Return the newest value; None if it was returned before, or if there is none.
 
-        It also returns None if every attempt meets a write under way.
+        Also returns None if the writer is just writing at each attempt.
         """
         self._fresh = None
         if self._header((self._sequence + 1) % 2)[0] <= self._sequence:
@@ -71,10 +75,10 @@ class SharedReader:
         return _HEADER.unpack(data) if len(data) == _HEADER.size else (0, 0, 0)
 
     def _take(self, slot: int) -> bool:
-        """Read a slot; tell whether it is complete, and not older than the value known."""
+        """Read a slot; return whether it is complete, and not older than the last value read."""
         sequence, length, crc = self._header(slot)
         if sequence == self._sequence:
-            return True  # including 0: nothing was written yet
+            return True  # also 0: nothing has been written yet
         if sequence < self._sequence or length > SLOT_BYTES:
             return False
         payload = os.pread(self._fd, length, _offset(self._place, slot) + _HEADER.size)

@@ -1,4 +1,4 @@
-"""Text from outside as it may be shown: in a log, on a page, on a terminal; pure."""
+"""Makes text from outside safe to show in a log, on a page or on a terminal; pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ LONGEST = 300  # characters
 
 
 def printable(text: str) -> str:
-    """Return the text on one line, each character that cannot be printed replaced."""
+    """Return the text on one line; each character that cannot be printed is replaced."""
     return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 

@@ -1,4 +1,4 @@
-"""Sizes for people; pure."""
+"""Sizes in bytes, as text for people; pure."""
 
 from __future__ import annotations
 

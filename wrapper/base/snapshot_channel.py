@@ -1,7 +1,8 @@
-"""Passes snapshots from the supervisor to the web process, through a memfd that it inherits.
+"""Passes snapshots from the supervisor to the web process, which inherits a memfd.
 
-``shared_memory`` guarantees that they are complete. Limit: a snapshot may be old; every user has to
-check ``is_stale``.
+Guarantee: a snapshot is complete (``shared_memory``).
+
+Limitation: a snapshot may be old. Each user must check ``is_stale``.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from wrapper.base.shared_memory import SharedReader, SharedWriter
 from wrapper.model.roles import Cause, Role
 from wrapper.model.snapshot import HandOver, Snapshot
 
-# The supervisor publishes on each turn, at least every second or two. After 5 s it, or the machine,
-# is stuck, and its last snapshot must not be presented as current.
+# The supervisor publishes in each round, at least every second or two. If the last snapshot is
+# older than 5 s, the supervisor or the machine hangs: do not present the snapshot as current.
 STALE_AFTER_S = 5.0
 
 
 class SnapshotWriter:
-    """Publishes snapshots; one writer per memfd."""
+    """Publishes snapshots. There must be only one writer per memfd."""
 
     def __init__(self) -> None:
         """Create the memfd; raise OSError if that fails."""
@@ -43,7 +44,7 @@ class SnapshotWriter:
 
 
 class SnapshotReader:
-    """Reads the newest snapshot; an unchanged one is not parsed again."""
+    """Reads the newest snapshot. An unchanged one is not parsed again."""
 
     def __init__(self, fd: int) -> None:
         """Take the descriptor; it is not closed here."""
@@ -51,7 +52,7 @@ class SnapshotReader:
         self._snapshot: Snapshot | None = None
 
     def read(self) -> Snapshot | None:
-        """Return the newest snapshot, None before the first."""
+        """Return the newest snapshot; None before the first."""
         payload = self._slot.news()
         if payload is not None:
             self._snapshot = _decode(payload)
@@ -74,7 +75,7 @@ def _decode(payload: bytes) -> Snapshot:
 
 
 def is_stale(snapshot: Snapshot | None, now: float, limit_s: float = STALE_AFTER_S) -> bool:
-    """Tell whether a snapshot is missing, or too old to be current."""
+    """Return whether a snapshot is missing, or too old to be current."""
     return why_stale(snapshot, now, limit_s) != ""
 
 
@@ -89,9 +90,10 @@ def why_stale(snapshot: Snapshot | None, now: float, limit_s: float = STALE_AFTE
 
 
 def leader_of(snapshot: Snapshot, now: float) -> str:
-    """Return who leads at ``now``, by a fresh snapshot; "" for nobody.
+    """Return the identity of the leader at ``now``; "" if nobody leads.
 
-    Nobody leads by an expired lease, nor by our own if our leadership has ended.
+    The snapshot must not be stale. Nobody leads if the lease has expired, or if its holder is this
+    replica but it no longer leads.
     """
     if snapshot.leads(now):
         return snapshot.identity
@@ -100,19 +102,21 @@ def leader_of(snapshot: Snapshot, now: float) -> str:
 
 
 def known_leader(snapshot: Snapshot, now: float) -> str | None:
-    """Return who leads at ``now``, by a fresh snapshot; "" for nobody, None if not known.
+    """Return the leader as ``leader_of`` does, but None if it is not known.
 
-    While the lease is unreachable, its holder may have renewed it, or another have acquired it.
+    While the lease is unreachable, its holder may have renewed it, or another replica may have
+    acquired it.
     """
     return leader_of(snapshot, now) or (None if snapshot.lease_problem else "")
 
 
 def configuration_of(snapshot: Snapshot) -> dict[str, Any]:
-    """Return the state of the configuration, by a fresh snapshot, for JSON.
+    """Return the state of the configuration for JSON. The snapshot must not be stale.
 
-    ``is_valid`` is about the newest inputs; the renderings are of the last valid ones. ``problems``
-    are all reasons why Prometheus does not have the newest, including failed writes.
-    ``is_loaded``: Prometheus is known to have loaded the rendering of this replica's role.
+    - ``is_valid``: whether the newest inputs are valid;
+    - ``renderings``: the fingerprints of the renderings of the last valid inputs;
+    - ``problems``: all reasons why Prometheus does not have the newest, including failed writes;
+    - ``is_loaded``: whether Prometheus is known to have loaded its role's rendering.
     """
     wanted = snapshot.wanted_fingerprint
     return {

@@ -1,8 +1,9 @@
-"""Converts an IRI, a URL as people write it, to a URI as it is sent; pure.
+"""Converts an IRI (a URL as people write it) to a URI (as it is sent); pure.
 
-RFC 3987, 3.1: characters that a URI may not have are percent-encoded as UTF-8, and a host beyond
-ASCII is encoded by IDNA (RFC 3490). Text that is already percent-encoded is kept. Limit: letters
-that the two versions of IDNA encode differently are refused.
+By RFC 3987, 3.1, characters that a URI may not have are percent-encoded as UTF-8, and a host beyond
+ASCII is encoded by IDNA (RFC 3490). Text that is already percent-encoded is kept.
+
+Limitation: letters that the two versions of IDNA encode differently are refused.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 from urllib.parse import SplitResult, quote, urlsplit
 
-_KEPT = "!$&'()*+,;=:@/?[]%"  # beside letters, digits and -._~; the brackets as all clients do
+_KEPT = "!$&'()*+,;=:@/?[]%"  # and letters, digits, -._~; brackets because all clients keep them
 _LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 _IDNA_DIFFERS = "\N{LATIN SMALL LETTER SHARP S}\N{GREEK SMALL LETTER FINAL SIGMA}\u200c\u200d"
@@ -21,7 +22,7 @@ def to_uri(text: str) -> str:
 
     The message does not quote the text, which may contain a password.
     """
-    if text != text.strip() or _CONTROLS.search(text):  # urlsplit would drop them
+    if text != text.strip() or _CONTROLS.search(text):  # urlsplit would remove them
         raise ValueError("not an HTTP URL: it has a line break in it, or a space around it")
     try:
         parts = urlsplit(text)
@@ -35,7 +36,7 @@ def to_uri(text: str) -> str:
 
 
 def _place(netloc: str) -> str:
-    """Return name, password, host and port."""
+    """Return the authority of a URL, encoded: user, password, host and port."""
     credentials, at, place = netloc.rpartition("@")
     if place.startswith("["):  # an address of IPv6
         return f"{_encoded(credentials)}{at}{place}"
@@ -58,5 +59,5 @@ def _host(host: str) -> str:
 
 
 def _encoded(part: str) -> str:
-    """Percent-encode characters that a URL may not have; also bytes that are not UTF-8."""
+    """Percent-encode characters that a URI may not have, and bytes that are not UTF-8."""
     return quote(_LONE_PERCENT.sub("%25", part), safe=_KEPT, errors="surrogateescape")

@@ -1,8 +1,9 @@
-"""A time limit for a call that has none of its own, or only one for its parts.
+"""Sets a time limit for a call that has none, or that only limits its parts.
 
-Guarantee: the caller continues after the limit, whatever the call does. Limit: the call cannot be
-stopped and its thread runs until it returns. So the caller should close what the call waits for
-(its connection, for example), and must not rely on its later effects.
+Guarantee: the caller continues after the limit, whatever the call does.
+
+Limitation: the call cannot be stopped. Its thread runs until it returns. So the caller should close
+what the call waits for (for example its connection), and must not rely on the call's later effects.
 """
 
 from __future__ import annotations
