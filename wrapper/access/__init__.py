@@ -1,1 +1,1 @@
-"""TLS, passwords, certificates and proxies, for our requests to others and for our own API."""
+"""TLS, passwords, certificates and proxies, for requests to other servers and for our own API."""

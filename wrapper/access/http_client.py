@@ -1,11 +1,16 @@
 """The HTTP client for Prometheus, the API server and targets: connections by urllib3.
 
-A connection is made from a URL, an ``Access`` (TLS, credentials) and an ``HttpProxy``. The
-guarantee: a request is sent once, on a connection that the server has not closed; redirects are not
-followed; ``end`` ends a wait in another thread. Where it ends: ``timeout_s`` limits each wait for
-bytes; only ``within`` limits the whole request.
+A connection is made from a URL, an ``Access`` (TLS, credentials) and an ``HttpProxy``.
 
-Import it after Prometheus has been started: urllib3 takes some 20 ms.
+Guarantees:
+
+- A request is sent once, on a connection that the server has not closed.
+- Redirects are not followed.
+- ``end`` interrupts a thread that waits on the connection.
+
+Limitation: ``timeout_s`` limits each wait for bytes. Only ``within`` limits the whole request.
+
+Import this module after Prometheus has been started: the import of urllib3 takes about 20 ms.
 """
 
 from __future__ import annotations
@@ -34,8 +39,8 @@ from wrapper.base.with_timeout import with_timeout
 USER_AGENT = f"prometheus-elector/{__version__}"
 _NO_EXCEPTIONS = (False, None, None)  # a proxy's certificate is verified like a server's
 _RESET = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-_MOST_INTERIM = 5  # before one answer; servers send one or two
-_MOST_KEPT = 4  # the number of threads that use them at once
+_MOST_INTERIM = 5  # interim answers before one answer; servers send one or two
+_MOST_KEPT = 4  # as many as threads that use them at the same time
 T = TypeVar("T")
 
 
@@ -45,7 +50,7 @@ def target_of(url: SplitResult) -> str:
 
 
 class Connection:
-    """A connection to one server, for one request at a time; it connects at the first request.
+    """A connection to one server, for one request at a time. It connects at the first request.
 
     If the server has closed it, the next request connects again. ``end`` is thread-safe.
     """
@@ -62,10 +67,10 @@ class Connection:
         *,
         is_reset_at_end: bool = False,
     ) -> None:
-        """Take where it leads.
+        """Take the server's URL, the access to it, and the proxy if there is one.
 
-        ``is_reset_at_end``: however it ends, also by this process' death, the kernel sends nothing
-        more of what it has not sent yet, and resets it.
+        With ``is_reset_at_end``, the kernel resets the connection when it ends for any reason, even
+        because this process dies. The kernel then discards data that it has not sent yet.
         """
         self._url = url
         self.access = access
@@ -82,7 +87,10 @@ class Connection:
         fields: Iterable[tuple[str, str]] = (),
         body: bytes | None = None,
     ) -> HTTPResponse:
-        """Return the response, its body not read; raise the error of socket, TLS or urllib3."""
+        """Send a request and return the response, with its body not read yet.
+
+        Raises the errors of socket, TLS and urllib3.
+        """
         self.wait_limit_s = timeout_s
         inner = self._connected()
         header = self._header(fields)
@@ -106,14 +114,14 @@ class Connection:
             self._socket.settimeout(limit_s)
 
     def is_like(self, url: SplitResult, access: Access) -> bool:
-        """Tell whether it leads to this URL's server with this access."""
+        """Return whether it is a connection to this URL's server with this access."""
         is_there = (url.scheme, url.netloc) == (self._url.scheme, self._url.netloc)
         return is_there and access == self.access
 
     def end(self) -> None:
-        """Close it for good; a thread that waits on it gets an error."""
+        """Close it permanently. A thread that waits on it gets an error."""
         self.is_ended = True
-        for each in (self._socket, _socket_of(self._inner)):  # the second while connecting
+        for each in (self._socket, _socket_of(self._inner)):  # the second one while it connects
             if each is not None:
                 # Not SSLSocket.shutdown: it drops the TLS state that the other thread reads with.
                 with contextlib.suppress(OSError):
@@ -127,18 +135,18 @@ class Connection:
     def _close(self) -> None:
         for each in (self._response, self._inner):
             if each is not None:
-                # Another thread that reads to the end at this moment closes them, too, and neither
+                # Another thread closes them too if it reads to the end at this moment. Neither
                 # http.client nor urllib3 expects that: "I/O operation on closed file", or None.
                 with contextlib.suppress(ValueError, AttributeError):
                     each.close()
 
     @property
     def _is_forwarded(self) -> bool:
-        """Whether a proxy forwards the request itself, without a tunnel."""
+        """Whether a proxy forwards the request, instead of opening a tunnel."""
         return self._proxy is not None and self._url.scheme == "http"
 
     def _header(self, fields: Iterable[tuple[str, str]]) -> HTTPHeaderDict:
-        """Return the header; credentials in the URL take precedence over all others."""
+        """Return the header fields; credentials in the URL take precedence over all others."""
         url = self._url
         header = HTTPHeaderDict(fields, Host=url.netloc.rpartition("@")[2])
         header.setdefault("User-Agent", USER_AGENT)
@@ -160,7 +168,7 @@ class Connection:
             self._socket = _socket_of(inner)
         if self.is_ended:
             self._close()
-            raise TimeoutError  # the caller has given up: send nothing
+            raise TimeoutError  # the caller waits no longer: send nothing
         inner.timeout = self.wait_limit_s
         return inner
 
@@ -190,9 +198,9 @@ class Connection:
 
 
 class _FinalResponse(http.client.HTTPResponse):
-    """The first answer that is not an interim one: http.client skips 100 alone (RFC 9110, 15.2).
+    """The first answer that is no interim answer (RFC 9110, 15.2). http.client skips only 100.
 
-    After too many interim answers, the next one is taken for the answer.
+    After ``_MOST_INTERIM`` interim answers, the next answer is taken as final.
     """
 
     def begin(self) -> None:
@@ -207,31 +215,36 @@ class _FinalResponse(http.client.HTTPResponse):
 def _socket_of(inner: HTTPConnection | None) -> socket.socket | None:
     """Return the plain socket, also of TLS inside TLS; None if not connected."""
     sock = None if inner is None else inner.sock
-    # By its type: any attribute of a gevent socket whose handshake is under way raises OSError.
+    # By its type: during the handshake of a gevent socket, any attribute raises OSError.
     return sock.socket if isinstance(sock, SSLTransport) else sock
 
 
 class AnswerTooLarge(HTTPException):
-    """An answer has more bytes than are read."""
+    """An answer has more bytes than the limit."""
 
 
 class KeptConnections:
     """Connections to Prometheus that are kept open and reused.
 
-    Prometheus accepts 512 at once (``--web.max-connections``); further ones have to wait. Health
-    checks and fencing use connections that are open already. Where it ends: Prometheus closes a
-    connection that is idle for 5 minutes; the health check keeps one in use.
+    Prometheus accepts 512 connections at once (``--web.max-connections``), and lets further ones
+    wait. So health checks and fencing use connections that are already open.
+
+    Limitation: Prometheus closes a connection that is idle for 5 minutes. The health check keeps
+    one in use.
     """
 
     def __init__(self) -> None:
         """Start without connections."""
         self._lock = threading.Lock()
-        self._idle: list[Connection] = []  # the most recently used last
+        self._idle: list[Connection] = []  # the most recently used one is the last
 
     def request(
         self, method: str, url: SplitResult, limit_s: float, access: Access, most_bytes: int
     ) -> tuple[int, bytes]:
-        """Return status and body; raise AnswerTooLarge, or the error of socket, TLS or urllib3."""
+        """Send a request; return the status and body of the answer.
+
+        Raises AnswerTooLarge, and the errors of socket, TLS and urllib3.
+        """
         connection = self._take(url, access)
 
         def exchange() -> tuple[int, bytes]:
@@ -248,11 +261,11 @@ class KeptConnections:
         return answer
 
     def close(self) -> None:
-        """Close the idle ones."""
+        """Close the idle connections."""
         self._end_all_but(0)
 
     def _take(self, url: SplitResult, access: Access) -> Connection:
-        """Return the most recently used one with this server and access, else a new one."""
+        """Return the connection to this server with this access used last, or a new one."""
         with self._lock:
             for kept in reversed(self._idle):
                 if kept.is_like(url, access):

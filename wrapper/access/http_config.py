@@ -1,9 +1,11 @@
-"""A file in Prometheus' HTTP client configuration format → one frozen value; pure.
+"""Reads a file in Prometheus' HTTP client configuration format into one frozen value; pure.
 
-It configures requests to Prometheus, or to the servers of targets. The guarantee: each field is
-honoured or refused with file, line and column. Where it ends: the files that it names are read
-elsewhere. ``follow_redirects`` and ``enable_http2`` are accepted without effect: redirects are
-never followed, and the protocol is HTTP/1.1.
+The file configures requests to Prometheus, or to the servers of targets.
+
+Guarantee: each field takes effect, or is refused with file, line and column.
+
+Limitations: ``follow_redirects`` and ``enable_http2`` are accepted without effect: redirects are
+never followed, and the protocol is HTTP/1.1. The files that the file names are read elsewhere.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ _RESERVED = frozenset(
         "www-authenticate", "accept-encoding", "x-prometheus-remote-write-version",
         "x-prometheus-remote-read-version", "x-prometheus-scrape-timeout-seconds", "x-amz-date",
         "x-amz-security-token", "x-amz-content-sha256",
-        # Not in Prometheus' list: fields that frame a message, or that the proxy sets.
+        # These are not in Prometheus' list: fields that frame a message, or that the proxy sets.
         "transfer-encoding", "te", "trailer", "upgrade", "expect", "via", "forwarded",
         "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "prometheus-elector-hop",
     )
@@ -46,7 +48,7 @@ _RESERVED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Basic:
-    """A name and a password."""
+    """A user name and a password, for Basic authentication."""
 
     username: Text
     password: Text
@@ -54,7 +56,7 @@ class Basic:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """Credentials of another scheme, usually Bearer."""
+    """Credentials of another authentication scheme, usually Bearer."""
 
     scheme: str
     credentials: Text
@@ -62,9 +64,13 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class ClientTls:
-    """TLS of a client. No ``ca``: the authorities that this machine trusts.
+    """The TLS settings of a client.
 
-    ``server_name`` "": the host in the URL.
+    - ``ca``: the trusted authorities; if empty, those that this machine trusts;
+    - ``certificate``, ``key``: the client's certificate, and its private key; may be empty;
+    - ``server_name``: the name that the server's certificate must have; "" for the URL's host;
+    - ``is_unverified``: accept any certificate of the server;
+    - ``versions``: the TLS versions to use.
     """
 
     ca: Text = NO_TEXT
@@ -94,7 +100,7 @@ class HttpConfig:
 
     @property
     def opens_doors(self) -> bool:
-        """Whether requests carry a secret or a certificate, so that a server lets them in."""
+        """Whether requests have a secret or a certificate, for which a server may grant access."""
         is_secret = any(header.is_secret for header in self.headers)
         return self.credentials is not None or bool(self.tls.certificate) or is_secret
 
@@ -102,7 +108,7 @@ class HttpConfig:
 def read_http_config(source: Source, *, is_proxied: bool = False) -> HttpConfig:
     """Return the file's configuration; raise ConfigurationError with all its problems.
 
-    ``is_proxied``: these requests use the proxies of the environment.
+    ``is_proxied``: requests use the proxies of the environment.
     """
     from wrapper.documents.yaml_fields import read_fields  # noqa: PLC0415 - imports YAML
 
@@ -160,7 +166,7 @@ def _read_token(reader: FieldReader, folder: str) -> Token:
 
 
 def read_tls(reader: FieldReader, folder: str) -> ClientTls:
-    """Return the TLS of a client from the fields of a ``tls_config``."""
+    """Return the TLS settings of a client from the fields of a ``tls_config``."""
     tls = ClientTls(
         ca=read_text(reader, "ca", folder),
         certificate=read_text(reader, "cert", folder),
@@ -192,7 +198,7 @@ def _read_headers(reader: FieldReader, folder: str) -> tuple[Header, ...]:
 
 
 def _cannot_be_set(name: str) -> str:
-    """Return the problem, and what to write instead, if anything."""
+    """Return the problem, with what to write instead, if there is something."""
     problem = "this header cannot be set"
     if name.lower() == "authorization":
         return f"{problem}; {_USE_AUTHORIZATION}"

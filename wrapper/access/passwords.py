@@ -1,9 +1,10 @@
-"""Check of user names and passwords by bcrypt, with a cache of the results.
+"""Checks user names and passwords by bcrypt, and caches the results.
 
-A hash takes 50 ms and more. It is computed in another thread, one at a time, and the result is
-cached under a keyed digest; the password is not stored. The guarantee: an unknown name takes as
-long as a known one, and wrong passwords are cached separately, so that they never evict a right
-one.
+A bcrypt hash takes 50 ms or more. It is computed in another thread, one at a time. The result is
+cached under a keyed digest, and the password is not stored.
+
+Guarantees: an unknown name takes as long as a known one. Wrong passwords have a cache of their own,
+so that they never evict a right one.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 MOST_KEPT = 1000
-_MOST_BYTES = 72  # of a password are used, as in Prometheus
+_MOST_BYTES = 72  # bytes of a password that are used, as in Prometheus
 _NOBODY = "$2b${:02d}$" + "." * 22 + "A" * 31  # no password has this hash
 _LOWEST_COST = 10
 
 
 class Passwords:
-    """Checks names and passwords; ``aside`` runs a call in another thread."""
+    """Checks names and passwords. ``aside`` runs a call in another thread."""
 
     def __init__(
         self, aside: Callable[[Callable[[], bool]], bool], most_kept: int = MOST_KEPT
@@ -32,7 +33,7 @@ class Passwords:
         self._wrong: OrderedDict[bytes, None] = OrderedDict()
 
     def are_right(self, name: str, password: bytes, users: Mapping[str, str]) -> bool:
-        """Tell whether this is the password of that user."""
+        """Return whether this is the password of that user."""
         hashed = users.get(name) or nobody(users)
         digest = self._digest(name, hashed, password)
         known = self._known(digest)
@@ -41,7 +42,7 @@ class Passwords:
         )
 
     def _judge(self, digest: bytes, hashed: str, password: bytes) -> bool:
-        """Compute the result, unless another request has done so meanwhile."""
+        """Compute the result, unless another request has computed it in the meantime."""
         known = self._known(digest)
         if known is None:
             known = _is_match(hashed, password)

@@ -1,8 +1,8 @@
 """TLS and header fields of requests to Prometheus or to targets' servers, reloaded when changed.
 
-It turns the files of ``--prometheus-http-config`` and ``--targets-http-config`` into what a
-connection needs. The guarantee: while the file, or one that it names, is invalid, the last valid
-state stays in use.
+The settings come from the files of ``--prometheus-http-config`` and ``--targets-http-config``.
+
+Guarantee: while the file, or a file that it names, is invalid, the last valid state stays in use.
 """
 
 from __future__ import annotations
@@ -23,9 +23,14 @@ Fields = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Access:
-    """What a connection and its requests need: TLS, and header fields.
+    """TLS and header fields of a connection and its requests.
 
-    ``fields`` replace those of the same names. Two are equal if they have the same effect.
+    - ``config``: the file's configuration;
+    - ``contents``: the contents of the files that its TLS settings name;
+    - ``fields``: header fields, which replace a request's fields of the same names;
+    - ``kind``: the class of the TLS context; None for that of ``ssl``.
+
+    Two objects are equal if they have the same effect.
     """
 
     config: HttpConfig = field(default_factory=HttpConfig)
@@ -45,14 +50,15 @@ class Access:
 
 
 class PrometheusAccess:
-    """The access by the current state of its file; without a file, without credentials."""
+    """The access by the current state of its file. Without a file, there are no credentials."""
 
     def __init__(
         self, path: str = "", kind: ContextKind | None = None, *, is_proxied: bool = False
     ) -> None:
-        """Read the file; raise ConfigurationError. ``kind`` is the class of TLS contexts.
+        """Read the file; raise ConfigurationError.
 
-        ``is_proxied``: these requests use the proxies of the environment.
+        ``kind`` is the class of TLS contexts. ``is_proxied``: requests use the proxies of the
+        environment.
         """
         self._plain = Access(kind=kind)
         make = partial(_read, path, kind=kind, is_proxied=is_proxied)
@@ -69,7 +75,7 @@ def _read(path: str, reading: Reading, kind: ContextKind | None, *, is_proxied: 
 
 
 def read_access(config: HttpConfig, reading: Reading, kind: ContextKind | None = None) -> Access:
-    """Read the files that a configuration names; raise ConfigurationError."""
+    """Return the access by a configuration and the files it names; raise ConfigurationError."""
     contents = tuple(map(reading.read, _tls_paths(config.tls)))
     access = Access(config, contents, _fields(config, reading), kind)
     if contents or config.tls != ClientTls():
@@ -111,12 +117,12 @@ def _values(header: Header, reading: Reading) -> Fields:
 
 
 def _content(text: Text, reading: Reading) -> bytes:
-    """Return a text; that of a file is stripped of white space."""
+    """Return a text. White space at the ends of a file is removed."""
     return reading.read(text.path).strip() if text.path else text.inline.encode()
 
 
 def _line(content: bytes, name: str) -> str:
-    """Return the value of a header field; raise ConfigurationError if it is not one."""
+    """Return the value of a header field; raise ConfigurationError if no field may have it."""
     value = content.decode("latin-1")
     if any((ord(each) < ord(" ") and each != "\t") or each == "\x7f" for each in value):
         raise ConfigurationError([f"{name}: not a single line of text; write one line"])

@@ -1,10 +1,14 @@
-"""The HTTP proxy for a URL, chosen by environment variables with the rules of Go; pure.
+"""Selects the HTTP proxy for a URL by the environment variables, with Go's rules; pure.
 
-They are the rules of ``ProxyFromEnvironment`` in Go's net/http, so that this program, Prometheus
-and kubectl use the same proxy: ``HTTPS_PROXY`` or ``HTTP_PROXY`` by the URL's scheme, then the same
-in lower case. No proxy is used for localhost and loopback addresses, nor for the entries of
-``NO_PROXY``: a host (with its subdomains), ``.domain`` (subdomains only), an address, a network
-(CIDR), each with or without a port, or ``*``. Where it ends: ``ALL_PROXY`` and SOCKS are ignored.
+The rules are those of ``ProxyFromEnvironment`` in Go's net/http. So this program, Prometheus and
+kubectl use the same proxy:
+
+- The URL's scheme selects ``HTTPS_PROXY`` or ``HTTP_PROXY``, or else the same name in lower case.
+- No proxy is used for localhost and loopback addresses, nor for the entries of ``NO_PROXY``. An
+  entry is a host (with its subdomains), ``.domain`` (subdomains only), an address or a network
+  (CIDR), each with or without a port, or ``*``.
+
+Limitation: ``ALL_PROXY`` and SOCKS are ignored.
 """
 
 from __future__ import annotations
@@ -19,14 +23,14 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class BadProxy(ValueError):
-    """A proxy's URL cannot be used; the text says where it is set, and does not quote it."""
+    """A proxy's URL cannot be used. The text has the place where it is set, but not the URL."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpProxy:
-    """A proxy, and the variable or field that names it; its URL may contain a password.
+    """A proxy, and the variable or field that names it. Its URL may contain a password.
 
-    ``connect_fields`` are further header fields of a request for a tunnel.
+    ``connect_fields`` are additional header fields of a CONNECT request.
     """
 
     url: SplitResult
@@ -48,12 +52,12 @@ class HttpProxy:
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
+        """The port that the proxy listens on."""
         return self.url.port or DEFAULT_PORTS[self.url.scheme]
 
     @property
     def fields(self) -> dict[str, str]:
-        """The header fields with the name and password of its URL, if any."""
+        """The header fields with the name and password in its URL, if it has them."""
         return {} if self.url.username is None else {"Proxy-Authorization": basic(self.url)}
 
     def __str__(self) -> str:
@@ -71,9 +75,9 @@ def basic(url: SplitResult) -> str:
 def proxy_for(
     url: SplitResult, environ: Mapping[str, str], schemes: tuple[str, ...] = ("http",)
 ) -> HttpProxy | None:
-    """Return the proxy for a URL, None if none is to be used; raise BadProxy.
+    """Return the proxy to use for a URL, None for no proxy; raise BadProxy.
 
-    ``schemes`` are the schemes of proxies that the caller can use.
+    ``schemes`` are the schemes of proxies that the caller supports.
     """
     upper = f"{url.scheme.upper()}_PROXY"
     variable = next((name for name in (upper, upper.lower()) if environ.get(name)), None)
@@ -84,7 +88,7 @@ def proxy_for(
 
 
 def needs_proxy(url: SplitResult, excepted: str) -> bool:
-    """Tell whether a URL is neither on loopback nor among these entries of NO_PROXY."""
+    """Return whether a URL is neither on loopback nor matches one of these NO_PROXY entries."""
     host = (url.hostname or "").strip()
     if host == "localhost" or _is_loopback(host):
         return False
@@ -103,7 +107,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _names(entry: str, host: str, port: str) -> bool:
-    """Tell whether an entry of NO_PROXY matches this host and port."""
+    """Return whether an entry of NO_PROXY matches this host and port."""
     if entry == "*":
         return True
     if "/" in entry:
@@ -118,7 +122,7 @@ def _names(entry: str, host: str, port: str) -> bool:
 
 
 def _split(entry: str) -> tuple[str, str]:
-    """Return host and port of an entry, "" if there is none; IPv6 may be in brackets."""
+    """Return host and port of an entry, "" for no port; IPv6 may be in brackets."""
     if entry.count(":") > 1 and not entry.startswith("["):
         return entry, ""
     name, colon, port = entry.rpartition(":")
@@ -128,7 +132,7 @@ def _split(entry: str) -> tuple[str, str]:
 
 
 def _holds(network: str, host: str) -> bool:
-    """Tell whether a host is an address in this network, or equals this address."""
+    """Return whether a host is an address in this network, or equals this address."""
     try:
         return ip_address(host) in ip_network(network, strict=False)
     except ValueError:

@@ -1,8 +1,10 @@
-"""A value made from files, and made again when one of them has changed.
+"""Holds a value that is made from files, and reloads it when one of them has changed.
 
-The guarantee: the value is always complete and valid. If a changed file is invalid, the value stays
-as it was; that is logged once, and so is its end. Where it ends: the files are checked only when
-the value is requested, at most every LOOK_EVERY_S seconds.
+Guarantee: the value is always complete and valid. If a changed file is invalid, the last valid
+value stays in use. This is logged once, and so is the change back to a valid file.
+
+Limitation: the files are checked only when the value is requested, at most every ``LOOK_EVERY_S``
+seconds.
 """
 
 from __future__ import annotations
@@ -21,12 +23,12 @@ LOG = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.05
 LARGEST_FILE = 1 << 20
-_SETTLING_NS = 50_000_000  # two changes within this time can have the same time stamp
+_SETTLING_NS = 50_000_000  # two changes within this time can have the same timestamp
 T = TypeVar("T")
 
 
 class Reading:
-    """Reads files and remembers their state, also that one was missing."""
+    """Reads files, and records the state of each: its identity, or that it was missing."""
 
     def __init__(self) -> None:
         self._states: dict[Path, tuple[int, ...] | None] = {}
@@ -48,16 +50,16 @@ class Reading:
         return content
 
     def source(self, path: str) -> Source:
-        """Return a configuration file; paths in it are relative to its folder."""
+        """Read a configuration file, in which paths are relative to its folder."""
         return Source(path, self.read(path), str(Path(path).parent.absolute()))
 
     @property
     def digest(self) -> bytes:
-        """A hash of all contents that were read."""
+        """The hash of all contents that were read."""
         return self._hash.digest()
 
     def is_current(self) -> bool:
-        """Tell whether no file has changed since it was read."""
+        """Return whether no file has changed since it was read."""
         return not self._has_recent_change and all(
             files.identity(path) == state for path, state in self._states.items()
         )
@@ -66,8 +68,9 @@ class Reading:
 class ReloadingFile(Generic[T]):
     """Holds the value that ``make`` returns for the current files.
 
-    ``make`` reads all files through its argument, and raises ConfigurationError; so does the
-    constructor. The value is the same object while the contents are the same: compare with ``is``.
+    ``make`` must read all files through its argument. It may raise ConfigurationError, and then so
+    does the constructor. While the contents are the same, the value is the same object, so it can
+    be compared with ``is``.
     """
 
     def __init__(self, name: str, make: Callable[[Reading], T]) -> None:
@@ -80,7 +83,7 @@ class ReloadingFile(Generic[T]):
         self._checked_at = clock.now()
 
     def current(self) -> T:
-        """Return the value, made again if a file has changed; thread-safe."""
+        """Return the value, reloaded if a file has changed; thread-safe."""
         now = clock.now()
         if now - self._checked_at >= LOOK_EVERY_S:
             self._checked_at = now

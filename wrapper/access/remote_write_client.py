@@ -1,9 +1,11 @@
-"""The fields of a ``remote_write`` about its connection, which the gate makes in its place; pure.
+"""Reads the fields of a ``remote_write`` about its connection, which the gate makes; pure.
 
-They are read twice: from the configuration, where each field is honoured or refused with its place,
-and by the gate from ``Endpoint.client``, which has what was read, without YAML. TLS has Go's
-defaults. Where it ends: the files that are named are read elsewhere. ``enable_http2`` is accepted
-without effect: the gate speaks HTTP/1.1.
+The fields are read twice. First they are read from the configuration, where each field takes effect
+or is refused with its place. The result is in ``Endpoint.client``, from which the gate reads it
+without YAML. TLS has Go's defaults.
+
+Limitations: ``enable_http2`` is accepted without effect, since the gate uses HTTP/1.1. The files
+that the fields name are read elsewhere.
 """
 
 from __future__ import annotations
@@ -36,10 +38,14 @@ _NO_PROXY = "has an effect only beside proxy_url; write both, or remove it"
 
 @dataclass(frozen=True, slots=True)
 class RemoteWriteClient:
-    """How the gate connects to one receiver.
+    """The settings by which the gate connects to one receiver.
 
-    ``proxy_url`` "": none, or that of the environment if ``proxy_from_environment``. ``no_proxy``
-    are entries as in ``NO_PROXY``. ``connect_fields`` are header fields for the proxy.
+    - ``tls``: the TLS settings;
+    - ``proxy_url``: the proxy's URL; "" for none, or for that of the environment;
+    - ``no_proxy``: exceptions from ``proxy_url``, in the format of ``NO_PROXY``;
+    - ``proxy_from_environment``: use the proxy that the environment names;
+    - ``connect_fields``: additional header fields of a CONNECT request to the proxy;
+    - ``follow_redirects``: follow the receiver's redirects.
     """
 
     tls: ClientTls = field(default_factory=ClientTls)
@@ -50,7 +56,7 @@ class RemoteWriteClient:
     follow_redirects: bool = True
 
     def proxy(self, url: SplitResult, environ: Mapping[str, str]) -> HttpProxy | None:
-        """Return the proxy for a receiver's URL, None if none is to be used; raise BadProxy."""
+        """Return the proxy to use for a receiver's URL, None for no proxy; raise BadProxy."""
         if self.proxy_from_environment:
             return proxy_for(url, environ, PROXY_SCHEMES)
         if not self.proxy_url or (self.no_proxy and not needs_proxy(url, self.no_proxy)):
@@ -59,7 +65,7 @@ class RemoteWriteClient:
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> RemoteWriteClient:
-        """Return the client with the fields in ``Endpoint.client``, which ``read_client`` read."""
+        """Return the client with these fields of ``Endpoint.client`` (see ``read_client``)."""
         tls = fields.get("tls_config", {})
         return cls(
             tls=ClientTls(
@@ -86,9 +92,9 @@ class RemoteWriteClient:
 
 
 def read_client(reader: FieldReader, folder: str) -> dict[str, Any]:
-    """Return the fields of an entry about its connection, by name; those at their default left out.
+    """Return the fields of an entry about its connection, except those with their default.
 
-    Relative paths are below ``folder``. Problems are added to the reader's.
+    Relative paths are relative to ``folder``. Problems are added to the reader's.
     """
     found: dict[str, Any] = {
         "tls_config": _tls_fields(read_tls(reader.section("tls_config"), folder)),
@@ -106,7 +112,7 @@ def read_client(reader: FieldReader, folder: str) -> dict[str, Any]:
 
 
 def _check_proxy(reader: FieldReader, found: Mapping[str, Any]) -> None:
-    """Add what Prometheus, and the gate, refuse about proxies."""
+    """Add a problem for each proxy setting that Prometheus, or the gate, refuses."""
     url, excepted, of_environment = (
         found[name] for name in ("proxy_url", "no_proxy", "proxy_from_environment")
     )
@@ -130,7 +136,7 @@ def _read_header(reader: FieldReader) -> dict[str, list[str]]:
 
 
 def _tls_fields(tls: ClientTls) -> dict[str, Any]:
-    """Return the fields of a ``tls_config``; those at their default left out."""
+    """Return the fields of a ``tls_config``, except those with their default."""
     found: dict[str, Any] = {}
     for name, text in (("ca", tls.ca), ("cert", tls.certificate), ("key", tls.key)):
         found |= {name: text.inline, f"{name}_file": text.path}

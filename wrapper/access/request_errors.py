@@ -1,7 +1,9 @@
-"""The error messages of requests that got no answer: one table for the whole program.
+"""The error messages for requests that got no answer, in one table for the whole program.
 
-A message gives the cause and the cure. It contains no secret, and is the same each time for the
-same cause, so that it is logged once.
+A message has the cause and the cure.
+
+Guarantee: it contains no secret. The same cause always has the same message, so that it is logged
+only once.
 """
 
 from __future__ import annotations
@@ -20,10 +22,12 @@ _PROXY_AUTHENTICATION_REQUIRED = "407"
 
 @dataclass(frozen=True, slots=True)
 class AskedServer:
-    """The server of a request, for messages; ``url`` has no credentials.
+    """The server of a request, for messages.
 
-    ``program`` is the program that should listen there, ``trust`` how to have its certificate
-    trusted.
+    - ``url``: its URL, without credentials;
+    - ``program``: the program that should listen there;
+    - ``trust``: what to configure so that its certificate is trusted;
+    - ``proxy``: the proxy of the request, if there is one.
     """
 
     url: str
@@ -38,10 +42,10 @@ class AskedServer:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why there was no answer: ``kind``, one word for metrics, and ``text`` for people.
+    """The reason why there was no answer: ``kind``, one word for metrics, and ``text`` for people.
 
-    The kinds are proxy, tls, dns, refused, timeout, broken (before the end of the answer),
-    connection, unreadable (not HTTP) and error.
+    The kinds are proxy, tls, dns, refused, timeout, broken (the connection broke before the end of
+    the answer), connection, unreadable (the answer is not HTTP) and error.
     """
 
     kind: str
@@ -55,12 +59,12 @@ def without_credentials(url: str) -> str:
 
 
 def trust_by(flag: str) -> str:
-    """Return how to have a certificate trusted, for a flag that names a file."""
+    """Return what to write in the file of a flag, so that a server's certificate is trusted."""
     return f"set its CA, and server_name if it is for another name, in tls_config of {flag}"
 
 
 def trouble(error: BaseException, server: AskedServer, limit_s: float) -> Trouble:
-    """Return why a request got no answer within its limit; the root cause decides."""
+    """Return why a request got no answer within its limit, by the root cause of the error."""
     causes = _causes(error)
     of_proxy = (_trouble_of_proxy(cause, server) for cause in causes)
     for found in (*of_proxy, *(_trouble_of(cause, server, limit_s) for cause in causes)):
@@ -70,7 +74,7 @@ def trouble(error: BaseException, server: AskedServer, limit_s: float) -> Troubl
 
 
 def _trouble_of(cause: BaseException, server: AskedServer, limit_s: float) -> Trouble | None:
-    """Return the trouble that an error stands for, None if it is not known."""
+    """Return the reason that an error indicates; None for an unknown error."""
     match cause:
         case ssl.SSLCertVerificationError():
             words = f"is not trusted ({_ssl_words(cause)}): {server.trust}"
@@ -97,7 +101,7 @@ def _trouble_of(cause: BaseException, server: AskedServer, limit_s: float) -> Tr
 
 
 def _trouble_of_proxy(cause: BaseException, server: AskedServer) -> Trouble | None:
-    """Return the trouble if the proxy itself is the cause, else None."""
+    """Return the reason if the proxy itself is the cause, else None."""
     proxy = server.proxy
     if proxy is None:
         return None

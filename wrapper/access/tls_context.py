@@ -1,8 +1,9 @@
-"""TLS settings → the TLS contexts of servers and clients.
+"""Creates the TLS contexts of servers and clients from TLS settings.
 
-The guarantee: each file is read once, by the reader that is passed in, and OpenSSL gets exactly
-that content. OpenSSL never prompts for a passphrase. ``kind`` is the class of the context, if not
-that of ``ssl``: gevent has its own.
+``kind`` is the class of the context; None for that of ``ssl``. gevent has its own class.
+
+Guarantee: each file is read once, by the function ``read``, and OpenSSL gets exactly that content.
+OpenSSL never prompts for a passphrase.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ ContextKind = type[ssl.SSLContext]
 def server_context(tls: ServerTls, read: Read, kind: ContextKind | None = None) -> ssl.SSLContext:
     """Return a server's context; raise ConfigurationError.
 
-    A client's certificate is requested and verified, but a client without one may connect; the
-    caller decides what it may do.
+    Unless ``client_auth`` is NONE, a client's certificate is requested and verified. A client
+    without one may still connect; the caller decides what it may do.
     """
     context = (kind or ssl.SSLContext)(ssl.PROTOCOL_TLS_SERVER)
     _set_versions(context, tls.versions)
@@ -38,7 +39,7 @@ def server_context(tls: ServerTls, read: Read, kind: ContextKind | None = None) 
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     if tls.client_auth is not ClientAuth.NONE:
         context.verify_mode = ssl.CERT_OPTIONAL
-        context.num_tickets = 0  # verify the certificate of each connection
+        context.num_tickets = 0  # so that the certificate is verified at each connection
         _load_authorities(context, tls.client_ca, read, ssl.Purpose.CLIENT_AUTH)
     return context
 
@@ -103,7 +104,7 @@ def _reason(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _as_file(content: bytes) -> Iterator[str]:
-    """Provide a path for bytes, in memory: OpenSSL reads certificates from paths only."""
+    """Provide a path to a file in memory: OpenSSL reads certificates only from paths."""
     descriptor = os.memfd_create("tls", os.MFD_CLOEXEC)
     try:
         os.write(descriptor, content)

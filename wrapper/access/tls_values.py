@@ -1,7 +1,7 @@
-"""TLS fields of Prometheus' configuration files → OpenSSL's names; pure.
+"""Reads the TLS fields of Prometheus' configuration files as OpenSSL's names; pure.
 
-The names in the files are those of Go's crypto/tls. What Python's ``ssl`` does not support becomes
-a problem with its place. TLS 1.0 and 1.1 are not supported (RFC 8996).
+The names in the files are those of Go's crypto/tls. A value that Python's ``ssl`` does not support
+becomes a problem with its place. TLS 1.0 and 1.1 are not supported (RFC 8996).
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _CURVES = {
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text given inline, or the path of a file that contains it; or neither."""
+    """A text that is given inline, or by the path of a file that contains it, or not at all."""
 
     inline: str = field(default="", repr=False)
     path: str = ""
@@ -82,7 +82,7 @@ VERSIONS = Versions()
 
 
 def read_text(reader: FieldReader, name: str, folder: str) -> Text:
-    """Read a text from the field ``name``, or the path in ``name_file``."""
+    """Return the text in the field ``name``, or the path in the field ``name_file``."""
     inline, path = reader.text(name), reader.text(f"{name}_file")
     if inline and path:
         reader.complain(name, f"{name}_file is given as well; keep one of them")
@@ -90,7 +90,7 @@ def read_text(reader: FieldReader, name: str, folder: str) -> Text:
 
 
 def read_versions(reader: FieldReader) -> Versions:
-    """Read min_version and max_version."""
+    """Return the versions in ``min_version`` and ``max_version``."""
     lowest = _read_version(reader, "min_version", TlsVersion.TLS12)
     highest = _read_version(reader, "max_version", TlsVersion.TLS13)
     if lowest > highest:
@@ -107,10 +107,10 @@ def _read_version(reader: FieldReader, name: str, default: TlsVersion) -> TlsVer
 
 
 def read_ciphers(reader: FieldReader, versions: Versions) -> tuple[Versions, tuple[str, ...]]:
-    """Read cipher_suites; return the versions left, and OpenSSL's names of the TLS 1.2 suites.
+    """Read ``cipher_suites``; return the versions left, and OpenSSL's names of TLS 1.2 suites.
 
-    As in Go, suites of TLS 1.3 cannot be chosen; a list with no others leaves only TLS 1.3. An
-    empty tuple means OpenSSL's default.
+    As in Go, the suites of TLS 1.3 cannot be chosen. If the list has no other suites, only TLS 1.3
+    is left. An empty tuple means OpenSSL's default.
     """
     names = reader.texts("cipher_suites")
     for name in names:
@@ -126,7 +126,10 @@ def read_ciphers(reader: FieldReader, versions: Versions) -> tuple[Versions, tup
 
 
 def read_curve(reader: FieldReader) -> str:
-    """Read curve_preferences, of which Python supports one; "" means OpenSSL's default."""
+    """Return the curve in ``curve_preferences``; "" means OpenSSL's default.
+
+    Python supports only one curve.
+    """
     names = reader.texts("curve_preferences")
     for name in names:
         if name not in _CURVES:

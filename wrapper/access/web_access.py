@@ -1,9 +1,12 @@
 """TLS and authentication of our own API, reloaded when their file changes.
 
-It turns the file of ``--web-config-file`` into what a server needs. The guarantee: while the file,
-or one that it names, is invalid, the last valid state stays in use. No edit removes protection at
-run time: TLS cannot be switched on or off, and passwords or client certificates, once required,
-stay required.
+The settings come from the file of ``--web-config-file``.
+
+Guarantees:
+
+- While the file, or a file that it names, is invalid, the last valid state stays in use.
+- No edit removes protection at run time: TLS cannot be switched on or off, and passwords or client
+  certificates stay required once they are required.
 """
 
 from __future__ import annotations
@@ -25,14 +28,14 @@ _REQUIRED: dict[str, Callable[[WebConfig], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """The configuration, and the TLS context of new connections; None without TLS."""
+    """The configuration, and the TLS context for new connections; None without TLS."""
 
     config: WebConfig = field(default_factory=WebConfig)
     tls: ssl.SSLContext | None = None
 
 
 class WebAccess:
-    """The current state of the file; without a file, no TLS and no authentication."""
+    """The current state of the file. Without a file, there is no TLS and no authentication."""
 
     def __init__(self, path: str = "", kind: ContextKind | None = None) -> None:
         """Read the file; raise ConfigurationError. ``kind`` is the class of TLS contexts."""
@@ -47,7 +50,7 @@ class WebAccess:
         return self._file.current() if self._file else self._plain
 
     def context(self) -> ssl.SSLContext:
-        """Return the TLS context of a new connection; raise RuntimeError without TLS."""
+        """Return the TLS context for a new connection; raise RuntimeError without TLS."""
         tls = self.current().tls
         if tls is None:
             raise RuntimeError("TLS was not switched on at the start")

@@ -1,8 +1,9 @@
-"""The web configuration file of Prometheus' exporter-toolkit → one frozen value; pure.
+"""Reads a web configuration file of Prometheus' exporter-toolkit into one frozen value; pure.
 
-The guarantee: each field is honoured or refused with file, line and column. Where it ends: the
-files that it names are read elsewhere. ``http2`` is accepted without effect: it permits HTTP/2, and
-this program serves HTTP/1.1.
+Guarantee: each field takes effect, or is refused with file, line and column.
+
+Limitations: ``http2`` is accepted without effect: it permits HTTP/2, and this program serves
+HTTP/1.1. The files that the file names are read elsewhere.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
     from wrapper.documents.source import Source
     from wrapper.documents.yaml_fields import FieldReader
 
-# A check takes twice as long for each step of a hash's cost: 50 ms for 10, 6 s for 17, which is the
-# most that htpasswd makes, and 29 hours for 31.
+# Each step of a hash's cost doubles the time of a check: 50 ms for 10, 6 s for 17, 29 hours for 31.
+# htpasswd supports costs up to 17.
 MOST_COST = 17
 BCRYPT_HASH = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
-_HEADERS = {  # the headers that may be set, and their allowed values, if limited
+_HEADERS = {  # the headers that may be set, with their allowed values; () allows any
     "Content-Security-Policy": (),
     "Strict-Transport-Security": (),
     "X-Content-Type-Options": ("nosniff",),
@@ -43,7 +44,7 @@ _MAKE_HASH = "make one with: htpasswd -nBC 10 NAME"
 
 
 class ClientAuth(Enum):
-    """Whether clients need a certificate: none, a valid one if they send any, a valid one."""
+    """Which certificate a client must have: none, a valid one if it sends any, a valid one."""
 
     NONE = "none"
     IF_GIVEN = "if given"
@@ -52,9 +53,9 @@ class ClientAuth(Enum):
 
 _CLIENT_AUTH = {
     "NoClientCert": ClientAuth.NONE,
-    "RequestClientCert": ClientAuth.NONE,  # it would not be verified: not requested
+    "RequestClientCert": ClientAuth.NONE,  # it is not requested, since it would not be verified
     "RequireAnyClientCert": None,
-    "RequireClientCert": None,  # its old name
+    "RequireClientCert": None,  # its former name
     "VerifyClientCertIfGiven": ClientAuth.IF_GIVEN,
     "RequireAndVerifyClientCert": ClientAuth.REQUIRED,
 }
@@ -64,10 +65,16 @@ _SWITCHES_TLS_ON = ("cert", "cert_file", "key", "key_file", "client_ca", "client
 
 @dataclass(frozen=True, slots=True)
 class ServerTls:
-    """TLS of a server. No ``client_ca``: the authorities that this machine trusts.
+    """The TLS settings of a server.
 
-    ``allowed_names`` None: any valid client certificate. No ``ciphers``, no ``curve``: OpenSSL's
-    defaults.
+    - ``certificate``, ``key``: the server's certificate, and its private key;
+    - ``client_auth``: which certificate a client must have;
+    - ``client_ca``: the authorities of clients; if empty, those that this machine trusts;
+    - ``allowed_names``: the names of which a client's certificate must have one; None for any;
+    - ``versions``: the TLS versions to use;
+    - ``ciphers``: OpenSSL's names of TLS 1.2 cipher suites; if empty, OpenSSL's default;
+    - ``prefers_server_ciphers``: the server's order of cipher suites takes precedence;
+    - ``curve``: OpenSSL's name of the curve; "" for OpenSSL's default.
     """
 
     certificate: Text
@@ -83,7 +90,7 @@ class ServerTls:
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """TLS, ``users`` (names with bcrypt hashes) and ``headers`` to add to each answer."""
+    """TLS, ``users`` (names with bcrypt hashes), and ``headers`` that each answer gets."""
 
     tls: ServerTls | None = None
     users: tuple[tuple[str, str], ...] = field(default=(), repr=False)
@@ -102,7 +109,7 @@ class WebConfig:
 
 @dataclass(frozen=True, slots=True)
 class Demands:
-    """What a server with a web configuration file requires of its clients."""
+    """The requirements of a server with a web configuration file for its clients."""
 
     tls: bool = False
     password: bool = False
@@ -127,7 +134,7 @@ def read_web_config(source: Source) -> WebConfig:
 
 
 def read_demands(source: Source) -> Demands:
-    """Return what another server's file requires, as far as it can be read."""
+    """Return the requirements in another server's file, as far as it can be read."""
     from wrapper.documents.yaml_fields import read_fields  # noqa: PLC0415 - imports YAML
 
     try:
