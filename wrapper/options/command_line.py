@@ -1,8 +1,10 @@
-"""Parsing the command line and the environment into each flag's text and source; pure.
+"""Parses the command line and the environment into the text and source of each flag; pure.
 
-Flags are parsed as by Go's ``flag`` package (one dash or two, ``-flag value``, ``-flag=value``, a
-boolean alone or with ``=``, the last one counts) with one exception: a word that is itself a flag
-is not taken as the value of the flag before it. What the texts mean is for ``flag_values``.
+Flags are parsed as by Go's ``flag`` package: one dash or two, ``-flag value`` or ``-flag=value``, a
+boolean alone or with ``=``. If a flag is repeated, the last one counts. There is one difference: a
+word that is itself a flag is not taken as the value of the flag before it.
+
+``flag_values`` parses the texts into values.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from wrapper.options.flag import Flag, FlagKind
 from wrapper.options.flag_values import is_boolean
 from wrapper.options.flags import BY_NAME, FLAGS
 
-CHILD = "--"  # among the names of flags: the command after it
+CHILD = "--"  # the name, beside those of flags, for the command after --
 CHECK = "check"  # as the first word: the command that checks the configuration
 TARGETS = "targets"  # as the first word: the command that fetches one file
 _FLAG_WORD = re.compile(r"--?([^-=][^=]*)(?:=(.*))?", re.DOTALL)
@@ -29,7 +31,7 @@ _VERSION = frozenset({"-version", "--version"})
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A flag's text, the flag or variable that it comes from, and its earlier texts."""
+    """A flag's text, its source (flag or variable), and its earlier texts if it was repeated."""
 
     text: str
     source: str
@@ -37,16 +39,20 @@ class Given:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """All texts of a flag that may be repeated."""
+        """All texts of a flag that may be repeated, in order."""
         return (*self.earlier, self.text)
 
 
 @dataclass(slots=True)
 class CommandLine:
-    """A parsed command line: the given flags, the command after ``--``, and the problems.
+    """A parsed command line.
 
-    ``is_check`` and ``is_targets`` are the commands; ``file`` is what the second one fetches.
-    ``broken`` are the flags that have a problem, so that no further problems are reported for them.
+    - ``child``: the command after ``--``;
+    - ``is_check``, ``is_targets``: the command ``check``, or ``targets``, is given;
+    - ``file``: the file that ``targets`` fetches;
+    - ``given``: the given flags, by name;
+    - ``problems``: a line for each problem;
+    - ``broken``: the flags with a problem, for which no further problem is to be reported.
     """
 
     child: tuple[str, ...] = ()
@@ -64,7 +70,7 @@ class CommandLine:
 
 
 def question(argv: Sequence[str]) -> Literal["help", "version"] | None:
-    """Return whether the words before ``--`` ask for the help text or the version."""
+    """Return which of the help text and the version the words before ``--`` request, if any."""
     own = set(_split(argv)[0])
     if own & _HELP:
         return "help"
@@ -94,15 +100,15 @@ def parse_environment(environ: Mapping[str, str]) -> dict[str, Given]:
     return {
         flag.name: Given(environ[name], name)
         for flag in FLAGS
-        for name in reversed((flag.env, *flag.also_env))  # the flag's own variable wins
+        for name in reversed((flag.env, *flag.also_env))  # the flag's own variable has precedence
         if environ.get(name)
     }
 
 
 def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the variables that look like a flag's but are not, each with a similar known one.
+    """Return the variables that look like a flag's but are unknown, each with a similar one.
 
-    The variables that Kubernetes sets for a Service named elector are left out.
+    The variables that Kubernetes sets for a Service named elector are ignored.
     """
     known = {name for flag in FLAGS for name in (flag.env, *flag.also_env)}
     told = []
@@ -114,13 +120,13 @@ def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def complain(given: Given, wrong: str) -> str:
-    """Return the error line for a value, without what may be a password in it."""
+    """Return the error line for a value, without any part that may be a password."""
     text = re.sub(r"^(.*?//)?.*@", r"\1…@", given.text, flags=re.DOTALL)
     return f"{given.source}={text!r}: {wrong}"
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], list[str] | None]:
-    """Return the words before ``--`` and those after it, None without ``--``."""
+    """Return the words before ``--``, and those after it; None if there is no ``--``."""
     words = list(argv)
     if CHILD not in words:
         return words, None
@@ -129,7 +135,7 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[str] | None]:
 
 
 def _read_word(words: deque[str], line: CommandLine) -> None:
-    """Take the next flag and its value from the words; add it, or a problem."""
+    """Take the next flag and its value from the words, and add them, or a problem."""
     word = words.popleft()
     match = _FLAG_WORD.fullmatch(word)
     if match is None and word.startswith("-"):
@@ -151,7 +157,7 @@ def _note_file(word: str, line: CommandLine) -> None:
 
 
 def _note(flag: Flag, text: str | None, words: deque[str], line: CommandLine) -> None:
-    """Keep a flag's text: after its ``=``, or the next word."""
+    """Add a flag's text: the text after its ``=``, or the next word."""
     if text is None and flag.kind is FlagKind.BOOLEAN:
         text = "true"
     if text is None and words and not _is_flag(words[0]):
@@ -166,13 +172,13 @@ def _note(flag: Flag, text: str | None, words: deque[str], line: CommandLine) ->
 
 
 def _is_flag(word: str) -> bool:
-    """Tell whether a word is a flag; a value may begin with one dash too."""
+    """Return whether a word is a flag; a value may begin with one dash too."""
     match = _FLAG_WORD.fullmatch(word)
     return word.startswith("--") or (match is not None and match[1] in BY_NAME)
 
 
 def _refuse_unknown(name: str, text: str | None, words: deque[str], line: CommandLine) -> None:
-    """Report an unknown flag, with a similar known one."""
+    """Add a problem for an unknown flag, with a similar known one."""
     near = difflib.get_close_matches(name, BY_NAME, 1)
     line.refuse(f"--{name}: unknown flag; {'; '.join(_cures(name, near))}", *near)
     if text is None and words and not words[0].startswith("-"):
@@ -190,7 +196,7 @@ def _cures(name: str, near: list[str]) -> Iterator[str]:
 
 
 def _refuse_plain_word(word: str, words: deque[str], line: CommandLine) -> None:
-    """Report a word that is not a flag; unless it is a boolean, skip all words after it."""
+    """Add a problem for a word that is no flag; skip all words after it unless it is a boolean."""
     if is_boolean(word):
         line.refuse(f"{word!r}: not the value of any flag; write a boolean as --init={word}")
         return
@@ -202,5 +208,5 @@ def _refuse_plain_word(word: str, words: deque[str], line: CommandLine) -> None:
         f"{word!r}: neither a flag nor a value; Prometheus' command belongs after --, for example "
         "-- prometheus --config.file=/etc/prometheus/prometheus.yml",
         CHILD,
-        *(BY_NAME.keys() - line.given),  # they may be among the skipped words
+        *(BY_NAME.keys() - line.given),  # these flags may be among the skipped words
     )

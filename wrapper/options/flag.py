@@ -1,4 +1,4 @@
-"""What a flag is: the shape of a row in the table of flags (``flags``); pure."""
+"""The definition of a flag: a row in the table of flags (``flags``); pure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from enum import StrEnum
 
 
 class FlagKind(StrEnum):
-    """What a flag's value is; the word is its placeholder in the help text."""
+    """The kind of a flag's value. The word is its placeholder in the help text."""
 
     TEXT = "TEXT"
     BOOLEAN = "BOOLEAN"
-    COUNT = "NUMBER"  # 1 and up
-    SIZE = "SIZE"  # of bytes; 0 for none given
+    COUNT = "NUMBER"  # a whole number from 1
+    SIZE = "SIZE"  # in bytes; 0 if none is given
     PORT = "PORT"
     DURATION = "DURATION"
     ADDRESS = "HOST:PORT"
@@ -28,12 +28,16 @@ class FlagKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One flag. ``default`` is written as a user would write it; a value is of ``kind``.
+    """One flag.
 
-    ``default_note`` describes a default that depends on something else. ``also_env`` are variables
-    that count after the flag's own. A duration is above zero unless ``may_be_zero``. What
-    ``is_repeatable`` has all the texts that were given, in order, as its value; with ``is_parted``
-    one text may hold several, parted by white space.
+    - ``kind``: the kind of its value;
+    - ``default``: the default, as a user would write it;
+    - ``choices``: the only allowed values, if any;
+    - ``default_note``: the description of a default that depends on something else;
+    - ``also_env``: variables that are used if the flag's own is not set;
+    - ``may_be_zero``: a duration may be zero;
+    - ``is_repeatable``: the value is all texts that were given, in order;
+    - ``is_parted``: one text may have several of them, separated by white space.
     """
 
     name: str
@@ -54,10 +58,10 @@ class Flag:
 
     @property
     def placeholder(self) -> str:
-        """What stands for the value in the help text; the choices where there are any."""
+        """The placeholder of the value in the help text: its choices if it has any, or its kind."""
         return "|".join(self.choices) or self.kind.value
 
     @property
     def shown_default(self) -> str:
-        """The default as people are told; "" where there is none."""
+        """The default as documented; "" if there is none."""
         return self.default_note or self.default

@@ -1,7 +1,9 @@
-"""Which settings fit together, and the error texts for those that do not; pure.
+"""Checks that settings fit together, with the error texts for those that do not; pure.
 
-A rule is about a few flags, and is skipped if one of them has a problem already. The guarantee that
-safety needs: there is time to step down between the renew deadline and the last moment.
+A rule is about a few flags. It is skipped if one of them has a problem already.
+
+Guarantee, on which safety depends: between the renew deadline and the last moment there is time to
+step down.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ _SUBDOMAIN = re.compile(rf"{_DNS_LABEL.pattern}(?:\.{_DNS_LABEL.pattern})*")
 
 
 def misfits(settings: Settings, broken: set[str]) -> Iterator[str]:
-    """Yield a line for each rule that is violated, except about ``broken`` flags."""
+    """Yield a line for each violated rule, except rules about ``broken`` flags."""
     for names, rule in _ONCE_RULES if settings.is_once else _RULES:
         if broken.isdisjoint(names):
             yield from rule(settings)
@@ -73,14 +75,14 @@ def _time_to_retry(settings: Settings) -> Iterator[str]:
 
 
 def _says_nothing(settings: Settings) -> bool:
-    """Tell whether no flag or command says what to run, read or write."""
+    """Return whether nothing is configured: no command to run, and no file to read or write."""
     files = settings.files
     named = (files.config, files.leader_config, files.output, settings.child)
     return not any((*named, settings.mode.is_init, settings.is_check))
 
 
 def _says_something(settings: Settings) -> Iterator[str]:
-    """Give new users one message instead of three."""
+    """Check that something is configured, so that new users get one message instead of three."""
     if _says_nothing(settings):
         yield (
             "nothing says what to run: write Prometheus' command after --, and what the leader "
@@ -114,7 +116,7 @@ def _lease_has_name(settings: Settings) -> Iterator[str]:
 
 
 def _lease_can_be_named(settings: Settings) -> Iterator[str]:
-    """Check names by RFC 1123, as the API server does: a subdomain (Lease), a label (namespace)."""
+    """Check by RFC 1123, as the API server does: a subdomain (Lease), a label (namespace)."""
     if not settings.lease.is_on_kubernetes:
         return
     for flag, name, most, allowed in (

@@ -1,6 +1,6 @@
-"""Groups of settings: frozen dataclasses whose fields name the flag of their value; pure.
+"""Defines groups of settings: frozen dataclasses in which each field names its flag; pure.
 
-One part of the program takes one group, so that no value is copied.
+Each part of the program gets one group, so that no value has to be copied.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _FLAG = "flag"
 
 
 def of(flag: str, *, default: Any = MISSING) -> Any:
-    """Return a field with this flag's value; ``default`` is for a group that is built without."""
+    """Return a field for this flag's value; ``default`` is for a group that is built without it."""
     return field(default=default, metadata={_FLAG: flag})
 
 
@@ -24,7 +24,7 @@ def flags_of(group: type[Any]) -> frozenset[str]:
 
 
 def build(group: type[Group], values: Mapping[str, Any], **others: Any) -> Group:
-    """Return a group with these values, by flag name; ``others`` are the fields without a flag."""
+    """Return a group with these values by flag name; ``others`` are its fields without a flag."""
     known: Any = fields(group)  # type: ignore[arg-type]
     taken = {each.name: values[each.metadata[_FLAG]] for each in known if _FLAG in each.metadata}
     return group(**{**taken, **others})

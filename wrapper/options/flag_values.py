@@ -1,4 +1,4 @@
-"""Parsing a flag's text into its value; pure. A ValueError names the cause and the cure."""
+"""Parses a flag's text into its value; pure. Raises ValueError with the cause and the cure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BOOLEANS = dict.fromkeys(("1", "t", "T", "true", "True", "TRUE"), True) | dict.
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An address to listen on; ``host`` "" means all, an IPv6 address has no brackets."""
+    """An address to listen on. ``host`` "" means all addresses; IPv6 has no brackets."""
 
     host: str
     port: int
@@ -44,12 +44,12 @@ Value = str | bool | int | float | Address | Label | Feed | tuple[str, ...] | No
 
 
 def is_boolean(text: str) -> bool:
-    """Tell whether Go's strconv.ParseBool accepts this word."""
+    """Return whether Go's strconv.ParseBool accepts this word."""
     return text in _BOOLEANS
 
 
 def boolean(text: str) -> bool:
-    """Return the boolean that the word means; raise KeyError if it means none."""
+    """Return the boolean that a word means; raise KeyError for any other word."""
     return _BOOLEANS[text]
 
 
@@ -132,7 +132,7 @@ def _read_lock(_flag: Flag, text: str) -> str:
 
 
 def _read_label(_flag: Flag, text: str) -> Label | None:
-    """Read a label by the rules of Kubernetes' API; None for an empty text."""
+    """Return a label, by the rules of Kubernetes' API; None for an empty text."""
     if not text:
         return None
     key, separator, value = text.partition("=")
@@ -153,7 +153,7 @@ def _read_label(_flag: Flag, text: str) -> Label | None:
 
 
 def _read_feed(_flag: Flag, text: str) -> Feed:
-    """Read a URL and a file; the last ``=`` separates them."""
+    """Return a URL and a file, which the last ``=`` separates."""
     written, _, path = text.rpartition("=")
     try:
         url = to_uri(written)
@@ -184,7 +184,7 @@ def _read_broker(_flag: Flag, text: str) -> str:
 
 
 def _read_size(_flag: Flag, text: str) -> int:
-    """Read a number of bytes; 0 for an empty text."""
+    """Return a number of bytes; 0 for an empty text."""
     match = re.fullmatch(r"([1-9][0-9]{0,8})(B|[KMGT]i?B)?", text)
     if not match and text:
         raise ValueError("not a size above zero; write for example 10MB, 64MiB or 1048576")
@@ -192,7 +192,7 @@ def _read_size(_flag: Flag, text: str) -> int:
 
 
 def _read_mode(_flag: Flag, text: str) -> int:
-    """Read permissions; 0 for an empty text."""
+    """Return permission bits; 0 for an empty text."""
     if not text:
         return 0
     if not re.fullmatch(r"(?:0o?)?[0-7]{3}", text):
@@ -203,7 +203,7 @@ def _read_mode(_flag: Flag, text: str) -> int:
 
 
 def _read_peers(_flag: Flag, text: str) -> tuple[str, ...]:
-    """Read URLs and DNS names; slashes at the end of a URL are removed."""
+    """Return URLs and DNS names, without slashes at the end of a URL."""
     if "@" in text:
         raise ValueError(
             "no user or password belongs here: a request to a peer has the credentials of the "
@@ -232,15 +232,15 @@ def _no_peer(text: str) -> ValueError:
 
 
 def _port(text: str) -> int | None:
-    """Return the port's number, None if the text is not a port."""
+    """Return the port's number; None if the text is no port."""
     return int(text) if re.fullmatch("[0-9]{1,5}", text) and int(text) <= _LAST_PORT else None
 
 
 def _is_broker_url(text: str) -> bool:
-    """Tell whether it has a host, and no unescaped character of a password splits it wrongly."""
+    """Return whether a URL has a host, and no unescaped character that splits it wrongly."""
     try:
         parts = urlsplit(text)
-        is_port_valid = parts.port != 0  # reading it raises for what is no port
+        is_port_valid = parts.port != 0  # reading it raises ValueError if it is no port
     except ValueError:
         return False
     is_parted = text.count("@") == parts.netloc.count("@") <= 1
@@ -255,7 +255,7 @@ _LABEL_PREFIX = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0
 _LONGEST_PREFIX = 253
 _FEED_EXAMPLE = "http://promgen/api/v1/targets=/etc/prometheus/promgen.json"
 _BROKERS = ("amqp", "amqps", "redis", "rediss")
-_UNITS = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}  # Prometheus' own
+_UNITS = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}  # as in Prometheus
 
 _URL_EXAMPLES = {
     "readiness-http-url": "http://127.0.0.1:9090/-/ready",

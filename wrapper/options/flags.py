@@ -1,8 +1,8 @@
 """The table of flags: all names, defaults and meanings, in the groups that ``--help`` prints; pure.
 
-The help text, the environment variables, the parser and the reference page all follow from it. Each
-group's rows are in the module of its subject. The names and meanings of the Go prometheus-elector's
-flags are kept.
+The help text, the environment variables, the parser and the reference page are derived from this
+table. The rows of a group are in the module of its subject. Flags of the Go prometheus-elector have
+the same names and meanings here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from wrapper.options.gate_flags import GATE
 from wrapper.options.prometheus_flags import PROMETHEUS
 from wrapper.options.targets_flags import ONCE, TARGETS
 
-# By title; the title of a group that only one command has is that command.
+# By title. If only one command has the flags of a group, the title is that command.
 GROUPS: dict[str, tuple[Flag, ...]] = {
     "Configuration": CONFIGURATION,
     "check": CHECK,

@@ -1,4 +1,4 @@
-"""Which settings of the gate fit, and the error texts for those that do not; pure."""
+"""Checks the settings of the gate, with the error texts for wrong ones; pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LISTEN = "--remote-write-gate-listen-address"
 
 
 def gate_is_local(settings: Settings) -> Iterator[str]:
-    """Check that only this machine reaches the gate, which asks nobody for credentials."""
+    """Check that only this machine can reach the gate, which requires no credentials."""
     address = settings.gate.address
     example = "write for example 127.0.0.1:9096"
     if not _is_loopback(address):
@@ -36,7 +36,7 @@ def gate_has_own_port(settings: Settings) -> Iterator[str]:
 
 
 def gate_has_memory(settings: Settings) -> Iterator[str]:
-    """Check that the memory holds more than one request of Prometheus."""
+    """Check that the gate's memory has room for more than one request of Prometheus."""
     if settings.gate.memory_bytes < LEAST_MEMORY:
         yield (
             f"--gate-memory={settings.gate.memory_bytes}: it must be 1MiB or more; write for "
@@ -45,7 +45,7 @@ def gate_has_memory(settings: Settings) -> Iterator[str]:
 
 
 def gate_has_rendering(settings: Settings) -> Iterator[str]:
-    """Check that Prometheus reads a rendering, which can name the gate."""
+    """Check that Prometheus reads a rendering: only that can have the gate's URL."""
     if settings.gate.enabled and settings.mode.is_plain:
         yield (
             "--remote-write-gate: it needs a configuration that is rendered, and here Prometheus "

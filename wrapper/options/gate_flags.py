@@ -1,4 +1,4 @@
-"""The flags about the gate, through which ``remote_write`` of the leader goes; pure."""
+"""The flags about the gate for ``remote_write``; pure."""
 
 from __future__ import annotations
 

@@ -11,12 +11,17 @@ from wrapper.base.log_form import Form
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateOptions:
-    """What the gate inherits, and what does not change while it runs.
+    """The options that stay the same while the gate runs, and the descriptors that it inherits.
 
-    ``listen_fd`` is the listening socket, which the supervisor keeps open, so that requests wait
-    while the gate restarts; ``control_fd`` the gate's end of the channel. It dies with
-    ``parent_pid``. ``memory_bytes`` bounds what it holds. ``peers``, ``api_port`` and
-    ``api_is_tls`` say how to ask the other replicas' API for marks.
+    - ``listen_fd``: the listening socket; the supervisor keeps it open too, so that requests wait
+      while the gate restarts;
+    - ``control_fd``: the gate's end of the channel to the supervisor;
+    - ``parent_pid``: the supervisor, with which the gate dies;
+    - ``memory_bytes``: the limit of the requests that the gate holds, in bytes;
+    - ``identity``: this replica's identity;
+    - ``peers``, ``api_port``, ``api_is_tls``: the API of the other replicas, which the gate queries
+      for marks;
+    - ``log_level``, ``log_form``: the lowest level that is logged, and the form of the lines.
     """
 
     listen_fd: int
@@ -32,7 +37,7 @@ class GateOptions:
 
     @classmethod
     def from_json(cls, text: str) -> GateOptions:
-        """Return the options in the last word of ``command``."""
+        """Return the options from the last word of ``command``."""
         values = json.loads(text)
         form = Form(values["log_form"])
         return cls(**values | {"peers": tuple(values["peers"]), "log_form": form})

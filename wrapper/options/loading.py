@@ -1,4 +1,4 @@
-"""Building the settings from flags and environment, or reporting all problems at once; pure."""
+"""Builds the settings from flags and environment, or reports all problems at once; pure."""
 
 from __future__ import annotations
 
@@ -40,9 +40,10 @@ _LONGEST = 1000  # characters of a problem
 
 
 class SettingsError(Exception):
-    """The settings cannot be used; each line of ``problems`` names one cause and its cure.
+    """The settings cannot be used. Each line of ``problems`` has one cause and its cure.
 
-    ``settings`` has the default instead of each refused value: only to look for further problems.
+    ``settings`` has the default in place of each refused value. Use it only to look for further
+    problems.
     """
 
     def __init__(self, problems: tuple[str, ...], settings: Settings) -> None:
@@ -52,7 +53,7 @@ class SettingsError(Exception):
 
 
 def _on_one_line(problem: str) -> str:
-    """Return a problem as it may be shown: a long value in its middle is cut, its cure is not."""
+    """Return a problem on one line. If it is long, its middle (the value) is cut, not its cure."""
     text = "".join(each if each.isprintable() else repr(each)[1:-1] for each in problem)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
 
@@ -65,7 +66,7 @@ def load(
     incarnation: str,
     pod_namespace: str = "",
 ) -> Settings:
-    """Return the settings of these arguments and environment; raise SettingsError.
+    """Return the settings by these arguments and this environment; raise SettingsError.
 
     ``incarnation`` is a random word, used if POD_UID is not set; ``pod_namespace`` is the namespace
     in the service account's folder.
@@ -123,7 +124,7 @@ def _web(values: Mapping[str, Any]) -> WebOptions:
 
 
 def _log(values: Mapping[str, Any], child: ChildArguments) -> LogOptions:
-    """Return what is logged: what our flags leave open is as the child's arguments say."""
+    """Return the log options: our own flags, or else those in Prometheus' arguments."""
     level = level_of(values["log-level"], child)
     return build(LogOptions, values, level=level, is_child_json=child.log_format == "json")
 
@@ -151,5 +152,5 @@ def _read(flag: Flag, given: Given) -> Any:
 
 
 def _default_mode(is_init: bool, child: tuple[str, ...]) -> int:
-    """Return the output's permissions; all may read it if Prometheus may run as another user."""
+    """Return the output's permissions: readable for all if Prometheus may have another user."""
     return 0o600 if child and not is_init else 0o644

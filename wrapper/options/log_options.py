@@ -1,4 +1,4 @@
-"""What is logged, and in which form: by our own flags, else as Prometheus does; pure."""
+"""The level and form of log lines: by our own flags, or else as Prometheus logs; pure."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from wrapper.options.prometheus_args import ChildArguments
 AUTO = "auto"
 LEVELS = ("debug", "info", "warn", "error")
 DEFAULT_LEVEL = "info"
-_OLD = "2."  # from 3.0 on, Prometheus writes another form
+_OLD = "2."  # versions of Prometheus with the old form; 3.0 has another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogOptions:
     """The lowest level that is logged, and the form of the lines.
 
-    ``format`` may be ``auto``: then the form depends on the version of Prometheus, and
-    ``is_child_json`` says whether Prometheus writes JSON.
+    If ``format`` is ``auto``, the form depends on the version of Prometheus, and on whether
+    Prometheus writes JSON (``is_child_json``).
     """
 
     level: str = of("log-level")
@@ -32,7 +32,7 @@ class LogOptions:
         return self.format == AUTO
 
     def form(self, version: str) -> Form:
-        """Return the form beside a Prometheus of this version; "" counts as the newest."""
+        """Return the form to use with this version of Prometheus; "" means the newest version."""
         if self.format != AUTO:
             return Form(self.format)
         if version.startswith(_OLD):
@@ -41,9 +41,9 @@ class LogOptions:
 
 
 def level_of(given: str, child: ChildArguments) -> str:
-    """Return the level to use where ``given`` may be ``auto``: that of Prometheus, if it has one.
+    """Return the level to use: ``given``, or for ``auto`` that of Prometheus.
 
-    Prometheus itself refuses a level that it does not know; 3.x also takes upper case.
+    Prometheus itself refuses a level that it does not know. 3.x also accepts upper case.
     """
     if given != AUTO:
         return given

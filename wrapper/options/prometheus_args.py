@@ -1,9 +1,11 @@
-"""Parsing Prometheus' own arguments, as far as this program needs them; pure.
+"""Parses Prometheus' own arguments, as far as this program needs them; pure.
 
 They are parsed as by Prometheus (kingpin): two dashes, ``--flag=value`` or ``--flag value``, a
-boolean alone or as ``--no-flag``. All words after the first count, so that another command may
-precede Prometheus (``env A=b prometheus …``, a script that passes ``"$@"`` on, ``tini --
-prometheus …``). The limit: arguments that a script adds are not known.
+boolean alone or as ``--no-flag``. All words after the first are parsed, so another command may
+precede Prometheus: ``env A=b prometheus …``, ``tini -- prometheus …``, or a script that passes
+``"$@"`` on.
+
+Limitation: arguments that such a script adds are not known.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ FLUSH_DEADLINE = "storage.remote.flush-deadline"
 LOG_LEVEL = "log.level"
 LOG_FORMAT = "log.format"
 
-# The flags that matter here, with Prometheus' own defaults.
+# The flags that this program needs, with Prometheus' own defaults.
 _DEFAULTS = {
     CONFIG_FILE: "prometheus.yml",
     LISTEN_ADDRESS: "0.0.0.0:9090",
@@ -43,7 +45,7 @@ _LAST_PORT = 65535
 
 @dataclass(slots=True)
 class _Words:
-    """The parsed words: texts by flag, in order, and problems; a boolean's are true or false."""
+    """The parsed words: texts by flag, in order, and problems. A boolean is "true" or "false"."""
 
     texts: dict[str, list[str]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
@@ -64,12 +66,16 @@ class _Words:
 
 @dataclass(frozen=True, slots=True)
 class ChildArguments:
-    """The arguments of Prometheus; paths as written there.
+    """The arguments of Prometheus. Paths are as written there.
 
-    ``base_url`` has the route prefix and no slash at its end; it is http, because the
-    ``web_config_file`` is not read here. ``flush_deadline`` is None if it is not given.
-    ``problems`` are lines for people; if there are any, do not rely on the other fields. Those of
-    them that refuse reloads by Prometheus itself are also ``own_reloads``.
+    - ``names_config_file``: ``--config.file`` is given;
+    - ``base_url``: its URL on this machine, with the route prefix and without a slash at the end;
+      always http, because ``web_config_file`` is not read here;
+    - ``has_agent_flag``, ``has_agent_feature``: agent mode, by ``--agent`` or by a feature;
+    - ``has_lifecycle``: ``--web.enable-lifecycle`` is given;
+    - ``flush_deadline``: None if it is not given;
+    - ``problems``: lines for people; if there are any, do not rely on the other fields;
+    - ``own_reloads``: those of the problems that are about reloads by Prometheus itself.
     """
 
     config_file: str
@@ -110,21 +116,21 @@ class ChildArguments:
 
     @property
     def is_agent(self) -> bool:
-        """Whether agent mode is asked for, by the flag or by the feature of Prometheus 2."""
+        """Whether agent mode is requested, by the flag or by the feature of Prometheus 2."""
         return self.has_agent_flag or self.has_agent_feature
 
     def over_tls(self) -> Self:
-        """Return the same, with an https URL."""
+        """Return the same arguments with an https URL."""
         return replace(self, base_url=self.base_url.replace("http://", "https://", 1))
 
 
 def with_argument(command: Sequence[str], name: str, value: str) -> tuple[str, ...]:
-    """Return the command with one more flag at its end; the name is without dashes."""
+    """Return the command with an additional flag at its end; ``name`` has no dashes."""
     return (*command, f"--{name}={value}")
 
 
 def with_config_file(command: Sequence[str], path: str) -> tuple[str, ...]:
-    """Return the command with another configuration file: in the old one's place, or at the end."""
+    """Return the command with another configuration file, in the old one's place if any."""
     words = list(command)
     for at, word in enumerate(words[1:], 1):
         if word.startswith(f"--{CONFIG_FILE}="):
@@ -139,7 +145,7 @@ def with_config_file(command: Sequence[str], path: str) -> tuple[str, ...]:
 def with_flags(
     command: Sequence[str], flags: Mapping[str, str], without: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """Return the command with these flags instead of those of the same names, or in ``without``."""
+    """Return the command with these flags instead of those with their names or in ``without``."""
     words = deque(command[1:])
     kept = [command[0]]
     while words:
@@ -171,7 +177,7 @@ def _read(command: Sequence[str]) -> _Words:
 
 
 def _read_flag(word: str, rest: deque[str], words: _Words) -> None:
-    """Note a flag (without its dashes) and its value, if this program needs it."""
+    """Record a flag (without its dashes) and its value, if this program needs it."""
     name, equals, text = word.partition("=")
     if name in _DEFAULTS:
         if not equals and (not rest or rest[0].startswith(("-", "@"))):
@@ -186,13 +192,13 @@ def _read_flag(word: str, rest: deque[str], words: _Words) -> None:
 
 
 def _separator_problems(rest: deque[str]) -> Iterator[str]:
-    """Check a ``--``: before a command it belongs to the program in front, else it ends flags."""
+    """Check a ``--``: it may precede a command (``tini -- prometheus``), but must not end flags."""
     if not rest or rest[0].startswith("-"):
         yield "--: Prometheus reads no flags after it; remove it"
 
 
 def _plain_word_problems(word: str) -> Iterator[str]:
-    """Check a word that is not a flag: it may hide flags."""
+    """Check a word that is no flag: flags may be hidden in it."""
     if word.startswith("@"):
         yield (
             f"{word}: Prometheus reads arguments from this file, but this program does not; write "
@@ -224,7 +230,7 @@ def _problems(words: _Words) -> Iterator[str]:
 
 
 def _own_reload_problems(words: _Words) -> Iterator[str]:
-    """Refuse reloads by Prometheus itself: a refusal could not be told from that of our reload."""
+    """Refuse reloads by Prometheus itself: their failure would look like that of our reload."""
     cure = (
         "only this program may reload Prometheus; remove the flag, and after a change of rule "
         "files send SIGHUP to this program"
@@ -258,13 +264,13 @@ def _base_url(words: _Words) -> str:
 
 
 def _host_and_port(address: str) -> tuple[str, str]:
-    """Split an address; an IPv6 host has no brackets."""
+    """Return the host, without brackets of IPv6, and the port of an address."""
     host, _, port = address.rpartition(":")
     return host.removeprefix("[").removesuffix("]"), port
 
 
 def _prefix(words: _Words) -> str:
-    """Return the prefix of Prometheus' paths: "" or with a leading slash, without a trailing one.
+    """Return the prefix of Prometheus' paths: "", or with a leading and no trailing slash.
 
     As in Prometheus' main.go: the route prefix, otherwise the path of the external URL.
     """
@@ -277,7 +283,7 @@ def _url_path(url: str) -> str:
     """Return a URL's decoded path, "" if Go finds no host in it (``host:9090/x``)."""
     try:
         parts = urlsplit(url)
-    except ValueError:  # a broken bracket, which Prometheus refuses
+    except ValueError:  # an unbalanced bracket, which Prometheus refuses
         return ""
     is_opaque = bool(parts.scheme) and not parts.netloc
     return "" if is_opaque else unquote(parts.path)

@@ -1,4 +1,4 @@
-"""The flags about Prometheus: is it ready and healthy, and how is it reloaded; pure."""
+"""The flags about Prometheus: its readiness and health checks, and how to reload it; pure."""
 
 from __future__ import annotations
 

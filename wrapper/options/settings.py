@@ -1,8 +1,9 @@
 """The settings: frozen values, in a group for each part of the program; pure.
 
-The guarantee of loaded settings (``loading``): each value is valid (``flag_values``), and values
-that depend on each other fit (``flag_constraints``). No file is read here. Durations are in
-seconds.
+Guarantee: in settings from ``loading``, each value is valid (``flag_values``), and values that
+depend on each other fit (``flag_constraints``).
+
+Durations are in seconds. No file is read here.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ from wrapper.options.log_options import LogOptions
 from wrapper.options.web_options import WebOptions
 
 LEASE_SHARE = 0.95  # the rates of two clocks may differ by 5 %
-KILL_TIME_S = 0.3  # for killing Prometheus and ending its requests
-REQUEST_SHARE = 0.8  # of the retry period, so that a request ends before the next one is due
+KILL_TIME_S = 0.3  # time to kill Prometheus and to end its requests
+REQUEST_SHARE = 0.8  # part of the retry period, so that a request ends before the next is due
 
 LockKind = Literal["kubernetes", "file", "none"]
 
 
 class Mode(StrEnum):
-    """How this program relates to its Prometheus; only the settings decide that."""
+    """How this program starts and configures its Prometheus; only the settings decide that."""
 
     OWNER = "owner"  # starts Prometheus with a rendering of --config
     STAND_IN = "stand-in"  # starts Prometheus with a rendering of Prometheus' own --config.file
     PLAIN = "plain"  # starts Prometheus, which reads its own file unchanged
-    SIDECAR = "sidecar"  # Prometheus is started by something else
-    INIT = "init"  # writes the file for a Prometheus that starts later
+    SIDECAR = "sidecar"  # another program starts Prometheus
+    INIT = "init"  # only writes the file, for a Prometheus that starts later
 
     @property
     def owns_child(self) -> bool:
@@ -56,9 +57,13 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replica:
-    """This replica; ``incarnation`` tells two pods of the same name apart.
+    """This replica.
 
-    ``pod_name`` and ``pod_uid`` are "" if not known; ``pod_namespace`` "" means the lease's.
+    - ``identity``: its name on the lease;
+    - ``incarnation``: what distinguishes two pods of the same name;
+    - ``pod_name``, ``pod_uid``: "" if not known;
+    - ``pod_namespace``: "" for the lease's namespace;
+    - ``is_in_pod``: whether this program runs in a pod.
     """
 
     identity: str
@@ -85,7 +90,7 @@ class FileOptions:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """What elects the leader; ``path`` is the lock file's, "" for another kind."""
+    """The lock that elects the leader. ``path`` is that of a lock file; "" for another kind."""
 
     kind: LockKind
     path: str = ""
@@ -96,7 +101,7 @@ NO_LOCK = Lock("none")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseOptions:
-    """The election; ``namespace`` "" means that of the kubeconfig."""
+    """The options of the election. ``namespace`` "" means that of the kubeconfig."""
 
     lock: str = of("lease-lock")
     role: str = of("role")
@@ -110,9 +115,10 @@ class LeaseOptions:
 
     @property
     def last_moment_s(self) -> float:
-        """When a leader's Prometheus must be dead or demoted; the supervisor and the kernel agree.
+        """The time by which a leader's Prometheus must be demoted or dead.
 
-        In seconds after the sending of the last renewal that was acknowledged.
+        In seconds after the last acknowledged renewal was sent. The supervisor and the kernel's
+        timer both use it.
         """
         return self.duration_s * LEASE_SHARE - KILL_TIME_S
 
@@ -123,7 +129,7 @@ class LeaseOptions:
 
     @property
     def request_timeout_s(self) -> float:
-        """The limit of one request to the API server."""
+        """The time limit of one request to the API server."""
         return self.retry_period_s * REQUEST_SHARE
 
     @property
@@ -137,9 +143,9 @@ class LeaseOptions:
         return self.lock_word == "kubernetes" or (self.lock_word == "auto" and bool(self.name))
 
     def lock_of(self, uid: int, has_overrides: bool) -> Lock:
-        """Return what elects the leader among this user's replicas.
+        """Return the lock that elects the leader among this user's replicas.
 
-        ``auto`` depends on whether the leader has overrides.
+        With ``auto``, the lock depends on whether the leader has overrides.
         """
         if self.is_on_kubernetes:
             return Lock("kubernetes")
@@ -149,7 +155,7 @@ class LeaseOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """The gate of remote_write; it listens on a loopback address."""
+    """The options of the gate, which listens on a loopback address."""
 
     enabled: bool = of("remote-write-gate")
     address: Address = of("remote-write-gate-listen-address")  # noqa: RUF009 - a field as the others
@@ -158,7 +164,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Probing:
-    """Readiness and health checks; an empty URL is not asked.
+    """Readiness and health checks. With an empty URL, there is no check.
 
     The thresholds count consecutive answers.
     """
@@ -175,7 +181,7 @@ class Probing:
 
 @dataclass(frozen=True, slots=True)
 class Notifier:
-    """How Prometheus is reloaded: over HTTP, or by SIGHUP if ``url`` is empty."""
+    """The way to reload Prometheus: over HTTP, or by SIGHUP if ``url`` is empty."""
 
     url: str = of("notify-http-url")
     method: str = of("notify-http-method")
@@ -184,7 +190,7 @@ class Notifier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeLimits:
-    """Time limits of what the plan does; the fields are those of ``Policy``."""
+    """The time limits of the plan. The fields are those of ``Policy`` in ``supervision``."""
 
     demotion_grace_s: float = of("demotion-grace")
     prometheus_grace_s: float = of("prometheus-grace")
@@ -195,15 +201,18 @@ class TimeLimits:
 
     @property
     def reload_limit_s(self) -> float:
-        """How long a reload may stay unconfirmed."""
+        """The longest time that a reload may stay unconfirmed."""
         return self.reload_retry_s * self.reload_attempts
 
 
 @dataclass(frozen=True, slots=True)
 class FeedTerms:
-    """The terms of all feeds; ``shard`` "" means all groups.
+    """The options that all feeds share.
 
-    ``is_once``: the command ``targets`` fetches, which does not remember its last run.
+    - ``shard``: the only shard whose groups are used; "" for all groups;
+    - ``allows_empty``: an empty answer may replace the file at once;
+    - ``largest``: the largest answer, in bytes;
+    - ``is_once``: the command ``targets`` fetches, which does not remember its last run.
     """
 
     interval_s: float = of("targets-interval")
@@ -215,7 +224,7 @@ class FeedTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetsOptions:
-    """Which files are fetched, from where, and when."""
+    """The files to fetch, with their URLs and times."""
 
     terms: FeedTerms
     feeds: tuple[Feed, ...] = of("targets-url")
@@ -226,13 +235,13 @@ class TargetsOptions:
 
     @property
     def fetches_rules(self) -> bool:
-        """Whether a feed has rules, which Prometheus has to be reloaded for."""
+        """Whether a feed has rules, whose changes need a reload of Prometheus."""
         return any(feed.kind is FileKind.RULES for feed in self.feeds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandOptions:
-    """The options of ``check``, and of ``targets``: it fetches ``url`` into ``file``."""
+    """The options of ``check``, and of ``targets``, which fetches ``url`` into ``file``."""
 
     print: str = of("print")
     start: bool = of("start")
@@ -247,7 +256,7 @@ class Settings:
     """All settings.
 
     ``child`` is the command after ``--``; without one, this is a sidecar. ``is_check`` means the
-    command ``check``, ``is_once`` the command ``targets``.
+    command ``check``, and ``is_once`` the command ``targets``.
     """
 
     child: tuple[str, ...]
@@ -274,7 +283,7 @@ class Settings:
 
 
 def mode_of(child: tuple[str, ...], files: FileOptions, lease: LeaseOptions, *, init: bool) -> Mode:
-    """Return how this program relates to its Prometheus."""
+    """Return how this program starts and configures its Prometheus."""
     if init:
         return Mode.INIT
     if not child:

@@ -98,7 +98,7 @@ def usage() -> str:
 def _group(name: str) -> str:
     """Return the section of one group of flags."""
     lines = (line for flag in GROUPS[name] for line in _flag(flag))
-    title = f"Only for {name}" if name.islower() else name  # then it is a command
+    title = f"Only for {name}" if name.islower() else name  # a title in lower case is a command
     return "\n".join((f"{title}:", *lines, ""))
 
 

@@ -1,6 +1,6 @@
-"""The web process' options: one frozen value, passed to it as JSON; pure.
+"""The options of the web process: one frozen value, passed to it as JSON; pure.
 
-The supervisor builds it without importing the web modules, which take much memory.
+The supervisor builds them without importing the modules of ``web``, which take much memory.
 """
 
 from __future__ import annotations
@@ -19,12 +19,17 @@ _BODY_S = 30.0
 class WebOptions:
     """Where to listen, what to forward, and the inherited descriptor of the snapshots.
 
-    The web process dies with ``parent_pid``, the supervisor; 0 means the process that started it.
-    ``host`` "" means all addresses, IPv6 included. ``local_port`` is used only if the snapshot has
-    no URL of the child. A request fails if connecting takes longer than ``connect_timeout_s``, or
-    after ``idle_timeout_s`` without data (the time of a query counts); its total time is not
-    limited. ``max_body_bytes`` 0 means no limit. ``peers`` are URLs, and DNS names that resolve to
-    replicas. ``pause_file`` stores until when the replica stays out of the election.
+    - ``snapshot_fd``: the memfd of the snapshots;
+    - ``parent_pid``: the supervisor, with which the web process dies; 0 for the process that
+      started it;
+    - ``host``: the address to listen on; "" for all, IPv6 included;
+    - ``local_port``: Prometheus' port, if the snapshot has no URL of the child;
+    - ``connect_timeout_s``: the time limit for connecting to Prometheus;
+    - ``idle_timeout_s``: the longest time without data (the time of a query counts); the total time
+      of a request is not limited;
+    - ``max_body_bytes``: the largest body of a request; 0 for no limit;
+    - ``peers``: URLs, and DNS names that resolve to replicas;
+    - ``pause_file``: the file with the time until which the replica stays out of the election.
     """
 
     snapshot_fd: int = -1
@@ -51,12 +56,12 @@ class WebOptions:
 
     @property
     def body_timeout_s(self) -> float:
-        """The limit for a body to arrive, while only its client is waited for."""
+        """The time limit for a body to arrive, while only the client is slow."""
         return min(_BODY_S, self.idle_timeout_s)
 
     @classmethod
     def from_json(cls, text: str) -> WebOptions:
-        """Return the options in the last word of ``command``."""
+        """Return the options from the last word of ``command``."""
         values = json.loads(text)
         form = Form(values["log_form"])
         return cls(**values | {"peers": tuple(values["peers"]), "log_form": form})
@@ -64,6 +69,6 @@ class WebOptions:
     def command(self) -> tuple[str, ...]:
         """Return the command of a web process that inherits ``snapshot_fd``.
 
-        -P: no imports from the working folder, which may be that of Prometheus' data.
+        -P: import nothing from the working directory, which may be that of Prometheus' data.
         """
         return (sys.executable, "-P", "-m", "wrapper.web.app", json.dumps(asdict(self)))
