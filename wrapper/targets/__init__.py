@@ -1,1 +1,1 @@
-"""Targets and rules from Promgen: fetched, checked, and written where Prometheus reads them."""
+"""Fetches targets and rules from Promgen, checks them, and writes the files for Prometheus."""

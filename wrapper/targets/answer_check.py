@@ -1,10 +1,13 @@
-"""Which answers may become a file of targets or of rules; pure.
+"""Checks whether an answer may become a file of targets or of rules; pure.
 
-The guarantee: only a well-formed answer is accepted, and its bytes are not changed, except that the
-groups of other shards are removed. An answer that would take long to parse is refused unparsed:
-parsing keeps other threads from running, including those that fence. The slowest accepted answers
-that were measured took 0.7 s (targets) and 1.1 s (rules) on two busy cores, 20,000 groups 0.1 s.
-Not checked: whether targets can be scraped, and whether a rule's expression is valid.
+Guarantee: only a well-formed answer is accepted. Its bytes are not changed, except that the groups
+of other shards are removed.
+
+An answer that would take long to parse is refused without parsing. While Python parses, other
+threads cannot run, including those that fence. The slowest accepted answers that were measured took
+0.7 s (targets) and 1.1 s (rules) on two busy cores; 20,000 groups took 0.1 s.
+
+Limitation: it is not checked whether targets can be scraped, or a rule's expression is valid.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from wrapper.model.fetched_file import FileKind
 
 SHARD = "__shard"  # Promgen's label for the group of servers that scrape a target
 _LABEL_NAME = re.compile("[a-zA-Z_][a-zA-Z0-9_]*")  # what every version of Prometheus accepts
-EMPTY_SHARE = 0.5  # of the interval, after which an answer that is still empty is accepted
+EMPTY_SHARE = 0.5  # part of the interval, after which a still empty answer is accepted
 _MOST_PROBLEMS = 3
 LARGEST_RULES = 4 << 20
 _RULE_MARKS = (*MARKS, b":", b"-", b"?", b"\n")  # each YAML node needs one of these
@@ -34,7 +37,7 @@ _MOST_RULE_MARKS = 400_000
 
 
 class FeedError(Exception):
-    """A file could not be brought up to date; ``reason`` is one word for metrics."""
+    """A file could not be updated. ``reason`` is one word for metrics."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)
@@ -47,10 +50,12 @@ class Unacceptable(FeedError):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The new content of the file: its bytes, and the number of groups, and of targets or rules.
+    """The new content of a file.
 
-    ``others``: if no group has the wanted shard, the shards that the groups have; "" stands for
-    groups without that label.
+    - ``data``: its bytes;
+    - ``groups``, ``targets``: the number of groups, and of targets or rules;
+    - ``others``: if no group has the configured shard, the shards that the groups have; "" means
+      groups without that label.
     """
 
     data: bytes = field(repr=False)
@@ -65,7 +70,7 @@ class Content:
 
 
 def read_answer(kind: FileKind, body: bytes, shard: str = "") -> Content:
-    """Return the content of the body, of one ``shard`` if one is named; raise Unacceptable."""
+    """Return the content of a body, only of ``shard`` if one is given; raise Unacceptable."""
     if not body.strip():
         raise Unacceptable("shape", "the answer is empty")
     _check_cost(kind, body)
@@ -86,7 +91,7 @@ def _check_cost(kind: FileKind, body: bytes) -> None:
 
 
 def may_replace(content: Content, before: Content | None, *, is_confirmed: bool) -> bool:
-    """Tell whether the content may replace what was there.
+    """Return whether the content may replace the content ``before``.
 
     A list that is suddenly empty is more often a mistake than true.
     """
@@ -127,7 +132,7 @@ def _loaded(body: bytes) -> Any:
         raise Unacceptable("shape", f"{_page(body)}not JSON: {error.msg}, {where}") from error
     except RecursionError as error:
         raise Unacceptable("shape", "not a list of target groups: nested too deeply") from error
-    except ValueError as error:  # Python's own limit: a number of more than 4,300 digits
+    except ValueError as error:  # Python's limit: a number has more than 4,300 digits
         raise Unacceptable("shape", "not a list of target groups: a number is too long") from error
 
 
@@ -141,7 +146,7 @@ def _page(body: bytes) -> str:
 
 
 def _wrong_with(group: Any) -> str:
-    """Return why Prometheus would refuse a group, "" if it would not."""
+    """Return why Prometheus would refuse a group; "" if it would accept it."""
     if not isinstance(group, dict):
         return "not an object"
     if unknown := group.keys() - {"targets", "labels"}:
@@ -174,7 +179,7 @@ def _read_rules(body: bytes) -> Content:
 
 
 def _groups(body: bytes, problems: Problems) -> list[Node]:
-    """Return the nodes of the groups, none where there are problems."""
+    """Return the nodes of the groups; none if there are problems."""
     try:
         root = compose(body, "")
         if isinstance(root, MappingNode | SequenceNode):
@@ -190,7 +195,7 @@ def _groups(body: bytes, problems: Problems) -> list[Node]:
 
 
 def _check_group(group: Node, names: set[str], problems: Problems) -> int:
-    """Note what is wrong with a group; return how many rules it has."""
+    """Add the problems of a group; return the number of its rules."""
     if not isinstance(group, MappingNode):
         problems.at(group, "a group has to be a mapping")
         return 0

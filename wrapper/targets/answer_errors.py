@@ -1,4 +1,4 @@
-"""Error texts for redirects and bad statuses: what they most likely mean, and the cure; pure."""
+"""Error texts for redirects and bad statuses, with the most likely cause and the cure; pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LOGIN = f"if that is a login page, {_CREDENTIALS}"
 
 
 def redirect_refused(url: str, location: str) -> str:
-    """Say where a redirect leads: Django's to the same path with a slash, others' to a login."""
+    """Return the text for a redirect: Django's only adds a slash, others may lead to a login."""
     try:
         asked, to = urlsplit(url), urlsplit(urljoin(url, location))
     except ValueError:
@@ -22,7 +22,7 @@ def redirect_refused(url: str, location: str) -> str:
 
 
 def status_refused(url: str, status: int, phrase: str) -> str:
-    """Say what a status most likely means for a GET without a body."""
+    """Return the text for a status, with its most likely cause for a GET without a body."""
     said = f"HTTP {status} {phrase}".rstrip()
     if status == _BAD_REQUEST:
         return f"{said}: if this is Promgen, add {urlsplit(url).hostname} to its ALLOWED_HOSTS"

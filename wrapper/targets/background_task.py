@@ -1,7 +1,7 @@
-"""A piece of work that may take long, done on request by a thread of its own.
+"""Runs work that may take long, on request and in a thread of its own.
 
-The guarantee: each request is answered with the outcome of a run that began after it, whatever that
-outcome is. Requests that come during a run share the next one. The work itself is not here.
+Guarantee: each request is answered with the result of a run that began after the request. Requests
+that come during a run share the next run.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ LOG = logging.getLogger(__name__)
 
 
 class BackgroundTask:
-    """One kind of work; ``run`` is the thread's body."""
+    """One kind of work. ``run`` is the thread's body."""
 
     def __init__(self, do: Callable[[], str]) -> None:
-        """Take the work: it returns why it has to be repeated, "" if it has not."""
+        """Take the work, a function that returns why it has to be repeated; "" if it has not."""
         self._do = do
         self._said = ""
         self._asking: queue.SimpleQueue[Done] = queue.SimpleQueue()
         self._is_ended = False
 
     def ask(self, done: Done) -> None:
-        """Request a run; ``done`` is called from the thread."""
+        """Request a run. The thread calls ``done`` with its result."""
         self._asking.put(done)
 
     def end(self) -> None:
-        """Stop."""
+        """Stop the thread after the current run."""
         self._is_ended = True
         self.ask(lambda _problem: None)
 
     def run(self) -> None:
-        """Work on request, until ``end``."""
+        """Do the work on request, until ``end``."""
         while True:
             waiting = [self._asking.get()]
             if self._is_ended:
@@ -47,7 +47,7 @@ class BackgroundTask:
                 done(problem)
 
     def _problem(self) -> str:
-        """Work; return why to repeat it. An unexpected error is logged once, until a success."""
+        """Do the work; return why to repeat it; log an unexpected error once until a success."""
         try:
             problem = self._do()
         except Exception as error:

@@ -1,10 +1,12 @@
-"""A queue of a message broker, AMQP or Redis, consumed with kombu as Celery's workers do.
+"""Consumes a queue of a message broker (AMQP or Redis) with kombu, as Celery's workers do.
 
 Only this module imports ``kombu``, and only in ``listen``: it is an optional dependency (the extra
-``promgen``). The guarantee: a message that is not acknowledged is delivered again when the
-connection or this process ends; from Redis, which does not notice that, after ``REDELIVERY_S``. At
-Redis, our unacknowledged messages are kept apart from those of Celery's workers. The limit: Redis
-loses a message whose consumer dies while taking it.
+``promgen``). In Redis, our unacknowledged messages have other keys than those of Celery's workers.
+
+Guarantee: a message that is not acknowledged is delivered again when the connection or this process
+ends. Redis does not detect that, and delivers the message again after ``REDELIVERY_S``.
+
+Limitation: Redis loses a message whose consumer dies while taking it.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from wrapper.base.shown_text import in_short
 
-MOST_UNACKNOWLEDGED = 5000  # nearly all for foreign messages, which are held; ours are soon done
+MOST_UNACKNOWLEDGED = 5000  # nearly all for foreign messages, which are held; ours end soon
 REDELIVERY_S = 60
 TICK_S = 0.2
 CONNECT_S = 5.0
@@ -32,14 +34,17 @@ _CURE = "install prometheus-elector with it: pip install 'prometheus-elector[pro
 
 
 def missing_for(url: str) -> str:
-    """Return which package for this broker is not installed, with the cure; "" for none."""
+    """Return which package for this broker is missing, with the cure; "" if none is missing."""
     needed = ("kombu", "redis" if _is_redis(url) else "amqp")
     missing = [name for name in needed if not _is_installed(name)]
     return f"{missing[0]} is not installed; {_CURE}" if missing else ""
 
 
 def _is_installed(name: str) -> bool:
-    """Tell it without importing; once imported, kombu cannot be found by its spec."""
+    """Return whether a package is installed, without importing it.
+
+    Once kombu has been imported, its spec cannot be found.
+    """
     return sys.modules.get(name) is not None or importlib.util.find_spec(name) is not None
 
 
@@ -48,7 +53,7 @@ def _is_redis(url: str) -> bool:
 
 
 class BrokerUnreachable(Exception):
-    """The broker is unreachable, or the connection was lost; the text says why, without secrets."""
+    """The broker is unreachable, or the connection was lost. The text has the cause, no secrets."""
 
 
 class NotInstalled(BrokerUnreachable):
@@ -57,44 +62,44 @@ class NotInstalled(BrokerUnreachable):
 
 @dataclass(frozen=True)
 class Message:
-    """One message that is not acknowledged yet."""
+    """A message that is not acknowledged yet."""
 
     _message: Any
 
     @property
     def headers(self) -> dict[str, Any]:
-        """Its headers; one of them is Celery's name of the task."""
+        """The headers. One of them has Celery's name of the task."""
         return self._message.headers or {}
 
     def body(self) -> Any:
-        """Return its body, decoded from JSON; raise ValueError if it is not JSON."""
+        """Return the body, decoded from JSON; raise ValueError if it is not JSON."""
         try:
             return self._message.decode()
         except Exception as error:
             raise ValueError("its body is not JSON") from error
 
     def acknowledge(self) -> None:
-        """Tell the broker that the message is done; raise BrokerUnreachable."""
+        """Acknowledge the message, so that the broker deletes it; raise BrokerUnreachable."""
         self._settle(self._message.ack)
 
     def give_back(self) -> None:
-        """Have the broker deliver it again; raise BrokerUnreachable."""
+        """Reject the message, so that the broker delivers it again; raise BrokerUnreachable."""
         self._settle(self._message.requeue)
 
     def _settle(self, settle: Callable[[], None]) -> None:
         try:
             settle()
-        except self._message.MessageStateError:  # settled twice: a mistake of ours
+        except self._message.MessageStateError:  # acknowledged or rejected twice: a mistake of ours
             raise
         except Exception as error:
             raise _unreachable(error) from error
 
 
 class Callbacks:
-    """The functions that ``listen`` was given, and the error that one of them raised.
+    """The callbacks of ``listen``, and the error that one of them raised.
 
-    The type of an error does not tell whether it is ours or kombu's: a lost connection may also be
-    an OSError or a KeyError.
+    The error is kept because its type does not show whether it is ours or kombu's: for a lost
+    connection, kombu may also raise an OSError or a KeyError.
     """
 
     def __init__(self, on_message: Callable[[Message], None], on_tick: Callable[[], None]) -> None:
@@ -103,7 +108,7 @@ class Callbacks:
         self.error: Exception | None = None
 
     def message(self, message: Any, _error: object = None) -> None:
-        """Hand out a message, also one whose body kombu cannot decode."""
+        """Call ``on_message``, also for a message whose body kombu cannot decode."""
         self._call(partial(self._on_message, Message(message)))
 
     def tick(self) -> None:
@@ -121,7 +126,7 @@ class Callbacks:
 
 
 class Broker:
-    """One queue of one broker."""
+    """One queue of one message broker."""
 
     def __init__(self, url: str, queue: str) -> None:
         """Take the broker's URL and the queue's name, without connecting."""
@@ -129,11 +134,11 @@ class Broker:
         self._queue = queue
 
     def listen(self, on_message: Callable[[Message], None], on_tick: Callable[[], None]) -> None:
-        """Connect and hand out messages; raise BrokerUnreachable, NotInstalled at the end.
+        """Connect, and call ``on_message`` for each message, until an error is raised.
 
         ``on_tick`` is called when connected, and then about every TICK_S, from this thread. Only
-        the callbacks may settle messages. An error of a callback is raised unchanged; any other
-        error is kombu's, whatever its type.
+        the callbacks may acknowledge or give back messages. An error of a callback is raised
+        unchanged. Any other error is kombu's, and is raised as BrokerUnreachable or NotInstalled.
         """
         callbacks = Callbacks(on_message, on_tick)
         try:
@@ -167,7 +172,7 @@ class Broker:
                     drain(connection, callbacks)
 
     def _is_there(self, connection: Any) -> bool:
-        """Tell whether the queue exists: then it is used as it was declared."""
+        """Return whether the queue exists. An existing queue is used as it was declared."""
         try:
             with connection.channel() as channel:
                 channel.queue_declare(queue=self._queue, passive=True)
@@ -176,7 +181,7 @@ class Broker:
         return True
 
     def _consumer(self, channel: Any, *, auto_declare: bool) -> Any:
-        """Return a consumer; it declares a missing queue as Celery does."""
+        """Return a consumer. With ``auto_declare``, it declares the queue as Celery does."""
         import kombu  # noqa: PLC0415 - see above
 
         exchange = kombu.Exchange(self._queue, type="direct", durable=True)
@@ -185,23 +190,23 @@ class Broker:
 
 
 def _unreachable(error: Exception) -> BrokerUnreachable:
-    """Return kombu's error as one of ours."""
-    if isinstance(error, ImportError):  # the check at the start found the package
+    """Return an error of kombu as one of ours."""
+    if isinstance(error, ImportError):  # the package was found at the start, so it is broken
         return NotInstalled(f"{in_short(str(error))}; {_CURE}")
     return BrokerUnreachable(_in_short(error))
 
 
 def drain(connection: Any, callbacks: Callbacks) -> None:
-    """Handle what the broker has sent, or wait TICK_S for it.
+    """Handle what the broker has sent, or wait up to TICK_S for it.
 
-    Redis stores any text as a message; kombu takes it out, and fails with any error.
+    Redis stores any text as a message. kombu removes it from the queue, and may raise any error.
     """
     try:
         connection.drain_events(timeout=TICK_S)
     except TimeoutError:
         connection.heartbeat_check()
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        # Of a lost connection, kombu raises these for a closed file and its descriptor.
+        # If the connection is lost, kombu raises these for a closed file and its descriptor.
         is_lost = type(error) is ValueError or isinstance((*error.args, "")[0], int)
         if callbacks.error is not None or is_lost:
             raise
@@ -210,7 +215,7 @@ def drain(connection: Any, callbacks: Callbacks) -> None:
 
 
 def _transport_options(url: str, queue: str) -> dict[str, Any]:
-    """Return Redis' timeouts, and keys of our own for unacknowledged messages; else nothing."""
+    """Return timeouts and our own keys of unacknowledged messages for Redis; none for AMQP."""
     if not _is_redis(url):
         return {}
     prefix = f"prometheus-elector.{queue}"
@@ -227,14 +232,14 @@ def _transport_options(url: str, queue: str) -> dict[str, Any]:
 
 
 def _tls_options(url: str) -> dict[str, Any] | None:
-    """Have Redis' certificate verified, which kombu by default does not, unless the URL decides."""
+    """Return the option to verify Redis' certificate, kombu's default is no; None if not needed."""
     parts = urlsplit(url)
     is_said = any(name.startswith("ssl_") for name, _ in parse_qsl(parts.query))
     return {"ssl_cert_reqs": "required"} if parts.scheme == "rediss" and not is_said else None
 
 
 def _in_short(error: Exception) -> str:
-    """Return on one line, without a password, why the broker is unreachable."""
+    """Return in one line, without a password, why the broker is unreachable."""
     if isinstance(error, socket.gaierror):
         return "its host name cannot be resolved"
     if isinstance(error, ValueError):  # it may quote a part of the password

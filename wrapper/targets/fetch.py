@@ -1,9 +1,13 @@
-"""Fetching a feed over HTTP: a complete body with status 200, or the reason of a failure.
+"""Fetches a feed over HTTP: returns a body with status 200, or raises the reason of the failure.
 
-The guarantee: a body that is returned is complete and decompressed. Redirects are not followed,
-because they may lead to a login page. The total time is limited, and the size both compressed and
-decompressed. Proxies are those of the environment (``HTTP_PROXY``, ``HTTPS_PROXY``, ``NO_PROXY``,
-as Go reads them). What the body means is not judged here.
+Redirects are not followed, because they may lead to a login page. Proxies are those of the
+environment (``HTTP_PROXY``, ``HTTPS_PROXY``, ``NO_PROXY``, as Go reads them).
+
+Guarantee: the body is decompressed, and rules are complete. The total time is limited, and so is
+the size, both compressed and decompressed.
+
+Limitation: a body of targets without a known length may be cut short. ``answer_check`` then refuses
+it, since it is not valid JSON.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ _TRUST = trust_by("--targets-http-config")
 _REASONS = dict.fromkeys(("proxy", "dns", "refused", "connection"), "unreachable") | dict.fromkeys(
     ("broken", "unreadable"), "incomplete"
 )
-TOO_LARGE = "too_large"  # the reason of a failure: the server has answered, but with too much
+TOO_LARGE = "too_large"  # reason of a failure: the server's answer is too large
 
 
 class FetchFailed(FeedError):
@@ -47,7 +51,7 @@ class Validators:
     last_modified: str = ""
 
     def fields(self) -> Iterator[tuple[str, str]]:
-        """Yield the fields of a request that wants a body only if it has changed."""
+        """Yield the header fields of a request for the body only if it has changed."""
         if self.etag:
             yield "If-None-Match", self.etag
         if self.last_modified:
@@ -59,7 +63,7 @@ NO_VALIDATORS = Validators()
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """An answer; ``body`` is None if it is unchanged since the server sent these validators."""
+    """An answer. ``body`` is None if it is unchanged since the server sent these validators."""
 
     body: bytes | None = field(repr=False)
     validators: Validators
@@ -69,7 +73,7 @@ class Fetcher:
     """Fetches feeds, each on a connection of its own."""
 
     def __init__(self, access: PrometheusAccess, limit_s: float, most_bytes: int) -> None:
-        """Take the credentials, the limit of a whole fetch in seconds, and the largest body."""
+        """Take the credentials, the time limit of a fetch in seconds, and the largest body."""
         self._access = access
         self._limit_s = limit_s
         self._most_bytes = most_bytes
@@ -105,7 +109,7 @@ class Fetcher:
         return Fetched(self._body(feed, response), validators)
 
     def _body(self, feed: Feed, response: HTTPResponse) -> bytes:
-        """Return the complete body, decompressed."""
+        """Return the body, decompressed; raise FetchFailed if it is incomplete, or rules may be."""
         coding = response.headers.get("Content-Encoding", "identity").strip().lower()
         if coding not in {"gzip", "x-gzip", "identity", ""}:
             text = f"the answer has Content-Encoding {coding}, but only gzip was offered"
@@ -119,7 +123,7 @@ class Fetcher:
         return b"".join(self._unpacked(pieces) if is_packed else pieces)
 
     def _pieces(self, response: HTTPResponse) -> Iterator[bytes]:
-        """Yield the body as it arrives, up to the largest size."""
+        """Yield the body as it arrives; raise FetchFailed if it exceeds the largest size."""
         size = 0
         while piece := response.read(_PIECE, decode_content=False):
             size += len(piece)

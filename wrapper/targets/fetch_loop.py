@@ -1,11 +1,13 @@
 """The threads that keep files of targets and rules up to date, one thread for each feed.
 
-Each thread fetches its URL at the interval, and whenever it is asked to, and reports the result.
-The guarantee: only a complete, well-formed answer changes the file. A change of rules is followed
-by a reload, which the supervisor's loop plans; rules that Prometheus refuses are replaced by the
-last good ones. Rules are first fetched once Prometheus has been ready: Prometheus exits if it
-refuses rules at its first load. Nothing here touches the election. Not checked: whether Prometheus
-can scrape the targets.
+Each thread fetches its URL at the interval and on request, and reports the result. A change of
+rules is followed by a reload, which the supervisor's loop plans. Rules are not fetched before
+Prometheus has been ready once: Prometheus exits if it refuses rules at its first load.
+
+Guarantee: only a complete, well-formed answer changes the file. Rules that Prometheus refuses are
+replaced by the last good ones. The election does not depend on these threads.
+
+Limitation: whether Prometheus can scrape the targets is not checked.
 """
 
 from __future__ import annotations
@@ -38,21 +40,24 @@ from wrapper.targets.shard_names import ShardCheck
 from wrapper.targets.target_file import Failed, FeedFile
 
 LOG = logging.getLogger(__name__)
-MODE = 0o644  # Promgen's own; another user's Prometheus may read it
-JITTER = 0.1  # of the interval, either way
-RETRY_S = 5.0  # after a failure, doubling up to the interval
-BLAME_S = 3600.0  # after that, refused rules are tried again: the cause may be gone
-EMPTY = "empty"  # the reason of a failure: the answer is empty, the file is not
+MODE = 0o644  # as Promgen's own files: Prometheus may run as another user
+JITTER = 0.1  # part of the interval, added or subtracted at random
+RETRY_S = 5.0  # first pause after a failure; it doubles up to the interval
+BLAME_S = 3600.0  # refused rules are tried again after this: the cause may be gone
+EMPTY = "empty"  # reason of a failure: the answer is empty, but the file is not
 _STAYS = "file not updated, it keeps its last good content"
 _UNSURE = "file updated, but Prometheus may not have loaded it"
 
 
 @dataclass(frozen=True, slots=True)
 class FetchParts:
-    """What all feeds share.
+    """The parts that all feeds share.
 
-    ``ready`` is set once Prometheus has been ready: from then on it survives bad rules. ``shards``
-    judges whether the wanted shard exists.
+    - ``fetcher``: fetches a feed;
+    - ``rules``: loads new rules;
+    - ``report``: gets an event after each fetch;
+    - ``ready``: set once Prometheus has been ready; from then on, bad rules do not end it;
+    - ``shards``: checks whether the configured shard exists.
     """
 
     fetcher: Fetcher
@@ -64,14 +69,14 @@ class FetchParts:
 
 @dataclass(frozen=True, slots=True)
 class Blame:
-    """Content that Prometheus has refused, as a digest; it is not tried again before ``until``."""
+    """The digest of content that Prometheus refused, and is not tried again before ``until``."""
 
     digest: str
     reason: str
     until: float
 
     def is_about(self, data: bytes, now: float) -> bool:
-        """Tell whether this content is refused without asking Prometheus again."""
+        """Return whether this content is to be refused without another attempt."""
         return now < self.until and self.digest == _digest(data)
 
 
@@ -79,7 +84,7 @@ class FeedKeeper:
     """Keeps one file up to date with its URL."""
 
     def __init__(self, feed: Feed, terms: FeedTerms, parts: FetchParts) -> None:
-        """Prepare; ``run`` is the thread's body."""
+        """Take the feed, its options and the shared parts. ``run`` is the thread's body."""
         self.feed = feed
         self._terms = terms
         self._parts = parts
@@ -93,13 +98,13 @@ class FeedKeeper:
         self._blamed: Blame | None = None
         self._is_settled = True
         self._failures = 0
-        self.unasked_changes = 0  # found by scheduled fetches
+        self.unasked_changes = 0  # changes that scheduled fetches have found
         self._failed_as = ""
         self._said = ""
         self.state = FeedState(feed.path, feed.source, feed.kind.value)
 
     def ask(self, mode: int | None, done: Done) -> None:
-        """Request a fetch; ``done`` is called from the thread. Requests may share one fetch."""
+        """Request a fetch. The thread calls ``done`` after it. Requests may share one fetch."""
         self._requests.put(mode, done)
 
     def end(self) -> None:
@@ -127,7 +132,7 @@ class FeedKeeper:
         return self.bring()
 
     def _look_at_file(self) -> None:
-        """Remember what the file holds; the first fetch reports why it cannot be read."""
+        """Record the file's content. If it cannot be read, the first fetch reports why."""
         with suppress(Exception):
             self._held = self._counts(self._file.content())
         if self._held is not None:
@@ -135,7 +140,7 @@ class FeedKeeper:
             self.state = replace(self.state, groups=groups, targets=targets)
 
     def _next_at(self) -> float:
-        """Return when the next scheduled fetch is due."""
+        """Return the time of the next scheduled fetch."""
         interval_s = self._terms.interval_s
         if self._failed_as == EMPTY and self._empty_since is not None:
             share = random.uniform(EMPTY_SHARE, EMPTY_SHARE + JITTER)  # noqa: S311 - no secret
@@ -155,7 +160,7 @@ class FeedKeeper:
         try:
             has_changed = self._bring()
         except (FetchFailed, Unacceptable) as error:
-            # A retry at once would get the same answer, so only scheduled fetches look again.
+            # An immediate retry would get the same answer, so only scheduled fetches try again.
             self._is_settled = isinstance(error, Unacceptable) or error.reason == TOO_LARGE
             if error.reason != EMPTY:
                 self._empty_since = None
@@ -183,7 +188,7 @@ class FeedKeeper:
         fetched = self._parts.fetcher.fetch(self.feed, known)
         if fetched.body is None:
             return False
-        self._validators = NO_VALIDATORS  # until the file holds this answer
+        self._validators = NO_VALIDATORS  # until the file has this answer
         content = self._judged(fetched.body)
         has_changed = self._put_in_force(content)
         self._held = self._counts(content)
@@ -203,7 +208,7 @@ class FeedKeeper:
         return content
 
     def _check_empty(self, content: Content) -> None:
-        """Raise Unacceptable if the answer is empty, the file is not, and that is new."""
+        """Raise Unacceptable if the answer became empty just now, and the file is not empty."""
         now = clock.now()
         since = None if not content.is_empty else self._empty_since
         enough_s = self._terms.interval_s * EMPTY_SHARE
@@ -215,7 +220,7 @@ class FeedKeeper:
             raise Unacceptable(EMPTY, text)
 
     def _put_in_force(self, content: Content) -> bool:
-        """Write the file, and load rules; tell whether the file has changed; raise Failed."""
+        """Write the file, and load rules; return whether the file has changed; raise Failed."""
         if self.feed.kind is not FileKind.RULES:
             return self._file.bring(content.data, self._mode)
         try:
@@ -228,7 +233,7 @@ class FeedKeeper:
 
     @staticmethod
     def _counts(content: Content | None) -> Content | None:
-        """Return the numbers without the bytes, which need not stay in memory."""
+        """Return the content's numbers without its bytes, which need not stay in memory."""
         return None if content is None else replace(content, data=b"")
 
     def _succeeded(self, *, has_changed: bool) -> None:

@@ -1,7 +1,9 @@
-"""Requests to fetch a feed, and waiting until a requested or a scheduled fetch is due.
+"""Collects requests to fetch a feed, and waits until a requested or scheduled fetch is due.
 
-Any thread may request; the feed's own thread waits and fetches. ``fetch_pacing`` says when. The
-guarantee: each request is answered by a fetch that began after it. The fetch itself is not here.
+Any thread may request a fetch. The feed's own thread waits and fetches (``fetch_loop``);
+``fetch_pacing`` decides when.
+
+Guarantee: each request is answered by a fetch that began after it.
 """
 
 from __future__ import annotations
@@ -19,7 +21,10 @@ Done = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class FetchRequest:
-    """A request for a current file; ``done`` gets why it has to be repeated, "" if it has not."""
+    """A request to update a file.
+
+    ``done`` is called with the reason why it has to be repeated; "" if it has not.
+    """
 
     mode: int | None
     done: Done
@@ -40,16 +45,16 @@ class FetchRequests:
         self._queue.put(FetchRequest(mode, done, clock.now()))
 
     def end(self) -> None:
-        """End the wait."""
+        """End a wait, and all later ones."""
         self._is_ended = True
         self.put(None, lambda _problem: None)
 
     def fetched(self) -> None:
-        """Note that the fetch for the requests that ``wait`` returned has ended."""
+        """Record the end of the fetch for the requests that ``wait`` returned."""
         self._pace = fetch_pacing.fetched(self._pace, clock.now())
 
     def wait(self, until: float) -> Sequence[FetchRequest]:
-        """Wait until then, or until requests are due; return all requests."""
+        """Wait until this time, or until requests are due; return all requests."""
         while True:
             while not self._queue.empty():
                 self._take(self._queue.get())

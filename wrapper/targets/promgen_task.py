@@ -1,7 +1,7 @@
-"""Promgen's tasks, as Celery sends them, become what is to be fetched or done; pure.
+"""Reads Promgen's tasks, as Celery sends them: what to fetch, or what else to do; pure.
 
 In Celery's protocol 2, a header has the task's name, and the body is ``[args, kwargs, embed]``. The
-names and keywords are those of Promgen's ``promgen.tasks``. Its argument ``reload`` is ignored: a
+names and keywords are those of Promgen's ``promgen.tasks``. The argument ``reload`` is ignored: a
 change of rules is always followed by a reload, and targets need none.
 """
 
@@ -17,11 +17,11 @@ from wrapper.model.fetched_file import FileKind
 
 
 class Deed(StrEnum):
-    """What a task may want that is not a fetch."""
+    """The kinds of tasks that are no fetch."""
 
     RELOAD = "reload"
     CLEAN_TOMBSTONES = "clean tombstones"
-    NOTHING = "nothing"  # a worker of Promgen's greets its own queue
+    NOTHING = "nothing"  # a worker of Promgen greets its own queue
 
 
 _WRITES = {
@@ -36,25 +36,26 @@ _DEEDS = {
 }
 _PARAMETERS = ("path", "reload", "chmod")
 _LONGEST_NAME = 100
-_LONGEST_FILE_NAME = 255  # bytes, of Linux' file systems
+_LONGEST_FILE_NAME = 255  # bytes; the limit of Linux' file systems
 _PERMISSIONS = 0o777
 _OWNER_READS = 0o400
-_OTHERS_WRITE = 0o022  # never: they could have anything scraped, whoever sent the message
+_OTHERS_WRITE = 0o022  # never set: any user could change what is scraped
 
 
 class NotOurs(Exception):
-    """A message is not one of Promgen's tasks for this server; the text names it."""
+    """A message is not one of Promgen's tasks for this server. The text names it."""
 
 
 class BadTask(Exception):
-    """A task of Promgen's can never be done; the text says why."""
+    """A task of Promgen can never be done. The text has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a message wants: a fetch of files of this kind, or a deed.
+    """The content of a message: fetch files of this kind, or do a ``Deed``.
 
-    ``path`` "" means all files of the kind, ``mode`` None that the permissions stay.
+    - ``path``: the file to fetch; "" for all files of the kind;
+    - ``mode``: the file's new permission bits; None to keep them.
     """
 
     about: FileKind | Deed
@@ -63,7 +64,7 @@ class Task:
 
 
 def read_task(headers: Mapping[str, Any], body: Any) -> Task:
-    """Return what a message wants; raise NotOurs, BadTask."""
+    """Return the task in a message; raise NotOurs, BadTask."""
     name = headers.get("task")
     if not isinstance(name, str) or not name:
         raise NotOurs("a message without a task")
@@ -97,7 +98,7 @@ def _arguments(body: Any) -> dict[str, Any]:
 
 
 def _is_plain(path: str) -> bool:
-    """Tell whether a path is printable (no lone surrogates) and each of its names short enough."""
+    """Return whether a path is printable (no lone surrogates) and its names are short enough."""
     return path.isprintable() and all(
         len(name.encode()) <= _LONGEST_FILE_NAME for name in PurePath(path).parts
     )

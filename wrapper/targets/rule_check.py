@@ -1,9 +1,11 @@
-"""Checking rules with promtool, before they replace the last good ones.
+"""Checks rules with promtool, before they replace the last good ones.
 
-With ``--config-check``, that promtool also checks rules; if it gives no verdict, they are accepted.
-Without the flag, a promtool on the PATH only explains why Prometheus has refused rules, because
-Prometheus' own answer names neither file nor rule. promtool reads the rules from memory, so that no
-further file appears in a folder from which Prometheus loads rules.
+With ``--config-check``, that promtool also checks rules. If it gives no verdict, the rules are
+accepted. Without the flag, a promtool on the PATH only explains why Prometheus has refused rules:
+Prometheus' own answer names neither file nor rule.
+
+promtool reads the rules from memory, so that no additional file appears in a folder from which
+Prometheus loads rules.
 """
 
 from __future__ import annotations
@@ -19,20 +21,23 @@ from wrapper.configuration.promtool import Asking
 from wrapper.configuration.scratch_rendering import Unanswered
 
 LOG = logging.getLogger(__name__)
-_LONGEST = 600  # characters of what it says
+_LONGEST = 600  # characters of promtool's message
 
 
 class RuleCheck:
-    """Asks promtool about rules, one file at a time."""
+    """Runs ``promtool check rules``, for one file at a time."""
 
     def __init__(self, program: str, *, is_judge: bool = True) -> None:
-        """Take the program, by name or path, and whether it may refuse rules or only explain."""
+        """Take the program, by name or path.
+
+        ``is_judge``: promtool may refuse rules; otherwise it only explains a refusal.
+        """
         self._asking = Asking(program)
         self._is_judge = is_judge
         atexit.register(self._asking.end)
 
     def refusal(self, name: Path, rules: bytes) -> str:
-        """Return in one line why the rules for this file are refused, "" if they are not."""
+        """Return in one line why promtool refuses the rules for this file; "" if it does not."""
         if not self._is_judge:
             return ""
         try:
@@ -43,14 +48,14 @@ class RuleCheck:
             return ""
 
     def explanation(self, name: Path, rules: bytes) -> str:
-        """Return why Prometheus has refused rules, "" if promtool does not know."""
+        """Return why Prometheus has refused rules; "" if promtool finds no reason."""
         try:
             return self._words(name, rules)
         except (Unanswered, OSError):
             return ""
 
     def _words(self, name: Path, rules: bytes) -> str:
-        """Return promtool's errors in these rules, "" for none; raise Unanswered, OSError."""
+        """Return promtool's errors in these rules; "" for none; raise Unanswered, OSError."""
         with _in_memory(rules) as (descriptor, path):
             status, said = self._asking.ask("rules", path, inherit=(descriptor,))
         if status == 0:
@@ -62,7 +67,7 @@ class RuleCheck:
 
 @contextmanager
 def _in_memory(content: bytes) -> Iterator[tuple[int, str]]:
-    """Give bytes a path that a child can open if it inherits the descriptor."""
+    """Provide a path to bytes that a child can open if it inherits the descriptor."""
     descriptor = os.memfd_create("rules", os.MFD_CLOEXEC)
     try:
         with open(descriptor, "wb", closefd=False) as file:

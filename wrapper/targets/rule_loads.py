@@ -1,10 +1,12 @@
-"""Loading new rules: files that change together are loaded by one reload.
+"""Loads new rules into Prometheus: files that change together are loaded by one reload.
 
-The guarantee: rules that Prometheus refuses do not stay in their file, the last good ones are
-restored. If Prometheus refuses several files at once, all are restored and loaded, and then each is
-tried alone, so that good rules are not blamed for bad ones. Until the rules of a file are confirmed
-as loaded, the last good ones are kept beside it (``target_file``). Not checked: whether rules make
-sense.
+Until the rules of a file are confirmed as loaded, the last good ones are kept beside it
+(``target_file``). If Prometheus refuses several files at once, the last good rules of all are
+restored and loaded. Then each file is tried alone, so that good rules are not blamed for bad ones.
+
+Guarantee: rules that Prometheus refuses do not stay in their file. The last good ones are restored.
+
+Limitation: whether rules make sense is not checked.
 """
 
 from __future__ import annotations
@@ -25,18 +27,18 @@ from wrapper.supervision.reload_requests import ReloadAnswer, Reloads
 from wrapper.targets.rule_check import RuleCheck
 from wrapper.targets.target_file import Failed, FeedFile
 
-QUIET_S = 0.2  # without another change, after which the files that changed are loaded
+QUIET_S = 0.2  # changed files are loaded after this time without another change
 BURST_S = 2.0  # the longest time that a file waits for others
-UNCONFIRMED = "unconfirmed"  # the reason of a failure: written, but not known to be loaded
+UNCONFIRMED = "unconfirmed"  # reason of a failure: written, but not known to be loaded
 
 
 class Blamed(Failed):
-    """Prometheus or promtool refuses these rules, and nothing else can be the cause."""
+    """Prometheus or promtool has refused these rules, and only the rules can be the cause."""
 
 
 @dataclass(slots=True)
 class NewRules:
-    """The new rules of one file; ``outcome``: whether the file was changed, or the error."""
+    """The new rules of one file. ``outcome`` has whether the file was changed, or the error."""
 
     file: FeedFile
     data: bytes
@@ -45,12 +47,12 @@ class NewRules:
     outcome: Future[bool] = field(default_factory=Future)
 
     def give_up(self, error: Exception) -> None:
-        """Set this error as the outcome, if there is none yet: somebody waits for one."""
+        """Set this error as the outcome, unless there is one: a thread waits for the outcome."""
         if not self.outcome.done():
             self.outcome.set_exception(error)
 
     def attempt(self, step: Callable[[NewRules], None]) -> bool:
-        """Take a step and tell whether it succeeded; its error becomes the outcome."""
+        """Take a step, and return whether it succeeded. Its error becomes the outcome."""
         try:
             step(self)
         except Exception as error:  # noqa: BLE001 - raised in the thread that waits for it
@@ -60,10 +62,12 @@ class NewRules:
 
 
 class RuleLoads:
-    """Loads the rules of all files; without ``check``, promtool is not asked.
+    """Loads the rules of all files.
 
-    ``quiet_s`` is how long a file waits for others; 0 if there is only one. ``obstacle`` tells why
-    Prometheus is not ready, "" if it is: a Prometheus that is starting would exit on bad rules.
+    - ``check``: checks rules with promtool; None for no check;
+    - ``quiet_s``: how long a file waits for others to change; 0 if there is only one file;
+    - ``obstacle``: returns why Prometheus is not ready, "" if it is ready. A Prometheus that is
+      starting would exit if it refused rules.
     """
 
     def __init__(
@@ -73,7 +77,7 @@ class RuleLoads:
         quiet_s: float = QUIET_S,
         obstacle: Callable[[], str] = lambda: "",
     ) -> None:
-        """Take what reloads Prometheus."""
+        """Take the ``reloads`` that reload Prometheus, and the options above."""
         self._reloads = reloads
         self._check = check
         self._quiet_s = quiet_s
@@ -84,11 +88,11 @@ class RuleLoads:
         self._not_loaded: set[Path] = set()  # written, but not confirmed as loaded yet
 
     def load(self, file: FeedFile, data: bytes, mode: int) -> bool:
-        """Write these rules to the file and load them; tell whether the file was changed.
+        """Write these rules to the file and load them; return whether the file was changed.
 
-        The first caller waits for others, and loads their files too. Raises Failed; Blamed if only
-        the rules can be the cause. The last good rules are restored then, unless the reload of a
-        ready Prometheus stayed unconfirmed.
+        The first caller waits for other callers, and loads their files too. Raises Failed, or
+        Blamed if only the rules can be the cause. Then the last good rules have been restored,
+        unless Prometheus is ready and has not confirmed the reload.
         """
         if file.is_current(data, mode) and not file.is_unsettled:
             return False
@@ -102,7 +106,7 @@ class RuleLoads:
         return rules.outcome.result()
 
     def reload(self) -> ReloadAnswer:
-        """Reload Prometheus; while new rules are not loaded yet, a refusal may be due to them."""
+        """Reload Prometheus. While new rules are not loaded yet, they may cause a refusal."""
         return self._reloads.ask(has_changed_files=bool(self._not_loaded))
 
     def _load_gathered(self) -> None:
@@ -114,7 +118,7 @@ class RuleLoads:
                 rules.give_up(error)
 
     def _gathered(self) -> Sequence[NewRules]:
-        """Wait until no more files change; return the new rules of all."""
+        """Wait until no more files change, and return the new rules of all."""
         until, known = clock.now() + BURST_S, 0
         while self._quiet_s and known < len(self._gathering) and clock.now() < until:
             known = len(self._gathering)
@@ -124,7 +128,7 @@ class RuleLoads:
         return gathered
 
     def _load_all(self, gathered: Sequence[NewRules]) -> None:
-        """Load all by one reload; if Prometheus refuses that, each by a reload of its own."""
+        """Load all files by one reload. If Prometheus refuses it, load each by its own reload."""
         written = [rules for rules in gathered if rules.attempt(self._write)]
         if not written:
             return
@@ -139,7 +143,7 @@ class RuleLoads:
     def _load_each(self, refused: Sequence[NewRules], refusal: ReloadAnswer) -> None:
         """Restore and load the last good rules of all files, then try each file alone.
 
-        Without that load, two refusals in a row could not be told apart after a reload by signal.
+        Without that load, a second refusal after SIGHUP would look the same as the first.
         """
         back = [rules for rules in refused if rules.attempt(self._put_back)]
         verdict = self.reload().verdict
@@ -165,7 +169,7 @@ class RuleLoads:
         rules.is_new = True
 
     def _take(self, answer: ReloadAnswer, rules: NewRules) -> None:
-        """Settle the file, or restore it, as the answer demands; raise Failed unless loaded."""
+        """Settle the file if it was loaded, else raise Failed; restore it if it was refused."""
         if answer.verdict is Verdict.REFUSED:
             self._take_back(answer, rules)
         self._not_loaded.discard(rules.file.path)
@@ -177,7 +181,7 @@ class RuleLoads:
             raise Failed(UNCONFIRMED, text)
 
     def _check_ready(self, rules: NewRules) -> None:
-        """Raise Failed while Prometheus is not ready; the file has the last good rules then."""
+        """Restore the last good rules and raise Failed if Prometheus is not ready."""
         obstacle = self._obstacle()
         if not obstacle:
             return
@@ -188,7 +192,7 @@ class RuleLoads:
     def _take_back(self, refusal: ReloadAnswer, rules: NewRules) -> NoReturn:
         """Restore the last good rules, load them, and raise Failed.
 
-        Only the new rules can be the cause if the last good ones load, and the configuration did
+        Only the new rules can be the cause if the last good ones load, and if the configuration did
         not change at the same time.
         """
         self._put_back(rules)
@@ -204,13 +208,13 @@ class RuleLoads:
         self._not_loaded.discard(rules.file.path)
 
     def _explained(self, refusal: ReloadAnswer, rules: NewRules) -> str:
-        """Return why rules were refused, by promtool if it knows: it names the rule."""
+        """Return why rules were refused: promtool's reason, which names the rule, if it has one."""
         said = "" if self._check is None else self._check.explanation(rules.file.path, rules.data)
         return said or refusal.problem
 
 
 def _told(problem: str, verdict: Verdict, which: str = "these rules") -> str:
-    """Return what happened to new rules, and to the last good ones that were restored."""
+    """Return the text about refused rules, and about the last good ones that were restored."""
     text = f"Prometheus refused {which}; the last good rules are restored: {problem}"
     also = "; Prometheus refuses those too, so something else is wrong as well"
     return text + also if verdict is Verdict.REFUSED else text

@@ -1,9 +1,13 @@
-"""Whether a shard exists: if no answer ever had a group of it, its name is most likely mistyped.
+"""Checks whether the configured shard exists, since its name may be mistyped.
 
-The guarantee: until an answer since the start had a group of the shard, answers with groups of
-other shards only do not empty a file, however often they come. A file without groups stays so, and
-a start does not fail because a shard has no targets. The limits: an answer without any group says
-nothing about shards, and a shard that had targets may lose its last one.
+If no answer since the start had a group of the shard, the name is most likely mistyped.
+
+Guarantee: until an answer has a group of the shard, answers that only have groups of other shards
+never empty a file. A file that has no groups stays as it is, so a start does not fail because a
+shard has no targets.
+
+Limitations: an answer without any group has no information about shards. A shard that had targets
+may lose its last one.
 """
 
 from __future__ import annotations
@@ -15,13 +19,13 @@ from wrapper.base.shown_text import in_short
 from wrapper.targets.answer_check import SHARD, Content, Unacceptable
 
 LOG = logging.getLogger(__name__)
-NO_SHARD = "shard"  # the reason of a failure: no group has the shard
+NO_SHARD = "shard"  # reason of a failure: no group has the shard
 MOST_NAMED = 10
 _CURE = "correct --targets-shard, or set --targets-allow-empty if it has no targets yet"
 
 
 class ShardCheck:
-    """Judges the answers of all feeds: a shard that one feed has seen exists for all."""
+    """Checks the answers of all feeds. A shard that one feed has had exists for all feeds."""
 
     def __init__(self) -> None:
         self._is_seen = False
@@ -30,8 +34,8 @@ class ShardCheck:
     def check(self, file: str, shard: str, content: Content, *, may_be_none: bool) -> None:
         """Warn once if no group has the shard; raise Unacceptable if the shard may be mistyped.
 
-        ``file`` gets the content; ``shard`` "" means all shards. ``may_be_none``: the file has no
-        groups to lose, or may lose them.
+        ``file`` is the file for the content. ``shard`` "" means all shards. ``may_be_none``: the
+        file has no groups, or may lose them.
         """
         if shard and content.groups:
             self._is_seen = True
@@ -47,7 +51,7 @@ class ShardCheck:
 
 
 def none_of(shard: str, others: Sequence[str]) -> str:
-    """Return that no group has the shard, and which shards the groups have, at most MOST_NAMED."""
+    """Return the text that no group has the shard, with up to MOST_NAMED shards of the groups."""
     names = [in_short(each) if each else f"none, without {SHARD}" for each in others[:MOST_NAMED]]
     more = f" and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""
     return in_short(

@@ -1,9 +1,13 @@
-"""The file of a feed: replaced atomically, and restored if need be.
+"""The file of a feed: replaces it atomically, and restores the last good rules.
 
-The guarantee: a reader sees the old or the new content, never a part, also after a kill at any
-moment. Until Prometheus is known to have loaded new rules, the last good ones are kept beside them
-(``.NAME.good``), so that a start can restore them (``unsettled_in``). A lock on that copy says that
-a running program uses it. Other writers of the file are not kept out.
+Until Prometheus is known to have loaded new rules, the file is *unsettled*, and the last good rules
+are kept beside it (``.NAME.good``). So a start can restore them (``unsettled_in``). A lock on that
+copy shows that a running program uses it.
+
+Guarantee: a reader sees either the old or the new content, never a part of it, even after a kill at
+any moment.
+
+Limitation: other programs may write the file too.
 """
 
 from __future__ import annotations
@@ -33,10 +37,10 @@ class Failed(FeedError):
 
 
 class FeedFile:
-    """One file, with one writer."""
+    """The file of one feed. It must have only one writer in this program."""
 
     def __init__(self, path: str, kind: FileKind, largest: int) -> None:
-        """Take its path and kind; a file of more than ``largest`` bytes is not read."""
+        """Take the file's path and kind. A file of more than ``largest`` bytes is not read."""
         self.path = Path(path)
         self._kind = kind
         self._largest = largest
@@ -45,25 +49,25 @@ class FeedFile:
         self._claim: int | None = None
 
     def content(self) -> Content | None:
-        """Return what it holds, None if that cannot be read or is not well-formed."""
+        """Return the file's content; None if it cannot be read or is not well-formed."""
         try:
             return read_answer(self._kind, files.read_input(self.path, self._largest))
         except (files.InputError, Unacceptable):
             return None
 
     def is_as_left(self) -> bool:
-        """Tell whether it is untouched since it was last written, or found current."""
+        """Return whether the file is unchanged since it was last written here, or found current."""
         return self._left_as is not None and files.identity(self.path) == self._left_as
 
     def is_current(self, data: bytes, mode: int) -> bool:
-        """Tell whether it has this content and these permissions already."""
+        """Return whether the file has this content and these permissions already."""
         is_current = files.is_current(self.path, data, mode)
         if is_current:
             self._left_as = files.identity(self.path)
         return is_current
 
     def bring(self, data: bytes, mode: int) -> bool:
-        """Write the content unless it is current; tell whether it was written; raise Failed."""
+        """Write the content unless it is current; return whether it was written; raise Failed."""
         if self.is_current(data, mode):
             return False
         self.replace(data, mode)
@@ -87,11 +91,11 @@ class FeedFile:
 
     @property
     def is_unsettled(self) -> bool:
-        """Whether its rules are not known to be loaded."""
+        """Whether it is not known that Prometheus has loaded the file's rules."""
         return self._good.exists()
 
     def keep(self, mode: int) -> None:
-        """Copy its last good rules to a file beside it, and lock the copy; raise Failed."""
+        """Copy the last good rules to a file beside this one, and lock the copy; raise Failed."""
         with self._told():
             if not self.is_unsettled:
                 files.write_atomically(self._good, self._held(), mode)
@@ -106,19 +110,19 @@ class FeedFile:
             return NO_RULES
 
     def settle(self) -> None:
-        """Note that its rules are loaded."""
+        """Delete the copy, because the file's rules are loaded."""
         with suppress(FileNotFoundError):
             self._good.unlink()
         self._let_go()
 
     def put_back(self) -> None:
-        """Restore the last good rules; raise OSError."""
+        """Restore the last good rules from the copy, and remove the copy; raise OSError."""
         self._good.replace(self.path)
         self._left_as = None
         self._let_go()
 
     def make_way(self, mode: int) -> None:
-        """Restore the last good rules, and keep the copy: Prometheus has yet to load them."""
+        """Restore the last good rules, but keep the copy: Prometheus has not loaded them yet."""
         if self.is_unsettled:
             self.bring(self._good.read_bytes(), mode)
 
@@ -129,9 +133,9 @@ class FeedFile:
 
 
 def unsettled_in(folder: Path) -> Iterator[FeedFile]:
-    """Yield the files whose newest rules were never confirmed, also those that a task created.
+    """Yield the files whose newest rules were never confirmed, also files that a task created.
 
-    Files that a running program has locked are left out.
+    Files that a running program has locked are skipped.
     """
     for good in sorted(folder.glob(f".*{_GOOD}")):
         path = folder / good.name[1:].removesuffix(_GOOD)
@@ -143,18 +147,18 @@ def unsettled_in(folder: Path) -> Iterator[FeedFile]:
         except BlockingIOError:
             continue
         except OSError:
-            pass  # restoring renames the copy, which needs no right to open it
+            pass  # no problem: restoring renames the copy, without opening it
         yield FeedFile(str(path), FileKind.RULES, LARGEST_RULES)
         if claim is not None:
             os.close(claim)
 
 
 def _locked(path: Path) -> int | None:
-    """Return a descriptor that locks the file, None if its filesystem has no such locks.
+    """Return a descriptor that locks the file; None if its filesystem has no such locks.
 
     Raises BlockingIOError if another process holds the lock, OSError if it cannot be opened.
     """
-    claim = os.open(path, os.O_RDWR | os.O_CLOEXEC)  # NFS locks exclusively for writers only
+    claim = os.open(path, os.O_RDWR | os.O_CLOEXEC)  # on NFS, this lock needs O_RDWR
     try:
         fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

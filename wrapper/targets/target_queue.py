@@ -1,13 +1,19 @@
 """The thread that consumes Promgen's tasks from the broker's queue.
 
-The guarantee: a task only causes a fetch, no content of its message gets into a file. A message is
-acknowledged when its files have been fetched after it came, and new rules are loaded; also if the
-answer itself is bad, which only scheduled fetches look at again. After any other failure (no
-answer, a file cannot be written) it is given back after a pause, and delivered again.
-Many messages at once cause few fetches (``fetch_pacing``). A foreign message is held for a while,
-then given back for other consumers. While the broker is unreachable, connecting is retried, and
-scheduled fetches continue. The limit: once MOST_UNACKNOWLEDGED foreign messages are held, the tasks
-behind them wait.
+What happens to a message:
+
+- It is acknowledged when its files have been fetched after it came, and new rules are loaded. It is
+  also acknowledged if the answer itself is bad: only a scheduled fetch then tries again.
+- After any other failure (no answer, a file cannot be written), it is given back to the broker
+  after a pause, and delivered again.
+- A foreign message is held for a while, and then given back for other consumers.
+
+Many messages at once cause few fetches (``fetch_pacing``). While the broker is unreachable,
+connecting is retried, and scheduled fetches continue.
+
+Guarantee: no content of a message gets into a file. A task only causes a fetch, or cleaning.
+
+Limitation: if MOST_UNACKNOWLEDGED foreign messages are held, the tasks behind them wait.
 """
 
 from __future__ import annotations
@@ -39,16 +45,16 @@ from wrapper.targets.task_dispatch import TaskDispatch
 
 LOG = logging.getLogger(__name__)
 RECONNECT_FIRST_S, RECONNECT_MOST_S = 1.0, 60.0
-GIVE_BACK_FIRST_S, GIVE_BACK_MOST_S = 5.0, 20.0  # after a task has failed
+GIVE_BACK_FIRST_S, GIVE_BACK_MOST_S = 5.0, 20.0  # pause after a task has failed, first and longest
 LEAVE_ALONE_S = 30.0
 MOST_SAID = 100
 MANY_CHANGES = 3
-LASTING_S = 30.0  # after a connection of this length, the pauses to reconnect begin anew
+LASTING_S = 30.0  # after so long a connection, the pauses to reconnect begin anew
 
 
 @dataclass(slots=True)
 class Pending:
-    """A message whose task is under way: its unfinished parts, and why one failed."""
+    """A message whose task is in progress: the number of unfinished parts, and why one failed."""
 
     message: Message
     parts: int
@@ -57,22 +63,24 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """The unannounced changes of each file, as counted when the last message came.
+    """The changes of each file without a message, as counted when the last message came.
 
     Promgen sends a message for each change. If scheduled fetches find MANY_CHANGES without any
-    message, Promgen does not know the queue. Fewer prove nothing: a fetch may find a change just
-    before its message comes. While nothing changes, a wrong queue is not noticed.
+    message, Promgen does not know the queue. Fewer changes prove nothing: a fetch may find a change
+    just before its message comes.
+
+    Limitation: while nothing changes, a wrong queue is not detected.
     """
 
     then: Mapping[str, int]
 
     def changes(self, now: Mapping[str, int]) -> int:
-        """Return how many came since, of the file with most: files may change together."""
+        """Return the number of changes since then in the file with most: files change together."""
         return max((count - self.then.get(file, 0) for file, count in now.items()), default=0)
 
 
 class TargetQueue:
-    """Listens on one queue; ``run`` is the thread's body."""
+    """Listens on one queue. ``run`` is the thread's body."""
 
     def __init__(
         self,
@@ -82,9 +90,10 @@ class TargetQueue:
         report: Callable[[Event], None],
         unasked_changes: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
-        """Take the broker, the queue's name, and what carries out the tasks.
+        """Take the broker, the queue's name, and the ``desk`` that carries out the tasks.
 
-        ``unasked_changes`` tells by file how many changes scheduled fetches found.
+        ``report`` gets the queue's state when it changes. ``unasked_changes`` returns by file how
+        many changes scheduled fetches have found.
         """
         self._broker = broker
         self._desk = desk
@@ -93,11 +102,11 @@ class TargetQueue:
         self._silence = Silence({})
         self._state = self._reported = QueueState(name)
         self._settled: queue.SimpleQueue[tuple[Pending, str]] = queue.SimpleQueue()
-        self._held: list[tuple[float, int, Message]] = []  # a heap: the next to give back first
+        self._held: list[tuple[float, int, Message]] = []  # a heap; first the next one to give back
         self._numbers = itertools.count()
         self._tell_at = 0.0
         self._pending: list[Pending] = []
-        self._given_back = 0  # in a row; those of one moment count once
+        self._given_back = 0  # failures in a row; those during one pause count once
         self._give_back_at = 0.0
         self._said: set[str] = set()
         self._connected_at: float | None = None
@@ -127,7 +136,7 @@ class TargetQueue:
         return at is not None and clock.now() - at > LASTING_S
 
     def _forget(self) -> None:
-        """Forget the messages of a lost connection: the broker delivers them again."""
+        """Discard the messages of a lost connection: the broker delivers them again."""
         self._held, self._pending, self._connected_at = [], [], None
 
     # --- one message ---
@@ -177,9 +186,9 @@ class TargetQueue:
             self._tell()
 
     def _settle(self, pending: Pending, problem: str) -> None:
-        """Note the end of a part of a task; after the last part, settle the message."""
+        """Record the end of a part of a task; after the last, acknowledge or hold the message."""
         if not any(each is pending for each in self._pending):
-            return  # its connection was lost
+            return  # the message's connection was lost
         pending.parts -= 1
         pending.problem = pending.problem or problem
         if pending.parts:
@@ -193,7 +202,7 @@ class TargetQueue:
             self._count("acknowledged")
 
     def _pause_s(self, now: float) -> float:
-        """Return the pause after a failure: longer each time; failures of one moment share it."""
+        """Return the pause after a failure: longer each time. Failures during a pause share it."""
         if now >= self._give_back_at:
             self._given_back += 1
             pause_s = backoff_s(self._given_back, GIVE_BACK_FIRST_S, GIVE_BACK_MOST_S)
@@ -218,7 +227,7 @@ class TargetQueue:
         self._state = replace(self._state, is_connected=True, problem="")
 
     def _heard(self) -> None:
-        """Note that Promgen has sent a message: it knows this queue."""
+        """Record that Promgen has sent a message, so it knows this queue."""
         self._silence = Silence(self._unasked_changes())
         if self._is_silent and self._state.is_connected:
             LOG.info("Promgen sends messages now", extra={"queue": self._state.queue})
@@ -248,7 +257,7 @@ class TargetQueue:
         self._tell()
 
     def _say(self, what: str, why: str) -> None:
-        """Log once what happens to a kind of message, for at most MOST_SAID kinds."""
+        """Log once what happens to a kind of message, for up to MOST_SAID kinds."""
         shown = in_short(what)
         if shown not in self._said and len(self._said) < MOST_SAID:
             self._said.add(shown)
@@ -266,7 +275,7 @@ class TargetQueue:
 
 
 def _silent(queue: str) -> str:
-    """Return what is most likely wrong with a silent queue, and the cure."""
+    """Return the most likely cause of a queue without messages, and the cure."""
     return (
         "scheduled fetches find changes, but Promgen sends no message about them: register this "
         f"server in Promgen under the queue's name (register-server SHARD {queue} PORT), or set "

@@ -1,9 +1,10 @@
-"""Who carries out Promgen's tasks: the feeds whose files a task is about, or other workers.
+"""Dispatches Promgen's tasks to the feeds whose files they are about, or to background tasks.
 
-A task that names the file of a feed has it fetched. A task that names a new file in the folder of a
-feed's file starts a feed for it, until the next start. The guarantee: tasks create no other file. A
-file that exists and is not a feed's is not replaced, and nothing is written outside those folders,
-wherever symbolic links lead.
+A task that names the file of a feed causes a fetch of that feed. A task that names a new file in
+the folder of a feed's file starts a feed for it, which exists until the next start.
+
+Guarantee: tasks create no other file. A file that exists and is not a feed's is not replaced.
+Nothing is written outside those folders, wherever symbolic links lead.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _TARGETS_ENDINGS = (".json",)
 
 
 class TaskDispatch:
-    """The feeds by their files; ``start`` starts one more."""
+    """The feeds by their files, and the background tasks."""
 
     def __init__(
         self,
@@ -33,7 +34,11 @@ class TaskDispatch:
         errands: Mapping[Deed, BackgroundTask],
         is_taken: Callable[[Path], bool],
     ) -> None:
-        """Start all feeds; ``is_taken`` tells whether a file must not be created by a task."""
+        """Start all feeds by ``start``, which also starts a feed that a task adds.
+
+        ``errands`` are the background tasks. ``is_taken`` returns whether a task must not create a
+        file.
+        """
         self._is_taken = is_taken
         self._start = start
         self._errands = errands
@@ -57,7 +62,7 @@ class TaskDispatch:
         return len(keepers)
 
     def unasked_changes(self) -> Mapping[str, int]:
-        """Return by file how many changes scheduled fetches found."""
+        """Return by file how many changes scheduled fetches have found."""
         return {str(path): keeper.unasked_changes for path, keeper in self._keepers.items()}
 
     def _keepers_for(self, task: Task, kind: FileKind) -> list[FeedKeeper]:

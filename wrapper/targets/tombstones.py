@@ -1,9 +1,11 @@
-"""Cleaning tombstones: Promgen's task to have Prometheus remove deleted series from its disk.
+"""Cleans tombstones for Promgen: requests that Prometheus removes deleted series from its disk.
 
-This needs Prometheus' admin API (``--web.enable-admin-api``). If that is closed, or Prometheus
-refuses, the task is not repeated, and the log has the reason. A cleaning that takes longer than
-``BEGUN_S`` has begun, and its task counts as done: the broker would deliver a longer task again,
-and it would run twice. Its outcome is in the log, unless it takes longer than ``LIMIT_S``.
+This needs Prometheus' admin API (``--web.enable-admin-api``). If the API is disabled, or Prometheus
+refuses, the task is not repeated, and the log has the reason.
+
+A request that takes longer than ``BEGUN_S`` has started the cleaning, and the task then counts as
+done: the broker would deliver a longer task again, and it would run twice. The result is logged,
+unless it takes longer than ``LIMIT_S``.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ PATH = "/api/v1/admin/tsdb/clean_tombstones"
 LIMIT_S = 600.0  # Prometheus rewrites whole blocks
 BEGUN_S = 20.0  # Prometheus refuses at once: a request that takes longer has begun
 _DONE = (200, 204)
-_CLOSED = "admin APIs disabled"  # as Prometheus says it, with the status 500
+_CLOSED = "admin APIs disabled"  # Prometheus' own text, with the status 500
 _FLAG = "start Prometheus with --web.enable-admin-api"
 
 
@@ -31,7 +33,7 @@ class Tombstones:
         self._said = ""
 
     def clean(self) -> str:
-        """Have them cleaned; return why to repeat that, "" if it is done, or cannot be."""
+        """Clean them; return why to repeat that; "" if it is done, or can never be done."""
         if not self._api.knows_status:
             self._say_once("the address of Prometheus is not known: set --notify-http-url")
             return ""
@@ -43,7 +45,7 @@ class Tombstones:
             return ""
 
     def _clean(self, has_begun: threading.Event) -> str:
-        """Clean, up to LIMIT_S; return why to repeat that if Prometheus is not ready."""
+        """Clean them within LIMIT_S; return why to repeat that if Prometheus is not ready."""
         answer = self._api.ask("POST", self._api.url(PATH), LIMIT_S)
         if answer.is_not_yet and not has_begun.is_set():
             return f"tombstones cannot be cleaned yet: {answer.summary}"
@@ -62,5 +64,5 @@ class Tombstones:
 
 
 def _refusal(answer: PrometheusAnswer) -> str:
-    """Return why Prometheus refuses, with the cure if it is known."""
+    """Return why Prometheus refuses, with the cure if one is known."""
     return f"its admin API is closed; {_FLAG}" if _CLOSED in answer.detail else answer.summary
