@@ -71,7 +71,7 @@ def _decode(payload: bytes) -> Snapshot:
     return Snapshot(**values)
 
 
-# --- what a snapshot still says at ``now`` -----------------------------------------------------
+# --- what a snapshot means at ``now`` ----------------------------------------------------------
 
 
 def is_stale(snapshot: Snapshot | None, now: float, limit_s: float = STALE_AFTER_S) -> bool:

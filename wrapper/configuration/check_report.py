@@ -120,7 +120,7 @@ def _receiver(endpoint: Endpoint) -> str:
 
 
 def notes(lines: Sequence[str]) -> str:
-    """Return the part about samples that are lost in spite of the gate."""
+    """Return the part about settings with which samples are lost in spite of the gate."""
     return _part("What the gate cannot make good", (f"  {line}" for line in lines))
 
 

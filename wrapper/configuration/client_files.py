@@ -105,7 +105,7 @@ def client_files(section: MappingNode, names: Iterable[str] = _OF_CLIENTS) -> li
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """The search for the files of one table."""
+    """Finds the files whose places are in one table."""
 
     is_resolved: bool
 

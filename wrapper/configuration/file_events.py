@@ -65,7 +65,7 @@ class FileEvents:
         self._inotify.close()
 
     def follow(self, paths: Iterable[Path]) -> None:
-        """Watch these files and folders of files, as their paths resolve now."""
+        """Watch these files and folders of files, and only these, as their paths resolve now."""
         watches: dict[int, list[_Watch]] = {}
         self._wanted = _wanted(paths)
         for watch in self._wanted.values():

@@ -90,7 +90,7 @@ class Inputs:
         self.sources = sources
         self.is_refused = False
         self.missing: tuple[str, ...] = ()  # missing files that the leader's remote_write needs
-        self.notes: tuple[str, ...] = ()  # failovers lose samples in spite of the gate
+        self.notes: tuple[str, ...] = ()  # on settings that defeat the gate
         self.receiver_notes: tuple[ReceiverNote, ...] = ()  # on receivers that may refuse samples
         self._judge = judge
         self._contents: tuple[Source, ...] | str | None = None

@@ -235,7 +235,7 @@ class _Base:
         return Renderings(follower, _rendering(Role.LEADER, merged, content))
 
     def _write_follower(self) -> Rendering:
-        """Return the file's own bytes, unless a path in it had to be resolved."""
+        """Return the follower's rendering: the file's bytes, unless a path had to be resolved."""
         section = self._section
         if section.content is not None:
             return _rendering(Role.FOLLOWER, section.node, section.content)
