@@ -65,7 +65,7 @@ def _labels(section: MappingNode) -> dict[str, tuple[ScalarNode, Node]]:
 
 
 def _is_of_one_replica(value: str, identity: str) -> bool:
-    """Return whether a label's value has this replica's identity, or a variable with one."""
+    """Return whether a label's value has this replica's identity, or a variable for one."""
     if _OF_ONE_REPLICA.search(value):
         return True
     named = rf"(?<![\w.-]){re.escape(identity)}(?![\w.-])"

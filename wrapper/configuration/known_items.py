@@ -36,7 +36,7 @@ _WORD = "Zz0"
 _WORDS = re.compile(r"\b[A-Za-z0-9][A-Za-z0-9_./-]*+(?!:[ \t\r\n])", re.ASCII)
 _NAME = re.compile(rf"^[- ] ({'|'.join(NAMES)}): +([A-Za-z0-9][A-Za-z0-9_./:-]*)\r?$", re.MULTILINE)
 _DEEPEST = 50  # levels of an item, far fewer than the parser allows in a document
-_MOST_SINGLE = 256  # if more shapes, and most have only one item, items are parsed
+_MOST_SINGLE = 256  # with more shapes, and under two items each, items are parsed
 
 Names = Callable[[bytes], dict[str, str]]
 Items = Mapping[str, Mapping[bytes, Cut]]  # of a file, by the list's key and the item's text

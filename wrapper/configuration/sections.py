@@ -100,7 +100,7 @@ def read_both(
 
 
 def _check_follower(root: Node | None, found: Entries, name: str, problems: Problems) -> None:
-    """Add a problem if there is no follower, unless the file is no mapping, a problem already."""
+    """Add a problem if the follower is missing; a file that is no mapping has one already."""
     key, value = found.get(Role.FOLLOWER, (root, None))
     if key is None:
         problems.add(name, 1, 1, _MISSING)

@@ -53,7 +53,10 @@ def _is_redis(url: str) -> bool:
 
 
 class BrokerUnreachable(Exception):
-    """The broker is unreachable, or the connection was lost. The text has the cause, no secrets."""
+    """The broker is unreachable, or the connection was lost. The text has the cause.
+
+    The text contains no secrets.
+    """
 
 
 class NotInstalled(BrokerUnreachable):
@@ -83,13 +86,13 @@ class Message:
         self._settle(self._message.ack)
 
     def give_back(self) -> None:
-        """Reject the message, so that the broker delivers it again; raise BrokerUnreachable."""
+        """Requeue the message, so that the broker delivers it again; raise BrokerUnreachable."""
         self._settle(self._message.requeue)
 
     def _settle(self, settle: Callable[[], None]) -> None:
         try:
             settle()
-        except self._message.MessageStateError:  # acknowledged or rejected twice: a mistake of ours
+        except self._message.MessageStateError:  # acknowledged or requeued twice: a mistake of ours
             raise
         except Exception as error:
             raise _unreachable(error) from error
@@ -232,7 +235,10 @@ def _transport_options(url: str, queue: str) -> dict[str, Any]:
 
 
 def _tls_options(url: str) -> dict[str, Any] | None:
-    """Return the option to verify Redis' certificate, kombu's default is no; None if not needed."""
+    """Return the TLS options for Redis; None without TLS, or if the URL has such options.
+
+    kombu's default is not to verify the certificate.
+    """
     parts = urlsplit(url)
     is_said = any(name.startswith("ssl_") for name, _ in parse_qsl(parts.query))
     return {"ssl_cert_reqs": "required"} if parts.scheme == "rediss" and not is_said else None

@@ -69,7 +69,7 @@ class FetchParts:
 
 @dataclass(frozen=True, slots=True)
 class Blame:
-    """The digest of content that Prometheus refused, and is not tried again before ``until``."""
+    """The digest of refused content, which is not tried again before ``until``."""
 
     digest: str
     reason: str
@@ -208,7 +208,7 @@ class FeedKeeper:
         return content
 
     def _check_empty(self, content: Content) -> None:
-        """Raise Unacceptable if the answer became empty just now, and the file is not empty."""
+        """Raise Unacceptable if the answer became empty too recently, and the file is not empty."""
         now = clock.now()
         since = None if not content.is_empty else self._empty_since
         enough_s = self._terms.interval_s * EMPTY_SHARE

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 
 APART_S = 2.0  # from the end of a fetch to the next requested one
 CLOSE = 3  # fetches in a row that may be APART_S apart
-FAR_S = 10.0  # to each further fetch, unless the burst ends earlier
+FAR_S = 10.0  # longest time from a fetch to the next one in a long burst
 CALM_S = 1.0  # a burst has ended after this time without a request
 ECHO_S = 0.15  # a request within this time after a fetch may be its effect
 _NEVER = float("-inf")
