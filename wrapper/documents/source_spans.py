@@ -185,7 +185,7 @@ def _indentation(column: int) -> re.Pattern[str]:
 def _last_leaf(node: Node) -> Node:
     """Return the last node at or below this one that has its own end mark.
 
-    A collection in block style has not: its end mark is at the next token.
+    A collection in block style has none: its end mark is at the token that follows it.
     """
     while isinstance(node, CollectionNode) and node.value and not node.flow_style:
         last = node.value[-1]
