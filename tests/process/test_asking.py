@@ -20,7 +20,7 @@ from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.base import clock
 from wrapper.model.configuration import Rendering
 from wrapper.model.roles import Role
-from wrapper.supervision import confirm
+from wrapper.supervision import loaded_rendering
 from wrapper.supervision.prometheus_api import PrometheusApi
 from wrapper.supervision.sensors import LoadedSensor
 
@@ -286,17 +286,19 @@ def test_a_reload_between_the_two_questions_is_seen_at_the_next_look(plain: Serv
     follower = Rendering(Role.FOLLOWER, b"", "f", writes_remotely=False)
     leader = Rendering(Role.LEADER, b"", "l", writes_remotely=True)
     written_at = clock.now()
-    loading = confirm.written(confirm.started_with(follower, written_at), leader, written_at)
-    loading = confirm.reload_sent(loading, written_at)
+    loading = loaded_rendering.written(
+        loaded_rendering.started_with(follower, written_at), leader, written_at
+    )
+    loading = loaded_rendering.reload_sent(loading, written_at)
     asking = PrometheusApi(plain.url)
     plain.states = [before, after, after, after]
     for _ in range(2):
         evidence = asking.evidence(LIMIT_S)
         assert evidence is not None
-        loading = confirm.observed(loading, evidence)
+        loading = loaded_rendering.observed(loading, evidence)
     asking.close()
     assert loading.is_settled
-    assert loading.outcome is confirm.Outcome.LOADED
+    assert loading.outcome is loaded_rendering.Outcome.LOADED
 
 
 def test_no_more_metrics_are_asked_for_than_are_read(plain: Server) -> None:

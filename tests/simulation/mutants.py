@@ -20,8 +20,8 @@ from wrapper.model.actions import Action, ArmSwitch
 from wrapper.model.configuration import Evidence, Rendering
 from wrapper.model.lease import LeaseRecord, LeaseView, ObservedLease
 from wrapper.model.roles import Reason, Role, Stance
-from wrapper.supervision import candidacy, config_rollback, confirm, fence
-from wrapper.supervision.confirm import Loading
+from wrapper.supervision import candidacy, config_rollback, fence, loaded_rendering
+from wrapper.supervision.loaded_rendering import LoadState
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 
@@ -74,9 +74,11 @@ def _arms_late(o: Observation, action: Action) -> bool:
     return isinstance(action, ArmSwitch) and is_unconfirmed
 
 
-def _since_shown_in_any_order(loading: Loading, evidence: Evidence) -> tuple[Rendering, ...]:
-    target = loading.showable[-1]
-    return (target,) if confirm._may_be(loading, target, evidence) else loading.showable
+def _since_shown_in_any_order(loading: LoadState, evidence: Evidence) -> tuple[Rendering, ...]:
+    target = loading.possibly_shown[-1]
+    return (
+        (target,) if loaded_rendering._may_be(loading, target, evidence) else loading.possibly_shown
+    )
 
 
 def _last_moment_by_the_lease(o: Observation, policy: Policy) -> float | None:
@@ -157,14 +159,14 @@ MUTANTS = (
     ),
     Mutant(
         "what was shown before a promotion does not prove its demotion",
-        confirm,
+        loaded_rendering,
         "_since_shown",
         _since_shown_in_any_order,
         profiles.HASTY,
     ),
     Mutant(
         "one reload that succeeds proves nothing",
-        confirm,
+        loaded_rendering,
         "_PROVING_SUCCESSES",
         1,
         profiles.HASTY,
@@ -185,7 +187,7 @@ MUTANTS = (
     ),
     Mutant(
         "a leader rendering counts from before its rename",
-        Loading,
+        LoadState,
         "may_be_leader",
         property(lambda loading: any(c.role is Role.LEADER for c in loading.candidates)),
         profiles.SLUGGISH,

@@ -171,7 +171,7 @@ class Prometheus:
     def evidence_after(self, shown: Rendering, asked_at: float) -> Evidence:
         """Return what it says: what it showed when asked, and its metrics as they are now."""
         return Evidence(
-            image=shown.fingerprint,
+            shown_hash=shown.fingerprint,
             writes_remotely=shown.writes_remotely,
             is_successful=self.is_successful,
             success_time=self.success_time,

@@ -56,7 +56,7 @@ from wrapper.model.events import (
 from wrapper.model.gate import Marks
 from wrapper.model.roles import Role, Stance, Verdict
 from wrapper.model.snapshot import Snapshot
-from wrapper.supervision import config_rollback, confirm
+from wrapper.supervision import config_rollback, loaded_rendering
 from wrapper.supervision.configuration_state import ConfigurationState
 from wrapper.supervision.gate_state import GateState
 from wrapper.supervision.observation import Observation
@@ -225,7 +225,7 @@ class Process(Group):
         renderings = self.world.renderings
         started = ConfigurationState(
             renderings,
-            confirm.started_with(renderings.follower, self.local_now()),
+            loaded_rendering.started_with(renderings.follower, self.local_now()),
             config_rollback.started_with(renderings),
         )
         observation = Observation(

@@ -40,7 +40,7 @@ def test_a_forbidden_import_is_named(module: str, text: str, complaint: str) -> 
     ("module", "text"),
     [
         ("wrapper.supervision.plan", "from wrapper.model import roles\nimport time"),
-        ("wrapper.supervision.plan", "from wrapper.supervision import confirm, fence"),
+        ("wrapper.supervision.plan", "from wrapper.supervision import loaded_rendering, fence"),
         ("wrapper.web.app", "from wrapper import __version__\nfrom wrapper.proxy import proxy"),
         ("wrapper.targets.broker", "import kombu.transport"),
         ("wrapper.__main__", "from wrapper.commands import check"),

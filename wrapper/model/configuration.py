@@ -73,14 +73,14 @@ class Kept:
 class Evidence:
     """What Prometheus reports as its loaded configuration, and about its last reload.
 
-    - ``image``: the SHA-256, in hex, of the answer of ``/api/v1/status/config``.
+    - ``shown_hash``: the SHA-256, in hex, of the answer of ``/api/v1/status/config``.
     - ``writes_remotely``: whether that answer has a ``remote_write``.
     - ``is_successful``: the metric ``prometheus_config_last_reload_successful``.
     - ``success_time``: the metric ``prometheus_config_last_reload_success_timestamp_seconds``.
     - ``asked_at``: the time just before the first request, on CLOCK_BOOTTIME.
     """
 
-    image: str
+    shown_hash: str
     writes_remotely: bool
     is_successful: bool
     success_time: float

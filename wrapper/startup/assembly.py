@@ -36,7 +36,7 @@ from wrapper.options.gate_options import GateOptions
 from wrapper.options.settings import Probing, Settings
 from wrapper.startup.start import Start, Taken
 from wrapper.startup.startup_warnings import say_start
-from wrapper.supervision import config_rollback, confirm, sensors
+from wrapper.supervision import config_rollback, loaded_rendering, sensors
 from wrapper.supervision.child_state import ChildState
 from wrapper.supervision.configuration_state import ConfigurationState
 from wrapper.supervision.event_queue import Events
@@ -211,7 +211,7 @@ def _first_observation(start: Start, child: Child | None, now: float) -> Observa
     renderings = start.good
     known_child = ChildState(pid=child.process.pid if child else None)
     if child is not None and start.is_plain:
-        plain = ConfigurationState(renderings, confirm.Loading())
+        plain = ConfigurationState(renderings, loaded_rendering.LoadState())
         return Observation(plain, now, child=known_child)
     label = PodLabel() if start.settings.lease.pod_label else None
     gate = GateState() if start.settings.gate.enabled else None
@@ -223,11 +223,13 @@ def _first_observation(start: Start, child: Child | None, now: float) -> Observa
             start.keeper.proven_leader(renderings.leader),
             "" if refused_here else problem,
         )
-        loading = confirm.started_with(start.first, now)
+        loading = loaded_rendering.started_with(start.first, now)
         configuration = ConfigurationState(renderings, loading, accepted, refused_here)
         return Observation(configuration, now, child=known_child, label=label, gate=gate)
-    loading = confirm.write_started(confirm.Loading(), renderings.of(Role.LEADER))
-    loading = confirm.written(loading, renderings.follower, now)
+    loading = loaded_rendering.write_started(
+        loaded_rendering.LoadState(), renderings.of(Role.LEADER)
+    )
+    loading = loaded_rendering.written(loading, renderings.follower, now)
     configuration = ConfigurationState(renderings, loading, problem=refused_here)
     return Observation(configuration, now, label=label, gate=gate)
 

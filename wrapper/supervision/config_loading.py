@@ -1,7 +1,7 @@
 """Plans how Prometheus gets a role's rendering: write the output file, then reload; pure.
 
 Edits of the inputs reach Prometheus in this way. A change of the role does too, if the renderings
-of the two roles differ. ``confirm`` tracks which rendering may be in force.
+of the two roles differ. ``loaded_rendering`` tracks which rendering may be in force.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from wrapper.model.roles import Role
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 
-BARRIER_PAUSE_S = 0.5  # before another reload, if the content alone proves nothing: see ``confirm``
+# While something is not as desired, between two plans; and before another reload, if the content
+# alone proves nothing (``loaded_rendering``).
+BUSY_PAUSE_S = 0.5
 WRITE_RETRY_S = 1.0  # after a failed write
 
 
-def bring(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
+def load_actions(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
     """Return the next action to bring the rendering of a role in force: a write, or a reload."""
     loading, target = o.configuration.loading, o.configuration.target(role)
     if policy.is_plain or o.child.killed_at is not None or loading.incoming is not None:
@@ -41,5 +43,5 @@ def _is_due(o: Observation, policy: Policy, now: float) -> bool:
         return False
     if loading.reload_sent_at is None:
         return True
-    pause_s = BARRIER_PAUSE_S if loading.wants_barrier else policy.reload_retry_s
+    pause_s = BUSY_PAUSE_S if loading.needs_another_reload else policy.reload_retry_s
     return now >= loading.reload_sent_at + pause_s

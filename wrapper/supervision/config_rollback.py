@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from wrapper.model.configuration import Rendering, Renderings
 from wrapper.model.roles import Role
-from wrapper.supervision.confirm import REFUSED, Loading, Outcome
+from wrapper.supervision.loaded_rendering import REFUSED, LoadState, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def judged(  # noqa: PLR0913, PLR0917 - all that a judgement takes
     acceptance: Acceptance,
     newest: Renderings,
     role: Role,
-    loading: Loading,
+    loading: LoadState,
     now: float,
     limit_s: float,
 ) -> Acceptance:
@@ -133,7 +133,7 @@ def _accepted(
     )
 
 
-def _is_refused(loading: Loading, *, is_overdue: bool) -> bool:
+def _is_refused(loading: LoadState, *, is_overdue: bool) -> bool:
     """Return whether Prometheus has refused the rendering.
 
     If the reload before ours had failed too, our failed reload does not change the metrics. Then
@@ -146,13 +146,15 @@ def _is_refused(loading: Loading, *, is_overdue: bool) -> bool:
     return has_seen and is_overdue and bool(loading.reloads_sent)
 
 
-def _acquitted(acceptance: Acceptance, loading: Loading, now: float) -> Acceptance:
+def _acquitted(acceptance: Acceptance, loading: LoadState, now: float) -> Acceptance:
     also = f"the configuration before is refused as well: {_reason(loading)}"
     problem = f"{acceptance.problem.partition('; ')[0]}; {also}"
     return replace(acceptance, refused=frozenset(), acquitted_at=now, problem=problem)
 
 
-def _blamed(acceptance: Acceptance, newest: Renderings, role: Role, loading: Loading) -> Acceptance:
+def _blamed(
+    acceptance: Acceptance, newest: Renderings, role: Role, loading: LoadState
+) -> Acceptance:
     """Return the state with the rendering marked as refused.
 
     If there is no earlier rendering to fall back to, the refused one is tried again.
@@ -165,7 +167,7 @@ def _blamed(acceptance: Acceptance, newest: Renderings, role: Role, loading: Loa
     )
 
 
-def _reason(loading: Loading) -> str:
+def _reason(loading: LoadState) -> str:
     if loading.problem in {"", REFUSED}:
         return "see the log of Prometheus"
     return loading.problem

@@ -1,7 +1,7 @@
 """The state of the configuration, from the inputs to what Prometheus has in force; pure.
 
-``confirm`` tracks what is in force, ``config_rollback`` what is refused, and ``config_keeping``
-what is saved for the next start. This module combines them.
+``loaded_rendering`` tracks what is in force, ``config_rollback`` what is refused, and
+``config_keeping`` what is saved for the next start. This module combines them.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from wrapper.model.events import (
     WriteFailed,
 )
 from wrapper.model.roles import Role
-from wrapper.supervision import config_keeping, config_rollback, confirm
+from wrapper.supervision import config_keeping, config_rollback, loaded_rendering
 from wrapper.supervision.config_keeping import Keeping
 from wrapper.supervision.config_rollback import Acceptance
-from wrapper.supervision.confirm import Loading, Outcome
+from wrapper.supervision.loaded_rendering import LoadState, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class ConfigurationState:
     """
 
     renderings: Renderings
-    loading: Loading
+    loading: LoadState
     acceptance: Acceptance = field(default_factory=Acceptance)
     problem: str = ""
     failed_write: FailedWrite = field(default_factory=FailedWrite)
@@ -133,31 +133,31 @@ def _fold_write(
     loading, failed = configuration.loading, FailedWrite()
     match happened:
         case WriteRendering(rendering):
-            loading = confirm.write_started(loading, rendering)
+            loading = loaded_rendering.write_started(loading, rendering)
         case RenderingWritten(rendering):
-            loading = confirm.written(loading, rendering, now)
+            loading = loaded_rendering.written(loading, rendering, now)
         case WriteFailed(rendering, problem):
             loading, failed = (
-                confirm.write_failed(loading),
+                loaded_rendering.write_failed(loading),
                 FailedWrite(problem, rendering.role, now),
             )
     return replace(configuration, loading=loading, failed_write=failed)
 
 
 def _fold_reload(
-    before: Loading,
+    before: LoadState,
     happened: ReloadPrometheus | ReloadAnswered | LoadedObserved,
     now: float,
     *,
     is_excused: bool,
-) -> Loading:
+) -> LoadState:
     match happened:
         case ReloadPrometheus():
-            loading = confirm.reload_sent(before, now)
+            loading = loaded_rendering.reload_sent(before, now)
         case ReloadAnswered():
-            loading = confirm.answered(before, happened, now)
+            loading = loaded_rendering.answered(before, happened, now)
         case LoadedObserved(evidence):
-            loading = confirm.observed(before, evidence)
+            loading = loaded_rendering.observed(before, evidence)
     if is_excused and loading.outcome in {Outcome.FAILED, Outcome.REFUSED}:
         return replace(loading, outcome=before.outcome, problem=before.problem)
     return loading

@@ -23,7 +23,7 @@ from wrapper.model.events import (
 )
 from wrapper.model.label_values import DURATION_BUCKETS, LEASE_ERRORS, RELOAD_FAILURES
 from wrapper.model.roles import Cause
-from wrapper.supervision.confirm import Outcome
+from wrapper.supervision.loaded_rendering import Outcome
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.plan import Plan
 

@@ -35,7 +35,7 @@ from wrapper.supervision import (
     requested_reload,
     shutdown,
 )
-from wrapper.supervision.config_loading import BARRIER_PAUSE_S, bring
+from wrapper.supervision.config_loading import BUSY_PAUSE_S, load_actions
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 
@@ -135,7 +135,7 @@ def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
         reason=o.leaving.failure
         or f"Prometheus exited with status {code}{cure if starts_over else ''}",
         cause=Cause.THREAD_ENDED if o.leaving.failure else Cause.EXITED,
-        wake_at=now if o.role is Role.LEADER else now + BARRIER_PAUSE_S,
+        wake_at=now if o.role is Role.LEADER else now + BUSY_PAUSE_S,
     )
 
 
@@ -155,7 +155,7 @@ def _is_refused_at_start(o: Observation) -> bool:
 def _load(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Action, ...]:
     """Return the actions that make Prometheus load the role's configuration and its files."""
     return (
-        *(bring(o, policy, role, now) or _reload_requested(o, policy, now)),
+        *(load_actions(o, policy, role, now) or _reload_requested(o, policy, now)),
         *_keep(o, policy, now),
         *_answer_requests(o),
     )
@@ -293,7 +293,7 @@ def _wake_at(o: Observation, policy: Policy, now: float, *, is_calm: bool) -> fl
     It is at most half a retry period away, because the elector renews the lease only while the loop
     gives it new orders.
     """
-    pause_s = CALM_PAUSE_S if is_calm else BARRIER_PAUSE_S
+    pause_s = CALM_PAUSE_S if is_calm else BUSY_PAUSE_S
     moments = [
         now + min(pause_s, policy.terms.retry_period_s / 2),
         candidacy.awaits_label_until(o, now),

@@ -169,7 +169,7 @@ class PrometheusApi:
 def read_evidence(shown: bytes, metrics: bytes, asked_at: float) -> Evidence:
     """Return the evidence from the answers of ``/api/v1/status/config`` and ``/metrics``."""
     return Evidence(
-        image=hashlib.sha256(shown).hexdigest(),
+        shown_hash=hashlib.sha256(shown).hexdigest(),
         writes_remotely=bool(_REMOTE_WRITE.search(shown)),
         is_successful=_metric(_SUCCESSFUL, metrics) == 1.0,
         success_time=_metric(_SUCCESS_TIME, metrics),

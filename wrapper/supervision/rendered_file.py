@@ -1,7 +1,7 @@
 """The output file as a Writer: Prometheus writes while it has the leader rendering loaded; pure.
 
 A change of the role opens or closes it: ``config_loading`` then writes the other rendering and
-reloads Prometheus. ``confirm`` tracks which rendering may be in force.
+reloads Prometheus. ``loaded_rendering`` tracks which rendering may be in force.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from wrapper.model.roles import Role
 from wrapper.supervision.child_state import ChildState
 from wrapper.supervision.configuration_state import ConfigurationState
-from wrapper.supervision.confirm import Outcome
+from wrapper.supervision.loaded_rendering import Outcome
 from wrapper.supervision.policy import Policy
 
 

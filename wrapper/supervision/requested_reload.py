@@ -2,7 +2,7 @@
 
 A thread requests a reload when a file that the configuration refers to has changed (rules, for
 example). Prometheus' configuration does not show such a change, so the content cannot confirm it,
-as it does in ``confirm``. The change counts as in force in one of two cases:
+as it does in ``loaded_rendering``. The change counts as in force in one of two cases:
 
 - Prometheus answered 200 to our own request, which was sent after the change.
 - The last reload succeeded, and Prometheus' time of the last successful reload differs from the one

@@ -11,7 +11,7 @@ from wrapper.model.gate import EndpointReport
 from wrapper.model.roles import Role
 from wrapper.model.snapshot import Snapshot
 from wrapper.supervision.candidacy import holder_is_overdue
-from wrapper.supervision.confirm import Outcome
+from wrapper.supervision.loaded_rendering import Outcome
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.plan import Plan
 from wrapper.supervision.policy import Policy

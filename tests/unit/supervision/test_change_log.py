@@ -12,7 +12,7 @@ from wrapper.model.configuration import Rendering, Renderings
 from wrapper.model.events import ConfigurationRead
 from wrapper.model.gate import Endpoint
 from wrapper.model.roles import Role
-from wrapper.supervision import confirm
+from wrapper.supervision import loaded_rendering
 from wrapper.supervision.change_log import ChangeLog
 from wrapper.supervision.configuration_state import ConfigurationState
 from wrapper.supervision.observation import Observation
@@ -55,7 +55,7 @@ def test_a_change_that_is_probably_a_mistake_is_warned_of(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """With the gate both renderings may be the same, and both write to it."""
-    state = ConfigurationState(before, confirm.started_with(before.follower, 90.0))
+    state = ConfigurationState(before, loaded_rendering.started_with(before.follower, 90.0))
     observation = Observation(state, role_since=90.0, safe_since=90.0)
     with caplog.at_level(logging.WARNING):
         ChangeLog(POLICY).log(ConfigurationRead(after), observation, observation, 100.0)

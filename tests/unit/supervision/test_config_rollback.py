@@ -13,8 +13,8 @@ import pytest
 from wrapper.model.configuration import Evidence, Rendering, Renderings
 from wrapper.model.events import ReloadAnswered
 from wrapper.model.roles import Role
-from wrapper.supervision import config_rollback, confirm
-from wrapper.supervision.confirm import Loading
+from wrapper.supervision import config_rollback, loaded_rendering
+from wrapper.supervision.loaded_rendering import LoadState
 
 LIMIT_S = 50.0
 NAMES = "abcd"
@@ -36,7 +36,7 @@ class Story:
     newest: Renderings
     role: Role
     accepted: config_rollback.Acceptance
-    loading: Loading
+    loading: LoadState
     now: float = 100.0
 
     def tell(self, words: str) -> Story:
@@ -67,13 +67,13 @@ class Story:
 
     def _answer(self, status: int) -> None:
         answer = ReloadAnswered(self.in_file, self.now, status, "why")
-        self.loading = confirm.answered(self.loading, answer, self.now)
+        self.loading = loaded_rendering.answered(self.loading, answer, self.now)
 
     def _see(self, *, is_successful: bool) -> None:
         written = self.loading.written
         writes_remotely = written is not None and written.writes_remotely
         evidence = Evidence("", not writes_remotely, is_successful, 1.0, self.now)
-        self.loading = confirm.observed(self.loading, evidence)
+        self.loading = loaded_rendering.observed(self.loading, evidence)
 
     def _judge(self) -> None:
         self.accepted = config_rollback.judged(
@@ -83,9 +83,9 @@ class Story:
     def _write(self) -> None:
         wanted = config_rollback.target(self.accepted, self.newest, self.role)
         if self.loading.written != wanted:
-            started = confirm.write_started(self.loading, wanted)
-            written = confirm.written(started, wanted, self.now)
-            self.loading = confirm.reload_sent(written, self.now)
+            started = loaded_rendering.write_started(self.loading, wanted)
+            written = loaded_rendering.written(started, wanted, self.now)
+            self.loading = loaded_rendering.reload_sent(written, self.now)
 
     @property
     def in_file(self) -> str:
@@ -96,13 +96,13 @@ class Story:
 def told(words: str) -> Story:
     """Return how it stands at the end of a story that begins with a follower of input a."""
     renderings = INPUTS["a"]
-    loading = confirm.started_with(renderings.follower, 100.0)
+    loading = loaded_rendering.started_with(renderings.follower, 100.0)
     seen = Evidence("", writes_remotely=False, is_successful=True, success_time=1.0, asked_at=100.5)
     story = Story(
         renderings,
         Role.FOLLOWER,
         config_rollback.started_with(renderings),
-        confirm.observed(loading, seen),
+        loaded_rendering.observed(loading, seen),
     )
     return story.tell(words)
 
@@ -183,7 +183,7 @@ def test_the_problem_is_said_as_long_as_it_lasts(words: str, problem: str) -> No
 def test_what_is_under_way_is_not_judged() -> None:
     """While a rendering is on its way into the file, what was said of the old one is void."""
     story = told("b")
-    story.loading = replace(story.loading, outcome=confirm.Outcome.REFUSED)
-    story.loading = confirm.write_started(story.loading, INPUTS["c"].follower)
+    story.loading = replace(story.loading, outcome=loaded_rendering.Outcome.REFUSED)
+    story.loading = loaded_rendering.write_started(story.loading, INPUTS["c"].follower)
     story._judge()
     assert not story.accepted.refused

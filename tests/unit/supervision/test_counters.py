@@ -21,7 +21,7 @@ from wrapper.model.events import (
 )
 from wrapper.model.label_values import LEASE_ERRORS
 from wrapper.model.roles import Cause, Role
-from wrapper.supervision import confirm
+from wrapper.supervision import loaded_rendering
 from wrapper.supervision.configuration_state import ConfigurationState
 from wrapper.supervision.counters import Counters
 from wrapper.supervision.observation import Observation
@@ -32,8 +32,8 @@ from wrapper.supervision.reducer import fold
 FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
 LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)
 POLICY = Policy(LeaseTerms("a", "a-1", 10.0, 8.0, 2.0, 9.2))
-STARTED = confirm.started_with(FOLLOWER, 90.0)
-WRITTEN = confirm.written(confirm.write_started(STARTED, LEADER), LEADER, 100.0)
+STARTED = loaded_rendering.started_with(FOLLOWER, 90.0)
+WRITTEN = loaded_rendering.written(loaded_rendering.write_started(STARTED, LEADER), LEADER, 100.0)
 NEW = Observation(ConfigurationState(Renderings(FOLLOWER, LEADER), STARTED), 90.0)
 PROMOTED = but(NEW, role=Role.LEADER, configuration_loading=WRITTEN)
 RELOAD = decided(ReloadPrometheus("l"), role=Role.LEADER)

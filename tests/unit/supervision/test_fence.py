@@ -17,7 +17,7 @@ from wrapper.options.loading import load
 from wrapper.options.prometheus_args import ChildArguments
 from wrapper.startup import assembly
 from wrapper.startup.start import Start
-from wrapper.supervision import confirm
+from wrapper.supervision import loaded_rendering
 from wrapper.supervision.configuration_state import ConfigurationState
 from wrapper.supervision.observation import LeaseState, Observation
 from wrapper.supervision.performer import Performer, PerformerParts
@@ -28,7 +28,7 @@ FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
 LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)
 RENEWED_AT = 99.0
 WRITING = Observation(
-    ConfigurationState(Renderings(FOLLOWER, LEADER), confirm.started_with(LEADER, 50.0)),
+    ConfigurationState(Renderings(FOLLOWER, LEADER), loaded_rendering.started_with(LEADER, 50.0)),
     role=Role.LEADER,
     role_since=60.0,
     lease=LeaseState(

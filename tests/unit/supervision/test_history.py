@@ -9,7 +9,7 @@ from wrapper.model.configuration import Rendering, Renderings
 from wrapper.model.lease import LeaseRecord, LeaseView
 from wrapper.model.roles import Cause, Role, Stance
 from wrapper.model.snapshot import LONGEST_HISTORY_S
-from wrapper.supervision import confirm
+from wrapper.supervision import loaded_rendering
 from wrapper.supervision.configuration_state import ConfigurationState
 from wrapper.supervision.history import LONGEST_REASON, MOST, History
 from wrapper.supervision.observation import LeaseState, Observation
@@ -35,7 +35,7 @@ def seen(
 ) -> str:
     """Look at this record, or past it; return the last reason."""
     view = LeaseView(last=record, problem=problem)
-    known = ConfigurationState(RENDERINGS, confirm.started_with(RENDERING, 0.0))
+    known = ConfigurationState(RENDERINGS, loaded_rendering.started_with(RENDERING, 0.0))
     o = Observation(known, 0.0, lease=LeaseState(view))
     plan = Plan(Role.FOLLOWER, Stance.CONTEND, (), reason, Cause.LOST, 0.0)
     history.note_leader(leader, plan, o, wall)

@@ -29,11 +29,11 @@ from wrapper.model.gate import GateReport
 from wrapper.model.lease import LeaseRecord, LeaseView, ObservedLease
 from wrapper.model.pause import Pause
 from wrapper.model.roles import Cause, Role, Stance, Verdict
-from wrapper.supervision import confirm, requested_reload
+from wrapper.supervision import loaded_rendering, requested_reload
 from wrapper.supervision.child_state import Health
 from wrapper.supervision.configuration_state import ConfigurationState, FailedWrite
-from wrapper.supervision.confirm import Loading, Outcome
 from wrapper.supervision.gate_state import GateState
+from wrapper.supervision.loaded_rendering import LoadState, Outcome
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.plan import Plan, plan
 from wrapper.supervision.policy import Policy
@@ -67,20 +67,24 @@ OVERDUE = LeaseView(
 RELEASED = LeaseView(last=LeaseRecord(), released_at=NOW - 0.5)
 
 
-def loaded(rendering: Rendering) -> Loading:
+def loaded(rendering: Rendering) -> LoadState:
     """Return the state of a Prometheus that has this and nothing else in force."""
-    return replace(confirm.started_with(rendering, 50.0), outcome=Outcome.LOADED)
+    return replace(loaded_rendering.started_with(rendering, 50.0), outcome=Outcome.LOADED)
 
 
-def rewritten(old: Rendering, new: Rendering, *, sent_at: float | None = None) -> Loading:
+def rewritten(old: Rendering, new: Rendering, *, sent_at: float | None = None) -> LoadState:
     """Return the state after a rename at 99.5, reloaded at ``sent_at`` if at all."""
-    loading = confirm.written(confirm.write_started(loaded(old), new), new, NOW - 0.5)
-    return loading if sent_at is None else confirm.reload_sent(loading, sent_at)
+    loading = loaded_rendering.written(
+        loaded_rendering.write_started(loaded(old), new), new, NOW - 0.5
+    )
+    return loading if sent_at is None else loaded_rendering.reload_sent(loading, sent_at)
 
 
 STARTING = but(
     Observation(
-        ConfigurationState(Renderings(FOLLOWER, LEADER), confirm.started_with(FOLLOWER, 50.0)),
+        ConfigurationState(
+            Renderings(FOLLOWER, LEADER), loaded_rendering.started_with(FOLLOWER, 50.0)
+        ),
         role_since=50.0,
         safe_since=50.0,
     ),
@@ -368,7 +372,10 @@ def test_the_reason_names_what_is_known(o: Observation, words: list[str]) -> Non
             id="an edit is written",
         ),
         pytest.param(
-            but(LEADING, configuration_loading=confirm.write_started(loaded(LEADER), EDITED)),
+            but(
+                LEADING,
+                configuration_loading=loaded_rendering.write_started(loaded(LEADER), EDITED),
+            ),
             (),
             id="one write at a time",
         ),
@@ -477,7 +484,7 @@ def test_what_to_do(o: Observation, actions: tuple[Action, ...]) -> None:
         pytest.param(
             but(
                 LEADING,
-                configuration_loading=confirm.write_started(loaded(LEADER), EDITED),
+                configuration_loading=loaded_rendering.write_started(loaded(LEADER), EDITED),
                 configuration_failed_write=FailedWrite("disk full", Role.LEADER),
             ),
             NOW,
@@ -817,10 +824,12 @@ def test_a_failed_write_is_tried_again(
 def test_an_ambiguous_demotion_reloads_once_more() -> None:
     """Where content cannot tell, another reload comes after half a second, not after ten."""
     hasty = rewritten(FOLLOWER, LEADER)
-    hasty = confirm.reload_sent(confirm.written(hasty, FOLLOWER, 99.0), 99.0)
+    hasty = loaded_rendering.reload_sent(loaded_rendering.written(hasty, FOLLOWER, 99.0), 99.0)
     evidence = Evidence("i", False, True, 1.0, 99.1)  # noqa: FBT003
     o = but(
-        LOST_DEMOTING, lease_view=ANOTHERS, configuration_loading=confirm.observed(hasty, evidence)
+        LOST_DEMOTING,
+        lease_view=ANOTHERS,
+        configuration_loading=loaded_rendering.observed(hasty, evidence),
     )
     assert o.writer.may_write
     assert decide(o, now=99.4).actions == ()
@@ -894,7 +903,7 @@ def test_a_prometheus_that_reads_its_own_file_is_left_alone(
     o: Observation, actions: tuple[Action, ...]
 ) -> None:
     """It is supervised, and nothing else."""
-    assert decide(but(o, configuration_loading=Loading()), PLAIN).actions == actions
+    assert decide(but(o, configuration_loading=LoadState()), PLAIN).actions == actions
 
 
 @pytest.mark.parametrize(
@@ -1084,7 +1093,7 @@ NEWS = AnswerReload(3, Verdict.REFUSED, "no")
     [
         pytest.param(but(LEADING, reload=WANTED), POLICY, (ReloadPrometheus("l"),), id="new rules"),
         pytest.param(
-            but(READY, role=Role.LEADER, configuration_loading=Loading(), reload=WANTED),
+            but(READY, role=Role.LEADER, configuration_loading=LoadState(), reload=WANTED),
             PLAIN,
             (ReloadPrometheus(""),),
             id="also where Prometheus reads its own file",

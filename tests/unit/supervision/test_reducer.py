@@ -44,10 +44,10 @@ from wrapper.model.events import (
 from wrapper.model.lease import LeaseRecord, LeaseView
 from wrapper.model.pause import Pause
 from wrapper.model.roles import Role, Verdict
-from wrapper.supervision import config_rollback, confirm
+from wrapper.supervision import config_rollback, loaded_rendering
 from wrapper.supervision.child_state import Health
 from wrapper.supervision.configuration_state import ConfigurationState, FailedWrite
-from wrapper.supervision.confirm import Outcome
+from wrapper.supervision.loaded_rendering import Outcome
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 from wrapper.supervision.reducer import fold
@@ -58,12 +58,12 @@ EDITED = Renderings(FOLLOWER, replace(LEADER, fingerprint="m"))
 TERMS = LeaseTerms("a", "a-1", 10.0, 8.0, 2.0, 9.2)
 POLICY = Policy(TERMS, failure_threshold=1, success_threshold=1, step_down_pause_s=30.0)
 NEW = Observation(
-    ConfigurationState(Renderings(FOLLOWER, LEADER), confirm.started_with(FOLLOWER, 90.0)),
+    ConfigurationState(Renderings(FOLLOWER, LEADER), loaded_rendering.started_with(FOLLOWER, 90.0)),
     role_since=90.0,
     safe_since=90.0,
 )
-STARTED = confirm.write_started(NEW.configuration.loading, LEADER)
-WRITTEN = confirm.written(STARTED, LEADER, 100.0)
+STARTED = loaded_rendering.write_started(NEW.configuration.loading, LEADER)
+WRITTEN = loaded_rendering.written(STARTED, LEADER, 100.0)
 HELD = LeaseView(last=LeaseRecord("a"), changed_at=99.0, renewed_at=99.0)
 ANOTHERS = LeaseView(last=LeaseRecord("b"), changed_at=99.0)
 
@@ -197,7 +197,7 @@ def test_an_event_meets_what_was_known(
 
 def test_what_prometheus_says_reaches_the_loading() -> None:
     """Evidence and answers are folded into what is known to be in force."""
-    before = but(NEW, configuration_loading=confirm.reload_sent(WRITTEN, 100.0))
+    before = but(NEW, configuration_loading=loaded_rendering.reload_sent(WRITTEN, 100.0))
     evidence = Evidence("i", True, True, 5.0, 101.0)  # noqa: FBT003
     seen = fold(before, LoadedObserved(evidence), 101.0, POLICY)
     assert seen.configuration.loading.outcome is Outcome.LOADED
@@ -245,7 +245,11 @@ def test_a_decision_is_remembered_with_its_time() -> None:
         ),
         pytest.param(
             ReloadPrometheus("f"),
-            {"configuration_loading": confirm.reload_sent(NEW.configuration.loading, 100.0)},
+            {
+                "configuration_loading": loaded_rendering.reload_sent(
+                    NEW.configuration.loading, 100.0
+                )
+            },
             id="a reload was sent",
         ),
         pytest.param(ArmSwitch(108.0), {"fencing_switch_at": 108.0}, id="the switch is armed"),
@@ -273,15 +277,17 @@ def test_safe_is_since_it_cannot_write() -> None:
 @pytest.mark.parametrize(
     ("loading", "now", "failures"),
     [
-        pytest.param(confirm.started_with(LEADER, 60.0), 100.0, 3, id="not before it has loaded"),
         pytest.param(
-            replace(confirm.started_with(LEADER, 60.0), outcome=Outcome.LOADED),
+            loaded_rendering.started_with(LEADER, 60.0), 100.0, 3, id="not before it has loaded"
+        ),
+        pytest.param(
+            replace(loaded_rendering.started_with(LEADER, 60.0), outcome=Outcome.LOADED),
             80.0,
             3,
             id="nor after a short while",
         ),
         pytest.param(
-            replace(confirm.started_with(LEADER, 60.0), outcome=Outcome.LOADED),
+            replace(loaded_rendering.started_with(LEADER, 60.0), outcome=Outcome.LOADED),
             100.0,
             0,
             id="a promotion that has lasted is forgiven the failed ones before",
@@ -289,7 +295,7 @@ def test_safe_is_since_it_cannot_write() -> None:
     ],
 )
 def test_failed_promotions_are_forgotten(
-    loading: confirm.Loading, now: float, failures: int
+    loading: loaded_rendering.LoadState, now: float, failures: int
 ) -> None:
     """Only a leader that has been one for half a minute starts from the beginning."""
     leading = but(
@@ -381,7 +387,9 @@ def test_a_reload_under_way_counts_for_what_it_has_read() -> None:
 
 def test_evidence_is_wanted_while_a_reload_is_waited_for() -> None:
     """Also where nothing else is to be learned."""
-    known = but(LED, configuration_loading=replace(LED.configuration.loading, images={"l": "i"}))
+    known = but(
+        LED, configuration_loading=replace(LED.configuration.loading, shown_hashes={"l": "i"})
+    )
     assert not known.wants_evidence
     assert after(known, ReloadWanted(1, has_changed_files=True)).wants_evidence
 

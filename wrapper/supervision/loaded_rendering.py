@@ -15,10 +15,10 @@ back: each answer excludes all renames before the first that matches it. Example
 proves nothing: a promotion is reverted at once, and Prometheus still shows the earlier follower's
 configuration, while a reload that has read the leader's is in progress.
 
-Two renderings are distinguished by whether they have a remote_write, and by their *images* if
-known. An image is the hash of what Prometheus showed while the rendering was in force. It is
-recorded each time that a rendering comes into force, because it may differ: Prometheus 2.53 shows
-the ``runtime.gogc`` of one configuration also for the next one, which has none.
+Two renderings are distinguished by whether they have a remote_write, and by their *shown hashes*
+if known: the hash of what Prometheus showed while the rendering was in force. It is recorded each
+time that a rendering comes into force, because it may differ: Prometheus 2.53 shows the
+``runtime.gogc`` of one configuration also for the next one, which has none.
 
 Guarantee: once a rendering is proven to be in force, nothing that was read before its rename is in
 force. Nothing is proven while a rendering is being written to the file.
@@ -47,7 +47,7 @@ from wrapper.model.roles import Role
 REFUSED = "Prometheus refused to load it, or a part of it; see the log of Prometheus"
 _HTTP_OK = 200
 _HTTP_REFUSED = 500
-_KNOWN_IMAGES = 16
+_KNOWN_HASHES = 16
 _PROVING_SUCCESSES = 2
 
 
@@ -61,7 +61,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Loading:
+class LoadState:
     """What the output file contains, and what Prometheus may have in force.
 
     - ``written``: the rendering in the output file; None if Prometheus reads its own file.
@@ -69,16 +69,16 @@ class Loading:
     - ``candidates``: the renderings that may be in force.
     - ``outcome``, ``problem``: the result of loading ``written``.
     - ``written_at``: when ``written`` was written.
-    - ``showable``: the renamed renderings in their order, from the first that Prometheus may still
-      show.
+    - ``possibly_shown``: the renamed renderings in their order, from the first that Prometheus may
+      still show.
     - ``settled_at``: since when ``written`` is known to be in force.
     - ``reload_sent_at``, ``reloads_sent``: the last reload request, and the number of requests,
       since the rename.
     - ``successes``: how often Prometheus' time of the last successful reload was seen to change
       since the rename; -1 before the first answer.
     - ``evidence``: the last answer of Prometheus.
-    - ``images``: by fingerprint, the hash of what Prometheus showed while that rendering was in
-      force.
+    - ``shown_hashes``: by fingerprint, the hash of what Prometheus showed while that rendering was
+      in force.
     """
 
     written: Rendering | None = None
@@ -87,13 +87,13 @@ class Loading:
     outcome: Outcome = Outcome.PENDING
     problem: str = ""
     written_at: float = 0.0
-    showable: tuple[Rendering, ...] = ()
+    possibly_shown: tuple[Rendering, ...] = ()
     settled_at: float = 0.0
     reload_sent_at: float | None = None
     reloads_sent: int = 0
     successes: int = -1
     evidence: Evidence | None = None
-    images: Mapping[str, str] = field(default_factory=dict)
+    shown_hashes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def may_be_leader(self) -> bool:
@@ -128,10 +128,10 @@ class Loading:
         """Whether to query what Prometheus has loaded."""
         if self.written is None:
             return False
-        return not self.is_loaded or self.written.fingerprint not in self.images
+        return not self.is_loaded or self.written.fingerprint not in self.shown_hashes
 
     @property
-    def wants_barrier(self) -> bool:
+    def needs_another_reload(self) -> bool:
         """Whether the content proves nothing, but another reload would give a proof."""
         seen, target = self.evidence, self.written
         if seen is None or target is None or seen.asked_at < self.written_at:
@@ -140,12 +140,12 @@ class Loading:
         return is_ambiguous and not self.is_settled
 
 
-def started_with(rendering: Rendering, now: float) -> Loading:
+def started_with(rendering: Rendering, now: float) -> LoadState:
     """Return the state of a Prometheus that was started with this rendering in the output file."""
-    return Loading(
+    return LoadState(
         written=rendering,
         candidates=(rendering,),
-        showable=(rendering,),
+        possibly_shown=(rendering,),
         written_at=now,
         settled_at=now,
         reload_sent_at=now,
@@ -153,17 +153,17 @@ def started_with(rendering: Rendering, now: float) -> Loading:
     )
 
 
-def write_started(loading: Loading, rendering: Rendering) -> Loading:
+def write_started(loading: LoadState, rendering: Rendering) -> LoadState:
     """Return the state after the decision to write a rendering: Prometheus may load it from now."""
     return replace(loading, incoming=rendering)
 
 
-def write_failed(loading: Loading) -> Loading:
+def write_failed(loading: LoadState) -> LoadState:
     """Return the state after the incoming rendering could not be written."""
     return replace(loading, incoming=None)
 
 
-def written(loading: Loading, rendering: Rendering, now: float) -> Loading:
+def written(loading: LoadState, rendering: Rendering, now: float) -> LoadState:
     """Return the state after a rendering was written; it is not loaded yet."""
     return replace(
         loading,
@@ -173,28 +173,28 @@ def written(loading: Loading, rendering: Rendering, now: float) -> Loading:
         outcome=Outcome.PENDING,
         problem="",
         written_at=now,
-        showable=(*loading.showable, rendering),
+        possibly_shown=(*loading.possibly_shown, rendering),
         reload_sent_at=None,
         reloads_sent=0,
         successes=-1,
-        images={
-            fingerprint: image
-            for fingerprint, image in loading.images.items()
+        shown_hashes={
+            fingerprint: shown_hash
+            for fingerprint, shown_hash in loading.shown_hashes.items()
             if fingerprint != rendering.fingerprint
         },
     )
 
 
-def _others(loading: Loading, rendering: Rendering) -> tuple[Rendering, ...]:
+def _others(loading: LoadState, rendering: Rendering) -> tuple[Rendering, ...]:
     return tuple(c for c in loading.candidates if c.fingerprint != rendering.fingerprint)
 
 
-def reload_sent(loading: Loading, now: float) -> Loading:
+def reload_sent(loading: LoadState, now: float) -> LoadState:
     """Return the state after a reload request was sent."""
     return replace(loading, reload_sent_at=now, reloads_sent=loading.reloads_sent + 1)
 
 
-def answered(loading: Loading, answer: ReloadAnswered, now: float) -> Loading:
+def answered(loading: LoadState, answer: ReloadAnswered, now: float) -> LoadState:
     """Return the state after the answer to our reload request; no answer (0) proves nothing."""
     target = loading.written
     if target is None or loading.incoming is not None or answer.sent_at < loading.written_at:
@@ -209,7 +209,7 @@ def answered(loading: Loading, answer: ReloadAnswered, now: float) -> Loading:
     return replace(loading, problem=answer.problem)
 
 
-def _not_loaded(loading: Loading, answer: ReloadAnswered) -> Loading:
+def _not_loaded(loading: LoadState, answer: ReloadAnswered) -> LoadState:
     """Return the state after an error response.
 
     The metrics show the same refusal later; ``evidence`` is changed so that it does not count as
@@ -221,7 +221,7 @@ def _not_loaded(loading: Loading, answer: ReloadAnswered) -> Loading:
     return replace(loading, outcome=Outcome.REFUSED, problem=answer.problem, evidence=seen)
 
 
-def observed(loading: Loading, evidence: Evidence) -> Loading:
+def observed(loading: LoadState, evidence: Evidence) -> LoadState:
     """Return the state after Prometheus was queried.
 
     An answer that was requested before the rename proves nothing.
@@ -233,48 +233,50 @@ def observed(loading: Loading, evidence: Evidence) -> Loading:
     loading = replace(
         _count_success(loading, evidence),
         evidence=evidence,
-        showable=_since_shown(loading, evidence),
+        possibly_shown=_since_shown(loading, evidence),
     )
     if not _is_proven(loading, target, evidence):
         return _note_refusal(loading, before, evidence)
     return _settle(loading, target, before, evidence)
 
 
-def _count_success(loading: Loading, evidence: Evidence) -> Loading:
+def _count_success(loading: LoadState, evidence: Evidence) -> LoadState:
     if loading.successes < 0 or loading.evidence is None:
         return replace(loading, successes=0)
     is_new = evidence.success_time != loading.evidence.success_time
     return replace(loading, successes=loading.successes + is_new)
 
 
-def _is_proven(loading: Loading, target: Rendering, evidence: Evidence) -> bool:
+def _is_proven(loading: LoadState, target: Rendering, evidence: Evidence) -> bool:
     has_reloaded_twice = loading.successes >= _PROVING_SUCCESSES
     return loading.is_settled or has_reloaded_twice or _shows(loading, target, evidence)
 
 
-def _shows(loading: Loading, target: Rendering, evidence: Evidence) -> bool:
+def _shows(loading: LoadState, target: Rendering, evidence: Evidence) -> bool:
     """Return whether Prometheus shows this rendering, and has read it after its rename."""
     if loading.is_settled:
         return evidence.asked_at > loading.settled_at
-    return loading.showable == (target,) and _may_be(loading, target, evidence)
+    return loading.possibly_shown == (target,) and _may_be(loading, target, evidence)
 
 
-def _since_shown(loading: Loading, evidence: Evidence) -> tuple[Rendering, ...]:
+def _since_shown(loading: LoadState, evidence: Evidence) -> tuple[Rendering, ...]:
     """Return the renamed renderings, from the first that matches what Prometheus shows."""
-    for number, rendering in enumerate(loading.showable):
+    for number, rendering in enumerate(loading.possibly_shown):
         if _may_be(loading, rendering, evidence):
-            return loading.showable[number:]
-    return loading.showable
+            return loading.possibly_shown[number:]
+    return loading.possibly_shown
 
 
-def _may_be(loading: Loading, candidate: Rendering | None, evidence: Evidence) -> bool:
+def _may_be(loading: LoadState, candidate: Rendering | None, evidence: Evidence) -> bool:
     """Return whether Prometheus may be showing this rendering."""
     if candidate is None or candidate.writes_remotely != evidence.writes_remotely:
         return False
-    return loading.images.get(candidate.fingerprint, evidence.image) == evidence.image
+    return (
+        loading.shown_hashes.get(candidate.fingerprint, evidence.shown_hash) == evidence.shown_hash
+    )
 
 
-def _note_refusal(loading: Loading, before: Evidence | None, evidence: Evidence) -> Loading:
+def _note_refusal(loading: LoadState, before: Evidence | None, evidence: Evidence) -> LoadState:
     """Return the state, marked as refused if a reload has failed since the last answer.
 
     Only Prometheus' own log has the reason. Before the first answer, the last reload counts as
@@ -287,8 +289,8 @@ def _note_refusal(loading: Loading, before: Evidence | None, evidence: Evidence)
 
 
 def _settle(
-    loading: Loading, target: Rendering, before: Evidence | None, evidence: Evidence
-) -> Loading:
+    loading: LoadState, target: Rendering, before: Evidence | None, evidence: Evidence
+) -> LoadState:
     """Return the state without the other candidates, if the reload succeeded.
 
     A reload that failed in one part (a rule file) has still applied remote_write (Prometheus 2.42,
@@ -304,16 +306,16 @@ def _settle(
     if not has_succeeded:
         loading = _note_refusal(loading, before, evidence)
         return loading if target.writes_remotely else _narrow(loading, target, evidence.asked_at)
-    images = loading.images
+    shown_hashes = loading.shown_hashes
     if _shows(loading, target, evidence):
-        kept = [*images.items(), (target.fingerprint, evidence.image)]
-        images = dict(kept[-_KNOWN_IMAGES:])
-    loaded = replace(loading, outcome=Outcome.LOADED, problem="", images=images)
+        kept = [*shown_hashes.items(), (target.fingerprint, evidence.shown_hash)]
+        shown_hashes = dict(kept[-_KNOWN_HASHES:])
+    loaded = replace(loading, outcome=Outcome.LOADED, problem="", shown_hashes=shown_hashes)
     return _narrow(loaded, target, evidence.asked_at)
 
 
-def _narrow(loading: Loading, target: Rendering, settled_at: float) -> Loading:
+def _narrow(loading: LoadState, target: Rendering, settled_at: float) -> LoadState:
     """Return the state in which this rendering is certainly in force, and no other."""
     if loading.is_settled:
         return loading
-    return replace(loading, candidates=(target,), showable=(target,), settled_at=settled_at)
+    return replace(loading, candidates=(target,), possibly_shown=(target,), settled_at=settled_at)

@@ -13,8 +13,8 @@ import pytest
 from wrapper.model.configuration import Evidence, Rendering
 from wrapper.model.events import ReloadAnswered
 from wrapper.model.roles import Role
-from wrapper.supervision import confirm
-from wrapper.supervision.confirm import Loading, Outcome
+from wrapper.supervision import loaded_rendering
+from wrapper.supervision.loaded_rendering import LoadState, Outcome
 
 FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
 EDITED = Rendering(Role.FOLLOWER, b"g", "g", writes_remotely=False)
@@ -31,7 +31,7 @@ RENDERINGS = {
 class Story:
     """A loading, and the Prometheus whose success time its evidence carries."""
 
-    loading: Loading
+    loading: LoadState
     now: float = 100.0
     success_time: float = 1.0
 
@@ -43,17 +43,17 @@ class Story:
             self.loading = _VERBS[verb](self, what)
         return self
 
-    def see(self, what: str, *, asked_at: float | None = None) -> Loading:
+    def see(self, what: str, *, asked_at: float | None = None) -> LoadState:
         """Show a rendering's content; ``~`` behind it: looking otherwise.
 
         ``!`` behind it: the last reload has failed.
         """
         name = what.rstrip("!~")
-        image = f"image of {'l' if name == TWIN.fingerprint else name}"
-        return confirm.observed(
+        shown_hash = f"hash of {'l' if name == TWIN.fingerprint else name}"
+        return loaded_rendering.observed(
             self.loading,
             Evidence(
-                image=image + what.removeprefix(name).rstrip("!"),
+                shown_hash=shown_hash + what.removeprefix(name).rstrip("!"),
                 writes_remotely=RENDERINGS[name].writes_remotely,
                 is_successful=not what.endswith("!"),
                 success_time=self.success_time,
@@ -61,36 +61,36 @@ class Story:
             ),
         )
 
-    def succeed_and_see(self, what: str) -> Loading:
+    def succeed_and_see(self, what: str) -> LoadState:
         """Have one more reload succeed, then show."""
         self.success_time += 1
         return self.see(what)
 
-    def write(self, what: str) -> Loading:
+    def write(self, what: str) -> LoadState:
         """Put a rendering into the file and have it reloaded."""
-        started = confirm.write_started(self.loading, RENDERINGS[what])
-        written = confirm.written(started, RENDERINGS[what], self.now)
-        return confirm.reload_sent(written, self.now)
+        started = loaded_rendering.write_started(self.loading, RENDERINGS[what])
+        written = loaded_rendering.written(started, RENDERINGS[what], self.now)
+        return loaded_rendering.reload_sent(written, self.now)
 
-    def answer(self, status: str) -> Loading:
+    def answer(self, status: str) -> LoadState:
         """Answer the request that was sent with the last reload."""
         sent_at = self.loading.reload_sent_at or 0.0
         return self._answer(status, sent_at)
 
-    def answer_late(self, status: str) -> Loading:
+    def answer_late(self, status: str) -> LoadState:
         """Answer a request that was sent before the rename."""
         return self._answer(status, self.loading.written_at - 0.5)
 
-    def _answer(self, status: str, sent_at: float) -> Loading:
+    def _answer(self, status: str, sent_at: float) -> LoadState:
         written = self.loading.written
         fingerprint = written.fingerprint if written else ""
         answer = ReloadAnswered(fingerprint, sent_at, int(status), "why")
-        return confirm.answered(self.loading, answer, self.now)
+        return loaded_rendering.answered(self.loading, answer, self.now)
 
 
-_VERBS: dict[str, Callable[[Story, str], Loading]] = {
-    "start": lambda s, what: confirm.write_started(s.loading, RENDERINGS[what]),
-    "fail": lambda s, _: confirm.write_failed(s.loading),
+_VERBS: dict[str, Callable[[Story, str], LoadState]] = {
+    "start": lambda s, what: loaded_rendering.write_started(s.loading, RENDERINGS[what]),
+    "fail": lambda s, _: loaded_rendering.write_failed(s.loading),
     "write": Story.write,
     "sees": Story.see,
     "succeeds": Story.succeed_and_see,
@@ -103,9 +103,9 @@ _VERBS: dict[str, Callable[[Story, str], Loading]] = {
 }
 
 
-def told(words: str) -> Loading:
+def told(words: str) -> LoadState:
     """Return how it stands at the end of a story that begins with a running follower."""
-    return Story(confirm.started_with(FOLLOWER, 100.0)).tell(words).loading
+    return Story(loaded_rendering.started_with(FOLLOWER, 100.0)).tell(words).loading
 
 
 LED = "sees:f write:l succeeds:l "
@@ -231,13 +231,13 @@ def test_what_may_be_in_force(words: str, in_force: str, outcome: str) -> None:
 
 def test_an_answer_from_before_the_proof_does_not_teach_what_a_rendering_looks_like() -> None:
     """What was asked before our request's 200 may still show the old content."""
-    story = Story(confirm.started_with(FOLLOWER, 100.0)).tell("sees:f write:l")
+    story = Story(loaded_rendering.started_with(FOLLOWER, 100.0)).tell("sees:f write:l")
     asked_at = story.now + 0.5
     story.tell("200")
     story.loading = story.see("f", asked_at=asked_at)
     assert story.loading.wants_evidence
     story.tell("sees:l")
-    assert story.loading.images == {"f": "image of f", "l": "image of l"}
+    assert story.loading.shown_hashes == {"f": "hash of f", "l": "hash of l"}
     assert not story.loading.wants_evidence
 
 
@@ -280,26 +280,26 @@ def test_who_may_write(words: str, *, may_be_leader: bool, is_settled: bool) -> 
     ],
 )
 def test_when_another_reload_would_tell(words: str, *, wants: bool) -> None:
-    """A barrier is wanted where the content is right and may be an old sight."""
-    assert told(words).wants_barrier is wants
+    """Another reload is needed where the content is right and may be an old sight."""
+    assert told(words).needs_another_reload is wants
 
 
-def test_few_images_are_kept() -> None:
+def test_few_hashes_are_kept() -> None:
     """A replica whose configuration changes every minute does not grow."""
-    story = Story(confirm.started_with(FOLLOWER, 100.0))
+    story = Story(loaded_rendering.started_with(FOLLOWER, 100.0))
     for number in range(40):
         edited = replace(FOLLOWER, fingerprint=f"{number}")
         RENDERINGS[edited.fingerprint] = edited
         story.tell(f"write:{number} 200 sees:{number}")
         del RENDERINGS[edited.fingerprint]
-    assert len(story.loading.images) == 16
-    assert "39" in story.loading.images
+    assert len(story.loading.shown_hashes) == 16
+    assert "39" in story.loading.shown_hashes
 
 
 def test_nothing_written_is_nothing_to_prove() -> None:
     """A sidecar that has not written yet wants no evidence and takes none."""
-    story = Story(Loading())
+    story = Story(LoadState())
     assert not story.loading.wants_evidence
-    assert story.see("f") == Loading()
-    assert story.answer("200") == Loading()
+    assert story.see("f") == LoadState()
+    assert story.answer("200") == LoadState()
     assert story.loading.outcome is Outcome.PENDING
