@@ -182,7 +182,7 @@ MUTANTS = (
         "what Prometheus refuses does not stay in its file",
         config_rollback,
         "target",
-        lambda _acceptance, newest, role: newest.of(role),
+        lambda _rollback, newest, role: newest.of(role),
         profiles.EDITED,
     ),
     Mutant(

@@ -218,13 +218,13 @@ def _first_observation(start: Start, child: Child | None, now: float) -> Observa
     problem = "\n".join(start.refusal)
     refused_here = problem if start.last_good is renderings else ""
     if child is not None:
-        accepted = config_rollback.started_with(
+        rollback = config_rollback.started_with(
             start.last_good or renderings,
             start.keeper.proven_leader(renderings.leader),
             "" if refused_here else problem,
         )
         loading = loaded_rendering.started_with(start.first, now)
-        configuration = ConfigurationState(renderings, loading, accepted, refused_here)
+        configuration = ConfigurationState(renderings, loading, rollback, refused_here)
         return Observation(configuration, now, child=known_child, label=label, gate=gate)
     loading = loaded_rendering.write_started(
         loaded_rendering.LoadState(), renderings.of(Role.LEADER)

@@ -39,7 +39,7 @@ def _obstacle_in_prometheus(o: Observation) -> Reason | None:
     if not o.child.is_ready:
         text = f"Prometheus is not ready{_because(o.child.readiness_detail)}"
         return Reason(Cause.NOT_READY, text)
-    if o.configuration.acceptance.is_on_trial:
+    if o.configuration.rollback.awaits_first_load:
         text = "Prometheus exited with the newest configuration; it has to be tried first"
         return Reason(Cause.NOT_READY, text)
     if not o.child.health.is_healthy:

@@ -21,37 +21,37 @@ from wrapper.supervision.loaded_rendering import REFUSED, LoadState, Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Acceptance:
+class RollbackState:
     """Which renderings Prometheus has loaded, and which it has refused.
 
     - ``good``: both renderings of the last input of which Prometheus loaded one, in any role.
     - ``proven``: the rendering that Prometheus last loaded in each role.
     - ``refused``: the fingerprints of refused renderings; cleared when the inputs change.
-    - ``acquitted_at``: when Prometheus refused the earlier rendering too, so that the edit is not
-      the cause; None if it did not.
+    - ``fallback_refused_at``: when Prometheus refused the earlier rendering too, so that the edit
+      is not the cause; None if it did not.
     - ``problem``: why Prometheus does not use the newest input, "" if it does.
-    - ``assumed``: the leader rendering of the previous good input; it is used if Prometheus has
-      never loaded a leader rendering.
-    - ``is_on_trial``: Prometheus exited with the newest input in an earlier run. This replica must
-      not lead until Prometheus has loaded that input, or has refused it.
+    - ``previous_leader``: the leader rendering of the previous good input; it is used if Prometheus
+      has never loaded a leader rendering.
+    - ``awaits_first_load``: Prometheus exited with the newest input in an earlier run. This replica
+      must not lead until Prometheus has loaded that input, or has refused it.
     """
 
     good: Renderings | None = None
     proven: Mapping[Role, Rendering] = field(default_factory=dict)
     refused: frozenset[str] = frozenset()
-    acquitted_at: float | None = None
+    fallback_refused_at: float | None = None
     problem: str = ""
-    assumed: Rendering | None = None
-    is_on_trial: bool = False
+    previous_leader: Rendering | None = None
+    awaits_first_load: bool = False
 
     def fallback(self, role: Role) -> Rendering | None:
         """Return what a role loads if all newer renderings are refused, None if not known."""
-        return self.proven.get(role) or (self.assumed if role is Role.LEADER else None)
+        return self.proven.get(role) or (self.previous_leader if role is Role.LEADER else None)
 
 
 def started_with(
     renderings: Renderings, leader: Rendering | None = None, problem: str = ""
-) -> Acceptance:
+) -> RollbackState:
     """Return the state of a Prometheus that is started with the follower rendering.
 
     It counts as loaded, because Prometheus exits if it cannot load it. ``leader`` is the leader
@@ -61,36 +61,36 @@ def started_with(
     proven = {Role.FOLLOWER: renderings.follower}
     if leader is not None:
         proven[Role.LEADER] = leader
-    return Acceptance(renderings, proven, problem=problem, is_on_trial=bool(problem))
+    return RollbackState(renderings, proven, problem=problem, awaits_first_load=bool(problem))
 
 
-def target(acceptance: Acceptance, newest: Renderings, role: Role) -> Rendering:
+def target(rollback: RollbackState, newest: Renderings, role: Role) -> Rendering:
     """Return the rendering that a role loads.
 
     That is the newest one. After a refusal it is that of the last good input. If that is refused
     too, it is the fallback, or the newest one if there is no fallback.
     """
-    if acceptance.refused and acceptance.good is not None:
-        before = acceptance.good.of(role)
-        if before.fingerprint not in acceptance.refused:
+    if rollback.refused and rollback.good is not None:
+        before = rollback.good.of(role)
+        if before.fingerprint not in rollback.refused:
             return before
-        return acceptance.fallback(role) or newest.of(role)
+        return rollback.fallback(role) or newest.of(role)
     return newest.of(role)
 
 
-def tried_again(acceptance: Acceptance) -> Acceptance:
+def tried_again(rollback: RollbackState) -> RollbackState:
     """Return the state without refusals: the inputs have changed, or a retry was requested."""
-    return replace(acceptance, refused=frozenset(), acquitted_at=None, problem="")
+    return replace(rollback, refused=frozenset(), fallback_refused_at=None, problem="")
 
 
-def judged(  # noqa: PLR0913, PLR0917 - all that a judgement takes
-    acceptance: Acceptance,
+def after_reload(  # noqa: PLR0913, PLR0917 - all that a judgement takes
+    rollback: RollbackState,
     newest: Renderings,
     role: Role,
     loading: LoadState,
     now: float,
     limit_s: float,
-) -> Acceptance:
+) -> RollbackState:
     """Return the state after Prometheus has loaded the role's rendering, or refused it.
 
     A rendering that is not loaded within ``limit_s`` seconds counts as refused if Prometheus
@@ -98,38 +98,38 @@ def judged(  # noqa: PLR0913, PLR0917 - all that a judgement takes
     """
     written = loading.written
     if written is None or loading.incoming is not None:
-        return acceptance
-    if written != target(acceptance, newest, role):
-        return acceptance
+        return rollback
+    if written != target(rollback, newest, role):
+        return rollback
     if loading.is_settled and loading.outcome is Outcome.LOADED:
-        return _accepted(acceptance, newest, role, written)
+        return _accepted(rollback, newest, role, written)
     if not _is_refused(loading, is_overdue=now >= loading.written_at + limit_s):
-        return acceptance
-    if written == acceptance.fallback(role) and written != newest.of(role):
-        return _acquitted(acceptance, loading, now)
-    acquitted_at = acceptance.acquitted_at
-    has_time = acquitted_at is not None and now < acquitted_at + limit_s
+        return rollback
+    if written == rollback.fallback(role) and written != newest.of(role):
+        return _fallback_refused(rollback, loading, now)
+    fallback_refused_at = rollback.fallback_refused_at
+    has_time = fallback_refused_at is not None and now < fallback_refused_at + limit_s
     is_demotion = role is Role.FOLLOWER and loading.may_be_leader
     if has_time and not is_demotion:
-        return acceptance
-    return _blamed(acceptance, newest, role, loading)
+        return rollback
+    return _refused(rollback, newest, role, loading)
 
 
 def _accepted(
-    acceptance: Acceptance, newest: Renderings, role: Role, written: Rendering
-) -> Acceptance:
-    refused = acceptance.refused - {written.fingerprint}
+    rollback: RollbackState, newest: Renderings, role: Role, written: Rendering
+) -> RollbackState:
+    refused = rollback.refused - {written.fingerprint}
     is_good = written == newest.of(role) and not refused  # the other role's may still be refused
-    is_new = is_good and acceptance.good not in {None, newest}
-    before = acceptance.good.of(Role.LEADER) if is_new and acceptance.good else None
+    is_new = is_good and rollback.good not in {None, newest}
+    before = rollback.good.of(Role.LEADER) if is_new and rollback.good else None
     return replace(
-        acceptance,
-        assumed=before or acceptance.assumed,
-        good=newest if is_good else acceptance.good,
-        proven={**acceptance.proven, role: written},
+        rollback,
+        previous_leader=before or rollback.previous_leader,
+        good=newest if is_good else rollback.good,
+        proven={**rollback.proven, role: written},
         refused=refused,
-        problem=acceptance.problem if refused else "",
-        is_on_trial=acceptance.is_on_trial and written != newest.of(role),
+        problem=rollback.problem if refused else "",
+        awaits_first_load=rollback.awaits_first_load and written != newest.of(role),
     )
 
 
@@ -146,24 +146,28 @@ def _is_refused(loading: LoadState, *, is_overdue: bool) -> bool:
     return has_seen and is_overdue and bool(loading.reloads_sent)
 
 
-def _acquitted(acceptance: Acceptance, loading: LoadState, now: float) -> Acceptance:
+def _fallback_refused(rollback: RollbackState, loading: LoadState, now: float) -> RollbackState:
     also = f"the configuration before is refused as well: {_reason(loading)}"
-    problem = f"{acceptance.problem.partition('; ')[0]}; {also}"
-    return replace(acceptance, refused=frozenset(), acquitted_at=now, problem=problem)
+    problem = f"{rollback.problem.partition('; ')[0]}; {also}"
+    return replace(rollback, refused=frozenset(), fallback_refused_at=now, problem=problem)
 
 
-def _blamed(
-    acceptance: Acceptance, newest: Renderings, role: Role, loading: LoadState
-) -> Acceptance:
+def _refused(
+    rollback: RollbackState, newest: Renderings, role: Role, loading: LoadState
+) -> RollbackState:
     """Return the state with the rendering marked as refused.
 
     If there is no earlier rendering to fall back to, the refused one is tried again.
     """
-    tried = target(acceptance, newest, role)
+    tried = target(rollback, newest, role)
     problem = f"Prometheus refused the {tried.role} rendering: {_reason(loading)}"
-    refused = acceptance.refused | {tried.fingerprint}
+    refused = rollback.refused | {tried.fingerprint}
     return replace(
-        acceptance, refused=refused, acquitted_at=None, problem=problem, is_on_trial=False
+        rollback,
+        refused=refused,
+        fallback_refused_at=None,
+        problem=problem,
+        awaits_first_load=False,
     )
 
 

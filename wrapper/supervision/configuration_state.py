@@ -25,7 +25,7 @@ from wrapper.model.events import (
 from wrapper.model.roles import Role
 from wrapper.supervision import config_keeping, config_rollback, loaded_rendering
 from wrapper.supervision.config_keeping import Keeping
-from wrapper.supervision.config_rollback import Acceptance
+from wrapper.supervision.config_rollback import RollbackState
 from wrapper.supervision.loaded_rendering import LoadState, Outcome
 
 
@@ -50,7 +50,7 @@ class ConfigurationState:
 
     renderings: Renderings
     loading: LoadState
-    acceptance: Acceptance = field(default_factory=Acceptance)
+    rollback: RollbackState = field(default_factory=RollbackState)
     problem: str = ""
     failed_write: FailedWrite = field(default_factory=FailedWrite)
     keeping: Keeping = field(default_factory=Keeping)
@@ -63,11 +63,11 @@ class ConfigurationState:
     @property
     def rejection(self) -> str:
         """Why Prometheus does not use the newest input, "" if it does or is about to load it."""
-        return self.problem or self.acceptance.problem
+        return self.problem or self.rollback.problem
 
     def target(self, role: Role) -> Rendering:
         """Return the rendering that a role should load."""
-        return config_rollback.target(self.acceptance, self.renderings, role)
+        return config_rollback.target(self.rollback, self.renderings, role)
 
     def write_problem(self, role: Role) -> str:
         """Return why the last write failed if it was of this role's rendering, "" otherwise."""
@@ -99,10 +99,10 @@ def fold(  # noqa: PLR0913 - all that the judgement of a rendering takes
             return replace(configuration, keeping=config_keeping.answered(kept, problem, now))
         case ReloadPrometheus() | ReloadAnswered() | LoadedObserved():
             loading = _fold_reload(configuration.loading, happened, now, is_excused=is_excused)
-            verdict = config_rollback.judged(
-                configuration.acceptance, configuration.renderings, role, loading, now, limit_s
+            rollback = config_rollback.after_reload(
+                configuration.rollback, configuration.renderings, role, loading, now, limit_s
             )
-            return replace(configuration, loading=loading, acceptance=verdict)
+            return replace(configuration, loading=loading, rollback=rollback)
         case _:
             return configuration
 
@@ -111,14 +111,14 @@ def _fold_input(
     configuration: ConfigurationState,
     happened: ConfigurationRead | ConfigurationRejected | SignalReceived,
 ) -> ConfigurationState:
-    retried = config_rollback.tried_again(configuration.acceptance)
+    retried = config_rollback.tried_again(configuration.rollback)
     match happened:
         case ConfigurationRead(renderings):
-            return replace(configuration, renderings=renderings, problem="", acceptance=retried)
+            return replace(configuration, renderings=renderings, problem="", rollback=retried)
         case ConfigurationRejected(problem):
             return replace(configuration, problem=problem)
         case SignalReceived():
-            return replace(configuration, acceptance=retried)
+            return replace(configuration, rollback=retried)
 
 
 def _fold_write(

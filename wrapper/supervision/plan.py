@@ -189,10 +189,10 @@ def _answer_requests(o: Observation) -> tuple[Action, ...]:
 
 def _keep(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
     """Return the action that saves the renderings in force, for a start with an invalid input."""
-    good = o.configuration.acceptance.good
+    good = o.configuration.rollback.good
     if policy.is_plain or good is None or not (o.child.was_ready and o.configuration.is_in_force):
         return ()
-    leader = o.configuration.acceptance.fallback(Role.LEADER)
+    leader = o.configuration.rollback.fallback(Role.LEADER)
     kept = Kept(good, None if leader == good.of(Role.LEADER) else leader)
     return (
         (KeepRenderings(kept),) if config_keeping.is_due(o.configuration.keeping, kept, now) else ()

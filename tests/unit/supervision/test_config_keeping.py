@@ -22,7 +22,7 @@ BOTH = Renderings(FOLLOWER, LEADER)
 IN_FORCE = but(
     STARTING,
     configuration_loading=loaded(FOLLOWER),
-    configuration_acceptance=started_with(BOTH),
+    configuration_rollback=started_with(BOTH),
     child_was_ready=True,
     child_is_ready=True,
 )
@@ -43,19 +43,19 @@ def test_what_is_in_force_is_kept_once() -> None:
     assert kept(asked) == []
     done = but(asked, configuration_keeping=config_keeping.answered(Kept(BOTH), "", 100.0))
     assert kept(done) == []
-    assert kept(but(done, configuration_acceptance=started_with(RE_READ))) == [Kept(RE_READ)]
+    assert kept(but(done, configuration_rollback=started_with(RE_READ))) == [Kept(RE_READ)]
 
 
 def test_what_a_leader_ran_with_outlives_an_input_that_only_a_follower_has_loaded() -> None:
     """Whether the new leader's part can be loaded is not known yet."""
-    assert kept(but(IN_FORCE, configuration_acceptance=started_with(BOTH, LEADER))) == [Kept(BOTH)]
+    assert kept(but(IN_FORCE, configuration_rollback=started_with(BOTH, LEADER))) == [Kept(BOTH)]
     newer = started_with(RE_READ, LEADER)
-    assert kept(but(IN_FORCE, configuration_acceptance=newer)) == [Kept(RE_READ, LEADER)]
+    assert kept(but(IN_FORCE, configuration_rollback=newer)) == [Kept(RE_READ, LEADER)]
 
 
 def test_nobody_leads_before_the_newest_input_was_tried() -> None:
     """A promotion would be the first to try it, and fail: what was kept can lead at once."""
-    on_trial = but(IN_FORCE, configuration_acceptance=started_with(BOTH, LEADER, "it ended"))
+    on_trial = but(IN_FORCE, configuration_rollback=started_with(BOTH, LEADER, "it ended"))
     newest = but(on_trial, configuration_renderings=RE_READ)
     assert newest.child.is_ready
     assert plan(newest, POLICY, 100.0).cause is Cause.NOT_READY
@@ -67,9 +67,7 @@ def test_nobody_leads_before_the_newest_input_was_tried() -> None:
     [
         but(IN_FORCE, child_was_ready=False),
         but(IN_FORCE, configuration_loading=STARTING.configuration.loading),
-        but(
-            IN_FORCE, configuration_acceptance=replace(IN_FORCE.configuration.acceptance, good=None)
-        ),
+        but(IN_FORCE, configuration_rollback=replace(IN_FORCE.configuration.rollback, good=None)),
     ],
     ids=["Prometheus was never ready", "not confirmed", "nothing was ever good"],
 )

@@ -31,11 +31,11 @@ INPUTS["q"] = Renderings(INPUTS["a"].follower, replace(INPUTS["a"].leader, finge
 
 @dataclass
 class Story:
-    """A replica's acceptance and loading; ``words`` change them."""
+    """A replica's rollback and loading; ``words`` change them."""
 
     newest: Renderings
     role: Role
-    accepted: config_rollback.Acceptance
+    rollback: config_rollback.RollbackState
     loading: LoadState
     now: float = 100.0
 
@@ -49,7 +49,7 @@ class Story:
         for word in words.split():
             self.now += LIMIT_S if word == "long" else 1.0
             self._do(word)
-            self._judge()
+            self._follow()
             self._write()
         return self
 
@@ -57,7 +57,7 @@ class Story:
         if word in INPUTS:
             self.newest = INPUTS[word]
         if word in INPUTS or word == "hup":
-            self.accepted = config_rollback.tried_again(self.accepted)
+            self.rollback = config_rollback.tried_again(self.rollback)
         if word in {"leads", "follows"}:
             self.role = Role.LEADER if word == "leads" else Role.FOLLOWER
         if word in {"ok", "no"}:
@@ -75,13 +75,13 @@ class Story:
         evidence = Evidence("", not writes_remotely, is_successful, 1.0, self.now)
         self.loading = loaded_rendering.observed(self.loading, evidence)
 
-    def _judge(self) -> None:
-        self.accepted = config_rollback.judged(
-            self.accepted, self.newest, self.role, self.loading, self.now, LIMIT_S
+    def _follow(self) -> None:
+        self.rollback = config_rollback.after_reload(
+            self.rollback, self.newest, self.role, self.loading, self.now, LIMIT_S
         )
 
     def _write(self) -> None:
-        wanted = config_rollback.target(self.accepted, self.newest, self.role)
+        wanted = config_rollback.target(self.rollback, self.newest, self.role)
         if self.loading.written != wanted:
             started = loaded_rendering.write_started(self.loading, wanted)
             written = loaded_rendering.written(started, wanted, self.now)
@@ -177,7 +177,7 @@ def test_what_stands_in_the_file(words: str, in_file: str) -> None:
 )
 def test_the_problem_is_said_as_long_as_it_lasts(words: str, problem: str) -> None:
     """It says which rendering was refused, in Prometheus' words, and ends when it is loaded."""
-    assert told(words).accepted.problem == problem
+    assert told(words).rollback.problem == problem
 
 
 def test_what_is_under_way_is_not_judged() -> None:
@@ -185,5 +185,5 @@ def test_what_is_under_way_is_not_judged() -> None:
     story = told("b")
     story.loading = replace(story.loading, outcome=loaded_rendering.Outcome.REFUSED)
     story.loading = loaded_rendering.write_started(story.loading, INPUTS["c"].follower)
-    story._judge()
-    assert not story.accepted.refused
+    story._follow()
+    assert not story.rollback.refused

@@ -321,7 +321,7 @@ SEEN = Evidence("i", writes_remotely=True, is_successful=True, success_time=1.0,
 LED = but(
     NEW,
     role=Role.LEADER,
-    configuration_acceptance=config_rollback.started_with(NEW.configuration.renderings),
+    configuration_rollback=config_rollback.started_with(NEW.configuration.renderings),
     configuration_loading=replace(WRITTEN, candidates=(LEADER,), outcome=Outcome.LOADED),
 )
 
