@@ -16,7 +16,7 @@ from wrapper.configuration.last_good import LastGood
 from wrapper.configuration.render import Rendered, WholeFile, render
 from wrapper.documents.problems import ConfigurationError
 from wrapper.documents.source import Source
-from wrapper.model.configuration import Kept, Renderings
+from wrapper.model.configuration import Renderings, SavedRenderings
 
 ENVIRON = {b"A": b"1", b"B": b"x: [", b"C": b"\xff"}
 gateways = st.sampled_from([None, Gateway("http://127.0.0.1:9096", "/out", identity="p-0")])
@@ -112,17 +112,17 @@ def test_files(
 
 def check_kept(folder: Path, renderings: Renderings, cut: int) -> None:
     """Keep them for the next start: they come back, or nothing where the file is damaged."""
-    kept = LastGood(folder / "out.yml", 0o600)
-    kept.keep(Kept(renderings, None))
-    assert kept.load() == renderings
-    data = kept.follower.read_bytes()
-    kept.follower.write_bytes(data[: max(len(data) - cut, 0)] + b"\x00" * (cut % 3))
-    kept.load()
+    saved = LastGood(folder / "out.yml", 0o600)
+    saved.save(SavedRenderings(renderings, None))
+    assert saved.load() == renderings
+    data = saved.follower.read_bytes()
+    saved.follower.write_bytes(data[: max(len(data) - cut, 0)] + b"\x00" * (cut % 3))
+    saved.load()
 
 
 @fuzzed(40, data=st.binary(max_size=60))
 def test_a_kept_file_of_any_bytes(folder: Path, data: bytes) -> None:
     """It is used, or a warning says why not."""
-    kept = LastGood(folder / "any.yml", 0o600)
-    kept.follower.write_bytes(data)
-    kept.load()
+    saved = LastGood(folder / "any.yml", 0o600)
+    saved.follower.write_bytes(data)
+    saved.load()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.certificates import Authority
 from wrapper.configuration.inputs import BadInputs
-from wrapper.model.configuration import Kept
+from wrapper.model.configuration import SavedRenderings
 from wrapper.options.loading import load
 from wrapper.startup.prepare import prepare
 from wrapper.startup.start import Start
@@ -123,7 +123,7 @@ def test_a_missing_file_of_the_gate_is_told_as_prometheus_was(
 def test_what_is_kept_leads_to_the_gate(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A start whose input is refused knows the receivers, elects, and warns if it has no gate."""
     start = started("{}", ENTRY)
-    start.keeper.keep(Kept(start.good))
+    start.saved.save(SavedRenderings(start.good))
     for words, is_warned in (
         (("--remote-write-gate",), False),
         (("--remote-write-gate", "--remote-write-gate-listen-address=127.0.0.1:9"), True),

@@ -1,4 +1,4 @@
-"""The files in which the configuration in force is kept, and what a start makes of them."""
+"""The files in which the configuration in force is saved, and what a start makes of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from wrapper.configuration.last_good import LastGood
 from wrapper.configuration.render import render
 from wrapper.documents.source import Source
-from wrapper.model.configuration import Kept, Renderings
+from wrapper.model.configuration import Renderings, SavedRenderings
 from wrapper.options.loading import load
 from wrapper.startup.prepare import prepare
 from wrapper.startup.start import RefusedInput, Start
@@ -43,7 +43,7 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
     """Both roles, byte for byte, with the output's permissions."""
     files = LastGood(tmp_path / "out.yml", 0o640)
     assert files.load() is None
-    files.keep(Kept(rendered()))
+    files.save(SavedRenderings(rendered()))
     loaded = files.load()
     assert loaded is not None
     assert loaded == rendered()
@@ -56,8 +56,8 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
 def test_without_overrides_there_is_one_file(tmp_path: Path) -> None:
     """A leader's from before must not come back."""
     files = LastGood(tmp_path / "out.yml", 0o600)
-    files.keep(Kept(rendered()))
-    files.keep(Kept(rendered(b"follower: {global: {scrape_interval: 2s}}\n")))
+    files.save(SavedRenderings(rendered()))
+    files.save(SavedRenderings(rendered(b"follower: {global: {scrape_interval: 2s}}\n")))
     loaded = files.load()
     assert loaded is not None
     assert not loaded.has_overrides
@@ -79,7 +79,7 @@ def test_what_is_no_configuration_is_not_used(
 def test_a_leader_file_that_cannot_be_used_makes_no_leader_without_it(tmp_path: Path) -> None:
     """It would hold the lease and write nothing."""
     files = LastGood(tmp_path / "out.yml", 0o600)
-    files.keep(Kept(rendered()))
+    files.save(SavedRenderings(rendered()))
     files.leader.write_bytes(b"a: [")
     assert files.load() is None
     assert not files.can_replace(rendered(b"follower: {}\n").follower)
@@ -90,20 +90,20 @@ def test_what_a_leader_ran_with_is_kept_apart(tmp_path: Path) -> None:
     files = LastGood(tmp_path / "out.yml", 0o600)
     old, new = rendered(), rendered(GOOD.replace(b"//x/", b"//y/"))
     assert files.proven_leader(new.leader) is None
-    files.keep(Kept(old))
+    files.save(SavedRenderings(old))
     assert files.proven_leader(new.leader) == old.leader
-    files.keep(Kept(new, old.leader))
+    files.save(SavedRenderings(new, old.leader))
     assert files.proven_leader(new.leader) == old.leader
-    files.keep(Kept(new))
+    files.save(SavedRenderings(new))
     assert files.proven_leader(new.leader) is new.leader
     assert not files.proven.exists()
 
 
 def test_it_replaces_only_what_differs(tmp_path: Path) -> None:
-    """A Prometheus that ended with what is kept would end with it again."""
+    """A Prometheus that ended with what is saved would end with it again."""
     files = LastGood(tmp_path / "out.yml", 0o600)
     assert not files.can_replace(rendered().follower)
-    files.keep(Kept(rendered()))
+    files.save(SavedRenderings(rendered()))
     assert not files.can_replace(rendered().follower)
     assert files.can_replace(rendered(b"follower: {}\n").follower)
 
@@ -111,7 +111,7 @@ def test_it_replaces_only_what_differs(tmp_path: Path) -> None:
 def test_a_refused_input_makes_way_for_what_was_kept(folder: Path) -> None:
     """And says why; a start without it has problems."""
     assert prepared(BAD).problems
-    LastGood(Path("out.yml"), 0o600).keep(Kept(rendered()))
+    LastGood(Path("out.yml"), 0o600).save(SavedRenderings(rendered()))
     start = prepared(BAD)
     assert start.problems == ()
     assert start.good == rendered()
@@ -122,15 +122,15 @@ def test_a_refused_input_makes_way_for_what_was_kept(folder: Path) -> None:
 
 def test_other_problems_end_the_start_all_the_same(folder: Path) -> None:
     """Only the input can be replaced; what is wrong with it is said too."""
-    LastGood(Path("out.yml"), 0o600).keep(Kept(rendered()))
+    LastGood(Path("out.yml"), 0o600).save(SavedRenderings(rendered()))
     start = prepared(BAD, "--config-check=no-such-promtool")
     assert any("no-such-promtool" in each for each in start.problems)
     assert any("leder" in each for each in start.problems)
 
 
 def test_what_prometheus_refused_is_still_the_newest(folder: Path) -> None:
-    """It is started with what was kept; the input is tried afterwards."""
-    LastGood(Path("out.yml"), 0o600).keep(Kept(rendered()))
+    """It is started with what was saved; the input is tried afterwards."""
+    LastGood(Path("out.yml"), 0o600).save(SavedRenderings(rendered()))
     newest = "follower: {global: {scrape_interval: 2s}}\n"
     fingerprint = prepared(newest).good.follower.fingerprint
     start = prepared(newest, refused=RefusedInput(fingerprint, 2))
@@ -144,8 +144,8 @@ def test_what_prometheus_refused_is_still_the_newest(folder: Path) -> None:
 
 
 def test_prometheus_is_never_started_twice_with_what_it_ended_with(folder: Path) -> None:
-    """Where nothing that is kept can be used, the end is the end: no loop inside of one run."""
-    LastGood(Path("out.yml"), 0o600).keep(Kept(rendered()))
+    """Where nothing that is saved can be used, the end is the end: no loop inside of one run."""
+    LastGood(Path("out.yml"), 0o600).save(SavedRenderings(rendered()))
     newest = "follower: {global: {scrape_interval: 2s}}\n"
     assert prepared(newest).can_start_over
     fingerprint = prepared(newest).good.follower.fingerprint

@@ -70,8 +70,8 @@ LEADERS = (
     Planted("measure-child", "wrapper.supervision.sensors:usage"),
     Planted("watch-inputs", "wrapper.configuration.inputs:Inputs.differing"),
     Planted("config-view", "wrapper.configuration.config_view:ConfigViewWriter.publish", _edit),
-    Planted("writer", "wrapper.base.files:bring", _edit, ("--demotion-grace=1s",)),
-    Planted("keep", "wrapper.configuration.last_good:LastGood.keep", _edit),
+    Planted("writer", "wrapper.base.files:write_if_changed", _edit, ("--demotion-grace=1s",)),
+    Planted("keep", "wrapper.configuration.last_good:LastGood.save", _edit),
     Planted("read-pause", "wrapper.election.step_down_pause:read", _step_down),
     Planted(
         "reload",

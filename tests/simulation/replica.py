@@ -27,11 +27,11 @@ from wrapper.model.actions import (
     ArmSwitch,
     DisarmSwitch,
     Exit,
-    KeepRenderings,
     KillGate,
     LabelPod,
     OrderGate,
     ReloadPrometheus,
+    SaveRenderings,
     SignalPrometheus,
     StartGate,
     WriteRendering,
@@ -48,7 +48,7 @@ from wrapper.model.events import (
     ReadinessProbed,
     ReloadAnswered,
     ReloadWanted,
-    RenderingsKept,
+    RenderingsSaved,
     RenderingWritten,
     SignalReceived,
     WriteFailed,
@@ -400,8 +400,8 @@ class Performer:
                 self._process.set_switch(None)
             case WriteRendering(rendering):
                 self._writes.put(rendering)
-            case KeepRenderings(kept):
-                self._process.events.put(RenderingsKept(kept))
+            case SaveRenderings(renderings):
+                self._process.events.put(RenderingsSaved(renderings))
             case ReloadPrometheus(fingerprint):
                 self._reload(fingerprint)
             case SignalPrometheus(number, reason):

@@ -158,7 +158,7 @@ def is_current(path: Path, content: bytes, mode: int) -> bool:
         return False
 
 
-def bring(path: Path, content: bytes, mode: int) -> None:
+def write_if_changed(path: Path, content: bytes, mode: int) -> None:
     """Write a file atomically, unless it has this content and these permission bits already.
 
     Raises OSError.

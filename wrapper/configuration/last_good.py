@@ -24,7 +24,7 @@ from wrapper.base import files
 from wrapper.configuration.inputs import LARGEST_INPUT
 from wrapper.configuration.render import recognized
 from wrapper.documents.problems import ConfigurationError
-from wrapper.model.configuration import Kept, Rendering, Renderings
+from wrapper.model.configuration import Rendering, Renderings, SavedRenderings
 from wrapper.model.roles import Role
 
 LOG = logging.getLogger(__name__)
@@ -80,20 +80,20 @@ class LastGood:
             return False
         return self.load() is not None
 
-    def keep(self, kept: Kept) -> None:
+    def save(self, renderings: SavedRenderings) -> None:
         """Write these renderings to the files.
 
         Raises OSError. The renderings that were kept before can then still be used.
         """
-        good = kept.good
-        if kept.leader is not None:
-            files.bring(self.proven, kept.leader.content, self._mode)
+        good = renderings.good
+        if renderings.leader is not None:
+            files.write_if_changed(self.proven, renderings.leader.content, self._mode)
         if good.has_overrides:
-            files.bring(self.leader, good.leader.content, self._mode)
-        files.bring(self.follower, good.follower.content, self._mode)
+            files.write_if_changed(self.leader, good.leader.content, self._mode)
+        files.write_if_changed(self.follower, good.follower.content, self._mode)
         if not good.has_overrides:
             self.leader.unlink(missing_ok=True)
-        if kept.leader is None:
+        if renderings.leader is None:
             self.proven.unlink(missing_ok=True)
 
     def _read(self, path: Path, role: Role) -> Rendering | None:

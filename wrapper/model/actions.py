@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wrapper.model.configuration import Kept, Rendering
+from wrapper.model.configuration import Rendering, SavedRenderings
 from wrapper.model.gate import GateOrder
 from wrapper.model.roles import Verdict
 
@@ -29,10 +29,10 @@ class WriteRendering:
 
 
 @dataclass(frozen=True, slots=True)
-class KeepRenderings:
+class SaveRenderings:
     """Save the renderings in force beside the output file, for the next start."""
 
-    kept: Kept
+    renderings: SavedRenderings
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ Action = (
     ArmSwitch
     | DisarmSwitch
     | WriteRendering
-    | KeepRenderings
+    | SaveRenderings
     | ReloadPrometheus
     | SignalPrometheus
     | ReadConfiguration

@@ -58,7 +58,7 @@ class Renderings:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class SavedRenderings:
     """The renderings that are saved for the next start.
 
     ``good`` are both renderings of the last input of which Prometheus had one in force, in any

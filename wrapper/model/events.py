@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wrapper.model.configuration import Evidence, Kept, Rendering, Renderings
+from wrapper.model.configuration import Evidence, Rendering, Renderings, SavedRenderings
 from wrapper.model.gate import GateReport
 from wrapper.model.lease import LeaseView
 from wrapper.model.pause import Pause
@@ -132,13 +132,13 @@ class WriteFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class RenderingsKept:
+class RenderingsSaved:
     """An attempt to save renderings for the next start has ended.
 
     ``problem`` is why it failed, "" after a success.
     """
 
-    kept: Kept
+    renderings: SavedRenderings
     problem: str = ""
 
 
@@ -246,7 +246,7 @@ Event = (
     | ConfigurationRejected
     | RenderingWritten
     | WriteFailed
-    | RenderingsKept
+    | RenderingsSaved
     | ReloadAnswered
     | LoadedObserved
     | FenceChecked

@@ -91,7 +91,7 @@ def supervise(
         reloads=reloads,
         inputs=inputs,
         output=Output(start.output, settings.files.output_mode),
-        last_good=start.keeper,
+        last_good=start.saved,
         notifier=settings.notifier,
         api=api,
         start_web=_web_starter(start, snapshots),
@@ -220,7 +220,7 @@ def _first_observation(start: Start, child: Child | None, now: float) -> Observa
     if child is not None:
         rollback = config_rollback.started_with(
             start.last_good or renderings,
-            start.keeper.proven_leader(renderings.leader),
+            start.saved.proven_leader(renderings.leader),
             "" if refused_here else problem,
         )
         loading = loaded_rendering.started_with(start.first, now)

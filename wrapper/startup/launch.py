@@ -46,7 +46,7 @@ def write_once(start: Start) -> int:
         return 1
     source = start.inputs.sources.config
     if start.last_good is not None:
-        source = start.keeper.follower
+        source = start.saved.follower
     LOG.info("follower rendering written", extra={"output": start.output, "made_from": source})
     return 0
 

@@ -149,7 +149,7 @@ class Start:
         return (self.last_good or self.good).follower
 
     @property
-    def keeper(self) -> LastGood:
+    def saved(self) -> LastGood:
         """The files in which renderings in force are saved for the next start."""
         return LastGood(self.output, self.settings.files.output_mode)
 
@@ -162,19 +162,19 @@ class Start:
         if not self.settings.mode.owns_child or self.is_plain or self.last_good is not None:
             return False
         has_been = self.refused is not None and self.refused.fingerprint == self.first.fingerprint
-        return not has_been and self.keeper.can_replace(self.first)
+        return not has_been and self.saved.can_replace(self.first)
 
     def with_last_good(self) -> Start:
         """Return this start; if the input was refused, ``last_good`` is what was saved."""
         if self.settings.is_check or self.is_plain:
             return self
         if self.renderings is None:
-            good = self.keeper.load() if self.refusal else None
+            good = self.saved.load() if self.refusal else None
             return replace(self, renderings=good, last_good=good)
         refused = self.refused
         if refused is None or refused.fingerprint != self.renderings.follower.fingerprint:
             return self
-        good = self.keeper.load()
+        good = self.saved.load()
         return self if good is None else replace(self, last_good=good, refusal=(refused.text,))
 
 

@@ -17,7 +17,7 @@ from wrapper.model.events import (
     Event,
     GateExited,
     ReloadAnswered,
-    RenderingsKept,
+    RenderingsSaved,
     RenderingWritten,
     SignalReceived,
     WriteFailed,
@@ -89,10 +89,10 @@ class ChangeLog:
     ) -> None:
         """Log new inputs, and each change of whether they are valid."""
         if (
-            isinstance(event, RenderingsKept)
-            and event.problem != before.configuration.keeping.problem
+            isinstance(event, RenderingsSaved)
+            and event.problem != before.configuration.saving.problem
         ):
-            _log_keeping(event.problem)
+            _log_saving(event.problem)
         if isinstance(event, ConfigurationRead):
             self.configuration_time = clock.wall()
             LOG.info("configuration read", extra={"fingerprints": _short(event.renderings)})
@@ -159,7 +159,7 @@ def is_far(offset_s: float | None) -> bool:
     return offset_s is not None and abs(offset_s) > FAR_S
 
 
-def _log_keeping(problem: str) -> None:
+def _log_saving(problem: str) -> None:
     """Log whether the configuration in force was saved for the next start."""
     if problem:
         text = "configuration in force cannot be saved for the next start; retrying"

@@ -1,7 +1,7 @@
 """The state of the configuration, from the inputs to what Prometheus has in force; pure.
 
 ``loaded_rendering`` tracks what is in force, ``config_rollback`` what is refused, and
-``config_keeping`` what is saved for the next start. This module combines them.
+``config_saving`` what is saved for the next start. This module combines them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass, field, replace
 
-from wrapper.model.actions import Action, KeepRenderings, ReloadPrometheus, WriteRendering
+from wrapper.model.actions import Action, ReloadPrometheus, SaveRenderings, WriteRendering
 from wrapper.model.configuration import Rendering, Renderings
 from wrapper.model.events import (
     ConfigurationRead,
@@ -17,15 +17,15 @@ from wrapper.model.events import (
     Event,
     LoadedObserved,
     ReloadAnswered,
-    RenderingsKept,
+    RenderingsSaved,
     RenderingWritten,
     SignalReceived,
     WriteFailed,
 )
 from wrapper.model.roles import Role
-from wrapper.supervision import config_keeping, config_rollback, loaded_rendering
-from wrapper.supervision.config_keeping import Keeping
+from wrapper.supervision import config_rollback, config_saving, loaded_rendering
 from wrapper.supervision.config_rollback import RollbackState
+from wrapper.supervision.config_saving import Saving
 from wrapper.supervision.loaded_rendering import LoadState, Outcome
 
 
@@ -53,7 +53,7 @@ class ConfigurationState:
     rollback: RollbackState = field(default_factory=RollbackState)
     problem: str = ""
     failed_write: FailedWrite = field(default_factory=FailedWrite)
-    keeping: Keeping = field(default_factory=Keeping)
+    saving: Saving = field(default_factory=Saving)
 
     @property
     def is_in_force(self) -> bool:
@@ -93,10 +93,12 @@ def fold(  # noqa: PLR0913 - all that the judgement of a rendering takes
             return _fold_input(configuration, happened)
         case WriteRendering() | RenderingWritten() | WriteFailed():
             return _fold_write(configuration, happened, now)
-        case KeepRenderings(kept):
-            return replace(configuration, keeping=config_keeping.asked(configuration.keeping, kept))
-        case RenderingsKept(kept, problem):
-            return replace(configuration, keeping=config_keeping.answered(kept, problem, now))
+        case SaveRenderings(renderings):
+            return replace(
+                configuration, saving=config_saving.started(configuration.saving, renderings)
+            )
+        case RenderingsSaved(renderings, problem):
+            return replace(configuration, saving=config_saving.ended(renderings, problem, now))
         case ReloadPrometheus() | ReloadAnswered() | LoadedObserved():
             loading = _fold_reload(configuration.loading, happened, now, is_excused=is_excused)
             rollback = config_rollback.after_reload(

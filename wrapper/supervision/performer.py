@@ -31,25 +31,25 @@ from wrapper.model.actions import (
     ArmSwitch,
     DisarmSwitch,
     Exit,
-    KeepRenderings,
     KillGate,
     LabelPod,
     OrderGate,
     ReadConfiguration,
     ReadPause,
     ReloadPrometheus,
+    SaveRenderings,
     SignalPrometheus,
     StartGate,
     StartWeb,
     StopWeb,
     WriteRendering,
 )
-from wrapper.model.configuration import Kept, Rendering
+from wrapper.model.configuration import Rendering, SavedRenderings
 from wrapper.model.events import (
     Event,
     PauseRead,
     ReloadAnswered,
-    RenderingsKept,
+    RenderingsSaved,
     RenderingWritten,
     WebExited,
     WebStarted,
@@ -121,7 +121,7 @@ class Performer:
         match action:
             case ArmSwitch() | DisarmSwitch():
                 self._set_switch(action)
-            case WriteRendering() | KeepRenderings():
+            case WriteRendering() | SaveRenderings():
                 self._store(action)
             case ReloadPrometheus(fingerprint):
                 self._reload(fingerprint)
@@ -180,12 +180,12 @@ class Performer:
 
     # --- the output file ---
 
-    def _store(self, action: WriteRendering | KeepRenderings) -> None:
+    def _store(self, action: WriteRendering | SaveRenderings) -> None:
         """Write the output file in one thread, or save renderings for the next start in another."""
         if isinstance(action, WriteRendering):
             self._writes.put(action.rendering)
         else:
-            self._actors.start("keep", lambda: self._report(self._keep(action.kept)))
+            self._actors.start("keep", lambda: self._report(self._save(action.renderings)))
 
     def _write_all(self) -> None:
         for rendering in iter(self._writes.get, None):
@@ -194,19 +194,19 @@ class Performer:
     def _write(self, rendering: Rendering) -> RenderingWritten | WriteFailed:
         output = self._parts.output
         try:
-            files.bring(output.path, rendering.content, output.mode)
+            files.write_if_changed(output.path, rendering.content, output.mode)
         except OSError as error:
             return WriteFailed(rendering, f"{output.path}: {error.strerror}")
         self._written = rendering
         return RenderingWritten(rendering)
 
-    def _keep(self, kept: Kept) -> RenderingsKept:
+    def _save(self, renderings: SavedRenderings) -> RenderingsSaved:
         try:
-            self._parts.last_good.keep(kept)
+            self._parts.last_good.save(renderings)
         except OSError as error:
             problem = f"{self._parts.last_good.follower}: {error.strerror or error}"
-            return RenderingsKept(kept, problem)
-        return RenderingsKept(kept)
+            return RenderingsSaved(renderings, problem)
+        return RenderingsSaved(renderings)
 
     # --- Prometheus ---
 

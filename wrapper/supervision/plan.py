@@ -17,19 +17,19 @@ from wrapper.model.actions import (
     Action,
     AnswerReload,
     DisarmSwitch,
-    KeepRenderings,
     LabelPod,
     ReadConfiguration,
     ReadPause,
     ReloadPrometheus,
+    SaveRenderings,
     SignalPrometheus,
     StartWeb,
 )
-from wrapper.model.configuration import Kept
+from wrapper.model.configuration import SavedRenderings
 from wrapper.model.roles import Cause, Reason, Role, Stance
 from wrapper.supervision import (
     candidacy,
-    config_keeping,
+    config_saving,
     fence,
     gate_orders,
     requested_reload,
@@ -156,7 +156,7 @@ def _load(o: Observation, policy: Policy, role: Role, now: float) -> tuple[Actio
     """Return the actions that make Prometheus load the role's configuration and its files."""
     return (
         *(load_actions(o, policy, role, now) or _reload_requested(o, policy, now)),
-        *_keep(o, policy, now),
+        *_save(o, policy, now),
         *_answer_requests(o),
     )
 
@@ -187,16 +187,15 @@ def _answer_requests(o: Observation) -> tuple[Action, ...]:
     return (AnswerReload(reload.number, reload.verdict, reload.problem, reload.is_ambiguous),)
 
 
-def _keep(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
+def _save(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
     """Return the action that saves the renderings in force, for a start with an invalid input."""
     good = o.configuration.rollback.good
     if policy.is_plain or good is None or not (o.child.was_ready and o.configuration.is_in_force):
         return ()
     leader = o.configuration.rollback.fallback(Role.LEADER)
-    kept = Kept(good, None if leader == good.of(Role.LEADER) else leader)
-    return (
-        (KeepRenderings(kept),) if config_keeping.is_due(o.configuration.keeping, kept, now) else ()
-    )
+    renderings = SavedRenderings(good, None if leader == good.of(Role.LEADER) else leader)
+    is_due = config_saving.is_due(o.configuration.saving, renderings, now)
+    return (SaveRenderings(renderings),) if is_due else ()
 
 
 def _answer_signals(o: Observation, policy: Policy) -> tuple[Action, ...]:

@@ -1,4 +1,4 @@
-"""When the configuration in force is kept for the next start."""
+"""When the configuration in force is saved for the next start."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pytest
 
 from tests.unit.known import but
 from tests.unit.supervision.test_plan import FOLLOWER, LEADER, POLICY, RE_READ, STARTING, loaded
-from wrapper.model.actions import Exit, KeepRenderings
-from wrapper.model.configuration import Kept, Renderings
+from wrapper.model.actions import Exit, SaveRenderings
+from wrapper.model.configuration import Renderings, SavedRenderings
 from wrapper.model.roles import Cause, Role
-from wrapper.supervision import config_keeping
-from wrapper.supervision.config_keeping import RETRY_S, Keeping
+from wrapper.supervision import config_saving
 from wrapper.supervision.config_rollback import started_with
+from wrapper.supervision.config_saving import RETRY_S, Saving
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.plan import plan
 from wrapper.supervision.policy import Policy
@@ -30,31 +30,37 @@ ENDED = but(STARTING, child_status=2, child_exited_at=99.0, web_pid=None, web_st
 RESTARTABLE = replace(POLICY, can_start_over=True)
 
 
-def kept(o: Observation, policy: Policy = POLICY, now: float = 100.0) -> list[Kept]:
-    """Return what a turn keeps."""
+def saved(o: Observation, policy: Policy = POLICY, now: float = 100.0) -> list[SavedRenderings]:
+    """Return what a turn saves."""
     actions = plan(o, policy, now).actions
-    return [each.kept for each in actions if isinstance(each, KeepRenderings)]
+    return [each.renderings for each in actions if isinstance(each, SaveRenderings)]
 
 
-def test_what_is_in_force_is_kept_once() -> None:
+def test_what_is_in_force_is_saved_once() -> None:
     """Not again while that is under way, nor when it is done."""
-    assert kept(IN_FORCE) == [Kept(BOTH)]
-    asked = but(IN_FORCE, configuration_keeping=config_keeping.asked(Keeping(), Kept(BOTH)))
-    assert kept(asked) == []
-    done = but(asked, configuration_keeping=config_keeping.answered(Kept(BOTH), "", 100.0))
-    assert kept(done) == []
-    assert kept(but(done, configuration_rollback=started_with(RE_READ))) == [Kept(RE_READ)]
+    assert saved(IN_FORCE) == [SavedRenderings(BOTH)]
+    started = but(
+        IN_FORCE, configuration_saving=config_saving.started(Saving(), SavedRenderings(BOTH))
+    )
+    assert saved(started) == []
+    done = but(started, configuration_saving=config_saving.ended(SavedRenderings(BOTH), "", 100.0))
+    assert saved(done) == []
+    assert saved(but(done, configuration_rollback=started_with(RE_READ))) == [
+        SavedRenderings(RE_READ)
+    ]
 
 
 def test_what_a_leader_ran_with_outlives_an_input_that_only_a_follower_has_loaded() -> None:
     """Whether the new leader's part can be loaded is not known yet."""
-    assert kept(but(IN_FORCE, configuration_rollback=started_with(BOTH, LEADER))) == [Kept(BOTH)]
+    assert saved(but(IN_FORCE, configuration_rollback=started_with(BOTH, LEADER))) == [
+        SavedRenderings(BOTH)
+    ]
     newer = started_with(RE_READ, LEADER)
-    assert kept(but(IN_FORCE, configuration_rollback=newer)) == [Kept(RE_READ, LEADER)]
+    assert saved(but(IN_FORCE, configuration_rollback=newer)) == [SavedRenderings(RE_READ, LEADER)]
 
 
 def test_nobody_leads_before_the_newest_input_was_tried() -> None:
-    """A promotion would be the first to try it, and fail: what was kept can lead at once."""
+    """A promotion would be the first to try it, and fail: what was saved can lead at once."""
     on_trial = but(IN_FORCE, configuration_rollback=started_with(BOTH, LEADER, "it ended"))
     newest = but(on_trial, configuration_renderings=RE_READ)
     assert newest.child.is_ready
@@ -71,22 +77,22 @@ def test_nobody_leads_before_the_newest_input_was_tried() -> None:
     ],
     ids=["Prometheus was never ready", "not confirmed", "nothing was ever good"],
 )
-def test_what_is_not_known_to_be_in_force_is_not_kept(o: Observation) -> None:
+def test_what_is_not_known_to_be_in_force_is_not_saved(o: Observation) -> None:
     """It may be what a start fails with."""
-    assert kept(o) == []
+    assert saved(o) == []
 
 
-def test_a_prometheus_with_a_file_of_its_own_has_nothing_to_keep() -> None:
+def test_a_prometheus_with_a_file_of_its_own_has_nothing_to_save() -> None:
     """Nobody renders for it."""
-    assert kept(IN_FORCE, replace(POLICY, is_plain=True)) == []
+    assert saved(IN_FORCE, replace(POLICY, is_plain=True)) == []
 
 
 def test_what_could_not_be_written_is_tried_again_later() -> None:
     """A full disk is no reason to write at every turn."""
-    failed = config_keeping.answered(Kept(BOTH), "no space", 100.0)
-    o = but(IN_FORCE, configuration_keeping=failed)
-    assert kept(o, now=100.0 + RETRY_S - 0.1) == []
-    assert kept(o, now=100.0 + RETRY_S) == [Kept(BOTH)]
+    failed = config_saving.ended(SavedRenderings(BOTH), "no space", 100.0)
+    o = but(IN_FORCE, configuration_saving=failed)
+    assert saved(o, now=100.0 + RETRY_S - 0.1) == []
+    assert saved(o, now=100.0 + RETRY_S) == [SavedRenderings(BOTH)]
 
 
 def exits(o: Observation, policy: Policy = RESTARTABLE) -> list[Exit]:
@@ -94,7 +100,7 @@ def exits(o: Observation, policy: Policy = RESTARTABLE) -> list[Exit]:
     return [each for each in plan(o, policy, 100.0).actions if isinstance(each, Exit)]
 
 
-def test_a_prometheus_that_ends_before_it_is_ready_is_started_with_what_was_kept() -> None:
+def test_a_prometheus_that_ends_before_it_is_ready_is_started_with_what_was_saved() -> None:
     """Its configuration may be the reason."""
     assert exits(ENDED) == [Exit(2, starts_over=True)]
     assert plan(ENDED, RESTARTABLE, 100.0).cause is Cause.EXITED
@@ -111,7 +117,7 @@ def test_a_prometheus_that_ends_before_it_is_ready_is_started_with_what_was_kept
         (but(ENDED, child_killed_at=98.0), RESTARTABLE),
     ],
     ids=[
-        "nothing else is kept",
+        "nothing else is saved",
         "it was ready",
         "it ended in order",
         "it was killed",
