@@ -19,7 +19,7 @@ from enum import StrEnum
 
 from wrapper.election import lease_fields as fields
 from wrapper.election.lease_fields import MOST
-from wrapper.model.gate import Marks, reconciled
+from wrapper.model.gate import Marks, merged_within_limit
 from wrapper.model.lease import LeaseRecord, LeaseView, ObservedLease
 from wrapper.model.roles import Stance
 
@@ -309,7 +309,9 @@ def _newest_marks(view: LeaseView, marks: Marks | None) -> tuple[tuple[str, int]
     If there are too many, those of our own endpoints are kept: the record never loses the names of
     removed endpoints.
     """
-    return fields.marks(reconciled(marks or {}, dict(view.last.marks) if view.last else {}))
+    return fields.marks(
+        merged_within_limit(marks or {}, dict(view.last.marks) if view.last else {})
+    )
 
 
 def release_record(

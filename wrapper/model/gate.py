@@ -131,7 +131,7 @@ COUNTERS = (
 FAR_MS = 300_000  # a mark that is further ahead than this comes from a clock that was wrong
 
 
-def reconciled(own: Marks, others: Marks) -> dict[str, int]:
+def merged_within_limit(own: Marks, others: Marks) -> dict[str, int]:
     """Return our marks, replaced by others' marks that are newer by at most ``FAR_MS``.
 
     Without this limit, the mark of a clock that was hours ahead would stay in effect, and the gates

@@ -24,7 +24,7 @@ def obstacle_to_leading(o: Observation, policy: Policy, now: float) -> Reason | 
     return (
         _obstacle_in_prometheus(o)
         or _obstacle_in_gate(o, now)
-        or _obstacle_in_what_is_held(o, policy, now)
+        or _obstacle_in_new_gate(o, policy, now)
         or _obstacle_to_fencing(o, policy)
         or _obstacle_for_now(o, now)
         or _failed_promotion(o, policy, now)
@@ -68,7 +68,7 @@ def _obstacle_in_gate(o: Observation, now: float) -> Reason | None:
     return Reason(Cause.GATE_DOWN, "the gate is not running; see the log")
 
 
-def _obstacle_in_what_is_held(o: Observation, policy: Policy, now: float) -> Reason | None:
+def _obstacle_in_new_gate(o: Observation, policy: Policy, now: float) -> Reason | None:
     """Return the obstacle if other replicas may hold samples from before this gate started.
 
     Those replicas take the lease first. If this replica led, its marks would soon advance past
@@ -79,7 +79,7 @@ def _obstacle_in_what_is_held(o: Observation, policy: Policy, now: float) -> Rea
     if gate is None or o.role is Role.LEADER or o.lease.is_held:
         return None
     names = [each.name for each in o.endpoints]
-    if now >= view.free_at + policy.terms.retry_period_s or not gate.lacks_some(names):
+    if now >= view.free_at + policy.terms.retry_period_s or not gate.lacks_samples(names):
         return None
     text = "the gate has just started; replicas go first that hold what was scraped before"
     return Reason(Cause.GATE_NEW, text)

@@ -60,7 +60,7 @@ def orders(
         until=_until(o, policy, role),
         hands_over=is_handing_over,
         leader=o.lease.view.holder,
-        marks=gate.outside_marks,
+        marks=gate.other_marks,
         endpoints=_endpoints(o, role),
     )
     if wanted == gate.order:

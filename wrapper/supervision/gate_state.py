@@ -21,10 +21,17 @@ from wrapper.model.events import (
     GateStarted,
     LeaseReported,
 )
-from wrapper.model.gate import EndpointReport, GateOrder, GateReport, Marks, merged, reconciled
+from wrapper.model.gate import (
+    EndpointReport,
+    GateOrder,
+    GateReport,
+    Marks,
+    merged,
+    merged_within_limit,
+)
 
 WAITER = "wait-gate"  # the thread that reports the gate's exit
-FEEDING_S = 15.0  # within this time Prometheus sends to the gate, if it has anything to send
+FIRST_SAMPLES_S = 15.0  # within this time Prometheus sends to the gate, if it has anything to send
 PROVEN_S = 30.0  # if a gate has run for longer, its earlier failures no longer count
 
 
@@ -37,9 +44,9 @@ class GateState:
       time.
     - ``killed_at``, ``exited_at``: when this process was killed, and when the last one exited; None
       if it did not happen.
-    - ``is_unheard``: the thread that reports the exit has ended.
-    - ``fed_at``: when Prometheus was first known to send to all endpoints of this process.
-    - ``was_fed``: Prometheus has sent to all endpoints of this process, or of an earlier one.
+    - ``is_unwatched``: the thread that reports the exit has ended.
+    - ``receiving_since``: when Prometheus was first known to send to all endpoints of this process.
+    - ``has_received``: Prometheus has sent to all endpoints of this process, or of an earlier one.
     - ``lost_at``: when a gate exited that was open and held samples. Prometheus does not send these
       again.
     - ``failures``, ``restarts``: the successive failures, and all restarts.
@@ -47,16 +54,16 @@ class GateState:
     - ``opened_number``, ``closed_number``, ``hand_over_number``: the numbers of the orders to this
       process that last opened it, closed it, or started a hand-over; 0 if there is none.
     - ``opened_at``, ``hand_over_at``: the times of these orders.
-    - ``outside_marks``: the marks on the lease, and those of earlier gates.
+    - ``other_marks``: the marks on the lease, and those of earlier gates.
     """
 
     pid: int | None = None
     started_at: float = 0.0
     started_time: float = 0.0
     killed_at: float | None = None
-    is_unheard: bool = False
-    fed_at: float | None = None
-    was_fed: bool = False
+    is_unwatched: bool = False
+    receiving_since: float | None = None
+    has_received: bool = False
     lost_at: float | None = None
     exited_at: float | None = None
     failures: int = 0
@@ -68,14 +75,14 @@ class GateState:
     hand_over_number: int = 0
     hand_over_at: float = 0.0
     report: GateReport = field(default_factory=GateReport)
-    outside_marks: Marks = field(default_factory=dict)
+    other_marks: Marks = field(default_factory=dict)
 
     @property
     def may_pass(self) -> bool:
         """Whether the gate may pass a request on, or have one in flight."""
         if self.pid is None or not self.opened_number:
             return False
-        if self.killed_at is not None and self.is_unheard:
+        if self.killed_at is not None and self.is_unwatched:
             return False
         has_closed = self.order.until is None and self.report.order >= self.closed_number
         return self.report.is_open or not has_closed
@@ -92,29 +99,30 @@ class GateState:
         has_obeyed = self.report.order >= self.hand_over_number > 0
         return has_obeyed and self.report.has_handed_over
 
-    def lacks_some(self, names: Iterable[str]) -> bool:
+    def lacks_samples(self, names: Iterable[str]) -> bool:
         """Return whether this gate lacks samples that are newer than a mark.
 
         It does if Prometheus began to send to it only after the mark: it lacks the samples from the
         mark until that time. ``names`` are the endpoints to consider.
         """
-        fed_after_s = math.inf if self.fed_at is None else self.fed_at - self.started_at
-        fed_ms, marks = (self.started_time + fed_after_s) * 1000, self.marks
-        return any(marks[name] < fed_ms for name in names if name in marks)
+        since = self.receiving_since
+        after_s = math.inf if since is None else since - self.started_at
+        receiving_ms, marks = (self.started_time + after_s) * 1000, self.marks
+        return any(marks[name] < receiving_ms for name in names if name in marks)
 
     def awaits_samples(self, now: float) -> bool:
         """Return whether this replica has just started, so that Prometheus has not sent yet.
 
         Such a replica could not take over without a gap.
         """
-        if self.was_fed or self.restarts or self.failures:
+        if self.has_received or self.restarts or self.failures:
             return False
-        return self.pid is None or now < self.started_at + FEEDING_S
+        return self.pid is None or now < self.started_at + FIRST_SAMPLES_S
 
     @property
     def marks(self) -> Mapping[str, int]:
-        """The newest known marks; those that the gate reports take precedence (``reconciled``)."""
-        return reconciled(self.report.marks, self.outside_marks)
+        """The newest known marks: those that the gate reports, and others within a limit."""
+        return merged_within_limit(self.report.marks, self.other_marks)
 
 
 def fold(gate: GateState, happened: Event | Action, now: float) -> GateState:
@@ -129,20 +137,21 @@ def fold(gate: GateState, happened: Event | Action, now: float) -> GateState:
         case KillGate():
             return replace(gate, killed_at=now)
         case ActorEnded(name) if name == WAITER:
-            return replace(gate, is_unheard=True)
+            return replace(gate, is_unwatched=True)
         case OrderGate(order):
             return _ordered(gate, order, now)
         case LeaseReported(view) if view.last is not None and view.last.marks:
-            outside = merged(gate.outside_marks, dict(view.last.marks))
-            return replace(gate, outside_marks=outside)
+            others = merged(gate.other_marks, dict(view.last.marks))
+            return replace(gate, other_marks=others)
         case _:
             return gate
 
 
 def _reported(gate: GateState, report: GateReport, now: float) -> GateState:
-    is_fed = bool(report.endpoints) and all(_is_sent_to(each) for each in report.endpoints)
-    fed_at = now if is_fed and gate.fed_at is None else gate.fed_at
-    return replace(gate, report=report, fed_at=fed_at, was_fed=gate.was_fed or is_fed)
+    receives = bool(report.endpoints) and all(_is_sent_to(each) for each in report.endpoints)
+    since = now if receives and gate.receiving_since is None else gate.receiving_since
+    has_received = gate.has_received or receives
+    return replace(gate, report=report, receiving_since=since, has_received=has_received)
 
 
 def _is_sent_to(endpoint: EndpointReport) -> bool:
@@ -157,7 +166,7 @@ def _started(gate: GateState, pid: int, time: float, now: float) -> GateState:
         started_at=now,
         started_time=time,
         killed_at=None,
-        fed_at=None,
+        receiving_since=None,
         exited_at=None,
         restarts=gate.restarts + (gate.exited_at is not None),
     )
@@ -182,7 +191,7 @@ def _exited(gate: GateState, now: float) -> GateState:
         closed_number=0,
         hand_over_number=0,
         report=GateReport(),
-        outside_marks=gate.marks,
+        other_marks=gate.marks,
     )
 
 

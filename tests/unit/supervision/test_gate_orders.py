@@ -220,7 +220,7 @@ def test_a_replica_is_ready_once_its_gate_gets_samples() -> None:
     assert not ready.awaits_samples(NOW)
     again = fold_gate(fold_gate(ready, GateExited(1), NOW), GateStarted(PID, 6.0), NOW)
     assert not again.awaits_samples(NOW)
-    assert again.fed_at is None
+    assert again.receiving_since is None
 
 
 def test_a_gate_that_cannot_be_started_is_tried_less_and_less_often() -> None:
