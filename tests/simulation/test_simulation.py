@@ -240,7 +240,7 @@ def test_bad_rules_spoil_no_hand_over(seed: int) -> None:
 
 def test_without_an_excuse_the_configuration_is_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Were the refusal laid at its door, leadership would bounce."""
-    monkeypatch.setattr(RequestedReload, "excuses_configuration", property(lambda _self: False))
+    monkeypatch.setattr(RequestedReload, "may_explain_refusal", property(lambda _self: False))
     with pytest.raises(AssertionError):
         feed_bad_rules_in_hand_overs(SCRIPTED_SEEDS)
 

@@ -96,7 +96,7 @@ class ChangeLog:
         if isinstance(event, ConfigurationRead):
             self.configuration_time = clock.wall()
             LOG.info("configuration read", extra={"fingerprints": _short(event.renderings)})
-            _warn_of_surprises(before.configuration.renderings, event.renderings)
+            _warn_of_mistakes(before.configuration.renderings, event.renderings)
         if after.configuration.rejection == before.configuration.rejection:
             return
         self.configuration_time = clock.wall()
@@ -174,7 +174,7 @@ def _short(renderings: Renderings) -> str:
     return f"follower {follower[:12]}, leader {leader[:12]}"
 
 
-def _warn_of_surprises(before: Renderings, after: Renderings) -> None:
+def _warn_of_mistakes(before: Renderings, after: Renderings) -> None:
     """Log a warning for each change of the configuration that is probably a mistake."""
     if before.needs_leader and not after.needs_leader:
         LOG.warning("the leader has no overrides any more: all replicas load the same file")

@@ -81,12 +81,12 @@ def fold(  # noqa: PLR0913 - all that the judgement of a rendering takes
     *,
     role: Role,
     limit_s: float,
-    is_excused: bool,
+    ignores_refusals: bool,
 ) -> ConfigurationState:
     """Return the state after one event, or after one action of the plan.
 
-    A reload may take ``limit_s`` seconds. If ``is_excused`` is true, a refusal is ignored, because
-    it may be about other files than the configuration (``requested_reload``).
+    A reload may take ``limit_s`` seconds. If ``ignores_refusals`` is true, a refusal is ignored,
+    because it may be about other files than the configuration (``requested_reload``).
     """
     match happened:
         case ConfigurationRead() | ConfigurationRejected() | SignalReceived(signal.SIGHUP):
@@ -100,7 +100,9 @@ def fold(  # noqa: PLR0913 - all that the judgement of a rendering takes
         case RenderingsSaved(renderings, problem):
             return replace(configuration, saving=config_saving.ended(renderings, problem, now))
         case ReloadPrometheus() | ReloadAnswered() | LoadedObserved():
-            loading = _fold_reload(configuration.loading, happened, now, is_excused=is_excused)
+            loading = _fold_reload(
+                configuration.loading, happened, now, ignores_refusals=ignores_refusals
+            )
             rollback = config_rollback.after_reload(
                 configuration.rollback, configuration.renderings, role, loading, now, limit_s
             )
@@ -151,7 +153,7 @@ def _fold_reload(
     happened: ReloadPrometheus | ReloadAnswered | LoadedObserved,
     now: float,
     *,
-    is_excused: bool,
+    ignores_refusals: bool,
 ) -> LoadState:
     match happened:
         case ReloadPrometheus():
@@ -160,6 +162,6 @@ def _fold_reload(
             loading = loaded_rendering.answered(before, happened, now)
         case LoadedObserved(evidence):
             loading = loaded_rendering.observed(before, evidence)
-    if is_excused and loading.outcome in {Outcome.FAILED, Outcome.REFUSED}:
+    if ignores_refusals and loading.outcome in {Outcome.FAILED, Outcome.REFUSED}:
         return replace(loading, outcome=before.outcome, problem=before.problem)
     return loading

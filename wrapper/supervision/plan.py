@@ -300,7 +300,7 @@ def _wake_at(o: Observation, policy: Policy, now: float, *, is_calm: bool) -> fl
         _first_web_at(o),
         o.lease.view.released_at and o.lease.view.released_at + shutdown.SUCCESSOR_WAIT_S,
         gate_orders.wakes_at(o, policy),
-        shutdown.bystanders_know_at(o) if o.leaving.stop_at is not None else None,
+        shutdown.peers_informed_at(o) if o.leaving.stop_at is not None else None,
         requested_reload.due_at(o.reload),
     ]
     last_moment = fence.last_moment_of(o, policy)

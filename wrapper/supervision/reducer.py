@@ -65,7 +65,7 @@ def _folded(o: Observation, happened: Event | Action, now: float, policy: Policy
             now,
             role=o.role,
             limit_s=policy.reload_limit_s,
-            is_excused=o.reload.excuses_configuration,
+            ignores_refusals=o.reload.may_explain_refusal,
         ),
         child=child_state.fold(o.child, happened, now, policy),
         fencing=_fencing(o.fencing, happened),
@@ -94,7 +94,7 @@ def _decided(before: Observation, decided: Plan, now: float, policy: Policy) -> 
         o,
         pending=PendingRequests(),
         promotion=_promotion(o, decided, now, policy),
-        reload=requested_reload.waited(o.reload, o.configuration, now, policy.reload_limit_s),
+        reload=requested_reload.expire(o.reload, o.configuration, now, policy.reload_limit_s),
         safe_since=None if o.writer.may_write else now if o.safe_since is None else o.safe_since,
     )
 

@@ -9,7 +9,7 @@ as it does in ``loaded_rendering``. The change counts as in force in one of two 
   that was first read after the change.
 
 A request has the information whether files have changed since Prometheus last loaded them. If so, a
-refusal does not prove that the configuration is invalid (``excuses_configuration``). This ends when
+refusal does not prove that the configuration is invalid (``may_explain_refusal``). This ends when
 the reload has succeeded, or when a reload that was requested with unchanged files has ended. A
 refusal is ambiguous while the configuration is not known to be in force: it may be about the
 configuration or about the files, and the answer reports this.
@@ -41,8 +41,8 @@ class RequestedReload:
     - ``number``: the number of the request.
     - ``wanted_at``, ``first_at``: when it arrived, and when the first request of its series did.
     - ``has_changed_files``: files have changed since Prometheus last loaded them.
-    - ``was_excused``: an earlier request, whose reload may still be in progress, excused the
-      configuration.
+    - ``earlier_may_explain``: an earlier request, whose reload may still be in progress, may
+      explain a refusal.
     - ``seen``: what Prometheus reported after the change, None before the first answer.
     - ``successes``: how many more reloads have to succeed; two if a reload of ours was already in
       progress.
@@ -56,7 +56,7 @@ class RequestedReload:
     wanted_at: float = 0.0
     first_at: float = 0.0
     has_changed_files: bool = False
-    was_excused: bool = False
+    earlier_may_explain: bool = False
     seen: Evidence | None = None
     successes: int = 1
     sent_at: float | None = None
@@ -72,10 +72,10 @@ class RequestedReload:
         return self.verdict is None
 
     @property
-    def excuses_configuration(self) -> bool:
+    def may_explain_refusal(self) -> bool:
         """Whether a refusal may be about the changed files instead of the configuration."""
         if self.verdict is None:
-            return self.has_changed_files or self.was_excused
+            return self.has_changed_files or self.earlier_may_explain
         return self.has_changed_files and self.verdict is Verdict.REFUSED
 
     @property
@@ -112,11 +112,11 @@ def _marked(
     return replace(after, is_ambiguous=True) if is_refused and not is_clear else after
 
 
-def waited(
+def expire(
     state: RequestedReload, configuration: ConfigurationState, now: float, limit_s: float
 ) -> RequestedReload:
     """Return the state with a verdict if the request's time limit has passed."""
-    if not is_hopeless(state, now, limit_s):
+    if not is_expired(state, now, limit_s):
         return state
     return _marked(given_up(state), state, configuration)
 
@@ -134,7 +134,7 @@ def wanted(
         wanted_at=now,
         first_at=state.first_at if state.is_pending and not is_sent else now,
         has_changed_files=request.has_changed_files,
-        was_excused=state.excuses_configuration,
+        earlier_may_explain=state.may_explain_refusal,
         successes=2 if is_sent or is_reloading else 1,
         verdict=None,
         answered_number=state.answered_number,
@@ -196,7 +196,7 @@ def due_at(state: RequestedReload) -> float | None:
     return min(state.wanted_at + QUIET_S, state.first_at + BURST_S)
 
 
-def is_hopeless(state: RequestedReload, now: float, limit_s: float) -> bool:
+def is_expired(state: RequestedReload, now: float, limit_s: float) -> bool:
     """Return whether the time limit of a pending request has passed."""
     first_at = state.sent_first_at
     return state.is_pending and first_at is not None and now >= first_at + limit_s

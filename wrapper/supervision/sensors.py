@@ -27,8 +27,8 @@ from wrapper.model.events import (
 )
 from wrapper.options.settings import Probing
 from wrapper.supervision.child_usage import usage
-from wrapper.supervision.flag_surprises import surprises
 from wrapper.supervision.prometheus_api import PrometheusApi
+from wrapper.supervision.unexpected_flags import unexpected_flags
 
 LOG = logging.getLogger(__name__)
 Report = Callable[[Event], None]
@@ -57,7 +57,7 @@ class PrometheusWatch:
         *,
         may_reload: bool = False,
     ) -> None:
-        """Store the parts; ``report`` receives events, ``may_reload`` is that of ``surprises``."""
+        """Store the parts; ``report`` receives events; ``may_reload``: see ``unexpected_flags``."""
         self.api = api
         self._may_reload = may_reload
         self._probing = probing
@@ -89,7 +89,7 @@ class PrometheusWatch:
         """Log warnings about flags that the start could not see: a sidecar's, or a script's."""
         if self.api.knows_status:
             flags = self.api.flags(self._probing.readiness_timeout_s)
-            for line in surprises(flags, may_reload=self._may_reload):
+            for line in unexpected_flags(flags, may_reload=self._may_reload):
                 LOG.warning(line)
 
     def _await_readiness(self) -> bool:

@@ -11,7 +11,7 @@ from wrapper.supervision.policy import Policy
 SUCCESSOR_WAIT_S = 1.0  # after the release, how long to wait for a new leader
 FAILED = 70  # EX_SOFTWARE of sysexits.h; Prometheus itself does not use this status
 KILLED_S = 2.0  # the exit of a killed Prometheus is reported within this time, or not at all
-BYSTANDERS_S = 0.3  # other replicas may see a new leader this much later than this one
+PEER_DELAY_S = 0.3  # other replicas may see a new leader this much later than this one
 
 
 def leave(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
@@ -23,7 +23,7 @@ def leave(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
     if o.leaving.stop_at is None:
         return ()
     if o.child.killed_at is not None:
-        return _leave_unheard(o, policy, now)
+        return _exit_unreported(o, policy, now)
     if not policy.owns_child:
         return _leave_sidecar(o, policy, now)
     if o.leaving.stop_signals > 1:
@@ -52,13 +52,13 @@ def _may_stop(o: Observation, policy: Policy, now: float) -> bool:
     if released_at is None or o.leaving.stop_at is None or released_at < o.leaving.stop_at:
         return True
     has_successor = o.lease.view.holder not in ("", policy.terms.identity)
-    is_known = has_successor and now >= bystanders_know_at(o)
+    is_known = has_successor and now >= peers_informed_at(o)
     return is_known or now >= released_at + SUCCESSOR_WAIT_S
 
 
-def bystanders_know_at(o: Observation) -> float:
+def peers_informed_at(o: Observation) -> float:
     """Return when all replicas should have seen the newest record of the lease."""
-    return o.lease.view.changed_at + BYSTANDERS_S
+    return o.lease.view.changed_at + PEER_DELAY_S
 
 
 def _awaits_label(o: Observation, policy: Policy, now: float) -> bool:
@@ -87,7 +87,7 @@ def _leave_sidecar(o: Observation, policy: Policy, now: float) -> tuple[Action, 
     return ()
 
 
-def _leave_unheard(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
+def _exit_unreported(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
     """Return the actions that exit if Prometheus was killed but its exit is not reported.
 
     That is so if the thread that reports it has ended.

@@ -365,7 +365,7 @@ def test_a_refusal_beside_a_configuration_is_ambiguous(refusal: Event) -> None:
         wants = after(before, ReloadWanted(1, has_changed_files=True), now=100.0)
         o = after(wants, LoadedObserved(SEEN), ReloadPrometheus("l"), refusal)
         assert (o.reload.verdict, o.reload.is_ambiguous) == (Verdict.REFUSED, is_ambiguous)
-        assert o.reload.excuses_configuration
+        assert o.reload.may_explain_refusal
     again = after(o, ReloadWanted(2, has_changed_files=True), now=103.0)
     assert not again.reload.is_ambiguous
 

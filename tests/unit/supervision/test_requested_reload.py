@@ -47,7 +47,7 @@ def test_at_first_nothing_is_wanted() -> None:
     state = RequestedReload()
     assert not state.is_pending
     assert not state.has_news
-    assert not state.excuses_configuration
+    assert not state.may_explain_refusal
     assert not reloads.is_due(state, NOW, 10.0)
     assert reloads.observed(state, NEW) == reloads.answered(state, answer(500)) == state
 
@@ -129,7 +129,7 @@ def test_a_request_during_a_reload_needs_one_more() -> None:
 def test_a_failure_since_the_look_refuses() -> None:
     """The metrics turn bad: the reload did not succeed."""
     state = reloads.observed(sent(), FAILED)
-    assert (state.verdict, state.excuses_configuration) == (Verdict.REFUSED, True)
+    assert (state.verdict, state.may_explain_refusal) == (Verdict.REFUSED, True)
 
 
 def test_it_is_asked_again_and_given_up_at_last() -> None:
@@ -138,8 +138,8 @@ def test_it_is_asked_again_and_given_up_at_last() -> None:
     assert not reloads.is_due(state, NOW + 5.0, 10.0)
     assert reloads.is_due(state, NOW + 10.3, 10.0)
     state = reloads.sent(state, NOW + 10.3)
-    assert not reloads.is_hopeless(state, NOW + 20.2, 20.0)
-    assert reloads.is_hopeless(state, NOW + 20.3, 20.0)
+    assert not reloads.is_expired(state, NOW + 20.2, 20.0)
+    assert reloads.is_expired(state, NOW + 20.3, 20.0)
     assert reloads.given_up(state).verdict is Verdict.UNCONFIRMED
 
 
@@ -163,34 +163,34 @@ def test_changed_files_excuse_the_configuration_until_they_are_as_they_were() ->
     """Refused, they do so while those from before are put back and loaded, and no longer."""
     refused = reloads.answered(sent(), answer(500))
     back = wanted(refused, 2, NOW + 1, has_changes=False)
-    assert refused.excuses_configuration
-    assert back.excuses_configuration
+    assert refused.may_explain_refusal
+    assert back.may_explain_refusal
     again = reloads.sent(back, NOW + 1.3)
     for status in (200, 500):
         answered = reloads.answered(again, answer(status, NOW + 1.3))
-        assert not answered.excuses_configuration
+        assert not answered.may_explain_refusal
 
 
 def test_files_that_are_still_changed_excuse_it_still() -> None:
     """Somebody else asks for a reload before those from before are back."""
     refused = reloads.answered(sent(), answer(500))
     mere = reloads.sent(wanted(refused, 2, NOW + 1), NOW + 1.3)
-    assert reloads.answered(mere, answer(500, NOW + 1.3)).excuses_configuration
-    assert not reloads.answered(mere, answer(200, NOW + 1.3)).excuses_configuration
+    assert reloads.answered(mere, answer(500, NOW + 1.3)).may_explain_refusal
+    assert not reloads.answered(mere, answer(200, NOW + 1.3)).may_explain_refusal
 
 
 def test_a_reload_that_is_given_up_excuses_nothing() -> None:
     """Nothing is known of it, neither good nor bad."""
-    assert not reloads.given_up(sent()).excuses_configuration
+    assert not reloads.given_up(sent()).may_explain_refusal
 
 
 def test_a_mere_reload_excuses_nothing() -> None:
     """Somebody asks for one: with nothing else under way a refusal is its own."""
-    assert not wanted(has_changes=False).excuses_configuration
+    assert not wanted(has_changes=False).may_explain_refusal
     taken_over = wanted(wanted(), 2, has_changes=False)
-    assert taken_over.excuses_configuration
+    assert taken_over.may_explain_refusal
     taken_over = reloads.sent(taken_over, NOW + 0.3)
-    assert not reloads.answered(taken_over, answer(500)).excuses_configuration
+    assert not reloads.answered(taken_over, answer(500)).may_explain_refusal
 
 
 def test_told_once_is_enough() -> None:

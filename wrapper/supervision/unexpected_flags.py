@@ -19,7 +19,7 @@ _NO_AGENT = (
 )
 
 
-def surprises(flags: Mapping[str, str], *, may_reload: bool) -> Iterator[str]:
+def unexpected_flags(flags: Mapping[str, str], *, may_reload: bool) -> Iterator[str]:
     """Yield a warning for each unexpected flag.
 
     ``flags`` are the flags that Prometheus shows, by name. If ``may_reload`` is true, Prometheus

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wrapper.supervision.flag_surprises import surprises
+from wrapper.supervision.unexpected_flags import unexpected_flags
 
 NEW = {"agent": "false", "config.auto-reload-interval": "30s", "enable-feature": ""}
 
@@ -27,10 +27,10 @@ NEW = {"agent": "false", "config.auto-reload-interval": "30s", "enable-feature":
 )
 def test_what_defeats_an_expectation_is_told(flags: dict[str, str], told: list[str]) -> None:
     """One line for each, in plain words."""
-    lines = list(surprises(flags, may_reload=False))
+    lines = list(unexpected_flags(flags, may_reload=False))
     assert [line.split()[1] for line in lines] == told
 
 
 def test_who_reloads_does_not_matter_to_a_plain_prometheus() -> None:
     """It reads its own file, and no rules are fetched."""
-    assert not list(surprises(NEW | {"config.auto-reload": "true"}, may_reload=True))
+    assert not list(unexpected_flags(NEW | {"config.auto-reload": "true"}, may_reload=True))
