@@ -29,7 +29,7 @@ from wrapper.model.fetched_file import Feed
 from wrapper.targets.fetch import NO_VALIDATORS, Fetcher
 from wrapper.options.settings import FeedTerms
 from wrapper.targets.fetch_loop import FeedKeeper, FetchParts
-from wrapper.targets.rule_loads import RuleLoads
+from wrapper.targets.rule_loader import RuleLoader
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.commands.targets import ByHttp
 from wrapper.supervision.prometheus_api import PrometheusApi
@@ -38,19 +38,19 @@ url, path, shard = sys.argv[1:]
 largest = 64 << 20
 reloads = ByHttp(PrometheusApi(), "", 1.0)
 fetcher = Fetcher(PrometheusAccess(), 60.0, largest)
-parts = FetchParts(fetcher, RuleLoads(reloads), lambda _: None, threading.Event())
+parts = FetchParts(fetcher, RuleLoader(reloads), lambda _: None, threading.Event())
 keeper = FeedKeeper(Feed(url, path), FeedTerms(60.0, shard, False, largest), parts)
 
-def bring():
-    problem = keeper.bring()
+def update():
+    problem = keeper.update()
     assert not problem, problem
 
 before = memory("VmRSS")
-first = timed(bring)
+first = timed(update)
 peak = memory("VmHWM")
-known = timed(bring)
+known = timed(update)
 keeper._validators = NO_VALIDATORS
-again = timed(bring)
+again = timed(update)
 print(json.dumps({
     "first": first, "known": known, "again": again, "before": before, "peak": peak,
     "kept": memory("VmRSS"), "groups": keeper.state.groups,

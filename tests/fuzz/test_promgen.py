@@ -19,7 +19,7 @@ from wrapper.supervision.prometheus_api import read_evidence, read_replay
 from wrapper.targets.answer_check import Unacceptable, read_answer
 from wrapper.targets.answer_errors import redirect_refused, status_refused
 from wrapper.targets.broker import Broker, BrokerUnreachable, Message
-from wrapper.targets.promgen_task import BadTask, NotOurs, read_task
+from wrapper.targets.promgen_task import BadTask, ForeignMessage, read_task
 from wrapper.targets.target_queue import TargetQueue
 
 RULES = (
@@ -98,7 +98,7 @@ def test_tasks(message: tuple[dict[str, Any], Any]) -> None:
     """Each is a task, or not ours, or bad; a path is absolute, a mode lets the owner read."""
     try:
         task = read_task(*message)
-    except (NotOurs, BadTask) as error:
+    except (ForeignMessage, BadTask) as error:
         return check(str(error))
     assert task.path == "" or task.path.startswith("/")
     assert task.mode is None or 0o400 <= task.mode <= 0o777

@@ -18,8 +18,8 @@ from wrapper.options.settings import FeedTerms
 from wrapper.supervision.reload_requests import ReloadAnswer
 from wrapper.targets.fetch import Fetcher
 from wrapper.targets.fetch_loop import FeedKeeper, FetchParts
-from wrapper.targets.rule_loads import RuleLoads
-from wrapper.targets.shard_names import ShardCheck
+from wrapper.targets.rule_loader import RuleLoader
+from wrapper.targets.shard_check import ShardCheck
 
 LIMIT_S = 20.0
 ONE, TWO = promgen.targets(group("a:1")), promgen.targets(group("a:1"), group("b:1", shard="other"))
@@ -55,7 +55,7 @@ class Kept:
     shards: ShardCheck = field(default_factory=ShardCheck)
 
     def __post_init__(self) -> None:
-        self.rules = RuleLoads(self.reloads, quiet_s=0.0)
+        self.rules = RuleLoader(self.reloads, quiet_s=0.0)
 
     def keeper(self, api: str = TARGETS, **terms: Any) -> FeedKeeper:
         """Return what keeps the file of one of Promgen's paths."""

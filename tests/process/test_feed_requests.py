@@ -94,8 +94,8 @@ def test_those_who_ask_again_and_again_are_paced(kept: Kept) -> None:
     wait_until(lambda: len(told) == len(kept.server.requests), LIMIT_S, "all are told")
 
 
-def desk(kept: Kept, *feeds: Feed) -> TaskDispatch:
-    """Return a desk for the usual three, or these."""
+def dispatch(kept: Kept, *feeds: Feed) -> TaskDispatch:
+    """Return the dispatch of the usual three feeds, or of these."""
     usual = [Feed(f"{kept.server.url}{api}", str(kept.file(api))) for api in (TARGETS, URLS, RULES)]
     return TaskDispatch(
         feeds or usual,
@@ -119,7 +119,7 @@ def done_with(at: TaskDispatch, task: Task) -> list[str]:
 @pytest.mark.usefixtures("unpaced")
 def test_a_task_is_about_the_files_of_its_kind(kept: Kept, kind: FileKind, api: str) -> None:
     """Its own file is fetched, once more than at the start; the others are not."""
-    at = desk(kept)
+    at = dispatch(kept)
     wait_until(lambda: len(kept.names) >= 3, LIMIT_S, "all three are there")
     assert done_with(at, Task(kind)) == [""]
     wait_until(lambda: len(kept.server.requests) == 4, LIMIT_S, "one more fetch")
@@ -129,7 +129,7 @@ def test_a_task_is_about_the_files_of_its_kind(kept: Kept, kind: FileKind, api: 
 @pytest.mark.usefixtures("unpaced")
 def test_a_task_may_make_a_new_file_beside_the_others(kept: Kept) -> None:
     """It is fetched from where that kind is, and kept from then on."""
-    at, path = desk(kept), kept.folder / "new.json"
+    at, path = dispatch(kept), kept.folder / "new.json"
     for _ in range(2):
         assert done_with(at, Task(FileKind.URLS, str(path))) == [""]
     assert path.read_bytes() == ONE
@@ -141,7 +141,7 @@ def test_a_task_makes_no_other_file(kept: Kept, tmp_path_factory: pytest.TempPat
     (kept.folder / "link").symlink_to(elsewhere)
     (kept.folder / "dangling.json").symlink_to(elsewhere / "x.json")
     (kept.folder / "prometheus.yml").write_text("mine")
-    at = desk(kept)
+    at = dispatch(kept)
     for kind, path, said in (
         (FileKind.TARGETS, elsewhere / "x.json", "not in a folder"),
         (FileKind.TARGETS, kept.folder / ".." / elsewhere.name / "x.json", "not in a folder"),
@@ -163,7 +163,7 @@ def test_a_task_makes_no_other_file(kept: Kept, tmp_path_factory: pytest.TempPat
 
 def test_a_task_for_what_no_feed_brings_is_none(kept: Kept) -> None:
     """Only targets are kept: rules have nowhere to come from."""
-    at = desk(kept, Feed(f"{kept.server.url}{TARGETS}", str(kept.file())))
+    at = dispatch(kept, Feed(f"{kept.server.url}{TARGETS}", str(kept.file())))
     with pytest.raises(BadTask, match="no --targets-url fetches rules"):
         at.begin(Task(FileKind.RULES), lambda _problem: None)
 

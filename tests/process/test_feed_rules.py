@@ -26,7 +26,7 @@ def test_changed_rules_are_loaded_and_unchanged_are_not(kept: Kept) -> None:
     """One reload for a change, and nothing is left beside the file."""
     keeper = kept.keeper(RULES)
     for _ in range(3):
-        assert keeper.bring() == ""
+        assert keeper.update() == ""
     assert kept.reloads.asked == [True]
     assert kept.names == ["rules.yml"]
 
@@ -34,17 +34,17 @@ def test_changed_rules_are_loaded_and_unchanged_are_not(kept: Kept) -> None:
 def test_refused_rules_make_room_for_the_last_good_ones(kept: Kept) -> None:
     """They are put back and loaded, and the refused ones are not tried again; newer ones are."""
     keeper = kept.keeper(RULES)
-    keeper.bring()
+    keeper.update()
     kept.reloads.verdicts = [Verdict.REFUSED, Verdict.LOADED]
     kept.server.bodies[RULES] = promgen.rules("nonsense (")
     for _ in range(3):
-        assert "so it says" in keeper.bring()
+        assert "so it says" in keeper.update()
     assert kept.file(RULES).read_bytes() == promgen.rules()
     assert kept.reloads.asked == [True, True, False]
     assert kept.names == ["rules.yml"]
     assert keeper.state.errors == {"refused": 3}
     kept.server.bodies[RULES] = promgen.rules("up")
-    assert keeper.bring() == ""
+    assert keeper.update() == ""
     assert kept.file(RULES).read_bytes() == promgen.rules("up")
 
 
@@ -68,33 +68,33 @@ def test_refused_rules_are_tried_again_after_a_long_time(
     kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reason may have passed, and nobody knows of it."""
-    monkeypatch.setattr(fetch_loop, "BLAME_S", 0.0)
+    monkeypatch.setattr(fetch_loop, "REFUSED_S", 0.0)
     keeper = kept.keeper(RULES)
-    keeper.bring()
+    keeper.update()
     kept.reloads.verdicts = [Verdict.REFUSED, Verdict.LOADED]
     kept.server.bodies[RULES] = promgen.rules("up")
-    assert "so it says" in keeper.bring()
-    assert keeper.bring() == ""
+    assert "so it says" in keeper.update()
+    assert keeper.update() == ""
     assert kept.file(RULES).read_bytes() == promgen.rules("up")
 
 
 def test_refused_rules_without_any_before_leave_none(kept: Kept) -> None:
     """A file without groups takes their place, which every Prometheus loads."""
     kept.reloads.verdicts = [Verdict.REFUSED, Verdict.LOADED]
-    assert kept.keeper(RULES).bring()
+    assert kept.keeper(RULES).update()
     assert kept.file(RULES).read_bytes() == NO_RULES
 
 
 def test_rules_are_not_blamed_where_the_old_are_refused_as_well(kept: Kept) -> None:
     """The reason lies elsewhere, so that they are tried again."""
     keeper = kept.keeper(RULES)
-    keeper.bring()
+    keeper.update()
     kept.reloads.verdicts = [Verdict.REFUSED, Verdict.REFUSED, Verdict.LOADED]
     kept.server.bodies[RULES] = promgen.rules("up")
-    assert keeper.bring()
+    assert keeper.update()
     assert keeper.state.errors == {"refused": 1}
     assert kept.file(RULES).read_bytes() == promgen.rules()
-    assert keeper.bring() == ""
+    assert keeper.update() == ""
     assert kept.file(RULES).read_bytes() == promgen.rules("up")
 
 
@@ -108,12 +108,12 @@ def test_rules_that_may_be_good_are_tried_again(
 ) -> None:
     """The last good ones are put back all the same."""
     keeper = kept.keeper(RULES)
-    keeper.bring()
+    keeper.update()
     kept.reloads.verdicts = [*verdicts, Verdict.LOADED]
     kept.server.bodies[RULES] = promgen.rules("up")
-    assert keeper.bring()
+    assert keeper.update()
     assert kept.file(RULES).read_bytes() == promgen.rules()
-    assert keeper.bring() == ""
+    assert keeper.update() == ""
     assert kept.file(RULES).read_bytes() == promgen.rules("up")
 
 
@@ -122,11 +122,11 @@ def test_rules_that_are_not_confirmed_are_loaded_at_the_next_round(kept: Kept) -
     kept.file(RULES).write_bytes(NO_RULES)
     kept.reloads.verdicts = [Verdict.UNCONFIRMED, Verdict.LOADED]
     keeper = kept.keeper(RULES)
-    assert keeper.bring()
+    assert keeper.update()
     assert keeper.state.errors == {"unconfirmed": 1}
     assert kept.names == [".rules.yml.good", "rules.yml"]
     assert keeper.state.last_change_time == 0
-    assert keeper.bring() == ""
+    assert keeper.update() == ""
     assert keeper.state.last_change_time > 0
     assert kept.reloads.asked == [True, True]
     assert kept.names == ["rules.yml"]
@@ -138,11 +138,11 @@ def test_a_start_puts_unconfirmed_rules_aside(kept: Kept) -> None:
     kept.reloads.verdicts = [Verdict.UNCONFIRMED]
     kept.server.bodies[RULES] = promgen.rules("nonsense (")
     keeper = kept.keeper(RULES)
-    keeper.bring()
+    keeper.update()
     assert list(unsettled_in(kept.folder)) == [], "somebody is about it"
     keeper._file._let_go()  # as its end does
     for file in unsettled_in(kept.folder):
-        file.put_back()
+        file.restore()
     assert kept.file(RULES).read_bytes() == promgen.rules()
     assert kept.names == ["rules.yml"]
 
@@ -158,12 +158,12 @@ def test_without_locks_rules_are_loaded_all_the_same(
 
     monkeypatch.setattr("fcntl.flock", fail)
     keeper = kept.keeper(RULES)
-    assert keeper.bring() == ""
+    assert keeper.update() == ""
     kept.reloads.verdicts = [Verdict.UNCONFIRMED]
     kept.server.bodies[RULES] = promgen.rules("up")
-    assert keeper.bring()
+    assert keeper.update()
     for file in unsettled_in(kept.folder):
-        file.put_back()
+        file.restore()
     assert kept.file(RULES).read_bytes() == promgen.rules()
 
 

@@ -24,7 +24,7 @@ from wrapper.targets import fetch_loop
 from wrapper.targets.answer_check import EMPTY_SHARE, read_answer
 from wrapper.targets.fetch_loop import JITTER
 from wrapper.targets.fetch_requests import FetchRequest
-from wrapper.targets.shard_names import none_of
+from wrapper.targets.shard_check import none_of
 from wrapper.targets.target_file import unsettled_in
 
 # --- targets --------------------------------------------------------------------------------------
@@ -33,7 +33,7 @@ from wrapper.targets.target_file import unsettled_in
 def test_the_file_is_what_came(kept: Kept) -> None:
     """Byte for byte, readable by all, and nothing else lies beside it."""
     keeper = kept.keeper()
-    assert keeper.bring() == ""
+    assert keeper.update() == ""
     assert kept.file().read_bytes() == ONE
     assert kept.file().stat().st_mode & 0o777 == 0o644
     assert (keeper.state.groups, keeper.state.targets) == (1, 1)
@@ -45,13 +45,13 @@ def test_the_file_is_what_came(kept: Kept) -> None:
 def test_unchanged_bytes_are_not_written(kept: Kept) -> None:
     """Neither where the server says so, nor where it sends them all again."""
     keeper = kept.keeper()
-    keeper.bring()
+    keeper.update()
     before = kept.file().stat()
     changed_at = keeper.state.last_change_time
-    assert keeper.bring() == ""
+    assert keeper.update() == ""
     kept.server.act = lambda to: promgen.answer(to, ONE)
     keeper._validators = type(keeper._validators)()
-    assert keeper.bring() == ""
+    assert keeper.update() == ""
     assert kept.server.statuses == [200, 304, 200]
     assert (kept.file().stat().st_ino, kept.file().stat().st_mtime_ns) == (
         before.st_ino,
@@ -66,9 +66,9 @@ def test_a_file_that_somebody_spoiled_is_made_again(
 ) -> None:
     """What the server has not changed comes back all the same."""
     keeper = kept.keeper()
-    keeper.bring()
+    keeper.update()
     spoil(kept.file())
-    assert keeper.bring() == ""
+    assert keeper.update() == ""
     assert kept.file().read_bytes() == ONE
 
 
@@ -90,13 +90,13 @@ def test_a_wrong_answer_changes_nothing(
 ) -> None:
     """The file stays, the reason is told and counted, and a good answer ends it."""
     keeper = kept.keeper()
-    keeper.bring()
+    keeper.update()
     kept.server.act = act
-    assert keeper.bring() == keeper.bring() == keeper.state.problem
+    assert keeper.update() == keeper.update() == keeper.state.problem
     assert kept.file().read_bytes() == ONE
     assert keeper.state.errors == {reason: 2}
     kept.server.act, kept.server.bodies[TARGETS] = None, TWO
-    assert keeper.bring() == keeper.state.problem == ""
+    assert keeper.update() == keeper.state.problem == ""
     assert kept.file().read_bytes() == TWO
     assert keeper.state.errors == {reason: 2}
 
@@ -106,7 +106,7 @@ def test_what_a_server_says_is_cut_and_made_printable(kept: Kept) -> None:
     said = b"HTTP/1.1 500 \x1b[2J\xed\xa0\x80" + b"x" * 5000
     kept.server.act = lambda to: to.wfile.write(said + b"\r\nContent-Length: 0\r\n\r\n")
     keeper = kept.keeper()
-    assert keeper.bring() == keeper.state.problem
+    assert keeper.update() == keeper.state.problem
     assert len(keeper.state.problem) <= 300
     assert keeper.state.problem.isprintable()
 
@@ -131,14 +131,14 @@ def test_a_list_that_is_suddenly_empty_has_to_come_twice(
 ) -> None:
     """Half the interval apart: once changes nothing, and another answer between starts anew."""
     keeper = kept.keeper()
-    keeper.bring()
+    keeper.update()
     for body in (b"[]", ONE, b"[]"):
         later(HALF_S)
         kept.server.bodies[TARGETS] = body
-        assert bool(keeper.bring()) is (body == b"[]")
+        assert bool(keeper.update()) is (body == b"[]")
         assert kept.file().read_bytes() == ONE
     later(HALF_S)
-    assert keeper.bring() == ""
+    assert keeper.update() == ""
     assert kept.file().read_bytes() == b"[]"
     assert keeper.state.errors == {"empty": 2}
 
@@ -156,12 +156,12 @@ def test_changes_that_nobody_told_of_are_counted(kept: Kept) -> None:
         (TWO, (), 2),
     ):
         kept.server.bodies[TARGETS] = body
-        assert keeper.bring(requests) == ""
-        assert keeper.unasked_changes == count
+        assert keeper.update(requests) == ""
+        assert keeper.unannounced_changes == count
     kept.file().write_bytes(ONE)
-    assert keeper.bring() == ""
+    assert keeper.update() == ""
     assert kept.file().read_bytes() == TWO
-    assert keeper.unasked_changes == 2
+    assert keeper.unannounced_changes == 2
 
 
 def test_an_empty_list_counts_twice_in_a_row_only(
@@ -169,29 +169,29 @@ def test_an_empty_list_counts_twice_in_a_row_only(
 ) -> None:
     """A failure between the two starts anew: a server in trouble says many things."""
     keeper = kept.keeper()
-    keeper.bring()
+    keeper.update()
     for body in (b"[]", b"<html>", b"[]"):
         later(HALF_S)
         kept.server.bodies[TARGETS] = body
-        assert keeper.bring()
+        assert keeper.update()
         assert kept.file().read_bytes() == ONE
     later(HALF_S)
-    assert keeper.bring() == ""
+    assert keeper.update() == ""
 
 
 def test_empty_answers_of_one_burst_count_once(kept: Kept, later: Callable[[float], None]) -> None:
     """Any number of tasks, nearly half an interval long; they do not put off the end either."""
     keeper = kept.keeper()
-    keeper.bring()
+    keeper.update()
     kept.server.bodies[TARGETS] = b"[]"
     first_at = clock.now()
     for _ in range(9):
-        assert "suddenly empty" in keeper.bring()
+        assert "suddenly empty" in keeper.update()
         assert 0 <= keeper._next_at() - first_at - HALF_S <= 3600.0 * JITTER + LIMIT_S
         later(HALF_S / 10)
     assert kept.file().read_bytes() == ONE
     later(HALF_S / 10)
-    assert keeper.bring() == ""
+    assert keeper.update() == ""
 
 
 def test_what_is_suddenly_empty_is_asked_for_again_soon(kept: Kept) -> None:
@@ -210,7 +210,7 @@ def test_what_is_suddenly_empty_is_asked_for_again_soon(kept: Kept) -> None:
 def test_who_asks_for_what_is_suddenly_empty_need_not_ask_again(kept: Kept) -> None:
     """It is fetched again by itself; the file stays, and the problem is told."""
     keeper = kept.keeper()
-    keeper.bring()
+    keeper.update()
     kept.server.bodies[TARGETS] = b"[]"
     assert done_by(running(keeper)) == ""
     assert "suddenly empty" in keeper.state.problem
@@ -265,16 +265,16 @@ def test_what_was_there_at_the_start_counts(kept: Kept) -> None:
     kept.server.bodies[TARGETS] = b"[]"
     keeper = kept.keeper()
     assert keeper.state.targets == 1
-    assert keeper.bring()
+    assert keeper.update()
     assert kept.file().read_bytes() == ONE
 
 
 def test_an_empty_list_is_believed_where_that_is_allowed(kept: Kept) -> None:
     """--targets-allow-empty."""
     keeper = kept.keeper(allows_empty=True)
-    keeper.bring()
+    keeper.update()
     kept.server.bodies[TARGETS] = b"[]"
-    assert keeper.bring() == ""
+    assert keeper.update() == ""
     assert kept.file().read_bytes() == b"[]"
 
 
@@ -282,12 +282,12 @@ def test_only_a_shards_groups_are_written(kept: Kept, later: Callable[[float], N
     """A shard that has lost its last target is a list that is suddenly empty."""
     kept.server.bodies[TARGETS] = TWO
     keeper = kept.keeper(shard="other")
-    assert keeper.bring() == ""
+    assert keeper.update() == ""
     assert read_answer(FileKind.TARGETS, kept.file().read_bytes()).targets == 1
     kept.server.bodies[TARGETS] = ONE
-    assert "empty" in keeper.bring()
+    assert "empty" in keeper.update()
     later(HALF_S)
-    assert keeper.bring() == ""
+    assert keeper.update() == ""
     assert read_answer(FileKind.TARGETS, kept.file().read_bytes()).is_empty
 
 
@@ -296,7 +296,7 @@ def test_a_shard_that_never_had_a_target_counts_as_mistyped(kept: Kept) -> None:
     kept.server.bodies[TARGETS] = TWO
     keeper = kept.keeper(shard="promshrad")
     for _ in range(3):
-        problem = keeper.bring()
+        problem = keeper.update()
         assert "--targets-shard" in problem
         assert "no group has the shard 'promshrad'; there are: other, promshard" in problem
         assert kept.names == []
@@ -304,7 +304,7 @@ def test_a_shard_that_never_had_a_target_counts_as_mistyped(kept: Kept) -> None:
     assert keeper.state.errors == {"shard": 3}
     kept.file().write_bytes(ONE)
     keeper = kept.keeper(shard="promshrad")
-    assert [keeper.bring(), keeper.bring()] == [problem, problem]
+    assert [keeper.update(), keeper.update()] == [problem, problem]
     assert kept.file().read_bytes() == ONE
 
 
@@ -317,14 +317,14 @@ def test_a_shard_that_had_lost_its_targets_is_no_failure_after_a_start(
     kept.server.bodies[TARGETS] = TWO
     keeper = kept.keeper(shard="gone")
     with caplog.at_level(logging.WARNING):
-        assert [keeper.bring(), keeper.bring()] == ["", ""]
+        assert [keeper.update(), keeper.update()] == ["", ""]
     assert (keeper.state.problem, keeper.state.errors) == ("", {})
     assert keeper.state.last_success_time > keeper.state.last_change_time == 0
     assert kept.file().read_bytes() == b"[]\n"
     (record,) = caplog.records
     assert vars(record)["reason"] == "no group has the shard 'gone'; there are: other, promshard"
     kept.server.bodies[TARGETS] = promgen.targets(group("a:1", shard="gone"))
-    assert keeper.bring() == ""
+    assert keeper.update() == ""
     assert keeper.state.targets == 1
 
 
@@ -332,8 +332,8 @@ def test_a_file_without_targets_of_a_shard_does_not_speak_for_another(kept: Kept
     """The one that has targets stays: for it the shard may still be mistyped."""
     kept.file(URLS).write_bytes(b"[]\n")
     kept.file().write_bytes(ONE)
-    assert kept.keeper(URLS, shard="promshrad").bring() == ""
-    assert "--targets-shard" in kept.keeper(shard="promshrad").bring()
+    assert kept.keeper(URLS, shard="promshrad").update() == ""
+    assert "--targets-shard" in kept.keeper(shard="promshrad").update()
     assert kept.file().read_bytes() == ONE
 
 
@@ -341,9 +341,9 @@ def test_a_shard_may_have_no_targets_of_one_kind(kept: Kept) -> None:
     """What any feed has seen of it since the start counts for all; the log says so once."""
     kept.server.bodies |= {TARGETS: TWO, URLS: ONE}
     urls = kept.keeper(URLS, shard="other")
-    assert "--targets-shard" in urls.bring()
-    assert kept.keeper(shard="other").bring() == ""
-    assert [urls.bring(), urls.bring()] == ["", ""]
+    assert "--targets-shard" in urls.update()
+    assert kept.keeper(shard="other").update() == ""
+    assert [urls.update(), urls.update()] == ["", ""]
     assert read_answer(FileKind.URLS, kept.file(URLS).read_bytes()).is_empty
 
 
@@ -353,7 +353,7 @@ def test_a_shard_without_targets_is_believed_where_that_is_allowed(
     """--targets-allow-empty; a warning names the shards that there are, once."""
     keeper = kept.keeper(shard="new", allows_empty=True)
     with caplog.at_level(logging.WARNING):
-        assert [keeper.bring(), keeper.bring()] == ["", ""]
+        assert [keeper.update(), keeper.update()] == ["", ""]
     assert read_answer(FileKind.TARGETS, kept.file().read_bytes()).is_empty
     (record,) = caplog.records
     assert vars(record)["reason"] == "no group has the shard 'new'; there are: promshard"
@@ -374,7 +374,7 @@ def test_a_file_that_cannot_be_written_is_told(kept: Kept) -> None:
     """A folder in its place, say."""
     kept.file().mkdir()
     keeper = kept.keeper()
-    assert str(kept.file()) in keeper.bring()
+    assert str(kept.file()) in keeper.update()
     assert keeper.state.errors == {"write": 1}
 
 
@@ -389,9 +389,9 @@ file = FeedFile(sys.argv[1], FileKind.RULES, 1 << 30)
 contents = [open(path, "rb").read() for path in sys.argv[2:]]
 print("begins", flush=True)
 for content in itertools.cycle(contents):
-    file.keep(0o644)
-    file.bring(content, 0o644)
-    file.settle()
+    file.keep_last_good(0o644)
+    file.write_if_changed(content, 0o644)
+    file.mark_loaded()
 """
 KILLS = 12
 
@@ -416,5 +416,5 @@ def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new(tmp_path: Path) -> 
             writer.send_signal(signal.SIGKILL)
         assert path.read_bytes() in contents
         for file in unsettled_in(path.parent):
-            file.put_back()
+            file.restore()
         assert path.read_bytes() in contents

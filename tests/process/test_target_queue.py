@@ -1,4 +1,4 @@
-"""What becomes of a message where no real broker or desk would do the same again and again."""
+"""What becomes of a message where no real broker or dispatch would do the same again and again."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ class Sent:
 
 
 class Broken:
-    """A desk at which nothing is foreseen."""
+    """A dispatch that fails in an unforeseen way."""
 
     def begin(self, _task: Task, _done: Any) -> int:
         """Fail, with words that are nobody's business."""
         raise OSError("hunter2")
 
 
-def queue_of(desk: Any) -> TargetQueue:
+def queue_of(dispatch: Any) -> TargetQueue:
     """Return what answers messages, without a broker."""
     events: list[Event] = []
-    return TargetQueue(Broker("redis://h/0", "q"), "q", desk, events.append)
+    return TargetQueue(Broker("redis://h/0", "q"), "q", dispatch, events.append)
 
 
 def test_what_nobody_foresaw_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
@@ -61,7 +61,7 @@ def test_what_nobody_foresaw_is_dropped(caplog: pytest.LogCaptureFixture) -> Non
 
 
 class Done:
-    """A desk that does whatever is asked."""
+    """A dispatch that does each task at once."""
 
     def begin(self, _task: Task, done: Any) -> int:
         """Do it."""

@@ -24,7 +24,7 @@ from wrapper.supervision.prometheus_api import PrometheusApi
 from wrapper.supervision.reload_requests import ReloadAnswer
 from wrapper.targets.fetch import Fetcher
 from wrapper.targets.fetch_loop import FeedKeeper, FetchParts
-from wrapper.targets.rule_loads import RuleLoads
+from wrapper.targets.rule_loader import RuleLoader
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 RELOAD_URL = "http://127.0.0.1:9090/-/reload"
@@ -67,7 +67,7 @@ def _keeper(
     url = (settings.notifier.url or RELOAD_URL) if settings.command.reload else ""
     parts = FetchParts(
         fetcher=Fetcher(access, settings.targets.timeout_s, settings.targets.terms.largest),
-        rules=RuleLoads(
+        rules=RuleLoader(
             ByHttp(PrometheusApi(access=own), url, settings.targets.timeout_s),
             rule_check_of(settings),
             quiet_s=0.0,

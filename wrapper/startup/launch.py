@@ -167,7 +167,7 @@ def recover_rules(settings: Settings) -> None:
     for folder in sorted({Path(feed.path).parent for feed in settings.targets.feeds}):
         for file in unsettled_in(folder):
             try:
-                file.put_back()
+                file.restore()
             except OSError as error:
                 extra = {"file": file.path, "reason": str(error)}
                 LOG.error("last good rules cannot be restored", extra=extra)  # noqa: TRY400

@@ -20,8 +20,8 @@ from wrapper.targets.background_task import BackgroundTask
 from wrapper.targets.broker import Broker
 from wrapper.targets.fetch import Fetcher
 from wrapper.targets.fetch_loop import FeedKeeper, FetchParts
-from wrapper.targets.promgen_task import Deed
-from wrapper.targets.rule_loads import RuleLoads
+from wrapper.targets.promgen_task import TaskKind
+from wrapper.targets.rule_loader import RuleLoader
 from wrapper.targets.target_queue import TargetQueue
 from wrapper.targets.task_dispatch import TaskDispatch
 from wrapper.targets.tombstones import Tombstones
@@ -40,7 +40,7 @@ def start_targets(
     """
     settings, api = start.settings, watch.api
     access = start.targets_access or PrometheusAccess(is_proxied=True)
-    rules = RuleLoads(reloads, rule_check_of(settings), obstacle=_obstacle(settings, api))
+    rules = RuleLoader(reloads, rule_check_of(settings), obstacle=_obstacle(settings, api))
     parts = FetchParts(
         fetcher=Fetcher(access, settings.targets.timeout_s, settings.targets.terms.largest),
         rules=rules,
@@ -54,8 +54,8 @@ def start_targets(
         return keeper
 
     tasks = {
-        Deed.RELOAD: BackgroundTask(partial(_reload, rules)),
-        Deed.CLEAN_TOMBSTONES: BackgroundTask(Tombstones(api).clean),
+        TaskKind.RELOAD: BackgroundTask(partial(_reload, rules)),
+        TaskKind.CLEAN_TOMBSTONES: BackgroundTask(Tombstones(api).clean),
     }
     dispatch = TaskDispatch(settings.targets.feeds, start_keeper, tasks, start.takes)
     if settings.targets.broker:
@@ -63,7 +63,7 @@ def start_targets(
         broker = Broker(settings.targets.broker, name)
         for deed, task in tasks.items():
             actors.start(deed.value.replace(" ", "-"), task.run, task.end)
-        queue = TargetQueue(broker, name, dispatch, events.put, dispatch.unasked_changes)
+        queue = TargetQueue(broker, name, dispatch, events.put, dispatch.unannounced_changes)
         actors.start("target-queue", queue.run, queue.end)
 
 
@@ -82,7 +82,7 @@ def _obstacle(settings: Settings, api: PrometheusApi) -> Callable[[], str]:
     return obstacle
 
 
-def _reload(rules: RuleLoads) -> str:
+def _reload(rules: RuleLoader) -> str:
     """Request a reload of Prometheus; return why it failed, "" if it succeeded."""
     answer = rules.reload()
     is_loaded = answer.verdict is Verdict.LOADED

@@ -35,15 +35,15 @@ from wrapper.targets.answer_check import (
 )
 from wrapper.targets.fetch import NO_VALIDATORS, TOO_LARGE, Fetcher, FetchFailed
 from wrapper.targets.fetch_requests import Done, FetchRequest, FetchRequests
-from wrapper.targets.rule_loads import UNCONFIRMED, Blamed, RuleLoads
-from wrapper.targets.shard_names import ShardCheck
+from wrapper.targets.rule_loader import UNCONFIRMED, RuleLoader, RulesRefused
+from wrapper.targets.shard_check import ShardCheck
 from wrapper.targets.target_file import Failed, FeedFile
 
 LOG = logging.getLogger(__name__)
 MODE = 0o644  # as Promgen's own files: Prometheus may run as another user
 JITTER = 0.1  # part of the interval, added or subtracted at random
 RETRY_S = 5.0  # first pause after a failure; it doubles up to the interval
-BLAME_S = 3600.0  # refused rules are tried again after this: the cause may be gone
+REFUSED_S = 3600.0  # refused rules are tried again after this: the cause may be gone
 EMPTY = "empty"  # reason of a failure: the answer is empty, but the file is not
 _STAYS = "file not updated, it keeps its last good content"
 _UNSURE = "file updated, but Prometheus may not have loaded it"
@@ -61,14 +61,14 @@ class FetchParts:
     """
 
     fetcher: Fetcher
-    rules: RuleLoads
+    rules: RuleLoader
     report: Callable[[Event], None]
     ready: threading.Event
     shards: ShardCheck = field(default_factory=ShardCheck)
 
 
 @dataclass(frozen=True, slots=True)
-class Blame:
+class RefusedContent:
     """The digest of refused content, which is not tried again before ``until``."""
 
     digest: str
@@ -95,10 +95,10 @@ class FeedKeeper:
         self._validators = NO_VALIDATORS
         self._held: Content | None = None
         self._empty_since: float | None = None
-        self._blamed: Blame | None = None
+        self._refused: RefusedContent | None = None
         self._is_settled = True
         self._failures = 0
-        self.unasked_changes = 0  # changes that scheduled fetches have found
+        self.unannounced_changes = 0  # changes that scheduled fetches have found
         self._failed_as = ""
         self._said = ""
         self.state = FeedState(feed.path, feed.source, feed.kind.value)
@@ -119,7 +119,7 @@ class FeedKeeper:
             self._parts.ready.wait()
         requests: Sequence[FetchRequest] = ()
         while not self._is_ended:
-            problem = self.bring(requests)
+            problem = self.update(requests)
             self._parts.report(FeedReported(asdict(self.state)))
             for request in requests:
                 request.done("" if self._is_settled else problem)
@@ -129,7 +129,7 @@ class FeedKeeper:
     def once(self) -> str:
         """Fetch once; return why that failed, "" if it succeeded."""
         self._look_at_file()
-        return self.bring()
+        return self.update()
 
     def _look_at_file(self) -> None:
         """Record the file's content. If it cannot be read, the first fetch reports why."""
@@ -151,14 +151,14 @@ class FeedKeeper:
 
     # --- one fetch ---
 
-    def bring(self, requests: Sequence[FetchRequest] = ()) -> str:
+    def update(self, requests: Sequence[FetchRequest] = ()) -> str:
         """Fetch, and update the file; return why that failed, "" if it succeeded."""
         for request in requests:
             self._set_mode(request.mode)
         was_as_left = self._file.is_as_left()
         self._is_settled = False
         try:
-            has_changed = self._bring()
+            has_changed = self._fetch_and_write()
         except (FetchFailed, Unacceptable) as error:
             # An immediate retry would get the same answer, so only scheduled fetches try again.
             self._is_settled = isinstance(error, Unacceptable) or error.reason == TOO_LARGE
@@ -166,14 +166,14 @@ class FeedKeeper:
                 self._empty_since = None
             return self._failed(error.reason, str(error))
         except Failed as error:
-            self._is_settled = isinstance(error, Blamed)
+            self._is_settled = isinstance(error, RulesRefused)
             return self._failed(error.reason, str(error))
         except Exception as error:  # noqa: BLE001 - one bad answer must not end the thread
             problem = f"unexpected error ({type(error).__name__}): please report it"
             return self._failed("error", problem)
         self._is_settled = True
         if has_changed and was_as_left and not requests:
-            self.unasked_changes += 1
+            self.unannounced_changes += 1
         self._succeeded(has_changed=has_changed)
         return ""
 
@@ -182,7 +182,7 @@ class FeedKeeper:
         if mode is not None and mode != self._mode:
             self._mode, self._validators = mode, NO_VALIDATORS
 
-    def _bring(self) -> bool:
+    def _fetch_and_write(self) -> bool:
         is_in_force = self._file.is_as_left() and not self._file.is_unsettled
         known = self._validators if is_in_force else NO_VALIDATORS
         fetched = self._parts.fetcher.fetch(self.feed, known)
@@ -196,14 +196,14 @@ class FeedKeeper:
         return has_changed
 
     def _judged(self, body: bytes) -> Content:
-        """Return the file's new content; raise Unacceptable, or Blamed if it was refused before."""
+        """Return the file's new content; raise Unacceptable, or RulesRefused as the last time."""
         shard = self._terms.shard
         content = read_answer(self.feed.kind, body, shard)
         has_none = self._held is not None and self._held.groups == 0
         may_be_none = has_none or self._terms.allows_empty
         self._parts.shards.check(self.feed.path, shard, content, may_be_none=may_be_none)
-        if self._blamed is not None and self._blamed.is_about(content.data, clock.now()):
-            raise Blamed("refused", self._blamed.reason)
+        if self._refused is not None and self._refused.is_about(content.data, clock.now()):
+            raise RulesRefused("refused", self._refused.reason)
         self._check_empty(content)
         return content
 
@@ -222,11 +222,13 @@ class FeedKeeper:
     def _put_in_force(self, content: Content) -> bool:
         """Write the file, and load rules; return whether the file has changed; raise Failed."""
         if self.feed.kind is not FileKind.RULES:
-            return self._file.bring(content.data, self._mode)
+            return self._file.write_if_changed(content.data, self._mode)
         try:
             return self._parts.rules.load(self._file, content.data, self._mode)
-        except Blamed as error:
-            self._blamed = Blame(_digest(content.data), str(error), clock.now() + BLAME_S)
+        except RulesRefused as error:
+            self._refused = RefusedContent(
+                _digest(content.data), str(error), clock.now() + REFUSED_S
+            )
             raise
 
     # --- state and logs ---

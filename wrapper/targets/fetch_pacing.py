@@ -28,7 +28,7 @@ _NEVER = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class FetchPace:
     """A feed's last fetch, and the requests since it began.
 
     - ``ended_at``: the end of the last fetch;
@@ -43,7 +43,7 @@ class Pace:
     in_a_row: int = 0
 
 
-def asked(pace: Pace, at: float) -> Pace:
+def asked(pace: FetchPace, at: float) -> FetchPace:
     """Return the pace after a request at this time, which is after the last fetch began."""
     is_echo = at <= pace.ended_at + ECHO_S
     return replace(
@@ -53,12 +53,12 @@ def asked(pace: Pace, at: float) -> Pace:
     )
 
 
-def fetched(pace: Pace, ended_at: float) -> Pace:
+def fetched(pace: FetchPace, ended_at: float) -> FetchPace:
     """Return the pace after the end of a fetch that answered all requests."""
-    return Pace(ended_at, in_a_row=pace.in_a_row + 1 if _is_in_burst(pace) else 0)
+    return FetchPace(ended_at, in_a_row=pace.in_a_row + 1 if _is_in_burst(pace) else 0)
 
 
-def due_at(pace: Pace) -> float | None:
+def due_at(pace: FetchPace) -> float | None:
     """Return the time at which a requested fetch is due; None without a request."""
     if pace.first_at is None:
         return None
@@ -71,6 +71,6 @@ def due_at(pace: Pace) -> float | None:
     return min(latest, max(earliest, pace.fresh_at + CALM_S))
 
 
-def _is_in_burst(pace: Pace) -> bool:
+def _is_in_burst(pace: FetchPace) -> bool:
     """Return whether a request came shortly after the last fetch."""
     return pace.first_at is not None and pace.first_at < pace.ended_at + APART_S

@@ -37,7 +37,7 @@ class FetchRequests:
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[FetchRequest] = queue.SimpleQueue()
         self._waiting: list[FetchRequest] = []
-        self._pace = fetch_pacing.Pace()
+        self._pace = fetch_pacing.FetchPace()
         self._is_ended = False
 
     def put(self, mode: int | None, done: Done) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from wrapper.model.fetched_file import FileKind
 
 
-class Deed(StrEnum):
+class TaskKind(StrEnum):
     """The kinds of tasks that are no fetch."""
 
     RELOAD = "reload"
@@ -29,10 +29,10 @@ _WRITES = {
     "promgen.tasks.write_urls": FileKind.URLS,
     "promgen.tasks.write_rules": FileKind.RULES,
 }
-_DEEDS = {
-    "promgen.tasks.reload_prometheus": Deed.RELOAD,
-    "promgen.tasks.clear_tombstones": Deed.CLEAN_TOMBSTONES,
-    "promgen.celery.debug_task": Deed.NOTHING,
+_OTHER_TASKS = {
+    "promgen.tasks.reload_prometheus": TaskKind.RELOAD,
+    "promgen.tasks.clear_tombstones": TaskKind.CLEAN_TOMBSTONES,
+    "promgen.celery.debug_task": TaskKind.NOTHING,
 }
 _PARAMETERS = ("path", "reload", "chmod")
 _LONGEST_NAME = 100
@@ -42,7 +42,7 @@ _OWNER_READS = 0o400
 _OTHERS_WRITE = 0o022  # never set: any user could change what is scraped
 
 
-class NotOurs(Exception):
+class ForeignMessage(Exception):
     """A message is not one of Promgen's tasks for this server. The text names it."""
 
 
@@ -52,26 +52,26 @@ class BadTask(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """The content of a message: fetch files of this kind, or do a ``Deed``.
+    """The content of a message: fetch files of this kind, or do a ``TaskKind``.
 
     - ``path``: the file to fetch; "" for all files of the kind;
     - ``mode``: the file's new permission bits; None to keep them.
     """
 
-    about: FileKind | Deed
+    about: FileKind | TaskKind
     path: str = ""
     mode: int | None = None
 
 
 def read_task(headers: Mapping[str, Any], body: Any) -> Task:
-    """Return the task in a message; raise NotOurs, BadTask."""
+    """Return the task in a message; raise ForeignMessage, BadTask."""
     name = headers.get("task")
     if not isinstance(name, str) or not name:
-        raise NotOurs("a message without a task")
-    if name in _DEEDS:
-        return Task(_DEEDS[name])
+        raise ForeignMessage("a message without a task")
+    if name in _OTHER_TASKS:
+        return Task(_OTHER_TASKS[name])
     if name not in _WRITES:
-        raise NotOurs(name[:_LONGEST_NAME])
+        raise ForeignMessage(name[:_LONGEST_NAME])
     given = _arguments(body)
     path, mode = given.get("path"), given.get("chmod")
     if path is not None and not (isinstance(path, str) and path.startswith("/")):

@@ -66,7 +66,7 @@ class FeedFile:
             self._left_as = files.identity(self.path)
         return is_current
 
-    def bring(self, data: bytes, mode: int) -> bool:
+    def write_if_changed(self, data: bytes, mode: int) -> bool:
         """Write the content unless it is current; return whether it was written; raise Failed."""
         if self.is_current(data, mode):
             return False
@@ -75,12 +75,12 @@ class FeedFile:
 
     def replace(self, data: bytes, mode: int) -> None:
         """Replace the file atomically; raise Failed."""
-        with self._told():
+        with self._raising_failed():
             files.write_atomically(self.path, data, mode)
         self._left_as = files.identity(self.path)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _raising_failed(self) -> Iterator[None]:
         """Raise an OSError as Failed."""
         try:
             yield
@@ -94,9 +94,9 @@ class FeedFile:
         """Whether it is not known that Prometheus has loaded the file's rules."""
         return self._good.exists()
 
-    def keep(self, mode: int) -> None:
+    def keep_last_good(self, mode: int) -> None:
         """Copy the last good rules to a file beside this one, and lock the copy; raise Failed."""
-        with self._told():
+        with self._raising_failed():
             if not self.is_unsettled:
                 files.write_atomically(self._good, self._held(), mode)
             if self._claim is None:
@@ -109,22 +109,22 @@ class FeedFile:
         except FileNotFoundError:
             return NO_RULES
 
-    def settle(self) -> None:
+    def mark_loaded(self) -> None:
         """Delete the copy, because the file's rules are loaded."""
         with suppress(FileNotFoundError):
             self._good.unlink()
         self._let_go()
 
-    def put_back(self) -> None:
+    def restore(self) -> None:
         """Restore the last good rules from the copy, and remove the copy; raise OSError."""
         self._good.replace(self.path)
         self._left_as = None
         self._let_go()
 
-    def make_way(self, mode: int) -> None:
+    def restore_keeping_copy(self, mode: int) -> None:
         """Restore the last good rules, but keep the copy: Prometheus has not loaded them yet."""
         if self.is_unsettled:
-            self.bring(self._good.read_bytes(), mode)
+            self.write_if_changed(self._good.read_bytes(), mode)
 
     def _let_go(self) -> None:
         if self._claim is not None:

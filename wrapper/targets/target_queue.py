@@ -40,7 +40,7 @@ from wrapper.targets.broker import (
     Message,
     NotInstalled,
 )
-from wrapper.targets.promgen_task import BadTask, NotOurs, Task, read_task
+from wrapper.targets.promgen_task import BadTask, ForeignMessage, Task, read_task
 from wrapper.targets.task_dispatch import TaskDispatch
 
 LOG = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class UnannouncedChanges:
     """The changes of each file without a message, as counted when the last message came.
 
     Promgen sends a message for each change. If scheduled fetches find MANY_CHANGES without any
@@ -86,20 +86,20 @@ class TargetQueue:
         self,
         broker: Broker,
         name: str,
-        desk: TaskDispatch,
+        dispatch: TaskDispatch,
         report: Callable[[Event], None],
-        unasked_changes: Callable[[], Mapping[str, int]] = dict,
+        unannounced_changes: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
-        """Take the broker, the queue's name, and the ``desk`` that carries out the tasks.
+        """Take the broker, the queue's name, and the ``dispatch`` that starts the tasks.
 
-        ``report`` gets the queue's state when it changes. ``unasked_changes`` returns by file how
-        many changes scheduled fetches have found.
+        ``report`` gets the queue's state when it changes. ``unannounced_changes`` returns by file
+        how many changes scheduled fetches have found.
         """
         self._broker = broker
-        self._desk = desk
+        self._dispatch = dispatch
         self._report = report
-        self._unasked_changes = unasked_changes
-        self._silence = Silence({})
+        self._unannounced_changes = unannounced_changes
+        self._unannounced = UnannouncedChanges({})
         self._state = self._reported = QueueState(name)
         self._settled: queue.SimpleQueue[tuple[Pending, str]] = queue.SimpleQueue()
         self._held: list[tuple[float, int, Message]] = []  # a heap; first the next one to give back
@@ -145,7 +145,7 @@ class TargetQueue:
         try:
             task = read_task(message.headers, _body(message))
             self._begin(task, message)
-        except NotOurs as error:
+        except ForeignMessage as error:
             self._say(f"left alone: {error}", "it is not a task of Promgen for this server")
             self._hold(message, LEAVE_ALONE_S, "left_alone")
         except BadTask as error:
@@ -162,7 +162,7 @@ class TargetQueue:
     def _begin(self, task: Task, message: Message) -> None:
         self._heard()
         pending = Pending(message, 0)
-        pending.parts = self._desk.begin(
+        pending.parts = self._dispatch.begin(
             task, lambda problem: self._settled.put((pending, problem))
         )
         self._pending.append(pending)
@@ -222,20 +222,20 @@ class TargetQueue:
 
     def _connected(self) -> None:
         self._connected_at = clock.now()
-        self._silence = Silence(self._unasked_changes())
+        self._unannounced = UnannouncedChanges(self._unannounced_changes())
         LOG.info("listening to Promgen", extra={"queue": self._state.queue})
         self._state = replace(self._state, is_connected=True, problem="")
 
     def _heard(self) -> None:
         """Record that Promgen has sent a message, so it knows this queue."""
-        self._silence = Silence(self._unasked_changes())
+        self._unannounced = UnannouncedChanges(self._unannounced_changes())
         if self._is_silent and self._state.is_connected:
             LOG.info("Promgen sends messages now", extra={"queue": self._state.queue})
             self._state = replace(self._state, unannounced_changes=0, problem="")
 
     def _look_for_silence(self) -> None:
         """Warn once if Promgen most likely does not know the queue."""
-        changes = self._silence.changes(self._unasked_changes())
+        changes = self._unannounced.changes(self._unannounced_changes())
         was_silent = self._is_silent
         self._state = replace(self._state, unannounced_changes=changes)
         if self._is_silent and not was_silent:
@@ -292,4 +292,4 @@ def _body(message: Message) -> object:
     try:
         return message.body()
     except ValueError as error:
-        raise NotOurs(str(error)) from error
+        raise ForeignMessage(str(error)) from error

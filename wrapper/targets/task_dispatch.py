@@ -17,7 +17,7 @@ from wrapper.model.fetched_file import Feed, FileKind
 from wrapper.targets.background_task import BackgroundTask
 from wrapper.targets.fetch_loop import FeedKeeper
 from wrapper.targets.fetch_requests import Done
-from wrapper.targets.promgen_task import BadTask, Deed, Task
+from wrapper.targets.promgen_task import BadTask, Task, TaskKind
 
 MOST_FEEDS = 32
 _ENDINGS = {FileKind.RULES: (".yml", ".yaml")}
@@ -31,17 +31,16 @@ class TaskDispatch:
         self,
         feeds: Iterable[Feed],
         start: Callable[[Feed], FeedKeeper],
-        errands: Mapping[Deed, BackgroundTask],
+        background_tasks: Mapping[TaskKind, BackgroundTask],
         is_taken: Callable[[Path], bool],
     ) -> None:
         """Start all feeds by ``start``, which also starts a feed that a task adds.
 
-        ``errands`` are the background tasks. ``is_taken`` returns whether a task must not create a
-        file.
+        ``is_taken`` returns whether a task must not create a file.
         """
         self._is_taken = is_taken
         self._start = start
-        self._errands = errands
+        self._background_tasks = background_tasks
         self._keepers = {files.place(Path(feed.path)): start(feed) for feed in feeds}
         self._folders = {path.parent for path in self._keepers}
 
@@ -50,20 +49,20 @@ class TaskDispatch:
 
         Raises BadTask if the task can never be done.
         """
-        if task.about is Deed.NOTHING:
+        if task.about is TaskKind.NOTHING:
             done("")
             return 1
-        if isinstance(task.about, Deed):
-            self._errands[task.about].ask(done)
+        if isinstance(task.about, TaskKind):
+            self._background_tasks[task.about].ask(done)
             return 1
         keepers = self._keepers_for(task, task.about)
         for keeper in keepers:
             keeper.ask(task.mode, done)
         return len(keepers)
 
-    def unasked_changes(self) -> Mapping[str, int]:
+    def unannounced_changes(self) -> Mapping[str, int]:
         """Return by file how many changes scheduled fetches have found."""
-        return {str(path): keeper.unasked_changes for path, keeper in self._keepers.items()}
+        return {str(path): keeper.unannounced_changes for path, keeper in self._keepers.items()}
 
     def _keepers_for(self, task: Task, kind: FileKind) -> list[FeedKeeper]:
         alike = [each for each in self._keepers.values() if each.feed.kind is kind]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wrapper.targets import fetch_pacing
-from wrapper.targets.fetch_pacing import APART_S, FAR_S, Pace
+from wrapper.targets.fetch_pacing import APART_S, FAR_S, FetchPace
 
 FETCH_S = 0.2
 MOST_IN_A_BURST, BURST_S = 5, 16.0
@@ -37,7 +37,7 @@ def fetches(
     asks: Iterable[float], echo: Echo = no_echo, last_ended_at: float = -60.0
 ) -> list[float]:
     """Return when the fetches begin for those who ask at these times, and because of fetches."""
-    state, waiting, begun = Pace(last_ended_at), sorted(asks), list[float]()
+    state, waiting, begun = FetchPace(last_ended_at), sorted(asks), list[float]()
     while True:
         due = fetch_pacing.due_at(state)
         if waiting and (due is None or waiting[0] <= due):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from wrapper.model.fetched_file import FileKind
-from wrapper.targets.promgen_task import BadTask, Deed, NotOurs, Task, read_task
+from wrapper.targets.promgen_task import BadTask, ForeignMessage, Task, TaskKind, read_task
 
 EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
@@ -29,9 +29,9 @@ def message(name: str, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], Any]:
         (message("write_rules", "/p/r.yml", None, 0o600), Task(FileKind.RULES, "/p/r.yml", 0o600)),
         (message("write_urls", chmod=0o777), Task(FileKind.URLS, "", 0o755)),
         (message("write_config", path="/p/t.json"), Task(FileKind.TARGETS, "/p/t.json")),
-        (message("reload_prometheus"), Task(Deed.RELOAD)),
-        (message("clear_tombstones"), Task(Deed.CLEAN_TOMBSTONES)),
-        (({"task": "promgen.celery.debug_task"}, [[], {}, EMBED]), Task(Deed.NOTHING)),
+        (message("reload_prometheus"), Task(TaskKind.RELOAD)),
+        (message("clear_tombstones"), Task(TaskKind.CLEAN_TOMBSTONES)),
+        (({"task": "promgen.celery.debug_task"}, [[], {}, EMBED]), Task(TaskKind.NOTHING)),
     ],
 )
 def test_promgens_tasks_are_understood(sent: tuple[dict[str, Any], Any], task: Task) -> None:
@@ -52,7 +52,7 @@ def test_promgens_tasks_are_understood(sent: tuple[dict[str, Any], Any], task: T
 )
 def test_other_messages_are_not_ours(headers: dict[str, Any]) -> None:
     """Whatever else comes is somebody else's, and is named."""
-    with pytest.raises(NotOurs, match=r"."):
+    with pytest.raises(ForeignMessage, match=r"."):
         read_task(headers, [[], {}, EMBED])
 
 

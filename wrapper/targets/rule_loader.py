@@ -32,7 +32,7 @@ BURST_S = 2.0  # the longest time that a file waits for others
 UNCONFIRMED = "unconfirmed"  # reason of a failure: written, but not known to be loaded
 
 
-class Blamed(Failed):
+class RulesRefused(Failed):
     """Prometheus or promtool has refused these rules, and only the rules can be the cause."""
 
 
@@ -61,7 +61,7 @@ class NewRules:
         return True
 
 
-class RuleLoads:
+class RuleLoader:
     """Loads the rules of all files.
 
     - ``check``: checks rules with promtool; None for no check;
@@ -84,15 +84,15 @@ class RuleLoads:
         self._obstacle = obstacle
         self._lock = threading.Lock()
         self._gathering: list[NewRules] = []
-        self._turn = threading.Lock()  # one load at a time, so that it is clear what was refused
+        self._load_lock = threading.Lock()  # one load at a time: it is clear what was refused
         self._not_loaded: set[Path] = set()  # written, but not confirmed as loaded yet
 
     def load(self, file: FeedFile, data: bytes, mode: int) -> bool:
         """Write these rules to the file and load them; return whether the file was changed.
 
         The first caller waits for other callers, and loads their files too. Raises Failed, or
-        Blamed if only the rules can be the cause. Then the last good rules have been restored,
-        unless Prometheus is ready and has not confirmed the reload.
+        RulesRefused if only the rules can be the cause. Then the last good rules have been
+        restored, unless Prometheus is ready and has not confirmed the reload.
         """
         if file.is_current(data, mode) and not file.is_unsettled:
             return False
@@ -101,7 +101,7 @@ class RuleLoads:
             self._gathering.append(rules)
             is_first = len(self._gathering) == 1
         if is_first:
-            with self._turn:
+            with self._load_lock:
                 self._load_gathered()
         return rules.outcome.result()
 
@@ -145,13 +145,13 @@ class RuleLoads:
 
         Without that load, a second refusal after SIGHUP would look the same as the first.
         """
-        back = [rules for rules in refused if rules.attempt(self._put_back)]
+        back = [rules for rules in refused if rules.attempt(self._restore)]
         verdict = self.reload().verdict
         for rules in back:
             if verdict is Verdict.LOADED:
                 self._load_all([rules])
             else:
-                rules.give_up(Failed("refused", _told(refusal.problem, verdict)))
+                rules.give_up(Failed("refused", _refusal_text(refusal.problem, verdict)))
 
     def _write(self, rules: NewRules) -> None:
         self._check_ready(rules)
@@ -162,19 +162,19 @@ class RuleLoads:
         if self._check is not None:
             refusal = self._check.refusal(rules.file.path, rules.data)
             if refusal:
-                raise Blamed("refused", refusal)
-        rules.file.keep(rules.mode)
+                raise RulesRefused("refused", refusal)
+        rules.file.keep_last_good(rules.mode)
         rules.file.replace(rules.data, rules.mode)
         self._not_loaded.add(rules.file.path)
         rules.is_new = True
 
     def _take(self, answer: ReloadAnswer, rules: NewRules) -> None:
-        """Settle the file if it was loaded, else raise Failed; restore it if it was refused."""
+        """Mark the file as loaded if it was, else raise Failed; restore it if it was refused."""
         if answer.verdict is Verdict.REFUSED:
             self._take_back(answer, rules)
         self._not_loaded.discard(rules.file.path)
         if answer.verdict is Verdict.LOADED:
-            rules.file.settle()
+            rules.file.mark_loaded()
         else:
             self._check_ready(rules)
             text = f"written, but Prometheus has not confirmed the load: {answer.problem}"
@@ -185,8 +185,8 @@ class RuleLoads:
         obstacle = self._obstacle()
         if not obstacle:
             return
-        with _putting_back():
-            rules.file.make_way(rules.mode)
+        with _restoring():
+            rules.file.restore_keeping_copy(rules.mode)
         raise Failed("not_ready", f"new rules wait until Prometheus is ready: {obstacle}")
 
     def _take_back(self, refusal: ReloadAnswer, rules: NewRules) -> NoReturn:
@@ -195,16 +195,16 @@ class RuleLoads:
         Only the new rules can be the cause if the last good ones load, and if the configuration did
         not change at the same time.
         """
-        self._put_back(rules)
+        self._restore(rules)
         verdict = self.reload().verdict
         is_theirs = not refusal.is_ambiguous and verdict is Verdict.LOADED
-        text = _told(self._explained(refusal, rules), verdict, str(rules.file.path))
-        raise (Blamed if is_theirs else Failed)("refused", text)
+        text = _refusal_text(self._explained(refusal, rules), verdict, str(rules.file.path))
+        raise (RulesRefused if is_theirs else Failed)("refused", text)
 
-    def _put_back(self, rules: NewRules) -> None:
+    def _restore(self, rules: NewRules) -> None:
         """Restore the last good rules of a file; raise Failed."""
-        with _putting_back():
-            rules.file.put_back()
+        with _restoring():
+            rules.file.restore()
         self._not_loaded.discard(rules.file.path)
 
     def _explained(self, refusal: ReloadAnswer, rules: NewRules) -> str:
@@ -213,7 +213,7 @@ class RuleLoads:
         return said or refusal.problem
 
 
-def _told(problem: str, verdict: Verdict, which: str = "these rules") -> str:
+def _refusal_text(problem: str, verdict: Verdict, which: str = "these rules") -> str:
     """Return the text about refused rules, and about the last good ones that were restored."""
     text = f"Prometheus refused {which}; the last good rules are restored: {problem}"
     also = "; Prometheus refuses those too, so something else is wrong as well"
@@ -221,7 +221,7 @@ def _told(problem: str, verdict: Verdict, which: str = "these rules") -> str:
 
 
 @contextmanager
-def _putting_back() -> Iterator[None]:
+def _restoring() -> Iterator[None]:
     """Raise an OSError as Failed."""
     try:
         yield

@@ -16,9 +16,9 @@ from tests.support import wait_until
 from wrapper.model.fetched_file import FileKind
 from wrapper.model.roles import Verdict
 from wrapper.supervision.reload_requests import ReloadAnswer
-from wrapper.targets import rule_loads
+from wrapper.targets import rule_loader
 from wrapper.targets.rule_check import RuleCheck
-from wrapper.targets.rule_loads import Blamed, RuleLoads
+from wrapper.targets.rule_loader import RuleLoader, RulesRefused
 from wrapper.targets.target_file import NO_RULES, Failed, FeedFile
 
 LIMIT_S = 20.0
@@ -65,7 +65,7 @@ class Loads:
     """Files that are loaded together; ``results`` has what became of each."""
 
     judge: Judge
-    loads: RuleLoads
+    loads: RuleLoader
     results: dict[str, bool | Exception] = field(default_factory=dict)
 
     def begin(self, **contents: bytes) -> list[threading.Thread]:
@@ -81,7 +81,7 @@ class Loads:
     def together(self, **contents: bytes) -> None:
         """Have all files changed while the turn is another's, and wait for what becomes of it."""
         self.results.clear()
-        with self.loads._turn:
+        with self.loads._load_lock:
             threads = self.begin(**contents)
             gathering = self.loads._gathering
             wait_until(lambda: len(gathering) == len(contents), LIMIT_S, "all have come")
@@ -111,7 +111,7 @@ class Loads:
 def all_good(tmp_path: Path) -> Loads:
     """Give three files that are in force."""
     judge = Judge(tmp_path)
-    given = Loads(judge, RuleLoads(judge, quiet_s=0.0))
+    given = Loads(judge, RuleLoader(judge, quiet_s=0.0))
     given.together(a=GOOD, b=GOOD, c=GOOD)
     assert given.results == dict.fromkeys(NAMES, True)
     assert judge.loaded == dict.fromkeys(NAMES, GOOD)
@@ -160,7 +160,7 @@ def test_what_is_not_refused_is_held_against_nobody(all_good: Loads, verdict: Ve
 def test_the_first_waits_for_others(tmp_path: Path) -> None:
     """With nobody's turn before, those that come within the quiet time are one reload."""
     judge = Judge(tmp_path)
-    given = Loads(judge, RuleLoads(judge, quiet_s=1.0))
+    given = Loads(judge, RuleLoader(judge, quiet_s=1.0))
     for thread in given.begin(a=GOOD, b=GOOD):
         thread.join(LIMIT_S)
     assert judge.asked == [True]
@@ -169,9 +169,9 @@ def test_the_first_waits_for_others(tmp_path: Path) -> None:
 
 def test_nobody_waits_for_others_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A burst that does not end is loaded all the same."""
-    monkeypatch.setattr(rule_loads, "BURST_S", 0.5)
+    monkeypatch.setattr(rule_loader, "BURST_S", 0.5)
     judge = Judge(tmp_path)
-    given = Loads(judge, RuleLoads(judge, quiet_s=0.2))
+    given = Loads(judge, RuleLoader(judge, quiet_s=0.2))
     number = 0
     while not given.results and number < LIMIT_S / 0.05:
         given.begin(**{f"file-{number}": GOOD})
@@ -187,7 +187,7 @@ def test_one_that_is_refused_keeps_no_other_out(all_good: Loads, bad: str) -> No
     """It alone is blamed and put back; the others are in force."""
     changes = {name.partition(".")[0]: BAD if name == bad else BETTER for name in NAMES}
     all_good.together(**changes)
-    assert isinstance(all_good.results.pop(bad), Blamed)
+    assert isinstance(all_good.results.pop(bad), RulesRefused)
     assert set(all_good.results.values()) == {True}
     expected = {name: GOOD if name == bad else BETTER for name in NAMES}
     assert all_good.judge.loaded == all_good.judge.files == expected
@@ -206,10 +206,10 @@ def test_promtool_names_the_rule(tmp_path: Path, is_judge: bool) -> None:
         [Verdict.REFUSED, Verdict.LOADED][len(judge.asked) - 1], "said no"
     )
     check = RuleCheck(program("promtool"), is_judge=is_judge)
-    given = Loads(judge, RuleLoads(judge, check, quiet_s=0.0))
+    given = Loads(judge, RuleLoader(judge, check, quiet_s=0.0))
     given.together(a=NONSENSE)
     error = given.results["a.yml"]
-    assert isinstance(error, Blamed)
+    assert isinstance(error, RulesRefused)
     assert 'group "promgen", rule 1, "Down": could not parse expression' in str(error)
     assert judge.asked == ([] if is_judge else [True, False])
 
@@ -218,11 +218,11 @@ def test_without_an_explanation_prometheus_own_words_are_told(tmp_path: Path) ->
     """A promtool that is not there, or has nothing against the rules."""
     for number, name in enumerate((str(tmp_path / "none"), program("promtool"))):
         judge = Judge(tmp_path)
-        given = Loads(judge, RuleLoads(judge, RuleCheck(name, is_judge=False), quiet_s=0.0))
+        given = Loads(judge, RuleLoader(judge, RuleCheck(name, is_judge=False), quiet_s=0.0))
         judge.is_refusing = False
         given.together(**{f"f{number}": BAD})
         error = given.results[f"f{number}.yml"]
-        assert isinstance(error, Blamed)
+        assert isinstance(error, RulesRefused)
         assert f"Prometheus refused {tmp_path}/f{number}.yml" in str(error)
         assert str(error).endswith("one is bad")
 
@@ -230,7 +230,7 @@ def test_without_an_explanation_prometheus_own_words_are_told(tmp_path: Path) ->
 def test_all_may_be_refused(all_good: Loads) -> None:
     """Each is blamed, and what was there is in force."""
     all_good.together(a=BAD, b=BAD, c=BAD)
-    assert [type(each) for each in all_good.results.values()] == [Blamed] * 3
+    assert [type(each) for each in all_good.results.values()] == [RulesRefused] * 3
     assert all_good.judge.loaded == all_good.judge.files == dict.fromkeys(NAMES, GOOD)
     assert all_good.beside == []
     assert all_good.judge.hidden == 0
@@ -304,7 +304,7 @@ def test_rules_that_were_not_confirmed_make_way_for_a_start(all_good: Loads) -> 
 def test_what_comes_during_a_reload_has_the_next(tmp_path: Path) -> None:
     """It is not even written before: a refusal could not be told apart."""
     gate, judge = threading.Event(), Judge(tmp_path)
-    given = Loads(judge, RuleLoads(judge, quiet_s=0.0))
+    given = Loads(judge, RuleLoader(judge, quiet_s=0.0))
 
     def late() -> ReloadAnswer:
         gate.wait(LIMIT_S)
@@ -337,6 +337,6 @@ def test_what_nobody_foresaw_is_told_to_all(all_good: Loads) -> None:
 def test_new_files_that_are_refused_leave_none(tmp_path: Path) -> None:
     """A file without groups takes their place, which every Prometheus loads."""
     judge = Judge(tmp_path)
-    given = Loads(judge, RuleLoads(judge, quiet_s=0.0))
+    given = Loads(judge, RuleLoader(judge, quiet_s=0.0))
     given.together(a=BAD, b=GOOD)
     assert judge.loaded == judge.files == {"a.yml": NO_RULES, "b.yml": GOOD}
