@@ -120,8 +120,8 @@ def read_http_config(source: Source, *, is_proxied: bool = False) -> HttpConfig:
         headers=_read_headers(reader.section("http_headers"), source.folder),
     )
     _read_transport(reader, is_proxied=is_proxied)
-    reader.settle()
-    problems.settle()
+    reader.report_unread()
+    problems.raise_if_any()
     return config
 
 
@@ -135,7 +135,7 @@ def _read_credentials(reader: FieldReader, folder: str) -> Basic | Token | None:
     reader.refuse(("oauth2",), "not supported; use authorization with a credentials_file")
     given = [name for name in _WAYS if reader.has(name)]
     for name in given[1:]:
-        reader.complain(name, f"{given[0]} is given as well; keep one of them")
+        reader.add_problem(name, f"{given[0]} is given as well; keep one of them")
     if "basic_auth" in given:
         return basic
     if "authorization" in given:
@@ -146,7 +146,7 @@ def _read_credentials(reader: FieldReader, folder: str) -> Basic | Token | None:
 def _read_basic(reader: FieldReader, folder: str) -> Basic:
     basic = Basic(read_text(reader, "username", folder), read_text(reader, "password", folder))
     reader.refuse(("username_ref", "password_ref"), _NO_REFERENCES)
-    reader.settle()
+    reader.report_unread()
     return basic
 
 
@@ -155,10 +155,10 @@ def _read_token(reader: FieldReader, folder: str) -> Token:
     credentials = read_text(reader, "credentials", folder)
     reader.refuse(("credentials_ref",), _NO_REFERENCES)
     if scheme.lower() == "basic":
-        reader.complain("type", "it cannot be Basic; use basic_auth")
+        reader.add_problem("type", "it cannot be Basic; use basic_auth")
     elif not _TOKEN.fullmatch(scheme):
-        reader.complain("type", "an authentication scheme is one word")
-    reader.settle()
+        reader.add_problem("type", "an authentication scheme is one word")
+    reader.report_unread()
     return Token(scheme, credentials)
 
 
@@ -176,11 +176,11 @@ def read_tls(reader: FieldReader, folder: str) -> ClientTls:
         versions=read_versions(reader),
     )
     reader.refuse(("ca_ref", "cert_ref", "key_ref"), _NO_REFERENCES)
-    reader.settle()
+    reader.report_unread()
     if tls.certificate and not tls.key:
-        reader.complain("key_file", "missing, as is key; a certificate needs its key")
+        reader.add_problem("key_file", "missing, as is key; a certificate needs its key")
     if tls.key and not tls.certificate:
-        reader.complain("cert_file", "missing, as is cert; a key needs its certificate")
+        reader.add_problem("cert_file", "missing, as is cert; a key needs its certificate")
     return tls
 
 
@@ -189,9 +189,9 @@ def _read_headers(reader: FieldReader, folder: str) -> tuple[Header, ...]:
     for name in reader.names:
         header = reader.section(name)
         if not _TOKEN.fullmatch(name) or name.lower() in _RESERVED:
-            reader.complain(name, _cannot_be_set(name))
+            reader.add_problem(name, _cannot_be_set(name))
         elif name.lower() in seen:
-            reader.complain(name, "this header is set twice; keep one of them")
+            reader.add_problem(name, "this header is set twice; keep one of them")
         seen.add(name.lower())
         headers.append(_read_header(name, header, folder))
     return tuple(headers)
@@ -209,7 +209,7 @@ def _read_header(name: str, reader: FieldReader, folder: str) -> Header:
     inline = reader.texts("values")
     secrets = reader.texts("secrets")
     paths = reader.texts("files")
-    reader.settle()
+    reader.report_unread()
     texts = [Text(text) for text in (*inline, *secrets)]
     texts += [Text(path=str(PurePath(folder, path))) for path in paths if path]
     return Header(name, tuple(texts), bool(secrets or paths))
@@ -220,4 +220,4 @@ def _read_transport(reader: FieldReader, *, is_proxied: bool) -> None:
     reader.is_on("enable_http2", default=True)
     reader.refuse(_PROXY, _ENVIRONMENT if is_proxied else _NO_PROXY)
     if reader.is_on("proxy_from_environment", default=is_proxied) and not is_proxied:
-        reader.complain("proxy_from_environment", _NO_PROXY)
+        reader.add_problem("proxy_from_environment", _NO_PROXY)

@@ -120,15 +120,15 @@ def _check_proxy(reader: FieldReader, found: Mapping[str, Any]) -> None:
         try:
             HttpProxy.read(url, "proxy_url", PROXY_SCHEMES)
         except BadProxy as error:
-            reader.complain("proxy_url", str(error))
+            reader.add_problem("proxy_url", str(error))
     if of_environment and (url or excepted):
         name = "proxy_url" if url else "no_proxy"
-        reader.complain(name, "proxy_from_environment is given as well; keep one of them")
+        reader.add_problem(name, "proxy_from_environment is given as well; keep one of them")
     elif excepted and not url:
-        reader.complain("no_proxy", _NO_PROXY)
+        reader.add_problem("no_proxy", _NO_PROXY)
     if any(found["proxy_connect_header"].values()) and not (url or of_environment):
         text = "has an effect only with a proxy; write proxy_url, or remove it"
-        reader.complain("proxy_connect_header", text)
+        reader.add_problem("proxy_connect_header", text)
 
 
 def _read_header(reader: FieldReader) -> dict[str, list[str]]:

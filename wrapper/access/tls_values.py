@@ -85,7 +85,7 @@ def read_text(reader: FieldReader, name: str, folder: str) -> Text:
     """Return the text in the field ``name``, or the path in the field ``name_file``."""
     inline, path = reader.text(name), reader.text(f"{name}_file")
     if inline and path:
-        reader.complain(name, f"{name}_file is given as well; keep one of them")
+        reader.add_problem(name, f"{name}_file is given as well; keep one of them")
     return Text(inline, str(PurePath(folder, path)) if path else "")
 
 
@@ -94,14 +94,16 @@ def read_versions(reader: FieldReader) -> Versions:
     lowest = _read_version(reader, "min_version", TlsVersion.TLS12)
     highest = _read_version(reader, "max_version", TlsVersion.TLS13)
     if lowest > highest:
-        reader.complain("max_version", "it is below min_version, so nobody could connect; raise it")
+        reader.add_problem(
+            "max_version", "it is below min_version, so nobody could connect; raise it"
+        )
     return Versions(lowest, highest)
 
 
 def _read_version(reader: FieldReader, name: str, default: TlsVersion) -> TlsVersion:
     version = reader.choice(name, _VERSIONS, default)
     if version is None:
-        reader.complain(name, "TLS 1.0 and 1.1 are not supported (RFC 8996); write TLS12")
+        reader.add_problem(name, "TLS 1.0 and 1.1 are not supported (RFC 8996); write TLS12")
         return default
     return version
 
@@ -116,12 +118,12 @@ def read_ciphers(reader: FieldReader, versions: Versions) -> tuple[Versions, tup
     for name in names:
         if name not in _CIPHERS and name not in _TLS13_CIPHERS:
             text = f"unknown cipher suite {quoted(name)}; it must be one of Go's secure ones"
-            reader.complain("cipher_suites", text)
+            reader.add_problem("cipher_suites", text)
     found = tuple(_CIPHERS[name] for name in names if name in _CIPHERS)
     if not names or found:
         return versions, found
     if versions.highest < TlsVersion.TLS13:
-        reader.complain("cipher_suites", "none of them is for TLS 1.2, and max_version is TLS12")
+        reader.add_problem("cipher_suites", "none of them is for TLS 1.2, and max_version is TLS12")
     return Versions(TlsVersion.TLS13, TlsVersion.TLS13), ()
 
 
@@ -134,8 +136,8 @@ def read_curve(reader: FieldReader) -> str:
     for name in names:
         if name not in _CURVES:
             known = ", ".join(_CURVES)
-            reader.complain("curve_preferences", f"unknown curve {quoted(name)}; known: {known}")
+            reader.add_problem("curve_preferences", f"unknown curve {quoted(name)}; known: {known}")
     if len(set(names)) > 1:
         text = "Python can set one curve, not an order of several; name one, or leave this out"
-        reader.complain("curve_preferences", text)
+        reader.add_problem("curve_preferences", text)
     return _CURVES.get(names[0], "") if names else ""

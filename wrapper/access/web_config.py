@@ -128,8 +128,8 @@ def read_web_config(source: Source) -> WebConfig:
         headers=_read_http(reader.section("http_server_config")),
     )
     _refuse_rate_limit(reader.section("rate_limit"))
-    reader.settle()
-    problems.settle()
+    reader.report_unread()
+    problems.raise_if_any()
     return config
 
 
@@ -165,10 +165,12 @@ def _read_tls(reader: FieldReader, folder: str) -> ServerTls | None:
         prefers_server_ciphers=reader.is_on("prefer_server_cipher_suites", default=True),
         curve=read_curve(reader),
     )
-    reader.settle()
+    reader.report_unread()
     if not any(reader.has(name) for name in _SWITCHES_TLS_ON):
         if reader.names:
-            reader.complain("cert_file", "missing; without cert_file and key_file there is no TLS")
+            reader.add_problem(
+                "cert_file", "missing; without cert_file and key_file there is no TLS"
+            )
         return None
     _check(tls, reader)
     return tls
@@ -178,7 +180,7 @@ def _read_client_auth(reader: FieldReader) -> ClientAuth:
     client_auth = reader.choice("client_auth_type", _CLIENT_AUTH, ClientAuth.NONE)
     if client_auth is None:
         text = "not supported: a certificate that is not verified proves nothing"
-        reader.complain("client_auth_type", f"{text}; write RequireAndVerifyClientCert")
+        reader.add_problem("client_auth_type", f"{text}; write RequireAndVerifyClientCert")
         return ClientAuth.REQUIRED
     return client_auth
 
@@ -191,14 +193,14 @@ def _read_allowed_names(reader: FieldReader) -> tuple[str, ...] | None:
 def _check(tls: ServerTls, reader: FieldReader) -> None:
     for name, given in (("cert", tls.certificate), ("key", tls.key)):
         if not given:
-            reader.complain(f"{name}_file", f"missing, as is {name}; give one of them")
+            reader.add_problem(f"{name}_file", f"missing, as is {name}; give one of them")
     if tls.client_ca and tls.client_auth is ClientAuth.NONE:
         name = "client_ca_file" if tls.client_ca.path else "client_ca"
         text = "no client is asked for a certificate; set client_auth_type as well"
-        reader.complain(name, text)
+        reader.add_problem(name, text)
     if tls.allowed_names is not None and tls.client_auth is not ClientAuth.REQUIRED:
         text = "certificates are not required; set client_auth_type: RequireAndVerifyClientCert"
-        reader.complain("client_allowed_sans", text)
+        reader.add_problem("client_allowed_sans", text)
 
 
 # --- users, headers, rate limit ------------------------------------------------------------------
@@ -208,10 +210,10 @@ def _read_users(reader: FieldReader) -> tuple[tuple[str, str], ...]:
     users = tuple(reader.items())
     for name, text in users:
         if not BCRYPT_HASH.fullmatch(text):
-            reader.complain(name, f"not a bcrypt hash; {_MAKE_HASH}")
+            reader.add_problem(name, f"not a bcrypt hash; {_MAKE_HASH}")
         elif int(text[4:6]) > MOST_COST:
             cost = f"a hash of cost {text[4:6]} takes minutes or days to check"
-            reader.complain(name, f"{cost}; {_MAKE_HASH}")
+            reader.add_problem(name, f"{cost}; {_MAKE_HASH}")
     return users
 
 
@@ -222,12 +224,12 @@ def _read_http(reader: FieldReader) -> tuple[tuple[str, str], ...]:
     for name, text in found:
         allowed = _HEADERS.get(name)
         if allowed is None:
-            headers.complain(name, f"this header cannot be set; known: {', '.join(_HEADERS)}")
+            headers.add_problem(name, f"this header cannot be set; known: {', '.join(_HEADERS)}")
         elif allowed and text not in allowed:
-            headers.complain(name, f"wants {' or '.join(allowed)}")
+            headers.add_problem(name, f"wants {' or '.join(allowed)}")
         elif not text.isprintable() or not text.isascii():
-            headers.complain(name, "a header's value is one line of ASCII text")
-    reader.settle()
+            headers.add_problem(name, "a header's value is one line of ASCII text")
+    reader.report_unread()
     return found
 
 
@@ -236,5 +238,5 @@ def _refuse_rate_limit(reader: FieldReader) -> None:
     reader.text("burst")
     if interval.strip("0nuµmsh.") != "":
         text = "rate limits are not supported; remove it, and limit requests before this program"
-        reader.complain("interval", text)
-    reader.settle()
+        reader.add_problem("interval", text)
+    reader.report_unread()

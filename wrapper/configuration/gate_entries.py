@@ -166,12 +166,12 @@ def _url(reader: FieldReader) -> str:
     if not written and reader.has("url"):
         return ""  # it is no text; the reader has added a problem
     if not written:
-        reader.complain("url", f"missing; write the receiver's, {example}")
+        reader.add_problem("url", f"missing; write the receiver's, {example}")
         return ""
     try:
         return to_uri(written)
     except ValueError as error:
-        reader.complain("url", f"{error}; write it whole, {example}")
+        reader.add_problem("url", f"{error}; write it whole, {example}")
         return ""
 
 
@@ -183,8 +183,8 @@ def _duration(reader: FieldReader, name: str, default_s: float) -> float:
     try:
         seconds = parse_prometheus_duration(text)
     except ValueError as error:
-        reader.complain(name, str(error))
+        reader.add_problem(name, str(error))
         return default_s
     if not seconds:
-        reader.complain(name, "not above zero; write a longer one, for example 5s")
+        reader.add_problem(name, "not above zero; write a longer one, for example 5s")
     return seconds or default_s

@@ -28,7 +28,7 @@ from wrapper.configuration.config_paths import may_name_a_file
 from wrapper.configuration.patch import NAMES, names_of
 from wrapper.configuration.remote_duplicates import LISTS
 from wrapper.documents.problems import Problems
-from wrapper.documents.source_spans import Cut
+from wrapper.documents.source_spans import TextItem
 from wrapper.documents.yaml_inspection import Inspection
 from wrapper.documents.yaml_nodes import LIST_TAG, UnusableError, compose
 
@@ -39,7 +39,7 @@ _DEEPEST = 50  # levels of an item, far fewer than the parser allows in a docume
 _MOST_SINGLE = 256  # with more shapes, and under two items each, items are parsed
 
 Names = Callable[[bytes], dict[str, str]]
-Items = Mapping[str, Mapping[bytes, Cut]]  # of a file, by the list's key and the item's text
+Items = Mapping[str, Mapping[bytes, TextItem]]  # of a file, by the list's key and the item's text
 
 
 class KnownItems:
@@ -55,7 +55,7 @@ class KnownItems:
         self._shapes: dict[str, Names | None] = {}
         self._asked = 0
 
-    def find(self, key: str, text: str) -> Cut | None:
+    def find(self, key: str, text: str) -> TextItem | None:
         """Return the item of a list with this text, without indentation; None if not known."""
         if key in LISTS:  # messages need the positions of these items
             return None
@@ -63,7 +63,7 @@ class KnownItems:
         found = self._before.get(key, {}).get(content)
         return found or self._by_shape(text, content)
 
-    def _by_shape(self, text: str, content: bytes) -> Cut | None:
+    def _by_shape(self, text: str, content: bytes) -> TextItem | None:
         if "!" in text or len(self._shapes) > max(_MOST_SINGLE, self._asked / 2):
             return None
         self._asked += 1
@@ -71,15 +71,15 @@ class KnownItems:
         if shape not in self._shapes:
             self._shapes[shape] = _names_by(shape, has_paths=self._has_paths)
         names = self._shapes[shape]
-        return None if names is None else Cut(content, names)
+        return None if names is None else TextItem(content, names)
 
 
 def by_text(section: MappingNode) -> Items:
     """Return the items in a section's lists that are kept as text, without a position."""
-    found: dict[str, dict[bytes, Cut]] = {}
+    found: dict[str, dict[bytes, TextItem]] = {}
     for key, value in section.value:
         if isinstance(value, SequenceNode) and isinstance(key, ScalarNode):
-            cuts = [item for item in value.value if isinstance(item, Cut)]
+            cuts = [item for item in value.value if isinstance(item, TextItem)]
             items = {item.text: item for item in cuts if item.start_mark is None}
             if items:
                 found[key.value] = items

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
 from wrapper.documents.problems import Problems, quoted
-from wrapper.documents.source_spans import Cut
+from wrapper.documents.source_spans import TextItem
 from wrapper.documents.yaml_nodes import entries, with_items
 
 PATCH = "$patch"
@@ -137,7 +137,7 @@ def _patch_key(node: MappingNode) -> Node | None:
 
 def names_of(item: Node) -> dict[str, str]:
     """Return the keys that identify an item of a list, with their values."""
-    if isinstance(item, Cut):
+    if isinstance(item, TextItem):
         return item.names
     found = entries(item) if isinstance(item, MappingNode) else {}
     values = {name: found[name][1] for name in NAMES if name in found}

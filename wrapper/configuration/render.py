@@ -99,7 +99,7 @@ def recognized(role: Role, content: bytes, name: str) -> Rendering:
     """
     problems = Problems()
     section = read_base(Source(name, content), problems)
-    problems.settle()
+    problems.raise_if_any()
     from wrapper.configuration.gate_comment import endpoints_in  # noqa: PLC0415 - rarely needed
 
     return _rendering(role, section.node, content, endpoints_in(content))
@@ -149,7 +149,7 @@ class WholeFile:
         problems = Problems()
         given = [read_override(override, problems) for override in overrides]
         base = self._read(source, problems)
-        problems.settle(only_if_broken=True)
+        problems.raise_if_any(only_if_broken=True)
         return base.render(given, problems, self._gateway)
 
     def _read(self, source: Source, problems: Problems) -> _Base:
@@ -209,7 +209,7 @@ class _Base:
         suspicions = _suspicions([base, *(override.node for override in overrides)])
         if problems:
             problems.take(suspicions)
-        problems.settle()
+        problems.raise_if_any()
         named = client_files(merged, (REMOTE_WRITE,))
         of_leader = named if gated is None else client_files(gated.leader, (REMOTE_WRITE,))
         if gated is not None and gated.endpoints:

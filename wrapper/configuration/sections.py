@@ -24,7 +24,14 @@ from wrapper.configuration.remote_duplicates import LISTS
 from wrapper.documents.outline import Outline, outline_of
 from wrapper.documents.problems import Problems, quoted
 from wrapper.documents.source import Source
-from wrapper.documents.source_spans import Cut, ItemTexts, Texts, cuttable, entry_texts, has_anchors
+from wrapper.documents.source_spans import (
+    ItemTexts,
+    TextItem,
+    Texts,
+    copyable_text,
+    entry_texts,
+    has_anchors,
+)
 from wrapper.documents.yaml_inspection import (
     NO_CONFIGURATION,
     Inspection,
@@ -121,7 +128,7 @@ class _Reading:
     def __init__(self, source: Source, problems: Problems) -> None:
         self._source = source
         self._problems = problems
-        self._text = cuttable(source.content)
+        self._text = copyable_text(source.content)
         self._is_tied = self._text is None and has_anchors(source.content)
         self._follower: tuple[str, ...] = ()
         self._outline: Outline | None = None
@@ -181,7 +188,7 @@ class _Reading:
         if isinstance(item, CollectionNode):
             self._inspection.visit_tree(item)  # a text without anchors has no aliases
         mark = item.start_mark if keys[-1] in LISTS else None
-        items.value[-1] = Cut(text, names_of(item), mark)
+        items.value[-1] = TextItem(text, names_of(item), mark)
 
     def _is_as_written(self, key: str, item: Node, text: bytes) -> bool:
         """Return whether an item of this list has no path that has to be resolved."""

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from yaml.nodes import Node, ScalarNode, SequenceNode
 
-from wrapper.documents.source_spans import Cut, at_margin
+from wrapper.documents.source_spans import TextItem, at_margin
 
 STAND_IN = "items-that-are-set-aside"
 _LEAST = 3  # items that a list must have, as two of them stay
@@ -30,7 +30,7 @@ _NO_CONTENT = r"(?:[ \t]*(?:#[^\n]*)?\r?\n)*+"
 _AT_MARGIN = re.compile(r"\n[^\s#]")
 _REPLACED = "\ufffd"  # what decoding puts in the place of bytes that are not UTF-8
 
-Know = Callable[[str, str], Cut | None]
+Know = Callable[[str, str], TextItem | None]
 
 
 class _Place(NamedTuple):

@@ -89,7 +89,7 @@ class Problems:
         more = f"{self._left_out} more problems are left out here; correct these first"
         return (*map(str, sorted(self._found)), *([more] if self._left_out else ()))
 
-    def settle(self, *, only_if_broken: bool = False) -> None:
+    def raise_if_any(self, *, only_if_broken: bool = False) -> None:
         """Raise ConfigurationError with all problems, if there are any."""
         if self._found and (self.is_broken or not only_if_broken):
             raise ConfigurationError(self.lines)

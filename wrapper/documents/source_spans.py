@@ -32,7 +32,7 @@ Between = Callable[[int, int], str]  # returns the text between two positions
 Names = dict[str, str] | Callable[[bytes], dict[str, str]]
 
 
-class Cut(Node):
+class TextItem(Node):
     """An item of a list of which only the text is kept, and the names that identify it.
 
     ``names`` may be given as a function of the text, which is called when they are needed.
@@ -57,7 +57,7 @@ class Cut(Node):
 def whole_items(items: SequenceNode) -> Iterator[tuple[Node, Node]]:
     """Yield each item of a list, for its position, and its node; parse items kept as text."""
     for item in items.value:
-        if not isinstance(item, Cut):
+        if not isinstance(item, TextItem):
             yield item, item
             continue
         root = compose(item.text, "")  # a list of this item, which was parsed before without errors
@@ -70,7 +70,7 @@ def has_anchors(content: bytes) -> bool:
     return content.startswith(_UTF16) or (b"&" in content and bool(_ANCHOR.search(content)))
 
 
-def cuttable(content: bytes) -> str | None:
+def copyable_text(content: bytes) -> str | None:
     """Return the text in which libyaml's marks are positions; None if nothing can be cut out."""
     if has_anchors(content):
         return None
@@ -159,7 +159,7 @@ def _cut(text: str, column: int, value: Node) -> bytes | None:
     if text.endswith("\n"):
         return text.encode()
     last = _last_leaf(value)
-    if isinstance(last, Cut):
+    if isinstance(last, TextItem):
         # Its last line is complete, and spaces after it have no meaning. With a line break added,
         # they would be one more empty line of a block scalar that keeps such lines ("|+").
         text = text.rstrip(" ").removesuffix("\n")

@@ -31,17 +31,17 @@ def read_fields(source: Source, problems: Problems) -> FieldReader:
     An empty file is an error because editors truncate a file before they write it.
     """
     root = read_document(source, problems)
-    problems.settle(only_if_broken=True)
+    problems.raise_if_any(only_if_broken=True)
     if is_null(root):
         problems.add(source.name, 1, 1, NO_CONFIGURATION)
     mapping = as_mapping(root, "the file", problems)
     if mapping is not root:
-        problems.settle()
+        problems.raise_if_any()
     return FieldReader(mapping, problems)
 
 
 class FieldReader:
-    """Reads the fields of one mapping; ``settle`` reports those that were never read."""
+    """Reads the fields of one mapping; ``report_unread`` reports those that were never read."""
 
     def __init__(self, node: MappingNode, problems: Problems) -> None:
         self._node = node
@@ -59,7 +59,7 @@ class FieldReader:
         _, value = self._entries.get(name, (None, None))
         return not is_null(value) and getattr(value, "value", None) not in ("", [])
 
-    def complain(self, name: str, text: str) -> None:
+    def add_problem(self, name: str, text: str) -> None:
         """Add a problem of a field: at its name, or at the mapping if the field is missing."""
         key, _ = self._entries.get(name, (self._node, None))
         self._problems.at(key, f"{name}: {text}" if key is self._node else text)
@@ -92,7 +92,7 @@ class FieldReader:
         """Return the value in ``meanings`` of the field's word; ``default`` if there is none."""
         word = self.text(name)
         if word and word not in meanings:
-            self.complain(name, f"unknown value {quoted(word)}; {_cure(word, meanings)}")
+            self.add_problem(name, f"unknown value {quoted(word)}; {_cure(word, meanings)}")
         return meanings.get(word, default)
 
     def section(self, name: str) -> FieldReader:
@@ -115,9 +115,9 @@ class FieldReader:
         for name in names:
             self._asked.add(name)
             if self.has(name):
-                self.complain(name, text)
+                self.add_problem(name, text)
 
-    def settle(self) -> None:
+    def report_unread(self) -> None:
         """Add a problem for each field that was never read."""
         for name, (key, value) in self._entries.items():
             if name not in self._asked:
@@ -132,7 +132,7 @@ class FieldReader:
 
     def _misfit(self, name: str, node: Node | None, wanted: str, instead: T) -> T:
         if node is not None:
-            self.complain(name, f"wants {wanted}, not {kind(node)}")
+            self.add_problem(name, f"wants {wanted}, not {kind(node)}")
         return instead
 
 

@@ -74,7 +74,7 @@ def as_mapping(node: Node | None, what: str, problems: Problems) -> MappingNode:
 
 
 class Inspection:
-    """Walks over a document, adds its problems, and corrects scalars (see ``_settle``).
+    """Walks over a document, adds its problems, and corrects scalars (see ``_normalize_scalar``).
 
     Each node is visited once, and a second time if an alias puts it into flow style.
     """
@@ -113,7 +113,7 @@ class Inspection:
                 below = max(below, self.visit(child, in_flow=in_flow))
             elif isinstance(child, ScalarNode):
                 if in_flow:
-                    _settle(child)
+                    _normalize_scalar(child)
                 if child.value in _NULLS and child.tag == TEXT_TAG and not child.style:
                     child.tag = _WRITTEN_TEXT_TAG  # type: ignore[assignment]
         self._open.remove(identity)
@@ -185,7 +185,7 @@ class Inspection:
             else:
                 first[key.value] = key
                 if in_flow or not key.value:
-                    _settle(key)
+                    _normalize_scalar(key)
 
     def _check_merge(self, value: Node) -> None:
         sources = value.value if isinstance(value, SequenceNode) else [value]
@@ -208,7 +208,7 @@ def _allowed_share(values: int) -> float:
     return _FEW_SHARE + above * (_MANY_SHARE - _FEW_SHARE)
 
 
-def _settle(node: ScalarNode) -> None:
+def _normalize_scalar(node: ScalarNode) -> None:
     """Change a plain scalar (a key, or in flow style) so that libyaml keeps its meaning.
 
     libyaml would write an empty scalar as ``! ''``: it becomes ``null``. It would write ``1:30``, a

@@ -137,7 +137,7 @@ def _first(loader: Any) -> Node | None:
     """Return a loader's first document; PyYAML needs check_node before get_node."""
     try:
         root: Node | None = loader.get_node() if loader.check_node() else None
-        loader.tell_of_item()
+        loader.report_item()
     except ScannerError as error:
         if "maximum nesting depth" not in str(error.problem):
             raise
@@ -210,7 +210,7 @@ class _Loader(yaml.CSafeLoader):
 
     def _follow(self, parent: Any, key: Any, depth: int) -> None:
         """Report the item before a node that is entered, and track the node's list."""
-        self.tell_of_item()
+        self.report_item()
         is_item = depth == self._list_depth and isinstance(key, int)
         if not is_item:
             self._list = None
@@ -220,7 +220,7 @@ class _Loader(yaml.CSafeLoader):
             is_plain = all(_is_plain_entry(*step) for step in path)
             self._keys = tuple(key.value for _, key in path) if is_plain else None
 
-    def tell_of_item(self) -> None:
+    def report_item(self) -> None:
         """Call ``at_item`` for the item that was read, if only plain keys lead to its list."""
         if self._at_item is not None and self._list is not None and self._keys is not None:
             self._at_item(self._keys, self._list)

@@ -13,7 +13,7 @@ from itertools import groupby
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from wrapper.documents.source_spans import RARE_BREAKS, Cut, Texts
+from wrapper.documents.source_spans import RARE_BREAKS, TextItem, Texts
 from wrapper.documents.yaml_nodes import LIST_TAG, MAP_TAG, NULL_TAG
 
 _WIDTH = 1 << 30  # columns before libyaml folds a line: never
@@ -49,18 +49,18 @@ class Serializer:
 def _entry(key: Node, value: Node) -> bytes:
     """Return an entry as a document to which other entries can be appended."""
     if not isinstance(value, SequenceNode) or not any(
-        isinstance(item, Cut) for item in value.value
+        isinstance(item, TextItem) for item in value.value
     ):
         return _part(MappingNode(MAP_TAG, [(key, value)], flow_style=False))
     head = _part(MappingNode(MAP_TAG, [(key, ScalarNode(NULL_TAG, ""))], flow_style=False))
-    groups = groupby(value.value, lambda item: isinstance(item, Cut))
+    groups = groupby(value.value, lambda item: isinstance(item, TextItem))
     return head + b"".join(_items(list(items), are_cut=are_cut) for are_cut, items in groups)
 
 
 def _items(items: list[Node], *, are_cut: bool) -> bytes:
     """Return some items of a list, without indentation."""
     if are_cut:
-        return b"".join(item.text for item in items if isinstance(item, Cut))
+        return b"".join(item.text for item in items if isinstance(item, TextItem))
     return _part(SequenceNode(LIST_TAG, items, flow_style=False))
 
 

@@ -168,7 +168,7 @@ def _load(path: Path, reading: Reading) -> Json:
     problems = Problems()
     try:
         root = read_document(Source(str(path), reading.read(str(path))), problems)
-        problems.settle(only_if_broken=True)
+        problems.raise_if_any(only_if_broken=True)
     except ConfigurationError as error:
         if problems:
             raise NoAccess(f"the kubeconfig {error.problems[0]}") from None

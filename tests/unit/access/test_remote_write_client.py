@@ -24,7 +24,7 @@ def fields_of(text: str) -> dict[str, Any]:
     """Return the fields of an entry; raise ConfigurationError with its problems."""
     problems = Problems()
     fields = read_client(read_fields(Source("r.yml", text.encode()), problems), "/etc/prometheus")
-    problems.settle()
+    problems.raise_if_any()
     return fields
 
 

@@ -19,14 +19,14 @@ from wrapper.configuration.sections import Section, read_base, read_both
 from wrapper.documents.outline import STAND_IN, Outline
 from wrapper.documents.problems import ConfigurationError, Problems
 from wrapper.documents.source import Source
-from wrapper.documents.source_spans import Cut
+from wrapper.documents.source_spans import TextItem
 
 
 def described(node: Node, seen: dict[int, int]) -> Any:
     """Return all that a graph says, with the places of its nodes, and which nodes are shared."""
     mark = node.start_mark
     place = mark and (mark.name, mark.line, mark.column)
-    if isinstance(node, Cut):
+    if isinstance(node, TextItem):
         return "text", node.text, node.names, place
     if id(node) in seen:
         return seen[id(node)]
@@ -387,7 +387,7 @@ def test_only_items_that_have_changed_are_parsed() -> None:
     items[20] = "edited: 1\n"
     known, asked = KnownItems.find, []
 
-    def find(self: KnownItems, key: str, text: str) -> Cut | None:
+    def find(self: KnownItems, key: str, text: str) -> TextItem | None:
         found = known(self, key, text)
         asked.append((text, found in before["scrape_configs"].values()))
         return found

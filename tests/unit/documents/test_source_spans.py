@@ -15,7 +15,7 @@ from wrapper.configuration.render import WholeFile, render
 from wrapper.configuration.sections import read_base, read_both
 from wrapper.documents.problems import ConfigurationError, Problems
 from wrapper.documents.source import Source
-from wrapper.documents.source_spans import cuttable, entry_texts
+from wrapper.documents.source_spans import copyable_text, entry_texts
 from wrapper.model.configuration import Renderings
 
 UNCUT = "# &\n"  # a comment that may be an anchor: nothing is cut out of such an input
@@ -190,7 +190,7 @@ def test_each_entry_is_a_document(content: str) -> None:
     assume(is_yaml(content))
     root = compose(content)
     assert isinstance(root, MappingNode)
-    text = cuttable(content.encode())
+    text = copyable_text(content.encode())
     if text is None:
         return
     texts = entry_texts(lambda start, end: text[start:end], root)
@@ -266,7 +266,7 @@ def test_items_stay_as_they_were_written(items: str, expected: str) -> None:
 )
 def test_nothing_is_cut(content: str) -> None:
     """Where parts depend on each other, or lines are not what they seem."""
-    assert cuttable(content.encode()) is None
+    assert copyable_text(content.encode()) is None
 
 
 @pytest.mark.parametrize(
