@@ -105,7 +105,7 @@ def test_files(
         renderings = inputs.read()
     except BadInputs as error:
         return check(error.problems)
-    inputs.left_out()
+    inputs.ignored_parts()
     inputs.variables()
     return check_kept(folder, renderings, cut)
 

@@ -46,7 +46,7 @@ class Watched:
         self._thread = threading.Thread(target=self.watch.run, daemon=True)
         self._thread.start()
         self.running.append(self)
-        wait_until(lambda: self.watch._rehash_at > 0, 15, "it has looked once")
+        wait_until(lambda: self.watch._periodic_read_at > 0, 15, "it has looked once")
 
     def end(self) -> None:
         """End the thread, and with it what it watches by."""

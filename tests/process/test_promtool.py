@@ -15,7 +15,7 @@ import pytest
 from tests.support import wait_until
 from wrapper.configuration.promtool import Promtool, distinct
 from wrapper.configuration.render import fingerprint
-from wrapper.configuration.scratch_rendering import Unanswered
+from wrapper.configuration.scratch_rendering import NoVerdict
 from wrapper.model.configuration import Rendering, Renderings
 from wrapper.model.roles import Role
 
@@ -53,7 +53,7 @@ def left(tmp_path: Path) -> list[str]:
 
 def unanswered(promtool: Promtool) -> str:
     """Return why nothing was said."""
-    with pytest.raises(Unanswered) as raised:
+    with pytest.raises(NoVerdict) as raised:
         promtool.refusal(rendering())
     return str(raised.value)
 

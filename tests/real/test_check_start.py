@@ -15,7 +15,7 @@ import requests
 
 from tests.real.parts import Prometheus, WriteLog, program, started
 from tests.support import wait_until
-from wrapper.configuration.defused_rendering import harmless
+from wrapper.configuration.rendering_for_check import rendering_for_check
 from wrapper.startup.trial import dead_address
 
 CA = "remote_write: [{url: 'https://r/w', tls_config: {ca_file: ca.pem}}]"
@@ -85,7 +85,7 @@ def test_what_is_started_sends_nothing(
     config = SENDER.format(host=host)
     with dead_address() as nowhere:
         if is_harmless:
-            config = harmless(config.encode(), nowhere).decode()
+            config = rendering_for_check(config.encode(), nowhere).decode()
         with started(Prometheus(tmp_path, config, "--rules.alert.resend-delay=1s")) as prometheus:
             url = f"{prometheus.url}/api/v1/alertmanagers"
 

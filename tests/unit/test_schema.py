@@ -19,9 +19,9 @@ from tests.unit.given_documents import compose
 from wrapper.access.remote_write_client import FIELDS, read_client
 from wrapper.configuration.client_files import FURTHER
 from wrapper.configuration.config_paths import PLACES as PATHS
-from wrapper.configuration.defused_rendering import harmless
 from wrapper.configuration.redact import PLACES as SECRETS
 from wrapper.configuration.remote_duplicates import LISTS, note_duplicates
+from wrapper.configuration.rendering_for_check import rendering_for_check
 from wrapper.documents.problems import Problems
 from wrapper.documents.yaml_fields import FieldReader
 
@@ -180,4 +180,4 @@ def test_no_url_of_remote_write_is_left_to_a_check() -> None:
     for place in schema().places():
         if place.startswith(WRITE) and place.endswith("url"):
             content = yaml.safe_dump(configuration(place, "http://receiver/")).encode()
-            assert b"receiver" not in harmless(content, "127.0.0.1:1"), place
+            assert b"receiver" not in rendering_for_check(content, "127.0.0.1:1"), place

@@ -27,12 +27,12 @@ def said(follower: str | bytes, leader: str | bytes | None = None) -> str:
     first = Source("f.yml", follower.encode() if isinstance(follower, str) else follower)
     try:
         if leader is None:
-            return "\n".join(render(first).suspicions)
+            return "\n".join(render(first).likely_mistakes)
         content = leader.encode() if isinstance(leader, str) else leader
         rendered = WholeFile().render(first, [Source("l.yml", content)])
     except ConfigurationError as error:
         return str(error)
-    return "\n".join(rendered.suspicions)
+    return "\n".join(rendered.likely_mistakes)
 
 
 @pytest.mark.parametrize(

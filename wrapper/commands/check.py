@@ -24,13 +24,13 @@ from yaml.nodes import MappingNode
 from wrapper.access.remote_write_client import TLS_FILES
 from wrapper.base.log import say_problems
 from wrapper.configuration import check_report
-from wrapper.configuration.check_report import FAILING, REFUSED, UNSENT, Judged, Missing
+from wrapper.configuration.check_report import FAILING, REFUSED, UNSENT, CheckResult, Missing
 from wrapper.configuration.client_files import client_files
 from wrapper.configuration.file_checks import problem_of
 from wrapper.configuration.inputs import BadInputs, Inputs
 from wrapper.configuration.leader_difference import Comparison, compare_texts
 from wrapper.configuration.promtool import Promtool, distinct
-from wrapper.configuration.scratch_rendering import Unanswered
+from wrapper.configuration.scratch_rendering import NoVerdict
 from wrapper.documents.yaml_nodes import compose
 from wrapper.model.configuration import Rendering, Renderings
 from wrapper.model.roles import Role
@@ -123,8 +123,8 @@ def _print(inputs: Inputs, judges: Judges, role: Role, folder: str | None) -> in
     sys.stdout.buffer.flush()
     missing = _missing(renderings, folder)
     say_problems(f"{each.place}: {each.problem}; {each.effect}" for each in missing)
-    judged = [each for judge in judges.values() for each in _judged(judge, renderings)]
-    say_problems(filter(None, (each.unanswered or each.refusal for each in judged)))
+    judged = [each for judge in judges.values() for each in _check_results(judge, renderings)]
+    say_problems(filter(None, (each.no_verdict or each.refusal for each in judged)))
     return _status(judged, missing)
 
 
@@ -139,8 +139,8 @@ def _report(inputs: Inputs, judges: Judges, folder: str | None) -> int:
         _say(_inputs(inputs), check_report.problems(error.problems))
         _say(check_report.result(len(error.problems), is_judged=False))
         return UNUSABLE
-    left_out = inputs.left_out()
-    _say(_inputs(inputs), *([check_report.left_out(left_out)] if left_out else []))
+    ignored_parts = inputs.ignored_parts()
+    _say(_inputs(inputs), *([check_report.ignored_parts(ignored_parts)] if ignored_parts else []))
     _say(check_report.renderings(renderings))
     if inputs.sources.gateway is not None:
         _say(check_report.gate(renderings.leader.endpoints))
@@ -154,9 +154,9 @@ def _report(inputs: Inputs, judges: Judges, folder: str | None) -> int:
     missing = _missing(renderings, folder)
     if missing:
         _say(check_report.missing(missing))
-    judged: list[Judged] = []
+    judged: list[CheckResult] = []
     for title, judge in judges.items():
-        verdicts = _judged(judge, renderings)
+        verdicts = _check_results(judge, renderings)
         _say(check_report.judgement(title, verdicts))
         judged += verdicts
     status = _status(judged, missing)
@@ -228,21 +228,21 @@ def _missing_at_gate(leader: Rendering) -> Iterator[Missing]:
                 yield Missing(leader.role, place, wrong, UNSENT)
 
 
-def _judged(judge: Judge, renderings: Renderings) -> list[Judged]:
+def _check_results(judge: Judge, renderings: Renderings) -> list[CheckResult]:
     """Return the verdict of promtool or Prometheus on each rendering."""
     judged = []
     for rendering in distinct(renderings):
         try:
-            judged.append(Judged(rendering, judge.refusal(rendering)))
-        except Unanswered as error:
-            judged.append(Judged(rendering, unanswered=str(error)))
+            judged.append(CheckResult(rendering, judge.refusal(rendering)))
+        except NoVerdict as error:
+            judged.append(CheckResult(rendering, no_verdict=str(error)))
     return judged
 
 
-def _status(judged: list[Judged], missing: list[Missing]) -> int:
+def _status(judged: list[CheckResult], missing: list[Missing]) -> int:
     if any(each.refusal for each in judged) or any(each.is_needed for each in missing):
         return UNUSABLE
-    return UNCHECKED if any(each.unanswered for each in judged) else GOOD
+    return UNCHECKED if any(each.no_verdict for each in judged) else GOOD
 
 
 def _say(*parts: str) -> None:

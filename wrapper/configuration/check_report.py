@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from wrapper.base.durations import go_duration
 from wrapper.configuration.leader_difference import Comparison
-from wrapper.configuration.override_trace import Landing
+from wrapper.configuration.override_trace import OverrideEffect
 from wrapper.configuration.receiver_notes import ReceiverNote
 from wrapper.model.configuration import Rendering, Renderings
 from wrapper.model.gate import Endpoint
@@ -45,16 +45,16 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class CheckResult:
     """A program's verdict on one rendering.
 
-    ``refusal`` has the reason if the rendering was refused, ``unanswered`` if there is no verdict.
+    ``refusal`` has the reason if the rendering was refused, ``no_verdict`` why there is no verdict.
     If it was accepted, both are empty.
     """
 
     rendering: Rendering
     refusal: str = ""
-    unanswered: str = ""
+    no_verdict: str = ""
 
 
 def inputs(read: Sequence[tuple[str, str, int]], absent: Iterable[str]) -> str:
@@ -74,7 +74,7 @@ def problems(found: Sequence[str]) -> str:
     return _part("Problems", (f"  {line}" for line in found))
 
 
-def left_out(lines: Sequence[str]) -> str:
+def ignored_parts(lines: Sequence[str]) -> str:
     """Return the part about the inputs' content that is not used."""
     return _part("Not used", (f"  {line}" for line in lines))
 
@@ -136,7 +136,7 @@ def relabeling_notes(lines: Sequence[str]) -> str:
     return _part("Relabeling rules that change other rules", (f"  {line}" for line in lines))
 
 
-def judgement(title: str, judged: Sequence[Judged]) -> str:
+def judgement(title: str, judged: Sequence[CheckResult]) -> str:
     """Return the part with a program's verdicts."""
     rows = [(each.rendering.role.value, _verdict(each)) for each in judged]
     return _part(title, _columns(rows))
@@ -148,26 +148,26 @@ def missing(found: Sequence[Missing]) -> str:
     return _part("Files that cannot be read here", _columns(rows))
 
 
-def _verdict(judged: Judged) -> str:
-    if judged.unanswered:
-        return f"no answer: {judged.unanswered}"
+def _verdict(judged: CheckResult) -> str:
+    if judged.no_verdict:
+        return f"no answer: {judged.no_verdict}"
     return f"refused: {judged.refusal}" if judged.refusal else "accepted"
 
 
 def comparison(found: Comparison) -> str:
     """Return the parts with the effect of each override, and the difference of both roles."""
-    landings = list(_columns(map(_landing, found.landings))) or ["  no overrides"]
+    effects = list(_columns(map(_effect, found.effects))) or ["  no overrides"]
     difference = [f"  {line}" for line in found.difference] or ["  none: both are the same"]
     return "\n".join(
         (
-            _part("Effect of the leader's overrides", landings),
+            _part("Effect of the leader's overrides", effects),
             _part("Difference between follower and leader, secrets hidden", difference),
         )
     )
 
 
-def _landing(landing: Landing) -> tuple[str, ...]:
-    return f"{landing.name}:{landing.line}", landing.path, landing.what
+def _effect(effect: OverrideEffect) -> tuple[str, ...]:
+    return f"{effect.name}:{effect.line}", effect.path, effect.what
 
 
 def result(count: int, *, is_judged: bool) -> str:

@@ -22,7 +22,7 @@ class Change(StrEnum):
     """What happened to a file."""
 
     FINISHED = "finished"  # closed after writing, or renamed into place: it is complete
-    BEGUN = "begun"  # deleted or created: another change is likely to follow
+    INCOMPLETE = "incomplete"  # deleted or created: another change is likely to follow
     WRITING = "writing"  # changed, and still open
 
 
@@ -41,7 +41,7 @@ class Settling:
             case Change.FINISHED:
                 self._held_until.pop(path, None)
                 self._pend(now)
-            case Change.BEGUN:
+            case Change.INCOMPLETE:
                 self._held_until[path] = now + SETTLE_S
                 self._pend(now)
             case Change.WRITING:
@@ -60,7 +60,7 @@ class Settling:
         for path in paths:
             self._held_until.pop(path, None)
 
-    def look_at(self) -> float | None:
+    def next_read_at(self) -> float | None:
         """Return the time at which to read the files; None if nothing has changed."""
         if self._pending_since is None:
             return None
@@ -75,7 +75,7 @@ class Settling:
         """Return whether a file is being changed; then a periodic reading has to wait too."""
         return any(until > now for until in self._held_until.values())
 
-    def looked(self, now: float) -> None:
+    def record_read(self, now: float) -> None:
         """Record that the files have been read."""
         self._pending_since = None
         self._burst_until = now + QUIET_S

@@ -97,7 +97,7 @@ class FileEvents:
 
     def _changes(self, event: Event) -> Iterator[tuple[Change, str]]:
         if event.mask & flags.Q_OVERFLOW:
-            yield Change.BEGUN, ""
+            yield Change.INCOMPLETE, ""
         elif event.mask & flags.IGNORED:  # deleted: the watch of the folder above reports that
             self._watches.pop(event.wd, None)
         for watch in self._watches.get(event.wd, ()):
@@ -112,7 +112,7 @@ def _kind(mask: int, path: Path) -> Change:
         return Change.FINISHED
     if mask & flags.CREATE and path.is_symlink():
         return Change.FINISHED
-    return Change.WRITING if mask & flags.MODIFY else Change.BEGUN
+    return Change.WRITING if mask & flags.MODIFY else Change.INCOMPLETE
 
 
 def _wanted(paths: Iterable[Path]) -> dict[Path, _Watch]:

@@ -21,14 +21,15 @@ from wrapper.base.durations import parse_prometheus_duration, prometheus_duratio
 from wrapper.base.url_encoding import to_uri
 from wrapper.configuration.client_files import REMOTE_WRITE
 from wrapper.configuration.gate_notes import gate_notes
-from wrapper.configuration.gateway import Gateway, Sections, entries_of
+from wrapper.configuration.gateway import GatedSections, Gateway, entries_of
 from wrapper.configuration.patch import names_of
 from wrapper.documents.problems import Problem, Problems
 from wrapper.documents.yaml_fields import FieldReader
 from wrapper.documents.yaml_nodes import TEXT_TAG, entries, is_null, kind, value_of, with_items
 from wrapper.model.gate import Endpoint
 
-ANSWER_S = 5.0  # Prometheus waits this much longer for the gate than the gate for the receiver
+# Prometheus waits this much longer for the gate than the gate for the receiver.
+EXTRA_TIMEOUT_S = 5.0
 _TIMEOUT_S, _BATCH_S, _BACKOFF_S = 30.0, 5.0, 5.0  # Prometheus' defaults
 _NAME_DIGITS = 8
 _SIGNED = "sigv4"
@@ -40,7 +41,7 @@ _APART = (
 
 def through_gate(
     base: MappingNode, merged: MappingNode, gateway: Gateway, problems: Problems
-) -> Sections:
+) -> GatedSections:
     """Return both sections; the entries that only ``merged`` has are routed through the gate."""
     own, items = entries_of(base), entries_of(merged)
     kept = {id(item) for item in own}
@@ -48,12 +49,12 @@ def through_gate(
     reading = _Reading(gateway, given, problems)
     gated = {id(item): node for item in given if (node := reading.gated(item)) is not None}
     if not gated:
-        return Sections(base, merged, notes=tuple(reading.notes))
+        return GatedSections(base, merged, notes=tuple(reading.notes))
     of_follower = [*own, *gated.values()]
     of_leader = [gated.get(id(item), item) for item in items]
     _note_names(of_follower, problems)
     _note_names(of_leader, problems)
-    return Sections(
+    return GatedSections(
         _with_list(base, merged, of_follower),
         _with_list(merged, merged, of_leader),
         tuple(reading.endpoints),
@@ -111,7 +112,7 @@ class _Reading:
         if own:
             return None
         self.endpoints.append(endpoint)
-        timeout = prometheus_duration(endpoint.timeout_s + ANSWER_S)
+        timeout = prometheus_duration(endpoint.timeout_s + EXTRA_TIMEOUT_S)
         changed = {"url": self._gateway.url_of(endpoint.name), "remote_timeout": timeout}
         return with_items(item, list(_pairs(item, changed)))
 

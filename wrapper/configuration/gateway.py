@@ -37,7 +37,7 @@ class Gateway:
 
 
 @dataclass(frozen=True, slots=True)
-class Sections:
+class GatedSections:
     """The result of routing ``remote_write`` through the gate.
 
     - ``follower``, ``leader``: the section of each role;

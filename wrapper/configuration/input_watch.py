@@ -24,13 +24,13 @@ LOG = logging.getLogger(__name__)
 REFUSED_PERIOD_S = 30.0  # refused inputs are checked again after this: other files may be fixed
 
 
-def say_left_out(inputs: Inputs) -> None:
+def log_ignored_parts(inputs: Inputs) -> None:
     """Log the parts of the inputs that are not used."""
-    for line in inputs.left_out():
+    for line in inputs.ignored_parts():
         LOG.warning("a part of the configuration is not used", extra={"reason": line})
 
 
-def say_notes(inputs: Inputs) -> None:
+def log_notes(inputs: Inputs) -> None:
     """Log which parts of valid inputs surely do not do what was meant."""
     for line in inputs.notes:
         LOG.warning("a failover may lose samples in spite of the gate", extra={"reason": line})
@@ -67,7 +67,7 @@ class InputWatch:
         self._suspect: object = None
         self._has_warned = False
         self._is_ended = False
-        self._rehash_at = 0.0  # at once: inputs may have changed since the start
+        self._periodic_read_at = 0.0  # at once: inputs may have changed since the start
         self._refused_until = 0.0
         self._reported: ConfigurationRead | ConfigurationRejected | None = None
 
@@ -82,11 +82,11 @@ class InputWatch:
         while not self._is_ended:
             is_asked = self._wait()
             self._take_in_changes()
-            look_at, now = self._settling.look_at(), clock.now()
-            if is_asked or (look_at is not None and look_at <= now):
+            next_read_at, now = self._settling.next_read_at(), clock.now()
+            if is_asked or (next_read_at is not None and next_read_at <= now):
                 self._look(now)
-            elif self._rehash_at <= now:
-                self._rehash(now)
+            elif self._periodic_read_at <= now:
+                self._read_periodically(now)
         if self._events is not None:
             self._events.close()
 
@@ -106,8 +106,12 @@ class InputWatch:
 
     def _wait(self) -> bool:
         """Wait for a change, a request or the next reading; return whether there was a request."""
-        look_at = self._settling.look_at()
-        wake_at = self._rehash_at if look_at is None else min(look_at, self._rehash_at)
+        next_read_at = self._settling.next_read_at()
+        wake_at = (
+            self._periodic_read_at
+            if next_read_at is None
+            else min(next_read_at, self._periodic_read_at)
+        )
         ready = dict(self._poll.poll(max(0.0, wake_at - clock.now()) * 1000))
         if self._asked in ready:
             os.eventfd_read(self._asked)
@@ -136,9 +140,9 @@ class InputWatch:
 
     def _look(self, now: float) -> None:
         """Read the inputs, and report a change since the last reading."""
-        self._settling.looked(now)
+        self._settling.record_read(now)
         self._suspect = None
-        self._rehash_at = now + self._period_s
+        self._periodic_read_at = now + self._period_s
         event = self._changed()
         self._refused_until = clock.now() + REFUSED_PERIOD_S
         if event is None or (event == self._reported and isinstance(event, ConfigurationRejected)):
@@ -146,8 +150,8 @@ class InputWatch:
         self._reported = event
         self._report(event)
         if isinstance(event, ConfigurationRead):
-            say_left_out(self._inputs)
-            say_notes(self._inputs)
+            log_ignored_parts(self._inputs)
+            log_notes(self._inputs)
             self._show(self._inputs)
 
     def _changed(self) -> ConfigurationRead | ConfigurationRejected | None:
@@ -162,16 +166,16 @@ class InputWatch:
             where = f"({type(error).__name__} in {Path(place.filename).name}:{place.lineno})"
             return ConfigurationRejected(f"the inputs cannot be read {where}; simplify them")
 
-    def _rehash(self, now: float) -> None:
+    def _read_periodically(self, now: float) -> None:
         """Read the inputs without an event; a change counts if it is found twice in a row."""
         self._follow()
-        seen = None if self._settling.is_held(now) else self._inputs.differing()
+        seen = None if self._settling.is_held(now) else self._inputs.changed_contents()
         is_due = self._inputs.is_refused and self._refused_until <= now
         if is_due or (seen is not None and seen == self._suspect):
             self._look(now)
             return
         self._suspect = seen
-        self._rehash_at = now + (self._period_s if seen is None else SETTLE_S)
+        self._periodic_read_at = now + (self._period_s if seen is None else SETTLE_S)
 
     def _warn_no_inotify(self, error: OSError) -> None:
         if self._has_warned:

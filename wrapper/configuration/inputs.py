@@ -121,7 +121,7 @@ class Inputs:
         except BadInputs as error:
             return ConfigurationRejected(str(error))
 
-    def differing(self) -> object | None:
+    def changed_contents(self) -> object | None:
         """Return the inputs as they are now if they have changed since the last reading, else None.
 
         The result is only for comparing it with another one.
@@ -133,7 +133,7 @@ class Inputs:
         """Return the paths of overrides at which there is no file."""
         return tuple(path for path in self.sources.leader_configs or () if not files.listed(path))
 
-    def left_out(self) -> tuple[str, ...]:
+    def ignored_parts(self) -> tuple[str, ...]:
         """Return a line with the place of each part of the last inputs that is not used."""
         lines = ((each.name, further_document(each.content)) for each in self._sources_read())
         return tuple(f"{name}:{line}: {_LEFT_OUT}" for name, line in lines if line)
@@ -236,8 +236,8 @@ class Inputs:
             rendered = self._rendered(sources)
         except ConfigurationError as error:
             raise BadInputs((*unset.lines, *error.problems)) from error
-        if unset or (is_start and rendered.suspicions):
-            raise BadInputs((*unset.lines, *rendered.suspicions))
+        if unset or (is_start and rendered.likely_mistakes):
+            raise BadInputs((*unset.lines, *rendered.likely_mistakes))
         self.notes, self.receiver_notes = rendered.notes, rendered.receiver_notes
         self._look_at_files(rendered, is_start=is_start)
         self._ask_judge(rendered.renderings)

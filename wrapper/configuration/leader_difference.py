@@ -18,7 +18,7 @@ from wrapper.configuration.diff import unified
 from wrapper.configuration.gate_entries import through_gate
 from wrapper.configuration.gateway import Gateway
 from wrapper.configuration.merge import merge
-from wrapper.configuration.override_trace import Landing, merge_traced
+from wrapper.configuration.override_trace import OverrideEffect, merge_traced
 from wrapper.configuration.redact import Redaction
 from wrapper.configuration.sections import read_base, read_both, read_override
 from wrapper.documents.problems import Problems
@@ -34,12 +34,12 @@ _MOST_NODES = 5_000_000  # with aliases expanded: a few lines can become billion
 class Comparison:
     """The result of a comparison.
 
-    - ``landings``: the effect of each value and item of the overrides;
+    - ``effects``: the effect of each value and item of the overrides;
     - ``difference``: the lines of the unified diff;
     - ``follower``, ``leader``: the lines of each configuration.
     """
 
-    landings: tuple[Landing, ...]
+    effects: tuple[OverrideEffect, ...]
     difference: tuple[str, ...]
     follower: tuple[str, ...] = ()
     leader: tuple[str, ...] = ()
@@ -79,12 +79,12 @@ def compare(
 ) -> Comparison:
     """Compare the follower's section with the result of these overrides, which must be valid."""
     base = redaction.section(follower)
-    merged, landings = merge_traced(base, [redaction.section(each) for each in overrides])
+    merged, effects = merge_traced(base, [redaction.section(each) for each in overrides])
     if gateway is not None:
         base, merged = _through_gate(follower, overrides, redaction, gateway)
     before, after = _lines(base, most_nodes), _lines(merged, most_nodes)
     difference = unified(before, after, (Role.FOLLOWER, Role.LEADER))
-    return Comparison(tuple(landings), tuple(difference), tuple(before), tuple(after))
+    return Comparison(tuple(effects), tuple(difference), tuple(before), tuple(after))
 
 
 def _through_gate(

@@ -1,9 +1,9 @@
 """Describes the effect of each of the leader's overrides, for people; pure.
 
 ``merge`` merges the overrides. Then each single value and each item of a list in the overrides is
-compared with the result, which gives a ``Landing``: the description of its effect. The overrides
-must have no problems; ``merge`` reports those. Descriptions contain values, so secrets must be
-hidden first.
+compared with the result, which gives an ``OverrideEffect``: the description of its effect. The
+overrides must have no problems; ``merge`` reports those. Descriptions contain values, so secrets
+must be hidden first.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Trail = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Landing:
+class OverrideEffect:
     """The effect of one value or item of an override.
 
     - ``name``, ``line``: the input, and the line of the value in it;
@@ -62,27 +62,29 @@ def path_of(trail: Trail) -> str:
 
 def merge_traced(
     base: MappingNode, overrides: Sequence[MappingNode]
-) -> tuple[MappingNode, list[Landing]]:
+) -> tuple[MappingNode, list[OverrideEffect]]:
     """Return the base merged with all overrides in order, and the effect of each."""
     merged = base
-    found: list[Landing] = []
+    found: list[OverrideEffect] = []
     for override in overrides:
         before, merged = merged, merge(merged, override, Problems())
         found.extend(_mapping(before, override, merged, ()))
-    end = _End(merged)
-    return merged, [end.settled(landing) for landing in found]
+    final = _FinalResult(merged)
+    return merged, [final.final_position(effect) for effect in found]
 
 
 def _mapping(
     old: MappingNode, new: MappingNode, merged: MappingNode, trail: Trail
-) -> Iterator[Landing]:
+) -> Iterator[OverrideEffect]:
     before, after = entries(old), entries(merged)
     for name, (key, value) in entries(new).items():
         _, was = before.get(name, (None, None))
         yield from _value(key, was, value, after[name][1], (*trail, name))
 
 
-def _value(key: Node, was: Node | None, new: Node, now: Node, trail: Trail) -> Iterator[Landing]:
+def _value(
+    key: Node, was: Node | None, new: Node, now: Node, trail: Trail
+) -> Iterator[OverrideEffect]:
     """Describe one entry; ``now`` is its value after the merge."""
     if isinstance(new, MappingNode) and isinstance(now, MappingNode):
         if isinstance(was, MappingNode):
@@ -116,7 +118,7 @@ def _in_place_of(was: Node | None) -> str:
 
 def _list(
     key: Node, was: Node | None, new: SequenceNode, now: SequenceNode, trail: Trail
-) -> Iterator[Landing]:
+) -> Iterator[OverrideEffect]:
     old = was.value if isinstance(was, SequenceNode) else []
     if not new.value:
         text = "an empty list: changes nothing" if old else "set to an empty list"
@@ -133,7 +135,9 @@ def _list(
             yield _patched(item, verb, old, now, trail)
 
 
-def _patched(item: Node, verb: str, old: list[Node], now: SequenceNode, trail: Trail) -> Landing:
+def _patched(
+    item: Node, verb: str, old: list[Node], now: SequenceNode, trail: Trail
+) -> OverrideEffect:
     """Describe an item that replaces or removes one of the follower's items, or all."""
     place = _place(item, old)
     if place is None:
@@ -184,33 +188,33 @@ def _short(text: str) -> str:
     return cut if _NAKED.fullmatch(text) else quoted(text)
 
 
-def _at(place: Node, trail: Trail, what: str, node: Node | None = None) -> Landing:
+def _at(place: Node, trail: Trail, what: str, node: Node | None = None) -> OverrideEffect:
     mark = place.start_mark
-    return Landing(mark.name, mark.line + 1, trail, what, node)
+    return OverrideEffect(mark.name, mark.line + 1, trail, what, node)
 
 
-class _End:
+class _FinalResult:
     """The result of all overrides. A later one may have overridden an earlier one."""
 
     def __init__(self, merged: MappingNode) -> None:
         self._merged = merged
         self._entries: dict[int, Entries] = {}
 
-    def settled(self, landing: Landing) -> Landing:
-        """Return a landing with its trail in the final result, or marked as overridden."""
-        node, last = landing.node, landing.trail[-1]
+    def final_position(self, effect: OverrideEffect) -> OverrideEffect:
+        """Return an effect with its trail in the final result, or marked as overridden."""
+        node, last = effect.node, effect.trail[-1]
         if node is None:
-            return landing
+            return effect
         if not isinstance(last, int):
-            is_there = isinstance(node, MappingNode) or self._found(landing.trail) is node
-            return landing if is_there else _overridden(landing)
-        place = self._found(landing.trail[:-1])
+            is_there = isinstance(node, MappingNode) or self._found(effect.trail) is node
+            return effect if is_there else _overridden(effect)
+        place = self._found(effect.trail[:-1])
         items = place.value if isinstance(place, SequenceNode) else []
         if last < len(items) and items[last] is node:
-            return landing
+            return effect
         at = next((at for at, item in enumerate(items) if item is node), None)
-        moved = (*landing.trail[:-1], at or 0)
-        return _overridden(landing) if at is None else replace(landing, trail=moved)
+        moved = (*effect.trail[:-1], at or 0)
+        return _overridden(effect) if at is None else replace(effect, trail=moved)
 
     def _found(self, trail: Trail) -> Node | None:
         """Return the node at a trail of keys."""
@@ -225,5 +229,5 @@ class _End:
         return self._entries[id(node)]
 
 
-def _overridden(landing: Landing) -> Landing:
-    return replace(landing, what=f"{landing.what}; overridden later")
+def _overridden(effect: OverrideEffect) -> OverrideEffect:
+    return replace(effect, what=f"{effect.what}; overridden later")

@@ -1,7 +1,7 @@
 """Checks renderings with promtool before Prometheus loads them.
 
 If promtool is missing, is killed, or takes longer than ``limit_s``, there is no verdict
-(``Unanswered``). That is not a refusal. The messages of promtool are passed on without the
+(``NoVerdict``). That is not a refusal. The messages of promtool are passed on without the
 rendering's known secrets, and without the name of the temporary file.
 
 Limitations: promtool does not read certificates, keys and passwords, and accepts duplicates in
@@ -17,8 +17,8 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from wrapper.configuration.redact import words_about
-from wrapper.configuration.scratch_rendering import BesideOutput, Unanswered
+from wrapper.configuration.redact import message_without_secrets
+from wrapper.configuration.scratch_rendering import NoVerdict, TemporaryRendering
 from wrapper.model.configuration import Rendering, Renderings
 
 LOG = logging.getLogger(__name__)
@@ -35,10 +35,10 @@ class Promtool:
     ) -> None:
         """Take the program, by name or path, and the output's path."""
         self.program = program
-        self._beside = BesideOutput(output)
+        self._temporary = TemporaryRendering(output)
         self._options = ("--agent",) if is_agent else ()
-        self._asking = Asking(program, limit_s)
-        atexit.register(self._asking.end)
+        self._runner = PromtoolRunner(program, limit_s)
+        atexit.register(self._runner.end)
 
     def problems(self, renderings: Renderings) -> tuple[str, ...]:
         """Return a line for each rendering that is refused; log a missing verdict."""
@@ -46,7 +46,7 @@ class Promtool:
         for rendering in distinct(renderings):
             try:
                 found.append(self.refusal(rendering))
-            except Unanswered as error:
+            except NoVerdict as error:
                 LOG.warning(
                     "promtool gave no verdict; the configuration is used unchecked",
                     extra={"role": rendering.role, "reason": str(error)},
@@ -54,9 +54,9 @@ class Promtool:
         return tuple(filter(None, found))
 
     def refusal(self, rendering: Rendering) -> str:
-        """Return in one line why a rendering is refused, "" if it is not; raise Unanswered."""
-        with self._beside.holding(rendering.content) as path:
-            status, said = self._asking.ask("config", *self._options, str(path))
+        """Return in one line why a rendering is refused, "" if it is not; raise NoVerdict."""
+        with self._temporary.written(rendering.content) as path:
+            status, said = self._runner.run("config", *self._options, str(path))
         if status == 0:
             return ""
         words = _words(said, path, rendering) or f"exit status {status}, without a message"
@@ -66,7 +66,7 @@ class Promtool:
         )
 
 
-class Asking:
+class PromtoolRunner:
     """Runs ``promtool check``, one process at a time, each for at most ``limit_s``."""
 
     def __init__(self, program: str, limit_s: float = LIMIT_S) -> None:
@@ -75,8 +75,8 @@ class Asking:
         self._limit_s = limit_s
         self._running: subprocess.Popen[bytes] | None = None
 
-    def ask(self, *words: str, inherit: tuple[int, ...] = ()) -> tuple[int, str]:
-        """Return exit status and output of promtool; raise Unanswered."""
+    def run(self, *words: str, inherit: tuple[int, ...] = ()) -> tuple[int, str]:
+        """Return exit status and output of promtool; raise NoVerdict."""
         command = [self.program, "check", *words]
         try:
             with subprocess.Popen(
@@ -90,11 +90,11 @@ class Asking:
                 said = self._await_words(self._running)
                 status = self._running.returncode
         except OSError as error:
-            raise Unanswered(f"{self.program} cannot be started: {error.strerror}") from error
+            raise NoVerdict(f"{self.program} cannot be started: {error.strerror}") from error
         finally:
             self._running = None
         if status < 0 or status >= _FIRST_FAILURE_TO_RUN:
-            raise Unanswered(f"{self.program} was killed or did not run: status {status}")
+            raise NoVerdict(f"{self.program} was killed or did not run: status {status}")
         return status, said.decode(errors="replace")
 
     def _await_words(self, process: subprocess.Popen[bytes]) -> bytes:
@@ -102,7 +102,7 @@ class Asking:
             return process.communicate(timeout=self._limit_s)[0]
         except subprocess.TimeoutExpired as error:
             _kill(process)
-            raise Unanswered(
+            raise NoVerdict(
                 f"{self.program} has not answered within {self._limit_s:g} s and was killed"
             ) from error
 
@@ -128,5 +128,5 @@ def _words(said: str, path: Path, rendering: Rendering) -> str:
     """Return promtool's message about a rendering, on one line, shortened if long."""
     _, _, reason = said.rpartition("FAILED: ")
     text = (reason or said).replace("parsing YAML file ", "").replace(f"{path}: ", "")
-    line = words_about(rendering.content, text.replace(str(path), "the file"))
+    line = message_without_secrets(rendering.content, text.replace(str(path), "the file"))
     return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"

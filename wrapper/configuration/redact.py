@@ -97,7 +97,7 @@ PLACES: dict[str, Places] = {
 _NO_PLACES: dict[str, Places] = {}
 
 
-def words_about(content: bytes, words: str) -> str:
+def message_without_secrets(content: bytes, words: str) -> str:
     """Return a program's message about a rendering, on one line and without secrets."""
     redaction = Redaction()
     try:

@@ -40,7 +40,7 @@ from wrapper.model.configuration import Rendering, Renderings
 from wrapper.model.roles import Role
 
 if TYPE_CHECKING:  # few replicas have a gate, and a start should be quick
-    from wrapper.configuration.gateway import Gateway, Sections
+    from wrapper.configuration.gateway import GatedSections, Gateway
     from wrapper.model.gate import Endpoint
 
 _SUSPICIOUS = {"remote_writes": 'did you mean "remote_write"?'}
@@ -66,8 +66,8 @@ def _collector_paused() -> Iterator[None]:
 class Rendered:
     """Both renderings, and what was found in them.
 
-    - ``suspicions``: lines like those of ConfigurationError, for keys that are surely mistakes. A
-      start refuses them, a later change does not;
+    - ``likely_mistakes``: lines like those of ConfigurationError, for keys that are surely
+      mistakes. A start refuses them, a later change does not;
     - ``follower_files``, ``leader_files``: the files that remote_write names in each rendering;
     - ``gate_files``: the files that remote_write names, but that only the gate reads;
     - ``notes``: lines about settings with which a failover loses samples in spite of the gate;
@@ -75,7 +75,7 @@ class Rendered:
     """
 
     renderings: Renderings
-    suspicions: tuple[str, ...]
+    likely_mistakes: tuple[str, ...]
     follower_files: tuple[ClientFile, ...] = ()
     leader_files: tuple[ClientFile, ...] = ()
     gate_files: tuple[ClientFile, ...] = ()
@@ -114,14 +114,14 @@ class OneFile:
 
     def __init__(self, gateway: Gateway | None = None) -> None:
         self._gateway = gateway
-        self._before = _Before()
+        self._previous_items = _PreviousItems()
 
     @_collector_paused()
     def render(self, source: Source) -> Rendered:
         """Render the file; raise ConfigurationError with all problems."""
         problems = Problems()
-        follower, leader = read_both(source, problems, self._before.items(source))
-        self._before.note(source, follower, problems)
+        follower, leader = read_both(source, problems, self._previous_items.items(source))
+        self._previous_items.note(source, follower, problems)
         return _Base(follower).render([leader], problems, self._gateway)
 
 
@@ -136,7 +136,7 @@ class WholeFile:
 
     def __init__(self, gateway: Gateway | None = None) -> None:
         self._gateway = gateway
-        self._before = _Before()
+        self._previous_items = _PreviousItems()
         self._source: Source | None = None
         self._base: _Base | None = None
 
@@ -158,15 +158,15 @@ class WholeFile:
             return self._base
         self._base = None  # both at once would take twice the memory
         own = Problems()
-        section = read_base(source, own, self._before.items(source))
-        self._before.note(source, section, own)
+        section = read_base(source, own, self._previous_items.items(source))
+        self._previous_items.note(source, section, own)
         problems.take(own)
         base = _Base(section)
         self._source, self._base = (None, None) if own else (source, base)
         return base
 
 
-class _Before:
+class _PreviousItems:
     """The items of the file that was read last; their relative paths belong to its folder."""
 
     def __init__(self) -> None:
@@ -206,9 +206,9 @@ class _Base:
         if merged is not base:  # the override may remove duplicates of the base
             note_duplicates(base, problems)
         gated = _through_gate(base, merged, gateway, problems)
-        suspicions = _suspicions([base, *(override.node for override in overrides)])
+        likely_mistakes = _likely_mistakes([base, *(override.node for override in overrides)])
         if problems:
-            problems.take(suspicions)
+            problems.take(likely_mistakes)
         problems.raise_if_any()
         named = client_files(merged, (REMOTE_WRITE,))
         of_leader = named if gated is None else client_files(gated.leader, (REMOTE_WRITE,))
@@ -218,7 +218,7 @@ class _Base:
             renderings = self._both(merged, overrides)
         return Rendered(
             renderings,
-            suspicions.lines,
+            likely_mistakes.lines,
             tuple(client_files(base, (REMOTE_WRITE,))),
             tuple(of_leader),
             tuple(file for file in named if file not in of_leader),
@@ -272,7 +272,7 @@ def _rendering(
 
 def _through_gate(
     base: MappingNode, merged: MappingNode, gateway: Gateway | None, problems: Problems
-) -> Sections | None:
+) -> GatedSections | None:
     """Return both sections, routed through the gate; None without a gate."""
     if gateway is None:
         return None
@@ -281,7 +281,7 @@ def _through_gate(
     return through_gate(base, merged, gateway, problems)
 
 
-def _gated(sections: Sections, serializer: Serializer) -> Renderings:
+def _gated(sections: GatedSections, serializer: Serializer) -> Renderings:
     """Return both renderings, each with the endpoints in its last line."""
     from wrapper.configuration.gate_comment import with_endpoints  # noqa: PLC0415 - see above
 
@@ -296,7 +296,7 @@ def _gated(sections: Sections, serializer: Serializer) -> Renderings:
     return Renderings(follower, leader)
 
 
-def _suspicions(sections: Iterable[MappingNode]) -> Problems:
+def _likely_mistakes(sections: Iterable[MappingNode]) -> Problems:
     """Return a problem for each top-level key that is surely a mistake."""
     found = Problems()
     for section in sections:

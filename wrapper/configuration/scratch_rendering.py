@@ -19,35 +19,35 @@ from wrapper.base import files
 _MODE = 0o600
 
 
-class Unanswered(Exception):
+class NoVerdict(Exception):
     """A program gave no verdict on a rendering; the text says why."""
 
 
-class BesideOutput:
+class TemporaryRendering:
     """The temporary file beside one output. It has one content at a time."""
 
     def __init__(self, output: Path) -> None:
         """Take the path of the file that Prometheus will read."""
         self._output = output
         self._file: Path | None = None
-        atexit.register(self.leave_nothing)
+        atexit.register(self.remove)
 
     @contextmanager
-    def holding(self, content: bytes) -> Iterator[Path]:
-        """Provide a file with this content; raise Unanswered if it cannot be written."""
+    def written(self, content: bytes) -> Iterator[Path]:
+        """Provide a file with this content; raise NoVerdict if it cannot be written."""
         path = self._file = self._folder() / f".{self._output.name}.check-{os.getpid()}"
         try:
             try:
                 files.write_atomically(path, content, _MODE)
             except OSError as error:
-                raise Unanswered(f"{path} cannot be written: {error.strerror}") from error
+                raise NoVerdict(f"{path} cannot be written: {error.strerror}") from error
             yield path
         finally:
-            self.leave_nothing()
+            self.remove()
             self._file = None
 
     def _folder(self) -> Path:
-        """Return the output's folder, or else the system's for temporary files; raise Unanswered.
+        """Return the output's folder, or else the system's for temporary files; raise NoVerdict.
 
         If the output's folder does not exist yet, no input is in it and no path is relative to it.
         """
@@ -56,9 +56,9 @@ class BesideOutput:
         try:
             return Path(tempfile.gettempdir())
         except OSError as error:
-            raise Unanswered(f"no folder for temporary files: {error.strerror}") from error
+            raise NoVerdict(f"no folder for temporary files: {error.strerror}") from error
 
-    def leave_nothing(self) -> None:
+    def remove(self) -> None:
         """Remove the temporary file, if there is one."""
         if self._file is not None:
             with suppress(OSError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from wrapper.configuration.input_watch import say_left_out, say_notes
+from wrapper.configuration.input_watch import log_ignored_parts, log_notes
 from wrapper.model.configuration import Renderings
 from wrapper.model.gate import PATH
 from wrapper.startup.start import Start
@@ -27,8 +27,8 @@ def say_start(start: Start, constants: Constants) -> None:
     if not start.is_plain:
         _warn_of_overrides(start)
     if start.last_good is None:
-        say_left_out(start.inputs)
-        say_notes(start.inputs)
+        log_ignored_parts(start.inputs)
+        log_notes(start.inputs)
     else:
         _warn_of_no_gate(start, start.last_good)
     for reason in start.inputs.missing:

@@ -3,7 +3,7 @@
 Prometheus reads the certificates, creates all queues and loads the rules. It listens on a free
 loopback port, and is killed as soon as it is ready.
 
-Guarantee: this Prometheus sends no samples and no alerts (``harmless``).
+Guarantee: this Prometheus sends no samples and no alerts (``rendering_for_check``).
 
 Limitations: existing data, and flags that matter only with data, are not checked. Until it is
 killed, this Prometheus may scrape targets and send traces.
@@ -25,9 +25,9 @@ from pathlib import Path
 
 from wrapper.base import clock
 from wrapper.base.process import start_child
-from wrapper.configuration.defused_rendering import harmless
-from wrapper.configuration.redact import words_about
-from wrapper.configuration.scratch_rendering import BesideOutput, Unanswered
+from wrapper.configuration.redact import message_without_secrets
+from wrapper.configuration.rendering_for_check import rendering_for_check
+from wrapper.configuration.scratch_rendering import NoVerdict, TemporaryRendering
 from wrapper.model.configuration import Rendering
 from wrapper.options.prometheus_args import with_flags
 from wrapper.supervision.prometheus_api import PrometheusApi
@@ -50,7 +50,7 @@ class Trial:
         self._command = tuple(command)
         self._is_agent = is_agent
         self._limit_s = limit_s
-        self._beside = BesideOutput(output)
+        self._temporary = TemporaryRendering(output)
         self._running: subprocess.Popen[bytes] | None = None
         atexit.register(self._end)
 
@@ -62,23 +62,25 @@ class Trial:
     def refusal(self, rendering: Rendering) -> str:
         """Return why Prometheus does not start with a rendering, "" if it does.
 
-        Raise Unanswered if that could not be found out.
+        Raise NoVerdict if that could not be found out.
         """
         with dead_address() as address:
-            status, output = self._start(harmless(rendering.content, address))
+            status, output = self._start(rendering_for_check(rendering.content, address))
             if status != 0 and _LINE.search(output):
                 # The original cannot be parsed, so starting it is harmless: it gives the right line
                 # numbers.
                 status, output = self._start(rendering.content)
         if status == 0:
             return ""
-        words = words_about(rendering.content, output) or f"exit status {status}, no output"
+        words = (
+            message_without_secrets(rendering.content, output) or f"exit status {status}, no output"
+        )
         return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
 
     def _start(self, content: bytes) -> tuple[int, str]:
         """Start Prometheus; return 0 if it becomes ready, else its exit status; and its errors."""
         with (
-            self._beside.holding(content) as path,
+            self._temporary.written(content) as path,
             tempfile.TemporaryDirectory(prefix="prometheus-elector-") as folder,
             (Path(folder) / "log").open("w+b") as log,
         ):
@@ -90,7 +92,7 @@ class Trial:
                     output=log.fileno(),
                 )
             except OSError as error:
-                raise Unanswered(f"{self.program} cannot be started: {error.strerror}") from error
+                raise NoVerdict(f"{self.program} cannot be started: {error.strerror}") from error
             try:
                 status = self._await_verdict(self._running, f"http://{address}")
             finally:
@@ -117,20 +119,20 @@ class Trial:
     def _await_verdict(self, process: subprocess.Popen[bytes], url: str) -> int:
         """Return 0 once Prometheus is ready, or its exit status if it exits before.
 
-        Raise Unanswered if it is killed by a signal, or is not ready in time.
+        Raise NoVerdict if it is killed by a signal, or is not ready in time.
         """
         until = clock.now() + self._limit_s
         with closing(PrometheusApi(url)) as api:
             while clock.now() < until:
                 status = process.poll()
                 if status is not None and status <= 0:
-                    raise Unanswered(f"{self.program} ended before it was ready: status {status}")
+                    raise NoVerdict(f"{self.program} ended before it was ready: status {status}")
                 if status is not None:
                     return status
                 if api.probe(api.url("/-/ready"), _PROBE_S).is_ok:
                     return 0
                 time.sleep(_POLL_S)
-        raise Unanswered(f"{self.program} was not ready within {self._limit_s:g} s and was killed")
+        raise NoVerdict(f"{self.program} was not ready within {self._limit_s:g} s and was killed")
 
     def _end(self) -> None:
         """Kill Prometheus. It is not sent SIGTERM, because it would then flush its queues first."""

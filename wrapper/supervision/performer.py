@@ -21,7 +21,7 @@ from wrapper.base.actors import Actors
 from wrapper.base.process import DeadMansSwitch
 from wrapper.configuration.input_watch import InputWatch
 from wrapper.configuration.last_good import LastGood
-from wrapper.configuration.redact import words_about
+from wrapper.configuration.redact import message_without_secrets
 from wrapper.election import step_down_pause
 from wrapper.election.elector import Elector
 from wrapper.election.pod_label_updater import PodLabelUpdater
@@ -226,7 +226,7 @@ class Performer:
         problem = answer.detail
         if problem and answer.status and self._written is not None:
             # Prometheus may quote the configuration, with its secrets.
-            problem = words_about(self._written.content, problem)
+            problem = message_without_secrets(self._written.content, problem)
         return ReloadAnswered(fingerprint, sent_at, answer.status, problem, duration_s)
 
     def _signal(self, number: int, reason: str) -> None:

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from wrapper.configuration.promtool import Asking
-from wrapper.configuration.scratch_rendering import Unanswered
+from wrapper.configuration.promtool import PromtoolRunner
+from wrapper.configuration.scratch_rendering import NoVerdict
 
 LOG = logging.getLogger(__name__)
 _LONGEST = 600  # characters of promtool's message
@@ -32,9 +32,9 @@ class RuleCheck:
 
         ``is_judge``: promtool may refuse rules; otherwise it only explains a refusal.
         """
-        self._asking = Asking(program)
+        self._runner = PromtoolRunner(program)
         self._is_judge = is_judge
-        atexit.register(self._asking.end)
+        atexit.register(self._runner.end)
 
     def refusal(self, name: Path, rules: bytes) -> str:
         """Return in one line why promtool refuses the rules for this file; "" if it does not."""
@@ -42,7 +42,7 @@ class RuleCheck:
             return ""
         try:
             return self._words(name, rules)
-        except (Unanswered, OSError) as error:
+        except (NoVerdict, OSError) as error:
             extra = {"file": name, "reason": str(error)}
             LOG.warning("promtool gave no verdict; the rules are used unchecked", extra=extra)
             return ""
@@ -51,18 +51,18 @@ class RuleCheck:
         """Return why Prometheus has refused rules; "" if promtool finds no reason."""
         try:
             return self._words(name, rules)
-        except (Unanswered, OSError):
+        except (NoVerdict, OSError):
             return ""
 
     def _words(self, name: Path, rules: bytes) -> str:
-        """Return promtool's errors in these rules; "" for none; raise Unanswered, OSError."""
+        """Return promtool's errors in these rules; "" for none; raise NoVerdict, OSError."""
         with _in_memory(rules) as (descriptor, path):
-            status, said = self._asking.ask("rules", path, inherit=(descriptor,))
+            status, said = self._runner.run("rules", path, inherit=(descriptor,))
         if status == 0:
             return ""
         words = said.rpartition("FAILED:")[2].replace(f"{path}: ", "").replace(path, name.name)
         line = "; ".join(filter(None, map(str.strip, words.splitlines())))[:_LONGEST]
-        return f"{self._asking.program} check rules: {line or f'exit status {status}'}"
+        return f"{self._runner.program} check rules: {line or f'exit status {status}'}"
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from wrapper.configuration.debounce import BURST_S, QUIET_S, SETTLE_S, WRITING_S, Change, Settling
 
-FINISHED, BEGUN, WRITING = Change.FINISHED, Change.BEGUN, Change.WRITING
+FINISHED, INCOMPLETE, WRITING = Change.FINISHED, Change.INCOMPLETE, Change.WRITING
 Happening = tuple[float, Change, str]
 
 
@@ -18,9 +18,11 @@ def looks(*happenings: Happening) -> list[float]:
     """Return when the files are looked at, by a watch that is never late."""
     settling, found, now = Settling(), [], 0.0
     for at, change, path in [*happenings, (1000.0, WRITING, "the end")]:
-        while (look_at := settling.look_at()) is not None and max(look_at, now) <= at:
-            found.append(max(look_at, now))
-            settling.looked(found[-1])
+        while (next_read_at := settling.next_read_at()) is not None and max(
+            next_read_at, now
+        ) <= at:
+            found.append(max(next_read_at, now))
+            settling.record_read(found[-1])
         now = at
         settling.note(change, path, now)
     return found
@@ -33,15 +35,15 @@ def looks(*happenings: Happening) -> list[float]:
         ([(1, FINISHED, "a")], [1]),
         ([(1, WRITING, "a"), (1.2, WRITING, "a"), (1.3, FINISHED, "a")], [1.3]),
         ([(1, WRITING, "a")], []),
-        ([(1, BEGUN, "a")], [1 + SETTLE_S]),
-        ([(1, BEGUN, "a"), (1.1, FINISHED, "a")], [1.1]),
-        ([(1, BEGUN, "a"), (1.1, WRITING, "a"), (9, FINISHED, "a")], [9]),
-        ([(1, BEGUN, "a"), (1.1, FINISHED, "b")], [1 + SETTLE_S]),
+        ([(1, INCOMPLETE, "a")], [1 + SETTLE_S]),
+        ([(1, INCOMPLETE, "a"), (1.1, FINISHED, "a")], [1.1]),
+        ([(1, INCOMPLETE, "a"), (1.1, WRITING, "a"), (9, FINISHED, "a")], [9]),
+        ([(1, INCOMPLETE, "a"), (1.1, FINISHED, "b")], [1 + SETTLE_S]),
         ([(1, WRITING, "a"), (2, FINISHED, "b"), (3, FINISHED, "a")], [3]),
         ([(1, WRITING, "a"), (2, FINISHED, "b")], [1 + WRITING_S]),
         ([(1, FINISHED, "a"), (1.02, FINISHED, "b"), (1.04, FINISHED, "c")], [1, 1.04 + QUIET_S]),
         ([(1, FINISHED, "a"), (1.2, FINISHED, "a")], [1, 1.2]),
-        ([(1, WRITING, "a"), (2, BEGUN, "a")], [2 + SETTLE_S]),
+        ([(1, WRITING, "a"), (2, INCOMPLETE, "a")], [2 + SETTLE_S]),
     ],
 )
 def test_looks(happenings: list[Happening], expected: list[float]) -> None:
@@ -63,7 +65,7 @@ def test_other_looks_wait_for_what_is_under_way() -> None:
     settling = Settling()
     settling.note(WRITING, "a", 1.0)
     assert settling.is_held(1.0)
-    settling.looked(2.0)
+    settling.record_read(2.0)
     assert settling.is_held(3.0)
     settling.note(FINISHED, "a", 4.0)
     assert not settling.is_held(4.0)
@@ -75,9 +77,9 @@ def test_what_does_not_matter_any_more_holds_up_nothing() -> None:
     settling.note(WRITING, "old", 1.0)
     settling.note(FINISHED, "new", 1.0)
     assert settling.held == ("old",)
-    assert settling.look_at() == 1.0 + WRITING_S
+    assert settling.next_read_at() == 1.0 + WRITING_S
     settling.release(["old", "other"])
-    assert settling.look_at() == 1.0
+    assert settling.next_read_at() == 1.0
 
 
 changes = st.lists(

@@ -163,7 +163,7 @@ def test_what_follows_the_first_document_is_told(folder: Path, text: str, line: 
     there = inputs(folder)
     with suppress(BadInputs):
         there.read()
-    told = [each.partition(": ")[0] for each in there.left_out()]
+    told = [each.partition(": ")[0] for each in there.ignored_parts()]
     assert told == ([f"{folder}/p.yml:{line}"] if line else [])
 
 

@@ -37,7 +37,7 @@ def section(content: str, name: str = "l.yml") -> MappingNode:
     return found
 
 
-def landings(*overrides: str, base: str = BASE) -> list[str]:
+def effects(*overrides: str, base: str = BASE) -> list[str]:
     """Return where overrides land, each as ``NAME:LINE PATH: WORDS``."""
     nodes = [section(text, f"{number}.yml") for number, text in enumerate(overrides, 1)]
     _, found = merge_traced(section(base), nodes)
@@ -84,13 +84,13 @@ def test_one_override(override: str, expected: str | None) -> None:
     """Each kind in its words; one that says the same as is there already changes nothing."""
     said = expected or "global.scrape_interval: is 15s already: changes nothing"
     line = override.count("\n") + 1
-    assert landings(override) == [f"1.yml:{line} {said}"]
+    assert effects(override) == [f"1.yml:{line} {said}"]
 
 
 def test_lines_are_those_of_the_keys_and_items() -> None:
     """Several of them, in the order of the input."""
     override = "global:\n\n  a: 1\n  b: 2\nscrape_configs:\n- job_name: x\n-\n  job_name: y\n"
-    assert [each.partition(" ")[0] for each in landings(override)] == [
+    assert [each.partition(" ")[0] for each in effects(override)] == [
         "1.yml:3",
         "1.yml:4",
         "1.yml:6",
@@ -100,7 +100,7 @@ def test_lines_are_those_of_the_keys_and_items() -> None:
 
 def test_a_mapping_over_something_else() -> None:
     """It is said that something goes, and what comes."""
-    assert landings("rule_files: {a: {b: 1}}") == [
+    assert effects("rule_files: {a: {b: 1}}") == [
         "1.yml:1 rule_files: added, in place of a list: a mapping",
         "1.yml:1 rule_files.a.b: added: 1",
     ]
@@ -115,7 +115,7 @@ scrape_configs:
 - {job_name: c, scheme: https, $patch: replace}
 - {job_name: c2}
 """
-    assert landings(override) == [
+    assert effects(override) == [
         "1.yml:2 scrape_configs: removes item 1 (job_name: a)",
         "1.yml:3 scrape_configs[2]: appended as item 3 (job_name: x)",
         "1.yml:4 scrape_configs[1]: replaces item 3 (job_name: c)",
@@ -125,7 +125,7 @@ scrape_configs:
 
 def test_a_whole_list_is_replaced() -> None:
     """Nothing of the follower's stays."""
-    assert landings("scrape_configs: [{$patch: replace}, {job_name: x}]") == [
+    assert effects("scrape_configs: [{$patch: replace}, {job_name: x}]") == [
         "1.yml:1 scrape_configs: removes all 3 items that were there",
         "1.yml:1 scrape_configs[0]: added as item 1 (job_name: x)",
     ]
@@ -134,12 +134,12 @@ def test_a_whole_list_is_replaced() -> None:
 def test_what_a_merge_key_brings_in() -> None:
     """It stands where the anchor says it."""
     override = "x: &x\n  a: 1\nglobal:\n  <<: *x\n"
-    assert landings(override) == ["1.yml:2 x.a: added: 1", "1.yml:2 global.a: added: 1"]
+    assert effects(override) == ["1.yml:2 x.a: added: 1", "1.yml:2 global.a: added: 1"]
 
 
 def test_long_values_are_cut() -> None:
     """One line is one line."""
-    (said,) = landings(f"a: {'x' * 200}")
+    (said,) = effects(f"a: {'x' * 200}")
     assert said == f"1.yml:1 a: added: {'x' * 60}…"
 
 
@@ -148,7 +148,7 @@ def test_long_values_are_cut() -> None:
 
 def test_a_later_override_of_the_same_value() -> None:
     """The first one is told too, with what becomes of it."""
-    assert landings("global: {a: 1}", "global: {a: 2}", "global: {a: 2}") == [
+    assert effects("global: {a: 1}", "global: {a: 2}", "global: {a: 2}") == [
         "1.yml:1 global.a: added: 1; overridden later",
         "2.yml:1 global.a: set to 2, was 1",
         "3.yml:1 global.a: is 2 already: changes nothing",
@@ -159,7 +159,7 @@ def test_items_that_a_later_override_moves_or_takes_away() -> None:
     """Paths are those of the end."""
     first = "scrape_configs: [{job_name: x}, {job_name: y}]"
     second = "scrape_configs: [{job_name: a, $patch: delete}, {job_name: x, $patch: delete}]"
-    assert landings(first, second) == [
+    assert effects(first, second) == [
         "1.yml:1 scrape_configs[3]: appended as item 4 (job_name: x); overridden later",
         "1.yml:1 scrape_configs[2]: appended as item 5 (job_name: y)",
         "2.yml:1 scrape_configs: removes item 1 (job_name: a)",
@@ -170,7 +170,7 @@ def test_items_that_a_later_override_moves_or_takes_away() -> None:
 def test_an_alias_twice_in_a_list() -> None:
     """Both are told, each at its own place."""
     override = "x: &x {job_name: x}\nrule_files: [*x, *x]\n"
-    assert [each.split(": ")[0] for each in landings(override)][1:] == [
+    assert [each.split(": ")[0] for each in effects(override)][1:] == [
         "1.yml:1 rule_files[1]",
         "1.yml:1 rule_files[2]",
     ]
@@ -178,7 +178,7 @@ def test_an_alias_twice_in_a_list() -> None:
 
 @given(sections, sections)
 def test_it_merges_as_merge_does(one: MappingNode, two: MappingNode) -> None:
-    """The result is the same, and each landing stands where it says."""
+    """The result is the same, and each effect stands where it says."""
     base, override = section(written(a=one)), section(written(a=two))
     problems = Problems()
     expected = merge(base, override, problems)
@@ -225,7 +225,7 @@ def test_nothing_to_compare() -> None:
     """Without overrides there is no difference; over nothing, everything is one."""
     assert difference("a: 1") == []
     assert difference("{}", "a: 1") == ["+a: 1"]
-    assert compare(section("a: 1"), [section("")], Redaction()).landings == ()
+    assert compare(section("a: 1"), [section("")], Redaction()).effects == ()
 
 
 def test_a_changed_secret_is_a_difference() -> None:
@@ -240,7 +240,7 @@ def test_a_changed_secret_is_a_difference() -> None:
 def test_landings_show_no_secrets() -> None:
     """Neither what is set nor what was there."""
     found = compare(section("u: http://a:b@h"), [section("u: http://a:c@h")], Redaction())
-    assert [each.what for each in found.landings] == [
+    assert [each.what for each in found.effects] == [
         "set to http://<secret 2>@h, was http://<secret 1>@h"
     ]
 

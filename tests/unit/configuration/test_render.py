@@ -521,10 +521,10 @@ def test_remote_writes_renders_but_is_suspicious() -> None:
     content = "follower: {}\nleader:\n  remote_writes: [{url: http://r}]\n"
     rendered = rendered_of(content)
     said = ('x.yml:3:3: unknown key "remote_writes"; did you mean "remote_write"?',)
-    assert rendered.suspicions == said
-    assert rendered_of("follower: {remote_write: []}").suspicions == ()
+    assert rendered.likely_mistakes == said
+    assert rendered_of("follower: {remote_write: []}").likely_mistakes == ()
     given = overridden(b"remote_writes: []", ("o.yml", b"remote_writes: []"))
-    assert [line[:10] for line in given.suspicions] == ["o.yml:1:1:", "p.yml:1:1:"]
+    assert [line[:10] for line in given.likely_mistakes] == ["o.yml:1:1:", "p.yml:1:1:"]
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from wrapper.documents.yaml_text import Serializer
 _URLS = ("url", "proxy_url", "token_url")
 
 
-def harmless(content: bytes, address: str) -> bytes:
+def rendering_for_check(content: bytes, address: str) -> bytes:
     """Return the rendering with its URLs replaced by those of an address where nothing listens.
 
     A rendering without remote_write and Alertmanagers is returned unchanged. Raises what

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from wrapper.configuration.defused_rendering import harmless
 from wrapper.configuration.gateway import Gateway
 from wrapper.configuration.render import WholeFile
+from wrapper.configuration.rendering_for_check import rendering_for_check
 from wrapper.documents.source import Source
 
 ADDRESS = "127.0.0.1:9"
@@ -17,7 +17,7 @@ ADDRESS = "127.0.0.1:9"
 
 def led_away(text: str) -> dict[str, object]:
     """Return a configuration, made harmless, as its values."""
-    return dict(yaml.safe_load(harmless(text.encode(), ADDRESS)))
+    return dict(yaml.safe_load(rendering_for_check(text.encode(), ADDRESS)))
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def led_away(text: str) -> dict[str, object]:
 )
 def test_what_sends_nothing_stays_as_it_is(text: str) -> None:
     """Byte for byte, so that lines in messages are right."""
-    assert harmless(text.encode(), ADDRESS) == text.encode()
+    assert rendering_for_check(text.encode(), ADDRESS) == text.encode()
 
 
 def test_different_urls_stay_different_and_equal_ones_equal() -> None:
@@ -55,7 +55,7 @@ def test_the_gate_is_led_away_from_too() -> None:
     gate = Gateway("http://127.0.0.1:9096", "/out")
     override = Source("l.yml", b"remote_write: [{url: 'http://u:p@r/'}]")
     rendered = WholeFile(gate).render(Source("p.yml", b"{}"), [override])
-    content = harmless(rendered.renderings.leader.content, ADDRESS)
+    content = rendering_for_check(rendered.renderings.leader.content, ADDRESS)
     assert yaml.safe_load(content)["remote_write"][0]["url"] == "http://127.0.0.1:9/0"
     assert b"9096" not in content
     assert b"u:p" not in content
