@@ -17,7 +17,7 @@ import requests
 from tests.process.receiving import Incoming, StandInReceiver, receiving
 from tests.process.running_gate import LIMIT_S, V1, V2, RunningGate, running_gate
 from tests.support import let_pass, now, wait_until
-from wrapper.gate.verdicts import CUT_S
+from wrapper.gate.verdicts import ABORT_MARGIN_S
 from wrapper.model.gate import Endpoint
 
 BATCH = bytes(range(256)) * 40  # not even snappy: the gate passes on what it cannot read
@@ -212,7 +212,7 @@ def test_passes_nothing_on_after_the_deadline(gate: RunningGate, receiver: Stand
     assert gate.post(BATCH).status_code == 204
     until = gate.newest.until
     assert until is not None
-    let_pass(until - CUT_S - now())
+    let_pass(until - ABORT_MARGIN_S - now())
     answer = gate.post(BATCH)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert len(receiver.seen) == 1
@@ -232,7 +232,7 @@ def test_cuts_what_is_under_way_at_the_deadline(
     answer = gate.post(BATCH)
     assert answer.status_code == 502
     assert "may write no longer" in answer.json()["error"]
-    assert until - CUT_S <= now()
+    assert until - ABORT_MARGIN_S <= now()
     gate.await_report(lambda report: not report.is_open, "the gate is closed")
     let_pass(until + 0.2 - now())
     assert gate.process.poll() is None

@@ -43,7 +43,7 @@ FIELDS = (("Content-Type", "application/x-protobuf"),)
 
 
 @dataclass(eq=False)
-class UnderWay:
+class RequestInFlight:
     """A request to the receiver; ``ended`` takes what came of it, once."""
 
     ended: Callable[[Answer], None]
@@ -62,7 +62,7 @@ class GateProcess(Stoppable):
         self.core = Gate(host.gates.memory_bytes)
         self.orders = Line(self.hub, LINE_S)
         self._reports = Line(self.hub, LINE_S)
-        self._under_way: set[UnderWay] = set()
+        self._in_flight: set[RequestInFlight] = set()
         self._attempts: set[Attempt] = set()
         self._last: GateReport | None = None
         self._is_calm = False
@@ -104,7 +104,7 @@ class GateProcess(Stoppable):
     @property
     def passes(self) -> bool:
         """Whether it would pass a request on, or has one under way."""
-        return self.is_alive and (self.core.is_open(self.now) or bool(self._under_way))
+        return self.is_alive and (self.core.is_open(self.now) or bool(self._in_flight))
 
     # --- its end ---
 
@@ -117,7 +117,7 @@ class GateProcess(Stoppable):
         process.world.say(f"{process} gate {self.pid} ends with status {status}")
         self.host.deaths += 1
         self.host.gates.lose(self.host.life, self._held())
-        for each in tuple(self._under_way):
+        for each in tuple(self._in_flight):
             if each.request is not None:
                 self.host.gates.receiver.cut(each.request)
         for attempt in tuple(self._attempts):
@@ -165,7 +165,7 @@ class GateProcess(Stoppable):
         """Do what time brings: cut what is under way, report, send on, ask for marks."""
         closes_at = self.core.closes_at
         if closes_at is None or self.now >= closes_at:
-            for each in tuple(self._under_way):
+            for each in tuple(self._in_flight):
                 self._cut(each)
         elif closes_at - self.now < CALM_TURN_S:
             self.hub.at(self.host.process.real(closes_at), lambda: self.run(self._close))
@@ -238,26 +238,26 @@ class GateProcess(Stoppable):
 
     def _send(self, body: bytes, ended: Callable[[Answer], None]) -> None:
         """Send a body: it may be stopped, cut or ended before the first byte has gone."""
-        sending = UnderWay(ended)
-        self._under_way.add(sending)
+        sending = RequestInFlight(ended)
+        self._in_flight.add(sending)
         self.after(0.001 * self.host.random(), lambda: self._begin_to_send(sending, body))
         self.after(remote_write.GATE_TIMEOUT_S, lambda: self._cut(sending))
 
-    def _begin_to_send(self, sending: UnderWay, body: bytes) -> None:
+    def _begin_to_send(self, sending: RequestInFlight, body: bytes) -> None:
         if not sending.is_over:
             sending.request = self.host.gates.receiver.request(
                 self, body, lambda answer: self.run(lambda: self._finish(sending, answer))
             )
 
-    def _cut(self, sending: UnderWay) -> None:
+    def _cut(self, sending: RequestInFlight) -> None:
         if sending.request is not None:
             self.host.gates.receiver.cut(sending.request)
         self._finish(sending, Answer(None, problem="cut"))
 
-    def _finish(self, sending: UnderWay, answer: Answer) -> None:
+    def _finish(self, sending: RequestInFlight, answer: Answer) -> None:
         if not sending.is_over:
             sending.is_over = True
-            self._under_way.discard(sending)
+            self._in_flight.discard(sending)
             sending.ended(answer)
 
     def _send_on(self) -> None:

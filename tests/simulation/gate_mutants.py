@@ -42,7 +42,7 @@ def _takes_all(gate: Gate, name: str, batch: Batch, now: float) -> Pass | Keep |
     return verdict
 
 
-def _uncut(
+def _unsplit(
     gate: Gate, state: EndpointState, batch: Batch, _hand_over: HandOver, now: float
 ) -> Pass:
     return _passed(gate, state, batch, now)
@@ -56,12 +56,12 @@ def _passed(gate: Gate, state: EndpointState, batch: Batch, now: float) -> Pass:
 
 
 def _forgets(watermark: Watermark, request: Request, *_arguments: Any) -> None:
-    watermark._under_way.discard(request)
+    watermark._in_flight.discard(request)
 
 
 def _counts_at_once(watermark: Watermark, body: bytes, now: float, wall_ms: int) -> Request:
     request = _ARRIVED(watermark, body, now, wall_ms)
-    watermark._under_way.discard(request)
+    watermark._in_flight.discard(request)
     return request
 
 
@@ -119,11 +119,11 @@ GATE_MUTANTS = (
     GateMutant(
         "a hand-over cuts what is later than its moment",
         profiles.GATED_IN_ORDER,
-        ((Gate, "_cut", _uncut),),
+        ((Gate, "_split", _unsplit),),
     ),
     GateMutant(
         "a hand-over waits for what was scraped before it",
         profiles.GATED_IN_ORDER,
-        ((Gate, "_is_done", lambda _gate, state, _hand_over, _now: not state.is_under_way),),
+        ((Gate, "_is_done", lambda _gate, state, _hand_over, _now: not state.is_in_flight),),
     ),
 )

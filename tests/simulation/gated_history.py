@@ -53,7 +53,7 @@ class GatedHistory(History):
     def check_gates(self) -> None:
         """Assert that one gate at most passes requests on, or has one at the receiver."""
         passing = {gate for gate in self._all_gates() if gate.passes}
-        passing |= {each.sender for each in self.receiver.under_way}
+        passing |= {each.sender for each in self.receiver.in_flight}
         if len(passing) > 1:
             names = sorted(str(each.host.process) for each in passing)
             self.violate(f"{len(passing)} gates pass: {', '.join(names)}")

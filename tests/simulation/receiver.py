@@ -55,7 +55,7 @@ class Receiver:
     mood: Mood = field(default_factory=Mood)
     stored: dict[str, list[Sample]] = field(default_factory=lambda: defaultdict(list))
     came: list[Sample] = field(default_factory=list)
-    under_way: list[Request] = field(default_factory=list)
+    in_flight: list[Request] = field(default_factory=list)
     refused: int = 0
     _newest: dict[str, Sample] = field(default_factory=dict)
 
@@ -64,7 +64,7 @@ class Receiver:
     ) -> Request:
         """Take a request; ``answer`` is called once, unless it is cut."""
         request = Request(sender, answer)
-        self.under_way.append(request)
+        self.in_flight.append(request)
         self.on_request()
         request.store = lambda: self._store(body)
         self.hub.after(NETWORK_S * self.rng.random(), lambda: self._arrive(request))
@@ -109,7 +109,7 @@ class Receiver:
 
     def _end(self, request: Request) -> None:
         request.is_over = True
-        self.under_way.remove(request)
+        self.in_flight.remove(request)
 
     # --- storing ---
 

@@ -57,7 +57,7 @@ class EndpointState:
         self.edge_at = 0.0
 
     @property
-    def is_under_way(self) -> bool:
+    def is_in_flight(self) -> bool:
         """Whether a request to the receiver is in flight."""
         return bool(self.passing) or self.sent is not None
 

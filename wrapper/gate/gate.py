@@ -1,7 +1,7 @@
 """The rules of the gate: what happens to each request, according to the newest order; pure.
 
-- While the gate is open, it passes requests on. It stops ``CUT_S`` before the deadline of the
-  order.
+- While the gate is open, it passes requests on. It stops ``ABORT_MARGIN_S`` before the deadline of
+  the order.
 - While it is closed, it holds requests.
 - When it opens, it sends the held batches first, and refuses new requests until they are sent.
 - Soon after it has opened, a request may have samples from before. Such a request is held and sent
@@ -19,10 +19,10 @@ from collections.abc import Iterable
 
 from wrapper.gate.decodings import Decodings
 from wrapper.gate.endpoint_state import BUSY, FULL, EndpointState
-from wrapper.gate.hand_over import HandOver, cut, times_of
+from wrapper.gate.hand_over import HandOver, split, times_of
 from wrapper.gate.held import Batch, Budget
 from wrapper.gate.samples import Span
-from wrapper.gate.verdicts import CUT_S, Answer, Decoding, Keep, Pass, Refuse, SendOn
+from wrapper.gate.verdicts import ABORT_MARGIN_S, Answer, Decoding, Keep, Pass, Refuse, SendOn
 from wrapper.model.gate import FAR_MS, Endpoint, GateOrder, GateReport, Marks
 
 UNKNOWN = "unknown endpoint"
@@ -95,7 +95,7 @@ class Gate:
                 return state.keep(batch, now)
             return state.refuse(batch, FIRST, now)
         if self._hand_over:
-            return self._cut(state, batch, self._hand_over, now)
+            return self._split(state, batch, self._hand_over, now)
         times = None
         if state.is_at_edge(now):
             times = times_of(batch)
@@ -162,12 +162,12 @@ class Gate:
     @property
     def closes_at(self) -> float | None:
         """When requests in flight are aborted (CLOCK_BOOTTIME, in seconds); None: it is closed."""
-        return None if self.order.until is None else self.order.until - CUT_S
+        return None if self.order.until is None else self.order.until - ABORT_MARGIN_S
 
     def is_open(self, now: float) -> bool:
         """Return whether requests are passed on, or one of them is still in flight."""
         states = (*self._states.values(), *self._gone.values())
-        return self._accepts(now) or any(each.is_under_way for each in states)
+        return self._accepts(now) or any(each.is_in_flight for each in states)
 
     def notices(self) -> list[str]:
         """Return the messages to log since the last call."""
@@ -274,7 +274,7 @@ class Gate:
         return state.is_final or (
             self._accepts(now)
             and now >= since + window_s
-            and not state.is_under_way
+            and not state.is_in_flight
             and not state.has_backlog(hand_over.until_ms)
             and not state.watermark.is_awaiting(now)
             and state.endpoint.name not in self._decodings.names()
@@ -297,12 +297,12 @@ class Gate:
             self._decodings.add(passed.name, passed.number, request, batch)
         return passed
 
-    def _cut(
+    def _split(
         self, state: EndpointState, batch: Batch, hand_over: HandOver, now: float
     ) -> Pass | Keep | Refuse:
         """Pass on the samples up to the moment of the hand-over, and hold the rest."""
         state.watermark.lives(now, batch.came)
-        parts = cut(batch, hand_over.until_ms)
+        parts = split(batch, hand_over.until_ms)
         if parts.body is None:
             return state.keep(parts.late or batch, now, told_of=batch)
         if parts.late and not state.held.reserve(parts.late.size):

@@ -24,7 +24,7 @@ class HandOver:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class Split:
     """The two parts of a batch.
 
     - ``body``: what to send now; None for nothing.
@@ -37,19 +37,19 @@ class Cut:
     times: Span | None = None
 
 
-def cut(batch: Batch, until_ms: int) -> Cut:
+def split(batch: Batch, until_ms: int) -> Split:
     """Split a batch at a time in ms; a batch that cannot be decoded is held."""
     came = max(batch.came, until_ms + 1)  # else the hand-over would send it, or its mark release it
     try:
         early, late = split_at(batch.body, batch.protocol, until_ms)
         times = span(batch.body, batch.protocol)
     except Undecodable:
-        return Cut(None, replace(batch, came=came))
+        return Split(None, replace(batch, came=came))
     if late is None:
-        return Cut(batch.body, None, times)
+        return Split(batch.body, None, times)
     told = late.counts if batch.protocol is Protocol.V2 else None
     held = replace(batch, body=late.body, came=came, counts=told)
-    return Cut(early.body if early else None, held, times)
+    return Split(early.body if early else None, held, times)
 
 
 def times_of(batch: Batch) -> Span | None:

@@ -26,8 +26,8 @@ from wrapper.access.remote_write_client import RemoteWriteClient
 from wrapper.access.request_errors import AskedServer, trouble
 from wrapper.base import clock
 from wrapper.documents.problems import ConfigurationError
+from wrapper.gate.in_flight import Aborted, InFlight, TookTooLong
 from wrapper.gate.reply import Fields, Reply
-from wrapper.gate.under_way import Cut, TookTooLong, UnderWay
 from wrapper.model.gate import Endpoint
 
 LARGEST_ANSWER = 64 << 10  # bytes of a body that are returned; Prometheus logs 1 KiB
@@ -54,23 +54,23 @@ class NoAnswer(Exception):
 class Receiver:
     """The connections to the receiver of one endpoint."""
 
-    def __init__(self, endpoint: Endpoint, under_way: UnderWay) -> None:
+    def __init__(self, endpoint: Endpoint, in_flight: InFlight) -> None:
         """Take the endpoint: where the receiver is, and how to connect to it."""
         self._endpoint = endpoint
         self._client = RemoteWriteClient.of(endpoint.client)
         self._access = _Tls(endpoint.name, self._client)
-        self._under_way = under_way
+        self._in_flight = in_flight
         self._url = urlsplit(endpoint.url)
-        self._kept = Kept()
+        self._idle = IdleConnections()
 
     def send(self, body: bytes, fields: Fields) -> Reply:
         """Send one request, and return the answer; raise ``NoAnswer``."""
         limit_s = self._endpoint.timeout_s
         asked = _Hop(self._url, None)
         try:
-            with self._under_way.limited(limit_s):
+            with self._in_flight.limited(limit_s):
                 return self._followed(asked, body, fields, limit_s)
-        except Cut:
+        except Aborted:
             why = "cut, because this replica may write no longer"
             raise NoAnswer(f"{_shown(asked.url)}: {why}") from None
         except TookTooLong:
@@ -83,11 +83,11 @@ class Receiver:
 
         The caller calls this regularly.
         """
-        self._kept.close_before(now - KEPT_FOR_S)
+        self._idle.close_before(now - KEPT_FOR_S)
 
     def close(self) -> None:
         """Close all idle connections."""
-        self._kept.close_before(float("inf"))
+        self._idle.close_before(float("inf"))
 
     def _followed(self, hop: _Hop, body: bytes, fields: Fields, limit_s: float) -> Reply:
         """Send a request, follow redirects, and return the final answer."""
@@ -124,13 +124,13 @@ class Receiver:
         if len(content) > LARGEST_ANSWER or not _stays_open(response):
             connection.end()
         else:
-            self._kept.add(connection)
+            self._idle.add(connection)
         return Reply(response.status, tuple(response.headers.items()), content[:LARGEST_ANSWER])
 
     def _connection_to(self, hop: _Hop) -> Connection:
         access = self._access.current()
-        if kept := self._kept.take(hop.url, access):
-            return kept
+        if idle := self._idle.take(hop.url, access):
+            return idle
         if (proxy := self._client.proxy(hop.url, os.environ)) is not None:
             hop.proxy = replace(proxy, connect_fields=self._client.connect_fields)
         return Connection(hop.url, access, hop.proxy, is_reset_at_end=True)
@@ -163,7 +163,7 @@ class _Hop:
     proxy: HttpProxy | None
 
 
-class Kept:
+class IdleConnections:
     """Idle connections; the most recently used one is reused first."""
 
     def __init__(self) -> None:

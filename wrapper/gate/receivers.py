@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from wrapper.gate.in_flight import InFlight
 from wrapper.gate.receiver import Receiver
-from wrapper.gate.under_way import UnderWay
 from wrapper.model.gate import Endpoint
 
 
@@ -16,9 +16,9 @@ class Receivers(Mapping[str, Receiver]):
     removed endpoint stays, because requests to it may still be in flight.
     """
 
-    def __init__(self, under_way: UnderWay) -> None:
+    def __init__(self, in_flight: InFlight) -> None:
         """Create an empty mapping."""
-        self._under_way = under_way
+        self._in_flight = in_flight
         self._known: dict[str, tuple[Endpoint, Receiver]] = {}
 
     def keep(self, endpoints: tuple[Endpoint, ...]) -> None:
@@ -27,7 +27,7 @@ class Receivers(Mapping[str, Receiver]):
             known = self._known.get(each.name)
             if known is not None and known[0] == each:
                 continue
-            self._known[each.name] = (each, Receiver(each, self._under_way))
+            self._known[each.name] = (each, Receiver(each, self._in_flight))
             if known is not None:
                 known[1].close()
 

@@ -45,7 +45,7 @@ class Server:
         self._exchange = exchange
         self._places = Places()
         self._waiting = Waiting(MOST_BYTES)
-        self._under_way = 0  # bytes of bodies
+        self._in_flight = 0  # bytes of bodies
         self._server = StreamServer(listener, self._serve, spawn=self._places)
 
     def start(self) -> None:
@@ -90,13 +90,13 @@ class Server:
         return goes_on
 
     def _reply(self, head: Head, body: bytes) -> Reply:
-        if self._under_way and self._under_way + len(body) > MOST_BYTES:
+        if self._in_flight and self._in_flight + len(body) > MOST_BYTES:
             return self._exchange.refuse(head.endpoint, body, head.fields)
-        self._under_way += len(body)
+        self._in_flight += len(body)
         try:
             return self._exchange.answer(head.endpoint, body, head.fields)
         finally:
-            self._under_way -= len(body)
+            self._in_flight -= len(body)
 
     def _send(self, client: Client, answer: bytes) -> None:
         with gevent.Timeout(SEND_S, ClientGone()), self._waiting.wait(client):

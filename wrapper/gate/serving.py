@@ -27,11 +27,11 @@ from wrapper.base.process import DeadMansSwitch
 from wrapper.gate import channel
 from wrapper.gate.exchange import Exchange, wall_ms
 from wrapper.gate.gate import Gate
+from wrapper.gate.in_flight import InFlight
 from wrapper.gate.receivers import Receivers
 from wrapper.gate.reporting import Reporting
 from wrapper.gate.samples import Undecodable, span
 from wrapper.gate.server import Server
-from wrapper.gate.under_way import UnderWay
 from wrapper.gate.verdicts import SendOn
 from wrapper.model.gate import GateOrder
 from wrapper.options.gate_options import GateOptions
@@ -53,8 +53,8 @@ class Serving:
     def __init__(self, options: GateOptions) -> None:
         """Take over the inherited sockets; the kernel timer is not set yet."""
         self._gate = Gate(options.memory_bytes)
-        self._under_way = UnderWay()
-        self._receivers = Receivers(self._under_way)
+        self._in_flight = InFlight()
+        self._receivers = Receivers(self._in_flight)
         self._exchange = Exchange(
             self._gate, self._receivers, has_ended=self._request_ended, has_kept=self._end_calm
         )
@@ -89,9 +89,9 @@ class Serving:
         if self._holds:
             LOG.warning("what is held is lost with the gate: the receiver may lack it")
         self._gate.obey(GateOrder(), clock.now(), wall_ms())
-        self._under_way.cut()
+        self._in_flight.abort()
         until = clock.now() + END_S
-        while self._under_way and clock.now() < until:
+        while self._in_flight and clock.now() < until:
             gevent.sleep(0.01)
         return self._status
 
@@ -134,7 +134,7 @@ class Serving:
             now = clock.now()
             closes_at = self._gate.closes_at
             if closes_at is None or now >= closes_at:
-                self._under_way.cut()
+                self._in_flight.abort()
             if not self._gate.is_open(now):
                 self._switch.disarm()
             self._receivers.tidy(now)

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from wrapper.gate.held import Batch, Fields
 from wrapper.gate.samples import Counts, Protocol
 
-CUT_S = 0.25  # requests are aborted this long before the deadline: a busy machine needs time for it
+ABORT_MARGIN_S = (
+    0.25  # requests are aborted this long before the deadline: a busy machine needs time for it
+)
 
 
 class Outcome(enum.Enum):

@@ -77,7 +77,7 @@ class Watermark:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.mark: int | None = None
-        self._under_way: set[Request] = set()
+        self._in_flight: set[Request] = set()
         self._ended: deque[Request] = deque()
         self._failed: dict[bytes, tuple[Request, float]] = {}
         self._since: float | None = None
@@ -118,7 +118,7 @@ class Watermark:
             request.first_came = known.first_came
             request.floor, request.is_empty = known.floor, known.is_empty
             request.is_decoded = known.is_decoded
-        self._under_way.add(request)
+        self._in_flight.add(request)
         self.lives(now, wall_ms)
         return request
 
@@ -144,13 +144,13 @@ class Watermark:
 
     def is_over(self, request: Request, now: float) -> None:
         """Record that a request was acknowledged, or refused for good."""
-        self._under_way.discard(request)
+        self._in_flight.discard(request)
         request.ended = now
         self._ended.append(request)
 
     def failed(self, request: Request, body: bytes, now: float, retry_after_s: float) -> None:
         """Record that a request failed, and that Prometheus will send it again."""
-        self._under_way.discard(request)
+        self._in_flight.discard(request)
         self._failed[key_of(body)] = (request, now + self._forget_s + retry_after_s)
 
     def refused(self, body: bytes, now: float, wall_ms: int) -> None:
@@ -175,9 +175,9 @@ class Watermark:
         return max(held_up, default=float("-inf"))
 
     @property
-    def under_way(self) -> int:
+    def in_flight(self) -> int:
         """The number of requests in flight."""
-        return len(self._under_way)
+        return len(self._in_flight)
 
     def is_awaiting(self, now: float) -> bool:
         """Return whether a request has failed, and has not come again yet."""
@@ -201,7 +201,7 @@ class Watermark:
 
     def behind_s(self, wall_ms: int) -> float | None:
         """Return how far the receiver is behind, in seconds of sample time; None if unknown."""
-        waiting = [*self._under_way, *(each for each, _ in self._failed.values())]
+        waiting = [*self._in_flight, *(each for each, _ in self._failed.values())]
         floors = [
             each.floor
             for each in waiting
@@ -213,7 +213,7 @@ class Watermark:
 
     def _pending(self) -> Iterator[Request]:
         """Yield the requests that bound the mark."""
-        for each in (*self._under_way, *self._ended, *(each for each, _ in self._failed.values())):
+        for each in (*self._in_flight, *self._ended, *(each for each, _ in self._failed.values())):
             if not each.is_empty:
                 yield each
 

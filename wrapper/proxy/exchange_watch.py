@@ -32,7 +32,7 @@ class ExchangeWatch:
     def __init__(self, idle_timeout_s: float) -> None:
         self._idle_timeout_s = idle_timeout_s
         self._waiting: set[Client] = set()
-        self._under_way: set[Exchange] = set()
+        self._in_flight: set[Exchange] = set()
         self._seen: set[Exchange] = set()
         self._wake = Event()
         self._is_awake = False
@@ -51,18 +51,18 @@ class ExchangeWatch:
 
     def begin(self, exchange: Exchange) -> None:
         """Watch an exchange from now on."""
-        self._under_way.add(exchange)
+        self._in_flight.add(exchange)
         if not self._is_awake:
             self._is_awake = True
             self._wake.set()
 
     def end(self, exchange: Exchange) -> None:
         """Stop watching an exchange."""
-        self._under_way.discard(exchange)
+        self._in_flight.discard(exchange)
 
     def cut_slowest(self) -> bool:
         """Abort the exchange that has waited longest for its client; return whether one existed."""
-        slow = [each for each in self._under_way & self._seen if each.awaits_client]
+        slow = [each for each in self._in_flight & self._seen if each.awaits_client]
         if not slow:
             return False
         min(slow, key=lambda each: each.seen_at).cut()
@@ -79,7 +79,7 @@ class ExchangeWatch:
         while True:
             if self._wake.wait(1.0 if self._waiting else None):
                 gevent.sleep(LOOK_S)
-            if not self._under_way:
+            if not self._in_flight:
                 self._is_awake = False
                 self._wake.clear()
             now = clock.now()
@@ -94,16 +94,16 @@ class ExchangeWatch:
         Whether the client is still connected is checked only for exchanges already seen in the last
         round.
         """
-        lasting = self._under_way & self._seen
+        lasting = self._in_flight & self._seen
         for exchange in _gone(lasting, self._poll()):
             exchange.client_has_gone()
-        for exchange in self._under_way:
+        for exchange in self._in_flight:
             has_moved = exchange.moved_bytes != exchange.seen_bytes
             if has_moved or exchange not in lasting or not exchange.is_exchanging:
                 exchange.seen_bytes, exchange.seen_at = exchange.moved_bytes, now
             elif now - exchange.seen_at > self._idle_timeout_s:
                 exchange.is_silent()
-        self._seen = set(self._under_way)
+        self._seen = set(self._in_flight)
 
     def _end_overdue(self, now: float) -> None:
         for each in list(self._waiting):

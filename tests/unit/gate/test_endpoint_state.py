@@ -20,7 +20,7 @@ from tests.unit.gate.driving import (
 from wrapper.gate.endpoint_state import FULL
 from wrapper.gate.gate import FIRST
 from wrapper.gate.held import OVERHEAD
-from wrapper.gate.verdicts import CUT_S, Answer, Keep, Pass, Refuse, SendOn
+from wrapper.gate.verdicts import ABORT_MARGIN_S, Answer, Keep, Pass, Refuse, SendOn
 
 
 def test_a_standby_that_is_full_refuses_until_it_is_released() -> None:
@@ -56,7 +56,7 @@ def test_a_successor_sends_what_it_holds_first() -> None:
     assert state(successor, 6).held_batches == 2
     first = successor.next_to_send_on("a", 6)
     assert isinstance(first, SendOn)
-    assert (first.fields, first.until) == (came(1).fields, 100 - CUT_S)
+    assert (first.fields, first.until) == (came(1).fields, 100 - ABORT_MARGIN_S)
     assert successor.next_to_send_on("a", 6) is None
     assert successor.receive("a", came(7), 6) == Refuse(FIRST, 1)
     successor.sent_on(first, OK, 6)
@@ -156,7 +156,7 @@ def test_nothing_is_sent_on_past_the_deadline() -> None:
     assert isinstance(piece, SendOn)
     successor.sent_on(piece, Answer(503, retry_after_s=2.0), 4)
     assert successor.next_to_send_on("a", 4) == 2.0
-    assert successor.next_to_send_on("a", 10 - CUT_S) is None
+    assert successor.next_to_send_on("a", 10 - ABORT_MARGIN_S) is None
     order(successor, 11, until=None)
     assert counted(successor, 11) == {"requests_held": 1}
     order(successor, 12, until=20.0)
@@ -178,7 +178,7 @@ def test_a_renewal_does_not_disturb_what_is_sent_on() -> None:
     piece = successor.next_to_send_on("a", 4)
     assert isinstance(piece, SendOn)
     assert samples_in(piece.body) == [("m", ms(1))]
-    assert piece.until == 11 - CUT_S
+    assert piece.until == 11 - ABORT_MARGIN_S
 
 
 @pytest.mark.parametrize(("status", "left"), [(204, 0), (400, 1), (None, 1)])

@@ -26,7 +26,7 @@ from wrapper.gate.endpoint_state import BUSY
 from wrapper.gate.gate import FIRST, PAST, UNKNOWN, Gate
 from wrapper.gate.held import OVERHEAD
 from wrapper.gate.samples import Counts
-from wrapper.gate.verdicts import CUT_S, Answer, Keep, Pass, Refuse, SendOn
+from wrapper.gate.verdicts import ABORT_MARGIN_S, Answer, Keep, Pass, Refuse, SendOn
 from wrapper.model.gate import FAR_MS
 
 
@@ -81,12 +81,16 @@ def test_a_mark_releases_what_the_receiver_has(by_order: bool) -> None:
 def test_a_leader_passes_on_until_its_deadline() -> None:
     """Never at it, nor shortly before; then it refuses, until an order says what it is."""
     leader = gate(until=10.0)
-    passed = leader.receive("a", came(1), 10 - CUT_S - 0.01)
+    passed = leader.receive("a", came(1), 10 - ABORT_MARGIN_S - 0.01)
     assert isinstance(passed, Pass)
-    assert (passed.body, passed.until, passed.remainder) == (came(1).body, 10 - CUT_S, None)
-    assert leader.closes_at == 10 - CUT_S
+    assert (passed.body, passed.until, passed.remainder) == (
+        came(1).body,
+        10 - ABORT_MARGIN_S,
+        None,
+    )
+    assert leader.closes_at == 10 - ABORT_MARGIN_S
     leader.ended(passed, OK, 9.95)
-    for now in (10 - CUT_S, 10.0, 11.0):
+    for now in (10 - ABORT_MARGIN_S, 10.0, 11.0):
         assert leader.receive("a", came(now), now) == Refuse(PAST, 1)
         assert not leader.is_open(now)
     order(leader, 12, until=20.0)

@@ -22,7 +22,7 @@ from tests.unit.gate.driving import (
 )
 from wrapper.gate.endpoint_state import FULL
 from wrapper.gate.gate import FIRST, Gate
-from wrapper.gate.hand_over import cut
+from wrapper.gate.hand_over import split
 from wrapper.gate.held import OVERHEAD
 from wrapper.gate.samples import Counts, Span
 from wrapper.gate.verdicts import Answer, Keep, Pass, Refuse
@@ -32,7 +32,7 @@ def test_what_is_later_is_held() -> None:
     """As a batch of its own, that came after the moment; protocol 2 with its counts."""
     for protocol in (V1, V2):
         whole = batch(("a", 5), ("b", 6), ("c", 7), came=9, protocol=protocol)
-        found = cut(whole, 5)
+        found = split(whole, 5)
         assert found.body is not None
         assert found.late is not None
         assert samples_in(found.body, protocol) == [("a", 5)]
@@ -45,20 +45,20 @@ def test_what_is_later_is_held() -> None:
 def test_a_batch_on_one_side_is_not_touched() -> None:
     """Its bytes stay; what is held never seems to have come before the moment."""
     whole = batch(("a", 5), ("b", 6), came=6)
-    assert cut(whole, 6).body is whole.body
-    assert cut(whole, 6).late is None
-    late = cut(whole, 4)
+    assert split(whole, 6).body is whole.body
+    assert split(whole, 6).late is None
+    late = split(whole, 4)
     assert late.body is None
     assert late.late is not None
     assert (late.late.body, late.late.came) == (whole.body, 6)
-    back = cut(replace(whole, came=3), 4).late  # the wall clock went back
+    back = split(replace(whole, came=3), 4).late  # the wall clock went back
     assert back is not None
     assert back.came == 5
 
 
 def test_what_cannot_be_read_is_held() -> None:
     """It cannot be cut, and might be later."""
-    found = cut(replace(batch(came=9), body=b"what is this"), 5)
+    found = split(replace(batch(came=9), body=b"what is this"), 5)
     assert found.body is None
     assert found.late is not None
     assert (found.late.body, found.late.came) == (b"what is this", 9)

@@ -81,7 +81,7 @@ def test_it_waits_for_what_is_under_way() -> None:
     for at in range(8, 60):
         acked(mark, at, at)
         assert (mark.advance(at) or 0) < ms(6)
-    assert mark.under_way == 1
+    assert mark.in_flight == 1
     mark.is_over(slow, 60)
     acked(mark, 66.5, 66.5)
     assert mark.advance(66.5) == ms(60.5) - 1

@@ -14,7 +14,7 @@ import gevent
 from greenlet import greenlet
 
 
-class Cut(BaseException):
+class Aborted(BaseException):
     """The request was aborted, because this gate may no longer send."""
 
 
@@ -22,7 +22,7 @@ class TookTooLong(BaseException):
     """The request exceeded its time limit."""
 
 
-class UnderWay:
+class InFlight:
     """The greenlets that wait for receivers."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class UnderWay:
     def limited(self, limit_s: float) -> Iterator[None]:
         """Count the calling greenlet as in flight inside this context.
 
-        Raise ``TookTooLong`` in it after ``limit_s`` seconds, or ``Cut`` if it is aborted.
+        Raise ``TookTooLong`` in it after ``limit_s`` seconds, or ``Aborted`` if it is aborted.
         """
         current = gevent.getcurrent()
         self._greenlets.add(current)
@@ -47,15 +47,15 @@ class UnderWay:
         finally:
             self._greenlets.discard(current)
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """Abort all requests: each ends at its next wait, and sends nothing more."""
         for each in self._greenlets:
-            gevent.get_hub().loop.run_callback(self._cut, each)
+            gevent.get_hub().loop.run_callback(self._abort, each)
 
-    def _cut(self, each: greenlet) -> None:
-        """Raise ``Cut`` in a greenlet, unless it has ended in the meantime.
+    def _abort(self, each: greenlet) -> None:
+        """Raise ``Aborted`` in a greenlet, unless it has ended in the meantime.
 
         This runs in the event loop, while all greenlets wait.
         """
         if each in self._greenlets:
-            each.throw(Cut())
+            each.throw(Aborted())
