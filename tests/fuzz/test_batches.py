@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from tests.fuzz.batches import BODIES, TIMES
 from tests.fuzz.form import fuzzed
 from tests.remote_write import field, varint
+from wrapper.gate.decisions import Answer
 from wrapper.gate.held import Batch
 from wrapper.gate.pieces import apart, by_timestamp, halves, newer, split_at
+from wrapper.gate.replay import MOST_REQUESTS, count_of, replay
 from wrapper.gate.samples import (
     LARGEST,
     MOST_FIELDS,
@@ -25,8 +27,6 @@ from wrapper.gate.samples import (
     parsed,
     span,
 )
-from wrapper.gate.sending_on import MOST_REQUESTS, count_of, sending_on
-from wrapper.gate.verdicts import Answer
 
 PROTOCOLS = st.sampled_from(Protocol)
 UNTIL = st.sampled_from(TIMES)
@@ -83,7 +83,7 @@ def test_any_batch_is_sent_on_to_an_end(
     """Whatever the receiver says, it ends within bounds, and no more is lost than there was."""
     note(repr(body))
     batch = Batch(body, (), protocol, 1_800_000_000_000)
-    sending = sending_on(batch, mark, 5.0)
+    sending = replay(batch, mark, 5.0)
     answer: Answer | None = None
     try:
         for number in range(MOST_REQUESTS + 100):

@@ -17,7 +17,7 @@ import requests
 from tests.process.receiving import Incoming, StandInReceiver, receiving
 from tests.process.running_gate import LIMIT_S, V1, V2, RunningGate, running_gate
 from tests.support import let_pass, now, wait_until
-from wrapper.gate.verdicts import ABORT_MARGIN_S
+from wrapper.gate.decisions import ABORT_MARGIN_S
 from wrapper.model.gate import Endpoint
 
 BATCH = bytes(range(256)) * 40  # not even snappy: the gate passes on what it cannot read

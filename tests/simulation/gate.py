@@ -12,10 +12,10 @@ from tests.simulation.receiver import Request
 from tests.simulation.remote_write import Attempt
 from tests.simulation.samples import Sample, unpacked
 from tests.simulation.stoppable import Line, Stoppable
+from wrapper.gate.decisions import Answer, Hold, Outcome, PassOn, Refuse, Replay
 from wrapper.gate.gate import Gate
 from wrapper.gate.held import Batch
 from wrapper.gate.samples import Protocol, span
-from wrapper.gate.verdicts import Answer, Keep, Outcome, Pass, Refuse, SendOn
 from wrapper.model.events import GateExited, GateReported
 from wrapper.model.gate import Endpoint, GateOrder, GateReport, Marks
 
@@ -176,7 +176,7 @@ class GateProcess(Stoppable):
         holds = any(each.held_batches for each in report.endpoints)
         self._is_calm = report == self._last and not holds
         self._tell(report)
-        self._send_on()
+        self._replay()
         self._ask(holds=holds)
         self.host.gates.check()
 
@@ -205,16 +205,16 @@ class GateProcess(Stoppable):
             self._reply(attempt, 503, 1.0)
             return
         match self.core.receive(NAME, batch, self.now):
-            case Keep():
+            case Hold():
                 self._reply(attempt, 204)
                 self._end_calm()
             case Refuse(_, retry_after_s):
                 self._reply(attempt, 503, retry_after_s)
-            case Pass() as passed:
+            case PassOn() as passed:
                 self._attempts.add(attempt)
                 self._send(passed.body, lambda answer: self._ended(attempt, passed, answer))
 
-    def _ended(self, attempt: Attempt, passed: Pass, answer: Answer) -> None:
+    def _ended(self, attempt: Attempt, passed: PassOn, answer: Answer) -> None:
         self._attempts.discard(attempt)
         self.core.ended(passed, answer, self.now)
         self._reply(attempt, 502 if answer.status is None else answer.status, answer.retry_after_s)
@@ -260,33 +260,33 @@ class GateProcess(Stoppable):
             self._in_flight.discard(sending)
             sending.ended(answer)
 
-    def _send_on(self) -> None:
-        wanted = self._accounted(self._next_to_send_on)
+    def _replay(self) -> None:
+        wanted = self._accounted(self._next_to_replay)
         while wanted == 0.0:
-            wanted = self._accounted(self._next_to_send_on)
-        if isinstance(wanted, SendOn):
+            wanted = self._accounted(self._next_to_replay)
+        if isinstance(wanted, Replay):
             sent = wanted
-            self._send(sent.body, lambda answer: self._sent_on(sent, answer))
+            self._send(sent.body, lambda answer: self._replayed(sent, answer))
         elif wanted is not None and not self._waits_to_send:
             self._waits_to_send = True
-            self.after(min(wanted, TURN_S), self._send_on_later)
+            self.after(min(wanted, TURN_S), self._replay_later)
 
-    def _next_to_send_on(self) -> SendOn | float | None:
-        return self.core.next_to_send_on(NAME, self.now)
+    def _next_to_replay(self) -> Replay | float | None:
+        return self.core.next_to_replay(NAME, self.now)
 
-    def _send_on_later(self) -> None:
+    def _replay_later(self) -> None:
         self._waits_to_send = False
-        self._send_on()
+        self._replay()
 
-    def _sent_on(self, sent: SendOn, answer: Answer) -> None:
+    def _replayed(self, sent: Replay, answer: Answer) -> None:
         state = self.core._states.get(NAME)
         if state is not None and answer.outcome is Outcome.ACKED:
             batch, count = self._acked
             count = count if batch is state._current else 0
             self._acked = state._current, count + len(unpacked(sent.body))
-        self._accounted(lambda: self.core.sent_on(sent, answer, self.now))
+        self._accounted(lambda: self.core.replayed(sent, answer, self.now))
         self._request_ended()
-        self._send_on()
+        self._replay()
 
     def _accounted(self, call: Callable[[], T]) -> T:
         """Have the rules go on with a batch; where that ends it, each sample must be counted."""

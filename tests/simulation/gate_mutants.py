@@ -8,12 +8,12 @@ from typing import Any
 from tests.simulation import profiles
 from tests.simulation.gate import GateProcess
 from tests.simulation.profiles import GatedProfile
+from wrapper.gate.decisions import Hold, PassOn, Refuse
 from wrapper.gate.endpoint_state import EndpointState
 from wrapper.gate.gate import FIRST, Gate
 from wrapper.gate.hand_over import HandOver
 from wrapper.gate.held import Batch, Held
-from wrapper.gate.sending_on import _Sender
-from wrapper.gate.verdicts import Keep, Pass, Refuse
+from wrapper.gate.replay import _Sender
 from wrapper.gate.watermark import Request, Watermark
 from wrapper.model.gate import GateOrder
 from wrapper.supervision.gate_state import GateState
@@ -35,23 +35,23 @@ def _never_closes(gate: Gate) -> float | None:
     return None if gate.order.until is None else gate.order.until + 1e6
 
 
-def _takes_all(gate: Gate, name: str, batch: Batch, now: float) -> Pass | Keep | Refuse:
-    verdict = _RECEIVE(gate, name, batch, now)
-    if isinstance(verdict, Refuse) and verdict.reason == FIRST:
+def _takes_all(gate: Gate, name: str, batch: Batch, now: float) -> PassOn | Hold | Refuse:
+    decision = _RECEIVE(gate, name, batch, now)
+    if isinstance(decision, Refuse) and decision.reason == FIRST:
         return _passed(gate, gate._states[name], batch, now)
-    return verdict
+    return decision
 
 
 def _unsplit(
     gate: Gate, state: EndpointState, batch: Batch, _hand_over: HandOver, now: float
-) -> Pass:
+) -> PassOn:
     return _passed(gate, state, batch, now)
 
 
-def _passed(gate: Gate, state: EndpointState, batch: Batch, now: float) -> Pass:
+def _passed(gate: Gate, state: EndpointState, batch: Batch, now: float) -> PassOn:
     closes_at = gate.closes_at
     assert closes_at is not None
-    passed = Pass(state.endpoint.name, batch.body, closes_at, gate._number())
+    passed = PassOn(state.endpoint.name, batch.body, closes_at, gate._number())
     return gate._pass(state, passed, batch, now)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from tests.simulation.hub import Hub
 from tests.simulation.samples import Sample, unpacked
-from wrapper.gate.verdicts import Answer
+from wrapper.gate.decisions import Answer
 
 if TYPE_CHECKING:
     from tests.simulation.gate import GateProcess

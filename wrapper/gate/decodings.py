@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
+from wrapper.gate.decisions import Decoding
 from wrapper.gate.held import Batch
-from wrapper.gate.verdicts import Decoding
 from wrapper.gate.watermark import Request
 
 MOST_WAITING = 64  # above it, the oldest is not decoded: the mark then waits for its window to pass

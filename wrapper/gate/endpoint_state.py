@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from wrapper.gate.decisions import Answer, Hold, Outcome, PassOn, Refuse, Replay
 from wrapper.gate.held import Batch, Budget, Held
+from wrapper.gate.replay import Request, Result, Sending, count_of, replay
 from wrapper.gate.samples import Protocol, Span, Undecodable, counts
-from wrapper.gate.sending_on import Request, Result, Sending, count_of, sending_on
-from wrapper.gate.verdicts import Answer, Keep, Outcome, Pass, Refuse, SendOn
 from wrapper.gate.watermark import Request as Passing
 from wrapper.gate.watermark import Watermark
 from wrapper.model.gate import COUNTERS, Endpoint, EndpointReport
@@ -51,7 +51,7 @@ class EndpointState:
         self.notices: list[str] = []
         self.is_final = False
         self.passing: dict[int, tuple[Passing, bytes]] = {}
-        self.sent: SendOn | None = None
+        self.sent: Replay | None = None
         self._current: Current | None = None
         self._edge_ms: int | None = None
         self.edge_at = 0.0
@@ -87,21 +87,21 @@ class EndpointState:
         return True
 
     def keep(
-        self, batch: Batch, now: float, told_of: Batch | None = None, *, is_forced: bool = False
-    ) -> Keep | Refuse:
+        self, batch: Batch, now: float, original: Batch | None = None, *, is_forced: bool = False
+    ) -> Hold | Refuse:
         """Hold a batch if there is memory for it, else refuse it.
 
-        ``told_of`` is the batch as Prometheus sent it, if ``batch`` is only a part of it. With
+        ``original`` is the batch as Prometheus sent it, if ``batch`` is only a part of it. With
         ``is_forced``, the batch is held even if the memory is full.
         """
-        came = told_of or batch
+        came = original or batch
         if batch.protocol is Protocol.V2 and batch.counts is None:
             batch = _counted(batch)
         if not self.held.keep(batch, is_forced=is_forced):
             return self.refuse(came, FULL, now)
         self.counters["requests_held"] += 1
         self.watermark.has_come(came.body)
-        return Keep(batch.counts)
+        return Hold(batch.counts)
 
     def refuse(self, batch: Batch, reason: str, now: float) -> Refuse:
         """Refuse a request, which Prometheus will send again."""
@@ -133,7 +133,7 @@ class EndpointState:
         oldest = self.held.oldest
         return oldest is not None and (until_ms is None or oldest.came <= until_ms)
 
-    def ended(self, passed: Pass, answer: Answer, now: float) -> None:
+    def ended(self, passed: PassOn, answer: Answer, now: float) -> None:
         """Record the receiver's answer to a request that was passed on, or that there was none."""
         request, body = self.passing.pop(passed.number)
         is_answered = answer.outcome is not Outcome.UNANSWERED
@@ -149,10 +149,10 @@ class EndpointState:
             if passed.remainder:
                 self.held.unreserve(passed.remainder.size)
 
-    def next_to_send_on(self, now: float, until: float) -> SendOn | float | None:
+    def next_to_replay(self, now: float, until: float) -> Replay | float | None:
         """Return the next request from the held batches, or how long to wait.
 
-        See ``Gate.next_to_send_on``.
+        See ``Gate.next_to_replay``.
         """
         if self.sent is not None or self.held.oldest is None:
             return None
@@ -161,10 +161,10 @@ class EndpointState:
             return 0.0
         if now < current.at:
             return current.at - now
-        self.sent = SendOn(self.endpoint.name, current.request.body, current.batch.fields, until)
+        self.sent = Replay(self.endpoint.name, current.request.body, current.batch.fields, until)
         return self.sent
 
-    def sent_on(self, answer: Answer, now: float) -> None:
+    def replayed(self, answer: Answer, now: float) -> None:
         """Record the receiver's answer to a request from a held batch, or that there was none."""
         self.sent = None
         current = self._current
@@ -180,7 +180,7 @@ class EndpointState:
         if current.is_stale:
             self._current = None
 
-    def stop_sending_on(self) -> None:
+    def stop_replay(self) -> None:
         """Stop sending the current batch, and send it again from the beginning later.
 
         If a request is in flight and completes the batch, the batch is not sent again.
@@ -192,7 +192,7 @@ class EndpointState:
 
     def _begin(self, batch: Batch, now: float) -> Current | None:
         """Start to send a batch; return None if none of its samples is newer than the mark."""
-        sending = sending_on(batch, self.watermark.mark, self.endpoint.max_backoff_s)
+        sending = replay(batch, self.watermark.mark, self.endpoint.max_backoff_s)
         try:
             self._current = Current(batch, sending, next(sending), now)
         except StopIteration as end:

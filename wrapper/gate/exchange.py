@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from wrapper.base import clock
+from wrapper.gate.decisions import Answer, Hold, PassOn, Refuse, Replay
 from wrapper.gate.gate import Gate
 from wrapper.gate.held import Batch
 from wrapper.gate.receiver import NoAnswer, Receiver
 from wrapper.gate.reply import Fields, Reply, answer_of, error, passed_back, taken, unavailable
 from wrapper.gate.samples import Protocol
-from wrapper.gate.verdicts import Answer, Keep, Pass, Refuse, SendOn
 
 
 def wall_ms() -> int:
@@ -44,12 +44,12 @@ class Exchange:
         if self._gate.endpoint(name) is None:  # Prometheus may know it before the gate
             return unavailable(f"no endpoint {name!r} is known here yet")
         match self._gate.receive(name, _batch(body, fields), clock.now()):
-            case Keep(counts):
+            case Hold(counts):
                 self._has_kept()
                 return taken(counts)
             case Refuse(reason, retry_after_s):
                 return unavailable(reason, retry_after_s)
-            case Pass() as passed:
+            case PassOn() as passed:
                 return self._passed_on(passed, fields)
 
     def refuse(self, name: str, body: bytes, fields: Fields) -> Reply:
@@ -57,23 +57,23 @@ class Exchange:
         refused = self._gate.refuse(name, _batch(body, fields), clock.now())
         return unavailable(refused.reason, refused.retry_after_s)
 
-    def send_on(self, sent: SendOn) -> None:
+    def replay(self, sent: Replay) -> None:
         """Send a request from a held batch, and pass the result to the gate."""
         answer = Answer(None, problem="interrupted")
         try:
             answer = self._asked(sent)
         finally:
-            self._gate.sent_on(sent, answer, clock.now())
+            self._gate.replayed(sent, answer, clock.now())
             self._has_ended()
 
-    def _asked(self, sent: SendOn) -> Answer:
+    def _asked(self, sent: Replay) -> Answer:
         try:
             reply = self._receivers[sent.name].send(sent.body, sent.fields)
         except NoAnswer as error_:
             return Answer(None, problem=str(error_))
         return answer_of(reply, clock.wall())
 
-    def _passed_on(self, passed: Pass, fields: Fields) -> Reply:
+    def _passed_on(self, passed: PassOn, fields: Fields) -> Reply:
         """Pass a request on; return the receiver's answer, or an error if there was none."""
         answer = Answer(None, problem="interrupted")
         try:
@@ -87,7 +87,7 @@ class Exchange:
         more = passed.remainder.counts if passed.remainder is not None else None
         return passed_back(reply, more, clock.wall())
 
-    def _end(self, passed: Pass, answer: Answer) -> None:
+    def _end(self, passed: PassOn, answer: Answer) -> None:
         self._gate.ended(passed, answer, clock.now())
         self._has_ended()
 

@@ -17,12 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from wrapper.gate.decisions import ABORT_MARGIN_S, Answer, Decoding, Hold, PassOn, Refuse, Replay
 from wrapper.gate.decodings import Decodings
 from wrapper.gate.endpoint_state import BUSY, FULL, EndpointState
 from wrapper.gate.hand_over import HandOver, split, times_of
 from wrapper.gate.held import Batch, Budget
 from wrapper.gate.samples import Span
-from wrapper.gate.verdicts import ABORT_MARGIN_S, Answer, Decoding, Keep, Pass, Refuse, SendOn
 from wrapper.model.gate import FAR_MS, Endpoint, GateOrder, GateReport, Marks
 
 UNKNOWN = "unknown endpoint"
@@ -52,7 +52,7 @@ class Gate:
         goes_on = was_open and self._accepts(now)
         if not goes_on:
             for state in self._states.values():
-                state.stop_sending_on()
+                state.stop_replay()
                 state.watermark.stops()
         self._take_endpoints(order.endpoints)
         if self._accepts(now) and not goes_on:
@@ -77,16 +77,16 @@ class Gate:
         state = self._states.get(name)
         return state.endpoint if state else None
 
-    def receive(self, name: str, batch: Batch, now: float) -> Pass | Keep | Refuse:
+    def receive(self, name: str, batch: Batch, now: float) -> PassOn | Hold | Refuse:
         """Decide what to do with a new request; ``batch.came`` is the wall time of its arrival."""
         state = self._states.get(name)
         if state is None:
             return Refuse(UNKNOWN)
         closes_at = self.closes_at
         if closes_at is None:
-            verdict = state.keep(batch, now)
+            decision = state.keep(batch, now)
             state.release()
-            return verdict
+            return decision
         if now >= closes_at:
             return state.refuse(batch, PAST, now)
         if state.has_backlog(self._until_ms):
@@ -102,7 +102,7 @@ class Gate:
             if state.is_before_edge(times, now):
                 # Held even if another endpoint's batches fill the memory: it is only one at a time.
                 return state.keep(batch, now, is_forced=True)
-        passed = Pass(name, batch.body, closes_at, self._number())
+        passed = PassOn(name, batch.body, closes_at, self._number())
         return self._pass(state, passed, batch, now, times)
 
     def refuse(self, name: str, batch: Batch, now: float) -> Refuse:
@@ -113,7 +113,7 @@ class Gate:
         state = self._states.get(name)
         return state.refuse(batch, BUSY, now) if state else Refuse(UNKNOWN)
 
-    def ended(self, passed: Pass, answer: Answer, now: float) -> None:
+    def ended(self, passed: PassOn, answer: Answer, now: float) -> None:
         """Record the receiver's answer to a request that was passed on, or that there was none."""
         state, gone = self._states.get(passed.name), self._gone.get(passed.name)
         if state and passed.number in state.passing:
@@ -122,7 +122,7 @@ class Gate:
             gone.ended(passed, answer, now)
             self._give_up(gone)
 
-    def next_to_send_on(self, name: str, now: float) -> SendOn | float | None:
+    def next_to_replay(self, name: str, now: float) -> Replay | float | None:
         """Return the next request from the held batches, or how long to wait.
 
         A number is the seconds to wait before the next call. None means that there is nothing to
@@ -133,13 +133,13 @@ class Gate:
             return None
         if not state.has_backlog(self._until_ms):
             return None
-        return state.next_to_send_on(now, closes_at)
+        return state.next_to_replay(now, closes_at)
 
-    def sent_on(self, sent: SendOn, answer: Answer, now: float) -> None:
+    def replayed(self, sent: Replay, answer: Answer, now: float) -> None:
         """Record the receiver's answer to a request from a held batch, or that there was none."""
         for state in (*self._states.values(), *self._gone.values()):
             if state.sent is sent:
-                state.sent_on(answer, now)
+                state.replayed(answer, now)
         self._start_marks(now)
 
     def to_decode(self, now: float) -> Decoding | None:
@@ -283,11 +283,11 @@ class Gate:
     def _pass(
         self,
         state: EndpointState,
-        passed: Pass,
+        passed: PassOn,
         batch: Batch,
         now: float,
         times: Span | None = None,
-    ) -> Pass:
+    ) -> PassOn:
         """Record a request that is passed on; queue it for decoding if its times are not known."""
         request = state.watermark.arrived(batch.body, now, batch.came)
         state.passing[passed.number] = (request, batch.body)
@@ -299,14 +299,14 @@ class Gate:
 
     def _split(
         self, state: EndpointState, batch: Batch, hand_over: HandOver, now: float
-    ) -> Pass | Keep | Refuse:
+    ) -> PassOn | Hold | Refuse:
         """Pass on the samples up to the moment of the hand-over, and hold the rest."""
         state.watermark.lives(now, batch.came)
         parts = split(batch, hand_over.until_ms)
         if parts.body is None:
-            return state.keep(parts.late or batch, now, told_of=batch)
+            return state.keep(parts.late or batch, now, original=batch)
         if parts.late and not state.held.reserve(parts.late.size):
             return state.refuse(batch, FULL, now)
         closes_at = self.closes_at or now
-        passed = Pass(state.endpoint.name, parts.body, closes_at, self._number(), parts.late)
+        passed = PassOn(state.endpoint.name, parts.body, closes_at, self._number(), parts.late)
         return self._pass(state, passed, batch, now, parts.times)

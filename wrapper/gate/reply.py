@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 from wrapper.base.shown_text import printable
+from wrapper.gate.decisions import Answer
 from wrapper.gate.samples import Counts
-from wrapper.gate.verdicts import Answer
 
 Fields = tuple[tuple[str, str], ...]
 WRITTEN = {

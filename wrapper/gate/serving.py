@@ -25,6 +25,7 @@ from gevent.event import Event
 from wrapper.base import clock
 from wrapper.base.process import DeadMansSwitch
 from wrapper.gate import channel
+from wrapper.gate.decisions import Replay
 from wrapper.gate.exchange import Exchange, wall_ms
 from wrapper.gate.gate import Gate
 from wrapper.gate.in_flight import InFlight
@@ -32,7 +33,6 @@ from wrapper.gate.receivers import Receivers
 from wrapper.gate.reporting import Reporting
 from wrapper.gate.samples import Undecodable, span
 from wrapper.gate.server import Server
-from wrapper.gate.verdicts import SendOn
 from wrapper.model.gate import GateOrder
 from wrapper.options.gate_options import GateOptions
 
@@ -120,7 +120,7 @@ class Serving:
             self._receivers.keep(order.endpoints)
             for each in order.endpoints:
                 if each.name not in self._senders:
-                    self._senders[each.name] = self._spawn(self._send_on, each.name)
+                    self._senders[each.name] = self._spawn(self._replay, each.name)
             self._wake()
         self._stop.set()
 
@@ -173,12 +173,12 @@ class Serving:
 
     # --- receivers and peers ---
 
-    def _send_on(self, name: str) -> None:
+    def _replay(self, name: str) -> None:
         """Send the held batches of one endpoint, as the rules decide."""
         while True:
-            wanted = self._gate.next_to_send_on(name, clock.now())
-            if isinstance(wanted, SendOn):
-                self._exchange.send_on(wanted)
+            wanted = self._gate.next_to_replay(name, clock.now())
+            if isinstance(wanted, Replay):
+                self._exchange.replay(wanted)
             else:
                 self._wait(self._turn_s if wanted is None else min(wanted, TURN_S))
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tests.unit.gate.batches import batch, samples_in
+from wrapper.gate.decisions import Answer, PassOn, Replay
 from wrapper.gate.gate import Gate
 from wrapper.gate.held import Batch
 from wrapper.gate.samples import span
-from wrapper.gate.verdicts import Answer, Pass, SendOn
 from wrapper.model.gate import Endpoint, EndpointReport, GateOrder
 
 A = Endpoint("a", "http://a/")
@@ -41,14 +41,14 @@ def came(now: float, *times: float, name: str = "m") -> Batch:
     return batch(*((name, ms(at)) for at in times or (now,)), came=ms(now))
 
 
-def passes(given: Gate, now: float, *times: float, name: str = "a") -> Pass:
+def passes(given: Gate, now: float, *times: float, name: str = "a") -> PassOn:
     """Let a batch come, which must be passed on."""
-    verdict = given.receive(name, came(now, *times), now)
-    assert isinstance(verdict, Pass), verdict
-    return verdict
+    decision = given.receive(name, came(now, *times), now)
+    assert isinstance(decision, PassOn), decision
+    return decision
 
 
-def acked(given: Gate, now: float, *times: float) -> Pass:
+def acked(given: Gate, now: float, *times: float) -> PassOn:
     """Let a batch come that the receiver takes at once, and decode it."""
     passed = passes(given, now, *times)
     given.ended(passed, OK, now)
@@ -73,15 +73,13 @@ def counted(given: Gate, now: float, name: str = "a") -> dict[str, float]:
     return {key: value for key, value in state(given, now, name).counters.items() if value}
 
 
-def send_on(
-    given: Gate, now: float, answer: Callable[[SendOn], Answer] = lambda _: OK
-) -> list[int]:
+def replay(given: Gate, now: float, answer: Callable[[Replay], Answer] = lambda _: OK) -> list[int]:
     """Send on what is held; return the times of the samples, since boot in s."""
     sent = []
-    while (step := given.next_to_send_on("a", now)) is not None:
+    while (step := given.next_to_replay("a", now)) is not None:
         if isinstance(step, float):
             now += step
             continue
         sent += [(at - WALL) // 1000 for _, at in samples_in(step.body)]
-        given.sent_on(step, answer(step), now)
+        given.replayed(step, answer(step), now)
     return sent

@@ -14,23 +14,23 @@ from tests.unit.gate.driving import (
     ms,
     order,
     passes,
-    send_on,
+    replay,
     state,
 )
+from wrapper.gate.decisions import ABORT_MARGIN_S, Answer, Hold, PassOn, Refuse, Replay
 from wrapper.gate.endpoint_state import FULL
 from wrapper.gate.gate import FIRST
 from wrapper.gate.held import OVERHEAD
-from wrapper.gate.verdicts import ABORT_MARGIN_S, Answer, Keep, Pass, Refuse, SendOn
 
 
 def test_a_standby_that_is_full_refuses_until_it_is_released() -> None:
     """Nothing that it holds makes room; what was refused comes again."""
     standby = gate(memory=2 * (OVERHEAD + 60))
     for at in (1, 2):
-        assert isinstance(standby.receive("a", came(at), at), Keep)
+        assert isinstance(standby.receive("a", came(at), at), Hold)
     assert standby.receive("a", came(3), 3) == Refuse(FULL, 1)
     standby.learn({"a": ms(1)}, ms(9))
-    assert isinstance(standby.receive("a", came(3), 4), Keep)
+    assert isinstance(standby.receive("a", came(3), 4), Hold)
     wanted = {"requests_held": 3, "requests_refused_full": 1, "batches_released": 1}
     assert counted(standby, 4) == wanted
 
@@ -54,16 +54,16 @@ def test_a_successor_sends_what_it_holds_first() -> None:
         successor.receive("a", came(at, *times), at)
     order(successor, 6, until=100.0, marks={"a": ms(3)})
     assert state(successor, 6).held_batches == 2
-    first = successor.next_to_send_on("a", 6)
-    assert isinstance(first, SendOn)
+    first = successor.next_to_replay("a", 6)
+    assert isinstance(first, Replay)
     assert (first.fields, first.until) == (came(1).fields, 100 - ABORT_MARGIN_S)
-    assert successor.next_to_send_on("a", 6) is None
+    assert successor.next_to_replay("a", 6) is None
     assert successor.receive("a", came(7), 6) == Refuse(FIRST, 1)
-    successor.sent_on(first, OK, 6)
+    successor.replayed(first, OK, 6)
     assert samples_in(first.body) == [("m", ms(4))]
     assert state(successor, 6.5).behind_s == 1.5
-    assert send_on(successor, 7) == [5]
-    assert isinstance(successor.receive("a", came(7), 7), Pass)
+    assert replay(successor, 7) == [5]
+    assert isinstance(successor.receive("a", came(7), 7), PassOn)
     found = counted(successor, 7)
     assert found.pop("bytes_passed") > 0
     assert found == {
@@ -82,7 +82,7 @@ def test_the_mark_stays_while_a_backlog_is_sent_on() -> None:
         successor.receive("a", came(at), at)
     order(successor, 5, until=1000.0, marks={"a": ms(0)})
     assert state(successor, 19).mark == ms(0)
-    send_on(successor, 20)
+    replay(successor, 20)
     acked(successor, 20)
     assert state(successor, 20).mark == ms(14) - 1
 
@@ -91,22 +91,22 @@ def test_what_is_older_than_the_gate_is_open_is_sent_on() -> None:
     """Of a Prometheus that lags: the receiver may have a part, so the mark and refusals count."""
     successor = gate()
     order(successor, 10, until=1000.0, marks={"a": ms(5)})
-    assert successor.receive("a", came(11, 5, 6, 12), 11) == Keep(None)
+    assert successor.receive("a", came(11, 5, 6, 12), 11) == Hold(None)
     assert successor.receive("a", came(11, 13), 11) == Refuse(FIRST, 1)
-    assert send_on(successor, 11) == [6, 12]
+    assert replay(successor, 11) == [6, 12]
     assert counted(successor, 11)["samples_left_out"] == 1
     acked(successor, 11, 10.5)
     for at in (12, 17, 22):
-        assert successor.receive("a", came(at, 10), at) == Keep(None)
-        assert send_on(successor, at) == [10]
+        assert successor.receive("a", came(at, 10), at) == Hold(None)
+        assert replay(successor, at) == [10]
         acked(successor, at, at)
         assert state(successor, at).mark == ms(5)  # what lags is in no request that was passed
-    assert isinstance(successor.receive("a", came(11, 13), 22), Pass)
+    assert isinstance(successor.receive("a", came(11, 13), 22), PassOn)
     acked(successor, 27)
     assert state(successor, 27.5).mark == ms(5)
     acked(successor, 28)
     assert state(successor, 28).mark != ms(5)
-    assert isinstance(successor.receive("a", came(29, 7), 29), Pass)
+    assert isinstance(successor.receive("a", came(29, 7), 29), PassOn)
 
 
 def test_the_edge_lasts_until_what_was_refused_has_come() -> None:
@@ -116,9 +116,9 @@ def test_the_edge_lasts_until_what_was_refused_has_come() -> None:
     order(successor, 10, until=1000.0)
     acked(successor, 30)
     assert state(successor, 30).mark is None
-    assert successor.receive("a", came(9), 31) == Keep(None)  # one, though the memory is full
+    assert successor.receive("a", came(9), 31) == Hold(None)  # one, though the memory is full
     assert successor.receive("a", came(8), 31) == Refuse(FULL, 1)
-    assert send_on(successor, 31) == [9]
+    assert replay(successor, 31) == [9]
 
 
 def test_what_is_older_than_the_gate_is_open_is_held_while_such_is_sent_on() -> None:
@@ -126,10 +126,10 @@ def test_what_is_older_than_the_gate_is_open_is_held_while_such_is_sent_on() -> 
     successor = gate()
     order(successor, 10, until=1000.0)
     for at in (7, 8, 9):
-        assert successor.receive("a", came(at), 11) == Keep(None)
+        assert successor.receive("a", came(at), 11) == Hold(None)
     assert successor.receive("a", came(11), 11) == Refuse(FIRST, 1)
-    assert send_on(successor, 11) == [7, 8, 9]
-    assert isinstance(successor.receive("a", came(11), 12), Pass)
+    assert replay(successor, 11) == [7, 8, 9]
+    assert isinstance(successor.receive("a", came(11), 12), PassOn)
 
 
 def test_a_batch_of_nothing_new_is_not_sent() -> None:
@@ -138,8 +138,8 @@ def test_a_batch_of_nothing_new_is_not_sent() -> None:
     for at in (2, 3):
         successor.receive("a", came(at, 1), at)
     order(successor, 4, until=100.0, marks={"a": ms(1)})
-    assert successor.next_to_send_on("a", 4) == 0.0
-    assert send_on(successor, 4) == []
+    assert successor.next_to_replay("a", 4) == 0.0
+    assert replay(successor, 4) == []
     wanted = {"requests_held": 2, "batches_sent_on": 2, "samples_left_out": 2}
     assert counted(successor, 4) == wanted
 
@@ -149,19 +149,19 @@ def test_nothing_is_sent_on_past_the_deadline() -> None:
     successor = gate()
     successor.receive("a", came(1, 1, 2), 1)
     order(successor, 3, until=10.0)
-    step = successor.next_to_send_on("a", 3)
-    assert isinstance(step, SendOn)
-    successor.sent_on(step, Answer(400), 3)
-    piece = successor.next_to_send_on("a", 4)
-    assert isinstance(piece, SendOn)
-    successor.sent_on(piece, Answer(503, retry_after_s=2.0), 4)
-    assert successor.next_to_send_on("a", 4) == 2.0
-    assert successor.next_to_send_on("a", 10 - ABORT_MARGIN_S) is None
+    step = successor.next_to_replay("a", 3)
+    assert isinstance(step, Replay)
+    successor.replayed(step, Answer(400), 3)
+    piece = successor.next_to_replay("a", 4)
+    assert isinstance(piece, Replay)
+    successor.replayed(piece, Answer(503, retry_after_s=2.0), 4)
+    assert successor.next_to_replay("a", 4) == 2.0
+    assert successor.next_to_replay("a", 10 - ABORT_MARGIN_S) is None
     order(successor, 11, until=None)
     assert counted(successor, 11) == {"requests_held": 1}
     order(successor, 12, until=20.0)
-    step = successor.next_to_send_on("a", 12)
-    assert isinstance(step, SendOn)
+    step = successor.next_to_replay("a", 12)
+    assert isinstance(step, Replay)
     assert step.body == came(1, 1, 2).body
 
 
@@ -170,13 +170,13 @@ def test_a_renewal_does_not_disturb_what_is_sent_on() -> None:
     successor = gate()
     successor.receive("a", came(1, 1, 2), 1)
     order(successor, 3, until=10.0)
-    step = successor.next_to_send_on("a", 3)
-    assert isinstance(step, SendOn)
+    step = successor.next_to_replay("a", 3)
+    assert isinstance(step, Replay)
     order(successor, 4, until=11.0, marks={"a": ms(5)})
     successor.learn({"a": ms(5)}, ms(9))
-    successor.sent_on(step, Answer(400), 4)
-    piece = successor.next_to_send_on("a", 4)
-    assert isinstance(piece, SendOn)
+    successor.replayed(step, Answer(400), 4)
+    piece = successor.next_to_replay("a", 4)
+    assert isinstance(piece, Replay)
     assert samples_in(piece.body) == [("m", ms(1))]
     assert piece.until == 11 - ABORT_MARGIN_S
 
@@ -187,15 +187,15 @@ def test_what_is_under_way_at_the_end_counts_if_it_is_the_last(status: int, left
     successor = gate()
     successor.receive("a", came(2, 1, 2), 2)
     order(successor, 3, until=10.0)
-    step = successor.next_to_send_on("a", 3)
-    assert isinstance(step, SendOn)
+    step = successor.next_to_replay("a", 3)
+    assert isinstance(step, Replay)
     order(successor, 5, until=None, marks={"a": ms(1)})
     assert successor.is_open(5)
-    successor.sent_on(step, Answer(status), 6)
+    successor.replayed(step, Answer(status), 6)
     assert not successor.is_open(6)
     assert state(successor, 6).held_batches == left
     order(successor, 7, until=20.0)
-    assert send_on(successor, 7) == [2] * left
+    assert replay(successor, 7) == [2] * left
 
 
 def test_what_was_refused_and_is_held_then_is_not_awaited() -> None:
@@ -206,7 +206,7 @@ def test_what_was_refused_and_is_held_then_is_not_awaited() -> None:
     standby.learn({"a": ms(1)}, ms(9))
     standby.receive("a", came(2), 3)
     order(standby, 4, until=1000.0)
-    assert send_on(standby, 4) == [2]
+    assert replay(standby, 4) == [2]
     for at in range(5, 20):
         acked(standby, at, at)
     assert state(standby, 19).mark == ms(13) - 1
@@ -217,10 +217,10 @@ def test_a_batch_begins_anew_after_a_pause_that_was_no_pause() -> None:
     successor = gate()
     successor.receive("a", came(2, 1, 2), 2)
     order(successor, 3, until=10.0)
-    step = successor.next_to_send_on("a", 3)
-    assert isinstance(step, SendOn)
+    step = successor.next_to_replay("a", 3)
+    assert isinstance(step, Replay)
     order(successor, 5, until=None)
     order(successor, 6, until=20.0, marks={"a": ms(1)})
-    assert successor.next_to_send_on("a", 6) is None
-    successor.sent_on(step, Answer(400), 7)
-    assert send_on(successor, 7) == [2]
+    assert successor.next_to_replay("a", 6) is None
+    successor.replayed(step, Answer(400), 7)
+    assert replay(successor, 7) == [2]

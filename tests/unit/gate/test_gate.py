@@ -19,14 +19,14 @@ from tests.unit.gate.driving import (
     ms,
     order,
     passes,
-    send_on,
+    replay,
     state,
 )
+from wrapper.gate.decisions import ABORT_MARGIN_S, Answer, Hold, PassOn, Refuse, Replay
 from wrapper.gate.endpoint_state import BUSY
 from wrapper.gate.gate import FIRST, PAST, UNKNOWN, Gate
 from wrapper.gate.held import OVERHEAD
 from wrapper.gate.samples import Counts
-from wrapper.gate.verdicts import ABORT_MARGIN_S, Answer, Keep, Pass, Refuse, SendOn
 from wrapper.model.gate import FAR_MS
 
 
@@ -37,24 +37,24 @@ def test_an_endpoint_that_is_not_known_is_refused() -> None:
     assert closed.receive("b", came(1), 1) == Refuse(UNKNOWN, 1)
     assert closed.endpoint("a") == A
     assert closed.endpoint("b") is None
-    assert closed.next_to_send_on("b", 1) is None
+    assert closed.next_to_replay("b", 1) is None
 
 
 def test_a_standby_holds() -> None:
     """It answers as a receiver that took it; protocol 2 with the counts."""
     standby = gate()
-    assert standby.receive("a", came(1), 1) == Keep(None)
+    assert standby.receive("a", came(1), 1) == Hold(None)
     two = batch(("m", 1), ("n", 2), came=ms(2), protocol=V2)
-    assert standby.receive("a", two, 2) == Keep(Counts(samples=2))
+    assert standby.receive("a", two, 2) == Hold(Counts(samples=2))
     broken = replace(two, body=b"what is this")
-    assert standby.receive("a", broken, 3) == Keep(None)
+    assert standby.receive("a", broken, 3) == Hold(None)
     found = state(standby, 4)
     assert (found.held_batches, found.held_since) == (3, ms(1) / 1000)
     assert found.held_bytes == 3 * OVERHEAD + len(came(1).body) + len(two.body) + 12
     assert counted(standby, 4) == {"requests_held": 3}
     assert not standby.is_open(4)
     assert standby.closes_at is None
-    assert standby.next_to_send_on("a", 4) is None
+    assert standby.next_to_replay("a", 4) is None
 
 
 @pytest.mark.parametrize("by_order", [True, False])
@@ -74,7 +74,7 @@ def test_a_mark_releases_what_the_receiver_has(by_order: bool) -> None:
     standby.learn({"a": ms(9) + FAR_MS + 1}, ms(9))
     assert state(standby, 9).mark == ms(2), "of a clock that is far ahead"
     standby.learn({"a": ms(9)}, ms(9))
-    assert isinstance(standby.receive("a", came(8), 8), Keep)
+    assert isinstance(standby.receive("a", came(8), 8), Hold)
     assert counted(standby, 9) == {"requests_held": 4, "batches_released": 4}
 
 
@@ -82,7 +82,7 @@ def test_a_leader_passes_on_until_its_deadline() -> None:
     """Never at it, nor shortly before; then it refuses, until an order says what it is."""
     leader = gate(until=10.0)
     passed = leader.receive("a", came(1), 10 - ABORT_MARGIN_S - 0.01)
-    assert isinstance(passed, Pass)
+    assert isinstance(passed, PassOn)
     assert (passed.body, passed.until, passed.remainder) == (
         came(1).body,
         10 - ABORT_MARGIN_S,
@@ -94,9 +94,9 @@ def test_a_leader_passes_on_until_its_deadline() -> None:
         assert leader.receive("a", came(now), now) == Refuse(PAST, 1)
         assert not leader.is_open(now)
     order(leader, 12, until=20.0)
-    assert isinstance(leader.receive("a", came(12.5), 12.5), Pass)
+    assert isinstance(leader.receive("a", came(12.5), 12.5), PassOn)
     order(leader, 13, until=None)
-    assert leader.receive("a", came(13), 13) == Keep(None)
+    assert leader.receive("a", came(13), 13) == Hold(None)
     found = {key: value for key, value in counted(leader, 13).items() if key != "bytes_passed"}
     assert found == {"requests_passed": 1, "requests_refused_closing": 3, "requests_held": 1}
 
@@ -165,7 +165,7 @@ def test_what_was_refused_holds_the_mark() -> None:
     leader.receive("a", came(1), 1)
     order(leader, 2, until=1000.0, marks={"a": ms(0)})
     assert leader.receive("a", came(2.5), 2.5) == Refuse(FIRST, 1)
-    assert send_on(leader, 3) == [1]
+    assert replay(leader, 3) == [1]
     for at in range(3, 30):
         acked(leader, at, at)
     assert state(leader, 29).mark == ms(0)
@@ -187,7 +187,7 @@ def test_what_is_given_up_is_counted_and_said() -> None:
     assert "2 held batches are given up, with 4 samples" in notice
     assert counted(found, 3, "b") == {"requests_held": 2, "samples_given_up": 4}
     assert state(found, 3, "b").held_bytes == 0
-    assert send_on(found, 3, lambda _: Answer(413, problem="too large")) == [1, 2]
+    assert replay(found, 3, lambda _: Answer(413, problem="too large")) == [1, 2]
     assert counted(found, 4)["samples_given_up"] == 2
     assert state(found, 4).problem == "too large"
     (notice,) = found.notices()
@@ -211,11 +211,11 @@ def test_an_endpoint_may_go_while_something_is_under_way() -> None:
     holding = gate()
     holding.receive("a", came(1), 1)
     order(holding, 2, until=10.0)
-    step = holding.next_to_send_on("a", 2)
-    assert isinstance(step, SendOn)
+    step = holding.next_to_replay("a", 2)
+    assert isinstance(step, Replay)
     order(holding, 3, endpoints=(B,))
     assert holding.is_open(11)
-    holding.sent_on(step, OK, 11)
+    holding.replayed(step, OK, 11)
     assert not holding.is_open(11)
     assert counted(holding, 11)["samples_given_up"] == 1
 
@@ -227,7 +227,7 @@ def test_the_mark_waits_for_what_cannot_be_decoded() -> None:
         acked(leader, at)
     before = state(leader, 10).mark
     unread = leader.receive("a", replace(came(10), body=b"what is this"), 10)
-    assert isinstance(unread, Pass)
+    assert isinstance(unread, PassOn)
     decoding = leader.to_decode(10)
     assert decoding is not None
     leader.undecodable(decoding)

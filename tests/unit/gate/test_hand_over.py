@@ -17,15 +17,15 @@ from tests.unit.gate.driving import (
     ms,
     order,
     passes,
-    send_on,
+    replay,
     state,
 )
+from wrapper.gate.decisions import Answer, Hold, PassOn, Refuse
 from wrapper.gate.endpoint_state import FULL
 from wrapper.gate.gate import FIRST, Gate
 from wrapper.gate.hand_over import split
 from wrapper.gate.held import OVERHEAD
 from wrapper.gate.samples import Counts, Span
-from wrapper.gate.verdicts import Answer, Keep, Pass, Refuse
 
 
 def test_what_is_later_is_held() -> None:
@@ -69,7 +69,7 @@ def test_a_hand_over_cuts_at_its_moment() -> None:
     leader = gate(until=1000.0)
     order(leader, 10, hands_over=True)
     late = leader.receive("a", came(11, 11, 12), 11)
-    assert late == Keep(None)
+    assert late == Hold(None)
     passed = passes(leader, 12, 9, 10, 11, 12)
     assert [at for _, at in samples_in(passed.body)] == [ms(9), ms(10)]
     assert passed.remainder
@@ -77,7 +77,7 @@ def test_a_hand_over_cuts_at_its_moment() -> None:
     assert state(leader, 12).held_batches == 1
     leader.ended(passed, OK, 12)
     assert state(leader, 12).held_batches == 2
-    assert leader.next_to_send_on("a", 12) is None
+    assert leader.next_to_replay("a", 12) is None
 
 
 @pytest.mark.parametrize(("status", "held"), [(400, 1), (500, 0), (None, 0)])
@@ -99,7 +99,7 @@ def test_the_rest_has_its_memory_before_the_first_part_goes() -> None:
     order(leader, 10, hands_over=True)
     assert leader.receive("a", came(12, 9, 11), 12) == Refuse(FULL, 1)
     assert counted(leader, 12) == {"requests_refused_full": 1}
-    assert isinstance(leader.receive("a", came(12, 9, 10), 12), Pass)
+    assert isinstance(leader.receive("a", came(12, 9, 10), 12), PassOn)
 
 
 def handing_over(now: float = 10.0) -> Gate:
@@ -111,7 +111,7 @@ def handing_over(now: float = 10.0) -> Gate:
     return leader
 
 
-def passing() -> tuple[Gate, Pass]:
+def passing() -> tuple[Gate, PassOn]:
     """Return a leader that has passed requests for long, and one that is under way since 9."""
     leader = gate(until=1000.0)
     for at in range(9):
@@ -208,7 +208,7 @@ def test_a_hand_over_waits_for_what_is_held_from_before() -> None:
     order(successor, 10, hands_over=True)
     assert successor.receive("a", came(11, 9, 11), 11) == Refuse(FIRST, 1)
     assert not has_handed_over(successor, 17)
-    assert send_on(successor, 18) == [1]
+    assert replay(successor, 18) == [1]
     assert not has_handed_over(successor, 18)
     acked(successor, 19, 9, 11)
     assert counted(successor, 19)["requests_refused_closing"] == 1
@@ -220,8 +220,8 @@ def test_a_hand_over_that_is_called_off_sends_what_it_held() -> None:
     acked(leader, 12, 9, 11)
     order(leader, 13, hands_over=False)
     assert leader.receive("a", came(13), 13) == Refuse(FIRST, 1)
-    assert send_on(leader, 13) == [11]
-    assert isinstance(leader.receive("a", came(13), 14), Pass)
+    assert replay(leader, 13) == [11]
+    assert isinstance(leader.receive("a", came(13), 14), PassOn)
     assert (state(leader, 14).mark or 0) <= ms(10)
 
 
@@ -239,11 +239,11 @@ def test_protocol_2_is_told_what_is_held_of_it() -> None:
     order(leader, 10, hands_over=True)
     two = batch(("m", ms(9)), ("m", ms(11)), ("n", ms(11)), came=ms(12), protocol=V2)
     passed = leader.receive("a", two, 12)
-    assert isinstance(passed, Pass)
+    assert isinstance(passed, PassOn)
     assert passed.remainder
     assert passed.remainder.counts == Counts(samples=2)
     all_late = leader.receive("a", replace(two, body=body(("m", ms(12)), protocol=V2)), 12)
-    assert all_late == Keep(Counts(samples=1))
+    assert all_late == Hold(Counts(samples=1))
 
 
 def test_a_hand_over_waits_for_what_is_not_sent_on_yet() -> None:
@@ -253,7 +253,7 @@ def test_a_hand_over_waits_for_what_is_not_sent_on_yet() -> None:
     order(successor, 2, until=1000.0)
     order(successor, 10, hands_over=True)
     assert not has_handed_over(successor, 20)
-    assert send_on(successor, 20) == [1]
+    assert replay(successor, 20) == [1]
     assert has_handed_over(successor, 20)
 
 
@@ -281,7 +281,7 @@ def test_the_mark_of_a_hand_over_stays_at_its_moment() -> None:
     """Whatever comes after it is held, not acknowledged."""
     leader = handing_over()
     for at in range(11, 40):
-        assert leader.receive("a", came(at), at) == Keep(None)
+        assert leader.receive("a", came(at), at) == Hold(None)
         assert has_handed_over(leader, at) == (at >= 16)
         assert (state(leader, at).mark or 0) <= ms(10)
 
@@ -291,10 +291,10 @@ def test_a_hand_over_begins_when_nothing_is_older_than_the_gate_is_open() -> Non
     successor = gate()
     order(successor, 10, until=1000.0)
     order(successor, 11, hands_over=True)
-    assert successor.receive("a", came(12, 9, 12), 12) == Keep(None)
-    assert send_on(successor, 12) == [9, 12]
+    assert successor.receive("a", came(12, 9, 12), 12) == Hold(None)
+    assert replay(successor, 12) == [9, 12]
     acked(successor, 13, 12, 13)
     assert not successor.report(18, ms(18)).has_handed_over
-    assert successor.receive("a", came(19), 19) == Keep(None)
+    assert successor.receive("a", came(19), 19) == Hold(None)
     found = successor.report(24, ms(24))
     assert (found.has_handed_over, found.marks) == (True, {"a": ms(18)})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from wrapper.gate.decisions import Outcome
 from wrapper.gate.reply import Reply, answer_of, error, passed_back, taken, unavailable, written
 from wrapper.gate.samples import Counts
-from wrapper.gate.verdicts import Outcome
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 WRITTEN = (

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.gate.batches import V1, V2, batch, new, pack, samples_in
+from wrapper.gate.decisions import Answer, outcome
 from wrapper.gate.held import Batch
+from wrapper.gate.replay import MOST_REQUESTS, Result, count_of, replay
 from wrapper.gate.samples import Counts, Protocol
-from wrapper.gate.sending_on import MOST_REQUESTS, Result, count_of, sending_on
-from wrapper.gate.verdicts import Answer, outcome
 
 LATER = 10**9
 Receiver = Callable[[bytes], Answer]
@@ -60,7 +60,7 @@ class Prometheus:
 def drive(held: Batch, receiver: Receiver, mark: int | None = None) -> tuple[Result, list[float]]:
     """Send a batch on; return the result and the wait before each request."""
     waits: list[float] = []
-    steps = sending_on(held, mark, 5.0)
+    steps = replay(held, mark, 5.0)
     try:
         request = next(steps)
         while True:

@@ -58,7 +58,7 @@ class Answer:
 
 
 @dataclass(slots=True, eq=False)
-class Pass:
+class PassOn:
     """Decision: pass the request on to the receiver.
 
     The caller must always call ``Gate.ended`` afterwards, also after an error.
@@ -81,7 +81,7 @@ class Pass:
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class Hold:
     """Decision: the batch is held. Answer 204, with the counts if there are any."""
 
     counts: Counts | None
@@ -96,10 +96,10 @@ class Refuse:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SendOn:
+class Replay:
     """A request to send from a held batch.
 
-    The caller must always call ``Gate.sent_on`` afterwards, also after an error. ``until`` is when
+    The caller must always call ``Gate.replayed`` afterwards, also after an error. ``until`` is when
     to abort the request (CLOCK_BOOTTIME, in seconds).
     """
 

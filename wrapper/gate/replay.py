@@ -1,6 +1,6 @@
 """Send one held batch to the receiver, which may already have a part of it; pure.
 
-``sending_on`` is a generator. It yields each ``Request`` to send, receives the ``Answer``, and
+``replay`` is a generator. It yields each ``Request`` to send, receives the ``Answer``, and
 returns a ``Result``. It has no clock: each request contains the time to wait before it is sent.
 Before each request, the caller checks whether the gate is open. If the gate is closed, the caller
 drops the generator. Then nothing is counted, and the whole batch is sent again later.
@@ -37,10 +37,10 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from wrapper.base.backoff import backoff_s
+from wrapper.gate.decisions import Answer, Outcome
 from wrapper.gate.held import Batch
 from wrapper.gate.pieces import Part, apart, by_timestamp, halves, newer
 from wrapper.gate.samples import Counts, Protocol, Undecodable, counts
-from wrapper.gate.verdicts import Answer, Outcome
 
 FIRST_PAUSE_S = 0.03
 MOST_REQUESTS = 1024  # for the pieces of one batch, not counting retries
@@ -74,7 +74,7 @@ Sending = Generator[Request, Answer, Result]
 Answering = Generator[Request, Answer, Answer]
 
 
-def sending_on(batch: Batch, mark: int | None, max_backoff_s: float) -> Sending:
+def replay(batch: Batch, mark: int | None, max_backoff_s: float) -> Sending:
     """Send a batch, except the samples at or before the mark; see the module."""
     return (yield from _Sender(batch, max_backoff_s).send(mark))
 
