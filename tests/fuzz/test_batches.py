@@ -15,7 +15,6 @@ from tests.fuzz.form import fuzzed
 from tests.remote_write import field, varint
 from wrapper.gate.decisions import Answer
 from wrapper.gate.held import Batch
-from wrapper.gate.pieces import apart, by_timestamp, halves, newer, split_at
 from wrapper.gate.replay import MOST_REQUESTS, count_of, replay
 from wrapper.gate.samples import (
     LARGEST,
@@ -27,6 +26,7 @@ from wrapper.gate.samples import (
     parsed,
     span,
 )
+from wrapper.gate.splitting import by_timestamp, halves, single_series, split_at, without_known
 
 PROTOCOLS = st.sampled_from(Protocol)
 UNTIL = st.sampled_from(TIMES)
@@ -42,11 +42,11 @@ def test_a_batch_is_cut_without_loss(body: bytes, protocol: Protocol, until: int
         return
     early, late = split_at(body, protocol, until)
     assert sum(each.counts.timed for each in (early, late) if each) == whole
-    left, left_out = newer(body, protocol, until)
+    left, left_out = without_known(body, protocol, until)
     assert left_out + (counts(left, protocol).timed if left is not None else 0) == whole
     pieces = by_timestamp(body, protocol, 4)
     assert sum(each.counts.timed for each in pieces) == whole
-    singles, rest = apart(body, protocol, 3)
+    singles, rest = single_series(body, protocol, 3)
     assert sum(each.counts.timed for each in (*singles, *([rest] if rest else []))) == whole
     both = halves(body, protocol)
     assert both is None or sum(each.counts.timed for each in both) == whole

@@ -149,11 +149,11 @@ class GateProcess(Stoppable):
 
     # --- the supervisor ---
 
-    def obey(self, order: GateOrder) -> None:
+    def apply_order(self, order: GateOrder) -> None:
         """Take an order."""
         if order.until is not None and order.until > self.now:
             self.arm(order.until)
-        self.core.obey(order, self.now, self.wall_ms)
+        self.core.apply_order(order, self.now, self.wall_ms)
         self._look()
 
     def _turn(self) -> None:
@@ -319,11 +319,11 @@ class GateProcess(Stoppable):
         self._asked_at = self.now
         marks = self.host.process.world.marks_of(leader)
         if marks:
-            self.after(LINE_S * self.host.random(), lambda: self._learn(leader, marks))
+            self.after(LINE_S * self.host.random(), lambda: self._apply_marks(leader, marks))
 
-    def _learn(self, leader: str, marks: Marks) -> None:
+    def _apply_marks(self, leader: str, marks: Marks) -> None:
         if self.core.order.leader == leader:
-            self.core.learn(marks, self.host.process.wall_ms())
+            self.core.apply_marks(marks, self.host.process.wall_ms())
 
 
 def _essence(report: GateReport) -> tuple[int, bool, bool]:

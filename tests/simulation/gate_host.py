@@ -65,7 +65,7 @@ class GateHost:
     def order(self, order: GateOrder) -> None:
         """Send an order."""
         if (gate := self.running) is not None:
-            gate.orders.send(self.random(), lambda: gate.run(lambda: gate.obey(order)))
+            gate.orders.send(self.random(), lambda: gate.run(lambda: gate.apply_order(order)))
 
     def kill(self, reason: str) -> None:
         """Kill the process, which takes a moment."""

@@ -14,7 +14,7 @@ from wrapper.gate.gate import FIRST, Gate
 from wrapper.gate.hand_over import HandOver
 from wrapper.gate.held import Batch, Held
 from wrapper.gate.replay import _Sender
-from wrapper.gate.watermark import Request, Watermark
+from wrapper.gate.watermark import TrackedRequest, Watermark
 from wrapper.model.gate import GateOrder
 from wrapper.supervision.gate_state import GateState
 
@@ -28,7 +28,7 @@ class GateMutant:
     patches: tuple[tuple[Any, str, Any], ...]
 
 
-_RECEIVE, _RELEASE, _OBEY = Gate.receive, Held.release, Gate.obey
+_RECEIVE, _RELEASE, _APPLY_ORDER = Gate.receive, Held.release, Gate.apply_order
 
 
 def _never_closes(gate: Gate) -> float | None:
@@ -55,11 +55,11 @@ def _passed(gate: Gate, state: EndpointState, batch: Batch, now: float) -> PassO
     return gate._pass(state, passed, batch, now)
 
 
-def _forgets(watermark: Watermark, request: Request, *_arguments: Any) -> None:
+def _forgets(watermark: Watermark, request: TrackedRequest, *_arguments: Any) -> None:
     watermark._in_flight.discard(request)
 
 
-def _counts_at_once(watermark: Watermark, body: bytes, now: float, wall_ms: int) -> Request:
+def _counts_at_once(watermark: Watermark, body: bytes, now: float, wall_ms: int) -> TrackedRequest:
     request = _ARRIVED(watermark, body, now, wall_ms)
     watermark._in_flight.discard(request)
     return request
@@ -69,7 +69,7 @@ _ARRIVED = Watermark.arrived
 
 
 def _never_hands_over(gate: Gate, order: GateOrder, now: float, wall_ms: int) -> None:
-    _OBEY(gate, replace(order, hands_over=False), now, wall_ms)
+    _APPLY_ORDER(gate, replace(order, hands_over=False), now, wall_ms)
 
 
 GATE_MUTANTS = (
@@ -109,7 +109,7 @@ GATE_MUTANTS = (
     GateMutant(
         "what is at or before the mark is left out",
         profiles.GATED_IN_ORDER,
-        ((_Sender, "_newer", lambda sender, _mark: sender._batch.body),),
+        ((_Sender, "_without_known", lambda sender, _mark: sender._batch.body),),
     ),
     GateMutant(
         "what is held goes first: until then nothing is taken",

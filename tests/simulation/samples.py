@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import cramjam
 
-from wrapper.gate.samples import REQUESTS, Protocol, packed
+from wrapper.gate.samples import REQUESTS, Protocol, compressed
 
 _REQUEST = REQUESTS[Protocol.V1]
 
@@ -29,7 +29,7 @@ def body_of(samples: Iterable[Sample]) -> bytes:
         entry = request.timeseries.add(labels=[series.encode()])
         for sample in of_series:
             entry.samples.add(value=sample.life, timestamp=sample.at)
-    return packed(request.SerializeToString())
+    return compressed(request.SerializeToString())
 
 
 def unpacked(body: bytes) -> list[Sample]:

@@ -17,14 +17,14 @@ class Outcome(enum.Enum):
     """The result of a request to the receiver."""
 
     ACKED = "acknowledged"
-    FINAL = "refused for good"
-    AGAIN = "to be sent again"
+    REJECTED = "refused for good"
+    RETRY = "to be sent again"
     UNANSWERED = "not answered, so to be sent again"
 
     @property
-    def is_over(self) -> bool:
+    def is_final(self) -> bool:
         """Whether the request is finished, so that it need not be sent again."""
-        return self in (Outcome.ACKED, Outcome.FINAL)
+        return self in (Outcome.ACKED, Outcome.REJECTED)
 
 
 def outcome(status: int | None) -> Outcome:
@@ -32,8 +32,8 @@ def outcome(status: int | None) -> Outcome:
     if status is None:
         return Outcome.UNANSWERED
     if status == 429 or status >= 500:  # noqa: PLR2004 - as in the specification of remote write
-        return Outcome.AGAIN
-    return Outcome.ACKED if 200 <= status < 300 else Outcome.FINAL  # noqa: PLR2004 - HTTP's classes
+        return Outcome.RETRY
+    return Outcome.ACKED if 200 <= status < 300 else Outcome.REJECTED  # noqa: PLR2004 - HTTP's classes
 
 
 @dataclass(frozen=True, slots=True)

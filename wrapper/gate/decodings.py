@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from wrapper.gate.decisions import Decoding
 from wrapper.gate.held import Batch
-from wrapper.gate.watermark import Request
+from wrapper.gate.watermark import TrackedRequest
 
 MOST_WAITING = 64  # above it, the oldest is not decoded: the mark then waits for its window to pass
 MOST_BYTES = 64 << 20  # the same limit for their total size
@@ -22,11 +22,11 @@ class Decodings:
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[str, int, Batch]] = deque()
-        self._requests: dict[int, tuple[str, Request]] = {}
+        self._requests: dict[int, tuple[str, TrackedRequest]] = {}
         self._bytes = 0
         self._thorough: deque[float] = deque(maxlen=MOST_THOROUGH)
 
-    def add(self, name: str, number: int, request: Request, batch: Batch) -> None:
+    def add(self, name: str, number: int, request: TrackedRequest, batch: Batch) -> None:
         """Add a batch to the queue; ``number`` identifies its request."""
         self._waiting.append((name, number, batch))
         self._bytes += batch.size
@@ -51,7 +51,7 @@ class Decodings:
             self._thorough.append(now)
         return Decoding(name, number, batch.body, batch.protocol, is_thorough)
 
-    def done(self, decoding: Decoding) -> Request | None:
+    def done(self, decoding: Decoding) -> TrackedRequest | None:
         """Remove a batch that was decoded; return its request, or None if it is not known."""
         _, request = self._requests.pop(decoding.number, ("", None))
         return request

@@ -1,7 +1,7 @@
 """State of one endpoint in the gate: its held batches, mark, requests in flight and totals; pure.
 
-The *edge* is the time at which the gate last opened. Requests that arrive soon after it may still
-have samples from before it.
+Requests that arrive soon after the gate has opened may *overlap* the time before: they may still
+have samples from before it opened.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 
 from wrapper.gate.decisions import Answer, Hold, Outcome, PassOn, Refuse, Replay
 from wrapper.gate.held import Batch, Budget, Held
-from wrapper.gate.replay import Request, Result, Sending, count_of, replay
+from wrapper.gate.replay import ReplayRequest, Result, Sending, count_of, replay
 from wrapper.gate.samples import Protocol, Span, Undecodable, counts
-from wrapper.gate.watermark import Request as Passing
-from wrapper.gate.watermark import Watermark
+from wrapper.gate.watermark import TrackedRequest, Watermark
 from wrapper.model.gate import COUNTERS, Endpoint, EndpointReport
 
 FULL = "the memory for batches is full"
@@ -34,7 +33,7 @@ class Current:
 
     batch: Batch
     sending: Sending
-    request: Request
+    request: ReplayRequest
     at: float
     is_stale: bool = False
 
@@ -49,41 +48,41 @@ class EndpointState:
         self.counters = dict.fromkeys(COUNTERS, 0.0)
         self.problem = ""
         self.notices: list[str] = []
-        self.is_final = False
-        self.passing: dict[int, tuple[Passing, bytes]] = {}
+        self.has_handed_over = False
+        self.passing: dict[int, tuple[TrackedRequest, bytes]] = {}
         self.sent: Replay | None = None
         self._current: Current | None = None
-        self._edge_ms: int | None = None
-        self.edge_at = 0.0
+        self._opened_ms: int | None = None
+        self.overlap_since = 0.0
 
     @property
     def is_in_flight(self) -> bool:
         """Whether a request to the receiver is in flight."""
         return bool(self.passing) or self.sent is not None
 
-    def fits(self, endpoint: Endpoint) -> None:
+    def update(self, endpoint: Endpoint) -> None:
         """Apply the endpoint's settings of the newest order."""
         self.endpoint = endpoint
-        self.watermark.fits(endpoint)
+        self.watermark.update(endpoint)
 
-    def opens(self, now: float, wall_ms: int) -> None:
+    def opened(self, now: float, wall_ms: int) -> None:
         """Record that the gate opens now: the receiver may have samples up to this time."""
-        self._edge_ms, self.edge_at = wall_ms, now
+        self._opened_ms, self.overlap_since = wall_ms, now
 
-    def is_at_edge(self, now: float) -> bool:
+    def may_overlap(self, now: float) -> bool:
         """Return whether requests may still have samples from before the gate opened."""
-        if self._edge_ms is not None and now >= self.edge_at + self.watermark.settle_s:
-            self._edge_ms = self._edge_ms if self.watermark.is_awaiting(now) else None
-        return self._edge_ms is not None
+        if self._opened_ms is not None and now >= self.overlap_since + self.watermark.settle_s:
+            self._opened_ms = self._opened_ms if self.watermark.is_awaiting(now) else None
+        return self._opened_ms is not None
 
-    def is_before_edge(self, times: Span | None, now: float) -> bool:
+    def overlaps(self, times: Span | None, now: float) -> bool:
         """Return whether a request has samples from before the gate opened.
 
         If it has, more such requests are expected.
         """
-        if times is None or self._edge_ms is None or times.earliest > self._edge_ms:
+        if times is None or self._opened_ms is None or times.earliest > self._opened_ms:
             return False
-        self.edge_at = now
+        self.overlap_since = now
         return True
 
     def keep(
@@ -100,7 +99,7 @@ class EndpointState:
         if not self.held.keep(batch, is_forced=is_forced):
             return self.refuse(came, FULL, now)
         self.counters["requests_held"] += 1
-        self.watermark.has_come(came.body)
+        self.watermark.arrived_again(came.body)
         return Hold(batch.counts)
 
     def refuse(self, batch: Batch, reason: str, now: float) -> Refuse:
@@ -139,9 +138,9 @@ class EndpointState:
         is_answered = answer.outcome is not Outcome.UNANSWERED
         self.counters["requests_passed" if is_answered else "requests_failed"] += 1
         self.problem = _problem(answer)
-        if answer.outcome.is_over:
+        if answer.outcome.is_final:
             self.counters["bytes_passed"] += len(passed.body)
-            self.watermark.is_over(request, now)
+            self.watermark.completed(request, now)
             if passed.remainder:
                 self.held.keep(passed.remainder, is_reserved=True)
         else:

@@ -44,7 +44,7 @@ class Gate:
         self._hand_over: HandOver | None = None
         self._notices: list[str] = []
 
-    def obey(self, order: GateOrder, now: float, wall_ms: int) -> None:
+    def apply_order(self, order: GateOrder, now: float, wall_ms: int) -> None:
         """Apply the newest order: open, close or hand over; drop held batches up to its marks."""
         self._advance(now, wall_ms)
         was_open = self._accepts(now)
@@ -53,24 +53,24 @@ class Gate:
         if not goes_on:
             for state in self._states.values():
                 state.stop_replay()
-                state.watermark.stops()
+                state.watermark.stop()
         self._take_endpoints(order.endpoints)
         if self._accepts(now) and not goes_on:
             for state in self._states.values():
-                state.opens(now, wall_ms)
+                state.opened(now, wall_ms)
         if not goes_on or not order.hands_over:
             self._hand_over = None
-        self._learn(order.marks, wall_ms)
+        self._apply_marks(order.marks, wall_ms)
         self._advance(now, wall_ms)
 
-    def learn(self, marks: Marks, wall_ms: int, offset_s: float | None = None) -> None:
+    def apply_marks(self, marks: Marks, wall_ms: int, offset_s: float | None = None) -> None:
         """Apply the leader's marks, and drop held batches up to them.
 
         ``offset_s`` is the leader's wall clock less ours, None if it was not measured.
         """
         if offset_s is not None:
             self.clock_offset_s = offset_s
-        self._learn(marks, wall_ms)
+        self._apply_marks(marks, wall_ms)
 
     def endpoint(self, name: str) -> Endpoint | None:
         """Return the endpoint with this name in the newest order, or None."""
@@ -90,16 +90,16 @@ class Gate:
         if now >= closes_at:
             return state.refuse(batch, PAST, now)
         if state.has_backlog(self._until_ms):
-            if state.is_at_edge(now) and state.is_before_edge(times_of(batch), now):
+            if state.may_overlap(now) and state.overlaps(times_of(batch), now):
                 # Held now: with a pause of 1 s after each, Prometheus would never catch up.
                 return state.keep(batch, now)
             return state.refuse(batch, FIRST, now)
         if self._hand_over:
             return self._split(state, batch, self._hand_over, now)
         times = None
-        if state.is_at_edge(now):
+        if state.may_overlap(now):
             times = times_of(batch)
-            if state.is_before_edge(times, now):
+            if state.overlaps(times, now):
                 # Held even if another endpoint's batches fill the memory: it is only one at a time.
                 return state.keep(batch, now, is_forced=True)
         passed = PassOn(name, batch.body, closes_at, self._number())
@@ -191,7 +191,7 @@ class Gate:
             order=self.order.number,
             is_open=is_open,
             has_handed_over=bool(self._hand_over)
-            and all(each.is_final for each in self._states.values()),
+            and all(each.has_handed_over for each in self._states.values()),
             endpoints=tuple(each.report(wall_ms, is_open=is_open) for each in states),
             clock_offset_s=self.clock_offset_s,
         )
@@ -214,7 +214,7 @@ class Gate:
         for each in endpoints:
             state = before.pop(each.name, None) or self._gone.pop(each.name, None)
             state = state or EndpointState(each, self._budget)
-            state.fits(each)
+            state.update(each)
             self._states[each.name] = state
         for name, state in before.items():
             self._gone[name] = state
@@ -228,22 +228,22 @@ class Gate:
                 f"more; {batches} held batches are given up, with {state.give_up()} samples"
             )
 
-    def _learn(self, marks: Marks, wall_ms: int) -> None:
+    def _apply_marks(self, marks: Marks, wall_ms: int) -> None:
         """Apply marks, except those far in the future: these come from a clock that was wrong."""
         for name, state in self._states.items():
             if name in marks and marks[name] <= wall_ms + FAR_MS:
-                state.watermark.learn(marks[name])
+                state.watermark.raise_to(marks[name])
             state.release()
 
     def _start_marks(self, now: float) -> None:
-        """Let the mark of an endpoint move only while it has no backlog and is past its edge."""
+        """Let the mark of an endpoint move only while it has no backlog and is past its overlap."""
         for state in self._states.values():
-            is_first = state.has_backlog(self._until_ms) or state.is_at_edge(now)
+            is_first = state.has_backlog(self._until_ms) or state.may_overlap(now)
             is_live = self._accepts(now) and not is_first
             if is_live and not state.watermark.has_started:
-                state.watermark.starts(state.edge_at)
+                state.watermark.start(state.overlap_since)
             elif not is_live and state.watermark.has_started:
-                state.watermark.stops()
+                state.watermark.stop()
 
     def _advance(self, now: float, wall_ms: int) -> None:
         """Move the marks; in a hand-over, move a completed one to the moment of the hand-over."""
@@ -252,26 +252,30 @@ class Gate:
         for state in self._states.values():
             state.watermark.advance(now, self._until_ms)
             if self._hand_over and self._is_done(state, self._hand_over, now):
-                state.watermark.learn(self._hand_over.until_ms)
-                state.is_final = True
+                state.watermark.raise_to(self._hand_over.until_ms)
+                state.has_handed_over = True
 
     def _begin_hand_over(self, now: float, wall_ms: int) -> None:
         """Fix the moment of the hand-over.
 
         Before that, no endpoint may expect more samples from before the gate opened.
         """
-        at_edge = [each for each in self._states.values() if each.is_at_edge(now)]
+        overlapping = [each for each in self._states.values() if each.may_overlap(now)]
         wants = self.order.hands_over and self._hand_over is None and self._accepts(now)
-        if wants and not at_edge:
+        if wants and not overlapping:
             self._hand_over = HandOver(now, wall_ms)
             for state in self._states.values():
-                state.is_final = False
+                state.has_handed_over = False
 
     def _is_done(self, state: EndpointState, hand_over: HandOver, now: float) -> bool:
         """Return whether the receiver has all samples up to the moment of the hand-over."""
         window_s = max(each.watermark.window_s for each in self._states.values())
-        since = max(hand_over.at, state.watermark.late_at, state.watermark.freed_at(hand_over.at))
-        return state.is_final or (
+        since = max(
+            hand_over.at,
+            state.watermark.last_late_at,
+            state.watermark.last_delay_ended_at(hand_over.at),
+        )
+        return state.has_handed_over or (
             self._accepts(now)
             and now >= since + window_s
             and not state.is_in_flight
@@ -301,7 +305,7 @@ class Gate:
         self, state: EndpointState, batch: Batch, hand_over: HandOver, now: float
     ) -> PassOn | Hold | Refuse:
         """Pass on the samples up to the moment of the hand-over, and hold the rest."""
-        state.watermark.lives(now, batch.came)
+        state.watermark.saw_request(now, batch.came)
         parts = split(batch, hand_over.until_ms)
         if parts.body is None:
             return state.keep(parts.late or batch, now, original=batch)

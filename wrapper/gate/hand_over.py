@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from wrapper.gate.held import Batch
-from wrapper.gate.pieces import split_at
 from wrapper.gate.samples import Protocol, Span, Undecodable, span
+from wrapper.gate.splitting import split_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Send one held batch to the receiver, which may already have a part of it; pure.
 
-``replay`` is a generator. It yields each ``Request`` to send, receives the ``Answer``, and
+``replay`` is a generator. It yields each ``ReplayRequest`` to send, receives the ``Answer``, and
 returns a ``Result``. It has no clock: each request contains the time to wait before it is sent.
 Before each request, the caller checks whether the gate is open. If the gate is closed, the caller
 drops the generator. Then nothing is counted, and the whole batch is sent again later.
@@ -39,8 +39,8 @@ from dataclasses import dataclass, field
 from wrapper.base.backoff import backoff_s
 from wrapper.gate.decisions import Answer, Outcome
 from wrapper.gate.held import Batch
-from wrapper.gate.pieces import Part, apart, by_timestamp, halves, newer
 from wrapper.gate.samples import Counts, Protocol, Undecodable, counts
+from wrapper.gate.splitting import Part, by_timestamp, halves, single_series, without_known
 
 FIRST_PAUSE_S = 0.03
 MOST_REQUESTS = 1024  # for the pieces of one batch, not counting retries
@@ -51,7 +51,7 @@ MAY_HAVE = frozenset({400, 409})  # statuses of a receiver that has the samples,
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ReplayRequest:
     """A body to send, after a wait in seconds."""
 
     body: bytes = field(repr=False)
@@ -70,8 +70,8 @@ class Result:
     problem: str = ""
 
 
-Sending = Generator[Request, Answer, Result]
-Answering = Generator[Request, Answer, Answer]
+Sending = Generator[ReplayRequest, Answer, Result]
+Answering = Generator[ReplayRequest, Answer, Answer]
 
 
 def replay(batch: Batch, mark: int | None, max_backoff_s: float) -> Sending:
@@ -99,28 +99,28 @@ class _Sender:
 
     def send(self, mark: int | None) -> Sending:
         """Send the samples that are newer than the mark."""
-        body = self._newer(mark)
+        body = self._without_known(mark)
         if body is None:
             return self.result
         answer = yield from self._answer(body)
         try:
-            yield from self._look_at(body, answer)
+            yield from self._handle_answer(body, answer)
         except Undecodable as error:
-            if answer.outcome is Outcome.FINAL:
+            if answer.outcome is Outcome.REJECTED:
                 self._give_up(1, f"{answer.problem or answer.status}; {error}")
         return self.result
 
-    def _newer(self, mark: int | None) -> bytes | None:
+    def _without_known(self, mark: int | None) -> bytes | None:
         body = self._batch.body
         if mark is None:
             return body
         try:
-            left, self.result.left_out = newer(body, self._protocol, mark)
+            left, self.result.left_out = without_known(body, self._protocol, mark)
         except Undecodable:
             return body
         return left
 
-    def _look_at(self, body: bytes, answer: Answer) -> Generator[Request, Answer]:
+    def _handle_answer(self, body: bytes, answer: Answer) -> Generator[ReplayRequest, Answer]:
         """Handle the answer to the whole batch."""
         if answer.outcome is Outcome.ACKED and self._protocol is Protocol.V1:
             return  # only protocol 2 has counts
@@ -134,11 +134,11 @@ class _Sender:
         else:
             yield from self._by_time(part, reserve=0)
 
-    def _by_time(self, part: Part, reserve: int) -> Generator[Request, Answer]:
+    def _by_time(self, part: Part, reserve: int) -> Generator[ReplayRequest, Answer]:
         """Send a refused part in pieces by timestamp; ``reserve`` requests are for later pieces."""
         pieces = by_timestamp(part.body, self._protocol, min(MOST_TIMES, self._left - reserve))
         if len(pieces) == 1:
-            yield from self._of_one_time(pieces[0], reserve)
+            yield from self._by_series(pieces[0], reserve)
             return
         for number, piece in enumerate(pieces):
             later = reserve + len(pieces) - number - 1
@@ -146,18 +146,18 @@ class _Sender:
             if is_taken is not False:
                 continue
             if piece.times == 1:
-                yield from self._of_one_time(piece, later)
+                yield from self._by_series(piece, later)
             elif self._left - later > 1:
                 yield from self._by_time(piece, later)
             else:
                 self._give_up(piece.counts.timed, TOO_MANY)
 
-    def _of_one_time(self, part: Part, reserve: int) -> Generator[Request, Answer]:
+    def _by_series(self, part: Part, reserve: int) -> Generator[ReplayRequest, Answer]:
         """Find the new samples of a refused part with one timestamp: steps 2 to 4 of the module."""
         if self._left - reserve < PROBES + 1 and part.counts.timed > 1:
             self._give_up(part.counts.timed, TOO_MANY)
             return
-        probes, rest = apart(part.body, self._protocol, PROBES)
+        probes, rest = single_series(part.body, self._protocol, PROBES)
         if len(probes) == 1 and rest is None:
             self.result.rejected_known += part.counts.timed
             return
@@ -174,14 +174,14 @@ class _Sender:
         for half in halves(rest.body, self._protocol) or (rest,):
             yield from self._half(half, reserve)
 
-    def _half(self, part: Part, reserve: int) -> Generator[Request, Answer]:
+    def _half(self, part: Part, reserve: int) -> Generator[ReplayRequest, Answer]:
         """Send a half, and find its new samples if it is refused."""
         if self._left <= reserve:
             self._give_up(part.counts.timed, TOO_MANY)
         elif (yield from self._piece(part)) is False:
-            yield from self._of_one_time(part, reserve)
+            yield from self._by_series(part, reserve)
 
-    def _piece(self, part: Part) -> Generator[Request, Answer, bool | None]:
+    def _piece(self, part: Part) -> Generator[ReplayRequest, Answer, bool | None]:
         self._left -= 1
         return self._taken(part, (yield from self._answer(part.body)))
 
@@ -209,8 +209,8 @@ class _Sender:
         """Send a body, and retry until the receiver accepts it or refuses it for good."""
         failures, wait_s = 0, 0.0
         while True:
-            answer = yield Request(body, wait_s)
-            if answer.outcome.is_over:
+            answer = yield ReplayRequest(body, wait_s)
+            if answer.outcome.is_final:
                 break
             failures += 1
             pause_s = backoff_s(failures, FIRST_PAUSE_S, self._max_backoff_s)

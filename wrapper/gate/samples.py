@@ -122,7 +122,7 @@ def counts(body: bytes, protocol: Protocol) -> Counts:
     return counts_of(parsed(body, protocol))
 
 
-def packed(raw: bytes) -> bytes:
+def compressed(raw: bytes) -> bytes:
     """Return bytes compressed with snappy, as the body of a request."""
     return bytes(cramjam.snappy.compress_raw(raw))
 

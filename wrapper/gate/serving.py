@@ -88,7 +88,7 @@ class Serving:
         self._server.stop()
         if self._holds:
             LOG.warning("what is held is lost with the gate: the receiver may lack it")
-        self._gate.obey(GateOrder(), clock.now(), wall_ms())
+        self._gate.apply_order(GateOrder(), clock.now(), wall_ms())
         self._in_flight.abort()
         until = clock.now() + END_S
         while self._in_flight and clock.now() < until:
@@ -116,7 +116,7 @@ class Serving:
         while (order := channel.receive_order(self._control)) is not None:
             if order.until is not None and clock.now() < order.until < math.inf:
                 self._switch.arm(order.until)
-            self._gate.obey(order, clock.now(), wall_ms())
+            self._gate.apply_order(order, clock.now(), wall_ms())
             self._receivers.keep(order.endpoints)
             for each in order.endpoints:
                 if each.name not in self._senders:
@@ -211,7 +211,7 @@ class Serving:
                 continue
             told = marks.ask(leader)
             if told is not None and self._gate.order.leader == leader:
-                self._gate.learn(told.marks, wall_ms(), told.clock_offset_s)
+                self._gate.apply_marks(told.marks, wall_ms(), told.clock_offset_s)
             gevent.sleep(marks.pause_s)
 
     # --- waking ---

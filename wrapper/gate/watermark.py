@@ -40,7 +40,7 @@ FORGET_S = 60.0  # a failed request is forgotten this long after twice the longe
 
 
 @dataclass(slots=True, eq=False)
-class Request:
+class TrackedRequest:
     """A request that bounds the mark.
 
     - ``came``: when it arrived (CLOCK_BOOTTIME, in seconds).
@@ -70,37 +70,37 @@ class Watermark:
     - ``mark``: the mark in ms; None if none is known.
     - ``window_s``: the longest time from a scrape until the request arrives.
     - ``settle_s``: for how long requests must have been passed on before the mark moves.
-    - ``late_at``: when the newest request arrived whose samples were older than the window
+    - ``last_late_at``: when the newest request arrived whose samples were older than the window
       (CLOCK_BOOTTIME, in seconds).
     - ``lag_ms``: how old the newest sample of the last decoded request was at its arrival.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.mark: int | None = None
-        self._in_flight: set[Request] = set()
-        self._ended: deque[Request] = deque()
-        self._failed: dict[bytes, tuple[Request, float]] = {}
+        self._in_flight: set[TrackedRequest] = set()
+        self._ended: deque[TrackedRequest] = deque()
+        self._failed: dict[bytes, tuple[TrackedRequest, float]] = {}
         self._since: float | None = None
         self._newest: tuple[float, int] | None = None
-        self.late_at = float("-inf")
+        self.last_late_at = float("-inf")
         self.lag_ms: int | None = None
-        self.fits(endpoint)
+        self.update(endpoint)
 
-    def fits(self, endpoint: Endpoint) -> None:
+    def update(self, endpoint: Endpoint) -> None:
         """Apply the endpoint's settings: its deadline and its longest back-off."""
         self.window_s = endpoint.batch_deadline_s + ALLOWED_S
         self.settle_s = max(endpoint.batch_deadline_s, endpoint.max_backoff_s) + 1.0
         self._forget_s = 2 * endpoint.max_backoff_s + FORGET_S
 
-    def learn(self, mark: int) -> None:
+    def raise_to(self, mark: int) -> None:
         """Apply a mark that is known from elsewhere, if it is newer."""
         self.mark = mark if self.mark is None else max(self.mark, mark)
 
-    def starts(self, now: float) -> None:
+    def start(self, now: float) -> None:
         """Record that requests are passed on from ``now`` on."""
         self._since = now
 
-    def stops(self) -> None:
+    def stop(self) -> None:
         """Record that requests are no longer passed on: the mark stays."""
         self._since = None
 
@@ -109,29 +109,29 @@ class Watermark:
         """Whether requests are passed on."""
         return self._since is not None
 
-    def arrived(self, body: bytes, now: float, wall_ms: int) -> Request:
+    def arrived(self, body: bytes, now: float, wall_ms: int) -> TrackedRequest:
         """Record a request that is passed on, and return it."""
         again = self._failed.pop(key_of(body), None) if self._failed else None
-        request = Request(now, wall_ms, self.mark)
+        request = TrackedRequest(now, wall_ms, self.mark)
         if again:
             known = again[0]
             request.first_came = known.first_came
             request.floor, request.is_empty = known.floor, known.is_empty
             request.is_decoded = known.is_decoded
         self._in_flight.add(request)
-        self.lives(now, wall_ms)
+        self.saw_request(now, wall_ms)
         return request
 
-    def lives(self, now: float, wall_ms: int) -> None:
+    def saw_request(self, now: float, wall_ms: int) -> None:
         """Record that Prometheus has sent a request, so it runs."""
         self._newest = (now, max(wall_ms, self._newest[1] if self._newest else wall_ms))
 
-    def has_come(self, body: bytes) -> None:
+    def arrived_again(self, body: bytes) -> None:
         """Record that a request that is held has arrived, in case it had failed before."""
         if self._failed:
             self._failed.pop(key_of(body), None)
 
-    def decoded(self, request: Request, span: Span | None) -> None:
+    def decoded(self, request: TrackedRequest, span: Span | None) -> None:
         """Record the time span of a request's samples; None if it has none."""
         request.is_decoded = True
         if span is None:
@@ -140,15 +140,17 @@ class Watermark:
         request.floor = span.earliest - 1
         self.lag_ms = request.came_ms - span.latest
         if self.lag_ms > self.window_s * 1000:
-            self.late_at = max(self.late_at, request.came)
+            self.last_late_at = max(self.last_late_at, request.came)
 
-    def is_over(self, request: Request, now: float) -> None:
+    def completed(self, request: TrackedRequest, now: float) -> None:
         """Record that a request was acknowledged, or refused for good."""
         self._in_flight.discard(request)
         request.ended = now
         self._ended.append(request)
 
-    def failed(self, request: Request, body: bytes, now: float, retry_after_s: float) -> None:
+    def failed(
+        self, request: TrackedRequest, body: bytes, now: float, retry_after_s: float
+    ) -> None:
         """Record that a request failed, and that Prometheus will send it again."""
         self._in_flight.discard(request)
         self._failed[key_of(body)] = (request, now + self._forget_s + retry_after_s)
@@ -157,10 +159,10 @@ class Watermark:
         """Record that the gate itself refused a request, and that Prometheus will send it again."""
         key = key_of(body)
         known = self._failed.get(key)
-        request = known[0] if known else Request(now, wall_ms, self.mark)
+        request = known[0] if known else TrackedRequest(now, wall_ms, self.mark)
         self._failed[key] = (request, now + self._forget_s)
 
-    def freed_at(self, at: float) -> float:
+    def last_delay_ended_at(self, at: float) -> float:
         """Return when the last request ended that may have delayed samples from before ``at``.
 
         Such samples arrive within the window after that, because a shard sends one request at a
@@ -196,7 +198,7 @@ class Watermark:
             bounds.append(each.floor)
         if most is not None:
             bounds.append(most)
-        self.learn(min(bounds))
+        self.raise_to(min(bounds))
         return self.mark
 
     def behind_s(self, wall_ms: int) -> float | None:
@@ -211,7 +213,7 @@ class Watermark:
             return max(0.0, (wall_ms - min(floors)) / 1000)
         return None if self.lag_ms is None else max(0.0, self.lag_ms / 1000)
 
-    def _pending(self) -> Iterator[Request]:
+    def _pending(self) -> Iterator[TrackedRequest]:
         """Yield the requests that bound the mark."""
         for each in (*self._in_flight, *self._ended, *(each for each, _ in self._failed.values())):
             if not each.is_empty:

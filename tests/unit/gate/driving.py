@@ -33,7 +33,7 @@ def gate(now: float = -100.0, memory: int = 1 << 20, **fields: object) -> Gate:
 def order(given: Gate, now: float, **fields: object) -> None:
     """Give an order like the one before, but for these fields."""
     first = GateOrder(endpoints=(A,)) if not given.order.endpoints else given.order
-    given.obey(replace(first, number=given.order.number + 1, **fields), now, ms(now))  # type: ignore[arg-type]
+    given.apply_order(replace(first, number=given.order.number + 1, **fields), now, ms(now))  # type: ignore[arg-type]
 
 
 def came(now: float, *times: float, name: str = "m") -> Batch:

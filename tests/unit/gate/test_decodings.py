@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tests.unit.gate.batches import batch
 from wrapper.gate.decodings import MOST_BYTES, MOST_THOROUGH, MOST_WAITING, Decodings
-from wrapper.gate.watermark import Request
+from wrapper.gate.watermark import TrackedRequest
 
 
 def test_ten_a_second_are_thorough() -> None:
@@ -14,7 +14,7 @@ def test_ten_a_second_are_thorough() -> None:
     decodings = Decodings()
     found = []
     for number in range(30):
-        decodings.add("a", number, Request(0, 0, None), batch(("m", 1), came=1))
+        decodings.add("a", number, TrackedRequest(0, 0, None), batch(("m", 1), came=1))
         decoding = decodings.next(5.0 + number / 20)
         assert decoding
         assert decoding.number == number
@@ -25,7 +25,7 @@ def test_ten_a_second_are_thorough() -> None:
 def test_a_request_is_named_once_it_is_decoded() -> None:
     """Until then its endpoint is among those that wait."""
     decodings = Decodings()
-    request = Request(0, 0, None)
+    request = TrackedRequest(0, 0, None)
     decodings.add("a", 7, request, batch(("m", 1), came=1))
     decoding = decodings.next(1.0)
     assert decodings.next(1.0) is None
@@ -40,7 +40,7 @@ def test_the_oldest_is_not_decoded_when_there_are_too_many() -> None:
     """So that they do not fill the memory; each that is decoded is the next in order."""
     decodings = Decodings()
     for number in range(MOST_WAITING + 3):
-        decodings.add("a", number, Request(0, 0, None), batch(("m", 1), came=1))
+        decodings.add("a", number, TrackedRequest(0, 0, None), batch(("m", 1), came=1))
     decoding = decodings.next(1.0)
     assert decoding
     assert decoding.number == 3
@@ -52,11 +52,11 @@ def test_the_oldest_is_not_decoded_when_they_are_too_large() -> None:
     decodings = Decodings()
     large = replace(batch(("m", 1), came=1), body=bytes(MOST_BYTES // 2 + 1))
     for number in range(5):
-        decodings.add("a", number, Request(0, 0, None), large)
+        decodings.add("a", number, TrackedRequest(0, 0, None), large)
     decoding = decodings.next(1.0)
     assert decoding
     assert decoding.number == 4
-    decodings.add("a", 5, Request(0, 0, None), replace(large, body=bytes(2 * MOST_BYTES)))
+    decodings.add("a", 5, TrackedRequest(0, 0, None), replace(large, body=bytes(2 * MOST_BYTES)))
     decoding = decodings.next(1.0)
     assert decoding
     assert decoding.number == 5

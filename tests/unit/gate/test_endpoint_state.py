@@ -29,7 +29,7 @@ def test_a_standby_that_is_full_refuses_until_it_is_released() -> None:
     for at in (1, 2):
         assert isinstance(standby.receive("a", came(at), at), Hold)
     assert standby.receive("a", came(3), 3) == Refuse(FULL, 1)
-    standby.learn({"a": ms(1)}, ms(9))
+    standby.apply_marks({"a": ms(1)}, ms(9))
     assert isinstance(standby.receive("a", came(3), 4), Hold)
     wanted = {"requests_held": 3, "requests_refused_full": 1, "batches_released": 1}
     assert counted(standby, 4) == wanted
@@ -173,7 +173,7 @@ def test_a_renewal_does_not_disturb_what_is_sent_on() -> None:
     step = successor.next_to_replay("a", 3)
     assert isinstance(step, Replay)
     order(successor, 4, until=11.0, marks={"a": ms(5)})
-    successor.learn({"a": ms(5)}, ms(9))
+    successor.apply_marks({"a": ms(5)}, ms(9))
     successor.replayed(step, Answer(400), 4)
     piece = successor.next_to_replay("a", 4)
     assert isinstance(piece, Replay)
@@ -203,7 +203,7 @@ def test_what_was_refused_and_is_held_then_is_not_awaited() -> None:
     standby = gate(memory=OVERHEAD + 60)
     standby.receive("a", came(1), 1)
     assert standby.receive("a", came(2), 2) == Refuse(FULL, 1)
-    standby.learn({"a": ms(1)}, ms(9))
+    standby.apply_marks({"a": ms(1)}, ms(9))
     standby.receive("a", came(2), 3)
     order(standby, 4, until=1000.0)
     assert replay(standby, 4) == [2]

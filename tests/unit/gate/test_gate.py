@@ -67,13 +67,13 @@ def test_a_mark_releases_what_the_receiver_has(by_order: bool) -> None:
         if by_order:
             order(standby, 4, marks={"a": mark, "other": mark})
         else:
-            standby.learn({"a": mark, "other": mark}, ms(4), 0.25)
+            standby.apply_marks({"a": mark, "other": mark}, ms(4), 0.25)
         assert state(standby, 4).held_batches == left
     assert state(standby, 4).mark == ms(2)
     assert standby.report(4, ms(4)).clock_offset_s == (None if by_order else 0.25)
-    standby.learn({"a": ms(9) + FAR_MS + 1}, ms(9))
+    standby.apply_marks({"a": ms(9) + FAR_MS + 1}, ms(9))
     assert state(standby, 9).mark == ms(2), "of a clock that is far ahead"
-    standby.learn({"a": ms(9)}, ms(9))
+    standby.apply_marks({"a": ms(9)}, ms(9))
     assert isinstance(standby.receive("a", came(8), 8), Hold)
     assert counted(standby, 9) == {"requests_held": 4, "batches_released": 4}
 

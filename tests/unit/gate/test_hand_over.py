@@ -142,7 +142,7 @@ def test_a_hand_over_ends_when_all_has_come() -> None:
     assert not leader.report(30, ms(30)).has_handed_over
     assert state(leader, 30).mark == ms(10)
     assert state(leader, 30).held_batches == 5
-    leader.learn({"a": ms(13)}, ms(30))
+    leader.apply_marks({"a": ms(13)}, ms(30))
     assert state(leader, 30).held_batches == 2
 
 

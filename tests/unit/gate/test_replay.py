@@ -257,5 +257,5 @@ def test_statuses_mean_what_prometheus_takes_them_for() -> None:
     """5xx, 429 and no answer: again; 2xx: there; all else: never."""
     found = {status: outcome(status).name for status in (None, 200, 204, 302, 400, 429, 500, 503)}
     assert list(found.values()) == [
-        *("UNANSWERED", "ACKED", "ACKED", "FINAL", "FINAL", "AGAIN", "AGAIN", "AGAIN")
+        *("UNANSWERED", "ACKED", "ACKED", "REJECTED", "REJECTED", "RETRY", "RETRY", "RETRY")
     ]

@@ -37,7 +37,10 @@ def test_reads_retry_after(text: str, seconds: float) -> None:
 def test_says_why_a_receiver_did_not_take_it() -> None:
     """The status and the first line, without what a terminal would obey."""
     answer = answer_of(Reply(400, (), b"out of \x1b[31morder\nmore"), NOW)
-    assert (answer.problem, answer.outcome) == ("HTTP 400: out of \ufffd[31morder", Outcome.FINAL)
+    assert (answer.problem, answer.outcome) == (
+        "HTTP 400: out of \ufffd[31morder",
+        Outcome.REJECTED,
+    )
     assert answer_of(Reply(500, (), b"a" * 1000), NOW).problem == f"HTTP 500: {'a' * 200}"
     assert answer_of(Reply(429), NOW).problem == "HTTP 429"
     assert answer_of(Reply(204, (), b"fine"), NOW).problem == ""

@@ -83,13 +83,19 @@ def test_what_is_not_known_stays(protocol: Protocol) -> None:
         series.created_timestamp = 5
     raw = request.SerializeToString()
     again = REQUESTS[protocol].FromString(raw).SerializeToString()
-    assert read(samples.packed(again), protocol) == request
+    assert read(samples.compressed(again), protocol) == request
     assert len(again) == len(raw)
 
 
 @pytest.mark.parametrize(
     "broken",
-    [b"", b"abc", b"\xff\xff\xff\xff\xff\x0f", body(("m", 1))[:-3], samples.packed(b"\x0a\xff")],
+    [
+        b"",
+        b"abc",
+        b"\xff\xff\xff\xff\xff\x0f",
+        body(("m", 1))[:-3],
+        samples.compressed(b"\x0a\xff"),
+    ],
 )
 @pytest.mark.parametrize("protocol", [V1, V2])
 def test_what_is_no_batch_is_told(protocol: Protocol, broken: bytes) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from wrapper.gate.samples import Span
-from wrapper.gate.watermark import FORGET_S, Request, Watermark
+from wrapper.gate.watermark import FORGET_S, TrackedRequest, Watermark
 from wrapper.model.gate import Endpoint
 
 ENDPOINT = Endpoint("a", "http://h/", batch_deadline_s=5.0, max_backoff_s=5.0)
@@ -24,16 +24,16 @@ def passing(at: float = 0.0, base: int | None = ms(-100)) -> Watermark:
     """Return the watermark of a gate that passes since a moment."""
     found = Watermark(ENDPOINT)
     if base is not None:
-        found.learn(base)
-    found.starts(at)
+        found.raise_to(base)
+    found.start(at)
     return found
 
 
-def acked(mark: Watermark, at: float, earliest: float, body: bytes = b"x") -> Request:
+def acked(mark: Watermark, at: float, earliest: float, body: bytes = b"x") -> TrackedRequest:
     """Pass a request that is acknowledged at once; its samples begin at a moment."""
     request = mark.arrived(body, at, ms(at))
     mark.decoded(request, Span(ms(earliest), ms(at)))
-    mark.is_over(request, at)
+    mark.completed(request, at)
     return request
 
 
@@ -82,7 +82,7 @@ def test_it_waits_for_what_is_under_way() -> None:
         acked(mark, at, at)
         assert (mark.advance(at) or 0) < ms(6)
     assert mark.in_flight == 1
-    mark.is_over(slow, 60)
+    mark.completed(slow, 60)
     acked(mark, 66.5, 66.5)
     assert mark.advance(66.5) == ms(60.5) - 1
 
@@ -101,7 +101,7 @@ def test_it_waits_for_what_failed() -> None:
     assert not mark.is_awaiting(40)
     assert (again.is_decoded, again.floor) == (True, ms(6) - 1)
     assert (mark.advance(40) or 0) < ms(6)
-    mark.is_over(again, 41)
+    mark.completed(again, 41)
     acked(mark, 48, 48)
     assert mark.advance(48) == ms(42) - 1
 
@@ -121,17 +121,17 @@ def test_what_never_comes_again_is_forgotten() -> None:
 def test_what_the_gate_refused_is_waited_for() -> None:
     """Also before it passed requests: its samples are older than all that comes now."""
     mark = Watermark(ENDPOINT)
-    mark.learn(ms(2))
+    mark.raise_to(ms(2))
     mark.refused(b"early", 3, ms(3))
-    mark.starts(10.0)
+    mark.start(10.0)
     for at in range(10, 30):
         acked(mark, at, at)
         assert mark.advance(at) == ms(2)
     mark.refused(b"other", 29, ms(29))
-    mark.has_come(b"other")
+    mark.arrived_again(b"other")
     again = mark.arrived(b"early", 30, ms(30))
     mark.decoded(again, Span(ms(2.5), ms(2.6)))
-    mark.is_over(again, 30)
+    mark.completed(again, 30)
     acked(mark, 36.5, 36.5)
     assert mark.advance(36.5) == ms(30.5) - 1
 
@@ -146,7 +146,7 @@ def test_what_is_not_decoded_holds_it() -> None:
     for at in range(8, 30):
         acked(mark, at, at)
         assert mark.advance(at) == before
-    mark.is_over(unknown, 30)
+    mark.completed(unknown, 30)
     assert mark.advance(36.0) == before
     acked(mark, 36.1, 36.1)
     assert mark.advance(36.1) == ms(30.1) - 1
@@ -161,14 +161,14 @@ def test_it_is_not_beyond_what_it_may_be() -> None:
     for at in range(20):
         acked(mark, at, at)
     assert mark.advance(19.0, most=ms(5)) == ms(5)
-    mark.stops()
+    mark.stop()
     assert not mark.has_started
     assert mark.advance(19.0) == ms(5)
-    mark.starts(19.0)
+    mark.start(19.0)
     acked(mark, 20.0, 20.0)
     assert mark.advance(20.0) == ms(5)
-    mark.learn(ms(6))
-    mark.learn(ms(1))
+    mark.raise_to(ms(6))
+    mark.raise_to(ms(1))
     assert mark.mark == ms(6)
 
 
@@ -181,7 +181,7 @@ def test_it_says_how_far_the_receiver_is_behind() -> None:
     assert mark.behind_s(ms(5)) == pytest.approx(8, abs=0.01)
     mark.failed(request, b"x", 5, 0)
     assert mark.behind_s(ms(6)) == pytest.approx(9, abs=0.01)
-    mark.is_over(mark.arrived(b"x", 7, ms(7)), 8)
+    mark.completed(mark.arrived(b"x", 7, ms(7)), 8)
     assert mark.behind_s(ms(9)) == pytest.approx(1, abs=0.01)
 
 
@@ -191,7 +191,7 @@ class Shard:
 
     queue: list[tuple[float, float]] = field(default_factory=list)  # (queued, time of sample)
     sent: list[tuple[float, float]] = field(default_factory=list)
-    request: Request | None = None
+    request: TrackedRequest | None = None
     body: bytes = b""
     until: float = 0.0
     outcome: bool = True
@@ -201,7 +201,7 @@ class Shard:
 def test_no_sample_is_before_the_mark_unless_acknowledged(seed: int) -> None:
     """Shards that fill at any pace, lag, fail, retry; Prometheus that dies: at each instant."""
     mark = Watermark(ENDPOINT)
-    mark.starts(0.0)
+    mark.start(0.0)
     shards = [Shard() for _ in range(3)]
     choose = random.Random(seed)
     size = choose.choice([2, 5, 50])
@@ -250,7 +250,7 @@ def _answer(
     if not shard.request or now < shard.until:
         return
     if is_ok:
-        mark.is_over(shard.request, now)
+        mark.completed(shard.request, now)
         delivered.update(at for _, at in shard.sent)
         shard.sent = []
     else:

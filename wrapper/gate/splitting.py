@@ -19,8 +19,8 @@ from wrapper.gate.samples import (
     REQUESTS,
     Counts,
     Protocol,
+    compressed,
     counts_of,
-    packed,
     parsed,
     times_of,
 )
@@ -40,7 +40,7 @@ class Part:
     times: int = 0
 
 
-def newer(body: bytes, protocol: Protocol, mark: int) -> tuple[bytes | None, int]:
+def without_known(body: bytes, protocol: Protocol, mark: int) -> tuple[bytes | None, int]:
     """Return a batch without the samples at or before a mark, and the number of those.
 
     The body is None if nothing is left. A series without samples and exemplars is removed.
@@ -54,7 +54,7 @@ def newer(body: bytes, protocol: Protocol, mark: int) -> tuple[bytes | None, int
     if left_out == len(times) and not has_more:
         return None, left_out
     _keep(request, lambda at: at > mark)
-    return packed(request.SerializeToString()), left_out
+    return compressed(request.SerializeToString()), left_out
 
 
 def split_at(body: bytes, protocol: Protocol, until: int) -> tuple[Part | None, Part | None]:
@@ -103,7 +103,7 @@ def by_timestamp(body: bytes, protocol: Protocol, most: int) -> list[Part]:
     ]
 
 
-def apart(body: bytes, protocol: Protocol, most: int) -> tuple[list[Part], Part | None]:
+def single_series(body: bytes, protocol: Protocol, most: int) -> tuple[list[Part], Part | None]:
     """Split off at most ``most`` series with samples, each as a part; return the rest too.
 
     The series are spread over all. The rest is None if no series is left.
@@ -148,7 +148,7 @@ def _spread(count: int, among: int) -> list[int]:
 
 
 def _part(request: Any) -> Part:
-    return Part(packed(request.SerializeToString()), counts_of(request))
+    return Part(compressed(request.SerializeToString()), counts_of(request))
 
 
 def _without_series(request: Any, *, has_metadata: bool) -> bytes:
@@ -175,7 +175,7 @@ def _within(series: Any, times: list[int]) -> Any:
 def _of(protocol: Protocol, rest: bytes, series: list[Any], times: int = 1) -> Part:
     """Return a part with these series; protobuf merges messages that are concatenated."""
     request = REQUESTS[protocol](timeseries=series)
-    return Part(packed(rest + request.SerializeToString()), counts_of(request), times)
+    return Part(compressed(rest + request.SerializeToString()), counts_of(request), times)
 
 
 def _keep(request: Any, is_wanted: Callable[[int], bool]) -> None:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.gate.batches import V1, V2, body, new, pack, read, samples_in
-from wrapper.gate.pieces import apart, by_timestamp, halves, newer, split_at
 from wrapper.gate.samples import Protocol, counts
+from wrapper.gate.splitting import by_timestamp, halves, single_series, split_at, without_known
 
 SAMPLES = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 30)), max_size=25)
 PROTOCOLS = st.sampled_from([V1, V2])
@@ -23,7 +23,7 @@ def test_what_is_newer_than_a_mark_stays(
     samples: list[tuple[str, int]], mark: int, protocol: Protocol
 ) -> None:
     """Exactly that, in its order; how many were left out; None where nothing is left."""
-    left, left_out = newer(body(*samples, protocol=protocol), protocol, mark)
+    left, left_out = without_known(body(*samples, protocol=protocol), protocol, mark)
     wanted = [each for each in samples if each[1] > mark]
     assert left_out == len(samples) - len(wanted)
     if wanted or not samples:
@@ -71,7 +71,7 @@ def test_some_series_are_taken_alone(
     samples: list[tuple[str, int]], most: int, protocol: Protocol
 ) -> None:
     """As many as wanted, each alone; the others are the rest."""
-    singles, rest = apart(body(*samples, protocol=protocol), protocol, most)
+    singles, rest = single_series(body(*samples, protocol=protocol), protocol, most)
     alone = [samples_in(each.body, protocol) for each in singles]
     assert [len(each) for each in alone] == [1] * min(most, len(samples))
     others = samples_in(rest.body, protocol) if rest else []
@@ -128,7 +128,7 @@ def values(series: Any) -> tuple[list[float], list[float], list[float]]:
 def test_a_series_of_several_times_is_cut(protocol: Protocol) -> None:
     """Samples, histograms and, at the end of a hand-over, exemplars; what else there is stays."""
     whole = of_many_kinds(protocol)
-    left, left_out = newer(pack(whole), protocol, 1)
+    left, left_out = without_known(pack(whole), protocol, 1)
     assert left is not None
     found = read(left, protocol)
     assert left_out == 2
@@ -136,7 +136,7 @@ def test_a_series_of_several_times_is_cut(protocol: Protocol) -> None:
     del whole.timeseries[0].samples[0], whole.timeseries[0].histograms[0]
     assert found == whole
 
-    left, left_out = newer(pack(of_many_kinds(protocol)), protocol, 3)
+    left, left_out = without_known(pack(of_many_kinds(protocol)), protocol, 3)
     assert left is not None
     alone = [values(each)[2] for each in read(left, protocol).timeseries]
     assert (left_out, counts(left, protocol).timed, alone) == (6, 0, [[1, 2, 3], [9]])
@@ -173,12 +173,12 @@ def test_metadata_alone_is_never_cut() -> None:
     request = new(V1)
     request.metadata.add(family="m")
     alone = pack(request)
-    assert newer(alone, V1, 1000) == (alone, 0)
+    assert without_known(alone, V1, 1000) == (alone, 0)
     early, late = split_at(alone, V1, 0)
     assert early is not None
     assert (early.body, late) == (alone, None)
     request.timeseries.add().samples.add(timestamp=5)
-    left, left_out = newer(pack(request), V1, 5)
+    left, left_out = without_known(pack(request), V1, 5)
     assert left is not None
     assert (read(left, V1).metadata[0].family, left_out) == ("m", 1)
     assert counts(left, V1).timed == 0
