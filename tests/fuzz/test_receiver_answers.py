@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from tests.fuzz.form import fuzzed
-from wrapper.gate.reply import LONGEST_PAUSE_S, WRITTEN, Reply, answer_of, passed_back
+from wrapper.gate.reply import LONGEST_PAUSE_S, WRITTEN, Reply, answer_of, for_prometheus
 
 DIGITS = st.builds(str.__mul__, st.text("0123456789", min_size=1, max_size=9), st.integers(1, 999))
 DATES = st.text("MonTueNov 0123456789:,-+GMTZ", max_size=40)
@@ -28,5 +28,5 @@ def test_any_header_is_understood(
     reply = Reply(status, (("Retry-After", retry_after), *written), body)
     answer = answer_of(reply, NOW)
     assert 0 <= answer.retry_after_s <= LONGEST_PAUSE_S
-    back = passed_back(reply, answer.written, NOW)
+    back = for_prometheus(reply, answer.written, NOW)
     assert answer_of(back, NOW).retry_after_s == answer.retry_after_s

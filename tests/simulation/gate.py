@@ -32,9 +32,9 @@ ENDPOINT = Endpoint(
 )
 START_S = 0.3
 LINE_S = 0.004
-TURN_S = 0.25
-BUSY_TURN_S = 0.05
-CALM_TURN_S = 1.0
+CHECK_S = 0.25
+BUSY_CHECK_S = 0.05
+IDLE_CHECK_S = 1.0
 PEERS_S = 0.33
 # The counters of what is not sent of a batch that is sent on.
 NOT_SENT = ("samples_left_out", "samples_rejected_known", "samples_given_up")
@@ -65,7 +65,7 @@ class GateProcess(Stoppable):
         self._in_flight: set[RequestInFlight] = set()
         self._attempts: set[Attempt] = set()
         self._last: GateReport | None = None
-        self._is_calm = False
+        self._is_idle = False
         self._reported_at = self._asked_at = float("-inf")
         self._switch = 0
         self._waits_to_send = False
@@ -77,7 +77,7 @@ class GateProcess(Stoppable):
         waiting, self.host.waiting = self.host.waiting, []
         for attempt in waiting:
             self.receive(attempt)
-        self._turn()
+        self._check_periodically()
 
     @property
     def now(self) -> float:
@@ -156,10 +156,10 @@ class GateProcess(Stoppable):
         self.core.apply_order(order, self.now, self.wall_ms)
         self._look()
 
-    def _turn(self) -> None:
+    def _check_periodically(self) -> None:
         self._look()
-        calm_s = CALM_TURN_S if self._is_calm else TURN_S
-        self.after(BUSY_TURN_S if self.core.order.hands_over else calm_s, self._turn)
+        idle_s = IDLE_CHECK_S if self._is_idle else CHECK_S
+        self.after(BUSY_CHECK_S if self.core.order.hands_over else idle_s, self._check_periodically)
 
     def _look(self) -> None:
         """Do what time brings: cut what is under way, report, send on, ask for marks."""
@@ -167,14 +167,14 @@ class GateProcess(Stoppable):
         if closes_at is None or self.now >= closes_at:
             for each in tuple(self._in_flight):
                 self._cut(each)
-        elif closes_at - self.now < CALM_TURN_S:
+        elif closes_at - self.now < IDLE_CHECK_S:
             self.hub.at(self.host.process.real(closes_at), lambda: self.run(self._close))
         if not self.core.is_open(self.now):
             self.disarm()
         self._decode()
         report = self.core.report(self.now, self.wall_ms)
         holds = any(each.held_batches for each in report.endpoints)
-        self._is_calm = report == self._last and not holds
+        self._is_idle = report == self._last and not holds
         self._tell(report)
         self._replay()
         self._ask(holds=holds)
@@ -189,8 +189,8 @@ class GateProcess(Stoppable):
         last = self._last
         if report == last:
             return
-        is_urgent = last is None or _essence(last) != _essence(report)
-        if not is_urgent and self.now < self._reported_at + TURN_S:
+        is_urgent = last is None or _urgent_part(last) != _urgent_part(report)
+        if not is_urgent and self.now < self._reported_at + CHECK_S:
             return
         self._last, self._reported_at = report, self.now
         event = GateReported(self.pid, report)
@@ -207,7 +207,7 @@ class GateProcess(Stoppable):
         match self.core.receive(NAME, batch, self.now):
             case Hold():
                 self._reply(attempt, 204)
-                self._end_calm()
+                self._end_idle()
             case Refuse(_, retry_after_s):
                 self._reply(attempt, 503, retry_after_s)
             case PassOn() as passed:
@@ -226,13 +226,13 @@ class GateProcess(Stoppable):
     def _request_ended(self) -> None:
         if self.core.order.until is None or self.core.order.hands_over:
             self._look()
-        self._end_calm()
+        self._end_idle()
 
-    def _end_calm(self) -> None:
-        if self._is_calm:
-            self._is_calm = False
+    def _end_idle(self) -> None:
+        if self._is_idle:
+            self._is_idle = False
             self._look()
-            self.after(TURN_S, self._look)
+            self.after(CHECK_S, self._look)
 
     # --- the receiver ---
 
@@ -269,7 +269,7 @@ class GateProcess(Stoppable):
             self._send(sent.body, lambda answer: self._replayed(sent, answer))
         elif wanted is not None and not self._waits_to_send:
             self._waits_to_send = True
-            self.after(min(wanted, TURN_S), self._replay_later)
+            self.after(min(wanted, CHECK_S), self._replay_later)
 
     def _next_to_replay(self) -> Replay | float | None:
         return self.core.next_to_replay(NAME, self.now)
@@ -326,5 +326,5 @@ class GateProcess(Stoppable):
             self.core.apply_marks(marks, self.host.process.wall_ms())
 
 
-def _essence(report: GateReport) -> tuple[int, bool, bool]:
+def _urgent_part(report: GateReport) -> tuple[int, bool, bool]:
     return report.order, report.is_open, report.has_handed_over

@@ -12,7 +12,7 @@ from wrapper.gate.decisions import Hold, PassOn, Refuse
 from wrapper.gate.endpoint_state import EndpointState
 from wrapper.gate.gate import FIRST, Gate
 from wrapper.gate.hand_over import HandOver
-from wrapper.gate.held import Batch, Held
+from wrapper.gate.held import Batch, HeldBatches
 from wrapper.gate.replay import _Sender
 from wrapper.gate.watermark import TrackedRequest, Watermark
 from wrapper.model.gate import GateOrder
@@ -28,7 +28,7 @@ class GateMutant:
     patches: tuple[tuple[Any, str, Any], ...]
 
 
-_RECEIVE, _RELEASE, _APPLY_ORDER = Gate.receive, Held.release, Gate.apply_order
+_RECEIVE, _RELEASE, _APPLY_ORDER = Gate.receive, HeldBatches.release, Gate.apply_order
 
 
 def _never_closes(gate: Gate) -> float | None:
@@ -104,7 +104,7 @@ GATE_MUTANTS = (
     GateMutant(
         "what is held is released by the mark only",
         profiles.GATED_RECEIVER,
-        ((Held, "release", lambda held, mark: _RELEASE(held, mark + 3000)),),
+        ((HeldBatches, "release", lambda held, mark: _RELEASE(held, mark + 3000)),),
     ),
     GateMutant(
         "what is at or before the mark is left out",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from wrapper.gate.decisions import Answer, Hold, Outcome, PassOn, Refuse, Replay
-from wrapper.gate.held import Batch, Budget, Held
+from wrapper.gate.held import Batch, Budget, HeldBatches
 from wrapper.gate.replay import ReplayRequest, Result, Sending, count_of, replay
 from wrapper.gate.samples import Protocol, Span, Undecodable, counts
 from wrapper.gate.watermark import TrackedRequest, Watermark
@@ -43,7 +43,7 @@ class EndpointState:
 
     def __init__(self, endpoint: Endpoint, budget: Budget) -> None:
         self.endpoint = endpoint
-        self.held = Held(budget)
+        self.held = HeldBatches(budget)
         self.watermark = Watermark(endpoint)
         self.counters = dict.fromkeys(COUNTERS, 0.0)
         self.problem = ""
@@ -85,7 +85,7 @@ class EndpointState:
         self.overlap_since = now
         return True
 
-    def keep(
+    def hold(
         self, batch: Batch, now: float, original: Batch | None = None, *, is_forced: bool = False
     ) -> Hold | Refuse:
         """Hold a batch if there is memory for it, else refuse it.
@@ -96,7 +96,7 @@ class EndpointState:
         came = original or batch
         if batch.protocol is Protocol.V2 and batch.counts is None:
             batch = _counted(batch)
-        if not self.held.keep(batch, is_forced=is_forced):
+        if not self.held.add(batch, is_forced=is_forced):
             return self.refuse(came, FULL, now)
         self.counters["requests_held"] += 1
         self.watermark.arrived_again(came.body)
@@ -142,7 +142,7 @@ class EndpointState:
             self.counters["bytes_passed"] += len(passed.body)
             self.watermark.completed(request, now)
             if passed.remainder:
-                self.held.keep(passed.remainder, is_reserved=True)
+                self.held.add(passed.remainder, is_reserved=True)
         else:
             self.watermark.failed(request, body, now, answer.retry_after_s)
             if passed.remainder:

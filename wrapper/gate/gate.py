@@ -84,7 +84,7 @@ class Gate:
             return Refuse(UNKNOWN)
         closes_at = self.closes_at
         if closes_at is None:
-            decision = state.keep(batch, now)
+            decision = state.hold(batch, now)
             state.release()
             return decision
         if now >= closes_at:
@@ -92,7 +92,7 @@ class Gate:
         if state.has_backlog(self._until_ms):
             if state.may_overlap(now) and state.overlaps(times_of(batch), now):
                 # Held now: with a pause of 1 s after each, Prometheus would never catch up.
-                return state.keep(batch, now)
+                return state.hold(batch, now)
             return state.refuse(batch, FIRST, now)
         if self._hand_over:
             return self._split(state, batch, self._hand_over, now)
@@ -101,7 +101,7 @@ class Gate:
             times = times_of(batch)
             if state.overlaps(times, now):
                 # Held even if another endpoint's batches fill the memory: it is only one at a time.
-                return state.keep(batch, now, is_forced=True)
+                return state.hold(batch, now, is_forced=True)
         passed = PassOn(name, batch.body, closes_at, self._number())
         return self._pass(state, passed, batch, now, times)
 
@@ -308,7 +308,7 @@ class Gate:
         state.watermark.saw_request(now, batch.came)
         parts = split(batch, hand_over.until_ms)
         if parts.body is None:
-            return state.keep(parts.late or batch, now, original=batch)
+            return state.hold(parts.late or batch, now, original=batch)
         if parts.late and not state.held.reserve(parts.late.size):
             return state.refuse(batch, FULL, now)
         closes_at = self.closes_at or now

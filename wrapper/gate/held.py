@@ -47,7 +47,7 @@ class Budget:
         self.limit = limit
         self.used = 0
 
-    def take(self, size: int, *, is_forced: bool = False) -> bool:
+    def reserve(self, size: int, *, is_forced: bool = False) -> bool:
         """Reserve ``size`` bytes; return whether they were free, or the request is forced."""
         if self.used + size > self.limit and not is_forced:
             return False
@@ -59,7 +59,7 @@ class Budget:
         self.used -= size
 
 
-class Held:
+class HeldBatches:
     """The batches held for one endpoint."""
 
     def __init__(self, budget: Budget) -> None:
@@ -79,20 +79,20 @@ class Held:
         return self._batches[0] if self._batches else None
 
     def reserve(self, size: int) -> bool:
-        """Reserve memory for a batch that may have to be held; see ``keep`` and ``unreserve``."""
-        return self._budget.take(size)
+        """Reserve memory for a batch that may have to be held; see ``add`` and ``unreserve``."""
+        return self._budget.reserve(size)
 
     def unreserve(self, size: int) -> None:
         """Free the memory that ``reserve`` took."""
         self._budget.give_back(size)
 
-    def keep(self, batch: Batch, *, is_reserved: bool = False, is_forced: bool = False) -> bool:
+    def add(self, batch: Batch, *, is_reserved: bool = False, is_forced: bool = False) -> bool:
         """Hold a batch, as the last one; return whether there was memory for it.
 
         With ``is_reserved``, its memory was reserved before. With ``is_forced``, it is held in any
         case.
         """
-        if not is_reserved and not self._budget.take(batch.size, is_forced=is_forced):
+        if not is_reserved and not self._budget.reserve(batch.size, is_forced=is_forced):
             return False
         self._batches.append(batch)
         self.bytes += batch.size

@@ -25,7 +25,7 @@ LONGEST_PAUSE_S = 5.0  # after repeated failures, for example if the leader refu
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class LeaderMarks:
     """The leader's answer.
 
     ``clock_offset_s`` is its wall clock less ours in seconds, None if unknown.
@@ -51,16 +51,16 @@ class MarksOfPeers:
         """How long to wait before the next query, in seconds."""
         return backoff_s(self._failures + 1, PERIOD_S, LONGEST_PAUSE_S)
 
-    def ask(self, leader: str) -> Told | None:
+    def ask(self, leader: str) -> LeaderMarks | None:
         """Return the answer of the gate of this lease holder; None if there is none."""
         if leader != self._leader:
             self._leader, self._failures = leader, 0
             self._end()
         if self._connection is None:
             self._connection = self._found(leader)
-        told = None if self._connection is None else self._asked(self._connection, leader)
-        self._failures = 0 if told is not None else self._failures + 1
-        return told
+        found = None if self._connection is None else self._asked(self._connection, leader)
+        self._failures = 0 if found is not None else self._failures + 1
+        return found
 
     def _found(self, leader: str) -> PeerConnection | None:
         """Return a connection to the peer that leads under this identity, or None."""
@@ -69,7 +69,7 @@ class MarksOfPeers:
                 return PeerConnection(peer.place)
         return None
 
-    def _asked(self, connection: PeerConnection, leader: str) -> Told | None:
+    def _asked(self, connection: PeerConnection, leader: str) -> LeaderMarks | None:
         try:
             with gevent.Timeout(LIMIT_S):
                 asked_at = clock.wall()
@@ -79,7 +79,7 @@ class MarksOfPeers:
             self._end()
             return None
         if _leads(status, leader) and isinstance(status.get("gate"), dict):
-            return _told(status["gate"], middle)
+            return _marks_in(status["gate"], middle)
         self._end()
         return None
 
@@ -93,7 +93,7 @@ def _leads(status: dict[str, Any] | None, leader: str) -> bool:
     return status is not None and status["identity"] == leader and status["is_leader"]
 
 
-def _told(gate: dict[str, Any], middle: float) -> Told:
+def _marks_in(gate: dict[str, Any], middle: float) -> LeaderMarks:
     """Read the gate's part of a status; ``middle`` is the wall time halfway through the query."""
     endpoints, at_ms = gate.get("endpoints"), gate.get("time_ms")
     marks = {
@@ -103,4 +103,4 @@ def _told(gate: dict[str, Any], middle: float) -> Told:
         and isinstance(each.get("name"), str)
         and is_mark(each.get("mark_ms"))
     }
-    return Told(marks, at_ms / 1000 - middle if is_mark(at_ms) else None)
+    return LeaderMarks(marks, at_ms / 1000 - middle if is_mark(at_ms) else None)

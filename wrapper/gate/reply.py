@@ -47,13 +47,13 @@ def unavailable(text: str, retry_after_s: int = 1) -> Reply:
     return error(503, text, ("Retry-After", str(retry_after_s)))
 
 
-def taken(counts: Counts | None) -> Reply:
+def accepted(counts: Counts | None) -> Reply:
     """Return the answer for an accepted batch, with the counts that protocol 2 requires."""
     fields = _written_fields(counts) if counts is not None else ()
     return Reply(204, fields)
 
 
-def passed_back(reply: Reply, more: Counts | None, wall: float) -> Reply:
+def for_prometheus(reply: Reply, more: Counts | None, wall: float) -> Reply:
     """Return the receiver's answer in the form that Prometheus gets.
 
     ``more`` counts the part of the batch that is held. It is added if the receiver's answer has

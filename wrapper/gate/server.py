@@ -21,8 +21,8 @@ import gevent
 from gevent.server import StreamServer
 
 from wrapper.base import clock
-from wrapper.gate.exchange import Exchange
 from wrapper.gate.reply import Reply, error
+from wrapper.gate.request_handler import RequestHandler
 from wrapper.gate.requests import TOO_SLOW, Body, Head, Refused, head_of, rendered
 from wrapper.model.gate import PATH
 from wrapper.proxy.client_connection import Client, ClientGone
@@ -40,9 +40,9 @@ MOST_BYTES = 128 << 20  # of incomplete requests; the same limit again for reque
 class Server:
     """Accepts and serves all connections."""
 
-    def __init__(self, listener: socket.socket, exchange: Exchange) -> None:
-        """Take the listening socket, and the exchange that answers."""
-        self._exchange = exchange
+    def __init__(self, listener: socket.socket, handler: RequestHandler) -> None:
+        """Take the listening socket, and the handler that answers."""
+        self._handler = handler
         self._places = Places()
         self._waiting = Waiting(MOST_BYTES)
         self._in_flight = 0  # bytes of bodies
@@ -91,10 +91,10 @@ class Server:
 
     def _reply(self, head: Head, body: bytes) -> Reply:
         if self._in_flight and self._in_flight + len(body) > MOST_BYTES:
-            return self._exchange.refuse(head.endpoint, body, head.fields)
+            return self._handler.refuse(head.endpoint, body, head.fields)
         self._in_flight += len(body)
         try:
-            return self._exchange.answer(head.endpoint, body, head.fields)
+            return self._handler.answer(head.endpoint, body, head.fields)
         finally:
             self._in_flight -= len(body)
 

@@ -6,7 +6,7 @@ Guarantee: before the gate opens, a kernel timer is set that kills this process 
 dead-man's switch). The timer is disarmed only after the gate has closed: no request is in flight,
 and none is accepted.
 
-What the rules decide for a request is done by ``exchange``.
+What the rules decide for a request is done by ``request_handler``.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from wrapper.base import clock
 from wrapper.base.process import DeadMansSwitch
 from wrapper.gate import channel
 from wrapper.gate.decisions import Replay
-from wrapper.gate.exchange import Exchange, wall_ms
 from wrapper.gate.gate import Gate
 from wrapper.gate.in_flight import InFlight
 from wrapper.gate.receivers import Receivers
 from wrapper.gate.reporting import Reporting
+from wrapper.gate.request_handler import RequestHandler, wall_ms
 from wrapper.gate.samples import Undecodable, span
 from wrapper.gate.server import Server
 from wrapper.model.gate import GateOrder
@@ -39,9 +39,9 @@ from wrapper.options.gate_options import GateOptions
 LOG = logging.getLogger(__name__)
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 BACKLOG = 1024
-TURN_S = 0.25  # between checks of what changes with time
-BUSY_TURN_S = 0.05  # during a hand-over, and before a burst of batches is decoded
-CALM_TURN_S = 1.0  # if nothing has changed since the last check; until the next request
+CHECK_S = 0.25  # between checks of what changes with time
+BUSY_CHECK_S = 0.05  # during a hand-over, and before a burst of batches is decoded
+IDLE_CHECK_S = 1.0  # if nothing has changed since the last check; until the next request
 END_S = 1.0  # time for aborted requests to end
 FAILED = 1
 Loop: TypeAlias = "gevent.Greenlet[..., None]"
@@ -55,8 +55,8 @@ class Serving:
         self._gate = Gate(options.memory_bytes)
         self._in_flight = InFlight()
         self._receivers = Receivers(self._in_flight)
-        self._exchange = Exchange(
-            self._gate, self._receivers, has_ended=self._request_ended, has_kept=self._end_calm
+        self._handler = RequestHandler(
+            self._gate, self._receivers, has_ended=self._request_ended, has_held=self._end_idle
         )
         self._switch = DeadMansSwitch()
         self._control = gevent.socket.socket(fileno=options.control_fd)
@@ -65,12 +65,12 @@ class Serving:
         self._reporting = Reporting(reports)
         listener = gevent.socket.socket(fileno=options.listen_fd)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # for what it accepts
-        self._server = Server(listener, self._exchange)
+        self._server = Server(listener, self._handler)
         self._options = options
         self._senders: dict[str, Loop] = {}
         self._holds = False
-        self._is_calm = False
-        self._pulse = Event()
+        self._is_idle = False
+        self._changed = Event()
         self._has_passed = Event()
         self._stop = Event()
         self._status = 0
@@ -79,7 +79,7 @@ class Serving:
         """Serve until stopped, or until the supervisor has exited; return the exit status."""
         for number in STOPS:
             gevent.signal_handler(number, self._stop.set)
-        for loop in (self._obey, self._turn, self._decode):
+        for loop in (self._obey, self._check_periodically, self._decode):
             self._spawn(loop)
         if self._options.peers:
             self._spawn(self._ask_peers)
@@ -124,7 +124,7 @@ class Serving:
             self._wake()
         self._stop.set()
 
-    def _turn(self) -> None:
+    def _check_periodically(self) -> None:
         """Do periodically what depends on time.
 
         This aborts requests at the deadline, disarms the kernel timer once the gate is closed, logs
@@ -142,17 +142,17 @@ class Serving:
                 LOG.warning("%s", notice)
             report = self._gate.report(now, wall_ms())
             self._holds = any(each.held_batches for each in report.endpoints)
-            is_news = self._reporting.tell(report, now)
-            self._is_calm = not (is_news or self._gate.order.hands_over)
-            pause_s = BUSY_TURN_S if self._gate.order.hands_over else self._turn_s
+            is_news = self._reporting.report_if_due(report, now)
+            self._is_idle = not (is_news or self._gate.order.hands_over)
+            pause_s = BUSY_CHECK_S if self._gate.order.hands_over else self._check_interval_s
             if closes_at is not None:
                 pause_s = min(pause_s, max(closes_at - clock.now(), 0.001))
             self._wait(pause_s)
 
     @property
-    def _turn_s(self) -> float:
+    def _check_interval_s(self) -> float:
         """How long to wait for the next check, in seconds, if nothing happens before."""
-        return CALM_TURN_S if self._is_calm else TURN_S
+        return IDLE_CHECK_S if self._is_idle else CHECK_S
 
     def _request_ended(self) -> None:
         """Have the batch of a finished request decoded.
@@ -163,12 +163,12 @@ class Serving:
         self._has_passed.set()
         if self._gate.order.until is None or self._gate.order.hands_over:
             self._wake()
-        self._end_calm()
+        self._end_idle()
 
-    def _end_calm(self) -> None:
+    def _end_idle(self) -> None:
         """Check now, and at the normal interval from now on."""
-        if self._is_calm:
-            self._is_calm = False
+        if self._is_idle:
+            self._is_idle = False
             self._wake()
 
     # --- receivers and peers ---
@@ -178,16 +178,16 @@ class Serving:
         while True:
             wanted = self._gate.next_to_replay(name, clock.now())
             if isinstance(wanted, Replay):
-                self._exchange.replay(wanted)
+                self._handler.replay(wanted)
             else:
-                self._wait(self._turn_s if wanted is None else min(wanted, TURN_S))
+                self._wait(self._check_interval_s if wanted is None else min(wanted, CHECK_S))
 
     def _decode(self) -> None:
         """Read the timestamps of batches that were passed on, while no request needs the CPU."""
         while True:
             wanted = self._gate.to_decode(clock.now())
             if wanted is None:
-                gevent.sleep(BUSY_TURN_S)  # a burst of requests is decoded as a whole, after it
+                gevent.sleep(BUSY_CHECK_S)  # a burst of requests is decoded as a whole, after it
                 self._has_passed.wait()
                 self._has_passed.clear()
                 continue
@@ -207,19 +207,19 @@ class Serving:
         while True:
             leader = self._gate.order.leader
             if not (leader and self._holds and self._gate.closes_at is None):
-                self._wait(self._turn_s)
+                self._wait(self._check_interval_s)
                 continue
-            told = marks.ask(leader)
-            if told is not None and self._gate.order.leader == leader:
-                self._gate.apply_marks(told.marks, wall_ms(), told.clock_offset_s)
+            found = marks.ask(leader)
+            if found is not None and self._gate.order.leader == leader:
+                self._gate.apply_marks(found.marks, wall_ms(), found.clock_offset_s)
             gevent.sleep(marks.pause_s)
 
     # --- waking ---
 
     def _wake(self) -> None:
         """Have all waiting greenlets check again."""
-        pulse, self._pulse = self._pulse, Event()
-        pulse.set()
+        changed, self._changed = self._changed, Event()
+        changed.set()
 
     def _wait(self, within_s: float) -> None:
-        self._pulse.wait(within_s)
+        self._changed.wait(within_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.gate.batches import V1
-from wrapper.gate.held import OVERHEAD, Batch, Budget, Held
+from wrapper.gate.held import OVERHEAD, Batch, Budget, HeldBatches
 
 SIZE = 100 + OVERHEAD
 
@@ -18,15 +18,15 @@ def of(came: int) -> Batch:
 def test_endpoints_share_one_memory() -> None:
     """What one holds another cannot; what is taken out comes back."""
     budget = Budget(2 * SIZE)
-    a, b = Held(budget), Held(budget)
-    assert a.keep(of(1))
-    assert b.keep(of(2))
-    assert not a.keep(of(3))
+    a, b = HeldBatches(budget), HeldBatches(budget)
+    assert a.add(of(1))
+    assert b.add(of(2))
+    assert not a.add(of(3))
     assert (len(a), a.bytes, len(b), b.bytes, budget.used) == (1, SIZE, 1, SIZE, 2 * SIZE)
     assert b.pop().came == 2
     assert (len(b), b.bytes, budget.used) == (0, 0, SIZE)
-    assert a.keep(of(3))
-    assert not b.keep(of(4))
+    assert a.add(of(3))
+    assert not b.add(of(4))
 
 
 @pytest.mark.parametrize(
@@ -35,9 +35,9 @@ def test_endpoints_share_one_memory() -> None:
 def test_a_mark_releases_what_came_up_to_it(mark: int, left: list[int]) -> None:
     """In order: after a clock that went back, the older waits for the one before it."""
     budget = Budget(10 * SIZE)
-    held = Held(budget)
+    held = HeldBatches(budget)
     for came in (10, 20, 15):
-        held.keep(of(came))
+        held.add(of(came))
     assert held.release(mark) == 3 - len(left)
     assert [each.came for each in held] == left
     assert held.bytes == budget.used == len(left) * SIZE
@@ -47,10 +47,10 @@ def test_a_mark_releases_what_came_up_to_it(mark: int, left: list[int]) -> None:
 def test_a_reserved_place_is_there_later() -> None:
     """Memory that was reserved is nobody else's, until it is used or given back."""
     budget = Budget(SIZE)
-    held = Held(budget)
+    held = HeldBatches(budget)
     assert held.reserve(SIZE)
-    assert not held.keep(of(1))
-    assert held.keep(of(2), is_reserved=True)
+    assert not held.add(of(1))
+    assert held.add(of(2), is_reserved=True)
     assert budget.used == SIZE
     assert held.give_up()[0].came == 2
     assert held.reserve(SIZE)
@@ -60,10 +60,10 @@ def test_a_reserved_place_is_there_later() -> None:
 
 def test_one_may_be_held_beyond_the_memory() -> None:
     """It still counts, so that others wait until it has gone."""
-    held = Held(Budget(SIZE))
-    assert held.keep(of(1))
-    assert held.keep(of(2), is_forced=True)
+    held = HeldBatches(Budget(SIZE))
+    assert held.add(of(1))
+    assert held.add(of(2), is_forced=True)
     held.pop()
-    assert not held.keep(of(3))
+    assert not held.add(of(3))
     held.pop()
-    assert held.keep(of(3))
+    assert held.add(of(3))

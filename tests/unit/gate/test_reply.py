@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from wrapper.gate.decisions import Outcome
-from wrapper.gate.reply import Reply, answer_of, error, passed_back, taken, unavailable, written
+from wrapper.gate.reply import (
+    Reply,
+    accepted,
+    answer_of,
+    error,
+    for_prometheus,
+    unavailable,
+    written,
+)
 from wrapper.gate.samples import Counts
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
@@ -59,13 +67,13 @@ def test_reads_what_was_written() -> None:
 @pytest.mark.parametrize("text", ["9" * 5000, "Fri, 15 Jan 2038 08:00:30 GMT"])
 def test_has_prometheus_wait_an_hour_at_most(text: str) -> None:
     """Prometheus waits however long it is told to, and its queue with it."""
-    back = passed_back(Reply(503, (("Retry-After", text),)), None, NOW)
+    back = for_prometheus(Reply(503, (("Retry-After", text),)), None, NOW)
     assert back.field("retry-after") == "3600"
 
 
 def test_adds_what_is_held_of_the_same_batch() -> None:
     """Prometheus sent one batch, and compares the counts with all of it."""
-    back = passed_back(Reply(204, (*WRITTEN, ("Retry-After", "1"))), Counts(10, 1, 4), NOW)
+    back = for_prometheus(Reply(204, (*WRITTEN, ("Retry-After", "1"))), Counts(10, 1, 4), NOW)
     assert back.fields == (
         ("Retry-After", "1"),
         ("X-Prometheus-Remote-Write-Samples-Written", "15"),
@@ -76,13 +84,13 @@ def test_adds_what_is_held_of_the_same_batch() -> None:
 
 def test_invents_no_counts() -> None:
     """A receiver that does not count is one that Prometheus has to notice."""
-    assert passed_back(Reply(204), Counts(10), NOW) == Reply(204)
+    assert for_prometheus(Reply(204), Counts(10), NOW) == Reply(204)
 
 
 def test_answers_for_the_receiver() -> None:
     """204, with counts only for protocol 2."""
-    assert taken(None) == Reply(204)
-    assert taken(Counts(1, 2, 3)).field("x-prometheus-remote-write-exemplars-written") == "3"
+    assert accepted(None) == Reply(204)
+    assert accepted(Counts(1, 2, 3)).field("x-prometheus-remote-write-exemplars-written") == "3"
 
 
 def test_says_what_is_wrong() -> None:

@@ -8,7 +8,7 @@ from socket import socket
 import pytest
 
 from wrapper.gate import channel
-from wrapper.gate.reporting import CALM_PERIOD_S, PERIOD_S, Reporting
+from wrapper.gate.reporting import IDLE_PERIOD_S, PERIOD_S, Reporting
 from wrapper.model.gate import EndpointReport, GateReport
 
 
@@ -22,7 +22,7 @@ class Told:
 
     def at(self, now: float, report: GateReport) -> tuple[bool, bool]:
         """Tell a report; return whether it counts as news, and whether it was sent."""
-        is_news = self.reporting.tell(report, now)
+        is_news = self.reporting.report_if_due(report, now)
         came = channel.receive_report(self._ours)
         assert came in (None, report)
         return is_news, came is not None
@@ -64,4 +64,4 @@ def test_what_requests_change_is_told_within_a_period(told: Told) -> None:
 def test_what_time_alone_changes_is_told_seldom_and_is_no_news(told: Told) -> None:
     """How far a receiver is behind grows all the time."""
     assert told.at(PERIOD_S, report(behind_s=1.0)) == (False, False)
-    assert told.at(CALM_PERIOD_S, report(behind_s=2.0)) == (False, True)
+    assert told.at(IDLE_PERIOD_S, report(behind_s=2.0)) == (False, True)

@@ -9,7 +9,15 @@ from wrapper.gate.decisions import Answer, Hold, PassOn, Refuse, Replay
 from wrapper.gate.gate import Gate
 from wrapper.gate.held import Batch
 from wrapper.gate.receiver import NoAnswer, Receiver
-from wrapper.gate.reply import Fields, Reply, answer_of, error, passed_back, taken, unavailable
+from wrapper.gate.reply import (
+    Fields,
+    Reply,
+    accepted,
+    answer_of,
+    error,
+    for_prometheus,
+    unavailable,
+)
 from wrapper.gate.samples import Protocol
 
 
@@ -18,7 +26,7 @@ def wall_ms() -> int:
     return int(clock.wall() * 1000)
 
 
-class Exchange:
+class RequestHandler:
     """Has the gate decide on requests, and carries out the decisions."""
 
     def __init__(
@@ -27,17 +35,17 @@ class Exchange:
         receivers: Mapping[str, Receiver],
         *,
         has_ended: Callable[[], None],
-        has_kept: Callable[[], None],
+        has_held: Callable[[], None],
     ) -> None:
         """Take the rules, and the receivers by the name of the endpoint.
 
-        ``has_ended`` is called after each request to a receiver, ``has_kept`` after each request of
+        ``has_ended`` is called after each request to a receiver, ``has_held`` after each request of
         Prometheus that is held.
         """
         self._gate = gate
         self._receivers = receivers
         self._has_ended = has_ended
-        self._has_kept = has_kept
+        self._has_held = has_held
 
     def answer(self, name: str, body: bytes, fields: Fields) -> Reply:
         """Return the answer to a batch for an endpoint."""
@@ -45,8 +53,8 @@ class Exchange:
             return unavailable(f"no endpoint {name!r} is known here yet")
         match self._gate.receive(name, _batch(body, fields), clock.now()):
             case Hold(counts):
-                self._has_kept()
-                return taken(counts)
+                self._has_held()
+                return accepted(counts)
             case Refuse(reason, retry_after_s):
                 return unavailable(reason, retry_after_s)
             case PassOn() as passed:
@@ -85,7 +93,7 @@ class Exchange:
         finally:
             self._end(passed, answer)
         more = passed.remainder.counts if passed.remainder is not None else None
-        return passed_back(reply, more, clock.wall())
+        return for_prometheus(reply, more, clock.wall())
 
     def _end(self, passed: PassOn, answer: Answer) -> None:
         self._gate.ended(passed, answer, clock.now())
