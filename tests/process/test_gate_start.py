@@ -12,7 +12,7 @@ from wrapper.configuration.inputs import BadInputs
 from wrapper.model.configuration import SavedRenderings
 from wrapper.options.loading import load
 from wrapper.startup.prepare import prepare
-from wrapper.startup.start import Start
+from wrapper.startup.startup_state import StartupState
 from wrapper.startup.startup_warnings import say_start
 from wrapper.supervision.snapshot_builder import Constants
 
@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def started(follower: str, leader: str, *words: str) -> Start:
+def started(follower: str, leader: str, *words: str) -> StartupState:
     """Return what is known before a start with these two parts."""
     Path("c.yml").write_text(f"follower:\n  {follower}\nleader:\n  {leader}\n")
     child = ("--", "./prometheus", "--config.file=p.yml")
@@ -40,7 +40,7 @@ def started(follower: str, leader: str, *words: str) -> Start:
     return start
 
 
-def warnings(start: Start, caplog: pytest.LogCaptureFixture) -> list[str]:
+def warnings(start: StartupState, caplog: pytest.LogCaptureFixture) -> list[str]:
     """Return the warnings of a start, with their reasons."""
     caplog.clear()
     with caplog.at_level(logging.WARNING):

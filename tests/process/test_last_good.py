@@ -12,7 +12,7 @@ from wrapper.documents.source import Source
 from wrapper.model.configuration import Renderings, SavedRenderings
 from wrapper.options.loading import load
 from wrapper.startup.prepare import prepare
-from wrapper.startup.start import RefusedInput, Start
+from wrapper.startup.startup_state import RefusedInput, StartupState
 
 GOOD = b"follower: {global: {scrape_interval: 1s}}\nleader: {remote_write: [{url: 'http://x/'}]}\n"
 BAD = "follower: {}\nleder: {}\n"
@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def prepared(text: str, *flags: str, refused: RefusedInput | None = None) -> Start:
+def prepared(text: str, *flags: str, refused: RefusedInput | None = None) -> StartupState:
     """Return the start that an input makes."""
     Path("config.yml").write_text(text)
     words = ["--config=config.yml", *flags, "--", "./prometheus", "--config.file=out.yml"]
@@ -137,9 +137,9 @@ def test_what_prometheus_refused_is_still_the_newest(folder: Path) -> None:
     assert start.first == rendered().follower
     assert start.good.follower.fingerprint == fingerprint
     assert "status 2" in start.refusal[0]
-    assert not start.can_start_over
+    assert not start.can_re_execute
     mended = prepared(newest, refused=RefusedInput("another", 2))
-    assert mended.can_start_over
+    assert mended.can_re_execute
     assert (mended.last_good, mended.refusal) == (None, ())
 
 
@@ -147,8 +147,8 @@ def test_prometheus_is_never_started_twice_with_what_it_ended_with(folder: Path)
     """Where nothing that is saved can be used, the end is the end: no loop inside of one run."""
     LastGood(Path("out.yml"), 0o600).save(SavedRenderings(rendered()))
     newest = "follower: {global: {scrape_interval: 2s}}\n"
-    assert prepared(newest).can_start_over
+    assert prepared(newest).can_re_execute
     fingerprint = prepared(newest).good.follower.fingerprint
     Path(".out.yml.good-follower").write_text("a: [")
-    assert not prepared(newest).can_start_over
-    assert not prepared(newest, refused=RefusedInput(fingerprint, 1)).can_start_over
+    assert not prepared(newest).can_re_execute
+    assert not prepared(newest, refused=RefusedInput(fingerprint, 1)).can_re_execute

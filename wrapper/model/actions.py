@@ -114,12 +114,12 @@ class KillGate:
 class Exit:
     """Exit with this status.
 
-    If ``starts_over`` is true, this program executes itself again, to start Prometheus with the
+    If ``re_executes`` is true, this program executes itself again, to start Prometheus with the
     configuration that was last in force.
     """
 
     status: int
-    starts_over: bool = False
+    re_executes: bool = False
 
 
 Action = (

@@ -34,7 +34,7 @@ from wrapper.model.lease import LeaseLock
 from wrapper.model.roles import Role
 from wrapper.options.gate_options import GateOptions
 from wrapper.options.settings import Probing, Settings
-from wrapper.startup.start import Start, Taken
+from wrapper.startup.startup_state import StartupHandles, StartupState
 from wrapper.startup.startup_warnings import say_start
 from wrapper.supervision import config_rollback, loaded_rendering, sensors
 from wrapper.supervision.child_state import ChildState
@@ -61,11 +61,11 @@ RELOAD_ALLOWANCE_S = 30.0  # for delays of a requested reload: other requests an
 
 
 def supervise(
-    start: Start,
+    start: StartupState,
     events: Events,
     actors: Actors,
     child: Child | None,
-    taken: Taken,
+    handles: StartupHandles,
 ) -> tuple[int, bool]:
     """Start the threads, and run the loop, which starts the web server and the gate.
 
@@ -73,7 +73,7 @@ def supervise(
     """
     threading.excepthook = actors.caught
     settings = start.settings
-    lock = taken.file_lease or _kubernetes_lease(start)
+    lock = handles.file_lease or _kubernetes_lease(start)
     terms = _terms(start)
     elector = Elector(lock, terms, events.put, actors.start) if lock is not None else None
     api = PrometheusApi(start.base_url, start.access or PrometheusAccess())
@@ -95,7 +95,7 @@ def supervise(
         notifier=settings.notifier,
         api=api,
         start_web=_web_starter(start, snapshots),
-        gate=_gate_process(start, terms, taken, events, actors),
+        gate=_gate_process(start, terms, handles, events, actors),
     )
     performer = Performer(parts, events.put, actors)
     frame = _frame(start, terms, child, lock)
@@ -109,13 +109,13 @@ def supervise(
     say_start(start, frame.constants)
     try:
         status = Supervisor(frame, events, performer, snapshots).run()
-        return status, performer.starts_over
+        return status, performer.re_executes
     finally:
         performer.leave_nothing()
         actors.end(END_S)
 
 
-def _kubernetes_lease(start: Start) -> KubernetesLease | None:
+def _kubernetes_lease(start: StartupState) -> KubernetesLease | None:
     """Return the Lease of Kubernetes, None if the leader is not elected by one."""
     if start.lock.kind != "kubernetes":
         return None
@@ -155,7 +155,7 @@ def _reload_requests(settings: Settings, events: Events) -> ReloadRequests | Non
     return ReloadRequests(events.put, settings.time_limits.reload_limit_s + RELOAD_ALLOWANCE_S)
 
 
-def _terms(start: Start) -> LeaseTerms:
+def _terms(start: StartupState) -> LeaseTerms:
     lease = start.settings.lease
     return LeaseTerms(
         identity=_identity(start),
@@ -168,7 +168,7 @@ def _terms(start: Start) -> LeaseTerms:
     )
 
 
-def _identity(start: Start) -> str:
+def _identity(start: StartupState) -> str:
     """Return the holder identity.
 
     With a lock file, several replicas may share the hostname. So it then includes Prometheus' port,
@@ -180,7 +180,9 @@ def _identity(start: Start) -> str:
     return f"{name}:{urlsplit(start.base_url).port or os.getpid()}"
 
 
-def _frame(start: Start, terms: LeaseTerms, child: Child | None, lock: LeaseLock | None) -> Frame:
+def _frame(
+    start: StartupState, terms: LeaseTerms, child: Child | None, lock: LeaseLock | None
+) -> Frame:
     now = clock.now()
     return Frame(
         observation=replace(
@@ -202,7 +204,7 @@ def _frame(start: Start, terms: LeaseTerms, child: Child | None, lock: LeaseLock
     )
 
 
-def _first_observation(start: Start, child: Child | None, now: float) -> Observation:
+def _first_observation(start: StartupState, child: Child | None, now: float) -> Observation:
     """Return the observation at the start.
 
     A Prometheus that this program has started has the follower rendering. A sidecar's Prometheus
@@ -234,14 +236,14 @@ def _first_observation(start: Start, child: Child | None, now: float) -> Observa
     return Observation(configuration, now, label=label, gate=gate)
 
 
-def _policy(start: Start, terms: LeaseTerms, lock: LeaseLock | None) -> Policy:
+def _policy(start: StartupState, terms: LeaseTerms, lock: LeaseLock | None) -> Policy:
     settings = start.settings
     return Policy(
         terms=terms,
         fixed_role=Role(settings.lease.role) if lock is None else None,
         owns_child=settings.mode.owns_child,
         is_plain=settings.mode.is_plain,
-        can_start_over=start.can_start_over,
+        can_re_execute=start.can_re_execute,
         failure_threshold=settings.probing.failure_threshold,
         success_threshold=settings.probing.success_threshold,
         step_down_pause_s=max(STEP_DOWN_PAUSE_S, 2 * settings.lease.duration_s),
@@ -255,7 +257,7 @@ def _policy(start: Start, terms: LeaseTerms, lock: LeaseLock | None) -> Policy:
 
 
 def _start_threads(
-    start: Start, api: PrometheusApi, parts: PerformerParts, events: Events, actors: Actors
+    start: StartupState, api: PrometheusApi, parts: PerformerParts, events: Events, actors: Actors
 ) -> PrometheusWatch:
     settings = start.settings
     probing = _probing(settings, api)
@@ -292,14 +294,14 @@ def _probing(settings: Settings, api: PrometheusApi) -> Probing:
 
 
 def _gate_process(
-    start: Start,
+    start: StartupState,
     terms: LeaseTerms,
-    taken: Taken,
+    handles: StartupHandles,
     events: Events,
     actors: Actors,
 ) -> GateProcess | None:
     """Return what starts the gate, None without a gate."""
-    listener = taken.gate_listener
+    listener = handles.gate_listener
     if listener is None:
         return None
     from wrapper.supervision.gate_process import GateProcess  # noqa: PLC0415 - few have a gate
@@ -317,10 +319,12 @@ def _gate_process(
         log_level=start.settings.log.level,
         log_form=log.form_in_use(),
     )
-    return GateProcess(options, listener, lambda: taken.locks, events.put, actors)
+    return GateProcess(options, listener, lambda: handles.locks, events.put, actors)
 
 
-def _web_starter(start: Start, snapshots: SnapshotWriter) -> Callable[[], subprocess.Popen[bytes]]:
+def _web_starter(
+    start: StartupState, snapshots: SnapshotWriter
+) -> Callable[[], subprocess.Popen[bytes]]:
     """Return a function that starts the web server, which exits when this process exits."""
     options = replace(
         start.settings.web,

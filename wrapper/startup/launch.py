@@ -23,7 +23,7 @@ from wrapper.model.events import ChildExited, SignalReceived
 from wrapper.model.lease import LeaseUnavailable
 from wrapper.options.prometheus_args import FLUSH_DEADLINE, with_argument, with_config_file
 from wrapper.options.settings import Settings
-from wrapper.startup.start import RefusedInput, Start, Taken
+from wrapper.startup.startup_state import RefusedInput, StartupHandles, StartupState
 from wrapper.supervision.event_queue import Events
 
 LOG = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ REFUSED_VARIABLE = "_PROMETHEUS_ELECTOR_REFUSED"
 LAST_IN_FORCE = "configuration rejected; using the one that was last in force"
 
 
-def write_once(start: Start) -> int:
+def write_once(start: StartupState) -> int:
     """Write the follower rendering to the output file; return the exit status."""
     log_refusal(start)
     try:
@@ -51,7 +51,7 @@ def write_once(start: Start) -> int:
     return 0
 
 
-def supervise(start: Start) -> int:
+def supervise(start: StartupState) -> int:
     """Start Prometheus and supervise it until it exits or a stop is requested.
 
     Return the exit status.
@@ -59,23 +59,23 @@ def supervise(start: Start) -> int:
     events = Events()
     events.listen_to_signals()
     try:
-        taken = Taken() if start.is_plain else _take(start)
+        handles = StartupHandles() if start.is_plain else _open_handles(start)
     except (files.OutputInUse, LeaseUnavailable, OSError) as error:
         LOG.error("cannot start", extra={"reason": str(error)})  # noqa: TRY400
         return BAD_INPUT
     log_refusal(start)
     recover_rules(start.settings)
     actors = Actors(events.put)
-    child = _start_prometheus(start, taken.locks, events, actors)
+    child = _start_prometheus(start, handles.locks, events, actors)
     from wrapper.startup import assembly  # noqa: PLC0415 - heavy, and Prometheus runs by now
 
-    status, starts_over = assembly.supervise(start, events, actors, child, taken)
-    if starts_over and not _is_stop_requested(events):
-        _start_over(RefusedInput(start.first.fingerprint, status))
+    status, re_executes = assembly.supervise(start, events, actors, child, handles)
+    if re_executes and not _is_stop_requested(events):
+        _re_execute(RefusedInput(start.first.fingerprint, status))
     return status
 
 
-def log_refusal(start: Start) -> None:
+def log_refusal(start: StartupState) -> None:
     """Log why Prometheus is started with the configuration that was last in force, if it is."""
     for reason in start.refusal[:MOST_LOGGED]:
         LOG.error(LAST_IN_FORCE, extra={"reason": reason})
@@ -91,7 +91,7 @@ def _is_stop_requested(events: Events) -> bool:
     return False
 
 
-def _start_over(refused: RefusedInput) -> None:
+def _re_execute(refused: RefusedInput) -> None:
     """Execute this program again, in the same process; return only on failure.
 
     An environment variable passes on ``refused``: the rendering with which Prometheus exited, and
@@ -109,22 +109,22 @@ def _start_over(refused: RefusedInput) -> None:
 
 
 def refused_before() -> RefusedInput | None:
-    """Return what ``_start_over`` has passed on, None without; remove the variable."""
+    """Return what ``_re_execute`` has passed on, None without; remove the variable."""
     fingerprint, _, status = os.environ.pop(REFUSED_VARIABLE, "").partition(":")
     return RefusedInput(fingerprint, int(status)) if status.isdecimal() else None
 
 
-def _take(start: Start) -> Taken:
+def _open_handles(start: StartupState) -> StartupHandles:
     """Lock and write the output file, open the lock file, and open the gate's socket."""
     if start.own_folder is not None:
         files.make_own_folder(start.own_folder)
     output_lock = files.OutputLock(start.output, wait_s=PREDECESSOR_WAIT_S)
     file_lease = _file_lease(start)
     files.write_atomically(start.output, start.first.content, start.settings.files.output_mode)
-    return Taken(file_lease, output_lock, _gate_listener(start))
+    return StartupHandles(file_lease, output_lock, _gate_listener(start))
 
 
-def _file_lease(start: Start) -> FileLease | None:
+def _file_lease(start: StartupState) -> FileLease | None:
     """Return the lock file, None if the leader is not elected by one."""
     if start.lock.kind != "file":
         return None
@@ -133,7 +133,7 @@ def _file_lease(start: Start) -> FileLease | None:
     return FileLease(path, incarnation, is_inherited=settings.mode.owns_child)
 
 
-def _gate_listener(start: Start) -> socket.socket | None:
+def _gate_listener(start: StartupState) -> socket.socket | None:
     """Return the gate's listening socket, None without a gate; raise OSError that names the flag.
 
     The socket is opened before Prometheus starts to send, and stays open while the gate restarts.
@@ -177,7 +177,7 @@ def recover_rules(settings: Settings) -> None:
 
 
 def _start_prometheus(
-    start: Start, inherit: tuple[int, ...], events: Events, actors: Actors
+    start: StartupState, inherit: tuple[int, ...], events: Events, actors: Actors
 ) -> Child | None:
     """Start Prometheus, with SIGHUP ignored: an early SIGHUP would terminate it."""
     if not start.settings.mode.owns_child:
@@ -189,7 +189,7 @@ def _start_prometheus(
     return Child(child, clock.wall())
 
 
-def _command(start: Start) -> tuple[str, ...]:
+def _command(start: StartupState) -> tuple[str, ...]:
     """Return the command of Prometheus, with the output as its file and with a flush deadline.
 
     The deadline is a part of the lease's margin. No deadline is added without an election, or if

@@ -20,7 +20,7 @@ from wrapper.model.configuration import Renderings
 from wrapper.options.prometheus_args import ChildArguments
 from wrapper.options.settings import Mode, Settings
 from wrapper.startup.agent_feature import problems_of_agent
-from wrapper.startup.start import UNCHANGED, RefusedInput, Start, is_same_file
+from wrapper.startup.startup_state import UNCHANGED, RefusedInput, StartupState, is_same_file
 
 if TYPE_CHECKING:
     from wrapper.access.prometheus_access import PrometheusAccess
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from wrapper.startup.auth_preflight import AuthCheck
 
 
-def prepare(settings: Settings, refused: RefusedInput | None = None) -> Start:
+def prepare(settings: Settings, refused: RefusedInput | None = None) -> StartupState:
     """Read the inputs, and return what is known before the start, with all problems.
 
     ``refused`` is the rendering with which Prometheus exited in the previous run, if that run has
@@ -47,16 +47,16 @@ def prepare(settings: Settings, refused: RefusedInput | None = None) -> Start:
         targets, problems = _look_at_targets(settings, inputs.reads)
         own_reloads = arguments.own_reloads if settings.targets.fetches_rules else ()
         found = (*_problems_of_command(settings), *own_reloads, *of_auth, *problems)
-        return Start(settings, arguments, inputs, UNCHANGED, found, output, access, targets)
+        return StartupState(settings, arguments, inputs, UNCHANGED, found, output, access, targets)
     promtool = promtool_of(settings, arguments, output)
     judge = promtool.problems if promtool is not None else None
     inputs = Inputs(sources_of(settings, arguments, output), judge)
     renderings, refusal = _render(settings, inputs)
-    start = Start(settings, arguments, inputs, renderings, (), output, refusal=refusal)
+    start = StartupState(settings, arguments, inputs, renderings, (), output, refusal=refusal)
     start = replace(start, refused=refused).with_last_good()
     start = replace(start, lock=settings.lease.lock_of(os.getuid(), start.may_override))
     problems = [*_problems_of_child(settings, arguments), *problems_of_promtool(settings)]
-    targets, of_targets = _look_at_targets(settings, start.takes)
+    targets, of_targets = _look_at_targets(settings, start.uses_file)
     problems += [*of_auth, *of_targets, *_problems_of_output(start), *_problems_of_lock(start)]
     if settings.lease.is_on_kubernetes and not settings.mode.is_init:
         problems += _problems_of_kubeconfig(settings)
@@ -80,14 +80,14 @@ def _check_auth(settings: Settings, arguments: ChildArguments) -> AuthCheck | No
 
 
 def _look_at_targets(
-    settings: Settings, is_taken: Callable[[Path], bool]
+    settings: Settings, is_used: Callable[[Path], bool]
 ) -> tuple[PrometheusAccess | None, list[str]]:
     """Return the credentials for the feeds, and problems of the flags --targets-…."""
     if settings.mode.is_init or not settings.targets.feeds:
         return None, []
     from wrapper.startup.targets_preflight import look_at_targets  # noqa: PLC0415 - rarely needed
 
-    return look_at_targets(settings, is_taken)
+    return look_at_targets(settings, is_used)
 
 
 def output_of(settings: Settings, arguments: ChildArguments) -> Path:
@@ -178,7 +178,7 @@ def _problems_of_kubeconfig(settings: Settings) -> list[str]:
     return [unusable] if unusable else []
 
 
-def _problems_of_lock(start: Start) -> list[str]:
+def _problems_of_lock(start: StartupState) -> list[str]:
     """Return a problem if this is a pod and the lock would be a lock file by default.
 
     There each replica may have its own file, so that each would lead.
@@ -196,7 +196,7 @@ def _problems_of_lock(start: Start) -> list[str]:
     return [problem]
 
 
-def _problems_of_output(start: Start) -> list[str]:
+def _problems_of_output(start: StartupState) -> list[str]:
     """Return problems of the output file, for example that it cannot be written.
 
     The settings already have the problem if no output is named.
@@ -215,7 +215,7 @@ def _problems_of_output(start: Start) -> list[str]:
     return _problem_of_another_file(start)
 
 
-def _named_output(start: Start) -> str:
+def _named_output(start: StartupState) -> str:
     """Return where the output's name comes from, for messages: the flag, or its default."""
     if start.settings.files.output:
         return f"--output={start.output}"
@@ -223,7 +223,7 @@ def _named_output(start: Start) -> str:
     return f"--output (not given; by default {start.output}, from {source})"
 
 
-def _other_output(start: Start) -> str:
+def _other_output(start: StartupState) -> str:
     """Return the advice how to name another output file."""
     if start.settings.files.output or start.settings.mode.is_stand_in:
         return "name another file with --output"
@@ -233,7 +233,7 @@ def _other_output(start: Start) -> str:
     )
 
 
-def _problem_of_another_file(start: Start) -> list[str]:
+def _problem_of_another_file(start: StartupState) -> list[str]:
     """Return a problem if Prometheus reads another file than the output.
 
     A script that starts Prometheus may add --config.file itself. That is not known here, so it is

@@ -7,13 +7,13 @@ import logging
 from wrapper.configuration.input_watch import log_ignored_parts, log_notes
 from wrapper.model.configuration import Renderings
 from wrapper.model.gate import PATH
-from wrapper.startup.start import Start
+from wrapper.startup.startup_state import StartupState
 from wrapper.supervision.snapshot_builder import Constants
 
 LOG = logging.getLogger(__name__)
 
 
-def say_start(start: Start, constants: Constants) -> None:
+def say_start(start: StartupState, constants: Constants) -> None:
     """Log the start, and a warning for each probable mistake."""
     settings = start.settings
     LOG.info(
@@ -38,7 +38,7 @@ def say_start(start: Start, constants: Constants) -> None:
     _warn_of_prometheus(start)
 
 
-def _warn_of_overrides(start: Start) -> None:
+def _warn_of_overrides(start: StartupState) -> None:
     """Log a warning if the leader has no overrides, or if all replicas write."""
     if not start.good.needs_leader:
         LOG.warning(
@@ -56,7 +56,7 @@ def _warn_of_overrides(start: Start) -> None:
         )
 
 
-def _warn_of_no_gate(start: Start, kept: Renderings) -> None:
+def _warn_of_no_gate(start: StartupState, kept: Renderings) -> None:
     """Log a warning if the saved configuration sends to a gate that this start does not have."""
     gate = start.settings.gate
     if kept.leader.endpoints and not (
@@ -69,7 +69,7 @@ def _warn_of_no_gate(start: Start, kept: Renderings) -> None:
         )
 
 
-def _warn_of_prometheus(start: Start) -> None:
+def _warn_of_prometheus(start: StartupState) -> None:
     """Log a warning if requests to Prometheus may fail, or if it cannot be fenced."""
     settings = start.settings
     if start.arguments.base_url.startswith("https") and not settings.web.prometheus_http_config:

@@ -10,7 +10,7 @@ from wrapper.base.actors import Actors
 from wrapper.model.fetched_file import Feed
 from wrapper.model.roles import Verdict
 from wrapper.options.settings import Settings
-from wrapper.startup.start import Start
+from wrapper.startup.startup_state import StartupState
 from wrapper.startup.targets_preflight import rule_check_of
 from wrapper.supervision.event_queue import Events
 from wrapper.supervision.prometheus_api import PrometheusApi
@@ -28,7 +28,7 @@ from wrapper.targets.tombstones import Tombstones
 
 
 def start_targets(
-    start: Start,
+    start: StartupState,
     reloads: ReloadRequests,
     events: Events,
     watch: PrometheusWatch,
@@ -57,7 +57,7 @@ def start_targets(
         TaskKind.RELOAD: BackgroundTask(partial(_reload, rules)),
         TaskKind.CLEAN_TOMBSTONES: BackgroundTask(Tombstones(api).clean),
     }
-    dispatch = TaskDispatch(settings.targets.feeds, start_keeper, tasks, start.takes)
+    dispatch = TaskDispatch(settings.targets.feeds, start_keeper, tasks, start.uses_file)
     if settings.targets.broker:
         name = settings.targets.queue or settings.replica.identity
         broker = Broker(settings.targets.broker, name)

@@ -17,16 +17,16 @@ from wrapper.targets.rule_check import RuleCheck
 
 
 def look_at_targets(
-    settings: Settings, is_taken: Callable[[Path], bool]
+    settings: Settings, is_used: Callable[[Path], bool]
 ) -> tuple[PrometheusAccess, list[str]]:
     """Return the credentials for the feeds, and the problems of the flags.
 
-    ``is_taken`` returns whether a file is an input or the output.
+    ``is_used`` returns whether a file is an input or the output.
     """
     access, problems = opened(settings.targets.http_config, is_proxied=True)
     problems += _problems_of_places(settings.targets.feeds)
     for feed in settings.targets.feeds:
-        problems += _problems_of_file(f"--targets-url={feed}", feed, is_taken)
+        problems += _problems_of_file(f"--targets-url={feed}", feed, is_used)
     if settings.targets.broker:
         problems += _problems_of_broker(settings)
     return access, problems
@@ -44,9 +44,9 @@ def rule_check_of(settings: Settings) -> RuleCheck | None:
     return RuleCheck(at_hand, is_judge=False) if at_hand else None
 
 
-def _problems_of_file(named: str, feed: Feed, is_taken: Callable[[Path], bool]) -> Iterator[str]:
+def _problems_of_file(named: str, feed: Feed, is_used: Callable[[Path], bool]) -> Iterator[str]:
     path = Path(feed.path)
-    if is_taken(path):
+    if is_used(path):
         yield f"{named}: this file is the configuration itself, or a part of it; name another file"
     yield from problems_of_folder(named, path.parent)
 

@@ -98,7 +98,7 @@ class PerformerParts:
 class Performer:
     """Performs actions; ``report`` receives the resulting events.
 
-    ``exit_status`` is None until an ``Exit`` was performed. ``starts_over`` is that of the
+    ``exit_status`` is None until an ``Exit`` was performed. ``re_executes`` is that of the
     ``Exit``.
     """
 
@@ -113,7 +113,7 @@ class Performer:
         self._writes: queue.SimpleQueue[Rendering | None] = queue.SimpleQueue()
         self._written: Rendering | None = None
         self.exit_status: int | None = None
-        self.starts_over = False
+        self.re_executes = False
         actors.start("writer", self._write_all, end=lambda: self._writes.put(None))
 
     def perform(self, action: Action) -> Event | None:
@@ -135,8 +135,8 @@ class Performer:
                 self._answer_reload(action)
             case StartWeb() | StopWeb():
                 return self._control_web(action)
-            case Exit(status, starts_over):
-                self.exit_status, self.starts_over = status, starts_over
+            case Exit(status, re_executes):
+                self.exit_status, self.re_executes = status, re_executes
             case _:
                 return self._control_gate(action)
         return None

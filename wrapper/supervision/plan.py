@@ -120,7 +120,7 @@ def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
     waits = is_known_outside and now < o.child.exited_at + policy.terms.retry_period_s
     grace_s = policy.web_grace_s if o.leaving.stop_at is not None else DEAD_WEB_GRACE_S
     disarm = () if o.fencing.switch_at is None else (DisarmSwitch(),)
-    starts_over = policy.can_start_over and _is_refused_at_start(o)
+    re_executes = policy.can_re_execute and _is_refused_at_start(o)
     cure = "; restarting it with the configuration that was last in force"
     return Plan(
         role=Role.FOLLOWER,
@@ -130,10 +130,10 @@ def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
             *fence.fence_gate(o, policy, Role.FOLLOWER, now),
             *gate_orders.orders(o, policy, Role.FOLLOWER, now),
             *_label(o, Role.FOLLOWER, now),
-            *shutdown.end(o, code, grace_s, now, waits=waits, starts_over=starts_over),
+            *shutdown.end(o, code, grace_s, now, waits=waits, re_executes=re_executes),
         ),
         reason=o.leaving.failure
-        or f"Prometheus exited with status {code}{cure if starts_over else ''}",
+        or f"Prometheus exited with status {code}{cure if re_executes else ''}",
         cause=Cause.THREAD_ENDED if o.leaving.failure else Cause.EXITED,
         wake_at=now if o.role is Role.LEADER else now + BUSY_PAUSE_S,
     )

@@ -16,7 +16,7 @@ class Policy:
     - ``fixed_role``: the role of ``--role`` if there is no election, else None.
     - ``owns_child``: whether this program has started Prometheus; false for a sidecar.
     - ``is_plain``: Prometheus reads its own file, which this program does not render.
-    - ``can_start_over``: Prometheus can be restarted with the configuration that was last in force.
+    - ``can_re_execute``: Prometheus can be restarted with the configuration that was last in force.
     - ``shorten_lease``: the command that shortens the lease of a holder that no longer exists, ""
       if it is never needed.
     - ``failure_threshold``, ``success_threshold``: numbers of health probes of Prometheus.
@@ -29,7 +29,7 @@ class Policy:
     fixed_role: Role | None = None
     owns_child: bool = True
     is_plain: bool = False
-    can_start_over: bool = False
+    can_re_execute: bool = False
     serves_web: bool = True
     demotion_grace_s: float = 8.0
     prometheus_grace_s: float = 20.0

@@ -104,14 +104,14 @@ def end(  # noqa: PLR0913 - each decides how it ends
     now: float,
     *,
     waits: bool = False,
-    starts_over: bool = False,
+    re_executes: bool = False,
 ) -> tuple[Action, ...]:
     """Return the actions that stop the web server, and that exit once it has exited.
 
     ``code`` is the exit status. The web server gets ``grace_s`` seconds to exit. If ``waits`` is
-    true, this program does not exit yet. ``starts_over`` is that of ``Exit``.
+    true, this program does not exit yet. ``re_executes`` is that of ``Exit``.
     """
     stop = () if o.web.stopped_at is not None else (StopWeb(),)
     stopped_at = now if o.web.stopped_at is None else o.web.stopped_at
     is_gone = o.web.pid is None or now >= stopped_at + grace_s
-    return (*stop, Exit(code, starts_over)) if is_gone and not waits else stop
+    return (*stop, Exit(code, re_executes)) if is_gone and not waits else stop

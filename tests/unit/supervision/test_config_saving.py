@@ -27,7 +27,7 @@ IN_FORCE = but(
     child_is_ready=True,
 )
 ENDED = but(STARTING, child_status=2, child_exited_at=99.0, web_pid=None, web_stopped_at=99.0)
-RESTARTABLE = replace(POLICY, can_start_over=True)
+RESTARTABLE = replace(POLICY, can_re_execute=True)
 
 
 def saved(o: Observation, policy: Policy = POLICY, now: float = 100.0) -> list[SavedRenderings]:
@@ -102,7 +102,7 @@ def exits(o: Observation, policy: Policy = RESTARTABLE) -> list[Exit]:
 
 def test_a_prometheus_that_ends_before_it_is_ready_is_started_with_what_was_saved() -> None:
     """Its configuration may be the reason."""
-    assert exits(ENDED) == [Exit(2, starts_over=True)]
+    assert exits(ENDED) == [Exit(2, re_executes=True)]
     assert plan(ENDED, RESTARTABLE, 100.0).cause is Cause.EXITED
 
 
@@ -127,4 +127,4 @@ def test_a_prometheus_that_ends_before_it_is_ready_is_started_with_what_was_save
 )
 def test_any_other_end_of_prometheus_is_the_end(o: Observation, policy: Policy) -> None:
     """The exit status is passed on."""
-    assert [each.starts_over for each in exits(o, policy)] == [False]
+    assert [each.re_executes for each in exits(o, policy)] == [False]

@@ -16,7 +16,7 @@ from wrapper.model.roles import Role
 from wrapper.options.loading import load
 from wrapper.options.prometheus_args import ChildArguments
 from wrapper.startup import assembly
-from wrapper.startup.start import Start
+from wrapper.startup.startup_state import StartupState
 from wrapper.supervision import loaded_rendering
 from wrapper.supervision.configuration_state import ConfigurationState
 from wrapper.supervision.observation import LeaseState, Observation
@@ -54,7 +54,7 @@ def policy_of(*times: str) -> Policy:
     argv = ("--config=c.yml", "--lease-lock=file:/l", *times, "--", *child)
     settings = load(argv, {}, hostname="host", incarnation="random")
     nothing_read: Any = None
-    start = Start(settings, ChildArguments.parse(child), nothing_read, None)
+    start = StartupState(settings, ChildArguments.parse(child), nothing_read, None)
     return Policy(terms=assembly._terms(start))
 
 

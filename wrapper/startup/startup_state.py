@@ -47,7 +47,7 @@ class RefusedInput:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class StartupHandles:
     """The locks and the socket that are opened before Prometheus is started.
 
     - ``file_lease``: the lock file that elects the leader, None without one.
@@ -70,7 +70,7 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class StartupState:
     """What is known before the start. Nothing is started if there are ``problems``.
 
     - ``arguments``: Prometheus' own arguments.
@@ -131,7 +131,7 @@ class Start:
                 return url.removesuffix(ending)
         return ""
 
-    def takes(self, path: Path) -> bool:
+    def uses_file(self, path: Path) -> bool:
         """Return whether a file is an input or the output."""
         is_output = not self.is_plain and is_same_file(path, self.output)
         return is_output or self.inputs.reads(path)
@@ -154,7 +154,7 @@ class Start:
         return LastGood(self.output, self.settings.files.output_mode)
 
     @property
-    def can_start_over(self) -> bool:
+    def can_re_execute(self) -> bool:
         """Whether a Prometheus that exits before it is ready gets the saved configuration.
 
         That is done only once for a rendering, not if it was refused in the previous run too.
@@ -164,7 +164,7 @@ class Start:
         has_been = self.refused is not None and self.refused.fingerprint == self.first.fingerprint
         return not has_been and self.saved.can_replace(self.first)
 
-    def with_last_good(self) -> Start:
+    def with_last_good(self) -> StartupState:
         """Return this start; if the input was refused, ``last_good`` is what was saved."""
         if self.settings.is_check or self.is_plain:
             return self
