@@ -31,12 +31,12 @@ from wrapper.options.settings import FeedTerms
 from wrapper.targets.fetch_loop import FeedKeeper, FetchParts
 from wrapper.targets.rule_loader import RuleLoader
 from wrapper.access.prometheus_access import PrometheusAccess
-from wrapper.commands.targets import ByHttp
+from wrapper.commands.targets import HttpReloads
 from wrapper.supervision.prometheus_api import PrometheusApi
 
 url, path, shard = sys.argv[1:]
 largest = 64 << 20
-reloads = ByHttp(PrometheusApi(), "", 1.0)
+reloads = HttpReloads(PrometheusApi(), "", 1.0)
 fetcher = Fetcher(PrometheusAccess(), 60.0, largest)
 parts = FetchParts(fetcher, RuleLoader(reloads), lambda _: None, threading.Event())
 keeper = FeedKeeper(Feed(url, path), FeedTerms(60.0, shard, False, largest), parts)

@@ -19,7 +19,7 @@ from tests.real.parts import WriteLog, started
 from tests.real.replica import QUICK, Replica
 from tests.support import wait_until
 from wrapper.commands.remote import supervisor_on
-from wrapper.commands.remote_args import Unasked
+from wrapper.commands.remote_args import CommandFailed
 from wrapper.model.roles import Cause
 
 PASSWORD = "wonderland"
@@ -205,7 +205,7 @@ def test_the_supervisor_is_found_by_its_whole_address(pair: tuple[Replica, Repli
     host, port = leader.api.removeprefix("http://").split(":")
     assert supervisor_on(host, int(port)).pid == psutil.Process(leader.web.pid).ppid()
     assert supervisor_on("localhost", int(port)).pid == psutil.Process(leader.web.pid).ppid()
-    with pytest.raises(Unasked, match=r"this user listens on 127\.0\.0\.2"):
+    with pytest.raises(CommandFailed, match=r"this user listens on 127\.0\.0\.2"):
         supervisor_on("127.0.0.2", int(port))
 
 

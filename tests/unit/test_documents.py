@@ -10,7 +10,7 @@ import pytest
 
 from tests import links
 from tests.layers import ORDER
-from wrapper.commands.remote_args import read_words
+from wrapper.commands.remote_args import read_arguments
 from wrapper.options.flags import BY_NAME
 from wrapper.options.loading import load
 from wrapper.options.usage import usage
@@ -54,7 +54,7 @@ def test_commands(place: str, command: str) -> None:
     """Each is taken as it is written."""
     words = shlex.split(command)[1:]
     if words[0] in {"status", "step-down"}:
-        read_words(words, {})
+        read_arguments(words, {})
     else:
         load(words, {}, hostname="host", incarnation="random")
 

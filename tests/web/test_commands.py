@@ -9,7 +9,7 @@ import pytest
 from tests.web.conftest import Upstream, leading, say
 from tests.web.test_status import FULL
 from wrapper.base import clock
-from wrapper.commands.remote import GOOD, UNASKED, run
+from wrapper.commands.remote import FAILED, GOOD, run
 from wrapper.web.status import status_of
 
 
@@ -19,8 +19,8 @@ def test_an_answer_of_another_form_is_no_answer(
 ) -> None:
     """Exit status 2, as for one that does not come."""
     upstream.answer = say(answer.encode())
-    assert run(["status", upstream.url], {}) == UNASKED
-    assert run(["step-down", upstream.url], {}) == UNASKED
+    assert run(["status", upstream.url], {}) == FAILED
+    assert run(["step-down", upstream.url], {}) == FAILED
     assert capsys.readouterr().err.count("prometheus-elector st") == 2
 
 
@@ -47,5 +47,5 @@ def test_a_refusal_cannot_act_on_the_terminal(
     """What a server says is printed without control characters."""
     body = b'{"error": "no\\u001b[2J \\ud800way"}'
     upstream.answer = say(body, b"HTTP/1.1 503 Gone\r\nContent-Length: %d" % len(body))
-    assert run(["status", upstream.url], {}) == UNASKED
+    assert run(["status", upstream.url], {}) == FAILED
     assert capsys.readouterr().err.endswith(": no[2J way\n")

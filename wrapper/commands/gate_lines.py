@@ -36,11 +36,11 @@ _ENDPOINT: Form = {
 def gate_lines(replicas: Sequence[Json]) -> Iterator[str]:
     """Yield one line for each replica that has a gate: its state, and that of each endpoint."""
     for replica in replicas:
-        told = mapping(replica.get("status"))
-        gate = mapping(told.get("gate"))
+        status = mapping(replica.get("status"))
+        gate = mapping(status.get("gate"))
         if _has(gate, _GATE) and all(_has(each, _ENDPOINT) for each in gate["endpoints"]):
             parts = [_with_problem(state_of(gate), gate), *map(_endpoint, gate["endpoints"])]
-            yield f"gate of {told.get('identity')}: {'; '.join(parts)}"
+            yield f"gate of {status.get('identity')}: {'; '.join(parts)}"
 
 
 def _has(value: object, form: Form) -> bool:

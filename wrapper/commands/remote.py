@@ -30,7 +30,7 @@ from wrapper.access.request_errors import AskedServer, trouble, trust_by
 from wrapper.base.log import say
 from wrapper.base.url_encoding import to_uri
 from wrapper.commands.gate_lines import gate_lines
-from wrapper.commands.remote_args import RemoteRequest, Unasked, read_words
+from wrapper.commands.remote_args import CommandFailed, RemoteRequest, read_arguments
 from wrapper.documents.problems import ConfigurationError
 from wrapper.election import step_down_pause
 from wrapper.election.step_down_rules import STATUS_FORM, why_not
@@ -39,7 +39,7 @@ from wrapper.options.loading import SettingsError, load
 from wrapper.options.prometheus_args import ChildArguments
 from wrapper.startup.prepare import output_of
 
-GOOD, NOT_SO, UNASKED = 0, 1, 2
+GOOD, UNCONFIRMED, FAILED = 0, 1, 2
 _LIMIT_S = 10.0
 _PATIENCE_S = 15.0
 _FORCED_S = 5.0  # after --force, how long to wait for a successor, which may not be ready
@@ -57,12 +57,12 @@ Json = dict[str, Any]
 def run(words: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run the command in ``words``, the arguments of the program; return the exit status."""
     try:
-        asked = read_words(words, environ)
-        api = Api(asked.url, asked.http_config)
-        return _status(api) if words[0] == "status" else _step_down(api, asked)
-    except Unasked as error:
+        request = read_arguments(words, environ)
+        api = Api(request.url, request.http_config)
+        return _status(api) if words[0] == "status" else _step_down(api, request)
+    except CommandFailed as error:
         _say(f"prometheus-elector {words[0]}: {error}", sys.stderr)
-        return UNASKED
+        return FAILED
 
 
 # --- requests to the API ----------------------------------------------------------------------
@@ -71,8 +71,8 @@ def run(words: Sequence[str], environ: Mapping[str, str]) -> int:
 class Api:
     """A client of the API of one replica.
 
-    If the URL has a user but no password, it prompts for the password. Raises Unasked if the URL or
-    the file of --http-config is invalid.
+    If the URL has a user but no password, it prompts for the password. Raises CommandFailed if the
+    URL or the file of --http-config is invalid.
     """
 
     def __init__(self, url: str, http_config: str = "") -> None:
@@ -80,11 +80,11 @@ class Api:
             parts = urlsplit(to_uri(url))
         except ValueError as error:
             shown = url.rpartition("@")[2]
-            raise Unasked(f"{shown} is {error}; write http://HOST:9095") from error
+            raise CommandFailed(f"{shown} is {error}; write http://HOST:9095") from error
         try:
             self._access = PrometheusAccess(http_config).current()
         except ConfigurationError as error:
-            raise Unasked(f"--http-config: {'; '.join(error.problems)}") from error
+            raise CommandFailed(f"--http-config: {'; '.join(error.problems)}") from error
         self.host = parts.hostname or ""
         self.port = parts.port or {"http": 80, "https": 443}[parts.scheme]
         self.parts = _with_password(parts)
@@ -94,61 +94,67 @@ class Api:
         return f"{self.parts.scheme}://{self.host}:{self.port}"
 
     def ask(self, method: str, path: str, body: Json | None = None) -> tuple[int, Json]:
-        """Send a request; return the answer's status code and JSON object; raise Unasked."""
+        """Send a request; return the answer's status code and JSON object; raise CommandFailed."""
         content = None if body is None else json.dumps(body).encode()
         target = self.parts.path.rstrip("/") + path
         connection = Connection(self.parts, self._access)
         try:
             answer = connection.ask(method, target, _LIMIT_S, _IS_JSON, content)
-            told = json.loads(answer.read())
+            value = json.loads(answer.read())
         except (OSError, HTTPException, HTTPError, ValueError, RecursionError) as error:
-            raise Unasked(trouble(error, self._server, _LIMIT_S).text) from error
+            raise CommandFailed(trouble(error, self._server, _LIMIT_S).text) from error
         finally:
             connection.end()
-        if not isinstance(told, dict):
-            raise Unasked(f"{self} is not the API of a prometheus-elector")
-        return answer.status, told
+        if not isinstance(value, dict):
+            raise CommandFailed(f"{self} is not the API of a prometheus-elector")
+        return answer.status, value
 
     def fleet(self) -> list[Json]:
-        """Return the status of all replicas, that of this replica first; raise Unasked."""
-        replicas = self._told("/_elector/fleet").get("replicas")
+        """Return the status of all replicas, that of this replica first; raise CommandFailed."""
+        replicas = self._get("/_elector/fleet").get("replicas")
         if not isinstance(replicas, list) or not all(isinstance(each, dict) for each in replicas):
-            raise Unasked(f"{self} sent no list of replicas; is it another version?")
+            raise CommandFailed(f"{self} sent no list of replicas; is it another version?")
         return replicas
 
     def status(self) -> Json:
-        """Return the status of this replica; raise Unasked."""
-        told = self._told("/_elector/status")
-        if not is_status(told):
-            raise Unasked(f"{self}: {_NO_STATUS}")
-        return told
+        """Return the status of this replica; raise CommandFailed."""
+        status = self._get("/_elector/status")
+        if not is_status(status):
+            raise CommandFailed(f"{self}: {_NO_STATUS}")
+        return status
 
-    def _told(self, path: str) -> Json:
-        code, told = self.ask("GET", path)
+    def _get(self, path: str) -> Json:
+        code, answer = self.ask("GET", path)
         if code != HTTPStatus.OK:
-            raise Unasked(f"{self}: {told.get('error', f'HTTP {code}')}")
-        return told
+            raise CommandFailed(f"{self}: {answer.get('error', f'HTTP {code}')}")
+        return answer
 
 
 def _with_password(parts: SplitResult) -> SplitResult:
-    """Return the URL; if it has a user but no password, prompt for the password; raise Unasked."""
+    """Return the URL; if it has a user but no password, prompt for it; raise CommandFailed."""
     if parts.username is None or parts.password is not None:
         return parts
     try:
         password = getpass.getpass("Password: ")
     except (EOFError, OSError) as error:
         cure = "name a file with it: basic_auth in --http-config=FILE"
-        raise Unasked(f"no terminal to ask for {parts.username}'s password; {cure}") from error
+        raise CommandFailed(
+            f"no terminal to ask for {parts.username}'s password; {cure}"
+        ) from error
     user, _, place = parts.netloc.rpartition("@")
     return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{place}")
 
 
-def is_status(told: object) -> TypeGuard[Json]:
-    """Return whether ``told`` has the fields of a status that this module uses."""
+def is_status(value: object) -> TypeGuard[Json]:
+    """Return whether ``value`` has the fields of a status that this module uses."""
     return (
-        isinstance(told, dict)
-        and all(name in told and isinstance(told[name], kind) for name, kind in STATUS_FORM.items())
-        and all(isinstance(told.get(name), dict | None) for name in ("prometheus", "configuration"))
+        isinstance(value, dict)
+        and all(
+            name in value and isinstance(value[name], kind) for name, kind in STATUS_FORM.items()
+        )
+        and all(
+            isinstance(value.get(name), dict | None) for name in ("prometheus", "configuration")
+        )
     )
 
 
@@ -165,8 +171,8 @@ def _status(api: Api) -> int:
     for line in (*table(replicas), *gate_lines(replicas)):
         _say(line)
     known = filter(is_status, (each.get("status") for each in replicas))
-    leaders = sum(told["is_leader"] for told in known)
-    return GOOD if leaders == 1 else NOT_SO
+    leaders = sum(status["is_leader"] for status in known)
+    return GOOD if leaders == 1 else UNCONFIRMED
 
 
 def table(replicas: Sequence[Json]) -> Iterator[str]:
@@ -180,16 +186,16 @@ def table(replicas: Sequence[Json]) -> Iterator[str]:
 
 
 def _row(replica: Json) -> tuple[str, ...]:
-    told = replica.get("status")
-    if not is_status(told):
-        why = _NO_STATUS if told is not None else f"unreachable: {replica.get('problem', '')}"
+    status = replica.get("status")
+    if not is_status(status):
+        why = _NO_STATUS if status is not None else f"unreachable: {replica.get('problem', '')}"
         return str(replica.get("url", "?")), "?", "?", "?", "?", "?", why
-    prometheus, configuration = told.get("prometheus") or {}, told.get("configuration")
+    prometheus, configuration = status.get("prometheus") or {}, status.get("configuration")
     ready = "ready" if prometheus.get("is_ready") else "not ready"
     config = "own file" if not configuration else _config(configuration)
-    since = str(told.get("role_since", "")).replace("+00:00", "Z")
-    leader = named(told["leader"])
-    return told["identity"], told["role"], leader, ready, config, since, told["reason"]
+    since = str(status.get("role_since", "")).replace("+00:00", "Z")
+    leader = named(status["leader"])
+    return status["identity"], status["role"], leader, ready, config, since, status["reason"]
 
 
 def _config(configuration: Json) -> str:
@@ -201,43 +207,45 @@ def _config(configuration: Json) -> str:
 # --- step-down --------------------------------------------------------------------------------
 
 
-def _step_down(api: Api, asked: RemoteRequest) -> int:
-    body: Json = {"force": asked.is_forced}
-    if asked.for_s is not None:
-        body["for_s"] = asked.for_s
+def _step_down(api: Api, request: RemoteRequest) -> int:
+    body: Json = {"force": request.is_forced}
+    if request.for_s is not None:
+        body["for_s"] = request.for_s
     before = api.status()
-    code, told = api.ask("POST", "/_elector/step-down", body)
-    if code == _FORBIDDEN and api.host in _LOOPBACK and "does not know who asks" in str(told):
-        _by_signal(api, asked)
+    code, answer = api.ask("POST", "/_elector/step-down", body)
+    if code == _FORBIDDEN and api.host in _LOOPBACK and "does not know who asks" in str(answer):
+        _by_signal(api, request)
     elif code != HTTPStatus.OK:
-        raise Unasked(str(told.get("error", f"HTTP {code}")))
-    if asked.for_s == 0:
+        raise CommandFailed(str(answer.get("error", f"HTTP {code}")))
+    if request.for_s == 0:
         _say(f"{before['identity']} takes part in the election again")
         return GOOD
-    return _await_outcome(api, asked, before)
+    return _await_outcome(api, request, before)
 
 
-def _by_signal(api: Api, asked: RemoteRequest) -> None:
+def _by_signal(api: Api, request: RemoteRequest) -> None:
     """Request the step-down by a signal on this machine, after the same checks as in the API."""
     own, *others = (each.get("status") for each in api.fleet() or [{}])
     if not is_status(own):
-        raise Unasked(f"{api}: {_NO_STATUS}")
+        raise CommandFailed(f"{api}: {_NO_STATUS}")
     known = list(filter(is_status, others))
-    wrong = why_not(own, known, is_forced=asked.is_forced, for_s=asked.for_s)
+    wrong = why_not(own, known, is_forced=request.is_forced, for_s=request.for_s)
     if wrong:
-        raise Unasked(wrong.replace("force it", "use --force"))
+        raise CommandFailed(wrong.replace("force it", "use --force"))
     supervisor = supervisor_on(api.host, api.port)
     try:
-        if asked.for_s is not None:
+        if request.for_s is not None:
             owner = supervisor.uids().real  # this command may run as root
-            step_down_pause.write(step_down_pause.path_of(_output(supervisor)), asked.for_s, owner)
+            step_down_pause.write(
+                step_down_pause.path_of(_output(supervisor)), request.for_s, owner
+            )
         supervisor.send_signal(signal.SIGUSR1)
     except (OSError, psutil.Error) as error:
-        raise Unasked(f"the supervisor cannot be signalled: {error}") from error
+        raise CommandFailed(f"the supervisor cannot be signalled: {error}") from error
 
 
 def supervisor_on(host: str, port: int) -> psutil.Process:
-    """Return the supervisor whose API listens on this address of this machine; raise Unasked."""
+    """Return the supervisor whose API listens on this local address; raise CommandFailed."""
     try:
         for listener in _listeners(host, port):
             process = psutil.Process(listener)
@@ -248,7 +256,9 @@ def supervisor_on(host: str, port: int) -> psutil.Process:
                 return process
     except psutil.Error:
         pass
-    raise Unasked(f"no prometheus-elector of this user listens on {host}:{port} of this machine")
+    raise CommandFailed(
+        f"no prometheus-elector of this user listens on {host}:{port} of this machine"
+    )
 
 
 def _listeners(host: str, port: int) -> Iterator[int]:
@@ -277,7 +287,7 @@ def _output(supervisor: psutil.Process) -> Path:
     return Path(supervisor.cwd()) / output
 
 
-def _await_outcome(api: Api, asked: RemoteRequest, before: Json) -> int:
+def _await_outcome(api: Api, request: RemoteRequest, before: Json) -> int:
     """Wait for the outcome of the step-down and print it; return the exit status.
 
     After --force there may be no new leader. A failed request is retried, because the API may be
@@ -286,17 +296,17 @@ def _await_outcome(api: Api, asked: RemoteRequest, before: Json) -> int:
     until = time.monotonic() + _PATIENCE_S
     leader, own = before["leader"], before["identity"]
     while time.monotonic() < until:
-        with suppress(Unasked):
-            told = api.status()
-            leader = told["leader"]
-            if outcome := outcome_of(told, before, asked.for_s):
+        with suppress(CommandFailed):
+            status = api.status()
+            leader = status["leader"]
+            if outcome := outcome_of(status, before, request.for_s):
                 _say(outcome)
                 return GOOD
-            if asked.is_forced and before["is_leader"] and not leader:
+            if request.is_forced and before["is_leader"] and not leader:
                 until = min(until, time.monotonic() + _FORCED_S)
         time.sleep(0.2)
     _say(f"{own} was asked to step down; {who_leads(leader)} so far")
-    return NOT_SO
+    return UNCONFIRMED
 
 
 def who_leads(leader: str | None) -> str:
@@ -304,12 +314,12 @@ def who_leads(leader: str | None) -> str:
     return "the leader is not known" if leader is None else f"{leader or 'nobody'} leads"
 
 
-def outcome_of(told: Json, before: Json, for_s: float | None) -> str:
-    """Return a sentence about the outcome that the status ``told`` shows, "" if none yet.
+def outcome_of(status: Json, before: Json, for_s: float | None) -> str:
+    """Return a sentence about the outcome that ``status`` shows, "" if none yet.
 
     ``before`` is the status before the request, ``for_s`` the requested pause in seconds.
     """
-    own, leader, until = told["identity"], told["leader"], told.get("paused_until")
+    own, leader, until = status["identity"], status["leader"], status.get("paused_until")
     if for_s and until in (None, before.get("paused_until")):
         return ""
     if not before["is_leader"]:

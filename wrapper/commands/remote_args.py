@@ -22,7 +22,7 @@ _WORDS = {
 }
 
 
-class Unasked(Exception):
+class CommandFailed(Exception):
     """The command failed: its arguments are wrong, or the API gave no usable answer or refused.
 
     The message is the cause.
@@ -45,15 +45,17 @@ class RemoteRequest:
     http_config: str = ""
 
 
-def read_words(words: Sequence[str], environ: Mapping[str, str]) -> RemoteRequest:
-    """Parse the arguments of the program; raise Unasked."""
+def read_arguments(words: Sequence[str], environ: Mapping[str, str]) -> RemoteRequest:
+    """Parse the arguments of the program; raise CommandFailed."""
     command, *left = words
     url, values = "", {}
     while left:
         name, equals, value = left.pop(0).partition("=")
         flag = "--" + name.lstrip("-") if name.startswith("-") else ""
         if not flag and url:
-            raise Unasked(f"{name}: only one URL can be asked, and {url} is one; leave one out")
+            raise CommandFailed(
+                f"{name}: only one URL can be asked, and {url} is one; leave one out"
+            )
         if not flag:
             url = name + equals + value
         elif flag == "--force" and command == "step-down":
@@ -61,13 +63,15 @@ def read_words(words: Sequence[str], environ: Mapping[str, str]) -> RemoteReques
         elif flag == "--http-config" or (flag == "--for" and command == "step-down"):
             values[flag] = value if equals else left.pop(0) if left else ""
             if not values[flag]:
-                raise Unasked(f"{flag}: its value is missing; {command} takes {_WORDS[command]}")
+                raise CommandFailed(
+                    f"{flag}: its value is missing; {command} takes {_WORDS[command]}"
+                )
         else:
-            raise Unasked(f"{name}: unknown; {command} takes {_WORDS[command]}")
-    return _asked(url or default_url(environ), values)
+            raise CommandFailed(f"{name}: unknown; {command} takes {_WORDS[command]}")
+    return _request(url or default_url(environ), values)
 
 
-def _asked(url: str, values: Mapping[str, str]) -> RemoteRequest:
+def _request(url: str, values: Mapping[str, str]) -> RemoteRequest:
     return RemoteRequest(
         url=url if "://" in url else f"http://{url}",
         for_s=_duration(values["--for"]) if "--for" in values else None,
@@ -80,16 +84,16 @@ def _boolean(text: str) -> bool:
     try:
         return boolean(text)
     except KeyError as error:
-        raise Unasked(f"--force={text}: write --force, or leave it out") from error
+        raise CommandFailed(f"--force={text}: write --force, or leave it out") from error
 
 
 def _duration(text: str) -> float:
     try:
         seconds = parse_duration(text)
     except ValueError as error:
-        raise Unasked(f"--for={text}: {error}") from error
+        raise CommandFailed(f"--for={text}: {error}") from error
     if not 0 <= seconds <= step_down_pause.LONGEST_S:
-        raise Unasked(
+        raise CommandFailed(
             f"--for={text}: write a time from 0s to {step_down_pause.LONGEST_S / 3600:g}h"
         )
     return seconds

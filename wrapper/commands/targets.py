@@ -32,7 +32,7 @@ _VERDICTS = {200: Verdict.LOADED, 500: Verdict.REFUSED}
 
 
 @dataclass(frozen=True, slots=True)
-class ByHttp:
+class HttpReloads:
     """Reloads Prometheus over HTTP; without ``url``, rules count as loaded once written."""
 
     api: PrometheusApi
@@ -68,7 +68,7 @@ def _keeper(
     parts = FetchParts(
         fetcher=Fetcher(access, settings.targets.timeout_s, settings.targets.terms.largest),
         rules=RuleLoader(
-            ByHttp(PrometheusApi(access=own), url, settings.targets.timeout_s),
+            HttpReloads(PrometheusApi(access=own), url, settings.targets.timeout_s),
             rule_check_of(settings),
             quiet_s=0.0,
         ),

@@ -36,7 +36,7 @@ _REMOTE_WRITE = re.compile(rb'remote_write:(?:(?<="remote_write:)|(?<=\\nremote_
 _LONGEST_ANSWER = 1000
 MOST_BYTES = 16 << 20  # the limit for an answer
 MOST_BYTES_SHOWN = 256 << 20  # the limit for the configuration with all defaults, and all metrics
-_BRIEF = 4096  # an answer of at most this many bytes has only the two metrics that were requested
+_MOST_FILTERED = 4096  # bytes of an answer with only the two metrics that were requested
 _TRUST = trust_by("--prometheus-http-config")
 
 
@@ -56,7 +56,7 @@ class PrometheusAnswer:
         return self.status == _OK
 
     @property
-    def is_not_yet(self) -> bool:
+    def is_not_ready(self) -> bool:
         """Whether Prometheus is starting or does not answer; errors of a proxy do not count."""
         return self.status in {0, _UNAVAILABLE}
 
@@ -75,7 +75,7 @@ class PrometheusApi:
         self._base_url = base_url.rstrip("/")
         self._access = access or PrometheusAccess()
         self._connections = KeptConnections()
-        self._is_brief = False
+        self._filters_metrics = False
 
     @property
     def knows_status(self) -> bool:
@@ -120,7 +120,7 @@ class PrometheusApi:
         try:
             # The metrics first: then the configuration is not older than the reload in the metrics.
             timed, metrics = self._request("GET", self.url(_METRICS), timeout_s, MOST_BYTES_SHOWN)
-            self._is_brief = len(metrics) <= _BRIEF
+            self._filters_metrics = len(metrics) <= _MOST_FILTERED
             showed, shown = self._request(
                 "GET", self.url("/api/v1/status/config"), timeout_s, MOST_BYTES_SHOWN
             )
@@ -130,7 +130,7 @@ class PrometheusApi:
 
     def has_reloaded_since(self, evidence: Evidence, timeout_s: float) -> bool:
         """Return whether a reload has ended since; False also if that query would be expensive."""
-        if not self._is_brief:
+        if not self._filters_metrics:
             return False
         try:
             status, metrics = self._request("GET", self.url(_METRICS), timeout_s)

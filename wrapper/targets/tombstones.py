@@ -47,7 +47,7 @@ class Tombstones:
     def _clean(self, has_begun: threading.Event) -> str:
         """Clean them within LIMIT_S; return why to repeat that if Prometheus is not ready."""
         answer = self._api.ask("POST", self._api.url(PATH), LIMIT_S)
-        if answer.is_not_yet and not has_begun.is_set():
+        if answer.is_not_ready and not has_begun.is_set():
             return f"tombstones cannot be cleaned yet: {answer.summary}"
         if answer.status in _DONE:
             self._said = ""

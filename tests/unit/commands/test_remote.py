@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from wrapper.commands.remote import Api, outcome_of, table
-from wrapper.commands.remote_args import RemoteRequest, Unasked, read_words
+from wrapper.commands.remote_args import CommandFailed, RemoteRequest, read_arguments
 
 LOCAL = "http://127.0.0.1:9095"
 
@@ -31,7 +31,7 @@ LOCAL = "http://127.0.0.1:9095"
 )
 def test_words_are_read(words: list[str], asked: RemoteRequest) -> None:
     """A URL, or this machine's; how long; whether to force it."""
-    assert read_words(["step-down", *words], {}) == asked
+    assert read_arguments(["step-down", *words], {}) == asked
 
 
 @pytest.mark.parametrize(
@@ -46,13 +46,13 @@ def test_words_are_read(words: list[str], asked: RemoteRequest) -> None:
 def test_whom_it_asks_is_said_by_the_environment(address: str, url: str, tmp_path: Path) -> None:
     """As the replica beside it was told where to listen, over TLS or not."""
     environ = {"ELECTOR_API_LISTEN_ADDRESS": address}
-    assert read_words(["status"], environ).url == url
+    assert read_arguments(["status"], environ).url == url
     web = tmp_path / "web.yml"
     web.write_text("tls_server_config: {cert_file: c, key_file: k}\n")
     environ["ELECTOR_WEB_CONFIG_FILE"] = str(web)
-    assert read_words(["status"], environ).url == url.replace("http:", "https:")
+    assert read_arguments(["status"], environ).url == url.replace("http:", "https:")
     web.unlink()
-    assert read_words(["status"], environ).url == url
+    assert read_arguments(["status"], environ).url == url
 
 
 @pytest.mark.parametrize(
@@ -69,15 +69,15 @@ def test_whom_it_asks_is_said_by_the_environment(address: str, url: str, tmp_pat
 )
 def test_words_that_mean_nothing_are_refused(words: list[str], told: str) -> None:
     """With what can be written instead."""
-    with pytest.raises(Unasked, match=told):
-        read_words(["step-down", *words], {})
+    with pytest.raises(CommandFailed, match=told):
+        read_arguments(["step-down", *words], {})
 
 
 @pytest.mark.parametrize("word", ["--for=1h", "--force"])
 def test_a_status_takes_nothing_that_would_change_it(word: str) -> None:
     """It is refused, rather than ignored."""
-    with pytest.raises(Unasked, match="unknown; status takes URL and --http-config=FILE"):
-        read_words(["status", word], {})
+    with pytest.raises(CommandFailed, match="unknown; status takes URL and --http-config=FILE"):
+        read_arguments(["status", word], {})
 
 
 def test_a_password_that_nobody_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,14 +87,14 @@ def test_a_password_that_nobody_can_be_asked_for(monkeypatch: pytest.MonkeyPatch
         raise EOFError
 
     monkeypatch.setattr("getpass.getpass", fail)
-    with pytest.raises(Unasked, match=r"alice's password.*--http-config=FILE"):
+    with pytest.raises(CommandFailed, match=r"alice's password.*--http-config=FILE"):
         Api("http://alice@h:1")
 
 
 @pytest.mark.parametrize("url", ["ftp://h", "http://h:port"])
 def test_what_is_no_url_is_refused(url: str) -> None:
     """Before anybody is asked."""
-    with pytest.raises(Unasked, match="is not an HTTP URL"):
+    with pytest.raises(CommandFailed, match="is not an HTTP URL"):
         Api(url)
 
 
