@@ -169,9 +169,9 @@ class GatedHistory(History):
         A new leader's hand-over first waits for what Prometheus sends again: it may be cut short.
         """
         o, now = process.supervisor._observation, process.local_now()
-        until = o.leaving.steps_down_until or 0.0
+        until = o.stopping.steps_down_until or 0.0
         is_new = o.role is Role.LEADER and now < o.role_since + NEW_LEADER_S
-        return process.is_alive and o.leaving.stop_at is None and until < now and not is_new
+        return process.is_alive and o.stopping.stop_at is None and until < now and not is_new
 
     def freeze(self, pod: Pod, until: float) -> None:
         """Stop all of a machine's processes for a while."""

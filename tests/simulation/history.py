@@ -187,9 +187,9 @@ class History:
         if not process.is_alive:
             return self.hub.now
         o = process.supervisor._observation
-        if o.leaving.stop_at is not None or o.child.killed_at is not None:
+        if o.stopping.stop_at is not None or o.child.killed_at is not None:
             return self.hub.now
-        waits = (o.promotion.cools_until, o.leaving.steps_down_until or 0.0)
+        waits = (o.promotion.cools_until, o.stopping.steps_down_until or 0.0)
         moments = [process.prometheus.started_at + 2 * READY_S, *map(process.real, waits)]
         if not o.child.health.is_healthy:
             moments.append(self.heals_at + 4 * HEALTH_PERIOD_S)

@@ -62,7 +62,7 @@ from wrapper.supervision.gate_state import GateState
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 from wrapper.supervision.snapshot_builder import Constants
-from wrapper.supervision.supervisor import Frame, Supervisor
+from wrapper.supervision.supervisor import InitialState, Supervisor
 
 FOLLOWER = Rendering(Role.FOLLOWER, b"f", "f", writes_remotely=False)
 LEADER = Rendering(Role.LEADER, b"l", "l", writes_remotely=True)
@@ -171,7 +171,7 @@ class Process(Group):
         events: Any = self.events
         performer: Any = self.performer
         snapshots: Any = self
-        self.supervisor = Supervisor(self._frame(), events, performer, snapshots)
+        self.supervisor = Supervisor(self._initial_state(), events, performer, snapshots)
         self.run(self._supervise, MAIN)
         self.run(self.elector.run, ELECTOR)
         self.run(self.performer.write_for_ever, WRITER)
@@ -208,7 +208,7 @@ class Process(Group):
             LAST_MOMENT_S,
         )
 
-    def _frame(self) -> Frame:
+    def _initial_state(self) -> InitialState:
         gates = self.world.gates
         policy = Policy(
             terms=self._terms(),
@@ -234,7 +234,7 @@ class Process(Group):
             label=PodLabel(),
             gate=GateState() if gates else None,
         )
-        return Frame(observation, policy, Constants(self.identity, "lease", "", None))
+        return InitialState(observation, policy, Constants(self.identity, "lease", "", None))
 
     def _supervise(self) -> None:
         self.exit(self.supervisor.run())

@@ -47,8 +47,8 @@ from wrapper.supervision.policy import Policy
 from wrapper.supervision.prometheus_api import PrometheusApi
 from wrapper.supervision.sensors import Fence, LoadedSensor, PrometheusWatch
 from wrapper.supervision.snapshot_builder import Constants
-from wrapper.supervision.stop_requests import Leaving
-from wrapper.supervision.supervisor import Frame, Supervisor
+from wrapper.supervision.stop_requests import StopRequests
+from wrapper.supervision.supervisor import InitialState, Supervisor
 
 if TYPE_CHECKING:
     from wrapper.supervision.gate_process import GateProcess
@@ -98,7 +98,7 @@ def supervise(
         gate=_gate_process(start, terms, handles, events, actors),
     )
     performer = Performer(parts, events.put, actors)
-    frame = _frame(start, terms, child, lock)
+    initial = _initial_state(start, terms, child, lock)
     watch = _start_threads(start, api, parts, events, actors)
     if not start.is_plain:
         actors.start("config-view", view_updater.run, view_updater.end)
@@ -106,9 +106,9 @@ def supervise(
         from wrapper.startup.targets_assembly import start_targets  # noqa: PLC0415 - few fetch files
 
         start_targets(start, reloads, events, watch, actors)
-    say_start(start, frame.constants)
+    say_start(start, initial.constants)
     try:
-        status = Supervisor(frame, events, performer, snapshots).run()
+        status = Supervisor(initial, events, performer, snapshots).run()
         return status, performer.re_executes
     finally:
         performer.leave_nothing()
@@ -180,14 +180,14 @@ def _identity(start: StartupState) -> str:
     return f"{name}:{urlsplit(start.base_url).port or os.getpid()}"
 
 
-def _frame(
+def _initial_state(
     start: StartupState, terms: LeaseTerms, child: Child | None, lock: LeaseLock | None
-) -> Frame:
+) -> InitialState:
     now = clock.now()
-    return Frame(
+    return InitialState(
         observation=replace(
             _first_observation(start, child, now),
-            leaving=Leaving(
+            stopping=StopRequests(
                 pause=None
                 if lock is None
                 else step_down_pause.read(step_down_pause.path_of(start.output))

@@ -32,9 +32,9 @@ def obstacle_to_leading(o: Observation, policy: Policy, now: float) -> Reason | 
 
 
 def _obstacle_in_prometheus(o: Observation) -> Reason | None:
-    if o.leaving.failure:
-        return Reason(Cause.THREAD_ENDED, o.leaving.failure)
-    if o.leaving.stop_at is not None:
+    if o.stopping.failure:
+        return Reason(Cause.THREAD_ENDED, o.stopping.failure)
+    if o.stopping.stop_at is not None:
         return Reason(Cause.STOPPING, "asked to stop")
     if not o.child.is_ready:
         text = f"Prometheus is not ready{_because(o.child.readiness_detail)}"
@@ -96,9 +96,9 @@ def _obstacle_to_fencing(o: Observation, policy: Policy) -> Reason | None:
 
 
 def _obstacle_for_now(o: Observation, now: float) -> Reason | None:
-    if o.leaving.steps_down_until is not None and now < o.leaving.steps_down_until:
+    if o.stopping.steps_down_until is not None and now < o.stopping.steps_down_until:
         return Reason(Cause.STEPPING_DOWN, "asked to step down")
-    if o.leaving.keeps_out(now):
+    if o.stopping.keeps_out(now):
         return Reason(Cause.STEPPING_DOWN, "asked to step down; paused from the election")
     if now < o.promotion.cools_until:
         text = f"cooling down after a failed promotion{_because(o.promotion.problem)}"

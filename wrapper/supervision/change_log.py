@@ -135,7 +135,7 @@ def _log_gate(happened: Event | Plan, before: Observation, after: Observation) -
     """Log exits of the gate, its opening and closing, incomplete hand-overs, and clock skew."""
     if before.gate is None or after.gate is None:
         return
-    is_ending = after.child.status is not None or after.leaving.stop_at is not None
+    is_ending = after.child.status is not None or after.stopping.stop_at is not None
     if isinstance(happened, GateExited) and before.gate.pid is not None and not is_ending:
         held = sum(each.held_bytes for each in before.gate.report.endpoints)
         extra = {"status": happened.status, "held_bytes_lost": held}

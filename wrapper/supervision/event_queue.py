@@ -36,7 +36,7 @@ class Events:
     def listen_to_signals(self) -> None:
         """Install handlers that report each signal of ``SIGNALS`` as an event."""
 
-        def report(number: int, _frame: FrameType | None) -> None:
+        def report(number: int, _initial_state: FrameType | None) -> None:
             self.put(SignalReceived(number))
 
         for number in SIGNALS:

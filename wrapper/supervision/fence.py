@@ -88,7 +88,7 @@ def _why_kill(
         return "its demotion was not confirmed before another replica may acquire the lease"
     if role is Role.LEADER:
         return ""
-    if o.leaving.stop_signals > 1:
+    if o.stopping.stop_signals > 1:
         return "asked a second time to stop"
     if o.role is Role.FOLLOWER and (problem := o.rendered_file.closing_problem):
         return problem

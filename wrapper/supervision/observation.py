@@ -21,7 +21,7 @@ from wrapper.supervision.gate_writer import GateWriter
 from wrapper.supervision.promotion_failures import Promotion
 from wrapper.supervision.rendered_file import RenderedFile
 from wrapper.supervision.requested_reload import RequestedReload
-from wrapper.supervision.stop_requests import Leaving
+from wrapper.supervision.stop_requests import StopRequests
 from wrapper.supervision.writer import AllWriters, Writer
 
 
@@ -104,7 +104,7 @@ class Observation:
     fencing: Fencing = field(default_factory=Fencing)
     lease: LeaseState = field(default_factory=LeaseState)
     promotion: Promotion = field(default_factory=Promotion)
-    leaving: Leaving = field(default_factory=Leaving)
+    stopping: StopRequests = field(default_factory=StopRequests)
     pending: PendingRequests = field(default_factory=PendingRequests)
     label: PodLabel | None = None
     web: WebState = field(default_factory=WebState)

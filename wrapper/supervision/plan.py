@@ -115,10 +115,10 @@ def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
     """
     status = o.child.status or 0
     code = status if status >= 0 else KILLED - status
-    code = shutdown.FAILED if o.leaving.failure else code
+    code = shutdown.FAILED if o.stopping.failure else code
     is_known_outside = o.lease.is_held or (o.label is not None and o.label.is_expected)
     waits = is_known_outside and now < o.child.exited_at + policy.terms.retry_period_s
-    grace_s = policy.web_grace_s if o.leaving.stop_at is not None else DEAD_WEB_GRACE_S
+    grace_s = policy.web_grace_s if o.stopping.stop_at is not None else DEAD_WEB_GRACE_S
     disarm = () if o.fencing.switch_at is None else (DisarmSwitch(),)
     re_executes = policy.can_re_execute and _is_refused_at_start(o)
     cure = "; restarting it with the configuration that was last in force"
@@ -132,9 +132,9 @@ def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
             *_label(o, Role.FOLLOWER, now),
             *shutdown.end(o, code, grace_s, now, waits=waits, re_executes=re_executes),
         ),
-        reason=o.leaving.failure
+        reason=o.stopping.failure
         or f"Prometheus exited with status {code}{cure if re_executes else ''}",
-        cause=Cause.THREAD_ENDED if o.leaving.failure else Cause.EXITED,
+        cause=Cause.THREAD_ENDED if o.stopping.failure else Cause.EXITED,
         wake_at=now if o.role is Role.LEADER else now + BUSY_PAUSE_S,
     )
 
@@ -145,7 +145,7 @@ def _is_refused_at_start(o: Observation) -> bool:
     The configuration may be the reason, or something else. After a restart with an older
     configuration, the newest one is loaded by a reload, which shows whether it was the reason.
     """
-    is_own = o.leaving.stop_at is None and o.child.killed_at is None and (o.child.status or 0) > 0
+    is_own = o.stopping.stop_at is None and o.child.killed_at is None and (o.child.status or 0) > 0
     return is_own and not o.child.was_ready
 
 
@@ -282,7 +282,7 @@ def _is_calm(o: Observation, policy: Policy) -> bool:
     has_gate = o.gate is None or o.gate.pid is not None
     is_loaded = o.configuration.is_in_force and not o.configuration.failed_write.problem
     is_settled = o.role is Role.LEADER or not o.writer.may_write
-    is_waiting = o.reload.is_pending or bool(o.lease.view.problem) or o.leaving.stop_at is not None
+    is_waiting = o.reload.is_pending or bool(o.lease.view.problem) or o.stopping.stop_at is not None
     return is_running and has_gate and is_loaded and is_settled and not is_waiting
 
 
@@ -300,7 +300,7 @@ def _wake_at(o: Observation, policy: Policy, now: float, *, is_calm: bool) -> fl
         _first_web_at(o),
         o.lease.view.released_at and o.lease.view.released_at + shutdown.SUCCESSOR_WAIT_S,
         gate_orders.wakes_at(o, policy),
-        shutdown.peers_informed_at(o) if o.leaving.stop_at is not None else None,
+        shutdown.peers_informed_at(o) if o.stopping.stop_at is not None else None,
         requested_reload.due_at(o.reload),
     ]
     last_moment = fence.last_moment_of(o, policy)

@@ -71,7 +71,7 @@ def _folded(o: Observation, happened: Event | Action, now: float, policy: Policy
         fencing=_fencing(o.fencing, happened),
         lease=_lease(o.lease, happened),
         promotion=promotion_failures.fold(o.promotion, happened, o.configuration.renderings),
-        leaving=stop_requests.fold(o.leaving, happened, now, policy),
+        stopping=stop_requests.fold(o.stopping, happened, now, policy),
         pending=_pending(o.pending, happened),
         label=o.label and pod_label_state.fold(o.label, happened, now),
         web=_web(o.web, happened, now),

@@ -20,13 +20,13 @@ def leave(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
     Prometheus is stopped once the lease is released, and a new leader is known or the wait for it
     has ended.
     """
-    if o.leaving.stop_at is None:
+    if o.stopping.stop_at is None:
         return ()
     if o.child.killed_at is not None:
         return _exit_unreported(o, policy, now)
     if not policy.owns_child:
         return _leave_sidecar(o, policy, now)
-    if o.leaving.stop_signals > 1:
+    if o.stopping.stop_signals > 1:
         return (SignalPrometheus(signal.SIGKILL, "asked a second time to stop"),)
     if o.child.terminated_at is not None:
         is_overdue = now >= o.child.terminated_at + policy.prometheus_grace_s
@@ -34,7 +34,7 @@ def leave(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
         return (SignalPrometheus(signal.SIGKILL, reason),) if is_overdue else ()
     if not _may_stop(o, policy, now):
         return ()
-    return (SignalPrometheus(signal.SIGTERM, o.leaving.failure or "asked to stop"),)
+    return (SignalPrometheus(signal.SIGTERM, o.stopping.failure or "asked to stop"),)
 
 
 def _may_stop(o: Observation, policy: Policy, now: float) -> bool:
@@ -49,7 +49,7 @@ def _may_stop(o: Observation, policy: Policy, now: float) -> bool:
     if o.lease.is_held:
         return _release_has_had_its_time(o, policy, now)
     released_at = o.lease.view.released_at
-    if released_at is None or o.leaving.stop_at is None or released_at < o.leaving.stop_at:
+    if released_at is None or o.stopping.stop_at is None or released_at < o.stopping.stop_at:
         return True
     has_successor = o.lease.view.holder not in ("", policy.terms.identity)
     is_known = has_successor and now >= peers_informed_at(o)
@@ -63,15 +63,15 @@ def peers_informed_at(o: Observation) -> float:
 
 def _awaits_label(o: Observation, policy: Policy, now: float) -> bool:
     """Return whether to wait for the pod's label to be removed, so that no client is sent here."""
-    if o.label is None or not o.label.is_expected or o.leaving.stop_at is None:
+    if o.label is None or not o.label.is_expected or o.stopping.stop_at is None:
         return False
-    return now < o.leaving.stop_at + policy.terms.retry_period_s
+    return now < o.stopping.stop_at + policy.terms.retry_period_s
 
 
 def _release_has_had_its_time(o: Observation, policy: Policy, now: float) -> bool:
-    if o.writer.safe_since is None or o.leaving.stop_at is None:
+    if o.writer.safe_since is None or o.stopping.stop_at is None:
         return False
-    return now >= max(o.writer.safe_since, o.leaving.stop_at) + policy.terms.retry_period_s
+    return now >= max(o.writer.safe_since, o.stopping.stop_at) + policy.terms.retry_period_s
 
 
 def _leave_sidecar(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
@@ -80,10 +80,10 @@ def _leave_sidecar(o: Observation, policy: Policy, now: float) -> tuple[Action, 
     This program does not stop a sidecar's Prometheus.
     """
     is_overdue = (
-        o.leaving.stop_at is not None and now >= o.leaving.stop_at + policy.demotion_grace_s
+        o.stopping.stop_at is not None and now >= o.stopping.stop_at + policy.demotion_grace_s
     )
-    if o.leaving.stop_signals > 1 or is_overdue or _may_stop(o, policy, now):
-        return end(o, FAILED if o.leaving.failure else 0, policy.web_grace_s, now)
+    if o.stopping.stop_signals > 1 or is_overdue or _may_stop(o, policy, now):
+        return end(o, FAILED if o.stopping.failure else 0, policy.web_grace_s, now)
     return ()
 
 
@@ -94,7 +94,7 @@ def _exit_unreported(o: Observation, policy: Policy, now: float) -> tuple[Action
     """
     killed_at = o.child.killed_at
     is_overdue = killed_at is not None and now >= killed_at + KILLED_S
-    return end(o, FAILED, policy.web_grace_s, now) if o.leaving.failure and is_overdue else ()
+    return end(o, FAILED, policy.web_grace_s, now) if o.stopping.failure and is_overdue else ()
 
 
 def end(  # noqa: PLR0913 - each decides how it ends

@@ -49,7 +49,7 @@ def summarize(  # noqa: PLR0913 - a snapshot has all that is known
         election=constants.election,
         is_ready=o.child.is_ready,
         is_healthy=o.child.health.is_healthy and o.child.status is None,
-        is_stopping=o.leaving.stop_at is not None or o.child.status is not None,
+        is_stopping=o.stopping.stop_at is not None or o.child.status is not None,
         leads_until_at=leads_until(o, decided, policy, now),
         lease_expires_at=o.lease.view.free_at
         if o.lease.view.holder and not o.lease.is_held
@@ -83,7 +83,7 @@ def summarize(  # noqa: PLR0913 - a snapshot has all that is known
         paused_until_time=_paused_until(o, now),
         targets=_targets(o),
         needs_restart=o.lease.view.needs_restart,
-        failure=o.leaving.failure[:LONGEST],
+        failure=o.stopping.failure[:LONGEST],
         holder_is_overdue=holder_is_overdue(o, policy, now),
         gate=_gate(o, decided, policy, now),
     )
@@ -177,8 +177,8 @@ def _has_lost(endpoint: EndpointReport) -> bool:
 
 
 def _paused_until(o: Observation, now: float) -> float | None:
-    pause = o.leaving.pause
-    return pause.until_time if pause and o.leaving.keeps_out(now) else None
+    pause = o.stopping.pause
+    return pause.until_time if pause and o.stopping.keeps_out(now) else None
 
 
 def _holder(o: Observation, decided: Plan, policy: Policy, constants: Constants) -> str:

@@ -15,7 +15,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True, slots=True)
-class Leaving:
+class StopRequests:
     """Whether this replica stops, steps down, or is paused.
 
     - ``stop_signals``, ``stop_at``: the number of signals to stop, and the time of the first.
@@ -35,24 +35,26 @@ class Leaving:
         return self.pause is not None and now < self.pause.until_at
 
 
-def fold(leaving: Leaving, happened: Event | Action, now: float, policy: Policy) -> Leaving:
+def fold(
+    stopping: StopRequests, happened: Event | Action, now: float, policy: Policy
+) -> StopRequests:
     """Return the state after one event; a step-down ends when another replica has the lease."""
     match happened:
         case SignalReceived(number) if number in STOP_SIGNALS:
-            first_at = now if leaving.stop_at is None else leaving.stop_at
-            return replace(leaving, stop_signals=leaving.stop_signals + 1, stop_at=first_at)
+            first_at = now if stopping.stop_at is None else stopping.stop_at
+            return replace(stopping, stop_signals=stopping.stop_signals + 1, stop_at=first_at)
         case ActorEnded(name, problem):  # stop as if requested; the first failure is the reason
-            failure = leaving.failure or f"thread {name} ended unexpectedly: {problem}"
-            first_at = now if leaving.stop_at is None else leaving.stop_at
-            return replace(leaving, failure=failure, stop_at=first_at)
-        case SignalReceived(signal.SIGUSR1) if not leaving.keeps_out(now):
-            return replace(leaving, steps_down_until=now + policy.step_down_pause_s)
+            failure = stopping.failure or f"thread {name} ended unexpectedly: {problem}"
+            first_at = now if stopping.stop_at is None else stopping.stop_at
+            return replace(stopping, failure=failure, stop_at=first_at)
+        case SignalReceived(signal.SIGUSR1) if not stopping.keeps_out(now):
+            return replace(stopping, steps_down_until=now + policy.step_down_pause_s)
         case LeaseReported(view) if _another_leads(view, policy.terms.identity):
-            return replace(leaving, steps_down_until=None)
+            return replace(stopping, steps_down_until=None)
         case PauseRead(pause):
-            return replace(leaving, pause=pause)
+            return replace(stopping, pause=pause)
         case _:
-            return leaving
+            return stopping
 
 
 def _another_leads(view: LeaseView, identity: str) -> bool:

@@ -29,7 +29,7 @@ from wrapper.supervision.snapshot_builder import Constants, summarize
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class InitialState:
     """The values that the supervisor starts with."""
 
     observation: Observation
@@ -41,18 +41,18 @@ class Supervisor:
     """Runs the loop until it performs the action ``Exit``."""
 
     def __init__(
-        self, frame: Frame, events: Events, performer: Performer, snapshots: SnapshotWriter
+        self, initial: InitialState, events: Events, performer: Performer, snapshots: SnapshotWriter
     ) -> None:
         """Store the parts; ``run`` starts the loop."""
-        self._observation = frame.observation
-        self._policy = frame.policy
-        self._constants = frame.constants
+        self._observation = initial.observation
+        self._policy = initial.policy
+        self._constants = initial.constants
         self._events = events
         self._performer = performer
         self._snapshots = snapshots
         self._counters = Counters()
-        self._history = History(frame.constants.identity)
-        self._log = ChangeLog(frame.policy)
+        self._history = History(initial.constants.identity)
+        self._log = ChangeLog(initial.policy)
 
     def run(self) -> int:
         """Run the loop; return the exit status."""

@@ -102,7 +102,7 @@ def test_what_is_asked_for(o: Observation, label: PodLabel | None, expected: lis
     assert orders(but(o, label=label)) == expected
 
 
-STEPPING_DOWN = but(DEMOTED, leaving_steps_down_until=130.0, safe_since=NOW - LABEL_WAIT_S / 2)
+STEPPING_DOWN = but(DEMOTED, stopping_steps_down_until=130.0, safe_since=NOW - LABEL_WAIT_S / 2)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ HANDED_OVER = but(
     lease_view=replace(RELEASED, released_at=90.0),
     safe_since=90.0,
 )
-OVERDUE = but(HANDED_OVER, leaving_stop_at=NOW - POLICY.terms.retry_period_s)
+OVERDUE = but(HANDED_OVER, stopping_stop_at=NOW - POLICY.terms.retry_period_s)
 
 
 @pytest.mark.parametrize(

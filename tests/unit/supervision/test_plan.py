@@ -123,7 +123,11 @@ UNHEALTHY = Health(is_healthy=False, detail="no answer")
 def stopping(o: Observation, *, signals: int = 1, since: float = 99.0) -> Observation:
     """Return it after stop signals."""
     return but(
-        o, leaving_stop_signals=signals, leaving_stop_at=since, role=Role.FOLLOWER, role_since=since
+        o,
+        stopping_stop_signals=signals,
+        stopping_stop_at=since,
+        role=Role.FOLLOWER,
+        role_since=since,
     )
 
 
@@ -243,21 +247,21 @@ TOO_LATE = "its demotion was not confirmed before another replica may acquire th
             id="and gives back once demoted",
         ),
         pytest.param(
-            but(LEADING, leaving_steps_down_until=130.0),
+            but(LEADING, stopping_steps_down_until=130.0),
             "follower",
             "hold",
             Cause.STEPPING_DOWN,
             id="asked to step down",
         ),
         pytest.param(
-            but(DEMOTED, leaving_steps_down_until=130.0),
+            but(DEMOTED, stopping_steps_down_until=130.0),
             "follower",
             "release",
             Cause.STEPPING_DOWN,
             id="which gives back too",
         ),
         pytest.param(
-            but(READY, leaving_steps_down_until=99.0),
+            but(READY, stopping_steps_down_until=99.0),
             "follower",
             "contend",
             Cause.LOST,
@@ -635,9 +639,9 @@ def test_a_thread_that_ends_ends_leadership(o: Observation) -> None:
     asked = decide(fold(o, SignalReceived(signal.SIGTERM), NOW, POLICY))
     assert (decided.role, decided.stance) == (asked.role, asked.stance)
     ended = fold(failed, ActorEnded("keep", "another"), NOW, POLICY)
-    assert ended.leaving.failure == FAILURE
+    assert ended.stopping.failure == FAILURE
     assert decide(
-        stopping(but(READY, leaving_failure=FAILURE, lease_view=LeaseView()))
+        stopping(but(READY, stopping_failure=FAILURE, lease_view=LeaseView()))
     ).actions == (SignalPrometheus(signal.SIGTERM, FAILURE),)
 
 
@@ -654,7 +658,7 @@ def test_a_killed_prometheus_whose_end_nobody_tells(
 ) -> None:
     """The thread that would tell is the one that has ended."""
     killed = stopping(
-        but(READY, lease_view=RELEASED, child_killed_at=killed_at, leaving_failure=failure)
+        but(READY, lease_view=RELEASED, child_killed_at=killed_at, stopping_failure=failure)
     )
     assert decide(killed).actions == actions
     gone = but(killed, web_pid=None, web_stopped_at=99.0)
@@ -684,7 +688,7 @@ def test_a_killed_prometheus_whose_end_nobody_tells(
         ),
         pytest.param(but(GONE, child_status=2), (Exit(2),), id="failed: its own"),
         pytest.param(
-            but(GONE, leaving_failure=FAILURE), (Exit(FAILED),), id="a thread's end: another"
+            but(GONE, stopping_failure=FAILURE), (Exit(FAILED),), id="a thread's end: another"
         ),
         pytest.param(but(GONE, web_pid=7), (), id="a web server that still ends is waited for"),
         pytest.param(but(GONE, web_pid=7, web_stopped_at=98.9), (Exit(0),), id="for a second"),
@@ -861,8 +865,8 @@ def test_an_ambiguous_demotion_reloads_once_more() -> None:
             but(
                 LEADING,
                 lease_view=LeaseView(),
-                leaving_stop_at=99.0,
-                leaving_stop_signals=1,
+                stopping_stop_at=99.0,
+                stopping_stop_signals=1,
                 fencing_switch_at=None,
             ),
             FIXED_LEADER,
@@ -944,7 +948,7 @@ def test_a_prometheus_that_reads_its_own_file_is_left_alone(
             id="or when asked a second time",
         ),
         pytest.param(
-            stopping(but(READY, leaving_failure=FAILURE, web_pid=None, web_stopped_at=99.0)),
+            stopping(but(READY, stopping_failure=FAILURE, web_pid=None, web_stopped_at=99.0)),
             NOW,
             (Exit(FAILED),),
             id="a thread of its own has ended",
@@ -1027,7 +1031,7 @@ def test_the_election_hears_from_it_more_often_than_it_renews(o: Observation) ->
 
 def test_a_replica_that_is_kept_from_leading_looks_often() -> None:
     """The obstacle may end by time alone."""
-    assert decide(but(READY, leaving_steps_down_until=NOW + 5.0)).wake_at == NOW + 0.5
+    assert decide(but(READY, stopping_steps_down_until=NOW + 5.0)).wake_at == NOW + 0.5
 
 
 def test_the_elector_hears_from_the_loop_within_a_retry_period() -> None:
@@ -1061,10 +1065,10 @@ def test_what_was_decided_is_noted() -> None:
 def test_who_is_to_keep_out_does_not_contend_until_that_is_over() -> None:
     """A leader demotes first; a moment later than the end, it may lead again."""
     pause = Pause(NOW + 60, 1e9)
-    leading = decide(but(LEADING, leaving_pause=pause))
+    leading = decide(but(LEADING, stopping_pause=pause))
     assert (leading.role, leading.cause) == (Role.FOLLOWER, Cause.STEPPING_DOWN)
-    assert decide(but(READY, leaving_pause=pause)).stance is Stance.RELEASE
-    assert decide(but(READY, leaving_pause=replace(pause, until_at=NOW))).stance is Stance.CONTEND
+    assert decide(but(READY, stopping_pause=pause)).stance is Stance.RELEASE
+    assert decide(but(READY, stopping_pause=replace(pause, until_at=NOW))).stance is Stance.CONTEND
 
 
 def test_a_signal_has_the_pause_read_once() -> None:

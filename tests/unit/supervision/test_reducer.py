@@ -71,13 +71,13 @@ ANOTHERS = LeaseView(last=LeaseRecord("b"), changed_at=99.0)
 @pytest.mark.parametrize(
     ("event", "expected"),
     [
-        (SignalReceived(signal.SIGTERM), {"leaving_stop_signals": 1, "leaving_stop_at": 100.0}),
-        (SignalReceived(signal.SIGINT), {"leaving_stop_signals": 1, "leaving_stop_at": 100.0}),
+        (SignalReceived(signal.SIGTERM), {"stopping_stop_signals": 1, "stopping_stop_at": 100.0}),
+        (SignalReceived(signal.SIGINT), {"stopping_stop_signals": 1, "stopping_stop_at": 100.0}),
         (
             SignalReceived(signal.SIGUSR1),
-            {"leaving_steps_down_until": 130.0, "pending_pause": True},
+            {"stopping_steps_down_until": 130.0, "pending_pause": True},
         ),
-        (PauseRead(Pause(150.0, 1e9)), {"leaving_pause": Pause(150.0, 1e9)}),
+        (PauseRead(Pause(150.0, 1e9)), {"stopping_pause": Pause(150.0, 1e9)}),
         (SignalReceived(signal.SIGHUP), {"pending_configuration": True}),
         (SignalReceived(signal.SIGQUIT), {"pending_signals": (signal.SIGQUIT,)}),
         (SignalReceived(signal.SIGUSR2), {"pending_signals": (signal.SIGUSR2,)}),
@@ -112,9 +112,9 @@ def test_an_event_changes_what_it_is_about(event: Event, expected: dict[str, Any
     ("before", "event", "expected"),
     [
         pytest.param(
-            but(NEW, leaving_stop_signals=1, leaving_stop_at=95.0),
+            but(NEW, stopping_stop_signals=1, stopping_stop_at=95.0),
             SignalReceived(signal.SIGTERM),
-            {"leaving_stop_signals": 2},
+            {"stopping_stop_signals": 2},
             id="a second stop signal counts, the first one's time stays",
         ),
         pytest.param(
@@ -130,13 +130,13 @@ def test_an_event_changes_what_it_is_about(event: Event, expected: dict[str, Any
             id="a lost lease leaves its last moment behind",
         ),
         pytest.param(
-            but(NEW, leaving_steps_down_until=130.0),
+            but(NEW, stopping_steps_down_until=130.0),
             LeaseReported(ANOTHERS),
-            {"lease_view": ANOTHERS, "leaving_steps_down_until": None},
+            {"lease_view": ANOTHERS, "stopping_steps_down_until": None},
             id="a step-down ends when another leads",
         ),
         pytest.param(
-            but(NEW, leaving_steps_down_until=130.0),
+            but(NEW, stopping_steps_down_until=130.0),
             LeaseReported(HELD),
             {"lease_view": HELD, "lease_last_renewed_at": 99.0},
             id="not by what we hold ourselves",
@@ -308,10 +308,10 @@ def test_failed_promotions_are_forgotten(
 @pytest.mark.parametrize(("until_at", "stays"), [(150.0, True), (99.0, False)])
 def test_who_keeps_out_already_is_not_made_to_step_down_again(until_at: float, stays: bool) -> None:
     """SIGUSR1 then says that the file has changed: perhaps it is to keep out no longer."""
-    paused = but(NEW, leaving_pause=Pause(until_at, 1e9))
+    paused = but(NEW, stopping_pause=Pause(until_at, 1e9))
     after = fold(paused, SignalReceived(signal.SIGUSR1), 100.0, POLICY)
     assert after.pending.pause
-    assert (after.leaving.steps_down_until is None) is stays
+    assert (after.stopping.steps_down_until is None) is stays
 
 
 # --- files beside the configuration ---------------------------------------------------------------

@@ -17,7 +17,7 @@ from wrapper.model.snapshot import Snapshot
 from wrapper.supervision.event_queue import Events
 from wrapper.supervision.performer import Output, Performer, PerformerParts
 from wrapper.supervision.snapshot_builder import Constants
-from wrapper.supervision.supervisor import Frame, Supervisor
+from wrapper.supervision.supervisor import InitialState, Supervisor
 
 
 class Turn:
@@ -33,8 +33,8 @@ class Turn:
         constants = Constants("a", "lease n/l", "", None)
         held = replace(HELD, renewed_at=clock.now())
         chosen = but(CHOSEN, lease_view=held, lease_last_renewed_at=clock.now())
-        frame = Frame(chosen, POLICY, constants)
-        self.supervisor = Supervisor(frame, events, self.performer, snapshots)
+        initial = InitialState(chosen, POLICY, constants)
+        self.supervisor = Supervisor(initial, events, self.performer, snapshots)
 
     def publish(self, snapshot: Snapshot) -> None:
         """Take the snapshot; enough has been seen."""

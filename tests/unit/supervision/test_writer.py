@@ -107,7 +107,7 @@ def test_the_switch_is_armed_before_one_is_opened(
 
 def test_the_lease_is_given_back_only_when_it_is_closed(given: Given) -> None:
     """And the release waits for the label from then on."""
-    o = but(DEMOTED, leaving_steps_down_until=NOW + 30.0)
+    o = but(DEMOTED, stopping_steps_down_until=NOW + 30.0)
     given(WRITING)
     assert decide(o).stance is Stance.HOLD
     given(Other())
