@@ -16,7 +16,7 @@ import requests
 from tests.real.parts import Prometheus, WriteLog, program, started
 from tests.support import wait_until
 from wrapper.configuration.rendering_for_check import rendering_for_check
-from wrapper.startup.trial import dead_address
+from wrapper.startup.trial_start import unused_address
 
 CA = "remote_write: [{url: 'https://r/w', tls_config: {ca_file: ca.pem}}]"
 RULES = "rule_files: [rules.yml]"
@@ -83,7 +83,7 @@ def test_what_is_started_sends_nothing(
     host = write_log.url("").removeprefix("http://").partition("/")[0]
     (tmp_path / "rules.yml").write_text(RULE)
     config = SENDER.format(host=host)
-    with dead_address() as nowhere:
+    with unused_address() as nowhere:
         if is_harmless:
             config = rendering_for_check(config.encode(), nowhere).decode()
         with started(Prometheus(tmp_path, config, "--rules.alert.resend-delay=1s")) as prometheus:

@@ -38,12 +38,12 @@ from wrapper.options.prometheus_args import ChildArguments
 from wrapper.options.settings import Settings
 from wrapper.startup.agent_feature import problems_of_agent
 from wrapper.startup.prepare import output_of, problems_of_promtool, promtool_of, sources_of
-from wrapper.startup.trial import Trial
+from wrapper.startup.trial_start import TrialStart
 
 GOOD, UNUSABLE, UNCHECKED = 0, 1, 2
 _PROMETHEUS = "prometheus"
 _SIGNALLED = 128
-Judge = Promtool | Trial
+Judge = Promtool | TrialStart
 Judges = dict[str, Judge]
 
 
@@ -55,7 +55,7 @@ def run(settings: Settings) -> int:
     obstacles = [
         *arguments.problems,
         *problems_of_promtool(settings),
-        *_problems_of_trial(settings),
+        *_problems_of_trial_start(settings),
     ]
     if obstacles:
         say_problems(obstacles)
@@ -69,7 +69,7 @@ def run(settings: Settings) -> int:
     return _print(inputs, judges, Role(settings.command.print), folder)
 
 
-def _problems_of_trial(settings: Settings) -> list[str]:
+def _problems_of_trial_start(settings: Settings) -> list[str]:
     """Return the problems that prevent --start from starting Prometheus."""
     program = settings.child[0] if settings.child else _PROMETHEUS
     if not settings.command.start:
@@ -101,8 +101,8 @@ def _judges(settings: Settings, arguments: ChildArguments, output: Path) -> dict
         judges[f"{promtool.program} check config"] = promtool
     if settings.command.start:
         command = settings.child or (_PROMETHEUS,)
-        trial = Trial(command, output, is_agent=arguments.is_agent)
-        judges[f"{trial.program}, started for a moment"] = trial
+        trial_start = TrialStart(command, output, is_agent=arguments.is_agent)
+        judges[f"{trial_start.program}, started for a moment"] = trial_start
     return judges
 
 
@@ -161,7 +161,7 @@ def _report(inputs: Inputs, judges: Judges, folder: str | None) -> int:
         judged += verdicts
     status = _status(judged, missing)
     refusals = sum(bool(each.refusal) for each in judged) + sum(each.is_needed for each in missing)
-    has_started = any(isinstance(each, Trial) for each in judges.values())
+    has_started = any(isinstance(each, TrialStart) for each in judges.values())
     result = check_report.result(refusals, is_judged=has_started)
     _say(check_report.UNCHECKED if status == UNCHECKED else result)
     return status

@@ -40,7 +40,7 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 _LINE = re.compile(r"\bline \d+")
 
 
-class Trial:
+class TrialStart:
     """Starts a Prometheus for each rendering, one at a time."""
 
     def __init__(
@@ -64,7 +64,7 @@ class Trial:
 
         Raise NoVerdict if that could not be found out.
         """
-        with dead_address() as address:
+        with unused_address() as address:
             status, output = self._start(rendering_for_check(rendering.content, address))
             if status != 0 and _LINE.search(output):
                 # The original cannot be parsed, so starting it is harmless: it gives the right line
@@ -149,7 +149,7 @@ def _environ() -> dict[str, str]:
 
 
 @contextmanager
-def dead_address() -> Iterator[str]:
+def unused_address() -> Iterator[str]:
     """Reserve a loopback address on which nothing listens."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
