@@ -29,26 +29,26 @@ _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program with ``argv`` (default: ``sys.argv[1:]``); return the exit status."""
     core_files.forbid()
-    words = sys.argv[1:] if argv is None else list(argv)
-    asked = question(words)
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    asked = question(arguments)
     if asked:
         from wrapper.base.log import say  # noqa: PLC0415 - not in the init process
         from wrapper.options.usage import usage  # noqa: PLC0415 - likewise
 
         say(usage() if asked == "help" else f"prometheus-elector {__version__}")
         return 0
-    if words[:1] in (["status"], ["step-down"]):
-        return _ask(words)
+    if arguments[:1] in (["status"], ["step-down"]):
+        return _run_remote(arguments)
     if os.getpid() == 1:
         init.split()
-    return _run(words)
+    return _run(arguments)
 
 
-def _run(words: Sequence[str]) -> int:
+def _run(arguments: Sequence[str]) -> int:
     from wrapper.base import log  # noqa: PLC0415 - not in the init process
     from wrapper.startup.prometheus_version import PrometheusVersion  # noqa: PLC0415 - likewise
 
-    settings, problems = _settings(words)
+    settings, problems = _settings(arguments)
     version = PrometheusVersion(settings.child if settings.log.needs_version else ())
     log.set_up(settings.log.level, lambda: settings.log.form(version.answer()))
     if settings.is_check:
@@ -58,10 +58,10 @@ def _run(words: Sequence[str]) -> int:
     return _start(settings, problems, version)
 
 
-def _ask(words: Sequence[str]) -> int:
+def _run_remote(arguments: Sequence[str]) -> int:
     from wrapper.commands import remote  # noqa: PLC0415 - not needed to start Prometheus
 
-    return remote.run(words, os.environ)
+    return remote.run(arguments, os.environ)
 
 
 def _check(settings: Settings) -> int:
@@ -92,11 +92,11 @@ def _start(settings: Settings, problems: list[str], version: PrometheusVersion) 
     return launch.write_once(start) if settings.mode.is_init else launch.supervise(start)
 
 
-def _settings(words: Sequence[str]) -> tuple[Settings, list[str]]:
+def _settings(arguments: Sequence[str]) -> tuple[Settings, list[str]]:
     """Return the settings, and one message for each problem."""
     try:
         settings = load(
-            words,
+            arguments,
             os.environ,
             hostname=socket.gethostname(),
             incarnation=os.urandom(8).hex(),

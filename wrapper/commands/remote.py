@@ -54,14 +54,14 @@ _PROGRAMS = frozenset({"prometheus-elector", "wrapper", "__main__.py"})
 Json = dict[str, Any]
 
 
-def run(words: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run the command in ``words``, the arguments of the program; return the exit status."""
+def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run the command in ``arguments``, those of the program; return the exit status."""
     try:
-        request = read_arguments(words, environ)
+        request = read_arguments(arguments, environ)
         api = Api(request.url, request.http_config)
-        return _status(api) if words[0] == "status" else _step_down(api, request)
+        return _status(api) if arguments[0] == "status" else _step_down(api, request)
     except CommandFailed as error:
-        _say(f"prometheus-elector {words[0]}: {error}", sys.stderr)
+        _say(f"prometheus-elector {arguments[0]}: {error}", sys.stderr)
         return FAILED
 
 
@@ -277,10 +277,12 @@ def _listeners(host: str, port: int) -> Iterator[int]:
 
 def _output(supervisor: psutil.Process) -> Path:
     """Return a supervisor's output file, from its command line and environment."""
-    words = supervisor.cmdline()
-    first = next(at for at, word in enumerate(words) if Path(word).name in _PROGRAMS)
+    command_line = supervisor.cmdline()
+    first = next(at for at, word in enumerate(command_line) if Path(word).name in _PROGRAMS)
     try:
-        settings = load(words[first + 1 :], supervisor.environ(), hostname="", incarnation="")
+        settings = load(
+            command_line[first + 1 :], supervisor.environ(), hostname="", incarnation=""
+        )
     except SettingsError as error:
         settings = error.settings
     output = output_of(settings, ChildArguments.parse(settings.child))

@@ -45,9 +45,9 @@ class RemoteRequest:
     http_config: str = ""
 
 
-def read_arguments(words: Sequence[str], environ: Mapping[str, str]) -> RemoteRequest:
+def read_arguments(arguments: Sequence[str], environ: Mapping[str, str]) -> RemoteRequest:
     """Parse the arguments of the program; raise CommandFailed."""
-    command, *left = words
+    command, *left = arguments
     url, values = "", {}
     while left:
         name, equals, value = left.pop(0).partition("=")
