@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from tests.fuzz.form import fuzzed
 from tests.fuzz.http_grammar import ANSWERS
 from tests.fuzz.oracle import Message, Oracle
-from wrapper.proxy.forwarded_request import Request, crossing
+from wrapper.proxy.forwarded_request import Request, forwarded_fields
 from wrapper.proxy.forwarded_response import forwarding
-from wrapper.proxy.header_overrides import own_fields
+from wrapper.proxy.header_overrides import configured_fields
 from wrapper.proxy.http_body import BadBody
 from wrapper.proxy.http_head import BadHead, request_head, response_head
 
-OWN = own_fields(())
+OWN = configured_fields(())
 CONNECTION = re.compile(rb"(?im)^connection:(.*(?:\n[ \t].*)*)").findall
 OF_HOP = frozenset(
     b"connection keep-alive proxy-connection te trailer transfer-encoding upgrade date "
@@ -42,7 +42,9 @@ class PassedOn:
 def request_of(method: bytes, minor: int) -> Request:
     """Return a request for which an answer comes."""
     head = request_head(b"%b / HTTP/1.%d\r\nHost: a\r\n\r\n" % (method, minor))
-    return Request(head.method, head.target, head.minor, crossing(head, "192.0.2.1", "http"))
+    return Request(
+        head.method, head.target, head.minor, forwarded_fields(head, "192.0.2.1", "http")
+    )
 
 
 def passed_on(data: bytes, request: Request, piece_bytes: int) -> PassedOn | None:

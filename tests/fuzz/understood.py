@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from wrapper.options.web_options import WebOptions
-from wrapper.proxy.forwarded_request import Request, crossing
+from wrapper.proxy.forwarded_request import Request, forwarded_fields
 from wrapper.proxy.http_body import BadBody
 from wrapper.proxy.http_head import BadHead, is_head_over, origin_form, request_head
 from wrapper.proxy.refusals import Refused
@@ -73,7 +73,7 @@ def _request(data: bytes, pieces: Iterator[bytes]) -> tuple[Request | None, byte
         head = request_head(data)
     except BadHead as error:
         raise Refused(error.code, "bad_data", str(error)) from error
-    fields = crossing(head, "192.0.2.1", "http")
+    fields = forwarded_fields(head, "192.0.2.1", "http")
     request = Request(head.method, origin_form(head.target), head.minor, fields)
     if request.problem is not None:
         raise Refused(*request.problem)
@@ -103,11 +103,11 @@ def _body(request: Request, data: bytes, pieces: Iterator[bytes]) -> tuple[Taken
 def _head(request: Request) -> bytes:
     """Return the head as it is forwarded."""
     authorization = b"".join(
-        b"Authorization: %b\r\n" % each for each in request.crossing.authorization
+        b"Authorization: %b\r\n" % each for each in request.fields.authorization
     )
     return b"%b %b HTTP/1.1\r\nHost: upstream\r\n%b%b\r\n" % (
         request.method,
         request.target,
-        request.crossing.lines,
+        request.fields.lines,
         authorization,
     )

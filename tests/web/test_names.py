@@ -7,7 +7,7 @@ import threading
 import gevent
 import pytest
 
-from wrapper.proxy.resolver import Names
+from wrapper.proxy.resolver import Resolver
 
 
 def test_a_dead_server_is_asked_once_and_holds_up_no_other_name() -> None:
@@ -20,13 +20,13 @@ def test_a_dead_server_is_asked_once_and_holds_up_no_other_name() -> None:
             hold.wait(60)
         return ["10.0.0.2", "10.0.0.1"]
 
-    names = Names(2, look_up)
+    resolver = Resolver(2, look_up)
     for _ in range(5):
         with pytest.raises(gevent.Timeout), gevent.Timeout(0.02):
-            names.addresses("dead", 9095)
-    assert names.addresses("quick", 9095) == ["10.0.0.2", "10.0.0.1"]
+            resolver.addresses("dead", 9095)
+    assert resolver.addresses("quick", 9095) == ["10.0.0.2", "10.0.0.1"]
     hold.set()
-    assert names.addresses("dead", 9095) == ["10.0.0.2", "10.0.0.1"]
+    assert resolver.addresses("dead", 9095) == ["10.0.0.2", "10.0.0.1"]
     assert asked.count("dead") == 1
 
 
@@ -36,5 +36,5 @@ def test_what_is_not_found_is_raised_and_not_printed(
 ) -> None:
     """To who asks."""
     with pytest.raises(kind):
-        Names(1).addresses(name, 9095)
+        Resolver(1).addresses(name, 9095)
     assert capfd.readouterr() == ("", "")

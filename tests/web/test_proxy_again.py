@@ -12,12 +12,12 @@ import pytest
 from tests.support import free_port, wait_until
 from tests.web.conftest import FOLLOWER, Web, following, leading
 from tests.web.upstreams import Call, persistent
-from wrapper.proxy.leader_attempts import GAP_S, Broke, LeaderGap, Tries
+from wrapper.proxy.leader_attempts import GAP_S, Attempts, ConnectionLost, LeaderGap
 
 
 @pytest.fixture(autouse=True)
 def _gap_is_new(web: Web) -> None:
-    """Have one request answered: the patience of the tests before is forgotten."""
+    """Have one request answered: the gap of the tests before is forgotten."""
     with persistent(Call.say) as upstream:
         web.tell(leading(upstream.url))
         assert web.get("/").ok
@@ -226,22 +226,22 @@ def test_a_client_that_waits_for_a_leader_can_go(web: Web) -> None:
 
 def test_patience_is_for_a_new_gap() -> None:
     """The first to miss a leader begins the gap; long after it, another may."""
-    patience = LeaderGap()
-    assert patience.allows(10.0)
-    assert patience.allows(10.0 + GAP_S - 0.1)
-    assert not patience.allows(10.0 + GAP_S)
-    assert not patience.allows(60.0)
-    assert patience.allows(100.0)
-    patience.end()
-    assert patience.allows(103.0)
+    gap = LeaderGap()
+    assert gap.allows(10.0)
+    assert gap.allows(10.0 + GAP_S - 0.1)
+    assert not gap.allows(10.0 + GAP_S)
+    assert not gap.allows(60.0)
+    assert gap.allows(100.0)
+    gap.end()
+    assert gap.allows(103.0)
 
 
 def test_a_request_is_lost_twice_at_most_on_new_connections() -> None:
     """One that was kept may have been stale and costs no try; the time runs from the first loss."""
-    stale, new = Broke(was_kept=True), Broke(was_kept=False)
-    tries = Tries()
-    assert [tries.allow_again(each, 0.0) for each in (stale, new, new)] == [True, True, False]
-    late = Tries()
+    stale, new = ConnectionLost(was_kept=True), ConnectionLost(was_kept=False)
+    attempts = Attempts()
+    assert [attempts.allow_again(each, 0.0) for each in (stale, new, new)] == [True, True, False]
+    late = Attempts()
     assert late.allow_again(stale, 10.0)
     assert not late.allow_again(new, 10.0 + GAP_S)
 

@@ -14,7 +14,7 @@ from tests.support import wait_until
 from tests.web.conftest import Web, leading
 from tests.web.upstreams import Persistent, persistent
 from wrapper.proxy.client_connection import Client, ClientGone
-from wrapper.proxy.waiting import Waiting
+from wrapper.proxy.waiting_clients import WaitingClients
 
 CLIENTS = 1000
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n"
@@ -117,21 +117,21 @@ def test_what_waiting_clients_hold_has_a_limit() -> None:
     """The one that holds most is cut off; for a place, the one that was waited for longest."""
     pairs = [socket.socketpair() for _ in range(3)]
     clients = [Client(ours, "", "http") for ours, _ in pairs]
-    waiting = Waiting(most_bytes=100)
+    waiting = WaitingClients(most_bytes=100)
     with contextlib.ExitStack() as stack:
         for client, size in zip(clients, (40, 50, 60), strict=True):
             stack.enter_context(waiting.wait(client))
-            waiting.holds(client, size)
+            waiting.set_size(client, size)
         assert pairs[2][1].recv(1) == b""
-        waiting.holds(clients[2], 1000)  # which has gone
-        waiting.holds(clients[0], 45)
-        assert waiting.cut_longest()
+        waiting.set_size(clients[2], 1000)  # which has gone
+        waiting.set_size(clients[0], 45)
+        assert waiting.hang_up_longest()
         assert pairs[0][1].recv(1) == b""
-        waiting.holds(clients[1], 100)
+        waiting.set_size(clients[1], 100)
         pairs[1][1].setblocking(False)  # noqa: FBT003 - its own form
         with pytest.raises(BlockingIOError):
             pairs[1][1].recv(1)
-    assert not waiting.cut_longest()
+    assert not waiting.hang_up_longest()
     for each in (each for pair in pairs for each in pair):
         each.close()
 
@@ -144,7 +144,7 @@ def test_the_first_bytes_of_a_head_count_already() -> None:
         theirs.settimeout(5)
         client = Client(ours, "", "http")
         client.data = GET
-        waiting = Waiting(most_bytes=len(GET) - 1)
+        waiting = WaitingClients(most_bytes=len(GET) - 1)
         with waiting.wait(client), pytest.raises(ClientGone):
             waiting.await_head(client)
         assert theirs.recv(1) == b""

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask, request
 
 from wrapper.proxy.client_connection import Client
-from wrapper.proxy.forwarded_request import Request, crossing
+from wrapper.proxy.forwarded_request import Request, forwarded_fields
 from wrapper.proxy.http_head import request_head
 from wrapper.web.wsgi import answer_of, environ_of
 
@@ -28,7 +28,7 @@ def client() -> Iterator[Client]:
 def environ(client: Client, lines: bytes, line: bytes = b"GET / HTTP/1.1") -> dict[str, Any]:
     """Return what the app is told of a request with these field lines, and the body "abc"."""
     head = request_head(b"%b\r\n%b\r\n" % (line, lines))
-    found = crossing(head, client.address, client.scheme)
+    found = forwarded_fields(head, client.address, client.scheme)
     own = Request(head.method, head.target, head.minor, found)
     return environ_of(own, head.fields, b"abc", client)
 

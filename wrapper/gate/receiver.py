@@ -220,7 +220,7 @@ def _no_answer(error: BaseException, hop: _Hop, limit_s: float) -> NoAnswer:
     return NoAnswer(found.text, HTTPStatus.GATEWAY_TIMEOUT if late else HTTPStatus.BAD_GATEWAY)
 
 
-def crossing(fields: Iterable[tuple[str, str]]) -> Fields:
+def end_to_end_fields(fields: Iterable[tuple[str, str]]) -> Fields:
     """Return the fields of a request to forward to the receiver: all except hop-by-hop fields."""
     given = tuple(fields)
     named = {

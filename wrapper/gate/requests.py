@@ -12,10 +12,10 @@ from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from wrapper.gate.receiver import crossing as fields_crossing
+from wrapper.gate.receiver import end_to_end_fields
 from wrapper.gate.reply import Fields, Reply, error, unavailable
 from wrapper.model.gate import PATH
-from wrapper.proxy.forwarded_request import Request, crossing
+from wrapper.proxy.forwarded_request import Request, forwarded_fields
 from wrapper.proxy.http_body import BadBody, ChunkedUpload, LengthBody
 from wrapper.proxy.http_head import BadHead, origin_form, request_head
 
@@ -68,14 +68,14 @@ def head_of(data: bytes) -> Head:
         head = request_head(data)
     except BadHead as problem:
         raise Refused(error(problem.code, f"malformed request: {problem}")) from problem
-    request = Request(head.method, head.target, head.minor, crossing(head, "", ""))
+    request = Request(head.method, head.target, head.minor, forwarded_fields(head, "", ""))
     if request.problem is not None:
         code, _, text = request.problem
         raise Refused(error(code, text))
-    if (request.crossing.length or 0) > LARGEST:
+    if (request.fields.length or 0) > LARGEST:
         raise Refused(TOO_LARGE)
     sent = ((name.decode(), value.decode("latin-1")) for name, value in head.sent_fields)
-    return Head(request, fields_crossing(sent), head.end)
+    return Head(request, end_to_end_fields(sent), head.end)
 
 
 class Body:

@@ -26,8 +26,8 @@ from wrapper.gate.request_handler import RequestHandler
 from wrapper.gate.requests import TOO_SLOW, Body, Head, Refused, head_of, rendered
 from wrapper.model.gate import PATH
 from wrapper.proxy.client_connection import Client, ClientGone
-from wrapper.proxy.places import Places
-from wrapper.proxy.waiting import Waiting
+from wrapper.proxy.connection_pool import ConnectionPool
+from wrapper.proxy.waiting_clients import WaitingClients
 
 LOG = logging.getLogger(__name__)
 HEAD_S = 10.0  # from the first byte of a head to its last, and from connecting to the first byte
@@ -43,10 +43,10 @@ class Server:
     def __init__(self, listener: socket.socket, handler: RequestHandler) -> None:
         """Take the listening socket, and the handler that answers."""
         self._handler = handler
-        self._places = Places()
-        self._waiting = Waiting(MOST_BYTES)
+        self._pool = ConnectionPool()
+        self._waiting = WaitingClients(MOST_BYTES)
         self._in_flight = 0  # bytes of bodies
-        self._server = StreamServer(listener, self._serve, spawn=self._places)
+        self._server = StreamServer(listener, self._serve, spawn=self._pool)
 
     def start(self) -> None:
         """Start to accept connections."""
@@ -59,8 +59,8 @@ class Server:
     def _serve(self, sock: socket.socket, peer: Any) -> None:
         """Answer the requests of a connection; an error ends only this connection."""
         client = Client(sock, str(peer[0]), "http")
-        if self._places.are_few:
-            self._waiting.cut_longest()
+        if self._pool.is_nearly_full:
+            self._waiting.hang_up_longest()
         try:
             with contextlib.suppress(OSError, ClientGone):
                 while self._answer_next(client):
@@ -103,7 +103,7 @@ class Server:
             client.send(answer)
 
 
-def _read_head(client: Client, waiting: Waiting) -> Head:
+def _read_head(client: Client, waiting: WaitingClients) -> Head:
     """Read a head, and remove it from the client's data; raise ``Refused``, ``ClientGone``."""
     if not client.data:
         with gevent.Timeout(HEAD_S if client.is_new else IDLE_S, ClientGone()):
@@ -115,16 +115,16 @@ def _read_head(client: Client, waiting: Waiting) -> Head:
     return head
 
 
-def _read_body(client: Client, head: Head, waiting: Waiting) -> bytes:
+def _read_body(client: Client, head: Head, waiting: WaitingClients) -> bytes:
     """Read a body; raise ``Refused``, ``ClientGone``."""
     body = Body(head.request)
     client.data = body.take(client.data)
-    if head.request.crossing.expects and not body.is_complete:
+    if head.request.fields.expects and not body.is_complete:
         client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
     with gevent.Timeout(BODY_S, Refused(TOO_SLOW)):
         while not body.is_complete:
             client.data = body.take(client.receive())
-            waiting.holds(client, body.size)
+            waiting.set_size(client, body.size)
     return body.content
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from wrapper.access.passwords import Passwords
 from wrapper.access.web_access import WebAccess
 from wrapper.access.web_config import WebConfig
-from wrapper.proxy.header_overrides import OwnFields, own_fields
+from wrapper.proxy.header_overrides import ConfiguredFields, configured_fields
 from wrapper.proxy.refusals import Refused
 
 OPEN_PATHS = frozenset((b"/_elector/healthz", b"/_elector/readyz"))
@@ -42,9 +42,9 @@ class Protection:
         return self._access.current().config.headers
 
     @property
-    def own_fields(self) -> OwnFields:
+    def configured_fields(self) -> ConfiguredFields:
         """The same fields, rendered."""
-        return own_fields(self.headers)
+        return configured_fields(self.headers)
 
     def check(self, target: bytes, authorization: Sequence[bytes], sock: socket.socket) -> None:
         """Raise Refused unless this client may request a target, in origin-form.

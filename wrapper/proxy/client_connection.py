@@ -59,7 +59,7 @@ class Client:
             raise ClientGone from error
 
     @property
-    def takes_more(self) -> bool:
+    def is_writable(self) -> bool:
         """Whether bytes can be sent without waiting for the client to read."""
         poll = monkey.get_original("select", "poll")()
         poll.register(self.sock.fileno(), select.POLLOUT)
@@ -69,7 +69,7 @@ class Client:
         """Shut the connection down; a greenlet that waits for it wakes up."""
         shut(self.sock)
 
-    def will_be_reset(self) -> None:
+    def reset_on_close(self) -> None:
         """Have the connection end with a TCP reset, so that the client sees an error."""
         with contextlib.suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -79,11 +79,11 @@ class Client:
         self.is_new, self.since, self.data = True, clock.now(), b""
         left = _LINGER_BYTES
         with contextlib.suppress(OSError):
-            self._say_end()
+            self._shut_down_sending()
             while left > 0 and (data := socket.socket.recv(self.sock, PIECE_BYTES)):
                 left -= len(data)
 
-    def _say_end(self) -> None:
+    def _shut_down_sending(self) -> None:
         """End our side; over TLS, send close_notify first, to show that the answer is complete."""
         if isinstance(self.sock, ssl.SSLSocket):
             self.sock.settimeout(0.0)

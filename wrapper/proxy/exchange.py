@@ -4,7 +4,7 @@ Both are streamed: an answer may begin, and end, while the request is still bein
 
 The stages follow each other. Only ASKING may go back to WAITING: until the first byte of an answer,
 the request may be sent to another target. An answer that has begun is never started again. If it
-breaks off upstream, the client's connection is closed too. ``Tries`` decides what is sent twice,
+breaks off upstream, the client's connection is closed too. ``Attempts`` decides what is sent twice,
 and ``proxy`` who may send requests.
 """
 
@@ -21,10 +21,10 @@ from wrapper.proxy.client_connection import Client, ClientGone, send, shut
 from wrapper.proxy.exchange_stage import Stage
 from wrapper.proxy.forwarded_request import Request
 from wrapper.proxy.forwarded_response import Forwarding, forwarding
-from wrapper.proxy.header_overrides import OwnFields
+from wrapper.proxy.header_overrides import ConfiguredFields
 from wrapper.proxy.http_body import BadBody
 from wrapper.proxy.http_head import BadHead, ResponseHead, response_head
-from wrapper.proxy.leader_attempts import Broke, Leader, Tries
+from wrapper.proxy.leader_attempts import Attempts, ConnectionLost, Leader
 from wrapper.proxy.refusals import Refused, rendered, too_slow
 from wrapper.proxy.route import NoLeader, check_hops
 from wrapper.proxy.upload import Upload
@@ -43,17 +43,17 @@ _FINAL, _SWITCHING, _BAD_REQUEST = 200, 101, 400
 class Exchange:
     """A request in flight."""
 
-    __slots__ = ("_client", "_connection", "_end", "_leader", "_own_fields", "_sender", "_stage",
-                 "_upload", "code", "keeps_client", "request", "seen_at", "seen_bytes", "sent",
-                 "sent_on", "target")  # fmt: skip
+    __slots__ = ("_client", "_configured_fields", "_connection", "_end", "_leader", "_sender",
+                 "_stage", "_upload", "code", "head_bytes", "keeps_client", "request", "seen_at",
+                 "seen_bytes", "sent", "target")  # fmt: skip
 
     def __init__(
-        self, client: Client, request: Request, upload: Upload, own_fields: OwnFields,
+        self, client: Client, request: Request, upload: Upload, configured_fields: ConfiguredFields,
         leader: Leader,
     ) -> None:  # fmt: skip
         self._client = client
         self._upload = upload
-        self._own_fields = own_fields
+        self._configured_fields = configured_fields
         self._leader = leader
         self._stage = Stage.WAITING
         self._end: ClientGone | Refused | None = None
@@ -62,7 +62,7 @@ class Exchange:
         self.request = request
         self.code = CLIENT_GONE
         self.target = "none"
-        self.sent_on = self.sent = 0
+        self.head_bytes = self.sent = 0
         self.keeps_client = False
         self.seen_bytes, self.seen_at = 0, 0.0
 
@@ -75,7 +75,7 @@ class Exchange:
     @property
     def received(self) -> int:
         """The bytes of the request: its body as received, its head as forwarded."""
-        return self.sent_on + self._upload.received
+        return self.head_bytes + self._upload.received
 
     @property
     def moved_bytes(self) -> int:
@@ -83,16 +83,16 @@ class Exchange:
         return self.received + self.sent
 
     @property
-    def is_exchanging(self) -> bool:
+    def is_transferring(self) -> bool:
         """Whether the request is being sent or answered."""
         return self._stage is not Stage.WAITING
 
     @property
     def awaits_client(self) -> bool:
         """Whether the server waits for the client to send its request, or to read its answer."""
-        return self._upload.awaits_client or not self._client.takes_more
+        return self._upload.awaits_client or not self._client.is_writable
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """Abort the exchange, even if a part of the answer has been sent."""
         self.client_has_gone()
         self._client.hang_up()
@@ -111,7 +111,7 @@ class Exchange:
         """Return the refusal, which depends on who was silent."""
         if self._stage is not Stage.ASKING:
             return Refused(504, "timeout", SILENCE)
-        has_leave = self.sent > 0 or not self.request.crossing.expects
+        has_leave = self.sent > 0 or not self.request.fields.expects
         if self._upload.awaits_client and has_leave:
             return too_slow()
         return Refused(504, "timeout", "Prometheus did not answer in time")
@@ -121,7 +121,7 @@ class Exchange:
         if self._connection is not None:
             shut(self._connection.sock)
         # Only one that does not read: after a normal end, an aborted answer would look complete.
-        if not self._client.takes_more:
+        if not self._client.is_writable:
             self._client.hang_up()
 
     def _check(self) -> None:
@@ -133,51 +133,51 @@ class Exchange:
 
     def forward(self) -> None:
         """Send the request until a leader answers; relay the answer; raise Refused, ClientGone."""
-        tries = Tries()
+        attempts = Attempts()
         while True:
-            target = self._target(tries)
+            target = self._target(attempts)
             try:
-                return self._exchange(self._connection_to(target, tries), target)
+                return self._exchange(self._connection_to(target, attempts), target)
             except Unreachable as error:
                 reason = str(error)
-                goes_on = self._waits(tries)
-            except Broke as broke:
+                goes_on = self._waits(attempts)
+            except ConnectionLost as lost:
                 reason = f"{target.url} broke off before it answered"
-                goes_on = self.request.is_repeatable and tries.allow_again(broke, clock.now())
-                if goes_on and broke.was_kept:
+                goes_on = self.request.is_repeatable and attempts.allow_again(lost, clock.now())
+                if goes_on and lost.was_kept:
                     continue
             if not goes_on:
                 raise Refused(502, "unavailable", reason)
             self._pause()
 
-    def _target(self, tries: Tries) -> Target:
+    def _target(self, attempts: Attempts) -> Target:
         """Return the leader's target; wait for one in a gap between two leaders."""
         while True:
             try:
                 target = self._leader.target()
                 break
             except NoLeader:
-                if not self._waits(tries):
+                if not self._waits(attempts):
                     raise
             self._pause()
-        check_hops(self.request.crossing.hops, target)
+        check_hops(self.request.fields.hops, target)
         self.target = target.label
         return target
 
-    def _waits(self, tries: Tries) -> bool:
+    def _waits(self, attempts: Attempts) -> bool:
         """Return whether to wait for a leader that can be reached."""
         now = clock.now()
-        return tries.is_in_time(now) and self._leader.patience.allows(now)
+        return attempts.is_in_time(now) and self._leader.gap.allows(now)
 
     def _pause(self) -> None:
         gevent.sleep(_PAUSE_S)
         self._check()
 
-    def _connection_to(self, target: Target, tries: Tries) -> UpstreamConnection:
+    def _connection_to(self, target: Target, attempts: Attempts) -> UpstreamConnection:
         connections = self._leader.connections
-        if tries.needs_fresh:
+        if attempts.needs_fresh:
             return connections.fresh(target)
-        return connections.take(target, goes_once=not self.request.is_repeatable)
+        return connections.take(target, is_repeatable=self.request.is_repeatable)
 
     # --- ASKING ---
 
@@ -187,7 +187,7 @@ class Exchange:
         keeps = False
         try:
             data = self._ask(connection, self._leader.head(self.request, target))
-            self._leader.patience.end()
+            self._leader.gap.end()
             keeps = self._relay(connection, data)
         finally:
             self._leave()
@@ -197,11 +197,12 @@ class Exchange:
                 connection.close()
 
     def _ask(self, connection: UpstreamConnection, head: bytes) -> bytes:
-        """Send the request, and return the answer's first bytes; raise Broke, Refused, ClientGone.
+        """Send the request, and return the answer's first bytes.
 
-        A greenlet sends the rest of the body in the meantime.
+        A greenlet sends the rest of the body in the meantime. Raise ConnectionLost, Refused or
+        ClientGone.
         """
-        self.sent_on += len(head)
+        self.head_bytes += len(head)
         upload = self._upload
         with contextlib.suppress(OSError):  # Prometheus may have answered before it closed
             send(connection.sock, head + upload.first if upload.first else head)
@@ -209,7 +210,7 @@ class Exchange:
                 self._sender = gevent.spawn(self._send_rest, connection)
         data = self._received(connection)
         if not data:
-            raise Broke(was_kept=connection.answers > 0)
+            raise ConnectionLost(was_kept=connection.answers > 0)
         return data
 
     def _received(self, connection: UpstreamConnection) -> bytes:
@@ -278,7 +279,7 @@ class Exchange:
                     self._to_client(passed)
         except (OSError, BadBody, Refused) as error:
             self._break_off(connection, error)
-        self._stage = Stage.WHOLE
+        self._stage = Stage.COMPLETE
         is_sent = self._is_sent()
         self.keeps_client = answer.keeps_client and is_sent
         return answer.keeps_upstream and is_sent and not answer.body.rest
@@ -289,7 +290,7 @@ class Exchange:
         try:
             head, data = self._head(connection, data)
             answer = forwarding(
-                head, request, clock.wall(), self._own_fields, keeps_client=self._can_go_on
+                head, request, clock.wall(), self._configured_fields, keeps_client=self._can_go_on
             )
             first = answer.head + answer.body.take(data[head.end :])
         except (BadHead, BadBody) as error:
@@ -319,7 +320,7 @@ class Exchange:
                 refused,
                 has_body=self.request.method != b"HEAD",
                 keeps_client=self.keeps_client,
-                own_lines=self._own_fields.lines,
+                own_lines=self._configured_fields.lines,
             )
         )
 
@@ -344,7 +345,7 @@ class Exchange:
         if self._stage is Stage.ASKING:
             self._stage = Stage.WAITING
         if self._stage is Stage.ANSWERING and self.request.minor == 0:
-            self._client.will_be_reset()
+            self._client.reset_on_close()
         if self._sender is not None:
             self._sender.kill()
             self._sender = None

@@ -11,4 +11,4 @@ class Stage(Enum):
     WAITING = auto()  # for the request's body, or for a leader
     ASKING = auto()  # the request is sent; the client has not got a byte of the answer
     ANSWERING = auto()
-    WHOLE = auto()
+    COMPLETE = auto()

@@ -60,12 +60,12 @@ class ExchangeWatch:
         """Stop watching an exchange."""
         self._in_flight.discard(exchange)
 
-    def cut_slowest(self) -> bool:
+    def abort_slowest(self) -> bool:
         """Abort the exchange that has waited longest for its client; return whether one existed."""
         slow = [each for each in self._in_flight & self._seen if each.awaits_client]
         if not slow:
             return False
-        min(slow, key=lambda each: each.seen_at).cut()
+        min(slow, key=lambda each: each.seen_at).abort()
         return True
 
     def hang_up_waiting(self) -> None:
@@ -99,7 +99,7 @@ class ExchangeWatch:
             exchange.client_has_gone()
         for exchange in self._in_flight:
             has_moved = exchange.moved_bytes != exchange.seen_bytes
-            if has_moved or exchange not in lasting or not exchange.is_exchanging:
+            if has_moved or exchange not in lasting or not exchange.is_transferring:
                 exchange.seen_bytes, exchange.seen_at = exchange.moved_bytes, now
             elif now - exchange.seen_at > self._idle_timeout_s:
                 exchange.is_silent()

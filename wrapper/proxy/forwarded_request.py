@@ -43,7 +43,7 @@ _HOST = re.compile(rb"[\w.:\[\]%~!$&'()*+,;=-]*", re.ASCII)
 Problem = tuple[int, str, str]  # the arguments of Refused
 
 
-class Crossing(NamedTuple):
+class ForwardedFields(NamedTuple):
     """The fields of a request as they are forwarded, and what they say about the request.
 
     - ``lines``: the rendered fields, without Host and Authorization.
@@ -74,12 +74,12 @@ class Request(NamedTuple):
     method: bytes
     target: bytes
     minor: int
-    crossing: Crossing
+    fields: ForwardedFields
 
     @property
     def wants_more(self) -> bool:
         """Whether the client keeps its connection open for another request."""
-        options = self.crossing.options
+        options = self.fields.options
         if b"close" in options or self.method == b"CONNECT":
             return False
         return self.minor > 0 or b"keep-alive" in options
@@ -87,26 +87,26 @@ class Request(NamedTuple):
     @property
     def is_repeatable(self) -> bool:
         """Whether the request may be sent twice without harm."""
-        has_body = self.crossing.is_chunked or self.crossing.length
+        has_body = self.fields.is_chunked or self.fields.length
         return self.method in (b"GET", b"HEAD") and not has_body
 
     def body(self, *, decoded: bool = False) -> LengthBody | ChunkedUpload:
         """Return the body, of which nothing has been received yet."""
-        if self.crossing.is_chunked:
+        if self.fields.is_chunked:
             return ChunkedUpload(decoded=decoded)
-        return LengthBody(self.crossing.length or 0)
+        return LengthBody(self.fields.length or 0)
 
     @property
     def problem(self) -> Problem | None:
         """Why the request is refused; None if it is not."""
-        if self.minor == 0 and self.crossing.is_chunked:
+        if self.minor == 0 and self.fields.is_chunked:
             return (400, "bad_data", "HTTP/1.0 has no Transfer-Encoding")
-        if self.minor > 0 and not self.crossing.has_host:
-            return self.crossing.problem or (400, "bad_data", "the request must have one Host")
-        return self.crossing.problem
+        if self.minor > 0 and not self.fields.has_host:
+            return self.fields.problem or (400, "bad_data", "the request must have one Host")
+        return self.fields.problem
 
 
-def crossing(head: RequestHead, client: str, scheme: str) -> Crossing:
+def forwarded_fields(head: RequestHead, client: str, scheme: str) -> ForwardedFields:
     """Return a request's fields in the form in which they are forwarded.
 
     A field whose name has an underscore is removed, because other programs would take it for the
@@ -118,7 +118,7 @@ def crossing(head: RequestHead, client: str, scheme: str) -> Crossing:
     given = [value for name, value in head.fields if name == b"authorization"]
     fields = tuple(field for field in head.fields if field[0] != b"authorization")
     is_short = head.end - len(head.target) <= _REMEMBERED_BYTES
-    found = (_remembered if is_short else _crossing)(fields, client, scheme)
+    found = (_remembered if is_short else _forwarded_fields)(fields, client, scheme)
     if not given:
         return found
     problem = _TOO_LONG if max(map(len, given)) > MOST_FIELD_BYTES else found.problem
@@ -129,7 +129,9 @@ _TOO_MANY = (431, "bad_data", f"the request has more than {MOST_FIELDS} fields")
 _TOO_LONG = (431, "bad_data", f"a field is longer than {MOST_FIELD_BYTES} bytes")
 
 
-def _crossing(came: tuple[tuple[bytes, bytes], ...], client: str, scheme: str) -> Crossing:
+def _forwarded_fields(
+    came: tuple[tuple[bytes, bytes], ...], client: str, scheme: str
+) -> ForwardedFields:
     fields = [field for field in came if b"_" not in field[0]]
     options = connection_options(fields)
     hosts = values_of(fields, b"host")
@@ -139,7 +141,7 @@ def _crossing(came: tuple[tuple[bytes, bytes], ...], client: str, scheme: str) -
     framing = b"Transfer-Encoding: chunked\r\n" if codings else b""
     if lengths:
         framing = b"Content-Length: %b\r\n" % lengths[0]
-    return Crossing(
+    return ForwardedFields(
         lines=field_lines(_forwarded(fields, options, client, scheme)) + framing,
         length=int(lengths[0]) if lengths and problem is None else None,
         is_chunked=bool(codings),
@@ -151,7 +153,7 @@ def _crossing(came: tuple[tuple[bytes, bytes], ...], client: str, scheme: str) -
     )
 
 
-_remembered = lru_cache(maxsize=256)(_crossing)
+_remembered = lru_cache(maxsize=256)(_forwarded_fields)
 
 
 def _problem(fields: Fields, lengths: list[bytes], codings: list[bytes]) -> Problem | None:

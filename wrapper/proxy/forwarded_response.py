@@ -10,7 +10,7 @@ from email.utils import formatdate
 from typing import NamedTuple
 
 from wrapper.proxy.forwarded_request import Request
-from wrapper.proxy.header_overrides import OwnFields
+from wrapper.proxy.header_overrides import ConfiguredFields
 from wrapper.proxy.http_body import Body, ChunkedBody, ClosedBody, LengthBody
 from wrapper.proxy.http_head import (
     HOP_BY_HOP,
@@ -46,7 +46,7 @@ class Forwarding(NamedTuple):
 
 
 def forwarding(
-    head: ResponseHead, request: Request, wall: float, own: OwnFields, *, keeps_client: bool
+    head: ResponseHead, request: Request, wall: float, own: ConfiguredFields, *, keeps_client: bool
 ) -> Forwarding:
     """Return the answer for the client; raise BadHead if its end is ambiguous.
 

@@ -10,7 +10,7 @@ _NEVER = re.compile(rb"(?!)")
 
 
 @dataclass(frozen=True, slots=True)
-class OwnFields:
+class ConfiguredFields:
     """Rendered field lines, and the ``names`` (in lower case) that they replace."""
 
     lines: bytes = field(default=b"", repr=False)
@@ -23,11 +23,11 @@ class OwnFields:
 
 
 @lru_cache(maxsize=8)
-def own_fields(fields: tuple[tuple[str, str], ...]) -> OwnFields:
+def configured_fields(fields: tuple[tuple[str, str], ...]) -> ConfiguredFields:
     """Return the fields rendered; names and values must be valid in a header."""
     if not fields:
-        return OwnFields()
+        return ConfiguredFields()
     lines = b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in fields)
     names = frozenset(name.lower().encode() for name, _ in fields)
     either = b"|".join(re.escape(name) for name in sorted(names))
-    return OwnFields(lines, names, re.compile(rb"(?im)^(?:%b):[^\r\n]*\r\n" % either))
+    return ConfiguredFields(lines, names, re.compile(rb"(?im)^(?:%b):[^\r\n]*\r\n" % either))

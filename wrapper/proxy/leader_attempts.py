@@ -16,10 +16,10 @@ from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.base import clock
 from wrapper.base.snapshot_channel import SnapshotReader
 from wrapper.options.web_options import WebOptions
-from wrapper.proxy.forwarded_request import Crossing, Request
-from wrapper.proxy.header_overrides import own_fields
+from wrapper.proxy.forwarded_request import ForwardedFields, Request
+from wrapper.proxy.header_overrides import configured_fields
 from wrapper.proxy.route import target_of
-from wrapper.proxy.upstream import Target, Upstreams, endpoint
+from wrapper.proxy.upstream import Target, Upstreams, url_parts
 
 PIECE_BYTES = 256 << 10  # of an answer, if few are in flight
 LEAST_PIECE_BYTES = 16 << 10
@@ -28,7 +28,7 @@ GAP_S = 2.0  # an ordered hand-over takes a tenth of it
 _NEW_GAP_S = 60.0
 
 
-class Broke(Exception):
+class ConnectionLost(Exception):
     """The upstream's connection ended before the first byte of an answer.
 
     ``was_kept`` is whether it was used before, so that it may have ended long ago.
@@ -56,7 +56,7 @@ class LeaderGap:
         self._since = None
 
 
-class Tries:
+class Attempts:
     """The attempts of one request, independent of other requests.
 
     The request itself may crash Prometheus. So if it is lost on a new connection, it is sent only
@@ -73,9 +73,9 @@ class Tries:
         self._until = min(self._until, now + GAP_S)
         return now < self._until
 
-    def allow_again(self, broke: Broke, now: float) -> bool:
+    def allow_again(self, lost: ConnectionLost, now: float) -> bool:
         """Return whether to send the request again."""
-        is_last, self._is_last = self._is_last, not broke.was_kept
+        is_last, self._is_last = self._is_last, not lost.was_kept
         self.needs_fresh = True
         return self.is_in_time(now) and not is_last
 
@@ -100,7 +100,7 @@ class Leader:
         self._access = access
         self._is_tls = is_tls
         self.connections = Upstreams(options.connect_timeout_s, access)
-        self.patience = LeaderGap()
+        self.gap = LeaderGap()
         self.is_leaving = False
         self.exchanges = 0  # in flight
 
@@ -115,19 +115,19 @@ class Leader:
 
     def head(self, request: Request, target: Target) -> bytes:
         """Return a request's head for a target."""
-        where = endpoint(target.url)
+        where = url_parts(target.url)
         is_as_safe = where.is_tls or target.is_local or not self._is_tls
         return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (
             request.method,
             request.target,
             where.authority,
-            self._lines(request.crossing, passes_credentials=is_as_safe),
+            self._lines(request.fields, passes_credentials=is_as_safe),
         )
 
-    def _lines(self, crossing: Crossing, *, passes_credentials: bool) -> bytes:
+    def _lines(self, fields: ForwardedFields, *, passes_credentials: bool) -> bytes:
         """Return the field lines for Prometheus; our own credentials replace the client's."""
-        own = own_fields(self._access.current().fields)
-        lines = own.into(crossing.lines)
-        if passes_credentials and b"authorization" not in own.names | crossing.options:
-            lines += b"".join(b"Authorization: %b\r\n" % each for each in crossing.authorization)
+        own = configured_fields(self._access.current().fields)
+        lines = own.into(fields.lines)
+        if passes_credentials and b"authorization" not in own.names | fields.options:
+            lines += b"".join(b"Authorization: %b\r\n" % each for each in fields.authorization)
         return lines

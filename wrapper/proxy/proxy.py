@@ -44,12 +44,14 @@ class Proxy:
         """
         begun_at = clock.now()
         upload = Upload(client, request, self._options.max_body_bytes)
-        exchange = Exchange(client, request, upload, self._protection.own_fields, self._leader)
+        exchange = Exchange(
+            client, request, upload, self._protection.configured_fields, self._leader
+        )
         self._counters.begin()
         watch.begin(exchange)
         self._leader.exchanges += 1
         try:
-            self._protection.check(request.target, request.crossing.authorization, client.sock)
+            self._protection.check(request.target, request.fields.authorization, client.sock)
             check_admission(request, self._options)
             upload.begin(self._options.body_timeout_s)
             exchange.forward()

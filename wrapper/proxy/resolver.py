@@ -28,7 +28,7 @@ def _look_up(name: str, port: int) -> Found:
     return list(dict.fromkeys(str(each[4][0]) for each in found))
 
 
-class Names:
+class Resolver:
     """Looks up names, up to ``most`` at a time."""
 
     def __init__(self, most: int, look_up: Callable[[str, int], Found] = _look_up) -> None:

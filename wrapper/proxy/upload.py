@@ -26,7 +26,7 @@ class Upload:
     - ``is_complete``: whether the whole body has been received.
     """
 
-    __slots__ = ("_body", "_client", "_crossing", "_is_ours", "_most_bytes", "awaits_client",
+    __slots__ = ("_body", "_client", "_fields", "_is_ours", "_most_bytes", "awaits_client",
                  "first", "received")  # fmt: skip
 
     def __init__(
@@ -37,7 +37,7 @@ class Upload:
         ``is_ours`` is whether it is for our own routes; else it is forwarded.
         """
         self._client = client
-        self._crossing = request.crossing
+        self._fields = request.fields
         self._is_ours = is_ours
         self._most_bytes = most_bytes
         self._body = request.body(decoded=is_ours)
@@ -56,14 +56,14 @@ class Upload:
         So a small body can be sent together with the head. If the client waits for 100 Continue,
         nothing more is read. Raise Refused and ClientGone, like all methods that read.
         """
-        crossing = self._crossing
-        self._check_size(crossing.length or 0)
+        fields = self._fields
+        self._check_size(fields.length or 0)
         if self._body.is_complete:
             return
         data, self._client.data = self._client.data, b""
         self.first = self._taken(data)
-        is_small = not crossing.is_chunked and (crossing.length or 0) <= SMALL_BODY_BYTES
-        if is_small and not crossing.expects:
+        is_small = not fields.is_chunked and (fields.length or 0) <= SMALL_BODY_BYTES
+        if is_small and not fields.expects:
             self.finish(within_s)
 
     def finish(self, within_s: float) -> None:

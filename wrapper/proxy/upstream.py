@@ -24,7 +24,7 @@ from gevent import monkey
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.access.proxy_environment import DEFAULT_PORTS
 from wrapper.base import clock
-from wrapper.proxy.resolver import Names
+from wrapper.proxy.resolver import Resolver
 
 _MOST_KEPT = 128
 _MOST_NAMES = 8  # lookups at a time: the names of several leaders in succession, while DNS hangs
@@ -61,7 +61,7 @@ class Target:
         return "local" if self.is_local else "remote"
 
 
-class Endpoint(NamedTuple):
+class UrlParts(NamedTuple):
     """The parts of a target's URL; ``authority`` is the value of Host."""
 
     is_tls: bool
@@ -71,7 +71,7 @@ class Endpoint(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def endpoint(url: str) -> Endpoint:
+def url_parts(url: str) -> UrlParts:
     """Return a URL's parts; raise Unreachable if it is invalid."""
     try:
         parts = urlsplit(url)
@@ -81,7 +81,7 @@ def endpoint(url: str) -> Endpoint:
         raise Unreachable(f"{url} is no valid URL") from error
     if not parts.hostname or "@" in parts.netloc or not parts.netloc.isprintable():
         raise Unreachable(f"{url} is no valid URL")
-    return Endpoint(parts.scheme == "https", parts.hostname, port, authority)
+    return UrlParts(parts.scheme == "https", parts.hostname, port, authority)
 
 
 class UpstreamConnection:
@@ -128,28 +128,28 @@ class Upstreams:
         self._access = access
         self._kept_with = access.current()
         self._kept: list[UpstreamConnection] = []
-        self._names = Names(_MOST_NAMES)
+        self._resolver = Resolver(_MOST_NAMES)
 
-    def take(self, target: Target, *, goes_once: bool) -> UpstreamConnection:
+    def take(self, target: Target, *, is_repeatable: bool) -> UpstreamConnection:
         """Return a kept connection that is open, or a new one; raise Unreachable.
 
-        A request that ``goes_once`` cannot be retried. So it gets only a kept connection that has
-        settled, on which it is unlikely to be lost.
+        A request that is not repeatable gets only a kept connection that has settled, on which it
+        is unlikely to be lost.
         """
-        return self._kept_one(target.url, goes_once=goes_once) or self.fresh(target)
+        return self._kept_one(target.url, is_repeatable=is_repeatable) or self.fresh(target)
 
     def fresh(self, target: Target) -> UpstreamConnection:
         """Return a new connection; raise Unreachable."""
         return UpstreamConnection(target.url, self._connected(target.url))
 
-    def _kept_one(self, url: str, *, goes_once: bool) -> UpstreamConnection | None:
+    def _kept_one(self, url: str, *, is_repeatable: bool) -> UpstreamConnection | None:
         if self._kept_with is not self._access.current():
             self._kept_with = self._access.current()
             self._close_kept()
         now = clock.now()
         for index in range(len(self._kept) - 1, -1, -1):
             connection = self._kept[index]
-            if goes_once and not connection.has_settled(now):
+            if not is_repeatable and not connection.has_settled(now):
                 continue
             del self._kept[index]
             if connection.url == url and connection.is_open():
@@ -176,7 +176,7 @@ class Upstreams:
 
     def _connected(self, url: str) -> socket.socket:
         """Return a socket that is ready for a request; the time limit includes DNS and TLS."""
-        where = endpoint(url)
+        where = url_parts(url)
         # Not an OSError, because any address may raise one.
         limit = gevent.Timeout(self._connect_timeout_s)
         try:
@@ -189,7 +189,7 @@ class Upstreams:
         except (OSError, UnicodeError) as error:
             raise Unreachable(f"{url} cannot be reached: {error}") from error
 
-    def _opened(self, where: Endpoint) -> socket.socket:
+    def _opened(self, where: UrlParts) -> socket.socket:
         """Return a socket to the first address that accepts a connection; raise OSError."""
         problem = OSError("the name has no address")
         for address in self._addresses(where):
@@ -206,14 +206,14 @@ class Upstreams:
                 return sock
         raise problem
 
-    def _addresses(self, where: Endpoint) -> list[str]:
+    def _addresses(self, where: UrlParts) -> list[str]:
         """Return the addresses of a host; an IP address needs no DNS."""
         try:
             return [str(ipaddress.ip_address(where.host))]
         except ValueError:
-            return self._names.addresses(where.host, where.port)
+            return self._resolver.addresses(where.host, where.port)
 
-    def _secured(self, sock: socket.socket, where: Endpoint) -> socket.socket:
+    def _secured(self, sock: socket.socket, where: UrlParts) -> socket.socket:
         try:
             for option in _LIVELINESS:
                 sock.setsockopt(*option)

@@ -27,7 +27,7 @@ from wrapper.access.prometheus_access import Access
 from wrapper.access.request_errors import AskedServer, trouble
 from wrapper.base import clock
 from wrapper.election.step_down_rules import STATUS_FORM
-from wrapper.proxy.resolver import Names
+from wrapper.proxy.resolver import Resolver
 
 LIMIT_S = 1.0
 MOST = 20
@@ -81,7 +81,7 @@ class Peers:
         self._entries = entries
         self._port = port
         self._is_tls = is_tls
-        self._names = Names(len(entries))
+        self._resolver = Resolver(len(entries))
         self._turn = BoundedSemaphore()
         self._answers: list[Peer] = []
         self._asked_for: str | None = None
@@ -128,7 +128,7 @@ class Peers:
         name, _, given = entry.partition(":")
         port = int(given or self._port)
         try:
-            addresses = sorted(self._names.addresses(name, port))
+            addresses = sorted(self._resolver.addresses(name, port))
         except UnicodeError as error:
             raise PeerUnusable("this is no valid DNS name") from error
         scheme = "https" if self._is_tls else "http"

@@ -25,15 +25,15 @@ from gevent.util import wrap_errors
 from wrapper.base import clock
 from wrapper.options.web_options import WebOptions
 from wrapper.proxy.client_connection import Client, ClientGone
+from wrapper.proxy.connection_pool import ConnectionPool
 from wrapper.proxy.exchange_watch import ExchangeWatch
-from wrapper.proxy.forwarded_request import Request, crossing
+from wrapper.proxy.forwarded_request import Request, forwarded_fields
 from wrapper.proxy.http_head import BadHead, Fields, RequestHead, origin_form, request_head
-from wrapper.proxy.places import Places
 from wrapper.proxy.proxy import Proxy
 from wrapper.proxy.refusals import Refused, rendered
 from wrapper.proxy.route import is_ours
 from wrapper.proxy.upload import Upload
-from wrapper.proxy.waiting import Waiting
+from wrapper.proxy.waiting_clients import WaitingClients
 from wrapper.web.wsgi import answer_of, environ_of
 
 LOG = logging.getLogger(__name__)
@@ -62,8 +62,8 @@ class ProxyWorker:
         self._tls = tls
         self._proxy: Proxy | None = app.extensions.get(PROXY)
         self._watch = ExchangeWatch(options.idle_timeout_s)
-        self._waiting = Waiting(MOST_HEAD_BYTES_TOGETHER)
-        self._places = Places()
+        self._waiting = WaitingClients(MOST_HEAD_BYTES_TOGETHER)
+        self._pool = ConnectionPool()
         self._is_leaving = False
         self._wake = Event()
 
@@ -75,7 +75,7 @@ class ProxyWorker:
         """
         watching = gevent.spawn(wrap_errors((Exception,), self._watch.run))
         watching.link(lambda _: self._wake.set())
-        server = StreamServer(listener, handle=self._serve, spawn=self._places)
+        server = StreamServer(listener, handle=self._serve, spawn=self._pool)
         if self._options.workers > 1:
             server.max_accept = 1  # leaves the other workers their share
         server.start()
@@ -103,11 +103,11 @@ class ProxyWorker:
         until = time.monotonic() + within_s
         self._watch.hang_up_waiting()
         while (left_s := until - time.monotonic()) > 0:
-            if self._places.join(timeout=min(left_s, END_PERIOD_S)):
+            if self._pool.join(timeout=min(left_s, END_PERIOD_S)):
                 break
             notify()
             self._watch.hang_up_waiting()
-        self._places.kill(timeout=END_PERIOD_S)
+        self._pool.kill(timeout=END_PERIOD_S)
 
     # --- one connection ---
 
@@ -129,8 +129,8 @@ class ProxyWorker:
 
     def _make_room(self) -> None:
         """Disconnect a slow client if few places are left, because others need them."""
-        if self._places.are_few:
-            _ = self._waiting.cut_longest() or self._watch.cut_slowest()
+        if self._pool.is_nearly_full:
+            _ = self._waiting.hang_up_longest() or self._watch.abort_slowest()
 
     def _secure(self, client: Client, context: ssl.SSLContext) -> None:
         """Do the TLS handshake, within the time limit for a head."""
@@ -165,7 +165,7 @@ class ProxyWorker:
 
     def _answer(self, head: RequestHead, client: Client) -> bool:
         """Answer a request whose head was received; return whether the connection stays open."""
-        fields = crossing(head, client.address, client.scheme)
+        fields = forwarded_fields(head, client.address, client.scheme)
         request = Request(head.method, origin_form(head.target), head.minor, fields)
         if request.problem is not None:
             raise Refused(*request.problem)
@@ -178,7 +178,7 @@ class ProxyWorker:
         within_s = self._options.body_timeout_s
         upload = Upload(client, request, LARGEST_BODY, is_ours=True)
         upload.begin(within_s)
-        if request.minor > 0 and request.crossing.expects and not upload.is_complete:
+        if request.minor > 0 and request.fields.expects and not upload.is_complete:
             client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         upload.finish(within_s)
         environ = environ_of(request, fields, upload.first, client)
@@ -199,7 +199,7 @@ def _is_sound(watching: gevent.Greenlet[[], Any], server: StreamServer) -> bool:
     return not (watching.ready() or server.closed)
 
 
-def _await_head(client: Client, waiting: Waiting) -> None:
+def _await_head(client: Client, waiting: WaitingClients) -> None:
     """Wait for a complete head, or for bytes that cannot become one; raise ClientGone."""
     if not client.data:
         client.data = client.receive()

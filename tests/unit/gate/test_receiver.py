@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wrapper.gate.receiver import crossing
+from wrapper.gate.receiver import end_to_end_fields
 
 
 def test_leaves_out_what_is_of_one_hop() -> None:
@@ -18,4 +18,4 @@ def test_leaves_out_what_is_of_one_hop() -> None:
         ("content-type", "a"),
         ("X-Twice", "2"),
     )
-    assert crossing(fields) == (("X-Twice", "1"), ("content-type", "a"), ("X-Twice", "2"))
+    assert end_to_end_fields(fields) == (("X-Twice", "1"), ("content-type", "a"), ("X-Twice", "2"))

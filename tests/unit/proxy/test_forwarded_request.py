@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from wrapper.proxy.forwarded_request import Crossing, Request, crossing
+from wrapper.proxy.forwarded_request import ForwardedFields, Request, forwarded_fields
 from wrapper.proxy.http_head import BadHead, request_head
 
 
-def crossing_of(lines: bytes, client: str = "1", scheme: str = "http") -> Crossing:
+def crossing_of(lines: bytes, client: str = "1", scheme: str = "http") -> ForwardedFields:
     """Return how these field lines cross."""
-    return crossing(request_head(b"GET / HTTP/1.1\r\n%b\r\n" % lines), client, scheme)
+    return forwarded_fields(request_head(b"GET / HTTP/1.1\r\n%b\r\n" % lines), client, scheme)
 
 
 def crossed(lines: bytes, client: str = "192.0.2.1", scheme: str = "http") -> dict[bytes, bytes]:

@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
-from wrapper.proxy.forwarded_request import Request, crossing
+from wrapper.proxy.forwarded_request import Request, forwarded_fields
 from wrapper.proxy.forwarded_response import forwarding
-from wrapper.proxy.header_overrides import OwnFields
+from wrapper.proxy.header_overrides import ConfiguredFields
 from wrapper.proxy.http_body import ChunkedBody, ClosedBody, LengthBody
 from wrapper.proxy.http_head import BadHead, request_head, response_head
 
-GET = Request(b"GET", b"/", 1, crossing(request_head(b"GET / HTTP/1.1\r\n\r\n"), "1", "http"))
+GET = Request(
+    b"GET", b"/", 1, forwarded_fields(request_head(b"GET / HTTP/1.1\r\n\r\n"), "1", "http")
+)
 DATE = b"Date: x\r\n"
 
 
@@ -26,7 +28,7 @@ def answered(
     """Return how an answer with these field lines goes on."""
     head = response_head(b"HTTP/" + status + b"\r\n" + lines + b"\r\n")
     assert head is not None
-    return forwarding(head, request, 0.0, OwnFields(), keeps_client=keeps_client)
+    return forwarding(head, request, 0.0, ConfiguredFields(), keeps_client=keeps_client)
 
 
 @pytest.mark.parametrize(

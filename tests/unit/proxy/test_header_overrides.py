@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from wrapper.proxy.forwarded_request import crossing
-from wrapper.proxy.header_overrides import OwnFields, own_fields
+from wrapper.proxy.forwarded_request import forwarded_fields
+from wrapper.proxy.header_overrides import ConfiguredFields, configured_fields
 from wrapper.proxy.http_head import request_head
 
 
@@ -24,13 +24,13 @@ def test_ours_take_the_place_of_theirs(
     fields: tuple[tuple[str, str], ...], lines: bytes, expected: bytes
 ) -> None:
     """Whatever the case of the name, all of theirs go and ours come; others stay."""
-    assert own_fields(fields).into(lines) == expected
+    assert configured_fields(fields).into(lines) == expected
 
 
 def test_secrets_are_not_shown() -> None:
     """A representation has the names alone."""
-    assert "hunter" not in repr(own_fields((("A", "hunter"),)))
-    assert OwnFields().names == frozenset()
+    assert "hunter" not in repr(configured_fields((("A", "hunter"),)))
+    assert ConfiguredFields().names == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_secrets_are_not_shown() -> None:
 def test_credentials_stand_apart(lines: bytes, values: tuple[bytes, ...]) -> None:
     """They are no part of the lines that cross, nor of what is remembered."""
     head = request_head(b"GET / HTTP/1.1\r\n%b\r\n" % lines)
-    found = crossing(head, "192.0.2.1", "http")
+    found = forwarded_fields(head, "192.0.2.1", "http")
     assert found.authorization == values
     assert b"\r\nauthorization:" not in b"\r\n" + found.lines.lower()
     assert found.problem is None

@@ -9,15 +9,15 @@ from wrapper.base.descriptors import connections
 _MOST = 2000
 
 
-class Places(Pool):
+class ConnectionPool(Pool):
     """Each greenlet takes a place by ``spawn``, and frees it when it ends."""
 
     def __init__(self) -> None:
         """Create as many places as the current limit of file descriptors allows."""
-        self._places = connections(_MOST, descriptors_each=2)
-        super().__init__(self._places)
+        self._size = connections(_MOST, descriptors_each=2)
+        super().__init__(self._size)
 
     @property
-    def are_few(self) -> bool:
+    def is_nearly_full(self) -> bool:
         """Whether so few places are free that a slow client must be disconnected."""
-        return self.free_count() <= self._places // 20
+        return self.free_count() <= self._size // 20

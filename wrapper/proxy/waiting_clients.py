@@ -14,7 +14,7 @@ from wrapper.proxy.client_connection import Client
 from wrapper.proxy.http_head import is_head_over
 
 
-class Waiting:
+class WaitingClients:
     """The waiting connections; if they use too much memory, the largest are disconnected."""
 
     def __init__(self, most_bytes: int) -> None:
@@ -24,7 +24,7 @@ class Waiting:
         self._bytes = 0
 
     @contextmanager
-    def wait(self, client: Client) -> Iterator[Waiting]:
+    def wait(self, client: Client) -> Iterator[WaitingClients]:
         """Count a connection as waiting for its client, inside this context."""
         self._sizes[client] = 0
         try:
@@ -36,26 +36,26 @@ class Waiting:
         """Wait for a complete head, or for bytes that cannot become one; raise ClientGone."""
         looked_at = 0
         while not is_head_over(client.data, looked_at):
-            self.holds(client, len(client.data))
+            self.set_size(client, len(client.data))
             looked_at = len(client.data)
             client.data += client.receive()
 
-    def holds(self, client: Client, size: int) -> None:
+    def set_size(self, client: Client, size: int) -> None:
         """Record how many bytes of its request a client has sent."""
         if client in self._sizes:
             self._bytes += size - self._sizes[client]
             self._sizes[client] = size
         while self._bytes > self._most_bytes:
-            self._cut(max(self._sizes, key=self._sizes.__getitem__))
+            self._hang_up(max(self._sizes, key=self._sizes.__getitem__))
 
-    def cut_longest(self) -> bool:
+    def hang_up_longest(self) -> bool:
         """Disconnect the client that has been waited for longest; return whether there was one."""
         longest = next(iter(self._sizes), None)
         if longest is None:
             return False
-        self._cut(longest)
+        self._hang_up(longest)
         return True
 
-    def _cut(self, client: Client) -> None:
+    def _hang_up(self, client: Client) -> None:
         self._bytes -= self._sizes.pop(client)
         client.hang_up()
