@@ -111,15 +111,15 @@ class Hub:
         terms, view = candidate.terms, candidate.view
         step = lease_rules.next_step(view, Stance.CONTEND, now, terms)
         if step.request is LeaseRequest.READ:
-            candidate.view = lease_rules.observe(view, self.seen(), now, terms)
+            candidate.view = lease_rules.on_observed(view, self.seen(), now, terms)
         elif step.request is LeaseRequest.WRITE:
             record = lease_rules.next_record(view, terms, wall)
-            view = lease_rules.sending(view, record, now)
+            view = lease_rules.on_send(view, record, now)
             if view.seen is None or view.seen.version != self.seen().version:
-                candidate.view = lease_rules.conflicted(view, now, terms)
+                candidate.view = lease_rules.on_conflict(view, now, terms)
                 return
             self.put(json.loads(json.dumps(lease_of(record, self.lease or {}, terms.incarnation))))
-            candidate.view = lease_rules.written(view, self.seen(), now, now)
+            candidate.view = lease_rules.on_written(view, self.seen(), now, now)
 
     def seen(self) -> ObservedLease:
         """Return what a read gives."""

@@ -21,7 +21,7 @@ import pytest
 from tests.support import least, wait_until
 from wrapper.election import lock_content
 from wrapper.election.file_lease import FileLease, _HolderWait
-from wrapper.election.lease_rules import LeaseRequest, LeaseTerms, next_step, observe
+from wrapper.election.lease_rules import LeaseRequest, LeaseTerms, next_step, on_observed
 from wrapper.model.lease import (
     LeaseConflict,
     LeaseLock,
@@ -367,12 +367,12 @@ def test_a_holder_whose_file_is_replaced_is_waited_out(path: Path, found: LeaseR
     lease = FileLease(path, "mine", is_inherited=False)
     standby = FileLease(path, "theirs", is_inherited=False)
     lease.write(OURS, None)
-    view = observe(LeaseView(), standby.read(), 100.0, THEIR_TERMS)
+    view = on_observed(LeaseView(), standby.read(), 100.0, THEIR_TERMS)
     with path.with_suffix(".other").open("w+b") as other:
         lock_content.put(other.fileno(), found)
     path.with_suffix(".other").replace(path)
     for at in (101.0, 103.0, 115.9):
-        view = observe(view, standby.read(), at, THEIR_TERMS)
+        view = on_observed(view, standby.read(), at, THEIR_TERMS)
         assert view.free_at == 116.0
         assert next_step(view, Stance.CONTEND, at, THEIR_TERMS).request is not LeaseRequest.WRITE
     assert next_step(view, Stance.CONTEND, 116.0, THEIR_TERMS).request is LeaseRequest.WRITE

@@ -76,7 +76,7 @@ def test_whatever_the_server_stores_can_be_read_and_replaced(
         return
     seen = lock.read()
     assert seen.record is not None
-    view = lease_rules.observe(LeaseView(), seen, NOW, TERMS)
+    view = lease_rules.on_observed(LeaseView(), seen, NOW, TERMS)
     assert view.free_at <= NOW + 2**31
     record = lease_rules.next_record(view, TERMS, WALL)
     try:

@@ -37,7 +37,7 @@ class Mutant:
     profile: Profile
 
 
-_FREE_AT, _WRITTEN = lease_rules._free_at, lease_rules.written
+_FREE_AT, _WRITTEN = lease_rules._free_at, lease_rules.on_written
 _FENCE, _LAST_MOMENT = fence.fence, fence.last_moment_of
 _Fence = Callable[[Observation, Policy, Role, Reason | None, float], tuple[Action, ...]]
 
@@ -104,7 +104,7 @@ MUTANTS = (
     Mutant(
         "leadership counts from when the renewal was sent",
         lease_rules,
-        "written",
+        "on_written",
         _written_at_reply,
         profiles.LATE,
     ),
@@ -146,7 +146,7 @@ MUTANTS = (
     Mutant(
         "a deleted lease is waited out",
         lease_rules,
-        "_vanished",
+        "_record_after_deletion",
         lambda _last: None,
         profiles.REMOVED,
     ),

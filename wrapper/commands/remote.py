@@ -33,7 +33,7 @@ from wrapper.commands.gate_lines import gate_lines
 from wrapper.commands.remote_args import CommandFailed, RemoteRequest, read_arguments
 from wrapper.documents.problems import ConfigurationError
 from wrapper.election import step_down_pause
-from wrapper.election.step_down_rules import STATUS_FORM, why_not
+from wrapper.election.step_down_rules import STATUS_FORM, refusal_reason
 from wrapper.model.snapshot import named
 from wrapper.options.loading import SettingsError, load
 from wrapper.options.prometheus_args import ChildArguments
@@ -229,7 +229,7 @@ def _by_signal(api: Api, request: RemoteRequest) -> None:
     if not is_status(own):
         raise CommandFailed(f"{api}: {_NO_STATUS}")
     known = list(filter(is_status, others))
-    wrong = why_not(own, known, is_forced=request.is_forced, for_s=request.for_s)
+    wrong = refusal_reason(own, known, is_forced=request.is_forced, for_s=request.for_s)
     if wrong:
         raise CommandFailed(wrong.replace("force it", "use --force"))
     supervisor = supervisor_on(api.host, api.port)

@@ -132,7 +132,7 @@ class Elector:
             else:
                 self._write(request, sent_at)
         except LeaseConflict:
-            self._set_view(lease_rules.conflicted(self._view, self._now(), self._terms))
+            self._set_view(lease_rules.on_conflict(self._view, self._now(), self._terms))
             return
         except LeaseUnavailable as problem:
             self._fail(request, problem)
@@ -154,19 +154,19 @@ class Elector:
         )
         record = make(self._view, self._terms, clock.rfc3339_micro(), self._marks)
         version = self._view.seen.version if self._view.seen else None
-        self._view = lease_rules.sending(self._view, record, sent_at)
+        self._view = lease_rules.on_send(self._view, record, sent_at)
         seen = self._lock.write(record, version)
-        self._set_view(lease_rules.written(self._view, seen, sent_at, self._now()))
+        self._set_view(lease_rules.on_written(self._view, seen, sent_at, self._now()))
 
     def _observe(self, seen: ObservedLease) -> None:
-        self._set_view(lease_rules.observe(self._view, seen, self._now(), self._terms))
+        self._set_view(lease_rules.on_observed(self._view, seen, self._now(), self._terms))
 
     def _fail(self, request: LeaseRequest, problem: LeaseUnavailable) -> None:
         text = str(problem)
         if text != self._view.problem:
             level = logging.ERROR if problem.needs_restart else logging.WARNING
             LOG.log(level, "lease request failed", extra={"reason": text})
-        view = lease_rules.failed(
+        view = lease_rules.on_failure(
             self._view,
             text,
             self._now(),
@@ -202,7 +202,7 @@ class Elector:
             pause_s = backoff_s(self._watch_failures + 1, WATCH_PAUSE_S, WATCH_LONGEST_PAUSE_S)
             self._watch_at = self._now() + pause_s
         elif message.seen is None:
-            self._set_view(lease_rules.outdated(self._view))
+            self._set_view(lease_rules.on_unknown_change(self._view))
         else:
             self._observe(message.seen)
 

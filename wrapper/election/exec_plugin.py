@@ -25,7 +25,7 @@ MOST_BYTES = 1 << 20  # the same limit as for a file with credentials
 _PIECE_BYTES = 64 << 10
 _EXTENSION = "client.authentication.k8s.io/exec"
 # Fields of the cluster that are passed to the program. Its CA and extension are added separately.
-_TOLD = (
+_CLUSTER_FIELDS = (
     "server",
     "tls-server-name",
     "insecure-skip-tls-verify",
@@ -42,10 +42,10 @@ def credentials_of_plugin(plugin: object, cluster: Json, reading: Reading) -> Js
     command, version = plugin["command"], plugin.get("apiVersion")
     spec: Json = {"interactive": False}
     if plugin.get("provideClusterInfo"):
-        spec["cluster"] = _told(cluster, reading)
+        spec["cluster"] = _cluster_info(cluster, reading)
     info = {"apiVersion": version, "kind": "ExecCredential", "spec": spec}
     environment = _environment(plugin) | {"KUBERNETES_EXEC_INFO": json.dumps(info)}
-    answer = _decoded(command, _run([command, *_words(plugin.get("args"))], environment))
+    answer = _decoded(command, _run([command, *_arguments(plugin.get("args"))], environment))
     if answer.get("apiVersion") != version:
         problem = f"the plugin {command} answers in another apiVersion: set the one that it speaks"
         raise ConfigurationError([problem])
@@ -59,7 +59,7 @@ def _environment(plugin: Json) -> dict[str, str]:
     return {**os.environ} | {_text(each.get("name")): _text(each.get("value")) for each in added}
 
 
-def _words(args: object) -> list[str]:
+def _arguments(args: object) -> list[str]:
     if args is not None and not isinstance(args, list):
         raise ConfigurationError(["args of exec is no list: write each argument as - ARGUMENT"])
     return [_text(word) for word in args or []]
@@ -70,18 +70,18 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _told(cluster: Json, reading: Reading) -> Json:
-    told = {key: cluster[key] for key in _TOLD if key in cluster}
+def _cluster_info(cluster: Json, reading: Reading) -> Json:
+    info = {key: cluster[key] for key in _CLUSTER_FIELDS if key in cluster}
     data, path = (cluster.get(f"certificate-authority{end}") for end in ("-data", ""))
     if path and not data:
         data = _base64(reading.read(str(path)))
     if data:
-        told["certificate-authority-data"] = data
+        info["certificate-authority-data"] = data
     extensions = cluster.get("extensions")
     for each in extensions if isinstance(extensions, list) else ():
         if isinstance(each, dict) and each.get("name") == _EXTENSION:
-            told["config"] = each.get("extension")
-    return told
+            info["config"] = each.get("extension")
+    return info
 
 
 def _run(command: list[str], environment: Mapping[str, str]) -> bytes:
@@ -94,7 +94,7 @@ def _run(command: list[str], environment: Mapping[str, str]) -> bytes:
             stderr=subprocess.DEVNULL,  # it may contain secrets, so it is not logged
         ) as program:
             try:
-                printed = _printed(program, clock.now() + TIMEOUT_S)
+                printed = _read_output(program, clock.now() + TIMEOUT_S)
             finally:
                 program.kill()
     except OSError as error:
@@ -113,7 +113,7 @@ def _run(command: list[str], environment: Mapping[str, str]) -> bytes:
     raise ConfigurationError([f"the plugin {command[0]} gives no credentials: {problem}"])
 
 
-def _printed(program: subprocess.Popen[bytes], until_at: float) -> bytes:
+def _read_output(program: subprocess.Popen[bytes], until_at: float) -> bytes:
     """Return what a program prints until it exits, or until that is too much.
 
     Raise subprocess.TimeoutExpired at ``until_at``.

@@ -87,14 +87,14 @@ def leads(view: LeaseView, terms: LeaseTerms, now: float) -> bool:
     return until is not None and now < until
 
 
-def observe(view: LeaseView, seen: ObservedLease, now: float, terms: LeaseTerms) -> LeaseView:
+def on_observed(view: LeaseView, seen: ObservedLease, now: float, terms: LeaseTerms) -> LeaseView:
     """Apply a read, or an event of the watch.
 
     If the record is exactly the one that we sent, it counts as the missing acknowledgement.
     """
     if _is_what_was_sent(view, seen.record):
-        return replace(written(view, seen, view.sent_at, now), problem=view.problem)
-    record = _vanished(view.last) if seen.record is None else seen.record
+        return replace(on_written(view, seen, view.sent_at, now), problem=view.problem)
+    record = _record_after_deletion(view.last) if seen.record is None else seen.record
     is_changed = view.last is None or record != view.last
     is_lost = view.renewed_at is not None and record is not None and not terms.owns(record)
     is_held = not is_lost and _forget_expired(view, now, terms).renewed_at is not None
@@ -123,7 +123,7 @@ def _is_what_was_sent(view: LeaseView, record: LeaseRecord | None) -> bool:
     return replace(view.sent, url=record.url) == record
 
 
-def _vanished(last: LeaseRecord | None) -> LeaseRecord | None:
+def _record_after_deletion(last: LeaseRecord | None) -> LeaseRecord | None:
     """Return the record that stands for a deleted lease.
 
     Its holder may have renewed it, unseen, just before. So the deletion counts as one more change.
@@ -146,7 +146,7 @@ def _free_at(record: LeaseRecord | None, now: float, terms: LeaseTerms) -> float
     return now if was_signed_or_never_held else now + terms.margin_s
 
 
-def written(view: LeaseView, seen: ObservedLease, sent_at: float, now: float) -> LeaseView:
+def on_written(view: LeaseView, seen: ObservedLease, sent_at: float, now: float) -> LeaseView:
     """Apply an acknowledged write of ours: held if it names a holder, else released."""
     is_held = seen.record is not None and bool(seen.record.holder)
     return replace(
@@ -178,7 +178,7 @@ def is_overdue(view: LeaseView, terms: LeaseTerms, now: float) -> bool:
     return is_anothers and now >= view.changed_at + long_s and view.free_at - now > long_s
 
 
-def sending(view: LeaseView, record: LeaseRecord, sent_at: float) -> LeaseView:
+def on_send(view: LeaseView, record: LeaseRecord, sent_at: float) -> LeaseView:
     """Record what is about to be sent.
 
     A lease counts as not held before its release is sent, because the release may take effect
@@ -188,19 +188,19 @@ def sending(view: LeaseView, record: LeaseRecord, sent_at: float) -> LeaseView:
     return replace(view, renewed_at=renewed_at, sent=record, sent_at=sent_at)
 
 
-def outdated(view: LeaseView) -> LeaseView:
+def on_unknown_change(view: LeaseView) -> LeaseView:
     """Record that the lease has changed in an unknown way, and must be read."""
     return replace(view, seen=None)
 
 
-def conflicted(view: LeaseView, now: float, terms: LeaseTerms) -> LeaseView:
+def on_conflict(view: LeaseView, now: float, terms: LeaseTerms) -> LeaseView:
     """Apply a conflict: read again, at once after the first, with a delay after further ones."""
     if view.is_unwritable:
-        return failed(view, view.problem, now, terms, is_write=True)
+        return on_failure(view, view.problem, now, terms, is_write=True)
     return replace(view, seen=None, is_unwritable=True)
 
 
-def failed(  # noqa: PLR0913 - what failed, when, and what the server says
+def on_failure(  # noqa: PLR0913 - what failed, when, and what the server says
     view: LeaseView,
     problem: str,
     now: float,

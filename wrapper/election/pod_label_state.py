@@ -26,7 +26,7 @@ class PodLabel:
 
     - ``is_on``: whether the label is set; None after a start, after a failure, or during a change.
     - ``wanted``: the state last requested.
-    - ``is_asked``: whether a request is in flight.
+    - ``is_in_flight``: whether a request is in flight.
     - ``problem``: why the last request failed; "" if it did not.
     - ``failures``: how many requests in a row have failed.
     - ``again_at``: when to send the next request (CLOCK_BOOTTIME, in seconds).
@@ -34,15 +34,15 @@ class PodLabel:
 
     is_on: bool | None = None
     wanted: bool | None = None
-    is_asked: bool = False
+    is_in_flight: bool = False
     problem: str = ""
     failures: int = 0
     again_at: float = 0.0
 
     @property
-    def is_expected(self) -> bool:
+    def awaits_removal(self) -> bool:
         """Whether to wait until the label is confirmed as off; not while requests fail."""
-        return not self.problem and (self.is_asked or self.is_on is not False)
+        return not self.problem and (self.is_in_flight or self.is_on is not False)
 
 
 def fold(label: PodLabel, happened: Event | Action, now: float) -> PodLabel:
@@ -58,7 +58,7 @@ def fold(label: PodLabel, happened: Event | Action, now: float) -> PodLabel:
 
 def is_due(label: PodLabel, now: float, *, wanted: bool) -> bool:
     """Return whether to request this state now: at once if it is new, else when a retry is due."""
-    if label.is_asked:
+    if label.is_in_flight:
         return False
     return label.wanted is not wanted or now >= label.again_at
 
@@ -68,7 +68,7 @@ def asked(label: PodLabel, *, wanted: bool) -> PodLabel:
     is_on = label.is_on if label.is_on is wanted else None
     is_news = label.wanted is not wanted
     failures = 0 if is_news else label.failures
-    return replace(label, is_on=is_on, wanted=wanted, is_asked=True, failures=failures)
+    return replace(label, is_on=is_on, wanted=wanted, is_in_flight=True, failures=failures)
 
 
 def answered(label: PodLabel, problem: str, retry_after_s: float, now: float) -> PodLabel:

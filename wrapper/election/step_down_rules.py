@@ -43,7 +43,7 @@ def _may_follow(own: Status, other: Status) -> bool:
     )
 
 
-def why_not(
+def refusal_reason(
     own: Status, others: Iterable[Status], *, is_forced: bool, for_s: float | None = None
 ) -> str:
     """Return why a replica should not step down; "" if it may.

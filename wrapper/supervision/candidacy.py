@@ -194,6 +194,6 @@ def awaits_label_until(o: Observation, now: float) -> float:
     Return ``now`` or an earlier time if the release need not wait: Prometheus may still write, the
     pod is not labelled, or no answer about the label is expected.
     """
-    if o.writer.may_write or o.label is None or not o.label.is_expected:
+    if o.writer.may_write or o.label is None or not o.label.awaits_removal:
         return now
     return (now if o.writer.safe_since is None else o.writer.safe_since) + LABEL_WAIT_S

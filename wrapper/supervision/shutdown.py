@@ -63,7 +63,7 @@ def peers_informed_at(o: Observation) -> float:
 
 def _awaits_label(o: Observation, policy: Policy, now: float) -> bool:
     """Return whether to wait for the pod's label to be removed, so that no client is sent here."""
-    if o.label is None or not o.label.is_expected or o.stopping.stop_at is None:
+    if o.label is None or not o.label.awaits_removal or o.stopping.stop_at is None:
         return False
     return now < o.stopping.stop_at + policy.terms.retry_period_s
 

@@ -37,14 +37,14 @@ NEVER_HELD = LeaseRecord()
 
 def held(renewed_at: float = 100.0, record: LeaseRecord = OURS) -> LeaseView:
     """Return the view of a holder whose last acknowledged renewal was sent then."""
-    return lease_rules.written(LeaseView(), ObservedLease(record, "1"), renewed_at, renewed_at)
+    return lease_rules.on_written(LeaseView(), ObservedLease(record, "1"), renewed_at, renewed_at)
 
 
 def saw(*records: LeaseRecord | None, at: float = 100.0, then: float = 105.0) -> LeaseView:
     """Return the view of one who saw the first record ``at`` and the others ``then``."""
     view = LeaseView()
     for number, record in enumerate(records):
-        view = lease_rules.observe(
+        view = lease_rules.on_observed(
             view, ObservedLease(record, str(number)), then if number else at, TERMS
         )
     return view
@@ -65,7 +65,7 @@ def test_leads_until_the_renew_deadline(now: float, *, expected: bool) -> None:
 
 def test_leadership_counts_from_the_sending() -> None:
     """A reply that took 3 s gives 3 s less, and a view without a lease never leads."""
-    view = lease_rules.written(LeaseView(), ObservedLease(OURS, "1"), sent_at=100.0, now=103.0)
+    view = lease_rules.on_written(LeaseView(), ObservedLease(OURS, "1"), sent_at=100.0, now=103.0)
     assert lease_rules.leads_until(view, TERMS) == 108.0
     assert lease_rules.leads_until(LeaseView(), TERMS) is None
     assert not lease_rules.leads(LeaseView(), TERMS, 0.0)
@@ -99,9 +99,9 @@ def test_when_a_lease_counts_as_expired(view: LeaseView, free_at: float) -> None
 def test_a_deleted_lease_is_waited_out_from_its_first_absence() -> None:
     """Looking again does not put the moment off; the holder's return does."""
     view = saw(OTHERS, None)
-    again = lease_rules.observe(view, ObservedLease(None), 111.0, TERMS)
+    again = lease_rules.on_observed(view, ObservedLease(None), 111.0, TERMS)
     assert again.free_at == 120.0
-    assert lease_rules.observe(again, ObservedLease(RENEWED), 112.0, TERMS).free_at == 127.0
+    assert lease_rules.on_observed(again, ObservedLease(RENEWED), 112.0, TERMS).free_at == 127.0
 
 
 FOR_YEARS = replace(OTHERS, duration_s=float(MOST))
@@ -143,36 +143,40 @@ def test_when_a_holder_is_overdue(view: LeaseView, now: float, *, expected: bool
 )
 def test_when_a_holder_has_lost_the_lease(record: LeaseRecord | None, *, is_lost: bool) -> None:
     """A holder that sees someone else's record, or nobody's, holds no more."""
-    view = lease_rules.observe(held(), ObservedLease(record, "2"), 101.0, TERMS)
+    view = lease_rules.on_observed(held(), ObservedLease(record, "2"), 101.0, TERMS)
     assert (view.renewed_at is None) is is_lost
 
 
 def test_a_lease_that_ran_out_unseen_is_not_held_any_more() -> None:
     """Others may have taken it: it is contended for as any other."""
-    view = lease_rules.observe(held(), ObservedLease(OURS, "1"), 110.0, TERMS)
+    view = lease_rules.on_observed(held(), ObservedLease(OURS, "1"), 110.0, TERMS)
     assert view.renewed_at is None
-    assert lease_rules.observe(held(), ObservedLease(OURS, "1"), 109.9, TERMS).renewed_at == 100.0
+    assert (
+        lease_rules.on_observed(held(), ObservedLease(OURS, "1"), 109.9, TERMS).renewed_at == 100.0
+    )
 
 
 def test_a_release_whose_reply_was_lost_is_recognised() -> None:
     """Our own signed release, seen by reading, counts as released from then on."""
-    view = lease_rules.observe(held(), ObservedLease(OWN_RELEASE, "2"), 101.0, TERMS)
+    view = lease_rules.on_observed(held(), ObservedLease(OWN_RELEASE, "2"), 101.0, TERMS)
     assert (view.renewed_at, view.released_at) == (None, 101.0)
     assert (
-        lease_rules.observe(held(), ObservedLease(SIGNED_RELEASE, "2"), 101.0, TERMS).released_at
+        lease_rules.on_observed(
+            held(), ObservedLease(SIGNED_RELEASE, "2"), 101.0, TERMS
+        ).released_at
         is None
     )
 
 
 def test_an_acknowledged_release_ends_holding() -> None:
     """Nothing is held after it, and others may take it at once."""
-    view = lease_rules.written(held(), ObservedLease(OWN_RELEASE, "2"), sent_at=103.0, now=104.0)
+    view = lease_rules.on_written(held(), ObservedLease(OWN_RELEASE, "2"), sent_at=103.0, now=104.0)
     assert (view.renewed_at, view.released_at, view.holder) == (None, 104.0, "")
 
 
 def test_a_conflict_is_read_again_at_once() -> None:
     """What was seen is out of date; what is known of the holder stays."""
-    view = lease_rules.conflicted(saw(OTHERS), 100.0, TERMS)
+    view = lease_rules.on_conflict(saw(OTHERS), 100.0, TERMS)
     assert lease_rules.next_step(view, Stance.CONTEND, 101.0, TERMS) == Step(
         LeaseRequest.READ, 101.0
     )
@@ -275,7 +279,7 @@ def test_the_next_step(view: LeaseView, stance: Stance, now: float, step: Step) 
 def failures(view: LeaseView, count: int, now: float, retry_after_s: float = 0.0) -> LeaseView:
     """Return the view after so many failed requests, all at one time."""
     for _ in range(count):
-        view = lease_rules.failed(view, "no answer", now, TERMS, retry_after_s)
+        view = lease_rules.on_failure(view, "no answer", now, TERMS, retry_after_s)
     return view
 
 
@@ -302,7 +306,9 @@ def test_the_pause_after_a_failure(view: LeaseView, delay_s: float) -> None:
 
 def test_an_answer_ends_the_failures() -> None:
     """The pause starts from the beginning, and there is no problem to report any more."""
-    view = lease_rules.observe(failures(LeaseView(), 5, 100.0), ObservedLease(OTHERS), 101.0, TERMS)
+    view = lease_rules.on_observed(
+        failures(LeaseView(), 5, 100.0), ObservedLease(OTHERS), 101.0, TERMS
+    )
     assert (view.failures, view.problem) == (0, "")
 
 
@@ -310,8 +316,8 @@ def unwritable(*, count: int = 3) -> LeaseView:
     """Return the view of one whose writes fail though its reads are answered."""
     view = saw(OURS)
     for _ in range(count):
-        view = lease_rules.failed(view, "may not update", 100.0, TERMS, is_write=True)
-        view = lease_rules.observe(view, ObservedLease(OURS, "1"), 100.0, TERMS)
+        view = lease_rules.on_failure(view, "may not update", 100.0, TERMS, is_write=True)
+        view = lease_rules.on_observed(view, ObservedLease(OURS, "1"), 100.0, TERMS)
     return view
 
 
@@ -325,37 +331,39 @@ def unwritable(*, count: int = 3) -> LeaseView:
 )
 def test_a_write_that_fails_is_remembered(seen: LeaseRecord, problem: str) -> None:
     """Its problem is said once and its pause goes on growing, until a write is acknowledged."""
-    view = lease_rules.observe(unwritable(), ObservedLease(seen, "2"), 100.0, TERMS)
+    view = lease_rules.on_observed(unwritable(), ObservedLease(seen, "2"), 100.0, TERMS)
     assert (view.problem, view.failures) == (problem, 3 if problem else 0)
     assert view.request_at == pytest.approx(100.4)
-    assert lease_rules.written(view, ObservedLease(OURS, "3"), 101.0, 101.0).failures == 0
+    assert lease_rules.on_written(view, ObservedLease(OURS, "3"), 101.0, 101.0).failures == 0
 
 
 def test_what_needs_a_restart_is_known_for_as_long_as_the_problem() -> None:
     """A read mends a read; of a write only a write does, or another's."""
     for is_write in (False, True):
-        view = lease_rules.failed(
+        view = lease_rules.on_failure(
             saw(OTHERS), "removed", 105.0, TERMS, is_write=is_write, needs_restart=True
         )
         assert view.needs_restart
         assert (
-            lease_rules.observe(view, ObservedLease(OTHERS, "1"), 106.0, TERMS).needs_restart
+            lease_rules.on_observed(view, ObservedLease(OTHERS, "1"), 106.0, TERMS).needs_restart
             is is_write
         )
-        assert not lease_rules.observe(
+        assert not lease_rules.on_observed(
             view, ObservedLease(RENEWED, "2"), 106.0, TERMS
         ).needs_restart
-        assert not lease_rules.written(view, ObservedLease(OURS, "2"), 106.0, 107.0).needs_restart
-        assert not lease_rules.failed(view, "no answer", 106.0, TERMS).needs_restart
+        assert not lease_rules.on_written(
+            view, ObservedLease(OURS, "2"), 106.0, 107.0
+        ).needs_restart
+        assert not lease_rules.on_failure(view, "no answer", 106.0, TERMS).needs_restart
 
 
 def test_conflicts_about_an_unchanged_lease_are_put_off() -> None:
     """The first is read again at once; one after the other, ever later."""
     view, pauses_s = saw(OURS), []
     for _ in range(4):
-        view = lease_rules.conflicted(view, 100.0, TERMS)
+        view = lease_rules.on_conflict(view, 100.0, TERMS)
         pauses_s.append(max(view.request_at - 100.0, 0.0))
-        view = lease_rules.observe(view, ObservedLease(OURS, "1"), 100.0, TERMS)
+        view = lease_rules.on_observed(view, ObservedLease(OURS, "1"), 100.0, TERMS)
     assert pauses_s == pytest.approx([0.0, 0.1, 0.2, 0.4])
 
 
@@ -419,15 +427,15 @@ def test_the_margin_is_what_is_left_to_demote() -> None:
 def test_our_record_seen_is_as_good_as_its_answer() -> None:
     """A write whose answer was lost holds from when it was sent; the problem stays said."""
     record = lease_rules.next_record(saw(None), TERMS, "2026-01-02T03:04:05.000000Z")
-    unanswered = lease_rules.failed(
-        lease_rules.sending(saw(None), record, 101.0), "no answer", 102.0, TERMS, is_write=True
+    unanswered = lease_rules.on_failure(
+        lease_rules.on_send(saw(None), record, 101.0), "no answer", 102.0, TERMS, is_write=True
     )
-    found = lease_rules.observe(unanswered, ObservedLease(record, "9"), 103.0, TERMS)
+    found = lease_rules.on_observed(unanswered, ObservedLease(record, "9"), 103.0, TERMS)
     assert found.renewed_at == 101.0
     assert found.problem == "no answer"
     another = replace(record, renew_time="2026-01-02T03:04:06.000000Z")
     assert (
-        lease_rules.observe(unanswered, ObservedLease(another, "9"), 103.0, TERMS).renewed_at
+        lease_rules.on_observed(unanswered, ObservedLease(another, "9"), 103.0, TERMS).renewed_at
         is None
     )
 
@@ -435,4 +443,4 @@ def test_our_record_seen_is_as_good_as_its_answer() -> None:
 def test_a_release_on_its_way_ends_what_is_held() -> None:
     """From before it is sent the lease counts as given back, whether an answer comes or not."""
     record = lease_rules.release_record(held(), TERMS, "2026-01-02T03:04:05.000000Z")
-    assert lease_rules.sending(held(), record, 101.0).renewed_at is None
+    assert lease_rules.on_send(held(), record, 101.0).renewed_at is None

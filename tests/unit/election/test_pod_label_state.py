@@ -46,8 +46,8 @@ UNKNOWN = PodLabel()
 LATER = NOW + 30.0
 ON = PodLabel(is_on=True, wanted=True, again_at=LATER)
 OFF = PodLabel(is_on=False, wanted=False, again_at=LATER)
-PUTTING_ON = PodLabel(wanted=True, is_asked=True)
-TAKING_OFF = PodLabel(wanted=False, is_asked=True)
+PUTTING_ON = PodLabel(wanted=True, is_in_flight=True)
+TAKING_OFF = PodLabel(wanted=False, is_in_flight=True)
 REFUSED_ON = PodLabel(wanted=True, problem="may not", failures=1, again_at=LATER)
 REFUSED_OFF = PodLabel(wanted=False, problem="may not", failures=1, again_at=LATER)
 
@@ -210,7 +210,7 @@ def test_who_lost_prometheus_leaves_when_the_label_is_off(
 def test_an_order_is_noted() -> None:
     """Until the answer has come, a change is not known to have come either."""
     o = but(LEADING, label=OFF)
-    assert done(o).label == replace(OFF, is_on=None, wanted=True, is_asked=True)
+    assert done(o).label == replace(OFF, is_on=None, wanted=True, is_in_flight=True)
 
 
 def test_a_repeated_order_is_no_change() -> None:
@@ -235,7 +235,7 @@ def test_failures_are_tried_again_ever_later() -> None:
     for _ in range(8):
         failed = told(label, PodLabelAnswered("may not"))
         assert failed is not None
-        assert (failed.is_on, failed.problem, failed.is_expected) == (None, "may not", False)
+        assert (failed.is_on, failed.problem, failed.awaits_removal) == (None, "may not", False)
         pauses_s.append(failed.again_at - NOW)
         label = pod_label_state.asked(failed, wanted=True)
     assert pauses_s == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]

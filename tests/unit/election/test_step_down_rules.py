@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from wrapper.election.step_down_rules import successors, why_not
+from wrapper.election.step_down_rules import refusal_reason, successors
 
 LEASE = {"lock": "lease monitoring/prometheus", "problem": ""}
 OWN: dict[str, Any] = {"identity": "a", "is_leader": True, "leader": "a", "lease": LEASE}
@@ -24,7 +24,7 @@ READY: dict[str, Any] = {
 def test_a_ready_follower_can_take_over() -> None:
     """Of this very leader."""
     assert successors(OWN, [READY]) == ["b"]
-    assert why_not(OWN, [READY], is_forced=False) == ""
+    assert refusal_reason(OWN, [READY], is_forced=False) == ""
 
 
 @pytest.mark.parametrize(
@@ -48,16 +48,16 @@ def test_a_ready_follower_can_take_over() -> None:
 def test_others_cannot(changes: dict[str, Any]) -> None:
     """Of another election, unfit to lead, cut off from the lease, leaving, or kept out."""
     assert successors(OWN, [{**READY, **changes}]) == []
-    assert why_not(OWN, [{**READY, **changes}], is_forced=False)
+    assert refusal_reason(OWN, [{**READY, **changes}], is_forced=False)
 
 
 def test_force_needs_nobody_else_but_a_leader() -> None:
     """Who does not lead has nothing to hand over, and neither has a role that is set."""
-    assert why_not(OWN, [], is_forced=True) == ""
+    assert refusal_reason(OWN, [], is_forced=True) == ""
     reasons = {
-        why_not({**OWN, "is_leader": False}, [READY], is_forced=True),
-        why_not({**OWN, "lease": None}, [], is_forced=True),
-        why_not(OWN, [], is_forced=False),
+        refusal_reason({**OWN, "is_leader": False}, [READY], is_forced=True),
+        refusal_reason({**OWN, "lease": None}, [], is_forced=True),
+        refusal_reason(OWN, [], is_forced=False),
     }
     assert len(reasons - {""}) == 3, "each has its own"
 
@@ -65,18 +65,20 @@ def test_force_needs_nobody_else_but_a_leader() -> None:
 def test_who_does_not_lead_can_be_kept_out() -> None:
     """Without anybody to take over, and not where the role is set."""
     follower = {**OWN, "is_leader": False, "leader": "c"}
-    assert why_not(follower, [], is_forced=False, for_s=60) == ""
-    assert why_not(OWN, [], is_forced=False, for_s=60) == why_not(OWN, [], is_forced=False)
-    assert why_not({**follower, "lease": None}, [], is_forced=False, for_s=60)
+    assert refusal_reason(follower, [], is_forced=False, for_s=60) == ""
+    assert refusal_reason(OWN, [], is_forced=False, for_s=60) == refusal_reason(
+        OWN, [], is_forced=False
+    )
+    assert refusal_reason({**follower, "lease": None}, [], is_forced=False, for_s=60)
 
 
 def test_a_pause_is_made_longer_or_ended_where_there_is_one() -> None:
     """To end none is refused: the signal that follows would hand over."""
     paused = {**OWN, "is_leader": False, "leader": "", "paused_until": "2026-01-01"}
-    assert why_not(paused, [], is_forced=False, for_s=60) == ""
-    assert why_not(paused, [], is_forced=False, for_s=0) == ""
+    assert refusal_reason(paused, [], is_forced=False, for_s=60) == ""
+    assert refusal_reason(paused, [], is_forced=False, for_s=0) == ""
     told = {
-        why_not({**OWN, "is_leader": is_leader}, [READY], is_forced=True, for_s=0)
+        refusal_reason({**OWN, "is_leader": is_leader}, [READY], is_forced=True, for_s=0)
         for is_leader in (True, False)
     }
     assert len(told - {""}) == 1, "the same for both"

@@ -113,7 +113,7 @@ def test_the_lease_is_given_back_only_when_it_is_closed(given: Given) -> None:
     given(Other())
     assert decide(o).stance is Stance.RELEASE
     given(Other(safe_since=NOW))
-    assert decide(but(o, label=PodLabel(wanted=False, is_asked=True))).stance is Stance.HOLD
+    assert decide(but(o, label=PodLabel(wanted=False, is_in_flight=True))).stance is Stance.HOLD
 
 
 def test_a_promotion_that_cannot_open_it_is_given_up(given: Given) -> None:
