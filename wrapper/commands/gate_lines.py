@@ -12,7 +12,7 @@ from typing import Any
 
 from wrapper.base.sizes import size
 from wrapper.election.lease_fields import mapping
-from wrapper.web.gate_words import state_of
+from wrapper.web.gate_summary import state_of
 
 Json = dict[str, Any]
 Form = Mapping[str, type | UnionType]

@@ -40,7 +40,7 @@ from wrapper.proxy.proxy_counters import ProxyCounters
 from wrapper.proxy.refusals import CHALLENGE, UNAUTHORIZED, Refused
 from wrapper.proxy.route import ROOT
 from wrapper.web.metrics import expose, registry
-from wrapper.web.page import Page, Seen
+from wrapper.web.page import Page, PageValues
 from wrapper.web.peers import Peer, Peers
 from wrapper.web.server import listen, serve
 from wrapper.web.status import status_of
@@ -94,7 +94,9 @@ def make_app(
     )
     app.add_url_rule(ROOT, view_func=lambda: redirect(f"{ROOT[1:]}/", 308), endpoint="to-page")
     page, shown = Page(app), ConfigViewReader(options.snapshot_fd)
-    app.add_url_rule(f"{ROOT}/", view_func=lambda: page.render(fleet.seen(shown)), endpoint="page")
+    app.add_url_rule(
+        f"{ROOT}/", view_func=lambda: page.render(fleet.page_values(shown)), endpoint="page"
+    )
     app.before_request(lambda: _refusal(protection))
     app.register_error_handler(HTTPException, _http_error)
     app.after_request(lambda answer: _completed(answer, protection))
@@ -251,12 +253,14 @@ class Fleet:
         authorization = request.headers.get("Authorization") if has_users else None
         return self._peers.ask(snapshot.identity, authorization)
 
-    def seen(self, shown: ConfigViewReader) -> Seen:
+    def page_values(self, shown: ConfigViewReader) -> PageValues:
         """Return all values of the status page."""
         snapshot = self._reader.read()
         peers = self.ask(snapshot) if snapshot is not None else []
         snapshot = self._reader.read()  # again, because the peers' answers may have taken a while
-        return Seen(snapshot, shown.read(), peers, self._knows_peers, clock.now(), clock.wall())
+        return PageValues(
+            snapshot, shown.read(), peers, self._knows_peers, clock.now(), clock.wall()
+        )
 
 
 # --- the process -----------------------------------------------------------------------------

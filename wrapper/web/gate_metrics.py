@@ -1,7 +1,7 @@
 """The metrics of the gate; absent without a gate.
 
-``lasting`` yields counters, constants and timestamps, which are still correct in a stale snapshot.
-``present`` yields values that are correct only in a fresh one.
+``stale_safe`` yields counters, constants and timestamps, which are still correct in a stale
+snapshot. ``fresh_only`` yields values that are correct only in a fresh one.
 
 The label is ``remote_name``, as in Prometheus' own metrics of remote_write. The name ``endpoint``
 is not free: the Prometheus Operator gives each target a label ``endpoint``.
@@ -45,7 +45,7 @@ _PARTED = {
 }
 
 
-def lasting(gate: Gate) -> Iterator[Metric]:
+def stale_safe(gate: Gate) -> Iterator[Metric]:
     """Yield counters, constants and timestamps."""
     if not gate:
         return
@@ -66,7 +66,7 @@ def lasting(gate: Gate) -> Iterator[Metric]:
         yield family
 
 
-def present(gate: Gate) -> Iterator[Metric]:
+def fresh_only(gate: Gate) -> Iterator[Metric]:
     """Yield the values that are correct only in a fresh snapshot."""
     if not gate:
         return

@@ -65,9 +65,9 @@ class SnapshotCollector(Collector):
         age_s = math.inf if snapshot is None else now - snapshot.stamped_at
         yield gauge("snapshot_age_seconds", age_s)
         if snapshot is not None:
-            yield from _always(snapshot, now)
+            yield from _stale_safe(snapshot, now)
         if snapshot is not None and not is_stale(snapshot, now):
-            yield from _while_fresh(snapshot, now)
+            yield from _fresh_only(snapshot, now)
         yield from _proxied(self._counters.totals())
 
 
@@ -90,7 +90,7 @@ def expose(ours: CollectorRegistry, accept: str) -> tuple[bytes, str]:
     return encode(ours).replace(_ERRORS_TYPE + b"untyped", _ERRORS_TYPE + b"counter"), content_type
 
 
-def _always(snapshot: Snapshot, now: float) -> Iterator[Metric]:
+def _stale_safe(snapshot: Snapshot, now: float) -> Iterator[Metric]:
     """Yield the metrics that a stale snapshot also has; a stale leader does not count as one."""
     leads = snapshot.leads(now) and not is_stale(snapshot, now)
     yield gauges("election_is_leader", "member_id", {snapshot.identity: leads})
@@ -101,13 +101,13 @@ def _always(snapshot: Snapshot, now: float) -> Iterator[Metric]:
     yield go_errors(totals.get("notifier_calls_errors", 0.0))
     yield histogram("notifier_calls_duration_seconds", totals)
     yield counter("web_restarts_total", max(totals.get("web_starts_total", 0.0) - 1, 0.0))
-    yield from state_metrics.lasting(snapshot)
-    yield from gate_metrics.lasting(snapshot.gate)
+    yield from state_metrics.stale_safe(snapshot)
+    yield from gate_metrics.stale_safe(snapshot.gate)
 
 
-def _while_fresh(snapshot: Snapshot, now: float) -> Iterator[Metric]:
-    yield from state_metrics.present(snapshot, now)
-    yield from gate_metrics.present(snapshot.gate)
+def _fresh_only(snapshot: Snapshot, now: float) -> Iterator[Metric]:
+    yield from state_metrics.fresh_only(snapshot, now)
+    yield from gate_metrics.fresh_only(snapshot.gate)
     if snapshot.pod_is_labelled is not None:
         yield gauge("pod_has_label", snapshot.pod_is_labelled)
     for name in _USAGE_GAUGES:

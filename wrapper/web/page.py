@@ -23,7 +23,7 @@ from wrapper.base.sizes import size
 from wrapper.base.snapshot_channel import why_stale
 from wrapper.configuration.config_view import ConfigView
 from wrapper.model.snapshot import Snapshot, named
-from wrapper.web.gate_words import state_of
+from wrapper.web.gate_summary import state_of
 from wrapper.web.peers import Peer
 from wrapper.web.status import status_of
 from wrapper.web.timeline import timeline
@@ -33,7 +33,7 @@ _UNAVAILABLE = 503
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class PageValues:
     """All values that a page shows."""
 
     snapshot: Snapshot | None
@@ -71,16 +71,16 @@ class Page:
             "utc": utc,
         }
 
-    def render(self, seen: Seen) -> Response:
+    def render(self, values: PageValues) -> Response:
         """Return the page; if the snapshot is stale, a 503 with only the reason."""
-        stale = why_stale(seen.snapshot, seen.now)
+        stale = why_stale(values.snapshot, values.now)
         text = render_template(
             "status.html",
             style=Markup(self._style),  # noqa: S704 - our own file
             script=Markup(self._script),  # noqa: S704 - our own file
             stale=stale,
-            wall=seen.wall,
-            **({} if seen.snapshot is None or stale else _values(seen, seen.snapshot)),
+            wall=values.wall,
+            **({} if values.snapshot is None or stale else _variables(values, values.snapshot)),
         )
         content = text.encode(errors="replace")  # a peer may send half a surrogate pair
         answer = Response(content, status=_UNAVAILABLE if stale else 200)
@@ -90,14 +90,14 @@ class Page:
         return answer
 
 
-def _values(seen: Seen, snapshot: Snapshot) -> dict[str, Any]:
+def _variables(values: PageValues, snapshot: Snapshot) -> dict[str, Any]:
     return {
-        "own": status_of(snapshot, seen.now),
+        "own": status_of(snapshot, values.now),
         "history": snapshot.history[::-1],
-        "timeline": timeline(snapshot.history, seen.wall),
-        "config_view": seen.config_view,
-        "peers": seen.peers,
-        "knows_peers": seen.knows_peers,
+        "timeline": timeline(snapshot.history, values.wall),
+        "config_view": values.config_view,
+        "peers": values.peers,
+        "knows_peers": values.knows_peers,
     }
 
 

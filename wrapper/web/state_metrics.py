@@ -1,8 +1,8 @@
 """The metrics of one snapshot: leadership, the lease, the configuration, and fetched files.
 
-``lasting`` yields counters, constants and timestamps, which are still correct in a stale snapshot.
-``present`` yields values that are correct only in a fresh one. A metric whose value is unknown is
-absent, not 0. The metrics of fetched files are absent if no files are fetched.
+``stale_safe`` yields counters, constants and timestamps, which are still correct in a stale
+snapshot. ``fresh_only`` yields values that are correct only in a fresh one. A metric whose value is
+unknown is absent, not 0. The metrics of fetched files are absent if no files are fetched.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FEED_GAUGES = {  # metric: field of a feed
 }
 
 
-def lasting(snapshot: Snapshot) -> Iterator[Metric]:
+def stale_safe(snapshot: Snapshot) -> Iterator[Metric]:
     """Yield counters, constants and timestamps."""
     totals = snapshot.counters
     yield gauge("start_time_seconds", snapshot.start_time)
@@ -70,7 +70,7 @@ def _queue(queue: Mapping[str, Any]) -> Iterator[Metric]:
     yield gauge("targets_queue_unannounced_changes", queue["unannounced_changes"])
 
 
-def present(snapshot: Snapshot, now: float) -> Iterator[Metric]:
+def fresh_only(snapshot: Snapshot, now: float) -> Iterator[Metric]:
     """Yield the values that are correct only in a fresh snapshot."""
     yield gauges("role", "role", {role: role is snapshot.role for role in Role})
     yield gauge("child_ready", snapshot.is_ready)
