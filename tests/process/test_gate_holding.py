@@ -133,7 +133,7 @@ def test_sends_on_what_is_newer_than_the_mark_in_order_before_anything_new(
     new = batch(at)
     answer = gate.post(new)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
-    assert "held first" in answer.json()["error"]
+    assert "held samples first" in answer.json()["error"]
     let_pass(OTHER_S)
     assert len(receiver.seen) == 1, "one at a time"
     goes_on.set()

@@ -181,7 +181,7 @@ def test_an_answer_that_is_not_final_is_none(
     finally:
         receiver.play = Incoming.answer
     assert answer.status_code == 502
-    assert f"no final answer, but {status}" in answer.json()["error"]
+    assert f"no final answer, only status {status}" in answer.json()["error"]
 
 
 def test_many_clients_that_dawdle_delay_nobody(

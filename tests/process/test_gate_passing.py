@@ -231,7 +231,7 @@ def test_cuts_what_is_under_way_at_the_deadline(
     assert until is not None
     answer = gate.post(BATCH)
     assert answer.status_code == 502
-    assert "may write no longer" in answer.json()["error"]
+    assert "may no longer write" in answer.json()["error"]
     assert until - ABORT_MARGIN_S <= now()
     gate.await_report(lambda report: not report.is_open, "the gate is closed")
     let_pass(until + 0.2 - now())

@@ -135,7 +135,9 @@ def test_what_is_kept_leads_to_the_gate(folder: Path, caplog: pytest.LogCaptureF
         assert again.last_good == start.good
         assert again.good.leader.endpoints == start.good.leader.endpoints
         assert again.lock.kind == "file"
-        told = any("sends to a gate that is not there" in each for each in warnings(again, caplog))
+        told = any(
+            "sends to a gate that is not running" in each for each in warnings(again, caplog)
+        )
         assert told is is_warned
 
 

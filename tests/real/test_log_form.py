@@ -42,7 +42,9 @@ def test_all_our_processes_write_as_prometheus_does(
     standby.await_ready()
     wait_until(lambda: held_bytes(standby) > 0, 30, "its gate holds samples")
     standby.gate.terminate()
-    wait_until(lambda: own_lines(standby, "warn", "lost with the gate"), 15, "the gate says so")
+    wait_until(
+        lambda: own_lines(standby, "warn", "held samples, which are lost"), 15, "the gate says so"
+    )
     wait_until(lambda: own_lines(standby, "info", "listening"), 15, "the web server has started")
     lines = list(read_log(standby.log.read_text()))
     [example] = [each for each in lines if each.message == WITH_COMPONENT]

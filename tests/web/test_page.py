@@ -94,7 +94,7 @@ def replicas(web: Web, others: tuple[Upstream, Upstream]) -> list[dict[str, Any]
     [
         '<span class="role leader">leader</span>',
         '<span id="leads">',
-        "prometheus-1 was the first seen to hold the lease",
+        "prometheus-1 held the lease when it was first read",
         "ready, healthy",
         "95 MiB",
         '<th scope="row">/t.json</th>',

@@ -18,7 +18,7 @@ from wrapper.web.status import status_of
 
 PAGE = Path(__file__).parent.parent.parent / "wrapper/docs/reference.md"
 HISTORY = (
-    HandOver(1.7e9, "prometheus-1", "", "prometheus-1 was the first seen to hold the lease"),
+    HandOver(1.7e9, "prometheus-1", "", "prometheus-1 held the lease when it was first read"),
     HandOver(1.7e9 + 60, "prometheus-0", "prometheus-1", "prometheus-0 took over <b>&"),
 )
 FULL: dict[str, Any] = {

@@ -127,9 +127,8 @@ def _what(verb: str, place: ObjectPlace) -> str:
 def _forbidden(verb: str, answer: ApiAnswer, place: ObjectPlace) -> str:
     user = re.search(r'User "([^"]*)" cannot', answer.message)
     if user is None:
-        return (
-            f"{place.server} does not allow to {verb} {_what(verb, place)} (403): {answer.message}"
-        )
+        what = f"{verb} {_what(verb, place)} (403)"
+        return f"{place.server} does not allow this client to {what}: {answer.message}"
     return (
         f"{user[1]} may not {verb} {_what(verb, place)} (403):"
         f" grant the verb {verb} by a Role and a RoleBinding in namespace {place.namespace}"

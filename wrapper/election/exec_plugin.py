@@ -47,7 +47,7 @@ def credentials_of_plugin(plugin: object, cluster: Json, reading: Reading) -> Js
     environment = _environment(plugin) | {"KUBERNETES_EXEC_INFO": json.dumps(info)}
     answer = _decoded(command, _run([command, *_arguments(plugin.get("args"))], environment))
     if answer.get("apiVersion") != version:
-        problem = f"the plugin {command} answers in another apiVersion: set the one that it speaks"
+        problem = f"the plugin {command} answers with another apiVersion: set its version in exec"
         raise ConfigurationError([problem])
     return _user(command, answer.get("status"))
 
@@ -55,13 +55,15 @@ def credentials_of_plugin(plugin: object, cluster: Json, reading: Reading) -> Js
 def _environment(plugin: Json) -> dict[str, str]:
     added = plugin.get("env") or []
     if not isinstance(added, list) or not all(isinstance(each, dict) for each in added):
-        raise ConfigurationError(["env of exec is no list of name and value: write it so"])
+        raise ConfigurationError(
+            ["env of exec is not a list of name and value: write - name: NAME"]
+        )
     return {**os.environ} | {_text(each.get("name")): _text(each.get("value")) for each in added}
 
 
 def _arguments(args: object) -> list[str]:
     if args is not None and not isinstance(args, list):
-        raise ConfigurationError(["args of exec is no list: write each argument as - ARGUMENT"])
+        raise ConfigurationError(["args of exec is not a list: write each argument as - ARGUMENT"])
     return [_text(word) for word in args or []]
 
 
@@ -102,15 +104,15 @@ def _run(command: list[str], environment: Mapping[str, str]) -> bytes:
     except ValueError:
         problem = "its command, args or env contain a NUL character: correct them"
     except subprocess.TimeoutExpired:
-        problem = f"it has not ended after {TIMEOUT_S:.0f} s: {_BY_HAND}"
+        problem = f"it did not exit within {TIMEOUT_S:.0f} s: {_BY_HAND}"
     else:
         if len(printed) > MOST_BYTES:
-            problem = f"it prints more than {MOST_BYTES >> 20} MiB: {_BY_HAND}"
+            problem = f"it printed more than {MOST_BYTES >> 20} MiB: {_BY_HAND}"
         elif program.returncode != 0:
-            problem = f"it has ended with status {program.returncode}: {_BY_HAND}"
+            problem = f"it exited with status {program.returncode}: {_BY_HAND}"
         else:
             return printed
-    raise ConfigurationError([f"the plugin {command[0]} gives no credentials: {problem}"])
+    raise ConfigurationError([f"the plugin {command[0]} returned no credentials: {problem}"])
 
 
 def _read_output(program: subprocess.Popen[bytes], until_at: float) -> bytes:
@@ -140,7 +142,7 @@ def _decoded(command: str, printed: bytes) -> Json:
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict) or answer.get("kind") != "ExecCredential":
-        problem = f"the plugin {command} prints no ExecCredential as JSON: {_BY_HAND}"
+        problem = f"the plugin {command} printed no ExecCredential as JSON: {_BY_HAND}"
         raise ConfigurationError([problem])
     return answer
 
@@ -150,7 +152,7 @@ def _user(command: str, status: object) -> Json:
     given = status if isinstance(status, dict) else {}
     token, *pair = (given.get(k) for k in ("token", "clientCertificateData", "clientKeyData"))
     if not token and not all(pair):
-        problem = f"the plugin {command} prints neither a token nor a certificate with its key"
+        problem = f"the plugin {command} printed neither a token nor a certificate with its key"
         raise ConfigurationError([f"{problem}: {_BY_HAND}"])
     names = ("client-certificate-data", "client-key-data")
     files = {k: _base64(str(v).encode()) for k, v in zip(names, pair, strict=True) if v}

@@ -184,7 +184,9 @@ class FileLease:
             self._is_loss_unreported = True
         elif self._is_inherited:
             return self._needs_restart()
-        return LeaseConflict(f"{self._path} was removed or replaced: its lock no longer counts")
+        return LeaseConflict(
+            f"{self._path} was removed or replaced: the lock on the old file no longer protects it"
+        )
 
     def _report_loss_once(self) -> bool:
         """Return True once if a held lock was lost, so that this replica demotes."""

@@ -16,7 +16,7 @@ from wrapper.gate.watermark import TrackedRequest, Watermark
 from wrapper.model.gate import COUNTERS, Endpoint, EndpointReport
 
 FULL = "the memory for batches is full"
-BUSY = "too many bytes are under way to receivers"
+BUSY = "too many bytes are in flight to the receivers"
 
 
 @dataclass(slots=True)
@@ -211,8 +211,8 @@ class EndpointState:
         self.problem = result.problem
         if result.given_up:
             self.notices.append(
-                f"gate: endpoint {self.endpoint.name}: {result.given_up} held samples are given "
-                f"up: the receiver refuses them for good ({result.problem})"
+                f"gate: endpoint {self.endpoint.name}: {result.given_up} held samples are "
+                f"dropped: the receiver rejected them permanently ({result.problem})"
             )
 
     def report(self, wall_ms: int, *, is_open: bool) -> EndpointReport:

@@ -27,7 +27,7 @@ from wrapper.model.gate import FAR_MS, Endpoint, GateOrder, GateReport, Marks
 
 UNKNOWN = "unknown endpoint"
 PAST = "the lease has not been renewed in time"
-FIRST = "sending what was held first"
+FIRST = "sending the held samples first"
 
 
 class Gate:
@@ -224,8 +224,8 @@ class Gate:
         batches = len(state.held)
         if batches:
             self._notices.append(
-                f"gate: endpoint {state.endpoint.name}: no remote_write of the leader has it any "
-                f"more; {batches} held batches are given up, with {state.give_up()} samples"
+                f"gate: endpoint {state.endpoint.name}: removed from the leader's "
+                f"remote_write; {batches} held batches are dropped, with {state.give_up()} samples"
             )
 
     def _apply_marks(self, marks: Marks, wall_ms: int) -> None:

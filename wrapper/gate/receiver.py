@@ -71,7 +71,7 @@ class Receiver:
             with self._in_flight.limited(limit_s):
                 return self._followed(asked, body, fields, limit_s)
         except Aborted:
-            why = "cut, because this replica may write no longer"
+            why = "aborted, because this replica may no longer write"
             raise NoAnswer(f"{_shown(asked.url)}: {why}") from None
         except TookTooLong:
             raise _no_answer(TimeoutError(), asked, limit_s) from None
@@ -101,7 +101,7 @@ class Receiver:
             if answer.status in _AS_GET:
                 raise NoAnswer(_would_lose_the_samples(hop.url, answer.status, to))
             if to.scheme not in ("http", "https") or not to.hostname:
-                raise NoAnswer(f"{_shown(hop.url)} redirects to what is no HTTP URL")
+                raise NoAnswer(f"{_shown(hop.url)} redirects to an address that is not an HTTP URL")
             if not _is_same_host(self._url, to):
                 fields = tuple(each for each in fields if each[0].lower() not in _CREDENTIALS)
             elif self._url.username is not None and to.username is None:
@@ -120,7 +120,7 @@ class Receiver:
             raise
         if response.status < HTTPStatus.OK:  # Prometheus would wait for the final answer
             connection.end()
-            raise NoAnswer(f"{_shown(hop.url)} gave no final answer, but {response.status}")
+            raise NoAnswer(f"{_shown(hop.url)} sent no final answer, only status {response.status}")
         if len(content) > LARGEST_ANSWER or not _stays_open(response):
             connection.end()
         else:
@@ -204,8 +204,8 @@ def _shown(url: SplitResult) -> str:
 def _would_lose_the_samples(url: SplitResult, status: int, to: SplitResult) -> str:
     """Return why a redirect is not followed that Prometheus' client would follow with GET."""
     return (
-        f"{_shown(url)} redirects to {_shown(to)} by {status}, which a client follows by GET, "
-        "without the samples: write to where they are taken, or let it answer 307 or 308"
+        f"{_shown(url)} redirects to {_shown(to)} by {status}, which clients follow with GET, "
+        "without the samples: write to the final URL, or let the server answer 307 or 308"
     )
 
 

@@ -46,7 +46,7 @@ FIRST_PAUSE_S = 0.03
 MOST_REQUESTS = 1024  # for the pieces of one batch, not counting retries
 MOST_TIMES = 128  # pieces by time
 PROBES = 8  # series that are sent one by one, spread over all
-TOO_MANY = f"refused, and not found out what is new in it with {MOST_REQUESTS} requests"
+TOO_MANY = f"rejected, and its new samples were not found within {MOST_REQUESTS} requests"
 MAY_HAVE = frozenset({400, 409})  # statuses of a receiver that has the samples, or newer ones
 
 

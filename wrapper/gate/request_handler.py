@@ -50,7 +50,7 @@ class RequestHandler:
     def answer(self, name: str, body: bytes, fields: Fields) -> Reply:
         """Return the answer to a batch for an endpoint."""
         if self._gate.endpoint(name) is None:  # Prometheus may know it before the gate
-            return unavailable(f"no endpoint {name!r} is known here yet")
+            return unavailable(f"no endpoint {name!r} is known to the gate yet")
         match self._gate.receive(name, _batch(body, fields), clock.now()):
             case Hold(counts):
                 self._has_held()

@@ -131,7 +131,9 @@ def parsed(body: bytes, protocol: Protocol) -> Any:
     """Return the message in a body; raise ``Undecodable``."""
     try:
         if cramjam.snappy.decompress_raw_len(body) > LARGEST:
-            raise Undecodable(f"batch of {len(body)} bytes: it is larger than {LARGEST} unpacked")
+            raise Undecodable(
+                f"batch of {len(body)} bytes: larger than {LARGEST} bytes when decompressed"
+            )
         raw = bytes(cramjam.snappy.decompress_raw(body))
         if _most_fields(raw) > MOST_FIELDS:
             raise Undecodable(

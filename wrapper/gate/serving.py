@@ -87,7 +87,9 @@ class Serving:
         self._stop.wait()
         self._server.stop()
         if self._holds:
-            LOG.warning("what is held is lost with the gate: the receiver may lack it")
+            LOG.warning(
+                "the gate stops with held samples, which are lost: the receiver may miss them"
+            )
         self._gate.apply_order(GateOrder(), clock.now(), wall_ms())
         self._in_flight.abort()
         until = clock.now() + END_S

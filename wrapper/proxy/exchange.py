@@ -34,7 +34,7 @@ LOG = logging.getLogger(__name__)
 
 FIRST_PIECE_BYTES = 64 << 10
 CLIENT_GONE = 499  # the same as in nginx
-SILENCE = "nothing has been transferred for too long"
+SILENCE = "no data was transferred within --api-proxy-idle-timeout"
 _LAST_SEND_S = 1.0  # time to send the end of the request's body after the answer is complete
 _PAUSE_S = 0.02
 _FINAL, _SWITCHING, _BAD_REQUEST = 200, 101, 400
@@ -103,7 +103,7 @@ class Exchange:
         self._wake()
 
     def is_silent(self) -> None:
-        """Give up, because nothing has been transferred for too long."""
+        """Give up, because no data was transferred within --api-proxy-idle-timeout."""
         self._end = self._end or self._silence()
         self._wake()
 
@@ -142,7 +142,7 @@ class Exchange:
                 reason = str(error)
                 goes_on = self._waits(attempts)
             except ConnectionLost as lost:
-                reason = f"{target.url} broke off before it answered"
+                reason = f"{target.url} closed the connection before it answered"
                 goes_on = self.request.is_repeatable and attempts.allow_again(lost, clock.now())
                 if goes_on and lost.was_kept:
                     continue
@@ -253,7 +253,7 @@ class Exchange:
     def _more(self, connection: UpstreamConnection) -> bytes:
         data = self._received(connection)
         if not data:
-            raise self._bad_answer(connection, "broke off")
+            raise self._bad_answer(connection, "ended too early")
         return data
 
     def _bad_answer(self, connection: UpstreamConnection, what: str) -> Refused:
@@ -307,7 +307,7 @@ class Exchange:
         """Give up an answer that has begun."""
         if not isinstance(self._end, ClientGone):
             reason = str(self._end or error)
-            LOG.warning("answer broken off", extra={"target": connection.url, "reason": reason})
+            LOG.warning("answer aborted", extra={"target": connection.url, "reason": reason})
         raise ClientGone from error
 
     def refuse(self, refused: Refused) -> None:

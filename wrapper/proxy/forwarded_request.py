@@ -102,7 +102,11 @@ class Request(NamedTuple):
         if self.minor == 0 and self.fields.is_chunked:
             return (400, "bad_data", "HTTP/1.0 has no Transfer-Encoding")
         if self.minor > 0 and not self.fields.has_host:
-            return self.fields.problem or (400, "bad_data", "the request must have one Host")
+            return self.fields.problem or (
+                400,
+                "bad_data",
+                "the request must have exactly one Host header",
+            )
         return self.fields.problem
 
 
@@ -169,9 +173,9 @@ def _problem(fields: Fields, lengths: list[bytes], codings: list[bytes]) -> Prob
             "the request's length is ambiguous or too large: send one Content-Length",
         )
     if any(len(values_of(fields, name)) > 1 for name in _ONCE):
-        return (400, "bad_data", "the request has two fields Host, or two Content-Type")
+        return (400, "bad_data", "the request has more than one Host or Content-Type header")
     if not all(_HOST.fullmatch(value) for value in values_of(fields, b"host")):
-        return (400, "bad_data", "the value of Host is no host and port")
+        return (400, "bad_data", "the Host header is not a valid host and port")
     if any(value.lower() != b"100-continue" for value in values_of(fields, b"expect")):
         return (417, "bad_data", "Expect: only 100-continue is supported")
     return None

@@ -96,7 +96,7 @@ def _body(head: ResponseHead, lengths: list[bytes], codings: list[bytes], reques
     if not is_framed_once(lengths, codings):
         raise BadHead("its length is ambiguous or too large")
     if codings and (codings[0].lower() != b"chunked" or head.minor == 0):
-        raise BadHead("of Transfer-Encoding, only chunked is supported, and only in HTTP/1.1")
+        raise BadHead("the only supported Transfer-Encoding is chunked, in HTTP/1.1")
     if request.method == b"HEAD" or head.code in (_NO_CONTENT, _NOT_MODIFIED):
         return LengthBody(0)
     if codings:

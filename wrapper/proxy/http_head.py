@@ -121,9 +121,9 @@ def request_head(data: bytes) -> RequestHead:
     method, target, line = parser.get_method(), found.word, data[begin : data.find(b"\r\n", begin)]
     minor = _MINORS.get(line[-8:])
     if minor is None or line != b"%b %b %b" % (method, target, line[-8:]):
-        raise BadHead("the first line is no request line of HTTP/1.0 or HTTP/1.1")
+        raise BadHead("the first line is not a request line of HTTP/1.0 or HTTP/1.1")
     if not _is_target(method, target):
-        raise BadHead("the request target has no form that its method allows")
+        raise BadHead("the request target is not valid for its method")
     fields = [(name.lower(), value) for name, value in found.fields]
     return RequestHead(method, target, minor, fields, end, found.fields)
 
@@ -152,7 +152,7 @@ def response_head(data: bytes) -> ResponseHead | None:
     end = data.find(END) + len(END)
     if end < len(END) or is_too_long(data):
         if is_head_over(data) or not _BEGIN.startswith(data[: len(_BEGIN)]):
-            raise BadHead("it is no response of HTTP/1.0 or HTTP/1.1, or its head is too long")
+            raise BadHead("it is not a response of HTTP/1.0 or HTTP/1.1, or its head is too long")
         return None
     head, minor = data[:end], _MINORS.get(data[:8])
     if b"\r\n " in head or b"\r\n\t" in head:
@@ -163,7 +163,7 @@ def response_head(data: bytes) -> ResponseHead | None:
     _feed(parser, head)
     code = parser.get_status_code()
     if minor is None or not _FIRST_CODE <= code <= _LAST_CODE:
-        raise BadHead("the first line is no status line of HTTP/1.0 or HTTP/1.1")
+        raise BadHead("the first line is not a status line of HTTP/1.0 or HTTP/1.1")
     return ResponseHead(minor, code, found.word, found.fields, end)
 
 

@@ -112,7 +112,7 @@ def check_admission(request: Request, options: WebOptions) -> None:
             405, "bad_data", "CONNECT is not supported: this proxy forwards to Prometheus only"
         )
     if not options.proxy_admin and is_admin(request.target):
-        text = "Prometheus' admin paths are closed here; --api-proxy-admin opens them"
+        text = "Prometheus' admin paths are not forwarded; set --api-proxy-admin to allow them"
         raise Refused(403, "forbidden", text)
 
 
@@ -122,4 +122,6 @@ def check_hops(hops: int, target: Target) -> None:
         text = "the proxy would forward to itself; check --api-proxy-prometheus-local-port"
         raise Refused(508, "unavailable", text)
     if hops and not target.is_local:
-        raise _unavailable("another replica took this one for the leader; try again")
+        raise _unavailable(
+            "another replica forwarded this request here, but this replica does not lead; try again"
+        )

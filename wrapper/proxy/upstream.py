@@ -78,9 +78,9 @@ def url_parts(url: str) -> UrlParts:
         authority = parts.netloc.encode("idna" if not parts.netloc.isascii() else "ascii")
         port = parts.port or DEFAULT_PORTS[parts.scheme]
     except (ValueError, KeyError) as error:
-        raise Unreachable(f"{url} is no valid URL") from error
+        raise Unreachable(f"{url} is not a valid URL") from error
     if not parts.hostname or "@" in parts.netloc or not parts.netloc.isprintable():
-        raise Unreachable(f"{url} is no valid URL")
+        raise Unreachable(f"{url} is not a valid URL")
     return UrlParts(parts.scheme == "https", parts.hostname, port, authority)
 
 

@@ -33,7 +33,7 @@ FLUSH_SHARE = 0.5  # of the lease's margin
 LEAST_FLUSH_S = 0.1
 GATE_BACKLOG = 512  # more than the shards of all queues, which connect while the gate restarts
 REFUSED_VARIABLE = "_PROMETHEUS_ELECTOR_REFUSED"
-LAST_IN_FORCE = "configuration rejected; using the one that was last in force"
+LAST_IN_FORCE = "configuration rejected; using the last good one"
 
 
 def write_once(start: StartupState) -> int:

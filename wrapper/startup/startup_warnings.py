@@ -63,9 +63,9 @@ def _warn_of_no_gate(start: StartupState, kept: Renderings) -> None:
         gate.enabled and f"http://{gate.address}{PATH}".encode() in kept.leader.content
     ):
         LOG.warning(
-            "the last good configuration sends to a gate that is not there: Prometheus keeps the "
-            "samples in its write-ahead log until the configuration is corrected, or "
-            "--remote-write-gate is as it was"
+            "the last good configuration sends to a gate that is not running: Prometheus keeps "
+            "the samples in its write-ahead log until the configuration is "
+            "corrected, or the previous gate flags are set again"
         )
 
 

@@ -40,7 +40,7 @@ def _obstacle_in_prometheus(o: Observation) -> Reason | None:
         text = f"Prometheus is not ready{_because(o.child.readiness_detail)}"
         return Reason(Cause.NOT_READY, text)
     if o.configuration.rollback.awaits_first_load:
-        text = "Prometheus exited with the newest configuration; it has to be tried first"
+        text = "Prometheus exited with the newest configuration; it is tried again first"
         return Reason(Cause.NOT_READY, text)
     if not o.child.health.is_healthy:
         return Reason(Cause.UNHEALTHY, f"Prometheus is unhealthy{_because(o.child.health.detail)}")
@@ -58,7 +58,7 @@ def _obstacle_in_gate(o: Observation, now: float) -> Reason | None:
     if gate is None:
         return None
     if gate.lost_at is not None and now < gate.lost_at + GATE_RESTART_S:
-        text = "the gate ended before it had sent what it held; another replica may hold the same"
+        text = "the gate exited with unsent samples; another replica may hold the same samples"
         return Reason(Cause.GATE_DOWN, text)
     if gate.pid is not None:
         return None
@@ -81,7 +81,7 @@ def _obstacle_in_new_gate(o: Observation, policy: Policy, now: float) -> Reason 
     names = [each.name for each in o.endpoints]
     if now >= view.free_at + policy.terms.retry_period_s or not gate.lacks_samples(names):
         return None
-    text = "the gate has just started; replicas go first that hold what was scraped before"
+    text = "the gate has just started; replicas that hold earlier samples go first"
     return Reason(Cause.GATE_NEW, text)
 
 
@@ -124,7 +124,7 @@ def role_of(
         return Role.FOLLOWER, obstacle
     if lease_rules.leads(o.lease.view, policy.terms, now):
         if _may_be_released(o):
-            text = "a release of the lease may be under way; the lease has to be renewed first"
+            text = "a release of the lease may be in flight; the lease must be renewed first"
             return Role.FOLLOWER, Reason(Cause.GIVEN_BACK, text)
         return Role.LEADER, Reason(Cause.ACQUIRED, "holds the lease")
     if o.lease.is_held:

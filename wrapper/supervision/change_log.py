@@ -142,7 +142,7 @@ def _log_gate(happened: Event | Plan, before: Observation, after: Observation) -
         LOG.warning("gate exited; restarting it", extra=extra)
     is_demoted = isinstance(happened, Plan) and happened.role is Role.FOLLOWER
     if is_demoted and before.gate.order.hands_over and not before.gate.has_handed_over:
-        text = "hand-over was not complete in time; the next leader sends some samples again"
+        text = "hand-over did not finish in time; the next leader sends some samples again"
         LOG.warning(
             text, extra={"hint": "a longer --demotion-grace, or shorter batch_send_deadline"}
         )
@@ -162,10 +162,10 @@ def is_far(offset_s: float | None) -> bool:
 def _log_saving(problem: str) -> None:
     """Log whether the configuration in force was saved for the next start."""
     if problem:
-        text = "configuration in force cannot be saved for the next start; retrying"
+        text = "last good configuration cannot be saved for the next start; retrying"
         LOG.warning(text, extra={"reason": problem})
     else:
-        LOG.info("configuration in force saved for the next start")
+        LOG.info("last good configuration saved for the next start")
 
 
 def _short(renderings: Renderings) -> str:
@@ -177,7 +177,7 @@ def _short(renderings: Renderings) -> str:
 def _warn_of_mistakes(before: Renderings, after: Renderings) -> None:
     """Log a warning for each change of the configuration that is probably a mistake."""
     if before.needs_leader and not after.needs_leader:
-        LOG.warning("the leader has no overrides any more: all replicas load the same file")
+        LOG.warning("the leader no longer has any overrides: all replicas load the same file")
     if _all_write(after) and not _all_write(before):
         LOG.warning("the follower's part has a remote_write: every replica writes")
 

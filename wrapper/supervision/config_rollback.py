@@ -147,7 +147,7 @@ def _is_refused(loading: LoadState, *, is_overdue: bool) -> bool:
 
 
 def _fallback_refused(rollback: RollbackState, loading: LoadState, now: float) -> RollbackState:
-    also = f"the configuration before is refused as well: {_reason(loading)}"
+    also = f"Prometheus also refuses the previous configuration: {_reason(loading)}"
     problem = f"{rollback.problem.partition('; ')[0]}; {also}"
     return replace(rollback, refused=frozenset(), fallback_refused_at=now, problem=problem)
 

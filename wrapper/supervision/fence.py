@@ -50,7 +50,7 @@ def fence_gate(o: Observation, policy: Policy, role: Role, now: float) -> tuple[
     if last_moment is None:
         return (KillGate("it may pass requests on without a lease"),)
     if now >= last_moment - KILL_LEAD_S:
-        return (KillGate("it had not closed before another replica may acquire the lease"),)
+        return (KillGate("it would still be open when another replica may acquire the lease"),)
     is_overdue = o.role is Role.FOLLOWER and now >= o.role_since + policy.demotion_grace_s
     if role is Role.FOLLOWER and is_overdue:
         return (KillGate(f"it had not closed within {policy.demotion_grace_s:g} s"),)
@@ -89,7 +89,7 @@ def _why_kill(
     if role is Role.LEADER:
         return ""
     if o.stopping.stop_signals > 1:
-        return "asked a second time to stop"
+        return "received a second stop signal"
     if o.role is Role.FOLLOWER and (problem := o.rendered_file.closing_problem):
         return problem
     is_overdue = o.role is Role.FOLLOWER and now >= o.role_since + policy.demotion_grace_s

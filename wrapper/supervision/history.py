@@ -85,7 +85,7 @@ class History:
 
     def _why_begun(self, leader: str, view: LeaseView) -> str:
         if self._known is None:
-            return f"{leader} was the first seen to hold the lease"
+            return f"{leader} held the lease when it was first read"
         if self._leader:
             return f"{leader} took the lease over from {self._leader}"
         if self._leader is None and self._known != self._identity:

@@ -46,7 +46,8 @@ WEB_RETRY_FIRST_S = 0.2
 WEB_RETRY_MOST_S = 30.0
 KILLED = 128
 HANDING_OVER = Reason(
-    Cause.ACQUIRED, "handing over: the gate sends what was scraped up to now, then the lease goes"
+    Cause.ACQUIRED,
+    "handing over: the gate sends all samples scraped so far, then the lease is released",
 )
 
 
@@ -121,7 +122,7 @@ def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
     grace_s = policy.web_grace_s if o.stopping.stop_at is not None else DEAD_WEB_GRACE_S
     disarm = () if o.fencing.switch_at is None else (DisarmSwitch(),)
     re_executes = policy.can_re_execute and _is_refused_at_start(o)
-    cure = "; restarting it with the configuration that was last in force"
+    cure = "; restarting it with the last good configuration"
     return Plan(
         role=Role.FOLLOWER,
         stance=Stance.HOLD if o.role is Role.LEADER or o.writer.may_write else Stance.RELEASE,

@@ -27,7 +27,7 @@ def leave(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
     if not policy.owns_child:
         return _leave_sidecar(o, policy, now)
     if o.stopping.stop_signals > 1:
-        return (SignalPrometheus(signal.SIGKILL, "asked a second time to stop"),)
+        return (SignalPrometheus(signal.SIGKILL, "received a second stop signal"),)
     if o.child.terminated_at is not None:
         is_overdue = now >= o.child.terminated_at + policy.prometheus_grace_s
         reason = f"it did not stop within {policy.prometheus_grace_s:g} s"

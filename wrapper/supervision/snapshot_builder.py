@@ -156,7 +156,7 @@ def _gate(o: Observation, decided: Plan, policy: Policy, now: float) -> dict[str
         "restarts": gate.restarts,
         "problem": ""
         if gate.pid is not None
-        else "it has ended, or not started yet; it is started again",
+        else "it exited or has not started yet, and is being restarted",
         "endpoints": [
             _shown(reports.get(name, EndpointReport(name))) | {"url": url, "mark": marks.get(name)}
             for name, url in urls.items()

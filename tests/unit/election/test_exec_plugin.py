@@ -121,13 +121,13 @@ def test_a_plugin_is_told_what_it_asks_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("printed", "problem"),
     [
-        ("SECRET", "prints no ExecCredential as JSON: run it by hand to see why"),
-        ("[" * 100_000, "prints no ExecCredential as JSON"),
-        ('{"kind": "SECRET"}', "prints no ExecCredential as JSON"),
-        ('{"kind": "ExecCredential", "apiVersion": "SECRET"}', "answers in another apiVersion"),
-        (answer(), "prints neither a token nor a certificate with its key"),
-        (answer(clientCertificateData="SECRET"), "prints neither a token nor a certificate"),
-        (answer().replace("{}", '"SECRET"'), "prints neither a token nor a certificate"),
+        ("SECRET", "printed no ExecCredential as JSON: run it by hand to see why"),
+        ("[" * 100_000, "printed no ExecCredential as JSON"),
+        ('{"kind": "SECRET"}', "printed no ExecCredential as JSON"),
+        ('{"kind": "ExecCredential", "apiVersion": "SECRET"}', "answers with another apiVersion"),
+        (answer(), "printed neither a token nor a certificate with its key"),
+        (answer(clientCertificateData="SECRET"), "printed neither a token nor a certificate"),
+        (answer().replace("{}", '"SECRET"'), "printed neither a token nor a certificate"),
     ],
 )
 def test_an_answer_that_cannot_be_used_is_told(tmp_path: Path, printed: str, problem: str) -> None:
@@ -143,7 +143,7 @@ def test_an_answer_may_be_as_large_as_a_file_of_credentials(tmp_path: Path) -> N
     """A byte more is refused."""
     whole = answer(token="t").ljust(exec_plugin.MOST_BYTES)
     assert ask(printing(tmp_path, whole))["token"] == "t"
-    with pytest.raises(ConfigurationError, match="it prints more than 1 MiB"):
+    with pytest.raises(ConfigurationError, match="it printed more than 1 MiB"):
         ask(printing(tmp_path, whole + " "))
 
 
@@ -151,23 +151,23 @@ def test_a_plugin_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """One that is not there, that fails, that prints on and on, that does not end."""
     with pytest.raises(ConfigurationError, match=r"/none gives no .*No such file or directory; "):
         ask({"command": "/none"})
-    with pytest.raises(ConfigurationError, match="it has ended with status 7: run it by hand"):
+    with pytest.raises(ConfigurationError, match="it exited with status 7: run it by hand"):
         ask(program(tmp_path, "echo SECRET >&2; exit 7"))
-    with pytest.raises(ConfigurationError, match="it prints more than 1 MiB: run it by hand"):
+    with pytest.raises(ConfigurationError, match="it printed more than 1 MiB: run it by hand"):
         ask(program(tmp_path, "exec cat /dev/zero"))
     monkeypatch.setattr(exec_plugin, "TIMEOUT_S", 0.05)
-    with pytest.raises(ConfigurationError, match="it has not ended after 0 s: run it by hand"):
+    with pytest.raises(ConfigurationError, match="it did not exit within 0 s: run it by hand"):
         ask(program(tmp_path, "exec >&- sleep 60"))
-    with pytest.raises(ConfigurationError, match="it has not ended after 0 s: run it by hand"):
+    with pytest.raises(ConfigurationError, match="it did not exit within 0 s: run it by hand"):
         ask(program(tmp_path, "exec sleep 60"))
 
 
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ({"args": "one"}, "args of exec is no list"),
-        ({"env": {"A": "b"}}, "env of exec is no list of name and value"),
-        ({"env": ["A"]}, "env of exec is no list of name and value"),
+        ({"args": "one"}, "args of exec is not a list"),
+        ({"env": {"A": "b"}}, "env of exec is not a list of name and value"),
+        ({"env": ["A"]}, "env of exec is not a list of name and value"),
         ({"args": ["\0"]}, "contain a NUL character"),
     ],
 )

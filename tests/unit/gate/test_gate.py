@@ -184,7 +184,7 @@ def test_what_is_given_up_is_counted_and_said() -> None:
     order(found, 3, until=100.0, endpoints=(A,))
     (notice,) = found.notices()
     assert "endpoint b: no remote_write" in notice
-    assert "2 held batches are given up, with 4 samples" in notice
+    assert "2 held batches are dropped, with 4 samples" in notice
     assert counted(found, 3, "b") == {"requests_held": 2, "samples_given_up": 4}
     assert state(found, 3, "b").held_bytes == 0
     assert replay(found, 3, lambda _: Answer(413, problem="too large")) == [1, 2]

@@ -29,7 +29,7 @@ NONE = Renderings(SILENT, SILENT)
 OVERRIDES = Renderings(SILENT, WRITING)
 GATE = Renderings(GATED, GATED)
 IN_PART = Renderings(BESIDE, BESIDE)
-LOST = "the leader has no overrides any more: all replicas load the same file"
+LOST = "the leader no longer has any overrides: all replicas load the same file"
 ALL_WRITE = "the follower's part has a remote_write: every replica writes"
 
 

@@ -169,8 +169,8 @@ def test_what_stands_in_the_file(words: str, in_file: str) -> None:
         ("b ok leads no follows ok", "Prometheus refused the leader rendering: why"),
         pytest.param(
             "b no no",
-            "Prometheus refused the follower rendering: why; the configuration before is refused"
-            " as well: why",
+            "Prometheus refused the follower rendering: why; Prometheus also refuses the"
+            " previous configuration: why",
         ),
         ("b no no ok", ""),
     ],

@@ -516,7 +516,7 @@ def test_what_to_do(o: Observation, actions: tuple[Action, ...]) -> None:
         pytest.param(
             stopping(DEMOTING, signals=2),
             NOW,
-            "asked a second time to stop",
+            "received a second stop signal",
             id="a second stop signal cuts it short",
         ),
         pytest.param(
@@ -614,7 +614,7 @@ def test_it_is_killed_once() -> None:
         ),
         pytest.param(
             stopping(READY, signals=2),
-            (kill("asked a second time to stop"),),
+            (kill("received a second stop signal"),),
             id="a second signal kills a follower too",
         ),
     ],
