@@ -35,7 +35,7 @@ FOCUSED = "document.activeElement.tagName + ' ' + document.activeElement.innerTe
 def history(now: float) -> tuple[HandOver, ...]:
     """Return two days of hand-overs."""
     return (
-        HandOver(now - 170_000, "prometheus-1", "", "prometheus-1 was the first seen"),
+        HandOver(now - 170_000, "prometheus-1", "", "prometheus-1 held the lease when"),
         HandOver(now - 80_000, "", "prometheus-1", "prometheus-1 did not renew the lease for 15 s"),
         HandOver(now - 79_000, "prometheus-0", "", f"prometheus-0 acquired the lease {EVIL}"),
     )

@@ -223,7 +223,7 @@ def test_what_a_receiver_does_not_take_is_told(folder: Path) -> None:
     urls = (f"a:{SECRET}@vm/insert/0/prometheus/api/v1/write", f"vm/api/v1/write?x={SECRET}")
     (folder / "l.yml").write_text("remote_write:\n" + "".join(map(entry.format, urls)))
     ended = check(*whole(folder))
-    part = ended.report.partition("Receivers that may refuse what they are sent\n")[2].splitlines()
+    part = ended.report.partition("Receivers that may refuse the samples\n")[2].splitlines()
     assert part[0].startswith(f"  {folder}/l.yml:2:3: by its path the receiver is VictoriaMetrics")
     assert part[1].startswith(f"  {folder}/l.yml:3:3: a receiver with this path stores protocol 2")
     assert SECRET not in "".join(part[:2])
@@ -300,7 +300,7 @@ Renderings
 Through the gate
   main  https://mimir/push, at most 30s, with tls_config
 
-What the gate cannot make good
+Samples that may be lost despite the gate
   {folder}/l.yml:6:3: this entry does not go through the gate, because sigv4 signs the host and \
 path of its requests: it is in the leader's configuration alone, and a failover loses samples of it
 
@@ -364,7 +364,7 @@ def test_a_gate_without_entries(folder: Path) -> None:
     """It has nothing to do, and that is said."""
     (folder / "l.yml").write_text("global: {scrape_interval: 1s}\n")
     ended = check(*whole(folder), "--remote-write-gate")
-    assert "Through the gate\n  nothing: the leader has no remote_write" in ended.report
+    assert "Through the gate\n  nothing: the leader adds no remote_write" in ended.report
     assert ended.status == 0
 
 

@@ -115,7 +115,7 @@ def test_gzip_is_unpacked(server: Promgen, path: str) -> None:
         (promgen.to_login, "redirect", "/accounts/login/, which is not followed"),
         (promgen.to_slash, "redirect", "end the URL with a slash"),
         (promgen.half_of(BODY), "incomplete", "bytes of the answer are missing"),
-        (promgen.half_of_chunks(BODY), "incomplete", "broke off"),
+        (promgen.half_of_chunks(BODY), "incomplete", "was lost"),
         (promgen.packed(BODY, 0.5), "incomplete", "gzip ends too early"),
         (twice(gzip.compress(BODY)), "encoding", "after the end"),
         (twice(filled(gzip.compress(BODY), _PIECE)), "encoding", "after the end"),
@@ -257,7 +257,7 @@ def test_the_environments_proxy_is_used_but_for_those_it_is_not_for(
         ("proxy.invalid", "the proxy http://proxy.invalid of https_proxy cannot be resolved"),
         (
             "socks5://127.0.0.1",
-            "https_proxy is not a proxy URL that can be used (no SOCKS): write http://",
+            "https_proxy is not a supported proxy URL (SOCKS is not supported): write http://",
         ),
     ],
 )

@@ -152,7 +152,7 @@ def test_a_task_makes_no_other_file(kept: Kept, tmp_path_factory: pytest.TempPat
         (FileKind.RULES, kept.folder / ".rules.yml.good", r"named \*.yml"),
         (FileKind.RULES, kept.folder / "x.json", r"named \*.yml"),
         (FileKind.TARGETS, kept.folder / "x.yml", r"named \*.json"),
-        (FileKind.RULES, kept.folder / "taken.yml", "is the configuration"),
+        (FileKind.RULES, kept.folder / "taken.yml", "is or would be part of"),
         (FileKind.TARGETS, kept.file(URLS), "holds urls, not targets"),
     ):
         with pytest.raises(BadTask, match=said):

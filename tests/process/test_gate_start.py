@@ -76,7 +76,7 @@ def test_what_goes_beside_the_gate_is_warned_of(
     signed = "remote_write: [{url: 'https://r/w', sigv4: {region: a}}]"
     [line] = warnings(started("{}", signed), caplog)
     assert line.startswith(
-        "a failover may lose samples in spite of the gate c.yml:4:18: this entry does not go "
+        "a failover may lose samples despite the gate c.yml:4:18: this entry does not go "
         "through the gate, because sigv4"
     )
     [line] = warnings(started("{}", "{}"), caplog)
@@ -95,7 +95,7 @@ def test_the_flags_reach_the_rendering(folder: Path, caplog: pytest.LogCaptureFi
     assert b"url: 'http://[::1]:9/gate/" in start.good.follower.content
     lines = warnings(start, caplog)
     assert len(lines) == 3
-    assert "c.yml:2:39: this label is another one in each replica" in lines[0]
+    assert "c.yml:2:39: this label differs between replicas" in lines[0]
     assert "sample_age_limit is shorter than --lease-duration (30s)" in lines[1]
     assert "--gate-memory is 1,048,576 bytes" in lines[2]
 

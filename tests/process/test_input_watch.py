@@ -562,12 +562,12 @@ def test_changes_before_the_thread_starts_are_found(config: Path) -> None:
     [
         (
             "url: 'http://r', sigv4: {region: a}",
-            "a failover may lose samples in spite of the gate",
+            "a failover may lose samples despite the gate",
             "1:16: this entry does not go",
         ),
         (
             "url: 'http://r/loki/api/v1/push'",
-            "a receiver does not take what it is sent",
+            "a receiver does not accept the samples",
             "1:16: by its path the receiver is Loki",
         ),
         (

@@ -121,8 +121,11 @@ def head(status: str) -> bytes:
     ("answer", "told"),
     [
         (head("407 Who Are You"), ("proxy", ["407 Who Are You", "NAME:PASSWORD@HOST:PORT"])),
-        (head("403 Forbidden"), ("proxy", ["does not connect to", "403 Forbidden", "allow it"])),
-        (head("502 Bad Gateway"), ("proxy", ["does not connect to", "502 Bad Gateway"])),
+        (
+            head("403 Forbidden"),
+            ("proxy", ["refuses to connect to", "403 Forbidden", "allow this host"]),
+        ),
+        (head("502 Bad Gateway"), ("proxy", ["refuses to connect to", "502 Bad Gateway"])),
         (b"", ("timeout", ["no answer from", "within 0.5 s"])),
         (
             head("200 OK") + b"no TLS, alas" * 9,
@@ -168,7 +171,7 @@ def test_every_error_on_the_way_names_the_proxy(
             "proxy.invalid:3128",
             "the proxy http://proxy.invalid:3128 of HTTPS_PROXY cannot be resolved",
         ),
-        ("socks5://127.0.0.1:1", "HTTPS_PROXY is not a proxy URL"),
+        ("socks5://127.0.0.1:1", "HTTPS_PROXY is not a supported proxy URL"),
     ],
 )
 def test_a_proxy_that_is_not_there_is_told(
@@ -189,7 +192,7 @@ def test_a_proxy_that_cannot_be_used_keeps_from_starting(
     kubeconfig = str(tmp_path / "kubeconfig")
     assert check_kubeconfig(kubeconfig) == ""
     monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:1")
-    assert "HTTPS_PROXY is not a proxy URL" in check_kubeconfig(kubeconfig)
+    assert "HTTPS_PROXY is not a supported proxy URL" in check_kubeconfig(kubeconfig)
 
 
 def test_a_certificate_that_is_not_trusted_may_be_the_proxys(

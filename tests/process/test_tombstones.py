@@ -102,7 +102,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         (lambda to: promgen.head(to, 204), "INFO Prometheus has cleaned its tombstones"),
         (promgen.with_status(500, b"no space left on device"), "HTTP 500 no space left"),
         (promgen.with_status(503, b"Service Unavailable"), "HTTP 503"),
-        (hang_up, "broke off"),
+        (hang_up, "was lost"),
     ],
 )
 @pytest.mark.usefixtures("impatient")

@@ -36,7 +36,7 @@ def test_the_gates_follow_the_table(upstream: Upstream, capsys: pytest.CaptureFi
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 5
     assert lines[4] == (
-        "gate of prometheus-0: sending what was held; "
+        "gate of prometheus-0: sending held samples; "
         "store 3 MiB held since 2023-11-14T22:13:20Z, 4.5 s behind (gone[2J)"
     )
 

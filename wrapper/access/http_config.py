@@ -26,10 +26,10 @@ _WAYS = ("basic_auth", "authorization", "oauth2", "bearer_token", "bearer_token_
 _PROXY = ("proxy_url", "no_proxy", "proxy_connect_header")
 _NO_PROXY = "requests to Prometheus never use a proxy; remove it"
 _ENVIRONMENT = "not supported; set HTTP_PROXY, HTTPS_PROXY and NO_PROXY in the environment instead"
-_NO_REFERENCES = "there is no secret manager here; name a file instead"
+_NO_REFERENCES = "secret managers are not supported; use a file instead"
 _USE_AUTHORIZATION = (
-    "beside http_headers write authorization: {type: Token, credentials: …}, with the scheme that "
-    "is wanted as type; for a name and a password, basic_auth"
+    "set authorization: {type: SCHEME, credentials: …} next to http_headers; for a user name and "
+    "password, set basic_auth"
 )
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _RESERVED = frozenset(
@@ -157,7 +157,7 @@ def _read_token(reader: FieldReader, folder: str) -> Token:
     if scheme.lower() == "basic":
         reader.add_problem("type", "it cannot be Basic; use basic_auth")
     elif not _TOKEN.fullmatch(scheme):
-        reader.add_problem("type", "an authentication scheme is one word")
+        reader.add_problem("type", "an authentication scheme must be one word")
     reader.report_unread()
     return Token(scheme, credentials)
 
@@ -178,9 +178,11 @@ def read_tls(reader: FieldReader, folder: str) -> ClientTls:
     reader.refuse(("ca_ref", "cert_ref", "key_ref"), _NO_REFERENCES)
     reader.report_unread()
     if tls.certificate and not tls.key:
-        reader.add_problem("key_file", "missing, as is key; a certificate needs its key")
+        reader.add_problem("key_file", "missing; set key_file or key: a certificate needs its key")
     if tls.key and not tls.certificate:
-        reader.add_problem("cert_file", "missing, as is cert; a key needs its certificate")
+        reader.add_problem(
+            "cert_file", "missing; set cert_file or cert: a key needs its certificate"
+        )
     return tls
 
 

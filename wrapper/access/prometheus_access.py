@@ -125,7 +125,9 @@ def _line(content: bytes, name: str) -> str:
     """Return the value of a header field; raise ConfigurationError if no field may have it."""
     value = content.decode("latin-1")
     if any((ord(each) < ord(" ") and each != "\t") or each == "\x7f" for each in value):
-        raise ConfigurationError([f"{name}: not a single line of text; write one line"])
+        raise ConfigurationError(
+            [f"{name}: must be a single line of text without control characters"]
+        )
     return value
 
 

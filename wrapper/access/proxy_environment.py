@@ -40,7 +40,10 @@ class HttpProxy:
     @classmethod
     def read(cls, text: str, named_by: str, schemes: tuple[str, ...]) -> HttpProxy:
         """Return the proxy for a URL or HOST:PORT; raise BadProxy."""
-        wrong = f"{named_by} is not a proxy URL that can be used (no SOCKS): write {schemes[0]}://HOST:PORT"
+        wrong = (
+            f"{named_by} is not a supported proxy URL (SOCKS is not supported): "
+            f"write {schemes[0]}://HOST:PORT"
+        )
         try:
             url = urlsplit(text if "://" in text else f"http://{text}")
             is_good = url.scheme in schemes and bool(url.hostname) and url.port != 0

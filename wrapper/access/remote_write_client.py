@@ -33,7 +33,7 @@ FIELDS = (
 )
 TLS_FILES = ("ca_file", "cert_file", "key_file")
 PROXY_SCHEMES = ("http", "https")
-_NO_PROXY = "has an effect only beside proxy_url; write both, or remove it"
+_NO_PROXY = "has no effect without proxy_url; set proxy_url too, or remove this field"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def _check_proxy(reader: FieldReader, found: Mapping[str, Any]) -> None:
     elif excepted and not url:
         reader.add_problem("no_proxy", _NO_PROXY)
     if any(found["proxy_connect_header"].values()) and not (url or of_environment):
-        text = "has an effect only with a proxy; write proxy_url, or remove it"
+        text = "has no effect without a proxy; set proxy_url, or remove this field"
         reader.add_problem("proxy_connect_header", text)
 
 

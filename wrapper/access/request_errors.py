@@ -60,7 +60,9 @@ def without_credentials(url: str) -> str:
 
 def trust_by(flag: str) -> str:
     """Return what to write in the file of a flag, so that a server's certificate is trusted."""
-    return f"set its CA, and server_name if it is for another name, in tls_config of {flag}"
+    return (
+        f"set ca_file, and server_name if the certificate has another name, in tls_config of {flag}"
+    )
 
 
 def trouble(error: BaseException, server: AskedServer, limit_s: float) -> Trouble:
@@ -92,7 +94,7 @@ def _trouble_of(cause: BaseException, server: AskedServer, limit_s: float) -> Tr
             why = f"within {limit_s:g} s: is it overloaded, or the network interrupted?"
             return Trouble("timeout", f"no answer from {server} {why}")
         case IncompleteRead() | ConnectionError():
-            return Trouble("broken", f"the connection to {server} broke off: {_words(cause)}")
+            return Trouble("broken", f"the connection to {server} was lost: {_words(cause)}")
         case HTTPException():
             return Trouble("unreadable", _unreadable(server, cause))
         case OSError():
@@ -124,7 +126,9 @@ def _refused_by(proxy: HttpProxy, answer: str, url: str, cure: str) -> str:
         return (
             f"{proxy} requires a name and password, or rejects those given ({answer}): set {place}"
         )
-    return f"{proxy} does not connect to {url} ({answer}): allow it there, or {cure}"
+    return (
+        f"{proxy} refuses to connect to {url} ({answer}): allow this host in the proxy, or {cure}"
+    )
 
 
 def _unreadable(server: AskedServer, error: BaseException) -> str:

@@ -96,7 +96,7 @@ def _reason(error: Exception) -> str:
     """Return why a certificate and its key cannot be used."""
     reason = getattr(error, "reason", None)
     if reason == "KEY_VALUES_MISMATCH":
-        return "the key does not match the certificate; is a renewal under way?"
+        return "the key does not match the certificate; check whether a renewal is in progress"
     if isinstance(error, ssl.SSLError):
         return f"no readable certificate and key ({reason or 'not PEM'}); both must be PEM"
     return str(error)

@@ -94,9 +94,7 @@ def read_versions(reader: FieldReader) -> Versions:
     lowest = _read_version(reader, "min_version", TlsVersion.TLS12)
     highest = _read_version(reader, "max_version", TlsVersion.TLS13)
     if lowest > highest:
-        reader.add_problem(
-            "max_version", "it is below min_version, so nobody could connect; raise it"
-        )
+        reader.add_problem("max_version", "below min_version, so no client could connect; raise it")
     return Versions(lowest, highest)
 
 
@@ -123,7 +121,10 @@ def read_ciphers(reader: FieldReader, versions: Versions) -> tuple[Versions, tup
     if not names or found:
         return versions, found
     if versions.highest < TlsVersion.TLS13:
-        reader.add_problem("cipher_suites", "none of them is for TLS 1.2, and max_version is TLS12")
+        reader.add_problem(
+            "cipher_suites",
+            "none of these is for TLS 1.2, but max_version is TLS12; add one, or raise max_version",
+        )
     return Versions(TlsVersion.TLS13, TlsVersion.TLS13), ()
 
 

@@ -74,5 +74,5 @@ def _check_change(path: str, old: WebConfig, new: WebConfig) -> None:
         name for name, is_required in _REQUIRED.items() if is_required(old) and not is_required(new)
     ]
     if lost:
-        text = f"it would no longer require {' and '.join(lost)}"
+        text = f"the new content no longer requires {' and '.join(lost)}"
         raise ConfigurationError([f"{path}: {text}; restart this program if that is intended"])

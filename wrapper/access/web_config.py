@@ -168,9 +168,7 @@ def _read_tls(reader: FieldReader, folder: str) -> ServerTls | None:
     reader.report_unread()
     if not any(reader.has(name) for name in _SWITCHES_TLS_ON):
         if reader.names:
-            reader.add_problem(
-                "cert_file", "missing; without cert_file and key_file there is no TLS"
-            )
+            reader.add_problem("cert_file", "missing; TLS needs cert_file and key_file")
         return None
     _check(tls, reader)
     return tls
@@ -179,7 +177,7 @@ def _read_tls(reader: FieldReader, folder: str) -> ServerTls | None:
 def _read_client_auth(reader: FieldReader) -> ClientAuth:
     client_auth = reader.choice("client_auth_type", _CLIENT_AUTH, ClientAuth.NONE)
     if client_auth is None:
-        text = "not supported: a certificate that is not verified proves nothing"
+        text = "not supported, because the certificate would not be verified"
         reader.add_problem("client_auth_type", f"{text}; write RequireAndVerifyClientCert")
         return ClientAuth.REQUIRED
     return client_auth
@@ -193,13 +191,13 @@ def _read_allowed_names(reader: FieldReader) -> tuple[str, ...] | None:
 def _check(tls: ServerTls, reader: FieldReader) -> None:
     for name, given in (("cert", tls.certificate), ("key", tls.key)):
         if not given:
-            reader.add_problem(f"{name}_file", f"missing, as is {name}; give one of them")
+            reader.add_problem(f"{name}_file", f"missing; set {name}_file or {name}")
     if tls.client_ca and tls.client_auth is ClientAuth.NONE:
         name = "client_ca_file" if tls.client_ca.path else "client_ca"
-        text = "no client is asked for a certificate; set client_auth_type as well"
+        text = "no effect without client_auth_type; set client_auth_type too"
         reader.add_problem(name, text)
     if tls.allowed_names is not None and tls.client_auth is not ClientAuth.REQUIRED:
-        text = "certificates are not required; set client_auth_type: RequireAndVerifyClientCert"
+        text = "no effect unless client_auth_type is RequireAndVerifyClientCert; set that too"
         reader.add_problem("client_allowed_sans", text)
 
 
@@ -226,7 +224,7 @@ def _read_http(reader: FieldReader) -> tuple[tuple[str, str], ...]:
         if allowed is None:
             headers.add_problem(name, f"this header cannot be set; known: {', '.join(_HEADERS)}")
         elif allowed and text not in allowed:
-            headers.add_problem(name, f"wants {' or '.join(allowed)}")
+            headers.add_problem(name, f"must be {' or '.join(allowed)}")
         elif not text.isprintable() or not text.isascii():
             headers.add_problem(name, "a header's value is one line of ASCII text")
     reader.report_unread()
@@ -237,6 +235,6 @@ def _refuse_rate_limit(reader: FieldReader) -> None:
     interval = reader.text("interval")
     reader.text("burst")
     if interval.strip("0nuµmsh.") != "":
-        text = "rate limits are not supported; remove it, and limit requests before this program"
+        text = "rate limits are not supported; remove it, or limit them in a proxy"
         reader.add_problem("interval", text)
     reader.report_unread()

@@ -83,7 +83,7 @@ class Actors:
             self._failed(name, error)
             return
         if not (may_return or self._is_ending):
-            problem = "it returned although it was not stopped"
+            problem = "it returned without being asked to stop"
             LOG.error("thread %s ended unexpectedly", name, extra={"reason": problem})
             self._report(ActorEnded(name, problem))
 

@@ -213,7 +213,11 @@ def _step_down(api: Api, request: RemoteRequest) -> int:
         body["for_s"] = request.for_s
     before = api.status()
     code, answer = api.ask("POST", "/_elector/step-down", body)
-    if code == _FORBIDDEN and api.host in _LOOPBACK and "does not know who asks" in str(answer):
+    if (
+        code == _FORBIDDEN
+        and api.host in _LOOPBACK
+        and "does not authenticate clients" in str(answer)
+    ):
         _by_signal(api, request)
     elif code != HTTPStatus.OK:
         raise CommandFailed(str(answer.get("error", f"HTTP {code}")))

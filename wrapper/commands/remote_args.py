@@ -54,7 +54,7 @@ def read_arguments(arguments: Sequence[str], environ: Mapping[str, str]) -> Remo
         flag = "--" + name.lstrip("-") if name.startswith("-") else ""
         if not flag and url:
             raise CommandFailed(
-                f"{name}: only one URL can be asked, and {url} is one; leave one out"
+                f"{name}: only one URL is allowed, and {url} is already given; remove one"
             )
         if not flag:
             url = name + equals + value

@@ -66,7 +66,7 @@ def inputs(read: Sequence[tuple[str, str, int]], absent: Iterable[str]) -> str:
 
 def unread(names: Iterable[str]) -> str:
     """Return the part about the inputs if not all could be read."""
-    return _part("Inputs", _columns((name, "not read: see below") for name in names))
+    return _part("Inputs", _columns((name, "not read; see Problems") for name in names))
 
 
 def problems(found: Sequence[str]) -> str:
@@ -107,7 +107,7 @@ def _writing(rendering: Rendering) -> str:
 def gate(endpoints: Iterable[Endpoint]) -> str:
     """Return the part about what goes through the gate: name and receiver, without secrets."""
     rows = list(_columns((each.name, _receiver(each)) for each in endpoints))
-    none = "  nothing: the leader has no remote_write beyond the follower's that it can take"
+    none = "  nothing: the leader adds no remote_write that the gate can send"
     return _part("Through the gate", rows or [none])
 
 
@@ -121,14 +121,12 @@ def _receiver(endpoint: Endpoint) -> str:
 
 def notes(lines: Sequence[str]) -> str:
     """Return the part about settings with which samples are lost in spite of the gate."""
-    return _part("What the gate cannot make good", (f"  {line}" for line in lines))
+    return _part("Samples that may be lost despite the gate", (f"  {line}" for line in lines))
 
 
 def receiver_notes(found: Sequence[ReceiverNote]) -> str:
     """Return the part about receivers that may refuse what they are sent."""
-    return _part(
-        "Receivers that may refuse what they are sent", (f"  {each.line}" for each in found)
-    )
+    return _part("Receivers that may refuse the samples", (f"  {each.line}" for each in found))
 
 
 def relabeling_notes(lines: Sequence[str]) -> str:

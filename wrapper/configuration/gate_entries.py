@@ -80,8 +80,8 @@ def _note_names(items: list[Node], problems: Problems) -> None:
             problems.at(
                 item,
                 f"the entry of {REMOTE_WRITE} at {mark.name}:{mark.line + 1} has this name too, "
-                "and with the gate both are in one configuration; give each a name of its own, or "
-                "remove one",
+                "and with the gate both are in the same configuration; give them different names, "
+                "or remove one",
             )
 
 

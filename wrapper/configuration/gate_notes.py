@@ -23,13 +23,13 @@ _OF_ONE_REPLICA = re.compile(r"\$\{?(POD_NAME|POD_UID|POD_IP|HOSTNAME|HOST_IP|NO
 _SHARDS, _SAMPLES = 50, 2000  # Prometheus' defaults
 _SAMPLE_BYTES = 40  # of one sample in a request, compressed by snappy
 _MANY_SERIES = (
-    "this label is another one in each replica, so that the receiver has each replica's samples as "
-    "series of their own, and every failover is a gap; with the gate, give all replicas the same "
+    "this label differs between replicas, so the receiver stores separate series for each replica, "
+    "and every failover leaves a gap; with the gate, give all replicas the same "
     "external_labels"
 )
 _DIFFERS = (
-    "the leader's external_labels differ from the follower's, which are those of the samples that "
-    "the gate of a follower holds; write them in the follower's part alone"
+    "the leader's external_labels differ from the follower's, but samples that a follower's gate "
+    "holds have the follower's; set external_labels only in the follower's part"
 )
 
 
@@ -54,7 +54,8 @@ def gate_notes(
         text = (
             f"all shards together send {at_once:,} bytes at once (max_shards times "
             f"max_samples_per_send times {_SAMPLE_BYTES}), and --gate-memory is "
-            f"{gateway.memory_bytes:,} bytes, less than twice that; raise it, or lower max_shards"
+            f"{gateway.memory_bytes:,} bytes, less than twice that; raise "
+            "--gate-memory, or lower max_shards"
         )
         yield str(Problem.at(entry, text))
 

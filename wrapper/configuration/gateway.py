@@ -42,7 +42,7 @@ class GatedSections:
 
     - ``follower``, ``leader``: the section of each role;
     - ``endpoints``: the receivers that the gate sends to;
-    - ``notes``: a line for each reason why a failover may lose samples in spite of the gate.
+    - ``notes``: a line for each reason why a failover may lose samples despite the gate.
     """
 
     follower: MappingNode

@@ -33,10 +33,10 @@ def log_ignored_parts(inputs: Inputs) -> None:
 def log_notes(inputs: Inputs) -> None:
     """Log which parts of valid inputs surely do not do what was meant."""
     for line in inputs.notes:
-        LOG.warning("a failover may lose samples in spite of the gate", extra={"reason": line})
+        LOG.warning("a failover may lose samples despite the gate", extra={"reason": line})
     for note in inputs.receiver_notes:
         if note.is_sure:
-            LOG.warning("a receiver does not take what it is sent", extra={"reason": note.line})
+            LOG.warning("a receiver does not accept the samples", extra={"reason": note.line})
     for line in inputs.relabeling_notes():
         LOG.warning("a relabeling rule changes other rules", extra={"reason": line})
 

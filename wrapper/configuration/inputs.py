@@ -307,8 +307,9 @@ def _check_values(sources: Sequence[Source]) -> None:
 
 def _too_large(source: Source, limit: str) -> str:
     return (
-        f"{source.name}: with it the inputs have more than {limit}, variables replaced; is this the"
-        " right file? A list of many targets can be a file of file_sd_configs"
+        f"{source.name}: with this file, the inputs have more than {limit}, after variables"
+        " are replaced; check that it is the right file, or move long lists of targets to "
+        "file_sd_configs"
     )
 
 

@@ -65,7 +65,9 @@ class Patches:
         elif name is not None:
             self._follow_named(item, kept, verb, name, path)
         elif others or verb == DELETE:
-            self._refuse(item, f"{PATCH}: {verb} names no item; write {_BESIDE} beside it")
+            self._refuse(
+                item, f"{PATCH}: {verb} does not say which item; write {_BESIDE} beside it"
+            )
         elif is_first:
             kept.clear()
         else:

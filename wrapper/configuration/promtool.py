@@ -48,7 +48,7 @@ class Promtool:
                 found.append(self.refusal(rendering))
             except NoVerdict as error:
                 LOG.warning(
-                    "promtool gave no verdict; the configuration is used unchecked",
+                    "promtool could not check the configuration; it is used unchecked",
                     extra={"role": rendering.role, "reason": str(error)},
                 )
         return tuple(filter(None, found))

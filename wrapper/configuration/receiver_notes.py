@@ -30,7 +30,7 @@ class ReceiverNote(NamedTuple):
 
 
 _OTLP = (
-    "by its path the receiver takes OTLP, not remote_write; write its path for remote_write, for "
+    "by its path the receiver accepts OTLP, not remote_write; use its remote_write path, for "
     "example /api/v1/write"
 )
 # What is known for every protocol, and whether it is sure. A proxy may add any path before the
@@ -38,16 +38,16 @@ _OTLP = (
 _ALWAYS = {
     re.compile(r"/loki/api/v1/push$"): (
         (
-            "by its path the receiver is Loki, which takes logs, not remote_write; write the URL "
-            "of a receiver of metrics"
+            "by its path the receiver is Loki, which accepts logs, not remote_write; use the URL "
+            "of a metrics receiver"
         ),
         True,
     ),
     re.compile(r"^(.*/(otlp|opentelemetry))?/v1/metrics$"): (_OTLP, True),
     re.compile(r"/v1/metrics$"): (
         (
-            "receivers of OTLP have this path, and do not take remote_write; if this is one, write "
-            "its path for remote_write, for example /api/v1/write"
+            "by its path this may be an OTLP receiver, which does not accept remote_write; if so, "
+            "use its remote_write path, for example /api/v1/write"
         ),
         False,
     ),

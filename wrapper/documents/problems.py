@@ -86,7 +86,7 @@ class Problems:
     @property
     def lines(self) -> tuple[str, ...]:
         """The first problems that were found, sorted by input, line and column."""
-        more = f"{self._left_out} more problems are left out here; correct these first"
+        more = f"{self._left_out} more problems are not shown; correct these first"
         return (*map(str, sorted(self._found)), *([more] if self._left_out else ()))
 
     def raise_if_any(self, *, only_if_broken: bool = False) -> None:

@@ -132,7 +132,7 @@ class FieldReader:
 
     def _misfit(self, name: str, node: Node | None, wanted: str, instead: T) -> T:
         if node is not None:
-            self.add_problem(name, f"wants {wanted}, not {kind(node)}")
+            self.add_problem(name, f"must be {wanted}, not {kind(node)}")
         return instead
 
 

@@ -161,7 +161,7 @@ class Inspection:
 
     def _check_share(self, node: CollectionNode, values: int) -> None:
         if values > _FEW and 1 - self._written / values > _allowed_share(values):
-            text = f"aliases make {values:,} values of it, which Prometheus refuses; remove some"
+            text = f"aliases expand to {values:,} values, which Prometheus refuses; remove some"
             raise UnusableError(node, text)
 
     def _children(self, node: CollectionNode, *, in_flow: bool) -> list[Node]:

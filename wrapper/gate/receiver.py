@@ -36,7 +36,10 @@ KEPT_FOR_S = 55.0  # load balancers often close after 60 s
 _REDIRECTS = (HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT)
 _AS_GET = (HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.FOUND, HTTPStatus.SEE_OTHER)
 _CREDENTIALS = frozenset(("authorization", "cookie", "proxy-authorization"))
-_TRUST = "set its CA, and server_name if it is for another name, in tls_config of this remote_write"
+_TRUST = (
+    "set ca_file, and server_name if the certificate has another name, in tls_config of this "
+    "remote_write"
+)
 
 
 class NoAnswer(Exception):

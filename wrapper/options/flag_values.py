@@ -206,8 +206,8 @@ def _read_peers(_flag: Flag, text: str) -> tuple[str, ...]:
     """Return URLs and DNS names, without slashes at the end of a URL."""
     if "@" in text:
         raise ValueError(
-            "no user or password belongs here: a request to a peer has the credentials of the "
-            f"client that causes it; write for example {_PEERS_EXAMPLE}"
+            "must not contain a user or password: requests to peers use the credentials of "
+            f"the client's request; write for example {_PEERS_EXAMPLE}"
         )
     peers = tuple(each.strip().rstrip("/") for each in text.split(",") if each.strip())
     for each in peers:

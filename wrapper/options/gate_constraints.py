@@ -18,21 +18,18 @@ def gate_is_local(settings: Settings) -> Iterator[str]:
     example = "write for example 127.0.0.1:9096"
     if not _is_loopback(address):
         yield (
-            f"{_LISTEN}={address}: not a loopback address, and whoever reaches the gate can write "
-            f"to the receivers; {example}"
+            f"{_LISTEN}={address}: not a loopback address, and anyone who reaches the gate can "
+            f"write to the receivers; {example}"
         )
     elif not address.port:
-        yield f"{_LISTEN}={address}: port 0, but Prometheus' configuration names it; {example}"
+        yield f"{_LISTEN}={address}: port 0 is not allowed for the gate; {example}"
 
 
 def gate_has_own_port(settings: Settings) -> Iterator[str]:
     """Check that the API does not listen at the same address."""
     web, gate = settings.web, settings.gate
     if gate.enabled and web.port == gate.address.port and web.host in {"", gate.address.host}:
-        yield (
-            f"{_LISTEN}={gate.address}: --api-listen-address has the same port; write another one "
-            "in either"
-        )
+        yield (f"{_LISTEN}={gate.address}: same port as --api-listen-address; change one of them")
 
 
 def gate_has_memory(settings: Settings) -> Iterator[str]:

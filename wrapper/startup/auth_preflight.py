@@ -79,10 +79,10 @@ def _unmet(demands: Demands, arguments: ChildArguments, http: HttpConfig) -> lis
     cure = "in the file that --prometheus-http-config names"
     problems = []
     if demands.password and http.credentials is None:
-        text = "Prometheus demands a user name and a password, and none is configured"
+        text = "Prometheus requires a user name and a password, and none is configured"
         problems.append(f"{where}: {text}; set basic_auth {cure}")
     if demands.certificate and not http.tls.certificate:
-        text = "Prometheus demands a client certificate, and none is configured"
+        text = "Prometheus requires a client certificate, and none is configured"
         problems.append(f"{where}: {text}; set cert_file and key_file in tls_config {cure}")
     return problems
 

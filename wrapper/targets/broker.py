@@ -28,8 +28,8 @@ REDELIVERY_S = 60
 TICK_S = 0.2
 CONNECT_S = 5.0
 HEARTBEAT_S = 20
-_ODD_MESSAGE = "a message in the queue is not as Celery writes it, and was taken out"
-_ODD_CURE = "find out what else writes to this queue"
+_ODD_MESSAGE = "a message in the queue is not a valid Celery message and was removed"
+_ODD_CURE = "check which other program writes to this queue"
 _CURE = "install prometheus-elector with it: pip install 'prometheus-elector[promgen]'"
 
 

@@ -67,7 +67,7 @@ def read_task(headers: Mapping[str, Any], body: Any) -> Task:
     """Return the task in a message; raise ForeignMessage, BadTask."""
     name = headers.get("task")
     if not isinstance(name, str) or not name:
-        raise ForeignMessage("a message without a task")
+        raise ForeignMessage("a message without a task name")
     if name in _OTHER_TASKS:
         return Task(_OTHER_TASKS[name])
     if name not in _WRITES:

@@ -44,7 +44,7 @@ class RuleCheck:
             return self._words(name, rules)
         except (NoVerdict, OSError) as error:
             extra = {"file": name, "reason": str(error)}
-            LOG.warning("promtool gave no verdict; the rules are used unchecked", extra=extra)
+            LOG.warning("promtool could not check the rules; they are used unchecked", extra=extra)
             return ""
 
     def explanation(self, name: Path, rules: bytes) -> str:

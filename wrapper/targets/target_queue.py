@@ -146,7 +146,7 @@ class TargetQueue:
             task = read_task(message.headers, _body(message))
             self._begin(task, message)
         except ForeignMessage as error:
-            self._say(f"left alone: {error}", "it is not a task of Promgen for this server")
+            self._say(f"left in the queue: {error}", "it is not a task of Promgen for this server")
             self._hold(message, LEAVE_ALONE_S, "left_alone")
         except BadTask as error:
             self._drop(message, str(error))
@@ -155,7 +155,7 @@ class TargetQueue:
 
     def _drop(self, message: Message, problem: str) -> None:
         self._heard()
-        self._say(f"dropped: {problem}", "such a task can never be done")
+        self._say(f"dropped: {problem}", "this task can never succeed")
         message.acknowledge()
         self._count("dropped")
 
@@ -214,8 +214,8 @@ class TargetQueue:
         self._count(outcome)
         if len(self._held) >= MOST_UNACKNOWLEDGED:
             self._say(
-                f"held; it is one of {MOST_UNACKNOWLEDGED}, the most that are held",
-                "tasks behind them wait: have another program consume them, or purge the queue",
+                f"held without acknowledgement, as are all {MOST_UNACKNOWLEDGED} that are allowed",
+                "later tasks wait: let another program consume these messages, or purge the queue",
             )
 
     # --- state and logs ---

@@ -86,11 +86,13 @@ class TaskDispatch:
         endings = _ENDINGS.get(kind, _TARGETS_ENDINGS)
         if path.name.startswith(".") or not path.name.endswith(endings):
             raise BadTask(
-                f"{path}: a file of {kind} must be named *{endings[0]}, without a first dot"
+                f"{path}: a file of {kind} must be named *{endings[0]} and not start with a dot"
             )
         if self._is_taken(path):
-            raise BadTask(f"{path} is the configuration, or would be a part of it")
+            raise BadTask(f"{path} is or would be part of Prometheus' configuration")
         if path.exists() or path.is_symlink():
             raise BadTask(f"{path} exists and is not a feed's file; name it with --targets-url")
         if len(self._keepers) >= MOST_FEEDS:
-            raise BadTask(f"{path}: tasks add no file to {MOST_FEEDS}; name it with --targets-url")
+            raise BadTask(
+                f"{path}: the limit of {MOST_FEEDS} files is reached; name it with --targets-url"
+            )

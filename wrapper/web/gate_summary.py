@@ -15,4 +15,4 @@ def state_of(gate: Mapping[str, Any]) -> str:
     if gate["is_handing_over"]:
         return "handing over"
     holds = any(each["held_batches"] for each in gate["endpoints"])
-    return "sending what was held" if holds else "open"
+    return "sending held samples" if holds else "open"

@@ -24,9 +24,10 @@ HELP: dict[str, str] = {
     "build_info": "The version of prometheus-elector, in the label version; always 1.",
     "snapshot_age_seconds": "Seconds since the supervisor last published its state; +Inf before "
     "the first time.",
-    "election_is_leader": "Whether this member is the leader: 1 if so, 0 if not or if that is "
-    "unknown.",
-    "election_last_transition_time_seconds": "Unix timestamp of this member's last change of role.",
+    "election_is_leader": "Whether this replica is the leader: 1 if it is, 0 if it is not or "
+    "that is unknown.",
+    "election_last_transition_time_seconds": "Unix timestamp of this replica's last change of "
+    "role.",
     "start_time_seconds": "Unix timestamp of prometheus-elector's start; it changes with each "
     "restart.",
     "role": "The role of this replica: 1 for the role that it has, 0 for the other.",
@@ -98,34 +99,34 @@ HELP: dict[str, str] = {
     "targets_errors_total": "Fetches that failed or were refused, by file and reason.",
     "targets_queue_connected": "Whether Promgen's broker is connected; absent without a broker.",
     "targets_queue_messages_total": "Messages from Promgen's broker, by result: acknowledged, "
-    "given_back, left_alone, dropped.",
+    "given_back (requeued after a failure), left_alone (of another program), dropped.",
     "targets_queue_unannounced_changes": "Changes that scheduled fetches found since the last "
     "message of Promgen.",
     "gate_open": "Whether the gate passes requests on to the receivers.",
     "gate_restarts_total": "Restarts of the gate.",
     "gate_memory_limit_bytes": "How many compressed bytes of batches the gate may hold, for all "
     "receivers together.",
-    "gate_clock_offset_seconds": "How far the leader's clock is ahead of this machine's; absent "
-    "while that is unknown.",
+    "gate_clock_offset_seconds": "Seconds by which the leader's clock is ahead of this "
+    "machine's; absent while that is unknown.",
     "gate_held_bytes": "Compressed bytes of the batches that the gate holds.",
     "gate_held_batches": "Batches that the gate holds.",
     "gate_held_since_timestamp_seconds": "Unix timestamp of the arrival of the oldest batch that "
     "the gate holds; absent while it holds none.",
-    "gate_mark_timestamp_seconds": "The newest known mark: the receiver has acknowledged all "
-    "samples up to this Unix timestamp; absent while that is unknown.",
-    "gate_behind_seconds": "Seconds of sample time that the receiver is behind; absent while that "
-    "is unknown.",
-    "gate_requests_total": "Requests of Prometheus to the gate, by what became of them.",
+    "gate_mark_timestamp_seconds": "Unix timestamp up to which the receiver has acknowledged "
+    "all samples; absent while that is unknown.",
+    "gate_behind_seconds": "Seconds by which the receiver lags behind the newest samples; absent "
+    "while that is unknown.",
+    "gate_requests_total": "Requests of Prometheus to the gate, by result.",
     "gate_batches_released_total": "Held batches that were dropped because the leader's receiver "
     "has acknowledged them.",
     "gate_batches_sent_on_total": "Held batches that were sent to the receiver by this replica as "
     "the leader.",
     "gate_samples_left_out_total": "Samples of held batches that were not sent because the "
     "receiver had acknowledged them.",
-    "gate_samples_rejected_total": "Samples of held batches that the receiver did not take, by "
-    "reason.",
-    "gate_samples_unconfirmed_total": "Samples that a standby had answered for, and the receiver "
-    "did not count as written.",
+    "gate_samples_rejected_total": "Samples of held batches that the receiver did not accept, "
+    "by reason.",
+    "gate_samples_unconfirmed_total": "Samples that a follower's gate had acknowledged and the "
+    "receiver did not report as written.",
     "gate_passed_bytes_total": "Compressed bytes of the requests that were passed on to the "
     "receiver.",
 }

@@ -130,7 +130,7 @@ class Peers:
         try:
             addresses = sorted(self._resolver.addresses(name, port))
         except UnicodeError as error:
-            raise PeerUnusable("this is no valid DNS name") from error
+            raise PeerUnusable("not a valid DNS name") from error
         scheme = "https" if self._is_tls else "http"
         return [PeerAddress(f"{scheme}://{_bracketed(each)}:{port}", name) for each in addresses]
 

@@ -20,8 +20,8 @@ from wrapper.proxy.refusals import Refused
 from wrapper.web.peers import Peer
 
 _NO_CLIENTS = (
-    "this API does not know who asks, so anybody could: configure users or client certificates in "
-    "--web-config-file, or run prometheus-elector step-down in the container"
+    "this API does not authenticate clients, so anyone could make it step down: configure users or "
+    "client certificates in --web-config-file, or run prometheus-elector step-down in the container"
 )
 
 

@@ -175,7 +175,7 @@ def test_client_tls(file: Path, authority: Authority) -> None:
         ("tls_config: {ca_file: none.pem}", "none.pem: No such file"),
         ("tls_config: {ca: nonsense}", "the CA: no readable certificate in it"),
         ("tls_config: {cert: x, key: y}", "cert and key: no readable certificate and key"),
-        ('authorization: {credentials: "a\\nb"}', "the credentials: not a single line"),
+        ('authorization: {credentials: "a\\nb"}', "the credentials: must be a single line"),
         ("authorization: {credentials_file: none}", "none: No such file"),
         ('tls_config: {ca_file: "a\\0b"}', "a\ufffdb: no file can have this path"),
     ],
@@ -262,10 +262,10 @@ def test_cipher_suites_are_openssls_only_ones(file: Path, authority: Authority) 
     [
         ("tls → users", "TLS cannot be switched on or off"),
         ("users → tls", "TLS cannot be switched on or off"),
-        ("users → {}", "no longer require passwords;"),
-        ("tls users → tls", "no longer require passwords;"),
-        ("mtls users → tls users", "no longer require client certificates"),
-        ("mtls users → tls", "no longer require passwords and client certificates"),
+        ("users → {}", "no longer requires passwords;"),
+        ("tls users → tls", "no longer requires passwords;"),
+        ("mtls users → tls users", "no longer requires client certificates"),
+        ("mtls users → tls", "no longer requires passwords and client certificates"),
         ("users → ", "no configuration"),
     ],
 )

@@ -88,7 +88,7 @@ def test_each_field_reaches_the_gate(text: str, expected: RemoteWriteClient) -> 
     [
         (
             "proxy_url: socks5://SECRET@p:1080",
-            "r.yml:1:1: proxy_url is not a proxy URL that can be used (no SOCKS): write http://HOST:PORT",
+            "r.yml:1:1: proxy_url is not a supported proxy URL (SOCKS is not supported): write http://HOST:PORT",
         ),
         (
             "tls_config: {min_version: TLS10}",
@@ -96,15 +96,15 @@ def test_each_field_reaches_the_gate(text: str, expected: RemoteWriteClient) -> 
         ),
         (
             "tls_config: {cert_file: c}",
-            "r.yml:1:13: key_file: missing, as is key; a certificate needs its key",
+            "r.yml:1:13: key_file: missing; set key_file or key: a certificate needs its key",
         ),
         (
             "tls_config: {ca_ref: SECRET}",
-            "r.yml:1:14: there is no secret manager here; name a file instead",
+            "r.yml:1:14: secret managers are not supported; use a file instead",
         ),
         (
             "no_proxy: SECRET",
-            "r.yml:1:1: has an effect only beside proxy_url; write both, or remove it",
+            "r.yml:1:1: has no effect without proxy_url; set proxy_url too, or remove this field",
         ),
         (
             f"{{proxy_from_environment: true, proxy_url: {AT}}}",
@@ -116,13 +116,13 @@ def test_each_field_reaches_the_gate(text: str, expected: RemoteWriteClient) -> 
         ),
         (
             "proxy_connect_header: {X-A: [SECRET]}",
-            "r.yml:1:1: has an effect only with a proxy; write proxy_url, or remove it",
+            "r.yml:1:1: has no effect without a proxy; set proxy_url, or remove this field",
         ),
         (
             "proxy_connect_header: {X-A: SECRET}",
-            "r.yml:1:24: wants a list, not a single value",
+            "r.yml:1:24: must be a list, not a single value",
         ),
-        ("follow_redirects: SECRET", "r.yml:1:1: wants true or false, not a single value"),
+        ("follow_redirects: SECRET", "r.yml:1:1: must be true or false, not a single value"),
     ],
 )
 def test_refuses_what_the_gate_cannot_do(text: str, line: str) -> None:

@@ -41,7 +41,7 @@ def lines(gate: Any) -> list[str]:
         ),
         (
             {**GATE, "is_open": True, "endpoints": [{**STORE, **HELD, "behind_s": 62}]},
-            "sending what was held; store 3 MiB held since 2026-11-25T20:01:02Z, 62.0 s behind",
+            "sending held samples; store 3 MiB held since 2026-11-25T20:01:02Z, 62.0 s behind",
         ),
         (
             {

@@ -266,11 +266,14 @@ def test_signed_requests_stay_apart() -> None:
         ("[{name: a}]", "l.yml:1:16: url: missing; write the receiver's, for example http://"),
         ("[{url: }]", "l.yml:1:17: missing; write the receiver's, for example http://"),
         ("[{url: 'ftp://SECRET/'}]", "l.yml:1:17: not an HTTP URL; write it whole, for example"),
-        ("[{url: [SECRET]}]", "l.yml:1:17: wants a single value, not a list"),
+        ("[{url: [SECRET]}]", "l.yml:1:17: must be a single value, not a list"),
         ("[SECRET]", "l.yml:1:16: an entry of remote_write is a mapping, not a single value; writ"),
         ("[{url: 'http://r', remote_timeout: 30}]", "l.yml:1:34: not a duration; write whole"),
         ("[{url: 'http://r', remote_timeout: 0s}]", "l.yml:1:34: not above zero; write a longer"),
-        ("[{url: 'http://r', queue_config: SECRET}]", "l.yml:1:34: wants a mapping, not a single"),
+        (
+            "[{url: 'http://r', queue_config: SECRET}]",
+            "l.yml:1:34: must be a mapping, not a single",
+        ),
         (
             "[{url: 'http://r', queue_config: {max_backoff: 1.5s}}]",
             "l.yml:1:49: not a duration; write whole numbers",
@@ -299,7 +302,7 @@ def test_the_name_of_a_followers_entry_that_is_replaced_is_taken() -> None:
     [line] = lines
     assert line == (
         "l.yml:1:16: the entry of remote_write at p.yml:2 has this name too, and with the gate "
-        "both are in one configuration; give each a name of its own, or remove one"
+        "both are in the same configuration; give them different names, or remove one"
     )
     apart = "remote_write: [{name: a, url: 'http://r'}, {name: a, url: 'http://s', sigv4: {a: b}}]"
     [line] = refused(BASE, apart)

@@ -41,7 +41,7 @@ def test_a_label_of_one_replica_is_told(value: str, *, is_noted: bool) -> None:
     found = notes(base)
     assert len(found) == is_noted
     if found:
-        assert found[0].startswith("p.yml:1:37: this label is another one in each replica")
+        assert found[0].startswith("p.yml:1:37: this label differs between replicas")
         assert value not in found[0]
     assert notes(base, "rule_files: [a]") == ()
 

@@ -370,13 +370,16 @@ def test_inputs_that_would_fill_the_memory_are_refused_unread(
     monkeypatch.setattr(module, "MOST_VALUES", 100)
     environ = {b"A": b"x" * 400}
     cases = {
-        b"a: " + b"x" * 900: f"{folder}/l.yml: with it the inputs have more than 1000 bytes",
+        b"a: "
+        + b"x" * 900: f"{folder}/l.yml: with this file, the inputs have more than 1000 bytes",
         gzip.compress(b"a: " + b"x" * 5000): f"{folder}/p.yml: more than 1000 bytes",
-        b"a: $(A)$(A)$(A)": f"{folder}/p.yml: with it the inputs have more than 1000 bytes",
+        b"a: $(A)$(A)$(A)": f"{folder}/p.yml: with this file, the inputs have more than 1000 bytes",
         b"a: ["
         + b"," * 110
-        + b"]": f"{folder}/p.yml: with it the inputs have more than 100 values",
-        b"a: [" + b"," * 60 + b"]": f"{folder}/l.yml: with it the inputs have more than 100 values",
+        + b"]": f"{folder}/p.yml: with this file, the inputs have more than 100 values",
+        b"a: ["
+        + b"," * 60
+        + b"]": f"{folder}/l.yml: with this file, the inputs have more than 100 values",
         b"a: " + b"x" * 110: "",
     }
     (folder / "l.yml").write_bytes(b"b: [" + b"1," * 40 + b"]" + b" " * 100)
@@ -397,7 +400,9 @@ def test_variables_of_several_inputs_are_counted_together(
     for name in ("p.yml", "l.yml"):
         (folder / name).write_bytes(b"a: $(A)")
     given = inputs(folder, "l.yml", environ={b"A": b"x" * 600})
-    assert refused(given)[0].startswith(f"{folder}/l.yml: with it the inputs have more than 1000")
+    assert refused(given)[0].startswith(
+        f"{folder}/l.yml: with this file, the inputs have more than 1000"
+    )
     assert [each.content for each in given.texts()] == [b"a: $(A)"] * 2
 
 
@@ -417,4 +422,4 @@ def test_of_a_million_problems_the_first_thousand_are_told(folder: Path) -> None
     (folder / "p.yml").write_text("a: 1\n" * 3001)
     problems = refused(inputs(folder))
     assert len(problems) == 1001
-    assert problems[-1] == "2000 more problems are left out here; correct these first"
+    assert problems[-1] == "2000 more problems are not shown; correct these first"

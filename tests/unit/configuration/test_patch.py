@@ -123,8 +123,14 @@ def test_names_are_compared_as_written_whatever_their_quotes() -> None:
         ("{job_name: a, $patch: merge}", "$patch must be replace or delete; write one of them"),
         ("{job_name: a, $patch: [delete]}", "$patch must be replace or delete; write one of them"),
         ("{job_name: a, $patch: delete, scheme: x}", "$patch: delete needs the job_name alone"),
-        ("{$patch: delete}", "$patch: delete names no item; write job_name, name or url beside"),
-        ("{$patch: replace, scheme: x}", "$patch: replace names no item; write job_name, name or"),
+        (
+            "{$patch: delete}",
+            "$patch: delete does not say which item; write job_name, name or url beside",
+        ),
+        (
+            "{$patch: replace, scheme: x}",
+            "$patch: replace does not say which item; write job_name, name or",
+        ),
         ("{static_configs: [{$patch: delete}]}", "$patch has no effect here; write it in an item"),
         ("{job_name: [a], $patch: delete}", f"nothing to delete: no item of {KEY} has this job_n"),
     ],

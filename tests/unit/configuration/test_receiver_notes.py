@@ -34,8 +34,8 @@ def notes(*urls: str, more: str = "") -> tuple[ReceiverNote, ...]:
         ("http://collector:4318/v1/metrics", "OTLP", "OTLP"),
         (
             "http://proxy/prom/v1/metrics",
-            "receivers of OTLP have this",
-            "receivers of OTLP have this",
+            "this may be an OTLP receiver",
+            "this may be an OTLP receiver",
         ),
         ("http://[broken/api/v1/write", "", ""),
         ("''", "", ""),

@@ -447,7 +447,7 @@ def test_billions_of_laughs_are_refused(form: str, section: str) -> None:
     """They are counted and never walked; Prometheus refuses them as well."""
     follower = "follower: {}\n" if section == "leader" else ""
     (problem,) = problems(f"{follower}{section}:\n{laughs(form, 9)}\n")
-    assert "aliases make " in problem
+    assert "aliases expand to " in problem
 
 
 @pytest.mark.parametrize("item", ["{{<<: *a{}, z: 1}}", "{{k: *a{}}}", "[*a{}]"])

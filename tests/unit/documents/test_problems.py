@@ -32,5 +32,5 @@ def test_more_than_are_kept_are_counted() -> None:
     problems.add("x", 1, 1, "bad")
     problems.take(others)
     assert len(problems.lines) == MOST_KEPT + 1
-    more = "1004 more problems are left out here; correct these first"
+    more = "1004 more problems are not shown; correct these first"
     assert problems.lines[-1] == more

@@ -361,7 +361,7 @@ def caused_by(cause: BaseException) -> Exception:
             "https://api:6443 cannot be resolved (Name unknown): ",
         ),
         (ssl.SSLError(1, "x"), "tls", "TLS with https://api:6443 failed"),
-        (ConnectionResetError(104, "reset"), "connection", "to https://api:6443 broke off: reset"),
+        (ConnectionResetError(104, "reset"), "connection", "to https://api:6443 was lost: reset"),
         (OSError(113, "no route"), "connection", "to https://api:6443 failed: no route"),
         (KeyError("x"), "error", "cannot be read (RuntimeError)"),
     ],

@@ -92,7 +92,7 @@ def test_a_server_may_have_another_name_or_none_that_counts(asked: Asked) -> Non
     ("user", "problem"),
     [
         ({"tokenFile": "none"}, "none: No such file or directory; "),
-        ({"token": "SECRET\nSECRET"}, "not a single line of text"),
+        ({"token": "SECRET\nSECRET"}, "must be a single line of text"),
         ({"client-certificate-data": "SECRET", "client-key-data": "S"}, "-data is not base64"),
         (
             {"client-certificate-data": "U0VDUkVU", "client-key-data": "U0VDUkVU"},

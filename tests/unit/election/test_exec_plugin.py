@@ -149,7 +149,9 @@ def test_an_answer_may_be_as_large_as_a_file_of_credentials(tmp_path: Path) -> N
 
 def test_a_plugin_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is not there, that fails, that prints on and on, that does not end."""
-    with pytest.raises(ConfigurationError, match=r"/none gives no .*No such file or directory; "):
+    with pytest.raises(
+        ConfigurationError, match=r"/none returned no .*No such file or directory; "
+    ):
         ask({"command": "/none"})
     with pytest.raises(ConfigurationError, match="it exited with status 7: run it by hand"):
         ask(program(tmp_path, "echo SECRET >&2; exit 7"))

@@ -183,7 +183,7 @@ def test_what_is_given_up_is_counted_and_said() -> None:
     found.receive("b", replace(came(2), body=b"what is this"), 2)
     order(found, 3, until=100.0, endpoints=(A,))
     (notice,) = found.notices()
-    assert "endpoint b: no remote_write" in notice
+    assert "endpoint b: removed from the leader's remote_write" in notice
     assert "2 held batches are dropped, with 4 samples" in notice
     assert counted(found, 3, "b") == {"requests_held": 2, "samples_given_up": 4}
     assert state(found, 3, "b").held_bytes == 0
@@ -191,7 +191,7 @@ def test_what_is_given_up_is_counted_and_said() -> None:
     assert counted(found, 4)["samples_given_up"] == 2
     assert state(found, 4).problem == "too large"
     (notice,) = found.notices()
-    assert "endpoint a: 2 held samples are given up" in notice
+    assert "endpoint a: 2 held samples are dropped" in notice
     assert found.notices() == []
     order(found, 5, endpoints=(A, B))
     assert counted(found, 5, "b")["samples_given_up"] == 4

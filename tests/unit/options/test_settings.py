@@ -324,8 +324,8 @@ def test_a_check_needs_no_pod_name() -> None:
         *(
             (
                 ("--remote-write-gate", f"--api-listen-address={host}:9096"),
-                "--remote-write-gate-listen-address=127.0.0.1:9096: --api-listen-address has the",
-                "another",
+                "--remote-write-gate-listen-address=127.0.0.1:9096: same port as --api",
+                "change one",
             )
             for host in ("", "127.0.0.1")
         ),
@@ -392,7 +392,7 @@ def test_refuses_in_one_line(words: tuple[str, ...], start: str, cure: str) -> N
 def test_a_password_has_no_place_among_the_peers(peers: str) -> None:
     """It would be of no use, and seen by all; the refusal does not show it either."""
     (line,) = problems(own(f"--peers={peers}"))
-    assert "no user or password belongs here" in line
+    assert "must not contain a user or password" in line
     assert "SECRET" not in line
 
 

@@ -37,7 +37,7 @@ def connection(error: Exception) -> SimpleNamespace:
 )
 def test_a_message_that_celery_did_not_write_is_told(error: Exception) -> None:
     """It is said to be a message, not a broken URL."""
-    with pytest.raises(BrokerUnreachable, match=r"^a message in the queue is not as Celery"):
+    with pytest.raises(BrokerUnreachable, match=r"^a message in the queue is not a valid Celery"):
         drain(connection(error), callbacks())
 
 
