@@ -201,7 +201,7 @@ def test_bad_input(folder: Path) -> None:
     (folder / "l.yml").write_text(f"a: 1\na: {SECRET}\nrule_files: [{{$patch: delete}}]\n")
     ended = check(*whole(folder))
     assert f'  {folder}/l.yml:2:1: the key "a" is already on line 1' in ended.report
-    assert f"  {folder}/l.yml:3:15: $patch: delete names no item" in ended.report
+    assert f"  {folder}/l.yml:3:15: $patch: delete does not say which item" in ended.report
     assert ended.report.endswith("\nResult: this configuration cannot be used: 2 problems\n")
     assert "Renderings" not in ended.report
     assert SECRET not in ended.report
