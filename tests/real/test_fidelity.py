@@ -308,7 +308,7 @@ def test_aliases_that_prometheus_finds_too_many(oracle: Oracle) -> None:
     assert oracle.shows(sharing(200)) != REFUSED
     assert oracle.shows(both(one_file(sharing(200))).follower.content) == oracle.shows(sharing(200))
     assert oracle.shows(sharing(4000)) == REFUSED
-    with pytest.raises(ConfigurationError, match=r"aliases expand to .* values of it"):
+    with pytest.raises(ConfigurationError, match=r"aliases expand to .* values, which"):
         both(one_file(sharing(4000)))
 
 

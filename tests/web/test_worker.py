@@ -56,7 +56,7 @@ StreamServer.do_read = planted
     ("code", "deed", "said"),
     [
         (LOOKING, "raise ValueError('planted')", "ValueError: planted"),
-        (RETURNING, "return", "the thread that watches connections has ended"),
+        (RETURNING, "return", "connections are no longer watched"),
         (ACCEPTING, "raise OSError(errno.EBADF, 'planted')", "no longer accepted"),
     ],
     ids=["looking fails", "looking returns", "accepting fails"],

@@ -47,7 +47,9 @@ def credentials_of_plugin(plugin: object, cluster: Json, reading: Reading) -> Js
     environment = _environment(plugin) | {"KUBERNETES_EXEC_INFO": json.dumps(info)}
     answer = _decoded(command, _run([command, *_arguments(plugin.get("args"))], environment))
     if answer.get("apiVersion") != version:
-        problem = f"the plugin {command} answers with another apiVersion: set its version in exec"
+        problem = (
+            f"the plugin {command} answers with another apiVersion: set apiVersion of exec to it"
+        )
         raise ConfigurationError([problem])
     return _user(command, answer.get("status"))
 

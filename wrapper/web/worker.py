@@ -193,7 +193,7 @@ class ProxyWorker:
 def _is_sound(watching: gevent.Greenlet[[], Any], server: StreamServer) -> bool:
     """Return whether connections are watched and accepted; log which of the two has ended."""
     if watching.ready():
-        LOG.error("the thread that watches connections has ended: exiting", exc_info=watching.value)
+        LOG.error("connections are no longer watched: exiting", exc_info=watching.value)
     if server.closed:
         LOG.error("connections are no longer accepted: exiting")
     return not (watching.ready() or server.closed)
