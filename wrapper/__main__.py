@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from wrapper import __version__, init
 from wrapper.base import core_files
-from wrapper.options.command_line import question
+from wrapper.options.command_line import help_or_version
 from wrapper.options.loading import SettingsError, load
 from wrapper.options.settings import Settings
 
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the program with ``argv`` (default: ``sys.argv[1:]``); return the exit status."""
     core_files.forbid()
     arguments = sys.argv[1:] if argv is None else list(argv)
-    asked = question(arguments)
+    asked = help_or_version(arguments)
     if asked:
         from wrapper.base.log import say  # noqa: PLC0415 - not in the init process
         from wrapper.options.usage import usage  # noqa: PLC0415 - likewise

@@ -27,7 +27,7 @@ from pathlib import Path
 from tests.bench.one_rendering import memory, timed
 from wrapper.model.fetched_file import Feed
 from wrapper.targets.fetch import NO_VALIDATORS, Fetcher
-from wrapper.options.settings import FeedTerms
+from wrapper.options.settings import FeedOptions
 from wrapper.targets.fetch_loop import FeedKeeper, FetchParts
 from wrapper.targets.rule_loader import RuleLoader
 from wrapper.access.prometheus_access import PrometheusAccess
@@ -39,7 +39,7 @@ largest = 64 << 20
 reloads = HttpReloads(PrometheusApi(), "", 1.0)
 fetcher = Fetcher(PrometheusAccess(), 60.0, largest)
 parts = FetchParts(fetcher, RuleLoader(reloads), lambda _: None, threading.Event())
-keeper = FeedKeeper(Feed(url, path), FeedTerms(60.0, shard, False, largest), parts)
+keeper = FeedKeeper(Feed(url, path), FeedOptions(60.0, shard, False, largest), parts)
 
 def update():
     problem = keeper.update()

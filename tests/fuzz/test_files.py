@@ -17,7 +17,7 @@ from tests.fuzz.yaml_texts import Writer, damaged, plain
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.access.reloading_file import Reading
 from wrapper.access.tls_context import server_context
-from wrapper.access.web_config import read_demands, read_web_config
+from wrapper.access.web_config import read_client_requirements, read_web_config
 from wrapper.base.shared_memory import SLOT_BYTES, SharedReader, SharedWriter
 from wrapper.configuration.gate_comment import endpoints_in
 from wrapper.documents.problems import ConfigurationError
@@ -93,7 +93,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_web_config(seed: int) -> None:
     """It is read, or refused; what it names is opened, or told."""
     source = Source("web.yml", written(seed, WEB, WEB[:4]), "/etc")
-    read_demands(source)
+    read_client_requirements(source)
     try:
         config = read_web_config(source)
         if config.tls is not None:
@@ -185,7 +185,7 @@ def test_shared_memory(writes: list[tuple[int, bytes]]) -> None:
         writer.write(b"second")
         for at, data in writes:
             os.pwrite(fd, data, at + SLOT_BYTES * (at % 2))
-        assert reader.news() in (b"first", b"second", None)
+        assert reader.read_if_new() in (b"first", b"second", None)
     finally:
         os.close(fd)
 

@@ -14,7 +14,7 @@ from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.model.events import Event
 from wrapper.model.fetched_file import Feed
 from wrapper.model.roles import Verdict
-from wrapper.options.settings import FeedTerms
+from wrapper.options.settings import FeedOptions
 from wrapper.supervision.reload_requests import ReloadAnswer
 from wrapper.targets.fetch import Fetcher
 from wrapper.targets.fetch_loop import FeedKeeper, FetchParts
@@ -57,11 +57,11 @@ class Kept:
     def __post_init__(self) -> None:
         self.rules = RuleLoader(self.reloads, quiet_s=0.0)
 
-    def keeper(self, api: str = TARGETS, **terms: Any) -> FeedKeeper:
+    def keeper(self, api: str = TARGETS, **options: Any) -> FeedKeeper:
         """Return what keeps the file of one of Promgen's paths."""
-        return self.keeper_of(Feed(f"{self.server.url}{api}", str(self.file(api))), **terms)
+        return self.keeper_of(Feed(f"{self.server.url}{api}", str(self.file(api))), **options)
 
-    def keeper_of(self, feed: Feed, **terms: Any) -> FeedKeeper:
+    def keeper_of(self, feed: Feed, **options: Any) -> FeedKeeper:
         """Return what keeps this feed."""
         values: dict[str, Any] = {
             "interval_s": 3600.0,
@@ -71,7 +71,7 @@ class Kept:
         }
         fetcher = Fetcher(PrometheusAccess(is_proxied=True), LIMIT_S, MOST)
         parts = FetchParts(fetcher, self.rules, self.events.append, self.ready, self.shards)
-        keeper = FeedKeeper(feed, FeedTerms(**values | terms), parts)
+        keeper = FeedKeeper(feed, FeedOptions(**values | options), parts)
         keeper._look_at_file()
         self.keepers.append(keeper)
         return keeper

@@ -28,7 +28,7 @@ for more in ({{}}, {{"dumps_core": True}}):
     process.start_child([sys.executable, "-c", {LIMITS!r}], **more).wait()
     sys.stdout.write(" ")
     sys.stdout.flush()
-core_files.allow_as_before()
+core_files.restore_limit()
 os.execv(sys.executable, [sys.executable, "-c", {LIMITS!r}])
 """
 _LARGE = 1 << 30

@@ -117,8 +117,8 @@ def test_a_child_that_listens_itself_can_be_fenced() -> None:
     ) as listener:
         assert listener.stdout is not None
         listener.stdout.readline()
-        assert process.fence_obstacle(listener.pid, port) == ""
-        assert "does not listen" in process.fence_obstacle(os.getpid(), port)
+        assert process.why_kill_is_insufficient(listener.pid, port) == ""
+        assert "does not listen" in process.why_kill_is_insufficient(os.getpid(), port)
         listener.kill()
 
 
@@ -128,7 +128,7 @@ def test_a_binary_with_setuid_cannot_be_fenced(tmp_path: Path) -> None:
     binary.write_bytes(Path("/bin/sleep").read_bytes())
     binary.chmod(0o4755)
     with subprocess.Popen([str(binary), "60"]) as sleeper:
-        assert "setuid" in process.fence_obstacle(sleeper.pid, 1)
+        assert "setuid" in process.why_kill_is_insufficient(sleeper.pid, 1)
         sleeper.kill()
 
 
@@ -137,7 +137,7 @@ def test_a_process_that_has_gone_is_an_obstacle() -> None:
     with subprocess.Popen(["true"]) as gone:
         gone.wait()
     with socket.socket():
-        assert "cannot be read" in process.fence_obstacle(gone.pid, 1)
+        assert "cannot be read" in process.why_kill_is_insufficient(gone.pid, 1)
 
 
 def test_a_process_that_has_gone_is_not_measured() -> None:

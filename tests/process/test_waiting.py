@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from wrapper.model.events import Event
-from wrapper.options.settings import Probing
+from wrapper.options.settings import HealthChecks
 from wrapper.supervision import sensors
 from wrapper.supervision.prometheus_api import PrometheusApi, read_replay
 from wrapper.supervision.sensors import Fence, PrometheusWatch
@@ -60,8 +60,8 @@ def test_waiting_is_said_again_and_again(
     monkeypatch.setattr(sensors, "LOG_WAITING_EVERY_S", 0.05)
     caplog.set_level(logging.INFO)
     events: list[Event] = []
-    probing = Probing(f"{replaying}/-/ready", 0.05, 10.0, "", 1.0, 1.0)
-    watch = PrometheusWatch(PrometheusApi(replaying), probing, Fence(None, 0), events.append)
+    health_checks = HealthChecks(f"{replaying}/-/ready", 0.05, 10.0, "", 1.0, 1.0)
+    watch = PrometheusWatch(PrometheusApi(replaying), health_checks, Fence(None, 0), events.append)
     threading.Thread(target=watch.run, daemon=True).start()
     assert watch.ready.wait(20)
     watch.end()

@@ -107,7 +107,7 @@ class Connection:
             self.end()
             raise
 
-    def allow_silence(self, limit_s: float) -> None:
+    def set_read_timeout(self, limit_s: float) -> None:
         """Set the limit of each further wait for bytes."""
         self.wait_limit_s = limit_s
         if self._socket is not None:

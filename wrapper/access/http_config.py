@@ -99,7 +99,7 @@ class HttpConfig:
     headers: tuple[Header, ...] = ()
 
     @property
-    def opens_doors(self) -> bool:
+    def can_authenticate(self) -> bool:
         """Whether requests have a secret or a certificate, for which a server may grant access."""
         is_secret = any(header.is_secret for header in self.headers)
         return self.credentials is not None or bool(self.tls.certificate) or is_secret

@@ -16,17 +16,17 @@ from collections.abc import Callable, Mapping
 
 MOST_KEPT = 1000
 _MOST_BYTES = 72  # bytes of a password that are used, as in Prometheus
-_NOBODY = "$2b${:02d}$" + "." * 22 + "A" * 31  # no password has this hash
+_DUMMY_HASH = "$2b${:02d}$" + "." * 22 + "A" * 31  # no password has this hash
 _LOWEST_COST = 10
 
 
 class Passwords:
-    """Checks names and passwords. ``aside`` runs a call in another thread."""
+    """Checks names and passwords. ``run_in_thread`` runs a call in another thread."""
 
     def __init__(
-        self, aside: Callable[[Callable[[], bool]], bool], most_kept: int = MOST_KEPT
+        self, run_in_thread: Callable[[Callable[[], bool]], bool], most_kept: int = MOST_KEPT
     ) -> None:
-        self._aside = aside
+        self._run_in_thread = run_in_thread
         self._most_kept = most_kept
         self._key = os.urandom(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
@@ -34,11 +34,13 @@ class Passwords:
 
     def are_right(self, name: str, password: bytes, users: Mapping[str, str]) -> bool:
         """Return whether this is the password of that user."""
-        hashed = users.get(name) or nobody(users)
+        hashed = users.get(name) or dummy_hash(users)
         digest = self._digest(name, hashed, password)
         known = self._known(digest)
         return (
-            self._aside(lambda: self._judge(digest, hashed, password)) if known is None else known
+            self._run_in_thread(lambda: self._judge(digest, hashed, password))
+            if known is None
+            else known
         )
 
     def _judge(self, digest: bytes, hashed: str, password: bytes) -> bool:
@@ -67,10 +69,10 @@ class Passwords:
         return hashlib.blake2b(message, key=self._key, digest_size=32).digest()
 
 
-def nobody(users: Mapping[str, str]) -> str:
+def dummy_hash(users: Mapping[str, str]) -> str:
     """Return a hash that no password has, with the highest cost of all users."""
     costs = [int(hashed[4:6]) for hashed in users.values()]
-    return _NOBODY.format(max(costs, default=_LOWEST_COST))
+    return _DUMMY_HASH.format(max(costs, default=_LOWEST_COST))
 
 
 def _is_match(hashed: str, password: bytes) -> bool:

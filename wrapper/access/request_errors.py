@@ -21,7 +21,7 @@ _PROXY_AUTHENTICATION_REQUIRED = "407"
 
 
 @dataclass(frozen=True, slots=True)
-class AskedServer:
+class ServerDescription:
     """The server of a request, for messages.
 
     - ``url``: its URL, without credentials;
@@ -41,7 +41,7 @@ class AskedServer:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class RequestFailure:
     """The reason why there was no answer: ``kind``, one word for metrics, and ``text`` for people.
 
     The kinds are proxy, tls, dns, refused, timeout, broken (the connection broke before the end of
@@ -65,44 +65,48 @@ def trust_by(flag: str) -> str:
     )
 
 
-def trouble(error: BaseException, server: AskedServer, limit_s: float) -> Trouble:
+def explain(error: BaseException, server: ServerDescription, limit_s: float) -> RequestFailure:
     """Return why a request got no answer within its limit, by the root cause of the error."""
     causes = _causes(error)
-    of_proxy = (_trouble_of_proxy(cause, server) for cause in causes)
-    for found in (*of_proxy, *(_trouble_of(cause, server, limit_s) for cause in causes)):
+    of_proxy = (_proxy_failure(cause, server) for cause in causes)
+    for found in (*of_proxy, *(_failure_of(cause, server, limit_s) for cause in causes)):
         if found is not None:
             return found
-    return Trouble("error", _unreadable(server, error))
+    return RequestFailure("error", _unreadable(server, error))
 
 
-def _trouble_of(cause: BaseException, server: AskedServer, limit_s: float) -> Trouble | None:
+def _failure_of(
+    cause: BaseException, server: ServerDescription, limit_s: float
+) -> RequestFailure | None:
     """Return the reason that an error indicates; None for an unknown error."""
     match cause:
         case ssl.SSLCertVerificationError():
             words = f"is not trusted ({_ssl_words(cause)}): {server.trust}"
-            return Trouble("tls", f"the certificate of {server} {words}")
+            return RequestFailure("tls", f"the certificate of {server} {words}")
         case ssl.SSLError():
             why = f"({_ssl_words(cause)}): is it the right address and port?"
-            return Trouble("tls", f"TLS with {server} failed {why}")
+            return RequestFailure("tls", f"TLS with {server} failed {why}")
         case socket.gaierror():
             why = f"({cause.strerror}): check the address and DNS"
-            return Trouble("dns", f"the host name of {server} cannot be resolved {why}")
+            return RequestFailure("dns", f"the host name of {server} cannot be resolved {why}")
         case ConnectionRefusedError():
             why = f"is {server.program} running at this address?"
-            return Trouble("refused", f"{server} refuses connections: {why}")
+            return RequestFailure("refused", f"{server} refuses connections: {why}")
         case TimeoutError():
             why = f"within {limit_s:g} s: is it overloaded, or the network interrupted?"
-            return Trouble("timeout", f"no answer from {server} {why}")
+            return RequestFailure("timeout", f"no answer from {server} {why}")
         case IncompleteRead() | ConnectionError():
-            return Trouble("broken", f"the connection to {server} was lost: {_words(cause)}")
+            return RequestFailure("broken", f"the connection to {server} was lost: {_words(cause)}")
         case HTTPException():
-            return Trouble("unreadable", _unreadable(server, cause))
+            return RequestFailure("unreadable", _unreadable(server, cause))
         case OSError():
-            return Trouble("connection", f"the connection to {server} failed: {_words(cause)}")
+            return RequestFailure(
+                "connection", f"the connection to {server} failed: {_words(cause)}"
+            )
     return None
 
 
-def _trouble_of_proxy(cause: BaseException, server: AskedServer) -> Trouble | None:
+def _proxy_failure(cause: BaseException, server: ServerDescription) -> RequestFailure | None:
     """Return the reason if the proxy itself is the cause, else None."""
     proxy = server.proxy
     if proxy is None:
@@ -117,7 +121,7 @@ def _trouble_of_proxy(cause: BaseException, server: AskedServer) -> Trouble | No
             text = _refused_by(proxy, str(cause).removeprefix(_TUNNEL_FAILED), server.url, cure)
         case _:
             return None
-    return Trouble("proxy", text)
+    return RequestFailure("proxy", text)
 
 
 def _refused_by(proxy: HttpProxy, answer: str, url: str, cure: str) -> str:
@@ -131,7 +135,7 @@ def _refused_by(proxy: HttpProxy, answer: str, url: str, cure: str) -> str:
     )
 
 
-def _unreadable(server: AskedServer, error: BaseException) -> str:
+def _unreadable(server: ServerDescription, error: BaseException) -> str:
     return (
         f"{server} sent an answer that cannot be read ({type(error).__name__}):"
         " is it the right address and port?"

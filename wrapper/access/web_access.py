@@ -27,7 +27,7 @@ _REQUIRED: dict[str, Callable[[WebConfig], bool]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class ServerState:
     """The configuration, and the TLS context for new connections; None without TLS."""
 
     config: WebConfig = field(default_factory=WebConfig)
@@ -42,10 +42,10 @@ class WebAccess:
         self._path = path
         self._kind = kind
         self._last: WebConfig | None = None
-        self._plain = Serving()
+        self._plain = ServerState()
         self._file = ReloadingFile(path, self._read) if path else None
 
-    def current(self) -> Serving:
+    def current(self) -> ServerState:
         """Return the current state."""
         return self._file.current() if self._file else self._plain
 
@@ -56,13 +56,13 @@ class WebAccess:
             raise RuntimeError("TLS was not switched on at the start")
         return tls
 
-    def _read(self, reading: Reading) -> Serving:
+    def _read(self, reading: Reading) -> ServerState:
         config = read_web_config(reading.source(self._path))
         if self._last is not None:
             _check_change(self._path, self._last, config)
         tls = server_context(config.tls, reading.read, self._kind) if config.tls else None
         self._last = config
-        return Serving(config, tls)
+        return ServerState(config, tls)
 
 
 def _check_change(path: str, old: WebConfig, new: WebConfig) -> None:

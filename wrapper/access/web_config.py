@@ -102,13 +102,13 @@ class WebConfig:
         return self.tls is not None and self.tls.client_auth is ClientAuth.REQUIRED
 
     @property
-    def knows_its_clients(self) -> bool:
+    def requires_authentication(self) -> bool:
         """Whether clients have to authenticate."""
         return bool(self.users) or self.needs_certificate
 
 
 @dataclass(frozen=True, slots=True)
-class Demands:
+class ClientRequirements:
     """The requirements of a server with a web configuration file for its clients."""
 
     tls: bool = False
@@ -133,16 +133,16 @@ def read_web_config(source: Source) -> WebConfig:
     return config
 
 
-def read_demands(source: Source) -> Demands:
+def read_client_requirements(source: Source) -> ClientRequirements:
     """Return the requirements in another server's file, as far as it can be read."""
     from wrapper.documents.yaml_fields import read_fields  # noqa: PLC0415 - imports YAML
 
     try:
         reader = read_fields(source, Problems())
     except ConfigurationError:
-        return Demands()
+        return ClientRequirements()
     tls = reader.section("tls_server_config")
-    return Demands(
+    return ClientRequirements(
         tls=any(tls.has(name) for name in _SWITCHES_TLS_ON),
         password=bool(reader.section("basic_auth_users").names),
         certificate=tls.text("client_auth_type").startswith("Require"),

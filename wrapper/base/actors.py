@@ -69,7 +69,7 @@ class Actors:
             extra = {"threads": ", ".join(left), "limit_s": limit_s}
             LOG.warning("threads did not end in time", extra=extra)
 
-    def caught(self, args: threading.ExceptHookArgs) -> None:
+    def excepthook(self, args: threading.ExceptHookArgs) -> None:
         """Report the error of a thread not started here; for ``threading.excepthook``."""
         name = args.thread.name if args.thread else "unknown"
         error = args.exc_value

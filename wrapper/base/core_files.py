@@ -28,7 +28,7 @@ def forbid() -> None:
         _set(_NONE)
 
 
-def allow_as_before() -> None:
+def restore_limit() -> None:
     """Restore the original limit: for Prometheus, or before this program executes itself again."""
     for soft in _given:
         _set(soft)

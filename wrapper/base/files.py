@@ -132,7 +132,7 @@ def is_fragment(name: str) -> bool:
     return name.endswith((".yml", ".yaml")) and not name.startswith(".")
 
 
-def place(path: Path) -> Path:
+def resolve_folder(path: Path) -> Path:
     """Return a file's path with its folder's symbolic links resolved, but not the file's own."""
     return path.parent.resolve() / path.name
 

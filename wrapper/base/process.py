@@ -75,7 +75,7 @@ def start_child(  # noqa: PLR0913 - each is one fact about the child
         for number in ignore:
             signal.signal(number, signal.SIG_IGN)
         if dumps_core:
-            core_files.allow_as_before()
+            core_files.restore_limit()
 
     return subprocess.Popen(
         list(command),
@@ -153,7 +153,7 @@ def _check(result: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def fence_obstacle(pid: int, port: int) -> str:
+def why_kill_is_insufficient(pid: int, port: int) -> str:
     """Return why killing this process would not stop the server on ``port``, "" if it would.
 
     The process itself must own the listening socket, not a child that a script started. Its binary

@@ -1,13 +1,13 @@
 """Passes values from one writer to many readers, through a shared memfd.
 
-The memfd has several *places*, each for one value. A place has two *slots*, which are written in
+The memfd has several *regions*, each for one value. A region has two *slots*, which are written in
 turn. Each slot has a header of sequence number, length and CRC. A reader takes the newest complete
 slot.
 
 Guarantee: writing never blocks. A reader never sees a mixture of two values, whenever it reads and
 whenever the writer dies.
 
-Limitation: there must be only one writer per place.
+Limitation: there must be only one writer per region.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class TooLarge(ValueError):
 
 
 class SharedWriter:
-    """Writes to one place of a memfd."""
+    """Writes to one region of a memfd."""
 
-    def __init__(self, fd: int, place: int = 0) -> None:
+    def __init__(self, fd: int, region: int = 0) -> None:
         """Use the descriptor; it is not closed here."""
         self._fd = fd
-        self._place = place
+        self._region = region
         self._sequence = 0
 
     def write(self, payload: bytes) -> None:
@@ -41,20 +41,20 @@ class SharedWriter:
             raise TooLarge(f"{len(payload)} bytes")
         self._sequence += 1
         header = _HEADER.pack(self._sequence, len(payload), _crc(self._sequence, payload))
-        os.pwrite(self._fd, header + payload, _offset(self._place, self._sequence % 2))
+        os.pwrite(self._fd, header + payload, _offset(self._region, self._sequence % 2))
 
 
 class SharedReader:
-    """Reads the newest value of one place. An unchanged value is not read again."""
+    """Reads the newest value of one region. An unchanged value is not read again."""
 
-    def __init__(self, fd: int, place: int = 0) -> None:
+    def __init__(self, fd: int, region: int = 0) -> None:
         """Use the descriptor; it is not closed here."""
         self._fd = fd
-        self._place = place
+        self._region = region
         self._sequence = 0
         self._fresh: bytes | None = None
 
-    def news(self) -> bytes | None:
+    def read_if_new(self) -> bytes | None:
         """Return the newest value; None if it was returned before, or if there is none.
 
         Also returns None if the writer is just writing at each attempt.
@@ -71,7 +71,7 @@ class SharedReader:
         return sorted((0, 1), key=lambda slot: self._header(slot)[0], reverse=True)
 
     def _header(self, slot: int) -> tuple[int, int, int]:
-        data = os.pread(self._fd, _HEADER.size, _offset(self._place, slot))
+        data = os.pread(self._fd, _HEADER.size, _offset(self._region, slot))
         return _HEADER.unpack(data) if len(data) == _HEADER.size else (0, 0, 0)
 
     def _take(self, slot: int) -> bool:
@@ -81,15 +81,15 @@ class SharedReader:
             return True  # also 0: nothing has been written yet
         if sequence < self._sequence or length > SLOT_BYTES:
             return False
-        payload = os.pread(self._fd, length, _offset(self._place, slot) + _HEADER.size)
+        payload = os.pread(self._fd, length, _offset(self._region, slot) + _HEADER.size)
         if len(payload) != length or crc != _crc(sequence, payload):
             return False
         self._sequence, self._fresh = sequence, payload
         return True
 
 
-def _offset(place: int, slot: int) -> int:
-    return (2 * place + slot) * SLOT_BYTES
+def _offset(region: int, slot: int) -> int:
+    return (2 * region + slot) * SLOT_BYTES
 
 
 def _crc(sequence: int, payload: bytes) -> int:

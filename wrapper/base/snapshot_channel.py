@@ -53,7 +53,7 @@ class SnapshotReader:
 
     def read(self) -> Snapshot | None:
         """Return the newest snapshot; None before the first."""
-        payload = self._slot.news()
+        payload = self._slot.read_if_new()
         if payload is not None:
             self._snapshot = _decode(payload)
         return self._snapshot

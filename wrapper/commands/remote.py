@@ -26,7 +26,7 @@ from urllib3.exceptions import HTTPError
 
 from wrapper.access.http_client import Connection
 from wrapper.access.prometheus_access import PrometheusAccess
-from wrapper.access.request_errors import AskedServer, trouble, trust_by
+from wrapper.access.request_errors import ServerDescription, explain, trust_by
 from wrapper.base.log import say
 from wrapper.base.url_encoding import to_uri
 from wrapper.commands.gate_lines import gate_lines
@@ -88,7 +88,7 @@ class Api:
         self.host = parts.hostname or ""
         self.port = parts.port or {"http": 80, "https": 443}[parts.scheme]
         self.parts = _with_password(parts)
-        self._server = AskedServer(str(self), "prometheus-elector", trust_by("--http-config"))
+        self._server = ServerDescription(str(self), "prometheus-elector", trust_by("--http-config"))
 
     def __str__(self) -> str:
         return f"{self.parts.scheme}://{self.host}:{self.port}"
@@ -102,7 +102,7 @@ class Api:
             answer = connection.ask(method, target, _LIMIT_S, _IS_JSON, content)
             value = json.loads(answer.read())
         except (OSError, HTTPException, HTTPError, ValueError, RecursionError) as error:
-            raise CommandFailed(trouble(error, self._server, _LIMIT_S).text) from error
+            raise CommandFailed(explain(error, self._server, _LIMIT_S).text) from error
         finally:
             connection.end()
         if not isinstance(value, dict):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wrapper.access.web_config import read_demands
+from wrapper.access.web_config import read_client_requirements
 from wrapper.base.durations import parse_duration
 from wrapper.documents.source import Source
 from wrapper.election import step_down_pause
@@ -113,4 +113,4 @@ def _is_over_tls(web_config_file: str) -> bool:
         content = Path(web_config_file).read_bytes()
     except OSError:
         return False
-    return read_demands(Source(web_config_file, content)).tls
+    return read_client_requirements(Source(web_config_file, content)).tls

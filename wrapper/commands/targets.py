@@ -66,7 +66,7 @@ def _keeper(
 ) -> FeedKeeper:
     url = (settings.notifier.url or RELOAD_URL) if settings.command.reload else ""
     parts = FetchParts(
-        fetcher=Fetcher(access, settings.targets.timeout_s, settings.targets.terms.largest),
+        fetcher=Fetcher(access, settings.targets.timeout_s, settings.targets.feed_options.largest),
         rules=RuleLoader(
             HttpReloads(PrometheusApi(access=own), url, settings.targets.timeout_s),
             rule_check_of(settings),
@@ -75,4 +75,4 @@ def _keeper(
         report=lambda _event: None,
         ready=threading.Event(),
     )
-    return FeedKeeper(feed, settings.targets.terms, parts)
+    return FeedKeeper(feed, settings.targets.feed_options, parts)

@@ -1,6 +1,6 @@
 """Both configurations and their difference, without secrets, for the status page.
 
-The supervisor passes them to the web process in shared memory. They have a place of their own
+The supervisor passes them to the web process in shared memory. They have a region of their own
 beside the snapshots, because they are large and seldom change. If they are too large, a reason is
 shown instead.
 
@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 
 from wrapper.base.shared_memory import SharedReader, SharedWriter
 
-PLACE = 1  # of the views; place 0 of the same memfd has the snapshots
+REGION = 1  # of the views; region 0 of the same memfd has the snapshots
 LARGEST_INPUT = 256 << 10  # bytes of all inputs together
 LARGEST_TEXT = 512 << 10  # characters of all texts together
 ELSEWHERE = "see prometheus-elector check"
@@ -35,7 +35,7 @@ class ConfigViewWriter:
     """Publishes the view. There must be only one writer."""
 
     def __init__(self, fd: int) -> None:
-        self._slot = SharedWriter(fd, PLACE)
+        self._slot = SharedWriter(fd, REGION)
 
     def publish(self, view: ConfigView) -> None:
         """Publish a view, or a reason if it is too large."""
@@ -46,12 +46,12 @@ class ConfigViewReader:
     """Reads the published view, and parses it only when it has changed."""
 
     def __init__(self, fd: int) -> None:
-        self._slot = SharedReader(fd, PLACE)
+        self._slot = SharedReader(fd, REGION)
         self._view: ConfigView | None = None
 
     def read(self) -> ConfigView | None:
         """Return the newest view; None until one has been published."""
-        payload = self._slot.news()
+        payload = self._slot.read_if_new()
         if payload is not None:
             values = json.loads(payload)
             values["difference"] = tuple(values["difference"])

@@ -315,4 +315,4 @@ def _too_large(source: Source, limit: str) -> str:
 
 def _is_same(one: Path, other: Path) -> bool:
     """Return whether two paths are the same; a symbolic link differs from its target."""
-    return files.place(one.absolute()) == files.place(other.absolute())
+    return files.resolve_folder(one.absolute()) == files.resolve_folder(other.absolute())

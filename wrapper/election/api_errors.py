@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from wrapper.access.request_errors import AskedServer, trouble
+from wrapper.access.request_errors import ServerDescription, explain
 from wrapper.base.json_values import MOST_VALUES, has_too_many_values
 from wrapper.base.shown_text import in_short
 from wrapper.election.kubeconfig import NoAccess
@@ -145,12 +145,12 @@ def _not_found(answer: ApiAnswer, place: ObjectPlace) -> tuple[str, str]:
     )
 
 
-def failure(error: Exception, server: AskedServer, limit_s: float) -> LeaseUnavailable:
+def failure(error: Exception, server: ServerDescription, limit_s: float) -> LeaseUnavailable:
     """Return the error for a request without an answer; its text depends only on the cause."""
     match error:
         case LeaseUnavailable():
             return error
         case NoAccess():
             return LeaseUnavailable(str(error), "kubeconfig")
-    found = trouble(error, server, limit_s)
+    found = explain(error, server, limit_s)
     return LeaseUnavailable(found.text, _REASONS.get(found.kind, found.kind))

@@ -21,7 +21,7 @@ from urllib3.response import HTTPResponse
 
 from wrapper.access.http_client import Connection
 from wrapper.access.reloading_file import Reading
-from wrapper.access.request_errors import AskedServer, without_credentials
+from wrapper.access.request_errors import ServerDescription, without_credentials
 from wrapper.base import clock
 from wrapper.base.with_timeout import with_timeout
 from wrapper.election.api_errors import ApiAnswer, ObjectPlace, failure
@@ -87,12 +87,12 @@ class Cluster:
         return Session(self._access, self._timeout_s)
 
     @property
-    def _server(self) -> AskedServer:
+    def _server(self) -> ServerDescription:
         try:
             server = without_credentials(self._access.server)
-            return AskedServer(server, _PROGRAM, _TRUST, self._access.proxy())
+            return ServerDescription(server, _PROGRAM, _TRUST, self._access.proxy())
         except NoAccess:
-            return AskedServer(_PROGRAM, _PROGRAM, _TRUST)
+            return ServerDescription(_PROGRAM, _PROGRAM, _TRUST)
 
     def _exchange(self, deadline: float, used: list[Session], *request: Any) -> ApiAnswer:
         """Send a request; on 401, read the credentials again and send it once more."""

@@ -176,13 +176,13 @@ class KubernetesLease:
                 return on_change(None)
             if response.status != HTTPStatus.OK:
                 raise refusal("watch", answer_of(response), self._place)
-            session.allow_silence(_silence_s(seen))
+            session.set_read_timeout(_silence_s(seen))
             for event in map(object_in, lines(response)):
                 if event.get("type") == "ERROR":  # the version is too old: changes were missed
                     return on_change(None)
                 change = self._change_of(event)
                 if change is not None:
-                    session.allow_silence(_silence_s(change))
+                    session.set_read_timeout(_silence_s(change))
                     on_change(change)
         return None
 

@@ -23,7 +23,7 @@ from wrapper.access.prometheus_access import Access, read_access
 from wrapper.access.proxy_environment import BadProxy, HttpProxy
 from wrapper.access.reloading_file import Reading, ReloadingFile
 from wrapper.access.remote_write_client import RemoteWriteClient
-from wrapper.access.request_errors import AskedServer, trouble
+from wrapper.access.request_errors import ServerDescription, explain
 from wrapper.base import clock
 from wrapper.documents.problems import ConfigurationError
 from wrapper.gate.in_flight import Aborted, InFlight, TookTooLong
@@ -217,8 +217,8 @@ def _no_answer(error: BaseException, hop: _Hop, limit_s: float) -> NoAnswer:
         return error
     if isinstance(error, (BadProxy, ConfigurationError)):
         return NoAnswer(f"{_shown(hop.url)}: {error}")
-    server = AskedServer(_shown(hop.url), "the receiver", _TRUST, hop.proxy)
-    found = trouble(error, server, limit_s)
+    server = ServerDescription(_shown(hop.url), "the receiver", _TRUST, hop.proxy)
+    found = explain(error, server, limit_s)
     late = found.kind == "timeout"
     return NoAnswer(found.text, HTTPStatus.GATEWAY_TIMEOUT if late else HTTPStatus.BAD_GATEWAY)
 

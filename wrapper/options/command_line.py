@@ -30,7 +30,7 @@ _VERSION = frozenset({"-version", "--version"})
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class FlagText:
     """A flag's text, its source (flag or variable), and its earlier texts if it was repeated."""
 
     text: str
@@ -59,7 +59,7 @@ class CommandLine:
     is_check: bool = False
     is_targets: bool = False
     file: str = ""
-    given: dict[str, Given] = field(default_factory=dict)
+    given: dict[str, FlagText] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
 
@@ -69,7 +69,7 @@ class CommandLine:
         self.broken.update(names)
 
 
-def question(argv: Sequence[str]) -> Literal["help", "version"] | None:
+def help_or_version(argv: Sequence[str]) -> Literal["help", "version"] | None:
     """Return which of the help text and the version the words before ``--`` request, if any."""
     own = set(_split(argv)[0])
     if own & _HELP:
@@ -95,10 +95,10 @@ def parse_command_line(argv: Sequence[str]) -> CommandLine:
     return line
 
 
-def parse_environment(environ: Mapping[str, str]) -> dict[str, Given]:
+def parse_environment(environ: Mapping[str, str]) -> dict[str, FlagText]:
     """Return the flags' texts from the environment; an empty variable does not count."""
     return {
-        flag.name: Given(environ[name], name)
+        flag.name: FlagText(environ[name], name)
         for flag in FLAGS
         for name in reversed((flag.env, *flag.also_env))  # the flag's own variable has precedence
         if environ.get(name)
@@ -119,7 +119,7 @@ def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(told)
 
 
-def complain(given: Given, wrong: str) -> str:
+def complain(given: FlagText, wrong: str) -> str:
     """Return the error line for a value, without any part that may be a password."""
     text = re.sub(r"^(.*?//)?.*@", r"\1…@", given.text, flags=re.DOTALL)
     return f"{given.source}={text!r}: {wrong}"
@@ -168,7 +168,7 @@ def _note(flag: Flag, text: str | None, words: deque[str], line: CommandLine) ->
     else:
         before = line.given.get(flag.name)
         earlier = before.texts if before is not None else ()
-        line.given[flag.name] = Given(text, f"--{flag.name}", earlier)
+        line.given[flag.name] = FlagText(text, f"--{flag.name}", earlier)
 
 
 def _is_flag(word: str) -> bool:

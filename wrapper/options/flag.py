@@ -37,7 +37,7 @@ class Flag:
     - ``also_env``: variables that are used if the flag's own is not set;
     - ``may_be_zero``: a duration may be zero;
     - ``is_repeatable``: the value is all texts that were given, in order;
-    - ``is_parted``: one text may have several of them, separated by white space.
+    - ``splits_on_whitespace``: one text may have several of them, separated by white space.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Flag:
     also_env: tuple[str, ...] = ()
     may_be_zero: bool = False
     is_repeatable: bool = False
-    is_parted: bool = False
+    splits_on_whitespace: bool = False
 
     @property
     def env(self) -> str:

@@ -29,7 +29,7 @@ _DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(rf"{_DNS_LABEL.pattern}(?:\.{_DNS_LABEL.pattern})*")
 
 
-def misfits(settings: Settings, broken: set[str]) -> Iterator[str]:
+def violations(settings: Settings, broken: set[str]) -> Iterator[str]:
     """Yield a line for each violated rule, except rules about ``broken`` flags."""
     for names, rule in _ONCE_RULES if settings.is_once else _RULES:
         if broken.isdisjoint(names):
@@ -74,16 +74,16 @@ def _time_to_retry(settings: Settings) -> Iterator[str]:
         )
 
 
-def _says_nothing(settings: Settings) -> bool:
+def _is_unconfigured(settings: Settings) -> bool:
     """Return whether nothing is configured: no command to run, and no file to read or write."""
     files = settings.files
     named = (files.config, files.leader_config, files.output, settings.child)
     return not any((*named, settings.mode.is_init, settings.is_check))
 
 
-def _says_something(settings: Settings) -> Iterator[str]:
+def _is_configured(settings: Settings) -> Iterator[str]:
     """Check that something is configured, so that new users get one message instead of three."""
-    if _says_nothing(settings):
+    if _is_unconfigured(settings):
         yield (
             "nothing says what to run: write Prometheus' command after --, and what the leader "
             "adds in a file, for example prometheus-elector --leader-config=leader.yml -- "
@@ -93,7 +93,7 @@ def _says_something(settings: Settings) -> Iterator[str]:
 
 
 def _has_input(settings: Settings) -> Iterator[str]:
-    if settings.has_input or _says_nothing(settings):
+    if settings.has_input or _is_unconfigured(settings):
         return
     if settings.files.leader_config:
         yield (
@@ -157,7 +157,7 @@ def _proxy_finds_leader(settings: Settings) -> Iterator[str]:
 
 def _output_is_known(settings: Settings) -> Iterator[str]:
     is_known = settings.files.output or settings.child or settings.is_check
-    if not is_known and not _says_nothing(settings):
+    if not is_known and not _is_unconfigured(settings):
         yield (
             "--output: missing, and there is no command after -- to derive it from; name the file "
             "that Prometheus reads, for example --output=/etc/prometheus/prometheus.yml"
@@ -165,7 +165,7 @@ def _output_is_known(settings: Settings) -> Iterator[str]:
 
 
 def _sidecar_can_reload(settings: Settings) -> Iterator[str]:
-    runs = not (settings.mode.is_init or settings.is_check or _says_nothing(settings))
+    runs = not (settings.mode.is_init or settings.is_check or _is_unconfigured(settings))
     if not settings.notifier.url and not settings.child and runs:
         yield (
             "--notify-http-url: missing, and a sidecar reloads Prometheus over HTTP; set for "
@@ -226,7 +226,7 @@ _RULES: _Rules = (
     (("lease-duration",), _whole_seconds),
     (("lease-duration", "lease-renew-deadline"), _time_to_step_down),
     (("lease-renew-deadline", "lease-retry-period"), _time_to_retry),
-    (("config", "leader-config", "output", "init", CHILD), _says_something),
+    (("config", "leader-config", "output", "init", CHILD), _is_configured),
     (("config", "leader-config", "init", CHILD), _has_input),
     (("lease-lock", "lease-name"), _lease_has_name),
     (("lease-lock", "lease-name", "lease-namespace"), _lease_can_be_named),

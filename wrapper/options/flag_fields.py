@@ -13,7 +13,7 @@ Group = TypeVar("Group")
 _FLAG = "flag"
 
 
-def of(flag: str, *, default: Any = MISSING) -> Any:
+def flag_field(flag: str, *, default: Any = MISSING) -> Any:
     """Return a field for this flag's value; ``default`` is for a group that is built without it."""
     return field(default=default, metadata={_FLAG: flag})
 

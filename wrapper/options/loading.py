@@ -7,14 +7,14 @@ from typing import Any
 
 from wrapper.options.command_line import (
     CommandLine,
-    Given,
+    FlagText,
     complain,
     parse_command_line,
     parse_environment,
     unknown_variables,
 )
 from wrapper.options.flag import Flag
-from wrapper.options.flag_constraints import misfits
+from wrapper.options.flag_constraints import violations
 from wrapper.options.flag_fields import build
 from wrapper.options.flag_values import read_value
 from wrapper.options.flags import FLAGS
@@ -22,12 +22,12 @@ from wrapper.options.log_options import LogOptions, level_of
 from wrapper.options.prometheus_args import ChildArguments
 from wrapper.options.settings import (
     CommandOptions,
-    FeedTerms,
+    FeedOptions,
     FileOptions,
     Gate,
+    HealthChecks,
     LeaseOptions,
     Notifier,
-    Probing,
     Replica,
     Settings,
     TargetsOptions,
@@ -92,7 +92,7 @@ def load(
         files=files,
         lease=lease,
         gate=build(Gate, values),
-        probing=build(Probing, values),
+        health_checks=build(HealthChecks, values),
         notifier=build(Notifier, values),
         time_limits=build(TimeLimits, values),
         targets=_targets(values, is_once=line.is_targets),
@@ -101,14 +101,14 @@ def load(
         log=_log(values, ChildArguments.parse(line.child)),
         unknown_variables=unknown_variables(environ),
     )
-    problems = (*line.problems, *misfits(settings, line.broken))
+    problems = (*line.problems, *violations(settings, line.broken))
     if problems:
         raise SettingsError(problems, settings)
     return settings
 
 
 def _targets(values: Mapping[str, Any], *, is_once: bool) -> TargetsOptions:
-    return build(TargetsOptions, values, terms=build(FeedTerms, values, is_once=is_once))
+    return build(TargetsOptions, values, feed_options=build(FeedOptions, values, is_once=is_once))
 
 
 def _web(values: Mapping[str, Any]) -> WebOptions:
@@ -143,8 +143,8 @@ def _read_values(line: CommandLine, environ: Mapping[str, str]) -> dict[str, Any
     return values
 
 
-def _read(flag: Flag, given: Given) -> Any:
-    if flag.is_parted:
+def _read(flag: Flag, given: FlagText) -> Any:
+    if flag.splits_on_whitespace:
         return tuple(read_value(flag, word) for text in given.texts for word in text.split())
     if flag.is_repeatable:
         return tuple(read_value(flag, text) for text in given.texts if text)

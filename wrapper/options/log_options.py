@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wrapper.base.log_form import Form
-from wrapper.options.flag_fields import of
+from wrapper.options.flag_fields import flag_field
 from wrapper.options.prometheus_args import ChildArguments
 
 AUTO = "auto"
@@ -22,8 +22,8 @@ class LogOptions:
     Prometheus writes JSON (``is_child_json``).
     """
 
-    level: str = of("log-level")
-    format: str = of("log-format")
+    level: str = flag_field("log-level")
+    format: str = flag_field("log-format")
     is_child_json: bool = False
 
     @property

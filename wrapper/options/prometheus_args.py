@@ -75,7 +75,7 @@ class ChildArguments:
     - ``has_lifecycle``: ``--web.enable-lifecycle`` is given;
     - ``flush_deadline``: None if it is not given;
     - ``problems``: lines for people; if there are any, do not rely on the other fields;
-    - ``own_reloads``: those of the problems that are about reloads by Prometheus itself.
+    - ``auto_reload_problems``: those of the problems that are about reloads by Prometheus itself.
     """
 
     config_file: str
@@ -89,7 +89,7 @@ class ChildArguments:
     web_config_file: str
     log_level: str
     log_format: str
-    own_reloads: tuple[str, ...]
+    auto_reload_problems: tuple[str, ...]
     problems: tuple[str, ...]
 
     @classmethod
@@ -110,7 +110,7 @@ class ChildArguments:
             web_config_file=words.first("web.config.file"),
             log_level=words.first(LOG_LEVEL),
             log_format=words.first(LOG_FORMAT),
-            own_reloads=tuple(_own_reload_problems(words)),
+            auto_reload_problems=tuple(_auto_reload_problems(words)),
             problems=(*words.problems, *_problems(words)),
         )
 
@@ -225,11 +225,11 @@ def _problems(words: _Words) -> Iterator[str]:
     for name in _NEVER_EMPTY:
         if words.first(name) == "":
             yield f"--{name}: its value is empty; write --{name}={_DEFAULTS[name]}, or remove it"
-    yield from _own_reload_problems(words)
+    yield from _auto_reload_problems(words)
     yield from _web_problems(words)
 
 
-def _own_reload_problems(words: _Words) -> Iterator[str]:
+def _auto_reload_problems(words: _Words) -> Iterator[str]:
     """Refuse reloads by Prometheus itself: their failure would look like that of our reload."""
     cure = (
         "only this program may reload Prometheus; remove the flag, and after a change of rule "

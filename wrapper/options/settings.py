@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Literal
 
 from wrapper.model.fetched_file import Feed, FileKind
-from wrapper.options.flag_fields import of
+from wrapper.options.flag_fields import flag_field
 from wrapper.options.flag_values import Address, Label
 from wrapper.options.log_options import LogOptions
 from wrapper.options.web_options import WebOptions
@@ -40,7 +40,7 @@ class Mode(StrEnum):
         return self not in {Mode.SIDECAR, Mode.INIT}
 
     @property
-    def is_stand_in(self) -> bool:
+    def reads_child_config(self) -> bool:
         """Whether the input is the child's own configuration file."""
         return self in {Mode.STAND_IN, Mode.PLAIN}
 
@@ -78,14 +78,14 @@ class Replica:
 class FileOptions:
     """The input files, and the output."""
 
-    config: str = of("config")
-    leader_config: tuple[str, ...] = of("leader-config")
-    envsubst: bool = of("config-envsubst")
-    allow_unset: bool = of("config-envsubst-allow-unset")
-    promtool: str = of("config-check")
-    output: str = of("output")
-    output_mode: int = of("output-mode")
-    rehash_period_s: float = of("rehash-period")
+    config: str = flag_field("config")
+    leader_config: tuple[str, ...] = flag_field("leader-config")
+    envsubst: bool = flag_field("config-envsubst")
+    allow_unset: bool = flag_field("config-envsubst-allow-unset")
+    promtool: str = flag_field("config-check")
+    output: str = flag_field("output")
+    output_mode: int = flag_field("output-mode")
+    rehash_period_s: float = flag_field("rehash-period")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +103,15 @@ NO_LOCK = Lock("none")
 class LeaseOptions:
     """The options of the election. ``namespace`` "" means that of the kubeconfig."""
 
-    lock: str = of("lease-lock")
-    role: str = of("role")
-    name: str = of("lease-name")
-    namespace: str = of("lease-namespace")
-    pod_label: Label | None = of("lease-pod-label")  # noqa: RUF009 - a field as the others
-    kubeconfig: str = of("kubeconfig")
-    duration_s: float = of("lease-duration")
-    renew_deadline_s: float = of("lease-renew-deadline")
-    retry_period_s: float = of("lease-retry-period")
+    lock: str = flag_field("lease-lock")
+    role: str = flag_field("role")
+    name: str = flag_field("lease-name")
+    namespace: str = flag_field("lease-namespace")
+    pod_label: Label | None = flag_field("lease-pod-label")  # noqa: RUF009 - a field as the others
+    kubeconfig: str = flag_field("kubeconfig")
+    duration_s: float = flag_field("lease-duration")
+    renew_deadline_s: float = flag_field("lease-renew-deadline")
+    retry_period_s: float = flag_field("lease-retry-period")
 
     @property
     def last_moment_s(self) -> float:
@@ -157,47 +157,47 @@ class LeaseOptions:
 class Gate:
     """The options of the gate, which listens on a loopback address."""
 
-    enabled: bool = of("remote-write-gate")
-    address: Address = of("remote-write-gate-listen-address")  # noqa: RUF009 - a field as the others
-    memory_bytes: int = of("gate-memory")
+    enabled: bool = flag_field("remote-write-gate")
+    address: Address = flag_field("remote-write-gate-listen-address")  # noqa: RUF009 - a field as the others
+    memory_bytes: int = flag_field("gate-memory")
 
 
 @dataclass(frozen=True, slots=True)
-class Probing:
+class HealthChecks:
     """Readiness and health checks. With an empty URL, there is no check.
 
     The thresholds count consecutive answers.
     """
 
-    readiness_url: str = of("readiness-http-url")
-    readiness_period_s: float = of("readiness-poll-period")
-    readiness_timeout_s: float = of("readiness-timeout")
-    health_url: str = of("healthcheck-http-url")
-    health_period_s: float = of("healthcheck-period")
-    health_timeout_s: float = of("healthcheck-timeout")
-    failure_threshold: int = of("healthcheck-failure-threshold", default=3)
-    success_threshold: int = of("healthcheck-success-threshold", default=3)
+    readiness_url: str = flag_field("readiness-http-url")
+    readiness_period_s: float = flag_field("readiness-poll-period")
+    readiness_timeout_s: float = flag_field("readiness-timeout")
+    health_url: str = flag_field("healthcheck-http-url")
+    health_period_s: float = flag_field("healthcheck-period")
+    health_timeout_s: float = flag_field("healthcheck-timeout")
+    failure_threshold: int = flag_field("healthcheck-failure-threshold", default=3)
+    success_threshold: int = flag_field("healthcheck-success-threshold", default=3)
 
 
 @dataclass(frozen=True, slots=True)
 class Notifier:
     """The way to reload Prometheus: over HTTP, or by SIGHUP if ``url`` is empty."""
 
-    url: str = of("notify-http-url")
-    method: str = of("notify-http-method")
-    timeout_s: float = of("notify-timeout")
+    url: str = flag_field("notify-http-url")
+    method: str = flag_field("notify-http-method")
+    timeout_s: float = flag_field("notify-timeout")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeLimits:
     """The time limits of the plan. The fields are those of ``Policy`` in ``supervision``."""
 
-    demotion_grace_s: float = of("demotion-grace")
-    prometheus_grace_s: float = of("prometheus-grace")
-    web_grace_s: float = of("api-shutdown-grace-delay")
-    reload_retry_s: float = of("notify-retry-delay")
-    reload_attempts: int = of("notify-retry-max-attempts")
-    cool_down_s: float = of("cool-down")
+    demotion_grace_s: float = flag_field("demotion-grace")
+    prometheus_grace_s: float = flag_field("prometheus-grace")
+    web_grace_s: float = flag_field("api-shutdown-grace-delay")
+    reload_retry_s: float = flag_field("notify-retry-delay")
+    reload_attempts: int = flag_field("notify-retry-max-attempts")
+    cool_down_s: float = flag_field("cool-down")
 
     @property
     def reload_limit_s(self) -> float:
@@ -206,7 +206,7 @@ class TimeLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class FeedTerms:
+class FeedOptions:
     """The options that all feeds share.
 
     - ``shard``: the only shard whose groups are used; "" for all groups;
@@ -215,10 +215,10 @@ class FeedTerms:
     - ``is_once``: the command ``targets`` fetches, which does not remember its last run.
     """
 
-    interval_s: float = of("targets-interval")
-    shard: str = of("targets-shard")
-    allows_empty: bool = of("targets-allow-empty")
-    largest: int = of("targets-max-size")
+    interval_s: float = flag_field("targets-interval")
+    shard: str = flag_field("targets-shard")
+    allows_empty: bool = flag_field("targets-allow-empty")
+    largest: int = flag_field("targets-max-size")
     is_once: bool = False
 
 
@@ -226,12 +226,12 @@ class FeedTerms:
 class TargetsOptions:
     """The files to fetch, with their URLs and times."""
 
-    terms: FeedTerms
-    feeds: tuple[Feed, ...] = of("targets-url")
-    timeout_s: float = of("targets-timeout")
-    http_config: str = of("targets-http-config")
-    broker: str = of("targets-broker")
-    queue: str = of("targets-queue")
+    feed_options: FeedOptions
+    feeds: tuple[Feed, ...] = flag_field("targets-url")
+    timeout_s: float = flag_field("targets-timeout")
+    http_config: str = flag_field("targets-http-config")
+    broker: str = flag_field("targets-broker")
+    queue: str = flag_field("targets-queue")
 
     @property
     def fetches_rules(self) -> bool:
@@ -243,12 +243,12 @@ class TargetsOptions:
 class CommandOptions:
     """The options of ``check``, and of ``targets``, which fetches ``url`` into ``file``."""
 
-    print: str = of("print")
-    start: bool = of("start")
-    syntax_only: bool = of("syntax-only")
+    print: str = flag_field("print")
+    start: bool = flag_field("start")
+    syntax_only: bool = flag_field("syntax-only")
     file: str
-    url: str = of("from")
-    reload: bool = of("reload")
+    url: str = flag_field("from")
+    reload: bool = flag_field("reload")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,7 +267,7 @@ class Settings:
     files: FileOptions
     lease: LeaseOptions
     gate: Gate
-    probing: Probing
+    health_checks: HealthChecks
     notifier: Notifier
     time_limits: TimeLimits
     targets: TargetsOptions
@@ -279,7 +279,7 @@ class Settings:
     @property
     def has_input(self) -> bool:
         """Whether there is a configuration to read."""
-        return bool(self.files.config) or self.mode.is_stand_in
+        return bool(self.files.config) or self.mode.reads_child_config
 
 
 def mode_of(child: tuple[str, ...], files: FileOptions, lease: LeaseOptions, *, init: bool) -> Mode:

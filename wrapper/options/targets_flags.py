@@ -14,7 +14,7 @@ TARGETS: tuple[Flag, ...] = (
         "several, separated by spaces or line breaks. For Promgen: http://promgen/api/v1/targets, "
         "…/api/v1/urls and …/api/v1/rules.",
         is_repeatable=True,
-        is_parted=True,
+        splits_on_whitespace=True,
     ),
     Flag(
         "targets-interval",

@@ -10,7 +10,7 @@ import sys
 from dataclasses import asdict, dataclass
 
 from wrapper.base.log_form import Form
-from wrapper.options.flag_fields import of
+from wrapper.options.flag_fields import flag_field
 
 _BODY_S = 30.0
 
@@ -36,22 +36,22 @@ class WebOptions:
     parent_pid: int = 0
     host: str = ""
     port: int = 9095
-    web_config_file: str = of("web-config-file", default="")
-    prometheus_http_config: str = of("prometheus-http-config", default="")
-    workers: int = of("api-workers", default=1)
-    shutdown_grace_s: float = of("api-shutdown-grace-delay", default=15.0)
-    proxy_enabled: bool = of("api-proxy-enabled", default=False)
-    local_port: int = of("api-proxy-prometheus-local-port", default=9090)
-    remote_port: int = of("api-proxy-prometheus-remote-port", default=9090)
-    service_name: str = of("api-proxy-prometheus-service-name", default="")
-    connect_timeout_s: float = of("api-proxy-connect-timeout", default=3.0)
-    idle_timeout_s: float = of("api-proxy-idle-timeout", default=600.0)
-    proxy_admin: bool = of("api-proxy-admin", default=False)
-    max_body_bytes: int = of("api-proxy-max-body", default=0)
-    runtime_metrics: bool = of("runtime-metrics", default=False)
+    web_config_file: str = flag_field("web-config-file", default="")
+    prometheus_http_config: str = flag_field("prometheus-http-config", default="")
+    workers: int = flag_field("api-workers", default=1)
+    shutdown_grace_s: float = flag_field("api-shutdown-grace-delay", default=15.0)
+    proxy_enabled: bool = flag_field("api-proxy-enabled", default=False)
+    local_port: int = flag_field("api-proxy-prometheus-local-port", default=9090)
+    remote_port: int = flag_field("api-proxy-prometheus-remote-port", default=9090)
+    service_name: str = flag_field("api-proxy-prometheus-service-name", default="")
+    connect_timeout_s: float = flag_field("api-proxy-connect-timeout", default=3.0)
+    idle_timeout_s: float = flag_field("api-proxy-idle-timeout", default=600.0)
+    proxy_admin: bool = flag_field("api-proxy-admin", default=False)
+    max_body_bytes: int = flag_field("api-proxy-max-body", default=0)
+    runtime_metrics: bool = flag_field("runtime-metrics", default=False)
     log_level: str = "info"
     log_form: Form = Form.LOGFMT
-    peers: tuple[str, ...] = of("peers", default=())
+    peers: tuple[str, ...] = flag_field("peers", default=())
     pause_file: str = ""
 
     @property

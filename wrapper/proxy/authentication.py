@@ -52,7 +52,7 @@ class Protection:
         ``authorization`` has the values of that field. ``sock`` is the client's connection.
         """
         config = self._access.current().config
-        if not config.knows_its_clients or target.partition(b"?")[0] in OPEN_PATHS:
+        if not config.requires_authentication or target.partition(b"?")[0] in OPEN_PATHS:
             return
         _check_certificate(config, sock)
         if config.users and not self._is_user(authorization, config):

@@ -33,7 +33,7 @@ from wrapper.election.pod_patch import Pod
 from wrapper.model.lease import LeaseLock
 from wrapper.model.roles import Role
 from wrapper.options.gate_options import GateOptions
-from wrapper.options.settings import Probing, Settings
+from wrapper.options.settings import HealthChecks, Settings
 from wrapper.startup.startup_state import StartupHandles, StartupState
 from wrapper.startup.startup_warnings import say_start
 from wrapper.supervision import config_rollback, loaded_rendering, sensors
@@ -71,7 +71,7 @@ def supervise(
 
     Return the exit status, and whether this program has to execute itself again.
     """
-    threading.excepthook = actors.caught
+    threading.excepthook = actors.excepthook
     settings = start.settings
     lock = handles.file_lease or _kubernetes_lease(start)
     terms = _terms(start)
@@ -244,8 +244,8 @@ def _policy(start: StartupState, terms: LeaseTerms, lock: LeaseLock | None) -> P
         owns_child=settings.mode.owns_child,
         is_plain=settings.mode.is_plain,
         can_re_execute=start.can_re_execute,
-        failure_threshold=settings.probing.failure_threshold,
-        success_threshold=settings.probing.success_threshold,
+        failure_threshold=settings.health_checks.failure_threshold,
+        success_threshold=settings.health_checks.success_threshold,
         step_down_pause_s=max(STEP_DOWN_PAUSE_S, 2 * settings.lease.duration_s),
         shorten_lease=lock.command_to_shorten(terms.duration_s)
         if isinstance(lock, KubernetesLease)
@@ -260,11 +260,11 @@ def _start_threads(
     start: StartupState, api: PrometheusApi, parts: PerformerParts, events: Events, actors: Actors
 ) -> PrometheusWatch:
     settings = start.settings
-    probing = _probing(settings, api)
+    health_checks = _health_checks(settings, api)
     pid = parts.child.pid if parts.child else None
     fence = Fence(pid, urlsplit(start.base_url).port or 0)
     may_reload = start.is_plain and not settings.targets.fetches_rules
-    watch = PrometheusWatch(api, probing, fence, events.put, may_reload=may_reload)
+    watch = PrometheusWatch(api, health_checks, fence, events.put, may_reload=may_reload)
     actors.start("watch-prometheus", watch.run, watch.end)
     if parts.elector is not None:
         actors.start("elector", parts.elector.run, parts.elector.end)
@@ -281,15 +281,15 @@ def _start_threads(
     return watch
 
 
-def _probing(settings: Settings, api: PrometheusApi) -> Probing:
+def _health_checks(settings: Settings, api: PrometheusApi) -> HealthChecks:
     """Return the probes, with URLs from the flags, else from Prometheus' arguments."""
-    probing = settings.probing
+    health_checks = settings.health_checks
     if not settings.mode.owns_child:
-        return probing
+        return health_checks
     return replace(
-        probing,
-        readiness_url=probing.readiness_url or api.url("/-/ready"),
-        health_url=probing.health_url or api.url("/-/healthy"),
+        health_checks,
+        readiness_url=health_checks.readiness_url or api.url("/-/ready"),
+        health_url=health_checks.health_url or api.url("/-/healthy"),
     )
 
 

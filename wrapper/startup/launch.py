@@ -99,7 +99,7 @@ def _re_execute(refused: RefusedInput) -> None:
     web server have exited. The gate was killed; it keeps the lock of the output until it has ended,
     so the next run waits for that before it listens on the gate's port.
     """
-    core_files.allow_as_before()
+    core_files.restore_limit()
     environ = {**os.environ, REFUSED_VARIABLE: f"{refused.fingerprint}:{refused.status}"}
     try:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)  # noqa: S606 - no shell
@@ -197,7 +197,7 @@ def _command(start: StartupState) -> tuple[str, ...]:
     """
     settings = start.settings
     command = settings.child
-    if settings.mode.is_stand_in and not start.is_plain:
+    if settings.mode.reads_child_config and not start.is_plain:
         command = with_config_file(command, str(start.output))
     if start.lock.kind == "none" or start.arguments.flush_deadline is not None:
         return command

@@ -39,14 +39,16 @@ def prepare(settings: Settings, refused: RefusedInput | None = None) -> StartupS
     auth = _check_auth(settings, arguments)
     of_auth = auth.problems if auth is not None else ()
     access = auth.access if auth is not None else None
-    if auth is not None and auth.demands.tls:
+    if auth is not None and auth.requirements.tls:
         arguments = arguments.over_tls()
     output = output_of(settings, arguments)
     if settings.mode.is_plain:
         inputs = Inputs(sources_of(settings, arguments, output))
         targets, problems = _look_at_targets(settings, inputs.reads)
-        own_reloads = arguments.own_reloads if settings.targets.fetches_rules else ()
-        found = (*_problems_of_command(settings), *own_reloads, *of_auth, *problems)
+        auto_reload_problems = (
+            arguments.auto_reload_problems if settings.targets.fetches_rules else ()
+        )
+        found = (*_problems_of_command(settings), *auto_reload_problems, *of_auth, *problems)
         return StartupState(settings, arguments, inputs, UNCHANGED, found, output, access, targets)
     promtool = promtool_of(settings, arguments, output)
     judge = promtool.problems if promtool is not None else None
@@ -94,7 +96,7 @@ def output_of(settings: Settings, arguments: ChildArguments) -> Path:
     """Return the file that Prometheus reads; for a check without flags, a file beside the input."""
     if settings.is_check and not settings.files.output and not settings.child:
         return Path(settings.files.config).parent / arguments.config_file
-    if settings.files.output or not settings.mode.is_stand_in:
+    if settings.files.output or not settings.mode.reads_child_config:
         return Path(settings.files.output or arguments.config_file)
     return Path(arguments.storage_path) / "prometheus-elector" / "prometheus.yml"
 
@@ -119,7 +121,7 @@ def problems_of_promtool(settings: Settings) -> list[str]:
 
 def sources_of(settings: Settings, arguments: ChildArguments, output: Path) -> Sources:
     """Return the files that the configuration comes from, in any of the three modes."""
-    is_whole = bool(settings.files.leader_config) or settings.mode.is_stand_in
+    is_whole = bool(settings.files.leader_config) or settings.mode.reads_child_config
     return Sources(
         config=Path(settings.files.config or arguments.config_file),
         leader_configs=tuple(map(Path, settings.files.leader_config)) if is_whole else None,
@@ -219,13 +221,15 @@ def _named_output(start: StartupState) -> str:
     """Return where the output's name comes from, for messages: the flag, or its default."""
     if start.settings.files.output:
         return f"--output={start.output}"
-    source = "Prometheus' storage folder" if start.settings.mode.is_stand_in else "--config.file"
+    source = (
+        "Prometheus' storage folder" if start.settings.mode.reads_child_config else "--config.file"
+    )
     return f"--output (not given; by default {start.output}, from {source})"
 
 
 def _other_output(start: StartupState) -> str:
     """Return the advice how to name another output file."""
-    if start.settings.files.output or start.settings.mode.is_stand_in:
+    if start.settings.files.output or start.settings.mode.reads_child_config:
         return "name another file with --output"
     return (
         "write another --config.file after --, or leave --config out: then Prometheus' own file is "

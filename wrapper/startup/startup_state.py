@@ -107,7 +107,7 @@ class StartupState:
     @property
     def own_folder(self) -> Path | None:
         """The folder of the default output, which has to be created; None if an output is named."""
-        is_default = self.settings.mode.is_stand_in and not self.settings.files.output
+        is_default = self.settings.mode.reads_child_config and not self.settings.files.output
         return self.output.parent if is_default else None
 
     @property
@@ -124,8 +124,8 @@ class StartupState:
             return self.arguments.base_url
         for url, ending in (
             (settings.notifier.url, "/-/reload"),
-            (settings.probing.readiness_url, "/-/ready"),
-            (settings.probing.health_url, "/-/healthy"),
+            (settings.health_checks.readiness_url, "/-/ready"),
+            (settings.health_checks.health_url, "/-/healthy"),
         ):
             if url.endswith(ending):
                 return url.removesuffix(ending)

@@ -42,14 +42,14 @@ def start_targets(
     access = start.targets_access or PrometheusAccess(is_proxied=True)
     rules = RuleLoader(reloads, rule_check_of(settings), obstacle=_obstacle(settings, api))
     parts = FetchParts(
-        fetcher=Fetcher(access, settings.targets.timeout_s, settings.targets.terms.largest),
+        fetcher=Fetcher(access, settings.targets.timeout_s, settings.targets.feed_options.largest),
         rules=rules,
         report=events.put,
         ready=watch.ready,
     )
 
     def start_keeper(feed: Feed) -> FeedKeeper:
-        keeper = FeedKeeper(feed, settings.targets.terms, parts)
+        keeper = FeedKeeper(feed, settings.targets.feed_options, parts)
         actors.start("feed", keeper.run, keeper.end)
         return keeper
 
@@ -61,8 +61,8 @@ def start_targets(
     if settings.targets.broker:
         name = settings.targets.queue or settings.replica.identity
         broker = Broker(settings.targets.broker, name)
-        for deed, task in tasks.items():
-            actors.start(deed.value.replace(" ", "-"), task.run, task.end)
+        for kind, task in tasks.items():
+            actors.start(kind.value.replace(" ", "-"), task.run, task.end)
         queue = TargetQueue(broker, name, dispatch, events.put, dispatch.unannounced_changes)
         actors.start("target-queue", queue.run, queue.end)
 
@@ -71,12 +71,14 @@ def _obstacle(settings: Settings, api: PrometheusApi) -> Callable[[], str]:
     """Return a function that returns why a sidecar's Prometheus is not ready, "" if it is."""
     url = ""
     if not settings.mode.owns_child:
-        url = settings.probing.readiness_url or (api.url("/-/ready") if api.knows_status else "")
+        url = settings.health_checks.readiness_url or (
+            api.url("/-/ready") if api.knows_status else ""
+        )
 
     def obstacle() -> str:
         if not url:
             return ""
-        answer = api.probe(url, settings.probing.readiness_timeout_s)
+        answer = api.probe(url, settings.health_checks.readiness_timeout_s)
         return f"{url} is not ready: {answer.summary}" if answer.is_not_ready else ""
 
     return obstacle

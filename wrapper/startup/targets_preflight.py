@@ -56,7 +56,7 @@ def _problems_of_places(feeds: Sequence[Feed]) -> Iterator[str]:
     paths = sorted({feed.path for feed in feeds})
     for at, path in enumerate(paths):
         for other in paths[:at]:
-            if files.place(Path(path)) == files.place(Path(other)):
+            if files.resolve_folder(Path(path)) == files.resolve_folder(Path(other)):
                 yield f"--targets-url: {other} and {path} are one file; give each URL its own"
 
 

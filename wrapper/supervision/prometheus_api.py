@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from wrapper.access.http_client import KeptConnections
 from wrapper.access.prometheus_access import PrometheusAccess
-from wrapper.access.request_errors import AskedServer, trouble, trust_by, without_credentials
+from wrapper.access.request_errors import ServerDescription, explain, trust_by, without_credentials
 from wrapper.base import clock
 from wrapper.model.configuration import Evidence
 
@@ -95,8 +95,8 @@ class PrometheusApi:
         try:
             status, content = self._request(method, url, timeout_s)
         except Exception as error:  # noqa: BLE001 - any error is the answer
-            server = AskedServer(without_credentials(url), "Prometheus", _TRUST)
-            return PrometheusAnswer(0, trouble(error, server, timeout_s).text)
+            server = ServerDescription(without_credentials(url), "Prometheus", _TRUST)
+            return PrometheusAnswer(0, explain(error, server, timeout_s).text)
         text = content[: 4 * _LONGEST_ANSWER].decode(errors="replace")
         return PrometheusAnswer(status, text.strip()[:_LONGEST_ANSWER])
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from wrapper.base import clock
-from wrapper.base.process import fence_obstacle
+from wrapper.base.process import why_kill_is_insufficient
 from wrapper.model.configuration import Evidence
 from wrapper.model.events import (
     ChildMeasured,
@@ -25,7 +25,7 @@ from wrapper.model.events import (
     LoadedObserved,
     ReadinessProbed,
 )
-from wrapper.options.settings import Probing
+from wrapper.options.settings import HealthChecks
 from wrapper.supervision.child_usage import usage
 from wrapper.supervision.prometheus_api import PrometheusApi
 from wrapper.supervision.unexpected_flags import unexpected_flags
@@ -51,7 +51,7 @@ class PrometheusWatch:
     def __init__(
         self,
         api: PrometheusApi,
-        probing: Probing,
+        health_checks: HealthChecks,
         fence: Fence,
         report: Report,
         *,
@@ -60,7 +60,7 @@ class PrometheusWatch:
         """Store the parts; ``report`` receives events; ``may_reload``: see ``unexpected_flags``."""
         self.api = api
         self._may_reload = may_reload
-        self._probing = probing
+        self._health_checks = health_checks
         self._fence = fence
         self._report = report
         self._ended = threading.Event()
@@ -74,9 +74,11 @@ class PrometheusWatch:
         self._report(ReadinessProbed(is_ready=True))
         self.ready.set()
         self._look_at_flags()
-        probing = self._probing
-        while not self._ended.wait(probing.health_period_s if probing.health_url else None):
-            answer = self.api.probe(probing.health_url, probing.health_timeout_s)
+        health_checks = self._health_checks
+        while not self._ended.wait(
+            health_checks.health_period_s if health_checks.health_url else None
+        ):
+            answer = self.api.probe(health_checks.health_url, health_checks.health_timeout_s)
             detail = "" if answer.is_ok else answer.summary
             self._report(HealthProbed(answer.is_ok, detail))
 
@@ -88,7 +90,7 @@ class PrometheusWatch:
     def _look_at_flags(self) -> None:
         """Log warnings about flags that the start could not see: a sidecar's, or a script's."""
         if self.api.knows_status:
-            flags = self.api.flags(self._probing.readiness_timeout_s)
+            flags = self.api.flags(self._health_checks.readiness_timeout_s)
             for line in unexpected_flags(flags, may_reload=self._may_reload):
                 LOG.warning(line)
 
@@ -97,19 +99,21 @@ class PrometheusWatch:
 
         The pause between probes begins at ``FIRST_POLL_S`` and grows to the readiness period.
         """
-        probing = self._probing
-        pause_s = 0.0 if probing.readiness_url else None
+        health_checks = self._health_checks
+        pause_s = 0.0 if health_checks.readiness_url else None
         began_at = logged_at = clock.now()
         while pause_s is not None and not self._ended.wait(pause_s):
-            answer = self.api.probe(probing.readiness_url, probing.readiness_timeout_s)
+            answer = self.api.probe(health_checks.readiness_url, health_checks.readiness_timeout_s)
             if answer.is_ok:
                 break
             self._report(ReadinessProbed(is_ready=False, detail=answer.summary))
             if clock.now() - logged_at >= LOG_WAITING_EVERY_S:
                 logged_at = clock.now()
                 waited_s = logged_at - began_at
-                _log_waiting(self.api, answer.summary, waited_s, probing.readiness_timeout_s)
-            pause_s = min(max(pause_s * POLL_GROWTH, FIRST_POLL_S), probing.readiness_period_s)
+                _log_waiting(self.api, answer.summary, waited_s, health_checks.readiness_timeout_s)
+            pause_s = min(
+                max(pause_s * POLL_GROWTH, FIRST_POLL_S), health_checks.readiness_period_s
+            )
         return not self._ended.is_set()
 
 
@@ -134,7 +138,7 @@ class Fence:
 
     def obstacle(self) -> str:
         """Return why killing the child process would not stop Prometheus, "" if it would."""
-        return fence_obstacle(self.pid, self.port) if self.pid is not None else ""
+        return why_kill_is_insufficient(self.pid, self.port) if self.pid is not None else ""
 
 
 class LoadedSensor:

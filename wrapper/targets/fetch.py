@@ -23,7 +23,7 @@ from urllib3.response import HTTPResponse
 from wrapper.access.http_client import Connection, target_of
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.access.proxy_environment import BadProxy, proxy_for
-from wrapper.access.request_errors import AskedServer, trouble, trust_by
+from wrapper.access.request_errors import ServerDescription, explain, trust_by
 from wrapper.model.fetched_file import Feed, FileKind
 from wrapper.targets.answer_check import FeedError
 from wrapper.targets.answer_errors import redirect_refused, status_refused
@@ -93,7 +93,9 @@ class Fetcher:
         except zlib.error as error:
             raise FetchFailed("encoding", "the answer's gzip is corrupt") from error
         except Exception as error:
-            found = trouble(error, AskedServer(feed.source, "it", _TRUST, proxy), self._limit_s)
+            found = explain(
+                error, ServerDescription(feed.source, "it", _TRUST, proxy), self._limit_s
+            )
             raise FetchFailed(_REASONS.get(found.kind, found.kind), found.text) from error
         finally:
             connection.end()

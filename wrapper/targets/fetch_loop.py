@@ -25,7 +25,7 @@ from wrapper.base.backoff import backoff_s
 from wrapper.base.shown_text import in_short
 from wrapper.model.events import Event, FeedReported
 from wrapper.model.fetched_file import Feed, FeedState, FileKind
-from wrapper.options.settings import FeedTerms
+from wrapper.options.settings import FeedOptions
 from wrapper.targets.answer_check import (
     EMPTY_SHARE,
     Content,
@@ -83,12 +83,12 @@ class RefusedContent:
 class FeedKeeper:
     """Keeps one file up to date with its URL."""
 
-    def __init__(self, feed: Feed, terms: FeedTerms, parts: FetchParts) -> None:
+    def __init__(self, feed: Feed, options: FeedOptions, parts: FetchParts) -> None:
         """Take the feed, its options and the shared parts. ``run`` is the thread's body."""
         self.feed = feed
-        self._terms = terms
+        self._options = options
         self._parts = parts
-        self._file = FeedFile(feed.path, feed.kind, terms.largest)
+        self._file = FeedFile(feed.path, feed.kind, options.largest)
         self._requests = FetchRequests()
         self._is_ended = False
         self._mode = MODE
@@ -141,7 +141,7 @@ class FeedKeeper:
 
     def _next_at(self) -> float:
         """Return the time of the next scheduled fetch."""
-        interval_s = self._terms.interval_s
+        interval_s = self._options.interval_s
         if self._failed_as == EMPTY and self._empty_since is not None:
             share = random.uniform(EMPTY_SHARE, EMPTY_SHARE + JITTER)  # noqa: S311 - no secret
             return self._empty_since + interval_s * share
@@ -197,10 +197,10 @@ class FeedKeeper:
 
     def _judged(self, body: bytes) -> Content:
         """Return the file's new content; raise Unacceptable, or RulesRefused as the last time."""
-        shard = self._terms.shard
+        shard = self._options.shard
         content = read_answer(self.feed.kind, body, shard)
         has_none = self._held is not None and self._held.groups == 0
-        may_be_none = has_none or self._terms.allows_empty
+        may_be_none = has_none or self._options.allows_empty
         self._parts.shards.check(self.feed.path, shard, content, may_be_none=may_be_none)
         if self._refused is not None and self._refused.is_about(content.data, clock.now()):
             raise RulesRefused("refused", self._refused.reason)
@@ -211,11 +211,11 @@ class FeedKeeper:
         """Raise Unacceptable if the answer became empty too recently, and the file is not empty."""
         now = clock.now()
         since = None if not content.is_empty else self._empty_since
-        enough_s = self._terms.interval_s * EMPTY_SHARE
+        enough_s = self._options.interval_s * EMPTY_SHARE
         self._empty_since = (since or now) if content.is_empty else None
-        is_confirmed = self._terms.allows_empty or (since is not None and now - since >= enough_s)
+        is_confirmed = self._options.allows_empty or (since is not None and now - since >= enough_s)
         if not may_replace(content, self._held, is_confirmed=is_confirmed):
-            later = "" if self._terms.is_once else f"if it still is {enough_s:g} s later, or "
+            later = "" if self._options.is_once else f"if it still is {enough_s:g} s later, or "
             text = f"the answer is suddenly empty: accepted {later}with --targets-allow-empty"
             raise Unacceptable(EMPTY, text)
 

@@ -41,7 +41,7 @@ class TaskDispatch:
         self._is_taken = is_taken
         self._start = start
         self._background_tasks = background_tasks
-        self._keepers = {files.place(Path(feed.path)): start(feed) for feed in feeds}
+        self._keepers = {files.resolve_folder(Path(feed.path)): start(feed) for feed in feeds}
         self._folders = {path.parent for path in self._keepers}
 
     def begin(self, task: Task, done: Done) -> int:
@@ -70,7 +70,7 @@ class TaskDispatch:
             raise BadTask(f"no --targets-url fetches {kind}")
         if not task.path:
             return alike
-        path = files.place(Path(task.path))
+        path = files.resolve_folder(Path(task.path))
         if path not in self._keepers:
             self._check_new(path, kind)
             self._keepers[path] = self._start(Feed(alike[0].feed.url, str(path)))

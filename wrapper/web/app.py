@@ -245,7 +245,7 @@ class Fleet:
     @property
     def knows_clients(self) -> bool:
         """Whether clients of this API must authenticate."""
-        return self._access.current().config.knows_its_clients
+        return self._access.current().config.requires_authentication
 
     def ask(self, snapshot: Snapshot) -> list[Peer]:
         """Query the peers with the credentials of the current request; return their answers."""

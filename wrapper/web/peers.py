@@ -24,7 +24,7 @@ from gevent.ssl import SSLContext
 
 from wrapper.access.http_config import ClientTls, HttpConfig
 from wrapper.access.prometheus_access import Access
-from wrapper.access.request_errors import AskedServer, trouble
+from wrapper.access.request_errors import ServerDescription, explain
 from wrapper.base import clock
 from wrapper.election.step_down_rules import STATUS_FORM
 from wrapper.proxy.resolver import Resolver
@@ -151,16 +151,16 @@ def _all_at_once(ask: Callable[[Some], Any], whom: Sequence[Some]) -> list[Any]:
 
 
 def _bounded(ask: Callable[[Some], Any], each: Some) -> Any:
-    server = AskedServer(str(each), "prometheus-elector", _TRUST)
+    server = ServerDescription(str(each), "prometheus-elector", _TRUST)
     try:
         with gevent.Timeout(LIMIT_S):
             return ask(each)
     except gevent.Timeout:
-        return trouble(TimeoutError(), server, LIMIT_S).text
+        return explain(TimeoutError(), server, LIMIT_S).text
     except PeerUnusable as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - one peer's error must not affect the others
-        return trouble(error, server, LIMIT_S).text
+        return explain(error, server, LIMIT_S).text
 
 
 class PeerConnection:

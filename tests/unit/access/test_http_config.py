@@ -46,7 +46,7 @@ def test_credentials(text: str, credentials: Basic | Token | None) -> None:
     """Every way to say who asks; the old words for a bearer token among them."""
     config = read(text)
     assert config == HttpConfig(credentials=credentials)
-    assert config.opens_doors is (credentials is not None)
+    assert config.can_authenticate is (credentials is not None)
 
 
 def test_tls() -> None:
@@ -63,8 +63,8 @@ def test_tls() -> None:
         is_unverified=True,
         versions=Versions(TlsVersion.TLS12, TlsVersion.TLS12),
     )
-    assert config.opens_doors
-    assert not read("tls_config: {ca_file: ca.pem}").opens_doors
+    assert config.can_authenticate
+    assert not read("tls_config: {ca_file: ca.pem}").can_authenticate
 
 
 def test_headers() -> None:
@@ -74,8 +74,8 @@ def test_headers() -> None:
         Header("X-Scope-OrgID", (Text("a"), Text("b")), is_secret=False),
         Header("X-Key", (Text("s"),), is_secret=True),
     )
-    assert config.opens_doors
-    assert not read("http_headers: {X-Scope-OrgID: {values: [a]}}").opens_doors
+    assert config.can_authenticate
+    assert not read("http_headers: {X-Scope-OrgID: {values: [a]}}").can_authenticate
     assert read("http_headers: {X-Key: {files: [k]}}").headers[0].values == (beside("k"),)
 
 

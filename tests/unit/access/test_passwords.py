@@ -8,7 +8,7 @@ from functools import cache
 import bcrypt
 import pytest
 
-from wrapper.access.passwords import Passwords, nobody
+from wrapper.access.passwords import Passwords, dummy_hash
 
 
 @cache
@@ -65,12 +65,12 @@ def test_of_a_long_password_the_first_72_bytes_count() -> None:
 )
 def test_each_is_computed_once(name: str, password: bytes) -> None:
     """Right or wrong, known name or not: the second time costs nothing."""
-    aside = Counting()
-    passwords = Passwords(aside)
+    run_in_thread = Counting()
+    passwords = Passwords(run_in_thread)
     users = {"alice": hashed(b"one")}
     found = {passwords.are_right(name, password, users) for _ in range(3)}
     assert found == {password == b"one" and name == "alice"}
-    assert aside.calls == 1
+    assert run_in_thread.calls == 1
 
 
 def test_a_changed_hash_is_computed_anew() -> None:
@@ -85,7 +85,7 @@ def test_who_waited_for_the_same_password_computes_it_not_again() -> None:
     """Of two who ask at a time, the second takes what the first has found."""
     inner: list[bool] = []
 
-    def aside(call: Callable[[], bool]) -> bool:
+    def run_in_thread(call: Callable[[], bool]) -> bool:
         if not inner:
             inner.append(True)
             assert passwords.are_right("alice", b"one", users)  # asks first, and is done first
@@ -93,7 +93,7 @@ def test_who_waited_for_the_same_password_computes_it_not_again() -> None:
         return call()
 
     users = {"alice": hashed(b"one")}
-    passwords = Passwords(aside)
+    passwords = Passwords(run_in_thread)
     assert passwords.are_right("alice", b"one", users)
     assert len(passwords._right) == 1
 
@@ -101,23 +101,23 @@ def test_who_waited_for_the_same_password_computes_it_not_again() -> None:
 def test_a_name_that_nobody_has_costs_as_much() -> None:
     """It is compared with a hash of the highest cost among the users, that nothing matches."""
     users = {"a": hashed(b"one"), "b": hashed(b"two", 6)}
-    assert nobody(users).startswith("$2b$06$")
-    assert nobody({}).startswith("$2b$10$")
-    assert not bcrypt.checkpw(b"one", nobody(users).encode())
+    assert dummy_hash(users).startswith("$2b$06$")
+    assert dummy_hash({}).startswith("$2b$10$")
+    assert not bcrypt.checkpw(b"one", dummy_hash(users).encode())
 
 
 def test_a_flood_of_failures_pushes_out_no_success() -> None:
     """Both are bounded, each by itself."""
-    aside = Counting()
-    passwords = Passwords(aside, most_kept=3)
+    run_in_thread = Counting()
+    passwords = Passwords(run_in_thread, most_kept=3)
     users = {"alice": hashed(b"one")}
     assert passwords.are_right("alice", b"one", users)
     for number in range(10):
         passwords.are_right("alice", b"%d" % number, users)
     assert len(passwords._wrong) == 3
-    before = aside.calls
+    before = run_in_thread.calls
     assert passwords.are_right("alice", b"one", users)
-    assert aside.calls == before
+    assert run_in_thread.calls == before
 
 
 def test_no_password_is_kept() -> None:

@@ -9,10 +9,10 @@ import pytest
 from wrapper.access.tls_values import Text, TlsVersion, Versions
 from wrapper.access.web_config import (
     ClientAuth,
-    Demands,
+    ClientRequirements,
     ServerTls,
     WebConfig,
-    read_demands,
+    read_client_requirements,
     read_web_config,
 )
 from wrapper.documents.problems import ConfigurationError
@@ -62,14 +62,14 @@ def test_the_documented_example_is_read() -> None:
         curve="",
     )
     assert dict(config.users) == {"alice": ALICE, "bob": BOB}
-    assert config.knows_its_clients
+    assert config.requires_authentication
 
 
 def test_what_is_left_out_is_open() -> None:
     """Neither TLS nor users, whatever else is said about HTTP."""
     for text in ("{}", "http_server_config: {http2: true}", "rate_limit: {interval: 0, burst: 5}"):
         assert read(text) == WebConfig()
-    assert not read("{}").knows_its_clients
+    assert not read("{}").requires_authentication
 
 
 def test_texts_can_stand_in_the_file() -> None:
@@ -99,7 +99,7 @@ def test_client_auth_types(name: str, client_auth: ClientAuth) -> None:
     """Each policy has its meaning; only one makes clients known."""
     tls = read_tls(f"client_auth_type: {name}")
     assert tls.client_auth is client_auth
-    assert WebConfig(tls).knows_its_clients is (client_auth is ClientAuth.REQUIRED)
+    assert WebConfig(tls).requires_authentication is (client_auth is ClientAuth.REQUIRED)
 
 
 @pytest.mark.parametrize(
@@ -251,28 +251,31 @@ def test_says_all_at_once_and_no_secret() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "demands"),
+    ("text", "requirements"),
     [
-        ("{}", Demands()),
-        ("tls_server_config: {}", Demands()),
-        ("tls_server_config: {min_version: TLS13}", Demands()),
-        (f"tls_server_config: {{{PAIR}}}", Demands(tls=True)),
-        ("basic_auth_users: {a: b}", Demands(password=True)),
-        ("basic_auth_users: {}", Demands()),
+        ("{}", ClientRequirements()),
+        ("tls_server_config: {}", ClientRequirements()),
+        ("tls_server_config: {min_version: TLS13}", ClientRequirements()),
+        (f"tls_server_config: {{{PAIR}}}", ClientRequirements(tls=True)),
+        ("basic_auth_users: {a: b}", ClientRequirements(password=True)),
+        ("basic_auth_users: {}", ClientRequirements()),
         (
             f"tls_server_config: {{{PAIR}, client_auth_type: RequireAndVerifyClientCert}}",
-            Demands(tls=True, certificate=True),
+            ClientRequirements(tls=True, certificate=True),
         ),
         (
             f"tls_server_config: {{{PAIR}, client_auth_type: RequireAnyClientCert}}",
-            Demands(tls=True, certificate=True),
+            ClientRequirements(tls=True, certificate=True),
         ),
-        (f"tls_server_config: {{{PAIR}, client_auth_type: RequestClientCert}}", Demands(tls=True)),
-        ("from_the_future: 1\nbasic_auth_users: {a: b}", Demands(password=True)),
-        ("a: [", Demands()),
-        ("", Demands()),
+        (
+            f"tls_server_config: {{{PAIR}, client_auth_type: RequestClientCert}}",
+            ClientRequirements(tls=True),
+        ),
+        ("from_the_future: 1\nbasic_auth_users: {a: b}", ClientRequirements(password=True)),
+        ("a: [", ClientRequirements()),
+        ("", ClientRequirements()),
     ],
 )
-def test_what_another_server_demands(text: str, demands: Demands) -> None:
+def test_what_another_server_demands(text: str, requirements: ClientRequirements) -> None:
     """Of a file that Prometheus judges itself, only what it demands is read."""
-    assert read_demands(Source("w.yml", text.encode())) == demands
+    assert read_client_requirements(Source("w.yml", text.encode())) == requirements

@@ -159,7 +159,7 @@ def test_threads_that_others_start_are_told_too(
     actors: Actors, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the hook of the process."""
-    monkeypatch.setattr(threading, "excepthook", actors.caught)
+    monkeypatch.setattr(threading, "excepthook", actors.excepthook)
     thread: Callable[..., threading.Thread] = threading.Thread
     thread(target=fail, name="foreign", daemon=True).start()
     assert told.get(timeout=LIMIT_S).name == "foreign"

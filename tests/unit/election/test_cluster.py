@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from wrapper.access.request_errors import AskedServer
+from wrapper.access.request_errors import ServerDescription
 from wrapper.election.api_errors import ApiAnswer, ObjectPlace, failure, refusal
 from wrapper.election.cluster import Cluster
 from wrapper.election.kubeconfig import ClusterAccess, check_kubeconfig
@@ -368,7 +368,7 @@ def caused_by(cause: BaseException) -> Exception:
 )
 def test_each_failure_says_what_to_do(cause: Exception, reason: str, text: str) -> None:
     """What gets no answer is told by its first cause, in words that are the same each time."""
-    server = AskedServer(PLACE.server, "the API server", "name its CA")
+    server = ServerDescription(PLACE.server, "the API server", "name its CA")
     error = failure(caused_by(cause), server, 1.5)
     assert error.reason == reason
     assert text in str(error)

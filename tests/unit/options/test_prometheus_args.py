@@ -33,7 +33,7 @@ def test_defaults_are_those_of_prometheus() -> None:
         web_config_file="",
         log_level="info",
         log_format="logfmt",
-        own_reloads=(),
+        auto_reload_problems=(),
         problems=(),
     )
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.unit.options.given import CHILD, OWNER, loaded, own, problems
 from wrapper.base.durations import go_duration
-from wrapper.options.command_line import question
+from wrapper.options.command_line import help_or_version
 from wrapper.options.flag import FlagKind
 from wrapper.options.flag_fields import flags_of
 from wrapper.options.flag_values import Label
@@ -63,9 +63,9 @@ FALSE = ("0", "f", "F", "false", "FALSE")
             for word in ("0", "f", "F", "false", "FALSE")
         ),
         (("--lease-duration=1m30s",), "lease.duration_s", 90.0),
-        (("--healthcheck-period", "500ms"), "probing.health_period_s", 0.5),
+        (("--healthcheck-period", "500ms"), "health_checks.health_period_s", 0.5),
         (("--api-shutdown-grace-delay=0",), "web.shutdown_grace_s", 0.0),
-        (("--healthcheck-failure-threshold=1",), "probing.failure_threshold", 1),
+        (("--healthcheck-failure-threshold=1",), "health_checks.failure_threshold", 1),
         (("--api-proxy-prometheus-local-port=65535",), "web.local_port", 65535),
         (("--api-listen-address=:9095",), "web.host", ""),
         (("--api-listen-address=[::1]:9095",), "web.host", "::1"),
@@ -91,7 +91,11 @@ FALSE = ("0", "f", "F", "false", "FALSE")
         (("--lease-lock=file:/a b:c",), "lease.lock", "file:/a b:c"),
         (("--notify-http-url=https://u:p@h/x",), "notifier.url", "https://u:p@h/x"),
         (("--notify-http-url=http://[::1]:1/",), "notifier.url", "http://[::1]:1/"),
-        (("--readiness-http-url=http://h/ä b",), "probing.readiness_url", "http://h/%C3%A4%20b"),
+        (
+            ("--readiness-http-url=http://h/ä b",),
+            "health_checks.readiness_url",
+            "http://h/%C3%A4%20b",
+        ),
         (("--peers=http://ä:1,b",), "web.peers", ("http://xn--4ca:1", "b")),
     ],
 )
@@ -115,16 +119,16 @@ def test_defaults_are_those_of_the_issue() -> None:
         settings.lease.duration_s,
         settings.lease.renew_deadline_s,
         settings.lease.retry_period_s,
-        settings.probing.readiness_period_s,
-        settings.probing.health_period_s,
-        settings.probing.health_timeout_s,
+        settings.health_checks.readiness_period_s,
+        settings.health_checks.health_period_s,
+        settings.health_checks.health_timeout_s,
         settings.time_limits.reload_retry_s,
         settings.web.shutdown_grace_s,
         settings.time_limits.demotion_grace_s,
     ) == (15, 10, 2, 5, 5, 2, 10, 15, 8)
     assert (settings.web.host, settings.web.port) == ("", 9095)
     assert (settings.notifier.method, settings.time_limits.reload_attempts) == ("POST", 5)
-    assert (settings.probing.failure_threshold, settings.web.workers) == (3, 1)
+    assert (settings.health_checks.failure_threshold, settings.web.workers) == (3, 1)
     assert (settings.web.connect_timeout_s, settings.web.idle_timeout_s) == (3, 600)
     assert (settings.web.proxy_admin, settings.web.max_body_bytes) == (False, 0)
     assert (settings.gate.enabled, str(settings.gate.address)) == (False, "127.0.0.1:9096")
@@ -601,9 +605,9 @@ def test_leader_configs_come_in_the_order_in_which_they_are_given() -> None:
 
 def test_stands_in_where_only_the_command_names_a_configuration() -> None:
     """Without --config the child's own file is the input; a sidecar or init has no such file."""
-    assert loaded(CHILD).mode.is_stand_in
-    assert not loaded(OWNER).mode.is_stand_in
-    assert not loaded(SIDECAR).mode.is_stand_in
+    assert loaded(CHILD).mode.reads_child_config
+    assert not loaded(OWNER).mode.reads_child_config
+    assert not loaded(SIDECAR).mode.reads_child_config
 
 
 @pytest.mark.parametrize(
@@ -690,7 +694,7 @@ def test_replicas_of_one_user_find_one_lock_file_in_any_session() -> None:
 )
 def test_recognises_a_question(argv: tuple[str, ...], asked: str | None) -> None:
     """Only our own words count, wherever they stand."""
-    assert question(argv) == asked
+    assert help_or_version(argv) == asked
 
 
 def test_help_text_tells_all() -> None:
@@ -712,7 +716,9 @@ def test_table_and_settings_agree() -> None:
     """Each flag has its field, each field its flag; names, variables and fields are unique."""
     settings = loaded()
     groups = [getattr(settings, field.name) for field in dataclasses.fields(settings)]
-    taken = [flags_of(type(each)) for each in (*groups, settings.targets.terms) if _is_group(each)]
+    taken = [
+        flags_of(type(each)) for each in (*groups, settings.targets.feed_options) if _is_group(each)
+    ]
     by_loading = {"init", "api-listen-address"}
     assert by_loading.union(*taken) == {flag.name for flag in FLAGS}
     assert len({flag.name for flag in FLAGS}) == len({flag.env for flag in FLAGS}) == len(FLAGS)

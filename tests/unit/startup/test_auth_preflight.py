@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wrapper.access.web_config import Demands
+from wrapper.access.web_config import ClientRequirements
 from wrapper.options.loading import load
 from wrapper.options.prometheus_args import ChildArguments
 from wrapper.startup.auth_preflight import check_auth
@@ -21,7 +21,7 @@ PROXY = "--api-proxy-enabled"
 
 def found(
     folder: Path, *flags: str, child: str | None = None, http: str | None = None, web: str = ""
-) -> tuple[Demands, list[str]]:
+) -> tuple[ClientRequirements, list[str]]:
     """Return what is found with these files, which are left out where they are None or empty."""
     words, command = [*flags], ["prometheus"]
     for flag, text in (("prometheus-http-config", http), ("web-config-file", web or None)):
@@ -34,24 +34,24 @@ def found(
     words = [*words, "--config=c.yml", "--lease-lock=none", "--", *command]
     settings = load(words, {}, hostname="h", incarnation="i")
     auth = check_auth(settings, ChildArguments.parse(settings.child))
-    return auth.demands, list(auth.problems)
+    return auth.requirements, list(auth.problems)
 
 
 @pytest.mark.parametrize(
-    ("child", "http", "demands"),
+    ("child", "http", "requirements"),
     [
-        (None, None, Demands()),
-        ("{}", None, Demands()),
-        (f"tls_server_config: {{{PAIR}}}", None, Demands(tls=True)),
-        (USERS, PASSWORD, Demands(password=True)),
-        (USERS, "authorization: {credentials: t}", Demands(password=True)),
+        (None, None, ClientRequirements()),
+        ("{}", None, ClientRequirements()),
+        (f"tls_server_config: {{{PAIR}}}", None, ClientRequirements(tls=True)),
+        (USERS, PASSWORD, ClientRequirements(password=True)),
+        (USERS, "authorization: {credentials: t}", ClientRequirements(password=True)),
     ],
 )
 def test_demands_that_are_met(
-    tmp_path: Path, child: str | None, http: str | None, demands: Demands
+    tmp_path: Path, child: str | None, http: str | None, requirements: ClientRequirements
 ) -> None:
     """What Prometheus demands is known, and nothing is wrong."""
-    assert found(tmp_path, child=child, http=http) == (demands, [])
+    assert found(tmp_path, child=child, http=http) == (requirements, [])
 
 
 @pytest.mark.parametrize(
