@@ -114,8 +114,8 @@ HELP: dict[str, str] = {
     "the gate holds; absent while it holds none.",
     "gate_mark_timestamp_seconds": "Unix timestamp up to which the receiver has acknowledged "
     "all samples; absent while that is unknown.",
-    "gate_behind_seconds": "Seconds by which the receiver lags behind the newest samples; absent "
-    "while that is unknown.",
+    "gate_behind_seconds": "Seconds by which the receiver lags, in sample time; absent while that "
+    "is unknown.",
     "gate_requests_total": "Requests of Prometheus to the gate, by result.",
     "gate_batches_released_total": "Held batches that were dropped because the leader's receiver "
     "has acknowledged them.",
