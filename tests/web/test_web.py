@@ -324,8 +324,9 @@ def test_a_lone_worker_is_the_process_itself() -> None:
 
 WITH_SHORT_HEARTBEAT = """\
 import sys
-from wrapper.web import app, server
+from wrapper.web import app, server, worker
 server.HEARTBEAT_S = 2
+worker.CHECK_PERIOD_S = 0.5
 sys.exit(app.main(sys.argv[1:]))
 """
 
