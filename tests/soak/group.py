@@ -38,6 +38,7 @@ follower:
   - job_name: promgen
     scrape_interval: 1h
     file_sd_configs: [{{files: ['{targets}']}}]
+    relabel_configs: [{{target_label: election, replacement: {election}}}]
   - job_name: edit-{number}
 leader:
   remote_write:
@@ -124,6 +125,7 @@ class Member(Replica):
         return CONFIG.format(
             scraped=self.group.target.job(self.name, 1.0),
             targets=self.targets,
+            election=self.group.name,  # else both elections would write the same series
             number=number,
             url=self.group.ingress.url(self.name),
             queue=QUEUE,
