@@ -48,7 +48,7 @@ TRACE_LINES = 60
 RELOAD_S = 1.0
 # From when all is well until there is a writer: the lease runs out, one request, one reload.
 BOUND_S = DURATION_S * (1 + 2 * DRIFT) + REQUEST_TIMEOUT_S + RELOAD_S
-# A standby whose watch has been silent learns so much later of the last renewal (`wrapper.lease`).
+# A standby whose watch has been silent learns so much later of the last renewal (`lease_rules`).
 PATIENCE_S = 1.25 * RETRY_PERIOD_S + 0.25
 
 

@@ -1,7 +1,8 @@
 """A replica: the program's own supervisor and elector, between a simulated machine and lease.
 
 What the program does with threads, files, signals and HTTP is done here by the simulated parts,
-thread by thread as in `wrapper.performer` and `wrapper.sensors`; what it decides is its own code.
+thread by thread as in `performer` and `sensors` of `wrapper.supervision`; what it decides is its
+own code.
 """
 
 from __future__ import annotations
@@ -365,7 +366,7 @@ class Process(Group):
 
 
 class Performer:
-    """Does for the simulated machine what `wrapper.performer` does for the real one."""
+    """Does for the simulated machine what `wrapper.supervision.performer` does for the real one."""
 
     def __init__(self, process: Process) -> None:
         self.exit_status: int | None = None
