@@ -49,7 +49,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--demo",
         action="store_true",
-        help="kill leaders with and without the gate, print which samples are missing, then exit",
+        help="kill leaders with and without the gate, print the largest gap, then exit",
     )
     parser.add_argument(
         "--remote-write-gate",
@@ -129,7 +129,7 @@ def _demonstrate(fleets: tuple[Fleet, ...]) -> int:
     One that is killed frees its lock file at once; one that is frozen holds it until a kernel timer
     kills it shortly before its lease expires, as a Lease is held when a machine is lost.
     """
-    _say("two fleets have started, one without the gate and one with it: this takes 2 minutes")
+    _say("two fleets have started, one without the gate and one with it: this takes 2 to 3 minutes")
     killed = _lose("killed (kill -9)", fleets, lambda _, leader: leader.process.kill())
     frozen = _lose("frozen, as a lost machine", fleets, lambda it, leader: freeze(it.stack, leader))
     stopped = _lose("asked to stop (SIGTERM)", fleets, lambda _, leader: leader.process.terminate())
@@ -182,7 +182,7 @@ def _holes(fleet: Fleet, since: float, until: float) -> Holes:
     """Return the largest holes since the leader was lost, once newer samples have arrived."""
     _await_samples(fleet, until + 1)
     holes = fleet.largest_hole(since, "up"), fleet.largest_hole(since)
-    _say(f"{fleet.name}: holes of up to {_both(holes)}")
+    _say(f"{fleet.name}: the largest distance of two samples is {_both(holes)}")
     return holes
 
 

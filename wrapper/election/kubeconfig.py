@@ -44,7 +44,7 @@ def check_kubeconfig(path: str) -> str:
         if not access.kubeconfigs and not access.is_in_cluster:
             return (
                 "no Kubernetes API server is known: set --kubeconfig or KUBECONFIG,"
-                " or run in a pod with a service account"
+                " or run in a pod with a service account; on one machine, leave out --lease-name"
             )
         access.proxy()
     except NoAccess as problem:
