@@ -185,6 +185,8 @@ class Elector:
     # --- waiting and watching ---
 
     def _wait(self, wake_at: float) -> None:
+        if self._wants_watch:
+            wake_at = min(wake_at, self._watch_at)
         wait_s = min(max(wake_at - self._now(), 0.001), LONGEST_WAIT_S)
         try:
             message = self._inbox.get(timeout=wait_s)
@@ -208,11 +210,16 @@ class Elector:
 
     def _start_or_end_watch(self) -> None:
         """Watch unless we hold the lease: a holder notices changes at its next renewal."""
-        is_holder = self._view.renewed_at is not None
-        if is_holder and self._watch_runs:
+        if self._view.renewed_at is not None and self._watch_runs:
             self._end_watch()
-        elif not is_holder and not self._watch_runs and self._now() >= self._watch_at:
+        elif self._wants_watch and self._now() >= self._watch_at:
             self._start_watch()
+
+    @property
+    def _wants_watch(self) -> bool:
+        """Whether a watch is to be started as soon as the pause since the last one is over."""
+        is_holder = self._view.renewed_at is not None
+        return not (is_holder or self._watch_runs) and self._view.seen is not None
 
     def _end_watch(self) -> None:
         self._watch_number += 1

@@ -1,0 +1,64 @@
+"""The elector with threads and a clock that are real."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from wrapper.base import clock
+from wrapper.election.elector import WATCH_PAUSE_S, Elector
+from wrapper.election.lease_rules import LeaseTerms
+from wrapper.model.lease import LeaseLock, LeaseRecord, ObservedLease
+from wrapper.model.roles import Stance
+
+LIMIT_S = 20.0
+TERMS = LeaseTerms("one", "1", 15.0, 10.0, 2.0, 12.0)
+HELD = ObservedLease(LeaseRecord("other", 15.0, "t", "t", 0), "1")
+
+
+class WatchedLock(LeaseLock):
+    """A lease that another one holds; each watch ends at once."""
+
+    def __init__(self) -> None:
+        self.watches: list[tuple[float, object, object]] = []
+        self.was_watched_again = threading.Event()
+
+    def describe(self) -> str:
+        """Return its name."""
+        return "lease"
+
+    def read(self) -> ObservedLease:
+        """Return the other's record."""
+        return HELD
+
+    def write(self, record: LeaseRecord, version: str | None) -> ObservedLease:
+        """Never happen: the other one holds it."""
+        raise AssertionError(record, version)
+
+    def watch(self, seen: ObservedLease, on_change: Callable[[ObservedLease | None], None]) -> None:
+        """Note when, and end."""
+        self.watches.append((clock.now(), seen, on_change))
+        if len(self.watches) > 1:
+            self.was_watched_again.set()
+
+    def close(self) -> None:
+        """Have nothing to end."""
+
+
+def test_a_watch_that_ends_is_followed_by_another_after_the_pause() -> None:
+    """Meanwhile, a standby would not notice that the leader has released the lease."""
+    lock = WatchedLock()
+
+    def start(name: str, run: Callable[[], None]) -> None:
+        threading.Thread(target=run, name=name).start()
+
+    elector = Elector(lock, TERMS, lambda _: None, start)
+    elector.instruct(Stance.CONTEND, clock.now())
+    thread = threading.Thread(target=elector.run)
+    thread.start()
+    try:
+        assert lock.was_watched_again.wait(LIMIT_S)
+    finally:
+        elector.end()
+        thread.join(LIMIT_S)
+    assert lock.watches[1][0] - lock.watches[0][0] < WATCH_PAUSE_S + 0.5
