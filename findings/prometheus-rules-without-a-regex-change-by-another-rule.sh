@@ -6,7 +6,8 @@
 # YAML library takes a quoted null for no value, and then writes the text into the expression that is there
 # already: the default (.*), which all rules share. From then on a rule without a regex matches null alone.
 # promtool says SUCCESS, no log line tells, /api/v1/status/config shows neither regex, and a reload with
-# the rule taken out does not bring the default back. (null) means the same and harms nothing.
+# the rule taken out does not bring the default back. '(?:null)' means the same and harms nothing; (null) does
+# so only if the rule's replacement, $1 by default, is not used.
 . "$(dirname "$0")/lib.sh"
 build_prometheus
 

@@ -21,8 +21,8 @@ _NULLS = ("null", "~")
 _WRITTEN = tuple(f"{quote}{null}{quote}".encode() for null in _NULLS for quote in "'\"")
 _TEXT = (
     "Prometheus takes a quoted null for no value, and then all rules without a regex match {0} "
-    "alone until it is restarted (seen with 2.53 to 3.16; 2.42 refuses it); write regex: ({0}), "
-    "which means the same and changes no other rule"
+    "alone until it is restarted (seen with 2.53 to 3.16; 2.42 refuses it); write regex: "
+    "'(?:{0})', which means the same and changes no other rule"
 )
 
 
