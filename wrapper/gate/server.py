@@ -123,8 +123,8 @@ def _read_body(client: Client, head: Head, waiting: WaitingClients) -> bytes:
         client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
     with gevent.Timeout(BODY_S, Refused(TOO_SLOW)):
         while not body.is_complete:
-            client.data = body.take(client.receive())
             waiting.set_size(client, body.size)
+            client.data = body.take(client.receive())
     return body.content
 
 

@@ -1,0 +1,31 @@
+"""The gate's server, in this process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gevent
+import gevent.socket
+import pytest
+
+from wrapper.gate import server
+
+LIMIT_S = 20.0
+PART = b"POST /gate/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n" + b"x" * 101
+
+
+def test_the_first_bytes_of_a_body_count_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody holds more than the limit by one piece and silence."""
+    monkeypatch.setattr(server, "MOST_BYTES", 100)
+    listener = gevent.socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    nobody: Any = None  # no request comes whole
+    serving = server.Server(listener, nobody)
+    serving.start()
+    try:
+        with gevent.socket.create_connection(listener.getsockname(), LIMIT_S) as client:
+            client.sendall(PART)
+            assert client.recv(1) == b""
+    finally:
+        serving.stop()
