@@ -132,7 +132,7 @@ def _read_output(program: subprocess.Popen[bytes], until_at: float) -> bytes:
             raise subprocess.TimeoutExpired(program.args, TIMEOUT_S)
         piece = os.read(output, _PIECE_BYTES)
         if not piece:
-            program.wait(left_s)
+            program.wait(max(until_at - clock.now(), 0.0))
             break
         printed += piece
     return printed

@@ -12,6 +12,7 @@ import pytest
 
 from tests.certificates import Authority
 from wrapper.access.reloading_file import Reading
+from wrapper.base import clock
 from wrapper.documents.problems import ConfigurationError
 from wrapper.election import exec_plugin
 from wrapper.election.credentials import read_credentials
@@ -162,6 +163,17 @@ def test_a_plugin_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ask(program(tmp_path, "exec >&- sleep 60"))
     with pytest.raises(ConfigurationError, match="it did not exit within 0 s: run it by hand"):
         ask(program(tmp_path, "exec sleep 60"))
+
+
+def test_a_plugin_has_no_longer_if_it_closes_its_output_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it took until then counts."""
+    monkeypatch.setattr(exec_plugin, "TIMEOUT_S", 2.0)
+    begin = clock.now()
+    with pytest.raises(ConfigurationError, match="it did not exit within 2 s"):
+        ask(program(tmp_path, "sleep 1.5; exec >&-; exec sleep 60"))
+    assert clock.now() - begin < 3.0
 
 
 @pytest.mark.parametrize(
