@@ -13,6 +13,7 @@ from wrapper.base import clock
 from wrapper.documents.problems import MOST_LOGGED
 from wrapper.model.configuration import Renderings
 from wrapper.model.events import (
+    ChildExited,
     ConfigurationRead,
     Event,
     GateExited,
@@ -51,6 +52,7 @@ class ChangeLog:
         self._log_configuration(happened, before, after)
         self._log_write(happened)
         self._log_reload(happened)
+        _log_exit(happened, before)
         _log_gate(happened, before, after)
 
     def _log_role(self, plan: Plan, before: Observation, now: float) -> None:
@@ -129,6 +131,14 @@ class ChangeLog:
         elif self._reload_problem and not problem:
             LOG.info("reload of Prometheus succeeded after earlier failures")
         self._reload_problem = problem
+
+
+def _log_exit(happened: Event | Plan, before: Observation) -> None:
+    """Log that Prometheus has exited, unless this program has asked it to."""
+    is_requested = before.child.is_being_ended or before.stopping.stop_at is not None
+    if isinstance(happened, ChildExited) and not is_requested:
+        extra = {"status": happened.status, "hint": "the messages of Prometheus above say why"}
+        LOG.error("Prometheus has exited", extra=extra)
 
 
 def _log_gate(happened: Event | Plan, before: Observation, after: Observation) -> None:

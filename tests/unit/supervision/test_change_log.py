@@ -1,4 +1,4 @@
-"""What is warned of when the inputs change, with the gate and without."""
+"""What is logged when the inputs change, with the gate and without, and when Prometheus exits."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import pytest
 
 from wrapper.election.lease_rules import LeaseTerms
 from wrapper.model.configuration import Rendering, Renderings
-from wrapper.model.events import ConfigurationRead
+from wrapper.model.events import ChildExited, ConfigurationRead
 from wrapper.model.gate import Endpoint
 from wrapper.model.roles import Role
 from wrapper.supervision import loaded_rendering
 from wrapper.supervision.change_log import ChangeLog
+from wrapper.supervision.child_state import ChildState
 from wrapper.supervision.configuration_state import ConfigurationState
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
@@ -59,4 +60,24 @@ def test_a_change_that_is_probably_a_mistake_is_warned_of(
     observation = Observation(state, role_since=90.0, safe_since=90.0)
     with caplog.at_level(logging.WARNING):
         ChangeLog(POLICY).log(ConfigurationRead(after), observation, observation, 100.0)
+    assert [record.getMessage() for record in caplog.records] == expected
+
+
+@pytest.mark.parametrize(
+    ("child", "expected"),
+    [
+        (ChildState(), ["Prometheus has exited"]),
+        (ChildState(terminated_at=95.0), []),
+        (ChildState(killed_at=95.0), []),
+    ],
+)
+def test_an_exit_that_nobody_requested_is_an_error(
+    child: ChildState, expected: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """This program exits too, and its last lines have to say why."""
+    loading = loaded_rendering.started_with(SILENT, 90.0)
+    state = ConfigurationState(NONE, loading)
+    before = Observation(state, role_since=90.0, safe_since=90.0, child=child)
+    with caplog.at_level(logging.ERROR):
+        ChangeLog(POLICY).log(ChildExited(1), before, before, 100.0)
     assert [record.getMessage() for record in caplog.records] == expected
