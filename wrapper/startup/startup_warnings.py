@@ -41,13 +41,10 @@ def say_start(start: StartupState, constants: Constants) -> None:
 def _warn_of_overrides(start: StartupState) -> None:
     """Log a warning if the leader has no overrides, or if all replicas write."""
     if not start.good.needs_leader:
-        LOG.warning(
-            "the leader has no overrides: all replicas load the same file",
-            extra={
-                "config": start.inputs.sources.config,
-                "missing": ", ".join(map(str, start.inputs.absent())),
-            },
-        )
+        extra: dict[str, object] = {"config": start.inputs.sources.config}
+        if absent := start.inputs.absent():
+            extra["missing"] = ", ".join(map(str, absent))
+        LOG.warning("the leader has no overrides: all replicas load the same file", extra=extra)
     if start.may_override and start.good.follower.writes_ungated:
         LOG.warning(
             "the follower's part has a remote_write: every replica writes; move it to the "

@@ -105,7 +105,7 @@ class ChangeLog:
         for reason in after.configuration.rejection.splitlines()[:MOST_LOGGED]:
             LOG.error("configuration rejected; keeping the last good one", extra={"reason": reason})
         if not after.configuration.rejection and not isinstance(event, SignalReceived):
-            LOG.info("configuration accepted")
+            LOG.info("configuration no longer rejected")
 
     def _log_write(self, event: Event | Plan) -> None:
         """Log once that writes of the output file fail, and once that they succeed again."""
