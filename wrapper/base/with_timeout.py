@@ -23,7 +23,10 @@ def with_timeout(call: Callable[[], T], limit_s: float) -> T:
     """
     future: Future[T] = Future()
     threading.Thread(target=_settle, args=(future, call), name="with_timeout", daemon=True).start()
-    return future.result(limit_s)
+    try:
+        return future.result(limit_s)
+    finally:
+        del future  # as below
 
 
 def _settle(future: Future[T], call: Callable[[], T]) -> None:
@@ -31,3 +34,6 @@ def _settle(future: Future[T], call: Callable[[], T]) -> None:
         future.set_result(call())
     except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
         future.set_exception(error)
+        # The future holds the error, its traceback this frame, and this frame the future. The cycle
+        # would keep all that the call has read, MiBs perhaps, until the garbage collector runs.
+        del future
