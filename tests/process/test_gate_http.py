@@ -44,6 +44,7 @@ def shared_gate(
 def gate(shared_gate: RunningGate, receiver: StandInReceiver) -> RunningGate:
     """Hand it out, as if nothing had been sent to it yet."""
     receiver.seen.clear()
+    receiver.play = Incoming.answer
     return shared_gate
 
 
@@ -156,10 +157,7 @@ def test_interim_answers_are_skipped(gate: RunningGate, receiver: StandInReceive
         request.answer()
 
     receiver.play = play
-    try:
-        answer = gate.post(b"a batch")
-    finally:
-        receiver.play = Incoming.answer
+    answer = gate.post(b"a batch")
     assert answer.status_code == 204
     assert "Link" not in answer.headers
 
@@ -176,10 +174,7 @@ def test_an_answer_that_is_not_final_is_none(
             request.end_headers()
 
     receiver.play = play
-    try:
-        answer = gate.post(b"a batch")
-    finally:
-        receiver.play = Incoming.answer
+    answer = gate.post(b"a batch")
     assert answer.status_code == 502
     assert f"no final answer, only status {status}" in answer.json()["error"]
 

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import psutil
@@ -186,14 +187,15 @@ def read_until(client: socket.socket, end: bytes) -> bytes:
     return data
 
 
+def hint_and_answer(call: Call, version: bytes) -> None:
+    """Send an interim answer of this version of HTTP, then the answer."""
+    call.sock.sendall(b"HTTP/%b 103 Early Hints\r\nLink: </a>\r\n\r\n" % version)
+    call.say()
+
+
 def test_interim_answers_pass(web: Web) -> None:
     """A 103 reaches the client before the answer, and one of HTTP/1.0 gets none."""
-
-    def answer(call: Call) -> None:
-        call.sock.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
-        call.say()
-
-    with persistent(answer) as upstream:
+    with persistent(partial(hint_and_answer, version=b"1.1")) as upstream:
         web.tell(leading(upstream.url))
         assert web.raw(LAST).startswith(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 2")
         assert web.raw(b"GET / HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 OK\r\n")
@@ -201,12 +203,7 @@ def test_interim_answers_pass(web: Web) -> None:
 
 def test_interim_answers_of_http_1_0_do_not_pass(web: Web) -> None:
     """There are none in HTTP/1.0 (RFC 9110, 15.2), so a client would not know what it is."""
-
-    def answer(call: Call) -> None:
-        call.sock.sendall(b"HTTP/1.0 103 Early Hints\r\n\r\n")
-        call.say()
-
-    with persistent(answer) as upstream:
+    with persistent(partial(hint_and_answer, version=b"1.0")) as upstream:
         web.tell(leading(upstream.url))
         assert web.raw(LAST).startswith(b"HTTP/1.1 200 OK\r\n")
 
