@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import promgen
+from tests.memory import Traced, collector_off
 from tests.real.parts import program
 from tests.support import wait_until
 from wrapper.model.fetched_file import FileKind
@@ -340,3 +341,25 @@ def test_new_files_that_are_refused_leave_none(tmp_path: Path) -> None:
     given = Loads(judge, RuleLoader(judge, quiet_s=0.0))
     given.together(a=BAD, b=GOOD)
     assert judge.loaded == judge.files == {"a.yml": NO_RULES, "b.yml": GOOD}
+
+
+def fail_unexpectedly() -> ReloadAnswer:
+    """Raise what nobody foresaw."""
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("act", [None, fail_unexpectedly], ids=["refused", "unexpected"])
+@pytest.mark.parametrize("others", [{}, {"b": BETTER, "c": BAD}], ids=["alone", "with others"])
+def test_failed_rules_do_not_stay_in_memory(
+    all_good: Loads, act: Callable[[], ReloadAnswer] | None, others: dict[str, bytes]
+) -> None:
+    """MiBs would stay until the garbage collector runs."""
+    all_good.judge.act = act
+    rules = Traced(BAD)
+    are_gone = rules.trace()
+    with collector_off():
+        all_good.together(a=rules, **others)
+        assert isinstance(all_good.results["a.yml"], Exception)
+        all_good.results.clear()
+        del rules
+        wait_until(are_gone, LIMIT_S, "the rules are freed")

@@ -46,6 +46,18 @@ class NewRules:
     is_new: bool = False
     outcome: Future[bool] = field(default_factory=Future)
 
+    def result(self) -> bool:
+        """Wait for the outcome, and return or raise it. It is then forgotten.
+
+        The traceback of an error has frames that refer to this object. If this object also referred
+        to the error, the rules, MiBs perhaps, would stay until the garbage collector runs.
+        """
+        try:
+            return self.outcome.result()
+        finally:
+            self.outcome = Future()
+            self.outcome.cancel()  # so that it counts as done
+
     def give_up(self, error: Exception) -> None:
         """Set this error as the outcome, unless there is one: a thread waits for the outcome."""
         if not self.outcome.done():
@@ -103,7 +115,7 @@ class RuleLoader:
         if is_first:
             with self._load_lock:
                 self._load_gathered()
-        return rules.outcome.result()
+        return rules.result()
 
     def reload(self) -> ReloadAnswer:
         """Reload Prometheus. While new rules are not loaded yet, they may cause a refusal."""

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import threading
-import weakref
 
 import pytest
 
+from tests.memory import Traced, collector_off
 from tests.support import wait_until
 from wrapper.base.with_timeout import with_timeout
-
-
-class Body:
-    """What a call has read."""
 
 
 def test_the_result_and_the_error_are_those_of_the_call() -> None:
@@ -36,18 +31,14 @@ def test_a_call_that_takes_longer_is_left() -> None:
 
 def test_an_error_keeps_nothing_of_the_call() -> None:
     """An answer that is too large would stay until the garbage collector runs."""
-    bodies: list[weakref.ref[Body]] = []
+    are_gone = []
 
     def read() -> None:
-        body = Body()
-        bodies.append(weakref.ref(body))
+        body = Traced(b"x")
+        are_gone.append(body.trace())
         raise ValueError
 
-    gc.collect()
-    gc.disable()
-    try:
+    with collector_off():
         with contextlib.suppress(ValueError):
             with_timeout(read, 10)
-        wait_until(lambda: bodies[0]() is None, 10, "the body is freed")
-    finally:
-        gc.enable()
+        wait_until(are_gone[0], 10, "the body is freed")
