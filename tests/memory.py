@@ -7,6 +7,8 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import pytest
+
 
 class Traced(bytes):
     """Bytes of which a test can ask whether they are still in memory."""
@@ -31,3 +33,24 @@ def collector_off() -> Iterator[None]:
         yield
     finally:
         gc.enable()
+
+
+def stays(
+    call: Callable[[], object], kind: type[Exception], settle: Callable[[], object] = int
+) -> bool:
+    """Return whether the error of a call, or its cause, keeps the frames of the call in memory.
+
+    ``settle`` is called after it, for what is freed only then.
+    """
+
+    def called(_token: _Token) -> None:
+        call()
+
+    token = _Token()
+    is_there = weakref.ref(token)
+    with collector_off():
+        with pytest.raises(kind) as caught:
+            called(token)
+        del caught, token
+        settle()
+        return is_there() is not None

@@ -21,6 +21,7 @@ import pytest
 import yaml
 from urllib3.response import HTTPResponse
 
+from tests.memory import stays
 from tests.process.stand_in import (
     LEASE,
     LIMIT_S,
@@ -235,6 +236,7 @@ def test_an_endless_answer_is_not_read(
     packed = {"Content_Encoding": "gzip"} if is_packed else {}
     server.play = raw(gzip.compress(body) if is_packed else body, **packed)
     assert "larger than 1 MiB" in str(problem_of(lease.read)[0])
+    assert not stays(lease.read, LeaseUnavailable)
     server.play = endless
     assert "larger than 1 MiB" in str(problem_of(lease.read)[0])
     server.play = raw(gzip.compress(body[1000:]) if is_packed else body[1000:], **packed)
@@ -251,6 +253,7 @@ def test_an_endless_line_of_a_watch_is_not_read(
     reported, error = watch(lease)
     assert reported == []
     assert "larger than 1 MiB" in str(error)
+    assert not stays(lambda: lease.watch(ObservedLease(RECORD, "6"), print), LeaseUnavailable)
 
 
 @pytest.mark.parametrize("line", [b"[" * 100_000, b"7", b"{}", b"nothing", b'{"type":"ADDED"}'])

@@ -147,10 +147,7 @@ def _not_found(answer: ApiAnswer, place: ObjectPlace) -> tuple[str, str]:
 
 def failure(error: Exception, server: ServerDescription, limit_s: float) -> LeaseUnavailable:
     """Return the error for a request without an answer; its text depends only on the cause."""
-    match error:
-        case LeaseUnavailable():
-            return error
-        case NoAccess():
-            return LeaseUnavailable(str(error), "kubeconfig")
+    if isinstance(error, NoAccess):
+        return LeaseUnavailable(str(error), "kubeconfig")
     found = explain(error, server, limit_s)
     return LeaseUnavailable(found.text, _REASONS.get(found.kind, found.kind))

@@ -73,6 +73,8 @@ class Cluster:
             )
         except Exception as error:
             self._discard(*used)  # only these: another thread may have opened a new session since
+            if isinstance(error, LeaseUnavailable):  # raised from itself, it would be a cycle
+                raise
             raise self.failure(error) from error
 
     def failure(self, error: Exception, limit_s: float | None = None) -> LeaseUnavailable:

@@ -159,8 +159,11 @@ class KubernetesLease:
         try:
             yield
         except Exception as error:
-            if not session.is_ended:
-                raise self._cluster.failure(error, session.wait_limit_s) from error
+            if session.is_ended:
+                return
+            if isinstance(error, LeaseUnavailable):  # raised from itself, it would be a cycle
+                raise
+            raise self._cluster.failure(error, session.wait_limit_s) from error
         finally:
             self._watches.discard(session)
             session.end()

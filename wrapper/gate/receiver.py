@@ -78,6 +78,8 @@ class Receiver:
             raise NoAnswer(f"{_shown(asked.url)}: {why}") from None
         except TookTooLong:
             raise _no_answer(TimeoutError(), asked, limit_s) from None
+        except NoAnswer:  # raised from itself, it would be a cycle that keeps the body
+            raise
         except Exception as error:  # any error means that Prometheus must retry
             raise _no_answer(error, asked, limit_s) from error
 
@@ -213,8 +215,6 @@ def _would_lose_the_samples(url: SplitResult, status: int, to: SplitResult) -> s
 
 
 def _no_answer(error: BaseException, hop: _Hop, limit_s: float) -> NoAnswer:
-    if isinstance(error, NoAnswer):
-        return error
     if isinstance(error, (BadProxy, ConfigurationError)):
         return NoAnswer(f"{_shown(hop.url)}: {error}")
     server = ServerDescription(_shown(hop.url), "the receiver", _TRUST, hop.proxy)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from copy import copy
 
 from gevent.event import AsyncResult
 from gevent.monkey import get_original
@@ -45,5 +46,5 @@ class Resolver:
             self._running[name, port] = running
         found = running.get()
         if isinstance(found, Exception):
-            raise found
+            raise copy(found)  # the traceback of this one would keep all requests it is raised for
         return found or []

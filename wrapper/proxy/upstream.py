@@ -48,6 +48,10 @@ class Unreachable(OSError):
     """No connection could be opened; nothing was sent."""
 
 
+class _TooSlow(Exception):
+    """The time limit has passed. Not an OSError, because any address may raise one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """The leader's Prometheus: scheme and authority, and whether it is this replica's own."""
@@ -177,34 +181,30 @@ class Upstreams:
     def _connected(self, url: str) -> socket.socket:
         """Return a socket that is ready for a request; the time limit includes DNS and TLS."""
         where = url_parts(url)
-        # Not an OSError, because any address may raise one.
-        limit = gevent.Timeout(self._connect_timeout_s)
         try:
-            with limit:
+            with gevent.Timeout(self._connect_timeout_s, _TooSlow()):
                 return self._secured(self._opened(where), where)
-        except gevent.Timeout as timeout:
-            if timeout is not limit:
-                raise
+        except _TooSlow:
             raise Unreachable(f"{url} cannot be reached: no connection in time") from None
         except (OSError, UnicodeError) as error:
             raise Unreachable(f"{url} cannot be reached: {error}") from error
 
     def _opened(self, where: UrlParts) -> socket.socket:
         """Return a socket to the first address that accepts a connection; raise OSError."""
-        problem = OSError("the name has no address")
+        problem = "the name has no address"
         for address in self._addresses(where):
             sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
             try:
                 sock.connect((address, where.port))
             except OSError as error:
                 sock.close()
-                problem = error
+                problem = str(error)  # a reference to the error would be a cycle with this frame
             except BaseException:
                 sock.close()
                 raise
             else:
                 return sock
-        raise problem
+        raise OSError(problem)
 
     def _addresses(self, where: UrlParts) -> list[str]:
         """Return the addresses of a host; an IP address needs no DNS."""

@@ -161,6 +161,8 @@ class Broker:
             if callbacks.error is not None:
                 raise callbacks.error  # noqa: B904 - the first error
             raise _unreachable(error) from error
+        finally:
+            callbacks.error = None  # its traceback refers to the callbacks, and to the message
 
     def _consume(self, connection: Any, callbacks: Callbacks) -> None:
         connection.connect()

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from wrapper.targets.broker import BrokerUnreachable, Callbacks, drain
+from tests.memory import stays
+from wrapper.targets.broker import Broker, BrokerUnreachable, Callbacks, drain
 
 
 def callbacks() -> Callbacks:
@@ -56,3 +57,13 @@ def test_an_error_of_ours_is_raised_as_it_is() -> None:
     ours.error = TypeError("ours")
     with pytest.raises(TypeError, match="ours"):
         drain(connection(ours.error), ours)
+
+
+def test_an_error_of_ours_does_not_stay() -> None:
+    """The message that is its cause would stay with it."""
+
+    def fail(_message: object = None) -> None:
+        raise ZeroDivisionError
+
+    broker = Broker("memory://", "q")
+    assert not stays(lambda: broker.listen(fail, fail), ZeroDivisionError)
