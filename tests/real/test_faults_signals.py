@@ -73,5 +73,6 @@ def test_a_second_stop_kills_before_it_releases(fleet: Fleet) -> None:
     assert is_dead(child)
     other.await_leader(SPARE_S)
     assert leader.await_end() == 128 + signal.SIGKILL
+    assert leader.log.read_text().count("killing Prometheus") == 1
     await_turns(fleet, leader.name, other.name)
     hole.close()

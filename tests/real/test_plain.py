@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,6 +73,16 @@ def test_hup_reloads_and_nothing_else_does(plain: Plain) -> None:
     assert plain.process is not None
     plain.process.send_signal(signal.SIGHUP)
     wait_until(lambda: plain.has_job("second"), 15, "the edit is in force")
+
+
+def test_signals_in_quick_succession_are_one_request(plain: Plain) -> None:
+    """As from coreutils' `timeout`, which sends two: Prometheus stops in order, with status 0."""
+    assert plain.process is not None
+    for _ in range(2):
+        plain.process.send_signal(signal.SIGTERM)
+        time.sleep(0.01)  # pending signals with the same number are delivered as one
+    assert plain.stop() == 0
+    assert "killing Prometheus" not in plain.log.read_text()
 
 
 def test_its_api_tells_that_it_is_ready(plain: Plain) -> None:

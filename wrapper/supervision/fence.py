@@ -88,8 +88,6 @@ def _why_kill(
         return "its demotion was not confirmed before another replica may acquire the lease"
     if role is Role.LEADER:
         return ""
-    if o.stopping.stop_signals > 1:
-        return "received a second stop signal"
     if o.role is Role.FOLLOWER and (problem := o.rendered_file.closing_problem):
         return problem
     is_overdue = o.role is Role.FOLLOWER and now >= o.role_since + policy.demotion_grace_s

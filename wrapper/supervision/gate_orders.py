@@ -34,7 +34,7 @@ def hands_over(o: Observation, policy: Policy, obstacle: Reason | None, now: flo
     gate = o.gate
     if obstacle is None or obstacle.cause not in _IN_ORDER or o.role is not Role.LEADER:
         return False
-    if gate is None or not gate.passes or gate.has_handed_over or o.stopping.stop_signals > 1:
+    if gate is None or not gate.passes or gate.has_handed_over or o.stopping.is_urgent:
         return False
     if o.child.status is not None or not lease_rules.leads(o.lease.view, policy.terms, now):
         return False

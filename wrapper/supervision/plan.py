@@ -90,16 +90,17 @@ def plan(o: Observation, policy: Policy, now: float) -> Plan:
     if is_handing_over and role is Role.LEADER:
         reason = HANDING_OVER
     stance = candidacy.stance_of(o, obstacle, now)
+    fencing = fence.fence(o, policy, role, obstacle, now)
     return Plan(
         role=role,
         stance=stance,
         actions=(
-            *fence.fence(o, policy, role, obstacle, now),
+            *fencing,
             *_load(o, policy, role, now),
             *gate_orders.orders(o, policy, role, now, is_handing_over=is_handing_over),
             *_answer_signals(o, policy),
             *_label(o, role, now),
-            *shutdown.leave(o, policy, now),
+            *(() if _kills(fencing) else shutdown.leave(o, policy, now)),
             *_web(o, policy, now),
         ),
         reason=reason.text,
@@ -148,6 +149,10 @@ def _is_refused_at_start(o: Observation) -> bool:
     """
     is_own = o.stopping.stop_at is None and o.child.killed_at is None and (o.child.status or 0) > 0
     return is_own and not o.child.was_ready
+
+
+def _kills(actions: tuple[Action, ...]) -> bool:
+    return any(isinstance(a, SignalPrometheus) and a.number == signal.SIGKILL for a in actions)
 
 
 # --- what Prometheus loads ---

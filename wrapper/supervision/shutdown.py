@@ -26,7 +26,7 @@ def leave(o: Observation, policy: Policy, now: float) -> tuple[Action, ...]:
         return _exit_unreported(o, policy, now)
     if not policy.owns_child:
         return _leave_sidecar(o, policy, now)
-    if o.stopping.stop_signals > 1:
+    if o.stopping.is_urgent:
         return (SignalPrometheus(signal.SIGKILL, "received a second stop signal"),)
     if o.child.terminated_at is not None:
         is_overdue = now >= o.child.terminated_at + policy.prometheus_grace_s
@@ -82,7 +82,7 @@ def _leave_sidecar(o: Observation, policy: Policy, now: float) -> tuple[Action, 
     is_overdue = (
         o.stopping.stop_at is not None and now >= o.stopping.stop_at + policy.demotion_grace_s
     )
-    if o.stopping.stop_signals > 1 or is_overdue or _may_stop(o, policy, now):
+    if o.stopping.is_urgent or is_overdue or _may_stop(o, policy, now):
         return end(o, FAILED if o.stopping.failure else 0, policy.web_grace_s, now)
     return ()
 

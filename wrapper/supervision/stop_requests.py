@@ -12,20 +12,26 @@ from wrapper.model.pause import Pause
 from wrapper.supervision.policy import Policy
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# A signal this soon after the first is the same request: coreutils' ``timeout`` signals its child,
+# and then the process group of the child.
+SAME_REQUEST_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class StopRequests:
     """Whether this replica stops, steps down, or is paused.
 
-    - ``stop_signals``, ``stop_at``: the number of signals to stop, and the time of the first.
+    - ``stop_at``: when it was asked to stop, or when the first thread failed.
+    - ``signalled_at``: the time of the first signal to stop, None without one.
+    - ``is_urgent``: whether a second signal has asked to stop without an orderly shutdown.
     - ``failure``: why the program stops without a request, "" otherwise.
     - ``steps_down_until``: the end of a step-down, None without one.
     - ``pause``: the requested pause, None without one.
     """
 
-    stop_signals: int = 0
     stop_at: float | None = None
+    signalled_at: float | None = None
+    is_urgent: bool = False
     failure: str = ""
     steps_down_until: float | None = None
     pause: Pause | None = None
@@ -41,8 +47,7 @@ def fold(
     """Return the state after one event; a step-down ends when another replica has the lease."""
     match happened:
         case SignalReceived(number) if number in STOP_SIGNALS:
-            first_at = now if stopping.stop_at is None else stopping.stop_at
-            return replace(stopping, stop_signals=stopping.stop_signals + 1, stop_at=first_at)
+            return _signalled(stopping, now)
         case ActorEnded(name, problem):  # stop as if requested; the first failure is the reason
             failure = stopping.failure or f"thread {name} ended unexpectedly: {problem}"
             first_at = now if stopping.stop_at is None else stopping.stop_at
@@ -55,6 +60,14 @@ def fold(
             return replace(stopping, pause=pause)
         case _:
             return stopping
+
+
+def _signalled(stopping: StopRequests, now: float) -> StopRequests:
+    if stopping.signalled_at is None:
+        first_at = now if stopping.stop_at is None else stopping.stop_at
+        return replace(stopping, signalled_at=now, stop_at=first_at)
+    is_another = now >= stopping.signalled_at + SAME_REQUEST_S
+    return replace(stopping, is_urgent=stopping.is_urgent or is_another)
 
 
 def _another_leads(view: LeaseView, identity: str) -> bool:

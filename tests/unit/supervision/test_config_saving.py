@@ -113,7 +113,7 @@ def test_a_prometheus_that_ends_before_it_is_ready_is_started_with_what_was_save
         (but(ENDED, child_was_ready=True), RESTARTABLE),
         (but(ENDED, child_status=0), RESTARTABLE),
         (but(ENDED, child_status=-9), RESTARTABLE),
-        (but(ENDED, stopping_stop_at=98.0, stopping_stop_signals=1), RESTARTABLE),
+        (but(ENDED, stopping_stop_at=98.0), RESTARTABLE),
         (but(ENDED, child_killed_at=98.0), RESTARTABLE),
     ],
     ids=[

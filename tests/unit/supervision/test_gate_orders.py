@@ -289,7 +289,8 @@ def test_a_hand_over_has_its_time() -> None:
     assert decide(renewed, now=NOW + 6.9).role is Role.LEADER
     assert decide(renewed, now=NOW + 7.0).role is Role.FOLLOWER
     assert decide(leaving).wake_at <= NOW + 7.0
-    again = after(leaving, SignalReceived(signal.SIGTERM))
+    assert after(leaving, SignalReceived(signal.SIGTERM)).role is Role.LEADER, "the same request"
+    again = after(leaving, SignalReceived(signal.SIGTERM), now=NOW + 1.0)
     assert again.role is Role.FOLLOWER
 
 

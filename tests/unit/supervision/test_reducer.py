@@ -71,8 +71,14 @@ ANOTHERS = LeaseView(last=LeaseRecord("b"), changed_at=99.0)
 @pytest.mark.parametrize(
     ("event", "expected"),
     [
-        (SignalReceived(signal.SIGTERM), {"stopping_stop_signals": 1, "stopping_stop_at": 100.0}),
-        (SignalReceived(signal.SIGINT), {"stopping_stop_signals": 1, "stopping_stop_at": 100.0}),
+        (
+            SignalReceived(signal.SIGTERM),
+            {"stopping_signalled_at": 100.0, "stopping_stop_at": 100.0},
+        ),
+        (
+            SignalReceived(signal.SIGINT),
+            {"stopping_signalled_at": 100.0, "stopping_stop_at": 100.0},
+        ),
         (
             SignalReceived(signal.SIGUSR1),
             {"stopping_steps_down_until": 130.0, "pending_pause": True},
@@ -112,10 +118,28 @@ def test_an_event_changes_what_it_is_about(event: Event, expected: dict[str, Any
     ("before", "event", "expected"),
     [
         pytest.param(
-            but(NEW, stopping_stop_signals=1, stopping_stop_at=95.0),
+            but(NEW, stopping_signalled_at=99.0, stopping_stop_at=99.0),
             SignalReceived(signal.SIGTERM),
-            {"stopping_stop_signals": 2},
-            id="a second stop signal counts, the first one's time stays",
+            {"stopping_is_urgent": True},
+            id="a second stop signal is urgent, the first one's time stays",
+        ),
+        pytest.param(
+            but(NEW, stopping_signalled_at=99.1, stopping_stop_at=99.1),
+            SignalReceived(signal.SIGINT),
+            {},
+            id="a stop signal within a second of the first is the same request",
+        ),
+        pytest.param(
+            but(NEW, stopping_signalled_at=97.0, stopping_stop_at=97.0, stopping_is_urgent=True),
+            SignalReceived(signal.SIGTERM),
+            {},
+            id="a third one changes nothing",
+        ),
+        pytest.param(
+            but(NEW, stopping_stop_at=90.0, stopping_failure="a thread ended"),
+            SignalReceived(signal.SIGTERM),
+            {"stopping_signalled_at": 100.0},
+            id="after a failure, the first stop signal is not urgent",
         ),
         pytest.param(
             but(NEW, child_is_ready=True, child_was_ready=True),
