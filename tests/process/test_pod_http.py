@@ -107,7 +107,7 @@ CURE = (
             "forbidden",
             [
                 "sa may not patch pods p-0 in namespace monitoring (403): ",
-                "the verb patch by a Role and a RoleBinding in namespace monitoring",
+                "grant the verb patch by a Role and a RoleBinding in namespace monitoring",
             ],
             id="no right to",
         ),

@@ -160,8 +160,9 @@ def test_a_missing_right_is_named(namespace: Namespace) -> None:
     assert caught.value.reason == "forbidden"
     assert str(caught.value) == (
         f"system:serviceaccount:{namespace.name}:elector may not get leases.coordination.k8s.io"
-        f" other in namespace {namespace.name} (403): grant the verb get by a Role and a"
-        f" RoleBinding in namespace {namespace.name}"
+        f" other in namespace {namespace.name} (403): grant the verbs get, update, watch and"
+        f" create (create without resourceNames) by a Role and a RoleBinding in namespace"
+        f" {namespace.name}"
     )
     with pytest.raises(LeaseUnavailable, match="may not watch leases"):
         other.watch(ObservedLease(None), lambda _: None)

@@ -104,7 +104,7 @@ def leader_of(snapshot: Snapshot, now: float) -> str:
 def known_leader(snapshot: Snapshot, now: float) -> str | None:
     """Return the leader as ``leader_of`` does, but None if it is not known.
 
-    While the lease is unreachable, its holder may have renewed it, or another replica may have
+    While the lease cannot be used, its holder may have renewed it, or another replica may have
     acquired it.
     """
     return leader_of(snapshot, now) or (None if snapshot.lease_problem else "")

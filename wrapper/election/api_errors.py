@@ -22,6 +22,11 @@ from wrapper.model.lease import LeaseConflict, LeaseUnavailable
 _LONGEST_RETRY_AFTER_S = 60.0
 _FULL = "annotations: Too long"  # other programs have filled the Lease: it can no longer be written
 _FULL_CURE = "remove annotations of other programs from it with kubectl edit"
+# All verbs that this program uses, so that one change of the Role is enough.
+_VERBS = {
+    "leases": "the verbs get, update, watch and create (create without resourceNames)",
+    "pods": "the verb patch",
+}
 _REASONS = {"broken": "connection", "unreadable": "error"}
 
 
@@ -131,7 +136,7 @@ def _forbidden(verb: str, answer: ApiAnswer, place: ObjectPlace) -> str:
         return f"{place.server} does not allow this client to {what}: {answer.message}"
     return (
         f"{user[1]} may not {verb} {_what(verb, place)} (403):"
-        f" grant the verb {verb} by a Role and a RoleBinding in namespace {place.namespace}"
+        f" grant {_VERBS[place.kind]} by a Role and a RoleBinding in namespace {place.namespace}"
     )
 
 

@@ -47,7 +47,7 @@ class Cause(StrEnum):
     PROMOTION_FAILED = "promotion_failed"
     COOLING_DOWN = "cooling_down"
     GIVEN_BACK = "given_back"  # our request to release the lease may be in flight
-    NOT_RENEWED = "not_renewed"  # the lease was not renewed in time, or it is unreachable
+    NOT_RENEWED = "not_renewed"  # the lease was not renewed in time, or it cannot be used
     LOST = "lost"  # another replica holds the lease, or nobody does
     EXITED = "exited"  # Prometheus has exited
     THREAD_ENDED = "thread_ended"  # a thread of this program has ended unexpectedly

@@ -146,7 +146,7 @@ def _may_be_released(o: Observation) -> bool:
 
 def _why_following(o: Observation, policy: Policy, now: float) -> str:
     if o.lease.view.problem:
-        return f"the lease is unreachable: {o.lease.view.problem}"
+        return f"the lease cannot be used: {o.lease.view.problem}"
     if holder_is_overdue(o, policy, now):
         return _why_overdue(o, policy)
     if o.lease.view.holder == policy.terms.identity:

@@ -1,7 +1,7 @@
 """The history of leaders, as this replica saw them, and why each change happened; pure.
 
 Each change of the leader adds an entry. A leader is "" if nobody led, None if it is not known
-because the lease was unreachable. The number, age and length of entries are limited, because each
+because the lease could not be used. The number, age and length of entries are limited, because each
 snapshot contains them.
 
 Limitations: the history is lost when the supervisor exits. Only the former leader itself knows why
@@ -72,7 +72,7 @@ class History:
         if self._leader == self._identity:
             return self._why_ended(decided, view)
         what = f"whether {self._leader} still leads" if self._leader else "who leads"
-        return f"it is not known {what}: the lease is unreachable: {view.problem}"
+        return f"it is not known {what}: the lease cannot be used: {view.problem}"
 
     def _why_ended(self, decided: Plan, view: LeaseView) -> str:
         if self._leader == self._identity:
@@ -94,8 +94,8 @@ class History:
 
     def _why_seen_again(self, leader: str, view: LeaseView) -> str:
         if leader == self._identity:
-            return f"{leader} acquired the lease when it became reachable again"
+            return f"{leader} acquired the lease as soon as it could be used again"
         is_same = view.last is not None and view.last.acquire_time == self._acquired
         if leader == self._known and is_same:
-            return f"{leader} still leads; the lease is reachable again"
-        return f"{leader} acquired the lease while it was unreachable from this replica"
+            return f"{leader} still leads; the lease can be used again"
+        return f"{leader} acquired the lease while this replica could not use it"

@@ -36,8 +36,8 @@ HELP: dict[str, str] = {
     "remote_write loaded that sends there itself, or the gate may be open.",
     "remote_write_loaded": "Whether Prometheus has remote_write loaded, with the gate also as a "
     "follower; absent while that is unknown.",
-    "leader_known": "Whether this replica knows a leader: 0 if nobody leads or the lease is "
-    "unreachable; absent without an election.",
+    "leader_known": "Whether this replica knows a leader: 0 if nobody leads or the lease cannot "
+    "be used; absent without an election.",
     "leaderless_seconds_total": "Seconds in which this replica knew no leader.",
     "lease_expires_in_seconds": "Seconds until the leader must step down, or another's lease "
     "expires, unless it is renewed; absent without a holder.",

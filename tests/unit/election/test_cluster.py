@@ -238,6 +238,8 @@ FORBIDDEN = (
     ' create resource "leases" in API group "coordination.k8s.io" in the namespace "monitoring"'
 )
 
+VERBS = "the verbs get, update, watch and create (create without resourceNames)"
+
 
 @pytest.mark.parametrize(
     ("verb", "answer", "reason", "words"),
@@ -257,7 +259,7 @@ FORBIDDEN = (
                     "system:serviceaccount:monitoring:p may not create leases.coordination.k8s.io"
                     " in namespace monitoring (403): "
                 ),
-                "the verb create by a Role and a RoleBinding in namespace monitoring",
+                f"grant {VERBS} by a Role and a RoleBinding in namespace monitoring",
             ],
         ),
         (
@@ -269,7 +271,7 @@ FORBIDDEN = (
                     "system:serviceaccount:monitoring:p may not watch leases.coordination.k8s.io"
                     " prometheus in namespace monitoring (403): "
                 ),
-                "the verb watch by a Role and a RoleBinding in namespace monitoring",
+                f"grant {VERBS} by a Role and a RoleBinding in namespace monitoring",
             ],
         ),
         (

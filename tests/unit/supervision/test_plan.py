@@ -325,7 +325,10 @@ def test_who_to_be(o: Observation, role: str, stance: str, cause: Cause) -> None
         (but(READY, fencing_obstacle="it is a script"), ["it is a script"]),
         (but(LEADING, child_health=UNHEALTHY), ["no answer"]),
         (but(READY, lease_view=ANOTHERS), ["b holds"]),
-        (but(READY, lease_view=replace(ANOTHERS, problem="no answer")), ["no answer"]),
+        (
+            but(READY, lease_view=replace(ANOTHERS, problem="no answer")),
+            ["the lease cannot be used: no answer"],
+        ),
         (LOST, ["no answer"]),
         (
             but(READY, promotion_cools_until=110.0, promotion_problem="it was refused"),
