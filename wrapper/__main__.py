@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from wrapper.base.log import say  # noqa: PLC0415 - not in the init process
         from wrapper.options.usage import usage  # noqa: PLC0415 - likewise
 
-        say(usage() if asked == "help" else f"prometheus-elector {__version__}")
+        say(usage(arguments[0]) if asked == "help" else f"prometheus-elector {__version__}")
         return 0
     if arguments[:1] in (["status"], ["step-down"]):
         return _run_remote(arguments)

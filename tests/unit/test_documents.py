@@ -11,6 +11,7 @@ import pytest
 from tests import links
 from tests.layers import ORDER
 from wrapper.commands.remote_args import read_arguments
+from wrapper.options.commands import COMMANDS as OWN_HELP
 from wrapper.options.flags import BY_NAME
 from wrapper.options.loading import load
 from wrapper.options.usage import usage
@@ -39,7 +40,13 @@ def commands(text: str) -> list[str]:
 
 COMMANDS = [
     *((str(page), each) for page in PAGES for each in commands((CHECKOUT / page).read_text())),
-    *(("--help", each) for each in commands(f"```\n{usage().partition('Examples:')[2]}\n```")),
+    *(
+        (f"{name} --help", each)
+        for name in ("", *OWN_HELP)
+        for each in commands(
+            f"```\n{usage(name).partition('Examples:')[2].partition('Exit status:')[0]}\n```"
+        )
+    ),
 ]
 
 

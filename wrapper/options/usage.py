@@ -1,10 +1,11 @@
-"""The text of --help, with the table of flags; pure."""
+"""The texts of --help: the general one with the table of flags, and one for each command; pure."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
 
+from wrapper.options.commands import COMMANDS, Command
 from wrapper.options.flag import Flag, FlagKind
 from wrapper.options.flags import GROUPS
 
@@ -24,27 +25,8 @@ Usage:
       Prometheus that does not answer may continue to write. --remote-write-gate prevents this.
   prometheus-elector --init [flags]
       Write the follower's configuration and exit.
-  prometheus-elector check [flags] [-- prometheus [flags of Prometheus]]
-      Read and render the configuration that these flags name; start nothing, write nothing. Print
-      what was read, whether it is valid, what each override of the leader changes, and the
-      difference between follower and leader, without secrets. With --start, also start Prometheus
-      briefly with each configuration. Exit status: 0 the configuration can be used, 1 it cannot, 2
-      it could not be checked (flags, promtool, Prometheus).
-  prometheus-elector status [URL] [--http-config=FILE]
-      Print a table of all replicas and what each reports. URL is the API of one of them (default:
-      this machine's, at ELECTOR_API_LISTEN_ADDRESS). Exit status: 0 exactly one replica leads, 1
-      otherwise, 2 the API could not be asked.
-  prometheus-elector step-down [URL] [--for=30m] [--force] [--http-config=FILE]
-      Make this replica hand over now, in order. With --for, it stays out of the election for that
-      time, also across restarts; --for=0s ends this. The command is refused if no other replica is
-      known to be ready, unless --force is given. It uses the API if the API has users or requires
-      client certificates; otherwise it sends a signal on this machine. The URL may contain a user
-      name, https://alice@HOST:9095; the command then prompts for the password. FILE has the format
-      of --prometheus-http-config: CA, client certificate, password.
-  prometheus-elector targets FILE --from=URL [--reload] [flags]
-      Fetch targets or rules once, for cron; start nothing. Exit status: 0 FILE has the content of
-      the URL, 1 it has not, or its new rules are not confirmed to be loaded, 2 the flags are wrong.
-
+"""
+_EXAMPLES = """\
 Examples:
   # In Kubernetes, with POD_NAME and POD_UID set from the pod's fields metadata.name, metadata.uid:
   prometheus-elector --config=/etc/elector/config.yml --output=/prometheus/elector.yml \\
@@ -64,12 +46,8 @@ Examples:
       --targets-url=http://promgen/api/v1/rules=/etc/prometheus/promgen.rule.yml -- \\
       prometheus --config.file=/etc/prometheus/prometheus.yml
 
-  # Check a change before the roll-out: without Prometheus, with a real Prometheus, with promtool:
-  prometheus-elector check --config=config.yml
-  prometheus-elector check --config=config.yml --start -- prometheus
-  prometheus-elector check --config=config.yml --print=leader > leader.yml && \\
-      promtool check config leader.yml
-
+"""
+_SYNTAX = """\
 Flags have one dash or two, as --flag=value or --flag value; durations are written as 1m30s or
 500ms. Each flag has an environment variable, in [brackets] below. The flag wins over the variable,
 the variable over the default.
@@ -90,9 +68,34 @@ Other variables:
 """
 
 
-def usage() -> str:
-    """Return the text for ``--help``."""
-    return "\n".join((_HEAD, *(_group(name) for name in GROUPS), _TAIL))
+def usage(command: str = "") -> str:
+    """Return the text for ``--help``: that of a command, otherwise the general one."""
+    if command in COMMANDS:
+        return "\n".join(_of_command(command, COMMANDS[command]))
+    head = _HEAD + "".join(map(_summary, COMMANDS.values()))
+    examples = _EXAMPLES + COMMANDS["check"].examples
+    return "\n".join((head, examples, _SYNTAX, *(_group(name) for name in GROUPS), _TAIL))
+
+
+def _summary(command: Command) -> str:
+    """Return what the general text says about a command."""
+    statuses = ", ".join(f"{code} {each}" for code, each in enumerate(command.statuses))
+    about = _wrapped(f"{command.about} Exit status: {statuses}.", 6)
+    return "\n".join((f"  prometheus-elector {command.synopsis}", *about, ""))
+
+
+def _of_command(name: str, command: Command) -> Iterator[str]:
+    """Yield the lines of a command's own text."""
+    yield f"Usage: prometheus-elector {command.synopsis}\n"
+    yield from (*_wrapped(command.about), "", "Flags:")
+    for flag, meaning in command.flags:
+        yield from (f"  {flag}", *_wrapped(meaning, 6))
+    yield from (line for flag in GROUPS.get(name, ()) for line in _flag(flag))
+    if command.other_flags:
+        yield from _wrapped(command.other_flags, 2)
+    yield f"\nExamples:\n{command.examples}\nExit status:"
+    yield from (f"  {code}  {each}" for code, each in enumerate(command.statuses))
+    yield "\nAll commands, flags and variables: prometheus-elector --help"
 
 
 def _group(name: str) -> str:
@@ -107,12 +110,15 @@ def _flag(flag: Flag) -> Iterator[str]:
     value = "" if flag.kind is FlagKind.BOOLEAN else f"={flag.placeholder}"
     yield f"  --{flag.name}{value}"
     default = f" Default: {flag.shown_default}." if flag.shown_default else ""
-    indent = " " * 6
-    yield from textwrap.wrap(
-        f"{flag.help}{default} [{', '.join((flag.env, *flag.also_env))}]",
+    yield from _wrapped(f"{flag.help}{default} [{', '.join((flag.env, *flag.also_env))}]", 6)
+
+
+def _wrapped(text: str, indent: int = 0) -> list[str]:
+    return textwrap.wrap(
+        text,
         _WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * indent,
         break_long_words=False,
         break_on_hyphens=False,
     )

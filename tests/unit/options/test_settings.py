@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from tests.unit.options.given import CHILD, OWNER, loaded, own, problems
 from wrapper.base.durations import go_duration
 from wrapper.options.command_line import help_or_version
+from wrapper.options.commands import COMMANDS
 from wrapper.options.flag import FlagKind
 from wrapper.options.flag_fields import flags_of
 from wrapper.options.flag_values import Label
-from wrapper.options.flags import FLAGS
+from wrapper.options.flags import FLAGS, GROUPS
 from wrapper.options.loading import SettingsError
 from wrapper.options.settings import TimeLimits, lock_path
 from wrapper.options.usage import usage
@@ -706,6 +707,22 @@ def test_help_text_tells_all() -> None:
         assert f"Default: {flag.shown_default}." in text or not flag.shown_default
     assert max(map(len, usage().splitlines())) <= 100
     assert text.count("prometheus-elector --") >= 3
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_has_its_own_help(name: str) -> None:
+    """Its usage, flags, examples and exit statuses, on one screen, and where the rest is."""
+    text, command = usage(name), COMMANDS[name]
+    assert text.startswith(f"Usage: prometheus-elector {command.synopsis}\n")
+    for flag in GROUPS.get(name, ()):
+        assert f"\n  --{flag.name}" in text
+    for flag_text, _ in command.flags:
+        assert f"\n  {flag_text}\n" in text
+    assert f"\nExamples:\n{command.examples}\nExit status:\n  0  {command.statuses[0]}\n" in text
+    assert text.endswith("\nAll commands, flags and variables: prometheus-elector --help")
+    assert max(map(len, text.splitlines())) <= 100
+    assert len(text.splitlines()) <= 50
+    assert f"prometheus-elector {command.synopsis}\n" in usage()
 
 
 def _is_group(value: object) -> bool:
