@@ -145,6 +145,6 @@ def test_where_anybody_could_ask_nobody_may(web: Web, told: list[int]) -> None:
     """An API without users says how else."""
     web.tell(leading())
     code, answer = ask(web, {"force": True}, auth=None)
-    assert code == 403
+    assert (code, answer["errorType"]) == (403, "no_authentication")
     assert "--web-config-file" in answer["error"]
     assert not told

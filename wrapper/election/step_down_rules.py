@@ -13,6 +13,8 @@ from wrapper.election.lease_fields import mapping
 from wrapper.model.roles import Cause
 
 Status = Mapping[str, Any]
+# The ``errorType`` of the refusal by an API that does not authenticate its clients.
+NO_AUTHENTICATION = "no_authentication"
 # The fields of a status that every reader uses, and their types.
 STATUS_FORM: dict[str, type | UnionType] = {
     "identity": str,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from wrapper.election import step_down_pause
-from wrapper.election.step_down_rules import refusal_reason
+from wrapper.election.step_down_rules import NO_AUTHENTICATION, refusal_reason
 from wrapper.proxy.refusals import Refused
 from wrapper.web.peers import Peer
 
@@ -36,7 +36,7 @@ def step_down(  # noqa: PLR0913 - all that it takes to judge
 ) -> None:
     """Have the supervisor step down; raise Refused if it must not, or cannot."""
     if not knows_clients:
-        raise Refused(403, "forbidden", _NO_CLIENTS)
+        raise Refused(403, NO_AUTHENTICATION, _NO_CLIENTS)
     seconds, is_forced = _asked(body)
     others = [peer.status for peer in peers if peer.status is not None]
     if wrong := refusal_reason(own, others, is_forced=is_forced, for_s=seconds):

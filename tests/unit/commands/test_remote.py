@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from wrapper.commands.remote import Api, outcome_of, table
+from wrapper.commands.remote import Api, lacks_authentication, outcome_of, table
 from wrapper.commands.remote_args import CommandFailed, RemoteRequest, read_arguments
 
 LOCAL = "http://127.0.0.1:9095"
@@ -101,6 +101,23 @@ def test_what_is_no_url_is_refused(url: str) -> None:
 def test_a_password_is_not_shown() -> None:
     """Errors name the server by this."""
     assert str(Api("http://alice:wonderland@h:1")) == "http://h:1"
+
+
+@pytest.mark.parametrize(
+    ("code", "answer", "lacks"),
+    [
+        (403, {"errorType": "no_authentication", "error": "in any words"}, True),
+        (403, {"errorType": "forbidden", "error": "this API does not authenticate clients"}, True),
+        (403, {"errorType": "forbidden", "error": "this client has no certificate"}, False),
+        (403, {"error": ["no text"]}, False),
+        (200, {"errorType": "no_authentication"}, False),
+    ],
+)
+def test_an_api_without_authentication_is_recognised(
+    code: int, answer: dict[str, Any], lacks: bool
+) -> None:
+    """By the field of its answer; that of an earlier version by its words."""
+    assert lacks_authentication(code, answer) is lacks
 
 
 STATUS: dict[str, Any] = {
