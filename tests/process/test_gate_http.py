@@ -6,14 +6,17 @@ import contextlib
 import socket
 from collections.abc import Iterator
 from http import HTTPStatus
+from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.log_lines import read_log
 from tests.process.receiving import Incoming, StandInReceiver, receiving
 from tests.process.running_gate import LIMIT_S, RunningGate, running_gate
 from tests.support import wait_until
 from tests.web.conftest import read_all
+from wrapper.base.line_limit import FIRST
 from wrapper.model.gate import Endpoint
 
 POST = b"POST /gate/x HTTP/1.1\r\nHost: a\r\n"
@@ -198,3 +201,13 @@ def test_many_clients_that_dawdle_delay_nobody(
         assert process.memory_info().rss < 120 << 20
     wait_until(lambda: process.num_fds() <= before + 2, LIMIT_S, "their places are given back")
     assert receiver.bodies == [b"a batch"] * 10
+
+
+def test_a_flood_of_refused_requests_does_not_flood_the_log(tmp_path: Path) -> None:
+    """A few lines; each client has its answer."""
+    with running_gate(tmp_path) as gate:
+        gate.await_report(lambda _: True, "the gate runs")
+        for _ in range(3 * FIRST):
+            assert sent(gate, b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400")
+        lines = [each for each in read_log(gate.log_text) if each.message == "request refused"]
+        assert [each.fields["status"] for each in lines] == ["400"] * FIRST

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.log_lines import read_log
 from tests.web.conftest import Web, answers, leading
 from tests.web.upstreams import Call, drain, persistent
+from wrapper.base.line_limit import FIRST
 
 _POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
 _SMUGGLED = b"GET /-/quit HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -120,3 +122,17 @@ def test_malformed_chunks_are_refused(web: Web, body: bytes) -> None:
         assert answered.split(b" ", 2)[1] == b"400", answered
         assert answers(answered) == 1
         assert all(b"quit" not in call.head for call in upstream.calls)
+
+
+def test_a_flood_of_refused_requests_does_not_flood_the_log() -> None:
+    """A few lines for each status; each client has its answer."""
+    web = Web()
+    try:
+        for _ in range(3 * FIRST):
+            assert web.raw(b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400")
+        too_many = b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 101 + b"\r\n"
+        assert web.raw(too_many).startswith(b"HTTP/1.1 431")
+    finally:
+        text = web.stop()
+    refused = [each for each in read_log(text) if each.message == "request refused"]
+    assert [each.fields["status"] for each in refused] == [*["400"] * FIRST, "431"]

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import TextIO
 
+from wrapper.base import clock
+from wrapper.base.line_limit import LineLimit
 from wrapper.base.log_form import Form, Line, written
 
 # Of these libraries, only errors are logged. This program itself logs their problems, once and with
@@ -56,6 +58,24 @@ def _component(logger: str) -> str:
     """Return the component that logged the line: a library, or this program."""
     first = logger.partition(".")[0]
     return first if first in LIBRARIES else "elector"
+
+
+def limited(logger: logging.Logger) -> logging.Logger:
+    """Limit how often this logger writes one message with one ``status``; see ``line_limit``.
+
+    A line has the field ``lines_left_out`` if others like it were left out before it. For messages
+    that clients can cause. Only one thread may use the logger.
+    """
+    limit = LineLimit()
+
+    def admit(record: logging.LogRecord) -> bool:
+        left_out = limit.left_out_before((record.msg, vars(record).get("status")), clock.now())
+        if left_out:
+            record.lines_left_out = left_out
+        return left_out is not None
+
+    logger.addFilter(admit)
+    return logger
 
 
 def say_problems(problems: Iterable[str]) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import gevent
 from gevent.server import StreamServer
 
-from wrapper.base import clock
+from wrapper.base import clock, log
 from wrapper.gate.reply import Reply, error
 from wrapper.gate.request_handler import RequestHandler
 from wrapper.gate.requests import TOO_SLOW, Body, Head, Refused, head_of, rendered
@@ -29,7 +29,7 @@ from wrapper.proxy.client_connection import Client, ClientGone
 from wrapper.proxy.connection_pool import ConnectionPool
 from wrapper.proxy.waiting_clients import WaitingClients
 
-LOG = logging.getLogger(__name__)
+LOG = log.limited(logging.getLogger(__name__))
 HEAD_S = 10.0  # from the first byte of a head to its last, and from connecting to the first byte
 IDLE_S = 330.0  # between two requests; Prometheus closes idle connections earlier, after 5 minutes
 BODY_S = 30.0
@@ -81,7 +81,8 @@ class Server:
                 problem = _problem(head)
                 body = b"" if problem else _read_body(client, head, wait)
         except Refused as refused:
-            LOG.warning("request refused", extra={"reason": str(refused)})
+            details = {"status": refused.reply.status, "reason": str(refused)}
+            LOG.warning("request refused", extra=details)
             self._send(client, rendered(refused.reply, None, clock.wall(), goes_on=False))
             return False
         reply = problem or self._reply(head, body)

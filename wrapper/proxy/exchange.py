@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import gevent
 
-from wrapper.base import clock
+from wrapper.base import clock, log
 from wrapper.proxy.client_connection import Client, ClientGone, send, shut
 from wrapper.proxy.exchange_stage import Stage
 from wrapper.proxy.forwarded_request import Request
@@ -30,7 +30,7 @@ from wrapper.proxy.route import NoLeader, check_hops
 from wrapper.proxy.upload import Upload
 from wrapper.proxy.upstream import Target, Unreachable, UpstreamConnection
 
-LOG = logging.getLogger(__name__)
+LOG = log.limited(logging.getLogger(__name__))
 
 FIRST_PIECE_BYTES = 64 << 10
 CLIENT_GONE = 499  # the same as in nginx

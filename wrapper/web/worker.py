@@ -22,7 +22,7 @@ from gevent.event import Event
 from gevent.server import StreamServer
 from gevent.util import wrap_errors
 
-from wrapper.base import clock
+from wrapper.base import clock, log
 from wrapper.options.web_options import WebOptions
 from wrapper.proxy.client_connection import Client, ClientGone
 from wrapper.proxy.connection_pool import ConnectionPool
@@ -36,7 +36,7 @@ from wrapper.proxy.upload import Upload
 from wrapper.proxy.waiting_clients import WaitingClients
 from wrapper.web.wsgi import answer_of, environ_of
 
-LOG = logging.getLogger(__name__)
+LOG = log.limited(logging.getLogger(__name__))
 Tls = Callable[[], ssl.SSLContext]
 
 _NO_TLS = (
@@ -154,7 +154,7 @@ class ProxyWorker:
                 goes_on = self._answer(_take_head(client), client)
             except Refused as refused:
                 details = {"client": client.address, "reason": str(refused)}
-                LOG.warning("request refused", extra=details)
+                LOG.warning("request refused", extra={"status": refused.code, **details})
                 client.send(rendered(refused, has_body=True, keeps_client=False))
                 goes_on = False
             client.is_new = False
