@@ -16,6 +16,7 @@ import psutil
 import pytest
 import requests
 
+from tests.full_pipe import FullPipe, into
 from tests.log_lines import read_log
 from tests.real.conftest import Start
 from tests.real.fleet import LEASE_S, SPARE_S, lines_of
@@ -240,16 +241,19 @@ def test_init_writes_the_follower_rendering_and_exits(tmp_path: Path) -> None:
     assert output.stat().st_mode & 0o777 == 0o644
 
 
+@pytest.mark.parametrize("has_reader", [True, False], ids=["", "nobody reads its log"])
 def test_the_sidecar_form_drives_a_prometheus_of_someone_else(
-    tmp_path: Path, write_log: WriteLog
+    tmp_path: Path, write_log: WriteLog, *, has_reader: bool
 ) -> None:
     """Without a command: the leader's configuration is written and reloaded by HTTP."""
-    with started(Prometheus(tmp_path / "prometheus", "{}", "--web.enable-lifecycle")) as server:
+    server = Prometheus(tmp_path / "prometheus", "{}", "--web.enable-lifecycle")
+    with started(server), FullPipe(tmp_path / "log") as pipe:
         config = tmp_path / "elector.yml"
         config.write_text(
             FOLLOWER.format(address=server.address) + LEADER.format(url=write_log.url("a"))
         )
-        command = [sys.executable, "-m", "wrapper", f"--config={config}"]
+        command = [*(() if has_reader else into(pipe)), sys.executable, "-m", "wrapper"]
+        command += [f"--config={config}"]
         command += [f"--output={server.config_file}", f"--notify-http-url={server.url}/-/reload"]
         command += [f"--readiness-http-url={server.url}/-/ready", *QUICK]
         command += [f"--lease-lock=file:{tmp_path / 'election.lock'}"]

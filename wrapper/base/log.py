@@ -12,6 +12,7 @@ from typing import TextIO
 from wrapper.base import clock
 from wrapper.base.line_limit import LineLimit
 from wrapper.base.log_form import Form, Line, written
+from wrapper.base.log_output import LogOutput
 
 # Of these libraries, only errors are logged. This program itself logs their problems, once and with
 # the cure. Their other lines are noise ("Restoring 2 unacknowledged message(s)"), or contain what
@@ -44,6 +45,31 @@ class Formatter(logging.Formatter):
             message=record.getMessage(),
             fields=fields,
         )
+
+
+class Handler(logging.Handler):
+    """Writes records as lines. Lines that nobody reads are dropped, so that nothing waits for them.
+
+    The next line has the field ``lines_dropped`` with their number.
+    """
+
+    def __init__(self, output: LogOutput) -> None:
+        """Take the output, which only this handler uses."""
+        super().__init__()
+        self._output = output
+        self._dropped = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record, or count it."""
+        if self._dropped:
+            record.lines_dropped = self._dropped
+        try:
+            line = self.format(record) + "\n"
+        except Exception:  # noqa: BLE001 - as in logging: a mistake in a line does not end a thread
+            self.handleError(record)
+            return
+        is_written = self._output.write(line.encode(errors="backslashreplace"))
+        self._dropped = 0 if is_written else self._dropped + 1
 
 
 def _level(number: int) -> str:
@@ -103,10 +129,17 @@ def form_in_use() -> Form:
 
 def set_up(level: str, form: Callable[[], Form]) -> None:
     """Log to standard error from this level on (debug, info, warn or error)."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _handler()
     handler.setFormatter(Formatter(form))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel({"warn": logging.WARNING}.get(level, level.upper()))
     for library in LIBRARIES:
         logging.getLogger(library).setLevel(logging.ERROR)
+
+
+def _handler() -> logging.Handler:
+    try:
+        return Handler(LogOutput(sys.stderr.fileno()))
+    except (AttributeError, OSError):  # it was closed at the start, or has no descriptor
+        return logging.StreamHandler()

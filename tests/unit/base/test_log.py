@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ import pytest
 
 from tests.layers import ROOT
 from tests.log_lines import read_log
-from wrapper.base.log import LIBRARIES, Formatter
+from wrapper.base.log import LIBRARIES, Formatter, Handler
 from wrapper.base.log_form import Form
+from wrapper.base.log_output import LogOutput
 
 SPEAKING = """
 import logging
@@ -84,6 +86,31 @@ def test_a_traceback_stays_in_the_line() -> None:
     record = logging.makeLogRecord(fields)
     [line] = read_log(Formatter(lambda: Form.LOGFMT).format(record))
     assert line.fields["traceback"].endswith("ValueError: it's so")
+
+
+def test_the_next_line_says_how_many_nobody_read() -> None:
+    """A reader that goes on knows that lines are missing."""
+    reading, writing = os.pipe()
+    handler = Handler(LogOutput(writing))
+    handler.setFormatter(Formatter(lambda: Form.LOGFMT))
+    text = b""
+    for number in range(3000):
+        handler.handle(
+            logging.makeLogRecord({"levelno": 20, "name": "wrapper", "msg": str(number)})
+        )
+    text += os.read(reading, 1 << 20)
+    for number in (3000, 3001):
+        handler.handle(
+            logging.makeLogRecord({"levelno": 20, "name": "wrapper", "msg": str(number)})
+        )
+    text += os.read(reading, 1 << 20)
+    os.close(reading)
+    os.close(writing)
+    lines = list(read_log(text.decode()))
+    written = len(lines) - 2
+    assert [each.message for each in lines] == [*map(str, range(written)), "3000", "3001"]
+    dropped = [each.fields.get("lines_dropped") for each in lines]
+    assert dropped == [None] * written + [str(3000 - written), None]
 
 
 def test_no_field_of_a_message_hides_what_each_line_has() -> None:
