@@ -12,6 +12,7 @@ import json
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -353,6 +354,13 @@ class Write:
     at: float
 
 
+class _WriteLogServer(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print the traceback of an error, but not of clients that have gone."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class WriteLog:
     """A remote-write endpoint that records who writes when; it looks into nothing.
 
@@ -365,7 +373,7 @@ class WriteLog:
         self.delay_s = 0.0
         self._is_closed = Event()
         self._writes: list[Write] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = _WriteLogServer(("127.0.0.1", 0), self._handler())
         self._thread = Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import socket
+import struct
 import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -118,3 +122,25 @@ def test_wait_ends_with_what_it_waited_for() -> None:
     done = threading.Event()
     threading.Timer(0.05, done.set).start()
     wait_until(done.is_set, 15, "the timer")
+
+
+@pytest.mark.parametrize(
+    ("sent", "printed"),
+    [(b"POST /a/write HT", []), (b"POST /a/write HTTP/1.1\r\n\r\n", ["TypeError"])],
+    ids=["reset", "no length"],
+)
+def test_the_write_log_prints_errors_but_no_clients_that_have_gone(
+    write_log: WriteLog, capsys: pytest.CaptureFixture[str], sent: bytes, printed: list[str]
+) -> None:
+    """A replica may be killed at any time."""
+    threads = set(threading.enumerate())
+    with socket.create_connection(("127.0.0.1", urlsplit(write_log.url("a")).port)) as client:
+        client.sendall(sent)
+        if printed:
+            assert client.recv(1) == b""
+        else:
+            wait_until(lambda: set(threading.enumerate()) > threads, 10, "it is served")
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    wait_until(lambda: set(threading.enumerate()) <= threads, 10, "its thread has ended")
+    errors = re.findall(r"^(\w*Error)\b", capsys.readouterr().err, re.MULTILINE)
+    assert errors == printed
