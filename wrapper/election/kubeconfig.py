@@ -104,7 +104,8 @@ class ClusterAccess:
         except BadProxy as problem:
             raise NoAccess(str(problem)) from None
         except ValueError:
-            raise NoAccess(f"{self.credentials}: the cluster's server is not a URL") from None
+            wrong = "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT do not make a URL"
+            raise NoAccess(f"{wrong}: correct them, or set --kubeconfig") from None
 
     def namespace(self) -> str:
         """Return the pod's own namespace, else the kubeconfig context's, else ``default``."""
@@ -131,7 +132,7 @@ class ClusterAccess:
             raise NoAccess(f"{self.credentials}: current-context is missing: choose a context")
         context = self._named(documents, "context", name)
         cluster = self._named(documents, "cluster", context.get("cluster"))
-        if not str(cluster.get("server")).lower().startswith(("http://", "https://")):
+        if not _is_url(str(cluster.get("server"))):
             wrong = f"cluster {context.get('cluster')} has no server: write https://HOST:PORT"
             raise NoAccess(f"{self.credentials}: {wrong}")
         user = self._named(documents, "user", context["user"]) if context.get("user") else {}
@@ -153,6 +154,14 @@ class ClusterAccess:
                     return _from_folder(path.parent, found)
         shown = in_short(repr(name))
         raise NoAccess(f"{self.credentials}: there is no {kind} named {shown}: add it")
+
+
+def _is_url(server: str) -> bool:
+    try:
+        url = urlsplit(server)
+        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:
+        return False
 
 
 def _from_folder(folder: Path, entry: Json) -> Json:

@@ -15,9 +15,10 @@ from wrapper.access.request_errors import ServerDescription
 from wrapper.election.api_errors import ApiAnswer, ObjectPlace, failure, refusal
 from wrapper.election.cluster import Cluster
 from wrapper.election.kubeconfig import ClusterAccess, check_kubeconfig
+from wrapper.election.kubernetes_lease import KubernetesLease
 from wrapper.election.lease_fields import LONGEST_NAME, MOST
 from wrapper.election.lease_object import INCARNATION, lease_of, record_of, version_of
-from wrapper.model.lease import LeaseConflict, LeaseRecord, LeaseUnavailable
+from wrapper.model.lease import LeaseConflict, LeaseRecord, LeaseUnavailable, ObservedLease
 
 THEN = "2026-01-02T03:04:05.000006Z"
 LATER = "2026-01-02T03:04:07.000000Z"
@@ -456,6 +457,21 @@ def test_a_malformed_kubeconfig_is_told(tmp_path: Path, text: str, problem: str)
     path = tmp_path / "k"
     path.write_text(text)
     assert check_kubeconfig(str(path)).startswith(problem.format(path))
+
+
+@pytest.mark.parametrize(
+    "server", ["https://[::1", "https://\u2100.x", "https://h:99999", "https://"]
+)
+def test_an_edit_that_breaks_the_servers_url_is_told(tmp_path: Path, server: str) -> None:
+    """A running replica loses its lease by it, and gets it back; no thread ends by it."""
+    path = write_kubeconfig(tmp_path / "k")
+    lease = KubernetesLease("l", "n", str(path), "i", 1.0)
+    write_kubeconfig(path, clusters=[{"name": "k", "cluster": {"server": server}}])
+    for request in (lease.read, lambda: lease.watch(ObservedLease(None), print)):
+        with pytest.raises(LeaseUnavailable) as caught:
+            request()
+        assert str(caught.value) == f"{path}: cluster k has no server: write https://HOST:PORT"
+    assert check_kubeconfig(str(path)) == str(caught.value)
 
 
 def test_no_message_shows_the_credentials_of_a_server(tmp_path: Path) -> None:
