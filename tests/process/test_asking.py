@@ -161,6 +161,19 @@ def test_an_old_ca_is_enough(tmp_path: Path, api: Make) -> None:
         server.shutdown()
 
 
+@pytest.mark.parametrize(
+    "before", ["# Főtanúsítvány\n".encode(), b"# M\xfcller\n", b"\xef\xbb\xbf"]
+)
+def test_a_ca_file_may_have_comments_in_any_encoding(
+    api: Make, secure: Server, authority: Authority, tmp_path: Path, before: bytes
+) -> None:
+    """As for Prometheus: what stands outside of the certificates does not matter."""
+    file = tmp_path / "commented.pem"
+    file.write_bytes(before + authority.file.read_bytes() + before)
+    asking = api(f"tls_config: {{ca_file: {file}, server_name: prometheus.test}}")
+    assert asking.probe(secure.url, LIMIT_S).is_ok
+
+
 def test_a_password_in_the_url_counts_first(api: Make, plain: Server) -> None:
     """It was written for this one URL."""
     asking = api("basic_auth: {username: c, password: d}")

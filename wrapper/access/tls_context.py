@@ -85,8 +85,10 @@ def _load_authorities(context: ssl.SSLContext, ca: Text, read: Read, purpose: ss
     if not ca:
         context.load_default_certs(purpose)
         return
+    # Only comments have other characters: OpenSSL ignores them, but Python refuses them.
+    text = _content(ca, read).decode("ascii", errors="ignore")
     try:
-        context.load_verify_locations(cadata=_content(ca, read).decode("ascii"))
+        context.load_verify_locations(cadata=text)
     except (ssl.SSLError, ValueError) as error:
         reason = "no readable certificate in it; it must be PEM"
         raise ConfigurationError([f"{ca.path or 'the CA'}: {reason}"]) from error
