@@ -212,7 +212,9 @@ def test_an_input_that_cannot_be_read(folder: Path) -> None:
     """It is bad input too."""
     (folder / "p.yml").unlink()
     ended = check(*whole(folder))
-    assert f"{folder}/p.yml: No such file or directory" in ended.report
+    assert f"  --config: {folder}/p.yml: No such file or directory" in ended.report
+    of_child = check(f"--leader-config={folder}/l.yml", "--", "x", f"--config.file={folder}/p.yml")
+    assert f"  --config.file: {folder}/p.yml: No such file or directory" in of_child.report
     assert ended.report.endswith("cannot be used: 1 problem\n")
     assert ended.status == 1
 

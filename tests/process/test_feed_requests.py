@@ -184,7 +184,7 @@ def test_a_task_for_what_no_feed_brings_is_none(kept: Kept) -> None:
         ),
         (
             ("--targets-url=http://p/={}/t.json", "--targets-http-config={}/none.yml"),
-            "none.yml: No such file",
+            "--targets-http-config: /",
         ),
         (
             ("--targets-url=http://p/={}/t.json", "--targets-http-config={}/prometheus.yml"),

@@ -235,7 +235,7 @@ def _of_web(file: str) -> str:
 
 FILES: dict[str, tuple[str, Callable[[str], str]]] = {
     "kubeconfig": (KUBECONFIG, check_kubeconfig),
-    "HTTP client": (HTTP_CONFIG, lambda file: "; ".join(opened(file)[1])),
+    "HTTP client": (HTTP_CONFIG, lambda file: "; ".join(opened("--flag", file)[1])),
     "web": (WEB_CONFIG, _of_web),
 }
 # What YAML takes for something else than a text, if it is not quoted.

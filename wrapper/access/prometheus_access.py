@@ -131,9 +131,9 @@ def _line(content: bytes, name: str) -> str:
     return value
 
 
-def opened(file: str, *, is_proxied: bool = False) -> tuple[PrometheusAccess, list[str]]:
-    """Return the access by this file, and the file's problems."""
+def opened(flag: str, file: str, *, is_proxied: bool = False) -> tuple[PrometheusAccess, list[str]]:
+    """Return the access by the file that this flag names, and the file's problems."""
     try:
         return PrometheusAccess(file, is_proxied=is_proxied), []
     except ConfigurationError as error:
-        return PrometheusAccess(), list(error.problems)
+        return PrometheusAccess(), [f"{flag}: {each}" for each in error.problems]

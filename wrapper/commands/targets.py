@@ -19,7 +19,7 @@ from wrapper.base.log import say_problems
 from wrapper.model.fetched_file import Feed
 from wrapper.model.roles import Verdict
 from wrapper.options.settings import Settings
-from wrapper.startup.targets_preflight import problems_of_folder, rule_check_of
+from wrapper.startup.targets_preflight import HTTP_CONFIG, problems_of_folder, rule_check_of
 from wrapper.supervision.prometheus_api import PrometheusApi
 from wrapper.supervision.reload_requests import ReloadAnswer
 from wrapper.targets.fetch import Fetcher
@@ -50,8 +50,8 @@ class HttpReloads:
 def run(settings: Settings) -> int:
     """Fetch the URL that these settings name, and write its file; return the exit status."""
     path = Path(settings.command.file).absolute()
-    access, problems = opened(settings.targets.http_config, is_proxied=True)
-    own, own_problems = opened(settings.web.prometheus_http_config)
+    access, problems = opened(HTTP_CONFIG, settings.targets.http_config, is_proxied=True)
+    own, own_problems = opened("--prometheus-http-config", settings.web.prometheus_http_config)
     problems += [*own_problems, *problems_of_folder(f"targets {path}", path.parent)]
     if problems:
         say_problems(problems)

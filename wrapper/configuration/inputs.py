@@ -59,7 +59,8 @@ class Sources:
     - ``allow_unset``: references to unset variables stay, and are no problem;
     - ``are_files_here``: the files that the configuration names are at the same paths here as for
       Prometheus, so that they can be checked;
-    - ``gateway``: the gate that the leader's remote_write goes through; None without a gate.
+    - ``gateway``: the gate that the leader's remote_write goes through; None without a gate;
+    - ``config_flag``: the flag that names ``config``.
     """
 
     config: Path
@@ -69,11 +70,16 @@ class Sources:
     allow_unset: bool = False
     are_files_here: bool = False
     gateway: Gateway | None = None
+    config_flag: str = "--config"
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """All paths as configured: files, and folders of files."""
         return (self.config, *(self.leader_configs or ()))
+
+    def flag_of(self, path: Path) -> str:
+        """Return the flag that names an input, or the folder that it is in."""
+        return self.config_flag if path == self.config else "--leader-config"
 
 
 class Inputs:
@@ -181,7 +187,7 @@ class Inputs:
         try:
             return [self.sources.config, *(file for path in folders for file in files.listed(path))]
         except files.InputError as error:
-            raise BadInputs((str(error),)) from error
+            raise BadInputs((f"--leader-config: {error}",)) from error
 
     def _read_files(self) -> tuple[Source, ...]:
         """Read all files; raise BadInputs with those that cannot be read."""
@@ -194,7 +200,7 @@ class Inputs:
                 if left < 0:
                     problems.append(_too_large(found.pop(), f"{LARGEST_INPUT} bytes"))
             except files.InputError as error:
-                problems.append(str(error))
+                problems.append(f"{self.sources.flag_of(path)}: {error}")
         if problems:
             raise BadInputs(tuple(problems))
         return tuple(found)

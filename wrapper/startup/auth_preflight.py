@@ -40,7 +40,7 @@ def check_auth(settings: Settings, arguments: ChildArguments) -> AuthCheck:
     """Read the files; return the credentials, what Prometheus demands, and the problems."""
     if settings.mode.is_init:
         return AuthCheck()
-    access, http_problems = opened(settings.web.prometheus_http_config)
+    access, http_problems = opened("--prometheus-http-config", settings.web.prometheus_http_config)
     http = access.current().config
     web, web_problems = _web_config(settings)
     requirements, problems = _requirements(settings, arguments)
@@ -57,7 +57,7 @@ def _web_config(settings: Settings) -> tuple[WebConfig, list[str]]:
     try:
         access = WebAccess(settings.web.web_config_file)
     except ConfigurationError as error:
-        return WebConfig(), list(error.problems)
+        return WebConfig(), [f"--web-config-file: {each}" for each in error.problems]
     return access.current().config, []
 
 

@@ -124,6 +124,7 @@ def sources_of(settings: Settings, arguments: ChildArguments, output: Path) -> S
     is_whole = bool(settings.files.leader_config) or settings.mode.reads_child_config
     return Sources(
         config=Path(settings.files.config or arguments.config_file),
+        config_flag="--config" if settings.files.config else "--config.file",
         leader_configs=tuple(map(Path, settings.files.leader_config)) if is_whole else None,
         output_folder=output.parent,
         environ=dict(os.environb) if settings.files.envsubst else None,

@@ -15,6 +15,8 @@ from wrapper.model.fetched_file import Feed
 from wrapper.options.settings import Settings
 from wrapper.targets.rule_check import RuleCheck
 
+HTTP_CONFIG = "--targets-http-config"
+
 
 def look_at_targets(
     settings: Settings, is_used: Callable[[Path], bool]
@@ -23,7 +25,7 @@ def look_at_targets(
 
     ``is_used`` returns whether a file is an input or the output.
     """
-    access, problems = opened(settings.targets.http_config, is_proxied=True)
+    access, problems = opened(HTTP_CONFIG, settings.targets.http_config, is_proxied=True)
     problems += _problems_of_places(settings.targets.feeds)
     for feed in settings.targets.feeds:
         problems += _problems_of_file(f"--targets-url={feed}", feed, is_used)

@@ -109,8 +109,8 @@ def test_a_missing_base_is_refused(folder: Path) -> None:
     (folder / "l.yml").mkdir()
     (folder / "l.yml" / "x.yml").mkdir()
     assert refused(inputs(folder, "l.yml")) == (
-        f"{folder}/p.yml: No such file or directory; create it, or correct the path",
-        f"{folder}/l.yml/x.yml: Is a directory; name a file in it",
+        f"--config: {folder}/p.yml: No such file or directory; create it, or correct the path",
+        f"--leader-config: {folder}/l.yml/x.yml: Is a directory; name a file in it",
     )
 
 
@@ -372,7 +372,7 @@ def test_inputs_that_would_fill_the_memory_are_refused_unread(
     cases = {
         b"a: "
         + b"x" * 900: f"{folder}/l.yml: with this file, the inputs have more than 1000 bytes",
-        gzip.compress(b"a: " + b"x" * 5000): f"{folder}/p.yml: more than 1000 bytes",
+        gzip.compress(b"a: " + b"x" * 5000): f"--config: {folder}/p.yml: more than 1000 bytes",
         b"a: $(A)$(A)$(A)": f"{folder}/p.yml: with this file, the inputs have more than 1000 bytes",
         b"a: ["
         + b"," * 110

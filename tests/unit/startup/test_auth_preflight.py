@@ -104,6 +104,6 @@ def test_all_files_are_judged_at_once(tmp_path: Path) -> None:
         settings, ChildArguments.parse(("prometheus", "--web.config.file=/none/w.yml"))
     )
     assert auth.problems == (
-        f"{path}: No such file or directory; create it, or correct the path",
+        f"--web-config-file: {path}: No such file or directory; create it, or correct the path",
         "--web.config.file: /none/w.yml: No such file or directory; create it, or correct the path",
     )
