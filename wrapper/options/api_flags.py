@@ -15,7 +15,7 @@ API: tuple[Flag, ...] = (
     ),
     Flag(
         "web-config-file",
-        FlagKind.TEXT,
+        FlagKind.FILE,
         "TLS, passwords and client certificates of the API and the proxy: a file in the web "
         "configuration format of Prometheus' exporters. The file is reloaded when it changes.",
     ),
@@ -61,7 +61,7 @@ API: tuple[Flag, ...] = (
     ),
     Flag(
         "api-proxy-prometheus-service-name",
-        FlagKind.TEXT,
+        FlagKind.NAME,
         "The headless Service of the StatefulSet. Requests are forwarded to the leader at "
         "http://POD.SERVICE:PORT, or with https if this replica's own Prometheus serves TLS.",
     ),

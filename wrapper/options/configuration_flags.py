@@ -7,7 +7,7 @@ from wrapper.options.flag import Flag, FlagKind
 CONFIGURATION: tuple[Flag, ...] = (
     Flag(
         "config",
-        FlagKind.TEXT,
+        FlagKind.FILE,
         "The configuration to render: a file with a `follower` and a `leader` section. With "
         "--leader-config, it is a whole Prometheus configuration, that of the follower. Without "
         "--config, the follower's configuration is the --config.file of the command after --, and "
@@ -16,7 +16,7 @@ CONFIGURATION: tuple[Flag, ...] = (
     ),
     Flag(
         "leader-config",
-        FlagKind.TEXT,
+        FlagKind.FILE_OR_FOLDER,
         "The leader's part of the configuration: a file, or a folder of *.yml and *.yaml files, "
         "that is merged into the follower's configuration. The follower's is then a whole "
         "Prometheus configuration. The flag may be repeated; the files are merged in order. A "
@@ -39,7 +39,7 @@ CONFIGURATION: tuple[Flag, ...] = (
     ),
     Flag(
         "config-check",
-        FlagKind.TEXT,
+        FlagKind.PROGRAM,
         "The promtool, by name or path, that checks each new configuration (`promtool check "
         "config`) before it is used. A configuration that promtool refuses is not used. Without "
         "this flag, only Prometheus checks it. promtool does not read certificates, keys and "
@@ -48,7 +48,7 @@ CONFIGURATION: tuple[Flag, ...] = (
     ),
     Flag(
         "output",
-        FlagKind.TEXT,
+        FlagKind.FILE,
         "The rendered configuration: the file that this program writes and Prometheus reads.",
         default_note="--config.file of the command after --; without --config, "
         "prometheus-elector/prometheus.yml in Prometheus' storage folder",

@@ -24,12 +24,12 @@ ELECTION: tuple[Flag, ...] = (
     ),
     Flag(
         "lease-name",
-        FlagKind.TEXT,
+        FlagKind.NAME,
         "The name of the Lease; the same on all replicas.",
     ),
     Flag(
         "lease-namespace",
-        FlagKind.TEXT,
+        FlagKind.NAME,
         "The namespace of the Lease.",
         default_note="the pod's own, otherwise the kubeconfig's",
     ),
@@ -43,7 +43,7 @@ ELECTION: tuple[Flag, ...] = (
     ),
     Flag(
         "kubeconfig",
-        FlagKind.TEXT,
+        FlagKind.FILE,
         "The kubeconfig for the API server, outside the cluster; several files are separated by "
         "colons.",
         default_note="the pod's service account",

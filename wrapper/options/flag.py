@@ -9,7 +9,10 @@ from enum import StrEnum
 class FlagKind(StrEnum):
     """The kind of a flag's value. The word is its placeholder in the help text."""
 
-    TEXT = "TEXT"
+    FILE = "FILE"
+    FILE_OR_FOLDER = "FILE|FOLDER"
+    PROGRAM = "PROGRAM"
+    NAME = "NAME"
     BOOLEAN = "BOOLEAN"
     COUNT = "NUMBER"  # a whole number from 1
     SIZE = "SIZE"  # in bytes; 0 if none is given
@@ -18,12 +21,12 @@ class FlagKind(StrEnum):
     ADDRESS = "HOST:PORT"
     URL = "URL"
     CHOICE = "CHOICE"
-    LOCK = "LOCK"
+    LOCK = "auto[:PATH]|kubernetes|file:PATH|none"
     LABEL = "KEY=VALUE"
     MODE = "OCTAL"
-    PEERS = "LIST"
+    PEERS = "URL|NAME,…"
     FEED = "URL=FILE"
-    BROKER = "BROKER"
+    BROKER = "amqp://…|redis://…"
 
 
 @dataclass(frozen=True, slots=True)

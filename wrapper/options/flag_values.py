@@ -265,7 +265,10 @@ _URL_EXAMPLES = {
 }
 
 _READERS: dict[FlagKind, Callable[[Flag, str], Value]] = {
-    FlagKind.TEXT: _read_text,
+    FlagKind.FILE: _read_text,
+    FlagKind.FILE_OR_FOLDER: _read_text,
+    FlagKind.PROGRAM: _read_text,
+    FlagKind.NAME: _read_text,
     FlagKind.BOOLEAN: _read_boolean,
     FlagKind.COUNT: _read_count,
     FlagKind.PORT: _read_port,

@@ -99,7 +99,7 @@ PROMETHEUS: tuple[Flag, ...] = (
     ),
     Flag(
         "prometheus-http-config",
-        FlagKind.TEXT,
+        FlagKind.FILE,
         "How to connect to a Prometheus that requires TLS or a password: a file in Prometheus' "
         "HTTP client configuration format. It applies to all requests to Prometheus, including "
         "those of the proxy. The file is reloaded when it changes.",

@@ -37,7 +37,7 @@ TARGETS: tuple[Flag, ...] = (
     ),
     Flag(
         "targets-http-config",
-        FlagKind.TEXT,
+        FlagKind.FILE,
         "How to connect to a server that requires TLS or a password: a file in Prometheus' HTTP "
         "client configuration format. The file is reloaded when it changes. The environment sets "
         "the proxy (HTTP_PROXY, HTTPS_PROXY, NO_PROXY).",
@@ -53,7 +53,7 @@ TARGETS: tuple[Flag, ...] = (
     ),
     Flag(
         "targets-shard",
-        FlagKind.TEXT,
+        FlagKind.NAME,
         "Write only the target groups whose label __shard has this value. Without this flag, all "
         "groups are written. If an answer has groups, but none was ever of this shard, the value "
         "is considered mistyped, and the file is not changed.",
@@ -67,7 +67,7 @@ TARGETS: tuple[Flag, ...] = (
     ),
     Flag(
         "targets-queue",
-        FlagKind.TEXT,
+        FlagKind.NAME,
         "The queue at the broker: the name under which this server is registered in Promgen.",
         default_note="this replica's name: POD_NAME, otherwise the host name",
     ),

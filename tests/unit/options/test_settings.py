@@ -256,7 +256,7 @@ def test_a_check_needs_no_pod_name() -> None:
         (("---init",), "---init: not a flag", "--help lists all"),
         (("-",), "-: not a flag", "--help lists all"),
         (("--=1",), "--=1: not a flag", "--help lists all"),
-        (("--lease-name",), "--lease-name: its value is missing", "--lease-name=TEXT"),
+        (("--lease-name",), "--lease-name: its value is missing", "--lease-name=NAME"),
         (("--lease-duration", "--init=0"), "--lease-duration: its value is", "=15s"),
         (("--lease-duration", "-init=0"), "--lease-duration: its value is", "=15s"),
         (("--init", "true"), "'true': not the value of any flag", "--init=true"),
@@ -707,6 +707,20 @@ def test_help_text_tells_all() -> None:
         assert f"Default: {flag.shown_default}." in text or not flag.shown_default
     assert max(map(len, usage().splitlines())) <= 100
     assert text.count("prometheus-elector --") >= 3
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        *("config=FILE", "leader-config=FILE|FOLDER", "output=FILE", "config-check=PROGRAM"),
+        *("lease-name=NAME", "lease-lock=auto[:PATH]|kubernetes|file:PATH|none"),
+        *("kubeconfig=FILE", "web-config-file=FILE", "prometheus-http-config=FILE"),
+        *("targets-url=URL=FILE", "targets-broker=amqp://…|redis://…", "peers=URL|NAME,…"),
+    ],
+)
+def test_help_text_says_what_to_write(shown: str) -> None:
+    """Not that a value is a text, but which one."""
+    assert f"\n  --{shown}\n" in usage()
 
 
 @pytest.mark.parametrize("name", COMMANDS)
