@@ -223,7 +223,10 @@ def test_a_taken_port_is_said_once() -> None:
         ended = _start_in_vain(host="127.0.0.1", port=port)
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
-    assert f"--api-listen-address=127.0.0.1:{port}: " in line
+    assert f"--api-listen-address=127.0.0.1:{port}: the port is in use; Prometheus and the " in line
+    assert "election go on" in line
+    assert "no API (probes, status, metrics) and no proxy" in line
+    assert "stop the other program, or choose another address or port" in line
 
 
 def test_an_address_of_another_machine_is_refused() -> None:

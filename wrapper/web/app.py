@@ -50,6 +50,10 @@ from wrapper.web.wsgi import SOCKET, TARGET
 
 LOG = logging.getLogger(__name__)
 BAD_INPUT = 2
+_NO_API = (
+    "Prometheus and the election go on, but this replica has no API (probes, status, metrics) and "
+    "no proxy until it can listen, which is retried"
+)
 NOT_FOUND = 404
 SPARE_SLOTS = 2  # a worker may start before the arbiter has noticed that the previous one ended
 
@@ -302,8 +306,8 @@ def main(arguments: list[str]) -> int:
 def _log_bind_error(options: WebOptions, error: OSError) -> None:
     is_taken = error.errno == errno.EADDRINUSE
     reason = "the port is in use" if is_taken else error.strerror
-    address = f"--api-listen-address={_address(options)}"
-    LOG.error("%s: %s; choose another address or port", address, reason)
+    cure = f"{'stop the other program, or ' if is_taken else ''}choose another address or port"
+    LOG.error("--api-listen-address=%s: %s; %s; %s", _address(options), reason, _NO_API, cure)
 
 
 def _address(options: WebOptions) -> str:
