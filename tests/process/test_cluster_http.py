@@ -129,7 +129,9 @@ def test_a_refused_connection_is_told(lease_at: Callable[..., KubernetesLease]) 
     url = f"http://127.0.0.1:{free_port()}"
     refused = lease_at(url)
     problems = {str(problem_of(refused.read)[0]) for _ in range(3)}
-    assert problems == {f"{url} refuses connections: is the API server running at this address?"}
+    assert problems == {
+        f"{url} refuses connections: start the API server there, or correct the address"
+    }
 
 
 def test_a_name_that_does_not_resolve_is_told(lease_at: Callable[..., KubernetesLease]) -> None:
@@ -159,7 +161,7 @@ def test_a_server_without_tls_is_told(
     """HTTPS to a port that speaks HTTP is a TLS error with a hint at the port."""
     problem, _ = problem_of(lease_at(server.url.replace("http:", "https:")).read)
     assert problem.reason == "tls"
-    assert "is it the right address and port?" in str(problem)
+    assert "check the address and the port" in str(problem)
 
 
 def only_second(request: Request) -> None:
@@ -208,7 +210,7 @@ def test_a_token_that_stays_unaccepted_is_told(server: StandIn, lease: Kubernete
 def test_something_else_than_a_lease_is_told(server: StandIn, lease: KubernetesLease) -> None:
     """A login page or a proxy that answers 200 to everything is not taken for a free lease."""
     server.play = lambda request: request.answer(200, {"hello": "world"})
-    assert "with a Lease: is a proxy" in str(problem_of(lease.read)[0])
+    assert "with a Lease: check whether a proxy" in str(problem_of(lease.read)[0])
     server.play = lambda request: request.answer(404, {"hello": "world"})
     assert problem_of(lease.read)[0].reason == "not-found"
 
@@ -219,7 +221,7 @@ def test_an_answer_that_is_no_object_is_told(
 ) -> None:
     """However deep it is nested, it is an error like others."""
     server.play = raw(body)
-    assert "with a Lease: is a proxy" in str(problem_of(lease.read)[0])
+    assert "with a Lease: check whether a proxy" in str(problem_of(lease.read)[0])
 
 
 @pytest.mark.parametrize("is_packed", [False, True])

@@ -183,7 +183,10 @@ def test_a_refused_connection_is_told(tmp_path: Path) -> None:
     """The same words as the lease's."""
     url = f"http://127.0.0.1:{free_port()}"
     problem, _ = problem_of(lambda: pod_at(url, tmp_path).set_label(is_on=True))
-    assert str(problem) == f"{url} refuses connections: is the API server running at this address?"
+    assert (
+        str(problem)
+        == f"{url} refuses connections: start the API server there, or correct the address"
+    )
 
 
 def test_a_token_that_changed_is_read_again(server: StandIn, pod: Pod, tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def test_every_error_on_the_way_names_the_proxy(
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ("127.0.0.1:{port}", "refuses connections: is it running? If so, correct HTTPS_PROXY"),
+        ("127.0.0.1:{port}", "refuses connections: start it, correct HTTPS_PROXY"),
         (
             "proxy.invalid:3128",
             "the proxy http://proxy.invalid:3128 of HTTPS_PROXY cannot be resolved",

@@ -84,16 +84,16 @@ def _failure_of(
             words = f"is not trusted ({_ssl_words(cause)}): {server.trust}"
             return RequestFailure("tls", f"the certificate of {server} {words}")
         case ssl.SSLError():
-            why = f"({_ssl_words(cause)}): is it the right address and port?"
+            why = f"({_ssl_words(cause)}): check the address and the port"
             return RequestFailure("tls", f"TLS with {server} failed {why}")
         case socket.gaierror():
             why = f"({cause.strerror}): check the address and DNS"
             return RequestFailure("dns", f"the host name of {server} cannot be resolved {why}")
         case ConnectionRefusedError():
-            why = f"is {server.program} running at this address?"
-            return RequestFailure("refused", f"{server} refuses connections: {why}")
+            cure = f"start {server.program} there, or correct the address"
+            return RequestFailure("refused", f"{server} refuses connections: {cure}")
         case TimeoutError():
-            why = f"within {limit_s:g} s: is it overloaded, or the network interrupted?"
+            why = f"within {limit_s:g} s: check its load and the network"
             return RequestFailure("timeout", f"no answer from {server} {why}")
         case IncompleteRead() | ConnectionError():
             return RequestFailure("broken", f"the connection to {server} was lost: {_words(cause)}")
@@ -116,7 +116,7 @@ def _proxy_failure(cause: BaseException, server: ServerDescription) -> RequestFa
         case socket.gaierror():
             text = f"the host name of {proxy} cannot be resolved ({cause.strerror}): {cure}"
         case ConnectionRefusedError():
-            text = f"{proxy} refuses connections: is it running? If so, {cure}"
+            text = f"{proxy} refuses connections: start it, {cure}"
         case OSError() if str(cause).startswith(_TUNNEL_FAILED):
             text = _refused_by(proxy, str(cause).removeprefix(_TUNNEL_FAILED), server.url, cure)
         case _:
@@ -138,7 +138,7 @@ def _refused_by(proxy: HttpProxy, answer: str, url: str, cure: str) -> str:
 def _unreadable(server: ServerDescription, error: BaseException) -> str:
     return (
         f"{server} sent an answer that cannot be read ({type(error).__name__}):"
-        " is it the right address and port?"
+        " check the address and the port"
     )
 
 

@@ -106,7 +106,7 @@ def _unpacked(content: bytes, path: Path, limit: int) -> bytes:
 
 def _bounded(content: bytes, path: Path, limit: int) -> bytes:
     if len(content) > limit:
-        raise InputError(f"{path}: more than {limit} bytes; is this the right file?")
+        raise InputError(f"{path}: more than {limit} bytes; check that it is the right file")
     return content
 
 

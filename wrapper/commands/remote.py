@@ -112,7 +112,9 @@ class Api:
         """Return the status of all replicas, that of this replica first; raise CommandFailed."""
         replicas = self._get("/_elector/fleet").get("replicas")
         if not isinstance(replicas, list) or not all(isinstance(each, dict) for each in replicas):
-            raise CommandFailed(f"{self} sent no list of replicas; is it another version?")
+            raise CommandFailed(
+                f"{self} sent no list of replicas: it is another program, or another version"
+            )
         return replicas
 
     def status(self) -> Json:

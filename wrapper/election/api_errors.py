@@ -146,7 +146,10 @@ def _not_found(answer: ApiAnswer, place: ObjectPlace) -> tuple[str, str]:
         return "namespace", f"the namespace {place.namespace} does not exist: {cure}"
     return (
         "not-found",
-        f"{place.server} does not serve {place.kind} (404): is it a Kubernetes API server?",
+        (
+            f"{place.server} does not serve {place.kind} (404):"
+            " check that it is a Kubernetes API server"
+        ),
     )
 
 

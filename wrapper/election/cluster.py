@@ -188,7 +188,7 @@ def lines(response: HTTPResponse) -> Iterator[bytes]:
 
 def _too_large() -> LeaseUnavailable:
     return LeaseUnavailable(
-        f"the API server's answer is larger than {MOST_BYTES >> 20} MiB: is a proxy in between?"
-        " Inspect the object with kubectl",
+        f"the API server's answer is larger than {MOST_BYTES >> 20} MiB: check whether a proxy in "
+        "between answers, and inspect the object with kubectl",
         "error",
     )

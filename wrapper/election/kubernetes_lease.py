@@ -138,7 +138,8 @@ class KubernetesLease:
     def _parse(self, answer: ApiAnswer) -> ObservedLease:
         lease = answer.json
         if not version_of(lease):
-            text = f"{self._place.server} did not answer with a Lease: is a proxy in between?"
+            cure = "check whether a proxy in between answers"
+            text = f"{self._place.server} did not answer with a Lease: {cure}"
             raise LeaseUnavailable(text, "error")
         return self._remember(lease)
 

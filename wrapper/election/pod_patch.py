@@ -48,8 +48,8 @@ class Pod:
         if answer.status != HTTPStatus.OK:
             raise self._refusal(answer)
         if _label_in(answer.json, self._key) != value or answer.json.get("kind") != "Pod":
-            why = f"does a webhook or a proxy change its label {self._key}?"
-            raise LeaseUnavailable(f"{self._where} was not patched as requested: {why}", "error")
+            cure = f"check whether a webhook or a proxy changes its label {self._key}"
+            raise LeaseUnavailable(f"{self._where} was not patched as requested: {cure}", "error")
 
     def _patch(self, value: str | None) -> Json:
         """Return the patch; with a UID, the server refuses it for another pod with this name."""

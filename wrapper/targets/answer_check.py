@@ -142,7 +142,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _page(body: bytes) -> str:
     """Return "a web page, " if the body looks like one."""
-    return "a web page (of an error, or to log in?), " if body.lstrip().startswith(b"<") else ""
+    return "a web page (of an error, or to log in), " if body.lstrip().startswith(b"<") else ""
 
 
 def _wrong_with(group: Any) -> str:

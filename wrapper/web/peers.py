@@ -207,7 +207,7 @@ def _read(code: int, body: bytes) -> dict[str, Any]:
     wanted = STATUS_FORM.items()
     if not all(name in status and _is_in_form(status[name], kind) for name, kind in wanted):
         raise PeerUnusable(
-            "its answer lacks fields of a status: is this another program, or version?"
+            "its answer lacks fields of a status: it is another program, or another version"
         )
     return status
 

@@ -356,7 +356,11 @@ def caused_by(cause: BaseException) -> Exception:
 @pytest.mark.parametrize(
     ("cause", "reason", "text"),
     [
-        (ConnectionRefusedError(), "refused", "https://api:6443 refuses connections: is the API"),
+        (
+            ConnectionRefusedError(),
+            "refused",
+            "https://api:6443 refuses connections: start the API server there, or correct ",
+        ),
         (TimeoutError(), "timeout", "no answer from https://api:6443 within 1.5 s: "),
         (
             socket.gaierror(-2, "Name unknown"),
