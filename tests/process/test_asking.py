@@ -220,6 +220,13 @@ def test_no_tls_and_nobody_are_told_apart(api: Make, plain: Server) -> None:
     assert asking.probe(url, LIMIT_S).detail.startswith(f"{url} refuses connections: ")
 
 
+def test_a_reload_that_another_program_answers_names_it(api: Make, plain: Server) -> None:
+    """By address and status, since its text means nothing to the reader."""
+    url = f"{plain.url}/elsewhere"
+    answer = api().reload("POST", url, LIMIT_S)
+    assert (answer.status, answer.detail.partition(": ")[0]) == (302, f"{url} answered 302")
+
+
 def test_a_connection_is_used_again(api: Make, plain: Server) -> None:
     """By one request after the other, whatever they ask for; one that is busy is not waited for."""
     asking = api()

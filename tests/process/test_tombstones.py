@@ -66,7 +66,7 @@ def test_a_prometheus_that_starts_is_asked_again(server: Promgen, tombstones: Ma
     [
         ((500, CLOSED), "--web.enable-admin-api"),
         ((422, b'{"error":"unavailable with Prometheus Agent"}'), "with Prometheus Agent"),
-        ((404, b"404 page not found"), "HTTP 404"),
+        ((404, b"404 page not found"), "answered 404: 404 page not found"),
     ],
 )
 def test_what_would_be_in_vain_is_told_once(
@@ -100,8 +100,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     ("act", "said"),
     [
         (lambda to: promgen.head(to, 204), "INFO Prometheus has cleaned its tombstones"),
-        (promgen.with_status(500, b"no space left on device"), "HTTP 500 no space left"),
-        (promgen.with_status(503, b"Service Unavailable"), "HTTP 503"),
+        (promgen.with_status(500, b"no space left on device"), "answered 500: no space left"),
+        (promgen.with_status(503, b"Service Unavailable"), "answered 503: Service"),
         (hang_up, "was lost"),
     ],
 )

@@ -68,7 +68,7 @@ def test_waiting_is_said_again_and_again(
     lines = [each for each in caplog.records if hasattr(each, "waited_s")]
     assert len(lines) >= 2
     assert vars(lines[0])["wal_replay"] == "segment 3 of 6"
-    assert vars(lines[0])["reason"] == "HTTP 503 Service Unavailable"
+    assert vars(lines[0])["reason"] == f"{replaying}/-/ready answered 503: Service Unavailable"
     assert vars(lines[0])["waited_s"] >= 0
 
 

@@ -79,7 +79,7 @@ def _obstacle(settings: Settings, api: PrometheusApi) -> Callable[[], str]:
         if not url:
             return ""
         answer = api.probe(url, settings.health_checks.readiness_timeout_s)
-        return f"{url} is not ready: {answer.summary}" if answer.is_not_ready else ""
+        return f"Prometheus is not ready: {answer.summary}" if answer.is_not_ready else ""
 
     return obstacle
 

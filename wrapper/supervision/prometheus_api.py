@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from wrapper.access.http_client import KeptConnections
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.access.request_errors import ServerDescription, explain, trust_by, without_credentials
 from wrapper.base import clock
+from wrapper.base.shown_text import in_short
 from wrapper.model.configuration import Evidence
 
 _OK = 200
@@ -34,6 +35,8 @@ _VALUES = {
 # In Prometheus' answer the YAML is one JSON string, in which remote_write is a top-level key.
 _REMOTE_WRITE = re.compile(rb'remote_write:(?:(?<="remote_write:)|(?<=\\nremote_write:))')
 _LONGEST_ANSWER = 1000
+_LONGEST_EXCERPT = 100  # characters
+_OF_RELOAD = frozenset({0, 200, 403, 500})  # Prometheus' statuses for a reload; 0: no answer
 MOST_BYTES = 16 << 20  # the limit for an answer
 MOST_BYTES_SHOWN = 256 << 20  # the limit for the configuration with all defaults, and all metrics
 _MOST_FILTERED = 4096  # bytes of an answer with only the two metrics that were requested
@@ -44,11 +47,13 @@ _TRUST = trust_by("--prometheus-http-config")
 class PrometheusAnswer:
     """The HTTP status and text of an answer.
 
-    If there was no answer, ``status`` is 0 and ``detail`` is the reason.
+    If there was no answer, ``status`` is 0 and ``detail`` is the reason. ``url`` is that of the
+    request, without credentials.
     """
 
     status: int
     detail: str = ""
+    url: str = ""
 
     @property
     def is_ok(self) -> bool:
@@ -62,9 +67,18 @@ class PrometheusAnswer:
 
     @property
     def summary(self) -> str:
-        """The status and the first line of ``detail``, for messages."""
-        first_line = self.detail.partition("\n")[0]
-        return f"HTTP {self.status} {first_line}".rstrip() if self.status else first_line
+        """The URL, the status and a short excerpt, for messages; another program may answer."""
+        if not self.status:
+            return self.detail
+        if self.is_web_page:
+            return f"{self.url} answered {self.status} with a web page"
+        excerpt = in_short(self.detail.partition("\n")[0])[:_LONGEST_EXCERPT].strip()
+        return f"{self.url} answered {self.status}{f': {excerpt}' if excerpt else ''}"
+
+    @property
+    def is_web_page(self) -> bool:
+        """Whether the text is that of a web page, as Prometheus' own answers never are."""
+        return self.detail.startswith("<")
 
 
 class PrometheusApi:
@@ -92,13 +106,14 @@ class PrometheusApi:
 
     def ask(self, method: str, url: str, timeout_s: float) -> PrometheusAnswer:
         """Send a request without a body and return the answer; use no redirects and no proxy."""
+        shown = without_credentials(url)
         try:
             status, content = self._request(method, url, timeout_s)
         except Exception as error:  # noqa: BLE001 - any error is the answer
-            server = ServerDescription(without_credentials(url), "Prometheus", _TRUST)
-            return PrometheusAnswer(0, explain(error, server, timeout_s).text)
+            server = ServerDescription(shown, "Prometheus", _TRUST)
+            return PrometheusAnswer(0, explain(error, server, timeout_s).text, shown)
         text = content[: 4 * _LONGEST_ANSWER].decode(errors="replace")
-        return PrometheusAnswer(status, text.strip()[:_LONGEST_ANSWER])
+        return PrometheusAnswer(status, text.strip()[:_LONGEST_ANSWER], shown)
 
     def reload(self, method: str, url: str, timeout_s: float) -> PrometheusAnswer:
         """Request a reload and return the answer.
@@ -107,12 +122,14 @@ class PrometheusApi:
         so.
         """
         answer = self.ask(method, url, timeout_s)
+        if answer.status not in _OF_RELOAD or answer.is_web_page:
+            return replace(answer, detail=answer.summary)
         if answer.status != _FORBIDDEN:
             return answer
         detail = answer.detail.rstrip(".")
-        why = f"{without_credentials(url)} answered 403{f' ({detail})' if detail else ''}"
+        why = f"{answer.url} answered 403{f' ({detail})' if detail else ''}"
         cure = "Prometheus reloads by HTTP only when it is started with --web.enable-lifecycle"
-        return PrometheusAnswer(answer.status, f"{why}: {cure}")
+        return replace(answer, detail=f"{why}: {cure}")
 
     def evidence(self, timeout_s: float) -> Evidence | None:
         """Return what Prometheus reports as loaded, None without a complete answer."""
