@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
@@ -14,7 +15,8 @@ import pytest
 from tests.log_lines import read_log
 from tests.process.receiving import Incoming, StandInReceiver, receiving
 from tests.process.running_gate import LIMIT_S, RunningGate, running_gate
-from tests.support import wait_until
+from tests.support import let_pass, now, wait_until
+from tests.unit.gate.batches import batch
 from tests.web.conftest import read_all
 from wrapper.base.line_limit import FIRST
 from wrapper.model.gate import Endpoint
@@ -211,3 +213,27 @@ def test_a_flood_of_refused_requests_does_not_flood_the_log(tmp_path: Path) -> N
             assert sent(gate, b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400")
         lines = [each for each in read_log(gate.log_text) if each.message == "request refused"]
         assert [each.fields["status"] for each in lines] == ["400"] * FIRST
+
+
+def test_the_mark_waits_for_a_body_that_is_being_read(
+    tmp_path: Path, receiver: StandInReceiver
+) -> None:
+    """Until it was cut off, and has had time to come again."""
+    endpoint = Endpoint("x", receiver.url, batch_deadline_s=0.1, max_backoff_s=0.1)
+    with running_gate(tmp_path) as own:
+
+        def mark_after_a_batch() -> int:
+            body = batch(("m", int(time.time() * 1000)), came=0).body
+            assert own.post(body).status_code == 204
+            return own.await_endpoint(lambda _: True, "a report").mark or 0
+
+        own.open(endpoint)
+        wait_until(mark_after_a_batch, LIMIT_S, "the mark has begun to move")
+        with socket.create_connection(("127.0.0.1", own.port), LIMIT_S) as client:
+            client.sendall(POST + b"Content-Length: 10\r\n\r\nhalf")
+            let_pass(0.2)  # it is read
+            sent_ms = int(time.time() * 1000)
+            until = now() + 3.0
+            while now() < until:
+                assert mark_after_a_batch() < sent_ms
+        wait_until(lambda: mark_after_a_batch() > sent_ms, LIMIT_S, "it moves again")

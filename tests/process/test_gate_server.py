@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gevent
 import gevent.socket
 import pytest
 
 from wrapper.gate import server
+from wrapper.gate.gate import Gate
+from wrapper.gate.request_handler import RequestHandler
 
 LIMIT_S = 20.0
 PART = b"POST /gate/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n" + b"x" * 101
@@ -20,8 +20,8 @@ def test_the_first_bytes_of_a_body_count_already(monkeypatch: pytest.MonkeyPatch
     listener = gevent.socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen()
-    nobody: Any = None  # no request comes whole
-    serving = server.Server(listener, nobody)
+    handler = RequestHandler(Gate(1 << 20), {}, has_ended=gevent.sleep, has_held=gevent.sleep)
+    serving = server.Server(listener, handler)
     serving.start()
     try:
         with gevent.socket.create_connection(listener.getsockname(), LIMIT_S) as client:

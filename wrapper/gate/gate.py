@@ -16,6 +16,7 @@ All calls come from one thread. ``now`` is in seconds on CLOCK_BOOTTIME, ``wall_
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeAlias
 
 from wrapper.gate.decisions import ABORT_MARGIN_S, Answer, Decoding, Hold, PassOn, Refuse, Replay
 from wrapper.gate.decodings import Decodings
@@ -23,11 +24,13 @@ from wrapper.gate.endpoint_state import BUSY, FULL, EndpointState
 from wrapper.gate.hand_over import HandOver, split, times_of
 from wrapper.gate.held import Batch, Budget
 from wrapper.gate.samples import Span
+from wrapper.gate.watermark import TrackedRequest, Watermark
 from wrapper.model.gate import FAR_MS, Endpoint, GateOrder, GateReport, Marks
 
 UNKNOWN = "unknown endpoint"
 PAST = "the lease has not been renewed in time"
 FIRST = "sending the held samples first"
+Reading: TypeAlias = tuple[Watermark, TrackedRequest]
 
 
 class Gate:
@@ -76,6 +79,20 @@ class Gate:
         """Return the endpoint with this name in the newest order, or None."""
         state = self._states.get(name)
         return state.endpoint if state else None
+
+    def begin_reading(self, name: str, now: float, wall_ms: int) -> Reading | None:
+        """Record that the head of a request has arrived; return None if it is for no endpoint.
+
+        The caller must always call ``end_reading`` afterwards, also after an error.
+        """
+        state = self._states.get(name)
+        return (state.watermark, state.watermark.begin_reading(now, wall_ms)) if state else None
+
+    def end_reading(self, reading: Reading | None, now: float, *, is_complete: bool) -> None:
+        """Record that the body of a request has arrived, or was cut off."""
+        if reading is not None:
+            watermark, request = reading
+            watermark.end_reading(request, now, is_complete=is_complete)
 
     def receive(self, name: str, batch: Batch, now: float) -> PassOn | Hold | Refuse:
         """Decide what to do with a new request; ``batch.came`` is the wall time of its arrival."""
@@ -279,6 +296,7 @@ class Gate:
             self._accepts(now)
             and now >= since + window_s
             and not state.is_in_flight
+            and not state.watermark.in_flight
             and not state.has_backlog(hand_over.until_ms)
             and not state.watermark.is_awaiting(now)
             and state.endpoint.name not in self._decodings.names()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from wrapper.base import clock
 from wrapper.gate.decisions import Answer, Hold, PassOn, Refuse, Replay
@@ -46,6 +47,17 @@ class RequestHandler:
         self._receivers = receivers
         self._has_ended = has_ended
         self._has_held = has_held
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[None]:
+        """Have the mark of an endpoint wait for a request whose body is read in this context."""
+        reading = self._gate.begin_reading(name, clock.now(), wall_ms())
+        is_complete = False
+        try:
+            yield
+            is_complete = True
+        finally:
+            self._gate.end_reading(reading, clock.now(), is_complete=is_complete)
 
     def answer(self, name: str, body: bytes, fields: Fields) -> Reply:
         """Return the answer to a batch for an endpoint."""

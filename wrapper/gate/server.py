@@ -78,14 +78,15 @@ class Server:
         try:
             with self._waiting.wait(client) as wait:
                 head = _read_head(client, wait)
-                problem = _problem(head)
-                body = b"" if problem else _read_body(client, head, wait)
+                if (problem := _problem(head)) is None:
+                    with self._handler.reading(head.endpoint):
+                        body = _read_body(client, head, wait)
         except Refused as refused:
             details = {"status": refused.reply.status, "reason": str(refused)}
             LOG.warning("request refused", extra=details)
             self._send(client, rendered(refused.reply, None, clock.wall(), goes_on=False))
             return False
-        reply = problem or self._reply(head, body)
+        reply = self._reply(head, body) if problem is None else problem
         goes_on = problem is None and head.request.wants_more
         self._send(client, rendered(reply, head.request, clock.wall(), goes_on=goes_on))
         return goes_on

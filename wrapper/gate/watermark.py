@@ -12,6 +12,8 @@ The mark is before each of these times:
   Prometheus runs, and what it had not sent when it died is not acknowledged;
 - the earliest sample of each request that was acknowledged, or refused for good, in the window
   before that arrival, or after it;
+- the arrival of each request whose body is still being read, or was cut off, less the window. One
+  that was cut off is forgotten after ``settle_s``: until then Prometheus has sent it again;
 - the earliest sample of each request in flight;
 - the earliest sample of each request that failed and has not come again (recognised by a hash of
   its body). A failed request is forgotten after some time, because a Prometheus that was killed
@@ -122,6 +124,18 @@ class Watermark:
         self.saw_request(now, wall_ms)
         return request
 
+    def begin_reading(self, now: float, wall_ms: int) -> TrackedRequest:
+        """Record that the head of a request has arrived, and return the request."""
+        request = TrackedRequest(now, wall_ms, wall_ms - round(self.window_s * 1000) - 1)
+        self._in_flight.add(request)
+        return request
+
+    def end_reading(self, request: TrackedRequest, now: float, *, is_complete: bool) -> None:
+        """Record that the body of a request has arrived, or was cut off: then it comes again."""
+        self._in_flight.discard(request)
+        if not is_complete:
+            self._failed[key_of(b"%d" % id(request))] = (request, now + self.settle_s)
+
     def saw_request(self, now: float, wall_ms: int) -> None:
         """Record that Prometheus has sent a request, so it runs."""
         self._newest = (now, max(wall_ms, self._newest[1] if self._newest else wall_ms))
@@ -178,7 +192,7 @@ class Watermark:
 
     @property
     def in_flight(self) -> int:
-        """The number of requests in flight."""
+        """The number of requests that are being read, or in flight."""
         return len(self._in_flight)
 
     def is_awaiting(self, now: float) -> bool:
