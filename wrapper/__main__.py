@@ -7,6 +7,7 @@ Prometheus has been started, because imports would delay it.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -29,6 +30,8 @@ _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program with ``argv`` (default: ``sys.argv[1:]``); return the exit status."""
     core_files.forbid()
+    # A parent may have ignored it, which is inherited: then the kernel keeps no exit status.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     arguments = sys.argv[1:] if argv is None else list(argv)
     asked = help_or_version(arguments)
     if asked:

@@ -287,3 +287,30 @@ def test_a_reader_that_has_enough_is_no_error(words: list[str], stream: str, sta
     assert done.returncode == status
     assert not done.stdout
     assert not done.stderr
+
+
+IGNORING_CHILDREN = """\
+import os, signal, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+AS_PID_1 = ("unshare", "--fork", "--pid", "--mount-proc", "--kill-child=KILL")
+
+
+@pytest.mark.parametrize("around", [(), AS_PID_1], ids=["beside others", "as PID 1"])
+def test_a_parent_that_ignores_its_children_changes_no_exit_status(
+    folder: Path, around: tuple[str, ...]
+) -> None:
+    """The kernel hands an ignored SIGCHLD down; then it keeps no status, and tells nobody."""
+    (folder / "config.yml").write_text("follower: {}\nleader: {}\n")
+    program = Path(sys.executable).with_name("prometheus-elector")
+    flags = ["--config=config.yml", "--output=a.yml", "--lease-lock=none"]
+    child = ["--", "sh", "-c", "exit 3", "--config.file=a.yml"]
+    start = [*around, sys.executable, "-c", IGNORING_CHILDREN, str(program), *flags]
+    with subprocess.Popen(
+        [*start, "--api-listen-address=127.0.0.1:0", *child], cwd=folder, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            assert process.wait(20.0) == 3
+        finally:
+            process.kill()
