@@ -314,3 +314,17 @@ def test_a_parent_that_ignores_its_children_changes_no_exit_status(
             assert process.wait(20.0) == 3
         finally:
             process.kill()
+
+
+@pytest.mark.parametrize("content", ["no program", "#!/no/such/shell\n"])
+def test_a_command_that_cannot_be_run_is_told(folder: Path, content: str) -> None:
+    """An image for another kind of machine, for example: the file is there and may be executed."""
+    (folder / "prometheus").write_text(content)
+    program = Path(sys.executable).with_name("prometheus-elector")
+    flags = ["--config=config.yml", "--output=a.yml", "--lease-lock=none"]
+    words = [str(program), *flags, "--", "./prometheus", "--config.file=a.yml"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=folder)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert 'msg="cannot start Prometheus"' in line
+    assert "./prometheus" in line

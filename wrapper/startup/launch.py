@@ -7,6 +7,7 @@ that, because each import delays Prometheus.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -66,7 +67,11 @@ def supervise(start: StartupState) -> int:
     log_refusal(start)
     recover_rules(start.settings)
     actors = Actors(events.put)
-    child = _start_prometheus(start, handles.locks, events, actors)
+    try:
+        child = _start_prometheus(start, handles.locks, events, actors)
+    except OSError as error:
+        LOG.error("cannot start Prometheus", extra={"reason": _why_not_run(start, error)})  # noqa: TRY400
+        return BAD_INPUT
     from wrapper.startup import assembly  # noqa: PLC0415 - heavy, and Prometheus runs by now
 
     status, re_executes = assembly.supervise(start, events, actors, child, handles)
@@ -187,6 +192,13 @@ def _start_prometheus(
     )
     actors.start("wait-prometheus", lambda: events.put(ChildExited(child.wait())))
     return Child(child, clock.wall())
+
+
+def _why_not_run(start: StartupState, error: OSError) -> str:
+    """Return why the command cannot be executed, with the cure if it is the file's fault."""
+    is_of_file = error.errno in {errno.ENOEXEC, errno.ENOENT}
+    cure = "; name a program for this machine, or a script whose interpreter exists"
+    return f"{start.settings.child[0]}: {error.strerror}{cure if is_of_file else ''}"
 
 
 def _command(start: StartupState) -> tuple[str, ...]:
