@@ -27,7 +27,7 @@ PARENT = """
 import signal, sys, time
 from wrapper.base import clock
 from wrapper.base import process
-child = process.start_child(["sleep", "60"], ignore=[signal.SIGHUP])
+child = process.start_child({command}, ignore=[signal.SIGHUP])
 switch = process.DeadMansSwitch()
 {then}
 print(child.pid, flush=True)
@@ -35,11 +35,10 @@ time.sleep(60)
 """
 
 
-def parent(then: str = "") -> tuple[subprocess.Popen[bytes], psutil.Process]:
-    """Start a process that starts a child, and return both."""
-    started = subprocess.Popen(
-        [sys.executable, "-c", PARENT.format(then=then)], stdout=subprocess.PIPE
-    )
+def parent(then: str = "", *before: str) -> tuple[subprocess.Popen[bytes], psutil.Process]:
+    """Start a process that starts a child, by these words before its command; return both."""
+    text = PARENT.format(then=then, command=[*before, "sleep", "60"])
+    started = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE)
     assert started.stdout is not None
     with started.stdout:
         return started, psutil.Process(int(started.stdout.readline()))
@@ -130,6 +129,36 @@ def test_a_binary_with_setuid_cannot_be_fenced(tmp_path: Path) -> None:
     with subprocess.Popen([str(binary), "60"]) as sleeper:
         assert "setuid" in process.why_kill_is_insufficient(sleeper.pid, 1)
         sleeper.kill()
+
+
+@pytest.mark.parametrize("change", ["--reuid=65534", "--regid=65534"])
+def test_a_child_that_changes_its_user_cannot_be_fenced(change: str) -> None:
+    """As su-exec and gosu do: it clears the death signal, so the child outlives its parent."""
+    started, child = parent("", "setpriv", "--clear-groups", change)
+    wait_until(lambda: child.name() == "sleep", 15, "the user has been changed")
+    assert "another user or group" in process.why_kill_is_insufficient(child.pid, 1)
+    started.kill()
+    started.wait()
+    with pytest.raises(psutil.TimeoutExpired):
+        child.wait(timeout=0.2)
+    child.kill()
+
+
+def test_a_child_that_only_gives_up_rights_can_be_fenced() -> None:
+    """Fewer groups and capabilities leave the death signal as it is."""
+    words = (
+        "setpriv",
+        "--clear-groups",
+        "--no-new-privs",
+        "--bounding-set=-all",
+        "--inh-caps=-all",
+    )
+    started, child = parent("", *words)
+    wait_until(lambda: child.name() == "sleep", 15, "the rights have been given up")
+    assert "does not listen" in process.why_kill_is_insufficient(child.pid, 1)
+    started.kill()
+    started.wait()
+    wait_until(lambda: has_gone(child), 15, "the child has died")
 
 
 def test_a_process_that_has_gone_is_an_obstacle() -> None:

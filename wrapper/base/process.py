@@ -10,7 +10,7 @@ Guarantees:
 Limitations:
 
 - The death signal reaches the direct child only. An exec of a file with capabilities or setuid
-  clears it.
+  clears it, and so does a change of the user or group.
 - The kernel ignores the switch in PID 1 of a PID namespace.
 """
 
@@ -157,13 +157,19 @@ def why_kill_is_insufficient(pid: int, port: int) -> str:
     """Return why killing this process would not stop the server on ``port``, "" if it would.
 
     The process itself must own the listening socket, not a child that a script started. Its binary
-    must have neither capabilities nor setuid, which clear the death signal.
+    must have neither capabilities nor setuid, which clear the death signal. Nor may it have changed
+    its user or group, as su-exec does.
     """
     executable = f"/proc/{pid}/exe"
     try:
         mode = Path(executable).stat().st_mode
         if mode & 0o6000 or _has_capabilities(executable):
             return "its binary has capabilities or setuid, which clear the parent-death signal"
+        if _user_and_group(str(pid)) != _user_and_group("self"):
+            return (
+                "it runs as another user or group than this program, and that change clears the "
+                "parent-death signal; start this program as the user and group of Prometheus"
+            )
         owned = _sockets_of(pid)
     except OSError as error:
         return f"/proc/{pid} cannot be read: {error.strerror}"
@@ -180,6 +186,12 @@ def _has_capabilities(path: str) -> bool:
         return bool(os.getxattr(path, "security.capability"))
     except OSError:
         return False
+
+
+def _user_and_group(process: str) -> list[str]:
+    """Return the lines of /proc/PROCESS/status with all ids of its user and its group."""
+    lines = Path(f"/proc/{process}/status").read_text(errors="replace").splitlines()
+    return [line for line in lines if line.startswith(("Uid:", "Gid:"))]
 
 
 def _sockets_of(pid: int) -> set[str]:
