@@ -281,3 +281,31 @@ def test_a_watch_survives_neither_the_server_nor_the_caller(
     watch.thread.join(15)
     assert not watch.thread.is_alive()
     assert watch.error is not None
+
+
+@pytest.mark.breaks_api_server
+def test_a_lease_that_nobody_has_written_for_long_can_be_watched(
+    api_server: ApiServer, namespace: Namespace
+) -> None:
+    """The server remembers no changes from before its start: the second watch begins without them.
+
+    Otherwise each watch would end at once, and each be followed by a read and the next watch.
+    """
+    lease = lock_in(namespace)
+    written = lease.write(LeaseRecord("", 1.0, THEN, THEN, 0, "pod-1"), None)
+    for number in range(3):
+        another = {"metadata": {"name": f"another-{number}"}}
+        api_server.make(namespace.leases_path, another)
+    api_server.stop()
+    api_server.restore()
+    first = Watch(lease, lease.read())
+    first.thread.join(15)
+    assert (first.reported, first.error) == ([None], None)
+    second = Watch(lease, lease.read())
+    wait_until(lambda: second.reported or not second.thread.is_alive(), 15, "the state is reported")
+    changed = lease.write(RECORD, written.version)
+    wait_until(lambda: len(second.reported) > 1, 15, "the change is reported")
+    assert second.reported == [written, changed]
+    lease.close()
+    second.thread.join(15)
+    assert second.error is None

@@ -57,6 +57,7 @@ class KubernetesLease:
         self._watches: set[Session] = set()
         self._guard = threading.Lock()
         self._objects: dict[str | None, Json] = {}
+        self._too_old: str | None = None  # the server has forgotten the changes since this version
 
     def describe(self) -> str:
         """Return ``lease NAMESPACE/NAME``."""
@@ -177,12 +178,14 @@ class KubernetesLease:
     ) -> None:
         with closing(session.send("GET", self._path, self._watch_query(seen))) as response:
             if response.status == HTTPStatus.GONE:
+                self._too_old = seen.version
                 return on_change(None)
             if response.status != HTTPStatus.OK:
                 raise refusal("watch", answer_of(response), self._place)
             session.set_read_timeout(_silence_s(seen))
             for event in map(object_in, lines(response)):
                 if event.get("type") == "ERROR":  # the version is too old: changes were missed
+                    self._too_old = seen.version
                     return on_change(None)
                 change = self._change_of(event)
                 if change is not None:
@@ -191,8 +194,15 @@ class KubernetesLease:
         return None
 
     def _watch_query(self, seen: ObservedLease) -> Json:
+        """Return the query of a watch of the changes since ``seen``.
+
+        The server forgets changes after minutes, and at its restart. If nobody writes the lease for
+        longer, its version is too old for every watch. Then the watch begins with the current
+        state.
+        """
         length_s = random.randint(_SHORTEST_WATCH_S, _LONGEST_WATCH_S)  # noqa: S311 - no secret
-        version = {"resourceVersion": seen.version} if seen.version else {}
+        is_usable = seen.version is not None and seen.version != self._too_old
+        version = {"resourceVersion": seen.version} if is_usable else {}
         selector = f"metadata.name={self._name}"
         return version | {"watch": "1", "fieldSelector": selector, "timeoutSeconds": length_s}
 
