@@ -54,23 +54,31 @@ class GateProcess:
 
     def start(self) -> Event:
         """Start the process; return the event GateStarted, or GateExited if the start failed."""
+        try:
+            gate, ours = self._started()
+        except OSError as error:
+            LOG.error("gate cannot be started; retrying", extra={"reason": str(error)})  # noqa: TRY400
+            return GateExited(1)
+        self._process, self._end = gate, ours
+        self._actors.start("gate-reports", lambda: self._pass_reports(ours, gate.pid))
+        self._actors.start("wait-gate", lambda: self._report_exit(gate))
+        return GateStarted(gate.pid, clock.wall())
+
+    def _started(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        """Start the process; return it and our end of the channel; raise OSError."""
         ours, its = channel.pair()
         with its:
             options = replace(self._options, control_fd=its.fileno())
             try:
-                gate = self._process = subprocess.Popen(
+                gate = subprocess.Popen(
                     options.command(),
                     pass_fds=(options.listen_fd, options.control_fd, *self._locks()),
                     process_group=0,
                 )
-            except OSError as error:
+            except OSError:
                 ours.close()
-                LOG.error("gate cannot be started; retrying", extra={"reason": str(error)})  # noqa: TRY400
-                return GateExited(1)
-        self._end = ours
-        self._actors.start("gate-reports", lambda: self._pass_reports(ours, gate.pid))
-        self._actors.start("wait-gate", lambda: self._report_exit(gate))
-        return GateStarted(gate.pid, clock.wall())
+                raise
+        return gate, ours
 
     def order(self, order: GateOrder) -> None:
         """Send an order; log a warning if the gate has exited or hangs, so that it is not sent."""
