@@ -42,7 +42,7 @@ _NAME = (
 )
 _NAMED = re.compile(rf"{_NAME}$", re.IGNORECASE)
 _USER = re.compile(r"(?<=://)[^/?#\s\"'`]+(?=@)")
-_PARAMETER = re.compile(rf"(?<=[?&])([^=&#\s]*{_NAME}=)([^&#\s\"'`]+)", re.IGNORECASE)
+_PARAMETER = re.compile(rf"(?<=[?&])([^=?&#\s]*{_NAME}=)([^&#\s\"'`]+)", re.IGNORECASE)
 _GO_VALUE = re.compile(r"(cannot unmarshal !!\S+) `.*?` (?=into )", re.DOTALL)
 
 _TLS: dict[str, Places] = {"key": SECRET}

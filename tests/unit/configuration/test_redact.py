@@ -112,6 +112,7 @@ def test_what_is_no_secret_stays(content: str) -> None:
         ("http://h/?a=1&api_key=pw&b=2", "http://h/?a=1&api_key=<secret 1>&b=2"),
         ("http://h/?X-Amz-Signature=pw#x", "http://h/?X-Amz-Signature=<secret 1>#x"),
         ("h/?token=pw", "h/?token=<secret 1>"),
+        ("h/?a?token=pw", "h/?a?token=<secret 1>"),
         ("http://[::1]:80/x", "http://[::1]:80/x"),
     ],
 )
