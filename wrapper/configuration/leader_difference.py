@@ -28,6 +28,7 @@ from wrapper.documents.yaml_text import serialize
 from wrapper.model.roles import Role
 
 _MOST_NODES = 5_000_000  # with aliases expanded: a few lines can become billions of nodes
+_NODE_CHARACTERS = 100  # of a text that counts as one node
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +111,14 @@ def _lines(section: MappingNode, most_nodes: int) -> list[str]:
 
 
 def _size(node: Node, known: dict[int, int]) -> int:
-    """Return the number of nodes with aliases expanded."""
+    """Return the number of nodes with aliases expanded; a long text counts as several."""
     if id(node) not in known:
         size = 1
-        if isinstance(node, MappingNode):
-            for _, value in node.value:
-                size += 1 + _size(value, known)
+        if isinstance(node, ScalarNode):
+            size += len(node.value) // _NODE_CHARACTERS
+        elif isinstance(node, MappingNode):
+            for key, value in node.value:
+                size += _size(key, known) + _size(value, known)
         elif isinstance(node, SequenceNode):
             for item in node.value:
                 size += _size(item, known)

@@ -114,6 +114,14 @@ def test_what_unfolds_to_too_much_stays_folded() -> None:
     assert len(config_view_of(read("\n".join(lines))).follower) < LARGEST_TEXT
 
 
+@pytest.mark.parametrize("alias", ["*t", "*t : 1", "{*t : 1}"])
+def test_a_long_text_with_many_aliases_stays_folded(alias: str) -> None:
+    """A few thousand values can be gigabytes of text."""
+    long, aliases = "x" * (LARGEST_TEXT // 100), ", ".join([alias] * 2000)
+    text = f"follower:\n  a: &t {long}\n  b: [{aliases}]\n"
+    assert len(config_view_of(read(text)).follower) < LARGEST_TEXT
+
+
 def test_what_cannot_be_compared_says_no_more_than_its_kind() -> None:
     """An error's words may quote a secret."""
     shown = config_view_of(Read([], {}, has_sections=True))
