@@ -17,6 +17,7 @@ from wrapper.configuration.redact import Redaction
 from wrapper.configuration.render import WholeFile
 from wrapper.documents.problems import ConfigurationError, Problems
 from wrapper.documents.source import Source
+from wrapper.proxy.http_head import response_head
 
 LIMIT_S = 5.0  # of processor time
 
@@ -56,6 +57,14 @@ def questioned(names: int) -> None:
     assert Redaction().text(regex) == regex
 
 
+def spaced(spaces: int) -> None:
+    """Read an answer's field with many spaces, beside one that is folded."""
+    wide = b"b%bc" % (b" " * spaces)
+    head = response_head(b"HTTP/1.1 200 OK\r\nA: %b\r\nD: e \r\n f\r\n\r\n" % wide)
+    assert head is not None
+    assert head.fields == [(b"A", wide), (b"D", b"e f")]
+
+
 @pytest.mark.parametrize(
     ("read", "size"),
     [
@@ -63,6 +72,7 @@ def questioned(names: int) -> None:
         pytest.param(unset, 80_000, id="variables"),
         pytest.param(named, 6_000, id="receivers"),
         pytest.param(questioned, 5_000, id="question marks"),
+        pytest.param(spaced, 120_000, id="spaces"),
     ],
 )
 def test_no_part_is_looked_at_once_for_every_other(read: Callable[[int], None], size: int) -> None:

@@ -165,6 +165,10 @@ def test_a_head_is_too_long_however_its_end_comes(excess: int) -> None:
             b"HTTP/1.1 200 OK\r\nX: a\r\n\tb\r\nY: c\r\n\r\n",
             (1, 200, b"OK", [(b"X", b"a b"), (b"Y", b"c")]),
         ),
+        (
+            b"HTTP/1.1 200 OK\r\nX: a \t\r\n \r\n\t b  c\r\n\r\n",
+            (1, 200, b"OK", [(b"X", b"a b  c")]),
+        ),
     ],
 )
 def test_a_response_is_read(
