@@ -413,6 +413,16 @@ def test_both_formats_hold_the_same() -> None:
     assert found == {family.name for family in parse_text(text)}
 
 
+@pytest.mark.parametrize(
+    "accept",
+    ["application/openmetrics-text; version=x", "text/plain;version=1..0;escaping=", ";;=,"],
+)
+def test_a_strange_accept_gets_the_text_format(accept: str) -> None:
+    """A client that asks for a version that does not exist is answered all the same."""
+    families = {each.name for each in parse_text(exposed(FOLLOWER, accept=accept))}
+    assert families == {each.name for each in parse_text(exposed(FOLLOWER))}
+
+
 def test_unusual_methods_do_not_become_labels() -> None:
     """A client that invents methods cannot grow the metrics."""
     figures = ProxyCounters()

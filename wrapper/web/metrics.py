@@ -86,7 +86,10 @@ def registry(
 
 def expose(ours: CollectorRegistry, accept: str) -> tuple[bytes, str]:
     """Return the metrics and their content type, in the format that ``accept`` requests."""
-    encode, content_type = choose_encoder(accept)
+    try:
+        encode, content_type = choose_encoder(accept)
+    except (TypeError, ValueError):  # prometheus_client 0.26: the version is not a number
+        encode, content_type = choose_encoder("")
     return encode(ours).replace(_ERRORS_TYPE + b"untyped", _ERRORS_TYPE + b"counter"), content_type
 
 
