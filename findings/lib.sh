@@ -82,7 +82,7 @@ start_receiver() {
     shift
     echo '{}' >"$folder/receiver.yml"
     "$folder/bin/prometheus" --config.file="$folder/receiver.yml" \
-        --storage.tsdb.path="$folder/received" --web.listen-address="127.0.0.1:$port" \
+        --storage.tsdb.path="$folder/received.$port" --web.listen-address="127.0.0.1:$port" \
         --web.enable-remote-write-receiver "$@" >"$folder/receiver.log" 2>&1 &
     pids+=("$!")
     await "http://127.0.0.1:$port/-/ready"

@@ -26,7 +26,7 @@ CONFIG
 # reloaded <before> <after>: reload while the receiver is away, then start it.
 reloaded() {
     port=$(free_port) receiver=$(free_port)
-    rm -rf "$folder/data" "$folder/received"
+    rm -rf "$folder/data" "$folder"/received.*
     configure "$1"
     start_prometheus "$port" --storage.remote.flush-deadline=1s
     await "http://127.0.0.1:$port/-/ready"
