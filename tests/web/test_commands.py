@@ -41,6 +41,20 @@ def test_the_gates_follow_the_table(upstream: Upstream, capsys: pytest.CaptureFi
     )
 
 
+def test_an_invalid_configuration_is_explained(
+    upstream: Upstream, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The table says that it is invalid; a line below says why, without control characters."""
+    told = status_of(leading(**FULL), clock.now())
+    told["configuration"] |= {"is_valid": False, "problems": ["c.yml:7:3: no\x1b[2J"]}
+    told["gate"] = None
+    upstream.answer = say(json.dumps({"replicas": [{"url": "", "status": told}]}).encode())
+    assert run(["status", upstream.url], {}) == GOOD
+    _, row, line = capsys.readouterr().out.splitlines()
+    assert " invalid " in row
+    assert line == "configuration of prometheus-0: c.yml:7:3: no[2J"
+
+
 def test_a_refusal_cannot_act_on_the_terminal(
     upstream: Upstream, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -178,6 +178,8 @@ def test_invalid_edits_are_shown_with_their_places(web: Web) -> None:
     web.tell(leading(configuration_is_valid=False, configuration_problem=problem))
     text = page(web)
     assert 'id="invalid"' in text
+    assert 'invalid</span>: see <a href="#problems">the problems</a>' in text
+    assert 'id="problems"' in text
     for line in problem.splitlines():
         assert f"<li><code>{line}</code></li>" in text
 

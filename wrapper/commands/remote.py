@@ -29,6 +29,7 @@ from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.access.request_errors import ServerDescription, explain, trust_by
 from wrapper.base.log import say
 from wrapper.base.url_encoding import to_uri
+from wrapper.commands.configuration_lines import configuration_lines
 from wrapper.commands.gate_lines import gate_lines
 from wrapper.commands.remote_args import CommandFailed, RemoteRequest, read_arguments
 from wrapper.documents.problems import ConfigurationError
@@ -169,7 +170,7 @@ def _say(text: str, stream: TextIO | None = None) -> None:
 
 def _status(api: Api) -> int:
     replicas = api.fleet()
-    for line in (*table(replicas), *gate_lines(replicas)):
+    for line in (*table(replicas), *configuration_lines(replicas), *gate_lines(replicas)):
         _say(line)
     known = filter(is_status, (each.get("status") for each in replicas))
     leaders = sum(status["is_leader"] for status in known)
