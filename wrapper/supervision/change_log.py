@@ -62,10 +62,9 @@ class ChangeLog:
             LOG.info("role changed", extra=self._of_role(before, plan))
         elif plan.reason != self._reason:
             is_bad = holder_is_overdue(before, self._policy, now)
+            text = f"{'still' if self._reason else 'starting as'} {plan.role}"
             extra = {"role": plan.role, "reason": plan.reason}
-            LOG.log(
-                logging.WARNING if is_bad else logging.INFO, "reason for role changed", extra=extra
-            )
+            LOG.log(logging.WARNING if is_bad else logging.INFO, text, extra=extra)
         self._reason = plan.reason
 
     def _of_role(self, before: Observation, plan: Plan) -> dict[str, object]:

@@ -11,12 +11,13 @@ from wrapper.election.lease_rules import LeaseTerms
 from wrapper.model.configuration import Rendering, Renderings
 from wrapper.model.events import ChildExited, ConfigurationRead
 from wrapper.model.gate import Endpoint
-from wrapper.model.roles import Role
+from wrapper.model.roles import Cause, Role, Stance
 from wrapper.supervision import loaded_rendering
 from wrapper.supervision.change_log import ChangeLog
 from wrapper.supervision.child_state import ChildState
 from wrapper.supervision.configuration_state import ConfigurationState
 from wrapper.supervision.observation import Observation
+from wrapper.supervision.plan import Plan
 from wrapper.supervision.policy import Policy
 
 POLICY = Policy(LeaseTerms("a", "a-1", 10.0, 8.0, 2.0, 9.2))
@@ -61,6 +62,28 @@ def test_a_change_that_is_probably_a_mistake_is_warned_of(
     with caplog.at_level(logging.WARNING):
         ChangeLog(POLICY).log(ConfigurationRead(after), observation, observation, 100.0)
     assert [record.getMessage() for record in caplog.records] == expected
+
+
+def test_each_reason_for_the_role_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Also while the role stays the same: an operator wants to know why it does not lead."""
+    state = ConfigurationState(OVERRIDES, loaded_rendering.started_with(SILENT, 90.0))
+    follower = Observation(state, role_since=90.0, safe_since=90.0)
+    log = ChangeLog(POLICY)
+    with caplog.at_level(logging.INFO):
+        for role, reason in (
+            (Role.FOLLOWER, "Prometheus is not ready"),
+            (Role.FOLLOWER, "b holds the lease"),
+            (Role.FOLLOWER, "b holds the lease"),
+            (Role.LEADER, "holds the lease"),
+        ):
+            log.log(
+                Plan(role, Stance.CONTEND, (), reason, Cause.LOST, 0.0), follower, follower, 100.0
+            )
+    assert [(each.getMessage(), vars(each)["reason"]) for each in caplog.records] == [
+        ("starting as follower", "Prometheus is not ready"),
+        ("still follower", "b holds the lease"),
+        ("role changed", "holds the lease"),
+    ]
 
 
 @pytest.mark.parametrize(
