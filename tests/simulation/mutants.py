@@ -189,7 +189,7 @@ MUTANTS = (
         "a leader rendering counts from before its rename",
         LoadState,
         "may_be_leader",
-        property(lambda loading: any(c.role is Role.LEADER for c in loading.candidates)),
+        property(lambda loading: any(c.role is Role.LEADER for c in loading.possibly_in_force)),
         profiles.SLUGGISH,
     ),
 )

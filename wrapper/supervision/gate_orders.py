@@ -94,8 +94,8 @@ def _endpoints(o: Observation, role: Role) -> tuple[Endpoint, ...]:
     wanted = configuration.target(role).endpoints
     known = {each.name for each in wanted}
     further: dict[str, Endpoint] = {}
-    for candidate in configuration.loading.candidates:
-        further |= {each.name: each for each in candidate.endpoints if each.name not in known}
+    for rendering in configuration.loading.possibly_in_force:
+        further |= {each.name: each for each in rendering.endpoints if each.name not in known}
     return (*wanted, *further.values())
 
 

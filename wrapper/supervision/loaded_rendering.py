@@ -1,10 +1,10 @@
 """Tracks which rendering Prometheus may have in force, and which one it certainly has; pure.
 
-A write replaces the output file atomically, by a rename. A rendering is a *candidate* from the
-decision to write it until another rendering is proven to be in force. A timestamp alone proves
+A write replaces the output file atomically, by a rename. A rendering is *possibly in force* from
+the decision to write it until another rendering is proven to be in force. A timestamp alone proves
 nothing, because another program's reload may be in progress: Prometheus (2.42, 2.53 and 3.5) then
 reported a success that was newer than our own request, while the old remote_write continued for
-3 s. Each of these proves that a candidate is in force:
+3 s. Each of these proves that a rendering is in force:
 
 - Prometheus shows its content, and can have read it only *after the rename*.
 - Prometheus answered 200 to our own reload request, which was sent after the rename.
@@ -66,7 +66,7 @@ class LoadState:
 
     - ``written``: the rendering in the output file; None if Prometheus reads its own file.
     - ``incoming``: the rendering that is being written, None if none is.
-    - ``candidates``: the renderings that may be in force.
+    - ``possibly_in_force``: the renderings that may be in force.
     - ``outcome``, ``problem``: the result of loading ``written``.
     - ``written_at``: when ``written`` was written.
     - ``possibly_shown``: the renamed renderings in their order, from the first that Prometheus may
@@ -83,7 +83,7 @@ class LoadState:
 
     written: Rendering | None = None
     incoming: Rendering | None = None
-    candidates: tuple[Rendering, ...] = ()
+    possibly_in_force: tuple[Rendering, ...] = ()
     outcome: Outcome = Outcome.PENDING
     problem: str = ""
     written_at: float = 0.0
@@ -99,17 +99,17 @@ class LoadState:
     def may_be_leader(self) -> bool:
         """Whether a leader rendering may be in force."""
         is_coming = self.incoming is not None and self.incoming.role is Role.LEADER
-        return is_coming or any(candidate.role is Role.LEADER for candidate in self.candidates)
+        return is_coming or any(each.role is Role.LEADER for each in self.possibly_in_force)
 
     @property
     def may_be_follower(self) -> bool:
         """Whether a follower rendering may be in force."""
-        return any(candidate.role is Role.FOLLOWER for candidate in self.candidates)
+        return any(each.role is Role.FOLLOWER for each in self.possibly_in_force)
 
     @property
     def is_settled(self) -> bool:
         """Whether the written rendering is known to be the one in force."""
-        is_sole = self.written is not None and self.candidates == (self.written,)
+        is_sole = self.written is not None and self.possibly_in_force == (self.written,)
         return is_sole and self.incoming is None
 
     @property
@@ -144,7 +144,7 @@ def started_with(rendering: Rendering, now: float) -> LoadState:
     """Return the state of a Prometheus that was started with this rendering in the output file."""
     return LoadState(
         written=rendering,
-        candidates=(rendering,),
+        possibly_in_force=(rendering,),
         possibly_shown=(rendering,),
         written_at=now,
         settled_at=now,
@@ -168,7 +168,7 @@ def written(loading: LoadState, rendering: Rendering, now: float) -> LoadState:
     return replace(
         loading,
         written=rendering,
-        candidates=(*_others(loading, rendering), rendering),
+        possibly_in_force=(*_others(loading, rendering), rendering),
         incoming=None,
         outcome=Outcome.PENDING,
         problem="",
@@ -186,7 +186,7 @@ def written(loading: LoadState, rendering: Rendering, now: float) -> LoadState:
 
 
 def _others(loading: LoadState, rendering: Rendering) -> tuple[Rendering, ...]:
-    return tuple(c for c in loading.candidates if c.fingerprint != rendering.fingerprint)
+    return tuple(c for c in loading.possibly_in_force if c.fingerprint != rendering.fingerprint)
 
 
 def reload_sent(loading: LoadState, now: float) -> LoadState:
@@ -267,12 +267,12 @@ def _since_shown(loading: LoadState, evidence: Evidence) -> tuple[Rendering, ...
     return loading.possibly_shown
 
 
-def _may_be(loading: LoadState, candidate: Rendering | None, evidence: Evidence) -> bool:
+def _may_be(loading: LoadState, rendering: Rendering | None, evidence: Evidence) -> bool:
     """Return whether Prometheus may be showing this rendering."""
-    if candidate is None or candidate.writes_remotely != evidence.writes_remotely:
+    if rendering is None or rendering.writes_remotely != evidence.writes_remotely:
         return False
     return (
-        loading.shown_hashes.get(candidate.fingerprint, evidence.shown_hash) == evidence.shown_hash
+        loading.shown_hashes.get(rendering.fingerprint, evidence.shown_hash) == evidence.shown_hash
     )
 
 
@@ -291,7 +291,7 @@ def _note_refusal(loading: LoadState, before: Evidence | None, evidence: Evidenc
 def _settle(
     loading: LoadState, target: Rendering, before: Evidence | None, evidence: Evidence
 ) -> LoadState:
-    """Return the state without the other candidates, if the reload succeeded.
+    """Return the state in which only this rendering is in force, if the reload succeeded.
 
     A reload that failed in one part (a rule file) has still applied remote_write (Prometheus 2.42,
     2.53 and 3.5), unless remote_write itself could not be set up. So after a failure, only a
@@ -318,4 +318,6 @@ def _narrow(loading: LoadState, target: Rendering, settled_at: float) -> LoadSta
     """Return the state in which this rendering is certainly in force, and no other."""
     if loading.is_settled:
         return loading
-    return replace(loading, candidates=(target,), possibly_shown=(target,), settled_at=settled_at)
+    return replace(
+        loading, possibly_in_force=(target,), possibly_shown=(target,), settled_at=settled_at
+    )

@@ -223,7 +223,7 @@ HASTY = "sees:f write:l write:f "
 def test_what_may_be_in_force(words: str, in_force: str, outcome: str) -> None:
     """After each story it is known what may be in force, and how the last reload came out."""
     loading = told(words)
-    assert ("".join(c.fingerprint for c in loading.candidates), loading.outcome.value) == (
+    assert ("".join(c.fingerprint for c in loading.possibly_in_force), loading.outcome.value) == (
         in_force,
         outcome,
     )

@@ -346,7 +346,7 @@ LED = but(
     NEW,
     role=Role.LEADER,
     configuration_rollback=config_rollback.started_with(NEW.configuration.renderings),
-    configuration_loading=replace(WRITTEN, candidates=(LEADER,), outcome=Outcome.LOADED),
+    configuration_loading=replace(WRITTEN, possibly_in_force=(LEADER,), outcome=Outcome.LOADED),
 )
 
 
