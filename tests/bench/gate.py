@@ -123,7 +123,9 @@ class Gate:
         """Have it pass on, or hold, what comes; wait until it does."""
         self._number += 1
         until = now() + 3600 if is_open else None
-        sent = GateOrder(self._number, until=until, leader="bench", endpoints=(self._endpoint,))
+        sent = GateOrder(
+            self._number, open_until=until, leader="bench", endpoints=(self._endpoint,)
+        )
         assert channel.send(self._end, sent)
         wait_until(self._has_done(is_open), 20, f"the gate has done order {self._number}")
 

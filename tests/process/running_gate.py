@@ -74,12 +74,12 @@ class RunningGate:
         """Have it pass requests on for so long, and wait until it does."""
         self.order(*endpoints)
         self.await_report(lambda _: True, "the gate runs")
-        self.order(until=now() + for_s, **changes)
+        self.order(open_until=now() + for_s, **changes)
         self.await_report(lambda report: report.is_open, "the gate is open")
 
     def close(self) -> None:
         """Have it close, and wait until it has."""
-        self.order(until=None)
+        self.order(open_until=None)
         self.await_report(lambda report: not report.is_open, "the gate is closed")
 
     def await_report(self, is_wanted: Callable[[GateReport], bool], what: str) -> GateReport:

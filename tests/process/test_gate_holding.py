@@ -268,7 +268,7 @@ def test_hands_over_exactly(gate: RunningGate, receiver: StandInReceiver) -> Non
     assert before <= report.marks["x"] <= after
     assert [times_in(each) for each in receiver.bodies[passed:]] == [[before - 1]]
     assert report.endpoints[0].held_batches == 2
-    gate.order(until=None, hands_over=False)
+    gate.order(open_until=None, hands_over=False)
     gate.await_report(lambda report: not report.is_open, "it is closed")
     assert len(receiver.seen) == passed + 1
 

@@ -210,7 +210,7 @@ def test_passes_nothing_on_after_the_deadline(gate: RunningGate, receiver: Stand
     """Past it Prometheus is told to try again, and the receiver sees nothing."""
     gate.open(to(receiver), for_s=2.0)
     assert gate.post(BATCH).status_code == 204
-    until = gate.newest.until
+    until = gate.newest.open_until
     assert until is not None
     let_pass(until - ABORT_MARGIN_S - now())
     answer = gate.post(BATCH)
@@ -227,7 +227,7 @@ def test_cuts_what_is_under_way_at_the_deadline(
     """A receiver that hangs does not keep it open: it is closed before the deadline."""
     receiver.play = Incoming.hang
     gate.open(to(receiver), for_s=2.0)
-    until = gate.newest.until
+    until = gate.newest.open_until
     assert until is not None
     answer = gate.post(BATCH)
     assert answer.status_code == 502
@@ -250,7 +250,7 @@ def test_lets_what_is_under_way_go_on_when_the_lease_is_renewed(
 
     receiver.play = wait
     gate.open(to(receiver), for_s=2.0)
-    first = gate.newest.until
+    first = gate.newest.open_until
     assert first is not None
     statuses: list[int] = []
     sender = threading.Thread(target=lambda: statuses.append(gate.post(BATCH).status_code))
@@ -304,14 +304,14 @@ def test_is_killed_at_the_deadline_while_it_is_stopped(
     gate.open(to(receiver), for_s=2.0)
     os.kill(gate.process.pid, signal.SIGSTOP)
     assert gate.process.wait(LIMIT_S) == -signal.SIGKILL
-    assert gate.newest.until is not None
-    assert now() >= gate.newest.until
+    assert gate.newest.open_until is not None
+    assert now() >= gate.newest.open_until
 
 
 def test_is_not_killed_once_it_is_closed(gate: RunningGate, receiver: StandInReceiver) -> None:
     """A closed gate may be stopped for as long as it takes."""
     gate.open(to(receiver), for_s=2.0)
-    until = gate.newest.until
+    until = gate.newest.open_until
     assert until is not None
     gate.close()
     os.kill(gate.process.pid, signal.SIGSTOP)
@@ -375,7 +375,7 @@ def test_waits_for_no_supervisor(gate: RunningGate, receiver: StandInReceiver) -
     for _ in range(100):  # each is reported, and 1 MiB is kept for the supervisor
         gate.order()
         assert gate.post(BATCH).status_code == 204
-    gate.order(until=now() + 0.5)
+    gate.order(open_until=now() + 0.5)
     wait_until(lambda: gate.post(BATCH).status_code == 503, LIMIT_S, "the deadline")
     gate.reads.set()
     gate.await_report(lambda report: not report.is_open, "it is closed, and says so")

@@ -98,7 +98,7 @@ def test_a_killed_gate_and_a_deadline_cost_nothing(
     gate.start()
     gate.open()
     gate.counted("requests_passed", 2)
-    gate.order(until=now() + 0.5)
+    gate.order(open_until=now() + 0.5)
     gate.await_report(lambda report: not report.is_open, "the deadline has passed")
     gate.counted("requests_refused_closing", 2)
     gate.open()

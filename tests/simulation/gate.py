@@ -151,8 +151,8 @@ class GateProcess(Stoppable):
 
     def apply_order(self, order: GateOrder) -> None:
         """Take an order."""
-        if order.until is not None and order.until > self.now:
-            self.arm(order.until)
+        if order.open_until is not None and order.open_until > self.now:
+            self.arm(order.open_until)
         self.core.apply_order(order, self.now, self.wall_ms)
         self._look()
 
@@ -224,7 +224,7 @@ class GateProcess(Stoppable):
         self.hub.after(LINE_S * self.host.random(), lambda: attempt.reply(status, retry_after_s))
 
     def _request_ended(self) -> None:
-        if self.core.order.until is None or self.core.order.hands_over:
+        if self.core.order.open_until is None or self.core.order.hands_over:
             self._look()
         self._end_idle()
 

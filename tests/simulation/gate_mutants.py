@@ -32,7 +32,7 @@ _RECEIVE, _RELEASE, _APPLY_ORDER = Gate.receive, HeldBatches.release, Gate.apply
 
 
 def _never_closes(gate: Gate) -> float | None:
-    return None if gate.order.until is None else gate.order.until + 1e6
+    return None if gate.order.open_until is None else gate.order.open_until + 1e6
 
 
 def _takes_all(gate: Gate, name: str, batch: Batch, now: float) -> PassOn | Hold | Refuse:

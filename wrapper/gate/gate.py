@@ -179,7 +179,7 @@ class Gate:
     @property
     def closes_at(self) -> float | None:
         """When requests in flight are aborted (CLOCK_BOOTTIME, in seconds); None: it is closed."""
-        return None if self.order.until is None else self.order.until - ABORT_MARGIN_S
+        return None if self.order.open_until is None else self.order.open_until - ABORT_MARGIN_S
 
     def is_open(self, now: float) -> bool:
         """Return whether requests are passed on, or one of them is still in flight."""

@@ -116,8 +116,8 @@ class Serving:
     def _obey(self) -> None:
         """Apply orders until the supervisor has exited."""
         while (order := channel.receive_order(self._control)) is not None:
-            if order.until is not None and clock.now() < order.until < math.inf:
-                self._switch.arm(order.until)
+            if order.open_until is not None and clock.now() < order.open_until < math.inf:
+                self._switch.arm(order.open_until)
             self._gate.apply_order(order, clock.now(), wall_ms())
             self._receivers.keep(order.endpoints)
             for each in order.endpoints:
@@ -163,7 +163,7 @@ class Serving:
         request.
         """
         self._has_passed.set()
-        if self._gate.order.until is None or self._gate.order.hands_over:
+        if self._gate.order.open_until is None or self._gate.order.hands_over:
             self._wake()
         self._end_idle()
 

@@ -48,8 +48,8 @@ class GateOrder:
     """An order of the supervisor to the gate. A newer order replaces an older one.
 
     - ``number``: the order's number; newer orders have higher numbers.
-    - ``until``: the deadline by which the gate must be closed, on CLOCK_BOOTTIME; None orders it to
-      be closed now.
+    - ``open_until``: the deadline by which the gate must be closed, on CLOCK_BOOTTIME; None orders
+      it to be closed now.
     - ``hands_over``: while open, send the samples scraped up to now, and no newer ones.
     - ``leader``: the holder of the lease, "" if none is known. The gate uses the holder's marks.
     - ``marks``: the newest marks that the supervisor knows.
@@ -57,7 +57,7 @@ class GateOrder:
     """
 
     number: int = 0
-    until: float | None = None
+    open_until: float | None = None
     hands_over: bool = False
     leader: str = ""
     marks: Marks = field(default_factory=dict)

@@ -57,7 +57,7 @@ def orders(
         return _start(o, gate, now)
     wanted = GateOrder(
         number=gate.order.number,
-        until=_until(o, policy, role),
+        open_until=_open_until(o, policy, role),
         hands_over=is_handing_over,
         leader=o.lease.view.holder,
         marks=gate.other_marks,
@@ -76,7 +76,7 @@ def wakes_at(o: Observation, policy: Policy) -> float | None:
     return _hand_over_ends_at(gate, policy, 0.0)
 
 
-def _until(o: Observation, policy: Policy, role: Role) -> float | None:
+def _open_until(o: Observation, policy: Policy, role: Role) -> float | None:
     """Return the deadline by which the gate must close, None if it must be closed now."""
     if role is not Role.LEADER or o.child.status is not None:
         return None

@@ -84,14 +84,14 @@ class GateState:
             return False
         if self.killed_at is not None and self.is_unwatched:
             return False
-        has_closed = self.order.until is None and self.report.order >= self.closed_number
+        has_closed = self.order.open_until is None and self.report.order >= self.closed_number
         return self.report.is_open or not has_closed
 
     @property
     def passes(self) -> bool:
         """Whether the gate has reported that it is open, and is ordered to stay open."""
         is_reported = self.report.is_open and self.report.order >= self.opened_number > 0
-        return is_reported and self.order.until is not None and self.killed_at is None
+        return is_reported and self.order.open_until is not None and self.killed_at is None
 
     @property
     def has_handed_over(self) -> bool:
@@ -184,7 +184,7 @@ def _exited(gate: GateState, now: float) -> GateState:
         gate,
         pid=None,
         exited_at=now,
-        lost_at=now if held and gate.order.until is not None else gate.lost_at,
+        lost_at=now if held and gate.order.open_until is not None else gate.lost_at,
         failures=failures,
         order=GateOrder(gate.order.number),
         opened_number=0,
@@ -198,9 +198,9 @@ def _exited(gate: GateState, now: float) -> GateState:
 def _ordered(gate: GateState, order: GateOrder, now: float) -> GateState:
     """Return the state after an order; the gate counts as open from the decision to open it."""
     after = replace(gate, order=order)
-    if order.until is not None and gate.order.until is None:
+    if order.open_until is not None and gate.order.open_until is None:
         after = replace(after, opened_number=order.number, opened_at=now)
-    if order.until is None and gate.order.until is not None:
+    if order.open_until is None and gate.order.open_until is not None:
         after = replace(after, closed_number=order.number)
     if not order.hands_over:
         return replace(after, hand_over_number=0)

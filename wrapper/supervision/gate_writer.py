@@ -42,7 +42,7 @@ class GateWriter:
     def opening_problem(self, _policy: Policy, now: float) -> str:
         """Return why the gate did not open in time, "" if it has opened or still may."""
         gate = self.gate
-        is_awaited = gate.order.until is not None and not gate.passes
+        is_awaited = gate.order.open_until is not None and not gate.passes
         if not is_awaited or now < gate.opened_at + OPENING_LIMIT_S:
             return ""
         return f"the gate did not open within {OPENING_LIMIT_S:g} s"

@@ -37,7 +37,7 @@ def test_a_standby_that_is_full_refuses_until_it_is_released() -> None:
 
 def test_answers_are_counted_by_what_they_are() -> None:
     """Answered, whatever it says; bytes of what need not come again."""
-    leader = gate(until=100.0)
+    leader = gate(open_until=100.0)
     for answer in (OK, Answer(400), Answer(503), Answer(None)):
         leader.ended(passes(leader, 1), answer, 2)
     size = len(came(1).body)
@@ -52,7 +52,7 @@ def test_a_successor_sends_what_it_holds_first() -> None:
     successor = gate()
     for at, times in ((1, (1,)), (2, (2,)), (4, (2, 3, 4)), (5, (5,))):
         successor.receive("a", came(at, *times), at)
-    order(successor, 6, until=100.0, marks={"a": ms(3)})
+    order(successor, 6, open_until=100.0, marks={"a": ms(3)})
     assert state(successor, 6).held_batches == 2
     first = successor.next_to_replay("a", 6)
     assert isinstance(first, Replay)
@@ -80,7 +80,7 @@ def test_the_mark_stays_while_a_backlog_is_sent_on() -> None:
     successor = gate()
     for at in range(5):
         successor.receive("a", came(at), at)
-    order(successor, 5, until=1000.0, marks={"a": ms(0)})
+    order(successor, 5, open_until=1000.0, marks={"a": ms(0)})
     assert state(successor, 19).mark == ms(0)
     replay(successor, 20)
     acked(successor, 20)
@@ -90,7 +90,7 @@ def test_the_mark_stays_while_a_backlog_is_sent_on() -> None:
 def test_what_is_older_than_the_gate_is_open_is_sent_on() -> None:
     """Of a Prometheus that lags: the receiver may have a part, so the mark and refusals count."""
     successor = gate()
-    order(successor, 10, until=1000.0, marks={"a": ms(5)})
+    order(successor, 10, open_until=1000.0, marks={"a": ms(5)})
     assert successor.receive("a", came(11, 5, 6, 12), 11) == Hold(None)
     assert successor.receive("a", came(11, 13), 11) == Refuse(FIRST, 1)
     assert replay(successor, 11) == [6, 12]
@@ -113,7 +113,7 @@ def test_the_edge_lasts_until_what_was_refused_has_come() -> None:
     """However long the pause of its retry is."""
     successor = gate(memory=1)
     assert successor.receive("a", came(9), 9) == Refuse(FULL, 1)
-    order(successor, 10, until=1000.0)
+    order(successor, 10, open_until=1000.0)
     acked(successor, 30)
     assert state(successor, 30).mark is None
     assert successor.receive("a", came(9), 31) == Hold(None)  # one, though the memory is full
@@ -124,7 +124,7 @@ def test_the_edge_lasts_until_what_was_refused_has_come() -> None:
 def test_what_is_older_than_the_gate_is_open_is_held_while_such_is_sent_on() -> None:
     """A pause of a second for each would make a Prometheus that lags never catch up."""
     successor = gate()
-    order(successor, 10, until=1000.0)
+    order(successor, 10, open_until=1000.0)
     for at in (7, 8, 9):
         assert successor.receive("a", came(at), 11) == Hold(None)
     assert successor.receive("a", came(11), 11) == Refuse(FIRST, 1)
@@ -137,7 +137,7 @@ def test_a_batch_of_nothing_new_is_not_sent() -> None:
     successor = gate()
     for at in (2, 3):
         successor.receive("a", came(at, 1), at)
-    order(successor, 4, until=100.0, marks={"a": ms(1)})
+    order(successor, 4, open_until=100.0, marks={"a": ms(1)})
     assert successor.next_to_replay("a", 4) == 0.0
     assert replay(successor, 4) == []
     wanted = {"requests_held": 2, "batches_sent_on": 2, "samples_left_out": 2}
@@ -148,7 +148,7 @@ def test_nothing_is_sent_on_past_the_deadline() -> None:
     """Nor between pieces and retries; later the batch begins anew."""
     successor = gate()
     successor.receive("a", came(1, 1, 2), 1)
-    order(successor, 3, until=10.0)
+    order(successor, 3, open_until=10.0)
     step = successor.next_to_replay("a", 3)
     assert isinstance(step, Replay)
     successor.replayed(step, Answer(400), 3)
@@ -157,9 +157,9 @@ def test_nothing_is_sent_on_past_the_deadline() -> None:
     successor.replayed(piece, Answer(503, retry_after_s=2.0), 4)
     assert successor.next_to_replay("a", 4) == 2.0
     assert successor.next_to_replay("a", 10 - ABORT_MARGIN_S) is None
-    order(successor, 11, until=None)
+    order(successor, 11, open_until=None)
     assert counted(successor, 11) == {"requests_held": 1}
-    order(successor, 12, until=20.0)
+    order(successor, 12, open_until=20.0)
     step = successor.next_to_replay("a", 12)
     assert isinstance(step, Replay)
     assert step.body == came(1, 1, 2).body
@@ -169,10 +169,10 @@ def test_a_renewal_does_not_disturb_what_is_sent_on() -> None:
     """The batch goes on where it was; own marks that come back release nothing."""
     successor = gate()
     successor.receive("a", came(1, 1, 2), 1)
-    order(successor, 3, until=10.0)
+    order(successor, 3, open_until=10.0)
     step = successor.next_to_replay("a", 3)
     assert isinstance(step, Replay)
-    order(successor, 4, until=11.0, marks={"a": ms(5)})
+    order(successor, 4, open_until=11.0, marks={"a": ms(5)})
     successor.apply_marks({"a": ms(5)}, ms(9))
     successor.replayed(step, Answer(400), 4)
     piece = successor.next_to_replay("a", 4)
@@ -186,15 +186,15 @@ def test_what_is_under_way_at_the_end_counts_if_it_is_the_last(status: int, left
     """An acknowledgement after the order to close is true; a part of a batch is not the batch."""
     successor = gate()
     successor.receive("a", came(2, 1, 2), 2)
-    order(successor, 3, until=10.0)
+    order(successor, 3, open_until=10.0)
     step = successor.next_to_replay("a", 3)
     assert isinstance(step, Replay)
-    order(successor, 5, until=None, marks={"a": ms(1)})
+    order(successor, 5, open_until=None, marks={"a": ms(1)})
     assert successor.is_open(5)
     successor.replayed(step, Answer(status), 6)
     assert not successor.is_open(6)
     assert state(successor, 6).held_batches == left
-    order(successor, 7, until=20.0)
+    order(successor, 7, open_until=20.0)
     assert replay(successor, 7) == [2] * left
 
 
@@ -205,7 +205,7 @@ def test_what_was_refused_and_is_held_then_is_not_awaited() -> None:
     assert standby.receive("a", came(2), 2) == Refuse(FULL, 1)
     standby.apply_marks({"a": ms(1)}, ms(9))
     standby.receive("a", came(2), 3)
-    order(standby, 4, until=1000.0)
+    order(standby, 4, open_until=1000.0)
     assert replay(standby, 4) == [2]
     for at in range(5, 20):
         acked(standby, at, at)
@@ -216,11 +216,11 @@ def test_a_batch_begins_anew_after_a_pause_that_was_no_pause() -> None:
     """Closed and opened while a request was under way: another may have been the leader."""
     successor = gate()
     successor.receive("a", came(2, 1, 2), 2)
-    order(successor, 3, until=10.0)
+    order(successor, 3, open_until=10.0)
     step = successor.next_to_replay("a", 3)
     assert isinstance(step, Replay)
-    order(successor, 5, until=None)
-    order(successor, 6, until=20.0, marks={"a": ms(1)})
+    order(successor, 5, open_until=None)
+    order(successor, 6, open_until=20.0, marks={"a": ms(1)})
     assert successor.next_to_replay("a", 6) is None
     successor.replayed(step, Answer(400), 7)
     assert replay(successor, 7) == [2]

@@ -80,7 +80,7 @@ def test_a_mark_releases_what_the_receiver_has(by_order: bool) -> None:
 
 def test_a_leader_passes_on_until_its_deadline() -> None:
     """Never at it, nor shortly before; then it refuses, until an order says what it is."""
-    leader = gate(until=10.0)
+    leader = gate(open_until=10.0)
     passed = leader.receive("a", came(1), 10 - ABORT_MARGIN_S - 0.01)
     assert isinstance(passed, PassOn)
     assert (passed.body, passed.until, passed.remainder) == (
@@ -93,9 +93,9 @@ def test_a_leader_passes_on_until_its_deadline() -> None:
     for now in (10 - ABORT_MARGIN_S, 10.0, 11.0):
         assert leader.receive("a", came(now), now) == Refuse(PAST, 1)
         assert not leader.is_open(now)
-    order(leader, 12, until=20.0)
+    order(leader, 12, open_until=20.0)
     assert isinstance(leader.receive("a", came(12.5), 12.5), PassOn)
-    order(leader, 13, until=None)
+    order(leader, 13, open_until=None)
     assert leader.receive("a", came(13), 13) == Hold(None)
     found = {key: value for key, value in counted(leader, 13).items() if key != "bytes_passed"}
     assert found == {"requests_passed": 1, "requests_refused_closing": 3, "requests_held": 1}
@@ -103,7 +103,7 @@ def test_a_leader_passes_on_until_its_deadline() -> None:
 
 def test_the_mark_waits_for_what_there_was_no_room_for() -> None:
     """It comes again: until then the standbys have to hold it."""
-    leader = gate(until=1000.0)
+    leader = gate(open_until=1000.0)
     acked(leader, 20)
     refused = leader.refuse("a", came(20.5), 20.5)
     assert (refused.reason, counted(leader, 20.5)["requests_refused_full"]) == (BUSY, 1)
@@ -120,10 +120,10 @@ def test_the_mark_waits_for_what_there_was_no_room_for() -> None:
 
 def test_it_is_open_while_something_is_under_way() -> None:
     """Also past its deadline, and after the order to close."""
-    leader = gate(until=10.0)
+    leader = gate(open_until=10.0)
     passed = passes(leader, 9)
     assert leader.is_open(11)
-    order(leader, 11, until=None)
+    order(leader, 11, open_until=None)
     assert leader.report(12, ms(12)).is_open
     leader.ended(passed, Answer(None, problem="cut"), 13)
     assert not leader.is_open(13)
@@ -133,7 +133,7 @@ def test_it_is_open_while_something_is_under_way() -> None:
 
 def test_the_mark_follows_what_is_acknowledged() -> None:
     """Once requests were passed for a while; what is under way or failed is not passed over."""
-    leader = gate(until=1000.0, marks={"a": ms(-50)})
+    leader = gate(open_until=1000.0, marks={"a": ms(-50)})
     for at in range(20):
         acked(leader, at, at - 1.0)
     assert state(leader, 19).mark == ms(12) - 1
@@ -152,10 +152,10 @@ def test_the_mark_follows_what_is_acknowledged() -> None:
 
 def test_the_mark_is_newest_when_it_closes() -> None:
     """Whatever was acknowledged since the last report counts in what the lease is left with."""
-    leader = gate(until=1000.0)
+    leader = gate(open_until=1000.0)
     for at in range(20):
         acked(leader, at, at)
-    order(leader, 19, until=None)
+    order(leader, 19, open_until=None)
     assert state(leader, 19).mark == ms(13) - 1
 
 
@@ -163,7 +163,7 @@ def test_what_was_refused_holds_the_mark() -> None:
     """A batch that came while others were sent on is older than what comes first then."""
     leader = gate()
     leader.receive("a", came(1), 1)
-    order(leader, 2, until=1000.0, marks={"a": ms(0)})
+    order(leader, 2, open_until=1000.0, marks={"a": ms(0)})
     assert leader.receive("a", came(2.5), 2.5) == Refuse(FIRST, 1)
     assert replay(leader, 3) == [1]
     for at in range(3, 30):
@@ -181,7 +181,7 @@ def test_what_is_given_up_is_counted_and_said() -> None:
     found.receive("a", came(1, 1, 2), 1)
     found.receive("b", came(1, 1, 2, 3), 1)
     found.receive("b", replace(came(2), body=b"what is this"), 2)
-    order(found, 3, until=100.0, endpoints=(A,))
+    order(found, 3, open_until=100.0, endpoints=(A,))
     (notice,) = found.notices()
     assert "endpoint b: removed from the leader's remote_write" in notice
     assert "2 held batches are dropped, with 4 samples" in notice
@@ -200,17 +200,17 @@ def test_what_is_given_up_is_counted_and_said() -> None:
 
 def test_an_endpoint_may_go_while_something_is_under_way() -> None:
     """The gate is open until that has ended."""
-    found = gate(until=10.0)
+    found = gate(open_until=10.0)
     passed = passes(found, 1)
     order(found, 2, endpoints=(B,))
-    order(found, 3, until=None)
+    order(found, 3, open_until=None)
     assert found.is_open(11)
     decode(found, 11)
     found.ended(passed, OK, 11)
     assert not found.is_open(11)
     holding = gate()
     holding.receive("a", came(1), 1)
-    order(holding, 2, until=10.0)
+    order(holding, 2, open_until=10.0)
     step = holding.next_to_replay("a", 2)
     assert isinstance(step, Replay)
     order(holding, 3, endpoints=(B,))
@@ -222,7 +222,7 @@ def test_an_endpoint_may_go_while_something_is_under_way() -> None:
 
 def test_the_mark_waits_for_what_cannot_be_decoded() -> None:
     """It may hold samples of any time: the receiver may know how to read it."""
-    leader = gate(until=1000.0)
+    leader = gate(open_until=1000.0)
     for at in range(10):
         acked(leader, at)
     before = state(leader, 10).mark

@@ -66,7 +66,7 @@ def test_what_cannot_be_read_is_held() -> None:
 
 def test_a_hand_over_cuts_at_its_moment() -> None:
     """Up to it goes to the receiver; later is held, also what is all later."""
-    leader = gate(until=1000.0)
+    leader = gate(open_until=1000.0)
     order(leader, 10, hands_over=True)
     late = leader.receive("a", came(11, 11, 12), 11)
     assert late == Hold(None)
@@ -83,7 +83,7 @@ def test_a_hand_over_cuts_at_its_moment() -> None:
 @pytest.mark.parametrize(("status", "held"), [(400, 1), (500, 0), (None, 0)])
 def test_the_rest_is_held_if_it_does_not_come_again(status: int | None, held: int) -> None:
     """Prometheus sends again what failed, whole; what is refused for good it drops, whole."""
-    leader = gate(until=1000.0, memory=(OVERHEAD + 200))
+    leader = gate(open_until=1000.0, memory=(OVERHEAD + 200))
     order(leader, 10, hands_over=True)
     passed = passes(leader, 12, 9, 11)
     leader.ended(passed, Answer(status), 12)
@@ -95,7 +95,7 @@ def test_the_rest_is_held_if_it_does_not_come_again(status: int | None, held: in
 
 def test_the_rest_has_its_memory_before_the_first_part_goes() -> None:
     """Else the whole is refused: what Prometheus is told that was taken is held."""
-    leader = gate(until=1000.0, memory=OVERHEAD)
+    leader = gate(open_until=1000.0, memory=OVERHEAD)
     order(leader, 10, hands_over=True)
     assert leader.receive("a", came(12, 9, 11), 12) == Refuse(FULL, 1)
     assert counted(leader, 12) == {"requests_refused_full": 1}
@@ -104,7 +104,7 @@ def test_the_rest_has_its_memory_before_the_first_part_goes() -> None:
 
 def handing_over(now: float = 10.0) -> Gate:
     """Return a leader that has passed requests for long, and hands over."""
-    leader = gate(until=1000.0)
+    leader = gate(open_until=1000.0)
     for at in range(int(now)):
         acked(leader, at, at)
     order(leader, now, hands_over=True)
@@ -113,7 +113,7 @@ def handing_over(now: float = 10.0) -> Gate:
 
 def passing() -> tuple[Gate, PassOn]:
     """Return a leader that has passed requests for long, and one that is under way since 9."""
-    leader = gate(until=1000.0)
+    leader = gate(open_until=1000.0)
     for at in range(9):
         acked(leader, at, at)
     passed = passes(leader, 9, 9)
@@ -138,7 +138,7 @@ def test_a_hand_over_ends_when_all_has_come() -> None:
     for at in range(17, 30):
         acked(leader, at, 9)
         assert has_handed_over(leader, at)  # what comes late still goes; the mark stays
-    order(leader, 30, until=None, hands_over=False)
+    order(leader, 30, open_until=None, hands_over=False)
     assert not leader.report(30, ms(30)).has_handed_over
     assert state(leader, 30).mark == ms(10)
     assert state(leader, 30).held_batches == 5
@@ -204,7 +204,7 @@ def test_a_hand_over_waits_for_what_is_held_from_before() -> None:
     """It goes first; what is cut off during the hand-over does not go."""
     successor = gate()
     successor.receive("a", came(1), 1)
-    order(successor, 2, until=1000.0)
+    order(successor, 2, open_until=1000.0)
     order(successor, 10, hands_over=True)
     assert successor.receive("a", came(11, 9, 11), 11) == Refuse(FIRST, 1)
     assert not has_handed_over(successor, 17)
@@ -228,14 +228,14 @@ def test_a_hand_over_that_is_called_off_sends_what_it_held() -> None:
 def test_a_hand_over_past_its_deadline_is_none() -> None:
     """Whatever has come: another may write since."""
     leader = handing_over()
-    order(leader, 11, until=15.0)
+    order(leader, 11, open_until=15.0)
     assert not has_handed_over(leader, 17)
     assert (state(leader, 17).mark or 0) < ms(10)
 
 
 def test_protocol_2_is_told_what_is_held_of_it() -> None:
     """The receiver counts its part; the rest has its own counts."""
-    leader = gate(until=1000.0)
+    leader = gate(open_until=1000.0)
     order(leader, 10, hands_over=True)
     two = batch(("m", ms(9)), ("m", ms(11)), ("n", ms(11)), came=ms(12), protocol=V2)
     passed = leader.receive("a", two, 12)
@@ -250,7 +250,7 @@ def test_a_hand_over_waits_for_what_is_not_sent_on_yet() -> None:
     """Also if no request came meanwhile."""
     successor = gate()
     successor.receive("a", came(1), 1)
-    order(successor, 2, until=1000.0)
+    order(successor, 2, open_until=1000.0)
     order(successor, 10, hands_over=True)
     assert not has_handed_over(successor, 20)
     assert replay(successor, 20) == [1]
@@ -289,7 +289,7 @@ def test_the_mark_of_a_hand_over_stays_at_its_moment() -> None:
 def test_a_hand_over_begins_when_nothing_is_older_than_the_gate_is_open() -> None:
     """What is older has to go by way of what is held, and that is not cut."""
     successor = gate()
-    order(successor, 10, until=1000.0)
+    order(successor, 10, open_until=1000.0)
     order(successor, 11, hands_over=True)
     assert successor.receive("a", came(12, 9, 12), 12) == Hold(None)
     assert replay(successor, 12) == [9, 12]

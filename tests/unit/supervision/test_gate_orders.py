@@ -104,11 +104,11 @@ LEADS = after(OPENING, told(2, is_open=True))
 
 def test_a_leader_has_its_gate_open_until_the_last_moment() -> None:
     """The moment is that of the lease's one formula, and moves with each renewal."""
-    assert order_of(CHOSEN).until == pytest.approx(99.0 + 9.2)
+    assert order_of(CHOSEN).open_until == pytest.approx(99.0 + 9.2)
     assert OPENING.gate is not None
     assert OPENING.gate.order.number == 2
     renewed = but(LEADS, lease_view=replace(HELD, renewed_at=100.0), lease_last_renewed_at=100.0)
-    assert order_of(renewed).until == pytest.approx(109.2)
+    assert order_of(renewed).open_until == pytest.approx(109.2)
     assert orders(LEADS) == []
 
 
@@ -142,7 +142,7 @@ def test_it_may_write_from_the_decision_until_it_is_known_to_have_closed() -> No
     lost = after(stale, told(2, is_open=False))
     assert lost.role is Role.FOLLOWER
     assert lost.gate is not None
-    assert lost.gate.order == replace(lost.gate.order, number=3, until=None)
+    assert lost.gate.order == replace(lost.gate.order, number=3, open_until=None)
     assert lost.writer.may_write
     closing = after(lost, told(3, is_open=True))
     assert closing.writer.may_write
@@ -167,7 +167,7 @@ def test_a_gate_that_has_exited_writes_nothing_and_is_started_again() -> None:
     assert decide(dead, now=NOW + 3.1).cause is Cause.GATE_DOWN
     again = fold(dead, GateStarted(71), NOW + 0.2, POLICY)
     order = order_of(again, now=NOW + 0.2)
-    assert order.until == pytest.approx(108.2)
+    assert order.open_until == pytest.approx(108.2)
     assert order.marks == {"mimir": 5}
     assert not fold(again, told(9, is_open=True), NOW, POLICY).writer.is_open, "of the one before"
 
@@ -277,7 +277,7 @@ def test_a_hand_over_comes_before_the_demotion() -> None:
     done = after(leaving, told(3, is_open=True, has_handed_over=True))
     assert (done.role, decide(done).stance) == (Role.FOLLOWER, Stance.HOLD)
     assert done.gate is not None
-    assert done.gate.order.until is None
+    assert done.gate.order.open_until is None
     assert not done.gate.order.hands_over
     assert decide(after(done, told(4, is_open=False))).stance is Stance.RELEASE
 
@@ -303,18 +303,20 @@ def test_there_is_no_hand_over_without_the_lease_or_prometheus() -> None:
     dead = but(LEADS, child_status=1, child_exited_at=NOW)
     decided = decide(dead)
     assert decided.stance is Stance.HOLD
-    assert any(isinstance(each, OrderGate) and each.order.until is None for each in decided.actions)
+    assert any(
+        isinstance(each, OrderGate) and each.order.open_until is None for each in decided.actions
+    )
     closed = after(dead, told(3, is_open=False))
     assert decide(closed).stance is Stance.RELEASE
 
 
 def test_without_an_election_it_is_open_for_good() -> None:
     """It closes with the end of Prometheus."""
-    assert order_of(gated(READY), FIXED_LEADER).until == math.inf
+    assert order_of(gated(READY), FIXED_LEADER).open_until == math.inf
     assert orders(gated(READY)) == []
     opened = after(gated(READY), told(1, is_open=False), policy=FIXED_LEADER)
     ended = but(opened, child_status=0, child_exited_at=NOW)
-    assert order_of(ended, FIXED_LEADER).until is None
+    assert order_of(ended, FIXED_LEADER).open_until is None
 
 
 def test_an_endpoint_stays_until_a_configuration_without_it_is_in_force() -> None:
