@@ -43,8 +43,8 @@ from wrapper.startup.trial_start import TrialStart
 GOOD, UNUSABLE, UNCHECKED = 0, 1, 2
 _PROMETHEUS = "prometheus"
 _SIGNALLED = 128
-Judge = Promtool | TrialStart
-Judges = dict[str, Judge]
+Checker = Promtool | TrialStart
+Checkers = dict[str, Checker]
 
 
 def run(settings: Settings) -> int:
@@ -62,11 +62,11 @@ def run(settings: Settings) -> int:
         return UNCHECKED
     output = output_of(settings, arguments)
     inputs = Inputs(sources_of(settings, arguments, output))
-    judges = _judges(settings, arguments, output)
+    checkers = _checkers(settings, arguments, output)
     folder = None if settings.command.syntax_only else str(output.parent.absolute())
     if settings.command.print == "report":
-        return _report(inputs, judges, folder)
-    return _print(inputs, judges, Role(settings.command.print), folder)
+        return _report(inputs, checkers, folder)
+    return _print(inputs, checkers, Role(settings.command.print), folder)
 
 
 def _problems_of_trial_start(settings: Settings) -> list[str]:
@@ -93,23 +93,23 @@ def _problems_of_script(settings: Settings, program: str) -> list[str]:
     return [f"{wrong}; write Prometheus' own command after --, for example -- /bin/prometheus"]
 
 
-def _judges(settings: Settings, arguments: ChildArguments, output: Path) -> dict[str, Judge]:
+def _checkers(settings: Settings, arguments: ChildArguments, output: Path) -> dict[str, Checker]:
     """Return the programs that check each rendering, by the title of their report section."""
-    judges: dict[str, Judge] = {}
+    checkers: dict[str, Checker] = {}
     promtool = promtool_of(settings, arguments, output)
     if promtool is not None:
-        judges[f"{promtool.program} check config"] = promtool
+        checkers[f"{promtool.program} check config"] = promtool
     if settings.command.start:
         command = settings.child or (_PROMETHEUS,)
         trial_start = TrialStart(command, output, is_agent=arguments.is_agent)
-        judges[f"{trial_start.program}, started for a moment"] = trial_start
-    return judges
+        checkers[f"{trial_start.program}, started for a moment"] = trial_start
+    return checkers
 
 
 # --- --print: one rendering, for other programs ---------------------------------------------------
 
 
-def _print(inputs: Inputs, judges: Judges, role: Role, folder: str | None) -> int:
+def _print(inputs: Inputs, checkers: Checkers, role: Role, folder: str | None) -> int:
     """Write one rendering, and nothing else, to standard output; return the exit status.
 
     Problems are written to standard error.
@@ -123,21 +123,23 @@ def _print(inputs: Inputs, judges: Judges, role: Role, folder: str | None) -> in
     sys.stdout.buffer.flush()
     missing = _missing(renderings, folder)
     say_problems(f"{each.place}: {each.problem}; {each.effect}" for each in missing)
-    judged = [each for judge in judges.values() for each in _check_results(judge, renderings)]
-    say_problems(filter(None, (each.no_verdict or each.refusal for each in judged)))
-    return _status(judged, missing)
+    results = [
+        each for checker in checkers.values() for each in _check_results(checker, renderings)
+    ]
+    say_problems(filter(None, (each.no_verdict or each.refusal for each in results)))
+    return _status(results, missing)
 
 
 # --- the report -----------------------------------------------------------------------------------
 
 
-def _report(inputs: Inputs, judges: Judges, folder: str | None) -> int:
+def _report(inputs: Inputs, checkers: Checkers, folder: str | None) -> int:
     """Write the report; if the inputs are invalid, only their section; return the exit status."""
     try:
         renderings = inputs.read(is_start=True)
     except BadInputs as error:
         _say(_inputs(inputs), check_report.problems(error.problems))
-        _say(check_report.result(len(error.problems), is_judged=False))
+        _say(check_report.result(len(error.problems), has_started=False))
         return UNUSABLE
     ignored_parts = inputs.ignored_parts()
     _say(_inputs(inputs), *([check_report.ignored_parts(ignored_parts)] if ignored_parts else []))
@@ -154,15 +156,15 @@ def _report(inputs: Inputs, judges: Judges, folder: str | None) -> int:
     missing = _missing(renderings, folder)
     if missing:
         _say(check_report.missing(missing))
-    judged: list[CheckResult] = []
-    for title, judge in judges.items():
-        verdicts = _check_results(judge, renderings)
-        _say(check_report.judgement(title, verdicts))
-        judged += verdicts
-    status = _status(judged, missing)
-    refusals = sum(bool(each.refusal) for each in judged) + sum(each.is_needed for each in missing)
-    has_started = any(isinstance(each, TrialStart) for each in judges.values())
-    result = check_report.result(refusals, is_judged=has_started)
+    results: list[CheckResult] = []
+    for title, checker in checkers.items():
+        verdicts = _check_results(checker, renderings)
+        _say(check_report.check_results(title, verdicts))
+        results += verdicts
+    status = _status(results, missing)
+    refusals = sum(bool(each.refusal) for each in results) + sum(each.is_needed for each in missing)
+    has_started = any(isinstance(each, TrialStart) for each in checkers.values())
+    result = check_report.result(refusals, has_started=has_started)
     _say(check_report.UNCHECKED if status == UNCHECKED else result)
     return status
 
@@ -228,21 +230,21 @@ def _missing_at_gate(leader: Rendering) -> Iterator[Missing]:
                 yield Missing(leader.role, place, wrong, UNSENT)
 
 
-def _check_results(judge: Judge, renderings: Renderings) -> list[CheckResult]:
+def _check_results(checker: Checker, renderings: Renderings) -> list[CheckResult]:
     """Return the verdict of promtool or Prometheus on each rendering."""
-    judged = []
+    results = []
     for rendering in distinct(renderings):
         try:
-            judged.append(CheckResult(rendering, judge.refusal(rendering)))
+            results.append(CheckResult(rendering, checker.refusal(rendering)))
         except NoVerdict as error:
-            judged.append(CheckResult(rendering, no_verdict=str(error)))
-    return judged
+            results.append(CheckResult(rendering, no_verdict=str(error)))
+    return results
 
 
-def _status(judged: list[CheckResult], missing: list[Missing]) -> int:
-    if any(each.refusal for each in judged) or any(each.is_needed for each in missing):
+def _status(results: list[CheckResult], missing: list[Missing]) -> int:
+    if any(each.refusal for each in results) or any(each.is_needed for each in missing):
         return UNUSABLE
-    return UNCHECKED if any(each.no_verdict for each in judged) else GOOD
+    return UNCHECKED if any(each.no_verdict for each in results) else GOOD
 
 
 def _say(*parts: str) -> None:

@@ -134,9 +134,9 @@ def relabeling_notes(lines: Sequence[str]) -> str:
     return _part("Relabeling rules that change other rules", (f"  {line}" for line in lines))
 
 
-def judgement(title: str, judged: Sequence[CheckResult]) -> str:
+def check_results(title: str, results: Sequence[CheckResult]) -> str:
     """Return the part with a program's verdicts."""
-    rows = [(each.rendering.role.value, _verdict(each)) for each in judged]
+    rows = [(each.rendering.role.value, _verdict(each)) for each in results]
     return _part(title, _columns(rows))
 
 
@@ -146,10 +146,10 @@ def missing(found: Sequence[Missing]) -> str:
     return _part("Files that cannot be read here", _columns(rows))
 
 
-def _verdict(judged: CheckResult) -> str:
-    if judged.no_verdict:
-        return f"no answer: {judged.no_verdict}"
-    return f"refused: {judged.refusal}" if judged.refusal else "accepted"
+def _verdict(found: CheckResult) -> str:
+    if found.no_verdict:
+        return f"no answer: {found.no_verdict}"
+    return f"refused: {found.refusal}" if found.refusal else "accepted"
 
 
 def comparison(found: Comparison) -> str:
@@ -168,10 +168,10 @@ def _effect(effect: OverrideEffect) -> tuple[str, ...]:
     return f"{effect.name}:{effect.line}", effect.path, effect.what
 
 
-def result(count: int, *, is_judged: bool) -> str:
+def result(count: int, *, has_started: bool) -> str:
     """Return the line that says whether the configuration can be used."""
     if not count:
-        limit = "" if is_judged else ", unless Prometheus refuses it (--start asks it)"
+        limit = "" if has_started else ", unless Prometheus refuses it (--start asks it)"
         return f"Result: this configuration can be used{limit}"
     return f"Result: this configuration cannot be used: {_many(count, 'problem')}"
 
