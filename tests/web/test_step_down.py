@@ -91,6 +91,13 @@ def test_what_is_no_order_is_refused(protected: Web, told: list[int], body: Any)
     assert not told
 
 
+def test_json_that_is_nested_too_deeply_is_refused(protected: Web, told: list[int]) -> None:
+    """As any other body that is no order."""
+    is_json = {"Content-Type": "application/json"}
+    assert ask(protected, json=None, data="[" * 60_000, headers=is_json)[0] == 400
+    assert not told
+
+
 def test_another_sites_form_is_refused(protected: Web, told: list[int]) -> None:
     """What a browser sends elsewhere unasked is no JSON."""
     assert ask(protected, json=None, data={"force": "true"})[0] == 400

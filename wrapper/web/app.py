@@ -176,7 +176,7 @@ def _fleet(snapshot: Snapshot, now: float, ask: Callable[[Snapshot], list[Peer]]
 def _step_down(snapshot: Snapshot, now: float, fleet: Fleet, options: WebOptions) -> Response:
     try:
         step_down(
-            request.get_json(silent=True),
+            _json_of_request(),
             status_of(snapshot, now),
             fleet.ask(snapshot),
             knows_clients=fleet.knows_clients,
@@ -186,6 +186,14 @@ def _step_down(snapshot: Snapshot, now: float, fleet: Fleet, options: WebOptions
     except Refused as refused:
         return _error(refused.code, refused.kind, str(refused))
     return jsonify(status="success")
+
+
+def _json_of_request() -> object:
+    """Return the value in the request's body; None if it is not JSON."""
+    try:
+        return request.get_json(silent=True)
+    except RecursionError:  # it is nested too deeply
+        return None
 
 
 def _metrics(ours: CollectorRegistry) -> Response:
