@@ -41,8 +41,13 @@ _NAME = (
     r"|(?:api|access|account|consumer|private|secret|shared)[-_]?key)s?"
 )
 _NAMED = re.compile(rf"{_NAME}$", re.IGNORECASE)
-_USER = re.compile(r"(?<=://)[^/?#\s\"'`]+(?=@)")
+# The second form is a mistake: a password with a slash or the like that is not escaped. It is told
+# from a port, after which an @ may be part of the path.
+_USER = re.compile(
+    r"(?<=://)(?:[^/?#\s\"'`]+|[^/?#\s\"'`:@\[]*:(?![0-9]*(?:[/?#\s\"'`]|\Z))[^\s\"'`]{1,300})(?=@)"
+)
 _PARAMETER = re.compile(rf"(?<=[?&])([^=?&#\s]*{_NAME}=)([^&#\s\"'`]+)", re.IGNORECASE)
+_GO_PORT = re.compile(r'(invalid port) ".*?" (?=after host)')
 _GO_VALUE = re.compile(r"(cannot unmarshal !!\S+) `.*?` (?=into )", re.DOTALL)
 
 _TLS: dict[str, Places] = {"key": SECRET}
@@ -135,13 +140,13 @@ class Redaction:
         """Return a message without the secrets of the sections redacted so far, and of its URLs.
 
         Values that go-yaml quotes are removed: it shortens them, so that a secret among them would
-        not be recognised.
+        not be recognised. So are invalid ports: they may be the beginning of a password.
         """
         for value in sorted(self._numbers, key=len, reverse=True):
             if len(value) >= _LEAST:
                 for written in (value, json.dumps(value)[1:-1]):
                     text = text.replace(written, self._mark(value))
-        return self._without_credentials(_GO_VALUE.sub(r"\1 ", text))
+        return self._without_credentials(_GO_PORT.sub(r"\1 ", _GO_VALUE.sub(r"\1 ", text)))
 
     def _node(self, node: Node, places: Places) -> Node:
         """Return a node without its secrets. A node that aliases share stays shared."""

@@ -114,12 +114,25 @@ def test_what_is_no_secret_stays(content: str) -> None:
         ("h/?token=pw", "h/?token=<secret 1>"),
         ("h/?a?token=pw", "h/?a?token=<secret 1>"),
         ("http://[::1]:80/x", "http://[::1]:80/x"),
+        ("http://u:p/w?#@h/x", "http://<secret 1>@h/x"),
+        ("http://u:pw/@h:80/x", "http://<secret 1>@h:80/x"),
+        ("http://h:80/x@y", "http://h:80/x@y"),
+        ("http://h:/x@y", "http://h:/x@y"),
+        ("http://h:80?x@y", "http://h:80?x@y"),
+        ("http://h/a:b@y", "http://h/a:b@y"),
+        ("http://[::1]:80/x@y", "http://[::1]:80/x@y"),
     ],
 )
 def test_urls(url: str, expected: str) -> None:
     """What stands before a URL's @, or in a parameter with a secret's name, is hidden anywhere."""
     assert redacted(yaml.safe_dump({"a": [url]})) == {"a": [expected]}
     assert Redaction().text(f'parse "{url}": bad') == f'parse "{expected}": bad'
+
+
+def test_a_port_that_is_a_password() -> None:
+    """Go takes what stands before a slash in a password for a port, and quotes it."""
+    told = 'parse "http://u:p/w@h/": invalid port ":p" after host'
+    assert Redaction().text(told) == 'parse "http://<secret 1>@h/": invalid port after host'
 
 
 def test_equal_secrets_have_equal_numbers() -> None:
