@@ -14,6 +14,7 @@ Limitation: it still scrapes, and sends traces.
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -30,6 +31,8 @@ from wrapper.documents.yaml_nodes import (
 from wrapper.documents.yaml_text import Serializer
 
 _URLS = ("url", "proxy_url", "token_url")
+# Control characters, a space at the beginning, and a percent sign in the path that is no escape.
+_REFUSED = re.compile(r"^ |[\x00-\x1f\x7f]|^[^?#]*%(?![0-9A-Fa-f]{2})")
 
 
 def rendering_for_check(content: bytes, address: str) -> bytes:
@@ -84,9 +87,18 @@ class _ReplacedUrls:
         if parts.scheme not in {"http", "https"} or not parts.netloc:
             return url
         user, at, host = parts.netloc.rpartition("@")
+        if _is_refused(url, host):
+            return url
         known = f"{parts.scheme}://{host}{parts.path}?{parts.query}"
         number = self._numbers.setdefault(known, len(self._numbers))
         return f"{parts.scheme}://{user}{at}{self._address}/{number}"
+
+
+def _is_refused(url: str, host: str) -> bool:
+    """Return whether Go surely refuses a URL that Python parses; ``host`` is its host and port."""
+    _, colon, port = host.rpartition("]")[2].rpartition(":")
+    is_no_port = bool(colon and port.strip("0123456789"))
+    return is_no_port or " " in host or _REFUSED.search(url) is not None
 
 
 def _drop_all(manager: MappingNode) -> None:

@@ -42,7 +42,13 @@ def test_different_urls_stay_different_and_equal_ones_equal() -> None:
     ]
 
 
-@pytest.mark.parametrize("url", ["", "a", "ftp://a/", "http://", "http://[::1/", "unix:///x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "a", "ftp://a/", "http://", "http://[::1/", "unix:///x", "http://a:b/", " http://a/"),
+        *("http://u:p/w@a/", "http://[::1]:x/", "http://a/%zz?%41", "http://a/\tb", "http://a b/"),
+    ],
+)
 def test_a_url_that_is_none_is_left_to_prometheus(url: str) -> None:
     """It is to refuse it."""
     assert led_away(yaml.safe_dump({"remote_write": [{"url": url}]}))["remote_write"] == [
