@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.fuzz.form import fuzzed
 from tests.fuzz.yaml_texts import either, files
-from wrapper.configuration.gateway import Gateway
+from wrapper.configuration.gate_settings import GateSettings
 from wrapper.configuration.inputs import BadInputs, Inputs, Sources
 from wrapper.configuration.last_good import LastGood
 from wrapper.configuration.render import Rendered, WholeFile, render
@@ -19,7 +19,7 @@ from wrapper.documents.source import Source
 from wrapper.model.configuration import Renderings, SavedRenderings
 
 ENVIRON = {b"A": b"1", b"B": b"x: [", b"C": b"\xff"}
-gateways = st.sampled_from([None, Gateway("http://127.0.0.1:9096", "/out", identity="p-0")])
+gates = st.sampled_from([None, GateSettings("http://127.0.0.1:9096", "/out", identity="p-0")])
 folders = st.sampled_from(["", "/etc/prometheus"])
 
 
@@ -39,11 +39,11 @@ def check_rendered(rendered: Rendered) -> None:
         assert again.follower.content == content
 
 
-@fuzzed(250, content=either, gateway=gateways, folder=folders)
-def test_one_file(content: bytes, gateway: Gateway | None, folder: str) -> None:
+@fuzzed(250, content=either, gate=gates, folder=folders)
+def test_one_file(content: bytes, gate: GateSettings | None, folder: str) -> None:
     """A file with both sections."""
     try:
-        rendered = render(Source("x.yml", content, folder), gateway)
+        rendered = render(Source("x.yml", content, folder), gate)
     except ConfigurationError as error:
         return check(error.problems)
     return check_rendered(rendered)
@@ -53,14 +53,14 @@ def test_one_file(content: bytes, gateway: Gateway | None, folder: str) -> None:
     250,
     content=files,
     overrides=st.lists(files, max_size=2),
-    gateway=gateways,
+    gate=gates,
     folder=folders,
 )
 def test_whole_file(
-    content: bytes, overrides: list[bytes], gateway: Gateway | None, folder: str
+    content: bytes, overrides: list[bytes], gate: GateSettings | None, folder: str
 ) -> None:
     """A whole file and the leader's overrides; read again from the cache, the same comes."""
-    reading = WholeFile(gateway)
+    reading = WholeFile(gate)
     given = [Source(f"{number}.yml", each, folder) for number, each in enumerate(overrides)]
     for _ in range(2):
         try:

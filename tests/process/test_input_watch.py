@@ -19,7 +19,7 @@ import yaml
 from tests.support import wait_until
 from wrapper.configuration import debounce, input_watch
 from wrapper.configuration.debounce import QUIET_S, SETTLE_S
-from wrapper.configuration.gateway import Gateway
+from wrapper.configuration.gate_settings import GateSettings
 from wrapper.configuration.input_watch import InputWatch
 from wrapper.configuration.inputs import Inputs, Sources
 from wrapper.model.configuration import Renderings
@@ -582,8 +582,8 @@ def test_what_surely_was_not_meant_is_told(
 ) -> None:
     """Also when an edit brings it."""
     leader = config.parent / "leader.yml"
-    gateway = Gateway("http://127.0.0.1:9096", str(config.parent))
-    inputs = Inputs(Sources(config, (leader,), config.parent, gateway=gateway))
+    gate = GateSettings("http://127.0.0.1:9096", str(config.parent))
+    inputs = Inputs(Sources(config, (leader,), config.parent, gate=gate))
     inputs.read()
     watch = InputWatch(inputs, NEVER_S, lambda _: None)
     thread = threading.Thread(target=watch.run, daemon=True)

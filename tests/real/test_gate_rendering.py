@@ -13,7 +13,7 @@ import pytest
 
 from tests.real.parts import Prometheus, program, started
 from tests.support import wait_until
-from wrapper.configuration.gateway import Gateway
+from wrapper.configuration.gate_settings import GateSettings
 from wrapper.configuration.render import render
 from wrapper.documents.source import Source
 
@@ -70,12 +70,10 @@ def asked() -> Iterator[tuple[str, list[str]]]:
 def test_prometheus_sends_to_the_gate(tmp_path: Path, asked: tuple[str, list[str]]) -> None:
     """Each entry to its own path there, encoded once."""
     url, targets = asked
-    gateway = Gateway(url, str(tmp_path))
-    renderings = render(Source("c.yml", ENTRIES.encode()), gateway).renderings
+    gate = GateSettings(url, str(tmp_path))
+    renderings = render(Source("c.yml", ENTRIES.encode()), gate).renderings
     assert not renderings.has_overrides
-    expected = {
-        gateway.url_of(each.name).removeprefix(url) for each in renderings.follower.endpoints
-    }
+    expected = {gate.url_of(each.name).removeprefix(url) for each in renderings.follower.endpoints}
     assert "/gate/a%2Fb%20c%25%C3%A9" in expected
     prometheus = Prometheus(tmp_path / "p", renderings.follower.content.decode())
     with started(prometheus):

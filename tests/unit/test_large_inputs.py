@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from wrapper.configuration import envsubst
-from wrapper.configuration.gateway import Gateway
+from wrapper.configuration.gate_settings import GateSettings
 from wrapper.configuration.redact import Redaction
 from wrapper.configuration.render import WholeFile
 from wrapper.documents.problems import ConfigurationError, Problems
@@ -43,7 +43,7 @@ def named(entries: int) -> None:
     """Lead entries of remote_write that are all alike through the gate."""
     override = b"remote_write:\n" + b"- {url: 'http://r/'}\n" * entries
     with pytest.raises(ConfigurationError):
-        WholeFile(Gateway("http://g", "/o")).render(
+        WholeFile(GateSettings("http://g", "/o")).render(
             Source("p.yml", b"{}\n"), [Source("l.yml", override)]
         )
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from wrapper.access.prometheus_access import opened
 from wrapper.access.web_access import WebAccess
-from wrapper.configuration.gateway import Gateway
+from wrapper.configuration.gate_settings import GateSettings
 from wrapper.configuration.inputs import BadInputs, Inputs, Sources
 from wrapper.configuration.render import WholeFile, render
 from wrapper.documents.problems import ConfigurationError
@@ -131,7 +131,7 @@ def test_overrides(override: str) -> None:
 )
 def test_entries_that_go_to_the_gate(entry: str) -> None:
     """What is wrong with them, or defeats the gate."""
-    gate = Gateway("http://127.0.0.1:9096", "/out")
+    gate = GateSettings("http://127.0.0.1:9096", "/out")
     override = Source("l.yml", f"remote_write: [{entry}]".encode())
     try:
         rendered = WholeFile(gate).render(Source("f.yml", b"{}"), [override])

@@ -144,7 +144,7 @@ def _report(inputs: Inputs, checkers: Checkers, folder: str | None) -> int:
     ignored_parts = inputs.ignored_parts()
     _say(_inputs(inputs), *([check_report.ignored_parts(ignored_parts)] if ignored_parts else []))
     _say(check_report.renderings(renderings))
-    if inputs.sources.gateway is not None:
+    if inputs.sources.gate is not None:
         _say(check_report.gate(renderings.leader.endpoints))
     if inputs.notes:
         _say(check_report.notes(inputs.notes))
@@ -195,7 +195,7 @@ def _comparison(inputs: Inputs) -> Comparison:
         inputs.texts(),
         inputs.variables(),
         has_sections=has_sections,
-        gateway=inputs.sources.gateway,
+        gate=inputs.sources.gate,
     )
 
 

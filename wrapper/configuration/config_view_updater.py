@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wrapper.configuration.config_view import ELSEWHERE, LARGEST_INPUT, ConfigView, ConfigViewWriter
-from wrapper.configuration.gateway import Gateway
+from wrapper.configuration.gate_settings import GateSettings
 from wrapper.configuration.inputs import Inputs
 from wrapper.documents.problems import ConfigurationError
 from wrapper.documents.source import Source
@@ -28,13 +28,13 @@ class Read:
     - ``sources``: the inputs, with variables replaced;
     - ``variables``: the variables that were replaced, whose values may be secret;
     - ``has_sections``: the only source has both sections;
-    - ``gateway``: the gate that remote_write goes through; None without a gate.
+    - ``gate``: the gate that remote_write goes through; None without a gate.
     """
 
     sources: Sequence[Source] = field(repr=False)
     variables: Mapping[str, str] = field(repr=False)
     has_sections: bool
-    gateway: Gateway | None = None
+    gate: GateSettings | None = None
 
 
 class ConfigViewUpdater:
@@ -49,8 +49,8 @@ class ConfigViewUpdater:
     def show(self, inputs: Inputs) -> None:
         """Request a view of these inputs; call this in the thread that reads them."""
         has_sections = inputs.sources.leader_configs is None
-        gateway = inputs.sources.gateway
-        self._inbox.put(Read(inputs.texts(), inputs.variables(), has_sections, gateway))
+        gate = inputs.sources.gate
+        self._inbox.put(Read(inputs.texts(), inputs.variables(), has_sections, gate))
 
     def run(self) -> None:
         """Publish a view of each request, or the newest of several, until ``end``."""
@@ -88,7 +88,7 @@ def _compared(read: Read) -> ConfigView:
         read.sources,
         read.variables,
         has_sections=read.has_sections,
-        gateway=read.gateway,
+        gate=read.gate,
         most_nodes=MOST_NODES,
     )
     return ConfigView(_text(found.follower), _text(found.leader), found.difference)

@@ -21,7 +21,7 @@ from wrapper.base.durations import parse_prometheus_duration, prometheus_duratio
 from wrapper.base.url_encoding import to_uri
 from wrapper.configuration.client_files import REMOTE_WRITE
 from wrapper.configuration.gate_notes import gate_notes
-from wrapper.configuration.gateway import GatedSections, Gateway, entries_of
+from wrapper.configuration.gate_settings import GatedSections, GateSettings, entries_of
 from wrapper.configuration.patch import names_of
 from wrapper.documents.problems import Problem, Problems
 from wrapper.documents.yaml_fields import FieldReader
@@ -40,13 +40,13 @@ _APART = (
 
 
 def through_gate(
-    base: MappingNode, merged: MappingNode, gateway: Gateway, problems: Problems
+    base: MappingNode, merged: MappingNode, gate: GateSettings, problems: Problems
 ) -> GatedSections:
     """Return both sections; the entries that only ``merged`` has are routed through the gate."""
     own, items = entries_of(base), entries_of(merged)
     kept = {id(item) for item in own}
     given = [item for item in items if id(item) not in kept]
-    reading = _Reading(gateway, given, problems)
+    reading = _Reading(gate, given, problems)
     gated = {id(item): node for item in given if (node := reading.gated(item)) is not None}
     if not gated:
         return GatedSections(base, merged, notes=tuple(reading.notes))
@@ -58,7 +58,7 @@ def through_gate(
         _with_list(base, merged, of_follower),
         _with_list(merged, merged, of_leader),
         tuple(reading.endpoints),
-        (*reading.notes, *gate_notes(base, merged, gated.values(), gateway)),
+        (*reading.notes, *gate_notes(base, merged, gated.values(), gate)),
     )
 
 
@@ -88,8 +88,8 @@ def _note_names(items: list[Node], problems: Problems) -> None:
 class _Reading:
     """Reads the entries in their order: a generated name depends on the names before it."""
 
-    def __init__(self, gateway: Gateway, given: list[Node], problems: Problems) -> None:
-        self._gateway = gateway
+    def __init__(self, gate: GateSettings, given: list[Node], problems: Problems) -> None:
+        self._gate = gate
         self._problems = problems
         self._names = {names_of(item).get("name", "") for item in given}
         self._numbers: dict[str, int] = {}  # last number used, by generated name
@@ -113,7 +113,7 @@ class _Reading:
             return None
         self.endpoints.append(endpoint)
         timeout = prometheus_duration(endpoint.timeout_s + EXTRA_TIMEOUT_S)
-        changed = {"url": self._gateway.url_of(endpoint.name), "remote_timeout": timeout}
+        changed = {"url": self._gate.url_of(endpoint.name), "remote_timeout": timeout}
         return with_items(item, list(_pairs(item, changed)))
 
     def _endpoint(self, reader: FieldReader) -> Endpoint:
@@ -125,7 +125,7 @@ class _Reading:
             _duration(reader, "remote_timeout", _TIMEOUT_S),
             _duration(queue, "batch_send_deadline", _BATCH_S),
             _duration(queue, "max_backoff", _BACKOFF_S),
-            read_client(reader, self._gateway.folder),
+            read_client(reader, self._gate.folder),
         )
 
     def _name(self, given: str, url: str) -> str:

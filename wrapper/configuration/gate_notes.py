@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from yaml.nodes import MappingNode, Node, ScalarNode
 
 from wrapper.base.durations import go_duration, parse_prometheus_duration
-from wrapper.configuration.gateway import Gateway
+from wrapper.configuration.gate_settings import GateSettings
 from wrapper.documents.problems import Problem
 from wrapper.documents.yaml_nodes import entries, value_of
 
@@ -34,12 +34,12 @@ _DIFFERS = (
 
 
 def gate_notes(
-    follower: MappingNode, leader: MappingNode, gated: Iterable[MappingNode], gateway: Gateway
+    follower: MappingNode, leader: MappingNode, gated: Iterable[MappingNode], gate: GateSettings
 ) -> Iterator[str]:
     """Yield a line ``NAME:LINE:COLUMN: cause; cure`` for each such setting."""
     labels = _labels(follower)
     for _, value in labels.values():
-        if isinstance(value, ScalarNode) and _is_of_one_replica(value.value, gateway.identity):
+        if isinstance(value, ScalarNode) and _is_of_one_replica(value.value, gate.identity):
             yield str(Problem.at(value, _MANY_SERIES))
     for name, (_, value) in _labels(leader).items():
         if name not in labels or labels[name][1].value != value.value:
@@ -48,13 +48,13 @@ def gate_notes(
     entry: Node | None = None
     for entry in gated:
         queue = value_of(entry, "queue_config")
-        yield from _note_age(queue, gateway.lease_s)
+        yield from _note_age(queue, gate.lease_s)
         at_once += _number(queue, "max_shards", _SHARDS) * _samples(queue) * _SAMPLE_BYTES
-    if entry is not None and gateway.memory_bytes < 2 * at_once:
+    if entry is not None and gate.memory_bytes < 2 * at_once:
         text = (
             f"all shards together send {at_once:,} bytes at once (max_shards times "
             f"max_samples_per_send times {_SAMPLE_BYTES}), and --gate-memory is "
-            f"{gateway.memory_bytes:,} bytes, less than twice that; raise "
+            f"{gate.memory_bytes:,} bytes, less than twice that; raise "
             "--gate-memory, or lower max_shards"
         )
         yield str(Problem.at(entry, text))

@@ -26,7 +26,7 @@ from wrapper.model.configuration import Renderings
 from wrapper.model.events import ConfigurationRead, ConfigurationRejected
 
 if TYPE_CHECKING:
-    from wrapper.configuration.gateway import Gateway
+    from wrapper.configuration.gate_settings import GateSettings
 
 # Limits of all inputs together, after variables have been replaced. A value takes up to 640 bytes
 # while it is read. 30,000 jobs have 9 MB and 0.8 million of the marks below; 360,000 static targets
@@ -59,7 +59,7 @@ class Sources:
     - ``allow_unset``: references to unset variables stay, and are no problem;
     - ``are_files_here``: the files that the configuration names are at the same paths here as for
       Prometheus, so that they can be checked;
-    - ``gateway``: the gate that the leader's remote_write goes through; None without a gate;
+    - ``gate``: the gate that the leader's remote_write goes through; None without a gate;
     - ``config_flag``: the flag that names ``config``.
     """
 
@@ -69,7 +69,7 @@ class Sources:
     environ: Mapping[bytes, bytes] | None = None
     allow_unset: bool = False
     are_files_here: bool = False
-    gateway: Gateway | None = None
+    gate: GateSettings | None = None
     config_flag: str = "--config"
 
     @property
@@ -100,7 +100,7 @@ class Inputs:
         self.receiver_notes: tuple[ReceiverNote, ...] = ()  # on receivers that may refuse samples
         self._judge = judge
         self._contents: tuple[Source, ...] | str | None = None
-        self._one_file, self._whole_file = OneFile(sources.gateway), WholeFile(sources.gateway)
+        self._one_file, self._whole_file = OneFile(sources.gate), WholeFile(sources.gate)
 
     def read(self, *, is_start: bool = False) -> Renderings:
         """Read and render the inputs.

@@ -16,7 +16,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from wrapper.configuration.diff import unified
 from wrapper.configuration.gate_entries import through_gate
-from wrapper.configuration.gateway import Gateway
+from wrapper.configuration.gate_settings import GateSettings
 from wrapper.configuration.merge import merge
 from wrapper.configuration.override_trace import OverrideEffect, merge_traced
 from wrapper.configuration.redact import Redaction
@@ -51,7 +51,7 @@ def compare_texts(
     variables: Mapping[str, str],
     *,
     has_sections: bool,
-    gateway: Gateway | None = None,
+    gate: GateSettings | None = None,
     most_nodes: int = _MOST_NODES,
 ) -> Comparison:
     """Compare the two configurations of valid inputs, as Prometheus reads them.
@@ -59,30 +59,30 @@ def compare_texts(
     - ``variables``: the values of those with a secret's name are hidden everywhere;
     - ``has_sections``: the only source has both sections; otherwise the first source is the
       follower's configuration, and the others are overrides;
-    - ``gateway``: the gate that remote_write goes through; None without a gate;
+    - ``gate``: the gate that remote_write goes through; None without a gate;
     - ``most_nodes``: aliases are not expanded if that would make more nodes than this.
     """
     problems, redaction = Problems(), Redaction(variables)
     if has_sections:
         follower, leader = read_both(sources[0], problems, as_nodes=True)
-        return compare(follower.node, [leader.node], redaction, gateway, most_nodes)
+        return compare(follower.node, [leader.node], redaction, gate, most_nodes)
     follower = read_base(sources[0], problems, as_nodes=True)
     overrides = [read_override(source, problems).node for source in sources[1:]]
-    return compare(follower.node, overrides, redaction, gateway, most_nodes)
+    return compare(follower.node, overrides, redaction, gate, most_nodes)
 
 
 def compare(
     follower: MappingNode,
     overrides: Sequence[MappingNode],
     redaction: Redaction,
-    gateway: Gateway | None = None,
+    gate: GateSettings | None = None,
     most_nodes: int = _MOST_NODES,
 ) -> Comparison:
     """Compare the follower's section with the result of these overrides, which must be valid."""
     base = redaction.section(follower)
     merged, effects = merge_traced(base, [redaction.section(each) for each in overrides])
-    if gateway is not None:
-        base, merged = _through_gate(follower, overrides, redaction, gateway)
+    if gate is not None:
+        base, merged = _through_gate(follower, overrides, redaction, gate)
     before, after = _lines(base, most_nodes), _lines(merged, most_nodes)
     difference = unified(before, after, (Role.FOLLOWER, Role.LEADER))
     return Comparison(tuple(effects), tuple(difference), tuple(before), tuple(after))
@@ -92,13 +92,13 @@ def _through_gate(
     follower: MappingNode,
     overrides: Sequence[MappingNode],
     redaction: Redaction,
-    gateway: Gateway,
+    gate: GateSettings,
 ) -> tuple[MappingNode, MappingNode]:
     """Return both sections, routed through the gate and without secrets."""
     problems, merged = Problems(), follower
     for override in overrides:
         merged = merge(merged, override, problems)
-    sections = through_gate(follower, merged, gateway, problems)
+    sections = through_gate(follower, merged, gate, problems)
     return redaction.section(sections.follower), redaction.section(sections.leader)
 
 

@@ -40,7 +40,7 @@ from wrapper.model.configuration import Rendering, Renderings
 from wrapper.model.roles import Role
 
 if TYPE_CHECKING:  # few replicas have a gate, and a start should be quick
-    from wrapper.configuration.gateway import GatedSections, Gateway
+    from wrapper.configuration.gate_settings import GatedSections, GateSettings
     from wrapper.model.gate import Endpoint
 
 _SUSPICIOUS = {"remote_writes": 'did you mean "remote_write"?'}
@@ -83,12 +83,12 @@ class Rendered:
     receiver_notes: tuple[ReceiverNote, ...] = ()
 
 
-def render(source: Source, gateway: Gateway | None = None) -> Rendered:
+def render(source: Source, gate: GateSettings | None = None) -> Rendered:
     """Render a file that has both ``follower`` and ``leader``.
 
-    ``gateway`` is None without a gate. Raises ConfigurationError with all problems.
+    ``gate`` is None without a gate. Raises ConfigurationError with all problems.
     """
-    return OneFile(gateway).render(source)
+    return OneFile(gate).render(source)
 
 
 @_collector_paused()
@@ -109,11 +109,11 @@ class OneFile:
     """Renders a file that has both ``follower`` and ``leader``, each time it changes.
 
     The items of the follower's lists are cached as text, so that only changed items are parsed
-    again. The cache is about the size of the file. ``gateway`` is None without a gate.
+    again. The cache is about the size of the file. ``gate`` is None without a gate.
     """
 
-    def __init__(self, gateway: Gateway | None = None) -> None:
-        self._gateway = gateway
+    def __init__(self, gate: GateSettings | None = None) -> None:
+        self._gate = gate
         self._previous_items = _PreviousItems()
 
     @_collector_paused()
@@ -122,7 +122,7 @@ class OneFile:
         problems = Problems()
         follower, leader = read_both(source, problems, self._previous_items.items(source))
         self._previous_items.note(source, follower, problems)
-        return _Base(follower).render([leader], problems, self._gateway)
+        return _Base(follower).render([leader], problems, self._gate)
 
 
 class WholeFile:
@@ -131,11 +131,11 @@ class WholeFile:
     The last file is cached. If only an override changes, the file is not parsed again. If the file
     changes, only its changed items are parsed. The cache is about twice the size of the file, since
     items of lists are cached as text. If no text can be cut out of the file (``source_spans``),
-    nodes are cached instead, which take forty times its size. ``gateway`` is None without a gate.
+    nodes are cached instead, which take forty times its size. ``gate`` is None without a gate.
     """
 
-    def __init__(self, gateway: Gateway | None = None) -> None:
-        self._gateway = gateway
+    def __init__(self, gate: GateSettings | None = None) -> None:
+        self._gate = gate
         self._previous_items = _PreviousItems()
         self._source: Source | None = None
         self._base: _Base | None = None
@@ -150,7 +150,7 @@ class WholeFile:
         given = [read_override(override, problems) for override in overrides]
         base = self._read(source, problems)
         problems.raise_if_any(only_if_broken=True)
-        return base.render(given, problems, self._gateway)
+        return base.render(given, problems, self._gate)
 
     def _read(self, source: Source, problems: Problems) -> _Base:
         """Return the file from the cache, or parse it; one with problems is not cached."""
@@ -196,7 +196,7 @@ class _Base:
         self._follower: Rendering | None = None
 
     def render(
-        self, overrides: Sequence[Section], problems: Problems, gateway: Gateway | None
+        self, overrides: Sequence[Section], problems: Problems, gate: GateSettings | None
     ) -> Rendered:
         """Render both roles."""
         base = merged = self._section.node
@@ -205,7 +205,7 @@ class _Base:
         note_duplicates(merged, problems)
         if merged is not base:  # the override may remove duplicates of the base
             note_duplicates(base, problems)
-        gated = _through_gate(base, merged, gateway, problems)
+        gated = _through_gate(base, merged, gate, problems)
         likely_mistakes = _likely_mistakes([base, *(override.node for override in overrides)])
         if problems:
             problems.take(likely_mistakes)
@@ -264,21 +264,21 @@ def _rendering(
     writes = isinstance(remote_write, SequenceNode) and bool(remote_write.value)
     if not endpoints:
         return Rendering(role, content, fingerprint(content), writes)
-    from wrapper.configuration.gateway import are_gated  # noqa: PLC0415 - few have a gate
+    from wrapper.configuration.gate_settings import are_gated  # noqa: PLC0415 - few have a gate
 
     is_gated = are_gated(section, endpoints)
     return Rendering(role, content, fingerprint(content), writes, endpoints, is_gated)
 
 
 def _through_gate(
-    base: MappingNode, merged: MappingNode, gateway: Gateway | None, problems: Problems
+    base: MappingNode, merged: MappingNode, gate: GateSettings | None, problems: Problems
 ) -> GatedSections | None:
     """Return both sections, routed through the gate; None without a gate."""
-    if gateway is None:
+    if gate is None:
         return None
     from wrapper.configuration.gate_entries import through_gate  # noqa: PLC0415 - few have a gate
 
-    return through_gate(base, merged, gateway, problems)
+    return through_gate(base, merged, gate, problems)
 
 
 def _gated(sections: GatedSections, serializer: Serializer) -> Renderings:

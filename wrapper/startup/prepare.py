@@ -24,7 +24,7 @@ from wrapper.startup.startup_state import UNCHANGED, RefusedInput, StartupState,
 
 if TYPE_CHECKING:
     from wrapper.access.prometheus_access import PrometheusAccess
-    from wrapper.configuration.gateway import Gateway
+    from wrapper.configuration.gate_settings import GateSettings
     from wrapper.configuration.promtool import Promtool
     from wrapper.startup.auth_preflight import AuthCheck
 
@@ -130,17 +130,17 @@ def sources_of(settings: Settings, arguments: ChildArguments, output: Path) -> S
         environ=dict(os.environb) if settings.files.envsubst else None,
         allow_unset=settings.files.allow_unset,
         are_files_here=settings.mode.owns_child and not settings.is_check,
-        gateway=_gateway_of(settings, output),
+        gate=_gate_of(settings, output),
     )
 
 
-def _gateway_of(settings: Settings, output: Path) -> Gateway | None:
+def _gate_of(settings: Settings, output: Path) -> GateSettings | None:
     """Return the settings of the gate that a rendering depends on, None without a gate."""
     if not settings.gate.enabled:
         return None
-    from wrapper.configuration.gateway import Gateway  # noqa: PLC0415 - few have a gate
+    from wrapper.configuration.gate_settings import GateSettings  # noqa: PLC0415 - few have a gate
 
-    return Gateway(
+    return GateSettings(
         f"http://{settings.gate.address}",
         str(output.parent.absolute()),
         settings.gate.memory_bytes,

@@ -19,7 +19,7 @@ from wrapper.configuration.config_view import (
     ConfigViewWriter,
 )
 from wrapper.configuration.config_view_updater import ConfigViewUpdater, Read, config_view_of
-from wrapper.configuration.gateway import Gateway
+from wrapper.configuration.gate_settings import GateSettings
 from wrapper.configuration.inputs import Inputs, Sources
 from wrapper.documents.source import Source
 
@@ -69,8 +69,8 @@ def test_the_gate_is_shown_as_prometheus_reads_it() -> None:
         "follower: {}\nleader:\n  rule_files: [a]\n  remote_write:\n"
         "  - {url: 'http://u:SECRET@r/', name: main, tls_config: {key: SECRET, cert: c}}"
     )
-    gate = Gateway("http://127.0.0.1:9096", "/out")
-    shown = config_view_of(replace(read(text), gateway=gate))
+    gate = GateSettings("http://127.0.0.1:9096", "/out")
+    shown = config_view_of(replace(read(text), gate=gate))
     assert "- url: http://127.0.0.1:9096/gate/main" in shown.follower
     assert "remote_write" not in "".join(
         line for line in shown.difference if line.startswith(("+", "-"))
@@ -83,8 +83,8 @@ def test_the_inputs_say_whether_there_is_a_gate(fd: int, tmp_path: Path) -> None
     """The page shows what the program renders."""
     config = tmp_path / "elector.yml"
     config.write_text("follower: {}\nleader: {remote_write: [{url: 'http://r', name: main}]}\n")
-    gateway = Gateway("http://127.0.0.1:9096", "/out")
-    inputs = Inputs(Sources(config, output_folder=tmp_path, gateway=gateway))
+    gate = GateSettings("http://127.0.0.1:9096", "/out")
+    inputs = Inputs(Sources(config, output_folder=tmp_path, gate=gate))
     inputs.read()
     updater = ConfigViewUpdater(ConfigViewWriter(fd), settle_s=0.0)
     updater.show(inputs)

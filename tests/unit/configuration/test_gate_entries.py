@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from wrapper.configuration.gate_comment import endpoints_in, with_endpoints
-from wrapper.configuration.gateway import Gateway
+from wrapper.configuration.gate_settings import GateSettings
 from wrapper.configuration.render import Rendered, WholeFile, recognized, render
 from wrapper.documents.problems import ConfigurationError
 from wrapper.documents.source import Source
@@ -16,12 +16,14 @@ from wrapper.model.configuration import Rendering
 from wrapper.model.gate import Endpoint
 from wrapper.model.roles import Role
 
-GATE = Gateway("http://127.0.0.1:9096", "/out", identity="prometheus-0")
+GATE = GateSettings("http://127.0.0.1:9096", "/out", identity="prometheus-0")
 BASE = "global: {scrape_interval: 1.10} # kept\nscrape_configs:\n- job_name: a # kept\n"
 ENTRY = "remote_write:\n- {url: 'http://r/', name: main}\n"
 
 
-def whole(base: str, *overrides: str, gate: Gateway | None = GATE, folder: str = "") -> Rendered:
+def whole(
+    base: str, *overrides: str, gate: GateSettings | None = GATE, folder: str = ""
+) -> Rendered:
     """Render a whole file and the leader's overrides."""
     sources = [Source("l.yml", text.encode(), folder) for text in overrides]
     return WholeFile(gate).render(Source("p.yml", base.encode(), folder), sources)

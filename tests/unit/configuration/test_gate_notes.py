@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wrapper.configuration.gateway import Gateway
+from wrapper.configuration.gate_settings import GateSettings
 from wrapper.configuration.render import WholeFile
 from wrapper.documents.source import Source
 
@@ -13,7 +13,7 @@ ENTRY = "remote_write: [{url: 'http://r'}]\n"
 
 def notes(base: str, leader: str = ENTRY, identity: str = "prometheus-0") -> tuple[str, ...]:
     """Return what is noted."""
-    gate = Gateway("http://127.0.0.1:9096", "/", 64 << 20, 15.0, identity)
+    gate = GateSettings("http://127.0.0.1:9096", "/", 64 << 20, 15.0, identity)
     overrides = [Source("l.yml", leader.encode())]
     return WholeFile(gate).render(Source("p.yml", base.encode()), overrides).notes
 

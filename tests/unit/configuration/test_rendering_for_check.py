@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from wrapper.configuration.gateway import Gateway
+from wrapper.configuration.gate_settings import GateSettings
 from wrapper.configuration.render import WholeFile
 from wrapper.configuration.rendering_for_check import rendering_for_check
 from wrapper.documents.source import Source
@@ -58,7 +58,7 @@ def test_a_url_that_is_none_is_left_to_prometheus(url: str) -> None:
 
 def test_the_gate_is_led_away_from_too() -> None:
     """A gate that runs would send on what it is given; nobody needs the line for it."""
-    gate = Gateway("http://127.0.0.1:9096", "/out")
+    gate = GateSettings("http://127.0.0.1:9096", "/out")
     override = Source("l.yml", b"remote_write: [{url: 'http://u:p@r/'}]")
     rendered = WholeFile(gate).render(Source("p.yml", b"{}"), [override])
     content = rendering_for_check(rendered.renderings.leader.content, ADDRESS)

@@ -15,7 +15,7 @@ from wrapper.model.gate import PATH, Endpoint
 
 
 @dataclass(frozen=True, slots=True)
-class Gateway:
+class GateSettings:
     """The gate's URL, and the settings that the configuration has to fit.
 
     - ``url``: the gate's URL, without the path of an endpoint;
