@@ -223,7 +223,7 @@ class QueueReported:
 
 
 @dataclass(frozen=True, slots=True)
-class ActorEnded:
+class ThreadEnded:
     """A thread of this program has ended unexpectedly; ``problem`` is the cause."""
 
     name: str
@@ -256,5 +256,5 @@ Event = (
     | ReloadWanted
     | FeedReported
     | QueueReported
-    | ActorEnded
+    | ThreadEnded
 )

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.base import clock, log
-from wrapper.base.actors import Actors
 from wrapper.base.process import Child, DeadMansSwitch
 from wrapper.base.snapshot_channel import SnapshotWriter
+from wrapper.base.thread_group import ThreadGroup
 from wrapper.configuration.config_view import ConfigViewWriter
 from wrapper.configuration.config_view_updater import ConfigViewUpdater
 from wrapper.configuration.input_watch import InputWatch
@@ -63,7 +63,7 @@ RELOAD_ALLOWANCE_S = 30.0  # for delays of a requested reload: other requests an
 def supervise(
     start: StartupState,
     events: Events,
-    actors: Actors,
+    threads: ThreadGroup,
     child: Child | None,
     handles: StartupHandles,
 ) -> tuple[int, bool]:
@@ -71,11 +71,11 @@ def supervise(
 
     Return the exit status, and whether this program has to execute itself again.
     """
-    threading.excepthook = actors.excepthook
+    threading.excepthook = threads.excepthook
     settings = start.settings
     lock = handles.file_lease or _kubernetes_lease(start)
     terms = _terms(start)
-    elector = Elector(lock, terms, events.put, actors.start) if lock is not None else None
+    elector = Elector(lock, terms, events.put, threads.start) if lock is not None else None
     api = PrometheusApi(start.base_url, start.access or PrometheusAccess())
     loaded = LoadedSensor(api, events.put) if api.knows_status else None
     snapshots = SnapshotWriter()
@@ -95,24 +95,24 @@ def supervise(
         notifier=settings.notifier,
         api=api,
         start_web=_web_starter(start, snapshots),
-        gate=_gate_process(start, terms, handles, events, actors),
+        gate=_gate_process(start, terms, handles, events, threads),
     )
-    performer = Performer(parts, events.put, actors)
+    performer = Performer(parts, events.put, threads)
     initial = _initial_state(start, terms, child, lock)
-    watch = _start_threads(start, api, parts, events, actors)
+    watch = _start_threads(start, api, parts, events, threads)
     if not start.is_plain:
-        actors.start("config-view", view_updater.run, view_updater.end)
+        threads.start("config-view", view_updater.run, view_updater.end)
     if reloads is not None:
         from wrapper.startup.targets_assembly import start_targets  # noqa: PLC0415 - few fetch files
 
-        start_targets(start, reloads, events, watch, actors)
+        start_targets(start, reloads, events, watch, threads)
     say_start(start, initial.constants)
     try:
         status = Supervisor(initial, events, performer, snapshots).run()
         return status, performer.re_executes
     finally:
         performer.leave_nothing()
-        actors.end(END_S)
+        threads.end(END_S)
 
 
 def _kubernetes_lease(start: StartupState) -> KubernetesLease | None:
@@ -257,7 +257,11 @@ def _policy(start: StartupState, terms: LeaseTerms, lock: LeaseLock | None) -> P
 
 
 def _start_threads(
-    start: StartupState, api: PrometheusApi, parts: PerformerParts, events: Events, actors: Actors
+    start: StartupState,
+    api: PrometheusApi,
+    parts: PerformerParts,
+    events: Events,
+    threads: ThreadGroup,
 ) -> PrometheusWatch:
     settings = start.settings
     health_checks = _health_checks(settings, api)
@@ -265,19 +269,19 @@ def _start_threads(
     fence = Fence(pid, urlsplit(start.base_url).port or 0)
     may_reload = start.is_plain and not settings.targets.fetches_rules
     watch = PrometheusWatch(api, health_checks, fence, events.put, may_reload=may_reload)
-    actors.start("watch-prometheus", watch.run, watch.end)
+    threads.start("watch-prometheus", watch.run, watch.end)
     if parts.elector is not None:
-        actors.start("elector", parts.elector.run, parts.elector.end)
+        threads.start("elector", parts.elector.run, parts.elector.end)
     if parts.labeller is not None:
-        actors.start("labeller", parts.labeller.run, parts.labeller.end)
+        threads.start("labeller", parts.labeller.run, parts.labeller.end)
     if parts.loaded is not None:
-        actors.start("watch-loaded", parts.loaded.run, parts.loaded.end)
+        threads.start("watch-loaded", parts.loaded.run, parts.loaded.end)
     if not start.is_plain:
-        actors.start("watch-inputs", parts.inputs.run, parts.inputs.end)
+        threads.start("watch-inputs", parts.inputs.run, parts.inputs.end)
     if pid is not None:
         ended = threading.Event()
         measure = partial(sensors.measure_child, pid, MEASURE_PERIOD_S, events.put, ended)
-        actors.start("measure-child", measure, ended.set)
+        threads.start("measure-child", measure, ended.set)
     return watch
 
 
@@ -298,7 +302,7 @@ def _gate_process(
     terms: LeaseTerms,
     handles: StartupHandles,
     events: Events,
-    actors: Actors,
+    threads: ThreadGroup,
 ) -> GateProcess | None:
     """Return what starts the gate, None without a gate."""
     listener = handles.gate_listener
@@ -319,7 +323,7 @@ def _gate_process(
         log_level=start.settings.log.level,
         log_form=log.form_in_use(),
     )
-    return GateProcess(options, listener, lambda: handles.locks, events.put, actors)
+    return GateProcess(options, listener, lambda: handles.locks, events.put, threads)
 
 
 def _web_starter(

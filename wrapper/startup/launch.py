@@ -16,8 +16,8 @@ import sys
 from pathlib import Path
 
 from wrapper.base import clock, core_files, durations, files, process
-from wrapper.base.actors import Actors
 from wrapper.base.process import Child
+from wrapper.base.thread_group import ThreadGroup
 from wrapper.documents.problems import MOST_LOGGED
 from wrapper.election.file_lease import FileLease
 from wrapper.model.events import ChildExited, SignalReceived
@@ -66,15 +66,15 @@ def supervise(start: StartupState) -> int:
         return BAD_INPUT
     log_refusal(start)
     recover_rules(start.settings)
-    actors = Actors(events.put)
+    threads = ThreadGroup(events.put)
     try:
-        child = _start_prometheus(start, handles.locks, events, actors)
+        child = _start_prometheus(start, handles.locks, events, threads)
     except OSError as error:
         LOG.error("cannot start Prometheus", extra={"reason": _why_not_run(start, error)})  # noqa: TRY400
         return BAD_INPUT
     from wrapper.startup import assembly  # noqa: PLC0415 - heavy, and Prometheus runs by now
 
-    status, re_executes = assembly.supervise(start, events, actors, child, handles)
+    status, re_executes = assembly.supervise(start, events, threads, child, handles)
     if re_executes and not _is_stop_requested(events):
         _re_execute(RefusedInput(start.first.fingerprint, status))
     return status
@@ -182,7 +182,7 @@ def recover_rules(settings: Settings) -> None:
 
 
 def _start_prometheus(
-    start: StartupState, inherit: tuple[int, ...], events: Events, actors: Actors
+    start: StartupState, inherit: tuple[int, ...], events: Events, threads: ThreadGroup
 ) -> Child | None:
     """Start Prometheus, with SIGHUP ignored: an early SIGHUP would terminate it."""
     if not start.settings.mode.owns_child:
@@ -190,7 +190,7 @@ def _start_prometheus(
     child = process.start_child(
         _command(start), inherit=inherit, ignore=(signal.SIGHUP,), dumps_core=True
     )
-    actors.start("wait-prometheus", lambda: events.put(ChildExited(child.wait())))
+    threads.start("wait-prometheus", lambda: events.put(ChildExited(child.wait())))
     return Child(child, clock.wall())
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from wrapper.access.prometheus_access import PrometheusAccess
-from wrapper.base.actors import Actors
+from wrapper.base.thread_group import ThreadGroup
 from wrapper.model.fetched_file import Feed
 from wrapper.model.roles import Verdict
 from wrapper.options.settings import Settings
@@ -32,7 +32,7 @@ def start_targets(
     reloads: ReloadRequests,
     events: Events,
     watch: PrometheusWatch,
-    actors: Actors,
+    threads: ThreadGroup,
 ) -> None:
     """Start a thread for each feed; with --targets-broker, also those for the broker's queue.
 
@@ -50,7 +50,7 @@ def start_targets(
 
     def start_keeper(feed: Feed) -> FeedKeeper:
         keeper = FeedKeeper(feed, settings.targets.feed_options, parts)
-        actors.start("feed", keeper.run, keeper.end)
+        threads.start("feed", keeper.run, keeper.end)
         return keeper
 
     tasks = {
@@ -62,9 +62,9 @@ def start_targets(
         name = settings.targets.queue or settings.replica.identity
         broker = Broker(settings.targets.broker, name)
         for kind, task in tasks.items():
-            actors.start(kind.value.replace(" ", "-"), task.run, task.end)
+            threads.start(kind.value.replace(" ", "-"), task.run, task.end)
         queue = TargetQueue(broker, name, dispatch, events.put, dispatch.unannounced_changes)
-        actors.start("target-queue", queue.run, queue.end)
+        threads.start("target-queue", queue.run, queue.end)
 
 
 def _obstacle(settings: Settings, api: PrometheusApi) -> Callable[[], str]:

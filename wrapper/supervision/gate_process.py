@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from wrapper.base import clock, process
-from wrapper.base.actors import Actors
+from wrapper.base.thread_group import ThreadGroup
 from wrapper.gate import channel
 from wrapper.model.events import Event, GateExited, GateReported, GateStarted
 from wrapper.model.gate import GateOrder
@@ -37,7 +37,7 @@ class GateProcess:
         listener: socket.socket,
         locks: Callable[[], tuple[int, ...]],
         report: Callable[[Event], None],
-        actors: Actors,
+        threads: ThreadGroup,
     ) -> None:
         """Store the parts; ``start`` starts the process.
 
@@ -48,7 +48,7 @@ class GateProcess:
         self._listener = listener
         self._locks = locks
         self._report = report
-        self._actors = actors
+        self._threads = threads
         self._process: subprocess.Popen[bytes] | None = None
         self._end: socket.socket | None = None
 
@@ -60,8 +60,8 @@ class GateProcess:
             LOG.error("gate cannot be started; retrying", extra={"reason": str(error)})  # noqa: TRY400
             return GateExited(1)
         self._process, self._end = gate, ours
-        self._actors.start("gate-reports", lambda: self._pass_reports(ours, gate.pid))
-        self._actors.start("wait-gate", lambda: self._report_exit(gate))
+        self._threads.start("gate-reports", lambda: self._pass_reports(ours, gate.pid))
+        self._threads.start("wait-gate", lambda: self._report_exit(gate))
         return GateStarted(gate.pid, clock.wall())
 
     def _started(self) -> tuple[subprocess.Popen[bytes], socket.socket]:

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 
 from wrapper.model.actions import Action, KillGate, OrderGate
 from wrapper.model.events import (
-    ActorEnded,
     Event,
     GateExited,
     GateReported,
     GateStarted,
     LeaseReported,
+    ThreadEnded,
 )
 from wrapper.model.gate import (
     EndpointReport,
@@ -136,7 +136,7 @@ def fold(gate: GateState, happened: Event | Action, now: float) -> GateState:
             return _reported(gate, report, now)
         case KillGate():
             return replace(gate, killed_at=now)
-        case ActorEnded(name) if name == WAITER:
+        case ThreadEnded(name) if name == WAITER:
             return replace(gate, is_unwatched=True)
         case OrderGate(order):
             return _ordered(gate, order, now)

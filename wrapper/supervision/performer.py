@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wrapper.base import clock, files, process
-from wrapper.base.actors import Actors
 from wrapper.base.process import DeadMansSwitch
+from wrapper.base.thread_group import ThreadGroup
 from wrapper.configuration.input_watch import InputWatch
 from wrapper.configuration.last_good import LastGood
 from wrapper.configuration.redact import message_without_secrets
@@ -103,18 +103,18 @@ class Performer:
     """
 
     def __init__(
-        self, parts: PerformerParts, report: Callable[[Event], None], actors: Actors
+        self, parts: PerformerParts, report: Callable[[Event], None], threads: ThreadGroup
     ) -> None:
         """Start the thread that writes the output file."""
         self._parts = parts
         self._report = report
-        self._actors = actors
+        self._threads = threads
         self._web: subprocess.Popen[bytes] | None = None
         self._writes: queue.SimpleQueue[Rendering | None] = queue.SimpleQueue()
         self._written: Rendering | None = None
         self.exit_status: int | None = None
         self.re_executes = False
-        actors.start("writer", self._write_all, end=lambda: self._writes.put(None))
+        threads.start("writer", self._write_all, end=lambda: self._writes.put(None))
 
     def perform(self, action: Action) -> Event | None:
         """Perform an action, or start it in a thread; return its event if it is already known."""
@@ -155,7 +155,7 @@ class Performer:
         if isinstance(action, ReadConfiguration):
             self._parts.inputs.look()
         else:
-            self._actors.start("read-pause", self._read_pause)
+            self._threads.start("read-pause", self._read_pause)
 
     def _read_pause(self) -> None:
         self._report(
@@ -185,7 +185,7 @@ class Performer:
         if isinstance(action, WriteRendering):
             self._writes.put(action.rendering)
         else:
-            self._actors.start("keep", lambda: self._report(self._save(action.renderings)))
+            self._threads.start("keep", lambda: self._report(self._save(action.renderings)))
 
     def _write_all(self) -> None:
         for rendering in iter(self._writes.get, None):
@@ -214,7 +214,7 @@ class Performer:
         if self._parts.loaded is not None:
             self._parts.loaded.hurry()
         if self._parts.notifier.url:
-            self._actors.start("reload", lambda: self._report(self._post(fingerprint)))
+            self._threads.start("reload", lambda: self._report(self._post(fingerprint)))
         elif self._parts.child is not None:
             process.send_signal(self._parts.child, signal.SIGHUP)
 
@@ -253,7 +253,7 @@ class Performer:
         except OSError as error:
             LOG.error("web server cannot be started; retrying", extra={"reason": str(error)})  # noqa: TRY400
             return WebExited(1)
-        self._actors.start("wait-web", lambda: self._report_web_exit(web.wait()))
+        self._threads.start("wait-web", lambda: self._report_web_exit(web.wait()))
         return WebStarted(web.pid)
 
     def _report_web_exit(self, status: int) -> None:

@@ -6,7 +6,7 @@ import signal
 from dataclasses import dataclass, replace
 
 from wrapper.model.actions import Action
-from wrapper.model.events import ActorEnded, Event, LeaseReported, PauseRead, SignalReceived
+from wrapper.model.events import Event, LeaseReported, PauseRead, SignalReceived, ThreadEnded
 from wrapper.model.lease import LeaseView
 from wrapper.model.pause import Pause
 from wrapper.supervision.policy import Policy
@@ -48,7 +48,7 @@ def fold(
     match happened:
         case SignalReceived(number) if number in STOP_SIGNALS:
             return _signalled(stopping, now)
-        case ActorEnded(name, problem):  # stop as if requested; the first failure is the reason
+        case ThreadEnded(name, problem):  # stop as if requested; the first failure is the reason
             failure = stopping.failure or f"thread {name} ended unexpectedly: {problem}"
             first_at = now if stopping.stop_at is None else stopping.stop_at
             return replace(stopping, failure=failure, stop_at=first_at)

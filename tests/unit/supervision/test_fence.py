@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from wrapper.base.actors import Actors
+from wrapper.base.thread_group import ThreadGroup
 from wrapper.model.actions import ArmSwitch, SignalPrometheus
 from wrapper.model.configuration import Rendering, Renderings
 from wrapper.model.lease import LeaseRecord, LeaseView
@@ -81,7 +81,7 @@ def test_switch_and_kill_come_at_95_percent_of_the_lease_less_300_ms(
     switch = Switch()
     parts: Any = dict.fromkeys(field.name for field in fields(PerformerParts))
     performer = Performer(
-        PerformerParts(**parts | {"switch": switch}), lambda _: None, Actors(lambda _: None)
+        PerformerParts(**parts | {"switch": switch}), lambda _: None, ThreadGroup(lambda _: None)
     )
     performer.perform(armed)
     assert switch.armed == [pytest.approx(last_moment)]

@@ -35,12 +35,12 @@ from wrapper.model.actions import (
 )
 from wrapper.model.configuration import Renderings
 from wrapper.model.events import (
-    ActorEnded,
     GateExited,
     GateReported,
     GateStarted,
     LeaseReported,
     SignalReceived,
+    ThreadEnded,
 )
 from wrapper.model.gate import Endpoint, EndpointReport, GateOrder, GateReport
 from wrapper.model.lease import LeaseRecord, LeaseView
@@ -256,7 +256,7 @@ def test_a_gate_that_does_not_close_is_killed_at_the_last_moment(policy: Policy)
     ending = fold(lost, decide(lost, policy, now=101.15), 101.15, policy)
     assert orders(ending, policy, now=101.16) == [], "once is enough"
     assert ending.writer.may_write, "until it has exited"
-    unreported = fold(ending, ActorEnded("wait-gate", "an error"), 101.2, policy)
+    unreported = fold(ending, ThreadEnded("wait-gate", "an error"), 101.2, policy)
     assert not unreported.writer.may_write, "or nobody would hear of that"
     again = fold(fold(ending, GateExited(-9), 101.2, policy), GateStarted(71), 101.4, policy)
     assert again.gate is not None

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from wrapper.base.actors import Actors
+from wrapper.base.thread_group import ThreadGroup
 from wrapper.gate import channel
 from wrapper.model.events import Event, GateExited
 from wrapper.options.gate_options import GateOptions
@@ -37,7 +37,9 @@ def test_a_gate_that_cannot_be_started_has_exited(
             identity="a",
         )
         reported: list[Event] = []
-        gate = GateProcess(options, listener, lambda: (), reported.append, Actors(reported.append))
+        gate = GateProcess(
+            options, listener, lambda: (), reported.append, ThreadGroup(reported.append)
+        )
         assert gate.start() == GateExited(1)
     assert not reported
     assert "gate cannot be started; retrying" in caplog.text

@@ -24,7 +24,7 @@ from wrapper.model.actions import (
     WriteRendering,
 )
 from wrapper.model.configuration import Evidence, Rendering, Renderings
-from wrapper.model.events import ActorEnded, ReloadWanted, SignalReceived
+from wrapper.model.events import ReloadWanted, SignalReceived, ThreadEnded
 from wrapper.model.gate import GateReport
 from wrapper.model.lease import LeaseRecord, LeaseView, ObservedLease
 from wrapper.model.pause import Pause
@@ -642,13 +642,13 @@ FAILURE = "thread writer ended unexpectedly: an error"
 @pytest.mark.parametrize("o", [CHOSEN, LEADING, PROMOTING, DEMOTING, STARTING])
 def test_a_thread_that_ends_ends_leadership(o: Observation) -> None:
     """The replica demotes and gives the lease back in order, as if asked to stop."""
-    failed = fold(o, ActorEnded("writer", "an error"), NOW, POLICY)
+    failed = fold(o, ThreadEnded("writer", "an error"), NOW, POLICY)
     decided = decide(failed)
     assert decided.cause is Cause.THREAD_ENDED
     assert decided.reason == FAILURE
     asked = decide(fold(o, SignalReceived(signal.SIGTERM), NOW, POLICY))
     assert (decided.role, decided.stance) == (asked.role, asked.stance)
-    ended = fold(failed, ActorEnded("keep", "another"), NOW, POLICY)
+    ended = fold(failed, ThreadEnded("keep", "another"), NOW, POLICY)
     assert ended.stopping.failure == FAILURE
     assert decide(
         stopping(but(READY, stopping_failure=FAILURE, lease_view=LeaseView()))

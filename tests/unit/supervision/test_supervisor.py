@@ -10,7 +10,7 @@ from typing import Any
 from tests.unit.known import but
 from tests.unit.supervision.test_plan import CHOSEN, HELD, POLICY
 from wrapper.base import clock
-from wrapper.base.actors import Actors
+from wrapper.base.thread_group import ThreadGroup
 from wrapper.model.actions import Action, ArmSwitch, WriteRendering
 from wrapper.model.events import Event
 from wrapper.model.snapshot import Snapshot
@@ -27,7 +27,7 @@ class Turn:
         none: dict[str, Any] = dict.fromkeys(field.name for field in fields(PerformerParts))
         given = none | {"output": Output(output, 0o600)} | parts
         events = Events()
-        self.performer = Performer(PerformerParts(**given), events.put, Actors(events.put))
+        self.performer = Performer(PerformerParts(**given), events.put, ThreadGroup(events.put))
         self.snapshots: list[Snapshot] = []
         snapshots: Any = self
         constants = Constants("a", "lease n/l", "", None)

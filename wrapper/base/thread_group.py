@@ -16,24 +16,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wrapper.base import clock
-from wrapper.model.events import ActorEnded
+from wrapper.model.events import ThreadEnded
 
 LOG = logging.getLogger(__name__)
 
 
-class _Actor(NamedTuple):
+class _Running(NamedTuple):
     thread: threading.Thread
     end: Callable[[], None]
 
 
-class Actors:
+class ThreadGroup:
     """The running threads. ``report`` gets an event if one ends unexpectedly."""
 
-    def __init__(self, report: Callable[[ActorEnded], None]) -> None:
+    def __init__(self, report: Callable[[ThreadEnded], None]) -> None:
         """Create an empty group."""
         self._report = report
         self._lock = threading.Lock()
-        self._actors: list[_Actor] = []
+        self._running: list[_Running] = []
         self._is_ending = False
 
     def start(
@@ -50,21 +50,21 @@ class Actors:
         with self._lock:
             if self._is_ending:
                 return
-            self._actors = [each for each in self._actors if each.thread.is_alive()]
+            self._running = [each for each in self._running if each.thread.is_alive()]
             thread.start()
-            self._actors.append(_Actor(thread, end or _nothing))
+            self._running.append(_Running(thread, end or _nothing))
 
     def end(self, limit_s: float) -> None:
         """End all threads, the last one started first, and wait up to ``limit_s`` for them."""
         with self._lock:
             self._is_ending = True
-            actors = self._actors[::-1]
-        for actor in actors:
-            actor.end()
+            running = self._running[::-1]
+        for each in running:
+            each.end()
         until = clock.now() + limit_s
-        for actor in actors:
-            actor.thread.join(max(until - clock.now(), 0.0))
-        left = [actor.thread.name for actor in actors if actor.thread.is_alive()]
+        for each in running:
+            each.thread.join(max(until - clock.now(), 0.0))
+        left = [each.thread.name for each in running if each.thread.is_alive()]
         if left:
             extra = {"threads": ", ".join(left), "limit_s": limit_s}
             LOG.warning("threads did not end in time", extra=extra)
@@ -85,12 +85,12 @@ class Actors:
         if not (may_return or self._is_ending):
             problem = "it returned without being asked to stop"
             LOG.error("thread %s ended unexpectedly", name, extra={"reason": problem})
-            self._report(ActorEnded(name, problem))
+            self._report(ThreadEnded(name, problem))
 
     def _failed(self, name: str, error: BaseException) -> None:
         problem = _in_short(error)
         LOG.error("thread %s ended unexpectedly", name, exc_info=error, extra={"reason": problem})
-        self._report(ActorEnded(name, problem))
+        self._report(ThreadEnded(name, problem))
 
 
 def _nothing() -> None:

@@ -106,7 +106,7 @@ TASKS = {
     "clean-tombstones": "promgen.tasks.clear_tombstones",
 }
 ELSEWHERE = {"lease-watch", "labeller"}  # which take a Lease, or another that leads
-_START = re.compile(r'(?:actors\.start|self\._start)\(\s*"([a-z-]+)', re.MULTILINE)
+_START = re.compile(r'(?:threads\.start|self\._start)\(\s*"([a-z-]+)', re.MULTILINE)
 
 
 def by_thread(cases: tuple[Planted, ...]) -> pytest.MarkDecorator:
@@ -329,4 +329,4 @@ def test_no_thread_is_left_out() -> None:
     cases = {case.thread for case in (*LEADERS, *FEEDS, *CHILDREN, *GATES)}
     assert named | set(TASKS) == cases | ELSEWHERE
     others = {path.stem for path, text in sources.items() if "threading.Thread" in text}
-    assert others == {"actors", "file_lease", "with_timeout"}
+    assert others == {"file_lease", "thread_group", "with_timeout"}
