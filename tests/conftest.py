@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import cache
+from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 
 import pytest
+from coverage import Coverage
 from hypothesis import HealthCheck, settings
+
+import wrapper
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -23,15 +30,26 @@ FIRST = (("real", "simulation", "fuzz"), ("gate",), ("process",), ("web",), ("br
 UNMEASURED = () if os.environ.get("MEASURE") == "all" else ("simulation", "real", "fuzz")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without coverage, with which it takes more than twice as long.
+
+    Of the program it measures what a module runs when it is imported, so all are imported before.
+    """
+    if Coverage.current() is not None:
+        for module in walk_packages(wrapper.__path__, "wrapper."):
+            import_module(module.name)
+    with unmeasured():
+        return (yield)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests coverage leaves out, and put files in the order in which they are begun."""
+    """Put files in the order in which they are begun."""
     tests_in = Counter(item.path for item in items)
     items.sort(key=lambda item: (-tests_in[item.path], item.path))
     turns = turns_of(items)
     items.sort(key=lambda item: turns[group_of(item)])
     for item in items:
-        if folder_of(item) in UNMEASURED:
-            item.add_marker("no_cover")
         if folder_of(item) != "simulation":  # a worker takes whole files, and single histories
             item.add_marker(pytest.mark.xdist_group(group_of(item)))
 
@@ -51,21 +69,38 @@ def turns_of(items: list[pytest.Item]) -> dict[str, tuple[int, float]]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Start programs without coverage, which takes a quarter of their time, where it is left out.
-
-    pytest-cov sets the variable again after each such test.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        if item.get_closest_marker("no_cover"):
-            patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+    """Run a test that coverage leaves out without it, its fixtures and programs too."""
+    with unmeasured() if folder_of(item) in UNMEASURED else nullcontext():
         return (yield)
+
+
+@contextmanager
+def unmeasured() -> Iterator[None]:
+    """Have coverage measure neither this process nor the programs that it starts."""
+    measuring = Coverage.current()
+    if measuring is None:
+        yield
+        return
+    measuring.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        try:
+            yield
+        finally:
+            measuring.start()
 
 
 def group_of(item: pytest.Item) -> str:
     """Return the name of what one worker runs in one go: a file, or a history of a simulation."""
-    return item.nodeid if folder_of(item) == "simulation" else str(item.path.relative_to(HERE))
+    return item.nodeid if folder_of(item) == "simulation" else "/".join(parts_of(item.path))
 
 
 def folder_of(item: pytest.Item) -> str:
     """Return the folder of tests/ in which a test is."""
-    return item.path.relative_to(HERE).parts[0]
+    return parts_of(item.path)[0]
+
+
+@cache
+def parts_of(path: Path) -> tuple[str, ...]:
+    """Return a test file's path below tests/, by parts."""
+    return path.relative_to(HERE).parts
