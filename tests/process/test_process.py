@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import resource
 import shutil
 import signal
@@ -159,6 +160,35 @@ def test_a_child_that_only_gives_up_rights_can_be_fenced() -> None:
     started.kill()
     started.wait()
     wait_until(lambda: has_gone(child), 15, "the child has died")
+
+
+# Denies prctl(PR_SET_PDEATHSIG, …) with EPERM: load the number of the call, compare it; load its
+# first argument, compare it; return the error; allow.
+WITHOUT_DEATH_SIGNALS = """
+import ctypes, os, struct, sys
+steps = [(0x20, 0, 0, 0), (0x15, 0, 3, {prctl}), (0x20, 0, 0, 16), (0x15, 0, 1, 1),
+         (0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7FFF0000)]
+filters = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in steps))
+profile = struct.pack("HxxxxxxP", len(steps), ctypes.addressof(filters))
+prctl = ctypes.CDLL(None, use_errno=True).prctl
+assert prctl(38, 1, 0, 0, 0) == 0 and prctl(22, 2, profile, 0, 0) == 0, ctypes.get_errno()
+from wrapper.base import process
+child = process.start_child(["sleep", "60"], output=os.open(os.devnull, os.O_WRONLY))
+print(child.pid, process.why_kill_is_insufficient(child.pid, 1))
+"""
+PRCTL = {"x86_64": 157, "aarch64": 167}
+
+
+def test_a_kernel_that_denies_the_death_signal_is_an_obstacle() -> None:
+    """A seccomp profile may deny it; then the child outlives its parent."""
+    text = WITHOUT_DEATH_SIGNALS.format(prctl=PRCTL[platform.machine()])
+    ended = subprocess.run([sys.executable, "-c", text], stdout=subprocess.PIPE, check=True)
+    pid, _, why = ended.stdout.decode().partition(" ")
+    child = psutil.Process(int(pid))
+    with pytest.raises(psutil.TimeoutExpired):
+        child.wait(timeout=0.2)
+    child.kill()
+    assert "denies the parent-death signal (Operation not permitted)" in why
 
 
 def test_a_process_that_has_gone_is_an_obstacle() -> None:

@@ -11,6 +11,7 @@ Limitations:
 
 - The death signal reaches the direct child only. An exec of a file with capabilities or setuid
   clears it, and so does a change of the user or group.
+- A seccomp profile can deny the death signal; ``why_kill_is_insufficient`` detects that.
 - The kernel ignores the switch in PID 1 of a PID namespace.
 """
 
@@ -28,6 +29,7 @@ from pathlib import Path
 from wrapper.base import core_files
 
 _PR_SET_PDEATHSIG = 1
+_PR_GET_PDEATHSIG = 2
 _CLOCK_BOOTTIME = 7
 _SIGEV_SIGNAL = 0
 _TIMER_ABSTIME = 1
@@ -156,10 +158,12 @@ def _check(result: int) -> None:
 def why_kill_is_insufficient(pid: int, port: int) -> str:
     """Return why killing this process would not stop the server on ``port``, "" if it would.
 
-    The process itself must own the listening socket, not a child that a script started. Its binary
-    must have neither capabilities nor setuid, which clear the death signal. Nor may it have changed
-    its user or group, as su-exec does.
+    The kernel must permit the death signal. The process itself must own the listening socket, not a
+    child that a script started. Its binary must have neither capabilities nor setuid, which clear
+    the death signal. Nor may it have changed its user or group, as su-exec does.
     """
+    if problem := _death_signal_problem():
+        return problem
     executable = f"/proc/{pid}/exe"
     try:
         mode = Path(executable).stat().st_mode
@@ -179,6 +183,23 @@ def why_kill_is_insufficient(pid: int, port: int) -> str:
         f"process {pid} does not listen on port {port} itself; "
         "start Prometheus with exec, not as a script's child"
     )
+
+
+def _death_signal_problem() -> str:
+    """Return why the kernel denies the death signal, "" if it permits it.
+
+    A child inherits the seccomp profile, so what this thread may do, the child could do too.
+    """
+    current = ctypes.c_int()
+    try:
+        _check(_LIBC.prctl(_PR_GET_PDEATHSIG, ctypes.byref(current), 0, 0, 0))
+        _check(_LIBC.prctl(_PR_SET_PDEATHSIG, current, 0, 0, 0))  # changes nothing
+    except OSError as error:
+        return (
+            f"the kernel denies the parent-death signal ({error.strerror}); "
+            "permit the system call prctl in the seccomp profile"
+        )
+    return ""
 
 
 def _has_capabilities(path: str) -> bool:
