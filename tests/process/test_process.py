@@ -101,6 +101,24 @@ def test_a_child_starts_with_the_signals_ignored_that_were_named() -> None:
     started.wait()
 
 
+ANOTHER_USER = """
+import os, signal
+from wrapper.base import process
+child = process.start_child(["sleep", "60"], output=os.open(os.devnull, os.O_WRONLY))
+os.setuid(65534)
+print(process.send_signal(child, signal.SIGTERM))
+"""
+
+
+def test_a_signal_that_may_not_be_sent_is_told() -> None:
+    """A child of another user takes none from a process without the capability KILL."""
+    ended = subprocess.run(
+        [sys.executable, "-c", ANOTHER_USER], stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert "signal 15 cannot be sent to process" in ended.stdout
+    assert "Operation not permitted; start this program as the user" in ended.stdout
+
+
 LISTENER = """
 import socket, subprocess, sys, time
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))

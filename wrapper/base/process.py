@@ -90,10 +90,17 @@ def start_child(  # noqa: PLR0913 - each is one fact about the child
     )
 
 
-def send_signal(child: subprocess.Popen[bytes], number: int) -> None:
-    """Send a signal to the child itself, unless it has ended."""
-    with contextlib.suppress(ProcessLookupError):
-        child.send_signal(number)
+def send_signal(child: subprocess.Popen[bytes], number: int) -> str:
+    """Send a signal to the child itself, unless it has ended; return why not, "" if it was sent."""
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            child.send_signal(number)
+    except PermissionError as error:  # it has changed its user, as su-exec does
+        return (
+            f"signal {int(number)} cannot be sent to process {child.pid}: "
+            f"{error.strerror}; start this program as the user that the process runs as"
+        )
+    return ""
 
 
 def kill_group(child: subprocess.Popen[bytes]) -> None:

@@ -112,6 +112,7 @@ class Performer:
         self._web: subprocess.Popen[bytes] | None = None
         self._writes: queue.SimpleQueue[Rendering | None] = queue.SimpleQueue()
         self._written: Rendering | None = None
+        self._signal_problem = ""
         self.exit_status: int | None = None
         self.re_executes = False
         threads.start("writer", self._write_all, end=lambda: self._writes.put(None))
@@ -216,7 +217,7 @@ class Performer:
         if self._parts.notifier.url:
             self._threads.start("reload", lambda: self._report(self._post(fingerprint)))
         elif self._parts.child is not None:
-            process.send_signal(self._parts.child, signal.SIGHUP)
+            self._send(self._parts.child, signal.SIGHUP)
 
     def _post(self, fingerprint: str) -> ReloadAnswered:
         notifier = self._parts.notifier
@@ -236,7 +237,14 @@ class Performer:
             LOG.error("killing Prometheus", extra={"reason": reason})
         elif reason:
             LOG.info("stopping Prometheus", extra={"reason": reason})
-        process.send_signal(self._parts.child, number)
+        self._send(self._parts.child, number)
+
+    def _send(self, child: subprocess.Popen[bytes], number: int) -> None:
+        """Send a signal to Prometheus; log once if that is not permitted."""
+        problem = process.send_signal(child, number)
+        if problem and problem != self._signal_problem:
+            LOG.error("Prometheus can be neither reloaded nor stopped", extra={"reason": problem})
+        self._signal_problem = problem
 
     # --- the web server ---
 
