@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 import select
 import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
+
+import pytest
 
 T = TypeVar("T")
 
@@ -16,6 +19,15 @@ PORTS = range(15_000, 32_000)
 BLOCK = 50
 _ours: list[int] = []
 _marks: list[socket.socket] = []
+
+
+def refuse_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the system refuse every further thread, until the end of the test."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
 
 
 def wait_until(

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from wrapper.startup.launch import BAD_INPUT
+
 LAUNCH = """\
 import json, sys
 from wrapper.base import process
@@ -52,6 +54,30 @@ def test_prometheus_is_started_before_what_only_the_rest_needs(tmp_path: Path, l
     imported = set(json.loads(done.stdout))
     assert "wrapper.startup.launch" in imported, done.stderr
     assert not imported & FOR_LATER
+
+
+WITHOUT_THREADS = """
+import sys, threading
+def refuse(thread): raise RuntimeError("can't start new thread")
+threading.Thread.start = refuse
+from wrapper.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_start_without_threads_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+    """A limit of processes that is too low is named; Prometheus, already started, is killed."""
+    config = tmp_path / "elector.yml"
+    config.write_text("follower: {}\nleader: {}\n")
+    flags = [f"--config={config}", f"--lease-lock=file:{tmp_path / 'lock'}"]
+    prometheus = ["sh", "-c", "exec sleep 60", "prometheus"]
+    child = ["--", *prometheus, f"--config.file={tmp_path / 'prometheus.yml'}"]
+    command = [sys.executable, "-c", WITHOUT_THREADS, *flags, *child]
+    # The end of the output is waited for, so a Prometheus that is left lets this time out.
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == BAD_INPUT, done.stderr
+    assert "raise the limit of processes" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 FOR_OTHERS = {

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from wrapper.base import clock
+from wrapper.base.threads import ThreadRefused
 from wrapper.election.elector import WATCH_PAUSE_S, Elector
 from wrapper.election.lease_rules import LeaseTerms
 from wrapper.model.lease import LeaseLock, LeaseRecord, ObservedLease
@@ -45,20 +48,43 @@ class WatchedLock(LeaseLock):
         """Have nothing to end."""
 
 
-def test_a_watch_that_ends_is_followed_by_another_after_the_pause() -> None:
-    """Meanwhile, a standby would not notice that the leader has released the lease."""
-    lock = WatchedLock()
+def in_thread(name: str, run: Callable[[], None]) -> None:
+    """Start a thread, as the group of threads does."""
+    threading.Thread(target=run, name=name).start()
 
-    def start(name: str, run: Callable[[], None]) -> None:
-        threading.Thread(target=run, name=name).start()
 
+@contextmanager
+def running(lock: LeaseLock, start: Callable[[str, Callable[[], None]], None]) -> Iterator[Elector]:
+    """Run an elector that contends, in a thread."""
     elector = Elector(lock, TERMS, lambda _: None, start)
     elector.instruct(Stance.CONTEND, clock.now())
     thread = threading.Thread(target=elector.run)
     thread.start()
     try:
-        assert lock.was_watched_again.wait(LIMIT_S)
+        yield elector
     finally:
         elector.end()
         thread.join(LIMIT_S)
+
+
+def test_a_watch_that_ends_is_followed_by_another_after_the_pause() -> None:
+    """Meanwhile, a standby would not notice that the leader has released the lease."""
+    lock = WatchedLock()
+    with running(lock, in_thread):
+        assert lock.was_watched_again.wait(LIMIT_S)
     assert lock.watches[1][0] - lock.watches[0][0] < WATCH_PAUSE_S + 0.5
+
+
+def test_a_watch_that_there_is_no_thread_for_is_tried_again() -> None:
+    """The elector goes on meanwhile: the watch only saves time."""
+    lock = WatchedLock()
+    refused = threading.Event()
+
+    def start(name: str, run: Callable[[], None]) -> None:
+        if not refused.is_set():
+            refused.set()
+            raise ThreadRefused(errno.EAGAIN, "no thread")
+        in_thread(name, run)
+
+    with running(lock, start):
+        assert lock.was_watched_again.wait(LIMIT_S)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import least, wait_until
+from tests.support import least, refuse_threads, wait_until
 from wrapper.election import lock_content
 from wrapper.election.file_lease import FileLease, _HolderWait
 from wrapper.election.lease_rules import LeaseRequest, LeaseTerms, next_step, on_observed
@@ -587,3 +587,12 @@ def test_a_full_disk_is_told_and_keeps_nobody_out(
     monkeypatch.undo()
     assert is_free(lease)
     assert is_free(other)
+
+
+def test_a_watch_without_a_thread_has_failed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The elector starts another one later."""
+    lease = FileLease(path, "1")
+    seen = ObservedLease(LeaseRecord("other", 15.0, "t", "t", 0), "1")
+    refuse_threads(monkeypatch)
+    with pytest.raises(LeaseUnavailable, match="no thread can be started"):
+        lease.watch(seen, lambda _: None)

@@ -12,7 +12,7 @@ import pytest
 
 from tests import promgen
 from tests.promgen import Promgen
-from tests.support import free_port, wait_until
+from tests.support import free_port, refuse_threads, wait_until
 from wrapper.supervision.prometheus_api import PrometheusApi
 from wrapper.targets import tombstones as module
 from wrapper.targets.broker import REDELIVERY_S, TICK_S
@@ -52,6 +52,15 @@ def test_they_are_cleaned(server: Promgen, tombstones: Make) -> None:
     server.act = lambda to: promgen.head(to, 204)
     assert tombstones(f"{server.url}/prefix").clean() == ""
     assert [path for path, _ in server.requests] == [f"/prefix{PATH}"]
+
+
+def test_without_a_thread_they_are_cleaned_later(
+    tombstones: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task is done again, until the system has a thread."""
+    cleaner = tombstones("http://127.0.0.1:9")
+    refuse_threads(monkeypatch)
+    assert "cannot be cleaned yet: no thread" in cleaner.clean()
 
 
 def test_a_prometheus_that_starts_is_asked_again(server: Promgen, tombstones: Make) -> None:

@@ -98,7 +98,7 @@ CHILDREN = (
     ),
 )
 GATES = (
-    Planted("gate-reports", "wrapper.supervision.gate_process:GateReported"),
+    Planted("wait-gate", "wrapper.supervision.gate_process:GateReported"),
     Planted("wait-gate", "wrapper.supervision.gate_process:GateExited", _kill_the_gate),
 )
 TASKS = {

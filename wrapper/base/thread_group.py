@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from wrapper.base import clock
+from wrapper.base import clock, threads
 from wrapper.model.events import ThreadEnded
 
 LOG = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ class ThreadGroup:
 
         Without an ``end``, it may return at any time. ``end`` is called in another thread, possibly
         before ``run``, and must not block. No thread is started after the group has been ended.
+        Raises OSError if the system refuses another thread.
         """
         thread = threading.Thread(
             target=self._watch, args=(name, run, end is None), name=name, daemon=True
@@ -51,7 +52,7 @@ class ThreadGroup:
             if self._is_ending:
                 return
             self._running = [each for each in self._running if each.thread.is_alive()]
-            thread.start()
+            threads.start(thread)
             self._running.append(_Running(thread, end or _nothing))
 
     def end(self, limit_s: float) -> None:

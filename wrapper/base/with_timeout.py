@@ -13,16 +13,20 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
+from wrapper.base import threads
+
 T = TypeVar("T")
 
 
 def with_timeout(call: Callable[[], T], limit_s: float) -> T:
     """Return what ``call`` returns, or raise its error; raise TimeoutError after ``limit_s``.
 
-    The call runs in a daemon thread of its own.
+    The call runs in a daemon thread of its own. Raise OSError if the system refuses a thread.
     """
     future: Future[T] = Future()
-    threading.Thread(target=_settle, args=(future, call), name="with_timeout", daemon=True).start()
+    threads.start(
+        threading.Thread(target=_settle, args=(future, call), name="with_timeout", daemon=True)
+    )
     try:
         return future.result(limit_s)
     finally:

@@ -233,7 +233,11 @@ class Elector:
         self._watch_number += 1
         self._watch_runs = True
         number = self._watch_number
-        self._start("lease-watch", lambda: self._watch(seen, number))
+        try:
+            self._start("lease-watch", lambda: self._watch(seen, number))
+        except OSError as error:  # no thread
+            LOG.debug("lease watch failed", extra={"reason": str(error)})
+            self._inbox.put(_WatchEnded(number, has_failed=True))
 
     def _watch(self, seen: ObservedLease, number: int) -> None:
         has_failed = True

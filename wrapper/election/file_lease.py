@@ -30,6 +30,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from wrapper.base import threads
 from wrapper.election.lock_content import content_of, put
 from wrapper.model.lease import LeaseConflict, LeaseRecord, LeaseUnavailable, ObservedLease
 
@@ -231,7 +232,8 @@ class FileLease:
         wait, fd = self._holder_wait, self._fd
         if wait is None or wait.fd != fd:  # the old thread waits for a file that was replaced
             wait = _HolderWait(self._path, fd)
-            wait.start()
+            with _oserror_as_unavailable(self._path):
+                threads.start(wait)
             self._holder_wait = wait
         wait.join(_LOOK_PERIOD_S)
         if wait.is_alive():

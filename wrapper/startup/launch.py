@@ -18,6 +18,7 @@ from pathlib import Path
 from wrapper.base import clock, core_files, durations, files, process
 from wrapper.base.process import Child
 from wrapper.base.thread_group import ThreadGroup
+from wrapper.base.threads import ThreadRefused
 from wrapper.documents.problems import MOST_LOGGED
 from wrapper.election.file_lease import FileLease
 from wrapper.model.events import ChildExited, SignalReceived
@@ -66,18 +67,32 @@ def supervise(start: StartupState) -> int:
         return BAD_INPUT
     log_refusal(start)
     recover_rules(start.settings)
-    threads = ThreadGroup(events.put)
     try:
-        child = _start_prometheus(start, handles.locks, events, threads)
+        child = _start_prometheus(start, handles.locks)
     except OSError as error:
         LOG.error("cannot start Prometheus", extra={"reason": _why_not_run(start, error)})  # noqa: TRY400
         return BAD_INPUT
-    from wrapper.startup import assembly  # noqa: PLC0415 - heavy, and Prometheus runs by now
-
-    status, re_executes = assembly.supervise(start, events, threads, child, handles)
+    try:
+        status, re_executes = _supervise(start, events, child, handles)
+    except ThreadRefused as error:  # the kernel kills Prometheus when this process exits
+        LOG.error("cannot start", extra={"reason": error.strerror})  # noqa: TRY400
+        return BAD_INPUT
     if re_executes and not _is_stop_requested(events):
         _re_execute(RefusedInput(start.first.fingerprint, status))
     return status
+
+
+def _supervise(
+    start: StartupState, events: Events, child: Child | None, handles: StartupHandles
+) -> tuple[int, bool]:
+    """Supervise a Prometheus that has been started; return as ``assembly.supervise`` does."""
+    threads = ThreadGroup(events.put)
+    if child is not None:
+        running = child.process
+        threads.start("wait-prometheus", lambda: events.put(ChildExited(running.wait())))
+    from wrapper.startup import assembly  # noqa: PLC0415 - heavy, and Prometheus runs by now
+
+    return assembly.supervise(start, events, threads, child, handles)
 
 
 def log_refusal(start: StartupState) -> None:
@@ -181,16 +196,13 @@ def recover_rules(settings: Settings) -> None:
                 LOG.warning(text, extra={"file": file.path})
 
 
-def _start_prometheus(
-    start: StartupState, inherit: tuple[int, ...], events: Events, threads: ThreadGroup
-) -> Child | None:
+def _start_prometheus(start: StartupState, inherit: tuple[int, ...]) -> Child | None:
     """Start Prometheus, with SIGHUP ignored: an early SIGHUP would terminate it."""
     if not start.settings.mode.owns_child:
         return None
     child = process.start_child(
         _command(start), inherit=inherit, ignore=(signal.SIGHUP,), dumps_core=True
     )
-    threads.start("wait-prometheus", lambda: events.put(ChildExited(child.wait())))
     return Child(child, clock.wall())
 
 

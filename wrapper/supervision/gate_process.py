@@ -60,25 +60,35 @@ class GateProcess:
             LOG.error("gate cannot be started; retrying", extra={"reason": str(error)})  # noqa: TRY400
             return GateExited(1)
         self._process, self._end = gate, ours
-        self._threads.start("gate-reports", lambda: self._pass_reports(ours, gate.pid))
-        self._threads.start("wait-gate", lambda: self._report_exit(gate))
         return GateStarted(gate.pid, clock.wall())
 
     def _started(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
         """Start the process; return it and our end of the channel; raise OSError."""
         ours, its = channel.pair()
-        with its:
-            options = replace(self._options, control_fd=its.fileno())
-            try:
-                gate = subprocess.Popen(
-                    options.command(),
-                    pass_fds=(options.listen_fd, options.control_fd, *self._locks()),
-                    process_group=0,
-                )
-            except OSError:
-                ours.close()
-                raise
+        try:
+            with its:
+                gate = self._start_process(its)
+            self._start_watch(gate, ours)
+        except OSError:
+            ours.close()
+            raise
         return gate, ours
+
+    def _start_process(self, its: socket.socket) -> subprocess.Popen[bytes]:
+        options = replace(self._options, control_fd=its.fileno())
+        return subprocess.Popen(
+            options.command(),
+            pass_fds=(options.listen_fd, options.control_fd, *self._locks()),
+            process_group=0,
+        )
+
+    def _start_watch(self, gate: subprocess.Popen[bytes], ours: socket.socket) -> None:
+        """Start the thread that watches the process; if there is no thread, kill it and raise."""
+        try:
+            self._threads.start("wait-gate", lambda: self._watch(gate, ours))
+        except OSError:
+            process.kill_group(gate)
+            raise
 
     def order(self, order: GateOrder) -> None:
         """Send an order; log a warning if the gate has exited or hangs, so that it is not sent."""
@@ -96,10 +106,8 @@ class GateProcess:
         if self._process is not None:
             process.kill_group(self._process)
 
-    def _pass_reports(self, end: socket.socket, pid: int) -> None:
+    def _watch(self, gate: subprocess.Popen[bytes], end: socket.socket) -> None:
+        """Forward its reports until it closes its end of the channel, then report its exit."""
         while (report := channel.receive_report(end)) is not None:
-            self._report(GateReported(pid, report))
-
-    def _report_exit(self, gate: subprocess.Popen[bytes]) -> None:
-        status = gate.wait()
-        self._report(GateExited(status))
+            self._report(GateReported(gate.pid, report))
+        self._report(GateExited(gate.wait()))

@@ -13,6 +13,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -156,12 +157,18 @@ class Performer:
         if isinstance(action, ReadConfiguration):
             self._parts.inputs.look()
         else:
-            self._threads.start("read-pause", self._read_pause)
+            # Without a thread, it is read here: it is a small local file.
+            self._start("read-pause", self._read_pause, lambda _problem: self._read_pause())
 
-    def _read_pause(self) -> None:
-        self._report(
-            PauseRead(step_down_pause.read(step_down_pause.path_of(self._parts.output.path)))
-        )
+    def _read_pause(self) -> PauseRead:
+        return PauseRead(step_down_pause.read(step_down_pause.path_of(self._parts.output.path)))
+
+    def _start(self, name: str, work: Callable[[], Event], failed: Callable[[str], Event]) -> None:
+        """Do work in a thread, and report its event; if there is no thread, that of ``failed``."""
+        try:
+            self._threads.start(name, lambda: self._report(work()))
+        except OSError as error:
+            self._report(failed(str(error.strerror)))
 
     def _label(self, *, is_on: bool) -> None:
         if self._parts.labeller is not None:
@@ -185,8 +192,9 @@ class Performer:
         """Write the output file in one thread, or save renderings for the next start in another."""
         if isinstance(action, WriteRendering):
             self._writes.put(action.rendering)
-        else:
-            self._threads.start("keep", lambda: self._report(self._save(action.renderings)))
+            return
+        renderings = action.renderings
+        self._start("keep", lambda: self._save(renderings), partial(RenderingsSaved, renderings))
 
     def _write_all(self) -> None:
         for rendering in iter(self._writes.get, None):
@@ -215,7 +223,11 @@ class Performer:
         if self._parts.loaded is not None:
             self._parts.loaded.hurry()
         if self._parts.notifier.url:
-            self._threads.start("reload", lambda: self._report(self._post(fingerprint)))
+            self._start(
+                "reload",
+                lambda: self._post(fingerprint),
+                lambda problem: ReloadAnswered(fingerprint, clock.now(), 0, problem),
+            )
         elif self._parts.child is not None:
             self._send(self._parts.child, signal.SIGHUP)
 
@@ -258,11 +270,19 @@ class Performer:
     def _start_web(self, start: Callable[[], subprocess.Popen[bytes]]) -> Event:
         try:
             web = self._web = start()
+            self._watch_web(web)
         except OSError as error:
             LOG.error("web server cannot be started; retrying", extra={"reason": str(error)})  # noqa: TRY400
             return WebExited(1)
-        self._threads.start("wait-web", lambda: self._report_web_exit(web.wait()))
         return WebStarted(web.pid)
+
+    def _watch_web(self, web: subprocess.Popen[bytes]) -> None:
+        """Start the thread that reports its exit; if there is no thread, kill it and raise."""
+        try:
+            self._threads.start("wait-web", lambda: self._report_web_exit(web.wait()))
+        except OSError:
+            process.kill_group(web)
+            raise
 
     def _report_web_exit(self, status: int) -> None:
         if status not in {0, -signal.SIGTERM}:

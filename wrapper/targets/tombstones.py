@@ -43,6 +43,8 @@ class Tombstones:
         except TimeoutError:
             has_begun.set()
             return ""
+        except OSError as error:  # no thread
+            return f"tombstones cannot be cleaned yet: {error.strerror}"
 
     def _clean(self, has_begun: threading.Event) -> str:
         """Clean them within LIMIT_S; return why to repeat that if Prometheus is not ready."""

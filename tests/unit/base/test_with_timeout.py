@@ -8,7 +8,8 @@ import threading
 import pytest
 
 from tests.memory import Traced, collector_off
-from tests.support import wait_until
+from tests.support import refuse_threads, wait_until
+from wrapper.access.request_errors import ServerDescription, explain
 from wrapper.base.with_timeout import with_timeout
 
 
@@ -17,6 +18,16 @@ def test_the_result_and_the_error_are_those_of_the_call() -> None:
     assert with_timeout(lambda: 3, 10) == 3
     with pytest.raises(ZeroDivisionError):
         with_timeout(lambda: 1 // 0, 10)
+
+
+def test_a_request_without_a_thread_blames_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server has not even been asked."""
+    refuse_threads(monkeypatch)
+    with pytest.raises(OSError, match="no thread") as refused:
+        with_timeout(lambda: 3, 10)
+    found = explain(refused.value, ServerDescription("http://a", "it", "trust it"), 10)
+    assert found.kind == "connection"
+    assert "raise the limit of processes" in found.text
 
 
 def test_a_call_that_takes_longer_is_left() -> None:

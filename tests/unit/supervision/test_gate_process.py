@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import socket
 import subprocess
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.support import refuse_threads
 from wrapper.base.thread_group import ThreadGroup
 from wrapper.gate import channel
 from wrapper.model.events import Event, GateExited
@@ -22,24 +25,55 @@ def refuse(*_: Any, **__: Any) -> Any:
     raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
 
 
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """Give the gate's listening socket."""
+    with socket.create_server(("127.0.0.1", 0)) as opened:
+        yield opened
+
+
+def gate_of(listener: socket.socket, reported: list[Event]) -> GateProcess:
+    """Return a gate that is not started."""
+    options = GateOptions(
+        listen_fd=listener.fileno(),
+        control_fd=-1,
+        parent_pid=os.getpid(),
+        memory_bytes=1,
+        identity="a",
+    )
+    return GateProcess(options, listener, lambda: (), reported.append, ThreadGroup(reported.append))
+
+
 @pytest.mark.parametrize(("module", "name"), [(channel, "pair"), (subprocess, "Popen")])
 def test_a_gate_that_cannot_be_started_has_exited(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, module: Any, name: str
+    listener: socket.socket,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    module: Any,
+    name: str,
 ) -> None:
     """It is an event, at which the plan waits and tries again; the loop goes on."""
     monkeypatch.setattr(module, name, refuse)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        options = GateOptions(
-            listen_fd=listener.fileno(),
-            control_fd=-1,
-            parent_pid=os.getpid(),
-            memory_bytes=1,
-            identity="a",
-        )
-        reported: list[Event] = []
-        gate = GateProcess(
-            options, listener, lambda: (), reported.append, ThreadGroup(reported.append)
-        )
-        assert gate.start() == GateExited(1)
+    reported: list[Event] = []
+    assert gate_of(listener, reported).start() == GateExited(1)
     assert not reported
     assert "gate cannot be started; retrying" in caplog.text
+
+
+def test_a_gate_that_nothing_can_watch_is_killed(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts as not started, and the start is tried again."""
+    started = []
+    popen = subprocess.Popen
+
+    def start(*_: Any, **__: Any) -> subprocess.Popen[bytes]:
+        started.append(popen(["sleep", "60"], process_group=0))
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    refuse_threads(monkeypatch)
+    reported: list[Event] = []
+    assert gate_of(listener, reported).start() == GateExited(1)
+    assert started[0].wait(20) == -signal.SIGKILL
+    assert not reported

@@ -5,16 +5,32 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from wrapper.base.actors import Actors
-from wrapper.model.actions import ReloadPrometheus, SignalPrometheus
-from wrapper.model.events import Event
+from tests.support import refuse_threads
+from wrapper.base.thread_group import ThreadGroup
+from wrapper.election import step_down_pause
+from wrapper.model.actions import (
+    ReadPause,
+    ReloadPrometheus,
+    SaveRenderings,
+    SignalPrometheus,
+    StartWeb,
+)
+from wrapper.model.events import (
+    Event,
+    PauseRead,
+    ReloadAnswered,
+    RenderingsSaved,
+    WebExited,
+)
 from wrapper.options.settings import Notifier
-from wrapper.supervision.performer import Performer, PerformerParts
+from wrapper.supervision.performer import Output, Performer, PerformerParts
 
 
 class OfAnotherUser:
@@ -31,7 +47,7 @@ def performer(reported: list[Event], **parts: Any) -> Performer:
     """Return a performer that has only these parts, and a notifier that sends SIGHUP."""
     none: dict[str, Any] = dict.fromkeys(field.name for field in fields(PerformerParts))
     given = none | {"notifier": Notifier("", "POST", 1.0)} | parts
-    return Performer(PerformerParts(**given), reported.append, Actors(reported.append))
+    return Performer(PerformerParts(**given), reported.append, ThreadGroup(reported.append))
 
 
 def test_a_prometheus_that_takes_no_signals_is_told_once_for_each(
@@ -44,3 +60,42 @@ def test_a_prometheus_that_takes_no_signals_is_told_once_for_each(
     acting.perform(SignalPrometheus(signal.SIGTERM))
     reasons = [vars(record)["reason"] for record in caplog.records]
     assert [reason.partition(" cannot")[0] for reason in reasons] == ["signal 1", "signal 15"]
+
+
+def test_what_there_is_no_thread_for_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan repeats it later, as after any other failure; a pause is read without a thread."""
+    reported: list[Event] = []
+    output = tmp_path / "prometheus.yml"
+    renderings: Any = object()
+    by_http = Notifier("http://127.0.0.1:9/-/reload", "POST", 1.0)
+    acting = performer(reported, notifier=by_http, output=Output(output, 0o600))
+    step_down_pause.write(step_down_pause.path_of(output), 60)
+    refuse_threads(monkeypatch)
+    acting.perform(SaveRenderings(renderings))
+    acting.perform(ReloadPrometheus("a"))
+    acting.perform(ReadPause())
+    saved, answered, read = reported
+    assert isinstance(saved, RenderingsSaved)
+    assert saved.renderings is renderings
+    assert "no thread" in saved.problem
+    assert isinstance(answered, ReloadAnswered)
+    assert (answered.fingerprint, answered.status) == ("a", 0)
+    assert "no thread" in answered.problem
+    assert isinstance(read, PauseRead)
+    assert read.pause is not None
+
+
+def test_a_web_server_that_nothing_can_watch_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts as not started, and the start is tried again."""
+    started = []
+
+    def start() -> subprocess.Popen[bytes]:
+        started.append(subprocess.Popen(["sleep", "60"], process_group=0))
+        return started[0]
+
+    acting = performer([], start_web=start)
+    refuse_threads(monkeypatch)
+    assert acting.perform(StartWeb()) == WebExited(1)
+    assert started[0].wait(20) == -signal.SIGKILL

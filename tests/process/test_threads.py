@@ -1,0 +1,26 @@
+"""A limit of processes that is reached, for real."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+# The limit does not hold for root.
+AT_THE_LIMIT = """
+import os, resource, threading
+from wrapper.base import threads
+os.setuid(65534)
+resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+try:
+    threads.start(threading.Thread(target=print))
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+def test_a_thread_beyond_the_limit_is_an_error_of_the_system() -> None:
+    """As a process beyond it is; so whoever expects the one expects the other."""
+    ended = subprocess.run(
+        [sys.executable, "-c", AT_THE_LIMIT], stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert ended.stdout.startswith("no thread can be started; raise the limit of processes (pids)")
