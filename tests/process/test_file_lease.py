@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import json
 import os
@@ -596,3 +597,25 @@ def test_a_watch_without_a_thread_has_failed(path: Path, monkeypatch: pytest.Mon
     refuse_threads(monkeypatch)
     with pytest.raises(LeaseUnavailable, match="no thread can be started"):
         lease.watch(seen, lambda _: None)
+
+
+def test_a_disk_that_fails_is_told_and_keeps_nobody_out(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A holder that cannot read goes on; an attempt to take that cannot takes not."""
+
+    def fail(*_: object) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    lease, other = FileLease(path, "mine"), FileLease(path, "other")
+    seen = lease.write(OURS, None)
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "pread", fail)
+        with pytest.raises(LeaseUnavailable, match="cannot be used: Input/output error"):
+            lease.read()
+    released = lease.write(LeaseRecord(), seen.version)
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "pread", fail)
+        with pytest.raises(LeaseUnavailable, match="cannot be used: Input/output error"):
+            lease.write(OURS, released.version)
+    assert other.write(OURS, released.version).record == OURS

@@ -79,7 +79,8 @@ class FileLease:
                 return ObservedLease(LeaseRecord())
             self._reopen()
         if self._is_held:
-            return content_of(self._fd)
+            with _oserror_as_unavailable(self._path):
+                return content_of(self._fd)
         with _oserror_as_unavailable(self._path), _opened(self._path) as probe:
             if not os.path.samestat(os.fstat(probe), os.fstat(self._fd)):
                 return ObservedLease(None)  # replaced just now
@@ -122,10 +123,10 @@ class FileLease:
     # --- the lock ---
 
     def _hold(self, record: LeaseRecord, version: str | None) -> ObservedLease:
-        """Take or keep the lock and write; if the write fails, free a lock that was just taken."""
+        """Take or keep the lock and write; if that fails, free a lock that was just taken."""
         was_held = self._is_held
-        self._take(version)
         try:
+            self._take(version)
             return put(self._fd, record)
         except OSError:
             if not was_held:
