@@ -328,3 +328,29 @@ def test_a_command_that_cannot_be_run_is_told(folder: Path, content: str) -> Non
     (line,) = done.stderr.splitlines()
     assert 'msg="cannot start Prometheus"' in line
     assert "./prometheus" in line
+
+
+KILLED_IN_A_WRITE = """
+import os, signal, sys
+from pathlib import Path
+from wrapper.base import files
+os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+files.write_atomically(Path(sys.argv[1]), b"password: hunter2", 0o600)
+"""
+
+
+@pytest.mark.parametrize("file", ["a.yml", ".a.yml.good-leader"])
+def test_a_killed_process_leaves_no_secrets_beyond_the_next_start(folder: Path, file: str) -> None:
+    """Killed inside a write, it left the new file; the next one has another process ID."""
+    subprocess.run([sys.executable, "-c", KILLED_IN_A_WRITE, file], cwd=folder, check=False)
+    (left,) = folder.glob(f".{file}.tmp-*")
+    (folder / f".{file}.tmp-mine").touch()
+    program = Path(sys.executable).with_name("prometheus-elector")
+    flags = ["--config=config.yml", "--output=a.yml", "--lease-lock=none"]
+    words = [str(program), *flags, "--", "./absent", "--config.file=a.yml"]
+    (folder / "absent").write_text("no program")
+    (folder / "absent").chmod(0o755)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=folder)
+    assert "cannot start Prometheus" in done.stderr
+    assert not left.exists()
+    assert (folder / f".{file}.tmp-mine").exists()

@@ -180,10 +180,26 @@ def write_atomically(path: Path, content: bytes, mode: int, owner: int | None = 
         _sync_folder(path.parent)
 
 
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary files of this file that killed processes have left.
+
+    Only the holder of the output's lock may call this: the file of a running write would go too.
+    """
+    start = _temporary_name(path, "")
+    with suppress(OSError):
+        for found in os.listdir(path.parent):  # noqa: PTH208 - a name is all that is needed
+            if found.startswith(start) and found.removeprefix(start).isdecimal():
+                (path.parent / found).unlink(missing_ok=True)
+
+
+def _temporary_name(path: Path, process: object) -> str:
+    return f".{path.name}.tmp-{process}"
+
+
 @contextmanager
 def _temporary_beside(path: Path) -> Iterator[Path]:
     """Provide a name for a new file beside a file, and remove the new file after an error."""
-    temporary = path.parent / f".{path.name}.tmp-{os.getpid()}"
+    temporary = path.parent / _temporary_name(path, os.getpid())
     temporary.unlink(missing_ok=True)  # left by an earlier run with the same process id
     try:
         yield temporary

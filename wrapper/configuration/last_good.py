@@ -45,6 +45,11 @@ class LastGood:
             for kind in ("good-follower", "good-leader", "proven-leader")
         )
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The paths of all kept files."""
+        return self.follower, self.leader, self.proven
+
     def load(self) -> Renderings | None:
         """Return the renderings last in force; None if none are kept, or if one cannot be used."""
         try:

@@ -139,6 +139,8 @@ def _open_handles(start: StartupState) -> StartupHandles:
     if start.own_folder is not None:
         files.make_own_folder(start.own_folder)
     output_lock = files.OutputLock(start.output, wait_s=PREDECESSOR_WAIT_S)
+    for path in (start.output, *start.saved.paths):
+        files.remove_leftovers(path)
     file_lease = _file_lease(start)
     files.write_atomically(start.output, start.first.content, start.settings.files.output_mode)
     return StartupHandles(file_lease, output_lock, _gate_listener(start))
