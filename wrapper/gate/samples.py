@@ -110,10 +110,11 @@ def span(body: bytes, protocol: Protocol, *, is_thorough: bool = True) -> Span |
     often.
     """
     series = parsed(body, protocol).timeseries
+    times: list[int] = []
     if not is_thorough and len(series) > PROBES:
         step = (len(series) - 1) / (PROBES - 1)
-        series = [series[round(number * step)] for number in range(PROBES)]
-    times = list(times_of(series))
+        times = list(times_of(series[round(number * step)] for number in range(PROBES)))
+    times = times or list(times_of(series))  # those 16 may have only exemplars
     return Span(min(times), max(times)) if times else None
 
 

@@ -63,6 +63,17 @@ def test_a_probe_looks_at_some_series_and_at_both_ends() -> None:
 
 
 @pytest.mark.parametrize("protocol", [V1, V2])
+def test_a_probe_finds_samples_among_exemplars(protocol: Protocol) -> None:
+    """Prometheus sends each exemplar as a series: a batch counts as empty only if it has none."""
+    request = new(protocol)
+    for _ in range(100):
+        request.timeseries.add().exemplars.add(timestamp=1)
+    assert span(pack(request), protocol, is_thorough=False) is None
+    request.timeseries[3].samples.add(timestamp=7)
+    assert span(pack(request), protocol, is_thorough=False) == Span(7, 7)
+
+
+@pytest.mark.parametrize("protocol", [V1, V2])
 def test_what_is_not_known_stays(protocol: Protocol) -> None:
     """Labels, values, metadata, symbols and what a vendor added come out as they went in."""
     request = new(protocol)
