@@ -323,8 +323,9 @@ class Gate:
         self, state: EndpointState, batch: Batch, hand_over: HandOver, now: float
     ) -> PassOn | Hold | Refuse:
         """Pass on the samples up to the moment of the hand-over, and hold the rest."""
-        state.watermark.saw_request(now, batch.came)
         parts = split(batch, hand_over.until_ms)
+        if parts.times:
+            state.watermark.saw_samples(now, batch.came)
         if parts.body is None:
             return state.hold(parts.late or batch, now, original=batch)
         if parts.late and not state.held.reserve(parts.late.size):

@@ -8,8 +8,10 @@ requests acknowledged within the window show by how much.
 
 The mark is before each of these times:
 
-- the arrival of the newest request, less the window. Without requests, nothing shows that
-  Prometheus runs, and what it had not sent when it died is not acknowledged;
+- the arrival of the newest request with samples, less the window. Without requests, nothing shows
+  that Prometheus runs, and what it had not sent when it died is not acknowledged. Metadata does not
+  wait in a shard, so it says nothing about samples: after a reload, it may arrive while Prometheus
+  still reads its WAL and sends none. If there are none for ``QUIET_S``, the endpoint has none;
 - the earliest sample of each request that was acknowledged, or refused for good, in the window
   before that arrival, or after it;
 - the arrival of each request whose body is still being read, or was cut off, less the window. One
@@ -38,6 +40,7 @@ from wrapper.gate.samples import Span
 from wrapper.model.gate import Endpoint
 
 ALLOWED_S = 1.0  # the part of the window beyond the deadline
+QUIET_S = 600.0  # Prometheus takes a minute or more to read a large WAL
 FORGET_S = 60.0  # a failed request is forgotten this long after twice the longest back-off
 
 
@@ -121,7 +124,8 @@ class Watermark:
             request.floor, request.is_empty = known.floor, known.is_empty
             request.is_decoded = known.is_decoded
         self._in_flight.add(request)
-        self.saw_request(now, wall_ms)
+        if request.is_decoded:
+            self._saw(request)
         return request
 
     def begin_reading(self, now: float, wall_ms: int) -> TrackedRequest:
@@ -136,9 +140,16 @@ class Watermark:
         if not is_complete:
             self._failed[key_of(b"%d" % id(request))] = (request, now + self.settle_s)
 
-    def saw_request(self, now: float, wall_ms: int) -> None:
-        """Record that Prometheus has sent a request, so it runs."""
-        self._newest = (now, max(wall_ms, self._newest[1] if self._newest else wall_ms))
+    def saw_samples(self, now: float, wall_ms: int) -> None:
+        """Record that Prometheus has sent samples, so it runs."""
+        last, last_ms = self._newest or (now, wall_ms)
+        self._newest = (max(now, last), max(wall_ms, last_ms))
+
+    def _saw(self, request: TrackedRequest) -> None:
+        """Record a decoded request; one without samples counts only after ``QUIET_S`` without."""
+        since = self._newest[0] if self._newest else self._since
+        if not request.is_empty or (since is not None and request.came > since + QUIET_S):
+            self.saw_samples(request.came, request.came_ms)
 
     def arrived_again(self, body: bytes) -> None:
         """Record that a request that is held has arrived, in case it had failed before."""
@@ -147,9 +158,9 @@ class Watermark:
 
     def decoded(self, request: TrackedRequest, span: Span | None) -> None:
         """Record the time span of a request's samples; None if it has none."""
-        request.is_decoded = True
+        request.is_decoded, request.is_empty = True, span is None
+        self._saw(request)
         if span is None:
-            request.is_empty = True
             return
         request.floor = span.earliest - 1
         self.lag_ms = request.came_ms - span.latest
@@ -234,7 +245,7 @@ class Watermark:
                 yield each
 
     def _forget(self, now: float) -> None:
-        since = self._newest[0] - self.window_s if self._newest else now
+        since = (self._newest[0] if self._newest else now) - self.window_s
         while self._ended and self._ended[0].ended < since:
             self._ended.popleft()
         if self._failed:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from wrapper.gate.samples import Span
-from wrapper.gate.watermark import FORGET_S, TrackedRequest, Watermark
+from wrapper.gate.watermark import FORGET_S, QUIET_S, TrackedRequest, Watermark
 from wrapper.model.gate import Endpoint
 
 ENDPOINT = Endpoint("a", "http://h/", batch_deadline_s=5.0, max_backoff_s=5.0)
@@ -152,7 +152,44 @@ def test_what_is_not_decoded_holds_it() -> None:
     assert mark.advance(36.1) == ms(30.1) - 1
     empty = mark.arrived(b"metadata", 37, ms(37))
     mark.decoded(empty, None)
+    acked(mark, 37, 37)
     assert mark.advance(37.0) == ms(31) - 1
+
+
+def test_the_first_request_bounds_it_though_it_is_decoded_late() -> None:
+    """It was acknowledged, and the mark advanced, before its times were known."""
+    mark = passing()
+    first = mark.arrived(b"first", 10, ms(10))
+    mark.completed(first, 10.1)
+    mark.advance(10.2)
+    mark.decoded(first, Span(ms(1), ms(2)))
+    assert mark.advance(10.3) == ms(1) - 1
+
+
+def test_metadata_does_not_move_it() -> None:
+    """After a reload it may come a minute before the first sample, of the time since the reload."""
+    mark = passing()
+    for at in range(10):
+        acked(mark, at, at)
+    before = mark.advance(9.0)
+    for at in (60, 120):
+        mark.decoded(metadata := mark.arrived(b"metadata", at, ms(at)), None)
+        mark.completed(metadata, at)
+        assert mark.advance(at) == before
+    acked(mark, 130, 10)
+    assert mark.advance(130) == ms(10) - 1
+
+
+@pytest.mark.parametrize("had_samples", [True, False])
+def test_metadata_moves_the_mark_of_an_endpoint_without_samples(had_samples: bool) -> None:
+    """Else the standbys would hold the metadata of an endpoint whose samples are all dropped."""
+    mark = passing()
+    if had_samples:
+        acked(mark, 0, 0)
+    for at in range(60, 1000, 60):
+        mark.decoded(mark.arrived(b"metadata", at, ms(at)), None)
+        mark.advance(at)
+        assert ((mark.mark or 0) > ms(0)) == (at > QUIET_S)
 
 
 def test_it_is_not_beyond_what_it_may_be() -> None:
