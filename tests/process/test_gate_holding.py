@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -287,3 +288,27 @@ def test_does_not_hand_over_before_a_request_has_come_again(
     receiver.play = Incoming.answer
     assert gate.post(body).status_code == 204
     gate.await_report(lambda report: report.has_handed_over, "it has handed over")
+
+
+@pytest.mark.parametrize("is_renewed", [False, True])
+def test_does_not_hand_over_before_it_has_read_what_came_while_it_was_stopped(
+    gate: RunningGate, receiver: StandInReceiver, *, is_renewed: bool
+) -> None:
+    """A request that waits in a socket is in flight, though the time is over."""
+    lead(gate)
+    receiver.play = Incoming.hang
+    gate.order(hands_over=True)
+    gate.await_report(lambda _: True, "the order has come")
+    gate.process.send_signal(signal.SIGSTOP)
+    oldest = wall_ms() - 2000
+    sender = threading.Thread(target=gate.post, args=(batch(oldest),))
+    sender.start()
+    let_pass(2.0)  # longer than its window
+    if is_renewed:
+        gate.order(open_until=now() + 60)
+    gate.process.send_signal(signal.SIGCONT)
+    wait_until(lambda: times_in(receiver.bodies[-1]) == [oldest], LIMIT_S, "it is in flight")
+    let_pass(OTHER_S)
+    assert not any(report.has_handed_over for report in gate.reports)
+    gate.close()
+    sender.join(LIMIT_S)

@@ -196,11 +196,13 @@ class Gate:
         return found
 
     def report(self, now: float, wall_ms: int) -> GateReport:
-        """Move the marks, and return the state of all endpoints.
+        """Move the marks, complete a hand-over, and return the state of all endpoints.
 
-        Removed endpoints are included if samples were given up for them.
+        Removed endpoints are included if samples were given up for them. The caller must have read
+        all requests that arrived before ``now``.
         """
         self._advance(now, wall_ms)
+        self._complete_hand_over(now)
         is_open = self.is_open(now)
         gone = [each for each in self._gone.values() if each.counters["samples_given_up"]]
         states = (*self._states.values(), *gone)
@@ -263,11 +265,15 @@ class Gate:
                 state.watermark.stop()
 
     def _advance(self, now: float, wall_ms: int) -> None:
-        """Move the marks; in a hand-over, move a completed one to the moment of the hand-over."""
+        """Move the marks, in a hand-over at most to its moment."""
         self._start_marks(now)
         self._begin_hand_over(now, wall_ms)
         for state in self._states.values():
             state.watermark.advance(now, self._until_ms)
+
+    def _complete_hand_over(self, now: float) -> None:
+        """Move the marks to the moment of the hand-over where it is complete."""
+        for state in self._states.values():
             if self._hand_over and self._is_done(state, self._hand_over, now):
                 state.watermark.raise_to(self._hand_over.until_ms)
                 state.has_handed_over = True

@@ -42,6 +42,8 @@ BACKLOG = 1024
 CHECK_S = 0.25  # between checks of what changes with time
 BUSY_CHECK_S = 0.05  # during a hand-over, and before a burst of batches is decoded
 IDLE_CHECK_S = 1.0  # if nothing has changed since the last check; until the next request
+STALL_S = 0.25  # a check that is later than this follows a stall: this process did not run
+READ_S = 0.05  # time to read the requests that arrived during a stall
 END_S = 1.0  # time for aborted requests to end
 FAILED = 1
 Loop: TypeAlias = "gevent.Greenlet[..., None]"
@@ -132,6 +134,7 @@ class Serving:
         This aborts requests at the deadline, disarms the kernel timer once the gate is closed, logs
         notices, and reports the state.
         """
+        due_at = math.inf
         while True:
             now = clock.now()
             closes_at = self._gate.closes_at
@@ -142,6 +145,11 @@ class Serving:
             self._receivers.tidy(now)
             for notice in self._gate.notices():
                 LOG.warning("%s", notice)
+            if now > due_at + STALL_S:
+                # Timers come before sockets: a hand-over would end before its last requests.
+                gevent.sleep(READ_S)
+                due_at = math.inf
+                continue
             report = self._gate.report(now, wall_ms())
             self._holds = any(each.held_batches for each in report.endpoints)
             is_news = self._reporting.report_if_due(report, now)
@@ -149,6 +157,7 @@ class Serving:
             pause_s = BUSY_CHECK_S if self._gate.order.hands_over else self._check_interval_s
             if closes_at is not None:
                 pause_s = min(pause_s, max(closes_at - clock.now(), 0.001))
+            due_at = clock.now() + pause_s
             self._wait(pause_s)
 
     @property
