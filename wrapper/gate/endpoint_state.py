@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from wrapper.base.line_limit import LineLimit
 from wrapper.gate.decisions import Answer, Hold, Outcome, PassOn, Refuse, Replay
 from wrapper.gate.held import Batch, Budget, HeldBatches
 from wrapper.gate.replay import ReplayRequest, Result, Sending, count_of, replay
@@ -47,7 +48,9 @@ class EndpointState:
         self.watermark = Watermark(endpoint)
         self.counters = dict.fromkeys(COUNTERS, 0.0)
         self.problem = ""
-        self.notices: list[str] = []
+        self._dropped = 0  # held samples, since the last notice
+        self._why_dropped = ""
+        self._notice_limit = LineLimit()
         self.has_handed_over = False
         self.passing: dict[int, tuple[TrackedRequest, bytes]] = {}
         self.sent: Replay | None = None
@@ -210,10 +213,22 @@ class EndpointState:
         self.counters["bytes_passed"] += result.bytes_sent
         self.problem = result.problem
         if result.given_up:
-            self.notices.append(
-                f"gate: endpoint {self.endpoint.name}: {result.given_up} held samples are "
-                f"dropped: the receiver rejected them permanently ({result.problem})"
-            )
+            self._dropped += result.given_up
+            self._why_dropped = result.problem
+
+    def notice(self, now: float) -> str:
+        """Return a message about the samples dropped since the last one; "" for none.
+
+        A receiver may reject each of many held batches: the first messages come at once, and later
+        ones each minute.
+        """
+        if not self._dropped or self._notice_limit.left_out_before("", now) is None:
+            return ""
+        dropped, self._dropped = self._dropped, 0
+        return (
+            f"gate: endpoint {self.endpoint.name}: {dropped} held samples are dropped: the "
+            f"receiver rejected them permanently ({self._why_dropped})"
+        )
 
     def report(self, wall_ms: int, *, is_open: bool) -> EndpointReport:
         """Return the state for the supervisor."""

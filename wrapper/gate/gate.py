@@ -186,14 +186,11 @@ class Gate:
         states = (*self._states.values(), *self._gone.values())
         return self._accepts(now) or any(each.is_in_flight for each in states)
 
-    def notices(self) -> list[str]:
+    def notices(self, now: float) -> list[str]:
         """Return the messages to log since the last call."""
-        found = self._notices
-        self._notices = []
-        for state in self._states.values():
-            found += state.notices
-            state.notices = []
-        return found
+        found, self._notices = self._notices, []
+        states = (*self._states.values(), *self._gone.values())
+        return found + [notice for each in states if (notice := each.notice(now))]
 
     def report(self, now: float, wall_ms: int) -> GateReport:
         """Move the marks, complete a hand-over, and return the state of all endpoints.

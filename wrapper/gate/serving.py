@@ -143,7 +143,7 @@ class Serving:
             if not self._gate.is_open(now):
                 self._switch.disarm()
             self._receivers.tidy(now)
-            for notice in self._gate.notices():
+            for notice in self._gate.notices(now):
                 LOG.warning("%s", notice)
             if now > due_at + STALL_S:
                 # Timers come before sockets: a hand-over would end before its last requests.

@@ -17,6 +17,8 @@ from tests.unit.gate.driving import (
     replay,
     state,
 )
+from wrapper.base.line_limit import FIRST as FIRST_LINES
+from wrapper.base.line_limit import PERIOD_S
 from wrapper.gate.decisions import ABORT_MARGIN_S, Answer, Hold, PassOn, Refuse, Replay
 from wrapper.gate.endpoint_state import FULL
 from wrapper.gate.gate import FIRST
@@ -224,3 +226,19 @@ def test_a_batch_begins_anew_after_a_pause_that_was_no_pause() -> None:
     assert successor.next_to_replay("a", 6) is None
     successor.replayed(step, Answer(400), 7)
     assert replay(successor, 7) == [2]
+
+
+def test_a_receiver_that_rejects_all_does_not_flood_the_log() -> None:
+    """A few messages at once, then one each minute; together they have all samples."""
+    found = gate()
+    for at in range(100):
+        found.receive("a", came(at, at), at)
+    order(found, 100, open_until=1000.0)
+    notices = []
+    while isinstance(step := found.next_to_replay("a", 100), Replay):
+        found.replayed(step, Answer(413, problem="too large"), 100)
+        notices += found.notices(100)
+    assert len(notices) == FIRST_LINES
+    notices += found.notices(100 + PERIOD_S)
+    assert [int(each.split()[3]) for each in notices] == [*[1] * FIRST_LINES, 100 - FIRST_LINES]
+    assert found.notices(1000) == []

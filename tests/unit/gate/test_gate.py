@@ -182,7 +182,7 @@ def test_what_is_given_up_is_counted_and_said() -> None:
     found.receive("b", came(1, 1, 2, 3), 1)
     found.receive("b", replace(came(2), body=b"what is this"), 2)
     order(found, 3, open_until=100.0, endpoints=(A,))
-    (notice,) = found.notices()
+    (notice,) = found.notices(0)
     assert "endpoint b: removed from the leader's remote_write" in notice
     assert "2 held batches are dropped, with 4 samples" in notice
     assert counted(found, 3, "b") == {"requests_held": 2, "samples_given_up": 4}
@@ -190,9 +190,9 @@ def test_what_is_given_up_is_counted_and_said() -> None:
     assert replay(found, 3, lambda _: Answer(413, problem="too large")) == [1, 2]
     assert counted(found, 4)["samples_given_up"] == 2
     assert state(found, 4).problem == "too large"
-    (notice,) = found.notices()
+    (notice,) = found.notices(0)
     assert "endpoint a: 2 held samples are dropped" in notice
-    assert found.notices() == []
+    assert found.notices(0) == []
     order(found, 5, endpoints=(A, B))
     assert counted(found, 5, "b")["samples_given_up"] == 4
     assert len(found.report(5, ms(5)).endpoints) == 2
