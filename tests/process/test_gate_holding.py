@@ -312,3 +312,14 @@ def test_does_not_hand_over_before_it_has_read_what_came_while_it_was_stopped(
     assert not any(report.has_handed_over for report in gate.reports)
     gate.close()
     sender.join(LIMIT_S)
+
+
+def test_says_that_it_holds_before_prometheus_hears_it(
+    gate: RunningGate, receiver: StandInReceiver
+) -> None:
+    """While it is open: if it is killed then, the supervisor must know that samples are lost."""
+    receiver.play = Incoming.hang
+    gate.open()
+    assert gate.post(batch(wall_ms() - 10_000)).status_code == 204
+    gate.stop(signal.SIGKILL)
+    assert gate.reports[-1].endpoints[0].held_batches == 1

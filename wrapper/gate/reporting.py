@@ -46,5 +46,7 @@ def _without_lag(report: GateReport) -> GateReport:
     return replace(report, endpoints=endpoints, order=0)
 
 
-def _urgent_part(report: GateReport) -> tuple[int, bool, bool]:
-    return report.order, report.is_open, report.has_handed_over
+def _urgent_part(report: GateReport) -> tuple[int, bool, bool, bool]:
+    """Return what the supervisor waits for, and whether samples are lost if the gate exits now."""
+    may_lose = report.is_open and any(each.held_batches for each in report.endpoints)
+    return report.order, report.is_open, report.has_handed_over, may_lose

@@ -58,7 +58,7 @@ class Serving:
         self._in_flight = InFlight()
         self._receivers = Receivers(self._in_flight)
         self._handler = RequestHandler(
-            self._gate, self._receivers, has_ended=self._request_ended, has_held=self._end_idle
+            self._gate, self._receivers, has_ended=self._request_ended, has_held=self._batch_held
         )
         self._switch = DeadMansSwitch()
         self._control = gevent.socket.socket(fileno=options.control_fd)
@@ -175,6 +175,16 @@ class Serving:
         if self._gate.order.open_until is None or self._gate.order.hands_over:
             self._wake()
         self._end_idle()
+
+    def _batch_held(self) -> None:
+        """Check now; while the gate is open, before Prometheus gets the answer.
+
+        If this process is killed after the answer, the supervisor must know that samples are lost.
+        """
+        self._end_idle()
+        if self._gate.closes_at is not None:
+            self._wake()
+            gevent.sleep(0)
 
     def _end_idle(self) -> None:
         """Check now, and at the normal interval from now on."""

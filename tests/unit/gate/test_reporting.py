@@ -38,10 +38,12 @@ def told() -> Iterator[Told]:
         yield told
 
 
-def report(order: int = 1, held: int = 0, behind_s: float | None = None) -> GateReport:
+def report(
+    order: int = 1, held: int = 0, behind_s: float | None = None, *, is_open: bool = False
+) -> GateReport:
     """Return a report of one endpoint."""
     endpoint = EndpointReport("receiver", held_batches=held, behind_s=behind_s)
-    return GateReport(order=order, endpoints=(endpoint,))
+    return GateReport(order=order, is_open=is_open, endpoints=(endpoint,))
 
 
 def test_what_has_not_changed_is_not_told_again(told: Told) -> None:
@@ -52,6 +54,14 @@ def test_what_has_not_changed_is_not_told_again(told: Told) -> None:
 def test_what_the_supervisor_waits_for_is_told_at_once(told: Told) -> None:
     """An order that was obeyed; it is no news, since each renewal of the lease is one."""
     assert told.at(0.001, report(order=2)) == (False, True)
+
+
+def test_what_an_open_gate_begins_to_hold_is_told_at_once(told: Told) -> None:
+    """If it exits then, samples are lost; how much it holds can wait."""
+    assert told.at(0.001, report(is_open=True)) == (True, True)
+    assert told.at(0.002, report(held=1, is_open=True)) == (True, True)
+    assert told.at(0.003, report(held=2, is_open=True)) == (True, False)
+    assert told.at(0.004, report(held=0, is_open=True)) == (True, True)
 
 
 def test_what_requests_change_is_told_within_a_period(told: Told) -> None:
