@@ -7,8 +7,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from wrapper.base import clock
 from wrapper.base.threads import ThreadRefused
+from wrapper.election import elector as module
 from wrapper.election.elector import WATCH_PAUSE_S, Elector
 from wrapper.election.lease_rules import LeaseTerms
 from wrapper.model.lease import LeaseLock, LeaseRecord, ObservedLease
@@ -25,6 +28,7 @@ class WatchedLock(LeaseLock):
     def __init__(self) -> None:
         self.watches: list[tuple[float, object, object]] = []
         self.was_watched_again = threading.Event()
+        self.was_watched_often = threading.Event()
 
     def describe(self) -> str:
         """Return its name."""
@@ -43,6 +47,8 @@ class WatchedLock(LeaseLock):
         self.watches.append((clock.now(), seen, on_change))
         if len(self.watches) > 1:
             self.was_watched_again.set()
+        if len(self.watches) > 4:
+            self.was_watched_often.set()
 
     def close(self) -> None:
         """Have nothing to end."""
@@ -72,7 +78,21 @@ def test_a_watch_that_ends_is_followed_by_another_after_the_pause() -> None:
     lock = WatchedLock()
     with running(lock, in_thread):
         assert lock.was_watched_again.wait(LIMIT_S)
-    assert lock.watches[1][0] - lock.watches[0][0] < WATCH_PAUSE_S + 0.5
+    assert lock.watches[1][0] - lock.watches[0][0] < 2 * WATCH_PAUSE_S + 0.5
+
+
+@pytest.mark.parametrize(("shortest_s", "is_growing"), [(1.0, True), (0.0, False)])
+def test_the_pause_grows_if_watches_end_at_once(
+    monkeypatch: pytest.MonkeyPatch, shortest_s: float, is_growing: bool
+) -> None:
+    """As behind a proxy that closes streams; the API server is not asked many times a second."""
+    monkeypatch.setattr(module, "SHORTEST_WATCH_S", shortest_s)
+    lock = WatchedLock()
+    with running(lock, in_thread):
+        assert lock.was_watched_often.wait(LIMIT_S)
+    began_at = [at for at, *_ in lock.watches]
+    # 0.4, 0.8, 1.6 and 3.2 s, or 0.2 s four times.
+    assert (began_at[4] - began_at[0] >= 6.0) is is_growing
 
 
 def test_a_watch_that_there_is_no_thread_for_is_tried_again() -> None:

@@ -32,6 +32,7 @@ LOG = logging.getLogger(__name__)
 LONGEST_WAIT_S = 1.0
 WATCH_PAUSE_S = 0.2
 WATCH_LONGEST_PAUSE_S = 30.0
+SHORTEST_WATCH_S = 1.0  # a watch that ends earlier counts as failed, however it ends
 ORPHAN_PAUSE_S = 0.05
 
 
@@ -241,9 +242,10 @@ class Elector:
 
     def _watch(self, seen: ObservedLease, number: int) -> None:
         has_failed = True
+        began_at = self._now()
         try:
             self._lock.watch(seen, lambda changed: self._inbox.put(_Changed(number, changed)))
-            has_failed = False
+            has_failed = self._now() < began_at + SHORTEST_WATCH_S
         except (LeaseUnavailable, LeaseConflict) as problem:
             LOG.debug("lease watch failed", extra={"reason": str(problem)})
         finally:
