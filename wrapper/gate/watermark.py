@@ -14,7 +14,8 @@ The mark is before each of these times:
   still reads its WAL and sends none. If there are none for ``QUIET_S``, the endpoint has none;
 - the earliest sample of each request that was acknowledged, or refused for good, in the window
   before that arrival, or after it;
-- the arrival of each request whose body is still being read, or was cut off, less the window. One
+- the arrival of each request whose body is still being read, or was cut off, less the window, and
+  the earliest sample of those acknowledged in the window before it: it may lag as these did. One
   that was cut off is forgotten after ``settle_s``: until then Prometheus has sent it again;
 - the earliest sample of each request in flight;
 - the earliest sample of each request that failed and has not come again (recognised by a hash of
@@ -85,6 +86,7 @@ class Watermark:
         self._in_flight: set[TrackedRequest] = set()
         self._ended: deque[TrackedRequest] = deque()
         self._failed: dict[bytes, tuple[TrackedRequest, float]] = {}
+        self._earliest_acked: int | None = None  # of the samples in the window, less a ms
         self._since: float | None = None
         self._newest: tuple[float, int] | None = None
         self.last_late_at = float("-inf")
@@ -130,7 +132,10 @@ class Watermark:
 
     def begin_reading(self, now: float, wall_ms: int) -> TrackedRequest:
         """Record that the head of a request has arrived, and return the request."""
-        request = TrackedRequest(now, wall_ms, wall_ms - round(self.window_s * 1000) - 1)
+        bound = wall_ms - round(self.window_s * 1000) - 1
+        earliest = self._earliest_acked
+        floor = bound if earliest is None else min(bound, earliest)
+        request = TrackedRequest(now, wall_ms, floor)
         self._in_flight.add(request)
         return request
 
@@ -214,6 +219,8 @@ class Watermark:
     def advance(self, now: float, most: int | None = None) -> int | None:
         """Move the mark as far as it is proven now, but not beyond ``most``; return it."""
         self._forget(now)
+        floors = (each.floor for each in self._ended if each.is_decoded and not each.is_empty)
+        self._earliest_acked = min((each for each in floors if each is not None), default=None)
         if self._since is None or now < self._since + self.settle_s or self._newest is None:
             return self.mark
         bounds = [self._newest[1] - round(self.window_s * 1000) - 1]

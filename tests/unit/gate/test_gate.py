@@ -270,6 +270,16 @@ def test_the_mark_waits_for_what_is_being_read() -> None:
     assert mark_while(leader, 130, 140) > ms(100)
 
 
+def test_what_is_being_read_may_lag_like_what_came_before_it() -> None:
+    """Its shard may still lag when the others have caught up."""
+    leader = gate(open_until=1000)
+    for at in range(80, 100):
+        acked(leader, at, at - 60)
+        state(leader, at)
+    begun(leader, 100)
+    assert mark_while(leader, 100, 130) < ms(40)
+
+
 def test_the_mark_waits_until_what_was_cut_off_has_had_time_to_come_again() -> None:
     """As long as Prometheus pauses at most; a Prometheus that was killed does not send it again."""
     leader = gate(open_until=1000)
