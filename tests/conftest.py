@@ -15,8 +15,6 @@ import pytest
 from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
-import wrapper
-
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any")
@@ -37,7 +35,7 @@ def pytest_collection() -> Generator[None, object, object]:
     Of the program it measures what a module runs when it is imported, so all are imported before.
     """
     if Coverage.current() is not None:
-        for module in walk_packages(wrapper.__path__, "wrapper."):
+        for module in walk_packages([str(HERE.parent / "wrapper")], "wrapper."):
             import_module(module.name)
     with unmeasured():
         return (yield)
@@ -76,18 +74,22 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 @contextmanager
 def unmeasured() -> Iterator[None]:
-    """Have coverage measure neither this process nor the programs that it starts."""
-    measuring = Coverage.current()
-    if measuring is None:
-        yield
-        return
-    measuring.stop()
+    """Have coverage measure neither this process nor the programs that it starts.
+
+    In a worker pytest-cov starts two measurements, coverage itself a third: each that is stopped
+    lets the one below it go on.
+    """
+    stopped = []
+    while (measuring := Coverage.current()) is not None:
+        measuring.stop()
+        stopped.append(measuring)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
         try:
             yield
         finally:
-            measuring.start()
+            for measuring in reversed(stopped):
+                measuring.start()
 
 
 def group_of(item: pytest.Item) -> str:
