@@ -54,6 +54,26 @@ class WatchedLock(LeaseLock):
         """Have nothing to end."""
 
 
+class SlowLock(WatchedLock):
+    """A free lease, whose first write is answered late."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.holders: list[str] = []
+        self.is_asked, self.may_answer = threading.Event(), threading.Event()
+
+    def read(self) -> ObservedLease:
+        """Return that nobody has ever held it."""
+        return ObservedLease(None)
+
+    def write(self, record: LeaseRecord, version: str | None) -> ObservedLease:
+        """Note who is to hold it, and answer when that is permitted."""
+        self.holders.append(record.holder)
+        self.is_asked.set()
+        assert self.may_answer.wait(LIMIT_S)
+        return ObservedLease(record, f"{version}1")
+
+
 def in_thread(name: str, run: Callable[[], None]) -> None:
     """Start a thread, as the group of threads does."""
     threading.Thread(target=run, name=name).start()
@@ -108,3 +128,19 @@ def test_a_watch_that_there_is_no_thread_for_is_tried_again() -> None:
 
     with running(lock, start):
         assert lock.was_watched_again.wait(LIMIT_S)
+
+
+@pytest.mark.parametrize(
+    ("stance", "holders"), [(Stance.RELEASE, ["one", ""]), (Stance.HOLD, ["one"])]
+)
+def test_a_lease_that_is_acquired_during_the_end_is_released_if_that_is_the_order(
+    stance: Stance, holders: list[str]
+) -> None:
+    """Prometheus has exited meanwhile: the others need not wait until the lease expires."""
+    lock = SlowLock()
+    with running(lock, in_thread) as elector:
+        assert lock.is_asked.wait(LIMIT_S)
+        elector.instruct(stance, clock.now())
+        elector.end()
+        lock.may_answer.set()
+    assert lock.holders == holders

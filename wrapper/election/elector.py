@@ -99,12 +99,23 @@ class Elector:
         """Bring the lease to the ordered stance, until ``end`` is called."""
         while not self._is_ended:
             self.turn()
+        self._release_at_end()
         self._lock.close()
 
     def end(self) -> None:
-        """Send no further request; one in flight is completed."""
+        """Send no further request, except a release that is due when the last one is completed."""
         self._is_ended = True
         self._inbox.put(None)
+
+    def _release_at_end(self) -> None:
+        """Release a lease that the last request has acquired after the order to release it.
+
+        Otherwise, the other replicas would wait for it to expire.
+        """
+        now = self._now()
+        request = lease_rules.next_step(self._view, self._stance, now, self._terms).request
+        if request is LeaseRequest.RELEASE and not self._is_orphaned(request, now):
+            self._ask(request, now)
 
     def turn(self) -> None:
         """Send the next request, or wait for a reason to send one."""
