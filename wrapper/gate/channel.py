@@ -39,7 +39,7 @@ def send(end: socket.socket, message: GateOrder | GateReport) -> bool:
         file.flush()
         descriptors = array("i", [file.fileno()])
         control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)]
-        end.sendmsg([_MARK], control, socket.MSG_DONTWAIT)
+        end.sendmsg([_MARK], control, socket.MSG_DONTWAIT)  # socket.send_fds ignores its flags
         return True
     return False
 
