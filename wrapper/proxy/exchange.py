@@ -18,6 +18,7 @@ import gevent
 
 from wrapper.base import clock, log
 from wrapper.proxy.client_connection import Client, ClientGone, send, shut
+from wrapper.proxy.exchange_end import ExchangeEnd
 from wrapper.proxy.exchange_stage import Stage
 from wrapper.proxy.forwarded_request import Request
 from wrapper.proxy.forwarded_response import Forwarding, forwarding
@@ -56,7 +57,7 @@ class Exchange:
         self._configured_fields = configured_fields
         self._leader = leader
         self._stage = Stage.WAITING
-        self._end: ClientGone | Refused | None = None
+        self._end = ExchangeEnd()
         self._connection: UpstreamConnection | None = None
         self._sender: gevent.Greenlet[[UpstreamConnection], None] | None = None
         self.request = request
@@ -99,12 +100,12 @@ class Exchange:
 
     def client_has_gone(self) -> None:
         """Give up, because the client has closed its connection."""
-        self._end = ClientGone()
+        self._end.client_has_gone = True
         self._wake()
 
     def is_silent(self) -> None:
         """Give up, because no data was transferred within --api-proxy-idle-timeout."""
-        self._end = self._end or self._silence()
+        self._end.refuse(self._silence())
         self._wake()
 
     def _silence(self) -> Refused:
@@ -123,11 +124,6 @@ class Exchange:
         # Only one that does not read: after a normal end, an aborted answer would look complete.
         if not self._client.is_writable:
             self._client.hang_up()
-
-    def _check(self) -> None:
-        """Raise ClientGone or Refused if the exchange has been given up."""
-        if self._end is not None:
-            raise self._end
 
     # --- WAITING ---
 
@@ -171,7 +167,7 @@ class Exchange:
 
     def _pause(self) -> None:
         gevent.sleep(_PAUSE_S)
-        self._check()
+        self._end.check()
 
     def _connection_to(self, target: Target, attempts: Attempts) -> UpstreamConnection:
         connections = self._leader.connections
@@ -220,7 +216,7 @@ class Exchange:
         except OSError:
             data = b""
         if not data:
-            self._check()  # it may be we who have ended it
+            self._end.check()  # it may be we who have ended it
         return data
 
     def _send_rest(self, connection: UpstreamConnection) -> None:
@@ -230,7 +226,7 @@ class Exchange:
         except ClientGone:
             self.client_has_gone()
         except Refused as refused:
-            self._end = refused
+            self._end.refuse(refused)
             shut(connection.sock)
         except OSError:
             return
@@ -273,7 +269,7 @@ class Exchange:
             while not answer.body.is_complete:
                 data = connection.sock.recv(self._leader.piece_bytes)
                 if not data:
-                    self._check()  # it may be we who have ended it
+                    self._end.check()  # it may be we who have ended it
                 passed = answer.body.take(data) if data else answer.body.end()
                 if passed:
                     self._to_client(passed)
@@ -305,8 +301,8 @@ class Exchange:
 
     def _break_off(self, connection: UpstreamConnection, error: Exception) -> NoReturn:
         """Give up an answer that has begun."""
-        if not isinstance(self._end, ClientGone):
-            reason = str(self._end or error)
+        if not self._end.client_has_gone:
+            reason = self._end.reason or str(error)
             LOG.warning("answer aborted", extra={"target": connection.url, "reason": reason})
         raise ClientGone from error
 
