@@ -51,6 +51,8 @@ class Gate:
         """Apply the newest order: open, close or hand over; drop held batches up to its marks."""
         self._advance(now, wall_ms)
         was_open = self._accepts(now)
+        if order.leader != self.order.leader:
+            self.clock_offset_s = None
         self.order = order
         goes_on = was_open and self._accepts(now)
         if not goes_on:

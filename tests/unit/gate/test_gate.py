@@ -240,6 +240,16 @@ def test_the_mark_waits_for_what_cannot_be_decoded() -> None:
     assert (state(leader, 30).mark or 0) > (before or 0)
 
 
+def test_the_offset_of_a_clock_is_known_for_the_leader_that_was_asked() -> None:
+    """Not for the next one, which may be this replica itself."""
+    standby = gate(leader="x")
+    standby.apply_marks({}, ms(1), 0.25)
+    order(standby, 2, marks={"a": ms(1)})
+    assert standby.report(2, ms(2)).clock_offset_s == 0.25
+    order(standby, 3, leader="y")
+    assert standby.report(3, ms(3)).clock_offset_s is None
+
+
 # --- requests that are being read, or were cut off ---
 
 
