@@ -1,4 +1,4 @@
-"""Whether an exchange has been given up, and why; pure.
+"""Whether an exchange has been given up, and why.
 
 Each check raises a new exception. If it were kept, it would refer to the frames that it was raised
 in, these to the exchange, and the exchange to it: such a cycle keeps the data of all of them in
