@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.process.receiving import Incoming, StandInReceiver, receiving
+from tests.process.receiving import Incoming, Play, StandInReceiver, receiving
 from tests.process.running_gate import LIMIT_S, V1, V2, RunningGate, running_gate
 from tests.support import let_pass, now, wait_until
 from wrapper.gate.decisions import ABORT_MARGIN_S
@@ -88,6 +88,27 @@ def test_passes_the_beginning_of_a_long_answer_back(
     receiver.play = lambda request: request.answer(500, b"a" * (1 << 20))
     gate.open(to(receiver))
     assert gate.post(BATCH).content == b"a" * (64 << 10)
+    receiver.play = Incoming.answer
+    assert gate.post(BATCH).status_code == 204
+    assert receiver.connections == 2
+
+
+@pytest.mark.parametrize("end", [Incoming.hang_up, Incoming.hang])
+@pytest.mark.parametrize("status", [200, 400])
+def test_an_answer_whose_body_ends_early_is_one(
+    gate: RunningGate, receiver: StandInReceiver, status: int, end: Play
+) -> None:
+    """Its status says what became of the samples; Prometheus reads the body only for its log."""
+
+    def part(request: Incoming) -> None:
+        request.send_response(status)
+        request.send_header("Content-Length", "10")
+        request.end_headers()
+        end(request)
+
+    receiver.play = part
+    gate.open(to(receiver, timeout_s=1.0))
+    assert gate.post(BATCH).status_code == status
     receiver.play = Incoming.answer
     assert gate.post(BATCH).status_code == 204
     assert receiver.connections == 2

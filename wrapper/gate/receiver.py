@@ -119,18 +119,19 @@ class Receiver:
         connection = self._connection_to(hop)
         try:
             response = connection.ask("POST", target_of(hop.url), limit_s, fields, body)
-            content = response.read(LARGEST_ANSWER + 1, decode_content=False)
+            content = _content_of(response)
         except BaseException:
             connection.end()
             raise
         if response.status < HTTPStatus.OK:  # Prometheus would wait for the final answer
             connection.end()
             raise NoAnswer(f"{_shown(hop.url)} sent no final answer, only status {response.status}")
-        if len(content) > LARGEST_ANSWER or not _stays_open(response):
+        if content is None or len(content) > LARGEST_ANSWER or not _stays_open(response):
             connection.end()
         else:
             self._idle.add(connection)
-        return Reply(response.status, tuple(response.headers.items()), content[:LARGEST_ANSWER])
+        beginning = (content or b"")[:LARGEST_ANSWER]
+        return Reply(response.status, tuple(response.headers.items()), beginning)
 
     def _connection_to(self, hop: _Hop) -> Connection:
         access = self._access.current()
@@ -190,6 +191,20 @@ class IdleConnections:
         """Close the connections that were last used before ``at``."""
         while self._idle and self._idle[0][0] < at:
             self._idle.pop(0)[1].end()
+
+
+def _content_of(response: BaseHTTPResponse) -> bytes | None:
+    """Return the beginning of an answer's body; None if it ends early, or takes too long.
+
+    The status says what became of the samples. Prometheus reads the body only for its log. To it,
+    an error here would mean that the samples must be sent again.
+    """
+    try:
+        return response.read(LARGEST_ANSWER + 1, decode_content=False)
+    except (Exception, TookTooLong):
+        if response.status in (*_REDIRECTS, *_AS_GET):
+            raise  # to follow it would take longer than the limit
+        return None
 
 
 def _stays_open(response: BaseHTTPResponse) -> bool:
