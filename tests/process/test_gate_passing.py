@@ -93,7 +93,13 @@ def test_passes_the_beginning_of_a_long_answer_back(
     assert receiver.connections == 2
 
 
-@pytest.mark.parametrize("end", [Incoming.hang_up, Incoming.hang])
+def drip(request: Incoming) -> None:
+    """Send a body byte by byte, and never all of it."""
+    while not request.server.is_over.wait(0.05):
+        request.wfile.write(b".")
+
+
+@pytest.mark.parametrize("end", [Incoming.hang_up, Incoming.hang, drip])
 @pytest.mark.parametrize("status", [200, 400])
 def test_an_answer_whose_body_ends_early_is_one(
     gate: RunningGate, receiver: StandInReceiver, status: int, end: Play
@@ -102,7 +108,7 @@ def test_an_answer_whose_body_ends_early_is_one(
 
     def part(request: Incoming) -> None:
         request.send_response(status)
-        request.send_header("Content-Length", "10")
+        request.send_header("Content-Length", "1000")
         request.end_headers()
         end(request)
 
@@ -206,12 +212,10 @@ def test_tells_of_a_receiver_without_an_answer(gate: RunningGate) -> None:
 
 
 def test_tells_of_a_receiver_that_is_late(gate: RunningGate, receiver: StandInReceiver) -> None:
-    """After the endpoint's remote_timeout Prometheus gets 504, also while bytes drip."""
+    """After the endpoint's remote_timeout Prometheus gets 504, also while its head drips."""
 
     def drip(request: Incoming) -> None:
-        request.send_response(200)
-        request.send_header("Content-Length", "1000")
-        request.end_headers()
+        request.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
         while not request.server.is_over.wait(0.05):
             request.wfile.write(b".")
 
