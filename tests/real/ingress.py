@@ -93,6 +93,8 @@ class Ingress:
                 ingress._wait(self.connection)
                 is_gone = has_gone(self.connection)
                 answer = None if is_gone else ingress._answer(header, body)
+                if answer is None:  # the sender's end may come behind its last request
+                    is_gone = ingress._hangs_up(self.connection)
                 status = answer[0] if answer else 0
                 passed = Passed(replica, since, now(), status, len(body), header, is_gone)
                 self.newest = passed
@@ -129,6 +131,13 @@ class Ingress:
         while (left := begin + self.delay_s - now()) > 0 and not has_gone(connection):
             if self._is_closed.wait(min(left, 0.1)):
                 return
+
+    def _hangs_up(self, connection: socket.socket) -> bool:
+        """Return whether the client hangs up within HANGS_UP_S."""
+        until = now() + HANGS_UP_S
+        while not (is_gone := has_gone(connection)) and now() < until:
+            self._is_closed.wait(0.02)
+        return is_gone
 
     def _note(self, passed: Passed, body: bytes) -> None:
         if self._took and passed.status // 100 == 2:
