@@ -79,6 +79,7 @@ def supervise(start: StartupState) -> int:
         return BAD_INPUT
     if re_executes and not _is_stop_requested(events):
         _re_execute(RefusedInput(start.first.fingerprint, status))
+    events.ignore_signals()
     return status
 
 

@@ -42,6 +42,15 @@ class Events:
         for number in SIGNALS:
             signal.signal(number, report)
 
+    def ignore_signals(self) -> None:
+        """Ignore all further signals of ``SIGNALS``: the exit status is decided.
+
+        At its exit, Python restores the default action of each signal that has a handler. A late
+        signal would then kill the process, and replace its exit status.
+        """
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
     def wait(self, timeout_s: float) -> Event | None:
         """Wait for the next event and return it; None if none arrives within ``timeout_s``."""
         try:
