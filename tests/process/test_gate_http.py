@@ -224,7 +224,8 @@ def test_the_mark_waits_for_a_body_that_is_being_read(
 
         def mark_after_a_batch() -> int:
             body = batch(("m", int(time.time() * 1000)), came=0).body
-            assert own.post(body).status_code == 204
+            answer = own.post(body)
+            assert answer.status_code == 204, answer.text
             return own.await_endpoint(lambda _: True, "a report").mark or 0
 
         own.open(endpoint)

@@ -42,7 +42,7 @@ def test_a_right_that_is_taken_is_named_once(fleet: Fleet) -> None:
     """Without update the leader steps down, asks now and then, and leads when it has it again."""
     leader, way = start_leader(fleet)
     grant(fleet, "get", "watch")
-    await_said_once(leader, "(403)", "verb update")
+    await_said_once(leader, "(403)", "may not update", "get, update, watch and create")
     assert not leader.has_remote_write
     asked = way.count("update", "get", "create", since=now() - 2)
     assert asked <= 2 * 6 + 1, "a pair each 0.4 s at most, and a window cuts one"

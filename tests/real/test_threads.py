@@ -329,4 +329,4 @@ def test_no_thread_is_left_out() -> None:
     cases = {case.thread for case in (*LEADERS, *FEEDS, *CHILDREN, *GATES)}
     assert named | set(TASKS) == cases | ELSEWHERE
     others = {path.stem for path, text in sources.items() if "threading.Thread" in text}
-    assert others == {"file_lease", "thread_group", "with_timeout"}
+    assert others == {"file_lease", "thread_group", "threads", "with_timeout"}
