@@ -215,12 +215,10 @@ def test_a_flood_of_refused_requests_does_not_flood_the_log(tmp_path: Path) -> N
         assert [each.fields["status"] for each in lines] == ["400"] * FIRST
 
 
-def test_the_mark_waits_for_a_body_that_is_being_read(
-    tmp_path: Path, receiver: StandInReceiver
-) -> None:
+def test_the_mark_waits_for_a_body_that_is_being_read(tmp_path: Path) -> None:
     """Until it was cut off, and has had time to come again."""
-    endpoint = Endpoint("x", receiver.url, batch_deadline_s=0.1, max_backoff_s=0.1)
-    with running_gate(tmp_path) as own:
+    with receiving() as receiver, running_gate(tmp_path) as own:
+        endpoint = Endpoint("x", receiver.url, batch_deadline_s=0.1, max_backoff_s=0.1)
 
         def mark_after_a_batch() -> int:
             body = batch(("m", int(time.time() * 1000)), came=0).body
