@@ -3,11 +3,11 @@
 Guarantee: a line takes at most ``WAIT_S``. If nobody reads a pipe, it becomes full: the first line
 that finds it full waits, and the next ones do not wait until there is room again.
 
-A pipe is opened anew, because O_NONBLOCK on the inherited description would change it for the other
-processes that share it, such as Prometheus.
+A pipe or a terminal is opened anew, because O_NONBLOCK on the inherited description would change it
+for the other processes that share it, such as Prometheus.
 
-Limitation: that fails if the pipe belongs to another user. Then, and for sockets and terminals, a
-line still waits if another process takes the last room at the same moment.
+Limitation: that fails if it belongs to another user. Then, and for sockets, a line still waits if
+another process takes the last room at the same moment; at a terminal, also if there is little room.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ class LogOutput:
         while left and self._has_room(until):
             try:
                 left = left[os.write(self._descriptor, left[: self._most_bytes]) :]
-            except BlockingIOError:
-                continue
+            except BlockingIOError:  # another process was faster, or a terminal has too little room
+                if clock.now() >= until:
+                    break
             except OSError:  # the reader has closed the pipe, or the disk is full
                 break
         self._is_full = bool(left)
@@ -58,9 +59,9 @@ def _without_waiting(descriptor: int) -> tuple[int, int]:
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
         return descriptor, 1 << 30
-    if stat.S_ISFIFO(mode):
+    if stat.S_ISFIFO(mode) or os.isatty(descriptor):
         try:
-            flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
+            flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
             return os.open(f"/proc/self/fd/{descriptor}", flags), 1 << 30
         except OSError:  # not ours, or it has no reader
             return descriptor, select.PIPE_BUF

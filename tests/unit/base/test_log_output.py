@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pty
 import select
 import socket
 import threading
@@ -121,6 +122,21 @@ def test_a_socket_keeps_nobody_waiting() -> None:
         assert not output.write(LINE)
         assert theirs.recv(len(written), socket.MSG_WAITALL) == written
         assert output.write(LINE)
+
+
+def test_a_terminal_keeps_nobody_waiting() -> None:
+    """It says that there is room if there is for one byte."""
+    ours, theirs = pty.openpty()
+    lines: list[bytes] = []
+    writer = threading.Thread(target=lambda: lines.append(fill(LogOutput(theirs))), daemon=True)
+    writer.start()
+    writer.join(20)
+    assert lines, "it waits for a reader"
+    shown = lines[0].replace(b"\n", b"\r\n")
+    assert os.read(ours, len(shown)).startswith(shown[: len(LINE)])
+    assert not fcntl.fcntl(theirs, fcntl.F_GETFL) & os.O_NONBLOCK
+    os.close(ours)
+    os.close(theirs)
 
 
 def test_a_file_gets_all_and_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
