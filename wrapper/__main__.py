@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wrapper import __version__, init
-from wrapper.base import core_files
+from wrapper.base import core_files, early_signals
 from wrapper.options.command_line import help_or_version
 from wrapper.options.loading import SettingsError, load
 from wrapper.options.settings import Settings
@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     core_files.forbid()
     # A parent may have ignored it, which is inherited: then the kernel keeps no exit status.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    early_signals.disregard()
     arguments = sys.argv[1:] if argv is None else list(argv)
     asked = help_or_version(arguments)
     if asked:

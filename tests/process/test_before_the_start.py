@@ -95,3 +95,37 @@ def test_no_process_holds_what_only_others_need(process: str) -> None:
     imported = set(json.loads(done.stdout))
     assert process in imported
     assert not imported & {"kubernetes", "kombu", "requests", *FOR_OTHERS[process]}
+
+
+SIGNALLED_EARLY = """
+import os, signal, sys
+from wrapper.startup import launch, prepare
+EARLY = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+def send(*_):
+    for number in EARLY:
+        os.kill(os.getpid(), number)
+    os.execve = lambda *_: print([signal.getsignal(number).name for number in EARLY])
+    launch._re_execute(launch.RefusedInput("a", 1))
+    raise SystemExit(7)
+
+prepare.prepare = send
+from wrapper.__main__ import main
+main(sys.argv[1:])
+"""
+
+
+def test_a_signal_before_the_loop_can_handle_it_does_not_end_the_program() -> None:
+    """Likewise before a new run of the same process can, after Prometheus refused its file."""
+    command = [
+        sys.executable,
+        "-c",
+        SIGNALLED_EARLY,
+        "--config=a.yml",
+        "--",
+        "true",
+        "--config.file=b",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 7, done.stderr
+    assert done.stdout == "['SIG_IGN', 'SIG_IGN', 'SIG_IGN']\n"

@@ -15,7 +15,7 @@ import socket
 import sys
 from pathlib import Path
 
-from wrapper.base import clock, core_files, durations, files, process
+from wrapper.base import clock, core_files, durations, early_signals, files, process
 from wrapper.base.process import Child
 from wrapper.base.thread_group import ThreadGroup
 from wrapper.base.threads import ThreadRefused
@@ -121,6 +121,7 @@ def _re_execute(refused: RefusedInput) -> None:
     so the next run waits for that before it listens on the gate's port.
     """
     core_files.restore_limit()
+    early_signals.disregard_during_exec()
     environ = {**os.environ, REFUSED_VARIABLE: f"{refused.fingerprint}:{refused.status}"}
     try:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)  # noqa: S606 - no shell
