@@ -624,6 +624,29 @@ def test_what_nobody_foresaw_rejects_and_does_not_end_the_watch(config: Path) ->
     watched.await_value({"a": 2}, 15)
 
 
+@pytest.mark.usefixtures("settles")
+def test_a_working_folder_that_is_removed_rejects_and_does_not_end_the_watch(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The output has a relative path; the periodic reading meets the error first."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    inputs = Inputs(Sources(config, (), Path("data")))
+    inputs.read()
+    reports: list[Event] = []
+    watch = InputWatch(inputs, 0.05, reports.append)
+    thread = threading.Thread(target=watch.run, daemon=True)
+    gone.rmdir()
+    thread.start()
+    wait_until(lambda: reports, 15, "it is reported")
+    assert isinstance(reports[-1], ConfigurationRejected)
+    assert "FileNotFoundError in " in reports[-1].problem
+    assert thread.is_alive()
+    watch.end()
+    thread.join(15)
+
+
 def test_a_circle_of_links_is_told_and_hides_nothing(
     config: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

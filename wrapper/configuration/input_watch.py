@@ -162,14 +162,19 @@ class InputWatch:
         try:
             return self._inputs.changed()
         except Exception as error:  # noqa: BLE001 - see above
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"({type(error).__name__} in {Path(place.filename).name}:{place.lineno})"
-            return ConfigurationRejected(f"the inputs cannot be read {where}; simplify them")
+            return _rejected(error)
+
+    def _changed_contents(self) -> object | None:
+        """Return the contents if they have changed; an unexpected error counts as a change."""
+        try:
+            return self._inputs.changed_contents()
+        except Exception as error:  # noqa: BLE001 - see ``_changed``
+            return _rejected(error)
 
     def _read_periodically(self, now: float) -> None:
         """Read the inputs without an event; a change counts if it is found twice in a row."""
         self._follow()
-        seen = None if self._settling.is_held(now) else self._inputs.changed_contents()
+        seen = None if self._settling.is_held(now) else self._changed_contents()
         is_due = self._inputs.is_refused and self._refused_until <= now
         if is_due or (seen is not None and seen == self._suspect):
             self._look(now)
@@ -185,3 +190,10 @@ class InputWatch:
             "inotify unavailable: changed inputs are only noticed by reading them periodically",
             extra={"reason": str(error), "period_s": self._period_s},
         )
+
+
+def _rejected(error: Exception) -> ConfigurationRejected:
+    """Return what is reported of inputs that cannot be read because of an unexpected error."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"({type(error).__name__} in {Path(place.filename).name}:{place.lineno})"
+    return ConfigurationRejected(f"the inputs cannot be read {where}; simplify them")
