@@ -180,6 +180,30 @@ def test_a_child_that_only_gives_up_rights_can_be_fenced() -> None:
     wait_until(lambda: has_gone(child), 15, "the child has died")
 
 
+@pytest.mark.parametrize(
+    ("of_child", "is_obstacle"),
+    [("prometheus (enforce)", True), ("unconfined", False), (None, False)],
+)
+def test_a_child_with_another_label_cannot_be_fenced(
+    monkeypatch: pytest.MonkeyPatch, of_child: str | None, is_obstacle: bool
+) -> None:
+    """A profile for its binary clears the death signal; what is not readable is no obstacle."""
+    read_text = Path.read_text
+
+    def read(path: Path, **options: Any) -> str:
+        if path.name != "current":
+            return read_text(path, **options)
+        if path == Path("/proc/self/attr/current"):
+            return "unconfined\n"
+        if of_child is None:
+            raise PermissionError
+        return f"{of_child}\0"
+
+    monkeypatch.setattr(Path, "read_text", read)
+    why = process.why_kill_is_insufficient(os.getpid(), 1)
+    assert ("AppArmor or SELinux" in why) == is_obstacle
+
+
 # Denies prctl(PR_SET_PDEATHSIG, …) with EPERM: load the number of the call, compare it; load its
 # first argument, compare it; return the error; allow.
 WITHOUT_DEATH_SIGNALS = """

@@ -167,7 +167,8 @@ def why_kill_is_insufficient(pid: int, port: int) -> str:
 
     The kernel must permit the death signal. The process itself must own the listening socket, not a
     child that a script started. Its binary must have neither capabilities nor setuid, which clear
-    the death signal. Nor may it have changed its user or group, as su-exec does.
+    the death signal. Nor may it have changed its user or group, as su-exec does, or its label of
+    AppArmor or SELinux, as a profile for its binary does.
     """
     if problem := _death_signal_problem():
         return problem
@@ -180,6 +181,11 @@ def why_kill_is_insufficient(pid: int, port: int) -> str:
             return (
                 "it runs as another user or group than this program, and that change clears the "
                 "parent-death signal; start this program as the user and group of Prometheus"
+            )
+        if len(_labels("self", str(pid))) > 1:
+            return (
+                "AppArmor or SELinux gives it another label than this program, and that change "
+                "clears the parent-death signal; have both run under the same label"
             )
         owned = _sockets_of(pid)
     except OSError as error:
@@ -220,6 +226,15 @@ def _user_and_group(process: str) -> list[str]:
     """Return the lines of /proc/PROCESS/status with all ids of its user and its group."""
     lines = Path(f"/proc/{process}/status").read_text(errors="replace").splitlines()
     return [line for line in lines if line.startswith(("Uid:", "Gid:"))]
+
+
+def _labels(*processes: str) -> set[str]:
+    """Return the labels that AppArmor or SELinux gives to processes, if they are readable."""
+    found = set()
+    for each in processes:
+        with contextlib.suppress(OSError):  # there may be no such module
+            found.add(Path(f"/proc/{each}/attr/current").read_text(errors="replace").rstrip("\0\n"))
+    return found
 
 
 def _sockets_of(pid: int) -> set[str]:
