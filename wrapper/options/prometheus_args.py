@@ -245,7 +245,13 @@ def _web_problems(words: _Words) -> Iterator[str]:
     """Refuse a listen address without a usable port."""
     address = words.first(LISTEN_ADDRESS)
     port = _host_and_port(address)[1]
-    if address and not (port.isascii() and port.isdigit() and 0 < int(port) <= _LAST_PORT):
+    is_port = port.isascii() and port.isdigit() and 0 < int(port) <= _LAST_PORT
+    if address and is_port and not _is_url(_base_url(words)):
+        yield (
+            f"--{LISTEN_ADDRESS}={address}: this is no host; write HOST:PORT, for example "
+            "0.0.0.0:9090"
+        )
+    elif address and not is_port:
         yield (
             f"--{LISTEN_ADDRESS}={address}: the port is missing or invalid; write HOST:PORT, with "
             f"a port from 1 to {_LAST_PORT}, for example 0.0.0.0:9090"
@@ -261,6 +267,14 @@ def _base_url(words: _Words) -> str:
     host = "127.0.0.1" if host in _ALL_ADDRESSES else host
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}{_prefix(words)}"
+
+
+def _is_url(text: str) -> bool:
+    try:
+        urlsplit(text)
+    except ValueError:  # a bracket inside a host, for example
+        return False
+    return True
 
 
 def _host_and_port(address: str) -> tuple[str, str]:

@@ -130,6 +130,12 @@ def test_reads_through_a_command_in_front(command: tuple[str, ...]) -> None:
         (("--storage.tsdb.path", "--x"), "--storage.tsdb.path: its value is", "path=VALUE"),
         (("--config.file=",), "--config.file: its value is empty", "--config.file=prometheus.yml"),
         (("--web.listen-address=",), "--web.listen-address: its value is empty", "0.0.0.0:9090"),
+        (
+            ("--web.listen-address=a[b]:9090",),
+            "--web.listen-address=a[b]:9090: this is no",
+            ":9090",
+        ),
+        (("--web.listen-address=\u2100:9090",), "--web.listen-address=", "this is no host"),
         (("--web.listen-address=9090x",), "--web.listen-address=9090x: the port is", ":9090"),
         (
             ("--web.listen-address=unix:///a.sock",),
