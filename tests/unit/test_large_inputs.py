@@ -65,6 +65,13 @@ def spaced(spaces: int) -> None:
     assert head.fields == [(b"A", wide), (b"D", b"e f")]
 
 
+def dashed(words: int) -> None:
+    """Render a text of many dashes on one line, each of which could look like a document's end."""
+    base = b"scrape_configs:\n- job_name: '%b'\n" % (b"--- " * words)
+    content = WholeFile().render(Source("p.yml", base), []).renderings.follower.content
+    assert content == base
+
+
 @pytest.mark.parametrize(
     ("read", "size"),
     [
@@ -73,6 +80,7 @@ def spaced(spaces: int) -> None:
         pytest.param(named, 6_000, id="receivers"),
         pytest.param(questioned, 5_000, id="question marks"),
         pytest.param(spaced, 120_000, id="spaces"),
+        pytest.param(dashed, 250_000, id="dashes"),
     ],
 )
 def test_no_part_is_looked_at_once_for_every_other(read: Callable[[int], None], size: int) -> None:

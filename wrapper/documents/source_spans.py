@@ -86,9 +86,18 @@ def copyable_text(content: bytes) -> str | None:
 
 def _has_later_end(text: str) -> bool:
     """Return whether a line, without its indentation, would end a document."""
-    places = (found.start() for end in _ENDS for found in end.finditer(text))
-    before = (text[text.rfind("\n", 0, at) + 1 : at] for at in places)
-    return any(spaces and not spaces.strip(" ") for spaces in before)
+    return any(_is_indented(text, found.start()) for end in _ENDS for found in end.finditer(text))
+
+
+def _is_indented(text: str, at: int) -> bool:
+    """Return whether only spaces, at least one, are before a position on its line.
+
+    A line may be long and have many such positions, so it is not searched for its beginning.
+    """
+    start = at
+    while text[start - 1 : start] == " ":
+        start -= 1
+    return start < at and text[start - 1 : start] in {"", "\n"}
 
 
 def entry_texts(between: Between, section: MappingNode) -> Texts:
