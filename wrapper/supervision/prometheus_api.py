@@ -32,7 +32,8 @@ _VALUES = {
     name: re.compile(rf"{name}(?:(?<=\n{name})|(?<=\A{name})) (\S+)$".encode(), re.MULTILINE)
     for name in (_SUCCESSFUL, _SUCCESS_TIME)
 }
-# In Prometheus' answer the YAML is one JSON string, in which remote_write is a top-level key.
+# In Prometheus' answer the YAML is one JSON string, in which remote_write is a top-level key. The
+# bytes of a value may be the same (``_is_in_value``).
 _REMOTE_WRITE = re.compile(rb'remote_write:(?:(?<="remote_write:)|(?<=\\nremote_write:))')
 _LONGEST_ANSWER = 1000
 _LONGEST_EXCERPT = 100  # characters
@@ -187,11 +188,29 @@ def read_evidence(shown: bytes, metrics: bytes, asked_at: float) -> Evidence:
     """Return the evidence from the answers of ``/api/v1/status/config`` and ``/metrics``."""
     return Evidence(
         shown_hash=hashlib.sha256(shown).hexdigest(),
-        writes_remotely=bool(_REMOTE_WRITE.search(shown)),
+        writes_remotely=_has_remote_write(shown),
         is_successful=_metric(_SUCCESSFUL, metrics) == 1.0,
         success_time=_metric(_SUCCESS_TIME, metrics),
         asked_at=asked_at,
     )
+
+
+def _has_remote_write(shown: bytes) -> bool:
+    """Return whether remote_write is a top-level key of the configuration in Prometheus' answer."""
+    return any(not _is_in_value(shown, found.start()) for found in _REMOTE_WRITE.finditer(shown))
+
+
+def _is_in_value(shown: bytes, at: int) -> bool:
+    """Return whether what looks like the key remote_write at a position is a part of a value.
+
+    In a JSON string, each backslash of a value is doubled, and each quote follows a backslash. So
+    the number of backslashes is even before a quote that begins the string, and odd before the n
+    of a line break.
+    """
+    start = end = at - 1
+    while shown[start - 1 : start] == b"\\":
+        start -= 1
+    return (end - start) % 2 != (shown[end:at] == b"n")
 
 
 def read_replay(shown: str) -> str:

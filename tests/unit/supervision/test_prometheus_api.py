@@ -1,10 +1,12 @@
-"""What is said of an answer, which may be that of another program at Prometheus' address."""
+"""What is said of an answer: of Prometheus, or of another program at its address."""
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from wrapper.supervision.prometheus_api import PrometheusAnswer
+from wrapper.supervision.prometheus_api import PrometheusAnswer, read_evidence
 
 URL = "http://127.0.0.1:9090/-/ready"
 
@@ -23,3 +25,25 @@ URL = "http://127.0.0.1:9090/-/ready"
 def test_an_answer_is_summarized(status: int, detail: str, said: str) -> None:
     """The address, the status, and at most a short line of the text; never a web page."""
     assert PrometheusAnswer(status, detail, URL).summary == said
+
+
+@pytest.mark.parametrize(
+    ("loaded", "is_there"),
+    [
+        ("remote_write:\n- url: http://r/\n", True),
+        ("rule_files:\n- a\nremote_write:\n- url: http://r/\n", True),
+        ("rule_files:\n- a\\\nremote_write:\n- url: http://r/\n", True),
+        ("rule_files:\n- a\\\\\nremote_write:\n- url: http://r/\n", True),
+        ("regex: a\\nremote_write:\nremote_write:\n- url: http://r/\n", True),
+        ("global:\n  external_labels:\n    a: |-\n      x\n      remote_write:\n", False),
+        ("global:\n  external_labels:\n    a: 'x\\nremote_write:'\n", False),
+        ("global:\n  external_labels:\n    a: 'x\\\\nremote_write:'\n", False),
+        ('global:\n  external_labels:\n    a: "\\tx\\nremote_write: \\x01"\n', False),
+        ('global:\n  external_labels:\n    a: "remote_write:\\x01"\n', False),
+        ("  - regex: foo\\nremote_write:.*\n", False),
+    ],
+)
+def test_a_value_is_not_taken_for_the_key_remote_write(loaded: str, is_there: bool) -> None:
+    """These are the forms in which Prometheus shows values that have line breaks or quotes."""
+    shown = json.dumps({"status": "success", "data": {"yaml": loaded}}, separators=(",", ":"))
+    assert read_evidence(shown.encode(), b"", 1.0).writes_remotely is is_there
