@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from wrapper.base.threads import ThreadRefused
 from wrapper.model.events import Event
 from wrapper.targets import target_queue
 from wrapper.targets.broker import Broker, BrokerUnreachable, NotInstalled
@@ -58,6 +60,34 @@ def test_what_nobody_foresaw_is_dropped(caplog: pytest.LogCaptureFixture) -> Non
     assert message.became == ["acknowledged"]
     assert "(OSError)" in caplog.text
     assert "hunter2" not in caplog.text
+
+
+def test_a_task_that_there_is_no_thread_for_comes_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A task for a new file needs one. The log has the cause, and nothing is lost."""
+
+    class Refused:
+        """A dispatch without a thread for a new file."""
+
+        def begin(self, _task: Task, _done: Any) -> int:
+            """Fail as the start of a thread does."""
+            raise ThreadRefused(errno.EAGAIN, "no thread can be started; raise the limit")
+
+    at = [100.0]
+    monkeypatch.setattr("wrapper.base.clock.now", lambda: at[0])
+    message: Any = Sent({"task": "promgen.tasks.write_config"})
+    given = queue_of(Refused())
+    with caplog.at_level(logging.WARNING):
+        given._take(message)
+    assert message.became == []
+    assert given._state.messages == {"given_back": 1}
+    (record,) = caplog.records
+    assert "given back" in record.getMessage()
+    assert vars(record)["reason"] == "no thread can be started; raise the limit"
+    at[0] += GIVE_BACK_FIRST_S
+    given._tick()
+    assert message.became == ["given back"]
 
 
 class Done:

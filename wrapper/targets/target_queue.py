@@ -4,8 +4,8 @@ What happens to a message:
 
 - It is acknowledged when its files have been fetched after it came, and new rules are loaded. It is
   also acknowledged if the answer itself is bad: only a scheduled fetch then tries again.
-- After any other failure (no answer, a file cannot be written), it is given back to the broker
-  after a pause, and delivered again.
+- After any other failure (no answer, a file cannot be written, no thread for a new file), it is
+  given back to the broker after a pause, and delivered again.
 - A foreign message is held for a while, and then given back for other consumers.
 
 Many messages at once cause few fetches (``fetch_pacing``). While the broker is unreachable,
@@ -30,6 +30,7 @@ from dataclasses import asdict, dataclass, replace
 from wrapper.base import clock
 from wrapper.base.backoff import backoff_s
 from wrapper.base.shown_text import in_short
+from wrapper.base.threads import ThreadRefused
 from wrapper.model.events import Event, QueueReported
 from wrapper.model.fetched_file import QueueState
 from wrapper.targets.broker import (
@@ -150,6 +151,9 @@ class TargetQueue:
             self._hold(message, LEAVE_ALONE_S, "left_alone")
         except BadTask as error:
             self._drop(message, str(error))
+        except ThreadRefused as error:
+            self._say("given back: its task cannot be started yet", str(error.strerror))
+            self._hold(message, self._pause_s(clock.now()), "given_back")
         except Exception as error:  # noqa: BLE001 - given back, it would come again for ever
             self._drop(message, f"its task could not be started ({type(error).__name__})")
 
