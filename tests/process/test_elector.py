@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import errno
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from tests.support import wait_until
 from wrapper.base import clock
 from wrapper.base.threads import ThreadRefused
 from wrapper.election import elector as module
 from wrapper.election.elector import WATCH_PAUSE_S, Elector
 from wrapper.election.lease_rules import LeaseTerms
-from wrapper.model.lease import LeaseLock, LeaseRecord, ObservedLease
+from wrapper.model.events import LeaseAsked, LeaseReported
+from wrapper.model.lease import LeaseLock, LeaseRecord, LeaseUnavailable, LeaseView, ObservedLease
 from wrapper.model.roles import Stance
 
 LIMIT_S = 20.0
@@ -74,15 +77,43 @@ class SlowLock(WatchedLock):
         return ObservedLease(record, f"{version}1")
 
 
+class RefusedLock(WatchedLock):
+    """A lease that another one holds; its first watches are refused, and the next one lasts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = threading.Event()
+
+    def watch(self, seen: ObservedLease, on_change: Callable[[ObservedLease | None], None]) -> None:
+        """Refuse as the API server does, except one."""
+        super().watch(seen, on_change)
+        if len(self.watches) < 3:
+            raise LeaseUnavailable("p may not watch", "forbidden")
+        assert self.closed.wait(LIMIT_S)
+
+    def close(self) -> None:
+        """End the watch."""
+        self.closed.set()
+
+
 def in_thread(name: str, run: Callable[[], None]) -> None:
     """Start a thread, as the group of threads does."""
     threading.Thread(target=run, name=name).start()
 
 
 @contextmanager
-def running(lock: LeaseLock, start: Callable[[str, Callable[[], None]], None]) -> Iterator[Elector]:
-    """Run an elector that contends, in a thread."""
-    elector = Elector(lock, TERMS, lambda _: None, start)
+def running(
+    lock: LeaseLock,
+    start: Callable[[str, Callable[[], None]], None],
+    told_to: list[str] | None = None,
+) -> Iterator[Elector]:
+    """Run an elector that contends, in a thread; collect what it tells of watching, if asked to."""
+
+    def report(event: LeaseReported | LeaseAsked) -> None:
+        if told_to is not None and isinstance(event, LeaseReported):
+            told_to.append(event.view.watch_problem)
+
+    elector = Elector(lock, TERMS, report, start)
     elector.instruct(Stance.CONTEND, clock.now())
     thread = threading.Thread(target=elector.run)
     thread.start()
@@ -128,6 +159,29 @@ def test_a_watch_that_there_is_no_thread_for_is_tried_again() -> None:
 
     with running(lock, start):
         assert lock.was_watched_again.wait(LIMIT_S)
+
+
+def test_a_right_to_watch_that_is_missing_is_told_until_it_is_there(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing else shows it: the elector goes on, and finds changes later. It warns once."""
+    monkeypatch.setattr(module, "WATCH_LASTS_S", 0.1)
+    lock, told = RefusedLock(), list[str]()
+    with caplog.at_level(logging.WARNING), running(lock, in_thread, told_to=told) as elector:
+        wait_until(lambda: "p may not watch" in told, LIMIT_S, "it is told")
+        wait_until(lambda: told[-1] == "", LIMIT_S, "it is told no more")
+        assert elector._view.problem == "", "the lease can be used"
+    (record,) = caplog.records
+    assert record.getMessage().startswith("lease cannot be watched")
+    assert vars(record)["reason"] == "p may not watch"
+
+
+def test_a_holder_does_not_complain_of_a_watch_that_it_does_not_need() -> None:
+    """It was refused before; whether it still would be is not known."""
+    elector = Elector(SlowLock(), TERMS, lambda _: None, in_thread)
+    elector._view = LeaseView(renewed_at=clock.now(), watch_problem="p may not watch")
+    elector._start_or_end_watch()
+    assert elector._view.watch_problem == ""
 
 
 @pytest.mark.parametrize(

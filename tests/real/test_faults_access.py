@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import requests
+
 from tests.real.faults import Proxy
 from tests.real.fleet import LEASE_S, SPARE_S, Fleet, own_lines
 from tests.real.parts import ADMIN_TOKEN, RBAC, kubeconfig
@@ -48,6 +50,24 @@ def test_a_right_that_is_taken_is_named_once(fleet: Fleet) -> None:
     assert asked <= 2 * 6 + 1, "a pair each 0.4 s at most, and a window cuts one"
     grant(fleet, "get", "watch", "update")
     leader.await_leader(SPARE_S)
+
+
+def test_a_right_to_watch_that_is_missing_is_named_until_it_is_there(fleet: Fleet) -> None:
+    """A standby follows all the same, and its status says what to grant."""
+    start_leader(fleet)
+    grant(fleet, "get", "update")
+    standby = fleet.start("b")
+    await_said_once(standby, "(403)", "may not watch", "get, update, watch and create")
+    assert "may not watch" in problem_of_lease(standby)
+    assert not standby.says_it_leads
+    grant(fleet, "get", "update", "watch")
+    wait_until(lambda: not problem_of_lease(standby), 60, "it is told no more")
+
+
+def problem_of_lease(replica: Replica) -> str:
+    """Return what its status says of the lease."""
+    status = requests.get(f"{replica.api}/_elector/status", timeout=5).json()
+    return str(status["lease"]["problem"])
 
 
 def test_a_token_that_has_expired_is_said_once_and_read_again(fleet: Fleet) -> None:

@@ -57,6 +57,16 @@ def test_liveness_fails_where_only_a_new_start_mends(web: Web) -> None:
     assert 'id="needs-restart"' in web.get("/_elector/").text
 
 
+def test_a_lease_that_cannot_be_watched_has_a_problem(web: Web) -> None:
+    """It can be used all the same: that nobody leads is known."""
+    web.tell(following(holder="", lease_expires_at=0.0, watch_problem="p may not watch"))
+    status = web.get("/_elector/status").json()
+    assert (status["lease"]["problem"], status["leader"]) == ("p may not watch", "")
+    assert "p may not watch" in web.get("/_elector/").text
+    web.tell(following(lease_problem="no answer", watch_problem="p may not watch"))
+    assert web.get("/_elector/status").json()["lease"]["problem"] == "no answer"
+
+
 def test_liveness_fails_while_a_replica_leaves_unasked(web: Web) -> None:
     """A thread of its own has ended: the answer and the status say which."""
     web.tell(following(failure="the thread writer has ended"))

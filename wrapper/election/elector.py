@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import queue
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wrapper.base import clock
 from wrapper.base.backoff import backoff_s
@@ -33,6 +33,7 @@ LONGEST_WAIT_S = 1.0
 WATCH_PAUSE_S = 0.2
 WATCH_LONGEST_PAUSE_S = 30.0
 SHORTEST_WATCH_S = 1.0  # a watch that ends earlier counts as failed, however it ends
+WATCH_LASTS_S = 5.0  # a watch that the server refuses ends earlier
 ORPHAN_PAUSE_S = 0.05
 
 
@@ -46,10 +47,11 @@ class _Changed:
 
 @dataclass(frozen=True, slots=True)
 class _WatchEnded:
-    """The watch ``number`` has ended, or failed."""
+    """The watch ``number`` has ended, or failed; ``refusal`` says if a right is missing."""
 
     number: int
     has_failed: bool
+    refusal: str = ""
 
 
 class Elector:
@@ -82,6 +84,7 @@ class Elector:
         self._watch_number = 0
         self._watch_runs = False
         self._watch_at = 0.0
+        self._watch_lasts_at = 0.0  # from then on, it has not been refused
         self._watch_failures = 0
 
     def instruct(self, stance: Stance, now: float, marks: Marks | None = None) -> None:
@@ -215,6 +218,7 @@ class Elector:
             self._watch_failures = self._watch_failures + 1 if message.has_failed else 0
             pause_s = backoff_s(self._watch_failures + 1, WATCH_PAUSE_S, WATCH_LONGEST_PAUSE_S)
             self._watch_at = self._now() + pause_s
+            self._set_watch_problem(message.refusal or self._view.watch_problem)
         elif message.seen is None:
             self._set_view(lease_rules.on_unknown_change(self._view))
         else:
@@ -222,10 +226,19 @@ class Elector:
 
     def _start_or_end_watch(self) -> None:
         """Watch unless we hold the lease: a holder notices changes at its next renewal."""
-        if self._view.renewed_at is not None and self._watch_runs:
+        is_holder = self._view.renewed_at is not None
+        if is_holder or (self._watch_runs and self._now() >= self._watch_lasts_at):
+            self._set_watch_problem("")
+        if is_holder and self._watch_runs:
             self._end_watch()
         elif self._wants_watch and self._now() >= self._watch_at:
             self._start_watch()
+
+    def _set_watch_problem(self, problem: str) -> None:
+        if problem and problem != self._view.watch_problem:
+            text = "lease cannot be watched, so a change of leader is noticed later"
+            LOG.warning(text, extra={"reason": problem})
+        self._set_view(replace(self._view, watch_problem=problem))
 
     @property
     def _wants_watch(self) -> bool:
@@ -244,6 +257,7 @@ class Elector:
             return
         self._watch_number += 1
         self._watch_runs = True
+        self._watch_lasts_at = self._now() + WATCH_LASTS_S
         number = self._watch_number
         try:
             self._start("lease-watch", lambda: self._watch(seen, number))
@@ -252,12 +266,14 @@ class Elector:
             self._inbox.put(_WatchEnded(number, has_failed=True))
 
     def _watch(self, seen: ObservedLease, number: int) -> None:
-        has_failed = True
+        has_failed, refusal = True, ""
         began_at = self._now()
         try:
             self._lock.watch(seen, lambda changed: self._inbox.put(_Changed(number, changed)))
             has_failed = self._now() < began_at + SHORTEST_WATCH_S
         except (LeaseUnavailable, LeaseConflict) as problem:
             LOG.debug("lease watch failed", extra={"reason": str(problem)})
+            if isinstance(problem, LeaseUnavailable) and problem.is_forbidden:
+                refusal = str(problem)
         finally:
-            self._inbox.put(_WatchEnded(number, has_failed))
+            self._inbox.put(_WatchEnded(number, has_failed, refusal))

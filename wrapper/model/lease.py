@@ -69,6 +69,11 @@ class LeaseUnavailable(Exception):
         self.retry_after_s = retry_after_s
         self.needs_restart = needs_restart
 
+    @property
+    def is_forbidden(self) -> bool:
+        """Whether this client lacks the right to send the request."""
+        return self.reason == "forbidden"
+
 
 class LeaseLock(Protocol):
     """What stores the lease. Each call blocks, at most for the lock's own request timeout."""
@@ -108,6 +113,8 @@ class LeaseView:
     - ``failures``: how many requests have failed in succession.
     - ``needs_restart``: only a restart solves the ``problem``.
     - ``is_unwritable``: the last write failed, and no other candidate has written since.
+    - ``watch_problem``: which right is missing to watch the lease, "" if none is. Changes are then
+      only found by reading. A holder does not watch.
     """
 
     seen: ObservedLease | None = None  # None: not read yet, or out of date
@@ -124,6 +131,7 @@ class LeaseView:
     is_unwritable: bool = False
     sent: LeaseRecord | None = None  # our last write, until it is acknowledged
     sent_at: float = 0.0
+    watch_problem: str = ""
 
     @property
     def holder(self) -> str:

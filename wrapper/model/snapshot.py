@@ -98,6 +98,7 @@ class Snapshot:
     history: tuple[HandOver, ...] = ()
     paused_until_time: float | None = None
     needs_restart: bool = False  # only a restart solves ``lease_problem``: liveness fails
+    watch_problem: str = ""  # the lease can be used, but its changes are found late
     holder_is_overdue: bool = False  # it stopped renewing a lease that expires only much later
     failure: str = ""  # why this program stops without a request: liveness fails
     gate: Mapping[str, Any] = field(default_factory=dict)

@@ -83,6 +83,7 @@ def summarize(  # noqa: PLR0913 - a snapshot has all that is known
         paused_until_time=_paused_until(o, now),
         targets=_targets(o),
         needs_restart=o.lease.view.needs_restart,
+        watch_problem=o.lease.view.watch_problem[:LONGEST],
         failure=o.stopping.failure[:LONGEST],
         holder_is_overdue=holder_is_overdue(o, policy, now),
         gate=_gate(o, decided, policy, now),

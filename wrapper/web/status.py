@@ -59,7 +59,7 @@ def _lease(snapshot: Snapshot, now: float) -> Json | None:
         "renew_deadline_s": snapshot.lease_renew_deadline_s,
         "holder_is_overdue": snapshot.holder_is_overdue,
         "expires_in_s": None if expires_at is None else round(max(expires_at - now, 0.0), 3),
-        "problem": snapshot.lease_problem,
+        "problem": snapshot.lease_problem or snapshot.watch_problem,
     }
 
 
