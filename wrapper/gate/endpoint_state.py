@@ -71,6 +71,7 @@ class EndpointState:
     def opened(self, now: float, wall_ms: int) -> None:
         """Record that the gate opens now: the receiver may have samples up to this time."""
         self._opened_ms, self.overlap_since = wall_ms, now
+        self.problem = ""
 
     def may_overlap(self, now: float) -> bool:
         """Return whether requests may still have samples from before the gate opened."""
@@ -231,7 +232,10 @@ class EndpointState:
         )
 
     def report(self, wall_ms: int, *, is_open: bool) -> EndpointReport:
-        """Return the state for the supervisor."""
+        """Return the state for the supervisor; while the gate is closed, without a problem.
+
+        The receiver's last answer then says nothing of it: it may have accepted others since.
+        """
         oldest = self.held.oldest
         return EndpointReport(
             name=self.endpoint.name,
@@ -240,7 +244,7 @@ class EndpointState:
             held_batches=len(self.held),
             held_since=oldest.came / 1000 if oldest else None,
             behind_s=self._behind_s(wall_ms, is_open=is_open),
-            problem=self.problem,
+            problem=self.problem if is_open else "",
             counters=dict(self.counters),
         )
 

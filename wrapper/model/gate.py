@@ -72,7 +72,8 @@ class EndpointReport:
     - ``held_bytes``, ``held_batches``: the requests that the gate holds in memory.
     - ``held_since``: the wall time at which the oldest held batch arrived, None if none is held.
     - ``behind_s``: how far the receiver is behind, in seconds of sample time; None if unknown.
-    - ``problem``: why the receiver did not accept the last batch, "" if it did.
+    - ``problem``: why the receiver did not accept the last batch, "" if it did. While the gate is
+      closed, it sends none, and has no problem.
     - ``counters``: totals since the gate started, by the names in ``COUNTERS``.
     """
 

@@ -49,6 +49,20 @@ def test_answers_are_counted_by_what_they_are() -> None:
     assert state(leader, 3).problem == "the receiver answered 500"
 
 
+def test_a_standby_has_no_problem_of_its_time_as_the_leader() -> None:
+    """Nor does a later leader, before the receiver has answered it: the answer is not of now."""
+    found = gate(open_until=100.0)
+    cut = passes(found, 1)
+    found.ended(passes(found, 1), Answer(503), 2)
+    assert state(found, 2).problem == "the receiver answered 503"
+    order(found, 3, open_until=None)
+    assert state(found, 3).problem == "the receiver answered 503", "one request is still in flight"
+    found.ended(cut, Answer(None, problem="interrupted"), 4)
+    assert state(found, 4).problem == ""
+    order(found, 5, open_until=100.0)
+    assert state(found, 5).problem == ""
+
+
 def test_a_successor_sends_what_it_holds_first() -> None:
     """Oldest first, one at a time, without what the receiver has; meanwhile nothing passes."""
     successor = gate()

@@ -128,7 +128,7 @@ def test_it_is_open_while_something_is_under_way() -> None:
     leader.ended(passed, Answer(None, problem="cut"), 13)
     assert not leader.is_open(13)
     assert counted(leader, 13) == {"requests_failed": 1}
-    assert state(leader, 13).problem == "cut"
+    assert state(leader, 13).problem == "", "a closed gate has none"
 
 
 def test_the_mark_follows_what_is_acknowledged() -> None:
