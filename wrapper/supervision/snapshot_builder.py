@@ -63,7 +63,7 @@ def summarize(  # noqa: PLR0913 - a snapshot has all that is known
         child_pid=o.child.pid,
         child_start_time=constants.child_start_time,
         configuration_is_valid=not o.configuration.rejection,
-        configuration_problem="\n".join(_problems(o)),
+        configuration_problem="\n".join(_problems(o, decided.role)),
         configuration_time=configuration_time,
         follower_fingerprint=o.configuration.renderings.follower.fingerprint,
         leader_fingerprint=o.configuration.renderings.leader.fingerprint,
@@ -98,20 +98,24 @@ MOST_PROBLEMS = 100
 LONGEST = 1000  # characters
 
 
-def _problems(o: Observation) -> list[str]:
+def _problems(o: Observation, role: Role) -> list[str]:
     """Return the problems of the configuration, one line each; the number is limited."""
     *lines, rest = [*o.configuration.rejection.split("\n", MOST_PROBLEMS), ""][: MOST_PROBLEMS + 1]
     if rest:
         count = rest.count("\n") + 1
         rest = f"and {count:,} more; prometheus-elector check prints them all"
-    return [line[:LONGEST] for line in filter(None, (*lines, rest, _write_problem(o)))]
+    return [line[:LONGEST] for line in filter(None, (*lines, rest, _load_problem(o, role)))]
 
 
-def _write_problem(o: Observation) -> str:
-    """Return why a valid rendering is not written or loaded, "" if it is."""
-    if problem := o.configuration.failed_write.problem:
+def _load_problem(o: Observation, role: Role) -> str:
+    """Return why a role's valid rendering is not written or loaded, "" if it is.
+
+    A write that failed does not count if the file already has the rendering, for example because
+    the role has changed back since.
+    """
+    loading, problem = o.configuration.loading, o.configuration.failed_write.problem
+    if problem and loading.written != o.configuration.target(role):
         return f"the output file cannot be written: {problem}"
-    loading = o.configuration.loading
     is_refused = loading.outcome is Outcome.FAILED and loading.problem
     return f"the reload of Prometheus failed: {loading.problem}" if is_refused else ""
 

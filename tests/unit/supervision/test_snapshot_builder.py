@@ -11,8 +11,10 @@ from tests.unit.supervision.test_gate_orders import CLOSED, gated
 from tests.unit.supervision.test_plan import (
     EDITED_FOLLOWER,
     FOLLOWER,
+    LEADING,
     NOW,
     POLICY,
+    RE_READ,
     READY,
     decide,
     rewritten,
@@ -21,7 +23,9 @@ from wrapper.base.shared_memory import SLOT_BYTES
 from wrapper.base.snapshot_channel import SnapshotReader, SnapshotWriter
 from wrapper.model.events import ConfigurationRejected, ReloadAnswered
 from wrapper.model.gate import EndpointReport, GateReport
+from wrapper.model.roles import Role
 from wrapper.model.snapshot import Snapshot
+from wrapper.supervision.configuration_state import FailedWrite
 from wrapper.supervision.observation import Observation
 from wrapper.supervision.reducer import fold
 from wrapper.supervision.snapshot_builder import LONGEST, MOST_PROBLEMS, Constants, summarize
@@ -89,6 +93,18 @@ def test_a_reload_that_does_not_take_place_is_told() -> None:
     assert found.configuration_is_valid
     assert found.configuration_problem.endswith(": no lifecycle")
     assert told(o).configuration_problem == ""
+
+
+def test_a_write_that_failed_is_told_while_it_is_needed() -> None:
+    """Not by a standby that could not write the leader's rendering: its own is in the file."""
+    said = "the output file cannot be written: disk full"
+    failed = FailedWrite("disk full", Role.LEADER, NOW)
+    edited = but(LEADING, configuration_renderings=RE_READ, configuration_failed_write=failed)
+    assert told(edited).configuration_problem == said
+    assert told(but(READY, configuration_failed_write=failed)).configuration_problem == ""
+    failed = replace(failed, role=Role.FOLLOWER)
+    edited = but(READY, configuration_renderings=RE_READ, configuration_failed_write=failed)
+    assert told(edited).configuration_problem == said
 
 
 def test_what_does_not_fit_is_told_without_what_is_large() -> None:
