@@ -42,6 +42,15 @@ def test_the_file_is_what_came(kept: Kept) -> None:
     assert kept.reloads.asked == []
 
 
+def test_what_killed_processes_have_left_is_removed(kept: Kept) -> None:
+    """Beside the file, and beside the copy of the last good rules; nothing of others."""
+    left = (".rules.yml.tmp-1", "..rules.yml.good.tmp-22")
+    for name in (*left, ".other.yml.tmp-1"):
+        (kept.folder / name).touch()
+    kept.keeper(promgen.RULES)
+    assert kept.names == [".other.yml.tmp-1"]
+
+
 def test_unchanged_bytes_are_not_written(kept: Kept) -> None:
     """Neither where the server says so, nor where it sends them all again."""
     keeper = kept.keeper()

@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import psutil
 import pytest
 
 from tests.support import wait_until
+from wrapper.base import files
 from wrapper.configuration.promtool import Promtool, distinct
 from wrapper.configuration.render import fingerprint
 from wrapper.configuration.scratch_rendering import NoVerdict
@@ -67,6 +69,22 @@ def test_it_is_given_the_rendering_beside_the_output(make: Make, tmp_path: Path)
     path = tmp_path / "out" / f".prometheus.yml.check-{os.getpid()}"
     assert (words, mode, text.encode() + b"\n") == (f"check config {path}", "600", CONTENT)
     assert left(tmp_path) == []
+
+
+def test_a_start_meanwhile_does_not_remove_the_file(make: Make, tmp_path: Path) -> None:
+    """The command check may run beside a replica that starts again; the file is locked."""
+    begun, may_end = tmp_path / "begun", tmp_path / "may-end"
+    promtool = make(
+        f'touch {begun}; until [ -e {may_end} ]; do sleep 0.05; done; exec test -e "$3"'
+    )
+    verdicts = list[str]()
+    checking = threading.Thread(target=lambda: verdicts.append(promtool.refusal(rendering())))
+    checking.start()
+    wait_until(begun.exists, 20, "it checks")
+    files.remove_leftovers(tmp_path / "out" / "prometheus.yml")
+    may_end.touch()
+    checking.join(20)
+    assert verdicts == [""]
 
 
 def test_agent_mode_is_said(make: Make, tmp_path: Path) -> None:

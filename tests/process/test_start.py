@@ -339,11 +339,30 @@ files.write_atomically(Path(sys.argv[1]), b"password: hunter2", 0o600)
 """
 
 
-@pytest.mark.parametrize("file", ["a.yml", ".a.yml.good-leader"])
-def test_a_killed_process_leaves_no_secrets_beyond_the_next_start(folder: Path, file: str) -> None:
-    """Killed inside a write, it left the new file; the next one has another process ID."""
-    subprocess.run([sys.executable, "-c", KILLED_IN_A_WRITE, file], cwd=folder, check=False)
-    (left,) = folder.glob(f".{file}.tmp-*")
+KILLED_IN_A_CHECK = """
+import os, signal, sys
+from pathlib import Path
+from wrapper.configuration.scratch_rendering import TemporaryRendering
+with TemporaryRendering(Path(sys.argv[1])).written(b"password: hunter2"):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize(
+    ("killed", "file"),
+    [
+        (KILLED_IN_A_WRITE, "a.yml"),
+        (KILLED_IN_A_WRITE, ".a.yml.good-leader"),
+        (KILLED_IN_A_CHECK, "a.yml"),
+    ],
+)
+def test_a_killed_process_leaves_no_secrets_beyond_the_next_start(
+    folder: Path, killed: str, file: str
+) -> None:
+    """Killed inside a write or a check, it left the file; the next one has another process ID."""
+    subprocess.run([sys.executable, "-c", killed, file], cwd=folder, check=False)
+    (left,) = folder.glob(f".{file}.*-*")
+    assert left.read_bytes() in {b"", b"password: hunter2"}
     (folder / f".{file}.tmp-mine").touch()
     program = Path(sys.executable).with_name("prometheus-elector")
     flags = ["--config=config.yml", "--output=a.yml", "--lease-lock=none"]

@@ -16,6 +16,7 @@ import fcntl
 import gzip
 import io
 import os
+import re
 import stat
 import time
 import zlib
@@ -173,8 +174,10 @@ def write_atomically(path: Path, content: bytes, mode: int, owner: int | None = 
     ``owner`` is the user id of the new file; None for that of this process. A symbolic link is
     replaced, not followed. Raises OSError; the old file is then unchanged.
     """
-    with _temporary_beside(path) as temporary:
-        _write(temporary, content, mode, owner)
+    with _temporary_beside(path) as temporary, create_locked(temporary, mode, owner) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
         temporary.rename(path)
     with suppress(OSError):  # the new file is in place; only a power cut could undo that
         _sync_folder(path.parent)
@@ -183,23 +186,34 @@ def write_atomically(path: Path, content: bytes, mode: int, owner: int | None = 
 def remove_leftovers(path: Path) -> None:
     """Remove the temporary files of this file that killed processes have left.
 
-    Only the holder of the output's lock may call this: the file of a running write would go too.
+    A file that a running process uses is locked (``create_locked``). Its process ID would not show
+    that: on a shared volume, it may be one of another container.
     """
-    start = _temporary_name(path, "")
+    is_temporary = re.compile(rf"\.{re.escape(path.name)}\.(tmp|check)-[0-9]+").fullmatch
     with suppress(OSError):
-        for found in os.listdir(path.parent):  # noqa: PTH208 - a name is all that is needed
-            if found.startswith(start) and found.removeprefix(start).isdecimal():
-                (path.parent / found).unlink(missing_ok=True)
+        for name in filter(is_temporary, os.listdir(path.parent)):  # noqa: PTH208 - names suffice
+            _remove_unlocked(path.parent / name)
 
 
-def _temporary_name(path: Path, process: object) -> str:
-    return f".{path.name}.tmp-{process}"
+def _remove_unlocked(path: Path) -> None:
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            path.unlink()
+        finally:
+            os.close(descriptor)
+
+
+def temporary_beside(path: Path, kind: str = "tmp") -> Path:
+    """Return this process' name for a temporary file beside a file; ``kind``: tmp or check."""
+    return path.parent / f".{path.name}.{kind}-{os.getpid()}"
 
 
 @contextmanager
 def _temporary_beside(path: Path) -> Iterator[Path]:
     """Provide a name for a new file beside a file, and remove the new file after an error."""
-    temporary = path.parent / _temporary_name(path, os.getpid())
+    temporary = temporary_beside(path)
     temporary.unlink(missing_ok=True)  # left by an earlier run with the same process id
     try:
         yield temporary
@@ -208,16 +222,20 @@ def _temporary_beside(path: Path) -> Iterator[Path]:
         raise
 
 
-def _write(path: Path, content: bytes, mode: int, owner: int | None) -> None:
-    """Write and sync a new file. At no moment has it more permissions than ``mode``."""
+@contextmanager
+def create_locked(path: Path, mode: int, owner: int | None = None) -> Iterator[IO[bytes]]:
+    """Create a file, and keep it open and locked, so that ``remove_leftovers`` spares it.
+
+    At no moment has it more permissions than ``mode``. Raises OSError.
+    """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600 & mode)
     with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
+        with suppress(OSError):  # not all filesystems have locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if owner is not None and owner != os.geteuid():
             os.fchown(descriptor, owner, -1)
         os.fchmod(descriptor, mode)
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
+        yield file
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,17 +1,16 @@
 """Provides a temporary file with a rendering, for a program that checks it.
 
 The file is in the output's folder, so that relative paths have the same meaning as in the output.
-Only this user can read it. It is removed after the check, also if this process exits earlier,
-except by SIGKILL.
+Only this user can read it. It is removed after the check, also if this process exits earlier. If it
+is killed, the next start with this output removes the file.
 """
 
 from __future__ import annotations
 
 import atexit
-import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from wrapper.base import files
@@ -35,13 +34,18 @@ class TemporaryRendering:
     @contextmanager
     def written(self, content: bytes) -> Iterator[Path]:
         """Provide a file with this content; raise NoVerdict if it cannot be written."""
-        path = self._file = self._folder() / f".{self._output.name}.check-{os.getpid()}"
+        path = files.temporary_beside(self._folder() / self._output.name, "check")
+        self._file = path
         try:
-            try:
-                files.write_atomically(path, content, _MODE)
-            except OSError as error:
-                raise NoVerdict(f"{path} cannot be written: {error.strerror}") from error
-            yield path
+            with ExitStack() as stack:
+                try:
+                    path.unlink(missing_ok=True)
+                    file = stack.enter_context(files.create_locked(path, _MODE))
+                    file.write(content)
+                    file.flush()
+                except OSError as error:
+                    raise NoVerdict(f"{path} cannot be written: {error.strerror}") from error
+                yield path
         finally:
             self.remove()
             self._file = None

@@ -132,7 +132,11 @@ class FeedKeeper:
         return self.update()
 
     def _look_at_file(self) -> None:
-        """Record the file's content. If it cannot be read, the first fetch reports why."""
+        """Remove what killed processes have left beside the file, and record its content.
+
+        If it cannot be read, the first fetch reports why.
+        """
+        self._file.remove_leftovers()
         with suppress(Exception):
             self._held = self._counts(self._file.content())
         if self._held is not None:

@@ -55,6 +55,11 @@ class FeedFile:
         except (files.InputError, Unacceptable):
             return None
 
+    def remove_leftovers(self) -> None:
+        """Remove what killed processes have left of their writes."""
+        files.remove_leftovers(self.path)
+        files.remove_leftovers(self._good)
+
     def is_as_left(self) -> bool:
         """Return whether the file is unchanged since it was last written here, or found current."""
         return self._left_as is not None and files.identity(self.path) == self._left_as

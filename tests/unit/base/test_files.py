@@ -17,9 +17,11 @@ from wrapper.base.files import (
     InputError,
     OutputInUse,
     OutputLock,
+    create_locked,
     identity,
     is_current,
     read_input,
+    remove_leftovers,
     write_atomically,
 )
 from wrapper.base.shown_text import printable
@@ -155,6 +157,38 @@ def test_leftover_of_a_killed_run_is_no_obstacle(folder: Path) -> None:
     write_atomically(folder / "out.yml", b"new", 0o600)
     assert names(folder) == ["out.yml", "victim"]
     assert victim.read_bytes() == b"mine"
+
+
+def test_leftovers_are_removed_unless_a_process_uses_them(folder: Path) -> None:
+    """A lock tells it, not the process ID in the name, which may be one of another container."""
+    out = folder / "out.yml"
+    (folder / ".out.yml.tmp-1").touch()
+    (folder / ".out.yml.check-22").touch(mode=0o400)
+    others = (".out.yml.tmp-", ".out.yml.tmp-1x", ".out.yml.good-1", ".out_yml.tmp-1", "tmp-1")
+    for name in others:
+        (folder / name).touch()
+    (folder / ".out.yml.tmp-3").mkdir()
+    with create_locked(folder / ".out.yml.tmp-4", 0o600):
+        remove_leftovers(out)
+        assert names(folder) == sorted((*others, ".out.yml.tmp-3", ".out.yml.tmp-4"))
+    remove_leftovers(out)
+    assert names(folder) == sorted((*others, ".out.yml.tmp-3"))
+    remove_leftovers(folder / "absent" / "out.yml")
+
+
+def test_a_running_write_is_no_leftover(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of another replica on the same volume, for example: the write succeeds."""
+    path, sync, removals = folder / "out.yml", os.fsync, list[int]()
+
+    def removed(descriptor: int) -> None:
+        remove_leftovers(path)
+        removals.append(descriptor)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", removed)
+    write_atomically(path, b"new", 0o600)
+    assert removals
+    assert path.read_bytes() == b"new"
 
 
 def test_failed_rename_leaves_everything(folder: Path) -> None:
