@@ -19,6 +19,7 @@ from tests.support import wait_until
 LEASE_S = 3.0  # of QUICK, whose last moment is 2.55 s
 LAST_MOMENT_S = 2.55
 SPARE_S = 2.5  # for machines that are slow or busy; less than the lease lasts
+LONG_S = 60.0  # for a start, and for all else that no time is promised for: the machine may be busy
 # Samples from the first moment: Prometheus takes 5 s to find its first target.
 BEAT = """
 groups: [{name: beat, interval: 200ms, rules: [{record: beat, expr: "vector(1)"}]}]
@@ -82,10 +83,10 @@ class Fleet:
 
     def settled(self) -> tuple[Replica, Replica]:
         """Return the leader of two, and the other, which knows whom it follows."""
-        [leader] = wait_until(self.leaders, 20, "one leads")
+        [leader] = wait_until(self.leaders, LONG_S, "one leads")
         [other] = [replica for replica in self.replicas if replica is not leader]
-        wait_until(lambda: leader_by(other) == leader.name, 15, "the other follows it")
-        wait_until(lambda: self.log.writes(leader.name), 15, "the leader writes")
+        wait_until(lambda: leader_by(other) == leader.name, LONG_S, "the other follows it")
+        wait_until(lambda: self.log.writes(leader.name), LONG_S, "the leader writes")
         return leader, other
 
     def leaders(self) -> list[Replica]:

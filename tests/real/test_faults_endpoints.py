@@ -11,6 +11,7 @@ import requests
 
 from tests.real.fleet import (
     LEASE_S,
+    LONG_S,
     SPARE_S,
     Fleet,
     is_dead,
@@ -53,9 +54,9 @@ def start_pair(fleet: Fleet, bad: WriteLog, kind: str, count: int) -> tuple[Repl
     leader, other = fleet.settled()
     if kind == "dead":
         retried = "prometheus_remote_storage_samples_retried_total"
-        wait_until(lambda: is_above_0(leader, retried), 10, "it tries again and again")
+        wait_until(lambda: is_above_0(leader, retried), LONG_S, "it tries again and again")
     else:
-        wait_until(lambda: len(bad.writers()) == count, 10, "all have been tried")
+        wait_until(lambda: len(bad.writers()) == count, LONG_S, "all have been tried")
     return leader, other
 
 
@@ -80,10 +81,11 @@ def test_an_ordered_stop_is_bounded_by_its_grace(
     handed_over_at = now()
     assert is_dead(child) or not writes_remotely(leader)
     assert not [w for w in bad.writes(since=handed_over_at + 0.2) if w.replica[0] == leader.name]
-    was_killed = leader.await_end() == KILLED
-    assert was_killed or leader.await_end() == 0
+    status = leader.await_end(LONG_S)
+    was_killed = status == KILLED
+    assert was_killed or status == 0
     assert was_killed or kind != "waited for"
-    wait_until(lambda: fleet.log.turns() == [leader.name, other.name], 15, "the other writes")
+    wait_until(lambda: fleet.log.turns() == [leader.name, other.name], LONG_S, "the other writes")
 
 
 @pytest.mark.parametrize(("kind", "count"), CASES[1:])
@@ -104,6 +106,6 @@ def test_a_lost_lease_is_bounded_by_the_last_moment(
     assert not fleet.log.writes(since=lost_at + LEASE_S)
     assert not bad.writes(since=lost_at + LEASE_S)
     ended_at = now()
-    assert kind != "waited for" or leader.await_end() == KILLED
+    assert kind != "waited for" or leader.await_end(LONG_S) == KILLED
     fleet.proxies[0].accept()
     wait_until(lambda: fleet.log.writes(since=ended_at), LEASE_S + SPARE_S, "one writes again")
