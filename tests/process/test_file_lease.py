@@ -22,7 +22,14 @@ import pytest
 from tests.support import least, refuse_threads, wait_until
 from wrapper.election import lock_content
 from wrapper.election.file_lease import FileLease, _HolderWait
-from wrapper.election.lease_rules import LeaseRequest, LeaseTerms, next_step, on_observed
+from wrapper.election.lease_rules import (
+    LeaseRequest,
+    LeaseTerms,
+    leads,
+    next_step,
+    on_observed,
+    on_send,
+)
 from wrapper.model.lease import (
     LeaseConflict,
     LeaseLock,
@@ -350,6 +357,7 @@ def test_where_nobody_has_inherited_the_old_file_the_new_one_is_opened(
 
 
 THEIRS = LeaseRecord("them", 15.0, "t0", "t0", 0, "theirs")
+OUR_TERMS = LeaseTerms("us", "mine", 15.0, 10.0, 2.0, 13.95)
 THEIR_TERMS = LeaseTerms("them", "theirs", 15.0, 10.0, 2.0, 13.95)
 
 
@@ -619,3 +627,27 @@ def test_a_disk_that_fails_is_told_and_keeps_nobody_out(
         with pytest.raises(LeaseUnavailable, match="cannot be used: Input/output error"):
             lease.write(OURS, released.version)
     assert other.write(OURS, released.version).record == OURS
+
+
+def test_a_record_that_a_failed_write_has_left_gives_no_lease(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no late acknowledgement, also while another has locked the file and not yet written."""
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    lease = FileLease(path, "mine")
+    view = on_send(LeaseView(), OURS, 100.0)
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "ftruncate", fail)
+        with pytest.raises(LeaseUnavailable, match="Input/output error"):
+            lease.write(OURS, None)
+    with path.open("rb") as another:
+        fcntl.flock(another, fcntl.LOCK_EX)
+        assert lock_content.content_of(another.fileno()).record == OURS
+        assert not leads(on_observed(view, lease.read(), 101.0, OUR_TERMS), OUR_TERMS, 101.0)
+    other = FileLease(path, "theirs")
+    theirs = dataclasses.replace(OURS, incarnation="theirs")
+    other.write(theirs, other.read().version)
+    assert lease.read().record == theirs

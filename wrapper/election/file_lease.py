@@ -55,6 +55,7 @@ class FileLease:
         self._is_inherited = is_inherited
         self._fd = _open_lock(self._path)
         self._is_held = False
+        self._written_as: tuple[str, str | None] | None = None  # holder and incarnation
         self._is_trusted = True  # a free lock means that nobody leads
         self._is_loss_unreported = False
         self._holder_wait: _HolderWait | None = None
@@ -127,6 +128,7 @@ class FileLease:
         was_held = self._is_held
         try:
             self._take(version)
+            self._written_as = (record.holder, record.incarnation)
             return put(self._fd, record)
         except OSError:
             if not was_held:
@@ -163,7 +165,9 @@ class FileLease:
         record = seen.record
         if record is None and seen.version is not None and not is_free:
             raise LeaseUnavailable(f"the record in {self._path} is damaged", "damaged")
-        if record is None or not is_free:
+        # A write that failed can leave our record; who has locked the file has not written yet.
+        is_left = record is not None and (record.holder, record.incarnation) == self._written_as
+        if record is None or not (is_free or is_left):
             return seen
         if not self._is_trusted:
             return replace(seen, record=None)
