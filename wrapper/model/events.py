@@ -144,13 +144,17 @@ class RenderingsSaved:
 
 @dataclass(frozen=True, slots=True)
 class ReloadAnswered:
-    """A reload request over HTTP has ended; ``status`` is 0 if Prometheus did not answer."""
+    """A reload request over HTTP has ended; ``status`` is 0 if Prometheus did not answer.
+
+    ``was_sent`` is false if there was no thread to send it.
+    """
 
     fingerprint: str
     sent_at: float
     status: int
     problem: str = ""
     duration_s: float = 0.0
+    was_sent: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from wrapper.supervision.observation import Observation
 from wrapper.supervision.policy import Policy
 
 # While something is not as desired, between two plans; and before another reload, if the content
-# alone proves nothing (``loaded_rendering``).
+# alone proves nothing (``loaded_rendering``), or if there was no thread to send the last one.
 BUSY_PAUSE_S = 0.5
 WRITE_RETRY_S = 1.0  # after a failed write
 
@@ -43,5 +43,6 @@ def _is_due(o: Observation, policy: Policy, now: float) -> bool:
         return False
     if loading.reload_sent_at is None:
         return True
-    pause_s = BUSY_PAUSE_S if loading.needs_another_reload else policy.reload_retry_s
+    is_soon = loading.needs_another_reload or loading.is_unsent
+    pause_s = BUSY_PAUSE_S if is_soon else policy.reload_retry_s
     return now >= loading.reload_sent_at + pause_s

@@ -73,7 +73,7 @@ class LoadState:
       still show.
     - ``settled_at``: since when ``written`` is known to be in force.
     - ``reload_sent_at``, ``reloads_sent``: the last reload request, and the number of requests,
-      since the rename.
+      since the rename; ``is_unsent``: there was no thread to send the last one.
     - ``successes``: how often Prometheus' time of the last successful reload was seen to change
       since the rename; -1 before the first answer.
     - ``evidence``: the last answer of Prometheus.
@@ -91,6 +91,7 @@ class LoadState:
     settled_at: float = 0.0
     reload_sent_at: float | None = None
     reloads_sent: int = 0
+    is_unsent: bool = False
     successes: int = -1
     evidence: Evidence | None = None
     shown_hashes: Mapping[str, str] = field(default_factory=dict)
@@ -191,7 +192,8 @@ def _others(loading: LoadState, rendering: Rendering) -> tuple[Rendering, ...]:
 
 def reload_sent(loading: LoadState, now: float) -> LoadState:
     """Return the state after a reload request was sent."""
-    return replace(loading, reload_sent_at=now, reloads_sent=loading.reloads_sent + 1)
+    number = loading.reloads_sent + 1
+    return replace(loading, reload_sent_at=now, reloads_sent=number, is_unsent=False)
 
 
 def answered(loading: LoadState, answer: ReloadAnswered, now: float) -> LoadState:
@@ -206,7 +208,8 @@ def answered(loading: LoadState, answer: ReloadAnswered, now: float) -> LoadStat
         return _narrow(settled, target, now)
     if answer.status:
         return _not_loaded(loading, answer)
-    return replace(loading, problem=answer.problem)
+    is_unsent = loading.is_unsent or not answer.was_sent
+    return replace(loading, problem=answer.problem, is_unsent=is_unsent)
 
 
 def _not_loaded(loading: LoadState, answer: ReloadAnswered) -> LoadState:

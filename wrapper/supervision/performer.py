@@ -226,7 +226,9 @@ class Performer:
             self._start(
                 "reload",
                 lambda: self._post(fingerprint),
-                lambda problem: ReloadAnswered(fingerprint, clock.now(), 0, problem),
+                lambda problem: ReloadAnswered(
+                    fingerprint, clock.now(), 0, problem, was_sent=False
+                ),
             )
         elif self._parts.child is not None:
             self._send(self._parts.child, signal.SIGHUP)

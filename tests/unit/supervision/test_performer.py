@@ -81,7 +81,7 @@ def test_what_there_is_no_thread_for_has_failed(
     assert saved.renderings is renderings
     assert "no thread" in saved.problem
     assert isinstance(answered, ReloadAnswered)
-    assert (answered.fingerprint, answered.status) == ("a", 0)
+    assert (answered.fingerprint, answered.status, answered.was_sent) == ("a", 0, False)
     assert "no thread" in answered.problem
     assert isinstance(read, PauseRead)
     assert read.pause is not None

@@ -24,13 +24,14 @@ from wrapper.model.actions import (
     WriteRendering,
 )
 from wrapper.model.configuration import Evidence, Rendering, Renderings
-from wrapper.model.events import ReloadWanted, SignalReceived, ThreadEnded
+from wrapper.model.events import ReloadAnswered, ReloadWanted, SignalReceived, ThreadEnded
 from wrapper.model.gate import GateReport
 from wrapper.model.lease import LeaseRecord, LeaseView, ObservedLease
 from wrapper.model.pause import Pause
 from wrapper.model.roles import Cause, Role, Stance, Verdict
 from wrapper.supervision import loaded_rendering, requested_reload
 from wrapper.supervision.child_state import Health
+from wrapper.supervision.config_loading import load_actions
 from wrapper.supervision.configuration_state import ConfigurationState, FailedWrite
 from wrapper.supervision.gate_state import GateState
 from wrapper.supervision.loaded_rendering import LoadState, Outcome
@@ -848,6 +849,26 @@ def test_an_ambiguous_demotion_reloads_once_more() -> None:
     assert o.writer.may_write
     assert decide(o, now=99.4).actions == ()
     assert decide(o, now=99.5).actions == (ReloadPrometheus("f"),)
+
+
+@pytest.mark.parametrize(
+    ("was_sent", "retried_at"),
+    [
+        pytest.param(True, 109.5, id="no answer"),
+        pytest.param(False, 100.0, id="no thread"),
+    ],
+)
+def test_a_demotion_that_was_not_requested_is_requested_soon(
+    was_sent: bool, retried_at: float
+) -> None:
+    """Prometheus would else be killed first; one that did not answer may still reload."""
+    answer = ReloadAnswered("f", 99.5, 0, "why", was_sent=was_sent)
+    o = fold(LOST_DEMOTING, answer, 99.6, POLICY)
+    assert load_actions(o, POLICY, Role.FOLLOWER, retried_at - 0.1) == ()
+    assert load_actions(o, POLICY, Role.FOLLOWER, retried_at) == (ReloadPrometheus("f"),)
+    loading = loaded_rendering.reload_sent(o.configuration.loading, retried_at)
+    o = but(o, configuration_loading=loading)
+    assert load_actions(o, POLICY, Role.FOLLOWER, retried_at + 9.9) == ()
 
 
 @pytest.mark.parametrize(
