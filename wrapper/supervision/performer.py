@@ -138,6 +138,7 @@ class Performer:
             case StartWeb() | StopWeb():
                 return self._control_web(action)
             case Exit(status, re_executes):
+                self._log_survivor()
                 self.exit_status, self.re_executes = status, re_executes
             case _:
                 return self._control_gate(action)
@@ -259,6 +260,14 @@ class Performer:
         if problem and problem != self._signal_problem:
             LOG.error("Prometheus can be neither reloaded nor stopped", extra={"reason": problem})
         self._signal_problem = problem
+
+    def _log_survivor(self) -> None:
+        """Log if Prometheus still runs when this program exits."""
+        child = self._parts.child
+        if child is not None and child.poll() is None:
+            reason = self._signal_problem or "it waits inside the kernel, usually for a disk"
+            extra = {"pid": child.pid, "reason": reason}
+            LOG.error("exiting, although Prometheus has not exited after SIGKILL", extra=extra)
 
     # --- the web server ---
 

@@ -16,6 +16,7 @@ from tests.support import refuse_threads
 from wrapper.base.thread_group import ThreadGroup
 from wrapper.election import step_down_pause
 from wrapper.model.actions import (
+    Exit,
     ReadPause,
     ReloadPrometheus,
     SaveRenderings,
@@ -31,12 +32,16 @@ from wrapper.model.events import (
 )
 from wrapper.options.settings import Notifier
 from wrapper.supervision.performer import Output, Performer, PerformerParts
+from wrapper.supervision.shutdown import FAILED
 
 
 class OfAnotherUser:
     """A child that takes no signals from this process."""
 
     pid = 7
+
+    def poll(self) -> None:
+        """Run on."""
 
     def send_signal(self, _number: int) -> None:
         """Refuse, as the kernel does."""
@@ -60,6 +65,17 @@ def test_a_prometheus_that_takes_no_signals_is_told_once_for_each(
     acting.perform(SignalPrometheus(signal.SIGTERM))
     reasons = [vars(record)["reason"] for record in caplog.records]
     assert [reason.partition(" cannot")[0] for reason in reasons] == ["signal 1", "signal 15"]
+
+
+def test_a_prometheus_that_outlives_this_program_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """The log says why it was not killed."""
+    acting = performer([], child=OfAnotherUser())
+    acting.perform(SignalPrometheus(signal.SIGKILL))
+    acting.perform(Exit(FAILED))
+    assert acting.exit_status == FAILED
+    last = caplog.records[-1]
+    assert last.getMessage() == "exiting, although Prometheus has not exited after SIGKILL"
+    assert "start this program as the user" in vars(last)["reason"]
 
 
 def test_what_there_is_no_thread_for_has_failed(

@@ -661,19 +661,31 @@ def test_a_thread_that_ends_ends_leadership(o: Observation) -> None:
     [
         pytest.param(98.5, FAILURE, (), id="its end is waited for"),
         pytest.param(97.9, FAILURE, (StopWeb(),), id="but not for ever"),
-        pytest.param(50.0, "", (), id="unless it will be told"),
+        pytest.param(80.1, "", (), id="longer while all threads run"),
+        pytest.param(79.9, "", (StopWeb(),), id="but not for ever either"),
     ],
 )
 def test_a_killed_prometheus_whose_end_nobody_tells(
     killed_at: float, failure: str, actions: tuple[Action, ...]
 ) -> None:
-    """The thread that would tell is the one that has ended."""
+    """The thread that would tell has ended, or the signal does not end Prometheus."""
     killed = stopping(
         but(READY, lease_view=RELEASED, child_killed_at=killed_at, stopping_failure=failure)
     )
     assert decide(killed).actions == actions
     gone = but(killed, web_pid=None, web_stopped_at=99.0)
     assert decide(gone).actions == ((Exit(FAILED),) if actions else ())
+
+
+@pytest.mark.parametrize("is_urgent", [False, True])
+def test_a_writer_that_cannot_be_killed_keeps_the_lease(is_urgent: bool) -> None:
+    """The stop ends, but the others have to wait until the lease expires."""
+    o = but(
+        DEMOTING, child_terminated_at=20.0, child_killed_at=79.0, web_pid=None, web_stopped_at=99.0
+    )
+    decided = decide(stopping(o, is_urgent=is_urgent))
+    assert decided.stance is Stance.HOLD
+    assert decided.actions[-1] == Exit(FAILED)
 
 
 @pytest.mark.parametrize(
