@@ -21,7 +21,7 @@ import pytest
 from tests.support import free_port, least, wait_until
 from wrapper.base import process
 from wrapper.model.events import Event
-from wrapper.supervision import sensors
+from wrapper.supervision import child_usage, sensors
 from wrapper.supervision.child_usage import usage
 
 PARENT = """
@@ -242,14 +242,54 @@ def test_a_process_that_has_gone_is_an_obstacle() -> None:
 
 
 def test_a_process_that_has_gone_is_not_measured() -> None:
-    """One that ends at once ends what looks after it, without a word."""
+    """The exit is reported elsewhere, so nothing is said about it here."""
+
+    class Once(threading.Event):
+        def wait(self, _timeout: float | None = None) -> bool:
+            self.set()
+            return True
+
     with subprocess.Popen(["true"]) as gone:
         gone.wait()
     events: list[Event] = []
-    ended = threading.Event()
-    ended.set()
-    sensors.measure_child(gone.pid, 60.0, events.append, ended)
+    sensors.measure_child(gone.pid, 60.0, events.append, Once())
     assert events == []
+
+
+WITHOUT_DESCRIPTORS = """
+import os, resource, threading
+from wrapper.supervision import sensors
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+class Ended(threading.Event):
+    def wait(self, timeout=None):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+ended = Ended()
+def report(event):
+    print(event.usage["threads"])
+    ended.set()
+resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+sensors.measure_child(os.getpid(), 60.0, report, ended)
+"""
+
+
+def test_a_measurement_that_fails_is_repeated() -> None:
+    """No descriptor is free for the first one."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_DESCRIPTORS], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "1.0\n"
+
+
+def test_a_kernel_that_tells_nothing_ends_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table without a line is no error of this program, whatever mounts it over /proc."""
+    (empty := tmp_path / "empty").touch()
+    monkeypatch.setattr(child_usage, "_KERNEL", empty)
+    with pytest.raises(OSError, match="No data available"):
+        usage(os.getpid())
+    monkeypatch.setattr(process, "_TCP_TABLES", (str(empty),))
+    assert "does not listen" in process.why_kill_is_insufficient(os.getpid(), 1)
 
 
 def test_what_a_process_uses_is_what_psutil_says(tmp_path: Path) -> None:

@@ -250,9 +250,9 @@ def _sockets_of(pid: int) -> set[str]:
 def _listeners(port: int) -> set[str]:
     """Return the inodes of the sockets that listen on a port, from /proc/net/tcp and tcp6."""
     found = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+    for table in _TCP_TABLES:
         with contextlib.suppress(OSError), Path(table).open(encoding="ascii") as lines:
-            next(lines)
+            next(lines, "")  # the heading
             for line in lines:
                 fields = line.split()
                 if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
@@ -260,4 +260,5 @@ def _listeners(port: int) -> set[str]:
     return found
 
 
+_TCP_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 _LISTEN = "0A"

@@ -195,9 +195,8 @@ class LoadedSensor:
 
 
 def measure_child(pid: int, period_s: float, report: Report, ended: threading.Event) -> None:
-    """Report a process' resource usage every ``period_s`` until it exits; then await ``ended``."""
-    with suppress(OSError):
-        while not ended.is_set():
+    """Report a process' resource usage every ``period_s``, if it can be read, until ``ended``."""
+    while not ended.is_set():
+        with suppress(OSError):  # it has exited, or for example no descriptor is free for a moment
             report(ChildMeasured(usage(pid)))
-            ended.wait(period_s)
-    ended.wait()
+        ended.wait(period_s)
