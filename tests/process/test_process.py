@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.support import free_port, least, wait_until
+from tests.support import free_port, least, let_pass, wait_until
 from wrapper.base import process
 from wrapper.model.events import Event
 from wrapper.supervision import child_usage, sensors
@@ -99,6 +99,26 @@ def test_a_child_starts_with_the_signals_ignored_that_were_named() -> None:
         child.wait(timeout=0.2)
     started.kill()
     started.wait()
+
+
+@pytest.mark.parametrize("has_exited", [False, True])
+def test_a_group_is_killed_only_before_its_first_process_has_exited(has_exited: bool) -> None:
+    """After the exit, others may use the number; here, an orphan does."""
+    command = f"sleep 60 & echo $!; {'exit' if has_exited else 'wait'}"
+    with subprocess.Popen(
+        ["sh", "-c", command], stdout=subprocess.PIPE, process_group=0
+    ) as started:
+        assert started.stdout is not None
+        member = psutil.Process(int(started.stdout.readline()))
+        if has_exited:
+            started.wait()
+        process.kill_group(started)
+        if not has_exited:
+            wait_until(lambda: has_gone(member), 15, "the whole group has died")
+            return
+        let_pass(0.2)
+        assert not has_gone(member)
+        member.kill()
 
 
 ANOTHER_USER = """

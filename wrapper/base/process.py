@@ -104,7 +104,13 @@ def send_signal(child: subprocess.Popen[bytes], number: int) -> str:
 
 
 def kill_group(child: subprocess.Popen[bytes]) -> None:
-    """Kill the child's process group; harmless if it is gone."""
+    """Kill the child's process group, unless the child has exited.
+
+    After the exit, the number may be that of another group. So the child's own children have to die
+    with it (``die_with_parent``).
+    """
+    if child.poll() is not None:
+        return
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
 
