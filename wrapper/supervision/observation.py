@@ -54,6 +54,15 @@ class LeaseState:
         """Whether this replica holds the lease, even if its leadership has expired."""
         return self.view.renewed_at is not None
 
+    @property
+    def may_be_held(self) -> bool:
+        """Whether this replica holds the lease, or its last attempt to acquire it is unanswered.
+
+        The next read shows whether that attempt has succeeded.
+        """
+        sent, is_unread = self.view.sent, self.view.seen is None
+        return self.is_held or (is_unread and sent is not None and bool(sent.holder))
+
 
 @dataclass(frozen=True, slots=True)
 class PendingRequests:

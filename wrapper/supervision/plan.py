@@ -118,7 +118,7 @@ def _after_exit(o: Observation, policy: Policy, now: float) -> Plan:
     status = o.child.status or 0
     code = status if status >= 0 else KILLED - status
     code = shutdown.FAILED if o.stopping.failure else code
-    is_known_outside = o.lease.is_held or (o.label is not None and o.label.awaits_removal)
+    is_known_outside = o.lease.may_be_held or (o.label is not None and o.label.awaits_removal)
     waits = is_known_outside and now < o.child.exited_at + policy.terms.retry_period_s
     grace_s = policy.web_grace_s if o.stopping.stop_at is not None else DEAD_WEB_GRACE_S
     disarm = () if o.fencing.switch_at is None else (DisarmSwitch(),)

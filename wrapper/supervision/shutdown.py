@@ -47,7 +47,7 @@ def _may_stop(o: Observation, policy: Policy, now: float) -> bool:
         return False
     if _awaits_label(o, policy, now):
         return False
-    if o.lease.is_held:
+    if o.lease.may_be_held:
         return _release_has_had_its_time(o, policy, now)
     released_at = o.lease.view.released_at
     if released_at is None or o.stopping.stop_at is None or released_at < o.stopping.stop_at:

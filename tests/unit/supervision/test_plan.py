@@ -65,6 +65,7 @@ OVERDUE = LeaseView(
     changed_at=NOW - 30,
     free_at=NOW + 2147483617.0,
 )
+UNANSWERED = LeaseView(sent=LeaseRecord("a", 10.0, incarnation="a-1"))
 RELEASED = LeaseView(last=LeaseRecord(), released_at=NOW - 0.5)
 
 
@@ -616,6 +617,16 @@ def test_it_is_killed_once() -> None:
             id="a lease that was given back before needs no successor",
         ),
         pytest.param(
+            stopping(but(READY, lease_view=UNANSWERED), since=98.1),
+            (),
+            id="it reads first whether it has acquired the lease",
+        ),
+        pytest.param(
+            stopping(but(READY, lease_view=UNANSWERED), since=98.0),
+            (TERMINATE,),
+            id="for a retry period at most",
+        ),
+        pytest.param(
             stopping(but(READY, child_terminated_at=90.0)), (), id="Prometheus has time to end"
         ),
         pytest.param(
@@ -704,6 +715,21 @@ def test_a_writer_that_cannot_be_killed_keeps_the_lease(is_urgent: bool) -> None
             but(GONE, lease_view=HELD, child_exited_at=98.0),
             (Exit(0),),
             id="unless that takes longer than a retry period",
+        ),
+        pytest.param(
+            but(GONE, lease_view=UNANSWERED),
+            (),
+            id="it reads first whether it has acquired the lease",
+        ),
+        pytest.param(
+            but(GONE, lease_view=LeaseView(sent=LeaseRecord())),
+            (Exit(0),),
+            id="a release without an answer is not waited for",
+        ),
+        pytest.param(
+            but(GONE, lease_view=replace(ANOTHERS, seen=OVERDUE.seen, sent=HELD.last)),
+            (Exit(0),),
+            id="another has acquired it",
         ),
         pytest.param(GONE, (Exit(0),), id="then it leaves with Prometheus' status"),
         pytest.param(
