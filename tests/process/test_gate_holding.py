@@ -119,8 +119,9 @@ def test_sends_on_what_is_newer_than_the_mark_in_order_before_anything_new(
     """The first batch is cut at the mark, the others go as they are; then Prometheus' own."""
     start = wall_ms() - 10_000
     bodies = [batch(start + 1000 * number, start + 1000 * number + 500) for number in range(5)]
+    of_tenant = {**V1, "X-Scope-OrgID": "a"}
     for body in bodies:
-        assert gate.post(body, {**V1, "X-Scope-OrgID": "a"}).status_code == 204
+        assert gate.post(body, of_tenant).status_code == 204
     goes_on = threading.Event()
 
     def wait(request: Incoming) -> None:
@@ -132,13 +133,13 @@ def test_sends_on_what_is_newer_than_the_mark_in_order_before_anything_new(
     wait_until(lambda: receiver.seen, LIMIT_S, "it sends on")
     at = wall_ms()
     new = batch(at)
-    answer = gate.post(new)
+    answer = gate.post(new, of_tenant)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert "held samples first" in answer.json()["error"]
     let_pass(OTHER_S)
     assert len(receiver.seen) == 1, "one at a time"
     goes_on.set()
-    wait_until(lambda: gate.post(new).status_code == 204, LIMIT_S, "it is live")
+    wait_until(lambda: gate.post(new, of_tenant).status_code == 204, LIMIT_S, "it is live")
     assert [times_in(each) for each in receiver.bodies] == [
         [start + 2500],
         [start + 3000, start + 3500],
@@ -146,7 +147,7 @@ def test_sends_on_what_is_newer_than_the_mark_in_order_before_anything_new(
         [at],
     ]
     assert receiver.bodies[1:3] == bodies[3:], "as they came"
-    assert {each.field("x-scope-orgid") for each in receiver.seen[:3]} == {"a"}
+    assert {each.field("x-scope-orgid") for each in receiver.seen} == {"a"}
     gate.counted("requests_passed")
     report = gate.await_endpoint(lambda each: each.held_batches == 0, "nothing is held")
     assert (report.counters["batches_sent_on"], report.counters["samples_left_out"]) == (5, 5)
@@ -173,6 +174,30 @@ def test_sends_on_again_what_the_receiver_could_not_take(
     assert gate.counted("batches_sent_on", 2) == 2
     assert receiver.bodies == [first] * 4 + [second]
     assert receiver.seen[2].at - receiver.seen[1].at >= 1, "Retry-After"
+
+
+def test_sends_on_with_the_newest_credentials(gate: RunningGate, receiver: StandInReceiver) -> None:
+    """The token of what is held has expired: it waits for Prometheus, which has the next one."""
+    old, new = ({**V1, "Authorization": f"Bearer {token}"} for token in ("old", "new"))
+    first, second = batch(wall_ms()), batch(wall_ms() + 1)
+    gate.post(first, old)
+    gate.post(second, old)
+
+    def play(request: Incoming) -> None:
+        has_expired = request.received.field("authorization") != "Bearer new"
+        request.answer(401 if has_expired else 204)
+
+    receiver.play = play
+    gate.open()
+    gate.await_endpoint(lambda each: each.problem == "HTTP 401", "the token has expired")
+    let_pass(OTHER_S)
+    assert receiver.bodies == [first], "nothing is sent until Prometheus sends"
+    live = batch(wall_ms() + 10_000)
+    assert gate.post(live, new).status_code == 503
+    wait_until(lambda: gate.post(live, new).status_code == 204, LIMIT_S, "it is live")
+    assert receiver.bodies == [first, first, second, live]
+    assert gate.counted("batches_sent_on", 2) == 2
+    assert gate.reports[-1].endpoints[0].counters["samples_given_up"] == 0
 
 
 def test_sends_on_past_what_the_receiver_has(gate: RunningGate, receiver: StandInReceiver) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from wrapper.base.line_limit import LineLimit
+from wrapper.gate.credentials import Credentials
 from wrapper.gate.decisions import Answer, Hold, Outcome, PassOn, Refuse, Replay
 from wrapper.gate.held import Batch, Budget, HeldBatches
 from wrapper.gate.replay import ReplayRequest, Result, Sending, count_of, replay
@@ -18,6 +19,7 @@ from wrapper.model.gate import COUNTERS, Endpoint, EndpointReport
 
 FULL = "the memory for batches is full"
 BUSY = "too many bytes are in flight to the receivers"
+AWAIT_S = 0.25  # between checks for a request with newer credentials
 
 
 @dataclass(slots=True)
@@ -45,6 +47,7 @@ class EndpointState:
     def __init__(self, endpoint: Endpoint, budget: Budget) -> None:
         self.endpoint = endpoint
         self.held = HeldBatches(budget)
+        self.credentials = Credentials()
         self.watermark = Watermark(endpoint)
         self.counters = dict.fromkeys(COUNTERS, 0.0)
         self.problem = ""
@@ -164,7 +167,10 @@ class EndpointState:
             return 0.0
         if now < current.at:
             return current.at - now
-        self.sent = Replay(self.endpoint.name, current.request.body, current.batch.fields, until)
+        fields = self.credentials.fields_for(current.batch)
+        if fields is None:
+            return AWAIT_S
+        self.sent = Replay(self.endpoint.name, current.request.body, fields, until)
         return self.sent
 
     def replayed(self, answer: Answer, now: float) -> None:
@@ -174,12 +180,13 @@ class EndpointState:
         if current is None:
             return  # the batch was given up in the meantime
         self.problem = _problem(answer)
-        try:
-            current.request = current.sending.send(answer)
-        except StopIteration as end:
-            self._finish(end.value)
-            return
-        current.at = now + current.request.wait_s
+        if not self.credentials.must_be_newer(answer):
+            try:
+                current.request = current.sending.send(answer)
+            except StopIteration as end:
+                self._finish(end.value)
+                return
+            current.at = now + current.request.wait_s
         if current.is_stale:
             self._current = None
 
@@ -188,6 +195,7 @@ class EndpointState:
 
         If a request is in flight and completes the batch, the batch is not sent again.
         """
+        self.credentials.begin()
         if self._current and self.sent is not None:
             self._current.is_stale = True
         else:

@@ -101,6 +101,7 @@ class Gate:
         state = self._states.get(name)
         if state is None:
             return Refuse(UNKNOWN)
+        batch = state.credentials.take(batch)
         closes_at = self.closes_at
         if closes_at is None:
             decision = state.hold(batch, now)
@@ -130,7 +131,9 @@ class Gate:
         The mark waits until Prometheus sends it again.
         """
         state = self._states.get(name)
-        return state.refuse(batch, BUSY, now) if state else Refuse(UNKNOWN)
+        if state is None:
+            return Refuse(UNKNOWN)
+        return state.refuse(state.credentials.take(batch), BUSY, now)
 
     def ended(self, passed: PassOn, answer: Answer, now: float) -> None:
         """Record the receiver's answer to a request that was passed on, or that there was none."""

@@ -22,7 +22,7 @@ class Batch:
     """One request of Prometheus.
 
     - ``body``: the body, unchanged.
-    - ``fields``: the header fields for the receiver.
+    - ``fields``: the header fields for the receiver; of a held batch, only those about its body.
     - ``protocol``: the version of remote_write.
     - ``came``: when it arrived (wall clock, ms since 1970).
     - ``counts``: the counts in the answer to Prometheus; None if the answer had none.
