@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from wrapper.gate.samples import Counts, Protocol
 
-OVERHEAD = 1024  # bytes of memory that a batch needs besides its body
+OVERHEAD = 1024  # bytes of memory that a batch needs besides its body and its fields
 
 Fields = tuple[tuple[str, str], ...]
 
@@ -37,7 +37,8 @@ class Batch:
     @property
     def size(self) -> int:
         """The memory that the batch needs while it is held, in bytes."""
-        return len(self.body) + OVERHEAD
+        fields = sum(len(name) + len(value) for name, value in self.fields)
+        return len(self.body) + fields + OVERHEAD
 
 
 class Budget:

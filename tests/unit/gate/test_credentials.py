@@ -9,7 +9,7 @@ import pytest
 from tests.unit.gate.driving import OK, came, counted, gate, order, state
 from wrapper.gate.decisions import Answer, Hold, PassOn, Refuse, Replay
 from wrapper.gate.gate import FIRST, Gate
-from wrapper.gate.held import Batch
+from wrapper.gate.held import OVERHEAD, Batch
 
 DENIED = Answer(401, problem="HTTP 401: token expired")
 
@@ -63,6 +63,18 @@ def test_what_describes_a_batch_stays_with_it() -> None:
     step = found.next_to_replay("a", 10)
     assert isinstance(step, Replay)
     assert step.fields == (("b", "c"), *own, ("retry-attempt", "2"))
+
+
+def test_what_is_held_is_no_larger_for_its_credentials() -> None:
+    """They are not held with each batch; what is held of its fields counts as memory."""
+    found = gate()
+    before = came(1).size
+    found.receive("a", by("x" * 100_000, 1), 1)
+    assert state(found, 1).held_bytes == before
+    more = (("content-type", "x" * 8000), ("content-encoding", "y" * 8000))
+    found.receive("a", replace(came(2), fields=more), 2)
+    wanted = before + OVERHEAD + len(came(2).body) + 16_000 + 28
+    assert state(found, 2).held_bytes == wanted
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -22,12 +22,11 @@ from wrapper.base.line_limit import PERIOD_S
 from wrapper.gate.decisions import ABORT_MARGIN_S, Answer, Hold, PassOn, Refuse, Replay
 from wrapper.gate.endpoint_state import FULL
 from wrapper.gate.gate import FIRST
-from wrapper.gate.held import OVERHEAD
 
 
 def test_a_standby_that_is_full_refuses_until_it_is_released() -> None:
     """Nothing that it holds makes room; what was refused comes again."""
-    standby = gate(memory=2 * (OVERHEAD + 60))
+    standby = gate(memory=2 * came(1).size)
     for at in (1, 2):
         assert isinstance(standby.receive("a", came(at), at), Hold)
     assert standby.receive("a", came(3), 3) == Refuse(FULL, 1)
@@ -216,7 +215,7 @@ def test_what_is_under_way_at_the_end_counts_if_it_is_the_last(status: int, left
 
 def test_what_was_refused_and_is_held_then_is_not_awaited() -> None:
     """The mark does not wait for it, once the gate is open."""
-    standby = gate(memory=OVERHEAD + 60)
+    standby = gate(memory=came(1).size)
     standby.receive("a", came(1), 1)
     assert standby.receive("a", came(2), 2) == Refuse(FULL, 1)
     standby.apply_marks({"a": ms(1)}, ms(9))

@@ -25,7 +25,6 @@ from tests.unit.gate.driving import (
 from wrapper.gate.decisions import ABORT_MARGIN_S, Answer, Hold, PassOn, Refuse, Replay
 from wrapper.gate.endpoint_state import BUSY
 from wrapper.gate.gate import FIRST, PAST, UNKNOWN, Gate, Reading
-from wrapper.gate.held import OVERHEAD
 from wrapper.gate.samples import Counts
 from wrapper.model.gate import FAR_MS
 
@@ -50,7 +49,7 @@ def test_a_standby_holds() -> None:
     assert standby.receive("a", broken, 3) == Hold(None)
     found = state(standby, 4)
     assert (found.held_batches, found.held_since) == (3, ms(1) / 1000)
-    assert found.held_bytes == 3 * OVERHEAD + len(came(1).body) + len(two.body) + 12
+    assert found.held_bytes == came(1).size + two.size + broken.size
     assert counted(standby, 4) == {"requests_held": 3}
     assert not standby.is_open(4)
     assert standby.closes_at is None

@@ -7,12 +7,13 @@ import pytest
 from tests.unit.gate.batches import V1
 from wrapper.gate.held import OVERHEAD, Batch, Budget, HeldBatches
 
-SIZE = 100 + OVERHEAD
+FIELDS = (("content-type", "proto"),)
+SIZE = 100 + 17 + OVERHEAD
 
 
 def of(came: int) -> Batch:
-    """Return a batch of 100 bytes."""
-    return Batch(b"x" * 100, (), V1, came)
+    """Return a batch of 100 bytes, and fields of 17."""
+    return Batch(b"x" * 100, FIELDS, V1, came)
 
 
 def test_endpoints_share_one_memory() -> None:
