@@ -56,6 +56,10 @@ class Credentials:
         """Forget earlier refusals, because the gate has opened or closed."""
         self._are_refused = False
 
+    def forget(self) -> None:
+        """Forget the credentials, because they were for another receiver."""
+        self._newest = None
+
 
 def _is_of_batch(field: tuple[str, str]) -> bool:
     return field[0].lower() in _OF_BATCH

@@ -68,6 +68,8 @@ class EndpointState:
 
     def update(self, endpoint: Endpoint) -> None:
         """Apply the endpoint's settings of the newest order."""
+        if endpoint.url != self.endpoint.url:
+            self.credentials.forget()
         self.endpoint = endpoint
         self.watermark.update(endpoint)
 

@@ -88,15 +88,15 @@ def _endpoints(o: Observation, role: Role) -> tuple[Endpoint, ...]:
 
     The gate drops the samples that it holds for an endpoint when the endpoint is removed. So an
     endpoint is kept until a rendering without it is in force, because Prometheus may refuse that
-    rendering.
+    rendering. Until then, it is also kept as it was: a new URL may be of another receiver, which
+    must not get the credentials that Prometheus still sends.
     """
     configuration = o.configuration
-    wanted = configuration.target(role).endpoints
-    known = {each.name for each in wanted}
-    further: dict[str, Endpoint] = {}
-    for rendering in configuration.loading.possibly_in_force:
-        further |= {each.name: each for each in rendering.endpoints if each.name not in known}
-    return (*wanted, *further.values())
+    oldest_first = (*configuration.loading.possibly_in_force, configuration.target(role))
+    found: dict[str, Endpoint] = {}
+    for rendering in oldest_first:
+        found = {each.name: each for each in rendering.endpoints} | found
+    return tuple(found.values())
 
 
 def _start(o: Observation, gate: GateState, now: float) -> tuple[Action, ...]:

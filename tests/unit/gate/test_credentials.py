@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.gate.driving import OK, came, counted, gate, order, state
+from tests.unit.gate.driving import OK, A, came, counted, gate, order, state
 from wrapper.gate.decisions import Answer, Hold, PassOn, Refuse, Replay
 from wrapper.gate.gate import FIRST, Gate
 from wrapper.gate.held import OVERHEAD, Batch
@@ -94,6 +94,17 @@ def test_refused_credentials_are_final_only_if_prometheus_still_sends_them(statu
     leader.receive("a", by("newest", 502), 502)
     leader.replayed(sent(leader, 502)[0], OK, 502)
     assert counted(leader, 502)["batches_sent_on"] == 2
+
+
+def test_credentials_for_one_receiver_are_not_sent_to_another() -> None:
+    """What is held waits until Prometheus sends to the new one; other changes do not matter."""
+    leader = successor("for a", "for a")
+    order(leader, 11, endpoints=(replace(A, timeout_s=7.0),))
+    leader.replayed(sent(leader, 11)[0], OK, 11)
+    order(leader, 12, endpoints=(replace(A, url="http://elsewhere/"),))
+    assert isinstance(leader.next_to_replay("a", 13), float)
+    leader.receive("a", by("for another", 14), 14)
+    assert sent(leader, 14)[1] == "for another"
 
 
 def test_a_receiver_that_refuses_for_good_does_not_hold_back_what_is_live() -> None:

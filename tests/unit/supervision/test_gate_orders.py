@@ -23,6 +23,7 @@ from tests.unit.supervision.test_plan import (
     STALE,
     decide,
     loaded,
+    rewritten,
 )
 from wrapper.model.actions import (
     Action,
@@ -328,6 +329,19 @@ def test_an_endpoint_stays_until_a_configuration_without_it_is_in_force() -> Non
     assert names == ["thanos", "mimir"]
     in_force = but(o, configuration_loading=loaded(fewer))
     assert [each.name for each in order_of(in_force).endpoints] == ["thanos"]
+
+
+def test_an_endpoint_keeps_its_receiver_until_another_is_in_force() -> None:
+    """Prometheus still sends the credentials of the one before, and may refuse the edit."""
+    elsewhere = Endpoint("mimir", "http://elsewhere/push", client={"follow_redirects": False})
+    moved = replace(GATED, fingerprint="g", endpoints=(elsewhere, Endpoint("new", "http://new")))
+    edited = Renderings(moved, replace(moved, role=Role.LEADER))
+    o = but(gated(READY), configuration_renderings=edited)
+    assert order_of(o).endpoints == (*ENDPOINTS, Endpoint("new", "http://new"))
+    reloading = but(o, configuration_loading=rewritten(GATED, moved, sent_at=NOW - 0.4))
+    assert order_of(reloading).endpoints == (*ENDPOINTS, Endpoint("new", "http://new"))
+    in_force = but(o, configuration_loading=loaded(moved))
+    assert order_of(in_force).endpoints == moved.endpoints
 
 
 def test_overrides_beside_remote_write_are_fenced_as_before() -> None:
