@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.process.receiving import receiving
 from tests.process.running_gate import RunningGate, running_gate
 from tests.real.parts import Prometheus, Receiver, started
 from tests.support import now, wait_until
@@ -86,6 +87,28 @@ def test_a_successor_sends_what_it_held(
     assert report.counters["batches_sent_on"] >= 10
     assert report.counters["samples_rejected_known"] == report.counters["samples_given_up"] == 0
     assert failed(sender) == 0
+
+
+def test_a_token_that_expires_while_samples_are_held_costs_none(tmp_path: Path) -> None:
+    """What is held is sent with the token that Prometheus has read since then."""
+    token = tmp_path / "token"
+    token.write_text("old")
+    config = f"{CONFIG}  authorization: {{credentials_file: {token}}}\n"
+    with receiving() as receiver, running_gate(tmp_path, memory_bytes=64 << 20) as gate:
+        receiver.play = lambda request: request.answer(
+            204 if request.received.field("authorization") == "Bearer new" else 401
+        )
+        gate.order(Endpoint("x", receiver.url, batch_deadline_s=0.5, max_backoff_s=0.5))
+        sender = Prometheus(tmp_path / "sender", config.replace("GATE", gate.url()))
+        with started(sender):
+            gate.await_endpoint(lambda each: each.held_batches >= 5, "it holds batches")
+            token.write_text("new")
+            gate.open()
+            gate.counted("batches_sent_on", 5)
+            gate.counted("requests_passed", 2)
+            report = gate.await_endpoint(lambda each: not each.held_batches, "nothing is held")
+            assert report.counters["samples_given_up"] == 0
+            assert failed(sender) == 0
 
 
 def test_a_killed_gate_and_a_deadline_cost_nothing(
