@@ -26,7 +26,7 @@ from wrapper.gate.samples import (
     parsed,
     span,
 )
-from wrapper.gate.splitting import by_timestamp, halves, single_series, split_at, without_known
+from wrapper.gate.splitting import SeriesOf, by_timestamp, split_at, without_known
 
 PROTOCOLS = st.sampled_from(Protocol)
 UNTIL = st.sampled_from(TIMES)
@@ -46,10 +46,9 @@ def test_a_batch_is_cut_without_loss(body: bytes, protocol: Protocol, until: int
     assert left_out + (counts(left, protocol).timed if left is not None else 0) == whole
     pieces = by_timestamp(body, protocol, 4)
     assert sum(each.counts.timed for each in pieces) == whole
-    singles, rest = single_series(body, protocol, 3)
-    assert sum(each.counts.timed for each in (*singles, *([rest] if rest else []))) == whole
-    both = halves(body, protocol)
-    assert both is None or sum(each.counts.timed for each in both) == whole
+    series = SeriesOf(body, protocol)
+    assert sum(series.part([at]).counts.timed for at in series.timed) == whole
+    assert series.count(range(len(series))) == whole
 
 
 @fuzzed(400, body=BODIES, protocol=PROTOCOLS, is_thorough=st.booleans())

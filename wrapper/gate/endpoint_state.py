@@ -58,6 +58,7 @@ class EndpointState:
         self.passing: dict[int, tuple[TrackedRequest, bytes]] = {}
         self.sent: Replay | None = None
         self._current: Current | None = None
+        self._is_mixed = False  # see ``replay``
         self._opened_ms: int | None = None
         self.overlap_since = 0.0
 
@@ -77,6 +78,7 @@ class EndpointState:
         """Record that the gate opens now: the receiver may have samples up to this time."""
         self._opened_ms, self.overlap_since = wall_ms, now
         self.problem = ""
+        self._is_mixed = False
 
     def may_overlap(self, now: float) -> bool:
         """Return whether requests may still have samples from before the gate opened."""
@@ -205,7 +207,8 @@ class EndpointState:
 
     def _begin(self, batch: Batch, now: float) -> Current | None:
         """Start to send a batch; return None if none of its samples is newer than the mark."""
-        sending = replay(batch, self.watermark.mark, self.endpoint.max_backoff_s)
+        mark, max_backoff_s = self.watermark.mark, self.endpoint.max_backoff_s
+        sending = replay(batch, mark, max_backoff_s, is_mixed=self._is_mixed)
         try:
             self._current = Current(batch, sending, next(sending), now)
         except StopIteration as end:
@@ -223,6 +226,7 @@ class EndpointState:
         self.counters["samples_unconfirmed"] += result.unconfirmed
         self.counters["bytes_passed"] += result.bytes_sent
         self.problem = result.problem
+        self._is_mixed = result.is_mixed
         if result.given_up:
             self._dropped += result.given_up
             self._why_dropped = result.problem

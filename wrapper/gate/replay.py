@@ -17,35 +17,45 @@ trusted, because Cortex reports none even if it has accepted the valid samples.
 Without a usable count, a refused batch is sent again in pieces:
 
 1. The batch is split by timestamp. The pieces are sent oldest first.
-2. If a piece with one timestamp is refused, a few of its series (``PROBES``), spread over all, are
-   sent one by one.
-3. If none of these is accepted, the receiver has all samples of this timestamp.
-4. Otherwise, the remaining series are sent in two halves. For each half that is refused, continue
-   at step 2.
+2. If a piece with one timestamp is refused, some of its series, the probes, are sent alone: 32 or
+   an eighth of them, whichever is more, spread over all; see ``probes``.
+3. If no probe is accepted, the receiver has all samples of this timestamp.
+4. If the probes show a cut, so that the receiver has the series before it or those after it, those
+   are known. The others are sent together.
+5. Otherwise, known and new series are mixed. Each series is sent alone, except those between two
+   probes that were accepted: these are sent together, and in halves if they are refused.
+6. From then on, all series of a refused piece are probes, also in the next batches.
 
-Prometheus sends the series of a scrape in runs. So most halves are completely known or completely
-new, and only a few are mixed. Each series has only one sample per timestamp, so the order of the
-pieces of one timestamp does not matter.
+A cut comes from a request that had only a part of a scrape. Known and new series are mixed if the
+former leader's Prometheus had several shards, and only some of these had sent their series. Each
+series has only one sample per timestamp, so the order of the pieces of one timestamp does not
+matter.
 
-Limitation: if ``MOST_REQUESTS`` requests do not find out which samples are new, the rest is given
-up, and counted as given up.
+Limitations:
+
+- If only a few series of the first mixed pieces are new, the probes may miss them: they are then
+  lost, and counted as known. The probability to miss k new series is at most (7/8)^k, which is a
+  loss of less than three samples on average.
+- If ``MOST_REQUESTS`` requests do not find out which samples are new, the rest is given up, and
+  counted as given up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from wrapper.base.backoff import backoff_s
 from wrapper.gate.decisions import Answer, Outcome
 from wrapper.gate.held import Batch
+from wrapper.gate.probes import changes, groups, probes
 from wrapper.gate.samples import Counts, Protocol, Undecodable, counts
-from wrapper.gate.splitting import Part, by_timestamp, halves, single_series, without_known
+from wrapper.gate.splitting import Part, SeriesOf, by_timestamp, without_known
 
 FIRST_PAUSE_S = 0.03
-MOST_REQUESTS = 1024  # for the pieces of one batch, not counting retries
+MOST_REQUESTS = 8192  # for the pieces of one batch, not counting retries; for 2,000 samples enough
 MOST_TIMES = 128  # pieces by time
-PROBES = 8  # series that are sent one by one, spread over all
 TOO_MANY = f"rejected, and its new samples were not found within {MOST_REQUESTS} requests"
 MAY_HAVE = frozenset({400, 409})  # statuses of a receiver that has the samples, or newer ones
 
@@ -68,15 +78,22 @@ class Result:
     unconfirmed: int = 0
     bytes_sent: int = 0
     problem: str = ""
+    is_mixed: bool = False  # known and new series were mixed, in this batch or an earlier one
 
 
 Sending = Generator[ReplayRequest, Answer, Result]
 Answering = Generator[ReplayRequest, Answer, Answer]
+Sent = Generator[ReplayRequest, Answer, bool | None]
 
 
-def replay(batch: Batch, mark: int | None, max_backoff_s: float) -> Sending:
-    """Send a batch, except the samples at or before the mark; see the module."""
-    return (yield from _Sender(batch, max_backoff_s).send(mark))
+def replay(
+    batch: Batch, mark: int | None, max_backoff_s: float, *, is_mixed: bool = False
+) -> Sending:
+    """Send a batch, except the samples at or before the mark; see the module.
+
+    ``is_mixed`` is that of the result of the batch before.
+    """
+    return (yield from _Sender(batch, max_backoff_s, Result(is_mixed=is_mixed)).send(mark))
 
 
 def count_of(batch: Batch) -> int:
@@ -90,12 +107,12 @@ def count_of(batch: Batch) -> int:
 class _Sender:
     """Sends one batch."""
 
-    def __init__(self, batch: Batch, max_backoff_s: float) -> None:
+    def __init__(self, batch: Batch, max_backoff_s: float, result: Result) -> None:
         self._batch = batch
         self._protocol = batch.protocol
         self._max_backoff_s = max_backoff_s
         self._left = MOST_REQUESTS
-        self.result = Result()
+        self.result = result
 
     def send(self, mark: int | None) -> Sending:
         """Send the samples that are newer than the mark."""
@@ -153,35 +170,37 @@ class _Sender:
                 self._give_up(piece.counts.timed, TOO_MANY)
 
     def _by_series(self, part: Part, reserve: int) -> Generator[ReplayRequest, Answer]:
-        """Find the new samples of a refused part with one timestamp: steps 2 to 4 of the module."""
-        if self._left - reserve < PROBES + 1 and part.counts.timed > 1:
-            self._give_up(part.counts.timed, TOO_MANY)
-            return
-        probes, rest = single_series(part.body, self._protocol, PROBES)
-        if len(probes) == 1 and rest is None:
+        """Find the new samples of a refused part with one timestamp: steps 2 to 6 of the module."""
+        series = SeriesOf(part.body, self._protocol)
+        if len(series) == 1:
             self.result.rejected_known += part.counts.timed
             return
-        has_taken = False
-        for probe in probes:
-            is_taken = yield from self._piece(probe)
-            has_taken |= is_taken is True
-            self.result.rejected_known += probe.counts.timed if is_taken is False else 0
-        if rest is None:
-            return
-        if not has_taken:
-            self.result.rejected_known += rest.counts.timed
-            return
-        for half in halves(rest.body, self._protocol) or (rest,):
-            yield from self._half(half, reserve)
+        accepted: dict[int, bool | None] = {}
+        for at in series.timed if self.result.is_mixed else probes(series.timed):
+            accepted[at] = yield from self._group(series, [at], reserve)
+        self.result.is_mixed |= changes(accepted) > 1
+        others = groups(len(series), accepted)
+        decided = series.count(chain(accepted, *others))
+        self.result.rejected_known += part.counts.timed - decided
+        for group in others:
+            yield from self._group(series, group, reserve)
 
-    def _half(self, part: Part, reserve: int) -> Generator[ReplayRequest, Answer]:
-        """Send a half, and find its new samples if it is refused."""
+    def _group(self, series: SeriesOf, group: list[int], reserve: int) -> Sent:
+        """Send some series of a part, in halves if they are refused; return as ``_taken``."""
         if self._left <= reserve:
-            self._give_up(part.counts.timed, TOO_MANY)
-        elif (yield from self._piece(part)) is False:
-            yield from self._by_series(part, reserve)
+            self._give_up(series.count(group), TOO_MANY)
+            return None
+        part = series.part(group)
+        is_taken = yield from self._piece(part)
+        if is_taken is False and len(group) == 1:
+            self.result.rejected_known += part.counts.timed
+        elif is_taken is False:
+            middle = len(group) // 2
+            for half in (group[:middle], group[middle:]):
+                yield from self._group(series, half, reserve)
+        return is_taken
 
-    def _piece(self, part: Part) -> Generator[ReplayRequest, Answer, bool | None]:
+    def _piece(self, part: Part) -> Sent:
         self._left -= 1
         return self._taken(part, (yield from self._answer(part.body)))
 

@@ -10,7 +10,7 @@ All public functions raise ``Undecodable``.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -24,8 +24,6 @@ from wrapper.gate.samples import (
     parsed,
     times_of,
 )
-
-GOLDEN = 5**0.5 / 2 + 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,48 +101,32 @@ def by_timestamp(body: bytes, protocol: Protocol, most: int) -> list[Part]:
     ]
 
 
-def single_series(body: bytes, protocol: Protocol, most: int) -> tuple[list[Part], Part | None]:
-    """Split off at most ``most`` series with samples, each as a part; return the rest too.
+class SeriesOf:
+    """The series of a batch. Any of them can be sent as a part.
 
-    The series are spread over all. The rest is None if no series is left.
+    ``timed`` has the indexes of those with samples, ascending.
     """
-    request = parsed(body, protocol)
-    timed = [at for at, each in enumerate(request.timeseries) if each.samples or each.histograms]
-    chosen = [timed[at] for at in _spread(min(most, len(timed)), len(timed))]
-    shared = _without_series(request, has_metadata=False)
-    singles = [_of(protocol, shared, [request.timeseries[at]]) for at in chosen]
-    for at in reversed(chosen):
-        del request.timeseries[at]
-    return singles, (_part(request) if request.timeseries else None)
 
+    def __init__(self, body: bytes, protocol: Protocol) -> None:
+        self._protocol = protocol
+        self._request = parsed(body, protocol)
+        self._first = _without_series(self._request, has_metadata=True)
+        self._shared = _without_series(self._request, has_metadata=False)
+        series = self._request.timeseries
+        self.timed = [at for at, each in enumerate(series) if each.samples or each.histograms]
 
-def halves(body: bytes, protocol: Protocol) -> tuple[Part, Part] | None:
-    """Split a batch into two parts by series; return None if it has only one."""
-    first, second = parsed(body, protocol), parsed(body, protocol)
-    middle = len(first.timeseries) // 2
-    if not middle:
-        return None
-    del first.timeseries[middle:]
-    del second.timeseries[:middle]
-    if protocol is Protocol.V1:
-        del second.metadata[:]
-    return _part(first), _part(second)
+    def __len__(self) -> int:
+        return len(self._request.timeseries)
 
+    def part(self, indexes: Collection[int]) -> Part:
+        """Return the part with these series; metadata is in that with the first."""
+        series = [self._request.timeseries[at] for at in indexes]
+        return _of(self._protocol, self._first if 0 in indexes else self._shared, series)
 
-def _spread(count: int, among: int) -> list[int]:
-    """Return ``count`` indexes below ``among``, ascending: both ends, and some irregularly between.
-
-    If a scrape was cut in the middle, the series at one end are known and those at the other are
-    new. Irregular distances also find both kinds if these alternate.
-    """
-    if count == among:
-        return list(range(among))
-    found = set((0, among - 1)[:count])
-    number = 0
-    while len(found) < count:
-        found.add(int(number * GOLDEN % 1.0 * among))
-        number += 1
-    return sorted(found)
+    def count(self, indexes: Iterable[int]) -> int:
+        """Return the number of samples in these series."""
+        series = (self._request.timeseries[at] for at in indexes)
+        return sum(len(each.samples) + len(each.histograms) for each in series)
 
 
 def _part(request: Any) -> Part:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.gate.batches import samples_in
+from tests.unit.gate.batches import batch, samples_in
 from tests.unit.gate.driving import (
     OK,
     acked,
@@ -88,6 +88,31 @@ def test_a_successor_sends_what_it_holds_first() -> None:
         "samples_left_out": 2,
         "requests_refused_closing": 1,
     }
+
+
+def test_that_series_are_mixed_is_remembered_while_it_leads() -> None:
+    """Then one new series among 500 is found in each later batch; the next time, only maybe."""
+    names = [f"m{number}" for number in range(500)]
+    known = {1: set(names[::2]), 2: set(names) - {"m250"}, 11: set(names) - {"m250"}}
+    successor = gate()
+    accepted: list[int] = []
+
+    def answer(sent: Replay) -> Answer:
+        series = [(name, (at - ms(0)) // 1000) for name, at in samples_in(sent.body)]
+        if any(name in known[at] for name, at in series):
+            return Answer(400)
+        accepted.extend(at for _, at in series)
+        return OK
+
+    for since in (0, 10):
+        for at in sorted(each for each in known if since < each < since + 10):
+            held = batch(*((name, ms(at)) for name in names), came=ms(at))
+            assert isinstance(successor.receive("a", held, at), Hold)
+        order(successor, since + 3, open_until=100.0)
+        while isinstance(sent := successor.next_to_replay("a", since + 3), Replay):
+            successor.replayed(sent, answer(sent), since + 3)
+        order(successor, since + 4, open_until=None)
+    assert [accepted.count(at) for at in known] == [250, 1, 0]
 
 
 def test_the_mark_stays_while_a_backlog_is_sent_on() -> None:

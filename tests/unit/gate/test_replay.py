@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -57,10 +58,12 @@ class Prometheus:
         return Answer(204, written=written)
 
 
-def drive(held: Batch, receiver: Receiver, mark: int | None = None) -> tuple[Result, list[float]]:
+def drive(
+    held: Batch, receiver: Receiver, mark: int | None = None, *, is_mixed: bool = False
+) -> tuple[Result, list[float]]:
     """Send a batch on; return the result and the wait before each request."""
     waits: list[float] = []
-    steps = replay(held, mark, 5.0)
+    steps = replay(held, mark, 5.0, is_mixed=is_mixed)
     try:
         request = next(steps)
         while True:
@@ -154,12 +157,12 @@ def test_nothing_new_is_lost_to_what_is_known(
 
 
 def test_a_time_that_is_known_costs_few_requests() -> None:
-    """Of 500 series that the receiver has, eight are asked for; of the next time it takes all."""
+    """Of 500 series that the receiver has, it gets 62; of the next time it takes all."""
     names = [f"m{number}" for number in range(500)]
     receiver = Prometheus(dict.fromkeys(names, 7))
     held = batch(*((name, at) for at in (7, 8) for name in names), came=LATER)
     result, waits = drive(held, receiver)
-    assert (len(receiver.taken), result.rejected_known, len(waits)) == (500, 500, 1 + 2 + 8)
+    assert (len(receiver.taken), result.rejected_known, len(waits)) == (500, 500, 1 + 2 + 62)
 
 
 def test_new_series_among_known_ones_are_found() -> None:
@@ -170,6 +173,41 @@ def test_new_series_among_known_ones_are_found() -> None:
     assert (len(receiver.taken), result.rejected_known, result.given_up) == (30, 30, 0)
 
 
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.2, 0.5, 0.9])
+def test_few_new_series_among_many_are_found(share: float) -> None:
+    """Some shards of the former leader's Prometheus had sent theirs, and the others had not."""
+    for seed in range(3):
+        names = [f"m{number}" for number in range(500)]
+        known = random.Random(seed).sample(names, round(500 * (1 - share)))
+        receiver = Prometheus(dict.fromkeys(known, 7))
+        result, waits = drive(batch(*((name, 7) for name in names), came=LATER), receiver)
+        assert len(receiver.taken) == 500 - len(known)
+        assert (result.rejected_known, result.given_up) == (len(known), 0)
+        assert result.is_mixed
+        assert len(waits) < 1.5 * 500
+
+
+def test_the_requests_suffice_for_the_largest_batch_by_default() -> None:
+    """Half of 2,000 series are new: none of them is given up."""
+    names = [f"m{number}" for number in range(2000)]
+    known = random.Random(1).sample(names, 1000)
+    receiver = Prometheus(dict.fromkeys(known, 7))
+    result, _ = drive(batch(*((name, 7) for name in names), came=LATER), receiver)
+    assert (len(receiver.taken), result.rejected_known, result.given_up) == (1000, 1000, 0)
+
+
+def test_after_mixed_series_each_series_is_asked_for() -> None:
+    """Then a single new one among 500 is found; a cut does not cost so much."""
+    names = [f"m{number}" for number in range(500)]
+    for is_mixed in (False, True):
+        receiver = Prometheus(dict.fromkeys(set(names) - {"m250"}, 7))
+        held = batch(*((name, 7) for name in names), came=LATER)
+        result, waits = drive(held, receiver, is_mixed=is_mixed)
+        assert (len(receiver.taken), len(waits)) == ((1, 501) if is_mixed else (0, 1 + 62))
+        assert result.is_mixed == is_mixed
+        assert result.rejected_known + len(receiver.taken) == 500
+
+
 @pytest.mark.parametrize("known", [1, 6, 200, 350, 355])
 def test_a_scrape_that_was_cut_costs_few_requests(known: int) -> None:
     """The receiver has the first series of it: a run that is known is not asked for wholly."""
@@ -177,12 +215,13 @@ def test_a_scrape_that_was_cut_costs_few_requests(known: int) -> None:
     receiver = Prometheus(dict.fromkeys(names[:known], 7))
     result, waits = drive(batch(*((name, 7) for name in names), came=LATER), receiver)
     assert (len(receiver.taken), result.rejected_known) == (356 - known, known)
+    assert not result.is_mixed
     assert len(waits) < 100
 
 
 def test_the_requests_are_bounded() -> None:
     """What is not found out within the bound is given up and counted, and later times still go."""
-    names = [f"m{number}" for number in range(1600)]
+    names = [f"m{number}" for number in range(6000)]
     receiver = Prometheus(dict.fromkeys(names[::2], 300))
     samples = [(name, at) for at in (1, 2, 301) for name in names]
     result, waits = drive(batch(*samples, came=LATER), receiver)
@@ -191,7 +230,7 @@ def test_the_requests_are_bounded() -> None:
     assert result.given_up > 0
     assert taken + result.rejected_known + result.given_up == len(samples)
     assert {at for _, at in receiver.taken} >= {301}
-    assert len([at for _, at in receiver.taken if at == 301]) == 1600
+    assert len([at for _, at in receiver.taken if at == 301]) == 6000
 
 
 def test_many_times_are_sent_together() -> None:

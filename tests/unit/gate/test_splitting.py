@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.unit.gate.batches import V1, V2, body, new, pack, read, samples_in
 from wrapper.gate.samples import Protocol, counts
-from wrapper.gate.splitting import by_timestamp, halves, single_series, split_at, without_known
+from wrapper.gate.splitting import SeriesOf, by_timestamp, split_at, without_known
 
 SAMPLES = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 30)), max_size=25)
 PROTOCOLS = st.sampled_from([V1, V2])
@@ -65,30 +65,29 @@ def test_pieces_by_time_are_in_order(
     assert [each.counts.samples for each in pieces] == [len(each) for each in found]
 
 
-@given(samples=SAMPLES, most=st.integers(1, 12), protocol=PROTOCOLS)
+@given(samples=SAMPLES, protocol=PROTOCOLS, data=st.data())
 @settings(max_examples=40, deadline=None)
-def test_some_series_are_taken_alone(
-    samples: list[tuple[str, int]], most: int, protocol: Protocol
+def test_any_series_are_a_part(
+    samples: list[tuple[str, int]], protocol: Protocol, data: st.DataObject
 ) -> None:
-    """As many as wanted, each alone; the others are the rest."""
-    singles, rest = single_series(body(*samples, protocol=protocol), protocol, most)
-    alone = [samples_in(each.body, protocol) for each in singles]
-    assert [len(each) for each in alone] == [1] * min(most, len(samples))
-    others = samples_in(rest.body, protocol) if rest else []
-    assert sorted(list(chain(*alone)) + others) == sorted(samples)
-    assert (rest is None) == (not others)
+    """Those that were asked for, and no others; they are counted alike."""
+    series = SeriesOf(body(*samples, protocol=protocol), protocol)
+    assert series.timed == list(range(len(samples)))
+    wanted = sorted(data.draw(st.sets(st.sampled_from(series.timed)) if samples else st.just(())))
+    part = series.part(wanted)
+    assert samples_in(part.body, protocol) == [samples[at] for at in wanted]
+    assert part.counts.samples == series.count(wanted) == len(wanted)
 
 
-@given(samples=SAMPLES, protocol=PROTOCOLS)
-@settings(max_examples=40, deadline=None)
-def test_halves_are_a_whole(samples: list[tuple[str, int]], protocol: Protocol) -> None:
-    """By series, none empty; a single series has no halves."""
-    two = halves(body(*samples, protocol=protocol), protocol)
-    assert (two is None) == (len(samples) < 2)
-    found = [samples_in(each.body, protocol) for each in two or ()]
-    assert all(found)
-    assert list(chain(*found)) == (samples if two else [])
-    assert [each.counts.samples for each in two or ()] == [len(each) for each in found]
+@pytest.mark.parametrize("protocol", [V1, V2])
+def test_a_series_without_samples_is_not_timed(protocol: Protocol) -> None:
+    """A histogram is a sample, an exemplar is not; metadata is sent once, with the first series."""
+    series = SeriesOf(pack(of_many_kinds(protocol)), protocol)
+    assert (len(series), series.timed) == (2, [0])
+    assert series.count([0, 1]) == series.part([0, 1]).counts.timed > 3
+    if protocol is V1:
+        found = [read(series.part([at]).body, V1).metadata for at in (0, 1)]
+        assert [len(each) for each in found] == [1, 0]
 
 
 def of_many_kinds(protocol: Protocol) -> Any:
