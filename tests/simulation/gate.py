@@ -29,6 +29,7 @@ ENDPOINT = Endpoint(
     timeout_s=remote_write.GATE_TIMEOUT_S,
     batch_deadline_s=remote_write.BATCH_DEADLINE_S,
     max_backoff_s=remote_write.MAX_BACKOFF_S,
+    retries_429=True,
 )
 START_S = 0.3
 LINE_S = 0.004

@@ -126,6 +126,7 @@ class _Reading:
             _duration(queue, "batch_send_deadline", _BATCH_S),
             _duration(queue, "max_backoff", _BACKOFF_S),
             read_client(reader, self._gate.folder),
+            retries_429=queue.is_on("retry_on_http_429", default=False),
         )
 
     def _name(self, given: str, url: str) -> str:

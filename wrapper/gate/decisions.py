@@ -11,6 +11,7 @@ from wrapper.gate.samples import Counts, Protocol
 ABORT_MARGIN_S = (
     0.25  # requests are aborted this long before the deadline: a busy machine needs time for it
 )
+_TOO_MANY = 429
 
 
 class Outcome(enum.Enum):
@@ -28,10 +29,13 @@ class Outcome(enum.Enum):
 
 
 def outcome(status: int | None) -> Outcome:
-    """Return the outcome of an HTTP status, None for no answer, by the same rules as Prometheus."""
+    """Return the outcome of an HTTP status, None for no answer.
+
+    The rules are those of Prometheus with ``retry_on_http_429``.
+    """
     if status is None:
         return Outcome.UNANSWERED
-    if status == 429 or status >= 500:  # noqa: PLR2004 - as in the specification of remote write
+    if status == _TOO_MANY or status >= 500:  # noqa: PLR2004 - as in the specification of remote write
         return Outcome.RETRY
     return Outcome.ACKED if 200 <= status < 300 else Outcome.REJECTED  # noqa: PLR2004 - HTTP's classes
 
@@ -55,6 +59,10 @@ class Answer:
     def outcome(self) -> Outcome:
         """The result that the status stands for."""
         return outcome(self.status)
+
+    def ends_live(self, *, retries_429: bool) -> bool:
+        """Return whether Prometheus does not send a request again that was answered so."""
+        return self.outcome.is_final or (self.status == _TOO_MANY and not retries_429)
 
 
 @dataclass(slots=True, eq=False)

@@ -149,7 +149,7 @@ class EndpointState:
         is_answered = answer.outcome is not Outcome.UNANSWERED
         self.counters["requests_passed" if is_answered else "requests_failed"] += 1
         self.problem = _problem(answer)
-        if answer.outcome.is_final:
+        if answer.ends_live(retries_429=self.endpoint.retries_429):
             self.counters["bytes_passed"] += len(passed.body)
             self.watermark.completed(request, now)
             if passed.remainder:

@@ -27,6 +27,8 @@ class Endpoint:
       ``queue_config``, in seconds.
     - ``client``: the entry's fields about the connection, by their names in the entry
       (``tls_config``, ``proxy_url``, …), with absolute paths.
+    - ``retries_429``: ``retry_on_http_429`` of ``queue_config``: Prometheus sends a request again
+      that was answered 429. Otherwise, it drops the samples.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Endpoint:
     batch_deadline_s: float = 5.0
     max_backoff_s: float = 5.0
     client: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    retries_429: bool = False
 
     @property
     def shown_url(self) -> str:

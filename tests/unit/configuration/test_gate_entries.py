@@ -171,8 +171,9 @@ def test_fields_of_the_connection_become_the_gates() -> None:
     found, endpoint = entry(
         "url: 'https://u:p@r/x?a=b', name: a/b, remote_timeout: 1m, headers: {X-A: '1'}, "
         "basic_auth: {username: u, password_file: p}, queue_config: {batch_send_deadline: 1s, "
-        "max_backoff: 500ms, max_shards: 7}, tls_config: {ca_file: ca.pem, server_name: s}, "
-        "proxy_url: 'http://p:1', no_proxy: a, proxy_connect_header: {X-B: [c]}, "
+        "max_backoff: 500ms, retry_on_http_429: true}, "
+        "tls_config: {ca_file: ca.pem, server_name: s}, proxy_url: 'http://p:1', "
+        "no_proxy: a, proxy_connect_header: {X-B: [c]}, "
         "follow_redirects: false, enable_http2: false, protobuf_message: x, "
         "write_relabel_configs: [{action: drop, regex: x}]"
     )
@@ -182,7 +183,11 @@ def test_fields_of_the_connection_become_the_gates() -> None:
         "remote_timeout": "1m5s",
         "headers": {"X-A": "1"},
         "basic_auth": {"username": "u", "password_file": "p"},
-        "queue_config": {"batch_send_deadline": "1s", "max_backoff": "500ms", "max_shards": 7},
+        "queue_config": {
+            "batch_send_deadline": "1s",
+            "max_backoff": "500ms",
+            "retry_on_http_429": True,
+        },
         "protobuf_message": "x",
         "write_relabel_configs": [{"action": "drop", "regex": "x"}],
     }
@@ -199,6 +204,7 @@ def test_fields_of_the_connection_become_the_gates() -> None:
             "proxy_connect_header": {"X-B": ["c"]},
             "follow_redirects": False,
         },
+        retries_429=True,
     )
 
 
@@ -279,6 +285,10 @@ def test_signed_requests_stay_apart() -> None:
         (
             "[{url: 'http://r', queue_config: {max_backoff: 1.5s}}]",
             "l.yml:1:49: not a duration; write whole numbers",
+        ),
+        (
+            "[{url: 'http://r', queue_config: {retry_on_http_429: SECRET}}]",
+            "l.yml:1:49: must be true or false, not a single value",
         ),
         (
             "[{url: 'http://r', tls_config: {min_version: TLS11}}]",

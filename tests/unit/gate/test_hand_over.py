@@ -9,6 +9,7 @@ import pytest
 from tests.unit.gate.batches import V1, V2, batch, body, samples_in
 from tests.unit.gate.driving import (
     OK,
+    A,
     acked,
     came,
     counted,
@@ -80,7 +81,7 @@ def test_a_hand_over_cuts_at_its_moment() -> None:
     assert leader.next_to_replay("a", 12) is None
 
 
-@pytest.mark.parametrize(("status", "held"), [(400, 1), (500, 0), (None, 0)])
+@pytest.mark.parametrize(("status", "held"), [(400, 1), (429, 1), (500, 0), (None, 0)])
 def test_the_rest_is_held_if_it_does_not_come_again(status: int | None, held: int) -> None:
     """Prometheus sends again what failed, whole; what is refused for good it drops, whole."""
     leader = gate(open_until=1000.0, memory=(OVERHEAD + 200))
@@ -91,6 +92,22 @@ def test_the_rest_is_held_if_it_does_not_come_again(status: int | None, held: in
     if not held:
         leader.ended(passes(leader, 13, 9, 11), OK, 13)
         assert state(leader, 13).held_batches == 1
+
+
+@pytest.mark.parametrize("retries", [False, True])
+def test_a_hand_over_waits_for_what_was_throttled_if_it_comes_again(*, retries: bool) -> None:
+    """By default, Prometheus drops what is answered 429; Retry-After does not matter then."""
+    leader = gate(open_until=1000.0, endpoints=(replace(A, retries_429=retries),))
+    for at in range(20):
+        acked(leader, at, at)
+    throttled = passes(leader, 20, 19.5)
+    decode(leader, 20)
+    leader.ended(throttled, Answer(429, retry_after_s=3600.0), 20)
+    order(leader, 21, hands_over=True)
+    for at in range(22, 40):
+        leader.receive("a", came(at), at)
+    assert leader.report(40, ms(40)).has_handed_over is not retries
+    assert state(leader, 40).mark == (ms(19.5) - 1 if retries else ms(21))
 
 
 def test_the_rest_has_its_memory_before_the_first_part_goes() -> None:
