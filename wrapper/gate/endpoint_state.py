@@ -67,6 +67,11 @@ class EndpointState:
         """Whether a request to the receiver is in flight."""
         return bool(self.passing) or self.sent is not None
 
+    @property
+    def is_needed(self) -> bool:
+        """Whether there are held samples, a request in flight, or a loss to log."""
+        return bool(self.held or self.is_in_flight or self._dropped)
+
     def update(self, endpoint: Endpoint) -> None:
         """Apply the endpoint's settings of the newest order."""
         if endpoint.url != self.endpoint.url:

@@ -23,6 +23,7 @@ from wrapper.gate.decodings import Decodings
 from wrapper.gate.endpoint_state import BUSY, FULL, EndpointState
 from wrapper.gate.hand_over import HandOver, split, times_of
 from wrapper.gate.held import Batch, Budget
+from wrapper.gate.removed_endpoints import RemovedEndpoints
 from wrapper.gate.samples import Span
 from wrapper.gate.watermark import TrackedRequest, Watermark
 from wrapper.model.gate import FAR_MS, Endpoint, GateOrder, GateReport, Marks
@@ -41,7 +42,7 @@ class Gate:
         self.clock_offset_s: float | None = None
         self._budget = Budget(memory_bytes)
         self._states: dict[str, EndpointState] = {}
-        self._gone: dict[str, EndpointState] = {}
+        self._removed = RemovedEndpoints()
         self._decodings = Decodings()
         self._passes = 0
         self._hand_over: HandOver | None = None
@@ -81,6 +82,10 @@ class Gate:
         """Return the endpoint with this name in the newest order, or None."""
         state = self._states.get(name)
         return state.endpoint if state else None
+
+    def knows(self, name: str) -> bool:
+        """Return whether an endpoint is in the newest order, or may still have a request."""
+        return name in self._states or self._removed.get(name) is not None
 
     def begin_reading(self, name: str, now: float, wall_ms: int) -> Reading | None:
         """Record that the head of a request has arrived; return None if it is for no endpoint.
@@ -137,7 +142,7 @@ class Gate:
 
     def ended(self, passed: PassOn, answer: Answer, now: float) -> None:
         """Record the receiver's answer to a request that was passed on, or that there was none."""
-        state, gone = self._states.get(passed.name), self._gone.get(passed.name)
+        state, gone = self._states.get(passed.name), self._removed.get(passed.name)
         if state and passed.number in state.passing:
             state.ended(passed, answer, now)
         elif gone and passed.number in gone.passing:
@@ -159,7 +164,7 @@ class Gate:
 
     def replayed(self, sent: Replay, answer: Answer, now: float) -> None:
         """Record the receiver's answer to a request from a held batch, or that there was none."""
-        for state in (*self._states.values(), *self._gone.values()):
+        for state in (*self._states.values(), *self._removed):
             if state.sent is sent:
                 state.replayed(answer, now)
         self._start_marks(now)
@@ -188,13 +193,13 @@ class Gate:
 
     def is_open(self, now: float) -> bool:
         """Return whether requests are passed on, or one of them is still in flight."""
-        states = (*self._states.values(), *self._gone.values())
+        states = (*self._states.values(), *self._removed)
         return self._accepts(now) or any(each.is_in_flight for each in states)
 
     def notices(self, now: float) -> list[str]:
         """Return the messages to log since the last call."""
         found, self._notices = self._notices, []
-        states = (*self._states.values(), *self._gone.values())
+        states = (*self._states.values(), *self._removed)
         return found + [notice for each in states if (notice := each.notice(now))]
 
     def report(self, now: float, wall_ms: int) -> GateReport:
@@ -203,17 +208,19 @@ class Gate:
         Removed endpoints are included if samples were given up for them. The caller must have read
         all requests that arrived before ``now``.
         """
+        self._removed.forget()
         self._advance(now, wall_ms)
         self._complete_hand_over(now)
         is_open = self.is_open(now)
-        gone = [each for each in self._gone.values() if each.counters["samples_given_up"]]
-        states = (*self._states.values(), *gone)
         return GateReport(
             order=self.order.number,
             is_open=is_open,
             has_handed_over=bool(self._hand_over)
             and all(each.has_handed_over for each in self._states.values()),
-            endpoints=tuple(each.report(wall_ms, is_open=is_open) for each in states),
+            endpoints=(
+                *(each.report(wall_ms, is_open=is_open) for each in self._states.values()),
+                *self._removed.reports(wall_ms, is_open=is_open),
+            ),
             clock_offset_s=self.clock_offset_s,
         )
 
@@ -233,12 +240,11 @@ class Gate:
         """Apply the endpoints of the order; give up what is held for those that were removed."""
         before, self._states = self._states, {}
         for each in endpoints:
-            state = before.pop(each.name, None) or self._gone.pop(each.name, None)
-            state = state or EndpointState(each, self._budget)
+            state = before.pop(each.name, None) or self._removed.restored(each, self._budget)
             state.update(each)
             self._states[each.name] = state
-        for name, state in before.items():
-            self._gone[name] = state
+        for state in before.values():
+            self._removed.add(state)
             self._give_up(state)
 
     def _give_up(self, state: EndpointState) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from wrapper.gate.in_flight import InFlight
 from wrapper.gate.receiver import Receiver
@@ -13,7 +13,7 @@ class Receivers(Mapping[str, Receiver]):
     """A mapping from the name of an endpoint to its receiver.
 
     A receiver keeps its connections as long as its endpoint does not change. The receiver of a
-    removed endpoint stays, because requests to it may still be in flight.
+    removed endpoint stays until ``tidy``, because requests to it may still be in flight.
     """
 
     def __init__(self, in_flight: InFlight) -> None:
@@ -31,8 +31,10 @@ class Receivers(Mapping[str, Receiver]):
             if known is not None:
                 known[1].close()
 
-    def tidy(self, now: float) -> None:
-        """Close connections that have been idle for too long."""
+    def tidy(self, now: float, is_known: Callable[[str], bool]) -> None:
+        """Remove the receivers that are not known, and close what has been idle for too long."""
+        for name in [each for each in self._known if not is_known(each)]:
+            self._known.pop(name)[1].close()
         for _, receiver in self._known.values():
             receiver.tidy(now)
 

@@ -142,7 +142,7 @@ class Serving:
                 self._in_flight.abort()
             if not self._gate.is_open(now):
                 self._switch.disarm()
-            self._receivers.tidy(now)
+            self._receivers.tidy(now, self._gate.knows)
             for notice in self._gate.notices(now):
                 LOG.warning("%s", notice)
             if now > due_at + STALL_S:
@@ -195,13 +195,14 @@ class Serving:
     # --- receivers and peers ---
 
     def _replay(self, name: str) -> None:
-        """Send the held batches of one endpoint, as the rules decide."""
-        while True:
+        """Send the held batches of one endpoint, as the rules decide, until it is forgotten."""
+        while self._gate.knows(name):
             wanted = self._gate.next_to_replay(name, clock.now())
             if isinstance(wanted, Replay):
                 self._handler.replay(wanted)
             else:
                 self._wait(self._check_interval_s if wanted is None else min(wanted, CHECK_S))
+        del self._senders[name]
 
     def _decode(self) -> None:
         """Read the timestamps of batches that were passed on, while no request needs the CPU."""

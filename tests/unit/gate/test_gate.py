@@ -219,6 +219,43 @@ def test_an_endpoint_may_go_while_something_is_under_way() -> None:
     assert counted(holding, 11)["samples_given_up"] == 1
 
 
+def test_endpoints_that_went_are_forgotten() -> None:
+    """Once nothing of theirs is in flight or to be logged; what they lost stays counted."""
+    found = gate(open_until=100.0)
+    passed = passes(found, 1)
+    order(found, 2, endpoints=(B,))
+    found.report(2, ms(2))
+    assert found.knows("a")
+    found.ended(passed, OK, 3)
+    found.report(3, ms(3))
+    assert (found.knows("a"), found.knows("b")) == (False, True)
+    losing = gate()
+    losing.receive("a", came(1, 1, 2), 1)
+    order(losing, 2, endpoints=(B,))
+    for _ in range(2):
+        assert counted(losing, 2) == {"requests_held": 1, "samples_given_up": 2}
+        assert not losing.knows("a")
+    order(losing, 3, endpoints=(A, B))
+    losing.receive("a", came(4), 4)
+    assert counted(losing, 4) == {"requests_held": 2, "samples_given_up": 2}
+    assert len(losing.report(4, ms(4)).endpoints) == 2
+
+
+def test_a_loss_is_logged_before_its_endpoint_is_forgotten() -> None:
+    """Of an endpoint that went while its last batch was rejected."""
+    found = gate()
+    found.receive("a", came(1), 1)
+    order(found, 2, open_until=100.0)
+    assert replay(found, 2, lambda _: Answer(413, problem="too large")) == [1]
+    order(found, 3, endpoints=(B,))
+    found.report(3, ms(3))
+    assert found.knows("a")
+    (notice,) = found.notices(3)
+    assert "endpoint a: 1 held samples are dropped" in notice
+    found.report(4, ms(4))
+    assert not found.knows("a")
+
+
 def test_the_mark_waits_for_what_cannot_be_decoded() -> None:
     """It may hold samples of any time: the receiver may know how to read it."""
     leader = gate(open_until=1000.0)
