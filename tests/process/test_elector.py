@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -130,6 +131,23 @@ def test_a_watch_that_ends_is_followed_by_another_after_the_pause() -> None:
     with running(lock, in_thread):
         assert lock.was_watched_again.wait(LIMIT_S)
     assert lock.watches[1][0] - lock.watches[0][0] < 2 * WATCH_PAUSE_S + 0.5
+
+
+def test_the_time_of_a_report_is_wall_time() -> None:
+    """The marks on the lease are compared with it."""
+    reports: queue.Queue[LeaseReported | LeaseAsked] = queue.Queue()
+    elector = Elector(WatchedLock(), TERMS, reports.put, in_thread)
+    elector.instruct(Stance.CONTEND, clock.now())
+    thread = threading.Thread(target=elector.run)
+    began = clock.wall()
+    thread.start()
+    try:
+        while not isinstance(report := reports.get(timeout=LIMIT_S), LeaseReported):
+            pass
+        assert began <= report.time <= clock.wall()
+    finally:
+        elector.end()
+        thread.join(LIMIT_S)
 
 
 @pytest.mark.parametrize(("shortest_s", "is_growing"), [(1.0, True), (0.0, False)])

@@ -195,7 +195,7 @@ class Elector:
     def _set_view(self, view: LeaseView) -> None:
         if view != self._view:
             self._view = view
-            self._report(LeaseReported(view))
+            self._report(LeaseReported(view, clock.wall()))
 
     # --- waiting and watching ---
 

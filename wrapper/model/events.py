@@ -81,9 +81,10 @@ class HealthProbed:
 
 @dataclass(frozen=True, slots=True)
 class LeaseReported:
-    """The elector's view of the lease has changed."""
+    """The elector's view of the lease has changed; ``time`` is as in ``GateStarted``."""
 
     view: LeaseView
+    time: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

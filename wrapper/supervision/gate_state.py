@@ -22,6 +22,7 @@ from wrapper.model.events import (
     ThreadEnded,
 )
 from wrapper.model.gate import (
+    FAR_MS,
     EndpointReport,
     GateOrder,
     GateReport,
@@ -140,11 +141,18 @@ def fold(gate: GateState, happened: Event | Action, now: float) -> GateState:
             return replace(gate, is_unwatched=True)
         case OrderGate(order):
             return _ordered(gate, order, now)
-        case LeaseReported(view) if view.last is not None and view.last.marks:
-            others = merged(gate.other_marks, dict(view.last.marks))
-            return replace(gate, other_marks=others)
+        case LeaseReported(view, time) if view.last is not None and view.last.marks:
+            return replace(gate, other_marks=_with(gate.other_marks, view.last.marks, time))
         case _:
             return gate
+
+
+def _with(known: Marks, found: Iterable[tuple[str, int]], time: float) -> Marks:
+    """Return the newest marks, without those found that are far ahead of the wall time.
+
+    They must not stay: when that time has come near, the gates would drop what they hold.
+    """
+    return merged(known, {name: mark for name, mark in found if mark <= time * 1000 + FAR_MS})
 
 
 def _reported(gate: GateState, report: GateReport, now: float) -> GateState:

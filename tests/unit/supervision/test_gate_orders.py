@@ -43,7 +43,7 @@ from wrapper.model.events import (
     SignalReceived,
     ThreadEnded,
 )
-from wrapper.model.gate import Endpoint, EndpointReport, GateOrder, GateReport
+from wrapper.model.gate import FAR_MS, Endpoint, EndpointReport, GateOrder, GateReport
 from wrapper.model.lease import LeaseRecord, LeaseView
 from wrapper.model.roles import Cause, Role, Stance
 from wrapper.supervision.gate_state import GateState
@@ -155,6 +155,26 @@ def test_it_may_write_from_the_decision_until_it_is_known_to_have_closed() -> No
     assert later.gate is not None
     assert later.gate.order.marks == {"mimir": 7}
     assert not later.writer.may_write
+
+
+def test_a_mark_far_ahead_of_the_clock_is_not_kept() -> None:
+    """Else it would count once its time has come near, and the gates would drop what they hold."""
+    time, ahead = 1000.0, 1_000_000 + FAR_MS
+
+    def seen(mark: int, at: float) -> LeaseReported:
+        return LeaseReported(LeaseView(last=LeaseRecord("b", 10.0, marks=(("mimir", mark),))), at)
+
+    state = GateState()
+    steps: tuple[tuple[int, float, dict[str, int]], ...] = (
+        (ahead + 1, time, {}),
+        (ahead, time, {"mimir": ahead}),
+        (ahead + 2, time, {"mimir": ahead}),
+        (7, time + 3600, {"mimir": ahead}),
+        (ahead + 2, time + 1, {"mimir": ahead + 2}),
+    )
+    for mark, at, known in steps:
+        state = fold_gate(state, seen(mark, at), NOW)
+        assert state.other_marks == known
 
 
 def test_a_gate_that_has_exited_writes_nothing_and_is_started_again() -> None:
