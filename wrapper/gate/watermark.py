@@ -13,7 +13,8 @@ The mark is before each of these times:
   wait in a shard, so it says nothing about samples: after a reload, it may arrive while Prometheus
   still reads its WAL and sends none. If there are none for ``QUIET_S``, the endpoint has none;
 - the earliest sample of each request that was acknowledged, or refused for good, in the window
-  before that arrival, or after it;
+  before that arrival, or after it. One that came after it has no samples, or cannot be decoded: it
+  is forgotten after ``QUIET_S``;
 - the arrival of each request whose body is still being read, or was cut off, less the window, and
   the earliest sample of those acknowledged in the window before it: it may lag as these did. One
   that was cut off is forgotten after ``settle_s``: until then Prometheus has sent it again;
@@ -255,6 +256,10 @@ class Watermark:
         since = (self._newest[0] if self._newest else now) - self.window_s
         while self._ended and self._ended[0].ended < since:
             self._ended.popleft()
+        newest, quiet = self._newest, now - QUIET_S
+        if newest and newest[0] < quiet:  # else the next one with samples has them forgotten soon
+            kept = (each for each in self._ended if each.came <= newest[0] or each.ended >= quiet)
+            self._ended = deque(kept)
         if self._failed:
             self._failed = {key: each for key, each in self._failed.items() if each[1] > now}
 

@@ -192,6 +192,28 @@ def test_metadata_moves_the_mark_of_an_endpoint_without_samples(had_samples: boo
         assert ((mark.mark or 0) > ms(0)) == (at > QUIET_S)
 
 
+def test_it_stays_where_a_prometheus_was_that_lagged() -> None:
+    """What it had not sent when it was killed is as old as what it sent last."""
+    mark = passing()
+    for at in range(40):
+        acked(mark, at, at - 30)
+    before = mark.advance(39.0)
+    assert before == ms(3) - 1
+    assert mark.advance(39.0 + 2 * QUIET_S) == before
+
+
+def test_what_ended_long_ago_is_forgotten() -> None:
+    """If only requests come that cannot be decoded, for ever; the mark stays."""
+    mark = passing()
+    for at in range(40):
+        acked(mark, at, at)
+    before = mark.advance(39.0)
+    for at in range(40, 2000):
+        mark.completed(mark.arrived(b"what is this", at, ms(at)), at)
+        assert mark.advance(at) == before
+    assert len(mark._ended) == pytest.approx(QUIET_S, abs=10)
+
+
 def test_it_is_not_beyond_what_it_may_be() -> None:
     """Nor does it move when requests are not passed on."""
     mark = passing()
