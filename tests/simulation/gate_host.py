@@ -29,6 +29,7 @@ class Gates:
 
     receiver: Receiver
     memory_bytes: int
+    late_s: float = 0.0
     peers_are_deaf: bool = False
     check: Callable[[], None] = lambda: None
     violate: Callable[[str], None] = lambda _what: None

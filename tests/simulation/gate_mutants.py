@@ -112,6 +112,11 @@ GATE_MUTANTS = (
         ((_Sender, "_without_known", lambda sender, _mark: sender._batch.body),),
     ),
     GateMutant(
+        "what entered after the mark is sent, whatever its time is",
+        profiles.GATED_LATE,
+        ((EndpointState, "_entered_after", lambda *_arguments: False),),
+    ),
+    GateMutant(
         "what is held goes first: until then nothing is taken",
         profiles.GATED_RECEIVER,
         ((Gate, "receive", _takes_all),),

@@ -31,7 +31,9 @@ class GatedHistory(History):
         self.gated = profile
         is_strict = self.rng.random() < 0.5
         self.receiver = Receiver(self.hub, self.rng, is_strict, self.check_gates)
-        self.gates = Gates(self.receiver, profile.memory_bytes, check=self.check_gates)
+        self.gates = Gates(
+            self.receiver, profile.memory_bytes, profile.late_s, check=self.check_gates
+        )
         self.gates.violate = self.violate
         self.world.gates = self.gates
         self.world.renderings = GATED if self.rng.random() < 0.7 else GATED_BESIDE

@@ -61,12 +61,14 @@ class Profile:
 class GatedProfile(Profile):
     """A kind of history whose replicas have gates.
 
-    ``skew_s`` is by how much machines' wall clocks are wrong, at most. ``is_exact``: nothing may
-    arrive twice, or be refused. ``is_complete``: nothing may be lost that any replica holds.
+    ``skew_s`` is by how much machines' wall clocks are wrong, at most. ``late_s``: how late samples
+    of one target enter Prometheus. ``is_exact``: nothing may arrive twice, or be refused.
+    ``is_complete``: nothing may be lost that any replica holds.
     """
 
     skew_s: float = 0.03
     memory_bytes: int = 1 << 20
+    late_s: float = 0.0
     is_exact: bool = False
     is_complete: bool = False
 
@@ -140,6 +142,13 @@ GATED_IN_ORDER = GatedProfile(
     mean_gap_s=4.0,
     is_exact=True,
 )
+GATED_LATE = GatedProfile(
+    "gated late",
+    ("steps down", "stops", "crash"),
+    faulty_s=50.0,
+    mean_gap_s=4.0,
+    late_s=5.0,
+)
 GATED_RECEIVER = GatedProfile(
     "gated receiver",
     (
@@ -186,6 +195,7 @@ GATED = (
     GATED_CRASHES,
     GATED_ANY,
     GATED_IN_ORDER,
+    GATED_LATE,
     GATED_RECEIVER,
     GATED_NO_LEASE,
     GATED_CLOCKS,

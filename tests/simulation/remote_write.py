@@ -21,6 +21,7 @@ from tests.simulation.stoppable import Stoppable
 
 SCRAPE_S = 1.0
 SERIES = (("a1", "a2"), ("b1", "b2", "b3"))  # of each target
+LATE_SERIES = ("late1",)  # of the target whose samples are late
 APPEND_S = 0.02  # from the time of a scrape until remote_write has it
 BATCH_DEADLINE_S = 0.5
 FIRST_PAUSE_S = 0.03
@@ -67,12 +68,16 @@ class RemoteWrite(Stoppable):
         for target in SERIES:
             self.after(rng.random() * SCRAPE_S, partial(self._scrape, target))
 
-    def _scrape(self, target: tuple[str, ...]) -> None:
-        at = self._wall_ms()
+    def add_late_target(self, late_s: float) -> None:
+        """Scrape one more target, whose samples are so old when they are scraped."""
+        self.after(self.rng.random() * SCRAPE_S, partial(self._scrape, LATE_SERIES, late_s))
+
+    def _scrape(self, target: tuple[str, ...], late_s: float = 0.0) -> None:
+        at = self._wall_ms() - round(late_s * 1000)
         samples = [Sample(series, at, self.life) for series in target]
         self.scraped += [(self.hub.now, sample) for sample in samples]
         self.after(APPEND_S * self.rng.random(), lambda: self._append(samples))
-        self.after(SCRAPE_S, lambda: self._scrape(target))
+        self.after(SCRAPE_S, lambda: self._scrape(target, late_s))
 
     def _append(self, samples: list[Sample]) -> None:
         for sample in samples:

@@ -191,6 +191,8 @@ class Process(Group):
         self.remote_write = RemoteWrite(
             world.hub, world.rng, world.lives, self.wall_ms, self.gate_host.connect
         )
+        if gates.late_s:
+            self.remote_write.add_late_target(gates.late_s)
 
     def _start_thread(self, name: str, body: Callable[[], None]) -> None:
         self.run(body, name)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from wrapper.base.line_limit import LineLimit
 from wrapper.gate.credentials import Credentials
 from wrapper.gate.decisions import Answer, Hold, Outcome, PassOn, Refuse, Replay
+from wrapper.gate.hand_over import times_of
 from wrapper.gate.held import Batch, Budget, HeldBatches
 from wrapper.gate.replay import ReplayRequest, Result, Sending, count_of, replay
 from wrapper.gate.samples import Protocol, Span, Undecodable, counts
@@ -20,6 +21,7 @@ from wrapper.model.gate import COUNTERS, Endpoint, EndpointReport
 FULL = "the memory for batches is full"
 BUSY = "too many bytes are in flight to the receivers"
 AWAIT_S = 0.25  # between checks for a request with newer credentials
+MOST_LAG_MS = 60_000  # with few targets, no recent sample may come for a scrape interval
 
 
 @dataclass(slots=True)
@@ -61,6 +63,7 @@ class EndpointState:
         self._is_mixed = False  # see ``replay``
         self._opened_ms: int | None = None
         self.overlap_since = 0.0
+        self._newest_ms = 0  # of the samples in batches that were sent
 
     @property
     def is_in_flight(self) -> bool:
@@ -71,6 +74,10 @@ class EndpointState:
     def is_needed(self) -> bool:
         """Whether there are held samples, a request in flight, or a loss to log."""
         return bool(self.held or self.is_in_flight or self._dropped)
+
+    @property
+    def _window_ms(self) -> int:
+        return round(self.watermark.window_s * 1000)
 
     def update(self, endpoint: Endpoint) -> None:
         """Apply the endpoint's settings of the newest order."""
@@ -91,14 +98,19 @@ class EndpointState:
             self._opened_ms = self._opened_ms if self.watermark.is_awaiting(now) else None
         return self._opened_ms is not None
 
-    def overlaps(self, times: Span | None, now: float) -> bool:
+    def overlaps(self, times: Span | None, came: int, now: float) -> bool:
         """Return whether a request has samples from before the gate opened.
 
-        If it has, more such requests are expected.
+        If it has, more such requests are expected: until one comes later than the window, with a
+        recent sample too. What its shard sends next has entered Prometheus after the gate opened,
+        though a target may set old timestamps forever. The request itself may have samples that
+        waited behind one that failed.
         """
         if times is None or self._opened_ms is None or times.earliest > self._opened_ms:
             return False
-        self.overlap_since = now
+        has_recent = came <= times.latest + self._window_ms
+        if not (has_recent and came > self._opened_ms + self._window_ms):
+            self.overlap_since = now
         return True
 
     def hold(
@@ -211,14 +223,32 @@ class EndpointState:
             self._current = None
 
     def _begin(self, batch: Batch, now: float) -> Current | None:
-        """Start to send a batch; return None if none of its samples is newer than the mark."""
+        """Start to send a batch; return None if the receiver has all its samples.
+
+        Samples up to the mark are left out, unless they entered Prometheus after the time of the
+        mark: then the mark does not tell whether the old leader has sent them.
+        """
         mark, max_backoff_s = self.watermark.mark, self.endpoint.max_backoff_s
+        if mark is not None and self._entered_after(mark, batch):
+            mark = None
         sending = replay(batch, mark, max_backoff_s, is_mixed=self._is_mixed)
         try:
             self._current = Current(batch, sending, next(sending), now)
         except StopIteration as end:
             self._finish(end.value)
         return self._current
+
+    def _entered_after(self, mark: int, batch: Batch) -> bool:
+        """Return whether the samples of a batch entered Prometheus after the time of a mark.
+
+        A sample's timestamp does not tell when it entered: a scrape may take long, or the target
+        may set timestamps. But a sample waits for less than the window, unless Prometheus lags. It
+        does not lag much if this batch, or one before it, has recent samples.
+        """
+        times = times_of(batch)
+        if times:
+            self._newest_ms = max(self._newest_ms, min(times.latest, batch.came))
+        return mark + self._window_ms < batch.came <= self._newest_ms + MOST_LAG_MS
 
     def _finish(self, result: Result) -> None:
         """Remove the batch that was sent, and add its result to the totals."""

@@ -115,7 +115,7 @@ class Gate:
         if now >= closes_at:
             return state.refuse(batch, PAST, now)
         if state.has_backlog(self._until_ms):
-            if state.may_overlap(now) and state.overlaps(times_of(batch), now):
+            if state.may_overlap(now) and state.overlaps(times_of(batch), batch.came, now):
                 # Held now: with a pause of 1 s after each, Prometheus would never catch up.
                 return state.hold(batch, now)
             return state.refuse(batch, FIRST, now)
@@ -124,7 +124,7 @@ class Gate:
         times = None
         if state.may_overlap(now):
             times = times_of(batch)
-            if state.overlaps(times, now):
+            if state.overlaps(times, batch.came, now):
                 # Held even if another endpoint's batches fill the memory: it is only one at a time.
                 return state.hold(batch, now, is_forced=True)
         passed = PassOn(name, batch.body, closes_at, self._number())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.unit.gate.batches import batch, samples_in
@@ -170,6 +172,58 @@ def test_what_is_older_than_the_gate_is_open_is_held_while_such_is_sent_on() -> 
     assert successor.receive("a", came(11), 11) == Refuse(FIRST, 1)
     assert replay(successor, 11) == [7, 8, 9]
     assert isinstance(successor.receive("a", came(11), 12), PassOn)
+
+
+@pytest.mark.parametrize(
+    ("at", "times", "wanted"),
+    [
+        (27, (2, 20, 21), [2, 20, 21]),  # all waited for six seconds at most
+        (80, (2, 20), [2, 20]),
+        (81, (2, 20), []),  # of a Prometheus that lags
+        (26, (2, 20, 21), [21]),  # one may have waited since before the mark
+    ],
+)
+def test_what_entered_late_is_sent_on(at: int, times: tuple[int, ...], wanted: list[int]) -> None:
+    """An old timestamp does not say that the old leader has sent it: a mark is of one moment."""
+    successor = gate()
+    assert successor.receive("a", came(at, *times), at) == Hold(None)
+    order(successor, at + 1, open_until=1000.0, marks={"a": ms(20)})
+    assert replay(successor, at + 1) == wanted
+
+
+def test_a_prometheus_does_not_lag_if_it_sent_a_recent_sample_before() -> None:
+    """With few targets, a batch may have only old ones; a sample of the future says nothing."""
+    successor = gate()
+    for at, times in ((27, (27, 500)), (87, (2,)), (88, (3,))):
+        assert successor.receive("a", came(at, *times), at) == Hold(None)
+    order(successor, 90, open_until=1000.0, marks={"a": ms(20)})
+    assert replay(successor, 90) == [27, 500, 2]
+
+
+def test_what_cannot_be_read_is_sent_on_whole() -> None:
+    """Whether it came before or after the mark."""
+    successor = gate()
+    for at in (21, 30):
+        assert successor.receive("a", replace(came(at), body=b"what is this"), at) == Hold(None)
+    order(successor, 31, open_until=1000.0, marks={"a": ms(20)})
+    bodies = []
+    while isinstance(step := successor.next_to_replay("a", 31), Replay):
+        bodies.append(step.body)
+        successor.replayed(step, OK, 31)
+    assert bodies == [b"what is this"] * 2
+
+
+def test_the_edge_ends_though_timestamps_stay_old() -> None:
+    """A target may set the same time forever: what comes with fresh samples entered since."""
+    leader = gate()
+    order(leader, 10, open_until=1000.0, marks={"a": ms(9)})
+    for at in (12, 15):
+        assert leader.receive("a", came(at, 2, at), at) == Hold(None)
+        assert replay(leader, at) == [at]
+    for at in (18, 20):  # held still: the receiver may have what waited behind a failed request
+        assert leader.receive("a", came(at, 2, at), at) == Hold(None)
+        assert replay(leader, at) == [2, at]
+    assert isinstance(leader.receive("a", came(21, 2, 21), 21), PassOn)
 
 
 def test_a_batch_of_nothing_new_is_not_sent() -> None:
