@@ -300,15 +300,15 @@ class Gate:
 
     def _is_done(self, state: EndpointState, hand_over: HandOver, now: float) -> bool:
         """Return whether the receiver has all samples up to the moment of the hand-over."""
-        window_s = max(each.watermark.window_s for each in self._states.values())
-        since = max(
-            hand_over.at,
-            state.watermark.last_late_at,
-            state.watermark.last_delay_ended_at(hand_over.at),
+        watermarks = [each.watermark for each in self._states.values()]
+        arrived_at = max(
+            hand_over.at + max(each.longest_wait_s(now) for each in watermarks),
+            max(state.watermark.last_late_at, state.watermark.last_delay_ended_at(hand_over.at))
+            + max(each.window_s for each in watermarks),
         )
         return state.has_handed_over or (
             self._accepts(now)
-            and now >= since + window_s
+            and now >= arrived_at
             and not state.is_in_flight
             and not state.watermark.in_flight
             and not state.has_backlog(hand_over.until_ms)

@@ -38,6 +38,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from wrapper.gate.lag import Lag
 from wrapper.gate.samples import Span
 from wrapper.model.gate import Endpoint
 
@@ -91,6 +92,7 @@ class Watermark:
         self._since: float | None = None
         self._newest: tuple[float, int] | None = None
         self.last_late_at = float("-inf")
+        self._lag = Lag()
         self.lag_ms: int | None = None
         self.update(endpoint)
 
@@ -172,6 +174,33 @@ class Watermark:
         self.lag_ms = request.came_ms - span.latest
         if self.lag_ms > self.window_s * 1000:
             self.last_late_at = max(self.last_late_at, request.came)
+        if not self._has_waited(request):
+            self._saw_lag(request, span)
+
+    def _saw_lag(self, request: TrackedRequest, span: Span) -> None:
+        """Record how far Prometheus lags; see ``lag``.
+
+        The newest sample of a request is that old, or the oldest is older than it can become while
+        it waits in a shard. Only both together show a lag: samples may wait in a shard, and some
+        may have the timestamps of slow scrapes, or those that a target sets.
+        """
+        waited_s = self.window_s - ALLOWED_S
+        oldest_s = (request.came_ms - span.earliest) / 1000
+        newest_s = (request.came_ms - span.latest) / 1000
+        self._lag.saw(request.came, min(newest_s + waited_s, oldest_s), self.window_s)
+
+    def _has_waited(self, request: TrackedRequest) -> bool:
+        """Return whether samples of a request may have waited behind another that was slow."""
+        return request.first_came < request.came or any(
+            each.ended - each.first_came > ALLOWED_S for each in self._ended
+        )
+
+    def longest_wait_s(self, now: float) -> float:
+        """Return how long after its timestamp a sample may arrive: the window, or more with a lag.
+
+        This is not for samples that waited behind a slow request: see ``last_delay_ended_at``.
+        """
+        return self._lag.longest_age_s(now, self.window_s)
 
     def completed(self, request: TrackedRequest, now: float) -> None:
         """Record that a request was acknowledged, or refused for good."""

@@ -217,6 +217,45 @@ def test_a_hand_over_waits_for_a_prometheus_that_lags() -> None:
     assert has_handed_over(leader, 24)
 
 
+@pytest.mark.parametrize(
+    ("ages", "ends_at"),
+    [
+        ((5, 0), 16),  # what waited in a shard
+        ((9, 0), 16),  # a slow scrape, or a target that sets timestamps
+        ((5, 3), 16),  # what has just been scraped goes at once if a batch is full
+        ((8, 3), 18),
+        ((8, 8), 18),
+        ((10, 9), 20),
+        ((11, 9), 21),
+        ((12, 12), 16),  # too late to wait for
+    ],
+)
+def test_a_hand_over_waits_longer_for_a_prometheus_that_lags(
+    ages: tuple[int, int], ends_at: int
+) -> None:
+    """As long as its samples were late before, beyond what they may wait in a shard."""
+    leader = gate(open_until=1000.0)
+    for at in range(10):
+        acked(leader, at, *(at - age for age in ages))
+    order(leader, 10, hands_over=True)
+    for at in range(11, 25):
+        leader.ended(passes(leader, at, 9, at), OK, at)
+        decode(leader, at)
+        assert has_handed_over(leader, at) == (at >= ends_at)
+
+
+def test_a_hand_over_does_not_wait_longer_after_slow_requests() -> None:
+    """What waited behind them is old, but did not enter late."""
+    leader = gate(open_until=1000.0)
+    for at in range(0, 25, 5):
+        leader.ended(passes(leader, at, at), OK, at + 4)
+        acked(leader, at + 4, at - 4, at + 1)
+    order(leader, 30, hands_over=True)
+    for at in range(31, 40):
+        found = leader.report(at, ms(at)).has_handed_over
+        assert found == (at >= 36)
+
+
 def test_a_hand_over_waits_for_what_is_held_from_before() -> None:
     """It goes first; what is cut off during the hand-over does not go."""
     successor = gate()
