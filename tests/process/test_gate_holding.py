@@ -117,6 +117,7 @@ def test_sends_on_what_is_newer_than_the_mark_in_order_before_anything_new(
     gate: RunningGate, receiver: StandInReceiver
 ) -> None:
     """The first batch is cut at the mark, the others go as they are; then Prometheus' own."""
+    gate.order(Endpoint("x", receiver.url, batch_deadline_s=30.0))  # so all came at the mark's time
     start = wall_ms() - 10_000
     bodies = [batch(start + 1000 * number, start + 1000 * number + 500) for number in range(5)]
     of_tenant = {**V1, "X-Scope-OrgID": "a"}
