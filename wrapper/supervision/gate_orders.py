@@ -61,7 +61,7 @@ def orders(
         hands_over=is_handing_over,
         leader=o.lease.view.holder,
         marks=gate.other_marks,
-        endpoints=_endpoints(o, role),
+        endpoints=_endpoints(o, gate, role),
     )
     if wanted == gate.order:
         return ()
@@ -83,18 +83,19 @@ def _open_until(o: Observation, policy: Policy, role: Role) -> float | None:
     return math.inf if policy.fixed_role is not None else last_moment_of(o, policy)
 
 
-def _endpoints(o: Observation, role: Role) -> tuple[Endpoint, ...]:
+def _endpoints(o: Observation, gate: GateState, role: Role) -> tuple[Endpoint, ...]:
     """Return the endpoints of the desired rendering, and those that Prometheus may still send to.
 
     The gate drops the samples that it holds for an endpoint when the endpoint is removed. So an
     endpoint is kept until a rendering without it is in force, because Prometheus may refuse that
-    rendering. Until then, it is also kept as it was: a new URL may be of another receiver, which
-    must not get the credentials that Prometheus still sends.
+    rendering. Until then, it is also kept as it was: a new URL may belong to another receiver,
+    which must not get the credentials that Prometheus still sends.
     """
     configuration = o.configuration
-    oldest_first = (*configuration.loading.possibly_in_force, configuration.target(role))
-    found: dict[str, Endpoint] = {}
-    for rendering in oldest_first:
+    possible = (*configuration.loading.possibly_in_force, configuration.target(role))
+    ordered = (each for each in gate.order.endpoints if any(each in r.endpoints for r in possible))
+    found = {each.name: each for each in ordered}
+    for rendering in possible:
         found = {each.name: each for each in rendering.endpoints} | found
     return tuple(found.values())
 

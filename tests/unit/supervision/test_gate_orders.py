@@ -360,6 +360,8 @@ def test_an_endpoint_keeps_its_receiver_until_another_is_in_force() -> None:
     assert order_of(o).endpoints == (*ENDPOINTS, Endpoint("new", "http://new"))
     reloading = but(o, configuration_loading=rewritten(GATED, moved, sent_at=NOW - 0.4))
     assert order_of(reloading).endpoints == (*ENDPOINTS, Endpoint("new", "http://new"))
+    putting_back = but(o, configuration_loading=rewritten(moved, GATED, sent_at=NOW - 0.4))
+    assert order_of(putting_back).endpoints == (*ENDPOINTS, Endpoint("new", "http://new"))
     in_force = but(o, configuration_loading=loaded(moved))
     assert order_of(in_force).endpoints == moved.endpoints
 
