@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -68,6 +69,22 @@ def test_it_is_given_the_rendering_beside_the_output(make: Make, tmp_path: Path)
     words, mode, text = seen.read_text().splitlines()
     path = tmp_path / "out" / f".prometheus.yml.check-{os.getpid()}"
     assert (words, mode, text.encode() + b"\n") == (f"check config {path}", "600", CONTENT)
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("size", [50, 100_000])
+def test_a_file_that_cannot_be_written_gives_no_verdict(
+    make: Make, tmp_path: Path, size: int
+) -> None:
+    """As on a full disk; nothing is left of it."""
+    promtool = make("exit 0")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with pytest.raises(NoVerdict, match="cannot be written: File too large"):
+            promtool.refusal(rendering(content=b"#" * size))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert left(tmp_path) == []
 
 

@@ -174,10 +174,11 @@ def write_atomically(path: Path, content: bytes, mode: int, owner: int | None = 
     ``owner`` is the user id of the new file; None for that of this process. A symbolic link is
     replaced, not followed. Raises OSError; the old file is then unchanged.
     """
-    with _temporary_beside(path) as temporary, create_locked(temporary, mode, owner) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    with (
+        _temporary_beside(path) as temporary,
+        create_locked(temporary, content, mode, owner) as descriptor,
+    ):
+        os.fsync(descriptor)
         temporary.rename(path)
     with suppress(OSError):  # the new file is in place; only a power cut could undo that
         _sync_folder(path.parent)
@@ -223,19 +224,24 @@ def _temporary_beside(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def create_locked(path: Path, mode: int, owner: int | None = None) -> Iterator[IO[bytes]]:
+def create_locked(path: Path, content: bytes, mode: int, owner: int | None = None) -> Iterator[int]:
     """Create a file, and keep it open and locked, so that ``remove_leftovers`` spares it.
 
-    At no moment has it more permissions than ``mode``. Raises OSError.
+    Provide its descriptor. At no moment has it more permissions than ``mode``. Raises OSError.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600 & mode)
-    with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
+    try:
         with suppress(OSError):  # not all filesystems have locks
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if owner is not None and owner != os.geteuid():
             os.fchown(descriptor, owner, -1)
         os.fchmod(descriptor, mode)
-        yield file
+        left = memoryview(content)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -40,9 +40,7 @@ class TemporaryRendering:
             with ExitStack() as stack:
                 try:
                     path.unlink(missing_ok=True)
-                    file = stack.enter_context(files.create_locked(path, _MODE))
-                    file.write(content)
-                    file.flush()
+                    stack.enter_context(files.create_locked(path, content, _MODE))
                 except OSError as error:
                     raise NoVerdict(f"{path} cannot be written: {error.strerror}") from error
                 yield path

@@ -168,7 +168,7 @@ def test_leftovers_are_removed_unless_a_process_uses_them(folder: Path) -> None:
     for name in others:
         (folder / name).touch()
     (folder / ".out.yml.tmp-3").mkdir()
-    with create_locked(folder / ".out.yml.tmp-4", 0o600):
+    with create_locked(folder / ".out.yml.tmp-4", b"", 0o600):
         remove_leftovers(out)
         assert names(folder) == sorted((*others, ".out.yml.tmp-3", ".out.yml.tmp-4"))
     remove_leftovers(out)
