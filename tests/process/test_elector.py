@@ -78,6 +78,25 @@ class SlowLock(WatchedLock):
         return ObservedLease(record, f"{version}1")
 
 
+class LeftLock(SlowLock):
+    """A lease whose last holder, with another clock, has released it."""
+
+    def __init__(self, marks: dict[str, int]) -> None:
+        super().__init__()
+        self.left, self.marks = marks, queue.SimpleQueue[dict[str, int]]()
+        self.may_answer.set()
+
+    def read(self) -> ObservedLease:
+        """Return the record with the marks."""
+        record = LeaseRecord("", 1.0, "", "", 1, marks=tuple(self.left.items()))
+        return ObservedLease(record, "1")
+
+    def write(self, record: LeaseRecord, version: str | None) -> ObservedLease:
+        """Note the marks."""
+        self.marks.put(dict(record.marks))
+        return super().write(record, version)
+
+
 class RefusedLock(WatchedLock):
     """A lease that another one holds; its first watches are refused, and the next one lasts."""
 
@@ -148,6 +167,14 @@ def test_the_time_of_a_report_is_wall_time() -> None:
     finally:
         elector.end()
         thread.join(LIMIT_S)
+
+
+def test_a_mark_of_a_clock_that_was_far_ahead_is_not_written_again() -> None:
+    """Otherwise it would be believed once its time has come near."""
+    past, far = round(clock.wall() * 1000), round(clock.wall() * 1000) + 3_600_000
+    lock = LeftLock({"past": past, "far": far})
+    with running(lock, in_thread):
+        assert lock.marks.get(timeout=LIMIT_S) == {"past": past}
 
 
 @pytest.mark.parametrize(("shortest_s", "is_growing"), [(1.0, True), (0.0, False)])

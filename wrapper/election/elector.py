@@ -22,7 +22,7 @@ from wrapper.base.backoff import backoff_s
 from wrapper.election import lease_rules
 from wrapper.election.lease_rules import LeaseRequest, LeaseTerms
 from wrapper.model.events import LeaseAsked, LeaseReported
-from wrapper.model.gate import Marks
+from wrapper.model.gate import Marks, without_far
 from wrapper.model.lease import LeaseConflict, LeaseLock, LeaseUnavailable, LeaseView, ObservedLease
 from wrapper.model.roles import Stance
 
@@ -168,6 +168,7 @@ class Elector:
             else lease_rules.next_record
         )
         record = make(self._view, self._terms, clock.rfc3339_micro(), self._marks)
+        record = replace(record, marks=tuple(without_far(record.marks, clock.wall()).items()))
         version = self._view.seen.version if self._view.seen else None
         self._view = lease_rules.on_send(self._view, record, sent_at)
         seen = self._lock.write(record, version)

@@ -7,7 +7,7 @@ acknowledged all samples up to it. ``Marks`` maps the names of endpoints to mark
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -146,6 +146,14 @@ def merged_within_limit(own: Marks, others: Marks) -> dict[str, int]:
         for name, mark in others.items()
         if name not in own or own[name] < mark <= own[name] + FAR_MS
     }
+
+
+def without_far(marks: Iterable[tuple[str, int]], time: float) -> dict[str, int]:
+    """Return the marks that are not far ahead of a wall time, in seconds since 1970.
+
+    The others must not stay: when that time has come near, the gates would drop what they hold.
+    """
+    return {name: mark for name, mark in marks if mark <= time * 1000 + FAR_MS}
 
 
 def merged(*marks: Marks) -> dict[str, int]:

@@ -22,13 +22,13 @@ from wrapper.model.events import (
     ThreadEnded,
 )
 from wrapper.model.gate import (
-    FAR_MS,
     EndpointReport,
     GateOrder,
     GateReport,
     Marks,
     merged,
     merged_within_limit,
+    without_far,
 )
 
 WAITER = "wait-gate"  # the thread that reports the gate's exit
@@ -142,17 +142,11 @@ def fold(gate: GateState, happened: Event | Action, now: float) -> GateState:
         case OrderGate(order):
             return _ordered(gate, order, now)
         case LeaseReported(view, time) if view.last is not None and view.last.marks:
-            return replace(gate, other_marks=_with(gate.other_marks, view.last.marks, time))
+            return replace(
+                gate, other_marks=merged(gate.other_marks, without_far(view.last.marks, time))
+            )
         case _:
             return gate
-
-
-def _with(known: Marks, found: Iterable[tuple[str, int]], time: float) -> Marks:
-    """Return the newest marks, without those found that are far ahead of the wall time.
-
-    They must not stay: when that time has come near, the gates would drop what they hold.
-    """
-    return merged(known, {name: mark for name, mark in found if mark <= time * 1000 + FAR_MS})
 
 
 def _reported(gate: GateState, report: GateReport, now: float) -> GateState:
