@@ -101,10 +101,13 @@ class EndpointState:
     def overlaps(self, times: Span | None, came: int, now: float) -> bool:
         """Return whether a request has samples from before the gate opened.
 
-        If it has, more such requests are expected: until one comes later than the window, with a
-        recent sample too. What its shard sends next has entered Prometheus after the gate opened,
-        though a target may set old timestamps forever. The request itself may have samples that
-        waited behind one that failed.
+        If it has, more such requests are expected. This ends when a request arrives more than the
+        window after the opening and also has a recent sample: everything that its shard sends
+        afterwards entered Prometheus after the opening, though a target may set old timestamps
+        forever. The request itself may have samples that waited behind one that failed.
+
+        Limitation: requests without any recent sample prolong it for as long as they come. They
+        look like those of a Prometheus that sends what it could not send for an hour.
         """
         if times is None or self._opened_ms is None or times.earliest > self._opened_ms:
             return False
