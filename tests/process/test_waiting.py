@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from wrapper.model.events import Event
+from wrapper.model.events import Event, FenceChecked
 from wrapper.options.settings import HealthChecks
 from wrapper.supervision import sensors
 from wrapper.supervision.prometheus_api import PrometheusApi, read_replay
@@ -70,6 +71,31 @@ def test_waiting_is_said_again_and_again(
     assert vars(lines[0])["wal_replay"] == "segment 3 of 6"
     assert vars(lines[0])["reason"] == f"{replaying}/-/ready answered 503: Service Unavailable"
     assert vars(lines[0])["waited_s"] >= 0
+
+
+class PassingObstacle(Fence):
+    """A check that fails twice, as without a descriptor."""
+
+    found: ClassVar[list[str]] = []
+
+    def obstacle(self) -> str:
+        """Return what is found next."""
+        return self.found.pop(0)
+
+
+def test_an_obstacle_to_fencing_that_passes_is_looked_for_again(replaying: str) -> None:
+    """One that was none of Prometheus would keep this replica from leading until a restart."""
+    PassingObstacle.found = ["no descriptor", "no descriptor", ""]
+    events: queue.Queue[Event] = queue.Queue()
+    url = f"{replaying}/-/ready"
+    health_checks = HealthChecks(url, 0.05, 10.0, url, 0.05, 1.0)
+    fence = PassingObstacle(1, 1)
+    watch = PrometheusWatch(PrometheusApi(replaying), health_checks, fence, events.put)
+    threading.Thread(target=watch.run, daemon=True).start()
+    happened = [events.get(timeout=20) for _ in range(REFUSALS + 10)]
+    watch.end()
+    checks = [each.obstacle for each in happened if isinstance(each, FenceChecked)]
+    assert checks == ["no descriptor", ""]
 
 
 @pytest.mark.parametrize(

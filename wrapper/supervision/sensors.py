@@ -70,7 +70,8 @@ class PrometheusWatch:
         """Send probes and report the answers, until ``end`` is called."""
         if not self._await_readiness():
             return
-        self._report(FenceChecked(self._fence.obstacle()))
+        obstacle = self._fence.obstacle()
+        self._report(FenceChecked(obstacle))
         self._report(ReadinessProbed(is_ready=True))
         self.ready.set()
         self._look_at_flags()
@@ -81,6 +82,9 @@ class PrometheusWatch:
             answer = self.api.probe(health_checks.health_url, health_checks.health_timeout_s)
             detail = "" if answer.is_ok else answer.summary
             self._report(HealthProbed(answer.is_ok, detail))
+            # It may have been of the check itself: no descriptor was left, for example.
+            if obstacle and (obstacle := self._fence.obstacle()) == "":
+                self._report(FenceChecked(obstacle))
 
     def end(self) -> None:
         """Stop the thread."""
