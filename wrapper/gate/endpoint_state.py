@@ -60,7 +60,6 @@ class EndpointState:
         self.passing: dict[int, tuple[TrackedRequest, bytes]] = {}
         self.sent: Replay | None = None
         self._current: Current | None = None
-        self._is_mixed = False  # see ``replay``
         self._opened_ms: int | None = None
         self.overlap_since = 0.0
         self._newest_ms = 0  # of the samples in batches that were sent
@@ -90,7 +89,6 @@ class EndpointState:
         """Record that the gate opens now: the receiver may have samples up to this time."""
         self._opened_ms, self.overlap_since = wall_ms, now
         self.problem = ""
-        self._is_mixed = False
 
     def may_overlap(self, now: float) -> bool:
         """Return whether requests may still have samples from before the gate opened."""
@@ -234,7 +232,7 @@ class EndpointState:
         mark, max_backoff_s = self.watermark.mark, self.endpoint.max_backoff_s
         if mark is not None and self._entered_after(mark, batch):
             mark = None
-        sending = replay(batch, mark, max_backoff_s, is_mixed=self._is_mixed)
+        sending = replay(batch, mark, max_backoff_s)
         try:
             self._current = Current(batch, sending, next(sending), now)
         except StopIteration as end:
@@ -264,7 +262,6 @@ class EndpointState:
         self.counters["samples_unconfirmed"] += result.unconfirmed
         self.counters["bytes_passed"] += result.bytes_sent
         self.problem = result.problem
-        self._is_mixed = result.is_mixed
         if result.given_up:
             self._dropped += result.given_up
             self._why_dropped = result.problem

@@ -8,22 +8,33 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-FEWEST = 32  # series that are sent alone, if there are as many
-SHARE = 8  # one of so many is sent alone
+ROUNDS = (64, 128)  # probes after the first round, and after the second
+SHARE = 32  # one new probe of so many shows that new series may be anywhere
+CHANGES_OF_RUN = 2  # of the answers, at its two ends
 GOLDEN = 5**0.5 / 2 + 0.5
 
 
-def probes(indexes: Sequence[int]) -> list[int]:
-    """Return those of the indexes of series that are sent alone, ascending."""
-    return [indexes[at] for at in _spread(max(FEWEST, len(indexes) // SHARE), len(indexes))]
+def probes(indexes: Sequence[int], most: int) -> list[int]:
+    """Return at most ``most`` of the indexes of series, ascending: those that are sent alone.
+
+    With a larger ``most``, the same ones are among them.
+    """
+    return [indexes[at] for at in _spread(most, len(indexes))]
 
 
 def changes(accepted: Mapping[int, bool | None]) -> int:
     """Return how often the receiver's answer changes from one probe to the next.
 
-    One change shows a cut: the receiver has the series before it, or those after it.
+    One change shows a cut: the receiver has the series before it, or those after it. Two show one
+    run of new series, or of known ones.
     """
     return sum(accepted[one] is not accepted[other] for one, other in pairwise(sorted(accepted)))
+
+
+def are_mixed(accepted: Mapping[int, bool | None]) -> bool:
+    """Return whether new series may be anywhere among the known ones: see the module ``replay``."""
+    new = sum(each is not False for each in accepted.values())
+    return changes(accepted) > CHANGES_OF_RUN and new * SHARE >= len(accepted)
 
 
 def groups(count: int, accepted: Mapping[int, bool | None]) -> list[list[int]]:
@@ -31,9 +42,9 @@ def groups(count: int, accepted: Mapping[int, bool | None]) -> list[list[int]]:
 
     ``accepted`` has the probes: whether the receiver accepted each, None if that is not known. The
     series between two that were accepted are sent together, and all others alone. Those between two
-    that were refused are in no group if there is at most one change: the receiver has them.
+    that were refused are in no group unless known and new series are mixed.
     """
-    is_cut = changes(accepted) <= 1
+    has_all = are_mixed(accepted)
     together: list[int] = []
     alone: list[list[int]] = []
     for left, right in pairwise((-1, *sorted(accepted), count)):
@@ -41,7 +52,7 @@ def groups(count: int, accepted: Mapping[int, bool | None]) -> list[list[int]]:
         found = {accepted[at] for at in (left, right) if at in accepted}
         if found == {True}:
             together += between
-        elif found != {False} or not is_cut:
+        elif found != {False} or has_all:
             alone += ([at] for at in between)
     return [together, *alone] if together else alone
 

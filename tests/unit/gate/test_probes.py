@@ -8,24 +8,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wrapper.gate.probes import changes, groups, probes
+from wrapper.gate.probes import ROUNDS, are_mixed, changes, groups, probes
 
 
-@pytest.mark.parametrize(
-    ("count", "sent"), [(0, 0), (1, 1), (32, 32), (33, 32), (500, 62), (2000, 250)]
-)
+@pytest.mark.parametrize(("count", "sent"), [(0, 0), (1, 1), (64, 64), (65, 64), (2000, 64)])
 def test_so_many_are_sent_alone(count: int, sent: int) -> None:
-    """All of few; of many, an eighth, with both ends; only indexes that were given."""
+    """All of few; of many, 64, with both ends; only indexes that were given."""
     indexes = range(7, 7 + 3 * count, 3)
-    found = probes(indexes)
+    found = probes(indexes, 64)
     assert (len(found), found) == (sent, sorted(set(found) & set(indexes)))
     assert not found or (found[0], found[-1]) == (indexes[0], indexes[-1])
+
+
+def test_a_second_round_has_others_too() -> None:
+    """Those of the first are among them."""
+    first, more = (set(probes(range(2000), most)) for most in ROUNDS)
+    assert first < more
+    assert len(more) == 128
 
 
 @pytest.mark.parametrize("period", [2, 3, 4, 5, 8, 16])
 def test_the_probes_find_what_alternates(period: int) -> None:
     """Each series of a shard, of so many, is in the same place of the period."""
-    assert {at % period for at in probes(range(500))} == set(range(period))
+    assert {at % period for at in probes(range(500), 64)} == set(range(period))
 
 
 def test_a_cut_is_known_on_one_side() -> None:
@@ -43,10 +48,21 @@ def test_nothing_is_sent_if_all_are_known() -> None:
     assert groups(9, dict.fromkeys((0, 4, 8), True)) == [[1, 2, 3, 5, 6, 7]]
 
 
+def test_few_new_series_do_not_make_each_be_sent() -> None:
+    """Only those around them; nor does one run of new series."""
+    accepted = dict.fromkeys(range(0, 400, 4), False)
+    accepted |= {20: True, 200: True}
+    assert not are_mixed(accepted)
+    near = [*range(16, 24), *range(196, 204)]
+    assert sorted(chain(*groups(397, accepted))) == [at for at in near if at % 4]
+    assert are_mixed(accepted | {100: True, 300: True})
+    assert not are_mixed(accepted | dict.fromkeys(range(20, 204, 4), True))
+
+
 @given(st.dictionaries(st.integers(0, 40), st.sampled_from([True, False, None]), min_size=1))
-def test_only_a_cut_leaves_series_out(accepted: dict[int, bool | None]) -> None:
+def test_only_known_ones_leave_series_out(accepted: dict[int, bool | None]) -> None:
     """Each other series is sent once; also where it is not known what became of the probes."""
     sent = sorted(chain(accepted, *groups(41, accepted)))
     assert len(set(sent)) == len(sent)
-    if changes(accepted) > 1 or False not in accepted.values():
+    if are_mixed(accepted) or False not in accepted.values():
         assert sent == list(range(41))
