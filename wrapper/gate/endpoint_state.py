@@ -60,6 +60,7 @@ class EndpointState:
         self.passing: dict[int, tuple[TrackedRequest, bytes]] = {}
         self.sent: Replay | None = None
         self._current: Current | None = None
+        self._attempts = 0  # to send a held batch
         self._opened_ms: int | None = None
         self.overlap_since = 0.0
         self._newest_ms = 0  # of the samples in batches that were sent
@@ -232,7 +233,8 @@ class EndpointState:
         mark, max_backoff_s = self.watermark.mark, self.endpoint.max_backoff_s
         if mark is not None and self._entered_after(mark, batch):
             mark = None
-        sending = replay(batch, mark, max_backoff_s)
+        self._attempts += 1
+        sending = replay(batch, mark, max_backoff_s, self._attempts)
         try:
             self._current = Current(batch, sending, next(sending), now)
         except StopIteration as end:

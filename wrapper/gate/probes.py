@@ -14,12 +14,13 @@ CHANGES_OF_RUN = 2  # of the answers, at its two ends
 GOLDEN = 5**0.5 / 2 + 0.5
 
 
-def probes(indexes: Sequence[int], most: int) -> list[int]:
+def probes(indexes: Sequence[int], most: int, attempt: int) -> list[int]:
     """Return at most ``most`` of the indexes of series, ascending: those that are sent alone.
 
-    With a larger ``most``, the same ones are among them.
+    With a larger ``most``, the same ones are among them. Another attempt has others, as far as
+    there are others, except the first and the last.
     """
-    return [indexes[at] for at in _spread(most, len(indexes))]
+    return [indexes[at] for at in _spread(most, len(indexes), attempt)]
 
 
 def changes(accepted: Mapping[int, bool | None]) -> int:
@@ -57,7 +58,7 @@ def groups(count: int, accepted: Mapping[int, bool | None]) -> list[list[int]]:
     return [together, *alone] if together else alone
 
 
-def _spread(most: int, among: int) -> list[int]:
+def _spread(most: int, among: int, attempt: int) -> list[int]:
     """Return at most ``most`` indexes below ``among``, ascending: both ends, and others between.
 
     The distances are irregular, so that both kinds are found also if known and new ones alternate.
@@ -65,7 +66,7 @@ def _spread(most: int, among: int) -> list[int]:
     if most >= among:
         return list(range(among))
     found = {0, among - 1}
-    number = 0
+    number = attempt * ROUNDS[-1]
     while len(found) < most:
         found.add(int(number * GOLDEN % 1.0 * among))
         number += 1

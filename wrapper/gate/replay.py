@@ -91,9 +91,12 @@ Answering = Generator[ReplayRequest, Answer, Answer]
 Sent = Generator[ReplayRequest, Answer, bool | None]
 
 
-def replay(batch: Batch, mark: int | None, max_backoff_s: float) -> Sending:
-    """Send a batch, except the samples at or before the mark; see the module."""
-    return (yield from _Sender(batch, max_backoff_s).send(mark))
+def replay(batch: Batch, mark: int | None, max_backoff_s: float, attempt: int = 0) -> Sending:
+    """Send a batch, except the samples at or before the mark; see the module.
+
+    ``attempt`` is a number that differs if the same batch is sent again from the beginning.
+    """
+    return (yield from _Sender(batch, max_backoff_s, attempt).send(mark))
 
 
 def count_of(batch: Batch) -> int:
@@ -107,11 +110,12 @@ def count_of(batch: Batch) -> int:
 class _Sender:
     """Sends one batch."""
 
-    def __init__(self, batch: Batch, max_backoff_s: float) -> None:
+    def __init__(self, batch: Batch, max_backoff_s: float, attempt: int) -> None:
         self._batch = batch
         self._protocol = batch.protocol
         self._max_backoff_s = max_backoff_s
         self._left = MOST_REQUESTS
+        self._attempt = attempt
         self.result = Result()
 
     def send(self, mark: int | None) -> Sending:
@@ -177,7 +181,7 @@ class _Sender:
             return
         accepted: dict[int, bool | None] = {}
         for most in ROUNDS:
-            for at in probes(series.timed, most):
+            for at in probes(series.timed, most, self._attempt):
                 if at not in accepted:
                     accepted[at] = yield from self._group(series, [at], reserve)
             if changes(accepted) <= 1:

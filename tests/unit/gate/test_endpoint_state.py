@@ -113,6 +113,30 @@ def test_a_batch_after_one_with_mixed_series_does_not_cost_more() -> None:
     assert requests[ms(2)] < 100
 
 
+def test_other_series_are_sent_alone_if_a_batch_is_sent_again() -> None:
+    """A receiver refuses those that it accepted before the gate closed; then not all are known."""
+    names = [f"m{number}" for number in range(500)]
+    stored = set(names[::2])
+    successor = gate()
+
+    def answer(sent: Replay) -> Answer:
+        series = {name for name, _ in samples_in(sent.body)}
+        if series & stored:
+            return Answer(400)
+        stored.update(series)
+        return OK
+
+    held = batch(*((name, ms(1)) for name in names), came=ms(1))
+    assert isinstance(successor.receive("a", held, 1), Hold)
+    for since, most in ((3, 65), (5, 1000)):
+        order(successor, since, open_until=100.0)
+        for _ in range(most):
+            if isinstance(sent := successor.next_to_replay("a", since), Replay):
+                successor.replayed(sent, answer(sent), since)
+        order(successor, since + 1, open_until=None)
+    assert stored == set(names)
+
+
 def test_the_mark_stays_while_a_backlog_is_sent_on() -> None:
     """What came meanwhile, and was refused, is older than what comes first then."""
     successor = gate()

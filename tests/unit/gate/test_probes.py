@@ -11,26 +11,27 @@ from hypothesis import strategies as st
 from wrapper.gate.probes import ROUNDS, are_mixed, changes, groups, probes
 
 
+@pytest.mark.parametrize("attempt", [0, 1, 12345])
 @pytest.mark.parametrize(("count", "sent"), [(0, 0), (1, 1), (64, 64), (65, 64), (2000, 64)])
-def test_so_many_are_sent_alone(count: int, sent: int) -> None:
+def test_so_many_are_sent_alone(count: int, sent: int, attempt: int) -> None:
     """All of few; of many, 64, with both ends; only indexes that were given."""
     indexes = range(7, 7 + 3 * count, 3)
-    found = probes(indexes, 64)
+    found = probes(indexes, 64, attempt)
     assert (len(found), found) == (sent, sorted(set(found) & set(indexes)))
     assert not found or (found[0], found[-1]) == (indexes[0], indexes[-1])
 
 
-def test_a_second_round_has_others_too() -> None:
-    """Those of the first are among them."""
-    first, more = (set(probes(range(2000), most)) for most in ROUNDS)
+def test_a_second_round_has_others_too_and_so_has_another_attempt() -> None:
+    """The ends are always among them."""
+    first, more = (set(probes(range(2000), most, 3)) for most in ROUNDS)
     assert first < more
-    assert len(more) == 128
+    assert more & set(probes(range(2000), ROUNDS[-1], 4)) == {0, 1999}
 
 
 @pytest.mark.parametrize("period", [2, 3, 4, 5, 8, 16])
 def test_the_probes_find_what_alternates(period: int) -> None:
     """Each series of a shard, of so many, is in the same place of the period."""
-    assert {at % period for at in probes(range(500), 64)} == set(range(period))
+    assert {at % period for at in probes(range(500), 64, 0)} == set(range(period))
 
 
 def test_a_cut_is_known_on_one_side() -> None:

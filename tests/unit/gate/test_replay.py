@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -59,10 +60,12 @@ class Prometheus:
         return Answer(204, written=written)
 
 
-def drive(held: Batch, receiver: Receiver, mark: int | None = None) -> tuple[Result, list[float]]:
+def drive(
+    held: Batch, receiver: Receiver, mark: int | None = None, attempt: int = 0
+) -> tuple[Result, list[float]]:
     """Send a batch on; return the result and the wait before each request."""
     waits: list[float] = []
-    steps = replay(held, mark, 5.0)
+    steps = replay(held, mark, 5.0, attempt)
     try:
         request = next(steps)
         while True:
@@ -198,7 +201,7 @@ def test_the_requests_suffice_for_the_largest_batch_by_default() -> None:
 def test_one_run_of_new_series_costs_few_requests(count: int) -> None:
     """They are found if one of them is a probe, without asking for each of 2,000."""
     names = [f"m{number}" for number in range(2000)]
-    first = probes(range(2000), 64)[30]
+    first = probes(range(2000), 64, 0)[30]
     new = names[first : first + count]
     receiver = Prometheus(dict.fromkeys({*names} - {*new}, 7))
     result, waits = drive(batch(*((name, 7) for name in names), came=LATER), receiver)
@@ -209,11 +212,28 @@ def test_one_run_of_new_series_costs_few_requests(count: int) -> None:
 def test_two_new_series_among_many_do_not_make_each_be_sent() -> None:
     """They are probes of the first round; the second shows that few are new."""
     names = [f"m{number}" for number in range(2000)]
-    found = probes(range(2000), 64)
+    found = probes(range(2000), 64, 0)
     receiver = Prometheus(dict.fromkeys({*names} - {names[found[20]], names[found[40]]}, 7))
     _, waits = drive(batch(*((name, 7) for name in names), came=LATER), receiver)
     assert len(receiver.taken) == 2
     assert len(waits) < 250
+
+
+@pytest.mark.parametrize("sent", [30, 65, 300])
+@pytest.mark.parametrize("is_cut", [True, False])
+def test_what_is_sent_again_from_the_beginning_is_not_all_known(sent: int, *, is_cut: bool) -> None:
+    """The probes were accepted the first time, and are refused now: others are sent."""
+    names = [f"m{number}" for number in range(500)]
+    known = names[:200] if is_cut else random.Random(1).sample(names, 200)
+    receiver = Prometheus(dict.fromkeys(known, 7))
+    held = batch(*((name, 7) for name in names), came=LATER)
+    interrupted = replay(held, None, 5.0, 1)
+    request = next(interrupted)
+    with suppress(StopIteration):
+        for _ in range(sent):
+            request = interrupted.send(receiver(request.body))
+    drive(held, receiver, attempt=2)
+    assert len(receiver.taken) == 300
 
 
 @pytest.mark.parametrize("known", [1, 6, 200, 350, 355])
