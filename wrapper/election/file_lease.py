@@ -165,7 +165,8 @@ class FileLease:
         record = seen.record
         if record is None and seen.version is not None and not is_free:
             raise LeaseUnavailable(f"the record in {self._path} is damaged", "damaged")
-        # A write that failed can leave our record; who has locked the file has not written yet.
+        # A write that failed can leave our record; the process that now has the lock has not
+        # written yet.
         is_left = record is not None and (record.holder, record.incarnation) == self._written_as
         if record is None or not (is_free or is_left):
             return seen

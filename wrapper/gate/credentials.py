@@ -8,7 +8,7 @@ request, which may be one that was held or refused: ``Authorization``, and what 
 If the receiver refuses the credentials (401 or 403), they may have expired since that request. So
 nothing is sent until the next request, and only a second refusal is final: with the same
 credentials, the receiver would also refuse what Prometheus sends now. If Prometheus sends nothing,
-held batches wait, but then they delay no live request.
+held batches wait. They then delay no live request, but they delay a hand-over.
 
 Limitation: the gate cannot verify who sent a request. On loopback, any process can send one.
 """

@@ -1,10 +1,10 @@
-"""How late samples arrive repeatedly because Prometheus lags; pure.
+"""How old samples repeatedly are when they arrive, because Prometheus lags; pure.
 
 A Prometheus with too little CPU reads its WAL late each time. A pause of the machine makes requests
 late only once, so an age counts once it is seen again.
 
-Limitation: a lag of more than ``MOST_S`` does not count. It leaves requests without a recent
-sample, which delay a hand-over for as long as they come.
+Limitation: a lag of more than ``MOST_S`` does not count. If requests then have no sample
+within the window, a hand-over waits until such requests stop.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 
 MOST_S = 5.0  # beyond the usual age
-SEEN_S = 120.0  # two scrapes, as they are mostly a minute apart at most
+SEEN_S = 120.0  # two scrapes: most jobs scrape at least once a minute
 
 
 class Lag:

@@ -119,7 +119,7 @@ class SeriesOf:
         return len(self._request.timeseries)
 
     def part(self, indexes: Collection[int]) -> Part:
-        """Return the part with these series; metadata is in that with the first."""
+        """Return the part with these series; metadata goes with the first series."""
         series = [self._request.timeseries[at] for at in indexes]
         return _of(self._protocol, self._first if 0 in indexes else self._shared, series)
 

@@ -13,8 +13,8 @@ The mark is before each of these times:
   wait in a shard, so it says nothing about samples: after a reload, it may arrive while Prometheus
   still reads its WAL and sends none. If there are none for ``QUIET_S``, the endpoint has none;
 - the earliest sample of each request that was acknowledged, or refused for good, in the window
-  before that arrival, or after it. One that came after it has no samples, or cannot be decoded: it
-  is forgotten after ``QUIET_S``;
+  before that arrival, or after it. A request that came after it and still counts has no samples or
+  cannot be decoded; it is forgotten after ``QUIET_S``;
 - the arrival of each request whose body is still being read, or was cut off, less the window, and
   the earliest sample of those acknowledged in the window before it: it may lag as these did. One
   that was cut off is forgotten after ``settle_s``: until then Prometheus has sent it again;

@@ -5,7 +5,11 @@ the beginning of the hand-over.
 
 Guarantee: after a complete hand-over, no sample is sent twice and none is lost.
 
-Limitation: ``fence``, not this module, kills a gate that must be closed but is not.
+Limitations:
+
+- Samples that reach a gate more than the window (see ``gate.watermark``) after their timestamp may
+  be sent twice, or be lost.
+- ``fence``, not this module, kills a gate that must be closed but is not.
 """
 
 from __future__ import annotations

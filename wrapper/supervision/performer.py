@@ -265,8 +265,8 @@ class Performer:
         """Log if Prometheus still runs when this program exits."""
         child = self._parts.child
         if child is not None and child.poll() is None:
-            reason = self._signal_problem or "it waits inside the kernel, usually for a disk"
-            extra = {"pid": child.pid, "reason": reason}
+            guess = "it still frees its memory, or waits inside the kernel, usually for a disk"
+            extra = {"pid": child.pid, "reason": self._signal_problem or guess}
             LOG.error("exiting, although Prometheus has not exited after SIGKILL", extra=extra)
 
     # --- the web server ---

@@ -11,7 +11,7 @@ from wrapper.supervision.policy import Policy
 SUCCESSOR_WAIT_S = 1.0  # after the release, how long to wait for a new leader
 FAILED = 70  # EX_SOFTWARE of sysexits.h; Prometheus itself does not use this status
 EXIT_S = 20.0  # for a killed Prometheus to exit: on a busy machine, 1 GiB was freed in 0.5 s
-KILLED_S = 2.0  # the same if a thread has failed, perhaps the one that reports the exit
+KILLED_S = 2.0  # instead of EXIT_S if a thread has failed: it may be the one that reports the exit
 PEER_DELAY_S = 0.3  # other replicas may see a new leader this much later than this one
 
 
