@@ -70,3 +70,5 @@ def test_the_greenlet_ends() -> None:
             greenlets.append(serving._senders["other"])
         assert len(set(greenlets)) == 1
         gevent.killall([*loops, *serving._senders.values()])
+        for each in (serving._control, serving._reporting._end, serving._server._server):
+            each.close()
