@@ -68,7 +68,7 @@ LEADERS = (
     Planted("watch-prometheus", "wrapper.supervision.prometheus_api:PrometheusApi.probe"),
     Planted("watch-loaded", "wrapper.supervision.prometheus_api:PrometheusApi.evidence", _edit),
     Planted("measure-child", "wrapper.supervision.sensors:usage"),
-    Planted("watch-inputs", "wrapper.configuration.inputs:Inputs.changed_contents"),
+    Planted("watch-inputs", "wrapper.configuration.debounce:Settling.is_held"),
     Planted("config-view", "wrapper.configuration.config_view:ConfigViewWriter.publish", _edit),
     Planted("writer", "wrapper.base.files:write_if_changed", _edit, ("--demotion-grace=1s",)),
     Planted("keep", "wrapper.configuration.last_good:LastGood.save", _edit),
