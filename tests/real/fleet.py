@@ -144,6 +144,12 @@ def leader_by(replica: Replica) -> str:
     return str(answer.get("current_leader") or "")
 
 
+def problem_of_lease(replica: Replica) -> str:
+    """Return what its status says of the lease."""
+    status = requests.get(f"{replica.api}/_elector/status", timeout=5).json()
+    return str(status["lease"]["problem"])
+
+
 def lines_of(replica: Replica, *words: str) -> list[str]:
     """Return the lines of its log with all these words."""
     lines = replica.log.read_text().splitlines()

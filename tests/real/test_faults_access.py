@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import requests
-
 from tests.real.faults import Proxy
-from tests.real.fleet import LEASE_S, SPARE_S, Fleet, own_lines
+from tests.real.fleet import LEASE_S, SPARE_S, Fleet, own_lines, problem_of_lease
 from tests.real.parts import ADMIN_TOKEN, RBAC, kubeconfig
 from tests.real.replica import Replica
 from tests.support import let_pass, now, wait_until
@@ -62,12 +60,6 @@ def test_a_right_to_watch_that_is_missing_is_named_until_it_is_there(fleet: Flee
     assert not standby.says_it_leads
     grant(fleet, "get", "update", "watch")
     wait_until(lambda: not problem_of_lease(standby), 60, "it is told no more")
-
-
-def problem_of_lease(replica: Replica) -> str:
-    """Return what its status says of the lease."""
-    status = requests.get(f"{replica.api}/_elector/status", timeout=5).json()
-    return str(status["lease"]["problem"])
 
 
 def test_a_token_that_has_expired_is_said_once_and_read_again(fleet: Fleet) -> None:
