@@ -121,18 +121,16 @@ def in_thread(name: str, run: Callable[[], None]) -> None:
     threading.Thread(target=run, name=name).start()
 
 
+Reported = LeaseReported | LeaseAsked
+
+
 @contextmanager
 def running(
     lock: LeaseLock,
     start: Callable[[str, Callable[[], None]], None],
-    told_to: list[str] | None = None,
+    report: Callable[[Reported], None] = lambda _: None,
 ) -> Iterator[Elector]:
-    """Run an elector that contends, in a thread; collect what it tells of watching, if asked to."""
-
-    def report(event: LeaseReported | LeaseAsked) -> None:
-        if told_to is not None and isinstance(event, LeaseReported):
-            told_to.append(event.view.watch_problem)
-
+    """Run an elector that contends, in a thread."""
     elector = Elector(lock, TERMS, report, start)
     elector.instruct(Stance.CONTEND, clock.now())
     thread = threading.Thread(target=elector.run)
@@ -154,19 +152,12 @@ def test_a_watch_that_ends_is_followed_by_another_after_the_pause() -> None:
 
 def test_the_time_of_a_report_is_wall_time() -> None:
     """The marks on the lease are compared with it."""
-    reports: queue.Queue[LeaseReported | LeaseAsked] = queue.Queue()
-    elector = Elector(WatchedLock(), TERMS, reports.put, in_thread)
-    elector.instruct(Stance.CONTEND, clock.now())
-    thread = threading.Thread(target=elector.run)
+    reports: queue.Queue[Reported] = queue.Queue()
     began = clock.wall()
-    thread.start()
-    try:
+    with running(WatchedLock(), in_thread, reports.put):
         while not isinstance(report := reports.get(timeout=LIMIT_S), LeaseReported):
             pass
         assert began <= report.time <= clock.wall()
-    finally:
-        elector.end()
-        thread.join(LIMIT_S)
 
 
 def test_a_mark_of_a_clock_that_was_far_ahead_is_not_written_again() -> None:
@@ -212,7 +203,12 @@ def test_a_right_to_watch_that_is_missing_is_told_until_it_is_there(
     """Nothing else shows it: the elector goes on, and finds changes later. It warns once."""
     monkeypatch.setattr(module, "WATCH_LASTS_S", 0.1)
     lock, told = RefusedLock(), list[str]()
-    with caplog.at_level(logging.WARNING), running(lock, in_thread, told_to=told) as elector:
+
+    def tell(event: Reported) -> None:
+        if isinstance(event, LeaseReported):
+            told.append(event.view.watch_problem)
+
+    with caplog.at_level(logging.WARNING), running(lock, in_thread, tell) as elector:
         wait_until(lambda: "p may not watch" in told, LIMIT_S, "it is told")
         wait_until(lambda: told[-1] == "", LIMIT_S, "it is told no more")
         assert elector._view.problem == "", "the lease can be used"
