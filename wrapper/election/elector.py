@@ -168,7 +168,9 @@ class Elector:
             else lease_rules.next_record
         )
         record = make(self._view, self._terms, clock.rfc3339_micro(), self._marks)
-        record = replace(record, marks=tuple(without_far(record.marks, clock.wall()).items()))
+        record = replace(
+            record, marks=tuple(without_far(record.marks, clock.wall() * 1000).items())
+        )
         version = self._view.seen.version if self._view.seen else None
         self._view = lease_rules.on_send(self._view, record, sent_at)
         seen = self._lock.write(record, version)

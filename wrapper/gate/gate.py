@@ -26,7 +26,7 @@ from wrapper.gate.held import Batch, Budget
 from wrapper.gate.removed_endpoints import RemovedEndpoints
 from wrapper.gate.samples import Span
 from wrapper.gate.watermark import TrackedRequest, Watermark
-from wrapper.model.gate import FAR_MS, Endpoint, GateOrder, GateReport, Marks
+from wrapper.model.gate import Endpoint, GateOrder, GateReport, Marks, without_far
 
 UNKNOWN = "unknown endpoint"
 PAST = "the lease has not been renewed in time"
@@ -257,9 +257,10 @@ class Gate:
 
     def _apply_marks(self, marks: Marks, wall_ms: int) -> None:
         """Apply marks, except those far in the future: these come from a clock that was wrong."""
+        credible = without_far(marks.items(), wall_ms)
         for name, state in self._states.items():
-            if name in marks and marks[name] <= wall_ms + FAR_MS:
-                state.watermark.raise_to(marks[name])
+            if name in credible:
+                state.watermark.raise_to(credible[name])
             state.release()
 
     def _start_marks(self, now: float) -> None:

@@ -148,12 +148,12 @@ def merged_within_limit(own: Marks, others: Marks) -> dict[str, int]:
     }
 
 
-def without_far(marks: Iterable[tuple[str, int]], time: float) -> dict[str, int]:
-    """Return the marks that are not far ahead of a wall time, in seconds since 1970.
+def without_far(marks: Iterable[tuple[str, int]], wall_ms: float) -> dict[str, int]:
+    """Return the marks that are not far ahead of a wall time, in milliseconds since 1970.
 
     The others must not stay: when that time has come near, the gates would drop what they hold.
     """
-    return {name: mark for name, mark in marks if mark <= time * 1000 + FAR_MS}
+    return {name: mark for name, mark in marks if mark <= wall_ms + FAR_MS}
 
 
 def merged(*marks: Marks) -> dict[str, int]:

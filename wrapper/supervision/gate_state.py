@@ -143,7 +143,8 @@ def fold(gate: GateState, happened: Event | Action, now: float) -> GateState:
             return _ordered(gate, order, now)
         case LeaseReported(view, time) if view.last is not None and view.last.marks:
             return replace(
-                gate, other_marks=merged(gate.other_marks, without_far(view.last.marks, time))
+                gate,
+                other_marks=merged(gate.other_marks, without_far(view.last.marks, time * 1000)),
             )
         case _:
             return gate
