@@ -23,7 +23,10 @@ from tests.real.replica import Replica
 from tests.support import free_port, let_pass, now, wait_until
 
 GRACE_S = 2.0
-KILLED = 128 + signal.SIGKILL
+# The supervisor exits with 137 once it has seen the killed Prometheus exit. 50 ms after that kill
+# the dead-man's switch kills the supervisor itself; a busy machine may take longer to end
+# Prometheus. The status of a container is 137 in both cases.
+KILLED = {128 + signal.SIGKILL, -signal.SIGKILL}
 DELAYS_S = {"black hole": 3600.0, "waited for": 3600.0, "slow": 1.0}
 # The user's own: what the wrapper sets makes hanging demotions rare, not impossible.
 PATIENCE = ("--storage.remote.flush-deadline=1m",)
@@ -82,7 +85,7 @@ def test_an_ordered_stop_is_bounded_by_its_grace(
     assert is_dead(child) or not writes_remotely(leader)
     assert not [w for w in bad.writes(since=handed_over_at + 0.2) if w.replica[0] == leader.name]
     status = leader.await_end(LONG_S)
-    was_killed = status == KILLED
+    was_killed = status in KILLED
     assert was_killed or status == 0
     assert was_killed or kind != "waited for"
     wait_until(lambda: fleet.log.turns() == [leader.name, other.name], LONG_S, "the other writes")
@@ -106,6 +109,6 @@ def test_a_lost_lease_is_bounded_by_the_last_moment(
     assert not fleet.log.writes(since=lost_at + LEASE_S)
     assert not bad.writes(since=lost_at + LEASE_S)
     ended_at = now()
-    assert kind != "waited for" or leader.await_end(LONG_S) == KILLED
+    assert kind != "waited for" or leader.await_end(LONG_S) in KILLED
     fleet.proxies[0].accept()
     wait_until(lambda: fleet.log.writes(since=ended_at), LEASE_S + SPARE_S, "one writes again")
