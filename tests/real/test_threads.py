@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -330,3 +331,27 @@ def test_no_thread_is_left_out() -> None:
     assert named | set(TASKS) == cases | ELSEWHERE
     others = {path.stem for path, text in sources.items() if "threading.Thread" in text}
     assert others == {"file_lease", "thread_group", "threads", "with_timeout"}
+
+
+def test_its_threads_share_one_arena(start: Callable[..., Replica]) -> None:
+    """An arena of each thread's own would keep memory that a large configuration took."""
+    replica = start("a")
+    replica.await_ready()
+    assert len(list(Path(f"/proc/{replica.pid}/task").iterdir())) > 5
+    assert not arenas_of_threads(replica.pid)
+
+
+def arenas_of_threads(pid: int) -> list[str]:
+    """Return where a process has arenas of glibc besides the main one.
+
+    For each it reserves 64 MiB at a multiple of 64 MiB, of which only the start is writable.
+    """
+    size = 64 << 20
+    lines = [line.split() for line in Path(f"/proc/{pid}/maps").read_text().splitlines()]
+    found = []
+    for (used, rights, *_), (reserved, more_rights, *_) in pairwise(lines):
+        start, end = int(used.split("-")[0], 16), int(reserved.split("-")[1], 16)
+        is_pair = (rights, more_rights) == ("rw-p", "---p")
+        if is_pair and start % size == 0 and end - start == size:
+            found.append(used)
+    return found

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from wrapper.base.allocator import return_free_memory
 from wrapper.configuration.config_view import ELSEWHERE, LARGEST_INPUT, ConfigView, ConfigViewWriter
 from wrapper.configuration.gate_settings import GateSettings
 from wrapper.configuration.inputs import Inputs
@@ -61,6 +62,8 @@ class ConfigViewUpdater:
                 read = self._inbox.get()
             if read is not None:
                 self._writer.publish(config_view_of(read))
+            read = None  # or the inputs stay in memory until the next change
+            return_free_memory()  # no other thread works on a change after this one
 
     def end(self) -> None:
         """Stop the thread."""

@@ -12,6 +12,7 @@ import sys
 from gevent import monkey
 
 from wrapper.base import log
+from wrapper.base.allocator import return_free_memory
 from wrapper.base.descriptors import raise_limit
 from wrapper.base.process import die_with_parent
 from wrapper.gate.serving import Serving
@@ -27,6 +28,7 @@ def main(arguments: list[str]) -> int:
     monkey.patch_socket()  # nothing else blocks; to patch everything would cost 1 MiB more
     gc.collect()
     gc.freeze()  # exclude everything loaded so far from garbage collection
+    return_free_memory()
     return Serving(options).run()
 
 

@@ -15,7 +15,7 @@ import socket
 import sys
 from pathlib import Path
 
-from wrapper.base import clock, core_files, durations, early_signals, files, process
+from wrapper.base import allocator, clock, core_files, durations, early_signals, files, process
 from wrapper.base.process import Child
 from wrapper.base.thread_group import ThreadGroup
 from wrapper.base.threads import ThreadRefused
@@ -87,6 +87,7 @@ def _supervise(
     start: StartupState, events: Events, child: Child | None, handles: StartupHandles
 ) -> tuple[int, bool]:
     """Supervise a Prometheus that has been started; return as ``assembly.supervise`` does."""
+    allocator.use_one_arena()
     threads = ThreadGroup(events.put)
     if child is not None:
         running = child.process

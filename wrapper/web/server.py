@@ -20,6 +20,7 @@ import gevent.socket
 from flask import Flask
 from gevent import monkey
 
+from wrapper.base.allocator import return_free_memory
 from wrapper.options.web_options import WebOptions
 from wrapper.proxy.upstream import KEEP_ALIVE
 from wrapper.web.worker import ProxyWorker, Tls
@@ -63,6 +64,7 @@ def freeze_loaded_objects() -> None:
     """
     gc.collect()
     gc.freeze()
+    return_free_memory()
     atexit.unregister(gc.unfreeze)
     atexit.register(gc.unfreeze)
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.memory import Traced
 from tests.support import wait_until
+from wrapper.configuration import config_view_updater
 from wrapper.configuration.config_view import (
     LARGEST_INPUT,
     LARGEST_TEXT,
@@ -158,3 +160,20 @@ def test_only_the_newest_inputs_are_shown(fd: int, tmp_path: Path) -> None:
     shown = reader.read()
     assert shown is not None
     assert "scrape_interval: 3s" in shown.follower
+
+
+def test_inputs_are_not_kept_once_they_are_shown(fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is the memory that showing them took: large inputs would keep tens of MiB."""
+    returned = threading.Event()
+    monkeypatch.setattr(config_view_updater, "return_free_memory", returned.set)
+    content = Traced(b"follower: {}\n")
+    is_gone = content.trace()
+    updater = ConfigViewUpdater(ConfigViewWriter(fd), settle_s=0)
+    updater._inbox.put(Read((Source("elector.yml", content),), {}, has_sections=True))
+    del content
+    thread = threading.Thread(target=updater.run, daemon=True)
+    thread.start()
+    assert returned.wait(20)
+    wait_until(is_gone, 20, "they are gone")
+    updater.end()
+    thread.join(20)
