@@ -300,6 +300,20 @@ def test_its_own_word_is_not_told_twice(fleet: Web, others: tuple[Upstream, Upst
     assert [bool(each["status"]) for each in replicas(fleet, others)] == [True, False]
 
 
+def test_others_are_asked_anew_after_a_change_of_leader(
+    fleet: Web, others: tuple[Upstream, Upstream]
+) -> None:
+    """What they said before it, which could name no leader or two, is not passed on."""
+    replicas(fleet, others)
+    others[0].answer = say(json_of(identity="prometheus-1", is_leader=True))
+    fleet.tell(following())  # prometheus-1 leads
+    told = fleet.get("/_elector/fleet").json()["replicas"]
+    assert [bool(each["status"] and each["status"]["is_leader"]) for each in told[:2]] == [
+        False,
+        True,
+    ]
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [

@@ -64,7 +64,7 @@ class MarksOfPeers:
 
     def _found(self, leader: str) -> PeerConnection | None:
         """Return a connection to the peer that leads under this identity, or None."""
-        for peer in self._peers.ask(self._identity, None):
+        for peer in self._peers.ask(self._identity, None, leader):
             if peer.place is not None and _leads(peer.status, leader):
                 return PeerConnection(peer.place)
         return None

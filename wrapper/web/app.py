@@ -263,7 +263,8 @@ class Fleet:
         """Query the peers with the credentials of the current request; return their answers."""
         has_users = bool(self._access.current().config.users)
         authorization = request.headers.get("Authorization") if has_users else None
-        return self._peers.ask(snapshot.identity, authorization)
+        leader = known_leader(snapshot, clock.now())
+        return self._peers.ask(snapshot.identity, authorization, leader)
 
     def page_values(self, shown: ConfigViewReader) -> PageValues:
         """Return all values of the status page."""

@@ -84,16 +84,20 @@ class Peers:
         self._resolver = Resolver(len(entries))
         self._turn = BoundedSemaphore()
         self._answers: list[Peer] = []
-        self._asked_for: str | None = None
+        self._asked_for: tuple[str | None, str | None] | None = None
         self._asked_at = float("-inf")
 
-    def ask(self, identity: str, authorization: str | None) -> list[Peer]:
-        """Return the answers of all but ``identity``; ``authorization`` is sent to the peers."""
+    def ask(self, identity: str, authorization: str | None, leader: str | None) -> list[Peer]:
+        """Return the answers of all but ``identity``; ``authorization`` is sent to the peers.
+
+        Answers from before ``leader`` led are not reused.
+        """
+        asked_for = authorization, leader
         with self._turn:
             is_fresh = clock.now() < self._asked_at + FRESH_S
-            if not is_fresh or self._asked_for != authorization:
+            if not is_fresh or self._asked_for != asked_for:
                 self._answers = self._ask_all(authorization)
-                self._asked_for, self._asked_at = authorization, clock.now()
+                self._asked_for, self._asked_at = asked_for, clock.now()
         return [each for each in self._answers if not _is_of(each, identity)]
 
     def _ask_all(self, authorization: str | None) -> list[Peer]:
