@@ -35,13 +35,14 @@ install_tools() {
 # Set PYTHON_IMAGE and PROMETHEUS_IMAGE where they name none, and make what is missing; the tag of an image
 # says what it was made from.
 make_bases() {
-    local version
+    local parts version
     if [ -z "${PYTHON_IMAGE:-}" ]; then
         PYTHON_IMAGE=$IMAGE-python:$DEBIAN
         run_podman image exists "$PYTHON_IMAGE" || make_python_base
     fi
     [ -z "${PROMETHEUS_IMAGE:-}" ] || return 0
-    eval "$(scripts/real-parts prometheus promtool)"
+    parts=$(scripts/real-parts prometheus promtool)
+    eval "$parts"
     version=$("$PROMETHEUS" --version 2>&1 | sed -n 's/^prometheus, version \([0-9.]*\).*/\1/p')
     [ -n "$version" ] || die "$PROMETHEUS --version names no version of Prometheus: correct or unset PROMETHEUS"
     PROMETHEUS_IMAGE=$IMAGE-prometheus:$version

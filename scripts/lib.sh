@@ -1,5 +1,6 @@
 # Sourced by the other scripts: changes to the checkout's root, checks the machine, and sets the folders
 # for downloads and of the virtual environment, which scripts/setup makes.
+unset CDPATH # with it, cd prints the folder, or changes to another one
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/prometheus-elector
