@@ -25,7 +25,7 @@ def run(checkout: Path, *command: str, **environment: str) -> subprocess.Complet
     return subprocess.run(
         command,
         cwd=checkout,
-        env=os.environ | {"XDG_CACHE_HOME": str(checkout / "cache"), "VENV": "none"} | environment,
+        env={**os.environ, "VENV": "none", **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -59,3 +59,48 @@ def test_an_exported_cdpath_changes_nothing(checkout: Path) -> None:
     """With it, bash's cd prints the folder, and what real-parts prints is evaluated."""
     done = run(checkout, "scripts/real-parts", "prometheus", PROMETHEUS="/bin/sh", CDPATH=".:/")
     assert done.stdout == "PROMETHEUS=/bin/sh\n"
+
+
+def executable(path: Path, text: str) -> str:
+    """Write a program of sh; return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def commit(checkout: Path) -> None:
+    """Commit the scripts, and the files that have the version."""
+    for name, line in {
+        ".gitignore": "/programs/\n/dist/",
+        "setup.cfg": "version = 1.2.3",
+        "wrapper/__init__.py": '__version__ = "1.2.3"',
+        "k8s/chart/Chart.yaml": "version: 1.2.3",
+        "images/Dockerfile": "ARG VERSION=1.2.3",
+    }.items():
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).write_text(line + "\n")
+    author = ("-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false")
+    for words in (("init", "-q"), ("add", "."), (*author, "commit", "-q", "-m", "all")):
+        subprocess.run(("git", *words), cwd=checkout, check=True, timeout=60)
+
+
+def test_a_release_that_failed_leaves_nothing_in_the_way(checkout: Path) -> None:
+    """Its files become the release when all are made; the next attempt makes it."""
+    commit(checkout)
+    programs = checkout / "programs"
+    executable(programs / "venv/bin/python", 'touch "$3/prometheus_elector-1.2.3.whl"')
+    helm = executable(programs / "helm", 'touch "$4/prometheus-elector-1.2.3.tgz"')
+    known = {"VENV": "programs/venv", "XDG_CACHE_HOME": str(programs / "cache")}
+    command = ("scripts/release", "--without-image")
+    failed = run(checkout, *command, HELM="/bin/false", **known)
+    assert (failed.returncode, "helm failed" in failed.stderr) == (1, True)
+    assert not (checkout / "dist").exists()
+    for _ in range(2):
+        done = run(checkout, *command, HELM=helm, **known)
+        assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (checkout / "dist").iterdir()) == [
+        "SHA256SUMS",
+        "prometheus-elector-1.2.3-chart.tgz",
+        "prometheus_elector-1.2.3.whl",
+    ]
