@@ -10,8 +10,8 @@ PROMETHEUS: tuple[Flag, ...] = (
         FlagKind.DURATION,
         "How long Prometheus may take to stop after SIGTERM before it is killed. In Kubernetes, "
         "the kubelet kills the whole pod terminationGracePeriodSeconds (30 by default) after its "
-        "own SIGTERM: set that above --demotion-grace + 1s + the time that your Prometheus takes "
-        "to stop.",
+        "own SIGTERM: set that above --demotion-grace (twice, with the gate) + 1s + the time that "
+        "your Prometheus takes to stop.",
         default="60s",
     ),
     Flag(
