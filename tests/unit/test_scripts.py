@@ -85,6 +85,24 @@ def commit(checkout: Path) -> None:
         subprocess.run(("git", *words), cwd=checkout, check=True, timeout=60)
 
 
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        ("scripts/test-k8s", "the tests run pods in network namespaces: run this as root"),
+        ("scripts/release", "base images and containers need root: run this as root"),
+    ],
+)
+def test_that_it_needs_root_is_said_first(checkout: Path, command: str, problem: str) -> None:
+    """Not after the minutes that building the programs takes."""
+    commit(checkout)
+    executable(checkout / "programs/id", "echo 1000")
+    executable(checkout / "programs/go", "exit 1")
+    path = f"{checkout / 'programs'}:{os.environ['PATH']}"
+    done = run(checkout, command, PATH=path, PROMETHEUS="/missing", HELM="/missing")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"{Path(command).name}: {problem}\n"
+
+
 def test_a_release_that_failed_leaves_nothing_in_the_way(checkout: Path) -> None:
     """Its files become the release when all are made; the next attempt makes it."""
     commit(checkout)
