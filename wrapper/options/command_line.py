@@ -24,7 +24,7 @@ CHILD = "--"  # the name, beside those of flags, for the command after --
 CHECK = "check"  # as the first word: the command that checks the configuration
 TARGETS = "targets"  # as the first word: the command that fetches one file
 _FLAG_WORD = re.compile(r"--?([^-=][^=]*)(?:=(.*))?", re.DOTALL)
-_OWN_VARIABLE = re.compile(r"ELECTOR_(?!SERVICE_|PORT(?:_|$))")
+_OF_SERVICE = re.compile(r"(ELECTOR\w*?)_(?:SERVICE_(?:HOST|PORT)|PORT)(?:_\w+)?")
 _HELP = frozenset({"-h", "--h", "-help", "--help"})
 _VERSION = frozenset({"-version", "--version"})
 
@@ -108,15 +108,20 @@ def parse_environment(environ: Mapping[str, str]) -> dict[str, FlagText]:
 def unknown_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return the variables that look like a flag's but are unknown, each with a similar one.
 
-    The variables that Kubernetes sets for a Service named elector are ignored.
+    The variables that Kubernetes sets for Services named elector or elector-… are ignored.
     """
     known = {name for flag in FLAGS for name in (flag.env, *flag.also_env)}
     told = []
     for name in sorted(environ.keys() - known):
-        if _OWN_VARIABLE.match(name):
+        if name.startswith("ELECTOR_") and not _is_of_service(name, environ):
             near = difflib.get_close_matches(name, known, 1, cutoff=0.8)
             told.append(f"{name}, did you mean {near[0]}?" if near else name)
     return tuple(told)
+
+
+def _is_of_service(name: str, environ: Mapping[str, str]) -> bool:
+    match = _OF_SERVICE.fullmatch(name)
+    return match is not None and (match[1] == "ELECTOR" or f"{match[1]}_SERVICE_HOST" in environ)
 
 
 def complain(given: FlagText, wrong: str) -> str:

@@ -779,6 +779,15 @@ def test_a_variable_that_is_no_flags_is_told(name: str, told: tuple[str, ...]) -
     assert loaded(own(), {name: "x"}).unknown_variables == told
 
 
+def test_the_variables_of_other_services_are_not_told() -> None:
+    """The chart's Service of the leader, of a release named elector, has such a name."""
+    words = ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_WEB", "PORT", "PORT_9090_TCP_ADDR")
+    given = {f"ELECTOR_LEADER_{word}": "x" for word in words}
+    assert loaded(own(), given).unknown_variables == ()
+    del given["ELECTOR_LEADER_SERVICE_HOST"]
+    assert len(loaded(own(), given).unknown_variables) == len(given)
+
+
 def test_a_decision_gets_every_time_limit() -> None:
     """They are handed to the policy by name: one that it does not know would end the start."""
     limits = {each.name for each in dataclasses.fields(TimeLimits)}
