@@ -316,6 +316,23 @@ def test_a_parent_that_ignores_its_children_changes_no_exit_status(
             process.kill()
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("prometheus", "--config.file=prometheus.yml"), ("start.sh", "")]
+)
+def test_prometheus_gets_the_output_whatever_its_own_default_is(
+    folder: Path, name: str, arguments: str
+) -> None:
+    """In Debian's build that is /etc/prometheus/prometheus.yml; a script names its file itself."""
+    (folder / "config.yml").write_text("follower: {}\nleader: {}\n")
+    (folder / name).write_text('#!/bin/sh\n[ "$1" = --version ] || echo "$@" >arguments\n')
+    program = Path(sys.executable).with_name("prometheus-elector")
+    flags = ["--config=config.yml", "--lease-lock=none", "--api-listen-address=127.0.0.1:0"]
+    words = [str(program), *flags, "--", f"./{name}"]
+    done = subprocess.run(words, capture_output=True, check=False, cwd=folder, timeout=60)
+    assert done.returncode == 0
+    assert (folder / "arguments").read_text() == f"{arguments}\n"
+
+
 @pytest.mark.parametrize("content", ["no program", "#!/no/such/shell\n"])
 def test_a_command_that_cannot_be_run_is_told(folder: Path, content: str) -> None:
     """An image for another kind of machine, for example: the file is there and may be executed."""

@@ -24,7 +24,7 @@ from wrapper.election.file_lease import FileLease
 from wrapper.model.events import ChildExited, SignalReceived
 from wrapper.model.lease import LeaseUnavailable
 from wrapper.options.prometheus_args import FLUSH_DEADLINE, with_argument, with_config_file
-from wrapper.options.settings import Settings
+from wrapper.options.settings import Mode, Settings
 from wrapper.startup.startup_state import RefusedInput, StartupHandles, StartupState
 from wrapper.supervision.event_queue import Events
 
@@ -218,6 +218,17 @@ def _why_not_run(start: StartupState, error: OSError) -> str:
     return f"{start.settings.child[0]}: {error.strerror}{cure if is_of_file else ''}"
 
 
+def _lacks_file(start: StartupState) -> bool:
+    """Return whether the command leaves the output to Prometheus' default.
+
+    That differs: in Debian's build, it is /etc/prometheus/prometheus.yml. A script may name the
+    output itself.
+    """
+    settings = start.settings
+    is_prometheus = settings.mode is Mode.OWNER and Path(settings.child[0]).name == "prometheus"
+    return is_prometheus and not start.arguments.names_config_file
+
+
 def _command(start: StartupState) -> tuple[str, ...]:
     """Return the command of Prometheus, with the output as its file and with a flush deadline.
 
@@ -226,7 +237,7 @@ def _command(start: StartupState) -> tuple[str, ...]:
     """
     settings = start.settings
     command = settings.child
-    if settings.mode.reads_child_config and not start.is_plain:
+    if (settings.mode.reads_child_config and not start.is_plain) or _lacks_file(start):
         command = with_config_file(command, str(start.output))
     if start.lock.kind == "none" or start.arguments.flush_deadline is not None:
         return command
