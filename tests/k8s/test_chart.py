@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fnmatch
 import json
 import os
 import re
@@ -265,5 +266,8 @@ def test_promgens_files_are_those_that_prometheus_reads() -> None:
     words = environment(find(made, "StatefulSet"))[flag.env].split()
     feeds = [feed for word in words if isinstance(feed := read_value(flag, word), Feed)]
     text = find(made, "ConfigMap")["data"]["config.yml"]
-    assert sorted(re.findall(r"/prometheus/[\w.]+", text)) == sorted(feed.path for feed in feeds)
+    patterns = re.findall(r"/prometheus/[\w.*]+", text)
+    paths = sorted(feed.path for feed in feeds)
+    assert sorted(path for each in patterns for path in fnmatch.filter(paths, each)) == paths
+    assert len(patterns) == len(paths)
     assert {feed.kind for feed in feeds} == set(FileKind)

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from wrapper.access.http_config import Token, read_http_config
 from wrapper.access.tls_values import Text
@@ -67,3 +68,10 @@ def test_refused_answers() -> None:
     asked = "http://promgen/rest/service/shop/targets"
     assert redirect_refused(asked, "/rest/service/shop/targets/") in PAGE
     assert status_refused(asked, 400, "Bad Request") in PAGE
+
+
+def test_the_charts_values_name_rules_by_a_pattern() -> None:
+    """As the page says: promtool refuses a name of its own before the first fetch."""
+    values = yaml.safe_load((CHECKOUT / "k8s/values/promgen.yaml").read_text(encoding="utf-8"))
+    configuration = yaml.safe_load(values["config"]["text"])
+    assert [name for name in configuration["follower"]["rule_files"] if "*" not in name] == []
