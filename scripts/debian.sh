@@ -105,7 +105,7 @@ from_debian_libs() {
         [[ $word == *\** ]] || asked+=("$word")
         kept+="|${word//\*/.*}"
     done
-    # shellcheck disable=SC2046 - one word each
+    # shellcheck disable=SC2046 # one word each
     unpack_packages "$new" $(needed "${asked[@]}" | grep -xE "$kept" | grep -vE 'gconv|libsystemd-shared|libperl') ||
         die "Debian's package $2 could not be fetched, see above: it needs the network, $cure"
     link_to_own_libraries

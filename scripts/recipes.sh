@@ -35,7 +35,7 @@ recipe_chromium() {
     packages=$(needed chromium-headless-shell |
         grep -vE '^(libc6|gcc-.*-base|debconf|lsb-base|sysvinit-utils|xdg-utils|x11-.*|libllvm.*|libz3.*|libgl1.*|libglx.*|mesa-.*|libdrm-.+)$')
     [ -n "$packages" ] || die "this Debian has no chromium-headless-shell: $cure"
-    # shellcheck disable=SC2086 - one word each
+    # shellcheck disable=SC2086 # one word each
     unpack_packages "$new" $packages || die "Debian's chromium could not be fetched: $cure"
     cat >"$new/fonts.conf" <<FONTS
 <?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd">
