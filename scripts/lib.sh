@@ -16,6 +16,9 @@ die() {
     exit 1
 }
 
+# asks_help <arguments>…: succeed if -h or --help is one of them, so that no program is built to answer.
+asks_help() { case " $* " in *" -h "* | *" --help "*) ;; *) return 1 ;; esac }
+
 [ "$(uname -s)" = Linux ] || die "prometheus-elector runs on Linux only; this system is $(uname -s)"
 
 # Print the command of $PYTHON, or else of the first Python that is new enough.

@@ -33,6 +33,14 @@ def run(checkout: Path, *command: str, **environment: str) -> subprocess.Complet
     )
 
 
+def executable(path: Path, text: str) -> str:
+    """Write a program of sh; return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
 @pytest.mark.parametrize(
     ("command", "variable"), [("scripts/run", "PROMETHEUS"), ("scripts/render-k8s", "HELM")]
 )
@@ -44,6 +52,25 @@ def test_ends_where_a_program_is_missing(checkout: Path, command: str, variable:
         f"real-parts: {variable} is /missing, which does not exist or is no program: "
         "correct or unset it\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "program"),
+    [
+        (("scripts/run", "--help"), "scripts/demo.py"),
+        (("scripts/soak", "--minutes", "1", "-h"), "-m tests.soak"),
+        (("scripts/bench", "budget", "--help"), "-m tests.bench.budget"),
+    ],
+)
+def test_help_builds_no_program(checkout: Path, command: tuple[str, ...], program: str) -> None:
+    """It says what takes so long."""
+    (checkout / "tests/bench").mkdir(parents=True)
+    (checkout / "tests/bench/budget.py").touch()
+    executable(checkout / "programs/venv/bin/python", 'echo "$@"')
+    missing = {"PROMETHEUS": "/missing", "PROMETHEUS_3_16": "/missing"}
+    done = run(checkout, *command, VENV="programs/venv", **missing)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{program} ")
 
 
 def test_the_lock_files_need_uv(checkout: Path) -> None:
@@ -59,14 +86,6 @@ def test_an_exported_cdpath_changes_nothing(checkout: Path) -> None:
     """With it, bash's cd prints the folder, and what real-parts prints is evaluated."""
     done = run(checkout, "scripts/real-parts", "prometheus", PROMETHEUS="/bin/sh", CDPATH=".:/")
     assert done.stdout == "PROMETHEUS=/bin/sh\n"
-
-
-def executable(path: Path, text: str) -> str:
-    """Write a program of sh; return its path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
-    return str(path)
 
 
 def commit(checkout: Path) -> None:
