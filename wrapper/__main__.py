@@ -63,6 +63,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _run_remote(arguments: Sequence[str]) -> int:
+    early_signals.end_quietly()
     from wrapper.commands import remote  # noqa: PLC0415 - not needed to start Prometheus
 
     return remote.run(arguments, os.environ)
@@ -75,6 +76,7 @@ def _check(settings: Settings) -> int:
 
 
 def _fetch(settings: Settings) -> int:
+    early_signals.end_quietly()
     from wrapper.commands import targets  # noqa: PLC0415 - not needed to start Prometheus
 
     return targets.run(settings)

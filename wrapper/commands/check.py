@@ -22,6 +22,7 @@ from pathlib import Path
 from yaml.nodes import MappingNode
 
 from wrapper.access.remote_write_client import TLS_FILES
+from wrapper.base import early_signals
 from wrapper.base.log import say_problems
 from wrapper.configuration import check_report
 from wrapper.configuration.check_report import FAILING, REFUSED, UNSENT, CheckResult, Missing
@@ -42,7 +43,6 @@ from wrapper.startup.trial_start import TrialStart
 
 GOOD, UNUSABLE, UNCHECKED = 0, 1, 2
 _PROMETHEUS = "prometheus"
-_SIGNALLED = 128
 Checker = Promtool | TrialStart
 Checkers = dict[str, Checker]
 
@@ -259,8 +259,7 @@ def _be_a_filter() -> None:
     output's encoding does not have are escaped.
     """
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, lambda told, _frame: sys.exit(_SIGNALLED + told))
+    early_signals.end_quietly(signal.SIGHUP)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -1,0 +1,53 @@
+"""What is interrupted: a command that waits for an answer, and a start."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    "words", [("status", "{url}"), ("step-down", "{url}"), ("targets", "t.json", "--from={url}/t")]
+)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ends_without_a_traceback(
+    words: tuple[str, ...], number: signal.Signals, tmp_path: Path
+) -> None:
+    """Its exit status is that of a command that a signal ended, as a shell reports it."""
+    program = Path(sys.executable).with_name("prometheus-elector")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(20)
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        command = [str(program), *(word.format(url=url) for word in words)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+            try:
+                client, _ = silent.accept()
+                with client:
+                    client.recv(1)
+                    process.send_signal(number)
+                    _, said = process.communicate(timeout=20)
+            finally:
+                process.kill()
+    assert (process.returncode, said) == (128 + number, "")
+
+
+def test_a_start_ends_without_a_traceback(tmp_path: Path) -> None:
+    """Before the loop handles the signal, it ends the program as SIGTERM does."""
+    fifo = tmp_path / "config.yml"
+    os.mkfifo(fifo)
+    program = Path(sys.executable).with_name("prometheus-elector")
+    words = [str(program), "--config", str(fifo), "--lease-lock=none", "--", "prometheus"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        try:
+            with fifo.open("w"):  # once the program reads it
+                process.send_signal(signal.SIGINT)
+                _, said = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert (process.returncode, said) == (-signal.SIGINT, "")
