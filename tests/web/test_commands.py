@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 
 import pytest
 
@@ -63,3 +64,27 @@ def test_a_refusal_cannot_act_on_the_terminal(
     upstream.answer = say(body, b"HTTP/1.1 503 Gone\r\nContent-Length: %d" % len(body))
     assert run(["status", upstream.url], {}) == FAILED
     assert capsys.readouterr().err.endswith(": no[2J way\n")
+
+
+def test_a_refusal_names_the_flag(upstream: Upstream, capsys: pytest.CaptureFixture[str]) -> None:
+    """The API's reason is for all clients; this one has a flag for it."""
+    status = json.dumps(status_of(leading(**FULL), clock.now())).encode()
+    refusal = json.dumps({"error": "nobody is ready; force it to step down anyway"}).encode()
+
+    def answer(client: socket.socket, rest: bytes) -> None:
+        refuse = say(refusal, b"HTTP/1.1 409 Conflict\r\nContent-Length: %d" % len(refusal))
+        (refuse if upstream.request_line.startswith("POST ") else say(status))(client, rest)
+
+    upstream.answer = answer
+    assert run(["step-down", upstream.url], {}) == FAILED
+    assert "nobody is ready; use --force to step down anyway" in capsys.readouterr().err
+
+
+def test_an_api_that_hangs_up_may_use_tls(
+    upstream: Upstream, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As one with TLS does when it is asked without: the cure is the other scheme."""
+    upstream.answer = lambda client, _rest: client.close()
+    assert run(["status", upstream.url], {}) == FAILED
+    cure = upstream.url.replace("http:", "https:")
+    assert capsys.readouterr().err.endswith(f"; if it uses TLS, write {cure}\n")

@@ -102,7 +102,10 @@ class Api:
             answer = connection.ask(method, target, _LIMIT_S, _IS_JSON, content)
             value = json.loads(answer.read())
         except (OSError, HTTPException, HTTPError, ValueError, RecursionError) as error:
-            raise CommandFailed(explain(error, self._server, _LIMIT_S).text) from error
+            failure = explain(error, self._server, _LIMIT_S)
+            may_be_tls = failure.kind == "broken" and self.parts.scheme == "http"
+            hint = f"; if it uses TLS, write https://{self.parts.netloc.rpartition('@')[2]}"
+            raise CommandFailed(failure.text + (hint if may_be_tls else "")) from error
         finally:
             connection.end()
         if not isinstance(value, dict):
@@ -218,11 +221,16 @@ def _step_down(api: Api, request: RemoteRequest) -> int:
     if api.host in _LOOPBACK and lacks_authentication(code, answer):
         _by_signal(api, request)
     elif code != HTTPStatus.OK:
-        raise CommandFailed(str(answer.get("error", f"HTTP {code}")))
+        raise CommandFailed(_with_flag(str(answer.get("error", f"HTTP {code}"))))
     if request.for_s == 0:
         _say(f"{before['identity']} takes part in the election again")
         return GOOD
     return _await_outcome(api, request, before)
+
+
+def _with_flag(refusal: str) -> str:
+    """Return a reason to refuse, with the flag of this command instead of the API's field."""
+    return refusal.replace("force it", "use --force")
 
 
 def lacks_authentication(code: int, answer: Json) -> bool:
@@ -243,7 +251,7 @@ def _by_signal(api: Api, request: RemoteRequest) -> None:
     known = list(filter(is_status, others))
     wrong = refusal_reason(own, known, is_forced=request.is_forced, for_s=request.for_s)
     if wrong:
-        raise CommandFailed(wrong.replace("force it", "use --force"))
+        raise CommandFailed(_with_flag(wrong))
     supervisor = supervisor_on(api.host, api.port)
     try:
         if request.for_s is not None:
