@@ -221,9 +221,9 @@ def free_ports(first: int, count: int) -> list[int]:
             wanted = first + offset if first else 0
             try:
                 listener.bind(("127.0.0.1", wanted))
-            except OSError as error:
+            except (OSError, OverflowError) as error:
                 raise Failed(
-                    f"port {wanted} is not free ({error.strerror}); "
+                    f"port {wanted} cannot be used ({getattr(error, 'strerror', error)}); "
                     "give another with --port, or none to have free ones chosen"
                 ) from None
             found.append(listener.getsockname()[1])
