@@ -6,8 +6,10 @@ import json
 import os
 import re
 import signal
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from tests.browser.chromium import PATIENCE_S, Chromium, Tab
 from tests.real.parts import WriteLog
 from tests.real.test_commands import Pair
 from tests.support import free_port, let_pass, wait_until
-from tests.web.conftest import Web, following, leading
+from tests.web.conftest import Upstream, Web, following, leading, say
 from tests.web.test_page import EVIL
 from tests.web.test_protection import running
 from tests.web.test_status import FULL
@@ -187,7 +189,7 @@ def test_only_what_changes_is_touched(browser: Chromium, web: Web) -> None:
     wait_until(lambda: tab.value("changed.has('foot') && changed.has('lease')"), PATIENCE_S, "live")
     web.tell(following(**EVERYTHING | {"role": Role.FOLLOWER, "reason": "another leads"}))
     shows(tab, "#reason", "another leads")
-    assert tab.value("changed.has('exhibit') || changed.has('prometheus')") is False
+    assert tab.value("changed.has('rendered') || changed.has('prometheus')") is False
     assert tab.value("[...document.querySelectorAll('details')].every(each => each.open)")
     assert tab.value("document.title").startswith("prometheus-0: follower")
 
@@ -205,3 +207,24 @@ def test_a_replica_that_has_gone_is_said_to_be(browser: Chromium, web: Web) -> N
         os.killpg(web.process.pid, signal.SIGCONT)
     wait_until(lambda: tab.value(IS_LIVE), PATIENCE_S, "it is back")
     assert tab.value("document.querySelectorAll('main script, main img').length") == 0
+
+
+def html(page: bytes, status: bytes = b"200 OK") -> Callable[[socket.socket, bytes], None]:
+    """Return the answer with this page."""
+    head = b"HTTP/1.1 %b\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: %d"
+    return say(page, head % (status, len(page)))
+
+
+def test_what_another_program_answers_is_not_shown(browser: Chromium, web: Web) -> None:
+    """An ingress answers while the replica is away: the state stays, dated; then it goes on."""
+    with closing(Upstream()) as ingress:
+        ingress.answer = html(web.get("/_elector/").content)
+        tab = browser.open(f"{ingress.url}/_elector/")
+        assert tab.value(IS_LIVE)
+        ingress.answer = html(b"<h1>503 Service Unavailable</h1>", b"503 Service Unavailable")
+        wait_until(lambda: not tab.value(IS_LIVE), PATIENCE_S, "it is said")
+        assert tab.text("h1 .role") == "leader"
+        web.tell(following(**EVERYTHING | {"role": Role.FOLLOWER}))
+        ingress.answer = html(web.get("/_elector/").content)
+        shows(tab, "h1 .role", "follower")
+        assert tab.value(IS_LIVE)

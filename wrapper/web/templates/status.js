@@ -33,9 +33,11 @@
     let isAnswered = false;
     try {
       const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(LIMIT_MS) });
-      isAnswered = answer.ok || answer.status === 503;
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      // Another program may answer in the replica's place: an ingress, or a login page.
+      isAnswered = fresh.querySelector("main > [data-part=head]") !== null;
       if (isAnswered) {
-        replaceParts(new DOMParser().parseFromString(await answer.text(), "text/html"));
+        replaceParts(fresh);
         seen = new Date();
       }
     } catch { isAnswered = false; }
