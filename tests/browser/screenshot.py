@@ -22,7 +22,7 @@ LED_FOR_S = 6.0
 SHOWN = (
     ".role.leader",
     "#hand-overs tr:nth-child(3)",
-    "[data-part=exhibit] pre",
+    "[data-part=rendered] pre",
     "[data-part=replicas] tbody tr:nth-child(2) .role",
     "[data-part=replicas] tbody tr:nth-child(2) td:nth-child(4)",
 )
