@@ -278,6 +278,7 @@ def test_others_tell_for_themselves(fleet: Web, others: tuple[Upstream, Upstream
         None,
     ]
     assert told[2]["problem"]
+    assert {tuple(sorted(each)) for each in told} == {("problem", "status", "url")}
     text = page(fleet)
     assert "prometheus-2" in text
     assert f"</span>: {told[2]['problem']}</td>" in text

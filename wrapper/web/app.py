@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 
 from flask import Flask, Response, jsonify, redirect, request
@@ -170,7 +170,10 @@ def _status(snapshot: Snapshot, now: float) -> Response:
 
 def _fleet(snapshot: Snapshot, now: float, ask: Callable[[Snapshot], list[Peer]]) -> Response:
     own = {"url": "", "status": status_of(snapshot, now), "problem": ""}
-    return jsonify(replicas=[own, *(asdict(peer) for peer in ask(snapshot))])
+    others = [
+        {"url": peer.url, "status": peer.status, "problem": peer.problem} for peer in ask(snapshot)
+    ]
+    return jsonify(replicas=[own, *others])
 
 
 def _step_down(snapshot: Snapshot, now: float, fleet: Fleet, options: WebOptions) -> Response:
