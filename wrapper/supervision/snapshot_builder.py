@@ -198,12 +198,13 @@ def _loaded(o: Observation) -> str:
 
 
 def _follower_writes(o: Observation) -> bool:
-    """Return whether Prometheus writes to a receiver without the gate.
+    """Return whether Prometheus may write to a receiver without the gate as a follower.
 
-    A follower's configuration does so if it has a remote_write of its own.
+    It does so if a follower's configuration that may be in force has a remote_write of its own.
     """
     loading = o.configuration.loading
-    writes = loading.is_settled and loading.written is not None and loading.written.writes_ungated
+    possible = (*loading.possibly_in_force, *filter(None, [loading.incoming]))
+    writes = any(each.role is Role.FOLLOWER and each.writes_ungated for each in possible)
     return o.child.status is None and writes
 
 

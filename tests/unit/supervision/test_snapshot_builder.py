@@ -95,6 +95,18 @@ def test_a_reload_that_does_not_take_place_is_told() -> None:
     assert told(o).configuration_problem == ""
 
 
+def test_a_follower_that_writes_may_write_during_a_reload() -> None:
+    """One with a remote_write does so until another rendering is known to be in force."""
+    writing = replace(FOLLOWER, writes_remotely=True)
+    settled = but(READY, configuration_loading=rewritten(writing, writing, sent_at=NOW - 0.4))
+    edited = rewritten(writing, EDITED_FOLLOWER, sent_at=NOW - 0.4)
+    reloading = but(READY, configuration_loading=edited)
+    assert told(settled).may_write
+    assert told(reloading).may_write
+    answer = ReloadAnswered(EDITED_FOLLOWER.fingerprint, NOW - 0.4, 200)
+    assert not told(fold(reloading, answer, NOW, POLICY)).may_write
+
+
 def test_a_write_that_failed_is_told_while_it_is_needed() -> None:
     """Not by a standby that could not write the leader's rendering: its own is in the file."""
     said = "the output file cannot be written: disk full"
