@@ -101,6 +101,7 @@ def replicas(web: Web, others: tuple[Upstream, Upstream]) -> list[dict[str, Any]
         'Promgen\'s queue <code>q</code>: <span class="good">connected</span>',
         "2023-11-14 22:14:20",
         "<rect",
+        "<dt>Transitions</dt><dd>4</dd>",
         '<strong id="gate-state">sending held samples</strong>',
         '<th scope="row">store</th><td>http://store:9090/api/v1/write</td>',
         "<td>2023-11-14 22:13:20.125 UTC</td><td>4.5 s</td><td>3 MiB in 30 batches</td>",
