@@ -117,6 +117,15 @@ def test_it_is_whole_without_a_script(web: Web, text: str) -> None:
     assert text in page(web)
 
 
+def test_of_a_file_that_is_prometheus_own_nothing_is_claimed(web: Web) -> None:
+    """It may have a remote_write, of which nothing is known here."""
+    web.tell(leading(election="none", written_role=""))
+    text = page(web)
+    assert "<dt>May write</dt><dd>unknown</dd>" in text
+    assert "Prometheus reads its own file, unchanged." in text
+    assert web.get("/_elector/status").json()["may_write"] is None
+
+
 @pytest.mark.parametrize(
     ("changes", "state"),
     [

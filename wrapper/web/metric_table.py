@@ -33,7 +33,8 @@ HELP: dict[str, str] = {
     "role": "The role of this replica: 1 for the role that it has, 0 for the other.",
     "role_transitions_total": "Changes of this replica's role, by reason.",
     "may_write": "Whether samples of this replica may reach a receiver: Prometheus may have a "
-    "remote_write loaded that sends there itself, or the gate may be open.",
+    "remote_write loaded that sends there itself, or the gate may be open; absent if Prometheus "
+    "reads its own file.",
     "remote_write_loaded": "Whether Prometheus has remote_write loaded, with the gate also as a "
     "follower; absent while that is unknown.",
     "leader_known": "Whether this replica knows a leader: 0 if nobody leads or the lease cannot "

@@ -32,7 +32,7 @@ def status_of(snapshot: Snapshot, now: float) -> Json:
         "cause": snapshot.cause.value,
         "is_leader": snapshot.leads(now),
         "leader": known_leader(snapshot, now),
-        "may_write": snapshot.may_write,
+        "may_write": snapshot.may_write if snapshot.written_role else None,
         "is_stopping": snapshot.is_stopping,
         "needs_restart": snapshot.needs_restart,
         "problem": snapshot.failure,
