@@ -314,6 +314,7 @@ class Exchange:
         self._to_client(
             rendered(
                 refused,
+                clock.wall(),
                 has_body=self.request.method != b"HEAD",
                 keeps_client=self.keeps_client,
                 own_lines=self._configured_fields.lines,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from email.utils import formatdate
 
 from werkzeug.http import HTTP_STATUS_CODES
 
@@ -34,9 +35,12 @@ def too_slow() -> Refused:
 
 
 def rendered(
-    refused: Refused, *, has_body: bool, keeps_client: bool, own_lines: bytes = b""
+    refused: Refused, wall: float, *, has_body: bool, keeps_client: bool, own_lines: bytes = b""
 ) -> bytes:
-    """Return the answer, head and body; ``own_lines`` are additional header fields."""
+    """Return the answer at the wall time ``wall``, head and body.
+
+    ``own_lines`` are additional header fields.
+    """
     content = {"status": "error", "errorType": refused.kind, "error": str(refused)}
     body = json.dumps(content).encode() + b"\n"
     lines = [
@@ -44,6 +48,7 @@ def rendered(
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
         "Cache-Control: no-store",
+        f"Date: {formatdate(wall, usegmt=True)}",
     ]
     if refused.code == _UNAVAILABLE:
         lines.append(f"Retry-After: {RETRY_AFTER_S}")

@@ -109,7 +109,7 @@ def check_admission(request: Request, options: WebOptions) -> None:
     """Raise Refused for a request that must not, or cannot, be forwarded."""
     if request.method == b"CONNECT":
         raise Refused(
-            405, "bad_data", "CONNECT is not supported: this proxy forwards to Prometheus only"
+            501, "bad_data", "CONNECT is not supported: this proxy forwards to Prometheus only"
         )
     if not options.proxy_admin and is_admin(request.target):
         text = "Prometheus' admin paths are not forwarded; set --api-proxy-admin to allow them"

@@ -155,7 +155,7 @@ class ProxyWorker:
             except Refused as refused:
                 details = {"client": client.address, "reason": str(refused)}
                 LOG.warning("request refused", extra={"status": refused.code, **details})
-                client.send(rendered(refused, has_body=True, keeps_client=False))
+                client.send(rendered(refused, clock.wall(), has_body=True, keeps_client=False))
                 goes_on = False
             client.is_new = False
             if client.data:
