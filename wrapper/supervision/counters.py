@@ -119,6 +119,7 @@ class Counters:
                 self._observe("reload_duration_seconds", now - is_.written_at)
         is_refused = is_.outcome is Outcome.REFUSED and was.outcome is not Outcome.REFUSED
         if is_refused and isinstance(event, LoadedObserved):
+            self._add("notifier_calls_errors")
             self._add("reloads_failed_total:refused")
 
     def _observe(self, name: str, value: float, bounds: Iterable[float] = DURATION_BUCKETS) -> None:

@@ -114,6 +114,7 @@ def test_a_refusal_that_only_shows_later_is_counted_once() -> None:
     """By SIGHUP there is no answer: Prometheus' metrics turn bad, and stay so."""
     found = count(RELOAD, REFUSED, REFUSED, known=PROMOTED)
     assert found["reloads_failed_total:refused"] == 1
+    assert found.get("notifier_calls_errors") == 1
 
 
 def test_a_refusal_that_was_answered_is_not_counted_again_when_it_shows() -> None:
@@ -121,6 +122,7 @@ def test_a_refusal_that_was_answered_is_not_counted_again_when_it_shows() -> Non
     answered = ReloadAnswered("l", 100.5, 500)
     found = count(RELOAD, answered, REFUSED, known=PROMOTED)
     assert found["reloads_failed_total:refused"] == 1
+    assert found["notifier_calls_errors"] == 1
 
 
 def test_a_change_of_role_is_counted_by_its_cause() -> None:
