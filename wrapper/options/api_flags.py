@@ -93,7 +93,8 @@ API: tuple[Flag, ...] = (
     Flag(
         "runtime-metrics",
         FlagKind.BOOLEAN,
-        "Also export metrics of the Python runtime.",
+        "Also export metrics of the Python runtime; with several --api-workers, those of the "
+        "worker that answers.",
         default="false",
     ),
 )
