@@ -24,7 +24,7 @@ PROMETHEUS: tuple[Flag, ...] = (
     Flag(
         "readiness-poll-period",
         FlagKind.DURATION,
-        "How often Prometheus' readiness is checked; more often at the start.",
+        "How often Prometheus' readiness is checked, until it is ready; more often at the start.",
         default="5s",
     ),
     Flag(

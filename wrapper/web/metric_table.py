@@ -27,7 +27,7 @@ HELP: dict[str, str] = {
     "election_is_leader": "Whether this replica is the leader: 1 if it is, 0 if it is not or "
     "that is unknown.",
     "election_last_transition_time_seconds": "Unix timestamp of this replica's last change of "
-    "role.",
+    "role; 0 before the first.",
     "start_time_seconds": "Unix timestamp of prometheus-elector's start; it changes with each "
     "restart.",
     "role": "The role of this replica: 1 for the role that it has, 0 for the other.",
@@ -37,8 +37,8 @@ HELP: dict[str, str] = {
     "reads its own file.",
     "remote_write_loaded": "Whether Prometheus has remote_write loaded, with the gate also as a "
     "follower; absent while that is unknown.",
-    "leader_known": "Whether this replica knows a leader: 0 if nobody leads or the lease cannot "
-    "be used; absent without an election.",
+    "leader_known": "Whether this replica knows a leader: 0 if nobody leads, or if the leader is "
+    "unknown because the lease cannot be used; absent without an election.",
     "leaderless_seconds_total": "Seconds in which this replica knew no leader.",
     "lease_expires_in_seconds": "Seconds until the leader must step down, or another's lease "
     "expires, unless it is renewed; absent without a holder.",
@@ -68,8 +68,10 @@ HELP: dict[str, str] = {
     "confirmed as loaded.",
     "fencing_kills_total": "Times that Prometheus was killed because it might still have been "
     "writing.",
-    "child_ready": "Whether Prometheus reports that it is ready.",
-    "child_healthy": "Whether Prometheus reports that it is healthy.",
+    "child_ready": "Whether Prometheus has reported that it is ready; always 1 for a sidecar "
+    "without --readiness-http-url.",
+    "child_healthy": "Whether Prometheus counts as healthy after its last health checks; always "
+    "1 for a sidecar without --healthcheck-http-url.",
     "notifier_calls_total": "Reloads that were requested from Prometheus.",
     "notifier_calls_errors": "Reloads that Prometheus refused or did not answer.",
     "notifier_calls_duration_seconds": "Seconds that Prometheus took to answer a reload over HTTP.",
