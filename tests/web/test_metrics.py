@@ -279,8 +279,17 @@ def test_only_a_fresh_leader_is_one(snapshot: Snapshot, age_s: float) -> None:
 def test_a_stale_snapshot_says_nothing_of_the_present() -> None:
     """Validity, lease and usage are left out, the age is there, totals stay."""
     text = exposed(leading(**RICH), age_s=60.0)
-    for name in ("config_valid", "lease_expires_in_seconds", "child_open_fds", "pod_has_label"):
-        assert f"prometheus_elector_{name}" not in text
+    for name in (
+        "config_valid",
+        "lease_expires_in_seconds",
+        "child_open_fds",
+        "pod_has_label",
+        "targets_queue_connected",
+        "targets_groups",
+        "targets_members",
+    ):
+        assert f"prometheus_elector_{name}" not in text, name
+    assert 'prometheus_elector_targets_last_success_time_seconds{file="/t.json"} 1.5e+09' in text
     assert "prometheus_elector_snapshot_age_seconds 60.0" in text
     assert "prometheus_elector_notifier_calls_total 3.0" in text
 

@@ -20,12 +20,11 @@ from wrapper.web.metric_table import counter, counters, described, gauge, gauges
 
 _HASH_DIGITS = 12  # in hex, which are 48 bits: a float represents them exactly
 _NO_ELECTION = "none"
-_FEED_GAUGES = {  # metric: field of a feed
+_FEED_TIMES = {  # metric: field of a feed
     "targets_last_success_time_seconds": "last_success_time",
     "targets_last_change_time_seconds": "last_change_time",
-    "targets_groups": "groups",
-    "targets_members": "targets",
 }
+_FEED_SIZES = {"targets_groups": "groups", "targets_members": "targets"}
 
 
 def stale_safe(snapshot: Snapshot) -> Iterator[Metric]:
@@ -46,28 +45,31 @@ def stale_safe(snapshot: Snapshot) -> Iterator[Metric]:
         yield gauge("lease_duration_seconds", snapshot.lease_duration_s)
         yield gauge("lease_renew_deadline_seconds", snapshot.lease_renew_deadline_s)
     if feeds := snapshot.targets.get("feeds"):
-        yield from _feeds(feeds)
+        yield from _feeds(feeds, _FEED_TIMES)
+        yield _feed_errors(feeds)
     if queue := snapshot.targets.get("queue"):
-        yield from _queue(queue)
+        yield _messages(queue)
+        yield gauge("targets_queue_unannounced_changes", queue["unannounced_changes"])
 
 
-def _feeds(feeds: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
-    for name, field in _FEED_GAUGES.items():
+def _feeds(feeds: Sequence[Mapping[str, Any]], gauge_fields: Mapping[str, str]) -> Iterator[Metric]:
+    for name, field in gauge_fields.items():
         yield gauges(name, "file", {feed["file"]: feed[field] for feed in feeds})
+
+
+def _feed_errors(feeds: Sequence[Mapping[str, Any]]) -> Metric:
     errors = CounterMetricFamily(*described("targets_errors_total"), labels=("file", "reason"))
     for feed in feeds:
         for reason, count in feed["errors"].items():
             errors.add_metric((feed["file"], reason), count)
-    yield errors
+    return errors
 
 
-def _queue(queue: Mapping[str, Any]) -> Iterator[Metric]:
-    yield gauge("targets_queue_connected", queue["is_connected"])
+def _messages(queue: Mapping[str, Any]) -> Metric:
     messages = CounterMetricFamily(*described("targets_queue_messages_total"), labels=("result",))
     for result, count in queue["messages"].items():
         messages.add_metric((result,), count)
-    yield messages
-    yield gauge("targets_queue_unannounced_changes", queue["unannounced_changes"])
+    return messages
 
 
 def fresh_only(snapshot: Snapshot, now: float) -> Iterator[Metric]:
@@ -79,6 +81,10 @@ def fresh_only(snapshot: Snapshot, now: float) -> Iterator[Metric]:
         yield from _configuration(snapshot)
     if snapshot.election != _NO_ELECTION:
         yield from _lease(snapshot, now)
+    if feeds := snapshot.targets.get("feeds"):
+        yield from _feeds(feeds, _FEED_SIZES)
+    if queue := snapshot.targets.get("queue"):
+        yield gauge("targets_queue_connected", queue["is_connected"])
 
 
 def _configuration(snapshot: Snapshot) -> Iterator[Metric]:
