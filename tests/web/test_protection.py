@@ -19,6 +19,7 @@ from tests.support import wait_until
 from tests.web.conftest import Upstream, Web, following, leading, say
 
 ALICE = ("alice", "wonderland")
+POLICY = "Content-Security-Policy"
 OWN_PATHS = (
     "/_elector/leader",
     "/_elector/metrics",
@@ -86,7 +87,8 @@ def trusting(authority: Authority) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def shared_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     """Serve with one user, and with a header of the format."""
-    headers = "http_server_config: {headers: {X-Frame-Options: deny}}\n"
+    policy = "Content-Security-Policy: \"frame-ancestors 'self'\""
+    headers = f"http_server_config: {{headers: {{X-Frame-Options: deny, {policy}}}}}\n"
     web = Protected(tmp_path_factory.mktemp("users"), USERS + headers)
     with running(web):
         yield web
@@ -97,6 +99,15 @@ def users(shared_users: Web, upstream: Upstream) -> Web:
     """Hand out a web process with one user, before a leader."""
     shared_users.tell(leading(upstream.url))
     return shared_users
+
+
+def test_a_configured_policy_does_not_replace_the_pages_own(users: Web) -> None:
+    """A browser enforces both; all other answers have the configured one alone."""
+    own, configured = users.get("/_elector/", auth=ALICE).headers[POLICY].split(", ")
+    assert own.startswith("default-src 'none'; script-src 'sha256-")
+    assert configured == "frame-ancestors 'self'"
+    for path in ("/_elector/leader", "/"):
+        assert users.get(path, auth=ALICE).headers[POLICY] == configured
 
 
 @pytest.mark.parametrize("path", [*OWN_PATHS, "/api/v1/query?query=up", "/_elector/../x"])

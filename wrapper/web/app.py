@@ -40,7 +40,7 @@ from wrapper.proxy.proxy_counters import ProxyCounters
 from wrapper.proxy.refusals import CHALLENGE, UNAUTHORIZED, Refused
 from wrapper.proxy.route import ROOT
 from wrapper.web.metrics import expose, registry
-from wrapper.web.page import Page, PageValues
+from wrapper.web.page import POLICY, Page, PageValues
 from wrapper.web.peers import Peer, Peers
 from wrapper.web.server import listen, serve
 from wrapper.web.status import status_of
@@ -243,7 +243,10 @@ def _completed(answer: Response, protection: Protection) -> Response:
     """Add the header fields that every answer has."""
     answer.headers["Cache-Control"] = "no-store"
     for name, value in protection.headers:
-        answer.headers[name] = value
+        if name == POLICY:
+            answer.headers.add(name, value)  # a browser enforces it as well as the page's own
+        else:
+            answer.headers[name] = value
     return answer
 
 

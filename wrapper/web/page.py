@@ -30,6 +30,7 @@ from wrapper.web.timeline import timeline
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _UNAVAILABLE = 503
+POLICY = "Content-Security-Policy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Page:
         )
         content = text.encode(errors="replace")  # a peer may send half a surrogate pair
         answer = Response(content, status=_UNAVAILABLE if stale else 200)
-        answer.headers["Content-Security-Policy"] = self._policy
+        answer.headers[POLICY] = self._policy
         answer.headers["X-Content-Type-Options"] = "nosniff"
         answer.headers["Referrer-Policy"] = "no-referrer"
         return answer
