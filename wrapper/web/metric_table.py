@@ -49,7 +49,8 @@ HELP: dict[str, str] = {
     "lease_duration_seconds": "The value of --lease-duration; absent without an election.",
     "lease_renew_deadline_seconds": "The value of --lease-renew-deadline; absent without an "
     "election.",
-    "lease_renew_duration_seconds": "Seconds that a request to acquire or renew the lease took.",
+    "lease_renew_duration_seconds": "Seconds that a successful request to acquire or renew the "
+    "lease took.",
     "lease_errors_total": "Failed requests for the lease, by reason.",
     "lease_transitions_total": "Changes of holder, as recorded in the lease (leaseTransitions).",
     "config_valid": "Whether the current input is valid; if not, the last valid configuration "
@@ -87,8 +88,8 @@ HELP: dict[str, str] = {
     "child_threads": "Number of OS threads of Prometheus.",
     "child_start_time_seconds": "Unix timestamp of Prometheus' start; it changes with each "
     "restart.",
-    "proxy_requests_total": "Requests that the proxy forwarded or refused, by status code, method "
-    "and target.",
+    "proxy_requests_total": "Requests that the proxy forwarded or refused, except malformed ones, "
+    "by status code, method and target.",
     "proxy_requests_in_flight": "Requests that the proxy is currently serving.",
     "proxy_request_duration_seconds": "Seconds until the last byte of the answer was sent.",
     "proxy_received_bytes_total": "Bytes of forwarded requests, headers included.",
