@@ -19,6 +19,8 @@ from wrapper.supervision.plan import Plan
 
 MOST = 100
 LONGEST_REASON = 300
+_HELD = "held the lease when it was first read"
+_FREE = f"nobody {_HELD}"
 
 
 class History:
@@ -28,8 +30,8 @@ class History:
         self._identity = identity
         self._entries: deque[HandOver] = deque(maxlen=MOST)
         self._leader: str | None = ""
-        self._ended = ""  # why the last leader stopped leading
-        self._known: str | None = None  # the last known leader; "" is nobody, None is none so far
+        self._ended = _FREE  # why there was no leader before the next one
+        self._known: str | None = None  # the last known leader; "" is nobody, None: not read yet
         self._acquired = ""  # acquireTime of the last known leader's record
 
     @property
@@ -43,12 +45,14 @@ class History:
         ``leader`` is "" for nobody, None if not known; ``wall`` is the wall time.
         """
         self._forget(wall)
+        if leader is None and not o.lease.view.problem:  # the lease has not been read yet
+            return
         if leader != self._leader:
             reason = self._why(leader, decided, o)[:LONGEST_REASON]
             self._entries.append(HandOver(wall, leader, self._leader, reason))
             self._ended = "" if leader else reason
             self._leader = leader
-            self._known = self._known if leader is None else leader
+        self._known = self._known if leader is None else leader
         if leader and o.lease.view.last:
             self._acquired = o.lease.view.last.acquire_time
 
@@ -78,14 +82,15 @@ class History:
         if self._leader == self._identity:
             return f"{self._leader} stopped leading: {decided.reason}"
         if not self._known:
-            return "nobody held the lease when it was first read"
+            return _FREE
         if view.holder == self._known and view.last is not None:
             return f"{self._known} did not renew the lease for {view.last.duration_s:g} s"
         return f"{self._known} released the lease"
 
     def _why_begun(self, leader: str, view: LeaseView) -> str:
         if self._known is None:
-            return f"{leader} held the lease when it was first read"
+            is_own = leader == self._identity
+            return f"{leader} {'acquired the lease' if is_own else _HELD}"
         if self._leader:
             return f"{leader} took the lease over from {self._leader}"
         if self._leader is None and self._known != self._identity:

@@ -137,6 +137,25 @@ def test_a_lease_that_was_never_seen_names_nobody() -> None:
     assert [entry.leader for entry in history.entries] == [None, "", "b"]
 
 
+def test_a_lease_that_is_not_read_yet_leaves_nothing() -> None:
+    """It is not known who leads, and nothing has changed."""
+    history = History("a")
+    assert seen(history, None, None) == ""
+    assert history.entries == ()
+
+
+def test_who_acquires_a_free_lease_did_not_hold_it_before() -> None:
+    """This replica or another, whether or not it was seen to be free."""
+    held = told(History("a"), "b", "b")
+    for leader in ("a", "b"):
+        history = History("a")
+        assert told(history, "", "") == ""
+        acquired = told(history, leader, leader)
+        assert acquired.startswith(f"{leader} acquired the lease: nobody held")
+    assert told(History("a"), "a", "a") == "a acquired the lease"
+    assert held == "b held the lease when it was first read"
+
+
 def test_without_an_election_the_role_is_the_reason() -> None:
     """There is no lease to speak of."""
     assert told(History("a"), "a", "", "no election") == "no election"
