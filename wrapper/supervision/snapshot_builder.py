@@ -57,7 +57,7 @@ def summarize(  # noqa: PLR0913 - a snapshot has all that is known
         holder=_holder(o, decided, policy, constants),
         holder_url=(o.lease.view.last.url or "") if o.lease.view.last else "",
         lease_transitions=o.lease.view.last.transitions if o.lease.view.last else 0,
-        lease_problem=o.lease.view.problem[:LONGEST],
+        lease_problem=_lease_problem(o, policy),
         last_transition_time=last_transition_time,
         prometheus_url=constants.prometheus_url,
         child_pid=o.child.pid,
@@ -127,6 +127,13 @@ def leads_until(o: Observation, decided: Plan, policy: Policy, now: float) -> fl
     if policy.fixed_role is not None:
         return now + _FIXED_LEADER_S
     return lease_rules.leads_until(o.lease.view, policy.terms)
+
+
+def _lease_problem(o: Observation, policy: Policy) -> str:
+    """Return why it is not known who holds the lease, "" if it is, or if there is no election."""
+    view = o.lease.view
+    is_unread = policy.fixed_role is None and not view.heard_at and not view.problem
+    return "the lease has not been read yet" if is_unread else view.problem[:LONGEST]
 
 
 def _targets(o: Observation) -> dict[str, Any]:

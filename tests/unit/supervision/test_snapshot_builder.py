@@ -20,13 +20,15 @@ from tests.unit.supervision.test_plan import (
     rewritten,
 )
 from wrapper.base.shared_memory import SLOT_BYTES
-from wrapper.base.snapshot_channel import SnapshotReader, SnapshotWriter
+from wrapper.base.snapshot_channel import SnapshotReader, SnapshotWriter, known_leader
 from wrapper.model.events import ConfigurationRejected, ReloadAnswered
 from wrapper.model.gate import EndpointReport, GateReport
+from wrapper.model.lease import LeaseView
 from wrapper.model.roles import Role
 from wrapper.model.snapshot import Snapshot
 from wrapper.supervision.configuration_state import FailedWrite
 from wrapper.supervision.observation import Observation
+from wrapper.supervision.policy import Policy
 from wrapper.supervision.reducer import fold
 from wrapper.supervision.snapshot_builder import LONGEST, MOST_PROBLEMS, Constants, summarize
 from wrapper.supervision.supervisor import Supervisor
@@ -34,12 +36,12 @@ from wrapper.supervision.supervisor import Supervisor
 CONSTANTS = Constants("a", "lease n/l", "http://127.0.0.1:9090", None)
 
 
-def told(o: Observation) -> Snapshot:
+def told(o: Observation, policy: Policy = POLICY) -> Snapshot:
     """Return what is told of an observation."""
     return summarize(
         o,
         decide(o),
-        POLICY,
+        policy,
         CONSTANTS,
         counters={},
         last_transition_time=0.0,
@@ -105,6 +107,15 @@ def test_a_follower_that_writes_may_write_during_a_reload() -> None:
     assert told(reloading).may_write
     answer = ReloadAnswered(EDITED_FOLLOWER.fingerprint, NOW - 0.4, 200)
     assert not told(fold(reloading, answer, NOW, POLICY)).may_write
+
+
+def test_before_the_lease_is_read_nobody_is_known_to_lead() -> None:
+    """It is not known that nobody does; without an election, there is nothing to read."""
+    unread = told(but(READY, lease_view=LeaseView()))
+    assert known_leader(unread, NOW) is None
+    assert unread.lease_problem
+    assert known_leader(told(but(READY, lease_view=LeaseView(heard_at=1.0))), NOW) == ""
+    assert told(READY, replace(POLICY, fixed_role=Role.FOLLOWER)).lease_problem == ""
 
 
 def test_a_write_that_failed_is_told_while_it_is_needed() -> None:
