@@ -300,6 +300,12 @@ def test_a_label_that_is_not_known_of_is_not_exposed() -> None:
     assert "_pod_has_label" not in exposed(replace(FOLLOWER, pod_is_labelled=None))
 
 
+def test_transitions_that_are_not_known_are_not_exposed() -> None:
+    """A 0 before the first reading would be a reset, and what is read then an increase."""
+    text = exposed(replace(FOLLOWER, lease_transitions=None))
+    assert "lease_transitions_total" not in text
+
+
 def test_without_a_snapshot_the_age_is_infinite() -> None:
     """Before the supervisor's first word, no role is claimed."""
     text = exposed(None)

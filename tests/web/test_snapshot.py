@@ -139,7 +139,7 @@ def _read(reader: SnapshotReader, snapshots: int) -> Iterator[int]:
         assert time.monotonic() < begun + 60, "it publishes no more"
         snapshot = reader.read()
         assert snapshot is not None
-        number = snapshot.lease_transitions
+        number = _transitions(snapshot)
         assert snapshot.reason == snapshot.holder == str(number) * (number % 977 + 1)
         seen.add(number)
         yield number
@@ -147,6 +147,7 @@ def _read(reader: SnapshotReader, snapshots: int) -> Iterator[int]:
 
 def _transitions(snapshot: Snapshot | None) -> int:
     assert snapshot is not None
+    assert snapshot.lease_transitions is not None
     return snapshot.lease_transitions
 
 

@@ -62,6 +62,7 @@ def test_every_field_is_documented_with_its_type() -> None:
         FOLLOWER,
         replace(FOLLOWER, election="none", written_role=""),
         replace(FOLLOWER, gate=FRESH_GATE),
+        replace(FOLLOWER, lease_transitions=None),
     ],
 )
 def test_what_is_null_is_documented_to_be(snapshot: Any) -> None:

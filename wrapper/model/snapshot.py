@@ -41,6 +41,7 @@ class Snapshot:
       does not lead.
     - ``prometheus_url``: the URL of this replica's own Prometheus.
     - ``holder_url``: the URL of the leader's Prometheus, "" if the lease does not have it.
+    - ``lease_transitions``: None until the lease has been read.
     - ``configuration_problem``: one line for each problem.
     - ``configuration_time``: when the status of the configuration last changed.
     - ``wanted_fingerprint``: of the rendering that this replica should load.
@@ -69,7 +70,7 @@ class Snapshot:
     lease_expires_at: float | None
     holder: str
     holder_url: str
-    lease_transitions: int
+    lease_transitions: int | None
     lease_problem: str
     last_transition_time: float
     prometheus_url: str

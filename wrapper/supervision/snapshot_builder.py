@@ -8,6 +8,7 @@ from typing import Any
 
 from wrapper.election import lease_rules
 from wrapper.model.gate import EndpointReport
+from wrapper.model.lease import LeaseView
 from wrapper.model.roles import Role
 from wrapper.model.snapshot import Snapshot
 from wrapper.supervision.candidacy import holder_is_overdue
@@ -56,7 +57,7 @@ def summarize(  # noqa: PLR0913 - a snapshot has all that is known
         else None,
         holder=_holder(o, decided, policy, constants),
         holder_url=(o.lease.view.last.url or "") if o.lease.view.last else "",
-        lease_transitions=o.lease.view.last.transitions if o.lease.view.last else 0,
+        lease_transitions=_transitions(o.lease.view),
         lease_problem=_lease_problem(o, policy),
         last_transition_time=last_transition_time,
         prometheus_url=constants.prometheus_url,
@@ -134,6 +135,13 @@ def _lease_problem(o: Observation, policy: Policy) -> str:
     view = o.lease.view
     is_unread = policy.fixed_role is None and not view.heard_at and not view.problem
     return "the lease has not been read yet" if is_unread else view.problem[:LONGEST]
+
+
+def _transitions(view: LeaseView) -> int | None:
+    """Return the number in the lease, 0 if there is no lease, None if it has not been read yet."""
+    if view.last is not None:
+        return view.last.transitions
+    return 0 if view.heard_at else None
 
 
 def _targets(o: Observation) -> dict[str, Any]:

@@ -52,7 +52,8 @@ HELP: dict[str, str] = {
     "lease_renew_duration_seconds": "Seconds that a successful request to acquire or renew the "
     "lease took.",
     "lease_errors_total": "Failed requests for the lease, by reason.",
-    "lease_transitions_total": "Changes of holder, as recorded in the lease (leaseTransitions).",
+    "lease_transitions_total": "Changes of holder, as recorded in the lease (leaseTransitions); "
+    "absent until the lease has been read.",
     "config_valid": "Whether the current input is valid; if not, the last valid configuration "
     "stays in use.",
     "config_loaded": "Whether Prometheus is confirmed to have loaded the configuration of this "

@@ -108,7 +108,8 @@ def _hashes(snapshot: Snapshot) -> dict[str, float]:
 def _lease(snapshot: Snapshot, now: float) -> Iterator[Metric]:
     yield gauge("leader_known", bool(leader_of(snapshot, now)))
     yield gauge("lease_holder_overdue", snapshot.holder_is_overdue)
-    yield counter("lease_transitions_total", snapshot.lease_transitions)
+    if snapshot.lease_transitions is not None:
+        yield counter("lease_transitions_total", snapshot.lease_transitions)
     expires_at = snapshot.leads_until_at if snapshot.leads(now) else snapshot.lease_expires_at
     if expires_at is not None:
         left_s = max(expires_at - now, 0.0)

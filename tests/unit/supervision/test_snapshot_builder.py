@@ -114,7 +114,10 @@ def test_before_the_lease_is_read_nobody_is_known_to_lead() -> None:
     unread = told(but(READY, lease_view=LeaseView()))
     assert known_leader(unread, NOW) is None
     assert unread.lease_problem
-    assert known_leader(told(but(READY, lease_view=LeaseView(heard_at=1.0))), NOW) == ""
+    assert unread.lease_transitions is None
+    absent = told(but(READY, lease_view=LeaseView(heard_at=1.0)))
+    assert known_leader(absent, NOW) == ""
+    assert absent.lease_transitions == 0
     assert told(READY, replace(POLICY, fixed_role=Role.FOLLOWER)).lease_problem == ""
 
 
