@@ -66,6 +66,11 @@ def json_of(**changes: Any) -> bytes:
     return json.dumps(told).encode()
 
 
+def nested(depth: int) -> bytes:
+    """Return lists in lists as JSON."""
+    return b"[" * depth + b"]" * depth
+
+
 def page(web: Web) -> str:
     """Return the page's text."""
     answer = web.get("/_elector/")
@@ -334,6 +339,7 @@ def test_others_are_asked_anew_after_a_change_of_leader(
         (b'{"identity": "x"}', "status"),
         (json_of(role="x" * 2000), "status"),
         (b"x" * (LARGEST + 1), "large"),
+        *((json_of()[:-1] + b', "x": %b}' % nested(depth), "deeply") for depth in (500, 970)),
     ],
 )
 def test_what_is_no_status_is_told_as_that(

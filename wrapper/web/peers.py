@@ -11,7 +11,7 @@ be alive.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import UnionType
@@ -32,6 +32,7 @@ from wrapper.proxy.resolver import Resolver
 LIMIT_S = 1.0
 MOST = 20
 LARGEST = 256 << 10  # bytes of an answer
+DEEPEST = 20  # levels of an answer: our own JSON encoder recurses
 LONGEST = 1000  # characters of a text in an answer that is shown
 FRESH_S = 0.5  # answers are reused for this time
 PATH = "/_elector/status"
@@ -208,12 +209,22 @@ def _read(code: int, body: bytes) -> dict[str, Any]:
         raise PeerUnusable(f"HTTP {code}, and no status")
     if code != HTTPStatus.OK:
         raise PeerUnusable(f"HTTP {code}: {str(status.get('error', ''))[:200]}")
+    if _is_too_deep(status, DEEPEST):
+        raise PeerUnusable("its answer is nested too deeply")
     wanted = STATUS_FORM.items()
     if not all(name in status and _is_in_form(status[name], kind) for name, kind in wanted):
         raise PeerUnusable(
             "its answer lacks fields of a status: it is another program, or another version"
         )
     return status
+
+
+def _is_too_deep(value: object, most: int) -> bool:
+    """Return whether a JSON value has more than ``most`` levels of objects and lists."""
+    if not isinstance(value, dict | list):
+        return False
+    inner: Iterable[object] = value.values() if isinstance(value, dict) else value
+    return most == 0 or any(_is_too_deep(each, most - 1) for each in inner)
 
 
 def _is_in_form(value: object, kind: type | UnionType) -> bool:
