@@ -339,6 +339,8 @@ def test_others_are_asked_anew_after_a_change_of_leader(
         (b'{"identity": "x"}', "status"),
         (json_of(role="x" * 2000), "status"),
         (b"x" * (LARGEST + 1), "large"),
+        (json_of(x=float("nan")), "number"),
+        (json_of()[:-1] + b', "x": 1e999}', "number"),
         *((json_of()[:-1] + b', "x": %b}' % nested(depth), "deeply") for depth in (500, 970)),
     ],
 )

@@ -11,7 +11,8 @@ be alive.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import UnionType
@@ -209,8 +210,7 @@ def _read(code: int, body: bytes) -> dict[str, Any]:
         raise PeerUnusable(f"HTTP {code}, and no status")
     if code != HTTPStatus.OK:
         raise PeerUnusable(f"HTTP {code}: {str(status.get('error', ''))[:200]}")
-    if _is_too_deep(status, DEEPEST):
-        raise PeerUnusable("its answer is nested too deeply")
+    _check_values(status)
     wanted = STATUS_FORM.items()
     if not all(name in status and _is_in_form(status[name], kind) for name, kind in wanted):
         raise PeerUnusable(
@@ -219,12 +219,21 @@ def _read(code: int, body: bytes) -> dict[str, Any]:
     return status
 
 
-def _is_too_deep(value: object, most: int) -> bool:
-    """Return whether a JSON value has more than ``most`` levels of objects and lists."""
-    if not isinstance(value, dict | list):
-        return False
-    inner: Iterable[object] = value.values() if isinstance(value, dict) else value
-    return most == 0 or any(_is_too_deep(each, most - 1) for each in inner)
+def _check_values(status: dict[str, Any]) -> None:
+    """Raise PeerUnusable if the status cannot be passed on as JSON."""
+    for level, value in _values(status):
+        if level == DEEPEST and isinstance(value, dict | list):
+            raise PeerUnusable("its answer is nested too deeply")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise PeerUnusable("its answer has a number that JSON does not have")
+
+
+def _values(value: object, level: int = 0) -> Iterator[tuple[int, object]]:
+    """Yield all values in a JSON value, each with its level; none below DEEPEST."""
+    yield level, value
+    if isinstance(value, dict | list) and level < DEEPEST:
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _values(each, level + 1)
 
 
 def _is_in_form(value: object, kind: type | UnionType) -> bool:
