@@ -306,6 +306,14 @@ def test_transitions_that_are_not_known_are_not_exposed() -> None:
     assert "lease_transitions_total" not in text
 
 
+def test_a_name_that_is_no_text_costs_no_metrics() -> None:
+    """A file's name may have any bytes; two such names stay apart."""
+    feeds = [{**RICH["targets"]["feeds"][0], "file": f"/caf{byte}.json"} for byte in "\udce8\udce9"]
+    text = exposed(leading(**RICH | {"targets": {**RICH["targets"], "feeds": feeds}}))
+    assert r'targets_groups{file="/caf\\udce8.json"} 2.0' in text
+    assert r'targets_groups{file="/caf\\udce9.json"} 2.0' in text
+
+
 def test_without_a_snapshot_the_age_is_infinite() -> None:
     """Before the supervisor's first word, no role is claimed."""
     text = exposed(None)

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 from wrapper import __version__
 from wrapper.base import clock
@@ -60,6 +61,11 @@ class SnapshotCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield each metric that has a value."""
+        for metric in self._metrics():
+            metric.samples = [_encodable(each) for each in metric.samples]
+            yield metric
+
+    def _metrics(self) -> Iterator[Metric]:
         snapshot, now = self._reader.read(), clock.now()
         yield gauges("build_info", "version", {__version__: 1})
         age_s = math.inf if snapshot is None else now - snapshot.stamped_at
@@ -91,6 +97,15 @@ def expose(ours: CollectorRegistry, accept: str) -> tuple[bytes, str]:
     except (TypeError, ValueError):  # prometheus_client 0.26: the version is not a number
         encode, content_type = choose_encoder("")
     return encode(ours).replace(_ERRORS_TYPE + b"untyped", _ERRORS_TYPE + b"counter"), content_type
+
+
+def _encodable(sample: Sample) -> Sample:
+    """Return the sample with labels that have an encoding: a file's name may have any bytes."""
+    labels = {
+        name: value.encode(errors="backslashreplace").decode()
+        for name, value in sample.labels.items()
+    }
+    return sample._replace(labels=labels)
 
 
 def _stale_safe(snapshot: Snapshot, now: float) -> Iterator[Metric]:
