@@ -24,7 +24,7 @@ from tests.web.test_status import FULL
 from wrapper.base import clock
 from wrapper.base.snapshot_channel import STALE_AFTER_S
 from wrapper.configuration.config_view import LARGEST_TEXT, ConfigView, ConfigViewWriter
-from wrapper.model.snapshot import NOBODY, NOT_KNOWN, HandOver
+from wrapper.model.snapshot import NOBODY, NOT_KNOWN, HandOver, Snapshot
 from wrapper.web.peers import LARGEST, LIMIT_S
 from wrapper.web.status import status_of
 
@@ -120,6 +120,27 @@ def test_it_is_whole_without_a_script(web: Web, text: str) -> None:
     """What there is to know is in the HTML as it comes."""
     web.tell(leading(**FULL))
     assert text in page(web)
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "holder", "expiry"),
+    [
+        (leading(), "prometheus-0", "Steps down in</dt><dd>N s unless renewed"),
+        (following(), "prometheus-1", "Expires in</dt><dd>N s unless renewed"),
+        (OUT_OF_SIGHT, "prometheus-1", "Expired</dt><dd>yes, by this replica's clock"),
+        (FOLLOWER, "nobody", "Expires in</dt><dd>\N{EN DASH}"),
+        (replace(FOLLOWER, lease_transitions=None), "unknown", "Expires in</dt><dd>\N{EN DASH}"),
+    ],
+    ids=["leader", "follower", "out of reach", "free", "not read"],
+)
+def test_the_lease_is_shown_as_it_is_known(
+    web: Web, snapshot: Snapshot, holder: str, expiry: str
+) -> None:
+    """One that has expired does not expire in 0 s, and one that was not read may have a holder."""
+    web.tell(snapshot)
+    text = re.sub(r"\b[1-9][0-9]* s unless", "N s unless", page(web))
+    assert f'<dd id="holder">{holder}</dd>' in text
+    assert f"<dt>{expiry}</dd>" in text
 
 
 def test_of_a_file_that_is_prometheus_own_nothing_is_claimed(web: Web) -> None:
