@@ -49,7 +49,8 @@ class History:
             return
         if leader != self._leader:
             reason = self._why(leader, decided, o)[:LONGEST_REASON]
-            self._entries.append(HandOver(wall, leader, self._leader, reason))
+            previous = None if self._known is None else self._leader
+            self._entries.append(HandOver(wall, leader, previous, reason))
             self._ended = "" if leader else reason
             self._leader = leader
         self._known = self._known if leader is None else leader

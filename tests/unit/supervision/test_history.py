@@ -51,7 +51,7 @@ def test_a_hand_over_from_here_to_another_is_told_with_our_reason() -> None:
     begun = told(history, "b", "b")
     assert begun.startswith("b ")
     assert begun.endswith(ended)
-    assert [(e.leader, e.previous) for e in history.entries] == [("a", ""), ("", "a"), ("b", "")]
+    assert [(e.leader, e.previous) for e in history.entries] == [("a", None), ("", "a"), ("b", "")]
 
 
 def test_how_another_ended_is_told_as_seen_from_here() -> None:
@@ -151,6 +151,7 @@ def test_who_acquires_a_free_lease_did_not_hold_it_before() -> None:
         history = History("a")
         assert told(history, "", "") == ""
         acquired = told(history, leader, leader)
+        assert history.entries[-1].previous == ""
         assert acquired.startswith(f"{leader} acquired the lease: nobody held")
     assert told(History("a"), "a", "a") == "a acquired the lease"
     assert held == "b held the lease when it was first read"
