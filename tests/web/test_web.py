@@ -303,12 +303,21 @@ def _accepts(web: Web) -> bool:
 def test_workers_die_with_their_parent() -> None:
     """A killed arbiter leaves no worker behind to hold the port, not even a stopped one."""
     web = Web(workers=4)
+    wait_until(lambda: sum(map(_has_started, web.workers)) == 4, 15, "all workers have started")
     workers = web.workers
     for worker in workers:
         worker.suspend()
     web.process.kill()
     wait_until(lambda: not any(map(_lives, workers)), 15, "the workers are gone")
     web.process.wait(timeout=5)
+
+
+def _has_started(worker: psutil.Process) -> bool:
+    """Return whether it handles SIGTERM, which it does only after it is bound to its parent."""
+    lines = Path(f"/proc/{worker.pid}/status").read_text(encoding="ascii").splitlines()
+    masks = {name: int(value, 16) for name, _, value in (line.partition(":") for line in lines)
+             if name in {"SigCgt", "SigBlk"}}  # fmt: skip
+    return bool(masks["SigCgt"] & ~masks["SigBlk"] & 1 << (signal.SIGTERM - 1))
 
 
 def _lives(process: psutil.Process) -> bool:
