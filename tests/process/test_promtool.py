@@ -39,12 +39,18 @@ def make(tmp_path: Path) -> Make:
     """Give a function that makes a promtool of a shell script; the output's folder is ``out``."""
     (tmp_path / "out").mkdir()
 
-    def made(script: str, *, is_agent: bool = False, limit_s: float = 30.0) -> Promtool:
+    def made(
+        script: str,
+        *,
+        is_agent: bool = False,
+        features: tuple[str, ...] = (),
+        limit_s: float = 30.0,
+    ) -> Promtool:
         program = tmp_path / "promtool"
         program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(0o755)
         output = tmp_path / "out" / "prometheus.yml"
-        return Promtool(str(program), output, is_agent=is_agent, limit_s=limit_s)
+        return Promtool(str(program), output, is_agent=is_agent, features=features, limit_s=limit_s)
 
     return made
 
@@ -109,6 +115,30 @@ def test_agent_mode_is_said(make: Make, tmp_path: Path) -> None:
     seen = tmp_path / "seen"
     make(f'echo "$3" > {seen}', is_agent=True).refusal(rendering())
     assert seen.read_text() == "--agent\n"
+
+
+def test_the_features_of_prometheus_are_said(make: Make, tmp_path: Path) -> None:
+    """Else it refuses rules with a function that Prometheus has by a feature."""
+    seen = tmp_path / "seen"
+    make(f'echo "$4" > {seen}', features=("a", "promql-b")).refusal(rendering())
+    assert seen.read_text() == "--enable-feature=a,promql-b\n"
+
+
+def test_a_refusal_of_a_rule_file_begins_with_its_reason(make: Make) -> None:
+    """What was in order before it, and features that promtool does not know, are not told."""
+    promtool = make(
+        'echo "  WARNING: Unknown option for --enable-feature: a"\n'
+        'echo "Checking $3"\n'
+        'echo "  SUCCESS: 1 rule files found"\n'
+        'echo "Checking r.yml"\n'
+        'echo "  FAILED:" >&2\n'
+        'echo "r.yml: 5:11: group g, rule 1: no such function" >&2\n'
+        "exit 1"
+    )
+    assert promtool.refusal(rendering()) == (
+        f"the leader's rendering: {promtool.program} check config: r.yml: 5:11: group g, rule 1: "
+        "no such function; line numbers refer to check --print=leader"
+    )
 
 
 def test_a_refusal_in_its_words(make: Make, tmp_path: Path) -> None:

@@ -169,6 +169,30 @@ def test_check_with_promtool(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c.yml", "r.yml"]
 
 
+def test_promtool_accepts_functions_of_a_feature_of_prometheus(tmp_path: Path) -> None:
+    """A promtool that is not told of the feature refuses them; that of 2.53 does in any case."""
+    rule = "{record: a, expr: 'sort_by_label(up, \"job\")'}"
+    (tmp_path / "r.yml").write_text(f"groups: [{{name: g, rules: [{rule}]}}]\n")
+    (tmp_path / "c.yml").write_text("follower: {rule_files: [r.yml]}\n")
+    promtool = f"--config-check={program('promtool')}"
+    prometheus = ("prometheus", f"--config.file={tmp_path}/p.yml", "--enable-feature=")
+    feature = "promql-experimental-functions"
+    config = f"--config={tmp_path}/c.yml"
+    plain, told = (
+        subprocess.run(
+            [sys.executable, "-m", "wrapper", "check", config, promtool, "--", *child],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        for child in (prometheus, (*prometheus[:-1], f"{prometheus[-1]}x,{feature}"))
+    )
+    assert (plain.returncode, "refused: " in plain.stdout) == (1, True)
+    is_known = int(version().partition(".")[0]) >= 3
+    assert told.returncode == (0 if is_known else 1), told.stdout
+
+
 def test_a_start_that_promtool_refuses(tmp_path: Path) -> None:
     """Prometheus is not even started."""
     (tmp_path / "c.yml").write_text("follower: {bogus: 1}\n")

@@ -14,6 +14,7 @@ import atexit
 import logging
 import os
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,13 +32,22 @@ class Promtool:
     """Checks renderings with ``promtool check config``, one at a time."""
 
     def __init__(
-        self, program: str, output: Path, *, is_agent: bool, limit_s: float = LIMIT_S
+        self,
+        program: str,
+        output: Path,
+        *,
+        is_agent: bool,
+        features: Sequence[str] = (),
+        limit_s: float = LIMIT_S,
     ) -> None:
-        """Take the program, by name or path, and the output's path."""
+        """Take the program, by name or path, and the output's path.
+
+        ``features`` are those that Prometheus is started with (``PromtoolRunner``).
+        """
         self.program = program
         self._temporary = TemporaryRendering(output)
         self._options = ("--agent",) if is_agent else ()
-        self._runner = PromtoolRunner(program, limit_s)
+        self._runner = PromtoolRunner(program, features, limit_s)
         atexit.register(self._runner.end)
 
     def problems(self, renderings: Renderings) -> tuple[str, ...]:
@@ -69,15 +79,22 @@ class Promtool:
 class PromtoolRunner:
     """Runs ``promtool check``, one process at a time, each for at most ``limit_s``."""
 
-    def __init__(self, program: str, limit_s: float = LIMIT_S) -> None:
-        """Take the program, by name or path."""
+    def __init__(
+        self, program: str, features: Sequence[str] = (), limit_s: float = LIMIT_S
+    ) -> None:
+        """Take the program, by name or path, and the features that Prometheus is started with.
+
+        Without them, promtool refuses rules that such a Prometheus accepts. It only warns of those
+        that it does not know.
+        """
         self.program = program
+        self._options = (f"--enable-feature={','.join(features)}",) if features else ()
         self._limit_s = limit_s
         self._running: subprocess.Popen[bytes] | None = None
 
     def run(self, *words: str, inherit: tuple[int, ...] = ()) -> tuple[int, str]:
         """Return exit status and output of promtool; raise NoVerdict."""
-        command = [self.program, "check", *words]
+        command = [self.program, "check", *words, *self._options]
         try:
             with subprocess.Popen(
                 command,
@@ -126,7 +143,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 def _words(said: str, path: Path, rendering: Rendering) -> str:
     """Return promtool's message about a rendering, on one line, shortened if long."""
-    _, _, reason = said.rpartition("FAILED: ")
+    _, _, reason = said.partition("FAILED:")
     text = (reason or said).replace("parsing YAML file ", "").replace(f"{path}: ", "")
     line = message_without_secrets(rendering.content, text.replace(str(path), "the file"))
     return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"

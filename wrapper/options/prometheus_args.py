@@ -72,6 +72,7 @@ class ChildArguments:
     - ``base_url``: its URL on this machine, with the route prefix and without a slash at the end;
       always http, because ``web_config_file`` is not read here;
     - ``has_agent_flag``, ``has_agent_feature``: agent mode, by ``--agent`` or by a feature;
+    - ``features``: the values of ``--enable-feature``;
     - ``has_lifecycle``: ``--web.enable-lifecycle`` is given;
     - ``flush_deadline``: None if it is not given;
     - ``problems``: lines for people; if there are any, do not rely on the other fields;
@@ -84,6 +85,7 @@ class ChildArguments:
     storage_path: str
     has_agent_flag: bool
     has_agent_feature: bool
+    features: tuple[str, ...]
     has_lifecycle: bool
     flush_deadline: str | None
     web_config_file: str
@@ -105,6 +107,7 @@ class ChildArguments:
             storage_path=words.first(storage),
             has_agent_flag=has_flag,
             has_agent_feature=has_feature,
+            features=tuple(sorted(words.features - {""})),
             has_lifecycle=words.is_on("web.enable-lifecycle"),
             flush_deadline=words.first(FLUSH_DEADLINE) or None,
             web_config_file=words.first("web.config.file"),

@@ -107,7 +107,12 @@ def promtool_of(settings: Settings, arguments: ChildArguments, output: Path) -> 
         return None  # not requested, or missing: problems_of_promtool reports the latter
     from wrapper.configuration.promtool import Promtool  # noqa: PLC0415 - rarely needed
 
-    return Promtool(settings.files.promtool, output, is_agent=arguments.is_agent)
+    return Promtool(
+        settings.files.promtool,
+        output,
+        is_agent=arguments.is_agent,
+        features=arguments.features,
+    )
 
 
 def problems_of_promtool(settings: Settings) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from wrapper.access.prometheus_access import PrometheusAccess, opened
 from wrapper.base import files
 from wrapper.model.fetched_file import Feed
+from wrapper.options.prometheus_args import ChildArguments
 from wrapper.options.settings import Settings
 from wrapper.targets.rule_check import RuleCheck
 
@@ -40,10 +41,11 @@ def rule_check_of(settings: Settings) -> RuleCheck | None:
     The promtool of --config-check decides whether rules are valid. Without that flag, a promtool in
     the PATH only explains why Prometheus has refused rules.
     """
-    if settings.files.promtool:
-        return RuleCheck(settings.files.promtool) if shutil.which(settings.files.promtool) else None
-    at_hand = shutil.which("promtool")
-    return RuleCheck(at_hand, is_judge=False) if at_hand else None
+    promtool = settings.files.promtool
+    if not shutil.which(promtool or "promtool"):
+        return None
+    features = ChildArguments.parse(settings.child).features
+    return RuleCheck(promtool or "promtool", is_judge=bool(promtool), features=features)
 
 
 def _problems_of_file(named: str, feed: Feed, is_used: Callable[[Path], bool]) -> Iterator[str]:

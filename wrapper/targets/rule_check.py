@@ -13,7 +13,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,12 +27,14 @@ _LONGEST = 600  # characters of promtool's message
 class RuleCheck:
     """Runs ``promtool check rules``, for one file at a time."""
 
-    def __init__(self, program: str, *, is_judge: bool = True) -> None:
-        """Take the program, by name or path.
+    def __init__(
+        self, program: str, *, is_judge: bool = True, features: Sequence[str] = ()
+    ) -> None:
+        """Take the program, by name or path, and the features that Prometheus is started with.
 
         ``is_judge``: promtool may refuse rules; otherwise it only explains a refusal.
         """
-        self._runner = PromtoolRunner(program)
+        self._runner = PromtoolRunner(program, features)
         self._is_judge = is_judge
         atexit.register(self._runner.end)
 
