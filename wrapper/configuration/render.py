@@ -43,7 +43,12 @@ if TYPE_CHECKING:  # few replicas have a gate, and a start should be quick
     from wrapper.configuration.gate_settings import GatedSections, GateSettings
     from wrapper.model.gate import Endpoint
 
-_SUSPICIOUS = {"remote_writes": 'did you mean "remote_write"?'}
+_NESTED = "move its content one level up, or, if the file has both parts, leave --leader-config out"
+_SUSPICIOUS = {
+    "remote_writes": 'did you mean "remote_write"?',
+    Role.FOLLOWER: _NESTED,
+    Role.LEADER: _NESTED,
+}
 
 
 @contextmanager

@@ -527,6 +527,22 @@ def test_remote_writes_renders_but_is_suspicious() -> None:
     assert [line[:10] for line in given.likely_mistakes] == ["o.yml:1:1:", "p.yml:1:1:"]
 
 
+def test_a_section_inside_a_part_is_suspicious() -> None:
+    """As in a file for the other form: Prometheus would refuse it, and a leader's only in time."""
+    said = (
+        "move its content one level up, or, if the file has both parts, leave --leader-config out"
+    )
+    given = overridden(b"follower: {}\nleader: {}", ("o.yml", b"leader: {remote_write: []}"))
+    assert given.likely_mistakes == (
+        f'o.yml:1:1: unknown key "leader"; {said}',
+        f'p.yml:1:1: unknown key "follower"; {said}',
+        f'p.yml:2:1: unknown key "leader"; {said}',
+    )
+    assert rendered_of("follower: {a: {leader: {}}}").likely_mistakes == ()
+    (line,) = rendered_of("follower: {}\nleader: {leader: {}}").likely_mistakes
+    assert line.startswith('x.yml:2:10: unknown key "leader"')
+
+
 @pytest.mark.parametrize(
     "fault",
     ["follower: {a: 1, a: 2}\n", "folower: {}\nfollower: {}\n", "follower: [1]\n", ""],
