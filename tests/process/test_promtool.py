@@ -211,7 +211,9 @@ def test_an_output_folder_that_cannot_be_written(make: Make, tmp_path: Path) -> 
     promtool = make("exit 0")
     (tmp_path / "out").rmdir()
     (tmp_path / "out").symlink_to("/proc")
-    assert "cannot be written" in unanswered(promtool)
+    said = unanswered(promtool)
+    assert "cannot be written" in said
+    assert said.endswith("name a file in a folder where it can be with --output")
 
 
 def test_an_output_folder_that_is_not_there_yet(make: Make, tmp_path: Path) -> None:

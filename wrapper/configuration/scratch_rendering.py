@@ -8,6 +8,7 @@ is killed, the next start with this output removes the file.
 from __future__ import annotations
 
 import atexit
+import errno
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,6 +17,9 @@ from pathlib import Path
 from wrapper.base import files
 
 _MODE = 0o600
+
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class NoVerdict(Exception):
@@ -42,7 +46,7 @@ class TemporaryRendering:
                     path.unlink(missing_ok=True)
                     stack.enter_context(files.create_locked(path, content, _MODE))
                 except OSError as error:
-                    raise NoVerdict(f"{path} cannot be written: {error.strerror}") from error
+                    raise NoVerdict(_unwritable(path, error)) from error
                 yield path
         finally:
             self.remove()
@@ -65,3 +69,11 @@ class TemporaryRendering:
         if self._file is not None:
             with suppress(OSError):
                 self._file.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, error: OSError) -> str:
+    """Return why a file cannot be written; the cure, unless there is no space for it."""
+    text = f"{path} cannot be written: {error.strerror}"
+    if error.errno in _NO_SPACE:
+        return text
+    return f"{text}; name a file in a folder where it can be with --output"
