@@ -44,13 +44,21 @@ def make(tmp_path: Path) -> Make:
         *,
         is_agent: bool = False,
         features: tuple[str, ...] = (),
+        has_files: bool = True,
         limit_s: float = 30.0,
     ) -> Promtool:
         program = tmp_path / "promtool"
         program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(0o755)
         output = tmp_path / "out" / "prometheus.yml"
-        return Promtool(str(program), output, is_agent=is_agent, features=features, limit_s=limit_s)
+        return Promtool(
+            str(program),
+            output,
+            is_agent=is_agent,
+            features=features,
+            has_files=has_files,
+            limit_s=limit_s,
+        )
 
     return made
 
@@ -122,6 +130,15 @@ def test_the_features_of_prometheus_are_said(make: Make, tmp_path: Path) -> None
     seen = tmp_path / "seen"
     make(f'echo "$4" > {seen}', features=("a", "promql-b")).refusal(rendering())
     assert seen.read_text() == "--enable-feature=a,promql-b\n"
+
+
+def test_it_looks_for_no_files_of_clients_if_there_are_none(make: Make, tmp_path: Path) -> None:
+    """It refuses a token file that is only where Prometheus will run."""
+    seen = tmp_path / "seen"
+    content = b"scrape_configs: [{job_name: a, bearer_token_file: /t}]\n"
+    for has_files, given in ((True, content), (False, content.replace(b"/t", b"/dev/null"))):
+        make(f'cat "$3" > {seen}', has_files=has_files).refusal(rendering(content=content))
+        assert seen.read_bytes() == given
 
 
 def test_a_refusal_of_a_rule_file_begins_with_its_reason(make: Make) -> None:

@@ -169,6 +169,29 @@ def test_check_with_promtool(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c.yml", "r.yml"]
 
 
+@pytest.mark.parametrize(("flags", "status"), [((), 1), (("--syntax-only",), 0)])
+@pytest.mark.parametrize(
+    "client",
+    [
+        "bearer_token_file: /no/token",
+        "tls_config: {cert_file: /no/cert.pem, key_file: /no/key.pem}",
+    ],
+)
+def test_promtool_needs_no_files_of_clients_for_the_syntax_only(
+    tmp_path: Path, client: str, flags: tuple[str, ...], status: int
+) -> None:
+    """It refuses those that are only where Prometheus will run; rules are checked all the same."""
+    job = f"{{job_name: a, {client}}}"
+    (tmp_path / "r.yml").write_text("groups: []\n")
+    (tmp_path / "c.yml").write_text(
+        f"follower: {{rule_files: [r.yml], scrape_configs: [{job}]}}\nleader:\n"
+    )
+    words = ("check", *flags, f"--config-check={program('promtool')}")
+    assert run(tmp_path, *words).returncode == status
+    (tmp_path / "r.yml").write_text("groups: [{}]\n")
+    assert run(tmp_path, *words).returncode == 1
+
+
 def test_promtool_accepts_functions_of_a_feature_of_prometheus(tmp_path: Path) -> None:
     """A promtool that is not told of the feature refuses them; that of 2.53 does in any case."""
     rule = "{record: a, expr: 'sort_by_label(up, \"job\")'}"

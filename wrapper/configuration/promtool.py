@@ -4,8 +4,8 @@ If promtool is missing, is killed, or takes longer than ``limit_s``, there is no
 (``NoVerdict``). That is not a refusal. The messages of promtool are passed on without the
 rendering's known secrets, and without the name of the temporary file.
 
-Limitations: promtool does not read certificates, keys and passwords, and accepts duplicates in
-remote_write (2.42 and 3.16).
+Limitations: promtool does not read certificates, keys and passwords; it only looks whether some of
+those of scrape jobs exist. It accepts duplicates in remote_write (2.42 and 3.16).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from wrapper.configuration.redact import message_without_secrets
+from wrapper.configuration.rendering_without_files import rendering_without_files
 from wrapper.configuration.scratch_rendering import NoVerdict, TemporaryRendering
 from wrapper.model.configuration import Rendering, Renderings
 
@@ -31,22 +32,25 @@ _FIRST_FAILURE_TO_RUN = 126  # from here on, as in a shell: not executable, not 
 class Promtool:
     """Checks renderings with ``promtool check config``, one at a time."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one fact about what is checked
         self,
         program: str,
         output: Path,
         *,
         is_agent: bool,
         features: Sequence[str] = (),
+        has_files: bool = True,
         limit_s: float = LIMIT_S,
     ) -> None:
         """Take the program, by name or path, and the output's path.
 
-        ``features`` are those that Prometheus is started with (``PromtoolRunner``).
+        - ``features``: those that Prometheus is started with (``PromtoolRunner``);
+        - ``has_files``: the credentials that a rendering names have to exist.
         """
         self.program = program
         self._temporary = TemporaryRendering(output)
         self._options = ("--agent",) if is_agent else ()
+        self._has_files = has_files
         self._runner = PromtoolRunner(program, features, limit_s)
         atexit.register(self._runner.end)
 
@@ -65,7 +69,10 @@ class Promtool:
 
     def refusal(self, rendering: Rendering) -> str:
         """Return in one line why a rendering is refused, "" if it is not; raise NoVerdict."""
-        with self._temporary.written(rendering.content) as path:
+        content = rendering.content
+        if not self._has_files:
+            content = rendering_without_files(content)
+        with self._temporary.written(content) as path:
             status, said = self._runner.run("config", *self._options, str(path))
         if status == 0:
             return ""

@@ -112,6 +112,7 @@ def promtool_of(settings: Settings, arguments: ChildArguments, output: Path) -> 
         output,
         is_agent=arguments.is_agent,
         features=arguments.features,
+        has_files=not settings.command.syntax_only,
     )
 
 
