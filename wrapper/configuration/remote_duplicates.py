@@ -1,8 +1,8 @@
 """Finds entries of remote_write and remote_read that Prometheus refuses as duplicates; pure.
 
-Prometheus compares a hash of the entries as it shows them, with every secret as ``<secret>`` and
-every password in a URL as ``xxxxx`` (``ApplyConfig`` in its storage/remote; 2.42 and 3.16).
-promtool does not check this.
+Prometheus refuses two entries with the same name, and two that are the same: it compares a hash of
+the entries as it shows them, with every secret as ``<secret>`` and every password in a URL as
+``xxxxx`` (``ApplyConfig`` in its storage/remote; 2.42 and 3.16). promtool checks only the names.
 
 Limitation: entries that are only equal after Prometheus has set its defaults are not found here.
 """
@@ -40,32 +40,52 @@ HIDDEN: dict[str, _Hidden] = {
     "sigv4": {"secret_key": None},
     "tls_config": _TLS,
 }
+_SAME = (
+    "Prometheus refuses this entry of {} as a duplicate of the one at {}, since it compares "
+    "entries without their secrets; remove one, or give each a name of its own (name: …)"
+)
+_SAME_NAME = (
+    "Prometheus refuses this entry of {}, because the one at {} has its name; give it another, or "
+    "remove one"
+)
 _NOTHING: dict[str, _Hidden] = {}
 _URLS = frozenset({"url", "proxy_url"})
 _PASSWORD = re.compile(r"(?<=://)([^/?#@:]*):[^/?#]*@")
 
 
-def note_duplicates(section: MappingNode, problems: Problems) -> None:
-    """Add a problem for each entry that is a duplicate of an earlier one."""
+def note_duplicates(section: MappingNode, problems: Problems, *, is_gated: bool = False) -> None:
+    """Add a problem for each entry that is a duplicate of an earlier one.
+
+    ``is_gated``: the names in remote_write are left to ``gate_entries``.
+    """
     for name in LISTS:
         value = value_of(section, name)
         if isinstance(value, SequenceNode) and len(value.value) > 1:
-            _note_in_list(name, value, problems)
+            has_names = not (is_gated and name == "remote_write")
+            _note_in_list(name, value, problems, has_names=has_names)
 
 
-def _note_in_list(name: str, items: SequenceNode, problems: Problems) -> None:
+def _note_in_list(name: str, items: SequenceNode, problems: Problems, *, has_names: bool) -> None:
     seen: dict[Hashable, Node] = {}
+    named: dict[str, Node] = {}
     for item, node in whole_items(items):
-        shown = _shown(node, HIDDEN)
-        before = seen.setdefault(shown, item)
-        if before is not item:
-            mark = before.start_mark
-            problems.at(
-                item,
-                f"Prometheus refuses this entry of {name} as a duplicate of the one at "
-                f"{mark.name}:{mark.line + 1}, since it compares entries without their secrets; "
-                "remove one, or give each a name of its own (name: …)",
-            )
+        same = seen.setdefault(_shown(node, HIDDEN), item)
+        own_name = _name_of(node) if has_names else ""
+        namesake = named.setdefault(own_name, item) if own_name else item
+        if same is not item:
+            problems.at(item, _SAME.format(name, _place(same)))
+        elif namesake is not item:
+            problems.at(item, _SAME_NAME.format(name, _place(namesake)))
+
+
+def _place(item: Node) -> str:
+    return f"{item.start_mark.name}:{item.start_mark.line + 1}"
+
+
+def _name_of(entry: Node) -> str:
+    """Return an entry's name; "" if it has none."""
+    name = value_of(entry, "name")
+    return name.value if isinstance(name, ScalarNode) and not is_null(name) else ""
 
 
 def _shown(node: Node, hidden: _Hidden, key: str = "") -> Hashable:

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from yaml.nodes import MappingNode, SequenceNode
 
 from wrapper.configuration.client_files import REMOTE_WRITE, ClientFile, client_files
+from wrapper.configuration.duplicate_jobs import note_duplicate_jobs
 from wrapper.configuration.known_items import Items, by_text
 from wrapper.configuration.merge import merge
 from wrapper.configuration.receiver_notes import ReceiverNote, receiver_notes
@@ -207,9 +208,10 @@ class _Base:
         base = merged = self._section.node
         for override in overrides:
             merged = merge(merged, override.node, problems)
-        note_duplicates(merged, problems)
+        note_duplicate_jobs(base, merged, problems)
+        note_duplicates(merged, problems, is_gated=gate is not None)
         if merged is not base:  # the override may remove duplicates of the base
-            note_duplicates(base, problems)
+            note_duplicates(base, problems, is_gated=gate is not None)
         gated = _through_gate(base, merged, gate, problems)
         likely_mistakes = _likely_mistakes([base, *(override.node for override in overrides)])
         if problems:

@@ -101,6 +101,23 @@ def test_entries_that_are_one_to_prometheus_are_refused(
         assert "at in.yml:4," in problem
 
 
+@pytest.mark.parametrize("name", ["remote_write", "remote_read"])
+@pytest.mark.parametrize(
+    ("one", "other", "is_duplicate"),
+    [("a", "a", True), ("a", "'a'", True), ("a", "b", False), ("null", "~", False)],
+)
+def test_entries_with_one_name_are_refused(
+    name: str, one: str, other: str, is_duplicate: bool
+) -> None:
+    """With both places; a null is no name."""
+    text = f"follower: {{}}\nleader:\n  {name}:\n"
+    found = problems(f"{text}  - {{url: 'http://a', name: {one}}}\n  - {{url: b, name: {other}}}\n")
+    assert [line.partition(", because")[0] for line in found] == (
+        [f"in.yml:5:5: Prometheus refuses this entry of {name}"] if is_duplicate else []
+    )
+    assert all("the one at in.yml:4 has its name" in line for line in found)
+
+
 def test_an_entry_of_the_leader_may_repeat_one_of_the_followers() -> None:
     """The follower's is kept as a text; its place is known all the same."""
     text = "follower:\n  remote_write:\n  # mine\n  - url: http://r/w\n    name: a\n"
