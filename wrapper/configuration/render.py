@@ -35,7 +35,7 @@ from wrapper.configuration.remote_duplicates import note_duplicates
 from wrapper.configuration.sections import Section, read_base, read_both, read_override
 from wrapper.documents.problems import Problems, quoted
 from wrapper.documents.source import Source
-from wrapper.documents.yaml_nodes import entries, value_of
+from wrapper.documents.yaml_nodes import entries, is_null, kind, value_of
 from wrapper.documents.yaml_text import Serializer
 from wrapper.model.configuration import Rendering, Renderings
 from wrapper.model.roles import Role
@@ -50,6 +50,9 @@ _SUSPICIOUS = {
     Role.FOLLOWER: _NESTED,
     Role.LEADER: _NESTED,
 }
+_LISTS = frozenset(
+    ("remote_read", "remote_write", "rule_files", "scrape_config_files", "scrape_configs")
+)
 
 
 @contextmanager
@@ -72,7 +75,7 @@ def _collector_paused() -> Iterator[None]:
 class Rendered:
     """Both renderings, and what was found in them.
 
-    - ``likely_mistakes``: lines like those of ConfigurationError, for keys that are surely
+    - ``likely_mistakes``: lines like those of ConfigurationError, for entries that are surely
       mistakes. A start refuses them, a later change does not;
     - ``follower_files``, ``leader_files``: the files that remote_write names in each rendering;
     - ``gate_files``: the files that remote_write names, but that only the gate reads;
@@ -304,10 +307,13 @@ def _gated(sections: GatedSections, serializer: Serializer) -> Renderings:
 
 
 def _likely_mistakes(sections: Iterable[MappingNode]) -> Problems:
-    """Return a problem for each top-level key that is surely a mistake."""
+    """Return a problem for each top-level entry that is surely a mistake."""
     found = Problems()
     for section in sections:
-        for name, (key, _) in entries(section).items():
+        for name, (key, value) in entries(section).items():
             if name in _SUSPICIOUS:
                 found.at(key, f"unknown key {quoted(name)}; {_SUSPICIOUS[name]}")
+            elif name in _LISTS and not isinstance(value, SequenceNode) and not is_null(value):
+                text = f"{name} must be a list, not {kind(value)}; write a dash before each item"
+                found.at(key, text)
     return found

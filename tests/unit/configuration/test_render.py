@@ -544,6 +544,17 @@ def test_a_section_inside_a_part_is_suspicious() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "kind"), [("{url: http://r}", "a mapping"), ("http://r", "a single value")]
+)
+def test_a_list_without_dashes_is_suspicious(value: str, kind: str) -> None:
+    """Prometheus would refuse it, and that of the leader's part only when a replica leads."""
+    rendered = rendered_of(f"follower: {{}}\nleader:\n  remote_write: {value}\n")
+    said = f"x.yml:3:3: remote_write must be a list, not {kind}; write a dash before each item"
+    assert rendered.likely_mistakes == (said,)
+    assert rendered_of("follower: {rule_files: , scrape_configs: []}").likely_mistakes == ()
+
+
+@pytest.mark.parametrize(
     "fault",
     ["follower: {a: 1, a: 2}\n", "folower: {}\nfollower: {}\n", "follower: [1]\n", ""],
 )
