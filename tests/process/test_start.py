@@ -179,6 +179,24 @@ def test_init_refuses_a_bad_leader_part(
     assert not Path("out.yml").exists()
 
 
+@pytest.mark.parametrize("kind", ["a folder", "a device"])
+def test_an_output_that_is_no_file_is_left_alone(
+    folder: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    """With --output=/dev/stdout, the device would be a file from then on, for all programs."""
+    Path("config.yml").write_text("follower: {}\n")
+    output = folder / "out"
+    if kind == "a folder":
+        output.mkdir()
+    else:
+        output.symlink_to("/dev/null")
+    before = output.lstat()
+    assert main(["--config=config.yml", "--output=out", "--init"]) == 2
+    said = "--output=out: it is a folder or a device, not a regular file; name one"
+    assert said in capsys.readouterr().err
+    assert output.lstat() == before
+
+
 IN_POD = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "POD_NAME": "p-0"}
 OVERRIDES = "follower: {}\nleader: {remote_write: [{url: 'http://storage/'}]}\n"
 

@@ -261,6 +261,21 @@ def folder_problem(folder: Path) -> str:
     return ""
 
 
+def is_replaceable(path: Path) -> bool:
+    """Return whether a path is that of a regular file or of none, so that a rename may replace it.
+
+    A rename would replace a device like /dev/null, or a link to one like /dev/stdout, for the whole
+    machine.
+    """
+    folder = path.absolute().parent.resolve()
+    if folder == Path("/dev") or Path("/proc") in (folder, *folder.parents):
+        return False
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return True
+
+
 def make_own_folder(folder: Path) -> None:
     """Create a folder with mode 0700 if it does not exist, and its parents with the usual mode.
 

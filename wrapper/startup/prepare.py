@@ -219,6 +219,9 @@ def _problems_of_output(start: StartupState) -> list[str]:
         folder = next(above for above in folder.absolute().parents if above.exists())
     if problem := files.folder_problem(folder):
         return [f"{named}: {problem}"]
+    if not files.is_replaceable(output):
+        cure = "name one; check --print=follower prints the configuration"
+        return [f"{named}: it is a folder or a device, not a regular file; {cure}"]
     if settings.has_input and start.inputs.reads(output):
         return [f"{named}: it is also an input and would be overwritten; {_other_output(start)}"]
     return _problem_of_another_file(start)

@@ -20,6 +20,7 @@ from wrapper.base.files import (
     create_locked,
     identity,
     is_current,
+    is_replaceable,
     read_input,
     remove_leftovers,
     write_atomically,
@@ -216,6 +217,26 @@ def test_full_disk_leaves_the_old_file(folder: Path) -> None:
     assert "File too large" in run.stderr
     assert path.read_bytes() == b"old"
     assert names(folder) == ["out.yml"]
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/dev/stdout", "/dev/fd/1", "/dev/none", "/proc/x"])
+def test_a_device_is_not_replaceable(path: str) -> None:
+    """Nor a link to one, wherever that leads now: a rename would replace it for all programs."""
+    assert not is_replaceable(Path(path))
+
+
+def test_only_a_regular_file_is_replaceable(folder: Path) -> None:
+    """Or one that is not there yet."""
+    (folder / "file").touch()
+    (folder / "folder").mkdir()
+    os.mkfifo(folder / "pipe")
+    (folder / "to-file").symlink_to("file")
+    (folder / "to-device").symlink_to("/dev/null")
+    (folder / "to-nothing").symlink_to("none")
+    names = ["file", "folder", "pipe", "to-file", "to-device", "to-nothing", "none"]
+    replaceable = [name for name in names if is_replaceable(folder / name)]
+    assert replaceable == ["file", "to-file", "to-nothing", "none"]
+    assert is_replaceable(Path("/dev/shm/none"))
 
 
 def test_is_current(folder: Path) -> None:
