@@ -103,9 +103,9 @@ class Inputs:
         self._one_file, self._whole_file = OneFile(sources.gate), WholeFile(sources.gate)
 
     def read(self, *, is_start: bool = False) -> Renderings:
-        """Read and render the inputs.
+        """Read and render the inputs; raise BadInputs.
 
-        Raises BadInputs; at a start, also for keys that are surely mistakes.
+        At a start, the files that only the leader needs may be missing.
         """
         contents = self._read_together()
         self._contents = contents
@@ -242,7 +242,7 @@ class Inputs:
             rendered = self._rendered(sources)
         except ConfigurationError as error:
             raise BadInputs((*unset.lines, *error.problems)) from error
-        if unset or (is_start and rendered.likely_mistakes):
+        if unset or rendered.likely_mistakes:
             raise BadInputs((*unset.lines, *rendered.likely_mistakes))
         self.notes, self.receiver_notes = rendered.notes, rendered.receiver_notes
         self._look_at_files(rendered, is_start=is_start)

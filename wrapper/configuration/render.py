@@ -75,8 +75,8 @@ def _collector_paused() -> Iterator[None]:
 class Rendered:
     """Both renderings, and what was found in them.
 
-    - ``likely_mistakes``: lines like those of ConfigurationError, for entries that are surely
-      mistakes. A start refuses them, a later change does not;
+    - ``likely_mistakes``: lines like those of ConfigurationError, for entries that can be rendered
+      but are surely mistakes. ``Inputs`` refuses them;
     - ``follower_files``, ``leader_files``: the files that remote_write names in each rendering;
     - ``gate_files``: the files that remote_write names, but that only the gate reads;
     - ``notes``: lines about settings with which a failover loses samples in spite of the gate;

@@ -196,12 +196,20 @@ def test_a_base_that_goes_is_rejected_until_it_is_back(folder: Path) -> None:
     assert isinstance(there.changed(), ConfigurationRead)
 
 
-def test_the_start_refuses_what_merely_looks_wrong(folder: Path) -> None:
-    """Later it passes: a running Prometheus is not taken down by a suspicion."""
+def test_what_merely_looks_wrong_is_refused(folder: Path) -> None:
+    """At a start, and at an edit: Prometheus would refuse it, but only when a replica leads."""
+    mended = "remote_write: []\n"
+    (folder / "l.yml").write_text(mended)
+    there = inputs(folder, "l.yml")
+    before = there.read()
     (folder / "l.yml").write_text("remote_writes: []\n")
     with pytest.raises(BadInputs, match='did you mean "remote_write"'):
         inputs(folder, "l.yml").read(is_start=True)
-    assert leader(inputs(folder, "l.yml").read())["remote_writes"] == []
+    edit = there.changed()
+    assert isinstance(edit, ConfigurationRejected)
+    assert 'did you mean "remote_write"' in edit.problem
+    (folder / "l.yml").write_text(mended)
+    assert there.changed() == ConfigurationRead(before)
 
 
 def test_what_merely_looks_wrong_is_told_beside_what_is(folder: Path) -> None:
