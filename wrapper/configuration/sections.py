@@ -42,6 +42,10 @@ from wrapper.documents.yaml_nodes import LIST_TAG, MAP_TAG, TEXT_TAG, Entries, e
 from wrapper.model.roles import Role
 
 _MISSING = 'no configuration under "follower"; write "follower: {}" for an empty one'
+_WHOLE = (
+    'no "follower" and no "leader"; if this is a whole Prometheus configuration, name a file with '
+    "what the leader adds: --leader-config=FILE"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,7 @@ def _check_follower(root: Node | None, found: Entries, name: str, problems: Prob
     if key is None:
         problems.add(name, 1, 1, _MISSING)
     elif is_null(value) and (isinstance(root, MappingNode) or is_null(root)):
-        problems.at(key, _MISSING)
+        problems.at(key, _WHOLE if found and found.keys().isdisjoint(Role) else _MISSING)
 
 
 def _cure_of_key(key: str) -> str:

@@ -466,9 +466,12 @@ def test_levels_that_aliases_bring_in_count(item: str) -> None:
 
 
 def test_prometheus_file_where_sections_are_wanted() -> None:
-    """A plain Prometheus file is told where its keys belong."""
+    """A plain Prometheus file is told the flag that it needs, or where its keys belong."""
     first, second = problems("global: {}\n")
-    assert first.startswith('x.yml:1:1: no configuration under "follower"')
+    assert first == (
+        'x.yml:1:1: no "follower" and no "leader"; if this is a whole Prometheus configuration, '
+        "name a file with what the leader adds: --leader-config=FILE"
+    )
     assert second == (
         'x.yml:1:1: unknown key "global"; '
         'move it under "follower" or "leader", the only keys at the top level'
