@@ -23,7 +23,13 @@ from tests.support import free_port
 from wrapper.access.prometheus_access import PrometheusAccess
 from wrapper.documents.problems import ConfigurationError
 from wrapper.model.fetched_file import Feed
-from wrapper.targets.fetch import _PIECE, Fetcher, FetchFailed, Validators
+from wrapper.targets.fetch import (
+    _PIECE,
+    Fetcher,
+    FetchFailed,
+    Validators,
+    last_modified_if_safe,
+)
 
 BODY = promgen.targets(group("a:1", "b:1"))
 LIMIT_S = 20.0
@@ -82,6 +88,38 @@ def test_the_time_of_the_last_change_is_said_as_it_came(server: Promgen) -> None
     known = fetcher().fetch(targets_of(server)).validators
     fetcher().fetch(targets_of(server), known)
     assert server.requests[-1][1]["If-Modified-Since"] == said
+
+
+def test_a_change_in_the_second_of_the_answer_is_fetched(server: Promgen) -> None:
+    """A second change in that second would have the same time, so all is requested again."""
+
+    def act(to: Any) -> None:
+        now = to.date_time_string()
+        to.send_response_only(200)
+        body = b"[]" if "If-Modified-Since" in to.headers else BODY
+        for name, value in (("Date", now), ("Last-Modified", now), ("Content-Length", len(body))):
+            to.send_header(name, str(value))
+        to.end_headers()
+        to.wfile.write(body)
+
+    server.act = act
+    known = fetcher().fetch(targets_of(server)).validators
+    assert fetcher().fetch(targets_of(server), known).body == BODY
+
+
+SECOND, NEXT = "Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 2015 07:28:01 GMT"
+
+
+@pytest.mark.parametrize(
+    ("date", "is_safe"),
+    [(NEXT, True), (SECOND, False), ("", False), ("soon", False), (f"{NEXT[:-3]}-0000", False)],
+)
+def test_the_time_of_the_last_change_is_used_once_its_second_is_over(
+    date: str, is_safe: bool
+) -> None:
+    """By the server's own clock; without that, it is not known."""
+    assert last_modified_if_safe(SECOND, date) == (SECOND if is_safe else "")
+    assert last_modified_if_safe("", date) == ""
 
 
 def twice(packed: bytes) -> Callable[[Any], None]:

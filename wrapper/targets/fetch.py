@@ -16,6 +16,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from urllib3.response import HTTPResponse
@@ -61,6 +62,19 @@ class Validators:
 NO_VALIDATORS = Validators()
 
 
+def last_modified_if_safe(last_modified: str, date: str) -> str:
+    """Return the time of the last change, "" if the content may change again without a new time.
+
+    The time is in whole seconds: in the second of the answer, another change would not show (RFC
+    9110, 8.8.2.2).
+    """
+    try:
+        is_over = parsedate_to_datetime(last_modified) < parsedate_to_datetime(date)
+    except (ValueError, TypeError, OverflowError):  # one is missing, or is no time
+        return ""
+    return last_modified if is_over else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Fetched:
     """An answer. ``body`` is None if it is unchanged since the server sent these validators."""
@@ -104,7 +118,10 @@ class Fetcher:
         fields = [("Accept-Encoding", "gzip"), *known.fields()]
         response = connection.ask("GET", target_of(urlsplit(feed.url)), self._limit_s, fields)
         header = response.headers
-        validators = Validators(header.get("ETag", ""), header.get("Last-Modified", ""))
+        validators = Validators(
+            header.get("ETag", ""),
+            last_modified_if_safe(header.get("Last-Modified", ""), header.get("Date", "")),
+        )
         if response.status == _NOT_MODIFIED and known != NO_VALIDATORS:
             return Fetched(None, known)
         _check_status(feed, response)
