@@ -353,6 +353,30 @@ def test_a_broker_that_was_away_is_heard_again(server: Server, sender: Sender, b
     wait_until(lambda: server.messages.get("acknowledged") == 1, LIMIT_S, "a task is answered")
 
 
+@on_both
+def test_a_broker_that_hangs_counts_as_lost(broker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its machine still acknowledges what is sent, but nothing answers, not even to a goodbye."""
+    monkeypatch.setattr("wrapper.targets.broker.HEARTBEAT_S", 1)
+    is_connected, errors = threading.Event(), list[BaseException]()
+
+    def listen() -> None:
+        try:
+            Broker(broker.url, QUEUE).listen(lambda _message: None, is_connected.set)
+        except BrokerUnreachable as error:
+            errors.append(error)
+
+    listening = threading.Thread(target=listen, daemon=True)
+    listening.start()
+    assert is_connected.wait(LIMIT_S)
+    broker.freeze()
+    try:
+        listening.join(LIMIT_S)
+        assert errors
+    finally:
+        broker.thaw()
+        listening.join(LIMIT_S)
+
+
 def test_a_queue_that_promgen_does_not_know_is_told(
     broker: Any, sender: Sender, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ import re
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -209,7 +210,7 @@ def drain(connection: Any, callbacks: Callbacks) -> None:
     try:
         connection.drain_events(timeout=TICK_S)
     except TimeoutError:
-        connection.heartbeat_check()
+        _check_heartbeat(connection)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         # If the connection is lost, kombu raises these for a closed file and its descriptor.
         is_lost = type(error) is ValueError or isinstance((*error.args, "")[0], int)
@@ -217,6 +218,20 @@ def drain(connection: Any, callbacks: Callbacks) -> None:
             raise
         problem = f"{_ODD_MESSAGE} ({type(error).__name__}): {_ODD_CURE}"
         raise BrokerUnreachable(problem) from error
+
+
+def _check_heartbeat(connection: Any) -> None:
+    """Raise kombu's error if the broker has sent nothing for two heartbeats.
+
+    The connection is then closed without the broker's answer, for which kombu would wait forever.
+    """
+    try:
+        connection.heartbeat_check()
+    except Exception:
+        with suppress(OSError):  # not SSLSocket.shutdown: then TLS would wait for an answer too
+            socket.socket.shutdown(connection.connection.sock, socket.SHUT_RDWR)
+        connection.collect()
+        raise
 
 
 def _transport_options(url: str, queue: str) -> dict[str, Any]:
