@@ -114,11 +114,11 @@ def _read_targets(body: bytes, shard: str) -> Content:
         own = [group for group in groups if _shard_of(group) == shard]
         others = () if own else tuple(sorted(set(map(_shard_of, groups))))
         groups, body = own, json.dumps(own, indent=2).encode() + b"\n"
-    return Content(body, len(groups), sum(len(group["targets"]) for group in groups), others)
+    return Content(body, len(groups), sum(len(group["targets"] or ()) for group in groups), others)
 
 
 def _shard_of(group: Any) -> str:
-    shard: str = group.get("labels", {}).get(SHARD, "")
+    shard: str = (group.get("labels") or {}).get(SHARD, "")
     return shard
 
 
@@ -146,12 +146,16 @@ def _page(body: bytes) -> str:
 
 
 def _wrong_with(group: Any) -> str:
-    """Return why Prometheus would refuse a group; "" if it would accept it."""
+    """Return why Prometheus would refuse a group; "" if it would accept it.
+
+    null stands for an empty list or object, as servers in Go send it.
+    """
     if not isinstance(group, dict):
         return "not an object"
     if unknown := group.keys() - {"targets", "labels"}:
         return f"unknown field {quoted(min(unknown))}; a group has targets and labels"
-    targets, labels = group.get("targets"), group.get("labels", {})
+    targets, labels = group.get("targets", ""), group.get("labels")
+    targets, labels = [] if targets is None else targets, {} if labels is None else labels
     if not isinstance(targets, list) or not all(each and isinstance(each, str) for each in targets):
         return "targets is not a list of addresses"
     if not isinstance(labels, dict) or not all(isinstance(each, str) for each in labels.values()):

@@ -39,6 +39,13 @@ def test_good_targets_stay_as_they_came() -> None:
     assert read_answer(FileKind.URLS, b"[]\n") == Content(b"[]\n", 0, 0)
 
 
+def test_null_is_an_empty_list_or_object() -> None:
+    """As Prometheus reads it; servers in Go send it for what they never filled."""
+    body = b'[{"targets": ["a:1"], "labels": null}, {"targets": null, "labels": {}}]'
+    assert read_answer(FileKind.TARGETS, body) == Content(body, 2, 1)
+    assert read_answer(FileKind.TARGETS, body, "none").others == ("",)
+
+
 def test_a_shard_keeps_its_own_groups_and_no_other() -> None:
     """With a shard, groups of others and those without the label are left out."""
     body = targets(group("a:1", "b:1"), group("c:1", shard="other"), {"targets": ["d:1"]})
@@ -69,7 +76,8 @@ def test_a_shard_keeps_its_own_groups_and_no_other() -> None:
         (b'[{"targets": "a:1"}]', "targets is not a list"),
         (b'[{"targets": [1]}]', "targets is not a list"),
         (b'[{"targets": [""]}]', "targets is not a list"),
-        (b'[{"targets": [], "labels": null}]', "labels is not an object"),
+        (b'[{"targets": 0}]', "targets is not a list"),
+        (b'[{"targets": [], "labels": []}]', "labels is not an object"),
         (b'[{"targets": [], "labels": {"a": 1}}]', "labels is not an object"),
         (b'[{"targets": [], "labels": {"a-b": "c"}}]', 'label "a-b"'),
         (b'[{"targets": []}, {"targets": [], "name": "x"}]', 'group 2 of 2: unknown field "name"'),
