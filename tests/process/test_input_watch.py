@@ -6,11 +6,13 @@ import errno
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any, ClassVar
 
 import pytest
@@ -18,7 +20,7 @@ import yaml
 
 from tests.support import wait_until
 from wrapper.configuration import debounce, input_watch
-from wrapper.configuration.debounce import QUIET_S, SETTLE_S
+from wrapper.configuration.debounce import QUIET_S, SETTLE_S, Change
 from wrapper.configuration.gate_settings import GateSettings
 from wrapper.configuration.input_watch import InputWatch
 from wrapper.configuration.inputs import Inputs, Sources
@@ -645,6 +647,34 @@ def test_a_working_folder_that_is_removed_rejects_and_does_not_end_the_watch(
     assert thread.is_alive()
     watch.end()
     thread.join(15)
+
+
+UNREACHABLE = """\
+import os, pathlib, sys
+from wrapper.configuration.file_events import FileEvents
+
+events = FileEvents()
+events.follow([pathlib.Path(sys.argv[1])])
+os.setuid(65534)  # a user who may not enter the folder, as after chmod -R 644
+print("follows", flush=True)
+sys.stdin.readline()
+print(*(change.value for change, _ in events.read()))
+"""
+
+
+def test_a_new_file_in_a_folder_that_cannot_be_entered_does_not_end_the_watch(
+    config: Path,
+) -> None:
+    """Whether it is a link cannot be found out. The change is reported all the same."""
+    config.parent.chmod(0o700)
+    argv = [sys.executable, "-c", UNREACHABLE, str(config)]
+    with subprocess.Popen(argv, stdin=PIPE, stdout=PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        assert watching.stdout.readline() == "follows\n"
+        config.unlink()
+        config.write_text("a: 1\n")
+        said, _ = watching.communicate("\n", timeout=15)
+    assert said.split()[-1] == Change.FINISHED.value
 
 
 def test_a_circle_of_links_is_told_and_hides_nothing(
