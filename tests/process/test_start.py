@@ -14,6 +14,8 @@ from wrapper.__main__ import main
 from wrapper.options.loading import load
 from wrapper.startup.prepare import prepare
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -409,3 +411,57 @@ def test_a_killed_process_leaves_no_secrets_beyond_the_next_start(
     assert "cannot start Prometheus" in done.stderr
     assert not left.exists()
     assert (folder / f".{file}.tmp-mine").exists()
+
+
+WITHOUT_RIGHTS = """\
+import os, sys
+from pathlib import Path
+from wrapper.configuration.promtool import Promtool
+from wrapper.options.loading import load
+from wrapper.startup import launch, prepare, targets_preflight
+from wrapper.targets import target_file
+
+os.setuid(65534)  # who may not enter the folder
+settings = load(sys.argv[1:], {}, hostname="h", incarnation="i")
+launch.recover_rules(settings)
+print(*prepare.prepare(settings).problems, sep=chr(10))
+"""
+REFUSED = "user 65534 cannot enter the folders above {}/in; name another folder"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--config=/dev/null", "--output={}/in/p.yml"), REFUSED),
+        (("--config=/none", "--output={}/in/p.yml", "--init"), REFUSED),
+        (("--config=/dev/null", "--config-check=true", "--output={}/in/p.yml"), REFUSED),
+        (("--targets-url=http://p/={}/in/r.yml", "--output=/dev/shm/p.yml"), REFUSED),
+        (
+            ("--leader-config=/none", "--lease-lock=none", "--storage.tsdb.path={}/in/data"),
+            "65534 cannot write in ",
+        ),
+    ],
+)
+def test_a_folder_that_cannot_be_entered_is_told(
+    tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    """As where a volume belongs to another user; it does not look like one that is missing."""
+    (tmp_path / "in").mkdir()
+    tmp_path.chmod(0o700)
+    given = [each.format(tmp_path) for each in words]
+    child = [each for each in given if each.startswith("--storage")]
+    ours = [each for each in given if not each.startswith("--storage")]
+    command = [] if "--init" in ours else ["--", "true", "--config.file=/dev/shm/p.yml", *child]
+    argv = [sys.executable, "-c", WITHOUT_RIGHTS, *ours, *command]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert said.format(tmp_path) in done.stdout
+
+
+def test_a_circle_of_links_is_told(folder: Path) -> None:
+    """Where files are compared by the folders that they really are in."""
+    Path("circle").symlink_to("circle")
+    feeds = [f"--targets-url=http://p/={folder}/circle/{name}" for name in ("a.yml", "b.yml")]
+    words = [*feeds, "--", "./prometheus"]
+    found = prepare(load(words, {}, hostname="h", incarnation="i")).problems
+    assert [line.endswith("circle does not exist; create it") for line in found] == [True, True]

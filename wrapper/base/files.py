@@ -135,7 +135,8 @@ def is_fragment(name: str) -> bool:
 
 def resolve_folder(path: Path) -> Path:
     """Return a file's path with its folder's symbolic links resolved, but not the file's own."""
-    return path.parent.resolve() / path.name
+    # Path.resolve raises RuntimeError for links that lead in a circle, before Python 3.13.
+    return Path(os.path.realpath(path.parent)) / path.name
 
 
 def identity(path: Path) -> tuple[int, ...] | None:
@@ -254,7 +255,13 @@ def _sync_folder(folder: Path) -> None:
 
 def folder_problem(folder: Path) -> str:
     """Return why this process cannot create files in a folder, with the cure; "" if it can."""
-    if not folder.is_dir():
+    try:
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except PermissionError:
+        return f"user {os.getuid()} cannot enter the folders above {folder}; name another folder"
+    except (OSError, ValueError):
+        is_folder = False
+    if not is_folder:
         return f"its folder {folder} does not exist; create it"
     if not os.access(folder, os.W_OK | os.X_OK):
         return f"user {os.getuid()} cannot write in {folder}; name a folder where it can"

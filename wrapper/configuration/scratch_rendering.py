@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -57,7 +58,7 @@ class TemporaryRendering:
 
         If the output's folder does not exist yet, no input is in it and no path is relative to it.
         """
-        if self._output.parent.is_dir():
+        if os.path.isdir(self._output.parent):  # noqa: PTH112 - raises no error
             return self._output.parent
         try:
             return Path(tempfile.gettempdir())

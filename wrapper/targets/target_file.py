@@ -142,7 +142,7 @@ def unsettled_in(folder: Path) -> Iterator[FeedFile]:
 
     Files that a running program has locked are skipped.
     """
-    for good in sorted(folder.glob(f".*{_GOOD}")):
+    for good in _copies_in(folder):
         path = folder / good.name[1:].removesuffix(_GOOD)
         if not has_known_ending(str(path)):
             continue
@@ -156,6 +156,15 @@ def unsettled_in(folder: Path) -> Iterator[FeedFile]:
         yield FeedFile(str(path), FileKind.RULES, LARGEST_RULES)
         if claim is not None:
             os.close(claim)
+
+
+def _copies_in(folder: Path) -> list[Path]:
+    """Return the copies of last good rules in a folder; none if it cannot be listed."""
+    try:
+        names = sorted(os.listdir(folder))  # noqa: PTH208 - names suffice
+    except OSError:
+        return []
+    return [folder / name for name in names if name.startswith(".") and name.endswith(_GOOD)]
 
 
 def _locked(path: Path) -> int | None:

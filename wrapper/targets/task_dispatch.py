@@ -9,6 +9,7 @@ Nothing is written outside those folders, wherever symbolic links lead.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -90,7 +91,7 @@ class TaskDispatch:
             )
         if self._is_taken(path):
             raise BadTask(f"{path} is or would be part of Prometheus' configuration")
-        if path.exists() or path.is_symlink():
+        if os.path.lexists(path):
             raise BadTask(f"{path} exists and is not a feed's file; name it with --targets-url")
         if len(self._keepers) >= MOST_FEEDS:
             raise BadTask(
