@@ -37,7 +37,8 @@ _POLL_S = 0.02
 _PROBE_S = 5.0
 _LONGEST = 600  # characters of Prometheus' output
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
-_LINE = re.compile(r"\bline \d+")
+_NAME = "this rendering"  # in messages, in place of the temporary file
+_UNPARSABLE = re.compile(rf"parsing YAML file {_NAME}: .*\bline \d+", re.DOTALL)
 
 
 class TrialStart:
@@ -66,7 +67,7 @@ class TrialStart:
         """
         with unused_address() as address:
             status, output = self._start(rendering_for_check(rendering.content, address))
-            if status != 0 and _LINE.search(output):
+            if status != 0 and _UNPARSABLE.search(output):
                 # The original cannot be parsed, so starting it is harmless: it gives the right line
                 # numbers.
                 status, output = self._start(rendering.content)
@@ -98,7 +99,7 @@ class TrialStart:
             finally:
                 self._end()
             log.seek(0)
-            text = log.read().decode(errors="replace").replace(str(path), "this rendering")
+            text = log.read().decode(errors="replace").replace(str(path), _NAME)
             return status, "; ".join(_complaints(text))
 
     def _words(self, config: Path, data: Path, address: str) -> tuple[str, ...]:

@@ -1,0 +1,46 @@
+"""How often Prometheus is started for a check, and with what; a script in its place refuses all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from wrapper.model.configuration import Rendering
+from wrapper.model.roles import Role
+from wrapper.startup.trial_start import TrialStart
+
+RECEIVER = "http://receiver/w"
+CONTENT = f"rule_files: [r.yml]\nremote_write: [{{url: '{RECEIVER}'}}]\n".encode()
+SCRIPT = """\
+#!/bin/sh
+for word; do
+  case "$word" in --config.file=*) file="${word#*=}" ;; esac
+done
+cat "$file" >> "$0.given"
+sed "s|FILE|$file|" "$0.says"
+exit 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "gets_original"),
+    [
+        ("parsing YAML file FILE: yaml: unmarshal errors:\n  line 2: field foo not found", True),
+        ("parsing YAML file FILE: yaml: line 2: did not find expected key", True),
+        ("/etc/rules.yml: yaml: line 2: did not find expected key", False),
+    ],
+)
+def test_the_original_is_started_only_if_it_cannot_be_parsed(
+    tmp_path: Path, said: str, gets_original: bool
+) -> None:
+    """Otherwise it would be loaded, with its receivers, before a file that it names is refused."""
+    script = tmp_path / "prometheus"
+    script.write_text(SCRIPT)
+    script.chmod(0o755)
+    Path(f"{script}.says").write_text(json.dumps({"level": "error", "err": said}) + "\n")
+    trial = TrialStart([str(script)], tmp_path / "p.yml", is_agent=False)
+    refusal = trial.refusal(Rendering(Role.LEADER, CONTENT, "", writes_remotely=True))
+    assert "line 2: " in refusal
+    assert (RECEIVER in Path(f"{script}.given").read_text()) is gets_original
