@@ -257,7 +257,7 @@ def _by_signal(api: Api, request: RemoteRequest) -> None:
         if request.for_s is not None:
             owner = supervisor.uids().real  # this command may run as root
             step_down_pause.write(
-                step_down_pause.path_of(_output(supervisor)), request.for_s, owner
+                step_down_pause.path_of(output_of_process(supervisor)), request.for_s, owner
             )
         supervisor.send_signal(signal.SIGUSR1)
     except (OSError, psutil.Error) as error:
@@ -295,10 +295,19 @@ def _listeners(host: str, port: int) -> Iterator[int]:
                 yield each.pid
 
 
-def _output(supervisor: psutil.Process) -> Path:
-    """Return a supervisor's output file, from its command line and environment."""
+def output_of_process(supervisor: psutil.Process) -> Path:
+    """Return a supervisor's output file, from its command line and environment.
+
+    Raises CommandFailed if its arguments cannot be found in the command line.
+    """
     command_line = supervisor.cmdline()
-    first = next(at for at, word in enumerate(command_line) if Path(word).name in _PROGRAMS)
+    found = (at for at, word in enumerate(command_line) if Path(word).name in _PROGRAMS)
+    first = next(found, None)
+    if first is None:
+        raise CommandFailed(
+            f"the output file of process {supervisor.pid} is not known, because its program has "
+            "another name; start it as prometheus-elector"
+        )
     try:
         settings = load(
             command_line[first + 1 :], supervisor.environ(), hostname="", incarnation=""

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from wrapper.commands.remote import Api, lacks_authentication, outcome_of, table
+from wrapper.commands.remote import (
+    Api,
+    lacks_authentication,
+    outcome_of,
+    output_of_process,
+    table,
+)
 from wrapper.commands.remote_args import CommandFailed, RemoteRequest, read_arguments
 
 LOCAL = "http://127.0.0.1:9095"
@@ -180,3 +187,39 @@ def test_the_outcome_is_what_a_status_shows() -> None:
     unseen = {**paused, "leader": None}
     assert outcome_of(unseen, STATUS, 60) == ""
     assert outcome_of(unseen, follows, 60).endswith("; the leader is not known")
+
+
+@dataclass
+class Supervisor:
+    """A process with this command line."""
+
+    words: list[str]
+    pid: int = 7
+
+    def cmdline(self) -> list[str]:
+        """Return the command line."""
+        return self.words
+
+    def environ(self) -> dict[str, str]:
+        """Return the environment."""
+        return {"ELECTOR_OUTPUT": "o.yml"}
+
+    def cwd(self) -> str:
+        """Return the working folder."""
+        return "/run"
+
+
+@pytest.mark.parametrize(
+    "words", [["/python", "/bin/prometheus-elector"], ["python", "-m", "wrapper"]]
+)
+def test_the_output_of_a_replica_beside_is_found(words: list[str]) -> None:
+    """By its arguments and its environment, and from its working folder."""
+    assert output_of_process(cast("Any", Supervisor(words))) == Path("/run/o.yml")
+    given = [*words, "--output=/data/p.yml", "--", "/bin/prometheus"]
+    assert output_of_process(cast("Any", Supervisor(given))) == Path("/data/p.yml")
+
+
+def test_a_replica_that_was_started_by_another_name_is_told() -> None:
+    """As where a link to the program has a name of its own."""
+    with pytest.raises(CommandFailed, match="process 7 is not known, because its program has anot"):
+        output_of_process(cast("Any", Supervisor(["python", "/bin/elector", "--output=p.yml"])))
