@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ import pytest
 from wrapper.__main__ import main
 from wrapper.options.loading import load
 from wrapper.startup.prepare import prepare
+from wrapper.startup.startup_warnings import say_start
+from wrapper.supervision.snapshot_builder import Constants
 
 ROOT = Path(__file__).parents[2]
 
@@ -411,6 +414,29 @@ def test_a_killed_process_leaves_no_secrets_beyond_the_next_start(
     assert "cannot start Prometheus" in done.stderr
     assert not left.exists()
     assert (folder / f".{file}.tmp-mine").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [["--config=config.yml", "--lease-lock=none"], []], ids=["rendered", "plain"]
+)
+def test_a_pattern_that_matches_copies_of_rules_is_warned_of(
+    folder: Path, words: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Prometheus would evaluate old rules beside the new ones."""
+    Path("rules").mkdir()
+    Path("link").symlink_to("rules")
+    found = [f"{folder}/rules/*", "rules/*.yml", "link/*", "*", r"a\0b/*"]
+    lines = "".join(f'- "{each}"\n' for each in found)
+    Path("prometheus.yml").write_text(f"rule_files:\n{lines}")
+    Path("config.yml").write_text(f"follower:\n  rule_files:\n{indent(lines, '  ')}leader: {{}}\n")
+    feed = f"--targets-url=http://p/r={folder}/rules/r.yml"
+    child = ["--", "./prometheus", f"--config.file={'out' if words else 'prometheus'}.yml"]
+    start = prepare(load([feed, *words, *child], {}, hostname="h", incarnation="i"))
+    assert start.problems == ()
+    say_start(start, Constants("h", "none", "", None))
+    warned = [each for each in caplog.records if "a pattern of rule_files" in each.message]
+    assert [vars(each)["pattern"] for each in warned] == [f"{folder}/rules/*", "link/*"]
+    assert {str(vars(each)["copy"]) for each in warned} == {f"{folder}/rules/.r.yml.good"}
 
 
 WITHOUT_RIGHTS = """\

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
+from wrapper.base import files
 from wrapper.configuration.input_watch import log_ignored_parts, log_notes
+from wrapper.configuration.inputs import LARGEST_INPUT
 from wrapper.model.configuration import Renderings
+from wrapper.model.fetched_file import FileKind
 from wrapper.model.gate import PATH
 from wrapper.startup.startup_state import StartupState
 from wrapper.supervision.snapshot_builder import Constants
@@ -36,6 +40,8 @@ def say_start(start: StartupState, constants: Constants) -> None:
     for variable in settings.unknown_variables:
         LOG.warning("unknown environment variable", extra={"variable": variable})
     _warn_of_prometheus(start)
+    if settings.targets.fetches_rules:
+        _warn_of_patterns(start)
 
 
 def _warn_of_overrides(start: StartupState) -> None:
@@ -64,6 +70,34 @@ def _warn_of_no_gate(start: StartupState, kept: Renderings) -> None:
             "the samples in its write-ahead log until the configuration is "
             "corrected, or the previous gate flags are set again"
         )
+
+
+def _warn_of_patterns(start: StartupState) -> None:
+    """Log a warning for each pattern of rule_files that also matches copies of fetched rules."""
+    from wrapper.targets.rule_patterns import matches, patterns_in  # noqa: PLC0415 - few fetch files
+    from wrapper.targets.target_file import copy_of  # noqa: PLC0415 - likewise
+
+    feeds = [feed for feed in start.settings.targets.feeds if feed.kind is FileKind.RULES]
+    copies = [copy_of(files.resolve_folder(Path(feed.path))) for feed in feeds]
+    output, config = start.output, start.first.content
+    if start.is_plain:
+        output = Path(start.arguments.config_file)
+        try:
+            config = files.read_input(output, LARGEST_INPUT)
+        except files.InputError:
+            return  # Prometheus reports it
+    for pattern in patterns_in(config):
+        try:
+            path = files.resolve_folder(output.parent / pattern)
+        except ValueError:  # no file can have this path
+            continue
+        if copy := next((each for each in copies if matches(path, each)), None):
+            LOG.warning(
+                "a pattern of rule_files also matches the copy that is kept of fetched rules while "
+                "newer ones are loaded: Prometheus would evaluate both until its next reload; end "
+                "the pattern in .yml",
+                extra={"pattern": pattern, "copy": copy},
+            )
 
 
 def _warn_of_prometheus(start: StartupState) -> None:

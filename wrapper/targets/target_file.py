@@ -36,6 +36,11 @@ class Failed(FeedError):
     """The file could not be updated."""
 
 
+def copy_of(path: Path) -> Path:
+    """Return the path of the copy of a file's last good rules."""
+    return path.parent / f".{path.name}{_GOOD}"
+
+
 class FeedFile:
     """The file of one feed. It must have only one writer in this program."""
 
@@ -44,7 +49,7 @@ class FeedFile:
         self.path = Path(path)
         self._kind = kind
         self._largest = largest
-        self._good = self.path.parent / f".{self.path.name}{_GOOD}"
+        self._good = copy_of(self.path)
         self._left_as: tuple[int, ...] | None = None
         self._claim: int | None = None
 
