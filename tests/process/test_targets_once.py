@@ -175,6 +175,7 @@ def test_a_prometheus_that_is_away_is_reloaded_by_the_next_run(
         (("/none/t.json", "--from=http://p/"), "its folder /none does not exist"),
         (("/tmp/t.json", "--from=http://p/", "--", "prometheus"), "starts nothing"),
         (("/tmp/t.json", "/tmp/u.json", "--from=http://p/"), "run it once for each"),
+        (("/tmp/r.yml", "--from=http://p/", "--config-check=/none"), "/none: no such command"),
         (
             ("/tmp/t.json", "--from=http://p/", "--targets-http-config=/none/h.yml"),
             "/none/h.yml",

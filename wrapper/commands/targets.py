@@ -19,6 +19,7 @@ from wrapper.base.log import say_problems
 from wrapper.model.fetched_file import Feed
 from wrapper.model.roles import Verdict
 from wrapper.options.settings import Settings
+from wrapper.startup.prepare import problems_of_promtool
 from wrapper.startup.targets_preflight import HTTP_CONFIG, problems_of_folder, rule_check_of
 from wrapper.supervision.prometheus_api import PrometheusApi
 from wrapper.supervision.reload_requests import ReloadAnswer
@@ -53,6 +54,7 @@ def run(settings: Settings) -> int:
     access, problems = opened(HTTP_CONFIG, settings.targets.http_config, is_proxied=True)
     own, own_problems = opened("--prometheus-http-config", settings.web.prometheus_http_config)
     problems += [*own_problems, *problems_of_folder(f"targets {path}", path.parent)]
+    problems += problems_of_promtool(settings)
     if problems:
         say_problems(problems)
         return BAD_INPUT

@@ -106,7 +106,7 @@ COMMANDS = {
       --from=http://promgen/api/v1/rules --reload
 """,
         other_flags="The flags --targets-timeout, --targets-max-size, --targets-http-config, "
-        "--targets-allow-empty and --targets-shard apply too; --reload also uses "
-        "--notify-http-url and --prometheus-http-config.",
+        "--targets-allow-empty, --targets-shard and, for rules, --config-check apply too; --reload "
+        "also uses --notify-http-url and --prometheus-http-config.",
     ),
 }
