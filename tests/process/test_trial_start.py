@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from wrapper.configuration.scratch_rendering import NoVerdict
 from wrapper.model.configuration import Rendering
 from wrapper.model.roles import Role
 from wrapper.startup.trial_start import TrialStart
@@ -44,3 +46,14 @@ def test_the_original_is_started_only_if_it_cannot_be_parsed(
     refusal = trial.refusal(Rendering(Role.LEADER, CONTENT, "", writes_remotely=True))
     assert "line 2: " in refusal
     assert (RECEIVER in Path(f"{script}.given").read_text()) is gets_original
+
+
+def test_without_a_folder_for_data_there_is_no_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a read-only root file system without /tmp, for example. Nothing is left."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    trial = TrialStart(["prometheus"], tmp_path / "p.yml", is_agent=False)
+    with pytest.raises(NoVerdict, match=r"^no folder for temporary files: .*; name one in the var"):
+        trial.refusal(Rendering(Role.LEADER, CONTENT, "", writes_remotely=True))
+    assert list(tmp_path.iterdir()) == []

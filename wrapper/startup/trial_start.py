@@ -82,13 +82,13 @@ class TrialStart:
         """Start Prometheus; return 0 if it becomes ready, else its exit status; and its errors."""
         with (
             self._temporary.written(content) as path,
-            tempfile.TemporaryDirectory(prefix="prometheus-elector-") as folder,
-            (Path(folder) / "log").open("w+b") as log,
+            _temporary_folder() as folder,
+            (folder / "log").open("w+b") as log,
         ):
             address = f"127.0.0.1:{_free_port()}"
             try:
                 self._running = start_child(
-                    self._words(path, Path(folder) / "data", address),
+                    self._words(path, folder / "data", address),
                     environment=_environ(),
                     output=log.fileno(),
                 )
@@ -142,6 +142,18 @@ class TrialStart:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(running.pid, 9)
             running.wait()
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """Provide an empty folder; raise NoVerdict if none can be created."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="prometheus-elector-")
+    except OSError as error:
+        text = f"no folder for temporary files: {error.strerror}; name one in the variable TMPDIR"
+        raise NoVerdict(text) from error
+    with folder as path:
+        yield Path(path)
 
 
 def _environ() -> dict[str, str]:
