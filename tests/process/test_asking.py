@@ -227,6 +227,16 @@ def test_a_reload_that_another_program_answers_names_it(api: Make, plain: Server
     assert (answer.status, answer.detail.partition(": ")[0]) == (302, f"{url} answered 302")
 
 
+def test_a_web_page_proves_no_reload(api: Make, plain: Server) -> None:
+    """Of another program at a wrong address, or to log in, though its status is 200."""
+    url = f"{plain.url}/-/reload"
+    plain.states.append({"/-/reload": b"<!DOCTYPE html><p>Log in"})
+    answer = api().reload("POST", url, LIMIT_S)
+    assert (answer.status, answer.detail) == (0, f"{url} answered 200 with a web page")
+    plain.states.append({"/-/reload": b""})
+    assert api().reload("POST", url, LIMIT_S).is_ok
+
+
 def test_a_connection_is_used_again(api: Make, plain: Server) -> None:
     """By one request after the other, whatever they ask for; one that is busy is not waited for."""
     asking = api()

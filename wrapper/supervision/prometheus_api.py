@@ -120,9 +120,12 @@ class PrometheusApi:
         """Request a reload and return the answer.
 
         Prometheus answers 403 if it lacks the flag ``--web.enable-lifecycle``; the text then says
-        so.
+        so. A web page with the status 200 is another program's, and proves no reload: the answer is
+        then as if there were none.
         """
         answer = self.ask(method, url, timeout_s)
+        if answer.is_ok and answer.is_web_page:
+            return replace(answer, status=0, detail=answer.summary)
         if answer.status not in _OF_RELOAD or answer.is_web_page:
             return replace(answer, detail=answer.summary)
         if answer.status != _FORBIDDEN:
