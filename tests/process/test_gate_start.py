@@ -149,3 +149,20 @@ def test_an_init_container_writes_what_the_gate_needs(folder: Path) -> None:
     start = prepare(load(words, {}, hostname="h", incarnation="i"))
     assert start.problems == ()
     assert b"http://127.0.0.1:9096/gate/main" in start.first.content
+
+
+@pytest.mark.parametrize(
+    ("words", "is_warned"),
+    [((), True), (("--remote-write-gate",), False), (("--lease-lock=none",), False)],
+)
+def test_a_sidecar_without_a_gate_is_warned_of(
+    folder: Path, caplog: pytest.LogCaptureFixture, words: tuple[str, ...], is_warned: bool
+) -> None:
+    """Where another replica may lead, and no gate is in between, two may write."""
+    (folder / "c.yml").write_text(f"follower: {{}}\nleader:\n  {ENTRY}\n")
+    url = "--notify-http-url=http://127.0.0.1:9090/-/reload"
+    given = ("--config=c.yml", "--output=p.yml", url, *words)
+    start = prepare(load(given, {}, hostname="h", incarnation="i"))
+    assert start.problems == ()
+    found = [line.startswith("sidecar: ") for line in warnings(start, caplog)]
+    assert any(found) is is_warned

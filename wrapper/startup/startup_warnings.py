@@ -109,7 +109,8 @@ def _warn_of_prometheus(start: StartupState) -> None:
             "for this URL, set ca_file and server_name in tls_config of --prometheus-http-config",
             extra={"asked": start.arguments.base_url},
         )
-    if not settings.mode.owns_child:
+    has_fence = settings.mode.owns_child or settings.gate.enabled
+    if not has_fence and start.lock.kind != "none":
         LOG.warning(
             "sidecar: a Prometheus that does not answer cannot be killed, "
             "and may still write while another replica leads"
