@@ -126,6 +126,14 @@ def test_a_task_is_about_the_files_of_its_kind(kept: Kept, kind: FileKind, api: 
     assert kept.server.requests[-1][0] == api
 
 
+def test_only_changes_of_promgens_files_should_have_been_announced(kept: Kept) -> None:
+    """Another server sends no message about its own, so a silent queue is no sign of anything."""
+    kept.server.bodies["/other"] = ONE
+    other = Feed(f"{kept.server.url}/other", str(kept.folder / "other.json"))
+    own = Feed(f"{kept.server.url}{TARGETS}", str(kept.file(TARGETS)))
+    assert dispatch(kept, own, other).unannounced_changes().keys() == {own.path}
+
+
 @pytest.mark.usefixtures("unpaced")
 def test_a_task_may_make_a_new_file_beside_the_others(kept: Kept) -> None:
     """It is fetched from where that kind is, and kept from then on."""

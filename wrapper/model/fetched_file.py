@@ -6,6 +6,7 @@ Data types only. The file's extension defines the kind of content: ``.json`` has
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,6 +14,9 @@ from pathlib import PurePath
 from urllib.parse import urlsplit
 
 ENDINGS = (".json", ".yml", ".yaml")
+_OF_PROMGEN = re.compile(
+    r"/(?:api/v1/(?:targets|urls|rules)|(?:rest/)?(?:service|project)/[^/]+/(?:targets|rules)/?)\Z"
+)
 
 
 class FileKind(StrEnum):
@@ -37,6 +41,11 @@ class Feed:
             return FileKind.RULES
         is_urls = urlsplit(self.url).path.rstrip("/").endswith("/urls")
         return FileKind.URLS if is_urls else FileKind.TARGETS
+
+    @property
+    def is_of_promgen(self) -> bool:
+        """Whether the URL's path is one of Promgen's, also behind a prefix."""
+        return _OF_PROMGEN.search(urlsplit(self.url).path) is not None
 
     @property
     def source(self) -> str:

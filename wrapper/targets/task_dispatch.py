@@ -62,8 +62,12 @@ class TaskDispatch:
         return len(keepers)
 
     def unannounced_changes(self) -> Mapping[str, int]:
-        """Return by file how many changes scheduled fetches have found."""
-        return {str(path): keeper.unannounced_changes for path, keeper in self._keepers.items()}
+        """Return by file of Promgen's how many changes scheduled fetches have found."""
+        return {
+            str(path): keeper.unannounced_changes
+            for path, keeper in self._keepers.items()
+            if keeper.feed.is_of_promgen
+        }
 
     def _keepers_for(self, task: Task, kind: FileKind) -> list[FeedKeeper]:
         alike = [each for each in self._keepers.values() if each.feed.kind is kind]

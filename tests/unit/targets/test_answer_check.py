@@ -176,6 +176,27 @@ def test_names_say_what_a_feed_brings(url: str, path: str, kind: FileKind) -> No
     assert Feed(url, path).kind is kind
 
 
+@pytest.mark.parametrize(
+    ("url", "is_of_promgen"),
+    [
+        ("http://promgen/api/v1/targets", True),
+        ("http://promgen/api/v1/urls?x=1", True),
+        ("https://u:p@all/promgen/api/v1/rules", True),
+        ("http://promgen/rest/service/%E6%B1%BA/targets/", True),
+        ("http://promgen/rest/project/shop/rules/", True),
+        ("http://promgen/service/1/targets", True),
+        ("http://promgen/?x=/api/v1/targets", False),
+        ("http://other/targets.json", False),
+        ("http://other/api/v1/targets/all", False),
+        ("http://other/api/v1/sd", False),
+        ("http://other", False),
+    ],
+)
+def test_the_path_says_whether_a_feed_is_of_promgen(url: str, is_of_promgen: bool) -> None:
+    """Only of Promgen's feeds are changes announced by messages."""
+    assert Feed(url, "/p/t.json").is_of_promgen is is_of_promgen
+
+
 def test_a_feed_shows_no_secret() -> None:
     """Neither a password nor a query is shown."""
     feed = Feed("https://me:hunter2@promgen/api/v1/targets?token=hunter2", "/p/t.json")
