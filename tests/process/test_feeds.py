@@ -110,6 +110,21 @@ def test_a_wrong_answer_changes_nothing(
     assert keeper.state.errors == {reason: 2}
 
 
+def test_a_file_that_was_never_written_has_no_content_to_keep(
+    kept: Kept, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says so; of one that is there, that it stays."""
+    kept.server.act = promgen.with_status(500)
+    for has_file in (False, True):
+        if has_file:
+            kept.file().write_bytes(ONE)
+        caplog.clear()
+        assert kept.keeper().update()
+        stays = "file not updated, it keeps its last good content"
+        missing = "file not written, there is none yet"
+        assert caplog.messages == [stays if has_file else missing]
+
+
 def test_what_a_server_says_is_cut_and_made_printable(kept: Kept) -> None:
     """A reason phrase without end, with a terminal's commands and half a character."""
     said = b"HTTP/1.1 500 \x1b[2J\xed\xa0\x80" + b"x" * 5000

@@ -46,6 +46,7 @@ RETRY_S = 5.0  # first pause after a failure; it doubles up to the interval
 REFUSED_S = 3600.0  # refused rules are tried again after this: the cause may be gone
 EMPTY = "empty"  # reason of a failure: the answer is empty, but the file is not
 _STAYS = "file not updated, it keeps its last good content"
+_MISSING = "file not written, there is none yet"
 _UNSURE = "file updated, but Prometheus may not have loaded it"
 
 
@@ -267,7 +268,8 @@ class FeedKeeper:
         self.state = replace(self.state, problem=text, errors=errors)
         if text != self._said:
             extra = {"file": self.feed.path, "url": self.feed.source, "reason": text}
-            LOG.warning(_UNSURE if reason == UNCONFIRMED else _STAYS, extra=extra)
+            stays = _STAYS if self._file.exists else _MISSING
+            LOG.warning(_UNSURE if reason == UNCONFIRMED else stays, extra=extra)
         self._said = text
         return text
 

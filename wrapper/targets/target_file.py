@@ -65,6 +65,11 @@ class FeedFile:
         files.remove_leftovers(self.path)
         files.remove_leftovers(self._good)
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is a file."""
+        return files.identity(self.path) is not None
+
     def is_as_left(self) -> bool:
         """Return whether the file is unchanged since it was last written here, or found current."""
         return self._left_as is not None and files.identity(self.path) == self._left_as
