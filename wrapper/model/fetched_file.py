@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import PurePath
 from urllib.parse import urlsplit
 
 ENDINGS = (".json", ".yml", ".yaml")
@@ -59,7 +58,7 @@ class Feed:
 
 def has_known_ending(path: str) -> bool:
     """Return whether a file has one of the extensions in ``ENDINGS``."""
-    return PurePath(path).name.endswith(ENDINGS)
+    return path.endswith(ENDINGS)
 
 
 # --- the state that is reported to the supervisor ----------------------------------------------

@@ -36,6 +36,7 @@ def test_a_feeds_url_is_encoded_and_its_file_is_not() -> None:
         (("--targets-url=http://p/a b=/p/t.json",), "and %20 for a space"),
         (("--targets-url=http://p/=t.json",), "not absolute"),
         (("--targets-url=http://p/=/p/t.txt",), "use .json for targets"),
+        (("--targets-url=http://p/=/p/t.json/",), "use .json for targets"),
         (("--targets-url=http://p/=/t.json", "--targets-url=http://q/=/t.json"), "given twice"),
         (("--targets-broker=redis://r/0",), "--targets-url: missing"),
         (("--targets-broker=http://r/0", f"--targets-url={FEED}"), "http is not a supported kind"),
